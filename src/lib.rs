@@ -1,0 +1,32 @@
+//! Sluice: a Stratum V1 proxy that forwards every byte at once and, beside that path, watches
+//! what the pool does with the miner's work.
+//!
+//! Dependencies point downwards: [`stratum`], [`work`] and [`net`] know nothing of the rest.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`commands`] | one file a subcommand |
+//! | [`config`] | the file and the flags, validated |
+//! | [`limits`] | who may connect, how often, and who is banned |
+//! | [`passthrough`] | a miner's session: dial, two pumps, the tap |
+//! | [`upstream`] | which pool is taken next: order, health, warm connections, return |
+//! | [`analyzer`] | the consumer of the tap |
+//! | [`net`] | sockets: listen, dial, SOCKS5, TLS, splice, options |
+//! | [`stratum`] | the wire: lines and the protocol's quantities |
+//! | [`work`] | Bitcoin: coinbase, merkle root, header, difficulty |
+//! | [`sim`] | the simulated pool and miners behind `demo`, tests and benches |
+//! | [`thread`], [`stop`], [`logging`] | named threads, shutdown as an ordinary error, the log |
+
+pub mod analyzer;
+pub mod commands;
+pub mod config;
+pub mod limits;
+pub mod logging;
+pub mod net;
+pub mod passthrough;
+pub mod sim;
+pub mod stop;
+pub mod stratum;
+pub mod thread;
+pub mod upstream;
+pub mod work;

@@ -1,0 +1,5 @@
+//! Who may connect.
+
+mod networks;
+
+pub use networks::{AddressBlock, AllowList};

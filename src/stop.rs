@@ -1,0 +1,105 @@
+//! Shutdown as an ordinary error: whoever waits asks its [`Stop`], and unwinds with [`Stopped`]
+//! through the same `?` as any other failure.
+
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The program, or the part of it that owns this handle, is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stopped")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// A flag that can be waited for. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    /// A handle that nobody has stopped yet.
+    pub fn new() -> Stop {
+        Stop::default()
+    }
+
+    /// Asks everybody who holds a clone to end. Idempotent.
+    pub fn stop(&self) {
+        *self.lock() = true;
+        self.inner.changed.notify_all();
+    }
+
+    /// Whether [`Stop::stop`] was called.
+    pub fn is_stopped(&self) -> bool {
+        *self.lock()
+    }
+
+    /// `Err(Stopped)` once [`Stop::stop`] was called.
+    pub fn check(&self) -> Result<(), Stopped> {
+        if self.is_stopped() { Err(Stopped) } else { Ok(()) }
+    }
+
+    /// Waits for `time`; `Err(Stopped)` at once when the end is asked for meanwhile.
+    pub fn sleep(&self, time: Duration) -> Result<(), Stopped> {
+        let deadline = Instant::now() + time;
+        let mut stopped = self.lock();
+        while !*stopped {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            stopped = self
+                .inner
+                .changed
+                .wait_timeout(stopped, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        Err(Stopped)
+    }
+
+    /// Waits without a limit.
+    pub fn wait(&self) {
+        let mut stopped = self.lock();
+        while !*stopped {
+            stopped = self.inner.changed.wait(stopped).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        // A bool can't be left half-changed by a panic.
+        self.inner.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sleep_ends_early_with_stopped() {
+        let stop = Stop::new();
+        let other = stop.clone();
+        let waiter = std::thread::spawn(move || other.sleep(Duration::from_secs(3600)));
+        stop.stop();
+        assert_eq!(waiter.join().unwrap(), Err(Stopped));
+        assert_eq!(stop.check(), Err(Stopped));
+    }
+
+    #[test]
+    fn sleep_without_stop_is_ok() {
+        assert_eq!(Stop::new().sleep(Duration::from_millis(1)), Ok(()));
+    }
+}

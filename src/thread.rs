@@ -1,0 +1,76 @@
+//! The one place where threads are started: each has a name, a stack of a stated size, and its
+//! end is logged when it ends with an error or a panic. A panic ends that thread only.
+
+use std::any::Any;
+use std::fmt::Display;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::{Builder, JoinHandle};
+
+use log::{debug, error, warn};
+
+/// Stack of the many threads that carry sessions. Measured with `SLUICE_STACKS=1 cargo bench
+/// --bench footprint`; see docs/architecture.md, "Threads".
+pub const SESSION_STACK: usize = 128 * 1024;
+
+/// Stack of the few threads that do anything else (name resolution in libc alone wants 64 KiB).
+pub const SERVICE_STACK: usize = 512 * 1024;
+
+/// Starts a thread named `name` (the kernel keeps the first 15 bytes, so the unique part comes
+/// first) with `stack` bytes of stack. What it ends with is logged: an error as a warning, a
+/// panic as an error.
+///
+/// # Errors
+/// When the system has no room for another thread.
+pub fn spawn<F, E>(name: impl Into<String>, stack: usize, body: F) -> io::Result<JoinHandle<()>>
+where
+    F: FnOnce() -> Result<(), E> + Send + 'static,
+    E: Display,
+{
+    let name = name.into();
+    Builder::new().name(name.clone()).stack_size(stack).spawn(move || {
+        // The closure is not used after a panic, so nothing half-changed of its own is seen again;
+        // what it shares with others is behind locks that recover from poison.
+        match catch_unwind(AssertUnwindSafe(body)) {
+            Ok(Ok(())) => debug!("thread {name} ended"),
+            Ok(Err(reason)) => warn!("thread {name} ended: {reason:#}"),
+            Err(panic) => error!("thread {name} panicked: {}", panic_text(panic.as_ref())),
+        }
+    })
+}
+
+/// What a panic said, for the log.
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        text
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text
+    } else {
+        "(no text)"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stop::Stopped;
+
+    #[test]
+    fn a_panic_does_not_leave_its_thread() {
+        let thread = spawn("t-panic", SESSION_STACK, || -> Result<(), Stopped> {
+            panic!("on purpose");
+        });
+        assert!(thread.unwrap().join().is_ok());
+    }
+
+    #[test]
+    fn the_thread_has_its_name() {
+        let (name, seen) = crossbeam_channel::bounded(1);
+        let thread = spawn("t-named", SESSION_STACK, move || {
+            let _ = name.send(std::thread::current().name().map(String::from));
+            Ok::<(), Stopped>(())
+        });
+        thread.unwrap().join().unwrap();
+        assert_eq!(seen.recv().unwrap().as_deref(), Some("t-named"));
+    }
+}
