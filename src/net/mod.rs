@@ -1,1 +1,18 @@
-//! net
+//! Sockets. Nothing here knows of Stratum: names to addresses, addresses to connections, SOCKS5
+//! and TLS on top, one [`Stream`] for both plain and TLS, and the options every socket gets.
+
+pub mod descriptors;
+pub mod dial;
+pub mod listen;
+pub mod options;
+pub mod resolve;
+pub mod socks5;
+pub mod splice;
+pub mod stamp;
+pub mod stream;
+pub mod tls;
+pub mod tls_stream;
+mod tls_verify;
+
+pub use stamp::Stamp;
+pub use stream::{Reader, Received, Stream};

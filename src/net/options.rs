@@ -1,0 +1,85 @@
+//! The options that every connection gets, on both sides.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use socket2::{SockRef, TcpKeepalive};
+
+/// Silence before the first keepalive probe. A Bitaxe uses the same 60/10/3 towards its pool
+/// (wire reference, section 1.6).
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// How long sent bytes may stay unacknowledged, a closed window included: the same 90 s after which
+/// keepalive gives an idle peer up, instead of the kernel's quarter of an hour.
+const USER_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// No delay for small messages, and a dead peer is noticed after about 90 s whether or not there
+/// was something to send.
+///
+/// # Errors
+/// What `setsockopt` says; the socket is unusable then.
+pub fn tune<'s, S>(socket: &'s S) -> io::Result<()>
+where
+    SockRef<'s>: From<&'s S>,
+{
+    let socket = SockRef::from(socket);
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_PROBES);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    Ok(())
+}
+
+/// What is left until `deadline`, as a socket timeout.
+///
+/// # Errors
+/// `TimedOut` when nothing is left (a socket timeout of zero would mean "for ever").
+pub fn time_left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the time for this step is over",
+        ))
+    } else {
+        // Below a microsecond the kernel would round down to "for ever".
+        Ok(left.max(Duration::from_millis(1)))
+    }
+}
+
+/// A socket timeout that ran out, under either of its two names.
+pub fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn options_are_read_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        tune(&stream).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_IDLE);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE_INTERVAL);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+    }
+
+    #[test]
+    fn no_time_left_is_an_error_and_not_for_ever() {
+        let error = time_left(Instant::now()).unwrap_err();
+        assert!(is_timeout(&error));
+    }
+}

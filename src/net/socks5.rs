@@ -1,0 +1,209 @@
+//! The client's half of SOCKS5 (RFC 1928) with user and password (RFC 1929), on a connected socket
+//! and under one deadline. Names are resolved by the proxy, so that `.onion` works and no name
+//! server here learns of the pool.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, TcpStream};
+use std::time::Instant;
+
+use super::options::time_left;
+
+const VERSION: u8 = 5;
+const NO_AUTHENTICATION: u8 = 0;
+const USER_PASSWORD: u8 = 2;
+const NOTHING_ACCEPTABLE: u8 = 0xff;
+const CONNECT: u8 = 1;
+
+/// User and password for the proxy.
+#[derive(Clone, Copy)]
+pub struct Credentials<'a> {
+    pub user: &'a str,
+    pub password: &'a str,
+}
+
+/// Why the proxy did not connect us.
+#[derive(Debug)]
+pub enum Socks5Error {
+    Io(io::Error),
+    /// It answered with something that is not SOCKS5.
+    NotSocks5(u8),
+    /// None of the ways to log in that we offered.
+    NoMethod,
+    /// User and password were refused.
+    Login,
+    /// A name, user or password longer than the protocol's 255 bytes.
+    TooLong(&'static str),
+    /// The reply code of a refusal (RFC 1928, section 6; Tor's own begin at 0xf0).
+    Refused(u8),
+}
+
+impl fmt::Display for Socks5Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Socks5Error::Io(error) => write!(f, "{error}"),
+            Socks5Error::NotSocks5(byte) => write!(f, "it does not speak SOCKS5 (first byte {byte:#04x})"),
+            Socks5Error::NoMethod => f.write_str("it wants another way to log in; set user and password"),
+            Socks5Error::Login => f.write_str("it refused the user and password"),
+            Socks5Error::TooLong(what) => write!(f, "the {what} is longer than 255 bytes"),
+            Socks5Error::Refused(code) => write!(f, "it refused with {code:#04x} ({})", reply_text(*code)),
+        }
+    }
+}
+
+impl std::error::Error for Socks5Error {}
+
+impl From<io::Error> for Socks5Error {
+    fn from(error: io::Error) -> Socks5Error {
+        Socks5Error::Io(error)
+    }
+}
+
+/// Asks the proxy behind `proxy` for a connection to `host:port`. Afterwards the socket carries the
+/// conversation, from its first byte on, and has no timeouts.
+///
+/// # Errors
+/// [`Socks5Error`]; `TimedOut` inside `Io` at the deadline, however slowly the proxy drips.
+pub fn connect(
+    proxy: &TcpStream,
+    host: &str,
+    port: u16,
+    credentials: Option<Credentials<'_>>,
+    deadline: Instant,
+) -> Result<(), Socks5Error> {
+    log_in(proxy, credentials, deadline)?;
+    let mut request = vec![VERSION, CONNECT, 0];
+    match host.parse() {
+        Ok(IpAddr::V4(address)) => {
+            request.push(1);
+            request.extend(address.octets());
+        }
+        Ok(IpAddr::V6(address)) => {
+            request.push(4);
+            request.extend(address.octets());
+        }
+        Err(_) => {
+            request.push(3);
+            push_text(&mut request, host, "host name")?;
+        }
+    }
+    request.extend(port.to_be_bytes());
+    send(proxy, &request, deadline)?;
+    read_reply(proxy, deadline)?;
+    proxy.set_read_timeout(None)?;
+    proxy.set_write_timeout(None)?;
+    Ok(())
+}
+
+fn log_in(
+    proxy: &TcpStream,
+    credentials: Option<Credentials<'_>>,
+    deadline: Instant,
+) -> Result<(), Socks5Error> {
+    let offer: &[u8] = match credentials {
+        None => &[VERSION, 1, NO_AUTHENTICATION],
+        Some(_) => &[VERSION, 2, NO_AUTHENTICATION, USER_PASSWORD],
+    };
+    send(proxy, offer, deadline)?;
+    let [version, method] = receive(proxy, deadline)?;
+    if version != VERSION {
+        return Err(Socks5Error::NotSocks5(version));
+    }
+    match (method, credentials) {
+        (NO_AUTHENTICATION, _) => Ok(()),
+        (USER_PASSWORD, Some(Credentials { user, password })) => {
+            let mut request = vec![1];
+            push_text(&mut request, user, "user name")?;
+            push_text(&mut request, password, "password")?;
+            send(proxy, &request, deadline)?;
+            match receive(proxy, deadline)? {
+                [_, 0] => Ok(()),
+                [_, _] => Err(Socks5Error::Login),
+            }
+        }
+        (NOTHING_ACCEPTABLE, _) | (_, _) => Err(Socks5Error::NoMethod),
+    }
+}
+
+/// The reply names the address that the proxy connected from; it is read exactly, so that not one
+/// byte of the conversation behind it is taken.
+fn read_reply(proxy: &TcpStream, deadline: Instant) -> Result<(), Socks5Error> {
+    let [version, code, _reserved, kind] = receive(proxy, deadline)?;
+    if version != VERSION {
+        return Err(Socks5Error::NotSocks5(version));
+    }
+    if code != 0 {
+        return Err(Socks5Error::Refused(code));
+    }
+    let address_length = match kind {
+        1 => 4,
+        4 => 16,
+        3 => {
+            let [length] = receive(proxy, deadline)?;
+            usize::from(length)
+        }
+        other => return Err(Socks5Error::NotSocks5(other)),
+    };
+    let mut address_and_port = vec![0; address_length + 2];
+    receive_into(proxy, &mut address_and_port, deadline)?;
+    Ok(())
+}
+
+fn push_text(request: &mut Vec<u8>, text: &str, what: &'static str) -> Result<(), Socks5Error> {
+    let length = u8::try_from(text.len()).map_err(|_| Socks5Error::TooLong(what))?;
+    request.push(length);
+    request.extend(text.as_bytes());
+    Ok(())
+}
+
+fn send(mut proxy: &TcpStream, bytes: &[u8], deadline: Instant) -> io::Result<()> {
+    proxy.set_write_timeout(Some(time_left(deadline)?))?;
+    proxy.write_all(bytes)
+}
+
+fn receive<const N: usize>(proxy: &TcpStream, deadline: Instant) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    receive_into(proxy, &mut bytes, deadline)?;
+    Ok(bytes)
+}
+
+fn receive_into(mut proxy: &TcpStream, mut bytes: &mut [u8], deadline: Instant) -> io::Result<()> {
+    while !bytes.is_empty() {
+        // Anew for each read: a proxy that drips bytes may not stretch the deadline.
+        proxy.set_read_timeout(Some(time_left(deadline)?))?;
+        match proxy.read(bytes) {
+            Ok(0) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "it closed the connection",
+                ));
+            }
+            Ok(length) => bytes = &mut bytes[length..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn reply_text(code: u8) -> &'static str {
+    match code {
+        1 => "general failure",
+        2 => "not allowed by its rules",
+        3 => "network unreachable",
+        4 => "host unreachable",
+        5 => "connection refused",
+        6 => "time to live expired",
+        7 => "command not supported",
+        8 => "address type not supported",
+        0xf0 => "Tor: onion service not found",
+        0xf1 => "Tor: onion service descriptor is invalid",
+        0xf2 => "Tor: introduction failed",
+        0xf3 => "Tor: rendezvous failed",
+        0xf4 => "Tor: client authorization missing",
+        0xf5 => "Tor: wrong client authorization",
+        0xf6 => "Tor: invalid onion address",
+        0xf7 => "Tor: introduction timed out",
+        _ => "unknown code",
+    }
+}

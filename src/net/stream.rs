@@ -1,0 +1,130 @@
+//! One connection, plain or TLS, with one reading and one writing thread.
+
+use std::io::{self, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::stamp::{Stamp, StampedReader};
+use super::tls_stream::{TlsReader, TlsStream};
+
+/// A connection. All methods take `&self`; at most one thread sends and one receives.
+#[derive(Debug)]
+pub enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream>),
+}
+
+impl Stream {
+    /// Sends all of `bytes`; returns when the kernel has the last of them.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn send_all(&self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Stream::Plain(socket) => (&*socket).write_all(bytes),
+            Stream::Tls(tls) => tls.send_all(bytes),
+        }
+    }
+
+    /// Closes the sending direction after what was sent: the peer reads it all, then the end.
+    pub fn finish(&self) {
+        // The peer may be gone already, which is as good an end.
+        let _ = match self {
+            Stream::Plain(socket) => socket.shutdown(Shutdown::Write),
+            Stream::Tls(tls) => tls.finish(),
+        };
+    }
+
+    /// Wakes this connection's reader: it still gets what has arrived, then the end.
+    pub fn stop_reading(&self) {
+        let _ = self.socket().shutdown(Shutdown::Read);
+    }
+
+    /// Ends both directions at once and wakes whoever waits for either.
+    pub fn abort(&self) {
+        let _ = self.socket().shutdown(Shutdown::Both);
+    }
+
+    /// How long a read may wait; `None` is for ever. Holds from the next read on.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.socket().set_read_timeout(timeout)
+    }
+
+    /// How long a send may wait; `None` is for ever. Holds from the next send on.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.socket().set_write_timeout(timeout)
+    }
+
+    /// The TCP socket, below TLS too.
+    pub fn socket(&self) -> &TcpStream {
+        match self {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(tls) => tls.socket(),
+        }
+    }
+
+    /// The socket, when its bytes are the conversation's.
+    pub fn plain(&self) -> Option<&TcpStream> {
+        match self {
+            Stream::Plain(socket) => Some(socket),
+            Stream::Tls(_) => None,
+        }
+    }
+}
+
+/// What one read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// 0: the peer has closed its sending direction.
+    pub length: usize,
+    /// When the bytes became readable.
+    pub readable_at: Stamp,
+}
+
+/// The one reader of a [`Stream`].
+#[derive(Debug)]
+pub struct Reader {
+    stream: Arc<Stream>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Plain(StampedReader),
+    Tls(Box<TlsReader>),
+}
+
+impl Reader {
+    pub fn new(stream: Arc<Stream>) -> Reader {
+        let state = match &*stream {
+            Stream::Plain(socket) => State::Plain(StampedReader::new(socket)),
+            Stream::Tls(tls) => State::Tls(Box::new(TlsReader::new(tls))),
+        };
+        Reader { stream, state }
+    }
+
+    pub fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
+    /// Waits for bytes and takes what is there, a part of a line too.
+    ///
+    /// # Errors
+    /// The socket's; a read timeout is `WouldBlock`.
+    pub fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        let (length, readable_at) = match (&mut self.state, &*self.stream) {
+            (State::Plain(reader), Stream::Plain(socket)) => reader.recv(socket, buffer)?,
+            (State::Tls(reader), Stream::Tls(tls)) => reader.recv(tls, buffer)?,
+            // `new` makes the two alike.
+            _ => return Err(io::Error::other("a reader of another kind of stream")),
+        };
+        Ok(Received { length, readable_at })
+    }
+}

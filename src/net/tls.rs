@@ -1,0 +1,218 @@
+//! TLS by rustls: one place for its crypto provider, its roots, and the two kinds of configuration.
+
+use std::fmt;
+use std::io;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+
+use super::tls_stream::TlsStream;
+use super::tls_verify::{AnyCertificate, PinnedCertificate};
+
+/// A TLS setting that can't be used; says which file and why.
+#[derive(Debug)]
+pub enum TlsError {
+    Certificate {
+        file: PathBuf,
+        why: String,
+    },
+    Key {
+        file: PathBuf,
+        why: String,
+    },
+    /// Certificate and key were read, but don't go together.
+    Mismatch {
+        cert: PathBuf,
+        key: PathBuf,
+        why: rustls::Error,
+    },
+    ServerName(String),
+    Setting(rustls::Error),
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TlsError::Certificate { file, why } => {
+                write!(f, "can't use the certificate file {}: {why}", file.display())
+            }
+            TlsError::Key { file, why } => write!(f, "can't use the key file {}: {why}", file.display()),
+            TlsError::Mismatch { cert, key, why } => {
+                write!(
+                    f,
+                    "certificate {} and key {} don't go together: {why}",
+                    cert.display(),
+                    key.display()
+                )
+            }
+            TlsError::ServerName(name) => write!(f, "{name:?} can't be the name of a TLS server"),
+            TlsError::Setting(why) => write!(f, "TLS can't be set up: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+/// Whom a client believes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// The system's roots, or Mozilla's where the system has none.
+    System,
+    /// The roots in this PEM file only.
+    Roots(PathBuf),
+    /// The one certificate with this SHA-256 of its DER form.
+    Pin([u8; 32]),
+    /// Anybody. For tests of one's own; whoever sits between can read and change everything.
+    Anybody,
+}
+
+/// Says how to shake hands with one server.
+#[derive(Clone)]
+pub struct TlsClient {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+}
+
+impl TlsClient {
+    /// For the server `host` (a name or an address, as in the URL).
+    ///
+    /// # Errors
+    /// [`TlsError`] for an unusable name or roots file.
+    pub fn new(host: &str, trust: &Trust) -> Result<TlsClient, TlsError> {
+        let name =
+            ServerName::try_from(host.to_owned()).map_err(|_| TlsError::ServerName(host.to_owned()))?;
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Setting)?;
+        let config = match trust {
+            Trust::System => builder
+                .with_root_certificates(system_roots())
+                .with_no_client_auth(),
+            Trust::Roots(file) => builder
+                .with_root_certificates(roots_of(file)?)
+                .with_no_client_auth(),
+            Trust::Pin(pin) => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(PinnedCertificate::new(*pin, provider())))
+                .with_no_client_auth(),
+            Trust::Anybody => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(AnyCertificate::new(provider())))
+                .with_no_client_auth(),
+        };
+        Ok(TlsClient {
+            config: Arc::new(config),
+            name,
+        })
+    }
+
+    /// Shakes hands on a connected socket.
+    ///
+    /// # Errors
+    /// As [`TlsStream::handshake`].
+    pub fn connect(&self, socket: TcpStream, deadline: Instant) -> io::Result<TlsStream> {
+        let connection = ClientConnection::new(self.config.clone(), self.name.clone())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        TlsStream::handshake(socket, connection.into(), deadline)
+    }
+}
+
+impl fmt::Debug for TlsClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TlsClient({:?})", self.name)
+    }
+}
+
+/// Shakes hands with those who connect.
+#[derive(Debug, Clone)]
+pub struct TlsServer {
+    config: Arc<ServerConfig>,
+}
+
+impl TlsServer {
+    /// With the certificate chain and the private key in these PEM files.
+    ///
+    /// # Errors
+    /// [`TlsError`] naming the file.
+    pub fn new(cert: &Path, key: &Path) -> Result<TlsServer, TlsError> {
+        let chain = certificates_of(cert)?;
+        let private = PrivateKeyDer::from_pem_file(key).map_err(|why| TlsError::Key {
+            file: key.to_owned(),
+            why: why.to_string(),
+        })?;
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Setting)?
+            .with_no_client_auth()
+            .with_single_cert(chain, private)
+            .map_err(|why| TlsError::Mismatch {
+                cert: cert.to_owned(),
+                key: key.to_owned(),
+                why,
+            })?;
+        Ok(TlsServer {
+            config: Arc::new(config),
+        })
+    }
+
+    /// Shakes hands on an accepted socket.
+    ///
+    /// # Errors
+    /// As [`TlsStream::handshake`].
+    pub fn accept(&self, socket: TcpStream, deadline: Instant) -> io::Result<TlsStream> {
+        let connection = ServerConnection::new(self.config.clone())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        TlsStream::handshake(socket, connection.into(), deadline)
+    }
+}
+
+/// The one choice of crypto provider: ring needs nothing but a C compiler on a Raspberry Pi.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn system_roots() -> RootCertStore {
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        log::warn!("system certificates: {error}");
+    }
+    let mut roots = RootCertStore::empty();
+    let (added, _ignored) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        log::info!("no certificate authorities on this system: using the built-in list of Mozilla's");
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    roots
+}
+
+fn roots_of(file: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let (added, _ignored) = roots.add_parsable_certificates(certificates_of(file)?);
+    if added == 0 {
+        return Err(TlsError::Certificate {
+            file: file.to_owned(),
+            why: "none of its certificates can be an authority".to_owned(),
+        });
+    }
+    Ok(roots)
+}
+
+fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let unusable = |why: String| TlsError::Certificate {
+        file: file.to_owned(),
+        why,
+    };
+    let certificates = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|why| unusable(why.to_string()))?;
+    if certificates.is_empty() {
+        return Err(unusable("it holds no PEM certificate".to_owned()));
+    }
+    Ok(certificates)
+}

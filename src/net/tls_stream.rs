@@ -1,0 +1,206 @@
+//! A TLS session that one thread reads while another writes.
+//!
+//! Three rules keep the two threads independent:
+//! - while a thread waits for the network it holds no lock that the other ever waits for;
+//! - the writer holds `outgoing` from encryption to the end of the send, so that records leave in
+//!   the order in which they were made; the reader only ever *tries* that lock, for the rare answer
+//!   of its own (a key update);
+//! - lock order: `outgoing`, then `connection`.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Instant;
+
+use rustls::Connection;
+
+use super::options::time_left;
+use super::stamp::{Stamp, StampedReader};
+
+/// Bytes read from the socket at once: a TLS record at most, with its overhead.
+const RAW_BUFFER: usize = 16 * 1024 + 512;
+
+/// An established TLS session over TCP.
+#[derive(Debug)]
+pub struct TlsStream {
+    socket: TcpStream,
+    connection: Mutex<Connection>,
+    outgoing: Mutex<Vec<u8>>,
+}
+
+impl TlsStream {
+    /// Shakes hands on `socket`, as client or server, and clears the socket's timeouts afterwards.
+    ///
+    /// # Errors
+    /// `TimedOut` at the deadline, `InvalidData` with rustls's reason when the peer is refused or
+    /// refuses, else the socket's own error.
+    pub fn handshake(socket: TcpStream, mut connection: Connection, deadline: Instant) -> io::Result<Self> {
+        while connection.is_handshaking() {
+            while connection.wants_write() {
+                socket.set_write_timeout(Some(time_left(deadline)?))?;
+                connection.write_tls(&mut &socket)?;
+            }
+            if connection.is_handshaking() && connection.wants_read() {
+                socket.set_read_timeout(Some(time_left(deadline)?))?;
+                if connection.read_tls(&mut &socket)? == 0 {
+                    return Err(io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        "closed during the TLS handshake",
+                    ));
+                }
+                if let Err(error) = connection.process_new_packets() {
+                    // The alert that tells the peer why.
+                    let _ = connection.write_tls(&mut &socket);
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+                }
+            }
+        }
+        while connection.wants_write() {
+            socket.set_write_timeout(Some(time_left(deadline)?))?;
+            connection.write_tls(&mut &socket)?;
+        }
+        socket.set_read_timeout(None)?;
+        socket.set_write_timeout(None)?;
+        Ok(TlsStream {
+            socket,
+            connection: Mutex::new(connection),
+            outgoing: Mutex::default(),
+        })
+    }
+
+    /// The socket below, for its options and addresses.
+    pub fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// Encrypts and sends all of `bytes`.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn send_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        let mut outgoing = lock(&self.outgoing);
+        while !bytes.is_empty() {
+            {
+                let mut connection = lock(&self.connection);
+                let taken = connection.writer().write(bytes)?;
+                bytes = &bytes[taken..];
+                write_records(&mut connection, &mut outgoing)?;
+            }
+            self.flush(&mut outgoing)?;
+        }
+        // What the reader wanted to answer meanwhile and left to us.
+        write_records(&mut lock(&self.connection), &mut outgoing)?;
+        self.flush(&mut outgoing)
+    }
+
+    /// Sends `close_notify` and closes this direction.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn finish(&self) -> io::Result<()> {
+        let mut outgoing = lock(&self.outgoing);
+        {
+            let mut connection = lock(&self.connection);
+            connection.send_close_notify();
+            write_records(&mut connection, &mut outgoing)?;
+        }
+        self.flush(&mut outgoing)?;
+        self.socket.shutdown(Shutdown::Write)
+    }
+
+    fn flush(&self, outgoing: &mut Vec<u8>) -> io::Result<()> {
+        let sent = (&self.socket).write_all(outgoing);
+        outgoing.clear();
+        sent
+    }
+
+    /// Sends what the session itself wants to say, unless a writer is at it, who then does.
+    fn answer(&self) -> io::Result<()> {
+        let mut outgoing = match self.outgoing.try_lock() {
+            Ok(outgoing) => outgoing,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(()),
+        };
+        write_records(&mut lock(&self.connection), &mut outgoing)?;
+        self.flush(&mut outgoing)
+    }
+}
+
+/// The reading end of a [`TlsStream`]: bytes off the wire that are not decrypted yet.
+#[derive(Debug)]
+pub struct TlsReader {
+    stamped: StampedReader,
+    raw: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// When the bytes in `raw` arrived.
+    stamp: Stamp,
+}
+
+impl TlsReader {
+    pub fn new(stream: &TlsStream) -> TlsReader {
+        let stamped = StampedReader::new(&stream.socket);
+        TlsReader {
+            stamped,
+            raw: vec![0; RAW_BUFFER],
+            start: 0,
+            end: 0,
+            stamp: Stamp::now(),
+        }
+    }
+
+    /// Decrypted bytes into `buffer`; 0 when the peer has closed, politely or not.
+    ///
+    /// # Errors
+    /// The socket's; `InvalidData` when a record does not decrypt.
+    pub fn recv(&mut self, stream: &TlsStream, buffer: &mut [u8]) -> io::Result<(usize, Stamp)> {
+        loop {
+            let wants_write = {
+                let mut connection = lock(&stream.connection);
+                match connection.reader().read(buffer) {
+                    Ok(length) => return Ok((length, self.stamp)),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    // Pools end with a bare FIN more often than with close_notify.
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok((0, self.stamp)),
+                    Err(error) => return Err(error),
+                }
+                if self.start < self.end {
+                    self.start += connection.read_tls(&mut &self.raw[self.start..self.end])?;
+                    connection
+                        .process_new_packets()
+                        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                }
+                connection.wants_write()
+            };
+            if wants_write {
+                stream.answer()?;
+            }
+            if self.start == self.end && lock(&stream.connection).wants_read() {
+                self.fill(stream)?;
+            }
+        }
+    }
+
+    /// Waits for the network, without any lock.
+    fn fill(&mut self, stream: &TlsStream) -> io::Result<()> {
+        let (length, stamp) = self.stamped.recv(&stream.socket, &mut self.raw)?;
+        (self.start, self.end, self.stamp) = (0, length, stamp);
+        if length == 0 {
+            // Tells the session of the end, so that its reader says so, too.
+            lock(&stream.connection).read_tls(&mut io::empty())?;
+        }
+        Ok(())
+    }
+}
+
+fn write_records(connection: &mut Connection, outgoing: &mut Vec<u8>) -> io::Result<()> {
+    while connection.wants_write() {
+        connection.write_tls(outgoing)?;
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A session whose other thread panicked ends by its own errors.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
