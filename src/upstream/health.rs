@@ -1,0 +1,193 @@
+//! One upstream's health: up, or failed and not tried again before a growing pause is over. Pure;
+//! time is passed in.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
+
+/// Doublings of the pause after which it grows no further, whatever `backoff_max` says.
+const MOST_DOUBLINGS: u32 = 20;
+
+/// How a pool failed. What is wrong decides what a probe must show before the pool counts as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// It could not be reached: name, TCP, SOCKS5 or TLS.
+    Dial(String),
+    /// It closed a connection that had asked something, without one byte of an answer.
+    ClosedUnanswered,
+    /// It said nothing for so long, connected though it was.
+    Silent(Duration),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Dial(why) => f.write_str(why),
+            Failure::ClosedUnanswered => f.write_str("it closes connections without an answer"),
+            Failure::Silent(time) => write!(f, "it has said nothing for {time:.1?}"),
+        }
+    }
+}
+
+/// Up since when, or failed until when.
+#[derive(Debug)]
+pub struct Health {
+    backoff_min: Duration,
+    backoff_max: Duration,
+    state: State,
+    /// Failures in a row; survives a recovery that does not last, see [`Health::recovered`].
+    failures: u32,
+}
+
+#[derive(Debug)]
+enum State {
+    Up { since: Instant },
+    Failed { until: Instant, failure: Failure },
+}
+
+impl Health {
+    /// Up, until shown otherwise.
+    pub fn new(backoff_min: Duration, backoff_max: Duration, now: Instant) -> Health {
+        Health {
+            backoff_min,
+            backoff_max,
+            state: State::Up { since: now },
+            failures: 0,
+        }
+    }
+
+    /// Since when it is up; `None` while it counts as failed.
+    pub fn up_since(&self) -> Option<Instant> {
+        match self.state {
+            State::Up { since } => Some(since),
+            State::Failed { .. } => None,
+        }
+    }
+
+    /// A failure of an upstream that counted as up: returns the pause until the next try. Several
+    /// sessions that see the same failure count once.
+    pub fn failed(&mut self, failure: Failure, now: Instant) -> Option<Duration> {
+        match self.state {
+            State::Failed { .. } => None,
+            State::Up { since } => {
+                // A pool that held for longer than the longest pause begins anew.
+                if now.saturating_duration_since(since) > self.backoff_max {
+                    self.failures = 0;
+                }
+                Some(self.pause(failure, now))
+            }
+        }
+    }
+
+    /// A probe failed, too: the next pause is longer.
+    pub fn still_failed(&mut self, failure: Failure, now: Instant) {
+        self.pause(failure, now);
+    }
+
+    /// A probe went well. `true` when the upstream had counted as failed.
+    pub fn recovered(&mut self, now: Instant) -> bool {
+        let was_failed = self.up_since().is_none();
+        if was_failed {
+            self.state = State::Up { since: now };
+        }
+        was_failed
+    }
+
+    /// When a failed upstream is to be probed, and what had failed.
+    pub fn due(&self) -> Option<(Instant, &Failure)> {
+        match &self.state {
+            State::Up { .. } => None,
+            State::Failed { until, failure } => Some((*until, failure)),
+        }
+    }
+
+    fn pause(&mut self, failure: Failure, now: Instant) -> Duration {
+        let doubled = 2_u32.saturating_pow(self.failures.min(MOST_DOUBLINGS));
+        let longest = self.backoff_min.saturating_mul(doubled).min(self.backoff_max);
+        // Between half and all of it, so that a farm's proxies don't come back in step.
+        let pause = longest / 2 + longest.mul_f64(random_fraction() / 2.0);
+        self.failures = self.failures.saturating_add(1);
+        self.state = State::Failed {
+            until: now + pause,
+            failure,
+        };
+        pause
+    }
+}
+
+/// From 0 to 1; not for secrets. The standard library's hasher is seeded by the system.
+fn random_fraction() -> f64 {
+    let bits = RandomState::new().hash_one(Instant::now()) >> 11;
+    bits as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIN: Duration = Duration::from_secs(1);
+    const MAX: Duration = Duration::from_secs(60);
+
+    fn dial() -> Failure {
+        Failure::Dial("refused".to_owned())
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let now = Instant::now();
+        let mut health = Health::new(MIN, MAX, now);
+        health.failed(dial(), now);
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            let (until, _) = health.due().unwrap();
+            pauses.push(until - now);
+            health.still_failed(dial(), now);
+        }
+        for (step, pause) in pauses.iter().enumerate() {
+            let longest = (MIN * 2_u32.pow(step as u32)).min(MAX);
+            assert!(*pause >= longest / 2 && *pause <= longest, "{step}: {pause:?}");
+        }
+    }
+
+    #[test]
+    fn many_sessions_that_see_one_failure_count_once() {
+        let now = Instant::now();
+        let mut health = Health::new(MIN, MAX, now);
+        assert!(health.failed(dial(), now).is_some());
+        assert_eq!(health.failed(dial(), now), None);
+    }
+
+    #[test]
+    fn a_recovery_that_does_not_last_keeps_its_pauses() {
+        let now = Instant::now();
+        let mut health = Health::new(MIN, MAX, now);
+        for _ in 0..4 {
+            health.failed(dial(), now);
+            assert!(health.recovered(now));
+        }
+        assert!(health.failed(dial(), now).unwrap() >= MIN * 8);
+        health.recovered(now);
+        let later = now + MAX * 2;
+        assert!(health.failed(dial(), later).unwrap() <= MIN);
+    }
+
+    #[test]
+    fn up_since_begins_with_the_recovery() {
+        let now = Instant::now();
+        let mut health = Health::new(MIN, MAX, now);
+        assert_eq!(health.up_since(), Some(now));
+        health.failed(Failure::ClosedUnanswered, now);
+        assert_eq!(health.up_since(), None);
+        let later = now + MIN;
+        assert!(health.recovered(later));
+        assert!(!health.recovered(later + MIN));
+        assert_eq!(health.up_since(), Some(later));
+    }
+
+    #[test]
+    fn fractions_are_fractions_and_differ() {
+        let drawn: Vec<f64> = (0..100).map(|_| random_fraction()).collect();
+        assert!(drawn.iter().all(|fraction| (0.0..=1.0).contains(fraction)));
+        assert!(drawn.iter().any(|fraction| *fraction != drawn[0]));
+    }
+}

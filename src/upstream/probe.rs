@@ -1,0 +1,116 @@
+//! Finds out in the background when a failed pool is back, so that no miner pays for the attempt,
+//! and whether a preferred pool that nobody uses still works before miners are moved back to it.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::{Failure, Rank, Upstreams};
+use crate::config;
+use crate::net::{Reader, Stream};
+use crate::stop::Stopped;
+use crate::thread::{SERVICE_STACK, spawn};
+
+/// The most that one probe may take.
+const PROBE_LIMIT: Duration = Duration::from_secs(10);
+/// How often the probes' thread looks for work at least.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// What a probe says to a pool that had been silent. The answer proves more than a connection does:
+/// a pool can accept and be dead behind it.
+const SUBSCRIBE: &[u8] = concat!(
+    r#"{"id":1,"method":"mining.subscribe","params":["sluice/"#,
+    env!("CARGO_PKG_VERSION"),
+    "\"]}\n"
+)
+.as_bytes();
+
+/// One thread for each upstream: a pool that swallows its probes delays nobody else's.
+pub(super) fn start(upstreams: &Upstreams, failover: &config::Failover) -> io::Result<()> {
+    // A single upstream is probed, too: its waiting miners are served the moment it is back.
+    for rank in (0..upstreams.count()).map(Rank) {
+        let upstreams = upstreams.clone();
+        let recheck = (failover.failback_after / 3).min(Duration::from_secs(30));
+        spawn(format!("probe-{}", rank.0 + 1), SERVICE_STACK, move || {
+            keep_probing(&upstreams, rank, recheck)
+        })?;
+    }
+    Ok(())
+}
+
+fn keep_probing(upstreams: &Upstreams, rank: Rank, recheck: Duration) -> Result<(), Stopped> {
+    let upstream = &upstreams.shared.upstreams[rank.0];
+    let stop = &upstreams.shared.stop;
+    let mut checked_at = Instant::now();
+    let mut had_failed = false;
+    loop {
+        let due = upstream
+            .health()
+            .due()
+            .map(|(until, failure)| (until, failure.clone()));
+        let due_before = due.is_some();
+        let now = Instant::now();
+        let pause = match due {
+            Some((until, _)) if until > now => until - now,
+            Some((_, failure)) => {
+                had_failed = true;
+                checked_at = now;
+                match probe(upstreams, rank, &failure) {
+                    Ok(()) => upstreams.mark_up(rank),
+                    Err(failure) => upstream.health().still_failed(failure, Instant::now()),
+                }
+                Duration::ZERO
+            }
+            // Back, but is it stable? Miners are moved only after `failback_after` of good checks.
+            None if had_failed && now >= checked_at + recheck => {
+                checked_at = now;
+                let known_as = Failure::Dial(String::new());
+                if let Err(failure) = probe(upstreams, rank, &known_as) {
+                    upstreams.mark_failed(rank, failure);
+                }
+                // Long enough up: whoever uses it will notice a failure.
+                let since = upstream.health().up_since();
+                had_failed = since.is_none_or(|since| since.elapsed() < recheck * 6);
+                Duration::ZERO
+            }
+            None => LONGEST_SLEEP,
+        };
+        if stop.is_stopped() {
+            // Those who wait for an upstream learn of the end.
+            upstreams.wake_waiters();
+            return Ok(());
+        }
+        if !pause.is_zero() {
+            upstream.wait_for_failure(pause.min(LONGEST_SLEEP), due_before);
+        }
+    }
+}
+
+/// Shows that what had failed works again.
+fn probe(upstreams: &Upstreams, rank: Rank, failed: &Failure) -> Result<(), Failure> {
+    let deadline = Instant::now() + PROBE_LIMIT;
+    let route = &upstreams.shared.upstreams[rank.0].route;
+    let stream = route
+        .dial(deadline)
+        .map_err(|error| Failure::Dial(error.to_string()))?;
+    match failed {
+        Failure::Dial(_) => Ok(()),
+        Failure::ClosedUnanswered | Failure::Silent(_) => ask(stream, failed),
+    }
+}
+
+/// Subscribes and waits for any answer.
+fn ask(stream: Stream, failed: &Failure) -> Result<(), Failure> {
+    let asked = stream
+        .set_read_timeout(Some(PROBE_LIMIT))
+        .and_then(|()| stream.set_write_timeout(Some(PROBE_LIMIT)))
+        .and_then(|()| stream.send_all(SUBSCRIBE));
+    if asked.is_err() {
+        return Err(failed.clone());
+    }
+    let mut buffer = [0; 512];
+    match Reader::new(stream.into()).recv(&mut buffer) {
+        Ok(received) if received.length > 0 => Ok(()),
+        Ok(_) => Err(Failure::ClosedUnanswered),
+        Err(_) => Err(Failure::Silent(PROBE_LIMIT)),
+    }
+}

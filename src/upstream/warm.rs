@@ -1,0 +1,145 @@
+//! Connections made ahead of need, for ways that are slow to make (Tor, TLS): a NerdMiner gives up
+//! after 1.2 s (wire reference, section 1.6).
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{Failure, Rank, Upstreams, lock};
+use crate::net::Stream;
+use crate::stop::Stopped;
+use crate::thread::{SERVICE_STACK, spawn};
+
+/// How old an unused connection may grow. DATUM closes one that has not subscribed after 15 s
+/// (wire reference, section 1.6).
+const FRESH: Duration = Duration::from_secs(12);
+/// How often the stock is looked through at least.
+const ROUND: Duration = Duration::from_secs(1);
+/// The most that making one may take; Tor needs its time.
+const DIAL_LIMIT: Duration = Duration::from_secs(30);
+
+/// The stock of one upstream.
+#[derive(Debug)]
+pub(super) struct WarmConnections {
+    wanted: usize,
+    stock: Mutex<VecDeque<Kept>>,
+    taken: Condvar,
+}
+
+#[derive(Debug)]
+struct Kept {
+    stream: Stream,
+    since: Instant,
+}
+
+impl WarmConnections {
+    pub(super) fn new(wanted: usize) -> WarmConnections {
+        WarmConnections {
+            wanted,
+            stock: Mutex::default(),
+            taken: Condvar::new(),
+        }
+    }
+
+    /// The freshest connection that is still alive.
+    pub(super) fn take(&self) -> Option<Stream> {
+        let taken = loop {
+            match self.stock().pop_back() {
+                Some(kept) if is_alive(&kept) => break Some(kept.stream),
+                Some(_) => {}
+                None => break None,
+            }
+        };
+        if self.wanted > 0 {
+            self.taken.notify_one();
+        }
+        taken
+    }
+
+    /// Forgets all: the pool has failed.
+    pub(super) fn clear(&self) {
+        self.stock().clear();
+    }
+
+    fn stock(&self) -> MutexGuard<'_, VecDeque<Kept>> {
+        lock(&self.stock)
+    }
+
+    /// Removes what is old or dead; how many are missing then.
+    fn missing(&self) -> usize {
+        let mut stock = self.stock();
+        stock.retain(is_alive);
+        self.wanted.saturating_sub(stock.len())
+    }
+
+    fn wait(&self) {
+        let stock = self.stock();
+        if stock.len() >= self.wanted {
+            drop(
+                self.taken
+                    .wait_timeout(stock, ROUND)
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
+        }
+    }
+}
+
+/// One thread for each upstream that wants a stock.
+pub(super) fn start(upstreams: &Upstreams) -> io::Result<()> {
+    for rank in (0..upstreams.count()).map(Rank) {
+        if upstreams.shared.upstreams[rank.0].warm.wanted > 0 {
+            let upstreams = upstreams.clone();
+            spawn(format!("warm-{}", rank.0 + 1), SERVICE_STACK, move || {
+                keep_warm(&upstreams, rank)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn keep_warm(upstreams: &Upstreams, rank: Rank) -> Result<(), Stopped> {
+    let upstream = &upstreams.shared.upstreams[rank.0];
+    let stop = &upstreams.shared.stop;
+    while !stop.is_stopped() {
+        if !upstreams.is_up(rank) {
+            // The probes will tell; a stock of refusals is of no use.
+            if stop.sleep(ROUND).is_err() {
+                break;
+            }
+            continue;
+        }
+        for _ in 0..upstream.warm.missing() {
+            match upstream.route.dial(Instant::now() + DIAL_LIMIT) {
+                Ok(stream) => upstream.warm.stock().push_back(Kept {
+                    stream,
+                    since: Instant::now(),
+                }),
+                Err(error) => {
+                    upstreams.mark_failed(rank, Failure::Dial(error.to_string()));
+                    break;
+                }
+            }
+        }
+        upstream.warm.wait();
+    }
+    upstream.warm.clear();
+    Ok(())
+}
+
+fn is_alive(kept: &Kept) -> bool {
+    if kept.since.elapsed() >= FRESH {
+        return false;
+    }
+    let socket = kept.stream.socket();
+    if socket.set_nonblocking(true).is_err() {
+        return false;
+    }
+    let alive = match socket.peek(&mut [0]) {
+        Ok(0) => false,
+        // A pool that speaks first, or TLS session tickets: still to be read by whoever takes it.
+        Ok(_) => true,
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    };
+    alive && socket.set_nonblocking(false).is_ok()
+}
