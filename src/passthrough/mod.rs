@@ -1,1 +1,168 @@
-//! passthrough
+//! A miner's session: its own connection to the pool, and two threads that carry the bytes.
+//!
+//! The way of a byte: [`acceptor`] → [`arrival`] (PROXY header, TLS) → [`opening`] (until the pool's
+//! first answer) → [`upward`] and [`downward`], each a [`pump`] → [`tap`] (the copy) → [`ending`].
+
+mod acceptor;
+mod arrival;
+mod downward;
+mod ending;
+mod failback;
+mod foreign;
+mod opening;
+mod pump;
+mod registry;
+mod session;
+mod tap;
+mod upward;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::analyzer::Conversation;
+use crate::config::Config;
+use crate::limits::{Gatekeeper, Quiet};
+use crate::net::tls::{TlsError, TlsServer};
+use crate::stop::Stop;
+use crate::upstream::{SetupError, Upstreams};
+
+use acceptor::Acceptor;
+use registry::Registry;
+pub use tap::ToAnalyzer;
+
+/// How long shares in flight may take to be answered at the end of the program.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+/// How long sessions may take to end once they were told to.
+const CLOSE_LIMIT: Duration = Duration::from_secs(3);
+
+/// Why forwarding could not begin.
+#[derive(Debug)]
+pub enum StartError {
+    Listen(io::Error),
+    Tls(Box<TlsError>),
+    Upstream(SetupError),
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Listen(why) => write!(f, "{why}"),
+            StartError::Tls(why) => write!(f, "listen.tls: {why}"),
+            StartError::Upstream(why) => write!(f, "{why}"),
+            StartError::Thread(why) => write!(f, "can't start a thread: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// What all sessions share. Nothing in it is locked between a read and its send.
+#[derive(Debug)]
+struct Services {
+    config: Config,
+    upstreams: Upstreams,
+    gatekeeper: Gatekeeper,
+    registry: Arc<Registry>,
+    to_analyzer: ToAnalyzer,
+    quiet: Quiet,
+    next_session: AtomicU64,
+    /// No more is read from miners; what is in flight gets its answers.
+    draining: AtomicBool,
+    /// Whether it was said that splice is not possible.
+    splice_refused: AtomicBool,
+}
+
+/// The running listeners and sessions.
+#[derive(Debug)]
+pub struct Passthrough {
+    services: Arc<Services>,
+    acceptors: Vec<Acceptor>,
+    stop: Stop,
+}
+
+impl Passthrough {
+    /// Opens the listeners and begins to serve. Copies of what is forwarded go to `to_analyzer`.
+    ///
+    /// # Errors
+    /// [`StartError`] when a listener, a certificate or an upstream can't be set up; nothing runs then.
+    pub fn start(config: &Config, to_analyzer: ToAnalyzer, stop: &Stop) -> Result<Passthrough, StartError> {
+        let listeners = acceptor::open_all(&config.listen)?;
+        let upstreams =
+            Upstreams::start(&config.upstreams, &config.failover, stop).map_err(StartError::Upstream)?;
+        let services = Arc::new(Services {
+            gatekeeper: Gatekeeper::new(&config.listen, &config.ratelimit),
+            config: config.clone(),
+            upstreams,
+            registry: Arc::new(Registry::default()),
+            to_analyzer,
+            quiet: Quiet::new(),
+            next_session: AtomicU64::new(1),
+            draining: AtomicBool::new(false),
+            splice_refused: AtomicBool::new(false),
+        });
+        let mut acceptors = Vec::new();
+        for listener in listeners {
+            acceptors.push(listener.start(&services, stop).map_err(StartError::Thread)?);
+        }
+        failback::start(&services, stop).map_err(StartError::Thread)?;
+        Ok(Passthrough {
+            services,
+            acceptors,
+            stop: stop.clone(),
+        })
+    }
+
+    /// Where miners can connect; ports that were asked for as 0 have their number.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.acceptors.iter().map(Acceptor::address).collect()
+    }
+
+    /// How many sessions there are now.
+    pub fn sessions(&self) -> usize {
+        self.services.registry.count()
+    }
+
+    /// The sessions' shared facts, for reports.
+    pub fn conversations(&self) -> Vec<Arc<Conversation>> {
+        self.services
+            .registry
+            .all()
+            .iter()
+            .map(|session| session.conversation.clone())
+            .collect()
+    }
+
+    /// Ends: nobody is accepted any more, nothing more is read from miners, shares in flight get
+    /// their answers (for a bounded time), then the sessions close.
+    pub fn shut_down(self) {
+        self.stop.stop();
+        for acceptor in self.acceptors {
+            acceptor.join();
+        }
+        self.services.draining.store(true, Ordering::Release);
+        let registry = &self.services.registry;
+        let deadline = Instant::now() + DRAIN_LIMIT;
+        for session in registry.all() {
+            session.pause_miner();
+        }
+        // Sessions end one by one as they are answered; each end wakes this wait.
+        for session in registry.all() {
+            session.wait_answered(deadline, self.services.to_analyzer.is_some());
+            session.close();
+        }
+        if !registry.wait_empty(Instant::now() + CLOSE_LIMIT) {
+            log::warn!("{} sessions did not end in time", registry.count());
+        }
+    }
+}
+
+#[derive(Debug)]
+enum TlsPort {
+    Plain,
+    Tls(TlsServer),
+}

@@ -1,0 +1,161 @@
+//! What the forwarding path and the analyzer share of one miner's session, and the copies that pass
+//! from the one to the other. Knows nothing of sockets.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crate::net::Stamp;
+
+/// No upstream yet.
+const NO_UPSTREAM: usize = usize::MAX;
+
+/// A session's number, from 1, never used again while the program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the miner up to the pool.
+    Up,
+    /// From the pool down to the miner.
+    Down,
+}
+
+/// What the forwarding threads count of one direction. Each field has one writer.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    pub bytes: AtomicU64,
+    /// Reads that brought something.
+    pub chunks: AtomicU64,
+    /// When the last bytes were sent on ([`Stamp`] in nanoseconds); 0 before the first.
+    pub last: AtomicU64,
+}
+
+impl Traffic {
+    /// Counts bytes that were sent on.
+    pub fn count(&self, length: usize, sent_at: Stamp) {
+        self.bytes.fetch_add(length as u64, Ordering::Relaxed);
+        self.chunks.fetch_add(1, Ordering::Relaxed);
+        self.last.store(sent_at.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// When the last bytes were sent on.
+    pub fn last_at(&self) -> Option<Stamp> {
+        match self.last.load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(Stamp::from_nanos(nanos)),
+        }
+    }
+}
+
+/// One miner's session, as both sides of the tap see it.
+#[derive(Debug)]
+pub struct Conversation {
+    pub id: SessionId,
+    /// Who connected.
+    peer: SocketAddr,
+    /// Whom the peer's PROXY header announced.
+    announced: OnceLock<SocketAddr>,
+    pub opened: Stamp,
+    /// The upstream's place in the order of preference; [`NO_UPSTREAM`] while there is none.
+    upstream: AtomicUsize,
+    pub up: Traffic,
+    pub down: Traffic,
+    /// Copies that found the analyzer's queue full.
+    pub dropped_copies: AtomicU64,
+    /// The miner has sent its first `mining.authorize`. Set by the analyzer.
+    pub authorized: AtomicBool,
+    /// Requests of the miner that the pool has not answered yet. Set by the analyzer.
+    pub unanswered: AtomicU32,
+    /// The analyzer has seen everything that the miner said, and the miner is no longer read.
+    pub heard_out: AtomicBool,
+}
+
+impl Conversation {
+    /// A session that has just been accepted.
+    pub fn new(id: SessionId, peer: SocketAddr, opened: Stamp) -> Conversation {
+        Conversation {
+            id,
+            peer,
+            announced: OnceLock::new(),
+            opened,
+            upstream: AtomicUsize::new(NO_UPSTREAM),
+            up: Traffic::default(),
+            down: Traffic::default(),
+            dropped_copies: AtomicU64::new(0),
+            authorized: AtomicBool::new(false),
+            unanswered: AtomicU32::new(0),
+            heard_out: AtomicBool::new(false),
+        }
+    }
+
+    /// The miner's own address, behind a PROXY header too.
+    pub fn miner(&self) -> SocketAddr {
+        *self.announced.get().unwrap_or(&self.peer)
+    }
+
+    /// The peer speaks for somebody else. Only the first announcement counts.
+    pub fn announce(&self, miner: SocketAddr) {
+        let _ = self.announced.set(miner);
+    }
+
+    /// The upstream's place in the order of preference.
+    pub fn upstream(&self) -> Option<usize> {
+        Some(self.upstream.load(Ordering::Relaxed)).filter(|place| *place != NO_UPSTREAM)
+    }
+
+    /// The session is with the upstream at this place now.
+    pub fn set_upstream(&self, place: usize) {
+        self.upstream.store(place, Ordering::Relaxed);
+    }
+
+    /// The counters of one direction.
+    pub fn traffic(&self, direction: Direction) -> &Traffic {
+        match direction {
+            Direction::Up => &self.up,
+            Direction::Down => &self.down,
+        }
+    }
+}
+
+/// What passes through the tap.
+#[derive(Debug)]
+pub struct Copy {
+    pub conversation: Arc<Conversation>,
+    pub what: What,
+}
+
+/// One event of a session. Copies of its two directions can arrive out of order: each is put into
+/// the queue by the thread that forwarded it.
+#[derive(Debug)]
+pub enum What {
+    /// The session exists.
+    Opened,
+    Bytes(Chunk),
+    /// Nothing more is read from the miner; everything before this was.
+    MinerPaused,
+    /// The session is over.
+    Closed,
+}
+
+/// Bytes that were forwarded together.
+#[derive(Debug)]
+pub struct Chunk {
+    pub direction: Direction,
+    pub bytes: Box<[u8]>,
+    /// When they became readable.
+    pub readable_at: Stamp,
+    /// When the kernel had the last of them for sending.
+    pub sent_at: Stamp,
+    /// Copies were lost right before this one: whoever joins lines begins anew.
+    pub after_gap: bool,
+}

@@ -1,0 +1,116 @@
+//! What the analyzer counts over all sessions.
+
+use std::fmt;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::Direction;
+
+/// The longest delay that is told apart.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Counts since the start. A message is a line.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    pub messages_up: u64,
+    pub messages_down: u64,
+    /// Lines that are no Stratum message.
+    pub unreadable: u64,
+    /// Lines over 64 KiB, skipped.
+    pub too_long: u64,
+    /// How often a conversation was taken up again after lost copies.
+    pub gaps: u64,
+    pub shares: u64,
+    pub latency_up: Latency,
+    pub latency_down: Latency,
+}
+
+impl Summary {
+    /// The delay that forwarding added, both directions.
+    pub fn latency(&mut self, direction: Direction) -> &mut Latency {
+        match direction {
+            Direction::Up => &mut self.latency_up,
+            Direction::Down => &mut self.latency_down,
+        }
+    }
+}
+
+/// The time from when bytes became readable to when the kernel had the last of them for sending.
+#[derive(Debug, Clone)]
+pub struct Latency {
+    /// Nanoseconds, two digits: 1 % is less than the clock's own noise.
+    histogram: Option<Histogram<u32>>,
+}
+
+impl Default for Latency {
+    fn default() -> Latency {
+        // The bounds are constants that are known to be valid; without a histogram nothing is counted.
+        let longest = u64::try_from(LONGEST.as_nanos()).unwrap_or(u64::MAX);
+        Latency {
+            histogram: Histogram::new_with_bounds(100, longest, 2).ok(),
+        }
+    }
+}
+
+impl Latency {
+    /// Counts one delay.
+    pub fn record(&mut self, delay: Duration) {
+        if let Some(histogram) = &mut self.histogram {
+            histogram.saturating_record(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// How many delays were counted.
+    pub fn count(&self) -> u64 {
+        self.histogram.as_ref().map_or(0, Histogram::len)
+    }
+
+    /// The delay that `fraction` (0 to 1) of all stayed within; zero when there were none.
+    pub fn quantile(&self, fraction: f64) -> Duration {
+        self.of(|histogram| histogram.value_at_quantile(fraction))
+    }
+
+    /// The longest delay.
+    pub fn max(&self) -> Duration {
+        self.of(Histogram::max)
+    }
+
+    fn of(&self, value: impl Fn(&Histogram<u32>) -> u64) -> Duration {
+        match &self.histogram {
+            Some(histogram) if !histogram.is_empty() => Duration::from_nanos(value(histogram)),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "p50 {:.1?}, p99 {:.1?}, max {:.1?}",
+            self.quantile(0.5),
+            self.quantile(0.99),
+            self.max()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_what_was_recorded() {
+        let mut latency = Latency::default();
+        assert_eq!((latency.count(), latency.max()), (0, Duration::ZERO));
+        for micros in 1..=100 {
+            latency.record(Duration::from_micros(micros));
+        }
+        let near = |found: Duration, micros: f64| (found.as_secs_f64() * 1e6 / micros - 1.0).abs() < 0.02;
+        assert!(near(latency.quantile(0.5), 50.0), "{latency}");
+        assert!(near(latency.quantile(0.99), 99.0), "{latency}");
+        latency.record(Duration::from_secs(3600));
+        assert!(latency.max() >= LONGEST);
+    }
+}

@@ -1,0 +1,170 @@
+//! The accept loop of one listener. It asks the gatekeeper and starts the session's thread; whatever
+//! can wait for the network happens there.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::session;
+use super::{Services, StartError, TlsPort};
+use crate::config::{Listen, ProxyProtocol};
+use crate::limits::{Admission, Refusal};
+use crate::net::listen;
+use crate::net::tls::TlsServer;
+use crate::stop::Stop;
+use crate::thread::{SERVICE_STACK, spawn};
+
+/// Pause after a failed accept: out of descriptors, the next try would fail as well.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A socket that listens, before anybody is accepted.
+pub(super) struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    port: TlsPort,
+}
+
+/// A running accept loop.
+#[derive(Debug)]
+pub(super) struct Acceptor {
+    address: SocketAddr,
+    thread: JoinHandle<()>,
+}
+
+/// Opens every listener of the configuration, or none.
+pub(super) fn open_all(config: &Listen) -> Result<Vec<Listener>, StartError> {
+    let mut listeners = Vec::new();
+    for address in &config.stratum {
+        listeners.push(Listener::open(*address, TlsPort::Plain)?);
+    }
+    if let Some(tls) = &config.tls {
+        let server = TlsServer::new(&tls.cert, &tls.key).map_err(|why| StartError::Tls(Box::new(why)))?;
+        for address in &tls.listen {
+            listeners.push(Listener::open(*address, TlsPort::Tls(server.clone()))?);
+        }
+    }
+    Ok(listeners)
+}
+
+impl Listener {
+    fn open(address: SocketAddr, port: TlsPort) -> Result<Listener, StartError> {
+        let socket = listen::bind(address).map_err(StartError::Listen)?;
+        let address = socket.local_addr().map_err(StartError::Listen)?;
+        Ok(Listener {
+            socket,
+            address,
+            port,
+        })
+    }
+
+    /// Begins to accept.
+    pub(super) fn start(self, services: &Arc<Services>, stop: &Stop) -> io::Result<Acceptor> {
+        let (services, stop, address) = (services.clone(), stop.clone(), self.address);
+        let name = format!("listen-{}", address.port());
+        let thread = spawn(name, SERVICE_STACK, move || {
+            self.accept_all(&services, &stop);
+            Ok::<(), io::Error>(())
+        })?;
+        Ok(Acceptor { address, thread })
+    }
+
+    fn accept_all(self, services: &Arc<Services>, stop: &Stop) {
+        let port = Arc::new(self.port);
+        let mut failing = false;
+        while !stop.is_stopped() {
+            match self.socket.accept() {
+                // The connection that woke us up for the end.
+                Ok(_) if stop.is_stopped() => return,
+                Ok((socket, peer)) => {
+                    failing = false;
+                    receive(services, socket, peer, &port);
+                }
+                Err(error) if is_the_peers(&error) => {}
+                Err(error) => {
+                    if !failing {
+                        log::error!("{}: can't accept connections: {error}", self.address);
+                    }
+                    failing = true;
+                    if stop.sleep(ACCEPT_PAUSE).is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Acceptor {
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Wakes the loop, which has been told to stop, and waits for its end.
+    pub(super) fn join(self) {
+        let mut target = self.address;
+        if target.ip().is_unspecified() {
+            let loopback: std::net::IpAddr = if target.is_ipv4() {
+                [127, 0, 0, 1].into()
+            } else {
+                std::net::Ipv6Addr::LOCALHOST.into()
+            };
+            target.set_ip(loopback);
+        }
+        // If this fails, the loop is not waiting in accept either.
+        let _ = TcpStream::connect_timeout(&target, Duration::from_secs(1));
+        let _ = self.thread.join();
+    }
+}
+
+/// Lets a connection in, or closes it.
+fn receive(services: &Arc<Services>, socket: TcpStream, peer: SocketAddr, port: &Arc<TlsPort>) {
+    match admit(services, peer) {
+        Ok(admission) => {
+            if let Err(error) = session::start(services, socket, peer, port.clone(), admission) {
+                say(services, peer, &format!("can't start a session: {error}"));
+            }
+        }
+        Err(refusal) => say(services, peer, &format!("refused: {refusal}")),
+    }
+}
+
+/// A peer that will announce whom it speaks for is counted when it has.
+fn admit(services: &Services, peer: SocketAddr) -> Result<Option<Admission>, Refusal> {
+    let limit = services.config.listen.max_miners;
+    if services.registry.count() >= limit {
+        return Err(Refusal::Full { limit });
+    }
+    if announces(&services.config.listen.proxy_protocol, services, peer) {
+        return Ok(None);
+    }
+    services.gatekeeper.admit(peer.ip(), Instant::now()).map(Some)
+}
+
+/// Whether this peer has to begin with a PROXY header.
+pub(super) fn announces(setting: &ProxyProtocol, services: &Services, peer: SocketAddr) -> bool {
+    match setting {
+        ProxyProtocol::Off => false,
+        ProxyProtocol::Everyone => services.gatekeeper.allows(peer.ip()),
+        ProxyProtocol::From(blocks) => blocks.iter().any(|block| block.contains(peer.ip())),
+    }
+}
+
+/// One line about a peer, unless it has had one just now.
+pub(super) fn say(services: &Services, peer: SocketAddr, text: &str) {
+    if let Some(suppressed) = services.quiet.speak(peer.ip().into(), Instant::now()) {
+        match suppressed {
+            0 => log::warn!("{peer}: {text}"),
+            more => log::warn!("{peer}: {text} ({more} more like this were not written)"),
+        }
+    }
+}
+
+/// Errors of accept that belong to the one connection, which is gone.
+fn is_the_peers(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}

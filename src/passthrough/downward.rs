@@ -1,0 +1,296 @@
+//! From the pool down to the miner: the second of a session's two threads. It dials, and goes on to
+//! the next pool when the first one is dead behind its open door.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::acceptor::say;
+use super::ending::{End, linger};
+use super::pump::{self, Patience};
+use super::session::Presence;
+use super::tap::Tap;
+use super::upward::{Marked, splice_refused};
+use crate::analyzer::Direction;
+use crate::config::ForwardPath;
+use crate::net::options::is_timeout;
+use crate::net::{Reader, Received, Stamp, Stream};
+use crate::stop::Stopped;
+use crate::upstream::{Failure, Link, Rank};
+
+/// The downward thread's own things.
+pub(super) struct Downward {
+    presence: Arc<Presence>,
+    buffer: Vec<u8>,
+    tap: Tap,
+}
+
+/// A pool that has begun to speak, or to whom there is no alternative.
+struct Opened {
+    link: Arc<Link>,
+    reader: Reader,
+    first: First,
+}
+
+/// What the pool did first.
+enum First {
+    Bytes(Received),
+    Closed(End),
+    Silent,
+}
+
+impl Downward {
+    pub(super) fn new(presence: Arc<Presence>) -> Downward {
+        let (services, conversation) = (&presence.services, &presence.session.conversation);
+        let tap = Tap::new(
+            services.to_analyzer.clone(),
+            conversation.clone(),
+            Direction::Down,
+        );
+        let buffer = vec![0; services.config.forward.buffer];
+        Downward {
+            presence,
+            buffer,
+            tap,
+        }
+    }
+
+    /// The thread's body.
+    pub(super) fn run(mut self) -> Result<(), Stopped> {
+        let session = self.presence.session.clone();
+        let _marked = Marked {
+            session: session.clone(),
+            direction: Direction::Down,
+        };
+        let Some(mut opened) = self.open() else {
+            session.abort();
+            return Ok(());
+        };
+        let Some(miner) = session.opening.wait_for_miner() else {
+            return Ok(());
+        };
+        let end = self.forward(&mut opened, &miner);
+        if end != End::DestinationBroken {
+            miner.finish();
+        }
+        let abort = || session.abort();
+        session
+            .ending
+            .end(Direction::Down, end, || session.progress(Direction::Up), abort);
+        if end == End::DestinationBroken {
+            linger(&mut opened.reader, &mut self.buffer);
+        }
+        Ok(())
+    }
+
+    /// Finds a pool that answers; `None` when there is none, or no miner any more.
+    fn open(&mut self) -> Option<Opened> {
+        let presence = self.presence.clone();
+        let (services, session) = (&presence.services, &presence.session);
+        let failover = &services.config.failover;
+        let mut tried: Vec<Rank> = Vec::new();
+        let mut deadline = session.accepted_at + failover.connect_deadline;
+        loop {
+            let link = match services.upstreams.connect(&tried, deadline) {
+                Ok(link) => Arc::new(link),
+                Err(error) => {
+                    say(
+                        services,
+                        session.conversation.miner(),
+                        &format!("closed: {error}"),
+                    );
+                    return None;
+                }
+            };
+            let mut opened = self.take(link)?;
+            while matches!(opened.first, First::Silent) && session.opening.is_open() {
+                // Make before break: the silent pool is kept until another one is there.
+                tried.push(opened.link.rank);
+                self.mark(
+                    opened.link.rank,
+                    Failure::Silent(failover.answer_timeout),
+                    failover.answer_timeout,
+                );
+                match services
+                    .upstreams
+                    .connect(&tried, Instant::now() + failover.connect_deadline)
+                {
+                    Ok(next) => opened = self.take(Arc::new(next))?,
+                    Err(_) => {
+                        session.opening.settle_on_link();
+                        opened.first = self.first_answer(&mut opened.reader);
+                    }
+                }
+            }
+            if let (First::Closed(_), true) = (&opened.first, self.may_try_another(&opened.link, &tried)) {
+                let rank = opened.link.rank;
+                tried.push(rank);
+                self.mark(rank, Failure::ClosedUnanswered, failover.answer_timeout);
+                deadline = Instant::now() + failover.connect_deadline;
+                continue;
+            }
+            return Some(opened);
+        }
+    }
+
+    /// Gives the link what the miner has said, and waits for its first answer.
+    fn take(&mut self, link: Arc<Link>) -> Option<Opened> {
+        let session = &self.presence.session;
+        let mut reader = Reader::new(link.stream.clone());
+        session.conversation.set_upstream(link.rank.0);
+        if !session.opening.offer(&link) {
+            if !session.opening.is_open() {
+                return None;
+            }
+            return Some(Opened {
+                link,
+                reader,
+                first: First::Closed(End::SourceBroken),
+            });
+        }
+        let first = self.first_answer(&mut reader);
+        Some(Opened { link, reader, first })
+    }
+
+    /// Waits for the pool's first bytes, for as long as it may owe them.
+    fn first_answer(&mut self, reader: &mut Reader) -> First {
+        loop {
+            let (limit, asked) = self.answer_limit();
+            let left = match asked {
+                Some(asked) => limit.saturating_sub(asked.elapsed()),
+                None => limit,
+            };
+            if left.is_zero() {
+                return First::Silent;
+            }
+            let read = match reader
+                .stream()
+                .set_read_timeout(Some(left.max(Duration::from_millis(1))))
+            {
+                Ok(()) => reader.recv(&mut self.buffer),
+                Err(error) => Err(error),
+            };
+            match read {
+                Ok(received) if received.length > 0 => return First::Bytes(received),
+                Ok(_) => return First::Closed(End::Finished),
+                Err(error) if is_timeout(&error) => {}
+                Err(_) => return First::Closed(End::SourceBroken),
+            }
+        }
+    }
+
+    /// How long a pool that was asked something may be silent, and since when it was asked.
+    fn answer_limit(&self) -> (Duration, Option<Instant>) {
+        let (services, opening) = (&self.presence.services, &self.presence.session.opening);
+        let failover = &services.config.failover;
+        let has_others = services.upstreams.count() > 1 && opening.is_open();
+        let limit = if has_others {
+            failover.answer_timeout
+        } else {
+            failover.silence_timeout
+        };
+        (limit, opening.asked())
+    }
+
+    /// Whether a pool that closed without a word may be left for another. One that the miner never
+    /// asked anything, and that closed after a while, did nothing wrong.
+    fn may_try_another(&self, link: &Link, tried: &[Rank]) -> bool {
+        let (services, session) = (&self.presence.services, &self.presence.session);
+        let failover = &services.config.failover;
+        let was_asked = session.opening.asked().is_some();
+        let at_once = session.accepted_at.elapsed() < failover.connect_deadline;
+        services.upstreams.count() > tried.len() + 1
+            && !tried.contains(&link.rank)
+            && session.opening.is_open()
+            && (was_asked || at_once)
+    }
+
+    /// Remembers a failure, unless others hear from the pool: then it is this session's alone.
+    fn mark(&self, rank: Rank, failure: Failure, heard_within: Duration) {
+        let services = &self.presence.services;
+        if services.registry.heard_from(rank, heard_within) {
+            log::debug!(
+                "session {}: pool {rank}: {failure}",
+                self.presence.session.conversation.id
+            );
+        } else if services.upstreams.mark_failed(rank, failure) {
+            services.gatekeeper.pool_failed(Instant::now());
+        }
+    }
+
+    fn forward(&mut self, opened: &mut Opened, miner: &Stream) -> End {
+        let failover = self.presence.services.config.failover.clone();
+        match &opened.first {
+            First::Bytes(received) => {
+                let bytes = &self.buffer[..received.length];
+                if miner.send_all(bytes).is_err() {
+                    return End::DestinationBroken;
+                }
+                self.tap.forwarded(bytes, received.readable_at, Stamp::now());
+                self.presence.session.opening.settle_on_link();
+            }
+            First::Closed(end) => {
+                self.presence.session.opening.settle_on_link();
+                return *end;
+            }
+            First::Silent => {
+                self.mark(
+                    opened.link.rank,
+                    Failure::Silent(failover.silence_timeout),
+                    failover.silence_timeout,
+                );
+                return End::SourceBroken;
+            }
+        }
+        // A failing setsockopt shows in the read as well.
+        let _ = opened
+            .link
+            .stream
+            .set_read_timeout(Some(failover.silence_timeout));
+        self.pump(opened, miner, failover.silence_timeout)
+    }
+
+    fn pump(&mut self, opened: &mut Opened, miner: &Stream, silence_timeout: Duration) -> End {
+        let presence = self.presence.clone();
+        let link = opened.link.clone();
+        let mut silent = false;
+        let mut on_timeout = || {
+            silent = true;
+            Patience::End
+        };
+        let forward = &presence.services.config.forward;
+        let mut end = None;
+        if forward.path == ForwardPath::Splice {
+            match pump::splice(
+                &link.stream,
+                miner,
+                forward.buffer,
+                &mut self.tap,
+                &mut on_timeout,
+            ) {
+                Ok(ended) => end = Some(ended),
+                Err(refused) => splice_refused(&presence, &refused),
+            }
+        }
+        let end = end.unwrap_or_else(|| {
+            pump::copy(
+                &mut opened.reader,
+                miner,
+                &mut self.buffer,
+                &mut self.tap,
+                &mut on_timeout,
+            )
+        });
+        if silent {
+            self.mark(link.rank, Failure::Silent(silence_timeout), silence_timeout);
+            say(
+                &presence.services,
+                presence.session.conversation.miner(),
+                &format!(
+                    "closed: pool {} has said nothing for {silence_timeout:?}",
+                    link.rank
+                ),
+            );
+        }
+        end
+    }
+}

@@ -1,0 +1,96 @@
+//! The two forwarding paths: read, send, stamp, copy, next. No lock, no parsing, no logging and no
+//! allocation but the copy's.
+
+use std::io;
+
+use super::ending::End;
+use super::tap::Tap;
+use crate::net::options::is_timeout;
+use crate::net::splice::Splicer;
+use crate::net::{Reader, Stamp, Stream};
+
+/// What to do when a read timeout has run out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Read on (with the timeout that is set by now).
+    Wait,
+    /// End the session.
+    End,
+}
+
+/// Forwards through a buffer until one side ends.
+pub(super) fn copy(
+    from: &mut Reader,
+    to: &Stream,
+    buffer: &mut [u8],
+    tap: &mut Tap,
+    mut on_timeout: impl FnMut() -> Patience,
+) -> End {
+    loop {
+        let received = match from.recv(buffer) {
+            Ok(received) if received.length == 0 => return End::Finished,
+            Ok(received) => received,
+            Err(error) => match after(&error, &mut on_timeout) {
+                Patience::Wait => continue,
+                Patience::End => return End::SourceBroken,
+            },
+        };
+        let bytes = &buffer[..received.length];
+        if to.send_all(bytes).is_err() {
+            return End::DestinationBroken;
+        }
+        tap.forwarded(bytes, received.readable_at, Stamp::now());
+    }
+}
+
+/// Forwards through a pipe until one side ends. Both sides must be plain TCP; gives the reader back
+/// the work (`None`) when they are not, or when there are no pipes to be had.
+pub(super) fn splice(
+    from: &Stream,
+    to: &Stream,
+    size: usize,
+    tap: &mut Tap,
+    mut on_timeout: impl FnMut() -> Patience,
+) -> Result<End, SpliceRefused> {
+    let (Some(from), Some(to)) = (from.plain(), to.plain()) else {
+        return Err(SpliceRefused::Tls);
+    };
+    let mut splicer = Splicer::new(size, tap.is_open()).map_err(SpliceRefused::Pipe)?;
+    loop {
+        let length = match splicer.take(from) {
+            Ok(0) => return Ok(End::Finished),
+            Ok(length) => length,
+            Err(error) => match after(&error, &mut on_timeout) {
+                Patience::Wait => continue,
+                Patience::End => return Ok(End::SourceBroken),
+            },
+        };
+        // The kernel gives splice no receive stamp; the return of the call is the next best.
+        let readable_at = Stamp::now();
+        let duplicated = splicer.duplicate(length).unwrap_or(0);
+        if splicer.give(to, length).is_err() {
+            return Ok(End::DestinationBroken);
+        }
+        let sent_at = Stamp::now();
+        // A part that was duplicated must leave the second pipe, too, but is no use to anybody.
+        let copy = splicer.copy(duplicated).ok().filter(|_| duplicated == length);
+        tap.spliced(length, copy, readable_at, sent_at);
+    }
+}
+
+/// Why the splice path is not possible.
+#[derive(Debug)]
+pub(super) enum SpliceRefused {
+    /// One side speaks TLS.
+    Tls,
+    /// No pipe: descriptors or pipe memory are used up.
+    Pipe(io::Error),
+}
+
+fn after(error: &io::Error, on_timeout: &mut impl FnMut() -> Patience) -> Patience {
+    if is_timeout(error) {
+        on_timeout()
+    } else {
+        Patience::End
+    }
+}

@@ -1,0 +1,161 @@
+//! One miner's session: who takes part, and what ends it. Its two threads are [`super::upward`] and
+//! [`super::downward`].
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::ending::Ending;
+use super::opening::Opening;
+use super::tap::announce;
+use super::upward::Upward;
+use super::{Services, TlsPort};
+use crate::analyzer::{Conversation, Direction, SessionId, What};
+use crate::limits::Admission;
+use crate::net::Stamp;
+use crate::thread::{SESSION_STACK, spawn};
+
+/// How often the end of the program looks whether a session's shares are answered.
+const ANSWER_CHECK: Duration = Duration::from_millis(5);
+/// Without the analyzer nobody knows what is in flight: so long after the miner's last bytes the
+/// answer should have come (30–100 ms are usual; wire reference, section 2.3).
+const UNWATCHED_ANSWER: Duration = Duration::from_secs(2);
+
+/// What a session's two threads and its observers share.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) conversation: Arc<Conversation>,
+    pub(super) accepted_at: Instant,
+    pub(super) opening: Opening,
+    pub(super) ending: Ending,
+}
+
+/// A session's place among the others, held by its threads. The last one to let go ends it.
+#[derive(Debug)]
+pub(super) struct Presence {
+    pub(super) session: Arc<Session>,
+    pub(super) services: Arc<Services>,
+    /// For a peer with a PROXY header this comes later.
+    admission: Mutex<Option<Admission>>,
+}
+
+/// Starts a session for an accepted connection.
+///
+/// # Errors
+/// When the system has no room for another thread; the connection is closed then.
+pub(super) fn start(
+    services: &Arc<Services>,
+    socket: TcpStream,
+    peer: SocketAddr,
+    port: Arc<TlsPort>,
+    admission: Option<Admission>,
+) -> io::Result<()> {
+    let id = SessionId(services.next_session.fetch_add(1, Ordering::Relaxed));
+    let conversation = Arc::new(Conversation::new(id, peer, Stamp::now()));
+    let session = Arc::new(Session {
+        conversation,
+        accepted_at: Instant::now(),
+        opening: Opening::default(),
+        ending: Ending::default(),
+    });
+    services.registry.add(session.clone());
+    announce(&services.to_analyzer, &session.conversation, What::Opened);
+    let expects_header = admission.is_none();
+    let presence = Presence {
+        session,
+        services: services.clone(),
+        admission: Mutex::new(admission),
+    };
+    // From here on dropping the presence takes the session out of the registry again.
+    let upward = Upward::new(Arc::new(presence), socket, peer, port, expects_header);
+    spawn(format!("{id}-up"), SESSION_STACK, move || upward.run())?;
+    Ok(())
+}
+
+impl Session {
+    /// Nothing more is read from the miner; what has arrived is still forwarded.
+    pub(super) fn pause_miner(&self) {
+        match self.opening.streams() {
+            (Some(miner), Some(_)) => miner.stop_reading(),
+            // Still dialling: there is nothing in flight.
+            _ => self.close(),
+        }
+    }
+
+    /// Waits until the pool owes this miner nothing.
+    pub(super) fn wait_answered(&self, deadline: Instant, watched: bool) {
+        let conversation = &self.conversation;
+        while Instant::now() < deadline {
+            let is_answered = if watched && conversation.dropped_copies.load(Ordering::Relaxed) == 0 {
+                conversation.heard_out.load(Ordering::Acquire)
+                    && conversation.unanswered.load(Ordering::Acquire) == 0
+            } else {
+                let (up, down) = (conversation.up.last_at(), conversation.down.last_at());
+                up.and_then(|up| Stamp::now().since(up))
+                    .is_none_or(|ago| ago >= UNWATCHED_ANSWER)
+                    || (up.is_some() && down.is_none())
+            };
+            if is_answered || self.ending.is_over() {
+                return;
+            }
+            std::thread::sleep(ANSWER_CHECK);
+        }
+        log::warn!(
+            "session {}: not every share was answered in time",
+            conversation.id
+        );
+    }
+
+    /// Ends the session: the pool's side at once; the miner gets what had come from the pool, and
+    /// then the end.
+    pub(super) fn close(&self) {
+        let (miner, link) = self.opening.streams();
+        self.opening.give_up();
+        match (miner, link) {
+            (_, Some(link)) => link.stream.abort(),
+            (Some(miner), None) => miner.abort(),
+            (None, None) => {}
+        }
+    }
+
+    /// Wakes both threads from whatever they wait for.
+    pub(super) fn abort(&self) {
+        let (miner, link) = self.opening.streams();
+        self.opening.give_up();
+        if let Some(miner) = miner {
+            miner.abort();
+        }
+        if let Some(link) = link {
+            link.stream.abort();
+        }
+    }
+
+    /// How many bytes a direction has forwarded.
+    pub(super) fn progress(&self, direction: Direction) -> u64 {
+        self.conversation.traffic(direction).bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Presence {
+    /// The place that the announced address takes.
+    pub(super) fn admit(&self, admission: Admission) {
+        *self.admission.lock().unwrap_or_else(PoisonError::into_inner) = Some(admission);
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let Session {
+            conversation,
+            opening,
+            ..
+        } = &*self.session;
+        // The analyzer may hold the conversation for longer, but not its sockets.
+        opening.forget();
+        announce(&self.services.to_analyzer, conversation, What::Closed);
+        log::debug!("session {} of {} ended", conversation.id, conversation.miner());
+        self.services.registry.remove(conversation.id);
+    }
+}

@@ -1,0 +1,161 @@
+//! The tap: a copy of what was forwarded goes to the analyzer, after the send and only if there is
+//! room. What finds no room is counted, and the next copy says that something is missing.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crossbeam_channel::{Sender, TrySendError};
+
+use crate::analyzer::{Chunk, Conversation, Copy, Direction, What};
+use crate::net::Stamp;
+
+/// The way to the analyzer; `None` when analysis is off.
+pub type ToAnalyzer = Option<Sender<Copy>>;
+
+/// One direction's end of the tap.
+#[derive(Debug)]
+pub struct Tap {
+    to_analyzer: ToAnalyzer,
+    conversation: Arc<Conversation>,
+    direction: Direction,
+    gap: bool,
+}
+
+impl Tap {
+    pub fn new(to_analyzer: ToAnalyzer, conversation: Arc<Conversation>, direction: Direction) -> Tap {
+        Tap {
+            to_analyzer,
+            conversation,
+            direction,
+            gap: false,
+        }
+    }
+
+    /// Whether anybody wants copies.
+    pub fn is_open(&self) -> bool {
+        self.to_analyzer.is_some()
+    }
+
+    /// Counts `bytes` that have left, and passes a copy on.
+    pub fn forwarded(&mut self, bytes: &[u8], readable_at: Stamp, sent_at: Stamp) {
+        self.conversation
+            .traffic(self.direction)
+            .count(bytes.len(), sent_at);
+        if self.is_open() {
+            self.pass_on(bytes.into(), readable_at, sent_at);
+        }
+    }
+
+    /// As [`Tap::forwarded`], with a copy that exists already; `None` when it could not be made.
+    pub fn spliced(&mut self, length: usize, copy: Option<Box<[u8]>>, readable_at: Stamp, sent_at: Stamp) {
+        self.conversation.traffic(self.direction).count(length, sent_at);
+        match copy {
+            Some(copy) if self.is_open() => self.pass_on(copy, readable_at, sent_at),
+            Some(_) => {}
+            None if self.is_open() => self.dropped(),
+            None => {}
+        }
+    }
+
+    /// Tells the analyzer, waiting for room, that the miner is not read any more. Only for the end,
+    /// when nothing waits behind this thread.
+    pub fn paused(&self) {
+        if let Some(to_analyzer) = &self.to_analyzer {
+            let copy = Copy {
+                conversation: self.conversation.clone(),
+                what: What::MinerPaused,
+            };
+            // An analyzer that is gone has heard all it will hear.
+            let _ = to_analyzer.send(copy);
+        }
+    }
+
+    fn pass_on(&mut self, bytes: Box<[u8]>, readable_at: Stamp, sent_at: Stamp) {
+        let chunk = Chunk {
+            direction: self.direction,
+            bytes,
+            readable_at,
+            sent_at,
+            after_gap: self.gap,
+        };
+        match offer(&self.to_analyzer, &self.conversation, What::Bytes(chunk)) {
+            Offered::Taken => self.gap = false,
+            Offered::Full => self.dropped(),
+        }
+    }
+
+    fn dropped(&mut self) {
+        self.gap = true;
+        self.conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Tells the analyzer of a session's opening or end, if there is room; it can do without.
+pub fn announce(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, what: What) {
+    let _ = offer(to_analyzer, conversation, what);
+}
+
+enum Offered {
+    Taken,
+    Full,
+}
+
+fn offer(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, what: What) -> Offered {
+    let Some(to_analyzer) = to_analyzer else {
+        return Offered::Taken;
+    };
+    match to_analyzer.try_send(Copy {
+        conversation: conversation.clone(),
+        what,
+    }) {
+        Ok(()) => Offered::Taken,
+        Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Offered::Full,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyzer::SessionId;
+
+    fn conversation() -> Arc<Conversation> {
+        Arc::new(Conversation::new(
+            SessionId(1),
+            "127.0.0.1:1".parse().unwrap(),
+            Stamp::now(),
+        ))
+    }
+
+    fn bytes_of(copy: Copy) -> (Vec<u8>, bool) {
+        match copy.what {
+            What::Bytes(chunk) => (chunk.bytes.into_vec(), chunk.after_gap),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_full_queue_drops_the_copy_counts_it_and_marks_the_gap() {
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        let conversation = conversation();
+        let mut tap = Tap::new(Some(sender), conversation.clone(), Direction::Up);
+        for text in [b"a", b"b", b"c"] {
+            tap.forwarded(text, Stamp::now(), Stamp::now());
+        }
+        assert_eq!(conversation.dropped_copies.load(Ordering::Relaxed), 2);
+        assert_eq!(conversation.up.bytes.load(Ordering::Relaxed), 3);
+        assert_eq!(bytes_of(receiver.recv().unwrap()), (b"a".to_vec(), false));
+        tap.forwarded(b"d", Stamp::now(), Stamp::now());
+        assert_eq!(bytes_of(receiver.recv().unwrap()), (b"d".to_vec(), true));
+        tap.forwarded(b"e", Stamp::now(), Stamp::now());
+        assert_eq!(bytes_of(receiver.recv().unwrap()), (b"e".to_vec(), false));
+    }
+
+    #[test]
+    fn without_an_analyzer_bytes_are_still_counted() {
+        let conversation = conversation();
+        let mut tap = Tap::new(None, conversation.clone(), Direction::Down);
+        tap.forwarded(b"abc", Stamp::now(), Stamp::now());
+        assert_eq!(conversation.down.bytes.load(Ordering::Relaxed), 3);
+        assert_eq!(conversation.dropped_copies.load(Ordering::Relaxed), 0);
+    }
+}
