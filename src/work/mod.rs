@@ -1,1 +1,48 @@
-//! work
+//! Bitcoin: from a job and a share to a block header, its hash and what that is worth. Pure
+//! functions; nothing here knows of sockets or sessions. Checked against the vectors in
+//! `tests/data/vectors.json`.
+//!
+//! Byte order is converted in one place each: the words of a prevhash in `prevhash`, the numbers
+//! of a header in `header`, hash and number in `hash` and `target`.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `hash` | double SHA-256, block hash, transaction id, merkle root |
+//! | `prevhash` | the previous block's hash, between its Stratum text and a block hash |
+//! | `coinbase` | assembly from its two halves and the extranonces |
+//! | `merkle` | branches of a block, and the root they lead to |
+//! | `header` | the 80 bytes |
+//! | `midstate` | hashing many nonces of one header |
+//! | `share` | a job and a miner's values put together |
+//! | `target`, `wide` | targets from nbits and from difficulty; 256-bit numbers |
+//! | `difficulty` | share, network difficulty, expected hashes |
+//! | `rolling` | the three conventions of version rolling |
+//! | `height` | the block height in a coinbase (BIP34) |
+//! | `payout` | addresses, worker names and output scripts |
+
+mod coinbase;
+mod difficulty;
+mod hash;
+mod header;
+mod height;
+mod merkle;
+mod midstate;
+mod payout;
+mod prevhash;
+mod rolling;
+mod share;
+mod target;
+mod wide;
+
+pub use coinbase::{assemble_coinbase, coinbase_txid};
+pub use difficulty::{expected_hashes, network_difficulty, share_difficulty};
+pub use hash::{BlockHash, MerkleRoot, Txid, double_sha256};
+pub use header::Header;
+pub use height::{Height, HeightError};
+pub use merkle::{merkle_branches, merkle_root, root_of_transactions};
+pub use midstate::Midstate;
+pub use payout::{Chain, PayoutError, PayoutScript, account_of_worker, payout_script};
+pub use prevhash::{parent_hash, prevhash_of};
+pub use rolling::VersionConvention;
+pub use share::ShareValues;
+pub use target::{Target, TargetError};

@@ -1,0 +1,169 @@
+//! Writing answers. Each function returns one line with its end.
+
+use std::fmt;
+
+use serde_json::json;
+
+/// Why something is refused: a code of the protocol and words for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: RefusalCode,
+    pub reason: String,
+}
+
+impl Refusal {
+    pub fn new(code: RefusalCode, reason: impl Into<String>) -> Refusal {
+        Refusal {
+            code,
+            reason: reason.into(),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.reason, self.code.number())
+    }
+}
+
+/// The error codes in use (wire reference, section 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RefusalCode {
+    Other,
+    /// Also for stale jobs.
+    JobNotFound,
+    Duplicate,
+    LowDifficulty,
+    Unauthorized,
+    NotSubscribed,
+    /// -3, of OCEAN and MiningCore.
+    MethodNotFound,
+}
+
+impl RefusalCode {
+    /// The number on the wire.
+    pub fn number(self) -> i64 {
+        match self {
+            RefusalCode::Other => 20,
+            RefusalCode::JobNotFound => 21,
+            RefusalCode::Duplicate => 22,
+            RefusalCode::LowDifficulty => 23,
+            RefusalCode::Unauthorized => 24,
+            RefusalCode::NotSubscribed => 25,
+            RefusalCode::MethodNotFound => -3,
+        }
+    }
+}
+
+/// The forms a refusal has on the wire (wire reference, section 2, where they are numbered).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ErrorForm {
+    /// Form 1, `[21,"Job not found",null]`: the only one every miner understands.
+    #[default]
+    ArrayWithNull,
+    /// Form 2, `[21,"Job not found",""]`, of public-pool.
+    ArrayWithText,
+    /// Form 2, `[21,"Job not found"]`.
+    ArrayOfTwo,
+    /// Form 3, `"reject-reason":"Above target"` beside a null error, of ckpool.
+    RejectReason,
+    /// Form 4, `"error":"Invalid worker name"`, of ckpool.
+    Text,
+    /// Form 5, `{"code":21,"message":"Job not found","traceback":null}`, of SRI.
+    Object,
+    /// Form 6, `"result":false,"error":null` and nothing else.
+    BareFalse,
+    /// Form 7, words instead of JSON; whoever sends them closes the connection.
+    PlainText,
+}
+
+impl ErrorForm {
+    /// All of them.
+    pub const ALL: [ErrorForm; 8] = [
+        ErrorForm::ArrayWithNull,
+        ErrorForm::ArrayWithText,
+        ErrorForm::ArrayOfTwo,
+        ErrorForm::RejectReason,
+        ErrorForm::Text,
+        ErrorForm::Object,
+        ErrorForm::BareFalse,
+        ErrorForm::PlainText,
+    ];
+}
+
+/// The answer `true` to the request `id`, which is JSON text to be echoed.
+pub fn accepted(id: &str) -> String {
+    result(id, "true")
+}
+
+/// The answer `result`, which is JSON text, to the request `id`.
+pub fn result(id: &str, result: &str) -> String {
+    format!("{{\"id\":{id},\"result\":{result},\"error\":null}}\n")
+}
+
+/// A refusal of the request `id`, in the given form.
+pub fn refused(id: &str, refusal: &Refusal, form: ErrorForm) -> String {
+    let code = refusal.code.number();
+    let reason = &refusal.reason;
+    match form {
+        ErrorForm::ArrayWithNull => {
+            format!(
+                "{{\"id\":{id},\"result\":null,\"error\":{}}}\n",
+                json!([code, reason, null])
+            )
+        }
+        ErrorForm::ArrayWithText => {
+            format!(
+                "{{\"id\":{id},\"result\":null,\"error\":{}}}\n",
+                json!([code, reason, ""])
+            )
+        }
+        ErrorForm::ArrayOfTwo => {
+            format!(
+                "{{\"id\":{id},\"result\":null,\"error\":{}}}\n",
+                json!([code, reason])
+            )
+        }
+        ErrorForm::RejectReason => {
+            let reason = json!(reason);
+            format!("{{\"reject-reason\":{reason},\"result\":false,\"error\":null,\"id\":{id}}}\n")
+        }
+        ErrorForm::Text => format!("{{\"id\":{id},\"result\":false,\"error\":{}}}\n", json!(reason)),
+        ErrorForm::Object => {
+            let error = json!({ "code": code, "message": reason, "traceback": null });
+            format!("{{\"id\":{id},\"result\":null,\"error\":{error}}}\n")
+        }
+        ErrorForm::BareFalse => format!("{{\"id\":{id},\"result\":false,\"error\":null}}\n"),
+        ErrorForm::PlainText => format!("{reason}, disconnecting\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_forms_are_those_of_the_reference() {
+        let refusal = Refusal::new(RefusalCode::JobNotFound, "Job not found");
+        assert_eq!(
+            refused("\"x\"", &refusal, ErrorForm::ArrayWithNull),
+            "{\"id\":\"x\",\"result\":null,\"error\":[21,\"Job not found\",null]}\n"
+        );
+        let refusal = Refusal::new(RefusalCode::LowDifficulty, "Above target");
+        assert_eq!(
+            refused("7", &refusal, ErrorForm::RejectReason),
+            "{\"reject-reason\":\"Above target\",\"result\":false,\"error\":null,\"id\":7}\n"
+        );
+    }
+
+    #[test]
+    fn a_reason_is_escaped() {
+        let refusal = Refusal::new(RefusalCode::Other, "\"quoted\"\n");
+        for form in ErrorForm::ALL {
+            let line = refused("1", &refusal, form);
+            if form != ErrorForm::PlainText {
+                assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), "{line}");
+            }
+        }
+    }
+}

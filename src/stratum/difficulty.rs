@@ -1,0 +1,115 @@
+//! Share difficulty.
+
+use std::fmt;
+
+use serde_json::value::RawValue;
+
+use super::field::{FieldError, string_or_number};
+
+/// How hard a share is to find, as a multiple of 4 295 032 833 expected hashes (wire reference,
+/// section 3.2). Fractions are ordinary: NerdMiners work at 0.00015. Finite and above zero.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Difficulty(f64);
+
+impl Difficulty {
+    /// What holds before a pool has said anything (wire reference, section 3.6).
+    pub const ONE: Difficulty = Difficulty(1.0);
+
+    /// # Errors
+    /// When `value` is not finite and above zero.
+    pub fn new(value: f64) -> Result<Difficulty, FieldError> {
+        if value.is_finite() && value > 0.0 {
+            Ok(Difficulty(value))
+        } else {
+            Err(FieldError::value(
+                "difficulty",
+                &value.to_string(),
+                "a finite number above zero",
+            ))
+        }
+    }
+
+    /// The multiple.
+    pub fn value(self) -> f64 {
+        self.0
+    }
+
+    /// Reads a number in any notation, or the same as text, as a few pools send it.
+    ///
+    /// # Errors
+    /// When it is neither, or not finite and above zero.
+    pub fn from_json(raw: &RawValue) -> Result<Difficulty, FieldError> {
+        let text = string_or_number("difficulty", raw)?;
+        let value: f64 = text
+            .trim()
+            .parse()
+            .map_err(|_| FieldError::kind("difficulty", raw.get(), "a number"))?;
+        Difficulty::new(value)
+    }
+
+    /// The lower of two, which is what a share is held to while a change is under way.
+    pub fn min(self, other: Difficulty) -> Difficulty {
+        Difficulty(self.0.min(other.0))
+    }
+}
+
+/// A JSON number: whole ones without a decimal point, because some miners read an integer.
+impl fmt::Display for Difficulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if (1e-10..1e15).contains(&self.0) {
+            write!(f, "{}", self.0)
+        } else {
+            write!(f, "{:e}", self.0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<f64, FieldError> {
+        let raw: &RawValue = serde_json::from_str(json).unwrap();
+        Difficulty::from_json(raw).map(Difficulty::value)
+    }
+
+    #[test]
+    fn every_notation_seen_is_read() {
+        assert_eq!(read("16383.75"), Ok(16383.75));
+        assert_eq!(read("1e-05"), Ok(0.00001));
+        assert_eq!(read("1E3"), Ok(1000.0));
+        assert_eq!(read("1024.0"), Ok(1024.0));
+        assert_eq!(read("\"512\""), Ok(512.0));
+        assert_eq!(read("18446744073709551616"), Ok(18446744073709551616.0));
+    }
+
+    #[test]
+    fn what_is_no_difficulty_is_refused() {
+        for json in [
+            "0",
+            "-0",
+            "-1",
+            "1e400",
+            "\"NaN\"",
+            "\"Infinity\"",
+            "null",
+            "true",
+            "[1]",
+            "\"\"",
+        ] {
+            assert!(read(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_written_without_a_point() {
+        for (value, text) in [
+            (10000.0, "10000"),
+            (0.00001, "0.00001"),
+            (16383.75, "16383.75"),
+            (1e-12, "1e-12"),
+        ] {
+            assert_eq!(Difficulty::new(value).unwrap().to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! One line of the protocol, taken apart no further than the JSON-RPC frame.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::field;
+
+/// A message, borrowed from its line. Which kind it is, request, notification or answer, follows
+/// from what is present: [`Envelope::method`] is `None` in an answer, even in one of the libraries
+/// that write `"method":null`.
+///
+/// Key order, spacing and unknown keys are free. A key that is there twice is an error: the two
+/// sides of a proxy must not read the same line differently.
+#[derive(Debug, Deserialize)]
+pub struct Envelope<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    method: Option<&'a RawValue>,
+    /// The params as they are written; `None` when missing or null.
+    #[serde(borrow, default)]
+    pub params: Option<&'a RawValue>,
+    /// The result as it is written; `None` when missing or null.
+    #[serde(borrow, default)]
+    pub result: Option<&'a RawValue>,
+    /// The error as it is written; `None` when missing or null.
+    #[serde(borrow, default)]
+    pub error: Option<&'a RawValue>,
+    /// Old ckpool's way of giving a reason.
+    #[serde(borrow, default, rename = "reject-reason")]
+    pub reject_reason: Option<&'a RawValue>,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads one line; `\n`, `\r` and other white space around it do not matter.
+    ///
+    /// # Errors
+    /// When the line is no JSON object, or has a known key twice.
+    pub fn read(line: &'a [u8]) -> Result<Envelope<'a>, EnvelopeError> {
+        if !line.trim_ascii_start().starts_with(b"{") {
+            // serde would take an array for the fields in their order.
+            return Err(EnvelopeError::new(line, "it does not begin with a brace"));
+        }
+        serde_json::from_slice(line).map_err(|reason| EnvelopeError::new(line, reason))
+    }
+
+    /// The id exactly as it is written, whatever its type, to be echoed. `null` when missing.
+    pub fn id(&self) -> &'a str {
+        self.id.map_or("null", RawValue::get)
+    }
+
+    /// The id when it is an unsigned integer, as those of all our own requests are.
+    pub fn numeric_id(&self) -> Option<u64> {
+        self.id.and_then(|id| id.get().parse().ok())
+    }
+
+    /// Whether there is an id that is not null, and so somebody who waits for an answer.
+    pub fn has_id(&self) -> bool {
+        self.id.is_some()
+    }
+
+    /// The method's name; `None` in an answer.
+    pub fn method(&self) -> Option<Cow<'a, str>> {
+        self.method
+            .and_then(|method| field::string("method", method).ok())
+    }
+}
+
+/// A line that is no message. Carries the beginning of the line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvelopeError {
+    line: String,
+    reason: String,
+}
+
+impl EnvelopeError {
+    fn new(line: &[u8], reason: impl fmt::Display) -> EnvelopeError {
+        let start = &line[..line.len().min(80)];
+        EnvelopeError {
+            line: start.escape_ascii().to_string(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for EnvelopeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the line \"{}\" is no Stratum message: {}",
+            self.line, self.reason
+        )
+    }
+}
+
+impl std::error::Error for EnvelopeError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_every_type_are_kept_to_the_letter() {
+        for id in [
+            "1",
+            "1.0",
+            "\"txlist\"",
+            "-3",
+            "1e2",
+            "null",
+            "[1, 2]",
+            "99999999999999999999",
+        ] {
+            let line = format!("{{\"id\":{id},\"method\":\"mining.submit\",\"params\":[]}}\r\n");
+            assert_eq!(Envelope::read(line.as_bytes()).unwrap().id(), id);
+        }
+        assert_eq!(Envelope::read(br#"{"method":"x"}"#).unwrap().id(), "null");
+    }
+
+    #[test]
+    fn a_null_method_makes_an_answer() {
+        let answer = Envelope::read(br#"{"id":4,"method":null,"result":true,"error":null}"#).unwrap();
+        assert_eq!(answer.method(), None);
+        assert_eq!(answer.numeric_id(), Some(4));
+        assert_eq!(answer.result.map(RawValue::get), Some("true"));
+        assert!(answer.error.is_none());
+    }
+
+    #[test]
+    fn garbage_and_double_keys_are_refused() {
+        for line in [
+            &b""[..],
+            b"GET / HTTP/1.1",
+            b"[1]",
+            b"{\"id\":1",
+            b"\x16\x03\x01",
+            b"{\"id\":\"\xff\"}",
+        ] {
+            assert!(Envelope::read(line).is_err(), "{}", line.escape_ascii());
+        }
+        assert!(Envelope::read(br#"{"id":1,"id":2,"method":"x"}"#).is_err());
+    }
+}

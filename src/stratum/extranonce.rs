@@ -1,0 +1,191 @@
+//! The two extranonces and the size of the second.
+
+use std::fmt;
+
+use serde_json::value::RawValue;
+
+use super::field::{FieldError, string, string_or_number};
+use super::hex;
+
+/// The pool's part of the coinbase, one for each connection: 0 to 32 bytes, hashed as written.
+/// Empty at Braiins in 2025.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Extranonce1(Vec<u8>);
+
+/// The miner's part of the coinbase: opaque bytes, hashed as written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Extranonce2(Vec<u8>);
+
+/// How many bytes an [`Extranonce2`] has on a connection: 0 to 32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Extranonce2Size(u8);
+
+impl Extranonce1 {
+    /// The longest that is taken, in bytes.
+    pub const MAX: usize = 32;
+
+    /// # Errors
+    /// When there are more than [`Extranonce1::MAX`] bytes.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Extranonce1, FieldError> {
+        if bytes.len() > Extranonce1::MAX {
+            return Err(FieldError::length(
+                "extranonce1",
+                &hex::encode(&bytes),
+                "at most 32 bytes",
+            ));
+        }
+        Ok(Extranonce1(bytes))
+    }
+
+    /// Reads hex digits.
+    ///
+    /// # Errors
+    /// When there is half a byte, another character, or too much of it.
+    pub fn from_text(text: &str) -> Result<Extranonce1, FieldError> {
+        Extranonce1::from_bytes(hex::decode("extranonce1", text)?)
+    }
+
+    /// Reads a JSON text.
+    ///
+    /// # Errors
+    /// As [`Extranonce1::from_text`], and when it is no text.
+    pub fn from_json(raw: &RawValue) -> Result<Extranonce1, FieldError> {
+        Extranonce1::from_text(&string("extranonce1", raw)?)
+    }
+
+    /// The bytes, in the order they stand in the coinbase.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Extranonce2 {
+    /// Takes bytes in the order they stand in the coinbase.
+    pub fn from_bytes(bytes: Vec<u8>) -> Extranonce2 {
+        Extranonce2(bytes)
+    }
+
+    /// Reads hex digits. Whether there are as many as the connection wants is a separate question:
+    /// [`Extranonce2::has_size`].
+    ///
+    /// # Errors
+    /// When there is half a byte, another character, or more than 32 bytes.
+    pub fn from_text(text: &str) -> Result<Extranonce2, FieldError> {
+        if text.len() > 2 * usize::from(Extranonce2Size::MAX.0) {
+            return Err(FieldError::length("extranonce2", text, "at most 32 bytes"));
+        }
+        hex::decode("extranonce2", text).map(Extranonce2)
+    }
+
+    /// Reads a JSON text.
+    ///
+    /// # Errors
+    /// As [`Extranonce2::from_text`], and when it is no text.
+    pub fn from_json(raw: &RawValue) -> Result<Extranonce2, FieldError> {
+        Extranonce2::from_text(&string("extranonce2", raw)?)
+    }
+
+    /// The `counter` little-endian in `size` bytes, as ESP-Miner and cgminer count. Wraps where
+    /// the size has no room for it.
+    pub fn from_counter(counter: u64, size: Extranonce2Size) -> Extranonce2 {
+        let mut bytes = counter.to_le_bytes().to_vec();
+        bytes.resize(size.bytes(), 0);
+        Extranonce2(bytes)
+    }
+
+    /// Whether it has exactly `size` bytes.
+    pub fn has_size(&self, size: Extranonce2Size) -> bool {
+        self.0.len() == size.bytes()
+    }
+
+    /// The bytes, in the order they stand in the coinbase.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Extranonce2Size {
+    /// The largest that is taken: ESP-Miner's limit.
+    pub const MAX: Extranonce2Size = Extranonce2Size(32);
+
+    /// # Errors
+    /// When `bytes` is above 32.
+    pub fn new(bytes: u8) -> Result<Extranonce2Size, FieldError> {
+        if bytes > Extranonce2Size::MAX.0 {
+            return Err(FieldError::value(
+                "extranonce2 size",
+                &bytes.to_string(),
+                "at most 32",
+            ));
+        }
+        Ok(Extranonce2Size(bytes))
+    }
+
+    /// Reads a number, or the same as text.
+    ///
+    /// # Errors
+    /// When it is neither, or above 32.
+    pub fn from_json(raw: &RawValue) -> Result<Extranonce2Size, FieldError> {
+        let text = string_or_number("extranonce2 size", raw)?;
+        let bytes = text
+            .parse()
+            .map_err(|_| FieldError::value("extranonce2 size", raw.get(), "a number from 0 to 32"))?;
+        Extranonce2Size::new(bytes)
+    }
+
+    /// The number of bytes.
+    pub fn bytes(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl fmt::Display for Extranonce1 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(&self.0))
+    }
+}
+
+impl fmt::Display for Extranonce2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(&self.0))
+    }
+}
+
+impl fmt::Display for Extranonce2Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_extranonce1_is_legal() {
+        assert_eq!(Extranonce1::from_text("").unwrap().as_bytes(), b"");
+    }
+
+    #[test]
+    fn the_counter_is_little_endian() {
+        let size = Extranonce2Size::new(4).unwrap();
+        assert_eq!(Extranonce2::from_counter(23, size).to_string(), "17000000");
+        let size = Extranonce2Size::new(10).unwrap();
+        assert_eq!(
+            Extranonce2::from_counter(0x0755, size).to_string(),
+            "55070000000000000000"
+        );
+        let size = Extranonce2Size::new(1).unwrap();
+        assert_eq!(Extranonce2::from_counter(256, size).to_string(), "00");
+    }
+
+    #[test]
+    fn half_bytes_are_refused_and_sizes_compared() {
+        assert!(Extranonce2::from_text("000000000000000").is_err());
+        assert!(Extranonce2::from_text("00000000000000zz").is_err());
+        let size = Extranonce2Size::new(8).unwrap();
+        assert!(!Extranonce2::from_text("").unwrap().has_size(size));
+        assert!(Extranonce2::from_text("00000000000000ff").unwrap().has_size(size));
+        assert!(Extranonce2Size::new(33).is_err());
+    }
+}

@@ -1,0 +1,186 @@
+//! Reading one field out of a message: the JSON forms that are let through, and the error that
+//! says which field was wrong.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde_json::value::RawValue;
+
+/// The longest piece of a peer's text that an error carries, in characters.
+const EXCERPT: usize = 80;
+
+/// A field of a message that cannot be understood. Carries the text as it came, shortened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldError {
+    /// The message has no such field.
+    Missing { field: &'static str },
+    /// Another JSON type than the field can have.
+    Type {
+        field: &'static str,
+        found: String,
+        want: &'static str,
+    },
+    /// Something else than hex digits, or half a byte.
+    Hex { field: &'static str, found: String },
+    /// Too short or too long.
+    Length {
+        field: &'static str,
+        found: String,
+        want: &'static str,
+    },
+    /// Of the right form, but a value that cannot be.
+    Value {
+        field: &'static str,
+        found: String,
+        want: &'static str,
+    },
+}
+
+impl FieldError {
+    /// The name of the field, as the wire reference calls it.
+    pub fn field(&self) -> &'static str {
+        match self {
+            FieldError::Missing { field }
+            | FieldError::Type { field, .. }
+            | FieldError::Hex { field, .. }
+            | FieldError::Length { field, .. }
+            | FieldError::Value { field, .. } => field,
+        }
+    }
+
+    pub(super) fn kind(field: &'static str, found: &str, want: &'static str) -> FieldError {
+        FieldError::Type {
+            field,
+            found: excerpt(found),
+            want,
+        }
+    }
+
+    pub(super) fn hex(field: &'static str, found: &str) -> FieldError {
+        FieldError::Hex {
+            field,
+            found: excerpt(found),
+        }
+    }
+
+    pub(super) fn length(field: &'static str, found: &str, want: &'static str) -> FieldError {
+        FieldError::Length {
+            field,
+            found: excerpt(found),
+            want,
+        }
+    }
+
+    pub(super) fn value(field: &'static str, found: &str, want: &'static str) -> FieldError {
+        FieldError::Value {
+            field,
+            found: excerpt(found),
+            want,
+        }
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FieldError::Missing { field } => write!(f, "{field} is missing: it must be sent"),
+            FieldError::Type { field, found, want } => {
+                write!(f, "{field} is {found:?}: it must be {want}")
+            }
+            FieldError::Hex { field, found } => {
+                write!(
+                    f,
+                    "{field} is {found:?}: it must be hex digits, two for each byte"
+                )
+            }
+            FieldError::Length { field, found, want } => {
+                write!(
+                    f,
+                    "{field} is {found:?}, of {} characters: it must be {want}",
+                    found.len()
+                )
+            }
+            FieldError::Value { field, found, want } => {
+                write!(f, "{field} is {found:?}: it must be {want}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for FieldError {}
+
+/// The elements of `raw`, which must be a JSON array.
+///
+/// # Errors
+/// [`FieldError::Type`] when it is anything else.
+pub fn elements<'a>(field: &'static str, raw: &'a RawValue) -> Result<Vec<&'a RawValue>, FieldError> {
+    serde_json::from_str(raw.get()).map_err(|_| FieldError::kind(field, raw.get(), "an array"))
+}
+
+/// The first element of `params` as text, as in authorize, subscribe and show_message; `None` when
+/// there is no such element or it is not a text.
+pub fn first_text(params: Option<&RawValue>) -> Option<String> {
+    let elements = elements("params", params?).ok()?;
+    string("params[0]", elements.first()?).ok().map(Cow::into_owned)
+}
+
+/// The element at `index`.
+pub(super) fn at<'a>(
+    field: &'static str,
+    elements: &[&'a RawValue],
+    index: usize,
+) -> Result<&'a RawValue, FieldError> {
+    elements.get(index).copied().ok_or(FieldError::Missing { field })
+}
+
+/// A JSON string, its escapes resolved.
+pub(super) fn string<'a>(field: &'static str, raw: &'a RawValue) -> Result<Cow<'a, str>, FieldError> {
+    /// Borrows when there is no escape; a plain `Cow` never does with serde.
+    #[derive(serde::Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+    serde_json::from_str::<Text>(raw.get())
+        .map(|text| text.0)
+        .map_err(|_| FieldError::kind(field, raw.get(), "a text"))
+}
+
+/// A JSON string, or a number as it is written: some pools send numbers where others send texts.
+pub(super) fn string_or_number<'a>(
+    field: &'static str,
+    raw: &'a RawValue,
+) -> Result<Cow<'a, str>, FieldError> {
+    match raw.get().as_bytes().first() {
+        Some(b'"') => string(field, raw),
+        Some(b'0'..=b'9' | b'-') => Ok(Cow::Borrowed(raw.get())),
+        _ => Err(FieldError::kind(field, raw.get(), "a text")),
+    }
+}
+
+/// What an error may carry of a peer's text.
+fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_carries_no_more_than_an_excerpt() {
+        let error = FieldError::hex("nonce", &"é".repeat(100_000));
+        assert!(error.to_string().len() < 300);
+    }
+
+    #[test]
+    fn strings_are_unescaped_and_numbers_kept() {
+        let raw: &RawValue = serde_json::from_str(r#""a\u0041""#).unwrap();
+        assert_eq!(string_or_number("x", raw).unwrap(), "aA");
+        let raw: &RawValue = serde_json::from_str("17").unwrap();
+        assert_eq!(string_or_number("x", raw).unwrap(), "17");
+        let raw: &RawValue = serde_json::from_str("null").unwrap();
+        assert!(string_or_number("x", raw).is_err());
+    }
+}

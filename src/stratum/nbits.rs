@@ -1,0 +1,9 @@
+//! The network target in compact form.
+
+use super::word::word;
+
+word! {
+    /// The network target in compact form: one byte of exponent, three of mantissa. What it means
+    /// is [`Target::from_nbits`](crate::work::Target::from_nbits)'s concern.
+    Nbits, "nbits"
+}

@@ -1,0 +1,150 @@
+//! `mining.notify` (wire reference, section 2.9).
+
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::branch::MerkleBranch;
+use super::field::{FieldError, at, elements, string};
+use super::hex;
+use super::job_id::JobId;
+use super::nbits::Nbits;
+use super::ntime::Ntime;
+use super::prevhash::PrevHash;
+use super::version::Version;
+
+/// The most merkle branches that are taken; 14 are possible in practice.
+const MAX_BRANCHES: usize = 32;
+
+/// A job as the pool sends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notify {
+    pub job_id: JobId,
+    pub prevhash: PrevHash,
+    /// The coinbase up to the extranonces.
+    pub coinb1: Vec<u8>,
+    /// The coinbase from the extranonces on.
+    pub coinb2: Vec<u8>,
+    pub branches: Vec<MerkleBranch>,
+    pub version: Version,
+    pub nbits: Nbits,
+    pub ntime: Ntime,
+    /// `None` when the pool did not say; see [`Notify::is_clean_after`].
+    pub clean_jobs: Option<bool>,
+}
+
+impl Notify {
+    /// Reads the params: eight or more, `clean_jobs` being the last one when that is a truth value
+    /// in any of its forms.
+    ///
+    /// # Errors
+    /// When one of the eight is missing or wrong.
+    pub fn from_params(params: Option<&RawValue>) -> Result<Notify, FieldError> {
+        let params = elements(
+            "notify params",
+            params.ok_or(FieldError::Missing {
+                field: "notify params",
+            })?,
+        )?;
+        let text = |field, index| string(field, at(field, &params, index)?);
+        Ok(Notify {
+            job_id: JobId::from_json(at("job id", &params, 0)?)?,
+            prevhash: PrevHash::from_text(&text("prevhash", 1)?)?,
+            coinb1: hex::decode("coinb1", &text("coinb1", 2)?)?,
+            coinb2: hex::decode("coinb2", &text("coinb2", 3)?)?,
+            branches: branches(at("merkle branches", &params, 4)?)?,
+            version: Version::from_json(at("version", &params, 5)?)?,
+            nbits: Nbits::from_json(at("nbits", &params, 6)?)?,
+            ntime: Ntime::from_json(at("ntime", &params, 7)?)?,
+            clean_jobs: params.get(8..).and_then(<[_]>::last).and_then(|raw| truth(raw)),
+        })
+    }
+
+    /// Whether the jobs before this one are dead: what the pool says, else whether the block has
+    /// changed since the job with the prevhash `before`.
+    pub fn is_clean_after(&self, before: Option<&PrevHash>) -> bool {
+        self.clean_jobs.unwrap_or(before != Some(&self.prevhash))
+    }
+
+    /// The notification as one line with its end. `clean_jobs` is written as `true` when unknown.
+    pub fn line(&self) -> String {
+        let branches: Vec<String> = self.branches.iter().map(MerkleBranch::to_string).collect();
+        let params = json!([
+            self.job_id.as_str(),
+            self.prevhash.to_string(),
+            hex::encode(&self.coinb1),
+            hex::encode(&self.coinb2),
+            branches,
+            self.version.to_string(),
+            self.nbits.to_string(),
+            self.ntime.to_string(),
+            self.clean_jobs.unwrap_or(true),
+        ]);
+        format!("{{\"id\":null,\"method\":\"mining.notify\",\"params\":{params}}}\n")
+    }
+}
+
+fn branches(raw: &RawValue) -> Result<Vec<MerkleBranch>, FieldError> {
+    let texts = elements("merkle branches", raw)?;
+    if texts.len() > MAX_BRANCHES {
+        return Err(FieldError::length(
+            "merkle branches",
+            &texts.len().to_string(),
+            "at most 32 of them",
+        ));
+    }
+    texts
+        .into_iter()
+        .map(|text| MerkleBranch::from_text(&string("merkle branch", text)?))
+        .collect()
+}
+
+fn truth(raw: &RawValue) -> Option<bool> {
+    match raw.get() {
+        "true" | "1" | "\"true\"" => Some(true),
+        "false" | "0" | "\"false\"" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "1901125004612a1701c3a621d930d31d36b607df1fccc2160002d01c00000000";
+
+    fn read(tail: &str) -> Result<Notify, FieldError> {
+        let params = format!(r#"["B8jXUJ1l0","{HASH}","0100","00",["{HASH}"],"00000001","1b04864c",{tail}]"#);
+        Notify::from_params(Some(serde_json::from_str(&params).unwrap()))
+    }
+
+    #[test]
+    fn clean_jobs_is_the_last_element_if_it_is_a_truth_value() {
+        for (tail, clean) in [
+            (r#""4d1b2237",true"#, Some(true)),
+            (r#""4d1b2237","4d1b2237",false"#, Some(false)),
+            (r#""4d1b2237",1"#, Some(true)),
+            (r#""4d1b2237","true""#, Some(true)),
+            (r#""4d1b2237""#, None),
+            (r#""4d1b2237","what""#, None),
+        ] {
+            assert_eq!(read(tail).unwrap().clean_jobs, clean, "{tail}");
+        }
+        let silent = read(r#""4d1b2237""#).unwrap();
+        assert!(silent.is_clean_after(None));
+        assert!(!silent.is_clean_after(Some(&silent.prevhash)));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let job = read(r#""4d1b2237",false"#).unwrap();
+        let line = job.line();
+        let envelope = crate::stratum::Envelope::read(line.as_bytes()).unwrap();
+        assert_eq!(Notify::from_params(envelope.params).unwrap(), job);
+    }
+
+    #[test]
+    fn an_error_names_its_field() {
+        assert_eq!(read("null").unwrap_err().field(), "ntime");
+        assert_eq!(Notify::from_params(None).unwrap_err().field(), "notify params");
+    }
+}

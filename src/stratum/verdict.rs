@@ -1,0 +1,112 @@
+//! Whether an answer accepts or refuses, whatever form the pool's error has.
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::envelope::Envelope;
+
+/// What an answer to `mining.submit` or `mining.authorize` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Accepted,
+    /// With the code and the reason the pool gave, as far as it gave any.
+    Refused {
+        code: Option<i64>,
+        reason: Option<String>,
+    },
+}
+
+impl Verdict {
+    /// Reads the forms 1 to 6 of the wire reference, section 2 (form 7 is no message): refused when
+    /// there is an error, or when the result is not `true`. The empty errors `false`, `[]`, `""`
+    /// and `{}` are none if the result is `true`.
+    pub fn of(answer: &Envelope<'_>) -> Verdict {
+        let error = answer.error.map_or(Value::Null, value);
+        let accepted = answer.result.is_some_and(|result| result.get() == "true");
+        if accepted && is_empty(&error) {
+            return Verdict::Accepted;
+        }
+        let (code, reason) = match &error {
+            Value::Array(parts) => (parts.first().and_then(Value::as_i64), parts.get(1).and_then(text)),
+            Value::Object(parts) => (
+                parts.get("code").and_then(Value::as_i64),
+                parts.get("message").and_then(text),
+            ),
+            other => (None, text(other)),
+        };
+        let reason = reason.or_else(|| answer.reject_reason.and_then(|raw| text(&value(raw))));
+        Verdict::Refused { code, reason }
+    }
+
+    /// Whether it accepts.
+    pub fn is_accepted(&self) -> bool {
+        *self == Verdict::Accepted
+    }
+}
+
+fn value(raw: &RawValue) -> Value {
+    // Deeper nesting than serde_json allows is no error anybody means to read.
+    serde_json::from_str(raw.get()).unwrap_or(Value::Bool(true))
+}
+
+fn is_empty(error: &Value) -> bool {
+    match error {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(parts) => parts.is_empty(),
+        Value::Object(parts) => parts.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stratum::{ErrorForm, Refusal, RefusalCode, refused};
+
+    fn of(line: &str) -> Verdict {
+        Verdict::of(&Envelope::read(line.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn every_form_we_write_is_read_as_a_refusal() {
+        for form in ErrorForm::ALL
+            .into_iter()
+            .filter(|form| *form != ErrorForm::PlainText)
+        {
+            let line = refused("7", &Refusal::new(RefusalCode::JobNotFound, "Stale"), form);
+            let Verdict::Refused { code, reason } = of(&line) else {
+                panic!("{form:?}: {line}")
+            };
+            match form {
+                ErrorForm::ArrayWithNull
+                | ErrorForm::ArrayWithText
+                | ErrorForm::ArrayOfTwo
+                | ErrorForm::Object => {
+                    assert_eq!((code, reason.as_deref()), (Some(21), Some("Stale")), "{form:?}");
+                }
+                ErrorForm::RejectReason | ErrorForm::Text => {
+                    assert_eq!((code, reason.as_deref()), (None, Some("Stale")), "{form:?}");
+                }
+                ErrorForm::BareFalse | ErrorForm::PlainText => {
+                    assert_eq!((code, reason), (None, None), "{form:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn empty_errors_beside_true_are_none() {
+        for error in ["null", "false", "[]", "\"\"", "{}"] {
+            assert!(of(&format!("{{\"id\":1,\"result\":true,\"error\":{error}}}")).is_accepted());
+            assert!(!of(&format!("{{\"id\":1,\"result\":false,\"error\":{error}}}")).is_accepted());
+        }
+        assert!(of("{\"id\":1,\"result\":true}").is_accepted());
+        assert!(!of("{\"id\":1}").is_accepted());
+        assert!(!of("{\"id\":1,\"result\":true,\"error\":\"no\"}").is_accepted());
+    }
+}

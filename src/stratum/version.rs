@@ -1,0 +1,39 @@
+//! The block version and the two quantities of version rolling (BIP310). How they combine is
+//! [`VersionConvention`](crate::work::VersionConvention)'s concern.
+
+use super::word::word;
+
+word! {
+    /// A block version, unsigned: a mask of ffffffff lets miners set the top bit.
+    Version, "version"
+}
+
+word! {
+    /// The sixth param of a submit: what the miner did to the job's version.
+    VersionBits, "version bits"
+}
+
+word! {
+    /// The version bits a miner may change.
+    VersionMask, "version mask"
+}
+
+impl VersionMask {
+    /// The sixteen bits of BIP320, which nearly every pool grants.
+    pub const BIP320: VersionMask = VersionMask(0x1fff_e000);
+
+    /// The bits both sides allow.
+    pub fn intersection(self, other: VersionMask) -> VersionMask {
+        VersionMask(self.0 & other.0)
+    }
+
+    /// Whether `bits` stay inside the mask.
+    pub fn allows(self, bits: VersionBits) -> bool {
+        bits.0 & !self.0 == 0
+    }
+
+    /// Whether no bit may be changed.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}

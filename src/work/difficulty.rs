@@ -1,0 +1,46 @@
+//! Difficulty as a number for people and statistics. Decisions are made on [`Target`]s.
+
+use super::hash::BlockHash;
+use super::target::{Target, TargetError, difficulty_1, number};
+use crate::stratum::{Difficulty, Nbits};
+
+/// What a share with this hash is worth: the target of difficulty 1 divided by the hash, within
+/// one unit in the last place of an f64. Infinite for a hash of zero.
+pub fn share_difficulty(hash: &BlockHash) -> f64 {
+    difficulty_1() / number(hash).to_f64()
+}
+
+/// What a block is worth on the network of these nbits.
+///
+/// # Errors
+/// When the nbits are no target.
+pub fn network_difficulty(nbits: Nbits) -> Result<f64, TargetError> {
+    Ok(difficulty_1() / Target::from_nbits(nbits)?.wide().to_f64())
+}
+
+/// How many hashes a share of this difficulty takes on average: `difficulty × 2^256 / T1`, which
+/// is 4 295 032 833.000015 for 1 and not quite 2^32.
+pub fn expected_hashes(difficulty: Difficulty) -> f64 {
+    difficulty.value() * (2_f64.powi(256) / difficulty_1())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn difficulty_and_target_agree() {
+        for value in [1e-7, 0.000_15, 1.0, 42.0, 16383.75, 1e12] {
+            let target = Target::from_difficulty(Difficulty::new(value).unwrap());
+            let mut hash = target.to_be_bytes();
+            hash.reverse();
+            let share = share_difficulty(&BlockHash::from_bytes(hash));
+            assert!((share / value - 1.0).abs() < 1e-12, "{value} became {share}");
+        }
+    }
+
+    #[test]
+    fn a_hash_of_zero_is_worth_anything() {
+        assert_eq!(share_difficulty(&BlockHash::from_bytes([0; 32])), f64::INFINITY);
+    }
+}

@@ -1,0 +1,80 @@
+//! Double SHA-256 and the three things it names.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::stratum::encode_hex;
+
+/// SHA-256 of the SHA-256 of `bytes`.
+pub fn double_sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(Sha256::digest(bytes)).into()
+}
+
+macro_rules! hash {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+        pub struct $name([u8; 32]);
+
+        impl $name {
+            /// From bytes in the order SHA-256 gives them, which is also that of a block header.
+            pub fn from_bytes(bytes: [u8; 32]) -> $name {
+                $name(bytes)
+            }
+
+            /// The bytes in the order SHA-256 gives them, which is also that of a block header.
+            pub fn as_bytes(&self) -> &[u8; 32] {
+                &self.0
+            }
+        }
+
+        /// As people read it: all 32 bytes reversed.
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut bytes = self.0;
+                bytes.reverse();
+                f.write_str(&encode_hex(&bytes))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+    };
+}
+
+hash! {
+    /// The hash of a block header, also of one that is only a share. As a number it is
+    /// little-endian.
+    BlockHash
+}
+
+hash! {
+    /// The id of a transaction.
+    Txid
+}
+
+hash! {
+    /// The root of a block's transactions.
+    MerkleRoot
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_genesis_block_is_displayed_with_its_zeros_first() {
+        // Header of mainnet block 0, public chain data.
+        let header = "0100000000000000000000000000000000000000000000000000000000000000000000003ba3edfd7a7b12b27ac72c3e\
+                      67768f617fc81bc3888a51323a9fb8aa4b1e5e4a29ab5f49ffff001d1dac2b7c";
+        let header = crate::stratum::decode_hex("header", header).unwrap();
+        assert_eq!(
+            BlockHash::from_bytes(double_sha256(&header)).to_string(),
+            "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"
+        );
+    }
+}

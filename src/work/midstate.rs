@@ -1,0 +1,108 @@
+//! Hashing many nonces of one header. The first 64 of its 80 bytes do not contain the nonce, so
+//! their part of SHA-256 is done once.
+
+use sha2::block_api::compress256;
+
+use super::hash::BlockHash;
+use super::header::Header;
+use crate::stratum::Nonce;
+
+/// The initial state of SHA-256 (FIPS 180-4, section 5.3.3).
+const INITIAL: [u32; 8] = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
+
+/// A header without its nonce, prepared for hashing.
+#[derive(Debug, Clone)]
+pub struct Midstate {
+    state: [u32; 8],
+    /// The last 16 bytes of the header and SHA-256's padding; the nonce is at 12..16.
+    second_block: [u8; 64],
+}
+
+impl Midstate {
+    /// Prepares `header`, whose own nonce does not matter.
+    pub fn new(header: &Header) -> Midstate {
+        let bytes = header.to_bytes();
+        let mut first_block = [0; 64];
+        first_block.copy_from_slice(&bytes[..64]);
+        let mut state = INITIAL;
+        compress256(&mut state, &[first_block]);
+
+        let mut second_block = padding(80);
+        second_block[..16].copy_from_slice(&bytes[64..]);
+        Midstate { state, second_block }
+    }
+
+    /// The hash of the header with `nonce`.
+    pub fn hash(&mut self, nonce: Nonce) -> BlockHash {
+        let mut bytes = [0; 32];
+        write_state(&self.last_state(nonce), &mut bytes);
+        BlockHash::from_bytes(bytes)
+    }
+
+    /// The highest 32 bits of that hash as a number: enough to tell nearly every hash that misses
+    /// a target, at less cost than the whole.
+    pub fn hash_high(&mut self, nonce: Nonce) -> u32 {
+        self.last_state(nonce)[7].swap_bytes()
+    }
+
+    fn last_state(&mut self, nonce: Nonce) -> [u32; 8] {
+        self.second_block[12..16].copy_from_slice(&nonce.0.to_le_bytes());
+        let mut state = self.state;
+        compress256(&mut state, &[self.second_block]);
+
+        let mut block = padding(32);
+        write_state(&state, &mut block[..32]);
+        let mut state = INITIAL;
+        compress256(&mut state, &[block]);
+        state
+    }
+}
+
+/// A last block whose message, of `length` bytes altogether, has yet to be written over its start.
+fn padding(length: u64) -> [u8; 64] {
+    let mut block = [0; 64];
+    let end = (length % 64) as usize;
+    block[end] = 0x80;
+    block[56..].copy_from_slice(&(length * 8).to_be_bytes());
+    block
+}
+
+fn write_state(state: &[u32; 8], bytes: &mut [u8]) {
+    for (word, out) in state.iter().zip(bytes.chunks_exact_mut(4)) {
+        out.copy_from_slice(&word.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stratum::{Nbits, Ntime, Version};
+    use crate::work::MerkleRoot;
+
+    #[test]
+    fn it_hashes_as_the_whole_header_does() {
+        for nonce in [0, 1, 0xda54_e700, u32::MAX] {
+            let header = Header {
+                version: Version(0x2000_0000),
+                parent: BlockHash::from_bytes([3; 32]),
+                merkle_root: MerkleRoot::from_bytes([5; 32]),
+                ntime: Ntime(0x6854_68d7),
+                nbits: Nbits(0x1702_3a04),
+                nonce: Nonce(nonce),
+            };
+            let mut midstate = Midstate::new(&header);
+            assert_eq!(midstate.hash(Nonce(nonce)), header.hash());
+            let high: [u8; 4] = header.hash().as_bytes()[28..].try_into().unwrap();
+            assert_eq!(midstate.hash_high(Nonce(nonce)), u32::from_le_bytes(high));
+        }
+    }
+}

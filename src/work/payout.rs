@@ -1,0 +1,134 @@
+//! Addresses and the scripts that pay them (wire reference, section 4.6).
+
+use std::fmt;
+use std::str::FromStr;
+
+use bitcoin::Address;
+use bitcoin::address::{NetworkUnchecked, ParseError};
+use bitcoin::network::Network;
+
+use crate::stratum::encode_hex;
+
+/// An output script: what addresses are compared by, since one script may have several texts.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PayoutScript(Vec<u8>);
+
+impl PayoutScript {
+    /// Takes the bytes of an output's script.
+    pub fn from_bytes(bytes: Vec<u8>) -> PayoutScript {
+        PayoutScript(bytes)
+    }
+
+    /// The bytes of the output's script.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for PayoutScript {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&encode_hex(&self.0))
+    }
+}
+
+impl fmt::Debug for PayoutScript {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PayoutScript({self})")
+    }
+}
+
+/// The chains an address can belong to, as far as its text tells: the test networks share most of
+/// their forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Chain {
+    Mainnet,
+    /// testnet3, testnet4 and signet.
+    Testnet,
+    Regtest,
+}
+
+/// The script that pays `address`, its checksum verified, and the chains it is an address of.
+/// Surrounding spaces do not matter.
+///
+/// # Errors
+/// When it is no address of any chain.
+pub fn payout_script(address: &str) -> Result<(PayoutScript, Vec<Chain>), PayoutError> {
+    let address = address.trim();
+    let parsed = Address::<NetworkUnchecked>::from_str(address).map_err(|reason| PayoutError {
+        address: address.to_owned(),
+        reason,
+    })?;
+    let chains = [
+        (Chain::Mainnet, Network::Bitcoin),
+        (Chain::Testnet, Network::Testnet),
+        (Chain::Regtest, Network::Regtest),
+    ];
+    let chains = chains
+        .into_iter()
+        .filter(|(_, network)| parsed.is_valid_for_network(*network));
+    let chains = chains.map(|(chain, _)| chain).collect();
+    let script = parsed.assume_checked().script_pubkey();
+    Ok((PayoutScript(script.into_bytes()), chains))
+}
+
+/// The part of a worker's name before the worker: `address.worker`, `address_worker`, `address`
+/// or the same with an account. The name is cut at the first `.`; when what remains is no address
+/// but would be one if cut at the first `_`, as ckpool does, it is cut there.
+pub fn account_of_worker(worker: &str) -> &str {
+    let account = worker.split('.').next().unwrap_or(worker).trim();
+    if payout_script(account).is_ok() {
+        return account;
+    }
+    match account.split('_').next() {
+        Some(start) if payout_script(start).is_ok() => start.trim(),
+        _ => account,
+    }
+}
+
+/// A text that is no address. Carries the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayoutError {
+    address: String,
+    reason: ParseError,
+}
+
+impl fmt::Display for PayoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} is no Bitcoin address ({}): check it for a typing error",
+            self.address, self.reason
+        )
+    }
+}
+
+impl std::error::Error for PayoutError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
+
+    #[test]
+    fn the_account_is_cut_where_the_address_ends() {
+        for worker in [
+            ADDRESS.to_owned(),
+            format!("{ADDRESS}.garage"),
+            format!("{ADDRESS}_garage"),
+            format!(" {ADDRESS} .a.b"),
+            format!("{ADDRESS}_a.b"),
+        ] {
+            assert_eq!(account_of_worker(&worker), ADDRESS, "{worker}");
+        }
+        assert_eq!(account_of_worker("my_farm.rig_1"), "my_farm");
+        assert_eq!(account_of_worker(""), "");
+    }
+
+    #[test]
+    fn mixed_case_is_no_bech32() {
+        let mixed = ADDRESS.replacen("bc1q", "bc1Q", 1);
+        let error = payout_script(&mixed).unwrap_err();
+        assert!(error.to_string().contains(&mixed), "{error}");
+    }
+}

@@ -1,0 +1,43 @@
+//! Version rolling: what the submitted bits do to a job's version. Three conventions are in use;
+//! they agree as long as the job's version has no bit inside the mask (wire reference, section 3.3).
+
+use crate::stratum::{Version, VersionBits, VersionMask};
+
+/// How a pool combines a job's version and a share's version bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum VersionConvention {
+    /// The bits replace those of the job inside the mask, and must not lie outside it.
+    #[default]
+    Bip310,
+    /// The bits are turned over: ESP-Miner, public-pool in 2025.
+    Xor,
+    /// The bits are added: ckpool, DATUM, cgminer.
+    Or,
+}
+
+impl VersionConvention {
+    /// All of them, in the order in which a share is best tried.
+    pub const ALL: [VersionConvention; 3] = [
+        VersionConvention::Bip310,
+        VersionConvention::Xor,
+        VersionConvention::Or,
+    ];
+
+    /// The version of the header. Whether the bits are allowed at all is
+    /// [`VersionMask::allows`]'s question.
+    pub fn apply(self, job: Version, mask: VersionMask, bits: VersionBits) -> Version {
+        Version(match self {
+            VersionConvention::Bip310 => (job.0 & !mask.0) | (bits.0 & mask.0),
+            VersionConvention::Xor => job.0 ^ bits.0,
+            VersionConvention::Or => job.0 | bits.0,
+        })
+    }
+
+    /// The bits a miner of this convention submits for a version it rolled.
+    pub fn bits_of(self, job: Version, mask: VersionMask, rolled: Version) -> VersionBits {
+        VersionBits(match self {
+            VersionConvention::Bip310 | VersionConvention::Or => rolled.0 & mask.0,
+            VersionConvention::Xor => rolled.0 ^ job.0,
+        })
+    }
+}

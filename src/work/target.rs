@@ -1,0 +1,191 @@
+//! Targets: the number a hash must not exceed.
+
+use std::fmt;
+
+use super::hash::BlockHash;
+use super::wide::{Wide, shifted_quotient};
+use crate::stratum::{Difficulty, Nbits, encode_hex};
+
+/// The target of difficulty 1 is `0xFFFF × 2^208` (wire reference, section 3.2).
+const DIFFICULTY_1: (u64, u32) = (0xffff, 208);
+
+/// The number a hash must not exceed, from 0 to 2^256 − 1.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target(Wide);
+
+impl Target {
+    /// The target of a share difficulty: that of difficulty 1 divided by it, rounded down, exact
+    /// for every f64. Below a difficulty of about 2.3e-10 it would pass 256 bits and is their
+    /// largest number.
+    pub fn from_difficulty(difficulty: Difficulty) -> Target {
+        // An f64 above zero is mantissa × 2^exponent, so the quotient is one of integers.
+        let (mantissa, exponent) = parts(difficulty.value());
+        let (value, shift) = DIFFICULTY_1;
+        let shift = shift as i32 - exponent;
+        let wide = match u32::try_from(shift) {
+            Ok(shift) => shifted_quotient(value, shift, mantissa).unwrap_or(Wide::MAX),
+            // Divided by more than 2^208, and the mantissa has more bits than 0xFFFF.
+            Err(_) => Wide([0; 4]),
+        };
+        Target(wide)
+    }
+
+    /// The network target: `mantissa × 256^(exponent − 3)`.
+    ///
+    /// # Errors
+    /// When the number is negative, zero, or has more than 256 bits, none of which a block can
+    /// have.
+    pub fn from_nbits(nbits: Nbits) -> Result<Target, TargetError> {
+        let exponent = nbits.0 >> 24;
+        let mantissa = u64::from(nbits.0 & 0x007f_ffff);
+        if nbits.0 & 0x0080_0000 != 0 && mantissa != 0 {
+            return Err(TargetError::Negative(nbits));
+        }
+        let wide = match exponent.checked_sub(3) {
+            Some(bytes) => Wide::shifted(mantissa, 8 * bytes).ok_or(TargetError::TooLarge(nbits))?,
+            None => Wide([mantissa >> (8 * (3 - exponent)), 0, 0, 0]),
+        };
+        if wide == Wide([0; 4]) {
+            Err(TargetError::Zero(nbits))
+        } else {
+            Ok(Target(wide))
+        }
+    }
+
+    /// Whether `hash` is at or below the target.
+    pub fn is_met_by(&self, hash: &BlockHash) -> bool {
+        number(hash) <= self.0
+    }
+
+    /// The highest 32 bits: a hash whose own are larger does not meet the target.
+    pub fn high(&self) -> u32 {
+        (self.0.0[3] >> 32) as u32
+    }
+
+    /// Big-endian bytes.
+    pub fn to_be_bytes(&self) -> [u8; 32] {
+        self.0.to_be_bytes()
+    }
+
+    pub(super) fn wide(&self) -> Wide {
+        self.0
+    }
+}
+
+/// 64 hex digits, big-endian.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&encode_hex(&self.to_be_bytes()))
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Target({self})")
+    }
+}
+
+/// An nbits that is no target of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetError {
+    Negative(Nbits),
+    Zero(Nbits),
+    TooLarge(Nbits),
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (nbits, what) = match self {
+            TargetError::Negative(nbits) => (nbits, "a negative target"),
+            TargetError::Zero(nbits) => (nbits, "a target of zero"),
+            TargetError::TooLarge(nbits) => (nbits, "a target of more than 256 bits"),
+        };
+        write!(
+            f,
+            "nbits {nbits} is {what}: no block can have it, so this job is not Bitcoin's"
+        )
+    }
+}
+
+impl std::error::Error for TargetError {}
+
+/// The hash as a number.
+pub(super) fn number(hash: &BlockHash) -> Wide {
+    Wide::from_le_bytes(hash.as_bytes())
+}
+
+/// The target of difficulty 1.
+pub(super) fn difficulty_1() -> f64 {
+    DIFFICULTY_1.0 as f64 * 2_f64.powi(DIFFICULTY_1.1 as i32)
+}
+
+/// A finite f64 above zero as mantissa × 2^exponent (IEEE 754), with the mantissa above zero.
+fn parts(value: f64) -> (u64, i32) {
+    let bits = value.to_bits();
+    let fraction = bits & ((1 << 52) - 1);
+    let exponent = (bits >> 52 & 0x7ff) as i32;
+    // Subnormal numbers have no implied leading one.
+    if exponent == 0 {
+        (fraction.max(1), -1074)
+    } else {
+        (fraction | 1 << 52, exponent - 1075)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(difficulty: f64) -> Target {
+        Target::from_difficulty(Difficulty::new(difficulty).unwrap())
+    }
+
+    #[test]
+    fn powers_of_two_only_shift() {
+        assert_eq!(target(1.0), Target::from_nbits(Nbits(0x1d00_ffff)).unwrap());
+        assert_eq!(target(256.0), Target::from_nbits(Nbits(0x1c00_ffff)).unwrap());
+        assert_eq!(
+            target(0.5).to_string(),
+            "00000001fffe0000000000000000000000000000000000000000000000000000"
+        );
+    }
+
+    #[test]
+    fn extremes_are_clamped() {
+        assert_eq!(target(1e-12).to_be_bytes(), [0xff; 32]);
+        assert_eq!(target(f64::MIN_POSITIVE / 4.0).to_be_bytes(), [0xff; 32]);
+        assert_eq!(target(f64::MAX).to_be_bytes(), [0; 32]);
+        assert_eq!(target(1e60).to_be_bytes()[..24], [0; 24]);
+    }
+
+    #[test]
+    fn equality_meets_the_target() {
+        let mut hash = target(1.0).to_be_bytes();
+        hash.reverse();
+        assert!(target(1.0).is_met_by(&BlockHash::from_bytes(hash)));
+        hash[0] = 1;
+        assert!(!target(1.0).is_met_by(&BlockHash::from_bytes(hash)));
+    }
+
+    #[test]
+    fn what_is_no_target_is_refused() {
+        assert_eq!(
+            Target::from_nbits(Nbits(0x1d80_ffff)),
+            Err(TargetError::Negative(Nbits(0x1d80_ffff)))
+        );
+        assert_eq!(Target::from_nbits(Nbits(0)), Err(TargetError::Zero(Nbits(0))));
+        assert_eq!(
+            Target::from_nbits(Nbits(0x0100_1234)),
+            Err(TargetError::Zero(Nbits(0x0100_1234)))
+        );
+        assert_eq!(
+            Target::from_nbits(Nbits(0x2300_ffff)),
+            Err(TargetError::TooLarge(Nbits(0x2300_ffff)))
+        );
+        assert!(Target::from_nbits(Nbits(0x2000_ffff)).is_ok());
+        assert_eq!(
+            Target::from_nbits(Nbits(0x0312_3456)).unwrap().to_be_bytes()[29..],
+            [0x12, 0x34, 0x56]
+        );
+    }
+}
