@@ -71,8 +71,7 @@ impl Analyzer {
     pub fn finish(self) -> Summary {
         self.stop.stop();
         let _ = self.thread.join();
-        let summary = lock(&self.summary).clone();
-        summary
+        lock(&self.summary).clone()
     }
 }
 

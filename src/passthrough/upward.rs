@@ -69,7 +69,7 @@ impl Upward {
 
     /// The thread's body.
     pub(super) fn run(self) -> Result<(), Stopped> {
-        let presence = self.presence.clone();
+        let (presence, peer) = (self.presence.clone(), self.peer);
         let session = presence.session.clone();
         let _marked = Marked {
             session: session.clone(),
@@ -94,7 +94,7 @@ impl Upward {
             session.close();
             return Ok(());
         };
-        let mut forwarder = Forwarder::new(&presence, self.peer, miner);
+        let mut forwarder = Forwarder::new(&presence, peer, miner);
         let end = forwarder.forward();
         let abort = || session.abort();
         if end == End::Finished && presence.services.draining.load(Ordering::Acquire) {

@@ -1,0 +1,291 @@
+//! What the tests through real sockets share: a proxy in this process, and peers whose both ends
+//! the test holds.
+
+#![allow(dead_code, reason = "each test program uses its part")]
+
+pub mod capture;
+pub mod certificates;
+pub mod random;
+pub mod socks5_server;
+pub mod tls_bridge;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use sluice::analyzer::Analyzer;
+use sluice::config::{Config, Overrides};
+use sluice::passthrough::Passthrough;
+use sluice::stop::Stop;
+
+/// Long enough for a busy machine, short enough for a test that fails.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A proxy in this process.
+pub struct Proxy {
+    pub passthrough: Option<Passthrough>,
+    pub analyzer: Option<Analyzer>,
+}
+
+impl Proxy {
+    /// With this configuration text; a `[listen]` on a free port of 127.0.0.1 is put before it unless
+    /// it has one.
+    pub fn start(text: &str) -> Proxy {
+        let listen = "[listen]\nstratum = [\"127.0.0.1:0\"]\n";
+        let text = if text.contains("[listen]") {
+            text.to_owned()
+        } else {
+            format!("{listen}{text}")
+        };
+        let config = Config::parse(&text, &Overrides::default()).unwrap_or_else(|e| panic!("{e}"));
+        Proxy::with(&config)
+    }
+
+    pub fn with(config: &Config) -> Proxy {
+        let (analyzer, sender) = if config.analysis.enabled {
+            let (analyzer, sender) = Analyzer::start(&config.analysis).unwrap();
+            (Some(analyzer), Some(sender))
+        } else {
+            (None, None)
+        };
+        let passthrough = Passthrough::start(config, sender, &Stop::new()).unwrap();
+        Proxy {
+            passthrough: Some(passthrough),
+            analyzer,
+        }
+    }
+
+    pub fn running(&self) -> &Passthrough {
+        self.passthrough.as_ref().unwrap()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.running().addresses()[0]
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address()).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    }
+
+    /// Waits until there are `count` sessions.
+    pub fn wait_sessions(&self, count: usize) {
+        wait_for(&format!("{count} sessions"), || {
+            self.running().sessions() == count
+        });
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if let Some(passthrough) = self.passthrough.take() {
+            passthrough.shut_down();
+        }
+        if let Some(analyzer) = self.analyzer.take() {
+            analyzer.finish();
+        }
+    }
+}
+
+/// An `[[upstream]]` without TLS.
+pub fn upstream(address: SocketAddr) -> String {
+    format!("[[upstream]]\nurl = \"stratum+tcp://{address}\"\n")
+}
+
+/// A pool whose every byte the test sends and reads itself.
+pub struct BarePool {
+    pub listener: TcpListener,
+}
+
+impl BarePool {
+    pub fn start() -> BarePool {
+        BarePool {
+            listener: TcpListener::bind("127.0.0.1:0").unwrap(),
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
+    }
+
+    pub fn upstream(&self) -> String {
+        upstream(self.address())
+    }
+
+    /// The next connection, or the test fails.
+    pub fn accept(&self) -> TcpStream {
+        let stream = self
+            .accept_within(DEADLINE)
+            .expect("nobody connected to the pool");
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    }
+
+    /// The next connection, if there is one in time.
+    pub fn accept_within(&self, time: Duration) -> Option<TcpStream> {
+        let socket = socket2::SockRef::from(&self.listener);
+        socket.set_read_timeout(Some(time)).unwrap();
+        self.listener.accept().ok().map(|(stream, _)| stream)
+    }
+}
+
+/// A port of 127.0.0.1 where nobody listens.
+pub fn refusing_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// A listener that completes no further handshake: its backlog is full, so a connect just hangs, as
+/// towards an address that swallows packets.
+pub struct Unroutable {
+    listener: TcpListener,
+    fillers: Vec<TcpStream>,
+}
+
+impl Unroutable {
+    pub fn start() -> Unroutable {
+        let socket = socket2::Socket::new(
+            socket2::Domain::IPV4,
+            socket2::Type::STREAM,
+            Some(socket2::Protocol::TCP),
+        )
+        .unwrap();
+        socket
+            .bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into())
+            .unwrap();
+        socket.listen(0).unwrap();
+        let listener: TcpListener = socket.into();
+        let address = listener.local_addr().unwrap();
+        let mut fillers = Vec::new();
+        // As many as are taken; then the kernel drops what else comes.
+        while let Ok(filler) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+            fillers.push(filler);
+        }
+        Unroutable { listener, fillers }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
+    }
+}
+
+/// Waits for a condition, with a deadline.
+pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    wait_within(DEADLINE, what, &mut condition);
+}
+
+/// Waits for a condition, with this deadline.
+pub fn wait_within(time: Duration, what: &str, condition: &mut impl FnMut() -> bool) {
+    let deadline = Instant::now() + time;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Reads one line.
+pub fn read_line(stream: &TcpStream) -> String {
+    let mut line = String::new();
+    let mut byte = [0];
+    let mut stream = stream;
+    while !line.ends_with('\n') {
+        stream
+            .read_exact(&mut byte)
+            .unwrap_or_else(|e| panic!("after {line:?}: {e}"));
+        line.push(char::from(byte[0]));
+    }
+    line
+}
+
+/// Reads exactly `expected`.
+pub fn expect(mut stream: &TcpStream, expected: &[u8]) {
+    let mut found = vec![0; expected.len()];
+    stream.read_exact(&mut found).unwrap_or_else(|error| {
+        panic!("waiting for {}: {error}", expected.escape_ascii());
+    });
+    assert_eq!(
+        found.escape_ascii().to_string(),
+        expected.escape_ascii().to_string()
+    );
+}
+
+/// Expects the end of the stream.
+pub fn expect_end(mut stream: &TcpStream) {
+    let mut byte = [0];
+    match stream.read(&mut byte) {
+        Ok(0) => {}
+        Ok(_) => panic!("more came: {}", byte.escape_ascii()),
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
+        Err(error) => panic!("the connection did not end: {error}"),
+    }
+}
+
+/// Sends `request` from one end and sees it arrive at the other, and back.
+pub fn round_trip(mut miner: &TcpStream, mut pool: &TcpStream, text: &str) {
+    miner.write_all(text.as_bytes()).unwrap();
+    expect(pool, text.as_bytes());
+    pool.write_all(text.as_bytes()).unwrap();
+    expect(miner, text.as_bytes());
+}
+
+pub fn half_close(stream: &TcpStream) {
+    stream.shutdown(Shutdown::Write).unwrap();
+}
+
+/// A pool for any number of miners that answers each line with the same line, until dropped.
+pub struct EchoPool {
+    address: SocketAddr,
+    stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl EchoPool {
+    pub fn start() -> EchoPool {
+        EchoPool::on(TcpListener::bind("127.0.0.1:0").unwrap())
+    }
+
+    pub fn on(listener: TcpListener) -> EchoPool {
+        use std::sync::atomic::Ordering;
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let address = listener.local_addr().unwrap();
+        let stopped = stop.clone();
+        std::thread::spawn(move || {
+            while let Ok((stream, _)) = listener.accept() {
+                if stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                let thread = std::thread::Builder::new().stack_size(64 * 1024);
+                let _ = thread.spawn(move || echo(&stream));
+            }
+        });
+        EchoPool { address, stop }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn upstream(&self) -> String {
+        upstream(self.address)
+    }
+}
+
+impl Drop for EchoPool {
+    fn drop(&mut self) {
+        self.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+fn echo(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let mut lines = BufReader::with_capacity(512, stream);
+    let mut line = Vec::new();
+    while let Ok(1..) = lines.read_until(b'\n', &mut line) {
+        if (&*stream).write_all(&line).is_err() {
+            return;
+        }
+        line.clear();
+    }
+}
