@@ -1,156 +1,134 @@
-//! The validated configuration. Reading it from a file is [`read`]'s work; whoever holds a
-//! [`Config`] can rely on every value being in range. Keys, defaults and reasons:
-//! `config.toml.example`.
+//! The validated configuration. Whoever holds a [`Config`] can rely on every value being in range.
+//! Keys, defaults and reasons: `config.toml.example`.
+//!
+//! One file a section, each with the section's type, its defaults and its reading; `reader` walks
+//! the document, `error` says what is wrong, `load` finds the file.
 
+mod aggregate;
+mod analysis;
+mod duration;
+mod endpoint;
+mod error;
+mod failover;
+mod forward;
+mod judgement;
+mod listen;
+mod load;
+mod network;
+mod output;
+mod overrides;
+mod ratelimit;
+mod reader;
+mod report;
 mod secret;
+mod suggest;
+mod upstream;
+mod watch;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
+pub use aggregate::{Aggregate, Vardiff};
+pub use analysis::Analysis;
+pub use duration::show as show_duration;
+pub use error::{ConfigError, Fault, Origin, Problem};
+pub use failover::Failover;
+pub use forward::{Forward, ForwardPath};
+pub use judgement::{Chain, Consequence, Payout, PayoutKind, RuleId, Rules};
+pub use listen::{Listen, ListenTls, ProxyProtocol};
+pub use load::{find_file, known_keys};
+pub use network::Network;
+pub use output::{Http, Notify, Recipient, Record, Severity};
+pub use overrides::Overrides;
+pub use ratelimit::RateLimit;
+pub use report::{ConsoleReport, Report};
 pub use secret::Secret;
-
-use crate::limits::{AddressBlock, AllowList};
+pub use upstream::{Socks5, Upstream, UpstreamTls};
+pub use watch::{Ntp, PoolStats, PoolStatsKind, Reference};
 
 /// Everything that Sluice is told at its start.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
+    /// Where everything is written; default `data`, below the working directory.
     pub data_dir: PathBuf,
+    pub network: Network,
     pub listen: Listen,
     /// In order of preference; never empty after validation.
     pub upstreams: Vec<Upstream>,
     pub failover: Failover,
     pub forward: Forward,
     pub analysis: Analysis,
+    pub payout: Payout,
+    pub chain: Chain,
+    pub rules: Rules,
+    pub references: Vec<Reference>,
+    pub ntp: Ntp,
+    pub record: Record,
+    pub http: Http,
     pub ratelimit: RateLimit,
+    pub aggregate: Aggregate,
+    pub vardiff: Vardiff,
+    pub pool_stats: Option<PoolStats>,
+    pub notify: Vec<Notify>,
     pub report: Report,
+    /// What the file or the flags set explicitly although this version does not act upon it yet:
+    /// `[payout]`, `upstream[1].user`, `--http`.
+    pub not_served: Vec<String>,
 }
 
-/// `[listen]`: where miners connect.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Listen {
-    pub stratum: Vec<SocketAddr>,
-    pub allow: AllowList,
-    pub max_miners: usize,
-    /// From the accept to the first `mining.authorize`.
-    pub handshake_timeout: Duration,
-    /// A miner that sends nothing for so long is closed. `None`: never.
-    pub idle_timeout: Option<Duration>,
-    pub proxy_protocol: ProxyProtocol,
-    pub tls: Option<ListenTls>,
-}
+impl Config {
+    /// The defaults, with these pools.
+    pub fn with_upstreams(upstreams: Vec<Upstream>) -> Config {
+        Config {
+            data_dir: PathBuf::from("data"),
+            network: Network::default(),
+            listen: Listen::default(),
+            upstreams,
+            failover: Failover::default(),
+            forward: Forward::default(),
+            analysis: Analysis::default(),
+            payout: Payout::default(),
+            chain: Chain::default(),
+            rules: Rules::default(),
+            references: Vec::new(),
+            ntp: Ntp::default(),
+            record: Record::default(),
+            http: Http::default(),
+            ratelimit: RateLimit::default(),
+            aggregate: Aggregate::default(),
+            vardiff: Vardiff::default(),
+            pool_stats: None,
+            notify: Vec::new(),
+            report: Report::default(),
+            not_served: Vec::new(),
+        }
+    }
 
-/// `listen.proxy_protocol`: whose PROXY header (v1 or v2) is believed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProxyProtocol {
-    /// `false`: nobody's; a header is refused.
-    Off,
-    /// `true`: every peer that `listen.allow` lets in must send one.
-    Everyone,
-    /// A list of addresses: those must send one, the others must not.
-    From(Vec<AddressBlock>),
-}
+    /// What is allowed but unwise; one sentence each, to be said at every start.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (i, upstream) in self.upstreams.iter().enumerate() {
+            if upstream.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify) {
+                warnings.push(format!(
+                    "upstream[{}].insecure_skip_verify: anybody on the way to {upstream} can read and change \
+                     what is mined; use pin_sha256 or ca_file instead",
+                    i + 1
+                ));
+            }
+        }
+        if self.listen.allow.is_open_to_the_world() {
+            warnings.push(String::from(
+                "listen.allow lets in any address: everybody who reaches this port can mine through it; name \
+                 the networks of your miners instead",
+            ));
+        }
+        warnings
+    }
 
-/// `listen.tls`: listeners that speak TLS to miners.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListenTls {
-    pub cert: PathBuf,
-    pub key: PathBuf,
-    pub listen: Vec<SocketAddr>,
-}
-
-/// One `[[upstream]]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Upstream {
-    pub host: String,
-    pub port: u16,
-    /// `Some` for `stratum+ssl://`.
-    pub tls: Option<UpstreamTls>,
-    pub socks5: Option<Socks5>,
-    /// How many connections are kept ready (0 to 64).
-    pub warm: usize,
-}
-
-/// How an upstream's certificate is judged.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct UpstreamTls {
-    /// Instead of the system's roots.
-    pub ca_file: Option<PathBuf>,
-    /// SHA-256 of the server certificate's DER; in addition to nothing else: a pinned
-    /// certificate is trusted whoever signed it.
-    pub pin_sha256: Option<[u8; 32]>,
-    /// Warned about at every start.
-    pub insecure_skip_verify: bool,
-}
-
-/// `socks5 = "socks5://user:pass@host:port"`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Socks5 {
-    pub host: String,
-    pub port: u16,
-    pub user: Option<String>,
-    pub password: Option<Secret>,
-}
-
-/// `[failover]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Failover {
-    /// A miner for whom no upstream could be reached within this time is closed.
-    pub connect_deadline: Duration,
-    /// A pool that was spoken to and gives no first answer within this time is left for the next one.
-    pub answer_timeout: Duration,
-    pub silence_timeout: Duration,
-    pub failback_after: Duration,
-    pub backoff_min: Duration,
-    pub backoff_max: Duration,
-}
-
-/// `[forward]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Forward {
-    pub path: ForwardPath,
-    /// Bytes of each thread's own buffer.
-    pub buffer: usize,
-}
-
-/// Which way the bytes take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ForwardPath {
-    /// `read`, `write`, then the copy for the analyzer.
-    Copy,
-    /// `splice` through a pipe, with `tee` for the analyzer's copy.
-    Splice,
-}
-
-/// `[analysis]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Analysis {
-    pub enabled: bool,
-    /// How many copies may wait for the analyzer.
-    pub queue: usize,
-}
-
-/// `[ratelimit]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RateLimit {
-    pub max_connections_per_ip: usize,
-    pub max_connections_per_minute: usize,
-    /// The first ban's length; it grows with repetition, up to a day.
-    pub ban: Duration,
-    pub exempt: Vec<AddressBlock>,
-}
-
-/// `[report]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Report {
-    pub console: ConsoleReport,
-}
-
-/// `report.console`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConsoleReport {
-    /// Every 30 s on a terminal, else every 5 minutes.
-    Auto,
-    Every(Duration),
-    Off,
+    /// One sentence for each entry of [`Config::not_served`].
+    pub fn not_served_warnings(&self) -> Vec<String> {
+        let say = |name: &String| {
+            format!("{name} is understood, but this version of Sluice does not act upon it yet")
+        };
+        self.not_served.iter().map(say).collect()
+    }
 }

@@ -1,5 +1,13 @@
-//! Who may connect.
+//! Who may connect, how often, and who is banned. Everything here is told the time, so nothing
+//! here sleeps, and every table is bounded: a hostile peer can make it forget, never grow.
 
+mod connections;
+mod minute;
 mod networks;
+mod quiet;
+mod source;
 
-pub use networks::{AddressBlock, AllowList};
+pub use connections::{Abuse, Admission, Counts, Gatekeeper, MAX_SOURCES, POOL_FAILURE_GRACE, Refusal};
+pub use networks::{AddressBlock, AllowList, BlockError};
+pub use quiet::Quiet;
+pub use source::Source;

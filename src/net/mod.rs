@@ -1,1 +1,2 @@
 //! net
+pub mod proxy_protocol;

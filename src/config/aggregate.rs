@@ -1,0 +1,95 @@
+//! `[aggregate]` and `[vardiff]`: one connection to the pool for many miners.
+
+use std::time::Duration;
+
+use super::reader::{Section, Show};
+
+/// `[aggregate]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Aggregate {
+    /// The name at the pool, with `{user}` and `{worker}` filled in; default `{user}`.
+    pub user: String,
+    /// How long the pool's connection outlives the last miner; up to 1 h, default 30 s.
+    pub grace: Duration,
+    /// False: the miner's own user and password are authorised at the pool first. Default true.
+    pub local_authorize: bool,
+    /// True: unknown `mining.*` notifications of the pool are not passed on. Default false.
+    pub strict_broadcast: bool,
+}
+
+/// `[vardiff]`: the difficulty given to each miner.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vardiff {
+    /// Default: true.
+    pub enabled: bool,
+    /// Time between two shares of one miner; 1 s to 10 min, default 15 s.
+    pub target: Duration,
+    /// 1e-6 to 1e15, default 1e-6.
+    pub min: f64,
+    /// `min` to 1e15, default 1e12.
+    pub max: f64,
+}
+
+impl Default for Aggregate {
+    fn default() -> Aggregate {
+        Aggregate {
+            user: String::from("{user}"),
+            grace: Duration::from_secs(30),
+            local_authorize: true,
+            strict_broadcast: false,
+        }
+    }
+}
+
+impl Default for Vardiff {
+    fn default() -> Vardiff {
+        Vardiff {
+            enabled: true,
+            target: Duration::from_secs(15),
+            min: 0.000_001,
+            max: 1e12,
+        }
+    }
+}
+
+pub(super) fn read(mut section: Section) -> Aggregate {
+    let default = Aggregate::default();
+    let aggregate = Aggregate {
+        user: section
+            .parsed("user", Show::Value, user_template)
+            .unwrap_or(default.user),
+        grace: section.duration("grace", default.grace, Duration::ZERO..=Duration::from_secs(3600)),
+        local_authorize: section.bool("local_authorize", default.local_authorize),
+        strict_broadcast: section.bool("strict_broadcast", default.strict_broadcast),
+    };
+    section.finish();
+    aggregate
+}
+
+pub(super) fn read_vardiff(mut section: Section) -> Vardiff {
+    let default = Vardiff::default();
+    let target = Duration::from_secs(1)..=Duration::from_secs(600);
+    let vardiff = Vardiff {
+        enabled: section.bool("enabled", default.enabled),
+        target: section.duration("target", default.target, target),
+        min: section.number("min", default.min, 0.000_001..=1e15),
+        max: section.number("max", default.max, 0.000_001..=1e15),
+    };
+    if vardiff.min > vardiff.max {
+        let key = if section.is_set("min") { "min" } else { "max" };
+        section.conflict(key, "is wrong: min must not be greater than max");
+    }
+    section.finish();
+    vardiff
+}
+
+/// A text whose only placeholders are `{user}` and `{worker}`.
+fn user_template(text: &str) -> Result<String, String> {
+    let rest = text.replace("{user}", "").replace("{worker}", "");
+    if text.is_empty() || rest.contains(['{', '}']) {
+        return Err(String::from(
+            "a text with no other placeholders than {user} and {worker}",
+        ));
+    }
+    Ok(text.to_owned())
+}

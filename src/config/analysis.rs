@@ -1,0 +1,43 @@
+//! `[analysis]`: the consumer of the copies.
+
+use std::time::Duration;
+
+use super::reader::Section;
+
+/// The consumer of the copies.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Analysis {
+    /// Default: true.
+    pub enabled: bool,
+    /// How many copies may wait for the analyzer; 16 to 1048576, default 16384.
+    pub queue: usize,
+    /// A share without an answer for so long counts as unanswered; 1 s to 1 h, default 60 s.
+    pub share_timeout: Duration,
+    /// The part of the network's difficulty from which a share is a near miss; 0 to 1, default
+    /// 0.01.
+    pub near_miss: f64,
+}
+
+impl Default for Analysis {
+    fn default() -> Analysis {
+        Analysis {
+            enabled: true,
+            queue: 16_384,
+            share_timeout: Duration::from_secs(60),
+            near_miss: 0.01,
+        }
+    }
+}
+
+pub(super) fn read(mut section: Section) -> Analysis {
+    let default = Analysis::default();
+    let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
+    let analysis = Analysis {
+        enabled: section.bool("enabled", default.enabled),
+        queue: section.size("queue", default.queue, 16..=1 << 20),
+        share_timeout: section.duration("share_timeout", default.share_timeout, second..=hour),
+        near_miss: section.number("near_miss", default.near_miss, 0.0..=1.0),
+    };
+    section.finish();
+    analysis
+}

@@ -1,0 +1,290 @@
+//! Hosts, ports and the URLs made of them.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::{Secret, Socks5};
+
+/// The scheme of a pool's URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PoolScheme {
+    Tcp,
+    Ssl,
+}
+
+/// Reads `stratum+tcp://host:port` or `stratum+ssl://host:port`; an IPv6 host stands in brackets
+/// and is returned without them. The error says what would be right.
+pub(super) fn pool_url(text: &str) -> Result<(PoolScheme, String, u16), String> {
+    let example = "such as \"stratum+tcp://solo.ckpool.org:3333\"";
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err(format!(
+            "a URL {example}: put stratum+tcp:// (or stratum+ssl://) in front of the host"
+        ));
+    };
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "stratum+tcp" => PoolScheme::Tcp,
+        "stratum+ssl" => PoolScheme::Ssl,
+        "stratum+tls" | "ssl" | "tls" => {
+            return Err(String::from("a URL with the scheme stratum+ssl:// for TLS"));
+        }
+        _ => {
+            return Err(String::from(
+                "a URL with the scheme stratum+tcp:// or stratum+ssl://",
+            ));
+        }
+    };
+    if rest.contains('@') {
+        return Err(String::from(
+            "a URL without user and password: the miner sends its own (for a SOCKS5 proxy's, use the \
+             key socks5)",
+        ));
+    }
+    if rest.contains(['/', '?', '#']) {
+        return Err(format!("a URL that ends with the port, {example}"));
+    }
+    let (host, port) = host_port(rest)?;
+    Ok((scheme, host, port))
+}
+
+/// Reads `socks5://user:password@host:port`; user and password may be percent-encoded.
+/// `socks5h://` is the same: names are always resolved by the proxy.
+pub(super) fn socks5_url(text: &str) -> Result<Socks5, String> {
+    let wanted = "a URL such as \"socks5://127.0.0.1:9050\" or \"socks5://user:password@host:1080\"";
+    let Some(rest) = text
+        .strip_prefix("socks5://")
+        .or_else(|| text.strip_prefix("socks5h://"))
+    else {
+        return Err(wanted.to_owned());
+    };
+    let (user_info, address) = match rest.rsplit_once('@') {
+        Some((user_info, address)) => (Some(user_info), address),
+        None => (None, rest),
+    };
+    if address.contains(['/', '?', '#']) {
+        return Err(format!("{wanted}, which ends with the port"));
+    }
+    let (host, port) = host_port(address)?;
+    let (user, password) = match user_info {
+        Some(info) => credentials(info)?,
+        None => (None, None),
+    };
+    // RFC 1929 has one byte for each length.
+    let too_long = |text: &str| text.len() > 255;
+    if user.as_deref().is_some_and(too_long) || password.as_ref().is_some_and(|p| too_long(p.expose())) {
+        return Err(String::from(
+            "a URL whose user and password have at most 255 bytes each",
+        ));
+    }
+    Ok(Socks5 {
+        host,
+        port,
+        user,
+        password,
+    })
+}
+
+/// Reads `host:port`, `1.2.3.4:port` or `[::1]:port`.
+pub(super) fn host_port(text: &str) -> Result<(String, u16), String> {
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        let wanted = "an IPv6 address in brackets with a port behind it, such as \"[2001:db8::1]:3333\"";
+        let (host, after) = rest.split_once(']').ok_or(wanted)?;
+        let host = host.parse::<Ipv6Addr>().map_err(|_| wanted)?;
+        (host.to_string(), after.strip_prefix(':').ok_or(wanted)?)
+    } else {
+        let (host, port) = text
+            .rsplit_once(':')
+            .ok_or("a host with its port, such as \"pool.example:3333\"")?;
+        if host.contains(':') {
+            return Err(String::from(
+                "written with brackets around an IPv6 address: \"[2001:db8::1]:3333\"",
+            ));
+        }
+        (host_name(host)?.to_owned(), port)
+    };
+    // `parse` alone would accept "+3333".
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    match port.parse::<u16>() {
+        Ok(number) if number > 0 && is_number => Ok((host, number)),
+        _ => Err(String::from("a host with a port from 1 to 65535 behind it")),
+    }
+}
+
+/// Accepts an IPv4 address or a name that DNS could know.
+pub(super) fn host_name(host: &str) -> Result<&str, String> {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    if name.len() > 253 || !name.split('.').all(is_label) {
+        return Err(String::from(
+            "a host name of letters, digits, dots and hyphens, or an address",
+        ));
+    }
+    // "300.1.2.3" is a slip in an address, not a name.
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let looks_like_an_address = last.bytes().all(|byte| byte.is_ascii_digit());
+    if looks_like_an_address && name.parse::<Ipv4Addr>().is_err() {
+        return Err(String::from(
+            "a host name, or an IPv4 address of four numbers from 0 to 255",
+        ));
+    }
+    Ok(host)
+}
+
+/// An `http://` or `https://` URL as far as it is judged here: scheme, host and port.
+pub(super) fn http_url(text: &str) -> Result<String, String> {
+    let wanted = "a URL such as \"https://host/path\"";
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"))
+        .ok_or(wanted)?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let address = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, address)| address);
+    let is_clean = text.bytes().all(|byte| byte.is_ascii_graphic());
+    let after_bracket = address.rsplit(']').next().unwrap_or_default();
+    let with_port = after_bracket.contains(':');
+    let is_address = if with_port {
+        host_port(address)
+    } else {
+        host_port(&format!("{address}:80"))
+    }
+    .is_ok();
+    if is_clean && is_address {
+        Ok(text.to_owned())
+    } else {
+        Err(wanted.to_owned())
+    }
+}
+
+/// Splits `user:password` and undoes the percent-encoding of both.
+pub(super) fn credentials(info: &str) -> Result<(Option<String>, Option<Secret>), String> {
+    let (user, password) = match info.split_once(':') {
+        Some((user, password)) => (user, Some(password)),
+        None => (info, None),
+    };
+    let wanted =
+        "a URL whose user and password are text, with special characters percent-encoded (%40 for @)";
+    let user = percent_decoded(user).ok_or(wanted)?;
+    if user.is_empty() {
+        return Err(String::from("a URL with a user before the '@', or without '@'"));
+    }
+    let password = match password {
+        Some(password) => Some(Secret::new(percent_decoded(password).ok_or(wanted)?)),
+        None => None,
+    };
+    Ok((Some(user), password))
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let (digits, after) = rest.split_at_checked(2)?;
+        let digit = |byte: u8| char::from(byte).to_digit(16);
+        // Two hexadecimal digits are at most 255.
+        bytes.push((digit(digits[0])? * 16 + digit(digits[1])?) as u8);
+        rest = after;
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pool(text: &str) -> Result<(PoolScheme, String, u16), String> {
+        pool_url(text)
+    }
+
+    #[test]
+    fn pools() {
+        assert_eq!(
+            pool("stratum+tcp://solo.ckpool.org:3333"),
+            Ok((PoolScheme::Tcp, "solo.ckpool.org".into(), 3333))
+        );
+        assert_eq!(
+            pool("stratum+ssl://[2001:DB8::1]:443"),
+            Ok((PoolScheme::Ssl, "2001:db8::1".into(), 443))
+        );
+        assert_eq!(
+            pool("STRATUM+TCP://10.0.0.1:1"),
+            Ok((PoolScheme::Tcp, "10.0.0.1".into(), 1))
+        );
+    }
+
+    #[test]
+    fn a_wrong_pool_is_told_its_remedy() {
+        for (wrong, remedy) in [
+            ("solo.ckpool.org:3333", "put stratum+tcp://"),
+            ("http://pool:3333", "stratum+tcp:// or stratum+ssl://"),
+            ("stratum+tls://pool:3333", "stratum+ssl:// for TLS"),
+            ("stratum+tcp://pool", "with its port"),
+            ("stratum+tcp://pool:0", "1 to 65535"),
+            ("stratum+tcp://pool:65536", "1 to 65535"),
+            ("stratum+tcp://pool:+1", "1 to 65535"),
+            ("stratum+tcp://::1:3333", "brackets"),
+            ("stratum+tcp://[::1]", "with a port behind it"),
+            ("stratum+tcp://me:pw@pool:3333", "without user and password"),
+            ("stratum+tcp://pool:3333/", "ends with the port"),
+            ("stratum+tcp://po ol:3333", "host name"),
+            ("stratum+tcp://:3333", "host name"),
+            ("stratum+tcp://1.2.3.400:3333", "four numbers"),
+        ] {
+            let said = pool(wrong).unwrap_err();
+            assert!(said.contains(remedy), "{wrong}: {said}");
+        }
+    }
+
+    #[test]
+    fn socks_with_everything() {
+        let socks = socks5_url("socks5://us%40er:p%3Aa:s@[::1]:9050").unwrap();
+        assert_eq!((socks.host.as_str(), socks.port), ("::1", 9050));
+        assert_eq!(socks.user.as_deref(), Some("us@er"));
+        assert_eq!(socks.password, Some(Secret::new("p:a:s")));
+        let plain = socks5_url("socks5h://tor:9050").unwrap();
+        assert_eq!((plain.host.as_str(), plain.user), ("tor", None));
+        for wrong in [
+            "socks4://h:1",
+            "socks5://h",
+            "socks5://%zz@h:1",
+            "socks5://%@h:1",
+            "socks5://%ff@h:1",
+            "socks5://@h:1",
+        ] {
+            assert!(socks5_url(wrong).is_err(), "{wrong}");
+        }
+        assert!(socks5_url(&format!("socks5://{}@h:1", "u".repeat(256))).is_err());
+    }
+
+    #[test]
+    fn http_urls() {
+        for right in [
+            "http://127.0.0.1:8332",
+            "https://ntfy.sh/topic?x=y",
+            "http://u:p@[::1]/",
+            "https://h",
+        ] {
+            assert!(http_url(right).is_ok(), "{right}");
+        }
+        for wrong in ["ftp://h", "https://", "https://a b/", "http://h:99999/", "h"] {
+            assert!(http_url(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_is_no_panic(text in "(socks5://|stratum\\+tcp://|http://)?\\PC{0,30}") {
+            let _ = (pool_url(&text), socks5_url(&text), http_url(&text));
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What can be wrong with a configuration. Every sentence names the key, the value and what would
+//! be right; no sentence ever holds a secret.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Why there is no configuration. All of these are the user's to mend: exit code 2.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// Neither a file nor a pool was named, and no file is where one is looked for.
+    NoFile { looked: Vec<PathBuf> },
+    /// The file could not be read as text.
+    Unreadable { file: PathBuf, reason: io::Error },
+    /// Everything that is wrong, in the order of the file, flags last; never empty.
+    Invalid {
+        file: Option<PathBuf>,
+        problems: Vec<Problem>,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::NoFile { looked } => {
+                f.write_str("no configuration: neither ")?;
+                for (i, path) in looked.iter().enumerate() {
+                    write!(f, "{}{}", if i == 0 { "" } else { " nor " }, path.display())?;
+                }
+                f.write_str(
+                    " exists; name a file with --config FILE, or just a pool with --pool \
+                     stratum+tcp://HOST:PORT",
+                )
+            }
+            ConfigError::Unreadable { file, reason } => {
+                write!(f, "cannot read the configuration {}: {reason}", file.display())
+            }
+            ConfigError::Invalid { file, problems } => {
+                for (i, problem) in problems.iter().enumerate() {
+                    if i > 0 {
+                        f.write_str("\n")?;
+                    }
+                    if let (Some(file), Origin::Line(_) | Origin::File) = (file, &problem.origin) {
+                        write!(f, "{}: ", file.display())?;
+                    }
+                    write!(f, "{problem}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ConfigError::Unreadable { reason, .. } => Some(reason),
+            ConfigError::NoFile { .. } | ConfigError::Invalid { .. } => None,
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub origin: Origin,
+    /// The full path, such as `upstream[1].url` (the first is 1); empty for the file as a whole.
+    pub key: String,
+    pub fault: Fault,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.origin {
+            Origin::Line(line) => write!(f, "line {line}: ")?,
+            Origin::File | Origin::Flag => {}
+        }
+        let key = &self.key;
+        match &self.fault {
+            Fault::Syntax { reason } => write!(f, "not valid TOML: {reason}"),
+            Fault::Duplicate => write!(f, "{key} is set twice; keep one of the two"),
+            Fault::UnknownKey {
+                nearest: Some(nearest),
+            } => {
+                write!(f, "unknown key {key}; did you mean {nearest}?")
+            }
+            Fault::UnknownKey { nearest: None } => {
+                write!(f, "unknown key {key}; every key is listed in config.toml.example")
+            }
+            Fault::WrongType { found, wanted } => write!(f, "{key} is {found}; it must be {wanted}"),
+            Fault::Value { shown, wanted } => write!(f, "{key} = {shown} must be {wanted}"),
+            Fault::Missing { wanted } => write!(f, "{key} is missing: {wanted}"),
+            Fault::Conflict { reason } => write!(f, "{key} {reason}"),
+        }
+    }
+}
+
+/// Where the wrong thing stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// The first line is 1.
+    Line(usize),
+    /// The file as a whole: something is missing from it.
+    File,
+    /// The command line; the problem's key is the flag.
+    Flag,
+}
+
+/// What is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    Syntax {
+        reason: String,
+    },
+    Duplicate,
+    UnknownKey {
+        nearest: Option<String>,
+    },
+    WrongType {
+        found: String,
+        wanted: String,
+    },
+    /// `shown` is the value as it may be printed: `***` for a secret.
+    Value {
+        shown: String,
+        wanted: String,
+    },
+    Missing {
+        wanted: String,
+    },
+    /// Right by itself, but not together with the rest; reads on after the key.
+    Conflict {
+        reason: String,
+    },
+}

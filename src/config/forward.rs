@@ -1,0 +1,41 @@
+//! `[forward]`: which way the bytes take.
+
+use super::reader::Section;
+
+/// Which way the bytes take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forward {
+    /// Default: copy.
+    pub path: ForwardPath,
+    /// Bytes of each thread's own buffer; 1024 to 1 MiB, default 16384.
+    pub buffer: usize,
+}
+
+/// `forward.path`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardPath {
+    /// `read`, `write`, then the copy for the analyzer.
+    Copy,
+    /// `splice` through a pipe, with `tee` for the analyzer's copy.
+    Splice,
+}
+
+impl Default for Forward {
+    fn default() -> Forward {
+        Forward {
+            path: ForwardPath::Copy,
+            buffer: 16_384,
+        }
+    }
+}
+
+pub(super) fn read(mut section: Section) -> Forward {
+    let default = Forward::default();
+    let words = [("copy", ForwardPath::Copy), ("splice", ForwardPath::Splice)];
+    let forward = Forward {
+        path: section.choice("path", &words).unwrap_or(default.path),
+        buffer: section.size("buffer", default.buffer, 1024..=1 << 20),
+    };
+    section.finish();
+    forward
+}

@@ -1,0 +1,189 @@
+//! `[listen]`: where miners connect, and who may.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::reader::{Section, Show};
+use crate::limits::{AddressBlock, AllowList};
+
+/// Where miners connect.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listen {
+    /// Plain Stratum. Default: `0.0.0.0:3334`. Empty only when `tls` has a listener.
+    pub stratum: Vec<SocketAddr>,
+    /// Default: private networks.
+    pub allow: AllowList,
+    /// 1 to 65536, default 1000.
+    pub max_miners: usize,
+    /// From the accept to the first `mining.authorize`; 1 s to 1 h, default 60 s.
+    pub handshake_timeout: Duration,
+    /// A miner that sends nothing for so long is closed. `None`, the default: never. A NerdMiner
+    /// may be silent for hours.
+    pub idle_timeout: Option<Duration>,
+    /// Default: off.
+    pub proxy_protocol: ProxyProtocol,
+    pub tls: Option<ListenTls>,
+}
+
+/// `listen.proxy_protocol`: whose PROXY header (v1 or v2) is believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// `false`: nobody's; a header is refused.
+    Off,
+    /// `true`: every peer that `listen.allow` lets in must send one.
+    Everyone,
+    /// A list of addresses: those must send one, the others must not.
+    From(Vec<AddressBlock>),
+}
+
+/// `listen.tls`: listeners that speak TLS to miners.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenTls {
+    /// PEM, the server's own certificate first.
+    pub cert: PathBuf,
+    /// PEM.
+    pub key: PathBuf,
+    /// Default: `0.0.0.0:3335`. Never empty.
+    pub listen: Vec<SocketAddr>,
+}
+
+impl Default for Listen {
+    fn default() -> Listen {
+        Listen {
+            stratum: vec![SocketAddr::from(([0, 0, 0, 0], 3334))],
+            allow: AllowList::private(),
+            max_miners: 1000,
+            handshake_timeout: Duration::from_secs(60),
+            idle_timeout: None,
+            proxy_protocol: ProxyProtocol::Off,
+            tls: None,
+        }
+    }
+}
+
+/// `instead`: the addresses of `--listen`, which replace `listen.stratum`.
+pub(super) fn read(mut section: Section, instead: Option<Vec<SocketAddr>>) -> Listen {
+    let default = Listen::default();
+    let hour = Duration::from_secs(3600);
+    let stratum = section.list("stratum", Show::Value, "[\"0.0.0.0:3334\"]", socket_address);
+    let listen = Listen {
+        stratum: instead.or(stratum).unwrap_or(default.stratum),
+        allow: read_allow(&mut section).unwrap_or(default.allow),
+        max_miners: section.size("max_miners", default.max_miners, 1..=65_536),
+        handshake_timeout: section.duration(
+            "handshake_timeout",
+            default.handshake_timeout,
+            Duration::from_secs(1)..=hour,
+        ),
+        idle_timeout: section.duration_or_never(
+            "idle_timeout",
+            default.idle_timeout,
+            Duration::from_secs(1)..=30 * 24 * hour,
+        ),
+        proxy_protocol: read_proxy_protocol(&mut section),
+        tls: read_tls(section.section("tls")),
+    };
+    if listen.stratum.is_empty() && listen.tls.is_none() {
+        section.conflict(
+            "stratum",
+            "is empty and there is no tls listener either; no miner could connect",
+        );
+    }
+    refuse_repeated(&section, &listen);
+    section.finish();
+    listen
+}
+
+/// Reads an address and port to listen on; port 0 lets the system choose one.
+pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        String::from("an address with a port, such as \"0.0.0.0:3334\", \"127.0.0.1:3334\" or \"[::]:3334\"")
+    })
+}
+
+fn read_allow(section: &mut Section) -> Option<AllowList> {
+    let blocks = section.list("allow", Show::Value, "[\"private\"]", |entry| {
+        AllowList::blocks_of(entry).map_err(|wrong| format!("\"private\", \"any\" or {wrong}"))
+    })?;
+    if blocks.is_empty() {
+        section.conflict(
+            "allow",
+            "lets nobody connect; name \"private\" or the blocks of your miners",
+        );
+    }
+    Some(blocks.into_iter().flatten().collect())
+}
+
+fn read_proxy_protocol(section: &mut Section) -> ProxyProtocol {
+    let key = "proxy_protocol";
+    match section.any(key) {
+        None | Some(DeValue::Boolean(false)) => ProxyProtocol::Off,
+        Some(DeValue::Boolean(true)) => ProxyProtocol::Everyone,
+        Some(DeValue::Array(_)) => {
+            let blocks = section
+                .list(key, Show::Value, "[\"10.0.0.2\"]", block)
+                .unwrap_or_default();
+            if blocks.is_empty() {
+                section.conflict(
+                    key,
+                    "is an empty list; write false, or the addresses of your load balancers",
+                );
+            }
+            ProxyProtocol::From(blocks)
+        }
+        Some(other) => {
+            let wanted = "true, false or a list of addresses such as [\"10.0.0.2\"]";
+            section.wrong_type(key, other, Show::Value, wanted, ProxyProtocol::Off)
+        }
+    }
+}
+
+/// Reads one entry of a list of address blocks.
+pub(super) fn block(entry: &str) -> Result<AddressBlock, String> {
+    entry
+        .parse()
+        .map_err(|wrong: crate::limits::BlockError| wrong.to_string())
+}
+
+fn read_tls(mut section: Section) -> Option<ListenTls> {
+    let cert = section.text("cert").map(PathBuf::from);
+    let key = section.text("key").map(PathBuf::from);
+    let listen = section
+        .list("listen", Show::Value, "[\"0.0.0.0:3335\"]", socket_address)
+        .unwrap_or_else(|| vec![SocketAddr::from(([0, 0, 0, 0], 3335))]);
+    let is_present = section.is_present();
+    if is_present {
+        for name in ["cert", "key"] {
+            if !section.is_set(name) {
+                section.missing(name, "TLS needs both, cert and key, each the path of a PEM file");
+            }
+        }
+        if section.is_set("listen") && listen.is_empty() {
+            section.conflict("listen", "is empty; name an address, or remove the tls section");
+        }
+    }
+    section.finish();
+    Some(ListenTls {
+        cert: cert?,
+        key: key?,
+        listen,
+    })
+}
+
+fn refuse_repeated(section: &Section, listen: &Listen) {
+    let tls = listen.tls.iter().flat_map(|tls| &tls.listen);
+    let mut seen = Vec::new();
+    for address in listen.stratum.iter().chain(tls) {
+        // Port 0 is another port each time.
+        if address.port() != 0 && seen.contains(&address) {
+            section.conflict(
+                "stratum",
+                format!("(with tls.listen) names {address} twice; keep one of the two"),
+            );
+        }
+        seen.push(address);
+    }
+}

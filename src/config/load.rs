@@ -1,0 +1,217 @@
+//! From a file and flags to a [`Config`].
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::error::{Fault, Origin};
+use super::reader::{Notes, Section, Show};
+use super::{
+    Config, ConfigError, Overrides, aggregate, analysis, failover, forward, judgement, listen, network,
+    output, ratelimit, report, upstream, watch,
+};
+
+/// Where a file is looked for when none is named.
+const USUAL_FILES: [&str; 2] = ["config.toml", "/etc/sluice/config.toml"];
+
+/// No configuration is larger; a device file or a disk image given by mistake is.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// What this version reads and checks, but does not act upon.
+const NOT_SERVED: [&str; 12] = [
+    "network",
+    "payout",
+    "chain",
+    "rules",
+    "reference",
+    "ntp",
+    "record",
+    "http",
+    "vardiff",
+    "aggregate",
+    "pool_stats",
+    "notify",
+];
+
+impl Config {
+    /// Reads the file that [`find_file`] finds, with the flags above it.
+    ///
+    /// # Errors
+    /// With everything that is wrong, not only the first.
+    pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
+        let file = find_file(path, overrides)?;
+        let text = match &file {
+            Some(file) => read_text(file).map_err(|reason| ConfigError::Unreadable {
+                file: file.clone(),
+                reason,
+            })?,
+            None => String::new(),
+        };
+        read(&text, overrides).map_err(|notes| ConfigError::Invalid {
+            file,
+            problems: notes.into_problems(),
+        })
+    }
+
+    /// Reads `text` as the content of a file.
+    ///
+    /// # Errors
+    /// With everything that is wrong, not only the first.
+    pub fn parse(text: &str, overrides: &Overrides) -> Result<Config, ConfigError> {
+        read(text, overrides).map_err(|notes| ConfigError::Invalid {
+            file: None,
+            problems: notes.into_problems(),
+        })
+    }
+}
+
+/// The file to read: the one named; else, unless `--pool` makes one unnecessary, `config.toml`
+/// here or in `/etc/sluice`.
+///
+/// # Errors
+/// [`ConfigError::NoFile`] when there is neither file nor pool.
+pub fn find_file(path: Option<&Path>, overrides: &Overrides) -> Result<Option<PathBuf>, ConfigError> {
+    if let Some(path) = path {
+        return Ok(Some(path.to_owned()));
+    }
+    if !overrides.pools.is_empty() {
+        return Ok(None);
+    }
+    let usual = USUAL_FILES.map(PathBuf::from);
+    // One that exists but can't be read must be complained about, not passed over.
+    match usual.iter().find(|file| file.symlink_metadata().is_ok()) {
+        Some(file) => Ok(Some(file.clone())),
+        None => Err(ConfigError::NoFile {
+            looked: usual.to_vec(),
+        }),
+    }
+}
+
+/// Every key a file may set, without indices, such as `upstream.url`; sorted.
+pub fn known_keys() -> Vec<String> {
+    let text = "[[upstream]]\n[[reference]]\n[[notify]]\n";
+    let notes = Notes::new(text);
+    if let Ok(document) = DeTable::parse(text) {
+        read_document(document.get_ref(), &notes, &Overrides::default());
+    }
+    let mut keys = notes.known_keys();
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+fn read_text(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let file = File::open(file)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::Error::other("it is a directory; name the file in it"));
+    }
+    if file.take(MAX_BYTES + 1).read_to_string(&mut text)? as u64 > MAX_BYTES {
+        return Err(io::Error::other(
+            "it is larger than 1 MiB, which no configuration is",
+        ));
+    }
+    Ok(text)
+}
+
+fn read<'t>(text: &'t str, overrides: &Overrides) -> Result<Config, Notes<'t>> {
+    let notes = Notes::new(text);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        note_syntax(error, &notes, text);
+    }
+    // What was recovered from a broken text would only add faults that are none.
+    if !errors.is_empty() {
+        return Err(notes);
+    }
+    match read_document(document.get_ref(), &notes, overrides) {
+        Some(config) if notes.is_empty() => Ok(config),
+        _ => Err(notes),
+    }
+}
+
+/// The parser's own message is used, never its excerpt of the line: that may hold a secret.
+fn note_syntax(error: &toml::de::Error, notes: &Notes, text: &str) {
+    let origin = error.span().map_or(Origin::File, |span| notes.line(span.start));
+    let key = error.span().and_then(|span| text.get(span)).unwrap_or_default();
+    if error.message().starts_with("duplicate key") {
+        notes.add(origin, Show::Value.of(key), Fault::Duplicate);
+    } else {
+        let reason = error.message().replace('\n', "; ");
+        notes.add(origin, String::new(), Fault::Syntax { reason });
+    }
+}
+
+/// `None` only when the faults noted leave nothing to go on with.
+fn read_document<'d>(document: &DeTable<'d>, notes: &Notes<'d>, overrides: &Overrides) -> Option<Config> {
+    let mut top = Section::top(notes, document);
+    read_mode(&mut top);
+    let network = network::read(&mut top);
+    let flags = overrides.understand(network, notes);
+    let data_dir = top.text("data_dir").map(PathBuf::from);
+    let upstream_sections = top.sections("upstream");
+    let is_without_pool = flags.upstreams.is_none() && upstream_sections.is_empty();
+    if is_without_pool && !top.is_set("upstream") {
+        top.missing(
+            "upstream",
+            "name a pool in the file: [[upstream]] with url = \"stratum+tcp://…\", or use --pool",
+        );
+    } else if is_without_pool {
+        top.conflict(
+            "upstream",
+            "is empty; name a pool with [[upstream]] and url = \"stratum+tcp://…\", or use --pool",
+        );
+    }
+    let in_file: Vec<_> = upstream_sections.into_iter().filter_map(upstream::read).collect();
+    let config = Config {
+        data_dir: flags
+            .data_dir
+            .or(data_dir)
+            .unwrap_or_else(|| PathBuf::from("data")),
+        network,
+        listen: listen::read(top.section("listen"), flags.listen),
+        upstreams: flags.upstreams.unwrap_or(in_file),
+        failover: failover::read(top.section("failover")),
+        forward: forward::read(top.section("forward")),
+        analysis: analysis::read(top.section("analysis")),
+        payout: judgement::read_payout(top.section("payout"), network, flags.address),
+        chain: judgement::read_chain(top.section("chain")),
+        rules: judgement::read_rules(top.section("rules")),
+        references: top
+            .sections("reference")
+            .into_iter()
+            .filter_map(watch::read_reference)
+            .collect(),
+        ntp: watch::read_ntp(top.section("ntp")),
+        record: output::read_record(top.section("record")),
+        http: output::read_http(top.section("http"), flags.http),
+        ratelimit: ratelimit::read(top.section("ratelimit")),
+        aggregate: aggregate::read(top.section("aggregate")),
+        vardiff: aggregate::read_vardiff(top.section("vardiff")),
+        pool_stats: watch::read_pool_stats(top.section("pool_stats"), network),
+        notify: top
+            .sections("notify")
+            .into_iter()
+            .filter_map(output::read_notify)
+            .collect(),
+        report: report::read(top.section("report")),
+        not_served: Vec::new(),
+    };
+    top.not_served(&NOT_SERVED);
+    top.finish();
+    let mut not_served = notes.take_not_served();
+    not_served.extend(overrides.not_served());
+    (!config.upstreams.is_empty()).then_some(Config { not_served, ..config })
+}
+
+fn read_mode(top: &mut Section) {
+    let modes = [("passthrough", false), ("aggregate", true)];
+    if top.choice("mode", &modes) == Some(true) {
+        top.conflict(
+            "mode",
+            "= \"aggregate\" is not in this version, which only forwards; write \"passthrough\"",
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! `network`: which Bitcoin this is.
+
+use bitcoin::Address;
+use bitcoin::address::NetworkUnchecked;
+
+use super::reader::Section;
+
+/// Which Bitcoin this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Network {
+    /// As the pool's work shows.
+    #[default]
+    Auto,
+    Mainnet,
+    Testnet3,
+    Testnet4,
+    Signet,
+    Regtest,
+}
+
+impl Network {
+    const WORDS: [(&'static str, Network); 6] = [
+        ("auto", Network::Auto),
+        ("mainnet", Network::Mainnet),
+        ("testnet3", Network::Testnet3),
+        ("testnet4", Network::Testnet4),
+        ("signet", Network::Signet),
+        ("regtest", Network::Regtest),
+    ];
+
+    /// Reads an address with its checksum verified, of this network when that is known.
+    ///
+    /// # Errors
+    /// What would be right.
+    pub(super) fn address(self, text: &str) -> Result<Address<NetworkUnchecked>, String> {
+        let address: Address<NetworkUnchecked> = text
+            .parse()
+            .map_err(|_| "a Bitcoin address; this one has a typing error (its checksum fails)")?;
+        let network = match self {
+            Network::Auto => return Ok(address),
+            Network::Mainnet => bitcoin::Network::Bitcoin,
+            Network::Testnet3 => bitcoin::Network::Testnet,
+            Network::Testnet4 => bitcoin::Network::Testnet4,
+            Network::Signet => bitcoin::Network::Signet,
+            Network::Regtest => bitcoin::Network::Regtest,
+        };
+        if address.is_valid_for_network(network) {
+            Ok(address)
+        } else {
+            Err(format!(
+                "an address of the network that `network` names: {}",
+                self.name()
+            ))
+        }
+    }
+
+    fn name(self) -> &'static str {
+        Network::WORDS
+            .iter()
+            .find(|(_, network)| *network == self)
+            .map_or("auto", |(name, _)| name)
+    }
+}
+
+pub(super) fn read(top: &mut Section) -> Network {
+    top.choice("network", &Network::WORDS).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAINNET: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
+    const TESTNET: &str = "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx";
+
+    #[test]
+    fn the_checksum_and_the_network_are_verified() {
+        assert!(Network::Auto.address(MAINNET).is_ok());
+        assert!(Network::Auto.address(TESTNET).is_ok());
+        assert!(Network::Mainnet.address(MAINNET).is_ok());
+        assert!(Network::Mainnet.address(TESTNET).unwrap_err().contains("mainnet"));
+        assert!(
+            Network::Auto
+                .address(&MAINNET.replace("w508", "w509"))
+                .unwrap_err()
+                .contains("checksum")
+        );
+    }
+}

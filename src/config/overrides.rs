@@ -1,0 +1,122 @@
+//! The flags that stand above the file.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bitcoin::Address;
+use bitcoin::address::NetworkUnchecked;
+
+use super::error::{Fault, Origin};
+use super::network::Network;
+use super::reader::{Notes, Show};
+use super::{Upstream, listen, output};
+
+/// What the command line says, as it was typed; [`super::Config::load`] judges it together with
+/// the file, so that every fault is told at once. Not `Debug`: a URL may hold a password.
+#[derive(Clone, Default)]
+pub struct Overrides {
+    /// `--pool URL`, in order of preference; replaces the file's upstreams.
+    pub pools: Vec<String>,
+    /// `--listen ADDR`; replaces `listen.stratum`.
+    pub listen: Vec<String>,
+    /// `--http ADDR`; replaces `http.listen`.
+    pub http: Option<String>,
+    /// `--address ADDR`; replaces `payout.address`.
+    pub address: Option<String>,
+    /// `--data-dir DIR`; replaces `data_dir`.
+    pub data_dir: Option<PathBuf>,
+}
+
+/// The same, understood. `None`: the file decides.
+pub(super) struct Understood {
+    pub upstreams: Option<Vec<Upstream>>,
+    pub listen: Option<Vec<SocketAddr>>,
+    pub http: Option<Option<SocketAddr>>,
+    pub address: Option<Address<NetworkUnchecked>>,
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Overrides {
+    pub(super) fn understand(&self, network: Network, notes: &Notes) -> Understood {
+        let data_dir = self.data_dir.clone().filter(|path| {
+            let is_empty = path.as_os_str().is_empty();
+            if is_empty {
+                let wanted = String::from("the path of a directory");
+                notes.add(
+                    Origin::Flag,
+                    "--data-dir",
+                    Fault::Value {
+                        shown: String::from("\"\""),
+                        wanted,
+                    },
+                );
+            }
+            !is_empty
+        });
+        Understood {
+            upstreams: each(&self.pools, "--pool", Show::Url, notes, Upstream::from_url),
+            listen: each(
+                &self.listen,
+                "--listen",
+                Show::Value,
+                notes,
+                listen::socket_address,
+            ),
+            http: one(self.http.as_deref(), "--http", notes, output::address_or_off),
+            address: one(self.address.as_deref(), "--address", notes, |text| {
+                network.address(text)
+            }),
+            data_dir,
+        }
+    }
+
+    /// The flags that this version does not act upon.
+    pub(super) fn not_served(&self) -> Vec<String> {
+        let flags = [
+            (self.http.is_some(), "--http"),
+            (self.address.is_some(), "--address"),
+        ];
+        flags
+            .iter()
+            .filter(|(is_given, _)| *is_given)
+            .map(|(_, flag)| String::from(*flag))
+            .collect()
+    }
+}
+
+fn each<T>(
+    values: &[String],
+    flag: &str,
+    show: Show,
+    notes: &Notes,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Option<Vec<T>> {
+    if values.is_empty() {
+        return None;
+    }
+    let understood = values.iter().filter_map(|text| match parse(text) {
+        Ok(value) => Some(value),
+        Err(wanted) => {
+            notes.add(
+                Origin::Flag,
+                flag,
+                Fault::Value {
+                    shown: show.of(text),
+                    wanted,
+                },
+            );
+            None
+        }
+    });
+    Some(understood.collect())
+}
+
+fn one<T>(
+    value: Option<&str>,
+    flag: &str,
+    notes: &Notes,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Option<T> {
+    let values: Vec<String> = value.map(String::from).into_iter().collect();
+    each(&values, flag, Show::Value, notes, parse)?.pop()
+}

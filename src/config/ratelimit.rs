@@ -1,0 +1,55 @@
+//! `[ratelimit]`: how often one address may connect.
+
+use std::time::Duration;
+
+use super::listen::block;
+use super::reader::{Section, Show};
+use crate::limits::AddressBlock;
+
+/// How often one address (IPv6: one /64) may connect.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RateLimit {
+    /// At the same time; 0 for no limit, default 100.
+    pub max_connections_per_ip: usize,
+    /// New ones; 0 for no limit, default 60.
+    pub max_connections_per_minute: usize,
+    /// The first ban's length; it doubles with repetition, up to a day. Zero: refuse, never ban.
+    /// Default 5 min.
+    pub ban: Duration,
+    /// Those know neither cap nor rate nor ban. Default: none; loopback is no exception.
+    pub exempt: Vec<AddressBlock>,
+}
+
+impl Default for RateLimit {
+    fn default() -> RateLimit {
+        RateLimit {
+            max_connections_per_ip: 100,
+            max_connections_per_minute: 60,
+            ban: Duration::from_secs(300),
+            exempt: Vec::new(),
+        }
+    }
+}
+
+pub(super) fn read(mut section: Section) -> RateLimit {
+    let default = RateLimit::default();
+    let day = Duration::from_secs(86_400);
+    let limits = RateLimit {
+        max_connections_per_ip: section.size(
+            "max_connections_per_ip",
+            default.max_connections_per_ip,
+            0..=65_536,
+        ),
+        max_connections_per_minute: section.size(
+            "max_connections_per_minute",
+            default.max_connections_per_minute,
+            0..=1_000_000,
+        ),
+        ban: section.duration("ban", default.ban, Duration::ZERO..=day),
+        exempt: section
+            .list("exempt", Show::Value, "[\"192.168.1.0/24\"]", block)
+            .unwrap_or(default.exempt),
+    };
+    section.finish();
+    limits
+}

@@ -1,0 +1,571 @@
+//! Walks a parsed TOML document section by section. Each key is asked for by type; what was never
+//! asked for is unknown. Nothing stops at the first fault: the default stands in, and the fault is
+//! noted with its line.
+
+use std::cell::RefCell;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::duration;
+use super::error::{Fault, Origin, Problem};
+use super::secret::Secret;
+use super::suggest;
+
+/// The faults found so far, and the keys that were asked for.
+pub(super) struct Notes<'d> {
+    text: &'d str,
+    problems: RefCell<Vec<Problem>>,
+    known: RefCell<Vec<String>>,
+    not_served: RefCell<Vec<String>>,
+}
+
+impl<'d> Notes<'d> {
+    pub(super) fn new(text: &'d str) -> Notes<'d> {
+        Notes {
+            text,
+            problems: RefCell::default(),
+            known: RefCell::default(),
+            not_served: RefCell::default(),
+        }
+    }
+
+    pub(super) fn add(&self, origin: Origin, key: impl Into<String>, fault: Fault) {
+        self.problems.borrow_mut().push(Problem {
+            origin,
+            key: key.into(),
+            fault,
+        });
+    }
+
+    /// Whether nothing is wrong so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.problems.borrow().is_empty()
+    }
+
+    /// The line that holds the byte at `offset`.
+    pub(super) fn line(&self, offset: usize) -> Origin {
+        let before = self.text.as_bytes().iter().take(offset);
+        Origin::Line(1 + before.filter(|byte| **byte == b'\n').count())
+    }
+
+    /// The faults in the order of the file, those of the flags last.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        let mut problems = self.problems.into_inner();
+        problems.sort_by_key(|problem| problem.origin);
+        problems
+    }
+
+    /// What was said to [`Section::not_served`] and is in the file.
+    pub(super) fn take_not_served(&self) -> Vec<String> {
+        self.not_served.take()
+    }
+
+    /// Every key that was asked for, without indices: `upstream.url`.
+    pub(super) fn known_keys(&self) -> Vec<String> {
+        self.known.borrow().clone()
+    }
+}
+
+/// One section, or one absent section that is all defaults.
+pub(super) struct Section<'n, 'd> {
+    notes: &'n Notes<'d>,
+    /// Such as `upstream[2]`; empty at the top.
+    path: String,
+    /// Without indices.
+    kind: String,
+    origin: Origin,
+    table: Option<&'n DeTable<'d>>,
+    asked: Vec<&'static str>,
+}
+
+impl<'n, 'd> Section<'n, 'd> {
+    pub(super) fn top(notes: &'n Notes<'d>, table: &'n DeTable<'d>) -> Section<'n, 'd> {
+        Section {
+            notes,
+            path: String::new(),
+            kind: String::new(),
+            origin: Origin::File,
+            table: Some(table),
+            asked: Vec::new(),
+        }
+    }
+
+    /// Whether the file has this section.
+    pub(super) fn is_present(&self) -> bool {
+        self.table.is_some()
+    }
+
+    /// Whether the file sets `key`, whatever to.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
+    /// Notes a fault of `key`, or of the section when `key` is not set.
+    pub(super) fn refuse(&self, key: &str, fault: Fault) {
+        let origin = match self.find(key) {
+            Some((_, value)) => self.notes.line(value.span().start),
+            None => self.origin,
+        };
+        self.notes.add(origin, self.full(key), fault);
+    }
+
+    /// Notes that `key` does not go together with something else; `reason` reads on after the key.
+    pub(super) fn conflict(&self, key: &str, reason: impl Into<String>) {
+        self.refuse(
+            key,
+            Fault::Conflict {
+                reason: reason.into(),
+            },
+        );
+    }
+
+    /// Notes that `key` must be set.
+    pub(super) fn missing(&self, key: &str, wanted: impl Into<String>) {
+        self.refuse(
+            key,
+            Fault::Missing {
+                wanted: wanted.into(),
+            },
+        );
+    }
+
+    /// Remembers which of `keys` the file sets, because this version does not act upon them.
+    pub(super) fn not_served(&self, keys: &[&str]) {
+        for (key, value) in self.table.into_iter().flatten() {
+            if !keys.contains(&key.get_ref().as_ref()) {
+                continue;
+            }
+            let name = self.full(key.get_ref());
+            self.notes.not_served.borrow_mut().push(match value.get_ref() {
+                DeValue::Table(_) => format!("[{name}]"),
+                DeValue::Array(array) if array.iter().any(|each| each.get_ref().is_table()) => {
+                    format!("[[{name}]]")
+                }
+                _ => name,
+            });
+        }
+    }
+
+    pub(super) fn bool(&mut self, key: &'static str, default: bool) -> bool {
+        match self.take(key) {
+            None => default,
+            Some(DeValue::Boolean(value)) => *value,
+            Some(other) => self.wrong_type(key, other, Show::Value, "true or false", default),
+        }
+    }
+
+    pub(super) fn integer(&mut self, key: &'static str, default: u64, range: RangeInclusive<u64>) -> u64 {
+        let wanted = format!("a whole number from {} to {}", range.start(), range.end());
+        match self.take(key) {
+            None => default,
+            Some(DeValue::Integer(value)) => {
+                match u64::from_str_radix(value.as_str(), value.radix()) {
+                    Ok(number) if range.contains(&number) => return number,
+                    _ => self.refuse(
+                        key,
+                        Fault::Value {
+                            shown: shorten(&value.to_string()),
+                            wanted,
+                        },
+                    ),
+                }
+                default
+            }
+            Some(other) => self.wrong_type(key, other, Show::Value, wanted, default),
+        }
+    }
+
+    /// As [`Section::integer`], for what is counted in memory.
+    pub(super) fn size(&mut self, key: &'static str, default: usize, range: RangeInclusive<usize>) -> usize {
+        let range = *range.start() as u64..=*range.end() as u64;
+        // The range's end is a `usize`, so the value is one.
+        usize::try_from(self.integer(key, default as u64, range)).unwrap_or(default)
+    }
+
+    /// A number with or without a fraction; never NaN or infinite.
+    pub(super) fn number(&mut self, key: &'static str, default: f64, range: RangeInclusive<f64>) -> f64 {
+        let wanted = format!("a number from {} to {}", range.start(), range.end());
+        let (text, parsed) = match self.take(key) {
+            None => return default,
+            Some(DeValue::Float(value)) => (value.as_str(), value.as_str().parse::<f64>().ok()),
+            Some(DeValue::Integer(value)) => {
+                let parsed = i64::from_str_radix(value.as_str(), value.radix()).ok();
+                (value.as_str(), parsed.map(|number| number as f64))
+            }
+            Some(other) => return self.wrong_type(key, other, Show::Value, wanted, default),
+        };
+        match parsed.filter(|number| range.contains(number)) {
+            Some(number) => number,
+            None => {
+                self.refuse(
+                    key,
+                    Fault::Value {
+                        shown: shorten(text),
+                        wanted,
+                    },
+                );
+                default
+            }
+        }
+    }
+
+    /// A text such as `"60s"` within `range`.
+    pub(super) fn duration(
+        &mut self,
+        key: &'static str,
+        default: Duration,
+        range: RangeInclusive<Duration>,
+    ) -> Duration {
+        let (least, most) = (duration::show(*range.start()), duration::show(*range.end()));
+        let wanted = format!("a time from \"{least}\" to \"{most}\", with its unit: ms, s, m, h or d");
+        self.parsed_as(key, wanted.clone(), Show::Value, |text| {
+            duration::parse(text)
+                .filter(|time| range.contains(time))
+                .ok_or(wanted)
+        })
+        .unwrap_or(default)
+    }
+
+    /// As [`Section::duration`], where `"0s"` means never.
+    pub(super) fn duration_or_never(
+        &mut self,
+        key: &'static str,
+        default: Option<Duration>,
+        range: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        let (least, most) = (duration::show(*range.start()), duration::show(*range.end()));
+        let wanted = format!(
+            "\"0s\" for never, or a time from \"{least}\" to \"{most}\", with its unit: ms, s, m, h or d"
+        );
+        self.parsed_as(key, wanted.clone(), Show::Value, |text| {
+            match duration::parse(text) {
+                Some(Duration::ZERO) => Ok(None),
+                Some(time) if range.contains(&time) => Ok(Some(time)),
+                _ => Err(wanted),
+            }
+        })
+        .unwrap_or(default)
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
+        let names: Vec<_> = words.iter().map(|(name, _)| format!("{name:?}")).collect();
+        let wanted = names.join(" or ");
+        self.parsed_as(key, wanted.clone(), Show::Value, |text| {
+            words
+                .iter()
+                .find(|(name, _)| *name == text)
+                .map(|(_, value)| *value)
+                .ok_or(wanted)
+        })
+    }
+
+    /// A text that is not empty.
+    pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
+        self.parsed(key, Show::Value, |text| {
+            if text.is_empty() {
+                Err(String::from("a text that is not empty"))
+            } else {
+                Ok(text.to_owned())
+            }
+        })
+    }
+
+    /// A text that no message shows.
+    pub(super) fn secret(&mut self, key: &'static str) -> Option<Secret> {
+        self.parsed(key, Show::Hidden, |text| {
+            if text.is_empty() {
+                Err(String::from("a text that is not empty"))
+            } else {
+                Ok(Secret::new(text))
+            }
+        })
+    }
+
+    /// A text that `parse` understands; its error says what would be right.
+    pub(super) fn parsed<T>(
+        &mut self,
+        key: &'static str,
+        show: Show,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.parsed_as(key, String::from("a text in quotes"), show, parse)
+    }
+
+    /// A list of texts. An element that is wrong is left out and noted as `key[2]`.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &'static str,
+        show: Show,
+        example: &str,
+        mut parse: impl FnMut(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let wanted = format!("a list of texts such as {example}");
+        let array = match self.take(key)? {
+            DeValue::Array(array) => array,
+            other => return self.wrong_type(key, other, show, wanted, None),
+        };
+        let mut list = Vec::new();
+        for (i, element) in array.iter().enumerate() {
+            let fault = match element.get_ref() {
+                DeValue::String(text) => match parse(text) {
+                    Ok(value) => {
+                        list.push(value);
+                        continue;
+                    }
+                    Err(wanted) => Fault::Value {
+                        shown: show.of(text),
+                        wanted,
+                    },
+                },
+                other => Fault::WrongType {
+                    found: found(other, show),
+                    wanted: String::from("a text in quotes"),
+                },
+            };
+            let place = format!("{}[{}]", self.full(key), i + 1);
+            self.notes
+                .add(self.notes.line(element.span().start), place, fault);
+        }
+        Some(list)
+    }
+
+    /// The value of a key that may have one of several types.
+    pub(super) fn any(&mut self, key: &'static str) -> Option<&'n DeValue<'d>> {
+        self.take(key)
+    }
+
+    /// The section `[key]` or the inline table `key = { … }`; absent if the file has none.
+    pub(super) fn section(&mut self, key: &'static str) -> Section<'n, 'd> {
+        let (origin, table) = match self.take_spanned(key) {
+            None => (self.origin, None),
+            Some((line, DeValue::Table(table))) => (line, Some(table)),
+            Some((line, other)) => {
+                let wanted = format!("a section: [{}]", self.full(key));
+                self.wrong_type(key, other, Show::Hidden, wanted, ());
+                (line, None)
+            }
+        };
+        self.inner(key, self.full(key), origin, table)
+    }
+
+    /// The sections `[[key]]`, in the order of the file.
+    pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'n, 'd>> {
+        let wanted = format!("a list of sections, each with its own [[{key}]] in double brackets");
+        let Some(value) = self.take(key) else {
+            return Vec::new();
+        };
+        let DeValue::Array(array) = value else {
+            return self.wrong_type(key, value, Show::Hidden, wanted, Vec::new());
+        };
+        let mut sections = Vec::new();
+        for (i, element) in array.iter().enumerate() {
+            let path = format!("{}[{}]", self.full(key), i + 1);
+            let origin = self.notes.line(element.span().start);
+            match element.get_ref() {
+                DeValue::Table(table) => sections.push(self.inner(key, path, origin, Some(table))),
+                other => self.notes.add(
+                    origin,
+                    path,
+                    Fault::WrongType {
+                        found: found(other, Show::Hidden),
+                        wanted: wanted.clone(),
+                    },
+                ),
+            }
+        }
+        sections
+    }
+
+    /// Refuses every key that nobody asked for.
+    pub(super) fn finish(self) {
+        for (key, _) in self.table.into_iter().flatten() {
+            let name = key.get_ref().as_ref();
+            if self.asked.contains(&name) {
+                continue;
+            }
+            let nearest = suggest::nearest(name, self.asked.iter().copied()).map(|name| self.full(name));
+            let line = self.notes.line(key.span().start);
+            self.notes.add(
+                line,
+                self.full(&shorten_name(name)),
+                Fault::UnknownKey { nearest },
+            );
+        }
+    }
+
+    fn inner(
+        &self,
+        key: &str,
+        path: String,
+        origin: Origin,
+        table: Option<&'n DeTable<'d>>,
+    ) -> Section<'n, 'd> {
+        let kind = join(&self.kind, key);
+        Section {
+            notes: self.notes,
+            path,
+            kind,
+            origin,
+            table,
+            asked: Vec::new(),
+        }
+    }
+
+    fn parsed_as<T>(
+        &mut self,
+        key: &'static str,
+        wanted_type: String,
+        show: Show,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        match self.take(key)? {
+            DeValue::String(text) => match parse(text) {
+                Ok(value) => Some(value),
+                Err(wanted) => {
+                    self.refuse(
+                        key,
+                        Fault::Value {
+                            shown: show.of(text),
+                            wanted,
+                        },
+                    );
+                    None
+                }
+            },
+            other => self.wrong_type(key, other, show, wanted_type, None),
+        }
+    }
+
+    /// Notes that `value` has the wrong type, and goes on with `default`.
+    pub(super) fn wrong_type<T>(
+        &self,
+        key: &str,
+        value: &DeValue,
+        show: Show,
+        wanted: impl Into<String>,
+        default: T,
+    ) -> T {
+        self.refuse(
+            key,
+            Fault::WrongType {
+                found: found(value, show),
+                wanted: wanted.into(),
+            },
+        );
+        default
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<&'n DeValue<'d>> {
+        self.take_spanned(key).map(|(_, value)| value)
+    }
+
+    fn take_spanned(&mut self, key: &'static str) -> Option<(Origin, &'n DeValue<'d>)> {
+        self.asked.push(key);
+        self.notes.known.borrow_mut().push(join(&self.kind, key));
+        let (_, value) = self.find(key)?;
+        Some((self.notes.line(value.span().start), value.get_ref()))
+    }
+
+    fn find(&self, key: &str) -> Option<(&'n Spanned<toml::de::DeString<'d>>, &'n Spanned<DeValue<'d>>)> {
+        self.table?.iter().find(|(name, _)| name.get_ref() == key)
+    }
+
+    fn full(&self, key: &str) -> String {
+        join(&self.path, key)
+    }
+}
+
+/// How much of a value a message may show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Show {
+    Value,
+    /// A URL: without user, password and query.
+    Url,
+    /// A URL that is expected to hold a password: its host and port at most.
+    Credentials,
+    Hidden,
+}
+
+impl Show {
+    /// `text` as it may be printed, quoted and escaped.
+    pub(super) fn of(self, text: &str) -> String {
+        match self {
+            Show::Value => format!("\"{}\"", shorten(text)),
+            Show::Url => format!("\"{}\"", shorten(&without_credentials(text))),
+            // Without '@' what looks like the port may be the password of "user:password".
+            Show::Credentials if text.contains('@') => Show::Url.of(text),
+            Show::Credentials | Show::Hidden => String::from("***"),
+        }
+    }
+}
+
+/// Everything that may be a password is replaced: what stands before the last `@`, and a query.
+fn without_credentials(url: &str) -> String {
+    let (url, query) = match url.split_once('?') {
+        Some((url, _)) => (url, "?***"),
+        None => (url, ""),
+    };
+    let (scheme, rest) = match url.find("://") {
+        Some(at) => url.split_at(at + 3),
+        None => ("", url),
+    };
+    // A password may hold a '?' of its own, and then the '@' is behind it: hide all of it.
+    match (rest.rfind('@'), query) {
+        (Some(at), _) => format!("{scheme}***{}{query}", &rest[at..]),
+        (None, "") => format!("{scheme}{rest}"),
+        (None, query) => {
+            let host = rest.split(['/', ':']).next().unwrap_or_default();
+            format!("{scheme}{host}{query}")
+        }
+    }
+}
+
+/// Escaped, and at most about 80 characters.
+fn shorten(text: &str) -> String {
+    let escaped: String = text.chars().take(80).flat_map(char::escape_debug).collect();
+    if text.chars().nth(80).is_some() {
+        escaped + "…"
+    } else {
+        escaped
+    }
+}
+
+/// A key as it is written in a file: quoted when it is not a bare one.
+fn shorten_name(name: &str) -> String {
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if !name.is_empty() && name.bytes().all(is_bare) {
+        shorten(name)
+    } else {
+        Show::Value.of(name)
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+/// A value of the wrong type: itself, where it is short and may be shown, and its type.
+fn found(value: &DeValue, show: Show) -> String {
+    let (shown, kind) = match value {
+        DeValue::String(text) => (show.of(text), "a text"),
+        DeValue::Integer(number) => (shorten(&number.to_string()), "a whole number"),
+        DeValue::Float(number) => (shorten(number.as_str()), "a number with a fraction"),
+        DeValue::Boolean(value) => (value.to_string(), "a yes-or-no"),
+        DeValue::Datetime(date) => (date.to_string(), "a date"),
+        DeValue::Array(_) => return String::from("a list"),
+        DeValue::Table(_) => return String::from("a section"),
+    };
+    if show == Show::Hidden {
+        String::from(kind)
+    } else {
+        format!("{shown}, {kind}")
+    }
+}

@@ -1,0 +1,59 @@
+//! `[report]`: the periodic report on the console.
+
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::duration;
+use super::reader::{Section, Show};
+
+/// The periodic report on the console.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Default: auto.
+    pub console: ConsoleReport,
+}
+
+/// `report.console`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsoleReport {
+    /// Every 30 s on a terminal, else every 5 minutes.
+    Auto,
+    /// 1 s to 1 d.
+    Every(Duration),
+    Off,
+}
+
+impl Default for Report {
+    fn default() -> Report {
+        Report {
+            console: ConsoleReport::Auto,
+        }
+    }
+}
+
+pub(super) fn read(mut section: Section) -> Report {
+    let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+    let console = match section.any("console") {
+        None => ConsoleReport::Auto,
+        // The original's habit: a bare number is seconds.
+        Some(DeValue::Integer(_)) => {
+            ConsoleReport::Every(second * section.size("console", 30, 1..=86_400) as u32)
+        }
+        Some(_) => {
+            let parsed = section.parsed("console", Show::Value, |text| match text {
+                "auto" => Ok(ConsoleReport::Auto),
+                "off" => Ok(ConsoleReport::Off),
+                time => duration::parse(time)
+                    .filter(|time| (second..=day).contains(time))
+                    .map(ConsoleReport::Every)
+                    .ok_or_else(|| {
+                        String::from("\"auto\", \"off\", or a time such as \"30s\" from \"1s\" to \"1d\"")
+                    }),
+            });
+            parsed.unwrap_or(ConsoleReport::Auto)
+        }
+    };
+    section.finish();
+    Report { console }
+}

@@ -1,0 +1,204 @@
+//! `[[upstream]]`: the pools, in order of preference.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::Secret;
+use super::endpoint::{self, PoolScheme};
+use super::reader::{Section, Show};
+
+/// One `[[upstream]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upstream {
+    /// A name, an IPv4 address, or an IPv6 address without brackets.
+    pub host: String,
+    /// Never 0.
+    pub port: u16,
+    /// `Some` for `stratum+ssl://`.
+    pub tls: Option<UpstreamTls>,
+    pub socks5: Option<Socks5>,
+    /// How many connections are kept ready (0 to 64, default 0).
+    pub warm: usize,
+}
+
+/// How an upstream's certificate is judged.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct UpstreamTls {
+    /// Instead of the system's roots.
+    pub ca_file: Option<PathBuf>,
+    /// SHA-256 of the server certificate's DER; in addition to nothing else: a pinned
+    /// certificate is trusted whoever signed it.
+    pub pin_sha256: Option<[u8; 32]>,
+    /// Warned about at every start.
+    pub insecure_skip_verify: bool,
+}
+
+/// `socks5 = "socks5://user:pass@host:port"`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Socks5 {
+    pub host: String,
+    pub port: u16,
+    pub user: Option<String>,
+    pub password: Option<Secret>,
+}
+
+impl Upstream {
+    /// Reads a URL without any further settings, as `--pool` gives it.
+    ///
+    /// # Errors
+    /// What would be right.
+    pub(super) fn from_url(url: &str) -> Result<Upstream, String> {
+        let (scheme, host, port) = endpoint::pool_url(url)?;
+        let tls = (scheme == PoolScheme::Ssl).then(UpstreamTls::default);
+        Ok(Upstream {
+            host,
+            port,
+            tls,
+            socks5: None,
+            warm: 0,
+        })
+    }
+}
+
+impl fmt::Display for Upstream {
+    /// The URL.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls.is_some() {
+            "stratum+ssl"
+        } else {
+            "stratum+tcp"
+        };
+        write!(f, "{scheme}://{}:{}", Bracketed(&self.host), self.port)
+    }
+}
+
+impl fmt::Display for Socks5 {
+    /// The URL without user and password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "socks5://{}:{}", Bracketed(&self.host), self.port)
+    }
+}
+
+/// A host as it stands in a URL.
+struct Bracketed<'a>(&'a str);
+
+impl fmt::Display for Bracketed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.contains(':') {
+            write!(f, "[{}]", self.0)
+        } else {
+            f.write_str(self.0)
+        }
+    }
+}
+
+/// `None` when the URL is missing or wrong, which is noted.
+pub(super) fn read(mut section: Section) -> Option<Upstream> {
+    let upstream = section.parsed("url", Show::Url, Upstream::from_url);
+    if !section.is_set("url") {
+        section.missing("url", "such as \"stratum+tcp://solo.ckpool.org:3333\"");
+    }
+    // The identity is the miner's own as long as bytes are only forwarded.
+    section.text("user");
+    section.secret("pass");
+    section.not_served(&["user", "pass"]);
+    let socks5 = section.parsed("socks5", Show::Credentials, endpoint::socks5_url);
+    let tls = UpstreamTls {
+        ca_file: section.text("ca_file").map(PathBuf::from),
+        pin_sha256: section.parsed("pin_sha256", Show::Value, fingerprint),
+        insecure_skip_verify: section.bool("insecure_skip_verify", false),
+    };
+    let warm = section.size("warm", 0, 0..=64);
+    match &upstream {
+        Some(Upstream { tls: None, .. }) => refuse_tls_keys(&section),
+        _ => refuse_contradictions(&section, &tls),
+    }
+    section.finish();
+    let upstream = upstream?;
+    Some(Upstream {
+        tls: upstream.tls.is_some().then_some(tls),
+        socks5,
+        warm,
+        ..upstream
+    })
+}
+
+fn refuse_tls_keys(section: &Section) {
+    for key in ["ca_file", "pin_sha256", "insecure_skip_verify"] {
+        if section.is_set(key) {
+            section.conflict(
+                key,
+                "is about TLS, but the url says stratum+tcp://; write stratum+ssl:// there, or remove this key",
+            );
+        }
+    }
+}
+
+fn refuse_contradictions(section: &Section, tls: &UpstreamTls) {
+    if tls.pin_sha256.is_some() && tls.insecure_skip_verify {
+        section.conflict(
+            "insecure_skip_verify",
+            "contradicts pin_sha256; remove one of the two",
+        );
+    }
+    if tls.pin_sha256.is_some() && tls.ca_file.is_some() {
+        section.conflict(
+            "ca_file",
+            "has no use beside pin_sha256, which trusts one certificate whoever signed it; remove one of the two",
+        );
+    }
+}
+
+/// 64 hexadecimal digits, with or without colons between the bytes as `openssl` prints them.
+fn fingerprint(text: &str) -> Result<[u8; 32], String> {
+    let wanted = "the SHA-256 fingerprint of the certificate: 64 hexadecimal digits, colons allowed";
+    let digits: String = if text.contains(':') {
+        let pairs: Vec<&str> = text.split(':').collect();
+        if pairs.iter().any(|pair| pair.len() != 2) {
+            return Err(wanted.to_owned());
+        }
+        pairs.concat()
+    } else {
+        text.to_owned()
+    };
+    let mut bytes = [0; 32];
+    faster_hex::hex_decode(digits.as_bytes(), &mut bytes).map_err(|_| wanted)?;
+    if digits.len() == 64 {
+        Ok(bytes)
+    } else {
+        Err(wanted.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints() {
+        let plain = "00ff".repeat(16);
+        let colons = vec!["00:FF"; 16].join(":");
+        assert_eq!(fingerprint(&plain), fingerprint(&colons));
+        assert_eq!(fingerprint(&plain).unwrap()[..2], [0x00, 0xff]);
+        for wrong in [
+            "",
+            "00",
+            &plain[1..],
+            &format!("{plain}00"),
+            &plain.replace('f', "g"),
+            &format!("{colons}:"),
+        ] {
+            assert!(fingerprint(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_printed_as_it_is_read() {
+        for url in [
+            "stratum+tcp://pool.example:3333",
+            "stratum+ssl://[2001:db8::1]:443",
+        ] {
+            assert_eq!(Upstream::from_url(url).unwrap().to_string(), url);
+        }
+    }
+}

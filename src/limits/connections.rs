@@ -1,0 +1,379 @@
+//! The gatekeeper: asked once for each new connection.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::minute::Minute;
+use super::{AllowList, Source};
+use crate::config::{Listen, RateLimit};
+
+/// How many sources are remembered at least; more when `listen.max_miners` is large. An entry is
+/// about 150 bytes, so the table stays near 1 MB.
+pub const MAX_SOURCES: usize = 8192;
+
+/// After the pool's own failure every miner comes back at once, and keeps trying: for so long
+/// connections are not counted against the rate.
+pub const POOL_FAILURE_GRACE: Duration = Duration::from_secs(60);
+
+/// So many reports of abuse in a minute are worth a ban. One is not: a browser pointed at the
+/// wrong port, or a health check, is no attack.
+const MAX_ABUSE_PER_MINUTE: u32 = 10;
+
+/// No ban is longer, and a source that behaved for so long since its last one starts afresh.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Lets connections in. Clones share the counts.
+#[derive(Debug, Clone)]
+pub struct Gatekeeper {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    allow: AllowList,
+    max_miners: usize,
+    limits: RateLimit,
+    max_sources: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    connections: usize,
+    sources: HashMap<Source, Entry>,
+    /// Those for whom the table has no room, counted together and never banned: a ban of this
+    /// entry would shut out every newcomer.
+    others: Option<Entry>,
+    pool_failed: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    connections: usize,
+    rate: Minute,
+    abuse: Minute,
+    seen: Instant,
+    banned_until: Option<Instant>,
+    /// How many bans there were without a day of good behaviour between them.
+    bans: u32,
+}
+
+/// A connection that was let in; dropping it frees its place.
+#[derive(Debug)]
+pub struct Admission {
+    inner: Arc<Inner>,
+    slot: Slot,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Slot {
+    Exempt,
+    Of(Source),
+    Others,
+}
+
+/// What a peer did that no miner does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Abuse {
+    /// A TLS ClientHello on a listener that speaks plain Stratum.
+    TlsOnPlainPort,
+    Http,
+    /// Neither JSON nor anything else that is known.
+    Garbage,
+}
+
+/// Why a connection is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Outside `listen.allow`.
+    NotAllowed,
+    Banned {
+        remaining: Duration,
+    },
+    TooManyFromAddress {
+        limit: usize,
+    },
+    /// With the ban that begins with it, if bans are on.
+    TooManyPerMinute {
+        limit: usize,
+        ban: Option<Duration>,
+    },
+    Full {
+        limit: usize,
+    },
+}
+
+/// What the gatekeeper counts, for the status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    pub sources: usize,
+    pub connections: usize,
+    pub banned: usize,
+}
+
+impl Gatekeeper {
+    pub fn new(listen: &Listen, limits: &RateLimit) -> Gatekeeper {
+        let inner = Inner {
+            allow: listen.allow.clone(),
+            max_miners: listen.max_miners,
+            limits: limits.clone(),
+            // Twice, so that connected miners alone can never fill it.
+            max_sources: MAX_SOURCES.max(listen.max_miners.saturating_mul(2)),
+            state: Mutex::default(),
+        };
+        Gatekeeper {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Whether `ip` is on the allow list; counts nothing. For the peer that speaks the PROXY
+    /// protocol on behalf of others.
+    pub fn allows(&self, ip: IpAddr) -> bool {
+        self.inner.allow.contains(ip)
+    }
+
+    /// Decides about a new connection from `ip`. Only those that are let in count towards the
+    /// rate: a farm with more miners than `max_connections_per_ip` is refused some of them, not
+    /// banned for their trying again.
+    ///
+    /// # Errors
+    /// The reason for which it is to be closed.
+    pub fn admit(&self, ip: IpAddr, now: Instant) -> Result<Admission, Refusal> {
+        let inner = &self.inner;
+        if !inner.allow.contains(ip) {
+            return Err(Refusal::NotAllowed);
+        }
+        let mut state = inner.lock();
+        let slot = if inner.is_exempt(ip) {
+            Slot::Exempt
+        } else {
+            state.slot(ip, inner.max_sources, now)
+        };
+        let counts_rate = state
+            .pool_failed
+            .is_none_or(|failed| now.saturating_duration_since(failed) >= POOL_FAILURE_GRACE);
+        let full = state.connections >= inner.max_miners;
+        if let Some(entry) = state.entry(slot) {
+            entry.seen = now;
+            if let Some(remaining) = entry.ban_left(now) {
+                return Err(Refusal::Banned { remaining });
+            }
+            let limit = inner.limits.max_connections_per_ip;
+            if limit > 0 && entry.connections >= limit {
+                return Err(Refusal::TooManyFromAddress { limit });
+            }
+        }
+        if full {
+            return Err(Refusal::Full {
+                limit: inner.max_miners,
+            });
+        }
+        if let Some(entry) = state.entry(slot) {
+            if counts_rate {
+                inner.count(entry, slot, now)?;
+            }
+            entry.connections += 1;
+        }
+        state.connections += 1;
+        Ok(Admission {
+            inner: Arc::clone(inner),
+            slot,
+        })
+    }
+
+    /// Told when a pool failed, so that the wave of miners coming back is not taken for an
+    /// attack: for [`POOL_FAILURE_GRACE`] connections count against the caps, not the rate.
+    pub fn pool_failed(&self, now: Instant) {
+        self.inner.lock().pool_failed = Some(now);
+    }
+
+    /// Counts what a peer did towards a ban; `Some` when one begins, with its length. Exempt
+    /// addresses are not counted.
+    pub fn report_abuse(&self, ip: IpAddr, _abuse: Abuse, now: Instant) -> Option<Duration> {
+        let inner = &self.inner;
+        if inner.is_exempt(ip) {
+            return None;
+        }
+        let mut state = inner.lock();
+        let slot = state.slot(ip, inner.max_sources, now);
+        let entry = state.entry(slot)?;
+        entry.seen = now;
+        entry.abuse.add(now);
+        if entry.ban_left(now).is_some() || entry.abuse.count(now) < MAX_ABUSE_PER_MINUTE {
+            return None;
+        }
+        inner.ban(entry, slot, now)
+    }
+
+    /// The counts as they are now.
+    pub fn counts(&self, now: Instant) -> Counts {
+        let state = self.inner.lock();
+        Counts {
+            sources: state.sources.len(),
+            connections: state.connections,
+            banned: state
+                .sources
+                .values()
+                .filter(|entry| entry.ban_left(now).is_some())
+                .count(),
+        }
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing is left half-changed: no step under the lock can panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_exempt(&self, ip: IpAddr) -> bool {
+        self.limits.exempt.iter().any(|block| block.contains(ip))
+    }
+
+    fn count(&self, entry: &mut Entry, slot: Slot, now: Instant) -> Result<(), Refusal> {
+        let limit = self.limits.max_connections_per_minute;
+        if limit > 0 && entry.rate.count(now) as usize >= limit {
+            return Err(Refusal::TooManyPerMinute {
+                limit,
+                ban: self.ban(entry, slot, now),
+            });
+        }
+        entry.rate.add(now);
+        Ok(())
+    }
+
+    fn ban(&self, entry: &mut Entry, slot: Slot, now: Instant) -> Option<Duration> {
+        if self.limits.ban.is_zero() || matches!(slot, Slot::Others) {
+            return None;
+        }
+        if entry
+            .banned_until
+            .is_some_and(|until| now.saturating_duration_since(until) >= DAY)
+        {
+            entry.bans = 0;
+        }
+        let doubled = 2u32.saturating_pow(entry.bans.min(31));
+        let length = self.limits.ban.saturating_mul(doubled).min(DAY);
+        entry.bans = entry.bans.saturating_add(1);
+        entry.banned_until = Some(now + length);
+        // What led to this ban must not lead to the next one as well.
+        entry.rate = Minute::new(now);
+        entry.abuse = Minute::new(now);
+        Some(length)
+    }
+}
+
+impl State {
+    /// The slot that `ip` is counted in, made if there is room for it.
+    fn slot(&mut self, ip: IpAddr, max_sources: usize, now: Instant) -> Slot {
+        let source = Source::from(ip);
+        if !self.sources.contains_key(&source) {
+            if self.sources.len() >= max_sources {
+                self.forget_some(max_sources, now);
+            }
+            if self.sources.len() >= max_sources {
+                self.others.get_or_insert_with(|| Entry::new(now));
+                return Slot::Others;
+            }
+            self.sources.insert(source, Entry::new(now));
+        }
+        Slot::Of(source)
+    }
+
+    fn entry(&mut self, slot: Slot) -> Option<&mut Entry> {
+        match slot {
+            Slot::Exempt => None,
+            Slot::Of(source) => self.sources.get_mut(&source),
+            Slot::Others => self.others.as_mut(),
+        }
+    }
+
+    /// Forgets an eighth of the table, so that a flood of sources pays for one search in a
+    /// thousand connections: the longest unseen first, never one that is connected or banned.
+    fn forget_some(&mut self, max_sources: usize, now: Instant) {
+        let mut idle: Vec<(Instant, Source)> = self
+            .sources
+            .iter()
+            .filter(|(_, entry)| entry.connections == 0 && entry.ban_left(now).is_none())
+            .map(|(source, entry)| (entry.seen, *source))
+            .collect();
+        idle.sort_unstable_by_key(|(seen, _)| *seen);
+        for (_, source) in idle.into_iter().take((max_sources / 8).max(1)) {
+            self.sources.remove(&source);
+        }
+    }
+}
+
+impl Entry {
+    fn new(now: Instant) -> Entry {
+        Entry {
+            connections: 0,
+            rate: Minute::new(now),
+            abuse: Minute::new(now),
+            seen: now,
+            banned_until: None,
+            bans: 0,
+        }
+    }
+
+    fn ban_left(&self, now: Instant) -> Option<Duration> {
+        self.banned_until
+            .map(|until| until.saturating_duration_since(now))
+            .filter(|left| !left.is_zero())
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let mut state = self.inner.lock();
+        state.connections = state.connections.saturating_sub(1);
+        if let Some(entry) = state.entry(self.slot) {
+            entry.connections = entry.connections.saturating_sub(1);
+        }
+    }
+}
+
+impl fmt::Display for Abuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Abuse::TlsOnPlainPort => "TLS on the plain port",
+            Abuse::Http => "an HTTP request",
+            Abuse::Garbage => "something that is not Stratum",
+        })
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NotAllowed => f.write_str("its address is not in listen.allow"),
+            Refusal::Banned { remaining } => write!(f, "banned for another {} s", remaining.as_secs().max(1)),
+            Refusal::TooManyFromAddress { limit } => {
+                write!(
+                    f,
+                    "already {limit} connections from its address (ratelimit.max_connections_per_ip)"
+                )
+            }
+            Refusal::TooManyPerMinute { limit, ban } => {
+                write!(
+                    f,
+                    "more than {limit} connections a minute from its address \
+                     (ratelimit.max_connections_per_minute)"
+                )?;
+                match ban {
+                    Some(ban) => write!(f, "; banned for {} s", ban.as_secs()),
+                    None => Ok(()),
+                }
+            }
+            Refusal::Full { limit } => write!(f, "already {limit} miners connected (listen.max_miners)"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests;

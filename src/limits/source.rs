@@ -1,0 +1,53 @@
+//! The key that a peer is counted under.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// An IPv4 address, or the /64 of an IPv6 address: whoever holds one IPv6 address holds the
+/// 2^64 of its network, so counting them one by one would count nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    V4(Ipv4Addr),
+    /// The upper 64 bits.
+    V6(u64),
+}
+
+impl From<IpAddr> for Source {
+    fn from(ip: IpAddr) -> Source {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => Source::V4(ip),
+            IpAddr::V6(ip) => Source::V6((ip.to_bits() >> 64) as u64),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::V4(ip) => write!(f, "{ip}"),
+            Source::V6(upper) => write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(*upper) << 64)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(ip: &str) -> Source {
+        Source::from(ip.parse::<IpAddr>().unwrap())
+    }
+
+    #[test]
+    fn ipv6_is_counted_by_64() {
+        assert_eq!(source("2001:db8:1:2:3::4"), source("2001:db8:1:2::1"));
+        assert_ne!(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
+        assert_eq!(source("2001:db8:1:2:3::4").to_string(), "2001:db8:1:2::/64");
+    }
+
+    #[test]
+    fn mapped_ipv4_is_ipv4() {
+        assert_eq!(source("::ffff:10.0.0.1"), source("10.0.0.1"));
+        assert_ne!(source("10.0.0.1"), source("10.0.0.2"));
+    }
+}

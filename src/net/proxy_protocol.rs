@@ -1,0 +1,323 @@
+//! The PROXY protocol header (versions 1 and 2) that a load balancer puts in front of a
+//! connection to say who is really connecting. Pure: bytes in, verdict out, as often as more bytes
+//! arrive.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The longest header of version 1, its line end included.
+pub const MAX_V1: usize = 107;
+
+/// The longest header of version 2 that is accepted: the 16 fixed bytes and 536 of addresses and
+/// TLVs, which is what the specification promises to fit into one segment. Longer ones carry
+/// certificates and the like, of which nothing is used here.
+pub const MAX_V2: usize = 16 + 536;
+
+const V2_SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+
+/// What the bytes are so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parsed {
+    /// The beginning of a header; never for [`MAX_V2`] bytes or more.
+    Incomplete,
+    /// A whole header, which ends after `length` bytes.
+    Header {
+        /// Who is really connecting. `None` when the sender does not say (`UNKNOWN`, `LOCAL`, or
+        /// no TCP over IP): it is the sender itself, such as its health check.
+        source: Option<SocketAddr>,
+        length: usize,
+    },
+}
+
+/// Why the bytes are no header. Each carries the offending bytes, escaped, at most 64 of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProxyError {
+    /// Neither version's signature.
+    NoHeader { bytes: String },
+    /// A version 1 line that is malformed or longer than [`MAX_V1`].
+    BadLine { bytes: String },
+    /// A version 2 header with an unknown version, command or address family, or with less room
+    /// than its addresses need.
+    BadBinary { bytes: String },
+    /// A version 2 header longer than [`MAX_V2`].
+    TooLong { length: usize },
+}
+
+/// Reads the header at the beginning of `buf`.
+///
+/// # Errors
+/// As soon as the bytes can no longer become a header.
+pub fn parse(buf: &[u8]) -> Result<Parsed, ProxyError> {
+    if starts_like(buf, &V2_SIGNATURE) {
+        parse_v2(buf)
+    } else if starts_like(buf, b"PROXY ") {
+        parse_v1(buf)
+    } else {
+        Err(ProxyError::NoHeader { bytes: escaped(buf) })
+    }
+}
+
+fn parse_v1(buf: &[u8]) -> Result<Parsed, ProxyError> {
+    let head = &buf[..buf.len().min(MAX_V1)];
+    let Some(end) = head.windows(2).position(|pair| pair == b"\r\n") else {
+        let is_hopeless = buf.len() >= MAX_V1 || head.contains(&b'\n');
+        return if is_hopeless {
+            Err(bad_line(head))
+        } else {
+            Ok(Parsed::Incomplete)
+        };
+    };
+    let line = &buf[..end];
+    let text = std::str::from_utf8(line).map_err(|_| bad_line(line))?;
+    let fields: Vec<&str> = text.split(' ').collect();
+    let source = match fields[..] {
+        // What follows UNKNOWN is to be ignored.
+        ["PROXY", "UNKNOWN", ..] => None,
+        ["PROXY", "TCP4", source, destination, port, destination_port] => {
+            let source: Ipv4Addr = source.parse().map_err(|_| bad_line(line))?;
+            destination.parse::<Ipv4Addr>().map_err(|_| bad_line(line))?;
+            port_v1(destination_port).ok_or_else(|| bad_line(line))?;
+            Some((IpAddr::V4(source), port_v1(port).ok_or_else(|| bad_line(line))?))
+        }
+        ["PROXY", "TCP6", source, destination, port, destination_port] => {
+            let source: Ipv6Addr = source.parse().map_err(|_| bad_line(line))?;
+            destination.parse::<Ipv6Addr>().map_err(|_| bad_line(line))?;
+            port_v1(destination_port).ok_or_else(|| bad_line(line))?;
+            Some((IpAddr::V6(source), port_v1(port).ok_or_else(|| bad_line(line))?))
+        }
+        _ => return Err(bad_line(line)),
+    };
+    Ok(Parsed::Header {
+        source: source.map(SocketAddr::from),
+        length: end + 2,
+    })
+}
+
+fn parse_v2(buf: &[u8]) -> Result<Parsed, ProxyError> {
+    let bad = || ProxyError::BadBinary { bytes: escaped(buf) };
+    // The fields are judged as soon as they are there, not only when all is.
+    let version_command = buf.get(12).copied();
+    if version_command.is_some_and(|byte| byte != 0x20 && byte != 0x21) {
+        return Err(bad());
+    }
+    let family = buf.get(13).copied();
+    if family.is_some_and(|byte| byte >> 4 > 3 || byte & 0x0f > 2) {
+        return Err(bad());
+    }
+    let (Some(version_command), Some(family), Some(&[high, low])) =
+        (version_command, family, buf.get(14..16))
+    else {
+        return Ok(Parsed::Incomplete);
+    };
+    let payload = usize::from(u16::from_be_bytes([high, low]));
+    let length = 16 + payload;
+    if length > MAX_V2 {
+        return Err(ProxyError::TooLong { length });
+    }
+    let is_local = version_command == 0x20;
+    let needed = match family {
+        _ if is_local => 0,
+        0x11 => 12,
+        0x21 => 36,
+        _ => 0,
+    };
+    if payload < needed {
+        return Err(bad());
+    }
+    let Some(body) = buf.get(16..length) else {
+        return Ok(Parsed::Incomplete);
+    };
+    // TLVs behind the addresses are skipped with the rest of the body.
+    let source = match (family, body) {
+        _ if is_local => None,
+        (0x11, [a, b, c, d, _, _, _, _, high, low, ..]) => {
+            let ip = Ipv4Addr::new(*a, *b, *c, *d);
+            Some(SocketAddr::from((ip, u16::from_be_bytes([*high, *low]))))
+        }
+        (0x21, body) => {
+            let ip = body.first_chunk::<16>().map(|bytes| Ipv6Addr::from(*bytes));
+            let port = body.get(32..34).and_then(|bytes| bytes.first_chunk::<2>());
+            ip.zip(port)
+                .map(|(ip, port)| SocketAddr::from((ip, u16::from_be_bytes(*port))))
+        }
+        _ => None,
+    };
+    Ok(Parsed::Header { source, length })
+}
+
+/// Whether `buf` begins with `signature`, or is itself the beginning of it.
+fn starts_like(buf: &[u8], signature: &[u8]) -> bool {
+    let common = buf.len().min(signature.len());
+    buf[..common] == signature[..common]
+}
+
+fn port_v1(text: &str) -> Option<u16> {
+    // `parse` alone would accept "+1".
+    text.parse()
+        .ok()
+        .filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn bad_line(line: &[u8]) -> ProxyError {
+    ProxyError::BadLine { bytes: escaped(line) }
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    bytes[..bytes.len().min(64)].escape_ascii().to_string()
+}
+
+impl fmt::Display for ProxyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProxyError::NoHeader { bytes } => {
+                write!(
+                    f,
+                    "expected a PROXY protocol header (listen.proxy_protocol), got \"{bytes}\""
+                )
+            }
+            ProxyError::BadLine { bytes } => write!(f, "malformed PROXY line \"{bytes}\""),
+            ProxyError::BadBinary { bytes } => write!(f, "malformed PROXY v2 header \"{bytes}\""),
+            ProxyError::TooLong { length } => {
+                write!(
+                    f,
+                    "PROXY v2 header of {length} bytes; at most {MAX_V2} are accepted"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for ProxyError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn header(source: Option<&str>, length: usize) -> Result<Parsed, ProxyError> {
+        Ok(Parsed::Header {
+            source: source.map(|text| text.parse().unwrap()),
+            length,
+        })
+    }
+
+    fn v2(version_command: u8, family: u8, body: &[u8]) -> Vec<u8> {
+        let mut bytes = V2_SIGNATURE.to_vec();
+        bytes.extend([version_command, family]);
+        bytes.extend((body.len() as u16).to_be_bytes());
+        bytes.extend(body);
+        bytes
+    }
+
+    const TCP4: &[u8] = &[192, 0, 2, 1, 10, 0, 0, 1, 0xdc, 0x04, 0x0d, 0x06];
+
+    #[test]
+    fn version_1() {
+        let line = b"PROXY TCP4 192.0.2.1 10.0.0.1 56324 3334\r\n{\"id\":1}";
+        assert_eq!(parse(line), header(Some("192.0.2.1:56324"), 42));
+        let line = b"PROXY TCP6 2001:db8::1 ::1 1 3334\r\n";
+        assert_eq!(parse(line), header(Some("[2001:db8::1]:1"), line.len()));
+        assert_eq!(parse(b"PROXY UNKNOWN\r\n"), header(None, 15));
+        assert_eq!(parse(b"PROXY UNKNOWN ff:ff 1 2 3\r\n"), header(None, 27));
+    }
+
+    #[test]
+    fn version_1_wrong() {
+        for wrong in [
+            &b"PROXY TCP4 2001:db8::1 ::1 1 2\r\n"[..],
+            b"PROXY TCP4 192.0.2.1 10.0.0.1 65536 3334\r\n",
+            b"PROXY TCP4 192.0.2.1 10.0.0.1 +1 3334\r\n",
+            b"PROXY TCP4  192.0.2.1 10.0.0.1 1 3334\r\n",
+            b"PROXY TCP4 192.0.2.1 10.0.0.1 1\r\n",
+            b"PROXY TCP4 192.0.2.1 10.0.0.1 1 2 3\r\n",
+            b"PROXY UDP4 192.0.2.1 10.0.0.1 1 2\r\n",
+            b"PROXY \xff\r\n",
+            b"PROXY TCP4\n",
+        ] {
+            assert!(
+                matches!(parse(wrong), Err(ProxyError::BadLine { .. })),
+                "{}",
+                wrong.escape_ascii()
+            );
+        }
+        let endless = [b"PROXY UNKNOWN ".as_slice(), &[b'x'; MAX_V1]].concat();
+        assert!(matches!(parse(&endless), Err(ProxyError::BadLine { .. })));
+        assert_eq!(parse(&endless[..MAX_V1 - 1]), Ok(Parsed::Incomplete));
+    }
+
+    #[test]
+    fn no_header_at_all_is_said_at_the_first_byte_and_escaped() {
+        let said = parse(b"{\"id\":1,\x1b[31m").unwrap_err().to_string();
+        assert!(said.contains("\\x1b[31m") && !said.contains('\x1b'), "{said}");
+        assert!(matches!(
+            parse(b"\r\n\r\n\0\r\nQUIX"),
+            Err(ProxyError::NoHeader { .. })
+        ));
+    }
+
+    #[test]
+    fn version_2() {
+        let bytes = v2(0x21, 0x11, TCP4);
+        assert_eq!(parse(&bytes), header(Some("192.0.2.1:56324"), 28));
+        let with_tlv = v2(0x21, 0x11, &[TCP4, &[0x04, 0, 2, 0, 0]].concat());
+        assert_eq!(parse(&with_tlv), header(Some("192.0.2.1:56324"), 33));
+        let mut six = [0u8; 36];
+        (six[0], six[1], six[15], six[33]) = (0x20, 0x01, 9, 7);
+        assert_eq!(parse(&v2(0x21, 0x21, &six)), header(Some("[2001::9]:7"), 52));
+        assert_eq!(parse(&v2(0x20, 0x00, &[])), header(None, 16));
+        assert_eq!(parse(&v2(0x20, 0x11, TCP4)), header(None, 28));
+        // UDP and Unix sockets carry no TCP address.
+        assert_eq!(parse(&v2(0x21, 0x12, TCP4)), header(None, 28));
+    }
+
+    #[test]
+    fn version_2_wrong() {
+        assert!(matches!(
+            parse(&v2(0x11, 0x11, TCP4)),
+            Err(ProxyError::BadBinary { .. })
+        ));
+        assert!(matches!(
+            parse(&v2(0x22, 0x11, TCP4)),
+            Err(ProxyError::BadBinary { .. })
+        ));
+        assert!(matches!(
+            parse(&v2(0x21, 0x41, TCP4)),
+            Err(ProxyError::BadBinary { .. })
+        ));
+        assert!(matches!(
+            parse(&v2(0x21, 0x11, &TCP4[..11])),
+            Err(ProxyError::BadBinary { .. })
+        ));
+        assert_eq!(
+            parse(&v2(0x21, 0x11, &[0; 536])),
+            header(Some("0.0.0.0:0"), MAX_V2)
+        );
+        assert_eq!(
+            parse(&v2(0x21, 0x11, &[0; 537])[..16]),
+            Err(ProxyError::TooLong { length: MAX_V2 + 1 })
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_no_panic_and_never_incomplete_for_ever(
+            start in 0usize..4,
+            bytes in proptest::collection::vec(any::<u8>(), 0..700),
+        ) {
+            let starts: [&[u8]; 4] = [b"", b"PROXY TCP4 ", &V2_SIGNATURE, b"\r\n\r\n\0\r\nQUIT\n\x21\x11"];
+            let bytes = [starts[start], &bytes].concat();
+            let parsed = parse(&bytes);
+            prop_assert!(bytes.len() < MAX_V2 || parsed != Ok(Parsed::Incomplete));
+            if let Ok(Parsed::Header { length, .. }) = parsed {
+                prop_assert!(length <= bytes.len());
+            }
+        }
+
+        #[test]
+        fn every_beginning_of_a_header_is_incomplete(cut in 0usize..42) {
+            prop_assert_eq!(parse(&b"PROXY TCP4 192.0.2.1 10.0.0.1 56324 3334\r\n"[..cut]), Ok(Parsed::Incomplete));
+            let bytes = v2(0x21, 0x11, TCP4);
+            prop_assert_eq!(parse(&bytes[..cut.min(27)]), Ok(Parsed::Incomplete));
+        }
+    }
+}
