@@ -1,1 +1,8 @@
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use sluice::commands::{self, Cli};
+
+fn main() -> ExitCode {
+    commands::exit::code(commands::execute(Cli::parse()))
+}

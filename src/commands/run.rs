@@ -1,0 +1,101 @@
+//! `sluice run`: forwards until it is told to stop.
+
+use std::io::{self, IsTerminal};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::Failure;
+use super::signals::stop_on_signals;
+use crate::analyzer::Analyzer;
+use crate::config::{Config, ConsoleReport};
+use crate::net::descriptors;
+use crate::passthrough::Passthrough;
+use crate::stop::Stop;
+
+/// Descriptors that are not sessions': listeners, files, probes.
+const OWN_DESCRIPTORS: u64 = 64;
+/// Two sockets a session.
+const DESCRIPTORS_PER_SESSION: u64 = 2;
+
+/// Forwards until `stop` or a signal.
+///
+/// # Errors
+/// When it can't start: a port in use, an unreadable certificate, no threads.
+pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
+    let runtime = |why: io::Error| Failure::Runtime(why.into());
+    stop_on_signals(&stop).map_err(runtime)?;
+    check_descriptors(&config);
+    let (analyzer, copies) = match config.analysis.enabled {
+        true => {
+            let (analyzer, copies) = Analyzer::start(&config.analysis).map_err(runtime)?;
+            (Some(analyzer), Some(copies))
+        }
+        false => (None, None),
+    };
+    let passthrough =
+        Passthrough::start(&config, copies, &stop).map_err(|why| Failure::Runtime(why.into()))?;
+    for address in passthrough.addresses() {
+        log::info!("miners can connect to {address}");
+    }
+    for (place, upstream) in config.upstreams.iter().enumerate() {
+        log::info!("pool #{} {upstream}", place + 1);
+    }
+    let started = Instant::now();
+    while let Some(interval) = report_interval(config.report.console) {
+        if stop.sleep(interval).is_err() {
+            break;
+        }
+        report(&passthrough, analyzer.as_ref(), started);
+    }
+    stop.wait();
+    log::info!("no more shares are taken; those in flight get their answers");
+    passthrough.shut_down();
+    if let Some(analyzer) = analyzer {
+        let summary = analyzer.finish();
+        log::info!("forwarded {} shares in {:.0?}", summary.shares, started.elapsed());
+    }
+    Ok(())
+}
+
+/// How often the console has a report; `None`: never.
+fn report_interval(setting: ConsoleReport) -> Option<Duration> {
+    match setting {
+        ConsoleReport::Auto if io::stderr().is_terminal() => Some(Duration::from_secs(30)),
+        ConsoleReport::Auto => Some(Duration::from_secs(300)),
+        ConsoleReport::Every(interval) => Some(interval),
+        ConsoleReport::Off => None,
+    }
+}
+
+fn report(passthrough: &Passthrough, analyzer: Option<&Analyzer>, started: Instant) {
+    let conversations = passthrough.conversations();
+    let dropped: u64 =
+        conversations.iter().map(|session| session.dropped_copies.load(Ordering::Relaxed)).sum();
+    let up = started.elapsed().as_secs();
+    let Some(summary) = analyzer.map(Analyzer::summary) else {
+        log::info!("up {up} s, {} miners; analysis is off", conversations.len());
+        return;
+    };
+    log::info!(
+        "up {up} s, {} miners, {} shares, {} messages; added delay up {}; down {}; {dropped} copies dropped",
+        conversations.len(),
+        summary.shares,
+        summary.messages_up + summary.messages_down,
+        summary.latency_up,
+        summary.latency_down,
+    );
+}
+
+/// A farm should hear at the start, not at the thousandth miner, that its limit is too low.
+fn check_descriptors(config: &Config) {
+    let wanted = OWN_DESCRIPTORS + DESCRIPTORS_PER_SESSION * config.listen.max_miners as u64;
+    match descriptors::raise_limit() {
+        Ok(limit) if limit < wanted => log::warn!(
+            "this process may open {limit} files, but listen.max_miners = {} may need {wanted}: raise the \
+             limit (LimitNOFILE= in systemd, ulimit -Hn)",
+            config.listen.max_miners
+        ),
+        Ok(_) => {}
+        Err(why) => log::warn!("can't raise the limit of open files: {why}"),
+    }
+}
