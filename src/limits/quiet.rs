@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::Source;
 
-/// One line per source in this time.
+/// One line per source and topic in this time.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// How many sources are told apart; beyond it the newcomers share one.
+/// How many are told apart; beyond it the newcomers share one.
 const MAX_SOURCES: usize = 1024;
 
 /// Decides which lines about a peer are written.
@@ -21,7 +21,7 @@ pub struct Quiet {
 
 #[derive(Debug, Default)]
 struct Inner {
-    sources: HashMap<Source, Spoken>,
+    sources: HashMap<(Source, &'static str), Spoken>,
     others: Option<Spoken>,
 }
 
@@ -36,12 +36,13 @@ impl Quiet {
         Quiet::default()
     }
 
-    /// Whether a line about `source` may be written now: `Some(n)` yes, after `n` suppressed ones;
-    /// `None` no, it was counted instead.
-    pub fn speak(&self, source: Source, now: Instant) -> Option<u64> {
+    /// Whether a line of this `topic` about `source` may be written now: `Some(n)` yes, after `n`
+    /// suppressed ones; `None` no, it was counted instead.
+    pub fn speak(&self, source: Source, topic: &'static str, now: Instant) -> Option<u64> {
         // A panic elsewhere can't leave a count half-changed.
+        let key = (source, topic);
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(spoken) = inner.sources.get_mut(&source) {
+        if let Some(spoken) = inner.sources.get_mut(&key) {
             return spoken.speak(now);
         }
         if inner.sources.len() >= MAX_SOURCES {
@@ -49,7 +50,7 @@ impl Quiet {
         }
         if inner.sources.len() < MAX_SOURCES {
             inner.sources.insert(
-                source,
+                key,
                 Spoken {
                     last: now,
                     suppressed: 0,
@@ -97,25 +98,29 @@ mod tests {
     #[test]
     fn a_noisy_source_is_counted_and_another_still_heard() {
         let (quiet, start) = (Quiet::new(), Instant::now());
-        assert_eq!(quiet.speak(source(1), start), Some(0));
+        assert_eq!(quiet.speak(source(1), "t", start), Some(0));
         for ms in 0..50 {
-            assert_eq!(quiet.speak(source(1), start + Duration::from_millis(ms)), None);
+            assert_eq!(
+                quiet.speak(source(1), "t", start + Duration::from_millis(ms)),
+                None
+            );
         }
-        assert_eq!(quiet.speak(source(2), start), Some(0));
-        assert_eq!(quiet.speak(source(1), start + PAUSE), Some(50));
-        assert_eq!(quiet.speak(source(1), start + 2 * PAUSE), Some(0));
+        assert_eq!(quiet.speak(source(2), "t", start), Some(0));
+        assert_eq!(quiet.speak(source(1), "another", start), Some(0));
+        assert_eq!(quiet.speak(source(1), "t", start + PAUSE), Some(50));
+        assert_eq!(quiet.speak(source(1), "t", start + 2 * PAUSE), Some(0));
     }
 
     #[test]
     fn a_flood_of_sources_shares_one_line() {
         let (quiet, start) = (Quiet::new(), Instant::now());
         let lines = (0..100_000)
-            .filter(|n| quiet.speak(source(*n), start).is_some())
+            .filter(|n| quiet.speak(source(*n), "t", start).is_some())
             .count();
         assert_eq!(lines, MAX_SOURCES + 1);
         assert_eq!(quiet.inner.lock().unwrap().sources.len(), MAX_SOURCES);
         // And when it is over, the table is free again.
-        assert_eq!(quiet.speak(source(200_000), start + PAUSE), Some(0));
+        assert_eq!(quiet.speak(source(200_000), "t", start + PAUSE), Some(0));
         assert_eq!(quiet.inner.lock().unwrap().sources.len(), 1);
     }
 }

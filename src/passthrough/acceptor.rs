@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::session;
+use super::talk::{Topic, say};
 use super::{Services, StartError, TlsPort};
 use crate::config::{Listen, ProxyProtocol};
 use crate::limits::{Admission, Refusal};
@@ -123,10 +124,20 @@ fn receive(services: &Arc<Services>, socket: TcpStream, peer: SocketAddr, port: 
     match admit(services, peer) {
         Ok(admission) => {
             if let Err(error) = session::start(services, socket, peer, port.clone(), admission) {
-                say(services, peer, &format!("can't start a session: {error}"));
+                say(
+                    services,
+                    peer,
+                    Topic::NoThread,
+                    &format_args!("can't start a session: {error}"),
+                );
             }
         }
-        Err(refusal) => say(services, peer, &format!("refused: {refusal}")),
+        Err(refusal) => say(
+            services,
+            peer,
+            Topic::Refused,
+            &format_args!("refused: {refusal}"),
+        ),
     }
 }
 
@@ -148,16 +159,6 @@ pub(super) fn announces(setting: &ProxyProtocol, services: &Services, peer: Sock
         ProxyProtocol::Off => false,
         ProxyProtocol::Everyone => services.gatekeeper.allows(peer.ip()),
         ProxyProtocol::From(blocks) => blocks.iter().any(|block| block.contains(peer.ip())),
-    }
-}
-
-/// One line about a peer, unless it has had one just now.
-pub(super) fn say(services: &Services, peer: SocketAddr, text: &str) {
-    if let Some(suppressed) = services.quiet.speak(peer.ip().into(), Instant::now()) {
-        match suppressed {
-            0 => log::warn!("{peer}: {text}"),
-            more => log::warn!("{peer}: {text} ({more} more like this were not written)"),
-        }
     }
 }
 

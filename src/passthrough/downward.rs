@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::acceptor::say;
 use super::ending::{End, linger};
 use super::pump::{self, Patience};
 use super::session::Presence;
+use super::talk::{Topic, say};
 use super::tap::Tap;
 use super::upward::{Marked, splice_refused};
 use crate::analyzer::Direction;
@@ -96,7 +96,8 @@ impl Downward {
                     say(
                         services,
                         session.conversation.miner(),
-                        &format!("closed: {error}"),
+                        Topic::Pool,
+                        &format_args!("closed: {error}"),
                     );
                     return None;
                 }
@@ -227,6 +228,7 @@ impl Downward {
                 }
                 self.tap.forwarded(bytes, received.readable_at, Stamp::now());
                 self.presence.session.opening.settle_on_link();
+                self.say_began(&opened.link);
             }
             First::Closed(end) => {
                 self.presence.session.opening.settle_on_link();
@@ -247,6 +249,18 @@ impl Downward {
             .stream
             .set_read_timeout(Some(failover.silence_timeout));
         self.pump(opened, miner, failover.silence_timeout)
+    }
+
+    fn say_began(&self, link: &Link) {
+        let (services, conversation) = (&self.presence.services, &self.presence.session.conversation);
+        let (id, rank) = (conversation.id, link.rank);
+        let name = services.upstreams.name(rank);
+        say(
+            services,
+            conversation.miner(),
+            Topic::Began,
+            &format_args!("session {id} with pool {rank} {name}"),
+        );
     }
 
     fn pump(&mut self, opened: &mut Opened, miner: &Stream, silence_timeout: Duration) -> End {
@@ -285,7 +299,8 @@ impl Downward {
             say(
                 &presence.services,
                 presence.session.conversation.miner(),
-                &format!(
+                Topic::Pool,
+                &format_args!(
                     "closed: pool {} has said nothing for {silence_timeout:?}",
                     link.rank
                 ),

@@ -8,11 +8,14 @@ mod arrival;
 mod downward;
 mod ending;
 mod failback;
+mod first_bytes;
 mod foreign;
 mod opening;
+mod patience;
 mod pump;
 mod registry;
 mod session;
+mod talk;
 mod tap;
 mod upward;
 

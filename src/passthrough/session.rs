@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::ending::Ending;
 use super::opening::Opening;
+use super::talk::{Topic, say};
 use super::tap::announce;
 use super::upward::Upward;
 use super::{Services, TlsPort};
@@ -155,7 +156,18 @@ impl Drop for Presence {
         // The analyzer may hold the conversation for longer, but not its sockets.
         opening.forget();
         announce(&self.services.to_analyzer, conversation, What::Closed);
-        log::debug!("session {} of {} ended", conversation.id, conversation.miner());
+        if conversation.down.last_at().is_some() {
+            let (up, down) = (
+                self.session.progress(Direction::Up),
+                self.session.progress(Direction::Down),
+            );
+            let lasted = self.session.accepted_at.elapsed().as_secs();
+            let text = format!(
+                "session {} ended after {lasted} s, {up} bytes up, {down} bytes down",
+                conversation.id
+            );
+            say(&self.services, conversation.miner(), Topic::Ended, &text);
+        }
         self.services.registry.remove(conversation.id);
     }
 }

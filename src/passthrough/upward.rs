@@ -7,18 +7,18 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::TlsPort;
-use super::acceptor::say;
 use super::arrival;
 use super::downward::Downward;
 use super::ending::{End, linger};
-use super::foreign::{Beginning, Foreign, judge, judge_at_last};
+use super::first_bytes::{First, first_bytes};
 use super::opening::Sent;
+use super::patience::{patience, time_to_wait};
 use super::pump::{self, Patience, SpliceRefused};
 use super::session::{Presence, Session};
+use super::talk::{Topic, say};
 use super::tap::Tap;
 use crate::analyzer::Direction;
 use crate::config::ForwardPath;
-use crate::limits::Abuse;
 use crate::net::options::is_timeout;
 use crate::net::{Reader, Received, Stamp, Stream};
 use crate::stop::Stopped;
@@ -27,13 +27,6 @@ use crate::upstream::Link;
 
 /// The most that a PROXY header and a TLS handshake may take together.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(10);
-/// How long first bytes that could become something foreign are held back.
-const FOREIGN_WAIT: Duration = Duration::from_secs(1);
-
-/// For those who opened the wrong port in a browser.
-const HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
-    Connection: close\r\nContent-Length: 58\r\n\r\nThis is a Stratum port for miners, not the status page.\r\n\r\n";
-
 /// The upward thread's own things.
 pub(super) struct Upward {
     presence: Arc<Presence>,
@@ -41,13 +34,6 @@ pub(super) struct Upward {
     peer: SocketAddr,
     port: Arc<TlsPort>,
     expects_header: bool,
-}
-
-/// The first bytes of a miner.
-enum First {
-    Bytes(Received),
-    Ended(End),
-    Refused,
 }
 
 impl Upward {
@@ -69,7 +55,7 @@ impl Upward {
 
     /// The thread's body.
     pub(super) fn run(self) -> Result<(), Stopped> {
-        let (presence, peer) = (self.presence.clone(), self.peer);
+        let presence = self.presence.clone();
         let session = presence.session.clone();
         let _marked = Marked {
             session: session.clone(),
@@ -85,7 +71,8 @@ impl Upward {
             say(
                 &presence.services,
                 self.peer,
-                &format!("can't start a session: {error}"),
+                Topic::NoThread,
+                &format_args!("can't start a session: {error}"),
             );
             session.ending.mark_ended(Direction::Down);
             return Ok(());
@@ -94,7 +81,7 @@ impl Upward {
             session.close();
             return Ok(());
         };
-        let mut forwarder = Forwarder::new(&presence, peer, miner);
+        let mut forwarder = Forwarder::new(&presence, miner);
         let end = forwarder.forward();
         let abort = || session.abort();
         if end == End::Finished && presence.services.draining.load(Ordering::Acquire) {
@@ -126,7 +113,7 @@ impl Upward {
             let source = match arrival::read_proxy_header(&socket, deadline) {
                 Ok(source) => source.unwrap_or(peer),
                 Err(error) => {
-                    say(services, peer, &error.to_string());
+                    say(services, peer, Topic::Arrival, &error);
                     return None;
                 }
             };
@@ -134,7 +121,12 @@ impl Upward {
             match services.gatekeeper.admit(source.ip(), Instant::now()) {
                 Ok(admission) => presence.admit(admission),
                 Err(refusal) => {
-                    say(services, source, &format!("refused: {refusal}"));
+                    say(
+                        services,
+                        source,
+                        Topic::Refused,
+                        &format_args!("refused: {refusal}"),
+                    );
                     return None;
                 }
             }
@@ -146,7 +138,7 @@ impl Upward {
                 Some(stream)
             }
             Err(error) => {
-                say(services, session.conversation.miner(), &error.to_string());
+                say(services, session.conversation.miner(), Topic::Arrival, &error);
                 None
             }
         }
@@ -156,14 +148,13 @@ impl Upward {
 /// Carries the miner's bytes.
 struct Forwarder<'a> {
     presence: &'a Presence,
-    peer: SocketAddr,
     reader: Reader,
     buffer: Vec<u8>,
     tap: Tap,
 }
 
 impl<'a> Forwarder<'a> {
-    fn new(presence: &'a Presence, peer: SocketAddr, miner: Arc<Stream>) -> Forwarder<'a> {
+    fn new(presence: &'a Presence, miner: Arc<Stream>) -> Forwarder<'a> {
         let (session, services) = (&presence.session, &presence.services);
         let tap = Tap::new(
             services.to_analyzer.clone(),
@@ -173,7 +164,6 @@ impl<'a> Forwarder<'a> {
         let buffer = vec![0; services.config.forward.buffer];
         Forwarder {
             presence,
-            peer,
             reader: Reader::new(miner),
             buffer,
             tap,
@@ -181,7 +171,7 @@ impl<'a> Forwarder<'a> {
     }
 
     fn forward(&mut self) -> End {
-        let first = match self.first_bytes() {
+        let first = match first_bytes(self.presence, &mut self.reader, &mut self.buffer) {
             First::Bytes(received) => received,
             First::Ended(end) => {
                 self.presence.session.opening.finish();
@@ -202,74 +192,6 @@ impl<'a> Forwarder<'a> {
             self.presence.session.opening.finish();
         }
         end
-    }
-
-    /// Waits for the first bytes and looks whether they are a miner's.
-    fn first_bytes(&mut self) -> First {
-        let mut held = 0;
-        let mut readable_at = None;
-        loop {
-            let timeout = if held == 0 {
-                self.time_to_wait()
-            } else {
-                Some(FOREIGN_WAIT)
-            };
-            let read = match self.reader.stream().set_read_timeout(timeout) {
-                Ok(()) => self.reader.recv(&mut self.buffer[held..]),
-                Err(error) => Err(error),
-            };
-            let beginning = match read {
-                Ok(received) if received.length > 0 => {
-                    held += received.length;
-                    readable_at.get_or_insert(received.readable_at);
-                    judge(&self.buffer[..held])
-                }
-                Err(error) if is_timeout(&error) && held == 0 => match patience(self.presence) {
-                    Patience::Wait => continue,
-                    Patience::End => return First::Ended(End::SourceBroken),
-                },
-                Ok(_) if held == 0 => return First::Ended(End::Finished),
-                Err(error) if !is_timeout(&error) => return First::Ended(End::SourceBroken),
-                // Closed, or nothing more for a while: what was read is delivered; the end is read again.
-                Ok(_) | Err(_) => judge_at_last(&self.buffer[..held]),
-            };
-            match beginning {
-                Beginning::Foreign(foreign) => {
-                    self.refuse(foreign);
-                    return First::Refused;
-                }
-                Beginning::Stratum => {
-                    let readable_at = readable_at.unwrap_or_else(Stamp::now);
-                    return First::Bytes(Received {
-                        length: held,
-                        readable_at,
-                    });
-                }
-                Beginning::Undecided => {}
-            }
-        }
-    }
-
-    fn refuse(&self, foreign: Foreign) {
-        let services = &self.presence.services;
-        let miner = self.presence.session.conversation.miner();
-        say(services, miner, &format!("refused: {foreign}"));
-        let abuse = match foreign {
-            Foreign::Tls => Abuse::TlsOnPlainPort,
-            Foreign::Http => Abuse::Http,
-            Foreign::ProxyHeader => Abuse::Garbage,
-        };
-        if let Some(ban) = services
-            .gatekeeper
-            .report_abuse(miner.ip(), abuse, Instant::now())
-        {
-            say(services, self.peer, &format!("banned for {ban:.0?}"));
-        }
-        if foreign == Foreign::Http {
-            let stream = self.reader.stream();
-            let _ = stream.send_all(HTTP_ANSWER);
-            stream.finish();
-        }
     }
 
     /// Sends what the miner says until it is settled which pool it is; then returns the link.
@@ -296,7 +218,7 @@ impl<'a> Forwarder<'a> {
             }
             received = loop {
                 // A failing setsockopt shows in the read as well.
-                let _ = self.reader.stream().set_read_timeout(self.time_to_wait());
+                let _ = self.reader.stream().set_read_timeout(time_to_wait(self.presence));
                 match self.reader.recv(&mut self.buffer) {
                     Ok(received) if received.length > 0 => break received,
                     Ok(_) => return Err(End::Finished),
@@ -335,67 +257,6 @@ impl<'a> Forwarder<'a> {
             on_timeout,
         )
     }
-
-    fn time_to_wait(&self) -> Option<Duration> {
-        time_to_wait(self.presence)
-    }
-}
-
-/// How long the miner's next bytes may take.
-fn time_to_wait(presence: &Presence) -> Option<Duration> {
-    let listen = &presence.services.config.listen;
-    if is_authorized(presence) {
-        listen.idle_timeout
-    } else {
-        let left = listen
-            .handshake_timeout
-            .saturating_sub(presence.session.accepted_at.elapsed());
-        // Zero would mean "for ever".
-        Some(left.max(Duration::from_millis(1)))
-    }
-}
-
-/// The miner has said nothing for as long as it may.
-fn patience(presence: &Presence) -> Patience {
-    let conversation = &presence.session.conversation;
-    let listen = &presence.services.config.listen;
-    let (limit, why) = if is_authorized(presence) {
-        (
-            listen.idle_timeout,
-            "sent nothing for the whole of listen.idle_timeout",
-        )
-    } else {
-        (
-            Some(listen.handshake_timeout),
-            "did not authorize within listen.handshake_timeout",
-        )
-    };
-    let since_open = presence.session.accepted_at.elapsed();
-    let quiet_for = match conversation.up.last_at() {
-        Some(last) if is_authorized(presence) => Stamp::now().since(last).unwrap_or_default(),
-        _ => since_open,
-    };
-    match limit {
-        Some(limit) if quiet_for >= limit => {
-            say(
-                &presence.services,
-                conversation.miner(),
-                &format!("closed: it {why} ({limit:?})"),
-            );
-            Patience::End
-        }
-        _ => Patience::Wait,
-    }
-}
-
-/// Whether the handshake is over, as far as anybody can tell: the analyzer sees it; where it sees
-/// nothing, or not all, a conversation both sides take part in has to do.
-fn is_authorized(presence: &Presence) -> bool {
-    let conversation = &presence.session.conversation;
-    let blind =
-        presence.services.to_analyzer.is_none() || conversation.dropped_copies.load(Ordering::Relaxed) > 0;
-    conversation.authorized.load(Ordering::Relaxed)
-        || (blind && conversation.up.last_at().is_some() && conversation.down.last_at().is_some())
 }
 
 /// Says once, for all sessions, that the splice path is not taken.

@@ -1,0 +1,71 @@
+//! Log lines about peers. A NerdMiner that is refused comes back several times a second, a scanner
+//! more often: of each kind a peer has one line in ten seconds, and what was left out is counted.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use log::Level;
+
+use super::Services;
+
+/// What a line is about; lines of one topic hold back each other only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Topic {
+    /// A session began.
+    Began,
+    /// A session ended.
+    Ended,
+    /// Not let in: the list, a ban, a cap.
+    Refused,
+    /// TLS, HTTP, a PROXY header where they don't belong.
+    TlsOnPlainPort,
+    Http,
+    ProxyHeader,
+    /// The PROXY header or TLS handshake that should have come.
+    Arrival,
+    /// No pool, or one that fell silent.
+    Pool,
+    /// The miner said nothing for too long.
+    Quiet,
+    NoThread,
+}
+
+impl Topic {
+    fn name(self) -> &'static str {
+        match self {
+            Topic::Began => "began",
+            Topic::Ended => "ended",
+            Topic::Refused => "refused",
+            Topic::TlsOnPlainPort => "tls",
+            Topic::Http => "http",
+            Topic::ProxyHeader => "proxy header",
+            Topic::Arrival => "arrival",
+            Topic::Pool => "pool",
+            Topic::Quiet => "quiet",
+            Topic::NoThread => "no thread",
+        }
+    }
+
+    fn level(self) -> Level {
+        match self {
+            Topic::Began | Topic::Ended => Level::Info,
+            _ => Level::Warn,
+        }
+    }
+}
+
+/// One line about a peer, unless it has had one of this topic just now.
+pub(super) fn say(services: &Services, peer: SocketAddr, topic: Topic, text: &dyn Display) {
+    match services
+        .quiet
+        .speak(peer.ip().into(), topic.name(), Instant::now())
+    {
+        None => {}
+        Some(0) => log::log!(topic.level(), "{peer}: {text}"),
+        Some(more) => log::log!(
+            topic.level(),
+            "{peer}: {text} ({more} more like this were not written)"
+        ),
+    }
+}
