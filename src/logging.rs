@@ -1,21 +1,35 @@
 //! The log: to stderr and, for `run`, the same lines to `sluice.log` in the data directory.
 //!
+//! Lines pass through a bounded queue to a thread of their own: a paused terminal or an SD card that
+//! stalls for a second holds up no session and no accept loop. What finds no room is counted.
+//!
 //! `2026-11-21T02:13:40.123Z INFO  message`; the level is `info` unless `RUST_LOG` says otherwise.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Sender, bounded};
 use env_logger::{Builder, Env, Target};
 use jiff::Timestamp;
+
+use crate::stop::Stopped;
+use crate::thread::{SERVICE_STACK, spawn};
 
 /// The file's name in the data directory.
 pub const FILE_NAME: &str = "sluice.log";
 
 /// At this size the file becomes `sluice.log.1`, replacing the one before.
 const MAX_BYTES: u64 = 16 << 20;
+
+/// How many lines may wait to be written.
+const MAX_QUEUED: usize = 1024;
+
+/// The end of the program waits no longer for the log.
+const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 
 /// After a failure the disk is left alone for so long.
 const RETRY: Duration = Duration::from_secs(60);
@@ -24,6 +38,7 @@ const RETRY: Duration = Duration::from_secs(60);
 /// written never stops the program; stderr says so once. A second call has no effect.
 pub fn start(data_dir: Option<&Path>) {
     let file = data_dir.map(|dir| LogFile::new(dir.join(FILE_NAME), MAX_BYTES));
+    let queue = Queue::start(Both { file });
     let started = Builder::from_env(Env::default().default_filter_or("info"))
         .format(|out, record| {
             let now = Timestamp::now();
@@ -34,7 +49,7 @@ pub fn start(data_dir: Option<&Path>) {
                 Printable(&record.args().to_string())
             )
         })
-        .target(Target::Pipe(Box::new(Both { file })))
+        .target(Target::Pipe(Box::new(queue)))
         .try_init();
     if started.is_err() {
         log::debug!("the log was already started");
@@ -64,23 +79,99 @@ fn is_dangerous(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Gets each line as one write.
-struct Both {
-    file: Option<LogFile>,
+/// Waits until the lines so far are written, for a bounded time. For the end of the program.
+pub fn flush() {
+    if let Some(sender) = TO_WRITER.get() {
+        let (done, written) = bounded(1);
+        if sender.send_timeout(Entry::Flush(done), FLUSH_LIMIT).is_ok() {
+            let _ = written.recv_timeout(FLUSH_LIMIT);
+        }
+    }
 }
 
-impl Write for Both {
+/// The way to the log's thread, once it runs.
+static TO_WRITER: OnceLock<Sender<Entry>> = OnceLock::new();
+
+enum Entry {
+    Line(Vec<u8>),
+    /// Everything before this is written when the channel is told.
+    Flush(Sender<()>),
+}
+
+/// Gets each line as one write and passes it on without waiting.
+enum Queue {
+    Thread {
+        sender: Sender<Entry>,
+        lost: u64,
+    },
+    /// No thread could be started: lines are written on the spot, to stderr.
+    Direct(Both),
+}
+
+impl Queue {
+    fn start(mut both: Both) -> Queue {
+        let (sender, entries) = bounded(MAX_QUEUED);
+        let thread = spawn("log", SERVICE_STACK, move || {
+            for entry in entries {
+                match entry {
+                    Entry::Line(line) => both.write_line(&line),
+                    Entry::Flush(done) => drop(done),
+                }
+            }
+            Ok::<(), Stopped>(())
+        });
+        match thread {
+            Ok(_) => {
+                // A second start is refused by the logger; its thread ends with its sender.
+                let _ = TO_WRITER.set(sender.clone());
+                Queue::Thread { sender, lost: 0 }
+            }
+            Err(_) => Queue::Direct(Both { file: None }),
+        }
+    }
+}
+
+impl Write for Queue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // Nobody may be there to read stderr; that is no reason to lose the file's line.
-        let _ = io::stderr().write_all(line);
-        if let Some(file) = &mut self.file {
-            file.append(line);
+        match self {
+            Queue::Direct(both) => both.write_line(line),
+            Queue::Thread { sender, lost } => {
+                if *lost > 0 && sender.try_send(Entry::Line(lost_lines(*lost))).is_ok() {
+                    *lost = 0;
+                }
+                if sender.try_send(Entry::Line(line.to_vec())).is_err() {
+                    *lost += 1;
+                }
+            }
         }
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+fn lost_lines(count: u64) -> Vec<u8> {
+    format!(
+        "{:.3} WARN  {count} lines of this log were lost: it could not be written fast enough\n",
+        Timestamp::now()
+    )
+    .into_bytes()
+}
+
+/// Writes to both places.
+struct Both {
+    file: Option<LogFile>,
+}
+
+impl Both {
+    fn write_line(&mut self, line: &[u8]) {
+        // Nobody may be there to read stderr; that is no reason to lose the file's line.
+        let _ = io::stderr().write_all(line);
+        if let Some(file) = &mut self.file {
+            file.append(line);
+        }
     }
 }
 
@@ -152,6 +243,23 @@ mod tests {
         let hostile = "worker\n2026 INFO all is well\x1b[2J\u{202e}é\r";
         let printed = Printable(hostile).to_string();
         assert_eq!(printed, "worker\\n2026 INFO all is well\\u{1b}[2J\\u{202e}é\\r");
+    }
+
+    #[test]
+    fn a_stuck_writer_holds_nobody_up_and_the_loss_is_said() {
+        let (sender, entries) = bounded(2);
+        let mut queue = Queue::Thread { sender, lost: 0 };
+        for line in [b"1\n", b"2\n", b"3\n", b"4\n"] {
+            queue.write_all(line).unwrap();
+        }
+        let next = || match entries.try_recv() {
+            Ok(Entry::Line(line)) => String::from_utf8(line).unwrap(),
+            _ => panic!("no line"),
+        };
+        assert_eq!((next(), next()), ("1\n".to_owned(), "2\n".to_owned()));
+        queue.write_all(b"5\n").unwrap();
+        assert!(next().contains("2 lines of this log were lost"));
+        assert_eq!(next(), "5\n");
     }
 
     #[test]

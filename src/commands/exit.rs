@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::environment::EnvironmentError;
 use crate::config::ConfigError;
+use crate::logging;
 
 /// The machine is in the way.
 pub const ENVIRONMENT: u8 = 1;
@@ -25,6 +26,7 @@ pub enum Failure {
 /// The exit code of a command. A failure is said on stderr, in one sentence or, for a
 /// configuration, one line for each thing that is wrong.
 pub fn code(result: Result<(), Failure>) -> ExitCode {
+    logging::flush();
     let Err(failure) = result else {
         return ExitCode::SUCCESS;
     };
