@@ -9,7 +9,7 @@ use crate::config::{Config, ForwardPath, Listen, ProxyProtocol, RateLimit, Upstr
 /// Prints the summary on stdout. Changes nothing on the machine.
 ///
 /// # Errors
-/// A wrong configuration, or the first thing that the machine lacks; all of them are listed.
+/// A wrong configuration, or what the machine lacks.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let config = options.load()?;
     let file = options.file()?;
@@ -19,9 +19,6 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     );
     let missing = environment::verify(&config);
     let mut text = format!("Configuration from {from}\n{}", Summary(&config));
-    for problem in &missing {
-        text.push_str(&format!("Problem: {problem}\n"));
-    }
     for warning in config.warnings() {
         text.push_str(&format!("Warning: {warning}\n"));
     }
@@ -33,9 +30,10 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     // Nobody may be there to read it (a closed pipe); the exit code still tells.
     let _ = io::stdout().write_all(text.as_bytes());
-    match missing.into_iter().next() {
-        Some(first) => Err(first.into()),
-        None => Ok(()),
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(missing.into())
     }
 }
 

@@ -48,14 +48,17 @@ pub fn verify(config: &Config) -> Vec<EnvironmentError> {
 /// As [`verify`], for a start: makes `data_dir`.
 ///
 /// # Errors
-/// The first thing that is missing.
-pub fn prepare(config: &Config) -> Result<(), EnvironmentError> {
-    if let Some(first) = verify(config).into_iter().next() {
-        return Err(first);
+/// Everything that is missing.
+pub fn prepare(config: &Config) -> Result<(), Vec<EnvironmentError>> {
+    let missing = verify(config);
+    if !missing.is_empty() {
+        return Err(missing);
     }
-    std::fs::create_dir_all(&config.data_dir).map_err(|reason| EnvironmentError::DataDir {
-        dir: config.data_dir.clone(),
-        reason,
+    std::fs::create_dir_all(&config.data_dir).map_err(|reason| {
+        vec![EnvironmentError::DataDir {
+            dir: config.data_dir.clone(),
+            reason,
+        }]
     })
 }
 

@@ -152,7 +152,7 @@ fn read_document<'d>(document: &DeTable<'d>, notes: &Notes<'d>, overrides: &Over
     let flags = overrides.understand(network, notes);
     let data_dir = top.text("data_dir").map(PathBuf::from);
     let upstream_sections = top.sections("upstream");
-    let is_without_pool = flags.upstreams.is_none() && upstream_sections.is_empty();
+    let is_without_pool = overrides.pools.is_empty() && upstream_sections.is_empty();
     if is_without_pool && !top.is_set("upstream") {
         top.missing(
             "upstream",

@@ -27,7 +27,7 @@ pub struct Overrides {
     pub data_dir: Option<PathBuf>,
 }
 
-/// The same, understood. `None`: the file decides.
+/// The same, understood. `None`: the file decides, or the flag is wrong, which is noted.
 pub(super) struct Understood {
     pub upstreams: Option<Vec<Upstream>>,
     pub listen: Option<Vec<SocketAddr>>,
@@ -94,21 +94,17 @@ fn each<T>(
     if values.is_empty() {
         return None;
     }
-    let understood = values.iter().filter_map(|text| match parse(text) {
-        Ok(value) => Some(value),
-        Err(wanted) => {
-            notes.add(
-                Origin::Flag,
-                flag,
-                Fault::Value {
-                    shown: show.of(text),
-                    wanted,
-                },
-            );
-            None
+    let mut understood = Vec::with_capacity(values.len());
+    for text in values {
+        match parse(text) {
+            Ok(value) => understood.push(value),
+            Err(wanted) => {
+                let shown = show.of(text);
+                notes.add(Origin::Flag, flag, Fault::Value { shown, wanted });
+            }
         }
-    });
-    Some(understood.collect())
+    }
+    (understood.len() == values.len()).then_some(understood)
 }
 
 fn one<T>(

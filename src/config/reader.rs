@@ -138,6 +138,10 @@ impl<'n, 'd> Section<'n, 'd> {
             if !keys.contains(&key.get_ref().as_ref()) {
                 continue;
             }
+            // An empty section sets nothing.
+            if value.get_ref().as_table().is_some_and(DeTable::is_empty) {
+                continue;
+            }
             let name = self.full(key.get_ref());
             self.notes.not_served.borrow_mut().push(match value.get_ref() {
                 DeValue::Table(_) => format!("[{name}]"),
@@ -295,7 +299,8 @@ impl<'n, 'd> Section<'n, 'd> {
         self.parsed_as(key, String::from("a text in quotes"), show, parse)
     }
 
-    /// A list of texts. An element that is wrong is left out and noted as `key[2]`.
+    /// A list of texts; `None` when it is not set or any element is wrong, which is noted as
+    /// `key[2]`.
     pub(super) fn list<T>(
         &mut self,
         key: &'static str,
@@ -308,7 +313,7 @@ impl<'n, 'd> Section<'n, 'd> {
             DeValue::Array(array) => array,
             other => return self.wrong_type(key, other, show, wanted, None),
         };
-        let mut list = Vec::new();
+        let mut list = Vec::with_capacity(array.len());
         for (i, element) in array.iter().enumerate() {
             let fault = match element.get_ref() {
                 DeValue::String(text) => match parse(text) {
@@ -330,7 +335,7 @@ impl<'n, 'd> Section<'n, 'd> {
             self.notes
                 .add(self.notes.line(element.span().start), place, fault);
         }
-        Some(list)
+        (list.len() == array.len()).then_some(list)
     }
 
     /// The value of a key that may have one of several types.

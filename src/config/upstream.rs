@@ -110,7 +110,7 @@ pub(super) fn read(mut section: Section) -> Option<Upstream> {
     };
     let warm = section.size("warm", 0, 0..=64);
     match &upstream {
-        Some(Upstream { tls: None, .. }) => refuse_tls_keys(&section),
+        Some(Upstream { tls: None, .. }) => refuse_tls_keys(&section, &tls),
         _ => refuse_contradictions(&section, &tls),
     }
     section.finish();
@@ -123,9 +123,13 @@ pub(super) fn read(mut section: Section) -> Option<Upstream> {
     })
 }
 
-fn refuse_tls_keys(section: &Section) {
-    for key in ["ca_file", "pin_sha256", "insecure_skip_verify"] {
-        if section.is_set(key) {
+fn refuse_tls_keys(section: &Section, tls: &UpstreamTls) {
+    for (key, is_given) in [
+        ("ca_file", section.is_set("ca_file")),
+        ("pin_sha256", section.is_set("pin_sha256")),
+        ("insecure_skip_verify", tls.insecure_skip_verify),
+    ] {
+        if is_given {
             section.conflict(
                 key,
                 "is about TLS, but the url says stratum+tcp://; write stratum+ssl:// there, or remove this key",
