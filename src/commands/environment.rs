@@ -221,6 +221,5 @@ mod tests {
         fs::write(&file, "").unwrap();
         let said = verify_data_dir(&file.join("below")).unwrap_err().to_string();
         assert!(said.contains("file") && said.contains("--data-dir"), "{said}");
-        assert!(verify_data_dir(Path::new("/proc/sluice")).is_err());
     }
 }

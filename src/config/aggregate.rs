@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::reader::{Section, Show};
+use super::reader::Section;
+use super::show::Show;
 
 /// `[aggregate]`.
 #[derive(Debug, Clone, PartialEq)]

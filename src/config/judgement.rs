@@ -7,7 +7,8 @@ use bitcoin::Address;
 use bitcoin::address::NetworkUnchecked;
 
 use super::network::Network;
-use super::reader::{Section, Show};
+use super::reader::Section;
+use super::show::Show;
 use super::suggest;
 
 /// `[payout]`: whom a block must pay.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::reader::{Section, Show};
+use super::reader::Section;
+use super::show::Show;
 use crate::limits::{AddressBlock, AllowList};
 
 /// Where miners connect.

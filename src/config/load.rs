@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::error::{Fault, Origin};
-use super::reader::{Notes, Section, Show};
+use super::notes::Notes;
+use super::reader::Section;
+use super::show::Show;
 use super::{
     Config, ConfigError, Overrides, aggregate, analysis, failover, forward, judgement, listen, network,
     output, ratelimit, report, upstream, watch,

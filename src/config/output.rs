@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::reader::{Section, Show};
+use super::reader::Section;
+use super::show::Show;
 use super::{Secret, endpoint, listen};
 
 /// `[record]`: the files under `data_dir`.

@@ -8,7 +8,8 @@ use bitcoin::address::NetworkUnchecked;
 
 use super::error::{Fault, Origin};
 use super::network::Network;
-use super::reader::{Notes, Show};
+use super::notes::Notes;
+use super::show::Show;
 use super::{Upstream, listen, output};
 
 /// What the command line says, as it was typed; [`super::Config::load`] judges it together with

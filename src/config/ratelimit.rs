@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::listen::block;
-use super::reader::{Section, Show};
+use super::reader::Section;
+use super::show::Show;
 use crate::limits::AddressBlock;
 
 /// How often one address (IPv6: one /64) may connect.

@@ -2,7 +2,6 @@
 //! asked for is unknown. Nothing stops at the first fault: the default stands in, and the fault is
 //! noted with its line.
 
-use std::cell::RefCell;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -10,64 +9,11 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::duration;
-use super::error::{Fault, Origin, Problem};
+use super::error::{Fault, Origin};
+use super::notes::Notes;
 use super::secret::Secret;
+use super::show::{Show, found, key_name, shorten};
 use super::suggest;
-
-/// The faults found so far, and the keys that were asked for.
-pub(super) struct Notes<'d> {
-    text: &'d str,
-    problems: RefCell<Vec<Problem>>,
-    known: RefCell<Vec<String>>,
-    not_served: RefCell<Vec<String>>,
-}
-
-impl<'d> Notes<'d> {
-    pub(super) fn new(text: &'d str) -> Notes<'d> {
-        Notes {
-            text,
-            problems: RefCell::default(),
-            known: RefCell::default(),
-            not_served: RefCell::default(),
-        }
-    }
-
-    pub(super) fn add(&self, origin: Origin, key: impl Into<String>, fault: Fault) {
-        self.problems.borrow_mut().push(Problem {
-            origin,
-            key: key.into(),
-            fault,
-        });
-    }
-
-    /// Whether nothing is wrong so far.
-    pub(super) fn is_empty(&self) -> bool {
-        self.problems.borrow().is_empty()
-    }
-
-    /// The line that holds the byte at `offset`.
-    pub(super) fn line(&self, offset: usize) -> Origin {
-        let before = self.text.as_bytes().iter().take(offset);
-        Origin::Line(1 + before.filter(|byte| **byte == b'\n').count())
-    }
-
-    /// The faults in the order of the file, those of the flags last.
-    pub(super) fn into_problems(self) -> Vec<Problem> {
-        let mut problems = self.problems.into_inner();
-        problems.sort_by_key(|problem| problem.origin);
-        problems
-    }
-
-    /// What was said to [`Section::not_served`] and is in the file.
-    pub(super) fn take_not_served(&self) -> Vec<String> {
-        self.not_served.take()
-    }
-
-    /// Every key that was asked for, without indices: `upstream.url`.
-    pub(super) fn known_keys(&self) -> Vec<String> {
-        self.known.borrow().clone()
-    }
-}
 
 /// One section, or one absent section that is all defaults.
 pub(super) struct Section<'n, 'd> {
@@ -143,7 +89,7 @@ impl<'n, 'd> Section<'n, 'd> {
                 continue;
             }
             let name = self.full(key.get_ref());
-            self.notes.not_served.borrow_mut().push(match value.get_ref() {
+            self.notes.add_not_served(match value.get_ref() {
                 DeValue::Table(_) => format!("[{name}]"),
                 DeValue::Array(array) if array.iter().any(|each| each.get_ref().is_table()) => {
                     format!("[[{name}]]")
@@ -394,11 +340,8 @@ impl<'n, 'd> Section<'n, 'd> {
             }
             let nearest = suggest::nearest(name, self.asked.iter().copied()).map(|name| self.full(name));
             let line = self.notes.line(key.span().start);
-            self.notes.add(
-                line,
-                self.full(&shorten_name(name)),
-                Fault::UnknownKey { nearest },
-            );
+            self.notes
+                .add(line, self.full(&key_name(name)), Fault::UnknownKey { nearest });
         }
     }
 
@@ -470,7 +413,7 @@ impl<'n, 'd> Section<'n, 'd> {
 
     fn take_spanned(&mut self, key: &'static str) -> Option<(Origin, &'n DeValue<'d>)> {
         self.asked.push(key);
-        self.notes.known.borrow_mut().push(join(&self.kind, key));
+        self.notes.asked_for(join(&self.kind, key));
         let (_, value) = self.find(key)?;
         Some((self.notes.line(value.span().start), value.get_ref()))
     }
@@ -484,93 +427,10 @@ impl<'n, 'd> Section<'n, 'd> {
     }
 }
 
-/// How much of a value a message may show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Show {
-    Value,
-    /// A URL: without user, password and query.
-    Url,
-    /// A URL that is expected to hold a password: its host and port at most.
-    Credentials,
-    Hidden,
-}
-
-impl Show {
-    /// `text` as it may be printed, quoted and escaped.
-    pub(super) fn of(self, text: &str) -> String {
-        match self {
-            Show::Value => format!("\"{}\"", shorten(text)),
-            Show::Url => format!("\"{}\"", shorten(&without_credentials(text))),
-            // Without '@' what looks like the port may be the password of "user:password".
-            Show::Credentials if text.contains('@') => Show::Url.of(text),
-            Show::Credentials | Show::Hidden => String::from("***"),
-        }
-    }
-}
-
-/// Everything that may be a password is replaced: what stands before the last `@`, and a query.
-fn without_credentials(url: &str) -> String {
-    let (url, query) = match url.split_once('?') {
-        Some((url, _)) => (url, "?***"),
-        None => (url, ""),
-    };
-    let (scheme, rest) = match url.find("://") {
-        Some(at) => url.split_at(at + 3),
-        None => ("", url),
-    };
-    // A password may hold a '?' of its own, and then the '@' is behind it: hide all of it.
-    match (rest.rfind('@'), query) {
-        (Some(at), _) => format!("{scheme}***{}{query}", &rest[at..]),
-        (None, "") => format!("{scheme}{rest}"),
-        (None, query) => {
-            let host = rest.split(['/', ':']).next().unwrap_or_default();
-            format!("{scheme}{host}{query}")
-        }
-    }
-}
-
-/// Escaped, and at most about 80 characters.
-fn shorten(text: &str) -> String {
-    let escaped: String = text.chars().take(80).flat_map(char::escape_debug).collect();
-    if text.chars().nth(80).is_some() {
-        escaped + "…"
-    } else {
-        escaped
-    }
-}
-
-/// A key as it is written in a file: quoted when it is not a bare one.
-fn shorten_name(name: &str) -> String {
-    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if !name.is_empty() && name.bytes().all(is_bare) {
-        shorten(name)
-    } else {
-        Show::Value.of(name)
-    }
-}
-
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() {
         key.to_owned()
     } else {
         format!("{path}.{key}")
-    }
-}
-
-/// A value of the wrong type: itself, where it is short and may be shown, and its type.
-fn found(value: &DeValue, show: Show) -> String {
-    let (shown, kind) = match value {
-        DeValue::String(text) => (show.of(text), "a text"),
-        DeValue::Integer(number) => (shorten(&number.to_string()), "a whole number"),
-        DeValue::Float(number) => (shorten(number.as_str()), "a number with a fraction"),
-        DeValue::Boolean(value) => (value.to_string(), "a yes-or-no"),
-        DeValue::Datetime(date) => (date.to_string(), "a date"),
-        DeValue::Array(_) => return String::from("a list"),
-        DeValue::Table(_) => return String::from("a section"),
-    };
-    if show == Show::Hidden {
-        String::from(kind)
-    } else {
-        format!("{shown}, {kind}")
     }
 }

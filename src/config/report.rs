@@ -5,7 +5,8 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::duration;
-use super::reader::{Section, Show};
+use super::reader::Section;
+use super::show::Show;
 
 /// The periodic report on the console.
 #[derive(Debug, Clone, PartialEq)]

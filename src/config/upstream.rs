@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use super::Secret;
 use super::endpoint::{self, PoolScheme};
-use super::reader::{Section, Show};
+use super::reader::Section;
+use super::show::Show;
 
 /// One `[[upstream]]`.
 #[derive(Debug, Clone, PartialEq)]

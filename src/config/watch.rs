@@ -8,7 +8,8 @@ use bitcoin::address::NetworkUnchecked;
 
 use super::endpoint;
 use super::network::Network;
-use super::reader::{Section, Show};
+use super::reader::Section;
+use super::show::Show;
 use super::{Secret, Upstream};
 
 /// One `[[reference]]`: a second opinion about the chain, never mined on.

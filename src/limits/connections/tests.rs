@@ -50,6 +50,14 @@ fn a_place_is_freed_when_its_guard_is_dropped() {
 }
 
 #[test]
+fn an_admission_may_end_on_another_thread() {
+    let (gate, now) = (gatekeeper(100, limits()), Instant::now());
+    let admission = gate.admit(ip("10.0.0.1"), now).unwrap();
+    std::thread::spawn(move || drop(admission)).join().unwrap();
+    assert_eq!(gate.counts(now).connections, 0);
+}
+
+#[test]
 fn the_whole_is_bounded_exempt_or_not() {
     let (gate, now) = (gatekeeper(2, limits()), Instant::now());
     let _one = gate.admit(ip("10.9.0.1"), now).unwrap();
