@@ -22,7 +22,7 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
         .map(Duration::from_millis)
 }
 
-/// Writes what [`parse`] reads, in the largest unit that is exact.
+/// Writes a length of time as a configuration has it, in the largest unit that is exact: `"5m"`.
 pub fn show(time: Duration) -> String {
     let millis = time.as_millis();
     if millis == 0 {

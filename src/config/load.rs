@@ -118,7 +118,7 @@ fn read_text(file: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn read<'t>(text: &'t str, overrides: &Overrides) -> Result<Config, Notes<'t>> {
+fn read(text: &str, overrides: &Overrides) -> Result<Config, Notes> {
     let notes = Notes::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
@@ -147,7 +147,7 @@ fn note_syntax(error: &toml::de::Error, notes: &Notes, text: &str) {
 }
 
 /// `None` only when the faults noted leave nothing to go on with.
-fn read_document<'d>(document: &DeTable<'d>, notes: &Notes<'d>, overrides: &Overrides) -> Option<Config> {
+fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Option<Config> {
     let mut top = Section::top(notes, document);
     read_mode(&mut top);
     let network = network::read(&mut top);

@@ -5,17 +5,18 @@ use std::cell::RefCell;
 use super::error::{Fault, Origin, Problem};
 
 /// The faults found so far, and the keys that were asked for.
-pub(super) struct Notes<'d> {
-    text: &'d str,
+pub(super) struct Notes {
+    /// Where the lines end.
+    newlines: Vec<usize>,
     problems: RefCell<Vec<Problem>>,
     known: RefCell<Vec<String>>,
     not_served: RefCell<Vec<String>>,
 }
 
-impl<'d> Notes<'d> {
-    pub(super) fn new(text: &'d str) -> Notes<'d> {
+impl Notes {
+    pub(super) fn new(text: &str) -> Notes {
         Notes {
-            text,
+            newlines: text.match_indices('\n').map(|(at, _)| at).collect(),
             problems: RefCell::default(),
             known: RefCell::default(),
             not_served: RefCell::default(),
@@ -37,8 +38,7 @@ impl<'d> Notes<'d> {
 
     /// The line that holds the byte at `offset`.
     pub(super) fn line(&self, offset: usize) -> Origin {
-        let before = self.text.as_bytes().iter().take(offset);
-        Origin::Line(1 + before.filter(|byte| **byte == b'\n').count())
+        Origin::Line(1 + self.newlines.partition_point(|newline| *newline < offset))
     }
 
     /// The faults in the order of the file, those of the flags last.

@@ -17,7 +17,7 @@ use super::suggest;
 
 /// One section, or one absent section that is all defaults.
 pub(super) struct Section<'n, 'd> {
-    notes: &'n Notes<'d>,
+    notes: &'n Notes,
     /// Such as `upstream[2]`; empty at the top.
     path: String,
     /// Without indices.
@@ -28,7 +28,7 @@ pub(super) struct Section<'n, 'd> {
 }
 
 impl<'n, 'd> Section<'n, 'd> {
-    pub(super) fn top(notes: &'n Notes<'d>, table: &'n DeTable<'d>) -> Section<'n, 'd> {
+    pub(super) fn top(notes: &'n Notes, table: &'n DeTable<'d>) -> Section<'n, 'd> {
         Section {
             notes,
             path: String::new(),
