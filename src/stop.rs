@@ -74,11 +74,7 @@ impl Stop {
     pub fn wait(&self) {
         let mut stopped = self.lock();
         while !*stopped {
-            stopped = self
-                .inner
-                .changed
-                .wait(stopped)
-                .unwrap_or_else(PoisonError::into_inner);
+            stopped = self.inner.changed.wait(stopped).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
