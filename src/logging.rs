@@ -42,12 +42,7 @@ pub fn start(data_dir: Option<&Path>) {
     let started = Builder::from_env(Env::default().default_filter_or("info"))
         .format(|out, record| {
             let now = Timestamp::now();
-            writeln!(
-                out,
-                "{now:.3} {:<5} {}",
-                record.level(),
-                Printable(&record.args().to_string())
-            )
+            writeln!(out, "{now:.3} {:<5} {}", record.level(), Printable(&record.args().to_string()))
         })
         .target(Target::Pipe(Box::new(queue)))
         .try_init();
@@ -184,12 +179,7 @@ struct LogFile {
 
 impl LogFile {
     fn new(path: PathBuf, max_bytes: u64) -> LogFile {
-        LogFile {
-            path,
-            max_bytes,
-            open: None,
-            failed: None,
-        }
+        LogFile { path, max_bytes, open: None, failed: None }
     }
 
     fn append(&mut self, line: &[u8]) {
@@ -270,10 +260,7 @@ mod tests {
         let mut file = LogFile::new(path.clone(), 16);
         file.append(b"1234567\n");
         file.append(b"second\n");
-        assert_eq!(
-            fs::read_to_string(dir.path().join("sluice.log.1")).unwrap(),
-            "before\n1234567\n"
-        );
+        assert_eq!(fs::read_to_string(dir.path().join("sluice.log.1")).unwrap(), "before\n1234567\n");
         assert_eq!(fs::read_to_string(&path).unwrap(), "second\n");
     }
 

@@ -60,12 +60,8 @@ impl Stop {
             if left.is_zero() {
                 return Ok(());
             }
-            stopped = self
-                .inner
-                .changed
-                .wait_timeout(stopped, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            stopped =
+                self.inner.changed.wait_timeout(stopped, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         Err(Stopped)
     }
@@ -74,11 +70,7 @@ impl Stop {
     pub fn wait(&self) {
         let mut stopped = self.lock();
         while !*stopped {
-            stopped = self
-                .inner
-                .changed
-                .wait(stopped)
-                .unwrap_or_else(PoisonError::into_inner);
+            stopped = self.inner.changed.wait(stopped).unwrap_or_else(PoisonError::into_inner);
         }
     }
 

@@ -28,18 +28,15 @@ where
     E: Display,
 {
     let name = name.into();
-    Builder::new()
-        .name(name.clone())
-        .stack_size(stack)
-        .spawn(move || {
-            // The closure is not used after a panic, so nothing half-changed of its own is seen again;
-            // what it shares with others is behind locks that recover from poison.
-            match catch_unwind(AssertUnwindSafe(body)) {
-                Ok(Ok(())) => debug!("thread {name} ended"),
-                Ok(Err(reason)) => warn!("thread {name} ended: {reason:#}"),
-                Err(panic) => error!("thread {name} panicked: {}", panic_text(panic.as_ref())),
-            }
-        })
+    Builder::new().name(name.clone()).stack_size(stack).spawn(move || {
+        // The closure is not used after a panic, so nothing half-changed of its own is seen again;
+        // what it shares with others is behind locks that recover from poison.
+        match catch_unwind(AssertUnwindSafe(body)) {
+            Ok(Ok(())) => debug!("thread {name} ended"),
+            Ok(Err(reason)) => warn!("thread {name} ended: {reason:#}"),
+            Err(panic) => error!("thread {name} panicked: {}", panic_text(panic.as_ref())),
+        }
+    })
 }
 
 /// What a panic said, for the log.

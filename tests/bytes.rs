@@ -122,11 +122,7 @@ fn exchange(way: &Way, length: usize, seed: u64) {
         let at_pool = scope.spawn(|| read_all(&pool));
         let at_miner = read_all(&miner);
         assert_same(&format!("{}: pool to miner", way.name), &at_miner, &down);
-        assert_same(
-            &format!("{}: miner to pool", way.name),
-            &at_pool.join().unwrap(),
-            &up,
-        );
+        assert_same(&format!("{}: miner to pool", way.name), &at_pool.join().unwrap(), &up);
     });
 }
 
@@ -235,12 +231,7 @@ fn what_was_read_is_delivered_when_the_sender_closes_at_once() {
             let (mut miner, mut pool) = way.open();
             miner.write_all(b"{\"method\":\"mining.submit\"}\n").unwrap();
             drop(miner);
-            assert_eq!(
-                read_all(&pool),
-                b"{\"method\":\"mining.submit\"}\n",
-                "{}",
-                way.name
-            );
+            assert_eq!(read_all(&pool), b"{\"method\":\"mining.submit\"}\n", "{}", way.name);
             pool.write_all(b"too late\n").unwrap();
         }
         for _ in 0..20 {

@@ -23,9 +23,7 @@ fn every_share_is_rebuilt_to_its_hash() {
         let Some(expected_hash) = vector.get("expected_hash").and_then(Value::as_str) else {
             continue;
         };
-        let Ok(share) = Share::read(&vector) else {
-            panic!("{name}: cannot be read")
-        };
+        let Ok(share) = Share::read(&vector) else { panic!("{name}: cannot be read") };
 
         let coinbase = assemble_coinbase(
             &share.job.coinb1,
@@ -34,24 +32,12 @@ fn every_share_is_rebuilt_to_its_hash() {
             &share.job.coinb2,
         );
         expect(&vector, "expected_coinbase_hex", &encode_hex(&coinbase));
-        expect(
-            &vector,
-            "expected_coinbase_txid",
-            &coinbase_txid(&coinbase).to_string(),
-        );
-        expect(
-            &vector,
-            "expected_prevhash",
-            &parent_hash(&share.job.prevhash).to_string(),
-        );
+        expect(&vector, "expected_coinbase_txid", &coinbase_txid(&coinbase).to_string());
+        expect(&vector, "expected_prevhash", &parent_hash(&share.job.prevhash).to_string());
         expect(&vector, "expected_version", &share.values.version.to_string());
 
         let header = share.values.header(&share.job, &share.extranonce1);
-        expect(
-            &vector,
-            "expected_merkle_root_internal",
-            &encode_hex(header.merkle_root.as_bytes()),
-        );
+        expect(&vector, "expected_merkle_root_internal", &encode_hex(header.merkle_root.as_bytes()));
         expect(&vector, "expected_header_hex", &encode_hex(&header.to_bytes()));
         assert_eq!(header.hash().to_string(), expected_hash, "{name}");
         judge(&vector, &header.hash(), share.job.nbits);
@@ -68,9 +54,7 @@ fn refused_shares_have_the_difficulty_they_would_have() {
             continue;
         };
         let name = text(&vector, "name");
-        let Ok(share) = Share::read(&vector) else {
-            panic!("{name}: cannot be read")
-        };
+        let Ok(share) = Share::read(&vector) else { panic!("{name}: cannot be read") };
         let hash = share.values.header(&share.job, &share.extranonce1).hash();
         close(share_difficulty(&hash), expected, name);
         rebuilt += 1;
@@ -82,16 +66,9 @@ fn refused_shares_have_the_difficulty_they_would_have() {
 fn malformed_submits_are_refused_by_the_reading() {
     let mut refused = 0;
     for vector in list("vectors") {
-        let reason = vector
-            .get("reject_reason")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let malformed = [
-            "Invalid extranonce2",
-            "Invalid extranonce2 size",
-            "Invalid nonce",
-            "Invalid params",
-        ];
+        let reason = vector.get("reject_reason").and_then(Value::as_str).unwrap_or_default();
+        let malformed =
+            ["Invalid extranonce2", "Invalid extranonce2 size", "Invalid nonce", "Invalid params"];
         if malformed.contains(&reason) {
             assert!(Share::read(&vector).is_err(), "{}", text(&vector, "name"));
             refused += 1;
@@ -148,11 +125,7 @@ fn targets_of_difficulties() {
             assert_eq!(target.to_string(), expected, "{name}");
         }
         close(as_f64(&target.to_string()), as_f64(expected), name);
-        close(
-            expected_hashes(difficulty),
-            vector["hashes_per_share"].as_f64().unwrap(),
-            name,
-        );
+        close(expected_hashes(difficulty), vector["hashes_per_share"].as_f64().unwrap(), name);
     }
 }
 
@@ -162,11 +135,7 @@ fn targets_and_difficulties_of_nbits() {
         let nbits = Nbits::from_text(text(&vector, "nbits")).unwrap();
         expect(&vector, "target", &Target::from_nbits(nbits).unwrap().to_string());
         let expected = vector["network_difficulty"].as_f64().unwrap();
-        close(
-            network_difficulty(nbits).unwrap(),
-            expected,
-            text(&vector, "nbits"),
-        );
+        close(network_difficulty(nbits).unwrap(), expected, text(&vector, "nbits"));
     }
 }
 
@@ -211,13 +180,7 @@ fn jobs_of_real_pools_are_read_and_written_alike() {
         let notify = Notify::from_params(envelope.params).unwrap();
         let written: Value = serde_json::from_str(&notify.line()).unwrap();
         let again = Notify::from_params(serde_json::from_str(&written["params"].to_string()).ok());
-        assert_eq!(
-            again.unwrap(),
-            Notify {
-                clean_jobs: Some(notify.clean_jobs.unwrap_or(true)),
-                ..notify
-            }
-        );
+        assert_eq!(again.unwrap(), Notify { clean_jobs: Some(notify.clean_jobs.unwrap_or(true)), ..notify });
         jobs += 1;
     }
     assert!(jobs >= 20, "only {jobs} jobs");
@@ -241,10 +204,7 @@ impl Share {
         let submit = vector["submit_params"].to_string();
         let submit = Submit::from_params(serde_json::from_str(&submit).ok()).map_err(message)?;
         if !submit.extranonce2.has_size(size) {
-            return Err(format!(
-                "extranonce2 {} is not of {size} bytes",
-                submit.extranonce2
-            ));
+            return Err(format!("extranonce2 {} is not of {size} bytes", submit.extranonce2));
         }
         let mask = vector.get("version_mask").and_then(Value::as_str);
         let version = match (submit.version_bits, mask) {
@@ -260,11 +220,7 @@ impl Share {
             nonce: submit.nonce,
             version,
         };
-        Ok(Share {
-            extranonce1,
-            job,
-            values,
-        })
+        Ok(Share { extranonce1, job, values })
     }
 }
 
@@ -274,16 +230,11 @@ fn judge(vector: &Value, hash: &BlockHash, nbits: Nbits) {
         close(share_difficulty(hash), expected, name);
     }
     if let Some(is_block) = vector["is_block"].as_bool() {
-        assert_eq!(
-            Target::from_nbits(nbits).unwrap().is_met_by(hash),
-            is_block,
-            "{name}: block"
-        );
+        assert_eq!(Target::from_nbits(nbits).unwrap().is_met_by(hash), is_block, "{name}: block");
     }
-    if let (Some(difficulty), Some(meets)) = (
-        vector["difficulty"].as_f64(),
-        vector["meets_difficulty"].as_bool(),
-    ) {
+    if let (Some(difficulty), Some(meets)) =
+        (vector["difficulty"].as_f64(), vector["meets_difficulty"].as_bool())
+    {
         let target = Target::from_difficulty(Difficulty::new(difficulty).unwrap());
         assert_eq!(target.is_met_by(hash), meets, "{name}: difficulty");
     }
@@ -297,33 +248,21 @@ fn list(key: &str) -> Vec<Value> {
 }
 
 fn text<'a>(vector: &'a Value, key: &str) -> &'a str {
-    vector[key]
-        .as_str()
-        .unwrap_or_else(|| panic!("{key} is no text in {vector}"))
+    vector[key].as_str().unwrap_or_else(|| panic!("{key} is no text in {vector}"))
 }
 
 /// Compares with the vector's `key`, when it has one.
 fn expect(vector: &Value, key: &str, computed: &str) {
     if let Some(expected) = vector.get(key).and_then(Value::as_str) {
-        assert_eq!(
-            computed,
-            expected,
-            "{key} of {}",
-            vector.get("name").unwrap_or(&Value::Null)
-        );
+        assert_eq!(computed, expected, "{key} of {}", vector.get("name").unwrap_or(&Value::Null));
     }
 }
 
 fn close(computed: f64, expected: f64, name: &str) {
-    assert!(
-        (computed / expected - 1.0).abs() < TOLERANCE,
-        "{name}: {computed} instead of {expected}"
-    );
+    assert!((computed / expected - 1.0).abs() < TOLERANCE, "{name}: {computed} instead of {expected}");
 }
 
 /// A big-endian hex number.
 fn as_f64(hex: &str) -> f64 {
-    hex.chars().fold(0.0, |number, digit| {
-        number * 16.0 + f64::from(digit.to_digit(16).unwrap())
-    })
+    hex.chars().fold(0.0, |number, digit| number * 16.0 + f64::from(digit.to_digit(16).unwrap()))
 }

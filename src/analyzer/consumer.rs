@@ -52,14 +52,7 @@ impl Analyzer {
             consumer.consume(&until);
             Ok::<(), Stopped>(())
         })?;
-        Ok((
-            Analyzer {
-                summary,
-                stop,
-                thread,
-            },
-            sender,
-        ))
+        Ok((Analyzer { summary, stop, thread }, sender))
     }
 
     /// The counts as of less than a second ago.
@@ -123,10 +116,7 @@ impl Consumer {
             self.watched.remove(&id);
             return;
         }
-        let watched = self
-            .watched
-            .entry(id)
-            .or_insert_with(|| Watched::new(conversation));
+        let watched = self.watched.entry(id).or_insert_with(|| Watched::new(conversation));
         match what {
             What::Bytes(chunk) => watched.read(&chunk, &mut self.summary),
             What::MinerPaused => watched.conversation.heard_out.store(true, Ordering::Release),
@@ -161,12 +151,7 @@ impl Watched {
         if let Some(delay) = chunk.sent_at.since(chunk.readable_at) {
             summary.latency(chunk.direction).record(delay);
         }
-        let Watched {
-            conversation,
-            up,
-            down,
-            unanswered,
-        } = self;
+        let Watched { conversation, up, down, unanswered } = self;
         let reader = match chunk.direction {
             Direction::Up => up,
             Direction::Down => down,
@@ -176,17 +161,13 @@ impl Watched {
             summary.gaps += 1;
         }
         let too_long = reader.too_long;
-        reader.read(&chunk.bytes, |line| {
-            follow(line, chunk.direction, conversation, unanswered, summary)
-        });
+        reader.read(&chunk.bytes, |line| follow(line, chunk.direction, conversation, unanswered, summary));
         summary.too_long += reader.too_long - too_long;
         self.publish();
     }
 
     fn publish(&self) {
-        self.conversation
-            .unanswered
-            .store(self.unanswered.count(), Ordering::Release);
+        self.conversation.unanswered.store(self.unanswered.count(), Ordering::Release);
     }
 }
 

@@ -47,9 +47,7 @@ impl Default for Latency {
     fn default() -> Latency {
         // The bounds are constants that are known to be valid; without a histogram nothing is counted.
         let longest = u64::try_from(LONGEST.as_nanos()).unwrap_or(u64::MAX);
-        Latency {
-            histogram: Histogram::new_with_bounds(100, longest, 2).ok(),
-        }
+        Latency { histogram: Histogram::new_with_bounds(100, longest, 2).ok() }
     }
 }
 
@@ -86,13 +84,7 @@ impl Latency {
 
 impl fmt::Display for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "p50 {:.1?}, p99 {:.1?}, max {:.1?}",
-            self.quantile(0.5),
-            self.quantile(0.99),
-            self.max()
-        )
+        write!(f, "p50 {:.1?}, p99 {:.1?}, max {:.1?}", self.quantile(0.5), self.quantile(0.99), self.max())
     }
 }
 

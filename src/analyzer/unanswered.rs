@@ -43,10 +43,7 @@ impl Unanswered {
 
     /// How many shares wait for an answer.
     pub(super) fn count(&self) -> u32 {
-        self.open
-            .values()
-            .map(|open| u32::try_from(open.count).unwrap_or(0))
-            .sum()
+        self.open.values().map(|open| u32::try_from(open.count).unwrap_or(0)).sum()
     }
 
     fn change(&mut self, id: &str, by: i32, now: Instant) {

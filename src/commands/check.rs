@@ -9,19 +9,13 @@ use crate::config::{Config, ForwardPath, Listen, ProxyProtocol, RateLimit, Upstr
 /// Prints the summary on stdout. Changes nothing on the machine.
 ///
 /// # Errors
-/// A wrong configuration, or the first thing that the machine lacks; all of them are listed.
+/// A wrong configuration, or what the machine lacks.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let config = options.load()?;
     let file = options.file()?;
-    let from = file.map_or_else(
-        || String::from("the command line"),
-        |file| file.display().to_string(),
-    );
+    let from = file.map_or_else(|| String::from("the command line"), |file| file.display().to_string());
     let missing = environment::verify(&config);
     let mut text = format!("Configuration from {from}\n{}", Summary(&config));
-    for problem in &missing {
-        text.push_str(&format!("Problem: {problem}\n"));
-    }
     for warning in config.warnings() {
         text.push_str(&format!("Warning: {warning}\n"));
     }
@@ -33,10 +27,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     // Nobody may be there to read it (a closed pipe); the exit code still tells.
     let _ = io::stdout().write_all(text.as_bytes());
-    match missing.into_iter().next() {
-        Some(first) => Err(first.into()),
-        None => Ok(()),
-    }
+    if missing.is_empty() { Ok(()) } else { Err(missing.into()) }
 }
 
 /// A configuration in words.
@@ -75,18 +66,10 @@ fn write_listen(f: &mut fmt::Formatter<'_>, listen: &Listen) -> fmt::Result {
     }
     if let Some(tls) = &listen.tls {
         for address in &tls.listen {
-            writeln!(
-                f,
-                "  stratum+ssl://{address} with the certificate {}",
-                tls.cert.display()
-            )?;
+            writeln!(f, "  stratum+ssl://{address} with the certificate {}", tls.cert.display())?;
         }
     }
-    writeln!(
-        f,
-        "  from {}; at most {} at once",
-        listen.allow, listen.max_miners
-    )?;
+    writeln!(f, "  from {}; at most {} at once", listen.allow, listen.max_miners)?;
     match &listen.proxy_protocol {
         ProxyProtocol::Off => Ok(()),
         ProxyProtocol::Everyone => writeln!(f, "  each behind a PROXY protocol header"),
@@ -125,11 +108,7 @@ fn write_upstream(f: &mut fmt::Formatter<'_>, number: usize, upstream: &Upstream
 
 fn write_limits(f: &mut fmt::Formatter<'_>, limits: &RateLimit) -> fmt::Result {
     let number = |limit: usize| {
-        if limit == 0 {
-            String::from("any number of")
-        } else {
-            limit.to_string()
-        }
+        if limit == 0 { String::from("any number of") } else { limit.to_string() }
     };
     write!(
         f,

@@ -18,13 +18,14 @@ pub const CONFIGURATION: u8 = 2;
 #[derive(Debug)]
 pub enum Failure {
     Config(ConfigError),
-    Environment(EnvironmentError),
+    /// Everything that is missing; never empty.
+    Environment(Vec<EnvironmentError>),
     /// As `Environment`, for what only shows while running, such as a port in use.
     Runtime(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// The exit code of a command. A failure is said on stderr, in one sentence or, for a
-/// configuration, one line for each thing that is wrong.
+/// The exit code of a command. A failure is said on stderr, one line for each thing that is
+/// wrong.
 pub fn code(result: Result<(), Failure>) -> ExitCode {
     logging::flush();
     let Err(failure) = result else {
@@ -42,7 +43,12 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Config(reason) => reason.fmt(f),
-            Failure::Environment(reason) => reason.fmt(f),
+            Failure::Environment(missing) => {
+                for (i, reason) in missing.iter().enumerate() {
+                    write!(f, "{}{reason}", if i == 0 { "" } else { "\n" })?;
+                }
+                Ok(())
+            }
             Failure::Runtime(reason) => reason.fmt(f),
         }
     }
@@ -56,8 +62,8 @@ impl From<ConfigError> for Failure {
     }
 }
 
-impl From<EnvironmentError> for Failure {
-    fn from(reason: EnvironmentError) -> Failure {
-        Failure::Environment(reason)
+impl From<Vec<EnvironmentError>> for Failure {
+    fn from(missing: Vec<EnvironmentError>) -> Failure {
+        Failure::Environment(missing)
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::reader::{Section, Show};
+use super::reader::Section;
+use super::show::Show;
 
 /// `[aggregate]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,21 +44,14 @@ impl Default for Aggregate {
 
 impl Default for Vardiff {
     fn default() -> Vardiff {
-        Vardiff {
-            enabled: true,
-            target: Duration::from_secs(15),
-            min: 0.000_001,
-            max: 1e12,
-        }
+        Vardiff { enabled: true, target: Duration::from_secs(15), min: 0.000_001, max: 1e12 }
     }
 }
 
 pub(super) fn read(mut section: Section) -> Aggregate {
     let default = Aggregate::default();
     let aggregate = Aggregate {
-        user: section
-            .parsed("user", Show::Value, user_template)
-            .unwrap_or(default.user),
+        user: section.parsed("user", Show::Value, user_template).unwrap_or(default.user),
         grace: section.duration("grace", default.grace, Duration::ZERO..=Duration::from_secs(3600)),
         local_authorize: section.bool("local_authorize", default.local_authorize),
         strict_broadcast: section.bool("strict_broadcast", default.strict_broadcast),
@@ -87,9 +81,7 @@ pub(super) fn read_vardiff(mut section: Section) -> Vardiff {
 fn user_template(text: &str) -> Result<String, String> {
     let rest = text.replace("{user}", "").replace("{worker}", "");
     if text.is_empty() || rest.contains(['{', '}']) {
-        return Err(String::from(
-            "a text with no other placeholders than {user} and {worker}",
-        ));
+        return Err(String::from("a text with no other placeholders than {user} and {worker}"));
     }
     Ok(text.to_owned())
 }

@@ -20,12 +20,7 @@ pub struct Analysis {
 
 impl Default for Analysis {
     fn default() -> Analysis {
-        Analysis {
-            enabled: true,
-            queue: 16_384,
-            share_timeout: Duration::from_secs(60),
-            near_miss: 0.01,
-        }
+        Analysis { enabled: true, queue: 16_384, share_timeout: Duration::from_secs(60), near_miss: 0.01 }
     }
 }
 

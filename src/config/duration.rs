@@ -2,27 +2,17 @@
 
 use std::time::Duration;
 
-const UNITS: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Reads a whole number with a unit: `"500ms"`, `"60s"`, `"5m"`, `"1h"`, `"1d"`.
 pub(super) fn parse(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let (_, millis) = UNITS.iter().find(|(name, _)| *name == unit)?;
-    number
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(*millis)
-        .map(Duration::from_millis)
+    number.parse::<u64>().ok()?.checked_mul(*millis).map(Duration::from_millis)
 }
 
-/// Writes what [`parse`] reads, in the largest unit that is exact.
+/// Writes a length of time as a configuration has it, in the largest unit that is exact: `"5m"`.
 pub fn show(time: Duration) -> String {
     let millis = time.as_millis();
     if millis == 0 {
@@ -45,18 +35,9 @@ mod tests {
         assert_eq!(parse("5m"), Some(Duration::from_secs(300)));
         assert_eq!(parse("1h"), Some(Duration::from_secs(3600)));
         assert_eq!(parse("1d"), Some(Duration::from_secs(86_400)));
-        for wrong in [
-            "",
-            "60",
-            "s",
-            "1.5s",
-            "-1s",
-            "1 s",
-            "1S",
-            "1h30m",
-            "99999999999999999999s",
-            "9999999999999999d",
-        ] {
+        for wrong in
+            ["", "60", "s", "1.5s", "-1s", "1 s", "1S", "1h30m", "99999999999999999999s", "9999999999999999d"]
+        {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }

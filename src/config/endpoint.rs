@@ -16,9 +16,7 @@ pub(super) enum PoolScheme {
 pub(super) fn pool_url(text: &str) -> Result<(PoolScheme, String, u16), String> {
     let example = "such as \"stratum+tcp://solo.ckpool.org:3333\"";
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Err(format!(
-            "a URL {example}: put stratum+tcp:// (or stratum+ssl://) in front of the host"
-        ));
+        return Err(format!("a URL {example}: put stratum+tcp:// (or stratum+ssl://) in front of the host"));
     };
     let scheme = match scheme.to_ascii_lowercase().as_str() {
         "stratum+tcp" => PoolScheme::Tcp,
@@ -27,9 +25,7 @@ pub(super) fn pool_url(text: &str) -> Result<(PoolScheme, String, u16), String> 
             return Err(String::from("a URL with the scheme stratum+ssl:// for TLS"));
         }
         _ => {
-            return Err(String::from(
-                "a URL with the scheme stratum+tcp:// or stratum+ssl://",
-            ));
+            return Err(String::from("a URL with the scheme stratum+tcp:// or stratum+ssl://"));
         }
     };
     if rest.contains('@') {
@@ -49,10 +45,7 @@ pub(super) fn pool_url(text: &str) -> Result<(PoolScheme, String, u16), String> 
 /// `socks5h://` is the same: names are always resolved by the proxy.
 pub(super) fn socks5_url(text: &str) -> Result<Socks5, String> {
     let wanted = "a URL such as \"socks5://127.0.0.1:9050\" or \"socks5://user:password@host:1080\"";
-    let Some(rest) = text
-        .strip_prefix("socks5://")
-        .or_else(|| text.strip_prefix("socks5h://"))
-    else {
+    let Some(rest) = text.strip_prefix("socks5://").or_else(|| text.strip_prefix("socks5h://")) else {
         return Err(wanted.to_owned());
     };
     let (user_info, address) = match rest.rsplit_once('@') {
@@ -70,16 +63,9 @@ pub(super) fn socks5_url(text: &str) -> Result<Socks5, String> {
     // RFC 1929 has one byte for each length.
     let too_long = |text: &str| text.len() > 255;
     if user.as_deref().is_some_and(too_long) || password.as_ref().is_some_and(|p| too_long(p.expose())) {
-        return Err(String::from(
-            "a URL whose user and password have at most 255 bytes each",
-        ));
+        return Err(String::from("a URL whose user and password have at most 255 bytes each"));
     }
-    Ok(Socks5 {
-        host,
-        port,
-        user,
-        password,
-    })
+    Ok(Socks5 { host, port, user, password })
 }
 
 /// Reads `host:port`, `1.2.3.4:port` or `[::1]:port`.
@@ -90,13 +76,10 @@ pub(super) fn host_port(text: &str) -> Result<(String, u16), String> {
         let host = host.parse::<Ipv6Addr>().map_err(|_| wanted)?;
         (host.to_string(), after.strip_prefix(':').ok_or(wanted)?)
     } else {
-        let (host, port) = text
-            .rsplit_once(':')
-            .ok_or("a host with its port, such as \"pool.example:3333\"")?;
+        let (host, port) =
+            text.rsplit_once(':').ok_or("a host with its port, such as \"pool.example:3333\"")?;
         if host.contains(':') {
-            return Err(String::from(
-                "written with brackets around an IPv6 address: \"[2001:db8::1]:3333\"",
-            ));
+            return Err(String::from("written with brackets around an IPv6 address: \"[2001:db8::1]:3333\""));
         }
         (host_name(host)?.to_owned(), port)
     };
@@ -113,22 +96,16 @@ pub(super) fn host_name(host: &str) -> Result<&str, String> {
     let name = host.strip_suffix('.').unwrap_or(host);
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
     if name.len() > 253 || !name.split('.').all(is_label) {
-        return Err(String::from(
-            "a host name of letters, digits, dots and hyphens, or an address",
-        ));
+        return Err(String::from("a host name of letters, digits, dots and hyphens, or an address"));
     }
     // "300.1.2.3" is a slip in an address, not a name.
     let last = name.rsplit('.').next().unwrap_or_default();
     let looks_like_an_address = last.bytes().all(|byte| byte.is_ascii_digit());
     if looks_like_an_address && name.parse::<Ipv4Addr>().is_err() {
-        return Err(String::from(
-            "a host name, or an IPv4 address of four numbers from 0 to 255",
-        ));
+        return Err(String::from("a host name, or an IPv4 address of four numbers from 0 to 255"));
     }
     Ok(host)
 }
@@ -136,28 +113,14 @@ pub(super) fn host_name(host: &str) -> Result<&str, String> {
 /// An `http://` or `https://` URL as far as it is judged here: scheme, host and port.
 pub(super) fn http_url(text: &str) -> Result<String, String> {
     let wanted = "a URL such as \"https://host/path\"";
-    let rest = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"))
-        .ok_or(wanted)?;
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(wanted)?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let address = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, address)| address);
+    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
     let is_clean = text.bytes().all(|byte| byte.is_ascii_graphic());
     let after_bracket = address.rsplit(']').next().unwrap_or_default();
     let with_port = after_bracket.contains(':');
-    let is_address = if with_port {
-        host_port(address)
-    } else {
-        host_port(&format!("{address}:80"))
-    }
-    .is_ok();
-    if is_clean && is_address {
-        Ok(text.to_owned())
-    } else {
-        Err(wanted.to_owned())
-    }
+    let is_address = if with_port { host_port(address) } else { host_port(&format!("{address}:80")) }.is_ok();
+    if is_clean && is_address { Ok(text.to_owned()) } else { Err(wanted.to_owned()) }
 }
 
 /// Splits `user:password` and undoes the percent-encoding of both.
@@ -212,14 +175,8 @@ mod tests {
             pool("stratum+tcp://solo.ckpool.org:3333"),
             Ok((PoolScheme::Tcp, "solo.ckpool.org".into(), 3333))
         );
-        assert_eq!(
-            pool("stratum+ssl://[2001:DB8::1]:443"),
-            Ok((PoolScheme::Ssl, "2001:db8::1".into(), 443))
-        );
-        assert_eq!(
-            pool("STRATUM+TCP://10.0.0.1:1"),
-            Ok((PoolScheme::Tcp, "10.0.0.1".into(), 1))
-        );
+        assert_eq!(pool("stratum+ssl://[2001:DB8::1]:443"), Ok((PoolScheme::Ssl, "2001:db8::1".into(), 443)));
+        assert_eq!(pool("STRATUM+TCP://10.0.0.1:1"), Ok((PoolScheme::Tcp, "10.0.0.1".into(), 1)));
     }
 
     #[test]
@@ -268,12 +225,8 @@ mod tests {
 
     #[test]
     fn http_urls() {
-        for right in [
-            "http://127.0.0.1:8332",
-            "https://ntfy.sh/topic?x=y",
-            "http://u:p@[::1]/",
-            "https://h",
-        ] {
+        for right in ["http://127.0.0.1:8332", "https://ntfy.sh/topic?x=y", "http://u:p@[::1]/", "https://h"]
+        {
             assert!(http_url(right).is_ok(), "{right}");
         }
         for wrong in ["ftp://h", "https://", "https://a b/", "http://h:99999/", "h"] {

@@ -13,10 +13,7 @@ pub enum ConfigError {
     /// The file could not be read as text.
     Unreadable { file: PathBuf, reason: io::Error },
     /// Everything that is wrong, in the order of the file, flags last; never empty.
-    Invalid {
-        file: Option<PathBuf>,
-        problems: Vec<Problem>,
-    },
+    Invalid { file: Option<PathBuf>, problems: Vec<Problem> },
 }
 
 impl fmt::Display for ConfigError {
@@ -79,9 +76,7 @@ impl fmt::Display for Problem {
         match &self.fault {
             Fault::Syntax { reason } => write!(f, "not valid TOML: {reason}"),
             Fault::Duplicate => write!(f, "{key} is set twice; keep one of the two"),
-            Fault::UnknownKey {
-                nearest: Some(nearest),
-            } => {
+            Fault::UnknownKey { nearest: Some(nearest) } => {
                 write!(f, "unknown key {key}; did you mean {nearest}?")
             }
             Fault::UnknownKey { nearest: None } => {

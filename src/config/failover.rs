@@ -42,11 +42,8 @@ pub(super) fn read(mut section: Section) -> Failover {
     let default = Failover::default();
     let (millisecond, second) = (Duration::from_millis(1), Duration::from_secs(1));
     let (hour, day) = (3600 * second, 86_400 * second);
-    let connect_deadline = section.duration(
-        "connect_deadline",
-        default.connect_deadline,
-        100 * millisecond..=300 * second,
-    );
+    let connect_deadline =
+        section.duration("connect_deadline", default.connect_deadline, 100 * millisecond..=300 * second);
     let failover = Failover {
         connect_deadline,
         answer_timeout: section.duration(
@@ -60,15 +57,8 @@ pub(super) fn read(mut section: Section) -> Failover {
         backoff_max: section.duration("backoff_max", default.backoff_max, 10 * millisecond..=day),
     };
     if failover.backoff_min > failover.backoff_max {
-        let key = if section.is_set("backoff_min") {
-            "backoff_min"
-        } else {
-            "backoff_max"
-        };
-        section.conflict(
-            key,
-            "is wrong: backoff_min must not be longer than backoff_max (default \"60s\")",
-        );
+        let key = if section.is_set("backoff_min") { "backoff_min" } else { "backoff_max" };
+        section.conflict(key, "is wrong: backoff_min must not be longer than backoff_max (default \"60s\")");
     }
     section.finish();
     failover

@@ -22,10 +22,7 @@ pub enum ForwardPath {
 
 impl Default for Forward {
     fn default() -> Forward {
-        Forward {
-            path: ForwardPath::Copy,
-            buffer: 16_384,
-        }
+        Forward { path: ForwardPath::Copy, buffer: 16_384 }
     }
 }
 

@@ -7,7 +7,8 @@ use bitcoin::Address;
 use bitcoin::address::NetworkUnchecked;
 
 use super::network::Network;
-use super::reader::{Section, Show};
+use super::reader::Section;
+use super::show::Show;
 use super::suggest;
 
 /// `[payout]`: whom a block must pay.
@@ -123,20 +124,13 @@ impl fmt::Display for RuleId {
 
 impl Default for Payout {
     fn default() -> Payout {
-        Payout {
-            address: None,
-            kind: PayoutKind::Solo,
-            min_percent: 95.0,
-            on_mismatch: Consequence::Alert,
-        }
+        Payout { address: None, kind: PayoutKind::Solo, min_percent: 95.0, on_mismatch: Consequence::Alert }
     }
 }
 
 impl Default for Chain {
     fn default() -> Chain {
-        Chain {
-            on_wrong: Consequence::Alert,
-        }
+        Chain { on_wrong: Consequence::Alert }
     }
 }
 
@@ -167,9 +161,7 @@ pub(super) fn read_payout(
         address: instead.or(address),
         kind: section.choice("kind", &kinds).unwrap_or(default.kind),
         min_percent: section.number("min_percent", default.min_percent, 0.0..=100.0),
-        on_mismatch: section
-            .choice("on_mismatch", &CONSEQUENCES)
-            .unwrap_or(default.on_mismatch),
+        on_mismatch: section.choice("on_mismatch", &CONSEQUENCES).unwrap_or(default.on_mismatch),
     };
     section.finish();
     payout
@@ -177,11 +169,7 @@ pub(super) fn read_payout(
 
 pub(super) fn read_chain(mut section: Section) -> Chain {
     let default = Chain::default();
-    let chain = Chain {
-        on_wrong: section
-            .choice("on_wrong", &CONSEQUENCES)
-            .unwrap_or(default.on_wrong),
-    };
+    let chain = Chain { on_wrong: section.choice("on_wrong", &CONSEQUENCES).unwrap_or(default.on_wrong) };
     section.finish();
     chain
 }
@@ -196,12 +184,8 @@ pub(super) fn read_rules(mut section: Section) -> Rules {
         max_drift: section.duration("max_drift", default.max_drift, second..=30 * day),
         stale_job: section.duration("stale_job", default.stale_job, second..=day),
         rapid_share: section.is_set("rapid_share").then_some(rapid_share),
-        min_extranonce2_size: section
-            .is_set("min_extranonce2_size")
-            .then_some(min_extranonce2_size),
-        off: section
-            .list("off", Show::Value, "[\"share.rapid\"]", rule_id)
-            .unwrap_or(default.off),
+        min_extranonce2_size: section.is_set("min_extranonce2_size").then_some(min_extranonce2_size),
+        off: section.list("off", Show::Value, "[\"share.rapid\"]", rule_id).unwrap_or(default.off),
     };
     section.finish();
     rules

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::reader::{Section, Show};
+use super::reader::Section;
+use super::show::Show;
 use crate::limits::{AddressBlock, AllowList};
 
 /// Where miners connect.
@@ -87,10 +88,7 @@ pub(super) fn read(mut section: Section, instead: Option<Vec<SocketAddr>>) -> Li
         tls: read_tls(section.section("tls")),
     };
     if listen.stratum.is_empty() && listen.tls.is_none() {
-        section.conflict(
-            "stratum",
-            "is empty and there is no tls listener either; no miner could connect",
-        );
+        section.conflict("stratum", "is empty and there is no tls listener either; no miner could connect");
     }
     refuse_repeated(&section, &listen);
     section.finish();
@@ -109,10 +107,7 @@ fn read_allow(section: &mut Section) -> Option<AllowList> {
         AllowList::blocks_of(entry).map_err(|wrong| format!("\"private\", \"any\" or {wrong}"))
     })?;
     if blocks.is_empty() {
-        section.conflict(
-            "allow",
-            "lets nobody connect; name \"private\" or the blocks of your miners",
-        );
+        section.conflict("allow", "lets nobody connect; name \"private\" or the blocks of your miners");
     }
     Some(blocks.into_iter().flatten().collect())
 }
@@ -123,14 +118,10 @@ fn read_proxy_protocol(section: &mut Section) -> ProxyProtocol {
         None | Some(DeValue::Boolean(false)) => ProxyProtocol::Off,
         Some(DeValue::Boolean(true)) => ProxyProtocol::Everyone,
         Some(DeValue::Array(_)) => {
-            let blocks = section
-                .list(key, Show::Value, "[\"10.0.0.2\"]", block)
-                .unwrap_or_default();
+            let blocks = section.list(key, Show::Value, "[\"10.0.0.2\"]", block).unwrap_or_default();
             if blocks.is_empty() {
-                section.conflict(
-                    key,
-                    "is an empty list; write false, or the addresses of your load balancers",
-                );
+                section
+                    .conflict(key, "is an empty list; write false, or the addresses of your load balancers");
             }
             ProxyProtocol::From(blocks)
         }
@@ -143,9 +134,7 @@ fn read_proxy_protocol(section: &mut Section) -> ProxyProtocol {
 
 /// Reads one entry of a list of address blocks.
 pub(super) fn block(entry: &str) -> Result<AddressBlock, String> {
-    entry
-        .parse()
-        .map_err(|wrong: crate::limits::BlockError| wrong.to_string())
+    entry.parse().map_err(|wrong: crate::limits::BlockError| wrong.to_string())
 }
 
 fn read_tls(mut section: Section) -> Option<ListenTls> {
@@ -166,11 +155,7 @@ fn read_tls(mut section: Section) -> Option<ListenTls> {
         }
     }
     section.finish();
-    Some(ListenTls {
-        cert: cert?,
-        key: key?,
-        listen,
-    })
+    Some(ListenTls { cert: cert?, key: key?, listen })
 }
 
 fn refuse_repeated(section: &Section, listen: &Listen) {
@@ -179,10 +164,8 @@ fn refuse_repeated(section: &Section, listen: &Listen) {
     for address in listen.stratum.iter().chain(tls) {
         // Port 0 is another port each time.
         if address.port() != 0 && seen.contains(&address) {
-            section.conflict(
-                "stratum",
-                format!("(with tls.listen) names {address} twice; keep one of the two"),
-            );
+            section
+                .conflict("stratum", format!("(with tls.listen) names {address} twice; keep one of the two"));
         }
         seen.push(address);
     }

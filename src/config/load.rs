@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::error::{Fault, Origin};
-use super::reader::{Notes, Section, Show};
+use super::notes::Notes;
+use super::reader::Section;
+use super::show::Show;
 use super::{
     Config, ConfigError, Overrides, aggregate, analysis, failover, forward, judgement, listen, network,
     output, ratelimit, report, upstream, watch,
@@ -43,16 +45,12 @@ impl Config {
     pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
         let file = find_file(path, overrides)?;
         let text = match &file {
-            Some(file) => read_text(file).map_err(|reason| ConfigError::Unreadable {
-                file: file.clone(),
-                reason,
-            })?,
+            Some(file) => {
+                read_text(file).map_err(|reason| ConfigError::Unreadable { file: file.clone(), reason })?
+            }
             None => String::new(),
         };
-        read(&text, overrides).map_err(|notes| ConfigError::Invalid {
-            file,
-            problems: notes.into_problems(),
-        })
+        read(&text, overrides).map_err(|notes| ConfigError::Invalid { file, problems: notes.into_problems() })
     }
 
     /// Reads `text` as the content of a file.
@@ -60,10 +58,8 @@ impl Config {
     /// # Errors
     /// With everything that is wrong, not only the first.
     pub fn parse(text: &str, overrides: &Overrides) -> Result<Config, ConfigError> {
-        read(text, overrides).map_err(|notes| ConfigError::Invalid {
-            file: None,
-            problems: notes.into_problems(),
-        })
+        read(text, overrides)
+            .map_err(|notes| ConfigError::Invalid { file: None, problems: notes.into_problems() })
     }
 }
 
@@ -83,9 +79,7 @@ pub fn find_file(path: Option<&Path>, overrides: &Overrides) -> Result<Option<Pa
     // One that exists but can't be read must be complained about, not passed over.
     match usual.iter().find(|file| file.symlink_metadata().is_ok()) {
         Some(file) => Ok(Some(file.clone())),
-        None => Err(ConfigError::NoFile {
-            looked: usual.to_vec(),
-        }),
+        None => Err(ConfigError::NoFile { looked: usual.to_vec() }),
     }
 }
 
@@ -109,14 +103,12 @@ fn read_text(file: &Path) -> io::Result<String> {
         return Err(io::Error::other("it is a directory; name the file in it"));
     }
     if file.take(MAX_BYTES + 1).read_to_string(&mut text)? as u64 > MAX_BYTES {
-        return Err(io::Error::other(
-            "it is larger than 1 MiB, which no configuration is",
-        ));
+        return Err(io::Error::other("it is larger than 1 MiB, which no configuration is"));
     }
     Ok(text)
 }
 
-fn read<'t>(text: &'t str, overrides: &Overrides) -> Result<Config, Notes<'t>> {
+fn read(text: &str, overrides: &Overrides) -> Result<Config, Notes> {
     let notes = Notes::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
@@ -145,14 +137,14 @@ fn note_syntax(error: &toml::de::Error, notes: &Notes, text: &str) {
 }
 
 /// `None` only when the faults noted leave nothing to go on with.
-fn read_document<'d>(document: &DeTable<'d>, notes: &Notes<'d>, overrides: &Overrides) -> Option<Config> {
+fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Option<Config> {
     let mut top = Section::top(notes, document);
     read_mode(&mut top);
     let network = network::read(&mut top);
     let flags = overrides.understand(network, notes);
     let data_dir = top.text("data_dir").map(PathBuf::from);
     let upstream_sections = top.sections("upstream");
-    let is_without_pool = flags.upstreams.is_none() && upstream_sections.is_empty();
+    let is_without_pool = overrides.pools.is_empty() && upstream_sections.is_empty();
     if is_without_pool && !top.is_set("upstream") {
         top.missing(
             "upstream",
@@ -166,10 +158,7 @@ fn read_document<'d>(document: &DeTable<'d>, notes: &Notes<'d>, overrides: &Over
     }
     let in_file: Vec<_> = upstream_sections.into_iter().filter_map(upstream::read).collect();
     let config = Config {
-        data_dir: flags
-            .data_dir
-            .or(data_dir)
-            .unwrap_or_else(|| PathBuf::from("data")),
+        data_dir: flags.data_dir.or(data_dir).unwrap_or_else(|| PathBuf::from("data")),
         network,
         listen: listen::read(top.section("listen"), flags.listen),
         upstreams: flags.upstreams.unwrap_or(in_file),
@@ -179,11 +168,7 @@ fn read_document<'d>(document: &DeTable<'d>, notes: &Notes<'d>, overrides: &Over
         payout: judgement::read_payout(top.section("payout"), network, flags.address),
         chain: judgement::read_chain(top.section("chain")),
         rules: judgement::read_rules(top.section("rules")),
-        references: top
-            .sections("reference")
-            .into_iter()
-            .filter_map(watch::read_reference)
-            .collect(),
+        references: top.sections("reference").into_iter().filter_map(watch::read_reference).collect(),
         ntp: watch::read_ntp(top.section("ntp")),
         record: output::read_record(top.section("record")),
         http: output::read_http(top.section("http"), flags.http),
@@ -191,11 +176,7 @@ fn read_document<'d>(document: &DeTable<'d>, notes: &Notes<'d>, overrides: &Over
         aggregate: aggregate::read(top.section("aggregate")),
         vardiff: aggregate::read_vardiff(top.section("vardiff")),
         pool_stats: watch::read_pool_stats(top.section("pool_stats"), network),
-        notify: top
-            .sections("notify")
-            .into_iter()
-            .filter_map(output::read_notify)
-            .collect(),
+        notify: top.sections("notify").into_iter().filter_map(output::read_notify).collect(),
         report: report::read(top.section("report")),
         not_served: Vec::new(),
     };

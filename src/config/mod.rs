@@ -2,7 +2,8 @@
 //! Keys, defaults and reasons: `config.toml.example`.
 //!
 //! One file a section, each with the section's type, its defaults and its reading; `reader` walks
-//! the document, `error` says what is wrong, `load` finds the file.
+//! the document, `notes` remembers what it met, `show` says how much of a value may be printed,
+//! `error` what is wrong; `load` finds the file.
 
 mod aggregate;
 mod analysis;
@@ -15,12 +16,14 @@ mod judgement;
 mod listen;
 mod load;
 mod network;
+mod notes;
 mod output;
 mod overrides;
 mod ratelimit;
 mod reader;
 mod report;
 mod secret;
+mod show;
 mod suggest;
 mod upstream;
 mod watch;

@@ -47,18 +47,12 @@ impl Network {
         if address.is_valid_for_network(network) {
             Ok(address)
         } else {
-            Err(format!(
-                "an address of the network that `network` names: {}",
-                self.name()
-            ))
+            Err(format!("an address of the network that `network` names: {}", self.name()))
         }
     }
 
     fn name(self) -> &'static str {
-        Network::WORDS
-            .iter()
-            .find(|(_, network)| *network == self)
-            .map_or("auto", |(name, _)| name)
+        Network::WORDS.iter().find(|(_, network)| *network == self).map_or("auto", |(name, _)| name)
     }
 }
 
@@ -79,11 +73,6 @@ mod tests {
         assert!(Network::Auto.address(TESTNET).is_ok());
         assert!(Network::Mainnet.address(MAINNET).is_ok());
         assert!(Network::Mainnet.address(TESTNET).unwrap_err().contains("mainnet"));
-        assert!(
-            Network::Auto
-                .address(&MAINNET.replace("w508", "w509"))
-                .unwrap_err()
-                .contains("checksum")
-        );
+        assert!(Network::Auto.address(&MAINNET.replace("w508", "w509")).unwrap_err().contains("checksum"));
     }
 }

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::reader::{Section, Show};
+use super::reader::Section;
+use super::show::Show;
 use super::{Secret, endpoint, listen};
 
 /// `[record]`: the files under `data_dir`.
@@ -93,10 +94,7 @@ impl Default for Record {
 
 impl Default for Http {
     fn default() -> Http {
-        Http {
-            listen: Some(SocketAddr::from(([127, 0, 0, 1], 8080))),
-            token: None,
-        }
+        Http { listen: Some(SocketAddr::from(([127, 0, 0, 1], 8080))), token: None }
     }
 }
 
@@ -113,15 +111,8 @@ pub(super) fn read_record(mut section: Section) -> Record {
         max_total_mb: section.integer("max_total_mb", default.max_total_mb, 1..=1 << 24),
     };
     if record.max_total_mb < record.rotate_mb {
-        let key = if section.is_set("max_total_mb") {
-            "max_total_mb"
-        } else {
-            "rotate_mb"
-        };
-        section.conflict(
-            key,
-            "is wrong: max_total_mb must not be less than rotate_mb (default 64)",
-        );
+        let key = if section.is_set("max_total_mb") { "max_total_mb" } else { "rotate_mb" };
+        section.conflict(key, "is wrong: max_total_mb must not be less than rotate_mb (default 64)");
     }
     section.finish();
     record
@@ -130,10 +121,8 @@ pub(super) fn read_record(mut section: Section) -> Record {
 /// `instead`: the address of `--http`.
 pub(super) fn read_http(mut section: Section, instead: Option<Option<SocketAddr>>) -> Http {
     let listen = section.parsed("listen", Show::Value, address_or_off);
-    let http = Http {
-        listen: instead.or(listen).unwrap_or(Http::default().listen),
-        token: section.secret("token"),
-    };
+    let http =
+        Http { listen: instead.or(listen).unwrap_or(Http::default().listen), token: section.secret("token") };
     section.finish();
     http
 }
@@ -172,26 +161,13 @@ pub(super) fn read_notify(mut section: Section) -> Option<Notify> {
         ("high", Severity::High),
     ];
     let kind = section.choice("kind", &kinds);
-    let url = section
-        .parsed("url", Show::Hidden, endpoint::http_url)
-        .map(Secret::new);
+    let url = section.parsed("url", Show::Hidden, endpoint::http_url).map(Secret::new);
     let token = section.secret("token");
     let chat = section.text("chat");
-    let command = section.list(
-        "command",
-        Show::Hidden,
-        "[\"/usr/local/bin/tell\", \"me\"]",
-        |word| {
-            if word.contains('\0') {
-                Err(String::from("a text without NUL"))
-            } else {
-                Ok(word.to_owned())
-            }
-        },
-    );
-    let min_severity = section
-        .choice("min_severity", &severities)
-        .unwrap_or(Severity::High);
+    let command = section.list("command", Show::Hidden, "[\"/usr/local/bin/tell\", \"me\"]", |word| {
+        if word.contains('\0') { Err(String::from("a text without NUL")) } else { Ok(word.to_owned()) }
+    });
+    let min_severity = section.choice("min_severity", &severities).unwrap_or(Severity::High);
     let good_news = section.bool("good_news", true);
     let needed: &[&str] = match kind {
         _ if !section.is_set("kind") => &["kind"],
@@ -209,17 +185,10 @@ pub(super) fn read_notify(mut section: Section) -> Option<Notify> {
     section.finish();
     let to = match kind? {
         Kind::Ntfy => Recipient::Ntfy { url: url?, token },
-        Kind::Telegram => Recipient::Telegram {
-            token: token?,
-            chat: chat?,
-        },
+        Kind::Telegram => Recipient::Telegram { token: token?, chat: chat? },
         Kind::Discord => Recipient::Discord { url: url? },
         Kind::Webhook => Recipient::Webhook { url: url?, token },
         Kind::Exec => Recipient::Exec { command: command? },
     };
-    Some(Notify {
-        to,
-        min_severity,
-        good_news,
-    })
+    Some(Notify { to, min_severity, good_news })
 }

@@ -8,7 +8,8 @@ use bitcoin::address::NetworkUnchecked;
 
 use super::error::{Fault, Origin};
 use super::network::Network;
-use super::reader::{Notes, Show};
+use super::notes::Notes;
+use super::show::Show;
 use super::{Upstream, listen, output};
 
 /// What the command line says, as it was typed; [`super::Config::load`] judges it together with
@@ -27,7 +28,7 @@ pub struct Overrides {
     pub data_dir: Option<PathBuf>,
 }
 
-/// The same, understood. `None`: the file decides.
+/// The same, understood. `None`: the file decides, or the flag is wrong, which is noted.
 pub(super) struct Understood {
     pub upstreams: Option<Vec<Upstream>>,
     pub listen: Option<Vec<SocketAddr>>,
@@ -42,45 +43,23 @@ impl Overrides {
             let is_empty = path.as_os_str().is_empty();
             if is_empty {
                 let wanted = String::from("the path of a directory");
-                notes.add(
-                    Origin::Flag,
-                    "--data-dir",
-                    Fault::Value {
-                        shown: String::from("\"\""),
-                        wanted,
-                    },
-                );
+                notes.add(Origin::Flag, "--data-dir", Fault::Value { shown: String::from("\"\""), wanted });
             }
             !is_empty
         });
         Understood {
             upstreams: each(&self.pools, "--pool", Show::Url, notes, Upstream::from_url),
-            listen: each(
-                &self.listen,
-                "--listen",
-                Show::Value,
-                notes,
-                listen::socket_address,
-            ),
+            listen: each(&self.listen, "--listen", Show::Value, notes, listen::socket_address),
             http: one(self.http.as_deref(), "--http", notes, output::address_or_off),
-            address: one(self.address.as_deref(), "--address", notes, |text| {
-                network.address(text)
-            }),
+            address: one(self.address.as_deref(), "--address", notes, |text| network.address(text)),
             data_dir,
         }
     }
 
     /// The flags that this version does not act upon.
     pub(super) fn not_served(&self) -> Vec<String> {
-        let flags = [
-            (self.http.is_some(), "--http"),
-            (self.address.is_some(), "--address"),
-        ];
-        flags
-            .iter()
-            .filter(|(is_given, _)| *is_given)
-            .map(|(_, flag)| String::from(*flag))
-            .collect()
+        let flags = [(self.http.is_some(), "--http"), (self.address.is_some(), "--address")];
+        flags.iter().filter(|(is_given, _)| *is_given).map(|(_, flag)| String::from(*flag)).collect()
     }
 }
 
@@ -94,21 +73,17 @@ fn each<T>(
     if values.is_empty() {
         return None;
     }
-    let understood = values.iter().filter_map(|text| match parse(text) {
-        Ok(value) => Some(value),
-        Err(wanted) => {
-            notes.add(
-                Origin::Flag,
-                flag,
-                Fault::Value {
-                    shown: show.of(text),
-                    wanted,
-                },
-            );
-            None
+    let mut understood = Vec::with_capacity(values.len());
+    for text in values {
+        match parse(text) {
+            Ok(value) => understood.push(value),
+            Err(wanted) => {
+                let shown = show.of(text);
+                notes.add(Origin::Flag, flag, Fault::Value { shown, wanted });
+            }
         }
-    });
-    Some(understood.collect())
+    }
+    (understood.len() == values.len()).then_some(understood)
 }
 
 fn one<T>(

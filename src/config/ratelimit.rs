@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::listen::block;
-use super::reader::{Section, Show};
+use super::reader::Section;
+use super::show::Show;
 use crate::limits::AddressBlock;
 
 /// How often one address (IPv6: one /64) may connect.
@@ -46,9 +47,7 @@ pub(super) fn read(mut section: Section) -> RateLimit {
             0..=1_000_000,
         ),
         ban: section.duration("ban", default.ban, Duration::ZERO..=day),
-        exempt: section
-            .list("exempt", Show::Value, "[\"192.168.1.0/24\"]", block)
-            .unwrap_or(default.exempt),
+        exempt: section.list("exempt", Show::Value, "[\"192.168.1.0/24\"]", block).unwrap_or(default.exempt),
     };
     section.finish();
     limits

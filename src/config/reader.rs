@@ -2,7 +2,6 @@
 //! asked for is unknown. Nothing stops at the first fault: the default stands in, and the fault is
 //! noted with its line.
 
-use std::cell::RefCell;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -10,68 +9,15 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::duration;
-use super::error::{Fault, Origin, Problem};
+use super::error::{Fault, Origin};
+use super::notes::Notes;
 use super::secret::Secret;
+use super::show::{Show, found, key_name, shorten};
 use super::suggest;
-
-/// The faults found so far, and the keys that were asked for.
-pub(super) struct Notes<'d> {
-    text: &'d str,
-    problems: RefCell<Vec<Problem>>,
-    known: RefCell<Vec<String>>,
-    not_served: RefCell<Vec<String>>,
-}
-
-impl<'d> Notes<'d> {
-    pub(super) fn new(text: &'d str) -> Notes<'d> {
-        Notes {
-            text,
-            problems: RefCell::default(),
-            known: RefCell::default(),
-            not_served: RefCell::default(),
-        }
-    }
-
-    pub(super) fn add(&self, origin: Origin, key: impl Into<String>, fault: Fault) {
-        self.problems.borrow_mut().push(Problem {
-            origin,
-            key: key.into(),
-            fault,
-        });
-    }
-
-    /// Whether nothing is wrong so far.
-    pub(super) fn is_empty(&self) -> bool {
-        self.problems.borrow().is_empty()
-    }
-
-    /// The line that holds the byte at `offset`.
-    pub(super) fn line(&self, offset: usize) -> Origin {
-        let before = self.text.as_bytes().iter().take(offset);
-        Origin::Line(1 + before.filter(|byte| **byte == b'\n').count())
-    }
-
-    /// The faults in the order of the file, those of the flags last.
-    pub(super) fn into_problems(self) -> Vec<Problem> {
-        let mut problems = self.problems.into_inner();
-        problems.sort_by_key(|problem| problem.origin);
-        problems
-    }
-
-    /// What was said to [`Section::not_served`] and is in the file.
-    pub(super) fn take_not_served(&self) -> Vec<String> {
-        self.not_served.take()
-    }
-
-    /// Every key that was asked for, without indices: `upstream.url`.
-    pub(super) fn known_keys(&self) -> Vec<String> {
-        self.known.borrow().clone()
-    }
-}
 
 /// One section, or one absent section that is all defaults.
 pub(super) struct Section<'n, 'd> {
-    notes: &'n Notes<'d>,
+    notes: &'n Notes,
     /// Such as `upstream[2]`; empty at the top.
     path: String,
     /// Without indices.
@@ -82,7 +28,7 @@ pub(super) struct Section<'n, 'd> {
 }
 
 impl<'n, 'd> Section<'n, 'd> {
-    pub(super) fn top(notes: &'n Notes<'d>, table: &'n DeTable<'d>) -> Section<'n, 'd> {
+    pub(super) fn top(notes: &'n Notes, table: &'n DeTable<'d>) -> Section<'n, 'd> {
         Section {
             notes,
             path: String::new(),
@@ -114,22 +60,12 @@ impl<'n, 'd> Section<'n, 'd> {
 
     /// Notes that `key` does not go together with something else; `reason` reads on after the key.
     pub(super) fn conflict(&self, key: &str, reason: impl Into<String>) {
-        self.refuse(
-            key,
-            Fault::Conflict {
-                reason: reason.into(),
-            },
-        );
+        self.refuse(key, Fault::Conflict { reason: reason.into() });
     }
 
     /// Notes that `key` must be set.
     pub(super) fn missing(&self, key: &str, wanted: impl Into<String>) {
-        self.refuse(
-            key,
-            Fault::Missing {
-                wanted: wanted.into(),
-            },
-        );
+        self.refuse(key, Fault::Missing { wanted: wanted.into() });
     }
 
     /// Remembers which of `keys` the file sets, because this version does not act upon them.
@@ -138,8 +74,12 @@ impl<'n, 'd> Section<'n, 'd> {
             if !keys.contains(&key.get_ref().as_ref()) {
                 continue;
             }
+            // An empty section sets nothing.
+            if value.get_ref().as_table().is_some_and(DeTable::is_empty) {
+                continue;
+            }
             let name = self.full(key.get_ref());
-            self.notes.not_served.borrow_mut().push(match value.get_ref() {
+            self.notes.add_not_served(match value.get_ref() {
                 DeValue::Table(_) => format!("[{name}]"),
                 DeValue::Array(array) if array.iter().any(|each| each.get_ref().is_table()) => {
                     format!("[[{name}]]")
@@ -164,13 +104,7 @@ impl<'n, 'd> Section<'n, 'd> {
             Some(DeValue::Integer(value)) => {
                 match u64::from_str_radix(value.as_str(), value.radix()) {
                     Ok(number) if range.contains(&number) => return number,
-                    _ => self.refuse(
-                        key,
-                        Fault::Value {
-                            shown: shorten(&value.to_string()),
-                            wanted,
-                        },
-                    ),
+                    _ => self.refuse(key, Fault::Value { shown: shorten(&value.to_string()), wanted }),
                 }
                 default
             }
@@ -200,13 +134,7 @@ impl<'n, 'd> Section<'n, 'd> {
         match parsed.filter(|number| range.contains(number)) {
             Some(number) => number,
             None => {
-                self.refuse(
-                    key,
-                    Fault::Value {
-                        shown: shorten(text),
-                        wanted,
-                    },
-                );
+                self.refuse(key, Fault::Value { shown: shorten(text), wanted });
                 default
             }
         }
@@ -222,9 +150,7 @@ impl<'n, 'd> Section<'n, 'd> {
         let (least, most) = (duration::show(*range.start()), duration::show(*range.end()));
         let wanted = format!("a time from \"{least}\" to \"{most}\", with its unit: ms, s, m, h or d");
         self.parsed_as(key, wanted.clone(), Show::Value, |text| {
-            duration::parse(text)
-                .filter(|time| range.contains(time))
-                .ok_or(wanted)
+            duration::parse(text).filter(|time| range.contains(time)).ok_or(wanted)
         })
         .unwrap_or(default)
     }
@@ -240,12 +166,10 @@ impl<'n, 'd> Section<'n, 'd> {
         let wanted = format!(
             "\"0s\" for never, or a time from \"{least}\" to \"{most}\", with its unit: ms, s, m, h or d"
         );
-        self.parsed_as(key, wanted.clone(), Show::Value, |text| {
-            match duration::parse(text) {
-                Some(Duration::ZERO) => Ok(None),
-                Some(time) if range.contains(&time) => Ok(Some(time)),
-                _ => Err(wanted),
-            }
+        self.parsed_as(key, wanted.clone(), Show::Value, |text| match duration::parse(text) {
+            Some(Duration::ZERO) => Ok(None),
+            Some(time) if range.contains(&time) => Ok(Some(time)),
+            _ => Err(wanted),
         })
         .unwrap_or(default)
     }
@@ -255,22 +179,14 @@ impl<'n, 'd> Section<'n, 'd> {
         let names: Vec<_> = words.iter().map(|(name, _)| format!("{name:?}")).collect();
         let wanted = names.join(" or ");
         self.parsed_as(key, wanted.clone(), Show::Value, |text| {
-            words
-                .iter()
-                .find(|(name, _)| *name == text)
-                .map(|(_, value)| *value)
-                .ok_or(wanted)
+            words.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or(wanted)
         })
     }
 
     /// A text that is not empty.
     pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
         self.parsed(key, Show::Value, |text| {
-            if text.is_empty() {
-                Err(String::from("a text that is not empty"))
-            } else {
-                Ok(text.to_owned())
-            }
+            if text.is_empty() { Err(String::from("a text that is not empty")) } else { Ok(text.to_owned()) }
         })
     }
 
@@ -295,7 +211,8 @@ impl<'n, 'd> Section<'n, 'd> {
         self.parsed_as(key, String::from("a text in quotes"), show, parse)
     }
 
-    /// A list of texts. An element that is wrong is left out and noted as `key[2]`.
+    /// A list of texts; `None` when it is not set or any element is wrong, which is noted as
+    /// `key[2]`.
     pub(super) fn list<T>(
         &mut self,
         key: &'static str,
@@ -308,7 +225,7 @@ impl<'n, 'd> Section<'n, 'd> {
             DeValue::Array(array) => array,
             other => return self.wrong_type(key, other, show, wanted, None),
         };
-        let mut list = Vec::new();
+        let mut list = Vec::with_capacity(array.len());
         for (i, element) in array.iter().enumerate() {
             let fault = match element.get_ref() {
                 DeValue::String(text) => match parse(text) {
@@ -316,21 +233,16 @@ impl<'n, 'd> Section<'n, 'd> {
                         list.push(value);
                         continue;
                     }
-                    Err(wanted) => Fault::Value {
-                        shown: show.of(text),
-                        wanted,
-                    },
+                    Err(wanted) => Fault::Value { shown: show.of(text), wanted },
                 },
-                other => Fault::WrongType {
-                    found: found(other, show),
-                    wanted: String::from("a text in quotes"),
-                },
+                other => {
+                    Fault::WrongType { found: found(other, show), wanted: String::from("a text in quotes") }
+                }
             };
             let place = format!("{}[{}]", self.full(key), i + 1);
-            self.notes
-                .add(self.notes.line(element.span().start), place, fault);
+            self.notes.add(self.notes.line(element.span().start), place, fault);
         }
-        Some(list)
+        (list.len() == array.len()).then_some(list)
     }
 
     /// The value of a key that may have one of several types.
@@ -370,10 +282,7 @@ impl<'n, 'd> Section<'n, 'd> {
                 other => self.notes.add(
                     origin,
                     path,
-                    Fault::WrongType {
-                        found: found(other, Show::Hidden),
-                        wanted: wanted.clone(),
-                    },
+                    Fault::WrongType { found: found(other, Show::Hidden), wanted: wanted.clone() },
                 ),
             }
         }
@@ -389,11 +298,7 @@ impl<'n, 'd> Section<'n, 'd> {
             }
             let nearest = suggest::nearest(name, self.asked.iter().copied()).map(|name| self.full(name));
             let line = self.notes.line(key.span().start);
-            self.notes.add(
-                line,
-                self.full(&shorten_name(name)),
-                Fault::UnknownKey { nearest },
-            );
+            self.notes.add(line, self.full(&key_name(name)), Fault::UnknownKey { nearest });
         }
     }
 
@@ -405,14 +310,7 @@ impl<'n, 'd> Section<'n, 'd> {
         table: Option<&'n DeTable<'d>>,
     ) -> Section<'n, 'd> {
         let kind = join(&self.kind, key);
-        Section {
-            notes: self.notes,
-            path,
-            kind,
-            origin,
-            table,
-            asked: Vec::new(),
-        }
+        Section { notes: self.notes, path, kind, origin, table, asked: Vec::new() }
     }
 
     fn parsed_as<T>(
@@ -426,13 +324,7 @@ impl<'n, 'd> Section<'n, 'd> {
             DeValue::String(text) => match parse(text) {
                 Ok(value) => Some(value),
                 Err(wanted) => {
-                    self.refuse(
-                        key,
-                        Fault::Value {
-                            shown: show.of(text),
-                            wanted,
-                        },
-                    );
+                    self.refuse(key, Fault::Value { shown: show.of(text), wanted });
                     None
                 }
             },
@@ -449,13 +341,7 @@ impl<'n, 'd> Section<'n, 'd> {
         wanted: impl Into<String>,
         default: T,
     ) -> T {
-        self.refuse(
-            key,
-            Fault::WrongType {
-                found: found(value, show),
-                wanted: wanted.into(),
-            },
-        );
+        self.refuse(key, Fault::WrongType { found: found(value, show), wanted: wanted.into() });
         default
     }
 
@@ -465,7 +351,7 @@ impl<'n, 'd> Section<'n, 'd> {
 
     fn take_spanned(&mut self, key: &'static str) -> Option<(Origin, &'n DeValue<'d>)> {
         self.asked.push(key);
-        self.notes.known.borrow_mut().push(join(&self.kind, key));
+        self.notes.asked_for(join(&self.kind, key));
         let (_, value) = self.find(key)?;
         Some((self.notes.line(value.span().start), value.get_ref()))
     }
@@ -479,93 +365,6 @@ impl<'n, 'd> Section<'n, 'd> {
     }
 }
 
-/// How much of a value a message may show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Show {
-    Value,
-    /// A URL: without user, password and query.
-    Url,
-    /// A URL that is expected to hold a password: its host and port at most.
-    Credentials,
-    Hidden,
-}
-
-impl Show {
-    /// `text` as it may be printed, quoted and escaped.
-    pub(super) fn of(self, text: &str) -> String {
-        match self {
-            Show::Value => format!("\"{}\"", shorten(text)),
-            Show::Url => format!("\"{}\"", shorten(&without_credentials(text))),
-            // Without '@' what looks like the port may be the password of "user:password".
-            Show::Credentials if text.contains('@') => Show::Url.of(text),
-            Show::Credentials | Show::Hidden => String::from("***"),
-        }
-    }
-}
-
-/// Everything that may be a password is replaced: what stands before the last `@`, and a query.
-fn without_credentials(url: &str) -> String {
-    let (url, query) = match url.split_once('?') {
-        Some((url, _)) => (url, "?***"),
-        None => (url, ""),
-    };
-    let (scheme, rest) = match url.find("://") {
-        Some(at) => url.split_at(at + 3),
-        None => ("", url),
-    };
-    // A password may hold a '?' of its own, and then the '@' is behind it: hide all of it.
-    match (rest.rfind('@'), query) {
-        (Some(at), _) => format!("{scheme}***{}{query}", &rest[at..]),
-        (None, "") => format!("{scheme}{rest}"),
-        (None, query) => {
-            let host = rest.split(['/', ':']).next().unwrap_or_default();
-            format!("{scheme}{host}{query}")
-        }
-    }
-}
-
-/// Escaped, and at most about 80 characters.
-fn shorten(text: &str) -> String {
-    let escaped: String = text.chars().take(80).flat_map(char::escape_debug).collect();
-    if text.chars().nth(80).is_some() {
-        escaped + "…"
-    } else {
-        escaped
-    }
-}
-
-/// A key as it is written in a file: quoted when it is not a bare one.
-fn shorten_name(name: &str) -> String {
-    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if !name.is_empty() && name.bytes().all(is_bare) {
-        shorten(name)
-    } else {
-        Show::Value.of(name)
-    }
-}
-
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
-}
-
-/// A value of the wrong type: itself, where it is short and may be shown, and its type.
-fn found(value: &DeValue, show: Show) -> String {
-    let (shown, kind) = match value {
-        DeValue::String(text) => (show.of(text), "a text"),
-        DeValue::Integer(number) => (shorten(&number.to_string()), "a whole number"),
-        DeValue::Float(number) => (shorten(number.as_str()), "a number with a fraction"),
-        DeValue::Boolean(value) => (value.to_string(), "a yes-or-no"),
-        DeValue::Datetime(date) => (date.to_string(), "a date"),
-        DeValue::Array(_) => return String::from("a list"),
-        DeValue::Table(_) => return String::from("a section"),
-    };
-    if show == Show::Hidden {
-        String::from(kind)
-    } else {
-        format!("{shown}, {kind}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }

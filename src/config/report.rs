@@ -5,7 +5,8 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::duration;
-use super::reader::{Section, Show};
+use super::reader::Section;
+use super::show::Show;
 
 /// The periodic report on the console.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,9 +27,7 @@ pub enum ConsoleReport {
 
 impl Default for Report {
     fn default() -> Report {
-        Report {
-            console: ConsoleReport::Auto,
-        }
+        Report { console: ConsoleReport::Auto }
     }
 }
 

@@ -15,11 +15,7 @@ pub(super) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>)
 /// counts as one edit.
 fn cost(wrong: &str, name: &str) -> usize {
     let is_part = wrong.len() >= 3 && (name.starts_with(wrong) || name.ends_with(wrong));
-    if is_part {
-        usize::from(wrong != name)
-    } else {
-        edits(wrong, name)
-    }
+    if is_part { usize::from(wrong != name) } else { edits(wrong, name) }
 }
 
 /// Levenshtein distance with swaps of neighbours counted as one.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use super::Secret;
 use super::endpoint::{self, PoolScheme};
-use super::reader::{Section, Show};
+use super::reader::Section;
+use super::show::Show;
 
 /// One `[[upstream]]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,24 +51,14 @@ impl Upstream {
     pub(super) fn from_url(url: &str) -> Result<Upstream, String> {
         let (scheme, host, port) = endpoint::pool_url(url)?;
         let tls = (scheme == PoolScheme::Ssl).then(UpstreamTls::default);
-        Ok(Upstream {
-            host,
-            port,
-            tls,
-            socks5: None,
-            warm: 0,
-        })
+        Ok(Upstream { host, port, tls, socks5: None, warm: 0 })
     }
 }
 
 impl fmt::Display for Upstream {
     /// The URL.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls.is_some() {
-            "stratum+ssl"
-        } else {
-            "stratum+tcp"
-        };
+        let scheme = if self.tls.is_some() { "stratum+ssl" } else { "stratum+tcp" };
         write!(f, "{scheme}://{}:{}", Bracketed(&self.host), self.port)
     }
 }
@@ -84,11 +75,7 @@ struct Bracketed<'a>(&'a str);
 
 impl fmt::Display for Bracketed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.contains(':') {
-            write!(f, "[{}]", self.0)
-        } else {
-            f.write_str(self.0)
-        }
+        if self.0.contains(':') { write!(f, "[{}]", self.0) } else { f.write_str(self.0) }
     }
 }
 
@@ -110,22 +97,21 @@ pub(super) fn read(mut section: Section) -> Option<Upstream> {
     };
     let warm = section.size("warm", 0, 0..=64);
     match &upstream {
-        Some(Upstream { tls: None, .. }) => refuse_tls_keys(&section),
+        Some(Upstream { tls: None, .. }) => refuse_tls_keys(&section, &tls),
         _ => refuse_contradictions(&section, &tls),
     }
     section.finish();
     let upstream = upstream?;
-    Some(Upstream {
-        tls: upstream.tls.is_some().then_some(tls),
-        socks5,
-        warm,
-        ..upstream
-    })
+    Some(Upstream { tls: upstream.tls.is_some().then_some(tls), socks5, warm, ..upstream })
 }
 
-fn refuse_tls_keys(section: &Section) {
-    for key in ["ca_file", "pin_sha256", "insecure_skip_verify"] {
-        if section.is_set(key) {
+fn refuse_tls_keys(section: &Section, tls: &UpstreamTls) {
+    for (key, is_given) in [
+        ("ca_file", section.is_set("ca_file")),
+        ("pin_sha256", section.is_set("pin_sha256")),
+        ("insecure_skip_verify", tls.insecure_skip_verify),
+    ] {
+        if is_given {
             section.conflict(
                 key,
                 "is about TLS, but the url says stratum+tcp://; write stratum+ssl:// there, or remove this key",
@@ -136,10 +122,7 @@ fn refuse_tls_keys(section: &Section) {
 
 fn refuse_contradictions(section: &Section, tls: &UpstreamTls) {
     if tls.pin_sha256.is_some() && tls.insecure_skip_verify {
-        section.conflict(
-            "insecure_skip_verify",
-            "contradicts pin_sha256; remove one of the two",
-        );
+        section.conflict("insecure_skip_verify", "contradicts pin_sha256; remove one of the two");
     }
     if tls.pin_sha256.is_some() && tls.ca_file.is_some() {
         section.conflict(
@@ -163,11 +146,7 @@ fn fingerprint(text: &str) -> Result<[u8; 32], String> {
     };
     let mut bytes = [0; 32];
     faster_hex::hex_decode(digits.as_bytes(), &mut bytes).map_err(|_| wanted)?;
-    if digits.len() == 64 {
-        Ok(bytes)
-    } else {
-        Err(wanted.to_owned())
-    }
+    if digits.len() == 64 { Ok(bytes) } else { Err(wanted.to_owned()) }
 }
 
 #[cfg(test)]
@@ -180,24 +159,16 @@ mod tests {
         let colons = vec!["00:FF"; 16].join(":");
         assert_eq!(fingerprint(&plain), fingerprint(&colons));
         assert_eq!(fingerprint(&plain).unwrap()[..2], [0x00, 0xff]);
-        for wrong in [
-            "",
-            "00",
-            &plain[1..],
-            &format!("{plain}00"),
-            &plain.replace('f', "g"),
-            &format!("{colons}:"),
-        ] {
+        for wrong in
+            ["", "00", &plain[1..], &format!("{plain}00"), &plain.replace('f', "g"), &format!("{colons}:")]
+        {
             assert!(fingerprint(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn a_url_is_printed_as_it_is_read() {
-        for url in [
-            "stratum+tcp://pool.example:3333",
-            "stratum+ssl://[2001:db8::1]:443",
-        ] {
+        for url in ["stratum+tcp://pool.example:3333", "stratum+ssl://[2001:db8::1]:443"] {
             assert_eq!(Upstream::from_url(url).unwrap().to_string(), url);
         }
     }

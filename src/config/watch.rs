@@ -8,17 +8,15 @@ use bitcoin::address::NetworkUnchecked;
 
 use super::endpoint;
 use super::network::Network;
-use super::reader::{Section, Show};
+use super::reader::Section;
+use super::show::Show;
 use super::{Secret, Upstream};
 
 /// One `[[reference]]`: a second opinion about the chain, never mined on.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reference {
     /// Another pool; `user` is what it is authorised with.
-    Pool {
-        upstream: Upstream,
-        user: Option<String>,
-    },
+    Pool { upstream: Upstream, user: Option<String> },
     /// A node's JSON-RPC. The URL may hold a password.
     Node { url: Secret, cookie: Option<PathBuf> },
 }
@@ -55,9 +53,7 @@ pub enum PoolStatsKind {
 impl Default for Ntp {
     fn default() -> Ntp {
         Ntp {
-            servers: ["pool.ntp.org", "time.google.com", "time.cloudflare.com"]
-                .map(String::from)
-                .to_vec(),
+            servers: ["pool.ntp.org", "time.google.com", "time.cloudflare.com"].map(String::from).to_vec(),
             interval: Duration::from_secs(3600),
         }
     }
@@ -67,24 +63,18 @@ impl Default for Ntp {
 pub(super) fn read_reference(mut section: Section) -> Option<Reference> {
     let upstream = section.parsed("url", Show::Url, Upstream::from_url);
     let user = section.text("user");
-    let node = section
-        .parsed("node", Show::Credentials, endpoint::http_url)
-        .map(Secret::new);
+    let node = section.parsed("node", Show::Credentials, endpoint::http_url).map(Secret::new);
     let cookie = section.text("cookie").map(PathBuf::from);
     match (section.is_set("url"), section.is_set("node")) {
-        (true, true) => section.conflict(
-            "node",
-            "and url are two references; give each its own [[reference]]",
-        ),
+        (true, true) => {
+            section.conflict("node", "and url are two references; give each its own [[reference]]")
+        }
         (false, false) => section.missing("url", "a reference is a pool (url) or a node (node)"),
         (true, false) if section.is_set("cookie") => {
             section.conflict("cookie", "is for a node, not for a pool")
         }
         (false, true) if section.is_set("user") => {
-            section.conflict(
-                "user",
-                "is for a pool; a node's user and password go into its URL",
-            );
+            section.conflict("user", "is for a pool; a node's user and password go into its URL");
         }
         _ => {}
     }
@@ -117,11 +107,8 @@ pub(super) fn read_pool_stats(mut section: Section, network: Network) -> Option<
         ("ocean", PoolStatsKind::Ocean),
         ("braiins", PoolStatsKind::Braiins),
     ];
-    let (ten_seconds, minute, day) = (
-        Duration::from_secs(10),
-        Duration::from_secs(60),
-        Duration::from_secs(86_400),
-    );
+    let (ten_seconds, minute, day) =
+        (Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(86_400));
     let kind = section.choice("kind", &kinds);
     let url = section.parsed("url", Show::Url, endpoint::http_url);
     let address = section.parsed("address", Show::Value, |text| network.address(text));
@@ -131,13 +118,7 @@ pub(super) fn read_pool_stats(mut section: Section, network: Network) -> Option<
         section.missing("kind", "\"ckpool\", \"public-pool\", \"ocean\" or \"braiins\"");
     }
     section.finish();
-    Some(PoolStats {
-        kind: kind?,
-        url,
-        address,
-        token,
-        interval,
-    })
+    Some(PoolStats { kind: kind?, url, address, token, interval })
 }
 
 /// A host with or without a port; NTP's own port is 123.
@@ -146,8 +127,6 @@ fn server(text: &str) -> Result<String, String> {
     if is_address || endpoint::host_name(text).is_ok() || endpoint::host_port(text).is_ok() {
         Ok(text.to_owned())
     } else {
-        Err(String::from(
-            "the name or address of an NTP server, such as \"pool.ntp.org\"",
-        ))
+        Err(String::from("the name or address of an NTP server, such as \"pool.ntp.org\""))
     }
 }

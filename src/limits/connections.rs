@@ -124,9 +124,7 @@ impl Gatekeeper {
             max_sources: MAX_SOURCES.max(listen.max_miners.saturating_mul(2)),
             state: Mutex::default(),
         };
-        Gatekeeper {
-            inner: Arc::new(inner),
-        }
+        Gatekeeper { inner: Arc::new(inner) }
     }
 
     /// Whether `ip` is on the allow list; counts nothing. For the peer that speaks the PROXY
@@ -147,11 +145,7 @@ impl Gatekeeper {
             return Err(Refusal::NotAllowed);
         }
         let mut state = inner.lock();
-        let slot = if inner.is_exempt(ip) {
-            Slot::Exempt
-        } else {
-            state.slot(ip, inner.max_sources, now)
-        };
+        let slot = if inner.is_exempt(ip) { Slot::Exempt } else { state.slot(ip, inner.max_sources, now) };
         let counts_rate = state
             .pool_failed
             .is_none_or(|failed| now.saturating_duration_since(failed) >= POOL_FAILURE_GRACE);
@@ -167,9 +161,7 @@ impl Gatekeeper {
             }
         }
         if full {
-            return Err(Refusal::Full {
-                limit: inner.max_miners,
-            });
+            return Err(Refusal::Full { limit: inner.max_miners });
         }
         if let Some(entry) = state.entry(slot) {
             if counts_rate {
@@ -178,10 +170,7 @@ impl Gatekeeper {
             entry.connections += 1;
         }
         state.connections += 1;
-        Ok(Admission {
-            inner: Arc::clone(inner),
-            slot,
-        })
+        Ok(Admission { inner: Arc::clone(inner), slot })
     }
 
     /// Told when a pool failed, so that the wave of miners coming back is not taken for an
@@ -214,11 +203,7 @@ impl Gatekeeper {
         Counts {
             sources: state.sources.len(),
             connections: state.connections,
-            banned: state
-                .sources
-                .values()
-                .filter(|entry| entry.ban_left(now).is_some())
-                .count(),
+            banned: state.sources.values().filter(|entry| entry.ban_left(now).is_some()).count(),
         }
     }
 }
@@ -236,10 +221,7 @@ impl Inner {
     fn count(&self, entry: &mut Entry, slot: Slot, now: Instant) -> Result<(), Refusal> {
         let limit = self.limits.max_connections_per_minute;
         if limit > 0 && entry.rate.count(now) as usize >= limit {
-            return Err(Refusal::TooManyPerMinute {
-                limit,
-                ban: self.ban(entry, slot, now),
-            });
+            return Err(Refusal::TooManyPerMinute { limit, ban: self.ban(entry, slot, now) });
         }
         entry.rate.add(now);
         Ok(())
@@ -249,10 +231,7 @@ impl Inner {
         if self.limits.ban.is_zero() || matches!(slot, Slot::Others) {
             return None;
         }
-        if entry
-            .banned_until
-            .is_some_and(|until| now.saturating_duration_since(until) >= DAY)
-        {
+        if entry.banned_until.is_some_and(|until| now.saturating_duration_since(until) >= DAY) {
             entry.bans = 0;
         }
         let doubled = 2u32.saturating_pow(entry.bans.min(31));
@@ -320,9 +299,7 @@ impl Entry {
     }
 
     fn ban_left(&self, now: Instant) -> Option<Duration> {
-        self.banned_until
-            .map(|until| until.saturating_duration_since(now))
-            .filter(|left| !left.is_zero())
+        self.banned_until.map(|until| until.saturating_duration_since(now)).filter(|left| !left.is_zero())
     }
 }
 
@@ -352,10 +329,7 @@ impl fmt::Display for Refusal {
             Refusal::NotAllowed => f.write_str("its address is not in listen.allow"),
             Refusal::Banned { remaining } => write!(f, "banned for another {} s", remaining.as_secs().max(1)),
             Refusal::TooManyFromAddress { limit } => {
-                write!(
-                    f,
-                    "already {limit} connections from its address (ratelimit.max_connections_per_ip)"
-                )
+                write!(f, "already {limit} connections from its address (ratelimit.max_connections_per_ip)")
             }
             Refusal::TooManyPerMinute { limit, ban } => {
                 write!(

@@ -15,11 +15,7 @@ pub(super) struct Minute {
 
 impl Minute {
     pub(super) fn new(now: Instant) -> Minute {
-        Minute {
-            started: now,
-            current: 0,
-            previous: 0,
-        }
+        Minute { started: now, current: 0, previous: 0 }
     }
 
     /// Counts one event.
@@ -33,8 +29,7 @@ impl Minute {
         self.turn(now);
         let covered = 1.0 - now.saturating_duration_since(self.started).as_secs_f64() / WINDOW.as_secs_f64();
         // The cast saturates; a fraction of an event is not an event.
-        self.current
-            .saturating_add((f64::from(self.previous) * covered.clamp(0.0, 1.0)) as u32)
+        self.current.saturating_add((f64::from(self.previous) * covered.clamp(0.0, 1.0)) as u32)
     }
 
     fn turn(&mut self, now: Instant) {
@@ -42,11 +37,7 @@ impl Minute {
         if elapsed >= 2 * WINDOW {
             *self = Minute::new(now);
         } else if elapsed >= WINDOW {
-            *self = Minute {
-                started: self.started + WINDOW,
-                current: 0,
-                previous: self.current,
-            };
+            *self = Minute { started: self.started + WINDOW, current: 0, previous: self.current };
         }
     }
 }

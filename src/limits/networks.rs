@@ -25,17 +25,11 @@ impl AddressBlock {
 
     const fn v4(network: [u8; 4], prefix: u8) -> AddressBlock {
         let [a, b, c, d] = network;
-        AddressBlock {
-            network: IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
-            prefix,
-        }
+        AddressBlock { network: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix }
     }
 
     const fn v6(first: u16, prefix: u8) -> AddressBlock {
-        AddressBlock {
-            network: IpAddr::V6(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0)),
-            prefix,
-        }
+        AddressBlock { network: IpAddr::V6(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0)), prefix }
     }
 }
 
@@ -52,11 +46,9 @@ impl FromStr for AddressBlock {
         let prefix = match prefix {
             None => width,
             // `parse` alone would accept "+8".
-            Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => digits
-                .parse()
-                .ok()
-                .filter(|n| *n <= width)
-                .ok_or(BlockError::Prefix { width })?,
+            Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
+                digits.parse().ok().filter(|n| *n <= width).ok_or(BlockError::Prefix { width })?
+            }
             Some(_) => return Err(BlockError::Prefix { width }),
         };
         let (address, prefix) = match address.to_canonical() {
@@ -68,11 +60,7 @@ impl FromStr for AddressBlock {
             IpAddr::V6(ip) => IpAddr::V6(masked_v6(ip, prefix)),
         };
         let block = AddressBlock { network, prefix };
-        if network == address {
-            Ok(block)
-        } else {
-            Err(BlockError::HostBits { meant: block })
-        }
+        if network == address { Ok(block) } else { Err(BlockError::HostBits { meant: block }) }
     }
 }
 
@@ -124,10 +112,7 @@ impl AllowList {
         AddressBlock::v4([172, 16, 0, 0], 12),
         AddressBlock::v4([192, 168, 0, 0], 16),
         AddressBlock::v4([169, 254, 0, 0], 16),
-        AddressBlock {
-            network: IpAddr::V6(Ipv6Addr::LOCALHOST),
-            prefix: 128,
-        },
+        AddressBlock { network: IpAddr::V6(Ipv6Addr::LOCALHOST), prefix: 128 },
         AddressBlock::v6(0xfe80, 10),
         AddressBlock::v6(0xfc00, 7),
     ];
@@ -136,15 +121,11 @@ impl AllowList {
     pub const ANY: [AddressBlock; 2] = [AddressBlock::v4([0; 4], 0), AddressBlock::v6(0, 0)];
 
     pub fn private() -> AllowList {
-        AllowList {
-            blocks: AllowList::PRIVATE.to_vec(),
-        }
+        AllowList { blocks: AllowList::PRIVATE.to_vec() }
     }
 
     pub fn any() -> AllowList {
-        AllowList {
-            blocks: AllowList::ANY.to_vec(),
-        }
+        AllowList { blocks: AllowList::ANY.to_vec() }
     }
 
     /// Whether `ip` may connect.
@@ -172,9 +153,7 @@ impl AllowList {
 
 impl FromIterator<AddressBlock> for AllowList {
     fn from_iter<I: IntoIterator<Item = AddressBlock>>(blocks: I) -> AllowList {
-        AllowList {
-            blocks: blocks.into_iter().collect(),
-        }
+        AllowList { blocks: blocks.into_iter().collect() }
     }
 }
 
@@ -238,18 +217,9 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         assert_eq!("nas.local".parse::<AddressBlock>(), Err(BlockError::NotAnAddress));
-        assert_eq!(
-            "10.0.0.0/33".parse::<AddressBlock>(),
-            Err(BlockError::Prefix { width: 32 })
-        );
-        assert_eq!(
-            "10.0.0.0/+8".parse::<AddressBlock>(),
-            Err(BlockError::Prefix { width: 32 })
-        );
-        assert_eq!(
-            "10.0.0.0/".parse::<AddressBlock>(),
-            Err(BlockError::Prefix { width: 32 })
-        );
+        assert_eq!("10.0.0.0/33".parse::<AddressBlock>(), Err(BlockError::Prefix { width: 32 }));
+        assert_eq!("10.0.0.0/+8".parse::<AddressBlock>(), Err(BlockError::Prefix { width: 32 }));
+        assert_eq!("10.0.0.0/".parse::<AddressBlock>(), Err(BlockError::Prefix { width: 32 }));
         let slip = "192.168.1.5/24".parse::<AddressBlock>().unwrap_err();
         assert!(slip.to_string().contains("\"192.168.1.0/24\""), "{slip}");
     }

@@ -49,22 +49,13 @@ impl Quiet {
             inner.sources.retain(|_, spoken| !spoken.is_over(now));
         }
         if inner.sources.len() < MAX_SOURCES {
-            inner.sources.insert(
-                key,
-                Spoken {
-                    last: now,
-                    suppressed: 0,
-                },
-            );
+            inner.sources.insert(key, Spoken { last: now, suppressed: 0 });
             return Some(0);
         }
         match &mut inner.others {
             Some(spoken) => spoken.speak(now),
             none => {
-                *none = Some(Spoken {
-                    last: now,
-                    suppressed: 0,
-                });
+                *none = Some(Spoken { last: now, suppressed: 0 });
                 Some(0)
             }
         }
@@ -100,10 +91,7 @@ mod tests {
         let (quiet, start) = (Quiet::new(), Instant::now());
         assert_eq!(quiet.speak(source(1), "t", start), Some(0));
         for ms in 0..50 {
-            assert_eq!(
-                quiet.speak(source(1), "t", start + Duration::from_millis(ms)),
-                None
-            );
+            assert_eq!(quiet.speak(source(1), "t", start + Duration::from_millis(ms)), None);
         }
         assert_eq!(quiet.speak(source(2), "t", start), Some(0));
         assert_eq!(quiet.speak(source(1), "another", start), Some(0));
@@ -114,9 +102,7 @@ mod tests {
     #[test]
     fn a_flood_of_sources_shares_one_line() {
         let (quiet, start) = (Quiet::new(), Instant::now());
-        let lines = (0..100_000)
-            .filter(|n| quiet.speak(source(*n), "t", start).is_some())
-            .count();
+        let lines = (0..100_000).filter(|n| quiet.speak(source(*n), "t", start).is_some()).count();
         assert_eq!(lines, MAX_SOURCES + 1);
         assert_eq!(quiet.inner.lock().unwrap().sources.len(), MAX_SOURCES);
         // And when it is over, the table is free again.

@@ -89,10 +89,8 @@ impl Route {
         let addresses = resolver.addresses(connect_by).map_err(DialError::Resolve)?;
         let socket = connect_any(&addresses, connect_by).map_err(DialError::Connect)?;
         if let Way::Socks5 { login, .. } = &self.way {
-            let credentials = login.as_ref().map(|login| Credentials {
-                user: &login.user,
-                password: &login.password,
-            });
+            let credentials =
+                login.as_ref().map(|login| Credentials { user: &login.user, password: &login.password });
             // Tor builds a circuit in this step, which may take all the time there is.
             socks5::connect(&socket, &self.host, self.port, credentials, deadline)
                 .map_err(DialError::Socks5)?;
@@ -171,10 +169,8 @@ fn begin(address: SocketAddr) -> io::Result<Socket> {
 
 /// Whether any of the connections has an outcome before `wake`.
 fn wait_writable(trying: &[(SocketAddr, Socket)], wake: Instant) -> io::Result<bool> {
-    let mut entries: Vec<PollFd<'_>> = trying
-        .iter()
-        .map(|(_, socket)| PollFd::new(socket.as_fd(), PollFlags::POLLOUT))
-        .collect();
+    let mut entries: Vec<PollFd<'_>> =
+        trying.iter().map(|(_, socket)| PollFd::new(socket.as_fd(), PollFlags::POLLOUT)).collect();
     let left = wake.saturating_duration_since(Instant::now()).as_millis() + 1;
     let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
     match poll(&mut entries, timeout) {
@@ -204,9 +200,8 @@ fn named(address: SocketAddr, error: &io::Error) -> io::Error {
 /// Keeps the order within each family, and begins with the family of the first.
 fn alternate_families(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (first, second): (Vec<SocketAddr>, Vec<SocketAddr>) = addresses
-        .iter()
-        .partition(|address| address.is_ipv6() == first_is_v6);
+    let (first, second): (Vec<SocketAddr>, Vec<SocketAddr>) =
+        addresses.iter().partition(|address| address.is_ipv6() == first_is_v6);
     let mut mixed = Vec::with_capacity(addresses.len());
     let (mut first, mut second) = (first.into_iter(), second.into_iter());
     loop {
@@ -258,10 +253,7 @@ mod tests {
 
     #[test]
     fn a_password_does_not_print() {
-        let login = Login {
-            user: "me".into(),
-            password: "secret".into(),
-        };
+        let login = Login { user: "me".into(), password: "secret".into() };
         assert_eq!(format!("{login:?}"), "Login(me, ***)");
     }
 }

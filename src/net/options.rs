@@ -43,10 +43,7 @@ where
 pub fn time_left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
-        Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the time for this step is over",
-        ))
+        Err(io::Error::new(io::ErrorKind::TimedOut, "the time for this step is over"))
     } else {
         // Below a microsecond the kernel would round down to "for ever".
         Ok(left.max(Duration::from_millis(1)))

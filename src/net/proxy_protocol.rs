@@ -61,11 +61,7 @@ fn parse_v1(buf: &[u8]) -> Result<Parsed, ProxyError> {
     let head = &buf[..buf.len().min(MAX_V1)];
     let Some(end) = head.windows(2).position(|pair| pair == b"\r\n") else {
         let is_hopeless = buf.len() >= MAX_V1 || head.contains(&b'\n');
-        return if is_hopeless {
-            Err(bad_line(head))
-        } else {
-            Ok(Parsed::Incomplete)
-        };
+        return if is_hopeless { Err(bad_line(head)) } else { Ok(Parsed::Incomplete) };
     };
     let line = &buf[..end];
     let text = std::str::from_utf8(line).map_err(|_| bad_line(line))?;
@@ -87,10 +83,7 @@ fn parse_v1(buf: &[u8]) -> Result<Parsed, ProxyError> {
         }
         _ => return Err(bad_line(line)),
     };
-    Ok(Parsed::Header {
-        source: source.map(SocketAddr::from),
-        length: end + 2,
-    })
+    Ok(Parsed::Header { source: source.map(SocketAddr::from), length: end + 2 })
 }
 
 fn parse_v2(buf: &[u8]) -> Result<Parsed, ProxyError> {
@@ -137,8 +130,7 @@ fn parse_v2(buf: &[u8]) -> Result<Parsed, ProxyError> {
         (0x21, body) => {
             let ip = body.first_chunk::<16>().map(|bytes| Ipv6Addr::from(*bytes));
             let port = body.get(32..34).and_then(|bytes| bytes.first_chunk::<2>());
-            ip.zip(port)
-                .map(|(ip, port)| SocketAddr::from((ip, u16::from_be_bytes(*port))))
+            ip.zip(port).map(|(ip, port)| SocketAddr::from((ip, u16::from_be_bytes(*port))))
         }
         _ => None,
     };
@@ -153,9 +145,7 @@ fn starts_like(buf: &[u8], signature: &[u8]) -> bool {
 
 fn port_v1(text: &str) -> Option<u16> {
     // `parse` alone would accept "+1".
-    text.parse()
-        .ok()
-        .filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn bad_line(line: &[u8]) -> ProxyError {
@@ -170,18 +160,12 @@ impl fmt::Display for ProxyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ProxyError::NoHeader { bytes } => {
-                write!(
-                    f,
-                    "expected a PROXY protocol header (listen.proxy_protocol), got \"{bytes}\""
-                )
+                write!(f, "expected a PROXY protocol header (listen.proxy_protocol), got \"{bytes}\"")
             }
             ProxyError::BadLine { bytes } => write!(f, "malformed PROXY line \"{bytes}\""),
             ProxyError::BadBinary { bytes } => write!(f, "malformed PROXY v2 header \"{bytes}\""),
             ProxyError::TooLong { length } => {
-                write!(
-                    f,
-                    "PROXY v2 header of {length} bytes; at most {MAX_V2} are accepted"
-                )
+                write!(f, "PROXY v2 header of {length} bytes; at most {MAX_V2} are accepted")
             }
         }
     }
@@ -195,10 +179,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn header(source: Option<&str>, length: usize) -> Result<Parsed, ProxyError> {
-        Ok(Parsed::Header {
-            source: source.map(|text| text.parse().unwrap()),
-            length,
-        })
+        Ok(Parsed::Header { source: source.map(|text| text.parse().unwrap()), length })
     }
 
     fn v2(version_command: u8, family: u8, body: &[u8]) -> Vec<u8> {
@@ -234,11 +215,7 @@ mod tests {
             b"PROXY \xff\r\n",
             b"PROXY TCP4\n",
         ] {
-            assert!(
-                matches!(parse(wrong), Err(ProxyError::BadLine { .. })),
-                "{}",
-                wrong.escape_ascii()
-            );
+            assert!(matches!(parse(wrong), Err(ProxyError::BadLine { .. })), "{}", wrong.escape_ascii());
         }
         let endless = [b"PROXY UNKNOWN ".as_slice(), &[b'x'; MAX_V1]].concat();
         assert!(matches!(parse(&endless), Err(ProxyError::BadLine { .. })));
@@ -249,10 +226,7 @@ mod tests {
     fn no_header_at_all_is_said_at_the_first_byte_and_escaped() {
         let said = parse(b"{\"id\":1,\x1b[31m").unwrap_err().to_string();
         assert!(said.contains("\\x1b[31m") && !said.contains('\x1b'), "{said}");
-        assert!(matches!(
-            parse(b"\r\n\r\n\0\r\nQUIX"),
-            Err(ProxyError::NoHeader { .. })
-        ));
+        assert!(matches!(parse(b"\r\n\r\n\0\r\nQUIX"), Err(ProxyError::NoHeader { .. })));
     }
 
     #[test]
@@ -272,30 +246,12 @@ mod tests {
 
     #[test]
     fn version_2_wrong() {
-        assert!(matches!(
-            parse(&v2(0x11, 0x11, TCP4)),
-            Err(ProxyError::BadBinary { .. })
-        ));
-        assert!(matches!(
-            parse(&v2(0x22, 0x11, TCP4)),
-            Err(ProxyError::BadBinary { .. })
-        ));
-        assert!(matches!(
-            parse(&v2(0x21, 0x41, TCP4)),
-            Err(ProxyError::BadBinary { .. })
-        ));
-        assert!(matches!(
-            parse(&v2(0x21, 0x11, &TCP4[..11])),
-            Err(ProxyError::BadBinary { .. })
-        ));
-        assert_eq!(
-            parse(&v2(0x21, 0x11, &[0; 536])),
-            header(Some("0.0.0.0:0"), MAX_V2)
-        );
-        assert_eq!(
-            parse(&v2(0x21, 0x11, &[0; 537])[..16]),
-            Err(ProxyError::TooLong { length: MAX_V2 + 1 })
-        );
+        assert!(matches!(parse(&v2(0x11, 0x11, TCP4)), Err(ProxyError::BadBinary { .. })));
+        assert!(matches!(parse(&v2(0x22, 0x11, TCP4)), Err(ProxyError::BadBinary { .. })));
+        assert!(matches!(parse(&v2(0x21, 0x41, TCP4)), Err(ProxyError::BadBinary { .. })));
+        assert!(matches!(parse(&v2(0x21, 0x11, &TCP4[..11])), Err(ProxyError::BadBinary { .. })));
+        assert_eq!(parse(&v2(0x21, 0x11, &[0; 536])), header(Some("0.0.0.0:0"), MAX_V2));
+        assert_eq!(parse(&v2(0x21, 0x11, &[0; 537])[..16]), Err(ProxyError::TooLong { length: MAX_V2 + 1 }));
     }
 
     proptest! {

@@ -43,25 +43,17 @@ impl Resolver {
     /// When no thread can be started.
     pub fn start(host: &str, port: u16, stop: &Stop) -> io::Result<Resolver> {
         let literal = host.parse::<IpAddr>().ok();
-        let addresses = literal
-            .map(|address| SocketAddr::new(address, port))
-            .into_iter()
-            .collect();
+        let addresses = literal.map(|address| SocketAddr::new(address, port)).into_iter().collect();
         let shared = Arc::new(Shared {
             host: host.to_owned(),
             port,
-            answer: Mutex::new(Answer {
-                addresses,
-                failure: None,
-            }),
+            answer: Mutex::new(Answer { addresses, failure: None }),
             changed: Condvar::new(),
         });
         if literal.is_none() {
             let (shared, stop) = (shared.clone(), stop.clone());
             // The thread is not joined: a name server may hold it for long after the end.
-            spawn(format!("dns-{host}"), SERVICE_STACK, move || {
-                shared.keep_asking(&stop)
-            })?;
+            spawn(format!("dns-{host}"), SERVICE_STACK, move || shared.keep_asking(&stop))?;
         }
         Ok(Resolver { shared })
     }
@@ -82,17 +74,9 @@ impl Resolver {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the name server does not answer",
-                ));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the name server does not answer"));
             }
-            answer = self
-                .shared
-                .changed
-                .wait_timeout(answer, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            answer = self.shared.changed.wait_timeout(answer, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -113,10 +97,7 @@ impl Shared {
         let mut answer = self.lock();
         let pause = match asked {
             Ok(addresses) if !addresses.is_empty() => {
-                *answer = Answer {
-                    addresses,
-                    failure: None,
-                };
+                *answer = Answer { addresses, failure: None };
                 REFRESH
             }
             Ok(_) => {
@@ -149,23 +130,14 @@ mod tests {
     #[test]
     fn an_address_needs_no_question() {
         let resolver = Resolver::start("::1", 3333, &Stop::new()).unwrap();
-        assert_eq!(
-            resolver.addresses(soon()).unwrap(),
-            ["[::1]:3333".parse().unwrap()]
-        );
+        assert_eq!(resolver.addresses(soon()).unwrap(), ["[::1]:3333".parse().unwrap()]);
     }
 
     #[test]
     fn a_name_is_resolved() {
         let stop = Stop::new();
         let resolver = Resolver::start("localhost", 3333, &stop).unwrap();
-        assert!(
-            resolver
-                .addresses(soon())
-                .unwrap()
-                .iter()
-                .all(|address| address.ip().is_loopback())
-        );
+        assert!(resolver.addresses(soon()).unwrap().iter().all(|address| address.ip().is_loopback()));
         stop.stop();
     }
 
@@ -190,9 +162,6 @@ mod tests {
     fn silence_ends_at_the_deadline() {
         let resolver = Resolver::start("127.0.0.1", 1, &Stop::new()).unwrap();
         resolver.shared.lock().addresses.clear();
-        assert_eq!(
-            resolver.addresses(Instant::now()).unwrap_err().kind(),
-            io::ErrorKind::TimedOut
-        );
+        assert_eq!(resolver.addresses(Instant::now()).unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -173,10 +173,7 @@ fn receive_into(mut proxy: &TcpStream, mut bytes: &mut [u8], deadline: Instant) 
         proxy.set_read_timeout(Some(time_left(deadline)?))?;
         match proxy.read(bytes) {
             Ok(0) => {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "it closed the connection",
-                ));
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed the connection"));
             }
             Ok(length) => bytes = &mut bytes[length..],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

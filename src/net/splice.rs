@@ -24,11 +24,7 @@ impl Splicer {
     /// Out of descriptors, or beyond the user's share of pipe memory (`fs.pipe-user-pages-soft`).
     pub fn new(size: usize, with_copy: bool) -> io::Result<Splicer> {
         let beside = if with_copy { Some(Pipe::new(size)?) } else { None };
-        Ok(Splicer {
-            through: Pipe::new(size)?,
-            beside,
-            size,
-        })
+        Ok(Splicer { through: Pipe::new(size)?, beside, size })
     }
 
     /// Waits for bytes on `from` and moves them into the pipe: how many, 0 at the end.
@@ -36,16 +32,8 @@ impl Splicer {
     /// # Errors
     /// The socket's; its read timeout is `WouldBlock`.
     pub fn take(&mut self, from: &TcpStream) -> io::Result<usize> {
-        let taken = again(|| {
-            splice(
-                from,
-                None,
-                &self.through.write,
-                None,
-                self.size,
-                SpliceFFlags::empty(),
-            )
-        })?;
+        let taken =
+            again(|| splice(from, None, &self.through.write, None, self.size, SpliceFFlags::empty()))?;
         Ok(taken)
     }
 
@@ -154,9 +142,7 @@ mod tests {
     #[test]
     fn a_read_timeout_is_honoured() {
         let (_miner, inside) = pair();
-        inside
-            .set_read_timeout(Some(std::time::Duration::from_millis(5)))
-            .unwrap();
+        inside.set_read_timeout(Some(std::time::Duration::from_millis(5))).unwrap();
         let error = Splicer::new(4096, false).unwrap().take(&inside).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }

@@ -53,9 +53,7 @@ impl StampedReader {
     /// the read is the stamp.
     pub fn new(socket: &TcpStream) -> StampedReader {
         let kernel_stamps = setsockopt(socket, sockopt::ReceiveTimestampns, &true).is_ok();
-        StampedReader {
-            control: kernel_stamps.then(|| nix::cmsg_space!(TimeSpec)),
-        }
+        StampedReader { control: kernel_stamps.then(|| nix::cmsg_space!(TimeSpec)) }
     }
 
     /// One `recv`: how many bytes, and when the last of them had arrived.
@@ -120,9 +118,6 @@ mod tests {
     #[test]
     fn a_clock_set_back_gives_no_duration() {
         assert_eq!(Stamp::from_nanos(1).since(Stamp::from_nanos(2)), None);
-        assert_eq!(
-            Stamp::from_nanos(5).since(Stamp::from_nanos(2)),
-            Some(Duration::from_nanos(3))
-        );
+        assert_eq!(Stamp::from_nanos(5).since(Stamp::from_nanos(2)), Some(Duration::from_nanos(3)));
     }
 }

@@ -44,12 +44,7 @@ impl fmt::Display for TlsError {
             }
             TlsError::Key { file, why } => write!(f, "can't use the key file {}: {why}", file.display()),
             TlsError::Mismatch { cert, key, why } => {
-                write!(
-                    f,
-                    "certificate {} and key {} don't go together: {why}",
-                    cert.display(),
-                    key.display()
-                )
+                write!(f, "certificate {} and key {} don't go together: {why}", cert.display(), key.display())
             }
             TlsError::ServerName(name) => write!(f, "{name:?} can't be the name of a TLS server"),
             TlsError::Setting(why) => write!(f, "TLS can't be set up: {why}"),
@@ -91,12 +86,8 @@ impl TlsClient {
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Setting)?;
         let config = match trust {
-            Trust::System => builder
-                .with_root_certificates(system_roots())
-                .with_no_client_auth(),
-            Trust::Roots(file) => builder
-                .with_root_certificates(roots_of(file)?)
-                .with_no_client_auth(),
+            Trust::System => builder.with_root_certificates(system_roots()).with_no_client_auth(),
+            Trust::Roots(file) => builder.with_root_certificates(roots_of(file)?).with_no_client_auth(),
             Trust::Pin(pin) => builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(PinnedCertificate::new(*pin, provider())))
@@ -106,10 +97,7 @@ impl TlsClient {
                 .with_custom_certificate_verifier(Arc::new(AnyCertificate::new(provider())))
                 .with_no_client_auth(),
         };
-        Ok(TlsClient {
-            config: Arc::new(config),
-            name,
-        })
+        Ok(TlsClient { config: Arc::new(config), name })
     }
 
     /// Shakes hands on a connected socket.
@@ -142,23 +130,15 @@ impl TlsServer {
     /// [`TlsError`] naming the file.
     pub fn new(cert: &Path, key: &Path) -> Result<TlsServer, TlsError> {
         let chain = certificates_of(cert)?;
-        let private = PrivateKeyDer::from_pem_file(key).map_err(|why| TlsError::Key {
-            file: key.to_owned(),
-            why: why.to_string(),
-        })?;
+        let private = PrivateKeyDer::from_pem_file(key)
+            .map_err(|why| TlsError::Key { file: key.to_owned(), why: why.to_string() })?;
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Setting)?
             .with_no_client_auth()
             .with_single_cert(chain, private)
-            .map_err(|why| TlsError::Mismatch {
-                cert: cert.to_owned(),
-                key: key.to_owned(),
-                why,
-            })?;
-        Ok(TlsServer {
-            config: Arc::new(config),
-        })
+            .map_err(|why| TlsError::Mismatch { cert: cert.to_owned(), key: key.to_owned(), why })?;
+        Ok(TlsServer { config: Arc::new(config) })
     }
 
     /// Shakes hands on an accepted socket.
@@ -204,10 +184,7 @@ fn roots_of(file: &Path) -> Result<RootCertStore, TlsError> {
 }
 
 fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let unusable = |why: String| TlsError::Certificate {
-        file: file.to_owned(),
-        why,
-    };
+    let unusable = |why: String| TlsError::Certificate { file: file.to_owned(), why };
     let certificates = CertificateDer::pem_file_iter(file)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|why| unusable(why.to_string()))?;

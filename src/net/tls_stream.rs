@@ -61,11 +61,7 @@ impl TlsStream {
         }
         socket.set_read_timeout(None)?;
         socket.set_write_timeout(None)?;
-        Ok(TlsStream {
-            socket,
-            connection: Mutex::new(connection),
-            outgoing: Mutex::default(),
-        })
+        Ok(TlsStream { socket, connection: Mutex::new(connection), outgoing: Mutex::default() })
     }
 
     /// The socket below, for its options and addresses.
@@ -140,13 +136,7 @@ pub struct TlsReader {
 impl TlsReader {
     pub fn new(stream: &TlsStream) -> TlsReader {
         let stamped = StampedReader::new(&stream.socket);
-        TlsReader {
-            stamped,
-            raw: vec![0; RAW_BUFFER],
-            start: 0,
-            end: 0,
-            stamp: Stamp::now(),
-        }
+        TlsReader { stamped, raw: vec![0; RAW_BUFFER], start: 0, end: 0, stamp: Stamp::now() }
     }
 
     /// Decrypted bytes into `buffer`; 0 when the peer has closed, politely or not.

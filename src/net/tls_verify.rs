@@ -18,10 +18,7 @@ pub(super) struct PinnedCertificate {
 
 impl PinnedCertificate {
     pub(super) fn new(pin: [u8; 32], provider: Arc<CryptoProvider>) -> Self {
-        PinnedCertificate {
-            pin,
-            signatures: Signatures(provider),
-        }
+        PinnedCertificate { pin, signatures: Signatures(provider) }
     }
 }
 
@@ -33,9 +30,7 @@ pub(super) struct AnyCertificate {
 
 impl AnyCertificate {
     pub(super) fn new(provider: Arc<CryptoProvider>) -> Self {
-        AnyCertificate {
-            signatures: Signatures(provider),
-        }
+        AnyCertificate { signatures: Signatures(provider) }
     }
 }
 
@@ -67,10 +62,7 @@ macro_rules! handshake_signatures {
         }
 
         fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            self.signatures
-                .0
-                .signature_verification_algorithms
-                .supported_schemes()
+            self.signatures.0.signature_verification_algorithms.supported_schemes()
         }
     };
 }
@@ -92,9 +84,7 @@ impl ServerCertVerifier for PinnedCertificate {
                 "a pool's certificate has SHA-256 {}, which is not the pinned one",
                 faster_hex::hex_string(&found)
             );
-            Err(Error::InvalidCertificate(
-                CertificateError::ApplicationVerificationFailure,
-            ))
+            Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
         }
     }
 

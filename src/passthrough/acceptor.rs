@@ -53,11 +53,7 @@ impl Listener {
     fn open(address: SocketAddr, port: TlsPort) -> Result<Listener, StartError> {
         let socket = listen::bind(address).map_err(StartError::Listen)?;
         let address = socket.local_addr().map_err(StartError::Listen)?;
-        Ok(Listener {
-            socket,
-            address,
-            port,
-        })
+        Ok(Listener { socket, address, port })
     }
 
     /// Begins to accept.
@@ -106,11 +102,8 @@ impl Acceptor {
     pub(super) fn join(self) {
         let mut target = self.address;
         if target.ip().is_unspecified() {
-            let loopback: std::net::IpAddr = if target.is_ipv4() {
-                [127, 0, 0, 1].into()
-            } else {
-                std::net::Ipv6Addr::LOCALHOST.into()
-            };
+            let loopback: std::net::IpAddr =
+                if target.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
             target.set_ip(loopback);
         }
         // If this fails, the loop is not waiting in accept either.
@@ -124,20 +117,10 @@ fn receive(services: &Arc<Services>, socket: TcpStream, peer: SocketAddr, port: 
     match admit(services, peer) {
         Ok(admission) => {
             if let Err(error) = session::start(services, socket, peer, port.clone(), admission) {
-                say(
-                    services,
-                    peer,
-                    Topic::NoThread,
-                    &format_args!("can't start a session: {error}"),
-                );
+                say(services, peer, Topic::NoThread, &format_args!("can't start a session: {error}"));
             }
         }
-        Err(refusal) => say(
-            services,
-            peer,
-            Topic::Refused,
-            &format_args!("refused: {refusal}"),
-        ),
+        Err(refusal) => say(services, peer, Topic::Refused, &format_args!("refused: {refusal}")),
     }
 }
 

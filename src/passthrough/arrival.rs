@@ -32,10 +32,7 @@ impl fmt::Display for ArrivalError {
                 )
             }
             ArrivalError::BadProxyHeader(error) => {
-                write!(
-                    f,
-                    "listen.proxy_protocol asks this address for a PROXY header: {error}"
-                )
+                write!(f, "listen.proxy_protocol asks this address for a PROXY header: {error}")
             }
             ArrivalError::Tls(error) => write!(f, "the TLS handshake failed: {error}"),
         }
@@ -52,9 +49,7 @@ pub(super) fn read_proxy_header(
         match proxy_protocol::parse(&header) {
             Err(error) => return Err(ArrivalError::BadProxyHeader(error)),
             Ok(Parsed::Header { source, .. }) => {
-                socket
-                    .set_read_timeout(None)
-                    .map_err(ArrivalError::NoProxyHeader)?;
+                socket.set_read_timeout(None).map_err(ArrivalError::NoProxyHeader)?;
                 return Ok(source);
             }
             Ok(Parsed::Incomplete) if header.len() >= MOST_HEADER => {

@@ -41,26 +41,15 @@ enum First {
 impl Downward {
     pub(super) fn new(presence: Arc<Presence>) -> Downward {
         let (services, conversation) = (&presence.services, &presence.session.conversation);
-        let tap = Tap::new(
-            services.to_analyzer.clone(),
-            conversation.clone(),
-            Direction::Down,
-        );
+        let tap = Tap::new(services.to_analyzer.clone(), conversation.clone(), Direction::Down);
         let buffer = vec![0; services.config.forward.buffer];
-        Downward {
-            presence,
-            buffer,
-            tap,
-        }
+        Downward { presence, buffer, tap }
     }
 
     /// The thread's body.
     pub(super) fn run(mut self) -> Result<(), Stopped> {
         let session = self.presence.session.clone();
-        let _marked = Marked {
-            session: session.clone(),
-            direction: Direction::Down,
-        };
+        let _marked = Marked { session: session.clone(), direction: Direction::Down };
         let Some(mut opened) = self.open() else {
             session.abort();
             return Ok(());
@@ -73,9 +62,7 @@ impl Downward {
             miner.finish();
         }
         let abort = || session.abort();
-        session
-            .ending
-            .end(Direction::Down, end, || session.progress(Direction::Up), abort);
+        session.ending.end(Direction::Down, end, || session.progress(Direction::Up), abort);
         if end == End::DestinationBroken {
             linger(&mut opened.reader, &mut self.buffer);
         }
@@ -111,10 +98,7 @@ impl Downward {
                     Failure::Silent(failover.answer_timeout),
                     failover.answer_timeout,
                 );
-                match services
-                    .upstreams
-                    .connect(&tried, Instant::now() + failover.connect_deadline)
-                {
+                match services.upstreams.connect(&tried, Instant::now() + failover.connect_deadline) {
                     Ok(next) => opened = self.take(Arc::new(next))?,
                     Err(_) => {
                         session.opening.settle_on_link();
@@ -142,11 +126,7 @@ impl Downward {
             if !session.opening.is_open() {
                 return None;
             }
-            return Some(Opened {
-                link,
-                reader,
-                first: First::Closed(End::SourceBroken),
-            });
+            return Some(Opened { link, reader, first: First::Closed(End::SourceBroken) });
         }
         let first = self.first_answer(&mut reader);
         Some(Opened { link, reader, first })
@@ -163,10 +143,7 @@ impl Downward {
             if left.is_zero() {
                 return First::Silent;
             }
-            let read = match reader
-                .stream()
-                .set_read_timeout(Some(left.max(Duration::from_millis(1))))
-            {
+            let read = match reader.stream().set_read_timeout(Some(left.max(Duration::from_millis(1)))) {
                 Ok(()) => reader.recv(&mut self.buffer),
                 Err(error) => Err(error),
             };
@@ -184,11 +161,7 @@ impl Downward {
         let (services, opening) = (&self.presence.services, &self.presence.session.opening);
         let failover = &services.config.failover;
         let has_others = services.upstreams.count() > 1 && opening.is_open();
-        let limit = if has_others {
-            failover.answer_timeout
-        } else {
-            failover.silence_timeout
-        };
+        let limit = if has_others { failover.answer_timeout } else { failover.silence_timeout };
         (limit, opening.asked())
     }
 
@@ -209,10 +182,7 @@ impl Downward {
     fn mark(&self, rank: Rank, failure: Failure, heard_within: Duration) {
         let services = &self.presence.services;
         if services.registry.heard_from(rank, heard_within) {
-            log::debug!(
-                "session {}: pool {rank}: {failure}",
-                self.presence.session.conversation.id
-            );
+            log::debug!("session {}: pool {rank}: {failure}", self.presence.session.conversation.id);
         } else if services.upstreams.mark_failed(rank, failure) {
             services.gatekeeper.pool_failed(Instant::now());
         }
@@ -244,10 +214,7 @@ impl Downward {
             }
         }
         // A failing setsockopt shows in the read as well.
-        let _ = opened
-            .link
-            .stream
-            .set_read_timeout(Some(failover.silence_timeout));
+        let _ = opened.link.stream.set_read_timeout(Some(failover.silence_timeout));
         self.pump(opened, miner, failover.silence_timeout)
     }
 
@@ -274,25 +241,13 @@ impl Downward {
         let forward = &presence.services.config.forward;
         let mut end = None;
         if forward.path == ForwardPath::Splice {
-            match pump::splice(
-                &link.stream,
-                miner,
-                forward.buffer,
-                &mut self.tap,
-                &mut on_timeout,
-            ) {
+            match pump::splice(&link.stream, miner, forward.buffer, &mut self.tap, &mut on_timeout) {
                 Ok(ended) => end = Some(ended),
                 Err(refused) => splice_refused(&presence, &refused),
             }
         }
         let end = end.unwrap_or_else(|| {
-            pump::copy(
-                &mut opened.reader,
-                miner,
-                &mut self.buffer,
-                &mut self.tap,
-                &mut on_timeout,
-            )
+            pump::copy(&mut opened.reader, miner, &mut self.buffer, &mut self.tap, &mut on_timeout)
         });
         if silent {
             self.mark(link.rank, Failure::Silent(silence_timeout), silence_timeout);
@@ -300,10 +255,7 @@ impl Downward {
                 &presence.services,
                 presence.session.conversation.miner(),
                 Topic::Pool,
-                &format_args!(
-                    "closed: pool {} has said nothing for {silence_timeout:?}",
-                    link.rank
-                ),
+                &format_args!("closed: pool {} has said nothing for {silence_timeout:?}", link.rank),
             );
         }
         end

@@ -63,11 +63,7 @@ impl Ending {
                 (seen, deadline) = (now_seen, Instant::now() + idle);
                 continue;
             }
-            ended = self
-                .changed
-                .wait_timeout(ended, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            ended = self.changed.wait_timeout(ended, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -134,20 +130,10 @@ mod tests {
         let first = {
             let ending = ending.clone();
             std::thread::spawn(move || {
-                ending.end(
-                    Direction::Up,
-                    End::Finished,
-                    || 0,
-                    || panic!("the other is not hung"),
-                );
+                ending.end(Direction::Up, End::Finished, || 0, || panic!("the other is not hung"));
             })
         };
-        ending.end(
-            Direction::Down,
-            End::Finished,
-            || 0,
-            || panic!("the other is not hung"),
-        );
+        ending.end(Direction::Down, End::Finished, || 0, || panic!("the other is not hung"));
         first.join().unwrap();
     }
 

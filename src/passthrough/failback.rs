@@ -27,10 +27,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 pub(super) fn start(services: &Arc<Services>, stop: &Stop) -> io::Result<()> {
     if services.upstreams.count() > 1 {
         let (services, stop) = (services.clone(), stop.clone());
-        spawn("failback", SERVICE_STACK, move || {
-            match keep_returning(&services, &stop) {
-                Ok(()) | Err(Stopped) => Ok::<(), Stopped>(()),
-            }
+        spawn("failback", SERVICE_STACK, move || match keep_returning(&services, &stop) {
+            Ok(()) | Err(Stopped) => Ok::<(), Stopped>(()),
         })?;
     }
     Ok(())
@@ -55,12 +53,8 @@ fn keep_returning(services: &Services, stop: &Stop) -> Result<(), Stopped> {
 
 /// The session that has been on a lower upstream for longest.
 fn on_a_lower_one(services: &Services, best: Rank) -> Option<Arc<Session>> {
-    let is_lower = |session: &Arc<Session>| {
-        session
-            .conversation
-            .upstream()
-            .is_some_and(|place| place > best.0)
-    };
+    let is_lower =
+        |session: &Arc<Session>| session.conversation.upstream().is_some_and(|place| place > best.0);
     services.registry.all().into_iter().find(is_lower)
 }
 

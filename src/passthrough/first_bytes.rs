@@ -31,11 +31,7 @@ pub(super) fn first_bytes(presence: &Presence, reader: &mut Reader, buffer: &mut
     let mut held = 0;
     let mut readable_at = None;
     loop {
-        let timeout = if held == 0 {
-            time_to_wait(presence)
-        } else {
-            Some(FOREIGN_WAIT)
-        };
+        let timeout = if held == 0 { time_to_wait(presence) } else { Some(FOREIGN_WAIT) };
         let read = match reader.stream().set_read_timeout(timeout) {
             Ok(()) => reader.recv(&mut buffer[held..]),
             Err(error) => Err(error),
@@ -63,10 +59,7 @@ pub(super) fn first_bytes(presence: &Presence, reader: &mut Reader, buffer: &mut
             }
             Beginning::Stratum => {
                 let readable_at = readable_at.unwrap_or_else(Stamp::now);
-                return First::Bytes(Received {
-                    length: held,
-                    readable_at,
-                });
+                return First::Bytes(Received { length: held, readable_at });
             }
             Beginning::Undecided => {}
         }
@@ -83,16 +76,8 @@ fn refuse(presence: &Presence, foreign: Foreign) {
         Foreign::ProxyHeader => (Topic::ProxyHeader, Abuse::Garbage),
     };
     say(services, miner, topic, &format_args!("refused: {foreign}"));
-    if let Some(ban) = services
-        .gatekeeper
-        .report_abuse(miner.ip(), abuse, Instant::now())
-    {
-        say(
-            services,
-            miner,
-            Topic::Refused,
-            &format_args!("banned for {ban:.0?}"),
-        );
+    if let Some(ban) = services.gatekeeper.report_abuse(miner.ip(), abuse, Instant::now()) {
+        say(services, miner, Topic::Refused, &format_args!("banned for {ban:.0?}"));
     }
 }
 

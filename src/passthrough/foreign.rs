@@ -6,17 +6,8 @@ use std::fmt;
 const PROXY_V1: &[u8] = b"PROXY ";
 /// The PROXY protocol's binary signature, version 2.
 const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-const HTTP_METHODS: [&[u8]; 9] = [
-    b"GET ",
-    b"HEAD ",
-    b"POST ",
-    b"PUT ",
-    b"DELETE ",
-    b"CONNECT ",
-    b"OPTIONS ",
-    b"TRACE ",
-    b"PATCH ",
-];
+const HTTP_METHODS: [&[u8]; 9] =
+    [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"TRACE ", b"PATCH "];
 /// A TLS record of type handshake, and the major version of every TLS there is.
 const TLS_HANDSHAKE: [u8; 2] = [0x16, 3];
 
@@ -55,24 +46,17 @@ pub enum Beginning {
 /// Judges the first bytes.
 pub fn judge(head: &[u8]) -> Beginning {
     let mut undecided = head.is_empty();
-    let known = [
-        (PROXY_V1, Foreign::ProxyHeader),
-        (PROXY_V2, Foreign::ProxyHeader),
-        (&TLS_HANDSHAKE, Foreign::Tls),
-    ]
-    .into_iter()
-    .chain(HTTP_METHODS.map(|method| (method, Foreign::Http)));
+    let known =
+        [(PROXY_V1, Foreign::ProxyHeader), (PROXY_V2, Foreign::ProxyHeader), (&TLS_HANDSHAKE, Foreign::Tls)]
+            .into_iter()
+            .chain(HTTP_METHODS.map(|method| (method, Foreign::Http)));
     for (mark, foreign) in known {
         if head.starts_with(mark) {
             return Beginning::Foreign(foreign);
         }
         undecided |= mark.starts_with(head);
     }
-    if undecided {
-        Beginning::Undecided
-    } else {
-        Beginning::Stratum
-    }
+    if undecided { Beginning::Undecided } else { Beginning::Stratum }
 }
 
 /// Judges first bytes that no more have followed for a while.
@@ -91,16 +75,7 @@ mod tests {
 
     #[test]
     fn stratum_is_known_by_its_first_byte() {
-        for head in [
-            &b"{"[..],
-            b"{\"id\":1}\n",
-            b" {",
-            b"\n",
-            b"\xef\xbb\xbf{",
-            b"\0",
-            b"hello",
-            b"get ",
-        ] {
+        for head in [&b"{"[..], b"{\"id\":1}\n", b" {", b"\n", b"\xef\xbb\xbf{", b"\0", b"hello", b"get "] {
             assert_eq!(judge(head), Beginning::Stratum, "{}", head.escape_ascii());
         }
     }
@@ -116,12 +91,7 @@ mod tests {
         ] {
             assert_eq!(judge(head), Beginning::Foreign(foreign));
             for length in 0..head.len() {
-                assert_ne!(
-                    judge(&head[..length]),
-                    Beginning::Stratum,
-                    "{}",
-                    head[..length].escape_ascii()
-                );
+                assert_ne!(judge(&head[..length]), Beginning::Stratum, "{}", head[..length].escape_ascii());
             }
         }
     }

@@ -113,11 +113,7 @@ impl Passthrough {
             acceptors.push(listener.start(&services, stop).map_err(StartError::Thread)?);
         }
         failback::start(&services, stop).map_err(StartError::Thread)?;
-        Ok(Passthrough {
-            services,
-            acceptors,
-            stop: stop.clone(),
-        })
+        Ok(Passthrough { services, acceptors, stop: stop.clone() })
     }
 
     /// Where miners can connect; ports that were asked for as 0 have their number.
@@ -132,12 +128,7 @@ impl Passthrough {
 
     /// The sessions' shared facts, for reports.
     pub fn conversations(&self) -> Vec<Arc<Conversation>> {
-        self.services
-            .registry
-            .all()
-            .iter()
-            .map(|session| session.conversation.clone())
-            .collect()
+        self.services.registry.all().iter().map(|session| session.conversation.clone()).collect()
     }
 
     /// Ends: nobody is accepted any more, nothing more is read from miners, shares in flight get

@@ -14,9 +14,7 @@ pub(super) fn time_to_wait(presence: &Presence) -> Option<Duration> {
     if is_authorized(presence) {
         listen.idle_timeout
     } else {
-        let left = listen
-            .handshake_timeout
-            .saturating_sub(presence.session.accepted_at.elapsed());
+        let left = listen.handshake_timeout.saturating_sub(presence.session.accepted_at.elapsed());
         // Zero would mean "for ever".
         Some(left.max(Duration::from_millis(1)))
     }
@@ -27,15 +25,9 @@ pub(super) fn patience(presence: &Presence) -> Patience {
     let conversation = &presence.session.conversation;
     let listen = &presence.services.config.listen;
     let (limit, why) = if is_authorized(presence) {
-        (
-            listen.idle_timeout,
-            "sent nothing for the whole of listen.idle_timeout",
-        )
+        (listen.idle_timeout, "sent nothing for the whole of listen.idle_timeout")
     } else {
-        (
-            Some(listen.handshake_timeout),
-            "did not authorize within listen.handshake_timeout",
-        )
+        (Some(listen.handshake_timeout), "did not authorize within listen.handshake_timeout")
     };
     let since_open = presence.session.accepted_at.elapsed();
     let quiet_for = match conversation.up.last_at() {

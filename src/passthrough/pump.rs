@@ -88,9 +88,5 @@ pub(super) enum SpliceRefused {
 }
 
 fn after(error: &io::Error, on_timeout: &mut impl FnMut() -> Patience) -> Patience {
-    if is_timeout(error) {
-        on_timeout()
-    } else {
-        Patience::End
-    }
+    if is_timeout(error) { on_timeout() } else { Patience::End }
 }

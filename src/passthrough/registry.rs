@@ -44,9 +44,7 @@ impl Registry {
         let heard = |session: &Arc<Session>| {
             let last = session.conversation.down.last_at();
             session.conversation.upstream() == Some(upstream.0)
-                && last
-                    .and_then(|last| now.since(last))
-                    .is_some_and(|ago| ago < within)
+                && last.and_then(|last| now.since(last)).is_some_and(|ago| ago < within)
         };
         self.lock().values().any(heard)
     }
@@ -59,11 +57,7 @@ impl Registry {
             if left.is_zero() {
                 return false;
             }
-            sessions = self
-                .ended
-                .wait_timeout(sessions, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            sessions = self.ended.wait_timeout(sessions, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }

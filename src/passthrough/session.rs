@@ -64,11 +64,7 @@ pub(super) fn start(
     services.registry.add(session.clone());
     announce(&services.to_analyzer, &session.conversation, What::Opened);
     let expects_header = admission.is_none();
-    let presence = Presence {
-        session,
-        services: services.clone(),
-        admission: Mutex::new(admission),
-    };
+    let presence = Presence { session, services: services.clone(), admission: Mutex::new(admission) };
     // From here on dropping the presence takes the session out of the registry again.
     let upward = Upward::new(Arc::new(presence), socket, peer, port, expects_header);
     spawn(format!("{id}-up"), SESSION_STACK, move || upward.run())?;
@@ -94,8 +90,7 @@ impl Session {
                     && conversation.unanswered.load(Ordering::Acquire) == 0
             } else {
                 let (up, down) = (conversation.up.last_at(), conversation.down.last_at());
-                up.and_then(|up| Stamp::now().since(up))
-                    .is_none_or(|ago| ago >= UNWATCHED_ANSWER)
+                up.and_then(|up| Stamp::now().since(up)).is_none_or(|ago| ago >= UNWATCHED_ANSWER)
                     || (up.is_some() && down.is_none())
             };
             if is_answered || self.ending.is_over() {
@@ -103,10 +98,7 @@ impl Session {
             }
             std::thread::sleep(ANSWER_CHECK);
         }
-        log::warn!(
-            "session {}: not every share was answered in time",
-            conversation.id
-        );
+        log::warn!("session {}: not every share was answered in time", conversation.id);
     }
 
     /// Ends the session: the pool's side at once; the miner gets what had come from the pool, and
@@ -148,19 +140,12 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        let Session {
-            conversation,
-            opening,
-            ..
-        } = &*self.session;
+        let Session { conversation, opening, .. } = &*self.session;
         // The analyzer may hold the conversation for longer, but not its sockets.
         opening.forget();
         announce(&self.services.to_analyzer, conversation, What::Closed);
         if conversation.down.last_at().is_some() {
-            let (up, down) = (
-                self.session.progress(Direction::Up),
-                self.session.progress(Direction::Down),
-            );
+            let (up, down) = (self.session.progress(Direction::Up), self.session.progress(Direction::Down));
             let lasted = self.session.accepted_at.elapsed().as_secs();
             let text = format!(
                 "session {} ended after {lasted} s, {up} bytes up, {down} bytes down",

@@ -57,15 +57,9 @@ impl Topic {
 
 /// One line about a peer, unless it has had one of this topic just now.
 pub(super) fn say(services: &Services, peer: SocketAddr, topic: Topic, text: &dyn Display) {
-    match services
-        .quiet
-        .speak(peer.ip().into(), topic.name(), Instant::now())
-    {
+    match services.quiet.speak(peer.ip().into(), topic.name(), Instant::now()) {
         None => {}
         Some(0) => log::log!(topic.level(), "{peer}: {text}"),
-        Some(more) => log::log!(
-            topic.level(),
-            "{peer}: {text} ({more} more like this were not written)"
-        ),
+        Some(more) => log::log!(topic.level(), "{peer}: {text} ({more} more like this were not written)"),
     }
 }

@@ -23,12 +23,7 @@ pub struct Tap {
 
 impl Tap {
     pub fn new(to_analyzer: ToAnalyzer, conversation: Arc<Conversation>, direction: Direction) -> Tap {
-        Tap {
-            to_analyzer,
-            conversation,
-            direction,
-            gap: false,
-        }
+        Tap { to_analyzer, conversation, direction, gap: false }
     }
 
     /// Whether anybody wants copies.
@@ -38,9 +33,7 @@ impl Tap {
 
     /// Counts `bytes` that have left, and passes a copy on.
     pub fn forwarded(&mut self, bytes: &[u8], readable_at: Stamp, sent_at: Stamp) {
-        self.conversation
-            .traffic(self.direction)
-            .count(bytes.len(), sent_at);
+        self.conversation.traffic(self.direction).count(bytes.len(), sent_at);
         if self.is_open() {
             self.pass_on(bytes.into(), readable_at, sent_at);
         }
@@ -61,23 +54,14 @@ impl Tap {
     /// when nothing waits behind this thread.
     pub fn paused(&self) {
         if let Some(to_analyzer) = &self.to_analyzer {
-            let copy = Copy {
-                conversation: self.conversation.clone(),
-                what: What::MinerPaused,
-            };
+            let copy = Copy { conversation: self.conversation.clone(), what: What::MinerPaused };
             // An analyzer that is gone has heard all it will hear.
             let _ = to_analyzer.send(copy);
         }
     }
 
     fn pass_on(&mut self, bytes: Box<[u8]>, readable_at: Stamp, sent_at: Stamp) {
-        let chunk = Chunk {
-            direction: self.direction,
-            bytes,
-            readable_at,
-            sent_at,
-            after_gap: self.gap,
-        };
+        let chunk = Chunk { direction: self.direction, bytes, readable_at, sent_at, after_gap: self.gap };
         match offer(&self.to_analyzer, &self.conversation, What::Bytes(chunk)) {
             Offered::Taken => self.gap = false,
             Offered::Full => self.dropped(),
@@ -104,10 +88,7 @@ fn offer(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, what: What)
     let Some(to_analyzer) = to_analyzer else {
         return Offered::Taken;
     };
-    match to_analyzer.try_send(Copy {
-        conversation: conversation.clone(),
-        what,
-    }) {
+    match to_analyzer.try_send(Copy { conversation: conversation.clone(), what }) {
         Ok(()) => Offered::Taken,
         Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Offered::Full,
     }
@@ -119,11 +100,7 @@ mod tests {
     use crate::analyzer::SessionId;
 
     fn conversation() -> Arc<Conversation> {
-        Arc::new(Conversation::new(
-            SessionId(1),
-            "127.0.0.1:1".parse().unwrap(),
-            Stamp::now(),
-        ))
+        Arc::new(Conversation::new(SessionId(1), "127.0.0.1:1".parse().unwrap(), Stamp::now()))
     }
 
     fn bytes_of(copy: Copy) -> (Vec<u8>, bool) {

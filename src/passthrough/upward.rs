@@ -44,30 +44,19 @@ impl Upward {
         port: Arc<TlsPort>,
         expects_header: bool,
     ) -> Upward {
-        Upward {
-            presence,
-            socket,
-            peer,
-            port,
-            expects_header,
-        }
+        Upward { presence, socket, peer, port, expects_header }
     }
 
     /// The thread's body.
     pub(super) fn run(self) -> Result<(), Stopped> {
         let presence = self.presence.clone();
         let session = presence.session.clone();
-        let _marked = Marked {
-            session: session.clone(),
-            direction: Direction::Up,
-        };
+        let _marked = Marked { session: session.clone(), direction: Direction::Up };
         // Dialling begins now, not when the miner has spoken.
         let down = Downward::new(presence.clone());
-        if let Err(error) = spawn(
-            format!("{}-down", session.conversation.id),
-            SESSION_STACK,
-            move || down.run(),
-        ) {
+        if let Err(error) =
+            spawn(format!("{}-down", session.conversation.id), SESSION_STACK, move || down.run())
+        {
             say(
                 &presence.services,
                 self.peer,
@@ -88,9 +77,7 @@ impl Upward {
             forwarder.tap.paused();
             session.ending.wait(Direction::Up);
         } else {
-            session
-                .ending
-                .end(Direction::Up, end, || session.progress(Direction::Down), abort);
+            session.ending.end(Direction::Up, end, || session.progress(Direction::Down), abort);
         }
         if end == End::DestinationBroken {
             linger(&mut forwarder.reader, &mut forwarder.buffer);
@@ -100,13 +87,7 @@ impl Upward {
 
     /// Turns the accepted socket into the miner's stream.
     fn arrive(self) -> Option<Arc<Stream>> {
-        let Upward {
-            presence,
-            socket,
-            peer,
-            port,
-            expects_header,
-        } = self;
+        let Upward { presence, socket, peer, port, expects_header } = self;
         let (session, services) = (&presence.session, &presence.services);
         let deadline = session.accepted_at + ARRIVAL_LIMIT.min(services.config.listen.handshake_timeout);
         if expects_header {
@@ -121,12 +102,7 @@ impl Upward {
             match services.gatekeeper.admit(source.ip(), Instant::now()) {
                 Ok(admission) => presence.admit(admission),
                 Err(refusal) => {
-                    say(
-                        services,
-                        source,
-                        Topic::Refused,
-                        &format_args!("refused: {refusal}"),
-                    );
+                    say(services, source, Topic::Refused, &format_args!("refused: {refusal}"));
                     return None;
                 }
             }
@@ -156,18 +132,9 @@ struct Forwarder<'a> {
 impl<'a> Forwarder<'a> {
     fn new(presence: &'a Presence, miner: Arc<Stream>) -> Forwarder<'a> {
         let (session, services) = (&presence.session, &presence.services);
-        let tap = Tap::new(
-            services.to_analyzer.clone(),
-            session.conversation.clone(),
-            Direction::Up,
-        );
+        let tap = Tap::new(services.to_analyzer.clone(), session.conversation.clone(), Direction::Up);
         let buffer = vec![0; services.config.forward.buffer];
-        Forwarder {
-            presence,
-            reader: Reader::new(miner),
-            buffer,
-            tap,
-        }
+        Forwarder { presence, reader: Reader::new(miner), buffer, tap }
     }
 
     fn forward(&mut self) -> End {
@@ -211,8 +178,7 @@ impl<'a> Forwarder<'a> {
                     Some(link)
                 }
             };
-            self.tap
-                .forwarded(bytes, received.readable_at.max(linked_at), Stamp::now());
+            self.tap.forwarded(bytes, received.readable_at.max(linked_at), Stamp::now());
             if let Some(link) = settled {
                 return Ok(link);
             }
@@ -249,13 +215,7 @@ impl<'a> Forwarder<'a> {
                 Err(refused) => splice_refused(presence, &refused),
             }
         }
-        pump::copy(
-            &mut self.reader,
-            &link.stream,
-            &mut self.buffer,
-            &mut self.tap,
-            on_timeout,
-        )
+        pump::copy(&mut self.reader, &link.stream, &mut self.buffer, &mut self.tap, on_timeout)
     }
 }
 

@@ -13,10 +13,7 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn new(code: RefusalCode, reason: impl Into<String>) -> Refusal {
-        Refusal {
-            code,
-            reason: reason.into(),
-        }
+        Refusal { code, reason: reason.into() }
     }
 }
 
@@ -107,22 +104,13 @@ pub fn refused(id: &str, refusal: &Refusal, form: ErrorForm) -> String {
     let reason = &refusal.reason;
     match form {
         ErrorForm::ArrayWithNull => {
-            format!(
-                "{{\"id\":{id},\"result\":null,\"error\":{}}}\n",
-                json!([code, reason, null])
-            )
+            format!("{{\"id\":{id},\"result\":null,\"error\":{}}}\n", json!([code, reason, null]))
         }
         ErrorForm::ArrayWithText => {
-            format!(
-                "{{\"id\":{id},\"result\":null,\"error\":{}}}\n",
-                json!([code, reason, ""])
-            )
+            format!("{{\"id\":{id},\"result\":null,\"error\":{}}}\n", json!([code, reason, ""]))
         }
         ErrorForm::ArrayOfTwo => {
-            format!(
-                "{{\"id\":{id},\"result\":null,\"error\":{}}}\n",
-                json!([code, reason])
-            )
+            format!("{{\"id\":{id},\"result\":null,\"error\":{}}}\n", json!([code, reason]))
         }
         ErrorForm::RejectReason => {
             let reason = json!(reason);

@@ -21,11 +21,7 @@ impl Difficulty {
         if value.is_finite() && value > 0.0 {
             Ok(Difficulty(value))
         } else {
-            Err(FieldError::value(
-                "difficulty",
-                &value.to_string(),
-                "a finite number above zero",
-            ))
+            Err(FieldError::value("difficulty", &value.to_string(), "a finite number above zero"))
         }
     }
 
@@ -40,10 +36,8 @@ impl Difficulty {
     /// When it is neither, or not finite and above zero.
     pub fn from_json(raw: &RawValue) -> Result<Difficulty, FieldError> {
         let text = string_or_number("difficulty", raw)?;
-        let value: f64 = text
-            .trim()
-            .parse()
-            .map_err(|_| FieldError::kind("difficulty", raw.get(), "a number"))?;
+        let value: f64 =
+            text.trim().parse().map_err(|_| FieldError::kind("difficulty", raw.get(), "a number"))?;
         Difficulty::new(value)
     }
 
@@ -56,11 +50,7 @@ impl Difficulty {
 /// A JSON number: whole ones without a decimal point, because some miners read an integer.
 impl fmt::Display for Difficulty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if (1e-10..1e15).contains(&self.0) {
-            write!(f, "{}", self.0)
-        } else {
-            write!(f, "{:e}", self.0)
-        }
+        if (1e-10..1e15).contains(&self.0) { write!(f, "{}", self.0) } else { write!(f, "{:e}", self.0) }
     }
 }
 
@@ -85,30 +75,16 @@ mod tests {
 
     #[test]
     fn what_is_no_difficulty_is_refused() {
-        for json in [
-            "0",
-            "-0",
-            "-1",
-            "1e400",
-            "\"NaN\"",
-            "\"Infinity\"",
-            "null",
-            "true",
-            "[1]",
-            "\"\"",
-        ] {
+        for json in ["0", "-0", "-1", "1e400", "\"NaN\"", "\"Infinity\"", "null", "true", "[1]", "\"\""] {
             assert!(read(json).is_err(), "{json}");
         }
     }
 
     #[test]
     fn whole_numbers_are_written_without_a_point() {
-        for (value, text) in [
-            (10000.0, "10000"),
-            (0.00001, "0.00001"),
-            (16383.75, "16383.75"),
-            (1e-12, "1e-12"),
-        ] {
+        for (value, text) in
+            [(10000.0, "10000"), (0.00001, "0.00001"), (16383.75, "16383.75"), (1e-12, "1e-12")]
+        {
             assert_eq!(Difficulty::new(value).unwrap().to_string(), text);
         }
     }

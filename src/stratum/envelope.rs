@@ -64,8 +64,7 @@ impl<'a> Envelope<'a> {
 
     /// The method's name; `None` in an answer.
     pub fn method(&self) -> Option<Cow<'a, str>> {
-        self.method
-            .and_then(|method| field::string("method", method).ok())
+        self.method.and_then(|method| field::string("method", method).ok())
     }
 }
 
@@ -79,20 +78,13 @@ pub struct EnvelopeError {
 impl EnvelopeError {
     fn new(line: &[u8], reason: impl fmt::Display) -> EnvelopeError {
         let start = &line[..line.len().min(80)];
-        EnvelopeError {
-            line: start.escape_ascii().to_string(),
-            reason: reason.to_string(),
-        }
+        EnvelopeError { line: start.escape_ascii().to_string(), reason: reason.to_string() }
     }
 }
 
 impl fmt::Display for EnvelopeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the line \"{}\" is no Stratum message: {}",
-            self.line, self.reason
-        )
+        write!(f, "the line \"{}\" is no Stratum message: {}", self.line, self.reason)
     }
 }
 
@@ -104,16 +96,7 @@ mod tests {
 
     #[test]
     fn ids_of_every_type_are_kept_to_the_letter() {
-        for id in [
-            "1",
-            "1.0",
-            "\"txlist\"",
-            "-3",
-            "1e2",
-            "null",
-            "[1, 2]",
-            "99999999999999999999",
-        ] {
+        for id in ["1", "1.0", "\"txlist\"", "-3", "1e2", "null", "[1, 2]", "99999999999999999999"] {
             let line = format!("{{\"id\":{id},\"method\":\"mining.submit\",\"params\":[]}}\r\n");
             assert_eq!(Envelope::read(line.as_bytes()).unwrap().id(), id);
         }
@@ -131,14 +114,8 @@ mod tests {
 
     #[test]
     fn garbage_and_double_keys_are_refused() {
-        for line in [
-            &b""[..],
-            b"GET / HTTP/1.1",
-            b"[1]",
-            b"{\"id\":1",
-            b"\x16\x03\x01",
-            b"{\"id\":\"\xff\"}",
-        ] {
+        for line in [&b""[..], b"GET / HTTP/1.1", b"[1]", b"{\"id\":1", b"\x16\x03\x01", b"{\"id\":\"\xff\"}"]
+        {
             assert!(Envelope::read(line).is_err(), "{}", line.escape_ascii());
         }
         assert!(Envelope::read(br#"{"id":1,"id":2,"method":"x"}"#).is_err());

@@ -28,11 +28,7 @@ impl Extranonce1 {
     /// When there are more than [`Extranonce1::MAX`] bytes.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Extranonce1, FieldError> {
         if bytes.len() > Extranonce1::MAX {
-            return Err(FieldError::length(
-                "extranonce1",
-                &hex::encode(&bytes),
-                "at most 32 bytes",
-            ));
+            return Err(FieldError::length("extranonce1", &hex::encode(&bytes), "at most 32 bytes"));
         }
         Ok(Extranonce1(bytes))
     }
@@ -112,11 +108,7 @@ impl Extranonce2Size {
     /// When `bytes` is above 32.
     pub fn new(bytes: u8) -> Result<Extranonce2Size, FieldError> {
         if bytes > Extranonce2Size::MAX.0 {
-            return Err(FieldError::value(
-                "extranonce2 size",
-                &bytes.to_string(),
-                "at most 32",
-            ));
+            return Err(FieldError::value("extranonce2 size", &bytes.to_string(), "at most 32"));
         }
         Ok(Extranonce2Size(bytes))
     }
@@ -171,10 +163,7 @@ mod tests {
         let size = Extranonce2Size::new(4).unwrap();
         assert_eq!(Extranonce2::from_counter(23, size).to_string(), "17000000");
         let size = Extranonce2Size::new(10).unwrap();
-        assert_eq!(
-            Extranonce2::from_counter(0x0755, size).to_string(),
-            "55070000000000000000"
-        );
+        assert_eq!(Extranonce2::from_counter(0x0755, size).to_string(), "55070000000000000000");
         let size = Extranonce2Size::new(1).unwrap();
         assert_eq!(Extranonce2::from_counter(256, size).to_string(), "00");
     }

@@ -15,25 +15,13 @@ pub enum FieldError {
     /// The message has no such field.
     Missing { field: &'static str },
     /// Another JSON type than the field can have.
-    Type {
-        field: &'static str,
-        found: String,
-        want: &'static str,
-    },
+    Type { field: &'static str, found: String, want: &'static str },
     /// Something else than hex digits, or half a byte.
     Hex { field: &'static str, found: String },
     /// Too short or too long.
-    Length {
-        field: &'static str,
-        found: String,
-        want: &'static str,
-    },
+    Length { field: &'static str, found: String, want: &'static str },
     /// Of the right form, but a value that cannot be.
-    Value {
-        field: &'static str,
-        found: String,
-        want: &'static str,
-    },
+    Value { field: &'static str, found: String, want: &'static str },
 }
 
 impl FieldError {
@@ -49,34 +37,19 @@ impl FieldError {
     }
 
     pub(super) fn kind(field: &'static str, found: &str, want: &'static str) -> FieldError {
-        FieldError::Type {
-            field,
-            found: excerpt(found),
-            want,
-        }
+        FieldError::Type { field, found: excerpt(found), want }
     }
 
     pub(super) fn hex(field: &'static str, found: &str) -> FieldError {
-        FieldError::Hex {
-            field,
-            found: excerpt(found),
-        }
+        FieldError::Hex { field, found: excerpt(found) }
     }
 
     pub(super) fn length(field: &'static str, found: &str, want: &'static str) -> FieldError {
-        FieldError::Length {
-            field,
-            found: excerpt(found),
-            want,
-        }
+        FieldError::Length { field, found: excerpt(found), want }
     }
 
     pub(super) fn value(field: &'static str, found: &str, want: &'static str) -> FieldError {
-        FieldError::Value {
-            field,
-            found: excerpt(found),
-            want,
-        }
+        FieldError::Value { field, found: excerpt(found), want }
     }
 }
 
@@ -88,17 +61,10 @@ impl fmt::Display for FieldError {
                 write!(f, "{field} is {found:?}: it must be {want}")
             }
             FieldError::Hex { field, found } => {
-                write!(
-                    f,
-                    "{field} is {found:?}: it must be hex digits, two for each byte"
-                )
+                write!(f, "{field} is {found:?}: it must be hex digits, two for each byte")
             }
             FieldError::Length { field, found, want } => {
-                write!(
-                    f,
-                    "{field} is {found:?}, of {} characters: it must be {want}",
-                    found.len()
-                )
+                write!(f, "{field} is {found:?}, of {} characters: it must be {want}", found.len())
             }
             FieldError::Value { field, found, want } => {
                 write!(f, "{field} is {found:?}: it must be {want}")

@@ -39,12 +39,8 @@ impl Notify {
     /// # Errors
     /// When one of the eight is missing or wrong.
     pub fn from_params(params: Option<&RawValue>) -> Result<Notify, FieldError> {
-        let params = elements(
-            "notify params",
-            params.ok_or(FieldError::Missing {
-                field: "notify params",
-            })?,
-        )?;
+        let params =
+            elements("notify params", params.ok_or(FieldError::Missing { field: "notify params" })?)?;
         let text = |field, index| string(field, at(field, &params, index)?);
         Ok(Notify {
             job_id: JobId::from_json(at("job id", &params, 0)?)?,
@@ -86,16 +82,9 @@ impl Notify {
 fn branches(raw: &RawValue) -> Result<Vec<MerkleBranch>, FieldError> {
     let texts = elements("merkle branches", raw)?;
     if texts.len() > MAX_BRANCHES {
-        return Err(FieldError::length(
-            "merkle branches",
-            &texts.len().to_string(),
-            "at most 32 of them",
-        ));
+        return Err(FieldError::length("merkle branches", &texts.len().to_string(), "at most 32 of them"));
     }
-    texts
-        .into_iter()
-        .map(|text| MerkleBranch::from_text(&string("merkle branch", text)?))
-        .collect()
+    texts.into_iter().map(|text| MerkleBranch::from_text(&string("merkle branch", text)?)).collect()
 }
 
 fn truth(raw: &RawValue) -> Option<bool> {

@@ -27,12 +27,8 @@ impl Submit {
     /// # Errors
     /// When one of the five is missing, or one is wrong.
     pub fn from_params(params: Option<&RawValue>) -> Result<Submit, FieldError> {
-        let params = elements(
-            "submit params",
-            params.ok_or(FieldError::Missing {
-                field: "submit params",
-            })?,
-        )?;
+        let params =
+            elements("submit params", params.ok_or(FieldError::Missing { field: "submit params" })?)?;
         Ok(Submit {
             worker: string("worker", at("worker", &params, 0)?)?.into_owned(),
             job_id: JobId::from_json(at("job id", &params, 1)?)?,
@@ -55,22 +51,13 @@ mod tests {
     #[test]
     fn the_same_share_in_other_clothes_is_the_same_share() {
         let plain = read(r#"["w","765c","08000000008f","68596192","0ab60150","043c8000"]"#).unwrap();
-        assert_eq!(
-            read(r#"["w","765c","08000000008F","68596192","AB60150","43C8000"]"#).unwrap(),
-            plain
-        );
-        assert_eq!(
-            read(r#"["w","765c","08000000008f",1750688146,179700048,"043c8000"]"#).unwrap(),
-            plain
-        );
+        assert_eq!(read(r#"["w","765c","08000000008F","68596192","AB60150","43C8000"]"#).unwrap(), plain);
+        assert_eq!(read(r#"["w","765c","08000000008f",1750688146,179700048,"043c8000"]"#).unwrap(), plain);
     }
 
     #[test]
     fn the_sixth_param_may_be_missing_and_the_fifth_not() {
-        assert_eq!(
-            read(r#"["w","1","00","68596192","1"]"#).unwrap().version_bits,
-            None
-        );
+        assert_eq!(read(r#"["w","1","00","68596192","1"]"#).unwrap().version_bits, None);
         assert_eq!(read(r#"["w","1","00","68596192"]"#).unwrap_err().field(), "nonce");
         assert_eq!(Submit::from_params(None).unwrap_err().field(), "submit params");
     }

@@ -31,10 +31,7 @@ impl SubscribeAnswer {
     /// `mining.notify`, which a Bitaxe's probe of its primary pool searches for.
     pub fn result(&self, session: &str) -> String {
         let subscriptions = json!([["mining.notify", session]]);
-        format!(
-            "[{subscriptions},\"{}\",{}]",
-            self.extranonce1, self.extranonce2_size
-        )
+        format!("[{subscriptions},\"{}\",{}]", self.extranonce1, self.extranonce2_size)
     }
 }
 
@@ -69,14 +66,7 @@ mod tests {
 
     #[test]
     fn half_an_answer_is_refused() {
-        for result in [
-            "true",
-            "[]",
-            r#"[[],"00"]"#,
-            r#"[[],"0",4]"#,
-            r#"[[],"00",-1]"#,
-            r#"[[],null,4]"#,
-        ] {
+        for result in ["true", "[]", r#"[[],"00"]"#, r#"[[],"0",4]"#, r#"[[],"00",-1]"#, r#"[[],null,4]"#] {
             assert!(read(result).is_err(), "{result}");
         }
     }

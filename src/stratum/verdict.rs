@@ -28,10 +28,9 @@ impl Verdict {
         }
         let (code, reason) = match &error {
             Value::Array(parts) => (parts.first().and_then(Value::as_i64), parts.get(1).and_then(text)),
-            Value::Object(parts) => (
-                parts.get("code").and_then(Value::as_i64),
-                parts.get("message").and_then(text),
-            ),
+            Value::Object(parts) => {
+                (parts.get("code").and_then(Value::as_i64), parts.get("message").and_then(text))
+            }
             other => (None, text(other)),
         };
         let reason = reason.or_else(|| answer.reject_reason.and_then(|raw| text(&value(raw))));
@@ -74,14 +73,9 @@ mod tests {
 
     #[test]
     fn every_form_we_write_is_read_as_a_refusal() {
-        for form in ErrorForm::ALL
-            .into_iter()
-            .filter(|form| *form != ErrorForm::PlainText)
-        {
+        for form in ErrorForm::ALL.into_iter().filter(|form| *form != ErrorForm::PlainText) {
             let line = refused("7", &Refusal::new(RefusalCode::JobNotFound, "Stale"), form);
-            let Verdict::Refused { code, reason } = of(&line) else {
-                panic!("{form:?}: {line}")
-            };
+            let Verdict::Refused { code, reason } = of(&line) else { panic!("{form:?}: {line}") };
             match form {
                 ErrorForm::ArrayWithNull
                 | ErrorForm::ArrayWithText

@@ -23,9 +23,7 @@ pub(super) fn from_json(field: &'static str, raw: &RawValue) -> Result<u32, Fiel
     if raw.get().starts_with('"') {
         return from_text(field, &string_or_number(field, raw)?);
     }
-    raw.get()
-        .parse()
-        .map_err(|_| FieldError::kind(field, raw.get(), "8 hex digits"))
+    raw.get().parse().map_err(|_| FieldError::kind(field, raw.get(), "8 hex digits"))
 }
 
 /// Declares a 32-bit quantity of its own type: its text forms, and nothing that would let it be
@@ -81,16 +79,7 @@ mod tests {
 
     #[test]
     fn what_is_no_32_bit_number_is_refused() {
-        for text in [
-            "",
-            "000293f3b",
-            "0000293f3b",
-            "00293fxx",
-            "+293f",
-            "-1",
-            " 1",
-            "0x12",
-        ] {
+        for text in ["", "000293f3b", "0000293f3b", "00293fxx", "+293f", "-1", " 1", "0x12"] {
             assert!(from_text("nonce", text).is_err(), "{text:?}");
         }
         for json in ["-1", "4294967296", "1.5", "null", "true", "[]"] {

@@ -48,12 +48,7 @@ enum State {
 impl Health {
     /// Up, until shown otherwise.
     pub fn new(backoff_min: Duration, backoff_max: Duration, now: Instant) -> Health {
-        Health {
-            backoff_min,
-            backoff_max,
-            state: State::Up { since: now },
-            failures: 0,
-        }
+        Health { backoff_min, backoff_max, state: State::Up { since: now }, failures: 0 }
     }
 
     /// Since when it is up; `None` while it counts as failed.
@@ -107,10 +102,7 @@ impl Health {
         // Between half and all of it, so that a farm's proxies don't come back in step.
         let pause = longest / 2 + longest.mul_f64(random_fraction() / 2.0);
         self.failures = self.failures.saturating_add(1);
-        self.state = State::Failed {
-            until: now + pause,
-            failure,
-        };
+        self.state = State::Failed { until: now + pause, failure };
         pause
     }
 }

@@ -113,24 +113,14 @@ impl Upstreams {
             upstreams.push(Upstream {
                 name: name_of(one),
                 route: route_to(one, stop)?,
-                health: Mutex::new(Health::new(
-                    failover.backoff_min,
-                    failover.backoff_max,
-                    Instant::now(),
-                )),
+                health: Mutex::new(Health::new(failover.backoff_min, failover.backoff_max, Instant::now())),
                 failed: Condvar::new(),
                 warm: WarmConnections::new(one.warm),
             });
         }
-        let shared = Shared {
-            upstreams,
-            changed: Condvar::new(),
-            waiters: Mutex::new(()),
-            stop: stop.clone(),
-        };
-        let upstreams = Upstreams {
-            shared: Arc::new(shared),
-        };
+        let shared =
+            Shared { upstreams, changed: Condvar::new(), waiters: Mutex::new(()), stop: stop.clone() };
+        let upstreams = Upstreams { shared: Arc::new(shared) };
         probe::start(&upstreams, failover).map_err(SetupError::Thread)?;
         warm::start(&upstreams).map_err(SetupError::Thread)?;
         Ok(upstreams)
@@ -161,10 +151,7 @@ impl Upstreams {
                 let share = left / u32::try_from(candidates.len() - place).unwrap_or(1);
                 match self.dial(*rank, Instant::now() + share) {
                     Ok(stream) => {
-                        return Ok(Link {
-                            stream: Arc::new(stream),
-                            rank: *rank,
-                        });
+                        return Ok(Link { stream: Arc::new(stream), rank: *rank });
                     }
                     Err(error) => {
                         self.mark_failed(*rank, Failure::Dial(error.to_string()));
@@ -195,10 +182,7 @@ impl Upstreams {
     pub fn stable_for(&self, stable: Duration) -> Option<Rank> {
         let now = Instant::now();
         let is_stable = |upstream: &Upstream| {
-            upstream
-                .health()
-                .up_since()
-                .is_some_and(|since| now.saturating_duration_since(since) >= stable)
+            upstream.health().up_since().is_some_and(|since| now.saturating_duration_since(since) >= stable)
         };
         self.shared.upstreams.iter().position(is_stable).map(Rank)
     }
@@ -209,10 +193,7 @@ impl Upstreams {
     }
 
     fn candidates(&self, tried: &[Rank]) -> Vec<Rank> {
-        (0..self.count())
-            .map(Rank)
-            .filter(|rank| !tried.contains(rank) && self.is_up(*rank))
-            .collect()
+        (0..self.count()).map(Rank).filter(|rank| !tried.contains(rank) && self.is_up(*rank)).collect()
     }
 
     /// Dials, or takes a warm connection.
@@ -231,12 +212,7 @@ impl Upstreams {
             if left.is_zero() || self.shared.stop.is_stopped() {
                 return Err(NoUpstream);
             }
-            guard = self
-                .shared
-                .changed
-                .wait_timeout(guard, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            guard = self.shared.changed.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         Ok(())
     }
@@ -266,11 +242,7 @@ impl Upstream {
     fn wait_for_failure(&self, time: Duration, known: bool) {
         let health = self.health();
         if known || health.due().is_none() {
-            drop(
-                self.failed
-                    .wait_timeout(health, time)
-                    .unwrap_or_else(PoisonError::into_inner),
-            );
+            drop(self.failed.wait_timeout(health, time).unwrap_or_else(PoisonError::into_inner));
         }
     }
 }
@@ -288,10 +260,8 @@ fn route_to(configured: &config::Upstream, stop: &Stop) -> Result<Route, SetupEr
         None => None,
         Some(tls) => {
             let trust = trust_of(tls.insecure_skip_verify, tls.pin_sha256, tls.ca_file.as_deref());
-            let client = TlsClient::new(&configured.host, &trust).map_err(|why| SetupError::Tls {
-                upstream: name_of(configured),
-                why: Box::new(why),
-            })?;
+            let client = TlsClient::new(&configured.host, &trust)
+                .map_err(|why| SetupError::Tls { upstream: name_of(configured), why: Box::new(why) })?;
             Some(client)
         }
     };
@@ -303,19 +273,11 @@ fn route_to(configured: &config::Upstream, stop: &Stop) -> Result<Route, SetupEr
             proxy: Resolver::start(&socks5.host, socks5.port, stop).map_err(SetupError::Thread)?,
             login: socks5.user.as_ref().map(|user| Login {
                 user: user.clone(),
-                password: socks5
-                    .password
-                    .as_ref()
-                    .map_or_else(String::new, |p| p.expose().to_owned()),
+                password: socks5.password.as_ref().map_or_else(String::new, |p| p.expose().to_owned()),
             }),
         },
     };
-    Ok(Route {
-        host: configured.host.clone(),
-        port: configured.port,
-        tls,
-        way,
-    })
+    Ok(Route { host: configured.host.clone(), port: configured.port, tls, way })
 }
 
 fn trust_of(insecure: bool, pin: Option<[u8; 32]>, ca_file: Option<&Path>) -> Trust {

@@ -17,12 +17,9 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// What a probe says to a pool that had been silent. The answer proves more than a connection does:
 /// a pool can accept and be dead behind it.
-const SUBSCRIBE: &[u8] = concat!(
-    r#"{"id":1,"method":"mining.subscribe","params":["sluice/"#,
-    env!("CARGO_PKG_VERSION"),
-    "\"]}\n"
-)
-.as_bytes();
+const SUBSCRIBE: &[u8] =
+    concat!(r#"{"id":1,"method":"mining.subscribe","params":["sluice/"#, env!("CARGO_PKG_VERSION"), "\"]}\n")
+        .as_bytes();
 
 /// One thread for each upstream: a pool that swallows its probes delays nobody else's.
 pub(super) fn start(upstreams: &Upstreams, failover: &config::Failover) -> io::Result<()> {
@@ -43,10 +40,7 @@ fn keep_probing(upstreams: &Upstreams, rank: Rank, recheck: Duration) -> Result<
     let mut checked_at = Instant::now();
     let mut had_failed = false;
     loop {
-        let due = upstream
-            .health()
-            .due()
-            .map(|(until, failure)| (until, failure.clone()));
+        let due = upstream.health().due().map(|(until, failure)| (until, failure.clone()));
         let due_before = due.is_some();
         let now = Instant::now();
         let pause = match due {
@@ -89,9 +83,7 @@ fn keep_probing(upstreams: &Upstreams, rank: Rank, recheck: Duration) -> Result<
 fn probe(upstreams: &Upstreams, rank: Rank, failed: &Failure) -> Result<(), Failure> {
     let deadline = Instant::now() + PROBE_LIMIT;
     let route = &upstreams.shared.upstreams[rank.0].route;
-    let stream = route
-        .dial(deadline)
-        .map_err(|error| Failure::Dial(error.to_string()))?;
+    let stream = route.dial(deadline).map_err(|error| Failure::Dial(error.to_string()))?;
     match failed {
         Failure::Dial(_) => Ok(()),
         Failure::ClosedUnanswered | Failure::Silent(_) => ask(stream, failed),

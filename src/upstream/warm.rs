@@ -35,11 +35,7 @@ struct Kept {
 
 impl WarmConnections {
     pub(super) fn new(wanted: usize) -> WarmConnections {
-        WarmConnections {
-            wanted,
-            stock: Mutex::default(),
-            taken: Condvar::new(),
-        }
+        WarmConnections { wanted, stock: Mutex::default(), taken: Condvar::new() }
     }
 
     /// The freshest connection that is still alive.
@@ -76,11 +72,7 @@ impl WarmConnections {
     fn wait(&self) {
         let stock = self.stock();
         if stock.len() >= self.wanted {
-            drop(
-                self.taken
-                    .wait_timeout(stock, ROUND)
-                    .unwrap_or_else(PoisonError::into_inner),
-            );
+            drop(self.taken.wait_timeout(stock, ROUND).unwrap_or_else(PoisonError::into_inner));
         }
     }
 }
@@ -90,9 +82,7 @@ pub(super) fn start(upstreams: &Upstreams) -> io::Result<()> {
     for rank in (0..upstreams.count()).map(Rank) {
         if upstreams.shared.upstreams[rank.0].warm.wanted > 0 {
             let upstreams = upstreams.clone();
-            spawn(format!("warm-{}", rank.0 + 1), SERVICE_STACK, move || {
-                keep_warm(&upstreams, rank)
-            })?;
+            spawn(format!("warm-{}", rank.0 + 1), SERVICE_STACK, move || keep_warm(&upstreams, rank))?;
         }
     }
     Ok(())
@@ -111,10 +101,7 @@ fn keep_warm(upstreams: &Upstreams, rank: Rank) -> Result<(), Stopped> {
         }
         for _ in 0..upstream.warm.missing() {
             match upstream.route.dial(Instant::now() + DIAL_LIMIT) {
-                Ok(stream) => upstream.warm.stock().push_back(Kept {
-                    stream,
-                    since: Instant::now(),
-                }),
+                Ok(stream) => upstream.warm.stock().push_back(Kept { stream, since: Instant::now() }),
                 Err(error) => {
                     upstreams.mark_failed(rank, Failure::Dial(error.to_string()));
                     break;

@@ -43,10 +43,7 @@ impl Height {
             opcode @ 0x51..=0x60 => Ok(Height(u32::from(opcode - 0x50))),
             length @ 1..=5 => {
                 let bytes = rest.get(..usize::from(length)).ok_or_else(error)?;
-                let number = bytes
-                    .iter()
-                    .rev()
-                    .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+                let number = bytes.iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
                 // A negative number has the top bit of its last byte; none is a height.
                 if bytes.last().is_some_and(|byte| byte & 0x80 != 0) {
                     return Err(error());
@@ -72,19 +69,13 @@ pub struct HeightError {
 
 impl HeightError {
     fn new(script_sig: &[u8]) -> HeightError {
-        HeightError {
-            start: encode_hex(&script_sig[..script_sig.len().min(8)]),
-        }
+        HeightError { start: encode_hex(&script_sig[..script_sig.len().min(8)]) }
     }
 }
 
 impl fmt::Display for HeightError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the scriptSig {}… does not begin with a block height as BIP34 asks for",
-            self.start
-        )
+        write!(f, "the scriptSig {}… does not begin with a block height as BIP34 asks for", self.start)
     }
 }
 
@@ -117,14 +108,7 @@ mod tests {
     #[test]
     fn a_pushed_small_number_is_read_and_what_is_none_refused() {
         assert_eq!(Height::from_script_sig(&[0x01, 0x05]), Ok(Height(5)));
-        for script_sig in [
-            &[][..],
-            &[0x03, 1, 2],
-            &[0x01, 0x81],
-            &[0x04, 1, 2, 3, 0x80],
-            &[0x2c],
-            &[0xfa],
-        ] {
+        for script_sig in [&[][..], &[0x03, 1, 2], &[0x01, 0x81], &[0x04, 1, 2, 3, 0x80], &[0x2c], &[0xfa]] {
             assert!(Height::from_script_sig(script_sig).is_err(), "{script_sig:?}");
         }
     }

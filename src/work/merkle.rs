@@ -6,9 +6,7 @@ use crate::stratum::MerkleBranch;
 
 /// The root above a coinbase: its id, hashed with each branch in turn.
 pub fn merkle_root(coinbase: &Txid, branches: &[MerkleBranch]) -> MerkleRoot {
-    let root = branches
-        .iter()
-        .fold(*coinbase.as_bytes(), |left, branch| pair(&left, &branch.0));
+    let root = branches.iter().fold(*coinbase.as_bytes(), |left, branch| pair(&left, &branch.0));
     MerkleRoot::from_bytes(root)
 }
 
@@ -35,9 +33,7 @@ pub fn root_of_transactions(txids: &[Txid]) -> Option<MerkleRoot> {
 }
 
 fn next_row(row: &[[u8; 32]]) -> Vec<[u8; 32]> {
-    row.chunks(2)
-        .map(|nodes| pair(&nodes[0], nodes.last().unwrap_or(&nodes[0])))
-        .collect()
+    row.chunks(2).map(|nodes| pair(&nodes[0], nodes.last().unwrap_or(&nodes[0]))).collect()
 }
 
 fn pair(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {

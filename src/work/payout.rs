@@ -54,18 +54,14 @@ pub enum Chain {
 /// When it is no address of any chain.
 pub fn payout_script(address: &str) -> Result<(PayoutScript, Vec<Chain>), PayoutError> {
     let address = address.trim();
-    let parsed = Address::<NetworkUnchecked>::from_str(address).map_err(|reason| PayoutError {
-        address: address.to_owned(),
-        reason,
-    })?;
+    let parsed = Address::<NetworkUnchecked>::from_str(address)
+        .map_err(|reason| PayoutError { address: address.to_owned(), reason })?;
     let chains = [
         (Chain::Mainnet, Network::Bitcoin),
         (Chain::Testnet, Network::Testnet),
         (Chain::Regtest, Network::Regtest),
     ];
-    let chains = chains
-        .into_iter()
-        .filter(|(_, network)| parsed.is_valid_for_network(*network));
+    let chains = chains.into_iter().filter(|(_, network)| parsed.is_valid_for_network(*network));
     let chains = chains.map(|(chain, _)| chain).collect();
     let script = parsed.assume_checked().script_pubkey();
     Ok((PayoutScript(script.into_bytes()), chains))
@@ -94,11 +90,7 @@ pub struct PayoutError {
 
 impl fmt::Display for PayoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} is no Bitcoin address ({}): check it for a typing error",
-            self.address, self.reason
-        )
+        write!(f, "{:?} is no Bitcoin address ({}): check it for a typing error", self.address, self.reason)
     }
 }
 

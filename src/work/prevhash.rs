@@ -29,10 +29,7 @@ mod tests {
     fn the_text_of_block_100000s_parent() {
         let text = "1901125004612a1701c3a621d930d31d36b607df1fccc2160002d01c00000000";
         let parent = parent_hash(&PrevHash::from_text(text).unwrap());
-        assert_eq!(
-            parent.to_string(),
-            "000000000002d01c1fccc21636b607dfd930d31d01c3a62104612a1719011250"
-        );
+        assert_eq!(parent.to_string(), "000000000002d01c1fccc21636b607dfd930d31d01c3a62104612a1719011250");
         assert_eq!(prevhash_of(&parent).to_string(), text);
     }
 }

@@ -17,11 +17,8 @@ pub enum VersionConvention {
 
 impl VersionConvention {
     /// All of them, in the order in which a share is best tried.
-    pub const ALL: [VersionConvention; 3] = [
-        VersionConvention::Bip310,
-        VersionConvention::Xor,
-        VersionConvention::Or,
-    ];
+    pub const ALL: [VersionConvention; 3] =
+        [VersionConvention::Bip310, VersionConvention::Xor, VersionConvention::Or];
 
     /// The version of the header. Whether the bits are allowed at all is
     /// [`VersionMask::allows`]'s question.

@@ -45,11 +45,7 @@ impl Target {
             Some(bytes) => Wide::shifted(mantissa, 8 * bytes).ok_or(TargetError::TooLarge(nbits))?,
             None => Wide([mantissa >> (8 * (3 - exponent)), 0, 0, 0]),
         };
-        if wide == Wide([0; 4]) {
-            Err(TargetError::Zero(nbits))
-        } else {
-            Ok(Target(wide))
-        }
+        if wide == Wide([0; 4]) { Err(TargetError::Zero(nbits)) } else { Ok(Target(wide)) }
     }
 
     /// Whether `hash` is at or below the target.
@@ -100,10 +96,7 @@ impl fmt::Display for TargetError {
             TargetError::Zero(nbits) => (nbits, "a target of zero"),
             TargetError::TooLarge(nbits) => (nbits, "a target of more than 256 bits"),
         };
-        write!(
-            f,
-            "nbits {nbits} is {what}: no block can have it, so this job is not Bitcoin's"
-        )
+        write!(f, "nbits {nbits} is {what}: no block can have it, so this job is not Bitcoin's")
     }
 }
 
@@ -125,11 +118,7 @@ fn parts(value: f64) -> (u64, i32) {
     let fraction = bits & ((1 << 52) - 1);
     let exponent = (bits >> 52 & 0x7ff) as i32;
     // Subnormal numbers have no implied leading one.
-    if exponent == 0 {
-        (fraction.max(1), -1074)
-    } else {
-        (fraction | 1 << 52, exponent - 1075)
-    }
+    if exponent == 0 { (fraction.max(1), -1074) } else { (fraction | 1 << 52, exponent - 1075) }
 }
 
 #[cfg(test)]
@@ -169,23 +158,11 @@ mod tests {
 
     #[test]
     fn what_is_no_target_is_refused() {
-        assert_eq!(
-            Target::from_nbits(Nbits(0x1d80_ffff)),
-            Err(TargetError::Negative(Nbits(0x1d80_ffff)))
-        );
+        assert_eq!(Target::from_nbits(Nbits(0x1d80_ffff)), Err(TargetError::Negative(Nbits(0x1d80_ffff))));
         assert_eq!(Target::from_nbits(Nbits(0)), Err(TargetError::Zero(Nbits(0))));
-        assert_eq!(
-            Target::from_nbits(Nbits(0x0100_1234)),
-            Err(TargetError::Zero(Nbits(0x0100_1234)))
-        );
-        assert_eq!(
-            Target::from_nbits(Nbits(0x2300_ffff)),
-            Err(TargetError::TooLarge(Nbits(0x2300_ffff)))
-        );
+        assert_eq!(Target::from_nbits(Nbits(0x0100_1234)), Err(TargetError::Zero(Nbits(0x0100_1234))));
+        assert_eq!(Target::from_nbits(Nbits(0x2300_ffff)), Err(TargetError::TooLarge(Nbits(0x2300_ffff))));
         assert!(Target::from_nbits(Nbits(0x2000_ffff)).is_ok());
-        assert_eq!(
-            Target::from_nbits(Nbits(0x0312_3456)).unwrap().to_be_bytes()[29..],
-            [0x12, 0x34, 0x56]
-        );
+        assert_eq!(Target::from_nbits(Nbits(0x0312_3456)).unwrap().to_be_bytes()[29..], [0x12, 0x34, 0x56]);
     }
 }

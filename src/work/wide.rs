@@ -10,10 +10,7 @@ impl Wide {
     pub fn from_le_bytes(bytes: &[u8; 32]) -> Wide {
         let mut limbs = [0; 4];
         for (limb, chunk) in limbs.iter_mut().zip(bytes.chunks_exact(8)) {
-            *limb = chunk
-                .iter()
-                .rev()
-                .fold(0, |number, byte| number << 8 | u64::from(*byte));
+            *limb = chunk.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
         }
         Wide(limbs)
     }
@@ -128,10 +125,7 @@ mod tests {
 
     #[test]
     fn shifts_stop_at_2_to_the_256() {
-        assert_eq!(
-            Wide::shifted(0xffff, 208).unwrap().to_f64(),
-            65535.0 * 2_f64.powi(208)
-        );
+        assert_eq!(Wide::shifted(0xffff, 208).unwrap().to_f64(), 65535.0 * 2_f64.powi(208));
         assert!(Wide::shifted(1, 255).is_some());
         assert!(Wide::shifted(1, 256).is_none());
         assert!(Wide::shifted(3, 255).is_none());
@@ -157,9 +151,6 @@ mod tests {
         assert_eq!(shifted_quotient(1, 100_000, u64::MAX), None);
         assert_eq!(shifted_quotient(7, 0, 2), Some(Wide([3, 0, 0, 0])));
         // 2^64 / 3 rounded down.
-        assert_eq!(
-            shifted_quotient(1, 64, 3),
-            Some(Wide([0x5555_5555_5555_5555, 0, 0, 0]))
-        );
+        assert_eq!(shifted_quotient(1, 64, 3), Some(Wide([0x5555_5555_5555_5555, 0, 0, 0])));
     }
 }

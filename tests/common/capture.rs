@@ -25,10 +25,8 @@ pub struct Conversation {
 
 pub fn files() -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/captures");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= 8, "the captures are missing");
     files
@@ -46,16 +44,10 @@ pub fn read(file: &Path) -> Vec<Conversation> {
             _ => continue,
         };
         let line = [row["line"].as_str().unwrap().as_bytes(), b"\n"].concat();
-        let conversation = match conversations
-            .iter_mut()
-            .find(|known| known.connection == connection)
-        {
+        let conversation = match conversations.iter_mut().find(|known| known.connection == connection) {
             Some(known) => known,
             None => {
-                conversations.push(Conversation {
-                    connection,
-                    pieces: Vec::new(),
-                });
+                conversations.push(Conversation { connection, pieces: Vec::new() });
                 conversations.last_mut().unwrap()
             }
         };

@@ -21,11 +21,7 @@ impl Certificate {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("cert.pem"), made.cert.pem()).unwrap();
         std::fs::write(directory.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        Certificate {
-            der: made.cert.der().clone(),
-            key: made.signing_key.serialize_der(),
-            directory,
-        }
+        Certificate { der: made.cert.der().clone(), key: made.signing_key.serialize_der(), directory }
     }
 
     pub fn cert_file(&self) -> PathBuf {

@@ -32,11 +32,7 @@ impl Proxy {
     /// it has one.
     pub fn start(text: &str) -> Proxy {
         let listen = "[listen]\nstratum = [\"127.0.0.1:0\"]\n";
-        let text = if text.contains("[listen]") {
-            text.to_owned()
-        } else {
-            format!("{listen}{text}")
-        };
+        let text = if text.contains("[listen]") { text.to_owned() } else { format!("{listen}{text}") };
         let config = Config::parse(&text, &Overrides::default()).unwrap_or_else(|e| panic!("{e}"));
         Proxy::with(&config)
     }
@@ -49,10 +45,7 @@ impl Proxy {
             (None, None)
         };
         let passthrough = Passthrough::start(config, sender, &Stop::new()).unwrap();
-        Proxy {
-            passthrough: Some(passthrough),
-            analyzer,
-        }
+        Proxy { passthrough: Some(passthrough), analyzer }
     }
 
     pub fn running(&self) -> &Passthrough {
@@ -72,9 +65,7 @@ impl Proxy {
 
     /// Waits until there are `count` sessions.
     pub fn wait_sessions(&self, count: usize) {
-        wait_for(&format!("{count} sessions"), || {
-            self.running().sessions() == count
-        });
+        wait_for(&format!("{count} sessions"), || self.running().sessions() == count);
     }
 }
 
@@ -101,9 +92,7 @@ pub struct BarePool {
 
 impl BarePool {
     pub fn start() -> BarePool {
-        BarePool {
-            listener: TcpListener::bind("127.0.0.1:0").unwrap(),
-        }
+        BarePool { listener: TcpListener::bind("127.0.0.1:0").unwrap() }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -116,9 +105,7 @@ impl BarePool {
 
     /// The next connection, or the test fails.
     pub fn accept(&self) -> TcpStream {
-        let stream = self
-            .accept_within(DEADLINE)
-            .expect("nobody connected to the pool");
+        let stream = self.accept_within(DEADLINE).expect("nobody connected to the pool");
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();
         stream
@@ -146,15 +133,10 @@ pub struct Unroutable {
 
 impl Unroutable {
     pub fn start() -> Unroutable {
-        let socket = socket2::Socket::new(
-            socket2::Domain::IPV4,
-            socket2::Type::STREAM,
-            Some(socket2::Protocol::TCP),
-        )
-        .unwrap();
-        socket
-            .bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into())
-            .unwrap();
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, Some(socket2::Protocol::TCP))
+                .unwrap();
+        socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
         socket.listen(0).unwrap();
         let listener: TcpListener = socket.into();
         let address = listener.local_addr().unwrap();
@@ -191,9 +173,7 @@ pub fn read_line(stream: &TcpStream) -> String {
     let mut byte = [0];
     let mut stream = stream;
     while !line.ends_with('\n') {
-        stream
-            .read_exact(&mut byte)
-            .unwrap_or_else(|e| panic!("after {line:?}: {e}"));
+        stream.read_exact(&mut byte).unwrap_or_else(|e| panic!("after {line:?}: {e}"));
         line.push(char::from(byte[0]));
     }
     line
@@ -205,10 +185,7 @@ pub fn expect(mut stream: &TcpStream, expected: &[u8]) {
     stream.read_exact(&mut found).unwrap_or_else(|error| {
         panic!("waiting for {}: {error}", expected.escape_ascii());
     });
-    assert_eq!(
-        found.escape_ascii().to_string(),
-        expected.escape_ascii().to_string()
-    );
+    assert_eq!(found.escape_ascii().to_string(), expected.escape_ascii().to_string());
 }
 
 /// Expects the end of the stream.

@@ -82,11 +82,7 @@ fn serve(
         _ => text(&mut client)?,
     };
     let port = u16::from_be_bytes(take::<2>(&mut client)?);
-    seen.lock().unwrap().push(Asked {
-        host,
-        port,
-        login: given,
-    });
+    seen.lock().unwrap().push(Asked { host, port, login: given });
     let Ok(pool) = TcpStream::connect(target) else {
         return client.write_all(&[5, 5, 0, 1, 0, 0, 0, 0, 0, 0]);
     };

@@ -62,10 +62,7 @@ fn run(mut tls: Connection, mut socket: &TcpStream, mut plain: &TcpStream) -> io
         let room = to_plain.len() < 1 << 20;
         let take_plain = !plain_ended && !tls.is_handshaking() && !tls.wants_write();
         let mut entries = [
-            PollFd::new(
-                socket.as_fd(),
-                wants(room && !tls_ended && tls.wants_read(), tls.wants_write()),
-            ),
+            PollFd::new(socket.as_fd(), wants(room && !tls_ended && tls.wants_read(), tls.wants_write())),
             PollFd::new(plain.as_fd(), wants(take_plain, !to_plain.is_empty())),
         ];
         poll(&mut entries, PollTimeout::try_from(DEADLINE).unwrap())?;

@@ -13,10 +13,7 @@ fn limits() -> RateLimit {
 }
 
 fn gatekeeper(max_miners: usize, limits: RateLimit) -> Gatekeeper {
-    let listen = Listen {
-        max_miners,
-        ..Listen::default()
-    };
+    let listen = Listen { max_miners, ..Listen::default() };
     Gatekeeper::new(&listen, &limits)
 }
 
@@ -39,10 +36,7 @@ fn hammer(gate: &Gatekeeper, from: IpAddr, now: Instant) -> (usize, Refusal) {
 fn a_place_is_freed_when_its_guard_is_dropped() {
     let (gate, now) = (gatekeeper(100, limits()), Instant::now());
     let kept: Vec<_> = (0..3).map(|_| gate.admit(ip("10.0.0.1"), now).unwrap()).collect();
-    assert_eq!(
-        gate.admit(ip("10.0.0.1"), now).unwrap_err(),
-        Refusal::TooManyFromAddress { limit: 3 }
-    );
+    assert_eq!(gate.admit(ip("10.0.0.1"), now).unwrap_err(), Refusal::TooManyFromAddress { limit: 3 });
     assert!(gate.admit(ip("10.0.0.2"), now).is_ok());
     drop(kept);
     assert_eq!(gate.counts(now).connections, 0);
@@ -50,27 +44,26 @@ fn a_place_is_freed_when_its_guard_is_dropped() {
 }
 
 #[test]
+fn an_admission_may_end_on_another_thread() {
+    let (gate, now) = (gatekeeper(100, limits()), Instant::now());
+    let admission = gate.admit(ip("10.0.0.1"), now).unwrap();
+    std::thread::spawn(move || drop(admission)).join().unwrap();
+    assert_eq!(gate.counts(now).connections, 0);
+}
+
+#[test]
 fn the_whole_is_bounded_exempt_or_not() {
     let (gate, now) = (gatekeeper(2, limits()), Instant::now());
     let _one = gate.admit(ip("10.9.0.1"), now).unwrap();
     let _two = gate.admit(ip("10.0.0.1"), now).unwrap();
-    assert_eq!(
-        gate.admit(ip("10.9.0.1"), now).unwrap_err(),
-        Refusal::Full { limit: 2 }
-    );
-    assert_eq!(
-        gate.admit(ip("10.0.0.2"), now).unwrap_err(),
-        Refusal::Full { limit: 2 }
-    );
+    assert_eq!(gate.admit(ip("10.9.0.1"), now).unwrap_err(), Refusal::Full { limit: 2 });
+    assert_eq!(gate.admit(ip("10.0.0.2"), now).unwrap_err(), Refusal::Full { limit: 2 });
 }
 
 #[test]
 fn strangers_are_refused() {
     let gate = gatekeeper(2, limits());
-    assert_eq!(
-        gate.admit(ip("8.8.8.8"), Instant::now()).unwrap_err(),
-        Refusal::NotAllowed
-    );
+    assert_eq!(gate.admit(ip("8.8.8.8"), Instant::now()).unwrap_err(), Refusal::NotAllowed);
     assert_eq!(gate.counts(Instant::now()).sources, 0);
 }
 
@@ -82,32 +75,17 @@ fn too_fast_is_banned_for_twice_as_long_each_time_up_to_a_day() {
     for _ in 0..11 {
         let (admitted, refusal) = hammer(&gate, from, now);
         assert_eq!(admitted, 5);
-        let Refusal::TooManyPerMinute {
-            limit: 5,
-            ban: Some(ban),
-        } = refusal
-        else {
-            panic!("{refusal}")
-        };
+        let Refusal::TooManyPerMinute { limit: 5, ban: Some(ban) } = refusal else { panic!("{refusal}") };
         lengths.push(ban);
         let last_moment = now + ban - Duration::from_millis(1);
-        assert!(matches!(
-            gate.admit(from, last_moment),
-            Err(Refusal::Banned { .. })
-        ));
+        assert!(matches!(gate.admit(from, last_moment), Err(Refusal::Banned { .. })));
         now += ban;
     }
     assert_eq!(lengths[..3], [5 * MINUTE, 10 * MINUTE, 20 * MINUTE]);
     assert_eq!(lengths[10], DAY);
     // A day of good behaviour makes it forgotten.
     let (_, refusal) = hammer(&gate, from, now + DAY);
-    assert_eq!(
-        refusal,
-        Refusal::TooManyPerMinute {
-            limit: 5,
-            ban: Some(5 * MINUTE)
-        }
-    );
+    assert_eq!(refusal, Refusal::TooManyPerMinute { limit: 5, ban: Some(5 * MINUTE) });
 }
 
 #[test]
@@ -123,9 +101,7 @@ fn trying_again_at_the_cap_is_no_offence() {
 #[test]
 fn exempt_addresses_know_neither_cap_nor_rate_nor_ban() {
     let (gate, now) = (gatekeeper(1000, limits()), Instant::now());
-    let kept: Vec<_> = (0..500)
-        .map(|_| gate.admit(ip("10.9.0.1"), now).unwrap())
-        .collect();
+    let kept: Vec<_> = (0..500).map(|_| gate.admit(ip("10.9.0.1"), now).unwrap()).collect();
     assert_eq!(kept.len(), 500);
     for _ in 0..100 {
         assert_eq!(gate.report_abuse(ip("10.9.0.1"), Abuse::Garbage, now), None);
@@ -152,35 +128,18 @@ fn abuse_leads_to_a_ban_but_one_slip_does_not() {
         assert_eq!(gate.report_abuse(ip("10.0.0.1"), Abuse::Http, now), None);
     }
     assert!(gate.admit(ip("10.0.0.1"), now).is_ok());
-    assert_eq!(
-        gate.report_abuse(ip("10.0.0.1"), Abuse::TlsOnPlainPort, now),
-        Some(5 * MINUTE)
-    );
-    assert_eq!(
-        gate.admit(ip("10.0.0.1"), now).unwrap_err(),
-        Refusal::Banned {
-            remaining: 5 * MINUTE
-        }
-    );
+    assert_eq!(gate.report_abuse(ip("10.0.0.1"), Abuse::TlsOnPlainPort, now), Some(5 * MINUTE));
+    assert_eq!(gate.admit(ip("10.0.0.1"), now).unwrap_err(), Refusal::Banned { remaining: 5 * MINUTE });
     assert_eq!(gate.counts(now).banned, 1);
 }
 
 #[test]
 fn zero_means_no_limit_and_no_ban() {
-    let off = RateLimit {
-        max_connections_per_ip: 0,
-        max_connections_per_minute: 0,
-        ..limits()
-    };
+    let off = RateLimit { max_connections_per_ip: 0, max_connections_per_minute: 0, ..limits() };
     let (gate, now) = (gatekeeper(1000, off), Instant::now());
-    let kept: Vec<_> = (0..1000)
-        .map(|_| gate.admit(ip("10.0.0.1"), now).unwrap())
-        .collect();
+    let kept: Vec<_> = (0..1000).map(|_| gate.admit(ip("10.0.0.1"), now).unwrap()).collect();
     assert_eq!(kept.len(), 1000);
-    let no_ban = RateLimit {
-        ban: Duration::ZERO,
-        ..limits()
-    };
+    let no_ban = RateLimit { ban: Duration::ZERO, ..limits() };
     let gate = gatekeeper(1000, no_ban);
     let (_, refusal) = hammer(&gate, ip("10.0.0.1"), now);
     assert_eq!(refusal, Refusal::TooManyPerMinute { limit: 5, ban: None });
@@ -195,16 +154,10 @@ fn a_flood_of_sources_neither_grows_the_table_nor_frees_the_banned() {
     let kept = gate.admit(ip("192.168.0.2"), now).unwrap();
     for n in 0..3 * MAX_SOURCES as u32 {
         let flooding = IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n));
-        assert!(
-            gate.admit(flooding, now + Duration::from_millis(u64::from(n)))
-                .is_ok()
-        );
+        assert!(gate.admit(flooding, now + Duration::from_millis(u64::from(n))).is_ok());
     }
     assert!(gate.counts(now).sources <= MAX_SOURCES);
-    assert!(matches!(
-        gate.admit(ip("192.168.0.1"), now + MINUTE),
-        Err(Refusal::Banned { .. })
-    ));
+    assert!(matches!(gate.admit(ip("192.168.0.1"), now + MINUTE), Err(Refusal::Banned { .. })));
     drop(kept);
     assert_eq!(gate.counts(now).connections, 0);
 }
@@ -221,14 +174,8 @@ fn when_all_are_banned_newcomers_share_one_entry_that_is_never_banned() {
     }
     assert_eq!(gate.counts(now).banned, MAX_SOURCES);
     let (admitted, refusal) = hammer(&gate, ip("192.168.0.1"), now);
-    assert_eq!(
-        (admitted, refusal),
-        (5, Refusal::TooManyPerMinute { limit: 5, ban: None })
-    );
-    assert!(matches!(
-        gate.admit(ip("192.168.0.2"), now),
-        Err(Refusal::TooManyPerMinute { .. })
-    ));
+    assert_eq!((admitted, refusal), (5, Refusal::TooManyPerMinute { limit: 5, ban: None }));
+    assert!(matches!(gate.admit(ip("192.168.0.2"), now), Err(Refusal::TooManyPerMinute { .. })));
     assert!(gate.admit(ip("192.168.0.3"), now + 2 * MINUTE).is_ok());
     assert_eq!(gate.counts(now).sources, MAX_SOURCES);
 }
