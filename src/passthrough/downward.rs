@@ -90,14 +90,10 @@ impl Downward {
                 }
             };
             let mut opened = self.take(link)?;
-            while matches!(opened.first, First::Silent) && session.opening.is_open() {
+            while matches!(opened.first, First::Silent) && session.opening.expects_answer() {
                 // Make before break: the silent pool is kept until another one is there.
                 tried.push(opened.link.rank);
-                self.mark(
-                    opened.link.rank,
-                    Failure::Silent(failover.answer_timeout),
-                    failover.answer_timeout,
-                );
+                self.mark(opened.link.rank, Failure::Silent(failover.answer_timeout));
                 match services.upstreams.connect(&tried, Instant::now() + failover.connect_deadline) {
                     Ok(next) => opened = self.take(Arc::new(next))?,
                     Err(_) => {
@@ -109,7 +105,7 @@ impl Downward {
             if let (First::Closed(_), true) = (&opened.first, self.may_try_another(&opened.link, &tried)) {
                 let rank = opened.link.rank;
                 tried.push(rank);
-                self.mark(rank, Failure::ClosedUnanswered, failover.answer_timeout);
+                self.mark(rank, Failure::ClosedUnanswered);
                 deadline = Instant::now() + failover.connect_deadline;
                 continue;
             }
@@ -160,7 +156,7 @@ impl Downward {
     fn answer_limit(&self) -> (Duration, Option<Instant>) {
         let (services, opening) = (&self.presence.services, &self.presence.session.opening);
         let failover = &services.config.failover;
-        let has_others = services.upstreams.count() > 1 && opening.is_open();
+        let has_others = services.upstreams.count() > 1 && opening.expects_answer();
         let limit = if has_others { failover.answer_timeout } else { failover.silence_timeout };
         (limit, opening.asked())
     }
@@ -174,15 +170,16 @@ impl Downward {
         let at_once = session.accepted_at.elapsed() < failover.connect_deadline;
         services.upstreams.count() > tried.len() + 1
             && !tried.contains(&link.rank)
-            && session.opening.is_open()
+            && session.opening.expects_answer()
             && (was_asked || at_once)
     }
 
-    /// Remembers a failure, unless others hear from the pool: then it is this session's alone.
-    fn mark(&self, rank: Rank, failure: Failure, heard_within: Duration) {
+    /// Remembers a failure. Where others hear from the pool, one session's bad luck is no proof (its
+    /// miner may have said something that no pool answers): then a probe decides.
+    fn mark(&self, rank: Rank, failure: Failure) {
         let services = &self.presence.services;
-        if services.registry.heard_from(rank, heard_within) {
-            log::debug!("session {}: pool {rank}: {failure}", self.presence.session.conversation.id);
+        if services.registry.heard_from(rank, services.config.failover.silence_timeout) {
+            services.upstreams.suspect(rank, failure);
         } else if services.upstreams.mark_failed(rank, failure) {
             services.gatekeeper.pool_failed(Instant::now());
         }
@@ -205,11 +202,7 @@ impl Downward {
                 return *end;
             }
             First::Silent => {
-                self.mark(
-                    opened.link.rank,
-                    Failure::Silent(failover.silence_timeout),
-                    failover.silence_timeout,
-                );
+                self.mark(opened.link.rank, Failure::Silent(failover.silence_timeout));
                 return End::SourceBroken;
             }
         }
@@ -250,7 +243,7 @@ impl Downward {
             pump::copy(&mut opened.reader, miner, &mut self.buffer, &mut self.tap, &mut on_timeout)
         });
         if silent {
-            self.mark(link.rank, Failure::Silent(silence_timeout), silence_timeout);
+            self.mark(link.rank, Failure::Silent(silence_timeout));
             say(
                 &presence.services,
                 presence.session.conversation.miner(),

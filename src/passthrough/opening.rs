@@ -152,9 +152,16 @@ impl Opening {
         self.lock().asked
     }
 
-    /// Whether another pool could still be tried.
+    /// Whether another pool could still be given the session.
     pub(super) fn is_open(&self) -> bool {
         self.lock().phase == Phase::Open
+    }
+
+    /// Whether the pool's silence or its closing would say something about the pool: not when the
+    /// miner itself has closed, as port scanners and health checks do.
+    pub(super) fn expects_answer(&self) -> bool {
+        let state = self.lock();
+        state.phase == Phase::Open && !state.finished
     }
 
     /// There is no pool, or no miner.

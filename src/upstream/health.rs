@@ -35,6 +35,8 @@ pub struct Health {
     backoff_min: Duration,
     backoff_max: Duration,
     state: State,
+    /// What a session has seen that only a probe can confirm.
+    suspicion: Option<Failure>,
     /// Failures in a row; survives a recovery that does not last, see [`Health::recovered`].
     failures: u32,
 }
@@ -48,7 +50,7 @@ enum State {
 impl Health {
     /// Up, until shown otherwise.
     pub fn new(backoff_min: Duration, backoff_max: Duration, now: Instant) -> Health {
-        Health { backoff_min, backoff_max, state: State::Up { since: now }, failures: 0 }
+        Health { backoff_min, backoff_max, state: State::Up { since: now }, suspicion: None, failures: 0 }
     }
 
     /// Since when it is up; `None` while it counts as failed.
@@ -72,6 +74,23 @@ impl Health {
                 Some(self.pause(failure, now))
             }
         }
+    }
+
+    /// One session was let down; whether the pool has failed is for a probe to say.
+    pub fn suspect(&mut self, failure: Failure) {
+        if self.up_since().is_some() {
+            self.suspicion = Some(failure);
+        }
+    }
+
+    /// The suspicion, to be probed now.
+    pub fn take_suspicion(&mut self) -> Option<Failure> {
+        self.suspicion.take()
+    }
+
+    /// Whether there is a failure or a suspicion.
+    pub fn wants_probe(&self) -> bool {
+        self.suspicion.is_some() || self.up_since().is_none()
     }
 
     /// A probe failed, too: the next pause is longer.
@@ -102,6 +121,7 @@ impl Health {
         // Between half and all of it, so that a farm's proxies don't come back in step.
         let pause = longest / 2 + longest.mul_f64(random_fraction() / 2.0);
         self.failures = self.failures.saturating_add(1);
+        self.suspicion = None;
         self.state = State::Failed { until: now + pause, failure };
         pause
     }
@@ -174,6 +194,19 @@ mod tests {
         assert!(health.recovered(later));
         assert!(!health.recovered(later + MIN));
         assert_eq!(health.up_since(), Some(later));
+    }
+
+    #[test]
+    fn a_suspicion_is_probed_once_and_only_while_up() {
+        let now = Instant::now();
+        let mut health = Health::new(MIN, MAX, now);
+        health.suspect(Failure::ClosedUnanswered);
+        assert!(health.wants_probe() && health.up_since().is_some());
+        assert_eq!(health.take_suspicion(), Some(Failure::ClosedUnanswered));
+        assert!(!health.wants_probe());
+        health.failed(dial(), now);
+        health.suspect(Failure::ClosedUnanswered);
+        assert_eq!(health.take_suspicion(), None);
     }
 
     #[test]

@@ -55,8 +55,8 @@ struct Upstream {
     name: String,
     route: Route,
     health: Mutex<Health>,
-    /// Told when the health changes for the worse.
-    failed: Condvar,
+    /// Told when there is something to probe.
+    news: Condvar,
     warm: WarmConnections,
 }
 
@@ -114,7 +114,7 @@ impl Upstreams {
                 name: name_of(one),
                 route: route_to(one, stop)?,
                 health: Mutex::new(Health::new(failover.backoff_min, failover.backoff_max, Instant::now())),
-                failed: Condvar::new(),
+                news: Condvar::new(),
                 warm: WarmConnections::new(one.warm),
             });
         }
@@ -170,12 +170,20 @@ impl Upstreams {
         let upstream = &self.shared.upstreams[rank.0];
         let text = failure.to_string();
         let until = upstream.health().failed(failure, Instant::now());
-        upstream.failed.notify_all();
+        upstream.news.notify_all();
         upstream.warm.clear();
         if let Some(pause) = until {
             log::warn!("pool {rank} {}: {text}; next try in {pause:.1?}", upstream.name);
         }
         until.is_some()
+    }
+
+    /// A session was let down by a pool that others hear from: a probe finds out.
+    pub fn suspect(&self, rank: Rank, failure: Failure) {
+        let upstream = &self.shared.upstreams[rank.0];
+        log::debug!("pool {rank} {} is suspected: {failure}", upstream.name);
+        upstream.health().suspect(failure);
+        upstream.news.notify_all();
     }
 
     /// The most preferred upstream that has been healthy for `stable`.
@@ -238,11 +246,11 @@ impl Upstream {
         lock(&self.health)
     }
 
-    /// Sleeps for `time`, or until a failure unless that is known already.
-    fn wait_for_failure(&self, time: Duration, known: bool) {
+    /// Sleeps for `time`, or until there is something new to probe.
+    fn wait_for_news(&self, time: Duration, known: bool) {
         let health = self.health();
-        if known || health.due().is_none() {
-            drop(self.failed.wait_timeout(health, time).unwrap_or_else(PoisonError::into_inner));
+        if known || !health.wants_probe() {
+            drop(self.news.wait_timeout(health, time).unwrap_or_else(PoisonError::into_inner));
         }
     }
 }

@@ -40,6 +40,12 @@ fn keep_probing(upstreams: &Upstreams, rank: Rank, recheck: Duration) -> Result<
     let mut checked_at = Instant::now();
     let mut had_failed = false;
     loop {
+        let suspicion = upstream.health().take_suspicion();
+        if let Some(suspicion) = suspicion {
+            if let Err(failure) = probe(upstreams, rank, &suspicion) {
+                upstreams.mark_failed(rank, failure);
+            }
+        }
         let due = upstream.health().due().map(|(until, failure)| (until, failure.clone()));
         let due_before = due.is_some();
         let now = Instant::now();
@@ -74,7 +80,7 @@ fn keep_probing(upstreams: &Upstreams, rank: Rank, recheck: Duration) -> Result<
             return Ok(());
         }
         if !pause.is_zero() {
-            upstream.wait_for_failure(pause.min(LONGEST_SLEEP), due_before);
+            upstream.wait_for_news(pause.min(LONGEST_SLEEP), due_before);
         }
     }
 }
