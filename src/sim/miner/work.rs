@@ -23,7 +23,8 @@ pub(super) struct Work {
     pub difficulty: Difficulty,
     /// Which connection the job came from: shares of others are worth nothing.
     pub connection: u64,
-    /// Counts jobs. The same number with another difficulty means the same search goes on.
+    /// Counts the connection's jobs. The same one with another difficulty means the same search
+    /// goes on.
     pub number: u64,
 }
 
@@ -64,7 +65,7 @@ impl Search {
 
     /// Takes over `work`: from the beginning, or, if it is the same job, only its difficulty.
     pub fn switch(&mut self, work: Work) {
-        if work.number == self.work.number {
+        if (work.connection, work.number) == (self.work.connection, self.work.number) {
             self.target = Target::from_difficulty(work.difficulty);
             self.work = work;
         } else {
@@ -222,10 +223,19 @@ mod tests {
         };
         search.switch(eased);
         assert_eq!(search.nonce, Nonce(0xda54_e701));
-        search.switch(Work {
-            number: 2,
-            ..work(None)
-        });
-        assert_eq!(search.nonce, Nonce(0xda54_e700));
+        for other in [
+            Work {
+                number: 2,
+                ..work(None)
+            },
+            Work {
+                connection: 2,
+                ..work(None)
+            },
+        ] {
+            search.switch(other);
+            assert_eq!(search.nonce, Nonce(0xda54_e700));
+            search.step(0);
+        }
     }
 }
