@@ -26,6 +26,11 @@ impl JobId {
         Ok(JobId(text.to_owned()))
     }
 
+    /// A name for the job with this number, as public-pool gives them: hex, without leading zeros.
+    pub fn from_counter(counter: u64) -> JobId {
+        JobId(format!("{counter:x}"))
+    }
+
     /// Reads a text, or a number for what it looks like.
     ///
     /// # Errors

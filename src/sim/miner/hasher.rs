@@ -1,0 +1,110 @@
+//! The thread that hashes.
+
+use std::time::{Duration, Instant};
+
+use super::options::HashRate;
+use super::shared::Shared;
+use super::work::Search;
+use crate::stop::Stopped;
+use crate::work::share_difficulty;
+
+/// Hashes between two looks at whether there is something else to do: a few milliseconds.
+const BATCH: u32 = 4096;
+
+/// Hashes until the miner is stopped.
+pub(super) fn hash(shared: &Shared) -> Result<(), Stopped> {
+    let mut pace = Pace::new(shared.options.hash_rate_limit);
+    let mut best = Best {
+        high: u32::MAX,
+        difficulty: 0.0,
+    };
+    let mut search: Option<Search> = None;
+    while let Some((work, generation)) = shared.wait_for_work() {
+        let mut current = match search.take() {
+            Some(mut search) => {
+                search.switch(work);
+                search
+            }
+            None => Search::new(work, shared.options.habit),
+        };
+        while shared.generation() == generation {
+            run(shared, &mut current, pace.batch(), generation, &mut best);
+            pace.wait(shared, generation);
+        }
+        search = Some(current);
+    }
+    Ok(())
+}
+
+/// The best hash of the miner's life.
+struct Best {
+    /// Its highest 32 bits.
+    high: u32,
+    difficulty: f64,
+}
+
+fn run(shared: &Shared, search: &mut Search, batch: u32, generation: u64, best: &mut Best) {
+    let mut hashes = 0;
+    for _ in 0..batch {
+        hashes += 1;
+        let Some((nonce, hash)) = search.step(best.high) else {
+            continue;
+        };
+        let difficulty = share_difficulty(&hash);
+        if difficulty > best.difficulty {
+            *best = Best {
+                high: high(hash.as_bytes()),
+                difficulty,
+            };
+            shared.stats.update(|stats| stats.best_difficulty = difficulty);
+        }
+        if search.is_share(&hash) {
+            shared.submit(search.connection(), &search.share(nonce));
+            if shared.generation() != generation {
+                break;
+            }
+        }
+    }
+    shared.stats.update(|stats| stats.hashes += hashes);
+}
+
+fn high(hash: &[u8; 32]) -> u32 {
+    u32::from_le_bytes([hash[28], hash[29], hash[30], hash[31]])
+}
+
+/// Keeps a miner at its hash rate.
+struct Pace {
+    limit: Option<HashRate>,
+    /// When the next batch is due.
+    due: Instant,
+}
+
+impl Pace {
+    fn new(limit: Option<HashRate>) -> Pace {
+        Pace {
+            limit: limit.filter(|rate| rate.0 > 0.0),
+            due: Instant::now(),
+        }
+    }
+
+    /// Twenty batches a second, as far as that goes.
+    fn batch(&self) -> u32 {
+        match self.limit {
+            Some(rate) => ((rate.0 / 20.0) as u32).clamp(1, BATCH),
+            None => BATCH,
+        }
+    }
+
+    fn wait(&mut self, shared: &Shared, generation: u64) {
+        let Some(rate) = self.limit else { return };
+        self.due += Duration::from_secs_f64(f64::from(self.batch()) / rate.0);
+        let now = Instant::now();
+        if self.due + Duration::from_secs(1) < now {
+            // Far behind, for lack of work or of processor: not to be made up for.
+            self.due = now;
+        }
+        while Instant::now() < self.due && shared.generation() == generation {
+            shared.rest(generation, self.due.saturating_duration_since(Instant::now()));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The simulated miner: two threads, one that reads and one that hashes.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `options`, `stats` | what it is told, and what it tells |
+//! | `habit` | what sets the kinds of miners apart |
+//! | `opening` | how each begins a session |
+//! | `session` | a connection |
+//! | `work`, `hasher` | the search for shares |
+//! | `shared` | what the two threads share |
+
+mod habit;
+mod hasher;
+mod opening;
+mod options;
+mod session;
+mod shared;
+mod stats;
+mod work;
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+pub use habit::Habit;
+pub use options::{HashRate, MinerOptions};
+pub use stats::MinerStats;
+
+use self::session::{Session, SessionEnd};
+use self::shared::Shared;
+use super::random::Random;
+use crate::stop::{Stop, Stopped};
+use crate::thread::{SESSION_STACK, spawn};
+
+/// Between two connections of a NerdMiner, which does not wait at all but takes about so long for a
+/// turn of its loop.
+const NERDMINER_TURN: Duration = Duration::from_millis(50);
+
+/// Numbers the miners of this process, for the names of their threads.
+static MINERS: AtomicU64 = AtomicU64::new(1);
+
+/// A miner that connects, hashes and submits until it is stopped. Dropping it stops it.
+#[derive(Debug)]
+pub struct SimMiner {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl SimMiner {
+    /// Starts a miner. That the pool cannot be reached is no error: it will try again.
+    ///
+    /// # Errors
+    /// When the system has no room for its threads.
+    pub fn start(options: MinerOptions) -> io::Result<SimMiner> {
+        let number = MINERS.fetch_add(1, Ordering::Relaxed);
+        let shared = Arc::new(Shared::new(options, Stop::new()));
+        let miner = SimMiner {
+            shared: Arc::clone(&shared),
+            threads: Mutex::new(Vec::new()),
+        };
+        let hashing = Arc::clone(&shared);
+        miner.keep(spawn(format!("{number}-miner-hash"), SESSION_STACK, move || {
+            hasher::hash(&hashing)
+        })?);
+        let network = move || connect_again_and_again(&shared, number).or(Ok::<(), Stopped>(()));
+        miner.keep(spawn(format!("{number}-miner-net"), SESSION_STACK, network)?);
+        Ok(miner)
+    }
+
+    /// What it has seen so far.
+    pub fn stats(&self) -> MinerStats {
+        self.shared.stats.look(MinerStats::clone)
+    }
+
+    /// Waits until `done` holds for the statistics, and says whether it did before the deadline.
+    pub fn wait_until(&self, deadline: Instant, done: impl FnMut(&MinerStats) -> bool) -> bool {
+        self.shared.stats.wait_until(deadline, done)
+    }
+
+    /// Ends it. The statistics stay.
+    pub fn stop(&self) {
+        self.shared.stop.stop();
+        self.shared.wake();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // What it ended with is logged where it was started.
+            let _ = thread.join();
+        }
+    }
+
+    fn keep(&self, thread: JoinHandle<()>) {
+        self.threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(thread);
+    }
+}
+
+impl Drop for SimMiner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn connect_again_and_again(shared: &Shared, seed: u64) -> Result<(), Stopped> {
+    let mut random = Random::new(seed);
+    let mut redirected: Option<SocketAddr> = None;
+    loop {
+        shared.stop.check()?;
+        let peer = redirected.take().unwrap_or(shared.options.pool);
+        let wait = match TcpStream::connect_timeout(&peer, shared.options.habit.connect_timeout()) {
+            Ok(stream) => match Session::run(shared, stream, peer) {
+                SessionEnd::Stopped => return Err(Stopped),
+                SessionEnd::Reconnect(target) => {
+                    redirected = target;
+                    NERDMINER_TURN
+                }
+                _ if shared.options.habit == Habit::NerdMiner => NERDMINER_TURN,
+                _ => retry_wait(shared, &mut random),
+            },
+            Err(error) => {
+                let reason = format!("no connection to {peer}: {error}");
+                shared.stats.update(|stats| stats.record_end(reason));
+                retry_wait(shared, &mut random)
+            }
+        };
+        shared.stop.sleep(wait)?;
+    }
+}
+
+fn retry_wait(shared: &Shared, random: &mut Random) -> Duration {
+    shared.options.retry_wait.unwrap_or_else(|| {
+        let range = shared.options.habit.retry_wait();
+        Duration::from_secs(range.start() + random.next() % (range.end() - range.start() + 1))
+    })
+}

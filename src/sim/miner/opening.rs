@@ -1,0 +1,188 @@
+//! How each kind of miner opens a session, and tells the answers of its opening from the rest
+//! (wire reference, section 1.4).
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::habit::Habit;
+use super::session::{Session, SessionEnd};
+use crate::stratum::{ConfigureAnswer, Envelope, SubscribeAnswer, Verdict};
+
+/// How long a NerdMiner waits after subscribe and authorize before it goes on.
+const NERDMINER_PAUSE: Duration = Duration::from_millis(200);
+
+/// The ids of a Bitaxe's burst.
+const BITAXE_CONFIGURE: u64 = 1;
+const BITAXE_SUBSCRIBE: u64 = 2;
+const BITAXE_AUTHORIZE: u64 = 3;
+
+/// Opens the session as this kind of miner does.
+pub(super) fn open(session: &mut Session<'_>) -> Result<(), SessionEnd> {
+    match session.habit {
+        Habit::NerdMiner => open_nerdminer(session),
+        Habit::Bitaxe => open_bitaxe(session),
+        Habit::Cgminer => open_cgminer(session),
+        Habit::Cpuminer => open_cpuminer(session),
+    }
+}
+
+/// Acts on a line after the opening; a Bitaxe, which does not wait, gets the answers of its
+/// opening here as well.
+pub(super) fn handle_line(session: &mut Session<'_>, line: &[u8]) -> Result<(), SessionEnd> {
+    let message = match Envelope::read(line) {
+        Ok(message) => message,
+        Err(error) => {
+            // None of them closes a connection for it; the reason is worth keeping.
+            session
+                .shared
+                .stats
+                .update(|stats| stats.last_error = Some(error.to_string()));
+            return Ok(());
+        }
+    };
+    if let Some(method) = message.method() {
+        return session.handle_method(&message, &method);
+    }
+    if session.handle_answer(&message) || session.habit != Habit::Bitaxe {
+        return Ok(());
+    }
+    match message.numeric_id() {
+        Some(BITAXE_CONFIGURE) => {
+            session.set_version_mask(ConfigureAnswer::from_result(message.result).version_rolling);
+        }
+        Some(BITAXE_SUBSCRIBE) => session.subscribed(read_subscribe(&message, line)?),
+        Some(BITAXE_AUTHORIZE) => {
+            let accepted = Verdict::of(&message).is_accepted();
+            session.authorized(accepted);
+            if accepted {
+                session.suggest_difficulty()?;
+                if session.shared.options.extranonce_subscribe {
+                    session.request("mining.extranonce.subscribe", &json!([]))?;
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Subscribe, and exactly one line as its answer; authorize and suggest_difficulty without looking
+/// at theirs.
+fn open_nerdminer(session: &mut Session<'_>) -> Result<(), SessionEnd> {
+    session.request("mining.subscribe", &json!([session.habit.user_agent()]))?;
+    session.shared.stop.sleep(NERDMINER_PAUSE)?;
+    let line = wait_for_line(session, "mining.subscribe")?;
+    let answer = Envelope::read(&line).map_err(|_| bad("mining.subscribe", &line))?;
+    let answer = read_subscribe(&answer, &line)?;
+    if answer.extranonce1.as_bytes().is_empty() {
+        return Err(bad("mining.subscribe", &line));
+    }
+    session.subscribed(answer);
+    authorize(session)?;
+    session.shared.stop.sleep(NERDMINER_PAUSE)?;
+    session.suggest_difficulty()
+}
+
+/// Three requests in one write.
+fn open_bitaxe(session: &mut Session<'_>) -> Result<(), SessionEnd> {
+    let options = &session.shared.options;
+    let burst = session.shared.with_wire(|wire| {
+        let requests = [
+            (
+                "mining.configure",
+                json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }]),
+            ),
+            ("mining.subscribe", json!([options.habit.user_agent()])),
+            ("mining.authorize", json!([options.worker, options.password])),
+        ];
+        requests
+            .iter()
+            .map(|(method, params)| wire.prepare(method, params).1)
+            .collect::<String>()
+    });
+    session.send(&burst.ok_or(SessionEnd::Closed)?)
+}
+
+/// Each request waits for the answer to the one before, taking the next line for it; between
+/// authorize and its answer the methods it knows may come.
+fn open_cgminer(session: &mut Session<'_>) -> Result<(), SessionEnd> {
+    let mask = json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }]);
+    session.request("mining.configure", &mask)?;
+    let line = wait_for_line(session, "mining.configure")?;
+    let answer = Envelope::read(&line).map_err(|_| bad("mining.configure", &line))?;
+    session.set_version_mask(ConfigureAnswer::from_result(answer.result).version_rolling);
+
+    session.request("mining.subscribe", &json!([session.habit.user_agent()]))?;
+    let line = wait_for_line(session, "mining.subscribe")?;
+    let answer = Envelope::read(&line).map_err(|_| bad("mining.subscribe", &line))?;
+    session.subscribed(read_subscribe(&answer, &line)?);
+
+    authorize(session)?;
+    loop {
+        let line = wait_for_line(session, "mining.authorize")?;
+        let message = Envelope::read(&line).map_err(|_| bad("mining.authorize", &line))?;
+        match message.method() {
+            Some(method) => session.handle_method(&message, &method)?,
+            None => return read_authorize(session, &message, &line),
+        }
+    }
+}
+
+/// The next line is the answer to subscribe; the answer to authorize is the one with its id.
+fn open_cpuminer(session: &mut Session<'_>) -> Result<(), SessionEnd> {
+    session.request("mining.subscribe", &json!([session.habit.user_agent()]))?;
+    let line = wait_for_line(session, "mining.subscribe")?;
+    let answer = Envelope::read(&line).map_err(|_| bad("mining.subscribe", &line))?;
+    session.subscribed(read_subscribe(&answer, &line)?);
+
+    let id = authorize(session)?;
+    loop {
+        let line = wait_for_line(session, "mining.authorize")?;
+        let Ok(message) = Envelope::read(&line) else {
+            continue;
+        };
+        match message.method() {
+            Some(method) => session.handle_method(&message, &method)?,
+            None if message.numeric_id() == Some(id) => return read_authorize(session, &message, &line),
+            None => {}
+        }
+    }
+}
+
+fn authorize(session: &mut Session<'_>) -> Result<u64, SessionEnd> {
+    let options = &session.shared.options;
+    let params = json!([options.worker, options.password]);
+    session.request("mining.authorize", &params)
+}
+
+fn wait_for_line(session: &mut Session<'_>, method: &'static str) -> Result<Vec<u8>, SessionEnd> {
+    let deadline = session
+        .habit
+        .answer_timeout()
+        .map(|timeout| Instant::now() + timeout);
+    session.read_line(deadline)?.ok_or(SessionEnd::NoAnswer(method))
+}
+
+fn read_subscribe(answer: &Envelope<'_>, line: &[u8]) -> Result<SubscribeAnswer, SessionEnd> {
+    let result = answer.result.ok_or_else(|| bad("mining.subscribe", line))?;
+    SubscribeAnswer::from_result(result).map_err(|_| bad("mining.subscribe", line))
+}
+
+fn read_authorize(session: &mut Session<'_>, answer: &Envelope<'_>, line: &[u8]) -> Result<(), SessionEnd> {
+    let accepted = Verdict::of(answer).is_accepted();
+    session.authorized(accepted);
+    if !accepted {
+        return Err(bad("mining.authorize", line));
+    }
+    // Only if the owner told it to.
+    match session.shared.options.suggested_difficulty {
+        Some(_) => session.suggest_difficulty(),
+        None => Ok(()),
+    }
+}
+
+fn bad(method: &'static str, line: &[u8]) -> SessionEnd {
+    let start = &line[..line.len().min(200)];
+    SessionEnd::BadAnswer(method, start.escape_ascii().to_string())
+}

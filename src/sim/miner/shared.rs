@@ -1,0 +1,221 @@
+//! What a miner's two threads share: the work, the connection to submit to, the statistics.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::habit::{FoundShare, Habit};
+use super::options::MinerOptions;
+use super::stats::MinerStats;
+use super::work::Work;
+use crate::sim::watched::Watched;
+use crate::stop::Stop;
+
+/// Shares that wait for their answer; the NerdMiner's table has as many.
+const MAX_PENDING_NERDMINER: usize = 32;
+const MAX_PENDING: usize = 1000;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub options: MinerOptions,
+    pub stop: Stop,
+    pub stats: Watched<MinerStats>,
+    work: Mutex<Option<Work>>,
+    work_changed: Condvar,
+    /// Counts the changes of `work`, to be looked at without its lock.
+    generation: AtomicU64,
+    wire: Mutex<Option<Wire>>,
+}
+
+/// The sending half of a connection.
+#[derive(Debug)]
+pub(super) struct Wire {
+    stream: TcpStream,
+    connection: u64,
+    habit: Habit,
+    next_id: u64,
+    pending: VecDeque<(u64, Instant)>,
+    /// When the last share was sent.
+    pub last_submit: Instant,
+}
+
+impl Shared {
+    pub fn new(options: MinerOptions, stop: Stop) -> Shared {
+        Shared {
+            options,
+            stop,
+            stats: Watched::default(),
+            work: Mutex::new(None),
+            work_changed: Condvar::new(),
+            generation: AtomicU64::new(0),
+            wire: Mutex::new(None),
+        }
+    }
+
+    /// Gives the hashing thread something else to do; nothing when there is no job.
+    pub fn set_work(&self, work: Option<Work>) {
+        self.stats
+            .update(|stats| stats.difficulty = work.as_ref().map(|work| work.difficulty));
+        let mut current = self.lock_work();
+        *current = work;
+        self.generation.fetch_add(1, Ordering::Release);
+        self.work_changed.notify_all();
+    }
+
+    /// Changes with each [`Shared::set_work`].
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The work and its generation; waits while there is none. `None` when the miner is stopped.
+    pub fn wait_for_work(&self) -> Option<(Work, u64)> {
+        let mut work = self.lock_work();
+        loop {
+            if self.stop.is_stopped() {
+                return None;
+            }
+            if let Some(work) = work.as_ref() {
+                return Some((work.clone(), self.generation()));
+            }
+            work = self
+                .work_changed
+                .wait(work)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits, unless the work changes meanwhile.
+    pub fn rest(&self, generation: u64, time: Duration) {
+        let work = self.lock_work();
+        if self.generation() == generation {
+            // Whether it was woken early does not matter: the caller looks at the clock.
+            drop(self.work_changed.wait_timeout(work, time));
+        }
+    }
+
+    /// Takes a new connection into use.
+    pub fn connect(&self, stream: TcpStream) -> u64 {
+        let connection = self.stats.update(|stats| {
+            stats.connected = true;
+            stats.reconnects = stats.connections;
+            stats.connections += 1;
+            stats.connections
+        });
+        let habit = self.options.habit;
+        let wire = Wire {
+            stream,
+            connection,
+            habit,
+            next_id: habit.first_id(),
+            pending: VecDeque::new(),
+            last_submit: Instant::now(),
+        };
+        *self.lock_wire() = Some(wire);
+        connection
+    }
+
+    /// Ends the connection, if there is one.
+    pub fn disconnect(&self, reason: String) {
+        self.set_work(None);
+        if let Some(wire) = self.lock_wire().take() {
+            wire.close();
+        }
+        self.stats.update(|stats| stats.record_end(reason));
+    }
+
+    /// Wakes both threads, which then find the miner stopped.
+    pub fn wake(&self) {
+        self.set_work(None);
+        if let Some(wire) = self.lock_wire().as_ref() {
+            wire.close();
+        }
+    }
+
+    /// Uses the connection, if there is one.
+    pub fn with_wire<R>(&self, use_wire: impl FnOnce(&mut Wire) -> R) -> Option<R> {
+        self.lock_wire().as_mut().map(use_wire)
+    }
+
+    /// Sends a share, if the connection it was found for is still there.
+    pub fn submit(&self, connection: u64, share: &FoundShare) {
+        let params = self.options.habit.submit_params(&self.options.worker, share);
+        let mut wire = self.lock_wire();
+        let Some(wire) = wire.as_mut().filter(|wire| wire.connection == connection) else {
+            return;
+        };
+        // Counted first: the answer may come before this thread goes on.
+        self.stats.update(|stats| stats.submitted += 1);
+        if wire.submit(&params).is_err() {
+            // The reading thread finds out why.
+            wire.close();
+        }
+    }
+
+    fn lock_work(&self) -> MutexGuard<'_, Option<Work>> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_wire(&self) -> MutexGuard<'_, Option<Wire>> {
+        self.wire.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wire {
+    /// Sends a request and gives its id.
+    pub fn request(&mut self, method: &str, params: &Value) -> io::Result<u64> {
+        let (id, line) = self.prepare(method, params);
+        self.send(&line)?;
+        Ok(id)
+    }
+
+    /// A request to be sent together with others.
+    pub fn prepare(&mut self, method: &str, params: &Value) -> (u64, String) {
+        let id = self.next_id;
+        self.next_id += 1;
+        (id, self.habit.request(id, method, params))
+    }
+
+    /// Sends a line, or several, in one write.
+    pub fn send(&mut self, lines: &str) -> io::Result<()> {
+        self.stream.write_all(lines.as_bytes())
+    }
+
+    /// When the share this answer belongs to was sent; `None` when there is none.
+    pub fn answered(&mut self, id: u64) -> Option<Instant> {
+        // The first: cpuminer gives all its shares the same id.
+        let index = self.pending.iter().position(|(pending, _)| *pending == id)?;
+        self.pending.remove(index).map(|(_, sent)| sent)
+    }
+
+    fn submit(&mut self, params: &Value) -> io::Result<()> {
+        let id = match self.habit {
+            Habit::Cpuminer => 4,
+            _ => {
+                self.next_id += 1;
+                self.next_id - 1
+            }
+        };
+        let most = if self.habit == Habit::NerdMiner {
+            MAX_PENDING_NERDMINER
+        } else {
+            MAX_PENDING
+        };
+        if self.pending.len() >= most {
+            self.pending.pop_front();
+        }
+        self.last_submit = Instant::now();
+        self.pending.push_back((id, self.last_submit));
+        let line = self.habit.request(id, "mining.submit", params);
+        self.send(&line)
+    }
+
+    fn close(&self) {
+        // Gone already is as good.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}

@@ -1,0 +1,324 @@
+//! The simulated pool.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `options`, `stats` | what it is told, and what it tells |
+//! | `server` | its threads |
+//! | `session` | a client: requests, answers, jobs |
+//! | `outbox` | what goes out to a client |
+//! | `block` | the block that is being looked for, and its coinbase |
+//! | `judge` | shares |
+//! | `vardiff` | difficulty that follows the miner |
+//!
+//! Locks are taken in this order: a session's state, then the world's chain, then the statistics;
+//! none is held while anything is written to a socket.
+
+mod block;
+mod judge;
+mod options;
+mod outbox;
+mod server;
+mod session;
+mod stats;
+mod vardiff;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+pub use options::{Misbehaviour, OpeningOrder, Payout, PoolOptions, Vardiff};
+pub use stats::{AcceptedShare, PoolStats, WorkerStats};
+
+use self::block::Block;
+use self::judge::Seen;
+use self::outbox::Outbox;
+use self::server::Server;
+use self::session::{Session, SessionId};
+use super::random::Random;
+use super::watched::Watched;
+use crate::stratum::{Difficulty, Extranonce1, JobId, Notify};
+use crate::work::BlockHash;
+
+/// A pool on a socket of its own. Dropping it stops it.
+#[derive(Debug)]
+pub struct SimPool {
+    world: Arc<World>,
+    address: SocketAddr,
+    server: Mutex<Option<Server>>,
+}
+
+impl SimPool {
+    /// Starts a pool.
+    ///
+    /// # Errors
+    /// When its address is in use, or the system has no room for its threads.
+    pub fn start(options: PoolOptions) -> io::Result<SimPool> {
+        let listen = options.listen;
+        let world = Arc::new(World::new(options));
+        let server = Server::start(&world, listen)?;
+        Ok(SimPool {
+            world,
+            address: server.address(),
+            server: Mutex::new(Some(server)),
+        })
+    }
+
+    /// Where it listens, or listened.
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Closes the listener and every connection. The statistics stay.
+    pub fn stop(&self) {
+        let server = self.server().take();
+        if let Some(server) = server {
+            server.stop(&self.world);
+        }
+    }
+
+    /// Listens again at the same address, with the same chain and statistics; nothing if it does.
+    ///
+    /// # Errors
+    /// When somebody else has taken the address meanwhile.
+    pub fn restart(&self) -> io::Result<()> {
+        let mut server = self.server();
+        if server.is_none() {
+            *server = Some(Server::start(&self.world, self.address)?);
+        }
+        Ok(())
+    }
+
+    /// What it has seen so far.
+    pub fn stats(&self) -> PoolStats {
+        self.world.stats.look(PoolStats::clone)
+    }
+
+    /// Waits until `done` holds for the statistics, and says whether it did before the deadline.
+    pub fn wait_until(&self, deadline: Instant, done: impl FnMut(&PoolStats) -> bool) -> bool {
+        self.world.stats.wait_until(deadline, done)
+    }
+
+    /// Pretends that somebody found a block: everybody gets a clean job for the next.
+    pub fn new_block(&self) {
+        self.world.new_block(None);
+    }
+
+    /// Gives everybody a new job for the same block, the ones before staying valid.
+    pub fn refresh_job(&self) {
+        self.world.refresh();
+    }
+
+    /// Closes every connection; the listener stays.
+    pub fn kill_connections(&self) {
+        self.world.close_all();
+    }
+
+    /// Changes everybody's difficulty, and gives everybody a job it holds for. Connections made
+    /// later begin with the one of the options.
+    pub fn set_difficulty(&self, difficulty: Difficulty) {
+        for session in self.world.sessions() {
+            session.change_difficulty(&self.world, difficulty);
+        }
+    }
+
+    /// Gives a new extranonce1 and a clean job to everybody who subscribed to such changes; says
+    /// to how many.
+    pub fn change_extranonce1(&self) -> usize {
+        let sessions = self.world.sessions();
+        let changed = sessions.iter().filter(|session| {
+            let extranonce1 = self.world.next_extranonce1();
+            session.change_extranonce1(&self.world, extranonce1)
+        });
+        changed.count()
+    }
+
+    /// Sends `line` to everybody as it is, a newline added.
+    pub fn broadcast(&self, line: &str) {
+        for session in self.world.sessions() {
+            session.send_line(format!("{line}\n"));
+        }
+    }
+
+    /// Changes what it does wrong, for connections that are open as well.
+    pub fn set_misbehaviour(&self, misbehaviour: Misbehaviour) {
+        *self
+            .world
+            .misbehaviour
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = misbehaviour;
+    }
+
+    fn server(&self) -> MutexGuard<'_, Option<Server>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for SimPool {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What the threads of a pool share.
+#[derive(Debug)]
+struct World {
+    options: PoolOptions,
+    stats: Watched<PoolStats>,
+    misbehaviour: Mutex<Misbehaviour>,
+    chain: Mutex<Chain>,
+    sessions: Mutex<Sessions>,
+}
+
+#[derive(Debug)]
+struct Chain {
+    block: Block,
+    jobs: u64,
+    seen: Seen,
+    random: Random,
+}
+
+#[derive(Debug, Default)]
+struct Sessions {
+    by_id: BTreeMap<SessionId, Arc<Session>>,
+    opened: SessionId,
+    extranonces: u64,
+}
+
+impl World {
+    fn new(options: PoolOptions) -> World {
+        let mut random = Random::new(options.seed);
+        let block = Block::first(&options, &mut random);
+        let stats = PoolStats {
+            height: Some(block.height),
+            ..PoolStats::default()
+        };
+        let sessions = Sessions {
+            extranonces: random.next(),
+            ..Sessions::default()
+        };
+        World {
+            stats: Watched::new(stats),
+            misbehaviour: Mutex::new(options.misbehaviour.clone()),
+            chain: Mutex::new(Chain {
+                block,
+                jobs: 0,
+                seen: Seen::default(),
+                random,
+            }),
+            sessions: Mutex::new(sessions),
+            options,
+        }
+    }
+
+    fn misbehaviour(&self) -> Misbehaviour {
+        self.misbehaviour
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Goes on to the next block, on top of `found` or of somebody else's.
+    fn new_block(&self, found: Option<BlockHash>) {
+        let height = {
+            let Chain {
+                block, seen, random, ..
+            } = &mut *self.chain();
+            *block = block.next(found, &self.options, random);
+            *seen = Seen::default();
+            block.height
+        };
+        self.stats.update(|stats| {
+            stats.blocks += 1;
+            stats.height = Some(height);
+        });
+        for session in self.sessions() {
+            session.renew_job(self, true);
+        }
+    }
+
+    fn refresh(&self) {
+        {
+            let Chain { block, random, .. } = &mut *self.chain();
+            block.refresh(&self.options, random);
+        }
+        for session in self.sessions() {
+            session.renew_job(self, false);
+        }
+    }
+
+    /// A job for the current block.
+    fn make_job(&self, worker: Option<&str>, mark: Option<u32>, clean: bool) -> Notify {
+        let options = &self.options;
+        let extranonces = options.extranonce1_length.min(Extranonce1::MAX) + options.extranonce2_size.bytes();
+        let mut chain = self.chain();
+        chain.jobs += 1;
+        let outputs = chain.block.outputs(&options.payout, worker);
+        let (coinb1, coinb2) = chain.block.coinbase(&outputs, extranonces as u8, mark);
+        let job = Notify {
+            job_id: JobId::from_counter(chain.jobs),
+            prevhash: chain.block.prevhash,
+            coinb1,
+            coinb2,
+            branches: chain.block.branches.clone(),
+            version: block::VERSION,
+            nbits: options.nbits,
+            ntime: block::ntime_now(options),
+            clean_jobs: Some(clean),
+        };
+        drop(chain);
+        self.stats.update(|stats| stats.jobs_sent += 1);
+        job
+    }
+
+    fn with_seen<R>(&self, use_seen: impl FnOnce(&mut Seen) -> R) -> R {
+        use_seen(&mut self.chain().seen)
+    }
+
+    fn add_session(&self, stream: TcpStream, outbox: Outbox) -> Arc<Session> {
+        let extranonce1 = self.next_extranonce1();
+        let mut sessions = self.lock_sessions();
+        sessions.opened += 1;
+        let id = sessions.opened;
+        let session = Arc::new(Session::new(id, stream, outbox, extranonce1, &self.options));
+        sessions.by_id.insert(id, Arc::clone(&session));
+        drop(sessions);
+        self.stats.update(|stats| stats.connections_now += 1);
+        session
+    }
+
+    fn remove_session(&self, id: SessionId) {
+        if self.lock_sessions().by_id.remove(&id).is_some() {
+            self.stats.update(|stats| stats.connections_now -= 1);
+        }
+    }
+
+    fn close_all(&self) {
+        for session in self.sessions() {
+            session.close();
+        }
+    }
+
+    fn sessions(&self) -> Vec<Arc<Session>> {
+        self.lock_sessions().by_id.values().cloned().collect()
+    }
+
+    /// The next of a counter, cut to the length that is asked for.
+    fn next_extranonce1(&self) -> Extranonce1 {
+        let mut sessions = self.lock_sessions();
+        sessions.extranonces = sessions.extranonces.wrapping_add(1);
+        let mut bytes = sessions.extranonces.to_le_bytes().to_vec();
+        bytes.resize(self.options.extranonce1_length.min(Extranonce1::MAX), 0);
+        bytes.reverse();
+        Extranonce1::from_bytes(bytes).unwrap_or_default()
+    }
+
+    fn chain(&self) -> MutexGuard<'_, Chain> {
+        self.chain.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

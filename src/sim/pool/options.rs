@@ -1,0 +1,183 @@
+//! How a simulated pool behaves.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::stratum::{Difficulty, ErrorForm, Extranonce2Size, FieldError, Nbits, VersionMask};
+use crate::work::{Height, VersionConvention};
+
+/// How a [`SimPool`](super::SimPool) behaves. The default is a solo pool in ckpool's manner whose
+/// difficulty one thread reaches many times a second.
+#[derive(Debug, Clone)]
+pub struct PoolOptions {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The share difficulty a miner begins with.
+    pub difficulty: Difficulty,
+    /// Adapts the difficulty to each miner; off by default.
+    pub vardiff: Option<Vardiff>,
+    /// Whether `mining.suggest_difficulty` is followed; by default it is not.
+    pub follow_suggested_difficulty: bool,
+    /// The order of the first messages.
+    pub opening: OpeningOrder,
+    /// How a refusal looks on the wire.
+    pub error_form: ErrorForm,
+    /// Whom a block pays.
+    pub payout: Payout,
+    /// The network's target. The default is that of difficulty 1, which a miner of 1 MH/s meets
+    /// about once in 72 minutes. With [`PoolOptions::REGTEST_NBITS`] every other hash is a block.
+    pub nbits: Nbits,
+    /// Whether a share that meets `nbits` ends the block. Off by default, so that tests with low
+    /// nbits keep their jobs.
+    pub blocks_from_shares: bool,
+    /// The height of the first block.
+    pub height: Height,
+    /// Transactions of a block besides the coinbase. The default makes 12 merkle branches.
+    pub transactions: usize,
+    /// A new block after so long; never by default.
+    pub block_interval: Option<Duration>,
+    /// A new job for the same block after so long, 30 s by default as with ckpool.
+    pub refresh_interval: Option<Duration>,
+    /// Bytes of extranonce1, at most 32. Below 4, what tells connections apart goes into coinb1.
+    pub extranonce1_length: usize,
+    pub extranonce2_size: Extranonce2Size,
+    /// The version bits miners may roll; `None` for a pool that does not know `mining.configure`.
+    pub version_mask: Option<VersionMask>,
+    /// How a share's version bits are combined with the job's version.
+    pub version_convention: VersionConvention,
+    /// Whether `mining.extranonce.subscribe` is answered `true`.
+    pub extranonce_subscribe: bool,
+    /// Added to the time in jobs, in seconds: a pool whose clock is wrong.
+    pub ntime_offset: i64,
+    /// More connections than this are closed at once.
+    pub max_connections: usize,
+    /// A client that does not take its lines for so long is closed.
+    pub write_timeout: Duration,
+    pub misbehaviour: Misbehaviour,
+    /// Of the invented transactions and hashes.
+    pub seed: u64,
+}
+
+impl PoolOptions {
+    /// Every other hash is a block.
+    pub const REGTEST_NBITS: Nbits = Nbits(0x207f_ffff);
+
+    /// The defaults at another share difficulty.
+    ///
+    /// # Errors
+    /// When `difficulty` is not finite and above zero.
+    pub fn with_difficulty(difficulty: f64) -> Result<PoolOptions, FieldError> {
+        Ok(PoolOptions {
+            difficulty: Difficulty::new(difficulty)?,
+            ..PoolOptions::default()
+        })
+    }
+}
+
+impl Default for PoolOptions {
+    fn default() -> PoolOptions {
+        PoolOptions {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            difficulty: Difficulty::new(0.000_01).unwrap_or(Difficulty::ONE),
+            vardiff: None,
+            follow_suggested_difficulty: false,
+            opening: OpeningOrder::default(),
+            error_form: ErrorForm::default(),
+            payout: Payout::default(),
+            nbits: Nbits(0x1d00_ffff),
+            blocks_from_shares: false,
+            height: Height(967_017),
+            transactions: 4095,
+            block_interval: None,
+            refresh_interval: Some(Duration::from_secs(30)),
+            extranonce1_length: 4,
+            extranonce2_size: Extranonce2Size::new(8).unwrap_or(Extranonce2Size::MAX),
+            version_mask: Some(VersionMask::BIP320),
+            version_convention: VersionConvention::default(),
+            extranonce_subscribe: true,
+            ntime_offset: 0,
+            max_connections: 1024,
+            write_timeout: Duration::from_secs(5),
+            misbehaviour: Misbehaviour::default(),
+            seed: 1,
+        }
+    }
+}
+
+/// Whom a block pays. A job that is sent before a worker is known pays the pool.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Payout {
+    /// The address in the worker's name, less the pool's part; the pool when there is none.
+    Solo { fee_percent: f64 },
+    /// The pool.
+    Pooled,
+    /// This address, whoever mines: what a hijacked pool does. The pool when it is no address.
+    Address(String),
+}
+
+impl Default for Payout {
+    fn default() -> Payout {
+        Payout::Solo { fee_percent: 2.0 }
+    }
+}
+
+/// The order of a pool's first messages (wire reference, section 1.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OpeningOrder {
+    /// ckpool, solo: the subscribe answer and set_difficulty; then notify and set_difficulty before
+    /// the authorize answer.
+    #[default]
+    Ckpool,
+    /// ckpool, pooled: the subscribe answer, set_difficulty and notify; then the authorize answer.
+    CkpoolPooled,
+    /// public-pool: answers, and only after authorize set_difficulty and notify.
+    PublicPool,
+    /// OCEAN: as ckpool pooled, but the configure answer comes late, after the burst, and a
+    /// set_version_mask a second later.
+    Ocean,
+    /// F2Pool: the authorize answer, set_difficulty, notify.
+    F2Pool,
+}
+
+impl OpeningOrder {
+    /// All of them.
+    pub const ALL: [OpeningOrder; 5] = [
+        OpeningOrder::Ckpool,
+        OpeningOrder::CkpoolPooled,
+        OpeningOrder::PublicPool,
+        OpeningOrder::Ocean,
+        OpeningOrder::F2Pool,
+    ];
+}
+
+/// Adapts a miner's difficulty to its hash rate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Vardiff {
+    /// The time between two shares that is aimed at.
+    pub target: Duration,
+    pub min: Difficulty,
+    pub max: Difficulty,
+}
+
+/// What a pool does wrong. All of it can be changed while it runs, with
+/// [`SimPool::set_misbehaviour`](super::SimPool::set_misbehaviour).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Misbehaviour {
+    /// Closes every connection as soon as it is made.
+    pub close_on_accept: bool,
+    /// Reads and never says a word.
+    pub silent: bool,
+    /// Reads nothing after so many lines, and says nothing more to them.
+    pub stop_reading_after: Option<u64>,
+    /// Closes a connection after so many lines of the miner.
+    pub close_after: Option<u64>,
+    pub refuse_authorize: bool,
+    /// Takes shares and never answers.
+    pub swallow_submit_answers: bool,
+    /// Answers shares so much later.
+    pub delay_submit_answers: Option<Duration>,
+    /// Sends notifies one byte at a time, with so long between two.
+    pub notify_byte_by_byte: Option<Duration>,
+    /// Refuses shares that are good (as code 23).
+    pub reject_valid_shares: bool,
+}

@@ -1,0 +1,126 @@
+//! What goes out to one client: a bounded queue and the thread that empties it, so that a client
+//! that does not read delays nobody else.
+
+use std::io::{self, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+/// Lines that may wait for a client.
+const WAITING: usize = 4096;
+
+/// A line on its way out, its end included.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub line: String,
+    /// Not to be sent before; lines without it are not held up.
+    pub due: Option<Instant>,
+    /// One byte at a time, with so long between two.
+    pub pace: Option<Duration>,
+    /// Close the connection afterwards.
+    pub last: bool,
+}
+
+impl Outgoing {
+    pub fn now(line: String) -> Outgoing {
+        Outgoing {
+            line,
+            due: None,
+            pace: None,
+            last: false,
+        }
+    }
+
+    pub fn after(line: String, delay: Duration) -> Outgoing {
+        Outgoing {
+            due: Some(Instant::now() + delay),
+            ..Outgoing::now(line)
+        }
+    }
+}
+
+/// The queue.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    queue: Sender<Outgoing>,
+}
+
+impl Outbox {
+    /// The queue and the end its thread reads.
+    pub fn new() -> (Outbox, Receiver<Outgoing>) {
+        let (queue, outgoing) = crossbeam_channel::bounded(WAITING);
+        (Outbox { queue }, outgoing)
+    }
+
+    /// Queues a line; says whether there was room for it.
+    pub fn push(&self, outgoing: Outgoing) -> bool {
+        self.queue.try_send(outgoing).is_ok()
+    }
+}
+
+/// Sends what is queued until the queue's other end is gone.
+///
+/// # Errors
+/// When the client does not take a line within the stream's write timeout, or is gone. The
+/// connection is closed then.
+pub(super) fn send_all(mut stream: TcpStream, outgoing: &Receiver<Outgoing>) -> io::Result<()> {
+    let result = send_until_closed(&mut stream, outgoing);
+    // The reading thread notices and ends the session; that the stream is gone already is no matter.
+    let _ = stream.shutdown(Shutdown::Both);
+    match result {
+        Err(error) if is_disconnect(&error) => Ok(()),
+        other => other,
+    }
+}
+
+fn send_until_closed(stream: &mut TcpStream, outgoing: &Receiver<Outgoing>) -> io::Result<()> {
+    // Few at a time: answers that are late on purpose.
+    let mut waiting: Vec<(Instant, Outgoing)> = Vec::new();
+    loop {
+        let next = waiting
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, (due, _))| *due)
+            .map(|(index, (due, _))| (index, *due));
+        let received = match next {
+            None => outgoing.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some((_, due)) => outgoing.recv_deadline(due),
+        };
+        let item = match (received, next) {
+            (Ok(item), _) => match item.due {
+                Some(due) => {
+                    waiting.push((due, item));
+                    continue;
+                }
+                None => item,
+            },
+            (Err(RecvTimeoutError::Timeout), Some((index, _))) => waiting.remove(index).1,
+            (Err(_), _) => return Ok(()),
+        };
+        send(stream, &item)?;
+        if item.last {
+            return Ok(());
+        }
+    }
+}
+
+fn send(stream: &mut TcpStream, item: &Outgoing) -> io::Result<()> {
+    let Some(pace) = item.pace else {
+        return stream.write_all(item.line.as_bytes());
+    };
+    for byte in item.line.as_bytes() {
+        stream.write_all(std::slice::from_ref(byte))?;
+        std::thread::sleep(pace);
+    }
+    Ok(())
+}
+
+/// Whether the client is simply gone.
+fn is_disconnect(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected
+    )
+}

@@ -1,0 +1,214 @@
+//! The threads of a simulated pool: one that accepts, one that keeps time, and two for each client.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::World;
+use super::outbox::{Outbox, send_all};
+use super::session::{Next, Session};
+use crate::sim::lines::LineReader;
+use crate::stop::{Stop, Stopped};
+use crate::thread::{SERVICE_STACK, SESSION_STACK, spawn};
+
+/// The longest line that is taken from a client, in bytes.
+const MAX_LINE: usize = 16 * 1024;
+
+/// After an accept that failed, for example because there are no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long stopping waits for the clients' threads to end.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A pool that listens.
+#[derive(Debug)]
+pub(super) struct Server {
+    address: SocketAddr,
+    stop: Stop,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Listens at `address`.
+    ///
+    /// # Errors
+    /// When the address is in use, or there is no room for a thread.
+    pub fn start(world: &Arc<World>, address: SocketAddr) -> io::Result<Server> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        let stop = Stop::new();
+        let mut server = Server {
+            address,
+            stop: stop.clone(),
+            threads: Vec::new(),
+        };
+        let (acceptor, timer) = (Arc::clone(world), Arc::clone(world));
+        let stopped = stop.clone();
+        server.threads.push(spawn("pool-timer", SERVICE_STACK, move || {
+            ignore(keep_time(&timer, &stopped))
+        })?);
+        let thread = spawn("pool-accept", SERVICE_STACK, move || {
+            accept(&acceptor, &listener, &stop)
+        });
+        match thread {
+            Ok(thread) => server.threads.push(thread),
+            Err(error) => {
+                server.stop.stop();
+                return Err(error);
+            }
+        }
+        Ok(server)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Closes the listener and every connection, and waits for the threads.
+    pub fn stop(self, world: &World) {
+        self.stop.stop();
+        // The acceptor is blocked in accept; a connection wakes it.
+        let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
+        for thread in self.threads {
+            // What it ended with is logged where it was started.
+            let _ = thread.join();
+        }
+        world.close_all();
+        world
+            .stats
+            .wait_until(Instant::now() + STOP_PATIENCE, |stats| stats.connections_now == 0);
+    }
+}
+
+fn accept(world: &Arc<World>, listener: &TcpListener, stop: &Stop) -> Result<(), Stopped> {
+    for stream in listener.incoming() {
+        if stop.is_stopped() {
+            break;
+        }
+        let started = match stream {
+            Ok(stream) => serve(world, stream),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = started {
+            log::warn!("simulated pool: a connection could not be taken: {error}");
+            if stop.sleep(ACCEPT_PAUSE).is_err() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Starts the two threads of a client.
+fn serve(world: &Arc<World>, stream: TcpStream) -> io::Result<()> {
+    let now = world.stats.update(|stats| {
+        stats.connections_ever += 1;
+        stats.connections_now
+    });
+    if world.misbehaviour().close_on_accept || now >= world.options.max_connections {
+        return Ok(());
+    }
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(world.options.write_timeout))?;
+    let (outbox, outgoing) = Outbox::new();
+    let (reading, writing) = (stream.try_clone()?, stream.try_clone()?);
+    let session = world.add_session(stream, outbox);
+    let id = session.id;
+    let registered = Registered {
+        world: Arc::clone(world),
+        session,
+    };
+
+    spawn(format!("{id}-pool-write"), SESSION_STACK, move || {
+        send_all(writing, &outgoing)
+    })?;
+    spawn(format!("{id}-pool-read"), SESSION_STACK, move || {
+        read(&registered, reading)
+    })?;
+    Ok(())
+}
+
+/// A session that is counted and can be found; no longer once this is dropped, by whatever end its
+/// thread comes to.
+struct Registered {
+    world: Arc<World>,
+    session: Arc<Session>,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.session.close();
+        self.world.remove_session(self.session.id);
+    }
+}
+
+fn read(registered: &Registered, stream: TcpStream) -> io::Result<()> {
+    let Registered { world, session } = registered;
+    let mut lines = LineReader::new(stream, MAX_LINE);
+    if world.misbehaviour().stop_reading_after == Some(0) {
+        session.over.wait();
+        return Ok(());
+    }
+    loop {
+        let line = match lines.next_line() {
+            Ok(Some(line)) => line,
+            Ok(None) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(error),
+            // A connection that breaks is an everyday thing.
+            Err(error) => {
+                log::debug!("simulated pool: connection {} ended: {error}", session.id);
+                return Ok(());
+            }
+        };
+        world.stats.update(|stats| stats.lines_received += 1);
+        if session.handle(world, &line) == Next::Close {
+            return Ok(());
+        }
+    }
+}
+
+/// Makes new blocks and jobs when their time has come.
+fn keep_time(world: &World, stop: &Stop) -> Result<(), Stopped> {
+    let options = &world.options;
+    let start = Instant::now();
+    let mut block = options
+        .block_interval
+        .map(|interval| (start + interval, interval));
+    let mut refresh = options
+        .refresh_interval
+        .map(|interval| (start + interval, interval));
+    loop {
+        let next = [block, refresh].into_iter().flatten().map(|(due, _)| due).min();
+        let Some(next) = next else {
+            stop.wait();
+            return Err(Stopped);
+        };
+        stop.sleep(next.saturating_duration_since(Instant::now()))?;
+        let now = Instant::now();
+        if advance(&mut block, now) {
+            world.new_block(None);
+            // A new block is a new job as well.
+            advance(&mut refresh, now);
+        } else if advance(&mut refresh, now) {
+            world.refresh();
+        }
+    }
+}
+
+/// Whether the time has come, which is then set anew.
+fn advance(timer: &mut Option<(Instant, Duration)>, now: Instant) -> bool {
+    match timer {
+        Some((due, interval)) if *due <= now => {
+            *due = now + (*interval).max(Duration::from_millis(1));
+            true
+        }
+        _ => false,
+    }
+}
+
+/// An end that was asked for is nothing to log.
+fn ignore(result: Result<(), Stopped>) -> Result<(), Stopped> {
+    result.or(Ok(()))
+}

@@ -1,0 +1,103 @@
+//! What a simulated pool has seen.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::stratum::{Difficulty, JobId, Refusal, RefusalCode};
+use crate::work::{BlockHash, Height};
+
+/// The most that is kept of anything that comes from outside.
+const KEPT: usize = 10_000;
+
+/// What a [`SimPool`](super::SimPool) has seen since it was started first.
+#[derive(Debug, Clone, Default)]
+pub struct PoolStats {
+    pub connections_now: usize,
+    pub connections_ever: u64,
+    /// Lines of miners, whatever they were.
+    pub lines_received: u64,
+    pub subscribed_ever: u64,
+    pub authorized_ever: u64,
+    /// Notifies, one for each connection a job was sent to.
+    pub jobs_sent: u64,
+    pub blocks: u64,
+    pub height: Option<Height>,
+    /// By worker name, as it was submitted.
+    pub workers: BTreeMap<String, WorkerStats>,
+    /// The newest 10 000, oldest first.
+    pub accepted_shares: VecDeque<AcceptedShare>,
+    pub rejected_by_code: BTreeMap<RefusalCode, u64>,
+    /// As in `mining.subscribe`; the newest 10 000.
+    pub user_agents: VecDeque<String>,
+}
+
+/// A worker's shares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WorkerStats {
+    pub accepted: u64,
+    pub rejected: u64,
+}
+
+/// A share that was judged good, whatever the miner was told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AcceptedShare {
+    pub worker: String,
+    pub job_id: JobId,
+    pub hash: BlockHash,
+    /// What the share was worth.
+    pub difficulty: f64,
+    /// What was asked for.
+    pub required: Difficulty,
+    /// Whether it met the network's target as well.
+    pub is_block: bool,
+}
+
+impl PoolStats {
+    /// Accepted shares of all workers.
+    pub fn accepted(&self) -> u64 {
+        self.workers.values().map(|worker| worker.accepted).sum()
+    }
+
+    /// Rejected shares of all workers.
+    pub fn rejected(&self) -> u64 {
+        self.workers.values().map(|worker| worker.rejected).sum()
+    }
+
+    /// Rejected shares with this code.
+    pub fn rejected_with(&self, code: RefusalCode) -> u64 {
+        self.rejected_by_code.get(&code).copied().unwrap_or(0)
+    }
+
+    /// What is known of the worker of this name.
+    pub fn worker(&self, name: &str) -> WorkerStats {
+        self.workers.get(name).copied().unwrap_or_default()
+    }
+
+    pub(super) fn record_share(&mut self, share: AcceptedShare) {
+        keep(&mut self.accepted_shares, share);
+    }
+
+    pub(super) fn record_verdict(&mut self, worker: &str, refusal: Option<&Refusal>) {
+        if let Some(refusal) = refusal {
+            *self.rejected_by_code.entry(refusal.code).or_default() += 1;
+        }
+        if self.workers.len() >= KEPT && !self.workers.contains_key(worker) {
+            return;
+        }
+        let worker = self.workers.entry(worker.to_owned()).or_default();
+        match refusal {
+            None => worker.accepted += 1,
+            Some(_) => worker.rejected += 1,
+        }
+    }
+
+    pub(super) fn record_user_agent(&mut self, user_agent: String) {
+        keep(&mut self.user_agents, user_agent);
+    }
+}
+
+fn keep<T>(list: &mut VecDeque<T>, new: T) {
+    if list.len() >= KEPT {
+        list.pop_front();
+    }
+    list.push_back(new);
+}
