@@ -3,7 +3,7 @@
 //! Lines pass through a bounded queue to a thread of their own: a paused terminal or an SD card that
 //! stalls for a second holds up no session and no accept loop. What finds no room is counted.
 //!
-//! `2026-11-21T02:13:40.123Z INFO  message`; the level is `info` unless `RUST_LOG` says otherwise.
+//! `2026-11-21T02:13:40.123Z INFO  message`; `RUST_LOG` sets the level, `info` by default.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -35,11 +35,12 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_secs(60);
 
 /// Starts the log: to stderr only, or also to [`FILE_NAME`] in `data_dir`. A file that can't be
-/// written never stops the program; stderr says so once. A second call has no effect.
-pub fn start(data_dir: Option<&Path>) {
+/// written never stops the program; stderr says so once. `level` holds unless `RUST_LOG` says
+/// otherwise. A second call has no effect.
+pub fn start(data_dir: Option<&Path>, level: &str) {
     let file = data_dir.map(|dir| LogFile::new(dir.join(FILE_NAME), MAX_BYTES));
     let queue = Queue::start(Both { file });
-    let started = Builder::from_env(Env::default().default_filter_or("info"))
+    let started = Builder::from_env(Env::default().default_filter_or(level))
         .format(|out, record| {
             let now = Timestamp::now();
             writeln!(out, "{now:.3} {:<5} {}", record.level(), Printable(&record.args().to_string()))

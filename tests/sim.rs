@@ -25,14 +25,10 @@ const SLOW: HashRate = HashRate(400_000.0);
 fn every_habit_mines_with_every_opening() {
     for opening in OpeningOrder::ALL {
         let pool = pool(PoolOptions { opening, ..options() });
-        let miners: Vec<(Habit, SimMiner)> = Habit::ALL
-            .into_iter()
-            .map(|habit| (habit, start(&pool, habit, |_| {})))
-            .collect();
+        let miners: Vec<(Habit, SimMiner)> =
+            Habit::ALL.into_iter().map(|habit| (habit, start(&pool, habit, |_| {}))).collect();
         let found = pool.wait_until(soon(), |stats| {
-            Habit::ALL
-                .into_iter()
-                .all(|habit| stats.worker(&worker(habit)).accepted >= 3)
+            Habit::ALL.into_iter().all(|habit| stats.worker(&worker(habit)).accepted >= 3)
         });
         assert!(found, "{opening:?}: {:?}", pool.stats().workers);
         for (habit, miner) in &miners {
@@ -51,16 +47,9 @@ fn every_habit_mines_with_every_opening() {
         }
         for (habit, miner) in &miners {
             let stats = miner.stats();
-            assert!(
-                stats.authorized || *habit == Habit::NerdMiner,
-                "{opening:?}, {habit:?}"
-            );
+            assert!(stats.authorized || *habit == Habit::NerdMiner, "{opening:?}, {habit:?}");
             assert!(stats.best_difficulty >= EASY);
-            assert_eq!(
-                (stats.connections, stats.reconnects),
-                (1, 0),
-                "{opening:?}, {habit:?}: {stats:?}"
-            );
+            assert_eq!((stats.connections, stats.reconnects), (1, 0), "{opening:?}, {habit:?}: {stats:?}");
             assert_eq!(stats.rejected, 0);
             assert!(!stats.round_trips.is_empty());
         }
@@ -70,15 +59,8 @@ fn every_habit_mines_with_every_opening() {
 #[test]
 fn every_form_of_refusal_is_recognised() {
     for form in ErrorForm::ALL {
-        let misbehaviour = Misbehaviour {
-            reject_valid_shares: true,
-            ..Misbehaviour::default()
-        };
-        let pool = pool(PoolOptions {
-            error_form: form,
-            misbehaviour,
-            ..options()
-        });
+        let misbehaviour = Misbehaviour { reject_valid_shares: true, ..Misbehaviour::default() };
+        let pool = pool(PoolOptions { error_form: form, misbehaviour, ..options() });
         let miner = start(&pool, Habit::Bitaxe, |_| {});
         let refused = miner.wait_until(soon(), |stats| match form {
             ErrorForm::PlainText => stats.reconnects > 0,
@@ -108,52 +90,13 @@ fn shares_are_judged() {
     let share = client.find_share(EASY);
     assert_eq!(client.submit("w.1", &share), Ok(()));
     assert_eq!(client.submit("w.1", &share), Err(22));
-    let upper = Submitted {
-        nonce: share.nonce.to_uppercase(),
-        ..share.clone()
-    };
+    let upper = Submitted { nonce: share.nonce.to_uppercase(), ..share.clone() };
     assert_eq!(client.submit("w.1", &upper), Err(22));
     assert_eq!(client.submit("w.2", &share), Err(24));
-    assert_eq!(
-        client.submit(
-            "w.1",
-            &Submitted {
-                job_id: "beef".into(),
-                ..share.clone()
-            }
-        ),
-        Err(21)
-    );
-    assert_eq!(
-        client.submit(
-            "w.1",
-            &Submitted {
-                extranonce2: "00".into(),
-                ..share.clone()
-            }
-        ),
-        Err(20)
-    );
-    assert_eq!(
-        client.submit(
-            "w.1",
-            &Submitted {
-                ntime: "00000001".into(),
-                ..share.clone()
-            }
-        ),
-        Err(20)
-    );
-    assert_eq!(
-        client.submit(
-            "w.1",
-            &Submitted {
-                nonce: "00000000".into(),
-                ..share.clone()
-            }
-        ),
-        Err(23)
-    );
+    assert_eq!(client.submit("w.1", &Submitted { job_id: "beef".into(), ..share.clone() }), Err(21));
+    assert_eq!(client.submit("w.1", &Submitted { extranonce2: "00".into(), ..share.clone() }), Err(20));
+    assert_eq!(client.submit("w.1", &Submitted { ntime: "00000001".into(), ..share.clone() }), Err(20));
+    assert_eq!(client.submit("w.1", &Submitted { nonce: "00000000".into(), ..share.clone() }), Err(23));
 
     let late = client.find_share(EASY);
     pool.new_block();
@@ -176,23 +119,11 @@ fn a_share_is_held_to_the_lower_of_two_difficulties() {
     let share = client.find_share(EASY);
     pool.set_difficulty(Difficulty::new(1e6).unwrap());
     client.next_job();
-    assert_eq!(
-        client.submit("w", &share),
-        Ok(()),
-        "the job was given out at the lower difficulty"
-    );
+    assert_eq!(client.submit("w", &share), Ok(()), "the job was given out at the lower difficulty");
     let share = client.find_share(EASY);
-    assert_eq!(
-        client.submit("w", &share),
-        Err(23),
-        "a job of the higher difficulty"
-    );
+    assert_eq!(client.submit("w", &share), Err(23), "a job of the higher difficulty");
     pool.set_difficulty(Difficulty::new(EASY).unwrap());
-    assert_eq!(
-        client.submit("w", &share),
-        Ok(()),
-        "the difficulty has fallen since"
-    );
+    assert_eq!(client.submit("w", &share), Ok(()), "the difficulty has fallen since");
 }
 
 #[test]
@@ -200,19 +131,10 @@ fn requests_of_every_kind_are_answered() {
     let pool = pool(options());
     let mut client = Client::open(&pool, "w");
     assert_eq!(client.ask("mining.ping", json!([]))["result"], "pong");
-    assert_eq!(
-        client.ask("mining.extranonce.subscribe", json!([]))["result"],
-        true
-    );
-    assert_eq!(
-        client.ask("mining.get_transactions", json!(["1"]))["error"][0],
-        20
-    );
+    assert_eq!(client.ask("mining.extranonce.subscribe", json!([]))["result"], true);
+    assert_eq!(client.ask("mining.get_transactions", json!(["1"]))["error"][0], 20);
     let mask = json!([["version-rolling"], { "version-rolling.mask": "00ffe000" }]);
-    assert_eq!(
-        client.ask("mining.configure", mask)["result"]["version-rolling.mask"],
-        "00ffe000"
-    );
+    assert_eq!(client.ask("mining.configure", mask)["result"]["version-rolling.mask"], "00ffe000");
     assert_eq!(pool.change_extranonce1(), 1);
     client.wait_for("mining.set_extranonce");
     client.next_job();
@@ -223,41 +145,23 @@ fn requests_of_every_kind_are_answered() {
 
 #[test]
 fn a_nerdminer_gives_up_on_a_silent_pool() {
-    let misbehaviour = Misbehaviour {
-        silent: true,
-        ..Misbehaviour::default()
-    };
-    let pool = pool(PoolOptions {
-        misbehaviour,
-        ..options()
-    });
+    let misbehaviour = Misbehaviour { silent: true, ..Misbehaviour::default() };
+    let pool = pool(PoolOptions { misbehaviour, ..options() });
     let miner = start(&pool, Habit::NerdMiner, |_| {});
     assert!(pool.wait_until(soon(), |stats| stats.connections_ever >= 1));
     let begin = Instant::now();
     assert!(pool.wait_until(soon(), |stats| stats.connections_ever >= 2));
     let patience = begin.elapsed();
     assert!((1.1..3.0).contains(&patience.as_secs_f64()), "{patience:?}");
-    assert!(
-        miner
-            .stats()
-            .last_error
-            .is_some_and(|error| error.contains("mining.subscribe"))
-    );
+    assert!(miner.stats().last_error.is_some_and(|error| error.contains("mining.subscribe")));
     pool.set_misbehaviour(Misbehaviour::default());
-    assert!(
-        miner.wait_until(soon(), |stats| stats.accepted > 0),
-        "{:?}",
-        miner.stats()
-    );
+    assert!(miner.wait_until(soon(), |stats| stats.accepted > 0), "{:?}", miner.stats());
 }
 
 #[test]
 fn miners_survive_a_restart_and_cut_connections() {
     let pool = pool(options());
-    let miners: Vec<SimMiner> = Habit::ALL
-        .into_iter()
-        .map(|habit| start(&pool, habit, |_| {}))
-        .collect();
+    let miners: Vec<SimMiner> = Habit::ALL.into_iter().map(|habit| start(&pool, habit, |_| {})).collect();
     let all_mine = |since: u64| {
         for miner in &miners {
             let mining = miner.wait_until(soon(), |stats| stats.connections > since && stats.subscribed);
@@ -272,12 +176,7 @@ fn miners_survive_a_restart_and_cut_connections() {
         let stats = pool.stats();
         assert!(accepted, "{:?}", stats.workers);
         // A share of the old connection's work would have a hash of its own.
-        assert_eq!(
-            stats.rejected_with(RefusalCode::LowDifficulty),
-            0,
-            "{:?}",
-            stats.workers
-        );
+        assert_eq!(stats.rejected_with(RefusalCode::LowDifficulty), 0, "{:?}", stats.workers);
     };
     all_mine(0);
     pool.kill_connections();
@@ -295,40 +194,18 @@ fn miners_survive_a_restart_and_cut_connections() {
 #[test]
 fn what_a_pool_does_to_answers_is_seen_by_the_miner() {
     let delay = Duration::from_millis(300);
-    let misbehaviour = Misbehaviour {
-        delay_submit_answers: Some(delay),
-        ..Misbehaviour::default()
-    };
-    let late_pool = pool(PoolOptions {
-        misbehaviour,
-        ..options()
-    });
+    let misbehaviour = Misbehaviour { delay_submit_answers: Some(delay), ..Misbehaviour::default() };
+    let late_pool = pool(PoolOptions { misbehaviour, ..options() });
     let late = start(&late_pool, Habit::Cpuminer, |_| {});
-    let misbehaviour = Misbehaviour {
-        swallow_submit_answers: true,
-        ..Misbehaviour::default()
-    };
-    let mute_pool = pool(PoolOptions {
-        misbehaviour,
-        ..options()
-    });
+    let misbehaviour = Misbehaviour { swallow_submit_answers: true, ..Misbehaviour::default() };
+    let mute_pool = pool(PoolOptions { misbehaviour, ..options() });
     let mute = start(&mute_pool, Habit::Cgminer, |_| {});
-    let misbehaviour = Misbehaviour {
-        refuse_authorize: true,
-        ..Misbehaviour::default()
-    };
-    let strict_pool = pool(PoolOptions {
-        misbehaviour,
-        ..options()
-    });
+    let misbehaviour = Misbehaviour { refuse_authorize: true, ..Misbehaviour::default() };
+    let strict_pool = pool(PoolOptions { misbehaviour, ..options() });
     let strict = start(&strict_pool, Habit::Cpuminer, |_| {});
 
     assert!(late.wait_until(soon(), |stats| stats.accepted >= 2));
-    assert!(
-        late.stats().round_trips.iter().all(|time| *time >= delay),
-        "{:?}",
-        late.stats().round_trips
-    );
+    assert!(late.stats().round_trips.iter().all(|time| *time >= delay), "{:?}", late.stats().round_trips);
     assert!(mute_pool.wait_until(soon(), |stats| stats.accepted() >= 3));
     assert_eq!((mute.stats().accepted, mute.stats().rejected), (0, 0));
     assert!(mute.stats().submitted >= 3);
@@ -338,31 +215,16 @@ fn what_a_pool_does_to_answers_is_seen_by_the_miner() {
 
 #[test]
 fn what_a_pool_does_to_connections_is_survived() {
-    let close_on_accept = Misbehaviour {
-        close_on_accept: true,
-        ..Misbehaviour::default()
-    };
-    let close_after = Misbehaviour {
-        close_after: Some(2),
-        ..Misbehaviour::default()
-    };
-    let stall = Misbehaviour {
-        stop_reading_after: Some(1),
-        ..Misbehaviour::default()
-    };
+    let close_on_accept = Misbehaviour { close_on_accept: true, ..Misbehaviour::default() };
+    let close_after = Misbehaviour { close_after: Some(2), ..Misbehaviour::default() };
+    let stall = Misbehaviour { stop_reading_after: Some(1), ..Misbehaviour::default() };
     for misbehaviour in [close_on_accept, close_after, stall] {
-        let pool = pool(PoolOptions {
-            misbehaviour: misbehaviour.clone(),
-            ..options()
-        });
+        let pool = pool(PoolOptions { misbehaviour: misbehaviour.clone(), ..options() });
         let miner = start(&pool, Habit::Cgminer, |options| {
             options.silence_timeout = Some(Duration::from_millis(300))
         });
         if misbehaviour.stop_reading_after.is_none() {
-            assert!(
-                miner.wait_until(soon(), |stats| stats.reconnects >= 2),
-                "{misbehaviour:?}"
-            );
+            assert!(miner.wait_until(soon(), |stats| stats.reconnects >= 2), "{misbehaviour:?}");
         } else {
             assert!(pool.wait_until(soon(), |stats| stats.lines_received >= 2));
         }
@@ -379,34 +241,18 @@ fn what_a_pool_does_to_connections_is_survived() {
 
 #[test]
 fn lines_in_single_bytes_are_put_together() {
-    let misbehaviour = Misbehaviour {
-        notify_byte_by_byte: Some(Duration::from_micros(50)),
-        ..Misbehaviour::default()
-    };
-    let pool = pool(PoolOptions {
-        misbehaviour,
-        transactions: 3,
-        ..options()
-    });
-    let miners: Vec<SimMiner> = Habit::ALL
-        .into_iter()
-        .map(|habit| start(&pool, habit, |_| {}))
-        .collect();
+    let misbehaviour =
+        Misbehaviour { notify_byte_by_byte: Some(Duration::from_micros(50)), ..Misbehaviour::default() };
+    let pool = pool(PoolOptions { misbehaviour, transactions: 3, ..options() });
+    let miners: Vec<SimMiner> = Habit::ALL.into_iter().map(|habit| start(&pool, habit, |_| {})).collect();
     for miner in &miners {
-        assert!(
-            miner.wait_until(soon(), |stats| stats.accepted > 0),
-            "{:?}",
-            miner.stats()
-        );
+        assert!(miner.wait_until(soon(), |stats| stats.accepted > 0), "{:?}", miner.stats());
     }
 }
 
 #[test]
 fn a_client_that_does_not_read_delays_nobody() {
-    let pool = pool(PoolOptions {
-        write_timeout: Duration::from_millis(300),
-        ..options()
-    });
+    let pool = pool(PoolOptions { write_timeout: Duration::from_millis(300), ..options() });
     let stalled = Client::open(&pool, "stalled");
     let miner = start(&pool, Habit::Cpuminer, |_| {});
     assert!(miner.wait_until(soon(), |stats| stats.accepted > 0));
@@ -415,15 +261,8 @@ fn a_client_that_does_not_read_delays_nobody() {
         pool.broadcast(&message.to_string());
     }
     let before = miner.stats().accepted;
-    assert!(
-        miner.wait_until(soon(), |stats| stats.accepted > before),
-        "{:?}",
-        miner.stats()
-    );
-    assert!(
-        pool.wait_until(soon(), |stats| stats.connections_now == 1),
-        "it should have been closed"
-    );
+    assert!(miner.wait_until(soon(), |stats| stats.accepted > before), "{:?}", miner.stats());
+    assert!(pool.wait_until(soon(), |stats| stats.connections_now == 1), "it should have been closed");
     assert_eq!(miner.stats().reconnects, 0);
     stalled.stream.shutdown(std::net::Shutdown::Both).ok();
 }
@@ -452,18 +291,10 @@ fn unusual_extranonces_are_mined_with() {
         (8, 4, &[Habit::NerdMiner, Habit::Bitaxe]),
     ] {
         let extranonce2_size = Extranonce2Size::new(extranonce2_size).unwrap();
-        let pool = pool(PoolOptions {
-            extranonce1_length,
-            extranonce2_size,
-            ..options()
-        });
+        let pool = pool(PoolOptions { extranonce1_length, extranonce2_size, ..options() });
         let miners: Vec<SimMiner> = habits.iter().map(|habit| start(&pool, *habit, |_| {})).collect();
         for miner in &miners {
-            assert!(
-                miner.wait_until(soon(), |stats| stats.accepted >= 2),
-                "{:?}",
-                miner.stats()
-            );
+            assert!(miner.wait_until(soon(), |stats| stats.accepted >= 2), "{:?}", miner.stats());
         }
         assert_eq!(pool.stats().rejected(), 0, "{:?}", pool.stats().rejected_by_code);
     }
@@ -472,19 +303,13 @@ fn unusual_extranonces_are_mined_with() {
 #[test]
 fn a_change_of_extranonce1_is_followed() {
     let pool = pool(options());
-    let miner = start(&pool, Habit::Bitaxe, |options| {
-        options.extranonce_subscribe = true
-    });
+    let miner = start(&pool, Habit::Bitaxe, |options| options.extranonce_subscribe = true);
     assert!(miner.wait_until(soon(), |stats| stats.accepted > 0));
     let before = miner.stats();
     assert_eq!(pool.change_extranonce1(), 1);
     assert!(miner.wait_until(soon(), |stats| stats.extranonce1 != before.extranonce1));
     let before = miner.stats();
-    assert!(
-        miner.wait_until(soon(), |stats| stats.accepted > before.accepted + 3),
-        "{:?}",
-        miner.stats()
-    );
+    assert!(miner.wait_until(soon(), |stats| stats.accepted > before.accepted + 3), "{:?}", miner.stats());
     assert_eq!(miner.stats().connections, 1);
 }
 
@@ -496,16 +321,10 @@ fn vardiff_finds_the_rate_of_a_miner() {
         max: Difficulty::new(1.0).unwrap(),
     };
     let start_difficulty = Difficulty::new(1e-6).unwrap();
-    let pool = pool(PoolOptions {
-        vardiff: Some(vardiff),
-        difficulty: start_difficulty,
-        ..options()
-    });
+    let pool = pool(PoolOptions { vardiff: Some(vardiff), difficulty: start_difficulty, ..options() });
     let miner = start(&pool, Habit::Bitaxe, |_| {});
     // 400 kH/s and a share every 300 ms are a difficulty of 2.8e-5.
-    let raised = miner.wait_until(soon(), |stats| {
-        stats.difficulty.is_some_and(|now| now.value() > 1e-5)
-    });
+    let raised = miner.wait_until(soon(), |stats| stats.difficulty.is_some_and(|now| now.value() > 1e-5));
     assert!(raised, "{:?}", miner.stats());
     assert_eq!(pool.stats().rejected_with(RefusalCode::LowDifficulty), 0);
 }
@@ -521,19 +340,13 @@ fn reconnect_and_messages_of_the_pool() {
     first.broadcast(
         &json!({ "id": null, "method": "client.reconnect", "params": ["127.0.0.1", port] }).to_string(),
     );
-    assert!(
-        second.wait_until(soon(), |stats| stats.accepted() > 0),
-        "{:?}",
-        miner.stats()
-    );
+    assert!(second.wait_until(soon(), |stats| stats.accepted() > 0), "{:?}", miner.stats());
 }
 
 #[test]
 fn the_hash_rate_is_limited() {
     let pool = pool(options());
-    let miner = start(&pool, Habit::Cpuminer, |options| {
-        options.hash_rate_limit = Some(HashRate(10_000.0))
-    });
+    let miner = start(&pool, Habit::Cpuminer, |options| options.hash_rate_limit = Some(HashRate(10_000.0)));
     assert!(miner.wait_until(soon(), |stats| stats.hashes > 0));
     let begin = Instant::now();
     let before = miner.stats().hashes;
@@ -548,10 +361,7 @@ fn soon() -> Instant {
 }
 
 fn options() -> PoolOptions {
-    PoolOptions {
-        transactions: 100,
-        ..PoolOptions::with_difficulty(EASY).unwrap()
-    }
+    PoolOptions { transactions: 100, ..PoolOptions::with_difficulty(EASY).unwrap() }
 }
 
 fn pool(options: PoolOptions) -> SimPool {
@@ -595,20 +405,11 @@ impl Client {
         let stream = TcpStream::connect(pool.addr()).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let lines = BufReader::new(stream.try_clone().unwrap()).lines();
-        let mut client = Client {
-            stream,
-            lines,
-            extranonce1: Extranonce1::default(),
-            job: None,
-            ids: 0,
-            extranonce2: 0,
-        };
+        let mut client =
+            Client { stream, lines, extranonce1: Extranonce1::default(), job: None, ids: 0, extranonce2: 0 };
         let answer = client.ask("mining.subscribe", json!(["test"]));
         client.extranonce1 = Extranonce1::from_text(answer["result"][1].as_str().unwrap()).unwrap();
-        assert_eq!(
-            client.ask("mining.authorize", json!([worker, "x"]))["result"],
-            true
-        );
+        assert_eq!(client.ask("mining.authorize", json!([worker, "x"]))["result"], true);
         client
     }
 
@@ -661,11 +462,7 @@ impl Client {
     fn submit(&mut self, worker: &str, share: &Submitted) -> Result<(), i64> {
         let params = json!([worker, share.job_id, share.extranonce2, share.ntime, share.nonce]);
         let answer = self.ask("mining.submit", params);
-        if answer["result"] == true {
-            Ok(())
-        } else {
-            Err(answer["error"][0].as_i64().unwrap())
-        }
+        if answer["result"] == true { Ok(()) } else { Err(answer["error"][0].as_i64().unwrap()) }
     }
 
     /// A share for the newest job, a different one each time.
@@ -682,10 +479,7 @@ impl Client {
         };
         let mut midstate = Midstate::new(&values.header(&job, &self.extranonce1));
         // Not from 0, which stands for a nonce that is no share.
-        let nonce = (1..)
-            .map(Nonce)
-            .find(|nonce| target.is_met_by(&midstate.hash(*nonce)))
-            .unwrap();
+        let nonce = (1..).map(Nonce).find(|nonce| target.is_met_by(&midstate.hash(*nonce))).unwrap();
         Submitted {
             job_id: job.job_id.to_string(),
             extranonce2: extranonce2.to_string(),

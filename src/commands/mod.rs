@@ -50,7 +50,7 @@ enum Command {
     Check(Options),
     /// Show a complete world on loopback: pool, miners, proxy
     #[command(after_help = EXAMPLES)]
-    Demo,
+    Demo(demo::DemoOptions),
 }
 
 /// Does what the command line says.
@@ -62,19 +62,20 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Run(options) => {
             let config = options.load()?;
             environment::prepare(&config)?;
-            logging::start(Some(&config.data_dir));
+            logging::start(Some(&config.data_dir), "info");
             for warning in config.warnings().into_iter().chain(config.not_served_warnings()) {
                 log::warn!("{warning}");
             }
             run::run(config, Stop::new())
         }
         Command::Check(options) => {
-            logging::start(None);
+            logging::start(None, "info");
             check::run(&options)
         }
-        Command::Demo => {
-            logging::start(None);
-            demo::run(Stop::new())
+        Command::Demo(options) => {
+            // The demo tells its own story.
+            logging::start(None, "error");
+            demo::run(&options, Stop::new())
         }
     }
 }

@@ -18,13 +18,7 @@ pub(super) struct LineReader<R> {
 impl<R: Read> LineReader<R> {
     /// `max` is the longest line in bytes.
     pub fn new(stream: R, max: usize) -> LineReader<R> {
-        LineReader {
-            stream,
-            buffer: Vec::new(),
-            taken: 0,
-            max,
-            last_read: Instant::now(),
-        }
+        LineReader { stream, buffer: Vec::new(), taken: 0, max, last_read: Instant::now() }
     }
 
     /// The next line without its end; `None` when the stream ends.

@@ -12,10 +12,7 @@ pub(super) struct Watched<T> {
 
 impl<T> Watched<T> {
     pub fn new(value: T) -> Watched<T> {
-        Watched {
-            value: Mutex::new(value),
-            changed: Condvar::new(),
-        }
+        Watched { value: Mutex::new(value), changed: Condvar::new() }
     }
 
     /// Changes the value and tells everybody who waits.
@@ -41,11 +38,7 @@ impl<T> Watched<T> {
             if left.is_zero() {
                 return false;
             }
-            value = self
-                .changed
-                .wait_timeout(value, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            value = self.changed.wait_timeout(value, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

@@ -122,11 +122,7 @@ impl Habit {
 
     /// The nonce it begins a job with.
     pub(super) fn first_nonce(self) -> Nonce {
-        if self == Habit::NerdMiner {
-            Nonce(0xda54_e700)
-        } else {
-            Nonce(0)
-        }
+        if self == Habit::NerdMiner { Nonce(0xda54_e700) } else { Nonce(0) }
     }
 
     /// Its extranonce2 number `counter` of a job.
@@ -135,11 +131,7 @@ impl Habit {
             return Extranonce2::from_counter(counter, size);
         }
         // A constant for the sizes it knows, and the one of 4 bytes, which is wrong, for others.
-        let length = if matches!(size.bytes(), 2 | 4 | 8) {
-            size.bytes()
-        } else {
-            4
-        };
+        let length = if matches!(size.bytes(), 2 | 4 | 8) { size.bytes() } else { 4 };
         let mut bytes = vec![0; length];
         bytes[length - 1] = 1;
         Extranonce2::from_bytes(bytes)
@@ -213,11 +205,7 @@ impl Habit {
         }
         // An error that is an array or an object; everything else is good news.
         let error = answer.error.map_or("", |error| error.get());
-        if error.starts_with(['[', '{']) {
-            Verdict::of(answer)
-        } else {
-            Verdict::Accepted
-        }
+        if error.starts_with(['[', '{']) { Verdict::of(answer) } else { Verdict::Accepted }
     }
 
     /// The difficulty its suggestion is written with: a Bitaxe's is an integer of 16 bits.
@@ -274,25 +262,14 @@ mod tests {
             }
         }
         let answer = Envelope::read(br#"{"id":4,"result":null,"error":[21,"Stale",null]}"#).unwrap();
-        assert!(
-            Habit::ALL
-                .into_iter()
-                .all(|habit| !habit.understand(&answer).is_accepted())
-        );
+        assert!(Habit::ALL.into_iter().all(|habit| !habit.understand(&answer).is_accepted()));
     }
 
     #[test]
     fn the_nerdminers_extranonce2_is_constant() {
-        let text = |size| {
-            Habit::NerdMiner
-                .extranonce2(7, Extranonce2Size::new(size).unwrap())
-                .to_string()
-        };
+        let text = |size| Habit::NerdMiner.extranonce2(7, Extranonce2Size::new(size).unwrap()).to_string();
         assert_eq!((text(2).as_str(), text(4).as_str()), ("0001", "00000001"));
-        assert_eq!(
-            (text(8).as_str(), text(6).as_str()),
-            ("0000000000000001", "00000001")
-        );
+        assert_eq!((text(8).as_str(), text(6).as_str()), ("0000000000000001", "00000001"));
     }
 
     #[test]

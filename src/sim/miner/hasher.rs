@@ -14,10 +14,7 @@ const BATCH: u32 = 4096;
 /// Hashes until the miner is stopped.
 pub(super) fn hash(shared: &Shared) -> Result<(), Stopped> {
     let mut pace = Pace::new(shared.options.hash_rate_limit);
-    let mut best = Best {
-        high: u32::MAX,
-        difficulty: 0.0,
-    };
+    let mut best = Best { high: u32::MAX, difficulty: 0.0 };
     let mut search: Option<Search> = None;
     while let Some((work, generation)) = shared.wait_for_work() {
         let mut current = match search.take() {
@@ -52,10 +49,7 @@ fn run(shared: &Shared, search: &mut Search, batch: u32, generation: u64, best: 
         };
         let difficulty = share_difficulty(&hash);
         if difficulty > best.difficulty {
-            *best = Best {
-                high: high(hash.as_bytes()),
-                difficulty,
-            };
+            *best = Best { high: high(hash.as_bytes()), difficulty };
             shared.stats.update(|stats| stats.best_difficulty = difficulty);
         }
         if search.is_share(&hash) {
@@ -81,10 +75,7 @@ struct Pace {
 
 impl Pace {
     fn new(limit: Option<HashRate>) -> Pace {
-        Pace {
-            limit: limit.filter(|rate| rate.0 > 0.0),
-            due: Instant::now(),
-        }
+        Pace { limit: limit.filter(|rate| rate.0 > 0.0), due: Instant::now() }
     }
 
     /// Twenty batches a second, as far as that goes.

@@ -57,14 +57,9 @@ impl SimMiner {
     pub fn start(options: MinerOptions) -> io::Result<SimMiner> {
         let number = MINERS.fetch_add(1, Ordering::Relaxed);
         let shared = Arc::new(Shared::new(options, Stop::new()));
-        let miner = SimMiner {
-            shared: Arc::clone(&shared),
-            threads: Mutex::new(Vec::new()),
-        };
+        let miner = SimMiner { shared: Arc::clone(&shared), threads: Mutex::new(Vec::new()) };
         let hashing = Arc::clone(&shared);
-        miner.keep(spawn(format!("{number}-miner-hash"), SESSION_STACK, move || {
-            hasher::hash(&hashing)
-        })?);
+        miner.keep(spawn(format!("{number}-miner-hash"), SESSION_STACK, move || hasher::hash(&hashing))?);
         let network = move || connect_again_and_again(&shared, number).or(Ok::<(), Stopped>(()));
         miner.keep(spawn(format!("{number}-miner-net"), SESSION_STACK, network)?);
         Ok(miner)
@@ -92,10 +87,7 @@ impl SimMiner {
     }
 
     fn keep(&self, thread: JoinHandle<()>) {
-        self.threads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(thread);
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
     }
 }
 

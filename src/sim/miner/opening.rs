@@ -34,10 +34,7 @@ pub(super) fn handle_line(session: &mut Session<'_>, line: &[u8]) -> Result<(), 
         Ok(message) => message,
         Err(error) => {
             // None of them closes a connection for it; the reason is worth keeping.
-            session
-                .shared
-                .stats
-                .update(|stats| stats.last_error = Some(error.to_string()));
+            session.shared.stats.update(|stats| stats.last_error = Some(error.to_string()));
             return Ok(());
         }
     };
@@ -89,17 +86,11 @@ fn open_bitaxe(session: &mut Session<'_>) -> Result<(), SessionEnd> {
     let options = &session.shared.options;
     let burst = session.shared.with_wire(|wire| {
         let requests = [
-            (
-                "mining.configure",
-                json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }]),
-            ),
+            ("mining.configure", json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }])),
             ("mining.subscribe", json!([options.habit.user_agent()])),
             ("mining.authorize", json!([options.worker, options.password])),
         ];
-        requests
-            .iter()
-            .map(|(method, params)| wire.prepare(method, params).1)
-            .collect::<String>()
+        requests.iter().map(|(method, params)| wire.prepare(method, params).1).collect::<String>()
     });
     session.send(&burst.ok_or(SessionEnd::Closed)?)
 }
@@ -157,10 +148,7 @@ fn authorize(session: &mut Session<'_>) -> Result<u64, SessionEnd> {
 }
 
 fn wait_for_line(session: &mut Session<'_>, method: &'static str) -> Result<Vec<u8>, SessionEnd> {
-    let deadline = session
-        .habit
-        .answer_timeout()
-        .map(|timeout| Instant::now() + timeout);
+    let deadline = session.habit.answer_timeout().map(|timeout| Instant::now() + timeout);
     session.read_line(deadline)?.ok_or(SessionEnd::NoAnswer(method))
 }
 

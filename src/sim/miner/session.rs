@@ -198,17 +198,11 @@ impl Session<'_> {
 
     /// Suggests a difficulty, if this miner does.
     pub fn suggest_difficulty(&mut self) -> Result<(), SessionEnd> {
-        let own = self
-            .habit
-            .suggested_difficulty()
-            .and_then(|value| Difficulty::new(value).ok());
+        let own = self.habit.suggested_difficulty().and_then(|value| Difficulty::new(value).ok());
         let Some(difficulty) = self.shared.options.suggested_difficulty.or(own) else {
             return Ok(());
         };
-        self.request(
-            "mining.suggest_difficulty",
-            &json!([self.habit.suggestion(difficulty)]),
-        )?;
+        self.request("mining.suggest_difficulty", &json!([self.habit.suggestion(difficulty)]))?;
         Ok(())
     }
 
@@ -226,34 +220,20 @@ impl Session<'_> {
                 return Err(SessionEnd::Reconnect(self.reconnect_target(message.params)));
             }
             "client.show_message" if self.habit != Habit::NerdMiner => {
-                self.shared
-                    .stats
-                    .update(|stats| stats.last_message = first_text(message.params));
+                self.shared.stats.update(|stats| stats.last_message = first_text(message.params));
                 if self.habit == Habit::Cpuminer && message.has_id() {
-                    self.send(&format!(
-                        "{{\"id\":{},\"error\":null,\"result\":true}}\n",
-                        message.id()
-                    ))?;
+                    self.send(&format!("{{\"id\":{},\"error\":null,\"result\":true}}\n", message.id()))?;
                 }
             }
             "client.get_version" if self.habit != Habit::NerdMiner => {
                 let agent = self.habit.user_agent();
-                self.send(&format!(
-                    "{{\"id\":{},\"result\":\"{agent}\",\"error\":null}}\n",
-                    message.id()
-                ))?;
+                self.send(&format!("{{\"id\":{},\"result\":\"{agent}\",\"error\":null}}\n", message.id()))?;
             }
             "mining.ping" if self.habit == Habit::Cgminer => {
-                self.send(&format!(
-                    "{{\"id\":{},\"result\":\"pong\",\"error\":null}}\n",
-                    message.id()
-                ))?;
+                self.send(&format!("{{\"id\":{},\"result\":\"pong\",\"error\":null}}\n", message.id()))?;
             }
             "mining.ping" if self.habit == Habit::Bitaxe => {
-                self.send(&format!(
-                    "{{\"id\":{},\"method\":\"pong\",\"params\":[]}}\n",
-                    message.id()
-                ))?;
+                self.send(&format!("{{\"id\":{},\"method\":\"pong\",\"params\":[]}}\n", message.id()))?;
             }
             _ => {}
         }
@@ -271,15 +251,12 @@ impl Session<'_> {
         let round_trip = sent.elapsed();
         let (accepted, reason) = match self.habit.understand(answer) {
             Verdict::Accepted => (true, None),
-            Verdict::Refused {
-                code: Some(code),
-                reason,
-            } => (false, Some(format!("{code} {}", reason.unwrap_or_default()))),
+            Verdict::Refused { code: Some(code), reason } => {
+                (false, Some(format!("{code} {}", reason.unwrap_or_default())))
+            }
             Verdict::Refused { code: None, reason } => (false, reason),
         };
-        self.shared
-            .stats
-            .update(|stats| stats.record_answer(accepted, reason, Some(round_trip)));
+        self.shared.stats.update(|stats| stats.record_answer(accepted, reason, Some(round_trip)));
         true
     }
 
@@ -301,16 +278,8 @@ impl Session<'_> {
     }
 
     fn silence(&self) -> Option<(Instant, Duration)> {
-        let timeout = self
-            .shared
-            .options
-            .silence_timeout
-            .or(self.habit.silence_timeout())?;
-        let since = if self.habit == Habit::NerdMiner {
-            self.last_job
-        } else {
-            self.last_line
-        };
+        let timeout = self.shared.options.silence_timeout.or(self.habit.silence_timeout())?;
+        let since = if self.habit == Habit::NerdMiner { self.last_job } else { self.last_line };
         Some((since + timeout, timeout))
     }
 
@@ -325,10 +294,7 @@ impl Session<'_> {
     fn next_deadline(&self) -> Option<Instant> {
         // A NerdMiner looks around at least so often, to find half a line.
         let look = (self.habit == Habit::NerdMiner).then(|| Instant::now() + NERDMINER_LINE_GAP);
-        [self.silence().map(|(due, _)| due), self.keepalive(), look]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.silence().map(|(due, _)| due), self.keepalive(), look].into_iter().flatten().min()
     }
 
     fn act_on_time(&mut self) -> Result<(), SessionEnd> {
@@ -384,15 +350,12 @@ impl Session<'_> {
         let (Some(extranonce1), Some(size)) = (elements.first(), elements.get(1)) else {
             return;
         };
-        let (Ok(extranonce1), Ok(size)) = (
-            Extranonce1::from_json(extranonce1),
-            Extranonce2Size::from_json(size),
-        ) else {
+        let (Ok(extranonce1), Ok(size)) =
+            (Extranonce1::from_json(extranonce1), Extranonce2Size::from_json(size))
+        else {
             return;
         };
-        self.shared
-            .stats
-            .update(|stats| stats.extranonce1 = Some(extranonce1.clone()));
+        self.shared.stats.update(|stats| stats.extranonce1 = Some(extranonce1.clone()));
         self.extranonce = Some((extranonce1, size));
         if self.habit == Habit::Bitaxe {
             // Not with the next job only.
@@ -428,9 +391,7 @@ impl Session<'_> {
         let text = |index: usize| elements.get(index).map(|raw| raw.get().trim_matches('"'));
         let host = text(0).filter(|host| !host.is_empty() && *host != "null");
         let host: IpAddr = host.map_or(Ok(self.peer.ip()), str::parse).ok()?;
-        let port = text(1)
-            .and_then(|port| port.parse().ok())
-            .unwrap_or(self.peer.port());
+        let port = text(1).and_then(|port| port.parse().ok()).unwrap_or(self.peer.port());
         let follows = self.habit == Habit::Cpuminer || host == self.peer.ip();
         follows.then(|| SocketAddr::new(host, port))
     }

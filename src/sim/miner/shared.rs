@@ -59,8 +59,7 @@ impl Shared {
 
     /// Gives the hashing thread something else to do; nothing when there is no job.
     pub fn set_work(&self, work: Option<Work>) {
-        self.stats
-            .update(|stats| stats.difficulty = work.as_ref().map(|work| work.difficulty));
+        self.stats.update(|stats| stats.difficulty = work.as_ref().map(|work| work.difficulty));
         let mut current = self.lock_work();
         *current = work;
         self.generation.fetch_add(1, Ordering::Release);
@@ -82,10 +81,7 @@ impl Shared {
             if let Some(work) = work.as_ref() {
                 return Some((work.clone(), self.generation()));
             }
-            work = self
-                .work_changed
-                .wait(work)
-                .unwrap_or_else(PoisonError::into_inner);
+            work = self.work_changed.wait(work).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -200,11 +196,7 @@ impl Wire {
                 self.next_id - 1
             }
         };
-        let most = if self.habit == Habit::NerdMiner {
-            MAX_PENDING_NERDMINER
-        } else {
-            MAX_PENDING
-        };
+        let most = if self.habit == Habit::NerdMiner { MAX_PENDING_NERDMINER } else { MAX_PENDING };
         if self.pending.len() >= most {
             self.pending.pop_front();
         }

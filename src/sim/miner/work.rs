@@ -102,9 +102,7 @@ impl Search {
     pub fn share(&self, nonce: Nonce) -> FoundShare {
         FoundShare {
             job_id: self.work.job.job_id.clone(),
-            extranonce2: self
-                .habit
-                .extranonce2(self.extranonce2, self.work.extranonce2_size),
+            extranonce2: self.habit.extranonce2(self.extranonce2, self.work.extranonce2_size),
             ntime: self.work.job.ntime,
             nonce,
             version_bits: self.version_bits,
@@ -125,11 +123,7 @@ impl Search {
 }
 
 fn nonces(work: &Work) -> u64 {
-    if work.version_mask.is_some() {
-        u64::from(NONCES_PER_VERSION)
-    } else {
-        1 << 32
-    }
+    if work.version_mask.is_some() { u64::from(NONCES_PER_VERSION) } else { 1 << 32 }
 }
 
 fn prepare(work: &Work, habit: Habit, extranonce2: u64, version_turn: u32) -> (Midstate, VersionBits) {
@@ -217,22 +211,10 @@ mod tests {
     fn a_new_difficulty_does_not_restart_the_search() {
         let mut search = Search::new(work(None), Habit::NerdMiner);
         search.step(0);
-        let eased = Work {
-            difficulty: Difficulty::new(1e-9).unwrap(),
-            ..work(None)
-        };
+        let eased = Work { difficulty: Difficulty::new(1e-9).unwrap(), ..work(None) };
         search.switch(eased);
         assert_eq!(search.nonce, Nonce(0xda54_e701));
-        for other in [
-            Work {
-                number: 2,
-                ..work(None)
-            },
-            Work {
-                connection: 2,
-                ..work(None)
-            },
-        ] {
+        for other in [Work { number: 2, ..work(None) }, Work { connection: 2, ..work(None) }] {
             search.switch(other);
             assert_eq!(search.nonce, Nonce(0xda54_e700));
             search.step(0);

@@ -34,12 +34,7 @@ pub(super) struct Block {
 impl Block {
     /// The first block of a pool.
     pub fn first(options: &PoolOptions, random: &mut Random) -> Block {
-        Block::on(
-            &invented_hash(options.nbits, random),
-            options.height,
-            options,
-            random,
-        )
+        Block::on(&invented_hash(options.nbits, random), options.height, options, random)
     }
 
     /// The block after this one, on top of the block with the hash `found`, or on an invented one.
@@ -50,9 +45,8 @@ impl Block {
 
     /// Other transactions and fees, the same parent and height.
     pub fn refresh(&mut self, options: &PoolOptions, random: &mut Random) {
-        let transactions: Vec<Txid> = (0..options.transactions)
-            .map(|_| Txid::from_bytes(random.bytes_32()))
-            .collect();
+        let transactions: Vec<Txid> =
+            (0..options.transactions).map(|_| Txid::from_bytes(random.bytes_32())).collect();
         self.branches = merkle_branches(&transactions);
         self.fees = random.next() % (SATOSHI / 10);
         self.commitment = random.bytes_32();
@@ -133,9 +127,7 @@ impl Block {
 
 /// The time for a job.
 pub(super) fn ntime_now(options: &PoolOptions) -> Ntime {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     Ntime(now.saturating_add_signed(options.ntime_offset) as u32)
 }
 
@@ -191,11 +183,7 @@ mod tests {
             let (mut coinbase, coinb2) = block.coinbase(&outputs, 12, mark);
             coinbase.extend([0xee; 12]);
             coinbase.extend(coinb2);
-            assert!(
-                coinbase.len() <= 255,
-                "a NerdMiner takes no more: {}",
-                coinbase.len()
-            );
+            assert!(coinbase.len() <= 255, "a NerdMiner takes no more: {}", coinbase.len());
 
             let transaction: bitcoin::Transaction = deserialize(&coinbase).unwrap();
             assert!(transaction.is_coinbase());
@@ -208,12 +196,7 @@ mod tests {
             let total: u64 = outputs.iter().map(|(value, _)| value).sum();
             let share = transaction.output[0].value.to_sat() as f64 / total as f64;
             assert!((share - 0.98).abs() < 1e-6, "{share}");
-            assert!(
-                transaction.output[2]
-                    .script_pubkey
-                    .as_bytes()
-                    .starts_with(&[0x6a, 0x24, 0xaa, 0x21])
-            );
+            assert!(transaction.output[2].script_pubkey.as_bytes().starts_with(&[0x6a, 0x24, 0xaa, 0x21]));
         }
     }
 
@@ -230,17 +213,11 @@ mod tests {
     fn parents_meet_the_target() {
         let mut random = Random::new(3);
         for nbits in [0x207f_ffff, 0x1d00_ffff, 0x1702_3a04] {
-            let options = PoolOptions {
-                nbits: Nbits(nbits),
-                ..PoolOptions::default()
-            };
+            let options = PoolOptions { nbits: Nbits(nbits), ..PoolOptions::default() };
             let block = Block::first(&options, &mut random);
             let next = block.next(None, &options, &mut random);
             for hash in [parent_hash(&block.prevhash), parent_hash(&next.prevhash)] {
-                assert!(
-                    Target::from_nbits(options.nbits).unwrap().is_met_by(&hash),
-                    "{hash}"
-                );
+                assert!(Target::from_nbits(options.nbits).unwrap().is_met_by(&hash), "{hash}");
             }
             assert_eq!(next.height.0, block.height.0 + 1);
         }

@@ -135,11 +135,7 @@ mod tests {
                 stale: context.get("then_notify").is_some(),
             };
             let mut seen = Seen::default();
-            for earlier in context
-                .get("already_accepted")
-                .and_then(Value::as_array)
-                .unwrap_or(&Vec::new())
-            {
+            for earlier in context.get("already_accepted").and_then(Value::as_array).unwrap_or(&Vec::new()) {
                 judge(&assignment, &submit(earlier).unwrap(), &mut seen).unwrap();
             }
             let verdict = match submit(&vector["submit_params"]) {

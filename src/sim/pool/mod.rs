@@ -58,11 +58,7 @@ impl SimPool {
         let listen = options.listen;
         let world = Arc::new(World::new(options));
         let server = Server::start(&world, listen)?;
-        Ok(SimPool {
-            world,
-            address: server.address(),
-            server: Mutex::new(Some(server)),
-        })
+        Ok(SimPool { world, address: server.address(), server: Mutex::new(Some(server)) })
     }
 
     /// Where it listens, or listened.
@@ -143,11 +139,7 @@ impl SimPool {
 
     /// Changes what it does wrong, for connections that are open as well.
     pub fn set_misbehaviour(&self, misbehaviour: Misbehaviour) {
-        *self
-            .world
-            .misbehaviour
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = misbehaviour;
+        *self.world.misbehaviour.lock().unwrap_or_else(PoisonError::into_inner) = misbehaviour;
     }
 
     fn server(&self) -> MutexGuard<'_, Option<Server>> {
@@ -190,41 +182,25 @@ impl World {
     fn new(options: PoolOptions) -> World {
         let mut random = Random::new(options.seed);
         let block = Block::first(&options, &mut random);
-        let stats = PoolStats {
-            height: Some(block.height),
-            ..PoolStats::default()
-        };
-        let sessions = Sessions {
-            extranonces: random.next(),
-            ..Sessions::default()
-        };
+        let stats = PoolStats { height: Some(block.height), ..PoolStats::default() };
+        let sessions = Sessions { extranonces: random.next(), ..Sessions::default() };
         World {
             stats: Watched::new(stats),
             misbehaviour: Mutex::new(options.misbehaviour.clone()),
-            chain: Mutex::new(Chain {
-                block,
-                jobs: 0,
-                seen: Seen::default(),
-                random,
-            }),
+            chain: Mutex::new(Chain { block, jobs: 0, seen: Seen::default(), random }),
             sessions: Mutex::new(sessions),
             options,
         }
     }
 
     fn misbehaviour(&self) -> Misbehaviour {
-        self.misbehaviour
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.misbehaviour.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Goes on to the next block, on top of `found` or of somebody else's.
     fn new_block(&self, found: Option<BlockHash>) {
         let height = {
-            let Chain {
-                block, seen, random, ..
-            } = &mut *self.chain();
+            let Chain { block, seen, random, .. } = &mut *self.chain();
             *block = block.next(found, &self.options, random);
             *seen = Seen::default();
             block.height

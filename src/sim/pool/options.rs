@@ -67,10 +67,7 @@ impl PoolOptions {
     /// # Errors
     /// When `difficulty` is not finite and above zero.
     pub fn with_difficulty(difficulty: f64) -> Result<PoolOptions, FieldError> {
-        Ok(PoolOptions {
-            difficulty: Difficulty::new(difficulty)?,
-            ..PoolOptions::default()
-        })
+        Ok(PoolOptions { difficulty: Difficulty::new(difficulty)?, ..PoolOptions::default() })
     }
 }
 

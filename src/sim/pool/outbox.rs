@@ -24,19 +24,11 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     pub fn now(line: String) -> Outgoing {
-        Outgoing {
-            line,
-            due: None,
-            pace: None,
-            last: false,
-        }
+        Outgoing { line, due: None, pace: None, last: false }
     }
 
     pub fn after(line: String, delay: Duration) -> Outgoing {
-        Outgoing {
-            due: Some(Instant::now() + delay),
-            ..Outgoing::now(line)
-        }
+        Outgoing { due: Some(Instant::now() + delay), ..Outgoing::now(line) }
     }
 }
 
@@ -119,8 +111,5 @@ fn send(stream: &mut TcpStream, item: &Outgoing) -> io::Result<()> {
 /// Whether the client is simply gone.
 fn is_disconnect(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
-    matches!(
-        error.kind(),
-        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected
-    )
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected)
 }

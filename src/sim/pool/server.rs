@@ -39,19 +39,11 @@ impl Server {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let stop = Stop::new();
-        let mut server = Server {
-            address,
-            stop: stop.clone(),
-            threads: Vec::new(),
-        };
+        let mut server = Server { address, stop: stop.clone(), threads: Vec::new() };
         let (acceptor, timer) = (Arc::clone(world), Arc::clone(world));
         let stopped = stop.clone();
-        server.threads.push(spawn("pool-timer", SERVICE_STACK, move || {
-            ignore(keep_time(&timer, &stopped))
-        })?);
-        let thread = spawn("pool-accept", SERVICE_STACK, move || {
-            accept(&acceptor, &listener, &stop)
-        });
+        server.threads.push(spawn("pool-timer", SERVICE_STACK, move || ignore(keep_time(&timer, &stopped)))?);
+        let thread = spawn("pool-accept", SERVICE_STACK, move || accept(&acceptor, &listener, &stop));
         match thread {
             Ok(thread) => server.threads.push(thread),
             Err(error) => {
@@ -76,9 +68,7 @@ impl Server {
             let _ = thread.join();
         }
         world.close_all();
-        world
-            .stats
-            .wait_until(Instant::now() + STOP_PATIENCE, |stats| stats.connections_now == 0);
+        world.stats.wait_until(Instant::now() + STOP_PATIENCE, |stats| stats.connections_now == 0);
     }
 }
 
@@ -116,17 +106,10 @@ fn serve(world: &Arc<World>, stream: TcpStream) -> io::Result<()> {
     let (reading, writing) = (stream.try_clone()?, stream.try_clone()?);
     let session = world.add_session(stream, outbox);
     let id = session.id;
-    let registered = Registered {
-        world: Arc::clone(world),
-        session,
-    };
+    let registered = Registered { world: Arc::clone(world), session };
 
-    spawn(format!("{id}-pool-write"), SESSION_STACK, move || {
-        send_all(writing, &outgoing)
-    })?;
-    spawn(format!("{id}-pool-read"), SESSION_STACK, move || {
-        read(&registered, reading)
-    })?;
+    spawn(format!("{id}-pool-write"), SESSION_STACK, move || send_all(writing, &outgoing))?;
+    spawn(format!("{id}-pool-read"), SESSION_STACK, move || read(&registered, reading))?;
     Ok(())
 }
 
@@ -173,12 +156,8 @@ fn read(registered: &Registered, stream: TcpStream) -> io::Result<()> {
 fn keep_time(world: &World, stop: &Stop) -> Result<(), Stopped> {
     let options = &world.options;
     let start = Instant::now();
-    let mut block = options
-        .block_interval
-        .map(|interval| (start + interval, interval));
-    let mut refresh = options
-        .refresh_interval
-        .map(|interval| (start + interval, interval));
+    let mut block = options.block_interval.map(|interval| (start + interval, interval));
+    let mut refresh = options.refresh_interval.map(|interval| (start + interval, interval));
     loop {
         let next = [block, refresh].into_iter().flatten().map(|(due, _)| due).min();
         let Some(next) = next else {

@@ -97,13 +97,7 @@ impl Session {
             jobs: VecDeque::new(),
             lines: 0,
         };
-        Session {
-            id,
-            over: Stop::new(),
-            stream,
-            outbox,
-            state: Mutex::new(state),
-        }
+        Session { id, over: Stop::new(), stream, outbox, state: Mutex::new(state) }
     }
 
     /// Ends the connection.
@@ -132,10 +126,7 @@ impl Session {
             return Next::Continue;
         }
         let Ok(request) = Envelope::read(line) else {
-            self.send(Outgoing {
-                last: true,
-                ..Outgoing::now("Invalid JSON, disconnecting\n".into())
-            });
+            self.send(Outgoing { last: true, ..Outgoing::now("Invalid JSON, disconnecting\n".into()) });
             return Next::Continue;
         };
         // An answer to one of our own requests.
@@ -205,11 +196,7 @@ impl Session {
                     self.lock().subscribed_extranonce = true;
                     self.send_line(accepted(request.id()));
                 } else {
-                    self.refuse(
-                        world,
-                        request.id(),
-                        &Refusal::new(RefusalCode::Other, "Not supported."),
-                    );
+                    self.refuse(world, request.id(), &Refusal::new(RefusalCode::Other, "Not supported."));
                 }
             }
             "mining.ping" => self.send_line(result(request.id(), "\"pong\"")),
@@ -220,34 +207,18 @@ impl Session {
                 let refusal = Refusal::new(RefusalCode::MethodNotFound, "Method not found");
                 self.refuse(world, request.id(), &refusal);
             }
-            _ => self.refuse(
-                world,
-                request.id(),
-                &Refusal::new(RefusalCode::Other, "Not supported."),
-            ),
+            _ => self.refuse(world, request.id(), &Refusal::new(RefusalCode::Other, "Not supported.")),
         }
     }
 
     fn configure(&self, world: &World, request: &Envelope<'_>) {
         let Some(mask) = world.options.version_mask else {
-            return self.refuse(
-                world,
-                request.id(),
-                &Refusal::new(RefusalCode::Other, "Not supported."),
-            );
+            return self.refuse(world, request.id(), &Refusal::new(RefusalCode::Other, "Not supported."));
         };
         let asked = ConfigureRequest::from_params(request.params).version_rolling;
-        let granted = asked
-            .map(|asked| asked.intersection(mask))
-            .filter(|granted| !granted.is_empty());
+        let granted = asked.map(|asked| asked.intersection(mask)).filter(|granted| !granted.is_empty());
         self.lock().version_mask = granted;
-        let answer = result(
-            request.id(),
-            &ConfigureAnswer {
-                version_rolling: granted,
-            }
-            .result(),
-        );
+        let answer = result(request.id(), &ConfigureAnswer { version_rolling: granted }.result());
         match (world.options.opening, granted) {
             (OpeningOrder::Ocean, Some(granted)) => {
                 self.send(Outgoing::after(answer, OCEAN_CONFIGURE));
@@ -378,9 +349,7 @@ impl Session {
         if refusal.is_none() && world.misbehaviour().reject_valid_shares {
             refusal = Some(Refusal::new(RefusalCode::LowDifficulty, "Above target"));
         }
-        world
-            .stats
-            .update(|stats| stats.record_verdict(&worker, refusal.as_ref()));
+        world.stats.update(|stats| stats.record_verdict(&worker, refusal.as_ref()));
         self.answer_submit(world, request.id(), refusal);
         drop(state);
         if let Some(found) = new_block {
@@ -401,11 +370,7 @@ impl Session {
         if !state.workers.contains(&submit.worker) {
             return Err(Refusal::new(RefusalCode::Unauthorized, "Unauthorized worker"));
         }
-        let assigned = state
-            .jobs
-            .iter()
-            .rev()
-            .find(|assigned| assigned.job.job_id == submit.job_id);
+        let assigned = state.jobs.iter().rev().find(|assigned| assigned.job.job_id == submit.job_id);
         let Some(assigned) = assigned else {
             return Err(Refusal::new(RefusalCode::JobNotFound, "Job not found"));
         };
@@ -453,23 +418,13 @@ impl Session {
             None => accepted(id),
             Some(refusal) => refused(id, &refusal, form),
         };
-        let due = misbehaviour
-            .delay_submit_answers
-            .map(|delay| Instant::now() + delay);
-        self.send(Outgoing {
-            due,
-            last,
-            ..Outgoing::now(line)
-        });
+        let due = misbehaviour.delay_submit_answers.map(|delay| Instant::now() + delay);
+        self.send(Outgoing { due, last, ..Outgoing::now(line) });
     }
 
     fn send_job_locked(&self, world: &World, state: &mut State, clean: bool) {
         // What tells connections apart has to be somewhere in the coinbase.
-        let mark = if world.options.extranonce1_length < 4 {
-            Some(self.id as u32)
-        } else {
-            None
-        };
+        let mark = if world.options.extranonce1_length < 4 { Some(self.id as u32) } else { None };
         let job = world.make_job(state.worker.as_deref(), mark, clean);
         if clean {
             state.jobs.iter_mut().for_each(|assigned| assigned.stale = true);
@@ -478,10 +433,7 @@ impl Session {
             state.jobs.pop_front();
         }
         let pace = world.misbehaviour().notify_byte_by_byte;
-        self.send(Outgoing {
-            pace,
-            ..Outgoing::now(job.line())
-        });
+        self.send(Outgoing { pace, ..Outgoing::now(job.line()) });
         state.jobs.push_back(Assigned {
             job,
             extranonce1: state.extranonce1.clone(),
@@ -506,10 +458,7 @@ impl Session {
     fn refuse(&self, world: &World, id: &str, refusal: &Refusal) {
         let form = world.options.error_form;
         let last = form == ErrorForm::PlainText;
-        self.send(Outgoing {
-            last,
-            ..Outgoing::now(refused(id, refusal, form))
-        });
+        self.send(Outgoing { last, ..Outgoing::now(refused(id, refusal, form)) });
     }
 
     fn send(&self, outgoing: Outgoing) {

@@ -20,30 +20,19 @@ pub(super) struct ShareRate {
 
 impl ShareRate {
     pub fn new(now: Instant) -> ShareRate {
-        ShareRate {
-            since: now,
-            shares: 0,
-        }
+        ShareRate { since: now, shares: 0 }
     }
 
     /// Counts a share, and gives the difficulty to change to when there is one.
     pub fn share(&mut self, vardiff: &Vardiff, current: Difficulty, now: Instant) -> Option<Difficulty> {
         self.shares += 1;
-        if self.shares < SHARES {
-            None
-        } else {
-            self.retarget(vardiff, current, now)
-        }
+        if self.shares < SHARES { None } else { self.retarget(vardiff, current, now) }
     }
 
     /// The easier difficulty for a connection that has been silent for several intervals.
     pub fn silence(&mut self, vardiff: &Vardiff, current: Difficulty, now: Instant) -> Option<Difficulty> {
         let silent = now.duration_since(self.since) > vardiff.target * (4 * (self.shares + 1));
-        if silent {
-            self.retarget(vardiff, current, now)
-        } else {
-            None
-        }
+        if silent { self.retarget(vardiff, current, now) } else { None }
     }
 
     fn retarget(&mut self, vardiff: &Vardiff, current: Difficulty, now: Instant) -> Option<Difficulty> {
@@ -53,11 +42,7 @@ impl ShareRate {
         let wanted = current.value() * factor.clamp(1.0 / MAX_STEP, MAX_STEP);
         let wanted = wanted.max(vardiff.min.value()).min(vardiff.max.value());
         let changes = !(0.7..1.4).contains(&(wanted / current.value()));
-        if changes {
-            Difficulty::new(wanted).ok()
-        } else {
-            None
-        }
+        if changes { Difficulty::new(wanted).ok() } else { None }
     }
 }
 
