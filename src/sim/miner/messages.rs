@@ -101,7 +101,7 @@ impl Session<'_> {
             return Ok(());
         }
         self.job = Some(Arc::new(job));
-        self.jobs += 1;
+        self.jobs = self.jobs.next();
         self.set_work();
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Session<'_> {
         self.extranonce = Some((extranonce1, size));
         if self.habit == Habit::Bitaxe {
             // Not with the next job only.
-            self.jobs += 1;
+            self.jobs = self.jobs.next();
             self.set_work();
         }
     }

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::habit::Habit;
 use super::opening;
 use super::shared::Shared;
-use super::work::Work;
+use super::work::{ConnectionNumber, JobNumber, Work};
 use crate::sim::lines::{LineReader, timed_out};
 use crate::stop::Stopped;
 use crate::stratum::{
@@ -82,13 +82,13 @@ pub(super) struct Session<'a> {
     pub habit: Habit,
     pub peer: SocketAddr,
     pub lines: LineReader<TcpStream>,
-    pub connection: u64,
+    pub connection: ConnectionNumber,
     pub extranonce: Option<(Extranonce1, Extranonce2Size)>,
     pub version_mask: Option<VersionMask>,
     /// What the next job is mined at.
     pub difficulty: Difficulty,
     pub job: Option<Arc<Notify>>,
-    pub jobs: u64,
+    pub jobs: JobNumber,
     pub last_line: Instant,
     pub last_job: Instant,
     pub last_keepalive: Instant,
@@ -117,7 +117,7 @@ impl Session<'_> {
             version_mask: None,
             difficulty: Difficulty::ONE,
             job: None,
-            jobs: 0,
+            jobs: JobNumber::default(),
             last_line: now,
             last_job: now,
             last_keepalive: now,

@@ -282,7 +282,7 @@ impl World {
     fn add_session(&self, stream: TcpStream, outbox: Outbox) -> Arc<Session> {
         let extranonce1 = self.next_extranonce1();
         let mut sessions = self.lock_sessions();
-        sessions.opened += 1;
+        sessions.opened = SessionId(sessions.opened.0 + 1);
         let id = sessions.opened;
         let session = Arc::new(Session::new(id, stream, outbox, extranonce1, &self.options));
         sessions.by_id.insert(id, Arc::clone(&session));

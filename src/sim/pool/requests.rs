@@ -100,7 +100,10 @@ impl Session {
             extranonce1: state.extranonce1.clone(),
             extranonce2_size: world.options.extranonce2_size,
         };
-        self.send_line(result(request.id(), &answer.result(&format!("{:08x}", self.id))));
+        self.send_line(result(
+            request.id(),
+            &answer.result(&format!("{:08x}", self.id.0)),
+        ));
         match world.options.opening {
             OpeningOrder::Ckpool => self.resend_difficulty(&mut state),
             OpeningOrder::CkpoolPooled | OpeningOrder::Ocean => {

@@ -16,8 +16,9 @@ use crate::stratum::{Difficulty, Envelope, ErrorForm, Extranonce1, Notify, Refus
 /// Jobs of a connection that are remembered, stale ones included.
 const MAX_JOBS: usize = 64;
 
-/// Which session; unique within a pool.
-pub(super) type SessionId = u64;
+/// Which session; unique within a pool, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct SessionId(pub u64);
 
 /// One client.
 #[derive(Debug)]
@@ -184,7 +185,7 @@ impl Session {
     pub(super) fn send_job_locked(&self, world: &World, state: &mut State, clean: bool) {
         // What tells connections apart has to be somewhere in the coinbase.
         let mark = if world.options.extranonce1_length < 4 {
-            Some(self.id as u32)
+            Some(self.id.0 as u32)
         } else {
             None
         };
