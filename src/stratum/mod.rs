@@ -54,3 +54,53 @@ pub use submit::Submit;
 pub use subscribe::SubscribeAnswer;
 pub use verdict::Verdict;
 pub use version::{Version, VersionBits, VersionMask};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Lines of every kind that is read here.
+    const LINES: [&str; 5] = [
+        r#"{"id":1,"error":null,"result":[[["mining.notify","168e39c1"]],"168e39c1",4]}"#,
+        r#"{"id":0,"result":{"version-rolling":true,"version-rolling.mask":"1fffe000"},"error":[21,"x",null]}"#,
+        r#"{"params":["w","765c","08000000008f","68596192","6ab60150","043c8000"],"id":3,"method":"mining.submit"}"#,
+        r#"{"params":[["version-rolling"],{"version-rolling.mask":"ffffffff"}],"id":0,"method":"mining.configure"}"#,
+        r#"{"params":["bf","4d16b6f85af6e2198f44ae2a6de67f78487ae5611b77c6c0440b921e00000000","01","02",["4d16b6f85af6e2198f44ae2a6de67f78487ae5611b77c6c0440b921e00000000"],"00000002","1c2ac4af","504e86b9",false],"id":null,"method":"mining.notify"}"#,
+    ];
+
+    /// What is put in the place of a part of them.
+    const PIECES: [&[u8]; 8] = [b"null", b"[]", b"{}", b"-1", b"1e999", b"\"\\u00e9\"", b"\xff", b","];
+
+    fn read_as_everything(line: &[u8]) {
+        let Ok(envelope) = Envelope::read(line) else {
+            return;
+        };
+        let _ = (envelope.id(), envelope.numeric_id(), envelope.method());
+        let _ = Verdict::of(&envelope);
+        let _ = ConfigureRequest::from_params(envelope.params);
+        let _ = ConfigureAnswer::from_result(envelope.result);
+        let _ = envelope.result.map(SubscribeAnswer::from_result);
+        let _ = Notify::from_params(envelope.params).map(|job| job.line());
+        let _ = Submit::from_params(envelope.params);
+        let _ = first_text(envelope.params);
+        let _ = envelope.result.map(Difficulty::from_json);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_a_peer_sends_panics(
+            line in prop::sample::select(&LINES[..]),
+            place in any::<prop::sample::Index>(),
+            length in 0..40_usize,
+            instead in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..20),
+                prop::sample::select(&PIECES[..]).prop_map(<[u8]>::to_vec),
+            ],
+        ) {
+            let start = place.index(line.len());
+            let end = (start + length).min(line.len());
+            read_as_everything(&[&line.as_bytes()[..start], &instead, &line.as_bytes()[end..]].concat());
+        }
+    }
+}

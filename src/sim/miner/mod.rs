@@ -5,12 +5,13 @@
 //! | `options`, `stats` | what it is told, and what it tells |
 //! | `habit` | what sets the kinds of miners apart |
 //! | `opening` | how each begins a session |
-//! | `session` | a connection |
+//! | `session`, `messages` | a connection, and what the pool says on it |
 //! | `work`, `hasher` | the search for shares |
 //! | `shared` | what the two threads share |
 
 mod habit;
 mod hasher;
+mod messages;
 mod opening;
 mod options;
 mod session;

@@ -1,24 +1,22 @@
-//! A connection of a simulated miner, from its first byte to its last: what is read, and what is
-//! done about it. What is said first is in `opening`.
+//! A connection of a simulated miner, from its first byte to its last. What is said first is in
+//! `opening`, what is done about the pool's messages in `messages`.
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use serde_json::value::RawValue;
 
 use super::habit::Habit;
 use super::opening;
 use super::shared::Shared;
-use super::work::Work;
+use super::work::{ConnectionNumber, JobNumber, Work};
 use crate::sim::lines::{LineReader, timed_out};
 use crate::stop::Stopped;
 use crate::stratum::{
-    Difficulty, Envelope, Extranonce1, Extranonce2Size, FieldError, Notify, SubscribeAnswer, Verdict,
-    VersionMask, elements, first_text,
+    Difficulty, Extranonce1, Extranonce2Size, FieldError, Notify, SubscribeAnswer, VersionMask,
 };
 
 /// The longest line that is taken from a pool, in bytes.
@@ -82,18 +80,18 @@ impl From<io::Error> for SessionEnd {
 pub(super) struct Session<'a> {
     pub shared: &'a Shared,
     pub habit: Habit,
-    peer: SocketAddr,
-    lines: LineReader<TcpStream>,
-    connection: u64,
-    extranonce: Option<(Extranonce1, Extranonce2Size)>,
-    version_mask: Option<VersionMask>,
+    pub peer: SocketAddr,
+    pub lines: LineReader<TcpStream>,
+    pub connection: ConnectionNumber,
+    pub extranonce: Option<(Extranonce1, Extranonce2Size)>,
+    pub version_mask: Option<VersionMask>,
     /// What the next job is mined at.
-    difficulty: Difficulty,
-    job: Option<Arc<Notify>>,
-    jobs: u64,
-    last_line: Instant,
-    last_job: Instant,
-    last_keepalive: Instant,
+    pub difficulty: Difficulty,
+    pub job: Option<Arc<Notify>>,
+    pub jobs: JobNumber,
+    pub last_line: Instant,
+    pub last_job: Instant,
+    pub last_keepalive: Instant,
 }
 
 impl Session<'_> {
@@ -119,7 +117,7 @@ impl Session<'_> {
             version_mask: None,
             difficulty: Difficulty::ONE,
             job: None,
-            jobs: 0,
+            jobs: JobNumber::default(),
             last_line: now,
             last_job: now,
             last_keepalive: now,
@@ -206,60 +204,6 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Acts on a request or notification of the pool.
-    pub fn handle_method(&mut self, message: &Envelope<'_>, method: &str) -> Result<(), SessionEnd> {
-        match method {
-            "mining.notify" => self.take_job(message.params)?,
-            "mining.set_difficulty" => self.take_difficulty(message.params),
-            "mining.set_extranonce" if self.habit.knows_extensions() => self.take_extranonce(message.params),
-            "mining.set_version_mask" if self.habit.knows_extensions() => {
-                let text = first_text(message.params);
-                self.set_version_mask(text.and_then(|text| VersionMask::from_text(&text).ok()));
-            }
-            "client.reconnect" if self.habit != Habit::NerdMiner => {
-                return Err(SessionEnd::Reconnect(self.reconnect_target(message.params)));
-            }
-            "client.show_message" if self.habit != Habit::NerdMiner => {
-                self.shared.stats.update(|stats| stats.last_message = first_text(message.params));
-                if self.habit == Habit::Cpuminer && message.has_id() {
-                    self.send(&format!("{{\"id\":{},\"error\":null,\"result\":true}}\n", message.id()))?;
-                }
-            }
-            "client.get_version" if self.habit != Habit::NerdMiner => {
-                let agent = self.habit.user_agent();
-                self.send(&format!("{{\"id\":{},\"result\":\"{agent}\",\"error\":null}}\n", message.id()))?;
-            }
-            "mining.ping" if self.habit == Habit::Cgminer => {
-                self.send(&format!("{{\"id\":{},\"result\":\"pong\",\"error\":null}}\n", message.id()))?;
-            }
-            "mining.ping" if self.habit == Habit::Bitaxe => {
-                self.send(&format!("{{\"id\":{},\"method\":\"pong\",\"params\":[]}}\n", message.id()))?;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Acts on an answer that belongs to a share; says whether it did.
-    pub fn handle_answer(&mut self, answer: &Envelope<'_>) -> bool {
-        let Some(id) = answer.numeric_id() else {
-            return false;
-        };
-        let Some(Some(sent)) = self.shared.with_wire(|wire| wire.answered(id)) else {
-            return false;
-        };
-        let round_trip = sent.elapsed();
-        let (accepted, reason) = match self.habit.understand(answer) {
-            Verdict::Accepted => (true, None),
-            Verdict::Refused { code: Some(code), reason } => {
-                (false, Some(format!("{code} {}", reason.unwrap_or_default())))
-            }
-            Verdict::Refused { code: None, reason } => (false, reason),
-        };
-        self.shared.stats.update(|stats| stats.record_answer(accepted, reason, Some(round_trip)));
-        true
-    }
-
     /// Everything after the opening.
     fn mine(&mut self) -> Result<std::convert::Infallible, SessionEnd> {
         loop {
@@ -311,61 +255,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn take_job(&mut self, params: Option<&RawValue>) -> Result<(), SessionEnd> {
-        let job = match Notify::from_params(params) {
-            Ok(job) => job,
-            Err(error) if self.habit == Habit::NerdMiner => return Err(SessionEnd::BadJob(error)),
-            Err(error) => {
-                log::debug!("simulated miner: a job was ignored: {error}");
-                return Ok(());
-            }
-        };
-        self.last_job = Instant::now();
-        self.shared.stats.update(|stats| stats.jobs_seen += 1);
-        if self.habit == Habit::Cpuminer && self.job.as_ref().is_some_and(|old| old.job_id == job.job_id) {
-            // No new work, to a cpuminer.
-            return Ok(());
-        }
-        self.job = Some(Arc::new(job));
-        self.jobs += 1;
-        self.set_work();
-        Ok(())
-    }
-
-    fn take_difficulty(&mut self, params: Option<&RawValue>) {
-        let new = params
-            .and_then(|params| elements("params", params).ok())
-            .and_then(|elements| elements.first().and_then(|raw| Difficulty::from_json(raw).ok()));
-        let Some(new) = new else { return };
-        self.difficulty = new;
-        if self.habit.takes_difficulty_at_once() {
-            self.set_work();
-        }
-    }
-
-    fn take_extranonce(&mut self, params: Option<&RawValue>) {
-        let Some(elements) = params.and_then(|params| elements("params", params).ok()) else {
-            return;
-        };
-        let (Some(extranonce1), Some(size)) = (elements.first(), elements.get(1)) else {
-            return;
-        };
-        let (Ok(extranonce1), Ok(size)) =
-            (Extranonce1::from_json(extranonce1), Extranonce2Size::from_json(size))
-        else {
-            return;
-        };
-        self.shared.stats.update(|stats| stats.extranonce1 = Some(extranonce1.clone()));
-        self.extranonce = Some((extranonce1, size));
-        if self.habit == Habit::Bitaxe {
-            // Not with the next job only.
-            self.jobs += 1;
-            self.set_work();
-        }
-    }
-
     /// Gives the hashing thread the newest job with all that holds for it.
-    fn set_work(&mut self) {
+    pub fn set_work(&mut self) {
         let (Some(job), Some((extranonce1, extranonce2_size))) = (&self.job, &self.extranonce) else {
             return;
         };
@@ -379,20 +270,5 @@ impl Session<'_> {
             connection: self.connection,
             number: self.jobs,
         }));
-    }
-
-    /// Where `client.reconnect` sends this miner: a Bitaxe to its configured pool, cgminer only to
-    /// the same host, cpuminer anywhere.
-    fn reconnect_target(&self, params: Option<&RawValue>) -> Option<SocketAddr> {
-        if self.habit == Habit::Bitaxe {
-            return None;
-        }
-        let elements = elements("params", params?).ok()?;
-        let text = |index: usize| elements.get(index).map(|raw| raw.get().trim_matches('"'));
-        let host = text(0).filter(|host| !host.is_empty() && *host != "null");
-        let host: IpAddr = host.map_or(Ok(self.peer.ip()), str::parse).ok()?;
-        let port = text(1).and_then(|port| port.parse().ok()).unwrap_or(self.peer.port());
-        let follows = self.habit == Habit::Cpuminer || host == self.peer.ip();
-        follows.then(|| SocketAddr::new(host, port))
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::habit::{FoundShare, Habit};
 use super::options::MinerOptions;
 use super::stats::MinerStats;
-use super::work::Work;
+use super::work::{ConnectionNumber, Work};
 use crate::sim::watched::Watched;
 use crate::stop::Stop;
 
@@ -36,7 +36,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Wire {
     stream: TcpStream,
-    connection: u64,
+    connection: ConnectionNumber,
     habit: Habit,
     next_id: u64,
     pending: VecDeque<(u64, Instant)>,
@@ -95,12 +95,12 @@ impl Shared {
     }
 
     /// Takes a new connection into use.
-    pub fn connect(&self, stream: TcpStream) -> u64 {
+    pub fn connect(&self, stream: TcpStream) -> ConnectionNumber {
         let connection = self.stats.update(|stats| {
             stats.connected = true;
             stats.reconnects = stats.connections;
             stats.connections += 1;
-            stats.connections
+            ConnectionNumber(stats.connections)
         });
         let habit = self.options.habit;
         let wire = Wire {
@@ -138,7 +138,7 @@ impl Shared {
     }
 
     /// Sends a share, if the connection it was found for is still there.
-    pub fn submit(&self, connection: u64, share: &FoundShare) {
+    pub fn submit(&self, connection: ConnectionNumber, share: &FoundShare) {
         let params = self.options.habit.submit_params(&self.options.worker, share);
         let mut wire = self.lock_wire();
         let Some(wire) = wire.as_mut().filter(|wire| wire.connection == connection) else {

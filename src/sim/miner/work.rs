@@ -12,6 +12,20 @@ const NONCES_PER_VERSION: u32 = 1 << 16;
 /// And takes the next extranonce2 after so many versions.
 const VERSIONS_PER_EXTRANONCE2: u32 = 8;
 
+/// Which connection of a miner, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ConnectionNumber(pub u64);
+
+/// Which job of a connection, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct JobNumber(pub u64);
+
+impl JobNumber {
+    pub fn next(self) -> JobNumber {
+        JobNumber(self.0 + 1)
+    }
+}
+
 /// A job with all that is needed to hash it.
 #[derive(Debug, Clone)]
 pub(super) struct Work {
@@ -22,10 +36,9 @@ pub(super) struct Work {
     pub version_mask: Option<VersionMask>,
     pub difficulty: Difficulty,
     /// Which connection the job came from: shares of others are worth nothing.
-    pub connection: u64,
-    /// Counts the connection's jobs. The same one with another difficulty means the same search
-    /// goes on.
-    pub number: u64,
+    pub connection: ConnectionNumber,
+    /// The same one with another difficulty means the same search goes on.
+    pub number: JobNumber,
 }
 
 /// A place in a job's search space.
@@ -59,7 +72,7 @@ impl Search {
     }
 
     /// The connection its shares belong to.
-    pub fn connection(&self) -> u64 {
+    pub fn connection(&self) -> ConnectionNumber {
         self.work.connection
     }
 
@@ -164,8 +177,8 @@ mod tests {
             extranonce2_size: Extranonce2Size::new(4).unwrap(),
             version_mask,
             difficulty: Difficulty::new(1e-5).unwrap(),
-            connection: 1,
-            number: 1,
+            connection: ConnectionNumber(1),
+            number: JobNumber(1),
         }
     }
 
@@ -214,7 +227,10 @@ mod tests {
         let eased = Work { difficulty: Difficulty::new(1e-9).unwrap(), ..work(None) };
         search.switch(eased);
         assert_eq!(search.nonce, Nonce(0xda54_e701));
-        for other in [Work { number: 2, ..work(None) }, Work { connection: 2, ..work(None) }] {
+        for other in [
+            Work { number: JobNumber(2), ..work(None) },
+            Work { connection: ConnectionNumber(2), ..work(None) },
+        ] {
             search.switch(other);
             assert_eq!(search.nonce, Nonce(0xda54_e700));
             search.step(0);

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `options`, `stats` | what it is told, and what it tells |
 //! | `server` | its threads |
-//! | `session` | a client: requests, answers, jobs |
+//! | `session` | a client: its connection and its jobs |
+//! | `requests`, `submit` | what a client asks for, and its shares |
 //! | `outbox` | what goes out to a client |
 //! | `block` | the block that is being looked for, and its coinbase |
 //! | `judge` | shares |
@@ -17,9 +18,11 @@ mod block;
 mod judge;
 mod options;
 mod outbox;
+mod requests;
 mod server;
 mod session;
 mod stats;
+mod submit;
 mod vardiff;
 
 use std::collections::BTreeMap;
@@ -255,7 +258,7 @@ impl World {
     fn add_session(&self, stream: TcpStream, outbox: Outbox) -> Arc<Session> {
         let extranonce1 = self.next_extranonce1();
         let mut sessions = self.lock_sessions();
-        sessions.opened += 1;
+        sessions.opened = SessionId(sessions.opened.0 + 1);
         let id = sessions.opened;
         let session = Arc::new(Session::new(id, stream, outbox, extranonce1, &self.options));
         sessions.by_id.insert(id, Arc::clone(&session));

@@ -105,7 +105,7 @@ fn serve(world: &Arc<World>, stream: TcpStream) -> io::Result<()> {
     let (outbox, outgoing) = Outbox::new();
     let (reading, writing) = (stream.try_clone()?, stream.try_clone()?);
     let session = world.add_session(stream, outbox);
-    let id = session.id;
+    let id = session.id.0;
     let registered = Registered { world: Arc::clone(world), session };
 
     spawn(format!("{id}-pool-write"), SESSION_STACK, move || send_all(writing, &outgoing))?;
@@ -141,7 +141,7 @@ fn read(registered: &Registered, stream: TcpStream) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(error),
             // A connection that breaks is an everyday thing.
             Err(error) => {
-                log::debug!("simulated pool: connection {} ended: {error}", session.id);
+                log::debug!("simulated pool: connection {} ended: {error}", session.id.0);
                 return Ok(());
             }
         };

@@ -1,0 +1,111 @@
+//! What becomes of a share: judged, counted, answered.
+
+use std::time::Instant;
+
+use super::World;
+use super::judge::{Assignment, judge, unreadable};
+use super::outbox::Outgoing;
+use super::session::{Session, State};
+use super::stats::AcceptedShare;
+use crate::stratum::{
+    Envelope, ErrorForm, FieldError, Notify, Refusal, RefusalCode, Submit, accepted, refused,
+};
+use crate::work::{BlockHash, Target, share_difficulty};
+
+impl Session {
+    /// Judges a share and answers it.
+    pub(super) fn submit(&self, world: &World, request: &Envelope<'_>) {
+        let mut state = self.lock();
+        let submit = Submit::from_params(request.params);
+        let worker = submit.as_ref().map_or("", |submit| &submit.worker).to_owned();
+        let (mut refusal, mut new_block) = (None, None);
+        match self.judge(world, &mut state, submit) {
+            Err(why) => refusal = Some(why),
+            Ok(share) => {
+                if share.is_block && world.options.blocks_from_shares {
+                    new_block = Some(share.hash);
+                }
+                world.stats.update(|stats| stats.record_share(share));
+                self.adapt_difficulty(world, &mut state);
+            }
+        }
+        if refusal.is_none() && world.misbehaviour().reject_valid_shares {
+            refusal = Some(Refusal::new(RefusalCode::LowDifficulty, "Above target"));
+        }
+        world.stats.update(|stats| stats.record_verdict(&worker, refusal.as_ref()));
+        self.answer_submit(world, request.id(), refusal);
+        drop(state);
+        if let Some(found) = new_block {
+            world.new_block(Some(found));
+        }
+    }
+
+    fn judge(
+        &self,
+        world: &World,
+        state: &mut State,
+        submit: Result<Submit, FieldError>,
+    ) -> Result<AcceptedShare, Refusal> {
+        if !state.subscribed {
+            return Err(Refusal::new(RefusalCode::NotSubscribed, "Not subscribed"));
+        }
+        let submit = submit.map_err(|error| unreadable(&error))?;
+        if !state.workers.contains(&submit.worker) {
+            return Err(Refusal::new(RefusalCode::Unauthorized, "Unauthorized worker"));
+        }
+        let assigned = state.jobs.iter().rev().find(|assigned| assigned.job.job_id == submit.job_id);
+        let Some(assigned) = assigned else {
+            return Err(Refusal::new(RefusalCode::JobNotFound, "Job not found"));
+        };
+        let required = assigned.difficulty.min(state.difficulty);
+        let assignment = Assignment {
+            job: &assigned.job,
+            extranonce1: &assigned.extranonce1,
+            extranonce2_size: world.options.extranonce2_size,
+            version_mask: state.version_mask,
+            convention: world.options.version_convention,
+            required,
+            stale: assigned.stale,
+        };
+        let hash = world.with_seen(|seen| judge(&assignment, &submit, seen))?;
+        let is_block = is_block(&hash, &assigned.job);
+        Ok(AcceptedShare {
+            worker: submit.worker,
+            job_id: submit.job_id,
+            hash,
+            difficulty: share_difficulty(&hash),
+            required,
+            is_block,
+        })
+    }
+
+    fn adapt_difficulty(&self, world: &World, state: &mut State) {
+        let Some(vardiff) = world.options.vardiff else {
+            return;
+        };
+        let current = state.difficulty;
+        if let Some(new) = state.rate.share(&vardiff, current, Instant::now()) {
+            self.send_difficulty(state, new);
+            self.send_job_locked(world, state, false);
+        }
+    }
+
+    fn answer_submit(&self, world: &World, id: &str, refusal: Option<Refusal>) {
+        let misbehaviour = world.misbehaviour();
+        if misbehaviour.swallow_submit_answers {
+            return;
+        }
+        let form = world.options.error_form;
+        let last = refusal.is_some() && form == ErrorForm::PlainText;
+        let line = match refusal {
+            None => accepted(id),
+            Some(refusal) => refused(id, &refusal, form),
+        };
+        let due = misbehaviour.delay_submit_answers.map(|delay| Instant::now() + delay);
+        self.send(Outgoing { due, last, ..Outgoing::now(line) });
+    }
+}
+
+fn is_block(hash: &BlockHash, job: &Notify) -> bool {
+    Target::from_nbits(job.nbits).is_ok_and(|target| target.is_met_by(hash))
+}
