@@ -3,9 +3,12 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub mod binary;
 pub mod capture;
 pub mod certificates;
+pub mod pool;
 pub mod random;
+pub mod resources;
 pub mod socks5_server;
 pub mod tls_bridge;
 

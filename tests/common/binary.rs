@@ -1,0 +1,131 @@
+//! The real program in a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use super::{DEADLINE, wait_for};
+
+/// A running `sluice run`. Killed when dropped.
+pub struct Sluice {
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    directory: tempfile::TempDir,
+}
+
+impl Sluice {
+    /// With this configuration, in a directory of its own.
+    pub fn run(text: &str) -> Sluice {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config.toml");
+        let has_data_dir = text.contains("data_dir");
+        let data_dir = format!("data_dir = {:?}\n", directory.path().join("data"));
+        std::fs::write(
+            &file,
+            format!("{}{text}", if has_data_dir { "" } else { &data_dir }),
+        )
+        .unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sluice"))
+            .arg("run")
+            .arg("--config")
+            .arg(&file)
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let written = log.clone();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                written.lock().unwrap().push(line);
+            }
+        });
+        Sluice {
+            child,
+            log,
+            directory,
+        }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The lines on stderr so far that contain `text`.
+    pub fn lines_with(&self, text: &str) -> Vec<String> {
+        let log = self.log.lock().unwrap();
+        log.iter().filter(|line| line.contains(text)).cloned().collect()
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().join("\n")
+    }
+
+    /// Waits for such a line.
+    pub fn wait_line(&self, text: &str) -> String {
+        let deadline = std::time::Instant::now() + DEADLINE;
+        loop {
+            if let Some(line) = self.lines_with(text).first() {
+                return line.clone();
+            }
+            assert!(
+                std::time::Instant::now() < deadline,
+                "no {text:?} in:\n{}",
+                self.log()
+            );
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// Where miners can connect.
+    pub fn address(&self) -> SocketAddr {
+        let line = self.wait_line("miners can connect to ");
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address()).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    }
+
+    /// Such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for the end: the status, and all that was said.
+    pub fn wait(mut self) -> (ExitStatus, String) {
+        let mut ended = None;
+        wait_for("the end of the program", || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        // The reader has it all when the pipe ends, which it does with the process.
+        wait_for("the end of the log", || Arc::strong_count(&self.log) == 1);
+        (ended.unwrap(), self.log())
+    }
+}
+
+impl Drop for Sluice {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs the program to its end: code and stderr.
+pub fn fails(text: &str) -> (Option<i32>, String) {
+    let (status, log) = Sluice::run(text).wait();
+    (status.code(), log)
+}

@@ -1,0 +1,266 @@
+//! One miner, one pool connection can be as slow, stuck or silent as it likes: the others notice
+//! nothing.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use common::certificates::Certificate;
+use common::pool::{Mood, Pool, ask, served_by};
+use common::{Proxy, expect_end, tls_bridge, wait_for};
+use sluice::analyzer::Conversation;
+
+/// A pool and a proxy to it.
+struct World {
+    pool: Pool,
+    proxy: Proxy,
+}
+
+impl World {
+    fn new(path: &str, more: &str) -> World {
+        let pool = Pool::start("pool", Mood::Answer);
+        let proxy = Proxy::start(&format!(
+            "[forward]\npath = \"{path}\"\n{more}{}[ratelimit]\nmax_connections_per_minute = 0\n",
+            pool.upstream()
+        ));
+        World { pool, proxy }
+    }
+
+    fn both(more: &str) -> [World; 2] {
+        [World::new("copy", more), World::new("splice", more)]
+    }
+
+    /// The session of the miner that this socket is.
+    fn conversation(&self, miner: &TcpStream) -> Arc<Conversation> {
+        let address = miner.local_addr().unwrap();
+        let mut found = None;
+        wait_for("the session", || {
+            let all = self.proxy.running().conversations();
+            found = all.into_iter().find(|known| known.miner() == address);
+            found.is_some()
+        });
+        found.unwrap()
+    }
+
+    /// Five hundred round trips of one miner, and ten new miners.
+    fn neighbours_go_on(&self) {
+        let miner = self.proxy.connect();
+        for number in 0..500 {
+            let line = format!("{{\"id\":{number}}}");
+            assert_eq!(ask(&miner, &line), format!("pool {line}\n"));
+        }
+        for _ in 0..10 {
+            assert_eq!(served_by(&self.proxy.connect()), "pool");
+        }
+    }
+}
+
+/// Waits until a count has not moved for a while.
+fn wait_stuck(what: &str, count: impl Fn() -> u64) -> u64 {
+    let (mut seen, mut times) = (0, 0);
+    wait_for(what, || {
+        std::thread::sleep(Duration::from_millis(10));
+        let now = count();
+        times = if now == seen { times + 1 } else { 0 };
+        seen = now;
+        now > 0 && times >= 20
+    });
+    seen
+}
+
+#[test]
+fn a_miner_that_stops_reading_while_its_pool_floods_it_delays_nobody() {
+    for world in World::both("") {
+        let mut stuck = world.proxy.connect();
+        stuck.write_all(b"flood\n").unwrap();
+        let conversation = world.conversation(&stuck);
+        let down = || conversation.down.bytes.load(Ordering::Relaxed);
+        let before = wait_stuck("a full connection", down);
+        world.neighbours_go_on();
+        assert_eq!(down(), before, "it was not stuck");
+        // And it has lost nothing: what comes is what was sent.
+        let mut found = vec![0; 11 * 100_000];
+        stuck.read_exact(&mut found).unwrap();
+        assert!(found == b"pool flood\n".repeat(100_000));
+    }
+}
+
+#[test]
+fn a_miner_that_sends_byte_by_byte_delays_nobody() {
+    for world in World::both("") {
+        let (slow, ended) = (world.proxy.connect(), AtomicBool::new(false));
+        let line = b"{\"id\":1,\"method\":\"mining.subscribe\"}";
+        let sent = std::thread::scope(|scope| {
+            let slowly = scope.spawn(|| {
+                let (mut sent, mut slow) = (0, &slow);
+                while !ended.load(Ordering::Relaxed) {
+                    slow.write_all(&line[sent % line.len()..][..1]).unwrap();
+                    sent += 1;
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                slow.write_all(b"\n").unwrap();
+                sent
+            });
+            world.neighbours_go_on();
+            ended.store(true, Ordering::Relaxed);
+            slowly.join().unwrap()
+        });
+        let said: Vec<u8> = line.iter().copied().cycle().take(sent).collect();
+        let expected = [&b"pool "[..], &said, b"\n"].concat();
+        common::expect(&slow, &expected);
+    }
+}
+
+#[test]
+fn miners_that_never_send_delay_nobody() {
+    for world in World::both("") {
+        let silent: Vec<TcpStream> = (0..50).map(|_| world.proxy.connect()).collect();
+        world.proxy.wait_sessions(50);
+        world.neighbours_go_on();
+        // They are still welcome to begin.
+        for miner in &silent {
+            assert_eq!(served_by(miner), "pool");
+        }
+    }
+}
+
+#[test]
+fn a_pool_that_stalls_for_one_miner_delays_no_other() {
+    for world in World::both("") {
+        let mut stuck = world.proxy.connect();
+        assert_eq!(served_by(&stuck), "pool");
+        stuck.write_all(b"stall\n").unwrap();
+        stuck.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        // Until nothing more fits into any buffer on the way.
+        while stuck.write_all(&[b'x'; 65_536]).is_ok() {}
+        let conversation = world.conversation(&stuck);
+        let up = || conversation.up.bytes.load(Ordering::Relaxed);
+        let before = wait_stuck("a full connection", up);
+        world.neighbours_go_on();
+        assert_eq!(up(), before, "it was not stuck");
+    }
+}
+
+#[test]
+fn a_pool_that_accepts_and_never_answers_delays_no_other_miner() {
+    for path in ["copy", "splice"] {
+        let silent = Pool::start("silent", Mood::Silent);
+        let good = Pool::start("good", Mood::Answer);
+        // All of them wait for the silent one, side by side.
+        let proxy = Proxy::start(&format!(
+            "[failover]\nanswer_timeout = \"1s\"\n[forward]\npath = \"{path}\"\n{}{}",
+            silent.upstream(),
+            good.upstream()
+        ));
+        let miners: Vec<TcpStream> = (0..20).map(|_| proxy.connect()).collect();
+        silent_for_all(&proxy, &silent, miners.len());
+        for mut miner in &miners {
+            miner.write_all(b"{\"id\":1}\n").unwrap();
+        }
+        for miner in &miners {
+            assert_eq!(common::read_line(miner), "good {\"id\":1}\n");
+        }
+    }
+}
+
+/// Waits until every miner has its connection to the silent pool.
+fn silent_for_all(proxy: &Proxy, silent: &Pool, miners: usize) {
+    proxy.wait_sessions(miners);
+    wait_for("all connections to the silent pool", || {
+        silent.accepted() == miners
+    });
+}
+
+#[test]
+fn a_tls_handshake_that_never_comes_blocks_no_accept() {
+    let certificate = Certificate::new(&["127.0.0.1"]);
+    for world in World::both(&format!(
+        "[listen]\nstratum = [\"127.0.0.1:0\"]\n\
+         tls = {{ cert = {:?}, key = {:?}, listen = [\"127.0.0.1:0\"] }}\n",
+        certificate.cert_file(),
+        certificate.key_file()
+    )) {
+        let tls_address = world.proxy.running().addresses()[1];
+        let mut silent: Vec<TcpStream> = (0..40)
+            .map(|_| TcpStream::connect(tls_address).unwrap())
+            .collect();
+        // Half of them begin a record and never end it.
+        for socket in silent.iter_mut().take(20) {
+            socket.write_all(b"\x16\x03\x01").unwrap();
+        }
+        world.proxy.wait_sessions(40);
+        for _ in 0..5 {
+            let socket = TcpStream::connect(tls_address).unwrap();
+            let miner = tls_bridge::client(certificate.client(), "127.0.0.1", socket);
+            assert_eq!(served_by(&miner), "pool");
+        }
+        world.neighbours_go_on();
+        assert!(world.proxy.running().sessions() >= 40, "they were not waiting");
+    }
+}
+
+#[test]
+fn a_full_analyzer_queue_drops_copies_and_no_bytes() {
+    for world in World::both("[analysis]\nqueue = 16\n") {
+        let mut flooded = world.proxy.connect();
+        flooded.write_all(b"flood\n").unwrap();
+        let conversation = world.conversation(&flooded);
+        let dropped = || conversation.dropped_copies.load(Ordering::Relaxed);
+        let expected = b"pool flood\n".repeat(4096);
+        let mut found = vec![0; expected.len()];
+        let mut rounds = 0;
+        // Every byte is there, before, while and after copies are dropped.
+        while dropped() == 0 || rounds < 200 {
+            flooded.read_exact(&mut found).unwrap();
+            assert!(found == expected, "in round {rounds}");
+            rounds += 1;
+            assert!(rounds < 100_000, "no copy was dropped");
+        }
+        world.neighbours_go_on();
+        let forwarded = conversation.down.chunks.load(Ordering::Relaxed);
+        assert!(dropped() < forwarded + 2, "{} of {forwarded}", dropped());
+    }
+}
+
+#[test]
+fn a_pool_killed_under_a_stuck_miner_ends_that_session_only() {
+    for world in World::both("") {
+        let mut stuck = world.proxy.connect();
+        stuck.write_all(b"flood\n").unwrap();
+        let conversation = world.conversation(&stuck);
+        let down = || conversation.down.bytes.load(Ordering::Relaxed);
+        wait_stuck("a full connection", down);
+        world.pool.kill();
+        // What had been read is delivered before the end.
+        let mut all = Vec::new();
+        let _ = stuck.read_to_end(&mut all);
+        assert!(all.len() as u64 >= down(), "{} of {}", all.len(), down());
+        drop(stuck);
+        world.proxy.wait_sessions(0);
+    }
+}
+
+#[test]
+fn a_miner_refused_by_its_address_delays_nobody() {
+    let world = World::new(
+        "copy",
+        "[listen]\nstratum = [\"127.0.0.1:0\"]\nallow = [\"127.0.0.1\"]\n",
+    );
+    let stranger = |last: u8| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let from = std::net::SocketAddr::from(([127, 0, 0, last], 0));
+        socket.bind(&from.into()).unwrap();
+        socket.connect(&world.proxy.address().into()).unwrap();
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(common::DEADLINE)).unwrap();
+        stream
+    };
+    for last in 2..100 {
+        expect_end(&stranger(last));
+    }
+    world.neighbours_go_on();
+}
