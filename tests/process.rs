@@ -1,0 +1,287 @@
+//! The real program: how it ends, and how it refuses to start.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use common::binary::{Sluice, fails};
+use common::certificates::Certificate;
+use common::{BarePool, expect, expect_end};
+
+const SUBSCRIBE: &[u8] = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"test\"]}\n";
+const SUBSCRIBED: &[u8] = b"{\"id\":1,\"result\":[[],\"ae6812eb\",4],\"error\":null}\n";
+
+/// What every configuration here begins with. No page: its port could be taken.
+const BASE: &str = "[listen]\nstratum = [\"127.0.0.1:0\"]\n[http]\nlisten = \"\"\n[ntp]\nservers = []\n";
+
+fn submit(id: usize) -> String {
+    format!(
+        "{{\"id\":{id},\"method\":\"mining.submit\",\"params\":[\"w\",\"1\",\"00\",\"5\",\"{id:08x}\"]}}\n"
+    )
+}
+
+fn answer(id: usize) -> String {
+    format!("{{\"id\":{id},\"result\":true,\"error\":null}}\n")
+}
+
+/// A miner that has subscribed, and the pool's end of it.
+fn subscribed(sluice: &Sluice, pool: &BarePool) -> (TcpStream, TcpStream) {
+    let mut miner = sluice.connect();
+    miner.write_all(SUBSCRIBE).unwrap();
+    let mut at_pool = pool.accept();
+    expect(&at_pool, SUBSCRIBE);
+    at_pool.write_all(SUBSCRIBED).unwrap();
+    expect(&miner, SUBSCRIBED);
+    (miner, at_pool)
+}
+
+fn has_ended(mut stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let read = stream.read(&mut [0; 256]);
+    stream.set_nonblocking(false).unwrap();
+    !matches!(read, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+/// Three shares are in flight when the signal comes; the pool answers about a second later. Every
+/// answer arrives, and the program ends soon after the last.
+fn shares_in_flight_are_answered(signal: &str, more: &str, quick: Duration) {
+    let pool = BarePool::start();
+    let sluice = Sluice::run(&format!("{BASE}{more}{}", pool.upstream()));
+    let (mut miner, mut at_pool) = subscribed(&sluice, &pool);
+    let (idle, at_pool_idle) = subscribed(&sluice, &pool);
+    for id in 4..7 {
+        miner.write_all(submit(id).as_bytes()).unwrap();
+        expect(&at_pool, submit(id).as_bytes());
+    }
+    sluice.signal(signal);
+    sluice.wait_line("those in flight get their answers");
+    // Nobody is accepted any more.
+    common::wait_for("the end of the listener", || {
+        TcpStream::connect(sluice.address()).is_err()
+    });
+    // The pool takes its time; meanwhile the miner is not left alone.
+    let later = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < later {
+        assert!(!has_ended(&miner), "{more}: closed before its answers");
+        assert!(!has_ended(&at_pool), "{more}: the pool was told of an end");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    for id in 4..7 {
+        at_pool.write_all(answer(id).as_bytes()).unwrap();
+    }
+    let answered = Instant::now();
+    for id in 4..7 {
+        expect(&miner, answer(id).as_bytes());
+    }
+    expect_end(&miner);
+    expect_end(&idle);
+    let (status, log) = sluice.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    // Far from the ten seconds that a pool has which never answers.
+    assert!(answered.elapsed() < quick, "{:?}\n{log}", answered.elapsed());
+    assert!(!log.contains("not every share"), "{log}");
+    drop(at_pool_idle);
+}
+
+#[test]
+fn sigterm_waits_for_the_answers_in_flight() {
+    shares_in_flight_are_answered("TERM", "", Duration::from_secs(3));
+}
+
+#[test]
+fn sigint_waits_for_the_answers_in_flight() {
+    shares_in_flight_are_answered("INT", "", Duration::from_secs(3));
+}
+
+#[test]
+fn on_the_splice_path_too() {
+    shares_in_flight_are_answered("TERM", "[forward]\npath = \"splice\"\n", Duration::from_secs(3));
+}
+
+#[test]
+fn without_the_analyzer_too() {
+    // Nobody knows then what was the last answer: two seconds after the last share are waited.
+    shares_in_flight_are_answered("TERM", "[analysis]\nenabled = false\n", Duration::from_secs(5));
+}
+
+/// The program ends soon, with these miners connected.
+fn ends_soon(sluice: Sluice, miners: &[&TcpStream]) {
+    let begun = Instant::now();
+    sluice.signal("TERM");
+    for miner in miners {
+        expect_end(miner);
+    }
+    let (status, log) = sluice.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}\n{log}",
+        begun.elapsed()
+    );
+}
+
+#[test]
+fn idle_miners_do_not_hold_up_the_end() {
+    for more in [
+        "",
+        "[analysis]\nenabled = false\n",
+        "[forward]\npath = \"splice\"\n",
+    ] {
+        let pool = BarePool::start();
+        let sluice = Sluice::run(&format!("{BASE}{more}{}", pool.upstream()));
+        let served = [subscribed(&sluice, &pool), subscribed(&sluice, &pool)];
+        // One that has said nothing yet, and one whose subscribe is not answered.
+        let silent = sluice.connect();
+        let kept = pool.accept();
+        let mut waiting = sluice.connect();
+        waiting.write_all(SUBSCRIBE).unwrap();
+        let unanswered = pool.accept();
+        expect(&unanswered, SUBSCRIBE);
+        ends_soon(sluice, &[&served[0].0, &served[1].0, &silent, &waiting]);
+        drop((kept, unanswered));
+    }
+}
+
+#[test]
+fn an_unreachable_pool_does_not_hold_up_the_end() {
+    let nowhere = common::Unroutable::start();
+    let sluice = Sluice::run(&format!("{BASE}{}", common::upstream(nowhere.address())));
+    let mut miner = sluice.connect();
+    miner.write_all(SUBSCRIBE).unwrap();
+    ends_soon(sluice, &[&miner]);
+}
+
+#[test]
+fn a_miner_that_does_not_read_does_not_hold_up_the_end_for_ever() {
+    let pool = BarePool::start();
+    let sluice = Sluice::run(&format!("{BASE}{}", pool.upstream()));
+    let (stuck, mut at_pool) = subscribed(&sluice, &pool);
+    at_pool
+        .set_write_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    while at_pool.write_all(&[b'\n'; 65_536]).is_ok() {}
+    sluice.signal("TERM");
+    let (status, log) = sluice.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    drop(stuck);
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let pool = BarePool::start();
+    let sluice = Sluice::run(&format!("{BASE}{}", pool.upstream()));
+    let (mut miner, at_pool) = subscribed(&sluice, &pool);
+    miner.write_all(submit(4).as_bytes()).unwrap();
+    expect(&at_pool, submit(4).as_bytes());
+    sluice.signal("TERM");
+    sluice.wait_line("those in flight get their answers");
+    let begun = Instant::now();
+    sluice.signal("INT");
+    let (status, log) = sluice.wait();
+    assert_eq!(status.code(), Some(130), "{log}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_hangup_does_not_end_it() {
+    let pool = BarePool::start();
+    let mut sluice = Sluice::run(&format!("{BASE}{}", pool.upstream()));
+    let (miner, at_pool) = subscribed(&sluice, &pool);
+    sluice.signal("HUP");
+    sluice.wait_line("SIGHUP");
+    common::round_trip(&miner, &at_pool, "{\"id\":5}\n");
+    assert!(sluice.is_running());
+}
+
+/// It does not start: with this code, in one sentence that names this.
+fn does_not_start(text: &str, code: i32, named: &[&str]) {
+    let (found, log) = fails(text);
+    assert_eq!(found, Some(code), "{log}");
+    let said: Vec<&str> = log.lines().filter(|line| line.starts_with("sluice: ")).collect();
+    assert_eq!(said.len(), 1, "{log}");
+    for name in named {
+        assert!(said[0].contains(name), "no {name:?} in {log}");
+    }
+    assert!(!log.contains("panicked"), "{log}");
+}
+
+fn with_tls(cert: &std::path::Path, key: &std::path::Path) -> String {
+    format!(
+        "[listen]\nstratum = []\ntls = {{ cert = {cert:?}, key = {key:?}, listen = [\"127.0.0.1:0\"] }}\n\
+         [http]\nlisten = \"\"\n{}",
+        common::upstream("127.0.0.1:3333".parse().unwrap())
+    )
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let text = format!(
+        "[listen]\nstratum = [{address:?}]\n[http]\nlisten = \"\"\n{}",
+        common::upstream("127.0.0.1:3333".parse().unwrap())
+    );
+    does_not_start(&text, 1, &[&address, "in use"]);
+}
+
+#[test]
+fn a_certificate_that_is_not_there_is_named() {
+    let good = Certificate::new(&["127.0.0.1"]);
+    let missing = good.cert_file().with_file_name("missing.pem");
+    does_not_start(&with_tls(&missing, &good.key_file()), 1, &["missing.pem"]);
+    does_not_start(&with_tls(&good.cert_file(), &missing), 1, &["missing.pem"]);
+}
+
+#[test]
+fn a_bad_certificate_is_named() {
+    let good = Certificate::new(&["127.0.0.1"]);
+    let bad = good.cert_file().with_file_name("bad.pem");
+    for content in [
+        "",
+        "no certificate",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n",
+    ] {
+        std::fs::write(&bad, content).unwrap();
+        does_not_start(&with_tls(&bad, &good.key_file()), 1, &["bad.pem"]);
+        does_not_start(&with_tls(&good.cert_file(), &bad), 1, &["bad.pem"]);
+    }
+    let other = Certificate::new(&["127.0.0.1"]);
+    does_not_start(&with_tls(&good.cert_file(), &other.key_file()), 1, &["key.pem"]);
+}
+
+#[test]
+fn a_bad_ca_file_is_named() {
+    let good = Certificate::new(&["127.0.0.1"]);
+    let bad = good.cert_file().with_file_name("roots.pem");
+    std::fs::write(&bad, "no roots").unwrap();
+    let text = format!("{BASE}[[upstream]]\nurl = \"stratum+ssl://127.0.0.1:3333\"\nca_file = {bad:?}\n");
+    does_not_start(&text, 1, &["roots.pem"]);
+}
+
+#[test]
+fn an_unknown_key_is_named() {
+    let text = format!(
+        "banana = 1\n{BASE}{}",
+        common::upstream("127.0.0.1:3333".parse().unwrap())
+    );
+    does_not_start(&text, 2, &["banana"]);
+    let text = format!(
+        "{BASE}[forward]\npaht = \"copy\"\n{}",
+        common::upstream("127.0.0.1:3333".parse().unwrap())
+    );
+    does_not_start(&text, 2, &["paht"]);
+}
+
+#[test]
+fn an_unwritable_data_dir_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let below = file.path().join("data");
+    let text = format!(
+        "data_dir = {below:?}\n{BASE}{}",
+        common::upstream("127.0.0.1:3333".parse().unwrap())
+    );
+    does_not_start(&text, 1, &[file.path().to_str().unwrap()]);
+}
