@@ -101,9 +101,7 @@ fn a_browser_gets_an_answer_it_understands() {
     let answer = String::from_utf8(read_all(&browser)).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("Content-Length: "));
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
     assert_eq!(length, Some(body.len().to_string().as_str()), "{body:?}");
     proxy.wait_sessions(0);
     assert_eq!(pool.heard(), "");
@@ -161,14 +159,7 @@ fn a_proxy_header_names_the_miner_and_leaves_its_bytes_alone() {
 #[test]
 fn where_a_proxy_header_is_asked_for_a_miner_without_one_is_closed() {
     let (pool, proxy) = world(&listen("proxy_protocol = true\nhandshake_timeout = \"1s\""));
-    for said in [
-        &b"{\"id\":1}\n"[..],
-        CLIENT_HELLO,
-        HTTP,
-        b"PROXY TCP4 nonsense\r\n{}\n",
-        b"PRO",
-        b"",
-    ] {
+    for said in [&b"{\"id\":1}\n"[..], CLIENT_HELLO, HTTP, b"PROXY TCP4 nonsense\r\n{}\n", b"PRO", b""] {
         let mut miner = proxy.connect();
         miner.write_all(said).unwrap();
         assert_eq!(read_all(&miner), b"", "{}", said.escape_ascii());
@@ -180,9 +171,7 @@ fn where_a_proxy_header_is_asked_for_a_miner_without_one_is_closed() {
 fn the_announced_address_is_judged() {
     let (pool, proxy) = world(&listen("proxy_protocol = true"));
     let mut balancer = proxy.connect();
-    balancer
-        .write_all(b"PROXY TCP4 8.8.8.8 10.0.0.1 40000 3334\r\n{\"id\":1}\n")
-        .unwrap();
+    balancer.write_all(b"PROXY TCP4 8.8.8.8 10.0.0.1 40000 3334\r\n{\"id\":1}\n").unwrap();
     assert_eq!(read_all(&balancer), b"");
     assert_eq!(pool.heard(), "");
     // The balancer's own health check speaks for itself.
@@ -206,9 +195,7 @@ fn a_tls_miner_is_served_and_a_plain_one_on_that_port_is_closed() {
     for path in PATHS {
         let (certificate, pool, proxy) = tls_world(&format!("[forward]\npath = \"{path}\"\n"));
         let mut plain = proxy.connect();
-        plain
-            .write_all(b"{\"id\":1,\"method\":\"mining.subscribe\"}\n")
-            .unwrap();
+        plain.write_all(b"{\"id\":1,\"method\":\"mining.subscribe\"}\n").unwrap();
         // It may get a TLS alert; then the end.
         read_all(&plain);
         assert_eq!(pool.heard(), "");
@@ -221,10 +208,7 @@ fn a_tls_miner_is_served_and_a_plain_one_on_that_port_is_closed() {
 #[test]
 fn a_miner_that_is_not_authorized_in_time_is_closed() {
     for path in PATHS {
-        let text = format!(
-            "{}[forward]\npath = \"{path}\"\n",
-            listen("handshake_timeout = \"1s\"")
-        );
+        let text = format!("{}[forward]\npath = \"{path}\"\n", listen("handshake_timeout = \"1s\""));
         let (_pool, proxy) = world(&text);
         let begun = Instant::now();
         let (silent, subscribed, authorized) = (proxy.connect(), proxy.connect(), proxy.connect());
@@ -250,10 +234,7 @@ fn talk_until_closed(mut miner: &TcpStream, time: Duration) -> bool {
     let until = Instant::now() + time;
     miner.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     while Instant::now() < until {
-        if miner
-            .write_all(b"{\"id\":3,\"method\":\"mining.suggest_difficulty\"}\n")
-            .is_err()
-        {
+        if miner.write_all(b"{\"id\":3,\"method\":\"mining.suggest_difficulty\"}\n").is_err() {
             return true;
         }
         match miner.read(&mut [0; 4096]) {
@@ -269,25 +250,16 @@ fn talk_until_closed(mut miner: &TcpStream, time: Duration) -> bool {
 #[test]
 fn talking_is_not_authorizing() {
     for path in PATHS {
-        let text = format!(
-            "{}[forward]\npath = \"{path}\"\n",
-            listen("handshake_timeout = \"1s\"")
-        );
+        let text = format!("{}[forward]\npath = \"{path}\"\n", listen("handshake_timeout = \"1s\""));
         let (_pool, proxy) = world(&text);
-        assert!(
-            talk_until_closed(&proxy.connect(), Duration::from_secs(8)),
-            "{path}"
-        );
+        assert!(talk_until_closed(&proxy.connect(), Duration::from_secs(8)), "{path}");
     }
 }
 
 #[test]
 fn an_idle_miner_is_closed_after_its_idle_timeout_and_a_busy_one_is_not() {
     for path in PATHS {
-        let text = format!(
-            "{}[forward]\npath = \"{path}\"\n",
-            listen("idle_timeout = \"1s\"")
-        );
+        let text = format!("{}[forward]\npath = \"{path}\"\n", listen("idle_timeout = \"1s\""));
         let (_pool, proxy) = world(&text);
         let (idle, busy) = (proxy.connect(), proxy.connect());
         for miner in [&idle, &busy] {
@@ -399,11 +371,7 @@ fn every_listener_serves_ipv6_too() {
     assert_eq!(proxy.running().sessions(), addresses.len());
     let from_v6 = proxy.running().conversations();
     assert_eq!(from_v6.iter().filter(|one| one.miner().is_ipv6()).count(), 2);
-    assert!(
-        from_v6
-            .iter()
-            .all(|one| one.down.bytes.load(Ordering::Relaxed) > 0)
-    );
+    assert!(from_v6.iter().all(|one| one.down.bytes.load(Ordering::Relaxed) > 0));
 }
 
 #[test]
@@ -411,17 +379,10 @@ fn each_kind_of_stranger_gets_one_clear_line_in_the_log() {
     for (said, clear) in [
         (CLIENT_HELLO, "it speaks TLS to a plain port"),
         (HTTP, "it sent an HTTP request to a Stratum port"),
-        (
-            PROXY_V1,
-            "it sent a PROXY header, which listen.proxy_protocol does not allow",
-        ),
+        (PROXY_V1, "it sent a PROXY header, which listen.proxy_protocol does not allow"),
     ] {
         let pool = Pool::start("pool", Mood::Answer);
-        let sluice = Sluice::run(&format!(
-            "{}[http]\nlisten = \"\"\n{}",
-            listen(""),
-            pool.upstream()
-        ));
+        let sluice = Sluice::run(&format!("{}[http]\nlisten = \"\"\n{}", listen(""), pool.upstream()));
         let mut ends = Vec::new();
         for _ in 0..5 {
             let mut stranger = sluice.connect();
@@ -437,9 +398,7 @@ fn each_kind_of_stranger_gets_one_clear_line_in_the_log() {
         // The first is named, the rest counted: a scanner can't fill the log.
         assert_eq!(about.len(), 1, "{log}");
         assert!(about[0].contains(&ends[0].to_string()), "{about:?}");
-        let warnings = log
-            .lines()
-            .filter(|line| line.contains("127.0.0.1:") && line.contains("WARN"));
+        let warnings = log.lines().filter(|line| line.contains("127.0.0.1:") && line.contains("WARN"));
         assert_eq!(warnings.count(), 1, "{log}");
         assert_eq!(pool.heard().lines().count(), 1, "{}", pool.heard());
     }

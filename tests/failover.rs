@@ -18,10 +18,7 @@ const PATHS: [&str; 2] = ["copy", "splice"];
 const QUICK: &str = "[failover]\nbackoff_min = \"50ms\"\nbackoff_max = \"100ms\"\n";
 
 fn tls_upstream(address: SocketAddr, certificate: &Certificate) -> String {
-    format!(
-        "[[upstream]]\nurl = \"stratum+ssl://{address}\"\nca_file = {:?}\n",
-        certificate.cert_file()
-    )
+    format!("[[upstream]]\nurl = \"stratum+ssl://{address}\"\nca_file = {:?}\n", certificate.cert_file())
 }
 
 fn socks5_upstream(proxy: SocketAddr) -> String {
@@ -130,15 +127,9 @@ fn a_socks5_proxy_that_wants_another_password_is_passed_over() {
 #[test]
 fn a_pool_killed_in_mid_session_ends_it_and_the_next_is_served_by_the_second() {
     for path in PATHS {
-        let (first, second) = (
-            Pool::start("first", Mood::Answer),
-            Pool::start("second", Mood::Answer),
-        );
-        let proxy = Proxy::start(&format!(
-            "[forward]\npath = \"{path}\"\n{}{}",
-            first.upstream(),
-            second.upstream()
-        ));
+        let (first, second) = (Pool::start("first", Mood::Answer), Pool::start("second", Mood::Answer));
+        let proxy =
+            Proxy::start(&format!("[forward]\npath = \"{path}\"\n{}{}", first.upstream(), second.upstream()));
         let miner = proxy.connect();
         assert_eq!(served_by(&miner), "first");
         first.kill();
@@ -151,10 +142,7 @@ fn a_pool_killed_in_mid_session_ends_it_and_the_next_is_served_by_the_second() {
 #[test]
 fn a_pool_silent_in_mid_session_counts_as_failed() {
     for path in PATHS {
-        let (first, second) = (
-            Pool::start("first", Mood::Answer),
-            Pool::start("second", Mood::Answer),
-        );
+        let (first, second) = (Pool::start("first", Mood::Answer), Pool::start("second", Mood::Answer));
         let proxy = Proxy::start(&format!(
             "[failover]\nsilence_timeout = \"1s\"\nbackoff_min = \"1m\"\nbackoff_max = \"1m\"\n\
              [forward]\npath = \"{path}\"\n{}{}",
@@ -176,9 +164,7 @@ fn a_pool_silent_in_mid_session_counts_as_failed() {
 /// A miner of its own address, so that it can be told from the others.
 fn miner_from(last: u8, proxy: &Proxy) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket
-        .bind(&SocketAddr::from(([127, 0, 0, last], 0)).into())
-        .unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into()).unwrap();
     socket.connect(&proxy.address().into()).unwrap();
     let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -239,10 +225,7 @@ fn a_miner_that_ignores_its_end_does_not_keep_the_others_from_returning() {
         second.upstream()
     ));
     let (deaf, other) = (miner_from(2, &proxy), miner_from(3, &proxy));
-    assert_eq!(
-        (served_by(&deaf), served_by(&other)),
-        ("second".into(), "second".into())
-    );
+    assert_eq!((served_by(&deaf), served_by(&other)), ("second".into(), "second".into()));
     let _first = Pool::on(port.open(), "first", Mood::Answer, None);
     wait_for("the first move", || !is_quiet(&deaf));
     // It neither closes nor comes back; after the time it has for that, the next one is moved.
@@ -251,10 +234,7 @@ fn a_miner_that_ignores_its_end_does_not_keep_the_others_from_returning() {
 
 #[test]
 fn a_pool_that_had_been_silent_is_not_returned_to_before_it_answers() {
-    let (first, second) = (
-        Pool::start("first", Mood::Silent),
-        Pool::start("second", Mood::Answer),
-    );
+    let (first, second) = (Pool::start("first", Mood::Silent), Pool::start("second", Mood::Answer));
     let proxy = Proxy::start(&format!(
         "{QUICK}answer_timeout = \"200ms\"\nfailback_after = \"100ms\"\n{}{}",
         first.upstream(),
@@ -278,10 +258,7 @@ fn a_pool_that_had_been_silent_is_not_returned_to_before_it_answers() {
 #[test]
 fn without_any_pool_the_miner_is_closed_at_the_deadline_not_before() {
     let port = Port::reserve();
-    let proxy = Proxy::start(&format!(
-        "{QUICK}connect_deadline = \"1s\"\n{}",
-        upstream(port.address())
-    ));
+    let proxy = Proxy::start(&format!("{QUICK}connect_deadline = \"1s\"\n{}", upstream(port.address())));
     let begun = Instant::now();
     let mut miner = proxy.connect();
     miner.write_all(b"{\"id\":1}\n").unwrap();
@@ -327,10 +304,7 @@ fn a_pool_that_comes_up_in_time_serves_the_waiting_miner() {
 
 #[test]
 fn a_dead_preferred_pool_is_not_dialled_for_every_miner() {
-    let (first, second) = (
-        Pool::start("first", Mood::Close),
-        Pool::start("second", Mood::Answer),
-    );
+    let (first, second) = (Pool::start("first", Mood::Close), Pool::start("second", Mood::Answer));
     let proxy = Proxy::start(&format!(
         "[failover]\nbackoff_min = \"5m\"\nbackoff_max = \"5m\"\n{}{}",
         first.upstream(),
@@ -344,10 +318,7 @@ fn a_dead_preferred_pool_is_not_dialled_for_every_miner() {
 
 #[test]
 fn a_connection_that_asks_nothing_makes_no_pool_look_dead() {
-    let (first, second) = (
-        Pool::start("first", Mood::Answer),
-        Pool::start("second", Mood::Answer),
-    );
+    let (first, second) = (Pool::start("first", Mood::Answer), Pool::start("second", Mood::Answer));
     let proxy = Proxy::start(&format!(
         "[failover]\nbackoff_min = \"5m\"\nbackoff_max = \"5m\"\n{}{}",
         first.upstream(),
@@ -403,11 +374,7 @@ impl Warm {
         };
         let proxy = Proxy::start(&format!("[forward]\npath = \"{path}\"\n{upstream}warm = 2\n"));
         wait_for("two connections before any miner", || pool.accepted() == 2);
-        Warm {
-            pool,
-            proxy,
-            _certificate: certificate,
-        }
+        Warm { pool, proxy, _certificate: certificate }
     }
 }
 
@@ -471,10 +438,7 @@ fn every_address_of_a_name_is_tried() {
             continue;
         }
         let _pool = Pool::on(port.open(), "here", Mood::Answer, None);
-        let url = format!(
-            "[[upstream]]\nurl = \"stratum+tcp://localhost:{}\"\n",
-            address.port()
-        );
+        let url = format!("[[upstream]]\nurl = \"stratum+tcp://localhost:{}\"\n", address.port());
         assert_eq!(served_by(&Proxy::start(&url).connect()), "here");
         shown += 1;
     }

@@ -170,9 +170,7 @@ fn a_pool_that_accepts_and_never_answers_delays_no_other_miner() {
 /// Waits until every miner has its connection to the silent pool.
 fn silent_for_all(proxy: &Proxy, silent: &Pool, miners: usize) {
     proxy.wait_sessions(miners);
-    wait_for("all connections to the silent pool", || {
-        silent.accepted() == miners
-    });
+    wait_for("all connections to the silent pool", || silent.accepted() == miners);
 }
 
 #[test]
@@ -185,9 +183,7 @@ fn a_tls_handshake_that_never_comes_blocks_no_accept() {
         certificate.key_file()
     )) {
         let tls_address = world.proxy.running().addresses()[1];
-        let mut silent: Vec<TcpStream> = (0..40)
-            .map(|_| TcpStream::connect(tls_address).unwrap())
-            .collect();
+        let mut silent: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(tls_address).unwrap()).collect();
         // Half of them begin a record and never end it.
         for socket in silent.iter_mut().take(20) {
             socket.write_all(b"\x16\x03\x01").unwrap();
@@ -246,10 +242,7 @@ fn a_pool_killed_under_a_stuck_miner_ends_that_session_only() {
 
 #[test]
 fn a_miner_refused_by_its_address_delays_nobody() {
-    let world = World::new(
-        "copy",
-        "[listen]\nstratum = [\"127.0.0.1:0\"]\nallow = [\"127.0.0.1\"]\n",
-    );
+    let world = World::new("copy", "[listen]\nstratum = [\"127.0.0.1:0\"]\nallow = [\"127.0.0.1\"]\n");
     let stranger = |last: u8| {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         let from = std::net::SocketAddr::from(([127, 0, 0, last], 0));

@@ -58,9 +58,7 @@ fn shares_in_flight_are_answered(signal: &str, more: &str, quick: Duration) {
     sluice.signal(signal);
     sluice.wait_line("those in flight get their answers");
     // Nobody is accepted any more.
-    common::wait_for("the end of the listener", || {
-        TcpStream::connect(sluice.address()).is_err()
-    });
+    common::wait_for("the end of the listener", || TcpStream::connect(sluice.address()).is_err());
     // The pool takes its time; meanwhile the miner is not left alone.
     let later = Instant::now() + Duration::from_secs(1);
     while Instant::now() < later {
@@ -115,20 +113,12 @@ fn ends_soon(sluice: Sluice, miners: &[&TcpStream]) {
     }
     let (status, log) = sluice.wait();
     assert_eq!(status.code(), Some(0), "{log}");
-    assert!(
-        begun.elapsed() < Duration::from_secs(5),
-        "{:?}\n{log}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}\n{log}", begun.elapsed());
 }
 
 #[test]
 fn idle_miners_do_not_hold_up_the_end() {
-    for more in [
-        "",
-        "[analysis]\nenabled = false\n",
-        "[forward]\npath = \"splice\"\n",
-    ] {
+    for more in ["", "[analysis]\nenabled = false\n", "[forward]\npath = \"splice\"\n"] {
         let pool = BarePool::start();
         let sluice = Sluice::run(&format!("{BASE}{more}{}", pool.upstream()));
         let served = [subscribed(&sluice, &pool), subscribed(&sluice, &pool)];
@@ -158,9 +148,7 @@ fn a_miner_that_does_not_read_does_not_hold_up_the_end_for_ever() {
     let pool = BarePool::start();
     let sluice = Sluice::run(&format!("{BASE}{}", pool.upstream()));
     let (stuck, mut at_pool) = subscribed(&sluice, &pool);
-    at_pool
-        .set_write_timeout(Some(Duration::from_millis(200)))
-        .unwrap();
+    at_pool.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
     while at_pool.write_all(&[b'\n'; 65_536]).is_ok() {}
     sluice.signal("TERM");
     let (status, log) = sluice.wait();
@@ -263,15 +251,10 @@ fn a_bad_ca_file_is_named() {
 
 #[test]
 fn an_unknown_key_is_named() {
-    let text = format!(
-        "banana = 1\n{BASE}{}",
-        common::upstream("127.0.0.1:3333".parse().unwrap())
-    );
+    let text = format!("banana = 1\n{BASE}{}", common::upstream("127.0.0.1:3333".parse().unwrap()));
     does_not_start(&text, 2, &["banana"]);
-    let text = format!(
-        "{BASE}[forward]\npaht = \"copy\"\n{}",
-        common::upstream("127.0.0.1:3333".parse().unwrap())
-    );
+    let text =
+        format!("{BASE}[forward]\npaht = \"copy\"\n{}", common::upstream("127.0.0.1:3333".parse().unwrap()));
     does_not_start(&text, 2, &["paht"]);
 }
 
@@ -279,9 +262,6 @@ fn an_unknown_key_is_named() {
 fn an_unwritable_data_dir_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let below = file.path().join("data");
-    let text = format!(
-        "data_dir = {below:?}\n{BASE}{}",
-        common::upstream("127.0.0.1:3333".parse().unwrap())
-    );
+    let text = format!("data_dir = {below:?}\n{BASE}{}", common::upstream("127.0.0.1:3333".parse().unwrap()));
     does_not_start(&text, 1, &[file.path().to_str().unwrap()]);
 }

@@ -21,11 +21,7 @@ impl Sluice {
         let file = directory.path().join("config.toml");
         let has_data_dir = text.contains("data_dir");
         let data_dir = format!("data_dir = {:?}\n", directory.path().join("data"));
-        std::fs::write(
-            &file,
-            format!("{}{text}", if has_data_dir { "" } else { &data_dir }),
-        )
-        .unwrap();
+        std::fs::write(&file, format!("{}{text}", if has_data_dir { "" } else { &data_dir })).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_sluice"))
             .arg("run")
             .arg("--config")
@@ -44,11 +40,7 @@ impl Sluice {
                 written.lock().unwrap().push(line);
             }
         });
-        Sluice {
-            child,
-            log,
-            directory,
-        }
+        Sluice { child, log, directory }
     }
 
     pub fn id(&self) -> u32 {
@@ -72,11 +64,7 @@ impl Sluice {
             if let Some(line) = self.lines_with(text).first() {
                 return line.clone();
             }
-            assert!(
-                std::time::Instant::now() < deadline,
-                "no {text:?} in:\n{}",
-                self.log()
-            );
+            assert!(std::time::Instant::now() < deadline, "no {text:?} in:\n{}", self.log());
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }

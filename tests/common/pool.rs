@@ -125,9 +125,7 @@ impl Pool {
         if !self.state.closed.swap(true, Ordering::SeqCst) {
             // Wakes the accept; the listener has gone when this connection is refused or closed.
             let _ = TcpStream::connect(self.address);
-            super::wait_for("the end of the listener", || {
-                TcpStream::connect(self.address).is_err()
-            });
+            super::wait_for("the end of the listener", || TcpStream::connect(self.address).is_err());
         }
     }
 
@@ -177,11 +175,9 @@ impl State {
         while let Ok(1..) = lines.read_until(b'\n', &mut line) {
             self.heard.lock().unwrap().extend(&line);
             if line.starts_with(b"stall") {
-                super::wait_within(
-                    std::time::Duration::from_secs(120),
-                    "the end of the stall",
-                    &mut || self.closed.load(Ordering::SeqCst),
-                );
+                super::wait_within(std::time::Duration::from_secs(120), "the end of the stall", &mut || {
+                    self.closed.load(Ordering::SeqCst)
+                });
                 return;
             }
             let flood = line.starts_with(b"flood");
