@@ -7,6 +7,8 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
+use sluice::stop::Stop;
+
 use common::certificates::Certificate;
 use common::pool::{Mood, Pool, Port, ask, is_quiet, served_by};
 use common::socks5_server::Socks5Server;
@@ -456,7 +458,7 @@ fn both_families_are_dialled_whichever_comes_first() {
         let _listener = port.open();
         let by = Instant::now() + DEADLINE;
         for order in [[dead_address, address], [address, dead_address]] {
-            let stream = sluice::net::dial::connect_any(&order, by).unwrap();
+            let stream = sluice::net::dial::connect_any(&order, by, &Stop::new()).unwrap();
             assert_eq!(stream.peer_addr().unwrap(), address);
         }
     }

@@ -134,8 +134,8 @@ fn ten_thousand_connections_leave_nothing_behind() {
         connect_many(MEASURED, proxy.address());
         let after = at_rest(&proxy, Some(before));
         println!("{path}: before {before:?}, after {after:?}");
-        assert_eq!(after.threads, before.threads);
-        assert_eq!(after.descriptors, before.descriptors);
+        assert!(after.threads <= before.threads, "{before:?} {after:?}");
+        assert!(after.descriptors <= before.descriptors, "{before:?} {after:?}");
         assert!(after.kib <= before.kib + MEMORY_GROWTH_KIB, "{before:?} {after:?}");
         assert!(proxy.running().conversations().is_empty());
     }

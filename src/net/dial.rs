@@ -16,6 +16,7 @@ use super::resolve::Resolver;
 use super::socks5::{self, Credentials, Socks5Error};
 use super::stream::Stream;
 use super::tls::TlsClient;
+use crate::stop::Stop;
 
 /// The most that resolving and connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -23,6 +24,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const TLS_LIMIT: Duration = Duration::from_secs(5);
 /// How long one address is tried alone before the next is tried beside it (RFC 8305, section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+/// How often a wait for TCP looks whether the program ends.
+const STOP_CHECK: Duration = Duration::from_millis(100);
 /// More addresses than this are not tried.
 const MOST_ADDRESSES: usize = 8;
 
@@ -82,12 +85,12 @@ impl Route {
     /// Connects. The stream has no timeouts afterwards.
     ///
     /// # Errors
-    /// The step that failed, at the latest at `deadline`.
-    pub fn dial(&self, deadline: Instant) -> Result<Stream, DialError> {
+    /// The step that failed, at the latest at `deadline`; waiting for TCP ends early with `stop`.
+    pub fn dial(&self, deadline: Instant, stop: &Stop) -> Result<Stream, DialError> {
         let connect_by = deadline.min(Instant::now() + CONNECT_LIMIT);
         let (Way::Direct(resolver) | Way::Socks5 { proxy: resolver, .. }) = &self.way;
         let addresses = resolver.addresses(connect_by).map_err(DialError::Resolve)?;
-        let socket = connect_any(&addresses, connect_by).map_err(DialError::Connect)?;
+        let socket = connect_any(&addresses, connect_by, stop).map_err(DialError::Connect)?;
         if let Way::Socks5 { login, .. } = &self.way {
             let credentials =
                 login.as_ref().map(|login| Credentials { user: &login.user, password: &login.password });
@@ -110,8 +113,8 @@ impl Route {
 /// is tried at once when it fails; families alternate (RFC 8305).
 ///
 /// # Errors
-/// The last failure when all have failed; `TimedOut` at the deadline.
-pub fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
+/// The last failure when all have failed; `TimedOut` at the deadline; [`Stopped`](crate::stop::Stopped) inside `Other`.
+pub fn connect_any(addresses: &[SocketAddr], deadline: Instant, stop: &Stop) -> io::Result<TcpStream> {
     let mut waiting = alternate_families(addresses).into_iter().take(MOST_ADDRESSES);
     let mut trying: Vec<(SocketAddr, Socket)> = Vec::new();
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "there is no address");
@@ -132,7 +135,9 @@ pub fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> io::Result<Tc
         if trying.is_empty() {
             return Err(failure);
         }
-        let wake = if more { deadline.min(next_at) } else { deadline };
+        stop.check().map_err(io::Error::other)?;
+        let look_at = deadline.min(Instant::now() + STOP_CHECK);
+        let wake = if more { look_at.min(next_at) } else { look_at };
         if !wait_writable(&trying, wake)? {
             time_left(deadline).map_err(|error| match trying.last() {
                 Some((address, _)) => named(*address, &error),
@@ -230,7 +235,7 @@ mod tests {
     fn the_second_address_is_taken_when_the_first_refuses() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let good = listener.local_addr().unwrap();
-        let stream = connect_any(&[refusing(), good], soon()).unwrap();
+        let stream = connect_any(&[refusing(), good], soon(), &Stop::new()).unwrap();
         assert_eq!(stream.peer_addr().unwrap(), good);
         assert!(stream.nodelay().unwrap());
     }
@@ -238,7 +243,7 @@ mod tests {
     #[test]
     fn all_refusing_names_an_address() {
         let address = refusing();
-        let error = connect_any(&[address], soon()).unwrap_err();
+        let error = connect_any(&[address], soon(), &Stop::new()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         assert!(error.to_string().contains(&address.to_string()));
     }

@@ -62,6 +62,23 @@ impl Stream {
         self.socket().set_write_timeout(timeout)
     }
 
+    /// Whether the peer has not closed yet. For a connection that nobody reads or writes at the
+    /// moment; what the peer has said is left to be read.
+    pub fn is_alive(&self) -> bool {
+        let socket = self.socket();
+        if socket.set_nonblocking(true).is_err() {
+            return false;
+        }
+        let alive = match self {
+            Stream::Plain(socket) => match socket.peek(&mut [0]) {
+                Ok(length) => length > 0,
+                Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+            },
+            Stream::Tls(tls) => tls.is_alive(),
+        };
+        alive && socket.set_nonblocking(false).is_ok()
+    }
+
     /// The TCP socket, below TLS too.
     pub fn socket(&self) -> &TcpStream {
         match self {

@@ -104,6 +104,23 @@ impl TlsStream {
         self.socket.shutdown(Shutdown::Write)
     }
 
+    /// Takes in what has come, without waiting (the socket is non-blocking): session tickets, or
+    /// the end. `false` after the end or an error.
+    pub(super) fn is_alive(&self) -> bool {
+        let mut connection = lock(&self.connection);
+        loop {
+            match connection.read_tls(&mut &self.socket) {
+                Ok(0) => return false,
+                Ok(_) => match connection.process_new_packets() {
+                    Ok(state) if state.peer_has_closed() => return false,
+                    Ok(_) => {}
+                    Err(_) => return false,
+                },
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+            }
+        }
+    }
+
     fn flush(&self, outgoing: &mut Vec<u8>) -> io::Result<()> {
         let sent = (&self.socket).write_all(outgoing);
         outgoing.clear();

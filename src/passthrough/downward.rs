@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ending::{End, linger};
-use super::pump::{self, Patience};
+use super::pump::{self, Patience, Watch};
 use super::session::Presence;
 use super::talk::{Topic, say};
 use super::tap::Tap;
@@ -16,6 +16,9 @@ use crate::net::options::is_timeout;
 use crate::net::{Reader, Received, Stamp, Stream};
 use crate::stop::Stopped;
 use crate::upstream::{Failure, Link, Rank};
+
+/// Pause before pools that let this session down are tried once more.
+const ROUND: Duration = Duration::from_millis(250);
 
 /// The downward thread's own things.
 pub(super) struct Downward {
@@ -36,6 +39,19 @@ enum First {
     Bytes(Received),
     Closed(End),
     Silent,
+}
+
+/// The read timeout is the pool's whole `silence_timeout`.
+#[derive(Default)]
+struct PoolWatch {
+    silent: bool,
+}
+
+impl Watch for PoolWatch {
+    fn on_timeout(&mut self) -> Patience {
+        self.silent = true;
+        Patience::End
+    }
 }
 
 impl Downward {
@@ -61,6 +77,11 @@ impl Downward {
         if end != End::DestinationBroken {
             miner.finish();
         }
+        // A session that was told to end is not half-closed: nothing more is to come.
+        let end = match end {
+            End::Finished if session.is_closing() => End::SourceBroken,
+            end => end,
+        };
         let abort = || session.abort();
         session.ending.end(Direction::Down, end, || session.progress(Direction::Up), abort);
         if end == End::DestinationBroken {
@@ -79,6 +100,14 @@ impl Downward {
         loop {
             let link = match services.upstreams.connect(&tried, deadline) {
                 Ok(link) => Arc::new(link),
+                // All were tried once: begin anew with whichever comes back, while there is time.
+                Err(_) if !tried.is_empty() && Instant::now() + ROUND < deadline => {
+                    tried.clear();
+                    if services.upstreams.stop().sleep(ROUND).is_ok() {
+                        continue;
+                    }
+                    return None;
+                }
                 Err(error) => {
                     say(
                         services,
@@ -106,7 +135,9 @@ impl Downward {
                 let rank = opened.link.rank;
                 tried.push(rank);
                 self.mark(rank, Failure::ClosedUnanswered);
-                deadline = Instant::now() + failover.connect_deadline;
+                if Instant::now() >= deadline {
+                    deadline = Instant::now() + failover.connect_deadline;
+                }
                 continue;
             }
             return Some(opened);
@@ -226,23 +257,19 @@ impl Downward {
     fn pump(&mut self, opened: &mut Opened, miner: &Stream, silence_timeout: Duration) -> End {
         let presence = self.presence.clone();
         let link = opened.link.clone();
-        let mut silent = false;
-        let mut on_timeout = || {
-            silent = true;
-            Patience::End
-        };
+        let mut watch = PoolWatch::default();
         let forward = &presence.services.config.forward;
         let mut end = None;
         if forward.path == ForwardPath::Splice {
-            match pump::splice(&link.stream, miner, forward.buffer, &mut self.tap, &mut on_timeout) {
+            match pump::splice(&link.stream, miner, forward.buffer, &mut self.tap, &mut watch) {
                 Ok(ended) => end = Some(ended),
                 Err(refused) => splice_refused(&presence, &refused),
             }
         }
         let end = end.unwrap_or_else(|| {
-            pump::copy(&mut opened.reader, miner, &mut self.buffer, &mut self.tap, &mut on_timeout)
+            pump::copy(&mut opened.reader, miner, &mut self.buffer, &mut self.tap, &mut watch)
         });
-        if silent {
+        if watch.silent {
             self.mark(link.rank, Failure::Silent(silence_timeout));
             say(
                 &presence.services,

@@ -53,8 +53,9 @@ fn keep_returning(services: &Services, stop: &Stop) -> Result<(), Stopped> {
 
 /// The session that has been on a lower upstream for longest.
 fn on_a_lower_one(services: &Services, best: Rank) -> Option<Arc<Session>> {
-    let is_lower =
-        |session: &Arc<Session>| session.conversation.upstream().is_some_and(|place| place > best.0);
+    let is_lower = |session: &Arc<Session>| {
+        !session.is_closing() && session.conversation.upstream().is_some_and(|place| place > best.0)
+    };
     services.registry.all().into_iter().find(is_lower)
 }
 

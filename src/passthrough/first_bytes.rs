@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::ending::{End, linger};
 use super::foreign::{Beginning, Foreign, judge, judge_at_last};
-use super::patience::{patience, time_to_wait};
-use super::pump::Patience;
+use super::patience::MinerWatch;
+use super::pump::{Patience, Watch};
 use super::session::Presence;
 use super::talk::{Topic, say};
 use crate::limits::Abuse;
@@ -16,8 +16,7 @@ use crate::net::{Reader, Received, Stamp};
 const FOREIGN_WAIT: Duration = Duration::from_secs(1);
 
 /// For those who opened the wrong port in a browser.
-const HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
-    Connection: close\r\nContent-Length: 58\r\n\r\nThis is a Stratum port for miners, not the status page.\r\n\r\n";
+const HTTP_TEXT: &str = "This is a Stratum port, for miners only.\n";
 
 /// The first bytes of a miner.
 pub(super) enum First {
@@ -27,11 +26,16 @@ pub(super) enum First {
 }
 
 /// Waits for the first bytes and looks whether they are a miner's.
-pub(super) fn first_bytes(presence: &Presence, reader: &mut Reader, buffer: &mut [u8]) -> First {
+pub(super) fn first_bytes(
+    presence: &Presence,
+    watch: &mut MinerWatch<'_>,
+    reader: &mut Reader,
+    buffer: &mut [u8],
+) -> First {
     let mut held = 0;
     let mut readable_at = None;
     loop {
-        let timeout = if held == 0 { time_to_wait(presence) } else { Some(FOREIGN_WAIT) };
+        let timeout = if held == 0 { watch.time_to_wait() } else { Some(FOREIGN_WAIT) };
         let read = match reader.stream().set_read_timeout(timeout) {
             Ok(()) => reader.recv(&mut buffer[held..]),
             Err(error) => Err(error),
@@ -42,7 +46,7 @@ pub(super) fn first_bytes(presence: &Presence, reader: &mut Reader, buffer: &mut
                 readable_at.get_or_insert(received.readable_at);
                 judge(&buffer[..held])
             }
-            Err(error) if is_timeout(&error) && held == 0 => match patience(presence) {
+            Err(error) if is_timeout(&error) && held == 0 => match watch.on_timeout() {
                 Patience::Wait => continue,
                 Patience::End => return First::Ended(End::SourceBroken),
             },
@@ -86,7 +90,12 @@ fn turn_away(reader: &mut Reader, buffer: &mut [u8], foreign: Foreign) {
     let stream = reader.stream().clone();
     if foreign == Foreign::Http {
         // If it does not arrive, nobody reads it.
-        let _ = stream.send_all(HTTP_ANSWER);
+        let length = HTTP_TEXT.len();
+        let answer = format!(
+            "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n\r\n{HTTP_TEXT}"
+        );
+        let _ = stream.send_all(answer.as_bytes());
         stream.finish();
         linger(reader, buffer);
     }

@@ -1,59 +1,99 @@
-//! How long a miner may say nothing: until it has authorized, and afterwards.
+//! How long a miner may take: to authorize, and between two messages.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::pump::Patience;
+use super::pump::{Patience, Watch};
 use super::session::Presence;
 use super::talk::{Topic, say};
-use crate::net::Stamp;
+use crate::net::{Stamp, Stream};
 
-/// How long the miner's next bytes may take.
-pub(super) fn time_to_wait(presence: &Presence) -> Option<Duration> {
-    let listen = &presence.services.config.listen;
-    if is_authorized(presence) {
-        listen.idle_timeout
-    } else {
-        let left = listen.handshake_timeout.saturating_sub(presence.session.accepted_at.elapsed());
+/// Looks after a miner's time.
+pub(super) struct MinerWatch<'a> {
+    presence: &'a Presence,
+    miner: Arc<Stream>,
+    /// The handshake is over; only silence counts from here on.
+    authorized: bool,
+}
+
+impl<'a> MinerWatch<'a> {
+    pub(super) fn new(presence: &'a Presence, miner: Arc<Stream>) -> MinerWatch<'a> {
+        MinerWatch { presence, miner, authorized: false }
+    }
+
+    /// How long the miner's next bytes may take.
+    pub(super) fn time_to_wait(&mut self) -> Option<Duration> {
+        let listen = &self.presence.services.config.listen;
+        let idle_left = listen.idle_timeout.map(|limit| limit.saturating_sub(self.quiet_for()));
+        let handshake_left = (!self.is_authorized())
+            .then(|| listen.handshake_timeout.saturating_sub(self.presence.session.accepted_at.elapsed()));
+        let left = [idle_left, handshake_left].into_iter().flatten().min();
         // Zero would mean "for ever".
-        Some(left.max(Duration::from_millis(1)))
+        left.map(|left| left.max(Duration::from_millis(1)))
     }
-}
 
-/// The miner has said nothing for as long as it may.
-pub(super) fn patience(presence: &Presence) -> Patience {
-    let conversation = &presence.session.conversation;
-    let listen = &presence.services.config.listen;
-    let (limit, why) = if is_authorized(presence) {
-        (listen.idle_timeout, "sent nothing for the whole of listen.idle_timeout")
-    } else {
-        (Some(listen.handshake_timeout), "did not authorize within listen.handshake_timeout")
-    };
-    let since_open = presence.session.accepted_at.elapsed();
-    let quiet_for = match conversation.up.last_at() {
-        Some(last) if is_authorized(presence) => Stamp::now().since(last).unwrap_or_default(),
-        _ => since_open,
-    };
-    match limit {
-        Some(limit) if quiet_for >= limit => {
-            say(
-                &presence.services,
-                conversation.miner(),
-                Topic::Quiet,
-                &format_args!("closed: it {why} ({limit:?})"),
-            );
-            Patience::End
+    /// Sets the time for the next read.
+    pub(super) fn arm(&mut self) {
+        let time = self.time_to_wait();
+        // A socket that refuses this fails in the read as well.
+        let _ = self.miner.set_read_timeout(time);
+    }
+
+    /// Whether the handshake is over, as far as anybody can tell: the analyzer sees it; where it
+    /// sees nothing, or not all, a conversation that both sides take part in has to do.
+    fn is_authorized(&mut self) -> bool {
+        if !self.authorized {
+            let conversation = &self.presence.session.conversation;
+            let blind = self.presence.services.to_analyzer.is_none()
+                || conversation.dropped_copies.load(Ordering::Relaxed) > 0;
+            self.authorized = conversation.authorized.load(Ordering::Relaxed)
+                || (blind && conversation.up.last_at().is_some() && conversation.down.last_at().is_some());
         }
-        _ => Patience::Wait,
+        self.authorized
+    }
+
+    fn quiet_for(&self) -> Duration {
+        match self.presence.session.conversation.up.last_at() {
+            Some(last) => Stamp::now().since(last).unwrap_or_default(),
+            None => self.presence.session.accepted_at.elapsed(),
+        }
+    }
+
+    fn give_up(&self, why: &str, limit: Duration) -> Patience {
+        let text = format!("closed: it {why} ({limit:?})");
+        say(&self.presence.services, self.presence.session.conversation.miner(), Topic::Quiet, &text);
+        Patience::End
     }
 }
 
-/// Whether the handshake is over, as far as anybody can tell: the analyzer sees it; where it sees
-/// nothing, or not all, a conversation both sides take part in has to do.
-fn is_authorized(presence: &Presence) -> bool {
-    let conversation = &presence.session.conversation;
-    let blind =
-        presence.services.to_analyzer.is_none() || conversation.dropped_copies.load(Ordering::Relaxed) > 0;
-    conversation.authorized.load(Ordering::Relaxed)
-        || (blind && conversation.up.last_at().is_some() && conversation.down.last_at().is_some())
+impl Watch for MinerWatch<'_> {
+    fn on_timeout(&mut self) -> Patience {
+        if self.on_bytes() == Patience::End {
+            return Patience::End;
+        }
+        match self.presence.services.config.listen.idle_timeout {
+            Some(limit) if self.is_authorized() && self.quiet_for() >= limit => {
+                self.give_up("sent nothing for the whole of listen.idle_timeout", limit)
+            }
+            _ => {
+                self.arm();
+                Patience::Wait
+            }
+        }
+    }
+
+    /// A miner may talk and talk without ever authorizing.
+    fn on_bytes(&mut self) -> Patience {
+        if self.authorized {
+            return Patience::Wait;
+        }
+        let limit = self.presence.services.config.listen.handshake_timeout;
+        if self.is_authorized() {
+            self.arm();
+        } else if self.presence.session.accepted_at.elapsed() >= limit {
+            return self.give_up("did not authorize within listen.handshake_timeout", limit);
+        }
+        Patience::Wait
+    }
 }

@@ -18,19 +18,30 @@ pub(super) enum Patience {
     End,
 }
 
+/// Whoever looks after a direction, beside its bytes.
+pub(super) trait Watch {
+    /// A read timeout has run out.
+    fn on_timeout(&mut self) -> Patience;
+
+    /// Bytes were forwarded. On the hot path: nothing slow here.
+    fn on_bytes(&mut self) -> Patience {
+        Patience::Wait
+    }
+}
+
 /// Forwards through a buffer until one side ends.
 pub(super) fn copy(
     from: &mut Reader,
     to: &Stream,
     buffer: &mut [u8],
     tap: &mut Tap,
-    mut on_timeout: impl FnMut() -> Patience,
+    watch: &mut impl Watch,
 ) -> End {
     loop {
         let received = match from.recv(buffer) {
             Ok(received) if received.length == 0 => return End::Finished,
             Ok(received) => received,
-            Err(error) => match after(&error, &mut on_timeout) {
+            Err(error) => match after(&error, watch) {
                 Patience::Wait => continue,
                 Patience::End => return End::SourceBroken,
             },
@@ -40,6 +51,9 @@ pub(super) fn copy(
             return End::DestinationBroken;
         }
         tap.forwarded(bytes, received.readable_at, Stamp::now());
+        if watch.on_bytes() == Patience::End {
+            return End::SourceBroken;
+        }
     }
 }
 
@@ -50,7 +64,7 @@ pub(super) fn splice(
     to: &Stream,
     size: usize,
     tap: &mut Tap,
-    mut on_timeout: impl FnMut() -> Patience,
+    watch: &mut impl Watch,
 ) -> Result<End, SpliceRefused> {
     let (Some(from), Some(to)) = (from.plain(), to.plain()) else {
         return Err(SpliceRefused::Tls);
@@ -60,7 +74,7 @@ pub(super) fn splice(
         let length = match splicer.take(from) {
             Ok(0) => return Ok(End::Finished),
             Ok(length) => length,
-            Err(error) => match after(&error, &mut on_timeout) {
+            Err(error) => match after(&error, watch) {
                 Patience::Wait => continue,
                 Patience::End => return Ok(End::SourceBroken),
             },
@@ -75,6 +89,9 @@ pub(super) fn splice(
         // A part that was duplicated must leave the second pipe, too, but is no use to anybody.
         let copy = splicer.copy(duplicated).ok().filter(|_| duplicated == length);
         tap.spliced(length, copy, readable_at, sent_at);
+        if watch.on_bytes() == Patience::End {
+            return Ok(End::SourceBroken);
+        }
     }
 }
 
@@ -87,6 +104,6 @@ pub(super) enum SpliceRefused {
     Pipe(io::Error),
 }
 
-fn after(error: &io::Error, on_timeout: &mut impl FnMut() -> Patience) -> Patience {
-    if is_timeout(error) { on_timeout() } else { Patience::End }
+fn after(error: &io::Error, watch: &mut impl Watch) -> Patience {
+    if is_timeout(error) { watch.on_timeout() } else { Patience::End }
 }

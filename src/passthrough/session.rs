@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,8 @@ pub(super) struct Session {
     pub(super) accepted_at: Instant,
     pub(super) opening: Opening,
     pub(super) ending: Ending,
+    /// It was told to end.
+    closing: AtomicBool,
 }
 
 /// A session's place among the others, held by its threads. The last one to let go ends it.
@@ -60,6 +62,7 @@ pub(super) fn start(
         accepted_at: Instant::now(),
         opening: Opening::default(),
         ending: Ending::default(),
+        closing: AtomicBool::new(false),
     });
     services.registry.add(session.clone());
     announce(&services.to_analyzer, &session.conversation, What::Opened);
@@ -93,7 +96,7 @@ impl Session {
                 up.and_then(|up| Stamp::now().since(up)).is_none_or(|ago| ago >= UNWATCHED_ANSWER)
                     || (up.is_some() && down.is_none())
             };
-            if is_answered || self.ending.is_over() {
+            if is_answered || self.is_closing() || self.ending.is_over() {
                 return;
             }
             std::thread::sleep(ANSWER_CHECK);
@@ -104,6 +107,7 @@ impl Session {
     /// Ends the session: the pool's side at once; the miner gets what had come from the pool, and
     /// then the end.
     pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
         let (miner, link) = self.opening.streams();
         self.opening.give_up();
         match (miner, link) {
@@ -111,6 +115,11 @@ impl Session {
             (Some(miner), None) => miner.abort(),
             (None, None) => {}
         }
+    }
+
+    /// Whether [`Session::close`] was called.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     /// Wakes both threads from whatever they wait for.

@@ -12,8 +12,8 @@ use super::downward::Downward;
 use super::ending::{End, linger};
 use super::first_bytes::{First, first_bytes};
 use super::opening::Sent;
-use super::patience::{patience, time_to_wait};
-use super::pump::{self, Patience, SpliceRefused};
+use super::patience::MinerWatch;
+use super::pump::{self, Patience, SpliceRefused, Watch};
 use super::session::{Presence, Session};
 use super::talk::{Topic, say};
 use super::tap::Tap;
@@ -127,6 +127,7 @@ struct Forwarder<'a> {
     reader: Reader,
     buffer: Vec<u8>,
     tap: Tap,
+    watch: MinerWatch<'a>,
 }
 
 impl<'a> Forwarder<'a> {
@@ -134,11 +135,12 @@ impl<'a> Forwarder<'a> {
         let (session, services) = (&presence.session, &presence.services);
         let tap = Tap::new(services.to_analyzer.clone(), session.conversation.clone(), Direction::Up);
         let buffer = vec![0; services.config.forward.buffer];
-        Forwarder { presence, reader: Reader::new(miner), buffer, tap }
+        let watch = MinerWatch::new(presence, miner.clone());
+        Forwarder { presence, reader: Reader::new(miner), buffer, tap, watch }
     }
 
     fn forward(&mut self) -> End {
-        let first = match first_bytes(self.presence, &mut self.reader, &mut self.buffer) {
+        let first = match first_bytes(self.presence, &mut self.watch, &mut self.reader, &mut self.buffer) {
             First::Bytes(received) => received,
             First::Ended(end) => {
                 self.presence.session.opening.finish();
@@ -182,13 +184,15 @@ impl<'a> Forwarder<'a> {
             if let Some(link) = settled {
                 return Ok(link);
             }
+            if self.watch.on_bytes() == Patience::End {
+                return Err(End::SourceBroken);
+            }
             received = loop {
-                // A failing setsockopt shows in the read as well.
-                let _ = self.reader.stream().set_read_timeout(time_to_wait(self.presence));
+                self.watch.arm();
                 match self.reader.recv(&mut self.buffer) {
                     Ok(received) if received.length > 0 => break received,
                     Ok(_) => return Err(End::Finished),
-                    Err(error) if is_timeout(&error) => match patience(self.presence) {
+                    Err(error) if is_timeout(&error) => match self.watch.on_timeout() {
                         Patience::Wait => {}
                         Patience::End => return Err(End::SourceBroken),
                     },
@@ -199,23 +203,15 @@ impl<'a> Forwarder<'a> {
     }
 
     fn pump(&mut self, link: &Link) -> End {
-        let presence = self.presence;
         let miner = self.reader.stream().clone();
-        let on_timeout = || {
-            let patience = patience(presence);
-            if patience == Patience::Wait {
-                let _ = miner.set_read_timeout(time_to_wait(presence));
-            }
-            patience
-        };
-        let forward = &presence.services.config.forward;
+        let forward = &self.presence.services.config.forward;
         if forward.path == ForwardPath::Splice {
-            match pump::splice(&miner, &link.stream, forward.buffer, &mut self.tap, on_timeout) {
+            match pump::splice(&miner, &link.stream, forward.buffer, &mut self.tap, &mut self.watch) {
                 Ok(end) => return end,
-                Err(refused) => splice_refused(presence, &refused),
+                Err(refused) => splice_refused(self.presence, &refused),
             }
         }
-        pump::copy(&mut self.reader, &link.stream, &mut self.buffer, &mut self.tap, on_timeout)
+        pump::copy(&mut self.reader, &link.stream, &mut self.buffer, &mut self.tap, &mut self.watch)
     }
 }
 

@@ -131,6 +131,11 @@ impl Upstreams {
         self.shared.upstreams.len()
     }
 
+    /// Asked for the end of everything here.
+    pub fn stop(&self) -> &Stop {
+        &self.shared.stop
+    }
+
     /// Host and port, as configured.
     pub fn name(&self, rank: Rank) -> &str {
         &self.shared.upstreams[rank.0].name
@@ -209,7 +214,7 @@ impl Upstreams {
         let upstream = &self.shared.upstreams[rank.0];
         match upstream.warm.take() {
             Some(stream) => Ok(stream),
-            None => upstream.route.dial(deadline),
+            None => upstream.route.dial(deadline, &self.shared.stop),
         }
     }
 

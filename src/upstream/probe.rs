@@ -89,7 +89,7 @@ fn keep_probing(upstreams: &Upstreams, rank: Rank, recheck: Duration) -> Result<
 fn probe(upstreams: &Upstreams, rank: Rank, failed: &Failure) -> Result<(), Failure> {
     let deadline = Instant::now() + PROBE_LIMIT;
     let route = &upstreams.shared.upstreams[rank.0].route;
-    let stream = route.dial(deadline).map_err(|error| Failure::Dial(error.to_string()))?;
+    let stream = route.dial(deadline, upstreams.stop()).map_err(|error| Failure::Dial(error.to_string()))?;
     match failed {
         Failure::Dial(_) => Ok(()),
         Failure::ClosedUnanswered | Failure::Silent(_) => ask(stream, failed),

@@ -100,7 +100,7 @@ fn keep_warm(upstreams: &Upstreams, rank: Rank) -> Result<(), Stopped> {
             continue;
         }
         for _ in 0..upstream.warm.missing() {
-            match upstream.route.dial(Instant::now() + DIAL_LIMIT) {
+            match upstream.route.dial(Instant::now() + DIAL_LIMIT, stop) {
                 Ok(stream) => upstream.warm.stock().push_back(Kept { stream, since: Instant::now() }),
                 Err(error) => {
                     upstreams.mark_failed(rank, Failure::Dial(error.to_string()));
@@ -118,15 +118,5 @@ fn is_alive(kept: &Kept) -> bool {
     if kept.since.elapsed() >= FRESH {
         return false;
     }
-    let socket = kept.stream.socket();
-    if socket.set_nonblocking(true).is_err() {
-        return false;
-    }
-    let alive = match socket.peek(&mut [0]) {
-        Ok(0) => false,
-        // A pool that speaks first, or TLS session tickets: still to be read by whoever takes it.
-        Ok(_) => true,
-        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-    };
-    alive && socket.set_nonblocking(false).is_ok()
+    kept.stream.is_alive()
 }
