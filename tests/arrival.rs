@@ -74,6 +74,7 @@ fn refused(more: &str, said: &[u8]) -> Vec<u8> {
                 }
             }
             answer = read_all(&stranger);
+            drop(stranger);
             proxy.wait_sessions(0);
             // A miner is still welcome, and is all that the pool has heard.
             assert_eq!(ask(&proxy.connect(), "{}"), "pool {}\n");
@@ -103,6 +104,7 @@ fn a_browser_gets_an_answer_it_understands() {
     assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
     let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
     assert_eq!(length, Some(body.len().to_string().as_str()), "{body:?}");
+    drop(browser);
     proxy.wait_sessions(0);
     assert_eq!(pool.heard(), "");
 }
@@ -220,7 +222,7 @@ fn a_miner_that_is_not_authorized_in_time_is_closed() {
         drop((silent, subscribed));
         proxy.wait_sessions(1);
         // It is served for as long as it likes; the others' time is over by now.
-        let until = begun + Duration::from_millis(2500);
+        let until = begun + Duration::from_millis(1700);
         while Instant::now() < until {
             assert!(is_quiet(&authorized));
             std::thread::sleep(Duration::from_millis(20));
