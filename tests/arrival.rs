@@ -371,9 +371,10 @@ fn every_listener_serves_ipv6_too() {
         miners.push(miner);
     }
     assert_eq!(proxy.running().sessions(), addresses.len());
-    let from_v6 = proxy.running().conversations();
-    assert_eq!(from_v6.iter().filter(|one| one.miner().is_ipv6()).count(), 2);
-    assert!(from_v6.iter().all(|one| one.down.bytes.load(Ordering::Relaxed) > 0));
+    let all = proxy.running().conversations();
+    assert_eq!(all.iter().filter(|one| one.miner().is_ipv6()).count(), 2);
+    // An answer is counted after it was sent.
+    wait_for("every answer's count", || all.iter().all(|one| one.down.bytes.load(Ordering::Relaxed) > 0));
 }
 
 #[test]
