@@ -74,6 +74,7 @@ fn refused(more: &str, said: &[u8]) -> Vec<u8> {
                 }
             }
             answer = read_all(&stranger);
+            drop(stranger);
             proxy.wait_sessions(0);
             // A miner is still welcome, and is all that the pool has heard.
             assert_eq!(ask(&proxy.connect(), "{}"), "pool {}\n");
@@ -103,6 +104,7 @@ fn a_browser_gets_an_answer_it_understands() {
     assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
     let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
     assert_eq!(length, Some(body.len().to_string().as_str()), "{body:?}");
+    drop(browser);
     proxy.wait_sessions(0);
     assert_eq!(pool.heard(), "");
 }
@@ -206,6 +208,27 @@ fn a_tls_miner_is_served_and_a_plain_one_on_that_port_is_closed() {
 }
 
 #[test]
+fn a_proxy_header_stands_before_the_tls_handshake() {
+    let certificate = Certificate::new(&["127.0.0.1"]);
+    let text = format!(
+        "[listen]\nstratum = []\nproxy_protocol = true\n\
+         tls = {{ cert = {:?}, key = {:?}, listen = [\"127.0.0.1:0\"] }}\n",
+        certificate.cert_file(),
+        certificate.key_file()
+    );
+    let (_pool, proxy) = world(&text);
+    for header in [PROXY_V1.to_vec(), proxy_v2()] {
+        let mut balancer = proxy.connect();
+        balancer.write_all(&header).unwrap();
+        let miner = tls_bridge::client(certificate.client(), "127.0.0.1", balancer);
+        assert_eq!(served_by(&miner), "pool");
+        assert_eq!(proxy.running().conversations()[0].miner().to_string(), "192.168.7.9:40000");
+        drop(miner);
+        proxy.wait_sessions(0);
+    }
+}
+
+#[test]
 fn a_miner_that_is_not_authorized_in_time_is_closed() {
     for path in PATHS {
         let text = format!("{}[forward]\npath = \"{path}\"\n", listen("handshake_timeout = \"1s\""));
@@ -220,13 +243,29 @@ fn a_miner_that_is_not_authorized_in_time_is_closed() {
         drop((silent, subscribed));
         proxy.wait_sessions(1);
         // It is served for as long as it likes; the others' time is over by now.
-        let until = begun + Duration::from_millis(2500);
+        let until = begun + Duration::from_millis(1700);
         while Instant::now() < until {
             assert!(is_quiet(&authorized));
             std::thread::sleep(Duration::from_millis(20));
         }
         assert_eq!(served_by(&authorized), "pool");
     }
+}
+
+#[test]
+fn without_the_analyzer_an_answered_miner_counts_as_authorized() {
+    let text = format!("{}[analysis]\nenabled = false\n", listen("handshake_timeout = \"1s\""));
+    let (_pool, proxy) = world(&text);
+    let (answered, silent) = (proxy.connect(), proxy.connect());
+    assert_eq!(served_by(&answered), "pool");
+    expect_end(&silent);
+    // The other's time is over as well, and looked at as often as the silent one's.
+    let until = Instant::now() + Duration::from_millis(1200);
+    while Instant::now() < until {
+        assert!(is_quiet(&answered));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(served_by(&answered), "pool");
 }
 
 /// Goes on saying something until it is closed or the time is up; whether it was closed.
@@ -369,9 +408,10 @@ fn every_listener_serves_ipv6_too() {
         miners.push(miner);
     }
     assert_eq!(proxy.running().sessions(), addresses.len());
-    let from_v6 = proxy.running().conversations();
-    assert_eq!(from_v6.iter().filter(|one| one.miner().is_ipv6()).count(), 2);
-    assert!(from_v6.iter().all(|one| one.down.bytes.load(Ordering::Relaxed) > 0));
+    let all = proxy.running().conversations();
+    assert_eq!(all.iter().filter(|one| one.miner().is_ipv6()).count(), 2);
+    // An answer is counted after it was sent.
+    wait_for("every answer's count", || all.iter().all(|one| one.down.bytes.load(Ordering::Relaxed) > 0));
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn miners_return_to_the_preferred_pool_one_at_a_time() {
             upstream(port.address()),
             second.upstream()
         ));
-        let mut staying: Vec<(u8, TcpStream)> = (2..6).map(|last| (last, miner_from(last, &proxy))).collect();
+        let mut staying: Vec<(u8, TcpStream)> = (2..5).map(|last| (last, miner_from(last, &proxy))).collect();
         for (_, miner) in &staying {
             assert_eq!(served_by(miner), "second");
         }
@@ -192,7 +192,7 @@ fn miners_return_to_the_preferred_pool_one_at_a_time() {
             let is_closed = |(_, miner): &(u8, TcpStream)| !is_quiet(miner);
             wait_for("a move", || staying.iter().any(is_closed));
             // As long as this one is not back, no other is moved; those who stay are served.
-            let until = Instant::now() + Duration::from_millis(700);
+            let until = Instant::now() + Duration::from_millis(400);
             while Instant::now() < until {
                 assert_eq!(staying.iter().filter(|miner| is_closed(miner)).count(), 1);
                 std::thread::sleep(Duration::from_millis(20));
@@ -356,6 +356,51 @@ fn a_miner_that_leaves_before_the_answer_makes_no_pool_look_dead() {
     let miner = proxy.connect();
     let pool = first.accept();
     common::round_trip(&miner, &pool, "{\"id\":2}\n");
+}
+
+/// With two pools and at most six connections a minute.
+fn rated(first: &Pool, second: &Pool) -> Proxy {
+    Proxy::start(&format!(
+        "[ratelimit]\nmax_connections_per_minute = 6\n[failover]\nsilence_timeout = \"1s\"\n{}{}",
+        first.upstream(),
+        second.upstream()
+    ))
+}
+
+#[test]
+fn a_reconnect_wave_after_a_pool_was_killed_is_no_abuse() {
+    let (first, second) = (Pool::start("first", Mood::Answer), Pool::start("second", Mood::Answer));
+    let proxy = rated(&first, &second);
+    let miners: Vec<TcpStream> = (0..5).map(|_| proxy.connect()).collect();
+    for miner in &miners {
+        assert_eq!(served_by(miner), "first");
+    }
+    first.kill();
+    for miner in &miners {
+        expect_end(miner);
+    }
+    drop(miners);
+    for _ in 0..10 {
+        assert_eq!(served_by(&proxy.connect()), "second");
+    }
+}
+
+#[test]
+fn a_reconnect_wave_after_a_pool_fell_silent_is_no_abuse() {
+    let (first, second) = (Pool::start("first", Mood::Answer), Pool::start("second", Mood::Answer));
+    let proxy = rated(&first, &second);
+    let miners: Vec<TcpStream> = (0..5).map(|_| proxy.connect()).collect();
+    for miner in &miners {
+        assert_eq!(served_by(miner), "first");
+    }
+    first.set_mood(Mood::Silent);
+    for miner in &miners {
+        expect_end(miner);
+    }
+    drop(miners);
+    for _ in 0..10 {
+        assert_eq!(served_by(&proxy.connect()), "second");
+    }
 }
 
 /// One pool with warm connections, plain or TLS.
