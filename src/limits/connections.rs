@@ -56,6 +56,9 @@ struct Entry {
     rate: Minute,
     abuse: Minute,
     seen: Instant,
+    /// So many connections were closed by a pool, the last of them then: their miners come back.
+    pardons: u32,
+    pardoned_at: Instant,
     banned_until: Option<Instant>,
     /// How many bans there were without a day of good behaviour between them.
     bans: u32,
@@ -179,6 +182,17 @@ impl Gatekeeper {
         self.inner.lock().pool_failed = Some(now);
     }
 
+    /// Told when a pool ended the session of a miner at `ip`: that miner's next connection is not
+    /// counted against the rate, if it comes within [`POOL_FAILURE_GRACE`].
+    pub fn pardon(&self, ip: IpAddr, now: Instant) {
+        let mut state = self.inner.lock();
+        let slot = state.slot(ip, self.inner.max_sources, now);
+        if let Some(entry) = state.entry(slot) {
+            entry.pardons = entry.pardons.saturating_add(1);
+            entry.pardoned_at = now;
+        }
+    }
+
     /// Counts what a peer did towards a ban; `Some` when one begins, with its length. Exempt
     /// addresses are not counted.
     pub fn report_abuse(&self, ip: IpAddr, _abuse: Abuse, now: Instant) -> Option<Duration> {
@@ -219,6 +233,9 @@ impl Inner {
     }
 
     fn count(&self, entry: &mut Entry, slot: Slot, now: Instant) -> Result<(), Refusal> {
+        if entry.take_pardon(now) {
+            return Ok(());
+        }
         let limit = self.limits.max_connections_per_minute;
         if limit > 0 && entry.rate.count(now) as usize >= limit {
             return Err(Refusal::TooManyPerMinute { limit, ban: self.ban(entry, slot, now) });
@@ -293,9 +310,20 @@ impl Entry {
             rate: Minute::new(now),
             abuse: Minute::new(now),
             seen: now,
+            pardons: 0,
+            pardoned_at: now,
             banned_until: None,
             bans: 0,
         }
+    }
+
+    fn take_pardon(&mut self, now: Instant) -> bool {
+        if now.saturating_duration_since(self.pardoned_at) >= POOL_FAILURE_GRACE {
+            self.pardons = 0;
+        }
+        let is_pardoned = self.pardons > 0;
+        self.pardons = self.pardons.saturating_sub(1);
+        is_pardoned
     }
 
     fn ban_left(&self, now: Instant) -> Option<Duration> {

@@ -17,6 +17,8 @@ use crate::net::{Reader, Received, Stamp, Stream};
 use crate::stop::Stopped;
 use crate::upstream::{Failure, Link, Rank};
 
+/// A session that lasted for so long was no knock at the door.
+const AT_WORK: Duration = Duration::from_secs(5);
 /// Pause before pools that let this session down are tried once more.
 const ROUND: Duration = Duration::from_millis(250);
 
@@ -77,6 +79,7 @@ impl Downward {
         if end != End::DestinationBroken {
             miner.finish();
         }
+        self.pardon(end);
         // A session that was told to end is not half-closed: nothing more is to come.
         let end = match end {
             End::Finished if session.is_closing() => End::SourceBroken,
@@ -211,8 +214,8 @@ impl Downward {
         let services = &self.presence.services;
         if services.registry.heard_from(rank, services.config.failover.silence_timeout) {
             services.upstreams.suspect(rank, failure);
-        } else if services.upstreams.mark_failed(rank, failure) {
-            services.gatekeeper.pool_failed(Instant::now());
+        } else {
+            services.upstreams.mark_failed(rank, failure);
         }
     }
 
@@ -240,6 +243,16 @@ impl Downward {
         // A failing setsockopt shows in the read as well.
         let _ = opened.link.stream.set_read_timeout(Some(failover.silence_timeout));
         self.pump(opened, miner, failover.silence_timeout)
+    }
+
+    /// A pool that ends a session that was at work, or restarts and so ends all of them, sends miners
+    /// back here that have done nothing wrong.
+    fn pardon(&self, end: End) {
+        let (services, session) = (&self.presence.services, &self.presence.session);
+        let was_at_work = session.accepted_at.elapsed() >= AT_WORK;
+        if end != End::DestinationBroken && was_at_work && !session.ending.is_ended(Direction::Up) {
+            services.gatekeeper.pardon(session.conversation.miner().ip(), Instant::now());
+        }
     }
 
     fn say_began(&self, link: &Link) {

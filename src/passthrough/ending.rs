@@ -81,6 +81,15 @@ impl Ending {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).both()
     }
 
+    /// Whether this direction has ended.
+    pub fn is_ended(&self, direction: Direction) -> bool {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        match direction {
+            Direction::Up => ended.up,
+            Direction::Down => ended.down,
+        }
+    }
+
     /// A direction that ends by a panic must not keep the other waiting.
     pub fn mark_ended(&self, mine: Direction) {
         drop(self.mark(mine));

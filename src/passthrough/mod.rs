@@ -95,10 +95,13 @@ impl Passthrough {
     /// [`StartError`] when a listener, a certificate or an upstream can't be set up; nothing runs then.
     pub fn start(config: &Config, to_analyzer: ToAnalyzer, stop: &Stop) -> Result<Passthrough, StartError> {
         let listeners = acceptor::open_all(&config.listen)?;
-        let upstreams =
-            Upstreams::start(&config.upstreams, &config.failover, stop).map_err(StartError::Upstream)?;
+        let gatekeeper = Gatekeeper::new(&config.listen, &config.ratelimit);
+        let forgiving = gatekeeper.clone();
+        let on_failure = move || forgiving.pool_failed(Instant::now());
+        let upstreams = Upstreams::start(&config.upstreams, &config.failover, on_failure, stop)
+            .map_err(StartError::Upstream)?;
         let services = Arc::new(Services {
-            gatekeeper: Gatekeeper::new(&config.listen, &config.ratelimit),
+            gatekeeper,
             config: config.clone(),
             upstreams,
             registry: Arc::new(Registry::default()),

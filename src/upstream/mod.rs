@@ -45,7 +45,17 @@ struct Shared {
     changed: Condvar,
     /// Guards nothing but the wait for `changed`; no miner that finds a healthy upstream takes it.
     waiters: Mutex<()>,
+    on_failure: Hook,
     stop: Stop,
+}
+
+/// Called whenever an upstream is found to have failed.
+struct Hook(Box<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
 }
 
 /// One upstream: how it is reached, and how it fares.
@@ -99,13 +109,14 @@ impl std::error::Error for SetupError {}
 
 impl Upstreams {
     /// Sets the upstreams up and starts their background work (names, probes, warm connections),
-    /// which goes on until `stop`.
+    /// which goes on until `stop`. `on_failure` is called whenever one is found to have failed.
     ///
     /// # Errors
     /// [`SetupError`] for unusable certificates, or when a thread can't be started.
     pub fn start(
         configured: &[config::Upstream],
         failover: &config::Failover,
+        on_failure: impl Fn() + Send + Sync + 'static,
         stop: &Stop,
     ) -> Result<Upstreams, SetupError> {
         let mut upstreams = Vec::with_capacity(configured.len());
@@ -118,8 +129,13 @@ impl Upstreams {
                 warm: WarmConnections::new(one.warm),
             });
         }
-        let shared =
-            Shared { upstreams, changed: Condvar::new(), waiters: Mutex::new(()), stop: stop.clone() };
+        let shared = Shared {
+            upstreams,
+            changed: Condvar::new(),
+            waiters: Mutex::new(()),
+            on_failure: Hook(Box::new(on_failure)),
+            stop: stop.clone(),
+        };
         let upstreams = Upstreams { shared: Arc::new(shared) };
         probe::start(&upstreams, failover).map_err(SetupError::Thread)?;
         warm::start(&upstreams).map_err(SetupError::Thread)?;
@@ -170,17 +186,17 @@ impl Upstreams {
         }
     }
 
-    /// Remembers that a pool failed, unless that is known already. `true` when it is news.
-    pub fn mark_failed(&self, rank: Rank, failure: Failure) -> bool {
+    /// Remembers that a pool failed, unless that is known already.
+    pub fn mark_failed(&self, rank: Rank, failure: Failure) {
         let upstream = &self.shared.upstreams[rank.0];
         let text = failure.to_string();
         let until = upstream.health().failed(failure, Instant::now());
         upstream.news.notify_all();
         upstream.warm.clear();
         if let Some(pause) = until {
+            (self.shared.on_failure.0)();
             log::warn!("pool {rank} {}: {text}; next try in {pause:.1?}", upstream.name);
         }
-        until.is_some()
     }
 
     /// A session was let down by a pool that others hear from: a probe finds out.

@@ -44,6 +44,17 @@ fn a_place_is_freed_when_its_guard_is_dropped() {
 }
 
 #[test]
+fn whose_sessions_a_pool_has_ended_may_come_back_uncounted_once_each() {
+    let (gate, now) = (gatekeeper(100, limits()), Instant::now());
+    for _ in 0..4 {
+        gate.pardon(ip("10.0.0.1"), now);
+    }
+    assert_eq!(hammer(&gate, ip("10.0.0.1"), now).0, 5 + 4);
+    gate.pardon(ip("10.0.0.2"), now);
+    assert_eq!(hammer(&gate, ip("10.0.0.2"), now + POOL_FAILURE_GRACE).0, 5);
+}
+
+#[test]
 fn an_admission_may_end_on_another_thread() {
     let (gate, now) = (gatekeeper(100, limits()), Instant::now());
     let admission = gate.admit(ip("10.0.0.1"), now).unwrap();
