@@ -285,6 +285,25 @@ fn one_pool_that_closes_and_one_that_refuses_are_tried_until_the_deadline() {
 }
 
 #[test]
+fn a_miner_that_no_pool_wants_is_not_left_hanging() {
+    let (first, second) = (Pool::start("first", Mood::Picky), Pool::start("second", Mood::Picky));
+    let port = Port::reserve();
+    // Probes find the first one well, again and again; the miner does not.
+    for other in [second.address(), port.address()] {
+        let proxy = Proxy::start(&format!(
+            "{QUICK}connect_deadline = \"1s\"\n{}{}",
+            first.upstream(),
+            upstream(other)
+        ));
+        let mut miner = proxy.connect();
+        miner.write_all(b"{\"id\":1,\"method\":\"nonsense\"}\n").unwrap();
+        expect_end(&miner);
+        drop(miner);
+        proxy.wait_sessions(0);
+    }
+}
+
+#[test]
 fn a_pool_that_comes_up_in_time_serves_the_waiting_miner() {
     for path in PATHS {
         let port = Port::reserve();

@@ -40,6 +40,8 @@ pub enum Mood {
     Answer,
     /// Reads, and says nothing until its mood changes.
     Silent,
+    /// Answers the proxy's own probes, and closes on everybody else's words.
+    Picky,
     /// Closes what it accepts.
     Close,
 }
@@ -179,6 +181,10 @@ impl State {
                     self.closed.load(Ordering::SeqCst)
                 });
                 return;
+            }
+            let is_probe = line.windows(7).any(|word| word == b"sluice/");
+            if *self.mood.lock().unwrap() == Mood::Picky && !is_probe {
+                break;
             }
             let flood = line.starts_with(b"flood");
             self.wait_for_words();
