@@ -24,6 +24,11 @@ pub fn threads(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/task")).unwrap().count()
 }
 
+/// How many files it has open.
+pub fn files(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
 /// Memory, in KiB.
 #[derive(Debug, Clone, Copy)]
 pub struct Memory {
@@ -50,6 +55,7 @@ impl Memory {
 #[derive(Debug)]
 pub struct StackUse {
     pub thread: String,
+    pub is_main: bool,
     /// From the lower end of the stack up to the lowest page that was ever touched.
     pub untouched: usize,
 }
@@ -73,6 +79,7 @@ pub fn stacks(pid: u32) -> Vec<StackUse> {
         let untouched = untouched_below(&pid.to_string(), pointer);
         stacks.push(StackUse {
             thread: name.trim().to_owned(),
+            is_main: task.ends_with(pid.to_string()),
             untouched,
         });
     }
