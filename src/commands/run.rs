@@ -69,8 +69,10 @@ fn report_interval(setting: ConsoleReport) -> Option<Duration> {
 
 fn report(passthrough: &Passthrough, analyzer: Option<&Analyzer>, started: Instant) {
     let conversations = passthrough.conversations();
-    let dropped: u64 =
-        conversations.iter().map(|session| session.dropped_copies.load(Ordering::Relaxed)).sum();
+    let dropped: u64 = conversations
+        .iter()
+        .map(|session| session.dropped_copies.load(Ordering::Relaxed))
+        .sum();
     let up = started.elapsed().as_secs();
     let Some(summary) = analyzer.map(Analyzer::summary) else {
         log::info!("up {up} s, {} miners; analysis is off", conversations.len());

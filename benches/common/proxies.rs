@@ -1,0 +1,157 @@
+//! The proxies under test, each a process of its own: Sluice, and whatever else this machine has.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::{listen, wait_for};
+
+/// A running proxy; it ends with this value.
+pub struct Proxy {
+    pub name: String,
+    pub address: SocketAddr,
+    child: Child,
+    directory: tempfile::TempDir,
+}
+
+impl Proxy {
+    /// Sluice before `pool`, with more configuration.
+    pub fn sluice(name: &str, pool: SocketAddr, more: &str) -> Proxy {
+        Proxy::sluice_with(
+            name,
+            &format!("{more}\n[[upstream]]\nurl = \"stratum+tcp://{pool}\"\n"),
+        )
+    }
+
+    /// Sluice with any configuration that has upstreams and no `[listen]` but, perhaps, its tables.
+    pub fn sluice_with(name: &str, configuration: &str) -> Proxy {
+        let text = format!(
+            "data_dir = \"data\"\n[listen]\nmax_miners = 8000\n[ratelimit]\nexempt = [\"127.0.0.0/8\"]\n\
+             [report]\nconsole = \"off\"\n{configuration}"
+        );
+        let binary = std::env::var("SLUICE_BINARY").unwrap_or(env!("CARGO_BIN_EXE_sluice").to_owned());
+        let binary = fs::canonicalize(&binary).unwrap_or_else(|error| panic!("{binary}: {error}"));
+        let start = |dir: &Path, address: SocketAddr| {
+            let file = dir.join("config.toml");
+            fs::write(&file, &text).unwrap();
+            let mut command = Command::new(binary);
+            command.arg("run").arg("--config").arg(file).args(["--http", ""]);
+            command.arg("--listen").arg(address.to_string());
+            command
+        };
+        Proxy::start(name, start).unwrap_or_else(|why| panic!("{name}: {why}"))
+    }
+
+    /// Other proxies before `pool`, as far as they are in the PATH; for the others a line says so.
+    pub fn peers(pool: SocketAddr, names: &[&str]) -> Vec<Proxy> {
+        let mut peers = Vec::new();
+        for name in names {
+            let started = match *name {
+                "haproxy" => Proxy::start(name, |dir, address| haproxy(dir, address, pool)),
+                "nginx" => Proxy::start(name, |dir, address| nginx(dir, address, pool)),
+                "socat" => Proxy::start(name, |_, address| socat(address, pool)),
+                other => panic!("no such peer: {other}"),
+            };
+            match started {
+                Ok(peer) => peers.push(peer),
+                Err(why) => println!("without {name}: {why}"),
+            }
+        }
+        peers
+    }
+
+    fn start(name: &str, command: impl FnOnce(&Path, SocketAddr) -> Command) -> Result<Proxy, String> {
+        let directory = tempfile::tempdir().unwrap();
+        // The port is free again until the proxy takes it; on a machine that measures that's enough.
+        let (_, address) = listen();
+        let child = command(directory.path(), address)
+            .current_dir(&directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(directory.path().join("stderr")).unwrap())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let mut proxy = Proxy {
+            name: name.to_owned(),
+            address,
+            child,
+            directory,
+        };
+        let mut ended = false;
+        wait_for("the proxy's listener", || {
+            ended = proxy.child.try_wait().unwrap().is_some();
+            ended || is_listening(address)
+        });
+        if ended { Err(proxy.stderr()) } else { Ok(proxy) }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has said.
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(self.directory.path().join("stderr")).unwrap_or_default()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Without connecting, which would already be a session.
+fn is_listening(address: SocketAddr) -> bool {
+    let port = format!(":{:04X}", address.port());
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().any(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        fields.next().is_some_and(|local| local.ends_with(&port)) && fields.nth(1) == Some("0A")
+    })
+}
+
+fn haproxy(dir: &Path, address: SocketAddr, pool: SocketAddr) -> Command {
+    let text = format!(
+        "global\n  maxconn 8000\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1h\n  \
+         timeout server 1h\nlisten stratum\n  bind {address}\n  server pool {pool}\n"
+    );
+    let file = dir.join("haproxy.cfg");
+    fs::write(&file, text).unwrap();
+    let mut command = Command::new("haproxy");
+    command.arg("-db").arg("-q").arg("-f").arg(file);
+    command
+}
+
+fn nginx(dir: &Path, address: SocketAddr, pool: SocketAddr) -> Command {
+    let module = "/usr/lib/nginx/modules/ngx_stream_module.so";
+    let load = match Path::new(module).exists() {
+        true => format!("load_module {module};\n"),
+        false => String::new(),
+    };
+    let text = format!(
+        "{load}daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\n\
+         worker_rlimit_nofile 20000;\nevents {{ worker_connections 9000; }}\n\
+         stream {{ server {{ listen {address}; proxy_pass {pool}; proxy_timeout 1h; tcp_nodelay on; }} }}\n"
+    );
+    let file = dir.join("nginx.conf");
+    fs::write(&file, text).unwrap();
+    let mut command = Command::new("nginx");
+    command
+        .arg("-p")
+        .arg(dir)
+        .args(["-e", "stderr"])
+        .arg("-c")
+        .arg(file);
+    command
+}
+
+fn socat(address: SocketAddr, pool: SocketAddr) -> Command {
+    let mut command = Command::new("socat");
+    let (host, port) = (address.ip(), address.port());
+    command.arg(format!("TCP-LISTEN:{port},bind={host},fork,reuseaddr,nodelay"));
+    command.arg(format!("TCP:{pool},nodelay"));
+    command
+}

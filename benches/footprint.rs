@@ -1,0 +1,278 @@
+//! What the proxy needs: memory and threads per idle miner, and how deep its threads' stacks are.
+//!
+//! An idle miner has subscribed, authorized and got a job of 1,400 bytes. Memory is what
+//! /proc/PID/smaps_rollup says (kernel memory for sockets and pipes is not in it).
+//!
+//! A stack's depth is counted in pages that were ever touched, while the thread still lives, so to
+//! speak its high-water mark. `SLUICE_STACKS=1` measures only the stacks; `cargo bench --profile dev
+//! --bench footprint` measures a debug build.
+//!
+//! `BENCH_MINERS` (one number instead of 500 and 2000).
+
+mod common;
+#[path = "../tests/common/mod.rs"]
+mod tests_common;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::proc::{self, Memory};
+use common::proxies::Proxy;
+use common::{connect, print_table, setting, wait_for};
+use rustls::ServerConfig;
+use sluice::thread::{SERVICE_STACK, SESSION_STACK};
+use tests_common::certificates::Certificate;
+use tests_common::tls_bridge;
+
+/// Until the proxy's threads all wait again.
+const SETTLE: Duration = Duration::from_millis(800);
+/// A session stack should have room for so many times what was measured.
+const MARGIN: usize = 2;
+
+fn main() {
+    sluice::net::descriptors::raise_limit().unwrap();
+    if setting("SLUICE_STACKS", 0) == 0 {
+        memory();
+    }
+    stacks();
+}
+
+fn memory() {
+    let counts = match setting("BENCH_MINERS", 0) {
+        0 => vec![500, 2000],
+        count => vec![count],
+    };
+    let (listener, address) = common::listen();
+    common::start_pool(listener, Some(common::notify()));
+    let off = "[analysis]\nenabled = false\n";
+    let splice = "[forward]\npath = \"splice\"\n";
+    let variants = [
+        ("copy", String::new()),
+        ("copy, no analysis", off.to_owned()),
+        ("splice", splice.to_owned()),
+        ("splice, no analysis", format!("{splice}{off}")),
+    ];
+    let head = [
+        "",
+        "miners",
+        "RSS KiB",
+        "a miner",
+        "private KiB",
+        "a miner",
+        "threads",
+        "files",
+        "CPU %",
+    ];
+    let mut rows = Vec::new();
+    for (name, configuration) in variants {
+        let proxy = Proxy::sluice(name, address, &configuration);
+        std::thread::sleep(SETTLE);
+        let start = Memory::of(proxy.pid());
+        let mut miners = Vec::new();
+        rows.push(memory_row(&proxy, name, "0", 0, start));
+        for count in &counts {
+            while miners.len() < *count {
+                let miner = connect(proxy.address);
+                if let Err(error) = common::subscribe(&miner, Some(&common::notify())) {
+                    println!("{name}: miner {} can't subscribe: {error}", miners.len() + 1);
+                    break;
+                }
+                miners.push(miner);
+            }
+            rows.push(memory_row(
+                &proxy,
+                name,
+                &miners.len().to_string(),
+                miners.len(),
+                start,
+            ));
+        }
+        miners.clear();
+        let idle_threads = proc::threads(proxy.pid());
+        wait_for("the sessions' end", || {
+            proc::threads(proxy.pid()) < idle_threads.min(20)
+        });
+        rows.push(memory_row(&proxy, name, "0 again", 0, start));
+    }
+    println!("\nIdle miners\n");
+    print_table(&head, &rows);
+}
+
+fn memory_row(proxy: &Proxy, name: &str, label: &str, miners: usize, start: Memory) -> Vec<String> {
+    const IDLE_SECONDS: u64 = 2;
+    std::thread::sleep(SETTLE);
+    let before = proc::cpu_seconds(proxy.pid());
+    std::thread::sleep(Duration::from_secs(IDLE_SECONDS));
+    let cpu = (proc::cpu_seconds(proxy.pid()) - before) / IDLE_SECONDS as f64;
+    let now = Memory::of(proxy.pid());
+    let each = |now: f64, start: f64| match miners {
+        0 => String::new(),
+        _ => format!("{:.1}", (now - start) / miners as f64),
+    };
+    vec![
+        name.to_owned(),
+        label.to_owned(),
+        format!("{:.0}", now.resident),
+        each(now.resident, start.resident),
+        format!("{:.0}", now.private_dirty),
+        each(now.private_dirty, start.private_dirty),
+        proc::threads(proxy.pid()).to_string(),
+        proc::files(proxy.pid()).to_string(),
+        format!("{:.1}", 100.0 * cpu),
+    ]
+}
+
+/// One way of being a session.
+struct Scenario {
+    name: &'static str,
+    configuration: String,
+    /// Miners speak TLS to the proxy.
+    miner_tls: Option<Certificate>,
+}
+
+fn stacks() {
+    let (plain, plain_address) = common::listen();
+    common::start_pool(plain, Some(common::notify()));
+    let certificate = Certificate::new(&["localhost"]);
+    let (tls, tls_address) = common::listen();
+    start_tls_pool(tls, certificate.server());
+    let upstream = |url: &str| format!("[[upstream]]\nurl = \"{url}\"\n");
+    let to_plain = upstream(&format!("stratum+tcp://{plain_address}"));
+    let to_tls = upstream(&format!("stratum+ssl://localhost:{}", tls_address.port()));
+    let trusted = format!("{to_tls}ca_file = {:?}\n", certificate.cert_file());
+    let refused = upstream(&format!("stratum+tcp://{}", tests_common::refusing_address()));
+    let listener = Certificate::new(&["localhost"]);
+    let (_, tls_listen) = common::listen();
+    let listen_tls = format!(
+        "[listen.tls]\ncert = {:?}\nkey = {:?}\nlisten = [\"{tls_listen}\"]\n",
+        listener.cert_file(),
+        listener.key_file()
+    );
+    let scenario = |name, configuration: String| Scenario {
+        name,
+        configuration,
+        miner_tls: None,
+    };
+    let scenarios = [
+        scenario("plain", to_plain.clone()),
+        scenario("splice", format!("[forward]\npath = \"splice\"\n{to_plain}")),
+        scenario("TLS to the pool", trusted.clone()),
+        scenario("first pool refuses", format!("{refused}{to_plain}")),
+        scenario(
+            "first pool's certificate is not trusted",
+            format!("{to_tls}{to_plain}"),
+        ),
+        Scenario {
+            name: "TLS from the miner",
+            configuration: format!("{listen_tls}{to_plain}"),
+            miner_tls: Some(listener),
+        },
+    ];
+
+    let mut deepest: BTreeMap<String, usize> = BTreeMap::new();
+    let mut rows = Vec::new();
+    for scenario in scenarios {
+        let name = scenario.name;
+        let depths = measure_stacks(scenario, tls_listen);
+        let cell = |thread: &str| depths.get(thread).map_or(String::new(), |depth| kib(*depth));
+        rows.push(vec![name.to_owned(), cell("up"), cell("down")]);
+        for (thread, depth) in depths {
+            let most = deepest.entry(thread).or_default();
+            *most = depth.max(*most);
+        }
+    }
+    let panic = depth_of_a_panic();
+    rows.push(vec![
+        "panic with backtrace (in this program)".to_owned(),
+        kib(panic),
+        kib(panic),
+    ]);
+    println!(
+        "\nSession threads' stacks, KiB touched of {}\n",
+        kib(SESSION_STACK)
+    );
+    print_table(&["", "up", "down"], &rows);
+
+    let sessions = ["up", "down"].map(|thread| deepest.remove(thread).unwrap_or(0));
+    println!("\nOther threads' stacks, KiB touched of {}\n", kib(SERVICE_STACK));
+    let others: Vec<_> = deepest
+        .iter()
+        .map(|(name, depth)| vec![name.clone(), kib(*depth)])
+        .collect();
+    print_table(&["thread", "touched"], &others);
+
+    let most = sessions.into_iter().max().unwrap_or(0).max(panic);
+    let recommended = (most * MARGIN).next_multiple_of(16 * 1024);
+    println!(
+        "\nSESSION_STACK is {} KiB; the deepest session needs {} KiB: {MARGIN} times that is {} KiB",
+        kib(SESSION_STACK),
+        kib(most),
+        kib(recommended)
+    );
+}
+
+/// Two sessions that have done everything, one of them half-closed. The deepest stack by kind of
+/// thread.
+fn measure_stacks(scenario: Scenario, tls_listen: SocketAddr) -> BTreeMap<String, usize> {
+    let proxy = Proxy::sluice_with(scenario.name, &scenario.configuration);
+    let miners = [(); 2].map(|()| match &scenario.miner_tls {
+        None => connect(proxy.address),
+        Some(certificate) => tls_bridge::client(certificate.client(), "localhost", connect(tls_listen)),
+    });
+    for mut miner in &miners {
+        common::subscribe(miner, Some(&common::notify())).unwrap();
+        for _ in 0..100 {
+            miner.write_all(&common::submit()).unwrap();
+            common::expect(miner, common::ANSWER).unwrap();
+        }
+    }
+    let _ = miners[0].shutdown(Shutdown::Write);
+    std::thread::sleep(SETTLE);
+    let mut depths = BTreeMap::new();
+    for stack in proc::stacks(proxy.pid()) {
+        // "17-up" is a session's; the main thread's stack is the system's.
+        let (kind, size) = match stack.thread.split_once('-') {
+            Some((number, kind)) if number.parse::<u64>().is_ok() => (kind.to_owned(), SESSION_STACK),
+            Some(("listen", _)) => ("listen".to_owned(), SERVICE_STACK),
+            _ if stack.is_main => continue,
+            _ => (stack.thread, SERVICE_STACK),
+        };
+        let depth = size.saturating_sub(stack.untouched);
+        let most = depths.entry(kind).or_insert(0);
+        *most = depth.max(*most);
+    }
+    depths
+}
+
+/// A pool that speaks TLS, and keeps the connections of miners that have half-closed.
+fn start_tls_pool(listener: TcpListener, config: Arc<ServerConfig>) {
+    std::thread::spawn(move || {
+        while let Ok((socket, _)) = listener.accept() {
+            let plain: TcpStream = tls_bridge::server(config.clone(), socket);
+            common::answer_in_thread(plain, Some(common::notify()));
+        }
+    });
+}
+
+/// A panic that is caught, and the trace of where it came from, as `RUST_BACKTRACE=1` has it made.
+fn depth_of_a_panic() -> usize {
+    let (depth, measured) = std::sync::mpsc::channel();
+    let thread = sluice::thread::spawn("1-panic", SESSION_STACK, move || {
+        let caught = std::panic::catch_unwind(|| {
+            let trace = std::backtrace::Backtrace::force_capture().to_string();
+            std::panic::resume_unwind(Box::new(trace));
+        });
+        assert!(caught.is_err());
+        depth.send(SESSION_STACK - proc::own_untouched_stack()).unwrap();
+        Ok::<(), sluice::stop::Stopped>(())
+    });
+    thread.unwrap().join().unwrap();
+    measured.recv().unwrap()
+}
+
+fn kib(bytes: usize) -> String {
+    (bytes / 1024).to_string()
+}

@@ -1,0 +1,141 @@
+//! What the hot path's system calls cost: one thread passes messages from socket to socket over
+//! loopback, in the ways that were considered for it.
+//!
+//! Each message is written by the same thread before and read after; the time of that alone, without
+//! anything in between, is the first line, and part of every other. The ways take turns within a
+//! round; figures are medians over rounds of the mean of a message.
+//!
+//! `BENCH_ROUNDS`, `BENCH_MESSAGES` (a round).
+
+mod common;
+
+use std::io::{IoSliceMut, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::time::Instant;
+
+use common::{median, print_table, setting};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
+use sluice::net::splice::Splicer;
+
+const SIZES: [usize; 4] = [120, 300, 1400, 4000];
+const BUFFER: usize = 16 * 1024;
+
+/// A way through: from the first socket to the second.
+type Way = Box<dyn FnMut(&TcpStream, &TcpStream)>;
+
+fn main() {
+    let (rounds, messages) = (setting("BENCH_ROUNDS", 15), setting("BENCH_MESSAGES", 5000));
+    let names = [
+        "nothing between",
+        "read, write",
+        "recvmsg with stamp, write",
+        "splice",
+        "splice, tee, read",
+    ];
+    let mut columns = Vec::new();
+    for size in SIZES {
+        columns.push(measure(size, rounds, messages));
+    }
+    println!("\nMicroseconds a message ({rounds} rounds of {messages})\n");
+    let mut rows = Vec::new();
+    for (i, name) in names.iter().enumerate() {
+        let mut row = vec![(*name).to_owned()];
+        for column in &columns {
+            row.push(match i {
+                0 => format!("{:.2}", column[0]),
+                _ => format!("{:+.2}", column[i] - column[0]),
+            });
+        }
+        rows.push(row);
+    }
+    let head: Vec<String> = SIZES.iter().map(|size| format!("{size} B")).collect();
+    let head: Vec<&str> = [""].into_iter().chain(head.iter().map(String::as_str)).collect();
+    print_table(&head, &rows);
+}
+
+/// The mean of each way, in microseconds; the first is without a way.
+fn measure(size: usize, rounds: usize, messages: usize) -> Vec<f64> {
+    let mut ways = ways();
+    let mut means = vec![Vec::new(); ways.len() + 1];
+    // Each way has its own connections, so that the stamps of one don't slow another down.
+    let (sender, receiver) = pair();
+    let pairs: Vec<_> = ways.iter().map(|_| (pair(), pair())).collect();
+    for (i, ((_, inside), _)) in pairs.iter().enumerate() {
+        setsockopt(inside, sockopt::ReceiveTimestampns, &(i == 1)).unwrap();
+    }
+    let message = vec![b'x'; size];
+    let mut arrived = vec![0; size];
+    for _ in 0..rounds {
+        let start = Instant::now();
+        for _ in 0..messages {
+            (&sender).write_all(&message).unwrap();
+            (&receiver).read_exact(&mut arrived).unwrap();
+        }
+        means[0].push(start.elapsed().as_secs_f64() * 1e6 / messages as f64);
+        for (i, way) in ways.iter_mut().enumerate() {
+            let ((from, inside), (outside, to)) = &pairs[i];
+            let start = Instant::now();
+            for _ in 0..messages {
+                (&*from).write_all(&message).unwrap();
+                way(inside, outside);
+                (&*to).read_exact(&mut arrived).unwrap();
+            }
+            means[i + 1].push(start.elapsed().as_secs_f64() * 1e6 / messages as f64);
+        }
+    }
+    means.into_iter().map(median).collect()
+}
+
+fn ways() -> Vec<Way> {
+    let mut buffer = vec![0; BUFFER];
+    let read_write = move |mut from: &TcpStream, mut to: &TcpStream| {
+        let length = from.read(&mut buffer).unwrap();
+        to.write_all(&buffer[..length]).unwrap();
+    };
+    let mut buffer = vec![0; BUFFER];
+    let mut control = nix::cmsg_space!(TimeSpec);
+    let stamped = move |from: &TcpStream, mut to: &TcpStream| {
+        let length = {
+            let mut slices = [IoSliceMut::new(&mut buffer)];
+            let message = recvmsg::<()>(
+                from.as_raw_fd(),
+                &mut slices,
+                Some(&mut control),
+                MsgFlags::empty(),
+            )
+            .unwrap();
+            let stamp = message.cmsgs().unwrap().next();
+            assert!(matches!(stamp, Some(ControlMessageOwned::ScmTimestampns(_))));
+            message.bytes
+        };
+        to.write_all(&buffer[..length]).unwrap();
+    };
+    let mut splicer = Splicer::new(BUFFER, false).unwrap();
+    let spliced = move |from: &TcpStream, to: &TcpStream| {
+        let length = splicer.take(from).unwrap();
+        splicer.give(to, length).unwrap();
+    };
+    let mut splicer = Splicer::new(BUFFER, true).unwrap();
+    let copied = move |from: &TcpStream, to: &TcpStream| {
+        let length = splicer.take(from).unwrap();
+        let length = splicer.duplicate(length).unwrap();
+        splicer.give(to, length).unwrap();
+        assert_eq!(splicer.copy(length).unwrap().len(), length);
+    };
+    vec![
+        Box::new(read_write),
+        Box::new(stamped),
+        Box::new(spliced),
+        Box::new(copied),
+    ]
+}
+
+fn pair() -> (TcpStream, TcpStream) {
+    let (listener, address) = common::listen();
+    let client = common::connect(address);
+    let (server, _) = listener.accept().unwrap();
+    common::tune(&server);
+    (client, server)
+}
