@@ -55,17 +55,7 @@ fn memory() {
         ("splice", splice.to_owned()),
         ("splice, no analysis", format!("{splice}{off}")),
     ];
-    let head = [
-        "",
-        "miners",
-        "RSS KiB",
-        "a miner",
-        "private KiB",
-        "a miner",
-        "threads",
-        "files",
-        "CPU %",
-    ];
+    let head = ["", "miners", "RSS KiB", "a miner", "private KiB", "a miner", "threads", "files", "CPU %"];
     let mut rows = Vec::new();
     for (name, configuration) in variants {
         let proxy = Proxy::sluice(name, address, &configuration);
@@ -82,19 +72,11 @@ fn memory() {
                 }
                 miners.push(miner);
             }
-            rows.push(memory_row(
-                &proxy,
-                name,
-                &miners.len().to_string(),
-                miners.len(),
-                start,
-            ));
+            rows.push(memory_row(&proxy, name, &miners.len().to_string(), miners.len(), start));
         }
         miners.clear();
         let idle_threads = proc::threads(proxy.pid());
-        wait_for("the sessions' end", || {
-            proc::threads(proxy.pid()) < idle_threads.min(20)
-        });
+        wait_for("the sessions' end", || proc::threads(proxy.pid()) < idle_threads.min(20));
         rows.push(memory_row(&proxy, name, "0 again", 0, start));
     }
     println!("\nIdle miners\n");
@@ -151,20 +133,13 @@ fn stacks() {
         listener.cert_file(),
         listener.key_file()
     );
-    let scenario = |name, configuration: String| Scenario {
-        name,
-        configuration,
-        miner_tls: None,
-    };
+    let scenario = |name, configuration: String| Scenario { name, configuration, miner_tls: None };
     let scenarios = [
         scenario("plain", to_plain.clone()),
         scenario("splice", format!("[forward]\npath = \"splice\"\n{to_plain}")),
         scenario("TLS to the pool", trusted.clone()),
         scenario("first pool refuses", format!("{refused}{to_plain}")),
-        scenario(
-            "first pool's certificate is not trusted",
-            format!("{to_tls}{to_plain}"),
-        ),
+        scenario("first pool's certificate is not trusted", format!("{to_tls}{to_plain}")),
         Scenario {
             name: "TLS from the miner",
             configuration: format!("{listen_tls}{to_plain}"),
@@ -185,23 +160,13 @@ fn stacks() {
         }
     }
     let panic = depth_of_a_panic();
-    rows.push(vec![
-        "panic with backtrace (in this program)".to_owned(),
-        kib(panic),
-        kib(panic),
-    ]);
-    println!(
-        "\nSession threads' stacks, KiB touched of {}\n",
-        kib(SESSION_STACK)
-    );
+    rows.push(vec!["panic with backtrace (in this program)".to_owned(), kib(panic), kib(panic)]);
+    println!("\nSession threads' stacks, KiB touched of {}\n", kib(SESSION_STACK));
     print_table(&["", "up", "down"], &rows);
 
     let sessions = ["up", "down"].map(|thread| deepest.remove(thread).unwrap_or(0));
     println!("\nOther threads' stacks, KiB touched of {}\n", kib(SERVICE_STACK));
-    let others: Vec<_> = deepest
-        .iter()
-        .map(|(name, depth)| vec![name.clone(), kib(*depth)])
-        .collect();
+    let others: Vec<_> = deepest.iter().map(|(name, depth)| vec![name.clone(), kib(*depth)]).collect();
     print_table(&["thread", "touched"], &others);
 
     let most = sessions.into_iter().max().unwrap_or(0).max(panic);

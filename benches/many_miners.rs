@@ -77,19 +77,8 @@ fn main() {
             }
         }
         print_table(
-            &[
-                "",
-                "p50",
-                "p99",
-                "p99.9",
-                "p50 / direct",
-                "late",
-                "CPU s / 1,000 shares",
-            ],
-            &variants
-                .iter()
-                .map(|variant| variant.row(&variants[0].rounds))
-                .collect::<Vec<_>>(),
+            &["", "p50", "p99", "p99.9", "p50 / direct", "late", "CPU s / 1,000 shares"],
+            &variants.iter().map(|variant| variant.row(&variants[0].rounds)).collect::<Vec<_>>(),
         );
     }
     for variant in &variants {
@@ -102,12 +91,7 @@ fn main() {
 
 impl Variant {
     fn new(name: &str, address: SocketAddr, proxy: Option<Proxy>) -> Variant {
-        Variant {
-            name: name.to_owned(),
-            address,
-            proxy,
-            rounds: Vec::new(),
-        }
+        Variant { name: name.to_owned(), address, proxy, rounds: Vec::new() }
     }
 
     fn measure(&mut self, miners: usize, rate: usize, time: Duration) {
@@ -146,34 +130,17 @@ impl Variant {
     }
 
     fn cpu_seconds(&self) -> f64 {
-        self.proxy
-            .as_ref()
-            .map_or(0.0, |proxy| proc::cpu_seconds(proxy.pid()))
+        self.proxy.as_ref().map_or(0.0, |proxy| proc::cpu_seconds(proxy.pid()))
     }
 
     fn row(&self, direct: &[Round]) -> Vec<String> {
         let at = |i: usize| median(self.rounds.iter().map(|round| round.quantiles.0[i]));
         let ratio = median(
-            self.rounds
-                .iter()
-                .zip(direct)
-                .map(|(own, direct)| own.quantiles.0[0] / direct.quantiles.0[0]),
+            self.rounds.iter().zip(direct).map(|(own, direct)| own.quantiles.0[0] / direct.quantiles.0[0]),
         );
-        let late = median(
-            self.rounds
-                .iter()
-                .map(|round| 100.0 * round.late as f64 / round.sent as f64),
-        );
-        let cpu = median(
-            self.rounds
-                .iter()
-                .map(|round| 1000.0 * round.cpu_seconds / round.sent as f64),
-        );
-        let cpu = if self.proxy.is_some() {
-            format!("{cpu:.4}")
-        } else {
-            String::new()
-        };
+        let late = median(self.rounds.iter().map(|round| 100.0 * round.late as f64 / round.sent as f64));
+        let cpu = median(self.rounds.iter().map(|round| 1000.0 * round.cpu_seconds / round.sent as f64));
+        let cpu = if self.proxy.is_some() { format!("{cpu:.4}") } else { String::new() };
         let mut row = vec![self.name.clone()];
         row.extend((0..3).map(|i| format!("{:.1}", at(i))));
         row.extend([format!("{ratio:.2}"), format!("{late:.1} %"), cpu]);

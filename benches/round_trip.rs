@@ -58,17 +58,14 @@ fn main() {
 
     println!("\nShare and answer, microseconds ({rounds} rounds of {messages}, pause {pause:?})\n");
     let line = common::submit();
-    let results = take_turns(&mut variants, rounds, |variant| {
-        round_trips(&variant.shares, &line, messages, pause)
-    });
+    let results =
+        take_turns(&mut variants, rounds, |variant| round_trips(&variant.shares, &line, messages, pause));
     print_results(&variants, &results);
 
     let jobs = messages / 5;
     println!("\nJob one way, microseconds ({rounds} rounds of {jobs}, pause {BETWEEN_JOBS:?})\n");
     let job = common::notify();
-    let results = take_turns(&mut variants, rounds, |variant| {
-        one_way(&variant.jobs, &job, jobs)
-    });
+    let results = take_turns(&mut variants, rounds, |variant| one_way(&variant.jobs, &job, jobs));
     print_results(&variants, &results);
 }
 
@@ -91,12 +88,7 @@ impl Variant {
             (&jobs.pool).write_all(ANSWER).unwrap();
             common::expect(&jobs.miner, ANSWER).unwrap();
         }
-        Variant {
-            name: name.to_owned(),
-            proxy,
-            shares: shares.miner,
-            jobs,
-        }
+        Variant { name: name.to_owned(), proxy, shares: shares.miner, jobs }
     }
 }
 
@@ -162,12 +154,7 @@ fn print_results(variants: &[Variant], results: &[Vec<Quantiles>]) {
     for (variant, rounds) in variants.iter().zip(results) {
         let at = |i: usize| median(rounds.iter().map(|round| round.0[i]));
         let against_direct = |compare: fn(f64, f64) -> f64, i: usize| {
-            median(
-                rounds
-                    .iter()
-                    .zip(&results[0])
-                    .map(|(own, direct)| compare(own.0[i], direct.0[i])),
-            )
+            median(rounds.iter().zip(&results[0]).map(|(own, direct)| compare(own.0[i], direct.0[i])))
         };
         let mut row = vec![variant.name.clone()];
         row.extend((0..3).map(|i| format!("{:.1}", at(i))));
@@ -175,18 +162,7 @@ fn print_results(variants: &[Variant], results: &[Vec<Quantiles>]) {
         row.extend((0..2).map(|i| format!("{:+.1}", against_direct(|own, direct| own - direct, i))));
         rows.push(row);
     }
-    print_table(
-        &[
-            "",
-            "p50",
-            "p99",
-            "p99.9",
-            "p50 / direct",
-            "added p50",
-            "added p99",
-        ],
-        &rows,
-    );
+    print_table(&["", "p50", "p99", "p99.9", "p50 / direct", "added p50", "added p99"], &rows);
     for variant in variants {
         // Sluice says here when it can't splice.
         let log = variant.proxy.iter().map(Proxy::stderr).collect::<String>();

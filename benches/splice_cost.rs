@@ -27,13 +27,8 @@ type Way = Box<dyn FnMut(&TcpStream, &TcpStream)>;
 
 fn main() {
     let (rounds, messages) = (setting("BENCH_ROUNDS", 15), setting("BENCH_MESSAGES", 5000));
-    let names = [
-        "nothing between",
-        "read, write",
-        "recvmsg with stamp, write",
-        "splice",
-        "splice, tee, read",
-    ];
+    let names =
+        ["nothing between", "read, write", "recvmsg with stamp, write", "splice", "splice, tee, read"];
     let mut columns = Vec::new();
     for size in SIZES {
         columns.push(measure(size, rounds, messages));
@@ -99,13 +94,8 @@ fn ways() -> Vec<Way> {
     let stamped = move |from: &TcpStream, mut to: &TcpStream| {
         let length = {
             let mut slices = [IoSliceMut::new(&mut buffer)];
-            let message = recvmsg::<()>(
-                from.as_raw_fd(),
-                &mut slices,
-                Some(&mut control),
-                MsgFlags::empty(),
-            )
-            .unwrap();
+            let message =
+                recvmsg::<()>(from.as_raw_fd(), &mut slices, Some(&mut control), MsgFlags::empty()).unwrap();
             let stamp = message.cmsgs().unwrap().next();
             assert!(matches!(stamp, Some(ControlMessageOwned::ScmTimestampns(_))));
             message.bytes
@@ -124,12 +114,7 @@ fn ways() -> Vec<Way> {
         splicer.give(to, length).unwrap();
         assert_eq!(splicer.copy(length).unwrap().len(), length);
     };
-    vec![
-        Box::new(read_write),
-        Box::new(stamped),
-        Box::new(spliced),
-        Box::new(copied),
-    ]
+    vec![Box::new(read_write), Box::new(stamped), Box::new(spliced), Box::new(copied)]
 }
 
 fn pair() -> (TcpStream, TcpStream) {

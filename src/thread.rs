@@ -9,8 +9,8 @@ use std::thread::{Builder, JoinHandle};
 
 use log::{debug, error, warn};
 
-/// Stack of the many threads that carry sessions. Measured with `SLUICE_STACKS=1 cargo bench
-/// --bench footprint`; see docs/architecture.md, "Threads".
+/// Stack of the many threads that carry sessions. They touch 16 KiB of it, with TLS up to 32; the
+/// rest is address space only (measured by `SLUICE_STACKS=1 cargo bench --bench footprint`).
 pub const SESSION_STACK: usize = 128 * 1024;
 
 /// Stack of the few threads that do anything else (name resolution in libc alone wants 64 KiB).

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::binary::{Sluice, fails};
 use common::certificates::Certificate;
-use common::{BarePool, expect, expect_end};
+use common::{BarePool, EchoPool, expect, expect_end};
 
 const SUBSCRIBE: &[u8] = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"test\"]}\n";
 const SUBSCRIBED: &[u8] = b"{\"id\":1,\"result\":[[],\"ae6812eb\",4],\"error\":null}\n";
@@ -264,4 +264,22 @@ fn an_unwritable_data_dir_is_named() {
     let below = file.path().join("data");
     let text = format!("data_dir = {below:?}\n{BASE}{}", common::upstream("127.0.0.1:3333".parse().unwrap()));
     does_not_start(&text, 1, &[file.path().to_str().unwrap()]);
+}
+
+#[test]
+fn the_splice_path_leaves_descriptors_to_accept_and_dial_with() {
+    let pool = EchoPool::start();
+    let text = "[listen]\nstratum = [\"127.0.0.1:0\"]\nmax_miners = 60\n[http]\nlisten = \"\"\n\
+                [ntp]\nservers = []\n[forward]\npath = \"splice\"\n";
+    let sluice = Sluice::run_with_files(220, &format!("{text}{}", pool.upstream()));
+    sluice.wait_line("may open 220 files");
+    let miners: Vec<TcpStream> = (0..60).map(|_| sluice.connect()).collect();
+    // Twice: only when the first answer has come a session makes its pipes.
+    for _ in 0..2 {
+        for mut miner in &miners {
+            miner.write_all(SUBSCRIBE).unwrap();
+            expect(miner, SUBSCRIBE);
+        }
+    }
+    assert!(sluice.lines_with("Too many open files").is_empty(), "{}", sluice.log());
 }

@@ -36,15 +36,10 @@ pub fn submit() -> Vec<u8> {
 
 /// A job, 1,400 bytes.
 pub fn notify() -> Vec<u8> {
-    let branches: Vec<String> = (0..11)
-        .map(|i| format!("\"{}\"", format!("{i:02x}").repeat(32)))
-        .collect();
+    let branches: Vec<String> = (0..11).map(|i| format!("\"{}\"", format!("{i:02x}").repeat(32))).collect();
     let (start, end) = (
         "{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"66fa0c\",\"",
-        format!(
-            "\",\"\",[{}],\"20000000\",\"1703255b\",\"674a3f10\",true]}}\n",
-            branches.join(",")
-        ),
+        format!("\",\"\",[{}],\"20000000\",\"1703255b\",\"674a3f10\",true]}}\n", branches.join(",")),
     );
     let filler = "00".repeat((1400 - start.len() - end.len()) / 2);
     let mut line = format!("{start}{filler}{end}");
@@ -58,9 +53,7 @@ pub fn notify() -> Vec<u8> {
 /// A number from the environment, such as `BENCH_ROUNDS=3`.
 pub fn setting(name: &str, default: usize) -> usize {
     match std::env::var(name) {
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{name}={text} is not a number")),
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")),
         Err(_) => default,
     }
 }
@@ -90,10 +83,7 @@ pub fn subscribe(mut miner: &TcpStream, job: Option<&[u8]>) -> io::Result<()> {
 pub fn expect(mut stream: &TcpStream, expected: &[u8]) -> io::Result<()> {
     let mut found = vec![0; expected.len()];
     stream.read_exact(&mut found)?;
-    assert_eq!(
-        found.escape_ascii().to_string(),
-        expected.escape_ascii().to_string()
-    );
+    assert_eq!(found.escape_ascii().to_string(), expected.escape_ascii().to_string());
     Ok(())
 }
 
@@ -160,11 +150,7 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
-    if values.len() % 2 == 0 {
-        (values[middle - 1] + values[middle]) / 2.0
-    } else {
-        values[middle]
-    }
+    if values.len() % 2 == 0 { (values[middle - 1] + values[middle]) / 2.0 } else { values[middle] }
 }
 
 /// Waits for a condition, with a deadline.
@@ -198,11 +184,7 @@ pub fn print_table(head: &[&str], rows: &[Vec<String>]) {
     let mut rule = String::from("|");
     for column in 0..head.len() {
         let dashes = "-".repeat(width(column) + 1);
-        rule += &if column == 0 {
-            format!("{dashes}-|")
-        } else {
-            format!("{dashes}:|")
-        };
+        rule += &if column == 0 { format!("{dashes}-|") } else { format!("{dashes}:|") };
     }
     println!("{rule}");
     for row in rows {

@@ -10,12 +10,7 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     // The name in parentheses may hold blanks; after it, these are fields 14 and 15 of proc(5).
     let (_, fields) = text.rsplit_once(") ").unwrap();
-    let ticks: u64 = fields
-        .split(' ')
-        .skip(11)
-        .take(2)
-        .map(|field| field.parse::<u64>().unwrap())
-        .sum();
+    let ticks: u64 = fields.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
     ticks as f64 / TICKS
 }
 
@@ -44,10 +39,7 @@ impl Memory {
             let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
             line.trim().trim_end_matches(" kB").parse().unwrap()
         };
-        Memory {
-            resident: field("Rss:"),
-            private_dirty: field("Private_Dirty:"),
-        }
+        Memory { resident: field("Rss:"), private_dirty: field("Private_Dirty:") }
     }
 }
 
@@ -65,10 +57,9 @@ pub fn stacks(pid: u32) -> Vec<StackUse> {
     let mut stacks = Vec::new();
     for entry in fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
         let task = entry.unwrap().path();
-        let (Ok(name), Ok(call)) = (
-            fs::read_to_string(task.join("comm")),
-            fs::read_to_string(task.join("syscall")),
-        ) else {
+        let (Ok(name), Ok(call)) =
+            (fs::read_to_string(task.join("comm")), fs::read_to_string(task.join("syscall")))
+        else {
             continue; // It has just ended.
         };
         // "number six-arguments stack-pointer program-counter", or "running".
@@ -112,9 +103,7 @@ fn untouched_below(pid: &str, pointer: usize) -> usize {
     let mut lowest = start;
     let mut entry = [0; 8];
     while lowest < pointer {
-        pagemap
-            .read_exact_at(&mut entry, (lowest / page * 8) as u64)
-            .unwrap();
+        pagemap.read_exact_at(&mut entry, (lowest / page * 8) as u64).unwrap();
         if u64::from_ne_bytes(entry) & PRESENT != 0 {
             break;
         }
@@ -126,10 +115,7 @@ fn untouched_below(pid: &str, pointer: usize) -> usize {
 /// 4 KiB, but 16 on a Raspberry Pi 5.
 pub fn page_size() -> usize {
     let text = fs::read_to_string("/proc/self/smaps").unwrap();
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("KernelPageSize:"))
-        .unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("KernelPageSize:")).unwrap();
     let size: usize = line.trim().trim_end_matches(" kB").parse().unwrap();
     size * 1024
 }

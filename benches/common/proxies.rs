@@ -18,10 +18,7 @@ pub struct Proxy {
 impl Proxy {
     /// Sluice before `pool`, with more configuration.
     pub fn sluice(name: &str, pool: SocketAddr, more: &str) -> Proxy {
-        Proxy::sluice_with(
-            name,
-            &format!("{more}\n[[upstream]]\nurl = \"stratum+tcp://{pool}\"\n"),
-        )
+        Proxy::sluice_with(name, &format!("{more}\n[[upstream]]\nurl = \"stratum+tcp://{pool}\"\n"))
     }
 
     /// Sluice with any configuration that has upstreams and no `[listen]` but, perhaps, its tables.
@@ -72,12 +69,7 @@ impl Proxy {
             .stderr(fs::File::create(directory.path().join("stderr")).unwrap())
             .spawn()
             .map_err(|error| error.to_string())?;
-        let mut proxy = Proxy {
-            name: name.to_owned(),
-            address,
-            child,
-            directory,
-        };
+        let mut proxy = Proxy { name: name.to_owned(), address, child, directory };
         let mut ended = false;
         wait_for("the proxy's listener", || {
             ended = proxy.child.try_wait().unwrap().is_some();
@@ -139,12 +131,7 @@ fn nginx(dir: &Path, address: SocketAddr, pool: SocketAddr) -> Command {
     let file = dir.join("nginx.conf");
     fs::write(&file, text).unwrap();
     let mut command = Command::new("nginx");
-    command
-        .arg("-p")
-        .arg(dir)
-        .args(["-e", "stderr"])
-        .arg("-c")
-        .arg(file);
+    command.arg("-p").arg(dir).args(["-e", "stderr"]).arg("-c").arg(file);
     command
 }
 

@@ -7,15 +7,10 @@ use std::time::{Duration, Instant};
 use super::Failure;
 use super::signals::stop_on_signals;
 use crate::analyzer::Analyzer;
-use crate::config::{Config, ConsoleReport};
+use crate::config::{Config, ConsoleReport, ForwardPath};
 use crate::net::descriptors;
-use crate::passthrough::Passthrough;
+use crate::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, Passthrough, SOCKETS_PER_SESSION};
 use crate::stop::Stop;
-
-/// Descriptors that are not sessions': listeners, files, probes.
-const OWN_DESCRIPTORS: u64 = 64;
-/// Two sockets a session.
-const DESCRIPTORS_PER_SESSION: u64 = 2;
 
 /// Forwards until `stop` or a signal.
 ///
@@ -69,10 +64,8 @@ fn report_interval(setting: ConsoleReport) -> Option<Duration> {
 
 fn report(passthrough: &Passthrough, analyzer: Option<&Analyzer>, started: Instant) {
     let conversations = passthrough.conversations();
-    let dropped: u64 = conversations
-        .iter()
-        .map(|session| session.dropped_copies.load(Ordering::Relaxed))
-        .sum();
+    let dropped: u64 =
+        conversations.iter().map(|session| session.dropped_copies.load(Ordering::Relaxed)).sum();
     let up = started.elapsed().as_secs();
     let Some(summary) = analyzer.map(Analyzer::summary) else {
         log::info!("up {up} s, {} miners; analysis is off", conversations.len());
@@ -90,11 +83,17 @@ fn report(passthrough: &Passthrough, analyzer: Option<&Analyzer>, started: Insta
 
 /// A farm should hear at the start, not at the thousandth miner, that its limit is too low.
 fn check_descriptors(config: &Config) {
-    let wanted = OWN_DESCRIPTORS + DESCRIPTORS_PER_SESSION * config.listen.max_miners as u64;
+    let pipes = match (config.forward.path, config.analysis.enabled) {
+        (ForwardPath::Copy, _) => 0,
+        (ForwardPath::Splice, false) => 2,
+        (ForwardPath::Splice, true) => 4,
+    };
+    let session = SOCKETS_PER_SESSION + pipes * DESCRIPTORS_PER_PIPE;
+    let wanted = OWN_DESCRIPTORS + session * config.listen.max_miners as u64;
     match descriptors::raise_limit() {
         Ok(limit) if limit < wanted => log::warn!(
-            "this process may open {limit} files, but listen.max_miners = {} may need {wanted}: raise the \
-             limit (LimitNOFILE= in systemd, ulimit -Hn)",
+            "this process may open {limit} files, but listen.max_miners = {} may need {wanted} ({session} a \
+             miner): raise the limit (LimitNOFILE= in systemd, ulimit -Hn)",
             config.listen.max_miners
         ),
         Ok(_) => {}

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Raises the soft limit to the hard one (a distribution's default of 1,024 would end at a few
@@ -15,4 +16,16 @@ pub fn raise_limit() -> io::Result<u64> {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     }
     Ok(hard)
+}
+
+/// How many this process may open now; `u64::MAX` when the system does not say.
+pub fn limit() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft)
+}
+
+/// Whether a call failed because no descriptor was left, here (`EMFILE`) or in the whole system
+/// (`ENFILE`).
+pub fn are_used_up(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    code == Some(Errno::EMFILE as i32) || code == Some(Errno::ENFILE as i32)
 }

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::descriptors;
 use super::options::{time_left, tune};
 use super::resolve::Resolver;
 use super::socks5::{self, Credentials, Socks5Error};
@@ -81,6 +82,13 @@ impl fmt::Display for DialError {
 
 impl std::error::Error for DialError {}
 
+impl DialError {
+    /// Whether the fault lies here, and says nothing about the pool: no descriptor was left.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, DialError::Connect(error) if descriptors::are_used_up(error))
+    }
+}
+
 impl Route {
     /// Connects. The stream has no timeouts afterwards.
     ///
@@ -127,6 +135,7 @@ pub fn connect_any(addresses: &[SocketAddr], deadline: Instant, stop: &Stop) -> 
                 None => more = false,
                 Some(address) => match begin(address) {
                     Ok(socket) => trying.push((address, socket)),
+                    Err(error) if descriptors::are_used_up(&error) => return Err(error),
                     Err(error) => failure = named(address, &error),
                 },
             }

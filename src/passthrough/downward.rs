@@ -88,7 +88,7 @@ impl Downward {
         let abort = || session.abort();
         session.ending.end(Direction::Down, end, || session.progress(Direction::Up), abort);
         if end == End::DestinationBroken {
-            linger(&mut opened.reader, &mut self.buffer);
+            linger(&mut opened.reader);
         }
         Ok(())
     }
@@ -271,10 +271,10 @@ impl Downward {
         let presence = self.presence.clone();
         let link = opened.link.clone();
         let mut watch = PoolWatch::default();
-        let forward = &presence.services.config.forward;
+        let (forward, pipes) = (&presence.services.config.forward, &presence.services.pipes);
         let mut end = None;
         if forward.path == ForwardPath::Splice {
-            match pump::splice(&link.stream, miner, forward.buffer, &mut self.tap, &mut watch) {
+            match pump::splice(&link.stream, miner, forward.buffer, pipes, &mut self.tap, &mut watch) {
                 Ok(ended) => end = Some(ended),
                 Err(refused) => splice_refused(&presence, &refused),
             }

@@ -17,6 +17,8 @@ const BROKEN_IDLE: Duration = Duration::from_secs(2);
 /// answer with a reset that would destroy what it has not read yet.
 const LINGER: Duration = Duration::from_secs(2);
 
+const LINGER_BUFFER: usize = 4096;
+
 /// How one direction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -113,14 +115,15 @@ impl Ended {
 }
 
 /// Reads and throws away until the peer closes, for a bounded time.
-pub fn linger(reader: &mut Reader, buffer: &mut [u8]) {
+pub fn linger(reader: &mut Reader) {
+    let mut buffer = vec![0; LINGER_BUFFER];
     let deadline = Instant::now() + LINGER;
     let stream = reader.stream().clone();
     while let Ok(left) = time_left(deadline) {
         if stream.set_read_timeout(Some(left)).is_err() {
             return;
         }
-        match reader.recv(buffer) {
+        match reader.recv(&mut buffer) {
             Ok(received) if received.length > 0 => {}
             _ => return,
         }

@@ -58,7 +58,7 @@ pub(super) fn first_bytes(
         match beginning {
             Beginning::Foreign(foreign) => {
                 refuse(presence, foreign);
-                turn_away(reader, buffer, foreign);
+                turn_away(reader, foreign);
                 return First::Refused;
             }
             Beginning::Stratum => {
@@ -86,7 +86,7 @@ fn refuse(presence: &Presence, foreign: Foreign) {
 }
 
 /// Closes; a browser is told why first.
-fn turn_away(reader: &mut Reader, buffer: &mut [u8], foreign: Foreign) {
+fn turn_away(reader: &mut Reader, foreign: Foreign) {
     let stream = reader.stream().clone();
     if foreign == Foreign::Http {
         // If it does not arrive, nobody reads it.
@@ -97,7 +97,7 @@ fn turn_away(reader: &mut Reader, buffer: &mut [u8], foreign: Foreign) {
         );
         let _ = stream.send_all(answer.as_bytes());
         stream.finish();
-        linger(reader, buffer);
+        linger(reader);
     }
     stream.abort();
 }

@@ -12,6 +12,7 @@ mod first_bytes;
 mod foreign;
 mod opening;
 mod patience;
+mod pipes;
 mod pump;
 mod registry;
 mod session;
@@ -34,6 +35,8 @@ use crate::stop::Stop;
 use crate::upstream::{SetupError, Upstreams};
 
 use acceptor::Acceptor;
+use pipes::PipeBudget;
+pub use pipes::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
 use registry::Registry;
 pub use tap::ToAnalyzer;
 
@@ -72,6 +75,7 @@ struct Services {
     gatekeeper: Gatekeeper,
     registry: Arc<Registry>,
     to_analyzer: ToAnalyzer,
+    pipes: PipeBudget,
     quiet: Quiet,
     next_session: AtomicU64,
     /// No more is read from miners; what is in flight gets its answers.
@@ -106,6 +110,7 @@ impl Passthrough {
             upstreams,
             registry: Arc::new(Registry::default()),
             to_analyzer,
+            pipes: PipeBudget::beside(config.listen.max_miners),
             quiet: Quiet::new(),
             next_session: AtomicU64::new(1),
             draining: AtomicBool::new(false),

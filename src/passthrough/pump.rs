@@ -4,6 +4,7 @@
 use std::io;
 
 use super::ending::End;
+use super::pipes::PipeBudget;
 use super::tap::Tap;
 use crate::net::options::is_timeout;
 use crate::net::splice::Splicer;
@@ -63,12 +64,14 @@ pub(super) fn splice(
     from: &Stream,
     to: &Stream,
     size: usize,
+    budget: &PipeBudget,
     tap: &mut Tap,
     watch: &mut impl Watch,
 ) -> Result<End, SpliceRefused> {
     let (Some(from), Some(to)) = (from.plain(), to.plain()) else {
         return Err(SpliceRefused::Tls);
     };
+    let _grant = budget.take(if tap.is_open() { 2 } else { 1 }).ok_or(SpliceRefused::Budget)?;
     let mut splicer = Splicer::new(size, tap.is_open()).map_err(SpliceRefused::Pipe)?;
     loop {
         let length = match splicer.take(from) {
@@ -100,7 +103,9 @@ pub(super) fn splice(
 pub(super) enum SpliceRefused {
     /// One side speaks TLS.
     Tls,
-    /// No pipe: descriptors or pipe memory are used up.
+    /// The descriptors are needed for miners.
+    Budget,
+    /// No pipe: the user's share of pipe memory is used up.
     Pipe(io::Error),
 }
 

@@ -80,7 +80,7 @@ impl Upward {
             session.ending.end(Direction::Up, end, || session.progress(Direction::Down), abort);
         }
         if end == End::DestinationBroken {
-            linger(&mut forwarder.reader, &mut forwarder.buffer);
+            linger(&mut forwarder.reader);
         }
         Ok(())
     }
@@ -202,11 +202,17 @@ impl<'a> Forwarder<'a> {
         }
     }
 
+    fn splice(&mut self, miner: &Stream, link: &Link) -> Result<End, SpliceRefused> {
+        let services = &self.presence.services;
+        let size = services.config.forward.buffer;
+        pump::splice(miner, &link.stream, size, &services.pipes, &mut self.tap, &mut self.watch)
+    }
+
     fn pump(&mut self, link: &Link) -> End {
         let miner = self.reader.stream().clone();
         let forward = &self.presence.services.config.forward;
         if forward.path == ForwardPath::Splice {
-            match pump::splice(&miner, &link.stream, forward.buffer, &mut self.tap, &mut self.watch) {
+            match self.splice(&miner, link) {
                 Ok(end) => return end,
                 Err(refused) => splice_refused(self.presence, &refused),
             }
@@ -222,6 +228,12 @@ pub(super) fn splice_refused(presence: &Presence, refused: &SpliceRefused) {
             SpliceRefused::Tls => {
                 log::warn!(
                     "forward.path = \"splice\" needs plain TCP on both sides; sessions with TLS are copied"
+                );
+            }
+            SpliceRefused::Budget => {
+                log::warn!(
+                    "forward.path = \"splice\": the limit of open files leaves no room for more pipes; \
+                     further sessions are copied (raise LimitNOFILE= in systemd, ulimit -Hn)"
                 );
             }
             SpliceRefused::Pipe(error) => {

@@ -42,7 +42,7 @@ fn keep_probing(upstreams: &Upstreams, rank: Rank, recheck: Duration) -> Result<
     loop {
         let suspicion = upstream.health().take_suspicion();
         if let Some(suspicion) = suspicion {
-            if let Err(failure) = probe(upstreams, rank, &suspicion) {
+            if let Shown::Failed(failure) = probe(upstreams, rank, &suspicion) {
                 upstreams.mark_failed(rank, failure);
             }
         }
@@ -55,8 +55,9 @@ fn keep_probing(upstreams: &Upstreams, rank: Rank, recheck: Duration) -> Result<
                 had_failed = true;
                 checked_at = now;
                 match probe(upstreams, rank, &failure) {
-                    Ok(()) => upstreams.mark_up(rank),
-                    Err(failure) => upstream.health().still_failed(failure, Instant::now()),
+                    Shown::Works => upstreams.mark_up(rank),
+                    Shown::Failed(failure) => upstream.health().still_failed(failure, Instant::now()),
+                    Shown::Nothing => upstream.health().still_failed(failure, Instant::now()),
                 }
                 Duration::ZERO
             }
@@ -64,7 +65,7 @@ fn keep_probing(upstreams: &Upstreams, rank: Rank, recheck: Duration) -> Result<
             None if had_failed && now >= checked_at + recheck => {
                 checked_at = now;
                 let known_as = Failure::Dial(String::new());
-                if let Err(failure) = probe(upstreams, rank, &known_as) {
+                if let Shown::Failed(failure) = probe(upstreams, rank, &known_as) {
                     upstreams.mark_failed(rank, failure);
                 }
                 // Long enough up: whoever uses it will notice a failure.
@@ -85,30 +86,38 @@ fn keep_probing(upstreams: &Upstreams, rank: Rank, recheck: Duration) -> Result<
     }
 }
 
-/// Shows that what had failed works again.
-fn probe(upstreams: &Upstreams, rank: Rank, failed: &Failure) -> Result<(), Failure> {
+/// What a probe has shown.
+enum Shown {
+    Works,
+    Failed(Failure),
+    /// It could not be made, for reasons of our own.
+    Nothing,
+}
+
+/// Shows whether what had failed works again.
+fn probe(upstreams: &Upstreams, rank: Rank, failed: &Failure) -> Shown {
     let deadline = Instant::now() + PROBE_LIMIT;
     let route = &upstreams.shared.upstreams[rank.0].route;
-    let stream = route.dial(deadline, upstreams.stop()).map_err(|error| Failure::Dial(error.to_string()))?;
-    match failed {
-        Failure::Dial(_) => Ok(()),
-        Failure::ClosedUnanswered | Failure::Silent(_) => ask(stream, failed),
+    match (route.dial(deadline, upstreams.stop()), failed) {
+        (Err(error), _) if error.is_ours() => Shown::Nothing,
+        (Err(error), _) => Shown::Failed(Failure::Dial(error.to_string())),
+        (Ok(_), Failure::Dial(_)) => Shown::Works,
+        (Ok(stream), Failure::ClosedUnanswered | Failure::Silent(_)) => ask(stream, failed),
     }
 }
 
 /// Subscribes and waits for any answer.
-fn ask(stream: Stream, failed: &Failure) -> Result<(), Failure> {
+fn ask(stream: Stream, failed: &Failure) -> Shown {
     let asked = stream
         .set_read_timeout(Some(PROBE_LIMIT))
         .and_then(|()| stream.set_write_timeout(Some(PROBE_LIMIT)))
         .and_then(|()| stream.send_all(SUBSCRIBE));
     if asked.is_err() {
-        return Err(failed.clone());
+        return Shown::Failed(failed.clone());
     }
-    let mut buffer = [0; 512];
-    match Reader::new(stream.into()).recv(&mut buffer) {
-        Ok(received) if received.length > 0 => Ok(()),
-        Ok(_) => Err(Failure::ClosedUnanswered),
-        Err(_) => Err(Failure::Silent(PROBE_LIMIT)),
+    match Reader::new(stream.into()).recv(&mut [0; 512]) {
+        Ok(received) if received.length > 0 => Shown::Works,
+        Ok(_) => Shown::Failed(Failure::ClosedUnanswered),
+        Err(_) => Shown::Failed(Failure::Silent(PROBE_LIMIT)),
     }
 }

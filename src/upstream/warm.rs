@@ -102,6 +102,12 @@ fn keep_warm(upstreams: &Upstreams, rank: Rank) -> Result<(), Stopped> {
         for _ in 0..upstream.warm.missing() {
             match upstream.route.dial(Instant::now() + DIAL_LIMIT, stop) {
                 Ok(stream) => upstream.warm.stock().push_back(Kept { stream, since: Instant::now() }),
+                Err(error) if error.is_ours() => {
+                    if stop.sleep(ROUND).is_err() {
+                        return Ok(());
+                    }
+                    break;
+                }
                 Err(error) => {
                     upstreams.mark_failed(rank, Failure::Dial(error.to_string()));
                     break;

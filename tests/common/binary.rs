@@ -17,12 +17,24 @@ pub struct Sluice {
 impl Sluice {
     /// With this configuration, in a directory of its own.
     pub fn run(text: &str) -> Sluice {
+        Sluice::run_by(Command::new(env!("CARGO_BIN_EXE_sluice")), text)
+    }
+
+    /// As [`Sluice::run`], allowed no more than so many open files.
+    pub fn run_with_files(files: u32, text: &str) -> Sluice {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("ulimit -n {files} && exec \"$0\" \"$@\""));
+        shell.arg(env!("CARGO_BIN_EXE_sluice"));
+        Sluice::run_by(shell, text)
+    }
+
+    fn run_by(mut command: Command, text: &str) -> Sluice {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("config.toml");
         let has_data_dir = text.contains("data_dir");
         let data_dir = format!("data_dir = {:?}\n", directory.path().join("data"));
         std::fs::write(&file, format!("{}{text}", if has_data_dir { "" } else { &data_dir })).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sluice"))
+        let mut child = command
             .arg("run")
             .arg("--config")
             .arg(&file)
