@@ -185,6 +185,9 @@ fn follow(
     }
     let Ok(message) = Envelope::read(line) else {
         summary.unreadable += 1;
+        if direction == Direction::Up {
+            conversation.garbage.fetch_add(1, Ordering::Relaxed);
+        }
         return;
     };
     match (direction, message.method().as_deref()) {

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use std::time::{Duration, Instant};
+
 use crate::net::Stamp;
 
 /// No upstream yet.
@@ -31,29 +33,41 @@ pub enum Direction {
 }
 
 /// What the forwarding threads count of one direction. Each field has one writer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Traffic {
     pub bytes: AtomicU64,
     /// Reads that brought something.
     pub chunks: AtomicU64,
-    /// When the last bytes were sent on ([`Stamp`] in nanoseconds); 0 before the first.
-    pub last: AtomicU64,
+    /// When the last bytes were sent on: nanoseconds since `since`, at least 1; 0 before the first.
+    last: AtomicU64,
+    /// Silence is measured by the monotonic clock: a Raspberry Pi sets its own by days after a start.
+    since: Instant,
 }
 
 impl Traffic {
-    /// Counts bytes that were sent on.
-    pub fn count(&self, length: usize, sent_at: Stamp) {
-        self.bytes.fetch_add(length as u64, Ordering::Relaxed);
-        self.chunks.fetch_add(1, Ordering::Relaxed);
-        self.last.store(sent_at.as_nanos(), Ordering::Relaxed);
+    fn new(since: Instant) -> Traffic {
+        Traffic { bytes: AtomicU64::new(0), chunks: AtomicU64::new(0), last: AtomicU64::new(0), since }
     }
 
-    /// When the last bytes were sent on.
-    pub fn last_at(&self) -> Option<Stamp> {
+    /// Counts bytes that were sent on just now.
+    pub fn count(&self, length: usize) {
+        self.bytes.fetch_add(length as u64, Ordering::Relaxed);
+        self.chunks.fetch_add(1, Ordering::Relaxed);
+        let now = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.last.store(now.max(1), Ordering::Relaxed);
+    }
+
+    /// How long ago the last bytes were sent on; `None` when there were none.
+    pub fn silent_for(&self) -> Option<Duration> {
         match self.last.load(Ordering::Relaxed) {
             0 => None,
-            nanos => Some(Stamp::from_nanos(nanos)),
+            nanos => Some(self.since.elapsed().saturating_sub(Duration::from_nanos(nanos))),
         }
+    }
+
+    /// Whether anything was sent on yet.
+    pub fn has_begun(&self) -> bool {
+        self.last.load(Ordering::Relaxed) != 0
     }
 }
 
@@ -78,23 +92,27 @@ pub struct Conversation {
     pub unanswered: AtomicU32,
     /// The analyzer has seen everything that the miner said, and the miner is no longer read.
     pub heard_out: AtomicBool,
+    /// Lines of the miner that are no Stratum message. Set by the analyzer.
+    pub garbage: AtomicU32,
 }
 
 impl Conversation {
     /// A session that has just been accepted.
     pub fn new(id: SessionId, peer: SocketAddr, opened: Stamp) -> Conversation {
+        let now = Instant::now();
         Conversation {
             id,
             peer,
             announced: OnceLock::new(),
             opened,
             upstream: AtomicUsize::new(NO_UPSTREAM),
-            up: Traffic::default(),
-            down: Traffic::default(),
+            up: Traffic::new(now),
+            down: Traffic::new(now),
             dropped_copies: AtomicU64::new(0),
             authorized: AtomicBool::new(false),
             unanswered: AtomicU32::new(0),
             heard_out: AtomicBool::new(false),
+            garbage: AtomicU32::new(0),
         }
     }
 

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 /// The most ids that are followed in one conversation; a NerdMiner keeps 32 itself.
 const MOST_IDS: usize = 512;
+/// The longest id, in bytes; real ones have a few digits.
+const LONGEST_ID: usize = 128;
 /// How long an answer without a submit waits for it.
 const EARLY: Duration = Duration::from_secs(1);
 
@@ -47,6 +49,9 @@ impl Unanswered {
     }
 
     fn change(&mut self, id: &str, by: i32, now: Instant) {
+        if id.len() > LONGEST_ID {
+            return;
+        }
         if let Some(open) = self.open.get_mut(id) {
             if open.count < 0 && now.saturating_duration_since(open.last) >= EARLY {
                 open.count = 0;

@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::descriptors;
-use super::options::{time_left, tune};
+use super::options::{is_timeout, time_left, tune};
 use super::resolve::Resolver;
 use super::socks5::{self, Credentials, Socks5Error};
 use super::stream::Stream;
@@ -72,6 +72,8 @@ pub enum DialError {
 impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            DialError::Tls(error) if is_timeout(error) => f.write_str("the TLS handshake took too long"),
+            DialError::Socks5(_) if self.is_timeout() => f.write_str("the SOCKS5 proxy took too long"),
             DialError::Resolve(error) => write!(f, "{error}"),
             DialError::Connect(error) => write!(f, "can't connect: {error}"),
             DialError::Socks5(error) => write!(f, "the SOCKS5 proxy can't connect: {error}"),
@@ -83,6 +85,17 @@ impl fmt::Display for DialError {
 impl std::error::Error for DialError {}
 
 impl DialError {
+    /// Whether the time was over before there was an outcome.
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            DialError::Resolve(error) | DialError::Connect(error) | DialError::Tls(error) => {
+                is_timeout(error)
+            }
+            DialError::Socks5(Socks5Error::Io(error)) => is_timeout(error),
+            DialError::Socks5(_) => false,
+        }
+    }
+
     /// Whether the fault lies here, and says nothing about the pool: no descriptor was left.
     pub fn is_ours(&self) -> bool {
         matches!(self, DialError::Connect(error) if descriptors::are_used_up(error))

@@ -148,12 +148,14 @@ pub struct TlsReader {
     end: usize,
     /// When the bytes in `raw` arrived.
     stamp: Stamp,
+    /// What the session ends with when all that was decrypted is read.
+    failed: Option<io::Error>,
 }
 
 impl TlsReader {
     pub fn new(stream: &TlsStream) -> TlsReader {
         let stamped = StampedReader::new(&stream.socket);
-        TlsReader { stamped, raw: vec![0; RAW_BUFFER], start: 0, end: 0, stamp: Stamp::now() }
+        TlsReader { stamped, raw: vec![0; RAW_BUFFER], start: 0, end: 0, stamp: Stamp::now(), failed: None }
     }
 
     /// Decrypted bytes into `buffer`; 0 when the peer has closed, politely or not.
@@ -166,23 +168,29 @@ impl TlsReader {
                 let mut connection = lock(&stream.connection);
                 match connection.reader().read(buffer) {
                     Ok(length) => return Ok((length, self.stamp)),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        if let Some(error) = self.failed.take() {
+                            return Err(error);
+                        }
+                    }
                     // Pools end with a bare FIN more often than with close_notify.
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok((0, self.stamp)),
                     Err(error) => return Err(error),
                 }
                 if self.start < self.end {
                     self.start += connection.read_tls(&mut &self.raw[self.start..self.end])?;
-                    connection
+                    // What was decrypted before a bad record, or an alert, is delivered first.
+                    self.failed = connection
                         .process_new_packets()
-                        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                        .err()
+                        .map(|error| io::Error::new(io::ErrorKind::InvalidData, error));
                 }
                 connection.wants_write()
             };
             if wants_write {
                 stream.answer()?;
             }
-            if self.start == self.end && lock(&stream.connection).wants_read() {
+            if self.failed.is_none() && self.start == self.end && lock(&stream.connection).wants_read() {
                 self.fill(stream)?;
             }
         }

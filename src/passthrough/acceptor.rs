@@ -2,10 +2,12 @@
 //! can wait for the network happens there.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use socket2::SockRef;
 
 use super::session;
 use super::talk::{Topic, say};
@@ -30,6 +32,8 @@ pub(super) struct Listener {
 /// A running accept loop.
 #[derive(Debug)]
 pub(super) struct Acceptor {
+    /// The same socket as the loop's.
+    socket: TcpListener,
     address: SocketAddr,
     thread: JoinHandle<()>,
 }
@@ -59,12 +63,13 @@ impl Listener {
     /// Begins to accept.
     pub(super) fn start(self, services: &Arc<Services>, stop: &Stop) -> io::Result<Acceptor> {
         let (services, stop, address) = (services.clone(), stop.clone(), self.address);
+        let socket = self.socket.try_clone()?;
         let name = format!("listen-{}", address.port());
         let thread = spawn(name, SERVICE_STACK, move || {
             self.accept_all(&services, &stop);
             Ok::<(), io::Error>(())
         })?;
-        Ok(Acceptor { address, thread })
+        Ok(Acceptor { socket, address, thread })
     }
 
     fn accept_all(self, services: &Arc<Services>, stop: &Stop) {
@@ -72,13 +77,14 @@ impl Listener {
         let mut failing = false;
         while !stop.is_stopped() {
             match self.socket.accept() {
-                // The connection that woke us up for the end.
                 Ok(_) if stop.is_stopped() => return,
                 Ok((socket, peer)) => {
                     failing = false;
                     receive(services, socket, peer, &port);
                 }
                 Err(error) if is_the_peers(&error) => {}
+                // The socket was shut down for the end.
+                Err(_) if stop.is_stopped() => return,
                 Err(error) => {
                     if !failing {
                         log::error!("{}: can't accept connections: {error}", self.address);
@@ -100,14 +106,8 @@ impl Acceptor {
 
     /// Wakes the loop, which has been told to stop, and waits for its end.
     pub(super) fn join(self) {
-        let mut target = self.address;
-        if target.ip().is_unspecified() {
-            let loopback: std::net::IpAddr =
-                if target.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
-            target.set_ip(loopback);
-        }
-        // If this fails, the loop is not waiting in accept either.
-        let _ = TcpStream::connect_timeout(&target, Duration::from_secs(1));
+        // Ends the wait in accept even when the address has left this machine meanwhile.
+        let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
         let _ = self.thread.join();
     }
 }

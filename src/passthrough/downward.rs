@@ -100,6 +100,7 @@ impl Downward {
         let failover = &services.config.failover;
         let mut tried: Vec<Rank> = Vec::new();
         let mut deadline = session.accepted_at + failover.connect_deadline;
+        let mut extended = false;
         loop {
             let link = match services.upstreams.connect(&tried, deadline) {
                 Ok(link) => Arc::new(link),
@@ -125,7 +126,7 @@ impl Downward {
             while matches!(opened.first, First::Silent) && session.opening.expects_answer() {
                 // Make before break: the silent pool is kept until another one is there.
                 tried.push(opened.link.rank);
-                self.mark(opened.link.rank, Failure::Silent(failover.answer_timeout));
+                self.suspect(opened.link.rank, Failure::Silent(failover.answer_timeout));
                 match services.upstreams.connect(&tried, Instant::now() + failover.connect_deadline) {
                     Ok(next) => opened = self.take(Arc::new(next))?,
                     Err(_) => {
@@ -137,8 +138,10 @@ impl Downward {
             if let (First::Closed(_), true) = (&opened.first, self.may_try_another(&opened.link, &tried)) {
                 let rank = opened.link.rank;
                 tried.push(rank);
-                self.mark(rank, Failure::ClosedUnanswered);
-                if Instant::now() >= deadline {
+                self.suspect(rank, Failure::ClosedUnanswered);
+                // A pool that closes an old, idle opening gives the next one its time; once.
+                if Instant::now() >= deadline && !extended {
+                    extended = true;
                     deadline = Instant::now() + failover.connect_deadline;
                 }
                 continue;
@@ -180,7 +183,7 @@ impl Downward {
             match read {
                 Ok(received) if received.length > 0 => return First::Bytes(received),
                 Ok(_) => return First::Closed(End::Finished),
-                Err(error) if is_timeout(&error) => {}
+                Err(error) if is_timeout(&error) && !self.presence.session.opening.is_over() => {}
                 Err(_) => return First::Closed(End::SourceBroken),
             }
         }
@@ -208,11 +211,16 @@ impl Downward {
             && (was_asked || at_once)
     }
 
-    /// Remembers a failure. Where others hear from the pool, one session's bad luck is no proof (its
-    /// miner may have said something that no pool answers): then a probe decides.
-    fn mark(&self, rank: Rank, failure: Failure) {
-        let services = &self.presence.services;
-        if services.registry.heard_from(rank, services.config.failover.silence_timeout) {
+    /// The pool gave this session no first answer. One session's bad luck is no proof (its miner may
+    /// have said something that no pool answers): a probe decides.
+    fn suspect(&self, rank: Rank, failure: Failure) {
+        self.presence.services.upstreams.suspect(rank, failure);
+    }
+
+    /// The pool fell silent in mid-session. Where others hear from it, a probe decides.
+    fn fell_silent(&self, rank: Rank, silence: Duration) {
+        let (services, failure) = (&self.presence.services, Failure::Silent(silence));
+        if services.registry.heard_from(rank, silence) {
             services.upstreams.suspect(rank, failure);
         } else {
             services.upstreams.mark_failed(rank, failure);
@@ -236,7 +244,7 @@ impl Downward {
                 return *end;
             }
             First::Silent => {
-                self.mark(opened.link.rank, Failure::Silent(failover.silence_timeout));
+                self.fell_silent(opened.link.rank, failover.silence_timeout);
                 return End::SourceBroken;
             }
         }
@@ -283,7 +291,7 @@ impl Downward {
             pump::copy(&mut opened.reader, miner, &mut self.buffer, &mut self.tap, &mut watch)
         });
         if watch.silent {
-            self.mark(link.rank, Failure::Silent(silence_timeout));
+            self.fell_silent(link.rank, silence_timeout);
             say(
                 &presence.services,
                 presence.session.conversation.miner(),

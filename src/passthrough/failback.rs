@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use super::Services;
 use super::session::Session;
-use crate::net::Stamp;
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
 use crate::upstream::Rank;
@@ -39,10 +38,10 @@ fn keep_returning(services: &Services, stop: &Stop) -> Result<(), Stopped> {
     let round = ROUND.min(failback_after / 4).max(Duration::from_millis(10));
     loop {
         stop.sleep(round)?;
-        let Some(best) = services.upstreams.stable_for(failback_after) else {
+        let Some((best, up_since)) = services.upstreams.stable_for(failback_after) else {
             continue;
         };
-        if let Some(session) = on_a_lower_one(services, best) {
+        if let Some(session) = on_a_lower_one(services, best, up_since) {
             wait_for_answers(&session, stop)?;
             if services.upstreams.is_up(best) {
                 move_back(services, &session, best, stop)?;
@@ -51,10 +50,13 @@ fn keep_returning(services: &Services, stop: &Stop) -> Result<(), Stopped> {
     }
 }
 
-/// The session that has been on a lower upstream for longest.
-fn on_a_lower_one(services: &Services, best: Rank) -> Option<Arc<Session>> {
+/// The oldest session that is on a lower upstream because the preferred one was down. One that came
+/// later has been let down by it, and would be so again.
+fn on_a_lower_one(services: &Services, best: Rank, up_since: Instant) -> Option<Arc<Session>> {
     let is_lower = |session: &Arc<Session>| {
-        !session.is_closing() && session.conversation.upstream().is_some_and(|place| place > best.0)
+        !session.is_closing()
+            && session.accepted_at < up_since
+            && session.conversation.upstream().is_some_and(|place| place > best.0)
     };
     services.registry.all().into_iter().find(is_lower)
 }
@@ -76,14 +78,14 @@ fn move_back(services: &Services, session: &Session, best: Rank, stop: &Stop) ->
         session.conversation.id,
         services.upstreams.name(best)
     );
-    let moved_at = Stamp::now();
+    let next = services.next_session.load(Ordering::Relaxed);
     session.close();
     stop.sleep(GAP)?;
     let deadline = Instant::now() + BACK_LIMIT;
     let is_back = |other: &Arc<Session>| {
-        other.conversation.opened >= moved_at
+        other.conversation.id.0 >= next
             && other.conversation.miner().ip() == miner.ip()
-            && other.conversation.down.last_at().is_some()
+            && other.conversation.down.has_begun()
     };
     while Instant::now() < deadline && !services.registry.all().iter().any(is_back) {
         stop.sleep(GAP)?;

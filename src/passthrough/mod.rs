@@ -32,7 +32,7 @@ use crate::config::Config;
 use crate::limits::{Gatekeeper, Quiet};
 use crate::net::tls::{TlsError, TlsServer};
 use crate::stop::Stop;
-use crate::upstream::{SetupError, Upstreams};
+use crate::upstream::{Rank, SetupError, Upstreams};
 
 use acceptor::Acceptor;
 use pipes::PipeBudget;
@@ -42,6 +42,8 @@ pub use tap::ToAnalyzer;
 
 /// How long shares in flight may take to be answered at the end of the program.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+/// How often the end looks whether they are.
+const ANSWER_CHECK: Duration = Duration::from_millis(5);
 /// How long sessions may take to end once they were told to.
 const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 
@@ -134,6 +136,11 @@ impl Passthrough {
         self.services.registry.count()
     }
 
+    /// Whether the upstream at this place in the order of preference is thought to work.
+    pub fn is_up(&self, place: usize) -> bool {
+        place < self.services.upstreams.count() && self.services.upstreams.is_up(Rank(place))
+    }
+
     /// The sessions' shared facts, for reports.
     pub fn conversations(&self) -> Vec<Arc<Conversation>> {
         self.services.registry.all().iter().map(|session| session.conversation.clone()).collect()
@@ -152,10 +159,25 @@ impl Passthrough {
         for session in registry.all() {
             session.pause_miner();
         }
-        // Sessions end one by one as they are answered; each end wakes this wait.
-        for session in registry.all() {
-            session.wait_answered(deadline, self.services.to_analyzer.is_some());
-            session.close();
+        let watched = self.services.to_analyzer.is_some();
+        let mut waiting = registry.all();
+        loop {
+            // Each is closed as soon as its own answers are in.
+            let is_late = Instant::now() >= deadline;
+            waiting.retain(|session| {
+                let is_answered = session.is_answered(watched);
+                if is_answered || is_late {
+                    session.close();
+                }
+                !is_answered
+            });
+            if is_late || waiting.is_empty() {
+                break;
+            }
+            std::thread::sleep(ANSWER_CHECK);
+        }
+        if !waiting.is_empty() {
+            log::warn!("{} sessions end with shares that were not answered in time", waiting.len());
         }
         if !registry.wait_empty(Instant::now() + CLOSE_LIMIT) {
             log::warn!("{} sessions did not end in time", registry.count());

@@ -3,7 +3,7 @@
 //! give up after 1.2 s and remember nothing, sees one connection attempt.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::net::{Stamp, Stream};
 use crate::upstream::Link;
@@ -56,7 +56,12 @@ pub(super) enum Sent {
 impl Opening {
     /// The miner's stream exists (after TLS, if any).
     pub(super) fn miner_arrived(&self, miner: Arc<Stream>) {
-        self.lock().miner = Some(miner);
+        let mut state = self.lock();
+        if state.phase == Phase::Over {
+            // Whoever gave up did not know of it.
+            miner.abort();
+        }
+        state.miner = Some(miner);
         self.changed.notify_all();
     }
 
@@ -101,7 +106,10 @@ impl Opening {
             return Sent::Settled(link);
         }
         state.kept.extend_from_slice(bytes);
-        state.asked.get_or_insert_with(Instant::now);
+        // Nobody answers half a line, or what a port scanner sends.
+        if bytes.contains(&b'\n') {
+            state.asked.get_or_insert_with(Instant::now);
+        }
         // The lock is held over this send so that a new link can't come in between; the bytes are so
         // few that a fresh connection's send buffer takes them.
         if link.stream.send_all(bytes).is_err() {
@@ -115,7 +123,10 @@ impl Opening {
     pub(super) fn finish(&self) {
         let mut state = self.lock();
         state.finished = true;
-        if let Some(link) = &state.link {
+        let link = state.link.clone();
+        // Not under the lock: what is encrypted before the end may wait for a pool that stalls.
+        drop(state);
+        if let Some(link) = link {
             link.stream.finish();
         }
     }
@@ -133,7 +144,7 @@ impl Opening {
         if state.finished {
             link.stream.finish();
         }
-        if !state.kept.is_empty() {
+        if state.asked.is_some() {
             state.asked = Some(Instant::now());
         }
         state.link = Some(link.clone());
@@ -164,10 +175,24 @@ impl Opening {
         state.phase == Phase::Open && !state.finished
     }
 
-    /// There is no pool, or no miner.
-    pub(super) fn give_up(&self) {
-        self.lock().phase = Phase::Over;
+    /// There is no pool, or no miner: nothing is opened any more. Both connections, as far as they
+    /// exist; none is added later.
+    pub(super) fn give_up(&self) -> (Option<Arc<Stream>>, Option<Arc<Link>>) {
+        let mut state = self.lock();
+        state.phase = Phase::Over;
         self.changed.notify_all();
+        (state.miner.clone(), state.link.clone())
+    }
+
+    /// Whether [`Opening::give_up`] was called.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().phase == Phase::Over
+    }
+
+    /// For how long the pool has owed its first answer.
+    pub(super) fn unanswered_for(&self) -> Option<Duration> {
+        let state = self.lock();
+        state.asked.filter(|_| state.phase == Phase::Open).map(|asked| asked.elapsed())
     }
 
     /// Both connections, as far as they exist.

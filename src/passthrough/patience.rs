@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::pump::{Patience, Watch};
 use super::session::Presence;
 use super::talk::{Topic, say};
-use crate::net::{Stamp, Stream};
+use crate::net::Stream;
 
 /// Looks after a miner's time.
 pub(super) struct MinerWatch<'a> {
@@ -48,16 +48,14 @@ impl<'a> MinerWatch<'a> {
             let blind = self.presence.services.to_analyzer.is_none()
                 || conversation.dropped_copies.load(Ordering::Relaxed) > 0;
             self.authorized = conversation.authorized.load(Ordering::Relaxed)
-                || (blind && conversation.up.last_at().is_some() && conversation.down.last_at().is_some());
+                || (blind && conversation.up.has_begun() && conversation.down.has_begun());
         }
         self.authorized
     }
 
     fn quiet_for(&self) -> Duration {
-        match self.presence.session.conversation.up.last_at() {
-            Some(last) => Stamp::now().since(last).unwrap_or_default(),
-            None => self.presence.session.accepted_at.elapsed(),
-        }
+        let session = &self.presence.session;
+        session.conversation.up.silent_for().unwrap_or_else(|| session.accepted_at.elapsed())
     }
 
     fn give_up(&self, why: &str, limit: Duration) -> Patience {

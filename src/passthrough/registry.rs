@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::session::Session;
 use crate::analyzer::SessionId;
-use crate::net::Stamp;
 use crate::upstream::Rank;
 
 #[derive(Debug, Default)]
@@ -40,11 +39,9 @@ impl Registry {
     /// Whether any session has had bytes from this upstream lately: then the silence of another one
     /// is not the pool's.
     pub(super) fn heard_from(&self, upstream: Rank, within: Duration) -> bool {
-        let now = Stamp::now();
         let heard = |session: &Arc<Session>| {
-            let last = session.conversation.down.last_at();
             session.conversation.upstream() == Some(upstream.0)
-                && last.and_then(|last| now.since(last)).is_some_and(|ago| ago < within)
+                && session.conversation.down.silent_for().is_some_and(|time| time < within)
         };
         self.lock().values().any(heard)
     }

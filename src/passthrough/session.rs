@@ -14,12 +14,10 @@ use super::tap::announce;
 use super::upward::Upward;
 use super::{Services, TlsPort};
 use crate::analyzer::{Conversation, Direction, SessionId, What};
-use crate::limits::Admission;
+use crate::limits::{Abuse, Admission};
 use crate::net::Stamp;
 use crate::thread::{SESSION_STACK, spawn};
 
-/// How often the end of the program looks whether a session's shares are answered.
-const ANSWER_CHECK: Duration = Duration::from_millis(5);
 /// Without the analyzer nobody knows what is in flight: so long after the miner's last bytes the
 /// answer should have come (30–100 ms are usual; wire reference, section 2.3).
 const UNWATCHED_ANSWER: Duration = Duration::from_secs(2);
@@ -84,32 +82,26 @@ impl Session {
         }
     }
 
-    /// Waits until the pool owes this miner nothing.
-    pub(super) fn wait_answered(&self, deadline: Instant, watched: bool) {
+    /// Whether the pool owes this miner nothing. `watched`: the analyzer knows.
+    pub(super) fn is_answered(&self, watched: bool) -> bool {
         let conversation = &self.conversation;
-        while Instant::now() < deadline {
-            let is_answered = if watched && conversation.dropped_copies.load(Ordering::Relaxed) == 0 {
-                conversation.heard_out.load(Ordering::Acquire)
-                    && conversation.unanswered.load(Ordering::Acquire) == 0
-            } else {
-                let (up, down) = (conversation.up.last_at(), conversation.down.last_at());
-                up.and_then(|up| Stamp::now().since(up)).is_none_or(|ago| ago >= UNWATCHED_ANSWER)
-                    || (up.is_some() && down.is_none())
-            };
-            if is_answered || self.is_closing() || self.ending.is_over() {
-                return;
-            }
-            std::thread::sleep(ANSWER_CHECK);
+        if self.is_closing() || self.ending.is_over() {
+            return true;
         }
-        log::warn!("session {}: not every share was answered in time", conversation.id);
+        if watched && conversation.dropped_copies.load(Ordering::Relaxed) == 0 {
+            return conversation.heard_out.load(Ordering::Acquire)
+                && conversation.unanswered.load(Ordering::Acquire) == 0;
+        }
+        // One that was never answered anything has no share under way.
+        !conversation.down.has_begun()
+            || conversation.up.silent_for().is_none_or(|time| time >= UNWATCHED_ANSWER)
     }
 
     /// Ends the session: the pool's side at once; the miner gets what had come from the pool, and
     /// then the end.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Release);
-        let (miner, link) = self.opening.streams();
-        self.opening.give_up();
+        let (miner, link) = self.opening.give_up();
         match (miner, link) {
             (_, Some(link)) => link.stream.abort(),
             (Some(miner), None) => miner.abort(),
@@ -124,8 +116,7 @@ impl Session {
 
     /// Wakes both threads from whatever they wait for.
     pub(super) fn abort(&self) {
-        let (miner, link) = self.opening.streams();
-        self.opening.give_up();
+        let (miner, link) = self.opening.give_up();
         if let Some(miner) = miner {
             miner.abort();
         }
@@ -153,7 +144,15 @@ impl Drop for Presence {
         // The analyzer may hold the conversation for longer, but not its sockets.
         opening.forget();
         announce(&self.services.to_analyzer, conversation, What::Closed);
-        if conversation.down.last_at().is_some() {
+        let garbage = conversation.garbage.load(Ordering::Relaxed) > 0;
+        if garbage && !conversation.authorized.load(Ordering::Relaxed) {
+            let source = conversation.miner();
+            let now = Instant::now();
+            if let Some(ban) = self.services.gatekeeper.report_abuse(source.ip(), Abuse::Garbage, now) {
+                say(&self.services, source, Topic::Refused, &format_args!("banned for {ban:.0?}"));
+            }
+        }
+        if conversation.down.has_begun() {
             let (up, down) = (self.session.progress(Direction::Up), self.session.progress(Direction::Down));
             let lasted = self.session.accepted_at.elapsed().as_secs();
             let text = format!(

@@ -33,7 +33,7 @@ impl Tap {
 
     /// Counts `bytes` that have left, and passes a copy on.
     pub fn forwarded(&mut self, bytes: &[u8], readable_at: Stamp, sent_at: Stamp) {
-        self.conversation.traffic(self.direction).count(bytes.len(), sent_at);
+        self.conversation.traffic(self.direction).count(bytes.len());
         if self.is_open() {
             self.pass_on(bytes.into(), readable_at, sent_at);
         }
@@ -41,7 +41,7 @@ impl Tap {
 
     /// As [`Tap::forwarded`], with a copy that exists already; `None` when it could not be made.
     pub fn spliced(&mut self, length: usize, copy: Option<Box<[u8]>>, readable_at: Stamp, sent_at: Stamp) {
-        self.conversation.traffic(self.direction).count(length, sent_at);
+        self.conversation.traffic(self.direction).count(length);
         match copy {
             Some(copy) if self.is_open() => self.pass_on(copy, readable_at, sent_at),
             Some(_) => {}

@@ -23,10 +23,13 @@ use crate::net::options::is_timeout;
 use crate::net::{Reader, Received, Stamp, Stream};
 use crate::stop::Stopped;
 use crate::thread::{SESSION_STACK, spawn};
-use crate::upstream::Link;
+use crate::upstream::{Failure, Link, Rank};
 
 /// The most that a PROXY header and a TLS handshake may take together.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(10);
+/// A pool that owes its first answer for so long to a miner that leaves is looked at.
+const WORTH_A_PROBE: Duration = Duration::from_millis(900);
+
 /// The upward thread's own things.
 pub(super) struct Upward {
     presence: Arc<Presence>,
@@ -76,6 +79,8 @@ impl Upward {
         if end == End::Finished && presence.services.draining.load(Ordering::Acquire) {
             forwarder.tap.paused();
             session.ending.wait(Direction::Up);
+            // What it has sent meanwhile must not make the kernel take its last answers back.
+            linger(&mut forwarder.reader);
         } else {
             session.ending.end(Direction::Up, end, || session.progress(Direction::Down), abort);
         }
@@ -155,6 +160,7 @@ impl<'a> Forwarder<'a> {
             Ok(link) => self.pump(&link),
             Err(end) => end,
         };
+        self.suspect_silence();
         // The pool reads everything, and then the end. At the end of the program it does not: some
         // pools close at a half-close without answering what is in flight.
         if !(end == End::Finished && self.presence.services.draining.load(Ordering::Acquire)) {
@@ -199,6 +205,16 @@ impl<'a> Forwarder<'a> {
                     Err(_) => return Err(End::SourceBroken),
                 }
             };
+        }
+    }
+
+    /// A NerdMiner leaves after 1.2 s without an answer, long before `answer_timeout`. That proves
+    /// nothing, but is worth a probe: it would come back to the same dead pool for ever.
+    fn suspect_silence(&self) {
+        let session = &self.presence.session;
+        let silence = session.opening.unanswered_for().filter(|time| *time >= WORTH_A_PROBE);
+        if let (Some(silence), Some(place)) = (silence, session.conversation.upstream()) {
+            self.presence.services.upstreams.suspect(Rank(place), Failure::Silent(silence));
         }
     }
 

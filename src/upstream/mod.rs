@@ -32,6 +32,9 @@ impl fmt::Display for Rank {
     }
 }
 
+/// A dial that ran out of less time than this says nothing about the pool.
+const FAIR_SHARE: Duration = Duration::from_secs(3);
+
 /// All configured upstreams. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Upstreams {
@@ -46,10 +49,12 @@ struct Shared {
     /// Guards nothing but the wait for `changed`; no miner that finds a healthy upstream takes it.
     waiters: Mutex<()>,
     on_failure: Hook,
+    /// How long a probe waits for an answer.
+    answer_timeout: Duration,
     stop: Stop,
 }
 
-/// Called whenever an upstream is found to have failed.
+/// Called whenever an upstream has failed or is back: miners will come in a wave.
 struct Hook(Box<dyn Fn() + Send + Sync>);
 
 impl fmt::Debug for Hook {
@@ -109,7 +114,8 @@ impl std::error::Error for SetupError {}
 
 impl Upstreams {
     /// Sets the upstreams up and starts their background work (names, probes, warm connections),
-    /// which goes on until `stop`. `on_failure` is called whenever one is found to have failed.
+    /// which goes on until `stop`. `on_failure` is called
+    /// whenever one has failed or is back, and while all have failed: miners come in waves then.
     ///
     /// # Errors
     /// [`SetupError`] for unusable certificates, or when a thread can't be started.
@@ -134,6 +140,7 @@ impl Upstreams {
             changed: Condvar::new(),
             waiters: Mutex::new(()),
             on_failure: Hook(Box::new(on_failure)),
+            answer_timeout: failover.answer_timeout,
             stop: stop.clone(),
         };
         let upstreams = Upstreams { shared: Arc::new(shared) };
@@ -170,14 +177,24 @@ impl Upstreams {
                 // A pool that swallows everything may not eat the others' time.
                 let left = deadline.saturating_duration_since(Instant::now());
                 let share = left / u32::try_from(candidates.len() - place).unwrap_or(1);
-                match self.dial(*rank, Instant::now() + share) {
-                    Ok(stream) => {
-                        return Ok(Link { stream: Arc::new(stream), rank: *rank });
-                    }
-                    Err(error) => {
-                        self.mark_failed(*rank, Failure::Dial(error.to_string()));
-                    }
+                let error = match self.dial(*rank, Instant::now() + share) {
+                    Ok(stream) => return Ok(Link { stream: Arc::new(stream), rank: *rank }),
+                    Err(error) => error,
+                };
+                // No pool's fault, and no other pool would be reached either.
+                if self.shared.stop.is_stopped() || error.is_ours() {
+                    return Err(NoUpstream);
                 }
+                let failure = Failure::Dial(error.to_string());
+                if error.is_timeout() && share < FAIR_SHARE {
+                    // Too little time for a pool that is far away: a probe has more.
+                    self.suspect(*rank, failure);
+                } else {
+                    self.mark_failed(*rank, failure);
+                }
+            }
+            if Instant::now() >= deadline {
+                return Err(NoUpstream);
             }
             if !tried.is_empty() {
                 return Err(NoUpstream);
@@ -188,6 +205,10 @@ impl Upstreams {
 
     /// Remembers that a pool failed, unless that is known already.
     pub fn mark_failed(&self, rank: Rank, failure: Failure) {
+        if self.shared.stop.is_stopped() {
+            // What fails now was given up.
+            return;
+        }
         let upstream = &self.shared.upstreams[rank.0];
         let text = failure.to_string();
         let until = upstream.health().failed(failure, Instant::now());
@@ -207,13 +228,13 @@ impl Upstreams {
         upstream.news.notify_all();
     }
 
-    /// The most preferred upstream that has been healthy for `stable`.
-    pub fn stable_for(&self, stable: Duration) -> Option<Rank> {
-        let now = Instant::now();
-        let is_stable = |upstream: &Upstream| {
-            upstream.health().up_since().is_some_and(|since| now.saturating_duration_since(since) >= stable)
+    /// The most preferred upstream that has been healthy for `stable`, and since when it has.
+    pub fn stable_for(&self, stable: Duration) -> Option<(Rank, Instant)> {
+        let is_stable = |(place, upstream): (usize, &Upstream)| {
+            let since = upstream.health().up_since()?;
+            (since.elapsed() >= stable).then_some((Rank(place), since))
         };
-        self.shared.upstreams.iter().position(is_stable).map(Rank)
+        self.shared.upstreams.iter().enumerate().find_map(is_stable)
     }
 
     /// Whether the upstream is thought to work.
@@ -251,7 +272,17 @@ impl Upstreams {
         let upstream = &self.shared.upstreams[rank.0];
         if upstream.health().recovered(Instant::now()) {
             log::info!("pool {rank} {} is back", upstream.name);
+            (self.shared.on_failure.0)();
             self.wake_waiters();
+        }
+    }
+
+    /// A probe has shown that the pool is still dead.
+    fn mark_still_failed(&self, rank: Rank, failure: Failure) {
+        self.shared.upstreams[rank.0].health().still_failed(failure, Instant::now());
+        // While there is no pool at all, miners have reason to come again and again.
+        if !(0..self.count()).map(Rank).any(|rank| self.is_up(rank)) {
+            (self.shared.on_failure.0)();
         }
     }
 

@@ -12,6 +12,8 @@ use crate::thread::{SERVICE_STACK, spawn};
 
 /// The most that one probe may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
+/// How often a pool that is back is probed before miners are moved to it, at least.
+const LONGEST_RECHECK: Duration = Duration::from_secs(30);
 /// How often the probes' thread looks for work at least.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -26,19 +28,21 @@ pub(super) fn start(upstreams: &Upstreams, failover: &config::Failover) -> io::R
     // A single upstream is probed, too: its waiting miners are served the moment it is back.
     for rank in (0..upstreams.count()).map(Rank) {
         let upstreams = upstreams.clone();
-        let recheck = (failover.failback_after / 3).min(Duration::from_secs(30));
+        let failback_after = failover.failback_after;
         spawn(format!("probe-{}", rank.0 + 1), SERVICE_STACK, move || {
-            keep_probing(&upstreams, rank, recheck)
+            keep_probing(&upstreams, rank, failback_after)
         })?;
     }
     Ok(())
 }
 
-fn keep_probing(upstreams: &Upstreams, rank: Rank, recheck: Duration) -> Result<(), Stopped> {
+fn keep_probing(upstreams: &Upstreams, rank: Rank, failback_after: Duration) -> Result<(), Stopped> {
+    let recheck = (failback_after / 3).min(LONGEST_RECHECK);
     let upstream = &upstreams.shared.upstreams[rank.0];
     let stop = &upstreams.shared.stop;
     let mut checked_at = Instant::now();
-    let mut had_failed = false;
+    // What a pool that is back must go on to disprove until miners are moved to it.
+    let mut last_failure: Option<Failure> = None;
     loop {
         let suspicion = upstream.health().take_suspicion();
         if let Some(suspicion) = suspicion {
@@ -52,28 +56,32 @@ fn keep_probing(upstreams: &Upstreams, rank: Rank, recheck: Duration) -> Result<
         let pause = match due {
             Some((until, _)) if until > now => until - now,
             Some((_, failure)) => {
-                had_failed = true;
+                last_failure = Some(failure.clone());
                 checked_at = now;
                 match probe(upstreams, rank, &failure) {
                     Shown::Works => upstreams.mark_up(rank),
-                    Shown::Failed(failure) => upstream.health().still_failed(failure, Instant::now()),
-                    Shown::Nothing => upstream.health().still_failed(failure, Instant::now()),
+                    Shown::Failed(failure) => upstreams.mark_still_failed(rank, failure),
+                    Shown::Nothing => upstreams.mark_still_failed(rank, failure),
                 }
                 Duration::ZERO
             }
             // Back, but is it stable? Miners are moved only after `failback_after` of good checks.
-            None if had_failed && now >= checked_at + recheck => {
-                checked_at = now;
-                let known_as = Failure::Dial(String::new());
-                if let Shown::Failed(failure) = probe(upstreams, rank, &known_as) {
-                    upstreams.mark_failed(rank, failure);
+            None => match &last_failure {
+                Some(failure) if now >= checked_at + recheck => {
+                    checked_at = now;
+                    if let Shown::Failed(failure) = probe(upstreams, rank, failure) {
+                        upstreams.mark_failed(rank, failure);
+                    }
+                    // Long enough up: whoever uses it from now on will notice a failure.
+                    let since = upstream.health().up_since();
+                    if since.is_some_and(|since| since.elapsed() >= failback_after) {
+                        last_failure = None;
+                    }
+                    Duration::ZERO
                 }
-                // Long enough up: whoever uses it will notice a failure.
-                let since = upstream.health().up_since();
-                had_failed = since.is_none_or(|since| since.elapsed() < recheck * 6);
-                Duration::ZERO
-            }
-            None => LONGEST_SLEEP,
+                Some(_) => (checked_at + recheck).saturating_duration_since(now),
+                None => LONGEST_SLEEP,
+            },
         };
         if stop.is_stopped() {
             // Those who wait for an upstream learn of the end.
@@ -102,15 +110,17 @@ fn probe(upstreams: &Upstreams, rank: Rank, failed: &Failure) -> Shown {
         (Err(error), _) if error.is_ours() => Shown::Nothing,
         (Err(error), _) => Shown::Failed(Failure::Dial(error.to_string())),
         (Ok(_), Failure::Dial(_)) => Shown::Works,
-        (Ok(stream), Failure::ClosedUnanswered | Failure::Silent(_)) => ask(stream, failed),
+        (Ok(stream), Failure::ClosedUnanswered | Failure::Silent(_)) => {
+            ask(stream, upstreams.shared.answer_timeout, failed)
+        }
     }
 }
 
 /// Subscribes and waits for any answer.
-fn ask(stream: Stream, failed: &Failure) -> Shown {
+fn ask(stream: Stream, limit: Duration, failed: &Failure) -> Shown {
     let asked = stream
-        .set_read_timeout(Some(PROBE_LIMIT))
-        .and_then(|()| stream.set_write_timeout(Some(PROBE_LIMIT)))
+        .set_read_timeout(Some(limit))
+        .and_then(|()| stream.set_write_timeout(Some(limit)))
         .and_then(|()| stream.send_all(SUBSCRIBE));
     if asked.is_err() {
         return Shown::Failed(failed.clone());
@@ -118,6 +128,6 @@ fn ask(stream: Stream, failed: &Failure) -> Shown {
     match Reader::new(stream.into()).recv(&mut [0; 512]) {
         Ok(received) if received.length > 0 => Shown::Works,
         Ok(_) => Shown::Failed(Failure::ClosedUnanswered),
-        Err(_) => Shown::Failed(Failure::Silent(PROBE_LIMIT)),
+        Err(_) => Shown::Failed(Failure::Silent(limit)),
     }
 }
