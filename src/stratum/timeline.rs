@@ -48,7 +48,9 @@ impl DifficultyTimeline {
     /// Records a `mining.set_difficulty`.
     pub fn set_difficulty(&mut self, difficulty: Difficulty) {
         self.current = difficulty;
-        self.now = self.now.with(difficulty);
+        // What no job has been held to yet leaves no trace.
+        let now = DifficultyRange::only(difficulty);
+        self.now = if self.jobs.is_empty() { now } else { self.now.and(now) };
     }
 
     /// Records a `mining.notify`. A job whose name was there before takes the place of the older
@@ -101,10 +103,6 @@ impl DifficultyRange {
         DifficultyRange { lowest: difficulty, highest: difficulty }
     }
 
-    fn with(self, difficulty: Difficulty) -> DifficultyRange {
-        self.and(DifficultyRange::only(difficulty))
-    }
-
     fn and(self, other: DifficultyRange) -> DifficultyRange {
         DifficultyRange {
             lowest: self.lowest.min(other.lowest),
@@ -146,35 +144,36 @@ mod tests {
         assert_eq!(of("a", "a"), Some((1.0, 1.0, 1.0)));
         assert_eq!(of("a 512", "a"), Some((1.0, 1.0, 512.0)));
         assert_eq!(of("", "a"), None);
+        assert_eq!(of("512 a", "a"), Some((512.0, 512.0, 512.0)));
     }
 
     #[test]
     fn the_last_of_several_changes_counts_for_the_next_job() {
-        assert_eq!(of("16 32 64 a", "a").unwrap().0, 64.0);
-        // A value that no job was given with is forgotten two jobs later.
-        assert_eq!(of("16 32 64 a b", "b"), Some((64.0, 64.0, 64.0)));
+        assert_eq!(of("16 32 64 a", "a"), Some((64.0, 64.0, 64.0)));
+        assert_eq!(of("64 z 16 32 a", "a"), Some((32.0, 16.0, 64.0)));
+        assert_eq!(of("64 z 16 32 a b", "b"), Some((32.0, 32.0, 32.0)));
     }
 
     #[test]
     fn a_fall_counts_at_once_for_older_jobs() {
-        assert_eq!(of("64 z a 8", "a"), Some((64.0, 8.0, 64.0)));
-        assert_eq!(of("64 z a 8 b c d", "a"), Some((64.0, 8.0, 64.0)));
-        assert_eq!(of("64 z a 8 b c d", "d"), Some((8.0, 8.0, 8.0)));
+        assert_eq!(of("64 a 8", "a"), Some((64.0, 8.0, 64.0)));
+        assert_eq!(of("64 a 8 b c d", "a"), Some((64.0, 8.0, 64.0)));
+        assert_eq!(of("64 a 8 b c d", "d"), Some((8.0, 8.0, 8.0)));
     }
 
     #[test]
     fn what_held_before_a_rise_stays_possible_for_one_more_job() {
-        assert_eq!(of("8 z a 64 b", "b"), Some((64.0, 8.0, 64.0)));
-        assert_eq!(of("8 z a 64 b c", "b"), Some((64.0, 64.0, 64.0)));
-        assert_eq!(of("8 z a 64 b c", "c"), Some((64.0, 64.0, 64.0)));
-        assert_eq!(of("8 z a 64 b c", "a"), Some((8.0, 8.0, 64.0)));
+        assert_eq!(of("8 a 64 b", "b"), Some((64.0, 8.0, 64.0)));
+        assert_eq!(of("8 a 64 b c", "b"), Some((64.0, 64.0, 64.0)));
+        assert_eq!(of("8 a 64 b c", "c"), Some((64.0, 64.0, 64.0)));
+        assert_eq!(of("8 a 64 b c", "a"), Some((8.0, 8.0, 64.0)));
     }
 
     #[test]
     fn a_short_fall_stays_possible_for_one_more_job() {
-        assert_eq!(of("64 z a 8 64", "a"), Some((64.0, 8.0, 64.0)));
-        assert_eq!(of("64 z a 8 64 b", "a"), Some((64.0, 8.0, 64.0)));
-        assert_eq!(of("64 z a 8 64 b c", "a"), Some((64.0, 64.0, 64.0)));
+        assert_eq!(of("64 a 8 64", "a"), Some((64.0, 8.0, 64.0)));
+        assert_eq!(of("64 a 8 64 b", "a"), Some((64.0, 8.0, 64.0)));
+        assert_eq!(of("64 a 8 64 b c", "a"), Some((64.0, 64.0, 64.0)));
     }
 
     #[test]
