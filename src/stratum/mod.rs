@@ -92,6 +92,13 @@ mod tests {
 
     proptest! {
         #[test]
+        fn nothing_at_all_panics(line in prop::collection::vec(any::<u8>(), 0..200)) {
+            read_as_everything(&line);
+            // Most of the above end at the brace.
+            read_as_everything(&[b"{", &line[..], b"}"].concat());
+        }
+
+        #[test]
         fn nothing_a_peer_sends_panics(
             line in prop::sample::select(&LINES[..]),
             place in any::<prop::sample::Index>(),

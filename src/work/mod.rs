@@ -32,6 +32,8 @@ mod midstate;
 mod payout;
 mod prepared;
 mod prevhash;
+#[cfg(test)]
+mod properties;
 mod rebuild;
 mod rolling;
 mod sats;

@@ -229,3 +229,105 @@ impl Guess {
         Guess { convention, header, hash: header.hash() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stratum::{JobId, Nbits, Nonce, Ntime, PrevHash};
+
+    /// A job whose version has bits inside the mask of BIP320, so that the conventions differ.
+    fn job() -> Notify {
+        Notify {
+            job_id: JobId::from_counter(1),
+            prevhash: PrevHash::from_wire_bytes([7; 32]),
+            coinb1: vec![1; 60],
+            coinb2: vec![2; 90],
+            branches: Vec::new(),
+            version: Version(0x2000_6000),
+            nbits: Nbits(0x1d00_ffff),
+            ntime: Ntime(0x6854_68d7),
+            clean_jobs: Some(true),
+        }
+    }
+
+    fn submit(bits: Option<u32>, nonce: u32) -> Submit {
+        Submit {
+            worker: "w".to_owned(),
+            job_id: JobId::from_counter(1),
+            extranonce2: Extranonce2::from_bytes(vec![0; 4]),
+            ntime: Ntime(0x6854_68d7),
+            nonce: Nonce(nonce),
+            version_bits: bits.map(VersionBits),
+        }
+    }
+
+    fn terms(mask: Option<VersionMask>, difficulty: f64) -> ShareTerms {
+        ShareTerms {
+            extranonce2_size: Extranonce2Size::new(4).unwrap(),
+            version_mask: mask,
+            difficulty: Difficulty::new(difficulty).unwrap(),
+        }
+    }
+
+    fn run(submit: &Submit, terms: &ShareTerms) -> Result<RebuiltShare, RebuildError> {
+        rebuild(&job(), &Extranonce1::default(), submit, terms)
+    }
+
+    /// A nonce whose hash with `version` reaches a difficulty of 2^-20, for some 4096 hashes.
+    fn nonce_for(version: Version) -> Nonce {
+        let share = run(&submit(None, 0), &terms(None, 1.0)).unwrap();
+        let target = Target::from_difficulty(Difficulty::new(2_f64.powi(-20)).unwrap());
+        let header = |nonce| Header { version, nonce: Nonce(nonce), ..share.header };
+        (0..).map(header).find(|header| target.is_met_by(&header.hash())).unwrap().nonce
+    }
+
+    #[test]
+    fn the_convention_is_the_one_that_gives_a_share() {
+        let mask = VersionMask::BIP320;
+        for (convention, version) in [
+            (VersionConvention::Bip310, 0x2000_a000),
+            (VersionConvention::Xor, 0x2000_c000),
+            (VersionConvention::Or, 0x2000_e000),
+        ] {
+            let nonce = nonce_for(Version(version));
+            // Also when the share is too low: a wrong guess would be far lower.
+            for (difficulty, meets) in [(2_f64.powi(-20), true), (1e9, false)] {
+                let share = run(&submit(Some(0xa000), nonce.0), &terms(Some(mask), difficulty)).unwrap();
+                assert_eq!((share.convention, share.version()), (convention, Version(version)));
+                assert_eq!(share.meets_terms, meets);
+            }
+        }
+    }
+
+    #[test]
+    fn a_fault_is_named_and_the_share_is_there_all_the_same() {
+        let mask = VersionMask::BIP320;
+        let outside = run(&submit(Some(1), 5), &terms(Some(mask), 1e-9)).unwrap_err();
+        assert!(matches!(outside, RebuildError::BitsOutsideMask { .. }), "{outside}");
+        assert!(outside.share().is_some());
+
+        let unasked = run(&submit(Some(0x2000), 5), &terms(None, 1e-9)).unwrap_err();
+        assert!(matches!(unasked, RebuildError::RollingNotAgreed { .. }), "{unasked}");
+        assert_eq!(unasked.share().unwrap().header.nonce, Nonce(5));
+
+        let mut long = submit(None, 5);
+        long.extranonce2 = Extranonce2::from_bytes(vec![0; 5]);
+        let error = run(&long, &terms(None, 1.0)).unwrap_err();
+        assert_eq!(error.to_string(), "extranonce2 \"0000000000\" has 5 bytes instead of 4");
+        assert_eq!(error.share(), None);
+    }
+
+    #[test]
+    fn bits_of_zero_need_no_agreement_and_change_nothing_without_one() {
+        let share = run(&submit(Some(0), 5), &terms(None, 1.0)).unwrap();
+        assert_eq!(share.version(), Version(0x2000_6000));
+        assert_eq!(run(&submit(None, 5), &terms(Some(VersionMask::BIP320), 1.0)).unwrap(), share);
+    }
+
+    #[test]
+    fn nbits_that_are_no_target_make_no_block() {
+        let job = Notify { nbits: Nbits(0x1d80_ffff), ..job() };
+        let share = rebuild(&job, &Extranonce1::default(), &submit(None, 5), &terms(None, 1e-9)).unwrap();
+        assert!(!share.is_block);
+    }
+}
