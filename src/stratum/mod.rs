@@ -11,6 +11,7 @@
 //! | `answer` | writing answers, in all the forms pools use |
 //! | `subscribe`, `configure`, `notify`, `submit` | the methods with a structure of their own |
 //! | `extranonce`, `job_id`, `difficulty`, `nbits`, `ntime`, `nonce`, `version`, `prevhash`, `branch` | a quantity each |
+//! | `timeline` | which difficulty holds for which job |
 //! | `field`, `hex`, `word` | what the quantities share: reading a JSON field, hex text, 32-bit words |
 //!
 //! The byte order of a quantity is that of its text on the wire; what becomes of it in a block
@@ -32,6 +33,7 @@ mod ntime;
 mod prevhash;
 mod submit;
 mod subscribe;
+mod timeline;
 mod verdict;
 mod version;
 mod word;
@@ -52,6 +54,7 @@ pub use ntime::Ntime;
 pub use prevhash::PrevHash;
 pub use submit::Submit;
 pub use subscribe::SubscribeAnswer;
+pub use timeline::{DifficultyRange, DifficultyTimeline};
 pub use verdict::Verdict;
 pub use version::{Version, VersionBits, VersionMask};
 
@@ -88,6 +91,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn nothing_at_all_panics(line in prop::collection::vec(any::<u8>(), 0..200)) {
+            read_as_everything(&line);
+            // Most of the above end at the brace.
+            read_as_everything(&[b"{", &line[..], b"}"].concat());
+        }
+
         #[test]
         fn nothing_a_peer_sends_panics(
             line in prop::sample::select(&LINES[..]),

@@ -9,16 +9,18 @@
 //! |---|---|
 //! | `hash` | double SHA-256, block hash, transaction id, merkle root |
 //! | `prevhash` | the previous block's hash, between its Stratum text and a block hash |
-//! | `coinbase` | assembly from its two halves and the extranonces |
+//! | `coinbase` | assembly from its two halves and the extranonces; what the transaction says |
 //! | `merkle` | branches of a block, and the root they lead to |
 //! | `header` | the 80 bytes |
 //! | `midstate` | hashing many nonces of one header |
 //! | `share` | a job and a miner's values put together |
+//! | `rebuild`, `prepared` | a submit judged by its hash; a job prepared for many of them |
 //! | `target`, `wide` | targets from nbits and from difficulty; 256-bit numbers |
 //! | `difficulty` | share, network difficulty, expected hashes |
 //! | `rolling` | the three conventions of version rolling |
 //! | `height` | the block height in a coinbase (BIP34) |
 //! | `payout` | addresses, worker names and output scripts |
+//! | `sats` | amounts of money, and the subsidy |
 
 mod coinbase;
 mod difficulty;
@@ -28,13 +30,21 @@ mod height;
 mod merkle;
 mod midstate;
 mod payout;
+mod prepared;
 mod prevhash;
+#[cfg(test)]
+mod properties;
+mod rebuild;
 mod rolling;
+mod sats;
 mod share;
 mod target;
 mod wide;
 
-pub use coinbase::{assemble_coinbase, coinbase_txid};
+pub use coinbase::{
+    Coinbase, CoinbaseError, CoinbasePart, ExtranoncePlace, Locktime, Output, OutputKind, PoolTag, Sequence,
+    TransactionVersion, assemble_coinbase, coinbase_txid,
+};
 pub use difficulty::{expected_hashes, network_difficulty, share_difficulty};
 pub use hash::{BlockHash, MerkleRoot, Txid, double_sha256};
 pub use header::Header;
@@ -42,7 +52,10 @@ pub use height::{Height, HeightError};
 pub use merkle::{merkle_branches, merkle_root, root_of_transactions};
 pub use midstate::Midstate;
 pub use payout::{Chain, PayoutError, PayoutScript, account_of_worker, payout_script};
+pub use prepared::PreparedJob;
 pub use prevhash::{parent_hash, prevhash_of};
+pub use rebuild::{RebuildError, RebuiltShare, ShareTerms, rebuild};
 pub use rolling::VersionConvention;
+pub use sats::Sats;
 pub use share::ShareValues;
 pub use target::{Target, TargetError};

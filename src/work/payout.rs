@@ -42,9 +42,24 @@ impl fmt::Debug for PayoutScript {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Chain {
     Mainnet,
-    /// testnet3, testnet4 and signet.
+    /// testnet3 and testnet4.
     Testnet,
+    Signet,
     Regtest,
+}
+
+impl Chain {
+    const ALL: [Chain; 4] = [Chain::Mainnet, Chain::Testnet, Chain::Signet, Chain::Regtest];
+
+    /// The same in the terms of the `bitcoin` crate.
+    pub(super) fn network(self) -> Network {
+        match self {
+            Chain::Mainnet => Network::Bitcoin,
+            Chain::Testnet => Network::Testnet,
+            Chain::Signet => Network::Signet,
+            Chain::Regtest => Network::Regtest,
+        }
+    }
 }
 
 /// The script that pays `address`, its checksum verified, and the chains it is an address of.
@@ -56,13 +71,8 @@ pub fn payout_script(address: &str) -> Result<(PayoutScript, Vec<Chain>), Payout
     let address = address.trim();
     let parsed = Address::<NetworkUnchecked>::from_str(address)
         .map_err(|reason| PayoutError { address: address.to_owned(), reason })?;
-    let chains = [
-        (Chain::Mainnet, Network::Bitcoin),
-        (Chain::Testnet, Network::Testnet),
-        (Chain::Regtest, Network::Regtest),
-    ];
-    let chains = chains.into_iter().filter(|(_, network)| parsed.is_valid_for_network(*network));
-    let chains = chains.map(|(chain, _)| chain).collect();
+    let chains = Chain::ALL.into_iter().filter(|chain| parsed.is_valid_for_network(chain.network()));
+    let chains = chains.collect();
     let script = parsed.assume_checked().script_pubkey();
     Ok((PayoutScript(script.into_bytes()), chains))
 }

@@ -53,6 +53,11 @@ impl Target {
         number(hash) <= self.0
     }
 
+    /// The hardest target that `hash` meets: itself, as a number. Lower is better.
+    pub fn of_hash(hash: &BlockHash) -> Target {
+        Target(number(hash))
+    }
+
     /// The highest 32 bits: a hash whose own are larger does not meet the target.
     pub fn high(&self) -> u32 {
         (self.0.0[3] >> 32) as u32

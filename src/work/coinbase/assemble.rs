@@ -1,8 +1,7 @@
-//! The coinbase transaction as Stratum transports it: without witness, cut in two where the
-//! extranonces go (wire reference, section 3.1).
+//! Joining and hashing a coinbase (wire reference, section 3.1).
 
-use super::hash::{Txid, double_sha256};
 use crate::stratum::{Extranonce1, Extranonce2};
+use crate::work::hash::{Txid, double_sha256};
 
 /// `coinb1 ‖ extranonce1 ‖ extranonce2 ‖ coinb2`.
 pub fn assemble_coinbase(

@@ -1,0 +1,222 @@
+//! Which difficulty holds for which job (wire reference, section 3.6).
+
+use std::collections::VecDeque;
+
+use super::difficulty::Difficulty;
+use super::job_id::JobId;
+
+/// What a pool has said about difficulty on one connection, in the order of its messages.
+///
+/// A share is held to the difficulty in force when its job came. Not every pool does it like that:
+/// some apply a change to shares of older jobs as well, some apply a rise one job later than they
+/// could. [`DifficultyTimeline::range`] says what a pool can ask for without being wrong.
+#[derive(Debug, Clone)]
+pub struct DifficultyTimeline {
+    current: Difficulty,
+    /// What was in force since the newest job came.
+    now: DifficultyRange,
+    /// What was in force since the job before it came, and until the newest one did.
+    before: DifficultyRange,
+    /// The newest last.
+    jobs: VecDeque<Assignment>,
+}
+
+/// The lowest and the highest difficulty of several.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DifficultyRange {
+    pub lowest: Difficulty,
+    pub highest: Difficulty,
+}
+
+#[derive(Debug, Clone)]
+struct Assignment {
+    job: JobId,
+    difficulty: Difficulty,
+}
+
+impl DifficultyTimeline {
+    /// How many jobs are remembered: at one every 3 seconds, the most frequent seen, for over 12
+    /// minutes. The longest that a pool takes shares of an old job is 10.
+    pub const MAX_JOBS: usize = 256;
+
+    /// Of a new connection, where difficulty 1 holds until the pool says something else.
+    pub fn new() -> DifficultyTimeline {
+        let one = DifficultyRange::only(Difficulty::ONE);
+        DifficultyTimeline { current: Difficulty::ONE, now: one, before: one, jobs: VecDeque::new() }
+    }
+
+    /// Records a `mining.set_difficulty`.
+    pub fn set_difficulty(&mut self, difficulty: Difficulty) {
+        self.current = difficulty;
+        // What no job has been held to yet leaves no trace.
+        let now = DifficultyRange::only(difficulty);
+        self.now = if self.jobs.is_empty() { now } else { self.now.and(now) };
+    }
+
+    /// Records a `mining.notify`. A job whose name was there before takes the place of the older
+    /// one; the oldest is forgotten when there are too many.
+    pub fn notify(&mut self, job: JobId) {
+        self.before = self.now;
+        self.now = DifficultyRange::only(self.current);
+        self.jobs.retain(|known| known.job != job);
+        if self.jobs.len() == DifficultyTimeline::MAX_JOBS {
+            self.jobs.pop_front();
+        }
+        self.jobs.push_back(Assignment { job, difficulty: self.current });
+    }
+
+    /// What the pool said last; 1 when it has said nothing.
+    pub fn current(&self) -> Difficulty {
+        self.current
+    }
+
+    /// The difficulty assigned to `job`: that in force when its notify came. `None` for a job that
+    /// is not known or not any more.
+    pub fn assigned(&self, job: &JobId) -> Option<Difficulty> {
+        // Shares are for the newest jobs.
+        self.jobs.iter().rev().find(|known| known.job == *job).map(|known| known.difficulty)
+    }
+
+    /// The lowest and the highest difficulty that the pool can now ask of a share of `job`: the one
+    /// assigned, the current one, and whatever was in force during the newest job and the one
+    /// before it. So a change leaves the old value possible for one more job: shares are under way
+    /// while it happens, and ckpool's own rises take that long. `None` for an unknown job.
+    pub fn range(&self, job: &JobId) -> Option<DifficultyRange> {
+        let assigned = DifficultyRange::only(self.assigned(job)?);
+        Some(assigned.and(self.now).and(self.before))
+    }
+
+    /// The lower end of [`DifficultyTimeline::range`].
+    pub fn lowest(&self, job: &JobId) -> Option<Difficulty> {
+        self.range(job).map(|range| range.lowest)
+    }
+}
+
+impl Default for DifficultyTimeline {
+    fn default() -> DifficultyTimeline {
+        DifficultyTimeline::new()
+    }
+}
+
+impl DifficultyRange {
+    fn only(difficulty: Difficulty) -> DifficultyRange {
+        DifficultyRange { lowest: difficulty, highest: difficulty }
+    }
+
+    fn and(self, other: DifficultyRange) -> DifficultyRange {
+        DifficultyRange {
+            lowest: self.lowest.min(other.lowest),
+            highest: if other.highest > self.highest { other.highest } else { self.highest },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn job(name: &str) -> JobId {
+        JobId::from_text(name).unwrap()
+    }
+
+    /// Plays `story`: a word is a notify, a number a set_difficulty.
+    fn play(story: &str) -> DifficultyTimeline {
+        let mut timeline = DifficultyTimeline::new();
+        for event in story.split(' ').filter(|event| !event.is_empty()) {
+            match event.parse() {
+                Ok(value) => timeline.set_difficulty(Difficulty::new(value).unwrap()),
+                Err(_) => timeline.notify(job(event)),
+            }
+        }
+        timeline
+    }
+
+    /// Assigned, lowest and highest.
+    fn of(story: &str, name: &str) -> Option<(f64, f64, f64)> {
+        let timeline = play(story);
+        let range = timeline.range(&job(name))?;
+        Some((timeline.assigned(&job(name))?.value(), range.lowest.value(), range.highest.value()))
+    }
+
+    #[test]
+    fn one_holds_until_something_is_said() {
+        assert_eq!(of("a", "a"), Some((1.0, 1.0, 1.0)));
+        assert_eq!(of("a 512", "a"), Some((1.0, 1.0, 512.0)));
+        assert_eq!(of("", "a"), None);
+        assert_eq!(of("512 a", "a"), Some((512.0, 512.0, 512.0)));
+    }
+
+    #[test]
+    fn the_last_of_several_changes_counts_for_the_next_job() {
+        assert_eq!(of("16 32 64 a", "a"), Some((64.0, 64.0, 64.0)));
+        assert_eq!(of("64 z 16 32 a", "a"), Some((32.0, 16.0, 64.0)));
+        assert_eq!(of("64 z 16 32 a b", "b"), Some((32.0, 32.0, 32.0)));
+    }
+
+    #[test]
+    fn a_fall_counts_at_once_for_older_jobs() {
+        assert_eq!(of("64 a 8", "a"), Some((64.0, 8.0, 64.0)));
+        assert_eq!(of("64 a 8 b c d", "a"), Some((64.0, 8.0, 64.0)));
+        assert_eq!(of("64 a 8 b c d", "d"), Some((8.0, 8.0, 8.0)));
+    }
+
+    #[test]
+    fn what_held_before_a_rise_stays_possible_for_one_more_job() {
+        assert_eq!(of("8 a 64 b", "b"), Some((64.0, 8.0, 64.0)));
+        assert_eq!(of("8 a 64 b c", "b"), Some((64.0, 64.0, 64.0)));
+        assert_eq!(of("8 a 64 b c", "c"), Some((64.0, 64.0, 64.0)));
+        assert_eq!(of("8 a 64 b c", "a"), Some((8.0, 8.0, 64.0)));
+    }
+
+    #[test]
+    fn a_short_fall_stays_possible_for_one_more_job() {
+        assert_eq!(of("64 a 8 64", "a"), Some((64.0, 8.0, 64.0)));
+        assert_eq!(of("64 a 8 64 b", "a"), Some((64.0, 8.0, 64.0)));
+        assert_eq!(of("64 a 8 64 b c", "a"), Some((64.0, 64.0, 64.0)));
+    }
+
+    #[test]
+    fn a_name_means_the_newest_job_of_that_name() {
+        assert_eq!(of("8 a 64 b a", "a").unwrap().0, 64.0);
+    }
+
+    #[test]
+    fn the_oldest_jobs_are_forgotten() {
+        let mut timeline = DifficultyTimeline::new();
+        for counter in 0..10_000 {
+            timeline.notify(JobId::from_counter(counter));
+        }
+        assert_eq!(timeline.jobs.len(), DifficultyTimeline::MAX_JOBS);
+        assert_eq!(timeline.assigned(&JobId::from_counter(0)), None);
+        assert_eq!(timeline.assigned(&JobId::from_counter(9_999)), Some(Difficulty::ONE));
+    }
+
+    proptest! {
+        #[test]
+        fn the_range_contains_then_and_now(story in prop::collection::vec(0..12_u32, 0..40)) {
+            let mut timeline = DifficultyTimeline::new();
+            let mut current = 1.0;
+            let mut given = std::collections::HashMap::new();
+            for event in story {
+                // Four jobs, eight difficulties.
+                if event < 4 {
+                    timeline.notify(JobId::from_counter(event.into()));
+                    given.insert(event, current);
+                } else {
+                    current = f64::from(1 << event);
+                    timeline.set_difficulty(Difficulty::new(current).unwrap());
+                }
+            }
+            for name in 0..4 {
+                let id = JobId::from_counter(name.into());
+                prop_assert_eq!(timeline.assigned(&id).map(Difficulty::value), given.get(&name).copied());
+                if let Some(then) = given.get(&name) {
+                    let range = timeline.range(&id).unwrap();
+                    prop_assert!(range.lowest.value() <= then.min(current));
+                    prop_assert!(range.highest.value() >= then.max(current));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The coinbase transaction (wire reference, section 4). Stratum transports it without witness and
+//! cut in two where the extranonces go; the cut can be anywhere, so it is decoded after joining.
+
+mod assemble;
+mod output;
+mod place;
+mod reader;
+mod tag;
+
+use std::ops::Range;
+
+pub use assemble::{assemble_coinbase, coinbase_txid};
+pub use output::{Output, OutputKind};
+pub use place::{CoinbasePart, ExtranoncePlace};
+pub use reader::CoinbaseError;
+pub use tag::PoolTag;
+
+use super::height::{Height, HeightError};
+use super::payout::PayoutScript;
+use super::sats::Sats;
+use crate::stratum::{Extranonce1, Extranonce2Size, Notify};
+use reader::Reader;
+
+/// A decoded coinbase. It keeps the bytes it was decoded from and copies nothing out of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coinbase {
+    bytes: Vec<u8>,
+    pub version: TransactionVersion,
+    script_sig: Range<usize>,
+    pub sequence: Sequence,
+    /// Where the first output begins, its value.
+    outputs_start: usize,
+    outputs: Vec<OutputSpan>,
+    pub locktime: Locktime,
+    /// Where both extranonces together are, when that is known.
+    extranonce: Option<Range<usize>>,
+}
+
+/// The version of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TransactionVersion(pub u32);
+
+/// The coinbase input's nSequence. F2Pool keeps a part of the extranonce here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sequence(pub u32);
+
+/// A transaction's nLockTime. BIP54 wants a block's height less one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Locktime(pub u32);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct OutputSpan {
+    value: Sats,
+    script: Range<usize>,
+}
+
+/// The shortest output: a value and the length of an empty script.
+const SHORTEST_OUTPUT: usize = 9;
+
+impl Coinbase {
+    /// Decodes a joined transaction, exactly to its last byte (wire reference, section 4.1).
+    ///
+    /// # Errors
+    /// When the bytes are no transaction, have a witness, or have another input than a coinbase's.
+    pub fn decode(bytes: Vec<u8>) -> Result<Coinbase, CoinbaseError> {
+        let mut reader = Reader::new(&bytes);
+        let version = TransactionVersion(reader.u32("the version")?);
+        read_input_start(&mut reader)?;
+        let length = reader.length("the scriptSig's length")?;
+        let script_sig = reader.range("the scriptSig", length)?;
+        let sequence = Sequence(reader.u32("the sequence")?);
+        let count = reader.length("the number of outputs")?;
+        let outputs_start = reader.at();
+        // The count is the peer's word; the room for outputs is what there are bytes for.
+        let most = reader.rest().len() / SHORTEST_OUTPUT;
+        let mut outputs = Vec::with_capacity(usize::try_from(count).map_or(most, |count| count.min(most)));
+        for _ in 0..count {
+            let value = Sats(reader.u64("an output's value")?);
+            let length = reader.length("an output script's length")?;
+            outputs.push(OutputSpan { value, script: reader.range("an output's script", length)? });
+        }
+        let locktime = Locktime(reader.u32("the locktime")?);
+        reader.end()?;
+        Ok(Coinbase {
+            version,
+            script_sig,
+            sequence,
+            outputs_start,
+            outputs,
+            locktime,
+            extranonce: None,
+            bytes,
+        })
+    }
+
+    /// Joins and decodes a job's coinbase with zeros for the extranonce2, and remembers where the
+    /// extranonces are.
+    ///
+    /// # Errors
+    /// As [`Coinbase::decode`].
+    pub fn of_job(
+        job: &Notify,
+        extranonce1: &Extranonce1,
+        extranonce2_size: Extranonce2Size,
+    ) -> Result<Coinbase, CoinbaseError> {
+        let start = job.coinb1.len();
+        let end = start + extranonce1.as_bytes().len() + extranonce2_size.bytes();
+        let mut bytes = Vec::with_capacity(end + job.coinb2.len());
+        bytes.extend_from_slice(&job.coinb1);
+        bytes.extend_from_slice(extranonce1.as_bytes());
+        bytes.resize(end, 0);
+        bytes.extend_from_slice(&job.coinb2);
+        let coinbase = Coinbase::decode(bytes)?;
+        Ok(Coinbase { extranonce: Some(start..end), ..coinbase })
+    }
+
+    /// The transaction's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The input's script. Consensus wants 2 to 100 bytes of it; that is not verified.
+    pub fn script_sig(&self) -> &[u8] {
+        &self.bytes[self.script_sig.clone()]
+    }
+
+    /// The block's height (BIP34).
+    ///
+    /// # Errors
+    /// When the scriptSig does not begin with one.
+    pub fn height(&self) -> Result<Height, HeightError> {
+        Height::from_script_sig(self.script_sig())
+    }
+
+    /// What the pool writes about itself; `None` when there is no text.
+    pub fn tag(&self) -> Option<PoolTag> {
+        let start = self.script_sig.start;
+        let extranonce = self.extranonce.clone().unwrap_or(start..start);
+        // As offsets in the scriptSig; what lies outside it does no harm.
+        let extranonce = extranonce.start.saturating_sub(start)..extranonce.end.saturating_sub(start);
+        PoolTag::from_script_sig(self.script_sig(), extranonce)
+    }
+
+    /// Where the extranonces are; `None` after [`Coinbase::decode`], which cannot know.
+    pub fn extranonce_place(&self) -> Option<ExtranoncePlace> {
+        self.extranonce.clone().map(|bytes| ExtranoncePlace::of(self, bytes))
+    }
+
+    /// The outputs, in their order.
+    pub fn outputs(&self) -> impl ExactSizeIterator<Item = Output<'_>> {
+        self.outputs
+            .iter()
+            .map(|output| Output { value: output.value, script: &self.bytes[output.script.clone()] })
+    }
+
+    /// What all outputs pay. More than a u64 holds, which no node accepts, is its largest number.
+    pub fn total(&self) -> Sats {
+        Sats(u64::try_from(self.sum(|_| true)).unwrap_or(u64::MAX))
+    }
+
+    /// What `script` is paid, by however many outputs; zero when there is none.
+    pub fn paid_to(&self, script: &PayoutScript) -> Sats {
+        let paid = self.sum(|output| output.script == script.as_bytes());
+        Sats(u64::try_from(paid).unwrap_or(u64::MAX))
+    }
+
+    /// What `script` is paid, in percent of the total; zero when nothing is paid at all.
+    pub fn percent_to(&self, script: &PayoutScript) -> f64 {
+        let total = self.sum(|_| true);
+        if total == 0 {
+            return 0.0;
+        }
+        self.sum(|output| output.script == script.as_bytes()) as f64 / total as f64 * 100.0
+    }
+
+    /// What the block's witnesses are committed to (BIP141): the last output that is such a
+    /// commitment counts. `None` in a block without SegWit transactions.
+    pub fn witness_commitment(&self) -> Option<[u8; 32]> {
+        self.outputs().filter_map(|output| output.witness_commitment()).last()
+    }
+
+    fn sum(&self, counts: impl Fn(&Output<'_>) -> bool) -> u128 {
+        self.outputs().filter(counts).map(|output| u128::from(output.value.0)).sum()
+    }
+}
+
+/// The number of inputs, one, and its outpoint, which spends nothing.
+fn read_input_start(reader: &mut Reader<'_>) -> Result<(), CoinbaseError> {
+    const NOTHING: [u8; 36] = {
+        let mut outpoint = [0; 36];
+        let mut index = 32;
+        while index < 36 {
+            outpoint[index] = 0xff;
+            index += 1;
+        }
+        outpoint
+    };
+    if reader.rest().starts_with(&[0, 1]) {
+        return Err(CoinbaseError::Witness { at: reader.at(), found: "0001".to_owned() });
+    }
+    let found = reader.length("the number of inputs")?;
+    if found != 1 {
+        return Err(CoinbaseError::InputCount { found });
+    }
+    let outpoint: [u8; 36] = reader.array("the outpoint")?;
+    if outpoint != NOTHING {
+        return Err(CoinbaseError::Outpoint { found: crate::stratum::encode_hex(&outpoint) });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
