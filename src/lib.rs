@@ -12,6 +12,7 @@
 //! | [`upstream`] | which pool is taken next: order, health, warm connections, return |
 //! | [`analyzer`] | the consumer of the tap |
 //! | [`clock`] | NTP time beside the system's clock |
+//! | [`record`] | what is written under `data_dir` |
 //! | [`net`] | sockets: listen, dial, SOCKS5, TLS, splice, options |
 //! | [`stratum`] | the wire: lines and the protocol's quantities |
 //! | [`work`] | Bitcoin: coinbase, merkle root, header, difficulty |
@@ -26,6 +27,7 @@ pub mod limits;
 pub mod logging;
 pub mod net;
 pub mod passthrough;
+pub mod record;
 pub mod sim;
 pub mod stop;
 pub mod stratum;
