@@ -11,6 +11,8 @@
 //! | [`passthrough`] | a miner's session: dial, two pumps, the tap |
 //! | [`upstream`] | which pool is taken next: order, health, warm connections, return |
 //! | [`analyzer`] | the consumer of the tap |
+//! | [`clock`] | NTP time beside the system's clock |
+//! | [`record`] | what is written under `data_dir` |
 //! | [`net`] | sockets: listen, dial, SOCKS5, TLS, splice, options |
 //! | [`stratum`] | the wire: lines and the protocol's quantities |
 //! | [`work`] | Bitcoin: coinbase, merkle root, header, difficulty |
@@ -18,12 +20,14 @@
 //! | [`thread`], [`stop`], [`logging`] | named threads, shutdown as an ordinary error, the log |
 
 pub mod analyzer;
+pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod limits;
 pub mod logging;
 pub mod net;
 pub mod passthrough;
+pub mod record;
 pub mod sim;
 pub mod stop;
 pub mod stratum;

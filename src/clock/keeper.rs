@@ -1,0 +1,278 @@
+//! The thread `ntp`: when the servers are asked, and when again.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::time::{Duration, Instant, SystemTime};
+
+use log::{debug, info, warn};
+
+use super::consensus::{self, Disagreement};
+use super::query::Sample;
+use super::server::Server;
+use super::time::{NtpTime, Offset};
+use super::{Clock, ClockState, Why};
+use crate::net::Stamp;
+use crate::stop::{Stop, Stopped};
+use crate::thread::{SERVICE_STACK, spawn};
+
+/// More servers make the median no better.
+const MAX_SERVERS: usize = 16;
+
+/// How often each server is asked in a round; the sample with the lowest round trip counts.
+const SAMPLES: usize = 3;
+
+/// An offset older than this is not believed any more: an ordinary crystal (50 ppm) is then off by
+/// another 4 s.
+const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// The system's clock was set when it moved this much more or less than the monotonic clock
+/// between two looks; a clock that is slewed moves 5 ms in ten seconds (500 ppm).
+const JUMP: Duration = Duration::from_millis(500);
+
+/// How often servers are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// From round to round, give or take a tenth.
+    pub interval: Duration,
+    /// After the first round without a result; doubled each time, up to `interval`.
+    pub retry: Duration,
+    /// Between two questions to the same server. Servers that limit rates want 2 s (ntpd's
+    /// `discard minimum`).
+    pub between: Duration,
+    /// For one name, and for one answer.
+    pub timeout: Duration,
+    /// How often the system's clock is compared with the monotonic one.
+    pub watch: Duration,
+}
+
+impl Pace {
+    /// What public servers allow: one round every `interval`, which is at least a minute.
+    pub fn every(interval: Duration) -> Pace {
+        Pace {
+            interval: interval.max(Duration::from_secs(60)),
+            retry: Duration::from_secs(15),
+            between: Duration::from_secs(2),
+            timeout: Duration::from_millis(1500),
+            watch: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Starts the thread that keeps `clock` right until `stop`.
+pub(super) fn start(clock: Clock, servers: &[String], pace: Pace, stop: &Stop) -> io::Result<()> {
+    if servers.len() > MAX_SERVERS {
+        warn!("ntp.servers: only the first {MAX_SERVERS} are asked");
+    }
+    let servers = servers.iter().take(MAX_SERVERS).map(|name| Server::new(name)).collect();
+    let stop = stop.clone();
+    let mut keeper = Keeper { clock, servers, pace, stop, last_good: None };
+    // The thread is not joined: an unanswered question may hold it for `timeout` after the end.
+    spawn("ntp", SERVICE_STACK, move || {
+        // Being stopped is its ordinary end.
+        keeper.run().or(Ok::<(), Stopped>(()))
+    })?;
+    Ok(())
+}
+
+struct Keeper {
+    clock: Clock,
+    servers: Vec<Server>,
+    pace: Pace,
+    stop: Stop,
+    last_good: Option<Instant>,
+}
+
+impl Keeper {
+    fn run(&mut self) -> Result<(), Stopped> {
+        let mut retry = self.pace.retry;
+        loop {
+            let before = ClockWatch::start();
+            let outcome = self.round()?;
+            let pause = if before.was_set() {
+                // Some of the samples are of the old time.
+                self.lose(Why::ClockSet);
+                self.pace.retry
+            } else if let Err(why) = outcome {
+                if self.last_good.is_none_or(|good| good.elapsed() > MAX_AGE) {
+                    self.lose(why);
+                } else {
+                    debug!("this round of NTP had no result: {why}");
+                }
+                let pause = retry;
+                retry = (retry * 2).min(self.pace.interval);
+                pause
+            } else {
+                retry = self.pace.retry;
+                jittered(self.pace.interval)
+            };
+            self.wait(pause)?;
+        }
+    }
+
+    /// Asks every server [`SAMPLES`] times. The first answers are used at once; the later ones
+    /// make them better.
+    fn round(&mut self) -> Result<Result<(), Why>, Stopped> {
+        self.servers.iter_mut().for_each(Server::begin_round);
+        let mut result = Err(Why::Starting);
+        for pass in 0..SAMPLES {
+            if pass > 0 {
+                self.stop.sleep(self.pace.between)?;
+            }
+            for server in &mut self.servers {
+                self.stop.check()?;
+                // A server that has twice said nothing is not there.
+                if pass < 2 || server.best.is_some() {
+                    server.ask(self.pace.timeout);
+                }
+            }
+            result = self.conclude();
+        }
+        Ok(result)
+    }
+
+    fn conclude(&mut self) -> Result<(), Why> {
+        let samples: Vec<Sample> = self.servers.iter().filter_map(|server| server.best).collect();
+        match consensus::agree(&samples) {
+            None => Err(Why::NoAnswer(self.said())),
+            Some(Err(Disagreement)) => Err(Why::Disagreement(self.said())),
+            Some(Ok(agreed)) => {
+                self.last_good = Some(Instant::now());
+                let was_lost = self.clock.offset().is_none();
+                let state = ClockState::Synchronised {
+                    offset: agreed.offset,
+                    error_bound: agreed.error_bound,
+                    servers: agreed.servers,
+                    at: NtpTime::from_stamp(Stamp::now(), agreed.offset),
+                };
+                if was_lost {
+                    info!("NTP: {state}");
+                }
+                self.clock.set(state);
+                Ok(())
+            }
+        }
+    }
+
+    /// Says of each server what it said.
+    fn said(&self) -> String {
+        let one = |server: &Server| match (server.best, server.failure) {
+            (Some(sample), _) => format!("{}: {}", server.name, sample.offset),
+            (None, Some(failure)) => format!("{}: {failure}", server.name),
+            (None, None) => format!("{}: not asked", server.name),
+        };
+        self.servers.iter().map(one).collect::<Vec<_>>().join("; ")
+    }
+
+    fn lose(&mut self, why: Why) {
+        self.last_good = None;
+        let is_news = match self.clock.state() {
+            ClockState::Synchronised { .. } => true,
+            ClockState::Unsynchronised { why: Why::Starting, .. } => true,
+            ClockState::Unsynchronised { .. } => false,
+        };
+        if is_news {
+            warn!("no NTP time: {why}; the system's clock is used until there is");
+        }
+        let since = NtpTime::from_stamp(Stamp::now(), Offset::default());
+        self.clock.set(ClockState::Unsynchronised { since, why });
+    }
+
+    /// Waits for `pause`; less when the system's clock is set meanwhile.
+    fn wait(&mut self, pause: Duration) -> Result<(), Stopped> {
+        let end = Instant::now() + pause;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            let watch = ClockWatch::start();
+            self.stop.sleep(left.min(self.pace.watch))?;
+            if watch.was_set() {
+                self.lose(Why::ClockSet);
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The two clocks at one moment.
+struct ClockWatch {
+    monotonic: Instant,
+    system: SystemTime,
+}
+
+impl ClockWatch {
+    fn start() -> ClockWatch {
+        ClockWatch { monotonic: Instant::now(), system: SystemTime::now() }
+    }
+
+    /// Whether the system's clock has been set since.
+    fn was_set(&self) -> bool {
+        self.differ(self.monotonic.elapsed(), SystemTime::now())
+    }
+
+    fn differ(&self, elapsed: Duration, system: SystemTime) -> bool {
+        match system.duration_since(self.system) {
+            Ok(moved) => moved.abs_diff(elapsed) > JUMP,
+            Err(back) => back.duration() + elapsed > JUMP,
+        }
+    }
+}
+
+/// Within a tenth of `interval`, so that many programs do not ask in step; never under a minute
+/// where `interval` is not.
+fn jittered(interval: Duration) -> Duration {
+    let share = (RandomState::new().build_hasher().finish() % 1000) as f64 / 1000.0;
+    let floor = interval.min(Duration::from_secs(60));
+    interval.mul_f64(0.9 + 0.2 * share).max(floor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_is_noticed_and_one_that_drifts_is_not() {
+        let watch = ClockWatch::start();
+        let ten = Duration::from_secs(10);
+        let moved = |by_ms: i64| {
+            let to = watch.system + ten;
+            let change = Duration::from_millis(by_ms.unsigned_abs());
+            watch.differ(ten, if by_ms < 0 { to - change } else { to + change })
+        };
+        assert!(!moved(0) && !moved(5) && !moved(-5) && !moved(499));
+        assert!(moved(600) && moved(-600) && moved(3_600_000) && moved(-3_600_000));
+    }
+
+    #[test]
+    fn a_minute_is_never_undercut() {
+        for interval in [Duration::from_secs(60), Duration::from_secs(3600)] {
+            for _ in 0..100 {
+                let pause = jittered(interval);
+                assert!(pause >= Duration::from_secs(60));
+                assert!(pause >= interval.mul_f64(0.9) && pause <= interval.mul_f64(1.1));
+            }
+        }
+        assert_eq!(Pace::every(Duration::from_secs(1)).interval, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_makes_it_unsynchronised() {
+        let clock = Clock::system();
+        let stop = Stop::new();
+        let pace = Pace { watch: Duration::from_millis(1), ..Pace::every(Duration::from_secs(60)) };
+        let mut keeper =
+            Keeper { clock: clock.clone(), servers: Vec::new(), pace, stop, last_good: Some(Instant::now()) };
+        clock.set(ClockState::Synchronised {
+            offset: Offset::from_micros(5),
+            error_bound: Duration::ZERO,
+            servers: 1,
+            at: clock.now(),
+        });
+        assert_eq!(clock.offset(), Some(Offset::from_micros(5)));
+        keeper.lose(Why::ClockSet);
+        assert_eq!(clock.offset(), None);
+        assert!(matches!(clock.state(), ClockState::Unsynchronised { why: Why::ClockSet, .. }));
+        assert_eq!(keeper.last_good, None);
+    }
+}

@@ -1,0 +1,105 @@
+//! One configured server.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::lookup::Lookup;
+use super::query::{self, QueryError, Sample};
+
+/// How many of a name's addresses are tried: the first may be IPv6 on a machine without it.
+const MAX_ADDRESSES: usize = 3;
+
+/// After RATE, an address is left alone for so long: RFC 5905 asks for an "immediate" reduction,
+/// and the largest usual poll interval is 2^10 s.
+const REST_AFTER_RATE: Duration = Duration::from_secs(1024);
+/// After DENY and RSTR. RFC 5905 wants no further packets; addresses change their owner.
+const REST_AFTER_DENIAL: Duration = Duration::from_secs(24 * 3600);
+
+/// A server's name and what it has said in this round.
+pub(super) struct Server {
+    pub name: String,
+    lookup: Lookup,
+    resting: HashMap<SocketAddr, Instant>,
+    /// The one address that is asked throughout a round, once one has answered.
+    address: Option<SocketAddr>,
+    /// The sample with the lowest round trip: it waited least in queues, so it is the most right.
+    pub best: Option<Sample>,
+    /// Why the last question of the round gave none.
+    pub failure: Option<Failure>,
+}
+
+/// Why a server gave nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    NoAddress,
+    /// Asked to leave it alone, in this round or an earlier one.
+    Resting,
+    Query(QueryError),
+}
+
+impl Server {
+    pub fn new(name: &str) -> Server {
+        Server {
+            name: name.to_owned(),
+            lookup: Lookup::new(name),
+            resting: HashMap::new(),
+            address: None,
+            best: None,
+            failure: None,
+        }
+    }
+
+    /// Forgets the last round.
+    pub fn begin_round(&mut self) {
+        let now = Instant::now();
+        self.resting.retain(|_, until| *until > now);
+        (self.address, self.best, self.failure) = (None, None, None);
+    }
+
+    /// Asks once, at the address that answered before or at the first that answers.
+    pub fn ask(&mut self, timeout: Duration) {
+        let known = match self.address {
+            Some(address) => vec![address],
+            None => self.lookup.addresses(timeout).iter().copied().take(MAX_ADDRESSES).collect(),
+        };
+        if known.is_empty() {
+            self.failure = Some(Failure::NoAddress);
+        }
+        for address in known {
+            if self.resting.contains_key(&address) {
+                self.failure = Some(Failure::Resting);
+                continue;
+            }
+            match query::ask(address, timeout) {
+                Ok(sample) => {
+                    self.address = Some(address);
+                    let is_better = |best: Sample| sample.round_trip < best.round_trip;
+                    if self.best.is_none_or(is_better) {
+                        self.best = Some(sample);
+                    }
+                    return;
+                }
+                Err(error) => {
+                    self.failure = Some(Failure::Query(error));
+                    let rest = match error {
+                        QueryError::Rate => REST_AFTER_RATE,
+                        QueryError::Denied | QueryError::Kiss => REST_AFTER_DENIAL,
+                        _ => continue,
+                    };
+                    self.resting.insert(address, Instant::now() + rest);
+                }
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::NoAddress => f.write_str("has no address; is the name right, does DNS work?"),
+            Failure::Resting => f.write_str("asked to be left alone"),
+            Failure::Query(error) => error.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! A record of `alerts.log`.
+
+use serde_json::{Value, json};
+
+use super::text::{json_text, line_text};
+use crate::clock::NtpTime;
+use crate::config::Severity;
+
+/// The data of one alert in bytes; more is left out, and said.
+const MAX_DATA: usize = 16 * 1024;
+
+/// Characters of a description.
+const MAX_DESCRIPTION: usize = 1024;
+
+/// What ends a record: 80 dashes.
+const RULE_LINE: &str = "--------------------------------------------------------------------------------";
+
+/// One alert.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlertRow {
+    pub at: NtpTime,
+    pub severity: Severity,
+    /// Such as `payout.mismatch`.
+    pub id: &'static str,
+    /// One sentence.
+    pub description: String,
+    /// The evidence.
+    pub data: Value,
+}
+
+impl AlertRow {
+    pub(super) fn to_text(&self) -> String {
+        let severity = match self.severity {
+            Severity::Info => "INFO",
+            Severity::Low => "LOW",
+            Severity::Medium => "MEDIUM",
+            Severity::High => "HIGH",
+        };
+        let mut data = self.data.to_string();
+        if data.len() > MAX_DATA {
+            data = json!({ "left_out": "too long", "bytes": data.len() }).to_string();
+        }
+        format!(
+            "[{}] {severity}: {}\nDescription: {}\nData: {}\n{RULE_LINE}\n",
+            self.at,
+            self.id,
+            line_text(&self.description, MAX_DESCRIPTION),
+            json_text(&data),
+        )
+    }
+}

@@ -1,0 +1,78 @@
+//! A row of `timing.csv`.
+
+use std::time::Duration;
+
+use super::row::{optional, row, seconds};
+use super::text::cell;
+use crate::clock::NtpTime;
+use crate::stratum::{JobId, Ntime};
+use crate::work::Height;
+
+/// One job and its times.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobRow {
+    /// The upstream the job came from.
+    pub pool: String,
+    pub job_id: JobId,
+    pub height: Option<Height>,
+    pub ntime: Ntime,
+    /// When the job came in.
+    pub at: NtpTime,
+    /// Since the job before, of the same pool and session.
+    pub receive_gap: Option<Duration>,
+    /// Since the job's prevhash was first seen.
+    pub prevhash_age: Option<Duration>,
+    /// Merkle branches; none for an empty block.
+    pub branches: usize,
+}
+
+impl JobRow {
+    /// The header of `timing.csv`.
+    pub const COLUMNS: [&str; 9] = [
+        "pool",
+        "job_id",
+        "height",
+        "ntime",
+        "ntp_time",
+        "ntime_minus_ntp_seconds",
+        "receive_gap_seconds",
+        "prevhash_age_seconds",
+        "branches",
+    ];
+
+    pub(super) fn to_csv(&self) -> Vec<u8> {
+        let ahead_ms = i64::from(self.ntime.0) * 1000 - self.at.timestamp().as_millisecond();
+        row::<{ JobRow::COLUMNS.len() }>([
+            cell(&self.pool),
+            cell(self.job_id.as_str()),
+            optional(self.height),
+            self.ntime.to_string(),
+            self.at.to_string(),
+            format!("{:.3}", ahead_ms as f64 / 1e3),
+            self.receive_gap.map(seconds).unwrap_or_default(),
+            self.prevhash_age.map(seconds).unwrap_or_default(),
+            self.branches.to_string(),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_of_the_past_has_a_negative_difference() {
+        let row = JobRow {
+            pool: "=pool".into(),
+            job_id: JobId::from_text("65,1").unwrap(),
+            height: Some(Height(900_000)),
+            ntime: Ntime(1_795_226_020),
+            at: NtpTime::from_timestamp("2026-11-21T01:53:42.5Z".parse().unwrap()),
+            receive_gap: Some(Duration::from_millis(30_125)),
+            prevhash_age: None,
+            branches: 12,
+        };
+        let text = String::from_utf8(row.to_csv()).unwrap();
+        assert_eq!(text, "'=pool,\"65,1\",900000,6b00f9a4,2026-11-21T01:53:42.500Z,-2.500,30.125,,12\n");
+    }
+}

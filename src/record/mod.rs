@@ -1,0 +1,68 @@
+//! What is written under `data_dir`: a library that the analyzer feeds.
+//!
+//! One thread, `record`, does all the writing. It is fed through a bounded channel that nobody ever
+//! waits for: what finds no room is dropped, counted and said ([`Health`]). A second thread,
+//! `record-archive`, compresses and removes rotated files.
+//!
+//! | file | content | module |
+//! |---|---|---|
+//! | `shares.csv` | one row a share: [`ShareRow::COLUMNS`] | `share` |
+//! | `timing.csv` | one row a job: [`JobRow::COLUMNS`] | `job` |
+//! | `alerts.log` | `[time] SEVERITY: id`, `Description: …`, `Data: {json}`, 80 dashes | `alert` |
+//! | `geek.log` | `[time] TOPIC: text` | `geek` |
+//! | `blocks/<time>-<hash>.json` | all of a share that is worth a block | `block` |
+//! | `state.json` | what outlives a restart: [`State`] | `state`, `state_file`, `forms` |
+//!
+//! Times are RFC 3339 in UTC with milliseconds. In the CSV files (RFC 4180, newline at the end of a
+//! row) a quantity of the wire (nonce, ntime, version) is the hex of the wire, other numbers are
+//! decimal, and what is not known is empty.
+//!
+//! **Appending** (`rotating`). Nothing is ever truncated at start. The header is written to a new or
+//! empty file only. Rows are written in batches, at least every `flush`; kill -9 loses no more than
+//! that. Rows are not fsynced, so a power cut also loses what the kernel had not written, usually
+//! 30 s. A row that a crash tore is moved to `<file>.partial` (`tail`).
+//!
+//! **Rotation** (`names`). At the first row of another day (UTC), and before it would become larger
+//! than `rotate_mb`, a file is renamed to, for instance, `shares-2026-11-21.1.csv`: the day of its
+//! rows and a number that counts the files of that day; then compressed to
+//! `shares-2026-11-21.1.csv.gz` (`archive`). Of these files the oldest are removed when they are
+//! older than `keep_days` or all together are larger than `max_total_mb`. The live files, and files
+//! with other names, are never removed.
+//!
+//! **A disk that fails** (`trouble`). Rows wait in memory, 256 KiB for each file, then they are
+//! lost and counted. It is tried again after 1 s, 2 s … 60 s, and goes on where it stopped.
+//!
+//! **Strangers' texts** (`text`). Control characters and those that reorder a line are escaped,
+//! formulas in CSV fields get an apostrophe in front, long texts are cut.
+
+mod alert;
+mod archive;
+mod atomic;
+mod block;
+mod forms;
+mod geek;
+mod job;
+mod names;
+mod recorder;
+mod rotating;
+mod row;
+mod share;
+mod state;
+mod state_file;
+mod tail;
+mod text;
+mod trouble;
+mod writer;
+
+pub use alert::AlertRow;
+pub use archive::{Retention, enforce};
+pub use block::{BLOCKS, BlockRecord};
+pub use geek::Topic;
+pub use job::JobRow;
+pub use names::{FileName, Rotated};
+pub use recorder::{Health, Recorder};
+pub use rotating::RotatingFile;
+pub use share::{Outcome, ShareRow};
+pub use state::{BestShare, Lifetime, State};
+pub use state_file::STATE_FILE;
+pub use trouble::{Moment, Trouble};

@@ -1,0 +1,113 @@
+//! The names of our files, live and rotated. Nothing with another name is ever touched.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::civil::Date;
+
+/// A file that is appended to and rotated: `stem.extension`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileName {
+    pub stem: &'static str,
+    pub extension: &'static str,
+}
+
+/// A rotated file: `stem-2026-11-21.1.extension`, with `.gz` behind it once it is compressed. The
+/// date is the day of its rows in UTC, the number counts the files of that day from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotated {
+    pub file: FileName,
+    pub date: Date,
+    pub number: u32,
+    pub is_compressed: bool,
+}
+
+impl FileName {
+    /// `shares.csv`
+    pub const SHARES: FileName = FileName { stem: "shares", extension: "csv" };
+    /// `timing.csv`
+    pub const TIMING: FileName = FileName { stem: "timing", extension: "csv" };
+    /// `alerts.log`
+    pub const ALERTS: FileName = FileName { stem: "alerts", extension: "log" };
+    /// `geek.log`
+    pub const GEEK: FileName = FileName { stem: "geek", extension: "log" };
+    /// All that rotate.
+    pub const ALL: [FileName; 4] = [FileName::SHARES, FileName::TIMING, FileName::ALERTS, FileName::GEEK];
+
+    /// The file that is written to.
+    pub fn live(self) -> String {
+        format!("{}.{}", self.stem, self.extension)
+    }
+
+    /// The first number of this day that is not taken, in the order of time.
+    pub(super) fn next(self, dir: &Path, date: Date) -> io::Result<Rotated> {
+        let same_day = |(_, rotated): &(PathBuf, Rotated)| rotated.file == self && rotated.date == date;
+        let taken = rotated_files(dir)?;
+        let last = taken.iter().filter(|one| same_day(one)).map(|(_, rotated)| rotated.number).max();
+        let number = last.unwrap_or(0).saturating_add(1);
+        Ok(Rotated { file: self, date, number, is_compressed: false })
+    }
+}
+
+impl Rotated {
+    pub(super) fn name(self) -> String {
+        let FileName { stem, extension } = self.file;
+        let gz = if self.is_compressed { ".gz" } else { "" };
+        format!("{stem}-{}.{}.{extension}{gz}", self.date, self.number)
+    }
+
+    /// `None` for any name that we would not have given.
+    pub(super) fn parse(name: &str) -> Option<Rotated> {
+        let plain = name.strip_suffix(".gz");
+        FileName::ALL.into_iter().find_map(|file| {
+            let rest = plain.unwrap_or(name).strip_prefix(file.stem)?.strip_prefix('-')?;
+            let rest = rest.strip_suffix(file.extension)?.strip_suffix('.')?;
+            let (date, number) = rest.split_once('.')?;
+            let (date, number) = (date.parse().ok()?, number.parse().ok()?);
+            let rotated = Rotated { file, date, number, is_compressed: plain.is_some() };
+            // Dates and numbers can be written in other ways, but not by us.
+            (rotated.name() == name).then_some(rotated)
+        })
+    }
+}
+
+/// Our rotated files in `dir`, in no order. Links and directories are not ours.
+pub(super) fn rotated_files(dir: &Path) -> io::Result<Vec<(PathBuf, Rotated)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let rotated = entry.file_name().to_str().and_then(Rotated::parse);
+        if let (Some(rotated), true) = (rotated, entry.file_type()?.is_file()) {
+            files.push((entry.path(), rotated));
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_names_are_read_back_and_no_others() {
+        for name in ["shares-2026-11-21.1.csv", "alerts-2026-01-02.37.log.gz"] {
+            assert_eq!(Rotated::parse(name).unwrap().name(), name);
+        }
+        for name in [
+            "shares.csv",
+            "shares-2026-11-21.csv",
+            "shares-2026-11-21.1.csv.gz.part",
+            "shares-2026-11-21.01.csv",
+            "shares-2026-11-21.+1.csv",
+            "shares-2026-13-21.1.csv",
+            "shares-20261121.1.csv",
+            "shares-2026-11-21.1.log",
+            "my-shares-2026-11-21.1.csv",
+            "sluice.log.1",
+            "",
+        ] {
+            assert_eq!(Rotated::parse(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The handle that the analyzer holds: it passes things on, and never waits for the disk.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, bounded};
+
+use super::alert::AlertRow;
+use super::archive::{Archive, Retention};
+use super::block::BlockRecord;
+use super::geek::{Topic, geek_line};
+use super::job::JobRow;
+use super::share::ShareRow;
+use super::state::State;
+use super::state_file;
+use super::trouble::Trouble;
+use super::writer::{Entry, To, Urgent, Writer};
+use crate::clock::NtpTime;
+use crate::config::Record;
+
+/// What tells the time.
+pub(super) type Now = Arc<dyn Fn() -> NtpTime + Send + Sync>;
+
+/// Rows that may wait while the disk is busy: of honest ones 2 MiB.
+const MAX_QUEUED: usize = 4096;
+
+/// Blocks that may wait.
+const MAX_URGENT: usize = 16;
+
+/// How long a found block waits for room: it is worth holding the analyzer up, not stopping it.
+const BLOCK_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long the end of the program waits for the disk.
+const FINISH_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The way to the files. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    rows: Sender<Entry>,
+    urgent: Sender<Urgent>,
+    shared: Arc<Shared>,
+    wanted: Wanted,
+}
+
+/// How the recording goes; for pages and alerts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Health {
+    /// Rows that found the queue full: the disk is too slow.
+    pub dropped: u64,
+    /// Rows that the disk did not take for too long: it is full, or broken.
+    pub lost: u64,
+    /// What can't be written at present; empty when all is well.
+    pub troubles: Vec<Trouble>,
+}
+
+/// What passes between the handle and the thread beside the channels.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub dropped: AtomicU64,
+    pub lost: AtomicU64,
+    pub troubles: Mutex<Vec<Trouble>>,
+    /// The newest state that is not on the disk yet.
+    pub state: Mutex<Option<State>>,
+    /// The writer has come to its regular end.
+    pub has_finished: AtomicBool,
+}
+
+/// Which of the optional files are written.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    shares: bool,
+    timing: bool,
+    geek: bool,
+}
+
+impl Recorder {
+    /// Reads `state.json` in `data_dir` and starts the two threads, `record` and `record-archive`.
+    /// `now` tells the time that days are counted by. A directory that can't be written is no
+    /// error: [`Recorder::health`] tells, and it is tried again.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start<F>(record: &Record, data_dir: &Path, now: F) -> io::Result<(Recorder, State)>
+    where
+        F: Fn() -> NtpTime + Send + Sync + 'static,
+    {
+        let now: Now = Arc::new(now);
+        let state = state_file::load(data_dir, now());
+        let (rows, queued) = bounded(MAX_QUEUED);
+        let (urgent, hurry) = bounded(MAX_URGENT);
+        let shared = Arc::new(Shared::default());
+        let archive = Archive::start(data_dir, Retention::of(record), now.clone())?;
+        Writer::new(record, data_dir, now, archive, shared.clone()).start(queued, hurry)?;
+        let wanted = Wanted { shares: record.shares, timing: record.timing, geek: record.geek };
+        Ok((Recorder { rows, urgent, shared, wanted }, state))
+    }
+
+    /// A row of `shares.csv`.
+    pub fn record_share(&self, row: &ShareRow) {
+        if self.wanted.shares {
+            self.offer(To::Shares, row.to_csv());
+        }
+    }
+
+    /// A row of `timing.csv`.
+    pub fn record_job(&self, row: &JobRow) {
+        if self.wanted.timing {
+            self.offer(To::Timing, row.to_csv());
+        }
+    }
+
+    /// A record of `alerts.log`.
+    pub fn record_alert(&self, row: &AlertRow) {
+        self.offer(To::Alerts, row.to_text().into_bytes());
+    }
+
+    /// A line of `geek.log`; `text` is not asked when that is off.
+    pub fn geek(&self, at: NtpTime, topic: Topic, text: impl FnOnce() -> String) {
+        if self.wanted.geek {
+            self.offer(To::Geek, geek_line(at, topic, &text()).into_bytes());
+        }
+    }
+
+    /// A file of `blocks/`, written and put on the disk at once, before any row that waits. The
+    /// same block again, with its outcome, replaces the file. Waits up to two seconds for room.
+    ///
+    /// # Errors
+    /// `TimedOut` when there was no room; the header is in the log then. A disk that fails is told
+    /// by [`Recorder::health`], and the block kept in memory and tried again.
+    pub fn record_block(&self, block: BlockRecord) -> io::Result<()> {
+        match self.urgent.send_timeout(Urgent::Block(Box::new(block)), BLOCK_DEADLINE) {
+            Ok(()) => Ok(()),
+            Err(unsent) => {
+                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+                if let Urgent::Block(block) = unsent.into_inner() {
+                    log::error!("a block could not be recorded, the disk is too slow: {}", block.to_json());
+                }
+                Err(io::Error::new(io::ErrorKind::TimedOut, "the disk is too slow to record a block"))
+            }
+        }
+    }
+
+    /// Has `state.json` replaced soon, at most once a minute, and at the end. Only the newest state
+    /// counts.
+    pub fn save_state(&self, state: State) {
+        *self.shared.state() = Some(state);
+    }
+
+    /// How it goes.
+    pub fn health(&self) -> Health {
+        Health {
+            dropped: self.shared.dropped.load(Ordering::Relaxed),
+            lost: self.shared.lost.load(Ordering::Relaxed),
+            troubles: self.shared.troubles().clone(),
+        }
+    }
+
+    /// Writes everything that was recorded so far, has it put on the disk, and ends the threads.
+    /// What is recorded later is dropped and counted.
+    ///
+    /// # Errors
+    /// `TimedOut` when the disk does not end within ten seconds, `Other` when the thread had died.
+    /// What could not be written is told by [`Recorder::health`].
+    pub fn finish(&self) -> io::Result<()> {
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "the disk is too slow to end the recording");
+        let (done, ended) = bounded(1);
+        match self.urgent.send_timeout(Urgent::Finish(done), FINISH_DEADLINE) {
+            Ok(()) => ended.recv_timeout(FINISH_DEADLINE).map_err(|_| late()),
+            Err(unsent) if unsent.is_timeout() => Err(late()),
+            Err(_) if self.shared.has_finished.load(Ordering::Relaxed) => Ok(()),
+            Err(_) => Err(io::Error::other("the recording ended early; the log says why")),
+        }
+    }
+
+    fn offer(&self, to: To, text: Vec<u8>) {
+        if self.rows.try_send(Entry { to, text: text.into_boxed_slice() }).is_err() {
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Shared {
+    pub fn troubles(&self) -> MutexGuard<'_, Vec<Trouble>> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, Option<State>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,290 @@
+//! A file that is appended to in batches, and put aside when its day ends or it is full.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use log::warn;
+
+use super::names::FileName;
+use super::tail;
+use super::trouble::{Condition, Moment, Trouble};
+use crate::clock::NtpTime;
+
+/// So much is written without waiting for the flush interval.
+const BATCH: usize = 64 * 1024;
+
+/// So much waits in memory while the disk does not take it: a thousand shares. What comes after is
+/// lost, and counted.
+const MAX_WAITING: usize = 256 * 1024;
+
+/// One live file. Nothing here fails: what can't be written waits, then is counted as lost.
+///
+/// * Only whole rows are left in the file: what the disk took of half a row is cut off again, and
+///   the torn row of a crash is moved to `.partial` when the file is next opened.
+/// * A file that was deleted or replaced is made anew at the next flush.
+/// * A file that begins with another header is rotated first: one file never has two sets of
+///   columns.
+#[derive(Debug)]
+pub struct RotatingFile {
+    dir: PathBuf,
+    name: FileName,
+    /// The first line of a new file, with its newline; empty for none.
+    header: String,
+    max_bytes: u64,
+    open: Option<Open>,
+    /// Whole rows.
+    waiting: Vec<u8>,
+    /// Where each of them ends.
+    ends: VecDeque<usize>,
+    /// The day of the rows that wait.
+    day: Date,
+    lost: u64,
+    writing: Condition,
+    rotating: Condition,
+    has_rotated: bool,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    /// The day of what is in it.
+    day: Date,
+    length: u64,
+}
+
+impl RotatingFile {
+    /// Touches nothing yet. `header` without its newline, empty for none.
+    pub fn new(dir: &Path, name: FileName, header: &str, max_bytes: u64) -> RotatingFile {
+        let header = if header.is_empty() { String::new() } else { format!("{header}\n") };
+        RotatingFile {
+            dir: dir.to_owned(),
+            name,
+            header,
+            max_bytes,
+            open: None,
+            waiting: Vec::new(),
+            ends: VecDeque::new(),
+            day: Date::ZERO,
+            lost: 0,
+            writing: Condition::default(),
+            rotating: Condition::default(),
+            has_rotated: false,
+        }
+    }
+
+    /// Takes a row, which ends with its newline. It is in the file after the next
+    /// [`RotatingFile::flush`].
+    pub fn append(&mut self, row: &[u8], moment: Moment) {
+        let day = moment.time.date();
+        if day != self.day || self.waiting.len() + row.len() > MAX_WAITING {
+            self.flush(moment);
+        }
+        if self.waiting.is_empty() {
+            self.day = day;
+        }
+        if self.waiting.len() + row.len() > MAX_WAITING {
+            self.lost += 1;
+            return;
+        }
+        self.waiting.extend_from_slice(row);
+        self.ends.push_back(self.waiting.len());
+        if self.waiting.len() >= BATCH {
+            self.flush(moment);
+        }
+    }
+
+    /// Writes what waits; after a failure, only when it is time to try again.
+    pub fn flush(&mut self, moment: Moment) {
+        if !self.waiting.is_empty() && self.writing.may_try(moment) {
+            self.try_flush(moment);
+        }
+    }
+
+    /// The end: writes what waits, whatever failed before, and has it put on the disk. What can't
+    /// be written is lost.
+    pub fn close(&mut self, moment: Moment) {
+        if !self.waiting.is_empty() {
+            self.try_flush(moment);
+        }
+        if let Some(open) = self.open.take() {
+            if let Err(error) = open.file.sync_all() {
+                self.writing.failed(moment, &self.path(), &error, "its last rows may be lost");
+            }
+        }
+        self.lost += self.ends.len() as u64;
+        self.waiting.clear();
+        self.ends.clear();
+    }
+
+    /// Rows that were lost because the disk did not take them.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// What fails at present.
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.writing.trouble().or(self.rotating.trouble())
+    }
+
+    /// Whether there is a new rotated file since the last call.
+    pub fn take_rotated(&mut self) -> bool {
+        std::mem::take(&mut self.has_rotated)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.join(self.name.live())
+    }
+
+    fn try_flush(&mut self, moment: Moment) {
+        match self.write_out(moment) {
+            Ok(()) => self.writing.succeeded(),
+            Err(error) => {
+                // The next attempt begins with opening it, which finds out what is there.
+                self.open = None;
+                let then = "rows wait in memory, and are lost when it lasts";
+                self.writing.failed(moment, &self.path(), &error, then);
+            }
+        }
+    }
+
+    fn write_out(&mut self, moment: Moment) -> io::Result<()> {
+        let open = match self.still_open() {
+            Some(open) => open,
+            None => self.open(moment)?,
+        };
+        let mut open = self.rotate_if_due(open, moment)?;
+        if open.length == 0 && !self.header.is_empty() {
+            self.write_header(&mut open)?;
+        }
+        let (written, result) = match write_all(&open.file, &self.waiting) {
+            Ok(()) => (self.waiting.len(), Ok(())),
+            Err((written, error)) => (written, Err(error)),
+        };
+        let whole = self.forget_written(written);
+        open.length += whole as u64;
+        if written > whole {
+            open.file.set_len(open.length)?;
+        }
+        self.open = Some(open);
+        result
+    }
+
+    /// The file that the waiting rows belong to: this one, or a new one.
+    fn rotate_if_due(&mut self, mut open: Open, moment: Moment) -> io::Result<Open> {
+        if open.length <= self.header.len() as u64 {
+            // No rows yet.
+            open.day = self.day;
+            return Ok(open);
+        }
+        let is_full = open.length + self.waiting.len() as u64 > self.max_bytes;
+        if !(is_full || open.day != self.day) || !self.rotating.may_try(moment) {
+            return Ok(open);
+        }
+        match self.rotate(open.day) {
+            Ok(()) => {
+                self.rotating.succeeded();
+                self.open(moment)
+            }
+            // A file that grows too large is better than rows that are lost.
+            Err(error) => {
+                self.rotating.failed(moment, &self.path(), &error, "it can't be rotated and grows on");
+                Ok(open)
+            }
+        }
+    }
+
+    fn write_header(&self, open: &mut Open) -> io::Result<()> {
+        if let Err((written, error)) = write_all(&open.file, self.header.as_bytes()) {
+            if written > 0 {
+                open.file.set_len(0)?;
+            }
+            return Err(error);
+        }
+        open.length = self.header.len() as u64;
+        Ok(())
+    }
+
+    /// Takes the rows that end within `written` bytes out of those that wait, and tells how many
+    /// bytes they have.
+    fn forget_written(&mut self, written: usize) -> usize {
+        let rows = self.ends.partition_point(|end| *end <= written);
+        let whole = self.ends.drain(..rows).next_back().unwrap_or(0);
+        self.waiting.drain(..whole);
+        self.ends.iter_mut().for_each(|end| *end -= whole);
+        whole
+    }
+
+    /// The open file, if its name still leads to it.
+    fn still_open(&mut self) -> Option<Open> {
+        let mut open = self.open.take()?;
+        let (there, ours) = (fs::metadata(self.path()).ok()?, open.file.metadata().ok()?);
+        // Somebody may have emptied it.
+        open.length = ours.len();
+        (there.dev() == ours.dev() && there.ino() == ours.ino()).then_some(open)
+    }
+
+    fn open(&mut self, moment: Moment) -> io::Result<Open> {
+        fs::create_dir_all(&self.dir)?;
+        let open = self.open_once()?;
+        if !self.has_foreign_header(&open)? {
+            return Ok(open);
+        }
+        warn!("{}: has other columns; it is rotated, and a new one begun", self.path().display());
+        self.rotate(open.day).inspect_err(|error| {
+            self.rotating.failed(moment, &self.path(), error, "it has other columns and can't be rotated");
+        })?;
+        self.open_once()
+    }
+
+    fn open_once(&self) -> io::Result<Open> {
+        let path = self.path();
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
+        let data = file.metadata()?;
+        let length = if data.is_file() && data.len() > 0 { tail::repair(&mut file, &path)? } else { 0 };
+        let has_rows = length > self.header.len() as u64;
+        let day = if has_rows { day_of(data.modified()?).unwrap_or(self.day) } else { self.day };
+        Ok(Open { file, day, length })
+    }
+
+    fn has_foreign_header(&self, open: &Open) -> io::Result<bool> {
+        if open.length == 0 || self.header.is_empty() {
+            return Ok(false);
+        }
+        let mut first = Vec::new();
+        let mut reader = BufReader::new(&open.file);
+        reader.seek(SeekFrom::Start(0))?;
+        io::Read::take(&mut reader, self.header.len() as u64).read_until(b'\n', &mut first)?;
+        Ok(first != self.header.as_bytes())
+    }
+
+    fn rotate(&mut self, day: Date) -> io::Result<()> {
+        let rotated = self.name.next(&self.dir, day)?;
+        fs::rename(self.path(), self.dir.join(rotated.name()))?;
+        self.has_rotated = true;
+        Ok(())
+    }
+}
+
+fn day_of(time: SystemTime) -> Option<Date> {
+    Timestamp::try_from(time).ok().map(|time| NtpTime::from_timestamp(time).date())
+}
+
+/// As [`Write::write_all`], but tells how much was written before it failed.
+fn write_all(mut file: &File, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match file.write(&bytes[written..]) {
+            Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
+            Ok(more) => written += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err((written, error)),
+        }
+    }
+    Ok(())
+}

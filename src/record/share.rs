@@ -1,0 +1,134 @@
+//! A row of `shares.csv`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::row::{milliseconds, number, optional, row, seconds};
+use super::text::cell;
+use crate::analyzer::SessionId;
+use crate::clock::NtpTime;
+use crate::stratum::{Difficulty, Extranonce1, Extranonce2, JobId, Nonce, Ntime, Version};
+use crate::work::{BlockHash, Height};
+
+/// One share and what became of it. Every text may be a stranger's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShareRow {
+    /// When the submit came in.
+    pub at: NtpTime,
+    pub miner: SocketAddr,
+    pub worker: String,
+    pub job_id: JobId,
+    pub nonce: Nonce,
+    /// What the hash is worth; `None` when it could not be computed.
+    pub share_difficulty: Option<f64>,
+    /// Since the job was sent to the miner; `None` for an unknown job.
+    pub job_age: Option<Duration>,
+    /// Whether the hash meets the network's target; `None` when it could not be computed.
+    pub is_block: Option<bool>,
+    /// The submit's id as it stood on the wire.
+    pub msg_id: String,
+    pub assigned_difficulty: Option<Difficulty>,
+    pub outcome: Outcome,
+    /// From the submit to its answer.
+    pub response: Option<Duration>,
+    pub ntime: Ntime,
+    pub version: Option<Version>,
+    pub extranonce1: Option<Extranonce1>,
+    pub extranonce2: Extranonce2,
+    pub hash: Option<BlockHash>,
+    pub height: Option<Height>,
+    pub network_difficulty: Option<f64>,
+    pub upstream: String,
+    pub session: SessionId,
+    pub user_agent: String,
+}
+
+/// What the pool said to a share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Accepted,
+    /// With what the pool gave for code and reason.
+    Rejected {
+        code: Option<i64>,
+        reason: Option<String>,
+    },
+    /// No answer within `share_timeout`.
+    Unanswered,
+    /// The session ended, or copies were dropped, before an answer was seen.
+    Unknown,
+}
+
+impl Outcome {
+    /// `accepted`, `rejected`, `unanswered` or `unknown`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Outcome::Accepted => "accepted",
+            Outcome::Rejected { .. } => "rejected",
+            Outcome::Unanswered => "unanswered",
+            Outcome::Unknown => "unknown",
+        }
+    }
+}
+
+impl ShareRow {
+    /// The header of `shares.csv`. The first nine are those of the proxy that Sluice succeeds.
+    pub const COLUMNS: [&str; 24] = [
+        "timestamp",
+        "miner_addr",
+        "worker",
+        "job_id",
+        "nonce",
+        "share_difficulty",
+        "job_age_seconds",
+        "is_block",
+        "msg_id",
+        "assigned_difficulty",
+        "result",
+        "reject_code",
+        "reject_reason",
+        "response_ms",
+        "ntime",
+        "version",
+        "extranonce1",
+        "extranonce2",
+        "hash",
+        "height",
+        "network_difficulty",
+        "upstream",
+        "session",
+        "user_agent",
+    ];
+
+    pub(super) fn to_csv(&self) -> Vec<u8> {
+        let (code, reason) = match &self.outcome {
+            Outcome::Rejected { code, reason } => (*code, reason.as_deref()),
+            _ => (None, None),
+        };
+        row::<{ ShareRow::COLUMNS.len() }>([
+            self.at.to_string(),
+            self.miner.to_string(),
+            cell(&self.worker),
+            cell(self.job_id.as_str()),
+            self.nonce.to_string(),
+            self.share_difficulty.map(number).unwrap_or_default(),
+            self.job_age.map(seconds).unwrap_or_default(),
+            optional(self.is_block),
+            cell(&self.msg_id),
+            self.assigned_difficulty.map(|difficulty| number(difficulty.value())).unwrap_or_default(),
+            self.outcome.name().to_owned(),
+            optional(code),
+            reason.map(cell).unwrap_or_default(),
+            self.response.map(milliseconds).unwrap_or_default(),
+            self.ntime.to_string(),
+            optional(self.version),
+            optional(self.extranonce1.as_ref()),
+            self.extranonce2.to_string(),
+            optional(self.hash),
+            optional(self.height),
+            self.network_difficulty.map(number).unwrap_or_default(),
+            cell(&self.upstream),
+            self.session.to_string(),
+            cell(&self.user_agent),
+        ])
+    }
+}

@@ -1,0 +1,236 @@
+//! What outlives a restart: `state.json`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::forms;
+use super::text::cell;
+use crate::clock::NtpTime;
+use crate::stratum::Difficulty;
+use crate::work::BlockHash;
+
+/// The version that is written.
+const VERSION: u32 = 1;
+
+/// How many shares [`State::best`] holds.
+const MAX_BEST: usize = 10;
+/// How many workers are remembered; then the one with the least share makes room.
+const MAX_WORKERS: usize = 1000;
+/// How many pools are remembered.
+const MAX_POOLS: usize = 64;
+
+/// Everything that is kept from run to run. Fields of later versions survive being read and
+/// written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    pub version: u32,
+    /// The best shares ever, best first.
+    #[serde(default)]
+    best: Vec<BestShare>,
+    /// Each worker's best share ever.
+    #[serde(default)]
+    best_by_worker: BTreeMap<String, BestShare>,
+    #[serde(default)]
+    pub lifetime: Lifetime,
+    /// By pool: what it was known to be like. The content is its author's concern.
+    #[serde(default)]
+    fingerprints: BTreeMap<String, Value>,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, Value>,
+}
+
+/// A share to be proud of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BestShare {
+    pub worker: String,
+    /// What its hash was worth.
+    #[serde(with = "forms::difficulty")]
+    pub difficulty: Difficulty,
+    #[serde(with = "forms::hash")]
+    pub hash: BlockHash,
+    #[serde(with = "forms::time")]
+    pub at: NtpTime,
+}
+
+/// Counters over all runs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Lifetime {
+    pub accepted: u64,
+    pub rejected: u64,
+    pub unanswered: u64,
+    pub unknown: u64,
+    /// Shares that met the network's target.
+    pub blocks: u64,
+    /// The difficulties of the accepted shares, as assigned, added up.
+    pub accepted_difficulty: f64,
+    /// How long Sluice has run, in seconds.
+    pub seconds: u64,
+    #[serde(flatten)]
+    other: BTreeMap<String, Value>,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State {
+            version: VERSION,
+            best: Vec::new(),
+            best_by_worker: BTreeMap::new(),
+            lifetime: Lifetime::default(),
+            fingerprints: BTreeMap::new(),
+            unknown: BTreeMap::new(),
+        }
+    }
+}
+
+impl State {
+    /// The best shares ever, best first; at most ten.
+    pub fn best(&self) -> &[BestShare] {
+        &self.best
+    }
+
+    /// A worker's best share ever.
+    pub fn best_of(&self, worker: &str) -> Option<&BestShare> {
+        self.best_by_worker.get(&cell(worker))
+    }
+
+    /// Every remembered worker's best share, in the order of their names.
+    pub fn best_by_worker(&self) -> impl Iterator<Item = &BestShare> {
+        self.best_by_worker.values()
+    }
+
+    /// Takes a share into account. True when it is the best ever of all.
+    pub fn offer(&mut self, share: BestShare) -> bool {
+        let share = BestShare { worker: cell(&share.worker), ..share };
+        let is_best = self.best.first().is_none_or(|best| share.difficulty > best.difficulty);
+        let place = self.best.partition_point(|best| best.difficulty >= share.difficulty);
+        // A share that is read again after a restart is no second one.
+        if !self.best.iter().any(|best| best.hash == share.hash) {
+            self.best.insert(place, share.clone());
+            self.best.truncate(MAX_BEST);
+        }
+        self.offer_of_worker(share);
+        is_best
+    }
+
+    /// What was kept of a pool.
+    pub fn fingerprint(&self, pool: &str) -> Option<&Value> {
+        self.fingerprints.get(&cell(pool))
+    }
+
+    /// Keeps something of a pool. False when there are too many pools already.
+    pub fn set_fingerprint(&mut self, pool: &str, fingerprint: Value) -> bool {
+        let pool = cell(pool);
+        let has_room = self.fingerprints.len() < MAX_POOLS || self.fingerprints.contains_key(&pool);
+        if has_room {
+            self.fingerprints.insert(pool, fingerprint);
+        }
+        has_room
+    }
+
+    fn offer_of_worker(&mut self, share: BestShare) {
+        if let Some(known) = self.best_by_worker.get_mut(&share.worker) {
+            if share.difficulty > known.difficulty {
+                *known = share;
+            }
+            return;
+        }
+        if self.best_by_worker.len() >= MAX_WORKERS {
+            let least = self
+                .best_by_worker
+                .values()
+                .min_by(|a, b| a.difficulty.value().total_cmp(&b.difficulty.value()))
+                .filter(|least| least.difficulty < share.difficulty)
+                .map(|least| least.worker.clone());
+            match least {
+                Some(least) => self.best_by_worker.remove(&least),
+                None => return,
+            };
+        }
+        self.best_by_worker.insert(share.worker.clone(), share);
+    }
+
+    /// Holds a file that somebody else wrote to our bounds.
+    pub(super) fn bounded(mut self) -> State {
+        self.best.sort_by(|a, b| b.difficulty.value().total_cmp(&a.difficulty.value()));
+        self.best.truncate(MAX_BEST);
+        while self.best_by_worker.len() > MAX_WORKERS {
+            self.best_by_worker.pop_last();
+        }
+        while self.fingerprints.len() > MAX_POOLS {
+            self.fingerprints.pop_last();
+        }
+        if !self.lifetime.accepted_difficulty.is_finite() {
+            self.lifetime.accepted_difficulty = 0.0;
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn share(worker: &str, difficulty: f64) -> BestShare {
+        let mut hash = [0; 32];
+        hash[..8].copy_from_slice(&difficulty.to_be_bytes());
+        BestShare {
+            worker: worker.into(),
+            difficulty: Difficulty::new(difficulty).unwrap(),
+            hash: BlockHash::from_bytes(hash),
+            at: NtpTime::from_timestamp("2026-11-21T01:53:42.5Z".parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn the_best_are_kept_in_order() {
+        let mut state = State::default();
+        assert!(state.offer(share("a", 5.0)));
+        assert!(!state.offer(share("b", 3.0)));
+        assert!(state.offer(share("b", 9.0)));
+        for difficulty in 10..40 {
+            state.offer(share("c", f64::from(difficulty)));
+        }
+        let values: Vec<f64> = state.best().iter().map(|best| best.difficulty.value()).collect();
+        assert_eq!(values, (30..40).rev().map(f64::from).collect::<Vec<_>>());
+        assert_eq!(state.best_of("b").unwrap().difficulty.value(), 9.0);
+        assert!(!state.offer(share("c", 39.0)));
+        assert_eq!(state.best()[1].difficulty.value(), 38.0);
+    }
+
+    #[test]
+    fn a_flood_of_workers_pushes_no_good_one_out() {
+        let mut state = State::default();
+        state.offer(share("good", 1e9));
+        for number in 0..3000 {
+            state.offer(share(&format!("w{number}"), 1.0 + f64::from(number)));
+        }
+        assert_eq!(state.best_by_worker().count(), MAX_WORKERS);
+        assert!(state.best_of("good").is_some() && state.best_of("w2999").is_some());
+        assert!(state.best_of("w0").is_none());
+    }
+
+    #[test]
+    fn fields_of_a_later_version_survive() {
+        let json = r#"{"version":2,"lifetime":{"accepted":7,"later":[1]},"much_later":{"x":1}}"#;
+        let state: State = serde_json::from_str(json).unwrap();
+        assert_eq!(state.lifetime.accepted, 7);
+        let again = serde_json::to_value(&state).unwrap();
+        assert_eq!(again["much_later"]["x"], 1);
+        assert_eq!(again["lifetime"]["later"][0], 1);
+        assert_eq!(again["version"], 2);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let mut state = State::default();
+        state.offer(share("=cmd()\n⛏️\"", 123.456));
+        assert!(state.set_fingerprint("pool", serde_json::json!({ "tag": "/x/" })));
+        state.lifetime.accepted_difficulty = 0.1;
+        let json = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<State>(&json).unwrap(), state);
+        assert_eq!(state.best()[0].worker, "'=cmd()\\n⛏️\"");
+    }
+}

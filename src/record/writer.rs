@@ -1,0 +1,272 @@
+//! The one thread that writes: rows in batches, blocks at once.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, select_biased};
+use log::{error, warn};
+
+use super::archive::Archive;
+use super::atomic::replace;
+use super::block::{BLOCKS, BlockRecord};
+use super::job::JobRow;
+use super::names::FileName;
+use super::recorder::{Now, Shared};
+use super::rotating::RotatingFile;
+use super::share::ShareRow;
+use super::state_file::{STATE_FILE, save};
+use super::trouble::{Condition, Moment, Trouble};
+use crate::config::Record;
+use crate::stop::Stopped;
+use crate::thread::{SERVICE_STACK, spawn};
+
+/// `state.json` is fsynced, which wears an SD card: no more often than this.
+const STATE_EVERY: Duration = Duration::from_secs(60);
+
+/// Blocks that wait for a disk that fails. Solo miners find one in years.
+const MAX_BLOCKS: usize = 64;
+
+/// What is written in batches: ready to be written, and so of a bounded size.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub to: To,
+    pub text: Box<[u8]>,
+}
+
+/// Where it belongs.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum To {
+    Shares,
+    Timing,
+    Alerts,
+    Geek,
+}
+
+/// What does not wait for rows.
+#[derive(Debug)]
+pub(super) enum Urgent {
+    Block(Box<BlockRecord>),
+    /// Everything is on the disk when the channel is told.
+    Finish(Sender<()>),
+}
+
+/// What the thread holds.
+pub(super) struct Writer {
+    dir: PathBuf,
+    now: Now,
+    flush: Duration,
+    shares: RotatingFile,
+    timing: RotatingFile,
+    alerts: RotatingFile,
+    geek: RotatingFile,
+    /// Blocks that the disk has not taken yet: file and content.
+    blocks: Vec<(PathBuf, String)>,
+    block_condition: Condition,
+    state_condition: Condition,
+    state_saved: Option<Instant>,
+    archive: Archive,
+    shared: Arc<Shared>,
+    /// How much of [`Shared::dropped`] was said.
+    dropped_said: u64,
+    blocks_lost: u64,
+}
+
+impl Writer {
+    pub fn new(record: &Record, dir: &Path, now: Now, archive: Archive, shared: Arc<Shared>) -> Writer {
+        let file = |name, header: &str| RotatingFile::new(dir, name, header, record.rotate_mb << 20);
+        Writer {
+            dir: dir.to_owned(),
+            now,
+            flush: record.flush,
+            shares: file(FileName::SHARES, &ShareRow::COLUMNS.join(",")),
+            timing: file(FileName::TIMING, &JobRow::COLUMNS.join(",")),
+            alerts: file(FileName::ALERTS, ""),
+            geek: file(FileName::GEEK, ""),
+            blocks: Vec::new(),
+            block_condition: Condition::default(),
+            state_condition: Condition::default(),
+            state_saved: None,
+            archive,
+            shared,
+            dropped_said: 0,
+            blocks_lost: 0,
+        }
+    }
+
+    pub fn start(mut self, rows: Receiver<Entry>, urgent: Receiver<Urgent>) -> io::Result<()> {
+        spawn("record", SERVICE_STACK, move || {
+            self.run(&rows, &urgent);
+            Ok::<(), Stopped>(())
+        })?;
+        Ok(())
+    }
+
+    fn run(&mut self, rows: &Receiver<Entry>, urgent: &Receiver<Urgent>) {
+        let mut next_flush = Instant::now() + self.flush;
+        let finished = loop {
+            let left = next_flush.saturating_duration_since(Instant::now());
+            select_biased! {
+                recv(urgent) -> message => match message {
+                    Ok(Urgent::Block(block)) => self.take_block(&block),
+                    Ok(Urgent::Finish(done)) => break Some(done),
+                    Err(_) => break None,
+                },
+                recv(rows) -> message => match message {
+                    Ok(entry) => self.take(&entry),
+                    Err(_) => break None,
+                },
+                default(left) => {}
+            }
+            if Instant::now() >= next_flush {
+                self.flush_all();
+                next_flush = Instant::now() + self.flush;
+            }
+        };
+        // Whoever goes on recording does not put the end off for ever.
+        for entry in rows.try_iter().take(rows.len()) {
+            self.take(&entry);
+        }
+        for message in urgent.try_iter().take(urgent.len()) {
+            if let Urgent::Block(block) = message {
+                self.take_block(&block);
+            }
+        }
+        self.close_all();
+        if let Some(done) = finished {
+            // Whoever asked may have lost patience.
+            let _ = done.send(());
+        }
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        let moment = self.moment();
+        let file = match entry.to {
+            To::Shares => &mut self.shares,
+            To::Timing => &mut self.timing,
+            To::Alerts => &mut self.alerts,
+            To::Geek => &mut self.geek,
+        };
+        file.append(&entry.text, moment);
+    }
+
+    /// Writes the block, and with it the rows that tell of it.
+    fn take_block(&mut self, block: &BlockRecord) {
+        let (file, json) = (self.dir.join(block.file()), block.to_json());
+        self.blocks.retain(|(waiting, _)| *waiting != file);
+        if self.blocks.len() >= MAX_BLOCKS {
+            self.blocks_lost += 1;
+            error!("a block could not be recorded, too many wait for the disk: {json}");
+            return;
+        }
+        self.blocks.push((file, json));
+        self.write_blocks(true);
+        self.flush_all();
+    }
+
+    /// Tries at once when `is_new`, else only when it is time to try again.
+    fn write_blocks(&mut self, is_new: bool) {
+        let moment = self.moment();
+        if self.blocks.is_empty() || !(is_new || self.block_condition.may_try(moment)) {
+            return;
+        }
+        while let Some((file, json)) = self.blocks.first() {
+            if let Err(reason) = replace(file, json.as_bytes()) {
+                if is_new {
+                    error!(
+                        "{}: {reason}; this is the block that could not be written: {json}",
+                        file.display()
+                    );
+                }
+                let file = self.dir.join(BLOCKS);
+                self.block_condition.failed(moment, &file, &reason, "blocks wait in memory");
+                return;
+            }
+            self.blocks.remove(0);
+        }
+        self.block_condition.succeeded();
+    }
+
+    fn write_state(&mut self, is_end: bool) {
+        let moment = self.moment();
+        let is_early = self.state_saved.is_some_and(|saved| saved.elapsed() < STATE_EVERY);
+        if !is_end && (is_early || !self.state_condition.may_try(moment)) {
+            return;
+        }
+        let Some(state) = self.shared.state().take() else {
+            return;
+        };
+        match save(&self.dir, &state) {
+            Ok(()) => {
+                self.state_saved = Some(moment.monotonic);
+                self.state_condition.succeeded();
+            }
+            Err(reason) => {
+                let file = self.dir.join(STATE_FILE);
+                self.state_condition.failed(moment, &file, &reason, "the state waits in memory");
+                // A newer one may have come meanwhile.
+                self.shared.state().get_or_insert(state);
+            }
+        }
+    }
+
+    fn flush_all(&mut self) {
+        let moment = self.moment();
+        for file in self.files() {
+            file.flush(moment);
+        }
+        self.write_blocks(false);
+        self.write_state(false);
+        self.report();
+    }
+
+    fn close_all(&mut self) {
+        let moment = self.moment();
+        for file in self.files() {
+            file.close(moment);
+        }
+        self.write_blocks(true);
+        self.write_state(true);
+        self.blocks_lost += self.blocks.len() as u64;
+        self.shared.has_finished.store(true, Ordering::Relaxed);
+        self.report();
+    }
+
+    /// Tells the archive, whoever asks for the health, and the log.
+    fn report(&mut self) {
+        let mut troubles: Vec<Trouble> = Vec::new();
+        let (mut lost, mut has_rotated) = (self.blocks_lost, false);
+        for file in self.files() {
+            lost += file.lost();
+            has_rotated |= file.take_rotated();
+            troubles.extend(file.trouble().cloned());
+        }
+        if has_rotated {
+            self.archive.wake();
+        }
+        troubles.extend(self.block_condition.trouble().cloned());
+        troubles.extend(self.state_condition.trouble().cloned());
+        troubles.extend(self.archive.trouble());
+        *self.shared.troubles() = troubles;
+        let lost_before = self.shared.lost.swap(lost, Ordering::Relaxed);
+        if lost_before == 0 && lost > 0 {
+            warn!("{}: rows are lost, the disk does not take them", self.dir.display());
+        }
+        let dropped = self.shared.dropped.load(Ordering::Relaxed);
+        if dropped > self.dropped_said {
+            let new = dropped - self.dropped_said;
+            warn!("{}: {new} rows were dropped, the disk is too slow for them", self.dir.display());
+            self.dropped_said = dropped;
+        }
+    }
+
+    fn files(&mut self) -> [&mut RotatingFile; 4] {
+        [&mut self.shares, &mut self.timing, &mut self.alerts, &mut self.geek]
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { monotonic: Instant::now(), time: (self.now)() }
+    }
+}

@@ -1,0 +1,189 @@
+//! `state.json` and `blocks/`.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use sluice::analyzer::SessionId;
+use sluice::config::Record;
+use sluice::record::{BLOCKS, BestShare, BlockRecord, Outcome, Recorder, STATE_FILE, State};
+use sluice::stratum::{
+    Difficulty, Extranonce1, Extranonce2, JobId, Nbits, Nonce, Notify, Ntime, PrevHash, Submit, Version,
+};
+use sluice::work::{BlockHash, Height, ShareValues};
+
+use super::{noon, quick, read, share, start, start_at_noon, wait_until};
+
+fn some_state() -> State {
+    let mut state = State::default();
+    state.offer(BestShare {
+        worker: "bc1qminer.rig1".into(),
+        difficulty: Difficulty::new(987_654.321).unwrap(),
+        hash: BlockHash::from_bytes([3; 32]),
+        at: noon(),
+    });
+    state.lifetime.accepted = 41;
+    state
+}
+
+fn block(outcome: Option<Outcome>) -> BlockRecord {
+    let job = Notify {
+        job_id: JobId::from_text("65a1f").unwrap(),
+        prevhash: PrevHash::from_wire_bytes([7; 32]),
+        coinb1: vec![1, 2],
+        coinb2: vec![3],
+        branches: Vec::new(),
+        version: Version(0x2000_0000),
+        nbits: Nbits(0x207f_ffff),
+        ntime: Ntime(0x6b01_3ca4),
+        clean_jobs: Some(true),
+    };
+    let share = Submit {
+        worker: "wörker \u{202e}\n⛏️".into(),
+        job_id: job.job_id.clone(),
+        extranonce2: Extranonce2::from_text("0000008f").unwrap(),
+        ntime: job.ntime,
+        nonce: Nonce(5),
+        version_bits: None,
+    };
+    let extranonce1 = Extranonce1::from_text("08").unwrap();
+    let values = ShareValues {
+        extranonce2: share.extranonce2.clone(),
+        ntime: share.ntime,
+        nonce: share.nonce,
+        version: job.version,
+    };
+    BlockRecord {
+        at: noon(),
+        header: values.header(&job, &extranonce1),
+        coinbase: vec![1, 2, 8, 0, 0, 0, 0x8f, 3],
+        height: Some(Height(900_000)),
+        share_difficulty: 1e15,
+        network_difficulty: 1.5e14,
+        job,
+        share,
+        extranonce1,
+        miner: "192.168.1.20:51234".parse().unwrap(),
+        session: SessionId(7),
+        upstream: "pool.example:3333".into(),
+        user_agent: "x".into(),
+        outcome,
+    }
+}
+
+fn block_files(dir: &Path) -> Vec<String> {
+    fs::read_dir(dir.join(BLOCKS))
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+#[test]
+fn the_state_is_there_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, before) = start(dir.path(), &quick());
+    assert_eq!(before, State::default());
+    recorder.save_state(State::default());
+    recorder.save_state(some_state());
+    recorder.finish().unwrap();
+    let (recorder, after) = start(dir.path(), &quick());
+    assert_eq!(after, some_state());
+    recorder.finish().unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file stays");
+}
+
+#[test]
+fn the_first_state_is_saved_without_an_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, _) = start(dir.path(), &quick());
+    recorder.save_state(some_state());
+    wait_until("saved", || dir.path().join(STATE_FILE).exists());
+    recorder.finish().unwrap();
+}
+
+#[test]
+fn fields_of_a_later_version_are_written_back() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join(STATE_FILE), r#"{"version":1,"luck":{"best":3}}"#).unwrap();
+    let (recorder, state) = start(dir.path(), &quick());
+    recorder.save_state(state);
+    recorder.finish().unwrap();
+    let json: serde_json::Value = serde_json::from_str(&read(dir.path().join(STATE_FILE))).unwrap();
+    assert_eq!(json["luck"]["best"], 3);
+}
+
+#[test]
+fn a_corrupt_state_is_kept_aside_and_a_fresh_one_used() {
+    let deep = "[".repeat(100_000);
+    let impossible = r#"{"version":1,"best":[{"worker":"a","difficulty":-1,"hash":"00","at":"x"}]}"#;
+    for corrupt in ["", "{", "\0\0\0\0", "[]", &deep, impossible] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(STATE_FILE), corrupt).unwrap();
+        let (recorder, state) = start_at_noon(dir.path(), &quick());
+        assert_eq!(state, State::default());
+        recorder.save_state(some_state());
+        recorder.finish().unwrap();
+        assert_eq!(read(dir.path().join("state.json.bad-20261121T120000.123Z")), corrupt);
+        assert_eq!(start(dir.path(), &quick()).1, some_state());
+    }
+}
+
+#[test]
+fn a_block_is_on_the_disk_at_once_and_its_verdict_added() {
+    let dir = tempfile::tempdir().unwrap();
+    let slow = Record { flush: Duration::from_secs(3600), ..Record::default() };
+    let (recorder, _) = start(dir.path(), &slow);
+    recorder.record_share(&share(1));
+    recorder.record_block(block(None)).unwrap();
+    wait_until("written", || block_files(dir.path()).iter().any(|name| name.ends_with(".json")));
+    let hash = block(None).hash();
+    let file = dir.path().join(BLOCKS).join(format!("20261121T120000.123Z-{hash}.json"));
+    let json = read(&file);
+    assert!(!json.contains(['\u{202e}', '\u{1b}']));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["hash"], hash.to_string());
+    assert_eq!(json["header"].as_str().unwrap().len(), 160);
+    assert_eq!(json["coinbase"], "01020800000".to_owned() + "08f03");
+    assert_eq!(json["share"]["worker"], "wörker \u{202e}\n⛏️");
+    assert_eq!(json["job"]["nbits"], "207fffff");
+    assert_eq!(json["verdict"], serde_json::Value::Null);
+    recorder.record_block(block(Some(Outcome::Accepted))).unwrap();
+    wait_until("verdict", || read(&file).contains("\"accepted\""));
+    recorder.finish().unwrap();
+    assert_eq!(block_files(dir.path()).len(), 1);
+}
+
+#[test]
+fn a_block_does_not_wait_behind_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, _) = Recorder::start(&quick(), dir.path(), || {
+        // A writer that needs 2 ms for each row: the queue is full at once.
+        std::thread::sleep(Duration::from_millis(2));
+        noon()
+    })
+    .unwrap();
+    for id in 0..10_000 {
+        recorder.record_share(&share(id));
+    }
+    assert!(recorder.health().dropped > 4000, "nobody waits for a slow writer");
+    recorder.record_block(block(None)).unwrap();
+    let begin = std::time::Instant::now();
+    wait_until("written", || block_files(dir.path()).iter().any(|name| name.ends_with(".json")));
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_block_waits_for_a_disk_that_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    // A file where the directory should be.
+    fs::write(dir.path().join(BLOCKS), "").unwrap();
+    let (recorder, _) = start(dir.path(), &quick());
+    recorder.record_block(block(None)).unwrap();
+    wait_until("told", || !recorder.health().troubles.is_empty());
+    assert!(recorder.health().troubles[0].file.ends_with(BLOCKS));
+    fs::remove_file(dir.path().join(BLOCKS)).unwrap();
+    wait_until("written", || block_files(dir.path()).iter().any(|name| name.ends_with(".json")));
+    wait_until("well again", || recorder.health().troubles.is_empty());
+    recorder.finish().unwrap();
+}
