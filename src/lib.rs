@@ -13,6 +13,7 @@
 //! | [`analyzer`] | the consumer of the tap |
 //! | [`clock`] | NTP time beside the system's clock |
 //! | [`record`] | what is written under `data_dir` |
+//! | [`status`] | what is shown |
 //! | [`net`] | sockets: listen, dial, SOCKS5, TLS, splice, options |
 //! | [`stratum`] | the wire: lines and the protocol's quantities |
 //! | [`work`] | Bitcoin: coinbase, merkle root, header, difficulty |
@@ -29,6 +30,7 @@ pub mod net;
 pub mod passthrough;
 pub mod record;
 pub mod sim;
+pub mod status;
 pub mod stop;
 pub mod stratum;
 pub mod thread;

@@ -1,6 +1,7 @@
-//! The analyzer's thread.
+//! The analyzer's thread: takes copies out of the queue, puts each session's in order, has them
+//! followed, and publishes what there is to see.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,11 +10,16 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
-use super::unanswered::Unanswered;
-use super::{Chunk, Conversation, Copy, Direction, LineReader, SessionId, Summary, What};
+use super::ledger::Ledger;
+use super::order::HOLD;
+use super::session::Session;
+use super::snapshot::Snapshot;
+use super::{Conversation, Copy, SessionId, Summary, What};
+use crate::clock::Clock;
 use crate::config;
+use crate::net::Stamp;
+use crate::record::{Recorder, State};
 use crate::stop::{Stop, Stopped};
-use crate::stratum::Envelope;
 use crate::thread::{SERVICE_STACK, spawn};
 
 /// Pause when the queue is empty. The consumer never waits in the channel: waking a parked consumer
@@ -21,15 +27,42 @@ use crate::thread::{SERVICE_STACK, spawn};
 const PAUSE: Duration = Duration::from_millis(1);
 /// The pause grows to this while nothing comes.
 const LONGEST_PAUSE: Duration = Duration::from_millis(10);
-/// How often counts are published and old entries forgotten.
+/// How often counts are published, shares given up, and old entries forgotten.
 const ROUND: Duration = Duration::from_millis(500);
+/// More copies than this are not held back to be put in order.
+const MOST_HELD: usize = 4096;
+
+/// What the analyzer works with beside the copies.
+pub struct Setup {
+    pub analysis: config::Analysis,
+    pub clock: Clock,
+    pub recorder: Option<Recorder>,
+    /// As it was read back at the start.
+    pub state: State,
+    /// The upstreams' names, by their place in the order of preference.
+    pub upstreams: Vec<String>,
+}
 
 /// The running analyzer.
 #[derive(Debug)]
 pub struct Analyzer {
-    summary: Arc<Mutex<Summary>>,
+    published: Arc<Mutex<Arc<Snapshot>>>,
+    recorder: Option<Recorder>,
     stop: Stop,
     thread: JoinHandle<()>,
+}
+
+impl Setup {
+    /// With the system's clock, and without records.
+    pub fn plain(analysis: &config::Analysis) -> Setup {
+        Setup {
+            analysis: analysis.clone(),
+            clock: Clock::system(),
+            recorder: None,
+            state: State::default(),
+            upstreams: Vec::new(),
+        }
+    }
 }
 
 impl Analyzer {
@@ -37,51 +70,75 @@ impl Analyzer {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(config: &config::Analysis) -> io::Result<(Analyzer, Sender<Copy>)> {
-        let (sender, copies) = bounded(config.queue);
-        let (summary, stop) = (Arc::new(Mutex::default()), Stop::new());
+    pub fn start(setup: Setup) -> io::Result<(Analyzer, Sender<Copy>)> {
+        let (sender, copies) = bounded(setup.analysis.queue);
+        Ok((Analyzer::on(copies, setup)?, sender))
+    }
+
+    /// As [`Analyzer::start`], on a queue that exists already.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn on(copies: Receiver<Copy>, setup: Setup) -> io::Result<Analyzer> {
+        let Setup { analysis, clock, recorder, state, upstreams } = setup;
+        let (published, stop) = (Arc::default(), Stop::new());
+        let ledger = Ledger::new(clock, recorder.clone(), state, upstreams.into(), analysis.near_miss);
         let mut consumer = Consumer {
             copies,
-            published: Arc::clone(&summary),
-            summary: Summary::default(),
-            watched: HashMap::new(),
-            share_timeout: config.share_timeout,
+            published: Arc::clone(&published),
+            ledger,
+            sessions: HashMap::new(),
+            held: VecDeque::new(),
+            share_timeout: analysis.share_timeout,
+            began: Instant::now(),
         };
         let until = stop.clone();
         let thread = spawn("analyzer", SERVICE_STACK, move || {
             consumer.consume(&until);
             Ok::<(), Stopped>(())
         })?;
-        Ok((Analyzer { summary, stop, thread }, sender))
+        Ok(Analyzer { published, recorder, stop, thread })
+    }
+
+    /// Everything there is to see, as of less than a second ago.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        lock(&self.published).clone()
     }
 
     /// The counts as of less than a second ago.
     pub fn summary(&self) -> Summary {
-        lock(&self.summary).clone()
+        self.snapshot().summary.clone()
     }
 
-    /// Reads what is still in the queue, and ends.
-    pub fn finish(self) -> Summary {
+    /// Reads what is still in the queue, has the records put on the disk, and ends.
+    pub fn finish(self) -> Arc<Snapshot> {
         self.stop.stop();
         let _ = self.thread.join();
-        lock(&self.summary).clone()
+        if let Some(recorder) = &self.recorder {
+            if let Err(error) = recorder.finish() {
+                log::error!("not everything was recorded: {error}");
+            }
+        }
+        lock(&self.published).clone()
     }
 }
 
 struct Consumer {
     copies: Receiver<Copy>,
-    published: Arc<Mutex<Summary>>,
-    summary: Summary,
-    watched: HashMap<SessionId, Watched>,
+    published: Arc<Mutex<Arc<Snapshot>>>,
+    ledger: Ledger,
+    sessions: HashMap<SessionId, Session>,
+    /// Whose copies are held, and until when; in the order in which they came.
+    held: VecDeque<(Instant, SessionId, Held)>,
     share_timeout: Duration,
+    began: Instant,
 }
 
-/// One session, as far as it is followed here.
-struct Watched {
-    conversation: Arc<Conversation>,
-    up: LineReader,
-    down: LineReader,
-    unanswered: Unanswered,
+/// What happens to a session when its copies' time has come.
+enum Held {
+    Chunk,
+    Paused,
+    Closed,
 }
 
 impl Consumer {
@@ -89,118 +146,111 @@ impl Consumer {
         let mut next_round = Instant::now() + ROUND;
         let mut pause = PAUSE;
         loop {
-            match self.copies.try_recv() {
+            let now = match self.copies.try_recv() {
                 Ok(copy) => {
-                    self.take(copy);
                     pause = PAUSE;
+                    let now = Instant::now();
+                    self.take(copy, now);
+                    now
                 }
                 Err(TryRecvError::Empty) if !stop.is_stopped() => {
                     std::thread::sleep(pause);
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    pause = (pause * 2).min(if self.held.is_empty() { LONGEST_PAUSE } else { PAUSE });
+                    Instant::now()
                 }
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-            }
-            let now = Instant::now();
+            };
+            self.release(now);
             if now >= next_round {
-                self.round(now);
+                self.round();
                 next_round = now + ROUND;
             }
         }
-        self.round(Instant::now());
+        while let Some((_, id, held)) = self.held.pop_front() {
+            self.follow(id, held);
+        }
+        for (_, mut session) in self.sessions.drain() {
+            session.close(&mut |finding| self.ledger.take(finding));
+        }
+        self.round();
     }
 
-    fn take(&mut self, copy: Copy) {
+    /// A copy out of the queue is held for those that were forwarded before it.
+    fn take(&mut self, copy: Copy, now: Instant) {
         let Copy { conversation, what } = copy;
         let id = conversation.id;
-        if let What::Closed = what {
-            self.watched.remove(&id);
-            return;
+        let held = match what {
+            What::Opened => return,
+            What::Bytes(chunk) => {
+                if let Some(delay) = chunk.sent_at.since(chunk.readable_at) {
+                    self.ledger.summary.latency(chunk.direction).record(delay);
+                }
+                self.ledger.summary.gaps += u64::from(chunk.after_gap);
+                self.session(&conversation).order.hold(chunk);
+                Held::Chunk
+            }
+            What::MinerPaused => Held::Paused,
+            What::Closed => Held::Closed,
+        };
+        if let Held::Paused = held {
+            // Also of a session that has said nothing.
+            self.session(&conversation);
         }
-        let watched = self.watched.entry(id).or_insert_with(|| Watched::new(conversation));
-        match what {
-            What::Bytes(chunk) => watched.read(&chunk, &mut self.summary),
-            What::MinerPaused => watched.conversation.heard_out.store(true, Ordering::Release),
-            What::Opened | What::Closed => {}
+        self.held.push_back((now + HOLD, id, held));
+    }
+
+    fn session(&mut self, conversation: &Arc<Conversation>) -> &mut Session {
+        self.sessions.entry(conversation.id).or_insert_with(|| Session::new(conversation.clone()))
+    }
+
+    fn release(&mut self, now: Instant) {
+        while let Some((until, _, _)) = self.held.front() {
+            if *until > now && self.held.len() <= MOST_HELD {
+                break;
+            }
+            if let Some((_, id, held)) = self.held.pop_front() {
+                self.follow(id, held);
+            }
+        }
+    }
+
+    fn follow(&mut self, id: SessionId, held: Held) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let ledger = &mut self.ledger;
+        match held {
+            Held::Chunk => {
+                let too_long = session.too_long();
+                if let Some(chunk) = session.order.release() {
+                    session.read(&chunk, &mut |finding| ledger.take(finding));
+                }
+                ledger.summary.too_long += session.too_long() - too_long;
+            }
+            Held::Paused => session.conversation.heard_out.store(true, Ordering::Release),
+            Held::Closed => {
+                session.close(&mut |finding| ledger.take(finding));
+                self.sessions.remove(&id);
+            }
         }
     }
 
     /// Publishes, and forgets what is over. The news of a session's end may have been dropped; then
     /// nobody else holds the conversation any more.
-    fn round(&mut self, now: Instant) {
-        let timeout = self.share_timeout;
-        self.watched.retain(|_, watched| {
-            watched.unanswered.expire(timeout, now);
-            watched.publish();
-            Arc::strong_count(&watched.conversation) > 1
+    fn round(&mut self) {
+        let (now, timeout, ledger) = (Stamp::now(), self.share_timeout, &mut self.ledger);
+        self.sessions.retain(|_, session| {
+            session.expire(timeout, now, &mut |finding| ledger.take(finding));
+            let is_live = Arc::strong_count(&session.conversation) > 1;
+            if !is_live {
+                session.close(&mut |finding| ledger.take(finding));
+            }
+            is_live
         });
-        *lock(&self.published) = self.summary.clone();
+        ledger.save();
+        let snapshot = Snapshot::of(ledger, self.sessions.values(), self.began.elapsed(), now);
+        *lock(&self.published) = Arc::new(snapshot);
     }
 }
 
-impl Watched {
-    fn new(conversation: Arc<Conversation>) -> Watched {
-        Watched {
-            conversation,
-            up: LineReader::default(),
-            down: LineReader::default(),
-            unanswered: Unanswered::default(),
-        }
-    }
-
-    fn read(&mut self, chunk: &Chunk, summary: &mut Summary) {
-        if let Some(delay) = chunk.sent_at.since(chunk.readable_at) {
-            summary.latency(chunk.direction).record(delay);
-        }
-        let Watched { conversation, up, down, unanswered } = self;
-        let reader = match chunk.direction {
-            Direction::Up => up,
-            Direction::Down => down,
-        };
-        if chunk.after_gap {
-            reader.gap();
-            summary.gaps += 1;
-        }
-        let too_long = reader.too_long;
-        reader.read(&chunk.bytes, |line| follow(line, chunk.direction, conversation, unanswered, summary));
-        summary.too_long += reader.too_long - too_long;
-        self.publish();
-    }
-
-    fn publish(&self) {
-        self.conversation.unanswered.store(self.unanswered.count(), Ordering::Release);
-    }
-}
-
-/// What one line changes.
-fn follow(
-    line: &[u8],
-    direction: Direction,
-    conversation: &Conversation,
-    unanswered: &mut Unanswered,
-    summary: &mut Summary,
-) {
-    match direction {
-        Direction::Up => summary.messages_up += 1,
-        Direction::Down => summary.messages_down += 1,
-    }
-    let Ok(message) = Envelope::read(line) else {
-        summary.unreadable += 1;
-        if direction == Direction::Up {
-            conversation.garbage.fetch_add(1, Ordering::Relaxed);
-        }
-        return;
-    };
-    match (direction, message.method().as_deref()) {
-        (Direction::Up, Some("mining.authorize")) => conversation.authorized.store(true, Ordering::Relaxed),
-        (Direction::Up, Some("mining.submit")) => {
-            summary.shares += 1;
-            unanswered.submitted(message.id(), Instant::now());
-        }
-        (Direction::Down, None) => unanswered.answered(message.id(), Instant::now()),
-        _ => {}
-    }
-}
-
-fn lock(summary: &Mutex<Summary>) -> MutexGuard<'_, Summary> {
-    summary.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(published: &Mutex<Arc<Snapshot>>) -> MutexGuard<'_, Arc<Snapshot>> {
+    published.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -27,6 +27,14 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// A message was read.
+    pub(super) fn message(&mut self, direction: Direction) {
+        match direction {
+            Direction::Up => self.messages_up += 1,
+            Direction::Down => self.messages_down += 1,
+        }
+    }
+
     /// The delay that forwarding added, both directions.
     pub fn latency(&mut self, direction: Direction) -> &mut Latency {
         match direction {

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::Failure;
 use super::signals::stop_on_signals;
-use crate::analyzer::{Analyzer, Summary};
+use crate::analyzer::{Analyzer, Setup, Summary};
 use crate::config::{Config, Failover, Upstream};
 use crate::passthrough::Passthrough;
 use crate::sim::{Habit, HashRate, MinerOptions, MinerStats, PoolOptions, SimMiner, SimPool};
@@ -187,7 +187,7 @@ impl World {
         for pool in &self.pools {
             pool.stop();
         }
-        writeln!(out, "\n{}", delays(&self.analyzer.finish()))?;
+        writeln!(out, "\n{}", delays(&self.analyzer.finish().summary))?;
         writeln!(out, "  pools credited {credited} shares, miners were told of {told}")?;
         out.flush()
     }
@@ -223,7 +223,7 @@ fn start_proxy(pools: &[SimPool; 2], stop: &Stop) -> Result<(Passthrough, Analyz
     let mut config = Config::with_upstreams(upstreams);
     config.listen.stratum = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     config.failover = Failover { failback_after: Duration::from_secs(5), ..config.failover };
-    let (analyzer, copies) = Analyzer::start(&config.analysis).map_err(failure)?;
+    let (analyzer, copies) = Analyzer::start(Setup::plain(&config.analysis)).map_err(failure)?;
     let passthrough =
         Passthrough::start(&config, Some(copies), stop).map_err(|why| Failure::Runtime(why.into()))?;
     Ok((passthrough, analyzer))

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::Failure;
 use super::signals::stop_on_signals;
-use crate::analyzer::Analyzer;
+use crate::analyzer::{Analyzer, Setup};
+use crate::clock::Clock;
 use crate::config::{Config, ConsoleReport, ForwardPath};
 use crate::net::descriptors;
 use crate::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, Passthrough, SOCKETS_PER_SESSION};
+use crate::record::Recorder;
+use crate::status::console::{self, Surroundings};
 use crate::stop::Stop;
 
 /// Forwards until `stop` or a signal.
@@ -22,7 +25,8 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     check_descriptors(&config);
     let (analyzer, copies) = match config.analysis.enabled {
         true => {
-            let (analyzer, copies) = Analyzer::start(&config.analysis).map_err(runtime)?;
+            let setup = setup(&config, &stop).map_err(runtime)?;
+            let (analyzer, copies) = Analyzer::start(setup).map_err(runtime)?;
             (Some(analyzer), Some(copies))
         }
         false => (None, None),
@@ -46,10 +50,26 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     log::info!("no more shares are taken; those in flight get their answers");
     passthrough.shut_down();
     if let Some(analyzer) = analyzer {
-        let summary = analyzer.finish();
-        log::info!("forwarded {} shares in {:.0?}", summary.shares, started.elapsed());
+        let snapshot = analyzer.finish();
+        for line in console::report(&snapshot, &Surroundings::default()) {
+            log::info!("{line}");
+        }
     }
     Ok(())
+}
+
+/// The clock and the records that the analyzer works with.
+fn setup(config: &Config, stop: &Stop) -> io::Result<Setup> {
+    let clock = Clock::start(&config.ntp, stop)?;
+    let for_days = clock.clone();
+    let (recorder, state) = Recorder::start(&config.record, &config.data_dir, move || for_days.now())?;
+    Ok(Setup {
+        analysis: config.analysis.clone(),
+        clock,
+        recorder: Some(recorder),
+        state,
+        upstreams: config.upstreams.iter().map(ToString::to_string).collect(),
+    })
 }
 
 /// How often the console has a report; `None`: never.
@@ -64,23 +84,21 @@ fn report_interval(setting: ConsoleReport) -> Option<Duration> {
 
 fn report(passthrough: &Passthrough, analyzer: Option<&Analyzer>, started: Instant) {
     let conversations = passthrough.conversations();
-    let dropped: u64 =
-        conversations.iter().map(|session| session.dropped_copies.load(Ordering::Relaxed)).sum();
-    let up = started.elapsed().as_secs();
-    let Some(summary) = analyzer.map(Analyzer::summary) else {
+    let Some(analyzer) = analyzer else {
+        let up = started.elapsed().as_secs();
         log::info!("up {up} s, {} miners; analysis is off", conversations.len());
         return;
     };
-    log::info!(
-        "up {up} s, {} miners, {} shares, {} messages; added delay up {}; down {}; {dropped} copies dropped",
-        conversations.len(),
-        summary.shares,
-        summary.messages_up + summary.messages_down,
-        summary.latency_up,
-        summary.latency_down,
-    );
+    let dropped = conversations.iter().map(|session| session.dropped_copies.load(Ordering::Relaxed)).sum();
+    let around = Surroundings {
+        sessions: conversations.len(),
+        dropped_copies: dropped,
+        upstreams: passthrough.upstreams(),
+    };
+    for line in console::report(&analyzer.snapshot(), &around) {
+        log::info!("{line}");
+    }
 }
-
 /// A farm should hear at the start, not at the thousandth miner, that its limit is too low.
 fn check_descriptors(config: &Config) {
     let pipes = match (config.forward.path, config.analysis.enabled) {

@@ -141,6 +141,13 @@ impl Passthrough {
         place < self.services.upstreams.count() && self.services.upstreams.is_up(Rank(place))
     }
 
+    /// The upstreams' names and whether each is thought to work, in the order of preference.
+    pub fn upstreams(&self) -> Vec<(String, bool)> {
+        let upstreams = &self.services.upstreams;
+        let ranks = (0..upstreams.count()).map(Rank);
+        ranks.map(|rank| (upstreams.name(rank).to_owned(), upstreams.is_up(rank))).collect()
+    }
+
     /// The sessions' shared facts, for reports.
     pub fn conversations(&self) -> Vec<Arc<Conversation>> {
         self.services.registry.all().iter().map(|session| session.conversation.clone()).collect()

@@ -16,7 +16,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use sluice::analyzer::Analyzer;
+use sluice::analyzer::{Analyzer, Setup};
 use sluice::config::{Config, Overrides};
 use sluice::passthrough::Passthrough;
 use sluice::stop::Stop;
@@ -42,7 +42,7 @@ impl Proxy {
 
     pub fn with(config: &Config) -> Proxy {
         let (analyzer, sender) = if config.analysis.enabled {
-            let (analyzer, sender) = Analyzer::start(&config.analysis).unwrap();
+            let (analyzer, sender) = Analyzer::start(Setup::plain(&config.analysis)).unwrap();
             (Some(analyzer), Some(sender))
         } else {
             (None, None)

@@ -1,0 +1,256 @@
+//! Where findings go: the counts, the best shares, the records.
+
+use std::sync::Arc;
+
+use super::block::BlockSeen;
+use super::session::{Finding, JobSeen};
+use super::share::JudgedShare;
+use super::summary::Summary;
+use super::totals::Totals;
+use crate::clock::{Clock, ClockState};
+use crate::net::Stamp;
+use crate::record::{BestShare, BlockRecord, Health, JobRow, Outcome, Recorder, ShareRow, State, Topic};
+use crate::stratum::Difficulty;
+
+/// Everything that outlives a session.
+pub(super) struct Ledger {
+    pub(super) summary: Summary,
+    pub(super) totals: Totals,
+    pub(super) bests: Bests,
+    pub(super) state: State,
+    /// The state has changed since it was last saved.
+    unsaved: bool,
+    clock: Clock,
+    recorder: Option<Recorder>,
+    /// The upstreams' names, by their place in the order of preference.
+    upstreams: Arc<[String]>,
+    near_miss: f64,
+}
+
+/// The best shares of this run and of this day; those for ever are in the [`State`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Bests {
+    pub run: Option<BestShare>,
+    /// Since midnight, UTC.
+    pub day: Option<BestShare>,
+}
+
+impl Ledger {
+    pub(super) fn new(
+        clock: Clock,
+        recorder: Option<Recorder>,
+        state: State,
+        upstreams: Arc<[String]>,
+        near_miss: f64,
+    ) -> Ledger {
+        Ledger {
+            summary: Summary::default(),
+            totals: Totals::new(Stamp::now()),
+            bests: Bests::default(),
+            state,
+            unsaved: false,
+            clock,
+            recorder,
+            upstreams,
+            near_miss,
+        }
+    }
+
+    /// What following a line has brought up.
+    pub(super) fn take(&mut self, finding: Finding) {
+        match finding {
+            Finding::Message(direction) => self.summary.message(direction),
+            Finding::Unreadable => self.summary.unreadable += 1,
+            Finding::Submitted => {
+                self.summary.shares += 1;
+                self.totals.submitted += 1;
+            }
+            Finding::Block(block) => self.block(&block),
+            Finding::Judged(judged) => self.judged(*judged),
+            Finding::Job(job) => self.job(&job),
+            Finding::AuthorizeRefused { session, worker } => {
+                log::warn!("session {session}: the pool refused to authorize {worker:?}");
+            }
+        }
+    }
+
+    /// Has the state saved if there is news.
+    pub(super) fn save(&mut self) {
+        if let (true, Some(recorder)) = (std::mem::take(&mut self.unsaved), &self.recorder) {
+            recorder.save_state(self.state.clone());
+        }
+    }
+
+    pub(super) fn clock_state(&self) -> ClockState {
+        self.clock.state()
+    }
+
+    pub(super) fn recording(&self) -> Option<Health> {
+        self.recorder.as_ref().map(Recorder::health)
+    }
+
+    fn upstream(&self, place: Option<usize>) -> String {
+        place.and_then(|place| self.upstreams.get(place)).cloned().unwrap_or_default()
+    }
+
+    /// A share that is worth a block, before anybody has judged it.
+    fn block(&mut self, block: &BlockSeen) {
+        let record = self.block_record(block, None);
+        log::warn!(
+            "BLOCK: session {}, worker {:?}, height {}, hash {}",
+            block.session,
+            block.share.worker,
+            block.height.map_or_else(|| "?".to_owned(), |height| height.to_string()),
+            record.hash()
+        );
+        self.record_block(record);
+    }
+
+    fn judged(&mut self, judged: JudgedShare) {
+        self.totals.judged(&judged, self.near_miss);
+        self.count_for_life(&judged);
+        self.offer_best(&judged);
+        if let Some(block) = BlockSeen::of(&judged.share, judged.extranonce1.as_ref(), &judged.facts()) {
+            log::warn!("BLOCK: the pool's verdict is {}", judged.outcome.name());
+            let record = self.block_record(&block, Some(judged.outcome.clone()));
+            self.record_block(record);
+        }
+        let Some(recorder) = &self.recorder else { return };
+        let at = self.clock.correct(judged.share.at);
+        recorder.geek(at, Topic::Share, || describe(&judged));
+        if let Some(row) = self.share_row(&judged) {
+            recorder.record_share(&row);
+        }
+    }
+
+    fn count_for_life(&mut self, judged: &JudgedShare) {
+        let lifetime = &mut self.state.lifetime;
+        match &judged.outcome {
+            Outcome::Accepted => {
+                lifetime.accepted += 1;
+                lifetime.accepted_difficulty += judged.share.assigned.map_or(0.0, Difficulty::value);
+            }
+            Outcome::Rejected { .. } => lifetime.rejected += 1,
+            Outcome::Unanswered => lifetime.unanswered += 1,
+            Outcome::Unknown => lifetime.unknown += 1,
+        }
+        lifetime.blocks += u64::from(judged.share.is_block());
+        self.unsaved = true;
+    }
+
+    /// A refused share is as good a lottery ticket as any, but none to be proud of.
+    fn offer_best(&mut self, judged: &JudgedShare) {
+        let share = &judged.share;
+        let (Outcome::Accepted, Some(rebuilt)) = (&judged.outcome, &share.rebuilt) else { return };
+        let Ok(difficulty) = Difficulty::new(rebuilt.difficulty) else { return };
+        let at = self.clock.correct(share.at);
+        let best = BestShare { worker: share.worker.clone(), difficulty, hash: rebuilt.hash, at };
+        self.bests.take(&best);
+        if self.state.offer(best) {
+            log::info!("best share ever: {:.6} by {:?}", rebuilt.difficulty, share.worker);
+        }
+    }
+
+    fn job(&mut self, job: &JobSeen) {
+        let at = self.clock.correct(job.at);
+        self.totals.job(job, at);
+        let Some(recorder) = &self.recorder else { return };
+        recorder.record_job(&JobRow {
+            pool: self.upstream(job.upstream),
+            job_id: job.job_id.clone(),
+            height: job.height,
+            ntime: job.ntime,
+            at,
+            receive_gap: job.gap,
+            prevhash_age: job.block_age,
+            branches: job.branches,
+        });
+        recorder.geek(at, Topic::Job, || job.describe());
+    }
+
+    /// `None` for a submit that could not be read.
+    fn share_row(&self, judged: &JudgedShare) -> Option<ShareRow> {
+        let share = &judged.share;
+        let submit = share.submit.as_ref()?;
+        let rebuilt = share.rebuilt.as_ref();
+        Some(ShareRow {
+            at: self.clock.correct(share.at),
+            miner: judged.miner,
+            worker: share.worker.clone(),
+            job_id: submit.job_id.clone(),
+            nonce: submit.nonce,
+            share_difficulty: share.difficulty(),
+            job_age: share.job_age,
+            is_block: rebuilt.map(|rebuilt| rebuilt.is_block),
+            msg_id: share.id.to_string(),
+            assigned_difficulty: share.assigned,
+            outcome: judged.outcome.clone(),
+            response: judged.answered_after,
+            ntime: submit.ntime,
+            version: rebuilt.map(|rebuilt| rebuilt.version()),
+            extranonce1: judged.extranonce1.clone(),
+            extranonce2: submit.extranonce2.clone(),
+            hash: rebuilt.map(|rebuilt| rebuilt.hash),
+            height: share.height,
+            network_difficulty: share.network_difficulty,
+            upstream: self.upstream(judged.upstream),
+            session: judged.session,
+            user_agent: judged.user_agent.clone(),
+        })
+    }
+
+    fn block_record(&self, block: &BlockSeen, outcome: Option<Outcome>) -> BlockRecord {
+        BlockRecord {
+            at: self.clock.correct(block.at),
+            header: block.header,
+            coinbase: block.coinbase.clone(),
+            height: block.height,
+            share_difficulty: block.share_difficulty,
+            network_difficulty: block.network_difficulty,
+            job: block.job.clone(),
+            share: block.share.clone(),
+            extranonce1: block.extranonce1.clone(),
+            miner: block.miner,
+            session: block.session,
+            upstream: self.upstream(block.upstream),
+            user_agent: block.user_agent.clone(),
+            outcome,
+        }
+    }
+
+    fn record_block(&self, block: BlockRecord) {
+        if let Some(recorder) = &self.recorder {
+            if let Err(error) = recorder.record_block(block) {
+                log::error!("the block is not on the disk: {error}");
+            }
+        }
+    }
+}
+
+impl Bests {
+    fn take(&mut self, share: &BestShare) {
+        if self.day.as_ref().is_some_and(|best| best.at.date() != share.at.date()) {
+            self.day = None;
+        }
+        for best in [&mut self.run, &mut self.day] {
+            if best.as_ref().is_none_or(|best| share.difficulty > best.difficulty) {
+                *best = Some(share.clone());
+            }
+        }
+    }
+}
+
+fn describe(judged: &JudgedShare) -> String {
+    let share = &judged.share;
+    let hash = share.rebuilt.as_ref().map_or_else(String::new, |rebuilt| rebuilt.hash.to_string());
+    let fault = share.fault.as_deref().unwrap_or("none");
+    format!(
+        "session {} worker {:?}: {}, difficulty {:?} of {:?}, hash {hash}, stale {}, fault: {fault}",
+        judged.session,
+        share.worker,
+        judged.outcome.name(),
+        share.difficulty(),
+        share.assigned.map(Difficulty::value),
+        share.stale,
+    )
+}

@@ -1,0 +1,418 @@
+//! One miner's conversation, followed line by line.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::block::{BlockSeen, Facts};
+use super::hashrate::WorkMeter;
+use super::jobs::{Job, Jobs};
+use super::lines::LineReader;
+use super::order::Order;
+use super::requests::{Asked, EarlyAnswer, Requests};
+use super::share::{JudgedShare, PendingShare, outcome_of};
+use super::{Chunk, Conversation, Direction, SessionId};
+use crate::net::Stamp;
+use crate::record::Outcome;
+use crate::stratum::{
+    ConfigureAnswer, ConfigureRequest, Difficulty, DifficultyTimeline, Envelope, Extranonce1,
+    Extranonce2Size, JobId, Notify, Ntime, Submit, SubscribeAnswer, Verdict, VersionMask, elements,
+    first_text,
+};
+use crate::work::Height;
+
+/// What is kept of a user agent or a worker's name, in characters.
+const MOST_NAME: usize = 128;
+/// The most workers of one connection; farm proxies authorize many.
+const MOST_WORKERS: usize = 1024;
+
+/// What following a line has brought up.
+#[derive(Debug)]
+pub(super) enum Finding {
+    /// A share was sent. Its verdict follows.
+    Submitted,
+    /// The same, of a share that is worth a block: nothing waits for its verdict.
+    Block(Box<BlockSeen>),
+    Judged(Box<JudgedShare>),
+    Job(JobSeen),
+    Unreadable,
+    /// A message, whatever it was.
+    Message(Direction),
+    AuthorizeRefused {
+        session: SessionId,
+        worker: String,
+    },
+}
+
+/// A job as it came, for the record.
+#[derive(Debug)]
+pub(super) struct JobSeen {
+    pub(super) session: SessionId,
+    pub(super) upstream: Option<usize>,
+    pub(super) job_id: JobId,
+    pub(super) height: Option<Height>,
+    pub(super) ntime: Ntime,
+    pub(super) at: Stamp,
+    /// Since the job before.
+    pub(super) gap: Option<Duration>,
+    /// Since the first job of its block.
+    pub(super) block_age: Option<Duration>,
+    pub(super) branches: usize,
+    pub(super) network_difficulty: Option<f64>,
+}
+
+/// The state of one session. All of it is bounded.
+pub(super) struct Session {
+    pub(super) conversation: Arc<Conversation>,
+    pub(super) order: Order,
+    up: LineReader,
+    down: LineReader,
+    requests: Requests,
+    pub(super) user_agent: String,
+    workers: Vec<Worker>,
+    extranonce1: Option<Extranonce1>,
+    extranonce2_size: Option<Extranonce2Size>,
+    /// A `mining.set_extranonce` that holds from the next job on.
+    next_extranonce: Option<(Extranonce1, Extranonce2Size)>,
+    version_mask: Option<VersionMask>,
+    difficulties: DifficultyTimeline,
+    jobs: Jobs,
+    pub(super) meter: WorkMeter,
+    pub(super) tally: Tally,
+}
+
+/// A name that was authorized, or was to be.
+#[derive(Debug)]
+struct Worker {
+    name: String,
+    refused: bool,
+}
+
+/// A session's figures.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Tally {
+    pub(super) accepted: u64,
+    pub(super) rejected: u64,
+    pub(super) unanswered: u64,
+    pub(super) best: f64,
+    pub(super) last_share: Option<Stamp>,
+}
+
+impl Session {
+    pub(super) fn new(conversation: Arc<Conversation>) -> Session {
+        let opened = conversation.opened;
+        Session {
+            conversation,
+            order: Order::default(),
+            up: LineReader::default(),
+            down: LineReader::default(),
+            requests: Requests::default(),
+            user_agent: String::new(),
+            workers: Vec::new(),
+            extranonce1: None,
+            extranonce2_size: None,
+            next_extranonce: None,
+            version_mask: None,
+            difficulties: DifficultyTimeline::new(),
+            jobs: Jobs::default(),
+            meter: WorkMeter::new(opened),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Follows what was forwarded together.
+    pub(super) fn read(&mut self, chunk: &Chunk, each: &mut impl FnMut(Finding)) {
+        let mut reader = std::mem::take(match chunk.direction {
+            Direction::Up => &mut self.up,
+            Direction::Down => &mut self.down,
+        });
+        if chunk.after_gap {
+            reader.gap();
+        }
+        reader.read(&chunk.bytes, |line| {
+            each(Finding::Message(chunk.direction));
+            match Envelope::read(line) {
+                Err(_) => {
+                    if chunk.direction == Direction::Up {
+                        self.conversation.garbage.fetch_add(1, Ordering::Relaxed);
+                    }
+                    each(Finding::Unreadable);
+                }
+                Ok(message) => match chunk.direction {
+                    Direction::Up => self.miner_said(&message, chunk, each),
+                    Direction::Down => self.pool_said(&message, chunk, each),
+                },
+            }
+        });
+        match chunk.direction {
+            Direction::Up => self.up = reader,
+            Direction::Down => self.down = reader,
+        }
+        self.publish();
+    }
+
+    /// Lines that were too long, since the session began.
+    pub(super) fn too_long(&self) -> u64 {
+        self.up.too_long + self.down.too_long
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            session: self.conversation.id,
+            miner: self.conversation.miner(),
+            user_agent: self.user_agent.clone(),
+            upstream: self.conversation.upstream(),
+        }
+    }
+
+    /// Gives up shares that were not answered in time.
+    pub(super) fn expire(&mut self, timeout: Duration, now: Stamp, each: &mut impl FnMut(Finding)) {
+        // After lost copies the answer may have been among them.
+        let outcome = if self.up.gaps + self.down.gaps > 0 { Outcome::Unknown } else { Outcome::Unanswered };
+        for asked in self.requests.expire(timeout, now) {
+            self.give_up(asked, outcome.clone(), each);
+        }
+        self.publish();
+    }
+
+    /// The session is over: what is open stays so.
+    pub(super) fn close(&mut self, each: &mut impl FnMut(Finding)) {
+        for asked in self.requests.take_all() {
+            self.give_up(asked, Outcome::Unknown, each);
+        }
+    }
+
+    /// The worker's name: the first that was authorized.
+    pub(super) fn worker(&self) -> &str {
+        self.workers.iter().find(|worker| !worker.refused).map_or("", |worker| &worker.name)
+    }
+
+    /// What the pool asks for now.
+    pub(super) fn difficulty(&self) -> Difficulty {
+        self.difficulties.current()
+    }
+
+    fn publish(&self) {
+        self.conversation.unanswered.store(self.requests.shares(), Ordering::Release);
+    }
+
+    fn miner_said(&mut self, message: &Envelope<'_>, chunk: &Chunk, each: &mut impl FnMut(Finding)) {
+        let asked = match message.method().as_deref() {
+            None => return,
+            Some("mining.subscribe") => {
+                self.user_agent = shortened(&first_text(message.params).unwrap_or_default());
+                Asked::Subscribe
+            }
+            Some("mining.authorize") => {
+                self.conversation.authorized.store(true, Ordering::Relaxed);
+                Asked::Authorize { worker: shortened(&first_text(message.params).unwrap_or_default()) }
+            }
+            Some("mining.configure") => {
+                Asked::Configure { mask: ConfigureRequest::from_params(message.params).version_rolling }
+            }
+            Some("mining.submit") => {
+                each(Finding::Submitted);
+                let share = self.share(message, chunk.readable_at);
+                if let Some(block) = BlockSeen::of(&share, self.extranonce1.as_ref(), &self.facts()) {
+                    each(Finding::Block(Box::new(block)));
+                }
+                Asked::Submit(Box::new(share))
+            }
+            Some(_) => Asked::Other,
+        };
+        if let Err((asked, answer)) = self.requests.ask(message.id(), asked, chunk.sent_at) {
+            self.answered_early(asked, answer, chunk.sent_at, each);
+        }
+    }
+
+    fn share(&mut self, message: &Envelope<'_>, at: Stamp) -> PendingShare {
+        let submit = match Submit::from_params(message.params) {
+            Ok(submit) => submit,
+            Err(error) => {
+                let worker = shortened(&first_text(message.params).unwrap_or_default());
+                return PendingShare::unreadable(worker, message.id(), at, error.to_string());
+            }
+        };
+        let job = self.jobs.get(&submit.job_id);
+        let lowest = self.difficulties.lowest(&submit.job_id);
+        let terms = self.extranonce2_size.map(|size| (size, self.version_mask));
+        let share = PendingShare::new(submit, message.id(), at, job, lowest, terms);
+        if let Some(proven) = share.proven() {
+            self.meter.add(proven, at);
+        }
+        self.tally.best = self.tally.best.max(share.difficulty().filter(|d| d.is_finite()).unwrap_or(0.0));
+        self.tally.last_share = Some(at);
+        share
+    }
+
+    fn pool_said(&mut self, message: &Envelope<'_>, chunk: &Chunk, each: &mut impl FnMut(Finding)) {
+        match message.method().as_deref() {
+            None => self.pool_answered(message, chunk, each),
+            Some("mining.notify") => self.job(message, chunk.readable_at, each),
+            Some("mining.set_difficulty") => {
+                let first =
+                    message.params.and_then(|params| elements("params", params).ok()?.first().copied());
+                if let Some(difficulty) = first.and_then(|raw| Difficulty::from_json(raw).ok()) {
+                    self.difficulties.set_difficulty(difficulty);
+                }
+            }
+            Some("mining.set_extranonce") => {
+                if let Some((extranonce1, size)) = read_extranonce(message) {
+                    self.next_extranonce = Some((extranonce1, size));
+                }
+            }
+            Some("mining.set_version_mask") => {
+                let mask = first_text(message.params).and_then(|text| VersionMask::from_text(&text).ok());
+                if let Some(mask) = mask {
+                    self.version_mask = Some(mask);
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn job(&mut self, message: &Envelope<'_>, at: Stamp, each: &mut impl FnMut(Finding)) {
+        let Ok(notify) = Notify::from_params(message.params) else {
+            each(Finding::Unreadable);
+            return;
+        };
+        if let Some((extranonce1, size)) = self.next_extranonce.take() {
+            // From this job on (NiceHash; wire reference, section 2.6).
+            self.jobs.kill_all(at);
+            (self.extranonce1, self.extranonce2_size) = (Some(extranonce1), Some(size));
+        }
+        let (Some(extranonce1), Some(size)) = (&self.extranonce1, self.extranonce2_size) else { return };
+        self.difficulties.notify(notify.job_id.clone());
+        let gap = self.jobs.newest().and_then(|job| at.since(job.received_at));
+        let assigned = self.difficulties.current();
+        let job = self.jobs.add(notify, extranonce1, size, assigned, at);
+        let seen = JobSeen::new(&self.conversation, job, gap);
+        let block_age = self.jobs.block_age(at);
+        each(Finding::Job(JobSeen { block_age, ..seen }));
+    }
+
+    fn pool_answered(&mut self, message: &Envelope<'_>, chunk: &Chunk, each: &mut impl FnMut(Finding)) {
+        let Some((asked, asked_at)) = self.requests.answer(message.id()) else {
+            self.requests.keep(message.id(), chunk.readable_at, Verdict::of(message));
+            return;
+        };
+        match asked {
+            Asked::Subscribe => {
+                if let Some(Ok(answer)) = message.result.map(SubscribeAnswer::from_result) {
+                    if self.extranonce1.as_ref().is_some_and(|known| *known != answer.extranonce1) {
+                        self.jobs.kill_all(chunk.readable_at);
+                    }
+                    self.extranonce1 = Some(answer.extranonce1);
+                    self.extranonce2_size = Some(answer.extranonce2_size);
+                }
+            }
+            Asked::Configure { mask } => {
+                let granted = ConfigureAnswer::from_result(message.result).version_rolling;
+                // BIP310: the answer is a subset of what was asked for; ckpool's is not always.
+                self.version_mask = granted.zip(mask).map(|(granted, asked)| granted.intersection(asked));
+            }
+            Asked::Authorize { worker } => {
+                let refused = !Verdict::of(message).is_accepted();
+                if refused {
+                    let session = self.conversation.id;
+                    each(Finding::AuthorizeRefused { session, worker: worker.clone() });
+                }
+                if self.workers.len() < MOST_WORKERS && self.workers.iter().all(|known| known.name != worker)
+                {
+                    self.workers.push(Worker { name: worker, refused });
+                }
+            }
+            Asked::Submit(share) => {
+                let after = chunk.readable_at.since(asked_at);
+                self.judged(*share, outcome_of(Verdict::of(message)), after, each);
+            }
+            Asked::Other => {}
+        }
+    }
+
+    fn answered_early(
+        &mut self,
+        asked: Asked,
+        answer: EarlyAnswer,
+        asked_at: Stamp,
+        each: &mut impl FnMut(Finding),
+    ) {
+        if let Asked::Submit(share) = asked {
+            let after = answer.at.since(asked_at);
+            self.judged(*share, outcome_of(answer.verdict), after, each);
+        }
+    }
+
+    fn give_up(&mut self, asked: Asked, outcome: Outcome, each: &mut impl FnMut(Finding)) {
+        if let Asked::Submit(share) = asked {
+            self.judged(*share, outcome, None, each);
+        }
+    }
+
+    fn judged(
+        &mut self,
+        share: PendingShare,
+        outcome: Outcome,
+        answered_after: Option<Duration>,
+        each: &mut impl FnMut(Finding),
+    ) {
+        match outcome {
+            Outcome::Accepted => self.tally.accepted += 1,
+            Outcome::Rejected { .. } => self.tally.rejected += 1,
+            Outcome::Unanswered | Outcome::Unknown => self.tally.unanswered += 1,
+        }
+        let Facts { session, miner, user_agent, upstream } = self.facts();
+        each(Finding::Judged(Box::new(JudgedShare {
+            session,
+            miner,
+            user_agent,
+            extranonce1: self.extranonce1.clone(),
+            upstream,
+            share,
+            outcome,
+            answered_after,
+        })));
+    }
+}
+
+impl JobSeen {
+    /// For `geek.log`.
+    pub(super) fn describe(&self) -> String {
+        format!(
+            "session {} job {}: height {}, {} branches, network difficulty {}",
+            self.session,
+            self.job_id,
+            self.height.map_or_else(|| "?".to_owned(), |height| height.to_string()),
+            self.branches,
+            self.network_difficulty.unwrap_or_default(),
+        )
+    }
+
+    fn new(conversation: &Conversation, job: &Job, gap: Option<Duration>) -> JobSeen {
+        let notify = job.prepared.job();
+        JobSeen {
+            session: conversation.id,
+            upstream: conversation.upstream(),
+            job_id: notify.job_id.clone(),
+            height: job.height,
+            ntime: notify.ntime,
+            at: job.received_at,
+            gap,
+            block_age: None,
+            branches: notify.branches.len(),
+            network_difficulty: job.network_difficulty,
+        }
+    }
+}
+
+/// The two params of `mining.set_extranonce`.
+fn read_extranonce(message: &Envelope<'_>) -> Option<(Extranonce1, Extranonce2Size)> {
+    let params = elements("params", message.params?).ok()?;
+    let extranonce1 = Extranonce1::from_json(params.first()?).ok()?;
+    let size = Extranonce2Size::from_json(params.get(1)?).ok()?;
+    Some((extranonce1, size))
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(MOST_NAME).collect()
+}

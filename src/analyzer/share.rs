@@ -1,0 +1,158 @@
+//! A share from its submit to its verdict.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::SessionId;
+use super::block::Facts;
+use super::jobs::Job;
+use crate::net::Stamp;
+use crate::record::Outcome;
+use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, Notify, Submit, Verdict, VersionMask};
+use crate::work::{Height, RebuiltShare, ShareTerms};
+
+/// A share that was sent, as far as it is known without the pool's word.
+#[derive(Debug)]
+pub struct PendingShare {
+    pub worker: String,
+    pub submit: Option<Submit>,
+    /// When it became readable.
+    pub at: Stamp,
+    /// The submit's message id, as it is written.
+    pub id: Box<str>,
+    /// How old its job was; `None` for an unknown job.
+    pub job_age: Option<Duration>,
+    /// A later clean job had come before it.
+    pub stale: bool,
+    /// What the pool had asked for with its job.
+    pub assigned: Option<Difficulty>,
+    /// The least that the pool may ask for it: the lower of then and now.
+    pub lowest: Option<Difficulty>,
+    pub rebuilt: Option<RebuiltShare>,
+    /// The whole job, of a share that is worth a block.
+    pub block_job: Option<Box<Notify>>,
+    /// Why it is not as agreed, or could not be rebuilt.
+    pub fault: Option<String>,
+    pub height: Option<Height>,
+    pub network_difficulty: Option<f64>,
+}
+
+/// A share with everything that will ever be known of it.
+#[derive(Debug)]
+pub struct JudgedShare {
+    pub session: SessionId,
+    pub miner: SocketAddr,
+    pub user_agent: String,
+    pub extranonce1: Option<Extranonce1>,
+    pub upstream: Option<usize>,
+    pub share: PendingShare,
+    pub outcome: Outcome,
+    /// From the submit's sending to the answer.
+    pub answered_after: Option<Duration>,
+}
+
+impl JudgedShare {
+    pub(super) fn facts(&self) -> Facts {
+        Facts {
+            session: self.session,
+            miner: self.miner,
+            user_agent: self.user_agent.clone(),
+            upstream: self.upstream,
+        }
+    }
+}
+
+impl PendingShare {
+    /// Rebuilds what the miner hashed, as far as its job is known.
+    pub(super) fn new(
+        submit: Submit,
+        id: &str,
+        at: Stamp,
+        job: Option<&Job>,
+        lowest: Option<Difficulty>,
+        terms: Option<(Extranonce2Size, Option<VersionMask>)>,
+    ) -> PendingShare {
+        let mut share = PendingShare {
+            worker: submit.worker.clone(),
+            at,
+            id: id.into(),
+            job_age: job.and_then(|job| at.since(job.received_at)),
+            stale: job.is_some_and(|job| job.dead_since.is_some_and(|dead| dead < at)),
+            assigned: job.map(|job| job.assigned),
+            lowest,
+            rebuilt: None,
+            block_job: None,
+            fault: None,
+            height: job.and_then(|job| job.height),
+            network_difficulty: job.and_then(|job| job.network_difficulty),
+            submit: None,
+        };
+        match (job, terms) {
+            (Some(job), Some((extranonce2_size, version_mask))) => {
+                let difficulty = lowest.unwrap_or(job.assigned);
+                let terms = ShareTerms { extranonce2_size, version_mask, difficulty };
+                match job.prepared.rebuild(&submit, &terms) {
+                    Ok(rebuilt) => share.rebuilt = Some(rebuilt),
+                    Err(error) => {
+                        share.fault = Some(error.to_string());
+                        share.rebuilt = error.share().cloned();
+                    }
+                }
+            }
+            _ => share.fault = Some("its job is not known".to_owned()),
+        }
+        if share.is_block() {
+            share.block_job = job.map(|job| Box::new(job.prepared.job().clone()));
+        }
+        share.submit = Some(submit);
+        share
+    }
+
+    /// A submit whose params can't be read.
+    pub(super) fn unreadable(worker: String, id: &str, at: Stamp, fault: String) -> PendingShare {
+        PendingShare {
+            worker,
+            submit: None,
+            at,
+            id: id.into(),
+            job_age: None,
+            stale: false,
+            assigned: None,
+            lowest: None,
+            rebuilt: None,
+            block_job: None,
+            fault: Some(fault),
+            height: None,
+            network_difficulty: None,
+        }
+    }
+
+    /// The share's own difficulty, by its hash.
+    pub fn difficulty(&self) -> Option<f64> {
+        self.rebuilt.as_ref().map(|rebuilt| rebuilt.difficulty)
+    }
+
+    /// Work that the hash proves whatever the pool says of it: what was asked for, when it was met.
+    pub fn proven(&self) -> Option<Difficulty> {
+        let (rebuilt, assigned) = (self.rebuilt.as_ref()?, self.assigned?);
+        rebuilt.meets(assigned).then_some(assigned)
+    }
+
+    /// Whether it is worth a block.
+    pub fn is_block(&self) -> bool {
+        self.rebuilt.as_ref().is_some_and(|rebuilt| rebuilt.is_block)
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_tests(worker: &str) -> PendingShare {
+        PendingShare::unreadable(worker.to_owned(), "1", Stamp::from_nanos(1), String::new())
+    }
+}
+
+/// What a verdict makes of a share.
+pub(super) fn outcome_of(verdict: Verdict) -> Outcome {
+    match verdict {
+        Verdict::Accepted => Outcome::Accepted,
+        Verdict::Refused { code, reason } => Outcome::Rejected { code, reason },
+    }
+}

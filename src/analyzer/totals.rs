@@ -1,0 +1,153 @@
+//! What is counted over all sessions, and stays when they end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::hashrate::{HashRates, WorkMeter};
+use super::session::JobSeen;
+use super::share::JudgedShare;
+use crate::clock::NtpTime;
+use crate::net::Stamp;
+use crate::record::Outcome;
+
+/// The most reasons of refusals, and workers, that are told apart; the rest is "other".
+const MOST_KINDS: usize = 64;
+const MOST_WORKERS: usize = 8192;
+const OTHER: &str = "(other)";
+
+/// Counts of shares and jobs since the start.
+#[derive(Debug, Clone)]
+pub struct Totals {
+    pub submitted: u64,
+    pub accepted: u64,
+    pub rejected: u64,
+    pub unanswered: u64,
+    pub unknown: u64,
+    /// Shares for a job that a clean one had ended.
+    pub stale: u64,
+    pub blocks: u64,
+    pub near_misses: u64,
+    /// Submits whose params could not be read.
+    pub unreadable_submits: u64,
+    /// By the pool's words.
+    pub reasons: BTreeMap<String, u64>,
+    /// Sum of what was asked for, over accepted shares.
+    pub accepted_difficulty: f64,
+    /// The same over all shares whose hash proves it.
+    pub proven_difficulty: f64,
+    pub jobs: u64,
+    /// From a submit to its answer, added up over `answers`.
+    pub answer_time: Duration,
+    pub answers: u64,
+    /// The newest job's height and network difficulty.
+    pub height: Option<u32>,
+    pub network_difficulty: Option<f64>,
+    /// The newest job's ntime less NTP time, in seconds.
+    pub job_time_difference: Option<f64>,
+    pub workers: BTreeMap<String, WorkerTotals>,
+    pub(super) meter: WorkMeter,
+}
+
+/// A worker's counts, whatever connections it had.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WorkerTotals {
+    pub accepted: u64,
+    pub rejected: u64,
+    pub unanswered: u64,
+    /// By the hash.
+    pub best_difficulty: f64,
+    pub proven_difficulty: f64,
+}
+
+impl Totals {
+    pub(super) fn new(now: Stamp) -> Totals {
+        Totals {
+            submitted: 0,
+            accepted: 0,
+            rejected: 0,
+            unanswered: 0,
+            unknown: 0,
+            stale: 0,
+            blocks: 0,
+            near_misses: 0,
+            unreadable_submits: 0,
+            reasons: BTreeMap::new(),
+            accepted_difficulty: 0.0,
+            proven_difficulty: 0.0,
+            jobs: 0,
+            answer_time: Duration::ZERO,
+            answers: 0,
+            height: None,
+            network_difficulty: None,
+            job_time_difference: None,
+            workers: BTreeMap::new(),
+            meter: WorkMeter::new(now),
+        }
+    }
+
+    /// Hashes per second that shares prove.
+    pub fn hash_rates(&self, now: Stamp) -> HashRates {
+        self.meter.rates(now)
+    }
+
+    /// The mean time from a submit to its answer.
+    pub fn mean_answer_time(&self) -> Option<Duration> {
+        u32::try_from(self.answers).ok().filter(|count| *count > 0).map(|count| self.answer_time / count)
+    }
+
+    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime) {
+        self.jobs += 1;
+        self.height = job.height.map(|height| height.0).or(self.height);
+        self.network_difficulty = job.network_difficulty.or(self.network_difficulty);
+        let at = at.timestamp().as_millisecond() as f64 / 1e3;
+        self.job_time_difference = Some(f64::from(job.ntime.0) - at);
+    }
+
+    pub(super) fn judged(&mut self, judged: &JudgedShare, near_miss: f64) {
+        let share = &judged.share;
+        let proven = share.proven().map_or(0.0, |difficulty| difficulty.value());
+        let worker = entry(&mut self.workers, &share.worker, MOST_WORKERS);
+        match &judged.outcome {
+            Outcome::Accepted => {
+                self.accepted += 1;
+                worker.accepted += 1;
+                self.accepted_difficulty += share.assigned.map_or(0.0, |difficulty| difficulty.value());
+            }
+            Outcome::Rejected { reason, .. } => {
+                self.rejected += 1;
+                worker.rejected += 1;
+                let reason = reason.as_deref().unwrap_or("(no reason)");
+                *entry(&mut self.reasons, reason, MOST_KINDS) += 1;
+            }
+            Outcome::Unanswered => {
+                self.unanswered += 1;
+                worker.unanswered += 1;
+            }
+            Outcome::Unknown => self.unknown += 1,
+        }
+        let difficulty = share.difficulty().filter(|difficulty| difficulty.is_finite()).unwrap_or(0.0);
+        worker.best_difficulty = worker.best_difficulty.max(difficulty);
+        worker.proven_difficulty += proven;
+        self.proven_difficulty += proven;
+        self.stale += u64::from(share.stale);
+        self.unreadable_submits += u64::from(share.submit.is_none());
+        if share.is_block() {
+            self.blocks += 1;
+        } else if share.network_difficulty.is_some_and(|network| difficulty >= network * near_miss) {
+            self.near_misses += 1;
+        }
+        if let Some(proven) = share.proven() {
+            self.meter.add(proven, share.at);
+        }
+        if let Some(time) = judged.answered_after {
+            self.answer_time += time;
+            self.answers += 1;
+        }
+    }
+}
+
+/// The entry of this name, or the common one when there are too many.
+fn entry<'a, T: Default>(map: &'a mut BTreeMap<String, T>, name: &str, most: usize) -> &'a mut T {
+    let name = if map.len() < most || map.contains_key(name) { name } else { OTHER };
+    map.entry(name.to_owned()).or_default()
+}

@@ -1,0 +1,3 @@
+//! What is shown, from the analyzer's snapshots.
+
+pub mod console;
