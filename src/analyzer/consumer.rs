@@ -18,6 +18,7 @@ use super::{Conversation, Copy, SessionId, Summary, What};
 use crate::clock::Clock;
 use crate::config;
 use crate::net::Stamp;
+use crate::net::priority::yield_to_others;
 use crate::record::{Recorder, State};
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
@@ -94,6 +95,9 @@ impl Analyzer {
         };
         let until = stop.clone();
         let thread = spawn("analyzer", SERVICE_STACK, move || {
+            if let Err(why) = yield_to_others() {
+                log::debug!("the analyzer is scheduled like any thread: {why}");
+            }
             consumer.consume(&until);
             Ok::<(), Stopped>(())
         })?;

@@ -5,6 +5,7 @@ pub mod descriptors;
 pub mod dial;
 pub mod listen;
 pub mod options;
+pub mod priority;
 pub mod proxy_protocol;
 pub mod resolve;
 pub mod socks5;
