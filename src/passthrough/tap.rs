@@ -9,6 +9,12 @@ use crossbeam_channel::{Sender, TrySendError};
 use crate::analyzer::{Chunk, Conversation, Copy, Direction, What};
 use crate::net::Stamp;
 
+/// Copies above this size, in bytes, are no messages of today (a job has 1.4 to 4 KiB) but a flood.
+const LARGE: usize = 4096;
+/// They are taken only while the queue is no fuller than this part of it, so that what waits there is
+/// bounded in bytes as well: 80 MiB with the default settings, instead of 256.
+const ROOM_FOR_LARGE: usize = 16;
+
 /// The way to the analyzer; `None` when analysis is off.
 pub type ToAnalyzer = Option<Sender<Copy>>;
 
@@ -125,6 +131,20 @@ mod tests {
         assert_eq!(bytes_of(receiver.recv().unwrap()), (b"d".to_vec(), true));
         tap.forwarded(b"e", Stamp::now(), Stamp::now());
         assert_eq!(bytes_of(receiver.recv().unwrap()), (b"e".to_vec(), false));
+    }
+
+    #[test]
+    fn large_copies_find_room_only_while_the_queue_is_nearly_empty() {
+        let (sender, receiver) = crossbeam_channel::bounded(64);
+        let mut tap = Tap::new(Some(sender), conversation(), Direction::Up);
+        let forwarded =
+            |tap: &mut Tap, length| tap.forwarded(&vec![b'x'; length], Stamp::now(), Stamp::now());
+        for _ in 0..64 {
+            forwarded(&mut tap, LARGE + 1);
+        }
+        assert_eq!(receiver.len(), 64 / ROOM_FOR_LARGE + 1);
+        forwarded(&mut tap, LARGE);
+        assert_eq!(receiver.len(), 64 / ROOM_FOR_LARGE + 2);
     }
 
     #[test]
