@@ -94,6 +94,12 @@ fn offer(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, what: What)
     let Some(to_analyzer) = to_analyzer else {
         return Offered::Taken;
     };
+    if let What::Bytes(chunk) = &what {
+        let room = to_analyzer.capacity().unwrap_or(usize::MAX) / ROOM_FOR_LARGE;
+        if chunk.bytes.len() > LARGE && to_analyzer.len() > room {
+            return Offered::Full;
+        }
+    }
     match to_analyzer.try_send(Copy { conversation: conversation.clone(), what }) {
         Ok(()) => Offered::Taken,
         Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Offered::Full,
