@@ -157,12 +157,17 @@ impl World {
     }
 
     fn table(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "\n  miner    accepted  rejected     best      difficulty  reconnects")?;
+        let header = ("miner", "accepted", "rejected", "best", "difficulty", "reconnects");
+        let (miner, accepted, rejected, best, difficulty, reconnects) = header;
+        writeln!(
+            out,
+            "\n  {miner:<7} {accepted:>9} {rejected:>9} {best:>11} {difficulty:>11} {reconnects:>11}"
+        )?;
         for (place, miner) in self.miners.iter().enumerate() {
             let stats = miner.stats();
             writeln!(
                 out,
-                "  {:<7} {:>9} {:>9} {:>11.6} {:>11} {:>9}",
+                "  {:<7} {:>9} {:>9} {:>11.6} {:>11} {:>11}",
                 MINERS[place].0,
                 stats.accepted,
                 stats.rejected,
