@@ -1,6 +1,7 @@
 //! Where findings go: the counts, the best shares, the records.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::block::BlockSeen;
 use super::session::{Finding, JobSeen};
@@ -25,6 +26,9 @@ pub(super) struct Ledger {
     /// The upstreams' names, by their place in the order of preference.
     upstreams: Arc<[String]>,
     near_miss: f64,
+    began: Instant,
+    /// How long earlier runs lasted together.
+    seconds_before: u64,
 }
 
 /// The best shares of this run and of this day; those for ever are in the [`State`].
@@ -44,6 +48,8 @@ impl Ledger {
         near_miss: f64,
     ) -> Ledger {
         Ledger {
+            seconds_before: state.lifetime.seconds,
+            began: Instant::now(),
             summary: Summary::default(),
             totals: Totals::new(Stamp::now()),
             bests: Bests::default(),
@@ -76,6 +82,8 @@ impl Ledger {
 
     /// Has the state saved if there is news.
     pub(super) fn save(&mut self) {
+        let run = self.began.elapsed().as_secs();
+        self.state.lifetime.seconds = self.seconds_before + run;
         if let (true, Some(recorder)) = (std::mem::take(&mut self.unsaved), &self.recorder) {
             recorder.save_state(self.state.clone());
         }

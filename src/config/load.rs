@@ -22,14 +22,12 @@ const USUAL_FILES: [&str; 2] = ["config.toml", "/etc/sluice/config.toml"];
 const MAX_BYTES: u64 = 1 << 20;
 
 /// What this version reads and checks, but does not act upon.
-const NOT_SERVED: [&str; 12] = [
+const NOT_SERVED: [&str; 10] = [
     "network",
     "payout",
     "chain",
     "rules",
     "reference",
-    "ntp",
-    "record",
     "http",
     "vardiff",
     "aggregate",
