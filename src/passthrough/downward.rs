@@ -76,10 +76,11 @@ impl Downward {
             return Ok(());
         };
         let end = self.forward(&mut opened, &miner);
+        // First the pardon: a miner may be back the moment it learns of the end.
+        self.pardon(end);
         if end != End::DestinationBroken {
             miner.finish();
         }
-        self.pardon(end);
         // A session that was told to end is not half-closed: nothing more is to come.
         let end = match end {
             End::Finished if session.is_closing() => End::SourceBroken,

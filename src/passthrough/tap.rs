@@ -56,8 +56,8 @@ impl Tap {
         }
     }
 
-    /// Tells the analyzer, waiting for room, that the miner is not read any more. Only for the end,
-    /// when nothing waits behind this thread.
+    /// Tells the analyzer, waiting for room, that the miner is not read any more. Only for the end
+    /// of this direction, when no bytes wait behind this thread.
     pub fn paused(&self) {
         if let Some(to_analyzer) = &self.to_analyzer {
             let copy = Copy { conversation: self.conversation.clone(), what: What::MinerPaused };

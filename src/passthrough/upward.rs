@@ -75,9 +75,10 @@ impl Upward {
         };
         let mut forwarder = Forwarder::new(&presence, miner);
         let end = forwarder.forward();
+        // However it ended: at the program's end nobody waits for more of this miner's shares.
+        forwarder.tap.paused();
         let abort = || session.abort();
         if end == End::Finished && presence.services.draining.load(Ordering::Acquire) {
-            forwarder.tap.paused();
             session.ending.wait(Direction::Up);
             // What it has sent meanwhile must not make the kernel take its last answers back.
             linger(&mut forwarder.reader);

@@ -28,7 +28,8 @@ impl Sluice {
         Sluice::run_by(shell, text)
     }
 
-    fn run_by(mut command: Command, text: &str) -> Sluice {
+    /// By this command, which gets the program's arguments.
+    pub fn run_by(mut command: Command, text: &str) -> Sluice {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("config.toml");
         let has_data_dir = text.contains("data_dir");

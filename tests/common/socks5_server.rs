@@ -4,6 +4,7 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What a client asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,16 @@ impl Socks5Server {
     /// Leads everybody to `target`; asks for `login` if there is one.
     pub fn start(target: SocketAddr, login: Option<(&str, &str)>) -> Socks5Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Socks5Server::on(listener, target, login, Duration::ZERO)
+    }
+
+    /// As [`Socks5Server::start`]; every connect takes as long as `delay`.
+    pub fn on(
+        listener: TcpListener,
+        target: SocketAddr,
+        login: Option<(&str, &str)>,
+        delay: Duration,
+    ) -> Socks5Server {
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let login = login.map(|(user, password)| (user.to_owned(), password.to_owned()));
@@ -29,7 +40,7 @@ impl Socks5Server {
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (login, seen) = (login.clone(), seen.clone());
-                std::thread::spawn(move || serve(client, target, login.as_ref(), &seen));
+                std::thread::spawn(move || serve(client, target, login.as_ref(), delay, &seen));
             }
         });
         Socks5Server { address, asked }
@@ -48,6 +59,7 @@ fn serve(
     mut client: TcpStream,
     target: SocketAddr,
     login: Option<&(String, String)>,
+    delay: Duration,
     seen: &Mutex<Vec<Asked>>,
 ) -> io::Result<()> {
     client.set_nodelay(true)?;
@@ -83,6 +95,7 @@ fn serve(
     };
     let port = u16::from_be_bytes(take::<2>(&mut client)?);
     seen.lock().unwrap().push(Asked { host, port, login: given });
+    std::thread::sleep(delay);
     let Ok(pool) = TcpStream::connect(target) else {
         return client.write_all(&[5, 5, 0, 1, 0, 0, 0, 0, 0, 0]);
     };
