@@ -37,11 +37,7 @@ pub(super) struct BlockSeen {
 
 impl BlockSeen {
     /// `None` for a share that is worth no block.
-    pub(super) fn of(
-        share: &PendingShare,
-        extranonce1: Option<&Extranonce1>,
-        facts: &Facts,
-    ) -> Option<BlockSeen> {
+    pub(super) fn of(share: &PendingShare, facts: &Facts) -> Option<BlockSeen> {
         let (rebuilt, job) = (share.rebuilt.as_ref()?, share.block_job.as_ref()?);
         Some(BlockSeen {
             at: share.at,
@@ -52,7 +48,7 @@ impl BlockSeen {
             network_difficulty: share.network_difficulty.unwrap_or_default(),
             job: (**job).clone(),
             share: share.submit.clone()?,
-            extranonce1: extranonce1?.clone(),
+            extranonce1: share.extranonce1.clone()?,
             session: facts.session,
             miner: facts.miner,
             user_agent: facts.user_agent.clone(),

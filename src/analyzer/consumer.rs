@@ -243,7 +243,7 @@ impl Consumer {
         let (now, timeout, ledger) = (Stamp::now(), self.share_timeout, &mut self.ledger);
         self.sessions.retain(|_, session| {
             session.expire(timeout, now, &mut |finding| ledger.take(finding));
-            let is_live = Arc::strong_count(&session.conversation) > 1;
+            let is_live = Arc::strong_count(&session.conversation) > 1 || !session.order.is_empty();
             if !is_live {
                 session.close(&mut |finding| ledger.take(finding));
             }

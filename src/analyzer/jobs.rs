@@ -28,6 +28,8 @@ pub(super) struct Job {
     pub(super) network_difficulty: Option<f64>,
     /// What the pool asked for when the job came.
     pub(super) assigned: Difficulty,
+    /// As agreed when the job came; its extranonce1 is in `prepared`.
+    pub(super) extranonce2_size: Extranonce2Size,
 }
 
 /// The jobs of one session, the newest last.
@@ -71,6 +73,7 @@ impl Jobs {
             height,
             network_difficulty,
             assigned,
+            extranonce2_size,
         });
         &self.jobs[self.jobs.len() - 1]
     }

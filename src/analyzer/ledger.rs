@@ -118,7 +118,7 @@ impl Ledger {
         self.totals.judged(&judged, self.near_miss);
         self.count_for_life(&judged);
         self.offer_best(&judged);
-        if let Some(block) = BlockSeen::of(&judged.share, judged.extranonce1.as_ref(), &judged.facts()) {
+        if let Some(block) = BlockSeen::of(&judged.share, &judged.facts()) {
             log::warn!("BLOCK: the pool's verdict is {}", judged.outcome.name());
             let record = self.block_record(&block, Some(judged.outcome.clone()));
             self.record_block(record);

@@ -36,6 +36,11 @@ impl Order {
         self.held.insert((place, self.arrivals), chunk);
     }
 
+    /// Whether no copy is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// The earliest of the held copies.
     pub(super) fn release(&mut self) -> Option<Chunk> {
         self.held.pop_first().map(|(_, chunk)| chunk)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::share::PendingShare;
 use crate::net::Stamp;
-use crate::stratum::{Verdict, VersionMask};
+use crate::stratum::VersionMask;
 
 /// The most requests of one session that are followed; a NerdMiner itself keeps 32.
 const MOST_OPEN: usize = 512;
@@ -15,6 +15,10 @@ const MOST_OPEN: usize = 512;
 const MOST_EARLY: usize = 32;
 /// How long an answer waits for its request.
 const EARLY: Duration = Duration::from_secs(1);
+/// The longest line that waits for its request, in bytes: a mere answer is much shorter.
+const MOST_EARLY_LINE: usize = 1024;
+/// As much of an id tells it from others, in bytes; an honest one has 20.
+const MOST_ID: usize = 128;
 
 /// What was asked.
 #[derive(Debug)]
@@ -31,12 +35,12 @@ pub(super) enum Asked {
     Other,
 }
 
-/// An answer as far as it is kept for a request that has not come yet. Only shares' answers can be.
+/// An answer to a request that has not come yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EarlyAnswer {
     id: Box<str>,
     pub(super) at: Stamp,
-    pub(super) verdict: Verdict,
+    pub(super) line: Box<[u8]>,
 }
 
 /// The open requests of one session.
@@ -52,46 +56,87 @@ pub(super) struct Requests {
 struct Request {
     asked: Asked,
     at: Stamp,
+    /// Copies were lost since; its answer may have been among them.
+    doubtful: bool,
 }
 
 impl Requests {
-    /// A request. `Err` gives it back with its answer, when that had come before it.
-    pub(super) fn ask(&mut self, id: &str, asked: Asked, at: Stamp) -> Result<(), (Asked, EarlyAnswer)> {
-        let is_answered = |early: &EarlyAnswer| *early.id == *id && early.at >= at;
-        if let (Asked::Submit(_), Some(place)) = (&asked, self.early.iter().position(is_answered)) {
-            if let Some(answer) = self.early.remove(place) {
-                return Err((asked, answer));
-            }
+    /// A request. An answer can only be its own when it came after the request was `readable`; the
+    /// time to the answer is counted from when the request was `sent`, which is stamped later.
+    ///
+    /// # Errors
+    /// Gives the request back with its answer, when that had come before it; without one when there
+    /// is no room, because nobody answers this miner.
+    pub(super) fn ask(
+        &mut self,
+        id: &str,
+        asked: Asked,
+        readable: Stamp,
+        sent: Stamp,
+    ) -> Result<(), (Asked, Option<EarlyAnswer>)> {
+        let id = key(id);
+        let is_answered = |early: &EarlyAnswer| *early.id == *id && early.at >= readable;
+        if let Some(place) = self.early.iter().position(is_answered) {
+            return Err((asked, self.early.remove(place)));
         }
         if self.count >= MOST_OPEN {
-            // Nobody answers this miner; its oldest requests are forgotten with the next expiry.
-            return Ok(());
+            return Err((asked, None));
         }
         self.count += 1;
         self.shares += u32::from(matches!(asked, Asked::Submit(_)));
-        self.open.entry(id.into()).or_default().push_back(Request { asked, at });
+        self.open.entry(id.into()).or_default().push_back(Request { asked, at: sent, doubtful: false });
         Ok(())
+    }
+
+    /// Some of what the pool said is lost. Where several requests have one id, nobody can know any
+    /// more which of them the next answer belongs to: they are given up.
+    pub(super) fn lost_answers(&mut self) -> Vec<Asked> {
+        let mut lost = Vec::new();
+        self.open.retain(|_, queue| {
+            if queue.len() > 1 {
+                lost.extend(queue.drain(..).map(|request| request.asked));
+            }
+            queue.iter_mut().for_each(|request| request.doubtful = true);
+            !queue.is_empty()
+        });
+        self.forget(&lost);
+        lost
+    }
+
+    /// The id is about to be used again: a request of this id whose answer may be lost must not take
+    /// the next one's.
+    pub(super) fn make_way(&mut self, id: &str) -> Option<Asked> {
+        let is_doubtful = |queue: &VecDeque<Request>| queue.front().is_some_and(|request| request.doubtful);
+        self.open.get(key(id)).is_some_and(is_doubtful).then(|| self.answer(id))?.map(|(asked, _)| asked)
+    }
+
+    fn forget(&mut self, gone: &[Asked]) {
+        self.count -= gone.len();
+        self.shares -= gone.iter().map(|asked| u32::from(matches!(asked, Asked::Submit(_)))).sum::<u32>();
     }
 
     /// An answer to the oldest request with this id.
     pub(super) fn answer(&mut self, id: &str) -> Option<(Asked, Stamp)> {
-        let queue = self.open.get_mut(id)?;
+        let queue = self.open.get_mut(key(id))?;
         let request = queue.pop_front();
         if queue.is_empty() {
-            self.open.remove(id);
+            self.open.remove(key(id));
         }
-        let Request { asked, at } = request?;
+        let Request { asked, at, .. } = request?;
         self.count -= 1;
         self.shares -= u32::from(matches!(asked, Asked::Submit(_)));
         Some((asked, at))
     }
 
     /// Keeps an answer that nobody has asked for yet.
-    pub(super) fn keep(&mut self, id: &str, at: Stamp, verdict: Verdict) {
+    pub(super) fn keep(&mut self, id: &str, at: Stamp, line: &[u8]) {
+        if line.len() > MOST_EARLY_LINE {
+            return;
+        }
         if self.early.len() >= MOST_EARLY {
             self.early.pop_front();
         }
-        self.early.push_back(EarlyAnswer { id: id.into(), at, verdict });
+        self.early.push_back(EarlyAnswer { id: key(id).into(), at, line: line.into() });
     }
 
     /// Takes out what has waited for longer than `timeout`.
@@ -105,8 +150,7 @@ impl Requests {
             }
             !queue.is_empty()
         });
-        self.count -= expired.len();
-        self.shares -= expired.iter().map(|asked| u32::from(matches!(asked, Asked::Submit(_)))).sum::<u32>();
+        self.forget(&expired);
         expired
     }
 
@@ -120,6 +164,12 @@ impl Requests {
     pub(super) fn shares(&self) -> u32 {
         self.shares
     }
+}
+
+/// The beginning of an id, so that requests are small whatever a miner makes of its ids.
+fn key(id: &str) -> &str {
+    let end = (0..=MOST_ID.min(id.len())).rev().find(|end| id.is_char_boundary(*end));
+    &id[..end.unwrap_or(0)]
 }
 
 #[cfg(test)]
@@ -147,7 +197,7 @@ mod tests {
     fn one_id_for_every_share_is_answered_first_in_first_out() {
         let mut requests = Requests::default();
         for worker in ["a", "b", "c"] {
-            requests.ask("4", share(worker), at(1)).unwrap();
+            requests.ask("4", share(worker), at(1), at(1)).unwrap();
         }
         assert_eq!(requests.shares(), 3);
         for worker in ["a", "b", "c"] {
@@ -161,7 +211,7 @@ mod tests {
     fn ids_that_differ_as_text_are_different() {
         let mut requests = Requests::default();
         for (id, worker) in [("1", "number"), ("\"1\"", "text"), ("null", "null"), ("1.0", "float")] {
-            requests.ask(id, share(worker), at(1)).unwrap();
+            requests.ask(id, share(worker), at(1), at(1)).unwrap();
         }
         assert_eq!(worker_of(requests.answer("\"1\"")), "text");
         assert_eq!(worker_of(requests.answer("null")), "null");
@@ -171,18 +221,42 @@ mod tests {
     #[test]
     fn an_answer_that_came_first_finds_its_share_but_not_a_later_one() {
         let mut requests = Requests::default();
-        requests.keep("7", at(10), Verdict::Accepted);
-        assert!(requests.ask("7", share("later"), at(11)).is_ok());
-        let (_, answer) = requests.ask("7", share("before"), at(9)).unwrap_err();
-        assert_eq!(answer.verdict, Verdict::Accepted);
+        requests.keep("7", at(10), b"the answer");
+        assert!(requests.ask("7", share("later"), at(11), at(12)).is_ok());
+        // Its sending was stamped late, as by a thread that was held up.
+        let (_, answer) = requests.ask("7", share("before"), at(9), at(11)).unwrap_err();
+        assert_eq!(*answer.unwrap().line, *b"the answer");
+    }
+
+    #[test]
+    fn after_lost_answers_an_id_that_is_used_again_begins_anew() {
+        let mut requests = Requests::default();
+        for (id, worker) in [("4", "a"), ("4", "b"), ("5", "c"), ("6", "d")] {
+            requests.ask(id, share(worker), at(1), at(1)).unwrap();
+        }
+        assert_eq!((requests.lost_answers().len(), requests.shares()), (2, 2));
+        assert!(requests.make_way("4").is_none());
+        assert!(matches!(requests.make_way("5"), Some(Asked::Submit(share)) if share.worker == "c"));
+        assert_eq!(worker_of(requests.answer("6")), "d");
+        assert_eq!(requests.shares(), 0);
+    }
+
+    #[test]
+    fn long_ids_cost_no_memory() {
+        let mut requests = Requests::default();
+        let id = "é".repeat(30_000);
+        requests.ask(&id, share("a"), at(1), at(1)).unwrap();
+        assert_eq!(requests.open.keys().map(|id| id.len()).max(), Some(MOST_ID));
+        assert_eq!(worker_of(requests.answer(&id)), "a");
     }
 
     #[test]
     fn what_is_never_answered_expires_and_a_flood_is_bounded() {
         let mut requests = Requests::default();
-        for id in 0..10_000 {
-            requests.ask(&id.to_string(), share("flood"), at(1)).unwrap();
-        }
+        let refused = (0..10_000)
+            .filter(|id| requests.ask(&id.to_string(), share("flood"), at(1), at(1)).is_err())
+            .count();
+        assert_eq!(refused, 10_000 - MOST_OPEN);
         assert_eq!(requests.shares(), MOST_OPEN as u32);
         assert!(requests.expire(MINUTE, at(60)).is_empty());
         assert_eq!(requests.expire(MINUTE, at(61)).len(), MOST_OPEN);

@@ -10,7 +10,7 @@ use super::jobs::{Job, Jobs};
 use super::lines::LineReader;
 use super::order::Order;
 use super::requests::{Asked, EarlyAnswer, Requests};
-use super::share::{JudgedShare, PendingShare, outcome_of};
+use super::share::{JudgedShare, PendingShare, outcome_of, shortened};
 use super::{Chunk, Conversation, Direction, SessionId};
 use crate::net::Stamp;
 use crate::record::Outcome;
@@ -21,8 +21,6 @@ use crate::stratum::{
 };
 use crate::work::Height;
 
-/// What is kept of a user agent or a worker's name, in characters.
-const MOST_NAME: usize = 128;
 /// The most workers of one connection; farm proxies authorize many.
 const MOST_WORKERS: usize = 1024;
 
@@ -128,6 +126,11 @@ impl Session {
         });
         if chunk.after_gap {
             reader.gap();
+            if chunk.direction == Direction::Down {
+                for asked in self.requests.lost_answers() {
+                    self.give_up(asked, Outcome::Unknown, each);
+                }
+            }
         }
         reader.read(&chunk.bytes, |line| {
             each(Finding::Message(chunk.direction));
@@ -140,7 +143,7 @@ impl Session {
                 }
                 Ok(message) => match chunk.direction {
                     Direction::Up => self.miner_said(&message, chunk, each),
-                    Direction::Down => self.pool_said(&message, chunk, each),
+                    Direction::Down => self.pool_said(&message, line, chunk, each),
                 },
             }
         });
@@ -167,8 +170,10 @@ impl Session {
 
     /// Gives up shares that were not answered in time.
     pub(super) fn expire(&mut self, timeout: Duration, now: Stamp, each: &mut impl FnMut(Finding)) {
-        // After lost copies the answer may have been among them.
-        let outcome = if self.up.gaps + self.down.gaps > 0 { Outcome::Unknown } else { Outcome::Unanswered };
+        // After lost copies the answer may have been among them. Those who lose them count them at
+        // once; the gap itself shows only with the next copy.
+        let is_whole = self.conversation.dropped_copies.load(Ordering::Relaxed) == 0;
+        let outcome = if is_whole { Outcome::Unanswered } else { Outcome::Unknown };
         for asked in self.requests.expire(timeout, now) {
             self.give_up(asked, outcome.clone(), each);
         }
@@ -213,15 +218,20 @@ impl Session {
             Some("mining.submit") => {
                 each(Finding::Submitted);
                 let share = self.share(message, chunk.readable_at);
-                if let Some(block) = BlockSeen::of(&share, self.extranonce1.as_ref(), &self.facts()) {
+                if let Some(block) = BlockSeen::of(&share, &self.facts()) {
                     each(Finding::Block(Box::new(block)));
                 }
                 Asked::Submit(Box::new(share))
             }
             Some(_) => Asked::Other,
         };
-        if let Err((asked, answer)) = self.requests.ask(message.id(), asked, chunk.sent_at) {
-            self.answered_early(asked, answer, chunk.sent_at, each);
+        if let Some(lost) = self.requests.make_way(message.id()) {
+            self.give_up(lost, Outcome::Unknown, each);
+        }
+        match self.requests.ask(message.id(), asked, chunk.readable_at, chunk.sent_at) {
+            Ok(()) => {}
+            Err((asked, Some(answer))) => self.answered_early(asked, &answer, chunk.sent_at, each),
+            Err((asked, None)) => self.give_up(asked, Outcome::Unknown, each),
         }
     }
 
@@ -235,8 +245,7 @@ impl Session {
         };
         let job = self.jobs.get(&submit.job_id);
         let lowest = self.difficulties.lowest(&submit.job_id);
-        let terms = self.extranonce2_size.map(|size| (size, self.version_mask));
-        let share = PendingShare::new(submit, message.id(), at, job, lowest, terms);
+        let share = PendingShare::new(submit, message.id(), at, job, lowest, self.version_mask);
         if let Some(proven) = share.proven() {
             self.meter.add(proven, at);
         }
@@ -245,9 +254,20 @@ impl Session {
         share
     }
 
-    fn pool_said(&mut self, message: &Envelope<'_>, chunk: &Chunk, each: &mut impl FnMut(Finding)) {
+    fn pool_said(
+        &mut self,
+        message: &Envelope<'_>,
+        line: &[u8],
+        chunk: &Chunk,
+        each: &mut impl FnMut(Finding),
+    ) {
         match message.method().as_deref() {
-            None => self.pool_answered(message, chunk, each),
+            None => match self.requests.answer(message.id()) {
+                Some((asked, asked_at)) => {
+                    self.answered(asked, message, asked_at, chunk.readable_at, each);
+                }
+                None => self.requests.keep(message.id(), chunk.readable_at, line),
+            },
             Some("mining.notify") => self.job(message, chunk.readable_at, each),
             Some("mining.set_difficulty") => {
                 let first =
@@ -291,16 +311,19 @@ impl Session {
         each(Finding::Job(JobSeen { block_age, ..seen }));
     }
 
-    fn pool_answered(&mut self, message: &Envelope<'_>, chunk: &Chunk, each: &mut impl FnMut(Finding)) {
-        let Some((asked, asked_at)) = self.requests.answer(message.id()) else {
-            self.requests.keep(message.id(), chunk.readable_at, Verdict::of(message));
-            return;
-        };
+    fn answered(
+        &mut self,
+        asked: Asked,
+        message: &Envelope<'_>,
+        asked_at: Stamp,
+        answered_at: Stamp,
+        each: &mut impl FnMut(Finding),
+    ) {
         match asked {
             Asked::Subscribe => {
                 if let Some(Ok(answer)) = message.result.map(SubscribeAnswer::from_result) {
                     if self.extranonce1.as_ref().is_some_and(|known| *known != answer.extranonce1) {
-                        self.jobs.kill_all(chunk.readable_at);
+                        self.jobs.kill_all(answered_at);
                     }
                     self.extranonce1 = Some(answer.extranonce1);
                     self.extranonce2_size = Some(answer.extranonce2_size);
@@ -323,8 +346,9 @@ impl Session {
                 }
             }
             Asked::Submit(share) => {
-                let after = chunk.readable_at.since(asked_at);
-                self.judged(*share, outcome_of(Verdict::of(message)), after, each);
+                // A near pool answers before the sending thread has looked at the clock.
+                let after = answered_at.since(asked_at).unwrap_or_default();
+                self.judged(*share, outcome_of(Verdict::of(message)), Some(after), each);
             }
             Asked::Other => {}
         }
@@ -333,13 +357,12 @@ impl Session {
     fn answered_early(
         &mut self,
         asked: Asked,
-        answer: EarlyAnswer,
+        answer: &EarlyAnswer,
         asked_at: Stamp,
         each: &mut impl FnMut(Finding),
     ) {
-        if let Asked::Submit(share) = asked {
-            let after = answer.at.since(asked_at);
-            self.judged(*share, outcome_of(answer.verdict), after, each);
+        if let Ok(message) = Envelope::read(&answer.line) {
+            self.answered(asked, &message, asked_at, answer.at, each);
         }
     }
 
@@ -366,7 +389,7 @@ impl Session {
             session,
             miner,
             user_agent,
-            extranonce1: self.extranonce1.clone(),
+            extranonce1: share.extranonce1.clone().or_else(|| self.extranonce1.clone()),
             upstream,
             share,
             outcome,
@@ -411,8 +434,4 @@ fn read_extranonce(message: &Envelope<'_>) -> Option<(Extranonce1, Extranonce2Si
     let extranonce1 = Extranonce1::from_json(params.first()?).ok()?;
     let size = Extranonce2Size::from_json(params.get(1)?).ok()?;
     Some((extranonce1, size))
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(MOST_NAME).collect()
 }

@@ -8,8 +8,12 @@ use super::block::Facts;
 use super::jobs::Job;
 use crate::net::Stamp;
 use crate::record::Outcome;
-use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, Notify, Submit, Verdict, VersionMask};
+use crate::stratum::{Difficulty, Extranonce1, Notify, Submit, Verdict, VersionMask};
 use crate::work::{Height, RebuiltShare, ShareTerms};
+
+/// What is kept of a stranger's text, in characters: of a name, an id, a reason. One more than a
+/// record shows, so that it shows that something is missing.
+const MOST_TEXT: usize = 129;
 
 /// A share that was sent, as far as it is known without the pool's word.
 #[derive(Debug)]
@@ -18,8 +22,10 @@ pub struct PendingShare {
     pub submit: Option<Submit>,
     /// When it became readable.
     pub at: Stamp,
-    /// The submit's message id, as it is written.
+    /// The submit's message id, as it is written; of a very long one the beginning.
     pub id: Box<str>,
+    /// That of its job: the connection's can have changed since.
+    pub extranonce1: Option<Extranonce1>,
     /// How old its job was; `None` for an unknown job.
     pub job_age: Option<Duration>,
     /// A later clean job had come before it.
@@ -65,17 +71,19 @@ impl JudgedShare {
 impl PendingShare {
     /// Rebuilds what the miner hashed, as far as its job is known.
     pub(super) fn new(
-        submit: Submit,
+        mut submit: Submit,
         id: &str,
         at: Stamp,
         job: Option<&Job>,
         lowest: Option<Difficulty>,
-        terms: Option<(Extranonce2Size, Option<VersionMask>)>,
+        version_mask: Option<VersionMask>,
     ) -> PendingShare {
+        submit.worker = shortened(&submit.worker);
         let mut share = PendingShare {
             worker: submit.worker.clone(),
             at,
-            id: id.into(),
+            id: shortened(id).into(),
+            extranonce1: job.map(|job| job.prepared.extranonce1().clone()),
             job_age: job.and_then(|job| at.since(job.received_at)),
             stale: job.is_some_and(|job| job.dead_since.is_some_and(|dead| dead < at)),
             assigned: job.map(|job| job.assigned),
@@ -87,10 +95,10 @@ impl PendingShare {
             network_difficulty: job.and_then(|job| job.network_difficulty),
             submit: None,
         };
-        match (job, terms) {
-            (Some(job), Some((extranonce2_size, version_mask))) => {
+        match job {
+            Some(job) => {
                 let difficulty = lowest.unwrap_or(job.assigned);
-                let terms = ShareTerms { extranonce2_size, version_mask, difficulty };
+                let terms = ShareTerms { extranonce2_size: job.extranonce2_size, version_mask, difficulty };
                 match job.prepared.rebuild(&submit, &terms) {
                     Ok(rebuilt) => share.rebuilt = Some(rebuilt),
                     Err(error) => {
@@ -99,7 +107,7 @@ impl PendingShare {
                     }
                 }
             }
-            _ => share.fault = Some("its job is not known".to_owned()),
+            None => share.fault = Some("its job is not known".to_owned()),
         }
         if share.is_block() {
             share.block_job = job.map(|job| Box::new(job.prepared.job().clone()));
@@ -114,7 +122,8 @@ impl PendingShare {
             worker,
             submit: None,
             at,
-            id: id.into(),
+            id: shortened(id).into(),
+            extranonce1: None,
             job_age: None,
             stale: false,
             assigned: None,
@@ -153,6 +162,13 @@ impl PendingShare {
 pub(super) fn outcome_of(verdict: Verdict) -> Outcome {
     match verdict {
         Verdict::Accepted => Outcome::Accepted,
-        Verdict::Refused { code, reason } => Outcome::Rejected { code, reason },
+        Verdict::Refused { code, reason } => {
+            Outcome::Rejected { code, reason: reason.as_deref().map(shortened) }
+        }
     }
+}
+
+/// The beginning of a text from the network.
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().take(MOST_TEXT).collect()
 }

@@ -8,6 +8,7 @@ pub mod capture;
 pub mod certificates;
 pub mod pool;
 pub mod random;
+pub mod recorded;
 pub mod resources;
 pub mod socks5_server;
 pub mod tls_bridge;

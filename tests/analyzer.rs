@@ -1,0 +1,11 @@
+//! What the analyzer makes of conversations: every share with its hash, its difficulty and its
+//! verdict, also when ids repeat, copies come late or are lost.
+
+mod common;
+
+#[path = "analyzer/captures.rs"]
+mod captures;
+#[path = "analyzer/copies.rs"]
+mod copies;
+#[path = "analyzer/ids.rs"]
+mod ids;
