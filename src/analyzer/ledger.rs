@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::block::BlockSeen;
-use super::session::{Finding, JobSeen};
+use super::finding::{Finding, JobSeen};
 use super::share::JudgedShare;
 use super::summary::Summary;
 use super::totals::Totals;

@@ -4,6 +4,7 @@
 mod block;
 mod consumer;
 mod conversation;
+mod finding;
 mod hashrate;
 mod jobs;
 mod ledger;

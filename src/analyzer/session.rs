@@ -5,59 +5,23 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::block::{BlockSeen, Facts};
+use super::finding::{Finding, JobSeen};
 use super::hashrate::WorkMeter;
-use super::jobs::{Job, Jobs};
+use super::jobs::Jobs;
 use super::lines::LineReader;
 use super::order::Order;
 use super::requests::{Asked, EarlyAnswer, Requests};
 use super::share::{JudgedShare, PendingShare, outcome_of, shortened};
-use super::{Chunk, Conversation, Direction, SessionId};
+use super::{Chunk, Conversation, Direction};
 use crate::net::Stamp;
 use crate::record::Outcome;
 use crate::stratum::{
     ConfigureAnswer, ConfigureRequest, Difficulty, DifficultyTimeline, Envelope, Extranonce1,
-    Extranonce2Size, JobId, Notify, Ntime, Submit, SubscribeAnswer, Verdict, VersionMask, elements,
-    first_text,
+    Extranonce2Size, Notify, Submit, SubscribeAnswer, Verdict, VersionMask, elements, first_text,
 };
-use crate::work::Height;
 
 /// The most workers of one connection; farm proxies authorize many.
 const MOST_WORKERS: usize = 1024;
-
-/// What following a line has brought up.
-#[derive(Debug)]
-pub(super) enum Finding {
-    /// A share was sent. Its verdict follows.
-    Submitted,
-    /// The same, of a share that is worth a block: nothing waits for its verdict.
-    Block(Box<BlockSeen>),
-    Judged(Box<JudgedShare>),
-    Job(JobSeen),
-    Unreadable,
-    /// A message, whatever it was.
-    Message(Direction),
-    AuthorizeRefused {
-        session: SessionId,
-        worker: String,
-    },
-}
-
-/// A job as it came, for the record.
-#[derive(Debug)]
-pub(super) struct JobSeen {
-    pub(super) session: SessionId,
-    pub(super) upstream: Option<usize>,
-    pub(super) job_id: JobId,
-    pub(super) height: Option<Height>,
-    pub(super) ntime: Ntime,
-    pub(super) at: Stamp,
-    /// Since the job before.
-    pub(super) gap: Option<Duration>,
-    /// Since the first job of its block.
-    pub(super) block_age: Option<Duration>,
-    pub(super) branches: usize,
-    pub(super) network_difficulty: Option<f64>,
-}
 
 /// The state of one session. All of it is bounded.
 pub(super) struct Session {
@@ -395,36 +359,6 @@ impl Session {
             outcome,
             answered_after,
         })));
-    }
-}
-
-impl JobSeen {
-    /// For `geek.log`.
-    pub(super) fn describe(&self) -> String {
-        format!(
-            "session {} job {}: height {}, {} branches, network difficulty {}",
-            self.session,
-            self.job_id,
-            self.height.map_or_else(|| "?".to_owned(), |height| height.to_string()),
-            self.branches,
-            self.network_difficulty.unwrap_or_default(),
-        )
-    }
-
-    fn new(conversation: &Conversation, job: &Job, gap: Option<Duration>) -> JobSeen {
-        let notify = job.prepared.job();
-        JobSeen {
-            session: conversation.id,
-            upstream: conversation.upstream(),
-            job_id: notify.job_id.clone(),
-            height: job.height,
-            ntime: notify.ntime,
-            at: job.received_at,
-            gap,
-            block_age: None,
-            branches: notify.branches.len(),
-            network_difficulty: job.network_difficulty,
-        }
     }
 }
 
