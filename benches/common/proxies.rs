@@ -25,7 +25,7 @@ impl Proxy {
     pub fn sluice_with(name: &str, configuration: &str) -> Proxy {
         let text = format!(
             "data_dir = \"data\"\n[listen]\nmax_miners = 8000\n[ratelimit]\nexempt = [\"127.0.0.0/8\"]\n\
-             [report]\nconsole = \"off\"\n{configuration}"
+             [report]\nconsole = \"off\"\n[ntp]\nservers = []\n{configuration}"
         );
         let binary = std::env::var("SLUICE_BINARY").unwrap_or(env!("CARGO_BIN_EXE_sluice").to_owned());
         let binary = fs::canonicalize(&binary).unwrap_or_else(|error| panic!("{binary}: {error}"));
