@@ -9,3 +9,7 @@ mod captures;
 mod copies;
 #[path = "analyzer/ids.rs"]
 mod ids;
+#[path = "analyzer/simulated.rs"]
+mod simulated;
+#[path = "analyzer/stall.rs"]
+mod stall;
