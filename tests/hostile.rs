@@ -7,8 +7,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use common::recorded::{Recorded, judged};
-use common::{BarePool, expect, expect_end, half_close, resources};
+use crossbeam_channel::Receiver;
+use sluice::analyzer::{Analyzer, Copy};
+
+use common::recorded::{Recorded, judged, setup};
+use common::{BarePool, expect, expect_end, half_close, resources, wait_for};
 
 /// How much a scenario may add to the resident memory of this process, which is both ends as well.
 /// The queue of copies is made small, as its size is the owner's own choice.
@@ -26,6 +29,8 @@ fn alone() -> MutexGuard<'static, ()> {
 struct Scene {
     recorded: Recorded,
     pool: BarePool,
+    /// Only to look whether it is empty.
+    copies: Receiver<Copy>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -33,8 +38,10 @@ impl Scene {
     fn start(text: &str) -> Scene {
         let alone = alone();
         let pool = BarePool::start();
-        let recorded = Recorded::start(&format!("{text}{}", pool.upstream()));
-        Scene { recorded, pool, _alone: alone }
+        let (mut recorded, copies, config) = Recorded::stalled(&format!("{text}{}", pool.upstream()));
+        let setup = setup(&config, recorded.directory.path());
+        recorded.proxy.analyzer = Some(Analyzer::on(copies.clone(), setup).unwrap());
+        Scene { recorded, pool, copies, _alone: alone }
     }
 
     /// Both ends of a session that is past its opening.
@@ -52,6 +59,7 @@ impl Scene {
 
     /// Another session's share is followed as ever.
     fn others_are_served(&self) {
+        wait_for("the queue to be read", || self.copies.is_empty());
         let before = self.judged();
         let (mut miner, mut at_pool) = self.open();
         for id in 0..5 {
