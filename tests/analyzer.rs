@@ -9,3 +9,9 @@ mod captures;
 mod copies;
 #[path = "analyzer/ids.rs"]
 mod ids;
+#[path = "analyzer/killed.rs"]
+mod killed;
+#[path = "analyzer/simulated.rs"]
+mod simulated;
+#[path = "analyzer/stall.rs"]
+mod stall;
