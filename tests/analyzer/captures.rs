@@ -52,6 +52,9 @@ impl Expected {
     }
 }
 
+/// A submit's id, what is expected of it, and the lowest and highest difficulty it may be held to.
+type Pending = (Value, Expected, Option<(f64, f64)>);
+
 /// A conversation as a reader of the recording follows it.
 #[derive(Default)]
 struct Walk {
@@ -64,7 +67,7 @@ struct Walk {
     jobs: HashMap<String, (Value, f64)>,
     asked: Vec<(Value, Value)>,
     /// With the share's own difficulty and the lower of the assigned and the current one.
-    pending: Vec<(Value, Expected, Option<(f64, f64)>)>,
+    pending: Vec<Pending>,
     judged: Vec<Expected>,
     unreadable: usize,
 }
