@@ -14,10 +14,10 @@ use common::recorded::{Recorded, judged, setup};
 use common::{BarePool, expect, expect_end, half_close, resources, wait_for};
 
 /// How much a scenario may add to the resident memory of this process, which is both ends as well.
-/// The queue of copies is made small, as its size is the owner's own choice.
+/// The queue of copies is made small, as its size is the owner's own choice: 256 copies of 16 KiB.
 const MOST_GROWTH_KIB: usize = 24 * 1024;
 
-const CONFIG: &str = "[analysis]\nqueue = 64\nshare_timeout = \"1s\"\n";
+const CONFIG: &str = "[analysis]\nqueue = 256\nshare_timeout = \"1s\"\n";
 
 /// Memory is measured, so one scenario at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -130,12 +130,17 @@ fn measured(name: &str, warm_up: impl FnOnce(), work: impl FnOnce()) {
 }
 
 /// The same both ways: `pieces` of it in all, a tenth of them to warm up.
-fn both_ways(name: &str, count: usize, piece: fn(usize) -> Vec<u8>, directions: &[&str]) {
+fn both_ways(name: &str, count: usize, piece: fn(usize) -> Vec<u8>, directions: &[&str], pace: Pace) {
     let scene = Scene::start(CONFIG);
     for direction in directions {
         let run = |count: usize| {
             let (miner, at_pool) = scene.open();
-            let pieces = |number: usize| (number < count).then(|| piece(number));
+            let pieces = |number: usize| {
+                if pace == Pace::Followed && number % 8 == 0 {
+                    wait_for("the queue to be read", || scene.copies.is_empty());
+                }
+                (number < count).then(|| piece(number))
+            };
             match *direction {
                 "up" => pour(&miner, &at_pool, pieces),
                 _ => pour(&at_pool, &miner, pieces),
@@ -144,16 +149,33 @@ fn both_ways(name: &str, count: usize, piece: fn(usize) -> Vec<u8>, directions: 
         };
         measured(&format!("{name}, {direction}"), || run(count / 10), || run(count));
         scene.others_are_served();
+        let summary = scene.recorded.analyzer().summary();
+        let lines = summary.messages_up + summary.messages_down;
+        println!("  {lines} lines read, {} unreadable, {} too long", summary.unreadable, summary.too_long);
+        if let Pace::Followed = pace {
+            // What is in the sockets' buffers comes after the wait.
+            assert!(summary.gaps < 20, "{name}: {} gaps", summary.gaps);
+        }
     }
+}
+
+/// How fast the bytes come.
+#[derive(Clone, Copy, PartialEq)]
+enum Pace {
+    /// As fast as they are forwarded; the analyzer loses copies.
+    Flood,
+    /// Now and then the analyzer is waited for, so that it sees nearly everything.
+    Followed,
 }
 
 #[test]
 fn a_line_without_end() {
     let name = "100 MB without a newline";
-    both_ways(name, 1600, |number| vec![if number == 0 { b'{' } else { b'x' }; 62_500], &["up", "down"]);
+    let piece = |number: usize| vec![if number == 0 { b'{' } else { b'x' }; 62_500];
+    both_ways(name, 1600, piece, &["up", "down"], Pace::Followed);
 }
 
-/// 200,000 of them: a million would take the test's whole time.
+/// The analyzer is shown 200,000 of them: a million would take the test's whole time.
 #[test]
 fn jobs_without_end() {
     let piece = |number: usize| {
@@ -166,7 +188,8 @@ fn jobs_without_end() {
         };
         (0..100).map(|place| job(number * 100 + place)).collect::<String>().into_bytes()
     };
-    both_ways("200,000 jobs", 2000, piece, &["down"]);
+    both_ways("200,000 jobs", 2000, piece, &["down"], Pace::Followed);
+    both_ways("1,000,000 jobs", 10_000, piece, &["down"], Pace::Flood);
 }
 
 /// The pool reads them and says nothing.
@@ -176,7 +199,8 @@ fn submits_that_are_never_answered() {
         let share = |nonce: usize| submit(&nonce.to_string(), "w", nonce as u32);
         (0..100).map(|place| share(number * 100 + place)).collect::<String>().into_bytes()
     };
-    both_ways("200,000 submits", 2000, piece, &["up"]);
+    both_ways("200,000 submits", 2000, piece, &["up"], Pace::Followed);
+    both_ways("1,000,000 submits", 10_000, piece, &["up"], Pace::Flood);
 }
 
 #[test]
@@ -193,7 +217,7 @@ fn deep_json() {
         }
         .into_bytes()
     };
-    both_ways("deep JSON", 300, piece, &["up", "down"]);
+    both_ways("deep JSON", 300, piece, &["up", "down"], Pace::Followed);
 }
 
 #[test]
@@ -204,7 +228,7 @@ fn invalid_utf_8() {
         line[place] = [0xff, 0xc3, 0x80, 0x00, 0x1b][number % 5];
         line
     };
-    both_ways("invalid UTF-8", 20_000, piece, &["up", "down"]);
+    both_ways("invalid UTF-8", 20_000, piece, &["up", "down"], Pace::Followed);
 }
 
 /// Texts just below the longest line that is looked at, as an id and as a name.
@@ -218,13 +242,13 @@ fn ids_and_names_of_60_kb() {
         }
         .into_bytes()
     };
-    both_ways("60 KB ids and names", 1000, piece, &["up"]);
+    both_ways("60 KB ids and names", 1000, piece, &["up"], Pace::Followed);
     let piece = |number: usize| {
         let long = "r".repeat(60_000);
         format!("{{\"id\":\"{number}{long}\",\"result\":null,\"error\":[20,\"{number}{long}\",null]}}\n")
             .into_bytes()
     };
-    both_ways("60 KB ids and reasons", 1000, piece, &["down"]);
+    both_ways("60 KB ids and reasons", 1000, piece, &["down"], Pace::Followed);
 }
 
 /// Reasons that a pool makes up, each with a share of its own, so that all are counted.

@@ -32,6 +32,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 const ROUND: Duration = Duration::from_millis(500);
 /// More copies than this are not held back to be put in order.
 const MOST_HELD: usize = 4096;
+/// Nor more than so many bytes: a flood comes in chunks of a whole buffer.
+const MOST_HELD_BYTES: usize = 4 << 20;
 
 /// What the analyzer works with beside the copies.
 pub struct Setup {
@@ -90,6 +92,7 @@ impl Analyzer {
             ledger,
             sessions: HashMap::new(),
             held: VecDeque::new(),
+            held_bytes: 0,
             share_timeout: analysis.share_timeout,
             began: Instant::now(),
         };
@@ -134,13 +137,15 @@ struct Consumer {
     sessions: HashMap<SessionId, Session>,
     /// Whose copies are held, and until when; in the order in which they came.
     held: VecDeque<(Instant, SessionId, Held)>,
+    held_bytes: usize,
     share_timeout: Duration,
     began: Instant,
 }
 
 /// What happens to a session when its copies' time has come.
 enum Held {
-    Chunk,
+    /// Of so many bytes.
+    Chunk(usize),
     Paused,
     Closed,
 }
@@ -190,8 +195,10 @@ impl Consumer {
                     self.ledger.summary.latency(chunk.direction).record(delay);
                 }
                 self.ledger.summary.gaps += u64::from(chunk.after_gap);
+                let length = chunk.bytes.len();
+                self.held_bytes += length;
                 self.session(&conversation).order.hold(chunk);
-                Held::Chunk
+                Held::Chunk(length)
             }
             What::MinerPaused => Held::Paused,
             What::Closed => Held::Closed,
@@ -209,7 +216,8 @@ impl Consumer {
 
     fn release(&mut self, now: Instant) {
         while let Some((until, _, _)) = self.held.front() {
-            if *until > now && self.held.len() <= MOST_HELD {
+            let has_room = self.held.len() <= MOST_HELD && self.held_bytes <= MOST_HELD_BYTES;
+            if *until > now && has_room {
                 break;
             }
             if let Some((_, id, held)) = self.held.pop_front() {
@@ -219,10 +227,13 @@ impl Consumer {
     }
 
     fn follow(&mut self, id: SessionId, held: Held) {
+        if let Held::Chunk(length) = held {
+            self.held_bytes -= length;
+        }
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let ledger = &mut self.ledger;
         match held {
-            Held::Chunk => {
+            Held::Chunk(_) => {
                 let too_long = session.too_long();
                 if let Some(chunk) = session.order.release() {
                     session.read(&chunk, &mut |finding| ledger.take(finding));

@@ -52,8 +52,13 @@ impl Expected {
     }
 }
 
-/// A submit's id, what is expected of it, and the lowest and highest difficulty it may be held to.
-type Pending = (Value, Expected, Option<(f64, f64)>);
+/// A share without its answer.
+struct Pending {
+    id: Value,
+    share: Expected,
+    /// Its own difficulty, and the lower of the assigned and the current one.
+    reaches: Option<(f64, f64)>,
+}
 
 /// A conversation as a reader of the recording follows it.
 #[derive(Default)]
@@ -66,7 +71,6 @@ struct Walk {
     /// With the difficulty that held when it came.
     jobs: HashMap<String, (Value, f64)>,
     asked: Vec<(Value, Value)>,
-    /// With the share's own difficulty and the lower of the assigned and the current one.
     pending: Vec<Pending>,
     judged: Vec<Expected>,
     unreadable: usize,
@@ -120,7 +124,7 @@ impl Walk {
             reject_reason: String::new(),
             user_agent: self.user_agent.clone(),
         };
-        self.pending.push((message["id"].clone(), expected, reaches));
+        self.pending.push(Pending { id: message["id"].clone(), share: expected, reaches });
     }
 
     fn rebuild(&self, job: &Value, assigned: f64, submit: &Submit) -> Option<RebuiltShare> {
@@ -154,8 +158,8 @@ impl Walk {
                 }
                 _ => {}
             }
-        } else if let Some(place) = self.pending.iter().position(|(id, ..)| *id == message["id"]) {
-            let (_, mut share, reaches) = self.pending.remove(place);
+        } else if let Some(place) = self.pending.iter().position(|pending| pending.id == message["id"]) {
+            let Pending { mut share, reaches, .. } = self.pending.remove(place);
             if message["result"] == true && message["error"].is_null() {
                 share.result = "accepted".to_owned();
                 let (difficulty, asked) = reaches.unwrap_or_else(|| panic!("no hash: {share:?}"));
@@ -172,7 +176,7 @@ impl Walk {
     }
 
     fn finish(mut self) -> (Vec<Expected>, usize) {
-        self.judged.extend(self.pending.drain(..).map(|(_, share, _)| share));
+        self.judged.extend(self.pending.drain(..).map(|pending| pending.share));
         self.judged.sort();
         (self.judged, self.unreadable)
     }
