@@ -17,7 +17,7 @@ use common::{BarePool, expect, expect_end, half_close, resources, wait_for};
 /// The queue of copies is made small, as its size is the owner's own choice: 256 copies of 16 KiB.
 const MOST_GROWTH_KIB: usize = 24 * 1024;
 
-const CONFIG: &str = "[analysis]\nqueue = 256\nshare_timeout = \"1s\"\n";
+const CONFIG: &str = "[analysis]\nqueue = 4096\nshare_timeout = \"1s\"\n";
 
 /// Memory is measured, so one scenario at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -136,7 +136,7 @@ fn both_ways(name: &str, count: usize, piece: fn(usize) -> Vec<u8>, directions: 
         let run = |count: usize| {
             let (miner, at_pool) = scene.open();
             let pieces = |number: usize| {
-                if pace == Pace::Followed && number % 8 == 0 {
+                if pace == Pace::Followed && number % 4 == 0 {
                     wait_for("the queue to be read", || scene.copies.is_empty());
                 }
                 (number < count).then(|| piece(number))
