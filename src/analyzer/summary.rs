@@ -92,6 +92,9 @@ impl Latency {
 
 impl fmt::Display for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.count() == 0 {
+            return f.write_str("(nothing yet)");
+        }
         write!(f, "p50 {:.1?}, p99 {:.1?}, max {:.1?}", self.quantile(0.5), self.quantile(0.99), self.max())
     }
 }

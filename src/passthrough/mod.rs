@@ -32,7 +32,7 @@ use crate::config::Config;
 use crate::limits::{Gatekeeper, Quiet};
 use crate::net::tls::{TlsError, TlsServer};
 use crate::stop::Stop;
-use crate::upstream::{Rank, SetupError, Upstreams};
+use crate::upstream::{Rank, SetupError, Standing, Upstreams};
 
 use acceptor::Acceptor;
 use pipes::PipeBudget;
@@ -141,11 +141,11 @@ impl Passthrough {
         place < self.services.upstreams.count() && self.services.upstreams.is_up(Rank(place))
     }
 
-    /// The upstreams' names and whether each is thought to work, in the order of preference.
-    pub fn upstreams(&self) -> Vec<(String, bool)> {
+    /// The upstreams' names and what is known of each, in the order of preference.
+    pub fn upstreams(&self) -> Vec<(String, Standing)> {
         let upstreams = &self.services.upstreams;
         let ranks = (0..upstreams.count()).map(Rank);
-        ranks.map(|rank| (upstreams.name(rank).to_owned(), upstreams.is_up(rank))).collect()
+        ranks.map(|rank| (upstreams.name(rank).to_owned(), upstreams.standing(rank))).collect()
     }
 
     /// The sessions' shared facts, for reports.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::analyzer::{HashRates, MinerView, Snapshot, Totals};
 use crate::logging::Printable;
+use crate::upstream::Standing;
 
 /// How many miners are listed.
 const TOP: usize = 3;
@@ -14,8 +15,8 @@ const TOP: usize = 3;
 pub struct Surroundings {
     pub sessions: usize,
     pub dropped_copies: u64,
-    /// The upstreams' names and whether each is thought to work, in the order of preference.
-    pub upstreams: Vec<(String, bool)>,
+    /// The upstreams' names and what is known of each, in the order of preference.
+    pub upstreams: Vec<(String, Standing)>,
 }
 
 /// The report, in lines. Every text from the network is escaped.
@@ -116,9 +117,8 @@ fn pools(totals: &Totals, around: &Surroundings) -> String {
         totals.height.map_or_else(|| "unknown".to_owned(), |height| height.to_string()),
         totals.jobs
     );
-    for (place, (name, is_up)) in around.upstreams.iter().enumerate() {
-        let state = if *is_up { "up" } else { "FAILED" };
-        let _ = write!(line, " | #{} {} {state}", place + 1, Printable(name));
+    for (place, (name, standing)) in around.upstreams.iter().enumerate() {
+        let _ = write!(line, " | #{} {} {standing}", place + 1, Printable(name));
     }
     line
 }

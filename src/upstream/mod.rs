@@ -8,6 +8,7 @@ mod warm;
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -70,9 +71,30 @@ struct Upstream {
     name: String,
     route: Route,
     health: Mutex<Health>,
+    /// It was connected to at least once.
+    reached: AtomicBool,
     /// Told when there is something to probe.
     news: Condvar,
     warm: WarmConnections,
+}
+
+/// What is known of an upstream, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// No miner needed it yet.
+    Untried,
+    Up,
+    Failed,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Standing::Untried => "not needed yet",
+            Standing::Up => "up",
+            Standing::Failed => "FAILED",
+        })
+    }
 }
 
 /// A connection to a pool.
@@ -131,6 +153,7 @@ impl Upstreams {
                 name: name_of(one),
                 route: route_to(one, stop)?,
                 health: Mutex::new(Health::new(failover.backoff_min, failover.backoff_max, Instant::now())),
+                reached: AtomicBool::new(false),
                 news: Condvar::new(),
                 warm: WarmConnections::new(one.warm),
             });
@@ -178,7 +201,10 @@ impl Upstreams {
                 let left = deadline.saturating_duration_since(Instant::now());
                 let share = left / u32::try_from(candidates.len() - place).unwrap_or(1);
                 let error = match self.dial(*rank, Instant::now() + share) {
-                    Ok(stream) => return Ok(Link { stream: Arc::new(stream), rank: *rank }),
+                    Ok(stream) => {
+                        self.shared.upstreams[rank.0].reached.store(true, Ordering::Relaxed);
+                        return Ok(Link { stream: Arc::new(stream), rank: *rank });
+                    }
                     Err(error) => error,
                 };
                 // No pool's fault, and no other pool would be reached either.
@@ -237,6 +263,16 @@ impl Upstreams {
         self.shared.upstreams.iter().enumerate().find_map(is_stable)
     }
 
+    /// What is known of the upstream.
+    pub fn standing(&self, rank: Rank) -> Standing {
+        let upstream = &self.shared.upstreams[rank.0];
+        match (upstream.health().up_since(), upstream.reached.load(Ordering::Relaxed)) {
+            (None, _) => Standing::Failed,
+            (Some(_), true) => Standing::Up,
+            (Some(_), false) => Standing::Untried,
+        }
+    }
+
     /// Whether the upstream is thought to work.
     pub fn is_up(&self, rank: Rank) -> bool {
         self.shared.upstreams[rank.0].health().up_since().is_some()
@@ -270,6 +306,7 @@ impl Upstreams {
     /// A probe has shown that the pool works.
     fn mark_up(&self, rank: Rank) {
         let upstream = &self.shared.upstreams[rank.0];
+        upstream.reached.store(true, Ordering::Relaxed);
         if upstream.health().recovered(Instant::now()) {
             log::info!("pool {rank} {} is back", upstream.name);
             (self.shared.on_failure.0)();
