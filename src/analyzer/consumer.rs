@@ -3,15 +3,18 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
+use super::alerts::Alerts;
 use super::ledger::Ledger;
 use super::order::HOLD;
+use super::rules::Expectations;
 use super::session::Session;
 use super::snapshot::Snapshot;
 use super::{Conversation, Copy, SessionId, Summary, What};
@@ -38,6 +41,9 @@ const MOST_HELD_BYTES: usize = 4 << 20;
 /// What the analyzer works with beside the copies.
 pub struct Setup {
     pub analysis: config::Analysis,
+    pub expectations: Expectations,
+    /// `rules.off`
+    pub rules_off: Vec<config::RuleId>,
     pub clock: Clock,
     pub recorder: Option<Recorder>,
     /// As it was read back at the start.
@@ -49,17 +55,23 @@ pub struct Setup {
 /// The running analyzer.
 #[derive(Debug)]
 pub struct Analyzer {
-    published: Arc<Mutex<Arc<Snapshot>>>,
+    published: Arc<ArcSwap<Snapshot>>,
     recorder: Option<Recorder>,
     stop: Stop,
     thread: JoinHandle<()>,
 }
+
+/// What the analyzer publishes. Reading it takes no lock.
+#[derive(Debug, Clone)]
+pub struct Published(Arc<ArcSwap<Snapshot>>);
 
 impl Setup {
     /// With the system's clock, and without records.
     pub fn plain(analysis: &config::Analysis) -> Setup {
         Setup {
             analysis: analysis.clone(),
+            expectations: Expectations::default(),
+            rules_off: Vec::new(),
             clock: Clock::system(),
             recorder: None,
             state: State::default(),
@@ -83,13 +95,21 @@ impl Analyzer {
     /// # Errors
     /// When no thread can be started.
     pub fn on(copies: Receiver<Copy>, setup: Setup) -> io::Result<Analyzer> {
-        let Setup { analysis, clock, recorder, state, upstreams } = setup;
-        let (published, stop) = (Arc::default(), Stop::new());
-        let ledger = Ledger::new(clock, recorder.clone(), state, upstreams.into(), analysis.near_miss);
+        let Setup { analysis, expectations, rules_off, clock, recorder, state, upstreams } = setup;
+        let (published, stop) = (Arc::new(ArcSwap::default()), Stop::new());
+        let ledger = Ledger::new(
+            clock,
+            recorder.clone(),
+            state,
+            upstreams.into(),
+            analysis.near_miss,
+            Alerts::new(&rules_off),
+        );
         let mut consumer = Consumer {
             copies,
             published: Arc::clone(&published),
             ledger,
+            expectations,
             sessions: HashMap::new(),
             held: VecDeque::new(),
             held_bytes: 0,
@@ -109,7 +129,12 @@ impl Analyzer {
 
     /// Everything there is to see, as of less than a second ago.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        lock(&self.published).clone()
+        self.published.load_full()
+    }
+
+    /// For whoever shows it: what is published, without the analyzer.
+    pub fn published(&self) -> Published {
+        Published(self.published.clone())
     }
 
     /// The counts as of less than a second ago.
@@ -126,14 +151,22 @@ impl Analyzer {
                 log::error!("not everything was recorded: {error}");
             }
         }
-        lock(&self.published).clone()
+        self.published.load_full()
+    }
+}
+
+impl Published {
+    /// As of less than a second ago.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.load_full()
     }
 }
 
 struct Consumer {
     copies: Receiver<Copy>,
-    published: Arc<Mutex<Arc<Snapshot>>>,
+    published: Arc<ArcSwap<Snapshot>>,
     ledger: Ledger,
+    expectations: Expectations,
     sessions: HashMap<SessionId, Session>,
     /// Whose copies are held, and until when; in the order in which they came.
     held: VecDeque<(Instant, SessionId, Held)>,
@@ -211,7 +244,9 @@ impl Consumer {
     }
 
     fn session(&mut self, conversation: &Arc<Conversation>) -> &mut Session {
-        self.sessions.entry(conversation.id).or_insert_with(|| Session::new(conversation.clone()))
+        let expectations = &self.expectations;
+        let new = || Session::new(conversation.clone(), expectations.clone());
+        self.sessions.entry(conversation.id).or_insert_with(new)
     }
 
     fn release(&mut self, now: Instant) {
@@ -260,12 +295,8 @@ impl Consumer {
             }
             is_live
         });
-        ledger.save();
-        let snapshot = Snapshot::of(ledger, self.sessions.values(), self.began.elapsed(), now);
-        *lock(&self.published) = Arc::new(snapshot);
+        ledger.round();
+        let snapshot = Snapshot::of(ledger, &self.sessions, self.began.elapsed(), now);
+        self.published.store(Arc::new(snapshot));
     }
-}
-
-fn lock(published: &Mutex<Arc<Snapshot>>) -> MutexGuard<'_, Arc<Snapshot>> {
-    published.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use super::block::BlockSeen;
 use super::jobs::Job;
+use super::judged_job::{JudgedJob, OutputView};
+use super::rules::{ChainVerdict, PayoutState, PayoutVerdict};
 use super::share::JudgedShare;
 use super::{Conversation, Direction, SessionId};
+use crate::clock::NtpTime;
 use crate::net::Stamp;
-use crate::stratum::{JobId, Ntime};
-use crate::work::Height;
+use crate::stratum::{JobId, Nbits, Ntime, PrevHash};
+use crate::work::{Coinbase, Height, PoolTag};
 
 /// What following a line has brought up.
 #[derive(Debug)]
@@ -18,7 +21,7 @@ pub(super) enum Finding {
     /// The same, of a share that is worth a block: nothing waits for its verdict.
     Block(Box<BlockSeen>),
     Judged(Box<JudgedShare>),
-    Job(JobSeen),
+    Job(Box<JobSeen>),
     Unreadable,
     /// A message, whatever it was.
     Message(Direction),
@@ -43,9 +46,25 @@ pub(super) struct JobSeen {
     pub(super) block_age: Option<Duration>,
     pub(super) branches: usize,
     pub(super) network_difficulty: Option<f64>,
+    pub(super) nbits: Nbits,
+    pub(super) prevhash: PrevHash,
+    /// The jobs before it are dead.
+    pub(super) clean: bool,
+    /// Bytes of the whole coinbase; zero when it can't be decoded.
+    pub(super) coinbase_length: usize,
+    pub(super) tag: Option<PoolTag>,
+    pub(super) payout: PayoutVerdict,
+    pub(super) chain: ChainVerdict,
+    /// Who is paid, when it is not whom it should be: the evidence.
+    pub(super) outputs: Vec<OutputView>,
 }
 
 impl JobSeen {
+    /// The ntime less `at`, in seconds.
+    pub(super) fn time_difference(&self, at: NtpTime) -> f64 {
+        f64::from(self.ntime.0) - at.timestamp().as_millisecond() as f64 / 1e3
+    }
+
     /// For `geek.log`.
     pub(super) fn describe(&self) -> String {
         format!(
@@ -58,8 +77,15 @@ impl JobSeen {
         )
     }
 
-    pub(super) fn new(conversation: &Conversation, job: &Job, gap: Option<Duration>) -> JobSeen {
+    pub(super) fn new(
+        conversation: &Conversation,
+        job: &Job,
+        gap: Option<Duration>,
+        judged: &JudgedJob,
+    ) -> JobSeen {
         let notify = job.prepared.job();
+        let coinbase = judged.coinbase.as_ref();
+        let is_bad = matches!(judged.payout.state, PayoutState::Short | PayoutState::Mismatch);
         JobSeen {
             session: conversation.id,
             upstream: conversation.upstream(),
@@ -71,6 +97,14 @@ impl JobSeen {
             block_age: None,
             branches: notify.branches.len(),
             network_difficulty: job.network_difficulty,
+            nbits: notify.nbits,
+            prevhash: notify.prevhash,
+            clean: judged.clean,
+            coinbase_length: coinbase.map_or(0, |coinbase| coinbase.as_bytes().len()),
+            tag: coinbase.and_then(Coinbase::tag),
+            payout: judged.payout.clone(),
+            chain: judged.chain.clone(),
+            outputs: if is_bad { judged.outputs() } else { Vec::new() },
         }
     }
 }

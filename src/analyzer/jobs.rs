@@ -32,6 +32,16 @@ pub(super) struct Job {
     pub(super) extranonce2_size: Extranonce2Size,
 }
 
+/// A job that was just added.
+#[derive(Debug)]
+pub(super) struct Added<'a> {
+    pub(super) job: &'a Job,
+    /// `None` when it can't be decoded.
+    pub(super) coinbase: Option<Coinbase>,
+    /// It has ended those before it.
+    pub(super) clean: bool,
+}
+
 /// The jobs of one session, the newest last.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
@@ -51,8 +61,9 @@ impl Jobs {
         extranonce2_size: Extranonce2Size,
         assigned: Difficulty,
         at: Stamp,
-    ) -> &Job {
-        if notify.is_clean_after(self.prevhash.as_ref()) {
+    ) -> Added<'_> {
+        let clean = notify.is_clean_after(self.prevhash.as_ref());
+        if clean {
             self.kill_all(at);
         }
         if self.prevhash.as_ref() != Some(&notify.prevhash) {
@@ -64,7 +75,7 @@ impl Jobs {
             self.jobs.pop_front();
         }
         let coinbase = Coinbase::of_job(&notify, extranonce1, extranonce2_size).ok();
-        let height = coinbase.and_then(|coinbase| coinbase.height().ok());
+        let height = coinbase.as_ref().and_then(|coinbase| coinbase.height().ok());
         let network_difficulty = network_difficulty(notify.nbits).ok();
         self.jobs.push_back(Job {
             prepared: PreparedJob::new(notify, extranonce1.clone()),
@@ -75,7 +86,7 @@ impl Jobs {
             assigned,
             extranonce2_size,
         });
-        &self.jobs[self.jobs.len() - 1]
+        Added { job: &self.jobs[self.jobs.len() - 1], coinbase, clean }
     }
 
     /// The job of this id, dead ones included.

@@ -3,14 +3,22 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::alarm::{self, GoodNews};
+use super::alerts::Alerts;
 use super::block::BlockSeen;
 use super::finding::{Finding, JobSeen};
+use super::pools::Pools;
+use super::recent::Recent;
 use super::share::JudgedShare;
 use super::summary::Summary;
 use super::totals::Totals;
-use crate::clock::{Clock, ClockState};
+use crate::clock::{Clock, ClockState, NtpTime};
+use crate::config::Severity;
+use crate::logging::Printable;
 use crate::net::Stamp;
-use crate::record::{BestShare, BlockRecord, Health, JobRow, Outcome, Recorder, ShareRow, State, Topic};
+use crate::record::{
+    AlertRow, BestShare, BlockRecord, Health, JobRow, Outcome, Recorder, ShareRow, State, Topic,
+};
 use crate::stratum::Difficulty;
 
 /// Everything that outlives a session.
@@ -19,6 +27,9 @@ pub(super) struct Ledger {
     pub(super) totals: Totals,
     pub(super) bests: Bests,
     pub(super) state: State,
+    pub(super) pools: Pools,
+    pub(super) recent: Recent,
+    pub(super) alerts: Alerts,
     /// The state has changed since it was last saved.
     unsaved: bool,
     clock: Clock,
@@ -46,6 +57,7 @@ impl Ledger {
         state: State,
         upstreams: Arc<[String]>,
         near_miss: f64,
+        alerts: Alerts,
     ) -> Ledger {
         Ledger {
             seconds_before: state.lifetime.seconds,
@@ -54,6 +66,9 @@ impl Ledger {
             totals: Totals::new(Stamp::now()),
             bests: Bests::default(),
             state,
+            pools: Pools::new(&upstreams),
+            recent: Recent::default(),
+            alerts,
             unsaved: false,
             clock,
             recorder,
@@ -80,13 +95,20 @@ impl Ledger {
         }
     }
 
-    /// Has the state saved if there is news.
-    pub(super) fn save(&mut self) {
+    /// Has the state saved if there is news, and ends what is not seen any more.
+    pub(super) fn round(&mut self) {
+        let rows = self.alerts.expire(self.clock.now());
+        self.record_alerts(rows);
         let run = self.began.elapsed().as_secs();
         self.state.lifetime.seconds = self.seconds_before + run;
         if let (true, Some(recorder)) = (std::mem::take(&mut self.unsaved), &self.recorder) {
             recorder.save_state(self.state.clone());
         }
+    }
+
+    /// A stamp in NTP time.
+    pub(super) fn correct(&self, stamp: Stamp) -> NtpTime {
+        self.clock.correct(stamp)
     }
 
     pub(super) fn clock_state(&self) -> ClockState {
@@ -115,19 +137,29 @@ impl Ledger {
     }
 
     fn judged(&mut self, judged: JudgedShare) {
-        self.totals.judged(&judged, self.near_miss);
+        let is_near = self.totals.judged(&judged, self.near_miss);
+        self.pools.judged(&judged);
         self.count_for_life(&judged);
+        if is_near {
+            self.good_news(&judged, GoodNews::NearMiss);
+        }
         self.offer_best(&judged);
         if let Some(block) = BlockSeen::of(&judged.share, &judged.facts()) {
             log::warn!("BLOCK: the pool's verdict is {}", judged.outcome.name());
             let record = self.block_record(&block, Some(judged.outcome.clone()));
             self.record_block(record);
+            self.good_news(&judged, GoodNews::Block);
         }
-        let Some(recorder) = &self.recorder else { return };
-        let at = self.clock.correct(judged.share.at);
-        recorder.geek(at, Topic::Share, || describe(&judged));
-        if let Some(row) = self.share_row(&judged) {
-            recorder.record_share(&row);
+        let row = self.share_row(&judged).map(Arc::new);
+        if let Some(recorder) = &self.recorder {
+            let at = self.clock.correct(judged.share.at);
+            recorder.geek(at, Topic::Share, || describe(&judged));
+            if let Some(row) = &row {
+                recorder.record_share(row);
+            }
+        }
+        if let Some(row) = row {
+            self.recent.share(row);
         }
     }
 
@@ -154,17 +186,27 @@ impl Ledger {
         let at = self.clock.correct(share.at);
         let best = BestShare { worker: share.worker.clone(), difficulty, hash: rebuilt.hash, at };
         self.bests.take(&best);
+        let before = self.state.best().first().map(|best| best.difficulty.value());
         if self.state.offer(best) {
             log::info!("best share ever: {:.6} by {:?}", rebuilt.difficulty, share.worker);
+            // The very first one is no news.
+            if let Some(before) = before {
+                self.good_news(judged, GoodNews::Best { before });
+            }
         }
     }
 
     fn job(&mut self, job: &JobSeen) {
         let at = self.clock.correct(job.at);
         self.totals.job(job, at);
+        let view = self.recent.job(job, at);
+        self.pools.job(job.upstream, view);
+        let upstream = self.upstream(job.upstream);
+        let rows = alarm::of_job(&mut self.alerts, job, &upstream, at);
+        self.record_alerts(rows);
         let Some(recorder) = &self.recorder else { return };
         recorder.record_job(&JobRow {
-            pool: self.upstream(job.upstream),
+            pool: upstream,
             job_id: job.job_id.clone(),
             height: job.height,
             ntime: job.ntime,
@@ -174,6 +216,26 @@ impl Ledger {
             branches: job.branches,
         });
         recorder.geek(at, Topic::Job, || job.describe());
+    }
+
+    fn good_news(&mut self, judged: &JudgedShare, kind: GoodNews) {
+        let at = self.clock.correct(judged.share.at);
+        let upstream = self.upstream(judged.upstream);
+        let row = alarm::of_share(&mut self.alerts, judged, kind, &upstream, at);
+        self.record_alerts(row);
+    }
+
+    fn record_alerts(&self, rows: impl IntoIterator<Item = AlertRow>) {
+        for row in rows {
+            let said = Printable(&row.description);
+            match row.severity {
+                Severity::Info => log::info!("{}: {said}", row.id),
+                Severity::Low | Severity::Medium | Severity::High => log::warn!("{}: {said}", row.id),
+            }
+            if let Some(recorder) = &self.recorder {
+                recorder.record_alert(&row);
+            }
+        }
     }
 
     /// `None` for a submit that could not be read.

@@ -1,27 +1,40 @@
 //! The consumer of the tap: one thread that reads copies of what was forwarded, joins them to lines
 //! and follows each conversation. It can be slow, or stopped: forwarding does not notice.
 
+mod alarm;
+mod alerts;
 mod block;
 mod consumer;
 mod conversation;
 mod finding;
 mod hashrate;
 mod jobs;
+mod judged_job;
 mod ledger;
 mod lines;
 mod order;
+mod pools;
+mod recent;
 mod requests;
+mod rules;
 mod session;
 mod share;
 mod snapshot;
 mod summary;
 mod totals;
 
-pub use consumer::{Analyzer, Setup};
+pub use alerts::{Alert, AlertsView};
+pub use consumer::{Analyzer, Published, Setup};
 pub use conversation::{Chunk, Conversation, Copy, Direction, SessionId, Traffic, What};
 pub use hashrate::{HashRates, WorkMeter};
+pub use judged_job::OutputView;
 pub use ledger::Bests;
 pub use lines::{LineReader, MOST_LINE};
+pub use pools::PoolView;
+pub use recent::{JobView, RecentJob, RecentView};
+pub use rules::{
+    ChainState, ChainVerdict, Expectations, Expected, MAINNET_FLOOR, PayoutState, PayoutVerdict, Unverifiable,
+};
 pub use share::{JudgedShare, PendingShare};
 pub use snapshot::{MinerView, Snapshot};
 pub use summary::{Latency, Summary};

@@ -7,10 +7,12 @@ use std::time::Duration;
 use super::block::{BlockSeen, Facts};
 use super::finding::{Finding, JobSeen};
 use super::hashrate::WorkMeter;
-use super::jobs::Jobs;
+use super::jobs::{Added, Jobs};
+use super::judged_job::JudgedJob;
 use super::lines::LineReader;
 use super::order::Order;
 use super::requests::{Asked, EarlyAnswer, Requests};
+use super::rules::{Expectations, Expected};
 use super::share::{JudgedShare, PendingShare, outcome_of, shortened};
 use super::{Chunk, Conversation, Direction};
 use crate::net::Stamp;
@@ -22,6 +24,8 @@ use crate::stratum::{
 
 /// The most workers of one connection; farm proxies authorize many.
 const MOST_WORKERS: usize = 1024;
+/// The most addresses among their names that a block is searched for.
+const MOST_ADDRESSES: usize = 16;
 
 /// The state of one session. All of it is bounded.
 pub(super) struct Session {
@@ -32,6 +36,9 @@ pub(super) struct Session {
     requests: Requests,
     pub(super) user_agent: String,
     workers: Vec<Worker>,
+    /// The addresses in the names that were given so far; `None` before the first name.
+    expected: Option<Vec<Expected>>,
+    expectations: Expectations,
     extranonce1: Option<Extranonce1>,
     extranonce2_size: Option<Extranonce2Size>,
     /// A `mining.set_extranonce` that holds from the next job on.
@@ -39,6 +46,7 @@ pub(super) struct Session {
     version_mask: Option<VersionMask>,
     difficulties: DifficultyTimeline,
     jobs: Jobs,
+    pub(super) newest_job: Option<JudgedJob>,
     pub(super) meter: WorkMeter,
     pub(super) tally: Tally,
 }
@@ -56,12 +64,15 @@ pub(super) struct Tally {
     pub(super) accepted: u64,
     pub(super) rejected: u64,
     pub(super) unanswered: u64,
+    pub(super) stale: u64,
+    /// Sum of what was asked for, over accepted shares.
+    pub(super) accepted_difficulty: f64,
     pub(super) best: f64,
     pub(super) last_share: Option<Stamp>,
 }
 
 impl Session {
-    pub(super) fn new(conversation: Arc<Conversation>) -> Session {
+    pub(super) fn new(conversation: Arc<Conversation>, expectations: Expectations) -> Session {
         let opened = conversation.opened;
         Session {
             conversation,
@@ -71,12 +82,15 @@ impl Session {
             requests: Requests::default(),
             user_agent: String::new(),
             workers: Vec::new(),
+            expected: None,
+            expectations,
             extranonce1: None,
             extranonce2_size: None,
             next_extranonce: None,
             version_mask: None,
             difficulties: DifficultyTimeline::new(),
             jobs: Jobs::default(),
+            newest_job: None,
             meter: WorkMeter::new(opened),
             tally: Tally::default(),
         }
@@ -156,6 +170,11 @@ impl Session {
         self.workers.iter().find(|worker| !worker.refused).map_or("", |worker| &worker.name)
     }
 
+    /// The search space that the pool gave.
+    pub(super) fn extranonce(&self) -> (Option<&Extranonce1>, Option<Extranonce2Size>) {
+        (self.extranonce1.as_ref(), self.extranonce2_size)
+    }
+
     /// What the pool asks for now.
     pub(super) fn difficulty(&self) -> Difficulty {
         self.difficulties.current()
@@ -174,7 +193,9 @@ impl Session {
             }
             Some("mining.authorize") => {
                 self.conversation.authorized.store(true, Ordering::Relaxed);
-                Asked::Authorize { worker: shortened(&first_text(message.params).unwrap_or_default()) }
+                let worker = shortened(&first_text(message.params).unwrap_or_default());
+                self.expect(&worker);
+                Asked::Authorize { worker }
             }
             Some("mining.configure") => {
                 Asked::Configure { mask: ConfigureRequest::from_params(message.params).version_rolling }
@@ -269,10 +290,24 @@ impl Session {
         self.difficulties.notify(notify.job_id.clone());
         let gap = self.jobs.newest().and_then(|job| at.since(job.received_at));
         let assigned = self.difficulties.current();
-        let job = self.jobs.add(notify, extranonce1, size, assigned, at);
-        let seen = JobSeen::new(&self.conversation, job, gap);
+        let nbits = notify.nbits;
+        let Added { job, coinbase, clean } = self.jobs.add(notify, extranonce1, size, assigned, at);
+        let workers = self.expected.as_deref();
+        let judged = JudgedJob::new(nbits, clean, coinbase, workers, &self.expectations);
+        let seen = JobSeen::new(&self.conversation, job, gap, &judged);
+        self.newest_job = Some(judged);
         let block_age = self.jobs.block_age(at);
-        each(Finding::Job(JobSeen { block_age, ..seen }));
+        each(Finding::Job(Box::new(JobSeen { block_age, ..seen })));
+    }
+
+    /// The miner says who it is; pools answer with a job that pays that name.
+    fn expect(&mut self, worker: &str) {
+        let expected = self.expected.get_or_insert_with(Vec::new);
+        if let Some(new) = Expected::of_worker(worker) {
+            if expected.len() < MOST_ADDRESSES && !expected.contains(&new) {
+                expected.push(new);
+            }
+        }
     }
 
     fn answered(
@@ -344,10 +379,14 @@ impl Session {
         each: &mut impl FnMut(Finding),
     ) {
         match outcome {
-            Outcome::Accepted => self.tally.accepted += 1,
+            Outcome::Accepted => {
+                self.tally.accepted += 1;
+                self.tally.accepted_difficulty += share.assigned.map_or(0.0, Difficulty::value);
+            }
             Outcome::Rejected { .. } => self.tally.rejected += 1,
             Outcome::Unanswered | Outcome::Unknown => self.tally.unanswered += 1,
         }
+        self.tally.stale += u64::from(share.stale);
         let Facts { session, miner, user_agent, upstream } = self.facts();
         each(Finding::Judged(Box::new(JudgedShare {
             session,

@@ -1,19 +1,27 @@
 //! What there is to see, published by the analyzer for whoever shows it.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::alerts::AlertsView;
 use super::hashrate::HashRates;
 use super::ledger::{Bests, Ledger};
+use super::pools::PoolView;
+use super::recent::RecentView;
+use super::rules::PayoutState;
 use super::session::Session;
 use super::{SessionId, Summary, Totals};
-use crate::clock::ClockState;
+use crate::clock::{ClockState, NtpTime};
 use crate::net::Stamp;
 use crate::record::{BestShare, Health, Lifetime};
+use crate::stratum::{Extranonce1, Extranonce2Size};
 
 /// One moment.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
+    /// When it was made; `None` before the first moment was published.
+    pub at: Option<NtpTime>,
     pub up_for: Duration,
     pub summary: Summary,
     /// `None` before the first moment was published.
@@ -23,6 +31,9 @@ pub struct Snapshot {
     pub best_ever: Option<BestShare>,
     pub lifetime: Lifetime,
     pub miners: Vec<MinerView>,
+    pub pools: Vec<PoolView>,
+    pub recent: RecentView,
+    pub alerts: AlertsView,
     pub clock: Option<ClockState>,
     /// How the recording goes; `None` when nothing is recorded.
     pub recording: Option<Health>,
@@ -45,19 +56,32 @@ pub struct MinerView {
     pub unanswered: u64,
     pub hash_rates: HashRates,
     pub connected_for: Duration,
+    pub connected_since: NtpTime,
     pub last_share_ago: Option<Duration>,
+    pub last_share: Option<NtpTime>,
+    pub stale: u64,
+    /// Sum of what was asked for, over accepted shares.
+    pub accepted_difficulty: f64,
+    /// The best share that its worker ever found.
+    pub best_ever: Option<BestShare>,
+    pub extranonce1: Option<Extranonce1>,
+    pub extranonce2_size: Option<Extranonce2Size>,
+    /// Of its newest job.
+    pub payout: Option<PayoutState>,
 }
 
 impl Snapshot {
-    pub(super) fn of<'a>(
-        ledger: &Ledger,
-        sessions: impl Iterator<Item = &'a Session>,
+    pub(super) fn of(
+        ledger: &mut Ledger,
+        sessions: &HashMap<SessionId, Session>,
         up_for: Duration,
         now: Stamp,
     ) -> Snapshot {
-        let mut miners: Vec<MinerView> = sessions.map(|session| MinerView::of(session, now)).collect();
+        let mut miners: Vec<MinerView> =
+            sessions.values().map(|session| MinerView::of(session, ledger, now)).collect();
         miners.sort_by_key(|miner| miner.session);
         Snapshot {
+            at: Some(ledger.correct(now)),
             up_for,
             summary: ledger.summary.clone(),
             hash_rates: ledger.totals.hash_rates(now),
@@ -66,6 +90,9 @@ impl Snapshot {
             best_ever: ledger.state.best().first().cloned(),
             lifetime: ledger.state.lifetime.clone(),
             miners,
+            pools: ledger.pools.view(sessions.values()),
+            recent: ledger.recent.view(),
+            alerts: ledger.alerts.view(),
             clock: Some(ledger.clock_state()),
             recording: ledger.recording(),
         }
@@ -73,8 +100,9 @@ impl Snapshot {
 }
 
 impl MinerView {
-    fn of(session: &Session, now: Stamp) -> MinerView {
+    fn of(session: &Session, ledger: &Ledger, now: Stamp) -> MinerView {
         let (conversation, tally) = (&session.conversation, &session.tally);
+        let (extranonce1, extranonce2_size) = session.extranonce();
         MinerView {
             session: conversation.id,
             miner: conversation.miner(),
@@ -88,7 +116,15 @@ impl MinerView {
             unanswered: tally.unanswered,
             hash_rates: session.meter.rates(now),
             connected_for: now.since(conversation.opened).unwrap_or_default(),
+            connected_since: ledger.correct(conversation.opened),
             last_share_ago: tally.last_share.and_then(|last| now.since(last)),
+            last_share: tally.last_share.map(|last| ledger.correct(last)),
+            stale: tally.stale,
+            accepted_difficulty: tally.accepted_difficulty,
+            best_ever: ledger.state.best_of(session.worker()).cloned(),
+            extranonce1: extranonce1.cloned(),
+            extranonce2_size,
+            payout: session.newest_job.as_ref().map(|job| job.payout.state),
         }
     }
 }

@@ -9,6 +9,8 @@ use super::Direction;
 
 /// The longest delay that is told apart.
 const LONGEST: Duration = Duration::from_secs(60);
+/// Jobs become as old as blocks are late.
+const LONGEST_AGE: Duration = Duration::from_secs(7200);
 
 /// Counts since the start. A message is a line.
 #[derive(Debug, Clone, Default)]
@@ -49,19 +51,31 @@ impl Summary {
 pub struct Latency {
     /// Nanoseconds, two digits: 1 % is less than the clock's own noise.
     histogram: Option<Histogram<u32>>,
+    total: Duration,
 }
 
 impl Default for Latency {
     fn default() -> Latency {
-        // The bounds are constants that are known to be valid; without a histogram nothing is counted.
-        let longest = u64::try_from(LONGEST.as_nanos()).unwrap_or(u64::MAX);
-        Latency { histogram: Histogram::new_with_bounds(100, longest, 2).ok() }
+        Latency::between(Duration::from_nanos(100), LONGEST)
     }
 }
 
 impl Latency {
+    /// For ages of jobs: from a millisecond to two hours.
+    pub fn of_ages() -> Latency {
+        Latency::between(Duration::from_millis(1), LONGEST_AGE)
+    }
+
+    fn between(shortest: Duration, longest: Duration) -> Latency {
+        let [shortest, longest] =
+            [shortest, longest].map(|bound| u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX));
+        // The bounds are constants that are known to be valid; without a histogram nothing is counted.
+        Latency { histogram: Histogram::new_with_bounds(shortest, longest, 2).ok(), total: Duration::ZERO }
+    }
+
     /// Counts one delay.
     pub fn record(&mut self, delay: Duration) {
+        self.total = self.total.saturating_add(delay);
         if let Some(histogram) = &mut self.histogram {
             histogram.saturating_record(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX));
         }
@@ -75,6 +89,17 @@ impl Latency {
     /// The delay that `fraction` (0 to 1) of all stayed within; zero when there were none.
     pub fn quantile(&self, fraction: f64) -> Duration {
         self.of(|histogram| histogram.value_at_quantile(fraction))
+    }
+
+    /// How many delays were at most so long, to about 1 %.
+    pub fn within(&self, bound: Duration) -> u64 {
+        let bound = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
+        self.histogram.as_ref().map_or(0, |histogram| histogram.count_between(0, bound))
+    }
+
+    /// All delays added up.
+    pub fn total(&self) -> Duration {
+        self.total
     }
 
     /// The longest delay.
@@ -113,6 +138,9 @@ mod tests {
         let near = |found: Duration, micros: f64| (found.as_secs_f64() * 1e6 / micros - 1.0).abs() < 0.02;
         assert!(near(latency.quantile(0.5), 50.0), "{latency}");
         assert!(near(latency.quantile(0.99), 99.0), "{latency}");
+        assert_eq!(latency.total(), Duration::from_micros(5050));
+        assert_eq!(latency.within(Duration::from_secs(1)), 100);
+        assert!((49..=51).contains(&latency.within(Duration::from_micros(50))));
         latency.record(Duration::from_secs(3600));
         assert!(latency.max() >= LONGEST);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::finding::JobSeen;
 use super::hashrate::{HashRates, WorkMeter};
 use super::share::JudgedShare;
+use super::summary::Latency;
 use crate::clock::NtpTime;
 use crate::net::Stamp;
 use crate::record::Outcome;
@@ -36,12 +37,15 @@ pub struct Totals {
     /// The same over all shares whose hash proves it.
     pub proven_difficulty: f64,
     pub jobs: u64,
-    /// From a submit to its answer, added up over `answers`.
-    pub answer_time: Duration,
-    pub answers: u64,
+    /// From a submit to its answer.
+    pub answers: Latency,
+    /// How old its job was when a share came.
+    pub job_ages: Latency,
     /// The newest job's height and network difficulty.
     pub height: Option<u32>,
     pub network_difficulty: Option<f64>,
+    /// When the newest job came.
+    pub last_job: Option<NtpTime>,
     /// The newest job's ntime less NTP time, in seconds.
     pub job_time_difference: Option<f64>,
     pub workers: BTreeMap<String, WorkerTotals>,
@@ -54,6 +58,8 @@ pub struct WorkerTotals {
     pub accepted: u64,
     pub rejected: u64,
     pub unanswered: u64,
+    /// Sum of what was asked for, over accepted shares.
+    pub accepted_difficulty: f64,
     /// By the hash.
     pub best_difficulty: f64,
     pub proven_difficulty: f64,
@@ -75,10 +81,11 @@ impl Totals {
             accepted_difficulty: 0.0,
             proven_difficulty: 0.0,
             jobs: 0,
-            answer_time: Duration::ZERO,
-            answers: 0,
+            answers: Latency::default(),
+            job_ages: Latency::of_ages(),
             height: None,
             network_difficulty: None,
+            last_job: None,
             job_time_difference: None,
             workers: BTreeMap::new(),
             meter: WorkMeter::new(now),
@@ -92,26 +99,30 @@ impl Totals {
 
     /// The mean time from a submit to its answer.
     pub fn mean_answer_time(&self) -> Option<Duration> {
-        u32::try_from(self.answers).ok().filter(|count| *count > 0).map(|count| self.answer_time / count)
+        let count = u32::try_from(self.answers.count()).ok().filter(|count| *count > 0)?;
+        Some(self.answers.total() / count)
     }
 
     pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime) {
         self.jobs += 1;
         self.height = job.height.map(|height| height.0).or(self.height);
         self.network_difficulty = job.network_difficulty.or(self.network_difficulty);
-        let at = at.timestamp().as_millisecond() as f64 / 1e3;
-        self.job_time_difference = Some(f64::from(job.ntime.0) - at);
+        self.job_time_difference = Some(job.time_difference(at));
+        self.last_job = Some(at);
     }
 
-    pub(super) fn judged(&mut self, judged: &JudgedShare, near_miss: f64) {
+    /// True for a near miss: a share that is no block, but worth so much of one.
+    pub(super) fn judged(&mut self, judged: &JudgedShare, near_miss: f64) -> bool {
         let share = &judged.share;
         let proven = share.proven().map_or(0.0, |difficulty| difficulty.value());
         let worker = entry(&mut self.workers, &share.worker, MOST_WORKERS);
         match &judged.outcome {
             Outcome::Accepted => {
                 self.accepted += 1;
+                let asked = share.assigned.map_or(0.0, |difficulty| difficulty.value());
                 worker.accepted += 1;
-                self.accepted_difficulty += share.assigned.map_or(0.0, |difficulty| difficulty.value());
+                worker.accepted_difficulty += asked;
+                self.accepted_difficulty += asked;
             }
             Outcome::Rejected { reason, .. } => {
                 self.rejected += 1;
@@ -131,18 +142,20 @@ impl Totals {
         self.proven_difficulty += proven;
         self.stale += u64::from(share.stale);
         self.unreadable_submits += u64::from(share.submit.is_none());
-        if share.is_block() {
-            self.blocks += 1;
-        } else if share.network_difficulty.is_some_and(|network| difficulty >= network * near_miss) {
-            self.near_misses += 1;
-        }
+        let is_near = share.network_difficulty.is_some_and(|network| difficulty >= network * near_miss);
+        let is_near = is_near && !share.is_block();
+        self.blocks += u64::from(share.is_block());
+        self.near_misses += u64::from(is_near);
         if let Some(proven) = share.proven() {
             self.meter.add(proven, share.at);
         }
         if let Some(time) = judged.answered_after {
-            self.answer_time += time;
-            self.answers += 1;
+            self.answers.record(time);
         }
+        if let Some(age) = share.job_age {
+            self.job_ages.record(age);
+        }
+        is_near
     }
 }
 

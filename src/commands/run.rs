@@ -1,18 +1,18 @@
 //! `sluice run`: forwards until it is told to stop.
 
 use std::io::{self, IsTerminal};
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Failure;
 use super::signals::stop_on_signals;
-use crate::analyzer::{Analyzer, Setup};
+use crate::analyzer::{Analyzer, Expectations, Setup};
 use crate::clock::Clock;
 use crate::config::{Config, ConsoleReport, ForwardPath};
 use crate::net::descriptors;
 use crate::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, Passthrough, SOCKETS_PER_SESSION};
 use crate::record::Recorder;
-use crate::status::console::{self, Surroundings};
+use crate::status::console;
+use crate::status::sight::{Facts, Sight, Sights, Sources};
 use crate::stop::Stop;
 
 /// Forwards until `stop` or a signal.
@@ -39,21 +39,22 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     for (place, upstream) in config.upstreams.iter().enumerate() {
         log::info!("pool #{} {upstream}", place + 1);
     }
-    let started = Instant::now();
+    let facts = Facts::new(&config, passthrough.addresses());
+    let sources =
+        Sources { observer: passthrough.observer(), analyzer: analyzer.as_ref().map(Analyzer::published) };
+    let sights = Sights::start(sources, facts, &stop).map_err(runtime)?;
     while let Some(interval) = report_interval(config.report.console) {
         if stop.sleep(interval).is_err() {
             break;
         }
-        report(&passthrough, analyzer.as_ref(), started);
+        report(&sights.newest());
     }
     stop.wait();
     log::info!("no more shares are taken; those in flight get their answers");
     passthrough.shut_down();
     if let Some(analyzer) = analyzer {
-        let snapshot = analyzer.finish();
-        for line in console::report(&snapshot, &Surroundings::default()) {
-            log::info!("{line}");
-        }
+        let last = sights.newest();
+        report(&Sight { snapshot: analyzer.finish(), ..(*last).clone() });
     }
     Ok(())
 }
@@ -65,6 +66,8 @@ fn setup(config: &Config, stop: &Stop) -> io::Result<Setup> {
     let (recorder, state) = Recorder::start(&config.record, &config.data_dir, move || for_days.now())?;
     Ok(Setup {
         analysis: config.analysis.clone(),
+        expectations: Expectations::new(&config.payout, config.network),
+        rules_off: config.rules.off.clone(),
         clock,
         recorder: Some(recorder),
         state,
@@ -82,23 +85,16 @@ fn report_interval(setting: ConsoleReport) -> Option<Duration> {
     }
 }
 
-fn report(passthrough: &Passthrough, analyzer: Option<&Analyzer>, started: Instant) {
-    let conversations = passthrough.conversations();
-    let Some(analyzer) = analyzer else {
-        let up = started.elapsed().as_secs();
-        log::info!("up {up} s, {} miners; analysis is off", conversations.len());
-        return;
-    };
-    let dropped = conversations.iter().map(|session| session.dropped_copies.load(Ordering::Relaxed)).sum();
-    let around = Surroundings {
-        sessions: conversations.len(),
-        dropped_copies: dropped,
-        upstreams: passthrough.upstreams(),
-    };
-    for line in console::report(&analyzer.snapshot(), &around) {
+fn report(sight: &Sight) {
+    if !sight.facts.config.analysis.enabled {
+        let up = sight.up_for.as_secs();
+        log::info!("up {up} s, {} miners; analysis is off", sight.around.sessions);
+    }
+    for line in console::report(&sight.snapshot, &sight.around) {
         log::info!("{line}");
     }
 }
+
 /// A farm should hear at the start, not at the thousandth miner, that its limit is too low.
 fn check_descriptors(config: &Config) {
     let pipes = match (config.forward.path, config.analysis.enabled) {

@@ -110,7 +110,7 @@ pub enum Refusal {
 }
 
 /// What the gatekeeper counts, for the status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     pub sources: usize,
     pub connections: usize,

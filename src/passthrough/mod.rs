@@ -10,6 +10,7 @@ mod ending;
 mod failback;
 mod first_bytes;
 mod foreign;
+mod observer;
 mod opening;
 mod patience;
 mod pipes;
@@ -32,9 +33,10 @@ use crate::config::Config;
 use crate::limits::{Gatekeeper, Quiet};
 use crate::net::tls::{TlsError, TlsServer};
 use crate::stop::Stop;
-use crate::upstream::{Rank, SetupError, Standing, Upstreams};
+use crate::upstream::{Rank, SetupError, Upstreams};
 
 use acceptor::Acceptor;
+pub use observer::{Observer, UpstreamState, Volume};
 use pipes::PipeBudget;
 pub use pipes::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
 use registry::Registry;
@@ -136,16 +138,14 @@ impl Passthrough {
         self.services.registry.count()
     }
 
+    /// For whoever shows how it goes.
+    pub fn observer(&self) -> Observer {
+        Observer::new(self.services.clone())
+    }
+
     /// Whether the upstream at this place in the order of preference is thought to work.
     pub fn is_up(&self, place: usize) -> bool {
         place < self.services.upstreams.count() && self.services.upstreams.is_up(Rank(place))
-    }
-
-    /// The upstreams' names and what is known of each, in the order of preference.
-    pub fn upstreams(&self) -> Vec<(String, Standing)> {
-        let upstreams = &self.services.upstreams;
-        let ranks = (0..upstreams.count()).map(Rank);
-        ranks.map(|rank| (upstreams.name(rank).to_owned(), upstreams.standing(rank))).collect()
     }
 
     /// The sessions' shared facts, for reports.

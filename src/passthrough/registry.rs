@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::observer::Volume;
 use super::session::Session;
 use crate::analyzer::SessionId;
 use crate::upstream::Rank;
@@ -11,6 +12,8 @@ use crate::upstream::Rank;
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     sessions: Mutex<HashMap<SessionId, Arc<Session>>>,
+    /// What the sessions that are over have carried.
+    carried: Mutex<Volume>,
     /// Told when a session ends.
     ended: Condvar,
 }
@@ -21,12 +24,27 @@ impl Registry {
     }
 
     pub(super) fn remove(&self, id: SessionId) {
-        self.lock().remove(&id);
+        let mut sessions = self.lock();
+        if let Some(session) = sessions.remove(&id) {
+            self.carried().add(&session.conversation);
+        }
+        drop(sessions);
         self.ended.notify_all();
     }
 
     pub(super) fn count(&self) -> usize {
         self.lock().len()
+    }
+
+    /// What all sessions since the start have carried.
+    pub(super) fn volume(&self) -> Volume {
+        // Under both locks, so that a session that ends meanwhile counts once.
+        let sessions = self.lock();
+        let mut volume = *self.carried();
+        for session in sessions.values() {
+            volume.add(&session.conversation);
+        }
+        volume
     }
 
     /// All sessions as of now, oldest first.
@@ -57,6 +75,10 @@ impl Registry {
             sessions = self.ended.wait_timeout(sessions, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
+    }
+
+    fn carried(&self) -> MutexGuard<'_, Volume> {
+        self.carried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Session>>> {

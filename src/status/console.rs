@@ -5,19 +5,10 @@ use std::time::Duration;
 
 use crate::analyzer::{HashRates, MinerView, Snapshot, Totals};
 use crate::logging::Printable;
-use crate::upstream::Standing;
+use crate::status::sight::Surroundings;
 
 /// How many miners are listed.
 const TOP: usize = 3;
-
-/// What else is known, beside the snapshot.
-#[derive(Debug, Clone, Default)]
-pub struct Surroundings {
-    pub sessions: usize,
-    pub dropped_copies: u64,
-    /// The upstreams' names and what is known of each, in the order of preference.
-    pub upstreams: Vec<(String, Standing)>,
-}
 
 /// The report, in lines. Every text from the network is escaped.
 pub fn report(snapshot: &Snapshot, around: &Surroundings) -> Vec<String> {
@@ -40,9 +31,9 @@ fn performance(snapshot: &Snapshot, totals: &Totals, around: &Surroundings) -> S
     let seconds = snapshot.up_for.as_secs_f64().max(1.0);
     let messages = snapshot.summary.messages_up + snapshot.summary.messages_down;
     format!(
-        "PERFORMANCE  up {} | {} miners | {:.1} messages/s | {:.1} shares/min | {}",
+        "PERFORMANCE  up {} | {} | {:.1} messages/s | {:.1} shares/min | {}",
         span(snapshot.up_for),
-        around.sessions,
+        count(around.sessions, "miner"),
         messages as f64 / seconds,
         totals.submitted as f64 * 60.0 / seconds,
         rates(&snapshot.hash_rates),
@@ -117,8 +108,8 @@ fn pools(totals: &Totals, around: &Surroundings) -> String {
         totals.height.map_or_else(|| "unknown".to_owned(), |height| height.to_string()),
         totals.jobs
     );
-    for (place, (name, standing)) in around.upstreams.iter().enumerate() {
-        let _ = write!(line, " | #{} {} {standing}", place + 1, Printable(name));
+    for (place, upstream) in around.upstreams.iter().enumerate() {
+        let _ = write!(line, " | #{} {} {}", place + 1, Printable(&upstream.name), upstream.standing);
     }
     line
 }
@@ -144,7 +135,7 @@ fn top_miners(snapshot: &Snapshot) -> Vec<String> {
 fn security(snapshot: &Snapshot, totals: &Totals, around: &Surroundings) -> String {
     let mut line = format!(
         "SECURITY     {} unreadable lines | {} over-long | {} stale shares | {} copies not analysed",
-        snapshot.summary.unreadable, snapshot.summary.too_long, totals.stale, around.dropped_copies,
+        snapshot.summary.unreadable, snapshot.summary.too_long, totals.stale, around.volume.dropped_copies,
     );
     if let Some(recording) = &snapshot.recording {
         if recording.dropped + recording.lost > 0 {
@@ -155,6 +146,11 @@ fn security(snapshot: &Snapshot, totals: &Totals, around: &Surroundings) -> Stri
         }
     }
     line
+}
+
+/// `1 miner`, `2 miners`
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn rates(rates: &HashRates) -> String {

@@ -1,3 +1,4 @@
-//! What is shown, from the analyzer's snapshots.
+//! What is shown: `sight` gathers it, the rest says it in its own way. Nothing here owns a truth.
 
 pub mod console;
+pub mod sight;

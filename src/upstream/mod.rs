@@ -273,6 +273,13 @@ impl Upstreams {
         }
     }
 
+    /// How a failed upstream failed last, and how long until it is probed again.
+    pub fn trouble(&self, rank: Rank) -> Option<(String, Duration)> {
+        let health = self.shared.upstreams[rank.0].health();
+        let (until, failure) = health.due()?;
+        Some((failure.to_string(), until.saturating_duration_since(Instant::now())))
+    }
+
     /// Whether the upstream is thought to work.
     pub fn is_up(&self, rank: Rank) -> bool {
         self.shared.upstreams[rank.0].health().up_since().is_some()

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
-use sluice::analyzer::{Analyzer, Copy, Setup, Snapshot};
+use sluice::analyzer::{Analyzer, Copy, Expectations, Setup, Snapshot};
 use sluice::clock::Clock;
 use sluice::config::{Config, Overrides};
 use sluice::passthrough::Passthrough;
@@ -47,6 +47,8 @@ pub fn setup(config: &Config, directory: &Path) -> Setup {
     let (recorder, state) = Recorder::start(&config.record, directory, move || for_days.now()).unwrap();
     Setup {
         analysis: config.analysis.clone(),
+        expectations: Expectations::new(&config.payout, config.network),
+        rules_off: config.rules.off.clone(),
         clock,
         recorder: Some(recorder),
         state,

@@ -1,0 +1,68 @@
+//! A session's newest job with its verdicts, kept to be shown.
+
+use super::rules::{ChainVerdict, Expectations, Expected, PayoutVerdict};
+use crate::stratum::Nbits;
+use crate::work::{Chain, Coinbase, Sats};
+
+/// Of more outputs than this the smallest are left out; OCEAN has about twenty.
+const MOST_OUTPUTS: usize = 64;
+
+/// The newest job of a session.
+#[derive(Debug)]
+pub(super) struct JudgedJob {
+    pub(super) coinbase: Option<Coinbase>,
+    pub(super) payout: PayoutVerdict,
+    pub(super) chain: ChainVerdict,
+    pub(super) clean: bool,
+    /// The form addresses are shown in.
+    form: Chain,
+}
+
+/// An output of the coinbase, for people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputView {
+    /// `None` for scripts that have none.
+    pub address: Option<String>,
+    /// Such as `p2wpkh` or `op_return`.
+    pub kind: &'static str,
+    pub value: Sats,
+    /// Of everything that the block pays.
+    pub percent: f64,
+    /// It pays the expected address.
+    pub is_expected: bool,
+}
+
+impl JudgedJob {
+    pub(super) fn new(
+        nbits: Nbits,
+        clean: bool,
+        coinbase: Option<Coinbase>,
+        workers: Option<&[Expected]>,
+        expectations: &Expectations,
+    ) -> JudgedJob {
+        JudgedJob {
+            payout: expectations.payout(coinbase.as_ref(), workers),
+            chain: expectations.chain(nbits, workers),
+            form: expectations.form(workers),
+            coinbase,
+            clean,
+        }
+    }
+
+    /// Everything that the block would pay, the largest first. Outputs without value are left out:
+    /// they carry data.
+    pub(super) fn outputs(&self) -> Vec<OutputView> {
+        let Some(coinbase) = &self.coinbase else { return Vec::new() };
+        let total = coinbase.total().0.max(1) as f64;
+        let view = |output: crate::work::Output<'_>| OutputView {
+            address: output.address(self.form),
+            kind: output.kind().as_str(),
+            value: output.value,
+            percent: output.value.0 as f64 / total * 100.0,
+            is_expected: self.payout.expected.as_ref().is_some_and(|one| one.is_paid_by(output.script)),
+        };
+        let mut paying: Vec<_> = coinbase.outputs().filter(|output| output.value.0 > 0).collect();
+        paying.sort_by_key(|output| std::cmp::Reverse(output.value));
+        paying.into_iter().take(MOST_OUTPUTS).map(view).collect()
+    }
+}

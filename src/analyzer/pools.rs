@@ -1,0 +1,119 @@
+//! Each upstream as its jobs and answers show it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::judged_job::OutputView;
+use super::recent::JobView;
+use super::rules::{ChainVerdict, PayoutVerdict};
+use super::session::Session;
+use super::share::JudgedShare;
+use super::summary::Latency;
+use crate::record::Outcome;
+
+/// An upstream, to be shown.
+#[derive(Debug, Clone)]
+pub struct PoolView {
+    /// In the order of preference, from 0.
+    pub place: usize,
+    /// Host and port, as configured.
+    pub name: String,
+    /// Miners whose sessions are with it.
+    pub miners: usize,
+    pub accepted: u64,
+    pub rejected: u64,
+    pub unanswered: u64,
+    /// From a submit to its answer.
+    pub answers: Latency,
+    /// The newest job.
+    pub job: Option<Arc<JobView>>,
+    /// The worst verdicts that a connected miner's newest job has, and that job's outputs. After the
+    /// last miner has left: those of the last one.
+    pub payout: Option<PayoutVerdict>,
+    pub outputs: Arc<[OutputView]>,
+    pub chain: Option<ChainVerdict>,
+}
+
+/// What is counted of each upstream. There are as many as are configured.
+#[derive(Debug, Default)]
+pub(super) struct Pools {
+    pools: BTreeMap<usize, PoolView>,
+}
+
+impl Pools {
+    /// With the upstreams' names, in the order of preference.
+    pub(super) fn new(names: &[String]) -> Pools {
+        let pool = |(place, name): (usize, &String)| (place, PoolView::new(place, name.clone()));
+        Pools { pools: names.iter().enumerate().map(pool).collect() }
+    }
+
+    pub(super) fn job(&mut self, place: Option<usize>, job: Arc<JobView>) {
+        if let Some(pool) = self.of(place) {
+            pool.job = Some(job);
+        }
+    }
+
+    pub(super) fn judged(&mut self, judged: &JudgedShare) {
+        let Some(pool) = self.of(judged.upstream) else { return };
+        match judged.outcome {
+            Outcome::Accepted => pool.accepted += 1,
+            Outcome::Rejected { .. } => pool.rejected += 1,
+            Outcome::Unanswered => pool.unanswered += 1,
+            Outcome::Unknown => {}
+        }
+        if let Some(time) = judged.answered_after {
+            pool.answers.record(time);
+        }
+    }
+
+    /// What there is to see, with the verdicts of these sessions.
+    pub(super) fn view<'a>(&mut self, sessions: impl Iterator<Item = &'a Session>) -> Vec<PoolView> {
+        let mut worst: BTreeMap<usize, (usize, &Session)> = BTreeMap::new();
+        for session in sessions {
+            let Some(place) = session.conversation.upstream() else { continue };
+            let (count, known) = worst.entry(place).or_insert((0, session));
+            *count += 1;
+            if badness(session) > badness(known) {
+                *known = session;
+            }
+        }
+        for (place, pool) in &mut self.pools {
+            let found = worst.get(place);
+            pool.miners = found.map_or(0, |(count, _)| *count);
+            if let Some(job) = found.and_then(|(_, session)| session.newest_job.as_ref()) {
+                pool.payout = Some(job.payout.clone());
+                pool.chain = Some(job.chain.clone());
+                pool.outputs = job.outputs().into();
+            }
+        }
+        self.pools.values().cloned().collect()
+    }
+
+    fn of(&mut self, place: Option<usize>) -> Option<&mut PoolView> {
+        // Without names, as in tests, they are met one by one.
+        place.map(|place| self.pools.entry(place).or_insert_with(|| PoolView::new(place, String::new())))
+    }
+}
+
+impl PoolView {
+    fn new(place: usize, name: String) -> PoolView {
+        PoolView {
+            place,
+            name,
+            miners: 0,
+            accepted: 0,
+            rejected: 0,
+            unanswered: 0,
+            answers: Latency::default(),
+            job: None,
+            payout: None,
+            outputs: Arc::default(),
+            chain: None,
+        }
+    }
+}
+
+/// Money first, then the chain; a session without a job says nothing.
+fn badness(session: &Session) -> Option<impl Ord + use<>> {
+    session.newest_job.as_ref().map(|job| (job.payout.state, job.chain.state))
+}

@@ -1,0 +1,64 @@
+//! What a pool's work is judged by: one file a family. Pure; the ledger makes alerts of verdicts.
+
+mod chain;
+mod payout;
+
+pub use chain::{ChainState, ChainVerdict, MAINNET_FLOOR};
+pub use payout::{Expected, PayoutState, PayoutVerdict, Unverifiable};
+
+use std::sync::Arc;
+
+use crate::config::{Network, Payout};
+use crate::stratum::Nbits;
+use crate::work::{Chain, Coinbase};
+
+/// What is expected of every job, by the configuration.
+#[derive(Debug, Clone)]
+pub struct Expectations {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    payout: Payout,
+    /// `payout.address`.
+    address: Option<Expected>,
+    network: Network,
+}
+
+impl Expectations {
+    /// Of this configuration.
+    pub fn new(payout: &Payout, network: Network) -> Expectations {
+        let address = payout
+            .address
+            .clone()
+            // Its checksum was verified with the configuration.
+            .and_then(|address| Expected::of_address(&address.assume_checked().to_string()));
+        Expectations { inner: Arc::new(Inner { payout: payout.clone(), address, network }) }
+    }
+
+    /// Whom the job pays. `workers` are the addresses in the names the miner has given so far,
+    /// `None` before it gave any.
+    pub(super) fn payout(&self, coinbase: Option<&Coinbase>, workers: Option<&[Expected]>) -> PayoutVerdict {
+        let configured = self.inner.address.as_ref().map(std::slice::from_ref);
+        payout::judge(&self.inner.payout, coinbase, configured.or(workers))
+    }
+
+    /// Whose chain the job is on.
+    pub(super) fn chain(&self, nbits: Nbits, workers: Option<&[Expected]>) -> ChainVerdict {
+        let expected = self.inner.address.as_ref().or_else(|| workers.and_then(<[_]>::first));
+        chain::judge(self.inner.network, nbits, expected)
+    }
+
+    /// The form that addresses are shown in.
+    pub(super) fn form(&self, workers: Option<&[Expected]>) -> Chain {
+        let expected = self.inner.address.as_ref().or_else(|| workers.and_then(<[_]>::first));
+        chain::form_of(self.inner.network, expected)
+    }
+}
+
+impl Default for Expectations {
+    fn default() -> Expectations {
+        Expectations::new(&Payout::default(), Network::Auto)
+    }
+}

@@ -1,0 +1,194 @@
+//! Would a block pay the miner (wire reference, sections 4.5 and 4.6)?
+
+use std::fmt;
+
+use crate::config::{Payout, PayoutKind};
+use crate::work::{Chain, Coinbase, PayoutScript, Sats, account_of_worker, payout_script};
+
+/// An address that is to be paid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    pub address: String,
+    pub(super) script: PayoutScript,
+    /// The chains it is an address of.
+    pub(super) chains: Vec<Chain>,
+}
+
+/// What a job's coinbase says of the miner's pay.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PayoutVerdict {
+    pub state: PayoutState,
+    /// Who was to be paid; of several the one that gets most.
+    pub expected: Option<Expected>,
+    /// What that address gets, in percent of everything the block pays.
+    pub percent: f64,
+    pub total: Sats,
+}
+
+/// In the order of how bad they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PayoutState {
+    /// The address gets at least `payout.min_percent`.
+    Verified,
+    Unverifiable(Unverifiable),
+    /// The address gets something, but less than `payout.min_percent`.
+    Short,
+    /// The address gets nothing.
+    Mismatch,
+}
+
+/// Why nothing can be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unverifiable {
+    /// `payout.kind = "pooled"`: the pool pays later, by its own books.
+    Pooled,
+    /// The miner had not said who it is when the job came.
+    NoWorker,
+    /// The worker's name holds no address, and `payout.address` names none.
+    NoAddress,
+    /// The coinbase can't be decoded.
+    Unreadable,
+}
+
+impl Expected {
+    /// Of an address' text.
+    pub fn of_address(address: &str) -> Option<Expected> {
+        let (script, chains) = payout_script(address).ok()?;
+        Some(Expected { address: address.trim().to_owned(), script, chains })
+    }
+
+    /// Of the address in a worker's name.
+    pub fn of_worker(worker: &str) -> Option<Expected> {
+        Expected::of_address(account_of_worker(worker))
+    }
+
+    /// Whether an output's script pays this address.
+    pub fn is_paid_by(&self, script: &[u8]) -> bool {
+        self.script.as_bytes() == script
+    }
+}
+
+impl PayoutState {
+    /// A stable word for machines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PayoutState::Verified => "verified",
+            PayoutState::Unverifiable(_) => "unverifiable",
+            PayoutState::Short => "short",
+            PayoutState::Mismatch => "mismatch",
+        }
+    }
+}
+
+impl fmt::Display for Unverifiable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unverifiable::Pooled => "the pool pays by its own books (payout.kind = \"pooled\")",
+            Unverifiable::NoWorker => "the job came before the miner had given its name",
+            Unverifiable::NoAddress => {
+                "the worker's name holds no Bitcoin address; name yours as payout.address"
+            }
+            Unverifiable::Unreadable => "the job's coinbase can't be decoded",
+        })
+    }
+}
+
+pub(super) fn judge(
+    payout: &Payout,
+    coinbase: Option<&Coinbase>,
+    expected: Option<&[Expected]>,
+) -> PayoutVerdict {
+    let Some(coinbase) = coinbase else {
+        return unverifiable(Unverifiable::Unreadable, Sats(0));
+    };
+    let total = coinbase.total();
+    let best = expected.unwrap_or_default().iter().map(|one| (coinbase.percent_to(&one.script), one));
+    let best = best.max_by(|a, b| a.0.total_cmp(&b.0));
+    let (percent, one) = match (payout.kind, expected, best) {
+        (PayoutKind::Pooled, _, Some((percent, one))) if percent >= payout.min_percent => (percent, one),
+        (PayoutKind::Pooled, _, _) => return unverifiable(Unverifiable::Pooled, total),
+        (PayoutKind::Solo, None, _) => return unverifiable(Unverifiable::NoWorker, total),
+        (PayoutKind::Solo, Some(_), None) => return unverifiable(Unverifiable::NoAddress, total),
+        (PayoutKind::Solo, Some(_), Some((percent, one))) => (percent, one),
+    };
+    let state = if percent >= payout.min_percent && percent > 0.0 {
+        PayoutState::Verified
+    } else if percent > 0.0 {
+        PayoutState::Short
+    } else {
+        PayoutState::Mismatch
+    };
+    PayoutVerdict { state, expected: Some(one.clone()), percent, total }
+}
+
+fn unverifiable(why: Unverifiable, total: Sats) -> PayoutVerdict {
+    PayoutVerdict { state: PayoutState::Unverifiable(why), expected: None, percent: 0.0, total }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stratum::decode_hex;
+
+    const MINE: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
+    const OTHER: &str = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa";
+
+    /// A coinbase that pays each address so much.
+    fn coinbase(outputs: &[(&str, u64)]) -> Coinbase {
+        let mut bytes = decode_hex("start", &format!("0100000001{}ffffffff", "00".repeat(32))).unwrap();
+        bytes.extend([4, 3, 0x69, 0xc1, 0x0e]);
+        bytes.extend([0xff; 4]);
+        bytes.push(outputs.len() as u8);
+        for (address, value) in outputs {
+            let (script, _) = payout_script(address).unwrap();
+            bytes.extend(value.to_le_bytes());
+            bytes.push(script.as_bytes().len() as u8);
+            bytes.extend(script.as_bytes());
+        }
+        bytes.extend([0; 4]);
+        Coinbase::decode(bytes).unwrap()
+    }
+
+    fn state(payout: &Payout, outputs: &[(&str, u64)], worker: &str) -> (&'static str, f64) {
+        let expected: Vec<Expected> = Expected::of_worker(worker).into_iter().collect();
+        let verdict = judge(payout, Some(&coinbase(outputs)), Some(&expected));
+        (verdict.state.as_str(), verdict.percent)
+    }
+
+    #[test]
+    fn a_block_pays_the_miner_or_it_does_not() {
+        let payout = Payout::default();
+        let worker = format!("{MINE}.garage");
+        assert_eq!(state(&payout, &[(MINE, 98), (OTHER, 2)], &worker), ("verified", 98.0));
+        assert_eq!(state(&payout, &[(OTHER, 98), (MINE, 2)], &worker), ("short", 2.0));
+        assert_eq!(state(&payout, &[(OTHER, 100)], &worker), ("mismatch", 0.0));
+        assert_eq!(state(&payout, &[(OTHER, 100)], "my_farm.rig"), ("unverifiable", 0.0));
+        // Twice a little is paid as well.
+        assert_eq!(state(&payout, &[(MINE, 48), (OTHER, 4), (MINE, 48)], &worker), ("verified", 96.0));
+    }
+
+    #[test]
+    fn a_declared_pool_pays_by_its_own_books() {
+        let payout = Payout { kind: PayoutKind::Pooled, ..Payout::default() };
+        assert_eq!(state(&payout, &[(OTHER, 100)], MINE).0, "unverifiable");
+        assert_eq!(state(&payout, &[(MINE, 100)], MINE).0, "verified");
+    }
+
+    #[test]
+    fn nothing_for_nobody_is_no_proof() {
+        // Without a limit an address that gets nothing is still not paid.
+        let payout = Payout { min_percent: 0.0, ..Payout::default() };
+        assert_eq!(state(&payout, &[(OTHER, 100)], MINE).0, "mismatch");
+        let verdict = judge(&payout, Some(&coinbase(&[(MINE, 1)])), None);
+        assert_eq!(verdict.state, PayoutState::Unverifiable(Unverifiable::NoWorker));
+        let verdict = judge(&payout, None, Some(&[]));
+        assert_eq!(verdict.state, PayoutState::Unverifiable(Unverifiable::Unreadable));
+    }
+
+    #[test]
+    fn the_worst_is_the_greatest() {
+        let unverifiable = PayoutState::Unverifiable(Unverifiable::Unreadable);
+        assert!(PayoutState::Verified < unverifiable && unverifiable < PayoutState::Short);
+        assert!(PayoutState::Short < PayoutState::Mismatch);
+    }
+}

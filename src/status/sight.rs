@@ -1,0 +1,127 @@
+//! Everything that is shown, as of one moment: the analyzer's snapshot, how forwarding goes, and what
+//! never changes. One thread gathers it twice a second; whoever shows it reads the newest without
+//! taking a lock.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use crate::analyzer::{Published, Snapshot};
+use crate::clock::{ClockState, NtpTime, Offset};
+use crate::config::Config;
+use crate::limits::Counts;
+use crate::net::Stamp;
+use crate::passthrough::{Observer, UpstreamState, Volume};
+use crate::stop::{Stop, Stopped};
+use crate::thread::{SERVICE_STACK, spawn};
+
+/// How often it is gathered; as often as the analyzer publishes.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// One moment.
+#[derive(Debug, Clone)]
+pub struct Sight {
+    pub facts: Arc<Facts>,
+    pub snapshot: Arc<Snapshot>,
+    pub around: Surroundings,
+    /// By NTP, as far as that is known.
+    pub at: NtpTime,
+    pub up_for: Duration,
+}
+
+/// What never changes while the program runs.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    pub version: &'static str,
+    pub config: Config,
+    /// Where miners can connect; ports that were asked for as 0 have their number.
+    pub listening: Vec<SocketAddr>,
+    pub started: NtpTime,
+}
+
+/// How forwarding goes.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// Connected miners, those that have said nothing yet included.
+    pub sessions: usize,
+    pub volume: Volume,
+    pub counts: Counts,
+    /// In the order of preference.
+    pub upstreams: Vec<UpstreamState>,
+}
+
+/// The newest [`Sight`]. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Sights(Arc<ArcSwap<Sight>>);
+
+/// What is gathered from.
+#[derive(Debug)]
+pub struct Sources {
+    pub observer: Observer,
+    /// `None` when analysis is off.
+    pub analyzer: Option<Published>,
+}
+
+impl Facts {
+    /// Of a configuration and the listeners that were opened for it.
+    pub fn new(config: &Config, listening: Vec<SocketAddr>) -> Facts {
+        let started = NtpTime::from_timestamp(jiff::Timestamp::now());
+        Facts { version: env!("CARGO_PKG_VERSION"), config: config.clone(), listening, started }
+    }
+}
+
+impl Sights {
+    /// Gathers now, and then again and again in the thread `survey` until `stop`.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(sources: Sources, facts: Facts, stop: &Stop) -> io::Result<Sights> {
+        let (facts, began) = (Arc::new(facts), Instant::now());
+        let first = sources.gather(&facts, began);
+        let sights = Sights(Arc::new(ArcSwap::from_pointee(first)));
+        let (published, until) = (sights.clone(), stop.clone());
+        spawn("survey", SERVICE_STACK, move || {
+            while until.sleep(INTERVAL).is_ok() {
+                published.0.store(Arc::new(sources.gather(&facts, began)));
+            }
+            Ok::<(), Stopped>(())
+        })?;
+        Ok(sights)
+    }
+
+    /// One that stays as it is, for tests and pictures.
+    pub fn fixed(sight: Sight) -> Sights {
+        Sights(Arc::new(ArcSwap::from_pointee(sight)))
+    }
+
+    /// The newest.
+    pub fn newest(&self) -> Arc<Sight> {
+        self.0.load_full()
+    }
+}
+
+impl Sources {
+    fn gather(&self, facts: &Arc<Facts>, began: Instant) -> Sight {
+        let observer = &self.observer;
+        let snapshot = self.analyzer.as_ref().map(Published::snapshot).unwrap_or_default();
+        let offset = match &snapshot.clock {
+            Some(ClockState::Synchronised { offset, .. }) => *offset,
+            _ => Offset::default(),
+        };
+        Sight {
+            facts: facts.clone(),
+            at: NtpTime::from_stamp(Stamp::now(), offset),
+            up_for: began.elapsed(),
+            around: Surroundings {
+                sessions: observer.sessions(),
+                volume: observer.volume(),
+                counts: observer.counts(),
+                upstreams: observer.upstreams(),
+            },
+            snapshot,
+        }
+    }
+}
