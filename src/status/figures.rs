@@ -29,9 +29,14 @@ pub fn short(value: f64) -> String {
     format!("{number}{unit}")
 }
 
-/// `25.0 %`; a dash of nothing.
+/// `25.0 %`, `100 %`; a dash of nothing.
 pub fn percent(part: u64, whole: u64) -> String {
-    if whole == 0 { "–".to_owned() } else { format!("{:.1} %", part as f64 * 100.0 / whole as f64) }
+    match (part, whole) {
+        (_, 0) => "–".to_owned(),
+        (part, whole) if part == whole => "100 %".to_owned(),
+        (0, _) => "0 %".to_owned(),
+        (part, whole) => format!("{:.1} %", part as f64 * 100.0 / whole as f64),
+    }
 }
 
 /// `1 miner`, `2 miners`, `1,234 miners`
@@ -135,7 +140,12 @@ fn scaled(value: f64) -> (String, &'static str) {
     }
     let number = match scaled {
         0.0 => "0".to_owned(),
-        small if small < 0.01 => format!("{small:.2e}"),
+        small if small < 1e-6 => format!("{small:.2e}"),
+        // Three digits, as 0.000432 has.
+        small if small < 0.1 => {
+            let places = (2.0 - small.log10().floor()) as usize;
+            format!("{small:.places$}").trim_end_matches('0').to_owned()
+        }
         small if small < 10.0 => format!("{small:.2}"),
         medium if medium < 100.0 => format!("{medium:.1}"),
         other => format!("{other:.0}"),
@@ -151,7 +161,10 @@ mod tests {
     fn figures_are_short_and_right() {
         for (value, text) in [
             (0.0, "0"),
-            (0.00015, "1.50e-4"),
+            (0.00015, "0.00015"),
+            (0.006432, "0.00643"),
+            (0.0999, "0.0999"),
+            (1.5e-9, "1.50e-9"),
             (2.5, "2.50"),
             (24.06, "24.1"),
             (999.0, "999"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::{Tone, pool_in_use};
+use super::{Tone, pool_in_use, pool_name};
 use crate::analyzer::{ChainState, PayoutState, PoolView};
 use crate::config::Severity;
 use crate::status::figures::{ago, count, delay, grouped, rate, rate_parts};
@@ -27,7 +27,7 @@ pub(super) fn section(sight: &Sight) -> Markup {
     html! {
         section.glance {
             div.speed #speed data-live {
-                h1 { span.number { (number) } " " span.unit { (unit) } }
+                h1 { span.number { (number) } span.unit { " " (unit) } }
                 p.windows {
                     span { "1 min " b { (rate(rates.one_minute)) } }
                     span { "1 h " b { (rate(rates.one_hour)) } }
@@ -143,7 +143,7 @@ fn pool_answers(sight: &Sight, pool: Option<&PoolView>) -> Answer {
         (true, 0) => (Tone::Calm, String::from("The pool has judged no share yet")),
         (true, _) => (Tone::Good, format!("The pool answers in {}", delay(pool.answers.quantile(0.5)))),
     };
-    Answer { tone, title, detail: format!("{}{job}", pool.name) }
+    Answer { tone, title, detail: format!("{}{job}", pool_name(sight, pool)) }
 }
 
 /// Is anything wrong?

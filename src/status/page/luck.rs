@@ -6,6 +6,7 @@ use super::pool_in_use;
 use crate::record::BestShare;
 use crate::status::figures::{blocks_per_day, count, odds, short, time_to_block};
 use crate::status::sight::Sight;
+use crate::work::name_of_worker;
 
 pub(super) fn section(sight: &Sight) -> Markup {
     let snapshot = &sight.snapshot;
@@ -20,7 +21,7 @@ pub(super) fn section(sight: &Sight) -> Markup {
                     Some(best) => {
                         p.figure { (short(best.difficulty.value())) }
                         p {
-                            (best.at.timestamp().strftime("%-d %B %Y")) ", " (best.worker)
+                            (best.at.timestamp().strftime("%-d %B %Y")) ", " span title=(best.worker) { (name_of_worker(&best.worker)) }
                             @if let Some(network) = network { br; (closeness(best, network)) }
                         }
                     }

@@ -6,6 +6,7 @@ use super::Tone;
 use crate::analyzer::MinerView;
 use crate::status::figures::{ago, count, grouped, percent, rate, short, span};
 use crate::status::sight::Sight;
+use crate::work::name_of_worker;
 
 /// How many are listed. A farm's page would be megabytes; its others are at `/api/miners`.
 const MOST: usize = 100;
@@ -43,7 +44,7 @@ pub(super) fn section(sight: &Sight) -> Markup {
 fn row(miner: &MinerView) -> Markup {
     let judged = miner.accepted + miner.rejected;
     let best = miner.best_ever.as_ref().map_or(miner.best, |best| best.difficulty.value().max(miner.best));
-    let name = short_name(&miner.worker);
+    let name = if miner.worker.is_empty() { "(no name yet)" } else { name_of_worker(&miner.worker) };
     let tone = if judged > 0 && miner.rejected * 20 > judged { Tone::Warn } else { Tone::Calm };
     html! {
         tr {
@@ -58,18 +59,6 @@ fn row(miner: &MinerView) -> Markup {
             td data-label="accepted" class=(tone.class()) { (grouped(miner.accepted)) " · " (percent(miner.accepted, judged)) }
             td data-label="connected" { (span(miner.connected_for)) }
         }
-    }
-}
-
-/// What tells the miners of one owner apart: the part after the address.
-fn short_name(worker: &str) -> &str {
-    let account = crate::work::account_of_worker(worker);
-    let rest = worker.trim_start().strip_prefix(account).unwrap_or(worker);
-    let rest = rest.trim_start_matches(['.', '_', ' ']);
-    match (worker.is_empty(), rest.is_empty()) {
-        (true, _) => "(no name yet)",
-        (false, true) => worker,
-        (false, false) => rest,
     }
 }
 

@@ -135,6 +135,11 @@ fn pool_in_use(snapshot: &Snapshot) -> Option<&PoolView> {
     with_jobs().rev().max_by_key(|pool| pool.miners)
 }
 
+/// Host and port.
+fn pool_name<'a>(sight: &'a Sight, pool: &'a PoolView) -> &'a str {
+    sight.around.upstreams.get(pool.place).map_or(&pool.name, |upstream| &upstream.name)
+}
+
 /// How something stands, for its colour and its sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tone {

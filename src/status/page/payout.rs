@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{Tone, pool_in_use};
+use super::{Tone, pool_in_use, pool_name};
 use crate::analyzer::{PayoutState, PoolView};
 use crate::status::sight::Sight;
 
@@ -19,7 +19,7 @@ pub(super) fn section(sight: &Sight) -> Markup {
         section.payout #payout data-live {
             h2 { "What a block would pay " span class=(tone.class()) { (word) } }
             @if pool.outputs.is_empty() { p.quiet { "the coinbase can't be read" } } @else { (outputs(pool)) }
-            p.quiet { (verdict.total) " in all, by the newest job of " (pool.name) }
+            p.quiet { (verdict.total) " in all, by the newest job of " (pool_name(sight, pool)) }
         }
     }
 }

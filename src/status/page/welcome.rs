@@ -1,12 +1,15 @@
 //! Before the first miner: how to point one here.
 
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
 use maud::{Markup, html};
 
 use crate::status::sight::Sight;
 
 pub(super) fn section(sight: &Sight, host: Option<&str>) -> Markup {
     let hosts = hosts(sight, host);
-    let port = sight.facts.listening.first().map_or(3334, std::net::SocketAddr::port);
+    let port = sight.facts.listening.first().map_or(3334, SocketAddr::port);
     let example = hosts.first().map_or("this-machine", String::as_str);
     html! {
         section.welcome #welcome data-live {
@@ -19,6 +22,9 @@ pub(super) fn section(sight: &Sight, host: Option<&str>) -> Markup {
                 dt { "Password" } dd { code { "x" } }
             }
             p.quiet { "As a URL: " code { "stratum+tcp://" (example) ":" (port) } }
+            @if sight.facts.listening.iter().all(|address| address.ip().is_loopback()) {
+                p.quiet { "Sluice listens on this machine only; listen.stratum in the configuration opens it to others." }
+            }
             p.quiet {
                 "Shares go on to " @for (place, pool) in sight.around.upstreams.iter().enumerate() { @if place > 0 { ", then " } (pool.name) }
                 ". This page turns into your miners' as soon as one connects."
@@ -27,18 +33,19 @@ pub(super) fn section(sight: &Sight, host: Option<&str>) -> Markup {
     }
 }
 
-/// Names a miner can reach this machine by: what the visitor used, then its own addresses.
+/// Names a miner can reach this machine by: what the visitor used, then its own addresses. A listener
+/// on one address is reached by that one only.
 fn hosts(sight: &Sight, host: Option<&str>) -> Vec<String> {
+    let listening = || sight.facts.listening.iter().map(SocketAddr::ip);
+    let is_open =
+        |own: &IpAddr| listening().any(|one| one.is_unspecified() && one.is_ipv4() == own.is_ipv4());
     let mut hosts = Vec::new();
-    let visited = host.map(without_port).filter(|host| !is_loopback(host));
-    hosts.extend(visited.map(str::to_owned));
-    for address in sight.facts.listening.iter().map(std::net::SocketAddr::ip) {
-        if !address.is_unspecified() {
-            hosts.push(address.to_string());
-        }
+    if listening().any(|one| one.is_unspecified()) {
+        hosts.extend(host.map(without_port).filter(|host| !is_loopback(host)).map(str::to_owned));
+        hosts.extend(sight.around.own_addresses.iter().filter(|own| is_open(own)).map(ToString::to_string));
     }
-    hosts.extend(sight.around.own_addresses.iter().map(ToString::to_string));
-    let mut known = std::collections::BTreeSet::new();
+    hosts.extend(listening().filter(|one| !one.is_unspecified()).map(|one| one.to_string()));
+    let mut known = BTreeSet::new();
     hosts.retain(|host| known.insert(host.clone()));
     hosts
 }
@@ -53,7 +60,7 @@ fn without_port(host: &str) -> &str {
 }
 
 fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
