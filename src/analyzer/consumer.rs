@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
+use super::history::History;
 use super::ledger::Ledger;
 use super::order::HOLD;
 use super::session::Session;
@@ -42,6 +43,8 @@ pub struct Setup {
     pub recorder: Option<Recorder>,
     /// As it was read back at the start.
     pub state: State,
+    /// As it was read back at the start.
+    pub history: History,
     /// The upstreams' names, by their place in the order of preference.
     pub upstreams: Vec<String>,
 }
@@ -63,6 +66,7 @@ impl Setup {
             clock: Clock::system(),
             recorder: None,
             state: State::default(),
+            history: History::default(),
             upstreams: Vec::new(),
         }
     }
@@ -83,9 +87,10 @@ impl Analyzer {
     /// # Errors
     /// When no thread can be started.
     pub fn on(copies: Receiver<Copy>, setup: Setup) -> io::Result<Analyzer> {
-        let Setup { analysis, clock, recorder, state, upstreams } = setup;
+        let Setup { analysis, clock, recorder, state, history, upstreams } = setup;
         let (published, stop) = (Arc::default(), Stop::new());
-        let ledger = Ledger::new(clock, recorder.clone(), state, upstreams.into(), analysis.near_miss);
+        let (upstreams, near_miss) = (upstreams.into(), analysis.near_miss);
+        let ledger = Ledger::new(clock, recorder.clone(), state, history, upstreams, near_miss);
         let mut consumer = Consumer {
             copies,
             published: Arc::clone(&published),
@@ -260,6 +265,7 @@ impl Consumer {
             }
             is_live
         });
+        ledger.tick();
         ledger.save();
         let snapshot = Snapshot::of(ledger, self.sessions.values(), self.began.elapsed(), now);
         *lock(&self.published) = Arc::new(snapshot);

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::block::BlockSeen;
+use super::bucket::HistoryShare;
 use super::finding::{Finding, JobSeen};
+use super::history::History;
 use super::share::JudgedShare;
 use super::summary::Summary;
 use super::totals::Totals;
-use crate::clock::{Clock, ClockState};
+use crate::clock::{Clock, ClockState, NtpTime};
 use crate::net::Stamp;
 use crate::record::{BestShare, BlockRecord, Health, JobRow, Outcome, Recorder, ShareRow, State, Topic};
 use crate::stratum::Difficulty;
@@ -19,6 +21,8 @@ pub(super) struct Ledger {
     pub(super) totals: Totals,
     pub(super) bests: Bests,
     pub(super) state: State,
+    /// Shared with what is published and what is written, so nothing is copied without need.
+    pub(super) history: Arc<History>,
     /// The state has changed since it was last saved.
     unsaved: bool,
     clock: Clock,
@@ -44,6 +48,7 @@ impl Ledger {
         clock: Clock,
         recorder: Option<Recorder>,
         state: State,
+        history: History,
         upstreams: Arc<[String]>,
         near_miss: f64,
     ) -> Ledger {
@@ -54,6 +59,7 @@ impl Ledger {
             totals: Totals::new(Stamp::now()),
             bests: Bests::default(),
             state,
+            history: Arc::new(history),
             unsaved: false,
             clock,
             recorder,
@@ -80,13 +86,21 @@ impl Ledger {
         }
     }
 
-    /// Has the state saved if there is news.
+    /// Sluice runs: the history counts the seconds.
+    pub(super) fn tick(&mut self) {
+        let now = unix(self.clock.now());
+        Arc::make_mut(&mut self.history).tick(now);
+    }
+
+    /// Has the state saved if there is news; the history has always.
     pub(super) fn save(&mut self) {
         let run = self.began.elapsed().as_secs();
         self.state.lifetime.seconds = self.seconds_before + run;
-        if let (true, Some(recorder)) = (std::mem::take(&mut self.unsaved), &self.recorder) {
+        let Some(recorder) = &self.recorder else { return };
+        if std::mem::take(&mut self.unsaved) {
             recorder.save_state(self.state.clone());
         }
+        recorder.save_history(self.history.clone());
     }
 
     pub(super) fn clock_state(&self) -> ClockState {
@@ -118,6 +132,8 @@ impl Ledger {
         self.totals.judged(&judged, self.near_miss);
         self.count_for_life(&judged);
         self.offer_best(&judged);
+        let at = unix(self.clock.correct(judged.share.at));
+        Arc::make_mut(&mut self.history).share(at, &HistoryShare::from(&judged));
         if let Some(block) = BlockSeen::of(&judged.share, &judged.facts()) {
             log::warn!("BLOCK: the pool's verdict is {}", judged.outcome.name());
             let record = self.block_record(&block, Some(judged.outcome.clone()));
@@ -246,6 +262,11 @@ impl Bests {
             }
         }
     }
+}
+
+/// Seconds since 1970.
+fn unix(time: NtpTime) -> u64 {
+    u64::try_from(time.unix_seconds()).unwrap_or(0)
 }
 
 fn describe(judged: &JudgedShare) -> String {

@@ -1,12 +1,13 @@
 //! What there is to see, published by the analyzer for whoever shows it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::hashrate::HashRates;
 use super::ledger::{Bests, Ledger};
 use super::session::Session;
-use super::{SessionId, Summary, Totals};
+use super::{History, SessionId, Summary, Totals};
 use crate::clock::ClockState;
 use crate::net::Stamp;
 use crate::record::{BestShare, Health, Lifetime};
@@ -22,6 +23,8 @@ pub struct Snapshot {
     pub bests: Bests,
     pub best_ever: Option<BestShare>,
     pub lifetime: Lifetime,
+    /// The charts' time series.
+    pub history: Arc<History>,
     pub miners: Vec<MinerView>,
     pub clock: Option<ClockState>,
     /// How the recording goes; `None` when nothing is recorded.
@@ -65,6 +68,7 @@ impl Snapshot {
             bests: ledger.bests.clone(),
             best_ever: ledger.state.best().first().cloned(),
             lifetime: ledger.state.lifetime.clone(),
+            history: ledger.history.clone(),
             miners,
             clock: Some(ledger.clock_state()),
             recording: ledger.recording(),
