@@ -168,7 +168,7 @@ fn rates(rates: &HashRates) -> String {
 }
 
 /// `1.23 MH/s`
-fn rate(hashes: f64) -> String {
+pub(super) fn rate(hashes: f64) -> String {
     format!("{}H/s", short_with_space(hashes))
 }
 
