@@ -1,5 +1,6 @@
 //! What is shown: `sight` gathers it, the rest says it in its own way. Nothing here owns a truth.
 
+pub mod chart;
 pub mod console;
 pub mod figures;
 pub mod page;
