@@ -4,4 +4,5 @@ pub mod chart;
 pub mod console;
 pub mod figures;
 pub mod page;
+pub mod ready;
 pub mod sight;

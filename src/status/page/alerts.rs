@@ -8,7 +8,7 @@ use crate::config::Severity;
 use crate::status::sight::Sight;
 
 /// How many are listed; the rest is at `/api/alerts`.
-const MOST: usize = 12;
+const MOST: usize = 8;
 
 pub(super) fn section(sight: &Sight) -> Markup {
     let alerts = &sight.snapshot.alerts.alerts;

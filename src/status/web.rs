@@ -1,0 +1,43 @@
+//! Which address shows what. Reads the newest [`Sight`](super::sight::Sight); takes no lock.
+
+use std::sync::Arc;
+
+use super::http::{Answer, Handler, Method, Request};
+use super::json;
+use super::metrics::metrics;
+use super::page::{Visit, page};
+use super::ready::readiness;
+use super::sight::Sights;
+
+/// Prometheus' text format.
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Answers requests that have passed the gate.
+pub fn handler(sights: Sights) -> Handler {
+    Arc::new(move |request| answer(request, &sights))
+}
+
+fn answer(request: &Request, sights: &Sights) -> Answer {
+    if request.method != Method::Get {
+        return Answer::text(405, "only GET and HEAD are answered here\n").with_header("Allow", "GET, HEAD");
+    }
+    let sight = sights.newest();
+    match request.path.as_str() {
+        "/" | "/index.html" => {
+            let has_charts = request.query.get("charts").and_then(|text| text.parse().ok());
+            let page = page(&sight, &Visit { host: request.host.as_deref(), has_charts });
+            Answer::html(page.html).with_header("Content-Security-Policy", page.policy)
+        }
+        "/healthz" => Answer::text(200, "ok\n"),
+        "/readyz" => match readiness(&sight) {
+            Ok(()) => Answer::text(200, "ready\n"),
+            Err(why) => Answer::text(503, format!("{why}\n")),
+        },
+        "/metrics" => Answer { content_type: EXPOSITION, ..Answer::text(200, metrics(&sight)) },
+        "/robots.txt" => Answer::text(200, "User-agent: *\nDisallow: /\n"),
+        path => match json::api(path, |name| request.query.get(name).map(str::to_owned), &sight) {
+            Some(document) => Answer::json(document),
+            None => Answer::not_found(),
+        },
+    }
+}
