@@ -1,3 +1,4 @@
 //! What is shown, from the analyzer's snapshots.
 
 pub mod console;
+pub mod http;
