@@ -3,6 +3,8 @@
 pub mod chart;
 pub mod console;
 pub mod figures;
+pub mod http;
 pub mod page;
 pub mod ready;
 pub mod sight;
+pub mod web;
