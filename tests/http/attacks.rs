@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use crate::client::{Answered, ask, ask_bytes, connect, gets_through, is_well};
+use crate::client::{Answered, ask, ask_bytes, connect, connect_from, gets_through, is_well};
 use crate::common::wait_for;
 use crate::process::Server;
 
@@ -68,7 +68,7 @@ fn requests_that_are_reset_harm_nobody() {
     let before = server.resources();
     let begun = Instant::now();
     for n in 0..4000 {
-        let mut stream = connect(server.address());
+        let mut stream = connect_from((n % 200) as u8, server.address());
         let path = if n % 2 == 0 { "/" } else { "/large" };
         let _ = stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: pi\r\n\r\n").as_bytes());
         SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();

@@ -12,7 +12,7 @@ use sluice::status::http::{Answer, HttpServer};
 use sluice::stop::Stop;
 
 use crate::client::{Answered, connect, connect_from, gets_through, is_well};
-use crate::common::expect_end;
+use crate::common::{expect_end, wait_for};
 use crate::process::Server;
 use crate::toy::{Toy, handler};
 
@@ -63,7 +63,7 @@ fn an_answer_on_its_way_still_arrives() {
     inside.recv().unwrap();
     let address = server.address();
     let end = std::thread::spawn(move || server.shut_down());
-    crate::common::wait_for("the end of the port", || TcpStream::connect(address).is_err());
+    wait_for("the end of the port", || TcpStream::connect(address).is_err());
     drop(release);
     assert_eq!(Answered::read(&stream).unwrap().text(), "in time");
     end.join().unwrap();
@@ -94,6 +94,7 @@ fn once_the_program_stops_nobody_new_is_served() {
     is_well(toy.address());
     toy.stop.stop();
     assert!(!gets_through(toy.address()));
+    wait_for("the end of the port", || TcpStream::connect(toy.address()).is_err());
 }
 
 #[test]

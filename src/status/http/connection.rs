@@ -33,7 +33,7 @@ const ONE_WRITE: usize = 16 << 10;
 /// What a visitor still sends after the answer is read for so long and up to so much: a reset for
 /// unread bytes would take the answer away from it.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
-const MAX_DRAINED: usize = 256 << 10;
+const MAX_DRAINED: usize = 1 << 20;
 
 /// What the visitor gets.
 struct Outcome {
@@ -135,8 +135,8 @@ fn drain(socket: &TcpStream) {
     let mut drained = 0;
     while drained < MAX_DRAINED {
         match timed::read(socket, &mut buffer, deadline) {
-            Ok(1..) => drained += buffer.len(),
-            _ => return,
+            Ok(0) | Err(_) => return,
+            Ok(count) => drained += count,
         }
     }
 }

@@ -60,7 +60,7 @@ impl Gate {
         let shared = Arc::new(Shared { access, inner });
         let visitors = Arc::new(Visitors::default());
         let end = Stop::new();
-        let door = Door {
+        let mut door = Door {
             listener: listener.try_clone()?,
             shared: shared.clone(),
             visitors: visitors.clone(),
@@ -73,6 +73,9 @@ impl Gate {
                 log::debug!("the page's threads are scheduled like any other: {error}");
             }
             door.accept_all();
+            // Also when it was the program that stopped: the other handle would keep the port open, and
+            // visitors waiting.
+            let _ = SockRef::from(&door.listener).shutdown(Shutdown::Both);
             Ok::<(), Stopped>(())
         })?;
         Ok(Gate { listener, shared, visitors, end, thread })
@@ -103,7 +106,7 @@ struct Door {
 }
 
 impl Door {
-    fn accept_all(mut self) {
+    fn accept_all(&mut self) {
         let failures = Streak::default();
         while !self.is_stopped() {
             match self.listener.accept() {
