@@ -1,4 +1,8 @@
 //! What is shown: `sight` gathers it, the rest says it in its own way. Nothing here owns a truth.
 
 pub mod console;
+pub mod device;
+pub mod json;
 pub mod sight;
+pub mod verdicts;
+mod words;
