@@ -5,6 +5,8 @@
 mod crash;
 #[path = "record/disk.rs"]
 mod disk;
+#[path = "record/history.rs"]
+mod history;
 #[path = "record/kept.rs"]
 mod kept;
 #[path = "record/rotation.rs"]
@@ -42,11 +44,14 @@ fn quick() -> Record {
 
 /// With the real time, which files that are opened again are dated by.
 fn start(dir: &Path, record: &Record) -> (Recorder, State) {
-    Recorder::start(record, dir, || NtpTime::from_timestamp(jiff::Timestamp::now())).unwrap()
+    let now = || NtpTime::from_timestamp(jiff::Timestamp::now());
+    let (recorder, state, _) = Recorder::start(record, dir, now).unwrap();
+    (recorder, state)
 }
 
 fn start_at_noon(dir: &Path, record: &Record) -> (Recorder, State) {
-    Recorder::start(record, dir, noon).unwrap()
+    let (recorder, state, _) = Recorder::start(record, dir, noon).unwrap();
+    (recorder, state)
 }
 
 fn share(msg_id: u64) -> ShareRow {

@@ -9,7 +9,7 @@ use super::share::JudgedShare;
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::record::AlertRow;
-use crate::work::parent_hash;
+use crate::work::{name_of_worker, parent_hash};
 
 /// What a job's verdicts are worth. `upstream` is the pool's name.
 pub(super) fn of_job(alerts: &mut Alerts, job: &JobSeen, upstream: &str, at: NtpTime) -> Vec<AlertRow> {
@@ -113,22 +113,23 @@ pub(super) fn of_share(
         GoodNews::Best { .. } => "share.best",
     };
     let news = News { id, severity: Severity::Info, subject: &share.worker, at };
+    let name = name_of_worker(&share.worker);
     alerts.happened(&news, || {
         let description = match kind {
             GoodNews::Block => {
-                format!("{} found a block: the pool's verdict is {}", share.worker, judged.outcome.name())
+                format!("{name} found a block: the pool's verdict is {}", judged.outcome.name())
             }
             GoodNews::NearMiss => format!(
                 "{} came close to a block: {:.2} % of the network difficulty",
-                share.worker,
+                name,
                 rebuilt.difficulty / network * 100.0
             ),
-            GoodNews::Best { before } => format!(
-                "{} found the best share ever: {:.6}, after {before:.6}",
-                share.worker, rebuilt.difficulty
-            ),
+            GoodNews::Best { before } => {
+                format!("{} found the best share ever: {:.6}, after {before:.6}", name, rebuilt.difficulty)
+            }
         };
         let evidence = json!({
+            "worker": share.worker,
             "hash": rebuilt.hash.to_string(),
             "share_difficulty": rebuilt.difficulty,
             "network_difficulty": share.network_difficulty,

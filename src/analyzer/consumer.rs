@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
 use super::alerts::Alerts;
+use super::history::History;
 use super::ledger::Ledger;
 use super::order::HOLD;
 use super::rules::Expectations;
@@ -48,6 +49,8 @@ pub struct Setup {
     pub recorder: Option<Recorder>,
     /// As it was read back at the start.
     pub state: State,
+    /// As it was read back at the start.
+    pub history: History,
     /// The upstreams' names, by their place in the order of preference.
     pub upstreams: Vec<String>,
 }
@@ -75,6 +78,7 @@ impl Setup {
             clock: Clock::system(),
             recorder: None,
             state: State::default(),
+            history: History::default(),
             upstreams: Vec::new(),
         }
     }
@@ -95,16 +99,10 @@ impl Analyzer {
     /// # Errors
     /// When no thread can be started.
     pub fn on(copies: Receiver<Copy>, setup: Setup) -> io::Result<Analyzer> {
-        let Setup { analysis, expectations, rules_off, clock, recorder, state, upstreams } = setup;
+        let Setup { analysis, expectations, rules_off, clock, recorder, state, history, upstreams } = setup;
         let (published, stop) = (Arc::new(ArcSwap::default()), Stop::new());
-        let ledger = Ledger::new(
-            clock,
-            recorder.clone(),
-            state,
-            upstreams.into(),
-            analysis.near_miss,
-            Alerts::new(&rules_off),
-        );
+        let (upstreams, near_miss, alerts) = (upstreams.into(), analysis.near_miss, Alerts::new(&rules_off));
+        let ledger = Ledger::new(clock, recorder.clone(), state, history, upstreams, near_miss, alerts);
         let mut consumer = Consumer {
             copies,
             published: Arc::clone(&published),

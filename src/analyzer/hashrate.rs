@@ -6,7 +6,7 @@ use crate::net::Stamp;
 use crate::stratum::Difficulty;
 
 /// Hashes behind difficulty 1, as every pool reckons (wire reference, section 3.2).
-const HASHES: f64 = 4_294_967_296.0;
+pub(super) const HASHES: f64 = 4_294_967_296.0;
 /// Parts of a window; the oldest part falls out at once.
 const PARTS: usize = 30;
 const WINDOWS: [Duration; 4] = [

@@ -6,7 +6,9 @@ use std::time::Instant;
 use super::alarm::{self, GoodNews};
 use super::alerts::Alerts;
 use super::block::BlockSeen;
+use super::bucket::HistoryShare;
 use super::finding::{Finding, JobSeen};
+use super::history::History;
 use super::pools::Pools;
 use super::recent::Recent;
 use super::share::JudgedShare;
@@ -30,6 +32,8 @@ pub(super) struct Ledger {
     pub(super) pools: Pools,
     pub(super) recent: Recent,
     pub(super) alerts: Alerts,
+    /// Shared with what is published and what is written, so nothing is copied without need.
+    pub(super) history: Arc<History>,
     /// The state has changed since it was last saved.
     unsaved: bool,
     clock: Clock,
@@ -55,6 +59,7 @@ impl Ledger {
         clock: Clock,
         recorder: Option<Recorder>,
         state: State,
+        history: History,
         upstreams: Arc<[String]>,
         near_miss: f64,
         alerts: Alerts,
@@ -69,6 +74,7 @@ impl Ledger {
             pools: Pools::new(&upstreams),
             recent: Recent::default(),
             alerts,
+            history: Arc::new(history),
             unsaved: false,
             clock,
             recorder,
@@ -95,15 +101,25 @@ impl Ledger {
         }
     }
 
-    /// Has the state saved if there is news, and ends what is not seen any more.
+    /// What is due twice a second: states end that are not seen any more, the history counts the
+    /// seconds, and what is kept is saved.
     pub(super) fn round(&mut self) {
-        let rows = self.alerts.expire(self.clock.now());
+        let now = self.clock.now();
+        let rows = self.alerts.expire(now);
         self.record_alerts(rows);
+        Arc::make_mut(&mut self.history).tick(unix(now));
+        self.save();
+    }
+
+    /// Has the state saved if there is news; the history has always.
+    fn save(&mut self) {
         let run = self.began.elapsed().as_secs();
         self.state.lifetime.seconds = self.seconds_before + run;
-        if let (true, Some(recorder)) = (std::mem::take(&mut self.unsaved), &self.recorder) {
+        let Some(recorder) = &self.recorder else { return };
+        if std::mem::take(&mut self.unsaved) {
             recorder.save_state(self.state.clone());
         }
+        recorder.save_history(self.history.clone());
     }
 
     /// A stamp in NTP time.
@@ -144,6 +160,8 @@ impl Ledger {
             self.good_news(&judged, GoodNews::NearMiss);
         }
         self.offer_best(&judged);
+        let at = unix(self.clock.correct(judged.share.at));
+        Arc::make_mut(&mut self.history).share(at, &HistoryShare::from(&judged));
         if let Some(block) = BlockSeen::of(&judged.share, &judged.facts()) {
             log::warn!("BLOCK: the pool's verdict is {}", judged.outcome.name());
             let record = self.block_record(&block, Some(judged.outcome.clone()));
@@ -308,6 +326,11 @@ impl Bests {
             }
         }
     }
+}
+
+/// Seconds since 1970.
+fn unix(time: NtpTime) -> u64 {
+    u64::try_from(time.unix_seconds()).unwrap_or(0)
 }
 
 fn describe(judged: &JudgedShare) -> String {

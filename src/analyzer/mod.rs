@@ -4,10 +4,12 @@
 mod alarm;
 mod alerts;
 mod block;
+mod bucket;
 mod consumer;
 mod conversation;
 mod finding;
 mod hashrate;
+mod history;
 mod jobs;
 mod judged_job;
 mod ledger;
@@ -24,9 +26,11 @@ mod summary;
 mod totals;
 
 pub use alerts::{Alert, AlertsView};
+pub use bucket::{Bucket, HistoryShare};
 pub use consumer::{Analyzer, Published, Setup};
 pub use conversation::{Chunk, Conversation, Copy, Direction, SessionId, Traffic, What};
 pub use hashrate::{HashRates, WorkMeter};
+pub use history::{History, Span};
 pub use judged_job::OutputView;
 pub use ledger::Bests;
 pub use lines::{LineReader, MOST_LINE};

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::alerts::AlertsView;
@@ -11,7 +12,7 @@ use super::pools::PoolView;
 use super::recent::RecentView;
 use super::rules::PayoutState;
 use super::session::Session;
-use super::{SessionId, Summary, Totals};
+use super::{History, SessionId, Summary, Totals};
 use crate::clock::{ClockState, NtpTime};
 use crate::net::Stamp;
 use crate::record::{BestShare, Health, Lifetime};
@@ -30,6 +31,8 @@ pub struct Snapshot {
     pub bests: Bests,
     pub best_ever: Option<BestShare>,
     pub lifetime: Lifetime,
+    /// The charts' time series.
+    pub history: Arc<History>,
     pub miners: Vec<MinerView>,
     pub pools: Vec<PoolView>,
     pub recent: RecentView,
@@ -91,6 +94,7 @@ impl Snapshot {
             bests: ledger.bests.clone(),
             best_ever: ledger.state.best().first().cloned(),
             lifetime: ledger.state.lifetime.clone(),
+            history: ledger.history.clone(),
             miners,
             pools: ledger.pools.view(sessions.values()),
             recent: ledger.recent.view(),

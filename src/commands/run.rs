@@ -63,7 +63,8 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
 fn setup(config: &Config, stop: &Stop) -> io::Result<Setup> {
     let clock = Clock::start(&config.ntp, stop)?;
     let for_days = clock.clone();
-    let (recorder, state) = Recorder::start(&config.record, &config.data_dir, move || for_days.now())?;
+    let (recorder, state, history) =
+        Recorder::start(&config.record, &config.data_dir, move || for_days.now())?;
     Ok(Setup {
         analysis: config.analysis.clone(),
         expectations: Expectations::new(&config.payout, config.network),
@@ -71,6 +72,7 @@ fn setup(config: &Config, stop: &Stop) -> io::Result<Setup> {
         clock,
         recorder: Some(recorder),
         state,
+        history,
         upstreams: config.upstreams.iter().map(ToString::to_string).collect(),
     })
 }

@@ -78,6 +78,18 @@ pub enum Severity {
     High,
 }
 
+impl Severity {
+    /// As it is written in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Low => "low",
+            Severity::Medium => "medium",
+            Severity::High => "high",
+        }
+    }
+}
+
 impl Default for Record {
     fn default() -> Record {
         Record {

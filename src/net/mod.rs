@@ -3,6 +3,7 @@
 
 pub mod descriptors;
 pub mod dial;
+pub mod interfaces;
 pub mod listen;
 pub mod options;
 pub mod priority;

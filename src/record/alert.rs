@@ -30,12 +30,7 @@ pub struct AlertRow {
 
 impl AlertRow {
     pub(super) fn to_text(&self) -> String {
-        let severity = match self.severity {
-            Severity::Info => "INFO",
-            Severity::Low => "LOW",
-            Severity::Medium => "MEDIUM",
-            Severity::High => "HIGH",
-        };
+        let severity = self.severity.as_str().to_ascii_uppercase();
         let mut data = self.data.to_string();
         if data.len() > MAX_DATA {
             data = json!({ "left_out": "too long", "bytes": data.len() }).to_string();

@@ -11,7 +11,8 @@
 //! | `alerts.log` | `[time] SEVERITY: id`, `Description: …`, `Data: {json}`, 80 dashes | `alert` |
 //! | `geek.log` | `[time] TOPIC: text` | `geek` |
 //! | `blocks/<time>-<hash>.json` | all of a share that is worth a block | `block` |
-//! | `state.json` | what outlives a restart: [`State`] | `state`, `state_file`, `forms` |
+//! | `state.json` | what outlives a restart: [`State`] | `state`, `forms`, `kept` |
+//! | `history.json` | the charts' time series: [`History`](crate::analyzer::History) | `history`, `kept` |
 //!
 //! Times are RFC 3339 in UTC with milliseconds. In the CSV files (RFC 4180, newline at the end of a
 //! row) a quantity of the wire (nonce, ntime, version) is the hex of the wire, other numbers are
@@ -41,14 +42,15 @@ mod atomic;
 mod block;
 mod forms;
 mod geek;
+mod history;
 mod job;
+mod kept;
 mod names;
 mod recorder;
 mod rotating;
 mod row;
 mod share;
 mod state;
-mod state_file;
 mod tail;
 mod text;
 mod trouble;
@@ -58,11 +60,11 @@ pub use alert::AlertRow;
 pub use archive::{Retention, enforce};
 pub use block::{BLOCKS, BlockRecord};
 pub use geek::Topic;
+pub use history::HISTORY_FILE;
 pub use job::JobRow;
 pub use names::{FileName, Rotated};
 pub use recorder::{Health, Recorder};
 pub use rotating::RotatingFile;
 pub use share::{Outcome, ShareRow};
-pub use state::{BestShare, Lifetime, State};
-pub use state_file::STATE_FILE;
+pub use state::{BestShare, Lifetime, STATE_FILE, State};
 pub use trouble::{Moment, Trouble};

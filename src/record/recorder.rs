@@ -13,11 +13,12 @@ use super::archive::{Archive, Retention};
 use super::block::BlockRecord;
 use super::geek::{Topic, geek_line};
 use super::job::JobRow;
+use super::kept::{self, Waiting};
 use super::share::ShareRow;
 use super::state::State;
-use super::state_file;
 use super::trouble::Trouble;
 use super::writer::{Entry, To, Urgent, Writer};
+use crate::analyzer::History;
 use crate::clock::NtpTime;
 use crate::config::Record;
 
@@ -62,8 +63,8 @@ pub(super) struct Shared {
     pub dropped: AtomicU64,
     pub lost: AtomicU64,
     pub troubles: Mutex<Vec<Trouble>>,
-    /// The newest state that is not on the disk yet.
-    pub state: Mutex<Option<State>>,
+    pub state: Arc<Waiting<State>>,
+    pub history: Arc<Waiting<History>>,
     /// The writer has come to its regular end.
     pub has_finished: AtomicBool,
 }
@@ -77,25 +78,25 @@ struct Wanted {
 }
 
 impl Recorder {
-    /// Reads `state.json` in `data_dir` and starts the two threads, `record` and `record-archive`.
+    /// Reads `state.json` and `history.json` in `data_dir` and starts the two threads, `record` and `record-archive`.
     /// `now` tells the time that days are counted by. A directory that can't be written is no
     /// error: [`Recorder::health`] tells, and it is tried again.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start<F>(record: &Record, data_dir: &Path, now: F) -> io::Result<(Recorder, State)>
+    pub fn start<F>(record: &Record, data_dir: &Path, now: F) -> io::Result<(Recorder, State, History)>
     where
         F: Fn() -> NtpTime + Send + Sync + 'static,
     {
         let now: Now = Arc::new(now);
-        let state = state_file::load(data_dir, now());
+        let (state, history) = (kept::load(data_dir, now()), kept::load(data_dir, now()));
         let (rows, queued) = bounded(MAX_QUEUED);
         let (urgent, hurry) = bounded(MAX_URGENT);
         let shared = Arc::new(Shared::default());
         let archive = Archive::start(data_dir, Retention::of(record), now.clone())?;
         Writer::new(record, data_dir, now, archive, shared.clone()).start(queued, hurry)?;
         let wanted = Wanted { shares: record.shares, timing: record.timing, geek: record.geek };
-        Ok((Recorder { rows, urgent, shared, wanted }, state))
+        Ok((Recorder { rows, urgent, shared, wanted }, state, history))
     }
 
     /// A row of `shares.csv`.
@@ -146,7 +147,13 @@ impl Recorder {
     /// Has `state.json` replaced soon, at most once a minute, and at the end. Only the newest state
     /// counts.
     pub fn save_state(&self, state: State) {
-        *self.shared.state() = Some(state);
+        self.shared.state.set(Arc::new(state));
+    }
+
+    /// Has `history.json` replaced soon, at most every five minutes, and at the end. Only the newest
+    /// counts.
+    pub fn save_history(&self, history: Arc<History>) {
+        self.shared.history.set(history);
     }
 
     /// How it goes.
@@ -185,9 +192,5 @@ impl Recorder {
 impl Shared {
     pub fn troubles(&self) -> MutexGuard<'_, Vec<Trouble>> {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn state(&self) -> MutexGuard<'_, Option<State>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

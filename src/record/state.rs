@@ -1,15 +1,20 @@
 //! What outlives a restart: `state.json`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::forms;
+use super::kept::Kept;
 use super::text::cell;
 use crate::clock::NtpTime;
 use crate::stratum::Difficulty;
 use crate::work::BlockHash;
+
+/// The file's name in the data directory.
+pub const STATE_FILE: &str = "state.json";
 
 /// The version that is written.
 const VERSION: u32 = 1;
@@ -151,9 +156,14 @@ impl State {
         }
         self.best_by_worker.insert(share.worker.clone(), share);
     }
+}
 
-    /// Holds a file that somebody else wrote to our bounds.
-    pub(super) fn bounded(mut self) -> State {
+impl Kept for State {
+    const FILE: &'static str = STATE_FILE;
+    const EVERY: Duration = Duration::from_secs(60);
+    const WITHOUT: &'static str = "best shares and counters begin anew";
+
+    fn bounded(mut self, _: NtpTime) -> State {
         self.best.sort_by(|a, b| b.difficulty.value().total_cmp(&a.difficulty.value()));
         self.best.truncate(MAX_BEST);
         while self.best_by_worker.len() > MAX_WORKERS {

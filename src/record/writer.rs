@@ -13,18 +13,17 @@ use super::archive::Archive;
 use super::atomic::replace;
 use super::block::{BLOCKS, BlockRecord};
 use super::job::JobRow;
+use super::kept::KeptFile;
 use super::names::FileName;
 use super::recorder::{Now, Shared};
 use super::rotating::RotatingFile;
 use super::share::ShareRow;
-use super::state_file::{STATE_FILE, save};
+use super::state::State;
 use super::trouble::{Condition, Moment, Trouble};
+use crate::analyzer::History;
 use crate::config::Record;
 use crate::stop::Stopped;
 use crate::thread::{SERVICE_STACK, spawn};
-
-/// `state.json` is fsynced, which wears an SD card: no more often than this.
-const STATE_EVERY: Duration = Duration::from_secs(60);
 
 /// Blocks that wait for a disk that fails. Solo miners find one in years.
 const MAX_BLOCKS: usize = 64;
@@ -65,8 +64,8 @@ pub(super) struct Writer {
     /// Blocks that the disk has not taken yet: file and content.
     blocks: Vec<(PathBuf, String)>,
     block_condition: Condition,
-    state_condition: Condition,
-    state_saved: Option<Instant>,
+    state: KeptFile<State>,
+    history: KeptFile<History>,
     archive: Archive,
     shared: Arc<Shared>,
     /// How much of [`Shared::dropped`] was said.
@@ -87,8 +86,8 @@ impl Writer {
             geek: file(FileName::GEEK, ""),
             blocks: Vec::new(),
             block_condition: Condition::default(),
-            state_condition: Condition::default(),
-            state_saved: None,
+            state: KeptFile::new(dir, shared.state.clone()),
+            history: KeptFile::new(dir, shared.history.clone()),
             archive,
             shared,
             dropped_said: 0,
@@ -189,36 +188,14 @@ impl Writer {
         self.block_condition.succeeded();
     }
 
-    fn write_state(&mut self, is_end: bool) {
-        let moment = self.moment();
-        let is_early = self.state_saved.is_some_and(|saved| saved.elapsed() < STATE_EVERY);
-        if !is_end && (is_early || !self.state_condition.may_try(moment)) {
-            return;
-        }
-        let Some(state) = self.shared.state().take() else {
-            return;
-        };
-        match save(&self.dir, &state) {
-            Ok(()) => {
-                self.state_saved = Some(moment.monotonic);
-                self.state_condition.succeeded();
-            }
-            Err(reason) => {
-                let file = self.dir.join(STATE_FILE);
-                self.state_condition.failed(moment, &file, &reason, "the state waits in memory");
-                // A newer one may have come meanwhile.
-                self.shared.state().get_or_insert(state);
-            }
-        }
-    }
-
     fn flush_all(&mut self) {
         let moment = self.moment();
         for file in self.files() {
             file.flush(moment);
         }
         self.write_blocks(false);
-        self.write_state(false);
+        self.state.write(moment, false);
+        self.history.write(moment, false);
         self.report();
     }
 
@@ -228,7 +205,8 @@ impl Writer {
             file.close(moment);
         }
         self.write_blocks(true);
-        self.write_state(true);
+        self.state.write(moment, true);
+        self.history.write(moment, true);
         self.blocks_lost += self.blocks.len() as u64;
         self.shared.has_finished.store(true, Ordering::Relaxed);
         self.report();
@@ -247,7 +225,8 @@ impl Writer {
             self.archive.wake();
         }
         troubles.extend(self.block_condition.trouble().cloned());
-        troubles.extend(self.state_condition.trouble().cloned());
+        troubles.extend(self.state.trouble().cloned());
+        troubles.extend(self.history.trouble().cloned());
         troubles.extend(self.archive.trouble());
         *self.shared.troubles() = troubles;
         let lost_before = self.shared.lost.swap(lost, Ordering::Relaxed);

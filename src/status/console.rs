@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::analyzer::{HashRates, MinerView, Snapshot, Totals};
 use crate::logging::Printable;
+use crate::status::figures::{count, percent, rate, short, span};
 use crate::status::sight::Surroundings;
 
 /// How many miners are listed.
@@ -33,7 +34,7 @@ fn performance(snapshot: &Snapshot, totals: &Totals, around: &Surroundings) -> S
     format!(
         "PERFORMANCE  up {} | {} | {:.1} messages/s | {:.1} shares/min | {}",
         span(snapshot.up_for),
-        count(around.sessions, "miner"),
+        count(around.sessions as u64, "miner"),
         messages as f64 / seconds,
         totals.submitted as f64 * 60.0 / seconds,
         rates(&snapshot.hash_rates),
@@ -148,11 +149,6 @@ fn security(snapshot: &Snapshot, totals: &Totals, around: &Surroundings) -> Stri
     line
 }
 
-/// `1 miner`, `2 miners`
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
 fn rates(rates: &HashRates) -> String {
     format!(
         "hash rate 1m {}, 5m {}, 1h {}, 24h {}",
@@ -163,66 +159,9 @@ fn rates(rates: &HashRates) -> String {
     )
 }
 
-/// `1.23 MH/s`
-fn rate(hashes: f64) -> String {
-    format!("{}H/s", short_with_space(hashes))
-}
-
-/// `12.3M`: three digits and a power of 1000, as pools write it.
-pub fn short(value: f64) -> String {
-    short_with_space(value).replace(' ', "")
-}
-
-fn short_with_space(value: f64) -> String {
-    let (mut scaled, mut unit) = (value, "");
-    for next in ["k", "M", "G", "T", "P", "E"] {
-        if scaled < 1000.0 {
-            break;
-        }
-        (scaled, unit) = (scaled / 1000.0, next);
-    }
-    match scaled {
-        0.0 => "0 ".to_owned(),
-        small if small < 0.01 => format!("{small:.2e} {unit}"),
-        small if small < 10.0 => format!("{small:.2} {unit}"),
-        other => format!("{other:.1} {unit}"),
-    }
-}
-
-fn percent(part: u64, whole: u64) -> String {
-    if whole == 0 { "-".to_owned() } else { format!("{:.1} %", part as f64 * 100.0 / whole as f64) }
-}
-
-fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, minutes) => format!("{minutes} min"),
-        (0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (days, hours, _) => format!("{days} d {hours} h"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn figures_are_short_and_right() {
-        for (value, text) in [
-            (0.0, "0"),
-            (0.00015, "1.50e-4"),
-            (2.5, "2.50"),
-            (999.0, "999.0"),
-            (1.5e12, "1.50T"),
-            (5.758e15, "5.76P"),
-        ] {
-            assert_eq!(short(value), text);
-        }
-        assert_eq!(rate(312_000.0), "312.0 kH/s");
-        assert_eq!(span(Duration::from_secs(90_061)), "1 d 1 h");
-        assert_eq!((percent(1, 0), percent(1, 4)), ("-".to_owned(), "25.0 %".to_owned()));
-    }
 
     #[test]
     fn before_the_first_moment_there_is_nothing_to_report() {

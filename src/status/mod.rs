@@ -1,8 +1,11 @@
 //! What is shown: `sight` gathers it, the rest says it in its own way. Nothing here owns a truth.
 
+pub mod chart;
 pub mod console;
 pub mod device;
+pub mod figures;
 pub mod json;
+pub mod page;
 pub mod sight;
 pub mod verdicts;
 mod words;

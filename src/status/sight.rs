@@ -3,7 +3,7 @@
 //! taking a lock.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use crate::clock::{ClockState, NtpTime, Offset};
 use crate::config::Config;
 use crate::limits::Counts;
 use crate::net::Stamp;
+use crate::net::interfaces;
 use crate::passthrough::{Observer, UpstreamState, Volume};
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
@@ -49,6 +50,8 @@ pub struct Surroundings {
     pub sessions: usize,
     pub volume: Volume,
     pub counts: Counts,
+    /// This machine's addresses by which others can reach it; looked up only while there is no miner.
+    pub own_addresses: Vec<IpAddr>,
     /// In the order of preference.
     pub upstreams: Vec<UpstreamState>,
 }
@@ -111,14 +114,16 @@ impl Sources {
             Some(ClockState::Synchronised { offset, .. }) => *offset,
             _ => Offset::default(),
         };
+        let sessions = observer.sessions();
         Sight {
             facts: facts.clone(),
             at: NtpTime::from_stamp(Stamp::now(), offset),
             up_for: began.elapsed(),
             around: Surroundings {
-                sessions: observer.sessions(),
+                sessions,
                 volume: observer.volume(),
                 counts: observer.counts(),
+                own_addresses: if sessions == 0 { interfaces::addresses() } else { Vec::new() },
                 upstreams: observer.upstreams(),
             },
             snapshot,

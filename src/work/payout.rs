@@ -91,6 +91,15 @@ pub fn account_of_worker(worker: &str) -> &str {
     }
 }
 
+/// What tells an owner's workers apart: the part of the name after the account, or the whole name
+/// where there is nothing after it.
+pub fn name_of_worker(worker: &str) -> &str {
+    let worker = worker.trim();
+    let rest = worker.strip_prefix(account_of_worker(worker)).unwrap_or("");
+    let rest = rest.trim_start_matches([' ', '.', '_']);
+    if rest.is_empty() { worker } else { rest }
+}
+
 /// A text that is no address. Carries the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PayoutError {
@@ -125,6 +134,20 @@ mod tests {
         }
         assert_eq!(account_of_worker("my_farm.rig_1"), "my_farm");
         assert_eq!(account_of_worker(""), "");
+    }
+
+    #[test]
+    fn workers_of_one_account_are_told_apart_by_the_rest() {
+        for (worker, name) in [
+            (format!("{ADDRESS}.garage"), "garage"),
+            (format!("{ADDRESS}_garage.2"), "garage.2"),
+            (ADDRESS.to_owned(), ADDRESS),
+            (format!("{ADDRESS}."), &format!("{ADDRESS}.")),
+            ("my_farm.rig_1".to_owned(), "rig_1"),
+            (String::new(), ""),
+        ] {
+            assert_eq!(name_of_worker(&worker), name);
+        }
     }
 
     #[test]

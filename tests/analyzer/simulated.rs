@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use sluice::analyzer::Span;
 use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
 use sluice::stratum::{Difficulty, Nbits};
 
@@ -51,6 +52,15 @@ fn compare(pool: &SimPool, records: &Records) {
     let best = stats.accepted_shares.iter().max_by(|a, b| a.difficulty.total_cmp(&b.difficulty)).unwrap();
     assert_eq!(records.state["best"][0]["hash"], best.hash.to_string());
     assert_eq!(records.state["lifetime"]["accepted"], stats.accepted());
+    let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap();
+    for span in Span::ALL {
+        let series = records.snapshot.history.series(span, now);
+        let accepted: u32 = series.iter().map(|bucket| bucket.accepted).sum();
+        assert_eq!(u64::from(accepted), stats.accepted());
+        let kept = records.history[span.name()].as_array().unwrap();
+        let kept = kept.iter().map(|bucket| bucket["accepted"].as_u64().unwrap()).sum::<u64>();
+        assert_eq!(kept, stats.accepted());
+    }
     println!("{} accepted, {} rejected", stats.accepted(), stats.rejected());
 }
 

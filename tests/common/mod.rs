@@ -10,6 +10,7 @@ pub mod pool;
 pub mod random;
 pub mod recorded;
 pub mod resources;
+pub mod shown;
 pub mod socks5_server;
 pub mod tls_bridge;
 

@@ -28,6 +28,7 @@ pub type Row = HashMap<String, String>;
 pub struct Records {
     pub rows: Vec<Row>,
     pub state: Value,
+    pub history: Value,
     /// The files of `blocks/`, in the order of their names.
     pub blocks: Vec<Value>,
     pub snapshot: Arc<Snapshot>,
@@ -44,7 +45,8 @@ pub fn config(text: &str) -> Config {
 pub fn setup(config: &Config, directory: &Path) -> Setup {
     let clock = Clock::system();
     let for_days = clock.clone();
-    let (recorder, state) = Recorder::start(&config.record, directory, move || for_days.now()).unwrap();
+    let (recorder, state, history) =
+        Recorder::start(&config.record, directory, move || for_days.now()).unwrap();
     Setup {
         analysis: config.analysis.clone(),
         expectations: Expectations::new(&config.payout, config.network),
@@ -52,6 +54,7 @@ pub fn setup(config: &Config, directory: &Path) -> Setup {
         clock,
         recorder: Some(recorder),
         state,
+        history,
         upstreams: config.upstreams.iter().map(ToString::to_string).collect(),
     }
 }
@@ -98,9 +101,12 @@ impl Recorded {
         }
         let snapshot = self.proxy.analyzer.take().unwrap().finish();
         let directory = self.directory.path();
-        let state = std::fs::read(directory.join("state.json"))
-            .map_or(Value::Null, |text| serde_json::from_slice(&text).unwrap());
-        Records { rows: rows(directory), state, blocks: blocks(directory), snapshot }
+        let json = |name: &str| {
+            std::fs::read(directory.join(name))
+                .map_or(Value::Null, |text| serde_json::from_slice(&text).unwrap())
+        };
+        let (state, history) = (json("state.json"), json("history.json"));
+        Records { rows: rows(directory), state, history, blocks: blocks(directory), snapshot }
     }
 }
 

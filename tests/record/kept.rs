@@ -157,7 +157,7 @@ fn a_block_is_on_the_disk_at_once_and_its_verdict_added() {
 #[test]
 fn a_block_does_not_wait_behind_rows() {
     let dir = tempfile::tempdir().unwrap();
-    let (recorder, _) = Recorder::start(&quick(), dir.path(), || {
+    let (recorder, ..) = Recorder::start(&quick(), dir.path(), || {
         // A writer that needs 2 ms for each row: the queue is full at once.
         std::thread::sleep(Duration::from_millis(2));
         noon()

@@ -111,8 +111,10 @@ impl Vardiff {
         let is_active = |miner: &&MinerView| {
             miner.connected_for < ACTIVE || miner.last_share_ago.is_some_and(|ago| ago < ACTIVE)
         };
-        let mean =
-            |of: fn(&MinerView) -> f64| miners.iter().map(of).sum::<f64>() / miners.len().max(1) as f64;
+        // Not sum(): of nothing that is -0.
+        let mean = |of: fn(&MinerView) -> f64| {
+            miners.iter().map(of).fold(0.0, std::ops::Add::add) / miners.len().max(1) as f64
+        };
         Vardiff {
             enabled: false,
             total_clients: sight.around.sessions,

@@ -8,6 +8,7 @@ mod clients;
 mod counts;
 mod forwarding;
 mod health;
+mod history;
 mod jobs;
 mod miners;
 mod query;
@@ -43,6 +44,7 @@ pub fn api(path: &str, query: impl Fn(&str) -> Option<String>, sight: &Sight) ->
         "/api/alerts" => alerts::alerts(sight, &query),
         "/api/jobs" => jobs::jobs(sight, &query),
         "/api/upstreams" => Ok(upstreams::upstreams(sight)),
+        "/api/history" => history::history(sight, &query),
         _ => return None,
     };
     Some(match document {

@@ -1,0 +1,161 @@
+//! What happened in one stretch of time.
+
+use serde::{Deserialize, Serialize};
+
+use super::hashrate::HASHES;
+use super::share::JudgedShare;
+use crate::record::Outcome;
+use crate::stratum::Difficulty;
+
+/// No sum of work is larger. All of Bitcoin's in a week is below 10^18.
+const MOST_WORK: f64 = 1e24;
+
+/// The counts of one stretch; how long it is depends on the series. The default is one in which
+/// Sluice did not run.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Seconds since 1970, a multiple of the length.
+    pub start: u64,
+    /// Seconds of it that Sluice ran.
+    #[serde(default)]
+    pub watched: f64,
+    /// Difficulties of the shares whose hashes prove them, added up.
+    #[serde(default)]
+    pub work: f64,
+    #[serde(default)]
+    pub accepted: u32,
+    #[serde(default)]
+    pub rejected: u32,
+    #[serde(default)]
+    pub unanswered: u32,
+    /// Shares for a job that a clean one had ended.
+    #[serde(default)]
+    pub stale: u32,
+    /// The best accepted share's own difficulty.
+    #[serde(default)]
+    pub best: f64,
+}
+
+/// What a bucket takes of a judged share.
+#[derive(Debug, Clone, Copy)]
+pub struct HistoryShare<'a> {
+    /// What its hash proves, whatever the pool says of it.
+    pub work: Option<Difficulty>,
+    /// Its own difficulty, by its hash.
+    pub difficulty: Option<f64>,
+    pub outcome: &'a Outcome,
+    /// A later clean job had come before it.
+    pub stale: bool,
+}
+
+impl Bucket {
+    /// Hashes per second, over the time that was watched. `None` when that is less than a second:
+    /// a gap in the chart, not a zero.
+    pub fn hash_rate(&self) -> Option<f64> {
+        let rate = self.work * HASHES / self.watched;
+        (self.watched >= 1.0 && rate.is_finite()).then_some(rate)
+    }
+
+    pub(super) fn at(start: u64) -> Bucket {
+        Bucket { start, ..Bucket::default() }
+    }
+
+    pub(super) fn share(&mut self, share: &HistoryShare) {
+        let work = share.work.map_or(0.0, Difficulty::value);
+        self.work = (self.work + work).min(MOST_WORK);
+        let count = match share.outcome {
+            Outcome::Accepted => {
+                let difficulty = share.difficulty.filter(|difficulty| difficulty.is_finite());
+                self.best = self.best.max(difficulty.unwrap_or(0.0));
+                Some(&mut self.accepted)
+            }
+            Outcome::Rejected { .. } => Some(&mut self.rejected),
+            Outcome::Unanswered => Some(&mut self.unanswered),
+            // Nobody knows how it ended; its work was done all the same.
+            Outcome::Unknown => None,
+        };
+        if let Some(count) = count {
+            *count = count.saturating_add(1);
+        }
+        self.stale = self.stale.saturating_add(u32::from(share.stale));
+    }
+
+    /// A second that was watched, of `length`.
+    pub(super) fn watch(&mut self, length: u64) {
+        self.watched = (self.watched + 1.0).min(length as f64);
+    }
+
+    /// Holds what somebody else may have written to our bounds.
+    pub(super) fn bounded(self, length: u64) -> Bucket {
+        Bucket {
+            watched: within(self.watched, length as f64),
+            work: within(self.work, MOST_WORK),
+            best: within(self.best, MOST_WORK),
+            ..self
+        }
+    }
+}
+
+impl<'a> From<&'a JudgedShare> for HistoryShare<'a> {
+    fn from(judged: &'a JudgedShare) -> HistoryShare<'a> {
+        let share = &judged.share;
+        HistoryShare {
+            work: share.proven(),
+            difficulty: share.difficulty(),
+            outcome: &judged.outcome,
+            stale: share.stale,
+        }
+    }
+}
+
+/// Zero for what is no number.
+fn within(value: f64, most: f64) -> f64 {
+    if value.is_nan() { 0.0 } else { value.clamp(0.0, most) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_needs_a_second() {
+        let bucket = Bucket { watched: 30.0, work: 60.0, ..Bucket::default() };
+        assert_eq!(bucket.hash_rate(), Some(2.0 * HASHES));
+        assert_eq!(Bucket { watched: 0.9, ..bucket }.hash_rate(), None);
+        assert_eq!(Bucket { work: 0.0, ..bucket }.hash_rate(), Some(0.0));
+        assert_eq!(Bucket { watched: f64::NAN, ..bucket }.hash_rate(), None);
+        assert_eq!(Bucket { work: f64::MAX, ..bucket }.hash_rate(), None);
+    }
+
+    #[test]
+    fn each_outcome_has_its_count_and_only_accepted_shares_are_the_best() {
+        let mut bucket = Bucket::at(60);
+        let rejected = Outcome::Rejected { code: None, reason: None };
+        let outcomes = [Outcome::Accepted, rejected, Outcome::Unanswered, Outcome::Unknown];
+        for (outcome, difficulty) in outcomes.iter().zip([5.0, 9.0, 9.0, 9.0]) {
+            let stale = *outcome == Outcome::Unknown;
+            let work = Some(Difficulty::ONE);
+            bucket.share(&HistoryShare { work, difficulty: Some(difficulty), outcome, stale });
+        }
+        assert_eq!((bucket.accepted, bucket.rejected, bucket.unanswered, bucket.stale), (1, 1, 1, 1));
+        assert_eq!((bucket.work, bucket.best), (4.0, 5.0));
+    }
+
+    #[test]
+    fn nothing_grows_without_bounds() {
+        let mut bucket = Bucket { accepted: u32::MAX, stale: u32::MAX, ..Bucket::default() };
+        for _ in 0..2 {
+            let work = Difficulty::new(f64::MAX).ok();
+            let difficulty = Some(f64::INFINITY);
+            bucket.share(&HistoryShare { work, difficulty, outcome: &Outcome::Accepted, stale: true });
+        }
+        assert_eq!((bucket.accepted, bucket.stale), (u32::MAX, u32::MAX));
+        assert_eq!((bucket.work, bucket.best), (MOST_WORK, 0.0));
+        for _ in 0..100 {
+            bucket.watch(60);
+        }
+        assert!(bucket.hash_rate().is_some_and(f64::is_finite));
+        let hostile = Bucket { watched: -1.0, work: f64::NAN, best: f64::INFINITY, ..bucket }.bounded(60);
+        assert_eq!((hostile.watched, hostile.work, hostile.best), (0.0, 0.0, MOST_WORK));
+    }
+}

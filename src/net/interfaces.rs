@@ -1,0 +1,48 @@
+//! This machine's own addresses.
+
+use std::net::IpAddr;
+
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+
+/// As many as a page has room for.
+const MOST: usize = 4;
+
+/// The addresses of the interfaces that are up, loopback and link-local ones left out, IPv4 first.
+/// Empty when the system does not tell.
+pub fn addresses() -> Vec<IpAddr> {
+    let Ok(interfaces) = getifaddrs() else { return Vec::new() };
+    let mut addresses: Vec<IpAddr> = interfaces
+        .filter(|interface| interface.flags.contains(InterfaceFlags::IFF_UP))
+        .filter_map(|interface| {
+            let address = interface.address?;
+            let four = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+            four.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+        })
+        .filter(is_reachable)
+        .collect();
+    addresses.sort();
+    addresses.dedup();
+    addresses.truncate(MOST);
+    addresses
+}
+
+fn is_reachable(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(four) => !four.is_loopback() && !four.is_link_local(),
+        IpAddr::V6(six) => !six.is_loopback() && !six.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn none_of_them_is_this_machine_s_own_secret() {
+        assert!(addresses().iter().all(is_reachable));
+        assert!(!is_reachable(&"127.0.0.1".parse().unwrap()));
+        assert!(!is_reachable(&"fe80::1".parse().unwrap()));
+        assert!(is_reachable(&"192.168.1.5".parse().unwrap()));
+    }
+}

@@ -1,0 +1,135 @@
+//! Files that are kept from run to run: read at the start, and replaced as a whole now and then.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::atomic::replace;
+use super::text::json_text;
+use super::trouble::{Condition, Moment, Trouble};
+use crate::clock::NtpTime;
+
+/// Ours are below 1 MiB.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// What such a file holds.
+pub(super) trait Kept: Serialize + DeserializeOwned + Default {
+    /// The file's name in the data directory.
+    const FILE: &'static str;
+    /// Each time is an fsync, which wears an SD card: no more often than this.
+    const EVERY: Duration;
+    /// What follows when there is none, for the log.
+    const WITHOUT: &'static str;
+
+    /// Holds what somebody else may have written to our bounds.
+    fn bounded(self, now: NtpTime) -> Self;
+
+    /// # Errors
+    /// When it has no form in JSON.
+    fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self)
+    }
+}
+
+/// The newest that is not on the disk yet; how it passes from the analyzer to the writer.
+#[derive(Debug)]
+pub(super) struct Waiting<T>(Mutex<Option<Arc<T>>>);
+
+/// The writer's side of such a file.
+#[derive(Debug)]
+pub(super) struct KeptFile<T> {
+    path: PathBuf,
+    waiting: Arc<Waiting<T>>,
+    condition: Condition,
+    saved: Option<Instant>,
+}
+
+/// Reads what was kept. A file that can't be read is put aside as `<file>.bad-<time>`, and a fresh
+/// content returned.
+pub(super) fn load<T: Kept>(dir: &Path, now: NtpTime) -> T {
+    let (path, without) = (dir.join(T::FILE), T::WITHOUT);
+    let reason = match read::<T>(&path) {
+        Ok(content) => return content.bounded(now),
+        Err(error) if is_nothing(&error) => {
+            info!("{}: not there yet; {without}", path.display());
+            return T::default();
+        }
+        Err(error) => error,
+    };
+    let time = now.timestamp().strftime("%Y%m%dT%H%M%S%.3fZ");
+    let aside = dir.join(format!("{}.bad-{time}", T::FILE));
+    let kept = match fs::rename(&path, &aside) {
+        Ok(()) => format!("it is kept as {}", aside.display()),
+        Err(error) => format!("it can't be kept aside either: {error}"),
+    };
+    warn!("{}: {reason}; {kept}; {without}", path.display());
+    T::default()
+}
+
+impl<T> Waiting<T> {
+    pub fn set(&self, newest: Arc<T>) {
+        *self.lock() = Some(newest);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Default for Waiting<T> {
+    fn default() -> Waiting<T> {
+        Waiting(Mutex::new(None))
+    }
+}
+
+impl<T: Kept> KeptFile<T> {
+    pub fn new(dir: &Path, waiting: Arc<Waiting<T>>) -> KeptFile<T> {
+        KeptFile { path: dir.join(T::FILE), waiting, condition: Condition::default(), saved: None }
+    }
+
+    /// Replaces the file when there is something new and it is time; at the end it is.
+    pub fn write(&mut self, moment: Moment, is_end: bool) {
+        let is_early = self.saved.is_some_and(|saved| saved.elapsed() < T::EVERY);
+        if !is_end && (is_early || !self.condition.may_try(moment)) {
+            return;
+        }
+        let Some(content) = self.waiting.lock().take() else {
+            return;
+        };
+        match save(&self.path, &*content) {
+            Ok(()) => {
+                self.saved = Some(moment.monotonic);
+                self.condition.succeeded();
+            }
+            Err(reason) => {
+                self.condition.failed(moment, &self.path, &reason, "its content waits in memory");
+                // A newer one may have come meanwhile.
+                self.waiting.lock().get_or_insert(content);
+            }
+        }
+    }
+
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.condition.trouble()
+    }
+}
+
+fn save<T: Kept>(path: &Path, content: &T) -> io::Result<()> {
+    replace(path, format!("{}\n", json_text(&content.to_json()?)).as_bytes())
+}
+
+fn read<T: Kept>(path: &Path) -> io::Result<T> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_BYTES).read_to_string(&mut text)?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}

@@ -1,0 +1,160 @@
+//! From what plotters writes to what the page can use.
+
+use std::fmt::Write;
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+/// The size in the SVG's own units.
+pub(super) const WIDTH: u32 = 720;
+pub(super) const HEIGHT: u32 = 200;
+/// Plotters knows whole numbers only; a line needs tenths not to look like a staircase.
+pub(super) const RESOLUTION: u32 = 10;
+
+/// The outcome of drawing into memory, which does not fail.
+pub(super) type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+
+/// What the page's stylesheet tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    Grid,
+    Area,
+    Line,
+    Accepted,
+    Rejected,
+    Unanswered,
+}
+
+impl Class {
+    /// In the order of drawing.
+    const ALL: [Class; 6] =
+        [Class::Grid, Class::Area, Class::Line, Class::Accepted, Class::Rejected, Class::Unanswered];
+
+    fn name(self) -> &'static str {
+        match self {
+            Class::Grid => "grid",
+            Class::Area => "area",
+            Class::Line => "line",
+            Class::Accepted => "accepted",
+            Class::Rejected => "rejected",
+            Class::Unanswered => "unanswered",
+        }
+    }
+
+    /// The colour that it is drawn with, and found by.
+    pub(super) fn marker(self) -> RGBColor {
+        RGBColor(1, 2, self as u8)
+    }
+}
+
+/// Draws, and writes the element. The summary is its label.
+pub(super) fn svg(summary: &str, draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, Shift>) -> Drawn) -> String {
+    let mut drawn = String::new();
+    {
+        let size = (WIDTH * RESOLUTION, HEIGHT * RESOLUTION);
+        let canvas = SVGBackend::with_string(&mut drawn, size).into_drawing_area();
+        if let Err(error) = draw(&canvas).and_then(|()| canvas.present()) {
+            log::debug!("a chart was not drawn: {error}");
+        }
+    }
+    format!(
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" overflow=\"visible\" role=\"img\" \
+         aria-label=\"{}\">{}</svg>",
+        escaped(summary),
+        paths(&drawn)
+    )
+}
+
+/// One path for each class, of all the shapes of its colour.
+fn paths(drawn: &str) -> String {
+    let mut paths = String::new();
+    for class in Class::ALL {
+        let RGBColor(red, green, blue) = class.marker();
+        let marker = format!("\"#{red:02X}{green:02X}{blue:02X}\"");
+        let shapes: String = drawn.lines().filter(|line| line.contains(&marker)).filter_map(shape).collect();
+        if !shapes.is_empty() {
+            let stroke = match class {
+                Class::Grid | Class::Line => " fill=\"none\" vector-effect=\"non-scaling-stroke\"",
+                _ => "",
+            };
+            let _ = write!(paths, "<path class=\"{}\"{stroke} d=\"{shapes}\"/>", class.name());
+        }
+    }
+    paths
+}
+
+/// One element of plotters as a part of a path. `None` for what we do not draw.
+fn shape(element: &str) -> Option<String> {
+    let value = |name: &str| attribute(element, name);
+    let number = |name: &str| value(name)?.parse::<i64>().ok();
+    if element.starts_with("<rect ") {
+        let [x, y] = [number("x")?, number("y")?].map(unit);
+        let [width, height] = [number("width")?, number("height")?];
+        let [across, down, back] = [width, height, -width].map(unit);
+        return Some(format!("M{x} {y}h{across}v{down}h{back}z"));
+    }
+    let end = if element.starts_with("<polygon ") { "z" } else { "" };
+    let mut path = String::new();
+    for point in value("points")?.split_whitespace() {
+        let (x, y) = point.split_once(',')?;
+        let (x, y) = (unit(x.parse().ok()?), unit(y.parse().ok()?));
+        // After an M, what has no letter is a line.
+        let _ = write!(path, "{}{x} {y}", if path.is_empty() { "M" } else { " " });
+    }
+    Some(path + end)
+}
+
+fn attribute<'a>(element: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = element.split_once(&format!(" {name}=\""))?;
+    Some(rest.split_once('"')?.0)
+}
+
+/// Plotters' number in the SVG's units.
+fn unit(number: i64) -> String {
+    (number as f64 / f64::from(RESOLUTION)).to_string()
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_class_becomes_one_path_without_colours() {
+        let drawn = "<svg width=\"7200\" height=\"2000\" viewBox=\"0 0 7200 2000\" xmlns=\"http://www.w3.org/2000/svg\">\n\
+            <polyline fill=\"none\" opacity=\"1\" stroke=\"#010200\" stroke-width=\"1\" points=\"0,2000 7200,2000 \"/>\n\
+            <polygon opacity=\"1\" fill=\"#010201\" points=\"0,15 72,20 72,2000 \"/>\n\
+            <polyline fill=\"none\" opacity=\"1\" stroke=\"#010200\" stroke-width=\"1\" points=\"0,5 7200,5 \"/>\n\
+            <rect x=\"1\" y=\"20\" width=\"30\" height=\"45\" opacity=\"1\" fill=\"#010204\" stroke=\"none\"/>\n\
+            <rect x=\"0\" y=\"0\" width=\"1\" height=\"1\" opacity=\"1\" fill=\"#FFFFFF\" stroke=\"none\"/>\n\
+            </svg>\n";
+        assert_eq!(
+            paths(drawn),
+            "<path class=\"grid\" fill=\"none\" vector-effect=\"non-scaling-stroke\" d=\"M0 200 720 200M0 0.5 720 0.5\"/>\
+             <path class=\"area\" d=\"M0 1.5 7.2 2 7.2 200z\"/>\
+             <path class=\"rejected\" d=\"M0.1 2h3v4.5h-3z\"/>"
+        );
+    }
+
+    #[test]
+    fn a_summary_stays_a_text() {
+        let svg = svg("a \"b\" <c> & d", |_| Ok(()));
+        assert!(svg.ends_with(" aria-label=\"a &quot;b&quot; &lt;c&gt; &amp; d\"></svg>"), "{svg}");
+    }
+
+    #[test]
+    fn what_plotters_may_write_some_day_is_left_out() {
+        for odd in [
+            "",
+            "<rect x=\"a\"/>",
+            "<polygon points=\"1 2\"/>",
+            "<circle r=\"1\"/>",
+            "<polyline points=\"\"/>",
+        ] {
+            assert!(shape(odd).is_none_or(|path| path.is_empty()), "{odd}");
+        }
+    }
+}

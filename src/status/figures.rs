@@ -1,0 +1,206 @@
+//! Numbers as people read them. One place, so that page and console say the same.
+
+use std::time::Duration;
+
+use crate::stratum::Difficulty;
+use crate::work::expected_hashes;
+
+const UNITS: [&str; 7] = ["k", "M", "G", "T", "P", "E", "Z"];
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+const YEAR: f64 = 365.25 * DAY as f64;
+
+/// `1.23 MH/s`
+pub fn rate(hashes: f64) -> String {
+    let (number, unit) = rate_parts(hashes);
+    format!("{number} {unit}")
+}
+
+/// `("1.23", "MH/s")`
+pub fn rate_parts(hashes: f64) -> (String, String) {
+    let (number, unit) = scaled(hashes);
+    (number, format!("{unit}H/s"))
+}
+
+/// `12.3M`: three digits and a power of 1000, as pools write difficulties.
+pub fn short(value: f64) -> String {
+    let (number, unit) = scaled(value);
+    format!("{number}{unit}")
+}
+
+/// `25.0 %`, `100 %`; a dash of nothing.
+pub fn percent(part: u64, whole: u64) -> String {
+    match (part, whole) {
+        (_, 0) => "–".to_owned(),
+        (part, whole) if part == whole => "100 %".to_owned(),
+        (0, _) => "0 %".to_owned(),
+        (part, whole) => format!("{:.1} %", part as f64 * 100.0 / whole as f64),
+    }
+}
+
+/// `1 miner`, `2 miners`, `1,234 miners`
+pub fn count(number: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// `1,234,567`
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `45 s`, `3 min`, `2 h 5 min`, `3 d 4 h`
+pub fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / DAY, seconds / HOUR % 24, seconds / MINUTE % 60) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+/// `2 s ago`
+pub fn ago(time: Duration) -> String {
+    format!("{} ago", span(time))
+}
+
+/// `870 µs`, `34 ms`, `1.2 s`: a delay, to two or three digits.
+pub fn delay(time: Duration) -> String {
+    let micros = time.as_secs_f64() * 1e6;
+    match micros {
+        small if small < 9.95 => format!("{small:.1} µs"),
+        small if small < 999.5 => format!("{small:.0} µs"),
+        medium if medium < 9_950.0 => format!("{:.1} ms", medium / 1e3),
+        medium if medium < 999_500.0 => format!("{:.0} ms", medium / 1e3),
+        large => format!("{:.1} s", large / 1e6),
+    }
+}
+
+/// How likely a block within a day is, as the expected number of blocks; `None` when one of the two
+/// is not known.
+pub fn blocks_per_day(hash_rate: f64, network_difficulty: Option<f64>) -> Option<f64> {
+    let difficulty = Difficulty::new(network_difficulty?).ok()?;
+    let blocks = hash_rate * DAY as f64 / expected_hashes(difficulty);
+    (blocks > 0.0 && blocks.is_finite()).then_some(blocks)
+}
+
+/// `1 in 3.4 million`, or the percentage of what is more likely than 1 in 20.
+pub fn odds(blocks_per_day: f64) -> String {
+    // Blocks come by chance: so many are expected, this is the chance of at least one.
+    let chance = 1.0 - (-blocks_per_day).exp();
+    if chance >= 0.05 {
+        return format!("{:.0} %", chance * 100.0);
+    }
+    format!("1 in {}", large(1.0 / blocks_per_day))
+}
+
+/// `12 days`, `9,300 years`, `4.2 million years`: how long a block takes on average.
+pub fn time_to_block(blocks_per_day: f64) -> String {
+    let seconds = DAY as f64 / blocks_per_day;
+    if seconds < 2.0 * HOUR as f64 {
+        format!("{:.0} minutes", (seconds / MINUTE as f64).max(1.0))
+    } else if seconds < 2.0 * DAY as f64 {
+        format!("{:.0} hours", seconds / HOUR as f64)
+    } else if seconds < 2.0 * YEAR {
+        format!("{:.0} days", seconds / DAY as f64)
+    } else {
+        format!("{} years", large(seconds / YEAR))
+    }
+}
+
+/// Two digits and a word.
+fn large(value: f64) -> String {
+    for (unit, word) in [(1e15, "quadrillion"), (1e12, "trillion"), (1e9, "billion"), (1e6, "million")] {
+        if value >= unit {
+            let scaled = value / unit;
+            return if scaled < 9.95 { format!("{scaled:.1} {word}") } else { format!("{scaled:.0} {word}") };
+        }
+    }
+    // 9,312 is more than anybody knows.
+    let step = if value < 100.0 { 1.0 } else { 10_f64.powf(value.log10().floor() - 1.0) };
+    grouped(((value / step).round() * step) as u64)
+}
+
+fn scaled(value: f64) -> (String, &'static str) {
+    let (mut scaled, mut unit) = (value, "");
+    for next in UNITS {
+        if scaled < 1000.0 {
+            break;
+        }
+        (scaled, unit) = (scaled / 1000.0, next);
+    }
+    let number = match scaled {
+        0.0 => "0".to_owned(),
+        small if small < 1e-6 => format!("{small:.2e}"),
+        // Three digits, as 0.000432 has.
+        small if small < 0.1 => {
+            let places = (2.0 - small.log10().floor()) as usize;
+            format!("{small:.places$}").trim_end_matches('0').to_owned()
+        }
+        small if small < 10.0 => format!("{small:.2}"),
+        medium if medium < 100.0 => format!("{medium:.1}"),
+        other => format!("{other:.0}"),
+    };
+    (number, unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_short_and_right() {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.00015, "0.00015"),
+            (0.006432, "0.00643"),
+            (0.0999, "0.0999"),
+            (1.5e-9, "1.50e-9"),
+            (2.5, "2.50"),
+            (24.06, "24.1"),
+            (999.0, "999"),
+            (1.5e12, "1.50T"),
+            (5.758e15, "5.76P"),
+        ] {
+            assert_eq!(short(value), text);
+        }
+        assert_eq!(rate(312_000.0), "312 kH/s");
+        assert_eq!(span(Duration::from_secs(90_061)), "1 d 1 h");
+        assert_eq!((percent(1, 0), percent(1, 4)), ("–".to_owned(), "25.0 %".to_owned()));
+        assert_eq!((grouped(7), grouped(1_234_567)), ("7".to_owned(), "1,234,567".to_owned()));
+        assert_eq!((count(1, "miner"), count(0, "miner")), ("1 miner".to_owned(), "0 miners".to_owned()));
+    }
+
+    #[test]
+    fn delays_keep_two_digits() {
+        for (micros, text) in
+            [(2, "2.0 µs"), (870, "870 µs"), (1_540, "1.5 ms"), (34_400, "34 ms"), (1_200_000, "1.2 s")]
+        {
+            assert_eq!(delay(Duration::from_micros(micros)), text);
+        }
+    }
+
+    #[test]
+    fn odds_are_said_in_words() {
+        // A NerdMiner at 300 kH/s and a Bitaxe at 1.2 TH/s on a network of 127.45 T.
+        let network = Some(127.45e12);
+        let nerd = blocks_per_day(300e3, network).unwrap();
+        assert_eq!(odds(nerd), "1 in 21 trillion");
+        assert_eq!(time_to_block(nerd), "58 billion years");
+        let bitaxe = blocks_per_day(1.2e12, network).unwrap();
+        assert_eq!(odds(bitaxe), "1 in 5.3 million");
+        assert_eq!(time_to_block(bitaxe), "14,000 years");
+        assert_eq!(odds(0.5), "39 %");
+        assert_eq!(time_to_block(12.0), "2 hours");
+        assert_eq!((blocks_per_day(0.0, network), blocks_per_day(1.0, None)), (None, None));
+    }
+}

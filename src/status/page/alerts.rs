@@ -1,0 +1,53 @@
+//! The alerts, with their evidence to unfold.
+
+use maud::{Markup, html};
+
+use super::Tone;
+use crate::analyzer::Alert;
+use crate::config::Severity;
+use crate::status::sight::Sight;
+
+/// How many are listed; the rest is at `/api/alerts`.
+const MOST: usize = 12;
+
+pub(super) fn section(sight: &Sight) -> Markup {
+    let alerts = &sight.snapshot.alerts.alerts;
+    if !sight.facts.config.analysis.enabled {
+        return html! {};
+    }
+    html! {
+        section.alerts #alerts data-live {
+            h2 { "Alerts" }
+            @if alerts.is_empty() {
+                p.quiet { "None so far." }
+            }
+            @for alert in alerts.iter().take(MOST) { (one(alert)) }
+            @if alerts.len() > MOST {
+                p.quiet { "older ones: " a href="/api/alerts" { "all alerts" } ", and alerts.log" }
+            }
+        }
+    }
+}
+
+fn one(alert: &Alert) -> Markup {
+    let tone = match (alert.severity, alert.ended.is_some()) {
+        (Severity::High, false) => Tone::Bad,
+        (Severity::Medium | Severity::Low, false) => Tone::Warn,
+        _ => Tone::Calm,
+    };
+    let began = alert.began.timestamp().strftime("%-d %b %H:%M");
+    let evidence = serde_json::to_string_pretty(&alert.evidence).unwrap_or_default();
+    // Keeps it unfolded over updates.
+    let id = format!("alert-{}-{}", alert.id, alert.began.timestamp().as_millisecond());
+    html! {
+        details class=(tone.class()) id=(id) {
+            summary {
+                span.sign aria-hidden="true" { (tone.sign()) }
+                span.text { (alert.description) }
+                span.when { (began) @if alert.count > 1 { " · " (alert.count) "×" } @if alert.ended.is_none() { " · lasts" } }
+            }
+            p.quiet { (alert.id) ", " (alert.severity.as_str()) ", " (alert.began) " to " (alert.last) }
+            pre { (evidence) }
+        }
+    }
+}

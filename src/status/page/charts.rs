@@ -1,0 +1,84 @@
+//! The last hour, day and week. The stylesheet shows the chosen one, so that no script is needed.
+
+use maud::{Markup, PreEscaped, html};
+
+use crate::analyzer::{History, Span};
+use crate::status::chart::{self, Chart};
+use crate::status::figures::{grouped, rate};
+use crate::status::sight::Sight;
+
+/// With less history than this the last hour says more than the last day, in seconds.
+const SHORT_HISTORY: f64 = 2.0 * 3600.0;
+
+/// `has`: the revision that the visitor has; charts that have not changed are left out.
+pub(super) fn section(sight: &Sight, has: Option<u64>) -> Markup {
+    let history = &sight.snapshot.history;
+    let revision = history.revision();
+    if !sight.facts.config.analysis.enabled || has == Some(revision) {
+        return html! {};
+    }
+    let now = u64::try_from(sight.at.unix_seconds()).unwrap_or(0);
+    let chosen = first_choice(history, now);
+    html! {
+        section.charts {
+            @for span in Span::ALL {
+                input type="radio" name="span" id={ "span-" (span.name()) } checked[span == chosen];
+            }
+            div.spans {
+                @for span in Span::ALL { label for={ "span-" (span.name()) } { (words(span)) } }
+            }
+            h2 { "Over time" }
+            div #charts data-live data-revision=(revision) {
+                @for span in Span::ALL {
+                    div class={ "span span-" (span.name()) } { (both(history, span, now)) }
+                }
+            }
+        }
+    }
+}
+
+fn both(history: &History, span: Span, now: u64) -> Markup {
+    let series = history.series(span, now);
+    let (rates, shares) = (chart::hash_rate(&series, span), chart::shares(&series, span));
+    let counted: u64 = series.iter().map(|bucket| u64::from(bucket.accepted)).sum();
+    html! {
+        figure {
+            figcaption { span { "Hash rate" } span { (words(span)) } }
+            (plot(&rates, "plot", &rate(rates.top)))
+            (axis(span))
+        }
+        figure {
+            figcaption { span { "Shares" } span { (grouped(counted)) " accepted" } }
+            (plot(&shares, "plot low", &grouped(shares.top as u64)))
+        }
+    }
+}
+
+fn plot(chart: &Chart, class: &str, top: &str) -> Markup {
+    html! {
+        // Drawn here from numbers alone; nothing of it comes from the network.
+        div class=(class) { (PreEscaped(&chart.svg)) @if !chart.is_empty { span.top { (top) } } }
+    }
+}
+
+fn axis(span: Span) -> Markup {
+    let (start, middle) = match span {
+        Span::Hour => ("1 h ago", "30 min ago"),
+        Span::Day => ("24 h ago", "12 h ago"),
+        Span::Week => ("7 days ago", "3½ days ago"),
+    };
+    html! { div.axis aria-hidden="true" { span { (start) } span { (middle) } span { "now" } } }
+}
+
+fn words(span: Span) -> &'static str {
+    match span {
+        Span::Hour => "1 hour",
+        Span::Day => "24 hours",
+        Span::Week => "7 days",
+    }
+}
+
+fn first_choice(history: &History, now: u64) -> Span {
+    let watched: f64 = history.series(Span::Day, now).iter().map(|bucket| bucket.watched).sum();
+    if watched < SHORT_HISTORY { Span::Hour } else { Span::Day }
+}

@@ -1,0 +1,80 @@
+//! For the curious: what Sluice itself adds and drops, the clock, the records.
+
+use maud::{Markup, html};
+
+use crate::analyzer::Latency;
+use crate::clock::ClockState;
+use crate::status::figures::{delay, grouped, short, span};
+use crate::status::sight::Sight;
+
+pub(super) fn section(sight: &Sight) -> Markup {
+    let (snapshot, around) = (&sight.snapshot, &sight.around);
+    let summary = &snapshot.summary;
+    html! {
+        section.details #details data-live {
+            h2 { "Under the hood" }
+            dl {
+                dt { "Delay added, up" } dd { (latency(&summary.latency_up)) }
+                dt { "Delay added, down" } dd { (latency(&summary.latency_down)) }
+                @if let Some(totals) = &snapshot.totals {
+                    dt { "Job time" }
+                    dd {
+                        @match totals.job_time_difference {
+                            Some(seconds) => { (format!("{seconds:+.1} s")) " from this machine's NTP time" }
+                            None => { "no job yet" }
+                        }
+                    }
+                    @if totals.job_ages.count() > 0 {
+                        dt { "Age of a share's job" }
+                        dd { (delay(totals.job_ages.quantile(0.5))) ", 1 in 100 older than " (delay(totals.job_ages.quantile(0.99))) }
+                    }
+                    dt { "Work proven" } dd { "difficulty " (short(totals.proven_difficulty)) ", credited " (short(totals.accepted_difficulty)) }
+                }
+                dt { "Clock" } dd { (clock(snapshot.clock.as_ref())) }
+                dt { "Forwarded" }
+                dd {
+                    (grouped(summary.messages_up + summary.messages_down)) " messages, "
+                    (short((around.volume.bytes_up + around.volume.bytes_down) as f64)) "B"
+                    @if around.volume.dropped_copies > 0 { ", " (grouped(around.volume.dropped_copies)) " not analysed" }
+                }
+                dt { "Records" } dd { (records(sight)) }
+                dt { "Running" } dd { (span(sight.up_for)) " since " (sight.facts.started.timestamp().strftime("%-d %B %Y, %H:%M UTC")) }
+                dt { "Listening" }
+                dd { @for (place, address) in sight.facts.listening.iter().enumerate() { @if place > 0 { ", " } (address) } }
+            }
+        }
+    }
+}
+
+fn latency(latency: &Latency) -> Markup {
+    if latency.count() == 0 {
+        return html! { "nothing forwarded yet" };
+    }
+    html! {
+        (delay(latency.quantile(0.5))) ", 1 in 100 later than " (delay(latency.quantile(0.99)))
+        ", at most " (delay(latency.max()))
+    }
+}
+
+fn clock(state: Option<&ClockState>) -> String {
+    match state {
+        Some(ClockState::Synchronised { offset, error_bound, .. }) => {
+            format!("right, by NTP: {offset} to be added, ± {}", delay(*error_bound))
+        }
+        Some(state) => state.to_string(),
+        None => String::from("unknown"),
+    }
+}
+
+fn records(sight: &Sight) -> Markup {
+    match &sight.snapshot.recording {
+        None => html! { "none are written" },
+        Some(health) if health.troubles.is_empty() && health.dropped + health.lost == 0 => {
+            html! { "in " (sight.facts.config.data_dir.display()) }
+        }
+        Some(health) => html! {
+            @for trouble in &health.troubles { (trouble.file.display()) " can't be written; " }
+            (grouped(health.dropped + health.lost)) " rows lost"
+        },
+    }
+}

@@ -1,0 +1,62 @@
+// Asks for the page again and again, and replaces what has changed. Without it the page is complete,
+// only still.
+(() => {
+  'use strict';
+  const EVERY = 3000;
+  let failures = 0;
+
+  function charts() {
+    const shown = document.querySelector('[data-revision]');
+    return shown ? '?charts=' + encodeURIComponent(shown.dataset.revision) : '';
+  }
+
+  function isSelectedIn(element) {
+    const selection = getSelection();
+    return selection && !selection.isCollapsed && element.contains(selection.anchorNode);
+  }
+
+  function replace(old, fresh) {
+    if (old.innerHTML === fresh.innerHTML || isSelectedIn(old)) return;
+    const open = [...old.querySelectorAll('details[open][id]')].map(details => details.id);
+    const focused = old.contains(document.activeElement) ? document.activeElement.closest('[id]') : null;
+    old.replaceChildren(...fresh.childNodes);
+    for (const id of open) document.getElementById(id)?.setAttribute('open', '');
+    if (focused) document.getElementById(focused.id)?.querySelector('summary')?.focus();
+  }
+
+  function show(next) {
+    const [before, now] = [document.body.dataset, next.body.dataset];
+    // Another version has another style; and the first miner turns the welcome into the page.
+    const isOther = before.version !== now.version || before.started !== now.started ||
+      !document.getElementById('welcome') !== !next.getElementById('welcome');
+    if (isOther) return location.reload();
+    for (const fresh of next.querySelectorAll('[data-live]')) {
+      const old = document.getElementById(fresh.id);
+      if (old) {
+        if (fresh.dataset.revision) old.dataset.revision = fresh.dataset.revision;
+        replace(old, fresh);
+      }
+    }
+    document.title = next.title;
+  }
+
+  async function refresh() {
+    try {
+      const answer = await fetch('/' + charts(), { cache: 'no-store' });
+      if (!answer.ok) throw new Error(answer.status);
+      show(new DOMParser().parseFromString(await answer.text(), 'text/html'));
+      failures = 0;
+    } catch {
+      failures += 1;
+    }
+    document.body.classList.toggle('away', failures > 1);
+  }
+
+  async function go() {
+    if (!document.hidden) await refresh();
+    setTimeout(go, EVERY * Math.min(1 + failures, 10));
+  }
+
+  setTimeout(go, EVERY);
+  document.addEventListener('visibilitychange', () => document.hidden || refresh());
+})();

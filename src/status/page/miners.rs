@@ -1,0 +1,67 @@
+//! The miners, fastest first.
+
+use maud::{Markup, html};
+
+use super::Tone;
+use crate::analyzer::MinerView;
+use crate::status::figures::{ago, count, grouped, percent, rate, short, span};
+use crate::status::sight::Sight;
+use crate::work::name_of_worker;
+
+/// How many are listed. A farm's page would be megabytes; its others are at `/api/miners`.
+const MOST: usize = 100;
+
+pub(super) fn section(sight: &Sight) -> Markup {
+    let mut miners: Vec<&MinerView> = sight.snapshot.miners.iter().collect();
+    miners.sort_by(|a, b| {
+        let rates = b.hash_rates.one_hour.total_cmp(&a.hash_rates.one_hour);
+        rates.then_with(|| a.worker.cmp(&b.worker)).then(a.session.cmp(&b.session))
+    });
+    let more = miners.len().saturating_sub(MOST);
+    html! {
+        section.miners #miners data-live {
+            h2 { (count(miners.len() as u64, "miner")) }
+            @if miners.is_empty() {
+                p.quiet { "Nobody is connected." }
+            } @else {
+                table {
+                    thead {
+                        tr {
+                            th { "miner" } th { "hash rate" } th { "last share" } th { "difficulty" }
+                            th { "best" } th { "accepted" } th { "connected" }
+                        }
+                    }
+                    tbody { @for miner in miners.iter().take(MOST) { (row(miner)) } }
+                }
+                @if more > 0 {
+                    p.quiet { "and " (grouped(more as u64)) " more: " a href="/api/miners" { "all miners" } }
+                }
+            }
+        }
+    }
+}
+
+fn row(miner: &MinerView) -> Markup {
+    let judged = miner.accepted + miner.rejected;
+    let best = miner.best_ever.as_ref().map_or(miner.best, |best| best.difficulty.value().max(miner.best));
+    let name = if miner.worker.is_empty() { "(no name yet)" } else { name_of_worker(&miner.worker) };
+    let tone = if judged > 0 && miner.rejected * 20 > judged { Tone::Warn } else { Tone::Calm };
+    html! {
+        tr {
+            th scope="row" {
+                span.name title=(miner.worker) { (name) }
+                span.device { (device(miner)) }
+            }
+            td data-label="hash rate" { (rate(miner.hash_rates.one_hour)) }
+            td data-label="last share" { (miner.last_share_ago.map_or_else(|| String::from("none yet"), ago)) }
+            td data-label="difficulty" { (short(miner.difficulty)) }
+            td data-label="best" { (short(best)) }
+            td data-label="accepted" class=(tone.class()) { (grouped(miner.accepted)) " · " (percent(miner.accepted, judged)) }
+            td data-label="connected" { (span(miner.connected_for)) }
+        }
+    }
+}
+
+fn device(miner: &MinerView) -> String {
+    if miner.user_agent.is_empty() { miner.miner.ip().to_string() } else { miner.user_agent.clone() }
+}

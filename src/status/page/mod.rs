@@ -1,0 +1,172 @@
+//! The page: what a miner's owner wants to know, at a glance, then in detail. One response without
+//! any outside resource, readable without script; a little script asks for it again and again and
+//! replaces what has changed.
+//!
+//! Every text from the network is escaped by the templates. Nothing has a `style` attribute and no
+//! element an event handler, so that the policy in [`Page::policy`] allows this page's own two pieces
+//! and nothing else.
+//!
+//! | file | what it shows |
+//! |---|---|
+//! | `glance` | hash rate, and the answers to five questions |
+//! | `luck` | best share, odds of a block |
+//! | `charts` | the last hour, day and week |
+//! | `shares` | accepted, rejected, stale; with reasons |
+//! | `payout` | whom a block would pay, output by output |
+//! | `miners`, `alerts`, `pools`, `details` | one list each |
+//! | `welcome` | instead of all that, before the first miner: how to point one here |
+
+mod alerts;
+mod charts;
+mod details;
+mod glance;
+mod luck;
+mod miners;
+mod payout;
+mod policy;
+mod pools;
+mod shares;
+mod welcome;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::figures::rate;
+use super::sight::Sight;
+use crate::analyzer::{PoolView, Snapshot};
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("live.js");
+/// Water through a gate. Its colours suit light and dark.
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect \
+    width='32' height='32' rx='8' fill='%230f766e'/%3E%3Cpath d='M7 8v16M25 8v16' stroke='%23fff' \
+    stroke-width='3' stroke-linecap='round'/%3E%3Cpath d='M11 14q2.500-3 5 0t5 0M11 21q2.500-3 5 0t5 0' \
+    fill='none' stroke='%23f5c451' stroke-width='2.600' stroke-linecap='round'/%3E%3C/svg%3E";
+
+/// A rendered page.
+#[derive(Debug, Clone)]
+pub struct Page {
+    pub html: String,
+    /// The `Content-Security-Policy` that goes with it.
+    pub policy: &'static str,
+}
+
+/// What the visitor asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Visit<'a> {
+    /// The name under which the visitor found this machine, with or without a port.
+    pub host: Option<&'a str>,
+    /// The revision of the charts that the visitor has already.
+    pub has_charts: Option<u64>,
+}
+
+/// The page as of this moment.
+pub fn page(sight: &Sight, visit: &Visit<'_>) -> Page {
+    let is_new = sight.around.sessions == 0 && sight.around.volume.sessions == 0 && is_without_shares(sight);
+    let title = if is_new {
+        String::from("Sluice")
+    } else {
+        format!("{} · Sluice", rate(sight.snapshot.hash_rates.five_minutes))
+    };
+    let html = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="theme-color" content="#f6f5f1" media="(prefers-color-scheme: light)";
+                meta name="theme-color" content="#11140f" media="(prefers-color-scheme: dark)";
+                title { (title) }
+                link rel="icon" href=(ICON);
+                noscript { meta http-equiv="refresh" content="30"; }
+                style { (PreEscaped(STYLE)) }
+            }
+            body data-version=(sight.facts.version) data-started=(sight.facts.started) {
+                header {
+                    p.mark { span aria-hidden="true" { "≋" } " Sluice" }
+                    p.stamp #stamp data-live { (time(sight)) }
+                }
+                main {
+                    @if is_new { (welcome::section(sight, visit.host)) } @else { (sections(sight, visit)) }
+                }
+                footer {
+                    p {
+                        "Sluice " (sight.facts.version) " · "
+                        a href="/status" { "status" } " · "
+                        a href="/api/shares" { "shares" } " · "
+                        a href="/metrics" { "metrics" }
+                    }
+                }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    };
+    Page { html: html.into_string(), policy: policy::policy() }
+}
+
+fn sections(sight: &Sight, visit: &Visit<'_>) -> Markup {
+    html! {
+        (glance::section(sight))
+        (luck::section(sight))
+        (charts::section(sight, visit.has_charts))
+        (shares::section(sight))
+        (payout::section(sight))
+        (miners::section(sight))
+        (alerts::section(sight))
+        (pools::section(sight))
+        (details::section(sight))
+    }
+}
+
+fn time(sight: &Sight) -> Markup {
+    let at = sight.at.timestamp().strftime("%H:%M:%S UTC");
+    html! { time datetime=(sight.at) { (at) } }
+}
+
+fn is_without_shares(sight: &Sight) -> bool {
+    let totals = sight.snapshot.totals.as_ref();
+    totals.is_none_or(|totals| totals.submitted == 0) && sight.snapshot.lifetime.accepted == 0
+}
+
+/// The pool that matters: the one with the most miners, else the first that ever had a job.
+fn pool_in_use(snapshot: &Snapshot) -> Option<&PoolView> {
+    let with_jobs = || snapshot.pools.iter().filter(|pool| pool.job.is_some());
+    // Of several with the same number the most preferred one.
+    with_jobs().rev().max_by_key(|pool| pool.miners)
+}
+
+/// Host and port.
+fn pool_name<'a>(sight: &'a Sight, pool: &'a PoolView) -> &'a str {
+    sight.around.upstreams.get(pool.place).map_or(&pool.name, |upstream| &upstream.name)
+}
+
+/// How something stands, for its colour and its sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tone {
+    Good,
+    Bad,
+    Warn,
+    /// Neither good nor bad, or not known.
+    Calm,
+}
+
+impl Tone {
+    fn class(self) -> &'static str {
+        match self {
+            Tone::Good => "good",
+            Tone::Bad => "bad",
+            Tone::Warn => "warn",
+            Tone::Calm => "calm",
+        }
+    }
+
+    /// Nobody has to see colours.
+    fn sign(self) -> &'static str {
+        match self {
+            Tone::Good => "✓",
+            Tone::Bad => "✕",
+            Tone::Warn => "!",
+            Tone::Calm => "·",
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Whom a block would pay, output by output, at the pool in use.
+
+use maud::{Markup, html};
+
+use super::{Tone, pool_in_use, pool_name};
+use crate::analyzer::{PayoutState, PoolView};
+use crate::status::sight::Sight;
+
+pub(super) fn section(sight: &Sight) -> Markup {
+    let Some(pool) = pool_in_use(&sight.snapshot) else { return html! {} };
+    let Some(verdict) = &pool.payout else { return html! {} };
+    let (tone, word) = match verdict.state {
+        PayoutState::Verified => (Tone::Good, String::from("verified")),
+        PayoutState::Short => (Tone::Bad, String::from("too little is yours")),
+        PayoutState::Mismatch => (Tone::Bad, String::from("not yours")),
+        PayoutState::Unverifiable(why) => (Tone::Calm, why.to_string()),
+    };
+    html! {
+        section.payout #payout data-live {
+            h2 { "What a block would pay " span class=(tone.class()) { (word) } }
+            @if pool.outputs.is_empty() { p.quiet { "the coinbase can't be read" } } @else { (outputs(pool)) }
+            p.quiet { (verdict.total) " in all, by the newest job of " (pool_name(sight, pool)) }
+        }
+    }
+}
+
+fn outputs(pool: &PoolView) -> Markup {
+    html! {
+        ol.outputs {
+            @for output in pool.outputs.iter() {
+                li.mine[output.is_expected] {
+                    span.percent { (format!("{:.2} %", output.percent)) }
+                    span.address { (output.address.as_deref().unwrap_or(output.kind)) }
+                    span.amount { (output.value) @if output.is_expected { " · yours" } }
+                    // Its length is the attribute's: no inline style is needed.
+                    progress max="100" value=(format!("{:.2}", output.percent)) aria-hidden="true" {}
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The upstreams in the order of preference, with their health.
+
+use maud::{Markup, html};
+
+use super::Tone;
+use crate::analyzer::PoolView;
+use crate::passthrough::UpstreamState;
+use crate::status::figures::{count, delay, grouped, span};
+use crate::status::sight::Sight;
+use crate::upstream::Standing;
+
+pub(super) fn section(sight: &Sight) -> Markup {
+    html! {
+        section.pools #pools data-live {
+            h2 { "Pools" }
+            ol {
+                @for (place, state) in sight.around.upstreams.iter().enumerate() {
+                    (one(state, sight.snapshot.pools.iter().find(|pool| pool.place == place)))
+                }
+            }
+        }
+    }
+}
+
+fn one(state: &UpstreamState, pool: Option<&PoolView>) -> Markup {
+    let (tone, word) = match state.standing {
+        Standing::Up => (Tone::Good, "up"),
+        Standing::Failed => (Tone::Bad, "down"),
+        Standing::Untried => (Tone::Calm, "not needed yet"),
+    };
+    html! {
+        li class=(tone.class()) {
+            span.sign aria-hidden="true" { (tone.sign()) }
+            div {
+                strong { (state.name) }
+                span { (word) ", " (count(state.sessions as u64, "miner")) }
+                @if let Some((why, left)) = &state.trouble {
+                    span { (why) "; next try in " (span(*left)) }
+                }
+                @if let Some(pool) = pool { @if pool.accepted + pool.rejected > 0 {
+                    span {
+                        (grouped(pool.accepted)) " accepted, " (grouped(pool.rejected)) " rejected; answers in "
+                        (delay(pool.answers.quantile(0.5))) ", 1 in 100 later than " (delay(pool.answers.quantile(0.99)))
+                    }
+                } }
+                @if let Some(tag) = pool.and_then(|pool| pool.job.as_ref()?.tag.as_ref()) {
+                    span.tag { "“" (tag) "”" }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What became of the shares, with the pool's reasons.
+
+use maud::{Markup, html};
+
+use crate::analyzer::Totals;
+use crate::status::figures::{grouped, percent};
+use crate::status::sight::Sight;
+
+/// How many reasons are listed.
+const MOST_REASONS: usize = 5;
+
+pub(super) fn section(sight: &Sight) -> Markup {
+    let Some(totals) = &sight.snapshot.totals else { return html! {} };
+    let judged = totals.accepted + totals.rejected;
+    html! {
+        section.shares #shares data-live {
+            h2 { "Shares" }
+            dl.tiles {
+                div.good { dt { "accepted" } dd { (grouped(totals.accepted)) small { (percent(totals.accepted, judged)) } } }
+                div.bad { dt { "rejected" } dd { (grouped(totals.rejected)) small { (percent(totals.rejected, judged)) } } }
+                div { dt { "stale" } dd { (grouped(totals.stale)) small { (percent(totals.stale, totals.submitted)) } } }
+                div { dt { "unanswered" } dd { (grouped(totals.unanswered)) small { (percent(totals.unanswered, totals.submitted)) } } }
+            }
+            @if !totals.reasons.is_empty() {
+                ul.reasons {
+                    @for (reason, count) in reasons(totals) {
+                        li { b { (grouped(count)) } " × " q { (reason) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn reasons(totals: &Totals) -> Vec<(&str, u64)> {
+    let mut reasons: Vec<(&str, u64)> =
+        totals.reasons.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
+    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    reasons.truncate(MOST_REASONS);
+    reasons
+}
