@@ -5,6 +5,7 @@ pub mod console;
 pub mod device;
 pub mod figures;
 pub mod json;
+pub mod metrics;
 pub mod page;
 pub mod sight;
 pub mod verdicts;
