@@ -7,6 +7,7 @@ pub mod binary;
 pub mod capture;
 pub mod certificates;
 pub mod pool;
+pub mod prometheus;
 pub mod random;
 pub mod recorded;
 pub mod resources;
