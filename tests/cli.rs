@@ -94,7 +94,7 @@ fn a_pool_on_the_command_line_needs_no_file() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let said = stdout(&output);
     assert!(said.contains("1. stratum+ssl://one:1") && said.contains("2. stratum+tcp://two:2"), "{said}");
-    assert!(said.contains("Note: --http is understood, but"), "{said}");
+    assert!(said.contains("The page: http://127.0.0.1:1/"), "{said}");
     let output = sluice(dir.path(), &["check", "--pool", "two:2"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("--pool = \"two:2\" must be a URL"), "{}", stderr(&output));

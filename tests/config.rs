@@ -215,7 +215,7 @@ fn flags_stand_above_the_file() {
     assert_eq!(config.http.listen, None);
     assert!(config.payout.address.is_some());
     assert_eq!(config.data_dir, PathBuf::from("/tmp/elsewhere"));
-    assert_eq!(config.not_served, ["--http", "--address"]);
+    assert_eq!(config.not_served, [""; 0]);
     let wrong = Overrides { address: Some(String::from("bc1qwrong")), ..overrides };
     let said = Config::parse("", &wrong).unwrap_err().to_string();
     assert!(said.starts_with("--address = \"bc1qwrong\" must be a Bitcoin address"), "{said}");
@@ -224,9 +224,9 @@ fn flags_stand_above_the_file() {
 #[test]
 fn what_is_unwise_or_not_yet_served_is_told() {
     let config = with_pool(
-        "[listen]\nallow = [\"any\"]\n[payout]\nkind = \"pooled\"\n[chain]\n[[notify]]\nkind=\"ntfy\"\nurl=\"https://h\"\n",
+        "[listen]\nallow = [\"any\"]\n[payout]\nkind = \"pooled\"\non_mismatch = \"block\"\n[chain]\n[[notify]]\nkind=\"ntfy\"\nurl=\"https://h\"\n",
     );
-    assert_eq!(config.not_served, ["[[notify]]", "[payout]"]);
+    assert_eq!(config.not_served, ["payout.on_mismatch", "[[notify]]"]);
     assert!(config.warnings()[0].starts_with("listen.allow"));
     let config =
         load("[[upstream]]\nurl=\"stratum+ssl://h:1\"\ninsecure_skip_verify=true\nuser=\"u\"\n").unwrap();

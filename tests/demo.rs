@@ -17,7 +17,7 @@ fn numbers(line: &str) -> Vec<u64> {
 fn shares_are_accepted_and_ctrl_c_ends_it_cleanly_with_none_lost() {
     let mut demo = Command::new(env!("CARGO_BIN_EXE_sluice"))
         // It ends by itself should no share come.
-        .args(["demo", "--seconds", "30"])
+        .args(["demo", "--seconds", "30", "--http", "127.0.0.1:0"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())

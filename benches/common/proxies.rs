@@ -33,7 +33,10 @@ impl Proxy {
             let file = dir.join("config.toml");
             fs::write(&file, &text).unwrap();
             let mut command = Command::new(binary);
-            command.arg("run").arg("--config").arg(file).args(["--http", ""]);
+            command.arg("run").arg("--config").arg(file);
+            if !text.contains("[http]") {
+                command.args(["--http", ""]);
+            }
             command.arg("--listen").arg(address.to_string());
             command
         };

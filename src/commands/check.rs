@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::{Failure, Options, environment};
-use crate::config::{Config, ForwardPath, Listen, ProxyProtocol, RateLimit, Upstream, show_duration};
+use crate::config::{Config, ForwardPath, Http, Listen, ProxyProtocol, RateLimit, Upstream, show_duration};
 
 /// Prints the summary on stdout. Changes nothing on the machine.
 ///
@@ -55,6 +55,7 @@ impl fmt::Display for Summary<'_> {
         };
         let analysis = if config.analysis.enabled { "on" } else { "off" };
         writeln!(f, "Forwarding: {path}, analysis {analysis}")?;
+        write_http(f, &config.http)?;
         writeln!(f, "Everything is written to {}", config.data_dir.display())
     }
 }
@@ -78,6 +79,16 @@ fn write_listen(f: &mut fmt::Formatter<'_>, listen: &Listen) -> fmt::Result {
             writeln!(f, "  with a PROXY protocol header from {}", blocks.join(", "))
         }
     }
+}
+
+fn write_http(f: &mut fmt::Formatter<'_>, http: &Http) -> fmt::Result {
+    let Some(address) = http.listen else { return writeln!(f, "The page: off") };
+    let who = match (&http.token, address.ip().is_loopback()) {
+        (Some(_), _) => "for whoever has the token",
+        (None, true) => "on this machine only",
+        (None, false) => "for whoever reaches this machine",
+    };
+    writeln!(f, "The page: http://{address}/, {who}")
 }
 
 fn write_upstream(f: &mut fmt::Formatter<'_>, number: usize, upstream: &Upstream) -> fmt::Result {

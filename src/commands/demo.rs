@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -10,11 +11,14 @@ use clap::Args;
 use super::Failure;
 use super::signals::stop_on_signals;
 use crate::analyzer::{Analyzer, Setup, Summary};
-use crate::config::{Config, Failover, Upstream};
+use crate::config::{Config, Failover, Http, Upstream};
 use crate::passthrough::Passthrough;
 use crate::sim::{Habit, HashRate, MinerOptions, MinerStats, PoolOptions, SimMiner, SimPool};
+use crate::status::http::HttpServer;
+use crate::status::sight::{Facts, Sights, Sources};
+use crate::status::web;
 use crate::stop::Stop;
-use crate::stratum::Difficulty;
+use crate::stratum::{Difficulty, Nbits};
 
 /// An address whose key is public (BIP173's example), so that nobody takes the demo for earnings.
 const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
@@ -36,6 +40,8 @@ const OUTAGE: std::ops::Range<Duration> = Duration::from_secs(20)..Duration::fro
 const NEW_BLOCK: Duration = Duration::from_secs(45);
 const TICK: Duration = Duration::from_millis(200);
 const TABLE_INTERVAL: Duration = Duration::from_secs(15);
+/// The network's target, as on mainnet in 2026.
+const NBITS: Nbits = Nbits(0x1702_3a04);
 
 /// The flags of `demo`.
 #[derive(Debug, Args)]
@@ -43,6 +49,27 @@ pub struct DemoOptions {
     /// End by itself after so many seconds [default: at Ctrl-C]
     #[arg(long, value_name = "N")]
     seconds: Option<u64>,
+    /// Where the page is [default: 127.0.0.1:8080, or another port when that is taken; "" for off]
+    #[arg(long, value_name = "ADDR")]
+    http: Option<PageAddress>,
+}
+
+/// An address to listen on; `None` for off.
+#[derive(Debug, Clone, Copy)]
+struct PageAddress(Option<SocketAddr>);
+
+impl FromStr for PageAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<PageAddress, &'static str> {
+        match text {
+            "" => Ok(PageAddress(None)),
+            text => text
+                .parse()
+                .map(|address| PageAddress(Some(address)))
+                .map_err(|_| "it must be an address with a port, such as 127.0.0.1:8080"),
+        }
+    }
 }
 
 /// Shows the world until `stop`, a signal, or the time is over.
@@ -51,7 +78,7 @@ pub struct DemoOptions {
 /// When it could not start.
 pub fn run(options: &DemoOptions, stop: Stop) -> Result<(), Failure> {
     stop_on_signals(&stop).map_err(failure)?;
-    let world = World::start(&stop)?;
+    let world = World::start(options, &stop)?;
     let mut out = io::stdout().lock();
     // Nobody may be there to read it; then there is nothing to show.
     let shown = world.show(&mut out, options.seconds.map(Duration::from_secs), &stop);
@@ -67,14 +94,17 @@ struct World {
     miners: Vec<SimMiner>,
     passthrough: Passthrough,
     analyzer: Analyzer,
+    page: Option<HttpServer>,
     address: SocketAddr,
     began: Instant,
 }
 
 impl World {
-    fn start(stop: &Stop) -> Result<World, Failure> {
+    fn start(options: &DemoOptions, stop: &Stop) -> Result<World, Failure> {
         let pools = [start_pool(1)?, start_pool(2)?];
-        let (passthrough, analyzer) = start_proxy(&pools, stop)?;
+        let config = configuration(&pools);
+        let (passthrough, analyzer) = start_proxy(&config, stop)?;
+        let page = start_page(options, &config, &passthrough, &analyzer, stop)?;
         let address = passthrough.addresses()[0];
         let mut miners = Vec::new();
         for (name, habit, rate) in MINERS {
@@ -83,7 +113,7 @@ impl World {
             options.retry_wait = Some(Duration::from_millis(500));
             miners.push(SimMiner::start(options).map_err(failure)?);
         }
-        Ok(World { pools, miners, passthrough, analyzer, address, began: Instant::now() })
+        Ok(World { pools, miners, passthrough, analyzer, page, address, began: Instant::now() })
     }
 
     fn show(&self, out: &mut impl Write, seconds: Option<Duration>, stop: &Stop) -> io::Result<()> {
@@ -125,6 +155,9 @@ impl World {
         writeln!(out, "  {} miners  {}", self.miners.len(), MINERS.map(|(name, _, _)| name).join(", "))?;
         writeln!(out, "  sluice    {}  (a miner of your own can come here, too)", self.address)?;
         writeln!(out, "  2 pools   {}, then {}", self.pools[0].addr(), self.pools[1].addr())?;
+        if let Some(page) = &self.page {
+            writeln!(out, "  the page  http://{}/", page.address())?;
+        }
         writeln!(out, "\nThe miners really hash, the pools judge every share by its hash.\n")?;
         out.flush()
     }
@@ -184,6 +217,9 @@ impl World {
     fn end(self, out: &mut impl Write) -> io::Result<()> {
         self.say(out, "ending: shares in flight get their answers")?;
         self.passthrough.shut_down();
+        if let Some(page) = self.page {
+            page.shut_down();
+        }
         for miner in &self.miners {
             miner.stop();
         }
@@ -219,19 +255,50 @@ fn start_pool(seed: u64) -> Result<SimPool, Failure> {
     // NerdMiners suggest 0.00015; a pool that is made for them listens.
     options.follow_suggested_difficulty = false;
     options.refresh_interval = Some(Duration::from_secs(10));
+    options.nbits = NBITS;
     options.seed = seed;
     SimPool::start(options).map_err(failure)
 }
 
-fn start_proxy(pools: &[SimPool; 2], stop: &Stop) -> Result<(Passthrough, Analyzer), Failure> {
+fn configuration(pools: &[SimPool; 2]) -> Config {
     let upstreams = pools.iter().map(|pool| to_upstream(pool.addr())).collect();
     let mut config = Config::with_upstreams(upstreams);
     config.listen.stratum = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     config.failover = Failover { failback_after: Duration::from_secs(5), ..config.failover };
-    let (analyzer, copies) = Analyzer::start(Setup::plain(&config.analysis)).map_err(failure)?;
+    config
+}
+
+fn start_proxy(config: &Config, stop: &Stop) -> Result<(Passthrough, Analyzer), Failure> {
+    let upstreams = config.upstreams.iter().map(ToString::to_string).collect();
+    let setup = Setup { upstreams, ..Setup::plain(&config.analysis) };
+    let (analyzer, copies) = Analyzer::start(setup).map_err(failure)?;
     let passthrough =
-        Passthrough::start(&config, Some(copies), stop).map_err(|why| Failure::Runtime(why.into()))?;
+        Passthrough::start(config, Some(copies), stop).map_err(|why| Failure::Runtime(why.into()))?;
     Ok((passthrough, analyzer))
+}
+
+/// `None` when it is not wanted.
+fn start_page(
+    options: &DemoOptions,
+    config: &Config,
+    passthrough: &Passthrough,
+    analyzer: &Analyzer,
+    stop: &Stop,
+) -> Result<Option<HttpServer>, Failure> {
+    let facts = Facts::new(config, passthrough.addresses());
+    let sources = Sources { observer: passthrough.observer(), analyzer: Some(analyzer.published()) };
+    let handler = web::handler(Sights::start(sources, facts, stop).map_err(failure)?);
+    let start = |listen| {
+        let http = Http { listen, ..Http::default() };
+        HttpServer::start(&http, handler.clone(), stop).map_err(failure)
+    };
+    match options.http {
+        Some(PageAddress(listen)) => start(listen),
+        None => {
+            let usual = Http::default().listen;
+            start(usual).or_else(|_| start(usual.map(|usual| SocketAddr::new(usual.ip(), 0))))
+        }
+    }
 }
 
 fn to_upstream(address: SocketAddr) -> Upstream {

@@ -12,7 +12,9 @@ use crate::net::descriptors;
 use crate::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, Passthrough, SOCKETS_PER_SESSION};
 use crate::record::Recorder;
 use crate::status::console;
+use crate::status::http::HttpServer;
 use crate::status::sight::{Facts, Sight, Sights, Sources};
+use crate::status::web;
 use crate::stop::Stop;
 
 /// Forwards until `stop` or a signal.
@@ -43,6 +45,10 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     let sources =
         Sources { observer: passthrough.observer(), analyzer: analyzer.as_ref().map(Analyzer::published) };
     let sights = Sights::start(sources, facts, &stop).map_err(runtime)?;
+    let page = HttpServer::start(&config.http, web::handler(sights.clone()), &stop).map_err(runtime)?;
+    if let Some(page) = &page {
+        log::info!("the page is at http://{}/", page.address());
+    }
     while let Some(interval) = report_interval(config.report.console) {
         if stop.sleep(interval).is_err() {
             break;
@@ -52,6 +58,9 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     stop.wait();
     log::info!("no more shares are taken; those in flight get their answers");
     passthrough.shut_down();
+    if let Some(page) = page {
+        page.shut_down();
+    }
     if let Some(analyzer) = analyzer {
         let last = sights.newest();
         report(&Sight { snapshot: analyzer.finish(), ..(*last).clone() });

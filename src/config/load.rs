@@ -22,18 +22,7 @@ const USUAL_FILES: [&str; 2] = ["config.toml", "/etc/sluice/config.toml"];
 const MAX_BYTES: u64 = 1 << 20;
 
 /// What this version reads and checks, but does not act upon.
-const NOT_SERVED: [&str; 10] = [
-    "network",
-    "payout",
-    "chain",
-    "rules",
-    "reference",
-    "http",
-    "vardiff",
-    "aggregate",
-    "pool_stats",
-    "notify",
-];
+const NOT_SERVED: [&str; 6] = ["chain", "reference", "vardiff", "aggregate", "pool_stats", "notify"];
 
 impl Config {
     /// Reads the file that [`find_file`] finds, with the flags above it.
@@ -180,8 +169,7 @@ fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Op
     };
     top.not_served(&NOT_SERVED);
     top.finish();
-    let mut not_served = notes.take_not_served();
-    not_served.extend(overrides.not_served());
+    let not_served = notes.take_not_served();
     (!config.upstreams.is_empty()).then_some(Config { not_served, ..config })
 }
 

@@ -33,6 +33,9 @@ pub struct Http {
     pub listen: Option<SocketAddr>,
     /// Asked of every visitor.
     pub token: Option<Secret>,
+    /// Further names the page may be called by, in lower case and without a final dot. Addresses and
+    /// the names of a home network need not be here.
+    pub hosts: Vec<String>,
 }
 
 /// One `[[notify]]`: who is told.
@@ -106,7 +109,7 @@ impl Default for Record {
 
 impl Default for Http {
     fn default() -> Http {
-        Http { listen: Some(SocketAddr::from(([127, 0, 0, 1], 8080))), token: None }
+        Http { listen: Some(SocketAddr::from(([127, 0, 0, 1], 8080))), token: None, hosts: Vec::new() }
     }
 }
 
@@ -133,10 +136,23 @@ pub(super) fn read_record(mut section: Section) -> Record {
 /// `instead`: the address of `--http`.
 pub(super) fn read_http(mut section: Section, instead: Option<Option<SocketAddr>>) -> Http {
     let listen = section.parsed("listen", Show::Value, address_or_off);
-    let http =
-        Http { listen: instead.or(listen).unwrap_or(Http::default().listen), token: section.secret("token") };
+    let default = Http::default();
+    let http = Http {
+        listen: instead.or(listen).unwrap_or(default.listen),
+        token: section.secret("token"),
+        hosts: section
+            .list("hosts", Show::Value, "[\"miner.example.org\"]", visited_name)
+            .unwrap_or(default.hosts),
+    };
     section.finish();
     http
+}
+
+/// A name as a browser sends it, but for its port.
+fn visited_name(text: &str) -> Result<String, String> {
+    let wanted = || String::from("a host name without a port, such as \"miner.example.org\"");
+    let name = endpoint::host_name(text).map_err(|_| wanted())?;
+    Ok(name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase())
 }
 
 /// An address to listen on, or an empty text for off.

@@ -55,12 +55,6 @@ impl Overrides {
             data_dir,
         }
     }
-
-    /// The flags that this version does not act upon.
-    pub(super) fn not_served(&self) -> Vec<String> {
-        let flags = [(self.http.is_some(), "--http"), (self.address.is_some(), "--address")];
-        flags.iter().filter(|(is_given, _)| *is_given).map(|(_, flag)| String::from(*flag)).collect()
-    }
 }
 
 fn each<T>(

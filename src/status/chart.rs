@@ -21,6 +21,8 @@ use crate::analyzer::{Bucket, Span};
 
 /// How much of a bucket's width its bar has.
 const BAR: f64 = 0.8;
+/// The least height of a part of a bar: one refused share among a thousand is to be seen.
+const LEAST_PART: f64 = 1.0 / 200.0;
 /// Fewer shares than this do not fill the height.
 const LEAST_SHARES: f64 = 5.0;
 /// Room above the line, which must not be cut at the edge.
@@ -93,12 +95,12 @@ pub fn shares(series: &[Bucket], span: Span) -> Chart {
         for (place, counts) in counts.iter().enumerate() {
             let left = place as f64 + (1.0 - BAR) / 2.0;
             let mut below = 0.0;
-            for (count, class) in counts.iter().zip([Class::Accepted, Class::Rejected, Class::Unanswered]) {
-                let corners = [(left, below + count), (left + BAR, below)];
-                if *count > 0.0 {
-                    plane.draw(&Rectangle::new(corners, class.marker().filled()))?;
-                }
-                below += count;
+            let parts = counts.iter().zip([Class::Accepted, Class::Rejected, Class::Unanswered]);
+            for (count, class) in parts.filter(|(count, _)| **count > 0.0) {
+                let above = below + count.max(scale.top * LEAST_PART);
+                let corners = [(left, above), (left + BAR, below)];
+                plane.draw(&Rectangle::new(corners, class.marker().filled()))?;
+                below = above;
             }
         }
         Ok(())

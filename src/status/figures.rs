@@ -100,7 +100,7 @@ pub fn odds(blocks_per_day: f64) -> String {
     if chance >= 0.05 {
         return format!("{:.0} %", chance * 100.0);
     }
-    format!("1 in {}", large(1.0 / blocks_per_day))
+    format!("1 in {}", in_words(1.0 / blocks_per_day))
 }
 
 /// `12 days`, `9,300 years`, `4.2 million years`: how long a block takes on average.
@@ -113,12 +113,12 @@ pub fn time_to_block(blocks_per_day: f64) -> String {
     } else if seconds < 2.0 * YEAR {
         format!("{:.0} days", seconds / DAY as f64)
     } else {
-        format!("{} years", large(seconds / YEAR))
+        format!("{} years", in_words(seconds / YEAR))
     }
 }
 
-/// Two digits and a word.
-fn large(value: f64) -> String {
+/// `9,300`, `3.4 million`: two digits and a word.
+pub fn in_words(value: f64) -> String {
     for (unit, word) in [(1e15, "quadrillion"), (1e12, "trillion"), (1e9, "billion"), (1e6, "million")] {
         if value >= unit {
             let scaled = value / unit;

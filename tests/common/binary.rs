@@ -36,7 +36,9 @@ impl Sluice {
         let data_dir = format!("data_dir = {:?}\n", directory.path().join("data"));
         // No test asks anybody for the time.
         let ntp = if text.contains("[ntp]") { "" } else { "\n[ntp]\nservers = []\n" };
-        let text = format!("{}{text}{ntp}", if has_data_dir { "" } else { &data_dir });
+        // Nor does any listen on a fixed port.
+        let http = if text.contains("[http]") { "" } else { "\n[http]\nlisten = \"\"\n" };
+        let text = format!("{}{text}{ntp}{http}", if has_data_dir { "" } else { &data_dir });
         std::fs::write(&file, text).unwrap();
         let mut child = command
             .arg("run")

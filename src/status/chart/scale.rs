@@ -26,8 +26,8 @@ impl Scale {
             .flat_map(|power| [(1, 5), (2, 4), (5, 5)].map(|(digit, parts)| (digit, power, parts)));
         let fitting = tops.map(|(digit, power, parts)| (round(digit, power), parts));
         let (top, parts) = fitting.into_iter().find(|(top, _)| *top >= highest).unwrap_or((HIGHEST, 5));
-        let lines = (0..=parts).map(|part| top * f64::from(part) / f64::from(parts)).collect();
-        Scale { top, lines }
+        let below = (0..parts).map(|part| top * f64::from(part) / f64::from(parts));
+        Scale { top, lines: below.chain([top]).collect() }
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn every_power_of_ten_is_its_own_top() {
-        for power in -20..30 {
+        for power in -250..250 {
             let value = round(1, power);
             let scale = Scale::over(value);
             assert!(scale.top >= value && scale.top < value * 2.1, "{value}: {}", scale.top);

@@ -158,7 +158,15 @@ fn few_shares_do_not_fill_the_height() {
     series[7].accepted = 1;
     let chart = shares(&series, Span::Hour);
     check(&chart);
-    assert_eq!((chart.top, path(&chart.svg, "accepted")), (5.0, Some("M85.2 160h9.6v40h-9.6z")));
+    assert_eq!((chart.top, path(&chart.svg, "accepted")), (5.0, Some("M85.2 160h9.6v40h-9.6")));
+}
+
+#[test]
+fn one_refused_share_among_many_is_seen() {
+    let mut series = vec![bucket(Span::Week, 0.0, 4000, 0, 0); 168];
+    series[0].rejected = 1;
+    let chart = shares(&series, Span::Week);
+    assert_eq!(path(&chart.svg, "rejected"), Some("M0.4 39h3.4v1h-3.4"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::config::Severity;
 use crate::status::sight::Sight;
 
 /// How many are listed; the rest is at `/api/alerts`.
-const MOST: usize = 12;
+const MOST: usize = 5;
 
 pub(super) fn section(sight: &Sight) -> Markup {
     let alerts = &sight.snapshot.alerts.alerts;
@@ -17,7 +17,7 @@ pub(super) fn section(sight: &Sight) -> Markup {
     }
     html! {
         section.alerts #alerts data-live {
-            h2 { "Alerts" }
+            h2 { "Alerts and news" }
             @if alerts.is_empty() {
                 p.quiet { "None so far." }
             }
@@ -29,20 +29,28 @@ pub(super) fn section(sight: &Sight) -> Markup {
     }
 }
 
-fn one(alert: &Alert) -> Markup {
+/// Class and sign.
+fn look(alert: &Alert) -> (&'static str, &'static str) {
+    let is_news = matches!(alert.id, "block.found" | "share.near_miss" | "share.best");
     let tone = match (alert.severity, alert.ended.is_some()) {
+        _ if is_news => return ("news", "★"),
         (Severity::High, false) => Tone::Bad,
         (Severity::Medium | Severity::Low, false) => Tone::Warn,
         _ => Tone::Calm,
     };
+    (tone.class(), tone.sign())
+}
+
+fn one(alert: &Alert) -> Markup {
+    let (class, sign) = look(alert);
     let began = alert.began.timestamp().strftime("%-d %b %H:%M");
     let evidence = serde_json::to_string_pretty(&alert.evidence).unwrap_or_default();
     // Keeps it unfolded over updates.
     let id = format!("alert-{}-{}", alert.id, alert.began.timestamp().as_millisecond());
     html! {
-        details class=(tone.class()) id=(id) {
+        details class=(class) id=(id) {
             summary {
-                span.sign aria-hidden="true" { (tone.sign()) }
+                span.sign aria-hidden="true" { (sign) }
                 span.text { (alert.description) }
                 span.when { (began) @if alert.count > 1 { " · " (alert.count) "×" } @if alert.ended.is_none() { " · lasts" } }
             }

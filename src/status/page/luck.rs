@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::pool_in_use;
 use crate::record::BestShare;
-use crate::status::figures::{blocks_per_day, count, odds, short, time_to_block};
+use crate::status::figures::{blocks_per_day, count, in_words, odds, short, time_to_block};
 use crate::status::sight::Sight;
 use crate::work::name_of_worker;
 
@@ -27,10 +27,10 @@ pub(super) fn section(sight: &Sight) -> Markup {
                     }
                     None => { p.figure { "–" } p { "the first accepted share will be one" } }
                 }
-                @if let Some(today) = &snapshot.bests.day { p.quiet { "today " (short(today.difficulty.value())) } }
+                @if let Some(today) = snapshot.bests.day.as_ref().filter(|today| best.is_none_or(|best| best.hash != today.hash)) { p.quiet { "today " (short(today.difficulty.value())) } }
             }
             div.card {
-                h2 { "A block a day" }
+                h2 { "Odds of a block a day" }
                 @match expected {
                     Some(expected) => {
                         p.figure { (odds(expected)) }
@@ -58,6 +58,6 @@ fn closeness(best: &BestShare, network: f64) -> String {
     } else if part >= 0.001 {
         format!("{:.1} % of a block", part * 100.0)
     } else {
-        format!("a block takes {} times as much", short(1.0 / part))
+        format!("a block takes {} times as much", in_words(1.0 / part))
     }
 }

@@ -111,8 +111,8 @@ fn sections(sight: &Sight, visit: &Visit<'_>) -> Markup {
         (charts::section(sight, visit.has_charts))
         (shares::section(sight))
         (payout::section(sight))
-        (miners::section(sight))
         (alerts::section(sight))
+        (miners::section(sight))
         (pools::section(sight))
         (details::section(sight))
     }

@@ -1,0 +1,137 @@
+//! The page's HTTP server. `tiny_http` serves a private socket and never meets the network, because
+//! one request with a huge Content-Length ends the whole process there; what stands at the public
+//! port is a small gate of ours.
+//!
+//! The way of a request, file by file:
+//!
+//! 1. [`gate`] accepts, [`visitors`] bounds how many are there and closes who has been there longest;
+//! 2. [`connection`] is one visitor's thread: it reads, judges, passes on, answers;
+//! 3. [`head`] reads the head under a deadline and a limit, with [`target`], [`percent`], [`query`],
+//!    [`host`] and [`body`] for its parts; all reads and writes with a deadline are in [`timed`];
+//! 4. [`access`] decides whether it is let through: [`host`] against DNS rebinding, [`token`] for the
+//!    secret, [`tries`] against guessing;
+//! 5. [`relay`] passes a rewritten request over the [`private`] socket and takes the answer into memory;
+//! 6. [`inner`] is `tiny_http`, started again should it die; its [`worker`]s call the [`Handler`];
+//! 7. [`reply`] is the answer as it goes out; [`refusal`] is every answer of the gate's own.
+//!
+//! One request a connection. A visitor may take 5 s for the head, 5 s for the body, 10 s for taking
+//! the answer; the handler has 10 s.
+
+mod access;
+mod answer;
+mod body;
+mod connection;
+mod gate;
+mod head;
+mod host;
+mod inner;
+mod percent;
+mod private;
+mod query;
+mod refusal;
+mod relay;
+mod reply;
+mod target;
+mod timed;
+mod token;
+mod tries;
+mod visitors;
+mod worker;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::config;
+use crate::net::listen;
+use crate::stop::Stop;
+
+pub use answer::Answer;
+pub use query::{Query, QueryError};
+
+use access::Access;
+use gate::Gate;
+use inner::Inner;
+
+/// A request that has passed the gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    pub method: Method,
+    /// Percent-decoded; begins with one `/`, holds no control characters and no `.` or `..` segments.
+    pub path: String,
+    /// Without the token.
+    pub query: Query,
+    /// At most 4 KiB; empty for [`Method::Get`].
+    pub body: Vec<u8>,
+    /// The Host header's value as the visitor wrote it, checked; `None` only with HTTP/1.0.
+    pub host: Option<String>,
+}
+
+/// What is asked for. HEAD is answered by the gate, as GET without the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    /// Changes something; only ever with the token in a header.
+    Post,
+}
+
+/// Answers a request. It is called by two threads at most at the same time; a panic in it is a 500.
+pub type Handler = Arc<dyn Fn(&Request) -> Answer + Send + Sync>;
+
+/// The running server. Dropping it shuts it down.
+pub struct HttpServer {
+    address: SocketAddr,
+    gate: Option<Gate>,
+}
+
+impl HttpServer {
+    /// Listens on `http.listen` (port 0 works) and serves until [`HttpServer::shut_down`]; once `stop`
+    /// is stopped, nobody new is served. `None` when `http.listen` is off.
+    ///
+    /// # Errors
+    /// An address in use or not available, with the address in the text; no place for the private
+    /// socket; no room for a thread.
+    pub fn start(http: &config::Http, handler: Handler, stop: &Stop) -> io::Result<Option<HttpServer>> {
+        let Some(address) = http.listen else {
+            return Ok(None);
+        };
+        let listener = listen::bind(address)?;
+        let address = listener.local_addr()?;
+        let inner = Inner::start(handler).map_err(|error| {
+            io::Error::new(error.kind(), format!("can't start what answers behind {address}: {error}"))
+        })?;
+        let access = Access::new(http.token.as_ref(), &http.hosts);
+        let gate = Gate::start(listener, access, inner, stop.clone())?;
+        Ok(Some(HttpServer { address, gate: Some(gate) }))
+    }
+
+    /// Where it listens, with the port the system chose.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Closes the port, lets answers that are on their way go out for half a second, and removes the
+    /// private socket. Returns within a second, whatever the visitors and the handler do.
+    pub fn shut_down(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if let Some(gate) = self.gate.take() {
+            gate.shut_down();
+        }
+    }
+}
+
+impl Drop for HttpServer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl fmt::Debug for HttpServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpServer").field("address", &self.address).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,121 @@
+//! The private socket: reachable by this user only, in a directory that lives as long as the server.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::PathBuf;
+
+/// 128 bits that nobody can guess, as hex. The hasher's keys come from the system's generator.
+pub(super) fn random_name() -> String {
+    let half = || RandomState::new().hash_one(std::process::id());
+    format!("{:016x}{:016x}", half(), half())
+}
+
+#[cfg(unix)]
+pub(super) use unix::{Directory, Door};
+
+#[cfg(unix)]
+mod unix {
+    use super::{PathBuf, io, random_name};
+    use std::fs::{self, DirBuilder};
+    use std::os::unix::fs::DirBuilderExt;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    /// A directory that only this user may enter. Removed when dropped.
+    #[derive(Debug)]
+    pub(in super::super) struct Directory(PathBuf);
+
+    /// Where a listener can be reached.
+    #[derive(Debug, Clone)]
+    pub(in super::super) struct Door(PathBuf);
+
+    impl Directory {
+        /// In the service's own directory, the user's, or the one for temporary files.
+        pub(in super::super) fn new() -> io::Result<Directory> {
+            let own = |name: &str| {
+                let value = std::env::var_os(name)?;
+                let first = std::env::split_paths(&value).next()?;
+                first.is_absolute().then_some(first)
+            };
+            let places = [own("RUNTIME_DIRECTORY"), own("XDG_RUNTIME_DIR"), Some(std::env::temp_dir())];
+            let mut result = Err(io::ErrorKind::NotFound.into());
+            for place in places.into_iter().flatten() {
+                let path = place.join(format!("sluice-{}-{}", std::process::id(), random_name()));
+                // Fails when something is there, so nobody can have prepared it.
+                match DirBuilder::new().mode(0o700).create(&path) {
+                    Ok(()) => return Ok(Directory(path)),
+                    Err(error) => {
+                        let text = format!("can't make the directory {}: {error}", path.display());
+                        result = Err(io::Error::new(error.kind(), text));
+                    }
+                }
+            }
+            result
+        }
+
+        /// A new listener. One that was there before is not in its way.
+        pub(in super::super) fn listen(&self, number: u64) -> io::Result<(tiny_http::Listener, Door)> {
+            let path = self.0.join(number.to_string());
+            let listener = UnixListener::bind(&path)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+            Ok((listener.into(), Door(path)))
+        }
+
+        #[cfg(test)]
+        pub(in super::super) fn path(&self) -> &std::path::Path {
+            &self.0
+        }
+
+        pub(in super::super) fn remove(&self) {
+            // What is left behind then is empty, or a socket that nobody listens to.
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            self.remove();
+        }
+    }
+
+    impl Door {
+        pub(in super::super) fn connect(&self) -> io::Result<UnixStream> {
+            UnixStream::connect(&self.0)
+        }
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) use loopback::{Directory, Door};
+
+/// Where there are no Unix sockets: a port of this machine, which only the key protects.
+#[cfg(not(unix))]
+mod loopback {
+    use super::io;
+    use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
+    #[derive(Debug)]
+    pub(in super::super) struct Directory;
+
+    #[derive(Debug, Clone)]
+    pub(in super::super) struct Door(SocketAddr);
+
+    impl Directory {
+        pub(in super::super) fn new() -> io::Result<Directory> {
+            Ok(Directory)
+        }
+
+        pub(in super::super) fn listen(&self, _number: u64) -> io::Result<(tiny_http::Listener, Door)> {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let address = listener.local_addr()?;
+            Ok((listener.into(), Door(address)))
+        }
+
+        pub(in super::super) fn remove(&self) {}
+    }
+
+    impl Door {
+        pub(in super::super) fn connect(&self) -> io::Result<TcpStream> {
+            TcpStream::connect(self.0)
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Whether there is work to be done: for watchdogs and load balancers.
+
+use std::time::Duration;
+
+use super::figures::span;
+use super::sight::Sight;
+use crate::upstream::Standing;
+
+/// Ready when a miner's session is with a pool that is up and whose newest job is younger than
+/// `failover.silence_timeout`. Without analysis, whose last word is.
+///
+/// # Errors
+/// Why not, in one line.
+pub fn readiness(sight: &Sight) -> Result<(), String> {
+    let limit = sight.facts.config.failover.silence_timeout;
+    let connected = || {
+        let upstreams = sight.around.upstreams.iter().enumerate();
+        upstreams.filter(|(_, upstream)| upstream.sessions > 0 && upstream.standing == Standing::Up)
+    };
+    if connected().next().is_none() {
+        return Err(match sight.around.sessions {
+            0 => String::from("no miner is connected, so no pool is"),
+            _ => String::from("no pool is connected"),
+        });
+    }
+    let newest = match sight.facts.config.analysis.enabled {
+        true => connected().filter_map(|(place, _)| job_age(sight, place)).min(),
+        false => connected().filter_map(|(_, upstream)| upstream.heard_ago).min(),
+    };
+    match newest {
+        Some(age) if age < limit => Ok(()),
+        Some(age) => Err(format!("the newest job is {} old", span(age))),
+        None => Err(String::from("the pool has not sent a job yet")),
+    }
+}
+
+fn job_age(sight: &Sight, place: usize) -> Option<Duration> {
+    let job = sight.snapshot.pools.iter().find(|pool| pool.place == place)?.job.as_ref()?;
+    let age = sight.at.timestamp().duration_since(job.at.timestamp());
+    // A clock that was just corrected may put the job a little ahead.
+    Some(age.try_into().unwrap_or_default())
+}

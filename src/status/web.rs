@@ -1,0 +1,34 @@
+//! Which address shows what. Reads the newest [`Sight`](super::sight::Sight); takes no lock.
+
+use std::sync::Arc;
+
+use super::http::{Answer, Handler, Method, Request};
+use super::page::{Visit, page};
+use super::ready::readiness;
+use super::sight::Sights;
+
+/// Answers requests that have passed the gate.
+pub fn handler(sights: Sights) -> Handler {
+    Arc::new(move |request| answer(request, &sights))
+}
+
+fn answer(request: &Request, sights: &Sights) -> Answer {
+    if request.method != Method::Get {
+        return Answer::text(405, "only GET and HEAD are answered here\n").with_header("Allow", "GET, HEAD");
+    }
+    let sight = sights.newest();
+    match request.path.as_str() {
+        "/" | "/index.html" => {
+            let has_charts = request.query.get("charts").and_then(|text| text.parse().ok());
+            let page = page(&sight, &Visit { host: request.host.as_deref(), has_charts });
+            Answer::html(page.html).with_header("Content-Security-Policy", page.policy)
+        }
+        "/healthz" => Answer::text(200, "ok\n"),
+        "/readyz" => match readiness(&sight) {
+            Ok(()) => Answer::text(200, "ready\n"),
+            Err(why) => Answer::text(503, format!("{why}\n")),
+        },
+        "/robots.txt" => Answer::text(200, "User-agent: *\nDisallow: /\n"),
+        _ => Answer::not_found(),
+    }
+}
