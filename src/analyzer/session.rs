@@ -45,6 +45,8 @@ pub(super) struct Session {
     next_extranonce: Option<(Extranonce1, Extranonce2Size)>,
     version_mask: Option<VersionMask>,
     difficulties: DifficultyTimeline,
+    /// When the pool set it last.
+    pub(super) difficulty_set: Option<Stamp>,
     jobs: Jobs,
     pub(super) newest_job: Option<JudgedJob>,
     pub(super) meter: WorkMeter,
@@ -89,6 +91,7 @@ impl Session {
             next_extranonce: None,
             version_mask: None,
             difficulties: DifficultyTimeline::new(),
+            difficulty_set: None,
             jobs: Jobs::default(),
             newest_job: None,
             meter: WorkMeter::new(opened),
@@ -259,6 +262,7 @@ impl Session {
                     message.params.and_then(|params| elements("params", params).ok()?.first().copied());
                 if let Some(difficulty) = first.and_then(|raw| Difficulty::from_json(raw).ok()) {
                     self.difficulties.set_difficulty(difficulty);
+                    self.difficulty_set = Some(chunk.readable_at);
                 }
             }
             Some("mining.set_extranonce") => {

@@ -52,6 +52,8 @@ pub struct MinerView {
     pub upstream: Option<usize>,
     /// What the pool asks for now.
     pub difficulty: f64,
+    /// When the pool set it; `None` while it has set none, and 1 holds.
+    pub difficulty_since: Option<NtpTime>,
     /// The best share's own difficulty, in this session.
     pub best: f64,
     pub accepted: u64,
@@ -114,6 +116,7 @@ impl MinerView {
             user_agent: session.user_agent.clone(),
             upstream: conversation.upstream(),
             difficulty: session.difficulty().value(),
+            difficulty_since: session.difficulty_set.map(|set| ledger.correct(set)),
             best: tally.best,
             accepted: tally.accepted,
             rejected: tally.rejected,

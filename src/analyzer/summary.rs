@@ -107,6 +107,17 @@ impl Latency {
         self.of(Histogram::max)
     }
 
+    /// These and those together.
+    pub fn and(&self, other: &Latency) -> Latency {
+        let mut both = self.clone();
+        both.total = both.total.saturating_add(other.total);
+        if let (Some(mine), Some(others)) = (&mut both.histogram, &other.histogram) {
+            // It fails for values that are out of bounds, and those are never recorded.
+            let _ = mine.add(others);
+        }
+        both
+    }
+
     fn of(&self, value: impl Fn(&Histogram<u32>) -> u64) -> Duration {
         match &self.histogram {
             Some(histogram) if !histogram.is_empty() => Duration::from_nanos(value(histogram)),
@@ -141,6 +152,8 @@ mod tests {
         assert_eq!(latency.total(), Duration::from_micros(5050));
         assert_eq!(latency.within(Duration::from_secs(1)), 100);
         assert!((49..=51).contains(&latency.within(Duration::from_micros(50))));
+        let twice = latency.and(&latency);
+        assert_eq!((twice.count(), twice.total()), (200, latency.total() * 2));
         latency.record(Duration::from_secs(3600));
         assert!(latency.max() >= LONGEST);
     }

@@ -2,9 +2,14 @@
 
 pub mod chart;
 pub mod console;
+pub mod device;
 pub mod figures;
 pub mod http;
+pub mod json;
+pub mod metrics;
 pub mod page;
 pub mod ready;
 pub mod sight;
+pub mod verdicts;
 pub mod web;
+mod words;

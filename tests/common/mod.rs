@@ -7,9 +7,11 @@ pub mod binary;
 pub mod capture;
 pub mod certificates;
 pub mod pool;
+pub mod prometheus;
 pub mod random;
 pub mod recorded;
 pub mod resources;
+pub mod shown;
 pub mod socks5_server;
 pub mod tls_bridge;
 

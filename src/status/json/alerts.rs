@@ -1,0 +1,127 @@
+//! `/api/alerts`: what was noticed, and a summary of it for `/status`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::query::{Fault, Query};
+use super::text;
+use super::value::Time;
+use crate::analyzer::{Alert, AlertsView};
+use crate::config::Severity;
+use crate::status::sight::Sight;
+use crate::status::words;
+
+/// More than are ever kept.
+const MOST: usize = 500;
+/// How many `/status` shows.
+const NEWEST: usize = 5;
+
+#[derive(Debug, Serialize)]
+struct Alerts<'a> {
+    at: Time,
+    total: usize,
+    active: Active,
+    counts: &'a BTreeMap<&'static str, u64>,
+    not_kept: u64,
+    alerts: Vec<Full<'a>>,
+}
+
+/// How many last, by severity.
+#[derive(Debug, Default, Serialize)]
+struct Active {
+    high: usize,
+    medium: usize,
+    low: usize,
+    info: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Full<'a> {
+    #[serde(flatten)]
+    brief: Brief<'a>,
+    evidence: &'a Value,
+}
+
+#[derive(Debug, Serialize)]
+struct Brief<'a> {
+    id: &'static str,
+    severity: &'static str,
+    subject: &'a str,
+    description: &'a str,
+    began: Time,
+    last: Time,
+    count: u64,
+    ended: Option<Time>,
+}
+
+/// The part of `/status`.
+#[derive(Debug, Serialize)]
+pub(super) struct Overview<'a> {
+    active: Active,
+    counts: &'a BTreeMap<&'static str, u64>,
+    not_kept: u64,
+    newest: Vec<Brief<'a>>,
+}
+
+/// Those that last first, then the newest.
+pub(super) fn alerts(sight: &Sight, query: &Query<'_>) -> Result<String, Fault> {
+    let limit = query.number("limit", 100, 1..=MOST)?;
+    let view = &sight.snapshot.alerts;
+    Ok(text(&Alerts {
+        at: Time(sight.at),
+        total: view.alerts.len(),
+        active: Active::of(view),
+        counts: &view.counts,
+        not_kept: view.overflowed,
+        alerts: view.alerts.iter().take(limit).map(|alert| Full::of(alert)).collect(),
+    }))
+}
+
+impl<'a> Overview<'a> {
+    pub(super) fn of(view: &'a AlertsView) -> Overview<'a> {
+        Overview {
+            active: Active::of(view),
+            counts: &view.counts,
+            not_kept: view.overflowed,
+            newest: view.alerts.iter().take(NEWEST).map(|alert| Brief::of(alert)).collect(),
+        }
+    }
+}
+
+impl Active {
+    fn of(view: &AlertsView) -> Active {
+        let mut active = Active::default();
+        for alert in view.alerts.iter().filter(|alert| alert.ended.is_none()) {
+            *match alert.severity {
+                Severity::High => &mut active.high,
+                Severity::Medium => &mut active.medium,
+                Severity::Low => &mut active.low,
+                Severity::Info => &mut active.info,
+            } += 1;
+        }
+        active
+    }
+}
+
+impl<'a> Full<'a> {
+    fn of(alert: &'a Alert) -> Full<'a> {
+        Full { brief: Brief::of(alert), evidence: &alert.evidence }
+    }
+}
+
+impl<'a> Brief<'a> {
+    fn of(alert: &'a Alert) -> Brief<'a> {
+        Brief {
+            id: alert.id,
+            severity: words::severity(alert.severity),
+            subject: &alert.subject,
+            description: &alert.description,
+            began: Time(alert.began),
+            last: Time(alert.last),
+            count: alert.count,
+            ended: alert.ended.map(Time),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Shares, as they were counted in this run and in all runs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::value::{MILLISECONDS, SECONDS, Times, percent};
+use crate::analyzer::{Latency, MinerView, Totals};
+use crate::record;
+use crate::status::sight::Sight;
+
+/// A miner that connected or sent a share within this time is active, as in the original proxy.
+const ACTIVE: Duration = Duration::from_secs(60);
+
+/// In this run.
+#[derive(Debug, Serialize)]
+pub(super) struct Shares<'a> {
+    submitted: u64,
+    accepted: u64,
+    rejected: u64,
+    unanswered: u64,
+    unknown: u64,
+    accepted_percent: Option<f64>,
+    stale: u64,
+    unreadable_submits: u64,
+    blocks: u64,
+    near_misses: u64,
+    accepted_difficulty: f64,
+    proven_difficulty: f64,
+    per_minute: f64,
+    jobs: u64,
+    pool_answer_ms: Times,
+    job_age_seconds: Times,
+    reasons: Option<&'a BTreeMap<String, u64>>,
+}
+
+impl<'a> Shares<'a> {
+    pub(super) fn of(sight: &'a Sight) -> Shares<'a> {
+        let totals = sight.snapshot.totals.as_ref();
+        let count = |count: fn(&Totals) -> u64| totals.map_or(0, count);
+        let sum = |sum: fn(&Totals) -> f64| totals.map_or(0.0, sum);
+        let (accepted, rejected) = (count(|totals| totals.accepted), count(|totals| totals.rejected));
+        let (no_answers, no_ages) = (Latency::default(), Latency::of_ages());
+        let minutes = sight.snapshot.up_for.as_secs_f64().max(1.0) / 60.0;
+        Shares {
+            submitted: count(|totals| totals.submitted),
+            accepted,
+            rejected,
+            unanswered: count(|totals| totals.unanswered),
+            unknown: count(|totals| totals.unknown),
+            accepted_percent: percent(accepted, rejected),
+            stale: count(|totals| totals.stale),
+            unreadable_submits: count(|totals| totals.unreadable_submits),
+            blocks: count(|totals| totals.blocks),
+            near_misses: count(|totals| totals.near_misses),
+            accepted_difficulty: sum(|totals| totals.accepted_difficulty),
+            proven_difficulty: sum(|totals| totals.proven_difficulty),
+            per_minute: count(|totals| totals.submitted) as f64 / minutes,
+            jobs: count(|totals| totals.jobs),
+            pool_answer_ms: Times::of(totals.map_or(&no_answers, |totals| &totals.answers), MILLISECONDS),
+            job_age_seconds: Times::of(totals.map_or(&no_ages, |totals| &totals.job_ages), SECONDS),
+            reasons: totals.map(|totals| &totals.reasons),
+        }
+    }
+}
+
+/// In all runs together.
+#[derive(Debug, Serialize)]
+pub(super) struct Lifetime {
+    accepted: u64,
+    rejected: u64,
+    unanswered: u64,
+    unknown: u64,
+    blocks: u64,
+    accepted_difficulty: f64,
+    seconds: u64,
+}
+
+impl From<&record::Lifetime> for Lifetime {
+    fn from(lifetime: &record::Lifetime) -> Lifetime {
+        Lifetime {
+            accepted: lifetime.accepted,
+            rejected: lifetime.rejected,
+            unanswered: lifetime.unanswered,
+            unknown: lifetime.unknown,
+            blocks: lifetime.blocks,
+            accepted_difficulty: lifetime.accepted_difficulty,
+            seconds: lifetime.seconds,
+        }
+    }
+}
+
+/// The names of the original proxy. In passthrough the pool's difficulty passes on untouched:
+/// `enabled` is false, and the limits are what would hold.
+#[derive(Debug, Serialize)]
+pub(super) struct Vardiff {
+    enabled: bool,
+    total_clients: usize,
+    active_clients: usize,
+    avg_difficulty: f64,
+    avg_shares_per_sec: f64,
+    target_seconds: f64,
+    min_difficulty: f64,
+    max_difficulty: f64,
+}
+
+impl Vardiff {
+    pub(super) fn of(sight: &Sight) -> Vardiff {
+        let (miners, config) = (&sight.snapshot.miners, &sight.facts.config.vardiff);
+        let is_active = |miner: &&MinerView| {
+            miner.connected_for < ACTIVE || miner.last_share_ago.is_some_and(|ago| ago < ACTIVE)
+        };
+        // Not sum(): of nothing that is -0.
+        let mean = |of: fn(&MinerView) -> f64| {
+            miners.iter().map(of).fold(0.0, std::ops::Add::add) / miners.len().max(1) as f64
+        };
+        Vardiff {
+            enabled: false,
+            total_clients: sight.around.sessions,
+            active_clients: miners.iter().filter(is_active).count(),
+            avg_difficulty: mean(|miner| miner.difficulty),
+            avg_shares_per_sec: mean(|miner| {
+                let shares = miner.accepted + miner.rejected + miner.unanswered;
+                shares as f64 / miner.connected_for.as_secs_f64().max(1.0)
+            }),
+            target_seconds: config.target.as_secs_f64(),
+            min_difficulty: config.min,
+            max_difficulty: config.max,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The clock, the records and the limits.
+
+use serde::Serialize;
+
+use super::value::Time;
+use crate::clock::ClockState;
+use crate::record::Health;
+use crate::status::sight::Sight;
+
+/// What is known of the time.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Ntp {
+    synchronised: bool,
+    offset_ms: Option<f64>,
+    error_bound_ms: Option<f64>,
+    servers: Option<usize>,
+    asked_at: Option<Time>,
+    unsynchronised_since: Option<Time>,
+    reason: Option<String>,
+}
+
+impl Ntp {
+    pub(super) fn of(clock: Option<&ClockState>) -> Ntp {
+        match clock {
+            None => Ntp { reason: Some("nothing is known of the clock yet".to_owned()), ..Ntp::default() },
+            Some(ClockState::Synchronised { offset, error_bound, servers, at }) => Ntp {
+                synchronised: true,
+                offset_ms: Some(offset.seconds() * 1e3),
+                error_bound_ms: Some(error_bound.as_secs_f64() * 1e3),
+                servers: Some(*servers),
+                asked_at: Some(Time(*at)),
+                ..Ntp::default()
+            },
+            Some(ClockState::Unsynchronised { since, why }) => Ntp {
+                unsynchronised_since: Some(Time(*since)),
+                reason: Some(why.to_string()),
+                ..Ntp::default()
+            },
+        }
+    }
+}
+
+/// How the recording goes.
+#[derive(Debug, Serialize)]
+pub(super) struct Recording<'a> {
+    dropped_rows: u64,
+    lost_rows: u64,
+    troubles: Vec<Trouble<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Trouble<'a> {
+    file: String,
+    error: &'a str,
+    since: Time,
+}
+
+impl<'a> From<&'a Health> for Recording<'a> {
+    fn from(health: &'a Health) -> Recording<'a> {
+        let trouble = |trouble: &'a crate::record::Trouble| Trouble {
+            file: trouble.file.display().to_string(),
+            error: &trouble.error,
+            since: Time(trouble.since),
+        };
+        Recording {
+            dropped_rows: health.dropped,
+            lost_rows: health.lost,
+            troubles: health.troubles.iter().map(trouble).collect(),
+        }
+    }
+}
+
+/// Who connects; all names are those of the original proxy.
+#[derive(Debug, Serialize)]
+pub(super) struct RateLimit {
+    total_ips: usize,
+    total_active: usize,
+    banned_ips: usize,
+    max_per_ip: usize,
+    max_per_minute: usize,
+    ban_duration_sec: u64,
+}
+
+impl RateLimit {
+    pub(super) fn of(sight: &Sight) -> RateLimit {
+        let (counts, limits) = (&sight.around.counts, &sight.facts.config.ratelimit);
+        RateLimit {
+            total_ips: counts.sources,
+            total_active: counts.connections,
+            banned_ips: counts.banned,
+            max_per_ip: limits.max_connections_per_ip,
+            max_per_minute: limits.max_connections_per_minute,
+            ban_duration_sec: limits.ban.as_secs(),
+        }
+    }
+}

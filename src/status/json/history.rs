@@ -1,0 +1,67 @@
+//! `/api/history`: the series behind the page's charts.
+
+use serde::Serialize;
+
+use super::query::{Fault, Query};
+use super::text;
+use super::value::Time;
+use crate::analyzer::{Bucket, Span};
+use crate::status::sight::Sight;
+
+#[derive(Debug, Serialize)]
+struct History {
+    at: Time,
+    span: &'static str,
+    bucket_seconds: u64,
+    buckets: Vec<Stretch>,
+}
+
+#[derive(Debug, Serialize)]
+struct Stretch {
+    start_unix: u64,
+    watched_seconds: f64,
+    /// Hashes per second; `None` where nobody watched.
+    hashrate: Option<f64>,
+    /// Difficulty.
+    proven_difficulty: f64,
+    accepted: u32,
+    rejected: u32,
+    unanswered: u32,
+    stale: u32,
+    best: Option<f64>,
+}
+
+/// Oldest first; the last bucket is still filling.
+pub(super) fn history(sight: &Sight, query: &Query<'_>) -> Result<String, Fault> {
+    let span = match query.text("span") {
+        None => Span::Hour,
+        Some(name) => Span::parse(&name).ok_or_else(|| {
+            let short: String = name.chars().take(32).collect();
+            Fault(format!("span must be 1h, 24h or 7d, not {short:?}"))
+        })?,
+    };
+    let now = u64::try_from(sight.at.unix_seconds()).unwrap_or(0);
+    let buckets = sight.snapshot.history.series(span, now);
+    Ok(text(&History {
+        at: Time(sight.at),
+        span: span.name(),
+        bucket_seconds: span.bucket_seconds(),
+        buckets: buckets.iter().map(Stretch::from).collect(),
+    }))
+}
+
+impl From<&Bucket> for Stretch {
+    fn from(bucket: &Bucket) -> Stretch {
+        Stretch {
+            start_unix: bucket.start,
+            watched_seconds: bucket.watched,
+            hashrate: bucket.hash_rate(),
+            proven_difficulty: bucket.work,
+            accepted: bucket.accepted,
+            rejected: bucket.rejected,
+            unanswered: bucket.unanswered,
+            stale: bucket.stale,
+            best: Some(bucket.best).filter(|best| *best > 0.0),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! `/api/miners`: the connected miners, page by page.
+
+use serde::Serialize;
+
+use super::clients::Client;
+use super::query::{Fault, Query};
+use super::text;
+use super::value::Time;
+use crate::analyzer::MinerView;
+use crate::status::sight::Sight;
+
+/// More in one answer than a page shows; `/status` has all.
+const MOST: usize = 10_000;
+
+#[derive(Debug, Serialize)]
+struct Miners<'a> {
+    at: Time,
+    /// How many there are that were asked for.
+    total: usize,
+    offset: usize,
+    miners: Vec<Client<'a>>,
+}
+
+/// In the order in which they connected.
+pub(super) fn miners(sight: &Sight, query: &Query<'_>) -> Result<String, Fault> {
+    let limit = query.number("limit", 100, 1..=MOST)?;
+    let offset = query.number("offset", 0, 0..=usize::MAX)?;
+    let worker = query.text("worker");
+    let upstream = query.upstream(sight.around.upstreams.len())?;
+    let is_wanted = |miner: &&MinerView| {
+        worker.as_ref().is_none_or(|worker| miner.worker == *worker)
+            && upstream.is_none_or(|place| miner.upstream == Some(place))
+    };
+    let wanted = || sight.snapshot.miners.iter().filter(is_wanted);
+    Ok(text(&Miners {
+        at: Time(sight.at),
+        total: wanted().count(),
+        offset,
+        miners: wanted().skip(offset).take(limit).map(|miner| Client::of(miner, sight)).collect(),
+    }))
+}

@@ -1,0 +1,67 @@
+//! The JSON documents: `/status` and `/api/…`. Each is a pure function of one moment.
+//!
+//! Names and units: `docs/api.md`. Whatever is not known is `null`, never a missing key; a number
+//! that is not finite is `null`, too. Strangers' texts are as they came, escaped as JSON does.
+
+mod alerts;
+mod clients;
+mod counts;
+mod forwarding;
+mod health;
+mod history;
+mod jobs;
+mod miners;
+mod query;
+mod shares;
+mod status;
+mod upstreams;
+mod value;
+mod verdict;
+
+use serde::Serialize;
+
+use super::sight::Sight;
+use query::{Fault, Query};
+
+pub use status::status;
+
+/// An answer with its HTTP status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// 200 or 400.
+    pub status: u16,
+    /// A JSON document.
+    pub body: String,
+}
+
+/// The document at `path`, `None` where there is none. `query` gives a parameter's decoded value.
+pub fn api(path: &str, query: impl Fn(&str) -> Option<String>, sight: &Sight) -> Option<Reply> {
+    let query = Query(&query);
+    let document = match path {
+        "/status" => Ok(status(sight)),
+        "/api/miners" => miners::miners(sight, &query),
+        "/api/shares" => shares::shares(sight, &query),
+        "/api/alerts" => alerts::alerts(sight, &query),
+        "/api/jobs" => jobs::jobs(sight, &query),
+        "/api/upstreams" => Ok(upstreams::upstreams(sight)),
+        "/api/history" => history::history(sight, &query),
+        _ => return None,
+    };
+    Some(match document {
+        Ok(body) => Reply { status: 200, body },
+        Err(Fault(error)) => Reply { status: 400, body: text(&Refusal { error: &error }) },
+    })
+}
+
+#[derive(Debug, Serialize)]
+struct Refusal<'a> {
+    error: &'a str,
+}
+
+fn text(document: &impl Serialize) -> String {
+    // Into memory, and with texts as keys: it can't fail.
+    serde_json::to_string(document).unwrap_or_else(|why| {
+        log::error!("a status document can't be written: {why}");
+        "{\"error\":\"this document can't be written\"}".to_owned()
+    })
+}

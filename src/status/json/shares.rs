@@ -1,0 +1,107 @@
+//! `/api/shares`: the newest shares, in the terms of `shares.csv`.
+
+use serde::Serialize;
+
+use super::query::{Fault, Query};
+use super::text;
+use super::value::{Time, name, number};
+use crate::record::{Outcome, ShareRow};
+use crate::status::sight::Sight;
+use crate::stratum::Difficulty;
+
+/// As many as are kept.
+const MOST: usize = 200;
+
+#[derive(Debug, Serialize)]
+struct Shares<'a> {
+    at: Time,
+    /// How many of those that are kept were asked for.
+    total: usize,
+    shares: Vec<Share<'a>>,
+}
+
+/// The names are the columns of `shares.csv`, but for `upstream`, which is a number everywhere here.
+#[derive(Debug, Serialize)]
+struct Share<'a> {
+    timestamp: Time,
+    miner_addr: String,
+    worker: &'a str,
+    job_id: &'a str,
+    nonce: String,
+    share_difficulty: Option<f64>,
+    job_age_seconds: Option<f64>,
+    is_block: Option<bool>,
+    msg_id: &'a str,
+    assigned_difficulty: Option<f64>,
+    result: &'static str,
+    reject_code: Option<i64>,
+    reject_reason: Option<&'a str>,
+    response_ms: Option<f64>,
+    ntime: String,
+    version: Option<String>,
+    extranonce1: Option<String>,
+    extranonce2: String,
+    hash: Option<String>,
+    height: Option<u32>,
+    network_difficulty: Option<f64>,
+    upstream: Option<usize>,
+    pool: Option<&'a str>,
+    session: u64,
+    user_agent: &'a str,
+}
+
+/// Newest first.
+pub(super) fn shares(sight: &Sight, query: &Query<'_>) -> Result<String, Fault> {
+    let limit = query.number("limit", 50, 1..=MOST)?;
+    let worker = query.text("worker");
+    let upstream = query.upstream(sight.around.upstreams.len())?;
+    let urls: Vec<String> = sight.facts.config.upstreams.iter().map(ToString::to_string).collect();
+    let place = |share: &ShareRow| urls.iter().position(|url| *url == share.upstream);
+    let is_wanted = |share: &&ShareRow| {
+        worker.as_ref().is_none_or(|worker| share.worker == *worker)
+            && upstream.is_none_or(|wanted| place(share) == Some(wanted))
+    };
+    let wanted = || sight.snapshot.recent.shares.iter().map(AsRef::as_ref).filter(is_wanted);
+    let share = |share| Share::of(share, place(share), sight);
+    Ok(text(&Shares {
+        at: Time(sight.at),
+        total: wanted().count(),
+        shares: wanted().take(limit).map(share).collect(),
+    }))
+}
+
+impl<'a> Share<'a> {
+    fn of(share: &'a ShareRow, place: Option<usize>, sight: &'a Sight) -> Share<'a> {
+        let (code, reason) = match &share.outcome {
+            Outcome::Rejected { code, reason } => (*code, reason.as_deref()),
+            _ => (None, None),
+        };
+        Share {
+            timestamp: Time(share.at),
+            miner_addr: share.miner.to_string(),
+            worker: &share.worker,
+            job_id: share.job_id.as_str(),
+            nonce: share.nonce.to_string(),
+            share_difficulty: share.share_difficulty,
+            job_age_seconds: share.job_age.map(|age| age.as_secs_f64()),
+            is_block: share.is_block,
+            msg_id: &share.msg_id,
+            assigned_difficulty: share.assigned_difficulty.map(Difficulty::value),
+            result: share.outcome.name(),
+            reject_code: code,
+            reject_reason: reason,
+            response_ms: share.response.map(|time| time.as_secs_f64() * 1e3),
+            ntime: share.ntime.to_string(),
+            version: share.version.map(|version| version.to_string()),
+            extranonce1: share.extranonce1.as_ref().map(ToString::to_string),
+            extranonce2: share.extranonce2.to_string(),
+            hash: share.hash.map(|hash| hash.to_string()),
+            height: share.height.map(|height| height.0),
+            network_difficulty: share.network_difficulty,
+            upstream: place.map(number),
+            pool: name(&sight.around.upstreams, place),
+            session: share.session.0,
+            user_agent: &share.user_agent,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! `/status`: everything of one moment. The first eight names, `vardiff` and `ratelimit` are those of
+//! the proxy that Sluice succeeds; their types never change, so they are never `null`.
+
+use serde::Serialize;
+
+use super::alerts::Overview;
+use super::clients::Client;
+use super::counts::{Lifetime, Shares, Vardiff};
+use super::forwarding::Forwarding;
+use super::health::{Ntp, RateLimit, Recording};
+use super::text;
+use super::upstreams::{Brief, briefs};
+use super::value::{Best, Rates, Time};
+use super::verdict::{Chain, Payout};
+use crate::status::sight::Sight;
+use crate::status::words;
+use crate::stratum::Difficulty;
+use crate::upstream::Standing;
+
+#[derive(Debug, Serialize)]
+struct Status<'a> {
+    upstream: bool,
+    extranonce1: String,
+    extranonce2_size: usize,
+    last_notify_unix: i64,
+    last_diff: f64,
+    shares_ok: u64,
+    shares_bad: u64,
+    clients: Vec<Client<'a>>,
+    vardiff: Vardiff,
+    ratelimit: RateLimit,
+    mode: &'static str,
+    version: &'static str,
+    at: Time,
+    started: Time,
+    uptime_seconds: f64,
+    analysis: bool,
+    listening: Vec<String>,
+    hashrate: Rates,
+    shares: Shares<'a>,
+    blocks: u64,
+    best: Bests<'a>,
+    payout: Payout<'a>,
+    chain: Chain<'a>,
+    alerts: Overview<'a>,
+    upstreams: Vec<Brief<'a>>,
+    forwarding: Forwarding,
+    ntp: Ntp,
+    recording: Option<Recording<'a>>,
+    lifetime: Lifetime,
+}
+
+#[derive(Debug, Serialize)]
+struct Bests<'a> {
+    run: Option<Best<'a>>,
+    day: Option<Best<'a>>,
+    ever: Option<Best<'a>>,
+}
+
+/// The document.
+pub fn status(sight: &Sight) -> String {
+    let (facts, snapshot, around) = (&sight.facts, &sight.snapshot, &sight.around);
+    let totals = snapshot.totals.as_ref();
+    // The one that has been connected longest: sessions are in their order.
+    let first = snapshot.miners.iter().find_map(|miner| Some((miner.extranonce1.as_ref()?, miner)));
+    text(&Status {
+        upstream: around.upstreams.iter().any(|one| one.sessions > 0 && one.standing == Standing::Up),
+        extranonce1: first.map(|(extranonce1, _)| extranonce1.to_string()).unwrap_or_default(),
+        extranonce2_size: first.and_then(|(_, miner)| miner.extranonce2_size).map_or(0, |size| size.bytes()),
+        last_notify_unix: totals.and_then(|totals| totals.last_job).map_or(0, |at| at.unix_seconds()),
+        last_diff: newest_difficulty(sight).unwrap_or(0.0),
+        shares_ok: totals.map_or(0, |totals| totals.accepted),
+        shares_bad: totals.map_or(0, |totals| totals.rejected),
+        clients: snapshot.miners.iter().map(|miner| Client::of(miner, sight)).collect(),
+        vardiff: Vardiff::of(sight),
+        ratelimit: RateLimit::of(sight),
+        mode: words::MODE,
+        version: facts.version,
+        at: Time(sight.at),
+        started: Time(facts.started),
+        uptime_seconds: sight.up_for.as_secs_f64(),
+        analysis: facts.config.analysis.enabled,
+        listening: facts.listening.iter().map(ToString::to_string).collect(),
+        hashrate: Rates::from(&snapshot.hash_rates),
+        shares: Shares::of(sight),
+        blocks: totals.map_or(0, |totals| totals.blocks),
+        best: Bests {
+            run: snapshot.bests.run.as_ref().map(Best::from),
+            day: snapshot.bests.day.as_ref().map(Best::from),
+            ever: snapshot.best_ever.as_ref().map(Best::from),
+        },
+        payout: Payout::worst(sight),
+        chain: Chain::worst(sight),
+        alerts: Overview::of(&snapshot.alerts),
+        upstreams: briefs(sight),
+        forwarding: Forwarding::of(sight),
+        ntp: Ntp::of(snapshot.clock.as_ref()),
+        recording: snapshot.recording.as_ref().map(Recording::from),
+        lifetime: Lifetime::from(&snapshot.lifetime),
+    })
+}
+
+/// What a pool has set last for one of the connected miners; without miners, what the newest share
+/// was asked for.
+fn newest_difficulty(sight: &Sight) -> Option<f64> {
+    let snapshot = &sight.snapshot;
+    let set = snapshot.miners.iter().filter_map(|miner| Some((miner.difficulty_since?, miner.difficulty)));
+    let newest = set.max_by_key(|(since, _)| *since).map(|(_, difficulty)| difficulty);
+    let of_share = || snapshot.recent.shares.first()?.assigned_difficulty.map(Difficulty::value);
+    newest.or_else(of_share)
+}

@@ -1,0 +1,129 @@
+//! Whom a block would pay, and whose chain the work is on.
+
+use serde::Serialize;
+
+use super::value::{Time, name, number, seconds_between};
+use crate::analyzer::{ChainState, JobView, OutputView, PayoutState, PayoutVerdict, PoolView};
+use crate::status::sight::Sight;
+use crate::status::{verdicts, words};
+
+/// Whom a block would pay.
+#[derive(Debug, Serialize)]
+pub(super) struct Payout<'a> {
+    state: Option<&'static str>,
+    reason: Option<String>,
+    kind: &'static str,
+    min_percent: f64,
+    address: Option<&'a str>,
+    percent: Option<f64>,
+    total_sats: Option<u64>,
+    upstream: Option<usize>,
+    pool: Option<&'a str>,
+    outputs: Vec<Output<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Output<'a> {
+    address: Option<&'a str>,
+    kind: &'static str,
+    sats: u64,
+    percent: f64,
+    is_expected: bool,
+}
+
+/// Whose chain the work is on, and its newest job.
+#[derive(Debug, Serialize)]
+pub(super) struct Chain<'a> {
+    state: Option<&'static str>,
+    network: Option<&'static str>,
+    height: Option<u32>,
+    network_difficulty: Option<f64>,
+    prevhash: Option<String>,
+    nbits: Option<String>,
+    tag: Option<&'a str>,
+    job_id: Option<&'a str>,
+    job_at: Option<Time>,
+    job_age_seconds: Option<f64>,
+    upstream: Option<usize>,
+    pool: Option<&'a str>,
+}
+
+impl<'a> Payout<'a> {
+    /// The worst that a miner is exposed to.
+    pub(super) fn worst(sight: &'a Sight) -> Payout<'a> {
+        match verdicts::payout(&sight.snapshot) {
+            Some((pool, verdict)) => Payout::new(sight, Some(pool), Some(verdict)),
+            None => Payout::new(sight, None, None),
+        }
+    }
+
+    pub(super) fn new(
+        sight: &'a Sight,
+        pool: Option<&'a PoolView>,
+        verdict: Option<&'a PayoutVerdict>,
+    ) -> Payout<'a> {
+        let config = &sight.facts.config.payout;
+        let state = verdict.map(|verdict| verdict.state);
+        let place = pool.map(|pool| pool.place);
+        Payout {
+            state: state.map(PayoutState::as_str),
+            reason: reason(state),
+            kind: words::payout_kind(config.kind),
+            min_percent: config.min_percent,
+            address: verdict.and_then(|verdict| Some(verdict.expected.as_ref()?.address.as_str())),
+            percent: verdict.and_then(verdicts::percent),
+            total_sats: verdict.map(|verdict| verdict.total.0),
+            upstream: place.map(number),
+            pool: name(&sight.around.upstreams, place),
+            outputs: pool.map_or(&[][..], |pool| &pool.outputs).iter().map(Output::from).collect(),
+        }
+    }
+}
+
+fn reason(state: Option<PayoutState>) -> Option<String> {
+    match state? {
+        PayoutState::Unverifiable(why) => Some(why.to_string()),
+        PayoutState::Verified | PayoutState::Short | PayoutState::Mismatch => None,
+    }
+}
+
+impl<'a> From<&'a OutputView> for Output<'a> {
+    fn from(output: &'a OutputView) -> Output<'a> {
+        Output {
+            address: output.address.as_deref(),
+            kind: output.kind,
+            sats: output.value.0,
+            percent: output.percent,
+            is_expected: output.is_expected,
+        }
+    }
+}
+
+impl<'a> Chain<'a> {
+    /// The worst that a miner works on.
+    pub(super) fn worst(sight: &'a Sight) -> Chain<'a> {
+        Chain::new(sight, verdicts::chain(&sight.snapshot).map(|(pool, _)| pool))
+    }
+
+    pub(super) fn new(sight: &'a Sight, pool: Option<&'a PoolView>) -> Chain<'a> {
+        let verdict = pool.and_then(|pool| pool.chain.as_ref());
+        let job: Option<&JobView> = pool.and_then(|pool| pool.job.as_deref());
+        let place = pool.map(|pool| pool.place);
+        Chain {
+            state: verdict.map(|verdict| verdict.state).map(ChainState::as_str),
+            network: verdict.map(|verdict| verdict.network),
+            height: job.and_then(|job| job.height).map(|height| height.0),
+            network_difficulty: verdict
+                .map(|verdict| verdict.difficulty)
+                .filter(|difficulty| *difficulty > 0.0),
+            prevhash: job.map(|job| job.parent.to_string()),
+            nbits: job.map(|job| job.nbits.to_string()),
+            tag: job.and_then(|job| job.tag.as_deref()),
+            job_id: job.map(|job| job.job_id.as_str()),
+            job_at: job.map(|job| Time(job.at)),
+            job_age_seconds: job.map(|job| seconds_between(job.at, sight.at)),
+            upstream: place.map(number),
+            pool: name(&sight.around.upstreams, place),
+        }
+    }
+}

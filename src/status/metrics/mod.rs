@@ -1,0 +1,23 @@
+//! `/metrics`: the same moment for Prometheus. Names, labels and what each means: `docs/api.md`.
+//!
+//! Base units: seconds, bytes, hashes per second, ratios of one. What is not known has no sample, so
+//! that no chart shows a zero that is none.
+
+mod pools;
+mod process;
+mod shares;
+mod text;
+mod workers;
+
+use super::sight::Sight;
+use text::Document;
+
+/// The document, in the text format 0.0.4.
+pub fn metrics(sight: &Sight) -> String {
+    let mut document = Document::default();
+    process::write(&mut document, sight);
+    shares::write(&mut document, sight);
+    pools::write(&mut document, sight);
+    workers::write(&mut document, sight);
+    document.finish()
+}

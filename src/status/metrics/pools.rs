@@ -1,0 +1,138 @@
+//! Each upstream. The label `upstream` is its number; the same pool can be configured twice.
+
+use std::time::Duration;
+
+use super::text::{Document, Kind, label};
+use crate::analyzer::PoolView;
+use crate::passthrough::UpstreamState;
+use crate::status::sight::Sight;
+use crate::status::{verdicts, words};
+use crate::upstream::Standing;
+
+const ANSWER: [Duration; 14] = [
+    Duration::from_millis(1),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(20),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(150),
+    Duration::from_millis(200),
+    Duration::from_millis(300),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+];
+/// Before the first job there is no verdict.
+const NONE: &str = "none";
+const PAYOUTS: [&str; 5] = ["verified", "unverifiable", "short", "mismatch", NONE];
+const CHAINS: [&str; 4] = ["plausible", "unknown", "wrong", NONE];
+const STANDINGS: [&str; 3] = ["untried", "up", "failed"];
+
+/// An upstream with its labels.
+struct One<'a> {
+    number: String,
+    name: String,
+    state: &'a UpstreamState,
+    view: Option<&'a PoolView>,
+}
+
+impl One<'_> {
+    fn labels(&self) -> [(&'static str, &str); 2] {
+        [("upstream", &self.number), ("pool", &self.name)]
+    }
+}
+
+pub(super) fn write(to: &mut Document, sight: &Sight) {
+    let states = sight.around.upstreams.iter().enumerate();
+    let all: Vec<One<'_>> = states
+        .map(|(place, state)| One {
+            number: (place + 1).to_string(),
+            name: label(&state.name),
+            state,
+            view: sight.snapshot.pools.iter().find(|pool| pool.place == place),
+        })
+        .collect();
+    let connected = all.iter().any(|one| one.state.sessions > 0 && one.state.standing == Standing::Up);
+    to.gauge(
+        "sluice_upstream_connected",
+        "1 while a miner is with an upstream that is up.",
+        Some(f64::from(u8::from(connected))),
+    );
+    dialling(to, &all);
+    judging(to, &all);
+    shares(to, &all);
+}
+
+fn dialling(to: &mut Document, all: &[One<'_>]) {
+    let mut gauge = |name, help, of: &dyn Fn(&One<'_>) -> Option<f64>| {
+        let mut family = to.family(name, Kind::Gauge, help);
+        for one in all {
+            if let Some(value) = of(one) {
+                family.sample(&one.labels(), value);
+            }
+        }
+    };
+    gauge("sluice_upstream_up", "1 while it is thought to work.", &|one| {
+        Some(f64::from(u8::from(one.state.standing == Standing::Up)))
+    });
+    gauge("sluice_upstream_sessions", "Miners that are with it.", &|one| Some(one.state.sessions as f64));
+    gauge("sluice_upstream_silence_seconds", "Since it said something to one of its miners.", &|one| {
+        one.state.heard_ago.map(|ago| ago.as_secs_f64())
+    });
+    gauge("sluice_payout_ratio", "What a block would pay the expected address, of all.", &|one| {
+        verdicts::percent(one.view?.payout.as_ref()?).map(|percent| percent / 100.0)
+    });
+    gauge("sluice_payout_total_btc", "What a block would pay altogether, in bitcoins.", &|one| {
+        one.view?.payout.as_ref().map(|verdict| verdict.total.0 as f64 / 1e8)
+    });
+    let mut family =
+        to.family("sluice_upstream_standing", Kind::Gauge, "1 for what is known of it, 0 for the rest.");
+    for one in all {
+        family.one_of(&one.labels(), "state", &STANDINGS, words::standing(one.state.standing));
+    }
+}
+
+fn judging(to: &mut Document, all: &[One<'_>]) {
+    let mut family = to.family(
+        "sluice_payout_state",
+        Kind::Gauge,
+        "1 for what its newest jobs say of the miner's pay, 0 for the rest.",
+    );
+    for one in all {
+        let state =
+            one.view.and_then(|view| view.payout.as_ref()).map_or(NONE, |payout| payout.state.as_str());
+        family.one_of(&one.labels(), "state", &PAYOUTS, state);
+    }
+    let mut family = to.family(
+        "sluice_chain_state",
+        Kind::Gauge,
+        "1 for what its newest jobs say of the chain, 0 for the rest.",
+    );
+    for one in all {
+        let state = one.view.and_then(|view| view.chain.as_ref()).map_or(NONE, |chain| chain.state.as_str());
+        family.one_of(&one.labels(), "state", &CHAINS, state);
+    }
+}
+
+fn shares(to: &mut Document, all: &[One<'_>]) {
+    let mut family = to.family("sluice_upstream_shares_total", Kind::Counter, "Shares by pool and answer.");
+    for one in all {
+        let Some(view) = one.view else { continue };
+        let [number, name] = one.labels();
+        let results =
+            [("accepted", view.accepted), ("rejected", view.rejected), ("unanswered", view.unanswered)];
+        for (result, count) in results {
+            family.count(&[number, name, ("result", result)], count);
+        }
+    }
+    let mut family =
+        to.family("sluice_pool_answer_seconds", Kind::Histogram, "From a submit to the pool's answer.");
+    for one in all {
+        if let Some(view) = one.view {
+            family.histogram(&one.labels(), &view.answers, &ANSWER);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The program itself: forwarding, connections, clock, records, alerts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::text::{Document, Kind};
+use crate::clock::ClockState;
+use crate::config::{RuleId, Severity};
+use crate::status::sight::Sight;
+use crate::status::words;
+
+/// From a fast machine's copy to what would be noticed.
+const LATENCY: [Duration; 13] = [
+    Duration::from_micros(10),
+    Duration::from_micros(25),
+    Duration::from_micros(50),
+    Duration::from_micros(100),
+    Duration::from_micros(250),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_micros(2500),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(100),
+    Duration::from_secs(1),
+];
+
+pub(super) fn write(to: &mut Document, sight: &Sight) {
+    program(to, sight);
+    forwarding(to, sight);
+    connections(to, sight);
+    clock(to, sight);
+    recording(to, sight);
+    alerts(to, sight);
+}
+
+fn program(to: &mut Document, sight: &Sight) {
+    let facts = &sight.facts;
+    to.family("sluice_build_info", Kind::Gauge, "Always 1; the version is in the label.")
+        .count(&[("version", facts.version), ("mode", words::MODE)], 1);
+    to.gauge("sluice_uptime_seconds", "Since the start.", Some(sight.up_for.as_secs_f64()));
+    to.gauge(
+        "sluice_start_time_seconds",
+        "When the program was started, since 1970.",
+        Some(facts.started.timestamp().as_millisecond() as f64 / 1e3),
+    );
+    let analysis = f64::from(u8::from(facts.config.analysis.enabled));
+    to.gauge("sluice_analysis_enabled", "0 when nothing but bytes is counted.", Some(analysis));
+}
+
+fn forwarding(to: &mut Document, sight: &Sight) {
+    let (volume, summary) = (&sight.around.volume, &sight.snapshot.summary);
+    let mut each = |name, help, [up, down]: [u64; 2]| {
+        let mut family = to.family(name, Kind::Counter, help);
+        family.count(&[("direction", "up")], up);
+        family.count(&[("direction", "down")], down);
+    };
+    let chunks = [volume.chunks_up, volume.chunks_down];
+    each("sluice_forwarding_bytes_total", "Bytes that were forwarded.", [volume.bytes_up, volume.bytes_down]);
+    each(
+        "sluice_forwarding_chunks_total",
+        "Reads that brought something; a message each, nearly always.",
+        chunks,
+    );
+    let messages = [summary.messages_up, summary.messages_down];
+    each("sluice_forwarding_messages_total", "Lines that the analyzer read.", messages);
+    let mut family = to.family(
+        "sluice_forwarding_latency_seconds",
+        Kind::Histogram,
+        "Delay that forwarding added: from readable to handed to the kernel.",
+    );
+    family.histogram(&[("direction", "up")], &summary.latency_up, &LATENCY);
+    family.histogram(&[("direction", "down")], &summary.latency_down, &LATENCY);
+    let mut counter = |name, help, value| to.counter(name, help, Some(value));
+    counter(
+        "sluice_dropped_copies_total",
+        "Copies that were not analysed because the analyzer was behind.",
+        volume.dropped_copies,
+    );
+    counter("sluice_unreadable_lines_total", "Lines that are no Stratum message.", summary.unreadable);
+    counter("sluice_too_long_lines_total", "Lines over 64 KiB.", summary.too_long);
+    counter(
+        "sluice_conversation_gaps_total",
+        "Conversations taken up again after dropped copies.",
+        summary.gaps,
+    );
+}
+
+fn connections(to: &mut Document, sight: &Sight) {
+    let (around, counts) = (&sight.around, &sight.around.counts);
+    let mut gauge = |name, help, value: usize| to.gauge(name, help, Some(value as f64));
+    gauge("sluice_miners_connected", "Miners that are connected.", around.sessions);
+    gauge("sluice_connections", "Connections that count against the limits.", counts.connections);
+    gauge("sluice_connection_sources", "Addresses that are remembered for the limits.", counts.sources);
+    gauge("sluice_banned_sources", "Addresses that are banned.", counts.banned);
+    to.counter("sluice_sessions_total", "Sessions that were opened.", Some(around.volume.sessions));
+}
+
+fn clock(to: &mut Document, sight: &Sight) {
+    let state = sight.snapshot.clock.as_ref();
+    let (offset, bound) = match state {
+        Some(ClockState::Synchronised { offset, error_bound, .. }) => {
+            (Some(offset.seconds()), Some(error_bound.as_secs_f64()))
+        }
+        Some(ClockState::Unsynchronised { .. }) | None => (None, None),
+    };
+    let known = state.map(|_| f64::from(u8::from(offset.is_some())));
+    to.gauge("sluice_ntp_synchronised", "1 while NTP time is known.", known);
+    to.gauge("sluice_ntp_offset_seconds", "What must be added to the system's clock.", offset);
+    to.gauge("sluice_ntp_error_bound_seconds", "The offset can be wrong by so much.", bound);
+}
+
+fn recording(to: &mut Document, sight: &Sight) {
+    let health = sight.snapshot.recording.as_ref();
+    let (dropped, lost) = (health.map(|health| health.dropped), health.map(|health| health.lost));
+    to.counter("sluice_recording_dropped_rows_total", "Rows not written: the disk was too slow.", dropped);
+    to.counter(
+        "sluice_recording_lost_rows_total",
+        "Rows not written: the disk took none for too long.",
+        lost,
+    );
+    let troubles = health.map(|health| health.troubles.len() as f64);
+    to.gauge("sluice_recording_troubles", "Files that can't be written at present.", troubles);
+}
+
+fn alerts(to: &mut Document, sight: &Sight) {
+    let view = &sight.snapshot.alerts;
+    // Every rule from the start, so that a first alert is an increase.
+    let mut counts: BTreeMap<&str, u64> = RuleId::ALL.iter().map(|rule| (rule.as_str(), 0)).collect();
+    counts.extend(&view.counts);
+    let mut family = to.family("sluice_alerts_total", Kind::Counter, "Alerts raised, by rule.");
+    for (rule, count) in counts {
+        family.count(&[("rule", rule)], count);
+    }
+    let lasting = || view.alerts.iter().filter(|alert| alert.ended.is_none());
+    let mut family = to.family("sluice_alerts_active", Kind::Gauge, "Alerts that last, by severity.");
+    for severity in [Severity::High, Severity::Medium, Severity::Low, Severity::Info] {
+        let count = lasting().filter(|alert| alert.severity == severity).count();
+        family.count(&[("severity", words::severity(severity))], count as u64);
+    }
+    let mut by_rule: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for alert in lasting() {
+        *by_rule.entry((alert.id, words::severity(alert.severity))).or_default() += 1;
+    }
+    let mut family =
+        to.family("sluice_alerts_active_by_rule", Kind::Gauge, "Alerts that last, by rule; those that do.");
+    for ((rule, severity), count) in by_rule {
+        family.count(&[("rule", rule), ("severity", severity)], count);
+    }
+    to.counter(
+        "sluice_alerts_not_kept_total",
+        "Alerts that began while there was no room.",
+        Some(view.overflowed),
+    );
+}

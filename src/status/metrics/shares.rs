@@ -1,0 +1,125 @@
+//! Shares, work and jobs of all miners together.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::text::{Document, Kind, label};
+use crate::analyzer::{HashRates, Totals};
+use crate::record::BestShare;
+use crate::status::sight::Sight;
+
+const JOB_AGE: [Duration; 14] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(15),
+    Duration::from_secs(20),
+    Duration::from_secs(30),
+    Duration::from_secs(45),
+    Duration::from_secs(60),
+    Duration::from_secs(90),
+    Duration::from_secs(120),
+    Duration::from_secs(180),
+    Duration::from_secs(300),
+    Duration::from_secs(600),
+];
+
+pub(super) fn write(to: &mut Document, sight: &Sight) {
+    let totals = sight.snapshot.totals.as_ref();
+    shares(to, totals);
+    work(to, sight, totals);
+    jobs(to, sight, totals);
+}
+
+fn shares(to: &mut Document, totals: Option<&Totals>) {
+    let mut counter = |name, help, of: fn(&Totals) -> u64| to.counter(name, help, totals.map(of));
+    counter("sluice_submitted_shares_total", "Shares that miners sent.", |totals| totals.submitted);
+    counter("sluice_stale_shares_total", "Shares for a job that a later one had ended.", |totals| {
+        totals.stale
+    });
+    counter("sluice_unreadable_submits_total", "Submits whose fields can't be read.", |totals| {
+        totals.unreadable_submits
+    });
+    counter("sluice_blocks_total", "Shares that met the network's target.", |totals| totals.blocks);
+    counter("sluice_near_misses_total", "Shares that came near it.", |totals| totals.near_misses);
+    let mut family = to.family("sluice_shares_total", Kind::Counter, "Shares by what became of them.");
+    if let Some(totals) = totals {
+        family.count(&[("result", "accepted")], totals.accepted);
+        family.count(&[("result", "rejected")], totals.rejected);
+        family.count(&[("result", "unanswered")], totals.unanswered);
+        family.count(&[("result", "unknown")], totals.unknown);
+    }
+    let mut family =
+        to.family("sluice_rejected_shares_total", Kind::Counter, "Rejected shares by the pool's words.");
+    let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
+    for (reason, count) in totals.iter().flat_map(|totals| &totals.reasons) {
+        *reasons.entry(label(reason)).or_default() += count;
+    }
+    for (reason, count) in reasons {
+        family.count(&[("reason", &reason)], count);
+    }
+}
+
+fn work(to: &mut Document, sight: &Sight, totals: Option<&Totals>) {
+    let mut sum = |name, help, of: fn(&Totals) -> f64| {
+        let mut family = to.family(name, Kind::Counter, help);
+        if let Some(totals) = totals {
+            family.sample(&[], of(totals));
+        }
+    };
+    sum("sluice_accepted_difficulty_total", "What was asked for, over accepted shares.", |totals| {
+        totals.accepted_difficulty
+    });
+    sum(
+        "sluice_proven_difficulty_total",
+        "What was asked for, over shares whose hash proves it.",
+        |totals| totals.proven_difficulty,
+    );
+    let snapshot = &sight.snapshot;
+    let mut family = to.family(
+        "sluice_hash_rate_hashes_per_second",
+        Kind::Gauge,
+        "Hash rate that shares prove, by window.",
+    );
+    if totals.is_some() {
+        for (window, rate) in windows(&snapshot.hash_rates) {
+            family.sample(&[("window", window)], rate);
+        }
+    }
+    let mut family =
+        to.family("sluice_best_difficulty", Kind::Gauge, "Of the best accepted share, by period.");
+    let bests: [(&str, &Option<BestShare>); 3] =
+        [("run", &snapshot.bests.run), ("day", &snapshot.bests.day), ("ever", &snapshot.best_ever)];
+    for (period, best) in bests {
+        if let Some(best) = best {
+            family.sample(&[("period", period)], best.difficulty.value());
+        }
+    }
+}
+
+fn jobs(to: &mut Document, sight: &Sight, totals: Option<&Totals>) {
+    to.counter(
+        "sluice_jobs_total",
+        "Jobs, one for each miner that got it.",
+        totals.map(|totals| totals.jobs),
+    );
+    let last = totals.and_then(|totals| totals.last_job);
+    let age = last.map(|last| sight.at.timestamp().duration_since(last.timestamp()).as_secs_f64().max(0.0));
+    to.gauge("sluice_last_job_age_seconds", "Since any miner got a job.", age);
+    let network = totals.and_then(|totals| totals.network_difficulty);
+    to.gauge("sluice_network_difficulty", "Of the newest job.", network);
+    let height = totals.and_then(|totals| totals.height).map(f64::from);
+    to.gauge("sluice_block_height", "Of the newest job.", height);
+    let difference = totals.and_then(|totals| totals.job_time_difference);
+    to.gauge("sluice_job_time_difference_seconds", "The newest job's time less NTP time.", difference);
+    let mut family =
+        to.family("sluice_job_age_seconds", Kind::Histogram, "How old its job was when a share came.");
+    if let Some(totals) = totals {
+        family.histogram(&[], &totals.job_ages, &JOB_AGE);
+    }
+}
+
+pub(super) fn windows(rates: &HashRates) -> [(&'static str, f64); 4] {
+    [("1m", rates.one_minute), ("5m", rates.five_minutes), ("1h", rates.one_hour), ("24h", rates.one_day)]
+}

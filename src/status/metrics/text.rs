@@ -1,0 +1,210 @@
+//! The text format of Prometheus, version 0.0.4.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::analyzer::Latency;
+
+/// The longest value of a label, in characters.
+const LONGEST_LABEL: usize = 128;
+
+/// The document that is being written: one family after the other.
+#[derive(Debug, Default)]
+pub(super) struct Document {
+    text: String,
+}
+
+/// What the numbers of a family mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Only grows while the program runs.
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// A family whose samples are being written.
+#[derive(Debug)]
+pub(super) struct Family<'a> {
+    text: &'a mut String,
+    name: &'static str,
+}
+
+/// Names and values.
+pub(super) type Labels<'a> = &'a [(&'static str, &'a str)];
+
+impl Document {
+    /// Begins a family. Names of counters end in `_total`.
+    pub(super) fn family(&mut self, name: &'static str, kind: Kind, help: &str) -> Family<'_> {
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        // Into memory: it can't fail, here and below.
+        let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        Family { text: &mut self.text, name }
+    }
+
+    /// A counter without labels.
+    pub(super) fn counter(&mut self, name: &'static str, help: &str, value: Option<u64>) {
+        let mut family = self.family(name, Kind::Counter, help);
+        if let Some(value) = value {
+            family.count(&[], value);
+        }
+    }
+
+    /// A gauge without labels.
+    pub(super) fn gauge(&mut self, name: &'static str, help: &str, value: Option<f64>) {
+        let mut family = self.family(name, Kind::Gauge, help);
+        if let Some(value) = value {
+            family.sample(&[], value);
+        }
+    }
+
+    pub(super) fn finish(self) -> String {
+        self.text
+    }
+}
+
+impl Family<'_> {
+    /// One number. What is none, or not finite, is left out: it would spoil every sum.
+    pub(super) fn sample(&mut self, labels: Labels<'_>, value: f64) {
+        if value.is_finite() {
+            self.line("", labels, None, &number(value));
+        }
+    }
+
+    pub(super) fn count(&mut self, labels: Labels<'_>, value: u64) {
+        self.line("", labels, None, &value.to_string());
+    }
+
+    /// 1 for the one that is, 0 for the others: a state that a chart can show and an alert can ask for.
+    pub(super) fn one_of(
+        &mut self,
+        labels: Labels<'_>,
+        name: &'static str,
+        values: &[&'static str],
+        value: &str,
+    ) {
+        for one in values {
+            let labels: Vec<_> = labels.iter().copied().chain([(name, *one)]).collect();
+            self.count(&labels, u64::from(*one == value));
+        }
+    }
+
+    /// Buckets that reach up to these bounds, each holding those below it, too.
+    pub(super) fn histogram(&mut self, labels: Labels<'_>, latency: &Latency, bounds: &[Duration]) {
+        let count = latency.count();
+        for bound in bounds {
+            let le = number(bound.as_secs_f64());
+            self.line("_bucket", labels, Some(&le), &latency.within(*bound).min(count).to_string());
+        }
+        self.line("_bucket", labels, Some("+Inf"), &count.to_string());
+        self.line("_sum", labels, None, &number(latency.total().as_secs_f64()));
+        self.line("_count", labels, None, &count.to_string());
+    }
+
+    fn line(&mut self, suffix: &str, labels: Labels<'_>, le: Option<&str>, value: &str) {
+        let _ = write!(self.text, "{}{suffix}", self.name);
+        let all = labels.iter().copied().chain(le.map(|le| ("le", le)));
+        let mut before = '{';
+        for (name, value) in all {
+            let _ = write!(self.text, "{before}{name}=\"");
+            escape(self.text, value);
+            self.text.push('"');
+            before = ',';
+        }
+        if before == ',' {
+            self.text.push('}');
+        }
+        let _ = writeln!(self.text, " {value}");
+    }
+}
+
+/// A stranger's text as the value of a label: of bounded length, and without control characters.
+/// Different texts can become the same one, so whoever has several adds up what belongs together.
+pub(super) fn label(text: &str) -> String {
+    let replaced = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().take(LONGEST_LABEL).map(replaced).collect()
+}
+
+fn escape(text: &mut String, value: &str) {
+    for c in value.chars() {
+        match c {
+            '\\' => text.push_str("\\\\"),
+            '"' => text.push_str("\\\""),
+            '\n' => text.push_str("\\n"),
+            other => text.push(other),
+        }
+    }
+}
+
+/// Without hundreds of zeros.
+fn number(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 {
+        "0".to_owned()
+    } else if (1e-6..1e15).contains(&size) {
+        value.to_string()
+    } else {
+        format!("{value:e}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_exact() {
+        for value in [0.0, -0.0, 1.0, 0.000_15, 1e-9, 5e-324, 1e15, f64::MAX, -2.5, 1.0 / 3.0] {
+            let text = number(value);
+            assert_eq!(text.parse::<f64>().unwrap(), value, "{text}");
+            assert!(text.len() < 25, "{text}");
+        }
+    }
+
+    #[test]
+    fn labels_are_escaped_and_bounded() {
+        let mut document = Document::default();
+        let mut family = document.family("sluice_x", Kind::Gauge, "Help.");
+        family.sample(&[("worker", &label("a\"b\\c\nd\u{0}é"))], 1.0);
+        family.sample(&[], f64::NAN);
+        family.count(&[("a", &"x".repeat(3)), ("b", "")], 2);
+        assert_eq!(
+            document.finish(),
+            "# HELP sluice_x Help.\n# TYPE sluice_x gauge\nsluice_x{worker=\"a\\\"b\\\\c\u{fffd}d\u{fffd}é\"} \
+             1\nsluice_x{a=\"xxx\",b=\"\"} 2\n"
+        );
+        assert_eq!(label(&"é".repeat(1000)).chars().count(), LONGEST_LABEL);
+    }
+
+    #[test]
+    fn a_histogram_is_cumulative() {
+        let mut latency = Latency::default();
+        for millis in [1, 2, 700] {
+            latency.record(Duration::from_millis(millis));
+        }
+        let mut document = Document::default();
+        let bounds = [Duration::from_micros(10), Duration::from_millis(5), Duration::from_secs(1)];
+        document.family("sluice_y_seconds", Kind::Histogram, "Help.").histogram(
+            &[("d", "up")],
+            &latency,
+            &bounds,
+        );
+        let text = document.finish();
+        let lines: Vec<&str> = text.lines().skip(2).collect();
+        assert_eq!(
+            lines,
+            [
+                "sluice_y_seconds_bucket{d=\"up\",le=\"0.00001\"} 0",
+                "sluice_y_seconds_bucket{d=\"up\",le=\"0.005\"} 2",
+                "sluice_y_seconds_bucket{d=\"up\",le=\"1\"} 3",
+                "sluice_y_seconds_bucket{d=\"up\",le=\"+Inf\"} 3",
+                "sluice_y_seconds_sum{d=\"up\"} 0.703",
+                "sluice_y_seconds_count{d=\"up\"} 3",
+            ]
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! A recorded proxy between simulated peers, and what there is to see of it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sluice::analyzer::{MinerView, SessionId, Snapshot};
+use sluice::clock::NtpTime;
+use sluice::config::Config;
+use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
+use sluice::status::sight::{Facts, Sight, Sights, Sources, Surroundings};
+use sluice::stop::Stop;
+use sluice::stratum::Difficulty;
+
+use super::recorded::{Recorded, config, judged};
+use super::{DEADLINE, upstream, wait_for};
+
+pub const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
+
+/// One share in 4,295 hashes.
+pub const EASY: f64 = 0.000_001;
+
+/// A pool, a proxy, some miners, and the newest moment.
+pub struct Shown {
+    pub pool: SimPool,
+    pub recorded: Recorded,
+    pub miners: Vec<SimMiner>,
+    pub sights: Sights,
+    stop: Stop,
+}
+
+impl Shown {
+    /// With miners of these names and a configuration text to go with the pool's.
+    pub fn start(names: &[&str], more: &str) -> Shown {
+        let pool = SimPool::start(PoolOptions::with_difficulty(EASY).unwrap()).unwrap();
+        let text = format!("{}{more}", upstream(pool.addr()));
+        let recorded = Recorded::start(&text);
+        let stop = Stop::new();
+        let running = recorded.proxy.running();
+        let sources =
+            Sources { observer: running.observer(), analyzer: Some(recorded.analyzer().published()) };
+        let sights = Sights::start(sources, Facts::new(&config(&text), running.addresses()), &stop).unwrap();
+        let miners = names.iter().zip(Habit::ALL.iter().cycle()).map(|(name, habit)| {
+            let options = MinerOptions {
+                hash_rate_limit: Some(HashRate(300_000.0)),
+                ..MinerOptions::new(recorded.proxy.address(), *habit, *name)
+            };
+            SimMiner::start(options).unwrap()
+        });
+        let miners = miners.collect();
+        Shown { pool, recorded, miners, sights, stop }
+    }
+
+    /// Waits until every miner has so many accepted shares.
+    pub fn mine(&self, names: &[&str], least: u64) {
+        let done =
+            |stats: &sluice::sim::PoolStats| names.iter().all(|name| stats.worker(name).accepted >= least);
+        assert!(self.pool.wait_until(Instant::now() + DEADLINE, done), "{:?}", self.pool.stats().workers);
+    }
+
+    /// Has the pool ask for `difficulty`, which nobody finds here, and waits until every share is
+    /// judged and to be seen.
+    pub fn quiet(&self, difficulty: f64) -> Arc<Sight> {
+        let difficulty = Difficulty::new(difficulty).unwrap();
+        self.pool.set_difficulty(difficulty);
+        self.see("the last verdicts", |snapshot| {
+            let stats: Vec<_> = self.miners.iter().map(SimMiner::stats).collect();
+            let submitted = stats.iter().map(|miner| miner.submitted).sum::<u64>();
+            stats.iter().all(|miner| miner.difficulty == Some(difficulty))
+                && submitted == self.pool.stats().accepted() + self.pool.stats().rejected()
+                && submitted == judged(snapshot)
+                && snapshot.miners.iter().all(|miner| miner.difficulty == difficulty.value())
+        })
+    }
+
+    /// Waits until what is to be seen fulfils the condition.
+    pub fn see(&self, what: &str, condition: impl Fn(&Snapshot) -> bool) -> Arc<Sight> {
+        wait_for(what, || condition(&self.sights.newest().snapshot));
+        self.sights.newest()
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.stop.stop();
+    }
+}
+
+/// Before the first moment, or with analysis off.
+pub fn empty(more: &str) -> Sight {
+    let text = format!("[[upstream]]\nurl = \"stratum+tcp://pool.example:3333\"\n{more}");
+    let config: Config = config(&text);
+    let at = NtpTime::from_timestamp("2026-11-21T12:00:00.123Z".parse().unwrap());
+    Sight {
+        facts: Arc::new(Facts { started: at, ..Facts::new(&config, Vec::new()) }),
+        snapshot: Arc::default(),
+        around: Surroundings::default(),
+        at,
+        up_for: std::time::Duration::ZERO,
+    }
+}
+
+/// A connected miner that has done nothing yet.
+pub fn miner(session: u64, at: NtpTime) -> MinerView {
+    MinerView {
+        session: SessionId(session),
+        miner: "[fe80::1]:3333".parse().unwrap(),
+        worker: String::new(),
+        user_agent: String::new(),
+        upstream: Some(9),
+        difficulty: 1.0,
+        difficulty_since: None,
+        best: 0.0,
+        accepted: 0,
+        rejected: 0,
+        unanswered: 0,
+        hash_rates: Default::default(),
+        connected_for: Default::default(),
+        connected_since: at,
+        last_share_ago: None,
+        last_share: None,
+        stale: 0,
+        accepted_difficulty: 0.0,
+        best_ever: None,
+        extranonce1: None,
+        extranonce2_size: None,
+        payout: None,
+    }
+}

@@ -1,0 +1,335 @@
+//! `/status` and `/api/…`: the original's names with right values, of a real proxy and of strange
+//! moments.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::shown::{ADDRESS, Shown, empty, miner};
+use serde_json::Value;
+use sluice::status::json::{Reply, api, status};
+use sluice::status::sight::Sight;
+
+/// Every name of the original's `/status`, with its type.
+const ORIGINAL: [(&str, &str); 27] = [
+    ("/upstream", "bool"),
+    ("/extranonce1", "text"),
+    ("/extranonce2_size", "whole"),
+    ("/last_notify_unix", "whole"),
+    ("/last_diff", "number"),
+    ("/shares_ok", "whole"),
+    ("/shares_bad", "whole"),
+    ("/clients", "list"),
+    ("/vardiff/total_clients", "whole"),
+    ("/vardiff/active_clients", "whole"),
+    ("/vardiff/avg_difficulty", "number"),
+    ("/vardiff/avg_shares_per_sec", "number"),
+    ("/vardiff/target_seconds", "number"),
+    ("/vardiff/min_difficulty", "number"),
+    ("/vardiff/max_difficulty", "number"),
+    ("/ratelimit/total_ips", "whole"),
+    ("/ratelimit/total_active", "whole"),
+    ("/ratelimit/banned_ips", "whole"),
+    ("/ratelimit/max_per_ip", "whole"),
+    ("/ratelimit/max_per_minute", "whole"),
+    ("/ratelimit/ban_duration_sec", "whole"),
+    // Of each of clients.
+    ("ip", "text"),
+    ("worker", "text"),
+    ("upstream_user", "text"),
+    ("ok", "whole"),
+    ("bad", "whole"),
+    ("diff", "number"),
+];
+
+/// The names that came with this program and are promised.
+const NEW: [&str; 40] = [
+    "/mode",
+    "/version",
+    "/uptime_seconds",
+    "/hashrate/1m",
+    "/hashrate/5m",
+    "/hashrate/1h",
+    "/hashrate/24h",
+    "/forwarding/messages",
+    "/forwarding/bytes",
+    "/forwarding/dropped_copies",
+    "/forwarding/latency_us/p50",
+    "/forwarding/latency_us/p99",
+    "/forwarding/latency_us/max",
+    "/forwarding/up/latency_us/p99",
+    "/forwarding/down/bytes",
+    "/ntp/synchronised",
+    "/ntp/offset_ms",
+    "/payout/state",
+    "/payout/address",
+    "/payout/percent",
+    "/payout/total_sats",
+    "/payout/outputs",
+    "/chain/state",
+    "/chain/network",
+    "/chain/height",
+    "/chain/network_difficulty",
+    "/chain/prevhash",
+    "/chain/tag",
+    "/best/run",
+    "/best/day",
+    "/best/ever",
+    "/blocks",
+    "/alerts/active/high",
+    "/alerts/counts",
+    "/alerts/newest",
+    "/shares/submitted",
+    "/shares/reasons",
+    "/lifetime/accepted",
+    "/recording",
+    "/upstreams",
+];
+
+fn read(sight: &Sight) -> Value {
+    serde_json::from_str(&status(sight)).unwrap()
+}
+
+fn get(path: &str, query: &[(&str, &str)], sight: &Sight) -> Reply {
+    let value =
+        |name: &str| query.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned());
+    api(path, value, sight).unwrap_or_else(|| panic!("nothing at {path}"))
+}
+
+fn document(path: &str, query: &[(&str, &str)], sight: &Sight) -> Value {
+    let reply = get(path, query, sight);
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    serde_json::from_str(&reply.body).unwrap()
+}
+
+fn is_a(value: &Value, kind: &str) -> bool {
+    match kind {
+        "bool" => value.is_boolean(),
+        "text" => value.is_string(),
+        "whole" => value.is_u64(),
+        "number" => value.is_f64(),
+        _ => value.is_array(),
+    }
+}
+
+#[track_caller]
+fn has_the_promised_names(status: &Value) {
+    for (name, kind) in ORIGINAL {
+        if name.starts_with('/') {
+            let value = status.pointer(name).unwrap_or_else(|| panic!("no {name}"));
+            assert!(is_a(value, kind), "{name} is {value}");
+        }
+        for client in status["clients"].as_array().unwrap() {
+            let value = client.get(name);
+            assert!(
+                name.starts_with('/') || value.is_some_and(|value| is_a(value, kind)),
+                "{name}: {client}"
+            );
+        }
+    }
+    for name in NEW {
+        assert!(status.pointer(name).is_some(), "no {name}");
+    }
+}
+
+fn every_document(sight: &Sight) -> Vec<Value> {
+    ["/status", "/api/miners", "/api/shares", "/api/alerts", "/api/jobs", "/api/upstreams", "/api/history"]
+        .into_iter()
+        .map(|path| document(path, &[], sight))
+        .collect()
+}
+
+/// The keys of a document, those of lists' elements merged.
+fn shape(value: &Value, at: &str, keys: &mut std::collections::BTreeSet<String>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| {
+            keys.insert(format!("{at}/{key}"));
+            shape(value, &format!("{at}/{key}"), keys);
+        }),
+        Value::Array(list) => list.iter().for_each(|value| shape(value, at, keys)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_real_proxys_status_has_right_values() {
+    let names = [format!("{ADDRESS}.one"), format!("{ADDRESS}.two"), "farm.three".to_owned()];
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let shown = Shown::start(&names, "");
+    shown.mine(&names, 30);
+    let sight = shown.quiet(1_000_000.5);
+    let (status, stats) = (read(&sight), shown.pool.stats());
+    has_the_promised_names(&status);
+    assert_eq!(status["shares_ok"], stats.accepted());
+    assert_eq!(status["shares_bad"], stats.rejected());
+    assert_eq!(status["shares"]["submitted"], stats.accepted() + stats.rejected());
+    assert_eq!((&status["upstream"], &status["last_diff"]), (&true.into(), &1_000_000.5.into()));
+    assert!(status["last_notify_unix"].as_i64().unwrap() > 1_700_000_000);
+    assert_eq!(status["hashrate"]["1m"], sight.snapshot.hash_rates.one_minute);
+    assert!(status["hashrate"]["24h"].as_f64().unwrap() > 1000.0);
+    for key in ["p50", "p99", "max"] {
+        assert!(status["forwarding"]["latency_us"][key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    let clients = status["clients"].as_array().unwrap();
+    assert_eq!(clients.len(), 3);
+    for (miner, name) in shown.miners.iter().zip(&names) {
+        let client = clients.iter().find(|client| client["worker"] == *name).unwrap();
+        assert_eq!(client["ok"], stats.worker(name).accepted, "{client}");
+        assert_eq!(client["diff"], 1_000_000.5);
+        let extranonce1 = miner.stats().extranonce1.unwrap().to_string();
+        assert_eq!(client["extranonce1"], extranonce1.as_str());
+        assert_eq!((&client["upstream_user"], &client["upstream"]), (&(*name).into(), &1.into()));
+    }
+    assert_eq!(status["extranonce1"], clients[0]["extranonce1"]);
+    assert_eq!((&status["extranonce2_size"], &status["mode"]), (&8.into(), &"passthrough".into()));
+    // One miner has no address in its name: that is the worst of the three.
+    assert_eq!(status["payout"]["state"], "unverifiable");
+    let best = stats.accepted_shares.iter().map(|share| share.difficulty).fold(0.0, f64::max);
+    assert_eq!(status["best"]["ever"]["difficulty"], best);
+    let upstream = &status["upstreams"][0];
+    assert_eq!((&upstream["standing"], &upstream["sessions"]), (&"up".into(), &3.into()));
+    assert_eq!(upstream["accepted"], stats.accepted());
+    println!("{}", serde_json::to_string_pretty(&status).unwrap());
+}
+
+#[test]
+fn a_small_difficulty_stays_what_it_is() {
+    let name = format!("{ADDRESS}.nerd");
+    let shown = Shown::start(&[&name], "");
+    shown.mine(&[&name], 1);
+    shown.pool.set_difficulty(sluice::stratum::Difficulty::new(0.000_15).unwrap());
+    let sight = shown
+        .see("the difficulty", |snapshot| snapshot.miners.iter().any(|miner| miner.difficulty == 0.000_15));
+    let text = status(&sight);
+    assert!(text.contains("\"last_diff\":0.00015,"), "{text}");
+    assert_eq!(read(&sight)["clients"][0]["diff"], 0.000_15);
+    let verified = shown.quiet(1e9);
+    let status = read(&verified);
+    assert_eq!(status["payout"]["state"], "verified");
+    assert!((status["payout"]["percent"].as_f64().unwrap() - 98.0).abs() < 0.001);
+    assert_eq!(status["payout"]["address"], ADDRESS);
+    assert_eq!(status["payout"]["outputs"][0]["is_expected"], true);
+    for document in every_document(&verified) {
+        println!("{}", serde_json::to_string_pretty(&document).unwrap());
+    }
+}
+
+#[test]
+fn the_lists_show_what_is_asked_for() {
+    let names = [format!("{ADDRESS}.one"), format!("{ADDRESS}.two")];
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let shown = Shown::start(&names, "");
+    shown.mine(&names, 20);
+    shown.pool.new_block();
+    let sight = shown.quiet(1e9);
+    let of_one = document("/api/shares", &[("worker", names[0]), ("limit", "200")], &sight);
+    let shares = of_one["shares"].as_array().unwrap();
+    assert!(shares.len() as u64 >= 20 && shares.iter().all(|share| share["worker"] == names[0]));
+    assert!(shares.iter().all(|share| share["pool"] == shown.pool.addr().to_string()));
+    assert_eq!(
+        document("/api/shares", &[("limit", "3"), ("upstream", "1")], &sight)["shares"]
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
+    let second = document("/api/miners", &[("limit", "1"), ("offset", "1")], &sight);
+    assert_eq!((&second["total"], &second["miners"][0]["session"]), (&2.into(), &2.into()));
+    assert_eq!(
+        document("/api/miners", &[("offset", "18446744073709551615")], &sight)["miners"],
+        Value::Array(vec![])
+    );
+    assert_eq!(document("/api/miners", &[("worker", "nobody")], &sight)["total"], 0);
+    let jobs = document("/api/jobs", &[], &sight);
+    let jobs = jobs["jobs"].as_array().unwrap();
+    assert!(jobs.iter().any(|job| job["clean"] == true && job["height"] == 967_018), "{jobs:?}");
+    assert_eq!(document("/api/upstreams", &[], &sight)["upstreams"][0]["chain"]["network"], "mainnet");
+    let history = document("/api/history", &[("span", "24h")], &sight);
+    let buckets = history["buckets"].as_array().unwrap();
+    assert_eq!((buckets.len(), &history["bucket_seconds"]), (144, &600.into()));
+    let accepted: u64 = buckets.iter().map(|bucket| bucket["accepted"].as_u64().unwrap()).sum();
+    assert_eq!(accepted, shown.pool.stats().accepted());
+}
+
+#[test]
+fn nonsense_gets_a_clear_answer() {
+    let sight = empty("");
+    for (path, name, value) in [
+        ("/api/miners", "limit", "0"),
+        ("/api/miners", "offset", "-1"),
+        ("/api/shares", "limit", "201"),
+        ("/api/jobs", "limit", "many"),
+        ("/api/jobs", "upstream", "2"),
+        ("/api/alerts", "limit", "\u{202e}\n\"'<script>"),
+        ("/api/history", "span", "1y"),
+    ] {
+        let reply = get(path, &[(name, value)], &sight);
+        let error: Value = serde_json::from_str(&reply.body).unwrap();
+        assert_eq!(reply.status, 400);
+        assert!(error["error"].as_str().unwrap().starts_with(&format!("{name} must be ")), "{error}");
+    }
+    for path in ["/", "/api", "/api/", "/api/miners/", "/metrics", "/status/"] {
+        assert!(api(path, |_| None, &sight).is_none(), "{path}");
+    }
+}
+
+#[test]
+fn before_the_first_moment_and_without_analysis_nothing_is_missing() {
+    let names = [format!("{ADDRESS}.one")];
+    let shown = Shown::start(&[&names[0]], "");
+    shown.mine(&[&names[0]], 2);
+    let full = read(&shown.quiet(1e9));
+    for sight in [empty(""), empty("[analysis]\nenabled = false\n")] {
+        let status = read(&sight);
+        has_the_promised_names(&status);
+        assert_eq!((&status["clients"], &status["upstream"]), (&Value::Array(vec![]), &false.into()));
+        assert_eq!(status["last_notify_unix"], 0);
+        every_document(&sight);
+        // Not the list's elements, and what only exists together.
+        let absent_together = [
+            "clients",
+            "upstreams",
+            "payout/outputs",
+            "best/",
+            "recording/",
+            "alerts/newest",
+            "alerts/counts",
+        ];
+        let (mut there, mut here) = (Default::default(), Default::default());
+        shape(&full, "", &mut there);
+        shape(&status, "", &mut here);
+        let missing: Vec<_> = there
+            .difference(&here)
+            .filter(|key| !absent_together.iter().any(|one| key[1..].starts_with(one)))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}
+
+#[test]
+fn strangers_texts_and_odd_numbers_break_no_document() {
+    let hostile = "\u{0}\u{1b}[2J\"\\\n\r\t</script><img src=x>\u{202e}\u{2028}é⛏️'=cmd()";
+    let mut sight = empty("");
+    let mut snapshot = (*sight.snapshot).clone();
+    for (session, odd) in [(1, f64::NAN), (2, f64::INFINITY), (3, -0.0), (4, 1e308), (5, 5e-324)] {
+        let mut miner = miner(session, sight.at);
+        miner.worker = hostile.repeat(session as usize);
+        miner.user_agent = hostile.to_owned();
+        (miner.difficulty, miner.best, miner.accepted_difficulty) = (odd, odd, odd);
+        miner.hash_rates.one_hour = odd;
+        snapshot.miners.push(miner);
+    }
+    snapshot.hash_rates.one_minute = f64::NEG_INFINITY;
+    snapshot.lifetime.accepted_difficulty = f64::NAN;
+    sight.snapshot = Arc::new(snapshot);
+    let text = status(&sight);
+    assert!(text.bytes().all(|byte| byte >= 0x20 && byte != 0x7f), "a control character");
+    for document in every_document(&sight) {
+        assert!(document.is_object());
+    }
+    let status = read(&sight);
+    assert_eq!(status["clients"][0]["worker"], hostile);
+    assert_eq!((&status["hashrate"]["1m"], &status["clients"][3]["best"]), (&Value::Null, &1e308.into()));
+    assert_eq!(status["clients"][4]["hashrate"]["1h"], 5e-324);
+    assert_eq!(document("/api/miners", &[("worker", hostile)], &sight)["total"], 1);
+}

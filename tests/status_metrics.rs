@@ -1,0 +1,257 @@
+//! `/metrics`, read back by a strict reader: of a real proxy, of strangers' names, of empty moments;
+//! and whether the dashboard and the alerts ask for what there is.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use common::prometheus::{Families, find, read, value};
+use common::shown::{ADDRESS, Shown, empty, miner};
+use sluice::analyzer::{Latency, PoolView, Snapshot, Totals, WorkerTotals};
+use sluice::passthrough::UpstreamState;
+use sluice::status::metrics::metrics;
+use sluice::status::sight::Sight;
+use sluice::upstream::Standing;
+
+/// Totals of a proxy that has seen nothing, to be filled.
+fn totals() -> Totals {
+    let setup = sluice::analyzer::Setup::plain(&sluice::config::Analysis::default());
+    let (analyzer, _copies) = sluice::analyzer::Analyzer::start(setup).unwrap();
+    analyzer.finish().totals.clone().unwrap()
+}
+
+fn with(totals: Totals, change: impl FnOnce(&mut Snapshot)) -> Sight {
+    let mut sight = empty("");
+    let mut snapshot = Snapshot { totals: Some(totals), ..Snapshot::default() };
+    change(&mut snapshot);
+    sight.snapshot = Arc::new(snapshot);
+    sight
+}
+
+fn workers(families: &Families) -> BTreeSet<&str> {
+    let samples = &families["sluice_worker_shares_total"].samples;
+    samples.iter().map(|sample| sample.labels["worker"].as_str()).collect()
+}
+
+#[test]
+fn a_real_proxys_numbers_are_those_of_the_pool() {
+    let names = [format!("{ADDRESS}.one"), format!("{ADDRESS}.two"), "farm.\"three\"\\".to_owned()];
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let shown = Shown::start(&names, "");
+    shown.mine(&names, 30);
+    let sight = shown.quiet(1e9);
+    let (text, stats) = (metrics(&sight), shown.pool.stats());
+    let found = read(&text);
+    println!("{text}");
+    let accepted = stats.accepted() as f64;
+    assert_eq!(value(&found, "sluice_shares_total", &[("result", "accepted")]), accepted);
+    assert_eq!(value(&found, "sluice_shares_total", &[("result", "rejected")]), stats.rejected() as f64);
+    let rejected = &found["sluice_rejected_shares_total"].samples;
+    assert_eq!(rejected.iter().map(|sample| sample.value).sum::<f64>(), stats.rejected() as f64);
+    for name in &names {
+        let labels = [("worker", *name), ("result", "accepted")];
+        let of_worker = value(&found, "sluice_worker_shares_total", &labels);
+        assert_eq!(of_worker, stats.worker(name).accepted as f64);
+        assert!(value(&found, "sluice_worker_silence_seconds", &[("worker", name)]) < 60.0);
+    }
+    let pool = shown.pool.addr().to_string();
+    let one = [("upstream", "1"), ("pool", pool.as_str())];
+    assert_eq!(value(&found, "sluice_pool_answer_seconds_count", &one), accepted + stats.rejected() as f64);
+    assert_eq!(
+        (value(&found, "sluice_upstream_up", &one), value(&found, "sluice_upstream_sessions", &one)),
+        (1.0, 3.0)
+    );
+    assert_eq!(value(&found, "sluice_miners_connected", &[]), 3.0);
+    let state = |name, state| value(&found, name, &[one[0], one[1], ("state", state)]);
+    assert_eq!(
+        (state("sluice_payout_state", "unverifiable"), state("sluice_payout_state", "verified")),
+        (1.0, 0.0)
+    );
+    let best = stats.accepted_shares.iter().map(|share| share.difficulty).fold(0.0, f64::max);
+    assert_eq!(value(&found, "sluice_best_difficulty", &[("period", "run")]), best);
+    for direction in ["up", "down"] {
+        let messages = value(&found, "sluice_forwarding_messages_total", &[("direction", direction)]);
+        assert!(messages >= accepted, "{direction}");
+        assert!(value(&found, "sluice_forwarding_latency_seconds_count", &[("direction", direction)]) > 0.0);
+    }
+    let rate = value(&found, "sluice_hash_rate_hashes_per_second", &[("window", "1m")]);
+    assert_eq!(rate, sight.snapshot.hash_rates.one_minute);
+    the_files_ask_for_what_there_is(&found);
+}
+
+#[test]
+fn strangers_names_stay_apart_or_are_added_up() {
+    let mut totals = totals();
+    let one = |accepted| WorkerTotals { accepted, proven_difficulty: 1.0, ..WorkerTotals::default() };
+    let long = "x".repeat(128);
+    for (name, accepted) in [
+        ("quote\"back\\slash", 1),
+        ("line\nfeed", 2),
+        ("line\rfeed", 3),
+        ("nul\0", 4),
+        ("", 5),
+        ("{a=\"b\"} 1", 6),
+        ("é⛏️\u{202e}", 7),
+        ("(other)", 8),
+        (&format!("{long}a"), 9),
+        (&format!("{long}b"), 10),
+    ] {
+        totals.workers.insert(name.to_owned(), one(accepted));
+        totals.reasons.insert(name.to_owned(), accepted);
+    }
+    let found = read(&metrics(&with(totals, |_| {})));
+    let accepted =
+        |name: &str| value(&found, "sluice_worker_shares_total", &[("worker", name), ("result", "accepted")]);
+    for (name, count) in [
+        ("quote\"back\\slash", 1.0),
+        ("line\u{fffd}feed", 5.0),
+        ("nul\u{fffd}", 4.0),
+        ("", 5.0),
+        ("{a=\"b\"} 1", 6.0),
+        ("é⛏️\u{202e}", 7.0),
+        ("(other)", 8.0),
+        (&long, 19.0),
+    ] {
+        assert_eq!(accepted(name), count, "{name:?}");
+        assert_eq!(value(&found, "sluice_rejected_shares_total", &[("reason", name)]), count, "{name:?}");
+    }
+    assert_eq!(workers(&found).len(), 8);
+}
+
+#[test]
+fn many_workers_are_bounded_and_none_is_lost() {
+    let mut totals = totals();
+    for number in 0..5000_u32 {
+        let work = f64::from(number);
+        let worker = WorkerTotals {
+            accepted: 1,
+            proven_difficulty: work,
+            best_difficulty: work * 2.0,
+            ..WorkerTotals::default()
+        };
+        totals.workers.insert(format!("w{number}"), worker);
+    }
+    let sight = with(totals, |snapshot| {
+        let at = empty("").at;
+        for session in 0..300 {
+            let mut miner = miner(session, at);
+            miner.worker = format!("w{}", session * 10);
+            miner.hash_rates.five_minutes = 2.0;
+            snapshot.miners.push(miner);
+        }
+    });
+    let found = read(&metrics(&sight));
+    let shown = workers(&found);
+    assert_eq!(shown.len(), 201);
+    assert!(shown.contains("w4999") && shown.contains("w4800") && !shown.contains("w4799"));
+    assert_eq!(value(&found, "sluice_workers_not_shown", &[]), 4800.0);
+    let sum = |name: &str| found[name].samples.iter().map(|sample| sample.value).sum::<f64>();
+    assert_eq!(sum("sluice_worker_shares_total"), 5000.0);
+    assert_eq!(sum("sluice_worker_proven_difficulty_total"), f64::from(4999 * 2500));
+    assert_eq!(sum("sluice_worker_hash_rate_hashes_per_second"), 600.0);
+    assert_eq!(value(&found, "sluice_worker_best_difficulty", &[("worker", "(other)")]), 9598.0);
+    let again = read(&metrics(&sight));
+    assert_eq!(workers(&again), shown);
+}
+
+#[test]
+fn before_the_first_moment_and_without_analysis_there_are_no_false_zeros() {
+    for sight in [empty(""), empty("[analysis]\nenabled = false\n")] {
+        let found = read(&metrics(&sight));
+        for name in
+            ["sluice_shares_total", "sluice_hash_rate_hashes_per_second", "sluice_last_job_age_seconds"]
+        {
+            assert!(found[name].samples.is_empty(), "{name}");
+        }
+        assert_eq!(value(&found, "sluice_upstream_connected", &[]), 0.0);
+        assert_eq!(value(&found, "sluice_alerts_total", &[("rule", "payout.mismatch")]), 0.0);
+        let version = [("version", env!("CARGO_PKG_VERSION")), ("mode", "passthrough")];
+        assert_eq!(value(&found, "sluice_build_info", &version), 1.0);
+    }
+}
+
+#[test]
+fn the_same_pool_twice_and_odd_numbers_are_no_trouble() {
+    let mut totals = totals();
+    totals.accepted_difficulty = f64::NAN;
+    totals.network_difficulty = Some(f64::INFINITY);
+    totals.proven_difficulty = 1e300;
+    let mut sight = with(totals, |snapshot| {
+        snapshot.hash_rates.one_hour = f64::NAN;
+        snapshot.pools = (0..2).map(pool).collect();
+    });
+    let state = UpstreamState {
+        name: "pool.example:3333".to_owned(),
+        standing: Standing::Failed,
+        sessions: 0,
+        heard_ago: None,
+        trouble: None,
+    };
+    sight.around.upstreams = vec![state.clone(), state];
+    let found = read(&metrics(&sight));
+    assert_eq!(found["sluice_upstream_up"].samples.len(), 2);
+    assert_eq!(value(&found, "sluice_proven_difficulty_total", &[]), 1e300);
+    assert_eq!(find(&found, "sluice_accepted_difficulty_total", &[]), None);
+    assert_eq!(find(&found, "sluice_network_difficulty", &[]), None);
+    let second = [("upstream", "2"), ("pool", "pool.example:3333"), ("state", "failed")];
+    assert_eq!(value(&found, "sluice_upstream_standing", &second), 1.0);
+}
+
+fn pool(place: usize) -> PoolView {
+    PoolView {
+        place,
+        name: String::new(),
+        miners: 0,
+        accepted: 1,
+        rejected: 2,
+        unanswered: 3,
+        answers: Latency::default(),
+        job: None,
+        payout: None,
+        outputs: [].into(),
+        chain: None,
+    }
+}
+
+/// Every metric that the dashboard and the alerts name is one of `found`.
+fn the_files_ask_for_what_there_is(found: &Families) {
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    for (file, least) in [("grafana-dashboard.json", 20), ("prometheus-alerts.yml", 11)] {
+        let text = std::fs::read_to_string(deploy.join(file)).unwrap();
+        let mut names = BTreeSet::new();
+        for (place, _) in text.match_indices("sluice_") {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let rest = &text[place..];
+            names.insert(&rest[..rest.find(|c| !is_name(c)).unwrap_or(rest.len())]);
+        }
+        assert!(names.len() >= least, "{file} names only {names:?}");
+        for name in names {
+            let bare = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
+            let is_there = found.contains_key(name)
+                || bare.is_some_and(|bare| found.get(bare).is_some_and(|family| family.kind == "histogram"));
+            assert!(is_there, "{file} asks for {name}, which there is not");
+        }
+    }
+}
+
+#[test]
+fn the_dashboard_is_json_with_a_datasource_to_choose() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/grafana-dashboard.json");
+    let dashboard: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    assert!(
+        variables.iter().any(|variable| variable["type"] == "datasource" && variable["name"] == "datasource")
+    );
+    let panels = dashboard["panels"].as_array().unwrap();
+    let mut ids = BTreeSet::new();
+    for panel in panels {
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{panel}");
+        if panel["type"] != "row" {
+            assert_eq!(panel["datasource"]["uid"], "${datasource}", "{}", panel["title"]);
+            assert!(!panel["targets"].as_array().unwrap().is_empty(), "{}", panel["title"]);
+        }
+    }
+    assert!(panels.len() >= 12, "{}", panels.len());
+}
