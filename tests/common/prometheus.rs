@@ -142,9 +142,12 @@ fn unescaped<'a>(text: &'a str, line: &str) -> (String, &'a str) {
     panic!("an open quote in {line:?}");
 }
 
+/// Buckets by their bound, and sum and count.
+type Series = (Vec<(f64, f64)>, [Option<f64>; 2]);
+
 /// Cumulative, with +Inf as large as the count.
 fn check_histogram(name: &str, family: &Family) {
-    let mut series: BTreeMap<BTreeMap<String, String>, (Vec<(f64, f64)>, [Option<f64>; 2])> = BTreeMap::new();
+    let mut series: BTreeMap<BTreeMap<String, String>, Series> = BTreeMap::new();
     for sample in &family.samples {
         let mut labels = sample.labels.clone();
         let le = labels.remove("le");
