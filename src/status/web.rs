@@ -3,9 +3,14 @@
 use std::sync::Arc;
 
 use super::http::{Answer, Handler, Method, Request};
+use super::json::api;
+use super::metrics::metrics;
 use super::page::{Visit, page};
 use super::ready::readiness;
 use super::sight::Sights;
+
+/// As Prometheus names the format.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Answers requests that have passed the gate.
 pub fn handler(sights: Sights) -> Handler {
@@ -29,6 +34,10 @@ fn answer(request: &Request, sights: &Sights) -> Answer {
             Err(why) => Answer::text(503, format!("{why}\n")),
         },
         "/robots.txt" => Answer::text(200, "User-agent: *\nDisallow: /\n"),
-        _ => Answer::not_found(),
+        "/metrics" => Answer::new(200, METRICS, metrics(&sight).into_bytes()),
+        path => match api(path, |name| request.query.get(name).map(str::to_owned), &sight) {
+            Some(reply) => Answer::new(reply.status, "application/json", reply.body.into_bytes()),
+            None => Answer::not_found(),
+        },
     }
 }
