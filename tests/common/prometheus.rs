@@ -144,7 +144,9 @@ fn unescaped<'a>(text: &'a str, line: &str) -> (String, &'a str) {
 
 /// Cumulative, with +Inf as large as the count.
 fn check_histogram(name: &str, family: &Family) {
-    let mut series: BTreeMap<BTreeMap<String, String>, (Vec<(f64, f64)>, [Option<f64>; 2])> = BTreeMap::new();
+    /// Bounds and counts, and the sum and the count of all.
+    type Series = (Vec<(f64, f64)>, [Option<f64>; 2]);
+    let mut series: BTreeMap<BTreeMap<String, String>, Series> = BTreeMap::new();
     for sample in &family.samples {
         let mut labels = sample.labels.clone();
         let le = labels.remove("le");

@@ -96,7 +96,7 @@ impl Times {
     /// In so many to the second.
     pub(super) fn of(latency: &Latency, per_second: f64) -> Times {
         let count = latency.count();
-        let some = |time: Duration| (count > 0).then(|| time.as_secs_f64() * per_second);
+        let some = |time: Duration| (count > 0).then_some(time.as_secs_f64() * per_second);
         Times {
             count,
             mean: some(latency.total()).map(|total| total / count as f64),
