@@ -44,7 +44,6 @@ fn a_real_proxys_numbers_are_those_of_the_pool() {
     let sight = shown.quiet(1e9);
     let (text, stats) = (metrics(&sight), shown.pool.stats());
     let found = read(&text);
-    println!("{text}");
     let accepted = stats.accepted() as f64;
     assert_eq!(value(&found, "sluice_shares_total", &[("result", "accepted")]), accepted);
     assert_eq!(value(&found, "sluice_shares_total", &[("result", "rejected")]), stats.rejected() as f64);
@@ -215,11 +214,13 @@ fn pool(place: usize) -> PoolView {
     }
 }
 
-/// Every metric that the dashboard and the alerts name is one of `found`.
+/// Every metric that the dashboard, the alerts and the documentation name is one of `found`, and the
+/// documentation has all.
 fn the_files_ask_for_what_there_is(found: &Families) {
-    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
-    for (file, least) in [("grafana-dashboard.json", 20), ("prometheus-alerts.yml", 11)] {
-        let text = std::fs::read_to_string(deploy.join(file)).unwrap();
+    let files =
+        [("deploy/grafana-dashboard.json", 20), ("deploy/prometheus-alerts.yml", 11), ("docs/api.md", 50)];
+    for (file, least) in files {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
         let mut names = BTreeSet::new();
         for (place, _) in text.match_indices("sluice_") {
             let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -232,6 +233,10 @@ fn the_files_ask_for_what_there_is(found: &Families) {
             let is_there = found.contains_key(name)
                 || bare.is_some_and(|bare| found.get(bare).is_some_and(|family| family.kind == "histogram"));
             assert!(is_there, "{file} asks for {name}, which there is not");
+        }
+        if file == "docs/api.md" {
+            let missing: Vec<_> = found.keys().filter(|name| !text.contains(&format!("`{name}`"))).collect();
+            assert!(missing.is_empty(), "{file} does not explain {missing:?}");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A connected miner, as `/status` and `/api/miners` show it.
 
-use serde::Serialize;
+use std::collections::HashMap;
+
+use serde::{Serialize, Serializer};
 
 use super::value::{Rates, Time, name, number, percent};
 use crate::analyzer::{MinerView, PayoutState};
@@ -9,7 +11,7 @@ use crate::status::sight::Sight;
 
 /// The first six names are those of the original proxy, and never `null`.
 #[derive(Debug, Serialize)]
-pub(super) struct Client<'a> {
+struct Client<'a> {
     ip: String,
     worker: &'a str,
     /// What the pool sees: in passthrough the same.
@@ -19,7 +21,7 @@ pub(super) struct Client<'a> {
     diff: f64,
     session: u64,
     user_agent: &'a str,
-    device: Option<String>,
+    device: Option<&'a str>,
     upstream: Option<usize>,
     pool: Option<&'a str>,
     connected_since: Time,
@@ -40,8 +42,34 @@ pub(super) struct Client<'a> {
     payout: Option<&'static str>,
 }
 
+/// Some of the connected miners. Each is written as soon as it is made: a farm's would take megabytes.
+#[derive(Debug)]
+pub(super) struct Clients<'a> {
+    sight: &'a Sight,
+    miners: Vec<&'a MinerView>,
+    /// By user agent, of which there are few.
+    devices: HashMap<&'a str, Option<String>>,
+}
+
+impl<'a> Clients<'a> {
+    pub(super) fn of(sight: &'a Sight, miners: impl Iterator<Item = &'a MinerView>) -> Clients<'a> {
+        let (miners, mut devices): (Vec<&MinerView>, HashMap<_, _>) = (miners.collect(), HashMap::new());
+        for miner in &miners {
+            devices.entry(miner.user_agent.as_str()).or_insert_with(|| device(&miner.user_agent));
+        }
+        Clients { sight, miners, devices }
+    }
+}
+
+impl Serialize for Clients<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let device = |miner: &MinerView| self.devices.get(miner.user_agent.as_str())?.as_deref();
+        to.collect_seq(self.miners.iter().map(|miner| Client::of(miner, device(miner), self.sight)))
+    }
+}
+
 impl<'a> Client<'a> {
-    pub(super) fn of(miner: &'a MinerView, sight: &'a Sight) -> Client<'a> {
+    fn of(miner: &'a MinerView, device: Option<&'a str>, sight: &'a Sight) -> Client<'a> {
         Client {
             ip: miner.miner.to_string(),
             worker: &miner.worker,
@@ -51,7 +79,7 @@ impl<'a> Client<'a> {
             diff: miner.difficulty,
             session: miner.session.0,
             user_agent: &miner.user_agent,
-            device: device(&miner.user_agent),
+            device,
             upstream: miner.upstream.map(number),
             pool: name(&sight.around.upstreams, miner.upstream),
             connected_since: Time(miner.connected_since),

@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 
-use super::clients::Client;
+use super::clients::Clients;
 use super::query::{Fault, Query};
 use super::text;
 use super::value::Time;
 use crate::analyzer::MinerView;
 use crate::status::sight::Sight;
 
-/// More in one answer than a page shows; `/status` has all.
-const MOST: usize = 10_000;
+/// About 5 MB; what the server passes on is bounded.
+const MOST: usize = 5000;
 
 #[derive(Debug, Serialize)]
 struct Miners<'a> {
@@ -18,7 +18,7 @@ struct Miners<'a> {
     /// How many there are that were asked for.
     total: usize,
     offset: usize,
-    miners: Vec<Client<'a>>,
+    miners: Clients<'a>,
 }
 
 /// In the order in which they connected.
@@ -36,6 +36,6 @@ pub(super) fn miners(sight: &Sight, query: &Query<'_>) -> Result<String, Fault> 
         at: Time(sight.at),
         total: wanted().count(),
         offset,
-        miners: wanted().skip(offset).take(limit).map(|miner| Client::of(miner, sight)).collect(),
+        miners: Clients::of(sight, wanted().skip(offset).take(limit)),
     }))
 }

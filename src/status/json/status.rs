@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::alerts::Overview;
-use super::clients::Client;
+use super::clients::Clients;
 use super::counts::{Lifetime, Shares, Vardiff};
 use super::forwarding::Forwarding;
 use super::health::{Ntp, RateLimit, Recording};
@@ -26,7 +26,7 @@ struct Status<'a> {
     last_diff: f64,
     shares_ok: u64,
     shares_bad: u64,
-    clients: Vec<Client<'a>>,
+    clients: Clients<'a>,
     vardiff: Vardiff,
     ratelimit: RateLimit,
     mode: &'static str,
@@ -71,7 +71,7 @@ pub fn status(sight: &Sight) -> String {
         last_diff: newest_difficulty(sight).unwrap_or(0.0),
         shares_ok: totals.map_or(0, |totals| totals.accepted),
         shares_bad: totals.map_or(0, |totals| totals.rejected),
-        clients: snapshot.miners.iter().map(|miner| Client::of(miner, sight)).collect(),
+        clients: Clients::of(sight, snapshot.miners.iter()),
         vardiff: Vardiff::of(sight),
         ratelimit: RateLimit::of(sight),
         mode: words::MODE,
