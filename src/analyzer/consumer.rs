@@ -40,8 +40,9 @@ const MOST_HELD_BYTES: usize = 4 << 20;
 pub struct Setup {
     pub analysis: config::Analysis,
     pub expectations: Expectations,
-    /// `rules.off`
-    pub rules_off: Vec<config::RuleId>,
+    pub rules: config::Rules,
+    /// `failover.silence_timeout`
+    pub silence: Duration,
     pub clock: Clock,
     pub recorder: Option<Recorder>,
     /// As it was read back at the start.
@@ -71,7 +72,8 @@ impl Setup {
         Setup {
             analysis: analysis.clone(),
             expectations: Expectations::default(),
-            rules_off: Vec::new(),
+            rules: config::Rules::default(),
+            silence: config::Failover::default().silence_timeout,
             clock: Clock::system(),
             recorder: None,
             state: State::default(),

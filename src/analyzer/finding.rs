@@ -1,5 +1,6 @@
 //! What following a conversation brings up, for the ledger.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use super::block::BlockSeen;
@@ -10,7 +11,7 @@ use super::verdicts::{ChainVerdict, PayoutState, PayoutVerdict};
 use super::{Conversation, Direction, SessionId};
 use crate::clock::NtpTime;
 use crate::net::Stamp;
-use crate::stratum::{JobId, Nbits, Ntime, PrevHash};
+use crate::stratum::{Difficulty, Extranonce1, JobId, Nbits, Ntime, PrevHash};
 use crate::work::{Coinbase, Height, PoolTag};
 
 /// What following a line has brought up.
@@ -25,9 +26,41 @@ pub(super) enum Finding {
     Unreadable,
     /// A message, whatever it was.
     Message(Direction),
+    /// Something that only rules care for, and when.
+    Event(Event, Stamp),
+    Closed(SessionId),
+}
+
+/// What a conversation shows besides jobs and shares.
+#[derive(Debug)]
+pub(super) enum Event {
+    Authorized {
+        upstream: Option<usize>,
+        worker: String,
+    },
     AuthorizeRefused {
         session: SessionId,
+        upstream: Option<usize>,
         worker: String,
+        reason: Option<String>,
+    },
+    DifficultySet {
+        session: SessionId,
+        upstream: Option<usize>,
+        difficulty: Difficulty,
+    },
+    /// `client.reconnect`; no host is the same one.
+    Redirected {
+        session: SessionId,
+        upstream: Option<usize>,
+        host: String,
+    },
+    /// An answer to a subscribe that nobody had sent, with another extranonce1.
+    ExtranonceChanged {
+        session: SessionId,
+        upstream: Option<usize>,
+        from: Extranonce1,
+        to: Extranonce1,
     },
 }
 
@@ -57,6 +90,10 @@ pub(super) struct JobSeen {
     pub(super) chain: ChainVerdict,
     /// Who is paid, when it is not whom it should be: the evidence.
     pub(super) outputs: Vec<OutputView>,
+    /// Whom it pays besides the expected address, as text to compare; `None` for very many.
+    pub(super) payees: Option<String>,
+    /// Stands for the search space: two sessions with the same find the same shares.
+    pub(super) space: u64,
 }
 
 impl JobSeen {
@@ -83,7 +120,10 @@ impl JobSeen {
         gap: Option<Duration>,
         judged: &JudgedJob,
     ) -> JobSeen {
+        let mut space = DefaultHasher::new();
+        let extranonce1 = job.prepared.extranonce1();
         let notify = job.prepared.job();
+        (extranonce1.as_bytes(), &notify.coinb1, &notify.coinb2, notify.prevhash).hash(&mut space);
         let coinbase = judged.coinbase.as_ref();
         let is_bad = matches!(judged.payout.state, PayoutState::Short | PayoutState::Mismatch);
         JobSeen {
@@ -105,6 +145,8 @@ impl JobSeen {
             payout: judged.payout.clone(),
             chain: judged.chain.clone(),
             outputs: if is_bad { judged.outputs() } else { Vec::new() },
+            payees: judged.payees(),
+            space: space.finish(),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::alerts::Alerts;
 use super::consumer::Setup;
 use super::ledger::Ledger;
+use super::rules::{Pulse, Rules};
 use super::session::Session;
 use super::snapshot::Snapshot;
 use super::verdicts::Expectations;
@@ -26,10 +27,12 @@ pub(super) struct Follower {
 
 impl Follower {
     pub(super) fn new(setup: Setup, now: Stamp) -> Follower {
-        let Setup { analysis, expectations, rules_off, clock, recorder, state, history, upstreams } = setup;
-        let (upstreams, near_miss, alerts) = (upstreams.into(), analysis.near_miss, Alerts::new(&rules_off));
+        let Setup { analysis, expectations, rules, silence, clock, recorder, state, history, upstreams } =
+            setup;
+        let (upstreams, near_miss) = (upstreams.into(), analysis.near_miss);
+        let judges = (Alerts::new(&rules.off), Rules::new(&rules, silence));
         Follower {
-            ledger: Ledger::new(clock, recorder, (state, history), upstreams, near_miss, alerts, now),
+            ledger: Ledger::new(clock, recorder, (state, history), upstreams, near_miss, judges, now),
             expectations,
             sessions: HashMap::new(),
             share_timeout: analysis.share_timeout,
@@ -91,7 +94,8 @@ impl Follower {
             }
             is_live
         });
-        ledger.round(now);
+        let pulses: Vec<Pulse<'_>> = self.sessions.values().map(|session| session.pulse(now)).collect();
+        ledger.round(&pulses, now);
     }
 
     /// What there is to see.

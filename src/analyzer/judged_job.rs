@@ -1,11 +1,14 @@
 //! A session's newest job with its verdicts, kept to be shown.
 
 use super::verdicts::{ChainVerdict, Expectations, Expected, PayoutVerdict};
-use crate::stratum::Nbits;
+use crate::stratum::{Nbits, encode_hex};
 use crate::work::{Chain, Coinbase, Sats};
 
 /// Of more outputs than this the smallest are left out; OCEAN has about twenty.
 const MOST_OUTPUTS: usize = 64;
+
+/// A solo pool takes its fee to one address or two.
+const MOST_PAYEES: usize = 6;
 
 /// The newest job of a session.
 #[derive(Debug)]
@@ -47,6 +50,28 @@ impl JudgedJob {
             coinbase,
             clean,
         }
+    }
+
+    /// Whom it pays besides the expected address: scripts in hexadecimal, sorted. `None` for so many
+    /// that they are no habit of a pool's but its members.
+    pub(super) fn payees(&self) -> Option<String> {
+        let coinbase = self.coinbase.as_ref()?;
+        let expected = self.payout.expected.as_ref();
+        let is_expected = |script: &[u8]| expected.is_some_and(|expected| expected.is_paid_by(script));
+        let paying = || coinbase.outputs().filter(|output| output.value.0 > 0);
+        let mut others: Vec<String> = paying()
+            .filter(|output| !is_expected(output.script))
+            .map(|output| encode_hex(output.script))
+            .collect();
+        if others.len() > MOST_PAYEES {
+            return None;
+        }
+        others.sort();
+        others.dedup();
+        if paying().any(|output| is_expected(output.script)) {
+            others.insert(0, String::from("you"));
+        }
+        Some(others.join(" "))
     }
 
     /// Everything that the block would pay, the largest first. Outputs without value are left out:

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::alarm::{self, GoodNews};
 use super::alerts::Alerts;
 use super::block::BlockSeen;
 use super::bucket::HistoryShare;
@@ -11,6 +10,7 @@ use super::finding::{Finding, JobSeen};
 use super::history::History;
 use super::pools::Pools;
 use super::recent::Recent;
+use super::rules::{Pulse, Rules, Tongue};
 use super::share::JudgedShare;
 use super::summary::Summary;
 use super::totals::Totals;
@@ -32,6 +32,9 @@ pub(super) struct Ledger {
     pub(super) pools: Pools,
     pub(super) recent: Recent,
     pub(super) alerts: Alerts,
+    rules: Rules,
+    /// As of the last round.
+    clock_state: ClockState,
     /// Shared with what is published and what is written, so nothing is copied without need.
     pub(super) history: Arc<History>,
     /// The state has changed since it was last saved.
@@ -61,7 +64,7 @@ impl Ledger {
         (state, history): (State, History),
         upstreams: Arc<[String]>,
         near_miss: f64,
-        alerts: Alerts,
+        (alerts, rules): (Alerts, Rules),
         now: Stamp,
     ) -> Ledger {
         Ledger {
@@ -74,6 +77,8 @@ impl Ledger {
             pools: Pools::new(&upstreams),
             recent: Recent::default(),
             alerts,
+            rules,
+            clock_state: clock.state(),
             history: Arc::new(history),
             unsaved: false,
             clock,
@@ -95,16 +100,20 @@ impl Ledger {
             Finding::Block(block) => self.block(&block),
             Finding::Judged(judged) => self.judged(*judged),
             Finding::Job(job) => self.job(&job),
-            Finding::AuthorizeRefused { session, worker } => {
-                log::warn!("session {session}: the pool refused to authorize {worker:?}");
+            Finding::Event(event, at) => {
+                let at = self.clock.correct(at);
+                self.judge(|rules, tongue| rules.event(&event, at, tongue));
             }
+            Finding::Closed(session) => self.rules.closed(session),
         }
     }
 
     /// What is due twice a second: states end that are not seen any more, the history counts the
     /// seconds, and what is kept is saved.
-    pub(super) fn round(&mut self, now: Stamp) {
+    pub(super) fn round(&mut self, sessions: &[Pulse<'_>], now: Stamp) {
         let now = self.clock.correct(now);
+        self.clock_state = self.clock.state();
+        self.judge(|rules, tongue| rules.tick(sessions, now, tongue));
         let rows = self.alerts.expire(now);
         self.record_alerts(rows);
         Arc::make_mut(&mut self.history).tick(unix(now));
@@ -157,16 +166,17 @@ impl Ledger {
         self.pools.judged(&judged);
         self.count_for_life(&judged);
         if is_near {
-            self.good_news(&judged, GoodNews::NearMiss);
+            let at = self.clock.correct(judged.share.at);
+            self.judge(|rules, tongue| rules.near_miss(&judged, at, tongue));
         }
         self.offer_best(&judged);
-        let at = unix(self.clock.correct(judged.share.at));
-        Arc::make_mut(&mut self.history).share(at, &HistoryShare::from(&judged));
+        let at = self.clock.correct(judged.share.at);
+        self.judge(|rules, tongue| rules.share(&judged, at, tongue));
+        Arc::make_mut(&mut self.history).share(unix(at), &HistoryShare::from(&judged));
         if let Some(block) = BlockSeen::of(&judged.share, &judged.facts()) {
             log::warn!("BLOCK: the pool's verdict is {}", judged.outcome.name());
             let record = self.block_record(&block, Some(judged.outcome.clone()));
             self.record_block(record);
-            self.good_news(&judged, GoodNews::Block);
         }
         let row = self.share_row(&judged).map(Arc::new);
         if let Some(recorder) = &self.recorder {
@@ -209,7 +219,7 @@ impl Ledger {
             log::info!("best share ever: {:.6} by {:?}", rebuilt.difficulty, share.worker);
             // The very first one is no news.
             if let Some(before) = before {
-                self.good_news(judged, GoodNews::Best { before });
+                self.judge(|rules, tongue| rules.best(judged, before, at, tongue));
             }
         }
     }
@@ -220,8 +230,7 @@ impl Ledger {
         let view = self.recent.job(job, at);
         self.pools.job(job.upstream, view);
         let upstream = self.upstream(job.upstream);
-        let rows = alarm::of_job(&mut self.alerts, job, &upstream, at);
-        self.record_alerts(rows);
+        self.judge(|rules, tongue| rules.job(job, at, tongue));
         let Some(recorder) = &self.recorder else { return };
         recorder.record_job(&JobRow {
             pool: upstream,
@@ -236,11 +245,19 @@ impl Ledger {
         recorder.geek(at, Topic::Job, || job.describe());
     }
 
-    fn good_news(&mut self, judged: &JudgedShare, kind: GoodNews) {
-        let at = self.clock.correct(judged.share.at);
-        let upstream = self.upstream(judged.upstream);
-        let row = alarm::of_share(&mut self.alerts, judged, kind, &upstream, at);
-        self.record_alerts(row);
+    /// Lets the rules see something, and records what they say.
+    fn judge(&mut self, see: impl FnOnce(&mut Rules, &mut Tongue<'_>)) {
+        let mut rows = Vec::new();
+        let mut tongue = Tongue {
+            alerts: &mut self.alerts,
+            rows: &mut rows,
+            upstreams: &self.upstreams,
+            clock: &self.clock_state,
+            state: &mut self.state,
+            unsaved: &mut self.unsaved,
+        };
+        see(&mut self.rules, &mut tongue);
+        self.record_alerts(rows);
     }
 
     fn record_alerts(&self, rows: impl IntoIterator<Item = AlertRow>) {

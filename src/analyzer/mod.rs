@@ -1,7 +1,6 @@
 //! The consumer of the tap: one thread that reads copies of what was forwarded, joins them to lines
 //! and follows each conversation. It can be slow, or stopped: forwarding does not notice.
 
-mod alarm;
 mod alerts;
 mod block;
 mod bucket;
@@ -20,6 +19,7 @@ mod pools;
 mod recent;
 mod replay;
 mod requests;
+mod rules;
 mod session;
 mod share;
 mod snapshot;

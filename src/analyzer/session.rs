@@ -5,13 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::block::{BlockSeen, Facts};
-use super::finding::{Finding, JobSeen};
+use super::finding::{Event, Finding, JobSeen};
 use super::hashrate::WorkMeter;
 use super::jobs::{Added, Jobs};
 use super::judged_job::JudgedJob;
 use super::lines::LineReader;
 use super::order::Order;
 use super::requests::{Asked, EarlyAnswer, Requests};
+use super::rules::Pulse;
 use super::share::{JudgedShare, PendingShare, outcome_of, shortened};
 use super::verdicts::{Expectations, Expected};
 use super::{Chunk, Conversation, Direction};
@@ -26,6 +27,8 @@ use crate::stratum::{
 const MOST_WORKERS: usize = 1024;
 /// The most addresses among their names that a block is searched for.
 const MOST_ADDRESSES: usize = 16;
+/// How long the request to an answer may be late.
+const UNASKED: Duration = Duration::from_secs(2);
 
 /// The state of one session. All of it is bounded.
 pub(super) struct Session {
@@ -43,6 +46,10 @@ pub(super) struct Session {
     extranonce2_size: Option<Extranonce2Size>,
     /// A `mining.set_extranonce` that holds from the next job on.
     next_extranonce: Option<(Extranonce1, Extranonce2Size)>,
+    /// From an answer that nobody waits for.
+    unasked_extranonce1: Option<(Extranonce1, Stamp)>,
+    /// When the pool last said anything.
+    heard: Option<Stamp>,
     version_mask: Option<VersionMask>,
     difficulties: DifficultyTimeline,
     /// When the pool set it last.
@@ -89,6 +96,8 @@ impl Session {
             extranonce1: None,
             extranonce2_size: None,
             next_extranonce: None,
+            unasked_extranonce1: None,
+            heard: None,
             version_mask: None,
             difficulties: DifficultyTimeline::new(),
             difficulty_set: None,
@@ -101,6 +110,9 @@ impl Session {
 
     /// Follows what was forwarded together.
     pub(super) fn read(&mut self, chunk: &Chunk, each: &mut impl FnMut(Finding)) {
+        if chunk.direction == Direction::Down {
+            self.heard = Some(chunk.readable_at);
+        }
         let mut reader = std::mem::take(match chunk.direction {
             Direction::Up => &mut self.up,
             Direction::Down => &mut self.down,
@@ -159,6 +171,7 @@ impl Session {
             self.give_up(asked, outcome.clone(), each);
         }
         self.publish();
+        self.change_extranonce1(now, each);
     }
 
     /// The session is over: what is open stays so.
@@ -166,6 +179,46 @@ impl Session {
         for asked in self.requests.take_all() {
             self.give_up(asked, Outcome::Unknown, each);
         }
+        each(Finding::Closed(self.conversation.id));
+    }
+
+    /// How it stands, for rules that watch time pass.
+    pub(super) fn pulse(&self, now: Stamp) -> Pulse<'_> {
+        let seconds = |since: Stamp| now.since(since).unwrap_or_default().as_secs_f64();
+        Pulse {
+            session: self.conversation.id,
+            upstream: self.conversation.upstream(),
+            worker: self.worker(),
+            hash_rate: self.meter.rates(now).one_hour,
+            difficulty: self.difficulty().value(),
+            accepted: self.tally.accepted,
+            watched: seconds(self.conversation.opened),
+            pool_silent: self.heard.map(seconds),
+            share_silent: self.tally.last_share.map(seconds),
+            extranonce2_size: self.extranonce2_size,
+            version_mask: self.version_mask,
+        }
+    }
+
+    /// An answer that nobody waits for. The copy of its request may still come; an extranonce1 for
+    /// which none comes was changed without being asked for.
+    fn unasked(&mut self, message: &Envelope<'_>, at: Stamp) {
+        let Some(Ok(answer)) = message.result.map(SubscribeAnswer::from_result) else { return };
+        if self.extranonce1.as_ref().is_some_and(|known| *known != answer.extranonce1) {
+            self.unasked_extranonce1 = Some((answer.extranonce1, at));
+        }
+    }
+
+    fn change_extranonce1(&mut self, now: Stamp, each: &mut impl FnMut(Finding)) {
+        let is_due = |(_, at): &(Extranonce1, Stamp)| now.since(*at).is_some_and(|age| age > UNASKED);
+        if !self.unasked_extranonce1.as_ref().is_some_and(is_due) {
+            return;
+        }
+        let (Some((to, at)), Some(from)) = (self.unasked_extranonce1.take(), self.extranonce1.clone()) else {
+            return;
+        };
+        let (session, upstream) = (self.conversation.id, self.conversation.upstream());
+        each(Finding::Event(Event::ExtranonceChanged { session, upstream, from, to }, at));
     }
 
     /// The worker's name: the first that was authorized.
@@ -232,8 +285,8 @@ impl Session {
             }
         };
         let job = self.jobs.get(&submit.job_id);
-        let lowest = self.difficulties.lowest(&submit.job_id);
-        let share = PendingShare::new(submit, message.id(), at, job, lowest, self.version_mask);
+        let range = self.difficulties.range(&submit.job_id);
+        let share = PendingShare::new(submit, message.id(), at, job, range, self.version_mask);
         if let Some(proven) = share.proven() {
             self.meter.add(proven, at);
         }
@@ -254,7 +307,10 @@ impl Session {
                 Some((asked, asked_at)) => {
                     self.answered(asked, message, asked_at, chunk.readable_at, each);
                 }
-                None => self.requests.keep(message.id(), chunk.readable_at, line),
+                None => {
+                    self.unasked(message, chunk.readable_at);
+                    self.requests.keep(message.id(), chunk.readable_at, line);
+                }
             },
             Some("mining.notify") => self.job(message, chunk.readable_at, each),
             Some("mining.set_difficulty") => {
@@ -263,7 +319,15 @@ impl Session {
                 if let Some(difficulty) = first.and_then(|raw| Difficulty::from_json(raw).ok()) {
                     self.difficulties.set_difficulty(difficulty);
                     self.difficulty_set = Some(chunk.readable_at);
+                    let (session, upstream) = (self.conversation.id, self.conversation.upstream());
+                    let event = Event::DifficultySet { session, upstream, difficulty };
+                    each(Finding::Event(event, chunk.readable_at));
                 }
+            }
+            Some("client.reconnect") => {
+                let host = first_text(message.params).map_or_else(String::new, |host| shortened(&host));
+                let (session, upstream) = (self.conversation.id, self.conversation.upstream());
+                each(Finding::Event(Event::Redirected { session, upstream, host }, chunk.readable_at));
             }
             Some("mining.set_extranonce") => {
                 if let Some((extranonce1, size)) = read_extranonce(message) {
@@ -328,6 +392,7 @@ impl Session {
                     if self.extranonce1.as_ref().is_some_and(|known| *known != answer.extranonce1) {
                         self.jobs.kill_all(answered_at);
                     }
+                    self.unasked_extranonce1 = None;
                     self.extranonce1 = Some(answer.extranonce1);
                     self.extranonce2_size = Some(answer.extranonce2_size);
                 }
@@ -338,11 +403,16 @@ impl Session {
                 self.version_mask = granted.zip(mask).map(|(granted, asked)| granted.intersection(asked));
             }
             Asked::Authorize { worker } => {
-                let refused = !Verdict::of(message).is_accepted();
-                if refused {
-                    let session = self.conversation.id;
-                    each(Finding::AuthorizeRefused { session, worker: worker.clone() });
-                }
+                let verdict = Verdict::of(message);
+                let refused = !verdict.is_accepted();
+                let (session, upstream) = (self.conversation.id, self.conversation.upstream());
+                let event = match outcome_of(verdict) {
+                    Outcome::Rejected { reason, .. } => {
+                        Event::AuthorizeRefused { session, upstream, worker: worker.clone(), reason }
+                    }
+                    _ => Event::Authorized { upstream, worker: worker.clone() },
+                };
+                each(Finding::Event(event, answered_at));
                 if self.workers.len() < MOST_WORKERS && self.workers.iter().all(|known| known.name != worker)
                 {
                     self.workers.push(Worker { name: worker, refused });

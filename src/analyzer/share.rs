@@ -8,7 +8,7 @@ use super::block::Facts;
 use super::jobs::Job;
 use crate::net::Stamp;
 use crate::record::Outcome;
-use crate::stratum::{Difficulty, Extranonce1, Notify, Submit, Verdict, VersionMask};
+use crate::stratum::{Difficulty, DifficultyRange, Extranonce1, Notify, Ntime, Submit, Verdict, VersionMask};
 use crate::work::{Height, RebuiltShare, ShareTerms};
 
 /// What is kept of a stranger's text, in characters: of a name, an id, a reason. One more than a
@@ -34,6 +34,10 @@ pub struct PendingShare {
     pub assigned: Option<Difficulty>,
     /// The least that the pool may ask for it: the lower of then and now.
     pub lowest: Option<Difficulty>,
+    /// What the pool may ask for it without being wrong.
+    pub range: Option<DifficultyRange>,
+    /// Its job's time.
+    pub job_ntime: Option<Ntime>,
     pub rebuilt: Option<RebuiltShare>,
     /// The whole job, of a share that is worth a block.
     pub block_job: Option<Box<Notify>>,
@@ -75,9 +79,10 @@ impl PendingShare {
         id: &str,
         at: Stamp,
         job: Option<&Job>,
-        lowest: Option<Difficulty>,
+        range: Option<DifficultyRange>,
         version_mask: Option<VersionMask>,
     ) -> PendingShare {
+        let lowest = range.map(|range| range.lowest);
         submit.worker = shortened(&submit.worker);
         let mut share = PendingShare {
             worker: submit.worker.clone(),
@@ -88,6 +93,8 @@ impl PendingShare {
             stale: job.is_some_and(|job| job.dead_since.is_some_and(|dead| dead < at)),
             assigned: job.map(|job| job.assigned),
             lowest,
+            range,
+            job_ntime: job.map(|job| job.prepared.job().ntime),
             rebuilt: None,
             block_job: None,
             fault: None,
@@ -128,6 +135,8 @@ impl PendingShare {
             stale: false,
             assigned: None,
             lowest: None,
+            range: None,
+            job_ntime: None,
             rebuilt: None,
             block_job: None,
             fault: Some(fault),

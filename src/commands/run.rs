@@ -77,7 +77,8 @@ fn setup(config: &Config, stop: &Stop) -> io::Result<Setup> {
     Ok(Setup {
         analysis: config.analysis.clone(),
         expectations: Expectations::new(&config.payout, config.network),
-        rules_off: config.rules.off.clone(),
+        rules: config.rules.clone(),
+        silence: config.failover.silence_timeout,
         clock,
         recorder: Some(recorder),
         state,

@@ -50,7 +50,8 @@ pub fn setup(config: &Config, directory: &Path) -> Setup {
     Setup {
         analysis: config.analysis.clone(),
         expectations: Expectations::new(&config.payout, config.network),
-        rules_off: config.rules.off.clone(),
+        rules: config.rules.clone(),
+        silence: config.failover.silence_timeout,
         clock,
         recorder: Some(recorder),
         state,

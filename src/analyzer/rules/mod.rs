@@ -1,0 +1,116 @@
+//! What alerts: one family a file. A rule sees findings in their order, and the sessions twice a
+//! second; it knows no time but what it is told. Its thresholds are constants with their reasons, or
+//! keys of `[rules]`.
+//!
+//! A false alarm is a defect. Where chance is involved a rule asks how unlikely what it sees would be
+//! with an honest pool and miner, and alerts below [`CHANCE`].
+
+mod chain;
+mod difficulty;
+mod extranonce;
+mod news;
+mod payout;
+mod pool;
+mod pulse;
+mod share;
+mod timing;
+mod tongue;
+
+pub(super) use pulse::Pulse;
+pub(super) use tongue::Tongue;
+
+use super::SessionId;
+use super::finding::{Event, JobSeen};
+use super::share::JudgedShare;
+use crate::clock::NtpTime;
+use crate::config;
+
+/// So unlikely is what a statistical rule alerts at, for each look. A farm of 1,000 miners that is
+/// looked at once a minute has 5e8 looks a year.
+const CHANCE: f64 = 1e-10;
+
+/// All families.
+#[derive(Debug)]
+pub(super) struct Rules {
+    payout: payout::Payout,
+    chain: chain::Chain,
+    timing: timing::Timing,
+    extranonce: extranonce::Extranonce,
+    difficulty: difficulty::Difficulty,
+    share: share::Share,
+    pool: pool::Pool,
+    news: news::News,
+}
+
+impl Rules {
+    pub(super) fn new(settings: &config::Rules, silence: std::time::Duration) -> Rules {
+        Rules {
+            payout: payout::Payout::default(),
+            chain: chain::Chain::default(),
+            timing: timing::Timing::new(settings),
+            extranonce: extranonce::Extranonce::new(settings),
+            difficulty: difficulty::Difficulty::default(),
+            share: share::Share::new(settings),
+            pool: pool::Pool::new(silence),
+            news: news::News::default(),
+        }
+    }
+
+    /// A job came to a session.
+    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
+        self.payout.job(job, at, tongue);
+        self.chain.job(job, at, tongue);
+        self.timing.job(job, at, tongue);
+        self.extranonce.job(job, at, tongue);
+        self.share.job(job, at);
+    }
+
+    /// A share's verdict is known, or never will be.
+    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+        self.timing.share(judged, at, tongue);
+        self.extranonce.share(judged, at, tongue);
+        self.difficulty.share(judged, at, tongue);
+        self.share.share(judged, at, tongue);
+        self.news.share(judged, at, tongue);
+    }
+
+    /// Something else happened in a session.
+    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut Tongue<'_>) {
+        self.extranonce.event(event, at, tongue);
+        self.difficulty.event(event, at, tongue);
+        self.pool.event(event, at, tongue);
+    }
+
+    /// A share is better than any before, of which the best had this difficulty.
+    pub(super) fn best(&mut self, judged: &JudgedShare, before: f64, at: NtpTime, tongue: &mut Tongue<'_>) {
+        self.news.best(judged, before, at, tongue);
+    }
+
+    /// A share is no block, but near.
+    pub(super) fn near_miss(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+        self.news.near_miss(judged, at, tongue);
+    }
+
+    /// A session is over.
+    pub(super) fn closed(&mut self, session: SessionId) {
+        self.chain.closed(session);
+        self.timing.closed(session);
+        self.extranonce.closed(session);
+        self.difficulty.closed(session);
+        self.share.closed(session);
+    }
+
+    /// Time has passed.
+    pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+        self.chain.tick(now, tongue);
+        self.timing.tick(sessions, now, tongue);
+        self.extranonce.tick(sessions, now, tongue);
+        self.share.tick(sessions, now, tongue);
+        self.pool.tick(sessions, now, tongue);
+    }
+}
+
+/// Seconds from `then` to `now`; negative when a clock was set back.
+fn seconds_between(then: NtpTime, now: NtpTime) -> f64 {
+    now.timestamp().duration_since(then.timestamp()).as_secs_f64()
+}

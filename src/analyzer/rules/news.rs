@@ -1,0 +1,74 @@
+//! Good news: `block.found`, `share.near_miss`, `share.best`.
+
+use serde_json::{Value, json};
+
+use super::super::share::JudgedShare;
+use super::Tongue;
+use crate::clock::NtpTime;
+use crate::config::Severity;
+use crate::work::name_of_worker;
+
+const BLOCK: (&str, Severity) = ("block.found", Severity::Info);
+const NEAR_MISS: (&str, Severity) = ("share.near_miss", Severity::Info);
+const BEST: (&str, Severity) = ("share.best", Severity::Info);
+
+#[derive(Debug, Default)]
+pub(super) struct News {}
+
+impl News {
+    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+        if !judged.share.is_block() {
+            return;
+        }
+        let name = name_of_worker(&judged.share.worker);
+        tell(BLOCK, judged, at, tongue, |_| {
+            format!("{name} found a block: the pool's verdict is {}", judged.outcome.name())
+        });
+    }
+
+    pub(super) fn near_miss(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+        let name = name_of_worker(&judged.share.worker);
+        let network = judged.share.network_difficulty.unwrap_or(f64::INFINITY);
+        tell(NEAR_MISS, judged, at, tongue, |difficulty| {
+            format!(
+                "{name} came close to a block: {:.2} % of the network difficulty",
+                difficulty / network * 100.0
+            )
+        });
+    }
+
+    pub(super) fn best(&mut self, judged: &JudgedShare, before: f64, at: NtpTime, tongue: &mut Tongue<'_>) {
+        let name = name_of_worker(&judged.share.worker);
+        tell(BEST, judged, at, tongue, |difficulty| {
+            format!("{name} found the best share ever: {difficulty:.6}, after {before:.6}")
+        });
+    }
+}
+
+fn tell(
+    kind: (&'static str, Severity),
+    judged: &JudgedShare,
+    at: NtpTime,
+    tongue: &mut Tongue<'_>,
+    description: impl FnOnce(f64) -> String,
+) {
+    let Some(rebuilt) = &judged.share.rebuilt else { return };
+    let upstream = tongue.upstream(judged.upstream);
+    tongue.happened(kind, &judged.share.worker, at, || {
+        (description(rebuilt.difficulty), evidence(judged, &upstream))
+    });
+}
+
+fn evidence(judged: &JudgedShare, upstream: &str) -> Value {
+    let share = &judged.share;
+    json!({
+        "worker": share.worker,
+        "hash": share.rebuilt.as_ref().map(|rebuilt| rebuilt.hash.to_string()),
+        "share_difficulty": share.difficulty(),
+        "network_difficulty": share.network_difficulty,
+        "height": share.height.map(|height| height.0),
+        "upstream": upstream,
+        "session": judged.session.0,
+        "outcome": judged.outcome.name(),
+    })
+}

@@ -1,0 +1,25 @@
+//! A session as it is now, for rules that watch time pass.
+
+use super::super::SessionId;
+use crate::stratum::{Extranonce2Size, VersionMask};
+
+/// What rules look at twice a second.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Pulse<'a> {
+    pub(in super::super) session: SessionId,
+    pub(in super::super) upstream: Option<usize>,
+    pub(in super::super) worker: &'a str,
+    /// Hashes per second over the last hour, or as long as it was watched.
+    pub(in super::super) hash_rate: f64,
+    /// What the pool asks for.
+    pub(in super::super) difficulty: f64,
+    pub(in super::super) accepted: u64,
+    /// How long it has been watched, in seconds.
+    pub(in super::super) watched: f64,
+    /// Since the pool last said anything, in seconds; `None` when it never did.
+    pub(in super::super) pool_silent: Option<f64>,
+    /// Since the last share, in seconds.
+    pub(in super::super) share_silent: Option<f64>,
+    pub(in super::super) extranonce2_size: Option<Extranonce2Size>,
+    pub(in super::super) version_mask: Option<VersionMask>,
+}

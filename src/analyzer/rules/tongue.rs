@@ -1,0 +1,60 @@
+//! How a rule speaks: to the book of alerts, in the names of the upstreams.
+
+use serde_json::Value;
+
+use super::super::alerts::{Alerts, News};
+use crate::clock::{ClockState, NtpTime};
+use crate::config::Severity;
+use crate::record::{AlertRow, State};
+
+/// Lent to a rule for one finding.
+pub(in super::super) struct Tongue<'a> {
+    pub(in super::super) alerts: &'a mut Alerts,
+    /// What is to be recorded.
+    pub(in super::super) rows: &'a mut Vec<AlertRow>,
+    pub(in super::super) upstreams: &'a [String],
+    pub(in super::super) clock: &'a ClockState,
+    /// For what outlives a restart.
+    pub(in super::super) state: &'a mut State,
+    /// The state has news that are to be saved.
+    pub(in super::super) unsaved: &'a mut bool,
+}
+
+impl Tongue<'_> {
+    /// The upstream's name; empty for a session that has none.
+    pub(super) fn upstream(&self, place: Option<usize>) -> String {
+        place.and_then(|place| self.upstreams.get(place)).cloned().unwrap_or_default()
+    }
+
+    /// Keeps something of an upstream over restarts.
+    pub(super) fn keep(&mut self, upstream: &str, fingerprint: Value) {
+        *self.unsaved |= self.state.set_fingerprint(upstream, fingerprint);
+    }
+
+    /// A state is seen.
+    pub(super) fn lasts(
+        &mut self,
+        (id, severity): (&'static str, Severity),
+        subject: &str,
+        at: NtpTime,
+        describe: impl FnOnce() -> (String, Value),
+    ) {
+        self.rows.extend(self.alerts.lasts(&News { id, severity, subject, at }, describe));
+    }
+
+    /// A state is over, if it had begun.
+    pub(super) fn ends(&mut self, id: &'static str, subject: &str, at: NtpTime) {
+        self.rows.extend(self.alerts.ends(id, subject, at));
+    }
+
+    /// Something happened, once.
+    pub(super) fn happened(
+        &mut self,
+        (id, severity): (&'static str, Severity),
+        subject: &str,
+        at: NtpTime,
+        describe: impl FnOnce() -> (String, Value),
+    ) {
+        self.rows.extend(self.alerts.happened(&News { id, severity, subject, at }, describe));
+    }
+}
