@@ -1,24 +1,21 @@
 //! The analyzer's thread: takes copies out of the queue, puts each session's in order, has them
 //! followed, and publishes what there is to see.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
-use super::alerts::Alerts;
+use super::follower::Follower;
 use super::history::History;
-use super::ledger::Ledger;
 use super::order::HOLD;
 use super::rules::Expectations;
-use super::session::Session;
 use super::snapshot::Snapshot;
-use super::{Conversation, Copy, SessionId, Summary, What};
+use super::{Copy, SessionId, Summary, What};
 use crate::clock::Clock;
 use crate::config;
 use crate::net::Stamp;
@@ -99,20 +96,14 @@ impl Analyzer {
     /// # Errors
     /// When no thread can be started.
     pub fn on(copies: Receiver<Copy>, setup: Setup) -> io::Result<Analyzer> {
-        let Setup { analysis, expectations, rules_off, clock, recorder, state, history, upstreams } = setup;
         let (published, stop) = (Arc::new(ArcSwap::default()), Stop::new());
-        let (upstreams, near_miss, alerts) = (upstreams.into(), analysis.near_miss, Alerts::new(&rules_off));
-        let ledger = Ledger::new(clock, recorder.clone(), state, history, upstreams, near_miss, alerts);
+        let recorder = setup.recorder.clone();
         let mut consumer = Consumer {
             copies,
             published: Arc::clone(&published),
-            ledger,
-            expectations,
-            sessions: HashMap::new(),
+            follower: Follower::new(setup, Stamp::now()),
             held: VecDeque::new(),
             held_bytes: 0,
-            share_timeout: analysis.share_timeout,
-            began: Instant::now(),
         };
         let until = stop.clone();
         let thread = spawn("analyzer", SERVICE_STACK, move || {
@@ -163,14 +154,10 @@ impl Published {
 struct Consumer {
     copies: Receiver<Copy>,
     published: Arc<ArcSwap<Snapshot>>,
-    ledger: Ledger,
-    expectations: Expectations,
-    sessions: HashMap<SessionId, Session>,
+    follower: Follower,
     /// Whose copies are held, and until when; in the order in which they came.
     held: VecDeque<(Instant, SessionId, Held)>,
     held_bytes: usize,
-    share_timeout: Duration,
-    began: Instant,
 }
 
 /// What happens to a session when its copies' time has come.
@@ -209,9 +196,7 @@ impl Consumer {
         while let Some((_, id, held)) = self.held.pop_front() {
             self.follow(id, held);
         }
-        for (_, mut session) in self.sessions.drain() {
-            session.close(&mut |finding| self.ledger.take(finding));
-        }
+        self.follower.close_all();
         self.round();
     }
 
@@ -222,13 +207,14 @@ impl Consumer {
         let held = match what {
             What::Opened => return,
             What::Bytes(chunk) => {
+                let summary = &mut self.follower.ledger.summary;
                 if let Some(delay) = chunk.sent_at.since(chunk.readable_at) {
-                    self.ledger.summary.latency(chunk.direction).record(delay);
+                    summary.latency(chunk.direction).record(delay);
                 }
-                self.ledger.summary.gaps += u64::from(chunk.after_gap);
+                summary.gaps += u64::from(chunk.after_gap);
                 let length = chunk.bytes.len();
                 self.held_bytes += length;
-                self.session(&conversation).order.hold(chunk);
+                self.follower.session(&conversation).order.hold(chunk);
                 Held::Chunk(length)
             }
             What::MinerPaused => Held::Paused,
@@ -236,15 +222,9 @@ impl Consumer {
         };
         if let Held::Paused = held {
             // Also of a session that has said nothing.
-            self.session(&conversation);
+            self.follower.session(&conversation);
         }
         self.held.push_back((now + HOLD, id, held));
-    }
-
-    fn session(&mut self, conversation: &Arc<Conversation>) -> &mut Session {
-        let expectations = &self.expectations;
-        let new = || Session::new(conversation.clone(), expectations.clone());
-        self.sessions.entry(conversation.id).or_insert_with(new)
     }
 
     fn release(&mut self, now: Instant) {
@@ -260,41 +240,19 @@ impl Consumer {
     }
 
     fn follow(&mut self, id: SessionId, held: Held) {
-        if let Held::Chunk(length) = held {
-            self.held_bytes -= length;
-        }
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        let ledger = &mut self.ledger;
         match held {
-            Held::Chunk(_) => {
-                let too_long = session.too_long();
-                if let Some(chunk) = session.order.release() {
-                    session.read(&chunk, &mut |finding| ledger.take(finding));
-                }
-                ledger.summary.too_long += session.too_long() - too_long;
+            Held::Chunk(length) => {
+                self.held_bytes -= length;
+                self.follower.read_held(id);
             }
-            Held::Paused => session.conversation.heard_out.store(true, Ordering::Release),
-            Held::Closed => {
-                session.close(&mut |finding| ledger.take(finding));
-                self.sessions.remove(&id);
-            }
+            Held::Paused => self.follower.paused(id),
+            Held::Closed => self.follower.closed(id),
         }
     }
 
-    /// Publishes, and forgets what is over. The news of a session's end may have been dropped; then
-    /// nobody else holds the conversation any more.
     fn round(&mut self) {
-        let (now, timeout, ledger) = (Stamp::now(), self.share_timeout, &mut self.ledger);
-        self.sessions.retain(|_, session| {
-            session.expire(timeout, now, &mut |finding| ledger.take(finding));
-            let is_live = Arc::strong_count(&session.conversation) > 1 || !session.order.is_empty();
-            if !is_live {
-                session.close(&mut |finding| ledger.take(finding));
-            }
-            is_live
-        });
-        ledger.round();
-        let snapshot = Snapshot::of(ledger, &self.sessions, self.began.elapsed(), now);
-        self.published.store(Arc::new(snapshot));
+        let now = Stamp::now();
+        self.follower.tick(now);
+        self.published.store(Arc::new(self.follower.snapshot(now)));
     }
 }

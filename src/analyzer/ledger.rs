@@ -58,17 +58,17 @@ impl Ledger {
     pub(super) fn new(
         clock: Clock,
         recorder: Option<Recorder>,
-        state: State,
-        history: History,
+        (state, history): (State, History),
         upstreams: Arc<[String]>,
         near_miss: f64,
         alerts: Alerts,
+        now: Stamp,
     ) -> Ledger {
         Ledger {
             seconds_before: state.lifetime.seconds,
             began: Instant::now(),
             summary: Summary::default(),
-            totals: Totals::new(Stamp::now()),
+            totals: Totals::new(now),
             bests: Bests::default(),
             state,
             pools: Pools::new(&upstreams),
@@ -103,8 +103,8 @@ impl Ledger {
 
     /// What is due twice a second: states end that are not seen any more, the history counts the
     /// seconds, and what is kept is saved.
-    pub(super) fn round(&mut self) {
-        let now = self.clock.now();
+    pub(super) fn round(&mut self, now: Stamp) {
+        let now = self.clock.correct(now);
         let rows = self.alerts.expire(now);
         self.record_alerts(rows);
         Arc::make_mut(&mut self.history).tick(unix(now));

@@ -8,6 +8,7 @@ mod bucket;
 mod consumer;
 mod conversation;
 mod finding;
+mod follower;
 mod hashrate;
 mod history;
 mod jobs;
@@ -17,6 +18,7 @@ mod lines;
 mod order;
 mod pools;
 mod recent;
+mod replay;
 mod requests;
 mod rules;
 mod session;
@@ -36,6 +38,7 @@ pub use ledger::Bests;
 pub use lines::{LineReader, MOST_LINE};
 pub use pools::PoolView;
 pub use recent::{JobView, RecentJob, RecentView};
+pub use replay::Replay;
 pub use rules::{
     ChainState, ChainVerdict, Expectations, Expected, MAINNET_FLOOR, PayoutState, PayoutVerdict, Unverifiable,
 };

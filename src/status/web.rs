@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::http::{Answer, Handler, Method, Request};
-use super::json::api;
+use super::json;
 use super::metrics::metrics;
 use super::page::{Visit, page};
 use super::ready::readiness;
 use super::sight::Sights;
 
-/// As Prometheus names the format.
-const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// Prometheus' text format.
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Answers requests that have passed the gate.
 pub fn handler(sights: Sights) -> Handler {
@@ -33,10 +33,10 @@ fn answer(request: &Request, sights: &Sights) -> Answer {
             Ok(()) => Answer::text(200, "ready\n"),
             Err(why) => Answer::text(503, format!("{why}\n")),
         },
+        "/metrics" => Answer { content_type: EXPOSITION, ..Answer::text(200, metrics(&sight)) },
         "/robots.txt" => Answer::text(200, "User-agent: *\nDisallow: /\n"),
-        "/metrics" => Answer::new(200, METRICS, metrics(&sight).into_bytes()),
-        path => match api(path, |name| request.query.get(name).map(str::to_owned), &sight) {
-            Some(reply) => Answer::new(reply.status, "application/json", reply.body.into_bytes()),
+        path => match json::api(path, |name| request.query.get(name).map(str::to_owned), &sight) {
+            Some(reply) => Answer { status: reply.status, ..Answer::json(reply.body) },
             None => Answer::not_found(),
         },
     }

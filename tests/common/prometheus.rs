@@ -142,10 +142,11 @@ fn unescaped<'a>(text: &'a str, line: &str) -> (String, &'a str) {
     panic!("an open quote in {line:?}");
 }
 
+/// Buckets by their bound, and sum and count.
+type Series = (Vec<(f64, f64)>, [Option<f64>; 2]);
+
 /// Cumulative, with +Inf as large as the count.
 fn check_histogram(name: &str, family: &Family) {
-    /// Bounds and counts, and the sum and the count of all.
-    type Series = (Vec<(f64, f64)>, [Option<f64>; 2]);
     let mut series: BTreeMap<BTreeMap<String, String>, Series> = BTreeMap::new();
     for sample in &family.samples {
         let mut labels = sample.labels.clone();

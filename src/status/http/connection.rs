@@ -27,10 +27,13 @@ const INNER_TIME: Duration = Duration::from_secs(10);
 /// For the visitor to take the whole answer.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
+/// Bodies up to this many bytes are put behind their head.
+const ONE_WRITE: usize = 16 << 10;
+
 /// What a visitor still sends after the answer is read for so long and up to so much: a reset for
 /// unread bytes would take the answer away from it.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
-const MAX_DRAINED: usize = 256 << 10;
+const MAX_DRAINED: usize = 1 << 20;
 
 /// What the visitor gets.
 struct Outcome {
@@ -50,10 +53,7 @@ pub(super) fn serve(shared: &Shared, place: &Place, socket: &TcpStream, peer: So
     if outcome.reply.status >= 400 {
         log::debug!("http {peer}: answered {}", outcome.reply.status);
     }
-    let bytes = outcome.reply.encode(outcome.head_only);
-    // Else a large answer would be held twice while it goes out.
-    drop(outcome);
-    match timed::write_all(socket, &bytes, Instant::now() + ANSWER_TIME) {
+    match send(socket, &outcome) {
         Ok(()) => drain(socket),
         Err(error) => log::debug!("http {peer}: did not take the answer: {error}"),
     }
@@ -89,6 +89,19 @@ fn answer(shared: &Shared, place: &Place, socket: &TcpStream, peer: SocketAddr) 
     })
 }
 
+fn send(socket: &TcpStream, outcome: &Outcome) -> io::Result<()> {
+    let deadline = Instant::now() + ANSWER_TIME;
+    let mut head = outcome.reply.head();
+    let body = if outcome.head_only { &[][..] } else { &outcome.reply.body };
+    // A small answer goes in one packet; a large one is not copied.
+    if body.len() <= ONE_WRITE {
+        head.extend_from_slice(body);
+        return timed::write_all(socket, &head, deadline);
+    }
+    timed::write_all(socket, &head, deadline)?;
+    timed::write_all(socket, body, deadline)
+}
+
 fn refused(refusal: Refusal, head_only: bool) -> Outcome {
     Outcome { reply: refusal.answer().into(), head_only }
 }
@@ -122,8 +135,8 @@ fn drain(socket: &TcpStream) {
     let mut drained = 0;
     while drained < MAX_DRAINED {
         match timed::read(socket, &mut buffer, deadline) {
-            Ok(1..) => drained += buffer.len(),
-            _ => return,
+            Ok(0) | Err(_) => return,
+            Ok(count) => drained += count,
         }
     }
 }

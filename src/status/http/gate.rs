@@ -14,9 +14,10 @@ use super::connection;
 use super::inner::Inner;
 use super::refusal::Refusal;
 use super::reply::Reply;
+use super::streak::Streak;
 use super::visitors::Visitors;
 use crate::limits::Source;
-use crate::net::priority;
+use crate::net::{descriptors, priority};
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SESSION_STACK, spawn};
 
@@ -59,7 +60,7 @@ impl Gate {
         let shared = Arc::new(Shared { access, inner });
         let visitors = Arc::new(Visitors::default());
         let end = Stop::new();
-        let door = Door {
+        let mut door = Door {
             listener: listener.try_clone()?,
             shared: shared.clone(),
             visitors: visitors.clone(),
@@ -72,6 +73,9 @@ impl Gate {
                 log::debug!("the page's threads are scheduled like any other: {error}");
             }
             door.accept_all();
+            // Also when it was the program that stopped: the other handle would keep the port open, and
+            // visitors waiting.
+            let _ = SockRef::from(&door.listener).shutdown(Shutdown::Both);
             Ok::<(), Stopped>(())
         })?;
         Ok(Gate { listener, shared, visitors, end, thread })
@@ -102,25 +106,24 @@ struct Door {
 }
 
 impl Door {
-    fn accept_all(mut self) {
-        let mut failing = false;
+    fn accept_all(&mut self) {
+        let failures = Streak::default();
         while !self.is_stopped() {
             match self.listener.accept() {
                 Ok(_) if self.is_stopped() => return,
-                Ok((socket, peer)) => {
-                    failing = false;
-                    self.receive(socket, peer);
-                }
+                Ok((socket, peer)) => self.receive(socket, peer),
                 Err(error) if is_the_peers(&error) => {}
                 // The socket was shut down for the end.
                 Err(_) if self.is_stopped() => return,
                 Err(error) => {
-                    if !failing {
+                    if failures.begins(Instant::now()) {
                         log::error!("the page's port can't accept connections: {error}");
                     }
-                    failing = true;
                     // They hold descriptors.
                     self.lingering.clear();
+                    if descriptors::are_used_up(&error) {
+                        self.visitors.dismiss_one(Instant::now());
+                    }
                     if self.stops[0].sleep(ACCEPT_PAUSE).is_err() {
                         return;
                     }
@@ -161,8 +164,8 @@ impl Door {
         if socket.set_nonblocking(true).is_err() {
             return;
         }
-        let reply = Reply::from(Refusal::Full.answer()).encode(false);
-        let _ = (&socket).write(&reply);
+        let reply = Reply::from(Refusal::Full.answer());
+        let _ = (&socket).write(&[reply.head(), reply.body].concat());
         let _ = (&socket).read(&mut [0; 4096]);
         let _ = socket.shutdown(Shutdown::Write);
         self.lingering.push_back(socket);

@@ -4,7 +4,6 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,9 @@ use super::Handler;
 use super::private::{self, Directory, Door};
 use super::relay::{self, Broken};
 use super::reply::Reply;
+use super::streak::Streak;
 use super::worker::{self, WORKERS, Work};
+use crate::net::descriptors;
 
 /// Requests at the same time; each is a thread of `tiny_http` for a moment. Others wait.
 const MAX_AT_ONCE: usize = 8;
@@ -23,8 +24,8 @@ const MAX_AT_ONCE: usize = 8;
 /// When every worker has been in the handler for so long, nothing more is passed on.
 const STUCK: Duration = Duration::from_secs(10);
 
-/// So often at most a server that died is replaced.
-const RESTART_PAUSE: Duration = Duration::from_millis(250);
+/// So often at most a server that died is replaced: its idle threads take five seconds to end.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often one request is tried.
 const MAX_TRIES: usize = 3;
@@ -50,8 +51,7 @@ pub(super) struct Inner {
     key: String,
     state: Mutex<State>,
     freed: Condvar,
-    /// The last request failed for a reason of ours.
-    failing: AtomicBool,
+    failures: Streak,
 }
 
 struct State {
@@ -87,7 +87,7 @@ impl Inner {
             ended: false,
         };
         let (state, freed) = (Mutex::new(state), Condvar::new());
-        Ok(Inner { handler, directory, key, state, freed, failing: AtomicBool::new(false) })
+        Ok(Inner { handler, directory, key, state, freed, failures: Streak::default() })
     }
 
     /// What requests must carry.
@@ -118,8 +118,12 @@ impl Inner {
                 reason = io::Error::other("every thread of it is at something that does not end");
                 break;
             }
-            let socket = match instance.door.connect() {
+            let socket = match private::have_room().and_then(|()| instance.door.connect()) {
                 Ok(socket) => socket,
+                Err(error) if descriptors::are_used_up(&error) => {
+                    reason = error;
+                    break;
+                }
                 Err(error) => {
                     reason = error;
                     instance.work.end();
@@ -127,10 +131,7 @@ impl Inner {
                 }
             };
             match relay::exchange(&socket, request, deadline, hold) {
-                Ok(reply) => {
-                    self.failing.store(false, Ordering::Relaxed);
-                    return Ok(reply);
-                }
+                Ok(reply) => return Ok(reply),
                 Err(Broken::NoMemory) => return Err(Failure::NoMemory),
                 Err(Broken::TooLarge(bytes)) => {
                     self.complain(&format_args!("an answer of {bytes} bytes is more than it may have"));
@@ -172,7 +173,7 @@ impl Inner {
 
     /// Once for each time that it begins to fail.
     fn complain(&self, what: &dyn fmt::Display) {
-        if !self.failing.swap(true, Ordering::Relaxed) {
+        if self.failures.begins(Instant::now()) {
             log::error!("the page can't be answered: {what}");
         }
     }

@@ -12,7 +12,8 @@
 //!    secret, [`tries`] against guessing;
 //! 5. [`relay`] passes a rewritten request over the [`private`] socket and takes the answer into memory;
 //! 6. [`inner`] is `tiny_http`, started again should it die; its [`worker`]s call the [`Handler`];
-//! 7. [`reply`] is the answer as it goes out; [`refusal`] is every answer of the gate's own.
+//! 7. [`reply`] is the answer as it goes out; [`refusal`] is every answer of the gate's own;
+//!    [`streak`] keeps the log short.
 //!
 //! One request a connection. A visitor may take 5 s for the head, 5 s for the body, 10 s for taking
 //! the answer; the handler has 10 s.
@@ -31,6 +32,7 @@ mod query;
 mod refusal;
 mod relay;
 mod reply;
+mod streak;
 mod target;
 mod timed;
 mod token;

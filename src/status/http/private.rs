@@ -11,7 +11,7 @@ pub(super) fn random_name() -> String {
 }
 
 #[cfg(unix)]
-pub(super) use unix::{Directory, Door};
+pub(super) use unix::{Directory, Door, have_room};
 
 #[cfg(unix)]
 mod unix {
@@ -19,6 +19,13 @@ mod unix {
     use std::fs::{self, DirBuilder};
     use std::os::unix::fs::DirBuilderExt;
     use std::os::unix::net::{UnixListener, UnixStream};
+
+    /// Whether there are descriptors left for a connection's both ends: without them the inner server
+    /// would not just refuse it, but die of it. Somebody else may still take them in between.
+    pub(in super::super) fn have_room() -> io::Result<()> {
+        let _four = (UnixStream::pair()?, UnixStream::pair()?);
+        Ok(())
+    }
 
     /// A directory that only this user may enter. Removed when dropped.
     #[derive(Debug)]
@@ -85,13 +92,17 @@ mod unix {
 }
 
 #[cfg(not(unix))]
-pub(super) use loopback::{Directory, Door};
+pub(super) use loopback::{Directory, Door, have_room};
 
 /// Where there are no Unix sockets: a port of this machine, which only the key protects.
 #[cfg(not(unix))]
 mod loopback {
     use super::io;
     use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
+    pub(in super::super) fn have_room() -> io::Result<()> {
+        Ok(())
+    }
 
     #[derive(Debug)]
     pub(in super::super) struct Directory;

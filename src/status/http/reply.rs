@@ -42,8 +42,8 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// Head and body; with `head_only` the body's length is told but not the body.
-    pub(super) fn encode(&self, head_only: bool) -> Vec<u8> {
+    /// Everything before the body.
+    pub(super) fn head(&self) -> Vec<u8> {
         let mut text = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         let mut add = |name: &str, value: &str| {
             for part in [name, ": ", value, "\r\n"] {
@@ -63,9 +63,6 @@ impl Reply {
         add("Connection", "close");
         let mut bytes = text.into_bytes();
         bytes.extend_from_slice(b"\r\n");
-        if !head_only {
-            bytes.extend_from_slice(&self.body);
-        }
         bytes
     }
 }
@@ -124,26 +121,20 @@ fn reason(status: u16) -> &'static str {
 mod tests {
     use super::*;
 
-    fn text(answer: Answer, head_only: bool) -> String {
-        String::from_utf8(Reply::from(answer).encode(head_only)).unwrap()
+    fn text(answer: Answer) -> String {
+        String::from_utf8(Reply::from(answer).head()).unwrap()
     }
 
     #[test]
     fn every_answer_carries_the_headers_once() {
         let answer = Answer::html("x").with_header("content-security-policy", "default-src 'self'");
-        let text = text(answer, false).to_ascii_lowercase();
+        let text = text(answer).to_ascii_lowercase();
         for (name, _) in ALWAYS {
             assert_eq!(text.matches(&format!("\r\n{}: ", name.to_ascii_lowercase())).count(), 1, "{text}");
         }
         assert!(text.contains("content-security-policy: default-src 'self'\r\n"), "{text}");
-        assert!(text.ends_with("connection: close\r\n\r\nx"), "{text}");
+        assert!(text.ends_with("\r\ncontent-length: 1\r\nconnection: close\r\n\r\n"), "{text}");
         assert!(text.contains("\r\ndate: ") && text.contains(" gmt\r\n"), "{text}");
-    }
-
-    #[test]
-    fn head_tells_the_length_only() {
-        let text = text(Answer::text(200, "12345"), true);
-        assert!(text.contains("Content-Length: 5\r\n") && text.ends_with("\r\n\r\n"), "{text}");
     }
 
     #[test]
@@ -154,7 +145,7 @@ mod tests {
             .with_header("Access-Control-Allow-Origin", "*")
             .with_header("X-Split", "a\r\nSet-Cookie: b")
             .with_header("X-Kept", "yes");
-        let text = text(answer, false);
+        let text = text(answer);
         for name in ["Server", "Transfer-Encoding", "Access-Control", "Set-Cookie"] {
             assert!(!text.contains(name), "{text}");
         }

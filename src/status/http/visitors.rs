@@ -21,7 +21,7 @@ const MAX_THREADS: usize = 2 * MAX_VISITORS;
 const MIN_STAY: Duration = Duration::from_secs(1);
 
 /// All answers that are being taken, in bytes.
-const MAX_HELD: usize = 32 << 20;
+const MAX_HELD: usize = 16 << 20;
 
 /// Smaller answers, in bytes, always find room: 128 of them are 8 MiB.
 const SMALL: usize = 64 << 10;
@@ -84,6 +84,11 @@ impl Visitors {
         let socket = socket.clone();
         table.present.push(Visitor { number, source, since: now, socket, held: 0, leaving: false });
         Some(Place { visitors: self.clone(), number })
+    }
+
+    /// Closes the connection that has been there longest, if that is long enough.
+    pub(super) fn dismiss_one(&self, now: Instant) {
+        self.lock().dismiss_longest(now, |_| true);
     }
 
     /// Ends every wait for a visitor's next byte. Answers on their way still go out.

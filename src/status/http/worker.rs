@@ -13,6 +13,7 @@ use tiny_http::{Header, Response, Server, StatusCode};
 use super::body::MAX_BODY;
 use super::relay::{HOST_HEADER, KEY_HEADER};
 use super::reply;
+use super::streak::Streak;
 use super::target::Target;
 use super::{Answer, Handler, Method, Request};
 use crate::net::priority;
@@ -28,8 +29,7 @@ pub(super) struct Work {
     /// Since when each has been in the handler.
     busy: Mutex<[Option<Instant>; WORKERS]>,
     ended: AtomicBool,
-    /// The last call of the handler panicked.
-    panicking: AtomicBool,
+    panics: Streak,
 }
 
 impl Work {
@@ -134,10 +134,9 @@ fn understand(request: &mut tiny_http::Request, key: &str) -> Option<Request> {
 fn call(handler: &Handler, request: &Request, work: &Work) -> Answer {
     // The handler shares nothing with us; what it shares with itself is its own to keep whole.
     if let Ok(answer) = catch_unwind(AssertUnwindSafe(|| handler(request))) {
-        work.panicking.store(false, Ordering::Relaxed);
         return answer;
     }
-    if !work.panicking.swap(true, Ordering::Relaxed) {
+    if work.panics.begins(Instant::now()) {
         log::error!("the page's handler panicked at {:?}", request.path);
     }
     Answer::text(500, "The page could not be made.\n")

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::Tone;
 use crate::analyzer::MinerView;
+use crate::status::device::device;
 use crate::status::figures::{ago, count, grouped, percent, rate, short, span};
 use crate::status::sight::Sight;
 use crate::work::name_of_worker;
@@ -50,7 +51,7 @@ fn row(miner: &MinerView) -> Markup {
         tr {
             th scope="row" {
                 span.name title=(miner.worker) { (name) }
-                span.device { (device(miner)) }
+                span.device title=(miner.user_agent) { (device(&miner.user_agent).unwrap_or_else(|| miner.miner.ip().to_string())) }
             }
             td data-label="hash rate" { (rate(miner.hash_rates.one_hour)) }
             td data-label="last share" { (miner.last_share_ago.map_or_else(|| String::from("none yet"), ago)) }
@@ -60,8 +61,4 @@ fn row(miner: &MinerView) -> Markup {
             td data-label="connected" { (span(miner.connected_for)) }
         }
     }
-}
-
-fn device(miner: &MinerView) -> String {
-    if miner.user_agent.is_empty() { miner.miner.ip().to_string() } else { miner.user_agent.clone() }
 }

@@ -1,0 +1,108 @@
+//! Follows conversations whose copies come in their right order, and keeps the books. It knows no
+//! time but what it is told, so that a day can pass in a second.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::alerts::Alerts;
+use super::consumer::Setup;
+use super::ledger::Ledger;
+use super::rules::Expectations;
+use super::session::Session;
+use super::snapshot::Snapshot;
+use super::{Chunk, Conversation, SessionId};
+use crate::net::Stamp;
+
+/// All sessions, and what outlives them.
+pub(super) struct Follower {
+    pub(super) ledger: Ledger,
+    expectations: Expectations,
+    sessions: HashMap<SessionId, Session>,
+    share_timeout: Duration,
+    began: Stamp,
+}
+
+impl Follower {
+    pub(super) fn new(setup: Setup, now: Stamp) -> Follower {
+        let Setup { analysis, expectations, rules_off, clock, recorder, state, history, upstreams } = setup;
+        let (upstreams, near_miss, alerts) = (upstreams.into(), analysis.near_miss, Alerts::new(&rules_off));
+        Follower {
+            ledger: Ledger::new(clock, recorder, (state, history), upstreams, near_miss, alerts, now),
+            expectations,
+            sessions: HashMap::new(),
+            share_timeout: analysis.share_timeout,
+            began: now,
+        }
+    }
+
+    /// The session of this conversation, begun if it is new.
+    pub(super) fn session(&mut self, conversation: &Arc<Conversation>) -> &mut Session {
+        let expectations = &self.expectations;
+        let new = || Session::new(conversation.clone(), expectations.clone());
+        self.sessions.entry(conversation.id).or_insert_with(new)
+    }
+
+    /// The oldest chunk that the session's order holds.
+    pub(super) fn read_held(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if let Some(chunk) = session.order.release() {
+            read(session, &chunk, &mut self.ledger);
+        }
+    }
+
+    /// A chunk that need not be put in order.
+    pub(super) fn read(&mut self, conversation: &Arc<Conversation>, chunk: &Chunk) {
+        self.session(conversation);
+        if let Some(session) = self.sessions.get_mut(&conversation.id) {
+            read(session, chunk, &mut self.ledger);
+        }
+    }
+
+    /// The miner is not read any more, and all that it said was followed.
+    pub(super) fn paused(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get(&id) {
+            session.conversation.heard_out.store(true, Ordering::Release);
+        }
+    }
+
+    pub(super) fn closed(&mut self, id: SessionId) {
+        if let Some(mut session) = self.sessions.remove(&id) {
+            session.close(&mut |finding| self.ledger.take(finding));
+        }
+    }
+
+    pub(super) fn close_all(&mut self) {
+        for (_, mut session) in self.sessions.drain() {
+            session.close(&mut |finding| self.ledger.take(finding));
+        }
+    }
+
+    /// What is due twice a second. The news of a session's end may have been dropped; then nobody else
+    /// holds the conversation any more.
+    pub(super) fn tick(&mut self, now: Stamp) {
+        let (timeout, ledger) = (self.share_timeout, &mut self.ledger);
+        self.sessions.retain(|_, session| {
+            session.expire(timeout, now, &mut |finding| ledger.take(finding));
+            let is_live = Arc::strong_count(&session.conversation) > 1 || !session.order.is_empty();
+            if !is_live {
+                session.close(&mut |finding| ledger.take(finding));
+            }
+            is_live
+        });
+        ledger.round(now);
+    }
+
+    /// What there is to see.
+    pub(super) fn snapshot(&mut self, now: Stamp) -> Snapshot {
+        let up_for = now.since(self.began).unwrap_or_default();
+        Snapshot::of(&mut self.ledger, &self.sessions, up_for, now)
+    }
+}
+
+fn read(session: &mut Session, chunk: &Chunk, ledger: &mut Ledger) {
+    let too_long = session.too_long();
+    session.read(chunk, &mut |finding| ledger.take(finding));
+    ledger.summary.too_long += session.too_long() - too_long;
+}

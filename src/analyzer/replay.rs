@@ -1,0 +1,42 @@
+//! The analyzer without its thread and without the machine's clock, for simulated days.
+
+use std::sync::Arc;
+
+use super::consumer::Setup;
+use super::follower::Follower;
+use super::snapshot::Snapshot;
+use super::{Chunk, Conversation, Direction};
+use crate::net::Stamp;
+
+/// Follows what it is told, when it is told that it was.
+pub struct Replay {
+    follower: Follower,
+}
+
+impl Replay {
+    /// Begins at this time.
+    pub fn new(setup: Setup, now: Stamp) -> Replay {
+        Replay { follower: Follower::new(setup, now) }
+    }
+
+    /// Bytes were forwarded.
+    pub fn said(&mut self, conversation: &Arc<Conversation>, direction: Direction, bytes: &[u8], at: Stamp) {
+        let chunk = Chunk { direction, bytes: bytes.into(), readable_at: at, sent_at: at, after_gap: false };
+        self.follower.read(conversation, &chunk);
+    }
+
+    /// The session is over.
+    pub fn closed(&mut self, conversation: &Conversation) {
+        self.follower.closed(conversation.id);
+    }
+
+    /// Time has passed. The thread says so twice a second.
+    pub fn tick(&mut self, now: Stamp) {
+        self.follower.tick(now);
+    }
+
+    /// What there is to see.
+    pub fn snapshot(&mut self, now: Stamp) -> Snapshot {
+        self.follower.snapshot(now)
+    }
+}

@@ -1,0 +1,53 @@
+//! A server in this process, with a handler that shows what it was given.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sluice::config::{Http, Secret};
+use sluice::status::http::{Answer, Handler, HttpServer, Request};
+use sluice::stop::Stop;
+
+/// What `/large` has, in bytes.
+pub const LARGE: usize = 4 << 20;
+
+pub struct Toy {
+    pub server: Option<HttpServer>,
+    pub stop: Stop,
+}
+
+impl Toy {
+    pub fn start() -> Toy {
+        Toy::with(None, &[])
+    }
+
+    pub fn with(token: Option<&str>, hosts: &[&str]) -> Toy {
+        let http = Http {
+            listen: Some("127.0.0.1:0".parse().unwrap()),
+            token: token.map(Secret::new),
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        };
+        let stop = Stop::new();
+        let server = HttpServer::start(&http, handler(), &stop).unwrap();
+        Toy { server, stop }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.server.as_ref().unwrap().address()
+    }
+}
+
+pub fn handler() -> Handler {
+    let large: Arc<[u8]> = vec![b'x'; LARGE].into();
+    Arc::new(move |request: &Request| match request.path.as_str() {
+        "/" => Answer::html("hello"),
+        "/echo" => Answer::text(200, format!("{request:?}")),
+        "/large" => Answer::new(200, "application/octet-stream", large.clone()),
+        "/huge" => Answer::new(200, "application/octet-stream", vec![b'x'; 9 << 20]),
+        "/panic" => panic!("on purpose"),
+        "/own" => Answer::json(String::from("{}"))
+            .with_header("Content-Security-Policy", "default-src 'self'")
+            .with_header("X-Own", "yes"),
+        "/healthz" => Answer::text(200, "ok"),
+        _ => Answer::not_found(),
+    })
+}
