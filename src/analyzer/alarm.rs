@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::alerts::{Alerts, News};
 use super::finding::JobSeen;
-use super::rules::{ChainState, PayoutState, Unverifiable};
 use super::share::JudgedShare;
+use super::verdicts::{ChainState, PayoutState, Unverifiable};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::record::AlertRow;

@@ -9,9 +9,9 @@ use std::time::Duration;
 use super::alerts::Alerts;
 use super::consumer::Setup;
 use super::ledger::Ledger;
-use super::rules::Expectations;
 use super::session::Session;
 use super::snapshot::Snapshot;
+use super::verdicts::Expectations;
 use super::{Chunk, Conversation, SessionId};
 use crate::net::Stamp;
 

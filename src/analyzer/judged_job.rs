@@ -1,6 +1,6 @@
 //! A session's newest job with its verdicts, kept to be shown.
 
-use super::rules::{ChainVerdict, Expectations, Expected, PayoutVerdict};
+use super::verdicts::{ChainVerdict, Expectations, Expected, PayoutVerdict};
 use crate::stratum::Nbits;
 use crate::work::{Chain, Coinbase, Sats};
 

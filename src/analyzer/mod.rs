@@ -20,12 +20,12 @@ mod pools;
 mod recent;
 mod replay;
 mod requests;
-mod rules;
 mod session;
 mod share;
 mod snapshot;
 mod summary;
 mod totals;
+mod verdicts;
 
 pub use alerts::{Alert, AlertsView};
 pub use bucket::{Bucket, HistoryShare};
@@ -39,10 +39,10 @@ pub use lines::{LineReader, MOST_LINE};
 pub use pools::PoolView;
 pub use recent::{JobView, RecentJob, RecentView};
 pub use replay::Replay;
-pub use rules::{
-    ChainState, ChainVerdict, Expectations, Expected, MAINNET_FLOOR, PayoutState, PayoutVerdict, Unverifiable,
-};
 pub use share::{JudgedShare, PendingShare};
 pub use snapshot::{MinerView, Snapshot};
 pub use summary::{Latency, Summary};
 pub use totals::{Totals, WorkerTotals};
+pub use verdicts::{
+    ChainState, ChainVerdict, Expectations, Expected, MAINNET_FLOOR, PayoutState, PayoutVerdict, Unverifiable,
+};

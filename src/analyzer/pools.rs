@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::judged_job::OutputView;
 use super::recent::JobView;
-use super::rules::{ChainVerdict, PayoutVerdict};
 use super::session::Session;
 use super::share::JudgedShare;
 use super::summary::Latency;
+use super::verdicts::{ChainVerdict, PayoutVerdict};
 use crate::record::Outcome;
 
 /// An upstream, to be shown.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::finding::JobSeen;
-use super::rules::{ChainVerdict, PayoutVerdict};
+use super::verdicts::{ChainVerdict, PayoutVerdict};
 use crate::clock::NtpTime;
 use crate::record::ShareRow;
 use crate::stratum::{JobId, Nbits, Ntime};

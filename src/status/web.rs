@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::http::{Answer, Handler, Method, Request};
-use super::json;
+use super::json::api;
 use super::metrics::metrics;
 use super::page::{Visit, page};
 use super::ready::readiness;
@@ -35,7 +35,7 @@ fn answer(request: &Request, sights: &Sights) -> Answer {
         },
         "/metrics" => Answer { content_type: EXPOSITION, ..Answer::text(200, metrics(&sight)) },
         "/robots.txt" => Answer::text(200, "User-agent: *\nDisallow: /\n"),
-        path => match json::api(path, |name| request.query.get(name).map(str::to_owned), &sight) {
+        path => match api(path, |name| request.query.get(name).map(str::to_owned), &sight) {
             Some(reply) => Answer { status: reply.status, ..Answer::json(reply.body) },
             None => Answer::not_found(),
         },

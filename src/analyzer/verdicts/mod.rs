@@ -1,4 +1,4 @@
-//! What a pool's work is judged by: one file a family. Pure; the ledger makes alerts of verdicts.
+//! What a job shows by itself: whom it pays, and whose chain it is on. Pure; the rules make alerts of it.
 
 mod chain;
 mod payout;
