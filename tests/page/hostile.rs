@@ -40,9 +40,8 @@ const FOREIGN: &str = "[...document.querySelectorAll('*')].filter(each => \
     ['IMG', 'B', 'IFRAME', 'OBJECT'].includes(each.tagName) && !each.closest('.windows, .reasons') || \
     [...each.attributes].some(its => its.name.startsWith('on') || its.name === 'style')).length";
 
-#[test]
-fn hostile_names_are_text() {
-    let Some(browser) = Browser::start() else { return };
+/// With everything that strangers choose chosen badly.
+pub fn site() -> Site {
     let mut site = Site::start();
     site.pool.set_misbehaviour(Misbehaviour { swallow_submit_answers: true, ..Misbehaviour::default() });
     for name in names() {
@@ -54,7 +53,13 @@ fn hostile_names_are_text() {
     site.pool.broadcast(&json!({ "id": 3, "result": null, "error": [23, names()[1], null] }).to_string());
     let tagged = with_tag(site.introduce("last", "last"));
     site.pool.broadcast(&tagged.to_string());
+    site
+}
 
+#[test]
+fn hostile_names_are_text() {
+    let Some(browser) = Browser::start() else { return };
+    let site = site();
     browser.screen(Screen::PHONE);
     browser.open(&site.url());
     let rows = names().len() + 1;

@@ -66,7 +66,11 @@
       if (ratio < 4.5) problems.push(`${name(element)} has a contrast of ${ratio.toFixed(2)}`);
       const range = document.createRange();
       range.selectNodeContents(text);
-      for (const box of range.getClientRects()) {
+      const boxes = [...range.getClientRects()];
+      const isBroken = boxes.some(box => box.top > boxes[0].bottom - 1);
+      const isOne = /^\S{1,14}$/.test(text.data.trim()) || element.matches('h2, .percent, .when');
+      if (isOne && isBroken) problems.push(`${name(element)} is broken into lines`);
+      for (const box of boxes) {
         // Only the middle of a line: the boxes of lines set tightly touch.
         const spare = box.height * .2;
         lines.push({ text, element, left: box.left + 1, right: box.right - 1, top: box.top + spare, bottom: box.bottom - spare });

@@ -8,6 +8,7 @@ use sluice::stratum::Nbits;
 
 use crate::common::browser::{Browser, Screen};
 use crate::common::site::{STRANGER, Site};
+use crate::hostile;
 
 fn take(browser: &Browser, url: &str, directory: &Path, name: &str) {
     for (screen, size) in [(Screen::PHONE, "phone"), (Screen::DESK, "desk")] {
@@ -50,4 +51,5 @@ fn pictures() {
     bad.mine("bitaxe", Habit::Bitaxe);
     bad.wait_accepted(10);
     take(&browser, &bad.url(), &directory, "bad-pool");
+    take(&browser, &hostile::site().url(), &directory, "hostile");
 }

@@ -33,6 +33,7 @@ fn a_pool_that_pays_a_stranger_on_no_chain_of_ours() {
         };
         assert_eq!(colour(&title), colour("span.bad"));
         assert_ne!(colour(&title), colour("body"));
+        assert_eq!(colour("#alerts details.bad .sign"), colour(&title));
         let bottom = format!("document.querySelector('{title}').getBoundingClientRect().bottom");
         assert!(browser.number(&bottom) < 740.0, "on the first screen of a phone");
     }
