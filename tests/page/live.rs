@@ -83,6 +83,27 @@ fn what_the_visitor_does_survives_updates() {
 }
 
 #[test]
+fn sections_come_when_there_is_something_to_show() {
+    let Some(browser) = Browser::start() else { return };
+    let mut site = Site::start();
+    // Connected and silent: nothing is known of a pool's job.
+    let silent = site.proxy.connect();
+    site.proxy.wait_sessions(1);
+    wait_for("the page to know of it", || site.sight().around.sessions == 1);
+    browser.hurry(6);
+    browser.open(&site.url());
+    assert!(browser.is("document.querySelector('#speed') && !document.querySelector('#payout')"));
+    mark(&browser);
+    site.mine("first", Habit::Bitaxe);
+    browser.wait("document.querySelector('#payout')?.innerText.includes('yours')");
+    let order = "[...document.querySelectorAll('main > section')].map(each => each.classList[0]).join(' ')";
+    let sections = "glance luck charts shares payout alerts miners pools details";
+    assert_eq!(browser.value(order), sections);
+    assert_not_reloaded(&browser);
+    drop(silent);
+}
+
+#[test]
 fn a_lost_connection_is_told_and_found_again() {
     let Some(browser) = Browser::start() else { return };
     let mut site = Site::start();

@@ -51,5 +51,9 @@ fn pictures() {
     bad.mine("bitaxe", Habit::Bitaxe);
     bad.wait_accepted(10);
     take(&browser, &bad.url(), &directory, "bad-pool");
-    take(&browser, &hostile::site().url(), &directory, "hostile");
+
+    let hostile = hostile::site();
+    browser.open(&hostile.url());
+    browser.wait("document.querySelectorAll('#miners tbody tr').length > 10");
+    take(&browser, &hostile.url(), &directory, "hostile");
 }
