@@ -1,35 +1,18 @@
 //! A real browser, driven through chromedriver by the WebDriver protocol.
 
-use std::env;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
+mod running;
+
+use std::sync::{Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::wait_for;
+use running::{Running, programs};
 
-/// Chromium has a sandbox of its own, which does not work for root and in most containers; what it
-/// loads here is this program's own page.
-const FLAGS: [&str; 10] = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-];
-/// A browser that starts on a busy machine may take long.
-const TIMEOUT: Duration = Duration::from_secs(60);
+/// A name that the browser takes for this machine's.
+pub const NAME: &str = "pi.local";
 
 /// A visitor's screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,60 +27,47 @@ impl Screen {
     pub const DESK: Screen = Screen { width: 1440, height: 900, is_phone: false };
 }
 
-/// A browser with an empty profile. Dropping it ends it.
-pub struct Browser {
-    agent: ureq::Agent,
-    session: String,
-    driver: Driver,
-    /// To end it should chromedriver not.
-    process: Option<i32>,
-    _profile: tempfile::TempDir,
-}
+/// A browser with an empty profile, for one test. Dropping it ends it, or leaves it to another test
+/// while there is one that still runs.
+pub struct Browser(Option<Running>);
 
-struct Driver {
-    process: Child,
-    url: String,
-    /// Held, so that chromedriver can write to it.
-    _output: BufReader<ChildStdout>,
-}
+/// Those that no test has, and how many tests have one. When that is none, none is left.
+static IDLE: Mutex<(Vec<Running>, usize)> = Mutex::new((Vec::new(), 0));
 
 impl Browser {
     /// `None` where there is no browser, after saying so.
     pub fn start() -> Option<Browser> {
-        Browser::with_flags(&[])
-    }
-
-    pub fn with_flags(flags: &[&str]) -> Option<Browser> {
-        match (find("chromedriver"), find("chromium").or_else(|| find("google-chrome"))) {
-            (Some(driver), Some(browser)) => Some(Browser::launch(&driver, &browser, flags)),
-            _ => {
-                let text = "the page is not tested: no browser; apt-get install chromium chromium-driver";
-                assert!(!is_required(), "{text}");
-                println!("{text}");
-                None
-            }
+        let (driver, program) = programs()?;
+        let idle = {
+            let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.1 += 1;
+            idle.0.pop()
+        };
+        // Counted already, so that it is given back whatever happens.
+        let mut browser = Browser(idle);
+        if browser.0.is_none() {
+            browser.0 = Some(Running::launch(&driver, &program));
         }
+        browser.forget();
+        Some(browser)
     }
 
-    fn launch(driver: &Path, browser: &Path, flags: &[&str]) -> Browser {
-        let driver = Driver::start(driver);
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT));
-        let agent = ureq::Agent::from(config.build());
-        let profile = tempfile::tempdir().unwrap();
-        let mut arguments: Vec<String> = FLAGS.iter().chain(flags).map(ToString::to_string).collect();
-        arguments.push(format!("--user-data-dir={}", profile.path().display()));
-        let options = json!({ "binary": browser, "args": arguments });
-        let wanted = json!({
-            "goog:chromeOptions": options,
-            "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
-        });
-        let body = json!({ "capabilities": { "alwaysMatch": wanted } });
-        let answer = post(&agent, &format!("{}/session", driver.url), &body);
-        let session = answer["sessionId"].as_str().expect("a session").to_owned();
-        let process = answer["capabilities"]["goog:processID"].as_i64().and_then(|id| id.try_into().ok());
-        let browser = Browser { agent, session, driver, process, _profile: profile };
-        browser.screen(Screen::DESK);
-        browser
+    /// Back to how it began.
+    fn forget(&self) {
+        self.open("about:blank");
+        self.devtools("Network.clearBrowserCookies", &json!({}));
+        for script in std::mem::take(&mut *self.running().hurried.lock().unwrap()) {
+            self.devtools("Page.removeScriptToEvaluateOnNewDocument", &script);
+        }
+        self.devtools("Emulation.setEmulatedMedia", &json!({ "features": [] }));
+        self.scripts(true);
+        self.screen(Screen::DESK);
+        self.requests();
+        self.console();
+    }
+
+    fn running(&self) -> &Running {
+        self.0.as_ref().expect("a browser")
     }
 
     /// Opens an address and waits until it is loaded.
@@ -165,7 +135,8 @@ impl Browser {
         let source = format!(
             "{{ const slow = setTimeout; window.setTimeout = (call, time) => slow(call, time / {times}); }}"
         );
-        self.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": source }));
+        let added = self.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": source }));
+        self.running().hurried.lock().unwrap().push(added);
     }
 
     /// What the console said since the last time this was asked, without advice to developers.
@@ -175,6 +146,12 @@ impl Browser {
             .filter(|entry| entry["level"] != "DEBUG")
             .map(|entry| format!("{}: {}", entry["level"], entry["message"]))
             .collect()
+    }
+
+    /// Fails when the console has said anything.
+    pub fn assert_silent(&self) {
+        let said = self.console();
+        assert!(said.is_empty(), "{said:#?}");
     }
 
     /// The requests since the last time this was asked, with what asked for them.
@@ -206,68 +183,18 @@ impl Browser {
     }
 
     fn command(&self, name: &str, body: &Value) -> Value {
-        post(&self.agent, &format!("{}/session/{}/{name}", self.driver.url, self.session), body)
+        self.running().command(name, body)
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Returns when the browser has ended, so that its profile can be removed.
-        let ended = self.agent.delete(format!("{}/session/{}", self.driver.url, self.session)).call();
-        if let (Err(_), Some(process)) = (ended, self.process) {
-            let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
-        }
+        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        // What a failed test leaves behind is nobody's.
+        idle.0.extend(self.0.take_if(|_| !std::thread::panicking()));
+        idle.1 -= 1;
+        let ended = if idle.1 == 0 { std::mem::take(&mut idle.0) } else { Vec::new() };
+        drop(idle);
+        drop(ended);
     }
-}
-
-impl Driver {
-    /// On a port that it chooses itself, and says on its standard output.
-    fn start(program: &Path) -> Driver {
-        let mut process = Command::new(program)
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(process.stdout.take().unwrap());
-        let mut line = String::new();
-        let port = loop {
-            line.clear();
-            assert!(output.read_line(&mut line).unwrap() > 0, "chromedriver ended");
-            let port = line.trim().strip_prefix("ChromeDriver was started successfully on port ");
-            if let Some(port) = port {
-                break port.trim_end_matches('.').to_owned();
-            }
-        };
-        Driver { process, url: format!("http://127.0.0.1:{port}"), _output: output }
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn post(agent: &ureq::Agent, url: &str, body: &Value) -> Value {
-    let mut answer = agent.post(url).send_json(body).unwrap_or_else(|why| panic!("{url}: {why}"));
-    let mut read: Value = answer.body_mut().read_json().unwrap();
-    assert!(answer.status().is_success(), "{body}: {}", read["value"]["message"]);
-    read["value"].take()
-}
-
-/// A program on the search path, or where distributions put it.
-fn find(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let usual = ["/usr/bin", "/usr/lib/chromium", "/usr/lib/chromium-browser"].map(PathBuf::from);
-    env::split_paths(&path).chain(usual).map(|directory| directory.join(name)).find(|file| file.is_file())
-}
-
-/// Where changes are judged, a test that can't run has failed.
-fn is_required() -> bool {
-    let is_set = |name: &str| {
-        env::var(name).is_ok_and(|value| !["", "0", "false"].contains(&value.to_ascii_lowercase().as_str()))
-    };
-    is_set("CI") || is_set("SLUICE_REQUIRE_BROWSER")
 }

@@ -78,7 +78,7 @@ fn hostile_names_are_text() {
     }
     browser.screen(Screen::DESK);
     assert_fine(&browser, Screen::DESK, "on a desk");
-    assert_eq!(browser.console(), [String::new(); 0]);
+    browser.assert_silent();
 }
 
 /// Every name is there, letter by letter; what is no letter may be missing.

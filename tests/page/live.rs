@@ -42,7 +42,7 @@ fn shares_and_miners_appear_by_themselves() {
     assert!(browser.text("#miners").contains("second"));
     assert!(browser.text("#answers").contains("2 miners"));
     assert_not_reloaded(&browser);
-    assert_eq!(browser.console(), [String::new(); 0]);
+    browser.assert_silent();
 }
 
 #[test]
