@@ -420,7 +420,8 @@ impl Session {
             }
             Asked::Submit(share) => {
                 // A near pool answers before the sending thread has looked at the clock.
-                let after = answered_at.since(asked_at).unwrap_or_default();
+                let after =
+                    answered_at.since(asked_at).or_else(|| answered_at.since(share.at)).unwrap_or_default();
                 self.judged(*share, outcome_of(Verdict::of(message)), Some(after), each);
             }
             Asked::Other => {}

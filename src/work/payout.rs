@@ -91,11 +91,13 @@ pub fn account_of_worker(worker: &str) -> &str {
     }
 }
 
-/// What tells an owner's workers apart: the part of the name after the account, or the whole name
-/// where there is nothing after it.
+/// What tells an owner's workers apart: the part of the name after an address, or the whole name
+/// where there is none, or nothing after it.
 pub fn name_of_worker(worker: &str) -> &str {
     let worker = worker.trim();
-    let rest = worker.strip_prefix(account_of_worker(worker)).unwrap_or("");
+    let account = account_of_worker(worker);
+    let address = if payout_script(account).is_ok() { account } else { worker };
+    let rest = worker.strip_prefix(address).unwrap_or("");
     let rest = rest.trim_start_matches([' ', '.', '_']);
     if rest.is_empty() { worker } else { rest }
 }
@@ -143,7 +145,7 @@ mod tests {
             (format!("{ADDRESS}_garage.2"), "garage.2"),
             (ADDRESS.to_owned(), ADDRESS),
             (format!("{ADDRESS}."), &format!("{ADDRESS}.")),
-            ("my_farm.rig_1".to_owned(), "rig_1"),
+            ("my_farm.rig_1".to_owned(), "my_farm.rig_1"),
             (String::new(), ""),
         ] {
             assert_eq!(name_of_worker(&worker), name);

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 pub mod binary;
+pub mod browser;
 pub mod capture;
 pub mod certificates;
 pub mod pool;
@@ -12,6 +13,7 @@ pub mod random;
 pub mod recorded;
 pub mod resources;
 pub mod shown;
+pub mod site;
 pub mod socks5_server;
 pub mod tls_bridge;
 

@@ -41,7 +41,6 @@ fn every_answer_carries_the_headers() {
             ("Referrer-Policy", "no-referrer"),
             ("X-Frame-Options", "DENY"),
             ("Cross-Origin-Resource-Policy", "same-origin"),
-            ("Cross-Origin-Opener-Policy", "same-origin"),
             ("Cache-Control", "no-store"),
             ("Connection", "close"),
         ] {

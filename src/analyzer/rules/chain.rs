@@ -8,7 +8,7 @@ use super::super::SessionId;
 use super::super::finding::JobSeen;
 use super::super::verdicts::ChainState;
 use super::payout::job_evidence;
-use super::{Tongue, seconds_between};
+use super::{Tongue, number, seconds_between};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::stratum::PrevHash;
@@ -178,12 +178,12 @@ fn wrong(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) {
     tongue.lasts(WRONG, upstream, at, || {
         let description = match verdict.network {
             "unknown" => format!(
-                "{upstream}: this is no Bitcoin network known: its difficulty is {:.4e}",
-                verdict.difficulty
+                "{upstream}: this is no Bitcoin network known: its difficulty is {}",
+                number(verdict.difficulty)
             ),
             network => format!(
-                "{upstream}: this is not Bitcoin's {network}: its work has a network difficulty of {:.4e}",
-                verdict.difficulty
+                "{upstream}: this is not Bitcoin's {network}: its work has a network difficulty of {}",
+                number(verdict.difficulty)
             ),
         };
         let mut evidence = job_evidence(job);

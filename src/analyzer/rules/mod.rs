@@ -110,6 +110,15 @@ impl Rules {
     }
 }
 
+/// A difficulty in a sentence: `1`, `0.00015`, `1.4e14`.
+fn number(value: f64) -> String {
+    if (1e-6..1e6).contains(&value) {
+        let text = format!("{value:.6}");
+        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
+    format!("{value:.2e}")
+}
+
 /// Seconds from `then` to `now`; negative when a clock was set back.
 fn seconds_between(then: NtpTime, now: NtpTime) -> f64 {
     now.timestamp().duration_since(then.timestamp()).as_secs_f64()

@@ -21,9 +21,10 @@ pub(in super::super) struct Tongue<'a> {
 }
 
 impl Tongue<'_> {
-    /// The upstream's name; empty for a session that has none.
+    /// The upstream's host and port; empty for a session that has none.
     pub(super) fn upstream(&self, place: Option<usize>) -> String {
-        place.and_then(|place| self.upstreams.get(place)).cloned().unwrap_or_default()
+        let name = place.and_then(|place| self.upstreams.get(place)).map_or("", String::as_str);
+        name.split_once("://").map_or(name, |(_, rest)| rest).to_owned()
     }
 
     /// Keeps something of an upstream over restarts.

@@ -6,13 +6,12 @@ use super::answer::Answer;
 
 /// What every answer says unless it says something else by itself. No page may be framed, read or
 /// run by another site, and nothing is kept.
-const ALWAYS: [(&str, &str); 7] = [
+const ALWAYS: [(&str, &str); 6] = [
     ("Cache-Control", "no-store"),
     (
         "Content-Security-Policy",
         "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     ),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),

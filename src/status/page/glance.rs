@@ -94,11 +94,13 @@ fn payout(pool: Option<&PoolView>) -> Answer {
     let address = verdict.expected.as_ref().map_or("", |expected| &expected.address);
     let (tone, title, detail) = match verdict.state {
         PayoutState::Verified => {
-            (Tone::Good, format!("A block would pay you {:.2} %", verdict.percent), shortened(address))
+            (Tone::Good, format!("A block would pay you {:.2}\u{a0}%", verdict.percent), shortened(address))
         }
-        PayoutState::Short => {
-            (Tone::Bad, format!("A block would pay you only {:.2} %", verdict.percent), shortened(address))
-        }
+        PayoutState::Short => (
+            Tone::Bad,
+            format!("A block would pay you only {:.2}\u{a0}%", verdict.percent),
+            shortened(address),
+        ),
         PayoutState::Mismatch => (
             Tone::Bad,
             String::from("A block would pay you nothing"),

@@ -24,12 +24,26 @@
     if (focused) document.getElementById(focused.id)?.querySelector('summary')?.focus();
   }
 
+  // What is not known yet has no section. The charts are left out when they have not changed.
+  function comeAndGo(next) {
+    const main = document.querySelector('main');
+    for (const old of main.querySelectorAll(':scope > section[data-live]')) {
+      if (!next.getElementById(old.id)) old.remove();
+    }
+    let following = null;
+    for (const fresh of [...next.querySelectorAll('main > section')].reverse()) {
+      const old = main.querySelector(`:scope > .${fresh.classList[0]}`);
+      following = old ?? main.insertBefore(fresh.cloneNode(true), following);
+    }
+  }
+
   function show(next) {
     const [before, now] = [document.body.dataset, next.body.dataset];
     // Another version has another style; and the first miner turns the welcome into the page.
     const isOther = before.version !== now.version || before.started !== now.started ||
       !document.getElementById('welcome') !== !next.getElementById('welcome');
     if (isOther) return location.reload();
+    comeAndGo(next);
     for (const fresh of next.querySelectorAll('[data-live]')) {
       const old = document.getElementById(fresh.id);
       if (old) {

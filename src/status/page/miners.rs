@@ -21,9 +21,9 @@ pub(super) fn section(sight: &Sight) -> Markup {
     let more = miners.len().saturating_sub(MOST);
     html! {
         section.miners #miners data-live {
-            h2 { (count(miners.len() as u64, "miner")) }
+            h2 { (count(miners.len().max(sight.around.sessions) as u64, "miner")) }
             @if miners.is_empty() {
-                p.quiet { "Nobody is connected." }
+                p.quiet { @if sight.around.sessions == 0 { "Nobody is connected." } @else { "Nothing is known of them yet." } }
             } @else {
                 table {
                     thead {

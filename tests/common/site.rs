@@ -1,0 +1,169 @@
+//! The page with everything that is behind it, in this process: a pool, the proxy, miners.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sluice::analyzer::{Analyzer, Setup};
+use sluice::config::{Config, Http, Overrides, Secret};
+use sluice::passthrough::Passthrough;
+use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
+use sluice::status::http::{Handler, HttpServer};
+use sluice::status::sight::{Facts, Sight, Sights, Sources};
+use sluice::status::web;
+use sluice::stop::Stop;
+use sluice::stratum::Nbits;
+
+use super::{DEADLINE, Proxy, read_line, upstream, wait_for};
+
+/// An address whose key is public (BIP173's example).
+pub const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
+/// Somebody else's (bitcoin.org's example).
+pub const STRANGER: &str = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq";
+/// The network's target, as on mainnet in 2026.
+pub const NBITS: Nbits = Nbits(0x1702_3a04);
+/// A share every 21,000 hashes.
+const DIFFICULTY: f64 = 0.000_005;
+
+/// The page's server, which can go and come back.
+pub struct PageServer {
+    handler: Handler,
+    http: Http,
+    server: Option<HttpServer>,
+}
+
+/// The page of a proxy with one pool.
+pub struct Site {
+    pub page: PageServer,
+    pub pool: SimPool,
+    pub proxy: Proxy,
+    sights: Sights,
+    miners: Vec<SimMiner>,
+    talkers: Vec<TcpStream>,
+    stop: Stop,
+}
+
+impl PageServer {
+    pub fn start(sights: Sights, token: Option<&str>) -> PageServer {
+        let listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let http = Http { listen, token: token.map(Secret::new), ..Http::default() };
+        let mut page = PageServer { handler: web::handler(sights), http, server: None };
+        page.resume();
+        page.http.listen = Some(page.address());
+        page
+    }
+
+    /// That shows this and nothing else.
+    pub fn fixed(sight: Sight) -> PageServer {
+        PageServer::start(Sights::fixed(sight), None)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.server.as_ref().unwrap().address()
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address())
+    }
+
+    pub fn interrupt(&mut self) {
+        self.server.take().unwrap().shut_down();
+    }
+
+    /// At the address where it was.
+    pub fn resume(&mut self) {
+        self.server = HttpServer::start(&self.http, self.handler.clone(), &Stop::new()).unwrap();
+    }
+}
+
+impl Site {
+    /// With a pool that pays as it should, on Bitcoin's chain.
+    pub fn start() -> Site {
+        Site::with(Site::pool(1), "127.0.0.1:0", None)
+    }
+
+    /// A pool's options; no two with the same seed.
+    pub fn pool(seed: u64) -> PoolOptions {
+        PoolOptions { nbits: NBITS, seed, ..PoolOptions::with_difficulty(DIFFICULTY).unwrap() }
+    }
+
+    pub fn with(pool: PoolOptions, listen: &str, token: Option<&str>) -> Site {
+        let pool = SimPool::start(pool).unwrap();
+        let text = format!("[listen]\nstratum = [\"{listen}\"]\n{}", upstream(pool.addr()));
+        let config = Config::parse(&text, &Overrides::default()).unwrap_or_else(|e| panic!("{e}"));
+        let stop = Stop::new();
+        let upstreams = config.upstreams.iter().map(ToString::to_string).collect();
+        let setup = Setup { upstreams, ..Setup::plain(&config.analysis) };
+        let (analyzer, copies) = Analyzer::start(setup).unwrap();
+        let passthrough = Passthrough::start(&config, Some(copies), &stop).unwrap();
+        let facts = Facts::new(&config, passthrough.addresses());
+        let sources = Sources { observer: passthrough.observer(), analyzer: Some(analyzer.published()) };
+        let sights = Sights::start(sources, facts, &stop).unwrap();
+        let proxy = Proxy { passthrough: Some(passthrough), analyzer: Some(analyzer) };
+        let page = PageServer::start(sights.clone(), token);
+        Site { page, pool, proxy, sights, miners: Vec::new(), talkers: Vec::new(), stop }
+    }
+
+    /// Where miners connect.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.proxy.address().port()))
+    }
+
+    pub fn url(&self) -> String {
+        self.page.url()
+    }
+
+    /// This moment.
+    pub fn sight(&self) -> Sight {
+        (*self.sights.newest()).clone()
+    }
+
+    /// A miner that hashes, of this name behind the usual address.
+    pub fn mine(&mut self, name: &str, habit: Habit) {
+        let options = MinerOptions {
+            hash_rate_limit: Some(HashRate(60_000.0)),
+            retry_wait: Some(Duration::from_millis(100)),
+            ..MinerOptions::new(self.address(), habit, format!("{ADDRESS}.{name}"))
+        };
+        self.miners.push(SimMiner::start(options).unwrap());
+    }
+
+    /// A miner that only says who it is; its connection stays open. Answers with its first job.
+    pub fn introduce(&mut self, worker: &str, user_agent: &str) -> Value {
+        let mut stream = TcpStream::connect(self.address()).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let subscribe = json!({ "id": 1, "method": "mining.subscribe", "params": [user_agent] });
+        let authorize = json!({ "id": 2, "method": "mining.authorize", "params": [worker, "x"] });
+        stream.write_all(format!("{subscribe}\n{authorize}\n").as_bytes()).unwrap();
+        let job = loop {
+            let line: Value = serde_json::from_str(&read_line(&stream)).unwrap();
+            if line["method"] == "mining.notify" {
+                break line;
+            }
+        };
+        self.talkers.push(stream);
+        job
+    }
+
+    /// The newest introduced miner says this.
+    pub fn say(&mut self, line: &Value) {
+        self.talkers.last_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    /// Waits until so many shares were accepted, as the analyzer has it.
+    pub fn wait_accepted(&self, count: u64) {
+        let published = self.proxy.analyzer.as_ref().unwrap();
+        let accepted = || published.snapshot().totals.as_ref().map_or(0, |totals| totals.accepted);
+        wait_for(&format!("{count} accepted shares"), || accepted() >= count);
+        let shown = || self.sight().snapshot.totals.as_ref().map_or(0, |totals| totals.accepted);
+        wait_for("the page to know them", || shown() >= count);
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.stop.stop();
+        self.miners.clear();
+    }
+}

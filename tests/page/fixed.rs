@@ -1,0 +1,47 @@
+//! Pages of moments that are made up.
+
+use std::sync::Arc;
+
+use sluice::analyzer::{MinerView, Snapshot};
+use sluice::sim::Habit;
+use sluice::status::sight::Sight;
+
+use crate::common::browser::{Browser, Screen};
+use crate::common::site::{ADDRESS, PageServer, Site};
+use crate::look::assert_fine;
+
+/// Of one moment with one miner, the same with many.
+fn with_miners(sight: &Sight, count: usize) -> Sight {
+    let one = &sight.snapshot.miners[0];
+    let named = |place| MinerView { worker: format!("{ADDRESS}.miner-{place:03}"), ..one.clone() };
+    let snapshot = Snapshot { miners: (0..count).map(named).collect(), ..(*sight.snapshot).clone() };
+    let mut around = sight.around.clone();
+    around.sessions = count;
+    Sight { snapshot: Arc::new(snapshot), around, ..sight.clone() }
+}
+
+#[test]
+fn a_farm_has_a_hundred_rows_and_a_link_to_the_rest() {
+    let Some(browser) = Browser::start() else { return };
+    let mut site = Site::start();
+    site.mine("first", Habit::Bitaxe);
+    site.wait_accepted(1);
+    let farm = PageServer::fixed(with_miners(&site.sight(), 150));
+    browser.open(&farm.url());
+    assert_eq!(browser.number("document.querySelectorAll('#miners tbody tr').length"), 100.0);
+    assert_eq!(browser.text("#miners h2"), "150 miners");
+    assert!(browser.text("#miners").contains("and 50 more: all miners"));
+    assert_eq!(browser.value("document.querySelector('#miners a').pathname"), "/api/miners");
+    // The quickest of three: the machine may be busy with other tests.
+    let times = (0..3).map(|_| {
+        browser.open(&farm.url());
+        browser.wait("performance.getEntriesByName('first-contentful-paint').length");
+        browser.number("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    });
+    let quickest = times.fold(f64::INFINITY, f64::min);
+    assert!(quickest < 1000.0, "drawn after {quickest} ms");
+    for screen in [Screen::PHONE, Screen::DESK] {
+        browser.screen(screen);
+        assert_fine(&browser, screen, "a farm");
+    }
+}

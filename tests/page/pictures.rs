@@ -1,0 +1,59 @@
+//! Pictures to look at:
+//! `SLUICE_SCREENSHOTS=directory cargo test --test page pictures -- --ignored`
+
+use std::path::{Path, PathBuf};
+
+use sluice::sim::{Habit, Payout, PoolOptions};
+use sluice::stratum::Nbits;
+
+use crate::common::browser::{Browser, Screen};
+use crate::common::site::{STRANGER, Site};
+use crate::hostile;
+
+fn take(browser: &Browser, url: &str, directory: &Path, name: &str) {
+    for (screen, size) in [(Screen::PHONE, "phone"), (Screen::DESK, "desk")] {
+        browser.screen(screen);
+        for scheme in ["light", "dark"] {
+            browser.scheme(scheme);
+            browser.open(url);
+            let file = directory.join(format!("{name}-{size}-{scheme}.png"));
+            std::fs::write(file, browser.picture()).unwrap();
+        }
+    }
+}
+
+#[test]
+#[ignore = "writes pictures; asserts nothing"]
+fn pictures() {
+    let directory = std::env::var_os("SLUICE_SCREENSHOTS").expect("SLUICE_SCREENSHOTS is a directory");
+    let directory = PathBuf::from(directory);
+    std::fs::create_dir_all(&directory).unwrap();
+    let Some(browser) = Browser::start() else { return };
+
+    let empty = Site::with(Site::pool(1), "0.0.0.0:0", None);
+    take(&browser, &empty.url(), &directory, "welcome");
+
+    let mut site = Site::start();
+    for (name, habit) in [
+        ("nerd-1", Habit::NerdMiner),
+        ("nerd-kitchen", Habit::NerdMiner),
+        ("bitaxe", Habit::Bitaxe),
+        ("laptop", Habit::Cpuminer),
+    ] {
+        site.mine(name, habit);
+    }
+    site.wait_accepted(60);
+    take(&browser, &site.url(), &directory, "miners");
+
+    let payout = Payout::Address(STRANGER.to_owned());
+    let pool = PoolOptions { payout, nbits: Nbits(0x1d00_ffff), ..Site::pool(3) };
+    let mut bad = Site::with(pool, "127.0.0.1:0", None);
+    bad.mine("bitaxe", Habit::Bitaxe);
+    bad.wait_accepted(10);
+    take(&browser, &bad.url(), &directory, "bad-pool");
+
+    let hostile = hostile::site();
+    browser.open(&hostile.url());
+    browser.wait("document.querySelectorAll('#miners tbody tr').length > 10");
+    take(&browser, &hostile.url(), &directory, "hostile");
+}

@@ -1,0 +1,48 @@
+//! A page with a token.
+
+use crate::common::browser::Browser;
+use crate::common::site::Site;
+use crate::common::wait_for;
+
+const STATUS: &str = "performance.getEntriesByType('navigation')[0].responseStatus";
+
+#[test]
+fn the_token_is_asked_for_once_and_leaves_the_address() {
+    let Some(browser) = Browser::start() else { return };
+    let site = Site::with(Site::pool(1), "127.0.0.1:0", Some("opensesame"));
+    browser.hurry(6);
+    browser.open(&site.url());
+    assert_eq!(browser.number(STATUS), 401.0);
+    let told = browser.text("body");
+    assert!(told.contains("?token=") && told.contains("Authorization: Bearer"), "{told}");
+    browser.open(&format!("{}?token=wrong", site.url()));
+    assert_eq!(browser.number(STATUS), 401.0);
+    // The browser itself reports these answers.
+    let said = browser.console();
+    assert!(said.iter().all(|said| said.contains("401")), "{said:?}");
+
+    browser.open(&format!("{}?token=opensesame", site.url()));
+    assert_let_in(&browser, &site);
+}
+
+#[test]
+fn the_token_can_be_typed() {
+    let Some(browser) = Browser::start() else { return };
+    let site = Site::with(Site::pool(1), "127.0.0.1:0", Some("opensesame"));
+    browser.hurry(6);
+    browser.open(&site.url());
+    browser.console();
+    browser.value("document.querySelector('input').value = 'opensesame'");
+    browser.click("button");
+    browser.wait("document.querySelector('#welcome')");
+    assert_let_in(&browser, &site);
+}
+
+fn assert_let_in(browser: &Browser, site: &Site) {
+    assert_eq!(browser.number(STATUS), 200.0);
+    assert_eq!(browser.value("location.href"), site.url());
+    let before = browser.text("#stamp");
+    wait_for("an update", || browser.text("#stamp") != before);
+    assert!(!browser.is("document.body.classList.contains('away')"));
+    browser.assert_silent();
+}
