@@ -30,7 +30,7 @@ pub(super) fn section(sight: &Sight) -> Markup {
                 @if let Some(today) = snapshot.bests.day.as_ref().filter(|today| best.is_none_or(|best| best.hash != today.hash)) { p.quiet { "today " (short(today.difficulty.value())) } }
             }
             div.card {
-                h2 { "Odds of a block a day" }
+                h2 { "Odds per day" }
                 @match expected {
                     Some(expected) => {
                         p.figure { (odds(expected)) }
