@@ -20,7 +20,7 @@ pub(super) fn section(sight: &Sight) -> Markup {
                     dt { "Job time" }
                     dd {
                         @match totals.job_time_difference {
-                            Some(seconds) => { (format!("{seconds:+.1} s")) " from this machine's NTP time" }
+                            Some(seconds) => { (off(seconds)) (what_time(snapshot.clock.as_ref())) }
                             None => { "no job yet" }
                         }
                     }
@@ -43,6 +43,18 @@ pub(super) fn section(sight: &Sight) -> Markup {
                 dd { @for (place, address) in sight.facts.listening.iter().enumerate() { @if place > 0 { ", " } (address) } }
             }
         }
+    }
+}
+
+/// `+0.4 s`, and never `-0.0`.
+fn off(seconds: f64) -> String {
+    if seconds.abs() < 0.05 { String::from("0.0 s") } else { format!("{seconds:+.1} s") }
+}
+
+fn what_time(clock: Option<&ClockState>) -> &'static str {
+    match clock {
+        Some(ClockState::Synchronised { .. }) => " from NTP time",
+        _ => " from this machine's clock",
     }
 }
 
