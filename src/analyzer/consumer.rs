@@ -15,7 +15,7 @@ use super::history::History;
 use super::order::HOLD;
 use super::snapshot::Snapshot;
 use super::verdicts::Expectations;
-use super::{Copy, SessionId, Summary, What};
+use super::{Copy, Enforcement, SessionId, Summary, What};
 use crate::clock::Clock;
 use crate::config;
 use crate::net::Stamp;
@@ -43,6 +43,8 @@ pub struct Setup {
     pub rules: config::Rules,
     /// `failover.silence_timeout`
     pub silence: Duration,
+    /// What is to follow from findings beside alerts; `None`: nothing.
+    pub enforcement: Option<Enforcement>,
     pub clock: Clock,
     pub recorder: Option<Recorder>,
     /// As it was read back at the start.
@@ -74,6 +76,7 @@ impl Setup {
             expectations: Expectations::default(),
             rules: config::Rules::default(),
             silence: config::Failover::default().silence_timeout,
+            enforcement: None,
             clock: Clock::system(),
             recorder: None,
             state: State::default(),

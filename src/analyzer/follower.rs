@@ -8,18 +8,20 @@ use std::time::Duration;
 
 use super::alerts::Alerts;
 use super::consumer::Setup;
+use super::finding::Finding;
 use super::ledger::Ledger;
 use super::rules::{Pulse, Rules};
 use super::session::Session;
 use super::snapshot::Snapshot;
 use super::verdicts::Expectations;
-use super::{Chunk, Conversation, SessionId};
+use super::{Chunk, Conversation, Enforcement, SessionId};
 use crate::net::Stamp;
 
 /// All sessions, and what outlives them.
 pub(super) struct Follower {
     pub(super) ledger: Ledger,
     expectations: Expectations,
+    enforcement: Option<Enforcement>,
     sessions: HashMap<SessionId, Session>,
     share_timeout: Duration,
     began: Stamp,
@@ -27,13 +29,24 @@ pub(super) struct Follower {
 
 impl Follower {
     pub(super) fn new(setup: Setup, now: Stamp) -> Follower {
-        let Setup { analysis, expectations, rules, silence, clock, recorder, state, history, upstreams } =
-            setup;
+        let Setup {
+            analysis,
+            expectations,
+            rules,
+            silence,
+            enforcement,
+            clock,
+            recorder,
+            state,
+            history,
+            upstreams,
+        } = setup;
         let (upstreams, near_miss) = (upstreams.into(), analysis.near_miss);
         let judges = (Alerts::new(&rules.off), Rules::new(&rules, silence));
         Follower {
             ledger: Ledger::new(clock, recorder, (state, history), upstreams, near_miss, judges, now),
             expectations,
+            enforcement,
             sessions: HashMap::new(),
             share_timeout: analysis.share_timeout,
             began: now,
@@ -51,7 +64,7 @@ impl Follower {
     pub(super) fn read_held(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if let Some(chunk) = session.order.release() {
-            read(session, &chunk, &mut self.ledger);
+            read(session, &chunk, &mut self.ledger, self.enforcement.as_ref());
         }
     }
 
@@ -59,7 +72,7 @@ impl Follower {
     pub(super) fn read(&mut self, conversation: &Arc<Conversation>, chunk: &Chunk) {
         self.session(conversation);
         if let Some(session) = self.sessions.get_mut(&conversation.id) {
-            read(session, chunk, &mut self.ledger);
+            read(session, chunk, &mut self.ledger, self.enforcement.as_ref());
         }
     }
 
@@ -105,8 +118,13 @@ impl Follower {
     }
 }
 
-fn read(session: &mut Session, chunk: &Chunk, ledger: &mut Ledger) {
+fn read(session: &mut Session, chunk: &Chunk, ledger: &mut Ledger, enforcement: Option<&Enforcement>) {
     let too_long = session.too_long();
-    session.read(chunk, &mut |finding| ledger.take(finding));
+    session.read(chunk, &mut |finding| {
+        if let (Some(enforcement), Finding::Job(job)) = (enforcement, &finding) {
+            enforcement.job(job);
+        }
+        ledger.take(finding);
+    });
     ledger.summary.too_long += session.too_long() - too_long;
 }

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use super::Failure;
 use super::signals::stop_on_signals;
-use crate::analyzer::{Analyzer, Expectations, Setup};
+use crate::analyzer::{Analyzer, Enforcement, Expectations, Offence, Setup};
+use crossbeam_channel::Sender;
+
 use crate::clock::Clock;
 use crate::config::{Config, ConsoleReport, ForwardPath};
 use crate::net::descriptors;
+use crate::passthrough::enforcement;
 use crate::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, Passthrough, SOCKETS_PER_SESSION};
 use crate::record::Recorder;
 use crate::status::console;
@@ -25,9 +28,10 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     let runtime = |why: io::Error| Failure::Runtime(why.into());
     stop_on_signals(&stop).map_err(runtime)?;
     check_descriptors(&config);
+    let (to_enforcement, offences) = enforcement::channel();
     let (analyzer, copies) = match config.analysis.enabled {
         true => {
-            let setup = setup(&config, &stop).map_err(runtime)?;
+            let setup = setup(&config, to_enforcement, &stop).map_err(runtime)?;
             let (analyzer, copies) = Analyzer::start(setup).map_err(runtime)?;
             (Some(analyzer), Some(copies))
         }
@@ -35,6 +39,7 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     };
     let passthrough =
         Passthrough::start(&config, copies, &stop).map_err(|why| Failure::Runtime(why.into()))?;
+    passthrough.enforce(offences).map_err(runtime)?;
     for address in passthrough.addresses() {
         log::info!("miners can connect to {address}");
     }
@@ -45,7 +50,12 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     let sources =
         Sources { observer: passthrough.observer(), analyzer: analyzer.as_ref().map(Analyzer::published) };
     let sights = Sights::start(sources, facts, &stop).map_err(runtime)?;
-    let page = HttpServer::start(&config.http, web::handler(sights.clone()), &stop).map_err(runtime)?;
+    let page = HttpServer::start(
+        &config.http,
+        web::handler_with_controls(sights.clone(), passthrough.observer()),
+        &stop,
+    )
+    .map_err(runtime)?;
     if let Some(page) = &page {
         log::info!("the page is at http://{}/", page.address());
     }
@@ -69,7 +79,7 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
 }
 
 /// The clock and the records that the analyzer works with.
-fn setup(config: &Config, stop: &Stop) -> io::Result<Setup> {
+fn setup(config: &Config, offences: Sender<Offence>, stop: &Stop) -> io::Result<Setup> {
     let clock = Clock::start(&config.ntp, stop)?;
     let for_days = clock.clone();
     let (recorder, state, history) =
@@ -79,6 +89,11 @@ fn setup(config: &Config, stop: &Stop) -> io::Result<Setup> {
         expectations: Expectations::new(&config.payout, config.network),
         rules: config.rules.clone(),
         silence: config.failover.silence_timeout,
+        enforcement: Some(Enforcement {
+            on_mismatch: config.payout.on_mismatch,
+            on_wrong: config.chain.on_wrong,
+            offences,
+        }),
         clock,
         recorder: Some(recorder),
         state,

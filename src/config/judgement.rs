@@ -163,9 +163,6 @@ pub(super) fn read_payout(
         min_percent: section.number("min_percent", default.min_percent, 0.0..=100.0),
         on_mismatch: section.choice("on_mismatch", &CONSEQUENCES).unwrap_or(default.on_mismatch),
     };
-    if payout.on_mismatch == Consequence::Block {
-        section.not_served(&["on_mismatch"]);
-    }
     section.finish();
     payout
 }
@@ -190,7 +187,6 @@ pub(super) fn read_rules(mut section: Section) -> Rules {
         min_extranonce2_size: section.is_set("min_extranonce2_size").then_some(min_extranonce2_size),
         off: section.list("off", Show::Value, "[\"share.rapid\"]", rule_id).unwrap_or(default.off),
     };
-    section.not_served(&["max_drift", "stale_job", "rapid_share", "min_extranonce2_size"]);
     section.finish();
     rules
 }

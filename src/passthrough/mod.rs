@@ -7,6 +7,7 @@ mod acceptor;
 mod arrival;
 mod downward;
 mod ending;
+pub mod enforcement;
 mod failback;
 mod first_bytes;
 mod foreign;
@@ -28,7 +29,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::analyzer::Conversation;
+use crossbeam_channel::Receiver;
+
+use crate::analyzer::{Conversation, Offence};
 use crate::config::Config;
 use crate::limits::{Gatekeeper, Quiet};
 use crate::net::tls::{TlsError, TlsServer};
@@ -126,6 +129,14 @@ impl Passthrough {
         }
         failback::start(&services, stop).map_err(StartError::Thread)?;
         Ok(Passthrough { services, acceptors, stop: stop.clone() })
+    }
+
+    /// Acts upon what the analyzer finds, where the configuration says so.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn enforce(&self, offences: Receiver<Offence>) -> io::Result<()> {
+        enforcement::start(&self.services, offences, &self.stop)
     }
 
     /// Where miners can connect; ports that were asked for as 0 have their number.

@@ -39,6 +39,8 @@ pub struct UpstreamState {
     pub sessions: usize,
     /// The shortest time since it last said something to one of them.
     pub heard_ago: Option<Duration>,
+    /// Why it is out of rotation until a person clears it.
+    pub blocked: Option<String>,
     /// How it failed last, and the time until it is tried again.
     pub trouble: Option<(String, Duration)>,
 }
@@ -63,6 +65,13 @@ impl Observer {
         self.services.gatekeeper.counts(Instant::now())
     }
 
+    /// A person says that the upstream at this place may be used again. `None` when there is none,
+    /// `false` when it was not blocked.
+    pub fn clear(&self, place: usize) -> Option<bool> {
+        let upstreams = &self.services.upstreams;
+        (place < upstreams.count()).then(|| upstreams.clear(Rank(place)))
+    }
+
     /// The upstreams in the order of preference.
     pub fn upstreams(&self) -> Vec<UpstreamState> {
         let upstreams = &self.services.upstreams;
@@ -74,6 +83,7 @@ impl Observer {
                 standing: upstreams.standing(Rank(place)),
                 sessions: with().count(),
                 heard_ago: with().filter_map(|one| one.conversation.down.silent_for()).min(),
+                blocked: upstreams.blocked(Rank(place)),
                 trouble: upstreams.trouble(Rank(place)),
             }
         };

@@ -8,19 +8,44 @@ use super::metrics::metrics;
 use super::page::{Visit, page};
 use super::ready::readiness;
 use super::sight::Sights;
+use crate::passthrough::Observer;
 
 /// Prometheus' text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Answers requests that have passed the gate.
+/// Answers requests that have passed the gate; nothing can be changed.
 pub fn handler(sights: Sights) -> Handler {
-    Arc::new(move |request| answer(request, &sights))
+    Arc::new(move |request| match request.method {
+        Method::Get => answer(request, &sights),
+        Method::Post => refuse(),
+    })
+}
+
+/// As [`handler`]; and whoever has the token, which the gate asks of every POST, may clear an
+/// upstream that was taken out of rotation.
+pub fn handler_with_controls(sights: Sights, observer: Observer) -> Handler {
+    Arc::new(move |request| match request.method {
+        Method::Get => answer(request, &sights),
+        Method::Post => change(request, &observer),
+    })
+}
+
+fn refuse() -> Answer {
+    Answer::text(405, "only GET and HEAD are answered here\n").with_header("Allow", "GET, HEAD")
+}
+
+fn change(request: &Request, observer: &Observer) -> Answer {
+    let number = request.path.strip_prefix("/api/upstreams/").and_then(|rest| rest.strip_suffix("/clear"));
+    let Some(number) = number else { return refuse() };
+    // People count from one.
+    let place = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+    match place.and_then(|place| observer.clear(place)) {
+        None => Answer::not_found(),
+        Some(was_blocked) => Answer::json(format!("{{\"cleared\":{was_blocked}}}")),
+    }
 }
 
 fn answer(request: &Request, sights: &Sights) -> Answer {
-    if request.method != Method::Get {
-        return Answer::text(405, "only GET and HEAD are answered here\n").with_header("Allow", "GET, HEAD");
-    }
     let sight = sights.newest();
     match request.path.as_str() {
         "/" | "/index.html" => {

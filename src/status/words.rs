@@ -20,6 +20,7 @@ pub(super) fn standing(standing: Standing) -> &'static str {
         Standing::Untried => "untried",
         Standing::Up => "up",
         Standing::Failed => "failed",
+        Standing::Blocked => "blocked",
     }
 }
 

@@ -71,6 +71,8 @@ struct Upstream {
     name: String,
     route: Route,
     health: Mutex<Health>,
+    /// Why a person has to say that it may be used again.
+    blocked: Mutex<Option<String>>,
     /// It was connected to at least once.
     reached: AtomicBool,
     /// Told when there is something to probe.
@@ -85,6 +87,8 @@ pub enum Standing {
     Untried,
     Up,
     Failed,
+    /// Taken out of rotation for what it did, until a person clears it or the program restarts.
+    Blocked,
 }
 
 impl fmt::Display for Standing {
@@ -93,6 +97,7 @@ impl fmt::Display for Standing {
             Standing::Untried => "not needed yet",
             Standing::Up => "up",
             Standing::Failed => "FAILED",
+            Standing::Blocked => "BLOCKED",
         })
     }
 }
@@ -153,6 +158,7 @@ impl Upstreams {
                 name: name_of(one),
                 route: route_to(one, stop)?,
                 health: Mutex::new(Health::new(failover.backoff_min, failover.backoff_max, Instant::now())),
+                blocked: Mutex::new(None),
                 reached: AtomicBool::new(false),
                 news: Condvar::new(),
                 warm: WarmConnections::new(one.warm),
@@ -257,7 +263,7 @@ impl Upstreams {
     /// The most preferred upstream that has been healthy for `stable`, and since when it has.
     pub fn stable_for(&self, stable: Duration) -> Option<(Rank, Instant)> {
         let is_stable = |(place, upstream): (usize, &Upstream)| {
-            let since = upstream.health().up_since()?;
+            let since = upstream.health().up_since().filter(|_| !upstream.is_blocked())?;
             (since.elapsed() >= stable).then_some((Rank(place), since))
         };
         self.shared.upstreams.iter().enumerate().find_map(is_stable)
@@ -266,11 +272,43 @@ impl Upstreams {
     /// What is known of the upstream.
     pub fn standing(&self, rank: Rank) -> Standing {
         let upstream = &self.shared.upstreams[rank.0];
+        if upstream.is_blocked() {
+            return Standing::Blocked;
+        }
         match (upstream.health().up_since(), upstream.reached.load(Ordering::Relaxed)) {
             (None, _) => Standing::Failed,
             (Some(_), true) => Standing::Up,
             (Some(_), false) => Standing::Untried,
         }
+    }
+
+    /// Takes the upstream out of rotation. `false` when it was already.
+    pub fn block(&self, rank: Rank, why: &str) -> bool {
+        let upstream = &self.shared.upstreams[rank.0];
+        let is_new = lock(&upstream.blocked).replace(why.to_owned()).is_none();
+        if is_new {
+            upstream.warm.clear();
+            // Its miners will come in a wave, and it is not their fault.
+            (self.shared.on_failure.0)();
+            log::error!("pool {rank} {} is taken out of rotation: {why}", upstream.name);
+        }
+        is_new
+    }
+
+    /// A person says that the upstream may be used again. `false` when it was not blocked.
+    pub fn clear(&self, rank: Rank) -> bool {
+        let upstream = &self.shared.upstreams[rank.0];
+        let was_blocked = lock(&upstream.blocked).take().is_some();
+        if was_blocked {
+            log::warn!("pool {rank} {} is in rotation again", upstream.name);
+            self.wake_waiters();
+        }
+        was_blocked
+    }
+
+    /// Why the upstream is out of rotation.
+    pub fn blocked(&self, rank: Rank) -> Option<String> {
+        lock(&self.shared.upstreams[rank.0].blocked).clone()
     }
 
     /// How a failed upstream failed last, and how long until it is probed again.
@@ -282,7 +320,8 @@ impl Upstreams {
 
     /// Whether the upstream is thought to work.
     pub fn is_up(&self, rank: Rank) -> bool {
-        self.shared.upstreams[rank.0].health().up_since().is_some()
+        let upstream = &self.shared.upstreams[rank.0];
+        upstream.health().up_since().is_some() && !upstream.is_blocked()
     }
 
     fn candidates(&self, tried: &[Rank]) -> Vec<Rank> {
@@ -338,6 +377,10 @@ impl Upstreams {
 }
 
 impl Upstream {
+    fn is_blocked(&self) -> bool {
+        lock(&self.blocked).is_some()
+    }
+
     fn health(&self) -> MutexGuard<'_, Health> {
         lock(&self.health)
     }

@@ -71,7 +71,10 @@ fn mining(sight: &Sight) -> Answer {
     let last = miners.iter().filter_map(|miner| miner.last_share_ago).min();
     let upstreams = &sight.around.upstreams;
     let (tone, title, detail) = match (sessions, last) {
-        _ if upstreams.iter().all(|upstream| upstream.standing == Standing::Failed) => {
+        _ if upstreams
+            .iter()
+            .all(|upstream| matches!(upstream.standing, Standing::Failed | Standing::Blocked)) =>
+        {
             (Tone::Bad, "Not mining", String::from("no pool can be reached"))
         }
         (0, _) => (Tone::Warn, "Not mining", String::from("no miner is connected")),
@@ -139,7 +142,11 @@ fn pool_answers(sight: &Sight, pool: Option<&PoolView>) -> Answer {
         .as_ref()
         .and_then(|job| sight.at.timestamp().duration_since(job.at.timestamp()).try_into().ok());
     let job = since_job.map_or_else(String::new, |age: Duration| format!(", newest job {}", ago(age)));
-    let is_up = sight.around.upstreams.get(pool.place).is_none_or(|state| state.standing != Standing::Failed);
+    let is_up = sight
+        .around
+        .upstreams
+        .get(pool.place)
+        .is_none_or(|state| !matches!(state.standing, Standing::Failed | Standing::Blocked));
     let (tone, title) = match (is_up, pool.answers.count()) {
         (false, _) => (Tone::Warn, String::from("The pool is down")),
         (true, 0) => (Tone::Calm, String::from("The pool has judged no share yet")),

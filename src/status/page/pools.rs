@@ -15,17 +15,18 @@ pub(super) fn section(sight: &Sight) -> Markup {
             h2 { "Pools" }
             ol {
                 @for (place, state) in sight.around.upstreams.iter().enumerate() {
-                    (one(state, sight.snapshot.pools.iter().find(|pool| pool.place == place)))
+                    (one(place + 1, state, sight.snapshot.pools.iter().find(|pool| pool.place == place)))
                 }
             }
         }
     }
 }
 
-fn one(state: &UpstreamState, pool: Option<&PoolView>) -> Markup {
+fn one(number: usize, state: &UpstreamState, pool: Option<&PoolView>) -> Markup {
     let (tone, word) = match state.standing {
         Standing::Up => (Tone::Good, "up"),
         Standing::Failed => (Tone::Bad, "down"),
+        Standing::Blocked => (Tone::Bad, "out of rotation"),
         Standing::Untried => (Tone::Calm, "not needed yet"),
     };
     html! {
@@ -34,6 +35,9 @@ fn one(state: &UpstreamState, pool: Option<&PoolView>) -> Markup {
             div {
                 strong { (state.name) }
                 span { (word) ", " (count(state.sessions as u64, "miner")) }
+                @if let Some(why) = &state.blocked {
+                    span { (why) "; cleared by a restart, or by POST /api/upstreams/" (number) "/clear with the token" }
+                }
                 @if let Some((why, left)) = &state.trouble {
                     span { (why) "; next try in " (span(*left)) }
                 }
