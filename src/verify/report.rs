@@ -1,0 +1,51 @@
+//! Everything that is told of one pool.
+
+use super::fitness::Fitness;
+use super::judge::{Finding, Outcome, judge};
+use super::settings::Settings;
+use super::watch::Watched;
+use crate::clock::ClockState;
+use crate::config;
+
+/// What the extranonce2's room is measured by: a Bitaxe, in hashes per second.
+const ROOM_RATE: f64 = 1e12;
+
+/// Everything that is told of one pool.
+#[derive(Debug)]
+pub struct Report {
+    /// Its URL.
+    pub pool: String,
+    pub outcome: Outcome,
+    /// Those that decide come first.
+    pub findings: Vec<Finding>,
+    /// `None` when the pool never answered.
+    pub fitness: Option<Fitness>,
+    pub watched: Watched,
+    pub settings: Settings,
+    /// Whether the job's times were compared with NTP time.
+    pub is_ntp: bool,
+}
+
+impl Report {
+    /// Judges what was seen.
+    pub fn new(pool: &config::Upstream, watched: Watched, settings: &Settings) -> Report {
+        let (outcome, findings) = judge(&watched, settings);
+        Report {
+            pool: pool.to_string(),
+            outcome,
+            findings,
+            fitness: Fitness::of(&watched.found),
+            watched,
+            settings: settings.clone(),
+            is_ntp: matches!(settings.clock.state(), ClockState::Synchronised { .. }),
+        }
+    }
+
+    /// How long one job lasts a miner of 1 TH/s that counts the extranonce2 and the nonce and rolls
+    /// nothing else, in seconds.
+    pub fn extranonce_room(&self) -> Option<f64> {
+        let subscribed = self.watched.found.subscribed.as_ref()?;
+        let bits = 8 * subscribed.extranonces.extranonce2_size.bytes() + 32;
+        Some(2_f64.powi(i32::try_from(bits).unwrap_or(i32::MAX)) / ROOM_RATE)
+    }
+}
