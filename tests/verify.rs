@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sluice::sim::{PoolOptions, SimPool};
-use sluice::stratum::Nbits;
+use sluice::stratum::{Difficulty, Nbits};
 
 /// BIP173's example; nobody mines for it.
 const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
@@ -30,6 +30,7 @@ static SEED: AtomicU64 = AtomicU64::new(1000);
 fn options() -> PoolOptions {
     PoolOptions {
         nbits: Nbits(0x1702_3a04),
+        difficulty: Difficulty::new(1000.0).unwrap(),
         refresh_interval: Some(Duration::from_millis(300)),
         seed: SEED.fetch_add(1, Ordering::Relaxed),
         ..PoolOptions::default()

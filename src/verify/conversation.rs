@@ -26,8 +26,10 @@ pub const SUGGESTED: f64 = 0.000_15;
 
 /// As a NerdMiner waits before it authorizes.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How long a pool has to follow the suggestion before a brief watch may end.
-const SETTLE: Duration = Duration::from_secs(2);
+/// How long a pool has to follow the suggestion before the watch may end: at least this, and three
+/// times what its first answer took.
+const SETTLE: Duration = Duration::from_secs(1);
+const SETTLE_ANSWERS: u32 = 3;
 /// Jobs after which a brief watch has seen enough.
 const ENOUGH_JOBS: u64 = 2;
 /// A pool's words are kept so far.
@@ -98,7 +100,7 @@ impl Conversation {
     pub fn next_tick(&self) -> Option<Duration> {
         match self.found.authorize_sent {
             None => self.subscribe_answered.map(|answered| answered + PAUSE),
-            Some(_) => self.suggest_sent.map(|sent| sent + SETTLE),
+            Some(_) => self.suggest_sent.map(|sent| sent + self.settle()),
         }
     }
 
@@ -108,7 +110,7 @@ impl Conversation {
         if found.subscribe_refused.is_some() || matches!(found.authorized, Authorized::Refused(_)) {
             return true;
         }
-        let is_settled = self.suggest_sent.is_some_and(|sent| at.since >= sent + SETTLE);
+        let is_settled = self.suggest_sent.is_some_and(|sent| at.since >= sent + self.settle());
         let is_known = found.jobs.is_damned || (self.is_brief && found.jobs.telling >= ENOUGH_JOBS);
         is_known && is_settled
     }
@@ -192,7 +194,9 @@ impl Conversation {
         }
         self.found.authorized = Authorized::Accepted;
         self.suggest_sent = Some(at.since);
-        self.found.difficulty.suggestion = Suggestion::Ignored;
+        let asked = &mut self.found.difficulty;
+        let is_low = asked.newest.is_some_and(|asked| asked.value() <= SUGGESTED);
+        asked.suggestion = if is_low { Suggestion::Needless } else { Suggestion::Ignored };
         self.request(SUGGEST, "mining.suggest_difficulty", &json!([SUGGESTED]));
     }
 
@@ -261,12 +265,7 @@ impl Conversation {
             asked.first = Some(set);
         }
         if self.suggest_sent.is_some() {
-            // A rounded one is followed as well.
-            if set.value() <= SUGGESTED * 1.5 {
-                asked.suggestion = Suggestion::Followed;
-            } else if before.is_some_and(|before| set < before) && asked.suggestion != Suggestion::Followed {
-                asked.suggestion = Suggestion::Lowered;
-            }
+            asked.suggestion = suggestion_after(asked.suggestion, before, set);
         }
     }
 
@@ -295,6 +294,11 @@ impl Conversation {
         }
     }
 
+    fn settle(&self) -> Duration {
+        let answer = self.found.subscribed.as_ref().map_or(Duration::ZERO, |subscribed| subscribed.took);
+        SETTLE.max(answer.saturating_mul(SETTLE_ANSWERS))
+    }
+
     fn request(&mut self, id: u64, method: &str, params: &serde_json::Value) {
         self.outgoing.push_str(&format!("{{\"id\":{id},\"method\":\"{method}\",\"params\":{params}}}\n"));
     }
@@ -303,6 +307,20 @@ impl Conversation {
         if message.has_id() {
             self.outgoing.push_str(&crate::stratum::result(message.id(), result));
         }
+    }
+}
+
+/// What a difficulty that comes after the suggestion says of it. `before` is the one it replaces.
+fn suggestion_after(known: Suggestion, before: Option<Difficulty>, set: Difficulty) -> Suggestion {
+    // Some pools round to one digit.
+    let is_suggested = (SUGGESTED * 0.5..=SUGGESTED * 1.5).contains(&set.value());
+    match (known, before) {
+        (Suggestion::Followed | Suggestion::Needless, _) => known,
+        (_, Some(before)) if set == before => known,
+        _ if is_suggested => Suggestion::Followed,
+        (_, None) if set.value() < SUGGESTED => Suggestion::Needless,
+        (_, Some(before)) if set < before => Suggestion::Lowered,
+        _ => known,
     }
 }
 

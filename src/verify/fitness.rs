@@ -43,7 +43,7 @@ impl Fitness {
     /// By what was found; `None` when nothing was.
     pub fn of(found: &Found) -> Option<Fitness> {
         let subscribed = found.subscribed.as_ref()?;
-        let coinbase_bytes = found.jobs.newest.as_ref().map(|job| job.coinbase_bytes);
+        let coinbase_bytes = Some(found.jobs.largest_coinbase).filter(|bytes| *bytes > 0);
         let share_time = found.difficulty.newest.map(|difficulty| expected_hashes(difficulty) / HASH_RATE);
         let mut fitness = Fitness {
             coinbase_bytes,
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn memory_is_counted_in_slots_and_texts() {
         assert_eq!(tree_bytes(b"{}"), SLOT);
-        assert_eq!(tree_bytes(br#"{"id":null,"params":["abc",[1,2]]}"#), 6 * SLOT + 3 + 7 + 4);
+        assert_eq!(tree_bytes(br#"{"id":null,"params":["abc",[1,2]]}"#), 7 * SLOT + 3 + 7 + 4);
         assert_eq!(tree_bytes(b"words"), 0);
     }
 

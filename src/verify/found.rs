@@ -84,8 +84,10 @@ pub enum Suggestion {
     Refused,
     /// The difficulty fell, but not so far.
     Lowered,
-    /// The difficulty is what was suggested, or below.
+    /// The difficulty became what was suggested, or lower.
     Followed,
+    /// The pool asks for less anyway.
+    Needless,
 }
 
 /// `client.reconnect`.
@@ -106,6 +108,7 @@ impl Suggestion {
             Suggestion::Refused => "refused",
             Suggestion::Lowered => "lowered",
             Suggestion::Followed => "followed",
+            Suggestion::Needless => "needless",
         }
     }
 }

@@ -31,10 +31,13 @@ pub struct Jobs {
     pub empty: u64,
     /// Notifies that were none.
     pub unreadable: u64,
+    /// Of the largest coinbase, in bytes; zero before the first job.
+    pub largest_coinbase: usize,
     /// The longest time between two.
     pub longest_gap: Option<Duration>,
     /// The height went back at some point.
     pub went_back: bool,
+    /// Nothing that comes later can make this pool a good one.
     pub is_damned: bool,
 }
 
@@ -43,6 +46,7 @@ impl Jobs {
         self.count += 1;
         self.clean += u64::from(job.clean);
         self.empty += u64::from(job.branches == 0);
+        self.largest_coinbase = self.largest_coinbase.max(job.coinbase_bytes);
         self.is_damned |= job.is_damning(most_drift);
         if let Some(before) = &self.newest {
             let gap = job.at.since.saturating_sub(before.at.since);

@@ -1,7 +1,7 @@
 //! Everything that is told of one pool.
 
 use super::fitness::Fitness;
-use super::judge::{Finding, Outcome, judge};
+use super::judge::{Finding, Outcome, Weight, judge};
 use super::settings::Settings;
 use super::watch::Watched;
 use crate::clock::ClockState;
@@ -29,7 +29,11 @@ pub struct Report {
 impl Report {
     /// Judges what was seen.
     pub fn new(pool: &config::Upstream, watched: Watched, settings: &Settings) -> Report {
-        let (outcome, findings) = judge(&watched, settings);
+        let (outcome, mut findings) = judge(&watched, settings);
+        if pool.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify) && watched.dial.is_some() {
+            let text = "the certificate was not verified: whoever is on the way can change all of this";
+            findings.push(Finding { id: "tls.unverified", weight: Weight::Note, text: text.to_owned() });
+        }
         Report {
             pool: pool.to_string(),
             outcome,

@@ -7,7 +7,7 @@ use super::found::{Authorized, Suggestion};
 use super::job::{ParentWork, SeenJob};
 use super::judge::{Outcome, Weight};
 use super::report::Report;
-use super::words::{count, delay, number, span};
+use super::words::{delay, number, span};
 use crate::analyzer::{ChainState, PayoutState};
 use crate::logging::Printable;
 
@@ -157,7 +157,7 @@ impl Text<'_> {
             Some(interval) => {
                 format!(
                     "{} in {}, one every {} on average",
-                    count(jobs.count, "job"),
+                    jobs.count,
                     delay(watched.lasted),
                     delay(interval)
                 )
@@ -188,6 +188,7 @@ impl Text<'_> {
             Suggestion::Refused => "refused".to_owned(),
             Suggestion::Lowered => format!("not followed, but lowered to {}", number(newest)),
             Suggestion::Followed => format!("followed: {}", number(newest)),
+            Suggestion::Needless => "needless, for it asks for less".to_owned(),
         };
         row(f, "suggested", &format!("{} {suggestion}", super::SUGGESTED))?;
         let extranonces = &subscribed.extranonces;

@@ -29,11 +29,6 @@ pub(super) fn delay(time: Duration) -> String {
     figures::delay(time)
 }
 
-/// `1 job`, `2 jobs`
-pub(super) fn count(number: u64, what: &str) -> String {
-    figures::count(number, what)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,9 @@ fn hostile(speak: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + 'stati
         while let Ok((mut stream, _)) = listener.accept() {
             // Its end is the client's doing.
             let _ = open(&mut stream).and_then(|()| speak(&mut stream));
+            // What was said is lost when a socket closes before it has read everything.
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
         }
     });
     format!("stratum+tcp://{address}")

@@ -118,12 +118,10 @@ fn an_account_is_no_address() {
 
 #[test]
 fn a_followed_suggestion_and_a_testnet_are_told() {
-    let followed = PoolOptions {
-        follow_suggested_difficulty: true,
-        difficulty: Difficulty::new(1000.0).unwrap(),
-        ..options()
-    };
+    let followed = PoolOptions { follow_suggested_difficulty: true, ..options() };
     verify(&url(&pool(followed))).expect(0).has("asked         1.00k").has("followed: 0.00015");
+    let low = PoolOptions { difficulty: Difficulty::new(0.000_01).unwrap(), ..options() };
+    verify(&url(&pool(low))).expect(0).has("needless, for it asks for less");
     let testnet = pool(PoolOptions { nbits: Nbits(0x1d00_ffff), ..options() });
     let address = "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx";
     run(&[&url(&testnet), "--address", address]).expect(0).has("no least difficulty to go by");

@@ -39,7 +39,7 @@ fn a_certificate_is_judged_as_told() {
     let certificate = Certificate::new(&["127.0.0.1"]);
     let url = tls_front(&certificate, pool.addr());
     run(&[&url, "--address", ADDRESS]).expect(2).has("no connection: TLS failed");
-    run(&[&url, "--address", ADDRESS, "--insecure"]).expect(0).has(", TLS ");
+    run(&[&url, "--address", ADDRESS, "--insecure"]).expect(0).has(", TLS ").has("not verified");
     let pin: String = Sha256::digest(&certificate.der).iter().map(|byte| format!("{byte:02x}")).collect();
     run(&[&url, "--address", ADDRESS, "--pin-sha256", &pin]).expect(0);
     run(&[&url, "--address", ADDRESS, "--pin-sha256", &"00".repeat(32)]).expect(2);
