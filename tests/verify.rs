@@ -4,6 +4,8 @@
 mod common;
 #[path = "verify/hostile.rs"]
 mod hostile;
+#[path = "verify/library.rs"]
+mod library;
 #[path = "verify/output.rs"]
 mod output;
 #[path = "verify/pools.rs"]

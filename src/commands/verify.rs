@@ -37,12 +37,12 @@ const NTP_CHECK: Duration = Duration::from_millis(50);
 #[derive(Args)]
 pub struct VerifyOptions {
     /// Pools, such as stratum+tcp://HOST:PORT or stratum+ssl://HOST:PORT
-    #[arg(value_name = "URL", required = true)]
+    #[arg(value_name = "URL", required = true, num_args = 1..=64)]
     urls: Vec<String>,
     /// The Bitcoin address that a block must pay
     #[arg(long, value_name = "ADDR")]
     address: String,
-    /// Watch for so long; else a minute at most, and no longer than the second job
+    /// Watch for so long, 1 to 3600; else a minute at most, and no longer than the second job
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: Option<u64>,
     /// The least part of a block for the address, in percent

@@ -30,8 +30,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// times what its first answer took.
 const SETTLE: Duration = Duration::from_secs(1);
 const SETTLE_ANSWERS: u32 = 3;
-/// Jobs after which a brief watch has seen enough.
-const ENOUGH_JOBS: u64 = 2;
+/// A brief watch has seen enough with a job so long after the first: one that comes sooner belongs
+/// to a change of difficulty.
+const NEXT_JOB: Duration = Duration::from_secs(1);
 /// A pool's words are kept so far.
 const MOST_MESSAGES: usize = 8;
 const MOST_TEXT: usize = 200;
@@ -111,7 +112,7 @@ impl Conversation {
             return true;
         }
         let is_settled = self.suggest_sent.is_some_and(|sent| at.since >= sent + self.settle());
-        let is_known = found.jobs.is_damned || (self.is_brief && found.jobs.telling >= ENOUGH_JOBS);
+        let is_known = found.jobs.is_damned || (self.is_brief && found.jobs.telling_for() >= Some(NEXT_JOB));
         is_known && is_settled
     }
 

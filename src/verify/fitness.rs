@@ -18,6 +18,8 @@ pub const MOST_ANSWER: Duration = Duration::from_millis(1200);
 pub const MOST_GAP: Duration = Duration::from_secs(600);
 /// Each job throws away what is queued for the one before.
 const LEAST_INTERVAL: Duration = Duration::from_secs(2);
+/// Fewer jobs say nothing of a habit.
+const ENOUGH_JOBS: u64 = 4;
 /// The extranonce2 sizes it can count in.
 const SIZES: [usize; 3] = [2, 4, 8];
 /// Hashes per second of one with the firmware of 2023 or 2024.
@@ -88,7 +90,8 @@ impl Fitness {
                     .to_owned(),
             );
         }
-        if found.jobs.interval().is_some_and(|interval| interval < LEAST_INTERVAL) {
+        let interval = found.jobs.interval().filter(|_| found.jobs.count >= ENOUGH_JOBS);
+        if interval.is_some_and(|interval| interval < LEAST_INTERVAL) {
             fitness.nuisances.push("jobs come so often that each takes work away".to_owned());
         }
         if share_time.is_some_and(|seconds| seconds > DAY) {

@@ -8,13 +8,16 @@ use crate::analyzer::{ChainVerdict, PayoutState};
 /// More are only counted; an hour of a pool that sends one every 30 s has 120.
 const MOST_KEPT: usize = 128;
 
+/// Fees make a difference of this order between jobs that share them alike.
+const SAME_PERCENT: f64 = 0.005;
+
 /// What the pool gave to do.
 #[derive(Debug, Default)]
 pub struct Jobs {
     /// The first ones, whole.
     pub kept: Vec<SeenJob>,
     pub newest: Option<SeenJob>,
-    /// The first of those with the worst payout, among the telling ones.
+    /// The one with the worst payout, among the telling ones; the first of several alike.
     pub worst: Option<SeenJob>,
     /// The first one that builds on a block nobody worked for.
     pub baseless: Option<SeenJob>,
@@ -26,6 +29,9 @@ pub struct Jobs {
     pub count: u64,
     /// Of these, how many the pool could make for the address, or that paid it all the same.
     pub telling: u64,
+    /// When the first and the newest of these came, since the connection.
+    telling_from: Option<Duration>,
+    telling_to: Option<Duration>,
     pub clean: u64,
     /// Without transactions.
     pub empty: u64,
@@ -56,7 +62,12 @@ impl Jobs {
         }
         if job.is_telling() {
             self.telling += 1;
-            let is_worse = |worst: &SeenJob| job.payout.state > worst.payout.state;
+            self.telling_from = self.telling_from.or(Some(job.at.since));
+            self.telling_to = Some(job.at.since);
+            let is_worse = |worst: &SeenJob| {
+                let is_less = job.payout.percent < worst.payout.percent - SAME_PERCENT;
+                job.payout.state > worst.payout.state || (job.payout.state == worst.payout.state && is_less)
+            };
             if self.worst.as_ref().is_none_or(is_worse) {
                 self.worst = Some(job.clone());
             }
@@ -85,6 +96,11 @@ impl Jobs {
     /// The one to show: that with the worst payout, else the newest.
     pub fn shown(&self) -> Option<&SeenJob> {
         self.worst.as_ref().or(self.newest.as_ref())
+    }
+
+    /// From the first telling job to the newest; `None` before there is any.
+    pub fn telling_for(&self) -> Option<Duration> {
+        Some(self.telling_to?.saturating_sub(self.telling_from?))
     }
 
     /// The mean time between two; `None` before the second.

@@ -1,5 +1,7 @@
 //! Everything that is told of one pool.
 
+use std::time::Duration;
+
 use super::fitness::Fitness;
 use super::judge::{Finding, Outcome, Weight, judge};
 use super::settings::Settings;
@@ -43,6 +45,15 @@ impl Report {
             settings: settings.clone(),
             is_ntp: matches!(settings.clock.state(), ClockState::Synchronised { .. }),
         }
+    }
+
+    /// How long the first job took, from what it answers: authorize, or subscribe when it came
+    /// before that.
+    pub fn first_job(&self) -> Option<Duration> {
+        let found = &self.watched.found;
+        let first = found.jobs.first()?;
+        let asked = found.authorize_sent.filter(|_| first.is_named).unwrap_or_default();
+        Some(first.at.since.saturating_sub(asked))
     }
 
     /// How long one job lasts a miner of 1 TH/s that counts the extranonce2 and the nonce and rolls

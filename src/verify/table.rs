@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::report::Report;
 use super::text::Paint;
 use super::words::{delay, number};
-use crate::analyzer::PayoutState;
+use crate::analyzer::{ChainState, ChainVerdict, PayoutState};
 
 const HEAD: [&str; 8] =
     ["pool", "verdict", "pays you", "network", "difficulty", "connect", "first job", "NerdMiner"];
@@ -55,6 +55,10 @@ fn write_row(
     writeln!(f, "{}", line.trim_end())
 }
 
+fn network(chain: &ChainVerdict) -> String {
+    if chain.state == ChainState::Wrong { format!("not {}", chain.network) } else { chain.network.to_owned() }
+}
+
 fn cells(report: &Report) -> [String; 8] {
     let watched = &report.watched;
     let found = &watched.found;
@@ -72,10 +76,10 @@ fn cells(report: &Report) -> [String; 8] {
         report.pool.clone(),
         Paint::Plain.outcome(report.outcome),
         pays,
-        found.jobs.worst_chain.as_ref().map_or_else(dash, |chain| chain.network.to_owned()),
+        found.jobs.worst_chain.as_ref().map_or_else(dash, network),
         found.difficulty.newest.map_or_else(dash, |difficulty| number(difficulty.value())),
         connect.map_or_else(dash, delay),
-        found.jobs.first().map_or_else(dash, |job| delay(job.at.since)),
+        report.first_job().map_or_else(dash, delay),
         fitness.map_or_else(dash, |fitness| if fitness.is_fit() { "fits" } else { "no" }.to_owned()),
     ]
 }

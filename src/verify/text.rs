@@ -80,8 +80,11 @@ impl Text<'_> {
     fn payout(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let jobs = &self.report.watched.found.jobs;
         let Some(shown) = jobs.shown() else { return Ok(()) };
-        let of =
-            if jobs.count > 1 { format!(" (job {} of {})", shown.number, jobs.count) } else { String::new() };
+        let of = match jobs.count {
+            0 | 1 => String::new(),
+            count if jobs.all_pay() => format!(" (job {} of {count}; none pays you less)", shown.number),
+            count => format!(" (job {} of {count})", shown.number),
+        };
         writeln!(f, "\nWhom a block pays{of}")?;
         for output in shown.outputs.iter().take(MOST_OUTPUTS) {
             let whom = output.address.as_deref().unwrap_or(output.kind);
@@ -147,11 +150,9 @@ impl Text<'_> {
         }
         let jobs = &found.jobs;
         let Some(first) = jobs.first() else { return Ok(()) };
-        let named = found.authorize_sent.filter(|sent| first.at.since >= *sent);
-        let since = match named {
-            Some(sent) => format!("{} after authorize", delay(first.at.since.saturating_sub(sent))),
-            None => format!("{} after subscribe, before authorize", delay(first.at.since)),
-        };
+        let after = if first.is_named { "authorize" } else { "subscribe, before authorize" };
+        let took = self.report.first_job().unwrap_or_default();
+        let since = format!("{} after {after}", delay(took));
         row(f, "first job", &since)?;
         let cadence = match jobs.interval() {
             Some(interval) => {

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use sha2::{Digest, Sha256};
 
 use super::common::certificates::Certificate;
+use super::common::socks5_server::Socks5Server;
 use super::common::tls_bridge;
 use super::{ADDRESS, options, pool, run};
 
@@ -38,12 +39,33 @@ fn a_certificate_is_judged_as_told() {
     let pool = pool(options());
     let certificate = Certificate::new(&["127.0.0.1"]);
     let url = tls_front(&certificate, pool.addr());
-    run(&[&url, "--address", ADDRESS]).expect(2).has("no connection: TLS failed");
-    run(&[&url, "--address", ADDRESS, "--insecure"]).expect(0).has(", TLS ").has("not verified");
     let pin: String = Sha256::digest(&certificate.der).iter().map(|byte| format!("{byte:02x}")).collect();
-    run(&[&url, "--address", ADDRESS, "--pin-sha256", &pin]).expect(0);
-    run(&[&url, "--address", ADDRESS, "--pin-sha256", &"00".repeat(32)]).expect(2);
-    let file = certificate.cert_file();
-    run(&[&url, "--address", ADDRESS, "--ca-file", file.to_str().unwrap()]).expect(0);
-    run(&[&url, "--address", ADDRESS, "--ca-file", "/nonexistent.pem"]).expect(2).has("/nonexistent.pem");
+    let (file, wrong) = (certificate.cert_file(), "00".repeat(32));
+    let file = file.to_str().unwrap();
+    // What each kind of trust ends with, and what is said of it.
+    let cases: [(&[&str], i32, &str); 6] = [
+        (&[], 2, "no connection: TLS failed"),
+        (&["--insecure"], 0, "not verified"),
+        (&["--pin-sha256", &pin], 0, ", TLS "),
+        (&["--pin-sha256", &wrong], 2, "TLS failed"),
+        (&["--ca-file", file], 0, ", TLS "),
+        (&["--ca-file", "/nonexistent.pem"], 2, "/nonexistent.pem"),
+    ];
+    std::thread::scope(|scope| {
+        for (trust, code, words) in cases {
+            let args = [&[url.as_str(), "--address", ADDRESS], trust].concat();
+            scope.spawn(move || run(&args).expect(code).has(words));
+        }
+    });
+}
+
+#[test]
+fn a_proxy_resolves_the_name_and_its_password_is_never_shown() {
+    let pool = pool(options());
+    let proxy = Socks5Server::start(pool.addr(), Some(("me", "secret")));
+    let socks5 = format!("socks5://me:secret@{}", proxy.address());
+    let url = "stratum+tcp://pool.onion:3333";
+    let said = run(&[url, "--address", ADDRESS, "--socks5", &socks5]).expect(0).has(", SOCKS5 ");
+    assert!(!said.out.contains("secret") && !said.err.contains("secret"), "{} {}", said.out, said.err);
+    assert_eq!(proxy.asked()[0].host, "pool.onion");
 }

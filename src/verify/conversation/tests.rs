@@ -77,15 +77,16 @@ fn it_speaks_in_order_and_never_submits() {
 fn a_brief_watch_ends_with_the_second_job_and_a_long_one_does_not() {
     for (is_brief, is_enough) in [(true, true), (false, false)] {
         let mut conversation = opened(is_brief);
-        line(&mut conversation, 400, &mine());
-        assert!(!conversation.is_enough(at(5000)));
-        line(&mut conversation, 500, &mine());
-        assert!(!conversation.is_enough(at(1299)), "the suggestion may still be followed");
-        assert_eq!(conversation.is_enough(at(1300)), is_enough);
+        line(&mut conversation, 300, &mine());
+        line(&mut conversation, 301, &mine());
+        assert!(!conversation.is_enough(at(5000)), "it came with a change of difficulty");
+        line(&mut conversation, 5000, &mine());
+        assert_eq!(conversation.is_enough(at(5000)), is_enough);
     }
     // What is bad for certain ends any.
     let mut conversation = opened(false);
     line(&mut conversation, 400, &job("51"));
+    assert!(!conversation.is_enough(at(1299)), "the suggestion may still be followed");
     assert!(conversation.is_enough(at(1300)));
 }
 
