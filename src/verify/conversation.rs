@@ -5,20 +5,21 @@
 //! NerdMiner's does: what comes before it was not made for the address. Then a difficulty is
 //! suggested.
 
-use std::borrow::Cow;
+mod reading;
+
 use std::time::Duration;
 
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::fitness::tree_bytes;
-use super::found::{Authorized, Found, Reconnect, Refusal, Subscribed, Suggestion};
+use super::found::{Authorized, Found, Subscribed, Suggestion};
 use super::job::{Extranonces, Judging, SeenJob};
 use super::moment::Moment;
 use super::settings::Settings;
 use crate::stratum::{
-    ConfigureAnswer, Difficulty, Envelope, Extranonce1, Extranonce2Size, Notify, RefusalCode,
-    SubscribeAnswer, Verdict, VersionMask, elements, first_text, refused,
+    ConfigureAnswer, Envelope, Extranonce1, Extranonce2Size, Notify, RefusalCode, SubscribeAnswer, Verdict,
+    VersionMask, elements, first_text, refused,
 };
 
 /// What a NerdMiner suggests (wire reference, section 7.2).
@@ -174,7 +175,7 @@ impl Conversation {
     fn take_subscribed(&mut self, answer: &Envelope<'_>, at: Moment) {
         let result = answer.result.filter(|_| answer.error.is_none());
         let Some(Ok(answered)) = result.map(SubscribeAnswer::from_result) else {
-            self.found.subscribe_refused.get_or_insert_with(|| refusal(answer));
+            self.found.subscribe_refused.get_or_insert_with(|| reading::refusal(answer));
             return;
         };
         self.subscribe_answered = Some(at.since);
@@ -190,7 +191,7 @@ impl Conversation {
     fn take_authorized(&mut self, answer: &Envelope<'_>, at: Moment) {
         self.found.authorize_took = self.found.authorize_sent.map(|sent| at.since.saturating_sub(sent));
         if !Verdict::of(answer).is_accepted() {
-            self.found.authorized = Authorized::Refused(refusal(answer));
+            self.found.authorized = Authorized::Refused(reading::refusal(answer));
             return;
         }
         self.found.authorized = Authorized::Accepted;
@@ -256,9 +257,7 @@ impl Conversation {
     }
 
     fn take_difficulty(&mut self, params: Option<&RawValue>) {
-        let first = params.and_then(|params| elements("params", params).ok());
-        let set = first.and_then(|elements| Difficulty::from_json(elements.first()?).ok());
-        let Some(set) = set else { return };
+        let Some(set) = reading::difficulty(params) else { return };
         let asked = &mut self.found.difficulty;
         asked.count += 1;
         let before = asked.newest.replace(set);
@@ -266,7 +265,7 @@ impl Conversation {
             asked.first = Some(set);
         }
         if self.suggest_sent.is_some() {
-            asked.suggestion = suggestion_after(asked.suggestion, before, set);
+            asked.suggestion = reading::suggestion_after(asked.suggestion, before, set);
         }
     }
 
@@ -282,16 +281,9 @@ impl Conversation {
     }
 
     fn take_reconnect(&mut self, params: Option<&RawValue>) {
-        let elements = params.and_then(|params| elements("params", params).ok()).unwrap_or_default();
-        let text = |index: usize| {
-            let text = text_of(elements.get(index)?)?;
-            Some(text.chars().take(MOST_TEXT).collect::<String>()).filter(|text| !text.is_empty())
-        };
-        let host = text(0);
-        let is_foreign = host.as_ref().is_some_and(|host| !host.eq_ignore_ascii_case(&self.host));
         // The one that leads away matters most.
         if self.found.reconnect.as_ref().is_none_or(|known| !known.is_foreign) {
-            self.found.reconnect = Some(Reconnect { host, port: text(1), is_foreign });
+            self.found.reconnect = Some(reading::reconnect(params, &self.host));
         }
     }
 
@@ -308,38 +300,6 @@ impl Conversation {
         if message.has_id() {
             self.outgoing.push_str(&crate::stratum::result(message.id(), result));
         }
-    }
-}
-
-/// What a difficulty that comes after the suggestion says of it. `before` is the one it replaces.
-fn suggestion_after(known: Suggestion, before: Option<Difficulty>, set: Difficulty) -> Suggestion {
-    // Some pools round to one digit.
-    let is_suggested = (SUGGESTED * 0.5..=SUGGESTED * 1.5).contains(&set.value());
-    match (known, before) {
-        (Suggestion::Followed | Suggestion::Needless, _) => known,
-        (_, Some(before)) if set == before => known,
-        _ if is_suggested => Suggestion::Followed,
-        (_, None) if set.value() < SUGGESTED => Suggestion::Needless,
-        (_, Some(before)) if set < before => Suggestion::Lowered,
-        _ => known,
-    }
-}
-
-fn refusal(answer: &Envelope<'_>) -> Refusal {
-    match Verdict::of(answer) {
-        Verdict::Accepted => Refusal::default(),
-        Verdict::Refused { code, reason } => {
-            Refusal { code, reason: reason.map(|reason| reason.chars().take(MOST_TEXT).collect()) }
-        }
-    }
-}
-
-/// A text, or a number as it is written.
-fn text_of<'a>(raw: &'a RawValue) -> Option<Cow<'a, str>> {
-    match raw.get() {
-        "null" => None,
-        text if text.starts_with('"') => serde_json::from_str::<String>(text).ok().map(Cow::Owned),
-        text => Some(Cow::Borrowed(text)),
     }
 }
 
