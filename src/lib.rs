@@ -17,6 +17,7 @@
 //! | [`net`] | sockets: listen, dial, SOCKS5, TLS, splice, options |
 //! | [`stratum`] | the wire: lines and the protocol's quantities |
 //! | [`work`] | Bitcoin: coinbase, merkle root, header, difficulty |
+//! | [`verify`] | being a miner at a pool for a minute, to see what it is worth |
 //! | [`sim`] | the simulated pool and miners behind `demo`, tests and benches |
 //! | [`thread`], [`stop`], [`logging`] | named threads, shutdown as an ordinary error, the log |
 
@@ -35,4 +36,5 @@ pub mod stop;
 pub mod stratum;
 pub mod thread;
 pub mod upstream;
+pub mod verify;
 pub mod work;

@@ -10,13 +10,14 @@ const MOST_OUTPUTS: usize = 64;
 /// A solo pool takes its fee to one address or two.
 const MOST_PAYEES: usize = 6;
 
-/// The newest job of a session.
+/// A job with its verdicts.
 #[derive(Debug)]
-pub(super) struct JudgedJob {
-    pub(super) coinbase: Option<Coinbase>,
-    pub(super) payout: PayoutVerdict,
-    pub(super) chain: ChainVerdict,
-    pub(super) clean: bool,
+pub struct JudgedJob {
+    /// `None` when it can't be decoded.
+    pub coinbase: Option<Coinbase>,
+    pub payout: PayoutVerdict,
+    pub chain: ChainVerdict,
+    pub clean: bool,
     /// The form addresses are shown in.
     form: Chain,
 }
@@ -36,7 +37,9 @@ pub struct OutputView {
 }
 
 impl JudgedJob {
-    pub(super) fn new(
+    /// `workers` are the addresses that may be paid, `None` before the miner gave any; those of the
+    /// expectations stand above them.
+    pub fn new(
         nbits: Nbits,
         clean: bool,
         coinbase: Option<Coinbase>,
@@ -76,7 +79,7 @@ impl JudgedJob {
 
     /// Everything that the block would pay, the largest first. Outputs without value are left out:
     /// they carry data.
-    pub(super) fn outputs(&self) -> Vec<OutputView> {
+    pub fn outputs(&self) -> Vec<OutputView> {
         let Some(coinbase) = &self.coinbase else { return Vec::new() };
         let total = coinbase.total().0.max(1) as f64;
         let view = |output: crate::work::Output<'_>| OutputView {

@@ -34,7 +34,7 @@ pub use consumer::{Analyzer, Published, Setup};
 pub use conversation::{Chunk, Conversation, Copy, Direction, SessionId, Traffic, What};
 pub use hashrate::{HashRates, WorkMeter};
 pub use history::{History, Span};
-pub use judged_job::OutputView;
+pub use judged_job::{JudgedJob, OutputView};
 pub use ledger::Bests;
 pub use lines::{LineReader, MOST_LINE};
 pub use offence::{Enforcement, Offence};

@@ -24,12 +24,13 @@ pub enum Failure {
     Runtime(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// The exit code of a command. A failure is said on stderr, one line for each thing that is
+/// The exit code of a command: its own, or that of its failure. A failure is said on stderr, one line for each thing that is
 /// wrong.
-pub fn code(result: Result<(), Failure>) -> ExitCode {
+pub fn code(result: Result<ExitCode, Failure>) -> ExitCode {
     logging::flush();
-    let Err(failure) = result else {
-        return ExitCode::SUCCESS;
+    let failure = match result {
+        Ok(code) => return code,
+        Err(failure) => failure,
     };
     // Nobody may be there to read it; the code still tells.
     let _ = writeln!(io::stderr(), "sluice: {failure}");

@@ -8,6 +8,9 @@ pub mod exit;
 mod options;
 pub mod run;
 mod signals;
+pub mod verify;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -25,11 +28,14 @@ Examples:
       The same, with a second pool for when the first is down.
   sluice check --config /etc/sluice/config.toml
       Say what a configuration means and what is wrong with it, then end.
+  sluice verify stratum+tcp://solo.ckpool.org:3333 --address bc1q…
+      Be a miner for a minute: would a block pay this address, and is it Bitcoin?
   sluice demo
       A complete world on this machine alone: a simulated pool, simulated miners, the proxy.
 
 Exit codes: 0 fine; 1 the machine is in the way (a port in use, an unreadable certificate, an
-unwritable data directory); 2 the configuration or the command line is wrong.";
+unwritable data directory); 2 the configuration or the command line is wrong. `sluice verify` has
+codes of its own: 0 good, 1 bad, 2 can't tell.";
 
 /// Forwards Stratum V1 between Bitcoin miners and their pool, and tells what the pool does with
 /// the work.
@@ -51,13 +57,16 @@ enum Command {
     /// Show a complete world on loopback: pool, miners, proxy
     #[command(after_help = EXAMPLES)]
     Demo(demo::DemoOptions),
+    /// Look at pools as a miner: would a block pay this address?
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(verify::VerifyOptions),
 }
 
 /// Does what the command line says.
 ///
 /// # Errors
 /// What [`exit::code`] turns into a sentence and an exit code.
-pub fn execute(cli: Cli) -> Result<(), Failure> {
+pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Run(options) => {
             let config = options.load()?;
@@ -66,18 +75,23 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
             for warning in config.warnings().into_iter().chain(config.not_served_warnings()) {
                 log::warn!("{warning}");
             }
-            run::run(config, Stop::new())
+            run::run(config, Stop::new())?;
         }
         Command::Check(options) => {
             logging::start(None, "info");
-            check::run(&options)
+            check::run(&options)?;
         }
         Command::Demo(options) => {
             // The demo tells its own story.
             logging::start(None, "error");
-            demo::run(&options, Stop::new())
+            demo::run(&options, Stop::new())?;
+        }
+        Command::Verify(options) => {
+            logging::start(None, "warn");
+            return verify::run(&options, &Stop::new());
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

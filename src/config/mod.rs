@@ -25,6 +25,7 @@ mod report;
 mod secret;
 mod show;
 mod suggest;
+mod targets;
 mod upstream;
 mod watch;
 
@@ -45,6 +46,7 @@ pub use overrides::Overrides;
 pub use ratelimit::RateLimit;
 pub use report::{ConsoleReport, Report};
 pub use secret::Secret;
+pub use targets::{TargetFlags, Targets};
 pub use upstream::{Socks5, Upstream, UpstreamTls};
 pub use watch::{Ntp, PoolStats, PoolStatsKind, Reference};
 

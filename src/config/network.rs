@@ -51,6 +51,18 @@ impl Network {
         }
     }
 
+    /// Reads the word of the configuration.
+    ///
+    /// # Errors
+    /// The words there are.
+    pub(super) fn from_word(text: &str) -> Result<Network, String> {
+        let found = Network::WORDS.iter().find(|(word, _)| *word == text);
+        found.map(|(_, network)| *network).ok_or_else(|| {
+            let words: Vec<&str> = Network::WORDS.iter().map(|(word, _)| *word).collect();
+            format!("one of {}", words.join(", "))
+        })
+    }
+
     fn name(self) -> &'static str {
         Network::WORDS.iter().find(|(_, network)| *network == self).map_or("auto", |(name, _)| name)
     }

@@ -133,7 +133,7 @@ fn refuse_contradictions(section: &Section, tls: &UpstreamTls) {
 }
 
 /// 64 hexadecimal digits, with or without colons between the bytes as `openssl` prints them.
-fn fingerprint(text: &str) -> Result<[u8; 32], String> {
+pub(super) fn fingerprint(text: &str) -> Result<[u8; 32], String> {
     let wanted = "the SHA-256 fingerprint of the certificate: 64 hexadecimal digits, colons allowed";
     let digits: String = if text.contains(':') {
         let pairs: Vec<&str> = text.split(':').collect();

@@ -60,6 +60,18 @@ impl fmt::Debug for Login {
     }
 }
 
+/// How long each step of a connection took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DialTimes {
+    /// Zero for an address, and for a name that was known already.
+    pub resolve: Duration,
+    /// TCP to the pool, or to the proxy.
+    pub connect: Duration,
+    /// From the proxy's greeting to its connection to the pool.
+    pub socks5: Option<Duration>,
+    pub tls: Option<Duration>,
+}
+
 /// Which step failed, and how.
 #[derive(Debug)]
 pub enum DialError {
@@ -108,25 +120,49 @@ impl Route {
     /// # Errors
     /// The step that failed, at the latest at `deadline`; waiting for TCP ends early with `stop`.
     pub fn dial(&self, deadline: Instant, stop: &Stop) -> Result<Stream, DialError> {
+        self.dial_timed(deadline, stop).map(|(stream, _)| stream)
+    }
+
+    /// As [`Route::dial`], and says how long each step took.
+    ///
+    /// # Errors
+    /// As [`Route::dial`].
+    pub fn dial_timed(&self, deadline: Instant, stop: &Stop) -> Result<(Stream, DialTimes), DialError> {
+        let mut times = DialTimes::default();
+        let mut step = Lap(Instant::now());
         let connect_by = deadline.min(Instant::now() + CONNECT_LIMIT);
         let (Way::Direct(resolver) | Way::Socks5 { proxy: resolver, .. }) = &self.way;
         let addresses = resolver.addresses(connect_by).map_err(DialError::Resolve)?;
+        times.resolve = step.next();
         let socket = connect_any(&addresses, connect_by, stop).map_err(DialError::Connect)?;
+        times.connect = step.next();
         if let Way::Socks5 { login, .. } = &self.way {
             let credentials =
                 login.as_ref().map(|login| Credentials { user: &login.user, password: &login.password });
             // Tor builds a circuit in this step, which may take all the time there is.
             socks5::connect(&socket, &self.host, self.port, credentials, deadline)
                 .map_err(DialError::Socks5)?;
+            times.socks5 = Some(step.next());
         }
         match &self.tls {
-            None => Ok(Stream::Plain(socket)),
+            None => Ok((Stream::Plain(socket), times)),
             Some(tls) => {
                 let tls_by = deadline.min(Instant::now() + TLS_LIMIT);
                 let tls = tls.connect(socket, tls_by).map_err(DialError::Tls)?;
-                Ok(Stream::Tls(Box::new(tls)))
+                times.tls = Some(step.next());
+                Ok((Stream::Tls(Box::new(tls)), times))
             }
         }
+    }
+}
+
+/// Where the last step ended.
+struct Lap(Instant);
+
+impl Lap {
+    fn next(&mut self) -> Duration {
+        let before = std::mem::replace(&mut self.0, Instant::now());
+        self.0.duration_since(before)
     }
 }
 

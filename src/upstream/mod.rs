@@ -402,7 +402,11 @@ fn name_of(configured: &config::Upstream) -> String {
     }
 }
 
-fn route_to(configured: &config::Upstream, stop: &Stop) -> Result<Route, SetupError> {
+/// The way to a configured pool. A name is resolved in the background from now on, until `stop`.
+///
+/// # Errors
+/// As [`Upstreams::start`].
+pub fn route_to(configured: &config::Upstream, stop: &Stop) -> Result<Route, SetupError> {
     let tls = match &configured.tls {
         None => None,
         Some(tls) => {

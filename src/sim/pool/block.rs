@@ -98,6 +98,14 @@ impl Block {
             Payout::Address(address) => {
                 all(payout_script(address).map_or_else(|_| pool_script(), |(script, _)| script))
             }
+            Payout::Crumb { percent, to } => {
+                let stranger = payout_script(to).map_or_else(|_| pool_script(), |(script, _)| script);
+                let Some(Ok((script, _))) = worker.map(account_of_worker).map(payout_script) else {
+                    return all(stranger);
+                };
+                let crumb = (total as f64 * percent.clamp(0.0, 100.0) / 100.0) as u64;
+                vec![(total - crumb, stranger), (crumb, script)]
+            }
             Payout::Solo { fee_percent } => {
                 let account = worker.map(account_of_worker);
                 let Some(Ok((script, _))) = account.map(payout_script) else {

@@ -110,6 +110,9 @@ pub enum Payout {
     Pooled,
     /// This address, whoever mines: what a hijacked pool does. The pool when it is no address.
     Address(String),
+    /// The address in the worker's name gets so much and `to` the rest: what a check that looks for
+    /// nothing but the address does not notice.
+    Crumb { percent: f64, to: String },
 }
 
 impl Default for Payout {
@@ -177,4 +180,6 @@ pub struct Misbehaviour {
     pub notify_byte_by_byte: Option<Duration>,
     /// Refuses shares that are good (as code 23).
     pub reject_valid_shares: bool,
+    /// From a connection's job after so many on, blocks pay the pool alone.
+    pub swap_payout_after: Option<usize>,
 }

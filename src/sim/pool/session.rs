@@ -176,7 +176,10 @@ impl Session {
     pub(super) fn send_job_locked(&self, world: &World, state: &mut State, clean: bool) {
         // What tells connections apart has to be somewhere in the coinbase.
         let mark = if world.options.extranonce1_length < 4 { Some(self.id.0 as u32) } else { None };
-        let job = world.make_job(state.worker.as_deref(), mark, clean);
+        let swap_after = world.misbehaviour().swap_payout_after;
+        let is_swapped = swap_after.is_some_and(|limit| state.jobs.len() >= limit.min(MAX_JOBS));
+        let worker = state.worker.as_deref().filter(|_| !is_swapped);
+        let job = world.make_job(worker, mark, clean);
         if clean {
             state.jobs.iter_mut().for_each(|assigned| assigned.stale = true);
         }

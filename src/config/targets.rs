@@ -1,0 +1,137 @@
+//! Pools that are named on the command line for one look at them.
+
+use std::path::PathBuf;
+
+use super::error::{ConfigError, Fault, Origin};
+use super::network::Network;
+use super::notes::Notes;
+use super::show::Show;
+use super::{Upstream, UpstreamTls, endpoint, upstream};
+
+/// What the command line says, as it was typed. Not `Debug`: a URL may hold a password.
+#[derive(Clone, Default)]
+pub struct TargetFlags {
+    pub urls: Vec<String>,
+    pub address: String,
+    /// A word of `network`; `None` for "auto".
+    pub network: Option<String>,
+    pub socks5: Option<String>,
+    pub pin_sha256: Option<String>,
+    pub ca_file: Option<PathBuf>,
+    pub insecure: bool,
+}
+
+/// The same, understood.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Targets {
+    /// Never empty.
+    pub pools: Vec<Upstream>,
+    /// Its checksum is verified; an address of `network`, where that is known.
+    pub address: String,
+    pub network: Network,
+}
+
+impl TargetFlags {
+    /// What the flags mean.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn understand(&self) -> Result<Targets, ConfigError> {
+        let notes = Notes::new("");
+        let wrong = |flag: &str, show: Show, text: &str, wanted: String| {
+            notes.add(Origin::Flag, flag, Fault::Value { shown: show.of(text), wanted });
+        };
+        let network = self.network.as_deref().map(Network::from_word).unwrap_or(Ok(Network::Auto));
+        let network = network.unwrap_or_else(|wanted| {
+            wrong("--network", Show::Value, self.network.as_deref().unwrap_or_default(), wanted);
+            Network::Auto
+        });
+        if let Err(wanted) = network.address(&self.address) {
+            wrong("--address", Show::Value, &self.address, wanted);
+        }
+        let socks5 = self.socks5.as_deref().and_then(|text| {
+            let read = endpoint::socks5_url(text);
+            read.map_err(|wanted| wrong("--socks5", Show::Credentials, text, wanted)).ok()
+        });
+        let pin_sha256 = self.pin_sha256.as_deref().and_then(|text| {
+            let read = upstream::fingerprint(text);
+            read.map_err(|wanted| wrong("--pin-sha256", Show::Value, text, wanted)).ok()
+        });
+        let tls =
+            UpstreamTls { ca_file: self.ca_file.clone(), pin_sha256, insecure_skip_verify: self.insecure };
+        let mut pools = Vec::with_capacity(self.urls.len());
+        for url in &self.urls {
+            match Upstream::from_url(url) {
+                Ok(pool) => pools.push(Upstream {
+                    tls: pool.tls.is_some().then(|| tls.clone()),
+                    socks5: socks5.clone(),
+                    ..pool
+                }),
+                Err(wanted) => wrong("URL", Show::Url, url, wanted),
+            }
+        }
+        let has_tls_flag = self.insecure || self.ca_file.is_some() || self.pin_sha256.is_some();
+        if notes.is_empty() && has_tls_flag && pools.iter().all(|pool| pool.tls.is_none()) {
+            let reason = "is about TLS, but no URL begins with stratum+ssl://".to_owned();
+            let flags = "--insecure, --ca-file or --pin-sha256";
+            notes.add(Origin::Flag, flags, Fault::Conflict { reason });
+        }
+        if self.urls.is_empty() {
+            let wanted = "such as stratum+tcp://solo.ckpool.org:3333".to_owned();
+            notes.add(Origin::Flag, "URL", Fault::Missing { wanted });
+        }
+        let problems = notes.into_problems();
+        if !problems.is_empty() {
+            return Err(ConfigError::Invalid { file: None, problems });
+        }
+        Ok(Targets { pools, address: self.address.trim().to_owned(), network })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
+
+    fn flags(urls: &[&str]) -> TargetFlags {
+        let urls = urls.iter().map(|url| (*url).to_owned()).collect();
+        TargetFlags { urls, address: ADDRESS.to_owned(), ..TargetFlags::default() }
+    }
+
+    #[test]
+    fn flags_reach_the_pools_they_are_for() {
+        let given = TargetFlags {
+            socks5: Some("socks5://tor:9050".to_owned()),
+            insecure: true,
+            network: Some("mainnet".to_owned()),
+            ..flags(&["stratum+tcp://a:1", "stratum+ssl://b:2"])
+        };
+        let targets = given.understand().unwrap();
+        assert_eq!(targets.network, Network::Mainnet);
+        assert_eq!(targets.pools[0].tls, None);
+        assert!(targets.pools[1].tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify));
+        assert!(targets.pools.iter().all(|pool| pool.socks5.is_some()));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once_and_no_password() {
+        let given = TargetFlags {
+            address: "my_account".to_owned(),
+            network: Some("bitcoin".to_owned()),
+            socks5: Some("socks5://me:secret@".to_owned()),
+            pin_sha256: Some("ab".to_owned()),
+            ..flags(&["pool:3333"])
+        };
+        let said = given.understand().unwrap_err().to_string();
+        for part in
+            ["--address = \"my_account\" must be a Bitcoin address", "--network", "regtest", "--socks5"]
+        {
+            assert!(said.contains(part), "{said}");
+        }
+        assert!(said.contains("--pin-sha256") && said.contains("put stratum+tcp://"), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+        let plain = TargetFlags { insecure: true, ..flags(&["stratum+tcp://a:1"]) };
+        assert!(plain.understand().unwrap_err().to_string().contains("stratum+ssl://"));
+    }
+}

@@ -1,0 +1,307 @@
+//! The miner's side of a conversation, without sockets and without a clock of its own: lines and
+//! the passing of time go in, lines to be sent and what was found come out. It never submits.
+//!
+//! Configure and subscribe go out together. Authorize follows a pause after subscribe's answer, as a
+//! NerdMiner's does: what comes before it was not made for the address. Then a difficulty is
+//! suggested.
+
+mod reading;
+
+use std::time::Duration;
+
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::fitness::tree_bytes;
+use super::found::{Authorized, Found, Subscribed, Suggestion};
+use super::job::{Extranonces, Judging, SeenJob};
+use super::moment::Moment;
+use super::settings::Settings;
+use crate::stratum::{
+    ConfigureAnswer, Envelope, Extranonce1, Extranonce2Size, Notify, RefusalCode, SubscribeAnswer, Verdict,
+    VersionMask, elements, first_text, refused,
+};
+
+/// What a NerdMiner suggests (wire reference, section 7.2).
+pub const SUGGESTED: f64 = 0.000_15;
+
+/// As a NerdMiner waits before it authorizes.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long a pool has to follow the suggestion before the watch may end: at least this, and three
+/// times what its first answer took.
+const SETTLE: Duration = Duration::from_secs(1);
+const SETTLE_ANSWERS: u32 = 3;
+/// A brief watch has seen enough with a job so long after the first: one that comes sooner belongs
+/// to a change of difficulty.
+const NEXT_JOB: Duration = Duration::from_secs(1);
+/// A pool's words are kept so far.
+const MOST_MESSAGES: usize = 8;
+const MOST_TEXT: usize = 200;
+
+const CONFIGURE: u64 = 1;
+const SUBSCRIBE: u64 = 2;
+const AUTHORIZE: u64 = 3;
+const SUGGEST: u64 = 4;
+
+/// The miner's side.
+#[derive(Debug)]
+pub struct Conversation {
+    worker: String,
+    host: String,
+    judging: Judging,
+    most_drift: i64,
+    is_brief: bool,
+    found: Found,
+    outgoing: String,
+    subscribe_sent: Duration,
+    subscribe_answered: Option<Duration>,
+    suggest_sent: Option<Duration>,
+    /// A job that came before the extranonces did.
+    early: Option<(Notify, Moment)>,
+}
+
+impl Conversation {
+    /// With the pool `host`, as in its URL. Something is to be sent at once.
+    pub fn new(settings: &Settings, host: &str, at: Moment) -> Conversation {
+        let mut conversation = Conversation {
+            worker: settings.worker(),
+            host: host.to_owned(),
+            judging: Judging { expected: settings.expected.clone(), expectations: settings.expectations() },
+            most_drift: super::judge::most_drift(),
+            is_brief: settings.is_brief,
+            found: Found::default(),
+            outgoing: String::new(),
+            subscribe_sent: at.since,
+            subscribe_answered: None,
+            suggest_sent: None,
+            early: None,
+        };
+        let rolling = json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }]);
+        conversation.request(CONFIGURE, "mining.configure", &rolling);
+        let agent = concat!("sluice-verify/", env!("CARGO_PKG_VERSION"));
+        conversation.request(SUBSCRIBE, "mining.subscribe", &json!([agent]));
+        conversation
+    }
+
+    /// What is to be sent now; empty for nothing.
+    pub fn take_outgoing(&mut self) -> String {
+        std::mem::take(&mut self.outgoing)
+    }
+
+    /// Lets time pass.
+    pub fn tick(&mut self, at: Moment) {
+        let is_due = self.subscribe_answered.is_some_and(|answered| at.since >= answered + PAUSE);
+        if is_due && self.found.authorize_sent.is_none() {
+            self.found.authorize_sent = Some(at.since);
+            let params = json!([self.worker, "x"]);
+            self.request(AUTHORIZE, "mining.authorize", &params);
+        }
+    }
+
+    /// When time has to pass next, since the connection; `None` when only a line is waited for.
+    pub fn next_tick(&self) -> Option<Duration> {
+        match self.found.authorize_sent {
+            None => self.subscribe_answered.map(|answered| answered + PAUSE),
+            Some(_) => self.suggest_sent.map(|sent| sent + self.settle()),
+        }
+    }
+
+    /// Whether there is nothing left to find out.
+    pub fn is_enough(&self, at: Moment) -> bool {
+        let found = &self.found;
+        if found.subscribe_refused.is_some() || matches!(found.authorized, Authorized::Refused(_)) {
+            return true;
+        }
+        let is_settled = self.suggest_sent.is_some_and(|sent| at.since >= sent + self.settle());
+        let is_known = found.jobs.is_damned || (self.is_brief && found.jobs.telling_for() >= Some(NEXT_JOB));
+        is_known && is_settled
+    }
+
+    /// What was found so far.
+    pub fn found(&self) -> &Found {
+        &self.found
+    }
+
+    /// What was found.
+    pub fn into_found(self) -> Found {
+        self.found
+    }
+
+    /// Takes one line of the pool, without its end.
+    pub fn take_line(&mut self, line: &[u8], at: Moment) {
+        self.found.lines += 1;
+        if line.len() > self.found.longest_line {
+            self.found.longest_line = line.len();
+            self.found.largest_tree = self.found.largest_tree.max(tree_bytes(line));
+        }
+        let message = match Envelope::read(line) {
+            Ok(message) => message,
+            Err(_) => return self.take_nonsense(line),
+        };
+        match message.method() {
+            Some(method) => self.take_method(&message, &method, at),
+            None => self.take_answer(&message, at),
+        }
+    }
+
+    fn take_nonsense(&mut self, line: &[u8]) {
+        self.found.unreadable += 1;
+        if self.found.unreadable_sample.is_none() {
+            let start = &line[..line.len().min(MOST_TEXT)];
+            self.found.unreadable_sample = Some(String::from_utf8_lossy(start).into_owned());
+        }
+    }
+
+    fn take_answer(&mut self, answer: &Envelope<'_>, at: Moment) {
+        match answer.numeric_id() {
+            Some(CONFIGURE) => {
+                self.found.version_mask = ConfigureAnswer::from_result(answer.result).version_rolling;
+            }
+            Some(SUBSCRIBE) if self.subscribe_answered.is_none() => self.take_subscribed(answer, at),
+            Some(AUTHORIZE) if self.found.authorized == Authorized::Unanswered => {
+                self.take_authorized(answer, at);
+            }
+            Some(SUGGEST) => {
+                let is_refused = answer.error.is_some() && !Verdict::of(answer).is_accepted();
+                let suggestion = &mut self.found.difficulty.suggestion;
+                if is_refused && *suggestion == Suggestion::Ignored {
+                    *suggestion = Suggestion::Refused;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn take_subscribed(&mut self, answer: &Envelope<'_>, at: Moment) {
+        let result = answer.result.filter(|_| answer.error.is_none());
+        let Some(Ok(answered)) = result.map(SubscribeAnswer::from_result) else {
+            self.found.subscribe_refused.get_or_insert_with(|| reading::refusal(answer));
+            return;
+        };
+        self.subscribe_answered = Some(at.since);
+        let extranonces =
+            Extranonces { extranonce1: answered.extranonce1, extranonce2_size: answered.extranonce2_size };
+        let took = at.since.saturating_sub(self.subscribe_sent);
+        self.found.subscribed = Some(Subscribed { extranonces, took });
+        if let Some((job, at)) = self.early.take() {
+            self.take_job(job, at);
+        }
+    }
+
+    fn take_authorized(&mut self, answer: &Envelope<'_>, at: Moment) {
+        self.found.authorize_took = self.found.authorize_sent.map(|sent| at.since.saturating_sub(sent));
+        if !Verdict::of(answer).is_accepted() {
+            self.found.authorized = Authorized::Refused(reading::refusal(answer));
+            return;
+        }
+        self.found.authorized = Authorized::Accepted;
+        self.suggest_sent = Some(at.since);
+        let asked = &mut self.found.difficulty;
+        let is_low = asked.newest.is_some_and(|asked| asked.value() <= SUGGESTED);
+        asked.suggestion = if is_low { Suggestion::Needless } else { Suggestion::Ignored };
+        self.request(SUGGEST, "mining.suggest_difficulty", &json!([SUGGESTED]));
+    }
+
+    fn take_method(&mut self, message: &Envelope<'_>, method: &str, at: Moment) {
+        if self.subscribe_answered.is_none() {
+            self.found.is_first_line_foreign = true;
+        }
+        match method {
+            "mining.notify" => match Notify::from_params(message.params) {
+                Ok(job) if self.found.subscribed.is_some() => self.take_job(job, at),
+                Ok(job) => self.early = Some((job, at)),
+                Err(_) => self.found.jobs.unreadable += 1,
+            },
+            "mining.set_difficulty" => self.take_difficulty(message.params),
+            "mining.set_extranonce" => self.take_extranonces(message.params),
+            "mining.set_version_mask" => {
+                let mask = first_text(message.params).and_then(|text| VersionMask::from_text(&text).ok());
+                self.found.version_mask = mask.or(self.found.version_mask);
+            }
+            "client.show_message" => {
+                let text = first_text(message.params).unwrap_or_default();
+                if self.found.messages.len() < MOST_MESSAGES {
+                    self.found.messages.push(text.chars().take(MOST_TEXT).collect());
+                }
+            }
+            "client.reconnect" => self.take_reconnect(message.params),
+            "client.get_version" => {
+                let version = concat!("\"sluice-verify/", env!("CARGO_PKG_VERSION"), "\"");
+                self.answer(message, version);
+            }
+            "mining.ping" => self.answer(message, "\"pong\""),
+            _ if message.has_id() => {
+                let refusal = crate::stratum::Refusal::new(RefusalCode::Other, "Not supported.");
+                self.outgoing.push_str(&refused(message.id(), &refusal, Default::default()));
+            }
+            _ => {}
+        }
+    }
+
+    fn take_job(&mut self, job: Notify, at: Moment) {
+        let Some(subscribed) = &self.found.subscribed else { return };
+        let before = self.found.jobs.newest.as_ref();
+        let clean = job.clean_jobs.unwrap_or_else(|| {
+            before.is_none_or(|before| before.parent != crate::work::parent_hash(&job.prevhash))
+        });
+        let seen = SeenJob::new(
+            self.found.jobs.count + 1,
+            at,
+            job,
+            clean,
+            self.found.authorize_sent.is_some(),
+            &subscribed.extranonces,
+            &self.judging,
+        );
+        self.found.jobs.add(seen, self.most_drift);
+    }
+
+    fn take_difficulty(&mut self, params: Option<&RawValue>) {
+        let Some(set) = reading::difficulty(params) else { return };
+        let asked = &mut self.found.difficulty;
+        asked.count += 1;
+        let before = asked.newest.replace(set);
+        if self.suggest_sent.is_none() || asked.first.is_none() {
+            asked.first = Some(set);
+        }
+        if self.suggest_sent.is_some() {
+            asked.suggestion = reading::suggestion_after(asked.suggestion, before, set);
+        }
+    }
+
+    fn take_extranonces(&mut self, params: Option<&RawValue>) {
+        let elements = params.and_then(|params| elements("params", params).ok()).unwrap_or_default();
+        let extranonce1 = elements.first().and_then(|raw| Extranonce1::from_json(raw).ok());
+        let size = elements.get(1).and_then(|raw| Extranonce2Size::from_json(raw).ok());
+        let (Some(subscribed), Some(extranonce1)) = (&mut self.found.subscribed, extranonce1) else { return };
+        let extranonces = &mut subscribed.extranonces;
+        extranonces.extranonce1 = extranonce1;
+        extranonces.extranonce2_size = size.unwrap_or(extranonces.extranonce2_size);
+        self.found.extranonce_changed = true;
+    }
+
+    fn take_reconnect(&mut self, params: Option<&RawValue>) {
+        // The one that leads away matters most.
+        if self.found.reconnect.as_ref().is_none_or(|known| !known.is_foreign) {
+            self.found.reconnect = Some(reading::reconnect(params, &self.host));
+        }
+    }
+
+    fn settle(&self) -> Duration {
+        let answer = self.found.subscribed.as_ref().map_or(Duration::ZERO, |subscribed| subscribed.took);
+        SETTLE.max(answer.saturating_mul(SETTLE_ANSWERS))
+    }
+
+    fn request(&mut self, id: u64, method: &str, params: &serde_json::Value) {
+        self.outgoing.push_str(&format!("{{\"id\":{id},\"method\":\"{method}\",\"params\":{params}}}\n"));
+    }
+
+    fn answer(&mut self, message: &Envelope<'_>, result: &str) {
+        if message.has_id() {
+            self.outgoing.push_str(&crate::stratum::result(message.id(), result));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

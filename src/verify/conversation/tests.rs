@@ -1,0 +1,187 @@
+use super::*;
+use crate::clock::NtpTime;
+use crate::config::Network;
+
+const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
+
+/// When ckpool's job below was made.
+const JOB_TIME: i64 = 1_720_534_678;
+
+fn at(milliseconds: u64) -> Moment {
+    let since = Duration::from_millis(milliseconds);
+    let clock = jiff::Timestamp::from_second(JOB_TIME).unwrap().checked_add(since).unwrap();
+    Moment { since, clock: NtpTime::from_timestamp(clock) }
+}
+
+fn conversation(is_brief: bool) -> Conversation {
+    let settings = Settings::new(ADDRESS, Network::Auto).unwrap();
+    Conversation::new(&Settings { is_brief, ..settings }, "pool.example", at(0))
+}
+
+/// A conversation as far as a difficulty being suggested at 300 ms.
+fn opened(is_brief: bool) -> Conversation {
+    let mut conversation = conversation(is_brief);
+    conversation.take_line(br#"{"id":2,"result":[[],"d1e54072",8],"error":null}"#, at(50));
+    conversation.tick(at(250));
+    conversation.take_line(br#"{"id":3,"result":true,"error":null}"#, at(300));
+    conversation.take_outgoing();
+    conversation
+}
+
+fn line(conversation: &mut Conversation, milliseconds: u64, line: &str) {
+    conversation.take_line(line.as_bytes(), at(milliseconds));
+}
+
+/// A job whose only output pays this script.
+fn job(script: &str) -> String {
+    let coinb1 = format!("0100000001{}ffffffff100369c10e", "00".repeat(32));
+    let coinb2 = format!("ffffffff01{}{:02x}{script}00000000", "00f2052a01000000", script.len() / 2);
+    format!(
+        "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"a\",\"{}\",\"{coinb1}\",\"{coinb2}\",[],\
+         \"20000000\",\"17023a04\",\"{JOB_TIME:08x}\",true]}}",
+        "00".repeat(32)
+    )
+}
+
+fn mine() -> String {
+    job("0014751e76e8199196d454941c45d1b3a323f1433bd6")
+}
+
+#[test]
+fn it_speaks_in_order_and_never_submits() {
+    let mut conversation = conversation(true);
+    let said = conversation.take_outgoing();
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].contains("mining.configure") && lines[0].contains("version-rolling.mask"), "{said}");
+    assert!(lines[1].contains("mining.subscribe") && lines.len() == 2, "{said}");
+    assert_eq!(conversation.next_tick(), None);
+
+    line(&mut conversation, 50, r#"{"id":2,"result":[[],"d1e54072",8],"error":null}"#);
+    assert_eq!(conversation.next_tick(), Some(Duration::from_millis(250)));
+    conversation.tick(at(249));
+    assert_eq!(conversation.take_outgoing(), "");
+    conversation.tick(at(250));
+    let said = conversation.take_outgoing();
+    assert!(said.contains(&format!("[\"{ADDRESS}.sluice-verify\",\"x\"]")), "{said}");
+
+    line(&mut conversation, 300, r#"{"id":3,"result":true,"error":null}"#);
+    assert!(conversation.take_outgoing().contains("\"mining.suggest_difficulty\",\"params\":[0.00015]"));
+    for _ in 0..3 {
+        line(&mut conversation, 400, &mine());
+    }
+    conversation.tick(at(60_000));
+    assert_eq!(conversation.take_outgoing(), "");
+}
+
+#[test]
+fn a_brief_watch_ends_with_the_second_job_and_a_long_one_does_not() {
+    for (is_brief, is_enough) in [(true, true), (false, false)] {
+        let mut conversation = opened(is_brief);
+        line(&mut conversation, 300, &mine());
+        line(&mut conversation, 301, &mine());
+        assert!(!conversation.is_enough(at(5000)), "it came with a change of difficulty");
+        line(&mut conversation, 5000, &mine());
+        assert_eq!(conversation.is_enough(at(5000)), is_enough);
+    }
+    // What is bad for certain ends any.
+    let mut conversation = opened(false);
+    line(&mut conversation, 400, &job("51"));
+    assert!(!conversation.is_enough(at(1299)), "the suggestion may still be followed");
+    assert!(conversation.is_enough(at(1300)));
+}
+
+#[test]
+fn a_job_from_before_authorize_says_nothing_unless_it_pays() {
+    let mut conversation = conversation(true);
+    // Even before the answer to subscribe.
+    line(&mut conversation, 10, &job("51"));
+    line(&mut conversation, 50, r#"{"id":2,"result":[[],"d1e54072",8],"error":null}"#);
+    line(&mut conversation, 60, &job("51"));
+    let found = conversation.found();
+    assert_eq!((found.jobs.count, found.jobs.telling, found.jobs.is_damned), (2, 0, false));
+    assert!(found.is_first_line_foreign);
+    line(&mut conversation, 70, &mine());
+    assert_eq!(conversation.found().jobs.telling, 1);
+}
+
+#[test]
+fn what_becomes_of_the_suggestion() {
+    let difficulty =
+        |value: &str| format!("{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{value}]}}");
+    for (before, after, expected) in [
+        ("10000", None, "ignored"),
+        ("10000", Some("10000"), "ignored"),
+        ("10000", Some("0.0002"), "followed"),
+        ("10000", Some("0.00015"), "followed"),
+        ("10000", Some("1"), "lowered"),
+        ("0.00001", Some("0.00001"), "needless"),
+    ] {
+        let mut conversation = conversation(true);
+        line(&mut conversation, 50, r#"{"id":2,"result":[[],"d1e54072",8],"error":null}"#);
+        line(&mut conversation, 50, &difficulty(before));
+        conversation.tick(at(250));
+        line(&mut conversation, 300, r#"{"id":3,"result":true,"error":null}"#);
+        if let Some(after) = after {
+            line(&mut conversation, 310, &difficulty(after));
+        }
+        let asked = &conversation.found().difficulty;
+        assert_eq!(asked.suggestion.as_str(), expected, "{before} {after:?}");
+        assert_eq!(asked.first.map(|first| first.to_string()).as_deref(), Some(before));
+    }
+    let mut refused = opened(true);
+    line(&mut refused, 320, r#"{"id":4,"result":null,"error":[-3,"Method not found",null]}"#);
+    assert_eq!(refused.found().difficulty.suggestion.as_str(), "refused");
+}
+
+#[test]
+fn the_pools_own_requests_are_answered() {
+    let mut conversation = opened(true);
+    line(&mut conversation, 400, r#"{"id":42,"method":"mining.ping","params":[]}"#);
+    line(&mut conversation, 400, r#"{"id":"v","method":"client.get_version","params":[]}"#);
+    line(&mut conversation, 400, r#"{"id":7,"method":"mining.surprise","params":[]}"#);
+    let said = conversation.take_outgoing();
+    assert!(said.contains(r#"{"id":42,"result":"pong""#) && said.contains(r#""id":"v","result":"sluice-"#));
+    assert!(said.contains(r#"{"id":7,"result":null,"error":[20,"#), "{said}");
+}
+
+#[test]
+fn a_redirect_is_foreign_by_its_host() {
+    for (params, is_foreign) in [
+        ("[]", false),
+        (r#"["",3333]"#, false),
+        (r#"["Pool.Example","4444"]"#, false),
+        (r#"["evil.example",3333,5]"#, true),
+    ] {
+        let mut conversation = opened(true);
+        line(
+            &mut conversation,
+            400,
+            &format!(r#"{{"id":null,"method":"client.reconnect","params":{params}}}"#),
+        );
+        let reconnect = conversation.found().reconnect.clone().unwrap();
+        assert_eq!(reconnect.is_foreign, is_foreign, "{params}");
+    }
+}
+
+#[test]
+fn everything_that_is_kept_is_bounded() {
+    let mut conversation = opened(false);
+    let long = "x".repeat(60_000);
+    for _ in 0..2000 {
+        line(&mut conversation, 400, &mine());
+        line(&mut conversation, 400, &format!(r#"{{"method":"client.show_message","params":["{long}"]}}"#));
+        line(&mut conversation, 400, &long);
+    }
+    let found = conversation.into_found();
+    assert_eq!((found.jobs.count, found.jobs.kept.len(), found.messages.len()), (2000, 128, 8));
+    assert_eq!((found.messages[0].len(), found.unreadable), (200, 2000));
+    assert_eq!(found.unreadable_sample.map(|sample| sample.len()), Some(200));
+}
+
+#[test]
+fn a_refusal_ends_it_at_once() {
+    let mut conversation = conversation(false);
+    line(&mut conversation, 50, r#"{"id":2,"result":null,"error":[20,"go away",null]}"#);
+    assert!(conversation.is_enough(at(50)));
+    assert_eq!(conversation.found().subscribe_refused.as_ref().and_then(|why| why.code), Some(20));
+}

@@ -1,0 +1,288 @@
+//! What the facts amount to: good, bad, or nothing to be said; with every reason.
+
+use crate::analyzer::{ChainState, PayoutState, Unverifiable};
+use crate::config::{PayoutKind, Rules};
+use crate::logging::Printable;
+
+use super::found::{Authorized, Found, Refusal};
+use super::settings::Settings;
+use super::watch::{End, Watched};
+
+/// In the order of how much they decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Each job would pay the address, and nothing else is wrong.
+    Good,
+    /// Nothing was seen that proves it, nor the contrary.
+    Unknown,
+    /// It pays somebody else, mines another coin, or refuses.
+    Bad,
+}
+
+/// One thing to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Stable; those of the analyzer's rules where there is such a rule.
+    pub id: &'static str,
+    pub weight: Weight,
+    /// One sentence; what the pool said is escaped in it.
+    pub text: String,
+}
+
+/// What a finding does to the outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// Good to know.
+    Note,
+    /// Worth a look; decides nothing.
+    Warning,
+    /// Nothing can be said.
+    Unknown,
+    Bad,
+}
+
+impl Outcome {
+    /// A stable word for machines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Good => "good",
+            Outcome::Unknown => "unknown",
+            Outcome::Bad => "bad",
+        }
+    }
+
+    /// What the program ends with.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Outcome::Good => 0,
+            Outcome::Bad => 1,
+            Outcome::Unknown => 2,
+        }
+    }
+}
+
+impl Weight {
+    /// A stable word for machines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Weight::Note => "note",
+            Weight::Warning => "warning",
+            Weight::Unknown => "unknown",
+            Weight::Bad => "bad",
+        }
+    }
+}
+
+/// A job farther from the clock than this is none that the network takes, in seconds.
+pub(super) fn most_drift() -> i64 {
+    i64::try_from(Rules::default().max_drift.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Judges; the findings that decide come first.
+pub fn judge(watched: &Watched, settings: &Settings) -> (Outcome, Vec<Finding>) {
+    let mut findings = Findings(Vec::new());
+    findings.conversation(watched);
+    findings.payout(watched, settings);
+    findings.chain(&watched.found);
+    findings.timing(&watched.found);
+    findings.conduct(&watched.found);
+    let Findings(mut findings) = findings;
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
+    let outcome = match findings.first().map(|finding| finding.weight) {
+        Some(Weight::Bad) => Outcome::Bad,
+        Some(Weight::Unknown) => Outcome::Unknown,
+        _ if watched.found.jobs.all_pay() => Outcome::Good,
+        _ => Outcome::Unknown,
+    };
+    (outcome, findings)
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, weight: Weight, id: &'static str, text: impl Into<String>) {
+        self.0.push(Finding { id, weight, text: text.into() });
+    }
+
+    /// Whether there was one at all.
+    fn conversation(&mut self, watched: &Watched) {
+        let found = &watched.found;
+        match &watched.end {
+            End::Unreachable(why) => {
+                self.add(Weight::Unknown, "pool.unreachable", format!("no connection: {}", Printable(why)));
+                return;
+            }
+            End::Flood(what) => {
+                let text = format!("the pool sent {what}; nobody listens for so long");
+                self.add(Weight::Unknown, "pool.flood", text);
+            }
+            End::Closed(why) if found.jobs.telling < 2 && !is_refused(found) => {
+                let why = why.as_ref().map_or(String::new(), |why| format!(" ({})", Printable(why)));
+                let weight = if found.jobs.telling == 0 { Weight::Unknown } else { Weight::Warning };
+                self.add(weight, "pool.closed", format!("the pool closed the connection{why}"));
+            }
+            End::Stopped => self.add(Weight::Note, "verify.stopped", "ended before its time"),
+            End::Closed(_) | End::Enough | End::Time => {}
+        }
+        if let Some(refusal) = &found.subscribe_refused {
+            self.add(
+                Weight::Bad,
+                "pool.refused",
+                format!("the pool refuses mining.subscribe{}", said(refusal)),
+            );
+        }
+        match &found.authorized {
+            Authorized::Refused(refusal) => {
+                let text = format!("the pool refuses this address as a user name{}", said(refusal));
+                self.add(Weight::Bad, "pool.refused", text);
+            }
+            Authorized::Unanswered if found.authorize_sent.is_some() => {
+                self.add(Weight::Warning, "pool.unanswered", "mining.authorize was never answered");
+            }
+            Authorized::Unanswered | Authorized::Accepted => {}
+        }
+        if found.lines == 0 {
+            self.add(Weight::Unknown, "pool.silent", "the pool never said a word");
+        } else if found.subscribed.is_none() && found.subscribe_refused.is_none() {
+            self.add(Weight::Unknown, "pool.silent", "mining.subscribe was never answered");
+        } else if found.jobs.count == 0 && !is_refused(found) {
+            self.add(Weight::Unknown, "pool.no_job", "no job came that could be read");
+        }
+    }
+
+    fn payout(&mut self, watched: &Watched, settings: &Settings) {
+        let jobs = &watched.found.jobs;
+        let Some(worst) = &jobs.worst else {
+            if jobs.count > 0 && !is_refused(&watched.found) {
+                let text = "the only jobs came before the pool knew whom to pay; watch longer with --seconds";
+                self.add(Weight::Unknown, "payout.unverifiable", text);
+            }
+            return;
+        };
+        let which = if worst.number > 1 { format!("job {}", worst.number) } else { "its work".to_owned() };
+        let percent = worst.payout.percent;
+        match worst.payout.state {
+            PayoutState::Verified => {}
+            PayoutState::Unverifiable(Unverifiable::Unreadable) => {
+                self.add(Weight::Unknown, "payout.unverifiable", "a job's coinbase can't be decoded");
+            }
+            PayoutState::Unverifiable(_) => {
+                let text = "a block would pay the pool, which is to share it out by its own books: no job can \
+                            show whether it does";
+                self.add(Weight::Unknown, "payout.unverifiable", text);
+            }
+            PayoutState::Short => {
+                let least = settings.min_percent;
+                let text = format!("{which} pays this address only {percent:.2} %, less than {least} %");
+                self.add(Weight::Bad, "payout.short", text);
+            }
+            PayoutState::Mismatch => {
+                let text = format!("{which} pays somebody else, and this address nothing");
+                self.add(Weight::Bad, "payout.mismatch", text);
+                if settings.kind == PayoutKind::Solo {
+                    let text = "a pool that shares blocks out by its own books (OCEAN, Braiins, F2Pool) is \
+                                judged with --pooled";
+                    self.add(Weight::Note, "payout.hint", text);
+                }
+            }
+        }
+    }
+
+    fn chain(&mut self, found: &Found) {
+        let Some(chain) = &found.jobs.worst_chain else { return };
+        if chain.state == ChainState::Wrong {
+            let text = match chain.network {
+                "mainnet" => format!(
+                    "this is not Bitcoin: the network difficulty of its work is {}",
+                    super::words::number(chain.difficulty)
+                ),
+                network => format!("this is not Bitcoin's {network}: the difficulty is of another chain"),
+            };
+            self.add(Weight::Bad, "chain.wrong", text);
+        }
+        if let Some(job) = &found.jobs.baseless {
+            let text = format!(
+                "job {} builds on {}, a block that nobody worked for (its hash misses the target)",
+                job.number, job.parent
+            );
+            self.add(Weight::Bad, "chain.bad_prevhash", text);
+        }
+        if found.jobs.went_back {
+            self.add(Weight::Warning, "chain.height", "the height went back from one job to the next");
+        }
+        if found.jobs.empty > 0 {
+            let text = match found.jobs.empty {
+                empty if empty == found.jobs.count => {
+                    "no job had any transactions but the coinbase".to_owned()
+                }
+                empty => {
+                    format!("{empty} of {} jobs had no transactions, as after a new block", found.jobs.count)
+                }
+            };
+            self.add(Weight::Note, "chain.empty_job", text);
+        }
+    }
+
+    fn timing(&mut self, found: &Found) {
+        let Some(drift) = found.jobs.worst_drift else { return };
+        let span = super::words::span(drift.unsigned_abs() as f64);
+        let side = if drift > 0 { "ahead of" } else { "behind" };
+        if drift.abs() > most_drift() {
+            let text = format!(
+                "a job's time is {span} {side} the clock (blocks of such a time are refused; is this machine's \
+                 clock right? --ntp asks)"
+            );
+            self.add(Weight::Bad, "timing.extreme", text);
+        } else if drift.unsigned_abs() > Rules::default().stale_job.as_secs() {
+            let id = if drift > 0 { "timing.future_job" } else { "timing.old_job" };
+            self.add(Weight::Warning, id, format!("a job's time is {span} {side} the clock"));
+        }
+    }
+
+    fn conduct(&mut self, found: &Found) {
+        if let Some(reconnect) = &found.reconnect {
+            let host = reconnect.host.as_deref().unwrap_or("the same host");
+            let port = reconnect.port.as_ref().map_or(String::new(), |port| format!(":{port}"));
+            let to = format!("{host}{port}");
+            let (weight, text) = if reconnect.is_foreign {
+                (Weight::Warning, "the pool sends miners to another host")
+            } else {
+                (Weight::Note, "the pool asks miners to connect again")
+            };
+            self.add(weight, "pool.redirect", format!("{text}: {}", Printable(&to)));
+        }
+        for message in &found.messages {
+            self.add(Weight::Note, "pool.message", format!("the pool says: {}", Printable(message)));
+        }
+        if found.extranonce_changed {
+            let text = "the extranonce1 changed in the middle, though nobody asked for that";
+            self.add(Weight::Warning, "extranonce.changed", text);
+        }
+        if found.unreadable > 0 {
+            let sample = found.unreadable_sample.as_deref().unwrap_or_default();
+            let text =
+                format!("{} lines were no message, such as \"{}\"", found.unreadable, Printable(sample));
+            self.add(Weight::Warning, "pool.nonsense", text);
+        }
+        if found.jobs.unreadable > 0 {
+            let text = format!("{} jobs could not be read", found.jobs.unreadable);
+            self.add(Weight::Warning, "pool.nonsense", text);
+        }
+    }
+}
+
+fn is_refused(found: &Found) -> bool {
+    found.subscribe_refused.is_some() || matches!(found.authorized, Authorized::Refused(_))
+}
+
+fn said(refusal: &Refusal) -> String {
+    match (&refusal.reason, refusal.code) {
+        (Some(reason), Some(code)) => format!(": {} ({code})", Printable(reason)),
+        (Some(reason), None) => format!(": {}", Printable(reason)),
+        (None, Some(code)) => format!(" (code {code})"),
+        (None, None) => " without a reason".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

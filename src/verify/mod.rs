@@ -1,0 +1,77 @@
+//! `sluice verify`: being a miner at a pool for a minute, without ever submitting a share, to see
+//! whom a block would pay, whose chain the work is on, and how the pool behaves.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `settings` | what every pool is asked, and for how long |
+//! | `conversation` | the miner's side: lines and time in, lines and facts out; no sockets |
+//! | `watch` | the sockets around it, and every limit |
+//! | `found`, `jobs`, `job`, `moment` | the facts |
+//! | `judge` | good, bad or unknown, with the reasons |
+//! | `fitness` | whether a NerdMiner gets along with the pool |
+//! | `report` | all of that together |
+//! | `text`, `table`, `json`, `words` | how it is told |
+
+mod conversation;
+mod fitness;
+mod found;
+mod job;
+mod jobs;
+mod json;
+mod judge;
+mod moment;
+mod report;
+mod settings;
+mod table;
+mod text;
+mod watch;
+mod words;
+
+use std::io;
+
+pub use conversation::{Conversation, SUGGESTED};
+pub use fitness::{Fitness, best_in_a_day};
+pub use found::{Asked, Authorized, Found, Reconnect, Refusal, Subscribed, Suggestion};
+pub use job::{Extranonces, ParentWork, SeenJob};
+pub use jobs::Jobs;
+pub use json::document;
+pub use judge::{Finding, Outcome, Weight, judge};
+pub use moment::Moment;
+pub use report::Report;
+pub use settings::Settings;
+pub use table::Table;
+pub use text::{Paint, Text};
+pub use watch::{End, Watched};
+
+use crate::config;
+use crate::stop::{Stop, Stopped};
+use crate::thread::{SERVICE_STACK, spawn};
+
+/// Looks at one pool.
+pub fn verify(pool: &config::Upstream, settings: &Settings, stop: &Stop) -> Report {
+    Report::new(pool, watch::watch(pool, settings, stop), settings)
+}
+
+/// Looks at all of them at once; the reports are in the order of `pools`.
+///
+/// # Errors
+/// When a thread can't be started.
+pub fn verify_all(pools: &[config::Upstream], settings: &Settings, stop: &Stop) -> io::Result<Vec<Report>> {
+    let (done, reports) = crossbeam_channel::unbounded();
+    for (place, pool) in pools.iter().enumerate() {
+        let (pool, settings, stop, done) = (pool.clone(), settings.clone(), stop.clone(), done.clone());
+        spawn(format!("verify-{place}"), SERVICE_STACK, move || {
+            // Whoever waits for it has gone only when the program ends.
+            done.send((place, verify(&pool, &settings, &stop))).or(Ok::<(), Stopped>(()))
+        })?;
+    }
+    drop(done);
+    let mut reports: Vec<(usize, Report)> = reports.iter().collect();
+    reports.sort_by_key(|(place, _)| *place);
+    Ok(reports.into_iter().map(|(_, report)| report).collect())
+}
+
+/// What the reports amount to together: the worst.
+pub fn worst(reports: &[Report]) -> Outcome {
+    reports.iter().map(|report| report.outcome).max().unwrap_or(Outcome::Unknown)
+}

@@ -1,0 +1,66 @@
+//! Everything that is told of one pool.
+
+use std::time::Duration;
+
+use super::fitness::Fitness;
+use super::judge::{Finding, Outcome, Weight, judge};
+use super::settings::Settings;
+use super::watch::Watched;
+use crate::clock::ClockState;
+use crate::config;
+
+/// What the extranonce2's room is measured by: a Bitaxe, in hashes per second.
+const ROOM_RATE: f64 = 1e12;
+
+/// Everything that is told of one pool.
+#[derive(Debug)]
+pub struct Report {
+    /// Its URL.
+    pub pool: String,
+    pub outcome: Outcome,
+    /// Those that decide come first.
+    pub findings: Vec<Finding>,
+    /// `None` when the pool never answered.
+    pub fitness: Option<Fitness>,
+    pub watched: Watched,
+    pub settings: Settings,
+    /// Whether the job's times were compared with NTP time.
+    pub is_ntp: bool,
+}
+
+impl Report {
+    /// Judges what was seen.
+    pub fn new(pool: &config::Upstream, watched: Watched, settings: &Settings) -> Report {
+        let (outcome, mut findings) = judge(&watched, settings);
+        if pool.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify) && watched.dial.is_some() {
+            let text = "the certificate was not verified: whoever is on the way can change all of this";
+            findings.push(Finding { id: "tls.unverified", weight: Weight::Note, text: text.to_owned() });
+        }
+        Report {
+            pool: pool.to_string(),
+            outcome,
+            findings,
+            fitness: Fitness::of(&watched.found),
+            watched,
+            settings: settings.clone(),
+            is_ntp: matches!(settings.clock.state(), ClockState::Synchronised { .. }),
+        }
+    }
+
+    /// How long the first job took, from what it answers: authorize, or subscribe when it came
+    /// before that.
+    pub fn first_job(&self) -> Option<Duration> {
+        let found = &self.watched.found;
+        let first = found.jobs.first()?;
+        let asked = found.authorize_sent.filter(|_| first.is_named).unwrap_or_default();
+        Some(first.at.since.saturating_sub(asked))
+    }
+
+    /// How long one job lasts a miner of 1 TH/s that counts the extranonce2 and the nonce and rolls
+    /// nothing else, in seconds.
+    pub fn extranonce_room(&self) -> Option<f64> {
+        let subscribed = self.watched.found.subscribed.as_ref()?;
+        let bits = 8 * subscribed.extranonces.extranonce2_size.bytes() + 32;
+        Some(2_f64.powi(i32::try_from(bits).unwrap_or(i32::MAX)) / ROOM_RATE)
+    }
+}

@@ -1,0 +1,61 @@
+//! What every pool is asked, and for how long it is watched.
+
+use std::time::Duration;
+
+use crate::analyzer::Expectations;
+use crate::analyzer::Expected;
+use crate::clock::Clock;
+use crate::config::{Network, Payout, PayoutKind};
+
+/// What the miner calls itself behind the address.
+const WORKER: &str = "sluice-verify";
+
+/// What every pool is asked, and for how long it is watched.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whom a block must pay.
+    pub expected: Expected,
+    pub network: Network,
+    /// Whether a block pays the miner, or the pool that shares it out.
+    pub kind: PayoutKind,
+    /// The least part of a block for the address, 0 to 100.
+    pub min_percent: f64,
+    /// How long a pool is watched from the connection on.
+    pub limit: Duration,
+    /// Whether the watch ends with the second job rather than at `limit`.
+    pub is_brief: bool,
+    /// Whose time a job's is compared with.
+    pub clock: Clock,
+}
+
+impl Settings {
+    /// With the defaults: a minute at most, 95 %, the system's clock. `None` when `address` is no
+    /// Bitcoin address.
+    pub fn new(address: &str, network: Network) -> Option<Settings> {
+        Some(Settings {
+            expected: Expected::of_address(address)?,
+            network,
+            kind: PayoutKind::Solo,
+            min_percent: Payout::default().min_percent,
+            limit: Duration::from_secs(60),
+            is_brief: true,
+            clock: Clock::system(),
+        })
+    }
+
+    /// The name a pool is told.
+    pub fn worker(&self) -> String {
+        format!("{}.{WORKER}", self.expected.address)
+    }
+
+    /// The proxy's own rules for this address.
+    pub(super) fn expectations(&self) -> Expectations {
+        let payout = Payout {
+            address: self.expected.address.parse().ok(),
+            kind: self.kind,
+            min_percent: self.min_percent,
+            ..Payout::default()
+        };
+        Expectations::new(&payout, self.network)
+    }
+}

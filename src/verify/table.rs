@@ -1,0 +1,85 @@
+//! Several pools beside each other.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::report::Report;
+use super::text::Paint;
+use super::words::{delay, number};
+use crate::analyzer::{ChainState, ChainVerdict, PayoutState};
+
+const HEAD: [&str; 8] =
+    ["pool", "verdict", "pays you", "network", "difficulty", "connect", "first job", "NerdMiner"];
+
+/// Reports as one table, a line each.
+#[derive(Debug)]
+pub struct Table<'a> {
+    pub reports: &'a [Report],
+    pub paint: Paint,
+}
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows: Vec<[String; 8]> = self.reports.iter().map(cells).collect();
+        let width = |column: usize| {
+            let cells = rows.iter().map(|row| row[column].chars().count());
+            cells.chain([HEAD[column].len()]).max().unwrap_or_default()
+        };
+        let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+        write_row(f, &HEAD.map(str::to_owned), &widths, |_, cell| cell)?;
+        for (row, report) in rows.iter().zip(self.reports) {
+            write_row(f, row, &widths, |column, cell| match column {
+                // Padded before, for colours have no width.
+                1 => {
+                    let word = Paint::Plain.outcome(report.outcome);
+                    cell.replacen(&word, &self.paint.outcome(report.outcome), 1)
+                }
+                _ => cell,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn write_row(
+    f: &mut fmt::Formatter<'_>,
+    cells: &[String; 8],
+    widths: &[usize],
+    paint: impl Fn(usize, String) -> String,
+) -> fmt::Result {
+    let mut line = String::new();
+    for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        line.push_str(&paint(column, format!("{cell:<width$}")));
+        line.push_str("  ");
+    }
+    writeln!(f, "{}", line.trim_end())
+}
+
+fn network(chain: &ChainVerdict) -> String {
+    if chain.state == ChainState::Wrong { format!("not {}", chain.network) } else { chain.network.to_owned() }
+}
+
+fn cells(report: &Report) -> [String; 8] {
+    let watched = &report.watched;
+    let found = &watched.found;
+    let dash = || "–".to_owned();
+    let pays = match found.jobs.worst.as_ref().map(|job| &job.payout) {
+        Some(payout) if matches!(payout.state, PayoutState::Unverifiable(_)) => "?".to_owned(),
+        Some(payout) => format!("{:.2} %", payout.percent),
+        None => dash(),
+    };
+    let connect = watched
+        .dial
+        .map(|dial| [Some(dial.connect), dial.socks5, dial.tls].into_iter().flatten().sum::<Duration>());
+    let fitness = report.fitness.as_ref().filter(|_| found.jobs.count > 0);
+    [
+        report.pool.clone(),
+        Paint::Plain.outcome(report.outcome),
+        pays,
+        found.jobs.worst_chain.as_ref().map_or_else(dash, network),
+        found.difficulty.newest.map_or_else(dash, |difficulty| number(difficulty.value())),
+        connect.map_or_else(dash, delay),
+        report.first_job().map_or_else(dash, delay),
+        fitness.map_or_else(dash, |fitness| if fitness.is_fit() { "fits" } else { "no" }.to_owned()),
+    ]
+}

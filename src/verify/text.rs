@@ -1,0 +1,294 @@
+//! A report for people. Whatever came from the network is escaped.
+
+use std::fmt;
+
+use super::fitness::{MOST_COINBASE, MOST_TREE, best_in_a_day};
+use super::found::{Authorized, Suggestion};
+use super::job::{ParentWork, SeenJob};
+use super::judge::{Outcome, Weight};
+use super::report::Report;
+use super::words::{delay, number, span};
+use crate::analyzer::{ChainState, PayoutState};
+use crate::logging::Printable;
+
+/// More jobs are only counted.
+const MOST_JOBS: usize = 12;
+/// Nor are more outputs shown.
+const MOST_OUTPUTS: usize = 24;
+
+/// Whether there is colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paint {
+    Plain,
+    Colour,
+}
+
+/// A report in words.
+#[derive(Debug)]
+pub struct Text<'a> {
+    pub report: &'a Report,
+    pub paint: Paint,
+}
+
+impl Paint {
+    /// The outcome's word, in its colour.
+    pub(super) fn outcome(self, outcome: Outcome) -> String {
+        let (word, colour) = match outcome {
+            Outcome::Good => ("GOOD", 32),
+            Outcome::Bad => ("BAD", 31),
+            Outcome::Unknown => ("CAN'T TELL", 33),
+        };
+        match self {
+            Paint::Plain => word.to_owned(),
+            Paint::Colour => format!("\x1b[1;{colour}m{word}\x1b[0m"),
+        }
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.report;
+        writeln!(f, "{}", report.pool)?;
+        writeln!(f, "{}: {}", self.paint.outcome(report.outcome), headline(report))?;
+        if report.watched.dial.is_none() {
+            return Ok(());
+        }
+        self.payout(f)?;
+        self.chain(f)?;
+        self.timing(f)?;
+        self.difficulty(f)?;
+        self.nerdminer(f)?;
+        self.jobs(f)?;
+        self.remarks(f)
+    }
+}
+
+/// One sentence that says it.
+fn headline(report: &Report) -> String {
+    let deciding = report.findings.iter().find(|finding| finding.weight >= Weight::Unknown);
+    match (deciding, &report.watched.found.jobs.worst) {
+        (Some(finding), _) => finding.text.clone(),
+        (None, Some(worst)) => format!(
+            "a block would pay {} {:.2} % ({})",
+            report.settings.expected.address, worst.payout.percent, worst.paid
+        ),
+        (None, None) => "nothing was seen".to_owned(),
+    }
+}
+
+impl Text<'_> {
+    fn payout(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let jobs = &self.report.watched.found.jobs;
+        let Some(shown) = jobs.shown() else { return Ok(()) };
+        let of = match jobs.count {
+            0 | 1 => String::new(),
+            count if jobs.all_pay() => format!(" (job {} of {count}; none pays you less)", shown.number),
+            count => format!(" (job {} of {count})", shown.number),
+        };
+        writeln!(f, "\nWhom a block pays{of}")?;
+        for output in shown.outputs.iter().take(MOST_OUTPUTS) {
+            let whom = output.address.as_deref().unwrap_or(output.kind);
+            let mark = if output.is_expected { "  <- your address" } else { "" };
+            writeln!(f, "  {:>6.2} %  {:>16}  {whom}{mark}", output.percent, output.value.to_string())?;
+        }
+        match shown.outputs.len() {
+            0 => writeln!(f, "  nobody that could be read"),
+            length if length > MOST_OUTPUTS => writeln!(f, "  and {} smaller ones", length - MOST_OUTPUTS),
+            _ => Ok(()),
+        }
+    }
+
+    fn chain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let jobs = &self.report.watched.found.jobs;
+        let Some(newest) = &jobs.newest else { return Ok(()) };
+        writeln!(f, "\nChain")?;
+        let verdict = match newest.chain.state {
+            ChainState::Plausible => "as hard as it should be",
+            ChainState::Unknown => "test networks have no least difficulty to go by",
+            ChainState::Wrong => "NOT this network's",
+        };
+        let height = newest.height.map_or("no height".to_owned(), |height| format!("height {height}"));
+        row(f, "network", &format!("{}, {height}", newest.chain.network))?;
+        row(f, "difficulty", &format!("{}: {verdict}", number(newest.chain.difficulty)))?;
+        let work = match newest.parent_work {
+            ParentWork::Met => "its hash meets the target",
+            ParentWork::Missed => "its hash MISSES the target",
+            ParentWork::Unknown => "its own target is not known",
+        };
+        row(f, "builds on", &format!("{} ({work})", newest.parent))?;
+        match &newest.tag {
+            Some(tag) => row(f, "pool's tag", &Printable(tag.as_str()).to_string()),
+            None => row(f, "pool's tag", "none"),
+        }
+    }
+
+    fn timing(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { watched, is_ntp, .. } = self.report;
+        let found = &watched.found;
+        writeln!(f, "\nTiming")?;
+        if let Some(dial) = &watched.dial {
+            let mut text = format!("TCP {}", delay(dial.connect));
+            if let Some(time) = dial.socks5 {
+                text.push_str(&format!(", SOCKS5 {}", delay(time)));
+            }
+            if let Some(time) = dial.tls {
+                text.push_str(&format!(", TLS {}", delay(time)));
+            }
+            row(f, "connected in", &text)?;
+        }
+        if let Some(subscribed) = &found.subscribed {
+            row(f, "subscribe", &format!("answered after {}", delay(subscribed.took)))?;
+        }
+        match (&found.authorized, found.authorize_took) {
+            (Authorized::Accepted, Some(took)) => {
+                row(f, "authorize", &format!("accepted after {}", delay(took)))?
+            }
+            (Authorized::Refused(_), Some(took)) => {
+                row(f, "authorize", &format!("refused after {}", delay(took)))?
+            }
+            _ => {}
+        }
+        let jobs = &found.jobs;
+        let Some(first) = jobs.first() else { return Ok(()) };
+        let after = if first.is_named { "authorize" } else { "subscribe, before authorize" };
+        let took = self.report.first_job().unwrap_or_default();
+        let since = format!("{} after {after}", delay(took));
+        row(f, "first job", &since)?;
+        let cadence = match jobs.interval() {
+            Some(interval) => {
+                format!(
+                    "{} in {}, one every {} on average",
+                    jobs.count,
+                    delay(watched.lasted),
+                    delay(interval)
+                )
+            }
+            None => format!("one in {}", delay(watched.lasted)),
+        };
+        row(f, "jobs", &format!("{cadence}; {} clean", jobs.clean))?;
+        let clock = if *is_ntp { "NTP time" } else { "this machine's clock (--ntp asks time servers)" };
+        let drift = match jobs.worst_drift.unwrap_or_default() {
+            0 => format!("the same as {clock}"),
+            ahead @ 1.. => format!("{} ahead of {clock}", whole_seconds(ahead)),
+            behind => format!("{} behind {clock}", whole_seconds(behind)),
+        };
+        row(f, "job's time", &drift)
+    }
+
+    fn difficulty(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = &self.report.watched.found;
+        let Some(subscribed) = &found.subscribed else { return Ok(()) };
+        writeln!(f, "\nDifficulty and extranonces")?;
+        let asked = &found.difficulty;
+        let first = asked.first.map_or("1 (never said)".to_owned(), |first| number(first.value()));
+        row(f, "asked", &first)?;
+        let newest = asked.newest.map_or(1.0, |newest| newest.value());
+        let suggestion = match asked.suggestion {
+            Suggestion::Unmade => "not made".to_owned(),
+            Suggestion::Ignored => "ignored".to_owned(),
+            Suggestion::Refused => "refused".to_owned(),
+            Suggestion::Lowered => format!("not followed, but lowered to {}", number(newest)),
+            Suggestion::Followed => format!("followed: {}", number(newest)),
+            Suggestion::Needless => "needless, for it asks for less".to_owned(),
+        };
+        row(f, "suggested", &format!("{} {suggestion}", super::SUGGESTED))?;
+        let extranonces = &subscribed.extranonces;
+        let room = self.report.extranonce_room().map_or(String::new(), span);
+        let extranonce1 = extranonces.extranonce1.to_string();
+        let extranonce1 = if extranonce1.is_empty() { "empty" } else { &extranonce1 };
+        row(f, "extranonce1", extranonce1)?;
+        row(f, "extranonce2", &format!("{} bytes: room for {room} at 1 TH/s", extranonces.extranonce2_size))?;
+        match found.version_mask {
+            Some(mask) => row(f, "version bits", &mask.to_string()),
+            None => row(f, "version bits", "no rolling"),
+        }
+    }
+
+    fn nerdminer(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(fitness) = &self.report.fitness else { return Ok(()) };
+        let fits = if fitness.is_fit() { "fits" } else { "does NOT fit" };
+        writeln!(f, "\nFor a NerdMiner: {fits}")?;
+        if let Some(bytes) = fitness.coinbase_bytes {
+            row(f, "coinbase", &format!("{bytes} of at most {MOST_COINBASE} bytes"))?;
+        }
+        let line = format!(
+            "{} bytes, about {} of {MOST_TREE} bytes of its memory",
+            fitness.longest_line, fitness.largest_tree
+        );
+        row(f, "longest line", &line)?;
+        if let Some(seconds) = fitness.share_time {
+            let best = number(best_in_a_day());
+            row(f, "a share", &format!("every {} at 78 kH/s (in a day it reaches {best})", span(seconds)))?;
+        }
+        for text in fitness.obstacles.iter().chain(&fitness.nuisances) {
+            writeln!(f, "  - {text}")?;
+        }
+        Ok(())
+    }
+
+    fn jobs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let jobs = &self.report.watched.found.jobs;
+        if jobs.count == 0 {
+            return Ok(());
+        }
+        writeln!(f, "\nJobs")?;
+        for job in jobs.kept.iter().take(MOST_JOBS) {
+            write_job(f, job)?;
+        }
+        // What decides is always shown.
+        let later = jobs.worst.as_ref().filter(|job| job.number > MOST_JOBS as u64);
+        if let Some(worst) = later.filter(|job| job.payout.state != PayoutState::Verified) {
+            write_job(f, worst)?;
+        }
+        match jobs.count {
+            count if count > MOST_JOBS as u64 => writeln!(f, "  … {count} in all"),
+            _ => Ok(()),
+        }
+    }
+
+    fn remarks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = headline(self.report);
+        let mut rest = self.report.findings.iter().filter(|finding| finding.text != said).peekable();
+        if rest.peek().is_some() {
+            writeln!(f, "\nRemarks")?;
+        }
+        for finding in rest {
+            let mark = if finding.weight >= Weight::Warning { "! " } else { "- " };
+            writeln!(f, "  {mark}{}", finding.text)?;
+        }
+        Ok(())
+    }
+}
+
+fn row(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
+    writeln!(f, "  {name:<13} {text}")
+}
+
+fn write_job(f: &mut fmt::Formatter<'_>, job: &SeenJob) -> fmt::Result {
+    let height = job.height.map_or("no height".to_owned(), |height| format!("height {height}"));
+    let pays = match (job.payout.state, job.is_named) {
+        (PayoutState::Verified, _) => format!("pays {:.2} %", job.payout.percent),
+        (_, false) => "before authorize".to_owned(),
+        (PayoutState::Unverifiable(_), _) => "can't tell".to_owned(),
+        (PayoutState::Short, _) => format!("pays ONLY {:.2} %", job.payout.percent),
+        (PayoutState::Mismatch, _) => "pays NOTHING".to_owned(),
+    };
+    let clean = if job.clean { "clean" } else { "     " };
+    let at = format!("{:.1} s", job.at.since.as_secs_f64());
+    writeln!(f, "  {:>3}  {at:>8}  {clean}  {height}  {pays:<16}  {}", job.number, branches(job.branches))
+}
+
+fn branches(branches: usize) -> String {
+    match branches {
+        0 => "no transactions".to_owned(),
+        1 => "1 branch".to_owned(),
+        more => format!("{more} branches"),
+    }
+}
+
+fn whole_seconds(seconds: i64) -> String {
+    match seconds.unsigned_abs() {
+        short if short < 60 => format!("{short} s"),
+        long => span(long as f64),
+    }
+}

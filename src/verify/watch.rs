@@ -1,0 +1,170 @@
+//! The sockets around a conversation: one pool, one thread, every amount bounded.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::conversation::Conversation;
+use super::found::Found;
+use super::moment::Moment;
+use super::settings::Settings;
+use crate::analyzer::LineReader;
+use crate::clock::NtpTime;
+use crate::config;
+use crate::net::dial::DialTimes;
+use crate::net::options::is_timeout;
+use crate::net::{Reader, Stream};
+use crate::stop::Stop;
+use crate::upstream::route_to;
+
+/// Tor may need as long.
+const DIAL_LIMIT: Duration = Duration::from_secs(30);
+/// What goes out is a few hundred bytes.
+const WRITE_LIMIT: Duration = Duration::from_secs(5);
+/// How often it is looked whether the program ends.
+const STOP_CHECK: Duration = Duration::from_millis(100);
+/// A job every three seconds for an hour has 2 MB.
+const MOST_BYTES: usize = 16 << 20;
+const MOST_LINES: u64 = 50_000;
+
+/// What came of watching one pool.
+#[derive(Debug)]
+pub struct Watched {
+    /// When it began.
+    pub began: NtpTime,
+    /// `None` when there was no connection.
+    pub dial: Option<DialTimes>,
+    /// From the connection to the end.
+    pub lasted: Duration,
+    pub end: End,
+    pub found: Found,
+}
+
+/// Why a watch ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// There was no connection.
+    Unreachable(String),
+    /// There was nothing left to find out.
+    Enough,
+    /// The time was over.
+    Time,
+    /// The pool ended it; with what the socket says, if anything.
+    Closed(Option<String>),
+    /// The pool said more than anybody should listen to.
+    Flood(String),
+    /// The user ended it.
+    Stopped,
+}
+
+impl End {
+    /// A stable word for machines.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            End::Unreachable(_) => "unreachable",
+            End::Enough => "enough",
+            End::Time => "time",
+            End::Closed(_) => "closed",
+            End::Flood(_) => "flood",
+            End::Stopped => "stopped",
+        }
+    }
+}
+
+/// Connects, talks and watches. Never waits beyond the limits of the settings.
+pub(super) fn watch(pool: &config::Upstream, settings: &Settings, stop: &Stop) -> Watched {
+    let began = settings.clock.now();
+    // Its own, because it also ends what resolves the name.
+    let resolving = Stop::new();
+    let dialled = route_to(pool, &resolving).map_err(|why| why.to_string()).and_then(|route| {
+        let deadline = Instant::now() + DIAL_LIMIT.min(settings.limit.max(Duration::from_secs(1)));
+        route.dial_timed(deadline, stop).map_err(|why| why.to_string())
+    });
+    resolving.stop();
+    let (stream, dial) = match dialled {
+        Ok(dialled) => dialled,
+        Err(why) => {
+            let end = if stop.is_stopped() { End::Stopped } else { End::Unreachable(why) };
+            return Watched { began, dial: None, lasted: Duration::ZERO, end, found: Found::default() };
+        }
+    };
+    let start = Instant::now();
+    let clock = || Moment { since: start.elapsed(), clock: settings.clock.now() };
+    let mut conversation = Conversation::new(settings, &pool.host, clock());
+    let end = talk(stream, &mut conversation, settings.limit, &clock, stop);
+    Watched { began, dial: Some(dial), lasted: start.elapsed(), end, found: conversation.into_found() }
+}
+
+fn talk(
+    stream: Stream,
+    conversation: &mut Conversation,
+    limit: Duration,
+    clock: &impl Fn() -> Moment,
+    stop: &Stop,
+) -> End {
+    let stream = Arc::new(stream);
+    let mut reader = Reader::new(stream.clone());
+    let end = match listen(&stream, &mut reader, conversation, limit, clock, stop) {
+        Ok(end) => end,
+        Err(why) => End::Closed(Some(why.to_string())),
+    };
+    stream.finish();
+    end
+}
+
+fn listen(
+    stream: &Stream,
+    reader: &mut Reader,
+    conversation: &mut Conversation,
+    limit: Duration,
+    clock: &impl Fn() -> Moment,
+    stop: &Stop,
+) -> io::Result<End> {
+    stream.set_write_timeout(Some(WRITE_LIMIT))?;
+    let mut lines = LineReader::default();
+    let mut buffer = vec![0; 16 * 1024];
+    let mut bytes = 0;
+    loop {
+        let now = clock();
+        conversation.tick(now);
+        let outgoing = conversation.take_outgoing();
+        if !outgoing.is_empty() {
+            stream.send_all(outgoing.as_bytes())?;
+        }
+        if conversation.is_enough(now) {
+            return Ok(End::Enough);
+        }
+        if stop.is_stopped() {
+            return Ok(End::Stopped);
+        }
+        let left = limit.saturating_sub(now.since);
+        if left.is_zero() {
+            return Ok(End::Time);
+        }
+        let next = conversation.next_tick().map(|due| due.saturating_sub(now.since));
+        let wait = left.min(STOP_CHECK).min(next.filter(|next| !next.is_zero()).unwrap_or(STOP_CHECK));
+        // Zero would be for ever.
+        stream.set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
+        let length = match reader.recv(&mut buffer) {
+            Ok(received) => received.length,
+            Err(error) if is_timeout(&error) || error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if length == 0 {
+            return Ok(End::Closed(None));
+        }
+        let at = clock();
+        lines.read(&buffer[..length], |line| conversation.take_line(line, at));
+        bytes += length;
+        let flood = if lines.too_long > 0 {
+            "a line of more than 64 KiB"
+        } else if bytes > MOST_BYTES {
+            "more than 16 MiB"
+        } else if conversation.found().lines > MOST_LINES {
+            "more than 50,000 lines"
+        } else {
+            continue;
+        };
+        return Ok(End::Flood(flood.to_owned()));
+    }
+}

@@ -1,0 +1,102 @@
+//! Pools that mean harm: everything stays bounded, and nothing reaches the terminal as it came.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use super::{verify, watch};
+
+/// A pool that answers the opening of each connection and then does as it likes.
+fn hostile(speak: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            // Its end is the client's doing.
+            let _ = open(&mut stream).and_then(|()| speak(&mut stream));
+            // What was said is lost when a socket closes before it has read everything.
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        }
+    });
+    format!("stratum+tcp://{address}")
+}
+
+fn open(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    for line in lines.by_ref() {
+        let line = line?;
+        if line.contains("mining.subscribe") {
+            stream.write_all(b"{\"id\":2,\"result\":[[],\"00000001\",8],\"error\":null}\n")?;
+        }
+        if line.contains("mining.authorize") {
+            return stream.write_all(b"{\"id\":3,\"result\":true,\"error\":null}\n");
+        }
+    }
+    Ok(())
+}
+
+/// A job that pays nobody, with this text as its tag.
+fn job(tag: &[u8]) -> String {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let coinb1 =
+        format!("0100000001{}ffffffff{:02x}0369c10e{}", "00".repeat(32), 4 + tag.len() + 12, hex(tag));
+    let coinb2 = format!("ffffffff01{}015100000000", "00f2052a01000000");
+    format!(
+        "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"a\",\"{}\",\"{coinb1}\",\"{coinb2}\",[],\
+         \"20000000\",\"17023a04\",\"{:08x}\",true]}}\n",
+        "00".repeat(32),
+        jiff::Timestamp::now().as_second()
+    )
+}
+
+#[test]
+fn an_endless_line_ends_the_watch() {
+    let url = hostile(|stream| {
+        let piece = [b'x'; 65536];
+        loop {
+            stream.write_all(&piece)?;
+        }
+    });
+    let start = Instant::now();
+    watch(&url, 60).expect(2).has("a line of more than 64 KiB");
+    assert!(start.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn a_flood_of_jobs_ends_the_watch() {
+    let url = hostile(|stream| {
+        let many = job(b"flood").repeat(256);
+        loop {
+            stream.write_all(many.as_bytes())?;
+        }
+    });
+    let start = Instant::now();
+    let said = watch(&url, 60).expect(1).has("the pool sent more than ");
+    assert!(said.out.lines().count() < 100, "{}", said.out);
+    assert!(start.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn garbage_is_counted_and_shown_escaped() {
+    let url = hostile(|stream| {
+        stream.write_all(b"\x1b[2J\x07\xff\xfe words\n[1,2]\n{\"method\":5}\n{\"id\":null,\"method\":\"mining.notify\",\"params\":{}}\n")?;
+        stream.write_all(
+            b"{\"id\":null,\"method\":\"client.show_message\",\"params\":[\"\\u001b[31mred\\u202e\"]}\n",
+        )?;
+        stream.write_all(
+            b"{\"id\":null,\"method\":\"client.reconnect\",\"params\":[\"evil.example\\u0007\",3333]}\n",
+        )
+    });
+    let said = verify(&url).expect(2).has("lines were no message").has("1 jobs could not be read");
+    let said =
+        said.has("the pool says: \\u{1b}[31mred\\u{202e}").has("to another host: evil.example\\u{7}:3333");
+    assert!(said.out.chars().all(|c| c == '\n' || !c.is_control()), "{:?}", said.out);
+}
+
+#[test]
+fn a_tag_can_t_command_the_terminal() {
+    let url = hostile(|stream| stream.write_all(job(b"\x1b]0;gotcha\x07 tag \x9b31m").as_bytes()));
+    let said = verify(&url).expect(1).has("gotcha");
+    assert!(said.out.chars().all(|c| c == '\n' || !c.is_control()), "{:?}", said.out);
+}
