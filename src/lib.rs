@@ -12,6 +12,7 @@
 //! | [`upstream`] | which pool is taken next: order, health, warm connections, return |
 //! | [`analyzer`] | the consumer of the tap |
 //! | [`clock`] | NTP time beside the system's clock |
+//! | [`notify`] | messages about alerts |
 //! | [`record`] | what is written under `data_dir` |
 //! | [`status`] | what is shown |
 //! | [`net`] | sockets: listen, dial, SOCKS5, TLS, splice, options |
@@ -27,6 +28,7 @@ pub mod config;
 pub mod limits;
 pub mod logging;
 pub mod net;
+pub mod notify;
 pub mod passthrough;
 pub mod record;
 pub mod sim;

@@ -224,9 +224,9 @@ fn flags_stand_above_the_file() {
 #[test]
 fn what_is_unwise_or_not_yet_served_is_told() {
     let config = with_pool(
-        "[listen]\nallow = [\"any\"]\n[payout]\nkind = \"pooled\"\non_mismatch = \"block\"\n[chain]\n[[notify]]\nkind=\"ntfy\"\nurl=\"https://h\"\n",
+        "[listen]\nallow = [\"any\"]\n[payout]\nkind = \"pooled\"\non_mismatch = \"block\"\n[[reference]]\nurl=\"stratum+tcp://p:1\"\n",
     );
-    assert_eq!(config.not_served, ["payout.on_mismatch", "[[notify]]"]);
+    assert_eq!(config.not_served, ["payout.on_mismatch", "[[reference]]"]);
     assert!(config.warnings()[0].starts_with("listen.allow"));
     let config =
         load("[[upstream]]\nurl=\"stratum+ssl://h:1\"\ninsecure_skip_verify=true\nuser=\"u\"\n").unwrap();

@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::net::Stamp;
 use crate::net::priority::yield_to_others;
+use crate::notify::Notifier;
 use crate::record::{Recorder, State};
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
@@ -44,6 +45,8 @@ pub struct Setup {
     pub rules_off: Vec<config::RuleId>,
     pub clock: Clock,
     pub recorder: Option<Recorder>,
+    /// Who is told of alerts.
+    pub notifier: Option<Notifier>,
     /// As it was read back at the start.
     pub state: State,
     /// As it was read back at the start.
@@ -74,6 +77,7 @@ impl Setup {
             rules_off: Vec::new(),
             clock: Clock::system(),
             recorder: None,
+            notifier: None,
             state: State::default(),
             history: History::default(),
             upstreams: Vec::new(),

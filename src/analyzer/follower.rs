@@ -26,10 +26,19 @@ pub(super) struct Follower {
 
 impl Follower {
     pub(super) fn new(setup: Setup, now: Stamp) -> Follower {
-        let Setup { analysis, expectations, rules_off, clock, recorder, state, history, upstreams } = setup;
+        let Setup { analysis, expectations, rules_off, clock, recorder, notifier, state, history, upstreams } =
+            setup;
         let (upstreams, near_miss, alerts) = (upstreams.into(), analysis.near_miss, Alerts::new(&rules_off));
         Follower {
-            ledger: Ledger::new(clock, recorder, (state, history), upstreams, near_miss, alerts, now),
+            ledger: Ledger::new(
+                clock,
+                (recorder, notifier),
+                (state, history),
+                upstreams,
+                near_miss,
+                alerts,
+                now,
+            ),
             expectations,
             sessions: HashMap::new(),
             share_timeout: analysis.share_timeout,

@@ -9,6 +9,7 @@ use crate::analyzer::{Analyzer, Expectations, Setup};
 use crate::clock::Clock;
 use crate::config::{Config, ConsoleReport, ForwardPath};
 use crate::net::descriptors;
+use crate::notify::Notifier;
 use crate::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, Passthrough, SOCKETS_PER_SESSION};
 use crate::record::Recorder;
 use crate::status::console;
@@ -25,9 +26,11 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     let runtime = |why: io::Error| Failure::Runtime(why.into());
     stop_on_signals(&stop).map_err(runtime)?;
     check_descriptors(&config);
+    let mut notifier = None;
     let (analyzer, copies) = match config.analysis.enabled {
         true => {
             let setup = setup(&config, &stop).map_err(runtime)?;
+            notifier = setup.notifier.clone();
             let (analyzer, copies) = Analyzer::start(setup).map_err(runtime)?;
             (Some(analyzer), Some(copies))
         }
@@ -65,6 +68,10 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
         let last = sights.newest();
         report(&Sight { snapshot: analyzer.finish(), ..(*last).clone() });
     }
+    // After the analyzer, whose last alerts are to be told too.
+    if let Some(notifier) = notifier {
+        notifier.finish();
+    }
     Ok(())
 }
 
@@ -74,12 +81,17 @@ fn setup(config: &Config, stop: &Stop) -> io::Result<Setup> {
     let for_days = clock.clone();
     let (recorder, state, history) =
         Recorder::start(&config.record, &config.data_dir, move || for_days.now())?;
+    let notifier = match config.notify.as_slice() {
+        [] => None,
+        recipients => Some(Notifier::start(recipients, stop)?),
+    };
     Ok(Setup {
         analysis: config.analysis.clone(),
         expectations: Expectations::new(&config.payout, config.network),
         rules_off: config.rules.off.clone(),
         clock,
         recorder: Some(recorder),
+        notifier,
         state,
         history,
         upstreams: config.upstreams.iter().map(ToString::to_string).collect(),

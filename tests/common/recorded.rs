@@ -53,6 +53,7 @@ pub fn setup(config: &Config, directory: &Path) -> Setup {
         rules_off: config.rules.off.clone(),
         clock,
         recorder: Some(recorder),
+        notifier: None,
         state,
         history,
         upstreams: config.upstreams.iter().map(ToString::to_string).collect(),
