@@ -44,7 +44,7 @@ pub struct Notify {
     pub to: Recipient,
     /// Default: high.
     pub min_severity: Severity,
-    /// Blocks, near misses and best shares too; default true.
+    /// Blocks, near misses and best shares too, whatever their severity; default true.
     pub good_news: bool,
 }
 
