@@ -79,7 +79,11 @@ fn of_error(error: &Error) -> Failure {
         Error::Http(_) | Error::BadUri(_) => Failure::never("its URL or token can't be used in a request"),
         Error::Timeout(_) => Failure::later("no answer in time"),
         Error::HostNotFound => Failure::later("its host name is not known"),
-        Error::Io(why) => Failure::later(format!("connection: {}", line_text(&why.to_string(), 200))),
+        Error::Io(why) => {
+            let is_tls = why.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+            let layer = if is_tls { "TLS" } else { "connection" };
+            Failure::later(format!("{layer}: {}", line_text(&why.to_string(), 200)))
+        }
         Error::Rustls(why) => Failure::later(format!("TLS: {}", line_text(&why.to_string(), 200))),
         Error::Tls(why) => Failure::later(format!("TLS: {why}")),
         Error::Protocol(_) | Error::LargeResponseHeader(..) => {

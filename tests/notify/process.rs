@@ -1,11 +1,13 @@
 //! The real program.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use sluice::sim::{Habit, HashRate, MinerOptions, Payout, PoolOptions, SimMiner, SimPool};
 use sluice::stratum::Difficulty;
 
 use crate::common::binary::Sluice;
+use crate::common::certificates::Certificate;
 use crate::common::{refusing_address, upstream};
 use crate::server::{Answer, Server, ok, status};
 use crate::tools::webhook;
@@ -14,12 +16,18 @@ const POOL: &str = "[[upstream]]\nurl = \"stratum+tcp://127.0.0.1:1\"\n";
 
 /// `sluice check --notify` with this configuration, everything logged.
 fn check(notify: &str) -> (Output, String) {
+    check_trusting(Path::new("/etc/ssl/certs/ca-certificates.crt"), notify)
+}
+
+/// As [`check`], on a system whose only certificate authorities are these.
+fn check_trusting(authorities: &Path, notify: &str) -> (Output, String) {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("sluice.toml"), format!("{POOL}{notify}")).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_sluice"))
         .args(["check", "--notify", "--config", "sluice.toml"])
         .current_dir(dir.path())
         .env("RUST_LOG", "trace")
+        .env("SSL_CERT_FILE", authorities)
         .output()
         .unwrap();
     let said =
@@ -60,6 +68,23 @@ fn check_sends_a_test_message_to_everybody_and_says_who_got_it() {
         assert!(said.contains(line), "no {line} in {said}");
     }
     assert_eq!(check("").0.status.code(), Some(1));
+}
+
+#[test]
+fn certificates_are_verified() {
+    let certificate = Certificate::new(&["localhost"]);
+    let server = Server::with_tls(Some(certificate.server()), |_| ok());
+    let notify = webhook(&format!("https://localhost:{}/s3cret", server.address().port()));
+    let (_, said) = check_trusting(&certificate.cert_file(), &notify);
+    assert!(said.contains("notify[1] (webhook): arrived"), "{said}");
+    assert_eq!(server.asked()[0].line, "POST /s3cret HTTP/1.1");
+    let stranger = Certificate::new(&["localhost"]);
+    let (output, said) = check_trusting(&stranger.cert_file(), &notify);
+    assert!(said.contains("did NOT arrive: TLS: invalid peer certificate"), "{said}");
+    let by_address = notify.replace("localhost", "127.0.0.1");
+    let (_, said) = check_trusting(&certificate.cert_file(), &by_address);
+    assert!(said.contains("did NOT arrive: TLS: invalid peer certificate"), "{said}");
+    assert_eq!((output.status.code(), server.asked().len()), (Some(1), 1));
 }
 
 /// Every kind fails while everything is logged, and no secret is in the log.

@@ -6,9 +6,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use rustls::ServerConfig;
 use serde_json::Value;
 
-use crate::common::wait_for;
+use crate::common::{tls_bridge, wait_for};
 
 /// What is answered to a request.
 pub enum Answer {
@@ -63,6 +64,13 @@ pub struct Server {
 impl Server {
     /// `answers` gets the request's number from 0.
     pub fn start(answers: impl Fn(usize) -> Answer + Send + Sync + 'static) -> Server {
+        Server::with_tls(None, answers)
+    }
+
+    pub fn with_tls(
+        tls: Option<Arc<ServerConfig>>,
+        answers: impl Fn(usize) -> Answer + Send + Sync + 'static,
+    ) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Server {
             address: listener.local_addr().unwrap(),
@@ -76,8 +84,14 @@ impl Server {
                 if own.ended.load(Ordering::Relaxed) {
                     return;
                 }
-                let (own, answers) = (own.clone(), answers.clone());
-                std::thread::spawn(move || own.serve(stream, &answers));
+                let (own, answers, tls) = (own.clone(), answers.clone(), tls.clone());
+                std::thread::spawn(move || {
+                    let stream = match tls {
+                        Some(tls) => tls_bridge::server(tls, stream),
+                        None => stream,
+                    };
+                    own.serve(stream, &answers);
+                });
             }
         });
         server
