@@ -143,8 +143,8 @@ fn nobody_listening_is_tried_again() {
 }
 
 #[test]
-fn a_certificate_that_nobody_signed_is_not_believed() {
-    // Speaks no TLS at all, which must end as an error of TLS, not in plain text.
+fn https_never_becomes_plain_text() {
+    // A server that speaks no TLS.
     let server = Server::start(|_| ok());
     let url = server.url("/s3cret").replace("http://", "https://");
     let notifier = start(&webhook(&url), &Pace { request_limit: Duration::from_secs(1), ..pace() });
