@@ -233,6 +233,8 @@ fn what_is_unwise_or_not_yet_served_is_told() {
     assert!(config.warnings()[0].contains("upstream[1].insecure_skip_verify"));
     assert_eq!(config.not_served, ["upstream[1].user"]);
     assert_eq!(default_config().warnings(), Vec::<String>::new());
+    let config = with_pool("[analysis]\nenabled = false\n[[notify]]\nkind = \"ntfy\"\nurl = \"https://h\"\n");
+    assert!(config.warnings()[0].starts_with("analysis.enabled = false"), "{:?}", config.warnings());
 }
 
 /// The example with the keys at their defaults enabled, and the optional lines that `enable`
