@@ -12,6 +12,8 @@
 //! | [`upstream`] | which pool is taken next: order, health, warm connections, return |
 //! | [`analyzer`] | the consumer of the tap |
 //! | [`clock`] | NTP time beside the system's clock |
+//! | [`notify`] | messages about alerts |
+//! | [`pool_stats`] | what the pool publishes, and whether it credits what was proven |
 //! | [`record`] | what is written under `data_dir` |
 //! | [`status`] | what is shown |
 //! | [`net`] | sockets: listen, dial, SOCKS5, TLS, splice, options |
@@ -28,7 +30,9 @@ pub mod config;
 pub mod limits;
 pub mod logging;
 pub mod net;
+pub mod notify;
 pub mod passthrough;
+pub mod pool_stats;
 pub mod record;
 pub mod sim;
 pub mod status;

@@ -224,15 +224,17 @@ fn flags_stand_above_the_file() {
 #[test]
 fn what_is_unwise_or_not_yet_served_is_told() {
     let config = with_pool(
-        "[listen]\nallow = [\"any\"]\n[payout]\nkind = \"pooled\"\non_mismatch = \"block\"\n[chain]\n[[notify]]\nkind=\"ntfy\"\nurl=\"https://h\"\n",
+        "[listen]\nallow = [\"any\"]\n[payout]\nkind = \"pooled\"\non_mismatch = \"block\"\n[[reference]]\nurl=\"stratum+tcp://p:1\"\n",
     );
-    assert_eq!(config.not_served, ["[[notify]]"]);
+    assert_eq!(config.not_served, ["[[reference]]"]);
     assert!(config.warnings()[0].starts_with("listen.allow"));
     let config =
         load("[[upstream]]\nurl=\"stratum+ssl://h:1\"\ninsecure_skip_verify=true\nuser=\"u\"\n").unwrap();
     assert!(config.warnings()[0].contains("upstream[1].insecure_skip_verify"));
     assert_eq!(config.not_served, ["upstream[1].user"]);
     assert_eq!(default_config().warnings(), Vec::<String>::new());
+    let config = with_pool("[analysis]\nenabled = false\n[[notify]]\nkind = \"ntfy\"\nurl = \"https://h\"\n");
+    assert!(config.warnings()[0].starts_with("analysis.enabled = false"), "{:?}", config.warnings());
 }
 
 /// The example with the keys at their defaults enabled, and the optional lines that `enable`

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use sluice::analyzer::SessionId;
 use sluice::clock::NtpTime;
 use sluice::config::{Record, Severity};
-use sluice::record::{AlertRow, JobRow, Outcome, Recorder, ShareRow, State, Topic};
+use sluice::record::{AlertKind, AlertRow, JobRow, Outcome, Recorder, ShareRow, State, Topic};
 use sluice::stratum::{Difficulty, Extranonce1, Extranonce2, JobId, Nonce, Ntime, Version};
 use sluice::work::{BlockHash, Height};
 
@@ -97,6 +97,7 @@ fn job() -> JobRow {
 fn alert(description: &str, data: serde_json::Value) -> AlertRow {
     AlertRow {
         at: noon(),
+        kind: AlertKind::Begins,
         severity: Severity::High,
         id: "payout.mismatch",
         description: description.into(),

@@ -186,6 +186,7 @@ fn the_same_pool_twice_and_odd_numbers_are_no_trouble() {
         standing: Standing::Failed,
         sessions: 0,
         heard_ago: None,
+        blocked: None,
         trouble: None,
     };
     sight.around.upstreams = vec![state.clone(), state];

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::clock::NtpTime;
 use crate::config::{RuleId, Severity};
-use crate::record::AlertRow;
+use crate::record::{AlertKind, AlertRow};
 
 /// The most states that last at the same time; what else begins is counted only.
 const MOST_OPEN: usize = 256;
@@ -105,7 +105,7 @@ impl Alerts {
             return None;
         }
         let alert = Alert::new(news, describe());
-        let row = alert.row();
+        let row = alert.row(AlertKind::Begins);
         self.open.insert((news.id, news.subject.to_owned()), alert);
         self.may_record(news).then_some(row)
     }
@@ -117,7 +117,7 @@ impl Alerts {
         }
         let mut alert = self.open.remove(&(id, subject.to_owned()))?;
         alert.ended = Some(at);
-        let mut row = alert.row();
+        let mut row = alert.row(AlertKind::Ends);
         row.at = at;
         row.description = format!("over since {at}, seen {} times: {}", alert.count, row.description);
         let news = News { id, severity: alert.severity, subject, at };
@@ -138,7 +138,7 @@ impl Alerts {
         *self.counts.entry(news.id).or_default() += 1;
         let mut alert = Alert::new(news, describe());
         alert.ended = Some(news.at);
-        let row = alert.row();
+        let row = alert.row(AlertKind::Happened);
         self.keep(alert);
         self.may_record(news).then_some(row)
     }
@@ -205,13 +205,14 @@ impl Alert {
         }
     }
 
-    fn row(&self) -> AlertRow {
+    fn row(&self, kind: AlertKind) -> AlertRow {
         let mut data = json!({ "subject": self.subject, "count": self.count });
         if let (Some(data), Value::Object(evidence)) = (data.as_object_mut(), &self.evidence) {
             data.extend(evidence.clone());
         }
         AlertRow {
             at: self.began,
+            kind,
             severity: self.severity,
             id: self.id,
             description: self.description.clone(),
@@ -241,6 +242,7 @@ mod tests {
         let mut alerts = Alerts::default();
         let row = alerts.lasts(&news("pool", 0), told).unwrap();
         assert_eq!(row.data, json!({ "subject": "pool", "count": 1, "nbits": "1d00ffff" }));
+        assert_eq!(row.kind, AlertKind::Begins);
         for second in 1..10 {
             assert!(alerts.lasts(&news("pool", second), told).is_none());
         }

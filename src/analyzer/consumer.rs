@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::net::Stamp;
 use crate::net::priority::yield_to_others;
+use crate::notify::Notifier;
 use crate::record::{Recorder, State};
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
@@ -47,6 +48,8 @@ pub struct Setup {
     pub enforcement: Option<Enforcement>,
     pub clock: Clock,
     pub recorder: Option<Recorder>,
+    /// Who is told of alerts.
+    pub notifier: Option<Notifier>,
     /// As it was read back at the start.
     pub state: State,
     /// As it was read back at the start.
@@ -79,6 +82,7 @@ impl Setup {
             enforcement: None,
             clock: Clock::system(),
             recorder: None,
+            notifier: None,
             state: State::default(),
             history: History::default(),
             upstreams: Vec::new(),

@@ -37,6 +37,7 @@ impl Follower {
             enforcement,
             clock,
             recorder,
+            notifier,
             state,
             history,
             upstreams,
@@ -44,7 +45,15 @@ impl Follower {
         let (upstreams, near_miss) = (upstreams.into(), analysis.near_miss);
         let judges = (Alerts::new(&rules.off), Rules::new(&rules, silence));
         Follower {
-            ledger: Ledger::new(clock, recorder, (state, history), upstreams, near_miss, judges, now),
+            ledger: Ledger::new(
+                clock,
+                (recorder, notifier),
+                (state, history),
+                upstreams,
+                near_miss,
+                judges,
+                now,
+            ),
             expectations,
             enforcement,
             sessions: HashMap::new(),

@@ -18,6 +18,7 @@ use crate::clock::{Clock, ClockState, NtpTime};
 use crate::config::Severity;
 use crate::logging::Printable;
 use crate::net::Stamp;
+use crate::notify::Notifier;
 use crate::record::{
     AlertRow, BestShare, BlockRecord, Health, JobRow, Outcome, Recorder, ShareRow, State, Topic,
 };
@@ -41,6 +42,7 @@ pub(super) struct Ledger {
     unsaved: bool,
     clock: Clock,
     recorder: Option<Recorder>,
+    notifier: Option<Notifier>,
     /// The upstreams' names, by their place in the order of preference.
     upstreams: Arc<[String]>,
     near_miss: f64,
@@ -60,7 +62,7 @@ pub struct Bests {
 impl Ledger {
     pub(super) fn new(
         clock: Clock,
-        recorder: Option<Recorder>,
+        (recorder, notifier): (Option<Recorder>, Option<Notifier>),
         (state, history): (State, History),
         upstreams: Arc<[String]>,
         near_miss: f64,
@@ -83,6 +85,7 @@ impl Ledger {
             unsaved: false,
             clock,
             recorder,
+            notifier,
             upstreams,
             near_miss,
         }
@@ -269,6 +272,9 @@ impl Ledger {
             }
             if let Some(recorder) = &self.recorder {
                 recorder.record_alert(&row);
+            }
+            if let Some(notifier) = &self.notifier {
+                notifier.tell(&row);
             }
         }
     }

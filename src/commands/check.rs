@@ -3,14 +3,28 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use clap::Args;
+
 use super::{Failure, Options, environment};
 use crate::config::{Config, ForwardPath, Http, Listen, ProxyProtocol, RateLimit, Upstream, show_duration};
+use crate::notify::try_all;
 
-/// Prints the summary on stdout. Changes nothing on the machine.
+/// What `check` can be told.
+#[derive(Args)]
+pub struct CheckOptions {
+    #[command(flatten)]
+    options: Options,
+    /// Send every [[notify]] a test message, and say whether it arrived
+    #[arg(long)]
+    notify: bool,
+}
+
+/// Prints the summary on stdout. Changes nothing on the machine; nobody is called but for
+/// `--notify`.
 ///
 /// # Errors
-/// A wrong configuration, or what the machine lacks.
-pub fn run(options: &Options) -> Result<(), Failure> {
+/// A wrong configuration, what the machine lacks, or a test message that did not arrive.
+pub fn run(CheckOptions { options, notify }: &CheckOptions) -> Result<(), Failure> {
     let config = options.load()?;
     let file = options.file()?;
     let from = file.map_or_else(|| String::from("the command line"), |file| file.display().to_string());
@@ -27,7 +41,31 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     // Nobody may be there to read it (a closed pipe); the exit code still tells.
     let _ = io::stdout().write_all(text.as_bytes());
-    if missing.is_empty() { Ok(()) } else { Err(missing.into()) }
+    if !missing.is_empty() {
+        return Err(missing.into());
+    }
+    if *notify { test_messages(&config) } else { Ok(()) }
+}
+
+fn test_messages(config: &Config) -> Result<(), Failure> {
+    if config.notify.is_empty() {
+        return Err(Failure::Runtime("there is no [[notify]], so nobody is told of anything".into()));
+    }
+    let trials = try_all(&config.notify);
+    let mut text = String::from("Test messages:\n");
+    for trial in &trials {
+        match &trial.result {
+            Ok(()) => text.push_str(&format!("  {}: arrived\n", trial.name)),
+            Err(why) => text.push_str(&format!("  {}: did NOT arrive: {why}\n", trial.name)),
+        }
+    }
+    let _ = io::stdout().write_all(text.as_bytes());
+    match trials.iter().filter(|trial| trial.result.is_err()).count() {
+        0 => Ok(()),
+        lost => {
+            Err(Failure::Runtime(format!("{lost} of {} test messages did not arrive", trials.len()).into()))
+        }
+    }
 }
 
 /// A configuration in words.

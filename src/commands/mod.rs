@@ -53,7 +53,7 @@ enum Command {
     Run(Options),
     /// Test a configuration, say what it means, and end
     #[command(after_help = EXAMPLES)]
-    Check(Options),
+    Check(check::CheckOptions),
     /// Show a complete world on loopback: pool, miners, proxy
     #[command(after_help = EXAMPLES)]
     Demo(demo::DemoOptions),

@@ -11,6 +11,7 @@ use crossbeam_channel::Sender;
 use crate::clock::Clock;
 use crate::config::{Config, ConsoleReport, ForwardPath};
 use crate::net::descriptors;
+use crate::notify::Notifier;
 use crate::passthrough::enforcement;
 use crate::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, Passthrough, SOCKETS_PER_SESSION};
 use crate::record::Recorder;
@@ -29,9 +30,11 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     stop_on_signals(&stop).map_err(runtime)?;
     check_descriptors(&config);
     let (to_enforcement, offences) = enforcement::channel();
+    let mut notifier = None;
     let (analyzer, copies) = match config.analysis.enabled {
         true => {
             let setup = setup(&config, to_enforcement, &stop).map_err(runtime)?;
+            notifier = setup.notifier.clone();
             let (analyzer, copies) = Analyzer::start(setup).map_err(runtime)?;
             (Some(analyzer), Some(copies))
         }
@@ -75,6 +78,10 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
         let last = sights.newest();
         report(&Sight { snapshot: analyzer.finish(), ..(*last).clone() });
     }
+    // After the analyzer, whose last alerts are to be told too.
+    if let Some(notifier) = notifier {
+        notifier.finish();
+    }
     Ok(())
 }
 
@@ -84,6 +91,10 @@ fn setup(config: &Config, offences: Sender<Offence>, stop: &Stop) -> io::Result<
     let for_days = clock.clone();
     let (recorder, state, history) =
         Recorder::start(&config.record, &config.data_dir, move || for_days.now())?;
+    let notifier = match config.notify.as_slice() {
+        [] => None,
+        recipients => Some(Notifier::start(recipients, stop)?),
+    };
     Ok(Setup {
         analysis: config.analysis.clone(),
         expectations: Expectations::new(&config.payout, config.network),
@@ -96,6 +107,7 @@ fn setup(config: &Config, offences: Sender<Offence>, stop: &Stop) -> io::Result<
         }),
         clock,
         recorder: Some(recorder),
+        notifier,
         state,
         history,
         upstreams: config.upstreams.iter().map(ToString::to_string).collect(),

@@ -126,6 +126,11 @@ impl Config {
                  the networks of your miners instead",
             ));
         }
+        if !self.notify.is_empty() && !self.analysis.enabled {
+            warnings.push(String::from(
+                "analysis.enabled = false: there are no alerts, so no [[notify]] is ever told of anything",
+            ));
+        }
         warnings
     }
 

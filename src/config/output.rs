@@ -44,7 +44,7 @@ pub struct Notify {
     pub to: Recipient,
     /// Default: high.
     pub min_severity: Severity,
-    /// Blocks, near misses and best shares too; default true.
+    /// Blocks, near misses and best shares too, whatever their severity; default true.
     pub good_news: bool,
 }
 
@@ -56,6 +56,8 @@ pub enum Recipient {
         token: Option<Secret>,
     },
     Telegram {
+        /// Of another Bot API server than Telegram's own.
+        url: Option<Secret>,
         token: Secret,
         chat: String,
     },
@@ -66,9 +68,9 @@ pub enum Recipient {
         url: Secret,
         token: Option<Secret>,
     },
-    /// A program and its arguments; no shell is involved.
+    /// A program and its arguments, which may hold a password; no shell is involved. Never empty.
     Exec {
-        command: Vec<String>,
+        command: Vec<Secret>,
     },
 }
 
@@ -79,6 +81,19 @@ pub enum Severity {
     Low,
     Medium,
     High,
+}
+
+impl Recipient {
+    /// `notify.kind`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Recipient::Ntfy { .. } => "ntfy",
+            Recipient::Telegram { .. } => "telegram",
+            Recipient::Discord { .. } => "discord",
+            Recipient::Webhook { .. } => "webhook",
+            Recipient::Exec { .. } => "exec",
+        }
+    }
 }
 
 impl Severity {
@@ -193,7 +208,7 @@ pub(super) fn read_notify(mut section: Section) -> Option<Notify> {
     let token = section.secret("token");
     let chat = section.text("chat");
     let command = section.list("command", Show::Hidden, "[\"/usr/local/bin/tell\", \"me\"]", |word| {
-        if word.contains('\0') { Err(String::from("a text without NUL")) } else { Ok(word.to_owned()) }
+        if word.contains('\0') { Err(String::from("a text without NUL")) } else { Ok(Secret::new(word)) }
     });
     let min_severity = section.choice("min_severity", &severities).unwrap_or(Severity::High);
     let good_news = section.bool("good_news", true);
@@ -213,7 +228,7 @@ pub(super) fn read_notify(mut section: Section) -> Option<Notify> {
     section.finish();
     let to = match kind? {
         Kind::Ntfy => Recipient::Ntfy { url: url?, token },
-        Kind::Telegram => Recipient::Telegram { token: token?, chat: chat? },
+        Kind::Telegram => Recipient::Telegram { url, token: token?, chat: chat? },
         Kind::Discord => Recipient::Discord { url: url? },
         Kind::Webhook => Recipient::Webhook { url: url?, token },
         Kind::Exec => Recipient::Exec { command: command? },

@@ -153,7 +153,7 @@ impl TlsServer {
 }
 
 /// The one choice of crypto provider: ring needs nothing but a C compiler on a Raspberry Pi.
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 

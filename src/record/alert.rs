@@ -15,10 +15,33 @@ const MAX_DESCRIPTION: usize = 1024;
 /// What ends a record: 80 dashes.
 const RULE_LINE: &str = "--------------------------------------------------------------------------------";
 
+/// Where in an alert's life a record stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlertKind {
+    /// A state has begun, and lasts.
+    Begins,
+    /// A state is over.
+    Ends,
+    /// Something happened once.
+    Happened,
+}
+
+impl AlertKind {
+    /// As messages for programs say it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AlertKind::Begins => "begins",
+            AlertKind::Ends => "ends",
+            AlertKind::Happened => "happened",
+        }
+    }
+}
+
 /// One alert.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlertRow {
     pub at: NtpTime,
+    pub kind: AlertKind,
     pub severity: Severity,
     /// Such as `payout.mismatch`.
     pub id: &'static str,

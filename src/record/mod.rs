@@ -56,7 +56,7 @@ mod text;
 mod trouble;
 mod writer;
 
-pub use alert::AlertRow;
+pub use alert::{AlertKind, AlertRow};
 pub use archive::{Retention, enforce};
 pub use block::{BLOCKS, BlockRecord};
 pub use geek::Topic;
@@ -67,4 +67,5 @@ pub use recorder::{Health, Recorder};
 pub use rotating::RotatingFile;
 pub use share::{Outcome, ShareRow};
 pub use state::{BestShare, Lifetime, STATE_FILE, State};
+pub(crate) use text::{json_text, line_text};
 pub use trouble::{Moment, Trouble};

@@ -9,7 +9,7 @@ const MAX_CELL: usize = 128;
 /// A text for a line of a log or a record: control characters and those that reorder a line are
 /// escaped as Rust writes them (`\n`, `\u{1b}`); what is longer than `max` characters ends with
 /// `…`. Quotes and emoji stay.
-pub(super) fn line_text(text: &str, max: usize) -> String {
+pub(crate) fn line_text(text: &str, max: usize) -> String {
     let escaped = match text.char_indices().nth(max) {
         Some((end, _)) => format!("{}…", Printable(&text[..end])),
         None => Printable(text).to_string(),
@@ -29,7 +29,7 @@ pub(super) fn cell(text: &str) -> String {
 
 /// JSON as it may be shown on a terminal. `serde_json` escapes the ASCII control characters; the
 /// others can only stand inside of a text, where `\u202e` means the same.
-pub(super) fn json_text(json: &str) -> String {
+pub(crate) fn json_text(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
         let is_dangerous = c != '\n'

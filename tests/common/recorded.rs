@@ -55,6 +55,7 @@ pub fn setup(config: &Config, directory: &Path) -> Setup {
         enforcement: None,
         clock,
         recorder: Some(recorder),
+        notifier: None,
         state,
         history,
         upstreams: config.upstreams.iter().map(ToString::to_string).collect(),

@@ -1,0 +1,26 @@
+//! Discord: a channel's webhook. <https://discord.com/developers/docs/resources/webhook#execute-webhook>
+
+use serde_json::json;
+
+use super::http::Request;
+use super::message::Message;
+use crate::config::Secret;
+
+/// Characters of the text (the limit of a message is 2000).
+const MAX_CHARACTERS: usize = 1800;
+
+pub(super) fn request(url: &Secret, message: &Message) -> Request {
+    // Inside of a code block nothing is markup, link or mention; only a backtick could end it.
+    let text: String = message.text().replace('`', "'").chars().take(MAX_CHARACTERS).collect();
+    let content = format!("**{}**\n```\n{text}\n```", message.title());
+    let body = json!({ "content": content, "allowed_mentions": { "parse": [] } });
+    Request {
+        url: url.clone(),
+        headers: Vec::new(),
+        token: None,
+        content_type: "application/json",
+        body: body.to_string(),
+        explanation: Some("message"),
+        secrets: Vec::new(),
+    }
+}

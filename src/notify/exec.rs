@@ -1,0 +1,166 @@
+//! A program of one's own: the alert as JSON on its stdin and in its environment.
+
+use std::env;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use super::failure::Failure;
+use super::message::Message;
+use crate::config::Secret;
+use crate::record::line_text;
+
+/// What a program may need of our environment. The rest may hold secrets.
+const PASSED_ON: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+
+/// The exit code of one who wants to be asked again (`EX_TEMPFAIL`).
+const TRY_AGAIN: i32 = 75;
+
+/// How often the program is looked after.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Bytes of its stderr that are kept.
+const MAX_SAID: usize = 512;
+
+/// Runs it to its end, for at most `limit`, or until `is_over`; then it is killed with its children.
+/// The first line on its stderr goes to the log at debug; its stdout is not read.
+///
+/// # Errors
+/// When it can't be started, is killed, or ends with another code than 0; 75 may pass.
+pub(super) fn run(
+    command: &[Secret],
+    message: &Message,
+    limit: Duration,
+    is_over: &dyn Fn() -> bool,
+) -> Result<(), Failure> {
+    let (program, arguments) = command.split_first().ok_or_else(|| Failure::never("no program"))?;
+    let mut command = Command::new(program.expose());
+    command
+        .args(arguments.iter().map(Secret::expose))
+        .env_clear()
+        .envs(PASSED_ON.iter().filter_map(|name| Some((name, env::var_os(name)?))))
+        .env("SLUICE_ALERT_ID", message.row.id)
+        .env("SLUICE_ALERT_KIND", message.row.kind.as_str())
+        .env("SLUICE_ALERT_SEVERITY", message.row.severity.as_str())
+        .env("SLUICE_ALERT_TIME", message.row.at.to_string())
+        .env("SLUICE_ALERT_SUBJECT", message.subject())
+        .env("SLUICE_ALERT_DESCRIPTION", message.description())
+        .env("SLUICE_ALERT_TITLE", message.title())
+        // A group of its own, to be killed as a whole.
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let child = command.spawn().map_err(|why| Failure::never(format!("it can't be started: {why}")))?;
+    let mut running = Running::new(child, message.json());
+    let result = running.wait(Instant::now() + limit, is_over);
+    if let Some(line) = String::from_utf8_lossy(&running.said).lines().next() {
+        log::debug!("a program that was told of an alert said: {}", line_text(line, 200));
+    }
+    match result {
+        Ok(Some(status)) if status.success() => Ok(()),
+        Ok(Some(status)) if status.code() == Some(TRY_AGAIN) => {
+            Err(Failure::later("it wants to be asked again"))
+        }
+        Ok(Some(status)) => Err(Failure::never(format!("it ended with {status}"))),
+        Ok(None) => Err(Failure::never(format!("it did not end within {limit:?} and was killed"))),
+        Err(why) => Err(Failure::never(format!("it can't be looked after: {why}"))),
+    }
+}
+
+/// A program, its pipes, and what is left to be written. Killed when dropped.
+struct Running {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stderr: Option<ChildStderr>,
+    unwritten: Vec<u8>,
+    said: Vec<u8>,
+    has_ended: bool,
+}
+
+impl Running {
+    fn new(mut child: Child, input: String) -> Running {
+        let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
+        let mut unwritten = input.into_bytes();
+        unwritten.push(b'\n');
+        Running { child, stdin, stderr, unwritten, said: Vec::new(), has_ended: false }
+    }
+
+    /// `None`: killed. The pipes never block, whatever the program does with its ends.
+    fn wait(&mut self, deadline: Instant, is_over: &dyn Fn() -> bool) -> io::Result<Option<ExitStatus>> {
+        if let Some(stdin) = &self.stdin {
+            never_block(stdin)?;
+        }
+        if let Some(stderr) = &self.stderr {
+            never_block(stderr)?;
+        }
+        loop {
+            self.write();
+            let status = self.child.try_wait()?;
+            self.read();
+            if status.is_some() {
+                self.has_ended = true;
+                return Ok(status);
+            }
+            if Instant::now() >= deadline || is_over() {
+                return Ok(None);
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn write(&mut self) {
+        let Some(stdin) = &mut self.stdin else { return };
+        while !self.unwritten.is_empty() {
+            match stdin.write(&self.unwritten) {
+                Ok(written) if written > 0 => drop(self.unwritten.drain(..written)),
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return,
+                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+                // It does not want to know.
+                Ok(_) | Err(_) => break,
+            }
+        }
+        self.stdin = None;
+    }
+
+    /// Everything is read, so that the program is not held up; the beginning is kept.
+    fn read(&mut self) {
+        let Some(stderr) = &mut self.stderr else { return };
+        let mut chunk = [0; 1024];
+        // A program that never stops talking is still looked after.
+        for _ in 0..64 {
+            match stderr.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(read) => {
+                    let room = MAX_SAID.saturating_sub(self.said.len());
+                    self.said.extend(chunk.iter().take(read.min(room)));
+                }
+                Err(_) => break,
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        if let Ok(group) = i32::try_from(self.child.id()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+fn never_block(pipe: &impl AsFd) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(pipe, FcntlArg::F_GETFL)?);
+    fcntl(pipe, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}

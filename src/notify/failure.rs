@@ -1,0 +1,31 @@
+//! Why a message did not arrive.
+
+use std::time::Duration;
+
+/// A try that failed. The reason holds no secret and may go to the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub reason: String,
+    pub again: Again,
+}
+
+/// Whether another try makes sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// It would fail the same way.
+    Never,
+    /// Perhaps, after the time that was asked for, if any.
+    Later(Option<Duration>),
+}
+
+impl Failure {
+    /// One that would only be repeated.
+    pub fn never(reason: impl Into<String>) -> Failure {
+        Failure { reason: reason.into(), again: Again::Never }
+    }
+
+    /// One that may pass.
+    pub fn later(reason: impl Into<String>) -> Failure {
+        Failure { reason: reason.into(), again: Again::Later(None) }
+    }
+}

@@ -1,0 +1,45 @@
+//! How it goes with one recipient.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What there is to see of a recipient since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecipientHealth {
+    /// Such as `notify[2] (discord)`: its place in the configuration, from 1, and its kind.
+    pub name: String,
+    /// Messages that arrived.
+    pub sent: u64,
+    /// Messages that were given up.
+    pub failed: u64,
+    /// Alerts that got no message of their own: too many, the same again, or no room in the queue.
+    pub held_back: u64,
+    /// Why the newest try failed; `None` once a message has arrived again.
+    pub last_error: Option<String>,
+}
+
+/// How many alerts of each id.
+pub(super) type Counts = BTreeMap<&'static str, u64>;
+
+/// What the one who tells and the recipient's thread share. Locked for a moment only.
+#[derive(Debug, Default)]
+pub(super) struct Book(Mutex<Entries>);
+
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    pub health: RecipientHealth,
+    /// What found no room in the queue, until a message sums it up.
+    pub overflowed: Counts,
+}
+
+impl Book {
+    pub fn new(name: String) -> Book {
+        let health = RecipientHealth { name, ..RecipientHealth::default() };
+        Book(Mutex::new(Entries { health, overflowed: Counts::new() }))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Entries> {
+        // Numbers can't be left half-changed by a panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,126 @@
+//! Sends a request, and judges the answer.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::{Agent, Error};
+
+use super::failure::{Again, Failure};
+use crate::config::Secret;
+use crate::record::line_text;
+
+/// Bytes of an answer that are read; only those of refusals are.
+const MAX_ANSWER: u64 = 4096;
+
+/// Characters of a service's own explanation.
+const MAX_EXPLANATION: usize = 200;
+
+/// One POST.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Request {
+    pub url: Secret,
+    pub headers: Vec<(&'static str, String)>,
+    /// `Authorization: Bearer …`
+    pub token: Option<Secret>,
+    pub content_type: &'static str,
+    pub body: String,
+    /// The field of a refusal's JSON that says why; `None` for whoever may say anything.
+    pub explanation: Option<&'static str>,
+    /// What no explanation may repeat.
+    pub secrets: Vec<Secret>,
+}
+
+/// Sends it. 2xx is success; 408, 429 and 5xx may pass, as may whatever goes wrong on the way;
+/// everything else, redirects included, is a refusal.
+///
+/// # Errors
+/// With a reason that holds neither URL nor token.
+pub(super) fn post(agent: &Agent, request: &Request) -> Result<(), Failure> {
+    let mut post = agent.post(request.url.expose()).header("Content-Type", request.content_type);
+    for (name, value) in &request.headers {
+        post = post.header(*name, value);
+    }
+    if let Some(token) = &request.token {
+        post = post.header("Authorization", format!("Bearer {}", token.expose()));
+    }
+    let mut response = post.send(request.body.as_bytes()).map_err(|error| of_error(&error))?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+    let asked_pause = header.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+    let body = response.body_mut().with_config().limit(MAX_ANSWER).lossy_utf8(true).read_to_string();
+    let answer = body.ok().and_then(|text| serde_json::from_str::<Value>(&text).ok()).unwrap_or_default();
+    let said = request.explanation.and_then(|field| answer.get(field)).and_then(Value::as_str);
+    let mut reason = format!("it answered {}", status.as_u16());
+    if status.is_redirection() {
+        reason.push_str(", a redirect, which is not followed");
+    }
+    if let Some(said) = said {
+        reason.push_str(&format!(": {}", line_text(&hidden(said, request), MAX_EXPLANATION)));
+    }
+    let again = match status.as_u16() {
+        408 | 429 | 500..=599 => Again::Later(asked_pause.or_else(|| asked_in_body(&answer))),
+        _ => Again::Never,
+    };
+    Err(Failure { reason, again })
+}
+
+/// Telegram and Discord say how long to wait in the body.
+fn asked_in_body(answer: &Value) -> Option<Duration> {
+    let asked = answer.get("retry_after").or_else(|| answer.get("parameters")?.get("retry_after"))?;
+    Duration::try_from_secs_f64(asked.as_f64()?).ok()
+}
+
+/// The client's own texts may hold the URL, so they are not used.
+fn of_error(error: &Error) -> Failure {
+    match error {
+        Error::Http(_) | Error::BadUri(_) => Failure::never("its URL or token can't be used in a request"),
+        Error::Timeout(_) => Failure::later("no answer in time"),
+        Error::HostNotFound => Failure::later("its host name is not known"),
+        Error::Io(why) => {
+            let is_tls = why.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+            let layer = if is_tls { "TLS" } else { "connection" };
+            Failure::later(format!("{layer}: {}", line_text(&why.to_string(), 200)))
+        }
+        Error::Rustls(why) => Failure::later(format!("TLS: {}", line_text(&why.to_string(), 200))),
+        Error::Tls(why) => Failure::later(format!("TLS: {why}")),
+        Error::Protocol(_) | Error::LargeResponseHeader(..) => {
+            Failure::later("its answer is not proper HTTP")
+        }
+        _ => Failure::later("the request failed"),
+    }
+}
+
+/// A service may repeat what it was asked; our secrets are taken out before anything is cut.
+fn hidden(said: &str, request: &Request) -> String {
+    let url = request.url.expose();
+    let after_host = url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+    let tokens = request.secrets.iter().chain(&request.token).map(Secret::expose);
+    let secrets = [Some(url), after_host].into_iter().flatten().chain(tokens);
+    secrets
+        .filter(|secret| secret.len() > 1)
+        .fold(said.to_owned(), |said, secret| said.replace(secret, "***"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn explanations_hold_no_secret() {
+        let request = Request {
+            url: Secret::new("https://h/hook/s3cret?x=1"),
+            headers: Vec::new(),
+            token: Some(Secret::new("tk_1")),
+            content_type: "text/plain",
+            body: String::new(),
+            explanation: Some("error"),
+            secrets: vec![Secret::new("42:abc")],
+        };
+        let said = "no /hook/s3cret?x=1 for tk_1, see https://h/hook/s3cret?x=1, 42:abc";
+        assert_eq!(hidden(said, &request), "no *** for ***, see ***, ***");
+        assert!(!format!("{request:?}").contains("s3cret"));
+    }
+}

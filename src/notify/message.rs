@@ -1,0 +1,223 @@
+//! What one message says, in words and as JSON.
+
+use std::fs;
+use std::sync::{Arc, OnceLock};
+
+use serde_json::{Value, json};
+
+use super::health::Counts;
+use super::selection::is_good_news;
+use crate::config::Severity;
+use crate::record::{AlertKind, AlertRow, json_text, line_text};
+
+/// Characters of a description.
+const MAX_DESCRIPTION: usize = 600;
+/// Characters of a subject.
+const MAX_SUBJECT: usize = 200;
+/// Bytes of an alert's data; more is left out, and said.
+const MAX_DATA: usize = 16 * 1024;
+/// So many of the ids held back are named.
+const MAX_NAMED: usize = 6;
+
+/// One alert, and what is told beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Message {
+    pub row: Arc<AlertRow>,
+    /// How often the same was noticed since it was last told; 1 when it is new.
+    pub count: u64,
+    /// What was held back before this message.
+    pub others: Counts,
+}
+
+impl Message {
+    /// The subject of the alert: a pool, a worker.
+    pub fn subject(&self) -> String {
+        line_text(subject(&self.row), MAX_SUBJECT)
+    }
+
+    /// One line of ASCII.
+    pub fn title(&self) -> String {
+        let (id, host) = (self.row.id, host());
+        match (self.row.kind, self.row.severity) {
+            (AlertKind::Ends, _) => format!("over: {id} on {host}"),
+            _ if is_good_news(id) => format!("{id} on {host}"),
+            (_, severity) => format!("{id} ({}) on {host}", severity.as_str()),
+        }
+    }
+
+    /// The alert's sentence, without anything that drives a terminal, reorders a line or is a link.
+    pub fn description(&self) -> String {
+        unlinked(&line_text(&self.row.description, MAX_DESCRIPTION))
+    }
+
+    /// A few lines for people, below the title: at most about 4,000 bytes.
+    pub fn text(&self) -> String {
+        let mut text = format!("{}\n{}", self.description(), self.row.at);
+        if self.count > 1 {
+            text.push_str(&format!("\nnoticed {} times since it was last told", self.count));
+        }
+        let all: u64 = self.others.values().sum();
+        if all > 0 {
+            text.push_str(&format!("\nand {all} more: {}", summed_up(&self.others)));
+        }
+        text
+    }
+
+    /// Everything, for programs; on one line.
+    pub fn json(&self) -> String {
+        let row = &self.row;
+        let bytes = row.data.to_string().len();
+        let data = if bytes > MAX_DATA {
+            json!({ "left_out": "too long", "bytes": bytes })
+        } else {
+            row.data.clone()
+        };
+        let document = json!({
+            "id": row.id,
+            "severity": row.severity.as_str(),
+            "kind": row.kind.as_str(),
+            "good_news": is_good_news(row.id),
+            "time": row.at.to_string(),
+            "subject": self.subject(),
+            "description": self.description(),
+            "data": data,
+            "count": self.count,
+            "held_back": self.others,
+            "host": host(),
+            "version": env!("CARGO_PKG_VERSION"),
+        });
+        json_text(&document.to_string())
+    }
+
+    /// How much it should disturb.
+    pub fn urgency(&self) -> Urgency {
+        match (self.row.kind, self.row.id, self.row.severity) {
+            (AlertKind::Ends, ..) => Urgency::Over,
+            (_, "block.found", _) => Urgency::Block,
+            (_, id, _) if is_good_news(id) => Urgency::GoodNews,
+            (_, _, severity) => Urgency::Alert(severity),
+        }
+    }
+}
+
+/// What a message is to its reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Urgency {
+    Block,
+    GoodNews,
+    Alert(Severity),
+    Over,
+}
+
+/// What an alert is about; empty when it does not say.
+pub(super) fn subject(row: &AlertRow) -> &str {
+    row.data.get("subject").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// At most `most` bytes, cut between characters.
+pub(super) fn cut(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    &text[..end]
+}
+
+/// The most frequent first: `payout.mismatch ×30, chain.wrong ×7`.
+fn summed_up(counts: &Counts) -> String {
+    let mut sorted: Vec<_> = counts.iter().collect();
+    sorted.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let mut named: Vec<String> =
+        sorted.iter().take(MAX_NAMED).map(|(id, count)| format!("{id} ×{count}")).collect();
+    if sorted.len() > MAX_NAMED {
+        named.push(String::from("…"));
+    }
+    named.join(", ")
+}
+
+/// Web addresses in a worker's name are not to be tapped on: `hxxp://`.
+fn unlinked(text: &str) -> String {
+    let (mut safe, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at);
+        let letters = before.bytes().rev().take_while(u8::is_ascii_alphabetic).count();
+        let (before, scheme) = before.split_at(at - letters);
+        let lower = scheme.to_ascii_lowercase();
+        safe.push_str(before);
+        if lower.ends_with("http") || lower.ends_with("https") {
+            safe.push_str(&lower.replace("http", "hxxp"));
+        } else {
+            safe.push_str(scheme);
+        }
+        let (separator, further) = after.split_at(3);
+        safe.push_str(separator);
+        rest = further;
+    }
+    safe.push_str(rest);
+    safe
+}
+
+/// This machine's name in ASCII.
+fn host() -> &'static str {
+    static HOST: OnceLock<String> = OnceLock::new();
+    HOST.get_or_init(|| {
+        let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let name: String = name.trim().chars().filter(char::is_ascii_graphic).take(64).collect();
+        if name.is_empty() { String::from("sluice") } else { name }
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::clock::NtpTime;
+
+    /// An alert about `subject`.
+    pub fn row(id: &'static str, severity: Severity, kind: AlertKind, subject: &str) -> Arc<AlertRow> {
+        let at = NtpTime::from_timestamp(jiff::Timestamp::from_second(1_795_226_020).unwrap());
+        let (description, data) = (format!("{subject}: it is so"), json!({ "subject": subject, "count": 1 }));
+        Arc::new(AlertRow { at, kind, severity, id, description, data })
+    }
+
+    pub fn message(row: Arc<AlertRow>) -> Message {
+        Message { row, count: 1, others: Counts::new() }
+    }
+
+    #[test]
+    fn it_says_what_when_and_what_else() {
+        let mut message =
+            message(row("payout.mismatch", Severity::High, AlertKind::Begins, "stratum+tcp://p:1"));
+        assert_eq!(message.text(), "stratum+tcp://p:1: it is so\n2026-11-21T01:53:40.000Z");
+        assert_eq!(message.title(), format!("payout.mismatch (high) on {}", host()));
+        message.count = 3;
+        message.others = Counts::from([("chain.wrong", 7), ("payout.mismatch", 30)]);
+        let text = message.text();
+        let more =
+            "\nnoticed 3 times since it was last told\nand 37 more: payout.mismatch ×30, chain.wrong ×7";
+        assert!(text.ends_with(more), "{text}");
+        message.row = row("payout.mismatch", Severity::High, AlertKind::Ends, "p");
+        assert_eq!(message.title(), format!("over: payout.mismatch on {}", host()));
+    }
+
+    #[test]
+    fn strangers_texts_are_escaped_cut_and_no_links() {
+        let hostile = format!("w\n\u{1b}[2J\u{202e} HTTPS://evil.example xhttp://e {}", "é".repeat(2000));
+        let message = message(row("share.best", Severity::Info, AlertKind::Happened, &hostile));
+        let text = message.text();
+        assert!(text.starts_with("w\\n\\u{1b}[2J\\u{202e} hxxps://evil.example xhxxp://e é"), "{text}");
+        assert!(text.len() < 4000 && text.contains('…'));
+        let json = message.json();
+        assert!(json.is_ascii() || !json.contains('\u{202e}'), "{json}");
+        assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["data"]["subject"], hostile);
+    }
+
+    #[test]
+    fn data_that_is_too_long_is_left_out() {
+        let mut row = (*row("chain.wrong", Severity::High, AlertKind::Begins, "p")).clone();
+        row.data = json!({ "subject": "p", "much": "x".repeat(MAX_DATA) });
+        let json: Value = serde_json::from_str(&message(Arc::new(row)).json()).unwrap();
+        assert_eq!((&json["subject"], &json["data"]["left_out"]), (&json!("p"), &json!("too long")));
+    }
+
+    #[test]
+    fn cuts_between_characters() {
+        assert_eq!((cut("aé", 2), cut("aé", 3), cut("", 5)), ("a", "aé", ""));
+    }
+}

@@ -1,0 +1,124 @@
+//! The handle that the analyzer tells alerts to.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::health::{Book, RecipientHealth};
+use super::medium::{Medium, name};
+use super::pace::Pace;
+use super::restraint::Restraint;
+use super::selection::is_wanted;
+use super::worker::Worker;
+use crate::config::Notify;
+use crate::record::AlertRow;
+use crate::stop::{Stop, Stopped};
+use crate::thread::{SERVICE_STACK, spawn};
+
+/// The way to all recipients. Clones share it.
+#[derive(Clone)]
+pub struct Notifier(Arc<Inner>);
+
+struct Inner {
+    recipients: Vec<Queue>,
+    /// Dropped to tell the threads that the end has come.
+    ending: Mutex<Option<Sender<Infallible>>>,
+    /// Disconnected when the last thread has ended.
+    alive: Receiver<Infallible>,
+    deadline: Arc<OnceLock<Instant>>,
+    finish_limit: Duration,
+}
+
+/// The near end of one recipient.
+struct Queue {
+    wants: Notify,
+    rows: Sender<Arc<AlertRow>>,
+    book: Arc<Book>,
+}
+
+impl Notifier {
+    /// Starts a thread for each recipient. Once `stop` is stopped, what fails is not tried again.
+    ///
+    /// # Errors
+    /// When the system has no room for another thread.
+    pub fn start(recipients: &[Notify], stop: &Stop) -> io::Result<Notifier> {
+        Notifier::with_pace(recipients, &Pace::default(), stop)
+    }
+
+    /// As [`Notifier::start`], with other times and numbers.
+    ///
+    /// # Errors
+    /// When the system has no room for another thread.
+    pub fn with_pace(recipients: &[Notify], pace: &Pace, stop: &Stop) -> io::Result<Notifier> {
+        let (ending, until) = bounded(0);
+        let (living, alive) = bounded(0);
+        let deadline = Arc::new(OnceLock::new());
+        let mut queues = Vec::with_capacity(recipients.len());
+        for (i, medium) in Medium::of_all(recipients, pace).into_iter().enumerate() {
+            let (rows, queued) = bounded(pace.queue);
+            let name = name(i + 1, &recipients[i]);
+            let book = Arc::new(Book::new(name.clone()));
+            let worker = Worker {
+                name,
+                medium,
+                rows: queued,
+                ending: until.clone(),
+                deadline: Arc::clone(&deadline),
+                book: book.clone(),
+                pace: pace.clone(),
+                restraint: Restraint::new(pace, Instant::now()),
+                stop: stop.clone(),
+                said: false,
+            };
+            let living: Sender<Infallible> = living.clone();
+            spawn(format!("notify-{}", i + 1), SERVICE_STACK, move || {
+                worker.run();
+                drop(living);
+                Ok::<(), Stopped>(())
+            })?;
+            queues.push(Queue { wants: recipients[i].clone(), rows, book });
+        }
+        let finish_limit = pace.finish_limit;
+        let ending = Mutex::new(Some(ending));
+        Ok(Notifier(Arc::new(Inner { recipients: queues, ending, alive, deadline, finish_limit })))
+    }
+
+    /// Has everybody told who wants to know. Never waits: what finds no room is counted.
+    pub fn tell(&self, row: &AlertRow) {
+        let mut shared = None;
+        for queue in self.0.recipients.iter().filter(|queue| is_wanted(row, &queue.wants)) {
+            let row = shared.get_or_insert_with(|| Arc::new(row.clone()));
+            if queue.rows.try_send(Arc::clone(row)).is_err() {
+                let mut book = queue.book.lock();
+                book.health.held_back += 1;
+                *book.overflowed.entry(row.id).or_default() += 1;
+            }
+        }
+    }
+
+    /// How it goes with each recipient, in the configuration's order.
+    pub fn health(&self) -> Vec<RecipientHealth> {
+        self.0.recipients.iter().map(|queue| queue.book.lock().health.clone()).collect()
+    }
+
+    /// Gives what is queued two more seconds, then returns. Whoever is in the middle of a request is
+    /// left to the end of the program.
+    pub fn finish(&self) {
+        let deadline = *self.0.deadline.get_or_init(|| Instant::now() + self.0.finish_limit);
+        drop(self.0.ending.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Err(RecvTimeoutError::Timeout) = self.0.alive.recv_deadline(deadline) {
+            log::warn!("not every message could be sent before the end");
+        }
+    }
+}
+
+impl fmt::Debug for Notifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.0.recipients.iter().map(|queue| queue.book.lock().health.name.clone());
+        f.debug_tuple("Notifier").field(&names.collect::<Vec<_>>()).finish()
+    }
+}

@@ -1,0 +1,38 @@
+//! ntfy: a POST of text, its headers say how loud. <https://docs.ntfy.sh/publish/>
+
+use super::http::Request;
+use super::message::{Message, Urgency, cut};
+use crate::config::{Secret, Severity};
+
+/// Bytes of a message; ntfy turns longer ones into files.
+const MAX_BYTES: usize = 4000;
+
+pub(super) fn request(url: &Secret, token: Option<&Secret>, message: &Message) -> Request {
+    let (priority, tag) = loudness(message.urgency());
+    Request {
+        url: url.clone(),
+        headers: vec![
+            ("Title", message.title()),
+            ("Priority", priority.to_owned()),
+            ("Tags", tag.to_owned()),
+        ],
+        token: token.cloned(),
+        content_type: "text/plain; charset=utf-8",
+        body: cut(&message.text(), MAX_BYTES).to_owned(),
+        explanation: Some("error"),
+        secrets: Vec::new(),
+    }
+}
+
+/// The priority from 1 to 5 (5 rings through "do not disturb") and the emoji's name.
+fn loudness(urgency: Urgency) -> (&'static str, &'static str) {
+    match urgency {
+        Urgency::Block => ("5", "tada"),
+        Urgency::Alert(Severity::High) => ("5", "rotating_light"),
+        Urgency::Alert(Severity::Medium) => ("4", "warning"),
+        Urgency::Alert(Severity::Low) => ("3", "warning"),
+        Urgency::GoodNews => ("3", "star"),
+        Urgency::Over => ("3", "white_check_mark"),
+        Urgency::Alert(Severity::Info) => ("2", "information_source"),
+    }
+}

@@ -1,0 +1,17 @@
+//! A server of one's own: a POST of JSON, described in `docs/notifications.md`.
+
+use super::http::Request;
+use super::message::Message;
+use crate::config::Secret;
+
+pub(super) fn request(url: &Secret, token: Option<&Secret>, message: &Message) -> Request {
+    Request {
+        url: url.clone(),
+        headers: Vec::new(),
+        token: token.cloned(),
+        content_type: "application/json",
+        body: message.json(),
+        explanation: None,
+        secrets: Vec::new(),
+    }
+}

@@ -1,0 +1,274 @@
+//! Whether the pool credits what was proven. Pure.
+//!
+//! **What is compared.** Where the pool publishes the sum of all it has credited, the difference of
+//! two of its figures with the work proven between them. Else its hash rate, times its window, with
+//! the work proven in that window.
+//!
+//! **What is not evidence.** The pool's books are some time behind, and its hash rate may be an
+//! average that fades exponentially: the smallest of what those readings allow counts as proven. A
+//! pool that credits more (a miner that does not come through here) agrees.
+//!
+//! **The test.** Shares are a Poisson process, so a sum of difficulties `d` has the variance `V = Σd²`.
+//! The pool's sum and ours are taken for two independent samples of the same hash rate, which is
+//! more than they may differ honestly: the difference has the variance `2V`. By Bernstein's
+//! inequality it reaches `x` with at most the probability `exp(-x² / (2 (2V + d_max x / 3)))`, for
+//! few shares as well as for many. The verdict needs a probability below 1e-7; `V` being an
+//! estimate itself, at most 1e-6 is promised. A hundred equal shares prove a loss of 86 %, a
+//! thousand one of 26 %, ten thousand one of 8 %.
+
+use std::time::Duration;
+
+use super::figures::PoolFigures;
+use crate::clock::NtpTime;
+
+/// Fewer shares prove nothing.
+const LEAST_SHARES: usize = 30;
+/// The pool's figures may be so far behind, and its clock and ours so far apart.
+const LAG: f64 = 150.0;
+/// A lower probability is no accident.
+const THRESHOLD: f64 = 1e-7;
+/// Hashes that a share of difficulty 1 takes on average.
+const HASHES: f64 = 4_294_967_296.0;
+
+/// The work that the pool has accepted.
+#[derive(Debug, Clone, Copy)]
+pub struct Proven<'a> {
+    /// Since when all shares are known.
+    pub since: NtpTime,
+    /// When each share was sent, and the difficulty it counts for; the oldest first.
+    pub shares: &'a [(NtpTime, f64)],
+}
+
+/// What the comparison says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Verdict {
+    /// Too few shares, or figures that say nothing about a time that is known.
+    Unknown,
+    /// The pool credits what was proven, within chance, or more.
+    Agrees,
+    /// It credits less than was proven; as sums of difficulty over the same time.
+    CreditsLess {
+        credited: f64,
+        proven: f64,
+        /// An upper bound of how likely an honest pool looks like this.
+        probability: f64,
+    },
+}
+
+/// Compares the newest figures with what was proven. `before`: earlier figures of the same pool and
+/// account, from at least ten minutes before.
+pub fn compare(proven: &Proven<'_>, newest: &PoolFigures, before: Option<&PoolFigures>) -> Verdict {
+    by_totals(proven, newest, before).or_else(|| by_hash_rate(proven, newest)).unwrap_or(Verdict::Unknown)
+}
+
+/// `None`: the pool publishes no totals, or they began anew.
+fn by_totals(proven: &Proven<'_>, newest: &PoolFigures, before: Option<&PoolFigures>) -> Option<Verdict> {
+    let before = before?;
+    let credited = newest.accepted_difficulty_total? - before.accepted_difficulty_total?;
+    let (from, to) = (seconds(before.at), seconds(newest.at));
+    if credited < 0.0 || to - from < 4.0 * LAG {
+        return None;
+    }
+    if seconds(proven.since) > from {
+        return None;
+    }
+    // Shares at the edges may stand on either side.
+    let sample = Sample::between(proven, from + LAG, to - LAG);
+    Some(sample.judge(credited, sample.sum))
+}
+
+fn by_hash_rate(proven: &Proven<'_>, newest: &PoolFigures) -> Option<Verdict> {
+    let rate = newest.hash_rate?;
+    let window = rate.window.filter(|window| *window >= Duration::from_secs(300))?.as_secs_f64();
+    let to = seconds(newest.at);
+    // A fading average looks back longer than its window.
+    if seconds(proven.since) > to - window - LAG {
+        return None;
+    }
+    let credited = rate.per_second * window / HASHES;
+    let sample = Sample::between(proven, to - window - LAG, to);
+    let ends = [to, to - LAG / 2.0, to - LAG];
+    let plain = ends.iter().map(|end| Sample::between(proven, end - window, *end).sum);
+    let fading = ends.iter().map(|end| faded(proven, *end, window));
+    let least = plain.chain(fading).fold(f64::INFINITY, f64::min);
+    Some(sample.judge(credited, least))
+}
+
+/// What an average that fades exponentially would take for the work of one window.
+fn faded(proven: &Proven<'_>, end: f64, window: f64) -> f64 {
+    let weight = |at: f64| if at > end { 0.0 } else { ((at - end) / window).exp() };
+    proven.shares.iter().map(|(at, work)| work * weight(seconds(*at))).sum()
+}
+
+/// The shares of a time.
+#[derive(Debug, Default)]
+struct Sample {
+    count: usize,
+    sum: f64,
+    squares: f64,
+    largest: f64,
+}
+
+impl Sample {
+    fn between(proven: &Proven<'_>, from: f64, to: f64) -> Sample {
+        let mut sample = Sample::default();
+        for (at, work) in proven.shares {
+            let at = seconds(*at);
+            if at > from && at <= to && work.is_finite() && *work > 0.0 {
+                sample.count += 1;
+                sample.sum += work;
+                sample.squares += work * work;
+                sample.largest = sample.largest.max(*work);
+            }
+        }
+        sample
+    }
+
+    fn judge(&self, credited: f64, proven: f64) -> Verdict {
+        if self.count < LEAST_SHARES || !credited.is_finite() {
+            return Verdict::Unknown;
+        }
+        let less = proven - credited;
+        if less <= 0.0 {
+            return Verdict::Agrees;
+        }
+        let probability = (-less * less / (2.0 * (2.0 * self.squares + self.largest * less / 3.0))).exp();
+        if probability < THRESHOLD {
+            Verdict::CreditsLess { credited, proven, probability }
+        } else {
+            Verdict::Agrees
+        }
+    }
+}
+
+fn seconds(time: NtpTime) -> f64 {
+    time.timestamp().as_microsecond() as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::figures::HashRate;
+    use super::*;
+
+    const START: i64 = 1_790_000_000;
+
+    fn at(seconds: f64) -> NtpTime {
+        let micros = START * 1_000_000 + (seconds * 1e6) as i64;
+        NtpTime::from_timestamp(jiff::Timestamp::from_microsecond(micros).unwrap())
+    }
+
+    fn total(seconds: f64, total: f64) -> PoolFigures {
+        PoolFigures { accepted_difficulty_total: Some(total), ..PoolFigures::nothing(at(seconds)) }
+    }
+
+    fn rate(seconds: f64, work_in_an_hour: f64) -> PoolFigures {
+        let window = Some(Duration::from_secs(3600));
+        let hash_rate = Some(HashRate { per_second: work_in_an_hour * HASHES / 3600.0, window });
+        PoolFigures { hash_rate, ..PoolFigures::nothing(at(seconds)) }
+    }
+
+    /// A Poisson process; the pauses between shares are exponential.
+    struct Miner(u64);
+
+    impl Miner {
+        fn next(&mut self) -> f64 {
+            // splitmix64
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+        }
+
+        /// With two difficulties, as after a retarget.
+        fn shares(&mut self, pause: f64, until: f64) -> Vec<(NtpTime, f64)> {
+            let (mut shares, mut now) = (Vec::new(), 0.0);
+            loop {
+                now -= pause * (1.0 - self.next()).ln();
+                if now > until {
+                    return shares;
+                }
+                shares.push((at(now), if self.next() < 0.3 { 4.0 } else { 1.0 }));
+            }
+        }
+    }
+
+    fn sum(shares: &[(NtpTime, f64)], from: f64, to: f64) -> f64 {
+        shares.iter().filter(|(time, _)| *time > at(from) && *time <= at(to)).map(|(_, work)| work).sum()
+    }
+
+    #[test]
+    fn an_honest_pool_is_never_accused() {
+        let mut miner = Miner(7);
+        let mut judged = 0;
+        for round in 0..20_000 {
+            let pause = [2.0, 10.0, 40.0, 100.0][round % 4];
+            let shares = miner.shares(pause, 8000.0);
+            let proven = Proven { since: at(0.0), shares: &shares };
+            // The books are up to two minutes behind.
+            let lag = 120.0 * miner.next();
+            let credited = sum(&shares, 0.0, 8000.0 - lag);
+            let verdict = compare(&proven, &total(8000.0, 50.0 + credited), Some(&total(0.0, 50.0)));
+            assert!(!matches!(verdict, Verdict::CreditsLess { .. }), "{verdict:?}");
+            // A pool whose rate comes from quite other shares of the same miner.
+            let others = miner.shares(pause, 3600.0);
+            let verdict = compare(&proven, &rate(8000.0, sum(&others, 0.0, 3600.0)), None);
+            assert!(!matches!(verdict, Verdict::CreditsLess { .. }), "{verdict:?}");
+            // One that fades.
+            let fading = faded(&proven, START as f64 + 8000.0 - lag, 3600.0);
+            let verdict = compare(&proven, &rate(8000.0, fading), None);
+            assert!(!matches!(verdict, Verdict::CreditsLess { .. }), "{verdict:?}");
+            judged += usize::from(verdict == Verdict::Agrees);
+        }
+        // The slowest miner's hour has sometimes fewer than thirty shares.
+        assert!(judged > 19_000, "{judged}");
+    }
+
+    #[test]
+    fn a_pool_that_keeps_work_back_is_found() {
+        let mut miner = Miner(1);
+        let shares = miner.shares(10.0, 20_000.0);
+        let proven = Proven { since: at(0.0), shares: &shares };
+        let all = sum(&shares, 0.0, 20_000.0);
+        let found = compare(&proven, &total(20_000.0, all * 0.7), Some(&total(0.0, 0.0)));
+        let Verdict::CreditsLess { credited, proven: work, probability } = found else {
+            panic!("{found:?}");
+        };
+        assert!(credited < work && work <= all && probability < 1e-7);
+        let hour = sum(&shares, 16_400.0, 20_000.0);
+        assert!(matches!(compare(&proven, &rate(20_000.0, hour * 0.3), None), Verdict::CreditsLess { .. }));
+        assert_eq!(compare(&proven, &rate(20_000.0, hour * 5.0), None), Verdict::Agrees);
+        assert_eq!(compare(&proven, &rate(20_000.0, hour * 0.95), None), Verdict::Agrees);
+    }
+
+    #[test]
+    fn no_verdict_without_enough_to_go_by() {
+        let few: Vec<_> = (0..29).map(|n| (at(1000.0 + f64::from(n)), 1.0)).collect();
+        let proven = Proven { since: at(0.0), shares: &few };
+        assert_eq!(compare(&proven, &rate(4000.0, 0.0), None), Verdict::Unknown);
+        assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(0.0, 0.0))), Verdict::Unknown);
+        let many: Vec<_> = (0..4000).map(|n| (at(f64::from(n)), 1.0)).collect();
+        let proven = Proven { since: at(1000.0), shares: &many };
+        // The window began before anything was known.
+        assert_eq!(compare(&proven, &rate(4000.0, 0.0), None), Verdict::Unknown);
+        assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(0.0, 0.0))), Verdict::Unknown);
+        let proven = Proven { since: at(0.0), shares: &many };
+        assert!(matches!(compare(&proven, &rate(4000.0, 0.0), None), Verdict::CreditsLess { .. }));
+        // Without a window, with books that began anew, too close together, or with nothing at all.
+        let mut without = rate(4000.0, 0.0);
+        without.hash_rate = Some(HashRate { per_second: 0.0, window: None });
+        assert_eq!(compare(&proven, &without, None), Verdict::Unknown);
+        assert_eq!(compare(&proven, &total(4000.0, 5.0), Some(&total(0.0, 9.0))), Verdict::Unknown);
+        assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(3900.0, 0.0))), Verdict::Unknown);
+        assert_eq!(compare(&proven, &PoolFigures::nothing(at(4000.0)), None), Verdict::Unknown);
+    }
+
+    #[test]
+    fn a_miner_that_has_just_begun_is_no_evidence_against_a_fading_average() {
+        let shares = Miner(3).shares(1.0, 3600.0);
+        let proven = Proven { since: at(-10_000.0), shares: &shares };
+        let fading = faded(&proven, START as f64 + 3600.0, 3600.0);
+        assert!(fading < 0.7 * sum(&shares, 0.0, 3600.0));
+        assert_eq!(compare(&proven, &rate(3600.0, fading), None), Verdict::Agrees);
+    }
+}

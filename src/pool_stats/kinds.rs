@@ -1,0 +1,137 @@
+//! What is asked of which kind of pool, and how its answers are read.
+
+use serde_json::Value;
+
+use super::figures::{PoolFigures, Unusable};
+use super::{braiins, ckpool, ocean, public_pool};
+use crate::clock::NtpTime;
+use crate::config::PoolStatsKind;
+
+/// Where a kind is asked when the configuration names no URL.
+pub(super) fn usual_url(kind: PoolStatsKind) -> &'static str {
+    match kind {
+        PoolStatsKind::Ckpool => "https://solo.ckpool.org",
+        PoolStatsKind::PublicPool => "https://public-pool.io:40557",
+        PoolStatsKind::Ocean => "https://api.ocean.xyz/v1",
+        PoolStatsKind::Braiins => "https://pool.braiins.com",
+    }
+}
+
+/// The paths behind the URL, one request each. `None`: an address is needed.
+pub(super) fn paths(kind: PoolStatsKind, address: Option<&str>) -> Option<Vec<String>> {
+    Some(match kind {
+        PoolStatsKind::Ckpool => ckpool::paths(address?),
+        PoolStatsKind::PublicPool => public_pool::paths(address?),
+        PoolStatsKind::Ocean => ocean::paths(address?),
+        PoolStatsKind::Braiins => braiins::paths(),
+    })
+}
+
+/// Reads the answers, which stand in the order in which they were asked for; `at` is when that was.
+///
+/// # Errors
+/// When they are not JSON objects, hold none of the expected figures, or a value that can't be.
+pub fn read(kind: PoolStatsKind, answers: &[Vec<u8>], at: NtpTime) -> Result<PoolFigures, Unusable> {
+    let mut documents = Vec::with_capacity(answers.len());
+    for answer in answers {
+        match serde_json::from_slice::<Value>(answer) {
+            Ok(document @ Value::Object(_)) => documents.push(document),
+            _ => return Err(Unusable { what: String::from("the answer"), why: "is not a JSON object" }),
+        }
+    }
+    let figures = match (kind, documents.as_slice()) {
+        (PoolStatsKind::Ckpool, [document]) => ckpool::read(document, at)?,
+        (PoolStatsKind::PublicPool, [document]) => public_pool::read(document, at)?,
+        (PoolStatsKind::Ocean, [rates, snapshot]) => ocean::read(rates, snapshot, at)?,
+        (PoolStatsKind::Braiins, [document]) => braiins::read(document, at)?,
+        _ => return Err(Unusable { what: String::from("an answer"), why: "is missing" }),
+    };
+    if figures == PoolFigures::nothing(at) {
+        return Err(Unusable { what: String::from("the answer"), why: "holds no figures" });
+    }
+    Ok(figures)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::figures::HashRate;
+    use super::*;
+    use std::time::Duration;
+
+    fn at() -> NtpTime {
+        NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000).unwrap())
+    }
+
+    fn read_texts(kind: PoolStatsKind, answers: &[&str]) -> Result<PoolFigures, Unusable> {
+        let answers: Vec<Vec<u8>> = answers.iter().map(|text| text.as_bytes().to_vec()).collect();
+        read(kind, &answers, at())
+    }
+
+    fn hour(per_second: f64) -> Option<HashRate> {
+        Some(HashRate { per_second, window: Some(Duration::from_secs(3600)) })
+    }
+
+    #[test]
+    fn ckpools_users() {
+        let figures = read_texts(
+            PoolStatsKind::Ckpool,
+            &[r#"{"hashrate1m": "1.5T", "hashrate5m": "1.4T", "hashrate1hr": "1.25T", "hashrate1d": "312G",
+                "hashrate7d": "78.2K", "lastshare": 1789999990, "workers": 2, "shares": "123456789",
+                "bestshare": 1234.5, "bestever": 99887766, "authorised": 1700000000, "worker": []}"#],
+        )
+        .unwrap();
+        assert_eq!(figures.hash_rate, hour(1.25e12));
+        assert_eq!(figures.accepted_difficulty_total, Some(123_456_789.0));
+        assert_eq!((figures.last_share, figures.workers), (Some(1_789_999_990), Some(2)));
+        assert_eq!(figures.best, Some(99_887_766.0));
+        let old =
+            read_texts(PoolStatsKind::Ckpool, &[r#"{"hashrate5m": "2M", "bestshare": "7.5"}"#]).unwrap();
+        assert_eq!(old.hash_rate.unwrap().window, Some(Duration::from_secs(300)));
+        assert_eq!(old.best, Some(7.5));
+    }
+
+    #[test]
+    fn public_pools_client() {
+        let text = r#"{"bestDifficulty": "123.45", "workersCount": 2, "workers": [
+            {"sessionId": "a", "name": "x", "bestDifficulty": "1", "hashRate": 500000, "startTime": "2026-01-01"},
+            {"sessionId": "b", "name": "y", "bestDifficulty": "1", "hashRate": "250000.5"}]}"#;
+        let figures = read_texts(PoolStatsKind::PublicPool, &[text]).unwrap();
+        assert_eq!(figures.hash_rate, Some(HashRate { per_second: 750_000.5, window: None }));
+        assert_eq!((figures.best, figures.workers), (Some(123.45), Some(2)));
+    }
+
+    #[test]
+    fn oceans_rates_and_snapshot() {
+        let rates =
+            r#"{"result": {"hashrate_60s": "1", "hashrate_3600s": "123456789.5", "active_worker_count": 3}}"#;
+        let snapshot = r#"{"result": {"unpaid": "0.1", "lastest_share_ts": "1789999000"}}"#;
+        let figures = read_texts(PoolStatsKind::Ocean, &[rates, snapshot]).unwrap();
+        assert_eq!(figures.hash_rate, hour(123_456_789.5));
+        assert_eq!((figures.last_share, figures.workers), (Some(1_789_999_000), Some(3)));
+        assert!(read_texts(PoolStatsKind::Ocean, &[rates]).is_err());
+    }
+
+    #[test]
+    fn braiins_workers_with_their_units() {
+        let text = r#"{"btc": {"workers": {
+            "me.a": {"last_share": 1789999000, "state": "ok", "hash_rate_unit": "Gh/s", "hash_rate_60m": 100.5},
+            "me.b": {"last_share": 1789999900, "state": "off", "hash_rate_unit": "Th/s", "hash_rate_60m": "2"},
+            "me.c": {"last_share": 0, "state": "ok", "hash_rate_60m": null}}}}"#;
+        let figures = read_texts(PoolStatsKind::Braiins, &[text]).unwrap();
+        assert_eq!(figures.hash_rate, hour(2_100.5e9));
+        assert_eq!((figures.last_share, figures.workers), (Some(1_789_999_900), Some(2)));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        for kind in [PoolStatsKind::Ckpool, PoolStatsKind::PublicPool, PoolStatsKind::Braiins] {
+            for text in ["", "<html>", "[]", "{}", "null", "{\"error\": \"no such user\"}"] {
+                assert!(read_texts(kind, &[text]).is_err(), "{kind:?} {text}");
+            }
+        }
+        let error = read_texts(PoolStatsKind::Ckpool, &[r#"{"hashrate1hr": "1.0e30"}"#]).unwrap_err();
+        assert_eq!(error.to_string(), "hashrate1hr has a value that can't be");
+        let unit = r#"{"btc": {"workers": {"a": {"hash_rate_unit": "Furlong", "hash_rate_60m": 1}}}}"#;
+        assert!(read_texts(PoolStatsKind::Braiins, &[unit]).is_err());
+    }
+}

@@ -1,0 +1,27 @@
+//! OCEAN: `user_hashrate/<address>` and `statsnap/<address>` (wire reference, section 6.3).
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::figures::{HashRate, PoolFigures, Unusable};
+use super::numbers::{count, hash_rate, moment};
+use crate::clock::NtpTime;
+
+pub(super) fn paths(address: &str) -> Vec<String> {
+    vec![format!("/user_hashrate/{address}"), format!("/statsnap/{address}")]
+}
+
+/// `rates` and `snapshot` in the order of [`paths`].
+pub(super) fn read(rates: &Value, snapshot: &Value, at: NtpTime) -> Result<PoolFigures, Unusable> {
+    let result = |document: &Value| document.get("result").cloned().unwrap_or_default();
+    let (rates, snapshot) = (result(rates), result(snapshot));
+    let window = Some(Duration::from_secs(3600));
+    Ok(PoolFigures {
+        hash_rate: hash_rate(&rates, "hashrate_3600s")?.map(|per_second| HashRate { per_second, window }),
+        // The misspelling is theirs.
+        last_share: moment(&snapshot, "lastest_share_ts", at.unix_seconds())?,
+        workers: count(&rates, "active_worker_count")?,
+        ..PoolFigures::nothing(at)
+    })
+}
