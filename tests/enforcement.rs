@@ -76,8 +76,8 @@ fn a_pool_that_pays_a_stranger_is_left_until_a_person_clears_it() {
     assert_eq!(sluice.lines_with("taken out of rotation").len(), 1);
 
     // Nobody without the token, nothing that is not there.
-    assert_eq!(clear(page, 1, None), 403);
-    assert_eq!(clear(page, 1, Some("wrong")), 403);
+    assert_eq!(clear(page, 1, None), 401);
+    assert_eq!(clear(page, 1, Some("wrong")), 401);
     assert_eq!(clear(page, 3, Some("open")), 404);
     assert_eq!(upstreams(page)[0]["standing"], "blocked");
     bad.stop();

@@ -99,11 +99,11 @@ impl Alerts {
             known.last = news.at;
             return None;
         }
-        *self.counts.entry(news.id).or_default() += 1;
-        if self.open.len() >= MOST_OPEN {
+        if self.open.len() >= MOST_OPEN && !self.make_room(news.severity) {
             self.overflowed += 1;
             return None;
         }
+        *self.counts.entry(news.id).or_default() += 1;
         let alert = Alert::new(news, describe());
         let row = alert.row(AlertKind::Begins);
         self.open.insert((news.id, news.subject.to_owned()), alert);
@@ -164,6 +164,17 @@ impl Alerts {
             self.view = AlertsView { alerts, counts: self.counts.clone(), overflowed: self.overflowed };
         }
         self.view.clone()
+    }
+
+    /// Forgets the least serious of what lasts, if it is less serious than what begins: a flood of
+    /// little things must not hide a great one.
+    fn make_room(&mut self, severity: Severity) -> bool {
+        let least = self.open.iter().min_by_key(|(_, alert)| (alert.severity, alert.last));
+        let Some((key, _)) = least.filter(|(_, alert)| alert.severity < severity) else { return false };
+        let key = key.clone();
+        self.overflowed += 1;
+        self.open.remove(&key);
+        true
     }
 
     fn keep(&mut self, alert: Alert) {
@@ -285,6 +296,23 @@ mod tests {
         assert!(alerts.expire(at(FORGOTTEN)).is_empty());
         assert_eq!(alerts.expire(at(FORGOTTEN + 1)).len(), 1);
         assert_eq!(alerts.view().alerts[0].ended, Some(at(0)));
+    }
+
+    #[test]
+    fn little_things_do_not_hide_a_great_one() {
+        let mut alerts = Alerts::default();
+        for n in 0..MOST_OPEN {
+            let subject = format!("worker{n}");
+            let little = News { id: "share.silent", severity: Severity::Low, subject: &subject, at: at(0) };
+            alerts.lasts(&little, told);
+        }
+        assert!(alerts.lasts(&news("pool", 1), told).is_some());
+        let view = alerts.view();
+        assert_eq!((view.alerts[0].id, view.alerts.len()), ("chain.wrong", MOST_OPEN));
+        // The great one is not pushed out by little ones that come later.
+        let late = News { id: "share.silent", severity: Severity::Low, subject: "late", at: at(2) };
+        assert!(alerts.lasts(&late, told).is_none());
+        assert_eq!(alerts.view().counts["chain.wrong"], 1);
     }
 
     #[test]

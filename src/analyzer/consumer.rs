@@ -14,6 +14,7 @@ use super::follower::Follower;
 use super::history::History;
 use super::order::HOLD;
 use super::snapshot::Snapshot;
+use super::steady::Steady;
 use super::verdicts::Expectations;
 use super::{Copy, Enforcement, SessionId, Summary, What};
 use crate::clock::Clock;
@@ -106,11 +107,12 @@ impl Analyzer {
     /// When no thread can be started.
     pub fn on(copies: Receiver<Copy>, setup: Setup) -> io::Result<Analyzer> {
         let (published, stop) = (Arc::new(ArcSwap::default()), Stop::new());
-        let recorder = setup.recorder.clone();
+        let (recorder, began) = (setup.recorder.clone(), Stamp::now());
         let mut consumer = Consumer {
             copies,
             published: Arc::clone(&published),
-            follower: Follower::new(setup, Stamp::now()),
+            follower: Follower::new(setup, began),
+            steady: Steady::new(began, Instant::now()),
             held: VecDeque::new(),
             held_bytes: 0,
         };
@@ -164,6 +166,7 @@ struct Consumer {
     copies: Receiver<Copy>,
     published: Arc<ArcSwap<Snapshot>>,
     follower: Follower,
+    steady: Steady,
     /// Whose copies are held, and until when; in the order in which they came.
     held: VecDeque<(Instant, SessionId, Held)>,
     held_bytes: usize,
@@ -211,16 +214,19 @@ impl Consumer {
 
     /// A copy out of the queue is held for those that were forwarded before it.
     fn take(&mut self, copy: Copy, now: Instant) {
+        self.look_at_the_clock(now);
         let Copy { conversation, what } = copy;
         let id = conversation.id;
         let held = match what {
             What::Opened => return,
-            What::Bytes(chunk) => {
+            What::Bytes(mut chunk) => {
                 let summary = &mut self.follower.ledger.summary;
                 if let Some(delay) = chunk.sent_at.since(chunk.readable_at) {
                     summary.latency(chunk.direction).record(delay);
                 }
                 summary.gaps += u64::from(chunk.after_gap);
+                (chunk.readable_at, chunk.sent_at) =
+                    (self.steady.of(chunk.readable_at), self.steady.of(chunk.sent_at));
                 let length = chunk.bytes.len();
                 self.held_bytes += length;
                 self.follower.session(&conversation).order.hold(chunk);
@@ -259,8 +265,16 @@ impl Consumer {
         }
     }
 
+    fn look_at_the_clock(&mut self, now: Instant) {
+        if let Some(skew) = self.steady.look(Stamp::now(), now) {
+            log::info!("the system's clock was set; what is under way is reckoned on as before");
+            self.follower.clock_was_set(skew);
+        }
+    }
+
     fn round(&mut self) {
-        let now = Stamp::now();
+        self.look_at_the_clock(Instant::now());
+        let now = self.steady.now();
         self.follower.tick(now);
         self.published.store(Arc::new(self.follower.snapshot(now)));
     }

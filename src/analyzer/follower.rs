@@ -15,6 +15,7 @@ use super::session::Session;
 use super::snapshot::Snapshot;
 use super::verdicts::Expectations;
 use super::{Chunk, Conversation, Enforcement, SessionId};
+use crate::config;
 use crate::net::Stamp;
 
 /// All sessions, and what outlives them.
@@ -24,6 +25,8 @@ pub(super) struct Follower {
     enforcement: Option<Enforcement>,
     sessions: HashMap<SessionId, Session>,
     share_timeout: Duration,
+    /// What the rules were made of.
+    settings: (config::Rules, Duration),
     began: Stamp,
 }
 
@@ -58,6 +61,7 @@ impl Follower {
             enforcement,
             sessions: HashMap::new(),
             share_timeout: analysis.share_timeout,
+            settings: (rules, silence),
             began: now,
         }
     }
@@ -65,7 +69,8 @@ impl Follower {
     /// The session of this conversation, begun if it is new.
     pub(super) fn session(&mut self, conversation: &Arc<Conversation>) -> &mut Session {
         let expectations = &self.expectations;
-        let new = || Session::new(conversation.clone(), expectations.clone());
+        let opened = conversation.opened.shifted(self.ledger.skew.saturating_neg());
+        let new = || Session::new(conversation.clone(), opened, expectations.clone());
         self.sessions.entry(conversation.id).or_insert_with(new)
     }
 
@@ -83,6 +88,13 @@ impl Follower {
         if let Some(session) = self.sessions.get_mut(&conversation.id) {
             read(session, chunk, &mut self.ledger, self.enforcement.as_ref());
         }
+    }
+
+    /// The system's clock was set, by so many nanoseconds since the start. Rules that compare times
+    /// begin anew.
+    pub(super) fn clock_was_set(&mut self, skew: i64) {
+        let (rules, silence) = &self.settings;
+        self.ledger.clock_was_set(skew, Rules::new(rules, *silence));
     }
 
     /// The miner is not read any more, and all that it said was followed.

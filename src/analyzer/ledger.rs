@@ -34,6 +34,8 @@ pub(super) struct Ledger {
     pub(super) recent: Recent,
     pub(super) alerts: Alerts,
     rules: Rules,
+    /// Nanoseconds that are added to a stamp to get the system's clock.
+    pub(super) skew: i64,
     /// As of the last round.
     clock_state: ClockState,
     /// Shared with what is published and what is written, so nothing is copied without need.
@@ -74,12 +76,13 @@ impl Ledger {
             began: Instant::now(),
             summary: Summary::default(),
             totals: Totals::new(now),
-            bests: Bests::default(),
+            bests: Bests::since_restart(&state, clock.correct(now)),
             state,
             pools: Pools::new(&upstreams),
             recent: Recent::default(),
             alerts,
             rules,
+            skew: 0,
             clock_state: clock.state(),
             history: Arc::new(history),
             unsaved: false,
@@ -104,7 +107,7 @@ impl Ledger {
             Finding::Judged(judged) => self.judged(*judged),
             Finding::Job(job) => self.job(&job),
             Finding::Event(event, at) => {
-                let at = self.clock.correct(at);
+                let at = self.correct(at);
                 self.judge(|rules, tongue| rules.event(&event, at, tongue));
             }
             Finding::Closed(session) => self.rules.closed(session),
@@ -114,7 +117,7 @@ impl Ledger {
     /// What is due twice a second: states end that are not seen any more, the history counts the
     /// seconds, and what is kept is saved.
     pub(super) fn round(&mut self, sessions: &[Pulse<'_>], now: Stamp) {
-        let now = self.clock.correct(now);
+        let now = self.correct(now);
         self.clock_state = self.clock.state();
         self.judge(|rules, tongue| rules.tick(sessions, now, tongue));
         let rows = self.alerts.expire(now);
@@ -136,7 +139,13 @@ impl Ledger {
 
     /// A stamp in NTP time.
     pub(super) fn correct(&self, stamp: Stamp) -> NtpTime {
-        self.clock.correct(stamp)
+        self.clock.correct(stamp.shifted(self.skew))
+    }
+
+    /// The system's clock was set.
+    pub(super) fn clock_was_set(&mut self, skew: i64, rules: Rules) {
+        self.skew = skew;
+        self.rules = rules;
     }
 
     pub(super) fn clock_state(&self) -> ClockState {
@@ -169,11 +178,11 @@ impl Ledger {
         self.pools.judged(&judged);
         self.count_for_life(&judged);
         if is_near {
-            let at = self.clock.correct(judged.share.at);
+            let at = self.correct(judged.share.at);
             self.judge(|rules, tongue| rules.near_miss(&judged, at, tongue));
         }
         self.offer_best(&judged);
-        let at = self.clock.correct(judged.share.at);
+        let at = self.correct(judged.share.at);
         self.judge(|rules, tongue| rules.share(&judged, at, tongue));
         Arc::make_mut(&mut self.history).share(unix(at), &HistoryShare::from(&judged));
         if let Some(block) = BlockSeen::of(&judged.share, &judged.facts()) {
@@ -183,7 +192,7 @@ impl Ledger {
         }
         let row = self.share_row(&judged).map(Arc::new);
         if let Some(recorder) = &self.recorder {
-            let at = self.clock.correct(judged.share.at);
+            let at = self.correct(judged.share.at);
             recorder.geek(at, Topic::Share, || describe(&judged));
             if let Some(row) = &row {
                 recorder.record_share(row);
@@ -214,7 +223,7 @@ impl Ledger {
         let share = &judged.share;
         let (Outcome::Accepted, Some(rebuilt)) = (&judged.outcome, &share.rebuilt) else { return };
         let Ok(difficulty) = Difficulty::new(rebuilt.difficulty) else { return };
-        let at = self.clock.correct(share.at);
+        let at = self.correct(share.at);
         let best = BestShare { worker: share.worker.clone(), difficulty, hash: rebuilt.hash, at };
         self.bests.take(&best);
         let before = self.state.best().first().map(|best| best.difficulty.value());
@@ -228,7 +237,7 @@ impl Ledger {
     }
 
     fn job(&mut self, job: &JobSeen) {
-        let at = self.clock.correct(job.at);
+        let at = self.correct(job.at);
         self.totals.job(job, at);
         let view = self.recent.job(job, at);
         self.pools.job(job.upstream, view);
@@ -285,7 +294,7 @@ impl Ledger {
         let submit = share.submit.as_ref()?;
         let rebuilt = share.rebuilt.as_ref();
         Some(ShareRow {
-            at: self.clock.correct(share.at),
+            at: self.correct(share.at),
             miner: judged.miner,
             worker: share.worker.clone(),
             job_id: submit.job_id.clone(),
@@ -312,7 +321,7 @@ impl Ledger {
 
     fn block_record(&self, block: &BlockSeen, outcome: Option<Outcome>) -> BlockRecord {
         BlockRecord {
-            at: self.clock.correct(block.at),
+            at: self.correct(block.at),
             header: block.header,
             coinbase: block.coinbase.clone(),
             height: block.height,
@@ -339,6 +348,12 @@ impl Ledger {
 }
 
 impl Bests {
+    /// What was found earlier today is still the day's.
+    fn since_restart(state: &State, now: NtpTime) -> Bests {
+        let day = state.best().iter().find(|best| best.at.date() == now.date()).cloned();
+        Bests { run: None, day }
+    }
+
     fn take(&mut self, share: &BestShare) {
         if self.day.as_ref().is_some_and(|best| best.at.date() != share.at.date()) {
             self.day = None;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::block::{BlockSeen, Facts};
 use super::finding::{Event, Finding, JobSeen};
+use super::hashes::Hashes;
 use super::hashrate::WorkMeter;
 use super::jobs::{Added, Jobs};
 use super::judged_job::JudgedJob;
@@ -33,6 +34,7 @@ const UNASKED: Duration = Duration::from_secs(2);
 /// The state of one session. All of it is bounded.
 pub(super) struct Session {
     pub(super) conversation: Arc<Conversation>,
+    pub(super) opened: Stamp,
     pub(super) order: Order,
     up: LineReader,
     down: LineReader,
@@ -56,6 +58,7 @@ pub(super) struct Session {
     pub(super) difficulty_set: Option<Stamp>,
     jobs: Jobs,
     pub(super) newest_job: Option<JudgedJob>,
+    hashes: Hashes,
     pub(super) meter: WorkMeter,
     pub(super) tally: Tally,
 }
@@ -81,10 +84,10 @@ pub(super) struct Tally {
 }
 
 impl Session {
-    pub(super) fn new(conversation: Arc<Conversation>, expectations: Expectations) -> Session {
-        let opened = conversation.opened;
+    pub(super) fn new(conversation: Arc<Conversation>, opened: Stamp, expectations: Expectations) -> Session {
         Session {
             conversation,
+            opened,
             order: Order::default(),
             up: LineReader::default(),
             down: LineReader::default(),
@@ -103,6 +106,7 @@ impl Session {
             difficulty_set: None,
             jobs: Jobs::default(),
             newest_job: None,
+            hashes: Hashes::default(),
             meter: WorkMeter::new(opened),
             tally: Tally::default(),
         }
@@ -192,7 +196,7 @@ impl Session {
             hash_rate: self.meter.rates(now).one_hour,
             difficulty: self.difficulty().value(),
             accepted: self.tally.accepted,
-            watched: seconds(self.conversation.opened),
+            watched: seconds(self.opened),
             pool_silent: self.heard.map(seconds),
             share_silent: self.tally.last_share.map(seconds),
             extranonce2_size: self.extranonce2_size,
@@ -286,7 +290,8 @@ impl Session {
         };
         let job = self.jobs.get(&submit.job_id);
         let range = self.difficulties.range(&submit.job_id);
-        let share = PendingShare::new(submit, message.id(), at, job, range, self.version_mask);
+        let mut share = PendingShare::new(submit, message.id(), at, job, range, self.version_mask);
+        share.is_repeated = share.rebuilt.as_ref().is_some_and(|rebuilt| !self.hashes.is_new(rebuilt.hash));
         if let Some(proven) = share.proven() {
             self.meter.add(proven, at);
         }

@@ -39,6 +39,8 @@ pub struct PendingShare {
     /// Its job's time.
     pub job_ntime: Option<Ntime>,
     pub rebuilt: Option<RebuiltShare>,
+    /// The same hash was sent before: no work was done for it.
+    pub is_repeated: bool,
     /// The whole job, of a share that is worth a block.
     pub block_job: Option<Box<Notify>>,
     /// Why it is not as agreed, or could not be rebuilt.
@@ -96,6 +98,7 @@ impl PendingShare {
             range,
             job_ntime: job.map(|job| job.prepared.job().ntime),
             rebuilt: None,
+            is_repeated: false,
             block_job: None,
             fault: None,
             height: job.and_then(|job| job.height),
@@ -138,6 +141,7 @@ impl PendingShare {
             range: None,
             job_ntime: None,
             rebuilt: None,
+            is_repeated: false,
             block_job: None,
             fault: Some(fault),
             height: None,
@@ -153,7 +157,7 @@ impl PendingShare {
     /// Work that the hash proves whatever the pool says of it: what was asked for, when it was met.
     pub fn proven(&self) -> Option<Difficulty> {
         let (rebuilt, assigned) = (self.rebuilt.as_ref()?, self.assigned?);
-        rebuilt.meets(assigned).then_some(assigned)
+        (rebuilt.meets(assigned) && !self.is_repeated).then_some(assigned)
     }
 
     /// Whether it is worth a block.

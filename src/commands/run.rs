@@ -53,12 +53,17 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     let sources =
         Sources { observer: passthrough.observer(), analyzer: analyzer.as_ref().map(Analyzer::published) };
     let sights = Sights::start(sources, facts, &stop).map_err(runtime)?;
-    let page = HttpServer::start(
-        &config.http,
-        web::handler_with_controls(sights.clone(), passthrough.observer()),
-        &stop,
-    )
-    .map_err(runtime)?;
+    let handler = web::handler_with_controls(sights.clone(), passthrough.observer());
+    let page = match HttpServer::start(&config.http, handler, &stop) {
+        Ok(page) => page,
+        // A wrong address is the configuration's fault, and better heard of at once.
+        Err(why) if why.kind() == io::ErrorKind::AddrInUse => return Err(runtime(why)),
+        Err(why) if why.kind() == io::ErrorKind::AddrNotAvailable => return Err(runtime(why)),
+        Err(why) => {
+            log::error!("there is no page: {why}; miners are served all the same");
+            None
+        }
+    };
     if let Some(page) = &page {
         log::info!("the page is at http://{}/", page.address());
     }

@@ -28,6 +28,11 @@ impl Stamp {
         Stamp(nanos)
     }
 
+    /// So many nanoseconds later, or earlier; held at the ends of what a stamp can be.
+    pub fn shifted(self, nanos: i64) -> Stamp {
+        Stamp(self.0.saturating_add_signed(nanos))
+    }
+
     /// The time from `earlier` to this; `None` when the clock was set back in between.
     pub fn since(self, earlier: Stamp) -> Option<Duration> {
         self.0.checked_sub(earlier.0).map(Duration::from_nanos)

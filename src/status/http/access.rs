@@ -58,6 +58,11 @@ impl Access {
         if *shown == Credentials::default() {
             return Err(refuse(Refusal::NoToken));
         }
+        // Its value can't be guessed, so that who has it need not suffer from those who guess.
+        let has_cookie = shown.cookie.as_ref().is_some_and(|value| token.is_cookie(value.expose()));
+        if has_cookie && shown.header.is_none() && shown.query.is_none() {
+            return Ok(());
+        }
         // Even the right one, or guessing would go on.
         if self.tries.are_used_up(source, now) {
             return Err(refuse(Refusal::TooManyTries));
@@ -66,11 +71,6 @@ impl Access {
             Credentials { header: Some(text), .. } if token.is(text.expose()) => Ok(()),
             Credentials { header: None, query: Some(text), .. } if token.is(text.expose()) => {
                 Err(remember(head, text))
-            }
-            Credentials { header: None, query: None, cookie: Some(value) }
-                if token.is_cookie(value.expose()) =>
-            {
-                Ok(())
             }
             _ => {
                 self.tries.add(source, now);

@@ -61,6 +61,10 @@ mod unix {
 
         /// A new listener. One that was there before is not in its way.
         pub(in super::super) fn listen(&self, number: u64) -> io::Result<(tiny_http::Listener, Door)> {
+            // Cleaners of temporary files, and the end of a login, take it away.
+            if !self.0.exists() {
+                DirBuilder::new().mode(0o700).create(&self.0)?;
+            }
             let path = self.0.join(number.to_string());
             let listener = UnixListener::bind(&path)
                 .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;

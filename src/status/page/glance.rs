@@ -9,10 +9,14 @@ use crate::analyzer::{ChainState, PayoutState, PoolView};
 use crate::config::Severity;
 use crate::status::figures::{ago, count, delay, grouped, rate, rate_parts};
 use crate::status::sight::Sight;
+use crate::status::verdicts;
 use crate::upstream::Standing;
 
 /// Low-power miners may be silent for hours, but who looks wants to know.
 const LATELY: Duration = Duration::from_secs(600);
+
+/// Of how many answers the middle one is shown.
+const RECENT_ANSWERS: usize = 25;
 
 /// An answer.
 struct Answer {
@@ -26,13 +30,16 @@ pub(super) fn section(sight: &Sight) -> Markup {
     let (number, unit) = rate_parts(rates.five_minutes);
     html! {
         section.glance {
-            div.speed #speed data-live {
+            @if sight.facts.config.analysis.enabled { div.speed #speed data-live {
                 h1 { span.number { (number) } span.unit { " " (unit) } }
                 p.windows {
                     span { "1 min " b { (rate(rates.one_minute)) } }
                     span { "1 h " b { (rate(rates.one_hour)) } }
                     span { "24 h " b { (rate(rates.one_day)) } }
                 }
+            } } @else {
+                // Without looking at shares nobody knows how fast.
+                div.speed { h1 { span.number { "–" } } }
             }
             ul.answers #answers data-live {
                 @for answer in answers(sight) {
@@ -53,7 +60,9 @@ fn answers(sight: &Sight) -> Vec<Answer> {
     let pool = pool_in_use(&sight.snapshot);
     let mut answers = vec![mining(sight)];
     if sight.facts.config.analysis.enabled {
-        answers.extend([payout(pool), chain(pool), pool_answers(sight, pool), alerts(sight)]);
+        let (payer, chain_of) = (verdicts::payout(&sight.snapshot), verdicts::chain(&sight.snapshot));
+        let (payer, chain_of) = (payer.map(|(pool, _)| pool), chain_of.map(|(pool, _)| pool));
+        answers.extend([payout(payer), chain(chain_of), pool_answers(sight, pool), alerts(sight)]);
     } else {
         answers.push(Answer {
             tone: Tone::Calm,
@@ -83,6 +92,9 @@ fn mining(sight: &Sight) -> Answer {
         }
         (_, Some(last)) => {
             (Tone::Calm, "Connected", format!("{}, last share {}", count(sessions, "miner"), ago(last)))
+        }
+        (_, None) if !sight.facts.config.analysis.enabled => {
+            (Tone::Calm, "Connected", count(sessions, "miner"))
         }
         (_, None) => (Tone::Calm, "Connected", format!("{}, no share yet", count(sessions, "miner"))),
     };
@@ -147,12 +159,20 @@ fn pool_answers(sight: &Sight, pool: Option<&PoolView>) -> Answer {
         .upstreams
         .get(pool.place)
         .is_none_or(|state| !matches!(state.standing, Standing::Failed | Standing::Blocked));
-    let (tone, title) = match (is_up, pool.answers.count()) {
+    let (tone, title) = match (is_up, recent_answer(sight, pool)) {
         (false, _) => (Tone::Warn, String::from("The pool is down")),
-        (true, 0) => (Tone::Calm, String::from("The pool has judged no share yet")),
-        (true, _) => (Tone::Good, format!("The pool answers in {}", delay(pool.answers.quantile(0.5)))),
+        (true, None) => (Tone::Calm, String::from("The pool has judged no share lately")),
+        (true, Some(time)) => (Tone::Good, format!("The pool answers in {}", delay(time))),
     };
     Answer { tone, title, detail: format!("{}{job}", pool_name(sight, pool)) }
+}
+
+/// The middle one of its newest answers: what it did hours ago is not asked for.
+fn recent_answer(sight: &Sight, pool: &PoolView) -> Option<Duration> {
+    let of_pool = sight.snapshot.recent.shares.iter().filter(|share| share.upstream == pool.name);
+    let mut times: Vec<Duration> = of_pool.filter_map(|share| share.response).take(RECENT_ANSWERS).collect();
+    times.sort_unstable();
+    times.get(times.len() / 2).copied()
 }
 
 /// Is anything wrong?

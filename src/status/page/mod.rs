@@ -107,10 +107,12 @@ pub fn page(sight: &Sight, visit: &Visit<'_>) -> Page {
 fn sections(sight: &Sight, visit: &Visit<'_>) -> Markup {
     html! {
         (glance::section(sight))
-        (luck::section(sight))
-        (charts::section(sight, visit.has_charts))
-        (shares::section(sight))
-        (payout::section(sight))
+        @if sight.facts.config.analysis.enabled {
+            (luck::section(sight))
+            (charts::section(sight, visit.has_charts))
+            (shares::section(sight))
+            (payout::section(sight))
+        }
         (alerts::section(sight))
         (miners::section(sight))
         (pools::section(sight))

@@ -1,14 +1,14 @@
-//! Whom a block would pay, output by output, at the pool in use.
+//! Whom a block would pay, output by output, at the pool where it is worst.
 
 use maud::{Markup, html};
 
-use super::{Tone, pool_in_use, pool_name};
+use super::{Tone, pool_name};
 use crate::analyzer::{PayoutState, PoolView};
 use crate::status::sight::Sight;
+use crate::status::verdicts;
 
 pub(super) fn section(sight: &Sight) -> Markup {
-    let Some(pool) = pool_in_use(&sight.snapshot) else { return html! {} };
-    let Some(verdict) = &pool.payout else { return html! {} };
+    let Some((pool, verdict)) = verdicts::payout(&sight.snapshot) else { return html! {} };
     let (tone, word) = match verdict.state {
         PayoutState::Verified => (Tone::Good, String::from("verified")),
         PayoutState::Short => (Tone::Bad, String::from("too little is yours")),

@@ -1,0 +1,53 @@
+//! Which shares a session has sent already. Bounded: what is repeated is repeated soon.
+
+use std::collections::{HashSet, VecDeque};
+
+use crate::work::BlockHash;
+
+/// How many are remembered; a Bitaxe sends so many in half an hour.
+const MOST: usize = 1024;
+
+/// The newest hashes.
+#[derive(Debug, Default)]
+pub(super) struct Hashes {
+    known: HashSet<BlockHash>,
+    order: VecDeque<BlockHash>,
+}
+
+impl Hashes {
+    /// Remembers the hash. `false` when it was there before.
+    pub(super) fn is_new(&mut self, hash: BlockHash) -> bool {
+        if !self.known.insert(hash) {
+            return false;
+        }
+        self.order.push_back(hash);
+        if self.order.len() > MOST {
+            if let Some(oldest) = self.order.pop_front() {
+                self.known.remove(&oldest);
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_new_once_and_forgotten_in_time() {
+        let hash = |n: u32| {
+            let mut bytes = [0; 32];
+            bytes[..4].copy_from_slice(&n.to_le_bytes());
+            BlockHash::from_bytes(bytes)
+        };
+        let mut hashes = Hashes::default();
+        assert!(hashes.is_new(hash(0)));
+        assert!(!hashes.is_new(hash(0)));
+        for n in 1..=MOST as u32 {
+            assert!(hashes.is_new(hash(n)));
+        }
+        assert_eq!(hashes.order.len(), MOST);
+        assert!(hashes.is_new(hash(0)));
+    }
+}
