@@ -49,8 +49,9 @@ impl WorkMeter {
     /// The rates as of `now`.
     pub fn rates(&self, now: Stamp) -> HashRates {
         let watched = now.since(self.since).unwrap_or_default();
+        // An empty sum is minus zero, which nobody wants to read.
         let [one_minute, five_minutes, one_hour, one_day] =
-            std::array::from_fn(|place| self.windows[place].sum(now) * HASHES / span(place, watched));
+            std::array::from_fn(|place| 0.0 + self.windows[place].sum(now) * HASHES / span(place, watched));
         HashRates { one_minute, five_minutes, one_hour, one_day }
     }
 }

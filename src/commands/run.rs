@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use super::Failure;
 use super::signals::stop_on_signals;
+use super::{Failure, environment};
 use crate::analyzer::{Analyzer, Enforcement, Expectations, Offence, Setup};
 use crossbeam_channel::Sender;
 
@@ -29,6 +29,7 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     let runtime = |why: io::Error| Failure::Runtime(why.into());
     stop_on_signals(&stop).map_err(runtime)?;
     check_descriptors(&config);
+    let _occupied = environment::occupy(&config.data_dir).map_err(|why| Failure::Environment(vec![why]))?;
     let (to_enforcement, offences) = enforcement::channel();
     let mut notifier = None;
     let (analyzer, copies) = match config.analysis.enabled {

@@ -29,11 +29,14 @@ pub(super) fn section(sight: &Sight) -> Markup {
     }
 }
 
+fn is_news(alert: &Alert) -> bool {
+    matches!(alert.id, "block.found" | "share.near_miss" | "share.best")
+}
+
 /// Class and sign.
 fn look(alert: &Alert) -> (&'static str, &'static str) {
-    let is_news = matches!(alert.id, "block.found" | "share.near_miss" | "share.best");
     let tone = match (alert.severity, alert.ended.is_some()) {
-        _ if is_news => return ("news", "★"),
+        _ if is_news(alert) => return ("news", "★"),
         (Severity::High, false) => Tone::Bad,
         (Severity::Medium | Severity::Low, false) => Tone::Warn,
         _ => Tone::Calm,
@@ -52,7 +55,7 @@ fn one(alert: &Alert) -> Markup {
             summary {
                 span.sign aria-hidden="true" { (sign) }
                 span.text { (alert.description) }
-                span.when { (began) @if alert.count > 1 { " · " (alert.count) "×" } @if alert.ended.is_none() { " · lasts" } }
+                span.when { (began) @if alert.count > 1 { " · " (alert.count) "×" } @if alert.ended.is_none() { " · lasts" } @else if !is_news(alert) { " · over" } }
             }
             p.quiet { (alert.id) ", " (alert.severity.as_str()) ", " (alert.began) " to " (alert.last) }
             pre { (evidence) }
