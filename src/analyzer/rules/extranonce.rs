@@ -1,6 +1,6 @@
 //! `extranonce.*`: has every miner a search space, one of its own, and a large enough one?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::json;
@@ -21,65 +21,100 @@ const LEAST_SECONDS: f64 = 60.0;
 /// A hash rate is known after so many accepted shares, within a third.
 const LEAST_SHARES: u64 = 10;
 
+/// So many sessions with one space are enough to know.
+const MOST_OWNERS: usize = 4;
+
 #[derive(Debug)]
 pub(super) struct Extranonce {
     /// `rules.min_extranonce2_size`.
     least_size: Option<usize>,
-    sessions: BTreeMap<SessionId, Space>,
+    sessions: BTreeMap<SessionId, Seen>,
+    /// Who has mined in a search space, by its key. A session has one space at a time, so there are no
+    /// more of them than sessions.
+    owners: HashMap<u64, Vec<SessionId>>,
 }
 
-/// What a session searches: with the same, two miners find the same shares.
 #[derive(Debug, Clone, Copy)]
-struct Space {
-    upstream: Option<usize>,
+struct Seen {
+    /// What it searches: with the same, two miners find the same shares.
     key: u64,
-    /// It has sent a share since it has this space: a connection that is dead, and not known to be,
-    /// gets jobs all the same.
-    has_mined: bool,
+    /// When its first and its newest share were sent.
+    mined: Option<(NtpTime, NtpTime)>,
 }
 
 impl Extranonce {
     pub(super) fn new(settings: &config::Rules) -> Extranonce {
-        Extranonce { least_size: settings.min_extranonce2_size, sessions: BTreeMap::new() }
-    }
-
-    pub(super) fn job(&mut self, job: &JobSeen, _at: NtpTime, _tongue: &mut Tongue<'_>) {
-        let mut hasher = DefaultHasher::new();
-        (job.upstream, &job.space).hash(&mut hasher);
-        let key = hasher.finish();
-        let space = self.sessions.entry(job.session).or_insert(Space {
-            upstream: job.upstream,
-            key,
-            has_mined: false,
-        });
-        if space.key != key {
-            // Halves of the coinbase change with each job: who mined before a job mines on.
-            let has_mined = space.has_mined && space.upstream == job.upstream;
-            *space = Space { upstream: job.upstream, key, has_mined };
+        Extranonce {
+            least_size: settings.min_extranonce2_size,
+            sessions: BTreeMap::new(),
+            owners: HashMap::new(),
         }
     }
 
+    pub(super) fn job(&mut self, job: &JobSeen) {
+        let mut hasher = DefaultHasher::new();
+        (job.upstream, job.space).hash(&mut hasher);
+        let key = hasher.finish();
+        let seen = self.sessions.entry(job.session).or_insert(Seen { key, mined: None });
+        if seen.key != key {
+            // The halves of the coinbase change with each job: who mined before it mines on.
+            let (before, has_mined) = (std::mem::replace(&mut seen.key, key), seen.mined.is_some());
+            self.disown(before, job.session);
+            if has_mined {
+                self.own(key, job.session);
+            }
+        }
+    }
+
+    /// A miner that reconnects may be given the space it had; its old connection, dead and not known to
+    /// be, goes on getting jobs. So both must have sent shares while the other one did.
     pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
         let Some(own) = self.sessions.get_mut(&judged.session) else { return };
-        own.has_mined = true;
-        let own = *own;
-        let same = |(id, other): (&SessionId, &Space)| {
-            (*id != judged.session && other.key == own.key && other.has_mined).then_some(*id)
+        let (first, last) = own.mined.unwrap_or((at, at));
+        let mined = (first.min(at), last.max(at));
+        own.mined = Some(mined);
+        let key = own.key;
+        self.own(key, judged.session);
+        let Some(owners) = self.owners.get(&key).filter(|owners| owners.len() > 1) else { return };
+        let overlaps = |other: &SessionId| {
+            let other_mined = self.sessions.get(other).and_then(|seen| seen.mined);
+            *other != judged.session
+                && other_mined.is_some_and(|(first, last)| first < mined.1 && mined.0 < last)
         };
-        let Some(other) = self.sessions.iter().find_map(same) else { return };
+        let Some(other) = owners.iter().copied().find(overlaps) else { return };
         let upstream = tongue.upstream(judged.upstream);
-        tongue.lasts(DUPLICATE, &upstream, at, || {
+        tongue.lasts(DUPLICATE, upstream, at, || {
             let description = format!("{upstream}: two miners were given the same search space");
             let extranonce1 = judged.extranonce1.as_ref().map(ToString::to_string);
-            let evidence = json!({ "extranonce1": extranonce1, "sessions": [judged.session.0, other.0] });
+            let evidence = json!({
+                "extranonce1": extranonce1,
+                "sessions": [judged.session.0, other.0],
+                "worker": judged.share.worker,
+            });
             (description, evidence)
         });
+    }
+
+    fn own(&mut self, key: u64, session: SessionId) {
+        let owners = self.owners.entry(key).or_default();
+        if !owners.contains(&session) && owners.len() < MOST_OWNERS {
+            owners.push(session);
+        }
+    }
+
+    fn disown(&mut self, key: u64, session: SessionId) {
+        if let Some(owners) = self.owners.get_mut(&key) {
+            owners.retain(|owner| *owner != session);
+            if owners.is_empty() {
+                self.owners.remove(&key);
+            }
+        }
     }
 
     pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut Tongue<'_>) {
         let Event::ExtranonceChanged { session, upstream, from, to } = event else { return };
         let upstream = tongue.upstream(*upstream);
-        tongue.happened(CHANGED, &upstream, at, || {
+        tongue.happened(CHANGED, upstream, at, || {
             let description = format!(
                 "{upstream}: the extranonce1 was changed from {from} to {to} without being asked for"
             );
@@ -88,19 +123,24 @@ impl Extranonce {
     }
 
     pub(super) fn closed(&mut self, session: SessionId) {
-        self.sessions.remove(&session);
+        if let Some(seen) = self.sessions.remove(&session) {
+            self.disown(seen.key, session);
+        }
     }
 
     pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
         for pulse in sessions {
             let Some(size) = pulse.extranonce2_size else { continue };
-            let upstream = tongue.upstream(pulse.upstream);
-            let subject = format!("{upstream} {}", pulse.worker);
             let bits = pulse.version_mask.map_or(0, |mask| mask.0.count_ones());
             let hashes = 2_f64.powi(32 + 8 * size.bytes() as i32 + bits as i32);
             let seconds = hashes / pulse.hash_rate.max(1.0);
             let is_short = pulse.accepted >= LEAST_SHARES && seconds < LEAST_SECONDS;
             let is_small = self.least_size.is_some_and(|least| size.bytes() < least);
+            if !is_short && !is_small && !tongue.is_open(SMALL.0) {
+                continue;
+            }
+            let upstream = tongue.upstream(pulse.upstream);
+            let subject = format!("{upstream} {}", pulse.worker);
             if !is_short && !is_small {
                 tongue.ends(SMALL.0, &subject, now);
                 continue;
