@@ -8,11 +8,17 @@ mod random;
 mod blocks;
 #[path = "forensics/cheats.rs"]
 mod cheats;
+#[path = "forensics/documented.rs"]
+mod documented;
+#[path = "forensics/floods.rs"]
+mod floods;
 #[path = "forensics/honest.rs"]
 mod honest;
 #[path = "forensics/pool.rs"]
 mod pool;
 #[path = "forensics/seen.rs"]
 mod seen;
+#[path = "forensics/shares.rs"]
+mod shares;
 #[path = "forensics/world.rs"]
 mod world;

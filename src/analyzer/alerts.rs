@@ -310,12 +310,19 @@ mod tests {
         for second in 1..10 {
             assert!(alerts.lasts(&news("pool", second), told).is_none());
         }
-        let row = alerts.ends("chain.wrong", "pool", at(10)).unwrap();
-        assert!(row.description.contains("seen 10 times"), "{}", row.description);
-        assert!(alerts.ends("chain.wrong", "pool", at(11)).is_none());
+        // What comes back at once has never been over.
+        alerts.ends("chain.wrong", "pool", at(10));
+        assert!(alerts.lasts(&news("pool", 11), told).is_none());
+        assert!(alerts.expire(at(80)).is_empty());
+        alerts.ends("chain.wrong", "pool", at(12));
+        alerts.ends("chain.wrong", "pool", at(13));
+        assert!(alerts.expire(at(71)).is_empty());
+        let rows = alerts.expire(at(72));
+        assert!(rows[0].description.contains("seen 11 times"), "{}", rows[0].description);
+        assert!(alerts.expire(at(73)).is_empty());
         let view = alerts.view();
         assert_eq!((view.alerts.len(), view.counts["chain.wrong"]), (1, 1));
-        assert_eq!((view.alerts[0].last, view.alerts[0].ended), (at(9), Some(at(10))));
+        assert_eq!((view.alerts[0].last, view.alerts[0].ended), (at(11), Some(at(12))));
     }
 
     #[test]
@@ -337,9 +344,19 @@ mod tests {
         for n in 0..5000 {
             alerts.happened(&news(&n.to_string(), 1), told);
         }
-        assert_eq!(alerts.view().alerts.len(), MOST_OPEN + MOST_PAST);
+        assert_eq!(alerts.view().alerts.len(), MOST_OPEN + MOST_PAST_OF_RULE);
         // An hour later there is room for records again.
         assert!(alerts.happened(&news("later", 3600), told).is_some());
+    }
+
+    #[test]
+    fn an_event_that_repeats_is_counted_and_good_news_are_not() {
+        let mut alerts = Alerts::default();
+        let raised = (0..1000).filter(|second| alerts.happened(&news("pool", *second), told).is_some());
+        assert_eq!(raised.count(), 1);
+        assert_eq!(alerts.view().alerts[0].count, 1000);
+        let best = |second| News { id: "share.best", severity: Severity::Info, ..news("w", second) };
+        assert!(alerts.happened(&best(1), told).is_some() && alerts.happened(&best(2), told).is_some());
     }
 
     #[test]

@@ -178,7 +178,8 @@ fn vardiff_from_far_off() {
 fn fifty_miners() {
     let habit = Habit { cadence: 300.0, ..Habit::default() };
     for seed in &SEEDS[..2] {
-        let mut world = World::new(*seed, vec![habit.clone()]).ticking(20.0);
+        let mut world = World::new(*seed, vec![habit.clone()]);
+        world.ticking_every(20.0);
         for number in 0..50 {
             world.miner(
                 &worker(&format!("nerd{number}")),

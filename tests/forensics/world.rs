@@ -11,7 +11,7 @@ use sluice::net::Stamp;
 use sluice::stratum::{Nbits, Nonce, Ntime, Version, encode_hex};
 use sluice::work::{BlockHash, Header, Txid, double_sha256, merkle_root, share_difficulty};
 
-use crate::blocks::{EASIEST, MAINNET, branches, coinbase, invented, prevhash_text};
+use crate::blocks::{EASIEST, branches, coinbase, invented, prevhash_text};
 use crate::pool::{Habit, Job, Link, Pool};
 use crate::random::Random;
 use crate::seen::Book;
@@ -35,8 +35,9 @@ pub struct World {
     queue: BinaryHeap<Reverse<Due>>,
     count: u64,
     height: u32,
-    /// The newest block of the network.
+    /// The newest block of the network, and what blocks are worth there.
     tip: BlockHash,
+    network: u32,
     /// Seconds from one block to the next; 0 for none.
     pub block_mean: f64,
 }
@@ -134,7 +135,8 @@ impl World {
             (0..habits.len()).map(|place| format!("stratum+tcp://pool{place}.example:3333")).collect();
         change(&mut setup);
         let nbits = habits[0].nbits;
-        let tip = invented(if nbits == EASIEST { 0x1b00_ffff } else { nbits }, &mut random);
+        let network = if nbits == EASIEST { 0x1b00_ffff } else { nbits };
+        let tip = invented(network, &mut random);
         let pool = |habit: Habit| Pool {
             habit,
             height: FIRST_HEIGHT,
@@ -156,6 +158,7 @@ impl World {
             count: 0,
             height: FIRST_HEIGHT,
             tip,
+            network,
             block_mean: 600.0,
         };
         world.after(0.5, What::Tick);
@@ -168,10 +171,9 @@ impl World {
         world
     }
 
-    /// Looks more often than every five seconds.
-    pub fn ticking(mut self, seconds: f64) -> World {
+    /// Looks so often instead of every five seconds.
+    pub fn ticking_every(&mut self, seconds: f64) {
         self.tick = seconds;
-        self
     }
 
     pub fn seconds(&self) -> f64 {
@@ -190,7 +192,7 @@ impl World {
     /// A miner that connects at once to this pool.
     pub fn miner(&mut self, worker: &str, hash_rate: f64, pool: usize) -> usize {
         let place = self.miners.len();
-        let address = SocketAddr::from(([192, 168, 1, 10 + place as u8], 40_000));
+        let address = SocketAddr::from(([10, 0, (place >> 8) as u8, place as u8], 40_000));
         self.miners.push(Miner {
             worker: worker.to_owned(),
             hash_rate,
@@ -251,8 +253,7 @@ impl World {
             }
             What::Block => {
                 self.height += 1;
-                let nbits = self.pools[0].habit.nbits;
-                self.tip = invented(if nbits == EASIEST { 0x1b00_ffff } else { nbits }, &mut self.random);
+                self.tip = invented(self.network, &mut self.random);
                 for pool in 0..self.pools.len() {
                     let delay = 0.1 + 2.0 * self.chance();
                     self.after(delay, What::Learns(pool));
@@ -409,6 +410,11 @@ impl World {
     pub fn pool_says(&mut self, session: usize, line: &str) {
         let line = format!("{line}\n");
         self.said(session, Direction::Down, line.as_bytes());
+    }
+
+    pub fn miner_says(&mut self, session: usize, line: &str) {
+        let line = format!("{line}\n");
+        self.said(session, Direction::Up, line.as_bytes());
     }
 
     fn said(&mut self, session: usize, direction: Direction, bytes: &[u8]) {

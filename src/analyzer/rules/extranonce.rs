@@ -162,3 +162,61 @@ impl Extranonce {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyzer::alerts::Alerts;
+    use crate::clock::ClockState;
+    use crate::record::State;
+    use crate::stratum::{Extranonce2Size, VersionMask};
+    use std::net::{IpAddr, Ipv4Addr};
+
+    /// Whether a space of so many bytes is too small for a miner.
+    fn is_small(bytes: u8, mask: Option<u32>, hash_rate: f64, accepted: u64) -> bool {
+        let now = NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000).unwrap());
+        let pulse = Pulse {
+            session: SessionId(1),
+            upstream: None,
+            worker: "rig",
+            miner: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            hash_rate,
+            difficulty: 1.0,
+            accepted,
+            watched: 600.0,
+            pool_silent: None,
+            unanswered: 0,
+            share_silent: None,
+            extranonce2_size: Some(Extranonce2Size::new(bytes).unwrap()),
+            version_mask: mask.map(VersionMask),
+        };
+        let clock = ClockState::Unsynchronised { since: now, why: crate::clock::Why::Off };
+        let (mut alerts, mut rows) = (Alerts::new(&[]), Vec::new());
+        let mut tongue = Tongue {
+            alerts: &mut alerts,
+            rows: &mut rows,
+            upstreams: &[],
+            clock: &clock,
+            state: &mut State::default(),
+            unsaved: &mut false,
+        };
+        Extranonce::new(&config::Rules::default()).tick(&[pulse], now, &mut tongue);
+        let view = alerts.view();
+        assert!(view.alerts.iter().all(|alert| alert.severity == Severity::Medium));
+        view.counts.contains_key("extranonce.small")
+    }
+
+    #[test]
+    fn a_space_is_small_by_how_long_it_lasts() {
+        // A byte is enough for a NerdMiner, and lasts an ASIC of 1 TH/s a second.
+        assert!(!is_small(1, None, 300e3, 100));
+        assert!(is_small(1, None, 1e12, 100));
+        // Two bytes last 100 TH/s for 2.8 s, or with sixteen version bits for two days.
+        assert!(is_small(2, None, 100e12, 100));
+        assert!(!is_small(2, Some(0x1fff_e000), 100e12, 100));
+        // Braiins' six and public-pool's four bytes are plenty.
+        assert!(!is_small(4, None, 1e15, 100));
+        // Nobody knows the hash rate from three shares.
+        assert!(!is_small(1, None, 1e12, 3));
+    }
+}

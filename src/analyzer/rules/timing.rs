@@ -174,3 +174,41 @@ fn local_clock(now: NtpTime, tongue: &mut Tongue<'_>) {
         (description, json!({ "offset_seconds": seconds }))
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyzer::alerts::Alerts;
+    use crate::clock::Offset;
+    use crate::record::State;
+    use std::time::Duration;
+
+    #[test]
+    fn a_clock_that_is_minutes_off_is_told_and_a_minute_is_not() {
+        let now = NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000).unwrap());
+        for (seconds, way) in [(300, Some("slow")), (-300, Some("fast")), (30, None)] {
+            let clock = ClockState::Synchronised {
+                offset: Offset::from_micros(seconds * 1_000_000),
+                error_bound: Duration::from_millis(20),
+                servers: 3,
+                at: now,
+            };
+            let (mut alerts, mut rows) = (Alerts::new(&[]), Vec::new());
+            let mut tongue = Tongue {
+                alerts: &mut alerts,
+                rows: &mut rows,
+                upstreams: &[],
+                clock: &clock,
+                state: &mut State::default(),
+                unsaved: &mut false,
+            };
+            let mut timing = Timing::new(&config::Rules::default());
+            timing.tick(&[], now, &mut tongue);
+            timing.tick(&[], now, &mut tongue);
+            let view = alerts.view();
+            let told = view.alerts.first().map(|alert| (alert.id, alert.severity, alert.count));
+            assert_eq!(told, way.map(|_| ("timing.local_clock", Severity::Low, 2)));
+            assert!(view.alerts.iter().all(|alert| alert.description.contains(way.unwrap())));
+        }
+    }
+}
