@@ -29,8 +29,6 @@ const HALVED_SECONDS: f64 = 86_400.0;
 /// matter of chance: miners restart within this time.
 const LEAST_SILENCE: f64 = 600.0;
 const LEAST_ACCEPTED: u64 = 10;
-/// A burst is over when what is seen is not rare any more.
-const QUIET: f64 = 0.01;
 const HASHES: f64 = 4_294_967_296.0;
 
 #[derive(Debug)]
@@ -124,10 +122,9 @@ impl Seen {
         };
         let expected = self.usual * span / HASHES / self.difficulty;
         let worker = pulse.worker;
-        let chance = poisson_at_least(count, expected);
-        if chance >= CHANCE {
-            // Near the limit it would begin and end time and again.
-            if chance >= QUIET && tongue.is_open(RAPID.0) {
+        if poisson_at_least(count, expected) >= CHANCE {
+            // Between the two it would begin and end time and again.
+            if count <= expected && tongue.is_open(RAPID.0) {
                 tongue.ends(RAPID.0, worker, now);
             }
             return;
