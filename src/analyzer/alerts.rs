@@ -9,12 +9,19 @@ use crate::clock::NtpTime;
 use crate::config::{RuleId, Severity};
 use crate::record::{AlertKind, AlertRow};
 
-/// The most states that last at the same time; what else begins is counted only.
-const MOST_OPEN: usize = 256;
-/// The most alerts that are kept once they are over.
+/// The most states of one rule that last at the same time; what else begins is counted only. Who makes
+/// up names fills the place of one rule, and hides no other.
+const MOST_OPEN: usize = 40;
+/// The most alerts that are kept once they are over, and those of one rule among them.
 const MOST_PAST: usize = 200;
+const MOST_PAST_OF_RULE: usize = 40;
 /// A state that was not seen for so many seconds is over. Pools send a job at least every few minutes.
 const FORGOTTEN: i64 = 900;
+/// A state that is over begins anew only after so many seconds: with several miners, good jobs and bad
+/// ones alternate.
+const SETTLES: i64 = 60;
+/// The same event within so many seconds is counted with the one before.
+const REPEATED: i64 = 900;
 /// Records that one rule may write at once, and then so many seconds for each further one: an
 /// attacker can't fill the disk.
 const BURST: f64 = 20.0;
@@ -53,7 +60,8 @@ pub struct AlertsView {
 /// All alerts. Bounded.
 #[derive(Debug, Default)]
 pub(super) struct Alerts {
-    open: BTreeMap<(&'static str, String), Alert>,
+    /// By rule and subject.
+    open: BTreeMap<&'static str, BTreeMap<String, Open>>,
     past: VecDeque<Arc<Alert>>,
     counts: BTreeMap<&'static str, u64>,
     overflowed: u64,
@@ -61,6 +69,14 @@ pub(super) struct Alerts {
     records: BTreeMap<&'static str, Allowance>,
     changed: bool,
     view: AlertsView,
+}
+
+/// A state that lasts.
+#[derive(Debug)]
+struct Open {
+    alert: Alert,
+    /// Since when it seems to be over.
+    over: Option<NtpTime>,
 }
 
 /// What is noticed, before the book has decided whether it is news.
@@ -94,36 +110,34 @@ impl Alerts {
             return None;
         }
         self.changed = true;
-        if let Some(known) = self.open.get_mut(&(news.id, news.subject.to_owned())) {
-            known.count += 1;
-            known.last = news.at;
+        let of_rule = self.open.entry(news.id).or_default();
+        if let Some(Open { alert, over }) = of_rule.get_mut(news.subject) {
+            alert.count += 1;
+            alert.last = news.at;
+            *over = None;
             return None;
         }
-        if self.open.len() >= MOST_OPEN && !self.make_room(news.severity) {
+        if of_rule.len() >= MOST_OPEN {
             self.overflowed += 1;
             return None;
         }
         *self.counts.entry(news.id).or_default() += 1;
         let alert = Alert::new(news, describe());
         let row = alert.row(AlertKind::Begins);
-        self.open.insert((news.id, news.subject.to_owned()), alert);
+        of_rule.insert(news.subject.to_owned(), Open { alert, over: None });
         self.may_record(news).then_some(row)
     }
 
-    /// A state is over, if it had begun.
-    pub(super) fn ends(&mut self, id: &'static str, subject: &str, at: NtpTime) -> Option<AlertRow> {
-        if self.open.is_empty() {
-            return None;
+    /// Whether any state of this rule lasts.
+    pub(super) fn is_open(&self, id: &str) -> bool {
+        self.open.get(id).is_some_and(|of_rule| !of_rule.is_empty())
+    }
+
+    /// A state is over, if it had begun and does not come back at once.
+    pub(super) fn ends(&mut self, id: &'static str, subject: &str, at: NtpTime) {
+        if let Some(open) = self.open.get_mut(id).and_then(|of_rule| of_rule.get_mut(subject)) {
+            open.over = open.over.or(Some(at));
         }
-        let mut alert = self.open.remove(&(id, subject.to_owned()))?;
-        alert.ended = Some(at);
-        let mut row = alert.row(AlertKind::Ends);
-        row.at = at;
-        row.description = format!("over since {at}, seen {} times: {}", alert.count, row.description);
-        let news = News { id, severity: alert.severity, subject, at };
-        let may_record = self.may_record(&news);
-        self.keep(alert);
-        may_record.then_some(row)
     }
 
     /// Something happened, once.
@@ -135,6 +149,9 @@ impl Alerts {
         if self.is_off(news.id) {
             return None;
         }
+        if news.severity != Severity::Info && self.repeats(news) {
+            return None;
+        }
         *self.counts.entry(news.id).or_default() += 1;
         let mut alert = Alert::new(news, describe());
         alert.ended = Some(news.at);
@@ -143,22 +160,49 @@ impl Alerts {
         self.may_record(news).then_some(row)
     }
 
-    /// Ends the states that were not seen for a while: their miners have left, or their pool has.
+    /// Ends the states that are over, and those that were not seen for a while: their miners have left,
+    /// or their pool has.
     pub(super) fn expire(&mut self, now: NtpTime) -> Vec<AlertRow> {
-        let is_over = |alert: &Alert| now.unix_seconds() - alert.last.unix_seconds() > FORGOTTEN;
-        let over: Vec<_> = self
-            .open
-            .iter()
-            .filter(|(_, alert)| is_over(alert))
-            .map(|(key, alert)| (key.clone(), alert.last))
-            .collect();
-        over.into_iter().filter_map(|((id, subject), last)| self.ends(id, &subject, last)).collect()
+        let passed = |since: NtpTime| now.unix_seconds() - since.unix_seconds();
+        let end = |open: &Open| match open.over {
+            Some(over) => (passed(over) >= SETTLES).then_some(over),
+            None => (passed(open.alert.last) > FORGOTTEN).then_some(open.alert.last),
+        };
+        let mut over = Vec::new();
+        for of_rule in self.open.values_mut() {
+            if !of_rule.values().any(|open| end(open).is_some()) {
+                continue;
+            }
+            for (subject, open) in std::mem::take(of_rule) {
+                match end(&open) {
+                    Some(at) => over.push((open.alert, at)),
+                    None => drop(of_rule.insert(subject, open)),
+                }
+            }
+        }
+        over.into_iter().filter_map(|(alert, at)| self.close(alert, at)).collect()
+    }
+
+    fn close(&mut self, mut alert: Alert, at: NtpTime) -> Option<AlertRow> {
+        alert.ended = Some(at);
+        let mut row = alert.row(AlertKind::Ends);
+        row.at = at;
+        row.description = format!("over since {at}, seen {} times: {}", alert.count, row.description);
+        let news = News { id: alert.id, severity: alert.severity, subject: &alert.subject, at };
+        let may_record = self.may_record(&news);
+        self.keep(alert);
+        may_record.then_some(row)
     }
 
     /// What there is to see, built anew only after a change.
     pub(super) fn view(&mut self) -> AlertsView {
         if std::mem::take(&mut self.changed) {
-            let mut open: Vec<Arc<Alert>> = self.open.values().cloned().map(Arc::new).collect();
+            let mut open: Vec<Arc<Alert>> = self
+                .open
+                .values()
+                .flat_map(BTreeMap::values)
+                .map(|open| Arc::new(open.alert.clone()))
+                .collect();
             open.sort_by_key(|alert| std::cmp::Reverse((alert.severity, alert.began)));
             let alerts = open.into_iter().chain(self.past.iter().cloned()).collect();
             self.view = AlertsView { alerts, counts: self.counts.clone(), overflowed: self.overflowed };
@@ -166,21 +210,32 @@ impl Alerts {
         self.view.clone()
     }
 
-    /// Forgets the least serious of what lasts, if it is less serious than what begins: a flood of
-    /// little things must not hide a great one.
-    fn make_room(&mut self, severity: Severity) -> bool {
-        let least = self.open.iter().min_by_key(|(_, alert)| (alert.severity, alert.last));
-        let Some((key, _)) = least.filter(|(_, alert)| alert.severity < severity) else { return false };
-        let key = key.clone();
-        self.overflowed += 1;
-        self.open.remove(&key);
-        true
-    }
-
     fn keep(&mut self, alert: Alert) {
         self.changed = true;
+        let of_rule = self.past.iter().filter(|past| past.id == alert.id).count();
+        if of_rule >= MOST_PAST_OF_RULE {
+            if let Some(oldest) = self.past.iter().rposition(|past| past.id == alert.id) {
+                self.past.remove(oldest);
+            }
+        }
         self.past.truncate(MOST_PAST - 1);
         self.past.push_front(Arc::new(alert));
+    }
+
+    /// Counts an event that has happened not long ago.
+    fn repeats(&mut self, news: &News<'_>) -> bool {
+        let is_same = |past: &Arc<Alert>| {
+            past.id == news.id
+                && past.subject == news.subject
+                && news.at.unix_seconds() - past.last.unix_seconds() < REPEATED
+        };
+        let Some(place) = self.past.iter().position(is_same) else { return false };
+        let known = Arc::make_mut(&mut self.past[place]);
+        known.count += 1;
+        known.last = news.at;
+        known.ended = Some(news.at);
+        self.changed = true;
+        true
     }
 
     fn is_off(&self, id: &str) -> bool {
@@ -253,16 +308,22 @@ mod tests {
         let mut alerts = Alerts::default();
         let row = alerts.lasts(&news("pool", 0), told).unwrap();
         assert_eq!(row.data, json!({ "subject": "pool", "count": 1, "nbits": "1d00ffff" }));
-        assert_eq!(row.kind, AlertKind::Begins);
         for second in 1..10 {
             assert!(alerts.lasts(&news("pool", second), told).is_none());
         }
-        let row = alerts.ends("chain.wrong", "pool", at(10)).unwrap();
-        assert!(row.description.contains("seen 10 times"), "{}", row.description);
-        assert!(alerts.ends("chain.wrong", "pool", at(11)).is_none());
+        // What comes back at once has never been over.
+        alerts.ends("chain.wrong", "pool", at(10));
+        assert!(alerts.lasts(&news("pool", 11), told).is_none());
+        assert!(alerts.expire(at(80)).is_empty());
+        alerts.ends("chain.wrong", "pool", at(12));
+        alerts.ends("chain.wrong", "pool", at(13));
+        assert!(alerts.expire(at(71)).is_empty());
+        let rows = alerts.expire(at(72));
+        assert!(rows[0].description.contains("seen 11 times"), "{}", rows[0].description);
+        assert!(alerts.expire(at(73)).is_empty());
         let view = alerts.view();
         assert_eq!((view.alerts.len(), view.counts["chain.wrong"]), (1, 1));
-        assert_eq!((view.alerts[0].last, view.alerts[0].ended), (at(9), Some(at(10))));
+        assert_eq!((view.alerts[0].last, view.alerts[0].ended), (at(11), Some(at(12))));
     }
 
     #[test]
@@ -284,9 +345,19 @@ mod tests {
         for n in 0..5000 {
             alerts.happened(&news(&n.to_string(), 1), told);
         }
-        assert_eq!(alerts.view().alerts.len(), MOST_OPEN + MOST_PAST);
+        assert_eq!(alerts.view().alerts.len(), MOST_OPEN + MOST_PAST_OF_RULE);
         // An hour later there is room for records again.
         assert!(alerts.happened(&news("later", 3600), told).is_some());
+    }
+
+    #[test]
+    fn an_event_that_repeats_is_counted_and_good_news_are_not() {
+        let mut alerts = Alerts::default();
+        let raised = (0..1000).filter(|second| alerts.happened(&news("pool", *second), told).is_some());
+        assert_eq!(raised.count(), 1);
+        assert_eq!(alerts.view().alerts[0].count, 1000);
+        let best = |second| News { id: "share.best", severity: Severity::Info, ..news("w", second) };
+        assert!(alerts.happened(&best(1), told).is_some() && alerts.happened(&best(2), told).is_some());
     }
 
     #[test]
@@ -296,23 +367,6 @@ mod tests {
         assert!(alerts.expire(at(FORGOTTEN)).is_empty());
         assert_eq!(alerts.expire(at(FORGOTTEN + 1)).len(), 1);
         assert_eq!(alerts.view().alerts[0].ended, Some(at(0)));
-    }
-
-    #[test]
-    fn little_things_do_not_hide_a_great_one() {
-        let mut alerts = Alerts::default();
-        for n in 0..MOST_OPEN {
-            let subject = format!("worker{n}");
-            let little = News { id: "share.silent", severity: Severity::Low, subject: &subject, at: at(0) };
-            alerts.lasts(&little, told);
-        }
-        assert!(alerts.lasts(&news("pool", 1), told).is_some());
-        let view = alerts.view();
-        assert_eq!((view.alerts[0].id, view.alerts.len()), ("chain.wrong", MOST_OPEN));
-        // The great one is not pushed out by little ones that come later.
-        let late = News { id: "share.silent", severity: Severity::Low, subject: "late", at: at(2) };
-        assert!(alerts.lasts(&late, told).is_none());
-        assert_eq!(alerts.view().counts["chain.wrong"], 1);
     }
 
     #[test]

@@ -92,6 +92,8 @@ pub(super) struct JobSeen {
     pub(super) outputs: Vec<OutputView>,
     /// Whom it pays besides the expected address, as text to compare; `None` for very many.
     pub(super) payees: Option<String>,
+    /// It came before the pool had answered who the miner is.
+    pub(super) early: bool,
     /// Stands for the search space: two sessions with the same find the same shares.
     pub(super) space: u64,
 }
@@ -146,6 +148,7 @@ impl JobSeen {
             chain: judged.chain.clone(),
             outputs: if is_bad { judged.outputs() } else { Vec::new() },
             payees: judged.payees(),
+            early: false,
             space: space.finish(),
         }
     }

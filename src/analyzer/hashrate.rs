@@ -46,6 +46,12 @@ impl WorkMeter {
         }
     }
 
+    /// The hour's rate alone.
+    pub(super) fn one_hour(&self, now: Stamp) -> f64 {
+        let watched = now.since(self.since).unwrap_or_default();
+        self.windows[2].sum(now) * HASHES / span(2, watched)
+    }
+
     /// The rates as of `now`.
     pub fn rates(&self, now: Stamp) -> HashRates {
         let watched = now.since(self.since).unwrap_or_default();

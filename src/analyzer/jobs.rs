@@ -22,6 +22,8 @@ pub(super) struct Job {
     pub(super) received_at: Stamp,
     /// A later clean job has made shares of this one stale.
     pub(super) dead_since: Option<Stamp>,
+    /// When another one came after it.
+    pub(super) followed_at: Option<Stamp>,
     /// By BIP34, when the coinbase can be decoded.
     pub(super) height: Option<Height>,
     /// Of its nbits, when they are a target.
@@ -74,6 +76,9 @@ impl Jobs {
         if self.jobs.len() >= MOST_JOBS {
             self.jobs.pop_front();
         }
+        if let Some(last) = self.jobs.back_mut() {
+            last.followed_at.get_or_insert(at);
+        }
         let coinbase = Coinbase::of_job(&notify, extranonce1, extranonce2_size).ok();
         let height = coinbase.as_ref().and_then(|coinbase| coinbase.height().ok());
         let network_difficulty = network_difficulty(notify.nbits).ok();
@@ -81,6 +86,7 @@ impl Jobs {
             prepared: PreparedJob::new(notify, extranonce1.clone()),
             received_at: at,
             dead_since: None,
+            followed_at: None,
             height,
             network_difficulty,
             assigned,

@@ -7,6 +7,7 @@ use super::follower::Follower;
 use super::snapshot::Snapshot;
 use super::{Chunk, Conversation, Direction};
 use crate::net::Stamp;
+use crate::record::State;
 
 /// Follows what it is told, when it is told that it was.
 pub struct Replay {
@@ -33,6 +34,11 @@ impl Replay {
     /// Time has passed. The thread says so twice a second.
     pub fn tick(&mut self, now: Stamp) {
         self.follower.tick(now);
+    }
+
+    /// What outlives a restart.
+    pub fn state(&self) -> &State {
+        &self.follower.ledger.state
     }
 
     /// What there is to see.

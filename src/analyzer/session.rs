@@ -30,6 +30,9 @@ const MOST_WORKERS: usize = 1024;
 const MOST_ADDRESSES: usize = 16;
 /// How long the request to an answer may be late.
 const UNASKED: Duration = Duration::from_secs(2);
+/// An opening that takes longer is none.
+const OPENING: Duration = Duration::from_secs(60);
+// = Duration::from_secs(2);
 
 /// The state of one session. All of it is bounded.
 pub(super) struct Session {
@@ -193,11 +196,13 @@ impl Session {
             session: self.conversation.id,
             upstream: self.conversation.upstream(),
             worker: self.worker(),
-            hash_rate: self.meter.rates(now).one_hour,
+            miner: self.conversation.miner().ip(),
+            hash_rate: self.meter.one_hour(now),
             difficulty: self.difficulty().value(),
             accepted: self.tally.accepted,
             watched: seconds(self.opened),
             pool_silent: self.heard.map(seconds),
+            unanswered: self.requests.shares(),
             share_silent: self.tally.last_share.map(seconds),
             extranonce2_size: self.extranonce2_size,
             version_mask: self.version_mask,
@@ -370,7 +375,10 @@ impl Session {
         let seen = JobSeen::new(&self.conversation, job, gap, &judged);
         self.newest_job = Some(judged);
         let block_age = self.jobs.block_age(at);
-        each(Finding::Job(Box::new(JobSeen { block_age, ..seen })));
+        // A pool that has not yet answered who the miner is may not know it: its job can pay anybody.
+        let is_new = at.since(self.conversation.opened).is_some_and(|age| age < OPENING);
+        let early = self.workers.is_empty() && is_new;
+        each(Finding::Job(Box::new(JobSeen { block_age, early, ..seen })));
     }
 
     /// The miner says who it is; pools answer with a job that pays that name.

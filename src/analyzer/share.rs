@@ -30,6 +30,8 @@ pub struct PendingShare {
     pub job_age: Option<Duration>,
     /// A later clean job had come before it.
     pub stale: bool,
+    /// For how long a newer job had been there.
+    pub followed: Option<Duration>,
     /// What the pool had asked for with its job.
     pub assigned: Option<Difficulty>,
     /// The least that the pool may ask for it: the lower of then and now.
@@ -93,6 +95,7 @@ impl PendingShare {
             extranonce1: job.map(|job| job.prepared.extranonce1().clone()),
             job_age: job.and_then(|job| at.since(job.received_at)),
             stale: job.is_some_and(|job| job.dead_since.is_some_and(|dead| dead < at)),
+            followed: job.and_then(|job| at.since(job.followed_at?)),
             assigned: job.map(|job| job.assigned),
             lowest,
             range,
@@ -136,6 +139,7 @@ impl PendingShare {
             extranonce1: None,
             job_age: None,
             stale: false,
+            followed: None,
             assigned: None,
             lowest: None,
             range: None,

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::super::SessionId;
 use super::super::finding::JobSeen;
 use super::super::verdicts::ChainState;
+use super::chance::{CHANCE, poisson_at_least};
 use super::payout::job_evidence;
 use super::{Tongue, number, seconds_between};
 use crate::clock::NtpTime;
@@ -32,8 +33,12 @@ const STUCK_SECONDS: f64 = 18.0 * 600.0;
 const BEHIND_SECONDS: f64 = 60.0;
 /// Pools send an empty job first, and the full one as soon as they have chosen transactions.
 const EMPTY_SECONDS: f64 = 60.0;
-/// Blocks by chance: the mean and so many standard deviations, and a few.
-const DEVIATIONS: f64 = 7.0;
+/// The mean time between blocks while the hash rate grows by a quarter between two retargets, in seconds.
+const FAST_BLOCKS: f64 = 480.0;
+/// A node that was cut off hears of so many blocks at once.
+const AT_ONCE: f64 = 4.0;
+/// Over so many seconds a session's blocks are counted.
+const COUNTED_SECONDS: f64 = 6.0 * 3600.0;
 
 #[derive(Debug, Default)]
 pub(super) struct Chain {
@@ -46,7 +51,10 @@ pub(super) struct Chain {
 struct Seen {
     height: u32,
     prevhash: PrevHash,
+    /// When the first job of this block came.
     at: NtpTime,
+    /// From here on its blocks are counted.
+    counted: (u32, NtpTime),
 }
 
 /// The newest block of an upstream.
@@ -65,21 +73,20 @@ struct Tip {
 impl Chain {
     pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
         let upstream = tongue.upstream(job.upstream);
-        wrong(job, &upstream, at, tongue);
+        wrong(job, upstream, at, tongue);
         let is_mainnet = job.chain.network == "mainnet" && job.chain.state == ChainState::Plausible;
-        if is_mainnet {
-            bad_prevhash(job, &upstream, at, tongue);
-        }
+        // Who makes blocks up must not make honest pools look late.
+        let is_worked_for = is_mainnet && parent_is_good(job, upstream, at, tongue);
         let (Some(height), Some(place)) = (job.height, job.upstream) else { return };
-        let seen = Seen { height: height.0, prevhash: job.prevhash, at };
-        if let Some(before) = self.sessions.insert(job.session, seen) {
-            if is_mainnet {
-                height_rule(job, &upstream, &before, &seen, tongue);
-            }
-        }
-        self.tip(place, job, &seen, is_mainnet);
+        let new = Seen { height: height.0, prevhash: job.prevhash, at, counted: (height.0, at) };
+        let seen = self.sessions.entry(job.session).or_insert(new);
         if is_mainnet {
-            self.behind(place, job, &upstream, at, tongue);
+            height_rule(job, upstream, seen, &new, tongue);
+        }
+        seen.follow(&new);
+        self.tip(place, job, &new, is_worked_for);
+        if is_worked_for {
+            self.behind(place, job, upstream, at, tongue);
         }
     }
 
@@ -94,24 +101,24 @@ impl Chain {
             let is_heard = seconds_between(tip.heard, now) < 600.0;
             let age = seconds_between(tip.since, now);
             if tip.is_mainnet && is_heard && age > STUCK_SECONDS {
-                tongue.lasts(STUCK, &upstream, now, || {
+                tongue.lasts(STUCK, upstream, now, || {
                     let description =
                         format!("{upstream}: work on the same block for {:.1} hours", age / 3600.0);
                     let prevhash = parent_hash(&tip.prevhash).to_string();
                     (description, json!({ "height": tip.height, "prevhash": prevhash, "seconds": age }))
                 });
             } else {
-                tongue.ends(STUCK.0, &upstream, now);
+                tongue.ends(STUCK.0, upstream, now);
             }
             match tip.empty_since {
                 Some(since) if is_heard && seconds_between(since, now) > EMPTY_SECONDS => {
-                    tongue.lasts(EMPTY_JOB, &upstream, now, || {
+                    tongue.lasts(EMPTY_JOB, upstream, now, || {
                         let description = format!("{upstream}: work on a block without transactions");
                         (description, json!({ "height": tip.height, "since": since.to_string() }))
                     });
                 }
                 Some(_) => {}
-                None => tongue.ends(EMPTY_JOB.0, &upstream, now),
+                None => tongue.ends(EMPTY_JOB.0, upstream, now),
             }
         }
     }
@@ -128,9 +135,13 @@ impl Chain {
             is_mainnet,
         });
         tip.is_mainnet = is_mainnet;
-        // One miner's late copy of an older job does not bring the old block back.
+        // One miner's late copy of an older job does not bring the old block back; another block of the
+        // same height is no progress.
         if tip.prevhash != seen.prevhash && seen.height >= tip.height {
-            (tip.height, tip.prevhash, tip.since) = (seen.height, seen.prevhash, at);
+            if seen.height > tip.height {
+                tip.since = at;
+            }
+            (tip.height, tip.prevhash) = (seen.height, seen.prevhash);
             tip.empty_since = None;
         }
         tip.heard = at;
@@ -145,7 +156,9 @@ impl Chain {
         let newest = ahead.max_by_key(|(_, tip)| tip.height).map(|(other, tip)| (*other, *tip));
         match newest {
             Some((other, tip))
-                if tip.height > own.height && seconds_between(tip.since, at) > BEHIND_SECONDS =>
+                if tip.height > own.height
+                    && seconds_between(tip.since, at) > BEHIND_SECONDS
+                    && are_likely(tip.height - own.height, seconds_between(own.since, at)) =>
             {
                 let delay = seconds_between(tip.since, at);
                 let ahead = tongue.upstream(Some(other));
@@ -173,9 +186,18 @@ fn wrong(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) {
         ChainState::Wrong => {}
         // A miner without an address proves nothing, for or against.
         ChainState::Unknown => return,
-        ChainState::Plausible => return tongue.ends(WRONG.0, upstream, at),
+        ChainState::Plausible => {
+            if tongue.is_open(WRONG.0) {
+                for network in [verdict.network, "unknown"] {
+                    tongue.ends(WRONG.0, &format!("{upstream} {network}"), at);
+                }
+            }
+            return;
+        }
     }
-    tongue.lasts(WRONG, upstream, at, || {
+    // A miner with an address of another network does not make the others' work wrong, nor right.
+    let subject = format!("{upstream} {}", verdict.network);
+    tongue.lasts(WRONG, &subject, at, || {
         let description = match verdict.network {
             "unknown" => format!(
                 "{upstream}: this is no Bitcoin network known: its difficulty is {}",
@@ -192,12 +214,12 @@ fn wrong(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) {
     });
 }
 
-fn bad_prevhash(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) {
+fn parent_is_good(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) -> bool {
     let parent = parent_hash(&job.prevhash);
     let worth = share_difficulty(&parent);
     if worth * RETARGET >= job.chain.difficulty {
         tongue.ends(BAD_PREVHASH.0, upstream, at);
-        return;
+        return true;
     }
     tongue.lasts(BAD_PREVHASH, upstream, at, || {
         let description = format!(
@@ -208,20 +230,23 @@ fn bad_prevhash(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<
         evidence["network_difficulty"] = json!(job.chain.difficulty);
         (description, evidence)
     });
+    false
 }
 
 /// One connection's blocks go forward, and no faster than blocks come.
 fn height_rule(job: &JobSeen, upstream: &str, before: &Seen, now: &Seen, tongue: &mut Tongue<'_>) {
-    let elapsed = seconds_between(before.at, now.at).max(0.0);
-    let mean = elapsed / 600.0;
-    let most = 3.0 + mean + DEVIATIONS * mean.sqrt();
+    let elapsed = seconds_between(before.at, now.at);
     let step = i64::from(now.height) - i64::from(before.height);
-    let is_same_block = now.prevhash == before.prevhash;
+    let jumps = |from: u32, since: NtpTime| {
+        now.height > from && !are_likely(now.height - from, seconds_between(since, now.at))
+    };
     let fault = match step {
         0 => return,
-        _ if is_same_block => "another height on the same block before",
+        _ if now.prevhash == before.prevhash => "another height on the same block before",
         step if step < 0 => "an older block than before",
-        step if step as f64 > most => "blocks faster than they are found",
+        _ if jumps(before.height, before.at) || jumps(before.counted.0, before.counted.1) => {
+            "blocks faster than they are found"
+        }
         _ => return,
     };
     tongue.happened(HEIGHT, upstream, now.at, || {
@@ -231,4 +256,26 @@ fn height_rule(job: &JobSeen, upstream: &str, before: &Seen, now: &Seen, tongue:
         evidence["seconds"] = json!(elapsed);
         (description, evidence)
     });
+}
+
+impl Seen {
+    fn follow(&mut self, new: &Seen) {
+        if self.height == new.height && self.prevhash == new.prevhash {
+            return;
+        }
+        let is_likely = new.height >= self.height
+            && are_likely(new.height.saturating_sub(self.counted.0), seconds_between(self.counted.1, new.at));
+        let counted = if is_likely && seconds_between(self.counted.1, new.at) < COUNTED_SECONDS {
+            self.counted
+        } else {
+            new.counted
+        };
+        *self = Seen { counted, ..*new };
+    }
+}
+
+/// Whether the network can have found so many blocks in so many seconds.
+fn are_likely(blocks: u32, seconds: f64) -> bool {
+    let blocks = f64::from(blocks);
+    blocks <= AT_ONCE || poisson_at_least(blocks, (seconds / FAST_BLOCKS).max(0.01)) >= CHANCE
 }

@@ -59,7 +59,7 @@ impl Difficulty {
         let upstream = tongue.upstream(judged.upstream);
         if fault.is_empty() {
             seen.faults = 0;
-            tongue.ends(MISMATCH.0, &upstream, at);
+            tongue.ends(MISMATCH.0, upstream, at);
             return;
         }
         seen.faults += 1;
@@ -67,7 +67,7 @@ impl Difficulty {
             return;
         }
         let count = seen.faults;
-        tongue.lasts(MISMATCH, &upstream, at, || {
+        tongue.lasts(MISMATCH, upstream, at, || {
             let description =
                 format!("{upstream}: {count} shares in a row were {fault} the difficulty asked for");
             let evidence = json!({
@@ -105,7 +105,7 @@ impl Difficulty {
         let count = seen.reversals.len();
         seen.reversals.truncate(REVERSALS);
         let upstream = tongue.upstream(*upstream);
-        tongue.lasts(ERRATIC, &upstream, at, || {
+        tongue.lasts(ERRATIC, upstream, at, || {
             let description =
                 format!("{upstream}: the difficulty jumps up and down, {count} times in ten minutes");
             (description, json!({ "session": session.0, "from": last, "to": value }))

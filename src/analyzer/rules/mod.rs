@@ -3,9 +3,11 @@
 //! keys of `[rules]`.
 //!
 //! A false alarm is a defect. Where chance is involved a rule asks how unlikely what it sees would be
-//! with an honest pool and miner, and alerts below [`CHANCE`].
+//! with an honest pool and miner, and alerts below [`chance::CHANCE`].
 
+mod cadence;
 mod chain;
+mod chance;
 mod difficulty;
 mod extranonce;
 mod news;
@@ -13,6 +15,7 @@ mod payout;
 mod pool;
 mod pulse;
 mod share;
+mod tempo;
 mod timing;
 mod tongue;
 
@@ -25,10 +28,6 @@ use super::share::JudgedShare;
 use crate::clock::NtpTime;
 use crate::config;
 
-/// So unlikely is what a statistical rule alerts at, for each look. A farm of 1,000 miners that is
-/// looked at once a minute has 5e8 looks a year.
-const CHANCE: f64 = 1e-10;
-
 /// All families.
 #[derive(Debug)]
 pub(super) struct Rules {
@@ -38,6 +37,7 @@ pub(super) struct Rules {
     extranonce: extranonce::Extranonce,
     difficulty: difficulty::Difficulty,
     share: share::Share,
+    tempo: tempo::Tempo,
     pool: pool::Pool,
     news: news::News,
 }
@@ -50,7 +50,8 @@ impl Rules {
             timing: timing::Timing::new(settings),
             extranonce: extranonce::Extranonce::new(settings),
             difficulty: difficulty::Difficulty::default(),
-            share: share::Share::new(settings),
+            share: share::Share::default(),
+            tempo: tempo::Tempo::new(settings),
             pool: pool::Pool::new(silence),
             news: news::News::default(),
         }
@@ -61,8 +62,9 @@ impl Rules {
         self.payout.job(job, at, tongue);
         self.chain.job(job, at, tongue);
         self.timing.job(job, at, tongue);
-        self.extranonce.job(job, at, tongue);
+        self.extranonce.job(job);
         self.share.job(job, at);
+        self.pool.job(job, at);
     }
 
     /// A share's verdict is known, or never will be.
@@ -71,6 +73,7 @@ impl Rules {
         self.extranonce.share(judged, at, tongue);
         self.difficulty.share(judged, at, tongue);
         self.share.share(judged, at, tongue);
+        self.tempo.share(judged, at, tongue);
         self.news.share(judged, at, tongue);
     }
 
@@ -78,6 +81,7 @@ impl Rules {
     pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut Tongue<'_>) {
         self.extranonce.event(event, at, tongue);
         self.difficulty.event(event, at, tongue);
+        self.share.event(event, at);
         self.pool.event(event, at, tongue);
     }
 
@@ -98,6 +102,8 @@ impl Rules {
         self.extranonce.closed(session);
         self.difficulty.closed(session);
         self.share.closed(session);
+        self.tempo.closed(session);
+        self.pool.closed(session);
     }
 
     /// Time has passed.
@@ -105,7 +111,8 @@ impl Rules {
         self.chain.tick(now, tongue);
         self.timing.tick(sessions, now, tongue);
         self.extranonce.tick(sessions, now, tongue);
-        self.share.tick(sessions, now, tongue);
+        self.share.tick(now, tongue);
+        self.tempo.tick(sessions, now, tongue);
         self.pool.tick(sessions, now, tongue);
     }
 }

@@ -55,7 +55,7 @@ fn tell(
     let Some(rebuilt) = &judged.share.rebuilt else { return };
     let upstream = tongue.upstream(judged.upstream);
     tongue.happened(kind, &judged.share.worker, at, || {
-        (description(rebuilt.difficulty), evidence(judged, &upstream))
+        (description(rebuilt.difficulty), evidence(judged, upstream))
     });
 }
 

@@ -7,89 +7,162 @@ use super::super::verdicts::{PayoutState, Unverifiable};
 use super::{Tongue, seconds_between};
 use crate::clock::NtpTime;
 use crate::config::Severity;
+use crate::stratum::PrevHash;
 
 const MISMATCH: (&str, Severity) = ("payout.mismatch", Severity::High);
 const SHORT: (&str, Severity) = ("payout.short", Severity::High);
 const UNVERIFIABLE: (&str, Severity) = ("payout.unverifiable", Severity::Info);
 const CHANGED: (&str, Severity) = ("payout.changed", Severity::Medium);
 
-/// A pool that has paid the same others for so long, in seconds and jobs, is expected to go on. Pools
-/// that share a block out pay others in each one, and never get there.
+/// A pool that has paid the same others for so long, in seconds, jobs and blocks, is expected to go on.
+/// Pools that share a block out pay others in each job, and some take their fee to a fresh address for
+/// each block: these never get there.
 const SETTLED_SECONDS: f64 = 1800.0;
-const SETTLED_JOBS: u64 = 20;
+const SETTLED_JOBS: u32 = 20;
+const SETTLED_BLOCKS: u32 = 3;
+/// How often what has settled is kept again, in jobs.
+const KEPT_JOBS: u32 = 256;
+/// The most habits that are known; the one that was seen longest ago makes room.
+const MOST_HABITS: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Payout {
-    /// By upstream: whom it pays besides the miner, since when, by how many jobs.
-    habits: Vec<(String, Habit)>,
+    habits: Vec<Habit>,
 }
 
-#[derive(Debug, Clone)]
+/// Whom a pool pays besides a miner. Each address has its own: some pools take a fee of the large only.
+#[derive(Debug)]
 struct Habit {
+    upstream: Option<usize>,
+    address: String,
     print: String,
     since: NtpTime,
-    jobs: u64,
+    seen: NtpTime,
+    jobs: u32,
+    blocks: u32,
+    prevhash: PrevHash,
+    /// It had settled in an earlier run.
+    is_kept: bool,
 }
-
-/// The most upstreams whose habits are known.
-const MOST_HABITS: usize = 64;
 
 impl Payout {
     pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
         let upstream = tongue.upstream(job.upstream);
-        verdict(job, &upstream, at, tongue);
-        self.habit(job, &upstream, at, tongue);
+        verdict(job, upstream, at, tongue);
+        self.habit(job, upstream, at, tongue);
     }
 
     fn habit(&mut self, job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) {
         // A job for nobody yet pays the pool; pooled pools pay whom they like.
-        let Some(print) = &job.payees else { return };
-        if matches!(job.payout.state, PayoutState::Unverifiable(_)) {
+        let (Some(print), Some(expected)) = (&job.payees, &job.payout.expected) else { return };
+        if job.early {
             return;
         }
-        let place = self.habits.iter().position(|(name, _)| name == upstream);
-        let Some(habit) = place.map(|place| &mut self.habits[place].1) else {
-            if self.habits.len() < MOST_HABITS {
-                let kept = tongue.state.fingerprint(upstream).and_then(|kept| kept["payees"].as_str());
-                // What was kept had settled in an earlier run.
-                let (print_before, jobs) =
-                    kept.map_or((print.clone(), 0), |kept| (kept.to_owned(), u64::MAX / 2));
-                let since = at;
-                let habit = Habit { print: print_before, since, jobs };
-                self.habits.push((upstream.to_owned(), habit));
-                if jobs > 0 {
-                    self.habit(job, upstream, at, tongue);
-                }
+        let address = &expected.address;
+        let is_this = |habit: &Habit| habit.upstream == job.upstream && habit.address == *address;
+        let Some(place) = self.habits.iter().position(is_this) else {
+            let mut habit = Habit::new(job, address, print, at);
+            let kept = tongue.state.fingerprint(&name(upstream, address));
+            if let Some(kept) = kept.and_then(|kept| kept["payees"].as_str()) {
+                (habit.print, habit.is_kept) = (kept.to_owned(), true);
             }
-            return;
+            self.make_room();
+            self.habits.push(habit);
+            let place = self.habits.len() - 1;
+            return self.compare(place, job, upstream, print, at, tongue);
         };
-        if habit.print == *print {
-            habit.jobs += 1;
-            let is_settled = habit.jobs == SETTLED_JOBS
-                || (habit.jobs > SETTLED_JOBS && habit.jobs % 256 == 0 && habit.jobs < u64::MAX / 2);
-            if is_settled && seconds_between(habit.since, at) >= SETTLED_SECONDS {
-                tongue.keep(upstream, json!({ "payees": print, "since": habit.since.to_string() }));
+        self.compare(place, job, upstream, print, at, tongue);
+    }
+
+    fn compare(
+        &mut self,
+        place: usize,
+        job: &JobSeen,
+        upstream: &str,
+        print: &str,
+        at: NtpTime,
+        tongue: &mut Tongue<'_>,
+    ) {
+        let Some(habit) = self.habits.get_mut(place) else { return };
+        habit.seen = at;
+        if habit.print == print {
+            habit.jobs = habit.jobs.saturating_add(1);
+            if habit.prevhash != job.prevhash {
+                (habit.prevhash, habit.blocks) = (job.prevhash, habit.blocks.saturating_add(1));
+            }
+            if !habit.is_kept && habit.has_settled(at) {
+                habit.is_kept = true;
+                habit.jobs = 0;
+            }
+            if habit.is_kept && habit.jobs % KEPT_JOBS == 0 {
+                let since = habit.since.to_string();
+                tongue.keep(&name(upstream, &habit.address), json!({ "payees": print, "since": since }));
             }
             return;
         }
-        let had_settled = habit.jobs >= SETTLED_JOBS
-            && (habit.jobs >= u64::MAX / 2 || seconds_between(habit.since, at) >= SETTLED_SECONDS);
-        let before = std::mem::replace(habit, Habit { print: print.clone(), since: at, jobs: 1 });
-        if had_settled {
+        let new = Habit::new(job, &habit.address, print, at);
+        let before = std::mem::replace(habit, new);
+        if before.is_kept {
             tongue.happened(CHANGED, upstream, at, || {
                 let mut evidence = job_evidence(job);
+                evidence["address"] = json!(before.address);
                 evidence["before"] = json!(before.print);
                 evidence["now"] = json!(print);
+                evidence["since"] = json!(before.since.to_string());
                 (format!("{upstream}: a block would pay others than before"), evidence)
             });
         }
     }
+
+    fn make_room(&mut self) {
+        if self.habits.len() < MOST_HABITS {
+            return;
+        }
+        let oldest = self.habits.iter().enumerate().min_by_key(|(_, habit)| habit.seen);
+        if let Some((place, _)) = oldest {
+            self.habits.swap_remove(place);
+        }
+    }
+}
+
+impl Habit {
+    fn new(job: &JobSeen, address: &str, print: &str, at: NtpTime) -> Habit {
+        Habit {
+            upstream: job.upstream,
+            address: address.to_owned(),
+            print: print.to_owned(),
+            since: at,
+            seen: at,
+            jobs: 1,
+            blocks: 1,
+            prevhash: job.prevhash,
+            is_kept: false,
+        }
+    }
+
+    fn has_settled(&self, at: NtpTime) -> bool {
+        self.jobs >= SETTLED_JOBS
+            && self.blocks >= SETTLED_BLOCKS
+            && seconds_between(self.since, at) >= SETTLED_SECONDS
+    }
+}
+
+/// Under which a habit is kept.
+fn name(upstream: &str, address: &str) -> String {
+    format!("{upstream} {address}")
 }
 
 fn verdict(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) {
     let verdict = &job.payout;
     let address = verdict.expected.as_ref().map_or("", |expected| &expected.address);
-    let about_money = format!("{upstream} {address}");
+    if job.early && verdict.state > PayoutState::Unverifiable(Unverifiable::Unreadable) {
+        return;
+    }
+    let is_good = verdict.state == PayoutState::Verified;
+    if is_good && !tongue.is_open(MISMATCH.0) && !tongue.is_open(SHORT.0) {
+        return;
+    }
+    let about_money = name(upstream, address);
     // What another miner's name does not prove stays unproven: that state ends when it is not seen
     // any more.
     if !matches!(verdict.state, PayoutState::Unverifiable(_)) {

@@ -1,11 +1,13 @@
 //! `pool.*`: does the pool send miners elsewhere, fall silent, refuse them?
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::finding::Event;
+use super::super::SessionId;
+use super::super::finding::{Event, JobSeen};
+use super::cadence::Cadence;
 use super::{Pulse, Tongue};
 use crate::clock::NtpTime;
 use crate::config::Severity;
@@ -22,21 +24,34 @@ const TELL_AFTER: f64 = 2.0 / 3.0;
 pub(super) struct Pool {
     silence: f64,
     silent: BTreeSet<Option<usize>>,
+    cadences: BTreeMap<SessionId, Cadence>,
 }
 
 impl Pool {
     pub(super) fn new(silence_timeout: Duration) -> Pool {
-        Pool { silence: silence_timeout.as_secs_f64() * TELL_AFTER, silent: BTreeSet::new() }
+        Pool {
+            silence: silence_timeout.as_secs_f64() * TELL_AFTER,
+            silent: BTreeSet::new(),
+            cadences: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime) {
+        self.cadences.entry(job.session).and_modify(|known| known.job(at, false)).or_insert(Cadence::new(at));
+    }
+
+    pub(super) fn closed(&mut self, session: SessionId) {
+        self.cadences.remove(&session);
     }
 
     pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut Tongue<'_>) {
         match event {
             Event::Redirected { session, upstream, host } => {
                 let upstream = tongue.upstream(*upstream);
-                if is_same_host(&upstream, host) {
+                if is_same_host(upstream, host) {
                     return;
                 }
-                tongue.happened(REDIRECT, &upstream, at, || {
+                tongue.happened(REDIRECT, upstream, at, || {
                     let description = format!("{upstream}: miners are sent to another host: {host}");
                     (description, json!({ "host": host, "session": session.0 }))
                 });
@@ -49,11 +64,11 @@ impl Pool {
                     (description, json!({ "worker": worker, "reason": reason, "session": session.0 }))
                 });
             }
-            Event::Authorized { upstream, worker } => {
+            Event::Authorized { upstream, worker } if tongue.is_open(REFUSED.0) => {
                 let subject = format!("{} {worker}", tongue.upstream(*upstream));
                 tongue.ends(REFUSED.0, &subject, at);
             }
-            Event::DifficultySet { .. } | Event::ExtranonceChanged { .. } => {}
+            Event::Authorized { .. } | Event::DifficultySet { .. } | Event::ExtranonceChanged { .. } => {}
         }
     }
 
@@ -63,7 +78,15 @@ impl Pool {
         let mut silent = BTreeSet::new();
         for pulse in sessions {
             match pulse.pool_silent {
-                Some(seconds) if seconds > self.silence => silent.insert(pulse.upstream),
+                Some(seconds) if seconds > self.silence => {
+                    // A pool that sends jobs with blocks only, and owes no answer, has nothing to say.
+                    let cadence = self.cadences.get(&pulse.session);
+                    let is_late = cadence.is_some_and(|cadence| seconds > cadence.late_after());
+                    if pulse.unanswered == 0 && !is_late {
+                        continue;
+                    }
+                    silent.insert(pulse.upstream)
+                }
                 Some(_) => heard.insert(pulse.upstream),
                 None => false,
             };
@@ -71,7 +94,7 @@ impl Pool {
         for upstream in silent.difference(&heard) {
             let name = tongue.upstream(*upstream);
             let limit = self.silence;
-            tongue.lasts(SILENT, &name, now, || {
+            tongue.lasts(SILENT, name, now, || {
                 (
                     format!("{name}: connected, and silent for more than {limit:.0} s"),
                     json!({ "seconds": limit }),
@@ -81,7 +104,7 @@ impl Pool {
         for upstream in &heard {
             if self.silent.contains(upstream) && !silent.contains(upstream) {
                 let name = tongue.upstream(*upstream);
-                tongue.ends(SILENT.0, &name, now);
+                tongue.ends(SILENT.0, name, now);
             }
         }
         self.silent.extend(silent.iter().copied());

@@ -1,5 +1,7 @@
 //! A session as it is now, for rules that watch time pass.
 
+use std::net::IpAddr;
+
 use super::super::SessionId;
 use crate::stratum::{Extranonce2Size, VersionMask};
 
@@ -9,6 +11,7 @@ pub(in super::super) struct Pulse<'a> {
     pub(in super::super) session: SessionId,
     pub(in super::super) upstream: Option<usize>,
     pub(in super::super) worker: &'a str,
+    pub(in super::super) miner: IpAddr,
     /// Hashes per second over the last hour, or as long as it was watched.
     pub(in super::super) hash_rate: f64,
     /// What the pool asks for.
@@ -18,6 +21,8 @@ pub(in super::super) struct Pulse<'a> {
     pub(in super::super) watched: f64,
     /// Since the pool last said anything, in seconds; `None` when it never did.
     pub(in super::super) pool_silent: Option<f64>,
+    /// Shares that wait for the pool's answer.
+    pub(in super::super) unanswered: u32,
     /// Since the last share, in seconds.
     pub(in super::super) share_silent: Option<f64>,
     pub(in super::super) extranonce2_size: Option<Extranonce2Size>,

@@ -1,69 +1,74 @@
 //! `share.*`: what becomes of the work.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::super::SessionId;
-use super::super::finding::JobSeen;
+use super::super::finding::{Event, JobSeen};
 use super::super::share::JudgedShare;
-use super::{CHANCE, Pulse, Tongue, seconds_between};
+use super::chance::{CHANCE, Fading, poisson_at_least};
+use super::timing::is_ntime_good;
+use super::{Tongue, seconds_between};
 use crate::clock::NtpTime;
-use crate::config::{self, Severity};
+use crate::config::Severity;
 use crate::record::Outcome;
-use crate::work::BlockHash;
+use crate::stratum::PrevHash;
 
 const VALID_REJECTED: (&str, Severity) = ("share.valid_rejected", Severity::High);
 const UNANSWERED: (&str, Severity) = ("share.unanswered", Severity::Medium);
 const DUPLICATE: (&str, Severity) = ("share.duplicate", Severity::Low);
 const STALE: (&str, Severity) = ("share.stale", Severity::Info);
-const RAPID: (&str, Severity) = ("share.rapid", Severity::Low);
-const SILENT: (&str, Severity) = ("share.silent", Severity::Low);
 const REJECT_RATE: (&str, Severity) = ("share.reject_rate", Severity::Medium);
 
-/// A clean job that comes within so many seconds of a refusal explains it: the pool knew already.
+/// A new block that is seen within so many seconds of a refusal explains it: the pool knew already.
 const RACE_SECONDS: f64 = 10.0;
-/// A pool may stumble; so many valid shares refused within an hour, or unanswered within ten minutes.
-const LEAST: usize = 3;
+/// A pool drops a job that another has followed for so long: DATUM after two minutes, others later.
+const FOLLOWED_SECONDS: f64 = 60.0;
+/// A pool may stumble: so many valid shares at least are refused, or not answered, …
+const LEAST: f64 = 2.5;
+/// … and more than a five-hundredth of all explains, with this chance.
+const STUMBLES: f64 = 0.002;
+const STUMBLES_CHANCE: f64 = 1e-4;
+/// For so long, in seconds, refusals and missing answers are remembered.
 const REFUSED_SECONDS: f64 = 3600.0;
 const UNANSWERED_SECONDS: f64 = 600.0;
-/// The shares of so many seconds are counted, …
-const WINDOW_SECONDS: f64 = 60.0;
-/// … and compared with the hash rate of at least so many, known from at least so many shares.
-const LEAST_WATCHED: f64 = 1800.0;
-const LEAST_KNOWN: u64 = 50;
-/// No miner is called silent sooner, in seconds.
-const LEAST_SILENCE: f64 = 600.0;
 /// So many of the last shares make a rate of rejects; honest ones stay below a twentieth.
 const RATE_OF: usize = 100;
 const HONEST_RATE: f64 = 0.05;
-/// Bounds: hashes remembered of a session, shares of its window.
+/// Hashes remembered of a session.
 const MOST_HASHES: usize = 256;
-const MOST_WINDOW: usize = 2048;
 /// Refusals that wait for an explanation.
 const MOST_WAITING: usize = 256;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Share {
-    /// `rules.rapid_share`
-    rapid: Option<Duration>,
     sessions: BTreeMap<SessionId, Seen>,
     waiting: VecDeque<Refused>,
-    refused: BTreeMap<Option<usize>, VecDeque<NtpTime>>,
-    unanswered: BTreeMap<Option<usize>, VecDeque<NtpTime>>,
+    /// By upstream, of which there are as many as were configured.
+    books: BTreeMap<Option<usize>, Book>,
 }
 
 #[derive(Debug, Default)]
 struct Seen {
-    hashes: VecDeque<BlockHash>,
-    /// When shares came, and what they were worth.
-    window: VecDeque<(NtpTime, f64)>,
-    outcomes: VecDeque<bool>,
-    last_clean: Option<NtpTime>,
-    /// Hashes per second when it last sent a share.
-    rate: f64,
-    is_silent: bool,
+    /// The low ends of the newest hashes.
+    hashes: VecDeque<u64>,
+    /// Of the last shares, the newest lowest: a one was accepted.
+    outcomes: u128,
+    judged: u32,
+    prevhash: Option<PrevHash>,
+    /// When a new block or another difficulty made shares under way worthless, and whether one of them
+    /// was counted.
+    race: Option<(NtpTime, bool)>,
+}
+
+/// What an upstream does with shares.
+#[derive(Debug, Default)]
+struct Book {
+    judged: Fading,
+    refused: Fading,
+    answered: Fading,
+    unanswered: Fading,
 }
 
 /// A valid share that was refused.
@@ -76,21 +81,17 @@ struct Refused {
 }
 
 impl Share {
-    pub(super) fn new(settings: &config::Rules) -> Share {
-        Share {
-            rapid: settings.rapid_share,
-            sessions: BTreeMap::new(),
-            waiting: VecDeque::new(),
-            refused: BTreeMap::new(),
-            unanswered: BTreeMap::new(),
+    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime) {
+        let seen = self.sessions.entry(job.session).or_default();
+        if seen.prevhash.replace(job.prevhash) != Some(job.prevhash) {
+            seen.race = Some((at, false));
+            self.waiting.retain(|refused| refused.session != job.session);
         }
     }
 
-    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime) {
-        let seen = self.sessions.entry(job.session).or_default();
-        if job.clean {
-            seen.last_clean = Some(at);
-            self.waiting.retain(|refused| refused.session != job.session);
+    pub(super) fn event(&mut self, event: &Event, at: NtpTime) {
+        if let Event::DifficultySet { session, .. } = event {
+            self.sessions.entry(*session).or_default().race = Some((at, false));
         }
     }
 
@@ -99,43 +100,43 @@ impl Share {
         let upstream = tongue.upstream(judged.upstream);
         let is_duplicate = self.duplicate(judged, at, tongue);
         if share.stale {
-            tongue.lasts(STALE, &upstream, at, || {
+            tongue.lasts(STALE, upstream, at, || {
                 let description = format!("{upstream}: shares come for jobs that a newer one has ended");
                 (description, json!({ "worker": share.worker, "session": judged.session.0 }))
             });
         }
-        self.window(judged, at, tongue);
+        let book = self.books.entry(judged.upstream).or_default();
         match &judged.outcome {
-            Outcome::Accepted => self.rate(judged, true, at, tongue),
-            Outcome::Rejected { code, reason } => {
-                // What the miner did wrong itself says nothing of the pool.
-                let is_own = is_duplicate || share.stale || share.fault.is_some();
-                if !is_own {
-                    self.refuse(judged, *code, reason.as_deref(), at);
+            Outcome::Accepted | Outcome::Rejected { .. } => {
+                book.judged.add(at, REFUSED_SECONDS);
+                book.answered.add(at, UNANSWERED_SECONDS);
+                if book.unanswered.value(at, UNANSWERED_SECONDS) < 1.0 && tongue.is_open(UNANSWERED.0) {
+                    tongue.ends(UNANSWERED.0, upstream, at);
                 }
-                self.rate(judged, false, at, tongue);
+                // What the miner did wrong itself says nothing of the pool.
+                if let Outcome::Rejected { code, reason } = &judged.outcome {
+                    if !is_duplicate && !is_own_fault(judged, *code, reason.as_deref()) {
+                        self.refuse(judged, *code, reason.as_deref(), at);
+                    }
+                }
+                self.rate(judged, judged.outcome == Outcome::Accepted, at, tongue);
             }
             Outcome::Unanswered => {
-                let times = self.unanswered.entry(judged.upstream).or_default();
-                let count = count_within(times, at, UNANSWERED_SECONDS);
-                if count >= LEAST {
-                    tongue.lasts(UNANSWERED, &upstream, at, || {
+                let count = book.unanswered.add(at, UNANSWERED_SECONDS);
+                let answered = book.answered.value(at, UNANSWERED_SECONDS);
+                if is_more_than_stumbling(count, answered) {
+                    tongue.lasts(UNANSWERED, upstream, at, || {
                         let description =
-                            format!("{upstream}: {count} shares were not answered in ten minutes");
-                        (
-                            description,
-                            json!({ "count": count, "worker": share.worker, "session": judged.session.0 }),
-                        )
+                            format!("{upstream}: about {count:.0} shares were not answered in ten minutes");
+                        let evidence = json!({
+                            "count": count, "answered": answered,
+                            "worker": share.worker, "session": judged.session.0,
+                        });
+                        (description, evidence)
                     });
                 }
             }
             Outcome::Unknown => {}
-        }
-        if matches!(judged.outcome, Outcome::Accepted | Outcome::Rejected { .. }) {
-            let recent = self.unanswered.get(&judged.upstream).and_then(VecDeque::back);
-            if recent.is_none_or(|last| seconds_between(*last, at) > UNANSWERED_SECONDS) {
-                tongue.ends(UNANSWERED.0, &upstream, at);
-            }
         }
     }
 
@@ -143,17 +144,10 @@ impl Share {
         self.sessions.remove(&session);
     }
 
-    pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn tick(&mut self, now: NtpTime, tongue: &mut Tongue<'_>) {
         while self.waiting.front().is_some_and(|refused| seconds_between(refused.at, now) > RACE_SECONDS) {
             if let Some(refused) = self.waiting.pop_front() {
                 self.unexplained(refused, tongue);
-            }
-        }
-        for pulse in sessions {
-            let Some(seen) = self.sessions.get_mut(&pulse.session) else { continue };
-            seen.silent(pulse, now, tongue);
-            if self.rapid.is_none() {
-                seen.rapid(pulse, now, tongue);
             }
         }
     }
@@ -161,9 +155,11 @@ impl Share {
     fn duplicate(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) -> bool {
         let Some(rebuilt) = &judged.share.rebuilt else { return false };
         let seen = self.sessions.entry(judged.session).or_default();
-        if !seen.hashes.contains(&rebuilt.hash) {
+        // The high end is zero; of the low one eight bytes tell hashes apart.
+        let low = rebuilt.hash.as_bytes().iter().take(8).fold(0, |low, byte| low << 8 | u64::from(*byte));
+        if !seen.hashes.contains(&low) {
             seen.hashes.truncate(MOST_HASHES - 1);
-            seen.hashes.push_front(rebuilt.hash);
+            seen.hashes.push_front(low);
             return false;
         }
         let worker = &judged.share.worker;
@@ -174,34 +170,9 @@ impl Share {
         true
     }
 
-    /// The original program's rule, where it is asked for; and what the windowed one counts.
-    fn window(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
-        let seen = self.sessions.entry(judged.session).or_default();
-        let last = seen.window.front().map(|(last, _)| *last);
-        if let Some(assigned) = judged.share.proven() {
-            seen.window.truncate(MOST_WINDOW - 1);
-            seen.window.push_front((at, assigned.value()));
-        }
-        let (Some(least), Some(last)) = (self.rapid, last) else { return };
-        let gap = seconds_between(last, at);
-        if (0.0..least.as_secs_f64()).contains(&gap) {
-            let worker = &judged.share.worker;
-            tongue.lasts(RAPID, worker, at, || {
-                let description = format!("{worker}: two shares within {:.1} ms", gap * 1e3);
-                (description, json!({ "gap_seconds": gap, "session": judged.session.0 }))
-            });
-        }
-    }
-
     fn refuse(&mut self, judged: &JudgedShare, code: Option<i64>, reason: Option<&str>, at: NtpTime) {
         let (Some(rebuilt), Some(range)) = (&judged.share.rebuilt, judged.share.range) else { return };
         if !rebuilt.meets(range.highest) || self.waiting.len() >= MOST_WAITING {
-            return;
-        }
-        let clean = self.sessions.get(&judged.session).and_then(|seen| seen.last_clean);
-        let age = judged.share.job_age.unwrap_or_default().as_secs_f64();
-        // A share that was on its way when the clean job came.
-        if clean.is_some_and(|clean| seconds_between(clean, at).abs() < RACE_SECONDS && age > RACE_SECONDS) {
             return;
         }
         let evidence = json!({
@@ -210,6 +181,7 @@ impl Share {
             "asked": range.highest.value(),
             "code": code,
             "reason": reason,
+            "job_id": judged.share.submit.as_ref().map(|submit| submit.job_id.as_str()),
             "worker": judged.share.worker,
             "session": judged.session.0,
         });
@@ -217,127 +189,70 @@ impl Share {
     }
 
     fn unexplained(&mut self, refused: Refused, tongue: &mut Tongue<'_>) {
-        let times = self.refused.entry(refused.upstream).or_default();
-        let count = count_within(times, refused.at, REFUSED_SECONDS);
-        if count < LEAST {
+        let book = self.books.entry(refused.upstream).or_default();
+        let count = book.refused.add(refused.at, REFUSED_SECONDS);
+        if !is_more_than_stumbling(count, book.judged.value(refused.at, REFUSED_SECONDS)) {
             return;
         }
         let upstream = tongue.upstream(refused.upstream);
-        tongue.lasts(VALID_REJECTED, &upstream, refused.at, || {
+        tongue.lasts(VALID_REJECTED, upstream, refused.at, || {
             let description =
-                format!("{upstream}: {count} shares were refused although their hashes are good");
+                format!("{upstream}: about {count:.0} shares were refused although their hashes are good");
             (description, refused.evidence)
         });
     }
 
     fn rate(&mut self, judged: &JudgedShare, accepted: bool, at: NtpTime, tongue: &mut Tongue<'_>) {
         let seen = self.sessions.entry(judged.session).or_default();
-        seen.outcomes.truncate(RATE_OF - 1);
-        seen.outcomes.push_front(accepted);
-        let rejected = seen.outcomes.iter().filter(|accepted| !**accepted).count();
-        let judged_count = seen.outcomes.len();
-        let expected = HONEST_RATE * judged_count as f64;
+        if !accepted && seen.is_of_race(at) {
+            return;
+        }
+        let all = u128::MAX >> (128 - RATE_OF);
+        seen.outcomes = (seen.outcomes << 1 | u128::from(accepted)) & all;
+        seen.judged = (seen.judged + 1).min(RATE_OF as u32);
+        let rejected = seen.judged - seen.outcomes.count_ones();
+        let judged_count = seen.judged;
+        let expected = HONEST_RATE * f64::from(judged_count);
         let worker = &judged.share.worker;
-        if poisson_at_least(rejected as f64, expected) < CHANCE {
-            let reasons = match &judged.outcome {
-                Outcome::Rejected { reason, .. } => reason.clone(),
-                _ => None,
-            };
+        if poisson_at_least(f64::from(rejected), expected) < CHANCE {
             tongue.lasts(REJECT_RATE, worker, at, || {
+                let reason = match &judged.outcome {
+                    Outcome::Rejected { reason, .. } => reason.clone(),
+                    _ => None,
+                };
                 let description = format!("{worker}: {rejected} of the last {judged_count} shares were refused");
-                (description, json!({ "rejected": rejected, "of": judged_count, "last_reason": reasons, "session": judged.session.0 }))
+                (description, json!({ "rejected": rejected, "of": judged_count, "last_reason": reason, "session": judged.session.0 }))
             });
-        } else if (rejected as f64) < expected {
+        } else if f64::from(rejected) < expected && tongue.is_open(REJECT_RATE.0) {
             tongue.ends(REJECT_RATE.0, worker, at);
         }
     }
 }
 
 impl Seen {
-    /// Far more shares in a minute than the hash rate of the last hour gives.
-    fn rapid(&mut self, pulse: &Pulse<'_>, now: NtpTime, tongue: &mut Tongue<'_>) {
-        while self.window.back().is_some_and(|(at, _)| seconds_between(*at, now) > WINDOW_SECONDS) {
-            self.window.pop_back();
-        }
-        if pulse.watched < LEAST_WATCHED || pulse.accepted < LEAST_KNOWN || self.window.is_empty() {
-            return;
-        }
-        let count = self.window.len() as f64;
-        let work: f64 = self.window.iter().map(|(_, work)| work).sum();
-        // In shares of the window's own mean difficulty.
-        let expected = pulse.hash_rate * WINDOW_SECONDS / 2_f64.powi(32) / (work / count);
-        let worker = pulse.worker;
-        if poisson_at_least(count, expected) >= CHANCE {
-            return;
-        }
-        tongue.lasts(RAPID, worker, now, || {
-            let description =
-                format!("{worker}: {count:.0} shares in a minute, where {expected:.1} are expected");
-            (description, json!({ "shares": count, "expected": expected, "session": pulse.session.0 }))
-        });
-    }
-
-    /// No share for far longer than chance explains.
-    fn silent(&mut self, pulse: &Pulse<'_>, now: NtpTime, tongue: &mut Tongue<'_>) {
-        let Some(silent) = pulse.share_silent else { return };
-        if silent < WINDOW_SECONDS || self.rate == 0.0 {
-            self.rate = pulse.hash_rate;
-        }
-        if silent < LEAST_SILENCE {
-            if std::mem::take(&mut self.is_silent) {
-                tongue.ends(SILENT.0, pulse.worker, now);
+    /// A burst of shares under way when a block or a difficulty came: the first counts for all of it.
+    fn is_of_race(&mut self, at: NtpTime) -> bool {
+        match &mut self.race {
+            Some((since, counted)) if seconds_between(*since, at).abs() < RACE_SECONDS => {
+                std::mem::replace(counted, true)
             }
-            return;
+            _ => false,
         }
-        let per_second = self.rate / 2_f64.powi(32) / pulse.difficulty.max(f64::MIN_POSITIVE);
-        let known_from = per_second * pulse.watched.min(3600.0);
-        // The rate itself is known no better than its shares allow.
-        let expected = silent * per_second * (1.0 - 2.0 / known_from.max(4.0).sqrt());
-        if pulse.accepted < LEAST_KNOWN / 5 || (-expected).exp() >= CHANCE || self.is_silent {
-            return;
-        }
-        self.is_silent = true;
-        let worker = pulse.worker;
-        tongue.lasts(SILENT, worker, now, || {
-            let minutes = silent / 60.0;
-            let description = format!("{worker}: connected, and no share for {minutes:.0} minutes");
-            (
-                description,
-                json!({ "seconds": silent, "expected_shares": expected, "session": pulse.session.0 }),
-            )
-        });
     }
 }
 
-/// How many of these there were within the last `seconds`, this one included.
-fn count_within(times: &mut VecDeque<NtpTime>, at: NtpTime, seconds: f64) -> usize {
-    while times.front().is_some_and(|first| seconds_between(*first, at) > seconds)
-        || times.len() >= MOST_WINDOW
-    {
-        times.pop_front();
+/// Whether the refusal is the miner's own doing, or to be expected.
+fn is_own_fault(judged: &JudgedShare, code: Option<i64>, reason: Option<&str>) -> bool {
+    let share = &judged.share;
+    if share.stale || share.fault.is_some() || !is_ntime_good(share) {
+        return true;
     }
-    times.push_back(at);
-    times.len()
+    let is_over = share.followed.is_some_and(|since| since.as_secs_f64() > FOLLOWED_SECONDS);
+    let reason = reason.unwrap_or_default().to_ascii_lowercase();
+    is_over && (code == Some(21) || reason.contains("stale") || reason.contains("job"))
 }
 
-/// At most this is the chance of `count` or more where `mean` are expected (Chernoff's bound).
-fn poisson_at_least(count: f64, mean: f64) -> f64 {
-    if count <= mean || mean <= 0.0 {
-        return 1.0;
-    }
-    (count - mean - count * (count / mean).ln()).exp()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_bound_is_above_the_truth_and_falls() {
-        assert_eq!(poisson_at_least(3.0, 5.0), 1.0);
-        // P(X >= 10 | 2) is 4.65e-5, P(X >= 30 | 5) is 5.7e-14.
-        let (ten, thirty) = (poisson_at_least(10.0, 2.0), poisson_at_least(30.0, 5.0));
-        assert!((4.65e-5..1e-3).contains(&ten), "{ten}");
-        assert!((5.7e-14..1e-11).contains(&thirty), "{thirty}");
-    }
+fn is_more_than_stumbling(count: f64, of: f64) -> bool {
+    // Of none at all there is no part.
+    count >= LEAST && poisson_at_least(count, STUMBLES * of.max(1.0)) < STUMBLES_CHANCE
 }

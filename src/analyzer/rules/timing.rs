@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::super::SessionId;
 use super::super::finding::JobSeen;
-use super::super::share::JudgedShare;
+use super::super::share::{JudgedShare, PendingShare};
+use super::cadence::Cadence;
 use super::payout::job_evidence;
 use super::{Pulse, Tongue, seconds_between};
 use crate::clock::{ClockState, NtpTime, Why};
@@ -25,25 +26,16 @@ const OFF_SECONDS: f64 = 600.0;
 const ROLLED_SECONDS: u32 = 7000;
 /// A machine whose clock is further off than this has no working time service.
 const CLOCK_SECONDS: f64 = 60.0;
-/// A pool is silent when it is so many times later than it usually is, and later than
-/// `rules.stale_job`.
-const LATE_FACTOR: f64 = 6.0;
-/// So many gaps make a habit.
-const LEAST_GAPS: u32 = 5;
-
 #[derive(Debug)]
 pub(super) struct Timing {
     max_drift: f64,
     stale_job: f64,
-    sessions: BTreeMap<SessionId, Cadence>,
+    sessions: BTreeMap<SessionId, Seen>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Cadence {
-    last: NtpTime,
-    /// The longest gap lately: it fades by a tenth with each job.
-    usual: f64,
-    gaps: u32,
+struct Seen {
+    cadence: Cadence,
     late: bool,
 }
 
@@ -68,8 +60,15 @@ impl Timing {
     pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
         let (Some(submit), Some(job)) = (&judged.share.submit, judged.share.job_ntime) else { return };
         let subject = &judged.share.worker;
-        if submit.ntime.0 >= job.0 && submit.ntime.0 <= job.0.saturating_add(ROLLED_SECONDS) {
-            tongue.ends(SHARE_NTIME.0, subject, at);
+        if is_ntime_good(&judged.share) {
+            if tongue.is_open(SHARE_NTIME.0) {
+                tongue.ends(SHARE_NTIME.0, subject, at);
+            }
+            return;
+        }
+        // Its hash proves that it is of this job and this time: a pool that uses an id again has
+        // another job under it meanwhile.
+        if judged.share.proven().is_none() {
             return;
         }
         tongue.lasts(SHARE_NTIME, subject, at, || {
@@ -92,17 +91,16 @@ impl Timing {
     pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
         local_clock(now, tongue);
         for pulse in sessions {
-            let Some(cadence) = self.sessions.get_mut(&pulse.session) else { continue };
-            let gap = seconds_between(cadence.last, now);
-            let limit = (cadence.usual * LATE_FACTOR).max(self.stale_job);
-            if cadence.late || cadence.gaps < LEAST_GAPS || gap <= limit {
+            let Some(seen) = self.sessions.get_mut(&pulse.session) else { continue };
+            let gap = seconds_between(seen.cadence.last, now);
+            seen.late = gap > self.stale_job && gap > seen.cadence.late_after();
+            if !seen.late {
                 continue;
             }
-            cadence.late = true;
-            let (upstream, usual) = (tongue.upstream(pulse.upstream), cadence.usual);
-            tongue.lasts(NOTIFY_GAP, &upstream, now, || {
+            let (upstream, usual) = (tongue.upstream(pulse.upstream), seen.cadence.longest);
+            tongue.lasts(NOTIFY_GAP, upstream, now, || {
                 let description = format!(
-                    "{upstream}: no job for {gap:.0} s, although one comes at least every {usual:.0} s"
+                    "{upstream}: no job for {gap:.0} s, although one came at least every {usual:.0} s"
                 );
                 (description, json!({ "seconds": gap, "usual_seconds": usual, "session": pulse.session.0 }))
             });
@@ -110,21 +108,15 @@ impl Timing {
     }
 
     fn cadence(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
-        let Some(known) = self.sessions.get_mut(&job.session) else {
-            let cadence = Cadence { last: at, usual: 0.0, gaps: 0, late: false };
-            self.sessions.insert(job.session, cadence);
+        let Some(seen) = self.sessions.get_mut(&job.session) else {
+            self.sessions.insert(job.session, Seen { cadence: Cadence::new(at), late: false });
             return;
         };
-        let gap = seconds_between(known.last, at).max(0.0);
-        known.last = at;
-        known.gaps = known.gaps.saturating_add(1);
-        if std::mem::take(&mut known.late) {
-            let upstream = tongue.upstream(job.upstream);
-            tongue.ends(NOTIFY_GAP.0, &upstream, at);
-            // What was too long is no habit.
-            return;
+        let was_late = std::mem::take(&mut seen.late);
+        seen.cadence.job(at, was_late);
+        if was_late {
+            tongue.ends(NOTIFY_GAP.0, tongue.upstream(job.upstream), at);
         }
-        known.usual = gap.max(known.usual * 0.9);
     }
 
     fn drift(&self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
@@ -141,11 +133,11 @@ impl Timing {
         };
         for (id, _) in [EXTREME, FUTURE_JOB, OLD_JOB] {
             if kind.is_none_or(|(kind, _)| kind != id) {
-                tongue.ends(id, &upstream, at);
+                tongue.ends(id, upstream, at);
             }
         }
         let Some(kind) = kind else { return };
-        tongue.lasts(kind, &upstream, at, || {
+        tongue.lasts(kind, upstream, at, || {
             let way = if off > 0.0 { "ahead of" } else { "behind" };
             let description = format!("{upstream}: its jobs' time is {:.0} s {way} the time", off.abs());
             let mut evidence = job_evidence(job);
@@ -155,6 +147,12 @@ impl Timing {
             (description, evidence)
         });
     }
+}
+
+/// Whether a pool has to take the share's time: not before its job's, and not too long after.
+pub(super) fn is_ntime_good(share: &PendingShare) -> bool {
+    let (Some(submit), Some(job)) = (&share.submit, share.job_ntime) else { return true };
+    (job.0..=job.0.saturating_add(ROLLED_SECONDS)).contains(&submit.ntime.0)
 }
 
 /// Without NTP servers the system's clock is taken at its word; while they are not reached it may be
@@ -175,4 +173,42 @@ fn local_clock(now: NtpTime, tongue: &mut Tongue<'_>) {
         let description = format!("this machine's clock is {:.0} s {way}; Sluice goes by NTP", seconds.abs());
         (description, json!({ "offset_seconds": seconds }))
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyzer::alerts::Alerts;
+    use crate::clock::Offset;
+    use crate::record::State;
+    use std::time::Duration;
+
+    #[test]
+    fn a_clock_that_is_minutes_off_is_told_and_a_minute_is_not() {
+        let now = NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000).unwrap());
+        for (seconds, way) in [(300, Some("slow")), (-300, Some("fast")), (30, None)] {
+            let clock = ClockState::Synchronised {
+                offset: Offset::from_micros(seconds * 1_000_000),
+                error_bound: Duration::from_millis(20),
+                servers: 3,
+                at: now,
+            };
+            let (mut alerts, mut rows) = (Alerts::new(&[]), Vec::new());
+            let mut tongue = Tongue {
+                alerts: &mut alerts,
+                rows: &mut rows,
+                upstreams: &[],
+                clock: &clock,
+                state: &mut State::default(),
+                unsaved: &mut false,
+            };
+            let mut timing = Timing::new(&config::Rules::default());
+            timing.tick(&[], now, &mut tongue);
+            timing.tick(&[], now, &mut tongue);
+            let view = alerts.view();
+            let told = view.alerts.first().map(|alert| (alert.id, alert.severity, alert.count));
+            assert_eq!(told, way.map(|_| ("timing.local_clock", Severity::Low, 2)));
+            assert!(view.alerts.iter().all(|alert| alert.description.contains(way.unwrap())));
+        }
+    }
 }

@@ -20,11 +20,16 @@ pub(in super::super) struct Tongue<'a> {
     pub(in super::super) unsaved: &'a mut bool,
 }
 
-impl Tongue<'_> {
+impl<'a> Tongue<'a> {
     /// The upstream's host and port; empty for a session that has none.
-    pub(super) fn upstream(&self, place: Option<usize>) -> String {
+    pub(super) fn upstream(&self, place: Option<usize>) -> &'a str {
         let name = place.and_then(|place| self.upstreams.get(place)).map_or("", String::as_str);
-        name.split_once("://").map_or(name, |(_, rest)| rest).to_owned()
+        name.split_once("://").map_or(name, |(_, rest)| rest)
+    }
+
+    /// Whether any state of this rule lasts: only then it is worth while to name one that ends.
+    pub(super) fn is_open(&self, id: &str) -> bool {
+        self.alerts.is_open(id)
     }
 
     /// Keeps something of an upstream over restarts.
@@ -45,7 +50,7 @@ impl Tongue<'_> {
 
     /// A state is over, if it had begun.
     pub(super) fn ends(&mut self, id: &'static str, subject: &str, at: NtpTime) {
-        self.rows.extend(self.alerts.ends(id, subject, at));
+        self.alerts.ends(id, subject, at);
     }
 
     /// Something happened, once.

@@ -1,0 +1,24 @@
+//! Days of honest pools, on which nothing may alert, and pools that cheat, each of which must be
+//! found out. Time is virtual: a day passes in a second. The shares are real by their hashes.
+
+#[path = "common/random.rs"]
+mod random;
+
+#[path = "forensics/blocks.rs"]
+mod blocks;
+#[path = "forensics/cheats.rs"]
+mod cheats;
+#[path = "forensics/documented.rs"]
+mod documented;
+#[path = "forensics/floods.rs"]
+mod floods;
+#[path = "forensics/honest.rs"]
+mod honest;
+#[path = "forensics/pool.rs"]
+mod pool;
+#[path = "forensics/seen.rs"]
+mod seen;
+#[path = "forensics/shares.rs"]
+mod shares;
+#[path = "forensics/world.rs"]
+mod world;
