@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use sluice::sim::{Habit, HashRate, MinerOptions, Payout, PoolOptions, SimMiner, SimPool};
-use sluice::stratum::Difficulty;
+use sluice::sim::{Habit, HashRate, MinerOptions, OpeningOrder, Payout, PoolOptions, SimMiner, SimPool};
+use sluice::stratum::{Difficulty, Nbits};
 
 use crate::common::binary::Sluice;
 use crate::common::certificates::Certificate;
@@ -106,6 +106,8 @@ fn no_secret_is_ever_logged() {
     );
     let pool = SimPool::start(PoolOptions {
         difficulty: Difficulty::new(0.000_001).unwrap(),
+        nbits: Nbits(0x1702_3a04),
+        opening: OpeningOrder::PublicPool,
         payout: Payout::Address("bc1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qccfmv3".into()),
         ..PoolOptions::default()
     })

@@ -50,7 +50,10 @@ fn what_the_visitor_does_survives_updates() {
     let Some(browser) = Browser::start() else { return };
     let pool = Site::pool(2);
     let payout = Payout::Address(STRANGER.to_owned());
-    let mut site = Site::with(sluice::sim::PoolOptions { payout, ..pool }, "127.0.0.1:0", None);
+    // Its first job comes after the name was accepted, so it is answerable for that one.
+    let opening = sluice::sim::OpeningOrder::PublicPool;
+    let options = sluice::sim::PoolOptions { payout, opening, ..pool };
+    let mut site = Site::with(options, "127.0.0.1:0", None);
     site.mine("first", Habit::Bitaxe);
     site.wait_accepted(1);
     browser.hurry(6);
@@ -61,9 +64,11 @@ fn what_the_visitor_does_survives_updates() {
     browser.wait("document.querySelector('.span-7d').checkVisibility()");
     assert!(!browser.is("document.querySelector('.span-1h').checkVisibility()"));
 
-    let evidence = "document.querySelector('#alerts details pre').checkVisibility()";
+    // News of shares may come first; what lasts is above them.
+    browser.wait("document.querySelector('#alerts details.bad')");
+    let evidence = "document.querySelector('#alerts details.bad pre').checkVisibility()";
     assert!(!browser.is(evidence), "the evidence is folded");
-    browser.click("#alerts summary");
+    browser.click("#alerts details.bad summary");
     browser.wait(evidence);
 
     browser.value(
