@@ -190,7 +190,6 @@ pub(super) fn read_rules(mut section: Section) -> Rules {
         min_extranonce2_size: section.is_set("min_extranonce2_size").then_some(min_extranonce2_size),
         off: section.list("off", Show::Value, "[\"share.rapid\"]", rule_id).unwrap_or(default.off),
     };
-    section.not_served(&["max_drift", "stale_job", "rapid_share", "min_extranonce2_size"]);
     section.finish();
     rules
 }

@@ -286,7 +286,8 @@ impl World {
             }
             What::Takes(session, job) => {
                 let miner = self.sessions[session].miner;
-                if self.miners[miner].session == Some(session) {
+                let known = self.miners[miner].job.as_ref().map(|job| job.number);
+                if self.miners[miner].session == Some(session) && known < Some(job.number) {
                     let is_first = self.miners[miner].job.is_none();
                     let asks_other =
                         self.miners[miner].job.as_ref().map(|job| job.difficulty) != Some(job.difficulty);
@@ -468,6 +469,7 @@ impl World {
             branches,
             ntime: ntime as u32,
             nbits,
+            number: self.count,
             is_dead: false,
         };
         let has_new_block = link.jobs.last().is_some_and(|last| last.parent != parent);
@@ -578,7 +580,7 @@ impl World {
             fault = (self.chance() < part).then_some((code, words));
         }
         let link = &mut self.sessions[session].link;
-        link.counted.1 += 1;
+        link.counted.1 += u32::from(fault.is_none());
         link.seen.insert(sent.hash);
         let answer = match fault {
             None => format!("{{\"id\":{},\"result\":true,\"error\":null}}\n", sent.id),
