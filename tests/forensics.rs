@@ -2,6 +2,7 @@
 //! found out. Time is virtual: a day passes in a second. The shares are real by their hashes.
 
 #[path = "common/random.rs"]
+#[allow(dead_code, reason = "each test program uses its part")]
 mod random;
 
 #[path = "forensics/blocks.rs"]

@@ -141,6 +141,8 @@ pub struct Job {
     pub branches: Vec<MerkleBranch>,
     pub ntime: u32,
     pub nbits: u32,
+    /// Higher than that of those before.
+    pub number: u64,
     pub is_dead: bool,
 }
 

@@ -3,7 +3,7 @@
 
 use sluice::config::Severity::{High, Info, Low, Medium};
 
-use crate::cheats::{HOUR, becomes, lasted, state, world};
+use crate::cheats::{HOUR, lasted, state, world};
 use crate::pool::{Habit, MINE};
 use crate::world::{World, hash_rate};
 

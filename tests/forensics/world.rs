@@ -1,17 +1,21 @@
 //! Pools, miners and the proxy's analyzer between them, in virtual time.
 
+#[path = "mining.rs"]
+mod mining;
+#[path = "talk.rs"]
+mod talk;
+
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sluice::analyzer::{Conversation, Direction, Replay, SessionId, Setup};
+use sluice::analyzer::{Conversation, Direction, Replay, Setup};
 use sluice::config::Analysis;
 use sluice::net::Stamp;
-use sluice::stratum::{Nbits, Nonce, Ntime, Version, encode_hex};
-use sluice::work::{BlockHash, Header, Txid, double_sha256, merkle_root, share_difficulty};
+use sluice::work::BlockHash;
 
-use crate::blocks::{EASIEST, branches, coinbase, invented, prevhash_text};
+use crate::blocks::{EASIEST, invented};
 use crate::pool::{Habit, Job, Link, Pool};
 use crate::random::Random;
 use crate::seen::Book;
@@ -286,7 +290,8 @@ impl World {
             }
             What::Takes(session, job) => {
                 let miner = self.sessions[session].miner;
-                if self.miners[miner].session == Some(session) {
+                let known = self.miners[miner].job.as_ref().map(|job| job.number);
+                if self.miners[miner].session == Some(session) && known < Some(job.number) {
                     let is_first = self.miners[miner].job.is_none();
                     let asks_other =
                         self.miners[miner].job.as_ref().map(|job| job.difficulty) != Some(job.difficulty);
@@ -317,284 +322,5 @@ impl World {
             None if habit.bad_parents => BlockHash::from_bytes(self.random.bytes(32).try_into().unwrap()),
             None => self.tip,
         };
-    }
-
-    /// Draws when the miner finds its next share. Finding has no memory.
-    pub fn next_share(&mut self, miner: usize) {
-        let Some(job) = &self.miners[miner].job else { return };
-        let mean = job.difficulty * 2_f64.powi(32) / self.miners[miner].hash_rate;
-        self.miners[miner].generation += 1;
-        let generation = self.miners[miner].generation;
-        if mean.is_finite() {
-            let wait = self.exponential(mean);
-            self.after(wait, What::Share(miner, generation));
-        }
-    }
-
-    pub fn set_hash_rate(&mut self, miner: usize, hash_rate: f64) {
-        self.miners[miner].hash_rate = hash_rate;
-        self.next_share(miner);
-    }
-
-    /// The miner's connection breaks and the proxy knows at once, or not.
-    pub fn disconnect(&mut self, miner: usize, is_known: bool) {
-        let Some(session) = self.miners[miner].session.take() else { return };
-        self.miners[miner].job = None;
-        if is_known {
-            self.close(session);
-        } else {
-            self.sessions[session].is_dead = true;
-        }
-    }
-
-    pub fn close(&mut self, session: usize) {
-        if let Some(conversation) = self.sessions[session].conversation.take() {
-            self.replay.closed(&conversation);
-        }
-    }
-
-    pub fn connect(&mut self, miner: usize, pool: usize) -> usize {
-        let place = self.sessions.len();
-        let id = SessionId(place as u64 + 1);
-        let conversation = Conversation::new(id, self.miners[miner].address, self.stamp());
-        conversation.set_upstream(pool);
-        self.pools[pool].connections += 1;
-        let (habit, connections) = (self.pools[pool].habit.clone(), self.pools[pool].connections);
-        let number = if habit.same_space { 7 } else { connections };
-        let mut extranonce1 = number.to_be_bytes().repeat(4);
-        extranonce1.truncate(habit.extranonce1.max(4));
-        extranonce1.truncate(habit.extranonce1);
-        let link = Link {
-            extranonce1,
-            difficulty: habit.difficulty,
-            jobs: Vec::new(),
-            seen: HashSet::new(),
-            counted: (self.now, 0),
-            mark: number,
-        };
-        self.sessions.push(Session {
-            conversation: Some(Arc::new(conversation)),
-            pool,
-            miner,
-            link,
-            ids: 10,
-            is_dead: false,
-        });
-        self.miners[miner].session = Some(place);
-        let worker = self.miners[miner].worker.clone();
-        let asks = format!(
-            "{{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"virtual/1\"]}}\n{{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"{worker}\",\"x\"]}}\n"
-        );
-        self.said(place, Direction::Up, asks.as_bytes());
-        let subscribed = format!(
-            "{{\"id\":1,\"result\":[[[\"mining.notify\",\"s\"]],\"{}\",{}],\"error\":null}}\n",
-            encode_hex(&self.sessions[place].link.extranonce1),
-            habit.extranonce2
-        );
-        let authorized = match habit.refuses_workers {
-            true => "{\"id\":2,\"result\":false,\"error\":[24,\"Unauthorized worker\",null]}\n",
-            false => "{\"id\":2,\"result\":true,\"error\":null}\n",
-        };
-        self.after(2.0 * WAY, What::Says(place, subscribed.into_bytes()));
-        if !habit.early_job {
-            self.after(2.0 * WAY, What::Says(place, authorized.into()));
-        }
-        self.notify(place, habit.first_clean);
-        if habit.early_job {
-            self.after(2.0 * WAY, What::Says(place, authorized.into()));
-        }
-        place
-    }
-
-    /// Something else the pool says to a session.
-    pub fn pool_says(&mut self, session: usize, line: &str) {
-        let line = format!("{line}\n");
-        self.said(session, Direction::Down, line.as_bytes());
-    }
-
-    pub fn miner_says(&mut self, session: usize, line: &str) {
-        let line = format!("{line}\n");
-        self.said(session, Direction::Up, line.as_bytes());
-    }
-
-    fn said(&mut self, session: usize, direction: Direction, bytes: &[u8]) {
-        let stamp = self.stamp();
-        if let Some(conversation) = self.sessions[session].conversation.clone() {
-            self.replay.said(&conversation, direction, bytes, stamp);
-        }
-    }
-
-    fn notify_all(&mut self, pool: usize, clean: bool) {
-        if self.pools[pool].habit.mute {
-            return;
-        }
-        for session in 0..self.sessions.len() {
-            if self.sessions[session].pool == pool && self.sessions[session].conversation.is_some() {
-                self.vardiff(session);
-                self.notify(session, clean);
-            }
-        }
-    }
-
-    /// A job to one connection, with its difficulty in front.
-    pub fn notify(&mut self, session: usize, clean: bool) {
-        let Session { pool, miner, .. } = self.sessions[session];
-        let (now, since) = (self.now / 1_000_000_000, self.now - self.pools[pool].block_at);
-        let state = &mut self.pools[pool];
-        let habit = state.habit.clone();
-        state.jobs += 1;
-        let id =
-            if habit.decimal_ids { state.jobs.to_string() } else { format!("{:x}", state.jobs + 0xace0) };
-        let is_easy = habit.easy_after.is_some_and(|after| since as f64 / SECOND > after);
-        let nbits = if is_easy { EASIEST } else { habit.nbits };
-        let ahead = if is_easy { 1201 - (since / 1_000_000_000) as i64 } else { 0 };
-        let ntime = now as i64 + habit.ntime + ahead.max(0);
-        let height = (i64::from(state.height) + 1 + habit.height) as u32;
-        let outputs = state.outputs(&self.miners[miner].worker);
-        let transactions = if state.is_empty { 0 } else { habit.transactions };
-        let parent = state.parent;
-        let room = habit.extranonce1 + habit.extranonce2;
-        let mark = self.sessions[session].link.mark;
-        let (coinb1, coinb2) = coinbase(habit.layout, height, &outputs, room, mark);
-        let branches = branches(transactions, &mut self.random);
-        let link = &mut self.sessions[session].link;
-        let is_told = link.jobs.last().map(|job| job.difficulty) != Some(link.difficulty);
-        let job = Job {
-            id,
-            difficulty: link.difficulty,
-            parent,
-            coinb1,
-            coinb2,
-            branches,
-            ntime: ntime as u32,
-            nbits,
-            is_dead: false,
-        };
-        let has_new_block = link.jobs.last().is_some_and(|last| last.parent != parent);
-        if clean || has_new_block {
-            link.jobs.iter_mut().for_each(|job| job.is_dead = true);
-        }
-        if link.jobs.len() >= 16 {
-            link.jobs.remove(0);
-        }
-        link.jobs.retain(|known| known.id != job.id);
-        link.jobs.push(job.clone());
-        let mut bytes = String::new();
-        if is_told {
-            bytes = format!(
-                "{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{:e}]}}\n",
-                job.difficulty
-            );
-        }
-        let hashes: Vec<String> =
-            job.branches.iter().map(|branch| format!("\"{}\"", encode_hex(&branch.0))).collect();
-        bytes.push_str(&format!(
-            "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"{}\",\"{}\",\"{}\",\"{}\",[{}],\"20000000\",\"{nbits:08x}\",\"{:08x}\",{clean}]}}\n",
-            job.id,
-            prevhash_text(&parent),
-            encode_hex(&job.coinb1),
-            encode_hex(&job.coinb2),
-            hashes.join(","),
-            job.ntime,
-        ));
-        self.after(2.0 * WAY, What::Says(session, bytes.into_bytes()));
-        let takes = 2.0 * WAY + 0.02 + 0.2 * self.chance();
-        self.after(takes, What::Takes(session, Box::new(job)));
-    }
-
-    fn vardiff(&mut self, session: usize) {
-        let pool = self.sessions[session].pool;
-        let Some(target) = self.pools[pool].habit.vardiff else { return };
-        let link = &mut self.sessions[session].link;
-        let seconds = (self.now - link.counted.0) as f64 / SECOND;
-        if link.counted.1 < 8 && seconds < 8.0 * target {
-            return;
-        }
-        let ratio = f64::from(link.counted.1.max(1)) * target / seconds;
-        if !(0.5..2.0).contains(&ratio) {
-            link.difficulty *= ratio.clamp(1.0 / 64.0, 64.0);
-        }
-        link.counted = (self.now, 0);
-    }
-
-    fn share(&mut self, miner: usize) {
-        let Some(session) = self.miners[miner].session else { return };
-        let Some(job) = self.miners[miner].job.clone() else { return };
-        let sloppy = self.miners[miner].sloppy;
-        let size = self.pools[self.sessions[session].pool].habit.extranonce2;
-        let extranonce2 = self.random.bytes(size);
-        let extranonce1 = self.sessions[session].link.extranonce1.clone();
-        let mut bytes = job.coinb1.clone();
-        bytes.extend(&extranonce1);
-        bytes.extend(&extranonce2);
-        bytes.extend(&job.coinb2);
-        let ntime = (i64::from(job.ntime) + self.miners[miner].ntime) as u32;
-        let mut header = Header {
-            version: Version(0x2000_0000),
-            parent: job.parent,
-            merkle_root: merkle_root(&Txid::from_bytes(double_sha256(&bytes)), &job.branches),
-            ntime: Ntime(ntime),
-            nbits: Nbits(job.nbits),
-            nonce: Nonce(self.random.next() as u32),
-        };
-        let (least, most) = match sloppy {
-            1.0 => (job.difficulty, f64::INFINITY),
-            sloppy => (job.difficulty * sloppy, job.difficulty * 0.5),
-        };
-        let (hash, worth) = loop {
-            let hash = header.hash();
-            let worth = share_difficulty(&hash);
-            if (least..most).contains(&worth) {
-                break (hash, worth);
-            }
-            header.nonce.0 = header.nonce.0.wrapping_add(1);
-        };
-        let times = if self.miners[miner].stutters { 2 } else { 1 };
-        for _ in 0..times {
-            self.sessions[session].ids += 1;
-            let id = self.sessions[session].ids;
-            let line = format!(
-                "{{\"id\":{id},\"method\":\"mining.submit\",\"params\":[\"{}\",\"{}\",\"{}\",\"{ntime:08x}\",\"{:08x}\"]}}\n",
-                self.miners[miner].worker,
-                job.id,
-                encode_hex(&extranonce2),
-                header.nonce.0
-            );
-            self.said(session, Direction::Up, line.as_bytes());
-            let sent = Sent { id, job: job.id.clone(), hash, worth };
-            self.after(WAY, What::Arrives(session, Box::new(sent)));
-        }
-    }
-
-    fn answer(&mut self, session: usize, sent: Sent) {
-        let pool = self.sessions[session].pool;
-        if self.pools[pool].habit.swallows {
-            return;
-        }
-        let link = &self.sessions[session].link;
-        let mut fault = self.pools[pool].judge(link, &sent.job, sent.hash, sent.worth);
-        if let (None, Some((part, words))) = (fault, self.pools[pool].habit.refuses) {
-            let code = if words == "Above target" { 23 } else { 20 };
-            fault = (self.chance() < part).then_some((code, words));
-        }
-        let link = &mut self.sessions[session].link;
-        link.counted.1 += 1;
-        link.seen.insert(sent.hash);
-        let answer = match fault {
-            None => format!("{{\"id\":{},\"result\":true,\"error\":null}}\n", sent.id),
-            Some((code, words)) => {
-                format!("{{\"id\":{},\"result\":null,\"error\":[{code},\"{words}\",null]}}\n", sent.id)
-            }
-        };
-        self.after(WAY, What::Says(session, answer.into_bytes()));
-        if self.pools[pool].habit.clean_with_difficulty && self.pools[pool].habit.vardiff.is_some() {
-            let before = self.sessions[session].link.difficulty;
-            if self.sessions[session].link.counted.1 >= 8 {
-                self.vardiff(session);
-            }
-            if self.sessions[session].link.difficulty != before {
-                self.notify(session, true);
-            }
-        }
     }
 }

@@ -18,9 +18,9 @@ const ERRATIC: (&str, Severity) = ("difficulty.erratic", Severity::Low);
 /// One share may meet a change that is under way; so many in a row do not.
 const LEAST_SHARES: u32 = 3;
 /// A difficulty that was multiplied or divided by at least this, …
-const JUMP: f64 = 4.0;
+const JUMP: f64 = 16.0;
 /// … in the other direction than before, so often within so many seconds. An honest vardiff starts far
-/// off, and then goes one way.
+/// off, and then goes one way; one that goes by eight shares overshoots by a factor of four now and then.
 const REVERSALS: usize = 4;
 const REVERSAL_SECONDS: f64 = 600.0;
 

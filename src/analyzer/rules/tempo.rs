@@ -1,6 +1,7 @@
 //! `share.rapid`, `share.silent`: does a miner send as many shares as its hash rate gives?
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::json;
@@ -85,14 +86,20 @@ impl Tempo {
 
     pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
         let is_silent_open = tongue.is_open(SILENT.0);
+        // Looked up only when somebody is silent: then it may be everybody.
+        let mut newest = None;
         for pulse in sessions {
             let Some(seen) = self.sessions.get_mut(&pulse.session) else { continue };
             if self.least_gap.is_none() {
                 seen.rapid(pulse, now, tongue);
             }
             match seen.silent(pulse) {
-                Some(expected) if !mines_elsewhere(pulse, sessions) => silent(pulse, expected, now, tongue),
-                Some(_) => {}
+                Some(expected) => {
+                    let newest = newest.get_or_insert_with(|| newest_sessions(sessions));
+                    if newest.get(&(pulse.miner, pulse.worker)) == Some(&pulse.session) {
+                        silent(pulse, expected, now, tongue);
+                    }
+                }
                 None if is_silent_open => tongue.ends(SILENT.0, pulse.worker, now),
                 None => {}
             }
@@ -157,11 +164,14 @@ impl Seen {
     }
 }
 
-/// The miner has come back on another connection, and nobody knows yet that this one is dead.
-fn mines_elsewhere(pulse: &Pulse<'_>, sessions: &[Pulse<'_>]) -> bool {
-    sessions.iter().any(|other| {
-        other.session > pulse.session && other.miner == pulse.miner && other.worker == pulse.worker
-    })
+/// Each miner's newest connection: when it has come back, nobody knows yet that the others are dead.
+fn newest_sessions<'a>(sessions: &[Pulse<'a>]) -> HashMap<(IpAddr, &'a str), SessionId> {
+    let mut newest = HashMap::with_capacity(sessions.len());
+    for pulse in sessions {
+        let session = newest.entry((pulse.miner, pulse.worker)).or_insert(pulse.session);
+        *session = pulse.session.max(*session);
+    }
+    newest
 }
 
 fn silent(pulse: &Pulse<'_>, expected: f64, now: NtpTime, tongue: &mut Tongue<'_>) {

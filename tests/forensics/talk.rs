@@ -1,0 +1,180 @@
+//! Connections open, carry jobs and close.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use sluice::analyzer::{Conversation, Direction, SessionId};
+use sluice::stratum::encode_hex;
+
+use super::{SECOND, Session, WAY, What, World};
+use crate::blocks::{EASIEST, branches, coinbase, prevhash_text};
+use crate::pool::{Job, Link};
+
+impl World {
+    /// The miner's connection breaks and the proxy knows at once, or not.
+    pub fn disconnect(&mut self, miner: usize, is_known: bool) {
+        let Some(session) = self.miners[miner].session.take() else { return };
+        self.miners[miner].job = None;
+        if is_known {
+            self.close(session);
+        } else {
+            self.sessions[session].is_dead = true;
+        }
+    }
+
+    pub fn close(&mut self, session: usize) {
+        if let Some(conversation) = self.sessions[session].conversation.take() {
+            self.replay.closed(&conversation);
+        }
+    }
+
+    pub fn connect(&mut self, miner: usize, pool: usize) -> usize {
+        let place = self.sessions.len();
+        let id = SessionId(place as u64 + 1);
+        let conversation = Conversation::new(id, self.miners[miner].address, self.stamp());
+        conversation.set_upstream(pool);
+        self.pools[pool].connections += 1;
+        let (habit, connections) = (self.pools[pool].habit.clone(), self.pools[pool].connections);
+        let number = if habit.same_space { 7 } else { connections };
+        let mut extranonce1 = number.to_be_bytes().repeat(4);
+        extranonce1.truncate(habit.extranonce1.max(4));
+        extranonce1.truncate(habit.extranonce1);
+        let link = Link {
+            extranonce1,
+            difficulty: habit.difficulty,
+            jobs: Vec::new(),
+            seen: HashSet::new(),
+            counted: (self.now, 0),
+            mark: number,
+        };
+        self.sessions.push(Session {
+            conversation: Some(Arc::new(conversation)),
+            pool,
+            miner,
+            link,
+            ids: 10,
+            is_dead: false,
+        });
+        self.miners[miner].session = Some(place);
+        let worker = self.miners[miner].worker.clone();
+        let asks = format!(
+            "{{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"virtual/1\"]}}\n{{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"{worker}\",\"x\"]}}\n"
+        );
+        self.said(place, Direction::Up, asks.as_bytes());
+        let subscribed = format!(
+            "{{\"id\":1,\"result\":[[[\"mining.notify\",\"s\"]],\"{}\",{}],\"error\":null}}\n",
+            encode_hex(&self.sessions[place].link.extranonce1),
+            habit.extranonce2
+        );
+        let authorized = match habit.refuses_workers {
+            true => "{\"id\":2,\"result\":false,\"error\":[24,\"Unauthorized worker\",null]}\n",
+            false => "{\"id\":2,\"result\":true,\"error\":null}\n",
+        };
+        self.after(2.0 * WAY, What::Says(place, subscribed.into_bytes()));
+        if !habit.early_job {
+            self.after(2.0 * WAY, What::Says(place, authorized.into()));
+        }
+        self.notify(place, habit.first_clean);
+        if habit.early_job {
+            self.after(2.0 * WAY, What::Says(place, authorized.into()));
+        }
+        place
+    }
+
+    /// Something else the pool says to a session.
+    pub fn pool_says(&mut self, session: usize, line: &str) {
+        let line = format!("{line}\n");
+        self.said(session, Direction::Down, line.as_bytes());
+    }
+
+    pub fn miner_says(&mut self, session: usize, line: &str) {
+        let line = format!("{line}\n");
+        self.said(session, Direction::Up, line.as_bytes());
+    }
+
+    pub(super) fn said(&mut self, session: usize, direction: Direction, bytes: &[u8]) {
+        let stamp = self.stamp();
+        if let Some(conversation) = self.sessions[session].conversation.clone() {
+            self.replay.said(&conversation, direction, bytes, stamp);
+        }
+    }
+
+    pub(super) fn notify_all(&mut self, pool: usize, clean: bool) {
+        if self.pools[pool].habit.mute {
+            return;
+        }
+        for session in 0..self.sessions.len() {
+            if self.sessions[session].pool == pool && self.sessions[session].conversation.is_some() {
+                self.vardiff(session);
+                self.notify(session, clean);
+            }
+        }
+    }
+
+    /// A job to one connection, with its difficulty in front.
+    pub fn notify(&mut self, session: usize, clean: bool) {
+        let Session { pool, miner, .. } = self.sessions[session];
+        let (now, since) = (self.now / 1_000_000_000, self.now - self.pools[pool].block_at);
+        let state = &mut self.pools[pool];
+        let habit = state.habit.clone();
+        state.jobs += 1;
+        let id =
+            if habit.decimal_ids { state.jobs.to_string() } else { format!("{:x}", state.jobs + 0xace0) };
+        let is_easy = habit.easy_after.is_some_and(|after| since as f64 / SECOND > after);
+        let nbits = if is_easy { EASIEST } else { habit.nbits };
+        let ahead = if is_easy { 1201 - (since / 1_000_000_000) as i64 } else { 0 };
+        let ntime = now as i64 + habit.ntime + ahead.max(0);
+        let height = (i64::from(state.height) + 1 + habit.height) as u32;
+        let outputs = state.outputs(&self.miners[miner].worker);
+        let transactions = if state.is_empty { 0 } else { habit.transactions };
+        let parent = state.parent;
+        let room = habit.extranonce1 + habit.extranonce2;
+        let mark = self.sessions[session].link.mark;
+        let (coinb1, coinb2) = coinbase(habit.layout, height, &outputs, room, mark);
+        let branches = branches(transactions, &mut self.random);
+        let link = &mut self.sessions[session].link;
+        let is_told = link.jobs.last().map(|job| job.difficulty) != Some(link.difficulty);
+        let job = Job {
+            id,
+            difficulty: link.difficulty,
+            parent,
+            coinb1,
+            coinb2,
+            branches,
+            ntime: ntime as u32,
+            nbits,
+            number: self.count,
+            is_dead: false,
+        };
+        let has_new_block = link.jobs.last().is_some_and(|last| last.parent != parent);
+        if clean || has_new_block {
+            link.jobs.iter_mut().for_each(|job| job.is_dead = true);
+        }
+        if link.jobs.len() >= 16 {
+            link.jobs.remove(0);
+        }
+        link.jobs.retain(|known| known.id != job.id);
+        link.jobs.push(job.clone());
+        let mut bytes = String::new();
+        if is_told {
+            bytes = format!(
+                "{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{:e}]}}\n",
+                job.difficulty
+            );
+        }
+        let hashes: Vec<String> =
+            job.branches.iter().map(|branch| format!("\"{}\"", encode_hex(&branch.0))).collect();
+        bytes.push_str(&format!(
+            "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"{}\",\"{}\",\"{}\",\"{}\",[{}],\"20000000\",\"{nbits:08x}\",\"{:08x}\",{clean}]}}\n",
+            job.id,
+            prevhash_text(&parent),
+            encode_hex(&job.coinb1),
+            encode_hex(&job.coinb2),
+            hashes.join(","),
+            job.ntime,
+        ));
+        self.after(2.0 * WAY, What::Says(session, bytes.into_bytes()));
+        let takes = 2.0 * WAY + 0.02 + 0.2 * self.chance();
+        self.after(takes, What::Takes(session, Box::new(job)));
+    }
+}
