@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)"
 
 cargo bench --no-run --bench round_trip --bench many_miners --bench footprint --bench splice_cost \
-    --bench share_cost --bench analyzer
+    --bench share_cost --bench analyzer --bench page --bench status
 echo "$(date -u +%Y-%m-%d), $(nproc) CPUs, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r)"
 
 bench() {
@@ -22,3 +22,5 @@ bench cargo bench -q --bench footprint
 bench taskset -c 0 cargo bench -q --bench splice_cost
 bench cargo bench -q --bench share_cost
 bench cargo bench -q --bench analyzer
+bench cargo bench -q --bench page
+bench cargo bench -q --bench status
