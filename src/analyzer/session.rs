@@ -371,13 +371,16 @@ impl Session {
         let nbits = notify.nbits;
         let Added { job, coinbase, clean } = self.jobs.add(notify, extranonce1, size, assigned, at);
         let workers = self.expected.as_deref();
-        let judged = JudgedJob::new(nbits, clean, coinbase, workers, &self.expectations);
+        // A pool that has not yet answered who the miner is may not know it: its job can pay anybody.
+        let is_new = at.since(self.opened).is_some_and(|age| age < OPENING);
+        let early = self.workers.is_empty() && is_new;
+        let mut judged = JudgedJob::new(nbits, clean, coinbase, workers, &self.expectations);
+        if early {
+            judged.payout.excuse();
+        }
         let seen = JobSeen::new(&self.conversation, job, gap, &judged);
         self.newest_job = Some(judged);
         let block_age = self.jobs.block_age(at);
-        // A pool that has not yet answered who the miner is may not know it: its job can pay anybody.
-        let is_new = at.since(self.conversation.opened).is_some_and(|age| age < OPENING);
-        let early = self.workers.is_empty() && is_new;
         each(Finding::Job(Box::new(JobSeen { block_age, early, ..seen })));
     }
 

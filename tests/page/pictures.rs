@@ -46,7 +46,12 @@ fn pictures() {
     take(&browser, &site.url(), &directory, "miners");
 
     let payout = Payout::Address(STRANGER.to_owned());
-    let pool = PoolOptions { payout, nbits: Nbits(0x1d00_ffff), ..Site::pool(3) };
+    let pool = PoolOptions {
+        payout,
+        opening: sluice::sim::OpeningOrder::PublicPool,
+        nbits: Nbits(0x1d00_ffff),
+        ..Site::pool(3)
+    };
     let mut bad = Site::with(pool, "127.0.0.1:0", None);
     bad.mine("bitaxe", Habit::Bitaxe);
     bad.wait_accepted(10);

@@ -14,7 +14,12 @@ const EASY_CHAIN: Nbits = Nbits(0x1d00_ffff);
 fn a_pool_that_pays_a_stranger_on_no_chain_of_ours() {
     let Some(browser) = Browser::start() else { return };
     let payout = Payout::Address(STRANGER.to_owned());
-    let pool = PoolOptions { payout, nbits: EASY_CHAIN, ..Site::pool(3) };
+    let pool = PoolOptions {
+        payout,
+        opening: sluice::sim::OpeningOrder::PublicPool,
+        nbits: EASY_CHAIN,
+        ..Site::pool(3)
+    };
     let mut site = Site::with(pool, "127.0.0.1:0", None);
     site.mine("first", Habit::Bitaxe);
     site.wait_accepted(1);

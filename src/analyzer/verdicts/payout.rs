@@ -68,6 +68,15 @@ impl Expected {
     }
 }
 
+impl PayoutVerdict {
+    /// The pool could not know whom to pay yet: what is not yours proves nothing.
+    pub(in super::super) fn excuse(&mut self) {
+        if matches!(self.state, PayoutState::Short | PayoutState::Mismatch) {
+            *self = unverifiable(Unverifiable::NoWorker, self.total);
+        }
+    }
+}
+
 impl PayoutState {
     /// A stable word for machines.
     pub fn as_str(self) -> &'static str {
@@ -172,6 +181,18 @@ mod tests {
         let payout = Payout { kind: PayoutKind::Pooled, ..Payout::default() };
         assert_eq!(state(&payout, &[(OTHER, 100)], MINE).0, "unverifiable");
         assert_eq!(state(&payout, &[(MINE, 100)], MINE).0, "verified");
+    }
+
+    #[test]
+    fn a_pool_that_could_not_know_the_miner_is_excused() {
+        let expected: Vec<Expected> = Expected::of_worker(MINE).into_iter().collect();
+        let of = |outputs: &[(&str, u64)]| {
+            let mut verdict = judge(&Payout::default(), Some(&coinbase(outputs)), Some(&expected));
+            verdict.excuse();
+            verdict.state
+        };
+        assert_eq!(of(&[(OTHER, 100)]), PayoutState::Unverifiable(Unverifiable::NoWorker));
+        assert_eq!(of(&[(MINE, 100)]), PayoutState::Verified);
     }
 
     #[test]
