@@ -36,8 +36,6 @@ const UNANSWERED_SECONDS: f64 = 600.0;
 /// So many of the last shares make a rate of rejects; honest ones stay below a twentieth.
 const RATE_OF: usize = 100;
 const HONEST_RATE: f64 = 0.05;
-/// Hashes remembered of a session.
-const MOST_HASHES: usize = 256;
 /// Refusals that wait for an explanation.
 const MOST_WAITING: usize = 256;
 
@@ -51,8 +49,6 @@ pub(super) struct Share {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// The low ends of the newest hashes.
-    hashes: VecDeque<u64>,
     /// Of the last shares, the newest lowest: a one was accepted.
     outcomes: u128,
     judged: u32,
@@ -98,7 +94,7 @@ impl Share {
     pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
         let share = &judged.share;
         let upstream = tongue.upstream(judged.upstream);
-        let is_duplicate = self.duplicate(judged, at, tongue);
+        let is_duplicate = Share::duplicate(judged, at, tongue);
         if share.stale {
             tongue.lasts(STALE, upstream, at, || {
                 let description = format!("{upstream}: shares come for jobs that a newer one has ended");
@@ -152,16 +148,8 @@ impl Share {
         }
     }
 
-    fn duplicate(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) -> bool {
-        let Some(rebuilt) = &judged.share.rebuilt else { return false };
-        let seen = self.sessions.entry(judged.session).or_default();
-        // The high end is zero; of the low one eight bytes tell hashes apart.
-        let low = rebuilt.hash.as_bytes().iter().take(8).fold(0, |low, byte| low << 8 | u64::from(*byte));
-        if !seen.hashes.contains(&low) {
-            seen.hashes.truncate(MOST_HASHES - 1);
-            seen.hashes.push_front(low);
-            return false;
-        }
+    fn duplicate(judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) -> bool {
+        let (Some(rebuilt), true) = (&judged.share.rebuilt, judged.share.is_repeated) else { return false };
         let worker = &judged.share.worker;
         tongue.lasts(DUPLICATE, worker, at, || {
             let description = format!("{worker}: the same share was sent more than once");
