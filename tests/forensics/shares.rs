@@ -155,6 +155,10 @@ fn a_miner_repeats_itself() {
     let book = world.book();
     assert_eq!(book.above_info(), [("share.duplicate", 1), ("share.reject_rate", 1)]);
     assert!(book.is("share.duplicate", Low, &["hash", "session"]).ended.is_some());
+    // A hash that is sent twice was worked for once: what is proven is not far from what was credited.
+    let totals = world.totals();
+    assert!(totals.rejected > 100, "{}", totals.rejected);
+    assert!(totals.proven_difficulty < totals.accepted_difficulty * 1.02, "{totals:?}");
 }
 
 /// Such a share is as good by its hash as any other, and the pool takes it here.

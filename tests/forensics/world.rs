@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sluice::analyzer::{Conversation, Direction, Replay, Setup};
+use sluice::analyzer::{Conversation, Direction, Replay, Setup, Totals};
 use sluice::config::Analysis;
 use sluice::net::Stamp;
 use sluice::work::BlockHash;
@@ -233,6 +233,11 @@ impl World {
         let stamp = self.stamp();
         let view = self.replay.snapshot(stamp).alerts;
         Book { alerts: view.alerts.to_vec(), counts: view.counts }
+    }
+
+    pub fn totals(&mut self) -> Totals {
+        let stamp = self.stamp();
+        self.replay.snapshot(stamp).totals.unwrap()
     }
 
     pub fn chance(&mut self) -> f64 {

@@ -202,6 +202,11 @@ mod tests {
         }
         assert_eq!(status(&access, "GET /?token=hunter2 HTTP/1.1\nHost: pi\n\n"), 429);
         assert_eq!(status(&access, "GET /healthz HTTP/1.1\nHost: pi\n\n"), 200);
+        // Who has the cookie does not suffer from those who guess.
+        let cookie = token::set_cookie(&Secret::new("hunter2"));
+        let cookie = cookie.split(';').next().unwrap();
+        assert_eq!(status(&access, &format!("GET / HTTP/1.1\nHost: pi\nCookie: {cookie}\n\n")), 200);
+        assert_eq!(status(&access, &format!("GET / HTTP/1.1\nHost: pi\nCookie: {cookie}0\n\n")), 429);
         // Without any, one is told how to give it.
         assert_eq!(status(&access, "GET / HTTP/1.1\nHost: pi\n\n"), 401);
     }

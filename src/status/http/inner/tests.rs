@@ -64,6 +64,19 @@ fn without_the_key_nothing_is_answered() {
     assert_eq!(reply.status, 400);
 }
 
+/// As by a cleaner of temporary files.
+#[test]
+fn a_directory_that_was_taken_away_is_made_again() {
+    let inner = start(|_| Answer::text(200, "here"));
+    let path = inner.directory.path().to_owned();
+    fs::remove_dir_all(&path).unwrap();
+    let deadline = soon();
+    while get(&inner, "/").map(|reply| reply.body) != Ok(b"here".to_vec()) {
+        assert!(Instant::now() < deadline, "it stays away");
+    }
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
 /// Four ways to lose it; after each the next request is answered by another.
 #[test]
 fn a_server_that_died_is_replaced() {
