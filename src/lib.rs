@@ -14,6 +14,7 @@
 //! | [`clock`] | NTP time beside the system's clock |
 //! | [`notify`] | messages about alerts |
 //! | [`pool_stats`] | what the pool publishes, and whether it credits what was proven |
+//! | [`reference`] | other views of the chain, never mined on |
 //! | [`record`] | what is written under `data_dir` |
 //! | [`status`] | what is shown |
 //! | [`net`] | sockets: listen, dial, SOCKS5, TLS, splice, options |
@@ -34,6 +35,7 @@ pub mod notify;
 pub mod passthrough;
 pub mod pool_stats;
 pub mod record;
+pub mod reference;
 pub mod sim;
 pub mod status;
 pub mod stop;

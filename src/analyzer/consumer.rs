@@ -13,10 +13,11 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use super::follower::Follower;
 use super::history::History;
 use super::order::HOLD;
+use super::outside::ROOM;
 use super::snapshot::Snapshot;
 use super::steady::Steady;
 use super::verdicts::Expectations;
-use super::{Copy, Enforcement, SessionId, Summary, What};
+use super::{Copy, Enforcement, Outside, SessionId, Summary, What};
 use crate::clock::Clock;
 use crate::config;
 use crate::net::Stamp;
@@ -57,6 +58,10 @@ pub struct Setup {
     pub history: History,
     /// The upstreams' names, by their place in the order of preference.
     pub upstreams: Vec<String>,
+    /// News from outside; `None`: there are none.
+    pub outside: Option<Receiver<Outside>>,
+    /// Whose work the pool's figures are about; `None`: everybody's.
+    pub account: Option<String>,
 }
 
 /// The running analyzer.
@@ -87,6 +92,8 @@ impl Setup {
             state: State::default(),
             history: History::default(),
             upstreams: Vec::new(),
+            outside: None,
+            account: None,
         }
     }
 }
@@ -110,6 +117,7 @@ impl Analyzer {
         let (recorder, began) = (setup.recorder.clone(), Stamp::now());
         let mut consumer = Consumer {
             copies,
+            outside: setup.outside.clone(),
             published: Arc::clone(&published),
             follower: Follower::new(setup, began),
             steady: Steady::new(began, Instant::now()),
@@ -164,6 +172,7 @@ impl Published {
 
 struct Consumer {
     copies: Receiver<Copy>,
+    outside: Option<Receiver<Outside>>,
     published: Arc<ArcSwap<Snapshot>>,
     follower: Follower,
     steady: Steady,
@@ -275,6 +284,13 @@ impl Consumer {
     fn round(&mut self) {
         self.look_at_the_clock(Instant::now());
         let now = self.steady.now();
+        // No more than there is room for: who floods must not keep the miners' copies waiting.
+        for mut news in self.outside.iter().flat_map(Receiver::try_iter).take(ROOM) {
+            if let Outside::Tip(tip) = &mut news {
+                tip.at = self.steady.of(tip.at);
+            }
+            self.follower.heard(&news);
+        }
         self.follower.tick(now);
         self.published.store(Arc::new(self.follower.snapshot(now)));
     }

@@ -10,12 +10,11 @@ use super::alerts::Alerts;
 use super::consumer::Setup;
 use super::finding::Finding;
 use super::ledger::Ledger;
-use super::rules::{Pulse, Rules};
+use super::rules::{Pulse, Rules, Settings};
 use super::session::Session;
 use super::snapshot::Snapshot;
 use super::verdicts::Expectations;
-use super::{Chunk, Conversation, Enforcement, SessionId};
-use crate::config;
+use super::{Chunk, Conversation, Enforcement, Outside, SessionId};
 use crate::net::Stamp;
 
 /// All sessions, and what outlives them.
@@ -26,7 +25,7 @@ pub(super) struct Follower {
     sessions: HashMap<SessionId, Session>,
     share_timeout: Duration,
     /// What the rules were made of.
-    settings: (config::Rules, Duration),
+    settings: Settings,
     began: Stamp,
 }
 
@@ -44,9 +43,13 @@ impl Follower {
             state,
             history,
             upstreams,
+            outside: _,
+            account,
         } = setup;
         let (upstreams, near_miss) = (upstreams.into(), analysis.near_miss);
-        let judges = (Alerts::new(&rules.off), Rules::new(&rules, silence));
+        let off = Alerts::new(&rules.off);
+        let settings = Settings { rules, silence, account };
+        let judges = (off, Rules::new(&settings));
         Follower {
             ledger: Ledger::new(
                 clock,
@@ -61,7 +64,7 @@ impl Follower {
             enforcement,
             sessions: HashMap::new(),
             share_timeout: analysis.share_timeout,
-            settings: (rules, silence),
+            settings,
             began: now,
         }
     }
@@ -90,11 +93,15 @@ impl Follower {
         }
     }
 
+    /// News from outside the conversations.
+    pub(super) fn heard(&mut self, news: &Outside) {
+        self.ledger.heard(news);
+    }
+
     /// The system's clock was set, by so many nanoseconds since the start. Rules that compare times
     /// begin anew.
     pub(super) fn clock_was_set(&mut self, skew: i64) {
-        let (rules, silence) = &self.settings;
-        self.ledger.clock_was_set(skew, Rules::new(rules, *silence));
+        self.ledger.clock_was_set(skew, Rules::new(&self.settings));
     }
 
     /// The miner is not read any more, and all that it said was followed.

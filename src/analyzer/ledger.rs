@@ -8,9 +8,10 @@ use super::block::BlockSeen;
 use super::bucket::HistoryShare;
 use super::finding::{Finding, JobSeen};
 use super::history::History;
+use super::outside::Outside;
 use super::pools::Pools;
 use super::recent::Recent;
-use super::rules::{Pulse, Rules, Tongue};
+use super::rules::{CreditView, Pulse, Rules, Tongue};
 use super::share::JudgedShare;
 use super::summary::Summary;
 use super::totals::Totals;
@@ -114,6 +115,17 @@ impl Ledger {
         }
     }
 
+    /// News from outside the conversations.
+    pub(super) fn heard(&mut self, news: &Outside) {
+        match news {
+            Outside::Tip(tip) => {
+                let at = self.correct(tip.at);
+                self.rules.tip(tip, at);
+            }
+            Outside::Figures(figures) => self.judge(|rules, tongue| rules.figures(figures, tongue)),
+        }
+    }
+
     /// What is due twice a second: states end that are not seen any more, the history counts the
     /// seconds, and what is kept is saved.
     pub(super) fn round(&mut self, sessions: &[Pulse<'_>], now: Stamp) {
@@ -146,6 +158,11 @@ impl Ledger {
     pub(super) fn clock_was_set(&mut self, skew: i64, rules: Rules) {
         self.skew = skew;
         self.rules = rules;
+    }
+
+    /// What the pool publishes, judged.
+    pub(super) fn credit(&self) -> Option<&CreditView> {
+        self.rules.credit()
     }
 
     pub(super) fn clock_state(&self) -> ClockState {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::consumer::Setup;
 use super::follower::Follower;
 use super::snapshot::Snapshot;
-use super::{Chunk, Conversation, Direction};
+use super::{Chunk, Conversation, Direction, Outside};
 use crate::net::Stamp;
 use crate::record::State;
 
@@ -24,6 +24,11 @@ impl Replay {
     pub fn said(&mut self, conversation: &Arc<Conversation>, direction: Direction, bytes: &[u8], at: Stamp) {
         let chunk = Chunk { direction, bytes: bytes.into(), readable_at: at, sent_at: at, after_gap: false };
         self.follower.read(conversation, &chunk);
+    }
+
+    /// There are news from outside.
+    pub fn heard(&mut self, news: &Outside) {
+        self.follower.heard(news);
     }
 
     /// The session is over.

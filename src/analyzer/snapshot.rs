@@ -10,6 +10,7 @@ use super::hashrate::HashRates;
 use super::ledger::{Bests, Ledger};
 use super::pools::PoolView;
 use super::recent::RecentView;
+use super::rules::CreditView;
 use super::session::Session;
 use super::verdicts::PayoutState;
 use super::{History, SessionId, Summary, Totals};
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub pools: Vec<PoolView>,
     pub recent: RecentView,
     pub alerts: AlertsView,
+    /// What the pool publishes, judged; `None` when it is not asked, or has not answered.
+    pub credit: Option<CreditView>,
     pub clock: Option<ClockState>,
     /// How the recording goes; `None` when nothing is recorded.
     pub recording: Option<Health>,
@@ -99,6 +102,7 @@ impl Snapshot {
             pools: ledger.pools.view(sessions.values()),
             recent: ledger.recent.view(),
             alerts: ledger.alerts.view(),
+            credit: ledger.credit().cloned(),
             clock: Some(ledger.clock_state()),
             recording: ledger.recording(),
         }

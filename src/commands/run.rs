@@ -117,6 +117,8 @@ fn setup(config: &Config, offences: Sender<Offence>, stop: &Stop) -> io::Result<
         state,
         history,
         upstreams: config.upstreams.iter().map(ToString::to_string).collect(),
+        outside: None,
+        account: None,
     })
 }
 

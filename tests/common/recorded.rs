@@ -59,6 +59,8 @@ pub fn setup(config: &Config, directory: &Path) -> Setup {
         state,
         history,
         upstreams: config.upstreams.iter().map(ToString::to_string).collect(),
+        outside: None,
+        account: None,
     }
 }
 

@@ -8,6 +8,7 @@
 mod cadence;
 mod chain;
 mod chance;
+mod credit;
 mod difficulty;
 mod extranonce;
 mod news;
@@ -17,22 +18,40 @@ mod pulse;
 mod share;
 mod tempo;
 mod timing;
+mod tip;
 mod tongue;
 
+pub use credit::CreditView;
 pub(super) use pulse::Pulse;
 pub(super) use tongue::Tongue;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::SessionId;
 use super::finding::{Event, JobSeen};
 use super::share::JudgedShare;
 use crate::clock::NtpTime;
 use crate::config;
+use crate::pool_stats::PoolFigures;
+use crate::reference;
+
+/// What the rules are made of.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) rules: config::Rules,
+    /// `failover.silence_timeout`
+    pub(super) silence: Duration,
+    /// Whose work the pool's figures are about; `None`: everybody's.
+    pub(super) account: Option<String>,
+}
 
 /// All families.
 #[derive(Debug)]
 pub(super) struct Rules {
     payout: payout::Payout,
     chain: chain::Chain,
+    credit: credit::Credit,
     timing: timing::Timing,
     extranonce: extranonce::Extranonce,
     difficulty: difficulty::Difficulty,
@@ -43,16 +62,18 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    pub(super) fn new(settings: &config::Rules, silence: std::time::Duration) -> Rules {
+    pub(super) fn new(settings: &Settings) -> Rules {
+        let Settings { rules, silence, account } = settings;
         Rules {
             payout: payout::Payout::default(),
             chain: chain::Chain::default(),
-            timing: timing::Timing::new(settings),
-            extranonce: extranonce::Extranonce::new(settings),
+            credit: credit::Credit::new(account.clone()),
+            timing: timing::Timing::new(rules),
+            extranonce: extranonce::Extranonce::new(rules),
             difficulty: difficulty::Difficulty::default(),
             share: share::Share::default(),
-            tempo: tempo::Tempo::new(settings),
-            pool: pool::Pool::new(silence),
+            tempo: tempo::Tempo::new(rules),
+            pool: pool::Pool::new(*silence),
             news: news::News::default(),
         }
     }
@@ -75,6 +96,7 @@ impl Rules {
         self.share.share(judged, at, tongue);
         self.tempo.share(judged, at, tongue);
         self.news.share(judged, at, tongue);
+        self.credit.share(judged, at);
     }
 
     /// Something else happened in a session.
@@ -83,6 +105,21 @@ impl Rules {
         self.difficulty.event(event, at, tongue);
         self.share.event(event, at);
         self.pool.event(event, at, tongue);
+    }
+
+    /// A reference works on this.
+    pub(super) fn tip(&mut self, tip: &reference::Tip, at: NtpTime) {
+        self.chain.reference(tip, at);
+    }
+
+    /// The pool publishes this.
+    pub(super) fn figures(&mut self, figures: &Arc<PoolFigures>, tongue: &mut Tongue<'_>) {
+        self.credit.figures(figures, tongue);
+    }
+
+    /// What the pool publishes, judged.
+    pub(super) fn credit(&self) -> Option<&CreditView> {
+        self.credit.view()
     }
 
     /// A share is better than any before, of which the best had this difficulty.
@@ -108,7 +145,8 @@ impl Rules {
 
     /// Time has passed.
     pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
-        self.chain.tick(now, tongue);
+        self.chain.tick(sessions, now, tongue);
+        self.credit.tick(now);
         self.timing.tick(sessions, now, tongue);
         self.extranonce.tick(sessions, now, tongue);
         self.share.tick(now, tongue);
