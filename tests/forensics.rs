@@ -7,6 +7,8 @@ mod random;
 
 #[path = "forensics/blocks.rs"]
 mod blocks;
+#[path = "forensics/books.rs"]
+mod books;
 #[path = "forensics/cheats.rs"]
 mod cheats;
 #[path = "forensics/documented.rs"]

@@ -6,12 +6,16 @@ mod common;
 #[path = "notify/server.rs"]
 mod server;
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use common::binary::Sluice;
 use common::wait_for;
+use serde_json::Value;
 use sluice::clock::Clock;
 use sluice::config::{PoolStats as Settings, PoolStatsKind, Secret};
 use sluice::pool_stats::{PoolStats, StatsHealth};
+use sluice::sim::{PoolOptions, SimPool};
 use sluice::stop::Stop;
 
 use server::{Answer, Server, status};
@@ -25,7 +29,7 @@ fn settings(kind: PoolStatsKind, url: String) -> Settings {
 
 fn start(settings: &Settings) -> (PoolStats, Stop) {
     let stop = Stop::new();
-    (PoolStats::start(settings, Some(ADDRESS), Clock::system(), &stop).unwrap(), stop)
+    (PoolStats::start(settings, Some(ADDRESS), Clock::system(), |_| (), &stop).unwrap(), stop)
 }
 
 fn json(body: &str) -> Answer {
@@ -71,7 +75,7 @@ fn braiins_gets_its_token() {
     let with_token = Settings { token, ..settings(PoolStatsKind::Braiins, server.url("")) };
     let stop = Stop::new();
     // It needs no address.
-    let stats = PoolStats::start(&with_token, None, Clock::system(), &stop).unwrap();
+    let stats = PoolStats::start(&with_token, None, Clock::system(), |_| (), &stop).unwrap();
     wait_for("figures", || stats.newest().is_some());
     stop.stop();
     assert_eq!(server.asked()[0].header("pool-auth-token"), "s3cret");
@@ -81,7 +85,7 @@ fn braiins_gets_its_token() {
 #[test]
 fn an_address_is_needed() {
     let kind = settings(PoolStatsKind::Ckpool, String::from("http://127.0.0.1:1"));
-    let error = PoolStats::start(&kind, None, Clock::system(), &Stop::new()).unwrap_err();
+    let error = PoolStats::start(&kind, None, Clock::system(), |_| (), &Stop::new()).unwrap_err();
     assert!(error.to_string().contains("pool_stats.address"), "{error}");
 }
 
@@ -137,4 +141,42 @@ fn one_that_asks_for_a_pause_gets_it() {
     wait_for("figures", || stats.newest().is_some());
     assert!(began.elapsed() >= Duration::from_millis(900));
     stop.stop();
+}
+
+/// The real program asks, compares, and shows both what it was told and how its messages fare.
+#[test]
+fn the_figures_are_shown() {
+    let pool = SimPool::start(PoolOptions::with_difficulty(1e-6).unwrap()).unwrap();
+    let server = Server::start(|_| json(r#"{"hashrate1hr": "1.5M", "shares": 7, "workers": 3}"#));
+    let sluice = Sluice::run(&format!(
+        "[listen]\nstratum = [\"127.0.0.1:0\"]\n[[upstream]]\nurl = \"stratum+tcp://{}\"\n\
+         [http]\nlisten = \"127.0.0.1:0\"\n[payout]\naddress = \"{ADDRESS}\"\n\
+         [pool_stats]\nkind = \"ckpool\"\nurl = \"{}\"\n\
+         [[notify]]\nkind = \"webhook\"\nurl = \"{}\"\n",
+        pool.addr(),
+        server.url("/s3cret"),
+        server.url("/s3cret")
+    ));
+    let line = sluice.wait_line("the page is at http://");
+    let address: SocketAddr = line.rsplit("http://").next().unwrap().trim_end_matches('/').parse().unwrap();
+    wait_for("the pool's figures in the status", || get(address, "/status")["pool_stats"]["workers"] == 3);
+    let status = get(address, "/status");
+    let stats = &status["pool_stats"];
+    assert_eq!((&stats["hashrate"], &stats["hashrate_window_seconds"]), (&1.5e6.into(), &3600.into()));
+    assert_eq!((&stats["credited_total"], &stats["verdict"]), (&7.0.into(), &"unknown".into()));
+    assert_eq!((&stats["answered"], &stats["failed"]), (&1.into(), &0.into()));
+    let told = &status["notify"][0];
+    assert_eq!((&told["name"], &told["sent"]), (&"notify[1] (webhook)".into(), &0.into()));
+    let page = text(address, "/");
+    assert!(page.contains("too little was proven so far to compare"), "{page}");
+    assert!(page.contains("notify[1] (webhook)") && !page.contains("s3cret"), "{page}");
+    assert!(sluice.lines_with("pool_stats").is_empty(), "{}", sluice.log());
+}
+
+fn get(address: SocketAddr, path: &str) -> Value {
+    serde_json::from_str(&text(address, path)).unwrap()
+}
+
+fn text(address: SocketAddr, path: &str) -> String {
+    ureq::get(format!("http://{address}{path}")).call().unwrap().body_mut().read_to_string().unwrap()
 }

@@ -286,7 +286,7 @@ fn start_page(
     stop: &Stop,
 ) -> Result<Option<HttpServer>, Failure> {
     let facts = Facts::new(config, passthrough.addresses());
-    let sources = Sources { observer: passthrough.observer(), analyzer: Some(analyzer.published()) };
+    let sources = Sources::new(passthrough.observer(), Some(analyzer.published()));
     let handler = web::handler(Sights::start(sources, facts, stop).map_err(failure)?);
     let start = |listen| {
         let http = Http { listen, ..Http::default() };

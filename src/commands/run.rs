@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::signals::stop_on_signals;
 use super::{Failure, environment};
-use crate::analyzer::{Analyzer, Enforcement, Expectations, Offence, Setup};
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::analyzer::{Analyzer, Enforcement, Expectations, Offence, Outside, Setup, outside};
 
 use crate::clock::Clock;
 use crate::config::{Config, ConsoleReport, ForwardPath};
@@ -14,6 +15,7 @@ use crate::net::descriptors;
 use crate::notify::Notifier;
 use crate::passthrough::enforcement;
 use crate::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, Passthrough, SOCKETS_PER_SESSION};
+use crate::pool_stats::PoolStats;
 use crate::record::Recorder;
 use crate::status::console;
 use crate::status::http::HttpServer;
@@ -31,11 +33,13 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     check_descriptors(&config);
     let _occupied = environment::occupy(&config.data_dir).map_err(|why| Failure::Environment(vec![why]))?;
     let (to_enforcement, offences) = enforcement::channel();
-    let mut notifier = None;
+    let (mut notifier, mut pool_stats) = (None, None);
     let (analyzer, copies) = match config.analysis.enabled {
         true => {
-            let setup = setup(&config, to_enforcement, &stop).map_err(runtime)?;
+            let (to_rules, outside) = outside();
+            let setup = setup(&config, to_enforcement, outside, &stop).map_err(runtime)?;
             notifier = setup.notifier.clone();
+            pool_stats = ask_the_pool(&config, &setup, to_rules, &stop).map_err(runtime)?;
             let (analyzer, copies) = Analyzer::start(setup).map_err(runtime)?;
             (Some(analyzer), Some(copies))
         }
@@ -51,8 +55,12 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
         log::info!("pool #{} {upstream}", place + 1);
     }
     let facts = Facts::new(&config, passthrough.addresses());
-    let sources =
-        Sources { observer: passthrough.observer(), analyzer: analyzer.as_ref().map(Analyzer::published) };
+    let sources = Sources {
+        observer: passthrough.observer(),
+        analyzer: analyzer.as_ref().map(Analyzer::published),
+        pool_stats,
+        notifier: notifier.clone(),
+    };
     let sights = Sights::start(sources, facts, &stop).map_err(runtime)?;
     let handler = web::handler_with_controls(sights.clone(), passthrough.observer());
     let page = match HttpServer::start(&config.http, handler, &stop) {
@@ -92,7 +100,12 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
 }
 
 /// The clock and the records that the analyzer works with.
-fn setup(config: &Config, offences: Sender<Offence>, stop: &Stop) -> io::Result<Setup> {
+fn setup(
+    config: &Config,
+    offences: Sender<Offence>,
+    outside: Receiver<Outside>,
+    stop: &Stop,
+) -> io::Result<Setup> {
     let clock = Clock::start(&config.ntp, stop)?;
     let for_days = clock.clone();
     let (recorder, state, history) =
@@ -117,9 +130,22 @@ fn setup(config: &Config, offences: Sender<Offence>, stop: &Stop) -> io::Result<
         state,
         history,
         upstreams: config.upstreams.iter().map(ToString::to_string).collect(),
-        outside: None,
-        account: None,
+        outside: Some(outside),
+        account: config.pool_stats.as_ref().and_then(|stats| stats.account(&config.payout)),
     })
+}
+
+/// Begins to ask the pool for its own figures, if it is to be asked.
+fn ask_the_pool(
+    config: &Config,
+    setup: &Setup,
+    to_rules: Sender<Outside>,
+    stop: &Stop,
+) -> io::Result<Option<PoolStats>> {
+    let Some(stats) = &config.pool_stats else { return Ok(None) };
+    // Those that find no room are followed by others.
+    let tell = move |figures| drop(to_rules.try_send(Outside::Figures(figures)));
+    PoolStats::start(stats, setup.account.as_deref(), setup.clock.clone(), tell, stop).map(Some)
 }
 
 /// How often the console has a report; `None`: never.

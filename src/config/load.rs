@@ -22,7 +22,7 @@ const USUAL_FILES: [&str; 2] = ["config.toml", "/etc/sluice/config.toml"];
 const MAX_BYTES: u64 = 1 << 20;
 
 /// What this version reads and checks, but does not act upon.
-const NOT_SERVED: [&str; 4] = ["reference", "vardiff", "aggregate", "pool_stats"];
+const NOT_SERVED: [&str; 3] = ["reference", "vardiff", "aggregate"];
 
 impl Config {
     /// Reads the file that [`find_file`] finds, with the flags above it.
@@ -144,6 +144,7 @@ fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Op
         );
     }
     let in_file: Vec<_> = upstream_sections.into_iter().filter_map(upstream::read).collect();
+    let payout = judgement::read_payout(top.section("payout"), network, flags.address);
     let config = Config {
         data_dir: flags.data_dir.or(data_dir).unwrap_or_else(|| PathBuf::from("data")),
         network,
@@ -152,7 +153,6 @@ fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Op
         failover: failover::read(top.section("failover")),
         forward: forward::read(top.section("forward")),
         analysis: analysis::read(top.section("analysis")),
-        payout: judgement::read_payout(top.section("payout"), network, flags.address),
         chain: judgement::read_chain(top.section("chain")),
         rules: judgement::read_rules(top.section("rules")),
         references: top.sections("reference").into_iter().filter_map(watch::read_reference).collect(),
@@ -162,7 +162,8 @@ fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Op
         ratelimit: ratelimit::read(top.section("ratelimit")),
         aggregate: aggregate::read(top.section("aggregate")),
         vardiff: aggregate::read_vardiff(top.section("vardiff")),
-        pool_stats: watch::read_pool_stats(top.section("pool_stats"), network),
+        pool_stats: watch::read_pool_stats(top.section("pool_stats"), network, &payout),
+        payout,
         notify: top.sections("notify").into_iter().filter_map(output::read_notify).collect(),
         report: report::read(top.section("report")),
         not_served: Vec::new(),

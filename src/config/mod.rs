@@ -131,6 +131,12 @@ impl Config {
                 "analysis.enabled = false: there are no alerts, so no [[notify]] is ever told of anything",
             ));
         }
+        if self.pool_stats.is_some() && !self.analysis.enabled {
+            warnings.push(String::from(
+                "analysis.enabled = false: nothing is proven that the pool's figures could be compared with, so \
+                 [pool_stats] is not asked",
+            ));
+        }
         warnings
     }
 

@@ -10,7 +10,7 @@ use super::endpoint;
 use super::network::Network;
 use super::reader::Section;
 use super::show::Show;
-use super::{Secret, Upstream};
+use super::{Payout, Secret, Upstream};
 
 /// One `[[reference]]`: a second opinion about the chain, never mined on.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +39,16 @@ pub struct PoolStats {
     pub token: Option<Secret>,
     /// 10 s to 1 d, default 60 s.
     pub interval: Duration,
+}
+
+impl PoolStats {
+    /// Whose figures they are: its own address, or else the one that is to be paid. `None` for an
+    /// account that the token stands for.
+    pub fn account(&self, payout: &Payout) -> Option<String> {
+        let address = self.address.as_ref().or(payout.address.as_ref()).cloned();
+        let is_by_address = self.kind != PoolStatsKind::Braiins;
+        address.filter(|_| is_by_address).map(|address| address.assume_checked().to_string())
+    }
 }
 
 /// `pool_stats.kind`: whose format.
@@ -100,7 +110,7 @@ pub(super) fn read_ntp(mut section: Section) -> Ntp {
 }
 
 /// `None` when there is no such section, or it is wrong.
-pub(super) fn read_pool_stats(mut section: Section, network: Network) -> Option<PoolStats> {
+pub(super) fn read_pool_stats(mut section: Section, network: Network, payout: &Payout) -> Option<PoolStats> {
     let kinds = [
         ("ckpool", PoolStatsKind::Ckpool),
         ("public-pool", PoolStatsKind::PublicPool),
@@ -116,6 +126,10 @@ pub(super) fn read_pool_stats(mut section: Section, network: Network) -> Option<
     let interval = section.duration("interval", minute, ten_seconds..=day);
     if section.is_present() && !section.is_set("kind") {
         section.missing("kind", "\"ckpool\", \"public-pool\", \"ocean\" or \"braiins\"");
+    }
+    let is_by_address = kind.is_some_and(|kind| kind != PoolStatsKind::Braiins);
+    if is_by_address && !section.is_set("address") && payout.address.is_none() {
+        section.missing("address", "whose figures? The address that mines, here or as payout.address");
     }
     section.finish();
     Some(PoolStats { kind: kind?, url, address, token, interval })

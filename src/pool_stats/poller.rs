@@ -45,18 +45,18 @@ pub struct StatsHealth {
 
 impl PoolStats {
     /// Starts the thread `pool-stats`, which asks at once and then about every `interval` until
-    /// `stop`. `payout`: the address that is asked about when the section names none.
+    /// `stop`, about `account` where the pool wants an address, and tells `tell` what it was answered.
     ///
     /// # Errors
     /// `InvalidInput` when an address is needed and there is none; when no thread can be started.
     pub fn start(
         config: &config::PoolStats,
-        payout: Option<&str>,
+        account: Option<&str>,
         clock: Clock,
+        tell: impl Fn(Arc<PoolFigures>) + Send + 'static,
         stop: &Stop,
     ) -> io::Result<PoolStats> {
-        let own = config.address.clone().map(|address| address.assume_checked().to_string());
-        let paths = paths(config.kind, own.as_deref().or(payout)).ok_or_else(|| {
+        let paths = paths(config.kind, account).ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidInput, "pool_stats.address is missing: whose figures?")
         })?;
         let base = config.url.as_deref().unwrap_or(usual_url(config.kind)).trim_end_matches('/');
@@ -69,7 +69,7 @@ impl PoolStats {
             shared: stats.0.clone(),
         };
         let stop = stop.clone();
-        spawn("pool-stats", SERVICE_STACK, move || poller.run(&stop))?;
+        spawn("pool-stats", SERVICE_STACK, move || poller.run(tell, &stop))?;
         Ok(stats)
     }
 
@@ -99,7 +99,7 @@ struct Unanswered {
 }
 
 impl Poller {
-    fn run(&self, stop: &Stop) -> Result<(), Stopped> {
+    fn run(&self, tell: impl Fn(Arc<PoolFigures>), stop: &Stop) -> Result<(), Stopped> {
         let mut failures = 0_u32;
         loop {
             let result = self.ask();
@@ -108,7 +108,9 @@ impl Poller {
             let mut health = self.shared.health.lock().unwrap_or_else(PoisonError::into_inner);
             match result {
                 Ok(figures) => {
-                    self.shared.newest.store(Some(Arc::new(figures)));
+                    let figures = Arc::new(figures);
+                    self.shared.newest.store(Some(figures.clone()));
+                    tell(figures);
                     (health.answered, health.last_error) = (health.answered + 1, None);
                     failures = 0;
                 }

@@ -15,7 +15,9 @@ use crate::config::Config;
 use crate::limits::Counts;
 use crate::net::Stamp;
 use crate::net::interfaces;
+use crate::notify::{Notifier, RecipientHealth};
 use crate::passthrough::{Observer, UpstreamState, Volume};
+use crate::pool_stats::{PoolStats, StatsHealth};
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
 
@@ -54,6 +56,10 @@ pub struct Surroundings {
     pub own_addresses: Vec<IpAddr>,
     /// In the order of preference.
     pub upstreams: Vec<UpstreamState>,
+    /// How the asking for the pool's own figures goes; `None` when it is not asked.
+    pub pool_stats: Option<StatsHealth>,
+    /// Who is told of alerts.
+    pub recipients: Vec<RecipientHealth>,
 }
 
 /// The newest [`Sight`]. Clones share it.
@@ -66,6 +72,8 @@ pub struct Sources {
     pub observer: Observer,
     /// `None` when analysis is off.
     pub analyzer: Option<Published>,
+    pub pool_stats: Option<PoolStats>,
+    pub notifier: Option<Notifier>,
 }
 
 impl Facts {
@@ -107,6 +115,11 @@ impl Sights {
 }
 
 impl Sources {
+    /// Of a proxy that asks and tells nobody.
+    pub fn new(observer: Observer, analyzer: Option<Published>) -> Sources {
+        Sources { observer, analyzer, pool_stats: None, notifier: None }
+    }
+
     fn gather(&self, facts: &Arc<Facts>, began: Instant) -> Sight {
         let observer = &self.observer;
         let snapshot = self.analyzer.as_ref().map(Published::snapshot).unwrap_or_default();
@@ -125,6 +138,8 @@ impl Sources {
                 counts: observer.counts(),
                 own_addresses: if sessions == 0 { interfaces::addresses() } else { Vec::new() },
                 upstreams: observer.upstreams(),
+                pool_stats: self.pool_stats.as_ref().map(PoolStats::health),
+                recipients: self.notifier.as_ref().map(Notifier::health).unwrap_or_default(),
             },
             snapshot,
         }

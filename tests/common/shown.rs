@@ -36,8 +36,7 @@ impl Shown {
         let recorded = Recorded::start(&text);
         let stop = Stop::new();
         let running = recorded.proxy.running();
-        let sources =
-            Sources { observer: running.observer(), analyzer: Some(recorded.analyzer().published()) };
+        let sources = Sources::new(running.observer(), Some(recorded.analyzer().published()));
         let sights = Sights::start(sources, Facts::new(&config(&text), running.addresses()), &stop).unwrap();
         let miners = names.iter().zip(Habit::ALL.iter().cycle()).map(|(name, habit)| {
             let options = MinerOptions {

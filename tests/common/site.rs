@@ -98,7 +98,7 @@ impl Site {
         let (analyzer, copies) = Analyzer::start(setup).unwrap();
         let passthrough = Passthrough::start(&config, Some(copies), &stop).unwrap();
         let facts = Facts::new(&config, passthrough.addresses());
-        let sources = Sources { observer: passthrough.observer(), analyzer: Some(analyzer.published()) };
+        let sources = Sources::new(passthrough.observer(), Some(analyzer.published()));
         let sights = Sights::start(sources, facts, &stop).unwrap();
         let proxy = Proxy { passthrough: Some(passthrough), analyzer: Some(analyzer) };
         let page = PageServer::start(sights.clone(), token);

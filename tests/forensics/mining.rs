@@ -88,6 +88,9 @@ impl World {
         let link = &mut self.sessions[session].link;
         link.counted.1 += u32::from(fault.is_none());
         link.seen.insert(sent.hash);
+        if fault.is_none() {
+            self.pools[pool].accepted += link.difficulty;
+        }
         let answer = match fault {
             None => format!("{{\"id\":{},\"result\":true,\"error\":null}}\n", sent.id),
             Some((code, words)) => {

@@ -116,6 +116,8 @@ pub struct Pool {
     pub is_empty: bool,
     pub jobs: u64,
     pub connections: u32,
+    /// The difficulty of all that it accepted.
+    pub accepted: f64,
 }
 
 /// A connection, at the pool's end.

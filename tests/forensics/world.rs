@@ -149,6 +149,7 @@ impl World {
             is_empty: false,
             jobs: 0,
             connections: 0,
+            accepted: 0.0,
         };
         let mut world = World {
             replay: Replay::new(setup, Stamp::from_nanos(now)),

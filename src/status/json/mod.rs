@@ -4,6 +4,7 @@
 //! that is not finite is `null`, too. Strangers' texts are as they came, escaped as JSON does.
 
 mod alerts;
+mod around;
 mod clients;
 mod counts;
 mod forwarding;

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::alerts::Overview;
+use super::around::{PoolStats, Recipient};
 use super::clients::Clients;
 use super::counts::{Lifetime, Shares, Vardiff};
 use super::forwarding::Forwarding;
@@ -47,6 +48,8 @@ struct Status<'a> {
     forwarding: Forwarding,
     ntp: Ntp,
     recording: Option<Recording<'a>>,
+    pool_stats: Option<PoolStats<'a>>,
+    notify: Vec<Recipient<'a>>,
     lifetime: Lifetime,
 }
 
@@ -96,6 +99,8 @@ pub fn status(sight: &Sight) -> String {
         forwarding: Forwarding::of(sight),
         ntp: Ntp::of(snapshot.clock.as_ref()),
         recording: snapshot.recording.as_ref().map(Recording::from),
+        pool_stats: around.pool_stats.as_ref().map(|health| PoolStats::new(health, snapshot.credit.as_ref())),
+        notify: around.recipients.iter().map(Recipient::from).collect(),
         lifetime: Lifetime::from(&snapshot.lifetime),
     })
 }

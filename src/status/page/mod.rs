@@ -22,6 +22,7 @@ mod details;
 mod glance;
 mod luck;
 mod miners;
+mod outside;
 mod payout;
 mod policy;
 mod pools;
@@ -116,6 +117,7 @@ fn sections(sight: &Sight, visit: &Visit<'_>) -> Markup {
         (alerts::section(sight))
         (miners::section(sight))
         (pools::section(sight))
+        (outside::section(sight))
         (details::section(sight))
     }
 }
