@@ -15,7 +15,7 @@ use serde_json::Value;
 use sluice::clock::Clock;
 use sluice::config::{PoolStats as Settings, PoolStatsKind, Secret};
 use sluice::pool_stats::{PoolStats, StatsHealth};
-use sluice::sim::{PoolOptions, SimPool};
+use sluice::sim::{Habit, MinerOptions, PoolOptions, SimMiner, SimPool};
 use sluice::stop::Stop;
 
 use server::{Answer, Server, status};
@@ -167,6 +167,10 @@ fn the_figures_are_shown() {
     assert_eq!((&stats["answered"], &stats["failed"]), (&1.into(), &0.into()));
     let told = &status["notify"][0];
     assert_eq!((&told["name"], &told["sent"]), (&"notify[1] (webhook)".into(), &0.into()));
+    // Before the first miner the page only says how to connect one.
+    let options = MinerOptions::new(sluice.address(), Habit::Bitaxe, format!("{ADDRESS}.one"));
+    let _miner = SimMiner::start(options).unwrap();
+    wait_for("a share", || get(address, "/status")["shares_ok"].as_u64() > Some(0));
     let page = text(address, "/");
     assert!(page.contains("too little was proven so far to compare"), "{page}");
     assert!(page.contains("notify[1] (webhook)") && !page.contains("s3cret"), "{page}");

@@ -87,7 +87,7 @@ impl Credit {
     }
 
     pub(super) fn figures(&mut self, figures: &Arc<PoolFigures>, tongue: &mut Tongue<'_>) {
-        let Some(since) = self.since else { return };
+        let since = *self.since.get_or_insert(figures.at);
         let verdict = self.judge(figures, since);
         let (subject, at) = (tongue.upstream(PLACE), figures.at);
         match &verdict {
