@@ -1,27 +1,29 @@
 //! One miner's conversation, followed line by line.
 
+mod miner;
+mod pool;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::block::{BlockSeen, Facts};
-use super::finding::{Event, Finding, JobSeen};
+use super::block::Facts;
+use super::finding::{Event, Finding};
 use super::hashes::Hashes;
 use super::hashrate::WorkMeter;
-use super::jobs::{Added, Jobs};
+use super::jobs::Jobs;
 use super::judged_job::JudgedJob;
 use super::lines::LineReader;
 use super::order::Order;
-use super::requests::{Asked, EarlyAnswer, Requests};
+use super::requests::{Asked, Requests};
 use super::rules::Pulse;
-use super::share::{JudgedShare, PendingShare, outcome_of, shortened};
+use super::share::{JudgedShare, PendingShare};
 use super::verdicts::{Expectations, Expected};
 use super::{Chunk, Conversation, Direction};
 use crate::net::Stamp;
 use crate::record::Outcome;
 use crate::stratum::{
-    ConfigureAnswer, ConfigureRequest, Difficulty, DifficultyTimeline, Envelope, Extranonce1,
-    Extranonce2Size, Notify, Submit, SubscribeAnswer, Verdict, VersionMask, elements, first_text,
+    Difficulty, DifficultyTimeline, Envelope, Extranonce1, Extranonce2Size, SubscribeAnswer, VersionMask,
 };
 
 /// The most workers of one connection; farm proxies authorize many.
@@ -32,7 +34,6 @@ const MOST_ADDRESSES: usize = 16;
 const UNASKED: Duration = Duration::from_secs(2);
 /// An opening that takes longer is none.
 const OPENING: Duration = Duration::from_secs(60);
-// = Duration::from_secs(2);
 
 /// The state of one session. All of it is bounded.
 pub(super) struct Session {
@@ -249,213 +250,6 @@ impl Session {
         self.conversation.unanswered.store(self.requests.shares(), Ordering::Release);
     }
 
-    fn miner_said(&mut self, message: &Envelope<'_>, chunk: &Chunk, each: &mut impl FnMut(Finding)) {
-        let asked = match message.method().as_deref() {
-            None => return,
-            Some("mining.subscribe") => {
-                self.user_agent = shortened(&first_text(message.params).unwrap_or_default());
-                Asked::Subscribe
-            }
-            Some("mining.authorize") => {
-                self.conversation.authorized.store(true, Ordering::Relaxed);
-                let worker = shortened(&first_text(message.params).unwrap_or_default());
-                self.expect(&worker);
-                Asked::Authorize { worker }
-            }
-            Some("mining.configure") => {
-                Asked::Configure { mask: ConfigureRequest::from_params(message.params).version_rolling }
-            }
-            Some("mining.submit") => {
-                each(Finding::Submitted);
-                let share = self.share(message, chunk.readable_at);
-                if let Some(block) = BlockSeen::of(&share, &self.facts()) {
-                    each(Finding::Block(Box::new(block)));
-                }
-                Asked::Submit(Box::new(share))
-            }
-            Some(_) => Asked::Other,
-        };
-        if let Some(lost) = self.requests.make_way(message.id()) {
-            self.give_up(lost, Outcome::Unknown, each);
-        }
-        match self.requests.ask(message.id(), asked, chunk.readable_at, chunk.sent_at) {
-            Ok(()) => {}
-            Err((asked, Some(answer))) => self.answered_early(asked, &answer, chunk.sent_at, each),
-            Err((asked, None)) => self.give_up(asked, Outcome::Unknown, each),
-        }
-    }
-
-    fn share(&mut self, message: &Envelope<'_>, at: Stamp) -> PendingShare {
-        let submit = match Submit::from_params(message.params) {
-            Ok(submit) => submit,
-            Err(error) => {
-                let worker = shortened(&first_text(message.params).unwrap_or_default());
-                return PendingShare::unreadable(worker, message.id(), at, error.to_string());
-            }
-        };
-        let job = self.jobs.get(&submit.job_id);
-        let range = self.difficulties.range(&submit.job_id);
-        let mut share = PendingShare::new(submit, message.id(), at, job, range, self.version_mask);
-        share.is_repeated = share.rebuilt.as_ref().is_some_and(|rebuilt| !self.hashes.is_new(rebuilt.hash));
-        if let Some(proven) = share.proven() {
-            self.meter.add(proven, at);
-        }
-        self.tally.best = self.tally.best.max(share.difficulty().filter(|d| d.is_finite()).unwrap_or(0.0));
-        self.tally.last_share = Some(at);
-        share
-    }
-
-    fn pool_said(
-        &mut self,
-        message: &Envelope<'_>,
-        line: &[u8],
-        chunk: &Chunk,
-        each: &mut impl FnMut(Finding),
-    ) {
-        match message.method().as_deref() {
-            None => match self.requests.answer(message.id()) {
-                Some((asked, asked_at)) => {
-                    self.answered(asked, message, asked_at, chunk.readable_at, each);
-                }
-                None => {
-                    self.unasked(message, chunk.readable_at);
-                    self.requests.keep(message.id(), chunk.readable_at, line);
-                }
-            },
-            Some("mining.notify") => self.job(message, chunk.readable_at, each),
-            Some("mining.set_difficulty") => {
-                let first =
-                    message.params.and_then(|params| elements("params", params).ok()?.first().copied());
-                if let Some(difficulty) = first.and_then(|raw| Difficulty::from_json(raw).ok()) {
-                    self.difficulties.set_difficulty(difficulty);
-                    self.difficulty_set = Some(chunk.readable_at);
-                    let (session, upstream) = (self.conversation.id, self.conversation.upstream());
-                    let event = Event::DifficultySet { session, upstream, difficulty };
-                    each(Finding::Event(event, chunk.readable_at));
-                }
-            }
-            Some("client.reconnect") => {
-                let host = first_text(message.params).map_or_else(String::new, |host| shortened(&host));
-                let (session, upstream) = (self.conversation.id, self.conversation.upstream());
-                each(Finding::Event(Event::Redirected { session, upstream, host }, chunk.readable_at));
-            }
-            Some("mining.set_extranonce") => {
-                if let Some((extranonce1, size)) = read_extranonce(message) {
-                    self.next_extranonce = Some((extranonce1, size));
-                }
-            }
-            Some("mining.set_version_mask") => {
-                let mask = first_text(message.params).and_then(|text| VersionMask::from_text(&text).ok());
-                if let Some(mask) = mask {
-                    self.version_mask = Some(mask);
-                }
-            }
-            Some(_) => {}
-        }
-    }
-
-    fn job(&mut self, message: &Envelope<'_>, at: Stamp, each: &mut impl FnMut(Finding)) {
-        let Ok(notify) = Notify::from_params(message.params) else {
-            each(Finding::Unreadable);
-            return;
-        };
-        if let Some((extranonce1, size)) = self.next_extranonce.take() {
-            // From this job on (NiceHash; wire reference, section 2.6).
-            self.jobs.kill_all(at);
-            (self.extranonce1, self.extranonce2_size) = (Some(extranonce1), Some(size));
-        }
-        let (Some(extranonce1), Some(size)) = (&self.extranonce1, self.extranonce2_size) else { return };
-        self.difficulties.notify(notify.job_id.clone());
-        let gap = self.jobs.newest().and_then(|job| at.since(job.received_at));
-        let assigned = self.difficulties.current();
-        let nbits = notify.nbits;
-        let Added { job, coinbase, clean } = self.jobs.add(notify, extranonce1, size, assigned, at);
-        let workers = self.expected.as_deref();
-        // A pool that has not yet answered who the miner is may not know it: its job can pay anybody.
-        let is_new = at.since(self.opened).is_some_and(|age| age < OPENING);
-        let early = self.workers.is_empty() && is_new;
-        let mut judged = JudgedJob::new(nbits, clean, coinbase, workers, &self.expectations);
-        if early {
-            judged.payout.excuse();
-        }
-        let seen = JobSeen::new(&self.conversation, job, gap, &judged);
-        self.newest_job = Some(judged);
-        let block_age = self.jobs.block_age(at);
-        each(Finding::Job(Box::new(JobSeen { block_age, early, ..seen })));
-    }
-
-    /// The miner says who it is; pools answer with a job that pays that name.
-    fn expect(&mut self, worker: &str) {
-        let expected = self.expected.get_or_insert_with(Vec::new);
-        if let Some(new) = Expected::of_worker(worker) {
-            if expected.len() < MOST_ADDRESSES && !expected.contains(&new) {
-                expected.push(new);
-            }
-        }
-    }
-
-    fn answered(
-        &mut self,
-        asked: Asked,
-        message: &Envelope<'_>,
-        asked_at: Stamp,
-        answered_at: Stamp,
-        each: &mut impl FnMut(Finding),
-    ) {
-        match asked {
-            Asked::Subscribe => {
-                if let Some(Ok(answer)) = message.result.map(SubscribeAnswer::from_result) {
-                    if self.extranonce1.as_ref().is_some_and(|known| *known != answer.extranonce1) {
-                        self.jobs.kill_all(answered_at);
-                    }
-                    self.unasked_extranonce1 = None;
-                    self.extranonce1 = Some(answer.extranonce1);
-                    self.extranonce2_size = Some(answer.extranonce2_size);
-                }
-            }
-            Asked::Configure { mask } => {
-                let granted = ConfigureAnswer::from_result(message.result).version_rolling;
-                // BIP310: the answer is a subset of what was asked for; ckpool's is not always.
-                self.version_mask = granted.zip(mask).map(|(granted, asked)| granted.intersection(asked));
-            }
-            Asked::Authorize { worker } => {
-                let verdict = Verdict::of(message);
-                let refused = !verdict.is_accepted();
-                let (session, upstream) = (self.conversation.id, self.conversation.upstream());
-                let event = match outcome_of(verdict) {
-                    Outcome::Rejected { reason, .. } => {
-                        Event::AuthorizeRefused { session, upstream, worker: worker.clone(), reason }
-                    }
-                    _ => Event::Authorized { upstream, worker: worker.clone() },
-                };
-                each(Finding::Event(event, answered_at));
-                if self.workers.len() < MOST_WORKERS && self.workers.iter().all(|known| known.name != worker)
-                {
-                    self.workers.push(Worker { name: worker, refused });
-                }
-            }
-            Asked::Submit(share) => {
-                // A near pool answers before the sending thread has looked at the clock.
-                let after =
-                    answered_at.since(asked_at).or_else(|| answered_at.since(share.at)).unwrap_or_default();
-                self.judged(*share, outcome_of(Verdict::of(message)), Some(after), each);
-            }
-            Asked::Other => {}
-        }
-    }
-
-    fn answered_early(
-        &mut self,
-        asked: Asked,
-        answer: &EarlyAnswer,
-        asked_at: Stamp,
-        each: &mut impl FnMut(Finding),
-    ) {
-        if let Ok(message) = Envelope::read(&answer.line) {
-            self.answered(asked, &message, asked_at, answer.at, each);
-        }
-    }
-
     fn give_up(&mut self, asked: Asked, outcome: Outcome, each: &mut impl FnMut(Finding)) {
         if let Asked::Submit(share) = asked {
             self.judged(*share, outcome, None, each);
@@ -490,12 +284,4 @@ impl Session {
             answered_after,
         })));
     }
-}
-
-/// The two params of `mining.set_extranonce`.
-fn read_extranonce(message: &Envelope<'_>) -> Option<(Extranonce1, Extranonce2Size)> {
-    let params = elements("params", message.params?).ok()?;
-    let extranonce1 = Extranonce1::from_json(params.first()?).ok()?;
-    let size = Extranonce2Size::from_json(params.get(1)?).ok()?;
-    Some((extranonce1, size))
 }

@@ -1,0 +1,87 @@
+//! What the miner says.
+
+use std::sync::atomic::Ordering;
+
+use super::super::Chunk;
+use super::super::block::BlockSeen;
+use super::super::finding::Finding;
+use super::super::requests::Asked;
+use super::super::share::{PendingShare, shortened};
+use super::super::verdicts::Expected;
+use super::{MOST_ADDRESSES, Session};
+use crate::net::Stamp;
+use crate::record::Outcome;
+use crate::stratum::{ConfigureRequest, Envelope, Submit, first_text};
+
+impl Session {
+    pub(super) fn miner_said(
+        &mut self,
+        message: &Envelope<'_>,
+        chunk: &Chunk,
+        each: &mut impl FnMut(Finding),
+    ) {
+        let asked = match message.method().as_deref() {
+            None => return,
+            Some("mining.subscribe") => {
+                self.user_agent = shortened(&first_text(message.params).unwrap_or_default());
+                Asked::Subscribe
+            }
+            Some("mining.authorize") => {
+                self.conversation.authorized.store(true, Ordering::Relaxed);
+                let worker = shortened(&first_text(message.params).unwrap_or_default());
+                self.expect(&worker);
+                Asked::Authorize { worker }
+            }
+            Some("mining.configure") => {
+                Asked::Configure { mask: ConfigureRequest::from_params(message.params).version_rolling }
+            }
+            Some("mining.submit") => {
+                each(Finding::Submitted);
+                let share = self.share(message, chunk.readable_at);
+                if let Some(block) = BlockSeen::of(&share, &self.facts()) {
+                    each(Finding::Block(Box::new(block)));
+                }
+                Asked::Submit(Box::new(share))
+            }
+            Some(_) => Asked::Other,
+        };
+        if let Some(lost) = self.requests.make_way(message.id()) {
+            self.give_up(lost, Outcome::Unknown, each);
+        }
+        match self.requests.ask(message.id(), asked, chunk.readable_at, chunk.sent_at) {
+            Ok(()) => {}
+            Err((asked, Some(answer))) => self.answered_early(asked, &answer, chunk.sent_at, each),
+            Err((asked, None)) => self.give_up(asked, Outcome::Unknown, each),
+        }
+    }
+
+    fn share(&mut self, message: &Envelope<'_>, at: Stamp) -> PendingShare {
+        let submit = match Submit::from_params(message.params) {
+            Ok(submit) => submit,
+            Err(error) => {
+                let worker = shortened(&first_text(message.params).unwrap_or_default());
+                return PendingShare::unreadable(worker, message.id(), at, error.to_string());
+            }
+        };
+        let job = self.jobs.get(&submit.job_id);
+        let range = self.difficulties.range(&submit.job_id);
+        let mut share = PendingShare::new(submit, message.id(), at, job, range, self.version_mask);
+        share.is_repeated = share.rebuilt.as_ref().is_some_and(|rebuilt| !self.hashes.is_new(rebuilt.hash));
+        if let Some(proven) = share.proven() {
+            self.meter.add(proven, at);
+        }
+        self.tally.best = self.tally.best.max(share.difficulty().filter(|d| d.is_finite()).unwrap_or(0.0));
+        self.tally.last_share = Some(at);
+        share
+    }
+
+    /// The miner says who it is; pools answer with a job that pays that name.
+    fn expect(&mut self, worker: &str) {
+        let expected = self.expected.get_or_insert_with(Vec::new);
+        if let Some(new) = Expected::of_worker(worker) {
+            if expected.len() < MOST_ADDRESSES && !expected.contains(&new) {
+                expected.push(new);
+            }
+        }
+    }
+}
