@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::limits::Counts;
 use crate::net::Stamp;
 use crate::net::interfaces;
-use crate::passthrough::{Observer, UpstreamState, Volume};
+use crate::serving::{Observer, UpstreamState, Volume};
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
 
