@@ -11,6 +11,7 @@ use crate::analyzer::Direction;
 const HALF_CLOSED_IDLE: Duration = Duration::from_secs(30);
 /// The same once a side has failed: only what is on its way already is waited for.
 const BROKEN_IDLE: Duration = Duration::from_secs(2);
+
 /// How one direction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {

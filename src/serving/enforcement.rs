@@ -18,7 +18,7 @@ const MOST_WAITING: usize = 64;
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Whose upstreams can be left.
-pub trait Enforced: Send + Sync + 'static {
+pub(crate) trait Enforced: Send + Sync + 'static {
     fn upstreams(&self) -> &Upstreams;
 
     /// Closes all sessions that are with this upstream.
@@ -34,7 +34,11 @@ pub fn channel() -> (Sender<Offence>, Receiver<Offence>) {
 ///
 /// # Errors
 /// When no thread can be started.
-pub fn start<E: Enforced>(enforced: &Arc<E>, offences: Receiver<Offence>, stop: &Stop) -> io::Result<()> {
+pub(crate) fn start<E: Enforced>(
+    enforced: &Arc<E>,
+    offences: Receiver<Offence>,
+    stop: &Stop,
+) -> io::Result<()> {
     let (enforced, stop) = (enforced.clone(), stop.clone());
     spawn("enforcement", SERVICE_STACK, move || {
         while stop.check().is_ok() {
