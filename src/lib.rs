@@ -8,7 +8,8 @@
 //! | [`commands`] | one file a subcommand |
 //! | [`config`] | the file and the flags, validated |
 //! | [`limits`] | who may connect, how often, and who is banned |
-//! | [`passthrough`] | a miner's session: dial, two pumps, the tap |
+//! | [`passthrough`] | a miner's session with a pool connection of its own: dial, two pumps |
+//! | [`serving`] | what every mode does around a session: accept, arrival, first bytes, the tap |
 //! | [`upstream`] | which pool is taken next: order, health, warm connections, return |
 //! | [`analyzer`] | the consumer of the tap |
 //! | [`clock`] | NTP time beside the system's clock |
@@ -36,6 +37,7 @@ pub mod passthrough;
 pub mod pool_stats;
 pub mod record;
 pub mod reference;
+pub mod serving;
 pub mod sim;
 pub mod status;
 pub mod stop;

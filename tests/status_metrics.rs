@@ -10,7 +10,7 @@ use std::sync::Arc;
 use common::prometheus::{Families, find, read, value};
 use common::shown::{ADDRESS, Shown, empty, miner};
 use sluice::analyzer::{Latency, PoolView, Snapshot, Totals, WorkerTotals};
-use sluice::passthrough::UpstreamState;
+use sluice::serving::UpstreamState;
 use sluice::status::metrics::metrics;
 use sluice::status::sight::Sight;
 use sluice::upstream::Standing;

@@ -4,16 +4,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::ending::{End, linger};
-use super::pump::{self, Patience, Watch};
+use super::ending::End;
+use super::pump;
 use super::session::Presence;
-use super::talk::{Topic, say};
-use super::tap::Tap;
 use super::upward::{Marked, splice_refused};
 use crate::analyzer::Direction;
 use crate::config::ForwardPath;
 use crate::net::options::is_timeout;
 use crate::net::{Reader, Received, Stamp, Stream};
+use crate::serving::{Patience, Tap, Topic, Watch, linger, say};
 use crate::stop::Stopped;
 use crate::upstream::{Failure, Link, Rank};
 
@@ -115,7 +114,7 @@ impl Downward {
                 }
                 Err(error) => {
                     say(
-                        services,
+                        &services.reception,
                         session.conversation.miner(),
                         Topic::Pool,
                         &format_args!("closed: {error}"),
@@ -260,7 +259,7 @@ impl Downward {
         let (services, session) = (&self.presence.services, &self.presence.session);
         let was_at_work = session.accepted_at.elapsed() >= AT_WORK;
         if end != End::DestinationBroken && was_at_work && !session.ending.is_ended(Direction::Up) {
-            services.gatekeeper.pardon(session.conversation.miner().ip(), Instant::now());
+            services.reception.gatekeeper.pardon(session.conversation.miner().ip(), Instant::now());
         }
     }
 
@@ -269,7 +268,7 @@ impl Downward {
         let (id, rank) = (conversation.id, link.rank);
         let name = services.upstreams.name(rank);
         say(
-            services,
+            &services.reception,
             conversation.miner(),
             Topic::Began,
             &format_args!("session {id} with pool {rank} {name}"),
@@ -294,7 +293,7 @@ impl Downward {
         if watch.silent {
             self.fell_silent(link.rank, silence_timeout);
             say(
-                &presence.services,
+                &presence.services.reception,
                 presence.session.conversation.miner(),
                 Topic::Pool,
                 &format_args!("closed: pool {} has said nothing for {silence_timeout:?}", link.rank),

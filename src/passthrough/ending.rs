@@ -6,18 +6,11 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::analyzer::Direction;
-use crate::net::Reader;
-use crate::net::options::time_left;
 
 /// How long a half-closed session may be without a byte in the direction that is still open.
 const HALF_CLOSED_IDLE: Duration = Duration::from_secs(30);
 /// The same once a side has failed: only what is on its way already is waited for.
 const BROKEN_IDLE: Duration = Duration::from_secs(2);
-/// How long a peer is read on, so that bytes of its own that nobody wants don't make the kernel
-/// answer with a reset that would destroy what it has not read yet.
-const LINGER: Duration = Duration::from_secs(2);
-
-const LINGER_BUFFER: usize = 4096;
 
 /// How one direction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,22 +104,6 @@ impl Ending {
 impl Ended {
     fn both(&self) -> bool {
         self.up && self.down
-    }
-}
-
-/// Reads and throws away until the peer closes, for a bounded time.
-pub fn linger(reader: &mut Reader) {
-    let mut buffer = vec![0; LINGER_BUFFER];
-    let deadline = Instant::now() + LINGER;
-    let stream = reader.stream().clone();
-    while let Ok(left) = time_left(deadline) {
-        if stream.set_read_timeout(Some(left)).is_err() {
-            return;
-        }
-        match reader.recv(&mut buffer) {
-            Ok(received) if received.length > 0 => {}
-            _ => return,
-        }
     }
 }
 

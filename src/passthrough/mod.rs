@@ -1,28 +1,22 @@
 //! A miner's session: its own connection to the pool, and two threads that carry the bytes.
 //!
-//! The way of a byte: [`acceptor`] → [`arrival`] (PROXY header, TLS) → [`opening`] (until the pool's
-//! first answer) → [`upward`] and [`downward`], each a [`pump`] → [`tap`] (the copy) → [`ending`].
+//! The way of a byte: [`crate::serving`] (accept, PROXY header, TLS, first bytes) → [`opening`] (until
+//! the pool's first answer) → [`upward`] and [`downward`], each a [`pump`], which gives the tap its copy
+//! → [`ending`].
 
-mod acceptor;
-mod arrival;
 mod downward;
 mod ending;
-pub mod enforcement;
 mod failback;
-mod first_bytes;
-mod foreign;
-mod observer;
+mod hosting;
+mod observed;
 mod opening;
 mod patience;
 mod pipes;
 mod pump;
 mod registry;
 mod session;
-mod talk;
-mod tap;
 mod upward;
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,17 +27,13 @@ use crossbeam_channel::Receiver;
 
 use crate::analyzer::{Conversation, Offence};
 use crate::config::Config;
-use crate::limits::{Gatekeeper, Quiet};
-use crate::net::tls::{TlsError, TlsServer};
+use crate::serving::{Acceptor, Observer, Reception, StartError, ToAnalyzer, enforcement, open_all};
 use crate::stop::Stop;
-use crate::upstream::{Rank, SetupError, Upstreams};
+use crate::upstream::{Rank, Upstreams};
 
-use acceptor::Acceptor;
-pub use observer::{Observer, UpstreamState, Volume};
 use pipes::PipeBudget;
 pub use pipes::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
 use registry::Registry;
-pub use tap::ToAnalyzer;
 
 /// How long shares in flight may take to be answered at the end of the program.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
@@ -52,38 +42,15 @@ const ANSWER_CHECK: Duration = Duration::from_millis(5);
 /// How long sessions may take to end once they were told to.
 const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 
-/// Why forwarding could not begin.
-#[derive(Debug)]
-pub enum StartError {
-    Listen(io::Error),
-    Tls(Box<TlsError>),
-    Upstream(SetupError),
-    Thread(io::Error),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Listen(why) => write!(f, "{why}"),
-            StartError::Tls(why) => write!(f, "listen.tls: {why}"),
-            StartError::Upstream(why) => write!(f, "{why}"),
-            StartError::Thread(why) => write!(f, "can't start a thread: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
-
 /// What all sessions share. Nothing in it is locked between a read and its send.
 #[derive(Debug)]
 struct Services {
     config: Config,
     upstreams: Upstreams,
-    gatekeeper: Gatekeeper,
+    reception: Reception,
     registry: Arc<Registry>,
     to_analyzer: ToAnalyzer,
     pipes: PipeBudget,
-    quiet: Quiet,
     next_session: AtomicU64,
     /// No more is read from miners; what is in flight gets its answers.
     draining: AtomicBool,
@@ -105,20 +72,19 @@ impl Passthrough {
     /// # Errors
     /// [`StartError`] when a listener, a certificate or an upstream can't be set up; nothing runs then.
     pub fn start(config: &Config, to_analyzer: ToAnalyzer, stop: &Stop) -> Result<Passthrough, StartError> {
-        let listeners = acceptor::open_all(&config.listen)?;
-        let gatekeeper = Gatekeeper::new(&config.listen, &config.ratelimit);
-        let forgiving = gatekeeper.clone();
+        let listeners = open_all(&config.listen)?;
+        let reception = Reception::new(&config.listen, &config.ratelimit);
+        let forgiving = reception.gatekeeper.clone();
         let on_failure = move || forgiving.pool_failed(Instant::now());
         let upstreams = Upstreams::start(&config.upstreams, &config.failover, on_failure, stop)
             .map_err(StartError::Upstream)?;
         let services = Arc::new(Services {
-            gatekeeper,
+            reception,
             config: config.clone(),
             upstreams,
             registry: Arc::new(Registry::default()),
             to_analyzer,
             pipes: PipeBudget::beside(config.listen.max_miners),
-            quiet: Quiet::new(),
             next_session: AtomicU64::new(1),
             draining: AtomicBool::new(false),
             splice_refused: AtomicBool::new(false),
@@ -201,10 +167,4 @@ impl Passthrough {
             log::warn!("{} sessions did not end in time", registry.count());
         }
     }
-}
-
-#[derive(Debug)]
-enum TlsPort {
-    Plain,
-    Tls(TlsServer),
 }

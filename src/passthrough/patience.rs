@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::pump::{Patience, Watch};
 use super::session::Presence;
-use super::talk::{Topic, say};
 use crate::net::Stream;
+use crate::serving::{Patience, Patient, Topic, Watch, say};
 
 /// Looks after a miner's time.
 pub(super) struct MinerWatch<'a> {
@@ -20,17 +19,6 @@ pub(super) struct MinerWatch<'a> {
 impl<'a> MinerWatch<'a> {
     pub(super) fn new(presence: &'a Presence, miner: Arc<Stream>) -> MinerWatch<'a> {
         MinerWatch { presence, miner, authorized: false }
-    }
-
-    /// How long the miner's next bytes may take.
-    pub(super) fn time_to_wait(&mut self) -> Option<Duration> {
-        let listen = &self.presence.services.config.listen;
-        let idle_left = listen.idle_timeout.map(|limit| limit.saturating_sub(self.quiet_for()));
-        let handshake_left = (!self.is_authorized())
-            .then(|| listen.handshake_timeout.saturating_sub(self.presence.session.accepted_at.elapsed()));
-        let left = [idle_left, handshake_left].into_iter().flatten().min();
-        // Zero would mean "for ever".
-        left.map(|left| left.max(Duration::from_millis(1)))
     }
 
     /// Sets the time for the next read.
@@ -60,7 +48,12 @@ impl<'a> MinerWatch<'a> {
 
     fn give_up(&self, why: &str, limit: Duration) -> Patience {
         let text = format!("closed: it {why} ({limit:?})");
-        say(&self.presence.services, self.presence.session.conversation.miner(), Topic::Quiet, &text);
+        say(
+            &self.presence.services.reception,
+            self.presence.session.conversation.miner(),
+            Topic::Quiet,
+            &text,
+        );
         Patience::End
     }
 }
@@ -70,7 +63,7 @@ impl Watch for MinerWatch<'_> {
         if self.on_bytes() == Patience::End {
             return Patience::End;
         }
-        match self.presence.services.config.listen.idle_timeout {
+        match self.presence.services.reception.listen.idle_timeout {
             Some(limit) if self.is_authorized() && self.quiet_for() >= limit => {
                 self.give_up("sent nothing for the whole of listen.idle_timeout", limit)
             }
@@ -86,12 +79,24 @@ impl Watch for MinerWatch<'_> {
         if self.authorized {
             return Patience::Wait;
         }
-        let limit = self.presence.services.config.listen.handshake_timeout;
+        let limit = self.presence.services.reception.listen.handshake_timeout;
         if self.is_authorized() {
             self.arm();
         } else if self.presence.session.accepted_at.elapsed() >= limit {
             return self.give_up("did not authorize within listen.handshake_timeout", limit);
         }
         Patience::Wait
+    }
+}
+
+impl Patient for MinerWatch<'_> {
+    fn time_to_wait(&mut self) -> Option<Duration> {
+        let listen = &self.presence.services.reception.listen;
+        let idle_left = listen.idle_timeout.map(|limit| limit.saturating_sub(self.quiet_for()));
+        let handshake_left = (!self.is_authorized())
+            .then(|| listen.handshake_timeout.saturating_sub(self.presence.session.accepted_at.elapsed()));
+        let left = [idle_left, handshake_left].into_iter().flatten().min();
+        // Zero would mean "for ever".
+        left.map(|left| left.max(Duration::from_millis(1)))
     }
 }

@@ -5,30 +5,10 @@ use std::io;
 
 use super::ending::End;
 use super::pipes::PipeBudget;
-use super::tap::Tap;
 use crate::net::options::is_timeout;
 use crate::net::splice::Splicer;
 use crate::net::{Reader, Stamp, Stream};
-
-/// What to do when a read timeout has run out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
-    /// Read on (with the timeout that is set by now).
-    Wait,
-    /// End the session.
-    End,
-}
-
-/// Whoever looks after a direction, beside its bytes.
-pub(super) trait Watch {
-    /// A read timeout has run out.
-    fn on_timeout(&mut self) -> Patience;
-
-    /// Bytes were forwarded. On the hot path: nothing slow here.
-    fn on_bytes(&mut self) -> Patience {
-        Patience::Wait
-    }
-}
+use crate::serving::{Patience, Tap, Watch};
 
 /// Forwards through a buffer until one side ends.
 pub(super) fn copy(

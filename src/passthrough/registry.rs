@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::observer::Volume;
 use super::session::Session;
 use crate::analyzer::SessionId;
+use crate::serving::Volume;
 use crate::upstream::Rank;
 
 #[derive(Debug, Default)]

@@ -2,20 +2,18 @@
 //! [`super::downward`].
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::Services;
 use super::ending::Ending;
 use super::opening::Opening;
-use super::talk::{Topic, say};
-use super::tap::announce;
 use super::upward::Upward;
-use super::{Services, TlsPort};
 use crate::analyzer::{Conversation, Direction, SessionId, What};
 use crate::limits::{Abuse, Admission};
 use crate::net::Stamp;
+use crate::serving::{Topic, Visitor, announce, say};
 use crate::thread::{SESSION_STACK, spawn};
 
 /// Without the analyzer nobody knows what is in flight: so long after the miner's last bytes the
@@ -38,7 +36,7 @@ pub(super) struct Session {
 pub(super) struct Presence {
     pub(super) session: Arc<Session>,
     pub(super) services: Arc<Services>,
-    /// For a peer with a PROXY header this comes later.
+    /// Comes with the miner's arrival: whom it speaks for is not known before.
     admission: Mutex<Option<Admission>>,
 }
 
@@ -46,15 +44,9 @@ pub(super) struct Presence {
 ///
 /// # Errors
 /// When the system has no room for another thread; the connection is closed then.
-pub(super) fn start(
-    services: &Arc<Services>,
-    socket: TcpStream,
-    peer: SocketAddr,
-    port: Arc<TlsPort>,
-    admission: Option<Admission>,
-) -> io::Result<()> {
+pub(super) fn start(services: &Arc<Services>, visitor: Visitor) -> io::Result<()> {
     let id = SessionId(services.next_session.fetch_add(1, Ordering::Relaxed));
-    let conversation = Arc::new(Conversation::new(id, peer, Stamp::now()));
+    let conversation = Arc::new(Conversation::new(id, visitor.peer(), Stamp::now()));
     let session = Arc::new(Session {
         conversation,
         accepted_at: Instant::now(),
@@ -64,10 +56,9 @@ pub(super) fn start(
     });
     services.registry.add(session.clone());
     announce(&services.to_analyzer, &session.conversation, What::Opened);
-    let expects_header = admission.is_none();
-    let presence = Presence { session, services: services.clone(), admission: Mutex::new(admission) };
+    let presence = Presence { session, services: services.clone(), admission: Mutex::new(None) };
     // From here on dropping the presence takes the session out of the registry again.
-    let upward = Upward::new(Arc::new(presence), socket, peer, port, expects_header);
+    let upward = Upward::new(Arc::new(presence), visitor);
     spawn(format!("{id}-up"), SESSION_STACK, move || upward.run())?;
     Ok(())
 }
@@ -132,7 +123,7 @@ impl Session {
 }
 
 impl Presence {
-    /// The place that the announced address takes.
+    /// The place that the miner's address takes.
     pub(super) fn admit(&self, admission: Admission) {
         *self.admission.lock().unwrap_or_else(PoisonError::into_inner) = Some(admission);
     }
@@ -146,11 +137,7 @@ impl Drop for Presence {
         announce(&self.services.to_analyzer, conversation, What::Closed);
         let garbage = conversation.garbage.load(Ordering::Relaxed) > 0;
         if garbage && !conversation.authorized.load(Ordering::Relaxed) {
-            let source = conversation.miner();
-            let now = Instant::now();
-            if let Some(ban) = self.services.gatekeeper.report_abuse(source.ip(), Abuse::Garbage, now) {
-                say(&self.services, source, Topic::Refused, &format_args!("banned for {ban:.0?}"));
-            }
+            self.services.reception.report_abuse(conversation.miner(), Abuse::Garbage);
         }
         if conversation.down.has_begun() {
             let (up, down) = (self.session.progress(Direction::Up), self.session.progress(Direction::Down));
@@ -159,7 +146,7 @@ impl Drop for Presence {
                 "session {} ended after {lasted} s, {up} bytes up, {down} bytes down",
                 conversation.id
             );
-            say(&self.services, conversation.miner(), Topic::Ended, &text);
+            say(&self.services.reception, conversation.miner(), Topic::Ended, &text);
         }
         self.services.registry.remove(conversation.id);
     }

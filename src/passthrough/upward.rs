@@ -1,53 +1,37 @@
 //! From the miner up to the pool: the first of a session's two threads. It also receives the miner
 //! (PROXY header, TLS) while the other one dials.
 
-use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::TlsPort;
-use super::arrival;
 use super::downward::Downward;
-use super::ending::{End, linger};
-use super::first_bytes::{First, first_bytes};
+use super::ending::End;
 use super::opening::Sent;
 use super::patience::MinerWatch;
-use super::pump::{self, Patience, SpliceRefused, Watch};
+use super::pump::{self, SpliceRefused};
 use super::session::{Presence, Session};
-use super::talk::{Topic, say};
-use super::tap::Tap;
 use crate::analyzer::Direction;
 use crate::config::ForwardPath;
 use crate::net::options::is_timeout;
 use crate::net::{Reader, Received, Stamp, Stream};
+use crate::serving::{FirstBytes, Patience, Tap, Topic, Visitor, Watch, first_bytes, linger, say};
 use crate::stop::Stopped;
 use crate::thread::{SESSION_STACK, spawn};
 use crate::upstream::{Failure, Link, Rank};
 
-/// The most that a PROXY header and a TLS handshake may take together.
-const ARRIVAL_LIMIT: Duration = Duration::from_secs(10);
 /// A pool that owes its first answer for so long to a miner that leaves is looked at.
 const WORTH_A_PROBE: Duration = Duration::from_millis(900);
 
 /// The upward thread's own things.
 pub(super) struct Upward {
     presence: Arc<Presence>,
-    socket: TcpStream,
-    peer: SocketAddr,
-    port: Arc<TlsPort>,
-    expects_header: bool,
+    visitor: Visitor,
 }
 
 impl Upward {
-    pub(super) fn new(
-        presence: Arc<Presence>,
-        socket: TcpStream,
-        peer: SocketAddr,
-        port: Arc<TlsPort>,
-        expects_header: bool,
-    ) -> Upward {
-        Upward { presence, socket, peer, port, expects_header }
+    pub(super) fn new(presence: Arc<Presence>, visitor: Visitor) -> Upward {
+        Upward { presence, visitor }
     }
 
     /// The thread's body.
@@ -61,8 +45,8 @@ impl Upward {
             spawn(format!("{}-down", session.conversation.id), SESSION_STACK, move || down.run())
         {
             say(
-                &presence.services,
-                self.peer,
+                &presence.services.reception,
+                self.visitor.peer(),
                 Topic::NoThread,
                 &format_args!("can't start a session: {error}"),
             );
@@ -91,39 +75,16 @@ impl Upward {
         Ok(())
     }
 
-    /// Turns the accepted socket into the miner's stream.
+    /// Turns the visitor into the miner's stream.
     fn arrive(self) -> Option<Arc<Stream>> {
-        let Upward { presence, socket, peer, port, expects_header } = self;
-        let (session, services) = (&presence.session, &presence.services);
-        let deadline = session.accepted_at + ARRIVAL_LIMIT.min(services.config.listen.handshake_timeout);
-        if expects_header {
-            let source = match arrival::read_proxy_header(&socket, deadline) {
-                Ok(source) => source.unwrap_or(peer),
-                Err(error) => {
-                    say(services, peer, Topic::Arrival, &error);
-                    return None;
-                }
-            };
-            session.conversation.announce(source);
-            match services.gatekeeper.admit(source.ip(), Instant::now()) {
-                Ok(admission) => presence.admit(admission),
-                Err(refusal) => {
-                    say(services, source, Topic::Refused, &format_args!("refused: {refusal}"));
-                    return None;
-                }
-            }
-        }
-        match arrival::establish(socket, &port, deadline) {
-            Ok(stream) => {
-                let stream = Arc::new(stream);
-                session.opening.miner_arrived(stream.clone());
-                Some(stream)
-            }
-            Err(error) => {
-                say(services, session.conversation.miner(), Topic::Arrival, &error);
-                None
-            }
-        }
+        let Upward { presence, mut visitor } = self;
+        let (session, reception) = (&presence.session, &presence.services.reception);
+        let deadline = reception.arrival_deadline(session.accepted_at);
+        session.conversation.announce(visitor.introduce(reception, deadline)?);
+        presence.admit(visitor.admit(reception)?);
+        let stream = Arc::new(visitor.establish(reception, deadline)?);
+        session.opening.miner_arrived(stream.clone());
+        Some(stream)
     }
 }
 
@@ -146,14 +107,20 @@ impl<'a> Forwarder<'a> {
     }
 
     fn forward(&mut self) -> End {
-        let first = match first_bytes(self.presence, &mut self.watch, &mut self.reader, &mut self.buffer) {
-            First::Bytes(received) => received,
-            First::Ended(end) => {
-                self.presence.session.opening.finish();
-                return end;
+        let (session, reception) = (&self.presence.session, &self.presence.services.reception);
+        let miner = session.conversation.miner();
+        let first = match first_bytes(reception, miner, &mut self.watch, &mut self.reader, &mut self.buffer) {
+            FirstBytes::Miner(received) => received,
+            FirstBytes::Finished => {
+                session.opening.finish();
+                return End::Finished;
             }
-            First::Refused => {
-                self.presence.session.close();
+            FirstBytes::Broken => {
+                session.opening.finish();
+                return End::SourceBroken;
+            }
+            FirstBytes::Refused => {
+                session.close();
                 return End::SourceBroken;
             }
         };

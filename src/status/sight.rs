@@ -16,8 +16,8 @@ use crate::limits::Counts;
 use crate::net::Stamp;
 use crate::net::interfaces;
 use crate::notify::{Notifier, RecipientHealth};
-use crate::passthrough::{Observer, UpstreamState, Volume};
 use crate::pool_stats::{PoolStats, StatsHealth};
+use crate::serving::{Observer, UpstreamState, Volume};
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
 

@@ -8,7 +8,7 @@ use super::metrics::metrics;
 use super::page::{Visit, page};
 use super::ready::readiness;
 use super::sight::Sights;
-use crate::passthrough::Observer;
+use crate::serving::Observer;
 
 /// Prometheus' text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -7,7 +7,7 @@ use super::text;
 use super::value::{MILLISECONDS, Time, Times, number, percent};
 use super::verdict::{Chain, Payout};
 use crate::analyzer::{Latency, PoolView};
-use crate::passthrough::UpstreamState;
+use crate::serving::UpstreamState;
 use crate::status::sight::Sight;
 use crate::status::words;
 use crate::upstream::Standing;

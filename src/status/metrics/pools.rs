@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::text::{Document, Kind, label};
 use crate::analyzer::PoolView;
-use crate::passthrough::UpstreamState;
+use crate::serving::UpstreamState;
 use crate::status::sight::Sight;
 use crate::status::{verdicts, words};
 use crate::upstream::Standing;

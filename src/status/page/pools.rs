@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::Tone;
 use crate::analyzer::PoolView;
-use crate::passthrough::UpstreamState;
+use crate::serving::UpstreamState;
 use crate::status::figures::{count, delay, grouped, span};
 use crate::status::sight::Sight;
 use crate::upstream::Standing;

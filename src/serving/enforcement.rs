@@ -7,16 +7,23 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::Services;
 use crate::analyzer::Offence;
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
-use crate::upstream::Rank;
+use crate::upstream::{Rank, Upstreams};
 
 /// Offences that may wait. Each bad job is one, so that none is missed for good.
 const MOST_WAITING: usize = 64;
 /// How often it is looked whether the program ends.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// Whose upstreams can be left.
+pub(crate) trait Enforced: Send + Sync + 'static {
+    fn upstreams(&self) -> &Upstreams;
+
+    /// Closes all sessions that are with this upstream.
+    fn close_sessions_on(&self, upstream: Rank);
+}
 
 /// Where the analyzer sends what it finds.
 pub fn channel() -> (Sender<Offence>, Receiver<Offence>) {
@@ -24,12 +31,19 @@ pub fn channel() -> (Sender<Offence>, Receiver<Offence>) {
 }
 
 /// Starts the thread that acts upon offences until `stop`.
-pub(super) fn start(services: &Arc<Services>, offences: Receiver<Offence>, stop: &Stop) -> io::Result<()> {
-    let (services, stop) = (services.clone(), stop.clone());
+///
+/// # Errors
+/// When no thread can be started.
+pub(crate) fn start<E: Enforced>(
+    enforced: &Arc<E>,
+    offences: Receiver<Offence>,
+    stop: &Stop,
+) -> io::Result<()> {
+    let (enforced, stop) = (enforced.clone(), stop.clone());
     spawn("enforcement", SERVICE_STACK, move || {
         while stop.check().is_ok() {
             match offences.recv_timeout(LOOK) {
-                Ok(offence) => enforce(&services, &offence),
+                Ok(offence) => enforce(&*enforced, &offence),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -39,16 +53,12 @@ pub(super) fn start(services: &Arc<Services>, offences: Receiver<Offence>, stop:
     Ok(())
 }
 
-fn enforce(services: &Services, offence: &Offence) {
-    if offence.upstream >= services.upstreams.count() {
+fn enforce(enforced: &impl Enforced, offence: &Offence) {
+    let (upstreams, upstream) = (enforced.upstreams(), Rank(offence.upstream));
+    if offence.upstream >= upstreams.count() {
         return;
     }
-    services.upstreams.block(Rank(offence.upstream), &offence.description);
-    // Also of sessions that had chosen it before it was blocked.
-    let is_on_it = |place: Option<usize>| place == Some(offence.upstream);
-    for session in services.registry.all() {
-        if is_on_it(session.conversation.upstream()) {
-            session.close();
-        }
-    }
+    upstreams.block(upstream, &offence.description);
+    // Also those that had chosen it before it was blocked.
+    enforced.close_sessions_on(upstream);
 }

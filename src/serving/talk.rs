@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use log::Level;
 
-use super::Services;
+use super::Reception;
 
 /// What a line is about; lines of one topic hold back each other only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Topic {
+pub enum Topic {
     /// A session began.
     Began,
     /// A session ended.
@@ -56,8 +56,8 @@ impl Topic {
 }
 
 /// One line about a peer, unless it has had one of this topic just now.
-pub(super) fn say(services: &Services, peer: SocketAddr, topic: Topic, text: &dyn Display) {
-    match services.quiet.speak(peer.ip().into(), topic.name(), Instant::now()) {
+pub fn say(reception: &Reception, peer: SocketAddr, topic: Topic, text: &dyn Display) {
+    match reception.quiet.speak(peer.ip().into(), topic.name(), Instant::now()) {
         None => {}
         Some(0) => log::log!(topic.level(), "{peer}: {text}"),
         Some(more) => log::log!(topic.level(), "{peer}: {text} ({more} more like this were not written)"),

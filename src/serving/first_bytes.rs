@@ -1,13 +1,13 @@
 //! A miner's first bytes, held back just long enough to see that they are a miner's.
 
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use super::ending::{End, linger};
+use super::Reception;
 use super::foreign::{Beginning, Foreign, judge, judge_at_last};
-use super::patience::MinerWatch;
-use super::pump::{Patience, Watch};
-use super::session::Presence;
+use super::linger::linger;
 use super::talk::{Topic, say};
+use super::watch::{Patience, Patient};
 use crate::limits::Abuse;
 use crate::net::options::is_timeout;
 use crate::net::{Reader, Received, Stamp};
@@ -19,19 +19,25 @@ const FOREIGN_WAIT: Duration = Duration::from_secs(1);
 const HTTP_TEXT: &str = "This is a Stratum port, for miners only.\n";
 
 /// The first bytes of a miner.
-pub(super) enum First {
-    Bytes(Received),
-    Ended(End),
+pub enum FirstBytes {
+    /// They are in the buffer, and a miner's as far as anybody can tell.
+    Miner(Received),
+    /// The peer closed politely before it had said anything.
+    Finished,
+    /// The connection failed before that, or patience ended.
+    Broken,
+    /// No miner: it was told so, and its connection is closed.
     Refused,
 }
 
 /// Waits for the first bytes and looks whether they are a miner's.
-pub(super) fn first_bytes(
-    presence: &Presence,
-    watch: &mut MinerWatch<'_>,
+pub fn first_bytes(
+    reception: &Reception,
+    miner: SocketAddr,
+    watch: &mut impl Patient,
     reader: &mut Reader,
     buffer: &mut [u8],
-) -> First {
+) -> FirstBytes {
     let mut held = 0;
     let mut readable_at = None;
     loop {
@@ -48,22 +54,22 @@ pub(super) fn first_bytes(
             }
             Err(error) if is_timeout(&error) && held == 0 => match watch.on_timeout() {
                 Patience::Wait => continue,
-                Patience::End => return First::Ended(End::SourceBroken),
+                Patience::End => return FirstBytes::Broken,
             },
-            Ok(_) if held == 0 => return First::Ended(End::Finished),
-            Err(error) if !is_timeout(&error) && held == 0 => return First::Ended(End::SourceBroken),
+            Ok(_) if held == 0 => return FirstBytes::Finished,
+            Err(error) if !is_timeout(&error) && held == 0 => return FirstBytes::Broken,
             // Closed, or nothing more for a while: what was read is delivered; the end is read again.
             Ok(_) | Err(_) => judge_at_last(&buffer[..held]),
         };
         match beginning {
             Beginning::Foreign(foreign) => {
-                refuse(presence, foreign);
+                refuse(reception, miner, foreign);
                 turn_away(reader, foreign);
-                return First::Refused;
+                return FirstBytes::Refused;
             }
             Beginning::Stratum => {
                 let readable_at = readable_at.unwrap_or_else(Stamp::now);
-                return First::Bytes(Received { length: held, readable_at });
+                return FirstBytes::Miner(Received { length: held, readable_at });
             }
             Beginning::Undecided => {}
         }
@@ -71,18 +77,14 @@ pub(super) fn first_bytes(
 }
 
 /// Says what was wrong and counts it against the peer.
-fn refuse(presence: &Presence, foreign: Foreign) {
-    let services = &presence.services;
-    let miner = presence.session.conversation.miner();
+fn refuse(reception: &Reception, miner: SocketAddr, foreign: Foreign) {
     let (topic, abuse) = match foreign {
         Foreign::Tls => (Topic::TlsOnPlainPort, Abuse::TlsOnPlainPort),
         Foreign::Http => (Topic::Http, Abuse::Http),
         Foreign::ProxyHeader => (Topic::ProxyHeader, Abuse::Garbage),
     };
-    say(services, miner, topic, &format_args!("refused: {foreign}"));
-    if let Some(ban) = services.gatekeeper.report_abuse(miner.ip(), abuse, Instant::now()) {
-        say(services, miner, Topic::Refused, &format_args!("banned for {ban:.0?}"));
-    }
+    say(reception, miner, topic, &format_args!("refused: {foreign}"));
+    reception.report_abuse(miner, abuse);
 }
 
 /// Closes; a browser is told why first.

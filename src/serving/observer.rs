@@ -1,19 +1,19 @@
 //! How forwarding goes, for whoever shows it. Asked twice a second by one thread, never by a visitor
 //! of the page: some of it is behind locks that a new session takes, too.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::Services;
 use crate::analyzer::Conversation;
 use crate::limits::Counts;
-use crate::upstream::{Rank, Standing};
+use crate::upstream::{Rank, Standing, Upstreams};
 
 /// A view of the running proxy.
 #[derive(Debug, Clone)]
 pub struct Observer {
-    services: Arc<Services>,
+    observed: Arc<dyn Observed>,
 }
 
 /// What sessions have carried since the start.
@@ -45,54 +45,78 @@ pub struct UpstreamState {
     pub trouble: Option<(String, Duration)>,
 }
 
-impl Observer {
-    pub(super) fn new(services: Arc<Services>) -> Observer {
-        Observer { services }
-    }
-
+/// A mode's running sessions, as far as anybody asks about them.
+pub trait Observed: fmt::Debug + Send + Sync {
     /// How many sessions there are now.
-    pub fn sessions(&self) -> usize {
-        self.services.registry.count()
-    }
+    fn sessions(&self) -> usize;
 
     /// What all sessions have carried.
-    pub fn volume(&self) -> Volume {
-        self.services.registry.volume()
-    }
+    fn volume(&self) -> Volume;
 
     /// Addresses, connections and bans.
-    pub fn counts(&self) -> Counts {
-        self.services.gatekeeper.counts(Instant::now())
-    }
+    fn counts(&self) -> Counts;
 
     /// A person says that the upstream at this place may be used again. `None` when there is none,
     /// `false` when it was not blocked.
-    pub fn clear(&self, place: usize) -> Option<bool> {
-        let upstreams = &self.services.upstreams;
-        (place < upstreams.count()).then(|| upstreams.clear(Rank(place)))
-    }
+    fn clear(&self, place: usize) -> Option<bool>;
 
     /// The upstreams in the order of preference.
+    fn upstreams(&self) -> Vec<UpstreamState>;
+}
+
+impl Observer {
+    pub fn new(observed: Arc<dyn Observed>) -> Observer {
+        Observer { observed }
+    }
+
+    /// As [`Observed::sessions`].
+    pub fn sessions(&self) -> usize {
+        self.observed.sessions()
+    }
+
+    /// As [`Observed::volume`].
+    pub fn volume(&self) -> Volume {
+        self.observed.volume()
+    }
+
+    /// As [`Observed::counts`].
+    pub fn counts(&self) -> Counts {
+        self.observed.counts()
+    }
+
+    /// As [`Observed::clear`].
+    pub fn clear(&self, place: usize) -> Option<bool> {
+        self.observed.clear(place)
+    }
+
+    /// As [`Observed::upstreams`].
     pub fn upstreams(&self) -> Vec<UpstreamState> {
-        let upstreams = &self.services.upstreams;
-        let sessions = self.services.registry.all();
-        let state = |place| {
-            let with = || sessions.iter().filter(move |one| one.conversation.upstream() == Some(place));
-            UpstreamState {
-                name: upstreams.name(Rank(place)).to_owned(),
-                standing: upstreams.standing(Rank(place)),
-                sessions: with().count(),
-                heard_ago: with().filter_map(|one| one.conversation.down.silent_for()).min(),
-                blocked: upstreams.blocked(Rank(place)),
-                trouble: upstreams.trouble(Rank(place)),
-            }
-        };
-        (0..upstreams.count()).map(state).collect()
+        self.observed.upstreams()
+    }
+}
+
+impl UpstreamState {
+    /// What dialling and probing know; who is with it the mode must say.
+    pub fn of(
+        upstreams: &Upstreams,
+        rank: Rank,
+        sessions: usize,
+        heard_ago: Option<Duration>,
+    ) -> UpstreamState {
+        UpstreamState {
+            name: upstreams.name(rank).to_owned(),
+            standing: upstreams.standing(rank),
+            sessions,
+            heard_ago,
+            blocked: upstreams.blocked(rank),
+            trouble: upstreams.trouble(rank),
+        }
     }
 }
 
 impl Volume {
-    pub(super) fn add(&mut self, conversation: &Conversation) {
+    /// One session more.
+    pub fn add(&mut self, conversation: &Conversation) {
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         self.sessions += 1;
         self.bytes_up += count(&conversation.up.bytes);

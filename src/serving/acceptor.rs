@@ -1,5 +1,5 @@
-//! The accept loop of one listener. It asks the gatekeeper and starts the session's thread; whatever
-//! can wait for the network happens there.
+//! The accept loop of one listener. It asks the gatekeeper and hands the visitor to the mode's host,
+//! who starts a thread for it; whatever can wait for the network happens there.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use super::session;
+use super::arrival::{TlsPort, Visitor};
 use super::talk::{Topic, say};
-use super::{Services, StartError, TlsPort};
+use super::{Reception, StartError};
 use crate::config::{Listen, ProxyProtocol};
 use crate::limits::{Admission, Refusal};
 use crate::net::listen;
@@ -22,8 +22,22 @@ use crate::thread::{SERVICE_STACK, spawn};
 /// Pause after a failed accept: out of descriptors, the next try would fail as well.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Whoever serves those that were let in.
+pub trait Host: Send + Sync + 'static {
+    fn reception(&self) -> &Reception;
+
+    /// How many sessions there are now; `listen.max_miners` bounds it.
+    fn sessions(&self) -> usize;
+
+    /// Starts a session. On the accept path: nothing here may wait for the network.
+    ///
+    /// # Errors
+    /// When the system has no room for another thread; the connection is closed then.
+    fn receive(self: &Arc<Self>, visitor: Visitor) -> io::Result<()>;
+}
+
 /// A socket that listens, before anybody is accepted.
-pub(super) struct Listener {
+pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     port: TlsPort,
@@ -31,7 +45,7 @@ pub(super) struct Listener {
 
 /// A running accept loop.
 #[derive(Debug)]
-pub(super) struct Acceptor {
+pub struct Acceptor {
     /// The same socket as the loop's.
     socket: TcpListener,
     address: SocketAddr,
@@ -39,7 +53,7 @@ pub(super) struct Acceptor {
 }
 
 /// Opens every listener of the configuration, or none.
-pub(super) fn open_all(config: &Listen) -> Result<Vec<Listener>, StartError> {
+pub fn open_all(config: &Listen) -> Result<Vec<Listener>, StartError> {
     let mut listeners = Vec::new();
     for address in &config.stratum {
         listeners.push(Listener::open(*address, TlsPort::Plain)?);
@@ -61,18 +75,18 @@ impl Listener {
     }
 
     /// Begins to accept.
-    pub(super) fn start(self, services: &Arc<Services>, stop: &Stop) -> io::Result<Acceptor> {
-        let (services, stop, address) = (services.clone(), stop.clone(), self.address);
+    pub fn start<H: Host>(self, host: &Arc<H>, stop: &Stop) -> io::Result<Acceptor> {
+        let (host, stop, address) = (host.clone(), stop.clone(), self.address);
         let socket = self.socket.try_clone()?;
         let name = format!("listen-{}", address.port());
         let thread = spawn(name, SERVICE_STACK, move || {
-            self.accept_all(&services, &stop);
+            self.accept_all(&host, &stop);
             Ok::<(), io::Error>(())
         })?;
         Ok(Acceptor { socket, address, thread })
     }
 
-    fn accept_all(self, services: &Arc<Services>, stop: &Stop) {
+    fn accept_all<H: Host>(self, host: &Arc<H>, stop: &Stop) {
         let port = Arc::new(self.port);
         let mut failing = false;
         while !stop.is_stopped() {
@@ -80,7 +94,7 @@ impl Listener {
                 Ok(_) if stop.is_stopped() => return,
                 Ok((socket, peer)) => {
                     failing = false;
-                    receive(services, socket, peer, &port);
+                    receive(host, socket, peer, &port);
                 }
                 Err(error) if is_the_peers(&error) => {}
                 // The socket was shut down for the end.
@@ -100,12 +114,12 @@ impl Listener {
 }
 
 impl Acceptor {
-    pub(super) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Wakes the loop, which has been told to stop, and waits for its end.
-    pub(super) fn join(self) {
+    pub fn join(self) {
         // Ends the wait in accept even when the address has left this machine meanwhile.
         let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
         let _ = self.thread.join();
@@ -113,34 +127,35 @@ impl Acceptor {
 }
 
 /// Lets a connection in, or closes it.
-fn receive(services: &Arc<Services>, socket: TcpStream, peer: SocketAddr, port: &Arc<TlsPort>) {
-    match admit(services, peer) {
+fn receive<H: Host>(host: &Arc<H>, socket: TcpStream, peer: SocketAddr, port: &Arc<TlsPort>) {
+    let reception = host.reception();
+    match admit(reception, host.sessions(), peer) {
         Ok(admission) => {
-            if let Err(error) = session::start(services, socket, peer, port.clone(), admission) {
-                say(services, peer, Topic::NoThread, &format_args!("can't start a session: {error}"));
+            if let Err(error) = host.receive(Visitor::new(socket, peer, port.clone(), admission)) {
+                say(reception, peer, Topic::NoThread, &format_args!("can't start a session: {error}"));
             }
         }
-        Err(refusal) => say(services, peer, Topic::Refused, &format_args!("refused: {refusal}")),
+        Err(refusal) => say(reception, peer, Topic::Refused, &format_args!("refused: {refusal}")),
     }
 }
 
 /// A peer that will announce whom it speaks for is counted when it has.
-fn admit(services: &Services, peer: SocketAddr) -> Result<Option<Admission>, Refusal> {
-    let limit = services.config.listen.max_miners;
-    if services.registry.count() >= limit {
+fn admit(reception: &Reception, sessions: usize, peer: SocketAddr) -> Result<Option<Admission>, Refusal> {
+    let limit = reception.listen.max_miners;
+    if sessions >= limit {
         return Err(Refusal::Full { limit });
     }
-    if announces(&services.config.listen.proxy_protocol, services, peer) {
+    if announces(reception, peer) {
         return Ok(None);
     }
-    services.gatekeeper.admit(peer.ip(), Instant::now()).map(Some)
+    reception.gatekeeper.admit(peer.ip(), Instant::now()).map(Some)
 }
 
 /// Whether this peer has to begin with a PROXY header.
-pub(super) fn announces(setting: &ProxyProtocol, services: &Services, peer: SocketAddr) -> bool {
-    match setting {
+fn announces(reception: &Reception, peer: SocketAddr) -> bool {
+    match &reception.listen.proxy_protocol {
         ProxyProtocol::Off => false,
-        ProxyProtocol::Everyone => services.gatekeeper.allows(peer.ip()),
+        ProxyProtocol::Everyone => reception.gatekeeper.allows(peer.ip()),
         ProxyProtocol::From(blocks) => blocks.iter().any(|block| block.contains(peer.ip())),
     }
 }

@@ -1,0 +1,36 @@
+//! How forwarding goes, for the observer.
+
+use std::time::Instant;
+
+use super::Services;
+use crate::limits::Counts;
+use crate::serving::{Observed, UpstreamState, Volume};
+use crate::upstream::Rank;
+
+impl Observed for Services {
+    fn sessions(&self) -> usize {
+        self.registry.count()
+    }
+
+    fn volume(&self) -> Volume {
+        self.registry.volume()
+    }
+
+    fn counts(&self) -> Counts {
+        self.reception.gatekeeper.counts(Instant::now())
+    }
+
+    fn clear(&self, place: usize) -> Option<bool> {
+        (place < self.upstreams.count()).then(|| self.upstreams.clear(Rank(place)))
+    }
+
+    fn upstreams(&self) -> Vec<UpstreamState> {
+        let sessions = self.registry.all();
+        let state = |place| {
+            let with = || sessions.iter().filter(move |one| one.conversation.upstream() == Some(place));
+            let heard_ago = with().filter_map(|one| one.conversation.down.silent_for()).min();
+            UpstreamState::of(&self.upstreams, Rank(place), with().count(), heard_ago)
+        };
+        (0..self.upstreams.count()).map(state).collect()
+    }
+}

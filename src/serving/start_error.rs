@@ -1,0 +1,29 @@
+//! One error for all that can keep a mode from its start: each ends the program with its own words.
+
+use std::fmt;
+use std::io;
+
+use crate::net::tls::TlsError;
+use crate::upstream::SetupError;
+
+/// Why serving could not begin.
+#[derive(Debug)]
+pub enum StartError {
+    Listen(io::Error),
+    Tls(Box<TlsError>),
+    Upstream(SetupError),
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Listen(why) => write!(f, "{why}"),
+            StartError::Tls(why) => write!(f, "listen.tls: {why}"),
+            StartError::Upstream(why) => write!(f, "{why}"),
+            StartError::Thread(why) => write!(f, "can't start a thread: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}

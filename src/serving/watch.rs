@@ -1,0 +1,29 @@
+//! Who looks after a direction's time while its thread waits in a read.
+
+use std::time::Duration;
+
+/// What to do when a read timeout has run out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Read on (with the timeout that is set by now).
+    Wait,
+    /// End the session.
+    End,
+}
+
+/// Whoever looks after a direction, beside its bytes.
+pub trait Watch {
+    /// A read timeout has run out.
+    fn on_timeout(&mut self) -> Patience;
+
+    /// Bytes were forwarded. On the hot path: nothing slow here.
+    fn on_bytes(&mut self) -> Patience {
+        Patience::Wait
+    }
+}
+
+/// A watch that knows how long it will wait.
+pub trait Patient: Watch {
+    /// How long the next bytes may take; `None`: for ever.
+    fn time_to_wait(&mut self) -> Option<Duration>;
+}
