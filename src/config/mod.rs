@@ -34,6 +34,7 @@ use std::path::PathBuf;
 pub use aggregate::{Aggregate, Vardiff};
 pub use analysis::Analysis;
 pub use duration::show as show_duration;
+pub(crate) use endpoint::credentials as url_credentials;
 pub use error::{ConfigError, Fault, Origin, Problem};
 pub use failover::Failover;
 pub use forward::{Forward, ForwardPath};
@@ -129,6 +130,11 @@ impl Config {
         if !self.notify.is_empty() && !self.analysis.enabled {
             warnings.push(String::from(
                 "analysis.enabled = false: there are no alerts, so no [[notify]] is ever told of anything",
+            ));
+        }
+        if !self.references.is_empty() && !self.analysis.enabled {
+            warnings.push(String::from(
+                "analysis.enabled = false: nothing is compared, so no [[reference]] is ever asked",
             ));
         }
         warnings
