@@ -13,6 +13,7 @@ use super::signals::stop_on_signals;
 use crate::analyzer::{Analyzer, Setup, Summary};
 use crate::config::{Config, Failover, Http, Upstream};
 use crate::passthrough::Passthrough;
+use crate::reference::References;
 use crate::sim::{Habit, HashRate, MinerOptions, MinerStats, PoolOptions, SimMiner, SimPool};
 use crate::status::http::HttpServer;
 use crate::status::sight::{Facts, Sights, Sources};
@@ -286,7 +287,11 @@ fn start_page(
     stop: &Stop,
 ) -> Result<Option<HttpServer>, Failure> {
     let facts = Facts::new(config, passthrough.addresses());
-    let sources = Sources { observer: passthrough.observer(), analyzer: Some(analyzer.published()) };
+    let sources = Sources {
+        observer: passthrough.observer(),
+        analyzer: Some(analyzer.published()),
+        references: References::default(),
+    };
     let handler = web::handler(Sights::start(sources, facts, stop).map_err(failure)?);
     let start = |listen| {
         let http = Http { listen, ..Http::default() };

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::signals::stop_on_signals;
 use super::{Failure, environment};
-use crate::analyzer::{Analyzer, Enforcement, Expectations, Offence, Setup};
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 
+use crate::analyzer::{self, Analyzer, Enforcement, Expectations, Offence, Outside, Setup};
 use crate::clock::Clock;
 use crate::config::{Config, ConsoleReport, ForwardPath};
 use crate::net::descriptors;
@@ -15,6 +15,7 @@ use crate::notify::Notifier;
 use crate::passthrough::enforcement;
 use crate::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, Passthrough, SOCKETS_PER_SESSION};
 use crate::record::Recorder;
+use crate::reference::{References, Tip};
 use crate::status::console;
 use crate::status::http::HttpServer;
 use crate::status::sight::{Facts, Sight, Sights, Sources};
@@ -31,10 +32,11 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     check_descriptors(&config);
     let _occupied = environment::occupy(&config.data_dir).map_err(|why| Failure::Environment(vec![why]))?;
     let (to_enforcement, offences) = enforcement::channel();
+    let (news, outside) = analyzer::outside();
     let mut notifier = None;
     let (analyzer, copies) = match config.analysis.enabled {
         true => {
-            let setup = setup(&config, to_enforcement, &stop).map_err(runtime)?;
+            let setup = setup(&config, to_enforcement, outside, &stop).map_err(runtime)?;
             notifier = setup.notifier.clone();
             let (analyzer, copies) = Analyzer::start(setup).map_err(runtime)?;
             (Some(analyzer), Some(copies))
@@ -44,6 +46,10 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     let passthrough =
         Passthrough::start(&config, copies, &stop).map_err(|why| Failure::Runtime(why.into()))?;
     passthrough.enforce(offences).map_err(runtime)?;
+    let references = match config.analysis.enabled {
+        true => References::start(&config.references, tell(news), &stop).map_err(runtime)?,
+        false => References::default(),
+    };
     for address in passthrough.addresses() {
         log::info!("miners can connect to {address}");
     }
@@ -51,8 +57,11 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
         log::info!("pool #{} {upstream}", place + 1);
     }
     let facts = Facts::new(&config, passthrough.addresses());
-    let sources =
-        Sources { observer: passthrough.observer(), analyzer: analyzer.as_ref().map(Analyzer::published) };
+    let sources = Sources {
+        observer: passthrough.observer(),
+        analyzer: analyzer.as_ref().map(Analyzer::published),
+        references,
+    };
     let sights = Sights::start(sources, facts, &stop).map_err(runtime)?;
     let handler = web::handler_with_controls(sights.clone(), passthrough.observer());
     let page = match HttpServer::start(&config.http, handler, &stop) {
@@ -91,8 +100,22 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Hands a reference's news to the analyzer, or drops them: they come again.
+fn tell(news: Sender<Outside>) -> impl Fn(Tip) + Clone + Send + 'static {
+    move |tip| {
+        if news.try_send(Outside::Tip(tip)).is_err() {
+            log::debug!("the analyzer has no room for a reference's news");
+        }
+    }
+}
+
 /// The clock and the records that the analyzer works with.
-fn setup(config: &Config, offences: Sender<Offence>, stop: &Stop) -> io::Result<Setup> {
+fn setup(
+    config: &Config,
+    offences: Sender<Offence>,
+    outside: Receiver<Outside>,
+    stop: &Stop,
+) -> io::Result<Setup> {
     let clock = Clock::start(&config.ntp, stop)?;
     let for_days = clock.clone();
     let (recorder, state, history) =
@@ -117,7 +140,7 @@ fn setup(config: &Config, offences: Sender<Offence>, stop: &Stop) -> io::Result<
         state,
         history,
         upstreams: config.upstreams.iter().map(ToString::to_string).collect(),
-        outside: None,
+        outside: Some(outside),
         account: None,
     })
 }

@@ -16,6 +16,7 @@ use crate::limits::Counts;
 use crate::net::Stamp;
 use crate::net::interfaces;
 use crate::passthrough::{Observer, UpstreamState, Volume};
+use crate::reference::{ReferenceView, References};
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
 
@@ -54,6 +55,8 @@ pub struct Surroundings {
     pub own_addresses: Vec<IpAddr>,
     /// In the order of preference.
     pub upstreams: Vec<UpstreamState>,
+    /// In their order.
+    pub references: Vec<ReferenceView>,
 }
 
 /// The newest [`Sight`]. Clones share it.
@@ -66,6 +69,8 @@ pub struct Sources {
     pub observer: Observer,
     /// `None` when analysis is off.
     pub analyzer: Option<Published>,
+    /// None run when analysis is off.
+    pub references: References,
 }
 
 impl Facts {
@@ -106,14 +111,31 @@ impl Sights {
     }
 }
 
+impl Sight {
+    /// What a stamp of the system's clock is by NTP, as far as that is known.
+    pub fn time_of(&self, stamp: Stamp) -> NtpTime {
+        NtpTime::from_stamp(stamp, offset(&self.snapshot))
+    }
+
+    /// The time from a stamp of the system's clock to this moment; none if the clock was set back.
+    pub fn since(&self, stamp: Stamp) -> Duration {
+        let age = self.at.timestamp().duration_since(self.time_of(stamp).timestamp());
+        age.try_into().unwrap_or_default()
+    }
+}
+
+fn offset(snapshot: &Snapshot) -> Offset {
+    match &snapshot.clock {
+        Some(ClockState::Synchronised { offset, .. }) => *offset,
+        _ => Offset::default(),
+    }
+}
+
 impl Sources {
     fn gather(&self, facts: &Arc<Facts>, began: Instant) -> Sight {
         let observer = &self.observer;
         let snapshot = self.analyzer.as_ref().map(Published::snapshot).unwrap_or_default();
-        let offset = match &snapshot.clock {
-            Some(ClockState::Synchronised { offset, .. }) => *offset,
-            _ => Offset::default(),
-        };
+        let offset = offset(&snapshot);
         let sessions = observer.sessions();
         Sight {
             facts: facts.clone(),
@@ -125,6 +147,7 @@ impl Sources {
                 counts: observer.counts(),
                 own_addresses: if sessions == 0 { interfaces::addresses() } else { Vec::new() },
                 upstreams: observer.upstreams(),
+                references: self.references.views(),
             },
             snapshot,
         }

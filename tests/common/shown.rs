@@ -6,6 +6,7 @@ use std::time::Instant;
 use sluice::analyzer::{MinerView, SessionId, Snapshot};
 use sluice::clock::NtpTime;
 use sluice::config::Config;
+use sluice::reference::References;
 use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
 use sluice::status::sight::{Facts, Sight, Sights, Sources, Surroundings};
 use sluice::stop::Stop;
@@ -36,8 +37,11 @@ impl Shown {
         let recorded = Recorded::start(&text);
         let stop = Stop::new();
         let running = recorded.proxy.running();
-        let sources =
-            Sources { observer: running.observer(), analyzer: Some(recorded.analyzer().published()) };
+        let sources = Sources {
+            observer: running.observer(),
+            analyzer: Some(recorded.analyzer().published()),
+            references: References::default(),
+        };
         let sights = Sights::start(sources, Facts::new(&config(&text), running.addresses()), &stop).unwrap();
         let miners = names.iter().zip(Habit::ALL.iter().cycle()).map(|(name, habit)| {
             let options = MinerOptions {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sluice::analyzer::{Analyzer, Setup};
 use sluice::config::{Config, Http, Overrides, Secret};
 use sluice::passthrough::Passthrough;
+use sluice::reference::References;
 use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
 use sluice::status::http::{Handler, HttpServer};
 use sluice::status::sight::{Facts, Sight, Sights, Sources};
@@ -98,7 +99,11 @@ impl Site {
         let (analyzer, copies) = Analyzer::start(setup).unwrap();
         let passthrough = Passthrough::start(&config, Some(copies), &stop).unwrap();
         let facts = Facts::new(&config, passthrough.addresses());
-        let sources = Sources { observer: passthrough.observer(), analyzer: Some(analyzer.published()) };
+        let sources = Sources {
+            observer: passthrough.observer(),
+            analyzer: Some(analyzer.published()),
+            references: References::default(),
+        };
         let sights = Sights::start(sources, facts, &stop).unwrap();
         let proxy = Proxy { passthrough: Some(passthrough), analyzer: Some(analyzer) };
         let page = PageServer::start(sights.clone(), token);

@@ -12,6 +12,7 @@ mod history;
 mod jobs;
 mod miners;
 mod query;
+mod references;
 mod shares;
 mod status;
 mod upstreams;

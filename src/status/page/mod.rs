@@ -13,7 +13,7 @@
 //! | `charts` | the last hour, day and week |
 //! | `shares` | accepted, rejected, stale; with reasons |
 //! | `payout` | whom a block would pay, output by output |
-//! | `miners`, `alerts`, `pools`, `details` | one list each |
+//! | `miners`, `alerts`, `pools`, `references`, `details` | one list each |
 //! | `welcome` | instead of all that, before the first miner: how to point one here |
 
 mod alerts;
@@ -25,6 +25,7 @@ mod miners;
 mod payout;
 mod policy;
 mod pools;
+mod references;
 mod shares;
 mod welcome;
 
@@ -116,6 +117,7 @@ fn sections(sight: &Sight, visit: &Visit<'_>) -> Markup {
         (alerts::section(sight))
         (miners::section(sight))
         (pools::section(sight))
+        (references::section(sight))
         (details::section(sight))
     }
 }

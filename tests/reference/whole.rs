@@ -1,0 +1,77 @@
+//! The real program between a pool and two references.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use serde_json::{Value, json};
+use sluice::sim::{PoolOptions, SimPool};
+use sluice::stratum::Nbits;
+use sluice::work::Height;
+
+use crate::common::binary::Sluice;
+use crate::common::{DEADLINE, upstream, wait_for};
+use crate::server::{Server, status};
+
+fn pool(height: u32, seed: u64) -> SimPool {
+    let options = PoolOptions::default();
+    SimPool::start(PoolOptions { height: Height(height), nbits: Nbits(0x1702_3a04), seed, ..options })
+        .unwrap()
+}
+
+/// What is at this path of the program's page.
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+#[test]
+fn the_status_shows_what_references_work_on() {
+    let (own, other) = (pool(970_000, 1), pool(970_001, 2));
+    let node = Server::start(|_| status(401));
+    let text = format!(
+        "{}[[reference]]\nurl = \"stratum+tcp://{}\"\n[[reference]]\nnode = \"http://me:s3cret@{}\"\n\
+         [http]\nlisten = \"127.0.0.1:0\"\n",
+        upstream(own.addr()),
+        other.addr(),
+        node.address()
+    );
+    let sluice = Sluice::run(&text);
+    let line = sluice.wait_line("the page is at http://");
+    let address = line.rsplit("http://").next().unwrap().trim_end_matches('/').to_owned();
+    let references = || -> Value {
+        let status: Value = serde_json::from_str(&get(&address, "/status")).unwrap();
+        status["references"].clone()
+    };
+    wait_for("both references", || {
+        let references = references();
+        references[0]["connected"] == true && !references[1]["error"].is_null()
+    });
+    let shown = references();
+    assert_eq!(shown[0]["name"], json!(other.addr().to_string()));
+    assert_eq!((&shown[0]["kind"], &shown[0]["height"]), (&json!("pool"), &json!(970_001)));
+    assert!(shown[0]["prevhash"].as_str().unwrap().starts_with("0000000000"));
+    assert!(shown[0]["since"].as_str().unwrap().ends_with('Z') && shown[0]["error"].is_null());
+    assert_eq!((&shown[1]["kind"], &shown[1]["connected"]), (&json!("node"), &json!(false)));
+    assert!(shown[1]["error"].as_str().unwrap().contains("rpcauth"));
+    assert!(shown[1]["height"].is_null() && shown[1]["since"].is_null());
+    other.new_block();
+    wait_for("the new block", || references()[0]["height"] == 970_002);
+    let metrics = get(&address, "/metrics");
+    let first = format!("{{reference=\"1\",name=\"{}\"}}", other.addr());
+    assert!(metrics.contains(&format!("sluice_reference_connected{first} 1")), "{metrics}");
+    assert!(metrics.contains(&format!("sluice_reference_height{first} 970002")), "{metrics}");
+    assert!(
+        !sluice.log().contains("s3cret") && !sluice.log().contains("does not act upon"),
+        "{}",
+        sluice.log()
+    );
+    sluice.signal("TERM");
+    assert!(sluice.wait().0.success());
+    let stats = other.stats();
+    assert_eq!(stats.accepted() + stats.rejected(), 0);
+    assert_eq!(stats.lines_received, 2);
+}
