@@ -23,6 +23,10 @@ const WRITE_LIMIT: Duration = Duration::from_secs(5);
 /// How often it is looked whether the program ends, and what is due.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// A pool that talks but sends no job for so many times its silence has failed, too: it says no longer
+/// where it stands.
+const JOBLESS: u32 = 10;
+
 /// One pool.
 #[derive(Debug)]
 pub(super) struct Watcher<T> {
@@ -41,6 +45,7 @@ struct Talk {
     useless: Option<String>,
     /// The newest message; before the first job, the connection.
     heard: Instant,
+    newest_job: Instant,
     ended: Option<String>,
 }
 
@@ -99,6 +104,10 @@ impl<T: Fn(Tip)> Watcher<T> {
                 let what = if talk.has_job { "nothing" } else { "no job" };
                 return Ok(format!("it has sent {what} for {:.0?}", self.pace.silence));
             }
+            let jobless = self.pace.silence.saturating_mul(JOBLESS);
+            if now.saturating_duration_since(talk.newest_job) >= jobless {
+                return Ok(format!("it talks, but has sent no job for {jobless:.0?}"));
+            }
             let received = match reader.recv(&mut buffer) {
                 Ok(received) => received,
                 Err(error) if is_timeout(&error) || error.kind() == io::ErrorKind::Interrupted => continue,
@@ -140,7 +149,7 @@ impl<T: Fn(Tip)> Watcher<T> {
             }
             Heard::Job { height, prevhash, nbits } => {
                 self.herald.hear(Tip { source: self.book.name(), height, prevhash, nbits, at });
-                (talk.has_job, talk.useless) = (true, None);
+                (talk.has_job, talk.useless, talk.newest_job) = (true, None, Instant::now());
                 None
             }
         };
@@ -153,11 +162,13 @@ impl<T: Fn(Tip)> Watcher<T> {
 
 impl Talk {
     fn new(user: Option<&str>) -> Talk {
+        let now = Instant::now();
         Talk {
             conversation: Conversation::new(user),
             has_job: false,
             useless: None,
-            heard: Instant::now(),
+            heard: now,
+            newest_job: now,
             ended: None,
         }
     }

@@ -158,7 +158,8 @@ fn a_node_that_loads_the_chain_says_nothing() {
 
 #[test]
 fn every_bad_answer_is_survived_and_named() {
-    let bad: [(fn() -> Answer, &str); 8] = [
+    type Bad = (fn() -> Answer, &'static str);
+    let bad: [Bad; 8] = [
         (|| Answer::HugeBody(200), "longer than 256 KiB"),
         (|| Answer::HugeHeader, ""),
         (|| Answer::Garbage, ""),
