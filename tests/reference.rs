@@ -8,6 +8,8 @@ mod pool;
 #[allow(dead_code, reason = "each test program uses its part")]
 #[path = "notify/server.rs"]
 mod server;
+#[path = "reference/ways.rs"]
+mod ways;
 #[path = "reference/whole.rs"]
 mod whole;
 
@@ -29,10 +31,14 @@ struct Heard {
 impl Heard {
     /// With these `[[reference]]` sections.
     fn start(text: &str, pace: &Pace) -> Heard {
+        Heard::with(&configured(text), pace)
+    }
+
+    fn with(configured: &[Reference], pace: &Pace) -> Heard {
         let (tips, stop) = (Arc::new(Mutex::new(Vec::new())), Stop::new());
         let told = tips.clone();
         let tell = move |tip| told.lock().unwrap().push(tip);
-        let references = References::start_with(&configured(text), pace, tell, &stop).unwrap();
+        let references = References::start_with(configured, pace, tell, &stop).unwrap();
         Heard { references, tips, stop }
     }
 

@@ -31,8 +31,8 @@ pub use tip::Tip;
 pub use view::{ReferenceKind, ReferenceView};
 
 use crate::config::Reference;
-use crate::net::https;
-use crate::stop::Stop;
+use crate::net::{https, priority};
+use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
 use crate::upstream::{name_of, route_to};
 use herald::Herald;
@@ -78,7 +78,7 @@ impl References {
                     let route = route_to(upstream, &stop).map_err(io::Error::other)?;
                     let herald = Herald::new(book.clone(), tell, &pace);
                     let watcher = Watcher { route, user: user.clone(), book: book.clone(), herald, pace };
-                    spawn(thread, SERVICE_STACK, move || watcher.run(&stop))?;
+                    start(thread, move || watcher.run(&stop))?;
                     book
                 }
                 Reference::Node { url, cookie } => {
@@ -92,7 +92,7 @@ impl References {
                     let herald = Herald::new(book.clone(), tell, &pace);
                     let agent = https::agent(pace.request);
                     let poller = Poller { agent, node, book: book.clone(), herald, pace, nbits: None };
-                    spawn(thread, SERVICE_STACK, move || poller.run(&stop))?;
+                    start(thread, move || poller.run(&stop))?;
                     book
                 }
             };
@@ -105,4 +105,16 @@ impl References {
     pub fn views(&self) -> Vec<ReferenceView> {
         self.0.iter().map(|book| book.view()).collect()
     }
+}
+
+/// Starts a thread that never needs to run at once.
+fn start(name: String, run: impl FnOnce() -> Result<(), Stopped> + Send + 'static) -> io::Result<()> {
+    spawn(name, SERVICE_STACK, move || {
+        if let Err(why) = priority::yield_to_others() {
+            log::debug!("a reference's thread keeps its priority: {why}");
+        }
+        // It ends with the program only.
+        run().or(Ok::<(), Stopped>(()))
+    })?;
+    Ok(())
 }

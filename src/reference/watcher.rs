@@ -23,6 +23,9 @@ const WRITE_LIMIT: Duration = Duration::from_secs(5);
 /// How often it is looked whether the program ends, and what is due.
 const LOOK: Duration = Duration::from_millis(250);
 
+const SECOND: Duration = Duration::from_secs(1);
+/// So much is read in a second: the largest job has 34 KB. Who sends more waits.
+const MOST_A_SECOND: usize = 256 * 1024;
 /// A pool that talks but sends no job for so many times its silence has failed, too: it says no longer
 /// where it stands.
 const JOBLESS: u32 = 10;
@@ -90,6 +93,7 @@ impl<T: Fn(Tip)> Watcher<T> {
         let mut reader = Reader::new(stream.clone());
         let mut lines = LineReader::default();
         let mut buffer = vec![0; 16 * 1024];
+        let (mut second, mut bytes) = (Instant::now(), 0);
         loop {
             let outgoing = talk.conversation.take_outgoing();
             if !outgoing.is_empty() {
@@ -116,6 +120,13 @@ impl<T: Fn(Tip)> Watcher<T> {
             if received.length == 0 {
                 let when = if talk.has_job { "" } else { " before its first job" };
                 return Ok(format!("it closed the connection{when}"));
+            }
+            bytes += received.length;
+            let spent = second.elapsed();
+            if spent >= SECOND {
+                (second, bytes) = (Instant::now(), received.length);
+            } else if bytes > MOST_A_SECOND && stop.sleep(SECOND - spent).is_err() {
+                return Ok(String::from("stopped"));
             }
             lines.read(&buffer[..received.length], |line| {
                 self.take_line(talk, line, received.readable_at);

@@ -24,7 +24,7 @@ fn section(address: impl std::fmt::Display) -> String {
 }
 
 /// A job for this block on a parent of these bytes.
-fn job(height: u32, parent: u8) -> String {
+pub fn job(height: u32, parent: u8) -> String {
     let push: String = height.to_le_bytes()[..3].iter().map(|byte| format!("{byte:02x}")).collect();
     let coinb1 = format!("0100000001{}ffffffff0c03{push}", "00".repeat(32));
     let coinb2 = "ffffffff0100f2052a01000000015100000000";
@@ -36,7 +36,7 @@ fn job(height: u32, parent: u8) -> String {
 }
 
 /// Up to the authorize.
-fn open(mut stream: &TcpStream) -> String {
+pub fn open(mut stream: &TcpStream) -> String {
     let mut heard = read_line(stream);
     stream.write_all(SUBSCRIBED).unwrap();
     heard.push_str(&read_line(stream));
