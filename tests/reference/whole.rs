@@ -42,7 +42,7 @@ fn the_status_shows_what_references_work_on() {
     let node = Server::start(|_| status(401));
     let text = format!(
         "{}[[reference]]\nurl = \"stratum+tcp://{}\"\n[[reference]]\nnode = \"http://me:s3cret@{}\"\n\
-         [http]\nlisten = \"127.0.0.1:0\"\n",
+         [listen]\nstratum = [\"127.0.0.1:0\"]\n[http]\nlisten = \"127.0.0.1:0\"\n",
         upstream(own.addr()),
         other.addr(),
         node.address()
