@@ -224,9 +224,9 @@ fn flags_stand_above_the_file() {
 #[test]
 fn what_is_unwise_or_not_yet_served_is_told() {
     let config = with_pool(
-        "[listen]\nallow = [\"any\"]\n[payout]\nkind = \"pooled\"\non_mismatch = \"block\"\n[[reference]]\nurl=\"stratum+tcp://p:1\"\n",
+        "[listen]\nallow = [\"any\"]\n[payout]\nkind = \"pooled\"\non_mismatch = \"block\"\n[vardiff]\nenabled = true\n",
     );
-    assert_eq!(config.not_served, ["[[reference]]"]);
+    assert_eq!(config.not_served, ["[vardiff]"]);
     assert!(config.warnings()[0].starts_with("listen.allow"));
     let config =
         load("[[upstream]]\nurl=\"stratum+ssl://h:1\"\ninsecure_skip_verify=true\nuser=\"u\"\n").unwrap();
@@ -235,6 +235,25 @@ fn what_is_unwise_or_not_yet_served_is_told() {
     assert_eq!(default_config().warnings(), Vec::<String>::new());
     let config = with_pool("[analysis]\nenabled = false\n[[notify]]\nkind = \"ntfy\"\nurl = \"https://h\"\n");
     assert!(config.warnings()[0].starts_with("analysis.enabled = false"), "{:?}", config.warnings());
+    let reference = "[[reference]]\nurl = \"stratum+tcp://p:1\"\n";
+    assert_eq!(with_pool(reference).warnings(), [""; 0]);
+    let warnings = with_pool(&format!("[analysis]\nenabled = false\n{reference}")).warnings();
+    assert!(warnings.len() == 1 && warnings[0].contains("no [[reference]] is ever asked"), "{warnings:?}");
+}
+
+#[test]
+fn a_nodes_login_is_judged_and_never_told() {
+    let node = |text: &str| load(&format!("{POOL}[[reference]]\n{text}\n"));
+    assert!(node("node = \"http://me:p%40ss@[::1]:8332\"").is_ok());
+    assert!(node("node = \"http://[::1]:8332\"\ncookie = \"/c\"").is_ok());
+    for (text, said) in [
+        ("node = \"http://me:s3cret%zz@h\"", "percent-encoded"),
+        ("node = \"http://@h\"", "a user before the '@'"),
+        ("node = \"http://me:s3cret@h\"\ncookie = \"/c\"", "two logins"),
+    ] {
+        let error = node(text).unwrap_err().to_string();
+        assert!(error.contains(said) && !error.contains("s3cret"), "{error}");
+    }
 }
 
 /// The example with the keys at their defaults enabled, and the optional lines that `enable`

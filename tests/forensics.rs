@@ -19,6 +19,8 @@ mod floods;
 mod honest;
 #[path = "forensics/pool.rs"]
 mod pool;
+#[path = "forensics/references.rs"]
+mod references;
 #[path = "forensics/seen.rs"]
 mod seen;
 #[path = "forensics/shares.rs"]

@@ -45,7 +45,7 @@ const ORIGINAL: [(&str, &str); 27] = [
 ];
 
 /// The names that came with this program and are promised.
-const NEW: [&str; 40] = [
+const NEW: [&str; 41] = [
     "/mode",
     "/version",
     "/uptime_seconds",
@@ -86,6 +86,7 @@ const NEW: [&str; 40] = [
     "/lifetime/accepted",
     "/recording",
     "/upstreams",
+    "/references",
 ];
 
 fn read(sight: &Sight) -> Value {

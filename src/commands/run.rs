@@ -7,8 +7,7 @@ use super::signals::stop_on_signals;
 use super::{Failure, environment};
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::analyzer::{Analyzer, Enforcement, Expectations, Offence, Outside, Setup, outside};
-
+use crate::analyzer::{self, Analyzer, Enforcement, Expectations, Offence, Outside, Setup};
 use crate::clock::Clock;
 use crate::config::{Config, ConsoleReport, ForwardPath};
 use crate::net::descriptors;
@@ -16,6 +15,7 @@ use crate::notify::Notifier;
 use crate::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, Passthrough, SOCKETS_PER_SESSION};
 use crate::pool_stats::PoolStats;
 use crate::record::Recorder;
+use crate::reference::{References, Tip};
 use crate::serving::enforcement;
 use crate::status::console;
 use crate::status::http::HttpServer;
@@ -33,13 +33,13 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     check_descriptors(&config);
     let _occupied = environment::occupy(&config.data_dir).map_err(|why| Failure::Environment(vec![why]))?;
     let (to_enforcement, offences) = enforcement::channel();
+    let (news, outside) = analyzer::outside();
     let (mut notifier, mut pool_stats) = (None, None);
     let (analyzer, copies) = match config.analysis.enabled {
         true => {
-            let (to_rules, outside) = outside();
             let setup = setup(&config, to_enforcement, outside, &stop).map_err(runtime)?;
             notifier = setup.notifier.clone();
-            pool_stats = ask_the_pool(&config, &setup, to_rules, &stop).map_err(runtime)?;
+            pool_stats = ask_the_pool(&config, &setup, news.clone(), &stop).map_err(runtime)?;
             let (analyzer, copies) = Analyzer::start(setup).map_err(runtime)?;
             (Some(analyzer), Some(copies))
         }
@@ -48,6 +48,10 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     let passthrough =
         Passthrough::start(&config, copies, &stop).map_err(|why| Failure::Runtime(why.into()))?;
     passthrough.enforce(offences).map_err(runtime)?;
+    let references = match config.analysis.enabled {
+        true => References::start(&config.references, tell(news), &stop).map_err(runtime)?,
+        false => References::default(),
+    };
     for address in passthrough.addresses() {
         log::info!("miners can connect to {address}");
     }
@@ -60,6 +64,7 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
         analyzer: analyzer.as_ref().map(Analyzer::published),
         pool_stats,
         notifier: notifier.clone(),
+        references,
     };
     let sights = Sights::start(sources, facts, &stop).map_err(runtime)?;
     let handler = web::handler_with_controls(sights.clone(), passthrough.observer());
@@ -97,6 +102,15 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
         notifier.finish();
     }
     Ok(())
+}
+
+/// Hands a reference's news to the analyzer, or drops them: they come again.
+fn tell(news: Sender<Outside>) -> impl Fn(Tip) + Clone + Send + 'static {
+    move |tip| {
+        if news.try_send(Outside::Tip(tip)).is_err() {
+            log::debug!("the analyzer has no room for a reference's news");
+        }
+    }
 }
 
 /// The clock and the records that the analyzer works with.

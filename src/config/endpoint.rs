@@ -123,8 +123,28 @@ pub(super) fn http_url(text: &str) -> Result<String, String> {
     if is_clean && is_address { Ok(text.to_owned()) } else { Err(wanted.to_owned()) }
 }
 
+/// As [`http_url`], for a URL that may hold a user and a password.
+pub(super) fn node_url(text: &str) -> Result<String, String> {
+    let url = http_url(text)?;
+    if let Some(info) = user_info(&url) {
+        credentials(info)?;
+    }
+    Ok(url)
+}
+
+/// Whether a URL holds a user.
+pub(super) fn has_user(url: &str) -> bool {
+    user_info(url).is_some()
+}
+
+fn user_info(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit_once('@').map(|(info, _)| info)
+}
+
 /// Splits `user:password` and undoes the percent-encoding of both.
-pub(super) fn credentials(info: &str) -> Result<(Option<String>, Option<Secret>), String> {
+pub(crate) fn credentials(info: &str) -> Result<(Option<String>, Option<Secret>), String> {
     let (user, password) = match info.split_once(':') {
         Some((user, password)) => (user, Some(password)),
         None => (info, None),

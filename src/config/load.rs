@@ -22,7 +22,7 @@ const USUAL_FILES: [&str; 2] = ["config.toml", "/etc/sluice/config.toml"];
 const MAX_BYTES: u64 = 1 << 20;
 
 /// What this version reads and checks, but does not act upon.
-const NOT_SERVED: [&str; 3] = ["reference", "vardiff", "aggregate"];
+const NOT_SERVED: [&str; 2] = ["vardiff", "aggregate"];
 
 impl Config {
     /// Reads the file that [`find_file`] finds, with the flags above it.

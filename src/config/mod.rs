@@ -34,6 +34,7 @@ use std::path::PathBuf;
 pub use aggregate::{Aggregate, Vardiff};
 pub use analysis::Analysis;
 pub use duration::show as show_duration;
+pub(crate) use endpoint::credentials as url_credentials;
 pub use error::{ConfigError, Fault, Origin, Problem};
 pub use failover::Failover;
 pub use forward::{Forward, ForwardPath};
@@ -135,6 +136,11 @@ impl Config {
             warnings.push(String::from(
                 "analysis.enabled = false: nothing is proven that the pool's figures could be compared with, so \
                  [pool_stats] is not asked",
+            ));
+        }
+        if !self.references.is_empty() && !self.analysis.enabled {
+            warnings.push(String::from(
+                "analysis.enabled = false: nothing is compared, so no [[reference]] is ever asked",
             ));
         }
         warnings

@@ -73,7 +73,7 @@ impl Default for Ntp {
 pub(super) fn read_reference(mut section: Section) -> Option<Reference> {
     let upstream = section.parsed("url", Show::Url, Upstream::from_url);
     let user = section.text("user");
-    let node = section.parsed("node", Show::Credentials, endpoint::http_url).map(Secret::new);
+    let node = section.parsed("node", Show::Credentials, endpoint::node_url).map(Secret::new);
     let cookie = section.text("cookie").map(PathBuf::from);
     match (section.is_set("url"), section.is_set("node")) {
         (true, true) => {
@@ -87,6 +87,9 @@ pub(super) fn read_reference(mut section: Section) -> Option<Reference> {
             section.conflict("user", "is for a pool; a node's user and password go into its URL");
         }
         _ => {}
+    }
+    if cookie.is_some() && node.as_ref().is_some_and(|node| endpoint::has_user(node.expose())) {
+        section.conflict("cookie", "and the user in node are two logins; remove one of the two");
     }
     section.finish();
     match (upstream, node) {

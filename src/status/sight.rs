@@ -17,6 +17,7 @@ use crate::net::Stamp;
 use crate::net::interfaces;
 use crate::notify::{Notifier, RecipientHealth};
 use crate::pool_stats::{PoolStats, StatsHealth};
+use crate::reference::{ReferenceView, References};
 use crate::serving::{Observer, UpstreamState, Volume};
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
@@ -60,6 +61,8 @@ pub struct Surroundings {
     pub pool_stats: Option<StatsHealth>,
     /// Who is told of alerts.
     pub recipients: Vec<RecipientHealth>,
+    /// In their order.
+    pub references: Vec<ReferenceView>,
 }
 
 /// The newest [`Sight`]. Clones share it.
@@ -74,6 +77,8 @@ pub struct Sources {
     pub analyzer: Option<Published>,
     pub pool_stats: Option<PoolStats>,
     pub notifier: Option<Notifier>,
+    /// None run when analysis is off.
+    pub references: References,
 }
 
 impl Facts {
@@ -114,19 +119,36 @@ impl Sights {
     }
 }
 
+impl Sight {
+    /// What a stamp of the system's clock is by NTP, as far as that is known.
+    pub fn time_of(&self, stamp: Stamp) -> NtpTime {
+        NtpTime::from_stamp(stamp, offset(&self.snapshot))
+    }
+
+    /// The time from a stamp of the system's clock to this moment; none if the clock was set back.
+    pub fn since(&self, stamp: Stamp) -> Duration {
+        let age = self.at.timestamp().duration_since(self.time_of(stamp).timestamp());
+        age.try_into().unwrap_or_default()
+    }
+}
+
+fn offset(snapshot: &Snapshot) -> Offset {
+    match &snapshot.clock {
+        Some(ClockState::Synchronised { offset, .. }) => *offset,
+        _ => Offset::default(),
+    }
+}
+
 impl Sources {
     /// Of a proxy that asks and tells nobody.
     pub fn new(observer: Observer, analyzer: Option<Published>) -> Sources {
-        Sources { observer, analyzer, pool_stats: None, notifier: None }
+        Sources { observer, analyzer, pool_stats: None, notifier: None, references: References::default() }
     }
 
     fn gather(&self, facts: &Arc<Facts>, began: Instant) -> Sight {
         let observer = &self.observer;
         let snapshot = self.analyzer.as_ref().map(Published::snapshot).unwrap_or_default();
-        let offset = match &snapshot.clock {
-            Some(ClockState::Synchronised { offset, .. }) => *offset,
-            _ => Offset::default(),
-        };
+        let offset = offset(&snapshot);
         let sessions = observer.sessions();
         Sight {
             facts: facts.clone(),
@@ -140,6 +162,7 @@ impl Sources {
                 upstreams: observer.upstreams(),
                 pool_stats: self.pool_stats.as_ref().map(PoolStats::health),
                 recipients: self.notifier.as_ref().map(Notifier::health).unwrap_or_default(),
+                references: self.references.views(),
             },
             snapshot,
         }

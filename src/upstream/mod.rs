@@ -394,7 +394,8 @@ impl Upstream {
     }
 }
 
-fn name_of(configured: &config::Upstream) -> String {
+/// Host and port, as configured.
+pub(crate) fn name_of(configured: &config::Upstream) -> String {
     if configured.host.contains(':') {
         format!("[{}]:{}", configured.host, configured.port)
     } else {

@@ -10,10 +10,12 @@ use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sluice::analyzer::{Conversation, Direction, Replay, Setup, Totals};
+use sluice::analyzer::{Conversation, Direction, Outside, Replay, Setup, Totals};
 use sluice::config::Analysis;
 use sluice::net::Stamp;
-use sluice::work::BlockHash;
+use sluice::reference::Tip;
+use sluice::stratum::Nbits;
+use sluice::work::{BlockHash, Height, prevhash_of};
 
 use crate::blocks::{EASIEST, invented};
 use crate::pool::{Habit, Job, Link, Pool};
@@ -32,6 +34,7 @@ pub struct World {
     pub pools: Vec<Pool>,
     pub miners: Vec<Miner>,
     pub sessions: Vec<Session>,
+    references: Vec<Reference>,
     random: Random,
     /// Nanoseconds since 1970.
     now: u64,
@@ -44,6 +47,16 @@ pub struct World {
     network: u32,
     /// Seconds from one block to the next; 0 for none.
     pub block_mean: f64,
+    /// Seconds until a pool has heard of a block, two more at most.
+    pub pool_delay: f64,
+}
+
+/// Who is watched, and how many seconds after a block it has it.
+struct Reference {
+    name: Arc<str>,
+    delay: f64,
+    height: u32,
+    parent: BlockHash,
 }
 
 pub struct Miner {
@@ -93,6 +106,10 @@ enum What {
     Share(usize, u64),
     Arrives(usize, Box<Sent>),
     Says(usize, Vec<u8>),
+    /// A reference sees the newest block.
+    Hears(usize),
+    /// It is told again what it works on.
+    Repeats(usize),
     Script(Box<dyn FnOnce(&mut World)>),
 }
 
@@ -156,6 +173,7 @@ impl World {
             pools: habits.into_iter().map(pool).collect(),
             miners: Vec::new(),
             sessions: Vec::new(),
+            references: Vec::new(),
             random,
             now,
             tick: 5.0,
@@ -165,6 +183,7 @@ impl World {
             tip,
             network,
             block_mean: 600.0,
+            pool_delay: 0.1,
         };
         world.after(0.5, What::Tick);
         let first = world.exponential(600.0);
@@ -211,6 +230,37 @@ impl World {
         });
         self.connect(place, pool);
         place
+    }
+
+    /// A reference that has each block so many seconds after it was found.
+    pub fn reference(&mut self, name: &str, delay: f64) {
+        let (height, parent) = (self.height, self.tip);
+        self.references.push(Reference { name: name.into(), delay, height, parent });
+        self.after(1.0, What::Repeats(self.references.len() - 1));
+    }
+
+    /// Somebody finds a block now.
+    pub fn find_block(&mut self) {
+        self.after(0.0, What::Block);
+    }
+
+    /// The network's newest block, and its height.
+    pub fn newest(&self) -> (u32, BlockHash) {
+        (self.height, self.tip)
+    }
+
+    /// Somebody says that it works on the block above this one.
+    pub fn claim(&mut self, name: &str, (height, parent): (u32, BlockHash), nbits: u32) {
+        let (height, at) = (Height(height + 1), self.stamp());
+        let tip =
+            Tip { source: name.into(), height, prevhash: prevhash_of(&parent), nbits: Nbits(nbits), at };
+        self.replay.heard(&Outside::Tip(tip));
+    }
+
+    fn tell(&mut self, place: usize) {
+        let Reference { name, height, parent, .. } = &self.references[place];
+        let (name, newest) = (name.clone(), (*height, *parent));
+        self.claim(&name, newest, self.network);
     }
 
     /// At this second of the day, counted from the beginning.
@@ -265,8 +315,11 @@ impl World {
                 self.height += 1;
                 self.tip = invented(self.network, &mut self.random);
                 for pool in 0..self.pools.len() {
-                    let delay = 0.1 + 2.0 * self.chance();
+                    let delay = self.pool_delay + 2.0 * self.chance();
                     self.after(delay, What::Learns(pool));
+                }
+                for place in 0..self.references.len() {
+                    self.after(self.references[place].delay, What::Hears(place));
                 }
                 if self.block_mean > 0.0 {
                     let next = self.exponential(self.block_mean);
@@ -315,6 +368,14 @@ impl World {
             }
             What::Arrives(session, sent) => self.answer(session, *sent),
             What::Says(session, bytes) => self.said(session, Direction::Down, &bytes),
+            What::Hears(place) => {
+                (self.references[place].height, self.references[place].parent) = (self.height, self.tip);
+                self.tell(place);
+            }
+            What::Repeats(place) => {
+                self.tell(place);
+                self.after(120.0, What::Repeats(place));
+            }
             What::Script(script) => script(self),
         }
     }

@@ -3,7 +3,7 @@
 //! References are heard beside the upstreams. A pool's withheld block shows in both ways: as a job of
 //! an old block, and as none at all, after others have moved on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -38,6 +38,8 @@ const EMPTY_SECONDS: f64 = 60.0;
 const HEARD_SECONDS: f64 = 600.0;
 /// The mean time between blocks while the hash rate grows by a quarter between two retargets, in seconds.
 const FAST_BLOCKS: f64 = 480.0;
+/// Blocks that were left behind are remembered, about half a day of them.
+const PAST: usize = 64;
 /// A node that was cut off hears of so many blocks at once.
 const AT_ONCE: f64 = 4.0;
 
@@ -46,6 +48,8 @@ const AT_ONCE: f64 = 4.0;
 pub(super) struct Tips {
     upstreams: BTreeMap<usize, Tip>,
     references: BTreeMap<Arc<str>, Tip>,
+    /// What upstreams worked on before, with the height of the block that was to be found.
+    past: VecDeque<(PrevHash, u32)>,
 }
 
 /// Somebody's newest block.
@@ -73,7 +77,12 @@ impl Tips {
     ) {
         let tip = self.upstreams.entry(place).or_insert_with(|| Tip::new(height, job.prevhash, at));
         tip.is_mainnet = is_mainnet;
+        let before = (tip.prevhash, tip.height);
         tip.follow(height, job.prevhash, at);
+        if tip.prevhash != before.0 && !self.past.contains(&before) {
+            self.past.truncate(PAST - 1);
+            self.past.push_front(before);
+        }
         if tip.prevhash == job.prevhash {
             tip.empty_since = if job.branches == 0 { tip.empty_since.or(Some(at)) } else { None };
         }
@@ -112,15 +121,23 @@ impl Tips {
     fn behind(&self, place: usize, job: Option<&JobSeen>, at: NtpTime, tongue: &mut Tongue<'_>) {
         let upstream = tongue.upstream(Some(place));
         let Some(own) = self.upstreams.get(&place) else { return };
-        let Some((name, ahead)) = self.ahead_of(place, own, tongue) else {
+        let ahead = self.ahead_of(place, own, tongue);
+        if ahead.is_empty() {
             tongue.ends(BEHIND.0, upstream, at);
             return;
-        };
-        let delay = seconds_between(ahead.since, at);
-        let is_likely = are_likely(ahead.height - own.height, seconds_between(own.since, at));
-        if delay <= BEHIND_SECONDS || !is_likely {
-            return;
         }
+        // One that makes heights up must not hide another that does not.
+        let is_telling = |tip: &Tip| {
+            seconds_between(tip.since, at) > BEHIND_SECONDS
+                && are_likely(tip.height - own.height, seconds_between(own.since, at))
+        };
+        // Of those who are equally far, the one that was first.
+        let furthest = ahead
+            .into_iter()
+            .filter(|(_, tip)| is_telling(tip))
+            .max_by_key(|(_, tip)| (tip.height, std::cmp::Reverse(tip.since)));
+        let Some((name, ahead)) = furthest else { return };
+        let delay = seconds_between(ahead.since, at);
         tongue.lasts(BEHIND, upstream, at, || {
             let description = format!(
                 "{upstream}: work on block {} although {name} has had {} for {delay:.0} s",
@@ -135,17 +152,20 @@ impl Tips {
         });
     }
 
-    /// Who has the newest block, if it is newer than this one.
-    fn ahead_of(&self, place: usize, own: &Tip, tongue: &Tongue<'_>) -> Option<(String, Tip)> {
+    /// Who has a newer block. One that gives an old block another height has not.
+    fn ahead_of<'a>(&'a self, place: usize, own: &Tip, tongue: &Tongue<'a>) -> Vec<(&'a str, &'a Tip)> {
         let others = self.upstreams.iter().filter(|(other, _)| **other != place);
         let others = others.map(|(other, tip)| (tongue.upstream(Some(*other)), tip));
         let references = self.references.iter().map(|(name, tip)| (&**name, tip));
         others
             .chain(references)
             .filter(|(_, tip)| tip.is_mainnet && tip.height > own.height && tip.prevhash != own.prevhash)
-            // Of those who are equally far, the one that was first.
-            .max_by_key(|(_, tip)| (tip.height, std::cmp::Reverse(tip.since)))
-            .map(|(name, tip)| (name.to_owned(), *tip))
+            .filter(|(_, tip)| !self.is_made_up(tip))
+            .collect()
+    }
+
+    fn is_made_up(&self, tip: &Tip) -> bool {
+        self.past.iter().any(|(prevhash, height)| *prevhash == tip.prevhash && *height != tip.height)
     }
 }
 

@@ -13,6 +13,7 @@ mod history;
 mod jobs;
 mod miners;
 mod query;
+mod references;
 mod shares;
 mod status;
 mod upstreams;

@@ -9,6 +9,7 @@ use super::clients::Clients;
 use super::counts::{Lifetime, Shares, Vardiff};
 use super::forwarding::Forwarding;
 use super::health::{Ntp, RateLimit, Recording};
+use super::references::{Reference, references};
 use super::text;
 use super::upstreams::{Brief, briefs};
 use super::value::{Best, Rates, Time};
@@ -45,6 +46,7 @@ struct Status<'a> {
     chain: Chain<'a>,
     alerts: Overview<'a>,
     upstreams: Vec<Brief<'a>>,
+    references: Vec<Reference<'a>>,
     forwarding: Forwarding,
     ntp: Ntp,
     recording: Option<Recording<'a>>,
@@ -96,6 +98,7 @@ pub fn status(sight: &Sight) -> String {
         chain: Chain::worst(sight),
         alerts: Overview::of(&snapshot.alerts),
         upstreams: briefs(sight),
+        references: references(sight),
         forwarding: Forwarding::of(sight),
         ntp: Ntp::of(snapshot.clock.as_ref()),
         recording: snapshot.recording.as_ref().map(Recording::from),

@@ -5,6 +5,7 @@
 
 mod pools;
 mod process;
+mod references;
 mod shares;
 mod text;
 mod workers;
@@ -18,6 +19,7 @@ pub fn metrics(sight: &Sight) -> String {
     process::write(&mut document, sight);
     shares::write(&mut document, sight);
     pools::write(&mut document, sight);
+    references::write(&mut document, sight);
     workers::write(&mut document, sight);
     document.finish()
 }

@@ -13,7 +13,7 @@
 //! | `charts` | the last hour, day and week |
 //! | `shares` | accepted, rejected, stale; with reasons |
 //! | `payout` | whom a block would pay, output by output |
-//! | `miners`, `alerts`, `pools`, `details` | one list each |
+//! | `miners`, `alerts`, `pools`, `references`, `details` | one list each |
 //! | `welcome` | instead of all that, before the first miner: how to point one here |
 
 mod alerts;
@@ -26,6 +26,7 @@ mod outside;
 mod payout;
 mod policy;
 mod pools;
+mod references;
 mod shares;
 mod welcome;
 
@@ -118,6 +119,7 @@ fn sections(sight: &Sight, visit: &Visit<'_>) -> Markup {
         (miners::section(sight))
         (pools::section(sight))
         (outside::section(sight))
+        (references::section(sight))
         (details::section(sight))
     }
 }

@@ -1,0 +1,195 @@
+//! Where a node is, and how one logs in there.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::config::{Secret, url_credentials};
+
+/// A cookie has 75 bytes: `__cookie__:` and 64 hex digits.
+const MOST_COOKIE: u64 = 4096;
+
+/// A node's address, taken apart.
+#[derive(Debug, Clone)]
+pub(super) struct NodeAddress {
+    /// Host and port.
+    pub(super) name: String,
+    /// Without user and password. A query may be secret, too.
+    pub(super) url: Secret,
+    pub(super) login: Login,
+}
+
+/// How one logs in.
+#[derive(Debug, Clone)]
+pub(super) struct Login {
+    kind: Kind,
+    /// The value of the header `Authorization`; `None` when there is none, or none is known yet.
+    header: Option<Secret>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    None,
+    Password,
+    /// The node writes a new one at each start.
+    Cookie(PathBuf),
+}
+
+impl NodeAddress {
+    /// Takes a URL apart, which the configuration has judged.
+    ///
+    /// # Errors
+    /// What would be right.
+    pub(super) fn new(url: &Secret, cookie: Option<&Path>) -> Result<NodeAddress, String> {
+        let wanted = || String::from("a URL such as \"http://127.0.0.1:8332\"");
+        let (scheme, rest) = url.expose().split_once("://").ok_or_else(wanted)?;
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let (info, address) = match authority.rsplit_once('@') {
+            Some((info, address)) => (Some(info), address),
+            None => (None, authority),
+        };
+        let has_port = address.rsplit(']').next().unwrap_or_default().contains(':');
+        let port = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };
+        Ok(NodeAddress {
+            name: if has_port { address.to_owned() } else { format!("{address}:{port}") },
+            url: Secret::new(format!("{scheme}://{address}{path}")),
+            login: Login::new(info, cookie)?,
+        })
+    }
+}
+
+impl Login {
+    fn new(info: Option<&str>, cookie: Option<&Path>) -> Result<Login, String> {
+        match (info, cookie) {
+            (_, Some(cookie)) => Ok(Login { kind: Kind::Cookie(cookie.to_owned()), header: None }),
+            (Some(info), None) => {
+                let (user, password) = url_credentials(info)?;
+                let password = password.as_ref().map_or("", Secret::expose);
+                let text = format!("{}:{password}", user.unwrap_or_default());
+                Ok(Login { kind: Kind::Password, header: Some(basic(&text)) })
+            }
+            (None, None) => Ok(Login { kind: Kind::None, header: None }),
+        }
+    }
+
+    /// The value of the header `Authorization`. A cookie is read when none is known.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(super) fn header(&mut self) -> Result<Option<Secret>, String> {
+        if let (Kind::Cookie(file), None) = (&self.kind, &self.header) {
+            let cookie = read(file).map_err(|why| {
+                format!(
+                    "can't read its cookie {}: {why}; does the node run, and may this user read it?",
+                    file.display()
+                )
+            })?;
+            self.header = Some(basic(&cookie));
+        }
+        Ok(self.header.clone())
+    }
+
+    /// The node refused: whether there is another login by now.
+    ///
+    /// # Errors
+    /// As [`Login::header`].
+    pub(super) fn renew(&mut self) -> Result<bool, String> {
+        if !matches!(self.kind, Kind::Cookie(_)) {
+            return Ok(false);
+        }
+        let before = self.header.take();
+        Ok(self.header()? != before)
+    }
+}
+
+/// What can be done when the node refuses; reads on after "it refuses".
+impl fmt::Display for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::None => f.write_str(
+                "whoever has no login: put user:password@ into reference.node, or name reference.cookie",
+            ),
+            Kind::Password => {
+                f.write_str("the user and password in reference.node: compare them with its rpcauth")
+            }
+            Kind::Cookie(file) => {
+                write!(f, "the cookie in {}: is that this node's?", file.display())
+            }
+        }
+    }
+}
+
+fn basic(text: &str) -> Secret {
+    Secret::new(format!("Basic {}", STANDARD.encode(text)))
+}
+
+fn read(file: &Path) -> io::Result<String> {
+    // A pipe would wait for somebody to write.
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut text = String::new();
+    File::open(file)?.take(MOST_COOKIE).read_to_string(&mut text)?;
+    let cookie = text.trim();
+    if cookie.contains(':') && !cookie.contains(char::is_control) {
+        Ok(cookie.to_owned())
+    } else {
+        Err(io::Error::other("it does not hold a user and a password with a colon between them"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(url: &str) -> NodeAddress {
+        NodeAddress::new(&Secret::new(url), None).unwrap()
+    }
+
+    #[test]
+    fn user_and_password_leave_the_url() {
+        let mut node = address("http://me:p%40ss@127.0.0.1:8332/wallet");
+        assert_eq!(
+            (node.name.as_str(), node.url.expose()),
+            ("127.0.0.1:8332", "http://127.0.0.1:8332/wallet")
+        );
+        assert_eq!(node.login.header().unwrap().unwrap().expose(), "Basic bWU6cEBzcw==");
+        assert!(!format!("{node:?}").contains("bWU6"));
+        assert!(!node.login.renew().unwrap());
+    }
+
+    #[test]
+    fn a_port_is_always_named() {
+        for (url, name) in [
+            ("http://node/", "node:80"),
+            ("https://node", "node:443"),
+            ("http://[::1]", "[::1]:80"),
+            ("http://u@[::1]:18443?x=y", "[::1]:18443"),
+        ] {
+            assert_eq!(address(url).name, name);
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_read_again_when_it_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(".cookie");
+        let mut node = NodeAddress::new(&Secret::new("http://node:1"), Some(&file)).unwrap();
+        assert!(node.login.header().unwrap_err().contains("does the node run"));
+        std::fs::write(&file, "__cookie__:one\n").unwrap();
+        let first = node.login.header().unwrap();
+        assert!(!node.login.renew().unwrap());
+        std::fs::write(&file, "__cookie__:two").unwrap();
+        assert_eq!(node.login.header().unwrap(), first);
+        assert!(node.login.renew().unwrap());
+        assert_ne!(node.login.header().unwrap(), first);
+        for wrong in ["", "nothing", "a:b\nc:d"] {
+            std::fs::write(&file, wrong).unwrap();
+            assert!(node.login.renew().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The thread that watches one pool: the sockets around a conversation, every amount bounded.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::conversation::{Conversation, Heard};
+use super::herald::Herald;
+use super::pace::Pace;
+use super::pauses::Pauses;
+use super::tip::Tip;
+use super::view::Book;
+use crate::analyzer::LineReader;
+use crate::net::dial::Route;
+use crate::net::options::is_timeout;
+use crate::net::{Reader, Stamp, Stream};
+use crate::stop::{Stop, Stopped};
+
+/// Tor may need as long.
+const DIAL_LIMIT: Duration = Duration::from_secs(30);
+/// What goes out is a few hundred bytes.
+const WRITE_LIMIT: Duration = Duration::from_secs(5);
+/// How often it is looked whether the program ends, and what is due.
+const LOOK: Duration = Duration::from_millis(250);
+
+const SECOND: Duration = Duration::from_secs(1);
+/// So much is read in a second: the largest job has 34 KB. Who sends more waits.
+const MOST_A_SECOND: usize = 256 * 1024;
+/// A pool that talks but sends no job for so many times its silence has failed, too: it says no longer
+/// where it stands.
+const JOBLESS: u32 = 10;
+
+/// One pool.
+#[derive(Debug)]
+pub(super) struct Watcher<T> {
+    pub(super) route: Route,
+    pub(super) user: Option<String>,
+    pub(super) book: Arc<Book>,
+    pub(super) herald: Herald<T>,
+    pub(super) pace: Pace,
+}
+
+/// A connection as it goes on.
+struct Talk {
+    conversation: Conversation,
+    has_job: bool,
+    /// Why the newest job can't be used.
+    useless: Option<String>,
+    /// The newest message; before the first job, the connection.
+    heard: Instant,
+    newest_job: Instant,
+    ended: Option<String>,
+}
+
+impl<T: Fn(Tip)> Watcher<T> {
+    /// Watches until `stop`.
+    pub(super) fn run(mut self, stop: &Stop) -> Result<(), Stopped> {
+        let mut pauses = Pauses::new(self.pace.first_pause, self.pace.longest_pause);
+        loop {
+            let began = Instant::now();
+            let why = self.connect(stop);
+            stop.check()?;
+            self.herald.lose();
+            self.book.failed(why);
+            if began.elapsed() >= self.pace.proven {
+                pauses.begin_anew();
+            }
+            stop.sleep(pauses.failed())?;
+        }
+    }
+
+    /// One connection, to its end: why that came.
+    fn connect(&mut self, stop: &Stop) -> String {
+        let stream = match self.route.dial(Instant::now() + DIAL_LIMIT, stop) {
+            Ok(stream) => Arc::new(stream),
+            Err(why) => return why.to_string(),
+        };
+        let mut talk = Talk::new(self.user.as_deref());
+        let end = self.listen(&stream, &mut talk, stop);
+        // Nobody waits for what it may have to say still.
+        stream.abort();
+        let end = end.unwrap_or_else(|why| format!("the connection broke: {why}"));
+        match (talk.has_job, talk.conversation.refused_user(), talk.useless) {
+            (false, Some(refused), _) => format!("{end}; {refused}"),
+            (_, _, Some(useless)) => format!("{end}; its newest job can't be read: {useless}"),
+            _ => end,
+        }
+    }
+
+    fn listen(&mut self, stream: &Arc<Stream>, talk: &mut Talk, stop: &Stop) -> io::Result<String> {
+        stream.set_write_timeout(Some(WRITE_LIMIT))?;
+        stream.set_read_timeout(Some(LOOK.min(self.pace.silence)))?;
+        let mut reader = Reader::new(stream.clone());
+        let mut lines = LineReader::default();
+        let mut buffer = vec![0; 16 * 1024];
+        let (mut second, mut bytes) = (Instant::now(), 0);
+        loop {
+            let outgoing = talk.conversation.take_outgoing();
+            if !outgoing.is_empty() {
+                stream.send_all(outgoing.as_bytes())?;
+            }
+            if stop.is_stopped() {
+                return Ok(String::from("stopped"));
+            }
+            let now = Instant::now();
+            self.herald.pass(now);
+            if now.saturating_duration_since(talk.heard) >= self.pace.silence {
+                let what = if talk.has_job { "nothing" } else { "no job" };
+                return Ok(format!("it has sent {what} for {:.0?}", self.pace.silence));
+            }
+            let jobless = self.pace.silence.saturating_mul(JOBLESS);
+            if now.saturating_duration_since(talk.newest_job) >= jobless {
+                return Ok(format!("it talks, but has sent no job for {jobless:.0?}"));
+            }
+            let received = match reader.recv(&mut buffer) {
+                Ok(received) => received,
+                Err(error) if is_timeout(&error) || error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if received.length == 0 {
+                let when = if talk.has_job { "" } else { " before its first job" };
+                return Ok(format!("it closed the connection{when}"));
+            }
+            bytes += received.length;
+            let spent = second.elapsed();
+            if spent >= SECOND {
+                (second, bytes) = (Instant::now(), received.length);
+            } else if bytes > MOST_A_SECOND && stop.sleep(SECOND - spent).is_err() {
+                return Ok(String::from("stopped"));
+            }
+            lines.read(&buffer[..received.length], |line| {
+                self.take_line(talk, line, received.readable_at);
+            });
+            if let Some(why) = talk.ended.take() {
+                return Ok(why);
+            }
+            if lines.too_long > 0 {
+                return Ok(String::from("it sent a line of more than 64 KiB, which no pool does"));
+            }
+        }
+    }
+
+    fn take_line(&mut self, talk: &mut Talk, line: &[u8], at: Stamp) {
+        let heard = talk.conversation.take_line(line);
+        let remark = match heard {
+            Heard::Nonsense => return,
+            Heard::Talk if !talk.has_job => return,
+            Heard::Talk => {
+                talk.heard = Instant::now();
+                return;
+            }
+            Heard::Refusal(why) => {
+                talk.ended.get_or_insert(why);
+                return;
+            }
+            Heard::UselessJob(why) => {
+                let remark = format!("its newest job can't be read: {why}");
+                talk.useless = Some(why);
+                Some(remark)
+            }
+            Heard::Job { height, prevhash, nbits } => {
+                self.herald.hear(Tip { source: self.book.name(), height, prevhash, nbits, at });
+                (talk.has_job, talk.useless, talk.newest_job) = (true, None, Instant::now());
+                None
+            }
+        };
+        if talk.has_job {
+            talk.heard = Instant::now();
+            self.book.works(remark);
+        }
+    }
+}
+
+impl Talk {
+    fn new(user: Option<&str>) -> Talk {
+        let now = Instant::now();
+        Talk {
+            conversation: Conversation::new(user),
+            has_job: false,
+            useless: None,
+            heard: now,
+            newest_job: now,
+            ended: None,
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The references in `/status`.
+
+use serde::Serialize;
+
+use super::value::Time;
+use crate::reference::ReferenceView;
+use crate::status::sight::Sight;
+use crate::work::parent_hash;
+
+/// One of them.
+#[derive(Debug, Serialize)]
+pub(super) struct Reference<'a> {
+    name: &'a str,
+    kind: &'static str,
+    connected: bool,
+    error: Option<&'a str>,
+    height: Option<u32>,
+    prevhash: Option<String>,
+    since: Option<Time>,
+}
+
+/// In their order.
+pub(super) fn references(sight: &Sight) -> Vec<Reference<'_>> {
+    sight.around.references.iter().map(|view| Reference::of(sight, view)).collect()
+}
+
+impl<'a> Reference<'a> {
+    fn of(sight: &Sight, view: &'a ReferenceView) -> Reference<'a> {
+        let tip = view.tip.as_ref();
+        Reference {
+            name: &view.name,
+            kind: view.kind.as_str(),
+            connected: view.is_connected,
+            error: view.error.as_deref(),
+            height: tip.map(|tip| tip.height.0),
+            prevhash: tip.map(|tip| parent_hash(&tip.prevhash).to_string()),
+            since: tip.map(|tip| Time(sight.time_of(tip.at))),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Each reference. The label `reference` is its number; the same one can be configured twice.
+
+use super::text::{Document, Kind, label};
+use crate::reference::ReferenceView;
+use crate::status::sight::Sight;
+
+pub(super) fn write(to: &mut Document, sight: &Sight) {
+    let mut gauge = |name, help, of: &dyn Fn(&ReferenceView) -> Option<f64>| {
+        let mut family = to.family(name, Kind::Gauge, help);
+        for (place, view) in sight.around.references.iter().enumerate() {
+            if let Some(value) = of(view) {
+                family
+                    .sample(&[("reference", &(place + 1).to_string()), ("name", &label(&view.name))], value);
+            }
+        }
+    };
+    gauge("sluice_reference_connected", "1 while it says what it works on.", &|view| {
+        Some(f64::from(u8::from(view.is_connected)))
+    });
+    gauge("sluice_reference_height", "Of the block that it works on.", &|view| {
+        view.tip.as_ref().map(|tip| f64::from(tip.height.0))
+    });
+}

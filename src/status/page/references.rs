@@ -1,0 +1,45 @@
+//! The references, where there are any: what they work on, or why that is not known.
+
+use maud::{Markup, html};
+
+use super::Tone;
+use crate::reference::ReferenceView;
+use crate::status::figures::{grouped, span};
+use crate::status::sight::Sight;
+use crate::work::parent_hash;
+
+pub(super) fn section(sight: &Sight) -> Markup {
+    let views = &sight.around.references;
+    html! {
+        @if !views.is_empty() {
+            section.references #references data-live {
+                h2 { "References" }
+                ol { @for view in views { (one(sight, view)) } }
+            }
+        }
+    }
+}
+
+fn one(sight: &Sight, view: &ReferenceView) -> Markup {
+    let (tone, word) = match (view.is_connected, &view.error) {
+        (true, None) => (Tone::Good, "connected"),
+        (true, Some(_)) => (Tone::Warn, "connected"),
+        (false, None) => (Tone::Calm, "not heard yet"),
+        (false, Some(_)) => (Tone::Bad, "failed"),
+    };
+    html! {
+        li class=(tone.class()) {
+            span.sign aria-hidden="true" { (tone.sign()) }
+            div {
+                strong { (view.name) }
+                span { "a " (view.kind) ", " (word) }
+                @if let Some(error) = &view.error { span { (error) } }
+                @if let Some(tip) = &view.tip {
+                    span title=(parent_hash(&tip.prevhash)) {
+                        "block " (grouped(tip.height.0.into())) " for " (span(sight.since(tip.at)))
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! References through real sockets: pools and nodes of the test's own, good ones and bad ones.
+
+mod common;
+#[path = "reference/node.rs"]
+mod node;
+#[path = "reference/pool.rs"]
+mod pool;
+#[allow(dead_code, reason = "each test program uses its part")]
+#[path = "notify/server.rs"]
+mod server;
+#[path = "reference/ways.rs"]
+mod ways;
+#[path = "reference/whole.rs"]
+mod whole;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::wait_for;
+use sluice::config::{Config, Overrides, Reference};
+use sluice::reference::{Pace, ReferenceView, References, Tip};
+use sluice::stop::Stop;
+
+/// References that run until dropped, and what they told.
+struct Heard {
+    references: References,
+    tips: Arc<Mutex<Vec<Tip>>>,
+    stop: Stop,
+}
+
+impl Heard {
+    /// With these `[[reference]]` sections.
+    fn start(text: &str, pace: &Pace) -> Heard {
+        Heard::with(&configured(text), pace)
+    }
+
+    fn with(configured: &[Reference], pace: &Pace) -> Heard {
+        let (tips, stop) = (Arc::new(Mutex::new(Vec::new())), Stop::new());
+        let told = tips.clone();
+        let tell = move |tip| told.lock().unwrap().push(tip);
+        let references = References::start_with(configured, pace, tell, &stop).unwrap();
+        Heard { references, tips, stop }
+    }
+
+    fn tips(&self) -> Vec<Tip> {
+        self.tips.lock().unwrap().clone()
+    }
+
+    /// Waits for so many tips.
+    fn wait(&self, count: usize) -> Vec<Tip> {
+        wait_for(&format!("{count} tips"), || self.tips.lock().unwrap().len() >= count);
+        self.tips()
+    }
+
+    fn view(&self) -> ReferenceView {
+        self.references.views().remove(0)
+    }
+
+    /// Waits until the view is like that.
+    fn see(&self, what: &str, is_so: impl Fn(&ReferenceView) -> bool) -> ReferenceView {
+        wait_for(what, || is_so(&self.view()));
+        self.view()
+    }
+
+    /// Waits until it has failed, with this in its words.
+    fn fails(&self, said: &str) -> ReferenceView {
+        self.see(&format!("a failure with {said:?}"), |view| {
+            !view.is_connected && view.error.as_ref().is_some_and(|error| error.contains(said))
+        })
+    }
+}
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        self.stop.stop();
+    }
+}
+
+fn configured(text: &str) -> Vec<Reference> {
+    let text = format!("[[upstream]]\nurl = \"stratum+tcp://127.0.0.1:1\"\n{text}");
+    Config::parse(&text, &Overrides::default()).unwrap_or_else(|error| panic!("{error}")).references
+}
+
+/// In a hurry; what a test does not wait for is patient.
+fn hurried() -> Pace {
+    Pace {
+        gap: Duration::from_millis(10),
+        first_pause: Duration::from_millis(20),
+        longest_pause: Duration::from_millis(100),
+        poll: Duration::from_millis(20),
+        longest_poll: Duration::from_millis(100),
+        request: Duration::from_secs(5),
+        ..Pace::default()
+    }
+}

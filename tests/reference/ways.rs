@@ -1,0 +1,57 @@
+//! The ways to a pool: TLS and SOCKS5.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use sluice::config::{Reference, Secret, Socks5, Upstream, UpstreamTls};
+use sluice::sim::{PoolOptions, SimPool};
+
+use crate::common::BarePool;
+use crate::common::certificates::Certificate;
+use crate::common::socks5_server::Socks5Server;
+use crate::common::tls_bridge;
+use crate::pool::{job, open};
+use crate::{Heard, hurried};
+
+fn at(address: SocketAddr, tls: Option<UpstreamTls>) -> Upstream {
+    Upstream { host: address.ip().to_string(), port: address.port(), tls, socks5: None, warm: 0 }
+}
+
+fn watch(upstream: Upstream) -> Heard {
+    Heard::with(&[Reference::Pool { upstream, user: None }], &hurried())
+}
+
+#[test]
+fn tls_is_judged_and_used() {
+    let (bare, certificate) = (BarePool::start(), Certificate::new(&["127.0.0.1"]));
+    let trusted = UpstreamTls { ca_file: Some(certificate.cert_file()), ..UpstreamTls::default() };
+    let heard = watch(at(bare.address(), Some(trusted)));
+    let mut plain = tls_bridge::server(certificate.server(), bare.accept());
+    open(&plain);
+    plain.write_all(job(970_000, 0x66).as_bytes()).unwrap();
+    assert_eq!(heard.wait(1)[0].height.0, 970_000);
+    drop((plain, heard));
+
+    let bare = BarePool::start();
+    let heard = watch(at(bare.address(), Some(UpstreamTls::default())));
+    let _plain = tls_bridge::server(certificate.server(), bare.accept());
+    heard.fails("TLS failed");
+}
+
+#[test]
+fn a_socks5_proxy_is_told_the_name() {
+    let pool = SimPool::start(PoolOptions::default()).unwrap();
+    let proxy = Socks5Server::start(pool.addr(), Some(("me", "s3cret")));
+    let socks5 = Socks5 {
+        host: proxy.address().ip().to_string(),
+        port: proxy.address().port(),
+        user: Some(String::from("me")),
+        password: Some(Secret::new("s3cret")),
+    };
+    let upstream =
+        Upstream { host: String::from("pool.onion"), port: 3333, tls: None, socks5: Some(socks5), warm: 0 };
+    let heard = watch(upstream);
+    assert_eq!(&*heard.wait(1)[0].source, "pool.onion:3333");
+    assert_eq!(proxy.asked()[0].host, "pool.onion");
+    assert!(!format!("{:?}", heard.view()).contains("s3cret"));
+}
