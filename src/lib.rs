@@ -10,6 +10,7 @@
 //! | [`limits`] | who may connect, how often, and who is banned |
 //! | [`passthrough`] | a miner's session: dial, two pumps, the tap |
 //! | [`upstream`] | which pool is taken next: order, health, warm connections, return |
+//! | [`aggregate`] | many miners on one connection to the pool: difficulties and extranonces |
 //! | [`analyzer`] | the consumer of the tap |
 //! | [`clock`] | NTP time beside the system's clock |
 //! | [`notify`] | messages about alerts |
@@ -24,6 +25,7 @@
 //! | [`sim`] | the simulated pool and miners behind `demo`, tests and benches |
 //! | [`thread`], [`stop`], [`logging`] | named threads, shutdown as an ordinary error, the log |
 
+pub mod aggregate;
 pub mod analyzer;
 pub mod clock;
 pub mod commands;
