@@ -11,6 +11,7 @@
 //! | [`passthrough`] | a miner's session with a pool connection of its own: dial, two pumps |
 //! | [`serving`] | what every mode does around a session: accept, arrival, first bytes, the tap |
 //! | [`upstream`] | which pool is taken next: order, health, warm connections, return |
+//! | [`aggregate`] | many miners on one connection to the pool: difficulties and extranonces |
 //! | [`analyzer`] | the consumer of the tap |
 //! | [`clock`] | NTP time beside the system's clock |
 //! | [`notify`] | messages about alerts |
@@ -25,6 +26,7 @@
 //! | [`sim`] | the simulated pool and miners behind `demo`, tests and benches |
 //! | [`thread`], [`stop`], [`logging`] | named threads, shutdown as an ordinary error, the log |
 
+pub mod aggregate;
 pub mod analyzer;
 pub mod clock;
 pub mod commands;
