@@ -11,7 +11,7 @@
 //! | [`passthrough`] | a miner's session with a pool connection of its own: dial, two pumps |
 //! | [`serving`] | what every mode does around a session: accept, arrival, first bytes, the tap |
 //! | [`upstream`] | which pool is taken next: order, health, warm connections, return |
-//! | [`aggregate`] | many miners on one connection to the pool: difficulties and extranonces |
+//! | [`aggregate`] | many miners on one connection to the pool |
 //! | [`analyzer`] | the consumer of the tap |
 //! | [`clock`] | NTP time beside the system's clock |
 //! | [`notify`] | messages about alerts |

@@ -1,21 +1,257 @@
-//! Many miners on one connection to the pool: the parts that only reckon. No sockets, threads or
-//! clocks; times are passed in.
+//! Many miners on one connection to the pool.
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `kind` | what a miner's user agent tells: the difficulty to start with, and the lowest |
-//! | `vardiff` | one miner's difficulty: when it changes, and to what |
-//! | `window` | how many shares a miner found, over the last hours |
-//! | `split` | how the pool's extranonce2 is divided between prefix and miner |
-//! | `slots` | which prefixes are in use |
+//! | `session` | a miner's two threads, from arrival to end |
+//! | `requests` | what a miner asks, and what it is answered |
+//! | `judge` | a share by its real hash: forwarded, counted or refused |
+//! | `desk`, `work` | what one miner was given; jobs, as the pool gave them and as miners have them |
+//! | `miner`, `outbox`, `answers` | the way to a miner: lines now or queued, answers in their order |
+//! | `hub`, `link` | which connection a miner is on; who sits where in its search space, and who is told what |
+//! | `keeping` | dials, replaces, goes back, closes when idle |
+//! | `connection`, `listening`, `pending` | one connection to a pool: what it gave, says, and owes |
+//! | `identity` | names: the miner's, and at the pool |
+//! | `split`, `slots` | how the pool's extranonce2 is divided, and which prefixes are in use |
+//! | `vardiff`, `window`, `kind` | one miner's difficulty |
+//! | `budget`, `memory` | what a miner may do wrong; what is remembered of those who left |
+//! | `pace` | the clock's second: difficulties ease in silence |
 
-pub mod kind;
-pub mod slots;
-pub mod split;
-pub mod vardiff;
+mod answers;
+mod budget;
+mod connection;
+mod desk;
+mod hub;
+mod identity;
+mod judge;
+mod keeping;
+mod kind;
+mod link;
+mod listening;
+mod memory;
+mod miner;
+mod observed;
+mod outbox;
+mod pace;
+mod pending;
+mod registry;
+mod requests;
+mod session;
+mod slots;
+mod split;
+mod vardiff;
 mod window;
+mod work;
 
-pub use kind::Kind;
-pub use slots::{Prefix, Slots};
-pub use split::{Split, SplitError};
-pub use vardiff::{Retarget, Vardiff};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+
+use crate::analyzer::{Offence, SessionId};
+use crate::config::{self, Config};
+use crate::net::Stamp;
+use crate::serving::{Acceptor, Observer, Reception, StartError, ToAnalyzer, enforcement, open_all};
+use crate::stop::Stop;
+use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, VersionMask};
+use crate::upstream::Upstreams;
+
+use connection::Connection;
+use hub::Hub;
+use identity::Naming;
+use memory::Memory;
+use miner::Miner;
+use registry::Registry;
+use work::{Epoch, TaskNumbers};
+
+/// How long shares in flight may take to be answered at the end of the program.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+/// How often the end looks whether they are.
+const ANSWER_CHECK: Duration = Duration::from_millis(5);
+/// How long sessions may take to end once they were told to.
+const CLOSE_LIMIT: Duration = Duration::from_secs(3);
+
+/// What all sessions share.
+#[derive(Debug)]
+struct Services {
+    config: Config,
+    vardiff: Arc<config::Vardiff>,
+    naming: Naming,
+    upstreams: Upstreams,
+    reception: Reception,
+    hub: Hub,
+    registry: Registry,
+    memory: Memory,
+    to_analyzer: ToAnalyzer,
+    numbers: TaskNumbers,
+    epochs: AtomicU64,
+    sessions: AtomicU64,
+    /// The version bits that the last pool granted.
+    last_mask: AtomicU32,
+    /// Nothing more is taken from miners; what is in flight gets its answers.
+    draining: AtomicBool,
+    stop: Stop,
+}
+
+/// The running listeners and sessions.
+#[derive(Debug)]
+pub struct Aggregate {
+    services: Arc<Services>,
+    acceptors: Vec<Acceptor>,
+    stop: Stop,
+}
+
+impl Aggregate {
+    /// Opens the listeners and begins to serve. Copies of all conversations go to `to_analyzer`.
+    ///
+    /// # Errors
+    /// [`StartError`] when a listener, a certificate or an upstream can't be set up; nothing runs then.
+    pub fn start(config: &Config, to_analyzer: ToAnalyzer, stop: &Stop) -> Result<Aggregate, StartError> {
+        let listeners = open_all(&config.listen)?;
+        let reception = Reception::new(&config.listen, &config.ratelimit);
+        let forgiving = reception.gatekeeper.clone();
+        let on_failure = move || forgiving.pool_failed(Instant::now());
+        // Connections end with the sessions, after what is in flight was answered.
+        let links_stop = Stop::new();
+        let upstreams = Upstreams::start(&config.upstreams, &config.failover, on_failure, &links_stop)
+            .map_err(StartError::Upstream)?;
+        let services = Arc::new(Services {
+            vardiff: Arc::new(config.vardiff.clone()),
+            naming: Naming::new(config),
+            config: config.clone(),
+            upstreams,
+            reception,
+            hub: Hub::default(),
+            registry: Registry::default(),
+            memory: Memory::default(),
+            to_analyzer,
+            numbers: TaskNumbers::default(),
+            epochs: AtomicU64::new(0),
+            sessions: AtomicU64::new(1),
+            last_mask: AtomicU32::new(VersionMask::BIP320.0),
+            draining: AtomicBool::new(false),
+            stop: links_stop,
+        });
+        let mut acceptors = Vec::new();
+        for listener in listeners {
+            acceptors.push(listener.start(&services, stop).map_err(StartError::Thread)?);
+        }
+        pace::start(&services, stop).map_err(StartError::Thread)?;
+        Ok(Aggregate { services, acceptors, stop: stop.clone() })
+    }
+
+    /// Acts upon what the analyzer finds, where the configuration says so.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn enforce(&self, offences: Receiver<Offence>) -> io::Result<()> {
+        enforcement::start(&self.services, offences, &self.stop)
+    }
+
+    /// Where miners can connect; ports that were asked for as 0 have their number.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.acceptors.iter().map(Acceptor::address).collect()
+    }
+
+    /// For whoever shows how it goes.
+    pub fn observer(&self) -> Observer {
+        Observer::new(self.services.clone())
+    }
+
+    /// Ends: nobody is accepted any more, shares in flight get their answers (for a bounded time), then
+    /// the sessions close, and then the connections to the pools.
+    pub fn shut_down(self) {
+        self.stop.stop();
+        for acceptor in self.acceptors {
+            acceptor.join();
+        }
+        let services = &self.services;
+        services.draining.store(true, Ordering::Release);
+        let deadline = Instant::now() + DRAIN_LIMIT;
+        let miners = services.registry.all();
+        miners.iter().for_each(|miner| miner.dismiss());
+        while miners.iter().any(|miner| miner.waiting() > 0) && Instant::now() < deadline {
+            std::thread::sleep(ANSWER_CHECK);
+        }
+        let late = miners.iter().filter(|miner| miner.waiting() > 0).count();
+        if late > 0 {
+            log::warn!("{late} sessions end with shares that were not answered in time");
+        }
+        services.stop.stop();
+        for link in services.hub.links() {
+            if let Some(connection) = link.connection() {
+                connection.end();
+            }
+            link.news();
+        }
+        if !services.registry.wait_empty(Instant::now() + CLOSE_LIMIT) {
+            services.registry.all().iter().for_each(|miner| miner.close());
+            if !services.registry.wait_empty(Instant::now() + CLOSE_LIMIT) {
+                log::warn!("{} sessions did not end in time", services.registry.count());
+            }
+        }
+    }
+}
+
+impl Services {
+    fn next_session(&self) -> SessionId {
+        SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn next_epoch(&self) -> Epoch {
+        Epoch(self.epochs.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// The password at the pool of this place.
+    fn password(&self, place: usize) -> &str {
+        self.config.upstreams.get(place).map_or("x", |upstream| upstream.password.expose())
+    }
+
+    /// Where the configuration alone says who we are, the pool is told before a miner needs it.
+    fn authorize_own(&self, connection: &Connection) {
+        let place = connection.rank.0;
+        if let Some(name) = self.naming.fixed(place) {
+            connection.authorize(&name, self.password(place), None);
+        }
+    }
+
+    /// What a pool will probably grant.
+    fn likely_mask(&self) -> Option<VersionMask> {
+        let mask = VersionMask(self.last_mask.load(Ordering::Relaxed));
+        (!mask.is_empty()).then_some(mask)
+    }
+
+    fn remember_mask(&self, mask: Option<VersionMask>) {
+        self.last_mask.store(mask.unwrap_or_default().0, Ordering::Relaxed);
+    }
+
+    /// A miner leaves.
+    fn remember(&self, miner: &Miner) {
+        let desk = miner.desk();
+        if let Some(difficulty) = desk.proven_difficulty() {
+            self.memory.remember(miner.address().ip(), &desk.user_agent, difficulty);
+        }
+    }
+
+    /// A job has gone out to so many miners.
+    fn fanned_out(&self, miners: usize, readable_at: Stamp) {
+        if let Some(spread) = Stamp::now().since(readable_at) {
+            log::debug!("a job went to {miners} miners within {spread:.1?}");
+        }
+    }
+}
+
+fn difficulty_line(difficulty: Difficulty) -> String {
+    // Plain decimals: some readers know no exponents.
+    format!("{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{}]}}\n", difficulty.value())
+}
+
+fn set_extranonce_line(extranonce1: &Extranonce1, size: Extranonce2Size) -> String {
+    format!("{{\"id\":null,\"method\":\"mining.set_extranonce\",\"params\":[\"{extranonce1}\",{size}]}}\n")
+}
+
+fn set_version_mask_line(mask: VersionMask) -> String {
+    format!("{{\"id\":null,\"method\":\"mining.set_version_mask\",\"params\":[\"{mask}\"]}}\n")
+}

@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::split::Split;
 
+/// Room that is kept when many have left.
+const SPARE: usize = 64;
+
 /// Tells the tables apart.
 static TABLES: AtomicU64 = AtomicU64::new(0);
 
-/// A miner's part of the pool's extranonce2. There is no second one of it: it is no copy, and goes
-/// back by [`Slots::release`].
+/// A miner's part of the pool's extranonce2. There is no second one of it; it goes back by
+/// [`Slots::release`].
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Prefix {
     table: u64,
@@ -28,7 +31,7 @@ pub struct Slots {
     last: u64,
     /// Held, or retired.
     used: HashSet<u64>,
-    retired: Vec<u64>,
+    retired: HashSet<u64>,
 }
 
 impl Prefix {
@@ -47,7 +50,7 @@ impl Slots {
             capacity: split.capacity(),
             last: 0,
             used: HashSet::new(),
-            retired: Vec::new(),
+            retired: HashSet::new(),
         }
     }
 
@@ -70,17 +73,19 @@ impl Slots {
 
     /// The miner is gone. Its prefix is free from the [`Slots::next_job`] on, because shares of the
     /// present job may be repeated until then. One of another table is nothing to this.
-    pub fn release(&mut self, prefix: Prefix) {
-        if prefix.table == self.table {
-            self.retired.push(prefix.number);
+    pub fn release(&mut self, prefix: &Prefix) {
+        if prefix.table == self.table && self.used.contains(&prefix.number) {
+            self.retired.insert(prefix.number);
         }
     }
 
-    /// The pool has sent a job that ends those before it: what was retired is free.
+    /// The pool has sent other work: what was retired is free.
     pub fn next_job(&mut self) {
-        for number in self.retired.drain(..) {
+        for number in self.retired.drain() {
             self.used.remove(&number);
         }
+        self.retired.shrink_to(SPARE);
+        self.used.shrink_to(SPARE);
     }
 
     /// How many are held, without the retired.
@@ -126,7 +131,7 @@ mod tests {
                 let prefix = holders.swap_remove_back(place).unwrap();
                 held.remove(prefix.as_bytes());
                 gone.insert(prefix.as_bytes().to_vec());
-                slots.release(prefix);
+                slots.release(&prefix);
             }
             if miner % 5000 == 0 {
                 slots.next_job();
@@ -151,7 +156,7 @@ mod tests {
         assert!(slots.take().is_none());
         let freed = all.swap_remove(41);
         let bytes = freed.as_bytes().to_vec();
-        slots.release(freed);
+        slots.release(&freed);
         assert!(slots.take().is_none());
         slots.next_job();
         assert_eq!(slots.take().unwrap().as_bytes(), bytes);
@@ -163,7 +168,7 @@ mod tests {
         let mut slots = slots(5);
         let first = slots.take().unwrap();
         let bytes = first.as_bytes().to_vec();
-        slots.release(first);
+        slots.release(&first);
         slots.next_job();
         for _ in 0..254 {
             assert_ne!(slots.take().unwrap().as_bytes(), bytes);
@@ -176,7 +181,7 @@ mod tests {
         let mut slots = slots(12);
         for _ in 0..10_000 {
             let prefix = slots.take().unwrap();
-            slots.release(prefix);
+            slots.release(&prefix);
             slots.next_job();
         }
         assert!(slots.used.is_empty() && slots.used.capacity() < 100 && slots.retired.capacity() < 100);
@@ -187,7 +192,7 @@ mod tests {
         let (mut old, mut new) = (slots(5), slots(5));
         let stranger = old.take().unwrap();
         let _holder = new.take().unwrap();
-        new.release(stranger);
+        new.release(&stranger);
         new.next_job();
         assert_eq!(new.held(), 1);
     }

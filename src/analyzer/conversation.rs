@@ -71,10 +71,23 @@ impl Traffic {
     }
 }
 
+/// Who talks with whom. What is mined on a shared connection is seen twice: with the miner, and with
+/// the pool. It counts once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A miner with its pool.
+    Direct,
+    /// A miner with this program.
+    Miner,
+    /// This program with a pool.
+    Pool,
+}
+
 /// One miner's session, as both sides of the tap see it.
 #[derive(Debug)]
 pub struct Conversation {
     pub id: SessionId,
+    pub role: Role,
     /// Who connected.
     peer: SocketAddr,
     /// Whom the peer's PROXY header announced.
@@ -97,11 +110,26 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// A session that has just been accepted.
+    /// A session that has just been accepted, of a miner with its pool.
     pub fn new(id: SessionId, peer: SocketAddr, opened: Stamp) -> Conversation {
+        Conversation::in_role(Role::Direct, id, peer, opened)
+    }
+
+    /// A miner's session with this program, which passes its work on.
+    pub fn with_miner(id: SessionId, peer: SocketAddr, opened: Stamp) -> Conversation {
+        Conversation::in_role(Role::Miner, id, peer, opened)
+    }
+
+    /// This program's session with a pool, for many miners.
+    pub fn with_pool(id: SessionId, pool: SocketAddr, opened: Stamp) -> Conversation {
+        Conversation::in_role(Role::Pool, id, pool, opened)
+    }
+
+    fn in_role(role: Role, id: SessionId, peer: SocketAddr, opened: Stamp) -> Conversation {
         let now = Instant::now();
         Conversation {
             id,
+            role,
             peer,
             announced: OnceLock::new(),
             opened,

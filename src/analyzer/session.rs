@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::block::Facts;
 use super::finding::{Event, Finding};
-use super::hashes::Hashes;
 use super::hashrate::WorkMeter;
 use super::jobs::Jobs;
 use super::judged_job::JudgedJob;
@@ -25,6 +24,7 @@ use crate::record::Outcome;
 use crate::stratum::{
     Difficulty, DifficultyTimeline, Envelope, Extranonce1, Extranonce2Size, SubscribeAnswer, VersionMask,
 };
+use crate::work::RecentHashes;
 
 /// The most workers of one connection; farm proxies authorize many.
 const MOST_WORKERS: usize = 1024;
@@ -62,7 +62,7 @@ pub(super) struct Session {
     pub(super) difficulty_set: Option<Stamp>,
     jobs: Jobs,
     pub(super) newest_job: Option<JudgedJob>,
-    hashes: Hashes,
+    hashes: RecentHashes,
     pub(super) meter: WorkMeter,
     pub(super) tally: Tally,
 }
@@ -110,7 +110,7 @@ impl Session {
             difficulty_set: None,
             jobs: Jobs::default(),
             newest_job: None,
-            hashes: Hashes::default(),
+            hashes: RecentHashes::default(),
             meter: WorkMeter::new(opened),
             tally: Tally::default(),
         }

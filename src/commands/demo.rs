@@ -302,7 +302,7 @@ fn start_page(
 }
 
 fn to_upstream(address: SocketAddr) -> Upstream {
-    Upstream { host: address.ip().to_string(), port: address.port(), tls: None, socks5: None, warm: 0 }
+    Upstream::new(address.ip().to_string(), address.port())
 }
 
 fn failure(why: io::Error) -> Failure {

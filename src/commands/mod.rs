@@ -6,7 +6,8 @@ pub mod demo;
 pub mod environment;
 pub mod exit;
 mod options;
-pub mod run;
+pub mod proxy;
+mod run;
 mod signals;
 pub mod verify;
 

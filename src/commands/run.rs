@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
+use super::proxy::Proxy;
 use super::signals::stop_on_signals;
 use super::{Failure, environment};
 use crossbeam_channel::{Receiver, Sender};
@@ -12,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConsoleReport, ForwardPath};
 use crate::net::descriptors;
 use crate::notify::Notifier;
-use crate::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, Passthrough, SOCKETS_PER_SESSION};
+use crate::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
 use crate::pool_stats::PoolStats;
 use crate::record::Recorder;
 use crate::reference::{References, Tip};
@@ -45,29 +46,28 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
         }
         false => (None, None),
     };
-    let passthrough =
-        Passthrough::start(&config, copies, &stop).map_err(|why| Failure::Runtime(why.into()))?;
-    passthrough.enforce(offences).map_err(runtime)?;
+    let proxy = Proxy::start(&config, copies, &stop).map_err(|why| Failure::Runtime(why.into()))?;
+    proxy.enforce(offences).map_err(runtime)?;
     let references = match config.analysis.enabled {
         true => References::start(&config.references, tell(news), &stop).map_err(runtime)?,
         false => References::default(),
     };
-    for address in passthrough.addresses() {
+    for address in proxy.addresses() {
         log::info!("miners can connect to {address}");
     }
     for (place, upstream) in config.upstreams.iter().enumerate() {
         log::info!("pool #{} {upstream}", place + 1);
     }
-    let facts = Facts::new(&config, passthrough.addresses());
+    let facts = Facts::new(&config, proxy.addresses());
     let sources = Sources {
-        observer: passthrough.observer(),
+        observer: proxy.observer(),
         analyzer: analyzer.as_ref().map(Analyzer::published),
         pool_stats,
         notifier: notifier.clone(),
         references,
     };
     let sights = Sights::start(sources, facts, &stop).map_err(runtime)?;
-    let handler = web::handler_with_controls(sights.clone(), passthrough.observer());
+    let handler = web::handler_with_controls(sights.clone(), proxy.observer());
     let page = match HttpServer::start(&config.http, handler, &stop) {
         Ok(page) => page,
         // A wrong address is the configuration's fault, and better heard of at once.
@@ -89,7 +89,7 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
     }
     stop.wait();
     log::info!("no more shares are taken; those in flight get their answers");
-    passthrough.shut_down();
+    proxy.shut_down();
     if let Some(page) = page {
         page.shut_down();
     }

@@ -78,7 +78,7 @@ pub(super) fn read_vardiff(mut section: Section) -> Vardiff {
 }
 
 /// A text whose only placeholders are `{user}` and `{worker}`.
-fn user_template(text: &str) -> Result<String, String> {
+pub(super) fn user_template(text: &str) -> Result<String, String> {
     let rest = text.replace("{user}", "").replace("{worker}", "");
     if text.is_empty() || rest.contains(['{', '}']) {
         return Err(String::from("a text with no other placeholders than {user} and {worker}"));

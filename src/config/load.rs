@@ -11,7 +11,7 @@ use super::notes::Notes;
 use super::reader::Section;
 use super::show::Show;
 use super::{
-    Config, ConfigError, Overrides, aggregate, analysis, failover, forward, judgement, listen, network,
+    Config, ConfigError, Mode, Overrides, aggregate, analysis, failover, forward, judgement, listen, network,
     output, ratelimit, report, upstream, watch,
 };
 
@@ -21,8 +21,13 @@ const USUAL_FILES: [&str; 2] = ["config.toml", "/etc/sluice/config.toml"];
 /// No configuration is larger; a device file or a disk image given by mistake is.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// What this version reads and checks, but does not act upon.
-const NOT_SERVED: [&str; 2] = ["vardiff", "aggregate"];
+/// What is read and checked in every mode, and of no use in this one.
+fn unused_in(mode: Mode) -> &'static [&'static str] {
+    match mode {
+        Mode::Passthrough => &["vardiff", "aggregate"],
+        Mode::Aggregate => &["forward"],
+    }
+}
 
 impl Config {
     /// Reads the file that [`find_file`] finds, with the flags above it.
@@ -126,7 +131,7 @@ fn note_syntax(error: &toml::de::Error, notes: &Notes, text: &str) {
 /// `None` only when the faults noted leave nothing to go on with.
 fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Option<Config> {
     let mut top = Section::top(notes, document);
-    read_mode(&mut top);
+    let mode = read_mode(&mut top);
     let network = network::read(&mut top);
     let flags = overrides.understand(network, notes);
     let data_dir = top.text("data_dir").map(PathBuf::from);
@@ -143,9 +148,11 @@ fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Op
             "is empty; name a pool with [[upstream]] and url = \"stratum+tcp://…\", or use --pool",
         );
     }
-    let in_file: Vec<_> = upstream_sections.into_iter().filter_map(upstream::read).collect();
+    let in_file: Vec<_> =
+        upstream_sections.into_iter().filter_map(|section| upstream::read(section, mode)).collect();
     let payout = judgement::read_payout(top.section("payout"), network, flags.address);
     let config = Config {
+        mode,
         data_dir: flags.data_dir.or(data_dir).unwrap_or_else(|| PathBuf::from("data")),
         network,
         listen: listen::read(top.section("listen"), flags.listen),
@@ -168,18 +175,13 @@ fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Op
         report: report::read(top.section("report")),
         not_served: Vec::new(),
     };
-    top.not_served(&NOT_SERVED);
+    top.not_served(unused_in(mode));
     top.finish();
     let not_served = notes.take_not_served();
     (!config.upstreams.is_empty()).then_some(Config { not_served, ..config })
 }
 
-fn read_mode(top: &mut Section) {
-    let modes = [("passthrough", false), ("aggregate", true)];
-    if top.choice("mode", &modes) == Some(true) {
-        top.conflict(
-            "mode",
-            "= \"aggregate\" is not in this version, which only forwards; write \"passthrough\"",
-        );
-    }
+fn read_mode(top: &mut Section) -> Mode {
+    let modes = [("passthrough", Mode::Passthrough), ("aggregate", Mode::Aggregate)];
+    top.choice("mode", &modes).unwrap_or_default()
 }

@@ -15,6 +15,7 @@ mod forward;
 mod judgement;
 mod listen;
 mod load;
+mod mode;
 mod network;
 mod notes;
 mod output;
@@ -41,6 +42,7 @@ pub use forward::{Forward, ForwardPath};
 pub use judgement::{Chain, Consequence, Payout, PayoutKind, RuleId, Rules};
 pub use listen::{Listen, ListenTls, ProxyProtocol};
 pub use load::{find_file, known_keys};
+pub use mode::Mode;
 pub use network::Network;
 pub use output::{Http, Notify, Recipient, Record, Severity};
 pub use overrides::Overrides;
@@ -54,6 +56,7 @@ pub use watch::{Ntp, PoolStats, PoolStatsKind, Reference};
 /// Everything that Sluice is told at its start.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
+    pub mode: Mode,
     /// Where everything is written; default `data`, below the working directory.
     pub data_dir: PathBuf,
     pub network: Network,
@@ -76,8 +79,8 @@ pub struct Config {
     pub pool_stats: Option<PoolStats>,
     pub notify: Vec<Notify>,
     pub report: Report,
-    /// What the file or the flags set explicitly although this version does not act upon it yet:
-    /// `[payout]`, `upstream[1].user`, `--http`.
+    /// What the file sets explicitly although it is of no use in this mode: `[vardiff]`,
+    /// `upstream[1].user`.
     pub not_served: Vec<String>,
 }
 
@@ -85,6 +88,7 @@ impl Config {
     /// The defaults, with these pools.
     pub fn with_upstreams(upstreams: Vec<Upstream>) -> Config {
         Config {
+            mode: Mode::default(),
             data_dir: PathBuf::from("data"),
             network: Network::default(),
             listen: Listen::default(),
@@ -148,9 +152,7 @@ impl Config {
 
     /// One sentence for each entry of [`Config::not_served`].
     pub fn not_served_warnings(&self) -> Vec<String> {
-        let say = |name: &String| {
-            format!("{name} is understood, but this version of Sluice does not act upon it yet")
-        };
+        let say = |name: &String| format!("{name} has no effect in mode = \"{}\"", self.mode);
         self.not_served.iter().map(say).collect()
     }
 }

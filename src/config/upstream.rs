@@ -3,10 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::Secret;
+use super::aggregate::user_template;
 use super::endpoint::{self, PoolScheme};
 use super::reader::Section;
 use super::show::Show;
+use super::{Mode, Secret};
 
 /// One `[[upstream]]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +21,11 @@ pub struct Upstream {
     pub socks5: Option<Socks5>,
     /// How many connections are kept ready (0 to 64, default 0).
     pub warm: usize,
+    /// Aggregate mode: who the miners are at this pool, with `{user}` and `{worker}` filled in;
+    /// default `{user}`.
+    pub user: String,
+    /// Aggregate mode; default `x`.
+    pub password: Secret,
 }
 
 /// How an upstream's certificate is judged.
@@ -44,6 +50,12 @@ pub struct Socks5 {
 }
 
 impl Upstream {
+    /// Without any further settings. An IPv6 address stands without brackets.
+    pub fn new(host: impl Into<String>, port: u16) -> Upstream {
+        let (user, password) = (String::from("{user}"), Secret::new("x"));
+        Upstream { host: host.into(), port, tls: None, socks5: None, warm: 0, user, password }
+    }
+
     /// Reads a URL without any further settings, as `--pool` gives it.
     ///
     /// # Errors
@@ -51,7 +63,7 @@ impl Upstream {
     pub(super) fn from_url(url: &str) -> Result<Upstream, String> {
         let (scheme, host, port) = endpoint::pool_url(url)?;
         let tls = (scheme == PoolScheme::Ssl).then(UpstreamTls::default);
-        Ok(Upstream { host, port, tls, socks5: None, warm: 0 })
+        Ok(Upstream { tls, ..Upstream::new(host, port) })
     }
 }
 
@@ -80,15 +92,17 @@ impl fmt::Display for Bracketed<'_> {
 }
 
 /// `None` when the URL is missing or wrong, which is noted.
-pub(super) fn read(mut section: Section) -> Option<Upstream> {
+pub(super) fn read(mut section: Section, mode: Mode) -> Option<Upstream> {
     let upstream = section.parsed("url", Show::Url, Upstream::from_url);
     if !section.is_set("url") {
         section.missing("url", "such as \"stratum+tcp://solo.ckpool.org:3333\"");
     }
-    // The identity is the miner's own as long as bytes are only forwarded.
-    section.text("user");
-    section.secret("pass");
-    section.not_served(&["user", "pass"]);
+    let user = section.parsed("user", Show::Value, user_template);
+    let password = section.secret("pass");
+    if mode == Mode::Passthrough {
+        // The identity is the miner's own as long as bytes are only forwarded.
+        section.not_served(&["user", "pass"]);
+    }
     let socks5 = section.parsed("socks5", Show::Credentials, endpoint::socks5_url);
     let tls = UpstreamTls {
         ca_file: section.text("ca_file").map(PathBuf::from),
@@ -102,7 +116,14 @@ pub(super) fn read(mut section: Section) -> Option<Upstream> {
     }
     section.finish();
     let upstream = upstream?;
-    Some(Upstream { tls: upstream.tls.is_some().then_some(tls), socks5, warm, ..upstream })
+    Some(Upstream {
+        tls: upstream.tls.is_some().then_some(tls),
+        socks5,
+        warm,
+        user: user.unwrap_or(upstream.user),
+        password: password.unwrap_or(upstream.password),
+        ..upstream
+    })
 }
 
 fn refuse_tls_keys(section: &Section, tls: &UpstreamTls) {

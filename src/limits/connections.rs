@@ -86,6 +86,8 @@ pub enum Abuse {
     Http,
     /// Neither JSON nor anything else that is known.
     Garbage,
+    /// A flood of shares that are none.
+    BadShares,
 }
 
 /// Why a connection is not let in.
@@ -347,6 +349,7 @@ impl fmt::Display for Abuse {
             Abuse::TlsOnPlainPort => "TLS on the plain port",
             Abuse::Http => "an HTTP request",
             Abuse::Garbage => "something that is not Stratum",
+            Abuse::BadShares => "a flood of bad shares",
         })
     }
 }

@@ -17,6 +17,8 @@ pub enum Failure {
     ClosedUnanswered,
     /// It said nothing for so long, connected though it was.
     Silent(Duration),
+    /// It is there, and won't do: what it refused.
+    Refused(String),
 }
 
 impl fmt::Display for Failure {
@@ -24,6 +26,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Dial(why) => f.write_str(why),
             Failure::ClosedUnanswered => f.write_str("it closes connections without an answer"),
+            Failure::Refused(why) => f.write_str(why),
             Failure::Silent(time) => write!(f, "it has said nothing for {time:.1?}"),
         }
     }

@@ -110,7 +110,7 @@ fn probe(upstreams: &Upstreams, rank: Rank, failed: &Failure) -> Shown {
         (Err(error), _) if error.is_ours() => Shown::Nothing,
         (Err(error), _) => Shown::Failed(Failure::Dial(error.to_string())),
         (Ok(_), Failure::Dial(_)) => Shown::Works,
-        (Ok(stream), Failure::ClosedUnanswered | Failure::Silent(_)) => {
+        (Ok(stream), Failure::ClosedUnanswered | Failure::Silent(_) | Failure::Refused(_)) => {
             ask(stream, upstreams.shared.answer_timeout, failed)
         }
     }

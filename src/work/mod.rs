@@ -35,6 +35,7 @@ mod prevhash;
 #[cfg(test)]
 mod properties;
 mod rebuild;
+mod recent_hashes;
 mod rolling;
 mod sats;
 mod share;
@@ -55,6 +56,7 @@ pub use payout::{Chain, PayoutError, PayoutScript, account_of_worker, name_of_wo
 pub use prepared::PreparedJob;
 pub use prevhash::{parent_hash, prevhash_of};
 pub use rebuild::{RebuildError, RebuiltShare, ShareTerms, rebuild};
+pub use recent_hashes::RecentHashes;
 pub use rolling::VersionConvention;
 pub use sats::Sats;
 pub use share::ShareValues;

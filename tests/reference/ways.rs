@@ -14,7 +14,7 @@ use crate::pool::{job, open};
 use crate::{Heard, hurried};
 
 fn at(address: SocketAddr, tls: Option<UpstreamTls>) -> Upstream {
-    Upstream { host: address.ip().to_string(), port: address.port(), tls, socks5: None, warm: 0 }
+    Upstream { tls, ..Upstream::new(address.ip().to_string(), address.port()) }
 }
 
 fn watch(upstream: Upstream) -> Heard {
@@ -48,8 +48,7 @@ fn a_socks5_proxy_is_told_the_name() {
         user: Some(String::from("me")),
         password: Some(Secret::new("s3cret")),
     };
-    let upstream =
-        Upstream { host: String::from("pool.onion"), port: 3333, tls: None, socks5: Some(socks5), warm: 0 };
+    let upstream = Upstream { socks5: Some(socks5), ..Upstream::new("pool.onion", 3333) };
     let heard = watch(upstream);
     assert_eq!(&*heard.wait(1)[0].source, "pool.onion:3333");
     assert_eq!(proxy.asked()[0].host, "pool.onion");

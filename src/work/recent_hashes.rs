@@ -1,22 +1,22 @@
-//! Which shares a session has sent already. Bounded: what is repeated is repeated soon.
+//! Which shares were sent already. Bounded: what is repeated is repeated soon.
 
 use std::collections::{HashSet, VecDeque};
 
-use crate::work::BlockHash;
+use super::hash::BlockHash;
 
 /// How many are remembered; a Bitaxe sends so many in half an hour.
 const MOST: usize = 1024;
 
-/// The newest hashes.
+/// The newest hashes of one miner.
 #[derive(Debug, Default)]
-pub(super) struct Hashes {
+pub struct RecentHashes {
     known: HashSet<BlockHash>,
     order: VecDeque<BlockHash>,
 }
 
-impl Hashes {
+impl RecentHashes {
     /// Remembers the hash. `false` when it was there before.
-    pub(super) fn is_new(&mut self, hash: BlockHash) -> bool {
+    pub fn is_new(&mut self, hash: BlockHash) -> bool {
         if !self.known.insert(hash) {
             return false;
         }
@@ -41,7 +41,7 @@ mod tests {
             bytes[..4].copy_from_slice(&n.to_le_bytes());
             BlockHash::from_bytes(bytes)
         };
-        let mut hashes = Hashes::default();
+        let mut hashes = RecentHashes::default();
         assert!(hashes.is_new(hash(0)));
         assert!(!hashes.is_new(hash(0)));
         for n in 1..=MOST as u32 {

@@ -1,0 +1,106 @@
+//! Answers in the order of their requests. A share that the pool has to judge keeps its place; what
+//! is answered at once after it waits behind it (wire reference, section 1.4).
+
+use std::collections::VecDeque;
+
+/// The most requests of one miner that wait for the pool; a NerdMiner keeps 32 itself.
+const MOST_WAITING: usize = 512;
+
+/// A request's place among the answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place(u64);
+
+/// The answers of one miner that can't be sent yet.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    /// The place of the first in the queue.
+    first: u64,
+    /// `None`: not known yet.
+    queue: VecDeque<Option<String>>,
+}
+
+impl Answers {
+    /// A request whose answer comes later. `None` when too many wait already.
+    pub(super) fn reserve(&mut self) -> Option<Place> {
+        if self.queue.len() >= MOST_WAITING {
+            return None;
+        }
+        self.queue.push_back(None);
+        Some(Place(self.first + self.queue.len() as u64 - 1))
+    }
+
+    /// A request that is answered at once: the lines that may be sent now, which is none while an
+    /// earlier one waits.
+    pub(super) fn answer(&mut self, line: String) -> String {
+        if self.queue.is_empty() {
+            return line;
+        }
+        self.queue.push_back(Some(line));
+        // Who never waits for the pool's verdicts does not get a longer memory for it.
+        if self.queue.len() > 2 * MOST_WAITING { self.give_up() } else { String::new() }
+    }
+
+    /// The answer to a reserved place, once: the lines that may be sent now.
+    pub(super) fn complete(&mut self, place: Place, line: String) -> String {
+        let index = place.0.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        match index.and_then(|index| self.queue.get_mut(index)) {
+            Some(open) => {
+                open.get_or_insert(line);
+                self.ready()
+            }
+            // Its turn was given up; late is better than never.
+            None => line,
+        }
+    }
+
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.iter().filter(|answer| answer.is_none()).count()
+    }
+
+    fn ready(&mut self) -> String {
+        let mut lines = String::new();
+        while let Some(Some(_)) = self.queue.front() {
+            lines.extend(self.queue.pop_front().flatten());
+            self.first += 1;
+        }
+        lines
+    }
+
+    /// Sends everything that is known; the open places' answers, should they come, follow out of order.
+    fn give_up(&mut self) -> String {
+        let mut lines = String::new();
+        self.first += self.queue.len() as u64;
+        lines.extend(self.queue.drain(..).flatten());
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_overtakes_what_waits_for_the_pool() {
+        let mut answers = Answers::default();
+        assert_eq!(answers.answer("a".into()), "a");
+        let (one, two) = (answers.reserve().unwrap(), answers.reserve().unwrap());
+        assert_eq!(answers.answer("b".into()), "");
+        assert_eq!(answers.complete(two, "2".into()), "");
+        assert_eq!(answers.waiting(), 1);
+        assert_eq!(answers.complete(one, "1".into()), "12b");
+        assert_eq!(answers.answer("c".into()), "c");
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut answers = Answers::default();
+        let places: Vec<_> = std::iter::from_fn(|| answers.reserve()).collect();
+        assert_eq!(places.len(), MOST_WAITING);
+        for place in places.iter().rev().take(MOST_WAITING - 1) {
+            assert_eq!(answers.complete(*place, "x".into()), "");
+        }
+        assert_eq!(answers.complete(places[0], "x".into()).len(), MOST_WAITING);
+        assert!(answers.reserve().is_some());
+    }
+}

@@ -1,0 +1,48 @@
+//! What a miner may do wrong before it is closed. Honest ones have a few stale shares after a block, a
+//! few low ones after a change of difficulty, and a duplicate at times; a budget that fills up again
+//! tells them from those who do nothing else.
+
+use std::time::Instant;
+
+/// So many faults at once: a Bitaxe behind a slow line may send some seconds of stale shares.
+const MOST: f64 = 100.0;
+/// So many come back in a second.
+const REFILL: f64 = 1.0;
+
+/// What is left.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: f64,
+    at: Instant,
+}
+
+impl Budget {
+    pub(super) fn new(now: Instant) -> Budget {
+        Budget { left: MOST, at: now }
+    }
+
+    /// A fault. `false` when it was one too many.
+    pub(super) fn spend(&mut self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.left = (self.left + passed * REFILL).min(MOST) - 1.0;
+        self.at = now;
+        self.left >= 0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_fault_a_second_is_forgiven_and_a_flood_is_not() {
+        let start = Instant::now();
+        let mut budget = Budget::new(start);
+        assert!((0..10_000).all(|second| budget.spend(start + Duration::from_secs(second))));
+        let now = start + Duration::from_secs(10_000);
+        let tolerated = (0..1000).take_while(|_| budget.spend(now)).count();
+        assert!((99..=101).contains(&tolerated), "{tolerated}");
+    }
+}

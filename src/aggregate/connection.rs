@@ -1,0 +1,297 @@
+//! One connection to a pool: what it gave, what it was asked, what is sent to it. [`super::listening`]
+//! reads it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::identity::PoolName;
+use super::outbox::{Lines, Outbox};
+use super::pending::{Asked, Asker, Pending};
+use super::split::{Split, SplitError};
+use super::work::{Epoch, Task};
+use crate::analyzer::Conversation;
+use crate::net::{Stamp, Stream};
+use crate::serving::Tap;
+use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, Refusal, RefusalCode, VersionMask, refused};
+use crate::upstream::Rank;
+
+/// More names than this are not remembered; a farm's workers have one each.
+const MOST_NAMES: usize = 8192;
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) rank: Rank,
+    pub(super) stream: Arc<Stream>,
+    pub(super) conversation: Arc<Conversation>,
+    outbox: Outbox,
+    pending: Mutex<Pending>,
+    facts: Mutex<Facts>,
+    /// The bits of the difficulty that the pool asks for now.
+    difficulty: AtomicU64,
+    /// How often the pool has declared earlier jobs dead.
+    generation: AtomicU64,
+    is_over: AtomicBool,
+}
+
+/// What the pool has said of itself.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) space: Option<Space>,
+    /// From a `mining.set_extranonce`: holds from the next job on (wire reference, section 2.6).
+    pub(super) next_space: Option<(Extranonce1, Extranonce2Size)>,
+    /// A job that came before the search space was known.
+    pub(super) early_job: Option<Box<[u8]>>,
+    /// Why its extranonce2 can't be shared, or its subscribe answer can't be read.
+    pub(super) unusable: Option<String>,
+    pub(super) mask: Option<VersionMask>,
+    /// It has answered the configure, or said what may be rolled in another way.
+    pub(super) knows_mask: bool,
+    pub(super) newest: Option<Arc<Task>>,
+    names: HashMap<PoolName, Standing>,
+    pub(super) accepted: u64,
+    /// Refusals for an unknown worker since the last accepted share.
+    pub(super) unauthorized: u32,
+}
+
+/// The search space that the pool gave, divided.
+#[derive(Debug, Clone)]
+pub(super) struct Space {
+    pub(super) epoch: Epoch,
+    pub(super) extranonce1: Extranonce1,
+    pub(super) split: Split,
+}
+
+/// What the pool thinks of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    Asked,
+    Accepted,
+    Refused(Refusal),
+}
+
+/// Why a share could not be passed on.
+#[derive(Debug)]
+pub(super) enum Unsent {
+    /// The connection is over.
+    Over(Asker),
+    /// The pool owes too many answers.
+    Full(Asker),
+}
+
+impl Connection {
+    pub(super) fn new(
+        rank: Rank,
+        stream: Arc<Stream>,
+        conversation: Arc<Conversation>,
+        tap: Tap,
+    ) -> Connection {
+        let outbox = Outbox::new(tap);
+        outbox.open(stream.clone());
+        Connection {
+            rank,
+            stream,
+            conversation,
+            outbox,
+            pending: Mutex::default(),
+            facts: Mutex::default(),
+            difficulty: AtomicU64::new(Difficulty::ONE.value().to_bits()),
+            generation: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+        }
+    }
+
+    /// The body of the thread that sends what waits.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub(super) fn run_outbox(&self) -> std::io::Result<()> {
+        let never = Duration::from_secs(365 * 86_400);
+        let result = self.outbox.run(never, || ());
+        self.stream.abort();
+        result
+    }
+
+    /// Asks who may roll what, and for extranonces.
+    pub(super) fn open(&self) {
+        let rolling = json!([["version-rolling"], { "version-rolling.mask": "ffffffff", "version-rolling.min-bit-count": 2 }]);
+        self.ask(Asked::Configure, "mining.configure", &rolling);
+        let agent = concat!("sluice/", env!("CARGO_PKG_VERSION"));
+        self.ask(Asked::Subscribe, "mining.subscribe", &json!([agent]));
+    }
+
+    /// Asks whether the pool knows this name, unless it was asked already; `None` then. With an asker
+    /// it is asked in any case.
+    pub(super) fn authorize(&self, name: &PoolName, password: &str, asker: Option<Asker>) -> Option<Asker> {
+        if asker.is_none() {
+            let mut facts = self.facts();
+            if facts.names.contains_key(name) || facts.names.len() >= MOST_NAMES {
+                return None;
+            }
+            facts.names.insert(name.clone(), Standing::Asked);
+        }
+        let asked = Asked::Authorize { name: name.clone(), asker };
+        match self.ask(asked, "mining.authorize", &json!([name.0, password])) {
+            Some(Asked::Authorize { asker, .. }) => asker,
+            _ => None,
+        }
+    }
+
+    /// What the pool thinks of the name; `None` when it was never asked.
+    pub(super) fn standing(&self, name: &PoolName) -> Option<Standing> {
+        self.facts().names.get(name).cloned()
+    }
+
+    pub(super) fn set_standing(&self, name: PoolName, standing: Standing) {
+        let mut facts = self.facts();
+        if facts.names.len() < MOST_NAMES || facts.names.contains_key(&name) {
+            facts.names.insert(name, standing);
+        }
+    }
+
+    /// Names that the pool refused, with its words.
+    pub(super) fn refused_names(&self) -> Vec<(PoolName, Refusal)> {
+        let facts = self.facts();
+        let refused = facts.names.iter().filter_map(|(name, standing)| match standing {
+            Standing::Refused(refusal) => Some((name.clone(), refusal.clone())),
+            _ => None,
+        });
+        refused.collect()
+    }
+
+    /// Passes a share on. `params` are those of `mining.submit`.
+    ///
+    /// # Errors
+    /// Gives the asker back, who must be answered otherwise.
+    pub(super) fn submit(
+        &self,
+        asker: Asker,
+        name: &PoolName,
+        params: &serde_json::Value,
+        since: Stamp,
+    ) -> Result<(), Unsent> {
+        if self.is_over() {
+            return Err(Unsent::Over(asker));
+        }
+        let asked = Asked::Submit { asker, name: name.clone() };
+        let id = match self.pending().ask(asked, Instant::now()) {
+            Ok(id) => id,
+            Err(Asked::Submit { asker, .. }) => return Err(Unsent::Full(asker)),
+            // Nothing else was put in.
+            Err(_) => return Ok(()),
+        };
+        let line = format!("{{\"id\":{id},\"method\":\"mining.submit\",\"params\":{params}}}\n");
+        if self.outbox.send(Lines::new(line, since)) {
+            return Ok(());
+        }
+        // Who ends the connection answers what waits; if that was before this was noted, it is done here.
+        match self.pending().answered(id) {
+            Some((Asked::Submit { asker, .. }, _)) => Err(Unsent::Over(asker)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Answers a request of the pool's.
+    pub(super) fn answer(&self, line: String) {
+        self.outbox.send(Lines::new(line, Stamp::now()));
+    }
+
+    /// What was asked under this id, and when.
+    pub(super) fn answered(&self, id: u64) -> Option<(Asked, Instant)> {
+        self.pending().answered(id)
+    }
+
+    /// Answers all that has waited for the pool for too long.
+    pub(super) fn expire(&self, limit: Duration) {
+        let late = self.pending().expired(limit, Instant::now());
+        give_up(late, &Refusal::new(RefusalCode::Other, "The pool does not answer"));
+    }
+
+    /// The connection is over; all that waits for it is answered.
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
+        self.outbox.close();
+        let open = self.pending().take_all();
+        give_up(open, &Refusal::new(RefusalCode::Other, "The connection to the pool was lost"));
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+
+    /// Shares that the pool has not judged yet.
+    pub(super) fn open_shares(&self) -> usize {
+        self.pending().shares()
+    }
+
+    pub(super) fn difficulty(&self) -> Difficulty {
+        let value = f64::from_bits(self.difficulty.load(Ordering::Acquire));
+        Difficulty::new(value).unwrap_or(Difficulty::ONE)
+    }
+
+    pub(super) fn set_difficulty(&self, difficulty: Difficulty) {
+        self.difficulty.store(difficulty.value().to_bits(), Ordering::Release);
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// All jobs until now are dead.
+    pub(super) fn next_generation(&self) -> u64 {
+        self.generation.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    pub(super) fn facts(&self) -> MutexGuard<'_, Facts> {
+        // Each fact is whole in itself.
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `None` when it was sent; else what was asked, as nobody will answer.
+    fn ask(&self, asked: Asked, method: &str, params: &serde_json::Value) -> Option<Asked> {
+        let id = match self.pending().ask(asked, Instant::now()) {
+            Ok(id) => id,
+            Err(asked) => return Some(asked),
+        };
+        let line = format!("{{\"id\":{id},\"method\":\"{method}\",\"params\":{params}}}\n");
+        if self.outbox.send(Lines::new(line, Stamp::now())) {
+            return None;
+        }
+        self.pending().answered(id).map(|(asked, _)| asked)
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Facts {
+    /// Takes the search space that the pool gives.
+    pub(super) fn divide(&mut self, epoch: Epoch, extranonce1: Extranonce1, size: Extranonce2Size) {
+        let divided: Result<Split, SplitError> = Split::of(size);
+        match divided {
+            Ok(split) => self.space = Some(Space { epoch, extranonce1, split }),
+            Err(error) => self.unusable = Some(error.to_string()),
+        }
+    }
+}
+
+/// Answers those who would wait for ever.
+pub(super) fn give_up(open: Vec<Asked>, refusal: &Refusal) {
+    for asked in open {
+        let (Asked::Submit { asker, .. } | Asked::Authorize { asker: Some(asker), .. }) = asked else {
+            continue;
+        };
+        tell(&asker, refused(&asker.id, refusal, Default::default()), Stamp::now());
+    }
+}
+
+/// Passes an answer on, if its miner is still there.
+pub(super) fn tell(asker: &Asker, line: String, since: Stamp) {
+    if let Some(miner) = asker.miner.upgrade() {
+        miner.complete(asker.place, line, since);
+    }
+}

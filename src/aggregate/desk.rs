@@ -1,0 +1,199 @@
+//! One miner's work: what it was given, at which difficulty, in which search space.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::difficulty_line;
+use super::identity::MinerName;
+use super::kind::Kind;
+use super::slots::Prefix;
+use super::vardiff::Vardiff;
+use super::work::{Epoch, Task};
+use crate::config;
+use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, JobId, VersionMask};
+use crate::work::{BlockHash, RecentHashes};
+
+/// The most jobs a miner may still answer: half an hour of them at the fastest cadence seen (Braiins,
+/// 3 s; wire reference, section 2.9), and all since the last clean one elsewhere.
+const MOST_GIVEN: usize = 600;
+
+/// The part of the pool's search space that is one miner's alone.
+#[derive(Debug, Clone)]
+pub(super) struct Seat {
+    pub(super) epoch: Epoch,
+    pub(super) prefix: Arc<Prefix>,
+    pub(super) extranonce1: Arc<Extranonce1>,
+    pub(super) extranonce2_size: Extranonce2Size,
+}
+
+/// A job as one miner has it.
+#[derive(Debug, Clone)]
+pub(super) struct Given {
+    pub(super) task: Arc<Task>,
+    /// What was asked for with it.
+    pub(super) difficulty: Difficulty,
+    pub(super) seat: Seat,
+}
+
+/// The state of one miner's work.
+#[derive(Debug)]
+pub(super) struct Desk {
+    settings: Arc<config::Vardiff>,
+    pub(super) user_agent: String,
+    /// What it asked for with `mining.suggest_difficulty`.
+    suggested: Option<Difficulty>,
+    /// It is told of new extranonces.
+    pub(super) wants_extranonce: bool,
+    /// The version bits that it can roll; `None` before it has asked.
+    pub(super) asked_mask: Option<VersionMask>,
+    /// Those that it may roll.
+    pub(super) mask: Option<VersionMask>,
+    pub(super) seat: Option<Seat>,
+    /// Who it has said it is.
+    pub(super) names: Vec<MinerName>,
+    /// It has said who it is, and was not refused.
+    pub(super) is_authorized: bool,
+    given: VecDeque<Given>,
+    vardiff: Option<Vardiff>,
+    /// The last difficulty, of a miner that was here before.
+    remembered: Option<Difficulty>,
+    hashes: RecentHashes,
+}
+
+impl Desk {
+    pub(super) fn new(settings: Arc<config::Vardiff>) -> Desk {
+        Desk {
+            settings,
+            user_agent: String::new(),
+            suggested: None,
+            wants_extranonce: false,
+            asked_mask: None,
+            mask: None,
+            seat: None,
+            names: Vec::new(),
+            is_authorized: false,
+            given: VecDeque::new(),
+            vardiff: None,
+            remembered: None,
+            hashes: RecentHashes::default(),
+        }
+    }
+
+    /// Gives the job, at the right difficulty: what is to be sent, in one write. Nothing when the
+    /// miner is not ready, or has this job or a later one already. Nothing is given to a miner before
+    /// the pool's difficulty `most` is known to hold for it.
+    pub(super) fn give(&mut self, task: &Arc<Task>, most: Difficulty, now: Instant) -> Option<String> {
+        let seat = self.seat.clone().filter(|seat| self.is_authorized && seat.epoch == task.job.epoch)?;
+        let newest = self.given.back();
+        if newest.is_some_and(|newest| newest.task.number >= task.number) {
+            return None;
+        }
+        let is_first = newest.is_none_or(|newest| newest.seat.epoch != seat.epoch);
+        let most = most.min(task.job.difficulty);
+        let before = self.difficulty();
+        let difficulty = self.settle(most, now);
+        if task.clean || is_first {
+            self.forget_dead(task);
+        }
+        let clean = task.clean || is_first;
+        let mut lines = String::new();
+        if before != Some(difficulty) || is_first {
+            lines.push_str(&difficulty_line(difficulty));
+        }
+        lines.push_str(task.line(clean));
+        self.given.push_back(Given { task: task.clone(), difficulty, seat });
+        if self.given.len() > MOST_GIVEN {
+            self.given.pop_front();
+        }
+        Some(lines)
+    }
+
+    /// The job that a share names.
+    pub(super) fn find(&self, id: &JobId) -> Option<&Given> {
+        self.given.iter().rev().find(|given| given.task.id == *id)
+    }
+
+    /// Whether it works at more than the pool asks for now, and must have a job at once.
+    pub(super) fn is_above(&self, most: Difficulty) -> bool {
+        self.difficulty().is_some_and(|difficulty| difficulty.value() > most.value())
+    }
+
+    /// What it was asked for last.
+    pub(super) fn difficulty(&self) -> Option<Difficulty> {
+        self.given.back().and(self.vardiff.as_ref()).map(Vardiff::difficulty)
+    }
+
+    /// Whether this hash is new. It is remembered.
+    pub(super) fn is_new(&mut self, hash: BlockHash) -> bool {
+        self.hashes.is_new(hash)
+    }
+
+    /// A good share, of a job with this difficulty. `true`: it must have a job with another difficulty
+    /// at once.
+    pub(super) fn count(&mut self, worth: Difficulty, now: Instant) -> bool {
+        self.vardiff
+            .as_mut()
+            .and_then(|vardiff| vardiff.share(worth, now))
+            .is_some_and(|wanted| wanted.urgent)
+    }
+
+    /// Time has passed. As [`Desk::count`].
+    pub(super) fn tick(&mut self, now: Instant) -> bool {
+        let kind = self.kind();
+        let Some(vardiff) = &mut self.vardiff else { return false };
+        if let Some(floor) = kind.lower_floor(vardiff.silence(), vardiff.work()) {
+            vardiff.lower_floor(floor);
+        }
+        vardiff.tick(now).is_some_and(|wanted| wanted.urgent)
+    }
+
+    /// What the miner would like to begin with. A NerdMiner says so every 30 s, which means nothing
+    /// (wire reference, section 2.8).
+    pub(super) fn suggest(&mut self, difficulty: Difficulty) {
+        self.suggested.get_or_insert(difficulty);
+    }
+
+    /// Where it begins when it is known from before.
+    pub(super) fn recall(&mut self, difficulty: Option<Difficulty>) {
+        self.remembered = difficulty;
+    }
+
+    /// The difficulty that its shares have shown to be right.
+    pub(super) fn proven_difficulty(&self) -> Option<Difficulty> {
+        self.vardiff.as_ref().filter(|vardiff| vardiff.work() > 0.0).map(Vardiff::difficulty)
+    }
+
+    /// Repeats the difficulty: nothing new, for a miner that must hear something.
+    pub(super) fn reminder(&self) -> Option<String> {
+        self.difficulty().map(difficulty_line)
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::of(&self.user_agent)
+    }
+
+    /// The difficulty from now on.
+    fn settle(&mut self, most: Difficulty, now: Instant) -> Difficulty {
+        let (kind, suggested) = (self.kind(), self.suggested.map(Difficulty::value));
+        let vardiff = self.vardiff.get_or_insert_with(|| {
+            let start = self.remembered.unwrap_or_else(|| kind.start(suggested));
+            Vardiff::new(&self.settings, kind.floor(suggested), start, now)
+        });
+        // A retarget goes out with whichever job comes first.
+        let wanted = vardiff.cap(most, now).map(|retarget| retarget.difficulty);
+        let next = wanted.unwrap_or_else(|| vardiff.difficulty()).min(most);
+        vardiff.sent(next, now);
+        next
+    }
+
+    /// Jobs of an earlier block, and those of an earlier connection, are kept only as long as a late
+    /// share may name them: what was sent just before.
+    fn forget_dead(&mut self, task: &Task) {
+        let newest = self.given.back().map(|given| given.task.job.generation);
+        self.given.retain(|given| {
+            given.seat.epoch == task.job.epoch && Some(given.task.job.generation) == newest
+                || given.task.job.generation == task.job.generation && given.seat.epoch == task.job.epoch
+        });
+    }
+}

@@ -1,0 +1,109 @@
+//! What becomes of a share: judged by its real hash, before the pool sees it. Pure.
+
+use crate::stratum::{
+    Difficulty, Extranonce1, Extranonce2Size, Notify, Ntime, Refusal, RefusalCode, Submit, VersionMask,
+};
+use crate::work::{BlockHash, RebuildError, RebuiltShare, ShareTerms, rebuild};
+
+/// What a share is judged by.
+#[derive(Debug)]
+pub(super) struct Terms<'a> {
+    /// As the miner has it.
+    pub(super) job: &'a Notify,
+    /// The job's own time, from which pools count.
+    pub(super) ntime: Ntime,
+    pub(super) extranonce1: &'a Extranonce1,
+    pub(super) extranonce2_size: Extranonce2Size,
+    /// What the miner may roll.
+    pub(super) mask: Option<VersionMask>,
+    /// The lower of what the miner was asked for with this job and is asked for now.
+    pub(super) asked: Difficulty,
+    /// The lower of what the pool asked for with this job and asks for now.
+    pub(super) pool: Difficulty,
+    /// The job's block is past, or its connection.
+    pub(super) stale: Option<Stale>,
+}
+
+/// Why a job is dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stale {
+    /// The pool has declared it dead; a block on it may still be the first.
+    Cleaned,
+    /// Its connection is gone: the pool would not know what is meant.
+    Gone,
+}
+
+/// What is done with a share.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Judgement {
+    /// The pool is to judge it: it reaches what the pool asks for, or it is worth a block.
+    Forward {
+        hash: BlockHash,
+        is_block: bool,
+    },
+    /// Good work, below what the pool asks for: accepted here.
+    Count {
+        hash: BlockHash,
+    },
+    Refuse(Refusal),
+}
+
+/// Judges.
+pub(super) fn judge(submit: &Submit, terms: &Terms<'_>) -> Judgement {
+    let share_terms = ShareTerms {
+        extranonce2_size: terms.extranonce2_size,
+        version_mask: terms.mask,
+        difficulty: terms.asked.min(terms.pool),
+    };
+    let (share, fault) = match rebuild(terms.job, terms.extranonce1, submit, &share_terms) {
+        Ok(share) => (share, None),
+        Err(error) => {
+            let refusal = Refusal::new(RefusalCode::Other, words(&error));
+            match error.share() {
+                Some(share) => (share.clone(), Some(refusal)),
+                // Never passed on: some pools let a wrong length spoil the job for everybody.
+                None => return Judgement::Refuse(refusal),
+            }
+        }
+    };
+    let can_be_sent = terms.stale != Some(Stale::Gone);
+    // Whatever else is wrong with it (wire reference, section 3.7).
+    if share.is_block && can_be_sent {
+        return Judgement::Forward { hash: share.hash, is_block: true };
+    }
+    if let Some(fault) = fault.or_else(|| fault_of(submit, terms)) {
+        return Judgement::Refuse(fault);
+    }
+    by_difficulty(&share, terms)
+}
+
+fn by_difficulty(share: &RebuiltShare, terms: &Terms<'_>) -> Judgement {
+    if share.meets(terms.pool) {
+        Judgement::Forward { hash: share.hash, is_block: false }
+    } else if share.meets(terms.asked) {
+        Judgement::Count { hash: share.hash }
+    } else {
+        Judgement::Refuse(Refusal::new(RefusalCode::LowDifficulty, "Low difficulty share"))
+    }
+}
+
+fn fault_of(submit: &Submit, terms: &Terms<'_>) -> Option<Refusal> {
+    match terms.stale {
+        Some(Stale::Cleaned) => return Some(Refusal::new(RefusalCode::JobNotFound, "Stale share")),
+        Some(Stale::Gone) => {
+            return Some(Refusal::new(RefusalCode::JobNotFound, "Stale share: the pool's connection is new"));
+        }
+        None => {}
+    }
+    (!submit.ntime.is_within(terms.ntime)).then(|| Refusal::new(RefusalCode::Other, "Ntime out of range"))
+}
+
+fn words(error: &RebuildError) -> String {
+    match error {
+        RebuildError::Extranonce2Length { found, want } => {
+            format!("Extranonce2 has {} bytes instead of {want}", found.as_bytes().len())
+        }
+        RebuildError::BitsOutsideMask { .. } => "Invalid version mask".to_owned(),
+        RebuildError::RollingNotAgreed { .. } => "Version rolling was not negotiated".to_owned(),
+    }
+}

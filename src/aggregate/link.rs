@@ -1,0 +1,495 @@
+//! Many miners on one connection to a pool: who sits where in its search space, and who is told what.
+//! The connection changes, the miners stay. [`super::keeping`] sees to it that there is one.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+
+use super::Services;
+use super::connection::{Connection, Space, Standing};
+use super::desk::Seat;
+use super::identity::{Account, MinerName, PoolName};
+use super::miner::{Miner, Moved};
+use super::pending::Asker;
+use super::slots::Slots;
+use super::work::{Epoch, Task, TaskNumbers};
+use crate::analyzer::SessionId;
+use crate::net::Stamp;
+use crate::serving::{ToAnalyzer, Topic, say};
+use crate::stratum::{Difficulty, Refusal, RefusalCode, VersionMask};
+use crate::upstream::{Failure, Rank};
+
+/// So many refusals of every name in a row, without an accepted share: the pool takes work and credits
+/// nobody (wire reference, section 5.3, 26).
+const UNAUTHORIZED: u32 = 10;
+
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) number: usize,
+    services: Arc<Services>,
+    state: Mutex<State>,
+    /// Told of whatever somebody may wait for: a connection, a job, a miner, an end.
+    changed: Condvar,
+    /// The same connection as in the state; read without a lock for each share.
+    current: ArcSwapOption<Connection>,
+    /// Miners that wait for a seat.
+    waiting: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    connection: Option<Arc<Connection>>,
+    slots: Option<(Epoch, Slots)>,
+    miners: BTreeMap<SessionId, Arc<Miner>>,
+    /// Whose work this is; `None` before the first miner has said who it is.
+    account: Option<Account>,
+    /// Since when nobody is here.
+    empty_since: Option<Instant>,
+    /// Nobody may come any more: the thread that keeps it has ended.
+    is_retired: bool,
+}
+
+/// How a job differs from the one before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct JobNews {
+    /// It is in another search space.
+    pub(super) is_moved: bool,
+    /// No share of it can be one of the job before, whoever searched there.
+    pub(super) is_other_work: bool,
+}
+
+/// Why a miner got no place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NoSeat {
+    /// There is no pool, in all the time that a miner can wait.
+    NoPool,
+    /// The search space is used up.
+    Full,
+    /// The pool's search space can't be shared, with the reason.
+    Unusable(String),
+}
+
+impl Link {
+    pub(super) fn new(number: usize, account: Option<Account>, services: Arc<Services>) -> Link {
+        let state = State { account, empty_since: Some(Instant::now()), ..State::default() };
+        Link {
+            number,
+            services,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            current: ArcSwapOption::empty(),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// The connection that there is, if any.
+    pub(super) fn connection(&self) -> Option<Arc<Connection>> {
+        self.current.load_full()
+    }
+
+    pub(super) fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
+    /// Seats a miner in the search space, as soon as there is a pool.
+    ///
+    /// # Errors
+    /// [`NoSeat`], at the deadline at the latest.
+    pub(super) fn seat(&self, miner: &Arc<Miner>, deadline: Instant) -> Result<Space, NoSeat> {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        self.news();
+        let seated = self.wait_for_seat(miner, deadline);
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        seated
+    }
+
+    fn wait_for_seat(&self, miner: &Arc<Miner>, deadline: Instant) -> Result<Space, NoSeat> {
+        let mut state = self.lock();
+        loop {
+            if state.is_retired || miner.is_leaving() {
+                return Err(NoSeat::NoPool);
+            }
+            let connection = state.connection.clone().filter(|connection| !connection.is_over());
+            if let Some(connection) = connection {
+                let (space, unusable) = {
+                    let facts = connection.facts();
+                    (facts.space.clone(), facts.unusable.clone())
+                };
+                if let Some(space) = space {
+                    let seat = state.take_seat(&space)?;
+                    miner.desk().seat = Some(seat);
+                    miner.conversation.set_upstream(connection.rank.0);
+                    state.miners.insert(miner.id(), miner.clone());
+                    state.empty_since = None;
+                    return Ok(space);
+                }
+                if let Some(why) = unusable {
+                    return Err(NoSeat::Unusable(why));
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(NoSeat::NoPool);
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// The miner is gone; its place is free from the next job on.
+    pub(super) fn leave(&self, miner: &Miner) {
+        let mut state = self.lock();
+        if state.miners.remove(&miner.id()).is_none() {
+            return;
+        }
+        let seat = miner.desk().seat.take();
+        if let (Some(seat), Some((epoch, slots))) = (seat, &mut state.slots) {
+            if seat.epoch == *epoch {
+                slots.release(&seat.prefix);
+            }
+        }
+        if state.miners.is_empty() {
+            state.empty_since = Some(Instant::now());
+            self.changed.notify_all();
+        }
+    }
+
+    /// What the pool lets miners roll; `None` while it has not said.
+    pub(super) fn known_mask(&self) -> Option<Option<VersionMask>> {
+        let connection = self.connection()?;
+        let facts = connection.facts();
+        facts.knows_mask.then_some(facts.mask)
+    }
+
+    /// Whether this link may carry the account's work; it is the account's from then on.
+    pub(super) fn claim(&self, account: &Account) -> bool {
+        let mut state = self.lock();
+        let is_its = *state.account.get_or_insert_with(|| account.clone()) == *account;
+        drop(state);
+        self.news();
+        is_its
+    }
+
+    pub(super) fn account(&self) -> Option<Account> {
+        self.lock().account.clone()
+    }
+
+    /// The current job, for a miner that has just become ready for it.
+    pub(super) fn begin(&self, miner: &Miner) {
+        let Some(connection) = self.connection() else { return };
+        let newest = connection.facts().newest.clone();
+        if let Some(task) = newest {
+            miner.give(&task, connection.difficulty());
+        }
+    }
+
+    /// The current job once more, as other work and with the miner's new difficulty.
+    pub(super) fn again(&self, miner: &Miner) {
+        let Some(connection) = self.connection() else { return };
+        if let Some(task) = self.renew(&connection) {
+            miner.give(&task, connection.difficulty());
+        }
+    }
+
+    /// Has the pool asked about a miner's name.
+    pub(super) fn authorize(&self, name: &MinerName) {
+        if let Some(connection) = self.connection() {
+            self.authorize_on(&connection, name);
+        }
+    }
+
+    pub(super) fn authorize_on(&self, connection: &Connection, name: &MinerName) {
+        let place = connection.rank.0;
+        let pool_name = self.services.naming.at_pool(name, place);
+        connection.authorize(&pool_name, self.services.password(place), None);
+    }
+
+    /// Its thread ends; nobody may come any more. `false` when somebody is here, or is about to be.
+    pub(super) fn retire(&self) -> bool {
+        let mut state = self.lock();
+        let is_needed = !state.miners.is_empty() || self.waiting.load(Ordering::Acquire) > 0;
+        state.is_retired = !is_needed;
+        !is_needed
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.lock().is_retired
+    }
+
+    /// Whether anybody needs a pool.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0 || !self.lock().miners.is_empty()
+    }
+
+    /// How long nobody was here; `None` when somebody is.
+    pub(super) fn empty_for(&self) -> Option<Duration> {
+        let state = self.lock();
+        if self.waiting.load(Ordering::Acquire) > 0 {
+            return None;
+        }
+        state.empty_since.map(|since| since.elapsed())
+    }
+
+    pub(super) fn miners(&self) -> Vec<Arc<Miner>> {
+        self.lock().miners.values().cloned().collect()
+    }
+
+    /// The names of those who are here and have one; a new pool is asked about all of them.
+    pub(super) fn names(&self) -> Vec<MinerName> {
+        self.miners().iter().flat_map(|miner| miner.desk().names.clone()).collect()
+    }
+
+    /// From now on this is the pool. Who is here already moves over, or must come again.
+    pub(super) fn adopt(&self, connection: &Arc<Connection>) {
+        let mut state = self.lock();
+        state.connection = Some(connection.clone());
+        self.current.store(Some(connection.clone()));
+        self.reseat(&mut state, connection);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// There is no pool any more.
+    pub(super) fn abandon(&self) {
+        let mut state = self.lock();
+        state.connection = None;
+        self.current.store(None);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Wakes all who wait for something to change here.
+    pub(super) fn news(&self) {
+        drop(self.lock());
+        self.changed.notify_all();
+    }
+
+    /// Waits for news, `time` at most.
+    pub(super) fn wait(&self, time: Duration) {
+        let state = self.lock();
+        drop(self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn reseat(&self, state: &mut State, connection: &Arc<Connection>) {
+        let (space, newest, mask) = {
+            let facts = connection.facts();
+            (facts.space.clone(), facts.newest.clone(), facts.knows_mask.then_some(facts.mask))
+        };
+        let Some(space) = space else { return };
+        state.slots = None;
+        let now = Stamp::now();
+        let mut leaving = 0_usize;
+        for miner in state.miners.clone().values() {
+            let work = newest.as_ref().map(|task| (task, connection.difficulty()));
+            miner.conversation.set_upstream(connection.rank.0);
+            let moved = match state.take_seat(&space) {
+                Ok(seat) => miner.move_to(seat, work, now),
+                Err(_) => Moved::MustLeave,
+            };
+            match (moved, mask) {
+                (Moved::Told, Some(mask)) => miner.set_mask(mask, now),
+                (Moved::Told, None) => {}
+                (Moved::MustLeave, _) => {
+                    leaving += 1;
+                    miner.dismiss();
+                }
+            }
+        }
+        if leaving > 0 {
+            // They come back in a wave, and it is not their fault.
+            self.services.reception.gatekeeper.pool_failed(Instant::now());
+            log::info!("{leaving} miners can't be told of new extranonces and have to connect again");
+        }
+    }
+
+    /// A miner's worker was judged by the pool.
+    pub(super) fn authorized(&self, asker: &Asker, is_accepted: bool) {
+        if let Some(miner) = asker.miner.upgrade().filter(|_| is_accepted) {
+            miner.desk().is_authorized = true;
+            self.begin(&miner);
+        }
+    }
+
+    pub(super) fn name_judged(&self, connection: &Arc<Connection>, name: &PoolName, standing: &Standing) {
+        if let Standing::Refused(refusal) = standing {
+            log::warn!("pool {} refuses {name:?}: {refusal}", connection.rank);
+        }
+        self.news();
+    }
+
+    /// The pool has judged a share.
+    pub(super) fn share_judged(
+        &self,
+        connection: &Arc<Connection>,
+        name: &PoolName,
+        refusal: Option<&Refusal>,
+    ) {
+        let mut facts = connection.facts();
+        match refusal {
+            None => (facts.accepted, facts.unauthorized) = (facts.accepted + 1, 0),
+            Some(refusal) if refusal.code == RefusalCode::Unauthorized => {
+                facts.unauthorized += 1;
+                let is_enough = facts.unauthorized == UNAUTHORIZED && self.services.upstreams.count() > 1;
+                drop(facts);
+                if is_enough {
+                    let failure =
+                        Failure::Refused(format!("it knows {name} and refuses its shares: {refusal}"));
+                    self.services.upstreams.mark_failed(connection.rank, failure);
+                    connection.end();
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// A job came, as it differs from the one before.
+    pub(super) fn job(&self, connection: &Arc<Connection>, task: &Arc<Task>, news: JobNews) {
+        let miners: Vec<Arc<Miner>> = {
+            let mut state = self.lock();
+            if !state.is_current(connection) {
+                drop(state);
+                // Somebody may wait for this one to be ready.
+                self.changed.notify_all();
+                return;
+            }
+            if news.is_moved {
+                self.reseat(&mut state, connection);
+            }
+            if let Some((_, slots)) = state.slots.as_mut().filter(|_| news.is_other_work) {
+                slots.next_job();
+            }
+            state.miners.values().cloned().collect()
+        };
+        let most = connection.difficulty();
+        for miner in &miners {
+            miner.give(task, most);
+        }
+        self.services.fanned_out(miners.len(), task.job.readable_at);
+        self.changed.notify_all();
+    }
+
+    /// The pool asks for another difficulty. Who works above it gets a job at once: shares that only the
+    /// pool would have liked are lost.
+    pub(super) fn difficulty_changed(&self, connection: &Arc<Connection>, difficulty: Difficulty) {
+        if !self.is_current(connection) {
+            return;
+        }
+        let above: Vec<_> =
+            self.miners().into_iter().filter(|miner| miner.desk().is_above(difficulty)).collect();
+        if above.is_empty() {
+            return;
+        }
+        if let Some(task) = self.renew(connection) {
+            above.iter().for_each(|miner| miner.give(&task, difficulty));
+        }
+    }
+
+    pub(super) fn mask_changed(&self, connection: &Arc<Connection>, mask: Option<VersionMask>, at: Stamp) {
+        self.services.remember_mask(mask);
+        if self.is_current(connection) {
+            self.miners().iter().for_each(|miner| miner.set_mask(mask, at));
+        }
+        self.news();
+    }
+
+    /// Says the pool's own words to everybody.
+    pub(super) fn pass_on(&self, connection: &Arc<Connection>, line: &[u8], at: Stamp) {
+        if self.is_current(connection) {
+            let line = [line.trim_ascii_end(), b"\n"].concat();
+            for miner in self.miners() {
+                let is_ready = miner.desk().is_authorized;
+                if is_ready {
+                    miner.say(&line, at);
+                }
+            }
+        }
+    }
+
+    /// The pool wants to be left for another address. Only a configured one is followed, and by the
+    /// usual way (wire reference, section 2.10).
+    pub(super) fn redirected(
+        &self,
+        connection: &Arc<Connection>,
+        params: Option<&serde_json::value::RawValue>,
+    ) {
+        let host = crate::stratum::first_text(params).unwrap_or_default();
+        let services = &self.services;
+        let is_ours = host.is_empty()
+            || services.config.upstreams.iter().any(|upstream| upstream.host.eq_ignore_ascii_case(&host));
+        if is_ours {
+            log::info!("pool {} asks us to connect again", connection.rank);
+            connection.end();
+        } else {
+            let peer = connection.conversation.miner();
+            let text = format!("pool {} sends us to another host, {host:?}; not followed", connection.rank);
+            say(&services.reception, peer, Topic::Pool, &text);
+        }
+    }
+
+    pub(super) fn to_analyzer(&self) -> ToAnalyzer {
+        self.services.to_analyzer.clone()
+    }
+
+    pub(super) fn next_epoch(&self) -> Epoch {
+        self.services.next_epoch()
+    }
+
+    pub(super) fn numbers(&self) -> &TaskNumbers {
+        &self.services.numbers
+    }
+
+    pub(super) fn is_strict(&self) -> bool {
+        self.services.config.aggregate.strict_broadcast
+    }
+
+    /// How long the pool may take to judge a share.
+    pub(super) fn answer_limit(&self) -> Duration {
+        self.services.config.analysis.share_timeout
+    }
+
+    /// Where a miner's own shares go.
+    pub(super) fn is_current(&self, connection: &Arc<Connection>) -> bool {
+        self.lock().is_current(connection)
+    }
+
+    pub(super) fn rank(&self) -> Option<Rank> {
+        self.connection().map(|connection| connection.rank)
+    }
+
+    fn renew(&self, connection: &Connection) -> Option<Arc<Task>> {
+        let mut facts = connection.facts();
+        let task = self.services.numbers.again(facts.newest.as_ref()?, Instant::now());
+        facts.newest = Some(task.clone());
+        Some(task)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change is complete before the lock is let go.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_current(&self, connection: &Arc<Connection>) -> bool {
+        self.connection.as_ref().is_some_and(|current| Arc::ptr_eq(current, connection))
+    }
+
+    fn take_seat(&mut self, space: &Space) -> Result<Seat, NoSeat> {
+        let is_of = |(epoch, _): &(Epoch, Slots)| *epoch == space.epoch;
+        if !self.slots.as_ref().is_some_and(is_of) {
+            self.slots = Some((space.epoch, Slots::new(space.split)));
+        }
+        let prefix = self.slots.as_mut().and_then(|(_, slots)| slots.take()).ok_or(NoSeat::Full)?;
+        match space.split.extranonce1(&space.extranonce1, &prefix) {
+            Ok(extranonce1) => Ok(Seat {
+                epoch: space.epoch,
+                prefix: Arc::new(prefix),
+                extranonce1: Arc::new(extranonce1),
+                extranonce2_size: space.split.miner_size(),
+            }),
+            Err(error) => Err(NoSeat::Unusable(error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! What a pool says, read line by line: answers go to whom they belong, jobs to all.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::connection::{Connection, Standing, tell};
+use super::link::{JobNews, Link};
+use super::pending::Asked;
+use super::work::PoolJob;
+use crate::analyzer::{Direction, LineReader};
+use crate::net::options::is_timeout;
+use crate::net::{Reader, Stamp};
+use crate::serving::Tap;
+use crate::stratum::{
+    ConfigureAnswer, Difficulty, Envelope, Extranonce1, Extranonce2Size, Notify, Refusal, RefusalCode,
+    SubscribeAnswer, Verdict, VersionMask, accepted, elements, first_text, refused, result,
+};
+
+/// How often it is looked for requests that wait too long.
+const LOOK: Duration = Duration::from_millis(500);
+const BUFFER: usize = 16 * 1024;
+/// A pool's words in an answer are kept so far.
+const MOST_WORDS: usize = 200;
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) enum End {
+    Closed,
+    Failed(io::Error),
+    /// It said nothing for so long.
+    Silent(Duration),
+    /// It was told to.
+    Ended,
+}
+
+/// Reads until the end.
+pub(super) fn listen(link: &Arc<Link>, connection: &Arc<Connection>, silence: Duration) -> End {
+    let mut listener = Listener {
+        link,
+        connection,
+        tap: Tap::new(link.to_analyzer(), connection.conversation.clone(), Direction::Down),
+        lines: LineReader::default(),
+        heard: Instant::now(),
+    };
+    let end = match listener.read(silence) {
+        Ok(end) => end,
+        Err(_) if connection.is_over() => End::Ended,
+        Err(error) => End::Failed(error),
+    };
+    connection.end();
+    end
+}
+
+struct Listener<'a> {
+    link: &'a Arc<Link>,
+    connection: &'a Arc<Connection>,
+    tap: Tap,
+    lines: LineReader,
+    heard: Instant,
+}
+
+impl Listener<'_> {
+    fn read(&mut self, silence: Duration) -> io::Result<End> {
+        let stream = self.connection.stream.clone();
+        stream.set_read_timeout(Some(LOOK.min(silence)))?;
+        let mut reader = Reader::new(stream);
+        let mut buffer = vec![0; BUFFER];
+        let mut looked = Instant::now();
+        loop {
+            let received = match reader.recv(&mut buffer) {
+                Ok(received) if received.length == 0 => {
+                    return Ok(if self.connection.is_over() { End::Ended } else { End::Closed });
+                }
+                Ok(received) => Some(received),
+                Err(error) if is_timeout(&error) => None,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
+                Err(error) => return Err(error),
+            };
+            if looked.elapsed() >= LOOK {
+                self.connection.expire(self.link.answer_limit());
+                looked = Instant::now();
+            }
+            match received {
+                Some(received) => {
+                    self.heard = Instant::now();
+                    let bytes = &buffer[..received.length];
+                    let mut lines = std::mem::take(&mut self.lines);
+                    lines.read(bytes, |line| self.take(line, received.readable_at));
+                    self.lines = lines;
+                    self.tap.forwarded(bytes, received.readable_at, Stamp::now());
+                }
+                None if self.heard.elapsed() >= silence => return Ok(End::Silent(silence)),
+                None => {}
+            }
+        }
+    }
+
+    fn take(&self, line: &[u8], at: Stamp) {
+        let Ok(message) = Envelope::read(line) else {
+            log::debug!("pool {}: not a Stratum line: {}", self.connection.rank, line.escape_ascii());
+            return;
+        };
+        match message.method().as_deref() {
+            None => self.answer(&message, at),
+            Some("mining.notify") if self.connection.facts().space.is_none() => {
+                // It is read once its search space is known (wire reference, section 5.3, 19).
+                self.connection.facts().early_job = Some(line.into());
+            }
+            Some("mining.notify") => self.job(&message, at),
+            Some("mining.set_difficulty") => self.difficulty(&message),
+            Some("mining.set_extranonce") => self.extranonce(&message),
+            Some("mining.set_version_mask") => {
+                let mask = first_text(message.params).and_then(|text| VersionMask::from_text(&text).ok());
+                if let Some(mask) = mask {
+                    self.mask((!mask.is_empty()).then_some(mask), at);
+                }
+            }
+            Some("mining.ping") => self.connection.answer(result(message.id(), "\"pong\"")),
+            Some("client.get_version") => {
+                let version = concat!("\"sluice/", env!("CARGO_PKG_VERSION"), "\"");
+                self.connection.answer(result(message.id(), version));
+            }
+            Some("client.show_message") => {
+                self.link.pass_on(self.connection, line, at);
+                if message.has_id() && message.id() != "null" {
+                    self.connection.answer(accepted(message.id()));
+                }
+            }
+            Some("client.reconnect") => self.link.redirected(self.connection, message.params),
+            Some(method)
+                if method.starts_with("mining.") && (!message.has_id() || message.id() == "null") =>
+            {
+                if !self.link.is_strict() {
+                    self.link.pass_on(self.connection, line, at);
+                }
+            }
+            Some(_) if message.has_id() && message.id() != "null" => {
+                let refusal = Refusal::new(RefusalCode::Other, "Not supported.");
+                self.connection.answer(refused(message.id(), &refusal, Default::default()));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn answer(&self, message: &Envelope<'_>, at: Stamp) {
+        let Some((asked, _)) = message.numeric_id().and_then(|id| self.connection.answered(id)) else {
+            return;
+        };
+        match asked {
+            Asked::Configure => {
+                let granted = ConfigureAnswer::from_result(message.result).version_rolling;
+                self.mask(granted, at);
+            }
+            Asked::Subscribe => self.subscribed(message, at),
+            Asked::Authorize { name, asker } => {
+                let verdict = Verdict::of(message);
+                let standing = match refusal_of(&verdict, RefusalCode::Unauthorized, "Unauthorized worker") {
+                    None => Standing::Accepted,
+                    Some(refusal) => Standing::Refused(refusal),
+                };
+                if let Some(asker) = asker {
+                    let line = match &standing {
+                        Standing::Refused(refusal) => refused(&asker.id, refusal, Default::default()),
+                        _ => accepted(&asker.id),
+                    };
+                    self.link.authorized(&asker, standing == Standing::Accepted);
+                    tell(&asker, line, at);
+                }
+                self.connection.set_standing(name.clone(), standing.clone());
+                self.link.name_judged(self.connection, &name, &standing);
+            }
+            Asked::Submit { asker, name } => {
+                let refusal = refusal_of(&Verdict::of(message), RefusalCode::Other, "Refused by the pool");
+                self.link.share_judged(self.connection, &name, refusal.as_ref());
+                let line = match &refusal {
+                    None => accepted(&asker.id),
+                    Some(refusal) => refused(&asker.id, refusal, Default::default()),
+                };
+                tell(&asker, line, at);
+            }
+        }
+    }
+
+    fn subscribed(&self, message: &Envelope<'_>, at: Stamp) {
+        let read = message.result.filter(|_| message.error.is_none_or(|error| error.get() == "null"));
+        let answer = read.and_then(|result| SubscribeAnswer::from_result(result).ok());
+        let early = {
+            let mut facts = self.connection.facts();
+            match answer {
+                Some(answer) => {
+                    facts.divide(self.link.next_epoch(), answer.extranonce1, answer.extranonce2_size);
+                }
+                None => facts.unusable = Some("it refused the subscribe".to_owned()),
+            }
+            facts.early_job.take().filter(|_| facts.space.is_some())
+        };
+        if let Some(line) = early {
+            self.take(&line, at);
+        }
+        self.link.news();
+    }
+
+    fn mask(&self, mask: Option<VersionMask>, at: Stamp) {
+        {
+            let mut facts = self.connection.facts();
+            (facts.mask, facts.knows_mask) = (mask, true);
+        }
+        self.link.mask_changed(self.connection, mask, at);
+    }
+
+    fn difficulty(&self, message: &Envelope<'_>) {
+        let first = message.params.and_then(|params| elements("params", params).ok()?.first().copied());
+        if let Some(difficulty) = first.and_then(|raw| Difficulty::from_json(raw).ok()) {
+            self.connection.set_difficulty(difficulty);
+            self.link.difficulty_changed(self.connection, difficulty);
+        }
+    }
+
+    fn extranonce(&self, message: &Envelope<'_>) {
+        let read = || {
+            let params = elements("params", message.params?).ok()?;
+            let extranonce1 = Extranonce1::from_json(params.first()?).ok()?;
+            Some((extranonce1, Extranonce2Size::from_json(params.get(1)?).ok()?))
+        };
+        if let Some(next) = read() {
+            self.connection.facts().next_space = Some(next);
+        }
+    }
+
+    fn job(&self, message: &Envelope<'_>, at: Stamp) {
+        let Ok(notify) = Notify::from_params(message.params) else {
+            log::warn!("pool {}: a job that can't be read", self.connection.rank);
+            return;
+        };
+        let is_moved = {
+            let mut facts = self.connection.facts();
+            let next = facts.next_space.take();
+            if let Some((extranonce1, size)) = next.clone() {
+                facts.divide(self.link.next_epoch(), extranonce1, size);
+            }
+            next.is_some()
+        };
+        let (task, is_other_work) = {
+            let facts = self.connection.facts();
+            let Some(space) = &facts.space else { return };
+            let before = facts.newest.as_ref().map(|task| task.job.notify.prevhash);
+            let clean = notify.is_clean_after(before.as_ref()) || is_moved;
+            let generation =
+                if clean { self.connection.next_generation() } else { self.connection.generation() };
+            let job = PoolJob {
+                epoch: space.epoch,
+                notify,
+                difficulty: self.connection.difficulty(),
+                generation,
+                readable_at: at,
+                received: Instant::now(),
+            };
+            // Pools may repeat a job with nothing but a new time, which jobs that are given again have too.
+            let is_other =
+                facts.newest.as_ref().is_none_or(|before| is_other_work(&before.job.notify, &job.notify));
+            (self.link.numbers().first(Arc::new(job), clean), is_other)
+        };
+        self.connection.facts().newest = Some(task.clone());
+        self.link.job(self.connection, &task, JobNews { is_moved, is_other_work });
+    }
+}
+
+fn is_other_work(one: &Notify, other: &Notify) -> bool {
+    (one.prevhash, one.version, one.nbits) != (other.prevhash, other.version, other.nbits)
+        || one.branches != other.branches
+        || one.coinb1 != other.coinb1
+        || one.coinb2 != other.coinb2
+}
+
+/// `None`: accepted. What the pool leaves out is put in: miners show nothing else properly.
+fn refusal_of(verdict: &Verdict, code: RefusalCode, words: &str) -> Option<Refusal> {
+    let Verdict::Refused { code: given, reason } = verdict else { return None };
+    let known = [
+        RefusalCode::Other,
+        RefusalCode::JobNotFound,
+        RefusalCode::Duplicate,
+        RefusalCode::LowDifficulty,
+        RefusalCode::Unauthorized,
+        RefusalCode::NotSubscribed,
+    ];
+    let code = known.into_iter().find(|known| Some(known.number()) == *given).unwrap_or(code);
+    let reason = reason.as_deref().unwrap_or(words);
+    Some(Refusal::new(code, reason.chars().take(MOST_WORDS).collect::<String>()))
+}

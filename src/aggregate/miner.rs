@@ -1,0 +1,180 @@
+//! A connected miner, as the threads see it that have something for it: its own two, the pool's
+//! reader, the clock. Locks are taken in the order link, desk, answers, outbox; none while waiting for
+//! the network.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::answers::{Answers, Place};
+use super::desk::{Desk, Seat};
+use super::link::Link;
+use super::outbox::{Lines, Outbox};
+use super::work::Task;
+use super::{set_extranonce_line, set_version_mask_line};
+use crate::analyzer::{Conversation, SessionId};
+use crate::config;
+use crate::net::Stamp;
+use crate::serving::Tap;
+use crate::stratum::{Difficulty, VersionMask};
+
+#[derive(Debug)]
+pub(super) struct Miner {
+    pub(super) conversation: Arc<Conversation>,
+    pub(super) accepted_at: Instant,
+    pub(super) outbox: Outbox,
+    desk: Mutex<Desk>,
+    answers: Mutex<Answers>,
+    link: Mutex<Option<Arc<Link>>>,
+    /// It was told to end, or has.
+    is_leaving: AtomicBool,
+}
+
+/// What became of a miner whose extranonce was to change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// It goes on in the new search space.
+    Told,
+    /// It has no way of being told: it must connect again.
+    MustLeave,
+}
+
+impl Miner {
+    pub(super) fn new(conversation: Arc<Conversation>, tap: Tap, vardiff: Arc<config::Vardiff>) -> Miner {
+        Miner {
+            conversation,
+            accepted_at: Instant::now(),
+            outbox: Outbox::new(tap),
+            desk: Mutex::new(Desk::new(vardiff)),
+            answers: Mutex::default(),
+            link: Mutex::default(),
+            is_leaving: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn id(&self) -> SessionId {
+        self.conversation.id
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.conversation.miner()
+    }
+
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
+        // Each change of a desk is complete in itself.
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn link(&self) -> Option<Arc<Link>> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_link(&self, link: Option<Arc<Link>>) {
+        *self.link.lock().unwrap_or_else(PoisonError::into_inner) = link;
+    }
+
+    /// Says something that is no answer.
+    pub(super) fn say(&self, lines: impl AsRef<[u8]>, since: Stamp) {
+        self.outbox.send(Lines::new(lines, since));
+    }
+
+    /// Answers a request, in its turn.
+    pub(super) fn answer(&self, line: String, since: Stamp) {
+        let mut answers = self.answers();
+        let ready = answers.answer(line);
+        self.send_ready(&ready, since);
+    }
+
+    /// Keeps the place of a request that the pool answers. `None` when too many wait.
+    pub(super) fn reserve(&self) -> Option<Place> {
+        self.answers().reserve()
+    }
+
+    /// The pool has answered.
+    pub(super) fn complete(&self, place: Place, line: String, since: Stamp) {
+        let mut answers = self.answers();
+        let ready = answers.complete(place, line);
+        self.send_ready(&ready, since);
+        if self.is_leaving() && answers.waiting() == 0 {
+            self.outbox.finish();
+        }
+    }
+
+    /// Requests that wait for the pool.
+    pub(super) fn waiting(&self) -> usize {
+        self.answers().waiting()
+    }
+
+    /// Gives a job, if the miner is ready for one and has none newer.
+    pub(super) fn give(&self, task: &Arc<Task>, most: Difficulty) {
+        let mut desk = self.desk();
+        if let Some(lines) = desk.give(task, most, Instant::now()) {
+            // Under the desk's lock: jobs leave in the order in which they were given.
+            self.say(lines, task.job.readable_at);
+        }
+    }
+
+    /// Moves the miner into another search space, with a job of it if there is one already.
+    pub(super) fn move_to(&self, seat: Seat, task: Option<(&Arc<Task>, Difficulty)>, now: Stamp) -> Moved {
+        let mut desk = self.desk();
+        if !desk.wants_extranonce {
+            return Moved::MustLeave;
+        }
+        let mut lines = set_extranonce_line(&seat.extranonce1, seat.extranonce2_size);
+        desk.seat = Some(seat);
+        if let Some((task, most)) = task {
+            lines.extend(desk.give(task, most, Instant::now()));
+        }
+        self.say(lines, now);
+        Moved::Told
+    }
+
+    /// The pool lets its miners roll other bits than before.
+    pub(super) fn set_mask(&self, of_pool: Option<VersionMask>, now: Stamp) {
+        let mut desk = self.desk();
+        let Some(asked) = desk.asked_mask else { return };
+        let granted = of_pool.map_or(VersionMask(0), |mask| mask.intersection(asked));
+        if desk.mask.unwrap_or(VersionMask(0)) != granted {
+            desk.mask = (!granted.is_empty()).then_some(granted);
+            self.say(set_version_mask_line(granted), now);
+        }
+    }
+
+    /// Nothing was sent for so long that some miners would leave.
+    pub(super) fn remind(&self) {
+        let desk = self.desk();
+        if let Some(line) = desk.reminder() {
+            self.say(line, Stamp::now());
+        }
+    }
+
+    /// Ends the session once all its requests are answered, and the answers are sent.
+    pub(super) fn dismiss(&self) {
+        let answers = self.answers();
+        self.is_leaving.store(true, Ordering::Release);
+        if answers.waiting() == 0 {
+            self.outbox.finish();
+        }
+    }
+
+    /// Ends the session at once.
+    pub(super) fn close(&self) {
+        self.is_leaving.store(true, Ordering::Release);
+        self.outbox.close();
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::Acquire)
+    }
+
+    fn send_ready(&self, lines: &str, since: Stamp) {
+        if !lines.is_empty() {
+            self.say(lines, since);
+        }
+    }
+
+    fn answers(&self) -> MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,263 @@
+//! What is to be sent to one peer. A line goes out at once where the socket takes it; what it does
+//! not take waits in a bounded queue, which the peer's own thread empties. Whoever sends is never
+//! kept waiting, and a peer that takes nothing for too long is closed.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+use crate::net::{Stamp, Stream};
+use crate::serving::Tap;
+
+/// The most that waits, in bytes: a hundred jobs, which is an hour of them (wire reference, section
+/// 5.1: public-pool has 256 KiB).
+const MOST_QUEUED: usize = 256 * 1024;
+/// The most lines that wait, however short.
+const MOST_LINES: usize = 4096;
+/// So long a peer may take nothing.
+const WRITE_LIMIT: Duration = Duration::from_secs(20);
+
+/// Lines that belong together and go out in one write.
+#[derive(Debug, Clone)]
+pub(super) struct Lines {
+    pub(super) bytes: Arc<[u8]>,
+    /// Since when they could have been sent: when that which they follow from was readable.
+    pub(super) since: Stamp,
+}
+
+impl Lines {
+    pub(super) fn new(text: impl AsRef<[u8]>, since: Stamp) -> Lines {
+        Lines { bytes: text.as_ref().into(), since }
+    }
+}
+
+/// The way to one peer.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    stream: OnceLock<Arc<Stream>>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    queue: VecDeque<Lines>,
+    queued: usize,
+    /// Of the first of the queue, so many bytes have left.
+    sent: usize,
+    /// The peer's thread is writing without the lock.
+    is_writing: bool,
+    /// Nothing is taken any more; what waits is still sent.
+    is_finishing: bool,
+    is_closed: bool,
+    last_sent: Instant,
+    tap: Tap,
+}
+
+/// Why the thread of an outbox woke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Write,
+    Quiet,
+    Over,
+}
+
+impl Outbox {
+    /// Copies of what has left go to `tap`.
+    pub(super) fn new(tap: Tap) -> Outbox {
+        Outbox {
+            stream: OnceLock::new(),
+            state: Mutex::new(State {
+                queue: VecDeque::new(),
+                queued: 0,
+                sent: 0,
+                is_writing: false,
+                is_finishing: false,
+                is_closed: false,
+                last_sent: Instant::now(),
+                tap,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// There is somebody to send to.
+    pub(super) fn open(&self, stream: Arc<Stream>) {
+        // A peer that takes nothing must not keep its thread for ever; a socket that refuses the limit
+        // fails in the write as well.
+        let _ = stream.set_write_timeout(Some(WRITE_LIMIT));
+        let _ = self.stream.set(stream);
+        let state = self.lock();
+        if state.is_closed {
+            self.abort();
+        }
+        self.changed.notify_all();
+    }
+
+    /// Sends, now or as soon as the peer takes it. `false` when the peer is not worth it any more.
+    pub(super) fn send(&self, lines: Lines) -> bool {
+        let mut state = self.lock();
+        if state.is_closed || state.is_finishing {
+            return false;
+        }
+        if let (true, Some(stream)) = (state.queue.is_empty() && !state.is_writing, self.stream.get()) {
+            match send_now(stream, &lines.bytes) {
+                Ok(sent) if sent == lines.bytes.len() => {
+                    state.left(&lines);
+                    return true;
+                }
+                Ok(sent) => state.sent = sent,
+                Err(_) => {
+                    self.close_with(state);
+                    return false;
+                }
+            }
+        }
+        state.queued += lines.bytes.len();
+        state.queue.push_back(lines);
+        if state.queued > MOST_QUEUED || state.queue.len() > MOST_LINES {
+            self.close_with(state);
+            return false;
+        }
+        self.changed.notify_all();
+        true
+    }
+
+    /// The body of the peer's thread: sends what waits, until the end. After `quiet` without a byte to
+    /// the peer it calls `remind`.
+    ///
+    /// # Errors
+    /// The socket's: the peer is gone, or took nothing for too long.
+    pub(super) fn run(&self, quiet: Duration, remind: impl Fn()) -> io::Result<()> {
+        loop {
+            let (next, state) = self.wait(quiet);
+            match next {
+                Next::Over => return Ok(()),
+                Next::Quiet => {
+                    drop(state);
+                    remind();
+                }
+                Next::Write => self.write_first(state)?,
+            }
+        }
+    }
+
+    /// Takes nothing more; what waits is still sent, and then the peer is told that it was the end.
+    pub(super) fn finish(&self) {
+        self.lock().is_finishing = true;
+        self.changed.notify_all();
+    }
+
+    /// Ends at once.
+    pub(super) fn close(&self) {
+        self.close_with(self.lock());
+    }
+
+    /// Whether anything is still to be sent.
+    pub(super) fn is_empty(&self) -> bool {
+        let state = self.lock();
+        state.is_closed || (state.queue.is_empty() && !state.is_writing)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
+    fn wait(&self, quiet: Duration) -> (Next, MutexGuard<'_, State>) {
+        let mut state = self.lock();
+        loop {
+            if state.is_closed {
+                return (Next::Over, state);
+            }
+            if !state.queue.is_empty() && self.stream.get().is_some() {
+                return (Next::Write, state);
+            }
+            if state.is_finishing {
+                if let Some(stream) = self.stream.get() {
+                    stream.finish();
+                }
+                return (Next::Over, state);
+            }
+            let left = quiet.saturating_sub(state.last_sent.elapsed());
+            if left.is_zero() {
+                // Whether or not there is anything to remind of, the next time is a whole pause later.
+                state.last_sent = Instant::now();
+                return (Next::Quiet, state);
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn write_first(&self, mut state: MutexGuard<'_, State>) -> io::Result<()> {
+        let (Some(lines), Some(stream)) = (state.queue.front().cloned(), self.stream.get()) else {
+            return Ok(());
+        };
+        let sent = state.sent;
+        state.is_writing = true;
+        drop(state);
+        let result = stream.send_all(&lines.bytes[sent..]);
+        let mut state = self.lock();
+        state.is_writing = false;
+        match result {
+            Ok(()) => {
+                state.queue.pop_front();
+                state.queued = state.queued.saturating_sub(lines.bytes.len());
+                state.sent = 0;
+                state.left(&lines);
+                Ok(())
+            }
+            Err(error) => {
+                self.close_with(state);
+                Err(error)
+            }
+        }
+    }
+
+    fn close_with(&self, mut state: MutexGuard<'_, State>) {
+        state.is_closed = true;
+        state.queue = VecDeque::new();
+        state.queued = 0;
+        drop(state);
+        self.abort();
+        self.changed.notify_all();
+    }
+
+    fn abort(&self) {
+        if let Some(stream) = self.stream.get() {
+            stream.abort();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // What is queued is whole lines, also after a panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn left(&mut self, lines: &Lines) {
+        self.last_sent = Instant::now();
+        self.tap.forwarded(&lines.bytes, lines.since, Stamp::now());
+    }
+}
+
+/// As much as the socket takes at this moment. TLS may have to wait in the middle of a record: that is
+/// the thread's business.
+fn send_now(stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
+    let Some(socket) = stream.plain() else { return Ok(0) };
+    match SockRef::from(socket).send_with_flags(bytes, libc_flags()) {
+        Ok(sent) => Ok(sent),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// Don't wait, and no signal when the peer is gone.
+fn libc_flags() -> i32 {
+    use nix::sys::socket::MsgFlags;
+    (MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL).bits()
+}

@@ -1,0 +1,75 @@
+//! What the pool was asked and has not answered.
+
+use std::collections::HashMap;
+use std::sync::Weak;
+use std::time::{Duration, Instant};
+
+use super::answers::Place;
+use super::identity::PoolName;
+use super::miner::Miner;
+
+/// The most requests that wait: 5,000 miners with a share each, and as many again.
+const MOST: usize = 16_384;
+
+/// A miner's request that the pool is to answer.
+#[derive(Debug)]
+pub(super) struct Asker {
+    pub(super) miner: Weak<Miner>,
+    pub(super) place: Place,
+    /// The request's id, as the miner wrote it.
+    pub(super) id: Box<str>,
+}
+
+/// What was asked.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Configure,
+    Subscribe,
+    Authorize { name: PoolName, asker: Option<Asker> },
+    Submit { asker: Asker, name: PoolName },
+}
+
+/// The open requests of one connection, by the id they were sent with.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    open: HashMap<u64, (Asked, Instant)>,
+    last: u64,
+}
+
+impl Pending {
+    /// Notes a request and numbers it. It has to be noted before it is sent: some pools answer faster
+    /// than one can do it afterwards.
+    ///
+    /// # Errors
+    /// Gives it back when too many wait.
+    pub(super) fn ask(&mut self, asked: Asked, now: Instant) -> Result<u64, Asked> {
+        if self.open.len() >= MOST {
+            return Err(asked);
+        }
+        self.last += 1;
+        self.open.insert(self.last, (asked, now));
+        Ok(self.last)
+    }
+
+    /// The answer to this id has come.
+    pub(super) fn answered(&mut self, id: u64) -> Option<(Asked, Instant)> {
+        self.open.remove(&id)
+    }
+
+    /// Those that have waited for longer than `limit`.
+    pub(super) fn expired(&mut self, limit: Duration, now: Instant) -> Vec<Asked> {
+        let is_late = |at: &Instant| now.saturating_duration_since(*at) > limit;
+        let late: Vec<u64> = self.open.iter().filter(|(_, (_, at))| is_late(at)).map(|(id, _)| *id).collect();
+        late.iter().filter_map(|id| self.open.remove(id)).map(|(asked, _)| asked).collect()
+    }
+
+    /// All of them: nobody answers any more.
+    pub(super) fn take_all(&mut self) -> Vec<Asked> {
+        self.open.drain().map(|(_, (asked, _))| asked).collect()
+    }
+
+    /// Shares that wait.
+    pub(super) fn shares(&self) -> usize {
+        self.open.values().filter(|(asked, _)| matches!(asked, Asked::Submit { .. })).count()
+    }
+}

@@ -1,0 +1,421 @@
+//! What a miner asks, line by line, and what it is answered.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::Services;
+use super::budget::Budget;
+use super::connection::{Standing, Unsent};
+use super::identity::MinerName;
+use super::judge::{Judgement, Stale, Terms, judge};
+use super::link::NoSeat;
+use super::miner::Miner;
+use super::pending::Asker;
+use crate::net::Stamp;
+use crate::serving::{Topic, say};
+use crate::stratum::{
+    ConfigureAnswer, ConfigureRequest, Difficulty, Envelope, Refusal, RefusalCode, Submit, SubscribeAnswer,
+    VersionMask, accepted, elements, first_text, refused, result,
+};
+
+/// The most names of one connection; farm proxies authorize many.
+const MOST_NAMES: usize = 1024;
+/// Of a name, a user agent or a method, as much is kept.
+const MOST_TEXT: usize = 128;
+
+/// Whether the session goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    GoOn,
+    /// It ends when everything was sent.
+    Leave,
+    /// It did too much that no miner does.
+    Ban,
+}
+
+/// Follows one miner's requests.
+pub(super) struct Requests {
+    services: Arc<Services>,
+    miner: Arc<Miner>,
+    budget: Budget,
+}
+
+impl Requests {
+    pub(super) fn new(services: Arc<Services>, miner: Arc<Miner>) -> Requests {
+        Requests { services, miner, budget: Budget::new(Instant::now()) }
+    }
+
+    /// Whether the miner has said who it is.
+    pub(super) fn is_authorized(&self) -> bool {
+        self.miner.desk().is_authorized
+    }
+
+    /// Takes a line.
+    pub(super) fn take(&mut self, line: &[u8], at: Stamp) -> Then {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return Then::GoOn;
+        }
+        let Ok(message) = Envelope::read(line) else {
+            self.refuse("null", RefusalCode::Other, "Not a Stratum message", at);
+            return self.fault();
+        };
+        let Some(method) = message.method() else {
+            // An answer to something that was said to it.
+            return Then::GoOn;
+        };
+        match &*method {
+            "mining.submit" => self.submit(&message, at),
+            "mining.configure" => self.configure(&message, at),
+            "mining.subscribe" => self.subscribe(&message, at),
+            "mining.authorize" => self.authorize(&message, at),
+            "mining.extranonce.subscribe" => {
+                self.miner.desk().wants_extranonce = true;
+                self.answer(accepted(message.id()), at)
+            }
+            "mining.ping" => self.answer(result(message.id(), "\"pong\""), at),
+            // An answer in the form of a request (wire reference, section 2.11).
+            "pong" => Then::GoOn,
+            "client.get_version" => {
+                let version = concat!("\"sluice/", env!("CARGO_PKG_VERSION"), "\"");
+                self.answer(result(message.id(), version), at)
+            }
+            "mining.suggest_target" | "mining.multi_version" => self.answer(accepted(message.id()), at),
+            method if method.starts_with("mining.suggest_difficulty") => self.suggest(&message, at),
+            "login" | "submit" | "job" | "getjob" => self.wrong_coin(&message, at),
+            method if method.starts_with("eth_") => self.wrong_coin(&message, at),
+            _ => {
+                self.refuse(message.id(), RefusalCode::Other, "Not supported.", at);
+                self.fault()
+            }
+        }
+    }
+
+    fn configure(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
+        let asked = ConfigureRequest::from_params(message.params).version_rolling;
+        let of_pool = self
+            .miner
+            .link()
+            .and_then(|link| link.known_mask())
+            .unwrap_or_else(|| self.services.likely_mask());
+        let granted = asked.zip(of_pool).map(|(asked, of_pool)| asked.intersection(of_pool));
+        let granted = granted.filter(|mask| !mask.is_empty());
+        let wants_extranonce = asks_for(message, "subscribe-extranonce");
+        {
+            let mut desk = self.miner.desk();
+            (desk.asked_mask, desk.mask) = (asked, granted);
+            desk.wants_extranonce |= wants_extranonce;
+        }
+        let mut answer = serde_json::Map::new();
+        if asked.is_some() {
+            let rolling = ConfigureAnswer { version_rolling: granted };
+            if let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(&rolling.result()) {
+                answer.extend(fields);
+            }
+        }
+        for extension in ["minimum-difficulty", "subscribe-extranonce", "info"] {
+            if asks_for(message, extension) {
+                // The least difficulty is the vardiff's business; nobody was seen to insist.
+                answer.insert(extension.to_owned(), json!(extension != "minimum-difficulty"));
+            }
+        }
+        self.answer(result(message.id(), &serde_json::Value::Object(answer).to_string()), at)
+    }
+
+    fn subscribe(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
+        let user_agent = shortened(&first_text(message.params).unwrap_or_default());
+        let is_seated = {
+            let known = self.services.memory.recall(self.miner.address().ip(), &user_agent);
+            let mut desk = self.miner.desk();
+            desk.user_agent = user_agent;
+            desk.recall(known);
+            desk.seat.is_some()
+        };
+        if !is_seated {
+            let deadline = Instant::now() + self.services.config.failover.connect_deadline;
+            match self.services.hub.seat(&self.services, &self.miner, deadline) {
+                Ok(()) => {}
+                Err(why) => return self.no_seat(&why, message.id(), at),
+            }
+        }
+        let Some(seat) = self.miner.desk().seat.clone() else { return Then::Leave };
+        let extranonce1 = (*seat.extranonce1).clone();
+        let answer = SubscribeAnswer { extranonce1, extranonce2_size: seat.extranonce2_size };
+        let session = self.miner.id().to_string();
+        let then = self.answer(result(message.id(), &answer.result(&session)), at);
+        self.correct_mask(at);
+        self.begin();
+        then
+    }
+
+    /// What was granted before the pool was known may have been too much, or too little.
+    fn correct_mask(&self, at: Stamp) {
+        if let Some(mask) = self.miner.link().and_then(|link| link.known_mask()) {
+            self.miner.set_mask(mask, at);
+        }
+    }
+
+    fn no_seat(&mut self, why: &NoSeat, id: &str, at: Stamp) -> Then {
+        let text = match why {
+            NoSeat::NoPool => "no pool can be reached".to_owned(),
+            NoSeat::Full => "the pool has no search space left".to_owned(),
+            NoSeat::Unusable(why) => why.clone(),
+        };
+        say(&self.services.reception, self.miner.address(), Topic::Pool, &format_args!("closed: {text}"));
+        if *why != NoSeat::NoPool {
+            self.refuse(id, RefusalCode::Other, &text, at);
+        }
+        Then::Leave
+    }
+
+    fn authorize(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
+        let params = message.params.and_then(|params| elements("params", params).ok()).unwrap_or_default();
+        let name = MinerName::new(shortened(&first_text(message.params).unwrap_or_default()));
+        self.miner.conversation.authorized.store(true, std::sync::atomic::Ordering::Relaxed);
+        let is_local = self.services.config.aggregate.local_authorize;
+        {
+            let mut desk = self.miner.desk();
+            if desk.names.len() < MOST_NAMES && !desk.names.contains(&name) {
+                desk.names.push(name.clone());
+            }
+        }
+        if is_local {
+            self.miner.desk().is_authorized = true;
+            let then = self.answer(accepted(message.id()), at);
+            return self.settle_account(&name, then);
+        }
+        let password = params.get(1).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+        self.authorize_at_pool(&name, &password.unwrap_or_default(), message.id(), at)
+    }
+
+    /// The account is known now: the miner must be on a link of its own account's.
+    fn settle_account(&mut self, name: &MinerName, then: Then) -> Then {
+        let account = self.services.naming.account(name);
+        self.services.hub.remember(self.miner.address().ip(), &account);
+        if let Some(link) = self.miner.link() {
+            if !link.claim(&account) && !self.services.hub.change(&self.services, &self.miner, &account) {
+                return Then::Leave;
+            }
+        }
+        if let Some(link) = self.miner.link() {
+            link.authorize(name);
+        }
+        self.begin();
+        then
+    }
+
+    fn authorize_at_pool(&mut self, name: &MinerName, password: &str, id: &str, at: Stamp) -> Then {
+        if self.miner.link().is_none() {
+            // Without a search space of its own nothing can be mined anyway.
+            self.refuse(id, RefusalCode::NotSubscribed, "Not subscribed", at);
+            return Then::GoOn;
+        }
+        let account = self.services.naming.account(name);
+        self.services.hub.remember(self.miner.address().ip(), &account);
+        if let Some(link) = self.miner.link() {
+            if !link.claim(&account) && !self.services.hub.change(&self.services, &self.miner, &account) {
+                return Then::Leave;
+            }
+        }
+        let connection = self.miner.link().and_then(|link| link.connection());
+        let (Some(connection), Some(place)) = (connection, self.miner.reserve()) else {
+            self.refuse(id, RefusalCode::Other, "No pool", at);
+            return Then::GoOn;
+        };
+        let pool_name = self.services.naming.at_pool(name, connection.rank.0);
+        let asker = Asker { miner: Arc::downgrade(&self.miner), place, id: id.into() };
+        if let Some(asker) = connection.authorize(&pool_name, password, Some(asker)) {
+            let refusal = Refusal::new(RefusalCode::Other, "The connection to the pool was lost");
+            self.miner.complete(asker.place, refused(&asker.id, &refusal, Default::default()), at);
+        }
+        Then::GoOn
+    }
+
+    fn suggest(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
+        let first = message.params.and_then(|params| elements("params", params).ok()?.first().copied());
+        if let Some(difficulty) = first.and_then(|raw| Difficulty::from_json(raw).ok()) {
+            self.miner.desk().suggest(difficulty);
+        }
+        self.answer(accepted(message.id()), at)
+    }
+
+    fn wrong_coin(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
+        self.refuse(message.id(), RefusalCode::Other, "This is a Bitcoin pool (Stratum V1)", at);
+        let text = "closed: it is a miner for another coin";
+        say(&self.services.reception, self.miner.address(), Topic::Refused, &text);
+        Then::Leave
+    }
+
+    fn submit(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
+        let submit = match Submit::from_params(message.params) {
+            Ok(submit) => submit,
+            Err(error) => {
+                self.refuse(message.id(), RefusalCode::Other, &error.to_string(), at);
+                return self.fault();
+            }
+        };
+        match self.judged(&submit) {
+            Ok((judgement, given)) => self.act(message.id(), &submit, judgement, given, at),
+            Err(refusal) => {
+                self.miner.answer(refused(message.id(), &refusal, Default::default()), at);
+                self.fault()
+            }
+        }
+    }
+
+    /// What is to be done with a share, and the job it is for.
+    fn judged(&mut self, submit: &Submit) -> Result<(Judgement, super::desk::Given), Refusal> {
+        let desk = self.miner.desk();
+        if desk.seat.is_none() {
+            return Err(Refusal::new(RefusalCode::NotSubscribed, "Not subscribed"));
+        }
+        if !desk.is_authorized || !desk.names.iter().any(|name| name.as_str() == submit.worker) {
+            return Err(Refusal::new(RefusalCode::Unauthorized, "Unauthorized worker"));
+        }
+        let Some(given) = desk.find(&submit.job_id).cloned() else {
+            return Err(Refusal::new(RefusalCode::JobNotFound, "Job not found"));
+        };
+        let (asked, mask) =
+            (desk.difficulty().map_or(given.difficulty, |now| now.min(given.difficulty)), desk.mask);
+        drop(desk);
+        let connection = self.miner.link().and_then(|link| link.connection()).filter(|one| !one.is_over());
+        let job = &given.task.job;
+        let (pool, stale) = match &connection {
+            Some(connection) => {
+                let epoch = connection.facts().space.as_ref().map(|space| space.epoch);
+                let stale = match () {
+                    () if epoch != Some(job.epoch) => Some(Stale::Gone),
+                    () if job.generation < connection.generation() => Some(Stale::Cleaned),
+                    () => None,
+                };
+                (connection.difficulty().min(job.difficulty), stale)
+            }
+            None => (job.difficulty, Some(Stale::Gone)),
+        };
+        let terms = Terms {
+            job: &given.task.notify,
+            ntime: job.notify.ntime,
+            extranonce1: &given.seat.extranonce1,
+            extranonce2_size: given.seat.extranonce2_size,
+            mask,
+            asked,
+            pool,
+            stale,
+        };
+        let judgement = judge(submit, &terms);
+        Ok((judgement, given))
+    }
+
+    fn act(
+        &mut self,
+        id: &str,
+        submit: &Submit,
+        judgement: Judgement,
+        given: super::desk::Given,
+        at: Stamp,
+    ) -> Then {
+        let hash = match &judgement {
+            Judgement::Forward { hash, .. } | Judgement::Count { hash } => *hash,
+            Judgement::Refuse(refusal) => {
+                self.miner.answer(refused(id, refusal, Default::default()), at);
+                return self.fault();
+            }
+        };
+        let is_new = self.miner.desk().is_new(hash);
+        let is_block = matches!(judgement, Judgement::Forward { is_block: true, .. });
+        if !is_new && !is_block {
+            self.refuse(id, RefusalCode::Duplicate, "Duplicate share", at);
+            return self.fault();
+        }
+        if let Judgement::Forward { .. } = judgement {
+            self.forward(id, submit, &given, at);
+        } else {
+            self.miner.answer(accepted(id), at);
+        }
+        let is_urgent = is_new && self.miner.desk().count(given.difficulty, Instant::now());
+        if is_urgent {
+            if let Some(link) = self.miner.link() {
+                link.again(&self.miner);
+            }
+        }
+        if is_new { Then::GoOn } else { self.fault() }
+    }
+
+    fn forward(&self, id: &str, submit: &Submit, given: &super::desk::Given, at: Stamp) {
+        let lost = || Refusal::new(RefusalCode::JobNotFound, "Stale share: the pool's connection is new");
+        let connection = self.miner.link().and_then(|link| link.connection());
+        let Some(connection) = connection else {
+            return self.miner.answer(refused(id, &lost(), Default::default()), at);
+        };
+        let name = self.services.naming.at_pool(&MinerName::new(submit.worker.clone()), connection.rank.0);
+        let (space, mask) = {
+            let facts = connection.facts();
+            (facts.space.clone(), facts.mask)
+        };
+        let space = space.filter(|space| space.epoch == given.task.job.epoch);
+        let Some(space) = space else {
+            return self.miner.answer(refused(id, &lost(), Default::default()), at);
+        };
+        if let Some(Standing::Refused(refusal)) = connection.standing(&name) {
+            return self.miner.answer(refused(id, &refusal, Default::default()), at);
+        }
+        let Some(place) = self.miner.reserve() else {
+            return self.refuse(id, RefusalCode::Other, "Too many shares wait for the pool", at);
+        };
+        let extranonce2 = space.split.upstream_extranonce2(&given.seat.prefix, &submit.extranonce2);
+        let mut params = vec![
+            json!(name.0),
+            json!(given.task.job.notify.job_id.as_str()),
+            json!(extranonce2.to_string()),
+            json!(submit.ntime.to_string()),
+            json!(submit.nonce.to_string()),
+        ];
+        // Some pools insist on the sixth param once rolling was agreed upon, others have none.
+        if let Some(mask) = mask {
+            let bits = submit.version_bits.unwrap_or_default();
+            params.push(json!(VersionMask(bits.0 & (mask.0 | bits.0)).to_string()));
+        }
+        let asker = Asker { miner: Arc::downgrade(&self.miner), place, id: id.into() };
+        match connection.submit(asker, &name, &serde_json::Value::Array(params), at) {
+            Ok(()) => {}
+            Err(Unsent::Over(asker)) => {
+                self.miner.complete(asker.place, refused(&asker.id, &lost(), Default::default()), at);
+            }
+            Err(Unsent::Full(asker)) => {
+                let refusal = Refusal::new(RefusalCode::Other, "Too many shares wait for the pool");
+                self.miner.complete(asker.place, refused(&asker.id, &refusal, Default::default()), at);
+            }
+        }
+    }
+
+    fn begin(&self) {
+        if let Some(link) = self.miner.link() {
+            link.begin(&self.miner);
+        }
+    }
+
+    fn answer(&self, line: String, at: Stamp) -> Then {
+        self.miner.answer(line, at);
+        Then::GoOn
+    }
+
+    fn refuse(&self, id: &str, code: RefusalCode, reason: &str, at: Stamp) {
+        self.miner.answer(refused(id, &Refusal::new(code, reason), Default::default()), at);
+    }
+
+    fn fault(&mut self) -> Then {
+        if self.budget.spend(Instant::now()) { Then::GoOn } else { Then::Ban }
+    }
+}
+
+fn asks_for(message: &Envelope<'_>, extension: &str) -> bool {
+    let params = message.params.and_then(|raw| serde_json::from_str::<serde_json::Value>(raw.get()).ok());
+    let names = params.as_ref().and_then(|params| params.get(0)?.as_array().cloned()).unwrap_or_default();
+    names.iter().any(|name| name == extension)
+}
+
+/// The beginning of a text from the network.
+fn shortened(text: &str) -> String {
+    text.chars().take(MOST_TEXT).collect()
+}

@@ -1,0 +1,247 @@
+//! A miner's session: its two threads, from its arrival to its end.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Services;
+use super::miner::Miner;
+use super::requests::{Requests, Then};
+use crate::analyzer::{Conversation, Direction, LineReader, What};
+use crate::limits::{Abuse, Admission};
+use crate::net::options::is_timeout;
+use crate::net::{Reader, Received, Stamp, Stream};
+use crate::serving::{
+    FirstBytes, Patience, Patient, Tap, Topic, Visitor, Watch, announce, first_bytes, linger, say,
+};
+use crate::stop::Stopped;
+use crate::thread::{SESSION_STACK, spawn};
+
+/// Some miners leave when they hear nothing for 90 s (wire reference, section 1.6: cgminer).
+const REMIND: Duration = Duration::from_secs(55);
+/// How often a quiet miner's session is looked after.
+const LOOK: Duration = Duration::from_secs(1);
+const BUFFER: usize = 8 * 1024;
+
+/// Starts a session.
+///
+/// # Errors
+/// When the system has no room for another thread; the connection is closed then.
+pub(super) fn start(services: &Arc<Services>, visitor: Visitor) -> std::io::Result<()> {
+    let id = services.next_session();
+    let conversation = Arc::new(Conversation::with_miner(id, visitor.peer(), Stamp::now()));
+    let tap = Tap::new(services.to_analyzer.clone(), conversation.clone(), Direction::Down);
+    let miner = Arc::new(Miner::new(conversation, tap, services.vardiff.clone()));
+    services.registry.add(miner.clone());
+    announce(&services.to_analyzer, &miner.conversation, What::Opened);
+    let presence = Presence { services: services.clone(), miner, admission: Mutex::new(None) };
+    spawn(format!("{id}-up"), SESSION_STACK, move || {
+        run(&presence, visitor);
+        Ok::<(), Stopped>(())
+    })?;
+    Ok(())
+}
+
+/// A session's place among the others. Dropping it ends the session.
+struct Presence {
+    services: Arc<Services>,
+    miner: Arc<Miner>,
+    admission: Mutex<Option<Admission>>,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let Presence { services, miner, .. } = self;
+        miner.close();
+        if let Some(link) = miner.link() {
+            link.leave(miner);
+            miner.set_link(None);
+        }
+        services.remember(miner);
+        announce(&services.to_analyzer, &miner.conversation, What::Closed);
+        if miner.conversation.down.has_begun() {
+            let lasted = miner.accepted_at.elapsed().as_secs();
+            let text = format_args!("session {} ended after {lasted} s", miner.id());
+            say(&services.reception, miner.address(), Topic::Ended, &text);
+        }
+        services.registry.remove(miner.id());
+    }
+}
+
+fn run(presence: &Presence, visitor: Visitor) {
+    let Some(stream) = arrive(presence, visitor) else { return };
+    let miner = presence.miner.clone();
+    miner.outbox.open(stream.clone());
+    let (sending, woken) = (miner.clone(), stream.clone());
+    let thread = spawn(format!("{}-down", miner.id()), SESSION_STACK, move || {
+        if let Err(error) = sending.outbox.run(REMIND, || sending.remind()) {
+            log::debug!("session {}: {error}", sending.id());
+        }
+        // The other thread learns that it is over.
+        woken.stop_reading();
+        Ok::<(), Stopped>(())
+    });
+    if let Err(error) = thread {
+        let text = format_args!("can't start a session: {error}");
+        say(&presence.services.reception, miner.address(), Topic::NoThread, &text);
+        return;
+    }
+    let mut session = Session {
+        presence,
+        reader: Reader::new(stream),
+        buffer: vec![0; BUFFER],
+        lines: LineReader::default(),
+        tap: Tap::new(presence.services.to_analyzer.clone(), miner.conversation.clone(), Direction::Up),
+        requests: Requests::new(presence.services.clone(), miner.clone()),
+        heard: Instant::now(),
+    };
+    session.read();
+    // What it was answered last is still to reach it.
+    miner.dismiss();
+    linger(&mut session.reader);
+}
+
+fn arrive(presence: &Presence, mut visitor: Visitor) -> Option<Arc<Stream>> {
+    let (reception, miner) = (&presence.services.reception, &presence.miner);
+    let deadline = reception.arrival_deadline(miner.accepted_at);
+    miner.conversation.announce(visitor.introduce(reception, deadline)?);
+    let admission = visitor.admit(reception)?;
+    *presence.admission.lock().unwrap_or_else(PoisonError::into_inner) = Some(admission);
+    Some(Arc::new(visitor.establish(reception, deadline)?))
+}
+
+struct Session<'a> {
+    presence: &'a Presence,
+    reader: Reader,
+    buffer: Vec<u8>,
+    lines: LineReader,
+    tap: Tap,
+    requests: Requests,
+    heard: Instant,
+}
+
+impl Session<'_> {
+    fn read(&mut self) {
+        let Some(mut received) = self.first() else { return };
+        loop {
+            match self.take(received) {
+                Then::GoOn => {}
+                Then::Leave => return,
+                Then::Ban => return self.ban(),
+            }
+            received = loop {
+                if self.presence.miner.is_leaving() && self.presence.miner.waiting() == 0 {
+                    return;
+                }
+                let stream = self.reader.stream().clone();
+                if stream
+                    .set_read_timeout(self.time_to_wait().map(|time| time.min(LOOK)).or(Some(LOOK)))
+                    .is_err()
+                {
+                    return;
+                }
+                match self.reader.recv(&mut self.buffer) {
+                    Ok(received) if received.length > 0 => break received,
+                    Ok(_) => return,
+                    Err(error) if is_timeout(&error) => {
+                        if self.on_timeout() == Patience::End {
+                            return;
+                        }
+                    }
+                    Err(_) => return,
+                }
+            };
+        }
+    }
+
+    fn first(&mut self) -> Option<Received> {
+        let miner = self.address();
+        let mut watch = Opening { presence: self.presence };
+        let buffer = &mut self.buffer;
+        match first_bytes(&self.presence.services.reception, miner, &mut watch, &mut self.reader, buffer) {
+            FirstBytes::Miner(received) => Some(received),
+            FirstBytes::Finished | FirstBytes::Broken => None,
+            FirstBytes::Refused => {
+                self.presence.miner.close();
+                None
+            }
+        }
+    }
+
+    fn take(&mut self, received: Received) -> Then {
+        self.heard = Instant::now();
+        let bytes = &self.buffer[..received.length];
+        // Before it is answered: the analyzer wants the question first.
+        self.tap.forwarded(bytes, received.readable_at, Stamp::now());
+        let (miner, requests) = (&self.presence.miner, &mut self.requests);
+        let mut then = Then::GoOn;
+        self.lines.read(bytes, |line| {
+            // Who is being sent away is not served any more.
+            if then == Then::GoOn && !miner.is_leaving() {
+                then = requests.take(line, received.readable_at);
+            }
+        });
+        if self.lines.too_long > 0 { Then::Ban } else { then }
+    }
+
+    fn ban(&self) {
+        let (reception, miner) = (&self.presence.services.reception, self.address());
+        say(reception, miner, Topic::Refused, &"closed: nothing but bad shares or nonsense");
+        reception.report_abuse(miner, Abuse::BadShares);
+    }
+
+    /// How long the miner's next bytes may take.
+    fn time_to_wait(&self) -> Option<Duration> {
+        let listen = &self.presence.services.config.listen;
+        let idle = listen.idle_timeout.map(|limit| limit.saturating_sub(self.heard.elapsed()));
+        let opening = (!self.requests.is_authorized())
+            .then(|| listen.handshake_timeout.saturating_sub(self.presence.miner.accepted_at.elapsed()));
+        // Zero would mean "for ever".
+        [idle, opening].into_iter().flatten().min().map(|left| left.max(Duration::from_millis(1)))
+    }
+
+    fn on_timeout(&self) -> Patience {
+        let listen = &self.presence.services.config.listen;
+        let is_authorized = self.requests.is_authorized();
+        let quiet = match listen.idle_timeout {
+            _ if !is_authorized && self.presence.miner.accepted_at.elapsed() >= listen.handshake_timeout => {
+                "closed: it did not authorize within listen.handshake_timeout"
+            }
+            Some(limit) if self.heard.elapsed() >= limit => {
+                "closed: it sent nothing for the whole of listen.idle_timeout"
+            }
+            _ => return Patience::Wait,
+        };
+        say(&self.presence.services.reception, self.address(), Topic::Quiet, &quiet);
+        Patience::End
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.presence.miner.address()
+    }
+}
+
+/// How long a miner may take to say its first word.
+struct Opening<'a> {
+    presence: &'a Presence,
+}
+
+impl Watch for Opening<'_> {
+    fn on_timeout(&mut self) -> Patience {
+        let miner = &self.presence.miner;
+        if miner.accepted_at.elapsed() < self.presence.services.config.listen.handshake_timeout {
+            return Patience::Wait;
+        }
+        let text = "closed: it did not authorize within listen.handshake_timeout";
+        say(&self.presence.services.reception, miner.address(), Topic::Quiet, &text);
+        Patience::End
+    }
+}
+
+impl Patient for Opening<'_> {
+    fn time_to_wait(&mut self) -> Option<Duration> {
+        let limit = self.presence.services.config.listen.handshake_timeout;
+        let left = limit.saturating_sub(self.presence.miner.accepted_at.elapsed());
+        Some(left.max(Duration::from_millis(1)))
+    }
+}

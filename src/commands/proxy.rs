@@ -1,0 +1,57 @@
+//! The proxy in the mode that is configured.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crossbeam_channel::Receiver;
+
+use crate::aggregate::Aggregate;
+use crate::analyzer::Offence;
+use crate::config::{Config, Mode};
+use crate::passthrough::Passthrough;
+use crate::serving::{Observer, StartError, ToAnalyzer};
+use crate::stop::Stop;
+
+/// Either of the two.
+#[derive(Debug)]
+pub(super) enum Proxy {
+    Passthrough(Passthrough),
+    Aggregate(Aggregate),
+}
+
+impl Proxy {
+    pub(super) fn start(config: &Config, to_analyzer: ToAnalyzer, stop: &Stop) -> Result<Proxy, StartError> {
+        match config.mode {
+            Mode::Passthrough => Passthrough::start(config, to_analyzer, stop).map(Proxy::Passthrough),
+            Mode::Aggregate => Aggregate::start(config, to_analyzer, stop).map(Proxy::Aggregate),
+        }
+    }
+
+    pub(super) fn enforce(&self, offences: Receiver<Offence>) -> io::Result<()> {
+        match self {
+            Proxy::Passthrough(proxy) => proxy.enforce(offences),
+            Proxy::Aggregate(proxy) => proxy.enforce(offences),
+        }
+    }
+
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        match self {
+            Proxy::Passthrough(proxy) => proxy.addresses(),
+            Proxy::Aggregate(proxy) => proxy.addresses(),
+        }
+    }
+
+    pub(super) fn observer(&self) -> Observer {
+        match self {
+            Proxy::Passthrough(proxy) => proxy.observer(),
+            Proxy::Aggregate(proxy) => proxy.observer(),
+        }
+    }
+
+    pub(super) fn shut_down(self) {
+        match self {
+            Proxy::Passthrough(proxy) => proxy.shut_down(),
+            Proxy::Aggregate(proxy) => proxy.shut_down(),
+        }
+    }
+}
