@@ -4,23 +4,24 @@
 mod mining;
 #[path = "talk.rs"]
 mod talk;
+#[path = "watched.rs"]
+mod watched;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sluice::analyzer::{Conversation, Direction, Outside, Replay, Setup, Totals};
+use sluice::analyzer::{Conversation, Direction, Replay, Setup, Totals};
 use sluice::config::Analysis;
 use sluice::net::Stamp;
-use sluice::reference::Tip;
-use sluice::stratum::Nbits;
-use sluice::work::{BlockHash, Height, prevhash_of};
+use sluice::work::BlockHash;
 
 use crate::blocks::{EASIEST, invented};
 use crate::pool::{Habit, Job, Link, Pool};
 use crate::random::Random;
 use crate::seen::Book;
+use watched::Reference;
 
 /// 2026-09-20.
 const BEGIN: u64 = 1_790_000_000;
@@ -49,14 +50,6 @@ pub struct World {
     pub block_mean: f64,
     /// Seconds until a pool has heard of a block, two more at most.
     pub pool_delay: f64,
-}
-
-/// Who is watched, and how many seconds after a block it has it.
-struct Reference {
-    name: Arc<str>,
-    delay: f64,
-    height: u32,
-    parent: BlockHash,
 }
 
 pub struct Miner {
@@ -232,37 +225,6 @@ impl World {
         place
     }
 
-    /// A reference that has each block so many seconds after it was found.
-    pub fn reference(&mut self, name: &str, delay: f64) {
-        let (height, parent) = (self.height, self.tip);
-        self.references.push(Reference { name: name.into(), delay, height, parent });
-        self.after(1.0, What::Repeats(self.references.len() - 1));
-    }
-
-    /// Somebody finds a block now.
-    pub fn find_block(&mut self) {
-        self.after(0.0, What::Block);
-    }
-
-    /// The network's newest block, and its height.
-    pub fn newest(&self) -> (u32, BlockHash) {
-        (self.height, self.tip)
-    }
-
-    /// Somebody says that it works on the block above this one.
-    pub fn claim(&mut self, name: &str, (height, parent): (u32, BlockHash), nbits: u32) {
-        let (height, at) = (Height(height + 1), self.stamp());
-        let tip =
-            Tip { source: name.into(), height, prevhash: prevhash_of(&parent), nbits: Nbits(nbits), at };
-        self.replay.heard(&Outside::Tip(tip));
-    }
-
-    fn tell(&mut self, place: usize) {
-        let Reference { name, height, parent, .. } = &self.references[place];
-        let (name, newest) = (name.clone(), (*height, *parent));
-        self.claim(&name, newest, self.network);
-    }
-
     /// At this second of the day, counted from the beginning.
     pub fn at(&mut self, seconds: f64, script: impl FnOnce(&mut World) + 'static) {
         let delay = (seconds - self.seconds()).max(0.0);
@@ -368,14 +330,8 @@ impl World {
             }
             What::Arrives(session, sent) => self.answer(session, *sent),
             What::Says(session, bytes) => self.said(session, Direction::Down, &bytes),
-            What::Hears(place) => {
-                (self.references[place].height, self.references[place].parent) = (self.height, self.tip);
-                self.tell(place);
-            }
-            What::Repeats(place) => {
-                self.tell(place);
-                self.after(120.0, What::Repeats(place));
-            }
+            What::Hears(place) => self.hears(place),
+            What::Repeats(place) => self.repeats(place),
             What::Script(script) => script(self),
         }
     }

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use sluice::analyzer::{MinerView, Snapshot};
+use sluice::net::Stamp;
+use sluice::reference::{ReferenceKind, ReferenceView, Tip};
 use sluice::sim::Habit;
 use sluice::status::sight::Sight;
+use sluice::stratum::{Nbits, PrevHash};
+use sluice::work::Height;
 
 use crate::common::browser::{Browser, Screen};
 use crate::common::site::{ADDRESS, PageServer, Site};
-use crate::look::assert_fine;
+use crate::look::{assert_fine, assert_fine_everywhere};
 
 /// Of one moment with one miner, the same with many.
 fn with_miners(sight: &Sight, count: usize) -> Sight {
@@ -44,4 +48,51 @@ fn a_farm_has_a_hundred_rows_and_a_link_to_the_rest() {
         browser.screen(screen);
         assert_fine(&browser, screen, "a farm");
     }
+}
+
+/// One for each state, the last with words of a stranger.
+fn references() -> Vec<ReferenceView> {
+    let tip = Tip {
+        source: "x:1".into(),
+        height: Height(970_001),
+        prevhash: PrevHash::from_wire_bytes([0x11; 32]),
+        nbits: Nbits(0x1702_3a04),
+        at: Stamp::now(),
+    };
+    let error = |text: &str| Some(text.to_owned());
+    let endless = format!("it closes: <img src=x> {}", "W".repeat(200));
+    [
+        ("127.0.0.1:8332", true, None, true),
+        ("public-pool.example:3333", true, error("it is still loading the chain"), true),
+        ("not-yet.example:3333", false, None, false),
+        ("a-rather-long-name-of-a-pool-in-some-country.example.org:3333", false, Some(endless), true),
+    ]
+    .into_iter()
+    .map(|(name, is_connected, error, has_tip)| ReferenceView {
+        name: name.into(),
+        kind: ReferenceKind::Pool,
+        is_connected,
+        error,
+        tip: has_tip.then(|| tip.clone()),
+    })
+    .collect()
+}
+
+#[test]
+fn references_are_shown_in_every_state() {
+    let Some(browser) = Browser::start() else { return };
+    let mut site = Site::start();
+    site.mine("first", Habit::Bitaxe);
+    site.wait_accepted(1);
+    let mut sight = site.sight();
+    browser.open(&site.url());
+    assert!(browser.is("!document.querySelector('#references')"));
+    sight.around.references = references();
+    let shown = PageServer::fixed(sight);
+    assert_fine_everywhere(&browser, &shown.url(), "references");
+    let signs = "[...document.querySelectorAll('#references .sign')].map(each => each.textContent).join('')";
+    assert_eq!(browser.value(signs), "✓!·✕");
+    assert!(browser.text("#references").contains("block 970,001 for"));
+    assert!(browser.text("#references").contains("<img src=x>"));
+    browser.assert_silent();
 }

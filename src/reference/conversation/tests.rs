@@ -120,3 +120,25 @@ fn a_coinbase_is_decoded_after_joining_only() {
     (early.coinb1, early.coinb2) = (start, vec![0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0]);
     assert!(matches!(conversation.take_job(early), Heard::UselessJob(why) if why.contains("BIP34")));
 }
+
+proptest::proptest! {
+    #[test]
+    fn nothing_a_pool_sends_panics(
+        place in proptest::prelude::any::<proptest::sample::Index>(),
+        instead in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..20),
+        line in proptest::sample::select(vec![
+            job(),
+            SUBSCRIBED.to_owned(),
+            r#"{"id":null,"method":"mining.set_extranonce","params":["d1e5",6]}"#.to_owned(),
+        ]),
+    ) {
+        let mut conversation = Conversation::new(None);
+        let start = place.index(line.len());
+        let end = (start + instead.len()).min(line.len());
+        let line = [&line.as_bytes()[..start], &instead, &line.as_bytes()[end..]].concat();
+        conversation.take_line(&line);
+        say(&mut conversation, SUBSCRIBED);
+        conversation.take_line(&line);
+        conversation.take_line(job().as_bytes());
+    }
+}
