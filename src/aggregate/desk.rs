@@ -192,8 +192,9 @@ impl Desk {
     fn forget_dead(&mut self, task: &Task) {
         let newest = self.given.back().map(|given| given.task.job.generation);
         self.given.retain(|given| {
-            given.seat.epoch == task.job.epoch && Some(given.task.job.generation) == newest
-                || given.task.job.generation == task.job.generation && given.seat.epoch == task.job.epoch
+            let generation = given.task.job.generation;
+            let is_recent = Some(generation) == newest || generation == task.job.generation;
+            given.seat.epoch == task.job.epoch && is_recent
         });
     }
 }

@@ -156,16 +156,6 @@ impl Outbox {
         self.close_with(self.lock());
     }
 
-    /// Whether anything is still to be sent.
-    pub(super) fn is_empty(&self) -> bool {
-        let state = self.lock();
-        state.is_closed || (state.queue.is_empty() && !state.is_writing)
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.lock().is_closed
-    }
-
     fn wait(&self, quiet: Duration) -> (Next, MutexGuard<'_, State>) {
         let mut state = self.lock();
         loop {

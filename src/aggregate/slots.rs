@@ -89,7 +89,8 @@ impl Slots {
     }
 
     /// How many are held, without the retired.
-    pub fn held(&self) -> usize {
+    #[cfg(test)]
+    fn held(&self) -> usize {
         self.used.len() - self.retired.len()
     }
 

@@ -6,7 +6,7 @@ pub mod demo;
 pub mod environment;
 pub mod exit;
 mod options;
-pub mod proxy;
+mod proxy;
 mod run;
 mod signals;
 pub mod verify;

@@ -16,7 +16,7 @@ use super::{Payout, Secret, Upstream};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reference {
     /// Another pool; `user` is what it is authorised with.
-    Pool { upstream: Upstream, user: Option<String> },
+    Pool { upstream: Box<Upstream>, user: Option<String> },
     /// A node's JSON-RPC. The URL may hold a password.
     Node { url: Secret, cookie: Option<PathBuf> },
 }
@@ -93,7 +93,7 @@ pub(super) fn read_reference(mut section: Section) -> Option<Reference> {
     }
     section.finish();
     match (upstream, node) {
-        (Some(upstream), _) => Some(Reference::Pool { upstream, user }),
+        (Some(upstream), _) => Some(Reference::Pool { upstream: Box::new(upstream), user }),
         (None, Some(url)) => Some(Reference::Node { url, cookie }),
         (None, None) => None,
     }

@@ -18,7 +18,7 @@ fn at(address: SocketAddr, tls: Option<UpstreamTls>) -> Upstream {
 }
 
 fn watch(upstream: Upstream) -> Heard {
-    Heard::with(&[Reference::Pool { upstream, user: None }], &hurried())
+    Heard::with(&[Reference::Pool { upstream: Box::new(upstream), user: None }], &hurried())
 }
 
 #[test]

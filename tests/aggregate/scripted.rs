@@ -1,0 +1,123 @@
+//! A pool whose every line the test writes.
+
+use std::net::{SocketAddr, TcpListener};
+
+use serde_json::{Value, json};
+
+use crate::common::{DEADLINE, wait_for};
+use crate::site::Line;
+
+/// Listens; the test accepts.
+pub struct Scripted {
+    listener: TcpListener,
+}
+
+/// A pool's end of a connection.
+pub struct PoolEnd {
+    pub line: Line,
+    jobs: u32,
+}
+
+impl Scripted {
+    pub fn start() -> Scripted {
+        Scripted { listener: TcpListener::bind("127.0.0.1:0").unwrap() }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
+    }
+
+    /// The next connection.
+    pub fn accept(&self) -> PoolEnd {
+        self.accept_within(DEADLINE).expect("nobody connected to the pool")
+    }
+
+    pub fn accept_within(&self, time: std::time::Duration) -> Option<PoolEnd> {
+        self.listener.set_nonblocking(true).unwrap();
+        let (began, mut accepted) = (std::time::Instant::now(), None);
+        while accepted.is_none() && began.elapsed() < time {
+            match self.listener.accept() {
+                Ok((stream, _)) => accepted = Some(stream),
+                Err(_) => std::thread::yield_now(),
+            }
+        }
+        let stream = accepted?;
+        stream.set_nonblocking(false).unwrap();
+        Some(PoolEnd { line: Line::of(stream), jobs: 0 })
+    }
+
+    /// A connection that has been opened as ckpool does it.
+    pub fn open(&self, extranonce1: &str, size: usize, difficulty: f64) -> PoolEnd {
+        let mut end = self.accept();
+        end.open(extranonce1, size);
+        end.set_difficulty(difficulty);
+        end.authorize();
+        end.notify(true);
+        end
+    }
+}
+
+impl PoolEnd {
+    /// Answers configure and subscribe.
+    pub fn open(&mut self, extranonce1: &str, size: usize) {
+        let configure = self.request("mining.configure");
+        self.answer(&configure, json!({ "version-rolling": true, "version-rolling.mask": "1fffe000" }));
+        let subscribe = self.request("mining.subscribe");
+        self.answer(&subscribe, json!([[["mining.notify", "s"]], extranonce1, size]));
+    }
+
+    /// Waits for an authorize and grants it.
+    pub fn authorize(&mut self) -> String {
+        let request = self.request("mining.authorize");
+        self.answer(&request, json!(true));
+        request["params"][0].as_str().unwrap().to_owned()
+    }
+
+    /// The next request of this method; others before it are kept.
+    pub fn request(&mut self, method: &str) -> Value {
+        self.line.wait(method, |message| message["method"] == method)
+    }
+
+    pub fn answer(&mut self, request: &Value, result: Value) {
+        self.line.say(&json!({ "id": request["id"], "result": result, "error": null }));
+    }
+
+    pub fn refuse(&mut self, request: &Value, code: i64, reason: &str) {
+        self.line.say(&json!({ "id": request["id"], "result": null, "error": [code, reason, null] }));
+    }
+
+    pub fn set_difficulty(&mut self, difficulty: f64) {
+        self.line.say(&json!({ "id": null, "method": "mining.set_difficulty", "params": [difficulty] }));
+    }
+
+    /// A job like no other before on this connection; its id.
+    pub fn notify(&mut self, clean: bool) -> String {
+        self.jobs += 1;
+        let id = format!("job{}", self.jobs);
+        let coinb1 = format!(
+            "{}{:08x}",
+            "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff2003a4bc0e",
+            self.jobs
+        );
+        let coinb2 = "ffffffff0100f2052a01000000160014751e76e8199196d454941c45d1b3a323f1433bd600000000";
+        let parent = "0000000000000000000000000000000000000000000000000000000000000000";
+        self.line.say(&json!({ "id": null, "method": "mining.notify", "params": [
+            id, parent, coinb1, coinb2, [], "20000000", "17023a04", "68596192", clean
+        ] }));
+        id
+    }
+
+    /// The next share, unanswered.
+    pub fn share(&mut self) -> Value {
+        self.request("mining.submit")
+    }
+
+    /// Waits until the other end is closed.
+    pub fn wait_closed(&mut self) {
+        let mut is_closed = false;
+        wait_for("the end of the connection", || {
+            is_closed |= self.line.read().is_none();
+            is_closed
+        });
+    }
+}

@@ -1,0 +1,295 @@
+//! The proxy in this process, and miners whose every line the test writes.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sluice::aggregate::Aggregate;
+use sluice::analyzer::{Analyzer, Setup, Snapshot};
+use sluice::config::{Config, Overrides};
+use sluice::stop::Stop;
+use sluice::stratum::{Difficulty, Extranonce1, Extranonce2, JobId, Nonce, Notify, Ntime, Submit};
+use sluice::work::{ShareTerms, Target, rebuild};
+use std::sync::Arc;
+
+use crate::common::DEADLINE;
+
+/// The proxy. Shut down when dropped.
+pub struct Site {
+    proxy: Option<Aggregate>,
+    analyzer: Option<Analyzer>,
+}
+
+impl Site {
+    /// With these pools, and `more` configuration.
+    pub fn start(pools: &[SocketAddr], more: &str) -> Site {
+        let pools: String = pools.iter().map(|pool| crate::common::upstream(*pool)).collect();
+        Site::with(&format!("{more}\n{pools}"))
+    }
+
+    /// With a whole configuration text, without `mode` and `[listen]`.
+    pub fn with(text: &str) -> Site {
+        let listen = "mode = \"aggregate\"\n[listen]\nstratum = [\"127.0.0.1:0\"]\nmax_miners = 6000\n\
+                      [ratelimit]\nexempt = [\"127.0.0.0/8\"]\n";
+        let listen = if text.contains("[ratelimit]") {
+            "mode = \"aggregate\"\n[listen]\nstratum = [\"127.0.0.1:0\"]\n"
+        } else {
+            listen
+        };
+        let config = Config::parse(&format!("{listen}{text}"), &Overrides::default())
+            .unwrap_or_else(|error| panic!("{error}"));
+        let upstreams = config.upstreams.iter().map(ToString::to_string).collect();
+        let setup = Setup { upstreams, ..Setup::plain(&config.analysis) };
+        let (analyzer, copies) = Analyzer::start(setup).unwrap();
+        let proxy = Aggregate::start(&config, Some(copies), &Stop::new()).unwrap();
+        Site { proxy: Some(proxy), analyzer: Some(analyzer) }
+    }
+
+    pub fn running(&self) -> &Aggregate {
+        self.proxy.as_ref().unwrap()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.running().addresses()[0]
+    }
+
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.analyzer.as_ref().unwrap().snapshot()
+    }
+
+    pub fn connect(&self) -> Line {
+        Line::to(self.address())
+    }
+
+    /// A miner that has subscribed as this agent and authorized in this name; what it was told so far
+    /// is with it.
+    pub fn miner(&self, agent: &str, worker: &str) -> Line {
+        let mut line = self.connect();
+        line.join(agent, worker);
+        line
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(proxy) = self.proxy.take() {
+            proxy.shut_down();
+        }
+        if let Some(analyzer) = self.analyzer.take() {
+            analyzer.finish();
+        }
+    }
+}
+
+/// One end of a conversation.
+pub struct Line {
+    stream: TcpStream,
+    reader: BufReader<TcpStream>,
+    /// Read, and not asked for yet.
+    kept: VecDeque<Value>,
+    pub extranonce1: Extranonce1,
+    pub extranonce2_size: usize,
+    pub difficulty: f64,
+    pub job: Option<Notify>,
+    pub worker: String,
+    ids: u64,
+    nonces: u32,
+}
+
+impl Line {
+    pub fn to(address: SocketAddr) -> Line {
+        let stream = TcpStream::connect(address).unwrap();
+        Line::of(stream)
+    }
+
+    pub fn of(stream: TcpStream) -> Line {
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        Line {
+            reader: BufReader::new(stream.try_clone().unwrap()),
+            stream,
+            kept: VecDeque::new(),
+            extranonce1: Extranonce1::default(),
+            extranonce2_size: 0,
+            difficulty: 0.0,
+            job: None,
+            worker: String::new(),
+            ids: 100,
+            nonces: 0,
+        }
+    }
+
+    pub fn raw(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    pub fn write(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).unwrap();
+    }
+
+    pub fn say(&mut self, message: &Value) {
+        self.write(&format!("{message}\n"));
+    }
+
+    /// Sends a request; its answer is read by [`Line::answer`].
+    pub fn ask(&mut self, id: impl Into<Value>, method: &str, params: Value) {
+        let id: Value = id.into();
+        self.say(&json!({ "id": id, "method": method, "params": params }));
+    }
+
+    /// The next line; `None` at the end.
+    pub fn read(&mut self) -> Option<Value> {
+        let mut text = String::new();
+        match self.reader.read_line(&mut text) {
+            Ok(0) => None,
+            Ok(_) => Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The next line that was not asked for yet; a miner keeps track of what it says.
+    pub fn next(&mut self) -> Value {
+        if let Some(kept) = self.kept.pop_front() {
+            return kept;
+        }
+        let message = self.read().expect("the connection was closed");
+        self.follow(&message);
+        message
+    }
+
+    /// The first line that `fits`; those before it are kept.
+    pub fn wait(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        if let Some(place) = self.kept.iter().position(&fits) {
+            return self.kept.remove(place).unwrap();
+        }
+        loop {
+            let message = self.read().unwrap_or_else(|| panic!("closed instead of {what}"));
+            self.follow(&message);
+            if fits(&message) {
+                return message;
+            }
+            self.kept.push_back(message);
+        }
+    }
+
+    /// The answer to this id.
+    pub fn answer(&mut self, id: impl Into<Value>) -> Value {
+        let id = id.into();
+        self.wait("an answer", |message| message["id"] == id && message.get("method").is_none())
+    }
+
+    pub fn wait_job(&mut self) -> Notify {
+        self.wait("a job", |message| message["method"] == "mining.notify");
+        self.job.clone().unwrap()
+    }
+
+    /// Whether nothing comes for so long.
+    pub fn is_quiet_for(&mut self, time: Duration) -> bool {
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        let mut text = String::new();
+        let quiet = self.reader.read_line(&mut text).is_err();
+        self.stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        quiet
+    }
+
+    /// Reads until the other end closes.
+    pub fn wait_end(&mut self) -> Vec<Value> {
+        let mut rest: Vec<Value> = self.kept.drain(..).collect();
+        while let Some(message) = self.read() {
+            rest.push(message);
+        }
+        rest
+    }
+
+    /// Subscribes, authorizes, and waits for the first job.
+    pub fn join(&mut self, agent: &str, worker: &str) {
+        self.worker = worker.to_owned();
+        self.ask(1, "mining.subscribe", json!([agent]));
+        let answer = self.answer(1);
+        self.seated(&answer);
+        self.ask(2, "mining.authorize", json!([worker, "x"]));
+        assert_eq!(self.answer(2)["result"], true);
+        self.wait_job();
+    }
+
+    /// Takes the answer to a subscribe.
+    pub fn seated(&mut self, answer: &Value) {
+        self.extranonce1 = Extranonce1::from_text(answer["result"][1].as_str().unwrap()).unwrap();
+        self.extranonce2_size = answer["result"][2].as_u64().unwrap() as usize;
+    }
+
+    fn follow(&mut self, message: &Value) {
+        match message["method"].as_str() {
+            Some("mining.set_difficulty") => self.difficulty = message["params"][0].as_f64().unwrap(),
+            Some("mining.notify") => {
+                let params = serde_json::value::to_raw_value(&message["params"]).unwrap();
+                self.job = Some(Notify::from_params(Some(&params)).unwrap());
+            }
+            Some("mining.set_extranonce") => {
+                let text = message["params"][0].as_str().unwrap();
+                self.extranonce1 = Extranonce1::from_text(text).unwrap();
+                self.extranonce2_size = message["params"][1].as_u64().unwrap() as usize;
+            }
+            _ => {}
+        }
+    }
+
+    /// A share of the newest job, whose difficulty lies between these.
+    pub fn mine(&mut self, least: f64, most: f64) -> Submit {
+        let job = self.job.clone().unwrap();
+        self.mine_on(&job, least, most)
+    }
+
+    pub fn mine_on(&mut self, job: &Notify, least: f64, most: f64) -> Submit {
+        let size = sluice::stratum::Extranonce2Size::new(self.extranonce2_size as u8).unwrap();
+        let difficulty = Difficulty::new(least).unwrap();
+        let (low, high) =
+            (Target::from_difficulty(difficulty), Difficulty::new(most).map(Target::from_difficulty));
+        loop {
+            self.nonces += 1;
+            let submit = Submit {
+                worker: self.worker.clone(),
+                job_id: job.job_id.clone(),
+                extranonce2: Extranonce2::from_counter(7, size),
+                ntime: job.ntime,
+                nonce: Nonce(self.nonces),
+                version_bits: None,
+            };
+            let terms = ShareTerms { extranonce2_size: size, version_mask: None, difficulty };
+            let share = rebuild(job, &self.extranonce1, &submit, &terms).unwrap();
+            let is_too_good = high.as_ref().is_ok_and(|high| high.is_met_by(&share.hash));
+            if low.is_met_by(&share.hash) && !is_too_good {
+                return submit;
+            }
+        }
+    }
+
+    /// Sends a share; its id.
+    pub fn submit(&mut self, share: &Submit) -> u64 {
+        self.ids += 1;
+        let params = json!([
+            share.worker,
+            share.job_id.as_str(),
+            share.extranonce2.to_string(),
+            share.ntime.to_string(),
+            share.nonce.to_string()
+        ]);
+        self.ask(self.ids, "mining.submit", params);
+        self.ids
+    }
+
+    /// Sends a share and reads its verdict: `None` when it was accepted, else the code.
+    pub fn verdict(&mut self, share: &Submit) -> Option<i64> {
+        let id = self.submit(share);
+        let answer = self.answer(id);
+        if answer["result"] == true { None } else { Some(answer["error"][0].as_i64().unwrap()) }
+    }
+}
+
+/// A job id, for shares of none.
+pub fn no_job() -> (JobId, Ntime) {
+    (JobId::from_text("none").unwrap(), Ntime(0))
+}
