@@ -152,16 +152,6 @@ impl Connection {
         }
     }
 
-    /// Names that the pool refused, with its words.
-    pub(super) fn refused_names(&self) -> Vec<(PoolName, Refusal)> {
-        let facts = self.facts();
-        let refused = facts.names.iter().filter_map(|(name, standing)| match standing {
-            Standing::Refused(refusal) => Some((name.clone(), refusal.clone())),
-            _ => None,
-        });
-        refused.collect()
-    }
-
     /// Passes a share on. `params` are those of `mining.submit`.
     ///
     /// # Errors

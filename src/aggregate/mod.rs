@@ -42,6 +42,7 @@ mod vardiff;
 mod window;
 mod work;
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 
 use crate::analyzer::{Offence, SessionId};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Mode};
 use crate::net::Stamp;
 use crate::serving::{Acceptor, Observer, Reception, StartError, ToAnalyzer, enforcement, open_all};
 use crate::stop::Stop;
@@ -60,7 +61,7 @@ use crate::upstream::Upstreams;
 
 use connection::Connection;
 use hub::Hub;
-use identity::Naming;
+use identity::{MinerName, Naming};
 use memory::Memory;
 use miner::Miner;
 use registry::Registry;
@@ -192,6 +193,17 @@ impl Aggregate {
                 log::warn!("{} sessions did not end in time", services.registry.count());
             }
         }
+    }
+}
+
+/// What the pool at this place calls a miner that calls itself `worker`: in passthrough the same.
+pub fn name_at_pool<'a>(config: &Config, worker: &'a str, place: Option<usize>) -> Cow<'a, str> {
+    match (config.mode, place) {
+        (Mode::Aggregate, Some(place)) if !worker.is_empty() => {
+            let name = MinerName::new(worker.to_owned());
+            Naming::new(config).at_pool(&name, place).0.into()
+        }
+        _ => worker.into(),
     }
 }
 

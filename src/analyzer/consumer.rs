@@ -17,7 +17,7 @@ use super::outside::ROOM;
 use super::snapshot::Snapshot;
 use super::steady::Steady;
 use super::verdicts::Expectations;
-use super::{Copy, Enforcement, Outside, SessionId, Summary, What};
+use super::{Copy, Direction, Enforcement, Outside, Role, SessionId, Summary, What};
 use crate::clock::Clock;
 use crate::config;
 use crate::net::Stamp;
@@ -230,7 +230,14 @@ impl Consumer {
             What::Opened => return,
             What::Bytes(mut chunk) => {
                 let summary = &mut self.follower.ledger.summary;
-                if let Some(delay) = chunk.sent_at.since(chunk.readable_at) {
+                // What is read from one side is sent to the other by another conversation.
+                let is_forwarding = match conversation.role {
+                    Role::Direct => true,
+                    Role::Miner => chunk.direction == Direction::Down,
+                    Role::Pool => chunk.direction == Direction::Up,
+                };
+                let delay = chunk.sent_at.since(chunk.readable_at).filter(|_| is_forwarding);
+                if let Some(delay) = delay {
                     summary.latency(chunk.direction).record(delay);
                 }
                 summary.gaps += u64::from(chunk.after_gap);

@@ -83,6 +83,18 @@ pub enum Role {
     Pool,
 }
 
+impl Role {
+    /// What miners do shows here, once.
+    pub fn is_with_miner(self) -> bool {
+        self != Role::Pool
+    }
+
+    /// What pools do shows here, once.
+    pub fn is_with_pool(self) -> bool {
+        self != Role::Miner
+    }
+}
+
 /// One miner's session, as both sides of the tap see it.
 #[derive(Debug)]
 pub struct Conversation {

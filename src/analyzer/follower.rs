@@ -113,13 +113,15 @@ impl Follower {
 
     pub(super) fn closed(&mut self, id: SessionId) {
         if let Some(mut session) = self.sessions.remove(&id) {
-            session.close(&mut |finding| self.ledger.take(finding));
+            let role = session.conversation.role;
+            session.close(&mut |finding| self.ledger.take(finding, role));
         }
     }
 
     pub(super) fn close_all(&mut self) {
         for (_, mut session) in self.sessions.drain() {
-            session.close(&mut |finding| self.ledger.take(finding));
+            let role = session.conversation.role;
+            session.close(&mut |finding| self.ledger.take(finding, role));
         }
     }
 
@@ -128,10 +130,11 @@ impl Follower {
     pub(super) fn tick(&mut self, now: Stamp) {
         let (timeout, ledger) = (self.share_timeout, &mut self.ledger);
         self.sessions.retain(|_, session| {
-            session.expire(timeout, now, &mut |finding| ledger.take(finding));
+            let role = session.conversation.role;
+            session.expire(timeout, now, &mut |finding| ledger.take(finding, role));
             let is_live = Arc::strong_count(&session.conversation) > 1 || !session.order.is_empty();
             if !is_live {
-                session.close(&mut |finding| ledger.take(finding));
+                session.close(&mut |finding| ledger.take(finding, role));
             }
             is_live
         });
@@ -147,12 +150,13 @@ impl Follower {
 }
 
 fn read(session: &mut Session, chunk: &Chunk, ledger: &mut Ledger, enforcement: Option<&Enforcement>) {
-    let too_long = session.too_long();
+    let (too_long, role) = (session.too_long(), session.conversation.role);
     session.read(chunk, &mut |finding| {
+        let enforcement = enforcement.filter(|_| role.is_with_pool());
         if let (Some(enforcement), Finding::Job(job)) = (enforcement, &finding) {
             enforcement.job(job);
         }
-        ledger.take(finding);
+        ledger.take(finding, role);
     });
     ledger.summary.too_long += session.too_long() - too_long;
 }

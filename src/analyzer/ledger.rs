@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::Role;
 use super::alerts::Alerts;
 use super::block::BlockSeen;
 use super::bucket::HistoryShare;
@@ -96,21 +97,27 @@ impl Ledger {
     }
 
     /// What following a line has brought up.
-    pub(super) fn take(&mut self, finding: Finding) {
+    ///
+    /// What many miners do on one connection to the pool is seen twice. Their work counts where they
+    /// do it; what the pool gives and says of it, where the pool does.
+    pub(super) fn take(&mut self, finding: Finding, role: Role) {
         match finding {
-            Finding::Message(direction) => self.summary.message(direction),
+            Finding::Message(direction) if role.is_with_miner() => self.summary.message(direction),
             Finding::Unreadable => self.summary.unreadable += 1,
-            Finding::Submitted => {
+            Finding::Submitted if role.is_with_miner() => {
                 self.summary.shares += 1;
                 self.totals.submitted += 1;
             }
-            Finding::Block(block) => self.block(&block),
-            Finding::Judged(judged) => self.judged(*judged),
-            Finding::Job(job) => self.job(&job),
-            Finding::Event(event, at) => {
+            Finding::Block(block) if role.is_with_miner() => self.block(&block),
+            Finding::Message(_) | Finding::Submitted | Finding::Block(_) => {}
+            Finding::Judged(judged) => self.judged(*judged, role),
+            Finding::Job(job) if role.is_with_pool() => self.job(&job, role),
+            Finding::Job(job) => self.rules.passed_on(&job, self.correct(job.at)),
+            Finding::Event(event, at) if role.is_with_pool() => {
                 let at = self.correct(at);
                 self.judge(|rules, tongue| rules.event(&event, at, tongue));
             }
+            Finding::Event(event, at) => self.rules.difficulty_passed_on(&event, self.correct(at)),
             Finding::Closed(session) => self.rules.closed(session),
         }
     }
@@ -190,9 +197,20 @@ impl Ledger {
         self.record_block(record);
     }
 
-    fn judged(&mut self, judged: JudgedShare) {
+    fn judged(&mut self, judged: JudgedShare, role: Role) {
+        if role.is_with_pool() {
+            self.pools.judged(&judged);
+            let at = self.correct(judged.share.at);
+            self.judge(|rules, tongue| rules.credited(&judged, at, tongue));
+        }
+        if role.is_with_miner() {
+            self.found(judged);
+        }
+    }
+
+    /// A miner's share.
+    fn found(&mut self, judged: JudgedShare) {
         let is_near = self.totals.judged(&judged, self.near_miss);
-        self.pools.judged(&judged);
         self.count_for_life(&judged);
         if is_near {
             let at = self.correct(judged.share.at);
@@ -253,13 +271,13 @@ impl Ledger {
         }
     }
 
-    fn job(&mut self, job: &JobSeen) {
+    fn job(&mut self, job: &JobSeen, role: Role) {
         let at = self.correct(job.at);
         self.totals.job(job, at);
         let view = self.recent.job(job, at);
         self.pools.job(job.upstream, view);
         let upstream = self.upstream(job.upstream);
-        self.judge(|rules, tongue| rules.job(job, at, tongue));
+        self.judge(|rules, tongue| rules.job(job, role, at, tongue));
         let Some(recorder) = &self.recorder else { return };
         recorder.record_job(&JobRow {
             pool: upstream,

@@ -68,19 +68,20 @@ impl Pools {
 
     /// What there is to see, with the verdicts of these sessions.
     pub(super) fn view<'a>(&mut self, sessions: impl Iterator<Item = &'a Session>) -> Vec<PoolView> {
-        let mut worst: BTreeMap<usize, (usize, &Session)> = BTreeMap::new();
+        let mut found: BTreeMap<usize, (usize, Option<&Session>)> = BTreeMap::new();
         for session in sessions {
             let Some(place) = session.conversation.upstream() else { continue };
-            let (count, known) = worst.entry(place).or_insert((0, session));
-            *count += 1;
-            if badness(session) > badness(known) {
-                *known = session;
+            let (count, worst) = found.entry(place).or_default();
+            let role = session.conversation.role;
+            *count += usize::from(role.is_with_miner());
+            if role.is_with_pool() && worst.is_none_or(|known| badness(session) > badness(known)) {
+                *worst = Some(session);
             }
         }
         for (place, pool) in &mut self.pools {
-            let found = worst.get(place);
-            pool.miners = found.map_or(0, |(count, _)| *count);
-            if let Some(job) = found.and_then(|(_, session)| session.newest_job.as_ref()) {
+            let (count, worst) = found.get(place).copied().unwrap_or_default();
+            pool.miners = count;
+            if let Some(job) = worst.and_then(|session| session.newest_job.as_ref()) {
                 pool.payout = Some(job.payout.clone());
                 pool.chain = Some(job.chain.clone());
                 pool.outputs = job.outputs().into();

@@ -195,6 +195,7 @@ impl Session {
         let seconds = |since: Stamp| now.since(since).unwrap_or_default().as_secs_f64();
         Pulse {
             session: self.conversation.id,
+            role: self.conversation.role,
             upstream: self.conversation.upstream(),
             worker: self.worker(),
             miner: self.conversation.miner().ip(),

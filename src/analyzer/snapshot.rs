@@ -13,7 +13,7 @@ use super::recent::RecentView;
 use super::rules::CreditView;
 use super::session::Session;
 use super::verdicts::PayoutState;
-use super::{History, SessionId, Summary, Totals};
+use super::{History, Role, SessionId, Summary, Totals};
 use crate::clock::{ClockState, NtpTime};
 use crate::net::Stamp;
 use crate::record::{BestShare, Health, Lifetime};
@@ -35,6 +35,8 @@ pub struct Snapshot {
     /// The charts' time series.
     pub history: Arc<History>,
     pub miners: Vec<MinerView>,
+    /// Connections to pools that carry the work of many miners, as if each were one.
+    pub shared: Vec<MinerView>,
     pub pools: Vec<PoolView>,
     pub recent: RecentView,
     pub alerts: AlertsView,
@@ -85,9 +87,14 @@ impl Snapshot {
         up_for: Duration,
         now: Stamp,
     ) -> Snapshot {
-        let mut miners: Vec<MinerView> =
-            sessions.values().map(|session| MinerView::of(session, ledger, now)).collect();
-        miners.sort_by_key(|miner| miner.session);
+        let pools = ledger.pools.view(sessions.values());
+        let views = |is_such: fn(Role) -> bool| {
+            let such = sessions.values().filter(|session| is_such(session.conversation.role));
+            let mut views: Vec<_> = such.map(|session| MinerView::of(session, ledger, &pools, now)).collect();
+            views.sort_by_key(|view| view.session);
+            views
+        };
+        let (miners, shared) = (views(Role::is_with_miner), views(|role| role == Role::Pool));
         Snapshot {
             at: Some(ledger.correct(now)),
             up_for,
@@ -99,7 +106,8 @@ impl Snapshot {
             lifetime: ledger.state.lifetime.clone(),
             history: ledger.history.clone(),
             miners,
-            pools: ledger.pools.view(sessions.values()),
+            shared,
+            pools,
             recent: ledger.recent.view(),
             alerts: ledger.alerts.view(),
             credit: ledger.credit().cloned(),
@@ -110,7 +118,7 @@ impl Snapshot {
 }
 
 impl MinerView {
-    fn of(session: &Session, ledger: &Ledger, now: Stamp) -> MinerView {
+    fn of(session: &Session, ledger: &Ledger, pools: &[PoolView], now: Stamp) -> MinerView {
         let (conversation, tally) = (&session.conversation, &session.tally);
         let (extranonce1, extranonce2_size) = session.extranonce();
         MinerView {
@@ -135,7 +143,16 @@ impl MinerView {
             best_ever: ledger.state.best_of(session.worker()).cloned(),
             extranonce1: extranonce1.cloned(),
             extranonce2_size,
-            payout: session.newest_job.as_ref().map(|job| job.payout.state),
+            payout: match conversation.role {
+                // Who is paid is settled between this program and the pool.
+                Role::Miner => payout_of(pools, conversation.upstream()),
+                Role::Direct | Role::Pool => session.newest_job.as_ref().map(|job| job.payout.state),
+            },
         }
     }
+}
+
+fn payout_of(pools: &[PoolView], place: Option<usize>) -> Option<PayoutState> {
+    let pool = pools.iter().find(|pool| Some(pool.place) == place)?;
+    pool.payout.as_ref().map(|verdict| verdict.state)
 }

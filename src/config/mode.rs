@@ -12,11 +12,18 @@ pub enum Mode {
     Aggregate,
 }
 
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Mode {
+    /// As it stands in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Mode::Passthrough => "passthrough",
             Mode::Aggregate => "aggregate",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }

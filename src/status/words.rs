@@ -3,9 +3,6 @@
 use crate::config::{PayoutKind, Severity};
 use crate::upstream::Standing;
 
-/// How miners are served. There is one way so far.
-pub(super) const MODE: &str = "passthrough";
-
 pub(super) fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Info => "info",

@@ -28,9 +28,9 @@ pub(super) use tongue::Tongue;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::SessionId;
 use super::finding::{Event, JobSeen};
 use super::share::JudgedShare;
+use super::{Role, SessionId};
 use crate::clock::NtpTime;
 use crate::config;
 use crate::pool_stats::PoolFigures;
@@ -78,24 +78,40 @@ impl Rules {
         }
     }
 
-    /// A job came to a session.
-    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
+    /// A job came from a pool.
+    pub(super) fn job(&mut self, job: &JobSeen, role: Role, at: NtpTime, tongue: &mut Tongue<'_>) {
         self.payout.job(job, at, tongue);
         self.chain.job(job, at, tongue);
         self.timing.job(job, at, tongue);
-        self.extranonce.job(job);
-        self.share.job(job, at);
         self.pool.job(job, at);
+        if role.is_with_miner() {
+            self.passed_on(job, at);
+        }
     }
 
-    /// A share's verdict is known, or never will be.
+    /// A job came to a miner.
+    pub(super) fn passed_on(&mut self, job: &JobSeen, at: NtpTime) {
+        self.extranonce.job(job);
+        self.share.job(job, at);
+    }
+
+    /// A difficulty came to a miner, from this program.
+    pub(super) fn difficulty_passed_on(&mut self, event: &Event, at: NtpTime) {
+        self.share.event(event, at);
+    }
+
+    /// What a miner did: the verdict of its share is known, or never will be.
     pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
         self.timing.share(judged, at, tongue);
         self.extranonce.share(judged, at, tongue);
-        self.difficulty.share(judged, at, tongue);
         self.share.share(judged, at, tongue);
         self.tempo.share(judged, at, tongue);
         self.news.share(judged, at, tongue);
+    }
+
+    /// What the pool did: its verdict on a share.
+    pub(super) fn credited(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+        self.difficulty.share(judged, at, tongue);
         self.credit.share(judged, at);
     }
 
@@ -145,13 +161,17 @@ impl Rules {
 
     /// Time has passed.
     pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
-        self.chain.tick(sessions, now, tongue);
+        let with = |is_such: fn(Role) -> bool| -> Vec<Pulse<'_>> {
+            sessions.iter().filter(|pulse| is_such(pulse.role)).cloned().collect()
+        };
+        let (pools, miners) = (with(Role::is_with_pool), with(Role::is_with_miner));
+        self.chain.tick(&pools, now, tongue);
         self.credit.tick(now);
-        self.timing.tick(sessions, now, tongue);
-        self.extranonce.tick(sessions, now, tongue);
+        self.timing.tick(&pools, now, tongue);
+        self.extranonce.tick(&miners, now, tongue);
         self.share.tick(now, tongue);
-        self.tempo.tick(sessions, now, tongue);
-        self.pool.tick(sessions, now, tongue);
+        self.tempo.tick(&miners, now, tongue);
+        self.pool.tick(&pools, now, tongue);
     }
 }
 

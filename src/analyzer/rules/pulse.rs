@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::super::SessionId;
+use super::super::{Role, SessionId};
 use crate::stratum::{Extranonce2Size, VersionMask};
 
 /// What rules look at twice a second.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Pulse<'a> {
     pub(in super::super) session: SessionId,
+    pub(in super::super) role: Role,
     pub(in super::super) upstream: Option<usize>,
     pub(in super::super) worker: &'a str,
     pub(in super::super) miner: IpAddr,

@@ -1,10 +1,12 @@
 //! A connected miner, as `/status` and `/api/miners` show it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::{Serialize, Serializer};
 
 use super::value::{Rates, Time, name, number, percent};
+use crate::aggregate::name_at_pool;
 use crate::analyzer::{MinerView, PayoutState};
 use crate::status::device::device;
 use crate::status::sight::Sight;
@@ -15,7 +17,7 @@ struct Client<'a> {
     ip: String,
     worker: &'a str,
     /// What the pool sees: in passthrough the same.
-    upstream_user: &'a str,
+    upstream_user: Cow<'a, str>,
     ok: u64,
     bad: u64,
     diff: f64,
@@ -73,7 +75,7 @@ impl<'a> Client<'a> {
         Client {
             ip: miner.miner.to_string(),
             worker: &miner.worker,
-            upstream_user: &miner.worker,
+            upstream_user: name_at_pool(&sight.facts.config, &miner.worker, miner.upstream),
             ok: miner.accepted,
             bad: miner.rejected,
             diff: miner.difficulty,

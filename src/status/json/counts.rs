@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::value::{MILLISECONDS, SECONDS, Times, percent};
 use crate::analyzer::{Latency, MinerView, Totals};
+use crate::config::Mode;
 use crate::record;
 use crate::status::sight::Sight;
 
@@ -116,7 +117,7 @@ impl Vardiff {
             miners.iter().map(of).fold(0.0, std::ops::Add::add) / miners.len().max(1) as f64
         };
         Vardiff {
-            enabled: false,
+            enabled: sight.facts.config.mode == Mode::Aggregate && config.enabled,
             total_clients: sight.around.sessions,
             active_clients: miners.iter().filter(is_active).count(),
             avg_difficulty: mean(|miner| miner.difficulty),

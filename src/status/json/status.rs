@@ -15,7 +15,6 @@ use super::upstreams::{Brief, briefs};
 use super::value::{Best, Rates, Time};
 use super::verdict::{Chain, Payout};
 use crate::status::sight::Sight;
-use crate::status::words;
 use crate::stratum::Difficulty;
 use crate::upstream::Standing;
 
@@ -29,6 +28,7 @@ struct Status<'a> {
     shares_ok: u64,
     shares_bad: u64,
     clients: Clients<'a>,
+    shared: Clients<'a>,
     vardiff: Vardiff,
     ratelimit: RateLimit,
     mode: &'static str,
@@ -66,8 +66,10 @@ struct Bests<'a> {
 pub fn status(sight: &Sight) -> String {
     let (facts, snapshot, around) = (&sight.facts, &sight.snapshot, &sight.around);
     let totals = snapshot.totals.as_ref();
-    // The one that has been connected longest: sessions are in their order.
-    let first = snapshot.miners.iter().find_map(|miner| Some((miner.extranonce1.as_ref()?, miner)));
+    // The one that has been connected longest: sessions are in their order. What miners share stands
+    // above what each has of it.
+    let mut sessions = snapshot.shared.iter().chain(&snapshot.miners);
+    let first = sessions.find_map(|one| Some((one.extranonce1.as_ref()?, one)));
     text(&Status {
         upstream: around.upstreams.iter().any(|one| one.sessions > 0 && one.standing == Standing::Up),
         extranonce1: first.map(|(extranonce1, _)| extranonce1.to_string()).unwrap_or_default(),
@@ -77,9 +79,10 @@ pub fn status(sight: &Sight) -> String {
         shares_ok: totals.map_or(0, |totals| totals.accepted),
         shares_bad: totals.map_or(0, |totals| totals.rejected),
         clients: Clients::of(sight, snapshot.miners.iter()),
+        shared: Clients::of(sight, snapshot.shared.iter()),
         vardiff: Vardiff::of(sight),
         ratelimit: RateLimit::of(sight),
-        mode: words::MODE,
+        mode: facts.config.mode.as_str(),
         version: facts.version,
         at: Time(sight.at),
         started: Time(facts.started),
@@ -112,7 +115,8 @@ pub fn status(sight: &Sight) -> String {
 /// was asked for.
 fn newest_difficulty(sight: &Sight) -> Option<f64> {
     let snapshot = &sight.snapshot;
-    let set = snapshot.miners.iter().filter_map(|miner| Some((miner.difficulty_since?, miner.difficulty)));
+    let sessions = if snapshot.shared.is_empty() { &snapshot.miners } else { &snapshot.shared };
+    let set = sessions.iter().filter_map(|one| Some((one.difficulty_since?, one.difficulty)));
     let newest = set.max_by_key(|(since, _)| *since).map(|(_, difficulty)| difficulty);
     let of_share = || snapshot.recent.shares.first()?.assigned_difficulty.map(Difficulty::value);
     newest.or_else(of_share)

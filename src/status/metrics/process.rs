@@ -38,7 +38,7 @@ pub(super) fn write(to: &mut Document, sight: &Sight) {
 fn program(to: &mut Document, sight: &Sight) {
     let facts = &sight.facts;
     to.family("sluice_build_info", Kind::Gauge, "Always 1; the version is in the label.")
-        .count(&[("version", facts.version), ("mode", words::MODE)], 1);
+        .count(&[("version", facts.version), ("mode", facts.config.mode.as_str())], 1);
     to.gauge("sluice_uptime_seconds", "Since the start.", Some(sight.up_for.as_secs_f64()));
     to.gauge(
         "sluice_start_time_seconds",

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::analyzer::Latency;
 use crate::clock::ClockState;
-use crate::status::figures::{delay, grouped, short, span};
+use crate::status::figures::{count, delay, grouped, short, span};
 use crate::status::sight::Sight;
 
 pub(super) fn section(sight: &Sight) -> Markup {
@@ -29,6 +29,13 @@ pub(super) fn section(sight: &Sight) -> Markup {
                         dd { (delay(totals.job_ages.quantile(0.5))) ", 1 in 100 older than " (delay(totals.job_ages.quantile(0.99))) }
                     }
                     dt { "Work proven" } dd { "difficulty " (short(totals.proven_difficulty)) ", credited " (short(totals.accepted_difficulty)) }
+                }
+                @if let Some(first) = snapshot.shared.first() {
+                    dt { "To the pools" }
+                    dd {
+                        (count(snapshot.shared.len() as u64, "connection")) ", shared by "
+                        (count(snapshot.miners.len() as u64, "miner")) "; the pool asks for difficulty " (short(first.difficulty))
+                    }
                 }
                 dt { "Clock" } dd { (clock(snapshot.clock.as_ref())) }
                 dt { "Forwarded" }
