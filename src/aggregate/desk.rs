@@ -80,6 +80,14 @@ impl Desk {
         }
     }
 
+    /// Other bounds, and another target.
+    pub(super) fn change(&mut self, settings: Arc<config::Vardiff>) {
+        if let Some(vardiff) = &mut self.vardiff {
+            vardiff.change(&settings);
+        }
+        self.settings = settings;
+    }
+
     /// Gives the job, at the right difficulty: what is to be sent, in one write. Nothing when the
     /// miner is not ready, or has this job or a later one already. Nothing is given to a miner before
     /// the pool's difficulty `most` is known to hold for it.

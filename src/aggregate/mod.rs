@@ -49,6 +49,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use crossbeam_channel::Receiver;
 
 use crate::analyzer::{Offence, SessionId};
@@ -78,7 +79,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 struct Services {
     config: Config,
-    vardiff: Arc<config::Vardiff>,
+    vardiff: ArcSwap<config::Vardiff>,
     naming: Naming,
     upstreams: Upstreams,
     reception: Reception,
@@ -104,6 +105,21 @@ pub struct Aggregate {
     stop: Stop,
 }
 
+/// Changes what can be changed while miners mine.
+#[derive(Debug, Clone)]
+pub struct Tuner(Arc<Services>);
+
+impl Tuner {
+    /// New bounds and a new target for the miners' difficulties; those who are here go on from where
+    /// they are.
+    pub fn set_vardiff(&self, vardiff: &config::Vardiff) {
+        self.0.vardiff.store(Arc::new(vardiff.clone()));
+        for miner in self.0.registry.all() {
+            miner.desk().change(self.0.vardiff.load_full());
+        }
+    }
+}
+
 impl Aggregate {
     /// Opens the listeners and begins to serve. Copies of all conversations go to `to_analyzer`.
     ///
@@ -119,7 +135,7 @@ impl Aggregate {
         let upstreams = Upstreams::start(&config.upstreams, &config.failover, on_failure, &links_stop)
             .map_err(StartError::Upstream)?;
         let services = Arc::new(Services {
-            vardiff: Arc::new(config.vardiff.clone()),
+            vardiff: ArcSwap::from_pointee(config.vardiff.clone()),
             naming: Naming::new(config),
             config: config.clone(),
             upstreams,
@@ -159,6 +175,11 @@ impl Aggregate {
     /// For whoever shows how it goes.
     pub fn observer(&self) -> Observer {
         Observer::new(self.services.clone())
+    }
+
+    /// For whoever changes the configuration while miners mine.
+    pub fn tuner(&self) -> Tuner {
+        Tuner(self.services.clone())
     }
 
     /// Ends: nobody is accepted any more, shares in flight get their answers (for a bounded time), then

@@ -31,7 +31,7 @@ pub(super) fn start(services: &Arc<Services>, visitor: Visitor) -> std::io::Resu
     let id = services.next_session();
     let conversation = Arc::new(Conversation::with_miner(id, visitor.peer(), Stamp::now()));
     let tap = Tap::new(services.to_analyzer.clone(), conversation.clone(), Direction::Down);
-    let miner = Arc::new(Miner::new(conversation, tap, services.vardiff.clone()));
+    let miner = Arc::new(Miner::new(conversation, tap, services.vardiff.load_full()));
     services.registry.add(miner.clone());
     announce(&services.to_analyzer, &miner.conversation, What::Opened);
     let presence = Presence { services: services.clone(), miner, admission: Mutex::new(None) };

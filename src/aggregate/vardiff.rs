@@ -114,6 +114,11 @@ impl Vardiff {
         vardiff
     }
 
+    /// Other bounds, and another target, from the next judgement on.
+    pub fn change(&mut self, settings: &config::Vardiff) {
+        self.settings = settings.clone();
+    }
+
     /// The difficulty last sent.
     pub fn difficulty(&self) -> Difficulty {
         self.sent

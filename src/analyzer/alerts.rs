@@ -100,6 +100,11 @@ impl Alerts {
         Alerts { off: off.to_vec(), ..Alerts::default() }
     }
 
+    /// From now on these rules say nothing.
+    pub(super) fn turn_off(&mut self, off: &[RuleId]) {
+        self.off = off.to_vec();
+    }
+
     /// A state is seen. `describe` is asked only when it begins; what is returned is to be recorded.
     pub(super) fn lasts(
         &mut self,

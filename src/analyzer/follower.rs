@@ -14,7 +14,7 @@ use super::rules::{Pulse, Rules, Settings};
 use super::session::Session;
 use super::snapshot::Snapshot;
 use super::verdicts::Expectations;
-use super::{Chunk, Conversation, Enforcement, Outside, SessionId};
+use super::{Chunk, Conversation, Enforcement, Judgement, Outside, SessionId};
 use crate::net::Stamp;
 
 /// All sessions, and what outlives them.
@@ -95,7 +95,25 @@ impl Follower {
 
     /// News from outside the conversations.
     pub(super) fn heard(&mut self, news: &Outside) {
-        self.ledger.heard(news);
+        match news {
+            Outside::Judgement(judgement) => self.judge_by(judgement),
+            Outside::Tip(_) | Outside::Figures(_) => self.ledger.heard(news),
+        }
+    }
+
+    fn judge_by(&mut self, judgement: &Judgement) {
+        self.expectations = judgement.expectations.clone();
+        for session in self.sessions.values_mut() {
+            session.expect_by(judgement.expectations.clone());
+        }
+        if let Some(enforcement) = &mut self.enforcement {
+            (enforcement.on_mismatch, enforcement.on_wrong) = (judgement.on_mismatch, judgement.on_wrong);
+        }
+        // Rules that go on as they were keep what they have seen.
+        if self.settings.rules != judgement.rules {
+            self.settings.rules = judgement.rules.clone();
+            self.ledger.judge_by(Rules::new(&self.settings), &judgement.rules.off);
+        }
     }
 
     /// The system's clock was set, by so many nanoseconds since the start. Rules that compare times

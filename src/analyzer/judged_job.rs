@@ -18,6 +18,7 @@ pub struct JudgedJob {
     pub payout: PayoutVerdict,
     pub chain: ChainVerdict,
     pub clean: bool,
+    nbits: Nbits,
     /// The form addresses are shown in.
     form: Chain,
 }
@@ -52,7 +53,14 @@ impl JudgedJob {
             form: expectations.form(workers),
             coinbase,
             clean,
+            nbits,
         }
+    }
+
+    /// The same job under other expectations.
+    pub(super) fn again(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
+        let coinbase = self.coinbase.take();
+        *self = JudgedJob::new(self.nbits, self.clean, coinbase, workers, expectations);
     }
 
     /// Whom it pays besides the expected address: scripts in hexadecimal, sorted. `None` for so many

@@ -17,7 +17,7 @@ use super::share::JudgedShare;
 use super::summary::Summary;
 use super::totals::Totals;
 use crate::clock::{Clock, ClockState, NtpTime};
-use crate::config::Severity;
+use crate::config::{RuleId, Severity};
 use crate::logging::Printable;
 use crate::net::Stamp;
 use crate::notify::Notifier;
@@ -130,6 +130,8 @@ impl Ledger {
                 self.rules.tip(tip, at);
             }
             Outside::Figures(figures) => self.judge(|rules, tongue| rules.figures(figures, tongue)),
+            // The follower's business.
+            Outside::Judgement(_) => {}
         }
     }
 
@@ -159,6 +161,12 @@ impl Ledger {
     /// A stamp in NTP time.
     pub(super) fn correct(&self, stamp: Stamp) -> NtpTime {
         self.clock.correct(stamp.shifted(self.skew))
+    }
+
+    /// The thresholds have changed.
+    pub(super) fn judge_by(&mut self, rules: Rules, off: &[RuleId]) {
+        self.rules = rules;
+        self.alerts.turn_off(off);
     }
 
     /// The system's clock was set.

@@ -40,7 +40,7 @@ pub use judged_job::{JudgedJob, OutputView};
 pub use ledger::Bests;
 pub use lines::{LineReader, MOST_LINE};
 pub use offence::{Enforcement, Offence};
-pub use outside::{Outside, outside};
+pub use outside::{Judgement, Outside, outside};
 pub use pools::PoolView;
 pub use recent::{JobView, RecentJob, RecentView};
 pub use replay::Replay;

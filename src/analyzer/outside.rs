@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::verdicts::Expectations;
+use crate::config;
 use crate::pool_stats::PoolFigures;
 use crate::reference;
 
@@ -17,6 +19,31 @@ pub enum Outside {
     Tip(reference::Tip),
     /// What the pool publishes.
     Figures(Arc<PoolFigures>),
+    /// The configuration was read again.
+    Judgement(Arc<Judgement>),
+}
+
+/// What jobs and shares are judged by, as far as it can change while the program runs.
+#[derive(Debug, Clone)]
+pub struct Judgement {
+    pub rules: config::Rules,
+    pub expectations: Expectations,
+    /// `payout.on_mismatch`
+    pub on_mismatch: config::Consequence,
+    /// `chain.on_wrong`
+    pub on_wrong: config::Consequence,
+}
+
+impl Judgement {
+    /// Of this configuration.
+    pub fn new(config: &config::Config) -> Judgement {
+        Judgement {
+            rules: config.rules.clone(),
+            expectations: Expectations::new(&config.payout, config.network),
+            on_mismatch: config.payout.on_mismatch,
+            on_wrong: config.chain.on_wrong,
+        }
+    }
 }
 
 /// The way to the analyzer. Who finds it full drops the news: there will be others.

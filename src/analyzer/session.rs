@@ -116,6 +116,14 @@ impl Session {
         }
     }
 
+    /// Jobs are judged by these from now on, and the present one once more.
+    pub(super) fn expect_by(&mut self, expectations: Expectations) {
+        if let Some(job) = &mut self.newest_job {
+            job.again(self.expected.as_deref(), &expectations);
+        }
+        self.expectations = expectations;
+    }
+
     /// Follows what was forwarded together.
     pub(super) fn read(&mut self, chunk: &Chunk, each: &mut impl FnMut(Finding)) {
         if chunk.direction == Direction::Down {

@@ -7,6 +7,7 @@ pub mod environment;
 pub mod exit;
 mod options;
 mod proxy;
+mod reload;
 mod run;
 mod signals;
 pub mod verify;
@@ -76,7 +77,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
             for warning in config.warnings().into_iter().chain(config.not_served_warnings()) {
                 log::warn!("{warning}");
             }
-            run::run(config, Stop::new())?;
+            run::run(options, config, Stop::new())?;
         }
         Command::Check(options) => {
             logging::start(None, "info");

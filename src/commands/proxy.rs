@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crossbeam_channel::Receiver;
 
-use crate::aggregate::Aggregate;
+use crate::aggregate::{Aggregate, Tuner};
 use crate::analyzer::Offence;
 use crate::config::{Config, Mode};
 use crate::passthrough::Passthrough;
@@ -45,6 +45,14 @@ impl Proxy {
         match self {
             Proxy::Passthrough(proxy) => proxy.observer(),
             Proxy::Aggregate(proxy) => proxy.observer(),
+        }
+    }
+
+    /// For whoever changes how the miners' difficulties are found; of no use in passthrough.
+    pub(super) fn tuner(&self) -> Option<Tuner> {
+        match self {
+            Proxy::Passthrough(_) => None,
+            Proxy::Aggregate(proxy) => Some(proxy.tuner()),
         }
     }
 

@@ -1,11 +1,14 @@
 //! `sluice run`: forwards until it is told to stop.
 
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::proxy::Proxy;
+use super::reload::Reload;
 use super::signals::stop_on_signals;
-use super::{Failure, environment};
+use super::{Failure, Options, environment};
+use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::analyzer::{self, Analyzer, Enforcement, Expectations, Offence, Outside, Setup};
@@ -28,9 +31,9 @@ use crate::stop::Stop;
 ///
 /// # Errors
 /// When it can't start: a port in use, an unreadable certificate, no threads.
-pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
+pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> {
     let runtime = |why: io::Error| Failure::Runtime(why.into());
-    stop_on_signals(&stop).map_err(runtime)?;
+    let hang_ups = stop_on_signals(&stop).map_err(runtime)?;
     check_descriptors(&config);
     let _occupied = environment::occupy(&config.data_dir).map_err(|why| Failure::Environment(vec![why]))?;
     let (to_enforcement, offences) = enforcement::channel();
@@ -47,6 +50,9 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
         false => (None, None),
     };
     let proxy = Proxy::start(&config, copies, &stop).map_err(|why| Failure::Runtime(why.into()))?;
+    let live = Arc::new(ArcSwap::from_pointee(config.clone()));
+    let reload = Reload { options, config: live.clone(), tuner: proxy.tuner(), news: news.clone() };
+    reload.start(hang_ups).map_err(runtime)?;
     proxy.enforce(offences).map_err(runtime)?;
     let references = match config.analysis.enabled {
         true => References::start(&config.references, tell(news), &stop).map_err(runtime)?,
@@ -64,6 +70,7 @@ pub fn run(config: Config, stop: Stop) -> Result<(), Failure> {
         analyzer: analyzer.as_ref().map(Analyzer::published),
         pool_stats,
         notifier: notifier.clone(),
+        config: Some(live),
         references,
     };
     let sights = Sights::start(sources, facts, &stop).map_err(runtime)?;

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crossbeam_channel::{Receiver, bounded};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -11,18 +12,19 @@ use crate::thread::{SERVICE_STACK, spawn};
 /// What the second Ctrl-C ends with, as a shell would report it.
 const INTERRUPTED: i32 = 130;
 
-/// SIGINT and SIGTERM stop; a second one ends the program on the spot. SIGHUP, which would end it,
-/// does nothing but say so.
+/// SIGINT and SIGTERM stop; a second one ends the program on the spot. What is returned gets a word for
+/// each SIGHUP; several at once are one.
 ///
 /// # Errors
 /// When the handlers can't be set.
-pub fn stop_on_signals(stop: &Stop) -> io::Result<()> {
+pub fn stop_on_signals(stop: &Stop) -> io::Result<Receiver<()>> {
+    let (hung_up, hang_ups) = bounded(1);
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let stop = stop.clone();
     spawn("signals", SERVICE_STACK, move || {
         for signal in signals.forever() {
             match signal {
-                SIGHUP => log::info!("SIGHUP: this version reads its configuration at the start only"),
+                SIGHUP => drop(hung_up.try_send(())),
                 _ if stop.is_stopped() => std::process::exit(INTERRUPTED),
                 _ => {
                     log::info!("stopping; once more to stop at once");
@@ -32,5 +34,5 @@ pub fn stop_on_signals(stop: &Stop) -> io::Result<()> {
         }
         Ok::<(), Stopped>(())
     })?;
-    Ok(())
+    Ok(hang_ups)
 }

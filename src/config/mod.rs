@@ -7,6 +7,7 @@
 
 mod aggregate;
 mod analysis;
+mod changes;
 mod duration;
 mod endpoint;
 mod error;

@@ -77,6 +77,8 @@ pub struct Sources {
     pub analyzer: Option<Published>,
     pub pool_stats: Option<PoolStats>,
     pub notifier: Option<Notifier>,
+    /// The configuration where it can change while the program runs.
+    pub config: Option<Arc<ArcSwap<Config>>>,
     /// None run when analysis is off.
     pub references: References,
 }
@@ -95,12 +97,17 @@ impl Sights {
     /// # Errors
     /// When no thread can be started.
     pub fn start(sources: Sources, facts: Facts, stop: &Stop) -> io::Result<Sights> {
-        let (facts, began) = (Arc::new(facts), Instant::now());
+        let (mut facts, began) = (Arc::new(facts), Instant::now());
         let first = sources.gather(&facts, began);
         let sights = Sights(Arc::new(ArcSwap::from_pointee(first)));
         let (published, until) = (sights.clone(), stop.clone());
         spawn("survey", SERVICE_STACK, move || {
             while until.sleep(INTERVAL).is_ok() {
+                if let Some(config) = sources.config.as_ref().map(|live| live.load()) {
+                    if facts.config != **config {
+                        facts = Arc::new(Facts { config: (**config).clone(), ..(*facts).clone() });
+                    }
+                }
                 published.0.store(Arc::new(sources.gather(&facts, began)));
             }
             Ok::<(), Stopped>(())
@@ -142,7 +149,14 @@ fn offset(snapshot: &Snapshot) -> Offset {
 impl Sources {
     /// Of a proxy that asks and tells nobody.
     pub fn new(observer: Observer, analyzer: Option<Published>) -> Sources {
-        Sources { observer, analyzer, pool_stats: None, notifier: None, references: References::default() }
+        Sources {
+            observer,
+            analyzer,
+            pool_stats: None,
+            notifier: None,
+            config: None,
+            references: References::default(),
+        }
     }
 
     fn gather(&self, facts: &Arc<Facts>, began: Instant) -> Sight {

@@ -61,6 +61,14 @@ impl Sluice {
         Sluice { child, log, directory }
     }
 
+    /// Replaces something in its configuration file.
+    pub fn edit(&self, from: &str, to: &str) {
+        let file = self.directory.path().join("config.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(file, text.replace(from, to)).unwrap();
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id()
     }

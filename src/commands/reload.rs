@@ -1,0 +1,83 @@
+//! SIGHUP: the configuration is read again, and what can change while miners mine does. What can't
+//! is named; what is wrong changes nothing. A file that says the same touches nothing.
+
+use std::io;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, Sender};
+
+use super::Options;
+use crate::aggregate::Tuner;
+use crate::analyzer::{Judgement, Outside};
+use crate::config::Config;
+use crate::stop::Stopped;
+use crate::thread::{SERVICE_STACK, spawn};
+
+/// These take effect at once; the others at the next start.
+const LIVE: [&str; 5] = ["network", "[payout]", "[chain]", "[rules]", "[vardiff]"];
+
+/// Who can be told.
+pub(super) struct Reload {
+    pub(super) options: Options,
+    /// What holds now.
+    pub(super) config: Arc<ArcSwap<Config>>,
+    pub(super) tuner: Option<Tuner>,
+    /// To the analyzer.
+    pub(super) news: Sender<Outside>,
+}
+
+impl Reload {
+    /// Starts the thread that reloads at every signal, until nobody can send any.
+    ///
+    /// # Errors
+    /// When there is no room for it.
+    pub(super) fn start(self, signals: Receiver<()>) -> io::Result<()> {
+        spawn("reload", SERVICE_STACK, move || {
+            for () in signals {
+                self.again();
+            }
+            Ok::<(), Stopped>(())
+        })?;
+        Ok(())
+    }
+
+    fn again(&self) {
+        let config = match self.options.load() {
+            Ok(config) => config,
+            Err(error) => {
+                log::error!("SIGHUP: the configuration stays as it was: {error}");
+                return;
+            }
+        };
+        let changes = self.config.load().changes(&config);
+        if changes.is_empty() {
+            log::info!("SIGHUP: the configuration says what it said; nothing is touched");
+            return;
+        }
+        let (live, later): (Vec<_>, Vec<_>) = changes.into_iter().partition(|name| LIVE.contains(name));
+        if !live.is_empty() {
+            self.apply(&config);
+            log::info!("SIGHUP: from now on with the new {}", live.join(", "));
+        }
+        if !later.is_empty() {
+            log::warn!("SIGHUP: {} changed; that takes effect at the next start", later.join(", "));
+        }
+    }
+
+    fn apply(&self, config: &Config) {
+        // Without analysis nobody listens, and nothing is judged.
+        let _ = self.news.send(Outside::Judgement(Arc::new(Judgement::new(config))));
+        if let Some(tuner) = &self.tuner {
+            tuner.set_vardiff(&config.vardiff);
+        }
+        self.config.store(Arc::new(Config {
+            network: config.network,
+            payout: config.payout.clone(),
+            chain: config.chain.clone(),
+            rules: config.rules.clone(),
+            vardiff: config.vardiff.clone(),
+            ..(**self.config.load()).clone()
+        }));
+    }
+}
