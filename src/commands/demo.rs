@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::Failure;
+use super::proxy::Proxy;
 use super::signals::stop_on_signals;
 use crate::analyzer::{Analyzer, Setup, Summary};
-use crate::config::{Config, Failover, Http, Upstream};
-use crate::passthrough::Passthrough;
+use crate::config::{Config, Failover, Http, Mode, Upstream};
 use crate::sim::{Habit, HashRate, MinerOptions, MinerStats, PoolOptions, SimMiner, SimPool};
 use crate::status::http::HttpServer;
 use crate::status::sight::{Facts, Sights, Sources};
@@ -35,6 +35,8 @@ const MINERS: [(&str, Habit, f64); 5] = [
 /// What the simulated pools ask for until a miner suggests something else: a share every 1.4 s at
 /// 300 kH/s.
 const POOL_DIFFICULTY: f64 = 0.0001;
+/// The same for all of them together: a NerdMiner alone would find one in a minute.
+const SHARED_DIFFICULTY: f64 = 0.004;
 /// When the preferred pool goes away, and when it is back.
 const OUTAGE: std::ops::Range<Duration> = Duration::from_secs(20)..Duration::from_secs(30);
 const NEW_BLOCK: Duration = Duration::from_secs(45);
@@ -52,6 +54,9 @@ pub struct DemoOptions {
     /// Where the page is [default: 127.0.0.1:8080, or another port when that is taken; "" for off]
     #[arg(long, value_name = "ADDR")]
     http: Option<PageAddress>,
+    /// Join all miners on one connection to the pool, which asks for more than they could do alone
+    #[arg(long)]
+    aggregate: bool,
 }
 
 /// An address to listen on; `None` for off.
@@ -92,7 +97,7 @@ pub fn run(options: &DemoOptions, stop: Stop) -> Result<(), Failure> {
 struct World {
     pools: [SimPool; 2],
     miners: Vec<SimMiner>,
-    passthrough: Passthrough,
+    proxy: Proxy,
     analyzer: Analyzer,
     page: Option<HttpServer>,
     address: SocketAddr,
@@ -101,11 +106,12 @@ struct World {
 
 impl World {
     fn start(options: &DemoOptions, stop: &Stop) -> Result<World, Failure> {
-        let pools = [start_pool(1)?, start_pool(2)?];
-        let config = configuration(&pools);
-        let (passthrough, analyzer) = start_proxy(&config, stop)?;
-        let page = start_page(options, &config, &passthrough, &analyzer, stop)?;
-        let address = passthrough.addresses()[0];
+        let difficulty = if options.aggregate { SHARED_DIFFICULTY } else { POOL_DIFFICULTY };
+        let pools = [start_pool(1, difficulty)?, start_pool(2, difficulty)?];
+        let config = configuration(&pools, options.aggregate);
+        let (proxy, analyzer) = start_proxy(&config, stop)?;
+        let page = start_page(options, &config, &proxy, &analyzer, stop)?;
+        let address = proxy.addresses()[0];
         let mut miners = Vec::new();
         for (name, habit, rate) in MINERS {
             let mut options = MinerOptions::new(address, habit, format!("{ADDRESS}.{name}"));
@@ -113,7 +119,7 @@ impl World {
             options.retry_wait = Some(Duration::from_millis(500));
             miners.push(SimMiner::start(options).map_err(failure)?);
         }
-        Ok(World { pools, miners, passthrough, analyzer, page, address, began: Instant::now() })
+        Ok(World { pools, miners, proxy, analyzer, page, address, began: Instant::now() })
     }
 
     fn show(&self, out: &mut impl Write, seconds: Option<Duration>, stop: &Stop) -> io::Result<()> {
@@ -135,7 +141,7 @@ impl World {
             }
             if out_since.is_some() && now >= OUTAGE.end && self.pools[0].restart().is_ok() {
                 out_since = None;
-                self.say(out, "the first pool is back: miners return to it one by one")?;
+                self.say(out, "the first pool is back: the miners return to it")?;
             }
             if block_due && now >= NEW_BLOCK {
                 block_due = false;
@@ -216,7 +222,7 @@ impl World {
     /// Ends the proxy first, so that the last shares get their answers, then the rest; and adds up.
     fn end(self, out: &mut impl Write) -> io::Result<()> {
         self.say(out, "ending: shares in flight get their answers")?;
-        self.passthrough.shut_down();
+        self.proxy.shut_down();
         if let Some(page) = self.page {
             page.shut_down();
         }
@@ -249,9 +255,8 @@ fn delays(summary: &Summary) -> String {
     )
 }
 
-fn start_pool(seed: u64) -> Result<SimPool, Failure> {
-    let mut options =
-        PoolOptions::with_difficulty(POOL_DIFFICULTY).map_err(|why| Failure::Runtime(why.into()))?;
+fn start_pool(seed: u64, difficulty: f64) -> Result<SimPool, Failure> {
+    let mut options = PoolOptions::with_difficulty(difficulty).map_err(|why| Failure::Runtime(why.into()))?;
     // NerdMiners suggest 0.00015; a pool that is made for them listens.
     options.follow_suggested_difficulty = false;
     options.refresh_interval = Some(Duration::from_secs(10));
@@ -260,33 +265,37 @@ fn start_pool(seed: u64) -> Result<SimPool, Failure> {
     SimPool::start(options).map_err(failure)
 }
 
-fn configuration(pools: &[SimPool; 2]) -> Config {
+fn configuration(pools: &[SimPool; 2], is_aggregate: bool) -> Config {
     let upstreams = pools.iter().map(|pool| to_upstream(pool.addr())).collect();
     let mut config = Config::with_upstreams(upstreams);
     config.listen.stratum = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    if is_aggregate {
+        config.mode = Mode::Aggregate;
+        // As lively as the other world.
+        config.vardiff.target = Duration::from_secs(2);
+    }
     config.failover = Failover { failback_after: Duration::from_secs(5), ..config.failover };
     config
 }
 
-fn start_proxy(config: &Config, stop: &Stop) -> Result<(Passthrough, Analyzer), Failure> {
+fn start_proxy(config: &Config, stop: &Stop) -> Result<(Proxy, Analyzer), Failure> {
     let upstreams = config.upstreams.iter().map(ToString::to_string).collect();
     let setup = Setup { upstreams, ..Setup::plain(&config.analysis) };
     let (analyzer, copies) = Analyzer::start(setup).map_err(failure)?;
-    let passthrough =
-        Passthrough::start(config, Some(copies), stop).map_err(|why| Failure::Runtime(why.into()))?;
-    Ok((passthrough, analyzer))
+    let proxy = Proxy::start(config, Some(copies), stop).map_err(|why| Failure::Runtime(why.into()))?;
+    Ok((proxy, analyzer))
 }
 
 /// `None` when it is not wanted.
 fn start_page(
     options: &DemoOptions,
     config: &Config,
-    passthrough: &Passthrough,
+    proxy: &Proxy,
     analyzer: &Analyzer,
     stop: &Stop,
 ) -> Result<Option<HttpServer>, Failure> {
-    let facts = Facts::new(config, passthrough.addresses());
-    let sources = Sources::new(passthrough.observer(), Some(analyzer.published()));
+    let facts = Facts::new(config, proxy.addresses());
+    let sources = Sources::new(proxy.observer(), Some(analyzer.published()));
     let handler = web::handler(Sights::start(sources, facts, stop).map_err(failure)?);
     let start = |listen| {
         let http = Http { listen, ..Http::default() };
