@@ -23,6 +23,8 @@ mod pool;
 mod references;
 #[path = "forensics/seen.rs"]
 mod seen;
+#[path = "forensics/shared.rs"]
+mod shared;
 #[path = "forensics/shares.rs"]
 mod shares;
 #[path = "forensics/world.rs"]

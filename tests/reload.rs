@@ -68,9 +68,12 @@ fn who_is_to_be_paid_can_change() {
     sluice.wait_line("from now on with the new [payout]");
     wait_for("another verdict", || status(page)["payout"]["state"] == "mismatch");
     assert_eq!(status(page)["payout"]["address"], OTHER);
+    pool.refresh_job();
+    wait_for("an alert", || status(page)["alerts"]["active"]["high"] == 1);
     sluice.edit("[payout]", "[rules]\noff = [\"payout.mismatch\"]\n[payout]");
     sluice.signal("HUP");
     sluice.wait_line("from now on with the new [rules]");
+    wait_for("the end of the alert", || status(page)["alerts"]["active"]["high"] == 0);
     assert_eq!(miner.stats().reconnects, 0);
 }
 

@@ -100,9 +100,14 @@ impl Alerts {
         Alerts { off: off.to_vec(), ..Alerts::default() }
     }
 
-    /// From now on these rules say nothing.
+    /// From now on these rules say nothing, and what they have said is over.
     pub(super) fn turn_off(&mut self, off: &[RuleId]) {
         self.off = off.to_vec();
+        for id in off {
+            for (_, open) in self.open.remove(id.as_str()).unwrap_or_default() {
+                self.keep(Alert { ended: Some(open.alert.last), ..open.alert });
+            }
+        }
     }
 
     /// A state is seen. `describe` is asked only when it begins; what is returned is to be recorded.

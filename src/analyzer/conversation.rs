@@ -109,6 +109,8 @@ pub struct Conversation {
     upstream: AtomicUsize,
     pub up: Traffic,
     pub down: Traffic,
+    /// Of a miner: the session with the pool that carries its work; 0 for none.
+    carrier: AtomicU64,
     /// Copies that found the analyzer's queue full.
     pub dropped_copies: AtomicU64,
     /// The miner has sent its first `mining.authorize`. Set by the analyzer.
@@ -148,6 +150,7 @@ impl Conversation {
             upstream: AtomicUsize::new(NO_UPSTREAM),
             up: Traffic::new(now),
             down: Traffic::new(now),
+            carrier: AtomicU64::new(0),
             dropped_copies: AtomicU64::new(0),
             authorized: AtomicBool::new(false),
             unanswered: AtomicU32::new(0),
@@ -174,6 +177,17 @@ impl Conversation {
     /// The session is with the upstream at this place now.
     pub fn set_upstream(&self, place: usize) {
         self.upstream.store(place, Ordering::Relaxed);
+    }
+
+    /// This session with a pool carries the miner's work now.
+    pub fn set_carrier(&self, pool: &Conversation) {
+        self.carrier.store(pool.id.0, Ordering::Relaxed);
+        self.upstream.store(pool.upstream.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// The session with the pool that carries this miner's work.
+    pub fn carrier(&self) -> Option<SessionId> {
+        Some(SessionId(self.carrier.load(Ordering::Relaxed))).filter(|id| id.0 != 0)
     }
 
     /// The counters of one direction.

@@ -15,6 +15,7 @@ use super::session::Session;
 use super::snapshot::Snapshot;
 use super::verdicts::Expectations;
 use super::{Chunk, Conversation, Enforcement, Judgement, Outside, SessionId};
+use crate::config;
 use crate::net::Stamp;
 
 /// All sessions, and what outlives them.
@@ -109,11 +110,14 @@ impl Follower {
         if let Some(enforcement) = &mut self.enforcement {
             (enforcement.on_mismatch, enforcement.on_wrong) = (judgement.on_mismatch, judgement.on_wrong);
         }
+        self.ledger.alerts.turn_off(&judgement.rules.off);
         // Rules that go on as they were keep what they have seen.
-        if self.settings.rules != judgement.rules {
-            self.settings.rules = judgement.rules.clone();
-            self.ledger.judge_by(Rules::new(&self.settings), &judgement.rules.off);
+        let with_old_silence =
+            config::Rules { off: self.settings.rules.off.clone(), ..judgement.rules.clone() };
+        if self.settings.rules != with_old_silence {
+            self.ledger.judge_by(&judgement.rules);
         }
+        self.settings.rules = judgement.rules.clone();
     }
 
     /// The system's clock was set, by so many nanoseconds since the start. Rules that compare times

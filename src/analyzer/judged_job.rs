@@ -19,6 +19,8 @@ pub struct JudgedJob {
     pub chain: ChainVerdict,
     pub clean: bool,
     nbits: Nbits,
+    /// The pool could not know whom to pay yet.
+    is_excused: bool,
     /// The form addresses are shown in.
     form: Chain,
 }
@@ -54,13 +56,23 @@ impl JudgedJob {
             coinbase,
             clean,
             nbits,
+            is_excused: false,
         }
+    }
+
+    /// The pool could not know whom to pay yet.
+    pub(super) fn excuse(&mut self) {
+        self.is_excused = true;
+        self.payout.excuse();
     }
 
     /// The same job under other expectations.
     pub(super) fn again(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
-        let coinbase = self.coinbase.take();
+        let (coinbase, is_excused) = (self.coinbase.take(), self.is_excused);
         *self = JudgedJob::new(self.nbits, self.clean, coinbase, workers, expectations);
+        if is_excused {
+            self.excuse();
+        }
     }
 
     /// Whom it pays besides the expected address: scripts in hexadecimal, sorted. `None` for so many

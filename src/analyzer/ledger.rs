@@ -17,7 +17,7 @@ use super::share::JudgedShare;
 use super::summary::Summary;
 use super::totals::Totals;
 use crate::clock::{Clock, ClockState, NtpTime};
-use crate::config::{RuleId, Severity};
+use crate::config::{self, Severity};
 use crate::logging::Printable;
 use crate::net::Stamp;
 use crate::notify::Notifier;
@@ -164,9 +164,8 @@ impl Ledger {
     }
 
     /// The thresholds have changed.
-    pub(super) fn judge_by(&mut self, rules: Rules, off: &[RuleId]) {
-        self.rules = rules;
-        self.alerts.turn_off(off);
+    pub(super) fn judge_by(&mut self, thresholds: &config::Rules) {
+        self.rules.judge_by(thresholds);
     }
 
     /// The system's clock was set.
@@ -208,9 +207,9 @@ impl Ledger {
     fn judged(&mut self, judged: JudgedShare, role: Role) {
         if role.is_with_pool() {
             self.pools.judged(&judged);
-            let at = self.correct(judged.share.at);
-            self.judge(|rules, tongue| rules.credited(&judged, at, tongue));
         }
+        let at = self.correct(judged.share.at);
+        self.judge(|rules, tongue| rules.share(&judged, role, at, tongue));
         if role.is_with_miner() {
             self.found(judged);
         }
@@ -226,7 +225,6 @@ impl Ledger {
         }
         self.offer_best(&judged);
         let at = self.correct(judged.share.at);
-        self.judge(|rules, tongue| rules.share(&judged, at, tongue));
         Arc::make_mut(&mut self.history).share(unix(at), &HistoryShare::from(&judged));
         if let Some(block) = BlockSeen::of(&judged.share, &judged.facts()) {
             log::warn!("BLOCK: the pool's verdict is {}", judged.outcome.name());

@@ -90,7 +90,8 @@ impl Snapshot {
         let pools = ledger.pools.view(sessions.values());
         let views = |is_such: fn(Role) -> bool| {
             let such = sessions.values().filter(|session| is_such(session.conversation.role));
-            let mut views: Vec<_> = such.map(|session| MinerView::of(session, ledger, &pools, now)).collect();
+            let mut views: Vec<_> =
+                such.map(|session| MinerView::of(session, ledger, sessions, now)).collect();
             views.sort_by_key(|view| view.session);
             views
         };
@@ -118,7 +119,12 @@ impl Snapshot {
 }
 
 impl MinerView {
-    fn of(session: &Session, ledger: &Ledger, pools: &[PoolView], now: Stamp) -> MinerView {
+    fn of(
+        session: &Session,
+        ledger: &Ledger,
+        sessions: &HashMap<SessionId, Session>,
+        now: Stamp,
+    ) -> MinerView {
         let (conversation, tally) = (&session.conversation, &session.tally);
         let (extranonce1, extranonce2_size) = session.extranonce();
         MinerView {
@@ -145,14 +151,11 @@ impl MinerView {
             extranonce2_size,
             payout: match conversation.role {
                 // Who is paid is settled between this program and the pool.
-                Role::Miner => payout_of(pools, conversation.upstream()),
-                Role::Direct | Role::Pool => session.newest_job.as_ref().map(|job| job.payout.state),
-            },
+                Role::Miner => conversation.carrier().and_then(|carrier| sessions.get(&carrier)),
+                Role::Direct | Role::Pool => Some(session),
+            }
+            .and_then(|session| session.newest_job.as_ref())
+            .map(|job| job.payout.state),
         }
     }
-}
-
-fn payout_of(pools: &[PoolView], place: Option<usize>) -> Option<PayoutState> {
-    let pool = pools.iter().find(|pool| Some(pool.place) == place)?;
-    pool.payout.as_ref().map(|verdict| verdict.state)
 }

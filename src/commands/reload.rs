@@ -17,6 +17,9 @@ use crate::thread::{SERVICE_STACK, spawn};
 /// These take effect at once; the others at the next start.
 const LIVE: [&str; 5] = ["network", "[payout]", "[chain]", "[rules]", "[vardiff]"];
 
+/// Follows `payout.address` where it names none itself.
+const POOL_STATS: &str = "[pool_stats]";
+
 /// Who can be told.
 pub(super) struct Reload {
     pub(super) options: Options,
@@ -50,7 +53,14 @@ impl Reload {
                 return;
             }
         };
-        let changes = self.config.load().changes(&config);
+        let before = self.config.load();
+        let mut changes = before.changes(&config);
+        // Whose figures are asked for may have been told by the address that is to be paid.
+        let account =
+            |config: &Config| config.pool_stats.as_ref().and_then(|stats| stats.account(&config.payout));
+        if account(&before) != account(&config) && !changes.contains(&POOL_STATS) {
+            changes.push(POOL_STATS);
+        }
         if changes.is_empty() {
             log::info!("SIGHUP: the configuration says what it said; nothing is touched");
             return;

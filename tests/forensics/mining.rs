@@ -68,10 +68,26 @@ impl World {
                 encode_hex(&extranonce2),
                 header.nonce.0
             );
+            if let Some(answer) = self.by_proxy(id) {
+                self.said_to_miner(session, Direction::Up, line.as_bytes());
+                self.after(WAY, What::SaysItself(session, answer.into_bytes()));
+                continue;
+            }
             self.said(session, Direction::Up, line.as_bytes());
             let sent = Sent { id, job: job.id.clone(), hash, worth };
             self.after(WAY, What::Arrives(session, Box::new(sent)));
         }
+    }
+
+    /// What the proxy answers itself, if there is one and it does.
+    fn by_proxy(&mut self, id: u64) -> Option<String> {
+        let shared = self.shared?;
+        if shared.is_cut_off {
+            let refusal = "[20,\"The connection to the pool was lost\",null]";
+            return Some(format!("{{\"id\":{id},\"result\":null,\"error\":{refusal}}}\n"));
+        }
+        let is_counted = shared.counted > 0.0 && self.chance() < shared.counted;
+        is_counted.then(|| format!("{{\"id\":{id},\"result\":true,\"error\":null}}\n"))
     }
 
     pub(super) fn answer(&mut self, session: usize, sent: Sent) {

@@ -9,9 +9,9 @@ use sluice::work::BlockHash;
 
 use crate::blocks::{EASIEST, MAINNET, invented};
 use crate::cheats::{HOUR, becomes, lasted, world};
-use crate::pool::Habit;
+use crate::pool::{Habit, MINE};
 use crate::random::Random;
-use crate::world::World;
+use crate::world::{World, hash_rate};
 
 const NODE: &str = "127.0.0.1:8332";
 const EVIDENCE: [&str; 4] = ["ahead", "ahead_height", "ahead_prevhash", "delay_seconds"];
@@ -123,4 +123,23 @@ fn a_reference_that_lies_hides_no_pool_that_is_late() {
     let book = world.book();
     assert_eq!(book.above_info(), [("chain.behind", 1)]);
     assert_eq!(book.is("chain.behind", Medium, &EVIDENCE).evidence["ahead"], json!(NODE));
+}
+
+/// A pool that gives one miner a height far above, once, hides nothing by it, and is stuck nowhere.
+#[test]
+fn an_upstream_that_makes_a_height_up() {
+    let mut world = World::new(9, vec![Habit::default(), Habit::default()]);
+    for pool in 0..2 {
+        world.miner(&format!("{MINE}.rig{pool}"), hash_rate(1e-9, 10.0), pool);
+    }
+    world.at(HOUR, |world| world.pools[0].habit.height = 18);
+    world.at(HOUR + 1.0, |world| {
+        world.notify(0, false);
+        world.pools[0].habit.height = 0;
+        world.pools[0].habit.frozen = true;
+    });
+    world.at(3.0 * HOUR, |world| world.pools[0].habit.frozen = false);
+    world.run_until(5.0 * HOUR);
+    let ids: Vec<_> = world.book().above_info().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, ["chain.behind", "chain.height"]);
 }

@@ -23,7 +23,8 @@ impl World {
     }
 
     pub fn close(&mut self, session: usize) {
-        if let Some(conversation) = self.sessions[session].conversation.take() {
+        let Session { conversation, with_miner, .. } = &mut self.sessions[session];
+        for conversation in [conversation.take(), with_miner.take()].into_iter().flatten() {
             self.replay.closed(&conversation);
         }
     }
@@ -31,7 +32,17 @@ impl World {
     pub fn connect(&mut self, miner: usize, pool: usize) -> usize {
         let place = self.sessions.len();
         let id = SessionId(place as u64 + 1);
-        let conversation = Conversation::new(id, self.miners[miner].address, self.stamp());
+        let (address, now) = (self.miners[miner].address, self.stamp());
+        let (conversation, with_miner) = match self.shared {
+            None => (Conversation::new(id, address, now), None),
+            Some(_) => {
+                let of_pool = Conversation::with_pool(id, address, now);
+                of_pool.set_upstream(pool);
+                let of_miner = Conversation::with_miner(SessionId(id.0 + 1_000_000), address, now);
+                of_miner.set_carrier(&of_pool);
+                (of_pool, Some(Arc::new(of_miner)))
+            }
+        };
         conversation.set_upstream(pool);
         self.pools[pool].connections += 1;
         let (habit, connections) = (self.pools[pool].habit.clone(), self.pools[pool].connections);
@@ -49,6 +60,7 @@ impl World {
         };
         self.sessions.push(Session {
             conversation: Some(Arc::new(conversation)),
+            with_miner,
             pool,
             miner,
             link,
@@ -95,6 +107,15 @@ impl World {
     pub(super) fn said(&mut self, session: usize, direction: Direction, bytes: &[u8]) {
         let stamp = self.stamp();
         if let Some(conversation) = self.sessions[session].conversation.clone() {
+            self.replay.said(&conversation, direction, bytes, stamp);
+        }
+        self.said_to_miner(session, direction, bytes);
+    }
+
+    /// Between miner and proxy, where there is one.
+    pub(super) fn said_to_miner(&mut self, session: usize, direction: Direction, bytes: &[u8]) {
+        let stamp = self.stamp();
+        if let Some(conversation) = self.sessions[session].with_miner.clone() {
             self.replay.said(&conversation, direction, bytes, stamp);
         }
     }

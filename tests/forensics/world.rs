@@ -50,6 +50,17 @@ pub struct World {
     pub block_mean: f64,
     /// Seconds until a pool has heard of a block, two more at most.
     pub pool_delay: f64,
+    /// Miners are not with the pool but with a proxy that passes their work on.
+    pub shared: Option<Shared>,
+}
+
+/// How that proxy fares.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Shared {
+    /// The part of the shares that it accepts itself.
+    pub counted: f64,
+    /// It has lost the pool, and refuses what it gets.
+    pub is_cut_off: bool,
 }
 
 pub struct Miner {
@@ -71,6 +82,8 @@ pub struct Miner {
 
 pub struct Session {
     pub conversation: Option<Arc<Conversation>>,
+    /// The miner's with the proxy.
+    with_miner: Option<Arc<Conversation>>,
     pool: usize,
     miner: usize,
     link: Link,
@@ -99,6 +112,8 @@ enum What {
     Share(usize, u64),
     Arrives(usize, Box<Sent>),
     Says(usize, Vec<u8>),
+    /// The proxy, to the miner.
+    SaysItself(usize, Vec<u8>),
     /// A reference sees the newest block.
     Hears(usize),
     /// It is told again what it works on.
@@ -176,6 +191,7 @@ impl World {
             tip,
             network,
             block_mean: 600.0,
+            shared: None,
             pool_delay: 0.1,
         };
         world.after(0.5, What::Tick);
@@ -330,6 +346,7 @@ impl World {
             }
             What::Arrives(session, sent) => self.answer(session, *sent),
             What::Says(session, bytes) => self.said(session, Direction::Down, &bytes),
+            What::SaysItself(session, bytes) => self.said_to_miner(session, Direction::Down, &bytes),
             What::Hears(place) => self.hears(place),
             What::Repeats(place) => self.repeats(place),
             What::Script(script) => script(self),

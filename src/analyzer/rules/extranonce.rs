@@ -5,9 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::json;
 
-use super::super::SessionId;
 use super::super::finding::{Event, JobSeen};
 use super::super::share::JudgedShare;
+use super::super::{Role, SessionId};
 use super::{Pulse, Tongue};
 use crate::clock::NtpTime;
 use crate::config::{self, Severity};
@@ -135,7 +135,9 @@ impl Extranonce {
             let hashes = 2_f64.powi(32 + 8 * size.bytes() as i32 + bits as i32);
             let seconds = hashes / pulse.hash_rate.max(1.0);
             let is_short = pulse.accepted >= LEAST_SHARES && seconds < LEAST_SECONDS;
-            let is_small = self.least_size.is_some_and(|least| size.bytes() < least);
+            // What is left of the pool's space after it was divided here says nothing of the pool.
+            let is_the_pools = pulse.role == Role::Direct;
+            let is_small = is_the_pools && self.least_size.is_some_and(|least| size.bytes() < least);
             if !is_short && !is_small && !tongue.is_open(SMALL.0) {
                 continue;
             }
@@ -177,6 +179,7 @@ mod tests {
         let now = NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000).unwrap());
         let pulse = Pulse {
             session: SessionId(1),
+            role: Role::Direct,
             upstream: None,
             worker: "rig",
             miner: IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -78,18 +78,26 @@ impl Rules {
         }
     }
 
+    /// The thresholds have changed: those families that have any begin anew, the others go on.
+    pub(super) fn judge_by(&mut self, rules: &config::Rules) {
+        self.timing = timing::Timing::new(rules);
+        self.extranonce = extranonce::Extranonce::new(rules);
+        self.tempo = tempo::Tempo::new(rules);
+    }
+
     /// A job came from a pool.
     pub(super) fn job(&mut self, job: &JobSeen, role: Role, at: NtpTime, tongue: &mut Tongue<'_>) {
         self.payout.job(job, at, tongue);
         self.chain.job(job, at, tongue);
         self.timing.job(job, at, tongue);
         self.pool.job(job, at);
+        self.share.job(job, at);
         if role.is_with_miner() {
-            self.passed_on(job, at);
+            self.extranonce.job(job);
         }
     }
 
-    /// A job came to a miner.
+    /// A job came to a miner, from this program.
     pub(super) fn passed_on(&mut self, job: &JobSeen, at: NtpTime) {
         self.extranonce.job(job);
         self.share.job(job, at);
@@ -100,19 +108,20 @@ impl Rules {
         self.share.event(event, at);
     }
 
-    /// What a miner did: the verdict of its share is known, or never will be.
-    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
-        self.timing.share(judged, at, tongue);
-        self.extranonce.share(judged, at, tongue);
-        self.share.share(judged, at, tongue);
-        self.tempo.share(judged, at, tongue);
-        self.news.share(judged, at, tongue);
-    }
-
-    /// What the pool did: its verdict on a share.
-    pub(super) fn credited(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
-        self.difficulty.share(judged, at, tongue);
-        self.credit.share(judged, at);
+    /// A share's verdict is known, or never will be. Of what this program has judged itself a pool is
+    /// never accused.
+    pub(super) fn share(&mut self, judged: &JudgedShare, role: Role, at: NtpTime, tongue: &mut Tongue<'_>) {
+        if role.is_with_miner() {
+            self.timing.share(judged, at, tongue);
+            self.extranonce.share(judged, at, tongue);
+            self.tempo.share(judged, at, tongue);
+            self.news.share(judged, at, tongue);
+        }
+        if role.is_with_pool() {
+            self.difficulty.share(judged, at, tongue);
+            self.credit.share(judged, at);
+        }
+        self.share.share(judged, role, at, tongue);
     }
 
     /// Something else happened in a session.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
 
-use super::super::SessionId;
 use super::super::finding::{Event, JobSeen};
 use super::super::share::JudgedShare;
+use super::super::{Role, SessionId};
 use super::chance::{CHANCE, Fading, poisson_at_least};
 use super::timing::is_ntime_good;
 use super::{Tongue, seconds_between};
@@ -91,16 +91,26 @@ impl Share {
         }
     }
 
-    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn share(&mut self, judged: &JudgedShare, role: Role, at: NtpTime, tongue: &mut Tongue<'_>) {
+        if role.is_with_miner() {
+            sent(judged, at, tongue);
+        }
+        if role.is_with_pool() {
+            self.answered(judged, at, tongue);
+        }
+        if let Outcome::Accepted | Outcome::Rejected { .. } = judged.outcome {
+            let subject = match role {
+                Role::Pool => tongue.upstream(judged.upstream),
+                Role::Direct | Role::Miner => &judged.share.worker,
+            };
+            self.rate(judged, subject, at, tongue);
+        }
+    }
+
+    /// What the pool made of it.
+    fn answered(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
         let share = &judged.share;
         let upstream = tongue.upstream(judged.upstream);
-        let is_duplicate = Share::duplicate(judged, at, tongue);
-        if share.stale {
-            tongue.lasts(STALE, upstream, at, || {
-                let description = format!("{upstream}: shares come for jobs that a newer one has ended");
-                (description, json!({ "worker": share.worker, "session": judged.session.0 }))
-            });
-        }
         let book = self.books.entry(judged.upstream).or_default();
         match &judged.outcome {
             Outcome::Accepted | Outcome::Rejected { .. } => {
@@ -111,11 +121,10 @@ impl Share {
                 }
                 // What the miner did wrong itself says nothing of the pool.
                 if let Outcome::Rejected { code, reason } = &judged.outcome {
-                    if !is_duplicate && !is_own_fault(judged, *code, reason.as_deref()) {
+                    if !share.is_repeated && !is_own_fault(judged, *code, reason.as_deref()) {
                         self.refuse(judged, *code, reason.as_deref(), at);
                     }
                 }
-                self.rate(judged, judged.outcome == Outcome::Accepted, at, tongue);
             }
             Outcome::Unanswered => {
                 let count = book.unanswered.add(at, UNANSWERED_SECONDS);
@@ -146,16 +155,6 @@ impl Share {
                 self.unexplained(refused, tongue);
             }
         }
-    }
-
-    fn duplicate(judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) -> bool {
-        let (Some(rebuilt), true) = (&judged.share.rebuilt, judged.share.is_repeated) else { return false };
-        let worker = &judged.share.worker;
-        tongue.lasts(DUPLICATE, worker, at, || {
-            let description = format!("{worker}: the same share was sent more than once");
-            (description, json!({ "hash": rebuilt.hash.to_string(), "session": judged.session.0 }))
-        });
-        true
     }
 
     fn refuse(&mut self, judged: &JudgedShare, code: Option<i64>, reason: Option<&str>, at: NtpTime) {
@@ -190,7 +189,8 @@ impl Share {
         });
     }
 
-    fn rate(&mut self, judged: &JudgedShare, accepted: bool, at: NtpTime, tongue: &mut Tongue<'_>) {
+    fn rate(&mut self, judged: &JudgedShare, subject: &str, at: NtpTime, tongue: &mut Tongue<'_>) {
+        let accepted = judged.outcome == Outcome::Accepted;
         let seen = self.sessions.entry(judged.session).or_default();
         if !accepted && seen.is_of_race(at) {
             return;
@@ -201,18 +201,17 @@ impl Share {
         let rejected = seen.judged - seen.outcomes.count_ones();
         let judged_count = seen.judged;
         let expected = HONEST_RATE * f64::from(judged_count);
-        let worker = &judged.share.worker;
         if poisson_at_least(f64::from(rejected), expected) < CHANCE {
-            tongue.lasts(REJECT_RATE, worker, at, || {
+            tongue.lasts(REJECT_RATE, subject, at, || {
                 let reason = match &judged.outcome {
                     Outcome::Rejected { reason, .. } => reason.clone(),
                     _ => None,
                 };
-                let description = format!("{worker}: {rejected} of the last {judged_count} shares were refused");
+                let description = format!("{subject}: {rejected} of the last {judged_count} shares were refused");
                 (description, json!({ "rejected": rejected, "of": judged_count, "last_reason": reason, "session": judged.session.0 }))
             });
         } else if f64::from(rejected) < expected && tongue.is_open(REJECT_RATE.0) {
-            tongue.ends(REJECT_RATE.0, worker, at);
+            tongue.ends(REJECT_RATE.0, subject, at);
         }
     }
 }
@@ -226,6 +225,24 @@ impl Seen {
             }
             _ => false,
         }
+    }
+}
+
+/// What the miner did with it.
+fn sent(judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+    let (share, worker) = (&judged.share, &judged.share.worker);
+    if let (Some(rebuilt), true) = (&share.rebuilt, share.is_repeated) {
+        tongue.lasts(DUPLICATE, worker, at, || {
+            let description = format!("{worker}: the same share was sent more than once");
+            (description, json!({ "hash": rebuilt.hash.to_string(), "session": judged.session.0 }))
+        });
+    }
+    if share.stale {
+        let upstream = tongue.upstream(judged.upstream);
+        tongue.lasts(STALE, upstream, at, || {
+            let description = format!("{upstream}: shares come for jobs that a newer one has ended");
+            (description, json!({ "worker": worker, "session": judged.session.0 }))
+        });
     }
 }
 

@@ -63,6 +63,8 @@ struct Tip {
     empty_since: Option<NtpTime>,
     /// Of mainnet, and worked for: others have blocks as they like.
     is_mainnet: bool,
+    /// Another block that work comes on, and since when none came on this one.
+    rival: Option<(u32, PrevHash, NtpTime)>,
 }
 
 impl Tips {
@@ -171,20 +173,34 @@ impl Tips {
 
 impl Tip {
     fn new(height: u32, prevhash: PrevHash, at: NtpTime) -> Tip {
-        Tip { height, prevhash, since: at, heard: at, empty_since: None, is_mainnet: false }
+        Tip { height, prevhash, since: at, heard: at, empty_since: None, is_mainnet: false, rival: None }
     }
 
-    /// One miner's late copy of an older job does not bring the old block back; another block of the
+    /// One miner's late copy of an older job does not bring the old block back, and one job with a height
+    /// that is made up does not hide where the others are: what is odd must last. Another block of the
     /// same height is no progress.
     fn follow(&mut self, height: u32, prevhash: PrevHash, at: NtpTime) {
-        if self.prevhash != prevhash && height >= self.height {
-            if height > self.height {
-                self.since = at;
-            }
-            (self.height, self.prevhash) = (height, prevhash);
-            self.empty_since = None;
-        }
         self.heard = at;
+        if self.prevhash == prevhash && self.height == height {
+            self.rival = None;
+            return;
+        }
+        let is_odd = height < self.height
+            || !are_likely(height - self.height, seconds_between(self.since, at))
+            || self.prevhash == prevhash;
+        let mut since = at;
+        if is_odd {
+            let (_, _, began) = *self.rival.get_or_insert((height, prevhash, at));
+            if seconds_between(began, at) <= BEHIND_SECONDS {
+                return;
+            }
+            since = began;
+        }
+        if height != self.height {
+            self.since = since;
+        }
+        (self.height, self.prevhash) = (height, prevhash);
+        (self.empty_since, self.rival) = (None, None);
     }
 
     fn stuck(&self, upstream: &str, is_heard: bool, now: NtpTime, tongue: &mut Tongue<'_>) {

@@ -86,7 +86,7 @@ impl Session {
         let early = self.workers.is_empty() && is_new;
         let mut judged = JudgedJob::new(nbits, clean, coinbase, workers, &self.expectations);
         if early {
-            judged.payout.excuse();
+            judged.excuse();
         }
         let seen = JobSeen::new(&self.conversation, job, gap, &judged);
         self.newest_job = Some(judged);

@@ -28,15 +28,24 @@ pub(super) fn section(sight: &Sight) -> Markup {
 }
 
 fn pool_stats(health: &StatsHealth, credit: Option<&CreditView>) -> Markup {
+    // public-pool publishes neither a total nor the time that its hash rate is over.
+    let is_comparable = credit.is_some_and(|credit| {
+        let figures = &credit.figures;
+        let window = figures.hash_rate.and_then(|rate| rate.window);
+        figures.accepted_difficulty_total.is_some() || window.is_some()
+    });
     let (tone, words) = match (&health.last_error, credit.map(|credit| credit.verdict)) {
-        (Some(_), _) => (Tone::Warn, "can't be had".to_owned()),
-        (None, Some(Verdict::CreditsLess { credited, proven, .. })) => {
+        (_, Some(Verdict::CreditsLess { credited, proven, .. })) => {
             let (credited, proven) = (short(credited), short(proven));
             (Tone::Bad, format!("credit {credited} of the {proven} that was proven"))
         }
         (None, Some(Verdict::Agrees)) => (Tone::Good, "credit what was proven".to_owned()),
-        (None, Some(Verdict::Unknown)) => (Tone::Calm, "too little was proven so far to compare".to_owned()),
+        (None, Some(Verdict::Unknown)) if is_comparable => {
+            (Tone::Calm, "too little was proven so far to compare".to_owned())
+        }
+        (None, Some(Verdict::Unknown)) => (Tone::Calm, "can't be compared with what was proven".to_owned()),
         (None, None) => (Tone::Calm, "no answer yet".to_owned()),
+        (Some(_), _) => (Tone::Warn, "can't be had".to_owned()),
     };
     html! {
         li class=(tone.class()) {
