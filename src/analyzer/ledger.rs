@@ -207,6 +207,7 @@ impl Ledger {
     fn judged(&mut self, judged: JudgedShare, role: Role) {
         if role.is_with_pool() {
             self.pools.judged(&judged);
+            self.totals.answered(&judged);
         }
         let at = self.correct(judged.share.at);
         self.judge(|rules, tongue| rules.share(&judged, role, at, tongue));

@@ -63,6 +63,38 @@ pub struct WorkerTotals {
     /// By the hash.
     pub best_difficulty: f64,
     pub proven_difficulty: f64,
+    /// Its shares' answers, and the time that all of them took.
+    answered: u64,
+    answers_took: Duration,
+    /// When its first and its newest share were sent, and how many there were.
+    first: Option<Stamp>,
+    newest: Option<Stamp>,
+    sent: u64,
+}
+
+impl WorkerTotals {
+    /// The mean time from a share to its answer, over all of its sessions.
+    pub fn mean_answer_time(&self) -> Option<Duration> {
+        let count = u32::try_from(self.answered).ok().filter(|count| *count > 0)?;
+        Some(self.answers_took / count)
+    }
+
+    /// The mean time between two of its shares, over all of its sessions.
+    pub fn cadence(&self) -> Option<Duration> {
+        let gaps = u32::try_from(self.sent).ok()?.checked_sub(1).filter(|gaps| *gaps > 0)?;
+        Some(self.newest?.since(self.first?)? / gaps)
+    }
+
+    fn tempo(&mut self, judged: &JudgedShare) {
+        let at = judged.share.at;
+        self.sent += 1;
+        self.first.get_or_insert(at);
+        self.newest = self.newest.max(Some(at));
+        if let Some(time) = judged.answered_after {
+            self.answered += 1;
+            self.answers_took += time;
+        }
+    }
 }
 
 impl Totals {
@@ -111,6 +143,13 @@ impl Totals {
         self.last_job = Some(at);
     }
 
+    /// The pool has answered a share, or has not.
+    pub(super) fn answered(&mut self, judged: &JudgedShare) {
+        if let Some(time) = judged.answered_after {
+            self.answers.record(time);
+        }
+    }
+
     /// True for a near miss: a share that is no block, but worth so much of one.
     pub(super) fn judged(&mut self, judged: &JudgedShare, near_miss: f64) -> bool {
         let share = &judged.share;
@@ -149,9 +188,7 @@ impl Totals {
         if let Some(proven) = share.proven() {
             self.meter.add(proven, share.at);
         }
-        if let Some(time) = judged.answered_after {
-            self.answers.record(time);
-        }
+        worker.tempo(judged);
         if let Some(age) = share.job_age {
             self.job_ages.record(age);
         }

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::value::{Rates, Time, name, number, percent};
 use crate::aggregate::name_at_pool;
-use crate::analyzer::{MinerView, PayoutState};
+use crate::analyzer::{MinerView, PayoutState, WorkerTotals};
 use crate::status::device::device;
 use crate::status::sight::Sight;
 
@@ -42,6 +42,9 @@ struct Client<'a> {
     extranonce1: Option<String>,
     extranonce2_size: Option<usize>,
     payout: Option<&'static str>,
+    /// Of its worker, over all sessions of this run.
+    answer_ms: Option<f64>,
+    cadence_seconds: Option<f64>,
 }
 
 /// Some of the connected miners. Each is written as soon as it is made: a farm's would take megabytes.
@@ -72,6 +75,8 @@ impl Serialize for Clients<'_> {
 
 impl<'a> Client<'a> {
     fn of(miner: &'a MinerView, device: Option<&'a str>, sight: &'a Sight) -> Client<'a> {
+        let totals = sight.snapshot.totals.as_ref();
+        let worker = totals.and_then(|totals| totals.workers.get(&miner.worker));
         Client {
             ip: miner.miner.to_string(),
             worker: &miner.worker,
@@ -100,6 +105,8 @@ impl<'a> Client<'a> {
             extranonce1: miner.extranonce1.as_ref().map(ToString::to_string),
             extranonce2_size: miner.extranonce2_size.map(|size| size.bytes()),
             payout: miner.payout.map(PayoutState::as_str),
+            answer_ms: worker.and_then(WorkerTotals::mean_answer_time).map(|time| time.as_secs_f64() * 1e3),
+            cadence_seconds: worker.and_then(WorkerTotals::cadence).map(|time| time.as_secs_f64()),
         }
     }
 }
