@@ -64,12 +64,12 @@ pub struct WorkerTotals {
     pub best_difficulty: f64,
     pub proven_difficulty: f64,
     /// Its shares' answers, and the time that all of them took.
-    answered: u64,
-    answers_took: Duration,
+    pub answered: u64,
+    pub answers_took: Duration,
     /// When its first and its newest share were sent, and how many there were.
-    first: Option<Stamp>,
-    newest: Option<Stamp>,
-    sent: u64,
+    pub first: Option<Stamp>,
+    pub newest: Option<Stamp>,
+    pub sent: u64,
 }
 
 impl WorkerTotals {
