@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::difficulty_line;
 use super::identity::MinerName;
+use super::judge::Fault;
 use super::kind::Kind;
 use super::slots::Prefix;
 use super::vardiff::Vardiff;
@@ -17,6 +18,10 @@ use crate::work::{BlockHash, RecentHashes};
 /// The most jobs a miner may still answer: half an hour of them at the fastest cadence seen (Braiins,
 /// 3 s; wire reference, section 2.9), and all since the last clean one elsewhere.
 const MOST_GIVEN: usize = 600;
+
+/// So long a miner may go on with what it had: a block takes 2 s to reach the slowest (wire reference,
+/// section 5.4, 35), and a NerdMiner finishes its queue (section 3.6).
+const GRACE: Duration = Duration::from_secs(5);
 
 /// The part of the pool's search space that is one miner's alone.
 #[derive(Debug, Clone)]
@@ -34,6 +39,8 @@ pub(super) struct Given {
     /// What was asked for with it.
     pub(super) difficulty: Difficulty,
     pub(super) seat: Seat,
+    /// What it could roll then.
+    pub(super) mask: Option<VersionMask>,
 }
 
 /// The state of one miner's work.
@@ -59,6 +66,10 @@ pub(super) struct Desk {
     /// The last difficulty, of a miner that was here before.
     remembered: Option<Difficulty>,
     hashes: RecentHashes,
+    /// When its jobs until then died last.
+    cleaned_at: Option<Instant>,
+    /// When it was last asked for more than before.
+    raised_at: Option<Instant>,
 }
 
 impl Desk {
@@ -77,6 +88,8 @@ impl Desk {
             vardiff: None,
             remembered: None,
             hashes: RecentHashes::default(),
+            cleaned_at: None,
+            raised_at: None,
         }
     }
 
@@ -90,23 +103,47 @@ impl Desk {
             return None;
         }
         let is_first = newest.is_none_or(|newest| newest.seat.epoch != seat.epoch);
+        // Also when it is the clean one given again, which was faster here than the one itself.
+        let is_of_later = newest.is_some_and(|newest| newest.task.job.generation != task.job.generation);
         let most = most.min(task.job.difficulty);
         let before = self.difficulty();
         let difficulty = self.settle(most, now);
-        if task.clean || is_first {
+        let clean = task.clean || is_first || is_of_later;
+        if clean {
             self.forget_dead(task);
+            // Shares of the dead jobs are refused before anybody asks whether they are new.
+            self.hashes = RecentHashes::default();
+            self.cleaned_at = Some(now);
         }
-        let clean = task.clean || is_first;
+        if before.is_some_and(|before| before.value() < difficulty.value()) {
+            self.raised_at = Some(now);
+        }
         let mut lines = String::new();
         if before != Some(difficulty) || is_first {
             lines.push_str(&difficulty_line(difficulty));
         }
         lines.push_str(task.line(clean));
-        self.given.push_back(Given { task: task.clone(), difficulty, seat });
+        self.given.push_back(Given { task: task.clone(), difficulty, seat, mask: self.mask });
         if self.given.len() > MOST_GIVEN {
             self.given.pop_front();
         }
         Some(lines)
+    }
+
+    /// Whether it has this job, or a later one.
+    pub(super) fn has(&self, task: &Task) -> bool {
+        self.given.back().is_some_and(|newest| newest.task.number >= task.number)
+    }
+
+    /// Whether shares that are refused in this way are what an honest miner sends at this time: stale
+    /// ones after a block, and low ones after its difficulty has risen.
+    pub(super) fn is_excused(&self, fault: Fault, now: Instant) -> bool {
+        let since = match fault {
+            Fault::Stale => self.cleaned_at,
+            Fault::Low => self.raised_at,
+            Fault::Other => None,
+        };
+        since.is_some_and(|since| now.saturating_duration_since(since) < GRACE)
     }
 
     /// The job that a share names.
@@ -149,9 +186,22 @@ impl Desk {
     }
 
     /// What the miner would like to begin with. A NerdMiner says so every 30 s, which means nothing
-    /// (wire reference, section 2.8).
-    pub(super) fn suggest(&mut self, difficulty: Difficulty) {
-        self.suggested.get_or_insert(difficulty);
+    /// (wire reference, section 2.8). `true`: it begins anew with it, and must have a job at once. That
+    /// is for who shows only now that it takes fractions, and would find nothing without.
+    pub(super) fn suggest(&mut self, difficulty: Difficulty) -> bool {
+        if self.suggested.is_some() {
+            return false;
+        }
+        self.suggested = Some(difficulty);
+        let has_begun = self.vardiff.as_ref().is_some_and(|vardiff| vardiff.work() == 0.0);
+        let begins_anew = has_begun
+            && self.remembered.is_none()
+            && self.kind() == Kind::Unknown
+            && difficulty.value() < 1.0;
+        if begins_anew {
+            self.vardiff = None;
+        }
+        begins_anew
     }
 
     /// Where it begins when it is known from before.
@@ -178,7 +228,10 @@ impl Desk {
         let (kind, suggested) = (self.kind(), self.suggested.map(Difficulty::value));
         let vardiff = self.vardiff.get_or_insert_with(|| {
             let start = self.remembered.unwrap_or_else(|| kind.start(suggested));
-            Vardiff::new(&self.settings, kind.floor(suggested), start, now)
+            let floor = kind.floor(suggested);
+            // It was found out before that it takes fractions.
+            let floor = if kind == Kind::Unknown { floor.min(start.value()) } else { floor };
+            Vardiff::new(&self.settings, floor, start, now)
         });
         // A retarget goes out with whichever job comes first.
         let wanted = vardiff.cap(most, now).map(|retarget| retarget.difficulty);
