@@ -71,6 +71,12 @@ fn a_share_is_forwarded_exactly_when_the_pool_asks_for_no_more_and_to_the_letter
     }
 }
 
+/// Waits until the proxy has read what the pool said.
+fn known(pool: &mut PoolEnd) {
+    pool.line.say(&json!({ "id": "v", "method": "client.get_version", "params": [] }));
+    pool.line.answer("v");
+}
+
 #[test]
 fn a_fall_of_the_pools_difficulty_reaches_the_miner_with_a_job_at_once() {
     let scripted = Scripted::start();
@@ -102,15 +108,15 @@ fn a_fall_of_the_pools_difficulty_reaches_the_miner_with_a_job_at_once() {
         pool.answer(&forwarded, json!(true));
         assert_eq!(code(&miner.answer(id)), None);
     }
-    // A rise holds from the next job on.
+    // A rise holds from the next job on: until then the job's own difficulty does.
     pool.set_difficulty(1.0);
-    miner.ask("p", "mining.ping", json!([]));
-    miner.answer("p");
-    let id = {
-        let share = Field::of(&miner, 3).between(2.01e-6, 9e-6);
-        miner.submit(&share)
-    };
+    known(&mut pool);
+    let mut field = Field::of(&miner, 3);
+    assert_eq!(miner.verdict(&field.between(2.01e-6, 9e-6)), None);
+    let share = field.at_least(POOL);
+    let id = miner.submit(&share);
     let forwarded = pool.share();
+    assert_eq!(forwarded["params"][4], share.nonce.to_string());
     pool.answer(&forwarded, json!(true));
     assert_eq!((code(&miner.answer(id)), miner.difficulty), (None, lower));
     pool.notify(false);
@@ -217,9 +223,7 @@ fn the_pool_credits_what_it_would_have_credited_directly() {
         if is_late {
             pool.set_difficulty(difficulty);
             books.now = difficulty;
-            // It is known to the proxy once this is answered.
-            pool.line.say(&json!({ "id": "v", "method": "client.get_version", "params": [] }));
-            pool.line.answer("v");
+            known(&mut pool);
         }
         for miner in &mut miners {
             let mut field = Field::of(miner, 1000 + round as u64);
@@ -278,7 +282,6 @@ fn what_was_forwarded_is_not_forwarded_again_however_long_ago_it_was() {
     let site = Site::start(&[scripted.address()], "");
     let (mut pool, mut miner) = join(&site, &scripted, 8);
     pool.set_difficulty(1e-8);
-    pool.notify(true);
     while miner.difficulty > 1e-8 {
         miner.wait_job();
     }
