@@ -150,7 +150,7 @@ fn a_block_is_forwarded_whatever_else_is_wrong_with_it_and_once() {
     let stale = field.find(|hash| block.is_met_by(hash));
     field.job.ntime = Ntime(field.job.ntime.0 - 50);
     let early = field.find(|hash| block.is_met_by(hash));
-    let mut check = |pool: &mut PoolEnd, miner: &mut Line, share: &Submit| {
+    let check = |pool: &mut PoolEnd, miner: &mut Line, share: &Submit| {
         let id = miner.submit(share);
         let forwarded = pool.share();
         assert_eq!(forwarded["params"][1], "second");
