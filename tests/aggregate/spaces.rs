@@ -173,7 +173,9 @@ fn a_pool_that_cannot_be_divided_is_named_and_not_asked_again_and_again() {
         assert!(line.wait_end().is_empty());
         answer["error"][1].clone()
     };
+    let asked = Instant::now();
     let words = told(&mut miner);
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     assert!(words.as_str().unwrap().contains("extranonce2 size is 2: it must be at least 3"), "{words}");
     pool.wait_closed();
     // Who comes next is told the same, without asking the pool each time.
