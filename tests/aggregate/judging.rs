@@ -301,3 +301,27 @@ fn what_was_forwarded_is_not_forwarded_again_however_long_ago_it_was() {
     assert_eq!(miner.verdict(&first), Some(22));
     assert!(pool.line.is_quiet_for(Duration::from_millis(50)));
 }
+
+#[test]
+fn a_pool_that_answers_late_costs_no_share() {
+    let scripted = Scripted::start();
+    let site = Site::start(&[scripted.address()], "");
+    let (mut pool, mut miner) = join(&site, &scripted, 8);
+    pool.set_difficulty(1e-8);
+    while miner.difficulty > 1e-8 {
+        miner.wait_job();
+    }
+    let mut field = Field::of(&miner, 1);
+    let shares: Vec<Submit> = std::iter::repeat_with(|| field.at_least(1e-8)).take(1200).collect();
+    // More than one miner may have waiting.
+    let ids: Vec<u64> = shares.iter().map(|share| miner.submit(share)).collect();
+    let waiting: Vec<_> = (0..500).map(|_| pool.share()).collect();
+    waiting.iter().for_each(|share| pool.answer(share, json!(true)));
+    for _ in 500..1200 {
+        let share = pool.share();
+        pool.answer(&share, json!(true));
+    }
+    for id in ids {
+        assert_eq!(code(&miner.answer(id)), None);
+    }
+}
