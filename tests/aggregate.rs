@@ -3,9 +3,21 @@
 
 mod common;
 
+#[path = "aggregate/abuse.rs"]
+mod abuse;
 #[path = "aggregate/basics.rs"]
 mod basics;
+#[path = "aggregate/difficulty.rs"]
+mod difficulty;
+#[path = "aggregate/finding.rs"]
+mod finding;
+#[path = "aggregate/judging.rs"]
+mod judging;
 #[path = "aggregate/scripted.rs"]
 mod scripted;
 #[path = "aggregate/site.rs"]
 mod site;
+#[path = "aggregate/spaces.rs"]
+mod spaces;
+#[path = "aggregate/versions.rs"]
+mod versions;

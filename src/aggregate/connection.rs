@@ -1,26 +1,33 @@
 //! One connection to a pool: what it gave, what it was asked, what is sent to it. [`super::listening`]
 //! reads it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::forwarded::Forwarded;
 use super::identity::PoolName;
-use super::outbox::{Lines, Outbox};
+use super::outbox::{Lines, Outbox, Room};
 use super::pending::{Asked, Asker, Pending};
 use super::split::{Split, SplitError};
-use super::work::{Epoch, Task};
+use super::work::{Epoch, PoolJob, Task, is_other_work};
 use crate::analyzer::Conversation;
 use crate::net::{Stamp, Stream};
 use crate::serving::Tap;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, Refusal, RefusalCode, VersionMask, refused};
 use crate::upstream::Rank;
+use crate::work::BlockHash;
 
 /// More names than this are not remembered; a farm's workers have one each.
 const MOST_NAMES: usize = 8192;
+/// The most that waits to be sent: what all miners together may have open, at 300 bytes a share. A pool
+/// that reads nothing for a moment is no reason to lose the shares of all.
+const ROOM: Room = Room { bytes: 8 * 1024 * 1024, lines: 32 * 1024 };
+/// The most jobs of which it is known whether their id was given to another one; see `desk`.
+const MOST_LIVE: usize = 600;
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -29,6 +36,9 @@ pub(super) struct Connection {
     pub(super) conversation: Arc<Conversation>,
     outbox: Outbox,
     pending: Mutex<Pending>,
+    /// Told when the pool owes less.
+    answered: Condvar,
+    forwarded: Mutex<Forwarded>,
     facts: Mutex<Facts>,
     /// The bits of the difficulty that the pool asks for now.
     difficulty: AtomicU64,
@@ -51,6 +61,8 @@ pub(super) struct Facts {
     /// It has answered the configure, or said what may be rolled in another way.
     pub(super) knows_mask: bool,
     pub(super) newest: Option<Arc<Task>>,
+    /// The jobs since the last clean one.
+    live: VecDeque<Arc<PoolJob>>,
     names: HashMap<PoolName, Standing>,
     pub(super) accepted: u64,
     /// Refusals for an unknown worker since the last accepted share.
@@ -89,7 +101,7 @@ impl Connection {
         conversation: Arc<Conversation>,
         tap: Tap,
     ) -> Connection {
-        let outbox = Outbox::new(tap);
+        let outbox = Outbox::with_room(tap, ROOM);
         outbox.open(stream.clone());
         Connection {
             rank,
@@ -97,6 +109,8 @@ impl Connection {
             conversation,
             outbox,
             pending: Mutex::default(),
+            answered: Condvar::new(),
+            forwarded: Mutex::default(),
             facts: Mutex::default(),
             difficulty: AtomicU64::new(Difficulty::ONE.value().to_bits()),
             generation: AtomicU64::new(0),
@@ -152,7 +166,23 @@ impl Connection {
         }
     }
 
-    /// Passes a share on. `params` are those of `mining.submit`.
+    /// Notes that this share is about to be sent. `false`: it was already.
+    pub(super) fn note_forwarded(&self, hash: BlockHash) -> bool {
+        self.forwarded().note(hash)
+    }
+
+    /// Whether this share was sent already.
+    pub(super) fn was_forwarded(&self, hash: &BlockHash) -> bool {
+        self.forwarded().knows(hash)
+    }
+
+    /// It was not sent after all.
+    pub(super) fn forget_forwarded(&self, hash: &BlockHash) {
+        self.forwarded().forget(hash);
+    }
+
+    /// Passes a share on. `params` are those of `mining.submit`. Where the pool owes very many answers it
+    /// waits until `deadline`.
     ///
     /// # Errors
     /// Gives the asker back, who must be answered otherwise.
@@ -162,12 +192,13 @@ impl Connection {
         name: &PoolName,
         params: &serde_json::Value,
         since: Stamp,
+        deadline: Instant,
     ) -> Result<(), Unsent> {
         if self.is_over() {
             return Err(Unsent::Over(asker));
         }
         let asked = Asked::Submit { asker, name: name.clone() };
-        let id = match self.pending().ask(asked, Instant::now()) {
+        let id = match self.pending_with_room(deadline).ask(asked, Instant::now()) {
             Ok(id) => id,
             Err(Asked::Submit { asker, .. }) => return Err(Unsent::Full(asker)),
             // Nothing else was put in.
@@ -191,12 +222,15 @@ impl Connection {
 
     /// What was asked under this id, and when.
     pub(super) fn answered(&self, id: u64) -> Option<(Asked, Instant)> {
-        self.pending().answered(id)
+        let answered = self.pending().answered(id);
+        self.answered.notify_one();
+        answered
     }
 
     /// Answers all that has waited for the pool for too long.
     pub(super) fn expire(&self, limit: Duration) {
         let late = self.pending().expired(limit, Instant::now());
+        self.answered.notify_all();
         give_up(late, &Refusal::new(RefusalCode::Other, "The pool does not answer"));
     }
 
@@ -205,6 +239,7 @@ impl Connection {
         self.is_over.store(true, Ordering::Release);
         self.outbox.close();
         let open = self.pending().take_all();
+        self.answered.notify_all();
         give_up(open, &Refusal::new(RefusalCode::Other, "The connection to the pool was lost"));
     }
 
@@ -232,6 +267,7 @@ impl Connection {
 
     /// All jobs until now are dead.
     pub(super) fn next_generation(&self) -> u64 {
+        self.forwarded().turn();
         self.generation.fetch_add(1, Ordering::AcqRel) + 1
     }
 
@@ -253,12 +289,42 @@ impl Connection {
         self.pending().answered(id).map(|(asked, _)| asked)
     }
 
+    fn pending_with_room(&self, deadline: Instant) -> MutexGuard<'_, Pending> {
+        let mut pending = self.pending();
+        while pending.is_full() && !self.is_over() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            pending = self.answered.wait_timeout(pending, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        pending
+    }
+
+    fn forwarded(&self) -> MutexGuard<'_, Forwarded> {
+        self.forwarded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Facts {
+    /// A job that shares may be of from now on. One of the same id with other work is none any more.
+    pub(super) fn keep_alive(&mut self, job: &Arc<PoolJob>) {
+        self.live.retain(|live| live.generation == job.generation);
+        for live in &self.live {
+            if live.notify.job_id == job.notify.job_id && is_other_work(&live.notify, &job.notify) {
+                live.is_replaced.store(true, Ordering::Release);
+            }
+        }
+        if self.live.len() >= MOST_LIVE {
+            self.live.pop_front();
+        }
+        self.live.push_back(job.clone());
+    }
+
     /// Takes the search space that the pool gives.
     pub(super) fn divide(&mut self, epoch: Epoch, extranonce1: Extranonce1, size: Extranonce2Size) {
         let divided: Result<Split, SplitError> = Split::of(size);

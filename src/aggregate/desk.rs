@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::difficulty_line;
 use super::identity::MinerName;
+use super::judge::Fault;
 use super::kind::Kind;
 use super::slots::Prefix;
 use super::vardiff::Vardiff;
@@ -17,6 +18,10 @@ use crate::work::{BlockHash, RecentHashes};
 /// The most jobs a miner may still answer: half an hour of them at the fastest cadence seen (Braiins,
 /// 3 s; wire reference, section 2.9), and all since the last clean one elsewhere.
 const MOST_GIVEN: usize = 600;
+
+/// So long a miner may go on with what it had: a block takes 2 s to reach the slowest (wire reference,
+/// section 5.4, 35), and a NerdMiner finishes its queue (section 3.6).
+const GRACE: Duration = Duration::from_secs(5);
 
 /// The part of the pool's search space that is one miner's alone.
 #[derive(Debug, Clone)]
@@ -34,6 +39,8 @@ pub(super) struct Given {
     /// What was asked for with it.
     pub(super) difficulty: Difficulty,
     pub(super) seat: Seat,
+    /// What it could roll then.
+    pub(super) mask: Option<VersionMask>,
 }
 
 /// The state of one miner's work.
@@ -59,6 +66,10 @@ pub(super) struct Desk {
     /// The last difficulty, of a miner that was here before.
     remembered: Option<Difficulty>,
     hashes: RecentHashes,
+    /// When its jobs until then died last.
+    cleaned_at: Option<Instant>,
+    /// When it was last asked for more than before.
+    raised_at: Option<Instant>,
 }
 
 impl Desk {
@@ -77,6 +88,8 @@ impl Desk {
             vardiff: None,
             remembered: None,
             hashes: RecentHashes::default(),
+            cleaned_at: None,
+            raised_at: None,
         }
     }
 
@@ -98,23 +111,47 @@ impl Desk {
             return None;
         }
         let is_first = newest.is_none_or(|newest| newest.seat.epoch != seat.epoch);
+        // Also when it is the clean one given again, which was faster here than the one itself.
+        let is_of_later = newest.is_some_and(|newest| newest.task.job.generation != task.job.generation);
         let most = most.min(task.job.difficulty);
         let before = self.difficulty();
         let difficulty = self.settle(most, now);
-        if task.clean || is_first {
+        let clean = task.clean || is_first || is_of_later;
+        if clean {
             self.forget_dead(task);
+            // Shares of the dead jobs are refused before anybody asks whether they are new.
+            self.hashes = RecentHashes::default();
+            self.cleaned_at = Some(now);
         }
-        let clean = task.clean || is_first;
+        if before.is_some_and(|before| before.value() < difficulty.value()) {
+            self.raised_at = Some(now);
+        }
         let mut lines = String::new();
         if before != Some(difficulty) || is_first {
             lines.push_str(&difficulty_line(difficulty));
         }
         lines.push_str(task.line(clean));
-        self.given.push_back(Given { task: task.clone(), difficulty, seat });
+        self.given.push_back(Given { task: task.clone(), difficulty, seat, mask: self.mask });
         if self.given.len() > MOST_GIVEN {
             self.given.pop_front();
         }
         Some(lines)
+    }
+
+    /// Whether it has this job, or a later one.
+    pub(super) fn has(&self, task: &Task) -> bool {
+        self.given.back().is_some_and(|newest| newest.task.number >= task.number)
+    }
+
+    /// Whether shares that are refused in this way are what an honest miner sends at this time: stale
+    /// ones after a block, and low ones after its difficulty has risen.
+    pub(super) fn is_excused(&self, fault: Fault, now: Instant) -> bool {
+        let since = match fault {
+            Fault::Stale => self.cleaned_at,
+            Fault::Low => self.raised_at,
+            Fault::Other => None,
+        };
+        since.is_some_and(|since| now.saturating_duration_since(since) < GRACE)
     }
 
     /// The job that a share names.
@@ -157,9 +194,22 @@ impl Desk {
     }
 
     /// What the miner would like to begin with. A NerdMiner says so every 30 s, which means nothing
-    /// (wire reference, section 2.8).
-    pub(super) fn suggest(&mut self, difficulty: Difficulty) {
-        self.suggested.get_or_insert(difficulty);
+    /// (wire reference, section 2.8). `true`: it begins anew with it, and must have a job at once. That
+    /// is for who shows only now that it takes fractions, and would find nothing without.
+    pub(super) fn suggest(&mut self, difficulty: Difficulty) -> bool {
+        if self.suggested.is_some() {
+            return false;
+        }
+        self.suggested = Some(difficulty);
+        let has_begun = self.vardiff.as_ref().is_some_and(|vardiff| vardiff.work() == 0.0);
+        let begins_anew = has_begun
+            && self.remembered.is_none()
+            && self.kind() == Kind::Unknown
+            && difficulty.value() < 1.0;
+        if begins_anew {
+            self.vardiff = None;
+        }
+        begins_anew
     }
 
     /// Where it begins when it is known from before.
@@ -186,7 +236,10 @@ impl Desk {
         let (kind, suggested) = (self.kind(), self.suggested.map(Difficulty::value));
         let vardiff = self.vardiff.get_or_insert_with(|| {
             let start = self.remembered.unwrap_or_else(|| kind.start(suggested));
-            Vardiff::new(&self.settings, kind.floor(suggested), start, now)
+            let floor = kind.floor(suggested);
+            // It was found out before that it takes fractions.
+            let floor = if kind == Kind::Unknown { floor.min(start.value()) } else { floor };
+            Vardiff::new(&self.settings, floor, start, now)
         });
         // A retarget goes out with whichever job comes first.
         let wanted = vardiff.cap(most, now).map(|retarget| retarget.difficulty);
@@ -204,5 +257,91 @@ impl Desk {
             let is_recent = Some(generation) == newest || generation == task.job.generation;
             given.seat.epoch == task.job.epoch && is_recent
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::aggregate::slots::Slots;
+    use crate::aggregate::split::Split;
+    use crate::aggregate::work::{PoolJob, TaskNumbers};
+    use crate::net::Stamp;
+    use crate::stratum::{Nbits, Notify, Ntime, PrevHash, Version};
+
+    fn seated() -> Desk {
+        let mut desk = Desk::new(Arc::new(config::Vardiff::default()));
+        let split = Split::of(Extranonce2Size::new(8).unwrap()).unwrap();
+        let prefix = Slots::new(split).take().unwrap();
+        let extranonce1 = split.extranonce1(&Extranonce1::default(), &prefix).unwrap();
+        desk.seat = Some(Seat {
+            epoch: Epoch(1),
+            prefix: Arc::new(prefix),
+            extranonce1: Arc::new(extranonce1),
+            extranonce2_size: split.miner_size(),
+        });
+        desk.is_authorized = true;
+        desk
+    }
+
+    fn job(block: u8) -> Arc<PoolJob> {
+        let notify = Notify {
+            job_id: JobId::from_counter(u64::from(block)),
+            prevhash: PrevHash::from_wire_bytes([block; 32]),
+            coinb1: vec![block; 60],
+            coinb2: vec![2; 90],
+            branches: Vec::new(),
+            version: Version(0x2000_0000),
+            nbits: Nbits(0x1d00_ffff),
+            ntime: Ntime(1000),
+            clean_jobs: Some(true),
+        };
+        Arc::new(PoolJob {
+            epoch: Epoch(1),
+            notify,
+            difficulty: Difficulty::ONE,
+            generation: u64::from(block),
+            readable_at: Stamp::from_nanos(1),
+            received: Instant::now(),
+            is_replaced: AtomicBool::new(false),
+        })
+    }
+
+    #[test]
+    fn a_new_block_is_clean_also_when_its_job_given_again_is_faster() {
+        let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
+        let (one, two) = (numbers.first(job(1), true, None), numbers.first(job(2), true, None));
+        assert!(desk.give(&one, Difficulty::ONE, now).is_some());
+        let again = numbers.again(&two, now);
+        assert!(!again.clean);
+        let lines = desk.give(&again, Difficulty::ONE, now).unwrap();
+        assert!(lines.trim_end().ends_with("true]}"), "{lines}");
+        // What has been overtaken is not given.
+        assert_eq!(desk.give(&two, Difficulty::ONE, now), None);
+        let once_more = numbers.again(&again, now);
+        assert!(desk.give(&once_more, Difficulty::ONE, now).unwrap().trim_end().ends_with("false]}"));
+    }
+
+    #[test]
+    fn no_miner_is_given_more_than_the_pool_asks_for() {
+        let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
+        desk.user_agent = "bitaxe".to_owned();
+        let first = numbers.first(job(1), true, None);
+        for most in [1000.0, 0.3, 16.5] {
+            let most = Difficulty::new(most).unwrap();
+            let task = numbers.again(&first, now);
+            desk.give(&task, most, now).unwrap();
+            assert!(!desk.is_above(most) && desk.difficulty().unwrap() <= most);
+        }
+    }
+
+    #[test]
+    fn what_is_late_is_excused_for_a_while() {
+        let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
+        desk.give(&numbers.first(job(1), true, None), Difficulty::ONE, now).unwrap();
+        assert!(desk.is_excused(Fault::Stale, now) && !desk.is_excused(Fault::Low, now));
+        assert!(!desk.is_excused(Fault::Stale, now + GRACE) && !desk.is_excused(Fault::Other, now));
     }
 }

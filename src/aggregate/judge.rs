@@ -29,6 +29,8 @@ pub(super) struct Terms<'a> {
 pub(super) enum Stale {
     /// The pool has declared it dead; a block on it may still be the first.
     Cleaned,
+    /// The pool has given its id to other work (wire reference, section 5.3, 28).
+    Replaced,
     /// Its connection is gone: the pool would not know what is meant.
     Gone,
 }
@@ -45,7 +47,17 @@ pub(super) enum Judgement {
     Count {
         hash: BlockHash,
     },
-    Refuse(Refusal),
+    Refuse(Refusal, Fault),
+}
+
+/// What sort of bad share it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Its job is dead.
+    Stale,
+    /// It is below what was asked for.
+    Low,
+    Other,
 }
 
 /// Judges.
@@ -62,7 +74,7 @@ pub(super) fn judge(submit: &Submit, terms: &Terms<'_>) -> Judgement {
             match error.share() {
                 Some(share) => (share.clone(), Some(refusal)),
                 // Never passed on: some pools let a wrong length spoil the job for everybody.
-                None => return Judgement::Refuse(refusal),
+                None => return Judgement::Refuse(refusal, Fault::Other),
             }
         }
     };
@@ -71,8 +83,11 @@ pub(super) fn judge(submit: &Submit, terms: &Terms<'_>) -> Judgement {
     if share.is_block && can_be_sent {
         return Judgement::Forward { hash: share.hash, is_block: true };
     }
-    if let Some(fault) = fault.or_else(|| fault_of(submit, terms)) {
-        return Judgement::Refuse(fault);
+    if let Some(refusal) = fault {
+        return Judgement::Refuse(refusal, Fault::Other);
+    }
+    if let Some((refusal, fault)) = fault_of(submit, terms) {
+        return Judgement::Refuse(refusal, fault);
     }
     by_difficulty(&share, terms)
 }
@@ -83,19 +98,21 @@ fn by_difficulty(share: &RebuiltShare, terms: &Terms<'_>) -> Judgement {
     } else if share.meets(terms.asked) {
         Judgement::Count { hash: share.hash }
     } else {
-        Judgement::Refuse(Refusal::new(RefusalCode::LowDifficulty, "Low difficulty share"))
+        Judgement::Refuse(Refusal::new(RefusalCode::LowDifficulty, "Low difficulty share"), Fault::Low)
     }
 }
 
-fn fault_of(submit: &Submit, terms: &Terms<'_>) -> Option<Refusal> {
-    match terms.stale {
-        Some(Stale::Cleaned) => return Some(Refusal::new(RefusalCode::JobNotFound, "Stale share")),
-        Some(Stale::Gone) => {
-            return Some(Refusal::new(RefusalCode::JobNotFound, "Stale share: the pool's connection is new"));
+fn fault_of(submit: &Submit, terms: &Terms<'_>) -> Option<(Refusal, Fault)> {
+    let words = match terms.stale {
+        Some(Stale::Cleaned) => "Stale share",
+        Some(Stale::Replaced) => "Stale share: the pool has given the job's id to another",
+        Some(Stale::Gone) => "Stale share: the pool's connection is new",
+        None => {
+            let is_odd = !submit.ntime.is_within(terms.ntime);
+            return is_odd.then(|| (Refusal::new(RefusalCode::Other, "Ntime out of range"), Fault::Other));
         }
-        None => {}
-    }
-    (!submit.ntime.is_within(terms.ntime)).then(|| Refusal::new(RefusalCode::Other, "Ntime out of range"))
+    };
+    Some((Refusal::new(RefusalCode::JobNotFound, words), Fault::Stale))
 }
 
 fn words(error: &RebuildError) -> String {

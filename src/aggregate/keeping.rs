@@ -159,6 +159,7 @@ impl Keeper<'_> {
             };
             if let Some(why) = unusable {
                 log::error!("pool {}: {why}", connection.rank);
+                self.link.note_unusable(connection.rank, &why);
                 return Ok(Err(Failure::Refused(why)));
             }
             if connection.is_over() {

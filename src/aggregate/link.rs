@@ -25,6 +25,8 @@ use crate::upstream::{Failure, Rank};
 /// So many refusals of every name in a row, without an accepted share: the pool takes work and credits
 /// nobody (wire reference, section 5.3, 26).
 const UNAUTHORIZED: u32 = 10;
+/// So long a pool that can't be used is not tried again for a miner.
+const UNUSABLE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Link {
@@ -46,6 +48,8 @@ struct State {
     miners: BTreeMap<SessionId, Arc<Miner>>,
     /// Whose work this is; `None` before the first miner has said who it is.
     account: Option<Account>,
+    /// Pools that could be reached and not be used, with the reason, and when that was found.
+    unusable: BTreeMap<Rank, (String, Instant)>,
     /// Since when nobody is here.
     empty_since: Option<Instant>,
     /// Nobody may come any more: the thread that keeps it has ended.
@@ -129,10 +133,13 @@ impl Link {
                 if let Some(why) = unusable {
                     return Err(NoSeat::Unusable(why));
                 }
+            } else if let Some(why) = state.why_unusable(self.services.upstreams.count()) {
+                return Err(NoSeat::Unusable(why));
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(NoSeat::NoPool);
+                let why = state.unusable.values().next().map(|(why, _)| why.clone());
+                return Err(why.map_or(NoSeat::NoPool, NoSeat::Unusable));
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -181,15 +188,19 @@ impl Link {
         let Some(connection) = self.connection() else { return };
         let newest = connection.facts().newest.clone();
         if let Some(task) = newest {
-            miner.give(&task, connection.difficulty());
+            miner.give(&task, &connection);
         }
     }
 
     /// The current job once more, as other work and with the miner's new difficulty.
     pub(super) fn again(&self, miner: &Miner) {
         let Some(connection) = self.connection() else { return };
-        if let Some(task) = self.renew(&connection) {
-            miner.give(&task, connection.difficulty());
+        let newest = connection.facts().newest.clone();
+        // To a miner that has not had the newest yet that is other work already: times would run away
+        // if each one's retarget moved them for all.
+        let other = newest.filter(|newest| !miner.desk().has(newest));
+        if let Some(task) = other.or_else(|| self.renew(&connection)) {
+            miner.give(&task, &connection);
         }
     }
 
@@ -244,10 +255,17 @@ impl Link {
     /// From now on this is the pool. Who is here already moves over, or must come again.
     pub(super) fn adopt(&self, connection: &Arc<Connection>) {
         let mut state = self.lock();
+        state.unusable.remove(&connection.rank);
         state.connection = Some(connection.clone());
         self.current.store(Some(connection.clone()));
         self.reseat(&mut state, connection);
         drop(state);
+        self.changed.notify_all();
+    }
+
+    /// A pool was reached and can't be used.
+    pub(super) fn note_unusable(&self, rank: Rank, why: &str) {
+        self.lock().unusable.insert(rank, (why.to_owned(), Instant::now()));
         self.changed.notify_all();
     }
 
@@ -282,7 +300,7 @@ impl Link {
         let now = Stamp::now();
         let mut leaving = 0_usize;
         for miner in state.miners.clone().values() {
-            let work = newest.as_ref().map(|task| (task, connection.difficulty()));
+            let work = newest.as_ref().map(|task| (task, &**connection));
             miner.conversation.set_upstream(connection.rank.0);
             let moved = match state.take_seat(&space) {
                 Ok(seat) => miner.move_to(seat, work, now),
@@ -362,9 +380,8 @@ impl Link {
             }
             state.miners.values().cloned().collect()
         };
-        let most = connection.difficulty();
         for miner in &miners {
-            miner.give(task, most);
+            miner.give(task, connection);
         }
         self.services.fanned_out(miners.len(), task.job.readable_at);
         self.changed.notify_all();
@@ -382,7 +399,7 @@ impl Link {
             return;
         }
         if let Some(task) = self.renew(connection) {
-            above.iter().for_each(|miner| miner.give(&task, difficulty));
+            above.iter().for_each(|miner| miner.give(&task, connection));
         }
     }
 
@@ -472,6 +489,14 @@ impl Link {
 }
 
 impl State {
+    /// Why no miner can be seated, when that was found just now of each of so many pools.
+    fn why_unusable(&self, pools: usize) -> Option<String> {
+        let is_fresh = |at: &Instant| at.elapsed() < UNUSABLE;
+        let mut fresh = self.unusable.values().filter(|(_, at)| is_fresh(at)).map(|(why, _)| why);
+        let why = fresh.next()?;
+        (fresh.count() + 1 == pools).then(|| why.clone())
+    }
+
     fn is_current(&self, connection: &Arc<Connection>) -> bool {
         self.connection.as_ref().is_some_and(|current| Arc::ptr_eq(current, connection))
     }

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Standing, tell};
 use super::link::{JobNews, Link};
 use super::pending::Asked;
-use super::work::PoolJob;
+use super::work::{PoolJob, is_other_work};
 use crate::analyzer::{Direction, LineReader};
 use crate::net::options::is_timeout;
 use crate::net::{Reader, Stamp};
@@ -233,44 +234,45 @@ impl Listener<'_> {
             log::warn!("pool {}: a job that can't be read", self.connection.rank);
             return;
         };
-        let is_moved = {
+        // Under one lock: a job that is given again meanwhile may not get a later number than this one.
+        let (task, news) = {
             let mut facts = self.connection.facts();
             let next = facts.next_space.take();
-            if let Some((extranonce1, size)) = next.clone() {
+            let is_moved = next.is_some();
+            if let Some((extranonce1, size)) = next {
                 facts.divide(self.link.next_epoch(), extranonce1, size);
             }
-            next.is_some()
-        };
-        let (task, is_other_work) = {
-            let facts = self.connection.facts();
+            if let Some(why) = &facts.unusable {
+                log::error!("pool {}: {why}", self.connection.rank);
+                drop(facts);
+                return self.connection.end();
+            }
             let Some(space) = &facts.space else { return };
-            let before = facts.newest.as_ref().map(|task| task.job.notify.prevhash);
-            let clean = notify.is_clean_after(before.as_ref()) || is_moved;
+            let epoch = space.epoch;
+            let before = facts.newest.clone();
+            let parent = before.as_ref().map(|task| task.job.notify.prevhash);
+            let clean = notify.is_clean_after(parent.as_ref()) || is_moved;
             let generation =
                 if clean { self.connection.next_generation() } else { self.connection.generation() };
-            let job = PoolJob {
-                epoch: space.epoch,
+            let job = Arc::new(PoolJob {
+                epoch,
                 notify,
                 difficulty: self.connection.difficulty(),
                 generation,
                 readable_at: at,
                 received: Instant::now(),
-            };
+                is_replaced: AtomicBool::new(false),
+            });
+            facts.keep_alive(&job);
             // Pools may repeat a job with nothing but a new time, which jobs that are given again have too.
-            let is_other =
-                facts.newest.as_ref().is_none_or(|before| is_other_work(&before.job.notify, &job.notify));
-            (self.link.numbers().first(Arc::new(job), clean), is_other)
+            let is_other_work =
+                before.as_ref().is_none_or(|before| is_other_work(&before.job.notify, &job.notify));
+            let task = self.link.numbers().first(job, clean, before.as_deref());
+            facts.newest = Some(task.clone());
+            (task, JobNews { is_moved, is_other_work })
         };
-        self.connection.facts().newest = Some(task.clone());
-        self.link.job(self.connection, &task, JobNews { is_moved, is_other_work });
+        self.link.job(self.connection, &task, news);
     }
-}
-
-fn is_other_work(one: &Notify, other: &Notify) -> bool {
-    (one.prevhash, one.version, one.nbits) != (other.prevhash, other.version, other.nbits)
-        || one.branches != other.branches
-        || one.coinb1 != other.coinb1
-        || one.coinb2 != other.coinb2
 }
 
 /// `None`: accepted. What the pool leaves out is put in: miners show nothing else properly.

@@ -4,10 +4,11 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::answers::{Answers, Place};
+use super::connection::Connection;
 use super::desk::{Desk, Seat};
 use super::link::Link;
 use super::outbox::{Lines, Outbox};
@@ -17,7 +18,7 @@ use crate::analyzer::{Conversation, SessionId};
 use crate::config;
 use crate::net::Stamp;
 use crate::serving::Tap;
-use crate::stratum::{Difficulty, VersionMask};
+use crate::stratum::VersionMask;
 
 #[derive(Debug)]
 pub(super) struct Miner {
@@ -26,6 +27,8 @@ pub(super) struct Miner {
     pub(super) outbox: Outbox,
     desk: Mutex<Desk>,
     answers: Mutex<Answers>,
+    /// Told when the pool has answered something, or it is over.
+    answered: Condvar,
     link: Mutex<Option<Arc<Link>>>,
     /// It was told to end, or has.
     is_leaving: AtomicBool,
@@ -48,6 +51,7 @@ impl Miner {
             outbox: Outbox::new(tap),
             desk: Mutex::new(Desk::new(vardiff)),
             answers: Mutex::default(),
+            answered: Condvar::new(),
             link: Mutex::default(),
             is_leaving: AtomicBool::new(false),
         }
@@ -91,10 +95,27 @@ impl Miner {
         self.answers().reserve()
     }
 
+    /// As [`Miner::reserve`]; waits for a place until `deadline`. Meanwhile nothing more is read of the
+    /// miner, which is better than losing its shares.
+    pub(super) fn reserve_until(&self, deadline: Instant) -> Option<Place> {
+        let mut answers = self.answers();
+        loop {
+            if let Some(place) = answers.reserve() {
+                return Some(place);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.is_leaving() {
+                return None;
+            }
+            answers = self.answered.wait_timeout(answers, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     /// The pool has answered.
     pub(super) fn complete(&self, place: Place, line: String, since: Stamp) {
         let mut answers = self.answers();
         let ready = answers.complete(place, line);
+        self.answered.notify_all();
         self.send_ready(&ready, since);
         if self.is_leaving() && answers.waiting() == 0 {
             self.outbox.finish();
@@ -106,25 +127,27 @@ impl Miner {
         self.answers().waiting()
     }
 
-    /// Gives a job, if the miner is ready for one and has none newer.
-    pub(super) fn give(&self, task: &Arc<Task>, most: Difficulty) {
+    /// Gives a job of this connection, if the miner is ready for one and has none newer.
+    pub(super) fn give(&self, task: &Arc<Task>, connection: &Connection) {
         let mut desk = self.desk();
-        if let Some(lines) = desk.give(task, most, Instant::now()) {
+        // The pool's difficulty is read under the desk's lock: whoever lowers it looks at the desks
+        // after that, and finds who was given more.
+        if let Some(lines) = desk.give(task, connection.difficulty(), Instant::now()) {
             // Under the desk's lock: jobs leave in the order in which they were given.
             self.say(lines, task.job.readable_at);
         }
     }
 
     /// Moves the miner into another search space, with a job of it if there is one already.
-    pub(super) fn move_to(&self, seat: Seat, task: Option<(&Arc<Task>, Difficulty)>, now: Stamp) -> Moved {
+    pub(super) fn move_to(&self, seat: Seat, work: Option<(&Arc<Task>, &Connection)>, now: Stamp) -> Moved {
         let mut desk = self.desk();
         if !desk.wants_extranonce {
             return Moved::MustLeave;
         }
         let mut lines = set_extranonce_line(&seat.extranonce1, seat.extranonce2_size);
         desk.seat = Some(seat);
-        if let Some((task, most)) = task {
-            lines.extend(desk.give(task, most, Instant::now()));
+        if let Some((task, connection)) = work {
+            lines.extend(desk.give(task, connection.difficulty(), Instant::now()));
         }
         self.say(lines, now);
         Moved::Told
@@ -153,6 +176,7 @@ impl Miner {
     pub(super) fn dismiss(&self) {
         let answers = self.answers();
         self.is_leaving.store(true, Ordering::Release);
+        self.answered.notify_all();
         if answers.waiting() == 0 {
             self.outbox.finish();
         }
@@ -162,6 +186,9 @@ impl Miner {
     pub(super) fn close(&self) {
         self.is_leaving.store(true, Ordering::Release);
         self.outbox.close();
+        // Under the lock, or it would be missed by who is about to wait.
+        drop(self.answers());
+        self.answered.notify_all();
     }
 
     pub(super) fn is_leaving(&self) -> bool {

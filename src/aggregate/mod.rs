@@ -11,6 +11,7 @@
 //! | `keeping` | dials, replaces, goes back, closes when idle |
 //! | `connection`, `listening`, `pending` | one connection to a pool: what it gave, says, and owes |
 //! | `identity` | names: the miner's, and at the pool |
+//! | `forwarded` | which shares a pool was sent |
 //! | `split`, `slots` | how the pool's extranonce2 is divided, and which prefixes are in use |
 //! | `vardiff`, `window`, `kind` | one miner's difficulty |
 //! | `budget`, `memory` | what a miner may do wrong; what is remembered of those who left |
@@ -20,6 +21,7 @@ mod answers;
 mod budget;
 mod connection;
 mod desk;
+mod forwarded;
 mod hub;
 mod identity;
 mod judge;

@@ -12,11 +12,9 @@ use socket2::SockRef;
 use crate::net::{Stamp, Stream};
 use crate::serving::Tap;
 
-/// The most that waits, in bytes: a hundred jobs, which is an hour of them (wire reference, section
+/// What waits for a miner at most: a hundred jobs, which is an hour of them (wire reference, section
 /// 5.1: public-pool has 256 KiB).
-const MOST_QUEUED: usize = 256 * 1024;
-/// The most lines that wait, however short.
-const MOST_LINES: usize = 4096;
+const MINERS: Room = Room { bytes: 256 * 1024, lines: 4096 };
 /// So long a peer may take nothing.
 const WRITE_LIMIT: Duration = Duration::from_secs(20);
 
@@ -34,9 +32,18 @@ impl Lines {
     }
 }
 
+/// How much may wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) bytes: usize,
+    /// However short they are.
+    pub(super) lines: usize,
+}
+
 /// The way to one peer.
 #[derive(Debug)]
 pub(super) struct Outbox {
+    room: Room,
     stream: OnceLock<Arc<Stream>>,
     state: Mutex<State>,
     changed: Condvar,
@@ -66,9 +73,15 @@ enum Next {
 }
 
 impl Outbox {
-    /// Copies of what has left go to `tap`.
+    /// To a miner. Copies of what has left go to `tap`.
     pub(super) fn new(tap: Tap) -> Outbox {
+        Outbox::with_room(tap, MINERS)
+    }
+
+    /// As [`Outbox::new`], with more or less room.
+    pub(super) fn with_room(tap: Tap, room: Room) -> Outbox {
         Outbox {
+            room,
             stream: OnceLock::new(),
             state: Mutex::new(State {
                 queue: VecDeque::new(),
@@ -118,7 +131,7 @@ impl Outbox {
         }
         state.queued += lines.bytes.len();
         state.queue.push_back(lines);
-        if state.queued > MOST_QUEUED || state.queue.len() > MOST_LINES {
+        if state.queued > self.room.bytes || state.queue.len() > self.room.lines {
             self.close_with(state);
             return false;
         }

@@ -43,12 +43,16 @@ impl Pending {
     /// # Errors
     /// Gives it back when too many wait.
     pub(super) fn ask(&mut self, asked: Asked, now: Instant) -> Result<u64, Asked> {
-        if self.open.len() >= MOST {
+        if self.is_full() {
             return Err(asked);
         }
         self.last += 1;
         self.open.insert(self.last, (asked, now));
         Ok(self.last)
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.open.len() >= MOST
     }
 
     /// The answer to this id has come.

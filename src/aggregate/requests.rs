@@ -1,15 +1,17 @@
 //! What a miner asks, line by line, and what it is answered.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use serde_json::json;
 
 use super::Services;
 use super::budget::Budget;
-use super::connection::{Standing, Unsent};
+use super::connection::{Connection, Standing, Unsent};
+use super::desk::Given;
 use super::identity::MinerName;
-use super::judge::{Judgement, Stale, Terms, judge};
+use super::judge::{Fault, Judgement, Stale, Terms, judge};
 use super::link::NoSeat;
 use super::miner::Miner;
 use super::pending::Asker;
@@ -17,8 +19,9 @@ use crate::net::Stamp;
 use crate::serving::{Topic, say};
 use crate::stratum::{
     ConfigureAnswer, ConfigureRequest, Difficulty, Envelope, Refusal, RefusalCode, Submit, SubscribeAnswer,
-    VersionMask, accepted, elements, first_text, refused, result,
+    Version, VersionBits, VersionMask, accepted, elements, first_text, refused, result,
 };
+use crate::work::BlockHash;
 
 /// The most names of one connection; farm proxies authorize many.
 const MOST_NAMES: usize = 1024;
@@ -33,6 +36,17 @@ pub(super) enum Then {
     Leave,
     /// It did too much that no miner does.
     Ban,
+}
+
+/// A share, and what was found about it.
+struct Judged {
+    submit: Submit,
+    judgement: Judgement,
+    given: Given,
+    /// What the miner is credited with.
+    worth: Difficulty,
+    /// Where it would go; `None` when there is no pool.
+    connection: Option<Arc<Connection>>,
 }
 
 /// Follows one miner's requests.
@@ -172,7 +186,7 @@ impl Requests {
     fn authorize(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
         let params = message.params.and_then(|params| elements("params", params).ok()).unwrap_or_default();
         let name = MinerName::new(shortened(&first_text(message.params).unwrap_or_default()));
-        self.miner.conversation.authorized.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.miner.conversation.authorized.store(true, Ordering::Relaxed);
         let is_local = self.services.config.aggregate.local_authorize;
         {
             let mut desk = self.miner.desk();
@@ -235,7 +249,9 @@ impl Requests {
     fn suggest(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
         let first = message.params.and_then(|params| elements("params", params).ok()?.first().copied());
         if let Some(difficulty) = first.and_then(|raw| Difficulty::from_json(raw).ok()) {
-            self.miner.desk().suggest(difficulty);
+            if self.miner.desk().suggest(difficulty) {
+                self.give_again();
+            }
         }
         self.answer(accepted(message.id()), at)
     }
@@ -255,8 +271,8 @@ impl Requests {
                 return self.fault();
             }
         };
-        match self.judged(&submit) {
-            Ok((judgement, given)) => self.act(message.id(), &submit, judgement, given, at),
+        match self.judged(submit) {
+            Ok(judged) => self.act(message.id(), &judged, at),
             Err(refusal) => {
                 self.miner.answer(refused(message.id(), &refusal, Default::default()), at);
                 self.fault()
@@ -265,19 +281,19 @@ impl Requests {
     }
 
     /// What is to be done with a share, and the job it is for.
-    fn judged(&mut self, submit: &Submit) -> Result<(Judgement, super::desk::Given), Refusal> {
+    fn judged(&self, submit: Submit) -> Result<Judged, Refusal> {
         let desk = self.miner.desk();
         if desk.seat.is_none() {
             return Err(Refusal::new(RefusalCode::NotSubscribed, "Not subscribed"));
         }
-        if !desk.is_authorized || !desk.names.iter().any(|name| name.as_str() == submit.worker) {
+        if !desk.is_authorized || !desk.names.iter().any(|name| name.as_str() == shortened(&submit.worker)) {
             return Err(Refusal::new(RefusalCode::Unauthorized, "Unauthorized worker"));
         }
         let Some(given) = desk.find(&submit.job_id).cloned() else {
             return Err(Refusal::new(RefusalCode::JobNotFound, "Job not found"));
         };
-        let (asked, mask) =
-            (desk.difficulty().map_or(given.difficulty, |now| now.min(given.difficulty)), desk.mask);
+        let asked = desk.difficulty().map_or(given.difficulty, |now| now.min(given.difficulty));
+        let mask = mask_of(&submit, desk.mask, given.mask);
         drop(desk);
         let connection = self.miner.link().and_then(|link| link.connection()).filter(|one| !one.is_over());
         let job = &given.task.job;
@@ -287,6 +303,7 @@ impl Requests {
                 let stale = match () {
                     () if epoch != Some(job.epoch) => Some(Stale::Gone),
                     () if job.generation < connection.generation() => Some(Stale::Cleaned),
+                    () if job.is_replaced.load(Ordering::Acquire) => Some(Stale::Replaced),
                     () => None,
                 };
                 (connection.difficulty().min(job.difficulty), stale)
@@ -303,89 +320,93 @@ impl Requests {
             pool,
             stale,
         };
-        let judgement = judge(submit, &terms);
-        Ok((judgement, given))
+        let judgement = judge(&submit, &terms);
+        Ok(Judged { submit, judgement, given, worth: asked, connection })
     }
 
-    fn act(
-        &mut self,
-        id: &str,
-        submit: &Submit,
-        judgement: Judgement,
-        given: super::desk::Given,
-        at: Stamp,
-    ) -> Then {
-        let hash = match &judgement {
-            Judgement::Forward { hash, .. } | Judgement::Count { hash } => *hash,
-            Judgement::Refuse(refusal) => {
+    fn act(&mut self, id: &str, judged: &Judged, at: Stamp) -> Then {
+        let (hash, is_for_pool) = match &judged.judgement {
+            Judgement::Forward { hash, .. } => (*hash, true),
+            Judgement::Count { hash } => (*hash, false),
+            Judgement::Refuse(refusal, fault) => {
                 self.miner.answer(refused(id, refusal, Default::default()), at);
-                return self.fault();
+                // Without a pool there is nothing that it could mine instead.
+                let is_excused = *fault == Fault::Stale && judged.connection.is_none()
+                    || self.miner.desk().is_excused(*fault, Instant::now());
+                return if is_excused { Then::GoOn } else { self.fault() };
             }
         };
         let is_new = self.miner.desk().is_new(hash);
-        let is_block = matches!(judgement, Judgement::Forward { is_block: true, .. });
-        if !is_new && !is_block {
+        let was_sent = judged.connection.as_ref().is_some_and(|connection| connection.was_forwarded(&hash));
+        // A repeated one that the pool has not had, and wants now, is still worth something to it.
+        if was_sent || !is_new && !is_for_pool {
             self.refuse(id, RefusalCode::Duplicate, "Duplicate share", at);
             return self.fault();
         }
-        if let Judgement::Forward { .. } = judgement {
-            self.forward(id, submit, &given, at);
-        } else {
-            self.miner.answer(accepted(id), at);
+        match &judged.connection {
+            Some(connection) if is_for_pool => self.forward(id, judged, connection, hash, at),
+            // A share is for the pool only when there is one.
+            _ => self.miner.answer(accepted(id), at),
         }
-        let is_urgent = is_new && self.miner.desk().count(given.difficulty, Instant::now());
+        if !is_new {
+            return self.fault();
+        }
+        let is_urgent = self.miner.desk().count(judged.worth, Instant::now());
         if is_urgent {
-            if let Some(link) = self.miner.link() {
-                link.again(&self.miner);
-            }
+            self.give_again();
         }
-        if is_new { Then::GoOn } else { self.fault() }
+        Then::GoOn
     }
 
-    fn forward(&self, id: &str, submit: &Submit, given: &super::desk::Given, at: Stamp) {
+    fn forward(&self, id: &str, judged: &Judged, connection: &Connection, hash: BlockHash, at: Stamp) {
+        let Judged { submit, judgement, given, .. } = judged;
         let lost = || Refusal::new(RefusalCode::JobNotFound, "Stale share: the pool's connection is new");
-        let connection = self.miner.link().and_then(|link| link.connection());
-        let Some(connection) = connection else {
-            return self.miner.answer(refused(id, &lost(), Default::default()), at);
-        };
-        let name = self.services.naming.at_pool(&MinerName::new(submit.worker.clone()), connection.rank.0);
+        let too_many = || Refusal::new(RefusalCode::Other, "Too many shares wait for the pool");
+        let name = MinerName::new(shortened(&submit.worker));
+        let name = self.services.naming.at_pool(&name, connection.rank.0);
         let (space, mask) = {
             let facts = connection.facts();
             (facts.space.clone(), facts.mask)
         };
-        let space = space.filter(|space| space.epoch == given.task.job.epoch);
-        let Some(space) = space else {
+        let Some(space) = space.filter(|space| space.epoch == given.task.job.epoch) else {
             return self.miner.answer(refused(id, &lost(), Default::default()), at);
         };
-        if let Some(Standing::Refused(refusal)) = connection.standing(&name) {
+        let is_block = matches!(judgement, Judgement::Forward { is_block: true, .. });
+        // A block is worth a try under any name.
+        if let Some(Standing::Refused(refusal)) = connection.standing(&name).filter(|_| !is_block) {
             return self.miner.answer(refused(id, &refusal, Default::default()), at);
         }
-        let Some(place) = self.miner.reserve() else {
-            return self.refuse(id, RefusalCode::Other, "Too many shares wait for the pool", at);
+        let deadline = Instant::now() + self.services.config.analysis.share_timeout;
+        let Some(place) = self.miner.reserve_until(deadline) else {
+            return self.miner.answer(refused(id, &too_many(), Default::default()), at);
         };
         let extranonce2 = space.split.upstream_extranonce2(&given.seat.prefix, &submit.extranonce2);
+        let job = &given.task.job.notify;
         let mut params = vec![
             json!(name.0),
-            json!(given.task.job.notify.job_id.as_str()),
+            json!(job.job_id.as_str()),
             json!(extranonce2.to_string()),
             json!(submit.ntime.to_string()),
             json!(submit.nonce.to_string()),
         ];
-        // Some pools insist on the sixth param once rolling was agreed upon, others have none.
-        if let Some(mask) = mask {
-            let bits = submit.version_bits.unwrap_or_default();
-            params.push(json!(VersionMask(bits.0 & (mask.0 | bits.0)).to_string()));
-        }
+        params.extend(bits_for_pool(submit, mask, job.version).map(|bits| json!(bits.to_string())));
+        // Noted before it is sent: the answer may be faster.
+        connection.note_forwarded(hash);
         let asker = Asker { miner: Arc::downgrade(&self.miner), place, id: id.into() };
-        match connection.submit(asker, &name, &serde_json::Value::Array(params), at) {
-            Ok(()) => {}
-            Err(Unsent::Over(asker)) => {
-                self.miner.complete(asker.place, refused(&asker.id, &lost(), Default::default()), at);
-            }
-            Err(Unsent::Full(asker)) => {
-                let refusal = Refusal::new(RefusalCode::Other, "Too many shares wait for the pool");
-                self.miner.complete(asker.place, refused(&asker.id, &refusal, Default::default()), at);
-            }
+        let (asker, refusal) =
+            match connection.submit(asker, &name, &serde_json::Value::Array(params), at, deadline) {
+                Ok(()) => return,
+                Err(Unsent::Over(asker)) => (asker, lost()),
+                Err(Unsent::Full(asker)) => (asker, too_many()),
+            };
+        connection.forget_forwarded(&hash);
+        self.miner.complete(asker.place, refused(&asker.id, &refusal, Default::default()), at);
+    }
+
+    /// The current job, as other work and with another difficulty.
+    fn give_again(&self) {
+        if let Some(link) = self.miner.link() {
+            link.again(&self.miner);
         }
     }
 
@@ -413,6 +434,25 @@ fn asks_for(message: &Envelope<'_>, extension: &str) -> bool {
     let params = message.params.and_then(|raw| serde_json::from_str::<serde_json::Value>(raw.get()).ok());
     let names = params.as_ref().and_then(|params| params.get(0)?.as_array().cloned()).unwrap_or_default();
     names.iter().any(|name| name == extension)
+}
+
+/// The bits that the miner could roll: after a change those before it as well, for the jobs given before
+/// it (wire reference, section 2.5).
+fn mask_of(submit: &Submit, now: Option<VersionMask>, then: Option<VersionMask>) -> Option<VersionMask> {
+    let bits = submit.version_bits.unwrap_or_default();
+    let allows = |mask: &Option<VersionMask>| mask.unwrap_or_default().allows(bits);
+    if !allows(&now) && allows(&then) { then } else { now }
+}
+
+/// The sixth param. Some pools insist on it once rolling was agreed upon; a miner that leaves it out has
+/// hashed the job's own bits. Without an agreement there is none, except that bits which were rolled all
+/// the same (a block, or before the pool changed its mind) are part of what was hashed.
+fn bits_for_pool(submit: &Submit, mask: Option<VersionMask>, job: Version) -> Option<VersionBits> {
+    match (submit.version_bits, mask) {
+        (Some(bits), Some(_)) => Some(bits),
+        (None, Some(mask)) => Some(VersionBits(job.0 & mask.0)),
+        (bits, None) => bits.filter(|bits| bits.0 != 0),
+    }
 }
 
 /// The beginning of a text from the network.

@@ -1,7 +1,7 @@
 //! Jobs: as the pool gave them, and as miners get them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::net::Stamp;
@@ -24,6 +24,8 @@ pub(super) struct PoolJob {
     pub(super) generation: u64,
     pub(super) readable_at: Stamp,
     pub(super) received: Instant,
+    /// The pool has given other work the same id: a share of this one would be taken for one of that.
+    pub(super) is_replaced: AtomicBool,
 }
 
 /// A job with the id under which miners have it. The same job can be given several times, with later
@@ -47,10 +49,14 @@ pub(super) struct Task {
 pub(super) struct TaskNumbers(AtomicU64);
 
 impl TaskNumbers {
-    /// The job as it came.
-    pub(super) fn first(&self, job: Arc<PoolJob>, clean: bool) -> Arc<Task> {
-        let ntime = job.notify.ntime;
-        Arc::new(self.task(job, ntime, clean))
+    /// The job as it came. Where it is the same work as `before`, its time goes on from there: pools
+    /// send the same job twice, and a miner that gets it under another id would do it all again (wire
+    /// reference, section 5.3, 29).
+    pub(super) fn first(&self, job: Arc<PoolJob>, clean: bool, before: Option<&Task>) -> Arc<Task> {
+        let same = before.filter(|before| !is_other_work(&before.job.notify, &job.notify));
+        let least = same.map_or(0, |before| before.notify.ntime.0.saturating_add(1));
+        let ntime = job.notify.ntime.0.max(least.min(job.notify.ntime.0.saturating_add(MOST_ROLLED)));
+        Arc::new(self.task(job, Ntime(ntime), clean))
     }
 
     /// The same job once more, later: its time has gone on with the clock, by a second at least, and by
@@ -72,6 +78,14 @@ impl TaskNumbers {
         let clean_line = Notify { clean_jobs: Some(true), ..notify.clone() }.line();
         Task { number, id, job, notify, line, clean_line, clean }
     }
+}
+
+/// No share of the one can be a share of the other, whatever its time.
+pub(super) fn is_other_work(one: &Notify, other: &Notify) -> bool {
+    (one.prevhash, one.version, one.nbits) != (other.prevhash, other.version, other.nbits)
+        || one.branches != other.branches
+        || one.coinb1 != other.coinb1
+        || one.coinb2 != other.coinb2
 }
 
 /// Half of what ckpool accepts, in seconds; the rest is the miner's.
@@ -105,14 +119,15 @@ mod tests {
         };
         let (difficulty, readable_at) = (Difficulty::ONE, Stamp::from_nanos(1));
         let (epoch, received) = (Epoch(1), Instant::now());
-        Arc::new(PoolJob { epoch, notify, difficulty, generation: 0, readable_at, received })
+        let is_replaced = AtomicBool::new(false);
+        Arc::new(PoolJob { epoch, notify, difficulty, generation: 0, readable_at, received, is_replaced })
     }
 
     #[test]
     fn the_same_job_given_again_is_other_work() {
         let (numbers, job) = (TaskNumbers::default(), job());
         let received = job.received;
-        let first = numbers.first(job, true);
+        let first = numbers.first(job, true, None);
         assert!(first.clean && first.notify.ntime == Ntime(1000));
         let at_once = numbers.again(&first, received);
         let later = numbers.again(&at_once, received + Duration::from_secs(40));
@@ -124,8 +139,17 @@ mod tests {
     }
 
     #[test]
+    fn the_same_job_sent_twice_is_other_work() {
+        let numbers = TaskNumbers::default();
+        let first = numbers.first(job(), true, None);
+        let given_again = numbers.again(&first, first.job.received);
+        let second = numbers.first(job(), false, Some(&given_again));
+        assert_eq!((given_again.notify.ntime.0, second.notify.ntime.0), (1001, 1002));
+    }
+
+    #[test]
     fn a_line_is_clean_when_it_is_asked_to_be() {
-        let task = TaskNumbers::default().first(job(), false);
+        let task = TaskNumbers::default().first(job(), false, None);
         assert!(task.line(false).trim_end().ends_with("false]}"));
         assert!(task.line(true).trim_end().ends_with("true]}"));
     }

@@ -12,6 +12,24 @@ pub struct Scripted {
     listener: TcpListener,
 }
 
+/// A job's describable part.
+pub struct Work {
+    pub id: String,
+    /// What tells its coinbase from others'.
+    pub salt: u32,
+    pub version: u32,
+    pub nbits: u32,
+    pub ntime: u32,
+    pub clean: bool,
+}
+
+impl Default for Work {
+    fn default() -> Work {
+        let (version, nbits, ntime) = (0x2000_0000, 0x1702_3a04, 0x6859_6192);
+        Work { id: "a".to_owned(), salt: 1, version, nbits, ntime, clean: false }
+    }
+}
+
 /// A pool's end of a connection.
 pub struct PoolEnd {
     pub line: Line,
@@ -44,6 +62,14 @@ impl Scripted {
         let stream = accepted?;
         stream.set_nonblocking(false).unwrap();
         Some(PoolEnd { line: Line::of(stream), jobs: 0 })
+    }
+
+    /// A connection that has been opened, before anybody has said who it is.
+    pub fn open_alone(&self, extranonce1: &str, size: usize) -> PoolEnd {
+        let mut end = self.accept();
+        end.open(extranonce1, size);
+        end.set_difficulty(1.0);
+        end
     }
 
     /// A connection that has been opened as ckpool does it.
@@ -94,17 +120,30 @@ impl PoolEnd {
     pub fn notify(&mut self, clean: bool) -> String {
         self.jobs += 1;
         let id = format!("job{}", self.jobs);
+        self.give(&Work { id: id.clone(), salt: self.jobs, clean, ..Work::default() });
+        id
+    }
+
+    /// The last job of [`PoolEnd::notify`] once more, later.
+    pub fn notify_again(&mut self) {
+        let ntime = Work::default().ntime + 5;
+        self.give(&Work { id: format!("again{}", self.jobs), salt: self.jobs, ntime, ..Work::default() });
+    }
+
+    /// A job as it is described.
+    pub fn give(&mut self, work: &Work) {
         let coinb1 = format!(
             "{}{:08x}",
             "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff2003a4bc0e",
-            self.jobs
+            work.salt
         );
         let coinb2 = "ffffffff0100f2052a01000000160014751e76e8199196d454941c45d1b3a323f1433bd600000000";
         let parent = "0000000000000000000000000000000000000000000000000000000000000000";
+        let (version, nbits, ntime) =
+            (format!("{:08x}", work.version), format!("{:08x}", work.nbits), format!("{:08x}", work.ntime));
         self.line.say(&json!({ "id": null, "method": "mining.notify", "params": [
-            id, parent, coinb1, coinb2, [], "20000000", "17023a04", "68596192", clean
+            work.id, parent, coinb1, coinb2, [], version, nbits, ntime, work.clean
         ] }));
-        id
     }
 
     /// The next share, unanswered.

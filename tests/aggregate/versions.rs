@@ -1,0 +1,127 @@
+//! The sixth param of a share.
+
+use serde_json::{Value, json};
+use sluice::stratum::{Version, VersionBits, VersionMask};
+use sluice::work::VersionConvention;
+
+use crate::finding::{Field, code, params, target};
+use crate::scripted::{PoolEnd, Scripted, Work};
+use crate::site::{Line, Site};
+
+const POOL: f64 = 0.000_01;
+
+/// A pool that answers configure with this, and a miner that has asked for all bits or for none. The job's
+/// version is such that the conventions differ.
+fn pair(granted: Value, asks: bool) -> (Site, PoolEnd, Line) {
+    let scripted = Scripted::start();
+    let site = Site::start(&[scripted.address()], "");
+    let mut miner = site.connect();
+    miner.worker = "bc1q.axe".to_owned();
+    if asks {
+        let rolling = json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }]);
+        miner.ask(0, "mining.configure", rolling);
+        miner.answer(0);
+    }
+    miner.ask(1, "mining.subscribe", json!(["cpuminer/2.5.1"]));
+    let mut pool = scripted.accept();
+    let configure = pool.request("mining.configure");
+    pool.answer(&configure, granted);
+    let subscribe = pool.request("mining.subscribe");
+    pool.answer(&subscribe, json!([[["mining.notify", "s"]], "ab12", 8]));
+    let answer = miner.answer(1);
+    miner.seated(&answer);
+    pool.set_difficulty(POOL);
+    miner.ask(2, "mining.authorize", json!([miner.worker, "x"]));
+    pool.authorize();
+    pool.give(&Work { version: 0x2000_6000, ..Work::default() });
+    miner.wait_job();
+    (site, pool, miner)
+}
+
+fn rolling() -> Value {
+    json!({ "version-rolling": true, "version-rolling.mask": "1fffe000" })
+}
+
+/// Sends a share with these params and has the pool accept it: what the pool got.
+fn forwarded(pool: &mut PoolEnd, miner: &mut Line, params: Value) -> Value {
+    miner.ask("s", "mining.submit", params);
+    let share = pool.share();
+    pool.answer(&share, json!(true));
+    assert_eq!(code(&miner.answer("s")), None);
+    share["params"].clone()
+}
+
+#[test]
+fn every_convention_is_understood_and_the_bits_go_through_as_they_came() {
+    let (_site, mut pool, mut miner) = pair(rolling(), true);
+    for (place, convention) in VersionConvention::ALL.into_iter().enumerate() {
+        let mut field = Field::of(&miner, place as u64);
+        let bits = VersionBits(0x0000_a000);
+        field.version = convention.apply(field.job.version, VersionMask::BIP320, bits);
+        field.bits = Some(bits);
+        let share = field.at_least(POOL);
+        let mut written = params(&share);
+        // Unpadded and large.
+        written[5] = json!("A000");
+        assert_eq!(forwarded(&mut pool, &mut miner, written)[5], "0000a000", "{convention:?}");
+    }
+}
+
+#[test]
+fn a_miner_that_leaves_the_bits_out_has_hashed_those_of_the_job() {
+    let (_site, mut pool, mut miner) = pair(rolling(), true);
+    let share = Field::of(&miner, 1).at_least(POOL);
+    assert_eq!(forwarded(&mut pool, &mut miner, params(&share))[5], "00006000");
+}
+
+#[test]
+fn bits_that_were_not_agreed_upon_stay_here() {
+    let (_site, mut pool, mut miner) = pair(json!({ "version-rolling": false }), true);
+    // As ESP-Miner does it.
+    let mut field = Field::of(&miner, 1);
+    field.bits = Some(VersionBits(0));
+    let share = field.at_least(POOL);
+    let sent = forwarded(&mut pool, &mut miner, params(&share));
+    assert_eq!(sent.as_array().unwrap().len(), 5, "{sent}");
+    field.bits = Some(VersionBits(0x2000));
+    field.version = Version(0x2000_2000);
+    assert_eq!(miner_code(&mut miner, params(&field.at_least(POOL))), Some(20));
+}
+
+#[test]
+fn bits_outside_the_mask_are_refused_unless_they_make_a_block() {
+    let (_site, mut pool, mut miner) = pair(rolling(), true);
+    pool.give(&Work { id: "b".to_owned(), salt: 9, nbits: 0x1f00_ffff, clean: true, ..Work::default() });
+    while miner.wait_job().nbits.0 != 0x1f00_ffff {}
+    let mut field = Field::of(&miner, 1);
+    field.bits = Some(VersionBits(0x2001));
+    field.version = Version(0x2000_2001);
+    assert_eq!(miner_code(&mut miner, params(&field.between(POOL, 1.4e-5))), Some(20));
+    let block = target(1.6e-5);
+    let share = field.find(|hash| block.is_met_by(hash));
+    assert_eq!(forwarded(&mut pool, &mut miner, params(&share))[5], "00002001");
+}
+
+#[test]
+fn after_a_change_of_the_mask_the_one_before_holds_for_earlier_jobs() {
+    let (_site, mut pool, mut miner) = pair(rolling(), true);
+    let mut old = Field::of(&miner, 1);
+    old.bits = Some(VersionBits(0x1000_0000));
+    old.version =
+        VersionConvention::Bip310.apply(old.job.version, VersionMask::BIP320, VersionBits(0x1000_0000));
+    pool.line.say(&json!({ "id": null, "method": "mining.set_version_mask", "params": ["00ffe000"] }));
+    let told = miner.wait("the mask", |message| message["method"] == "mining.set_version_mask");
+    assert_eq!(told["params"], json!(["00ffe000"]));
+    assert_eq!(forwarded(&mut pool, &mut miner, params(&old.at_least(POOL)))[5], "10000000");
+    pool.give(&Work { id: "c".to_owned(), salt: 4, ..Work::default() });
+    miner.wait_job();
+    let mut new = Field::of(&miner, 1);
+    new.bits = old.bits;
+    new.version = Version(0x3000_0000);
+    assert_eq!(miner_code(&mut miner, params(&new.at_least(POOL))), Some(20));
+}
+
+fn miner_code(miner: &mut Line, params: Value) -> Option<i64> {
+    miner.ask("r", "mining.submit", params);
+    code(&miner.answer("r"))
+}
