@@ -21,6 +21,9 @@ use crate::upstream::Rank;
 
 /// More names than this are not remembered; a farm's workers have one each.
 const MOST_NAMES: usize = 8192;
+/// So many refusals of every name in a row, without an accepted share: the pool takes work and credits
+/// nobody (wire reference, section 5.3, 26).
+const UNAUTHORIZED: u32 = 10;
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -152,14 +155,22 @@ impl Connection {
         }
     }
 
-    /// Names that the pool refused, with its words.
-    pub(super) fn refused_names(&self) -> Vec<(PoolName, Refusal)> {
+    /// Whether all shares are refused because of their names.
+    pub(super) fn credits_nobody(&self) -> bool {
+        self.facts().unauthorized >= UNAUTHORIZED
+    }
+
+    /// Whether every name that it was asked about was refused.
+    pub(super) fn refuses_everybody(&self) -> bool {
         let facts = self.facts();
-        let refused = facts.names.iter().filter_map(|(name, standing)| match standing {
-            Standing::Refused(refusal) => Some((name.clone(), refusal.clone())),
-            _ => None,
-        });
-        refused.collect()
+        !facts.names.is_empty()
+            && facts.names.values().all(|standing| matches!(standing, Standing::Refused(_)))
+    }
+
+    /// Whether it has still to say what it thinks of every name.
+    pub(super) fn owes_verdicts(&self) -> bool {
+        let facts = self.facts();
+        !facts.names.is_empty() && facts.names.values().all(|standing| *standing == Standing::Asked)
     }
 
     /// Passes a share on. `params` are those of `mining.submit`.
@@ -169,17 +180,16 @@ impl Connection {
     pub(super) fn submit(
         &self,
         asker: Asker,
-        name: &PoolName,
         params: &serde_json::Value,
         since: Stamp,
     ) -> Result<(), Unsent> {
         if self.is_over() {
             return Err(Unsent::Over(asker));
         }
-        let asked = Asked::Submit { asker, name: name.clone() };
+        let asked = Asked::Submit { asker };
         let id = match self.pending().ask(asked, Instant::now()) {
             Ok(id) => id,
-            Err(Asked::Submit { asker, .. }) => return Err(Unsent::Full(asker)),
+            Err(Asked::Submit { asker }) => return Err(Unsent::Full(asker)),
             // Nothing else was put in.
             Err(_) => return Ok(()),
         };
@@ -189,7 +199,7 @@ impl Connection {
         }
         // Who ends the connection answers what waits; if that was before this was noted, it is done here.
         match self.pending().answered(id) {
-            Some((Asked::Submit { asker, .. }, _)) => Err(Unsent::Over(asker)),
+            Some((Asked::Submit { asker }, _)) => Err(Unsent::Over(asker)),
             _ => Ok(()),
         }
     }
@@ -268,6 +278,14 @@ impl Connection {
     }
 }
 
+impl Space {
+    /// Whether it is what the pool gave with these.
+    pub(super) fn is(&self, extranonce1: &Extranonce1, size: Extranonce2Size) -> bool {
+        let bytes = self.split.prefix_width() + self.split.miner_size().bytes();
+        self.extranonce1 == *extranonce1 && bytes == size.bytes()
+    }
+}
+
 impl Facts {
     /// Takes the search space that the pool gives.
     pub(super) fn divide(&mut self, epoch: Epoch, extranonce1: Extranonce1, size: Extranonce2Size) {
@@ -282,10 +300,15 @@ impl Facts {
 /// Answers those who would wait for ever.
 pub(super) fn give_up(open: Vec<Asked>, refusal: &Refusal) {
     for asked in open {
-        let (Asked::Submit { asker, .. } | Asked::Authorize { asker: Some(asker), .. }) = asked else {
+        let is_authorize = matches!(asked, Asked::Authorize { .. });
+        let (Asked::Submit { asker } | Asked::Authorize { asker: Some(asker), .. }) = asked else {
             continue;
         };
         tell(&asker, refused(&asker.id, refusal, Default::default()), Stamp::now());
+        if is_authorize {
+            // It is not to believe that it is unknown: it asks again when it comes again.
+            asker.miner.upgrade().iter().for_each(|miner| miner.dismiss());
+        }
     }
 }
 

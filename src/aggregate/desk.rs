@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::difficulty_line;
-use super::identity::MinerName;
+use super::identity::Worker;
 use super::kind::Kind;
 use super::slots::Prefix;
 use super::vardiff::Vardiff;
@@ -50,8 +50,10 @@ pub(super) struct Desk {
     /// Those that it may roll.
     pub(super) mask: Option<VersionMask>,
     pub(super) seat: Option<Seat>,
+    /// It has been told its search space. Nothing is sent to it before.
+    pub(super) is_subscribed: bool,
     /// Who it has said it is.
-    pub(super) names: Vec<MinerName>,
+    pub(super) workers: Vec<Worker>,
     /// It has said who it is, and was not refused.
     pub(super) is_authorized: bool,
     given: VecDeque<Given>,
@@ -71,7 +73,8 @@ impl Desk {
             asked_mask: None,
             mask: None,
             seat: None,
-            names: Vec::new(),
+            is_subscribed: false,
+            workers: Vec::new(),
             is_authorized: false,
             given: VecDeque::new(),
             vardiff: None,
@@ -84,19 +87,21 @@ impl Desk {
     /// miner is not ready, or has this job or a later one already. Nothing is given to a miner before
     /// the pool's difficulty `most` is known to hold for it.
     pub(super) fn give(&mut self, task: &Arc<Task>, most: Difficulty, now: Instant) -> Option<String> {
-        let seat = self.seat.clone().filter(|seat| self.is_authorized && seat.epoch == task.job.epoch)?;
+        let seat = self.seat.clone().filter(|seat| self.is_ready() && seat.epoch == task.job.epoch)?;
         let newest = self.given.back();
         if newest.is_some_and(|newest| newest.task.number >= task.number) {
             return None;
         }
         let is_first = newest.is_none_or(|newest| newest.seat.epoch != seat.epoch);
+        // The clean one itself may have been overtaken by a later form of the same job.
+        let is_past = newest.is_some_and(|newest| newest.task.job.generation != task.job.generation);
+        let clean = task.clean || is_first || is_past;
         let most = most.min(task.job.difficulty);
         let before = self.difficulty();
         let difficulty = self.settle(most, now);
-        if task.clean || is_first {
+        if clean {
             self.forget_dead(task);
         }
-        let clean = task.clean || is_first;
         let mut lines = String::new();
         if before != Some(difficulty) || is_first {
             lines.push_str(&difficulty_line(difficulty));
@@ -107,6 +112,16 @@ impl Desk {
             self.given.pop_front();
         }
         Some(lines)
+    }
+
+    /// Whether it can get work.
+    fn is_ready(&self) -> bool {
+        self.is_subscribed && self.is_authorized
+    }
+
+    /// Whether its search space can change: it is told, or was told of none yet.
+    pub(super) fn can_move(&self) -> bool {
+        !self.is_subscribed || self.wants_extranonce
     }
 
     /// The job that a share names.

@@ -34,7 +34,7 @@ pub(super) enum End {
     Ended,
 }
 
-/// Reads until the end.
+/// Reads until the end. Whoever called this ends the connection.
 pub(super) fn listen(link: &Arc<Link>, connection: &Arc<Connection>, silence: Duration) -> End {
     let mut listener = Listener {
         link,
@@ -43,13 +43,11 @@ pub(super) fn listen(link: &Arc<Link>, connection: &Arc<Connection>, silence: Du
         lines: LineReader::default(),
         heard: Instant::now(),
     };
-    let end = match listener.read(silence) {
+    match listener.read(silence) {
         Ok(end) => end,
         Err(_) if connection.is_over() => End::Ended,
         Err(error) => End::Failed(error),
-    };
-    connection.end();
-    end
+    }
 }
 
 struct Listener<'a> {
@@ -164,15 +162,15 @@ impl Listener<'_> {
                         Standing::Refused(refusal) => refused(&asker.id, refusal, Default::default()),
                         _ => accepted(&asker.id),
                     };
-                    self.link.authorized(&asker, standing == Standing::Accepted);
                     tell(&asker, line, at);
+                    self.link.authorized(&asker, standing == Standing::Accepted);
                 }
                 self.connection.set_standing(name.clone(), standing.clone());
                 self.link.name_judged(self.connection, &name, &standing);
             }
-            Asked::Submit { asker, name } => {
+            Asked::Submit { asker } => {
                 let refusal = refusal_of(&Verdict::of(message), RefusalCode::Other, "Refused by the pool");
-                self.link.share_judged(self.connection, &name, refusal.as_ref());
+                self.link.share_judged(self.connection, refusal.as_ref());
                 let line = match &refusal {
                     None => accepted(&asker.id),
                     Some(refusal) => refused(&asker.id, refusal, Default::default()),
@@ -223,8 +221,11 @@ impl Listener<'_> {
             let extranonce1 = Extranonce1::from_json(params.first()?).ok()?;
             Some((extranonce1, Extranonce2Size::from_json(params.get(1)?).ok()?))
         };
-        if let Some(next) = read() {
-            self.connection.facts().next_space = Some(next);
+        if let Some((extranonce1, size)) = read() {
+            let mut facts = self.connection.facts();
+            // Some pools repeat what they gave; nobody has to move for that.
+            let is_same = facts.space.as_ref().is_some_and(|space| space.is(&extranonce1, size));
+            facts.next_space = (!is_same).then_some((extranonce1, size));
         }
     }
 
@@ -233,16 +234,19 @@ impl Listener<'_> {
             log::warn!("pool {}: a job that can't be read", self.connection.rank);
             return;
         };
-        let is_moved = {
+        let (task, news) = {
+            // All at once: whoever gives the newest job again must not give the one before.
             let mut facts = self.connection.facts();
             let next = facts.next_space.take();
-            if let Some((extranonce1, size)) = next.clone() {
+            let is_moved = next.is_some();
+            if let Some((extranonce1, size)) = next {
                 facts.divide(self.link.next_epoch(), extranonce1, size);
             }
-            next.is_some()
-        };
-        let (task, is_other_work) = {
-            let facts = self.connection.facts();
+            if facts.unusable.is_some() {
+                // The link leaves it.
+                drop(facts);
+                return self.link.news();
+            }
             let Some(space) = &facts.space else { return };
             let before = facts.newest.as_ref().map(|task| task.job.notify.prevhash);
             let clean = notify.is_clean_after(before.as_ref()) || is_moved;
@@ -257,12 +261,13 @@ impl Listener<'_> {
                 received: Instant::now(),
             };
             // Pools may repeat a job with nothing but a new time, which jobs that are given again have too.
-            let is_other =
+            let is_other_work =
                 facts.newest.as_ref().is_none_or(|before| is_other_work(&before.job.notify, &job.notify));
-            (self.link.numbers().first(Arc::new(job), clean), is_other)
+            let task = self.link.numbers().first(Arc::new(job), clean);
+            facts.newest = Some(task.clone());
+            (task, JobNews { is_moved, is_other_work })
         };
-        self.connection.facts().newest = Some(task.clone());
-        self.link.job(self.connection, &task, JobNews { is_moved, is_other_work });
+        self.link.job(self.connection, &task, news);
     }
 }
 

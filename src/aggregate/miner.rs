@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::answers::{Answers, Place};
 use super::desk::{Desk, Seat};
-use super::link::Link;
+use super::link::{Link, NoSeat};
 use super::outbox::{Lines, Outbox};
 use super::work::Task;
 use super::{set_extranonce_line, set_version_mask_line};
@@ -115,19 +115,32 @@ impl Miner {
         }
     }
 
-    /// Moves the miner into another search space, with a job of it if there is one already.
-    pub(super) fn move_to(&self, seat: Seat, task: Option<(&Arc<Task>, Difficulty)>, now: Stamp) -> Moved {
+    /// Seats the miner in a search space, with a job of it if there is one already. Who has not been
+    /// told of any yet learns of it by the answer to its subscribe.
+    ///
+    /// # Errors
+    /// As `take`, which is asked for the seat if the miner can have it.
+    pub(super) fn move_to(
+        &self,
+        take: impl FnOnce() -> Result<Seat, NoSeat>,
+        task: Option<(&Arc<Task>, Difficulty)>,
+        now: Stamp,
+    ) -> Result<Moved, NoSeat> {
         let mut desk = self.desk();
-        if !desk.wants_extranonce {
-            return Moved::MustLeave;
+        if !desk.can_move() {
+            return Ok(Moved::MustLeave);
         }
+        let seat = take()?;
         let mut lines = set_extranonce_line(&seat.extranonce1, seat.extranonce2_size);
         desk.seat = Some(seat);
+        if !desk.is_subscribed {
+            return Ok(Moved::Told);
+        }
         if let Some((task, most)) = task {
             lines.extend(desk.give(task, most, Instant::now()));
         }
         self.say(lines, now);
-        Moved::Told
+        Ok(Moved::Told)
     }
 
     /// The pool lets its miners roll other bits than before.

@@ -53,10 +53,7 @@ impl Drop for Presence {
     fn drop(&mut self) {
         let Presence { services, miner, .. } = self;
         miner.close();
-        if let Some(link) = miner.link() {
-            link.leave(miner);
-            miner.set_link(None);
-        }
+        services.hub.part(miner);
         services.remember(miner);
         announce(&services.to_analyzer, &miner.conversation, What::Closed);
         if miner.conversation.down.has_begun() {
@@ -175,9 +172,12 @@ impl Session<'_> {
         self.tap.forwarded(bytes, received.readable_at, Stamp::now());
         let (miner, requests) = (&self.presence.miner, &mut self.requests);
         let mut then = Then::GoOn;
+        requests.foresee(bytes);
         self.lines.read(bytes, |line| {
             // Who is being sent away is not served any more.
-            if then == Then::GoOn && !miner.is_leaving() {
+            if miner.is_leaving() {
+                requests.turn_away(line, received.readable_at);
+            } else if then == Then::GoOn {
                 then = requests.take(line, received.readable_at);
             }
         });
