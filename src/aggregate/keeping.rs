@@ -142,7 +142,7 @@ impl Keeper<'_> {
         deadline: Option<Instant>,
     ) -> Result<Option<Arc<Connection>>, Stopped> {
         let rank = dialled.rank;
-        match open(self.link, dialled, deadline, self.stop)? {
+        match open(self.link, dialled, deadline, self.has_other(rank), self.stop)? {
             Ok(connection) => return Ok(Some(connection)),
             Err(Useless::Blocked) => {}
             Err(Useless::KnowsNobody) => self.avoid(rank),

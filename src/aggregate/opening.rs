@@ -31,7 +31,7 @@ pub(super) enum Useless {
 }
 
 /// Opens a connection, and waits until miners can be seated there. Those of the link have no pool from
-/// `deadline` on: then they are let go.
+/// `deadline` on: then they are let go. Without another choice, a pool that knows nobody will do.
 ///
 /// # Errors
 /// At the end of the program; the connection is ended then.
@@ -39,10 +39,11 @@ pub(super) fn open(
     link: &Arc<Link>,
     dialled: Dialled,
     deadline: Option<Instant>,
+    has_choice: bool,
     stop: &Stop,
 ) -> Result<Result<Arc<Connection>, Useless>, Stopped> {
     let connection = begin(link, dialled);
-    let opened = wait_until_usable(link, &connection, deadline, stop);
+    let opened = wait_until_usable(link, &connection, deadline, has_choice, stop);
     if !matches!(opened, Ok(Ok(()))) {
         connection.end();
     }
@@ -120,6 +121,7 @@ fn wait_until_usable(
     link: &Arc<Link>,
     connection: &Arc<Connection>,
     deadline: Option<Instant>,
+    has_choice: bool,
     stop: &Stop,
 ) -> Result<Result<(), Useless>, Stopped> {
     let services = link.services();
@@ -147,7 +149,7 @@ fn wait_until_usable(
             is_asked = true;
             authorize_all(link, connection);
         }
-        if is_futile(link, connection) {
+        if has_choice && is_futile(link, connection) {
             return Ok(Err(Useless::KnowsNobody));
         }
         // With miners on their way from another pool it is worth waiting for a job to give them.

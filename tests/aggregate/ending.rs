@@ -75,7 +75,8 @@ fn a_connection_in_the_making_to_a_pool_that_did_wrong_is_given_up() {
     let subscribe = end.request("mining.subscribe");
     end.answer(&subscribe, json!([[], "aa000001", 8]));
     end.wait_closed();
-    backup.accept().open("bb000001", 8);
+    let mut spare = backup.accept();
+    spare.open("bb000001", 8);
     let answer = line.answer(1);
     line.seated(&answer);
     assert!(crate::opened::is_within(&line, "bb000001"));

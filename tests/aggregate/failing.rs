@@ -88,7 +88,8 @@ fn a_pool_that_never_answers_is_left_for_the_next() {
     let mut line = site.connect();
     line.ask(1, "mining.subscribe", json!(["first"]));
     let mut silent = pool.accept();
-    backup.accept().open("bb000001", 8);
+    let mut spare = backup.accept();
+    spare.open("bb000001", 8);
     let answer = line.answer(1);
     line.seated(&answer);
     assert!(is_within(&line, "bb000001"));

@@ -50,7 +50,8 @@ fn one_fixed_user_is_one_connection() {
 #[test]
 fn what_the_pool_refuses_its_miner_hears() {
     let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "[aggregate]\nuser = \"{user}.{worker}\"\n");
+    let more = "[aggregate]\nuser = \"{user}.{worker}\"\n[vardiff]\nmax = 0.000001\n";
+    let site = Site::start(&[pool.address()], more);
     let (mut known, mut end) = first(&site, &pool, "aa000001", "acct.known");
     let mut unknown = site.miner("unknown", "acct.unknown");
     let authorize = end.request("mining.authorize");
@@ -69,11 +70,11 @@ fn what_the_pool_refuses_its_miner_hears() {
     end.set_difficulty(1e9);
     end.notify(true);
     unknown.wait_job();
-    let easy = unknown.difficulty;
-    let share = unknown.mine(easy, f64::MAX);
+    let share = unknown.mine(unknown.difficulty, 1.0);
     let id = unknown.submit(&share);
     assert_eq!(unknown.answer(id)["error"], refusal);
-    let share = known.mine(known.difficulty, f64::MAX);
+    known.wait_job();
+    let share = known.mine(known.difficulty, 1.0);
     assert_eq!(known.verdict(&share), None);
     assert!(end.line.is_quiet_for(QUIET));
 }
@@ -178,11 +179,10 @@ fn two_accounts_are_never_on_one_connection() {
     expect_credited(&mut plain, &mut end, "alice");
     expect_credited(&mut one, &mut end, "alice");
     // Who says everything at once is right at once.
+    let bobs_words = "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n\
+                      {\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"bob.two\",\"x\"]}\n";
     let mut burst = site.connect();
-    burst.write(
-        "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n\
-         {\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"bob.two\",\"x\"]}\n",
-    );
+    burst.write(bobs_words);
     let answer = burst.answer(1);
     burst.seated(&answer);
     burst.wait_job();
@@ -193,7 +193,9 @@ fn two_accounts_are_never_on_one_connection() {
     let mut early = site.connect();
     early.ask(1, "mining.authorize", json!(["alice.three", "x"]));
     early.answer(1);
-    site.miner("bob's", "bob.three");
+    let mut between = site.connect();
+    between.write(bobs_words);
+    between.wait_job();
     early.ask(2, "mining.subscribe", json!([]));
     let answer = early.answer(2);
     early.seated(&answer);
