@@ -17,6 +17,8 @@ mod moving;
 mod naming;
 #[path = "aggregate/opened.rs"]
 mod opened;
+#[path = "aggregate/racing.rs"]
+mod racing;
 #[path = "aggregate/scripted.rs"]
 mod scripted;
 #[path = "aggregate/site.rs"]
