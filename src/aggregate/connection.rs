@@ -129,12 +129,15 @@ impl Connection {
     /// Asks whether the pool knows this name, unless it was asked already; `None` then. With an asker
     /// it is asked in any case.
     pub(super) fn authorize(&self, name: &PoolName, password: &str, asker: Option<Asker>) -> Option<Asker> {
-        if asker.is_none() {
+        {
             let mut facts = self.facts();
-            if facts.names.contains_key(name) || facts.names.len() >= MOST_NAMES {
+            let (is_known, is_full) = (facts.names.contains_key(name), facts.names.len() >= MOST_NAMES);
+            if asker.is_none() && (is_known || is_full) {
                 return None;
             }
-            facts.names.insert(name.clone(), Standing::Asked);
+            if !is_known && !is_full {
+                facts.names.insert(name.clone(), Standing::Asked);
+            }
         }
         let asked = Asked::Authorize { name: name.clone(), asker };
         match self.ask(asked, "mining.authorize", &json!([name.0, password])) {

@@ -213,3 +213,50 @@ impl Desk {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::slots::Slots;
+    use super::super::split::Split;
+    use super::super::work::{PoolJob, TaskNumbers};
+    use super::*;
+    use crate::net::Stamp;
+    use crate::stratum::{Nbits, Notify, Ntime, PrevHash, Version};
+
+    fn job(generation: u64) -> Arc<PoolJob> {
+        let notify = Notify {
+            job_id: JobId::from_text("bf").unwrap(),
+            prevhash: PrevHash::from_wire_bytes([generation as u8; 32]),
+            coinb1: vec![1; 60],
+            coinb2: vec![2; 90],
+            branches: Vec::new(),
+            version: Version(0x2000_0000),
+            nbits: Nbits(0x1d00_ffff),
+            ntime: Ntime(1000),
+            clean_jobs: Some(true),
+        };
+        let (difficulty, readable_at) = (Difficulty::ONE, Stamp::from_nanos(1));
+        let (epoch, received) = (Epoch(1), Instant::now());
+        Arc::new(PoolJob { epoch, notify, difficulty, generation, readable_at, received })
+    }
+
+    #[test]
+    fn a_new_block_is_clean_also_in_a_later_form_that_overtakes_it() {
+        let mut desk = Desk::new(Arc::new(config::Vardiff::default()));
+        let split = Split::of(Extranonce2Size::new(8).unwrap()).unwrap();
+        let prefix = Arc::new(Slots::new(split).take().unwrap());
+        let (extranonce1, extranonce2_size) = (Arc::new(Extranonce1::default()), split.miner_size());
+        desk.seat = Some(Seat { epoch: Epoch(1), prefix, extranonce1, extranonce2_size });
+        (desk.is_subscribed, desk.is_authorized) = (true, true);
+        let (numbers, now) = (TaskNumbers::default(), Instant::now());
+        let is_clean = |lines: Option<String>| lines.map(|lines| lines.trim_end().ends_with("true]}"));
+        let before = numbers.first(job(1), true);
+        assert_eq!(is_clean(desk.give(&before, Difficulty::ONE, now)), Some(true));
+        let (block, late) = (numbers.first(job(2), true), numbers.again(&before, now));
+        let again = numbers.again(&block, now);
+        assert_eq!(is_clean(desk.give(&again, Difficulty::ONE, now)), Some(true));
+        assert_eq!(is_clean(desk.give(&block, Difficulty::ONE, now)), None);
+        assert_eq!(is_clean(desk.give(&late, Difficulty::ONE, now)), None);
+        assert_eq!(is_clean(desk.give(&numbers.again(&again, now), Difficulty::ONE, now)), Some(false));
+    }
+}

@@ -86,13 +86,14 @@ impl Keeper<'_> {
     }
 
     /// `false` when nobody has come for so long that the link is not kept.
-    fn wait_for_miners(&self) -> Result<bool, Stopped> {
+    fn wait_for_miners(&mut self) -> Result<bool, Stopped> {
         loop {
             let seen = self.link.moment();
             self.stop.check()?;
             if self.link.is_wanted() {
                 return Ok(true);
             }
+            self.without_since = None;
             // The first link stays, so that the next miner need not wait for a thread.
             let is_spare = self.link.number > 1 || self.link.account().is_some();
             let is_over = self.link.empty_for().is_some_and(|time| time > self.grace());
@@ -108,13 +109,18 @@ impl Keeper<'_> {
     fn connect(&mut self) -> Result<Option<Arc<Connection>>, Stopped> {
         let since = *self.without_since.get_or_insert_with(Instant::now);
         let deadline = since + self.link.services().config.failover.connect_deadline;
-        let connection = match self.dial(deadline)? {
+        let dialled = self.dial(deadline)?;
+        let was_reached = dialled.is_some();
+        let connection = match dialled {
             Some(dialled) => self.open(dialled, Some(deadline))?,
             None => None,
         };
         if connection.is_none() && Instant::now() >= deadline {
             self.link.let_go();
             self.without_since = None;
+        } else if !was_reached {
+            // Before the deadline only for reasons of our own, such as no more descriptors.
+            self.stop.sleep(PAUSE)?;
         }
         Ok(connection)
     }

@@ -36,8 +36,8 @@ fn follow_until(line: &mut Line, last: &str) {
 
 #[test]
 fn who_comes_while_the_search_space_changes_gets_the_last_one() {
-    const ROUNDS: u32 = 150;
-    const MINERS: usize = 60;
+    const ROUNDS: u32 = 600;
+    const MINERS: usize = 150;
     let pool = Scripted::start();
     let site = Site::start(&[pool.address()], "");
     let (_first, mut end) = first(&site, &pool, &space(0), "acct.one");
@@ -46,14 +46,13 @@ fn who_comes_while_the_search_space_changes_gets_the_last_one() {
             for round in 1..=ROUNDS {
                 end.set_extranonce(&space(round), 8);
                 end.notify(false);
-                std::thread::sleep(Duration::from_micros(300));
+                std::thread::sleep(Duration::from_micros(100));
             }
         });
         let lines: Vec<Line> = (0..MINERS)
             .map(|_| {
                 let mut line = site.connect();
                 line.write(BURST);
-                std::thread::sleep(Duration::from_micros(500));
                 line
             })
             .collect();
