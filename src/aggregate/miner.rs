@@ -29,6 +29,8 @@ pub(super) struct Miner {
     link: Mutex<Option<Arc<Link>>>,
     /// It was told to end, or has.
     is_leaving: AtomicBool,
+    /// Nothing more is read of it.
+    is_heard: AtomicBool,
 }
 
 /// What became of a miner whose extranonce was to change.
@@ -50,6 +52,7 @@ impl Miner {
             answers: Mutex::default(),
             link: Mutex::default(),
             is_leaving: AtomicBool::new(false),
+            is_heard: AtomicBool::new(false),
         }
     }
 
@@ -96,9 +99,7 @@ impl Miner {
         let mut answers = self.answers();
         let ready = answers.complete(place, line);
         self.send_ready(&ready, since);
-        if self.is_leaving() && answers.waiting() == 0 {
-            self.outbox.finish();
-        }
+        self.end_if_answered(&answers);
     }
 
     /// Requests that wait for the pool.
@@ -162,12 +163,31 @@ impl Miner {
         }
     }
 
-    /// Ends the session once all its requests are answered, and the answers are sent.
+    /// Ends the session once all its requests are answered, those too that have arrived and were not
+    /// read yet.
     pub(super) fn dismiss(&self) {
         let answers = self.answers();
         self.is_leaving.store(true, Ordering::Release);
-        if answers.waiting() == 0 {
+        self.end_if_answered(&answers);
+    }
+
+    /// All its requests were read: the session ends once the answers are there and sent.
+    pub(super) fn finish(&self) {
+        let answers = self.answers();
+        self.is_leaving.store(true, Ordering::Release);
+        self.is_heard.store(true, Ordering::Release);
+        self.end_if_answered(&answers);
+    }
+
+    fn end_if_answered(&self, answers: &Answers) {
+        if !self.is_leaving() || answers.waiting() > 0 {
+            return;
+        }
+        if self.is_heard.load(Ordering::Acquire) {
             self.outbox.finish();
+        } else {
+            // Its own thread reads what has come, and then the end.
+            self.outbox.stop_reading();
         }
     }
 

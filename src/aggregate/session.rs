@@ -69,6 +69,9 @@ fn run(presence: &Presence, visitor: Visitor) {
     let Some(stream) = arrive(presence, visitor) else { return };
     let miner = presence.miner.clone();
     miner.outbox.open(stream.clone());
+    if miner.is_leaving() {
+        stream.stop_reading();
+    }
     let (sending, woken) = (miner.clone(), stream.clone());
     let thread = spawn(format!("{}-down", miner.id()), SESSION_STACK, move || {
         if let Err(error) = sending.outbox.run(REMIND, || sending.remind()) {
@@ -94,7 +97,7 @@ fn run(presence: &Presence, visitor: Visitor) {
     };
     session.read();
     // What it was answered last is still to reach it.
-    miner.dismiss();
+    miner.finish();
     linger(&mut session.reader);
 }
 
@@ -127,9 +130,6 @@ impl Session<'_> {
                 Then::Ban => return self.ban(),
             }
             received = loop {
-                if self.presence.miner.is_leaving() && self.presence.miner.waiting() == 0 {
-                    return;
-                }
                 let stream = self.reader.stream().clone();
                 if stream
                     .set_read_timeout(self.time_to_wait().map(|time| time.min(LOOK)).or(Some(LOOK)))
