@@ -9,10 +9,24 @@ mod abuse;
 mod basics;
 #[path = "aggregate/difficulty.rs"]
 mod difficulty;
+#[path = "aggregate/ending.rs"]
+mod ending;
+#[path = "aggregate/failing.rs"]
+mod failing;
 #[path = "aggregate/finding.rs"]
 mod finding;
+#[path = "aggregate/joining.rs"]
+mod joining;
 #[path = "aggregate/judging.rs"]
 mod judging;
+#[path = "aggregate/moving.rs"]
+mod moving;
+#[path = "aggregate/naming.rs"]
+mod naming;
+#[path = "aggregate/opened.rs"]
+mod opened;
+#[path = "aggregate/racing.rs"]
+mod racing;
 #[path = "aggregate/scripted.rs"]
 mod scripted;
 #[path = "aggregate/site.rs"]

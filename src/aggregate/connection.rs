@@ -28,6 +28,9 @@ const MOST_NAMES: usize = 8192;
 const ROOM: Room = Room { bytes: 8 * 1024 * 1024, lines: 32 * 1024 };
 /// The most jobs of which it is known whether their id was given to another one; see `desk`.
 const MOST_LIVE: usize = 600;
+/// So many refusals of every name in a row, without an accepted share: the pool takes work and credits
+/// nobody (wire reference, section 5.3, 26).
+const UNAUTHORIZED: u32 = 10;
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -140,12 +143,15 @@ impl Connection {
     /// Asks whether the pool knows this name, unless it was asked already; `None` then. With an asker
     /// it is asked in any case.
     pub(super) fn authorize(&self, name: &PoolName, password: &str, asker: Option<Asker>) -> Option<Asker> {
-        if asker.is_none() {
+        {
             let mut facts = self.facts();
-            if facts.names.contains_key(name) || facts.names.len() >= MOST_NAMES {
+            let (is_known, is_full) = (facts.names.contains_key(name), facts.names.len() >= MOST_NAMES);
+            if asker.is_none() && (is_known || is_full) {
                 return None;
             }
-            facts.names.insert(name.clone(), Standing::Asked);
+            if !is_known && !is_full {
+                facts.names.insert(name.clone(), Standing::Asked);
+            }
         }
         let asked = Asked::Authorize { name: name.clone(), asker };
         match self.ask(asked, "mining.authorize", &json!([name.0, password])) {
@@ -171,6 +177,24 @@ impl Connection {
         self.forwarded().note(hash)
     }
 
+    /// Whether all shares are refused because of their names.
+    pub(super) fn credits_nobody(&self) -> bool {
+        self.facts().unauthorized >= UNAUTHORIZED
+    }
+
+    /// Whether every name that it was asked about was refused.
+    pub(super) fn refuses_everybody(&self) -> bool {
+        let facts = self.facts();
+        !facts.names.is_empty()
+            && facts.names.values().all(|standing| matches!(standing, Standing::Refused(_)))
+    }
+
+    /// Whether it has still to say what it thinks of every name.
+    pub(super) fn owes_verdicts(&self) -> bool {
+        let facts = self.facts();
+        !facts.names.is_empty() && facts.names.values().all(|standing| *standing == Standing::Asked)
+    }
+
     /// Whether this share was sent already.
     pub(super) fn was_forwarded(&self, hash: &BlockHash) -> bool {
         self.forwarded().knows(hash)
@@ -189,7 +213,6 @@ impl Connection {
     pub(super) fn submit(
         &self,
         asker: Asker,
-        name: &PoolName,
         params: &serde_json::Value,
         since: Stamp,
         deadline: Instant,
@@ -197,10 +220,10 @@ impl Connection {
         if self.is_over() {
             return Err(Unsent::Over(asker));
         }
-        let asked = Asked::Submit { asker, name: name.clone() };
+        let asked = Asked::Submit { asker };
         let id = match self.pending_with_room(deadline).ask(asked, Instant::now()) {
             Ok(id) => id,
-            Err(Asked::Submit { asker, .. }) => return Err(Unsent::Full(asker)),
+            Err(Asked::Submit { asker }) => return Err(Unsent::Full(asker)),
             // Nothing else was put in.
             Err(_) => return Ok(()),
         };
@@ -210,7 +233,7 @@ impl Connection {
         }
         // Who ends the connection answers what waits; if that was before this was noted, it is done here.
         match self.pending().answered(id) {
-            Some((Asked::Submit { asker, .. }, _)) => Err(Unsent::Over(asker)),
+            Some((Asked::Submit { asker }, _)) => Err(Unsent::Over(asker)),
             _ => Ok(()),
         }
     }
@@ -310,6 +333,14 @@ impl Connection {
     }
 }
 
+impl Space {
+    /// Whether it is what the pool gave with these.
+    pub(super) fn is(&self, extranonce1: &Extranonce1, size: Extranonce2Size) -> bool {
+        let bytes = self.split.prefix_width() + self.split.miner_size().bytes();
+        self.extranonce1 == *extranonce1 && bytes == size.bytes()
+    }
+}
+
 impl Facts {
     /// A job that shares may be of from now on. One of the same id with other work is none any more.
     pub(super) fn keep_alive(&mut self, job: &Arc<PoolJob>) {
@@ -338,10 +369,15 @@ impl Facts {
 /// Answers those who would wait for ever.
 pub(super) fn give_up(open: Vec<Asked>, refusal: &Refusal) {
     for asked in open {
-        let (Asked::Submit { asker, .. } | Asked::Authorize { asker: Some(asker), .. }) = asked else {
+        let is_authorize = matches!(asked, Asked::Authorize { .. });
+        let (Asked::Submit { asker } | Asked::Authorize { asker: Some(asker), .. }) = asked else {
             continue;
         };
         tell(&asker, refused(&asker.id, refusal, Default::default()), Stamp::now());
+        if is_authorize {
+            // It is not to believe that it is unknown: it asks again when it comes again.
+            asker.miner.upgrade().iter().for_each(|miner| miner.dismiss());
+        }
     }
 }
 

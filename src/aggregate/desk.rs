@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::difficulty_line;
-use super::identity::MinerName;
+use super::identity::Worker;
 use super::judge::Fault;
 use super::kind::Kind;
 use super::slots::Prefix;
@@ -57,8 +57,10 @@ pub(super) struct Desk {
     /// Those that it may roll.
     pub(super) mask: Option<VersionMask>,
     pub(super) seat: Option<Seat>,
+    /// It has been told its search space. Nothing is sent to it before.
+    pub(super) is_subscribed: bool,
     /// Who it has said it is.
-    pub(super) names: Vec<MinerName>,
+    pub(super) workers: Vec<Worker>,
     /// It has said who it is, and was not refused.
     pub(super) is_authorized: bool,
     given: VecDeque<Given>,
@@ -82,7 +84,8 @@ impl Desk {
             asked_mask: None,
             mask: None,
             seat: None,
-            names: Vec::new(),
+            is_subscribed: false,
+            workers: Vec::new(),
             is_authorized: false,
             given: VecDeque::new(),
             vardiff: None,
@@ -105,7 +108,7 @@ impl Desk {
     /// miner is not ready, or has this job or a later one already. Nothing is given to a miner before
     /// the pool's difficulty `most` is known to hold for it.
     pub(super) fn give(&mut self, task: &Arc<Task>, most: Difficulty, now: Instant) -> Option<String> {
-        let seat = self.seat.clone().filter(|seat| self.is_authorized && seat.epoch == task.job.epoch)?;
+        let seat = self.seat.clone().filter(|seat| self.is_ready() && seat.epoch == task.job.epoch)?;
         let newest = self.given.back();
         if newest.is_some_and(|newest| newest.task.number >= task.number) {
             return None;
@@ -152,6 +155,16 @@ impl Desk {
             Fault::Other => None,
         };
         since.is_some_and(|since| now.saturating_duration_since(since) < GRACE)
+    }
+
+    /// Whether it can get work.
+    fn is_ready(&self) -> bool {
+        self.is_subscribed && self.is_authorized
+    }
+
+    /// Whether its search space can change: it is told, or was told of none yet.
+    pub(super) fn can_move(&self) -> bool {
+        !self.is_subscribed || self.wants_extranonce
     }
 
     /// The job that a share names.
@@ -282,7 +295,7 @@ mod tests {
             extranonce1: Arc::new(extranonce1),
             extranonce2_size: split.miner_size(),
         });
-        desk.is_authorized = true;
+        (desk.is_subscribed, desk.is_authorized) = (true, true);
         desk
     }
 

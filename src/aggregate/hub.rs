@@ -9,8 +9,7 @@ use super::Services;
 use super::identity::Account;
 use super::keeping::keep;
 use super::link::{Link, NoSeat};
-use super::miner::{Miner, Moved};
-use crate::net::Stamp;
+use super::miner::Miner;
 use crate::stop::Stopped;
 use crate::thread::{SERVICE_STACK, spawn};
 
@@ -35,7 +34,8 @@ struct State {
 }
 
 impl Hub {
-    /// Seats a miner on a link that has room, opening one if there is none.
+    /// Seats a miner on a link that has room, opening one if there is none. Who has not said whose it is
+    /// is taken for one of those who were at its address last.
     ///
     /// # Errors
     /// [`NoSeat`], at the deadline at the latest.
@@ -43,28 +43,36 @@ impl Hub {
         &self,
         services: &Arc<Services>,
         miner: &Arc<Miner>,
+        account: Option<&Account>,
         deadline: Instant,
     ) -> Result<(), NoSeat> {
-        let account = self.lock().accounts.get(&miner.address().ip()).cloned();
-        self.seat_for(services, miner, account.as_ref(), deadline)
+        let guess = self.lock().accounts.get(&miner.address().ip()).cloned();
+        let account = account.or(guess.as_ref());
+        let mut tried = Vec::new();
+        loop {
+            let Some(link) = self.candidate(services, account, &tried) else { return Err(NoSeat::Full) };
+            match link.seat(miner, deadline) {
+                Ok(()) => {
+                    miner.set_link(Some(link));
+                    return Ok(());
+                }
+                Err(NoSeat::Full) => tried.push(link.number),
+                Err(NoSeat::NoPool)
+                    if link.is_retired()
+                        && !miner.is_leaving()
+                        && !services.stop.is_stopped()
+                        && Instant::now() < deadline => {}
+                Err(why) => return Err(why),
+            }
+        }
     }
 
-    /// Moves a miner to a link of this account's. `false`: it has no way of being told, and must
-    /// connect again; it is remembered whose it is.
-    pub(super) fn change(&self, services: &Arc<Services>, miner: &Arc<Miner>, account: &Account) -> bool {
+    /// Takes a miner from where it sits.
+    pub(super) fn part(&self, miner: &Miner) {
         if let Some(link) = miner.link() {
             link.leave(miner);
             miner.set_link(None);
         }
-        if !miner.desk().wants_extranonce {
-            return false;
-        }
-        let deadline = Instant::now() + services.config.failover.connect_deadline;
-        if self.seat_for(services, miner, Some(account), deadline).is_err() {
-            return false;
-        }
-        let seat = miner.desk().seat.clone();
-        seat.is_some_and(|seat| miner.move_to(seat, None, Stamp::now()) == Moved::Told)
     }
 
     /// Miners from this address are this account's.
@@ -83,28 +91,6 @@ impl Hub {
     /// The links that there are.
     pub(super) fn links(&self) -> Vec<Arc<Link>> {
         self.lock().links.clone()
-    }
-
-    fn seat_for(
-        &self,
-        services: &Arc<Services>,
-        miner: &Arc<Miner>,
-        account: Option<&Account>,
-        deadline: Instant,
-    ) -> Result<(), NoSeat> {
-        let mut tried = Vec::new();
-        loop {
-            let Some(link) = self.candidate(services, account, &tried) else { return Err(NoSeat::Full) };
-            match link.seat(miner, deadline) {
-                Ok(_) => {
-                    miner.set_link(Some(link));
-                    return Ok(());
-                }
-                Err(NoSeat::Full) => tried.push(link.number),
-                Err(NoSeat::NoPool) if link.is_retired() && Instant::now() < deadline => {}
-                Err(why) => return Err(why),
-            }
-        }
     }
 
     /// A link for this account that is not among `tried`; a new one if there is room for one.

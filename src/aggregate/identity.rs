@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::config;
+use crate::config::{self, Secret};
 
 /// A miner's user name, in two parts: `account.worker`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +10,14 @@ pub(super) struct MinerName {
     whole: String,
     /// Where the worker begins; `None` when there is none.
     dot: Option<usize>,
+}
+
+/// A name that a miner has given.
+#[derive(Debug, Clone)]
+pub(super) struct Worker {
+    pub(super) name: MinerName,
+    /// Its own password, where the pool is to hear that.
+    pub(super) password: Option<Secret>,
 }
 
 /// A name at the pool.
@@ -73,8 +81,8 @@ impl Naming {
             return PoolName(name.whole.clone());
         }
         let user = self.users.get(place).map_or("{user}", String::as_str);
-        let user = user.replace("{worker}", name.worker()).replace("{user}", name.account());
-        let whole = self.template.replace("{worker}", name.worker()).replace("{user}", &user);
+        let user = filled(user, name.account(), name.worker());
+        let whole = filled(&self.template, &user, name.worker());
         // Without a worker's name nothing is left behind the dot.
         PoolName(whole.trim_end_matches('.').to_owned())
     }
@@ -82,8 +90,8 @@ impl Naming {
     /// The name at the pool of this place, where it is the same for every miner.
     pub(super) fn fixed(&self, place: usize) -> Option<PoolName> {
         let user = self.users.get(place)?;
-        let is_fixed = !self.is_verbatim && !user.contains('{') && !self.template.contains("{worker}");
-        is_fixed.then(|| PoolName(self.template.replace("{user}", user)))
+        let whole = self.template.replace("{user}", user);
+        (!self.is_verbatim && !whole.contains('{')).then_some(PoolName(whole))
     }
 
     /// Whose work it is. One for everybody where the configuration names the user of every pool.
@@ -92,6 +100,12 @@ impl Naming {
             || (self.template.contains("{user}") && self.users.iter().any(|user| user.contains("{user}")));
         if is_own { Account(name.account().to_owned()) } else { Account::default() }
     }
+}
+
+/// In one pass: what a miner calls itself is no template.
+fn filled(template: &str, user: &str, worker: &str) -> String {
+    let parts: Vec<String> = template.split("{user}").map(|part| part.replace("{worker}", worker)).collect();
+    parts.join(user)
 }
 
 #[cfg(test)]
@@ -117,6 +131,7 @@ mod tests {
             ("{user}", "farm", "bc1q.garage", "farm"),
             ("{user}.{worker}", "farm", "bc1q.garage.left", "farm.garage.left"),
             ("{user}", "{user}.{worker}", "bc1q.garage", "bc1q.garage"),
+            ("{user}.{worker}", "farm", "x.{user}{worker}", "farm.{user}{worker}"),
         ] {
             let naming = naming(template, &[user]);
             assert_eq!(naming.at_pool(&name(miner), 0).0, found, "{template} {user} {miner}");

@@ -6,259 +6,256 @@ use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::link::Link;
-use super::listening::{End, listen};
-use crate::analyzer::{Conversation, Direction, What};
-use crate::net::Stamp;
-use crate::serving::{Tap, announce};
+use super::opening::{Useless, authorize_all, is_futile, open};
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
-use crate::upstream::{Failure, Link as Dialled, Rank};
+use crate::upstream::{Failure, Link as Dialled, Rank, Standing};
 
 /// How often it is looked what is to be done when nothing has happened.
 const LOOK: Duration = Duration::from_millis(250);
-/// How long a new connection's first job is waited for, before miners are moved there without one.
-const FIRST_JOB: Duration = Duration::from_secs(5);
 /// What is on its way on the connection that is left.
 const DRAIN: Duration = Duration::from_secs(2);
+/// How often it is looked whether it has arrived.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
 /// A connection that ends sooner has not worked.
 const BRIEF: Duration = Duration::from_secs(10);
 /// So many brief ones in a row are a failure of the pool's.
 const BRIEF_ONES: u32 = 3;
-/// Between two of them.
+/// Before the third of them.
 const PAUSE: Duration = Duration::from_millis(300);
+/// A pool that knows nobody of this link is not asked again for so long.
+const AVOIDED: Duration = Duration::from_secs(600);
 
 /// The body of a link's thread.
 ///
 /// # Errors
 /// At the end of the program.
 pub(super) fn keep(link: &Arc<Link>, stop: &Stop) -> Result<(), Stopped> {
-    let mut keeper = Keeper { link, stop, brief: 0 };
-    let ended = keeper.run();
-    if let Some(connection) = link.connection() {
-        connection.end();
+    // However this ends, nobody waits for it any longer.
+    let _closing = Closing(link);
+    Keeper { link, stop, brief: None, avoided: Vec::new(), without_since: None }.run()
+}
+
+struct Closing<'a>(&'a Link);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close_down();
     }
-    link.abandon();
-    ended
 }
 
 struct Keeper<'a> {
     link: &'a Arc<Link>,
     stop: &'a Stop,
-    /// Connections in a row that ended at once.
-    brief: u32,
+    /// How many connections to this pool ended at once, in a row.
+    brief: Option<(Rank, u32)>,
+    /// Pools that know nobody of this link, since when. Others may be known there.
+    avoided: Vec<(Rank, Instant)>,
+    /// Since when miners have no pool.
+    without_since: Option<Instant>,
 }
 
 /// Why a connection is not served any longer.
 enum Over {
-    Lost,
+    /// It ended, after so long.
+    Lost(Rank, Duration),
+    /// It was left, for a reason that is noted.
+    Left,
     Idle,
 }
 
 impl Keeper<'_> {
     fn run(&mut self) -> Result<(), Stopped> {
-        loop {
-            while !self.link.is_wanted() {
-                self.stop.check()?;
-                // The first link stays, so that the next miner need not wait for a thread.
-                let is_spare = self.link.number > 1 || self.link.account().is_some();
-                if is_spare
-                    && self.link.empty_for().is_some_and(|time| time > self.grace())
-                    && self.link.retire()
-                {
-                    return Ok(());
-                }
-                self.link.wait(LOOK);
-            }
+        while self.wait_for_miners()? {
             let Some(connection) = self.connect()? else { continue };
-            let began = Instant::now();
+            self.without_since = None;
             self.link.adopt(&connection);
+            // Also those who came while it was made.
+            authorize_all(self.link, &connection);
             let over = self.serve(connection)?;
-            let rank = self.link.rank();
             self.link.abandon();
-            if let Over::Lost = over {
-                self.lost_after(began.elapsed(), rank)?;
+            match over {
+                Over::Idle => continue,
+                Over::Left => {}
+                Over::Lost(rank, lasted) => self.lost(rank, lasted)?,
             }
-        }
-    }
-
-    /// A connection with a search space, and with a job if miners wait for one.
-    fn connect(&mut self) -> Result<Option<Arc<Connection>>, Stopped> {
-        let services = self.link.services();
-        let deadline = Instant::now() + services.config.failover.connect_deadline;
-        let dialled = services.upstreams.connect(&[], deadline);
-        self.stop.check()?;
-        let Ok(dialled) = dialled else {
-            // Their own next pool may be better than none.
-            let miners = self.link.miners();
-            if !miners.is_empty() {
-                log::warn!("no pool could be reached; {} miners are let go", miners.len());
-                miners.iter().for_each(|miner| miner.dismiss());
-            }
-            return Ok(None);
-        };
-        let connection = self.begin(dialled)?;
-        match self.wait_until_usable(&connection)? {
-            Ok(()) => Ok(Some(connection)),
-            Err(failure) => {
-                connection.end();
-                services.upstreams.mark_failed(connection.rank, failure);
-                Ok(None)
-            }
-        }
-    }
-
-    fn begin(&self, dialled: Dialled) -> Result<Arc<Connection>, Stopped> {
-        let services = self.link.services();
-        let peer = dialled.stream.socket().peer_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
-        let conversation = Arc::new(Conversation::with_pool(services.next_session(), peer, Stamp::now()));
-        conversation.set_upstream(dialled.rank.0);
-        announce(&services.to_analyzer, &conversation, What::Opened);
-        let tap = Tap::new(services.to_analyzer.clone(), conversation.clone(), Direction::Up);
-        let connection = Arc::new(Connection::new(dialled.rank, dialled.stream, conversation, tap));
-        log::info!(
-            "pool {} {}: connected, for link {}",
-            connection.rank,
-            services.upstreams.name(connection.rank),
-            self.link.number
-        );
-        self.start_threads(&connection)?;
-        connection.open();
-        Ok(connection)
-    }
-
-    fn start_threads(&self, connection: &Arc<Connection>) -> Result<(), Stopped> {
-        let name = format!("pool-{}", self.link.number);
-        let (sending, receiving, link) = (connection.clone(), connection.clone(), self.link.clone());
-        let silence = link.services().config.failover.silence_timeout;
-        let threads =
-            spawn(format!("{name}-out"), SERVICE_STACK, move || sending.run_outbox()).and_then(|_| {
-                spawn(name, SERVICE_STACK, move || {
-                    let end = listen(&link, &receiving, silence);
-                    ended(&link, &receiving, &end);
-                    Ok::<(), Stopped>(())
-                })
-            });
-        if let Err(error) = threads {
-            log::error!("no thread for the pool's connection: {error}");
-            connection.end();
-            self.stop.sleep(PAUSE)?;
+            self.without_since = Some(Instant::now());
+            // The miners may come back in a wave, and it is not their fault.
+            self.link.services().reception.gatekeeper.pool_failed(Instant::now());
         }
         Ok(())
     }
 
-    /// Waits until miners can be seated there.
-    fn wait_until_usable(&self, connection: &Arc<Connection>) -> Result<Result<(), Failure>, Stopped> {
-        let limit = self.link.services().config.failover.answer_timeout;
-        let began = Instant::now();
-        let mut authorized = false;
+    /// `false` when nobody has come for so long that the link is not kept.
+    fn wait_for_miners(&mut self) -> Result<bool, Stopped> {
         loop {
+            let seen = self.link.moment();
             self.stop.check()?;
-            let (has_space, has_job, unusable) = {
-                let facts = connection.facts();
-                (facts.space.is_some(), facts.newest.is_some(), facts.unusable.clone())
-            };
-            if let Some(why) = unusable {
-                log::error!("pool {}: {why}", connection.rank);
-                self.link.note_unusable(connection.rank, &why);
-                return Ok(Err(Failure::Refused(why)));
+            if self.link.is_wanted() {
+                return Ok(true);
             }
-            if connection.is_over() {
-                return Ok(Err(Failure::ClosedUnanswered));
+            self.without_since = None;
+            // The first link stays, so that the next miner need not wait for a thread.
+            let is_spare = self.link.number > 1 || self.link.account().is_some();
+            let is_over = self.link.empty_for().is_some_and(|time| time > self.grace());
+            if is_spare && is_over && self.link.retire() {
+                return Ok(false);
             }
-            if has_space && !authorized {
-                authorized = true;
-                self.authorize_all(connection);
-            }
-            // With miners on their way from another pool it is worth waiting for a job to give them.
-            let is_moving = !self.link.miners().is_empty();
-            if has_space && (has_job || !is_moving || began.elapsed() > FIRST_JOB) {
-                return Ok(Ok(()));
-            }
-            if !has_space && began.elapsed() > limit {
-                return Ok(Err(Failure::Silent(limit)));
-            }
-            self.link.wait(LOOK);
+            self.link.wait(seen, LOOK);
         }
+    }
+
+    /// A connection on which miners can be seated. Miners who have no pool for too long are let go: their
+    /// own next pool may be better than none.
+    fn connect(&mut self) -> Result<Option<Arc<Connection>>, Stopped> {
+        let since = *self.without_since.get_or_insert_with(Instant::now);
+        let deadline = since + self.link.services().config.failover.connect_deadline;
+        let dialled = self.dial(deadline)?;
+        let was_reached = dialled.is_some();
+        let connection = match dialled {
+            Some(dialled) => self.open(dialled, Some(deadline))?,
+            None => None,
+        };
+        if connection.is_none() && Instant::now() >= deadline {
+            self.link.let_go();
+            self.without_since = None;
+        } else if !was_reached {
+            // Before the deadline only for reasons of our own, such as no more descriptors.
+            self.stop.sleep(PAUSE)?;
+        }
+        Ok(connection)
+    }
+
+    fn dial(&mut self, deadline: Instant) -> Result<Option<Dialled>, Stopped> {
+        self.avoided.retain(|(_, since)| since.elapsed() < AVOIDED);
+        let avoided: Vec<Rank> = self.avoided.iter().map(|(rank, _)| *rank).collect();
+        let upstreams = &self.link.services().upstreams;
+        let mut dialled = None;
+        if !avoided.is_empty() {
+            dialled = upstreams.connect(&avoided, deadline).ok();
+        }
+        if dialled.is_none() {
+            // Better one that knows nobody, and says so, than none.
+            dialled = upstreams.connect(&[], deadline).ok();
+        }
+        self.stop.check()?;
+        Ok(dialled)
+    }
+
+    /// What is wrong with the pool is noted.
+    fn open(
+        &mut self,
+        dialled: Dialled,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Arc<Connection>>, Stopped> {
+        let rank = dialled.rank;
+        match open(self.link, dialled, deadline, self.has_other(rank), self.stop)? {
+            Ok(connection) => return Ok(Some(connection)),
+            Err(Useless::Blocked) => {}
+            Err(Useless::KnowsNobody) => self.avoid(rank),
+            // Whoever waits for it has nothing to lose by another try.
+            Err(Useless::Failed(Failure::ClosedUnanswered)) if deadline.is_some() => {
+                self.lost(rank, Duration::ZERO)?;
+            }
+            Err(Useless::Failed(failure)) => self.link.services().upstreams.mark_failed(rank, failure),
+        }
+        Ok(None)
     }
 
     /// Until the connection is lost or nobody needs it any more. A better one replaces it meanwhile.
     fn serve(&mut self, mut connection: Arc<Connection>) -> Result<Over, Stopped> {
         let services = self.link.services().clone();
+        let mut began = Instant::now();
         loop {
+            let seen = self.link.moment();
             self.stop.check()?;
-            if connection.is_over() {
-                return Ok(Over::Lost);
+            let rank = connection.rank;
+            if services.upstreams.standing(rank) == Standing::Blocked {
+                connection.end();
+                return Ok(Over::Left);
             }
-            if self.link.empty_for().is_some_and(|time| time >= self.grace()) {
-                log::info!("pool {}: nobody mines; closed", connection.rank);
+            if connection.is_over() {
+                return Ok(Over::Lost(rank, began.elapsed()));
+            }
+            let unusable = connection.facts().unusable.clone();
+            if let Some(why) = unusable {
+                services.upstreams.mark_failed(rank, Failure::Refused(why));
+                connection.end();
+                return Ok(Over::Left);
+            }
+            if is_futile(self.link, &connection) && self.has_other(rank) {
+                self.avoid(rank);
+                connection.end();
+                return Ok(Over::Left);
+            }
+            if self.link.rest(self.grace()) {
+                log::info!("pool {rank}: nobody mines; closed");
                 connection.end();
                 return Ok(Over::Idle);
             }
             let better = services.upstreams.stable_for(services.config.failover.failback_after);
-            if let Some((rank, _)) = better.filter(|(rank, _)| *rank < connection.rank) {
-                if let Some(next) = self.go_back(rank, &connection)? {
-                    connection = next;
+            if let Some((better, _)) = better.filter(|(better, _)| *better < rank && !self.avoids(*better)) {
+                if let Some(next) = self.go_back(better, &connection)? {
+                    (connection, began) = (next, Instant::now());
+                    continue;
                 }
             }
-            self.link.wait(LOOK);
+            self.link.wait(seen, LOOK);
         }
     }
 
     /// Make before break: the miners move when the better pool has answered and given a job.
     fn go_back(&mut self, to: Rank, from: &Arc<Connection>) -> Result<Option<Arc<Connection>>, Stopped> {
-        let Some(next) = self.connect()? else { return Ok(None) };
-        if next.rank >= from.rank {
-            next.end();
-            return Ok(None);
-        }
+        let upstreams = &self.link.services().upstreams;
+        let others: Vec<Rank> = (0..upstreams.count()).map(Rank).filter(|rank| *rank != to).collect();
+        let deadline = Instant::now() + self.link.services().config.failover.connect_deadline;
+        let Ok(dialled) = upstreams.connect(&others, deadline) else { return Ok(None) };
+        let Some(next) = self.open(dialled, None)? else { return Ok(None) };
         log::info!("back to pool {to} {}", self.link.services().upstreams.name(to));
         self.link.adopt(&next);
+        authorize_all(self.link, &next);
         let deadline = Instant::now() + DRAIN;
-        while from.open_shares() > 0 && !from.is_over() && Instant::now() < deadline {
-            self.stop.sleep(Duration::from_millis(10))?;
+        while from.open_shares() > 0 && !from.is_over() && !next.is_over() && Instant::now() < deadline {
+            if self.stop.sleep(DRAIN_LOOK).is_err() {
+                break;
+            }
         }
         from.end();
         Ok(Some(next))
     }
 
-    fn lost_after(&mut self, lasted: Duration, rank: Option<Rank>) -> Result<(), Stopped> {
-        self.brief = if lasted < BRIEF { self.brief + 1 } else { 0 };
-        if self.brief >= BRIEF_ONES {
-            self.brief = 0;
-            if let Some(rank) = rank {
-                self.link.services().upstreams.mark_failed(rank, Failure::ClosedUnanswered);
-            }
-        }
-        // The miners may come back in a wave, and it is not their fault.
-        self.link.services().reception.gatekeeper.pool_failed(Instant::now());
-        if self.brief > 1 {
+    /// A connection ended. One that does so is bad luck; the next is to the same pool.
+    fn lost(&mut self, rank: Rank, lasted: Duration) -> Result<(), Stopped> {
+        let before = self.brief.filter(|(of, _)| *of == rank && lasted < BRIEF).map_or(0, |(_, count)| count);
+        let count = before + u32::from(lasted < BRIEF);
+        self.brief = Some((rank, count));
+        if count >= BRIEF_ONES {
+            self.brief = None;
+            self.link.services().upstreams.mark_failed(rank, Failure::ClosedUnanswered);
+        } else if count + 1 == BRIEF_ONES {
             self.stop.sleep(PAUSE)?;
         }
         Ok(())
     }
 
-    fn authorize_all(&self, connection: &Connection) {
-        for name in self.link.names() {
-            self.link.authorize_on(connection, &name);
-        }
-        self.link.services().authorize_own(connection);
+    fn avoid(&mut self, rank: Rank) {
+        let name = self.link.services().upstreams.name(rank);
+        log::warn!("pool {rank} {name}: it credits nobody of link {}; left", self.link.number);
+        self.avoided.retain(|(avoided, _)| *avoided != rank);
+        self.avoided.push((rank, Instant::now()));
+    }
+
+    fn avoids(&self, rank: Rank) -> bool {
+        self.avoided.iter().any(|(avoided, since)| *avoided == rank && since.elapsed() < AVOIDED)
+    }
+
+    /// Whether another pool may know them.
+    fn has_other(&self, than: Rank) -> bool {
+        let upstreams = &self.link.services().upstreams;
+        let mut others = (0..upstreams.count()).map(Rank).filter(|rank| *rank != than);
+        others.any(|rank| upstreams.is_up(rank) && !self.avoids(rank))
     }
 
     fn grace(&self) -> Duration {
         self.link.services().config.aggregate.grace
     }
-}
-
-/// A connection has ended: who waits is told, the pool's standing is looked after.
-fn ended(link: &Arc<Link>, connection: &Arc<Connection>, end: &End) {
-    let services = link.services();
-    let (rank, name) = (connection.rank, services.upstreams.name(connection.rank));
-    match end {
-        End::Ended => {}
-        End::Closed => log::warn!("pool {rank} {name}: it closed the connection"),
-        End::Failed(error) => log::warn!("pool {rank} {name}: the connection was lost: {error}"),
-        End::Silent(time) => services.upstreams.mark_failed(rank, Failure::Silent(*time)),
-    }
-    announce(&services.to_analyzer, &connection.conversation, What::Closed);
-    link.news();
 }

@@ -11,20 +11,18 @@ use arc_swap::ArcSwapOption;
 use super::Services;
 use super::connection::{Connection, Space, Standing};
 use super::desk::Seat;
-use super::identity::{Account, MinerName, PoolName};
+use super::identity::{Account, PoolName, Worker};
 use super::miner::{Miner, Moved};
 use super::pending::Asker;
 use super::slots::Slots;
 use super::work::{Epoch, Task, TaskNumbers};
 use crate::analyzer::SessionId;
+use crate::config::Secret;
 use crate::net::Stamp;
 use crate::serving::{ToAnalyzer, Topic, say};
 use crate::stratum::{Difficulty, Refusal, RefusalCode, VersionMask};
-use crate::upstream::{Failure, Rank};
+use crate::upstream::Rank;
 
-/// So many refusals of every name in a row, without an accepted share: the pool takes work and credits
-/// nobody (wire reference, section 5.3, 26).
-const UNAUTHORIZED: u32 = 10;
 /// So long a pool that can't be used is not tried again for a miner.
 const UNUSABLE: Duration = Duration::from_secs(10);
 
@@ -54,6 +52,8 @@ struct State {
     empty_since: Option<Instant>,
     /// Nobody may come any more: the thread that keeps it has ended.
     is_retired: bool,
+    /// Counts what somebody may wait for, so that nobody waits for what has happened already.
+    news: u64,
 }
 
 /// How a job differs from the one before.
@@ -98,11 +98,11 @@ impl Link {
         &self.services
     }
 
-    /// Seats a miner in the search space, as soon as there is a pool.
+    /// Seats a miner in the search space, as soon as there is a pool. Who was in another one is told.
     ///
     /// # Errors
     /// [`NoSeat`], at the deadline at the latest.
-    pub(super) fn seat(&self, miner: &Arc<Miner>, deadline: Instant) -> Result<Space, NoSeat> {
+    pub(super) fn seat(&self, miner: &Arc<Miner>, deadline: Instant) -> Result<(), NoSeat> {
         self.waiting.fetch_add(1, Ordering::AcqRel);
         self.news();
         let seated = self.wait_for_seat(miner, deadline);
@@ -110,7 +110,7 @@ impl Link {
         seated
     }
 
-    fn wait_for_seat(&self, miner: &Arc<Miner>, deadline: Instant) -> Result<Space, NoSeat> {
+    fn wait_for_seat(&self, miner: &Arc<Miner>, deadline: Instant) -> Result<(), NoSeat> {
         let mut state = self.lock();
         loop {
             if state.is_retired || miner.is_leaving() {
@@ -118,20 +118,17 @@ impl Link {
             }
             let connection = state.connection.clone().filter(|connection| !connection.is_over());
             if let Some(connection) = connection {
-                let (space, unusable) = {
-                    let facts = connection.facts();
-                    (facts.space.clone(), facts.unusable.clone())
-                };
-                if let Some(space) = space {
-                    let seat = state.take_seat(&space)?;
-                    miner.desk().seat = Some(seat);
-                    miner.conversation.set_upstream(connection.rank.0);
-                    state.miners.insert(miner.id(), miner.clone());
-                    state.empty_since = None;
-                    return Ok(space);
-                }
+                let unusable = connection.facts().unusable.clone();
                 if let Some(why) = unusable {
                     return Err(NoSeat::Unusable(why));
+                }
+                match state.bring_over(miner, &connection, Stamp::now())? {
+                    Moved::Told => {
+                        state.miners.insert(miner.id(), miner.clone());
+                        state.empty_since = None;
+                        return Ok(());
+                    }
+                    Moved::MustLeave => return Err(NoSeat::NoPool),
                 }
             } else if let Some(why) = state.why_unusable(self.services.upstreams.count()) {
                 return Err(NoSeat::Unusable(why));
@@ -159,7 +156,7 @@ impl Link {
         }
         if state.miners.is_empty() {
             state.empty_since = Some(Instant::now());
-            self.changed.notify_all();
+            self.tell(state);
         }
     }
 
@@ -183,9 +180,17 @@ impl Link {
         self.lock().account.clone()
     }
 
+    /// Whether this search space is that of the connection, and the connection lives.
+    pub(super) fn is_live(&self, epoch: Epoch) -> bool {
+        self.connection().is_some_and(|connection| {
+            !connection.is_over()
+                && connection.facts().space.as_ref().is_some_and(|space| space.epoch == epoch)
+        })
+    }
+
     /// The current job, for a miner that has just become ready for it.
     pub(super) fn begin(&self, miner: &Miner) {
-        let Some(connection) = self.connection() else { return };
+        let Some(connection) = self.connection().filter(|one| !one.is_over()) else { return };
         let newest = connection.facts().newest.clone();
         if let Some(task) = newest {
             miner.give(&task, &connection);
@@ -194,7 +199,7 @@ impl Link {
 
     /// The current job once more, as other work and with the miner's new difficulty.
     pub(super) fn again(&self, miner: &Miner) {
-        let Some(connection) = self.connection() else { return };
+        let Some(connection) = self.connection().filter(|one| !one.is_over()) else { return };
         let newest = connection.facts().newest.clone();
         // To a miner that has not had the newest yet that is other work already: times would run away
         // if each one's retarget moved them for all.
@@ -205,16 +210,54 @@ impl Link {
     }
 
     /// Has the pool asked about a miner's name.
-    pub(super) fn authorize(&self, name: &MinerName) {
+    pub(super) fn authorize(&self, worker: &Worker) {
         if let Some(connection) = self.connection() {
-            self.authorize_on(&connection, name);
+            self.authorize_on(&connection, worker);
         }
     }
 
-    pub(super) fn authorize_on(&self, connection: &Connection, name: &MinerName) {
+    pub(super) fn authorize_on(&self, connection: &Connection, worker: &Worker) {
         let place = connection.rank.0;
-        let pool_name = self.services.naming.at_pool(name, place);
-        connection.authorize(&pool_name, self.services.password(place), None);
+        let pool_name = self.services.naming.at_pool(&worker.name, place);
+        let own = worker.password.as_ref().map(Secret::expose);
+        connection.authorize(&pool_name, own.unwrap_or_else(|| self.services.password(place)), None);
+    }
+
+    /// Lets the connection go when nobody was here for so long: `true`, and it is nobody's any more.
+    pub(super) fn rest(&self, grace: Duration) -> bool {
+        let mut state = self.lock();
+        // Whoever comes from now on waits for the lock, and then for the next connection.
+        let is_idle = self.waiting.load(Ordering::Acquire) == 0
+            && state.empty_since.is_some_and(|since| since.elapsed() >= grace);
+        if is_idle {
+            state.connection = None;
+            self.current.store(None);
+        }
+        is_idle
+    }
+
+    /// Sends all away: there is no pool for them.
+    pub(super) fn let_go(&self) {
+        let miners = self.miners();
+        let staying = miners.iter().filter(|miner| !miner.is_leaving()).count();
+        if staying > 0 {
+            log::warn!("no pool could be reached; {staying} miners are let go");
+        }
+        miners.iter().for_each(|miner| miner.dismiss());
+    }
+
+    /// Nobody keeps it any more, for whatever reason.
+    pub(super) fn close_down(&self) {
+        let mut state = self.lock();
+        state.is_retired = true;
+        let connection = state.connection.take();
+        self.current.store(None);
+        let miners = std::mem::take(&mut state.miners);
+        self.tell(state);
+        if let Some(connection) = connection {
+            connection.end();
+        }
+        miners.values().for_each(|miner| miner.dismiss());
     }
 
     /// Its thread ends; nobody may come any more. `false` when somebody is here, or is about to be.
@@ -247,9 +290,9 @@ impl Link {
         self.lock().miners.values().cloned().collect()
     }
 
-    /// The names of those who are here and have one; a new pool is asked about all of them.
-    pub(super) fn names(&self) -> Vec<MinerName> {
-        self.miners().iter().flat_map(|miner| miner.desk().names.clone()).collect()
+    /// Those who are here and have said their name; a new pool is asked about all of them.
+    pub(super) fn workers(&self) -> Vec<Worker> {
+        self.miners().iter().flat_map(|miner| miner.desk().workers.clone()).collect()
     }
 
     /// From now on this is the pool. Who is here already moves over, or must come again.
@@ -259,8 +302,7 @@ impl Link {
         state.connection = Some(connection.clone());
         self.current.store(Some(connection.clone()));
         self.reseat(&mut state, connection);
-        drop(state);
-        self.changed.notify_all();
+        self.tell(state);
     }
 
     /// A pool was reached and can't be used.
@@ -274,45 +316,47 @@ impl Link {
         let mut state = self.lock();
         state.connection = None;
         self.current.store(None);
-        drop(state);
-        self.changed.notify_all();
+        self.tell(state);
     }
 
     /// Wakes all who wait for something to change here.
     pub(super) fn news(&self) {
-        drop(self.lock());
+        self.tell(self.lock());
+    }
+
+    /// How much news there was until now.
+    pub(super) fn moment(&self) -> u64 {
+        self.lock().news
+    }
+
+    /// Waits for news after `seen`, `time` at most.
+    pub(super) fn wait(&self, seen: u64, time: Duration) {
+        let state = self.lock();
+        let is_old = |state: &mut State| state.news == seen;
+        drop(self.changed.wait_timeout_while(state, time, is_old).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn tell(&self, mut state: MutexGuard<'_, State>) {
+        state.news += 1;
+        drop(state);
         self.changed.notify_all();
     }
 
-    /// Waits for news, `time` at most.
-    pub(super) fn wait(&self, time: Duration) {
-        let state = self.lock();
-        drop(self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner));
-    }
-
     fn reseat(&self, state: &mut State, connection: &Arc<Connection>) {
-        let (space, newest, mask) = {
+        let (epoch, newest) = {
             let facts = connection.facts();
-            (facts.space.clone(), facts.newest.clone(), facts.knows_mask.then_some(facts.mask))
+            (facts.space.as_ref().map(|space| space.epoch), facts.newest.clone())
         };
-        let Some(space) = space else { return };
-        state.slots = None;
         let now = Stamp::now();
         let mut leaving = 0_usize;
         for miner in state.miners.clone().values() {
-            let work = newest.as_ref().map(|task| (task, &**connection));
-            miner.conversation.set_upstream(connection.rank.0);
-            let moved = match state.take_seat(&space) {
-                Ok(seat) => miner.move_to(seat, work, now),
-                Err(_) => Moved::MustLeave,
-            };
-            match (moved, mask) {
-                (Moved::Told, Some(mask)) => miner.set_mask(mask, now),
-                (Moved::Told, None) => {}
-                (Moved::MustLeave, _) => {
-                    leaving += 1;
-                    miner.dismiss();
-                }
+            let is_here = miner.desk().seat.as_ref().is_some_and(|seat| Some(seat.epoch) == epoch);
+            if is_here {
+                // It came after the search space and before its first job.
+                newest.iter().for_each(|task| miner.give(task, connection));
+            } else if miner.is_leaving() || state.bring_over(miner, connection, now) != Ok(Moved::Told) {
+                leaving += 1;
+                miner.dismiss();
             }
         }
         if leaving > 0 {
@@ -338,27 +382,17 @@ impl Link {
     }
 
     /// The pool has judged a share.
-    pub(super) fn share_judged(
-        &self,
-        connection: &Arc<Connection>,
-        name: &PoolName,
-        refusal: Option<&Refusal>,
-    ) {
-        let mut facts = connection.facts();
-        match refusal {
-            None => (facts.accepted, facts.unauthorized) = (facts.accepted + 1, 0),
-            Some(refusal) if refusal.code == RefusalCode::Unauthorized => {
-                facts.unauthorized += 1;
-                let is_enough = facts.unauthorized == UNAUTHORIZED && self.services.upstreams.count() > 1;
-                drop(facts);
-                if is_enough {
-                    let failure =
-                        Failure::Refused(format!("it knows {name} and refuses its shares: {refusal}"));
-                    self.services.upstreams.mark_failed(connection.rank, failure);
-                    connection.end();
-                }
+    pub(super) fn share_judged(&self, connection: &Arc<Connection>, refusal: Option<&Refusal>) {
+        {
+            let mut facts = connection.facts();
+            match refusal {
+                None => (facts.accepted, facts.unauthorized) = (facts.accepted + 1, 0),
+                Some(refusal) if refusal.code == RefusalCode::Unauthorized => facts.unauthorized += 1,
+                Some(_) => {}
             }
-            Some(_) => {}
+        }
+        if connection.credits_nobody() {
+            self.news();
         }
     }
 
@@ -367,10 +401,8 @@ impl Link {
         let miners: Vec<Arc<Miner>> = {
             let mut state = self.lock();
             if !state.is_current(connection) {
-                drop(state);
                 // Somebody may wait for this one to be ready.
-                self.changed.notify_all();
-                return;
+                return self.tell(state);
             }
             if news.is_moved {
                 self.reseat(&mut state, connection);
@@ -384,7 +416,6 @@ impl Link {
             miner.give(task, connection);
         }
         self.services.fanned_out(miners.len(), task.job.readable_at);
-        self.changed.notify_all();
     }
 
     /// The pool asks for another difficulty. Who works above it gets a job at once: shares that only the
@@ -471,10 +502,6 @@ impl Link {
         self.lock().is_current(connection)
     }
 
-    pub(super) fn rank(&self) -> Option<Rank> {
-        self.connection().map(|connection| connection.rank)
-    }
-
     fn renew(&self, connection: &Connection) -> Option<Arc<Task>> {
         let mut facts = connection.facts();
         let task = self.services.numbers.again(facts.newest.as_ref()?, Instant::now());
@@ -499,6 +526,26 @@ impl State {
 
     fn is_current(&self, connection: &Arc<Connection>) -> bool {
         self.connection.as_ref().is_some_and(|current| Arc::ptr_eq(current, connection))
+    }
+
+    /// Seats a miner on this connection, with what it may roll before the first job: some use that from
+    /// the next job on only (wire reference, section 2.5).
+    fn bring_over(&mut self, miner: &Miner, connection: &Connection, now: Stamp) -> Result<Moved, NoSeat> {
+        let (space, newest, mask) = {
+            let facts = connection.facts();
+            (facts.space.clone(), facts.newest.clone(), facts.knows_mask.then_some(facts.mask))
+        };
+        let Some(space) = space else { return Err(NoSeat::NoPool) };
+        let is_to_be_told = {
+            let desk = miner.desk();
+            desk.is_subscribed && desk.can_move()
+        };
+        if let Some(mask) = mask.filter(|_| is_to_be_told) {
+            miner.set_mask(mask, now);
+        }
+        let work = newest.as_ref().map(|task| (task, connection));
+        miner.conversation.set_carrier(&connection.conversation);
+        miner.move_to(|| self.take_seat(&space), work, now)
     }
 
     fn take_seat(&mut self, space: &Space) -> Result<Seat, NoSeat> {

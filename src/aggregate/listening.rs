@@ -35,7 +35,7 @@ pub(super) enum End {
     Ended,
 }
 
-/// Reads until the end.
+/// Reads until the end. Whoever called this ends the connection.
 pub(super) fn listen(link: &Arc<Link>, connection: &Arc<Connection>, silence: Duration) -> End {
     let mut listener = Listener {
         link,
@@ -44,13 +44,11 @@ pub(super) fn listen(link: &Arc<Link>, connection: &Arc<Connection>, silence: Du
         lines: LineReader::default(),
         heard: Instant::now(),
     };
-    let end = match listener.read(silence) {
+    match listener.read(silence) {
         Ok(end) => end,
         Err(_) if connection.is_over() => End::Ended,
         Err(error) => End::Failed(error),
-    };
-    connection.end();
-    end
+    }
 }
 
 struct Listener<'a> {
@@ -165,15 +163,15 @@ impl Listener<'_> {
                         Standing::Refused(refusal) => refused(&asker.id, refusal, Default::default()),
                         _ => accepted(&asker.id),
                     };
-                    self.link.authorized(&asker, standing == Standing::Accepted);
                     tell(&asker, line, at);
+                    self.link.authorized(&asker, standing == Standing::Accepted);
                 }
                 self.connection.set_standing(name.clone(), standing.clone());
                 self.link.name_judged(self.connection, &name, &standing);
             }
-            Asked::Submit { asker, name } => {
+            Asked::Submit { asker } => {
                 let refusal = refusal_of(&Verdict::of(message), RefusalCode::Other, "Refused by the pool");
-                self.link.share_judged(self.connection, &name, refusal.as_ref());
+                self.link.share_judged(self.connection, refusal.as_ref());
                 let line = match &refusal {
                     None => accepted(&asker.id),
                     Some(refusal) => refused(&asker.id, refusal, Default::default()),
@@ -224,8 +222,11 @@ impl Listener<'_> {
             let extranonce1 = Extranonce1::from_json(params.first()?).ok()?;
             Some((extranonce1, Extranonce2Size::from_json(params.get(1)?).ok()?))
         };
-        if let Some(next) = read() {
-            self.connection.facts().next_space = Some(next);
+        if let Some((extranonce1, size)) = read() {
+            let mut facts = self.connection.facts();
+            // Some pools repeat what they gave; nobody has to move for that.
+            let is_same = facts.space.as_ref().is_some_and(|space| space.is(&extranonce1, size));
+            facts.next_space = (!is_same).then_some((extranonce1, size));
         }
     }
 
@@ -244,8 +245,9 @@ impl Listener<'_> {
             }
             if let Some(why) = &facts.unusable {
                 log::error!("pool {}: {why}", self.connection.rank);
+                // The link leaves it.
                 drop(facts);
-                return self.connection.end();
+                return self.link.news();
             }
             let Some(space) = &facts.space else { return };
             let epoch = space.epoch;

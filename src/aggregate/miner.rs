@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::answers::{Answers, Place};
 use super::connection::Connection;
 use super::desk::{Desk, Seat};
-use super::link::Link;
+use super::link::{Link, NoSeat};
 use super::outbox::{Lines, Outbox};
 use super::work::Task;
 use super::{set_extranonce_line, set_version_mask_line};
@@ -32,6 +32,8 @@ pub(super) struct Miner {
     link: Mutex<Option<Arc<Link>>>,
     /// It was told to end, or has.
     is_leaving: AtomicBool,
+    /// Nothing more is read of it.
+    is_heard: AtomicBool,
 }
 
 /// What became of a miner whose extranonce was to change.
@@ -54,6 +56,7 @@ impl Miner {
             answered: Condvar::new(),
             link: Mutex::default(),
             is_leaving: AtomicBool::new(false),
+            is_heard: AtomicBool::new(false),
         }
     }
 
@@ -117,9 +120,7 @@ impl Miner {
         let ready = answers.complete(place, line);
         self.answered.notify_all();
         self.send_ready(&ready, since);
-        if self.is_leaving() && answers.waiting() == 0 {
-            self.outbox.finish();
-        }
+        self.end_if_answered(&answers);
     }
 
     /// Requests that wait for the pool.
@@ -138,19 +139,32 @@ impl Miner {
         }
     }
 
-    /// Moves the miner into another search space, with a job of it if there is one already.
-    pub(super) fn move_to(&self, seat: Seat, work: Option<(&Arc<Task>, &Connection)>, now: Stamp) -> Moved {
+    /// Seats the miner in a search space, with a job of it if there is one already. Who has not been
+    /// told of any yet learns of it by the answer to its subscribe.
+    ///
+    /// # Errors
+    /// As `take`, which is asked for the seat if the miner can have it.
+    pub(super) fn move_to(
+        &self,
+        take: impl FnOnce() -> Result<Seat, NoSeat>,
+        work: Option<(&Arc<Task>, &Connection)>,
+        now: Stamp,
+    ) -> Result<Moved, NoSeat> {
         let mut desk = self.desk();
-        if !desk.wants_extranonce {
-            return Moved::MustLeave;
+        if !desk.can_move() {
+            return Ok(Moved::MustLeave);
         }
+        let seat = take()?;
         let mut lines = set_extranonce_line(&seat.extranonce1, seat.extranonce2_size);
         desk.seat = Some(seat);
+        if !desk.is_subscribed {
+            return Ok(Moved::Told);
+        }
         if let Some((task, connection)) = work {
             lines.extend(desk.give(task, connection.difficulty(), Instant::now()));
         }
         self.say(lines, now);
-        Moved::Told
+        Ok(Moved::Told)
     }
 
     /// The pool lets its miners roll other bits than before.
@@ -172,13 +186,32 @@ impl Miner {
         }
     }
 
-    /// Ends the session once all its requests are answered, and the answers are sent.
+    /// Ends the session once all its requests are answered, those too that have arrived and were not
+    /// read yet.
     pub(super) fn dismiss(&self) {
         let answers = self.answers();
         self.is_leaving.store(true, Ordering::Release);
         self.answered.notify_all();
-        if answers.waiting() == 0 {
+        self.end_if_answered(&answers);
+    }
+
+    /// All its requests were read: the session ends once the answers are there and sent.
+    pub(super) fn finish(&self) {
+        let answers = self.answers();
+        self.is_leaving.store(true, Ordering::Release);
+        self.is_heard.store(true, Ordering::Release);
+        self.end_if_answered(&answers);
+    }
+
+    fn end_if_answered(&self, answers: &Answers) {
+        if !self.is_leaving() || answers.waiting() > 0 {
+            return;
+        }
+        if self.is_heard.load(Ordering::Acquire) {
             self.outbox.finish();
+        } else {
+            // Its own thread reads what has come, and then the end.
+            self.outbox.stop_reading();
         }
     }
 

@@ -8,7 +8,7 @@
 //! | `desk`, `work` | what one miner was given; jobs, as the pool gave them and as miners have them |
 //! | `miner`, `outbox`, `answers` | the way to a miner: lines now or queued, answers in their order |
 //! | `hub`, `link` | which connection a miner is on; who sits where in its search space, and who is told what |
-//! | `keeping` | dials, replaces, goes back, closes when idle |
+//! | `keeping`, `opening` | dials, replaces, goes back, closes when idle; a new connection until it is of use |
 //! | `connection`, `listening`, `pending` | one connection to a pool: what it gave, says, and owes |
 //! | `identity` | names: the miner's, and at the pool |
 //! | `forwarded` | which shares a pool was sent |
@@ -32,6 +32,7 @@ mod listening;
 mod memory;
 mod miner;
 mod observed;
+mod opening;
 mod outbox;
 mod pace;
 mod pending;
@@ -71,7 +72,7 @@ use registry::Registry;
 use work::{Epoch, TaskNumbers};
 
 /// How long shares in flight may take to be answered at the end of the program.
-const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How often the end looks whether they are.
 const ANSWER_CHECK: Duration = Duration::from_millis(5);
 /// How long sessions may take to end once they were told to.

@@ -164,6 +164,13 @@ impl Outbox {
         self.changed.notify_all();
     }
 
+    /// The peer's reader gets what has arrived, and then the end.
+    pub(super) fn stop_reading(&self) {
+        if let Some(stream) = self.stream.get() {
+            stream.stop_reading();
+        }
+    }
+
     /// Ends at once.
     pub(super) fn close(&self) {
         self.close_with(self.lock());

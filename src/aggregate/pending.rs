@@ -26,7 +26,7 @@ pub(super) enum Asked {
     Configure,
     Subscribe,
     Authorize { name: PoolName, asker: Option<Asker> },
-    Submit { asker: Asker, name: PoolName },
+    Submit { asker: Asker },
 }
 
 /// The open requests of one connection, by the id they were sent with.

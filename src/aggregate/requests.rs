@@ -10,11 +10,12 @@ use super::Services;
 use super::budget::Budget;
 use super::connection::{Connection, Standing, Unsent};
 use super::desk::Given;
-use super::identity::MinerName;
+use super::identity::{Account, MinerName, Worker};
 use super::judge::{Fault, Judgement, Stale, Terms, judge};
 use super::link::NoSeat;
 use super::miner::Miner;
 use super::pending::Asker;
+use crate::config::Secret;
 use crate::net::Stamp;
 use crate::serving::{Topic, say};
 use crate::stratum::{
@@ -54,16 +55,42 @@ pub(super) struct Requests {
     services: Arc<Services>,
     miner: Arc<Miner>,
     budget: Budget,
+    /// Whose it has said it is.
+    account: Option<Account>,
+    /// Whose it is about to say it is: some say everything in one burst.
+    foreseen: Option<Account>,
 }
 
 impl Requests {
     pub(super) fn new(services: Arc<Services>, miner: Arc<Miner>) -> Requests {
-        Requests { services, miner, budget: Budget::new(Instant::now()) }
+        Requests { services, miner, budget: Budget::new(Instant::now()), account: None, foreseen: None }
     }
 
     /// Whether the miner has said who it is.
     pub(super) fn is_authorized(&self) -> bool {
         self.miner.desk().is_authorized
+    }
+
+    /// Looks ahead: who says who it is at once gets the right search space at once.
+    pub(super) fn foresee(&mut self, bytes: &[u8]) {
+        if self.account.is_some() || self.miner.desk().is_subscribed {
+            return;
+        }
+        let name = bytes.split(|byte| *byte == b'\n').find_map(|line| {
+            let message = Envelope::read(line).ok()?;
+            (message.method().as_deref() == Some("mining.authorize")).then(|| name_in(&message))
+        });
+        self.foreseen = name.map(|name| self.services.naming.account(&name));
+    }
+
+    /// Takes a line of a miner that has to go: a share is answered, nothing else.
+    pub(super) fn turn_away(&mut self, line: &[u8], at: Stamp) {
+        if let Ok(message) = Envelope::read(line) {
+            if message.method().as_deref() == Some("mining.submit") {
+                let text = "Stale share: the search space is gone";
+                self.refuse(message.id(), RefusalCode::JobNotFound, text, at);
+            }
+        }
     }
 
     /// Takes a line.
@@ -139,28 +166,56 @@ impl Requests {
 
     fn subscribe(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
         let user_agent = shortened(&first_text(message.params).unwrap_or_default());
-        let is_seated = {
+        {
             let known = self.services.memory.recall(self.miner.address().ip(), &user_agent);
             let mut desk = self.miner.desk();
             desk.user_agent = user_agent;
             desk.recall(known);
-            desk.seat.is_some()
-        };
-        if !is_seated {
-            let deadline = Instant::now() + self.services.config.failover.connect_deadline;
-            match self.services.hub.seat(&self.services, &self.miner, deadline) {
-                Ok(()) => {}
-                Err(why) => return self.no_seat(&why, message.id(), at),
+        }
+        let deadline = Instant::now() + self.services.config.failover.connect_deadline;
+        let account = self.account.clone().or_else(|| self.foreseen.clone());
+        while !self.tell_seat(message.id(), at) {
+            self.services.hub.part(&self.miner);
+            if let Err(why) = self.take_seat(account.as_ref(), deadline) {
+                return self.no_seat(&why, message.id(), at);
             }
         }
-        let Some(seat) = self.miner.desk().seat.clone() else { return Then::Leave };
+        self.correct_mask(at);
+        if let Some(link) = self.miner.link() {
+            let workers = self.miner.desk().workers.clone();
+            workers.iter().for_each(|worker| link.authorize(worker));
+        }
+        self.begin();
+        Then::GoOn
+    }
+
+    /// Seats the miner with those of its account's, as far as that is known.
+    fn take_seat(&self, account: Option<&Account>, deadline: Instant) -> Result<(), NoSeat> {
+        loop {
+            self.services.hub.seat(&self.services, &self.miner, account, deadline)?;
+            let is_claimed = |account| self.miner.link().is_some_and(|link| link.claim(account));
+            if account.is_none_or(is_claimed) {
+                return Ok(());
+            }
+            // It became another's meanwhile.
+            self.services.hub.part(&self.miner);
+        }
+    }
+
+    /// Answers a subscribe with the miner's seat, if that is still worth something. A seat that is
+    /// taken away later is taken away aloud.
+    fn tell_seat(&self, id: &str, at: Stamp) -> bool {
+        let link = self.miner.link();
+        let mut desk = self.miner.desk();
+        let Some(seat) = desk.seat.clone() else { return false };
+        if !desk.is_subscribed && !link.is_some_and(|link| link.is_live(seat.epoch)) {
+            return false;
+        }
         let extranonce1 = (*seat.extranonce1).clone();
         let answer = SubscribeAnswer { extranonce1, extranonce2_size: seat.extranonce2_size };
-        let session = self.miner.id().to_string();
-        let then = self.answer(result(message.id(), &answer.result(&session)), at);
-        self.correct_mask(at);
-        self.begin();
-        then
+        self.miner.answer(result(id, &answer.result(&self.miner.id().to_string())), at);
+        desk.is_subscribed = true;
+        true
     }
 
     /// What was granted before the pool was known may have been too much, or too little.
@@ -185,63 +240,83 @@ impl Requests {
 
     fn authorize(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
         let params = message.params.and_then(|params| elements("params", params).ok()).unwrap_or_default();
-        let name = MinerName::new(shortened(&first_text(message.params).unwrap_or_default()));
+        let name = name_in(message);
         self.miner.conversation.authorized.store(true, Ordering::Relaxed);
         let is_local = self.services.config.aggregate.local_authorize;
-        {
-            let mut desk = self.miner.desk();
-            if desk.names.len() < MOST_NAMES && !desk.names.contains(&name) {
-                desk.names.push(name.clone());
-            }
-        }
-        if is_local {
-            self.miner.desk().is_authorized = true;
-            let then = self.answer(accepted(message.id()), at);
-            return self.settle_account(&name, then);
-        }
-        let password = params.get(1).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
-        self.authorize_at_pool(&name, &password.unwrap_or_default(), message.id(), at)
-    }
-
-    /// The account is known now: the miner must be on a link of its own account's.
-    fn settle_account(&mut self, name: &MinerName, then: Then) -> Then {
-        let account = self.services.naming.account(name);
-        self.services.hub.remember(self.miner.address().ip(), &account);
-        if let Some(link) = self.miner.link() {
-            if !link.claim(&account) && !self.services.hub.change(&self.services, &self.miner, &account) {
-                return Then::Leave;
-            }
-        }
-        if let Some(link) = self.miner.link() {
-            link.authorize(name);
-        }
-        self.begin();
-        then
-    }
-
-    fn authorize_at_pool(&mut self, name: &MinerName, password: &str, id: &str, at: Stamp) -> Then {
-        if self.miner.link().is_none() {
-            // Without a search space of its own nothing can be mined anyway.
-            self.refuse(id, RefusalCode::NotSubscribed, "Not subscribed", at);
+        let account = self.services.naming.account(&name);
+        let is_bound = is_local || self.miner.desk().is_authorized;
+        if is_bound && self.account.as_ref().is_some_and(|own| *own != account) {
+            // All its work is on one connection to the pool.
+            self.refuse(message.id(), RefusalCode::Unauthorized, "One account for each connection", at);
             return Then::GoOn;
         }
-        let account = self.services.naming.account(name);
+        let password = || params.get(1).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+        let password = (!is_local).then(|| Secret::new(shortened(&password().unwrap_or_default())));
+        let worker = Worker { name, password };
+        {
+            let mut desk = self.miner.desk();
+            let naming = &self.services.naming;
+            desk.workers.retain(|old| old.name != worker.name && naming.account(&old.name) == account);
+            if desk.workers.len() < MOST_NAMES {
+                desk.workers.push(worker.clone());
+            }
+        }
         self.services.hub.remember(self.miner.address().ip(), &account);
-        if let Some(link) = self.miner.link() {
-            if !link.claim(&account) && !self.services.hub.change(&self.services, &self.miner, &account) {
+        self.account = Some(account.clone());
+        if is_local {
+            self.answer(accepted(message.id()), at);
+            if !self.join(&account) {
                 return Then::Leave;
             }
+            self.miner.desk().is_authorized = true;
+            if let Some(link) = self.miner.link() {
+                link.authorize(&worker);
+            }
+            self.begin();
+            return Then::GoOn;
+        }
+        self.authorize_at_pool(&worker, &account, message.id(), at)
+    }
+
+    /// The account is known now: the miner must be on a link of its own account's. `false`: it has no
+    /// way of being told of another search space, and must connect again; then it is right at once.
+    fn join(&self, account: &Account) -> bool {
+        let Some(link) = self.miner.link() else { return true };
+        if link.claim(account) {
+            return true;
+        }
+        self.services.hub.part(&self.miner);
+        if !self.miner.desk().can_move() {
+            return false;
+        }
+        // Its first job comes with the search space.
+        self.miner.desk().is_authorized |= self.services.config.aggregate.local_authorize;
+        let deadline = Instant::now() + self.services.config.failover.connect_deadline;
+        self.take_seat(Some(account), deadline).is_ok()
+    }
+
+    fn authorize_at_pool(&mut self, worker: &Worker, account: &Account, id: &str, at: Stamp) -> Then {
+        if self.miner.link().is_none() {
+            // It says who it is before it subscribes.
+            let deadline = Instant::now() + self.services.config.failover.connect_deadline;
+            if let Err(why) = self.take_seat(Some(account), deadline) {
+                return self.no_seat(&why, id, at);
+            }
+        } else if !self.join(account) {
+            return Then::Leave;
         }
         let connection = self.miner.link().and_then(|link| link.connection());
         let (Some(connection), Some(place)) = (connection, self.miner.reserve()) else {
             self.refuse(id, RefusalCode::Other, "No pool", at);
-            return Then::GoOn;
+            return Then::Leave;
         };
-        let pool_name = self.services.naming.at_pool(name, connection.rank.0);
+        let pool_name = self.services.naming.at_pool(&worker.name, connection.rank.0);
         let asker = Asker { miner: Arc::downgrade(&self.miner), place, id: id.into() };
+        let password = worker.password.as_ref().map_or("", Secret::expose);
         if let Some(asker) = connection.authorize(&pool_name, password, Some(asker)) {
             let refusal = Refusal::new(RefusalCode::Other, "The connection to the pool was lost");
             self.miner.complete(asker.place, refused(&asker.id, &refusal, Default::default()), at);
+            return Then::Leave;
         }
         Then::GoOn
     }
@@ -286,7 +361,8 @@ impl Requests {
         if desk.seat.is_none() {
             return Err(Refusal::new(RefusalCode::NotSubscribed, "Not subscribed"));
         }
-        if !desk.is_authorized || !desk.names.iter().any(|name| name.as_str() == shortened(&submit.worker)) {
+        let is_known = |worker: &Worker| worker.name.as_str() == shortened(&submit.worker);
+        if !desk.is_authorized || !desk.workers.iter().any(is_known) {
             return Err(Refusal::new(RefusalCode::Unauthorized, "Unauthorized worker"));
         }
         let Some(given) = desk.find(&submit.job_id).cloned() else {
@@ -336,6 +412,11 @@ impl Requests {
                 return if is_excused { Then::GoOn } else { self.fault() };
             }
         };
+        let is_block = matches!(judged.judgement, Judgement::Forward { is_block: true, .. });
+        // A block is worth a try under any name.
+        if let Some(refusal) = self.refused_name(&judged.submit).filter(|_| !is_block) {
+            return self.answer(refused(id, &refusal, Default::default()), at);
+        }
         let is_new = self.miner.desk().is_new(hash);
         let was_sent = judged.connection.as_ref().is_some_and(|connection| connection.was_forwarded(&hash));
         // A repeated one that the pool has not had, and wants now, is still worth something to it.
@@ -358,8 +439,19 @@ impl Requests {
         Then::GoOn
     }
 
+    /// The pool's words, where it does not know who has found the share: nobody is credited.
+    fn refused_name(&self, submit: &Submit) -> Option<Refusal> {
+        let connection = self.miner.link().and_then(|link| link.connection())?;
+        let name =
+            self.services.naming.at_pool(&MinerName::new(shortened(&submit.worker)), connection.rank.0);
+        match connection.standing(&name)? {
+            Standing::Refused(refusal) => Some(Refusal::new(RefusalCode::Unauthorized, refusal.reason)),
+            _ => None,
+        }
+    }
+
     fn forward(&self, id: &str, judged: &Judged, connection: &Connection, hash: BlockHash, at: Stamp) {
-        let Judged { submit, judgement, given, .. } = judged;
+        let Judged { submit, given, .. } = judged;
         let lost = || Refusal::new(RefusalCode::JobNotFound, "Stale share: the pool's connection is new");
         let too_many = || Refusal::new(RefusalCode::Other, "Too many shares wait for the pool");
         let name = MinerName::new(shortened(&submit.worker));
@@ -371,11 +463,6 @@ impl Requests {
         let Some(space) = space.filter(|space| space.epoch == given.task.job.epoch) else {
             return self.miner.answer(refused(id, &lost(), Default::default()), at);
         };
-        let is_block = matches!(judgement, Judgement::Forward { is_block: true, .. });
-        // A block is worth a try under any name.
-        if let Some(Standing::Refused(refusal)) = connection.standing(&name).filter(|_| !is_block) {
-            return self.miner.answer(refused(id, &refusal, Default::default()), at);
-        }
         let deadline = Instant::now() + self.services.config.analysis.share_timeout;
         let Some(place) = self.miner.reserve_until(deadline) else {
             return self.miner.answer(refused(id, &too_many(), Default::default()), at);
@@ -393,12 +480,12 @@ impl Requests {
         // Noted before it is sent: the answer may be faster.
         connection.note_forwarded(hash);
         let asker = Asker { miner: Arc::downgrade(&self.miner), place, id: id.into() };
-        let (asker, refusal) =
-            match connection.submit(asker, &name, &serde_json::Value::Array(params), at, deadline) {
-                Ok(()) => return,
-                Err(Unsent::Over(asker)) => (asker, lost()),
-                Err(Unsent::Full(asker)) => (asker, too_many()),
-            };
+        let (asker, refusal) = match connection.submit(asker, &serde_json::Value::Array(params), at, deadline)
+        {
+            Ok(()) => return,
+            Err(Unsent::Over(asker)) => (asker, lost()),
+            Err(Unsent::Full(asker)) => (asker, too_many()),
+        };
         connection.forget_forwarded(&hash);
         self.miner.complete(asker.place, refused(&asker.id, &refusal, Default::default()), at);
     }
@@ -453,6 +540,11 @@ fn bits_for_pool(submit: &Submit, mask: Option<VersionMask>, job: Version) -> Op
         (None, Some(mask)) => Some(VersionBits(job.0 & mask.0)),
         (bits, None) => bits.filter(|bits| bits.0 != 0),
     }
+}
+
+/// Who an authorize says it is.
+fn name_in(message: &Envelope<'_>) -> MinerName {
+    MinerName::new(shortened(&first_text(message.params).unwrap_or_default()))
 }
 
 /// The beginning of a text from the network.

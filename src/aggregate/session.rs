@@ -53,10 +53,7 @@ impl Drop for Presence {
     fn drop(&mut self) {
         let Presence { services, miner, .. } = self;
         miner.close();
-        if let Some(link) = miner.link() {
-            link.leave(miner);
-            miner.set_link(None);
-        }
+        services.hub.part(miner);
         services.remember(miner);
         announce(&services.to_analyzer, &miner.conversation, What::Closed);
         if miner.conversation.down.has_begun() {
@@ -72,6 +69,9 @@ fn run(presence: &Presence, visitor: Visitor) {
     let Some(stream) = arrive(presence, visitor) else { return };
     let miner = presence.miner.clone();
     miner.outbox.open(stream.clone());
+    if miner.is_leaving() {
+        stream.stop_reading();
+    }
     let (sending, woken) = (miner.clone(), stream.clone());
     let thread = spawn(format!("{}-down", miner.id()), SESSION_STACK, move || {
         if let Err(error) = sending.outbox.run(REMIND, || sending.remind()) {
@@ -97,7 +97,7 @@ fn run(presence: &Presence, visitor: Visitor) {
     };
     session.read();
     // What it was answered last is still to reach it.
-    miner.dismiss();
+    miner.finish();
     linger(&mut session.reader);
 }
 
@@ -130,9 +130,6 @@ impl Session<'_> {
                 Then::Ban => return self.ban(),
             }
             received = loop {
-                if self.presence.miner.is_leaving() && self.presence.miner.waiting() == 0 {
-                    return;
-                }
                 let stream = self.reader.stream().clone();
                 if stream
                     .set_read_timeout(self.time_to_wait().map(|time| time.min(LOOK)).or(Some(LOOK)))
@@ -175,9 +172,12 @@ impl Session<'_> {
         self.tap.forwarded(bytes, received.readable_at, Stamp::now());
         let (miner, requests) = (&self.presence.miner, &mut self.requests);
         let mut then = Then::GoOn;
+        requests.foresee(bytes);
         self.lines.read(bytes, |line| {
             // Who is being sent away is not served any more.
-            if then == Then::GoOn && !miner.is_leaving() {
+            if miner.is_leaving() {
+                requests.turn_away(line, received.readable_at);
+            } else if then == Then::GoOn {
                 then = requests.take(line, received.readable_at);
             }
         });

@@ -41,6 +41,16 @@ impl Scripted {
         Scripted { listener: TcpListener::bind("127.0.0.1:0").unwrap() }
     }
 
+    /// On an address where another pool has been before.
+    pub fn on(address: SocketAddr) -> Scripted {
+        let mut listener = None;
+        wait_for("the address", || {
+            listener = TcpListener::bind(address).ok();
+            listener.is_some()
+        });
+        Scripted { listener: listener.unwrap() }
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.listener.local_addr().unwrap()
     }
@@ -50,13 +60,23 @@ impl Scripted {
         self.accept_within(DEADLINE).expect("nobody connected to the pool")
     }
 
+    /// The next connection that asks to be configured; probes, which don't, are closed.
+    pub fn accept_opening(&self) -> PoolEnd {
+        loop {
+            let mut end = self.accept();
+            if end.line.is_beginning_with("mining.configure") {
+                return end;
+            }
+        }
+    }
+
     pub fn accept_within(&self, time: std::time::Duration) -> Option<PoolEnd> {
         self.listener.set_nonblocking(true).unwrap();
         let (began, mut accepted) = (std::time::Instant::now(), None);
         while accepted.is_none() && began.elapsed() < time {
             match self.listener.accept() {
                 Ok((stream, _)) => accepted = Some(stream),
-                Err(_) => std::thread::yield_now(),
+                Err(_) => std::thread::sleep(std::time::Duration::from_millis(1)),
             }
         }
         let stream = accepted?;
@@ -149,6 +169,12 @@ impl PoolEnd {
     /// The next share, unanswered.
     pub fn share(&mut self) -> Value {
         self.request("mining.submit")
+    }
+
+    /// Another search space, from the next job on.
+    pub fn set_extranonce(&mut self, extranonce1: &str, size: usize) {
+        let params = json!([extranonce1, size]);
+        self.line.say(&json!({ "id": null, "method": "mining.set_extranonce", "params": params }));
     }
 
     /// Waits until the other end is closed.

@@ -55,6 +55,11 @@ impl Site {
         self.running().addresses()[0]
     }
 
+    /// Ends the proxy, as a signal would.
+    pub fn shut_down(&mut self) {
+        self.proxy.take().unwrap().shut_down();
+    }
+
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.analyzer.as_ref().unwrap().snapshot()
     }
@@ -173,6 +178,34 @@ impl Line {
             }
             self.kept.push_back(message);
         }
+    }
+
+    /// Whether the first line is this request, which is kept.
+    pub fn is_beginning_with(&mut self, method: &str) -> bool {
+        let Some(message) = self.read() else { return false };
+        let is_it = message["method"] == method;
+        self.kept.push_back(message);
+        is_it
+    }
+
+    /// A request that comes within a moment.
+    pub fn wait_briefly(&mut self, method: &str) -> Option<Value> {
+        self.stream.set_read_timeout(Some(Duration::from_millis(30))).unwrap();
+        let mut text = String::new();
+        let read = self.reader.read_line(&mut text);
+        self.stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let message: Value = read.ok().and_then(|_| serde_json::from_str(&text).ok())?;
+        (message["method"] == method).then_some(message)
+    }
+
+    /// Forgets what was read and not asked for.
+    pub fn forget(&mut self) {
+        self.kept.clear();
+    }
+
+    /// What came with the line read last, and is not read yet.
+    pub fn buffered(&self) -> String {
+        String::from_utf8_lossy(self.reader.buffer()).into_owned()
     }
 
     /// The answer to this id.

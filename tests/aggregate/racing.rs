@@ -1,0 +1,101 @@
+//! Miners that come exactly when something changes.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use sluice::sim::{PoolOptions, SimPool};
+
+use crate::opened::{EASY, first, is_within};
+use crate::scripted::Scripted;
+use crate::site::{Line, Site};
+
+/// Everything at once, by somebody who can be told of new extranonces.
+const BURST: &str = "{\"id\":1,\"method\":\"mining.configure\",\"params\":[[\"subscribe-extranonce\"],{}]}\n\
+    {\"id\":2,\"method\":\"mining.subscribe\",\"params\":[\"burst\"]}\n\
+    {\"id\":3,\"method\":\"mining.authorize\",\"params\":[\"acct.x\",\"x\"]}\n";
+
+/// The search space of a round.
+fn space(round: u32) -> String {
+    format!("{:08x}", 0xaa00_0000 + round)
+}
+
+/// Reads until the job whose coinbase ends so, following every extranonce on the way.
+fn follow_until(line: &mut Line, last: &str) {
+    loop {
+        let message = line.next();
+        if message["id"] == 2 {
+            line.seated(&message);
+        }
+        let told = line.extranonce2_size > 0;
+        assert!(told || message["id"].is_u64(), "before any search space: {message}");
+        if message["params"][2].as_str().is_some_and(|coinb1| coinb1.ends_with(last)) {
+            return;
+        }
+    }
+}
+
+#[test]
+fn who_comes_while_the_search_space_changes_gets_the_last_one() {
+    const ROUNDS: u32 = 600;
+    const MINERS: usize = 150;
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "");
+    let (_first, mut end) = first(&site, &pool, &space(0), "acct.one");
+    let mut lines = std::thread::scope(|scope| {
+        let changes = scope.spawn(|| {
+            for round in 1..=ROUNDS {
+                end.set_extranonce(&space(round), 8);
+                end.notify(false);
+                std::thread::sleep(Duration::from_micros(100));
+            }
+        });
+        let lines: Vec<Line> = (0..MINERS)
+            .map(|_| {
+                let mut line = site.connect();
+                line.write(BURST);
+                line
+            })
+            .collect();
+        changes.join().unwrap();
+        lines
+    });
+    let last = format!("{:08x}", ROUNDS + 1);
+    let mut extranonces = std::collections::HashSet::new();
+    for line in &mut lines {
+        follow_until(line, &last);
+        assert!(is_within(line, &space(ROUNDS)), "{}", line.extranonce1);
+        assert!(extranonces.insert(line.extranonce1.clone()), "two have {}", line.extranonce1);
+    }
+    // What they were told is what they are judged by.
+    for line in &mut lines {
+        line.worker = "acct.x".to_owned();
+        let share = line.mine(EASY, 1.0);
+        let id = line.submit(&share);
+        let arrived = end.share();
+        end.answer(&arrived, json!(true));
+        assert_eq!(line.answer(id)["result"], true);
+    }
+}
+
+#[test]
+fn who_comes_while_the_connection_goes_to_rest_gets_a_living_one() {
+    const VISITS: usize = 60;
+    let pool = SimPool::start(PoolOptions::with_difficulty(1e-6).unwrap()).unwrap();
+    let site = Site::start(&[pool.addr()], "[aggregate]\ngrace = \"0s\"\n");
+    let began = Instant::now();
+    for visit in 0..VISITS {
+        let mut line = site.connect();
+        line.write(BURST);
+        let answer = line.answer(2);
+        line.seated(&answer);
+        line.wait_job();
+        line.worker = "acct.x".to_owned();
+        let share = line.mine(1e-6, 1.0);
+        assert_eq!(line.verdict(&share), None, "visit {visit}");
+        // The next one comes just when this one's end is noticed.
+        drop(line);
+        std::thread::sleep(Duration::from_micros(37 * (visit as u64 % 20)));
+    }
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(pool.stats().rejected(), 0, "{:?}", pool.stats());
+}
