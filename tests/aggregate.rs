@@ -5,6 +5,8 @@ mod common;
 
 #[path = "aggregate/abuse.rs"]
 mod abuse;
+#[path = "aggregate/answers.rs"]
+mod answers;
 #[path = "aggregate/basics.rs"]
 mod basics;
 #[path = "aggregate/difficulty.rs"]
@@ -25,13 +27,23 @@ mod moving;
 mod naming;
 #[path = "aggregate/opened.rs"]
 mod opened;
+#[path = "aggregate/openings.rs"]
+mod openings;
 #[path = "aggregate/racing.rs"]
 mod racing;
+#[path = "aggregate/rolling.rs"]
+mod rolling;
 #[path = "aggregate/scripted.rs"]
 mod scripted;
 #[path = "aggregate/site.rs"]
 mod site;
 #[path = "aggregate/spaces.rs"]
 mod spaces;
+#[path = "aggregate/strangers.rs"]
+mod strangers;
+#[path = "aggregate/stuck.rs"]
+mod stuck;
 #[path = "aggregate/versions.rs"]
 mod versions;
+#[path = "aggregate/words.rs"]
+mod words;

@@ -23,8 +23,17 @@ impl Proxy {
 
     /// Sluice with any configuration that has upstreams and no `[listen]` but, perhaps, its tables.
     pub fn sluice_with(name: &str, configuration: &str) -> Proxy {
+        Proxy::sluice_in_mode(name, "passthrough", configuration)
+    }
+
+    /// Sluice in this mode, which is its name as well; else as [`Proxy::sluice_with`].
+    pub fn sluice_in(mode: &str, configuration: &str) -> Proxy {
+        Proxy::sluice_in_mode(mode, mode, configuration)
+    }
+
+    fn sluice_in_mode(name: &str, mode: &str, configuration: &str) -> Proxy {
         let text = format!(
-            "data_dir = \"data\"\n[listen]\nmax_miners = 8000\n[ratelimit]\nexempt = [\"127.0.0.0/8\"]\n\
+            "mode = \"{mode}\"\ndata_dir = \"data\"\n[listen]\nmax_miners = 8000\n[ratelimit]\nexempt = [\"127.0.0.0/8\"]\n\
              [report]\nconsole = \"off\"\n[ntp]\nservers = []\n{configuration}"
         );
         let binary = std::env::var("SLUICE_BINARY").unwrap_or(env!("CARGO_BIN_EXE_sluice").to_owned());

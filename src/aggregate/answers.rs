@@ -22,11 +22,16 @@ pub(super) struct Answers {
 impl Answers {
     /// A request whose answer comes later. `None` when too many wait already.
     pub(super) fn reserve(&mut self) -> Option<Place> {
-        if self.queue.len() >= MOST_WAITING {
+        if self.is_full() {
             return None;
         }
         self.queue.push_back(None);
         Some(Place(self.first + self.queue.len() as u64 - 1))
+    }
+
+    /// Whether nothing more should be asked before some of it was answered.
+    pub(super) fn is_full(&self) -> bool {
+        self.queue.len() >= MOST_WAITING
     }
 
     /// A request that is answered at once: the lines that may be sent now, which is none while an
@@ -36,8 +41,7 @@ impl Answers {
             return line;
         }
         self.queue.push_back(Some(line));
-        // Who never waits for the pool's verdicts does not get a longer memory for it.
-        if self.queue.len() > 2 * MOST_WAITING { self.give_up() } else { String::new() }
+        String::new()
     }
 
     /// The answer to a reserved place, once: the lines that may be sent now.
@@ -48,8 +52,8 @@ impl Answers {
                 open.get_or_insert(line);
                 self.ready()
             }
-            // Its turn was given up; late is better than never.
-            None => line,
+            // It was answered before.
+            None => String::new(),
         }
     }
 
@@ -64,14 +68,6 @@ impl Answers {
             lines.extend(self.queue.pop_front().flatten());
             self.first += 1;
         }
-        lines
-    }
-
-    /// Sends everything that is known; the open places' answers, should they come, follow out of order.
-    fn give_up(&mut self) -> String {
-        let mut lines = String::new();
-        self.first += self.queue.len() as u64;
-        lines.extend(self.queue.drain(..).flatten());
         lines
     }
 }
@@ -90,6 +86,7 @@ mod tests {
         assert_eq!(answers.waiting(), 1);
         assert_eq!(answers.complete(one, "1".into()), "12b");
         assert_eq!(answers.answer("c".into()), "c");
+        assert_eq!(answers.complete(two, "again".into()), "", "one request, one answer");
     }
 
     #[test]
@@ -97,6 +94,7 @@ mod tests {
         let mut answers = Answers::default();
         let places: Vec<_> = std::iter::from_fn(|| answers.reserve()).collect();
         assert_eq!(places.len(), MOST_WAITING);
+        assert!(answers.is_full());
         for place in places.iter().rev().take(MOST_WAITING - 1) {
             assert_eq!(answers.complete(*place, "x".into()), "");
         }

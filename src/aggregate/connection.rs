@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::forwarded::Forwarded;
 use super::identity::PoolName;
-use super::outbox::{Lines, Outbox, Room};
+use super::limits::Limits;
+use super::outbox::{Lines, Outbox};
 use super::pending::{Asked, Asker, Pending};
 use super::split::{Split, SplitError};
 use super::work::{Epoch, PoolJob, Task, is_other_work};
@@ -23,9 +24,6 @@ use crate::work::BlockHash;
 
 /// More names than this are not remembered; a farm's workers have one each.
 const MOST_NAMES: usize = 8192;
-/// The most that waits to be sent: what all miners together may have open, at 300 bytes a share. A pool
-/// that reads nothing for a moment is no reason to lose the shares of all.
-const ROOM: Room = Room { bytes: 8 * 1024 * 1024, lines: 32 * 1024 };
 /// The most jobs of which it is known whether their id was given to another one; see `desk`.
 const MOST_LIVE: usize = 600;
 /// So many refusals of every name in a row, without an accepted share: the pool takes work and credits
@@ -103,8 +101,9 @@ impl Connection {
         stream: Arc<Stream>,
         conversation: Arc<Conversation>,
         tap: Tap,
+        limits: Limits,
     ) -> Connection {
-        let outbox = Outbox::with_room(tap, ROOM);
+        let outbox = Outbox::new(tap, limits.of_pool());
         outbox.open(stream.clone());
         Connection {
             rank,

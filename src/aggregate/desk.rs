@@ -23,6 +23,9 @@ const MOST_GIVEN: usize = 600;
 /// section 5.4, 35), and a NerdMiner finishes its queue (section 3.6).
 const GRACE: Duration = Duration::from_secs(5);
 
+/// After a move to another search space, shares for the former one may be on their way for so long.
+const SETTLING: Duration = Duration::from_secs(30);
+
 /// The part of the pool's search space that is one miner's alone.
 #[derive(Debug, Clone)]
 pub(super) struct Seat {
@@ -57,6 +60,8 @@ pub(super) struct Desk {
     /// Those that it may roll.
     pub(super) mask: Option<VersionMask>,
     pub(super) seat: Option<Seat>,
+    /// When it was told of another search space than its first.
+    pub(super) moved_at: Option<Instant>,
     /// It has been told its search space. Nothing is sent to it before.
     pub(super) is_subscribed: bool,
     /// Who it has said it is.
@@ -84,6 +89,7 @@ impl Desk {
             asked_mask: None,
             mask: None,
             seat: None,
+            moved_at: None,
             is_subscribed: false,
             workers: Vec::new(),
             is_authorized: false,
@@ -167,6 +173,11 @@ impl Desk {
         !self.is_subscribed || self.wants_extranonce
     }
 
+    /// Whether shares for jobs that it has no more are to be expected.
+    pub(super) fn is_settling(&self, now: Instant) -> bool {
+        self.moved_at.is_some_and(|at| now.saturating_duration_since(at) < SETTLING)
+    }
+
     /// The job that a share names.
     pub(super) fn find(&self, id: &JobId) -> Option<&Given> {
         self.given.iter().rev().find(|given| given.task.id == *id)
@@ -235,9 +246,11 @@ impl Desk {
         self.vardiff.as_ref().filter(|vardiff| vardiff.work() > 0.0).map(Vardiff::difficulty)
     }
 
-    /// Repeats the difficulty: nothing new, for a miner that must hear something.
+    /// Nothing new, for a miner that must hear something: its difficulty once more, or a ping while there
+    /// is no job.
     pub(super) fn reminder(&self) -> Option<String> {
-        self.difficulty().map(difficulty_line)
+        let ping = || "{\"id\":42,\"method\":\"mining.ping\",\"params\":[]}\n".to_owned();
+        self.difficulty().map(difficulty_line).or_else(|| self.is_authorized.then(ping))
     }
 
     fn kind(&self) -> Kind {

@@ -193,7 +193,7 @@ impl Link {
         let Some(connection) = self.connection().filter(|one| !one.is_over()) else { return };
         let newest = connection.facts().newest.clone();
         if let Some(task) = newest {
-            miner.give(&task, &connection);
+            miner.give(&task, &connection, Stamp::now());
         }
     }
 
@@ -205,7 +205,7 @@ impl Link {
         // if each one's retarget moved them for all.
         let other = newest.filter(|newest| !miner.desk().has(newest));
         if let Some(task) = other.or_else(|| self.renew(&connection)) {
-            miner.give(&task, &connection);
+            miner.give(&task, &connection, Stamp::now());
         }
     }
 
@@ -219,6 +219,9 @@ impl Link {
     pub(super) fn authorize_on(&self, connection: &Connection, worker: &Worker) {
         let place = connection.rank.0;
         let pool_name = self.services.naming.at_pool(&worker.name, place);
+        if pool_name.0.is_empty() {
+            return;
+        }
         let own = worker.password.as_ref().map(Secret::expose);
         connection.authorize(&pool_name, own.unwrap_or_else(|| self.services.password(place)), None);
     }
@@ -353,7 +356,7 @@ impl Link {
             let is_here = miner.desk().seat.as_ref().is_some_and(|seat| Some(seat.epoch) == epoch);
             if is_here {
                 // It came after the search space and before its first job.
-                newest.iter().for_each(|task| miner.give(task, connection));
+                newest.iter().for_each(|task| miner.give(task, connection, now));
             } else if miner.is_leaving() || state.bring_over(miner, connection, now) != Ok(Moved::Told) {
                 leaving += 1;
                 miner.dismiss();
@@ -413,7 +416,7 @@ impl Link {
             state.miners.values().cloned().collect()
         };
         for miner in &miners {
-            miner.give(task, connection);
+            miner.give(task, connection, task.job.readable_at);
         }
         self.services.fanned_out(miners.len(), task.job.readable_at);
     }
@@ -430,7 +433,7 @@ impl Link {
             return;
         }
         if let Some(task) = self.renew(connection) {
-            above.iter().for_each(|miner| miner.give(&task, connection));
+            above.iter().for_each(|miner| miner.give(&task, connection, Stamp::now()));
         }
     }
 

@@ -43,6 +43,7 @@ pub(super) fn listen(link: &Arc<Link>, connection: &Arc<Connection>, silence: Du
         tap: Tap::new(link.to_analyzer(), connection.conversation.clone(), Direction::Down),
         lines: LineReader::default(),
         heard: Instant::now(),
+        began: Instant::now(),
     };
     match listener.read(silence) {
         Ok(end) => end,
@@ -57,6 +58,7 @@ struct Listener<'a> {
     tap: Tap,
     lines: LineReader,
     heard: Instant,
+    began: Instant,
 }
 
 impl Listener<'_> {
@@ -78,6 +80,7 @@ impl Listener<'_> {
             };
             if looked.elapsed() >= LOOK {
                 self.connection.expire(self.link.answer_limit());
+                self.miss_configure();
                 looked = Instant::now();
             }
             match received {
@@ -198,6 +201,19 @@ impl Listener<'_> {
             self.take(&line, at);
         }
         self.link.news();
+    }
+
+    /// A pool that does not answer the configure has no version rolling, unless it says so later (wire
+    /// reference, section 2.4).
+    fn miss_configure(&self) {
+        let limit = self.link.services().config.failover.answer_timeout;
+        if self.began.elapsed() > limit && !self.connection.facts().knows_mask {
+            log::warn!(
+                "pool {}: it does not answer mining.configure: no version rolling",
+                self.connection.rank
+            );
+            self.mask(None, Stamp::now());
+        }
     }
 
     fn mask(&self, mask: Option<VersionMask>, at: Stamp) {

@@ -5,11 +5,12 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::answers::{Answers, Place};
 use super::connection::Connection;
 use super::desk::{Desk, Seat};
+use super::limits::Limits;
 use super::link::{Link, NoSeat};
 use super::outbox::{Lines, Outbox};
 use super::work::Task;
@@ -19,6 +20,9 @@ use crate::config;
 use crate::net::Stamp;
 use crate::serving::Tap;
 use crate::stratum::VersionMask;
+
+/// How often a wait for answers looks whether the miner is leaving.
+const LOOK: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub(super) struct Miner {
@@ -46,11 +50,16 @@ pub(super) enum Moved {
 }
 
 impl Miner {
-    pub(super) fn new(conversation: Arc<Conversation>, tap: Tap, vardiff: Arc<config::Vardiff>) -> Miner {
+    pub(super) fn new(
+        conversation: Arc<Conversation>,
+        tap: Tap,
+        vardiff: Arc<config::Vardiff>,
+        limits: Limits,
+    ) -> Miner {
         Miner {
             conversation,
             accepted_at: Instant::now(),
-            outbox: Outbox::new(tap),
+            outbox: Outbox::new(tap, limits),
             desk: Mutex::new(Desk::new(vardiff)),
             answers: Mutex::default(),
             answered: Condvar::new(),
@@ -114,6 +123,17 @@ impl Miner {
         }
     }
 
+    /// Waits until the miner has room for more answers: one that asks faster than it reads, or than the
+    /// pool answers, is not read any faster.
+    pub(super) fn wait_for_room(&self) {
+        let mut answers = self.answers();
+        while answers.is_full() && !self.is_leaving() {
+            answers = self.answered.wait_timeout(answers, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(answers);
+        self.outbox.wait_for_room();
+    }
+
     /// The pool has answered.
     pub(super) fn complete(&self, place: Place, line: String, since: Stamp) {
         let mut answers = self.answers();
@@ -128,14 +148,15 @@ impl Miner {
         self.answers().waiting()
     }
 
-    /// Gives a job of this connection, if the miner is ready for one and has none newer.
-    pub(super) fn give(&self, task: &Arc<Task>, connection: &Connection) {
+    /// Gives a job of this connection, if the miner is ready for one and has none newer. `since`: when
+    /// it could first have been given.
+    pub(super) fn give(&self, task: &Arc<Task>, connection: &Connection, since: Stamp) {
         let mut desk = self.desk();
         // The pool's difficulty is read under the desk's lock: whoever lowers it looks at the desks
         // after that, and finds who was given more.
         if let Some(lines) = desk.give(task, connection.difficulty(), Instant::now()) {
             // Under the desk's lock: jobs leave in the order in which they were given.
-            self.say(lines, task.job.readable_at);
+            self.say(lines, since);
         }
     }
 
@@ -160,6 +181,7 @@ impl Miner {
         if !desk.is_subscribed {
             return Ok(Moved::Told);
         }
+        desk.moved_at = Some(Instant::now());
         if let Some((task, connection)) = work {
             lines.extend(desk.give(task, connection.difficulty(), Instant::now()));
         }
@@ -170,7 +192,9 @@ impl Miner {
     /// The pool lets its miners roll other bits than before.
     pub(super) fn set_mask(&self, of_pool: Option<VersionMask>, now: Stamp) {
         let mut desk = self.desk();
-        let Some(asked) = desk.asked_mask else { return };
+        // Nothing comes before the answer to subscribe (wire reference, section 1.4), after which this is
+        // looked at again.
+        let Some(asked) = desk.asked_mask.filter(|_| desk.is_subscribed) else { return };
         let granted = of_pool.map_or(VersionMask(0), |mask| mask.intersection(asked));
         if desk.mask.unwrap_or(VersionMask(0)) != granted {
             desk.mask = (!granted.is_empty()).then_some(granted);

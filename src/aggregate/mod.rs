@@ -14,6 +14,7 @@
 //! | `forwarded` | which shares a pool was sent |
 //! | `split`, `slots` | how the pool's extranonce2 is divided, and which prefixes are in use |
 //! | `vardiff`, `window`, `kind` | one miner's difficulty |
+//! | `limits` | patience with peers that take nothing |
 //! | `budget`, `memory` | what a miner may do wrong; what is remembered of those who left |
 //! | `pace` | the clock's second: difficulties ease in silence |
 
@@ -27,6 +28,7 @@ mod identity;
 mod judge;
 mod keeping;
 mod kind;
+mod limits;
 mod link;
 mod listening;
 mod memory;
@@ -71,6 +73,8 @@ use miner::Miner;
 use registry::Registry;
 use work::{Epoch, TaskNumbers};
 
+pub use limits::Limits;
+
 /// How long shares in flight may take to be answered at the end of the program.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How often the end looks whether they are.
@@ -82,6 +86,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 struct Services {
     config: Config,
+    limits: Limits,
     vardiff: ArcSwap<config::Vardiff>,
     naming: Naming,
     upstreams: Upstreams,
@@ -129,6 +134,19 @@ impl Aggregate {
     /// # Errors
     /// [`StartError`] when a listener, a certificate or an upstream can't be set up; nothing runs then.
     pub fn start(config: &Config, to_analyzer: ToAnalyzer, stop: &Stop) -> Result<Aggregate, StartError> {
+        Aggregate::start_with(config, Limits::default(), to_analyzer, stop)
+    }
+
+    /// As [`Aggregate::start`], with other limits than the usual ones.
+    ///
+    /// # Errors
+    /// As [`Aggregate::start`].
+    pub fn start_with(
+        config: &Config,
+        limits: Limits,
+        to_analyzer: ToAnalyzer,
+        stop: &Stop,
+    ) -> Result<Aggregate, StartError> {
         let listeners = open_all(&config.listen)?;
         let reception = Reception::new(&config.listen, &config.ratelimit);
         let forgiving = reception.gatekeeper.clone();
@@ -141,6 +159,7 @@ impl Aggregate {
             vardiff: ArcSwap::from_pointee(config.vardiff.clone()),
             naming: Naming::new(config),
             config: config.clone(),
+            limits,
             upstreams,
             reception,
             hub: Hub::default(),

@@ -72,7 +72,8 @@ fn begin(link: &Arc<Link>, dialled: Dialled) -> Arc<Connection> {
     conversation.set_upstream(dialled.rank.0);
     announce(&services.to_analyzer, &conversation, What::Opened);
     let tap = Tap::new(services.to_analyzer.clone(), conversation.clone(), Direction::Up);
-    let connection = Arc::new(Connection::new(dialled.rank, dialled.stream, conversation, tap));
+    let connection =
+        Arc::new(Connection::new(dialled.rank, dialled.stream, conversation, tap, services.limits));
     log::info!(
         "pool {} {}: connected, for link {}",
         connection.rank,

@@ -9,14 +9,9 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
+use super::limits::Limits;
 use crate::net::{Stamp, Stream};
 use crate::serving::Tap;
-
-/// What waits for a miner at most: a hundred jobs, which is an hour of them (wire reference, section
-/// 5.1: public-pool has 256 KiB).
-const MINERS: Room = Room { bytes: 256 * 1024, lines: 4096 };
-/// So long a peer may take nothing.
-const WRITE_LIMIT: Duration = Duration::from_secs(20);
 
 /// Lines that belong together and go out in one write.
 #[derive(Debug, Clone)]
@@ -32,18 +27,10 @@ impl Lines {
     }
 }
 
-/// How much may wait.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Room {
-    pub(super) bytes: usize,
-    /// However short they are.
-    pub(super) lines: usize,
-}
-
 /// The way to one peer.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    room: Room,
+    limits: Limits,
     stream: OnceLock<Arc<Stream>>,
     state: Mutex<State>,
     changed: Condvar,
@@ -60,6 +47,8 @@ struct State {
     /// Nothing is taken any more; what waits is still sent.
     is_finishing: bool,
     is_closed: bool,
+    /// The peer's thread has nothing more to do.
+    is_over: bool,
     last_sent: Instant,
     tap: Tap,
 }
@@ -73,15 +62,10 @@ enum Next {
 }
 
 impl Outbox {
-    /// To a miner. Copies of what has left go to `tap`.
-    pub(super) fn new(tap: Tap) -> Outbox {
-        Outbox::with_room(tap, MINERS)
-    }
-
-    /// As [`Outbox::new`], with more or less room.
-    pub(super) fn with_room(tap: Tap, room: Room) -> Outbox {
+    /// Copies of what has left go to `tap`.
+    pub(super) fn new(tap: Tap, limits: Limits) -> Outbox {
         Outbox {
-            room,
+            limits,
             stream: OnceLock::new(),
             state: Mutex::new(State {
                 queue: VecDeque::new(),
@@ -90,6 +74,7 @@ impl Outbox {
                 is_writing: false,
                 is_finishing: false,
                 is_closed: false,
+                is_over: false,
                 last_sent: Instant::now(),
                 tap,
             }),
@@ -101,7 +86,7 @@ impl Outbox {
     pub(super) fn open(&self, stream: Arc<Stream>) {
         // A peer that takes nothing must not keep its thread for ever; a socket that refuses the limit
         // fails in the write as well.
-        let _ = stream.set_write_timeout(Some(WRITE_LIMIT));
+        let _ = stream.set_write_timeout(Some(self.limits.write));
         let _ = self.stream.set(stream);
         let state = self.lock();
         if state.is_closed {
@@ -131,7 +116,7 @@ impl Outbox {
         }
         state.queued += lines.bytes.len();
         state.queue.push_back(lines);
-        if state.queued > self.room.bytes || state.queue.len() > self.room.lines {
+        if state.queued > self.limits.most_queued || state.queue.len() > self.limits.most_lines() {
             self.close_with(state);
             return false;
         }
@@ -145,6 +130,40 @@ impl Outbox {
     /// # Errors
     /// The socket's: the peer is gone, or took nothing for too long.
     pub(super) fn run(&self, quiet: Duration, remind: impl Fn()) -> io::Result<()> {
+        let ended = self.send_all(quiet, remind);
+        self.lock().is_over = true;
+        self.changed.notify_all();
+        ended
+    }
+
+    /// Waits until half of the queue is free again, for whoever makes the peer's answers: then a peer
+    /// that asks faster than it reads is asked to wait, and is not closed for its own answers. The end
+    /// of the peer ends this too, which is [`Limits::write`] away at most.
+    pub(super) fn wait_for_room(&self) {
+        let is_full = |state: &State| {
+            let is_long = state.queue.len() > self.limits.most_lines() / 2;
+            !state.is_closed && !state.is_over && (is_long || state.queued > self.limits.most_queued / 2)
+        };
+        let mut state = self.lock();
+        while is_full(&state) {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits until all was sent that ever will be, `time` at most.
+    pub(super) fn wait_over(&self, time: Duration) {
+        let deadline = Instant::now() + time;
+        let mut state = self.lock();
+        while !state.is_over && !state.is_closed {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn send_all(&self, quiet: Duration, remind: impl Fn()) -> io::Result<()> {
         loop {
             let (next, state) = self.wait(quiet);
             match next {
@@ -217,6 +236,8 @@ impl Outbox {
                 state.queued = state.queued.saturating_sub(lines.bytes.len());
                 state.sent = 0;
                 state.left(&lines);
+                drop(state);
+                self.changed.notify_all();
                 Ok(())
             }
             Err(error) => {

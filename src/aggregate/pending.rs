@@ -60,10 +60,14 @@ impl Pending {
         self.open.remove(&id)
     }
 
-    /// Those that have waited for longer than `limit`.
+    /// Those that have waited for longer than `limit`. A configure stays: its answer is welcome whenever
+    /// it comes.
     pub(super) fn expired(&mut self, limit: Duration, now: Instant) -> Vec<Asked> {
-        let is_late = |at: &Instant| now.saturating_duration_since(*at) > limit;
-        let late: Vec<u64> = self.open.iter().filter(|(_, (_, at))| is_late(at)).map(|(id, _)| *id).collect();
+        let is_late = |asked: &Asked, at: &Instant| {
+            !matches!(asked, Asked::Configure) && now.saturating_duration_since(*at) > limit
+        };
+        let late = self.open.iter().filter(|(_, (asked, at))| is_late(asked, at));
+        let late: Vec<u64> = late.map(|(id, _)| *id).collect();
         late.iter().filter_map(|id| self.open.remove(id)).map(|(asked, _)| asked).collect()
     }
 

@@ -98,13 +98,22 @@ impl Requests {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Then::GoOn;
         }
+        self.miner.wait_for_room();
+        if self.miner.is_leaving() {
+            self.turn_away(line, at);
+            return Then::GoOn;
+        }
         let Ok(message) = Envelope::read(line) else {
             self.refuse("null", RefusalCode::Other, "Not a Stratum message", at);
             return self.fault();
         };
         let Some(method) = message.method() else {
-            // An answer to something that was said to it.
-            return Then::GoOn;
+            if message.result.is_some() || message.error.is_some() {
+                // An answer to something that was said to it.
+                return Then::GoOn;
+            }
+            self.refuse(message.id(), RefusalCode::Other, "There is no method", at);
+            return self.fault();
         };
         match &*method {
             "mining.submit" => self.submit(&message, at),
@@ -191,6 +200,8 @@ impl Requests {
 
     /// Seats the miner with those of its account's, as far as that is known.
     fn take_seat(&self, account: Option<&Account>, deadline: Instant) -> Result<(), NoSeat> {
+        // Who has no name is welcome anywhere.
+        let account = account.filter(|account| !account.0.is_empty());
         loop {
             self.services.hub.seat(&self.services, &self.miner, account, deadline)?;
             let is_claimed = |account| self.miner.link().is_some_and(|link| link.claim(account));
@@ -282,7 +293,7 @@ impl Requests {
     /// way of being told of another search space, and must connect again; then it is right at once.
     fn join(&self, account: &Account) -> bool {
         let Some(link) = self.miner.link() else { return true };
-        if link.claim(account) {
+        if account.0.is_empty() || link.claim(account) {
             return true;
         }
         self.services.hub.part(&self.miner);
@@ -350,7 +361,10 @@ impl Requests {
             Ok(judged) => self.act(message.id(), &judged, at),
             Err(refusal) => {
                 self.miner.answer(refused(message.id(), &refusal, Default::default()), at);
-                self.fault()
+                // What was on its way when the pool changed is nobody's fault.
+                let is_unknown = refusal.code == RefusalCode::JobNotFound;
+                let is_late = is_unknown && self.miner.desk().is_settling(Instant::now());
+                if is_late { Then::GoOn } else { self.fault() }
             }
         }
     }
@@ -407,7 +421,7 @@ impl Requests {
             Judgement::Refuse(refusal, fault) => {
                 self.miner.answer(refused(id, refusal, Default::default()), at);
                 // Without a pool there is nothing that it could mine instead.
-                let is_excused = *fault == Fault::Stale && judged.connection.is_none()
+                let is_excused = *fault == Fault::Stale && !is_of_pool(judged)
                     || self.miner.desk().is_excused(*fault, Instant::now());
                 return if is_excused { Then::GoOn } else { self.fault() };
             }
@@ -540,6 +554,14 @@ fn bits_for_pool(submit: &Submit, mask: Option<VersionMask>, job: Version) -> Op
         (None, Some(mask)) => Some(VersionBits(job.0 & mask.0)),
         (bits, None) => bits.filter(|bits| bits.0 != 0),
     }
+}
+
+/// Whether the pool that there is gave this job.
+fn is_of_pool(judged: &Judged) -> bool {
+    judged.connection.as_ref().is_some_and(|connection| {
+        let facts = connection.facts();
+        facts.space.as_ref().is_some_and(|space| space.epoch == judged.given.task.job.epoch)
+    })
 }
 
 /// Who an authorize says it is.

@@ -17,8 +17,6 @@ use crate::serving::{
 use crate::stop::Stopped;
 use crate::thread::{SESSION_STACK, spawn};
 
-/// Some miners leave when they hear nothing for 90 s (wire reference, section 1.6: cgminer).
-const REMIND: Duration = Duration::from_secs(55);
 /// How often a quiet miner's session is looked after.
 const LOOK: Duration = Duration::from_secs(1);
 const BUFFER: usize = 8 * 1024;
@@ -31,7 +29,7 @@ pub(super) fn start(services: &Arc<Services>, visitor: Visitor) -> std::io::Resu
     let id = services.next_session();
     let conversation = Arc::new(Conversation::with_miner(id, visitor.peer(), Stamp::now()));
     let tap = Tap::new(services.to_analyzer.clone(), conversation.clone(), Direction::Down);
-    let miner = Arc::new(Miner::new(conversation, tap, services.vardiff.load_full()));
+    let miner = Arc::new(Miner::new(conversation, tap, services.vardiff.load_full(), services.limits));
     services.registry.add(miner.clone());
     announce(&services.to_analyzer, &miner.conversation, What::Opened);
     let presence = Presence { services: services.clone(), miner, admission: Mutex::new(None) };
@@ -73,8 +71,9 @@ fn run(presence: &Presence, visitor: Visitor) {
         stream.stop_reading();
     }
     let (sending, woken) = (miner.clone(), stream.clone());
+    let quiet = presence.services.limits.remind_after;
     let thread = spawn(format!("{}-down", miner.id()), SESSION_STACK, move || {
-        if let Err(error) = sending.outbox.run(REMIND, || sending.remind()) {
+        if let Err(error) = sending.outbox.run(quiet, || sending.remind()) {
             log::debug!("session {}: {error}", sending.id());
         }
         // The other thread learns that it is over.
@@ -95,9 +94,14 @@ fn run(presence: &Presence, visitor: Visitor) {
         requests: Requests::new(presence.services.clone(), miner.clone()),
         heard: Instant::now(),
     };
-    session.read();
+    let ending = session.read();
     // What it was answered last is still to reach it.
     miner.finish();
+    if ending == Ending::Polite {
+        // Also what the pool has yet to say: some close their sending half after the last request.
+        let services = &presence.services;
+        miner.outbox.wait_over(services.config.analysis.share_timeout + services.limits.write);
+    }
     linger(&mut session.reader);
 }
 
@@ -120,14 +124,26 @@ struct Session<'a> {
     heard: Instant,
 }
 
+/// How a miner's requests ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It is still owed what it asked for.
+    Polite,
+    /// Nobody waits for anything.
+    Broken,
+}
+
 impl Session<'_> {
-    fn read(&mut self) {
-        let Some(mut received) = self.first() else { return };
+    fn read(&mut self) -> Ending {
+        let Some(mut received) = self.first() else { return Ending::Broken };
         loop {
             match self.take(received) {
                 Then::GoOn => {}
-                Then::Leave => return,
-                Then::Ban => return self.ban(),
+                Then::Leave => return Ending::Polite,
+                Then::Ban => {
+                    self.ban();
+                    return Ending::Broken;
+                }
             }
             received = loop {
                 let stream = self.reader.stream().clone();
@@ -135,17 +151,17 @@ impl Session<'_> {
                     .set_read_timeout(self.time_to_wait().map(|time| time.min(LOOK)).or(Some(LOOK)))
                     .is_err()
                 {
-                    return;
+                    return Ending::Broken;
                 }
                 match self.reader.recv(&mut self.buffer) {
                     Ok(received) if received.length > 0 => break received,
-                    Ok(_) => return,
+                    Ok(_) => return Ending::Polite,
                     Err(error) if is_timeout(&error) => {
                         if self.on_timeout() == Patience::End {
-                            return;
+                            return Ending::Broken;
                         }
                     }
-                    Err(_) => return,
+                    Err(_) => return Ending::Broken,
                 }
             };
         }

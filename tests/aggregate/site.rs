@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluice::aggregate::Aggregate;
+use sluice::aggregate::{Aggregate, Limits};
 use sluice::analyzer::{Analyzer, Setup, Snapshot};
 use sluice::config::{Config, Overrides};
 use sluice::stop::Stop;
@@ -31,6 +31,10 @@ impl Site {
 
     /// With a whole configuration text, without `mode` and `[listen]`.
     pub fn with(text: &str) -> Site {
+        Site::with_limits(text, Limits::default())
+    }
+
+    pub fn with_limits(text: &str, limits: Limits) -> Site {
         let listen = "mode = \"aggregate\"\n[listen]\nstratum = [\"127.0.0.1:0\"]\nmax_miners = 6000\n\
                       [ratelimit]\nexempt = [\"127.0.0.0/8\"]\n";
         let listen = if text.contains("[ratelimit]") {
@@ -43,7 +47,7 @@ impl Site {
         let upstreams = config.upstreams.iter().map(ToString::to_string).collect();
         let setup = Setup { upstreams, ..Setup::plain(&config.analysis) };
         let (analyzer, copies) = Analyzer::start(setup).unwrap();
-        let proxy = Aggregate::start(&config, Some(copies), &Stop::new()).unwrap();
+        let proxy = Aggregate::start_with(&config, limits, Some(copies), &Stop::new()).unwrap();
         Site { proxy: Some(proxy), analyzer: Some(analyzer) }
     }
 

@@ -1,0 +1,277 @@
+//! Peers that take nothing, or half close, or must hear something: they cost the others nothing.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde_json::{Value, json};
+use sluice::aggregate::Limits;
+use socket2::{Domain, Socket, Type};
+
+use crate::common::certificates::Certificate;
+use crate::common::{DEADLINE, tls_bridge, upstream, wait_for};
+use crate::scripted::{PoolEnd, Scripted};
+use crate::site::{Line, Site};
+
+/// A large line of the pool's that goes to everybody.
+const LARGE: usize = 32 * 1024;
+/// More of them than the kernel keeps for anybody.
+const MOST: usize = 400;
+
+fn world(more: &str, limits: Limits) -> (PoolEnd, Site, Line, Scripted) {
+    let pool = Scripted::start();
+    let site = Site::with_limits(&format!("{more}{}", upstream(pool.address())), limits);
+    let opening = std::thread::spawn(move || (pool.open("0a0b0c0d", 8, 1e-10), pool));
+    let mut miner = site.miner("resident", "w");
+    miner.forget();
+    let (end, pool) = opening.join().unwrap();
+    (end, site, miner, pool)
+}
+
+/// A connection with as little room as the kernel allows.
+fn narrow(address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&address.into()).unwrap();
+    socket.into()
+}
+
+/// Says large things until a session has ended. Who reads gets each of them, at once.
+fn talk_until_one_is_gone(end: &mut PoolEnd, site: &Site, resident: &mut Line) {
+    let filler = "f".repeat(LARGE);
+    let before = site.running().observer().sessions();
+    for number in 0..MOST {
+        let message = json!({ "id": null, "method": "mining.filler", "params": [number, filler] });
+        end.line.say(&message);
+        let got = resident.wait("the filler", |message| message["method"] == "mining.filler");
+        assert_eq!(got["params"][0], number);
+        if site.running().observer().sessions() < before {
+            return;
+        }
+    }
+    wait_for("the end of who reads nothing", || site.running().observer().sessions() < before);
+}
+
+/// Reads what was on its way, to the end.
+fn read_to_the_end(mut stream: &TcpStream) {
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut buffer = vec![0; 64 * 1024];
+    while matches!(stream.read(&mut buffer), Ok(1..)) {}
+}
+
+#[test]
+fn a_miner_that_stops_reading_is_closed_for_its_queue_and_the_others_notice_nothing() {
+    // It is not the deadline that closes it.
+    let limits = Limits { write: Duration::from_secs(600), ..Limits::default() };
+    let (mut end, site, mut resident, _pool) = world("", limits);
+    let mut stuck = Line::of(narrow(site.address()));
+    stuck.join("stuck", "w");
+    talk_until_one_is_gone(&mut end, &site, &mut resident);
+    read_to_the_end(stuck.raw());
+    end.notify(true);
+    resident.wait_job();
+}
+
+#[test]
+fn a_miner_that_takes_nothing_is_closed_at_the_deadline() {
+    let limits = Limits { write: Duration::from_millis(300), most_queued: 1 << 30, ..Limits::default() };
+    let (mut end, site, mut resident, _pool) = world("", limits);
+    let mut stuck = Line::of(narrow(site.address()));
+    stuck.join("stuck", "w");
+    talk_until_one_is_gone(&mut end, &site, &mut resident);
+}
+
+#[test]
+fn a_tls_miner_is_served_and_when_it_stops_reading_it_is_closed() {
+    let certificate = Certificate::new(&["127.0.0.1"]);
+    let tls = format!(
+        "[listen.tls]\ncert = {:?}\nkey = {:?}\nlisten = [\"127.0.0.1:0\"]\n",
+        certificate.cert_file(),
+        certificate.key_file()
+    );
+    let limits = Limits { write: Duration::from_secs(600), ..Limits::default() };
+    let (mut end, site, mut resident, _pool) = world(&tls, limits);
+    let address = site.running().addresses()[1];
+    let connect = || tls_bridge::client(certificate.client(), "127.0.0.1", narrow(address));
+    let mut miner = Line::of(connect());
+    miner.join("tls", "w");
+    let share = miner.mine(1e-10, f64::MAX);
+    let id = miner.submit(&share);
+    let share = end.share();
+    end.answer(&share, json!(true));
+    assert_eq!(miner.answer(id)["result"], true);
+    drop(miner);
+    wait_for("its end", || site.running().observer().sessions() == 1);
+    let mut stuck = Line::of(connect());
+    stuck.join("stuck", "w");
+    talk_until_one_is_gone(&mut end, &site, &mut resident);
+}
+
+#[test]
+fn a_miner_that_asks_and_does_not_read_is_not_read_either() {
+    let limits = Limits { write: Duration::from_millis(500), ..Limits::default() };
+    let (_end, site, mut resident, _pool) = world("", limits);
+    let mut greedy = narrow(site.address());
+    greedy.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    let id = "9".repeat(4000);
+    let line = format!("{{\"id\":{id},\"method\":\"mining.ping\"}}\n");
+    let mut sent = 0;
+    // The kernel keeps some megabytes for each direction; the proxy nothing beyond its queue.
+    while sent < 64 << 20 && greedy.write_all(line.as_bytes()).is_ok() {
+        sent += line.len();
+    }
+    assert!(sent < 64 << 20, "everything was read");
+    wait_for("its end", || site.running().observer().sessions() == 1);
+    resident.ask(1, "mining.ping", json!([]));
+    assert_eq!(resident.answer(1)["result"], "pong");
+}
+
+#[test]
+fn a_pool_that_stops_reading_is_left_and_nobody_stays_without_an_answer() {
+    let limits = Limits { write: Duration::from_secs(600), ..Limits::default() };
+    let (mut end, site, mut resident, pool) = world("", limits);
+    resident.ask(1, "mining.extranonce.subscribe", json!([]));
+    resident.answer(1);
+    let share = resident.mine(1e-10, f64::MAX);
+    let id = resident.submit(&share);
+    end.share();
+    // It asks, and does not read the answers: the way to it fills.
+    let question = format!("{{\"id\":\"{}\",\"method\":\"mining.ping\"}}\n", "q".repeat(LARGE));
+    let mut writer = end.line.raw().try_clone().unwrap();
+    let asking = std::thread::spawn(move || {
+        (0..4 * MOST).take_while(|_| writer.write_all(question.as_bytes()).is_ok()).count()
+    });
+    let lost = json!([20, "The connection to the pool was lost", null]);
+    assert_eq!(resident.answer(id), json!({ "id": id, "result": null, "error": lost }));
+    assert!(asking.join().unwrap() < 4 * MOST);
+    let _next = pool.open("11223344", 8, 1e-10);
+    resident.wait("its new extranonce", |message| message["method"] == "mining.set_extranonce");
+    resident.wait_job();
+    drop(site);
+}
+
+#[test]
+fn a_miner_that_half_closes_still_gets_its_answers() {
+    let (mut end, site, _resident, _pool) = world("", Limits::default());
+    let mut miner = site.miner("half", "w");
+    miner.forget();
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let share = miner.mine(1e-10, f64::MAX);
+        ids.push(miner.submit(&share));
+    }
+    miner.raw().shutdown(Shutdown::Write).unwrap();
+    let shares: Vec<Value> = (0..3).map(|_| end.share()).collect();
+    // Long enough that an impatient proxy has closed it.
+    assert!(miner.is_quiet_for(Duration::from_millis(100)));
+    for share in shares.iter().rev() {
+        end.answer(share, json!(true));
+    }
+    let rest = miner.wait_end();
+    let answered: Vec<u64> = rest.iter().filter_map(|message| message["id"].as_u64()).collect();
+    assert_eq!(answered, ids);
+    assert!(rest.iter().all(|message| message["result"] == true), "{rest:?}");
+    wait_for("its end", || site.running().observer().sessions() == 1);
+}
+
+#[test]
+fn everybody_hears_something_from_time_to_time() {
+    let limits = Limits { remind_after: Duration::from_millis(150), ..Limits::default() };
+    let (_end, _site, mut miner, _pool) = world("", limits);
+    for _ in 0..3 {
+        let began = Instant::now();
+        let message = miner.next();
+        assert_eq!(message["method"], "mining.set_difficulty");
+        assert_eq!(message["params"][0], miner.difficulty);
+        assert!(began.elapsed() > Duration::from_millis(50), "{:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn who_has_no_job_yet_hears_something_too() {
+    let limits = Limits { remind_after: Duration::from_millis(150), ..Limits::default() };
+    let pool = Scripted::start();
+    let site = Site::with_limits(&upstream(pool.address()), limits);
+    let mut miner = site.connect();
+    miner.ask(1, "mining.subscribe", json!(["cgminer/4.13.6"]));
+    let mut end = pool.accept();
+    end.open("0a0b0c0d", 8);
+    miner.answer(1);
+    miner.ask(2, "mining.authorize", json!(["w", "x"]));
+    miner.answer(2);
+    for _ in 0..2 {
+        assert_eq!(miner.next()["method"], "mining.ping");
+        miner.write("{\"id\":42,\"result\":\"pong\",\"error\":null}\n");
+    }
+    end.notify(true);
+    miner.wait_job();
+}
+
+#[test]
+fn a_job_reaches_a_thousand_miners() {
+    const MINERS: usize = 1000;
+    sluice::net::descriptors::raise_limit().unwrap();
+    let (mut end, site, _resident, _pool) = world("", Limits::default());
+    let miners: Vec<TcpStream> = (0..MINERS)
+        .map(|_| {
+            let mut miner = TcpStream::connect(site.address()).unwrap();
+            miner
+                .write_all(
+                    b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"x\"]}\n\
+                      {\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"w\",\"x\"]}\n",
+                )
+                .unwrap();
+            miner.set_nonblocking(true).unwrap();
+            miner
+        })
+        .collect();
+    read_jobs(&miners);
+    let mut spreads = Vec::new();
+    for _ in 0..5 {
+        end.notify(true);
+        spreads.push(read_jobs(&miners));
+    }
+    spreads.sort_unstable();
+    println!(
+        "a job reaches {MINERS} miners: first to last {:.1?} (median of 5), {:.1?} (worst)",
+        spreads[2], spreads[4]
+    );
+}
+
+/// A job, and not the list of subscriptions, which has the same word.
+fn is_job(line: &[u8]) -> bool {
+    line.windows(24).any(|window| window == b"\"method\":\"mining.notify\"")
+}
+
+/// Reads until every miner has got a job; from the first to the last of them.
+fn read_jobs(miners: &[TcpStream]) -> Duration {
+    let mut open: Vec<(&TcpStream, Vec<u8>)> = miners.iter().map(|miner| (miner, Vec::new())).collect();
+    let (mut first, mut last) = (None, Instant::now());
+    let deadline = Instant::now() + DEADLINE;
+    let mut buffer = [0; 4096];
+    while !open.is_empty() {
+        assert!(Instant::now() < deadline, "{} miners have no job", open.len());
+        let mut waiting: Vec<PollFd> =
+            open.iter().map(|(miner, _)| PollFd::new(miner.as_fd(), PollFlags::POLLIN)).collect();
+        poll(&mut waiting, PollTimeout::from(1000_u16)).unwrap();
+        let ready: Vec<bool> = waiting.iter().map(|one| one.any().unwrap_or(true)).collect();
+        let mut place = 0;
+        open.retain_mut(|(miner, text)| {
+            place += 1;
+            if !ready[place - 1] {
+                return true;
+            }
+            let length = (&mut &**miner).read(&mut buffer).unwrap_or(0);
+            text.extend_from_slice(&buffer[..length]);
+            let has_job = text.ends_with(b"\n") && text.split(|byte| *byte == b'\n').any(|line| is_job(line));
+            if has_job {
+                last = Instant::now();
+                first.get_or_insert(last);
+            }
+            !has_job
+        });
+    }
+    last - first.unwrap_or(last)
+}
