@@ -30,8 +30,6 @@ use super::window::{Stretch, Window};
 use crate::config;
 use crate::stratum::Difficulty;
 
-/// Hashes behind difficulty 1, as every pool reckons (wire reference, section 3.2).
-const HASHES: f64 = 4_294_967_296.0;
 /// `G` from which all shares of a difficulty are no accident: one in a thousand.
 const UNLIKELY: f64 = 7.0;
 /// The same for any stretch of them, because there are many to look at.
@@ -65,8 +63,6 @@ pub struct Vardiff {
     sent: Difficulty,
     /// What the miner would have without the cap.
     right: f64,
-    /// So many shares `right` is taken to rest on, for the hash rate.
-    behind_right: f64,
     /// What was last found; kept until it is sent.
     judged: Option<Judgement>,
     /// The present difficulty comes from silence, and there was no share of it yet.
@@ -100,7 +96,6 @@ impl Vardiff {
             cap: f64::INFINITY,
             sent: start,
             right: start.value(),
-            behind_right: 0.0,
             judged: None,
             eased: false,
             window: Window::new(settings.target, now),
@@ -190,17 +185,6 @@ impl Vardiff {
         self.unjudged = 0;
     }
 
-    /// Hashes per second; 0 when nothing is known. After a retarget it rests for some shares on what
-    /// led to that.
-    pub fn hash_rate_estimate(&self) -> f64 {
-        let whole = self.window.whole();
-        let count = whole.count + self.behind_right;
-        // A first share is no explosion.
-        let seconds = whole.seconds.max(self.target());
-        let expected = seconds / self.sent.value() + self.behind_right * self.target() / self.right;
-        HASHES * count / expected
-    }
-
     /// How long there was no share at the present difficulty; as of the last call with a time.
     pub fn silence(&self) -> Duration {
         Duration::try_from_secs_f64(self.window.silence()).unwrap_or_default()
@@ -214,7 +198,6 @@ impl Vardiff {
     fn settle(&mut self, judged: Judgement) {
         self.right = judged.right;
         self.eased = judged.silent;
-        self.behind_right = if judged.silent { 0.0 } else { 8.0 };
     }
 
     /// What the shares say is right, where that is not what it was taken for.

@@ -28,3 +28,31 @@ fn every_kind_of_miner_mines_on_one_connection() {
     assert_eq!((stats.subscribed_ever, stats.rejected()), (1, 0), "{stats:?}");
     assert!(stats.worker(ADDRESS).accepted > 0);
 }
+
+/// Work is seen twice, with the miner and with the pool. It counts once, and nobody is accused.
+#[test]
+fn the_analyzer_counts_once_what_it_sees_twice() {
+    let pool = SimPool::start(PoolOptions::with_difficulty(1e-5).unwrap()).unwrap();
+    let site = Site::start(&[pool.addr()], "[vardiff]\nmin = 0.000001\nmax = 0.000001\n");
+    let miners: Vec<SimMiner> = (0..3)
+        .map(|rig| {
+            let habit = Habit::Cpuminer;
+            let mut options = MinerOptions::new(site.address(), habit, format!("{ADDRESS}.rig{rig}"));
+            options.hash_rate_limit = Some(HashRate(100_000.0));
+            SimMiner::start(options).unwrap()
+        })
+        .collect();
+    wait_for("shares at the pool", || pool.stats().accepted() >= 20);
+    miners.iter().for_each(SimMiner::stop);
+    let told: u64 = miners.iter().map(|miner| miner.stats().submitted).sum();
+    wait_for("all of it in the snapshot", || {
+        site.snapshot().totals.as_ref().is_some_and(|totals| totals.submitted >= told)
+    });
+    let (snapshot, credited) = (site.snapshot(), pool.stats().accepted());
+    let totals = snapshot.totals.as_ref().unwrap();
+    assert_eq!(totals.submitted, told);
+    assert!(snapshot.pools[0].accepted.abs_diff(credited) <= 1, "{}", snapshot.pools[0].accepted);
+    assert!(credited < told / 4, "{credited} of {told}");
+    let loud: Vec<_> = snapshot.alerts.counts.keys().filter(|id| !id.starts_with("share.best")).collect();
+    assert!(loud.iter().all(|id| **id == "payout.unverifiable" || **id == "chain.wrong"), "{loud:?}");
+}

@@ -10,7 +10,7 @@ use sluice::aggregate::{Aggregate, Limits};
 use sluice::analyzer::{Analyzer, Setup, Snapshot};
 use sluice::config::{Config, Overrides};
 use sluice::stop::Stop;
-use sluice::stratum::{Difficulty, Extranonce1, Extranonce2, JobId, Nonce, Notify, Ntime, Submit};
+use sluice::stratum::{Difficulty, Extranonce1, Extranonce2, Nonce, Notify, Submit};
 use sluice::work::{ShareTerms, Target, rebuild};
 use std::sync::Arc;
 
@@ -324,9 +324,4 @@ impl Line {
         let answer = self.answer(id);
         if answer["result"] == true { None } else { Some(answer["error"][0].as_i64().unwrap()) }
     }
-}
-
-/// A job id, for shares of none.
-pub fn no_job() -> (JobId, Ntime) {
-    (JobId::from_text("none").unwrap(), Ntime(0))
 }

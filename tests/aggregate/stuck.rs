@@ -265,7 +265,7 @@ fn read_jobs(miners: &[TcpStream]) -> Duration {
             }
             let length = (&mut &**miner).read(&mut buffer).unwrap_or(0);
             text.extend_from_slice(&buffer[..length]);
-            let has_job = text.ends_with(b"\n") && text.split(|byte| *byte == b'\n').any(|line| is_job(line));
+            let has_job = text.ends_with(b"\n") && text.split(|byte| *byte == b'\n').any(is_job);
             if has_job {
                 last = Instant::now();
                 first.get_or_insert(last);
