@@ -2,7 +2,7 @@
 
 mod running;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -33,13 +33,18 @@ pub struct Browser(Option<Running>);
 
 /// Those that no test has, and how many tests have one. When that is none, none is left.
 static IDLE: Mutex<(Vec<Running>, usize)> = Mutex::new((Vec::new(), 0));
+static RETURNED: Condvar = Condvar::new();
+/// More of them at a time only wait for each other, and for the processor.
+const MOST: usize = 2;
 
 impl Browser {
     /// `None` where there is no browser, after saying so.
     pub fn start() -> Option<Browser> {
         let (driver, program) = programs()?;
         let idle = {
-            let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+            let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+            let free = RETURNED.wait_while(idle, |idle| idle.1 >= MOST);
+            let mut idle = free.unwrap_or_else(PoisonError::into_inner);
             idle.1 += 1;
             idle.0.pop()
         };
@@ -195,6 +200,7 @@ impl Drop for Browser {
         idle.1 -= 1;
         let ended = if idle.1 == 0 { std::mem::take(&mut idle.0) } else { Vec::new() };
         drop(idle);
+        RETURNED.notify_one();
         drop(ended);
     }
 }
