@@ -115,10 +115,10 @@ impl Desk {
     /// the pool's difficulty `most` is known to hold for it.
     pub(super) fn give(&mut self, task: &Arc<Task>, most: Difficulty, now: Instant) -> Option<String> {
         let seat = self.seat.clone().filter(|seat| self.is_ready() && seat.epoch == task.job.epoch)?;
-        let newest = self.given.back();
-        if newest.is_some_and(|newest| newest.task.number >= task.number) {
+        if self.has(task) {
             return None;
         }
+        let newest = self.given.back();
         let is_first = newest.is_none_or(|newest| newest.seat.epoch != seat.epoch);
         // Also when it is the clean one given again, which was faster here than the one itself.
         let is_of_later = newest.is_some_and(|newest| newest.task.job.generation != task.job.generation);
@@ -147,9 +147,11 @@ impl Desk {
         Some(lines)
     }
 
-    /// Whether it has this job, or a later one.
+    /// Whether it has this job, or a later one. Numbers of two connections say nothing about that.
     pub(super) fn has(&self, task: &Task) -> bool {
-        self.given.back().is_some_and(|newest| newest.task.number >= task.number)
+        self.given
+            .back()
+            .is_some_and(|newest| newest.seat.epoch == task.job.epoch && newest.task.number >= task.number)
     }
 
     /// Whether shares that are refused in this way are what an honest miner sends at this time: stale
@@ -361,6 +363,21 @@ mod tests {
             desk.give(&task, most, now).unwrap();
             assert!(!desk.is_above(most) && desk.difficulty().unwrap() <= most);
         }
+    }
+
+    #[test]
+    fn another_pools_first_job_is_news_however_old_its_number() {
+        let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
+        // The better pool had its job ready before the other one sent its last.
+        let elsewhere = PoolJob { epoch: Epoch(2), ..Arc::into_inner(job(1)).unwrap() };
+        let first_there = numbers.first(Arc::new(elsewhere), true, None);
+        let last_here = numbers.first(job(2), true, None);
+        assert!(desk.give(&last_here, Difficulty::ONE, now).is_some());
+        desk.seat = desk.seat.take().map(|seat| Seat { epoch: Epoch(2), ..seat });
+        assert!(!desk.has(&first_there));
+        let lines = desk.give(&first_there, Difficulty::ONE, now).unwrap();
+        assert!(lines.contains("mining.set_difficulty") && lines.trim_end().ends_with("true]}"), "{lines}");
+        assert!(desk.has(&first_there) && desk.give(&last_here, Difficulty::ONE, now).is_none());
     }
 
     #[test]
