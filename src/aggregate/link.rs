@@ -1,6 +1,8 @@
 //! Many miners on one connection to a pool: who sits where in its search space, and who is told what.
 //! The connection changes, the miners stay. [`super::keeping`] sees to it that there is one.
 
+mod news;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,18 +11,17 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 
 use super::Services;
-use super::connection::{Connection, Space, Standing};
+use super::connection::{Connection, Space};
 use super::desk::Seat;
-use super::identity::{Account, PoolName, Worker};
+use super::identity::{Account, Worker};
 use super::miner::{Miner, Moved};
-use super::pending::Asker;
 use super::slots::Slots;
 use super::work::{Epoch, Task, TaskNumbers};
 use crate::analyzer::SessionId;
 use crate::config::Secret;
 use crate::net::Stamp;
-use crate::serving::{ToAnalyzer, Topic, say};
-use crate::stratum::{Difficulty, Refusal, RefusalCode, VersionMask};
+use crate::serving::ToAnalyzer;
+use crate::stratum::VersionMask;
 use crate::upstream::Rank;
 
 /// So long a pool that can't be used is not tried again for a miner.
@@ -366,116 +367,6 @@ impl Link {
             // They come back in a wave, and it is not their fault.
             self.services.reception.gatekeeper.pool_failed(Instant::now());
             log::info!("{leaving} miners can't be told of new extranonces and have to connect again");
-        }
-    }
-
-    /// A miner's worker was judged by the pool.
-    pub(super) fn authorized(&self, asker: &Asker, is_accepted: bool) {
-        if let Some(miner) = asker.miner.upgrade().filter(|_| is_accepted) {
-            miner.desk().is_authorized = true;
-            self.begin(&miner);
-        }
-    }
-
-    pub(super) fn name_judged(&self, connection: &Arc<Connection>, name: &PoolName, standing: &Standing) {
-        if let Standing::Refused(refusal) = standing {
-            log::warn!("pool {} refuses {name:?}: {refusal}", connection.rank);
-        }
-        self.news();
-    }
-
-    /// The pool has judged a share.
-    pub(super) fn share_judged(&self, connection: &Arc<Connection>, refusal: Option<&Refusal>) {
-        {
-            let mut facts = connection.facts();
-            match refusal {
-                None => (facts.accepted, facts.unauthorized) = (facts.accepted + 1, 0),
-                Some(refusal) if refusal.code == RefusalCode::Unauthorized => facts.unauthorized += 1,
-                Some(_) => {}
-            }
-        }
-        if connection.credits_nobody() {
-            self.news();
-        }
-    }
-
-    /// A job came, as it differs from the one before.
-    pub(super) fn job(&self, connection: &Arc<Connection>, task: &Arc<Task>, news: JobNews) {
-        let miners: Vec<Arc<Miner>> = {
-            let mut state = self.lock();
-            if !state.is_current(connection) {
-                // Somebody may wait for this one to be ready.
-                return self.tell(state);
-            }
-            if news.is_moved {
-                self.reseat(&mut state, connection);
-            }
-            if let Some((_, slots)) = state.slots.as_mut().filter(|_| news.is_other_work) {
-                slots.next_job();
-            }
-            state.miners.values().cloned().collect()
-        };
-        for miner in &miners {
-            miner.give(task, connection, task.job.readable_at);
-        }
-        self.services.fanned_out(miners.len(), task.job.readable_at);
-    }
-
-    /// The pool asks for another difficulty. Who works above it gets a job at once: shares that only the
-    /// pool would have liked are lost.
-    pub(super) fn difficulty_changed(&self, connection: &Arc<Connection>, difficulty: Difficulty) {
-        if !self.is_current(connection) {
-            return;
-        }
-        let above: Vec<_> =
-            self.miners().into_iter().filter(|miner| miner.desk().is_above(difficulty)).collect();
-        if above.is_empty() {
-            return;
-        }
-        if let Some(task) = self.renew(connection) {
-            above.iter().for_each(|miner| miner.give(&task, connection, Stamp::now()));
-        }
-    }
-
-    pub(super) fn mask_changed(&self, connection: &Arc<Connection>, mask: Option<VersionMask>, at: Stamp) {
-        self.services.remember_mask(mask);
-        if self.is_current(connection) {
-            self.miners().iter().for_each(|miner| miner.set_mask(mask, at));
-        }
-        self.news();
-    }
-
-    /// Says the pool's own words to everybody.
-    pub(super) fn pass_on(&self, connection: &Arc<Connection>, line: &[u8], at: Stamp) {
-        if self.is_current(connection) {
-            let line = [line.trim_ascii_end(), b"\n"].concat();
-            for miner in self.miners() {
-                let is_ready = miner.desk().is_authorized;
-                if is_ready {
-                    miner.say(&line, at);
-                }
-            }
-        }
-    }
-
-    /// The pool wants to be left for another address. Only a configured one is followed, and by the
-    /// usual way (wire reference, section 2.10).
-    pub(super) fn redirected(
-        &self,
-        connection: &Arc<Connection>,
-        params: Option<&serde_json::value::RawValue>,
-    ) {
-        let host = crate::stratum::first_text(params).unwrap_or_default();
-        let services = &self.services;
-        let is_ours = host.is_empty()
-            || services.config.upstreams.iter().any(|upstream| upstream.host.eq_ignore_ascii_case(&host));
-        if is_ours {
-            log::info!("pool {} asks us to connect again", connection.rank);
-            connection.end();
-        } else {
-            let peer = connection.conversation.miner();
-            let text = format!("pool {} sends us to another host, {host:?}; not followed", connection.rank);
-            say(&services.reception, peer, Topic::Pool, &text);
         }
     }
 

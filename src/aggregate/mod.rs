@@ -3,11 +3,11 @@
 //! | file | what it is |
 //! |---|---|
 //! | `session` | a miner's two threads, from arrival to end |
-//! | `requests` | what a miner asks, and what it is answered |
+//! | `requests`, `requests/sharing` | what a miner asks, and what it is answered; its shares |
 //! | `judge` | a share by its real hash: forwarded, counted or refused |
 //! | `desk`, `work` | what one miner was given; jobs, as the pool gave them and as miners have them |
 //! | `miner`, `outbox`, `answers` | the way to a miner: lines now or queued, answers in their order |
-//! | `hub`, `link` | which connection a miner is on; who sits where in its search space, and who is told what |
+//! | `hub`, `link`, `link/news` | which connection a miner is on; who sits where in its search space, and who is told what |
 //! | `keeping`, `opening` | dials, replaces, goes back, closes when idle; a new connection until it is of use |
 //! | `connection`, `listening`, `pending` | one connection to a pool: what it gave, says, and owes |
 //! | `identity` | names: the miner's, and at the pool |

@@ -56,7 +56,7 @@ impl Drop for Presence {
         announce(&services.to_analyzer, &miner.conversation, What::Closed);
         if miner.conversation.down.has_begun() {
             let lasted = miner.accepted_at.elapsed().as_secs();
-            let text = format_args!("session {} ended after {lasted} s", miner.id());
+            let text = format!("session {} ended after {lasted} s", miner.id());
             say(&services.reception, miner.address(), Topic::Ended, &text);
         }
         services.registry.remove(miner.id());
@@ -81,7 +81,7 @@ fn run(presence: &Presence, visitor: Visitor) {
         Ok::<(), Stopped>(())
     });
     if let Err(error) = thread {
-        let text = format_args!("can't start a session: {error}");
+        let text = format!("can't start a session: {error}");
         say(&presence.services.reception, miner.address(), Topic::NoThread, &text);
         return;
     }

@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use clap::Args;
 
 use super::{Failure, Options, environment};
-use crate::config::{Config, ForwardPath, Http, Listen, ProxyProtocol, RateLimit, Upstream, show_duration};
+use crate::config::{
+    Config, ForwardPath, Http, Listen, Mode, ProxyProtocol, RateLimit, Upstream, show_duration,
+};
 use crate::notify::try_all;
 
 /// What `check` can be told.
@@ -92,7 +94,10 @@ impl fmt::Display for Summary<'_> {
             ForwardPath::Splice => "splice",
         };
         let analysis = if config.analysis.enabled { "on" } else { "off" };
-        writeln!(f, "Forwarding: {path}, analysis {analysis}")?;
+        match config.mode {
+            Mode::Passthrough => writeln!(f, "Forwarding: {path}, analysis {analysis}")?,
+            Mode::Aggregate => writeln!(f, "All miners share a connection to the pool, analysis {analysis}")?,
+        }
         write_http(f, &config.http)?;
         writeln!(f, "Everything is written to {}", config.data_dir.display())
     }

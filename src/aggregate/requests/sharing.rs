@@ -1,0 +1,221 @@
+//! What becomes of a miner's shares: looked up, judged, answered or passed on.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::super::connection::{Connection, Standing, Unsent};
+use super::super::desk::Given;
+use super::super::identity::{MinerName, Worker};
+use super::super::judge::{Fault, Judgement, Stale, Terms, judge};
+use super::super::pending::Asker;
+use super::{Requests, Then, shortened};
+use crate::net::Stamp;
+use crate::stratum::{
+    Difficulty, Envelope, Refusal, RefusalCode, Submit, Version, VersionBits, VersionMask, accepted, refused,
+};
+use crate::work::BlockHash;
+
+/// A share, and what was found about it.
+struct Judged {
+    submit: Submit,
+    judgement: Judgement,
+    given: Given,
+    /// What the miner is credited with.
+    worth: Difficulty,
+    /// Where it would go; `None` when there is no pool.
+    connection: Option<Arc<Connection>>,
+}
+
+impl Requests {
+    pub(super) fn submit(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
+        let submit = match Submit::from_params(message.params) {
+            Ok(submit) => submit,
+            Err(error) => {
+                self.refuse(message.id(), RefusalCode::Other, &error.to_string(), at);
+                return self.fault();
+            }
+        };
+        match self.judged(submit) {
+            Ok(judged) => self.act(message.id(), &judged, at),
+            Err(refusal) => {
+                self.miner.answer(refused(message.id(), &refusal, Default::default()), at);
+                // What was on its way when the pool changed is nobody's fault.
+                let is_unknown = refusal.code == RefusalCode::JobNotFound;
+                let is_late = is_unknown && self.miner.desk().is_settling(Instant::now());
+                if is_late { Then::GoOn } else { self.fault() }
+            }
+        }
+    }
+
+    /// What is to be done with a share, and the job it is for.
+    fn judged(&self, submit: Submit) -> Result<Judged, Refusal> {
+        let desk = self.miner.desk();
+        if desk.seat.is_none() {
+            return Err(Refusal::new(RefusalCode::NotSubscribed, "Not subscribed"));
+        }
+        let is_known = |worker: &Worker| worker.name.as_str() == shortened(&submit.worker);
+        if !desk.is_authorized || !desk.workers.iter().any(is_known) {
+            return Err(Refusal::new(RefusalCode::Unauthorized, "Unauthorized worker"));
+        }
+        let Some(given) = desk.find(&submit.job_id).cloned() else {
+            return Err(Refusal::new(RefusalCode::JobNotFound, "Job not found"));
+        };
+        let asked = desk.difficulty().map_or(given.difficulty, |now| now.min(given.difficulty));
+        let mask = mask_of(&submit, desk.mask, given.mask);
+        drop(desk);
+        let connection = self.miner.link().and_then(|link| link.connection()).filter(|one| !one.is_over());
+        let job = &given.task.job;
+        let (pool, stale) = match &connection {
+            Some(connection) => {
+                let epoch = connection.facts().space.as_ref().map(|space| space.epoch);
+                let stale = match () {
+                    () if epoch != Some(job.epoch) => Some(Stale::Gone),
+                    () if job.generation < connection.generation() => Some(Stale::Cleaned),
+                    () if job.is_replaced.load(Ordering::Acquire) => Some(Stale::Replaced),
+                    () => None,
+                };
+                (connection.difficulty().min(job.difficulty), stale)
+            }
+            None => (job.difficulty, Some(Stale::Gone)),
+        };
+        let terms = Terms {
+            job: &given.task.notify,
+            ntime: job.notify.ntime,
+            extranonce1: &given.seat.extranonce1,
+            extranonce2_size: given.seat.extranonce2_size,
+            mask,
+            asked,
+            pool,
+            stale,
+        };
+        let judgement = judge(&submit, &terms);
+        Ok(Judged { submit, judgement, given, worth: asked, connection })
+    }
+
+    fn act(&mut self, id: &str, judged: &Judged, at: Stamp) -> Then {
+        let (hash, is_for_pool) = match &judged.judgement {
+            Judgement::Forward { hash, .. } => (*hash, true),
+            Judgement::Count { hash } => (*hash, false),
+            Judgement::Refuse(refusal, fault) => {
+                self.miner.answer(refused(id, refusal, Default::default()), at);
+                // Without a pool there is nothing that it could mine instead.
+                let is_excused = *fault == Fault::Stale && !is_of_pool(judged)
+                    || self.miner.desk().is_excused(*fault, Instant::now());
+                return if is_excused { Then::GoOn } else { self.fault() };
+            }
+        };
+        let is_block = matches!(judged.judgement, Judgement::Forward { is_block: true, .. });
+        // A block is worth a try under any name.
+        if let Some(refusal) = self.refused_name(&judged.submit).filter(|_| !is_block) {
+            return self.answer(refused(id, &refusal, Default::default()), at);
+        }
+        let is_new = self.miner.desk().is_new(hash);
+        let was_sent = judged.connection.as_ref().is_some_and(|connection| connection.was_forwarded(&hash));
+        // A repeated one that the pool has not had, and wants now, is still worth something to it.
+        if was_sent || !is_new && !is_for_pool {
+            self.refuse(id, RefusalCode::Duplicate, "Duplicate share", at);
+            return self.fault();
+        }
+        match &judged.connection {
+            Some(connection) if is_for_pool => self.forward(id, judged, connection, hash, at),
+            // A share is for the pool only when there is one.
+            _ => self.miner.answer(accepted(id), at),
+        }
+        if !is_new {
+            return self.fault();
+        }
+        let is_urgent = self.miner.desk().count(judged.worth, Instant::now());
+        if is_urgent {
+            self.give_again();
+        }
+        Then::GoOn
+    }
+
+    /// The pool's words, where it does not know who has found the share: nobody is credited.
+    fn refused_name(&self, submit: &Submit) -> Option<Refusal> {
+        let connection = self.miner.link().and_then(|link| link.connection())?;
+        let name =
+            self.services.naming.at_pool(&MinerName::new(shortened(&submit.worker)), connection.rank.0);
+        match connection.standing(&name)? {
+            Standing::Refused(refusal) => Some(Refusal::new(RefusalCode::Unauthorized, refusal.reason)),
+            _ => None,
+        }
+    }
+
+    fn forward(&self, id: &str, judged: &Judged, connection: &Connection, hash: BlockHash, at: Stamp) {
+        let Judged { submit, given, .. } = judged;
+        let lost = || Refusal::new(RefusalCode::JobNotFound, "Stale share: the pool's connection is new");
+        let too_many = || Refusal::new(RefusalCode::Other, "Too many shares wait for the pool");
+        let name = MinerName::new(shortened(&submit.worker));
+        let name = self.services.naming.at_pool(&name, connection.rank.0);
+        let (space, mask) = {
+            let facts = connection.facts();
+            (facts.space.clone(), facts.mask)
+        };
+        let Some(space) = space.filter(|space| space.epoch == given.task.job.epoch) else {
+            return self.miner.answer(refused(id, &lost(), Default::default()), at);
+        };
+        let deadline = Instant::now() + self.services.config.analysis.share_timeout;
+        let Some(place) = self.miner.reserve_until(deadline) else {
+            return self.miner.answer(refused(id, &too_many(), Default::default()), at);
+        };
+        let extranonce2 = space.split.upstream_extranonce2(&given.seat.prefix, &submit.extranonce2);
+        let job = &given.task.job.notify;
+        let mut params = vec![
+            json!(name.0),
+            json!(job.job_id.as_str()),
+            json!(extranonce2.to_string()),
+            json!(submit.ntime.to_string()),
+            json!(submit.nonce.to_string()),
+        ];
+        params.extend(bits_for_pool(submit, mask, job.version).map(|bits| json!(bits.to_string())));
+        // Noted before it is sent: the answer may be faster.
+        connection.note_forwarded(hash);
+        let asker = Asker { miner: Arc::downgrade(&self.miner), place, id: id.into() };
+        let (asker, refusal) = match connection.submit(asker, &serde_json::Value::Array(params), at, deadline)
+        {
+            Ok(()) => return,
+            Err(Unsent::Over(asker)) => (asker, lost()),
+            Err(Unsent::Full(asker)) => (asker, too_many()),
+        };
+        connection.forget_forwarded(&hash);
+        self.miner.complete(asker.place, refused(&asker.id, &refusal, Default::default()), at);
+    }
+
+    /// The current job, as other work and with another difficulty.
+    pub(super) fn give_again(&self) {
+        if let Some(link) = self.miner.link() {
+            link.again(&self.miner);
+        }
+    }
+}
+
+/// The bits that the miner could roll: after a change those before it as well, for the jobs given before
+/// it (wire reference, section 2.5).
+fn mask_of(submit: &Submit, now: Option<VersionMask>, then: Option<VersionMask>) -> Option<VersionMask> {
+    let bits = submit.version_bits.unwrap_or_default();
+    let allows = |mask: &Option<VersionMask>| mask.unwrap_or_default().allows(bits);
+    if !allows(&now) && allows(&then) { then } else { now }
+}
+
+/// The sixth param. Some pools insist on it once rolling was agreed upon; a miner that leaves it out has
+/// hashed the job's own bits. Without an agreement there is none, except that bits which were rolled all
+/// the same (a block, or before the pool changed its mind) are part of what was hashed.
+fn bits_for_pool(submit: &Submit, mask: Option<VersionMask>, job: Version) -> Option<VersionBits> {
+    match (submit.version_bits, mask) {
+        (Some(bits), Some(_)) => Some(bits),
+        (None, Some(mask)) => Some(VersionBits(job.0 & mask.0)),
+        (bits, None) => bits.filter(|bits| bits.0 != 0),
+    }
+}
+
+/// Whether the pool that there is gave this job.
+fn is_of_pool(judged: &Judged) -> bool {
+    judged.connection.as_ref().is_some_and(|connection| {
+        let facts = connection.facts();
+        facts.space.as_ref().is_some_and(|space| space.epoch == judged.given.task.job.epoch)
+    })
+}
