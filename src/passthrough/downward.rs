@@ -112,6 +112,8 @@ impl Downward {
                     }
                     return None;
                 }
+                // Nobody waits for a pool any more.
+                Err(_) if services.upstreams.stop().is_stopped() || session.is_closing() => return None,
                 Err(error) => {
                     say(
                         &services.reception,
