@@ -7,7 +7,7 @@
 //! | `judge` | a share by its real hash: forwarded, counted or refused |
 //! | `desk`, `work` | what one miner was given; jobs, as the pool gave them and as miners have them |
 //! | `miner`, `outbox`, `answers` | the way to a miner: lines now or queued, answers in their order |
-//! | `hub`, `link`, `link/news` | which connection a miner is on; who sits where in its search space, and who is told what |
+//! | `hub`, `link`, `link/seating`, `link/news` | which connection a miner is on; who sits where in its search space, and who is told what |
 //! | `keeping`, `opening` | dials, replaces, goes back, closes when idle; a new connection until it is of use |
 //! | `connection`, `listening`, `pending` | one connection to a pool: what it gave, says, and owes |
 //! | `identity` | names: the miner's, and at the pool |
@@ -51,7 +51,7 @@ use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -100,8 +100,6 @@ struct Services {
     sessions: AtomicU64,
     /// The version bits that the last pool granted.
     last_mask: AtomicU32,
-    /// Nothing more is taken from miners; what is in flight gets its answers.
-    draining: AtomicBool,
     stop: Stop,
 }
 
@@ -170,7 +168,6 @@ impl Aggregate {
             epochs: AtomicU64::new(0),
             sessions: AtomicU64::new(1),
             last_mask: AtomicU32::new(VersionMask::BIP320.0),
-            draining: AtomicBool::new(false),
             stop: links_stop,
         });
         let mut acceptors = Vec::new();
@@ -212,7 +209,6 @@ impl Aggregate {
             acceptor.join();
         }
         let services = &self.services;
-        services.draining.store(true, Ordering::Release);
         let deadline = Instant::now() + DRAIN_LIMIT;
         let miners = services.registry.all();
         miners.iter().for_each(|miner| miner.dismiss());
