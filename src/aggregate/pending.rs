@@ -81,3 +81,21 @@ impl Pending {
         self.open.values().filter(|(asked, _)| matches!(asked, Asked::Submit { .. })).count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_late_is_given_up_but_for_the_configure() {
+        let (mut pending, now, limit) = (Pending::default(), Instant::now(), Duration::from_secs(60));
+        let configure = pending.ask(Asked::Configure, now).unwrap();
+        let subscribe = pending.ask(Asked::Subscribe, now).unwrap();
+        assert!(pending.expired(limit, now + limit).is_empty());
+        let late = pending.expired(limit, now + limit + Duration::from_secs(1));
+        assert!(matches!(late[..], [Asked::Subscribe]), "{late:?}");
+        // Its answer is welcome whenever it comes; the other's is nobody's any more.
+        assert!(matches!(pending.answered(configure), Some((Asked::Configure, _))));
+        assert!(pending.answered(subscribe).is_none() && pending.take_all().is_empty());
+    }
+}
