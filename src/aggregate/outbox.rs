@@ -292,3 +292,46 @@ fn libc_flags() -> i32 {
     use nix::sys::socket::MsgFlags;
     (MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL).bits()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::analyzer::{Conversation, Direction, SessionId};
+
+    #[test]
+    fn who_makes_answers_waits_for_a_peer_that_does_not_read_them() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut far, peer) = listener.accept().unwrap();
+        let conversation = Arc::new(Conversation::new(SessionId(1), peer, Stamp::now()));
+        let limits = Limits { most_queued: 64 * 1024, ..Limits::default() };
+        let outbox = Arc::new(Outbox::new(Tap::new(None, conversation, Direction::Down), limits));
+        outbox.open(Arc::new(Stream::Plain(near)));
+        outbox.wait_for_room();
+        // The kernel takes some megabytes before anything waits here.
+        while outbox.lock().queued <= limits.most_queued / 2 {
+            assert!(outbox.send(Lines::new(vec![b'x'; 8 * 1024], Stamp::now())));
+        }
+        let (told, waited) = mpsc::channel();
+        let waiting = outbox.clone();
+        let waiter = std::thread::spawn(move || {
+            waiting.wait_for_room();
+            let _ = told.send(waiting.lock().queued);
+        });
+        assert!(waited.recv_timeout(Duration::from_millis(50)).is_err(), "there is no room");
+        let sending = outbox.clone();
+        let sender = std::thread::spawn(move || sending.run(Duration::from_secs(60), || ()));
+        let reader =
+            std::thread::spawn(move || while far.read(&mut [0; 65_536]).is_ok_and(|read| read > 0) {});
+        let left = waited.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert!(left <= limits.most_queued / 2, "{left}");
+        outbox.close();
+        waiter.join().unwrap();
+        reader.join().unwrap();
+        let _ = sender.join().unwrap();
+    }
+}
