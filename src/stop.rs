@@ -2,7 +2,7 @@
 //! through the same `?` as any other failure.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// The program, or the part of it that owns this handle, is asked to end.
@@ -27,6 +27,8 @@ pub struct Stop {
 struct Inner {
     stopped: Mutex<bool>,
     changed: Condvar,
+    /// Those that end with this one.
+    children: Mutex<Vec<Weak<Inner>>>,
 }
 
 impl Stop {
@@ -35,10 +37,28 @@ impl Stop {
         Stop::default()
     }
 
-    /// Asks everybody who holds a clone to end. Idempotent.
+    /// For a part that may end before the whole does, and ends with it.
+    pub fn child(&self) -> Stop {
+        let child = Stop::new();
+        let mut children = self.children();
+        children.retain(|child| child.strong_count() > 0);
+        children.push(Arc::downgrade(&child.inner));
+        drop(children);
+        // After it is among them, so that an end meanwhile is not missed.
+        if self.is_stopped() {
+            child.stop();
+        }
+        child
+    }
+
+    /// Asks everybody who holds a clone, or a child's, to end. Idempotent.
     pub fn stop(&self) {
         *self.lock() = true;
         self.inner.changed.notify_all();
+        let children = std::mem::take(&mut *self.children());
+        for inner in children.iter().filter_map(Weak::upgrade) {
+            Stop { inner }.stop();
+        }
     }
 
     /// Whether [`Stop::stop`] was called.
@@ -78,6 +98,10 @@ impl Stop {
         // A bool can't be left half-changed by a panic.
         self.inner.stopped.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn children(&self) -> MutexGuard<'_, Vec<Weak<Inner>>> {
+        self.inner.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
@@ -92,6 +116,16 @@ mod tests {
         stop.stop();
         assert_eq!(waiter.join().unwrap(), Err(Stopped));
         assert_eq!(stop.check(), Err(Stopped));
+    }
+
+    #[test]
+    fn a_part_ends_with_the_whole_and_before_it() {
+        let whole = Stop::new();
+        let (one, other) = (whole.child(), whole.child());
+        one.stop();
+        assert!(!whole.is_stopped() && !other.is_stopped());
+        whole.stop();
+        assert!(other.is_stopped() && whole.child().is_stopped());
     }
 
     #[test]

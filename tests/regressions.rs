@@ -118,12 +118,12 @@ fn waves_are_expected_throughout_an_outage_and_at_its_end() {
     let counted = waves.clone();
     let on_failure = move || _ = counted.fetch_add(1, Ordering::SeqCst);
     let upstreams = Upstreams::start(&config.upstreams, &config.failover, on_failure, &stop).unwrap();
-    let rank = sluice::upstream::Rank(0);
+    let pool = sluice::upstream::UpstreamId(0);
     assert!(upstreams.connect(&[], Instant::now() + Duration::from_millis(10)).is_err());
     wait_for("one more at each probe", || waves.load(Ordering::SeqCst) > 5);
-    assert!(!upstreams.is_up(rank));
+    assert!(!upstreams.is_up(pool));
     let _pool = Pool::on(port.open(), "back", Mood::Answer, None);
-    wait_for("the pool", || upstreams.is_up(rank));
+    wait_for("the pool", || upstreams.is_up(pool));
     let seen = waves.load(Ordering::SeqCst);
     // Well for long enough: a wave is over at some time.
     holds_for(Duration::from_millis(200), "quiet", || waves.load(Ordering::SeqCst) <= seen + 1);

@@ -30,12 +30,26 @@ fn run(pool: &SimPool, more: &str) -> (Sluice, SocketAddr) {
 }
 
 fn status(page: SocketAddr) -> Value {
-    ureq::get(format!("http://{page}/status")).call().unwrap().body_mut().read_json().unwrap()
+    get(page, "/status")
+}
+
+fn get(page: SocketAddr, path: &str) -> Value {
+    ureq::get(format!("http://{page}{path}")).call().unwrap().body_mut().read_json().unwrap()
+}
+
+fn url(pool: &SimPool) -> String {
+    format!("url = \"stratum+tcp://{}\"", pool.addr())
+}
+
+/// The numbers of the pools, in the order in which they are shown.
+fn shown(page: SocketAddr) -> Vec<u64> {
+    let upstreams = get(page, "/api/upstreams")["upstreams"].clone();
+    upstreams.as_array().unwrap().iter().map(|one| one["upstream"].as_u64().unwrap()).collect()
 }
 
 fn mine(sluice: &Sluice) -> SimMiner {
     let options = MinerOptions::new(sluice.address(), Habit::Bitaxe, format!("{ADDRESS}.one"));
-    SimMiner::start(options).unwrap()
+    SimMiner::start(MinerOptions { extranonce_subscribe: true, ..options }).unwrap()
 }
 
 #[test]
@@ -92,4 +106,118 @@ fn what_can_not_change_is_named_and_what_is_wrong_changes_nothing() {
     sluice.wait_line("the configuration stays as it was");
     assert!(sluice.is_running());
     assert_eq!(status(page)["vardiff"]["target_seconds"], 30.0);
+}
+
+#[test]
+fn another_pool_takes_the_place_of_one_that_is_not_listed_any_more() {
+    for mode in ["passthrough", "aggregate"] {
+        let (old, new) = (pool(), pool());
+        let (sluice, page) = run(&old, &format!("mode = \"{mode}\""));
+        let miner = mine(&sluice);
+        wait_for("shares", || miner.stats().accepted > 2);
+        sluice.edit(&url(&old), &url(&new));
+        sluice.signal("HUP");
+        sluice.wait_line("from now on with the new [[upstream]]");
+        wait_for("the new pool", || new.stats().connections_now == 1 && old.stats().connections_now == 0);
+        let accepted = miner.stats().accepted;
+        wait_for("shares there", || miner.stats().accepted > accepted + 2);
+        // Where miners share a connection, the new one was there first, and they were told.
+        assert_eq!(miner.stats().reconnects, u64::from(mode == "passthrough"), "{mode}");
+        wait_for("one pool in the status", || shown(page) == [2]);
+        let one = get(page, "/api/upstreams")["upstreams"][0].clone();
+        assert_eq!(one["pool"], new.addr().to_string());
+        assert_eq!(one["sessions"], 1);
+        wait_for("its shares", || get(page, "/api/upstreams")["upstreams"][0]["accepted"] != 0);
+        let share = get(page, "/api/shares?upstream=2&limit=1")["shares"][0].clone();
+        assert_eq!(share["pool"], new.addr().to_string());
+        let ready = ureq::get(format!("http://{page}/readyz")).call();
+        assert!(ready.is_ok(), "{ready:?}");
+    }
+}
+
+#[test]
+fn a_pool_more_touches_nobody_and_is_returned_to_when_it_is_preferred() {
+    for mode in ["passthrough", "aggregate"] {
+        let (old, new) = (pool(), pool());
+        let failback = "[failover]\nfailback_after = \"1s\"";
+        let (sluice, page) = run(&old, &format!("mode = \"{mode}\"\n{failback}"));
+        let miner = mine(&sluice);
+        wait_for("shares", || miner.stats().accepted > 2);
+        let before = (old.stats().subscribed_ever, miner.stats().extranonce1);
+        sluice.edit(&url(&old), &format!("{}\n[[upstream]]\n{}", url(&old), url(&new)));
+        sluice.signal("HUP");
+        wait_for("two pools in the status", || shown(page) == [1, 2]);
+        let accepted = miner.stats().accepted;
+        wait_for("more shares", || miner.stats().accepted > accepted + 2);
+        assert_eq!((old.stats().subscribed_ever, miner.stats().extranonce1), before, "{mode}");
+        sluice.edit(&url(&old), "url = \"the other\"");
+        sluice.edit(&url(&new), &url(&old));
+        sluice.edit("url = \"the other\"", &url(&new));
+        sluice.signal("HUP");
+        wait_for("the other order", || shown(page) == [2, 1]);
+        wait_for("the move", || new.stats().subscribed_ever == 1 && old.stats().connections_now == 0);
+        assert!(miner.stats().reconnects <= u64::from(mode == "passthrough"), "{mode}");
+    }
+}
+
+#[test]
+fn who_is_left_with_no_pool_stays_until_one_works() {
+    for mode in ["passthrough", "aggregate"] {
+        let old = pool();
+        // Nobody listens there.
+        let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (sluice, page) = run(&old, &format!("mode = \"{mode}\""));
+        let miner = mine(&sluice);
+        wait_for("shares", || miner.stats().accepted > 2);
+        sluice.edit(&url(&old), &format!("url = \"stratum+tcp://{nowhere}\""));
+        sluice.signal("HUP");
+        wait_for("the news of it", || get(page, "/api/upstreams")["upstreams"][0]["standing"] == "failed");
+        let accepted = miner.stats().accepted;
+        wait_for("more shares", || miner.stats().accepted > accepted + 2);
+        let shown = get(page, "/api/upstreams")["upstreams"].clone();
+        assert_eq!((&shown[0]["is_listed"], &shown[1]["is_listed"]), (&true.into(), &false.into()));
+        sluice.edit(&nowhere.to_string(), &old.addr().to_string());
+        sluice.signal("HUP");
+        wait_for("the first list", || self::shown(page) == [1]);
+        let accepted = miner.stats().accepted;
+        wait_for("more shares", || miner.stats().accepted > accepted + 2);
+        assert!(miner.stats().reconnects <= u64::from(mode == "passthrough"), "{mode}");
+    }
+}
+
+#[test]
+fn a_list_that_can_not_be_used_changes_nothing() {
+    let (old, new) = (pool(), pool());
+    let (sluice, page) = run(&old, "");
+    let miner = mine(&sluice);
+    wait_for("a verdict", || status(page)["payout"]["address"] == ADDRESS);
+    let tls = format!("url = \"stratum+ssl://{}\"\nca_file = \"/nowhere/ca.pem\"", new.addr());
+    sluice.edit(&url(&old), &tls);
+    sluice.edit(ADDRESS, OTHER);
+    sluice.signal("HUP");
+    sluice.wait_line("the configuration stays as it was");
+    let accepted = miner.stats().accepted;
+    wait_for("more shares", || miner.stats().accepted > accepted + 2);
+    assert_eq!((shown(page), miner.stats().reconnects), (vec![1], 0));
+    assert_eq!(status(page)["payout"]["address"], ADDRESS);
+}
+
+#[test]
+fn who_may_not_share_a_connection_any_more_gets_another() {
+    let pool = pool();
+    let (sluice, page) = run(&pool, "mode = \"aggregate\"");
+    sluice.edit(&url(&pool), &format!("{}\nuser = \"{ADDRESS}\"", url(&pool)));
+    sluice.signal("HUP");
+    wait_for("the pool by its new terms", || shown(page) == [2]);
+    let mine_for = |account: &str| {
+        let options = MinerOptions::new(sluice.address(), Habit::Bitaxe, format!("{account}.one"));
+        SimMiner::start(options).unwrap()
+    };
+    let (one, other) = (mine_for(ADDRESS), mine_for(OTHER));
+    wait_for("shares", || one.stats().accepted > 0 && other.stats().accepted > 0);
+    assert_eq!(pool.stats().connections_now, 1);
+    sluice.edit(&format!("user = \"{ADDRESS}\""), "user = \"{user}\"");
+    sluice.signal("HUP");
+    wait_for("a connection each", || pool.stats().connections_now == 2);
+    wait_for("the other's shares, credited to it", || pool.stats().worker(OTHER).accepted > 0);
 }

@@ -183,6 +183,9 @@ fn the_same_pool_twice_and_odd_numbers_are_no_trouble() {
     });
     let state = UpstreamState {
         name: "pool.example:3333".to_owned(),
+        url: "stratum+tcp://pool.example:3333".to_owned(),
+        user: "{user}".to_owned(),
+        rank: Some(0),
         standing: Standing::Failed,
         sessions: 0,
         heard_ago: None,

@@ -16,10 +16,11 @@ use super::pending::{Asked, Asker, Pending};
 use super::split::{Split, SplitError};
 use super::work::{Epoch, PoolJob, Task, is_other_work};
 use crate::analyzer::Conversation;
+use crate::config;
 use crate::net::{Stamp, Stream};
 use crate::serving::Tap;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, Refusal, RefusalCode, VersionMask, refused};
-use crate::upstream::Rank;
+use crate::upstream::UpstreamId;
 use crate::work::BlockHash;
 
 /// More names than this are not remembered; a farm's workers have one each.
@@ -32,7 +33,9 @@ const UNAUTHORIZED: u32 = 10;
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) rank: Rank,
+    pub(super) upstream: UpstreamId,
+    /// Who we are there, among others.
+    pub(super) configured: Arc<config::Upstream>,
     pub(super) stream: Arc<Stream>,
     pub(super) conversation: Arc<Conversation>,
     outbox: Outbox,
@@ -97,7 +100,7 @@ pub(super) enum Unsent {
 
 impl Connection {
     pub(super) fn new(
-        rank: Rank,
+        (upstream, configured): (UpstreamId, Arc<config::Upstream>),
         stream: Arc<Stream>,
         conversation: Arc<Conversation>,
         tap: Tap,
@@ -106,7 +109,8 @@ impl Connection {
         let outbox = Outbox::new(tap, limits.of_pool());
         outbox.open(stream.clone());
         Connection {
-            rank,
+            upstream,
+            configured,
             stream,
             conversation,
             outbox,

@@ -34,8 +34,6 @@ pub(super) struct Account(pub(super) String);
 pub(super) struct Naming {
     /// `[aggregate] user`
     template: String,
-    /// `[[upstream]] user`, which is what `{user}` stands for at that pool.
-    users: Vec<String>,
     /// `aggregate.local_authorize = false`: names go through as they are.
     is_verbatim: bool,
 }
@@ -68,36 +66,31 @@ impl fmt::Display for PoolName {
 
 impl Naming {
     pub(super) fn new(config: &config::Config) -> Naming {
-        Naming {
-            template: config.aggregate.user.clone(),
-            users: config.upstreams.iter().map(|upstream| upstream.user.clone()).collect(),
-            is_verbatim: !config.aggregate.local_authorize,
-        }
+        Naming { template: config.aggregate.user.clone(), is_verbatim: !config.aggregate.local_authorize }
     }
 
-    /// The miner's name at the pool of this place.
-    pub(super) fn at_pool(&self, name: &MinerName, place: usize) -> PoolName {
+    /// The miner's name at a pool with this `[[upstream]] user`, which is what `{user}` stands for there.
+    pub(super) fn at_pool(&self, name: &MinerName, user: &str) -> PoolName {
         if self.is_verbatim {
             return PoolName(name.whole.clone());
         }
-        let user = self.users.get(place).map_or("{user}", String::as_str);
         let user = filled(user, name.account(), name.worker());
         let whole = filled(&self.template, &user, name.worker());
         // Without a worker's name nothing is left behind the dot.
         PoolName(whole.trim_end_matches('.').to_owned())
     }
 
-    /// The name at the pool of this place, where it is the same for every miner.
-    pub(super) fn fixed(&self, place: usize) -> Option<PoolName> {
-        let user = self.users.get(place)?;
+    /// The name at a pool with this `[[upstream]] user`, where it is the same for every miner.
+    pub(super) fn fixed(&self, user: &str) -> Option<PoolName> {
         let whole = self.template.replace("{user}", user);
         (!self.is_verbatim && !whole.contains('{')).then_some(PoolName(whole))
     }
 
-    /// Whose work it is. One for everybody where the configuration names the user of every pool.
-    pub(super) fn account(&self, name: &MinerName) -> Account {
+    /// Whose work it is, with pools of these `[[upstream]] user`. One for everybody where the
+    /// configuration names the user of every pool.
+    pub(super) fn account<'a>(&self, name: &MinerName, mut users: impl Iterator<Item = &'a str>) -> Account {
         let is_own = self.is_verbatim
-            || (self.template.contains("{user}") && self.users.iter().any(|user| user.contains("{user}")));
+            || (self.template.contains("{user}") && users.any(|user| user.contains("{user}")));
         if is_own { Account(name.account().to_owned()) } else { Account::default() }
     }
 }
@@ -113,9 +106,8 @@ mod tests {
     use super::*;
     use crate::config::Overrides;
 
-    fn naming(template: &str, users: &[&str]) -> Naming {
-        let users = users.iter().map(|user| (*user).to_owned()).collect();
-        Naming { template: template.to_owned(), users, is_verbatim: false }
+    fn naming(template: &str) -> Naming {
+        Naming { template: template.to_owned(), is_verbatim: false }
     }
 
     fn name(text: &str) -> MinerName {
@@ -133,31 +125,25 @@ mod tests {
             ("{user}", "{user}.{worker}", "bc1q.garage", "bc1q.garage"),
             ("{user}.{worker}", "farm", "x.{user}{worker}", "farm.{user}{worker}"),
         ] {
-            let naming = naming(template, &[user]);
-            assert_eq!(naming.at_pool(&name(miner), 0).0, found, "{template} {user} {miner}");
+            let naming = naming(template);
+            assert_eq!(naming.at_pool(&name(miner), user).0, found, "{template} {user} {miner}");
         }
     }
 
     #[test]
-    fn a_failover_pool_may_know_us_by_another_name() {
-        let naming = naming("{user}.{worker}", &["one", "two"]);
-        assert_eq!(naming.at_pool(&name("x.rig"), 1).0, "two.rig");
-        assert_eq!(naming.account(&name("x.rig")), Account::default());
-    }
-
-    #[test]
     fn accounts_are_kept_apart_where_they_matter() {
-        let naming = naming("{user}", &["farm", "{user}"]);
-        assert_eq!(naming.account(&name("a.x")), naming.account(&name("a.y")));
-        assert_ne!(naming.account(&name("a.x")), naming.account(&name("b.x")));
+        let naming = naming("{user}");
+        let account = |miner, users: &[&str]| naming.account(&name(miner), users.iter().copied());
+        assert_eq!(account("a.x", &["farm", "{user}"]), account("a.y", &["farm", "{user}"]));
+        assert_ne!(account("a.x", &["farm", "{user}"]), account("b.x", &["farm", "{user}"]));
+        assert_eq!(account("a.x", &["one", "two"]), Account::default());
     }
 
     #[test]
     fn names_go_through_when_the_pool_is_to_judge_them() {
-        let text =
-            "[aggregate]\nlocal_authorize = false\n[[upstream]]\nurl = \"stratum+tcp://a:1\"\nuser = \"x\"\n";
+        let text = "[aggregate]\nlocal_authorize = false\n[[upstream]]\nurl = \"stratum+tcp://a:1\"\n";
         let naming = Naming::new(&config::Config::parse(text, &Overrides::default()).unwrap());
-        assert_eq!(naming.at_pool(&name("me.rig"), 0).0, "me.rig");
-        assert_eq!(naming.account(&name("me.rig")), Account("me".to_owned()));
+        assert_eq!(naming.at_pool(&name("me.rig"), "x").0, "me.rig");
+        assert_eq!(naming.account(&name("me.rig"), ["x"].into_iter()), Account("me".to_owned()));
     }
 }

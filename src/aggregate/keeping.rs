@@ -8,7 +8,7 @@ use super::connection::Connection;
 use super::link::Link;
 use super::opening::{Useless, authorize_all, is_futile, open};
 use crate::stop::{Stop, Stopped};
-use crate::upstream::{Failure, Link as Dialled, Rank, Standing};
+use crate::upstream::{Failure, Link as Dialled, Standing, UpstreamId};
 
 /// How often it is looked what is to be done when nothing has happened.
 const LOOK: Duration = Duration::from_millis(250);
@@ -47,9 +47,9 @@ struct Keeper<'a> {
     link: &'a Arc<Link>,
     stop: &'a Stop,
     /// How many connections to this pool ended at once, in a row.
-    brief: Option<(Rank, u32)>,
+    brief: Option<(UpstreamId, u32)>,
     /// Pools that know nobody of this link, since when. Others may be known there.
-    avoided: Vec<(Rank, Instant)>,
+    avoided: Vec<(UpstreamId, Instant)>,
     /// Since when miners have no pool.
     without_since: Option<Instant>,
 }
@@ -57,7 +57,7 @@ struct Keeper<'a> {
 /// Why a connection is not served any longer.
 enum Over {
     /// It ended, after so long.
-    Lost(Rank, Duration),
+    Lost(UpstreamId, Duration),
     /// It was left, for a reason that is noted.
     Left,
     Idle,
@@ -76,7 +76,7 @@ impl Keeper<'_> {
             match over {
                 Over::Idle => continue,
                 Over::Left => {}
-                Over::Lost(rank, lasted) => self.lost(rank, lasted)?,
+                Over::Lost(upstream, lasted) => self.lost(upstream, lasted)?,
             }
             self.without_since = Some(Instant::now());
             // The miners may come back in a wave, and it is not their fault.
@@ -126,8 +126,7 @@ impl Keeper<'_> {
     }
 
     fn dial(&mut self, deadline: Instant) -> Result<Option<Dialled>, Stopped> {
-        self.avoided.retain(|(_, since)| since.elapsed() < AVOIDED);
-        let avoided: Vec<Rank> = self.avoided.iter().map(|(rank, _)| *rank).collect();
+        let avoided = self.avoided();
         let upstreams = &self.link.services().upstreams;
         let mut dialled = None;
         if !avoided.is_empty() {
@@ -147,16 +146,16 @@ impl Keeper<'_> {
         dialled: Dialled,
         deadline: Option<Instant>,
     ) -> Result<Option<Arc<Connection>>, Stopped> {
-        let rank = dialled.rank;
-        match open(self.link, dialled, deadline, self.has_other(rank), self.stop)? {
+        let upstream = dialled.upstream;
+        match open(self.link, dialled, deadline, self.has_other(upstream), self.stop)? {
             Ok(connection) => return Ok(Some(connection)),
             Err(Useless::Blocked) => {}
-            Err(Useless::KnowsNobody) => self.avoid(rank),
+            Err(Useless::KnowsNobody) => self.avoid(upstream),
             // Whoever waits for it has nothing to lose by another try.
             Err(Useless::Failed(Failure::ClosedUnanswered)) if deadline.is_some() => {
-                self.lost(rank, Duration::ZERO)?;
+                self.lost(upstream, Duration::ZERO)?;
             }
-            Err(Useless::Failed(failure)) => self.link.services().upstreams.mark_failed(rank, failure),
+            Err(Useless::Failed(failure)) => self.link.services().upstreams.mark_failed(upstream, failure),
         }
         Ok(None)
     }
@@ -168,32 +167,32 @@ impl Keeper<'_> {
         loop {
             let seen = self.link.moment();
             self.stop.check()?;
-            let rank = connection.rank;
-            if services.upstreams.standing(rank) == Standing::Blocked {
+            let upstream = connection.upstream;
+            if services.upstreams.standing(upstream) == Standing::Blocked {
                 connection.end();
                 return Ok(Over::Left);
             }
             if connection.is_over() {
-                return Ok(Over::Lost(rank, began.elapsed()));
+                return Ok(Over::Lost(upstream, began.elapsed()));
             }
             let unusable = connection.facts().unusable.clone();
             if let Some(why) = unusable {
-                services.upstreams.mark_failed(rank, Failure::Refused(why));
+                services.upstreams.mark_failed(upstream, Failure::Refused(why));
                 connection.end();
                 return Ok(Over::Left);
             }
-            if is_futile(self.link, &connection) && self.has_other(rank) {
-                self.avoid(rank);
+            if is_futile(self.link, &connection) && self.has_other(upstream) {
+                self.avoid(upstream);
                 connection.end();
                 return Ok(Over::Left);
             }
             if self.link.rest(self.grace()) {
-                log::info!("pool {rank}: nobody mines; closed");
+                log::info!("pool {upstream}: nobody mines; closed");
                 connection.end();
                 return Ok(Over::Idle);
             }
-            let better = services.upstreams.stable_for(services.config.failover.failback_after);
-            if let Some((better, _)) = better.filter(|(better, _)| *better < rank && !self.avoids(*better)) {
+            let stable = services.config.failover.failback_after;
+            if let Some((better, _)) = services.upstreams.better_than(upstream, stable, &self.avoided()) {
                 if let Some(next) = self.go_back(better, &connection)? {
                     (connection, began) = (next, Instant::now());
                     continue;
@@ -204,13 +203,16 @@ impl Keeper<'_> {
     }
 
     /// Make before break: the miners move when the better pool has answered and given a job.
-    fn go_back(&mut self, to: Rank, from: &Arc<Connection>) -> Result<Option<Arc<Connection>>, Stopped> {
+    fn go_back(
+        &mut self,
+        to: UpstreamId,
+        from: &Arc<Connection>,
+    ) -> Result<Option<Arc<Connection>>, Stopped> {
         let upstreams = &self.link.services().upstreams;
-        let others: Vec<Rank> = (0..upstreams.count()).map(Rank).filter(|rank| *rank != to).collect();
         let deadline = Instant::now() + self.link.services().config.failover.connect_deadline;
-        let Ok(dialled) = upstreams.connect(&others, deadline) else { return Ok(None) };
+        let Ok(dialled) = upstreams.connect_to(to, deadline) else { return Ok(None) };
         let Some(next) = self.open(dialled, None)? else { return Ok(None) };
-        log::info!("back to pool {to} {}", self.link.services().upstreams.name(to));
+        log::info!("over to pool {to} {}", self.link.services().upstreams.name(to));
         self.link.adopt(&next);
         authorize_all(self.link, &next);
         let deadline = Instant::now() + DRAIN;
@@ -224,35 +226,38 @@ impl Keeper<'_> {
     }
 
     /// A connection ended. One that does so is bad luck; the next is to the same pool.
-    fn lost(&mut self, rank: Rank, lasted: Duration) -> Result<(), Stopped> {
-        let before = self.brief.filter(|(of, _)| *of == rank && lasted < BRIEF).map_or(0, |(_, count)| count);
+    fn lost(&mut self, upstream: UpstreamId, lasted: Duration) -> Result<(), Stopped> {
+        let before =
+            self.brief.filter(|(of, _)| *of == upstream && lasted < BRIEF).map_or(0, |(_, count)| count);
         let count = before + u32::from(lasted < BRIEF);
-        self.brief = Some((rank, count));
+        self.brief = Some((upstream, count));
         if count >= BRIEF_ONES {
             self.brief = None;
-            self.link.services().upstreams.mark_failed(rank, Failure::ClosedUnanswered);
+            self.link.services().upstreams.mark_failed(upstream, Failure::ClosedUnanswered);
         } else if count + 1 == BRIEF_ONES {
             self.stop.sleep(PAUSE)?;
         }
         Ok(())
     }
 
-    fn avoid(&mut self, rank: Rank) {
-        let name = self.link.services().upstreams.name(rank);
-        log::warn!("pool {rank} {name}: it credits nobody of link {}; left", self.link.number);
-        self.avoided.retain(|(avoided, _)| *avoided != rank);
-        self.avoided.push((rank, Instant::now()));
+    fn avoid(&mut self, upstream: UpstreamId) {
+        let name = self.link.services().upstreams.name(upstream);
+        log::warn!("pool {upstream} {name}: it credits nobody of link {}; left", self.link.number);
+        self.avoided.retain(|(avoided, _)| *avoided != upstream);
+        self.avoided.push((upstream, Instant::now()));
     }
 
-    fn avoids(&self, rank: Rank) -> bool {
-        self.avoided.iter().any(|(avoided, since)| *avoided == rank && since.elapsed() < AVOIDED)
+    fn avoided(&mut self) -> Vec<UpstreamId> {
+        self.avoided.retain(|(_, since)| since.elapsed() < AVOIDED);
+        self.avoided.iter().map(|(upstream, _)| *upstream).collect()
     }
 
     /// Whether another pool may know them.
-    fn has_other(&self, than: Rank) -> bool {
+    fn has_other(&mut self, than: UpstreamId) -> bool {
+        let avoided = self.avoided();
         let upstreams = &self.link.services().upstreams;
-        let mut others = (0..upstreams.count()).map(Rank).filter(|rank| *rank != than);
-        others.any(|rank| upstreams.is_up(rank) && !self.avoids(rank))
+        let others = upstreams.order().into_iter().filter(|other| *other != than && !avoided.contains(other));
+        others.into_iter().any(|other| upstreams.is_up(other))
     }
 
     fn grace(&self) -> Duration {

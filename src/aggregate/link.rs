@@ -22,7 +22,7 @@ use crate::config::Secret;
 use crate::net::Stamp;
 use crate::serving::ToAnalyzer;
 use crate::stratum::VersionMask;
-use crate::upstream::Rank;
+use crate::upstream::UpstreamId;
 
 /// So long a pool that can't be used is not tried again for a miner.
 const UNUSABLE: Duration = Duration::from_secs(10);
@@ -48,7 +48,7 @@ struct State {
     /// Whose work this is; `None` before the first miner has said who it is.
     account: Option<Account>,
     /// Pools that could be reached and not be used, with the reason, and when that was found.
-    unusable: BTreeMap<Rank, (String, Instant)>,
+    unusable: BTreeMap<UpstreamId, (String, Instant)>,
     /// Since when nobody is here.
     empty_since: Option<Instant>,
     /// Nobody may come any more: the thread that keeps it has ended.
@@ -156,13 +156,16 @@ impl Link {
     }
 
     pub(super) fn authorize_on(&self, connection: &Connection, worker: &Worker) {
-        let place = connection.rank.0;
-        let pool_name = self.services.naming.at_pool(&worker.name, place);
+        let pool_name = self.services.naming.at_pool(&worker.name, &connection.configured.user);
         if pool_name.0.is_empty() {
             return;
         }
         let own = worker.password.as_ref().map(Secret::expose);
-        connection.authorize(&pool_name, own.unwrap_or_else(|| self.services.password(place)), None);
+        connection.authorize(
+            &pool_name,
+            own.unwrap_or_else(|| connection.configured.password.expose()),
+            None,
+        );
     }
 
     /// Lets the connection go when nobody was here for so long: `true`, and it is nobody's any more.
@@ -176,6 +179,22 @@ impl Link {
             self.current.store(None);
         }
         is_idle
+    }
+
+    /// Other pools are listed: those who can't share a connection any more come again, to another one.
+    pub(super) fn sort_out(&self) {
+        let Some(account) = self.account() else { return };
+        let is_anothers = |miner: &&Arc<Miner>| {
+            let workers = miner.desk().workers.clone();
+            workers.iter().any(|worker| self.services.account(&worker.name) != account)
+        };
+        let miners = self.miners();
+        let leaving: Vec<_> = miners.iter().filter(is_anothers).collect();
+        if !leaving.is_empty() {
+            self.services.reception.gatekeeper.pool_failed(Instant::now());
+            log::info!("{} miners come again, each to its own account's connection", leaving.len());
+        }
+        leaving.iter().for_each(|miner| miner.dismiss());
     }
 
     /// Sends all away: there is no pool for them.
@@ -240,7 +259,7 @@ impl Link {
     /// From now on this is the pool. Who is here already moves over, or must come again.
     pub(super) fn adopt(&self, connection: &Arc<Connection>) {
         let mut state = self.lock();
-        state.unusable.remove(&connection.rank);
+        state.unusable.remove(&connection.upstream);
         state.connection = Some(connection.clone());
         self.current.store(Some(connection.clone()));
         self.reseat(&mut state, connection);
@@ -248,8 +267,8 @@ impl Link {
     }
 
     /// A pool was reached and can't be used.
-    pub(super) fn note_unusable(&self, rank: Rank, why: &str) {
-        self.lock().unusable.insert(rank, (why.to_owned(), Instant::now()));
+    pub(super) fn note_unusable(&self, upstream: UpstreamId, why: &str) {
+        self.lock().unusable.insert(upstream, (why.to_owned(), Instant::now()));
         self.changed.notify_all();
     }
 

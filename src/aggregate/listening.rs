@@ -100,7 +100,7 @@ impl Listener<'_> {
 
     fn take(&self, line: &[u8], at: Stamp) {
         let Ok(message) = Envelope::read(line) else {
-            log::debug!("pool {}: not a Stratum line: {}", self.connection.rank, line.escape_ascii());
+            log::debug!("pool {}: not a Stratum line: {}", self.connection.upstream, line.escape_ascii());
             return;
         };
         match message.method().as_deref() {
@@ -210,7 +210,7 @@ impl Listener<'_> {
         if self.began.elapsed() > limit && !self.connection.facts().knows_mask {
             log::warn!(
                 "pool {}: it does not answer mining.configure: no version rolling",
-                self.connection.rank
+                self.connection.upstream
             );
             self.mask(None, Stamp::now());
         }
@@ -248,7 +248,7 @@ impl Listener<'_> {
 
     fn job(&self, message: &Envelope<'_>, at: Stamp) {
         let Ok(notify) = Notify::from_params(message.params) else {
-            log::warn!("pool {}: a job that can't be read", self.connection.rank);
+            log::warn!("pool {}: a job that can't be read", self.connection.upstream);
             return;
         };
         // Under one lock: a job that is given again meanwhile may not get a later number than this one.
@@ -260,7 +260,7 @@ impl Listener<'_> {
                 facts.divide(self.link.next_epoch(), extranonce1, size);
             }
             if let Some(why) = &facts.unusable {
-                log::error!("pool {}: {why}", self.connection.rank);
+                log::error!("pool {}: {why}", self.connection.upstream);
                 // The link leaves it.
                 drop(facts);
                 return self.link.news();

@@ -60,14 +60,14 @@ use crossbeam_channel::Receiver;
 use crate::analyzer::{Offence, SessionId};
 use crate::config::{self, Config, Mode};
 use crate::net::Stamp;
-use crate::serving::{Acceptor, Observer, Reception, StartError, ToAnalyzer, enforcement, open_all};
+use crate::serving::{Acceptor, Observer, Reception, StartError, ToAnalyzer, Tuner, enforcement, open_all};
 use crate::stop::Stop;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, VersionMask};
 use crate::upstream::Upstreams;
 
 use connection::Connection;
 use hub::Hub;
-use identity::{MinerName, Naming};
+use identity::{Account, MinerName, Naming};
 use memory::Memory;
 use miner::Miner;
 use registry::Registry;
@@ -109,21 +109,6 @@ pub struct Aggregate {
     services: Arc<Services>,
     acceptors: Vec<Acceptor>,
     stop: Stop,
-}
-
-/// Changes what can be changed while miners mine.
-#[derive(Debug, Clone)]
-pub struct Tuner(Arc<Services>);
-
-impl Tuner {
-    /// New bounds and a new target for the miners' difficulties; those who are here go on from where
-    /// they are.
-    pub fn set_vardiff(&self, vardiff: &config::Vardiff) {
-        self.0.vardiff.store(Arc::new(vardiff.clone()));
-        for miner in self.0.registry.all() {
-            miner.desk().change(self.0.vardiff.load_full());
-        }
-    }
 }
 
 impl Aggregate {
@@ -196,9 +181,9 @@ impl Aggregate {
         Observer::new(self.services.clone())
     }
 
-    /// For whoever changes the configuration while miners mine.
+    /// For whoever reads the configuration again.
     pub fn tuner(&self) -> Tuner {
-        Tuner(self.services.clone())
+        Tuner::new(self.services.clone())
     }
 
     /// Ends: nobody is accepted any more, shares in flight get their answers (for a bounded time), then
@@ -235,12 +220,13 @@ impl Aggregate {
     }
 }
 
-/// What the pool at this place calls a miner that calls itself `worker`: in passthrough the same.
-pub fn name_at_pool<'a>(config: &Config, worker: &'a str, place: Option<usize>) -> Cow<'a, str> {
-    match (config.mode, place) {
-        (Mode::Aggregate, Some(place)) if !worker.is_empty() => {
+/// What a pool with this `[[upstream]] user` calls a miner that calls itself `worker`: in passthrough
+/// the same.
+pub fn name_at_pool<'a>(config: &Config, worker: &'a str, user: Option<&str>) -> Cow<'a, str> {
+    match (config.mode, user) {
+        (Mode::Aggregate, Some(user)) if !worker.is_empty() => {
             let name = MinerName::new(worker.to_owned());
-            Naming::new(config).at_pool(&name, place).0.into()
+            Naming::new(config).at_pool(&name, user).0.into()
         }
         _ => worker.into(),
     }
@@ -255,16 +241,18 @@ impl Services {
         Epoch(self.epochs.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// The password at the pool of this place.
-    fn password(&self, place: usize) -> &str {
-        self.config.upstreams.get(place).map_or("x", |upstream| upstream.password.expose())
+    /// Whose work this miner's is.
+    fn account(&self, name: &MinerName) -> Account {
+        let listed: Vec<_> =
+            self.upstreams.order().into_iter().map(|upstream| self.upstreams.configured(upstream)).collect();
+        self.naming.account(name, listed.iter().map(|upstream| upstream.user.as_str()))
     }
 
     /// Where the configuration alone says who we are, the pool is told before a miner needs it.
     fn authorize_own(&self, connection: &Connection) {
-        let place = connection.rank.0;
-        if let Some(name) = self.naming.fixed(place) {
-            connection.authorize(&name, self.password(place), None);
+        let configured = &connection.configured;
+        if let Some(name) = self.naming.fixed(&configured.user) {
+            connection.authorize(&name, configured.password.expose(), None);
         }
     }
 

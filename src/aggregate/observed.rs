@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use super::Services;
 use super::session;
+use crate::config;
 use crate::limits::Counts;
 use crate::serving::enforcement::Enforced;
-use crate::serving::{Host, Observed, Reception, UpstreamState, Visitor, Volume};
-use crate::upstream::{Rank, Upstreams};
+use crate::serving::{Host, Observed, Reception, Tuned, UpstreamState, Visitor, Volume};
+use crate::upstream::{RelistError, UpstreamId, Upstreams};
 
 impl Host for Services {
     fn reception(&self) -> &Reception {
@@ -38,7 +39,7 @@ impl Observed for Services {
     }
 
     fn clear(&self, place: usize) -> Option<bool> {
-        (place < self.upstreams.count()).then(|| self.upstreams.clear(Rank(place)))
+        (place < self.upstreams.count()).then(|| self.upstreams.clear(UpstreamId(place)))
     }
 
     fn upstreams(&self) -> Vec<UpstreamState> {
@@ -46,12 +47,36 @@ impl Observed for Services {
         let connections: Vec<_> =
             links.iter().filter_map(|link| Some((link.miners().len(), link.connection()?))).collect();
         let state = |place| {
-            let with = || connections.iter().filter(move |(_, connection)| connection.rank == Rank(place));
+            let with =
+                || connections.iter().filter(move |(_, connection)| connection.upstream == UpstreamId(place));
             let miners = with().map(|(miners, _)| miners).sum();
             let heard = with().filter_map(|(_, connection)| connection.conversation.down.silent_for()).min();
-            UpstreamState::of(&self.upstreams, Rank(place), miners, heard)
+            UpstreamState::of(&self.upstreams, UpstreamId(place), miners, heard)
         };
         (0..self.upstreams.count()).map(state).collect()
+    }
+}
+
+impl Tuned for Services {
+    fn relist(
+        &self,
+        configured: &[config::Upstream],
+        tell: &mut dyn FnMut(Vec<String>),
+    ) -> Result<(), RelistError> {
+        if self.upstreams.relist(configured, tell)? {
+            for link in self.hub.links() {
+                link.sort_out();
+                link.news();
+            }
+        }
+        Ok(())
+    }
+
+    fn set_vardiff(&self, vardiff: &config::Vardiff) {
+        self.vardiff.store(Arc::new(vardiff.clone()));
+        for miner in self.registry.all() {
+            miner.desk().change(self.vardiff.load_full());
+        }
     }
 }
 
@@ -60,9 +85,9 @@ impl Enforced for Services {
         &self.upstreams
     }
 
-    fn close_sessions_on(&self, upstream: Rank) {
+    fn close_sessions_on(&self, upstream: UpstreamId) {
         for link in self.hub.links() {
-            if let Some(connection) = link.connection().filter(|connection| connection.rank == upstream) {
+            if let Some(connection) = link.connection().filter(|connection| connection.upstream == upstream) {
                 connection.end();
                 link.news();
             }

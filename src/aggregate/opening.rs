@@ -69,15 +69,15 @@ fn begin(link: &Arc<Link>, dialled: Dialled) -> Arc<Connection> {
     let services = link.services();
     let peer = dialled.stream.socket().peer_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
     let conversation = Arc::new(Conversation::with_pool(services.next_session(), peer, Stamp::now()));
-    conversation.set_upstream(dialled.rank.0);
+    conversation.set_upstream(dialled.upstream.0);
     announce(&services.to_analyzer, &conversation, What::Opened);
     let tap = Tap::new(services.to_analyzer.clone(), conversation.clone(), Direction::Up);
-    let connection =
-        Arc::new(Connection::new(dialled.rank, dialled.stream, conversation, tap, services.limits));
+    let upstream = (dialled.upstream, services.upstreams.configured(dialled.upstream));
+    let connection = Arc::new(Connection::new(upstream, dialled.stream, conversation, tap, services.limits));
     log::info!(
         "pool {} {}: connected, for link {}",
-        connection.rank,
-        services.upstreams.name(connection.rank),
+        connection.upstream,
+        services.upstreams.name(connection.upstream),
         link.number
     );
     start_threads(link, &connection);
@@ -105,13 +105,13 @@ fn start_threads(link: &Arc<Link>, connection: &Arc<Connection>) {
 /// A connection has ended: the pool's standing is looked after, and who waits is told.
 fn ended(link: &Arc<Link>, connection: &Arc<Connection>, end: &End) {
     let services = link.services();
-    let (rank, name) = (connection.rank, services.upstreams.name(connection.rank));
+    let (upstream, name) = (connection.upstream, services.upstreams.name(connection.upstream));
     match end {
         End::Ended => {}
-        End::Closed => log::warn!("pool {rank} {name}: it closed the connection"),
-        End::Failed(error) => log::warn!("pool {rank} {name}: the connection was lost: {error}"),
+        End::Closed => log::warn!("pool {upstream} {name}: it closed the connection"),
+        End::Failed(error) => log::warn!("pool {upstream} {name}: the connection was lost: {error}"),
         // Before the end is seen: the next connection is to another pool.
-        End::Silent(time) => services.upstreams.mark_failed(rank, Failure::Silent(*time)),
+        End::Silent(time) => services.upstreams.mark_failed(upstream, Failure::Silent(*time)),
     }
     connection.end();
     announce(&services.to_analyzer, &connection.conversation, What::Closed);
@@ -137,14 +137,14 @@ fn wait_until_usable(
             (facts.space.is_some(), facts.newest.is_some(), facts.unusable.clone())
         };
         if let Some(why) = unusable {
-            log::error!("pool {}: {why}", connection.rank);
-            link.note_unusable(connection.rank, &why);
+            log::error!("pool {}: {why}", connection.upstream);
+            link.note_unusable(connection.upstream, &why);
             return Ok(Err(Useless::Failed(Failure::Refused(why))));
         }
         if connection.is_over() {
             return Ok(Err(Useless::Failed(Failure::ClosedUnanswered)));
         }
-        if services.upstreams.standing(connection.rank) == Standing::Blocked {
+        if services.upstreams.standing(connection.upstream) == Standing::Blocked {
             return Ok(Err(Useless::Blocked));
         }
         if has_space && !is_asked {

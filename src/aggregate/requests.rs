@@ -67,7 +67,7 @@ impl Requests {
             let message = Envelope::read(line).ok()?;
             (message.method().as_deref() == Some("mining.authorize")).then(|| name_in(&message))
         });
-        self.foreseen = name.map(|name| self.services.naming.account(&name));
+        self.foreseen = name.map(|name| self.services.account(&name));
     }
 
     /// Takes a line of a miner that has to go: a share is answered, nothing else.
@@ -241,7 +241,7 @@ impl Requests {
         let name = name_in(message);
         self.miner.conversation.authorized.store(true, Ordering::Relaxed);
         let is_local = self.services.config.aggregate.local_authorize;
-        let account = self.services.naming.account(&name);
+        let account = self.services.account(&name);
         let is_bound = is_local || self.miner.desk().is_authorized;
         if is_bound && self.account.as_ref().is_some_and(|own| *own != account) {
             // All its work is on one connection to the pool.
@@ -253,8 +253,7 @@ impl Requests {
         let worker = Worker { name, password };
         {
             let mut desk = self.miner.desk();
-            let naming = &self.services.naming;
-            desk.workers.retain(|old| old.name != worker.name && naming.account(&old.name) == account);
+            desk.workers.retain(|old| old.name != worker.name && self.services.account(&old.name) == account);
             if desk.workers.len() < MOST_NAMES {
                 desk.workers.push(worker.clone());
             }
@@ -308,7 +307,7 @@ impl Requests {
             self.refuse(id, RefusalCode::Other, "No pool", at);
             return Then::Leave;
         };
-        let pool_name = self.services.naming.at_pool(&worker.name, connection.rank.0);
+        let pool_name = self.services.naming.at_pool(&worker.name, &connection.configured.user);
         let asker = Asker { miner: Arc::downgrade(&self.miner), place, id: id.into() };
         let password = worker.password.as_ref().map_or("", Secret::expose);
         if let Some(asker) = connection.authorize(&pool_name, password, Some(asker)) {

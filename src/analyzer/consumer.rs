@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
 use super::follower::Follower;
 use super::history::History;
+use super::names::UpstreamNames;
 use super::order::HOLD;
 use super::outside::ROOM;
 use super::snapshot::Snapshot;
@@ -56,8 +57,7 @@ pub struct Setup {
     pub state: State,
     /// As it was read back at the start.
     pub history: History,
-    /// The upstreams' names, by their place in the order of preference.
-    pub upstreams: Vec<String>,
+    pub upstreams: UpstreamNames,
     /// News from outside; `None`: there are none.
     pub outside: Option<Receiver<Outside>>,
     /// Whose work the pool's figures are about; `None`: everybody's.
@@ -91,7 +91,7 @@ impl Setup {
             notifier: None,
             state: State::default(),
             history: History::default(),
-            upstreams: Vec::new(),
+            upstreams: UpstreamNames::default(),
             outside: None,
             account: None,
         }

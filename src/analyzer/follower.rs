@@ -47,7 +47,7 @@ impl Follower {
             outside: _,
             account,
         } = setup;
-        let (upstreams, near_miss) = (upstreams.into(), analysis.near_miss);
+        let near_miss = analysis.near_miss;
         let off = Alerts::new(&rules.off);
         let settings = Settings { rules, silence, account };
         let judges = (off, Rules::new(&settings));

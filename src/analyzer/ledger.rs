@@ -9,6 +9,7 @@ use super::block::BlockSeen;
 use super::bucket::HistoryShare;
 use super::finding::{Finding, JobSeen};
 use super::history::History;
+use super::names::UpstreamNames;
 use super::outside::Outside;
 use super::pools::Pools;
 use super::recent::Recent;
@@ -47,8 +48,7 @@ pub(super) struct Ledger {
     clock: Clock,
     recorder: Option<Recorder>,
     notifier: Option<Notifier>,
-    /// The upstreams' names, by their place in the order of preference.
-    upstreams: Arc<[String]>,
+    upstreams: UpstreamNames,
     near_miss: f64,
     began: Instant,
     /// How long earlier runs lasted together.
@@ -68,7 +68,7 @@ impl Ledger {
         clock: Clock,
         (recorder, notifier): (Option<Recorder>, Option<Notifier>),
         (state, history): (State, History),
-        upstreams: Arc<[String]>,
+        upstreams: UpstreamNames,
         near_miss: f64,
         (alerts, rules): (Alerts, Rules),
         now: Stamp,
@@ -80,7 +80,7 @@ impl Ledger {
             totals: Totals::new(now),
             bests: Bests::since_restart(&state, clock.correct(now)),
             state,
-            pools: Pools::new(&upstreams),
+            pools: Pools::new(upstreams.clone()),
             recent: Recent::default(),
             alerts,
             rules,
@@ -187,10 +187,6 @@ impl Ledger {
         self.recorder.as_ref().map(Recorder::health)
     }
 
-    fn upstream(&self, place: Option<usize>) -> String {
-        place.and_then(|place| self.upstreams.get(place)).cloned().unwrap_or_default()
-    }
-
     /// A share that is worth a block, before anybody has judged it.
     fn block(&mut self, block: &BlockSeen) {
         let record = self.block_record(block, None);
@@ -283,7 +279,7 @@ impl Ledger {
         self.totals.job(job, at);
         let view = self.recent.job(job, at);
         self.pools.job(job.upstream, view);
-        let upstream = self.upstream(job.upstream);
+        let upstream = self.upstreams.of(job.upstream);
         self.judge(|rules, tongue| rules.job(job, role, at, tongue));
         let Some(recorder) = &self.recorder else { return };
         recorder.record_job(&JobRow {
@@ -302,10 +298,11 @@ impl Ledger {
     /// Lets the rules see something, and records what they say.
     fn judge(&mut self, see: impl FnOnce(&mut Rules, &mut Tongue<'_>)) {
         let mut rows = Vec::new();
+        let upstreams = self.upstreams.all();
         let mut tongue = Tongue {
             alerts: &mut self.alerts,
             rows: &mut rows,
-            upstreams: &self.upstreams,
+            upstreams: &upstreams,
             clock: &self.clock_state,
             state: &mut self.state,
             unsaved: &mut self.unsaved,
@@ -355,7 +352,7 @@ impl Ledger {
             hash: rebuilt.map(|rebuilt| rebuilt.hash),
             height: share.height,
             network_difficulty: share.network_difficulty,
-            upstream: self.upstream(judged.upstream),
+            upstream: self.upstreams.of(judged.upstream),
             session: judged.session,
             user_agent: judged.user_agent.clone(),
         })
@@ -374,7 +371,7 @@ impl Ledger {
             extranonce1: block.extranonce1.clone(),
             miner: block.miner,
             session: block.session,
-            upstream: self.upstream(block.upstream),
+            upstream: self.upstreams.of(block.upstream),
             user_agent: block.user_agent.clone(),
             outcome,
         }

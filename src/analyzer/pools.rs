@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::judged_job::OutputView;
+use super::names::UpstreamNames;
 use super::recent::JobView;
 use super::session::Session;
 use super::share::JudgedShare;
@@ -14,9 +15,9 @@ use crate::record::Outcome;
 /// An upstream, to be shown.
 #[derive(Debug, Clone)]
 pub struct PoolView {
-    /// In the order of preference, from 0.
+    /// The upstream's number, from 0.
     pub place: usize,
-    /// Host and port, as configured.
+    /// Its URL, as configured.
     pub name: String,
     /// Miners whose sessions are with it.
     pub miners: usize,
@@ -34,17 +35,16 @@ pub struct PoolView {
     pub chain: Option<ChainVerdict>,
 }
 
-/// What is counted of each upstream. There are as many as are configured.
+/// What is counted of each upstream. There are as many as were ever listed.
 #[derive(Debug, Default)]
 pub(super) struct Pools {
     pools: BTreeMap<usize, PoolView>,
+    names: UpstreamNames,
 }
 
 impl Pools {
-    /// With the upstreams' names, in the order of preference.
-    pub(super) fn new(names: &[String]) -> Pools {
-        let pool = |(place, name): (usize, &String)| (place, PoolView::new(place, name.clone()));
-        Pools { pools: names.iter().enumerate().map(pool).collect() }
+    pub(super) fn new(names: UpstreamNames) -> Pools {
+        Pools { pools: BTreeMap::new(), names }
     }
 
     pub(super) fn job(&mut self, place: Option<usize>, job: Arc<JobView>) {
@@ -68,6 +68,10 @@ impl Pools {
 
     /// What there is to see, with the verdicts of these sessions.
     pub(super) fn view<'a>(&mut self, sessions: impl Iterator<Item = &'a Session>) -> Vec<PoolView> {
+        // Also those that nothing has come from yet.
+        for place in 0..self.names.all().len() {
+            self.of(Some(place));
+        }
         let mut found: BTreeMap<usize, (usize, Option<&Session>)> = BTreeMap::new();
         for session in sessions {
             let Some(place) = session.conversation.upstream() else { continue };
@@ -91,8 +95,9 @@ impl Pools {
     }
 
     fn of(&mut self, place: Option<usize>) -> Option<&mut PoolView> {
-        // Without names, as in tests, they are met one by one.
-        place.map(|place| self.pools.entry(place).or_insert_with(|| PoolView::new(place, String::new())))
+        let place = place?;
+        let new = || PoolView::new(place, self.names.of(Some(place)));
+        Some(self.pools.entry(place).or_insert_with(new))
     }
 }
 

@@ -279,7 +279,7 @@ fn configuration(pools: &[SimPool; 2], is_aggregate: bool) -> Config {
 }
 
 fn start_proxy(config: &Config, stop: &Stop) -> Result<(Proxy, Analyzer), Failure> {
-    let upstreams = config.upstreams.iter().map(ToString::to_string).collect();
+    let upstreams = config.upstreams.iter().collect();
     let setup = Setup { upstreams, ..Setup::plain(&config.analysis) };
     let (analyzer, copies) = Analyzer::start(setup).map_err(failure)?;
     let proxy = Proxy::start(config, Some(copies), stop).map_err(|why| Failure::Runtime(why.into()))?;

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 
 use crossbeam_channel::Receiver;
 
-use crate::aggregate::{Aggregate, Tuner};
+use crate::aggregate::Aggregate;
 use crate::analyzer::Offence;
 use crate::config::{Config, Mode};
 use crate::passthrough::Passthrough;
-use crate::serving::{Observer, StartError, ToAnalyzer};
+use crate::serving::{Observer, StartError, ToAnalyzer, Tuner};
 use crate::stop::Stop;
 
 /// Either of the two.
@@ -48,11 +48,10 @@ impl Proxy {
         }
     }
 
-    /// For whoever changes how the miners' difficulties are found; of no use in passthrough.
-    pub(super) fn tuner(&self) -> Option<Tuner> {
+    pub(super) fn tuner(&self) -> Tuner {
         match self {
-            Proxy::Passthrough(_) => None,
-            Proxy::Aggregate(proxy) => Some(proxy.tuner()),
+            Proxy::Passthrough(proxy) => proxy.tuner(),
+            Proxy::Aggregate(proxy) => proxy.tuner(),
         }
     }
 

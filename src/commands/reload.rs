@@ -8,14 +8,17 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::Options;
-use crate::aggregate::Tuner;
-use crate::analyzer::{Judgement, Outside};
+use crate::analyzer::{Judgement, Outside, UpstreamNames};
 use crate::config::Config;
+use crate::serving::Tuner;
 use crate::stop::Stopped;
 use crate::thread::{SERVICE_STACK, spawn};
 
 /// These take effect at once; the others at the next start.
-const LIVE: [&str; 5] = ["network", "[payout]", "[chain]", "[rules]", "[vardiff]"];
+const LIVE: [&str; 6] = ["network", UPSTREAMS, "[payout]", "[chain]", "[rules]", VARDIFF];
+
+const UPSTREAMS: &str = "[[upstream]]";
+const VARDIFF: &str = "[vardiff]";
 
 /// Follows `payout.address` where it names none itself.
 const POOL_STATS: &str = "[pool_stats]";
@@ -25,7 +28,9 @@ pub(super) struct Reload {
     pub(super) options: Options,
     /// What holds now.
     pub(super) config: Arc<ArcSwap<Config>>,
-    pub(super) tuner: Option<Tuner>,
+    pub(super) tuner: Tuner,
+    /// What the analyzer calls the upstreams.
+    pub(super) names: UpstreamNames,
     /// To the analyzer.
     pub(super) news: Sender<Outside>,
 }
@@ -66,8 +71,14 @@ impl Reload {
             return;
         }
         let (live, later): (Vec<_>, Vec<_>) = changes.into_iter().partition(|name| LIVE.contains(name));
+        if live.contains(&UPSTREAMS) {
+            if let Err(error) = self.tuner.relist(&config.upstreams, |names| self.names.set(names)) {
+                log::error!("SIGHUP: the configuration stays as it was: {error}");
+                return;
+            }
+        }
         if !live.is_empty() {
-            self.apply(&config);
+            self.apply(&config, &live);
             log::info!("SIGHUP: from now on with the new {}", live.join(", "));
         }
         if !later.is_empty() {
@@ -75,14 +86,17 @@ impl Reload {
         }
     }
 
-    fn apply(&self, config: &Config) {
-        // Without analysis nobody listens, and nothing is judged.
-        let _ = self.news.send(Outside::Judgement(Arc::new(Judgement::new(config))));
-        if let Some(tuner) = &self.tuner {
-            tuner.set_vardiff(&config.vardiff);
+    fn apply(&self, config: &Config, changes: &[&str]) {
+        if changes.iter().any(|name| ![UPSTREAMS, VARDIFF].contains(name)) {
+            // Without analysis nobody listens, and nothing is judged.
+            let _ = self.news.send(Outside::Judgement(Arc::new(Judgement::new(config))));
+        }
+        if changes.contains(&VARDIFF) {
+            self.tuner.set_vardiff(&config.vardiff);
         }
         self.config.store(Arc::new(Config {
             network: config.network,
+            upstreams: config.upstreams.clone(),
             payout: config.payout.clone(),
             chain: config.chain.clone(),
             rules: config.rules.clone(),

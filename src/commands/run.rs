@@ -11,7 +11,7 @@ use super::{Failure, Options, environment};
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::analyzer::{self, Analyzer, Enforcement, Expectations, Offence, Outside, Setup};
+use crate::analyzer::{self, Analyzer, Enforcement, Expectations, Offence, Outside, Setup, UpstreamNames};
 use crate::clock::Clock;
 use crate::config::{Config, ConsoleReport, ForwardPath};
 use crate::net::descriptors;
@@ -38,10 +38,11 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
     let _occupied = environment::occupy(&config.data_dir).map_err(|why| Failure::Environment(vec![why]))?;
     let (to_enforcement, offences) = enforcement::channel();
     let (news, outside) = analyzer::outside();
+    let names: UpstreamNames = config.upstreams.iter().collect();
     let (mut notifier, mut pool_stats) = (None, None);
     let (analyzer, copies) = match config.analysis.enabled {
         true => {
-            let setup = setup(&config, to_enforcement, outside, &stop).map_err(runtime)?;
+            let setup = setup(&config, names.clone(), to_enforcement, outside, &stop).map_err(runtime)?;
             notifier = setup.notifier.clone();
             pool_stats = ask_the_pool(&config, &setup, news.clone(), &stop).map_err(runtime)?;
             let (analyzer, copies) = Analyzer::start(setup).map_err(runtime)?;
@@ -51,7 +52,7 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
     };
     let proxy = Proxy::start(&config, copies, &stop).map_err(|why| Failure::Runtime(why.into()))?;
     let live = Arc::new(ArcSwap::from_pointee(config.clone()));
-    let reload = Reload { options, config: live.clone(), tuner: proxy.tuner(), news: news.clone() };
+    let reload = Reload { options, config: live.clone(), tuner: proxy.tuner(), names, news: news.clone() };
     reload.start(hang_ups).map_err(runtime)?;
     proxy.enforce(offences).map_err(runtime)?;
     let references = match config.analysis.enabled {
@@ -123,6 +124,7 @@ fn tell(news: Sender<Outside>) -> impl Fn(Tip) + Clone + Send + 'static {
 /// The clock and the records that the analyzer works with.
 fn setup(
     config: &Config,
+    upstreams: UpstreamNames,
     offences: Sender<Offence>,
     outside: Receiver<Outside>,
     stop: &Stop,
@@ -150,7 +152,7 @@ fn setup(
         notifier,
         state,
         history,
-        upstreams: config.upstreams.iter().map(ToString::to_string).collect(),
+        upstreams,
         outside: Some(outside),
         account: config.pool_stats.as_ref().and_then(|stats| stats.account(&config.payout)),
     })

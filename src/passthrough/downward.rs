@@ -14,7 +14,7 @@ use crate::net::options::is_timeout;
 use crate::net::{Reader, Received, Stamp, Stream};
 use crate::serving::{Patience, Tap, Topic, Watch, linger, say};
 use crate::stop::Stopped;
-use crate::upstream::{Failure, Link, Rank};
+use crate::upstream::{Failure, Link, UpstreamId};
 
 /// A session that lasted for so long was no knock at the door.
 const AT_WORK: Duration = Duration::from_secs(5);
@@ -98,7 +98,7 @@ impl Downward {
         let presence = self.presence.clone();
         let (services, session) = (&presence.services, &presence.session);
         let failover = &services.config.failover;
-        let mut tried: Vec<Rank> = Vec::new();
+        let mut tried: Vec<UpstreamId> = Vec::new();
         let mut deadline = session.accepted_at + failover.connect_deadline;
         let mut extended = false;
         loop {
@@ -127,8 +127,8 @@ impl Downward {
             let mut opened = self.take(link)?;
             while matches!(opened.first, First::Silent) && session.opening.expects_answer() {
                 // Make before break: the silent pool is kept until another one is there.
-                tried.push(opened.link.rank);
-                self.suspect(opened.link.rank, Failure::Silent(failover.answer_timeout));
+                tried.push(opened.link.upstream);
+                self.suspect(opened.link.upstream, Failure::Silent(failover.answer_timeout));
                 match services.upstreams.connect(&tried, Instant::now() + failover.connect_deadline) {
                     Ok(next) => opened = self.take(Arc::new(next))?,
                     Err(_) => {
@@ -138,9 +138,9 @@ impl Downward {
                 }
             }
             if let (First::Closed(_), true) = (&opened.first, self.may_try_another(&opened.link, &tried)) {
-                let rank = opened.link.rank;
-                tried.push(rank);
-                self.suspect(rank, Failure::ClosedUnanswered);
+                let upstream = opened.link.upstream;
+                tried.push(upstream);
+                self.suspect(upstream, Failure::ClosedUnanswered);
                 // A pool that closes an old, idle opening gives the next one its time; once.
                 if Instant::now() >= deadline && !extended {
                     extended = true;
@@ -156,7 +156,7 @@ impl Downward {
     fn take(&mut self, link: Arc<Link>) -> Option<Opened> {
         let session = &self.presence.session;
         let mut reader = Reader::new(link.stream.clone());
-        session.conversation.set_upstream(link.rank.0);
+        session.conversation.set_upstream(link.upstream.0);
         if !session.opening.offer(&link) {
             if !session.opening.is_open() {
                 return None;
@@ -202,30 +202,30 @@ impl Downward {
 
     /// Whether a pool that closed without a word may be left for another. One that the miner never
     /// asked anything, and that closed after a while, did nothing wrong.
-    fn may_try_another(&self, link: &Link, tried: &[Rank]) -> bool {
+    fn may_try_another(&self, link: &Link, tried: &[UpstreamId]) -> bool {
         let (services, session) = (&self.presence.services, &self.presence.session);
         let failover = &services.config.failover;
         let was_asked = session.opening.asked().is_some();
         let at_once = session.accepted_at.elapsed() < failover.connect_deadline;
         services.upstreams.count() > tried.len() + 1
-            && !tried.contains(&link.rank)
+            && !tried.contains(&link.upstream)
             && session.opening.expects_answer()
             && (was_asked || at_once)
     }
 
     /// The pool gave this session no first answer. One session's bad luck is no proof (its miner may
     /// have said something that no pool answers): a probe decides.
-    fn suspect(&self, rank: Rank, failure: Failure) {
-        self.presence.services.upstreams.suspect(rank, failure);
+    fn suspect(&self, upstream: UpstreamId, failure: Failure) {
+        self.presence.services.upstreams.suspect(upstream, failure);
     }
 
     /// The pool fell silent in mid-session. Where others hear from it, a probe decides.
-    fn fell_silent(&self, rank: Rank, silence: Duration) {
+    fn fell_silent(&self, upstream: UpstreamId, silence: Duration) {
         let (services, failure) = (&self.presence.services, Failure::Silent(silence));
-        if services.registry.heard_from(rank, silence) {
-            services.upstreams.suspect(rank, failure);
+        if services.registry.heard_from(upstream, silence) {
+            services.upstreams.suspect(upstream, failure);
         } else {
-            services.upstreams.mark_failed(rank, failure);
+            services.upstreams.mark_failed(upstream, failure);
         }
     }
 
@@ -246,7 +246,7 @@ impl Downward {
                 return *end;
             }
             First::Silent => {
-                self.fell_silent(opened.link.rank, failover.silence_timeout);
+                self.fell_silent(opened.link.upstream, failover.silence_timeout);
                 return End::SourceBroken;
             }
         }
@@ -267,13 +267,13 @@ impl Downward {
 
     fn say_began(&self, link: &Link) {
         let (services, conversation) = (&self.presence.services, &self.presence.session.conversation);
-        let (id, rank) = (conversation.id, link.rank);
-        let name = services.upstreams.name(rank);
+        let (id, upstream) = (conversation.id, link.upstream);
+        let name = services.upstreams.name(upstream);
         say(
             &services.reception,
             conversation.miner(),
             Topic::Began,
-            &format_args!("session {id} with pool {rank} {name}"),
+            &format_args!("session {id} with pool {upstream} {name}"),
         );
     }
 
@@ -293,12 +293,12 @@ impl Downward {
             pump::copy(&mut opened.reader, miner, &mut self.buffer, &mut self.tap, &mut watch)
         });
         if watch.silent {
-            self.fell_silent(link.rank, silence_timeout);
+            self.fell_silent(link.upstream, silence_timeout);
             say(
                 &presence.services.reception,
                 presence.session.conversation.miner(),
                 Topic::Pool,
-                &format_args!("closed: pool {} has said nothing for {silence_timeout:?}", link.rank),
+                &format_args!("closed: pool {} has said nothing for {silence_timeout:?}", link.upstream),
             );
         }
         end

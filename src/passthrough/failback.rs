@@ -11,7 +11,7 @@ use super::Services;
 use super::session::Session;
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
-use crate::upstream::Rank;
+use crate::upstream::UpstreamId;
 
 /// How often it is looked for a session to move.
 const ROUND: Duration = Duration::from_secs(1);
@@ -22,14 +22,12 @@ const BACK_LIMIT: Duration = Duration::from_secs(10);
 /// A session whose shares are not all answered is left alone for so long.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
-/// Starts the thread, if there is anything to return to.
+/// Starts the thread.
 pub(super) fn start(services: &Arc<Services>, stop: &Stop) -> io::Result<()> {
-    if services.upstreams.count() > 1 {
-        let (services, stop) = (services.clone(), stop.clone());
-        spawn("failback", SERVICE_STACK, move || match keep_returning(&services, &stop) {
-            Ok(()) | Err(Stopped) => Ok::<(), Stopped>(()),
-        })?;
-    }
+    let (services, stop) = (services.clone(), stop.clone());
+    spawn("failback", SERVICE_STACK, move || match keep_returning(&services, &stop) {
+        Ok(()) | Err(Stopped) => Ok::<(), Stopped>(()),
+    })?;
     Ok(())
 }
 
@@ -38,27 +36,25 @@ fn keep_returning(services: &Services, stop: &Stop) -> Result<(), Stopped> {
     let round = ROUND.min(failback_after / 4).max(Duration::from_millis(10));
     loop {
         stop.sleep(round)?;
-        let Some((best, up_since)) = services.upstreams.stable_for(failback_after) else {
-            continue;
-        };
-        if let Some(session) = on_a_lower_one(services, best, up_since) {
+        if let Some((session, better)) = on_a_lower_one(services, failback_after) {
             wait_for_answers(&session, stop)?;
-            if services.upstreams.is_up(best) {
-                move_back(services, &session, best, stop)?;
+            if services.upstreams.is_up(better) {
+                move_back(services, &session, better, stop)?;
             }
         }
     }
 }
 
-/// The oldest session that is on a lower upstream because the preferred one was down. One that came
-/// later has been let down by it, and would be so again.
-fn on_a_lower_one(services: &Services, best: Rank, up_since: Instant) -> Option<Arc<Session>> {
-    let is_lower = |session: &Arc<Session>| {
-        !session.is_closing()
-            && session.accepted_at < up_since
-            && session.conversation.upstream().is_some_and(|place| place > best.0)
+/// The oldest session that is on a lower upstream because the preferred one was down, or on one that is
+/// not listed any more, and where it should be. One that came later has been let down by the preferred
+/// one, and would be so again.
+fn on_a_lower_one(services: &Services, stable: Duration) -> Option<(Arc<Session>, UpstreamId)> {
+    let should_be = |session: Arc<Session>| {
+        let here = UpstreamId(session.conversation.upstream()?);
+        let (better, since) = services.upstreams.better_than(here, stable, &[])?;
+        (!session.is_closing() && session.accepted_at < since).then_some((session, better))
     };
-    services.registry.all().into_iter().find(is_lower)
+    services.registry.all().into_iter().find_map(should_be)
 }
 
 /// Waits for a moment at which the pool owes the miner nothing.
@@ -71,10 +67,10 @@ fn wait_for_answers(session: &Session, stop: &Stop) -> Result<(), Stopped> {
 }
 
 /// Closes the session, and waits until its miner is back or has had the time for it.
-fn move_back(services: &Services, session: &Session, best: Rank, stop: &Stop) -> Result<(), Stopped> {
+fn move_back(services: &Services, session: &Session, best: UpstreamId, stop: &Stop) -> Result<(), Stopped> {
     let miner = session.conversation.miner();
     log::info!(
-        "session {} of {miner} goes back to pool {best} {}",
+        "session {} of {miner} goes to pool {best} {}",
         session.conversation.id,
         services.upstreams.name(best)
     );

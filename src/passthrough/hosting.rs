@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Services, session};
 use crate::serving::enforcement::Enforced;
 use crate::serving::{Host, Reception, Visitor};
-use crate::upstream::{Rank, Upstreams};
+use crate::upstream::{UpstreamId, Upstreams};
 
 impl Host for Services {
     fn reception(&self) -> &Reception {
@@ -27,7 +27,7 @@ impl Enforced for Services {
         &self.upstreams
     }
 
-    fn close_sessions_on(&self, upstream: Rank) {
+    fn close_sessions_on(&self, upstream: UpstreamId) {
         for session in self.registry.all() {
             if session.conversation.upstream() == Some(upstream.0) {
                 session.close();

@@ -27,9 +27,9 @@ use crossbeam_channel::Receiver;
 
 use crate::analyzer::{Conversation, Offence};
 use crate::config::Config;
-use crate::serving::{Acceptor, Observer, Reception, StartError, ToAnalyzer, enforcement, open_all};
+use crate::serving::{Acceptor, Observer, Reception, StartError, ToAnalyzer, Tuner, enforcement, open_all};
 use crate::stop::Stop;
-use crate::upstream::{Rank, Upstreams};
+use crate::upstream::{UpstreamId, Upstreams};
 
 use pipes::PipeBudget;
 pub use pipes::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
@@ -120,9 +120,14 @@ impl Passthrough {
         Observer::new(self.services.clone())
     }
 
-    /// Whether the upstream at this place in the order of preference is thought to work.
+    /// For whoever reads the configuration again.
+    pub fn tuner(&self) -> Tuner {
+        Tuner::new(self.services.clone())
+    }
+
+    /// Whether the upstream of this number is thought to work.
     pub fn is_up(&self, place: usize) -> bool {
-        place < self.services.upstreams.count() && self.services.upstreams.is_up(Rank(place))
+        place < self.services.upstreams.count() && self.services.upstreams.is_up(UpstreamId(place))
     }
 
     /// The sessions' shared facts, for reports.

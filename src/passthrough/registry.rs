@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::session::Session;
 use crate::analyzer::SessionId;
 use crate::serving::Volume;
-use crate::upstream::Rank;
+use crate::upstream::UpstreamId;
 
 #[derive(Debug, Default)]
 pub(super) struct Registry {
@@ -56,7 +56,7 @@ impl Registry {
 
     /// Whether any session has had bytes from this upstream lately: then the silence of another one
     /// is not the pool's.
-    pub(super) fn heard_from(&self, upstream: Rank, within: Duration) -> bool {
+    pub(super) fn heard_from(&self, upstream: UpstreamId, within: Duration) -> bool {
         let heard = |session: &Arc<Session>| {
             session.conversation.upstream() == Some(upstream.0)
                 && session.conversation.down.silent_for().is_some_and(|time| time < within)

@@ -18,7 +18,7 @@ use crate::net::{Reader, Received, Stamp, Stream};
 use crate::serving::{FirstBytes, Patience, Tap, Topic, Visitor, Watch, first_bytes, linger, say};
 use crate::stop::Stopped;
 use crate::thread::{SESSION_STACK, spawn};
-use crate::upstream::{Failure, Link, Rank};
+use crate::upstream::{Failure, Link, UpstreamId};
 
 /// A pool that owes its first answer for so long to a miner that leaves is looked at.
 const WORTH_A_PROBE: Duration = Duration::from_millis(900);
@@ -182,7 +182,7 @@ impl<'a> Forwarder<'a> {
         let session = &self.presence.session;
         let silence = session.opening.unanswered_for().filter(|time| *time >= WORTH_A_PROBE);
         if let (Some(silence), Some(place)) = (silence, session.conversation.upstream()) {
-            self.presence.services.upstreams.suspect(Rank(place), Failure::Silent(silence));
+            self.presence.services.upstreams.suspect(UpstreamId(place), Failure::Silent(silence));
         }
     }
 

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use crate::analyzer::Offence;
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
-use crate::upstream::{Rank, Upstreams};
+use crate::upstream::{UpstreamId, Upstreams};
 
 /// Offences that may wait. Each bad job is one, so that none is missed for good.
 const MOST_WAITING: usize = 64;
@@ -22,7 +22,7 @@ pub(crate) trait Enforced: Send + Sync + 'static {
     fn upstreams(&self) -> &Upstreams;
 
     /// Closes all sessions that are with this upstream.
-    fn close_sessions_on(&self, upstream: Rank);
+    fn close_sessions_on(&self, upstream: UpstreamId);
 }
 
 /// Where the analyzer sends what it finds.
@@ -54,7 +54,7 @@ pub(crate) fn start<E: Enforced>(
 }
 
 fn enforce(enforced: &impl Enforced, offence: &Offence) {
-    let (upstreams, upstream) = (enforced.upstreams(), Rank(offence.upstream));
+    let (upstreams, upstream) = (enforced.upstreams(), UpstreamId(offence.upstream));
     if offence.upstream >= upstreams.count() {
         return;
     }

@@ -16,11 +16,13 @@ mod reception;
 mod start_error;
 mod talk;
 mod tap;
+mod tuner;
 mod watch;
 
 pub use observer::{Observed, Observer, UpstreamState, Volume};
 pub use start_error::StartError;
 pub use tap::ToAnalyzer;
+pub use tuner::{Tuned, Tuner};
 
 pub(crate) use acceptor::{Acceptor, Host, open_all};
 pub(crate) use arrival::Visitor;

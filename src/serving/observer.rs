@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::analyzer::Conversation;
 use crate::limits::Counts;
-use crate::upstream::{Rank, Standing, Upstreams};
+use crate::upstream::{Standing, UpstreamId, Upstreams};
 
 /// A view of the running proxy.
 #[derive(Debug, Clone)]
@@ -34,6 +34,12 @@ pub struct Volume {
 pub struct UpstreamState {
     /// Host and port, as configured.
     pub name: String,
+    /// As configured.
+    pub url: String,
+    /// The template of the names that it knows miners by, in aggregate mode.
+    pub user: String,
+    /// How many are preferred to it; `None` for one that is not listed any more.
+    pub rank: Option<usize>,
     pub standing: Standing,
     /// Sessions that are with it now.
     pub sessions: usize,
@@ -56,11 +62,11 @@ pub trait Observed: fmt::Debug + Send + Sync {
     /// Addresses, connections and bans.
     fn counts(&self) -> Counts;
 
-    /// A person says that the upstream at this place may be used again. `None` when there is none,
+    /// A person says that the upstream of this number may be used again. `None` when there is none,
     /// `false` when it was not blocked.
     fn clear(&self, place: usize) -> Option<bool>;
 
-    /// The upstreams in the order of preference.
+    /// The upstreams by their numbers, those that are not listed any more included.
     fn upstreams(&self) -> Vec<UpstreamState>;
 }
 
@@ -99,17 +105,21 @@ impl UpstreamState {
     /// What dialling and probing know; who is with it the mode must say.
     pub fn of(
         upstreams: &Upstreams,
-        rank: Rank,
+        upstream: UpstreamId,
         sessions: usize,
         heard_ago: Option<Duration>,
     ) -> UpstreamState {
+        let configured = upstreams.configured(upstream);
         UpstreamState {
-            name: upstreams.name(rank).to_owned(),
-            standing: upstreams.standing(rank),
+            name: upstreams.name(upstream).to_string(),
+            url: configured.to_string(),
+            user: configured.user.clone(),
+            rank: upstreams.rank(upstream),
+            standing: upstreams.standing(upstream),
             sessions,
             heard_ago,
-            blocked: upstreams.blocked(rank),
-            trouble: upstreams.trouble(rank),
+            blocked: upstreams.blocked(upstream),
+            trouble: upstreams.trouble(upstream),
         }
     }
 }

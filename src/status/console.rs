@@ -109,7 +109,7 @@ fn pools(totals: &Totals, around: &Surroundings) -> String {
         totals.height.map_or_else(|| "unknown".to_owned(), |height| height.to_string()),
         totals.jobs
     );
-    for (place, upstream) in around.upstreams.iter().enumerate() {
+    for (place, upstream) in around.listed() {
         let _ = write!(line, " | #{} {} {}", place + 1, Printable(&upstream.name), upstream.standing);
     }
     line

@@ -55,7 +55,7 @@ pub struct Surroundings {
     pub counts: Counts,
     /// This machine's addresses by which others can reach it; looked up only while there is no miner.
     pub own_addresses: Vec<IpAddr>,
-    /// In the order of preference.
+    /// By their numbers.
     pub upstreams: Vec<UpstreamState>,
     /// How the asking for the pool's own figures goes; `None` when it is not asked.
     pub pool_stats: Option<StatsHealth>,
@@ -63,6 +63,17 @@ pub struct Surroundings {
     pub recipients: Vec<RecipientHealth>,
     /// In their order.
     pub references: Vec<ReferenceView>,
+}
+
+impl Surroundings {
+    /// The upstreams, with their numbers, in the order of preference; then those that are not listed any
+    /// more, as long as miners are with them.
+    pub fn listed(&self) -> Vec<(usize, &UpstreamState)> {
+        let is_of_use = |(_, one): &(usize, &UpstreamState)| one.rank.is_some() || one.sessions > 0;
+        let mut listed: Vec<_> = self.upstreams.iter().enumerate().filter(is_of_use).collect();
+        listed.sort_by_key(|(_, one)| one.rank.unwrap_or(usize::MAX));
+        listed
+    }
 }
 
 /// The newest [`Sight`]. Clones share it.

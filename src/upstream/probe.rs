@@ -2,10 +2,11 @@
 //! and whether a preferred pool that nobody uses still works before miners are moved back to it.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Failure, Rank, Upstreams};
-use crate::config;
+use super::one::Upstream;
+use super::{Failure, Upstreams};
 use crate::net::{Reader, Stream};
 use crate::stop::Stopped;
 use crate::thread::{SERVICE_STACK, spawn};
@@ -23,31 +24,25 @@ const SUBSCRIBE: &[u8] =
     concat!(r#"{"id":1,"method":"mining.subscribe","params":["sluice/"#, env!("CARGO_PKG_VERSION"), "\"]}\n")
         .as_bytes();
 
-/// One thread for each upstream: a pool that swallows its probes delays nobody else's.
-pub(super) fn start(upstreams: &Upstreams, failover: &config::Failover) -> io::Result<()> {
-    // A single upstream is probed, too: its waiting miners are served the moment it is back.
-    for rank in (0..upstreams.count()).map(Rank) {
-        let upstreams = upstreams.clone();
-        let failback_after = failover.failback_after;
-        spawn(format!("probe-{}", rank.0 + 1), SERVICE_STACK, move || {
-            keep_probing(&upstreams, rank, failback_after)
-        })?;
-    }
+/// A thread of its own: a pool that swallows its probes delays nobody else's.
+pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<Upstream>) -> io::Result<()> {
+    let (upstreams, upstream) = (upstreams.clone(), upstream.clone());
+    let name = format!("probe-{}", upstream.id.0 + 1);
+    spawn(name, SERVICE_STACK, move || keep_probing(&upstreams, &upstream))?;
     Ok(())
 }
 
-fn keep_probing(upstreams: &Upstreams, rank: Rank, failback_after: Duration) -> Result<(), Stopped> {
+fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stopped> {
+    let failback_after = upstreams.shared.failover.failback_after;
     let recheck = (failback_after / 3).min(LONGEST_RECHECK);
-    let upstream = &upstreams.shared.upstreams[rank.0];
-    let stop = &upstreams.shared.stop;
     let mut checked_at = Instant::now();
     // What a pool that is back must go on to disprove until miners are moved to it.
     let mut last_failure: Option<Failure> = None;
     loop {
         let suspicion = upstream.health().take_suspicion();
         if let Some(suspicion) = suspicion {
-            if let Shown::Failed(failure) = probe(upstreams, rank, &suspicion) {
-                upstreams.mark_failed(rank, failure);
+            if let Shown::Failed(failure) = probe(upstreams, upstream, &suspicion) {
+                upstreams.fail(upstream, failure);
             }
         }
         let due = upstream.health().due().map(|(until, failure)| (until, failure.clone()));
@@ -58,10 +53,10 @@ fn keep_probing(upstreams: &Upstreams, rank: Rank, failback_after: Duration) -> 
             Some((_, failure)) => {
                 last_failure = Some(failure.clone());
                 checked_at = now;
-                match probe(upstreams, rank, &failure) {
-                    Shown::Works => upstreams.mark_up(rank),
-                    Shown::Failed(failure) => upstreams.mark_still_failed(rank, failure),
-                    Shown::Nothing => upstreams.mark_still_failed(rank, failure),
+                match probe(upstreams, upstream, &failure) {
+                    Shown::Works => upstreams.recover(upstream),
+                    Shown::Failed(failure) => upstreams.fail_again(upstream, failure),
+                    Shown::Nothing => upstreams.fail_again(upstream, failure),
                 }
                 Duration::ZERO
             }
@@ -69,8 +64,8 @@ fn keep_probing(upstreams: &Upstreams, rank: Rank, failback_after: Duration) -> 
             None => match &last_failure {
                 Some(failure) if now >= checked_at + recheck => {
                     checked_at = now;
-                    if let Shown::Failed(failure) = probe(upstreams, rank, failure) {
-                        upstreams.mark_failed(rank, failure);
+                    if let Shown::Failed(failure) = probe(upstreams, upstream, failure) {
+                        upstreams.fail(upstream, failure);
                     }
                     // Long enough up: whoever uses it from now on will notice a failure.
                     let since = upstream.health().up_since();
@@ -83,7 +78,7 @@ fn keep_probing(upstreams: &Upstreams, rank: Rank, failback_after: Duration) -> 
                 None => LONGEST_SLEEP,
             },
         };
-        if stop.is_stopped() {
+        if upstream.stop.is_stopped() {
             // Those who wait for an upstream learn of the end.
             upstreams.wake_waiters();
             return Ok(());
@@ -103,15 +98,14 @@ enum Shown {
 }
 
 /// Shows whether what had failed works again.
-fn probe(upstreams: &Upstreams, rank: Rank, failed: &Failure) -> Shown {
+fn probe(upstreams: &Upstreams, upstream: &Upstream, failed: &Failure) -> Shown {
     let deadline = Instant::now() + PROBE_LIMIT;
-    let route = &upstreams.shared.upstreams[rank.0].route;
-    match (route.dial(deadline, upstreams.stop()), failed) {
+    match (upstream.route.dial(deadline, &upstream.stop), failed) {
         (Err(error), _) if error.is_ours() => Shown::Nothing,
         (Err(error), _) => Shown::Failed(Failure::Dial(error.to_string())),
         (Ok(_), Failure::Dial(_)) => Shown::Works,
         (Ok(stream), Failure::ClosedUnanswered | Failure::Silent(_) | Failure::Refused(_)) => {
-            ask(stream, upstreams.shared.answer_timeout, failed)
+            ask(stream, upstreams.shared.failover.answer_timeout, failed)
         }
     }
 }

@@ -3,10 +3,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Failure, Rank, Upstreams, lock};
+use super::one::Upstream;
+use super::{Failure, Upstreams, lock};
 use crate::net::Stream;
 use crate::stop::Stopped;
 use crate::thread::{SERVICE_STACK, spawn};
@@ -77,22 +78,20 @@ impl WarmConnections {
     }
 }
 
-/// One thread for each upstream that wants a stock.
-pub(super) fn start(upstreams: &Upstreams) -> io::Result<()> {
-    for rank in (0..upstreams.count()).map(Rank) {
-        if upstreams.shared.upstreams[rank.0].warm.wanted > 0 {
-            let upstreams = upstreams.clone();
-            spawn(format!("warm-{}", rank.0 + 1), SERVICE_STACK, move || keep_warm(&upstreams, rank))?;
-        }
+/// A thread of its own, where a stock is wanted.
+pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<Upstream>) -> io::Result<()> {
+    if upstream.warm.wanted > 0 {
+        let (upstreams, upstream) = (upstreams.clone(), upstream.clone());
+        let name = format!("warm-{}", upstream.id.0 + 1);
+        spawn(name, SERVICE_STACK, move || keep_warm(&upstreams, &upstream))?;
     }
     Ok(())
 }
 
-fn keep_warm(upstreams: &Upstreams, rank: Rank) -> Result<(), Stopped> {
-    let upstream = &upstreams.shared.upstreams[rank.0];
-    let stop = &upstreams.shared.stop;
+fn keep_warm(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stopped> {
+    let stop = &upstream.stop;
     while !stop.is_stopped() {
-        if !upstreams.is_up(rank) {
+        if upstream.up_since().is_none() {
             // The probes will tell; a stock of refusals is of no use.
             if stop.sleep(ROUND).is_err() {
                 break;
@@ -109,7 +108,7 @@ fn keep_warm(upstreams: &Upstreams, rank: Rank) -> Result<(), Stopped> {
                     break;
                 }
                 Err(error) => {
-                    upstreams.mark_failed(rank, Failure::Dial(error.to_string()));
+                    upstreams.fail(upstream, Failure::Dial(error.to_string()));
                     break;
                 }
             }

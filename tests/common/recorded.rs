@@ -58,7 +58,7 @@ pub fn setup(config: &Config, directory: &Path) -> Setup {
         notifier: None,
         state,
         history,
-        upstreams: config.upstreams.iter().map(ToString::to_string).collect(),
+        upstreams: config.upstreams.iter().collect(),
         outside: None,
         account: None,
     }

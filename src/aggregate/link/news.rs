@@ -28,7 +28,7 @@ impl Link {
         standing: &Standing,
     ) {
         if let Standing::Refused(refusal) = standing {
-            log::warn!("pool {} refuses {name:?}: {refusal}", connection.rank);
+            log::warn!("pool {} refuses {name:?}: {refusal}", connection.upstream);
         }
         self.news();
     }
@@ -121,14 +121,14 @@ impl Link {
     ) {
         let host = crate::stratum::first_text(params).unwrap_or_default();
         let services = &self.services;
-        let is_ours = host.is_empty()
-            || services.config.upstreams.iter().any(|upstream| upstream.host.eq_ignore_ascii_case(&host));
+        let is_ours = host.is_empty() || services.upstreams.lists(&host);
         if is_ours {
-            log::info!("pool {} asks us to connect again", connection.rank);
+            log::info!("pool {} asks us to connect again", connection.upstream);
             connection.end();
         } else {
             let peer = connection.conversation.miner();
-            let text = format!("pool {} sends us to another host, {host:?}; not followed", connection.rank);
+            let text =
+                format!("pool {} sends us to another host, {host:?}; not followed", connection.upstream);
             say(&services.reception, peer, Topic::Pool, &text);
         }
     }

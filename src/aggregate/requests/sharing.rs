@@ -137,8 +137,10 @@ impl Requests {
     /// The pool's words, where it does not know who has found the share: nobody is credited.
     fn refused_name(&self, submit: &Submit) -> Option<Refusal> {
         let connection = self.miner.link().and_then(|link| link.connection())?;
-        let name =
-            self.services.naming.at_pool(&MinerName::new(shortened(&submit.worker)), connection.rank.0);
+        let name = self
+            .services
+            .naming
+            .at_pool(&MinerName::new(shortened(&submit.worker)), &connection.configured.user);
         match connection.standing(&name)? {
             Standing::Refused(refusal) => Some(Refusal::new(RefusalCode::Unauthorized, refusal.reason)),
             _ => None,
@@ -150,7 +152,7 @@ impl Requests {
         let lost = || Refusal::new(RefusalCode::JobNotFound, "Stale share: the pool's connection is new");
         let too_many = || Refusal::new(RefusalCode::Other, "Too many shares wait for the pool");
         let name = MinerName::new(shortened(&submit.worker));
-        let name = self.services.naming.at_pool(&name, connection.rank.0);
+        let name = self.services.naming.at_pool(&name, &connection.configured.user);
         let (space, mask) = {
             let facts = connection.facts();
             (facts.space.clone(), facts.mask)

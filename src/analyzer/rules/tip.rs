@@ -43,7 +43,7 @@ const PAST: usize = 64;
 /// A node that was cut off hears of so many blocks at once.
 const AT_ONCE: f64 = 4.0;
 
-/// The newest blocks. There are as many as upstreams and references are configured.
+/// The newest blocks. There are as many as upstreams were listed and references are configured.
 #[derive(Debug, Default)]
 pub(super) struct Tips {
     upstreams: BTreeMap<usize, Tip>,

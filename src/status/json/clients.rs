@@ -76,11 +76,16 @@ impl Serialize for Clients<'_> {
 impl<'a> Client<'a> {
     fn of(miner: &'a MinerView, device: Option<&'a str>, sight: &'a Sight) -> Client<'a> {
         let totals = sight.snapshot.totals.as_ref();
+        let state = miner.upstream.and_then(|place| sight.around.upstreams.get(place));
         let worker = totals.and_then(|totals| totals.workers.get(&miner.worker));
         Client {
             ip: miner.miner.to_string(),
             worker: &miner.worker,
-            upstream_user: name_at_pool(&sight.facts.config, &miner.worker, miner.upstream),
+            upstream_user: name_at_pool(
+                &sight.facts.config,
+                &miner.worker,
+                state.map(|state| state.user.as_str()),
+            ),
             ok: miner.accepted,
             bad: miner.rejected,
             diff: miner.difficulty,

@@ -55,8 +55,8 @@ pub(super) fn shares(sight: &Sight, query: &Query<'_>) -> Result<String, Fault> 
     let limit = query.number("limit", 50, 1..=MOST)?;
     let worker = query.text("worker");
     let upstream = query.upstream(sight.around.upstreams.len())?;
-    let urls: Vec<String> = sight.facts.config.upstreams.iter().map(ToString::to_string).collect();
-    let place = |share: &ShareRow| urls.iter().position(|url| *url == share.upstream);
+    let upstreams = &sight.around.upstreams;
+    let place = |share: &ShareRow| upstreams.iter().position(|one| one.url == share.upstream);
     let is_wanted = |share: &&ShareRow| {
         worker.as_ref().is_none_or(|worker| share.worker == *worker)
             && upstream.is_none_or(|wanted| place(share) == Some(wanted))

@@ -31,7 +31,9 @@ struct Full<'a> {
 pub(super) struct Brief<'a> {
     upstream: usize,
     pool: &'a str,
-    url: Option<String>,
+    url: &'a str,
+    /// Miners are with it until another works.
+    is_listed: bool,
     is_up: bool,
     standing: &'static str,
     sessions: usize,
@@ -55,16 +57,16 @@ pub(super) fn upstreams(sight: &Sight) -> String {
         let verdict = pool.and_then(|pool| pool.payout.as_ref());
         Full { brief, payout: Payout::new(sight, pool, verdict), chain: Chain::new(sight, pool) }
     };
-    text(&Upstreams {
-        at: Time(sight.at),
-        upstreams: briefs(sight).into_iter().enumerate().map(full).collect(),
-    })
+    text(&Upstreams { at: Time(sight.at), upstreams: listed(sight).map(full).collect() })
 }
 
 /// In the order of preference.
 pub(super) fn briefs(sight: &Sight) -> Vec<Brief<'_>> {
-    let states = sight.around.upstreams.iter().enumerate();
-    states.map(|(place, state)| Brief::of(sight, place, state)).collect()
+    listed(sight).map(|(_, brief)| brief).collect()
+}
+
+fn listed(sight: &Sight) -> impl Iterator<Item = (usize, Brief<'_>)> {
+    sight.around.listed().into_iter().map(|(place, state)| (place, Brief::of(sight, place, state)))
 }
 
 fn view(sight: &Sight, place: usize) -> Option<&PoolView> {
@@ -79,7 +81,8 @@ impl<'a> Brief<'a> {
         Brief {
             upstream: number(place),
             pool: &state.name,
-            url: sight.facts.config.upstreams.get(place).map(ToString::to_string),
+            url: &state.url,
+            is_listed: state.rank.is_some(),
             is_up: state.standing == Standing::Up,
             standing: words::standing(state.standing),
             sessions: state.sessions,

@@ -136,7 +136,7 @@ pub(super) fn number(place: usize) -> usize {
     place + 1
 }
 
-/// Host and port of the upstream at this place.
+/// Host and port of the upstream of this number.
 pub(super) fn name(upstreams: &[UpstreamState], place: Option<usize>) -> Option<&str> {
     upstreams.get(place?).map(|upstream| upstream.name.as_str())
 }

@@ -46,7 +46,7 @@ impl One<'_> {
 }
 
 pub(super) fn write(to: &mut Document, sight: &Sight) {
-    let states = sight.around.upstreams.iter().enumerate();
+    let states = sight.around.listed().into_iter();
     let all: Vec<One<'_>> = states
         .map(|(place, state)| One {
             number: (place + 1).to_string(),

@@ -78,11 +78,11 @@ fn mining(sight: &Sight) -> Answer {
     let sessions = sight.around.sessions as u64;
     let miners = &sight.snapshot.miners;
     let last = miners.iter().filter_map(|miner| miner.last_share_ago).min();
-    let upstreams = &sight.around.upstreams;
+    let upstreams = sight.around.listed();
     let (tone, title, detail) = match (sessions, last) {
         _ if upstreams
             .iter()
-            .all(|upstream| matches!(upstream.standing, Standing::Failed | Standing::Blocked)) =>
+            .all(|(_, upstream)| matches!(upstream.standing, Standing::Failed | Standing::Blocked)) =>
         {
             (Tone::Bad, "Not mining", String::from("no pool can be reached"))
         }

@@ -14,7 +14,7 @@ pub(super) fn section(sight: &Sight) -> Markup {
         section.pools #pools data-live {
             h2 { "Pools" }
             ol {
-                @for (place, state) in sight.around.upstreams.iter().enumerate() {
+                @for (place, state) in sight.around.listed() {
                     (one(place + 1, state, sight.snapshot.pools.iter().find(|pool| pool.place == place)))
                 }
             }
@@ -35,6 +35,9 @@ fn one(number: usize, state: &UpstreamState, pool: Option<&PoolView>) -> Markup 
             div {
                 strong { (state.name) }
                 span { (word) ", " (count(state.sessions as u64, "miner")) }
+                @if state.rank.is_none() {
+                    span { "not listed any more; left as soon as another pool works" }
+                }
                 @if let Some(why) = &state.blocked {
                     span { (why) "; cleared by a restart, or by POST /api/upstreams/" (number) "/clear with the token" }
                 }

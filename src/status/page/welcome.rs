@@ -26,7 +26,7 @@ pub(super) fn section(sight: &Sight, host: Option<&str>) -> Markup {
                 p.quiet { "Sluice listens on this machine only; listen.stratum in the configuration opens it to others." }
             }
             p.quiet {
-                "Shares go on to " @for (place, pool) in sight.around.upstreams.iter().enumerate() { @if place > 0 { ", then " } (pool.name) }
+                "Shares go on to " @for (rank, (_, pool)) in sight.around.listed().into_iter().enumerate() { @if rank > 0 { ", then " } (pool.name) }
                 ". This page turns into your miners' as soon as one connects."
             }
         }
