@@ -183,18 +183,21 @@ impl Link {
 
     /// Other pools are listed: those who can't share a connection any more come again, to another one.
     pub(super) fn sort_out(&self) {
-        let Some(account) = self.account() else { return };
-        let is_anothers = |miner: &&Arc<Miner>| {
-            let workers = miner.desk().workers.clone();
-            workers.iter().any(|worker| self.services.account(&worker.name) != account)
+        let account_of = |miner: &Arc<Miner>| {
+            let worker = miner.desk().workers.first().cloned()?;
+            Some(self.services.account(&worker.name))
         };
-        let miners = self.miners();
-        let leaving: Vec<_> = miners.iter().filter(is_anothers).collect();
+        let miners: Vec<_> =
+            self.miners().into_iter().filter_map(|miner| Some((account_of(&miner)?, miner))).collect();
+        let is_still_its = |own: &Account| miners.iter().any(|(account, _)| account == own);
+        let own = self.account().filter(is_still_its).or_else(|| Some(miners.first()?.0.clone()));
+        self.lock().account = own.clone().filter(|own| !own.0.is_empty());
+        let leaving: Vec<_> = miners.iter().filter(|(account, _)| Some(account) != own.as_ref()).collect();
         if !leaving.is_empty() {
             self.services.reception.gatekeeper.pool_failed(Instant::now());
             log::info!("{} miners come again, each to its own account's connection", leaving.len());
         }
-        leaving.iter().for_each(|miner| miner.dismiss());
+        leaving.iter().for_each(|(_, miner)| miner.dismiss());
     }
 
     /// Sends all away: there is no pool for them.
