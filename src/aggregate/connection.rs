@@ -1,7 +1,7 @@
 //! One connection to a pool: what it gave, what it was asked, what is sent to it. [`super::listening`]
 //! reads it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,20 +11,21 @@ use serde_json::json;
 use super::forwarded::Forwarded;
 use super::identity::PoolName;
 use super::limits::Limits;
+use super::names::{Names, Standing};
 use super::outbox::{Lines, Outbox};
 use super::pending::{Asked, Asker, Pending};
 use super::split::{Split, SplitError};
 use super::work::{Epoch, PoolJob, Task, is_other_work};
 use crate::analyzer::Conversation;
-use crate::config;
+use crate::config::{self, Secret};
 use crate::net::{Stamp, Stream};
 use crate::serving::Tap;
-use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, Refusal, RefusalCode, VersionMask, refused};
+use crate::stratum::{
+    Difficulty, Extranonce1, Extranonce2Size, Refusal, RefusalCode, VersionMask, accepted, refused,
+};
 use crate::upstream::UpstreamId;
 use crate::work::BlockHash;
 
-/// More names than this are not remembered; a farm's workers have one each.
-const MOST_NAMES: usize = 8192;
 /// The most jobs of which it is known whether their id was given to another one; see `desk`.
 const MOST_LIVE: usize = 600;
 /// So many refusals of every name in a row, without an accepted share: the pool takes work and credits
@@ -67,8 +68,7 @@ pub(super) struct Facts {
     pub(super) newest: Option<Arc<Task>>,
     /// The jobs since the last clean one.
     live: VecDeque<Arc<PoolJob>>,
-    names: HashMap<PoolName, Standing>,
-    pub(super) accepted: u64,
+    pub(super) names: Names,
     /// Refusals for an unknown worker since the last accepted share.
     pub(super) unauthorized: u32,
 }
@@ -79,14 +79,6 @@ pub(super) struct Space {
     pub(super) epoch: Epoch,
     pub(super) extranonce1: Extranonce1,
     pub(super) split: Split,
-}
-
-/// What the pool thinks of a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Standing {
-    Asked,
-    Accepted,
-    Refused(Refusal),
 }
 
 /// Why a share could not be passed on.
@@ -143,36 +135,36 @@ impl Connection {
         self.ask(Asked::Subscribe, "mining.subscribe", &json!([agent]));
     }
 
-    /// Asks whether the pool knows this name, unless it was asked already; `None` then. With an asker
-    /// it is asked in any case.
-    pub(super) fn authorize(&self, name: &PoolName, password: &str, asker: Option<Asker>) -> Option<Asker> {
-        {
-            let mut facts = self.facts();
-            let (is_known, is_full) = (facts.names.contains_key(name), facts.names.len() >= MOST_NAMES);
-            if asker.is_none() && (is_known || is_full) {
-                return None;
-            }
-            if !is_known && !is_full {
-                facts.names.insert(name.clone(), Standing::Asked);
-            }
+    /// Asks whether the pool knows this name, unless it was asked within `again`.
+    pub(super) fn authorize(&self, name: &PoolName, password: &str, again: Duration) {
+        if self.facts().names.ask(name, again, Instant::now()) {
+            let asked = Asked::Authorize { name: name.clone(), password: None, asker: None };
+            self.ask(asked, "mining.authorize", &json!([name.0, password]));
         }
-        let asked = Asked::Authorize { name: name.clone(), asker };
-        match self.ask(asked, "mining.authorize", &json!([name.0, password])) {
-            Some(Asked::Authorize { asker, .. }) => asker,
-            _ => None,
+    }
+
+    /// Asks for a miner that waits for the verdict.
+    ///
+    /// # Errors
+    /// Gives the asker back, who must be answered otherwise.
+    pub(super) fn authorize_for(
+        &self,
+        name: &PoolName,
+        password: Option<Secret>,
+        asker: Asker,
+    ) -> Result<(), Asker> {
+        self.facts().names.note(name, Instant::now());
+        let params = json!([name.0, password.as_ref().map_or("", Secret::expose)]);
+        let asked = Asked::Authorize { name: name.clone(), password, asker: Some(asker) };
+        match self.ask(asked, "mining.authorize", &params) {
+            Some(Asked::Authorize { asker: Some(asker), .. }) => Err(asker),
+            _ => Ok(()),
         }
     }
 
     /// What the pool thinks of the name; `None` when it was never asked.
     pub(super) fn standing(&self, name: &PoolName) -> Option<Standing> {
-        self.facts().names.get(name).cloned()
-    }
-
-    pub(super) fn set_standing(&self, name: PoolName, standing: Standing) {
-        let mut facts = self.facts();
-        if facts.names.len() < MOST_NAMES || facts.names.contains_key(&name) {
-            facts.names.insert(name, standing);
-        }
+        self.facts().names.standing(name).cloned()
     }
 
     /// Notes that this share is about to be sent. `false`: it was already.
@@ -187,15 +179,12 @@ impl Connection {
 
     /// Whether every name that it was asked about was refused.
     pub(super) fn refuses_everybody(&self) -> bool {
-        let facts = self.facts();
-        !facts.names.is_empty()
-            && facts.names.values().all(|standing| matches!(standing, Standing::Refused(_)))
+        self.facts().names.are_all_refused()
     }
 
     /// Whether it has still to say what it thinks of every name.
     pub(super) fn owes_verdicts(&self) -> bool {
-        let facts = self.facts();
-        !facts.names.is_empty() && facts.names.values().all(|standing| *standing == Standing::Asked)
+        self.facts().names.are_all_open()
     }
 
     /// Whether this share was sent already.
@@ -253,10 +242,20 @@ impl Connection {
         answered
     }
 
-    /// Answers all that has waited for the pool for too long.
-    pub(super) fn expire(&self, limit: Duration) {
-        let late = self.pending().expired(limit, Instant::now());
+    /// Answers all that has waited for the pool for too long: shares for `share`; verdicts on names, once
+    /// there was one, for `verdict`.
+    pub(super) fn expire(&self, share: Duration, verdict: Duration) {
+        let verdict = if self.facts().names.has_voice() { verdict } else { share };
+        let late = self.pending().expired(share, verdict, Instant::now());
         self.answered.notify_all();
+        let (names, late): (Vec<_>, Vec<_>) =
+            late.into_iter().partition(|asked| matches!(asked, Asked::Authorize { .. }));
+        if !names.is_empty() && self.facts().names.is_ignored() {
+            // Whoever waits for a verdict is credited as the first was.
+            names.into_iter().for_each(welcome);
+        } else {
+            give_up(names, &Refusal::new(RefusalCode::Other, "The pool does not answer"));
+        }
         give_up(late, &Refusal::new(RefusalCode::Other, "The pool does not answer"));
     }
 
@@ -380,6 +379,18 @@ pub(super) fn give_up(open: Vec<Asked>, refusal: &Refusal) {
         if is_authorize {
             // It is not to believe that it is unknown: it asks again when it comes again.
             asker.miner.upgrade().iter().for_each(|miner| miner.dismiss());
+        }
+    }
+}
+
+/// Lets a miner in whose name the pool has no opinion of.
+fn welcome(asked: Asked) {
+    let Asked::Authorize { asker: Some(asker), .. } = asked else { return };
+    tell(&asker, accepted(&asker.id), Stamp::now());
+    if let Some(miner) = asker.miner.upgrade() {
+        miner.desk().is_authorized = true;
+        if let Some(link) = miner.link() {
+            link.begin(&miner);
         }
     }
 }

@@ -10,7 +10,7 @@ use super::judge::Fault;
 use super::kind::Kind;
 use super::slots::Prefix;
 use super::vardiff::Vardiff;
-use super::work::{Epoch, Task};
+use super::work::{Epoch, PoolJob, Task};
 use crate::config;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, JobId, VersionMask};
 use crate::work::{BlockHash, RecentHashes};
@@ -18,6 +18,9 @@ use crate::work::{BlockHash, RecentHashes};
 /// The most jobs a miner may still answer: half an hour of them at the fastest cadence seen (Braiins,
 /// 3 s; wire reference, section 2.9), and all since the last clean one elsewhere.
 const MOST_GIVEN: usize = 600;
+
+/// Of those that were dead before the last clean one so many are kept, for the rare block on one.
+const KEPT_DEAD: usize = 16;
 
 /// So long a miner may go on with what it had: a block takes 2 s to reach the slowest (wire reference,
 /// section 5.4, 35), and a NerdMiner finishes its queue (section 3.6).
@@ -68,6 +71,8 @@ pub(super) struct Desk {
     pub(super) workers: Vec<Worker>,
     /// It has said who it is, and was not refused.
     pub(super) is_authorized: bool,
+    /// How often the pool has refused it since that was looked at.
+    pub(super) refusals: u32,
     given: VecDeque<Given>,
     vardiff: Option<Vardiff>,
     /// The last difficulty, of a miner that was here before.
@@ -93,6 +98,7 @@ impl Desk {
             is_subscribed: false,
             workers: Vec::new(),
             is_authorized: false,
+            refusals: 0,
             given: VecDeque::new(),
             vardiff: None,
             remembered: None,
@@ -276,27 +282,31 @@ impl Desk {
         next
     }
 
-    /// Jobs of an earlier block, and those of an earlier connection, are kept only as long as a late
-    /// share may name them: what was sent just before.
+    /// Of jobs that are dead for longer than just now only the last few are kept: a clean job need not
+    /// mean a new block, and a block is a block.
     fn forget_dead(&mut self, task: &Task) {
-        let newest = self.given.back().map(|given| given.task.job.generation);
+        let life = |job: &PoolJob| (job.epoch, job.generation);
+        let newest = self.given.back().map(|given| life(&given.task.job));
+        let is_recent = |given: &Given| {
+            let of_given = life(&given.task.job);
+            Some(of_given) == newest || of_given == life(&task.job)
+        };
+        let dead = self.given.iter().filter(|given| !is_recent(given)).count();
+        let mut surplus = dead.saturating_sub(KEPT_DEAD);
         self.given.retain(|given| {
-            let generation = given.task.job.generation;
-            let is_recent = Some(generation) == newest || generation == task.job.generation;
-            given.seat.epoch == task.job.epoch && is_recent
+            let is_surplus = surplus > 0 && !is_recent(given);
+            surplus -= usize::from(is_surplus);
+            !is_surplus
         });
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
-
     use super::*;
     use crate::aggregate::slots::Slots;
     use crate::aggregate::split::Split;
-    use crate::aggregate::work::{PoolJob, TaskNumbers};
-    use crate::net::Stamp;
+    use crate::aggregate::work::TaskNumbers;
     use crate::stratum::{Nbits, Notify, Ntime, PrevHash, Version};
 
     fn seated() -> Desk {
@@ -326,15 +336,7 @@ mod tests {
             ntime: Ntime(1000),
             clean_jobs: Some(true),
         };
-        Arc::new(PoolJob {
-            epoch: Epoch(1),
-            notify,
-            difficulty: Difficulty::ONE,
-            generation: u64::from(block),
-            readable_at: Stamp::from_nanos(1),
-            received: Instant::now(),
-            is_replaced: AtomicBool::new(false),
-        })
+        Arc::new(PoolJob::sample(Epoch(1), notify, u64::from(block)))
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub struct Limits {
     pub remind_after: Duration,
     /// So long a peer may take nothing of what waits for it.
     pub write: Duration,
+    /// After so long a pool is asked again about a name that it has refused, or not judged.
+    pub ask_again: Duration,
     /// The most that waits for one peer, in bytes: a hundred jobs, which is an hour of them (wire
     /// reference, section 1.2: public-pool has 256 KiB).
     pub most_queued: usize,
@@ -33,6 +35,7 @@ impl Default for Limits {
         Limits {
             remind_after: Duration::from_secs(55),
             write: Duration::from_secs(20),
+            ask_again: Duration::from_secs(60),
             most_queued: 256 * 1024,
         }
     }

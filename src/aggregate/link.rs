@@ -4,7 +4,7 @@
 mod news;
 mod seating;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,12 +13,11 @@ use arc_swap::ArcSwapOption;
 
 use super::Services;
 use super::connection::Connection;
-use super::identity::{Account, Worker};
+use super::identity::{Account, PoolName, Worker};
 use super::miner::Miner;
 use super::slots::Slots;
 use super::work::{Epoch, Task, TaskNumbers};
 use crate::analyzer::SessionId;
-use crate::config::Secret;
 use crate::net::Stamp;
 use crate::serving::ToAnalyzer;
 use crate::stratum::VersionMask;
@@ -156,16 +155,34 @@ impl Link {
     }
 
     pub(super) fn authorize_on(&self, connection: &Connection, worker: &Worker) {
-        let pool_name = self.services.naming.at_pool(&worker.name, &connection.configured.user);
+        let pool_name = self.name_at_pool(connection, worker);
         if pool_name.0.is_empty() {
             return;
         }
-        let own = worker.password.as_ref().map(Secret::expose);
-        connection.authorize(
-            &pool_name,
-            own.unwrap_or_else(|| connection.configured.password.expose()),
-            None,
-        );
+        if connection.facts().names.is_full() {
+            let used: HashSet<PoolName> =
+                self.workers().iter().map(|worker| self.name_at_pool(connection, worker)).collect();
+            connection.facts().names.retain(|name| used.contains(name));
+        }
+        let password = worker.password.as_ref().unwrap_or(&connection.configured.password);
+        connection.authorize(&pool_name, password.expose(), self.services.limits.ask_again);
+    }
+
+    /// What the pool has refused it may know by now: it may have been away for a moment.
+    pub(super) fn ask_again(&self, connection: &Connection) {
+        if !self.services.config.aggregate.local_authorize {
+            // It is for the miners to come again with the right password.
+            return;
+        }
+        let again = self.services.limits.ask_again;
+        let refused = connection.facts().names.refused_since(again, Instant::now());
+        for name in refused {
+            connection.authorize(&name, connection.configured.password.expose(), again);
+        }
+    }
+
+    fn name_at_pool(&self, connection: &Connection, worker: &Worker) -> PoolName {
+        self.services.naming.at_pool(&worker.name, &connection.configured.user)
     }
 
     /// Lets the connection go when nobody was here for so long: `true`, and it is nobody's any more.
@@ -322,12 +339,7 @@ impl Link {
         self.services.config.aggregate.strict_broadcast
     }
 
-    /// How long the pool may take to judge a share.
-    pub(super) fn answer_limit(&self) -> Duration {
-        self.services.config.analysis.share_timeout
-    }
-
-    /// Where a miner's own shares go.
+    /// Whether miners are seated on this connection.
     pub(super) fn is_current(&self, connection: &Arc<Connection>) -> bool {
         self.lock().is_current(connection)
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, Standing, tell};
+use super::connection::{Connection, tell};
 use super::link::{JobNews, Link};
+use super::names::Standing;
 use super::pending::Asked;
 use super::work::{PoolJob, is_other_work};
 use crate::analyzer::{Direction, LineReader};
@@ -79,7 +80,9 @@ impl Listener<'_> {
                 Err(error) => return Err(error),
             };
             if looked.elapsed() >= LOOK {
-                self.connection.expire(self.link.answer_limit());
+                let config = &self.link.services().config;
+                self.connection.expire(config.analysis.share_timeout, config.failover.answer_timeout);
+                self.link.ask_again(self.connection);
                 self.miss_configure();
                 looked = Instant::now();
             }
@@ -155,7 +158,7 @@ impl Listener<'_> {
                 self.mask(granted, at);
             }
             Asked::Subscribe => self.subscribed(message, at),
-            Asked::Authorize { name, asker } => {
+            Asked::Authorize { name, password, asker } => {
                 let verdict = Verdict::of(message);
                 let standing = match refusal_of(&verdict, RefusalCode::Unauthorized, "Unauthorized worker") {
                     None => Standing::Accepted,
@@ -169,7 +172,7 @@ impl Listener<'_> {
                     tell(&asker, line, at);
                     self.link.authorized(&asker, standing == Standing::Accepted);
                 }
-                self.connection.set_standing(name.clone(), standing.clone());
+                self.connection.facts().names.judge(&name, standing.clone(), password);
                 self.link.name_judged(self.connection, &name, &standing);
             }
             Asked::Submit { asker } => {
@@ -265,7 +268,7 @@ impl Listener<'_> {
                 drop(facts);
                 return self.link.news();
             }
-            let Some(space) = &facts.space else { return };
+            let Some(space) = facts.space.clone() else { return };
             let epoch = space.epoch;
             let before = facts.newest.clone();
             let parent = before.as_ref().map(|task| task.job.notify.prevhash);
@@ -274,6 +277,8 @@ impl Listener<'_> {
                 if clean { self.connection.next_generation() } else { self.connection.generation() };
             let job = Arc::new(PoolJob {
                 epoch,
+                source: Arc::downgrade(self.connection),
+                space,
                 notify,
                 difficulty: self.connection.difficulty(),
                 generation,

@@ -10,14 +10,15 @@
 //! | `hub`, `link`, `link/seating`, `link/news` | which connection a miner is on; who sits where in its search space, and who is told what |
 //! | `keeping`, `opening` | dials, replaces, goes back, closes when idle; a new connection until it is of use |
 //! | `connection`, `listening`, `pending` | one connection to a pool: what it gave, says, and owes |
-//! | `identity` | names: the miner's, and at the pool |
+//! | `identity`, `names` | names: the miner's, and at the pool; what the pool thinks of them |
 //! | `forwarded` | which shares a pool was sent |
 //! | `split`, `slots` | how the pool's extranonce2 is divided, and which prefixes are in use |
 //! | `vardiff`, `window`, `kind` | one miner's difficulty |
 //! | `limits` | patience with peers that take nothing |
-//! | `budget`, `memory` | what a miner may do wrong; what is remembered of those who left |
+//! | `budget`, `allowance`, `memory` | what a miner may do wrong, and how often; what is remembered of those who left |
 //! | `pace` | the clock's second: difficulties ease in silence |
 
+mod allowance;
 mod answers;
 mod budget;
 mod connection;
@@ -33,6 +34,7 @@ mod link;
 mod listening;
 mod memory;
 mod miner;
+mod names;
 mod observed;
 mod opening;
 mod outbox;
@@ -252,7 +254,7 @@ impl Services {
     fn authorize_own(&self, connection: &Connection) {
         let configured = &connection.configured;
         if let Some(name) = self.naming.fixed(&configured.user) {
-            connection.authorize(&name, configured.password.expose(), None);
+            connection.authorize(&name, configured.password.expose(), self.limits.ask_again);
         }
     }
 

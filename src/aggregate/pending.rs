@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::answers::Place;
 use super::identity::PoolName;
 use super::miner::Miner;
+use crate::config::Secret;
 
 /// The most requests that wait: 5,000 miners with a share each, and as many again.
 const MOST: usize = 16_384;
@@ -25,7 +26,7 @@ pub(super) struct Asker {
 pub(super) enum Asked {
     Configure,
     Subscribe,
-    Authorize { name: PoolName, asker: Option<Asker> },
+    Authorize { name: PoolName, password: Option<Secret>, asker: Option<Asker> },
     Submit { asker: Asker },
 }
 
@@ -60,11 +61,16 @@ impl Pending {
         self.open.remove(&id)
     }
 
-    /// Those that have waited for longer than `limit`. A configure stays: its answer is welcome whenever
-    /// it comes.
-    pub(super) fn expired(&mut self, limit: Duration, now: Instant) -> Vec<Asked> {
+    /// Shares that have waited for longer than `share`, and authorizes for longer than `verdict`. Answers
+    /// to the opening are welcome whenever they come.
+    pub(super) fn expired(&mut self, share: Duration, verdict: Duration, now: Instant) -> Vec<Asked> {
         let is_late = |asked: &Asked, at: &Instant| {
-            !matches!(asked, Asked::Configure) && now.saturating_duration_since(*at) > limit
+            let passed = now.saturating_duration_since(*at);
+            match asked {
+                Asked::Configure | Asked::Subscribe => false,
+                Asked::Authorize { .. } => passed > verdict,
+                Asked::Submit { .. } => passed > share,
+            }
         };
         let late = self.open.iter().filter(|(_, (asked, at))| is_late(asked, at));
         let late: Vec<u64> = late.map(|(id, _)| *id).collect();
@@ -87,15 +93,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_late_is_given_up_but_for_the_configure() {
-        let (mut pending, now, limit) = (Pending::default(), Instant::now(), Duration::from_secs(60));
+    fn what_is_late_is_given_up_but_for_the_opening() {
+        let (mut pending, now) = (Pending::default(), Instant::now());
+        let (share, verdict) = (Duration::from_secs(60), Duration::from_secs(5));
         let configure = pending.ask(Asked::Configure, now).unwrap();
         let subscribe = pending.ask(Asked::Subscribe, now).unwrap();
-        assert!(pending.expired(limit, now + limit).is_empty());
-        let late = pending.expired(limit, now + limit + Duration::from_secs(1));
-        assert!(matches!(late[..], [Asked::Subscribe]), "{late:?}");
-        // Its answer is welcome whenever it comes; the other's is nobody's any more.
+        let name = PoolName("a".to_owned());
+        pending.ask(Asked::Authorize { name, password: None, asker: None }, now).unwrap();
+        assert!(pending.expired(share, verdict, now + verdict).is_empty());
+        let late = pending.expired(share, verdict, now + verdict * 2);
+        assert!(matches!(late[..], [Asked::Authorize { .. }]), "{late:?}");
+        assert!(pending.expired(share, verdict, now + share * 2).is_empty());
         assert!(matches!(pending.answered(configure), Some((Asked::Configure, _))));
-        assert!(pending.answered(subscribe).is_none() && pending.take_all().is_empty());
+        assert!(matches!(pending.answered(subscribe), Some((Asked::Subscribe, _))));
     }
 }

@@ -4,11 +4,12 @@ mod sharing;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::Services;
+use super::allowance::Allowance;
 use super::budget::Budget;
 use super::identity::{Account, MinerName, Worker};
 use super::link::NoSeat;
@@ -24,6 +25,11 @@ use crate::stratum::{
 
 /// The most names of one connection; farm proxies authorize many.
 const MOST_NAMES: usize = 1024;
+/// So many of them are asked about at once, and so many a second then.
+const NAMES_AT_ONCE: f64 = 64.0;
+const NAMES_PER_SECOND: f64 = 20.0;
+/// How often one that waits looks whether it has to leave.
+const LOOK: Duration = Duration::from_millis(50);
 /// Of a name, a user agent or a method, as much is kept.
 const MOST_TEXT: usize = 128;
 
@@ -42,6 +48,8 @@ pub(super) struct Requests {
     services: Arc<Services>,
     miner: Arc<Miner>,
     budget: Budget,
+    /// New names.
+    names: Allowance,
     /// Whose it has said it is.
     account: Option<Account>,
     /// Whose it is about to say it is: some say everything in one burst.
@@ -50,7 +58,9 @@ pub(super) struct Requests {
 
 impl Requests {
     pub(super) fn new(services: Arc<Services>, miner: Arc<Miner>) -> Requests {
-        Requests { services, miner, budget: Budget::new(Instant::now()), account: None, foreseen: None }
+        let now = Instant::now();
+        let names = Allowance::new(NAMES_AT_ONCE, NAMES_PER_SECOND, now);
+        Requests { services, miner, budget: Budget::new(now), names, account: None, foreseen: None }
     }
 
     /// Whether the miner has said who it is.
@@ -70,12 +80,11 @@ impl Requests {
         self.foreseen = name.map(|name| self.services.account(&name));
     }
 
-    /// Takes a line of a miner that has to go: a share is answered, nothing else.
+    /// Takes a line of a miner that has to go: its shares are still worth something, nothing else is.
     pub(super) fn turn_away(&mut self, line: &[u8], at: Stamp) {
         if let Ok(message) = Envelope::read(line) {
             if message.method().as_deref() == Some("mining.submit") {
-                let text = "Stale share: the search space is gone";
-                self.refuse(message.id(), RefusalCode::JobNotFound, text, at);
+                self.submit(&message, at);
             }
         }
     }
@@ -86,6 +95,10 @@ impl Requests {
             return Then::GoOn;
         }
         self.miner.wait_for_room();
+        let refusals = std::mem::take(&mut self.miner.desk().refusals);
+        if (0..refusals).any(|_| self.fault() == Then::Ban) {
+            return Then::Ban;
+        }
         if self.miner.is_leaving() {
             self.turn_away(line, at);
             return Then::GoOn;
@@ -251,12 +264,9 @@ impl Requests {
         let password = || params.get(1).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
         let password = (!is_local).then(|| Secret::new(shortened(&password().unwrap_or_default())));
         let worker = Worker { name, password };
-        {
-            let mut desk = self.miner.desk();
-            desk.workers.retain(|old| old.name != worker.name && self.services.account(&old.name) == account);
-            if desk.workers.len() < MOST_NAMES {
-                desk.workers.push(worker.clone());
-            }
+        if !self.keep_name(&worker, &account) {
+            self.refuse(message.id(), RefusalCode::Unauthorized, "Too many workers for one connection", at);
+            return self.fault();
         }
         self.services.hub.remember(self.miner.address().ip(), &account);
         self.account = Some(account.clone());
@@ -273,6 +283,35 @@ impl Requests {
             return Then::GoOn;
         }
         self.authorize_at_pool(&worker, &account, message.id(), at)
+    }
+
+    /// Notes who it has said it is. `false` when those are too many.
+    fn keep_name(&mut self, worker: &Worker, account: &Account) -> bool {
+        let is_new = {
+            let mut desk = self.miner.desk();
+            let before = desk.workers.len();
+            desk.workers
+                .retain(|old| old.name != worker.name && self.services.account(&old.name) == *account);
+            let is_new = desk.workers.len() == before;
+            if desk.workers.len() >= MOST_NAMES {
+                return false;
+            }
+            desk.workers.push(worker.clone());
+            is_new
+        };
+        if is_new {
+            self.pace_names();
+        }
+        true
+    }
+
+    /// Each new name is a question to the pool, on a connection that others share: who has very many
+    /// waits, and everything else it says waits with it.
+    fn pace_names(&mut self) {
+        let until = Instant::now() + self.names.take(Instant::now());
+        while Instant::now() < until && !self.miner.is_leaving() {
+            std::thread::sleep(until.saturating_duration_since(Instant::now()).min(LOOK));
+        }
     }
 
     /// The account is known now: the miner must be on a link of its own account's. `false`: it has no
@@ -302,15 +341,25 @@ impl Requests {
         } else if !self.join(account) {
             return Then::Leave;
         }
-        let connection = self.miner.link().and_then(|link| link.connection());
-        let (Some(connection), Some(place)) = (connection, self.miner.reserve()) else {
+        let Some(connection) = self.miner.link().and_then(|link| link.connection()) else {
             self.refuse(id, RefusalCode::Other, "No pool", at);
             return Then::Leave;
         };
         let pool_name = self.services.naming.at_pool(&worker.name, &connection.configured.user);
+        if connection.facts().names.vouches_for(&pool_name, worker.password.as_ref()) {
+            // The pool would say the same again, or nothing at all (wire reference, section 2.2).
+            self.answer(accepted(id), at);
+            self.miner.desk().is_authorized = true;
+            self.begin();
+            return Then::GoOn;
+        }
+        self.pace_names();
+        let Some(place) = self.miner.reserve() else {
+            self.refuse(id, RefusalCode::Other, "Too many requests wait for the pool", at);
+            return Then::Leave;
+        };
         let asker = Asker { miner: Arc::downgrade(&self.miner), place, id: id.into() };
-        let password = worker.password.as_ref().map_or("", Secret::expose);
-        if let Some(asker) = connection.authorize(&pool_name, password, Some(asker)) {
+        if let Err(asker) = connection.authorize_for(&pool_name, worker.password.clone(), asker) {
             let refusal = Refusal::new(RefusalCode::Other, "The connection to the pool was lost");
             self.miner.complete(asker.place, refused(&asker.id, &refusal, Default::default()), at);
             return Then::Leave;

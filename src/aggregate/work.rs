@@ -1,9 +1,10 @@
 //! Jobs: as the pool gave them, and as miners get them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use super::connection::{Connection, Space};
 use crate::net::Stamp;
 use crate::stratum::{Difficulty, JobId, Notify, Ntime};
 
@@ -16,6 +17,10 @@ pub(super) struct Epoch(pub(super) u64);
 #[derive(Debug)]
 pub(super) struct PoolJob {
     pub(super) epoch: Epoch,
+    /// Where its shares go, as long as that is there.
+    pub(super) source: Weak<Connection>,
+    /// Where they are searched.
+    pub(super) space: Space,
     /// With the pool's own job id.
     pub(super) notify: Notify,
     /// What the pool asked for when the job came.
@@ -99,6 +104,30 @@ impl Task {
 }
 
 #[cfg(test)]
+impl PoolJob {
+    /// Of no connection.
+    pub(super) fn sample(epoch: Epoch, notify: Notify, generation: u64) -> PoolJob {
+        let split = Split::of(Extranonce2Size::new(8).unwrap()).unwrap();
+        PoolJob {
+            epoch,
+            source: Weak::new(),
+            space: Space { epoch, extranonce1: Extranonce1::default(), split },
+            notify,
+            difficulty: Difficulty::ONE,
+            generation,
+            readable_at: Stamp::from_nanos(1),
+            received: Instant::now(),
+            is_replaced: AtomicBool::new(false),
+        }
+    }
+}
+
+#[cfg(test)]
+use super::split::Split;
+#[cfg(test)]
+use crate::stratum::{Extranonce1, Extranonce2Size};
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
@@ -117,10 +146,7 @@ mod tests {
             ntime: Ntime(1000),
             clean_jobs: Some(false),
         };
-        let (difficulty, readable_at) = (Difficulty::ONE, Stamp::from_nanos(1));
-        let (epoch, received) = (Epoch(1), Instant::now());
-        let is_replaced = AtomicBool::new(false);
-        Arc::new(PoolJob { epoch, notify, difficulty, generation: 0, readable_at, received, is_replaced })
+        Arc::new(PoolJob::sample(Epoch(1), notify, 0))
     }
 
     #[test]

@@ -2,22 +2,26 @@
 
 use std::sync::Arc;
 
-use super::super::connection::{Connection, Standing};
+use super::super::connection::Connection;
 use super::super::identity::PoolName;
 use super::super::miner::Miner;
+use super::super::names::Standing;
 use super::super::pending::Asker;
 use super::super::work::Task;
 use super::{JobNews, Link};
 use crate::net::Stamp;
 use crate::serving::{Topic, say};
-use crate::stratum::{Difficulty, Refusal, RefusalCode, VersionMask};
+use crate::stratum::{Difficulty, Refusal, VersionMask};
 
 impl Link {
     /// A miner's worker was judged by the pool.
     pub(in super::super) fn authorized(&self, asker: &Asker, is_accepted: bool) {
-        if let Some(miner) = asker.miner.upgrade().filter(|_| is_accepted) {
+        let Some(miner) = asker.miner.upgrade() else { return };
+        if is_accepted {
             miner.desk().is_authorized = true;
             self.begin(&miner);
+        } else {
+            miner.desk().refusals += 1;
         }
     }
 
@@ -38,8 +42,8 @@ impl Link {
         {
             let mut facts = connection.facts();
             match refusal {
-                None => (facts.accepted, facts.unauthorized) = (facts.accepted + 1, 0),
-                Some(refusal) if refusal.code == RefusalCode::Unauthorized => facts.unauthorized += 1,
+                None => facts.unauthorized = 0,
+                Some(refusal) if facts.names.is_about_a_name(refusal) => facts.unauthorized += 1,
                 Some(_) => {}
             }
         }

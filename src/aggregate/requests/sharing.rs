@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::super::connection::{Connection, Standing, Unsent};
+use super::super::connection::{Connection, Unsent};
 use super::super::desk::Given;
-use super::super::identity::{MinerName, Worker};
+use super::super::identity::{MinerName, PoolName, Worker};
 use super::super::judge::{Fault, Judgement, Stale, Terms, judge};
+use super::super::names::Standing;
 use super::super::pending::Asker;
 use super::{Requests, Then, shortened};
 use crate::net::Stamp;
@@ -25,8 +26,10 @@ struct Judged {
     given: Given,
     /// What the miner is credited with.
     worth: Difficulty,
-    /// Where it would go; `None` when there is no pool.
+    /// Where it would go; `None` when that is gone.
     connection: Option<Arc<Connection>>,
+    /// Whether the miner has said that it is called so.
+    is_named: bool,
 }
 
 impl Requests {
@@ -56,23 +59,22 @@ impl Requests {
         if desk.seat.is_none() {
             return Err(Refusal::new(RefusalCode::NotSubscribed, "Not subscribed"));
         }
-        let is_known = |worker: &Worker| worker.name.as_str() == shortened(&submit.worker);
-        if !desk.is_authorized || !desk.workers.iter().any(is_known) {
-            return Err(Refusal::new(RefusalCode::Unauthorized, "Unauthorized worker"));
-        }
-        let Some(given) = desk.find(&submit.job_id).cloned() else {
-            return Err(Refusal::new(RefusalCode::JobNotFound, "Job not found"));
+        let is_its = |worker: &Worker| worker.name.as_str() == shortened(&submit.worker);
+        let is_named = desk.workers.iter().any(is_its);
+        let given = match desk.find(&submit.job_id).cloned() {
+            Some(given) if desk.is_authorized => given,
+            _ if !desk.is_authorized || !is_named => return Err(unauthorized()),
+            _ => return Err(Refusal::new(RefusalCode::JobNotFound, "Job not found")),
         };
         let asked = desk.difficulty().map_or(given.difficulty, |now| now.min(given.difficulty));
         let mask = mask_of(&submit, desk.mask, given.mask);
         drop(desk);
-        let connection = self.miner.link().and_then(|link| link.connection()).filter(|one| !one.is_over());
         let job = &given.task.job;
+        // Not the link's: one that was left for a better pool lives on for a moment.
+        let connection = job.source.upgrade().filter(|one| !one.is_over());
         let (pool, stale) = match &connection {
             Some(connection) => {
-                let epoch = connection.facts().space.as_ref().map(|space| space.epoch);
                 let stale = match () {
-                    () if epoch != Some(job.epoch) => Some(Stale::Gone),
                     () if job.generation < connection.generation() => Some(Stale::Cleaned),
                     () if job.is_replaced.load(Ordering::Acquire) => Some(Stale::Replaced),
                     () => None,
@@ -92,7 +94,7 @@ impl Requests {
             stale,
         };
         let judgement = judge(&submit, &terms);
-        Ok(Judged { submit, judgement, given, worth: asked, connection })
+        Ok(Judged { submit, judgement, given, worth: asked, connection, is_named })
     }
 
     fn act(&mut self, id: &str, judged: &Judged, at: Stamp) -> Then {
@@ -102,15 +104,16 @@ impl Requests {
             Judgement::Refuse(refusal, fault) => {
                 self.miner.answer(refused(id, refusal, Default::default()), at);
                 // Without a pool there is nothing that it could mine instead.
-                let is_excused = *fault == Fault::Stale && !is_of_pool(judged)
+                let is_excused = *fault == Fault::Stale && judged.connection.is_none()
                     || self.miner.desk().is_excused(*fault, Instant::now());
                 return if is_excused { Then::GoOn } else { self.fault() };
             }
         };
         let is_block = matches!(judged.judgement, Judgement::Forward { is_block: true, .. });
         // A block is worth a try under any name.
-        if let Some(refusal) = self.refused_name(&judged.submit).filter(|_| !is_block) {
-            return self.answer(refused(id, &refusal, Default::default()), at);
+        if !judged.is_named && !is_block {
+            self.miner.answer(refused(id, &unauthorized(), Default::default()), at);
+            return self.fault();
         }
         let is_new = self.miner.desk().is_new(hash);
         let was_sent = judged.connection.as_ref().is_some_and(|connection| connection.was_forwarded(&hash));
@@ -119,8 +122,13 @@ impl Requests {
             self.refuse(id, RefusalCode::Duplicate, "Duplicate share", at);
             return self.fault();
         }
-        match &judged.connection {
-            Some(connection) if is_for_pool => self.forward(id, judged, connection, hash, at),
+        let refused_name = judged.connection.as_ref().and_then(|one| self.refused_name(one, &judged.submit));
+        match (&judged.connection, refused_name) {
+            // It is work all the same, and the miner's difficulty goes by it.
+            (_, Some(refusal)) if !is_block => {
+                self.miner.answer(refused(id, &refusal, Default::default()), at);
+            }
+            (Some(connection), _) if is_for_pool => self.forward(id, judged, connection, hash, at),
             // A share is for the pool only when there is one.
             _ => self.miner.answer(accepted(id), at),
         }
@@ -135,36 +143,39 @@ impl Requests {
     }
 
     /// The pool's words, where it does not know who has found the share: nobody is credited.
-    fn refused_name(&self, submit: &Submit) -> Option<Refusal> {
-        let connection = self.miner.link().and_then(|link| link.connection())?;
-        let name = self
-            .services
-            .naming
-            .at_pool(&MinerName::new(shortened(&submit.worker)), &connection.configured.user);
-        match connection.standing(&name)? {
+    fn refused_name(&self, connection: &Connection, submit: &Submit) -> Option<Refusal> {
+        match connection.standing(&self.name_at(connection, &submit.worker))? {
             Standing::Refused(refusal) => Some(Refusal::new(RefusalCode::Unauthorized, refusal.reason)),
-            _ => None,
+            Standing::Asked | Standing::Accepted => None,
         }
+    }
+
+    /// What the pool calls this worker.
+    fn name_at(&self, connection: &Connection, worker: &str) -> PoolName {
+        let name = MinerName::new(shortened(worker));
+        self.services.naming.at_pool(&name, &connection.configured.user)
     }
 
     fn forward(&self, id: &str, judged: &Judged, connection: &Connection, hash: BlockHash, at: Stamp) {
         let Judged { submit, given, .. } = judged;
         let lost = || Refusal::new(RefusalCode::JobNotFound, "Stale share: the pool's connection is new");
         let too_many = || Refusal::new(RefusalCode::Other, "Too many shares wait for the pool");
-        let name = MinerName::new(shortened(&submit.worker));
-        let name = self.services.naming.at_pool(&name, &connection.configured.user);
-        let (space, mask) = {
-            let facts = connection.facts();
-            (facts.space.clone(), facts.mask)
+        let worker = match self.miner.desk().workers.first() {
+            // A block by an unknown name is its own all the same.
+            Some(first) if !judged.is_named => first.name.as_str().to_owned(),
+            _ => submit.worker.clone(),
         };
-        let Some(space) = space.filter(|space| space.epoch == given.task.job.epoch) else {
-            return self.miner.answer(refused(id, &lost(), Default::default()), at);
+        let name = self.name_at(connection, &worker);
+        let (name, mask) = {
+            let facts = connection.facts();
+            (facts.names.voice(&name).clone(), facts.mask)
         };
         let deadline = Instant::now() + self.services.config.analysis.share_timeout;
         let Some(place) = self.miner.reserve_until(deadline) else {
             return self.miner.answer(refused(id, &too_many(), Default::default()), at);
         };
-        let extranonce2 = space.split.upstream_extranonce2(&given.seat.prefix, &submit.extranonce2);
+        let extranonce2 =
+            given.task.job.space.split.upstream_extranonce2(&given.seat.prefix, &submit.extranonce2);
         let job = &given.task.job.notify;
         let mut params = vec![
             json!(name.0),
@@ -214,10 +225,6 @@ fn bits_for_pool(submit: &Submit, mask: Option<VersionMask>, job: Version) -> Op
     }
 }
 
-/// Whether the pool that there is gave this job.
-fn is_of_pool(judged: &Judged) -> bool {
-    judged.connection.as_ref().is_some_and(|connection| {
-        let facts = connection.facts();
-        facts.space.as_ref().is_some_and(|space| space.epoch == judged.given.task.job.epoch)
-    })
+fn unauthorized() -> Refusal {
+    Refusal::new(RefusalCode::Unauthorized, "Unauthorized worker")
 }

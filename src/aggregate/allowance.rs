@@ -1,0 +1,39 @@
+//! How often something may be done: so many times at once, and so many a second from then on.
+
+use std::time::{Duration, Instant};
+
+#[derive(Debug)]
+pub(super) struct Allowance {
+    most: f64,
+    per_second: f64,
+    left: f64,
+    at: Instant,
+}
+
+impl Allowance {
+    pub(super) fn new(most: f64, per_second: f64, now: Instant) -> Allowance {
+        Allowance { most, per_second, left: most, at: now }
+    }
+
+    /// Takes one. How long it has to be waited for.
+    pub(super) fn take(&mut self, now: Instant) -> Duration {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.left = (self.left + passed * self.per_second).min(self.most) - 1.0;
+        self.at = now;
+        Duration::from_secs_f64((-self.left / self.per_second).max(0.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_free_and_a_flood_is_not() {
+        let start = Instant::now();
+        let mut allowance = Allowance::new(64.0, 20.0, start);
+        assert!((0..64).all(|_| allowance.take(start).is_zero()));
+        assert_eq!(allowance.take(start), Duration::from_millis(50));
+        assert!(allowance.take(start + Duration::from_secs(1)).is_zero());
+    }
+}
