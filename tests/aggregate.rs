@@ -9,6 +9,10 @@ mod abuse;
 mod answers;
 #[path = "aggregate/basics.rs"]
 mod basics;
+#[path = "aggregate/blocks.rs"]
+mod blocks;
+#[path = "aggregate/crediting.rs"]
+mod crediting;
 #[path = "aggregate/difficulty.rs"]
 mod difficulty;
 #[path = "aggregate/ending.rs"]

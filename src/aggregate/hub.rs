@@ -1,11 +1,11 @@
 //! All links, and which of them a miner is seated on: one of its own account's, with room.
 
-use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::Services;
+use super::guesses::Guesses;
 use super::identity::Account;
 use super::keeping::keep;
 use super::link::{Link, NoSeat};
@@ -14,10 +14,10 @@ use crate::stop::Stopped;
 use crate::thread::{SERVICE_STACK, spawn};
 
 /// The most connections to pools at a time: an account each, or one more for each full search space.
-const MOST_LINKS: usize = 64;
-/// Whose miners these addresses had last. A miner says who it is only after it has got its search
-/// space, so the first guess rests on this.
-const MOST_REMEMBERED: usize = 8192;
+const MOST_LINKS: usize = 256;
+/// And the most that miners of one address may have had opened: whoever makes accounts up there shuts
+/// out nobody else.
+const MOST_OF_ONE: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Hub {
@@ -28,14 +28,13 @@ pub(super) struct Hub {
 struct State {
     links: Vec<Arc<Link>>,
     opened: usize,
-    accounts: HashMap<IpAddr, Account>,
-    /// The oldest first.
-    order: VecDeque<IpAddr>,
+    guesses: Guesses,
 }
 
 impl Hub {
     /// Seats a miner on a link that has room, opening one if there is none. Who has not said whose it is
-    /// is taken for one of those who were at its address last.
+    /// is taken for one of those who are expected at its address, or were there last; in the first case,
+    /// whose it was taken for.
     ///
     /// # Errors
     /// [`NoSeat`], at the deadline at the latest.
@@ -45,16 +44,20 @@ impl Hub {
         miner: &Arc<Miner>,
         account: Option<&Account>,
         deadline: Instant,
-    ) -> Result<(), NoSeat> {
-        let guess = self.lock().accounts.get(&miner.address().ip()).cloned();
-        let account = account.or(guess.as_ref());
+    ) -> Result<Option<Account>, NoSeat> {
+        let address = miner.address().ip();
+        let guess = match account {
+            Some(_) => None,
+            None => self.lock().guesses.take(address, Instant::now()),
+        };
+        let account = account.or(guess.as_ref().map(|(account, _)| account));
         let mut tried = Vec::new();
         loop {
-            let Some(link) = self.candidate(services, account, &tried) else { return Err(NoSeat::Full) };
+            let link = self.candidate(services, address, account, &tried)?;
             match link.seat(miner, deadline) {
                 Ok(()) => {
                     miner.set_link(Some(link));
-                    return Ok(());
+                    return Ok(guess.filter(|(_, is_expected)| *is_expected).map(|(account, _)| account));
                 }
                 Err(NoSeat::Full) => tried.push(link.number),
                 Err(NoSeat::NoPool)
@@ -75,17 +78,20 @@ impl Hub {
         }
     }
 
-    /// Miners from this address are this account's.
+    /// A miner of this account is at this address.
     pub(super) fn remember(&self, address: IpAddr, account: &Account) {
-        let mut state = self.lock();
-        if state.accounts.insert(address, account.clone()).is_none() {
-            state.order.push_back(address);
+        self.lock().guesses.remember(address, account);
+    }
+
+    /// A miner of this account will come again from there at once, and will not have said who it is. It
+    /// was taken for one of `other`. `false` when that happens too often.
+    pub(super) fn expect(&self, address: IpAddr, account: &Account, other: Option<Account>) -> bool {
+        let (mut state, now) = (self.lock(), Instant::now());
+        let has_room = state.guesses.expect(address, account, now);
+        if let Some(other) = other.filter(|_| has_room) {
+            state.guesses.put_back(address, other, now);
         }
-        if state.order.len() > MOST_REMEMBERED {
-            if let Some(oldest) = state.order.pop_front() {
-                state.accounts.remove(&oldest);
-            }
-        }
+        has_room
     }
 
     /// The links that there are.
@@ -97,9 +103,10 @@ impl Hub {
     fn candidate(
         &self,
         services: &Arc<Services>,
+        address: IpAddr,
         account: Option<&Account>,
         tried: &[usize],
-    ) -> Option<Arc<Link>> {
+    ) -> Result<Arc<Link>, NoSeat> {
         let mut state = self.lock();
         state.links.retain(|link| !link.is_retired());
         let fits = |link: &&Arc<Link>| {
@@ -111,24 +118,25 @@ impl Hub {
             is_its && !tried.contains(&link.number)
         };
         if let Some(link) = state.links.iter().find(fits) {
-            return Some(link.clone());
+            return Ok(link.clone());
         }
-        if state.links.len() >= MOST_LINKS {
-            return None;
+        let of_one = state.links.iter().filter(|link| link.opener == address).count();
+        if state.links.len() >= MOST_LINKS || of_one >= MOST_OF_ONE {
+            return Err(NoSeat::TooMany);
         }
         state.opened += 1;
         let number = state.opened;
-        let link = Arc::new(Link::new(number, account.cloned(), services.clone()));
+        let link = Arc::new(Link::new((number, address), account.cloned(), services.clone()));
         let (kept, stop) = (link.clone(), services.stop.clone());
         let thread = spawn(format!("link-{number}"), SERVICE_STACK, move || match keep(&kept, &stop) {
             Ok(()) | Err(Stopped) => Ok::<(), Stopped>(()),
         });
         if let Err(error) = thread {
             log::error!("no thread for another connection to the pool: {error}");
-            return None;
+            return Err(NoSeat::TooMany);
         }
         state.links.push(link.clone());
-        Some(link)
+        Ok(link)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

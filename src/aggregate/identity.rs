@@ -1,15 +1,18 @@
 //! Names: who a miner says it is, and who it is at the pool.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::config::{self, Secret};
+use crate::work::account_of_worker;
 
-/// A miner's user name, in two parts: `account.worker`.
+/// A miner's user name, in two parts: `account.worker`, or `address_worker`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MinerName {
     whole: String,
-    /// Where the worker begins; `None` when there is none.
-    dot: Option<usize>,
+    account: Range<usize>,
+    /// Where the worker begins; the end when there is none.
+    worker: usize,
 }
 
 /// A name that a miner has given.
@@ -39,10 +42,15 @@ pub(super) struct Naming {
 }
 
 impl MinerName {
-    /// Pools take what stands before the first dot for the account.
+    /// Divided as pools do it (wire reference, section 4.6).
     pub(super) fn new(whole: String) -> MinerName {
-        let dot = whole.find('.');
-        MinerName { whole, dot }
+        let account = account_of_worker(&whole);
+        let start = whole.find(account).unwrap_or(0);
+        let end = start + account.len();
+        let rest = whole[end..].trim_start();
+        let rest = rest.strip_prefix(['.', '_']).unwrap_or(rest);
+        let worker = whole.len() - rest.len();
+        MinerName { account: start..end, worker, whole }
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -50,11 +58,11 @@ impl MinerName {
     }
 
     fn account(&self) -> &str {
-        self.dot.map_or(&self.whole, |dot| &self.whole[..dot])
+        &self.whole[self.account.clone()]
     }
 
     fn worker(&self) -> &str {
-        self.dot.map_or("", |dot| &self.whole[dot + 1..])
+        &self.whole[self.worker..]
     }
 }
 
@@ -127,6 +135,24 @@ mod tests {
         ] {
             let naming = naming(template);
             assert_eq!(naming.at_pool(&name(miner), user).0, found, "{template} {user} {miner}");
+        }
+    }
+
+    #[test]
+    fn names_are_divided_as_pools_do_it() {
+        let address = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa";
+        for (text, account, worker) in [
+            (format!("{address}_rig0"), address, "rig0"),
+            (format!("{address}.rig_0.x"), address, "rig_0.x"),
+            (format!(" {address} .rig"), address, "rig"),
+            (address.to_owned(), address, ""),
+            ("my_farm.rig".to_owned(), "my_farm", "rig"),
+            ("my_farm".to_owned(), "my_farm", ""),
+            ("..".to_owned(), "", "."),
+            (String::new(), "", ""),
+        ] {
+            let name = name(&text);
+            assert_eq!((name.account(), name.worker()), (account, worker), "{text:?}");
         }
     }
 

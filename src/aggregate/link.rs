@@ -5,6 +5,7 @@ mod news;
 mod seating;
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ const UNUSABLE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) number: usize,
+    /// The address of the miner that it was opened for.
+    pub(super) opener: IpAddr,
     services: Arc<Services>,
     state: Mutex<State>,
     /// Told of whatever somebody may wait for: a connection, a job, a miner, an end.
@@ -72,15 +75,22 @@ pub(super) enum NoSeat {
     NoPool,
     /// The search space is used up.
     Full,
+    /// There are as many connections to pools already as may be.
+    TooMany,
     /// The pool's search space can't be shared, with the reason.
     Unusable(String),
 }
 
 impl Link {
-    pub(super) fn new(number: usize, account: Option<Account>, services: Arc<Services>) -> Link {
+    pub(super) fn new(
+        (number, opener): (usize, IpAddr),
+        account: Option<Account>,
+        services: Arc<Services>,
+    ) -> Link {
         let state = State { account, empty_since: Some(Instant::now()), ..State::default() };
         Link {
             number,
+            opener,
             services,
             state: Mutex::new(state),
             changed: Condvar::new(),

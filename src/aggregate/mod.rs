@@ -7,7 +7,7 @@
 //! | `judge` | a share by its real hash: forwarded, counted or refused |
 //! | `desk`, `work` | what one miner was given; jobs, as the pool gave them and as miners have them |
 //! | `miner`, `outbox`, `answers` | the way to a miner: lines now or queued, answers in their order |
-//! | `hub`, `link`, `link/seating`, `link/news` | which connection a miner is on; who sits where in its search space, and who is told what |
+//! | `hub`, `guesses`, `link`, `link/seating`, `link/news` | which connection a miner is on; who sits where in its search space, and who is told what |
 //! | `keeping`, `opening` | dials, replaces, goes back, closes when idle; a new connection until it is of use |
 //! | `connection`, `listening`, `pending` | one connection to a pool: what it gave, says, and owes |
 //! | `identity`, `names` | names: the miner's, and at the pool; what the pool thinks of them |
@@ -24,6 +24,7 @@ mod budget;
 mod connection;
 mod desk;
 mod forwarded;
+mod guesses;
 mod hub;
 mod identity;
 mod judge;

@@ -52,6 +52,8 @@ pub(super) struct Requests {
     names: Allowance,
     /// Whose it has said it is.
     account: Option<Account>,
+    /// Whose it was taken for, of those who are expected at its address.
+    taken_for: Option<Account>,
     /// Whose it is about to say it is: some say everything in one burst.
     foreseen: Option<Account>,
 }
@@ -60,7 +62,15 @@ impl Requests {
     pub(super) fn new(services: Arc<Services>, miner: Arc<Miner>) -> Requests {
         let now = Instant::now();
         let names = Allowance::new(NAMES_AT_ONCE, NAMES_PER_SECOND, now);
-        Requests { services, miner, budget: Budget::new(now), names, account: None, foreseen: None }
+        Requests {
+            services,
+            miner,
+            budget: Budget::new(now),
+            names,
+            account: None,
+            taken_for: None,
+            foreseen: None,
+        }
     }
 
     /// Whether the miner has said who it is.
@@ -199,11 +209,11 @@ impl Requests {
     }
 
     /// Seats the miner with those of its account's, as far as that is known.
-    fn take_seat(&self, account: Option<&Account>, deadline: Instant) -> Result<(), NoSeat> {
+    fn take_seat(&mut self, account: Option<&Account>, deadline: Instant) -> Result<(), NoSeat> {
         // Who has no name is welcome anywhere.
         let account = account.filter(|account| !account.0.is_empty());
         loop {
-            self.services.hub.seat(&self.services, &self.miner, account, deadline)?;
+            self.taken_for = self.services.hub.seat(&self.services, &self.miner, account, deadline)?;
             let is_claimed = |account| self.miner.link().is_some_and(|link| link.claim(account));
             if account.is_none_or(is_claimed) {
                 return Ok(());
@@ -240,6 +250,7 @@ impl Requests {
         let text = match why {
             NoSeat::NoPool => "no pool can be reached".to_owned(),
             NoSeat::Full => "the pool has no search space left".to_owned(),
+            NoSeat::TooMany => "too many accounts, each with a connection to the pool of its own".to_owned(),
             NoSeat::Unusable(why) => why.clone(),
         };
         say(&self.services.reception, self.miner.address(), Topic::Pool, &format_args!("closed: {text}"));
@@ -273,7 +284,7 @@ impl Requests {
         if is_local {
             self.answer(accepted(message.id()), at);
             if !self.join(&account) {
-                return Then::Leave;
+                return self.come_again(&account);
             }
             self.miner.desk().is_authorized = true;
             if let Some(link) = self.miner.link() {
@@ -316,7 +327,7 @@ impl Requests {
 
     /// The account is known now: the miner must be on a link of its own account's. `false`: it has no
     /// way of being told of another search space, and must connect again; then it is right at once.
-    fn join(&self, account: &Account) -> bool {
+    fn join(&mut self, account: &Account) -> bool {
         let Some(link) = self.miner.link() else { return true };
         if account.0.is_empty() || link.claim(account) {
             return true;
@@ -331,6 +342,15 @@ impl Requests {
         self.take_seat(Some(account), deadline).is_ok()
     }
 
+    /// It was taken for another's, and will be right the next time: that is no fault of its own.
+    fn come_again(&mut self, account: &Account) -> Then {
+        let address = self.miner.address().ip();
+        if self.services.hub.expect(address, account, self.taken_for.take()) {
+            self.services.reception.gatekeeper.pardon(address, Instant::now());
+        }
+        Then::Leave
+    }
+
     fn authorize_at_pool(&mut self, worker: &Worker, account: &Account, id: &str, at: Stamp) -> Then {
         if self.miner.link().is_none() {
             // It says who it is before it subscribes.
@@ -339,7 +359,7 @@ impl Requests {
                 return self.no_seat(&why, id, at);
             }
         } else if !self.join(account) {
-            return Then::Leave;
+            return self.come_again(account);
         }
         let Some(connection) = self.miner.link().and_then(|link| link.connection()) else {
             self.refuse(id, RefusalCode::Other, "No pool", at);

@@ -1,0 +1,147 @@
+//! A share that is worth a block reaches the pool that gave the work, whatever else is wrong with it.
+
+use serde_json::json;
+
+use crate::common::wait_for;
+use crate::opened::{EASY, code, first, send};
+use crate::scripted::{PoolEnd, Scripted, Work};
+use crate::site::{Line, Site};
+
+/// Every 65,536th hash is a block.
+const NBITS: u32 = 0x1f00_ffff;
+const BLOCK: f64 = 1.6e-5;
+
+/// A job whose blocks can be found here.
+fn give(end: &mut PoolEnd, number: u32, clean: bool) {
+    end.give(&Work {
+        id: format!("block{number}"),
+        salt: 1000 + number,
+        nbits: NBITS,
+        clean,
+        ..Work::default()
+    });
+}
+
+/// Waits for the job that was just given.
+fn wait_for_job(line: &mut Line) {
+    wait_for("the job", || line.wait_job().nbits.0 == NBITS);
+}
+
+fn expect_forwarded(line: &mut Line, end: &mut PoolEnd, share: &sluice::stratum::Submit, name: &str) {
+    let id = line.submit(share);
+    let arrived = end.share();
+    assert_eq!(arrived["params"][0], name);
+    assert_eq!(arrived["params"][4], share.nonce.to_string());
+    end.answer(&arrived, json!(true));
+    assert_eq!(line.answer(id)["result"], true);
+}
+
+#[test]
+fn by_a_name_that_nobody_has_said() {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "[aggregate]\nuser = \"{user}.{worker}\"\n");
+    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.w1");
+    give(&mut end, 1, false);
+    wait_for_job(&mut line);
+    line.worker = "acct.W1".to_owned();
+    let ordinary = line.mine(EASY, 1e-6);
+    assert_eq!(line.verdict(&ordinary), Some(24));
+    let block = line.mine(BLOCK, 1e9);
+    expect_forwarded(&mut line, &mut end, &block, "acct.w1");
+}
+
+#[test]
+fn by_a_name_that_the_pool_refuses() {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "[aggregate]\nuser = \"{user}.{worker}\"\n");
+    let (_one, mut end) = first(&site, &pool, "aa000001", "acct.w1");
+    let mut line = site.connect();
+    line.ask(1, "mining.subscribe", json!(["two"]));
+    let answer = line.answer(1);
+    line.seated(&answer);
+    line.worker = "acct.w2".to_owned();
+    line.ask(2, "mining.authorize", json!(["acct.w2", "x"]));
+    let authorize = end.request("mining.authorize");
+    end.refuse(&authorize, 24, "never heard of it");
+    give(&mut end, 1, false);
+    wait_for_job(&mut line);
+    let block = line.mine(BLOCK, 1e9);
+    expect_forwarded(&mut line, &mut end, &block, "acct.w1");
+}
+
+#[test]
+fn several_clean_jobs_late() {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "");
+    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    give(&mut end, 1, true);
+    wait_for_job(&mut line);
+    let block = line.mine(BLOCK, 1e9);
+    let ordinary = line.mine(EASY, 1e-6);
+    for number in 2..6 {
+        give(&mut end, number, true);
+        wait_for_job(&mut line);
+    }
+    assert_eq!(line.verdict(&ordinary), Some(21));
+    expect_forwarded(&mut line, &mut end, &block, "acct");
+}
+
+#[test]
+fn after_the_pool_has_changed_the_search_space() {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "");
+    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    crate::opened::follow_extranonces(&mut line);
+    give(&mut end, 1, true);
+    wait_for_job(&mut line);
+    let block = line.mine(BLOCK, 1e9);
+    let ordinary = line.mine(EASY, 1e-6);
+    end.set_extranonce("bb000002", 8);
+    end.notify(true);
+    crate::opened::expect_moved(&mut line, "bb000002");
+    assert_eq!(line.verdict(&ordinary), Some(21));
+    expect_forwarded(&mut line, &mut end, &block, "acct");
+}
+
+#[test]
+fn while_the_proxy_ends() {
+    let pool = Scripted::start();
+    let mut site = Site::start(&[pool.address()], "");
+    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    give(&mut end, 1, false);
+    wait_for_job(&mut line);
+    let block = line.mine(BLOCK, 1e9);
+    let open = send(&mut line);
+    let arrived = end.share();
+    let address = site.address();
+    let ending = std::thread::spawn(move || site.shut_down());
+    wait_for("its beginning to end", || std::net::TcpStream::connect(address).is_err());
+    let late = line.submit(&block);
+    let of_block = end.share();
+    assert_eq!(of_block["params"][4], block.nonce.to_string());
+    end.answer(&arrived, json!(true));
+    end.answer(&of_block, json!(true));
+    assert_eq!(line.answer(open)["result"], true);
+    assert_eq!(line.answer(late)["result"], true);
+    ending.join().unwrap();
+}
+
+#[test]
+fn a_lost_connection_takes_none() {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "");
+    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    crate::opened::follow_extranonces(&mut line);
+    give(&mut end, 1, false);
+    wait_for_job(&mut line);
+    let block = line.mine(BLOCK, 1e9);
+    drop(end);
+    let mut end = pool.accept();
+    end.open("bb000001", 8);
+    end.authorize();
+    end.set_difficulty(EASY);
+    end.notify(true);
+    crate::opened::expect_moved(&mut line, "bb000001");
+    let id = line.submit(&block);
+    assert_eq!(code(&line.answer(id)), 21);
+}

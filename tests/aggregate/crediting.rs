@@ -1,0 +1,362 @@
+//! Whose work it is at the pool: names that it refuses, ignores or takes for others, and accounts that
+//! share an address.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use sluice::aggregate::Limits;
+
+use crate::common::wait_for;
+use crate::opened::{
+    EASY, QUIET, code, expect_credited, first, follow_extranonces, is_within, share, upstream,
+};
+use crate::scripted::{PoolEnd, Scripted};
+use crate::site::{Line, Site};
+
+const ADDRESS: &str = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa";
+
+/// Names are asked about again soon.
+fn impatient(text: &str) -> Site {
+    Site::with_limits(text, Limits { ask_again: Duration::from_millis(100), ..Limits::default() })
+}
+
+/// A miner whose authorize the pool has not answered yet.
+fn unanswered(site: &Site, worker: &str) -> Line {
+    let mut line = site.connect();
+    line.ask(1, "mining.subscribe", json!([worker]));
+    let answer = line.answer(1);
+    line.seated(&answer);
+    line.worker = worker.to_owned();
+    line.ask(2, "mining.authorize", json!([worker, "x"]));
+    line
+}
+
+#[test]
+fn a_name_that_was_refused_is_asked_about_again() {
+    let pool = Scripted::start();
+    let site = impatient(&upstream(&pool, "farm"));
+    let mut line = site.connect();
+    line.ask(1, "mining.subscribe", json!(["one"]));
+    let mut end = pool.accept();
+    end.open("aa000001", 8);
+    let answer = line.answer(1);
+    line.seated(&answer);
+    line.worker = "x.rig".to_owned();
+    line.ask(2, "mining.authorize", json!(["x.rig", "x"]));
+    let authorize = end.request("mining.authorize");
+    end.refuse(&authorize, 20, "the database is away for a moment");
+    end.set_difficulty(EASY);
+    end.notify(true);
+    line.wait_job();
+    let one = share(&mut line);
+    assert_eq!(line.verdict(&one), Some(24));
+    assert_eq!(end.authorize(), "farm");
+    let mut verdict = Some(24);
+    wait_for("the pool's second thoughts", || {
+        let share = share(&mut line);
+        let id = line.submit(&share);
+        if let Some(arrived) = end.line.wait_briefly("mining.submit") {
+            end.answer(&arrived, json!(true));
+        }
+        verdict = line.answer(id)["error"][0].as_i64();
+        verdict.is_none()
+    });
+    expect_credited(&mut line, &mut end, "farm");
+}
+
+#[test]
+fn work_under_a_refused_name_is_work_to_the_difficulty() {
+    let pool = Scripted::start();
+    let site = Site::with(&format!("[vardiff]\ntarget = \"1s\"\n{}", upstream(&pool, "farm")));
+    let mut line = site.connect();
+    line.ask(1, "mining.subscribe", json!(["NerdMinerV2/V1.8.3"]));
+    let mut end = pool.accept();
+    end.open("aa000001", 8);
+    let answer = line.answer(1);
+    line.seated(&answer);
+    line.worker = "x.rig".to_owned();
+    line.ask(3, "mining.suggest_difficulty", json!([0.000001]));
+    line.ask(2, "mining.authorize", json!(["x.rig", "x"]));
+    let authorize = end.request("mining.authorize");
+    end.refuse(&authorize, 20, "never heard of it");
+    end.set_difficulty(1.0);
+    end.notify(true);
+    line.wait_job();
+    let begun = line.difficulty;
+    wait_for("a higher difficulty", || {
+        let share = line.mine(line.difficulty, 1.0);
+        let _ = line.verdict(&share);
+        line.difficulty > begun
+    });
+}
+
+#[test]
+fn where_the_pool_knows_one_name_only_it_speaks_for_all() {
+    let pool = Scripted::start();
+    let site =
+        Site::with(&format!("[aggregate]\nuser = \"{{user}}.{{worker}}\"\n{}", upstream(&pool, "farm")));
+    let (mut one, mut end) = first(&site, &pool, "aa000001", "a.rig1");
+    // ckpool says nothing to a second authorize.
+    let mut two = unanswered(&site, "a.rig2");
+    end.request("mining.authorize");
+    two.wait_job();
+    expect_credited(&mut two, &mut end, "farm.rig1");
+    // Another accepts the name, and then not its shares.
+    let mut three = unanswered(&site, "a.rig3");
+    assert_eq!(end.authorize(), "farm.rig3");
+    three.wait_job();
+    let lost = share(&mut three);
+    let id = three.submit(&lost);
+    let arrived = end.share();
+    assert_eq!(arrived["params"][0], "farm.rig3");
+    end.refuse(&arrived, 20, "Worker mismatch");
+    assert_eq!(code(&three.answer(id)), 20);
+    expect_credited(&mut three, &mut end, "farm.rig1");
+    expect_credited(&mut one, &mut end, "farm.rig1");
+}
+
+#[test]
+fn silence_to_a_second_authorize_locks_nobody_out() {
+    let pool = Scripted::start();
+    let site = Site::start(
+        &[pool.address()],
+        "[aggregate]\nlocal_authorize = false\n[failover]\nanswer_timeout = \"200ms\"\n",
+    );
+    let (mut one, mut end) = first(&site, &pool, "aa000001", "me.one");
+    let mut two = unanswered(&site, "me.two");
+    end.request("mining.authorize");
+    assert_eq!(two.answer(2)["result"], true);
+    two.wait_job();
+    expect_credited(&mut two, &mut end, "me.one");
+    expect_credited(&mut one, &mut end, "me.one");
+    // It is known by now, and nobody waits for it again.
+    let mut three = unanswered(&site, "me.three");
+    assert_eq!(three.answer(2)["result"], true);
+    three.wait_job();
+    expect_credited(&mut three, &mut end, "me.one");
+    assert!(end.line.is_quiet_for(QUIET));
+}
+
+#[test]
+fn who_comes_again_with_the_right_password_is_let_in_and_a_wrong_one_harms_nobody() {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "[aggregate]\nlocal_authorize = false\n");
+    let (mut one, mut end) = first(&site, &pool, "aa000001", "me.rig");
+    let mut again = unanswered(&site, "me.rig");
+    assert_eq!(again.answer(2)["result"], true);
+    again.wait_job();
+    expect_credited(&mut again, &mut end, "me.rig");
+    assert!(end.line.is_quiet_for(QUIET), "the pool has said so already");
+    let mut other = site.connect();
+    other.ask(1, "mining.subscribe", json!(["other"]));
+    other.answer(1);
+    other.ask(2, "mining.authorize", json!(["me.rig", "guessed"]));
+    let authorize = end.request("mining.authorize");
+    end.refuse(&authorize, 24, "wrong password");
+    assert_eq!(code(&other.answer(2)), 24);
+    expect_credited(&mut one, &mut end, "me.rig");
+}
+
+#[test]
+fn who_guesses_passwords_is_closed() {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "[aggregate]\nlocal_authorize = false\n");
+    let (mut one, mut end) = first(&site, &pool, "aa000001", "me.rig");
+    let mut other = site.connect();
+    other.ask(1, "mining.subscribe", json!(["other"]));
+    other.answer(1);
+    let guesses: String = (0..200)
+        .map(|guess| {
+            format!(
+                "{{\"id\":{guess},\"method\":\"mining.authorize\",\"params\":[\"me.rig\",\"{guess}\"]}}\n"
+            )
+        })
+        .collect();
+    other.write(&guesses);
+    let asked = std::thread::scope(|scope| {
+        let ended = scope.spawn(|| other.wait_end());
+        let mut asked = 0;
+        while !ended.is_finished() {
+            if let Some(authorize) = end.line.wait_briefly("mining.authorize") {
+                end.refuse(&authorize, 24, "wrong password");
+                asked += 1;
+            }
+        }
+        asked
+    });
+    assert!((90..=180).contains(&asked), "{asked}");
+    expect_credited(&mut one, &mut end, "me.rig");
+}
+
+#[test]
+fn a_flood_of_names_takes_its_own_time_only() {
+    let pool = Scripted::start();
+    let site =
+        Site::with(&format!("[aggregate]\nuser = \"{{user}}.{{worker}}\"\n{}", upstream(&pool, "farm")));
+    let (_one, mut end) = first(&site, &pool, "aa000001", "a.rig1");
+    let mut flood = unanswered(&site, "a.flood");
+    end.authorize();
+    let began = Instant::now();
+    let names: String = (0..1000)
+        .map(|number| {
+            format!("{{\"id\":9,\"method\":\"mining.authorize\",\"params\":[\"a.f{number}\",\"x\"]}}\n")
+        })
+        .collect();
+    flood.write(&names);
+    let mut asked = 0;
+    while let Some(authorize) = end.line.wait_briefly("mining.authorize") {
+        end.answer(&authorize, json!(true));
+        asked += 1;
+        if asked > 80 {
+            break;
+        }
+    }
+    let most = 64.0 + 20.0 * began.elapsed().as_secs_f64() + 2.0;
+    assert!(asked >= 60 && f64::from(asked) <= most, "{asked} within {:?}", began.elapsed());
+    drop(flood);
+    let mut honest = unanswered(&site, "a.honest");
+    let authorize = end.line.wait("the honest one", |line| line["params"][0] == "farm.honest");
+    end.answer(&authorize, json!(true));
+    honest.wait_job();
+    // The answer is there before the share is.
+    honest.ask(7, "mining.ping", json!([]));
+    honest.answer(7);
+    expect_credited_soon(&mut honest, &mut end, "farm.honest");
+}
+
+/// As [`expect_credited`], once the pool's verdict on the name has arrived.
+fn expect_credited_soon(line: &mut Line, end: &mut PoolEnd, name: &str) {
+    wait_for("a share in this name", || {
+        let share = share(line);
+        let id = line.submit(&share);
+        let arrived = end.share();
+        end.answer(&arrived, json!(true));
+        assert_eq!(line.answer(id)["result"], true);
+        arrived["params"][0] == name
+    });
+}
+
+#[test]
+fn an_address_and_a_worker_can_be_parted_by_an_underscore() {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "");
+    let (mut one, mut end) = first(&site, &pool, "aa000001", &format!("{ADDRESS}_rig0"));
+    let mut two = site.miner("two", &format!("{ADDRESS}_rig1"));
+    let mut three = site.miner("three", &format!("{ADDRESS}.rig_2"));
+    for line in [&mut one, &mut two, &mut three] {
+        expect_credited(line, &mut end, ADDRESS);
+    }
+    assert!(pool.accept_within(QUIET).is_none(), "one account, one connection");
+}
+
+#[test]
+fn several_accounts_behind_one_address_find_their_places_at_the_second_try() {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "");
+    let accounts = ["alice", "bob", "carol", "dave", "eve"];
+    let (_first, end) = first(&site, &pool, "aa000000", "alice.first");
+    let mut ends = vec![end];
+    let mut lines: Vec<Line> = (0..accounts.len())
+        .map(|_| {
+            let mut line = site.connect();
+            line.ask(1, "mining.subscribe", json!(["NerdMinerV2/V1.8.3"]));
+            let answer = line.answer(1);
+            line.seated(&answer);
+            line
+        })
+        .collect();
+    for (line, account) in lines.iter_mut().zip(accounts) {
+        line.ask(2, "mining.authorize", json!([format!("{account}.rig"), "x"]));
+        if account != "alice" {
+            line.wait_end();
+        }
+    }
+    for (number, account) in accounts.into_iter().enumerate().skip(1) {
+        let mut line = site.connect();
+        line.ask(1, "mining.subscribe", json!(["NerdMinerV2/V1.8.3"]));
+        let extranonce1 = format!("aa00000{number}");
+        let mut end = pool.accept();
+        end.open(&extranonce1, 8);
+        let answer = line.answer(1);
+        line.seated(&answer);
+        line.worker = format!("{account}.rig");
+        line.ask(2, "mining.authorize", json!([line.worker, "x"]));
+        assert_eq!(end.authorize(), account);
+        end.set_difficulty(EASY);
+        end.notify(true);
+        line.wait_job();
+        assert!(is_within(&line, &extranonce1), "{account}");
+        expect_credited(&mut line, &mut end, account);
+        ends.push(end);
+        lines.push(line);
+    }
+}
+
+#[test]
+fn coming_again_to_the_right_account_is_no_reason_for_a_ban() {
+    let pool = Scripted::start();
+    let ratelimit = "[ratelimit]\nmax_connections_per_minute = 12\nban = \"1h\"\n";
+    let site = Site::start(&[pool.address()], ratelimit);
+    let (_first, _end) = first(&site, &pool, "aa000000", "alice.first");
+    let mut kept = Vec::new();
+    for number in 0..8 {
+        // Twice each, which would be 17 with the first one.
+        let worker = format!("account{number}.rig");
+        let mut line = site.connect();
+        line.ask(1, "mining.subscribe", json!(["one"]));
+        line.answer(1);
+        line.ask(2, "mining.authorize", json!([worker, "x"]));
+        line.wait_end();
+        let mut line = site.connect();
+        line.ask(1, "mining.subscribe", json!(["one"]));
+        let mut end = pool.accept();
+        end.open("bb000000", 8);
+        line.answer(1);
+        line.ask(2, "mining.authorize", json!([worker, "x"]));
+        assert_eq!(line.answer(2)["result"], true);
+        kept.push((line, end));
+    }
+}
+
+#[test]
+fn accounts_that_one_address_makes_up_shut_out_nobody_else() {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "");
+    let (mut one, mut end) = first(&site, &pool, "aa000000", "alice.rig");
+    let mut kept = Vec::new();
+    let mut refused = None;
+    for number in 0..80 {
+        let mut line = site.connect();
+        line.write(&format!(
+            "{{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}}\n\
+             {{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"made-up-{number}\",\"x\"]}}\n"
+        ));
+        let opened = pool.accept_within(Duration::from_millis(300)).map(|mut end| {
+            end.open(&format!("cc{number:06x}"), 8);
+            end
+        });
+        let answer = line.answer(1);
+        if opened.is_none() {
+            refused = answer["error"][1].as_str().map(|words| (number, words.to_owned()));
+            break;
+        }
+        kept.push((line, opened));
+    }
+    assert_eq!(
+        refused.map(|(number, words)| (number, words.contains("too many accounts"))),
+        Some((63, true))
+    );
+    // Who is there already, and who comes to an account that is, is none of that.
+    expect_credited(&mut one, &mut end, "alice");
+    let mut two = site.connect();
+    two.write(
+        "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n\
+         {\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"alice.two\",\"x\"]}\n",
+    );
+    let answer = two.answer(1);
+    two.seated(&answer);
+    two.wait_job();
+    two.worker = "alice.two".to_owned();
+    follow_extranonces(&mut two);
+    expect_credited(&mut two, &mut end, "alice");
+}
