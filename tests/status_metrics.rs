@@ -211,6 +211,7 @@ fn pool(place: usize) -> PoolView {
         rejected: 2,
         unanswered: 3,
         answers: Latency::default(),
+        newest_answers: Default::default(),
         job: None,
         payout: None,
         outputs: [].into(),

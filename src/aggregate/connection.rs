@@ -16,7 +16,7 @@ use super::outbox::{Lines, Outbox};
 use super::pending::{Asked, Asker, Pending};
 use super::split::{Split, SplitError};
 use super::work::{Epoch, PoolJob, Task, is_other_work};
-use crate::analyzer::Conversation;
+use crate::analyzer::{Conversation, LOST, SILENT};
 use crate::config::{self, Secret};
 use crate::net::{Stamp, Stream};
 use crate::serving::Tap;
@@ -254,9 +254,9 @@ impl Connection {
             // Whoever waits for a verdict is credited as the first was.
             names.into_iter().for_each(welcome);
         } else {
-            give_up(names, &Refusal::new(RefusalCode::Other, "The pool does not answer"));
+            give_up(names, &Refusal::new(RefusalCode::Other, SILENT));
         }
-        give_up(late, &Refusal::new(RefusalCode::Other, "The pool does not answer"));
+        give_up(late, &Refusal::new(RefusalCode::Other, SILENT));
     }
 
     /// The connection is over; all that waits for it is answered.
@@ -265,7 +265,7 @@ impl Connection {
         self.outbox.close();
         let open = self.pending().take_all();
         self.answered.notify_all();
-        give_up(open, &Refusal::new(RefusalCode::Other, "The connection to the pool was lost"));
+        give_up(open, &Refusal::new(RefusalCode::Other, LOST));
     }
 
     pub(super) fn is_over(&self) -> bool {

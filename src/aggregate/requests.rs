@@ -15,6 +15,7 @@ use super::identity::{Account, MinerName, Worker};
 use super::link::NoSeat;
 use super::miner::Miner;
 use super::pending::Asker;
+use crate::analyzer::LOST;
 use crate::config::Secret;
 use crate::net::Stamp;
 use crate::serving::{Topic, say};
@@ -380,7 +381,7 @@ impl Requests {
         };
         let asker = Asker { miner: Arc::downgrade(&self.miner), place, id: id.into() };
         if let Err(asker) = connection.authorize_for(&pool_name, worker.password.clone(), asker) {
-            let refusal = Refusal::new(RefusalCode::Other, "The connection to the pool was lost");
+            let refusal = Refusal::new(RefusalCode::Other, LOST);
             self.miner.complete(asker.place, refused(&asker.id, &refusal, Default::default()), at);
             return Then::Leave;
         }

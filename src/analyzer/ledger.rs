@@ -13,7 +13,7 @@ use super::names::UpstreamNames;
 use super::outside::Outside;
 use super::pools::Pools;
 use super::recent::Recent;
-use super::rules::{CreditView, Pulse, Rules, Tongue};
+use super::rules::{CreditView, Pulse, Rules, Tongue, verdict_of};
 use super::share::JudgedShare;
 use super::summary::Summary;
 use super::totals::Totals;
@@ -224,7 +224,7 @@ impl Ledger {
         let at = self.correct(judged.share.at);
         Arc::make_mut(&mut self.history).share(unix(at), &HistoryShare::from(&judged));
         if let Some(block) = BlockSeen::of(&judged.share, &judged.facts()) {
-            log::warn!("BLOCK: the pool's verdict is {}", judged.outcome.name());
+            log::warn!("BLOCK: {}", verdict_of(&judged));
             let record = self.block_record(&block, Some(judged.outcome.clone()));
             self.record_block(record);
         }

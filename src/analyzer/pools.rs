@@ -1,7 +1,8 @@
 //! Each upstream as its jobs and answers show it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::judged_job::OutputView;
 use super::names::UpstreamNames;
@@ -11,6 +12,9 @@ use super::share::JudgedShare;
 use super::summary::Latency;
 use super::verdicts::{ChainVerdict, PayoutVerdict};
 use crate::record::Outcome;
+
+/// As many show how fast it answers lately.
+const NEWEST_ANSWERS: usize = 20;
 
 /// An upstream, to be shown.
 #[derive(Debug, Clone)]
@@ -26,6 +30,8 @@ pub struct PoolView {
     pub unanswered: u64,
     /// From a submit to its answer.
     pub answers: Latency,
+    /// The newest of them, the newest last.
+    pub newest_answers: VecDeque<Duration>,
     /// The newest job.
     pub job: Option<Arc<JobView>>,
     /// The worst verdicts that a connected miner's newest job has, and that job's outputs. After the
@@ -63,6 +69,10 @@ impl Pools {
         }
         if let Some(time) = judged.answered_after {
             pool.answers.record(time);
+            if pool.newest_answers.len() >= NEWEST_ANSWERS {
+                pool.newest_answers.pop_front();
+            }
+            pool.newest_answers.push_back(time);
         }
     }
 
@@ -111,6 +121,7 @@ impl PoolView {
             rejected: 0,
             unanswered: 0,
             answers: Latency::default(),
+            newest_answers: VecDeque::new(),
             job: None,
             payout: None,
             outputs: Arc::default(),

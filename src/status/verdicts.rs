@@ -44,6 +44,7 @@ mod tests {
             rejected: 0,
             unanswered: 0,
             answers: Latency::default(),
+            newest_answers: Default::default(),
             job: None,
             payout: Some(PayoutVerdict { state, expected: None, percent: 0.0, total: Sats(1) }),
             outputs: [].into(),

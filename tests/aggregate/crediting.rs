@@ -360,3 +360,24 @@ fn accounts_that_one_address_makes_up_shut_out_nobody_else() {
     follow_extranonces(&mut two);
     expect_credited(&mut two, &mut end, "alice");
 }
+
+#[test]
+fn what_the_pool_never_judged_is_no_refusal_in_the_books() {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "");
+    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    follow_extranonces(&mut line);
+    expect_credited(&mut line, &mut end, "acct");
+    let id = crate::opened::send(&mut line);
+    end.share();
+    drop(end);
+    assert_eq!(code(&line.answer(id)), 20);
+    wait_for("the books", || {
+        let snapshot = site.snapshot();
+        snapshot.miners.first().is_some_and(|miner| miner.unanswered == 1)
+    });
+    let snapshot = site.snapshot();
+    assert_eq!((snapshot.miners[0].accepted, snapshot.miners[0].rejected), (1, 0));
+    assert_eq!((snapshot.pools[0].accepted, snapshot.pools[0].rejected), (1, 0));
+    assert!(snapshot.pools[0].newest_answers.len() == 1, "as the pool answered, not as was answered here");
+}

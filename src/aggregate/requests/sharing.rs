@@ -13,6 +13,7 @@ use super::super::judge::{Fault, Judgement, Stale, Terms, judge};
 use super::super::names::Standing;
 use super::super::pending::Asker;
 use super::{Requests, Then, shortened};
+use crate::analyzer::{NOT_SENT, TOO_MANY};
 use crate::net::Stamp;
 use crate::stratum::{
     Difficulty, Envelope, Refusal, RefusalCode, Submit, Version, VersionBits, VersionMask, accepted, refused,
@@ -158,8 +159,8 @@ impl Requests {
 
     fn forward(&self, id: &str, judged: &Judged, connection: &Connection, hash: BlockHash, at: Stamp) {
         let Judged { submit, given, .. } = judged;
-        let lost = || Refusal::new(RefusalCode::JobNotFound, "Stale share: the pool's connection is new");
-        let too_many = || Refusal::new(RefusalCode::Other, "Too many shares wait for the pool");
+        let lost = || Refusal::new(RefusalCode::JobNotFound, NOT_SENT);
+        let too_many = || Refusal::new(RefusalCode::Other, TOO_MANY);
         let worker = match self.miner.desk().workers.first() {
             // A block by an unknown name is its own all the same.
             Some(first) if !judged.is_named => first.name.as_str().to_owned(),

@@ -22,6 +22,7 @@ mod tip;
 mod tongue;
 
 pub use credit::CreditView;
+pub(super) use news::verdict_of;
 pub(super) use pulse::Pulse;
 pub(super) use tongue::Tongue;
 

@@ -6,6 +6,7 @@ use super::super::share::JudgedShare;
 use super::Tongue;
 use crate::clock::NtpTime;
 use crate::config::Severity;
+use crate::record::Outcome;
 use crate::work::name_of_worker;
 
 const BLOCK: (&str, Severity) = ("block.found", Severity::Info);
@@ -21,9 +22,7 @@ impl News {
             return;
         }
         let name = name_of_worker(&judged.share.worker);
-        tell(BLOCK, judged, at, tongue, |_| {
-            format!("{name} found a block: the pool's verdict is {}", judged.outcome.name())
-        });
+        tell(BLOCK, judged, at, tongue, |_| format!("{name} found a block: {}", verdict_of(judged)));
     }
 
     pub(super) fn near_miss(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
@@ -42,6 +41,19 @@ impl News {
         tell(BEST, judged, at, tongue, |difficulty| {
             format!("{name} found the best share ever: {difficulty:.6}, after {before:.6}")
         });
+    }
+}
+
+/// What became of it, in words. Who has refused it need not be the pool.
+pub(in super::super) fn verdict_of(judged: &JudgedShare) -> String {
+    match &judged.outcome {
+        Outcome::Accepted => String::from("the pool has accepted it"),
+        Outcome::Rejected { reason, .. } => {
+            let reason = reason.as_deref().unwrap_or("no reason given");
+            format!("it was rejected: {reason}")
+        }
+        Outcome::Unanswered => String::from("the pool has not answered (unanswered)"),
+        Outcome::Unknown => String::from("the verdict is unknown"),
     }
 }
 

@@ -1,11 +1,12 @@
 //! What the pool says: jobs, difficulties, answers.
 
-use super::super::Chunk;
 use super::super::finding::{Event, Finding, JobSeen};
 use super::super::jobs::Added;
 use super::super::judged_job::JudgedJob;
 use super::super::requests::{Asked, EarlyAnswer};
 use super::super::share::{outcome_of, shortened};
+use super::super::unjudged::is_unjudged;
+use super::super::{Chunk, Role};
 use super::{MOST_WORKERS, OPENING, Session, Worker};
 use crate::net::Stamp;
 use crate::record::Outcome;
@@ -138,7 +139,11 @@ impl Session {
                 // A near pool answers before the sending thread has looked at the clock.
                 let after =
                     answered_at.since(asked_at).or_else(|| answered_at.since(share.at)).unwrap_or_default();
-                self.judged(*share, outcome_of(Verdict::of(message)), Some(after), each);
+                let outcome = outcome_of(Verdict::of(message));
+                if self.conversation.role == Role::Miner && is_unjudged(&outcome) {
+                    return self.judged(*share, Outcome::Unanswered, None, each);
+                }
+                self.judged(*share, outcome, Some(after), each);
             }
             Asked::Other => {}
         }

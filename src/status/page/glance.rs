@@ -15,9 +15,6 @@ use crate::upstream::Standing;
 /// Low-power miners may be silent for hours, but who looks wants to know.
 const LATELY: Duration = Duration::from_secs(600);
 
-/// Of how many answers the middle one is shown.
-const RECENT_ANSWERS: usize = 25;
-
 /// An answer.
 struct Answer {
     tone: Tone,
@@ -159,7 +156,7 @@ fn pool_answers(sight: &Sight, pool: Option<&PoolView>) -> Answer {
         .upstreams
         .get(pool.place)
         .is_none_or(|state| !matches!(state.standing, Standing::Failed | Standing::Blocked));
-    let (tone, title) = match (is_up, recent_answer(sight, pool)) {
+    let (tone, title) = match (is_up, recent_answer(pool)) {
         (false, _) => (Tone::Warn, String::from("The pool is down")),
         (true, None) => (Tone::Calm, String::from("The pool has judged no share lately")),
         (true, Some(time)) => (Tone::Good, format!("The pool answers in {}", delay(time))),
@@ -168,9 +165,8 @@ fn pool_answers(sight: &Sight, pool: Option<&PoolView>) -> Answer {
 }
 
 /// The middle one of its newest answers: what it did hours ago is not asked for.
-fn recent_answer(sight: &Sight, pool: &PoolView) -> Option<Duration> {
-    let of_pool = sight.snapshot.recent.shares.iter().filter(|share| share.upstream == pool.name);
-    let mut times: Vec<Duration> = of_pool.filter_map(|share| share.response).take(RECENT_ANSWERS).collect();
+fn recent_answer(pool: &PoolView) -> Option<Duration> {
+    let mut times: Vec<Duration> = pool.newest_answers.iter().copied().collect();
     times.sort_unstable();
     times.get(times.len() / 2).copied()
 }

@@ -1,0 +1,19 @@
+//! What a miner is told in the pool's place where no verdict of the pool's can come any more. Such a
+//! share is unanswered, not refused (wire reference, section 5.4, 37).
+
+use crate::record::Outcome;
+
+/// The pool is there, and has not answered in time.
+pub const SILENT: &str = "The pool does not answer";
+/// The connection that the share was sent on has ended.
+pub const LOST: &str = "The connection to the pool was lost";
+/// The connection that the share was to be sent on has just ended.
+pub const NOT_SENT: &str = "Stale share: the pool's connection is new";
+/// The pool owes too many answers.
+pub const TOO_MANY: &str = "Too many shares wait for the pool";
+
+/// Whether the words are one of these.
+pub(super) fn is_unjudged(outcome: &Outcome) -> bool {
+    let Outcome::Rejected { reason: Some(reason), .. } = outcome else { return false };
+    [SILENT, LOST, NOT_SENT, TOO_MANY].contains(&reason.as_str())
+}
