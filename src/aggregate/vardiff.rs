@@ -7,9 +7,11 @@
 //! is a wide band for few shares and one of ±20 % for a full window.
 //!
 //! **How it changes.** Up in one exact step, after 256 shares: too many shares come quickly, so that
-//! waiting for them costs little. Down at once and rather too far, because too few shares come slowly;
-//! an exact step up follows. In silence, of 7 times the target since the difficulty was sent or of 12
-//! times otherwise, down by 16, then by 4096 each time.
+//! waiting for them costs little. Where they are more than twice too many, a rough step comes first, after
+//! 24 moments with a share: moments, because shares that were kept somewhere come at once. Down at once
+//! and rather too far, because too few shares come slowly; an exact step up follows. In silence, of 7
+//! times the target since the difficulty was sent or of 12 times otherwise, down by 16, then by 4096 each
+//! time.
 //!
 //! **What is reached**, measured with simulated miners, a share every 15 s and a job every 30 s:
 //! - A steady miner at its right difficulty has 0.01 retargets an hour, one in four days. It is within
@@ -36,6 +38,13 @@ const UNLIKELY: f64 = 7.0;
 const VERY_UNLIKELY: f64 = 12.0;
 /// So many shares know the rate to 6 %, which is within 20 % in 99.7 of 100 cases.
 const EXACT: f64 = 256.0;
+/// So many moments with a share know the rate well enough for a rough step, to a fifth; and it must be so
+/// far from right, which is then no accident in a million cases.
+const ROUGH: f64 = 24.0;
+const ROUGHLY_TWICE: f64 = 2.0;
+const MOST_UNLIKELY: f64 = 14.0;
+/// Of moments that have all a share nobody knows how many it were.
+const FULL: f64 = 0.8;
 /// Enough for a step down of less than a half, to 8 %; the window has not more for certain.
 const EXACT_DOWN: f64 = 160.0;
 /// Found shares for one expected, where a deviation is small.
@@ -67,6 +76,8 @@ pub struct Vardiff {
     judged: Option<Judgement>,
     /// The present difficulty comes from silence, and there was no share of it yet.
     eased: bool,
+    /// The present difficulty is not exact, and an exact step is the next.
+    rough: bool,
     window: Window,
     unjudged: u32,
     work: f64,
@@ -84,6 +95,8 @@ pub struct Retarget {
 struct Judgement {
     right: f64,
     silent: bool,
+    /// It rests on a few shares only.
+    rough: bool,
 }
 
 impl Vardiff {
@@ -98,6 +111,7 @@ impl Vardiff {
             right: start.value(),
             judged: None,
             eased: false,
+            rough: false,
             window: Window::new(settings.target, now),
             unjudged: 0,
             work: 0.0,
@@ -136,6 +150,8 @@ impl Vardiff {
     pub fn tick(&mut self, now: Instant) -> Option<Retarget> {
         self.unjudged = 0;
         self.window.turn(now);
+        // As many would have shown that it is not right.
+        self.rough &= self.window.whole().count < EXACT;
         self.judged = if self.settings.enabled { self.judge() } else { None };
         let difficulty = self.within(self.judged.map_or(self.right, |judged| judged.right));
         if difficulty == self.sent {
@@ -198,11 +214,13 @@ impl Vardiff {
     fn settle(&mut self, judged: Judgement) {
         self.right = judged.right;
         self.eased = judged.silent;
+        self.rough = judged.rough;
     }
 
     /// What the shares say is right, where that is not what it was taken for.
     fn judge(&self) -> Option<Judgement> {
-        let silence = Stretch { count: 0.0, seconds: self.window.silence(), whole: false };
+        let silence =
+            Stretch { count: 0.0, moments: (0.0, 0.0), seconds: self.window.silence(), whole: false };
         let (_, clearest) = self
             .window
             .stretches()
@@ -214,10 +232,27 @@ impl Vardiff {
             })
             .max_by(|(one, _), (other, _)| one.total_cmp(other))
             .filter(|(clear, _)| *clear >= 0.0)?;
-        let right = self.right_by(clearest)?;
+        let (right, rough) = match self.right_by(clearest) {
+            Some(right) => (right, clearest.count < EXACT_DOWN),
+            None => (self.roughly_right_by(clearest)?, true),
+        };
         // Not `clamp`, which panics when the bounds are crossed.
         let right = right.min(self.settings.max).max(self.least());
-        Some(Judgement { right, silent: clearest.count < 0.5 })
+        Some(Judgement { right, silent: clearest.count < 0.5, rough })
+    }
+
+    /// What is about right by far too many shares, before there are enough to be exact. Once: the next
+    /// step is an exact one.
+    fn roughly_right_by(&self, Stretch { moments: (busy, all), seconds, .. }: Stretch) -> Option<f64> {
+        if self.rough || busy < ROUGH || busy > FULL * all {
+            return None;
+        }
+        // What the moments without a share say of the rate.
+        let count = -all * (1.0 - busy / all).ln();
+        let expected = self.expected(seconds, self.right);
+        let is_clear = count > ROUGHLY_TWICE * expected && improbability(count, expected) >= MOST_UNLIKELY;
+        let silent = self.window.silence() * count > UNLIKELY * seconds;
+        (is_clear && !silent).then(|| self.right * count / expected)
     }
 
     /// What is right by an improbable stretch; `None` when a better answer is worth waiting for.

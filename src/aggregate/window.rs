@@ -9,6 +9,9 @@ const PARTS: usize = 32;
 /// at its right difficulty has 384 shares.
 const PART: f64 = 12.0;
 
+/// Into so many moments the wanted time between two shares is divided; see [`Stretch::moments`].
+const MOMENTS: f64 = 32.0;
+
 /// The shares of one difficulty. A share counts for the work of its own job, in shares of the
 /// present difficulty.
 #[derive(Debug, Clone)]
@@ -19,6 +22,9 @@ pub(super) struct Window {
     /// The number of the newest part, counted from the beginning.
     newest: u64,
     counts: [f64; PARTS],
+    /// Moments in which there were any.
+    busy: [u32; PARTS],
+    busiest: Option<u64>,
     /// Seconds after the beginning: the latest time heard of, and the time of the latest share.
     latest: f64,
     latest_share: f64,
@@ -29,6 +35,8 @@ pub(super) struct Window {
 pub(super) struct Stretch {
     /// Shares.
     pub count: f64,
+    /// Moments with a share, and moments in all: kept shares that come at once are one.
+    pub moments: (f64, f64),
     pub seconds: f64,
     /// It begins where the window does.
     pub whole: bool,
@@ -42,6 +50,8 @@ impl Window {
             part: PART * target.as_secs_f64().max(0.001),
             newest: 0,
             counts: [0.0; PARTS],
+            busy: [0; PARTS],
+            busiest: None,
             latest: 0.0,
             latest_share: 0.0,
         }
@@ -51,6 +61,12 @@ impl Window {
     pub fn add(&mut self, count: f64, now: Instant) {
         self.turn(now);
         self.counts[place(self.newest)] += count;
+        // The cast saturates, after more years than there are.
+        let moment = (self.latest * self.moments_a_second()) as u64;
+        if self.busiest.is_none_or(|busiest| moment > busiest) {
+            self.busiest = Some(moment);
+            self.busy[place(self.newest)] += 1;
+        }
         self.latest_share = self.latest;
     }
 
@@ -62,6 +78,7 @@ impl Window {
         for step in 0..(newest - self.newest).min(PARTS as u64) {
             // What lies between was without shares.
             self.counts[place(newest - step)] = 0.0;
+            self.busy[place(newest - step)] = 0;
         }
         self.newest = newest;
     }
@@ -75,7 +92,9 @@ impl Window {
     pub fn whole(&self) -> Stretch {
         let first = self.first();
         let count = (first..=self.newest).map(|number| self.counts[place(number)]).sum();
-        Stretch { count, seconds: self.since(first), whole: true }
+        let busy: u32 = (first..=self.newest).map(|number| self.busy[place(number)]).sum();
+        let seconds = self.since(first);
+        Stretch { count, moments: self.moments(busy, seconds), seconds, whole: true }
     }
 
     /// The stretches that begin with each part, the shortest first. Where one of its parts is so much
@@ -83,21 +102,31 @@ impl Window {
     /// shares that were kept somewhere is no hash rate.
     pub fn stretches(&self) -> impl Iterator<Item = Stretch> {
         let first = self.first();
-        let (mut count, mut fullest, mut fullest_seconds) = (0.0, 0.0, 0.0);
+        let (mut count, mut busy, mut fullest, mut fullest_seconds) = (0.0, 0, 0.0, 0.0);
         (first..=self.newest).rev().map(move |number| {
             let here = self.counts[place(number)];
             count += here;
+            busy += self.busy[place(number)];
             if here > fullest {
                 fullest = here;
                 fullest_seconds = self.part.min(self.since(number));
             }
             let (seconds, whole) = (self.since(number), number == first);
+            let moments = self.moments(busy, seconds);
             if is_burst(fullest, fullest_seconds, count, seconds) {
-                Stretch { count: count - fullest, seconds: seconds - fullest_seconds, whole }
+                Stretch { count: count - fullest, moments, seconds: seconds - fullest_seconds, whole }
             } else {
-                Stretch { count, seconds, whole }
+                Stretch { count, moments, seconds, whole }
             }
         })
+    }
+
+    fn moments(&self, busy: u32, seconds: f64) -> (f64, f64) {
+        (f64::from(busy), seconds * self.moments_a_second())
+    }
+
+    fn moments_a_second(&self) -> f64 {
+        MOMENTS * PART / self.part
     }
 
     fn first(&self) -> u64 {
@@ -177,12 +206,26 @@ mod tests {
     }
 
     #[test]
+    fn kept_shares_that_come_at_once_are_one_moment() {
+        let began = Instant::now();
+        let mut window = Window::new(TARGET, began);
+        for share in 0..40 {
+            window.add(1.0, began + Duration::from_secs(10) + Duration::from_millis(share));
+        }
+        for share in 1..=20 {
+            window.add(1.0, began + Duration::from_secs(10 + 5 * share));
+        }
+        let whole = window.whole();
+        assert_eq!((whole.count, whole.moments), (60.0, (21.0, 110.0 / 15.0 * MOMENTS)));
+    }
+
+    #[test]
     fn a_clock_that_stands_still_or_goes_back_breaks_nothing() {
         let began = Instant::now() + Duration::from_secs(100);
         let mut window = Window::new(Duration::ZERO, began);
         window.add(1.0, began);
         window.add(1.0, began - Duration::from_secs(50));
-        assert_eq!(window.whole(), Stretch { count: 2.0, seconds: 0.0, whole: true });
+        assert_eq!(window.whole(), Stretch { count: 2.0, moments: (1.0, 0.0), seconds: 0.0, whole: true });
         assert_eq!(window.silence(), 0.0);
     }
 }

@@ -152,6 +152,19 @@ fn a_burst_of_kept_shares_is_no_hash_rate() {
 }
 
 #[test]
+fn far_too_many_shares_are_not_waited_for() {
+    for (factor, seconds) in [(4.5, 200.0), (10.0, 100.0), (100.0, 60.0)] {
+        for seed in 0..20 {
+            let mut run = Simulation::new(1.0, hashes(factor), 300 + seed);
+            run.hours(seconds / 3600.0);
+            assert!((0.5..=2.0).contains(&run.off()) && run.steps == 1, "{factor} {}", run.off());
+            run.hours(4.0);
+            assert!((0.8..=1.25).contains(&run.off()) && run.steps <= 4, "{factor} {}", run.off());
+        }
+    }
+}
+
+#[test]
 fn a_miner_that_changes_its_rate_is_followed() {
     for factor in [2.0, 0.5, 10.0, 0.1, 1000.0] {
         let mut run = Simulation::new(500.0, hashes(500.0), 11);
