@@ -76,8 +76,8 @@ pub struct Vardiff {
     judged: Option<Judgement>,
     /// The present difficulty comes from silence, and there was no share of it yet.
     eased: bool,
-    /// The present difficulty is not exact, and an exact step is the next.
-    rough: bool,
+    /// The present difficulty is young, and an exact step is the next.
+    young: bool,
     window: Window,
     unjudged: u32,
     work: f64,
@@ -95,8 +95,6 @@ pub struct Retarget {
 struct Judgement {
     right: f64,
     silent: bool,
-    /// It rests on a few shares only.
-    rough: bool,
 }
 
 impl Vardiff {
@@ -111,7 +109,7 @@ impl Vardiff {
             right: start.value(),
             judged: None,
             eased: false,
-            rough: false,
+            young: false,
             window: Window::new(settings.target, now),
             unjudged: 0,
             work: 0.0,
@@ -151,7 +149,7 @@ impl Vardiff {
         self.unjudged = 0;
         self.window.turn(now);
         // As many would have shown that it is not right.
-        self.rough &= self.window.whole().count < EXACT;
+        self.young &= self.window.whole().count < EXACT;
         self.judged = if self.settings.enabled { self.judge() } else { None };
         let difficulty = self.within(self.judged.map_or(self.right, |judged| judged.right));
         if difficulty == self.sent {
@@ -214,7 +212,7 @@ impl Vardiff {
     fn settle(&mut self, judged: Judgement) {
         self.right = judged.right;
         self.eased = judged.silent;
-        self.rough = judged.rough;
+        self.young = true;
     }
 
     /// What the shares say is right, where that is not what it was taken for.
@@ -232,19 +230,16 @@ impl Vardiff {
             })
             .max_by(|(one, _), (other, _)| one.total_cmp(other))
             .filter(|(clear, _)| *clear >= 0.0)?;
-        let (right, rough) = match self.right_by(clearest) {
-            Some(right) => (right, clearest.count < EXACT_DOWN),
-            None => (self.roughly_right_by(clearest)?, true),
-        };
+        let right = self.right_by(clearest).or_else(|| self.roughly_right_by(clearest))?;
         // Not `clamp`, which panics when the bounds are crossed.
         let right = right.min(self.settings.max).max(self.least());
-        Some(Judgement { right, silent: clearest.count < 0.5, rough })
+        Some(Judgement { right, silent: clearest.count < 0.5 })
     }
 
-    /// What is about right by far too many shares, before there are enough to be exact. Once: the next
-    /// step is an exact one.
+    /// What is about right by far too many shares, before there are enough to be exact. As the first step
+    /// only: the next are exact ones.
     fn roughly_right_by(&self, Stretch { moments: (busy, all), seconds, .. }: Stretch) -> Option<f64> {
-        if self.rough || busy < ROUGH || busy > FULL * all {
+        if self.young || busy < ROUGH || busy > FULL * all {
             return None;
         }
         // What the moments without a share say of the rate.
