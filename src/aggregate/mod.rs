@@ -227,7 +227,7 @@ impl Aggregate {
 /// the same.
 pub fn name_at_pool<'a>(config: &Config, worker: &'a str, user: Option<&str>) -> Cow<'a, str> {
     match (config.mode, user) {
-        (Mode::Aggregate, Some(user)) if !worker.is_empty() => {
+        (Mode::Aggregate, Some(user)) => {
             let name = MinerName::new(worker.to_owned());
             Naming::new(config).at_pool(&name, user).0.into()
         }
