@@ -124,6 +124,8 @@ impl Analyzer {
             held: VecDeque::new(),
             held_bytes: 0,
         };
+        // What was read back at the start is to be seen from the first moment.
+        consumer.round();
         let until = stop.clone();
         let thread = spawn("analyzer", SERVICE_STACK, move || {
             if let Err(why) = yield_to_others() {
