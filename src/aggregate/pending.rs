@@ -60,11 +60,12 @@ impl Pending {
         self.open.remove(&id)
     }
 
-    /// Those that have waited for longer than `limit`. A configure stays: its answer is welcome whenever
-    /// it comes.
+    /// Those of miners that have waited for longer than `limit`. What we asked for ourselves stays: its
+    /// answer is welcome whenever it comes.
     pub(super) fn expired(&mut self, limit: Duration, now: Instant) -> Vec<Asked> {
         let is_late = |asked: &Asked, at: &Instant| {
-            !matches!(asked, Asked::Configure) && now.saturating_duration_since(*at) > limit
+            let is_ours = matches!(asked, Asked::Configure | Asked::Subscribe);
+            !is_ours && now.saturating_duration_since(*at) > limit
         };
         let late = self.open.iter().filter(|(_, (asked, at))| is_late(asked, at));
         let late: Vec<u64> = late.map(|(id, _)| *id).collect();
@@ -87,15 +88,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_late_is_given_up_but_for_the_configure() {
+    fn what_is_late_is_given_up_but_for_what_opens_the_connection() {
         let (mut pending, now, limit) = (Pending::default(), Instant::now(), Duration::from_secs(60));
         let configure = pending.ask(Asked::Configure, now).unwrap();
         let subscribe = pending.ask(Asked::Subscribe, now).unwrap();
+        let name = PoolName("us".to_owned());
+        let authorize = pending.ask(Asked::Authorize { name, asker: None }, now).unwrap();
         assert!(pending.expired(limit, now + limit).is_empty());
         let late = pending.expired(limit, now + limit + Duration::from_secs(1));
-        assert!(matches!(late[..], [Asked::Subscribe]), "{late:?}");
-        // Its answer is welcome whenever it comes; the other's is nobody's any more.
+        assert!(matches!(late[..], [Asked::Authorize { .. }]), "{late:?}");
+        // Their answers are welcome whenever they come; the other's is nobody's any more.
         assert!(matches!(pending.answered(configure), Some((Asked::Configure, _))));
-        assert!(pending.answered(subscribe).is_none() && pending.take_all().is_empty());
+        assert!(matches!(pending.answered(subscribe), Some((Asked::Subscribe, _))));
+        assert!(pending.answered(authorize).is_none() && pending.take_all().is_empty());
     }
 }
