@@ -21,10 +21,14 @@ mod ending;
 mod failing;
 #[path = "aggregate/finding.rs"]
 mod finding;
+#[path = "aggregate/jobs.rs"]
+mod jobs;
 #[path = "aggregate/joining.rs"]
 mod joining;
 #[path = "aggregate/judging.rs"]
 mod judging;
+#[path = "aggregate/leaving.rs"]
+mod leaving;
 #[path = "aggregate/moving.rs"]
 mod moving;
 #[path = "aggregate/naming.rs"]
@@ -47,6 +51,8 @@ mod spaces;
 mod strangers;
 #[path = "aggregate/stuck.rs"]
 mod stuck;
+#[path = "aggregate/unreadable.rs"]
+mod unreadable;
 #[path = "aggregate/versions.rs"]
 mod versions;
 #[path = "aggregate/words.rs"]

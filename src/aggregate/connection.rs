@@ -1,7 +1,6 @@
 //! One connection to a pool: what it gave, what it was asked, what is sent to it. [`super::listening`]
 //! reads it.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,11 +10,12 @@ use serde_json::json;
 use super::forwarded::Forwarded;
 use super::identity::PoolName;
 use super::limits::Limits;
+use super::live::LiveJobs;
 use super::names::{Names, Standing};
 use super::outbox::{Lines, Outbox};
 use super::pending::{Asked, Asker, Pending};
-use super::split::{Split, SplitError};
-use super::work::{Epoch, PoolJob, Task, is_other_work};
+use super::split::Split;
+use super::work::{Epoch, Task};
 use crate::analyzer::{Conversation, LOST, SILENT};
 use crate::config::{self, Secret};
 use crate::net::{Stamp, Stream};
@@ -26,8 +26,6 @@ use crate::stratum::{
 use crate::upstream::UpstreamId;
 use crate::work::BlockHash;
 
-/// The most jobs of which it is known whether their id was given to another one; see `desk`.
-const MOST_LIVE: usize = 600;
 /// So many refusals of every name in a row, without an accepted share: the pool takes work and credits
 /// nobody (wire reference, section 5.3, 26).
 const UNAUTHORIZED: u32 = 10;
@@ -66,8 +64,11 @@ pub(super) struct Facts {
     /// It has answered the configure, or said what may be rolled in another way.
     pub(super) knows_mask: bool,
     pub(super) newest: Option<Arc<Task>>,
-    /// The jobs since the last clean one.
-    live: VecDeque<Arc<PoolJob>>,
+    pub(super) live: LiveJobs,
+    /// Since when a job can't be read that may have ended those before it.
+    pub(super) unread_since: Option<Instant>,
+    /// When the pool wants to be connected to again.
+    pub(super) reconnect_at: Option<Instant>,
     pub(super) names: Names,
     /// Refusals for an unknown worker since the last accepted share.
     pub(super) unauthorized: u32,
@@ -180,6 +181,17 @@ impl Connection {
     /// Whether every name that it was asked about was refused.
     pub(super) fn refuses_everybody(&self) -> bool {
         self.facts().names.are_all_refused()
+    }
+
+    /// Whether it knows who mines, or may, and has given no job. Whom it refuses it owes none.
+    pub(super) fn owes_work(&self) -> bool {
+        let facts = self.facts();
+        facts.newest.is_none() && facts.names.is_any_welcome()
+    }
+
+    /// Whether nothing more is to be expected of it: it is over, or is about to be left.
+    pub(super) fn is_spent(&self) -> bool {
+        self.is_over() || self.facts().unusable.is_some()
     }
 
     /// Whether it has still to say what it thinks of every name.
@@ -344,24 +356,9 @@ impl Space {
 }
 
 impl Facts {
-    /// A job that shares may be of from now on. One of the same id with other work is none any more.
-    pub(super) fn keep_alive(&mut self, job: &Arc<PoolJob>) {
-        self.live.retain(|live| live.generation == job.generation);
-        for live in &self.live {
-            if live.notify.job_id == job.notify.job_id && is_other_work(&live.notify, &job.notify) {
-                live.is_replaced.store(true, Ordering::Release);
-            }
-        }
-        if self.live.len() >= MOST_LIVE {
-            self.live.pop_front();
-        }
-        self.live.push_back(job.clone());
-    }
-
     /// Takes the search space that the pool gives.
     pub(super) fn divide(&mut self, epoch: Epoch, extranonce1: Extranonce1, size: Extranonce2Size) {
-        let divided: Result<Split, SplitError> = Split::of(size);
-        match divided {
+        match Split::of_space(&extranonce1, size) {
             Ok(split) => self.space = Some(Space { epoch, extranonce1, split }),
             Err(error) => self.unusable = Some(error.to_string()),
         }

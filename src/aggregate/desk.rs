@@ -10,7 +10,7 @@ use super::judge::Fault;
 use super::kind::Kind;
 use super::slots::Prefix;
 use super::vardiff::Vardiff;
-use super::work::{Epoch, PoolJob, Task};
+use super::work::{Epoch, MOST_BYTES, PoolJob, Task};
 use crate::config;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, JobId, VersionMask};
 use crate::work::{BlockHash, RecentHashes};
@@ -74,6 +74,8 @@ pub(super) struct Desk {
     /// How often the pool has refused it since that was looked at.
     pub(super) refusals: u32,
     given: VecDeque<Given>,
+    /// What these take, about. Miners have the same ones, so that it is hardly more for all of them.
+    given_bytes: usize,
     vardiff: Option<Vardiff>,
     /// The last difficulty, of a miner that was here before.
     remembered: Option<Difficulty>,
@@ -100,6 +102,7 @@ impl Desk {
             is_authorized: false,
             refusals: 0,
             given: VecDeque::new(),
+            given_bytes: 0,
             vardiff: None,
             remembered: None,
             hashes: RecentHashes::default(),
@@ -120,7 +123,7 @@ impl Desk {
     /// miner is not ready, or has this job or a later one already. Nothing is given to a miner before
     /// the pool's difficulty `most` is known to hold for it.
     pub(super) fn give(&mut self, task: &Arc<Task>, most: Difficulty, now: Instant) -> Option<String> {
-        let seat = self.seat.clone().filter(|seat| self.is_ready() && seat.epoch == task.job.epoch)?;
+        let seat = self.seat.clone().filter(|seat| self.is_ready() && seat.epoch == task.job.epoch())?;
         if self.has(task) {
             return None;
         }
@@ -128,15 +131,21 @@ impl Desk {
         let is_first = newest.is_none_or(|newest| newest.seat.epoch != seat.epoch);
         // Also when it is the clean one given again, which was faster here than the one itself.
         let is_of_later = newest.is_some_and(|newest| newest.task.job.generation != task.job.generation);
-        let most = most.min(task.job.difficulty);
+        // Work on the former block is worth nothing, whatever the pool says (wire reference, section 3.7);
+        // its late shares are the pool's to judge.
+        let parent = &task.job.notify.prevhash;
+        let is_of_other_block = newest.is_some_and(|newest| newest.task.job.notify.prevhash != *parent);
+        let most = most.min(task.job.difficulty());
         let before = self.difficulty();
         let difficulty = self.settle(most, now);
-        let clean = task.clean || is_first || is_of_later;
+        let clean = task.clean || is_first || is_of_later || is_of_other_block;
         if clean {
             self.forget_dead(task);
+            self.cleaned_at = Some(now);
+        }
+        if is_first || is_of_later {
             // Shares of the dead jobs are refused before anybody asks whether they are new.
             self.hashes = RecentHashes::default();
-            self.cleaned_at = Some(now);
         }
         if before.is_some_and(|before| before.value() < difficulty.value()) {
             self.raised_at = Some(now);
@@ -145,10 +154,11 @@ impl Desk {
         if before != Some(difficulty) || is_first {
             lines.push_str(&difficulty_line(difficulty));
         }
-        lines.push_str(task.line(clean));
+        task.write(clean, &mut lines);
+        self.given_bytes += task.bytes();
         self.given.push_back(Given { task: task.clone(), difficulty, seat, mask: self.mask });
-        if self.given.len() > MOST_GIVEN {
-            self.given.pop_front();
+        while self.given.len() > MOST_GIVEN || (self.given_bytes > MOST_BYTES && self.given.len() > 1) {
+            self.given_bytes -= self.given.pop_front().map_or(0, |given| given.task.bytes());
         }
         Some(lines)
     }
@@ -157,7 +167,7 @@ impl Desk {
     pub(super) fn has(&self, task: &Task) -> bool {
         self.given
             .back()
-            .is_some_and(|newest| newest.seat.epoch == task.job.epoch && newest.task.number >= task.number)
+            .is_some_and(|newest| newest.seat.epoch == task.job.epoch() && newest.task.number >= task.number)
     }
 
     /// Whether shares that are refused in this way are what an honest miner sends at this time: stale
@@ -285,7 +295,7 @@ impl Desk {
     /// Of jobs that are dead for longer than just now only the last few are kept: a clean job need not
     /// mean a new block, and a block is a block.
     fn forget_dead(&mut self, task: &Task) {
-        let life = |job: &PoolJob| (job.epoch, job.generation);
+        let life = |job: &PoolJob| (job.epoch(), job.generation);
         let newest = self.given.back().map(|given| life(&given.task.job));
         let is_recent = |given: &Given| {
             let of_given = life(&given.task.job);
@@ -298,6 +308,7 @@ impl Desk {
             surplus -= usize::from(is_surplus);
             !is_surplus
         });
+        self.given_bytes = self.given.iter().map(|given| given.task.bytes()).sum();
     }
 }
 
@@ -307,6 +318,7 @@ mod tests {
     use crate::aggregate::slots::Slots;
     use crate::aggregate::split::Split;
     use crate::aggregate::work::TaskNumbers;
+    use crate::aggregate::work::tests::job_of;
     use crate::stratum::{Nbits, Notify, Ntime, PrevHash, Version};
 
     fn seated() -> Desk {
@@ -371,7 +383,8 @@ mod tests {
     fn another_pools_first_job_is_news_however_old_its_number() {
         let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
         // The better pool had its job ready before the other one sent its last.
-        let elsewhere = PoolJob { epoch: Epoch(2), ..Arc::into_inner(job(1)).unwrap() };
+        let mut elsewhere = Arc::into_inner(job(1)).unwrap();
+        elsewhere.space.epoch = Epoch(2);
         let first_there = numbers.first(Arc::new(elsewhere), true, None);
         let last_here = numbers.first(job(2), true, None);
         assert!(desk.give(&last_here, Difficulty::ONE, now).is_some());
@@ -380,6 +393,23 @@ mod tests {
         let lines = desk.give(&first_there, Difficulty::ONE, now).unwrap();
         assert!(lines.contains("mining.set_difficulty") && lines.trim_end().ends_with("true]}"), "{lines}");
         assert!(desk.has(&first_there) && desk.give(&last_here, Difficulty::ONE, now).is_none());
+    }
+
+    #[test]
+    fn very_long_jobs_are_kept_for_as_long_as_there_is_room() {
+        let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
+        let tasks: Vec<_> = (0..400)
+            .map(|number| numbers.first(Arc::new(job_of(1, vec![2; 30_000], number)), number == 0, None))
+            .collect();
+        for task in &tasks {
+            desk.give(task, Difficulty::ONE, now).unwrap();
+        }
+        let kept = tasks.iter().filter(|task| desk.find(&task.id).is_some()).count();
+        assert!(desk.given_bytes <= MOST_BYTES && (100..400).contains(&kept), "{kept}");
+        assert!(desk.find(&tasks[399].id).is_some() && desk.find(&tasks[0].id).is_none());
+        let next = numbers.first(job(2), true, None);
+        desk.give(&next, Difficulty::ONE, now).unwrap();
+        assert_eq!(desk.given_bytes, desk.given.iter().map(|given| given.task.bytes()).sum::<usize>());
     }
 
     #[test]

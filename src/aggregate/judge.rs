@@ -8,7 +8,7 @@ use crate::work::{BlockHash, RebuildError, RebuiltShare, ShareTerms, rebuild};
 /// What a share is judged by.
 #[derive(Debug)]
 pub(super) struct Terms<'a> {
-    /// As the miner has it.
+    /// As the pool gave it: which id and time the miner has it with does not matter.
     pub(super) job: &'a Notify,
     /// The job's own time, from which pools count.
     pub(super) ntime: Ntime,

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::link::Link;
-use super::opening::{Useless, authorize_all, is_futile, open};
+use super::losses::{Loss, Losses};
+use super::opening::{Purpose, Useless, authorize_all, is_futile, no_work, open};
 use crate::stop::{Stop, Stopped};
+use crate::thread::{SERVICE_STACK, spawn};
 use crate::upstream::{Failure, Link as Dialled, Standing, UpstreamId};
 
 /// How often it is looked what is to be done when nothing has happened.
@@ -16,11 +18,7 @@ const LOOK: Duration = Duration::from_millis(250);
 const DRAIN: Duration = Duration::from_secs(2);
 /// How often it is looked whether it has arrived.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
-/// A connection that ends sooner has not worked.
-const BRIEF: Duration = Duration::from_secs(10);
-/// So many brief ones in a row are a failure of the pool's.
-const BRIEF_ONES: u32 = 3;
-/// Before the third of them.
+/// Before the loss that is one too many.
 const PAUSE: Duration = Duration::from_millis(300);
 /// A pool that knows nobody of this link is not asked again for so long.
 const AVOIDED: Duration = Duration::from_secs(600);
@@ -32,7 +30,9 @@ const AVOIDED: Duration = Duration::from_secs(600);
 pub(super) fn keep(link: &Arc<Link>, stop: &Stop) -> Result<(), Stopped> {
     // However this ends, nobody waits for it any longer.
     let _closing = Closing(link);
-    Keeper { link, stop, brief: None, avoided: Vec::new(), without_since: None }.run()
+    let losses = Losses::new(link.services().limits.losses_within);
+    let avoided = Vec::new();
+    Keeper { link, stop, losses, avoided, unproven: None, without_since: None }.run()
 }
 
 struct Closing<'a>(&'a Link);
@@ -46,18 +46,19 @@ impl Drop for Closing<'_> {
 struct Keeper<'a> {
     link: &'a Arc<Link>,
     stop: &'a Stop,
-    /// How many connections to this pool ended at once, in a row.
-    brief: Option<(UpstreamId, u32)>,
+    losses: Losses,
     /// Pools that know nobody of this link, since when. Others may be known there.
     avoided: Vec<(UpstreamId, Instant)>,
+    /// A better pool that had not shown that it works when the present one was lost: others are tried first.
+    unproven: Option<UpstreamId>,
     /// Since when miners have no pool.
     without_since: Option<Instant>,
 }
 
 /// Why a connection is not served any longer.
 enum Over {
-    /// It ended, after so long.
-    Lost(UpstreamId, Duration),
+    /// It ended.
+    Lost(UpstreamId),
     /// It was left, for a reason that is noted.
     Left,
     Idle,
@@ -76,7 +77,9 @@ impl Keeper<'_> {
             match over {
                 Over::Idle => continue,
                 Over::Left => {}
-                Over::Lost(upstream, lasted) => self.lost(upstream, lasted)?,
+                Over::Lost(upstream) => {
+                    self.lost(upstream)?;
+                }
             }
             self.without_since = Some(Instant::now());
             // The miners may come back in a wave, and it is not their fault.
@@ -112,7 +115,7 @@ impl Keeper<'_> {
         let dialled = self.dial(deadline)?;
         let was_reached = dialled.is_some();
         let connection = match dialled {
-            Some(dialled) => self.open(dialled, Some(deadline))?,
+            Some(dialled) => self.open(dialled, Some(deadline), None)?,
             None => None,
         };
         if connection.is_none() && Instant::now() >= deadline {
@@ -126,7 +129,8 @@ impl Keeper<'_> {
     }
 
     fn dial(&mut self, deadline: Instant) -> Result<Option<Dialled>, Stopped> {
-        let avoided = self.avoided();
+        let mut avoided = self.avoided();
+        avoided.extend(self.unproven.take());
         let upstreams = &self.link.services().upstreams;
         let mut dialled = None;
         if !avoided.is_empty() {
@@ -145,15 +149,18 @@ impl Keeper<'_> {
         &mut self,
         dialled: Dialled,
         deadline: Option<Instant>,
+        instead_of: Option<&Connection>,
     ) -> Result<Option<Arc<Connection>>, Stopped> {
         let upstream = dialled.upstream;
-        match open(self.link, dialled, deadline, self.has_other(upstream), self.stop)? {
+        let purpose = Purpose { deadline, has_choice: self.has_other(upstream), instead_of };
+        match open(self.link, dialled, purpose, self.stop)? {
             Ok(connection) => return Ok(Some(connection)),
             Err(Useless::Blocked) => {}
+            Err(Useless::Overtaken) => self.unproven = Some(upstream),
             Err(Useless::KnowsNobody) => self.avoid(upstream),
             // Whoever waits for it has nothing to lose by another try.
             Err(Useless::Failed(Failure::ClosedUnanswered)) if deadline.is_some() => {
-                self.lost(upstream, Duration::ZERO)?;
+                self.lost(upstream)?;
             }
             Err(Useless::Failed(failure)) => self.link.services().upstreams.mark_failed(upstream, failure),
         }
@@ -163,7 +170,7 @@ impl Keeper<'_> {
     /// Until the connection is lost or nobody needs it any more. A better one replaces it meanwhile.
     fn serve(&mut self, mut connection: Arc<Connection>) -> Result<Over, Stopped> {
         let services = self.link.services().clone();
-        let mut began = Instant::now();
+        let mut without_work = None;
         loop {
             let seen = self.link.moment();
             self.stop.check()?;
@@ -173,11 +180,11 @@ impl Keeper<'_> {
                 return Ok(Over::Left);
             }
             if connection.is_over() {
-                return Ok(Over::Lost(upstream, began.elapsed()));
+                return Ok(Over::Lost(upstream));
             }
-            let unusable = connection.facts().unusable.clone();
-            if let Some(why) = unusable {
-                services.upstreams.mark_failed(upstream, Failure::Refused(why));
+            without_work = connection.owes_work().then(|| without_work.unwrap_or_else(Instant::now));
+            if let Some(failure) = self.failure_of(&connection, without_work) {
+                services.upstreams.mark_failed(upstream, failure);
                 connection.end();
                 return Ok(Over::Left);
             }
@@ -191,10 +198,20 @@ impl Keeper<'_> {
                 connection.end();
                 return Ok(Over::Idle);
             }
-            let stable = services.config.failover.failback_after;
-            if let Some((better, _)) = services.upstreams.better_than(upstream, stable, &self.avoided()) {
-                if let Some(next) = self.go_back(better, &connection)? {
-                    (connection, began) = (next, Instant::now());
+            let is_redirected = connection.facts().reconnect_at.take_if(|at| *at <= Instant::now()).is_some();
+            let next = if is_redirected {
+                if self.lost(upstream)? == Loss::TooMany && self.has_other(upstream) {
+                    drain(self.stop, &connection, None);
+                    return Ok(Over::Left);
+                }
+                Some(upstream)
+            } else {
+                let stable = services.config.failover.failback_after;
+                services.upstreams.better_than(upstream, stable, &self.avoided()).map(|(better, _)| better)
+            };
+            if let Some(to) = next {
+                if let Some(next) = self.go_over(to, &connection)? {
+                    (connection, without_work) = (next, None);
                     continue;
                 }
             }
@@ -202,42 +219,80 @@ impl Keeper<'_> {
         }
     }
 
-    /// Make before break: the miners move when the better pool has answered and given a job.
-    fn go_back(
+    /// Why a connection can't be kept, though it lives.
+    fn failure_of(&mut self, connection: &Connection, without_work: Option<Instant>) -> Option<Failure> {
+        let unusable = connection.facts().unusable.clone();
+        if let Some(why) = unusable {
+            return Some(Failure::Refused(why));
+        }
+        let patience = self.link.services().limits.first_job;
+        let is_idle = without_work.is_some_and(|since| since.elapsed() >= patience);
+        (is_idle && self.has_other(connection.upstream)).then(no_work)
+    }
+
+    /// Make before break: the miners move when the other pool, or this one by another connection, has
+    /// answered and given a job.
+    fn go_over(
         &mut self,
         to: UpstreamId,
         from: &Arc<Connection>,
     ) -> Result<Option<Arc<Connection>>, Stopped> {
-        let upstreams = &self.link.services().upstreams;
-        let deadline = Instant::now() + self.link.services().config.failover.connect_deadline;
-        let Ok(dialled) = upstreams.connect_to(to, deadline) else { return Ok(None) };
-        let Some(next) = self.open(dialled, None)? else { return Ok(None) };
+        // For a new connection to the same pool the end of the former one is no bad sign.
+        let other = Some(&**from).filter(|from| from.upstream != to);
+        let Some(dialled) = self.dial_beside(to, other)? else { return Ok(None) };
+        let Some(next) = self.open(dialled, None, other)? else { return Ok(None) };
         log::info!("over to pool {to} {}", self.link.services().upstreams.name(to));
         self.link.adopt(&next);
         authorize_all(self.link, &next);
-        let deadline = Instant::now() + DRAIN;
-        while from.open_shares() > 0 && !from.is_over() && !next.is_over() && Instant::now() < deadline {
-            if self.stop.sleep(DRAIN_LOOK).is_err() {
-                break;
-            }
-        }
-        from.end();
+        drain(self.stop, from, Some(&next));
         Ok(Some(next))
     }
 
-    /// A connection ended. One that does so is bad luck; the next is to the same pool.
-    fn lost(&mut self, upstream: UpstreamId, lasted: Duration) -> Result<(), Stopped> {
-        let before =
-            self.brief.filter(|(of, _)| *of == upstream && lasted < BRIEF).map_or(0, |(_, count)| count);
-        let count = before + u32::from(lasted < BRIEF);
-        self.brief = Some((upstream, count));
-        if count >= BRIEF_ONES {
-            self.brief = None;
-            self.link.services().upstreams.mark_failed(upstream, Failure::ClosedUnanswered);
-        } else if count + 1 == BRIEF_ONES {
-            self.stop.sleep(PAUSE)?;
+    /// Dials while miners go on as they are: when their connection ends, that is more urgent.
+    fn dial_beside(
+        &mut self,
+        to: UpstreamId,
+        present: Option<&Connection>,
+    ) -> Result<Option<Dialled>, Stopped> {
+        let (link, (tell, told)) = (self.link.clone(), crossbeam_channel::bounded(1));
+        let deadline = Instant::now() + self.link.services().config.failover.connect_deadline;
+        let dialling = spawn(format!("dial-{}", self.link.number), SERVICE_STACK, move || {
+            // Whoever asked may have given up.
+            let _ = tell.send(link.services().upstreams.connect_to(to, deadline).ok());
+            link.news();
+            Ok::<(), Stopped>(())
+        });
+        if let Err(error) = dialling {
+            log::error!("no thread for another connection to a pool: {error}");
         }
-        Ok(())
+        loop {
+            let seen = self.link.moment();
+            self.stop.check()?;
+            match told.try_recv() {
+                Ok(dialled) => return Ok(dialled),
+                Err(crossbeam_channel::TryRecvError::Disconnected) => return Ok(None),
+                Err(crossbeam_channel::TryRecvError::Empty) => {}
+            }
+            if present.is_some_and(Connection::is_spent) {
+                self.unproven = Some(to);
+                return Ok(None);
+            }
+            self.link.wait(seen, LOOK);
+        }
+    }
+
+    /// A connection ended. One that does so is bad luck; the next is to the same pool.
+    fn lost(&mut self, upstream: UpstreamId) -> Result<Loss, Stopped> {
+        let loss = self.losses.note(upstream, Instant::now());
+        match loss {
+            Loss::Single => {}
+            Loss::Repeated => self.stop.sleep(PAUSE)?,
+            Loss::TooMany => {
+                let failure = Failure::Refused("its connections end again and again".to_owned());
+                self.link.services().upstreams.mark_failed(upstream, failure);
+            }
+        }
+        Ok(loss)
     }
 
     fn avoid(&mut self, upstream: UpstreamId) {
@@ -263,4 +318,17 @@ impl Keeper<'_> {
     fn grace(&self) -> Duration {
         self.link.services().config.aggregate.grace
     }
+}
+
+/// Ends a connection as soon as what is on its way has arrived, and soon in any case. Where miners are
+/// with the next one already, its end ends the waiting too.
+fn drain(stop: &Stop, from: &Connection, next: Option<&Connection>) {
+    let deadline = Instant::now() + DRAIN;
+    let is_lost = || next.is_some_and(Connection::is_over);
+    while from.open_shares() > 0 && !from.is_over() && !is_lost() && Instant::now() < deadline {
+        if stop.sleep(DRAIN_LOOK).is_err() {
+            break;
+        }
+    }
+    from.end();
 }

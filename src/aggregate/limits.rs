@@ -15,6 +15,12 @@ pub struct Limits {
     /// The most that waits for one peer, in bytes: a hundred jobs, which is an hour of them (wire
     /// reference, section 1.2: public-pool has 256 KiB).
     pub most_queued: usize,
+    /// How long a pool's first job, and its verdict on our names, are waited for.
+    pub first_job: Duration,
+    /// So long miners go on with what they have when a job can't be read that may have ended it.
+    pub unread_job: Duration,
+    /// A pool whose connection is lost again and again within this time has failed.
+    pub losses_within: Duration,
 }
 
 impl Limits {
@@ -37,6 +43,9 @@ impl Default for Limits {
             write: Duration::from_secs(20),
             ask_again: Duration::from_secs(60),
             most_queued: 256 * 1024,
+            first_job: Duration::from_secs(5),
+            unread_job: Duration::from_secs(2),
+            losses_within: Duration::from_secs(300),
         }
     }
 }

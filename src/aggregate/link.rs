@@ -288,6 +288,11 @@ impl Link {
 
     /// From now on this is the pool. Who is here already moves over, or must come again.
     pub(super) fn adopt(&self, connection: &Arc<Connection>) {
+        let known_mask = {
+            let facts = connection.facts();
+            facts.knows_mask.then_some(facts.mask)
+        };
+        known_mask.into_iter().for_each(|mask| self.services.remember_mask(mask));
         let mut state = self.lock();
         state.unusable.remove(&connection.upstream);
         state.connection = Some(connection.clone());

@@ -1,27 +1,34 @@
 //! What a pool says, read line by line: answers go to whom they belong, jobs to all.
 
+use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, tell};
 use super::link::{JobNews, Link};
 use super::names::Standing;
 use super::pending::Asked;
-use super::work::{PoolJob, is_other_work};
+use super::work::PoolJob;
 use crate::analyzer::{Direction, LineReader};
 use crate::net::options::is_timeout;
 use crate::net::{Reader, Stamp};
-use crate::serving::Tap;
+use crate::serving::{Tap, Topic, say};
 use crate::stratum::{
-    ConfigureAnswer, Difficulty, Envelope, Extranonce1, Extranonce2Size, Notify, Refusal, RefusalCode,
-    SubscribeAnswer, Verdict, VersionMask, accepted, elements, first_text, refused, result,
+    ConfigureAnswer, Difficulty, Envelope, Extranonce1, Extranonce2Size, FieldError, Notify, Refusal,
+    RefusalCode, SubscribeAnswer, Verdict, VersionMask, accepted, elements, first_text, refused, result,
 };
 
 /// How often it is looked for requests that wait too long.
 const LOOK: Duration = Duration::from_millis(500);
 const BUFFER: usize = 16 * 1024;
+/// The longest line that is read (wire reference, section 5.1, 6).
+const MOST_LINE: usize = 1024 * 1024;
+const NOTIFY: &str = "mining.notify";
+/// What miners know. Some take a method by its beginning, and don't mind capitals (wire reference, section
+/// 5.2, 16): nothing that begins like these is passed on.
+const KNOWN: [&str; 5] =
+    [NOTIFY, "mining.set_difficulty", "mining.set_extranonce", "mining.set_version_mask", "mining.ping"];
 /// A pool's words in an answer are kept so far.
 const MOST_WORDS: usize = 200;
 
@@ -30,7 +37,7 @@ const MOST_WORDS: usize = 200;
 pub(super) enum End {
     Closed,
     Failed(io::Error),
-    /// It said nothing for so long.
+    /// There was no line for so long.
     Silent(Duration),
     /// It was told to.
     Ended,
@@ -42,7 +49,7 @@ pub(super) fn listen(link: &Arc<Link>, connection: &Arc<Connection>, silence: Du
         link,
         connection,
         tap: Tap::new(link.to_analyzer(), connection.conversation.clone(), Direction::Down),
-        lines: LineReader::default(),
+        lines: LineReader::up_to(MOST_LINE),
         heard: Instant::now(),
         began: Instant::now(),
     };
@@ -84,35 +91,44 @@ impl Listener<'_> {
                 self.connection.expire(config.analysis.share_timeout, config.failover.answer_timeout);
                 self.link.ask_again(self.connection);
                 self.miss_configure();
+                self.miss_job();
                 looked = Instant::now();
             }
-            match received {
-                Some(received) => {
+            if let Some(received) = received {
+                let bytes = &buffer[..received.length];
+                let mut lines = std::mem::take(&mut self.lines);
+                lines.read(bytes, |line| {
                     self.heard = Instant::now();
-                    let bytes = &buffer[..received.length];
-                    let mut lines = std::mem::take(&mut self.lines);
-                    lines.read(bytes, |line| self.take(line, received.readable_at));
-                    self.lines = lines;
-                    self.tap.forwarded(bytes, received.readable_at, Stamp::now());
+                    self.take(line, received.readable_at);
+                });
+                self.lines = lines;
+                self.tap.forwarded(bytes, received.readable_at, Stamp::now());
+                if self.lines.too_long > 0 {
+                    self.give_up("it sends a line of more than 1 MiB".to_owned());
                 }
-                None if self.heard.elapsed() >= silence => return Ok(End::Silent(silence)),
-                None => {}
+            }
+            if self.heard.elapsed() >= silence {
+                return Ok(End::Silent(silence));
             }
         }
     }
 
     fn take(&self, line: &[u8], at: Stamp) {
         let Ok(message) = Envelope::read(line) else {
+            let is_notify = |part: &[u8]| part.eq_ignore_ascii_case(NOTIFY.as_bytes());
+            if line.windows(NOTIFY.len()).any(is_notify) {
+                self.unread(None, &"it is no Stratum message");
+            }
             log::debug!("pool {}: not a Stratum line: {}", self.connection.upstream, line.escape_ascii());
             return;
         };
-        match message.method().as_deref() {
+        match message.method().map(|method| method.to_ascii_lowercase()).as_deref() {
             None => self.answer(&message, at),
-            Some("mining.notify") if self.connection.facts().space.is_none() => {
+            Some(NOTIFY) if self.connection.facts().space.is_none() => {
                 // It is read once its search space is known (wire reference, section 5.3, 19).
                 self.connection.facts().early_job = Some(line.into());
             }
-            Some("mining.notify") => self.job(&message, at),
+            Some(NOTIFY) => self.job(&message, at),
             Some("mining.set_difficulty") => self.difficulty(&message),
             Some("mining.set_extranonce") => self.extranonce(&message),
             Some("mining.set_version_mask") => {
@@ -136,7 +152,7 @@ impl Listener<'_> {
             Some(method)
                 if method.starts_with("mining.") && (!message.has_id() || message.id() == "null") =>
             {
-                if !self.link.is_strict() {
+                if !self.link.is_strict() && !KNOWN.iter().any(|known| method.starts_with(known)) {
                     self.link.pass_on(self.connection, line, at);
                 }
             }
@@ -188,15 +204,13 @@ impl Listener<'_> {
     }
 
     fn subscribed(&self, message: &Envelope<'_>, at: Stamp) {
-        let read = message.result.filter(|_| message.error.is_none_or(|error| error.get() == "null"));
-        let answer = read.and_then(|result| SubscribeAnswer::from_result(result).ok());
         let early = {
             let mut facts = self.connection.facts();
-            match answer {
-                Some(answer) => {
+            match space_in(message) {
+                Ok(answer) => {
                     facts.divide(self.link.next_epoch(), answer.extranonce1, answer.extranonce2_size);
                 }
-                None => facts.unusable = Some("it refused the subscribe".to_owned()),
+                Err(why) => facts.unusable = Some(why),
             }
             facts.early_job.take().filter(|_| facts.space.is_some())
         };
@@ -231,28 +245,36 @@ impl Listener<'_> {
         let first = message.params.and_then(|params| elements("params", params).ok()?.first().copied());
         if let Some(difficulty) = first.and_then(|raw| Difficulty::from_json(raw).ok()) {
             self.connection.set_difficulty(difficulty);
+            let newest = self.connection.facts().newest.clone();
+            newest.iter().for_each(|task| task.job.asked_for(difficulty));
             self.link.difficulty_changed(self.connection, difficulty);
         }
     }
 
     fn extranonce(&self, message: &Envelope<'_>) {
         let read = || {
-            let params = elements("params", message.params?).ok()?;
-            let extranonce1 = Extranonce1::from_json(params.first()?).ok()?;
-            Some((extranonce1, Extranonce2Size::from_json(params.get(1)?).ok()?))
+            let missing = |field| FieldError::Missing { field };
+            let params = elements("params", message.params.ok_or(missing("params"))?)?;
+            let extranonce1 = Extranonce1::from_json(params.first().ok_or(missing("extranonce1"))?)?;
+            let size = params.get(1).ok_or(missing("extranonce2 size"))?;
+            Ok::<_, FieldError>((extranonce1, Extranonce2Size::from_json(size)?))
         };
-        if let Some((extranonce1, size)) = read() {
-            let mut facts = self.connection.facts();
-            // Some pools repeat what they gave; nobody has to move for that.
-            let is_same = facts.space.as_ref().is_some_and(|space| space.is(&extranonce1, size));
-            facts.next_space = (!is_same).then_some((extranonce1, size));
+        match read() {
+            Ok((extranonce1, size)) => {
+                let mut facts = self.connection.facts();
+                // Some pools repeat what they gave; nobody has to move for that.
+                let is_same = facts.space.as_ref().is_some_and(|space| space.is(&extranonce1, size));
+                facts.next_space = (!is_same).then_some((extranonce1, size));
+            }
+            // What is done in the former search space from the next job on is worth nothing.
+            Err(error) => self.give_up(format!("its mining.set_extranonce can't be read: {error}")),
         }
     }
 
     fn job(&self, message: &Envelope<'_>, at: Stamp) {
-        let Ok(notify) = Notify::from_params(message.params) else {
-            log::warn!("pool {}: a job that can't be read", self.connection.upstream);
-            return;
+        let notify = match Notify::from_params(message.params) {
+            Ok(notify) => notify,
+            Err(error) => return self.unread(Notify::clean_in(message.params), &error),
         };
         // Under one lock: a job that is given again meanwhile may not get a later number than this one.
         let (task, news) = {
@@ -262,39 +284,64 @@ impl Listener<'_> {
             if let Some((extranonce1, size)) = next {
                 facts.divide(self.link.next_epoch(), extranonce1, size);
             }
-            if let Some(why) = &facts.unusable {
-                log::error!("pool {}: {why}", self.connection.upstream);
+            if facts.unusable.is_some() {
                 // The link leaves it.
                 drop(facts);
                 return self.link.news();
             }
             let Some(space) = facts.space.clone() else { return };
-            let epoch = space.epoch;
-            let before = facts.newest.clone();
-            let parent = before.as_ref().map(|task| task.job.notify.prevhash);
+            let parent = facts.newest.as_ref().map(|task| task.job.notify.prevhash);
             let clean = notify.is_clean_after(parent.as_ref()) || is_moved;
+            // Shares of what an unread job has ended are the pool's to judge.
+            let was_unread = facts.unread_since.take().is_some();
             let generation =
                 if clean { self.connection.next_generation() } else { self.connection.generation() };
-            let job = Arc::new(PoolJob {
-                epoch,
-                source: Arc::downgrade(self.connection),
-                space,
-                notify,
-                difficulty: self.connection.difficulty(),
-                generation,
-                readable_at: at,
-                received: Instant::now(),
-                is_replaced: AtomicBool::new(false),
-            });
-            facts.keep_alive(&job);
-            // Pools may repeat a job with nothing but a new time, which jobs that are given again have too.
-            let is_other_work =
-                before.as_ref().is_none_or(|before| is_other_work(&before.job.notify, &job.notify));
-            let task = self.link.numbers().first(job, clean, before.as_deref());
+            let before = facts.live.latest_time_of(&notify);
+            let source = Arc::downgrade(self.connection);
+            let difficulty = self.connection.difficulty();
+            let job = Arc::new(PoolJob::new((source, space), notify, difficulty, generation, at));
+            facts.live.keep(&job);
+            let task = self.link.numbers().first(job, clean || was_unread, before);
             facts.newest = Some(task.clone());
-            (task, JobNews { is_moved, is_other_work })
+            // Pools may repeat a job with nothing but a new time, which jobs that are given again have too.
+            (task, JobNews { is_moved, is_other_work: before.is_none() })
         };
         self.link.job(self.connection, &task, news);
+    }
+
+    /// A job can't be read. Where it has ended those before it, or may have, miners work for nothing until
+    /// the next one; there is a moment for that, as an empty block's job is followed by the full one (wire
+    /// reference, section 2.9).
+    fn unread(&self, clean: Option<bool>, why: &dyn Display) {
+        let (services, upstream) = (self.link.services(), self.connection.upstream);
+        let text = format!("pool {upstream}: a job that can't be read: {why}");
+        say(&services.reception, self.connection.conversation.miner(), Topic::Pool, &text);
+        if clean != Some(false) {
+            self.connection.facts().unread_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn miss_job(&self) {
+        let limit = self.link.services().limits.unread_job;
+        let since = self.connection.facts().unread_since;
+        if since.is_some_and(|since| since.elapsed() >= limit) {
+            self.give_up("its job can't be read".to_owned());
+        }
+    }
+
+    /// The link leaves it.
+    fn give_up(&self, why: String) {
+        self.connection.facts().unusable.get_or_insert(why);
+        self.link.news();
+    }
+}
+
+/// What the answer to the subscribe gives, or why it can't be used.
+fn space_in(answer: &Envelope<'_>) -> Result<SubscribeAnswer, String> {
+    match answer.result.filter(|_| answer.error.is_none_or(|error| error.get() == "null")) {
+        Some(result) => SubscribeAnswer::from_result(result)
+            .map_err(|error| format!("its answer to the subscribe can't be read: {error}")),
+        None => Err("it refused the subscribe".to_owned()),
     }
 }
 

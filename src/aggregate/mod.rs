@@ -5,10 +5,11 @@
 //! | `session` | a miner's two threads, from arrival to end |
 //! | `requests`, `requests/sharing` | what a miner asks, and what it is answered; its shares |
 //! | `judge` | a share by its real hash: forwarded, counted or refused |
-//! | `desk`, `work` | what one miner was given; jobs, as the pool gave them and as miners have them |
+//! | `desk`, `work`, `live` | what one miner was given; jobs, as the pool gave them and as miners have them; those of a connection |
 //! | `miner`, `outbox`, `answers` | the way to a miner: lines now or queued, answers in their order |
 //! | `hub`, `guesses`, `link`, `link/seating`, `link/news` | which connection a miner is on; who sits where in its search space, and who is told what |
 //! | `keeping`, `opening` | dials, replaces, goes back, closes when idle; a new connection until it is of use |
+//! | `losses` | which pools lose their connections again and again |
 //! | `connection`, `listening`, `pending` | one connection to a pool: what it gave, says, and owes |
 //! | `identity`, `names` | names: the miner's, and at the pool; what the pool thinks of them |
 //! | `forwarded` | which shares a pool was sent |
@@ -33,6 +34,8 @@ mod kind;
 mod limits;
 mod link;
 mod listening;
+mod live;
+mod losses;
 mod memory;
 mod miner;
 mod names;

@@ -133,6 +133,11 @@ impl Names {
             && self.known.values().all(|entry| matches!(entry.standing, Standing::Refused(_)))
     }
 
+    /// Whether there is any that was not refused.
+    pub(super) fn is_any_welcome(&self) -> bool {
+        self.known.values().any(|entry| !matches!(entry.standing, Standing::Refused(_)))
+    }
+
     /// Whether the pool has not said what it thinks of any name.
     pub(super) fn are_all_open(&self) -> bool {
         !self.known.is_empty() && self.known.values().all(|entry| entry.standing == Standing::Asked)

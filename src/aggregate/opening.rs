@@ -15,9 +15,17 @@ use crate::upstream::{Failure, Link as Dialled, Standing};
 
 /// How often it is looked what is to be done when nothing has happened.
 const LOOK: Duration = Duration::from_millis(250);
-/// How long a new connection's first job, and its verdict on our names, are waited for before miners
-/// are moved there without.
-const FIRST_JOB: Duration = Duration::from_secs(5);
+
+/// What a new connection is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Purpose<'a> {
+    /// Those of the link have no pool from then on: they are let go. `None`: they have one meanwhile.
+    pub(super) deadline: Option<Instant>,
+    /// There is another pool. Without one, a pool that knows nobody or has no work will do.
+    pub(super) has_choice: bool,
+    /// A connection to another pool, which it is to replace if it proves better.
+    pub(super) instead_of: Option<&'a Connection>,
+}
 
 /// Why a connection is of no use.
 #[derive(Debug)]
@@ -28,26 +36,31 @@ pub(super) enum Useless {
     KnowsNobody,
     /// It was taken out of rotation meanwhile.
     Blocked,
+    /// What it was to replace has ended, and it has not shown that it is any better.
+    Overtaken,
 }
 
-/// Opens a connection, and waits until miners can be seated there. Those of the link have no pool from
-/// `deadline` on: then they are let go. Without another choice, a pool that knows nobody will do.
+/// Opens a connection, and waits until miners can be seated there.
 ///
 /// # Errors
 /// At the end of the program; the connection is ended then.
 pub(super) fn open(
     link: &Arc<Link>,
     dialled: Dialled,
-    deadline: Option<Instant>,
-    has_choice: bool,
+    purpose: Purpose<'_>,
     stop: &Stop,
 ) -> Result<Result<Arc<Connection>, Useless>, Stopped> {
     let connection = begin(link, dialled);
-    let opened = wait_until_usable(link, &connection, deadline, has_choice, stop);
+    let opened = wait_until_usable(link, &connection, purpose, stop);
     if !matches!(opened, Ok(Ok(()))) {
         connection.end();
     }
     Ok(opened?.map(|()| connection))
+}
+
+/// What is said of a pool that is left because it owes work.
+pub(super) fn no_work() -> Failure {
+    Failure::Refused("it gives no work".to_owned())
 }
 
 /// Asks the pool about everybody who is here.
@@ -91,8 +104,9 @@ fn start_threads(link: &Arc<Link>, connection: &Arc<Connection>) {
     let silence = link.services().config.failover.silence_timeout;
     let threads = spawn(format!("{name}-out"), SERVICE_STACK, move || sending.run_outbox()).and_then(|_| {
         spawn(name, SERVICE_STACK, move || {
+            let _ended = Ended { link: &heard, connection: &receiving };
             let end = listen(&heard, &receiving, silence);
-            ended(&heard, &receiving, &end);
+            note_end(&heard, &receiving, &end);
             Ok::<(), Stopped>(())
         })
     });
@@ -102,8 +116,22 @@ fn start_threads(link: &Arc<Link>, connection: &Arc<Connection>) {
     }
 }
 
-/// A connection has ended: the pool's standing is looked after, and who waits is told.
-fn ended(link: &Arc<Link>, connection: &Arc<Connection>, end: &End) {
+/// However the reading ends, also by a panic: what waits for the connection is told.
+struct Ended<'a> {
+    link: &'a Link,
+    connection: &'a Connection,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.connection.end();
+        announce(&self.link.services().to_analyzer, &self.connection.conversation, What::Closed);
+        self.link.news();
+    }
+}
+
+/// A connection has ended: the pool's standing is looked after.
+fn note_end(link: &Link, connection: &Connection, end: &End) {
     let services = link.services();
     let (upstream, name) = (connection.upstream, services.upstreams.name(connection.upstream));
     match end {
@@ -113,22 +141,20 @@ fn ended(link: &Arc<Link>, connection: &Arc<Connection>, end: &End) {
         // Before the end is seen: the next connection is to another pool.
         End::Silent(time) => services.upstreams.mark_failed(upstream, Failure::Silent(*time)),
     }
-    connection.end();
-    announce(&services.to_analyzer, &connection.conversation, What::Closed);
-    link.news();
 }
 
 fn wait_until_usable(
     link: &Arc<Link>,
     connection: &Arc<Connection>,
-    deadline: Option<Instant>,
-    has_choice: bool,
+    purpose: Purpose<'_>,
     stop: &Stop,
 ) -> Result<Result<(), Useless>, Stopped> {
     let services = link.services();
+    let Purpose { deadline, has_choice, instead_of } = purpose;
     let limit = services.config.failover.answer_timeout;
     let began = Instant::now();
-    let mut is_asked = false;
+    // When it was asked about our names.
+    let mut asked_at = None;
     loop {
         let seen = link.moment();
         stop.check()?;
@@ -147,17 +173,26 @@ fn wait_until_usable(
         if services.upstreams.standing(connection.upstream) == Standing::Blocked {
             return Ok(Err(Useless::Blocked));
         }
-        if has_space && !is_asked {
-            is_asked = true;
+        if instead_of.is_some_and(Connection::is_spent) {
+            return Ok(Err(Useless::Overtaken));
+        }
+        if has_space && asked_at.is_none() {
+            asked_at = Some(Instant::now());
             authorize_all(link, connection);
         }
         if has_choice && is_futile(link, connection) {
             return Ok(Err(Useless::KnowsNobody));
         }
         // With miners on their way from another pool it is worth waiting for a job to give them.
-        let is_moving = !link.miners().is_empty() && began.elapsed() < FIRST_JOB;
-        if has_space && (!is_moving || (has_job && !connection.owes_verdicts())) {
+        if has_space && (link.miners().is_empty() || (has_job && !connection.owes_verdicts())) {
             return Ok(Ok(()));
+        }
+        let is_late = asked_at.is_some_and(|at| at.elapsed() >= services.limits.first_job);
+        if is_late {
+            // Who has another pool, or could have, is not brought to one without work.
+            let must_work = deadline.is_none() || has_choice;
+            let is_useless = must_work && connection.owes_work();
+            return Ok(if is_useless { Err(Useless::Failed(no_work())) } else { Ok(()) });
         }
         if !has_space && began.elapsed() > limit {
             return Ok(Err(Useless::Failed(Failure::Silent(limit))));
@@ -167,7 +202,8 @@ fn wait_until_usable(
             link.let_go();
         }
         // Woken in time for whatever is due first.
-        let due = [Some(began + limit).filter(|_| !has_space), deadline].into_iter().flatten();
+        let job_due = asked_at.map(|at| at + services.limits.first_job);
+        let due = [Some(began + limit).filter(|_| !has_space), job_due, deadline].into_iter().flatten();
         let due = due.map(|at| at.saturating_duration_since(now)).filter(|time| !time.is_zero()).min();
         link.wait(seen, due.unwrap_or(LOOK).min(LOOK) + Duration::from_millis(1));
     }

@@ -130,10 +130,8 @@ impl Outbox {
     /// # Errors
     /// The socket's: the peer is gone, or took nothing for too long.
     pub(super) fn run(&self, quiet: Duration, remind: impl Fn()) -> io::Result<()> {
-        let ended = self.send_all(quiet, remind);
-        self.lock().is_over = true;
-        self.changed.notify_all();
-        ended
+        let _over = Over(self);
+        self.send_all(quiet, remind)
     }
 
     /// Waits until half of the queue is free again, for whoever makes the peer's answers: then a peer
@@ -275,6 +273,19 @@ impl State {
     }
 }
 
+/// However the peer's thread ends, also by a panic: nobody waits for it any longer.
+struct Over<'a>(&'a Outbox);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.close();
+        }
+        self.0.lock().is_over = true;
+        self.0.changed.notify_all();
+    }
+}
+
 /// As much as the socket takes at this moment. TLS may have to wait in the middle of a record: that is
 /// the thread's business.
 fn send_now(stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
@@ -302,15 +313,34 @@ mod tests {
     use super::*;
     use crate::analyzer::{Conversation, Direction, SessionId};
 
-    #[test]
-    fn who_makes_answers_waits_for_a_peer_that_does_not_read_them() {
+    fn plain(limits: Limits) -> (Outbox, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (mut far, peer) = listener.accept().unwrap();
+        let (far, peer) = listener.accept().unwrap();
         let conversation = Arc::new(Conversation::new(SessionId(1), peer, Stamp::now()));
-        let limits = Limits { most_queued: 64 * 1024, ..Limits::default() };
-        let outbox = Arc::new(Outbox::new(Tap::new(None, conversation, Direction::Down), limits));
+        let outbox = Outbox::new(Tap::new(None, conversation, Direction::Down), limits);
         outbox.open(Arc::new(Stream::Plain(near)));
+        (outbox, far)
+    }
+
+    #[test]
+    fn a_panic_of_its_thread_ends_the_connection_and_nobody_waits_for_it() {
+        let (outbox, mut far) = plain(Limits::default());
+        let outbox = Arc::new(outbox);
+        let running = outbox.clone();
+        let thread = std::thread::spawn(move || running.run(Duration::ZERO, || panic!("on purpose")));
+        assert!(thread.join().is_err());
+        outbox.wait_over(Duration::from_secs(600));
+        outbox.wait_for_room();
+        assert!(!outbox.send(Lines::new("late", Stamp::now())));
+        assert_eq!(far.read(&mut [0; 8]).unwrap(), 0);
+    }
+
+    #[test]
+    fn who_makes_answers_waits_for_a_peer_that_does_not_read_them() {
+        let limits = Limits { most_queued: 64 * 1024, ..Limits::default() };
+        let (outbox, mut far) = plain(limits);
+        let outbox = Arc::new(outbox);
         outbox.wait_for_room();
         // The kernel takes some megabytes before anything waits here.
         while outbox.lock().queued <= limits.most_queued / 2 {

@@ -42,13 +42,25 @@ impl Prefix {
 }
 
 impl Slots {
-    /// All free.
+    /// All free, beginning with 1.
+    #[cfg(test)]
     pub fn new(split: Split) -> Slots {
+        Slots::beginning_at(split, 0)
+    }
+
+    /// All free; the first given is another one for each `number`. Pools are known that give every
+    /// connection the same extranonce1, or none (wire reference, section 5.3, 21): with the same prefixes
+    /// two of them would search the same space, should the coinbases be the same as well.
+    pub fn beginning_at(split: Split, number: u64) -> Slots {
+        let capacity = split.capacity();
+        // Multiples of the golden ratio lie far apart, however many there are.
+        let spread = u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let last = u64::try_from((spread * u128::from(capacity)) >> 64).unwrap_or(0);
         Slots {
             table: TABLES.fetch_add(1, Ordering::Relaxed),
             width: split.prefix_width(),
-            capacity: split.capacity(),
-            last: 0,
+            capacity,
+            last,
             used: HashSet::new(),
             retired: HashSet::new(),
         }
@@ -196,6 +208,18 @@ mod tests {
         new.release(&stranger);
         new.next_job();
         assert_eq!(new.held(), 1);
+    }
+
+    #[test]
+    fn connections_begin_far_apart() {
+        for (extranonce2, room) in [(8_u8, 1 << 24), (6, 400), (5, 1), (32, u64::MAX / 200)] {
+            let split = Split::of(Extranonce2Size::new(extranonce2).unwrap()).unwrap();
+            let mut begun: Vec<u64> =
+                (1..=64).map(|number| Slots::beginning_at(split, number).take().unwrap().number).collect();
+            begun.sort_unstable();
+            assert!(begun.windows(2).all(|pair| pair[1] - pair[0] >= room), "{begun:?}");
+            assert!(begun.iter().all(|number| (1..=split.capacity()).contains(number)));
+        }
     }
 
     #[test]

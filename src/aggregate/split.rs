@@ -13,10 +13,13 @@ pub struct Split {
     miner: Extranonce2Size,
 }
 
-/// The pool's extranonce2 is too short to be divided.
+/// The pool's search space can't be divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SplitError {
-    pub size: Extranonce2Size,
+pub enum SplitError {
+    /// Its extranonce2 is too short.
+    Short { size: Extranonce2Size },
+    /// With a prefix, its extranonce1 of so many bytes is longer than [`Extranonce1::MAX`].
+    Long { extranonce1: usize, prefix: usize },
 }
 
 impl Split {
@@ -29,14 +32,27 @@ impl Split {
     /// When there are less than 3 bytes.
     pub fn of(size: Extranonce2Size) -> Result<Split, SplitError> {
         let miner: u8 = match size.bytes() {
-            0..=2 => return Err(SplitError { size }),
+            0..=2 => return Err(SplitError::Short { size }),
             3..=4 => 2,
             5..=11 => 4,
             _ => 8,
         };
         let prefix = size.bytes() - usize::from(miner);
-        let miner = Extranonce2Size::new(miner).map_err(|_| SplitError { size })?;
+        let miner = Extranonce2Size::new(miner).map_err(|_| SplitError::Short { size })?;
         Ok(Split { prefix, miner })
+    }
+
+    /// Divides what a pool gave: as [`Split::of`], where every miner's extranonce1 has a lawful length.
+    ///
+    /// # Errors
+    /// [`SplitError`].
+    pub fn of_space(extranonce1: &Extranonce1, size: Extranonce2Size) -> Result<Split, SplitError> {
+        let split = Split::of(size)?;
+        let (length, prefix) = (extranonce1.as_bytes().len(), split.prefix);
+        if length + prefix > Extranonce1::MAX {
+            return Err(SplitError::Long { extranonce1: length, prefix });
+        }
+        Ok(split)
     }
 
     /// How many bytes the prefix has.
@@ -73,12 +89,19 @@ impl Split {
 
 impl fmt::Display for SplitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the pool's extranonce2 size is {}: it must be at least 3 to be divided among miners; \
-             use another pool, or mode = \"passthrough\"",
-            self.size
-        )
+        match self {
+            SplitError::Short { size } => write!(
+                f,
+                "the pool's extranonce2 size is {size}: it must be at least 3 to be divided among miners; "
+            ),
+            SplitError::Long { extranonce1, prefix } => write!(
+                f,
+                "the pool's extranonce1 has {extranonce1} bytes: with {prefix} more for the miner's number \
+                 it must have {} at most; ",
+                Extranonce1::MAX
+            ),
+        }?;
+        f.write_str("use another pool, or mode = \"passthrough\"")
     }
 }
 
@@ -138,6 +161,10 @@ mod tests {
         let pool = |bytes| Extranonce1::from_bytes(vec![1; bytes]).unwrap();
         assert!(split.extranonce1(&pool(8), &prefix).is_ok());
         assert!(split.extranonce1(&pool(9), &prefix).is_err());
+        assert!(Split::of_space(&pool(8), size(32)).is_ok());
+        let error = Split::of_space(&pool(9), size(32)).unwrap_err();
+        assert_eq!(error, SplitError::Long { extranonce1: 9, prefix: 24 });
+        assert!(error.to_string().contains("has 9 bytes: with 24 more"), "{error}");
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! Jobs: as the pool gave them, and as miners get them.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -13,24 +13,80 @@ use crate::stratum::{Difficulty, JobId, Notify, Ntime};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Epoch(pub(super) u64);
 
+/// What the jobs that are kept may take: at the usual size of a job there are far fewer bytes, and at
+/// 60 KB each (wire reference, section 1.2: the largest is of 34) there are still hundreds.
+pub(super) const MOST_BYTES: usize = 16 * 1024 * 1024;
+
 /// A job of the pool's.
 #[derive(Debug)]
 pub(super) struct PoolJob {
-    pub(super) epoch: Epoch,
     /// Where its shares go, as long as that is there.
     pub(super) source: Weak<Connection>,
     /// Where they are searched.
     pub(super) space: Space,
     /// With the pool's own job id.
     pub(super) notify: Notify,
-    /// What the pool asked for when the job came.
-    pub(super) difficulty: Difficulty,
+    /// The bits of the lowest difficulty that the pool has asked for while this was its newest job.
+    difficulty: AtomicU64,
+    /// The latest time with which it was given.
+    given_with: AtomicU32,
     /// How often the pool had declared earlier jobs dead by then. A job of a lower generation is stale.
     pub(super) generation: u64,
     pub(super) readable_at: Stamp,
     pub(super) received: Instant,
     /// The pool has given other work the same id: a share of this one would be taken for one of that.
     pub(super) is_replaced: AtomicBool,
+}
+
+impl PoolJob {
+    /// A job that has come just now.
+    pub(super) fn new(
+        (source, space): (Weak<Connection>, Space),
+        notify: Notify,
+        difficulty: Difficulty,
+        generation: u64,
+        readable_at: Stamp,
+    ) -> PoolJob {
+        PoolJob {
+            source,
+            space,
+            difficulty: AtomicU64::new(difficulty.value().to_bits()),
+            given_with: AtomicU32::new(notify.ntime.0),
+            notify,
+            generation,
+            readable_at,
+            received: Instant::now(),
+            is_replaced: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.space.epoch
+    }
+
+    /// The lowest that the pool has asked for with it. Where the pool asks for less in between, miners
+    /// are given this job with that, and what they find then is for the pool (wire reference, section
+    /// 3.6, rule 1).
+    pub(super) fn difficulty(&self) -> Difficulty {
+        Difficulty::new(f64::from_bits(self.difficulty.load(Ordering::Acquire))).unwrap_or(Difficulty::ONE)
+    }
+
+    /// The pool asks for this while it is the newest.
+    pub(super) fn asked_for(&self, difficulty: Difficulty) {
+        // Numbers above zero have the order of their bits.
+        self.difficulty.fetch_min(difficulty.value().to_bits(), Ordering::AcqRel);
+    }
+
+    /// The latest time with which it was given.
+    pub(super) fn given_with(&self) -> Ntime {
+        Ntime(self.given_with.load(Ordering::Acquire))
+    }
+
+    /// About what it takes to keep it.
+    pub(super) fn bytes(&self) -> usize {
+        let Notify { coinb1, coinb2, branches, .. } = &self.notify;
+        size_of::<PoolJob>() + coinb1.len() + coinb2.len() + size_of_val(branches.as_slice())
+    }
 }
 
 /// A job with the id under which miners have it. The same job can be given several times, with later
@@ -41,10 +97,10 @@ pub(super) struct Task {
     pub(super) number: u64,
     pub(super) id: JobId,
     pub(super) job: Arc<PoolJob>,
-    /// As it is given to miners, the id and the time replaced.
-    pub(super) notify: Notify,
+    /// The time that miners are given with it.
+    pub(super) ntime: Ntime,
+    /// The notification as miners get it, clean.
     line: String,
-    clean_line: String,
     /// Whether all earlier jobs are dead.
     pub(super) clean: bool,
 }
@@ -54,12 +110,11 @@ pub(super) struct Task {
 pub(super) struct TaskNumbers(AtomicU64);
 
 impl TaskNumbers {
-    /// The job as it came. Where it is the same work as `before`, its time goes on from there: pools
-    /// send the same job twice, and a miner that gets it under another id would do it all again (wire
-    /// reference, section 5.3, 29).
-    pub(super) fn first(&self, job: Arc<PoolJob>, clean: bool, before: Option<&Task>) -> Arc<Task> {
-        let same = before.filter(|before| !is_other_work(&before.job.notify, &job.notify));
-        let least = same.map_or(0, |before| before.notify.ntime.0.saturating_add(1));
+    /// The job as it came. Where the same work was given `before`, with this time at the latest, its
+    /// time goes on from there: pools send the same job twice, and a miner that gets it under another id
+    /// would do it all again (wire reference, section 5.3, 29).
+    pub(super) fn first(&self, job: Arc<PoolJob>, clean: bool, before: Option<Ntime>) -> Arc<Task> {
+        let least = before.map_or(0, |before| before.0.saturating_add(1));
         let ntime = job.notify.ntime.0.max(least.min(job.notify.ntime.0.saturating_add(MOST_ROLLED)));
         Arc::new(self.task(job, Ntime(ntime), clean))
     }
@@ -70,7 +125,7 @@ impl TaskNumbers {
         let job = task.job.clone();
         let passed = now.saturating_duration_since(job.received).as_secs();
         let passed = u32::try_from(passed).unwrap_or(u32::MAX);
-        let later = job.notify.ntime.0.saturating_add(passed).max(task.notify.ntime.0.saturating_add(1));
+        let later = job.notify.ntime.0.saturating_add(passed).max(task.ntime.0.saturating_add(1));
         let ntime = Ntime(later.min(job.notify.ntime.0.saturating_add(MOST_ROLLED)));
         Arc::new(self.task(job, ntime, false))
     }
@@ -78,10 +133,9 @@ impl TaskNumbers {
     fn task(&self, job: Arc<PoolJob>, ntime: Ntime, clean: bool) -> Task {
         let number = self.0.fetch_add(1, Ordering::Relaxed) + 1;
         let id = JobId::from_counter(number);
-        let notify = Notify { job_id: id.clone(), ntime, clean_jobs: Some(clean), ..job.notify.clone() };
-        let line = Notify { clean_jobs: Some(false), ..notify.clone() }.line();
-        let clean_line = Notify { clean_jobs: Some(true), ..notify.clone() }.line();
-        Task { number, id, job, notify, line, clean_line, clean }
+        job.given_with.fetch_max(ntime.0, Ordering::AcqRel);
+        let notify = Notify { job_id: id.clone(), ntime, clean_jobs: Some(true), ..job.notify.clone() };
+        Task { number, id, ntime, line: notify.line(), job, clean }
     }
 }
 
@@ -96,10 +150,21 @@ pub(super) fn is_other_work(one: &Notify, other: &Notify) -> bool {
 /// Half of what ckpool accepts, in seconds; the rest is the miner's.
 const MOST_ROLLED: u32 = 3500;
 
+/// How a clean job ends, and another one.
+const CLEAN_END: &str = "true]}\n";
+const END: &str = "false]}\n";
+
 impl Task {
-    /// As it is sent. The first job after new extranonces is clean, whatever the pool said.
-    pub(super) fn line(&self, clean: bool) -> &str {
-        if clean { &self.clean_line } else { &self.line }
+    /// Adds it to `lines`, as it is sent. The first job after new extranonces is clean, whatever the
+    /// pool said.
+    pub(super) fn write(&self, clean: bool, lines: &mut String) {
+        lines.push_str(self.line.strip_suffix(CLEAN_END).unwrap_or(&self.line));
+        lines.push_str(if clean { CLEAN_END } else { END });
+    }
+
+    /// About what it takes to keep it.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Task>() + self.line.len() + self.job.bytes()
     }
 }
 
@@ -108,17 +173,8 @@ impl PoolJob {
     /// Of no connection.
     pub(super) fn sample(epoch: Epoch, notify: Notify, generation: u64) -> PoolJob {
         let split = Split::of(Extranonce2Size::new(8).unwrap()).unwrap();
-        PoolJob {
-            epoch,
-            source: Weak::new(),
-            space: Space { epoch, extranonce1: Extranonce1::default(), split },
-            notify,
-            difficulty: Difficulty::ONE,
-            generation,
-            readable_at: Stamp::from_nanos(1),
-            received: Instant::now(),
-            is_replaced: AtomicBool::new(false),
-        }
+        let space = Space { epoch, extranonce1: Extranonce1::default(), split };
+        PoolJob::new((Weak::new(), space), notify, Difficulty::ONE, generation, Stamp::from_nanos(1))
     }
 }
 
@@ -128,25 +184,30 @@ use super::split::Split;
 use crate::stratum::{Extranonce1, Extranonce2Size};
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
     use crate::stratum::{Nbits, PrevHash, Version};
 
-    fn job() -> Arc<PoolJob> {
+    /// A job of this generation with this second part of the coinbase.
+    pub(in super::super) fn job_of(generation: u64, coinb2: Vec<u8>, number: u32) -> PoolJob {
         let notify = Notify {
-            job_id: JobId::from_text("bf").unwrap(),
+            job_id: JobId::from_counter(u64::from(number)),
             prevhash: PrevHash::from_wire_bytes([7; 32]),
-            coinb1: vec![1; 60],
-            coinb2: vec![2; 90],
+            coinb1: number.to_be_bytes().to_vec(),
+            coinb2,
             branches: Vec::new(),
             version: Version(0x2000_0000),
             nbits: Nbits(0x1d00_ffff),
             ntime: Ntime(1000),
             clean_jobs: Some(false),
         };
-        Arc::new(PoolJob::sample(Epoch(1), notify, 0))
+        PoolJob::sample(Epoch(1), notify, generation)
+    }
+
+    fn job() -> Arc<PoolJob> {
+        Arc::new(job_of(0, vec![2; 90], 0xbf))
     }
 
     #[test]
@@ -154,14 +215,13 @@ mod tests {
         let (numbers, job) = (TaskNumbers::default(), job());
         let received = job.received;
         let first = numbers.first(job, true, None);
-        assert!(first.clean && first.notify.ntime == Ntime(1000));
+        assert!(first.clean && first.ntime == Ntime(1000));
         let at_once = numbers.again(&first, received);
         let later = numbers.again(&at_once, received + Duration::from_secs(40));
         let much_later = numbers.again(&later, received + Duration::from_secs(90_000));
-        let times = [at_once.notify.ntime.0, later.notify.ntime.0, much_later.notify.ntime.0];
-        assert_eq!(times, [1001, 1040, 1000 + MOST_ROLLED]);
+        assert_eq!([at_once.ntime.0, later.ntime.0, much_later.ntime.0], [1001, 1040, 1000 + MOST_ROLLED]);
         assert!(first.id != later.id && !later.clean);
-        assert_eq!(later.job.notify.job_id.as_str(), "bf");
+        assert_eq!(later.job.notify.job_id, JobId::from_counter(0xbf));
     }
 
     #[test]
@@ -169,14 +229,26 @@ mod tests {
         let numbers = TaskNumbers::default();
         let first = numbers.first(job(), true, None);
         let given_again = numbers.again(&first, first.job.received);
-        let second = numbers.first(job(), false, Some(&given_again));
-        assert_eq!((given_again.notify.ntime.0, second.notify.ntime.0), (1001, 1002));
+        let second = numbers.first(job(), false, Some(first.job.given_with()));
+        assert_eq!((given_again.ntime.0, second.ntime.0), (1001, 1002));
     }
 
     #[test]
     fn a_line_is_clean_when_it_is_asked_to_be() {
         let task = TaskNumbers::default().first(job(), false, None);
-        assert!(task.line(false).trim_end().ends_with("false]}"));
-        assert!(task.line(true).trim_end().ends_with("true]}"));
+        for (clean, end) in [(false, ",false]}\n"), (true, ",true]}\n")] {
+            let mut line = String::new();
+            task.write(clean, &mut line);
+            assert!(line.ends_with(end) && line.matches("]}").count() == 1, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_job_keeps_the_lowest_difficulty_that_it_had() {
+        let job = job();
+        for (asked, lowest) in [(5.0, 1.0), (1e-7, 1e-7), (1e-9, 1e-9), (2.0, 1e-9)] {
+            job.asked_for(Difficulty::new(asked).unwrap());
+            assert_eq!(job.difficulty().value(), lowest);
+        }
     }
 }

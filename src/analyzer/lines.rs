@@ -5,8 +5,9 @@
 pub const MOST_LINE: usize = 64 * 1024;
 
 /// Joins one direction of one conversation to lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LineReader {
+    most: usize,
     partial: Vec<u8>,
     /// Everything up to the next newline is thrown away.
     skipping: bool,
@@ -16,7 +17,18 @@ pub struct LineReader {
     pub gaps: u64,
 }
 
+impl Default for LineReader {
+    fn default() -> LineReader {
+        LineReader::up_to(MOST_LINE)
+    }
+}
+
 impl LineReader {
+    /// Lines longer than `most` bytes are skipped.
+    pub fn up_to(most: usize) -> LineReader {
+        LineReader { most, partial: Vec::new(), skipping: false, too_long: 0, gaps: 0 }
+    }
+
     /// Copies were lost: what there is of a line is no use, and the next bytes may begin in the
     /// middle of one.
     pub fn gap(&mut self) {
@@ -33,7 +45,7 @@ impl LineReader {
             bytes = rest;
             if self.skipping {
                 self.skipping = false;
-            } else if self.partial.is_empty() && head.len() <= MOST_LINE {
+            } else if self.partial.is_empty() && head.len() <= self.most {
                 give(head, &mut each);
             } else if self.keep(head) {
                 give(&self.partial, &mut each);
@@ -54,7 +66,7 @@ impl LineReader {
 
     /// Adds to the unfinished line; `false` when it has become too long.
     fn keep(&mut self, bytes: &[u8]) -> bool {
-        if self.partial.len() + bytes.len() > MOST_LINE {
+        if self.partial.len() + bytes.len() > self.most {
             self.partial = Vec::new();
             self.skipping = true;
             self.too_long += 1;

@@ -51,8 +51,13 @@ impl Notify {
             version: Version::from_json(at("version", &params, 5)?)?,
             nbits: Nbits::from_json(at("nbits", &params, 6)?)?,
             ntime: Ntime::from_json(at("ntime", &params, 7)?)?,
-            clean_jobs: params.get(8..).and_then(<[_]>::last).and_then(|raw| truth(raw)),
+            clean_jobs: clean_in(&params),
         })
+    }
+
+    /// What params say about `clean_jobs`, also where nothing else of them can be read.
+    pub fn clean_in(params: Option<&RawValue>) -> Option<bool> {
+        clean_in(&elements("notify params", params?).ok()?)
     }
 
     /// Whether the jobs before this one are dead: what the pool says, else whether the block has
@@ -85,6 +90,10 @@ fn branches(raw: &RawValue) -> Result<Vec<MerkleBranch>, FieldError> {
         return Err(FieldError::length("merkle branches", &texts.len().to_string(), "at most 32 of them"));
     }
     texts.into_iter().map(|text| MerkleBranch::from_text(&string("merkle branch", text)?)).collect()
+}
+
+fn clean_in(params: &[&RawValue]) -> Option<bool> {
+    params.get(8..).and_then(<[_]>::last).and_then(|raw| truth(raw))
 }
 
 fn truth(raw: &RawValue) -> Option<bool> {
@@ -135,5 +144,8 @@ mod tests {
     fn an_error_names_its_field() {
         assert_eq!(read("null").unwrap_err().field(), "ntime");
         assert_eq!(Notify::from_params(None).unwrap_err().field(), "notify params");
+        for (params, clean) in [("[0,1,2,3,4,5,6,7,false]", Some(false)), ("[true]", None), ("{}", None)] {
+            assert_eq!(Notify::clean_in(Some(serde_json::from_str(params).unwrap())), clean);
+        }
     }
 }

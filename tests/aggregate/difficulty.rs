@@ -207,3 +207,27 @@ fn silence_eases_the_difficulty() {
     }
     assert!(miner.difficulty < before / 10.0, "{}", miner.difficulty);
 }
+
+#[test]
+fn what_the_pool_asked_for_between_fall_and_rise_still_holds_for_the_job() {
+    let (_site, mut pool, mut miner) = open("", 1e-3);
+    told(&mut miner);
+    // Its own difficulty falls with the pool's, by the same job once more.
+    pool.set_difficulty(1e-8);
+    miner.wait_job();
+    assert_eq!(miner.difficulty, 1e-8);
+    pool.set_difficulty(1e-3);
+    pool.line.say(&json!({ "id": 42, "method": "mining.ping", "params": [] }));
+    pool.line.answer(42);
+    let share = miner.mine(1e-8, 1e-4);
+    let id = miner.submit(&share);
+    let arrived = pool.share();
+    pool.answer(&arrived, json!(true));
+    assert_eq!(miner.answer(id)["result"], true);
+    // It is another matter with the next job.
+    pool.notify(true);
+    while miner.wait_job().clean_jobs != Some(true) {}
+    let share = miner.mine(1e-8, 1e-4);
+    miner.submit(&share);
+    assert!(pool.line.is_quiet_for(crate::opened::QUIET));
+}

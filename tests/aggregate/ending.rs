@@ -23,14 +23,14 @@ fn the_pool_may_ask_us_to_connect_again_and_to_nobody_else() {
     // Only the configured port is followed, whatever it says.
     let own = json!({ "id": null, "method": "client.reconnect", "params": ["127.0.0.1", port] });
     end.line.say(&own);
-    end.wait_closed();
-    let mut end = pool.accept();
-    end.open("bb000001", 8);
-    end.authorize();
-    end.set_difficulty(EASY);
-    end.notify(true);
+    let mut next = pool.accept();
+    next.open("bb000001", 8);
+    next.authorize();
+    next.set_difficulty(EASY);
+    next.notify(true);
     expect_moved(&mut line, "bb000001");
-    expect_credited(&mut line, &mut end, "acct");
+    expect_credited(&mut line, &mut next, "acct");
+    end.wait_closed();
     assert!(foreign.accept_within(QUIET).is_none());
 }
 

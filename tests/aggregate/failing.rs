@@ -1,12 +1,12 @@
 //! Pools that fail in all their ways, and what becomes of the miners meanwhile.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::common::{DEADLINE, refusing_address};
+use crate::common::{DEADLINE, refusing_address, wait_for};
 use crate::opened::{
     EASY, QUIET, expect_credited, expect_moved, first, follow_extranonces, is_within, upstream,
 };
@@ -78,6 +78,21 @@ fn a_pool_that_falls_silent_has_failed() {
     follow_extranonces(&mut line);
     expect_failover(&mut line, &backup);
     end.wait_closed();
+}
+
+#[test]
+fn a_pool_that_never_ends_a_line_is_as_silent() {
+    let (pool, backup) = (Scripted::start(), Scripted::start());
+    let more = "[failover]\nsilence_timeout = \"1s\"\n";
+    let site = Site::start(&[pool.address(), backup.address()], more);
+    let (_line, end) = first(&site, &pool, "aa000001", "acct.one");
+    let mut spare = None;
+    wait_for("the other pool", || {
+        // Until it is not listened to any more.
+        let _ = end.line.raw().write_all(b" ");
+        spare = backup.accept_within(Duration::from_millis(20));
+        spare.is_some()
+    });
 }
 
 #[test]

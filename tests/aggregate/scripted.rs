@@ -60,12 +60,15 @@ impl Scripted {
         self.accept_within(DEADLINE).expect("nobody connected to the pool")
     }
 
-    /// The next connection that asks to be configured; probes, which don't, are closed.
+    /// The next connection that asks to be configured; probes, which don't, are answered and closed.
     pub fn accept_opening(&self) -> PoolEnd {
         loop {
             let mut end = self.accept();
             if end.line.is_beginning_with("mining.configure") {
                 return end;
+            }
+            if let Some(probe) = end.line.kept() {
+                end.answer(&probe, json!([[], "", 8]));
             }
         }
     }

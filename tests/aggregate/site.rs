@@ -192,6 +192,11 @@ impl Line {
         is_it
     }
 
+    /// What was read first and not asked for.
+    pub fn kept(&mut self) -> Option<Value> {
+        self.kept.pop_front()
+    }
+
     /// A request that comes within a moment.
     pub fn wait_briefly(&mut self, method: &str) -> Option<Value> {
         self.stream.set_read_timeout(Some(Duration::from_millis(30))).unwrap();

@@ -192,3 +192,23 @@ fn a_pool_that_cannot_be_divided_is_named_and_not_asked_again_and_again() {
     }
     assert!(dials <= 1 + began.elapsed().as_secs(), "{dials} in {:?}", began.elapsed());
 }
+
+#[test]
+fn connections_to_a_pool_that_gives_them_the_same_are_not_searched_alike() {
+    let scripted = Scripted::start();
+    let site = Site::start(&[scripted.address()], "");
+    let mut places = HashSet::new();
+    let mut lines = Vec::new();
+    for account in ["one", "two", "three", "four"] {
+        let mut line = site.connect();
+        line.write(&format!(
+            "{{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}}\n\
+             {{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"{account}.x\",\"x\"]}}\n"
+        ));
+        let end = scripted.open_alone("", 6);
+        let answer = line.answer(1);
+        line.seated(&answer);
+        assert!(places.insert(line.extranonce1.to_string()), "{places:?}");
+        lines.push((line, end));
+    }
+}

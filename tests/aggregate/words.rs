@@ -169,3 +169,24 @@ fn answers_to_nothing_are_nobodys() {
     end.line.write(&format!("{{\"id\":{},\"method\":null,\"result\":true,\"error\":null}}\n", share["id"]));
     assert_eq!(miner.answer(id)["result"], true);
 }
+
+/// Some miners take a method by its beginning, and don't mind capitals (wire reference, section 5.2, 16).
+#[test]
+fn what_a_miner_could_take_for_something_else_is_not_passed_on() {
+    let (mut end, _site, mut miner) = world("");
+    for method in
+        ["mining.notifyx", "mining.Set_Extranonce2", "MINING.SET_DIFFICULTY_NOW", "mining.set_version_masks"]
+    {
+        end.line.say(&json!({ "id": null, "method": method, "params": [1_000_000] }));
+    }
+    end.line.say(&json!({ "id": null, "method": "Mining.Set_Difficulty", "params": [1e-11] }));
+    end.line.say(&json!({ "id": null, "method": "mining.set_goal", "params": [] }));
+    let mut methods = Vec::new();
+    while methods.last().is_none_or(|last| last != "mining.set_goal") {
+        let message = miner.wait("a message", |message| message.get("method").is_some());
+        methods.push(message["method"].as_str().unwrap().to_owned());
+    }
+    // A known one is understood, however it is written.
+    assert_eq!(methods, ["mining.set_difficulty", "mining.notify", "mining.set_goal"]);
+    assert_eq!(miner.difficulty, 1e-11);
+}

@@ -1,6 +1,9 @@
 //! What the pool says, for all who are on a link.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::value::RawValue;
 
 use super::super::connection::Connection;
 use super::super::identity::PoolName;
@@ -11,7 +14,10 @@ use super::super::work::Task;
 use super::{JobNews, Link};
 use crate::net::Stamp;
 use crate::serving::{Topic, say};
-use crate::stratum::{Difficulty, Refusal, VersionMask};
+use crate::stratum::{Difficulty, Refusal, VersionMask, elements, first_text};
+
+/// A pool that wants to be connected to later is obeyed after so long at the latest.
+const MOST_WAIT: Duration = Duration::from_secs(10);
 
 impl Link {
     /// A miner's worker was judged by the pool.
@@ -32,7 +38,8 @@ impl Link {
         standing: &Standing,
     ) {
         if let Standing::Refused(refusal) = standing {
-            log::warn!("pool {} refuses {name:?}: {refusal}", connection.upstream);
+            let text = format!("pool {} refuses {name:?}: {refusal}", connection.upstream);
+            say(&self.services.reception, connection.conversation.miner(), Topic::Pool, &text);
         }
         self.news();
     }
@@ -96,8 +103,8 @@ impl Link {
         mask: Option<VersionMask>,
         at: Stamp,
     ) {
-        self.services.remember_mask(mask);
         if self.is_current(connection) {
+            self.services.remember_mask(mask);
             self.miners().iter().for_each(|miner| miner.set_mask(mask, at));
         }
         self.news();
@@ -116,24 +123,33 @@ impl Link {
         }
     }
 
-    /// The pool wants to be left for another address. Only a configured one is followed, and by the
-    /// usual way (wire reference, section 2.10).
-    pub(in super::super) fn redirected(
-        &self,
-        connection: &Arc<Connection>,
-        params: Option<&serde_json::value::RawValue>,
-    ) {
-        let host = crate::stratum::first_text(params).unwrap_or_default();
+    /// The pool wants to be left, perhaps for another address. Only a configured one is followed, and by
+    /// the usual way (wire reference, section 2.10): the keeper makes the next connection first.
+    pub(in super::super) fn redirected(&self, connection: &Arc<Connection>, params: Option<&RawValue>) {
+        let host = first_text(params).unwrap_or_default();
         let services = &self.services;
-        let is_ours = host.is_empty() || services.upstreams.lists(&host);
-        if is_ours {
-            log::info!("pool {} asks us to connect again", connection.upstream);
-            connection.end();
-        } else {
+        if !host.is_empty() && !services.upstreams.lists(&host) {
             let peer = connection.conversation.miner();
             let text =
                 format!("pool {} sends us to another host, {host:?}; not followed", connection.upstream);
-            say(&services.reception, peer, Topic::Pool, &text);
+            return say(&services.reception, peer, Topic::Pool, &text);
+        }
+        let is_new = {
+            let mut facts = connection.facts();
+            let is_new = facts.reconnect_at.is_none();
+            facts.reconnect_at.get_or_insert_with(|| Instant::now() + wait_in(params));
+            is_new
+        };
+        if is_new {
+            log::info!("pool {} asks us to connect again", connection.upstream);
+            self.news();
         }
     }
+}
+
+/// How long the pool wants to be left alone first: a number, or text.
+fn wait_in(params: Option<&RawValue>) -> Duration {
+    let third = params.and_then(|params| elements("params", params).ok()?.get(2).copied());
+    let seconds = third.and_then(|raw| raw.get().trim_matches('"').parse().ok());
+    seconds.map_or(Duration::ZERO, Duration::from_secs).min(MOST_WAIT)
 }

@@ -133,7 +133,7 @@ impl State {
     fn take_seat(&mut self, space: &Space) -> Result<Seat, NoSeat> {
         let is_of = |(epoch, _): &(Epoch, Slots)| *epoch == space.epoch;
         if !self.slots.as_ref().is_some_and(is_of) {
-            self.slots = Some((space.epoch, Slots::new(space.split)));
+            self.slots = Some((space.epoch, Slots::beginning_at(space.split, space.epoch.0)));
         }
         let prefix = self.slots.as_mut().and_then(|(_, slots)| slots.take()).ok_or(NoSeat::Full)?;
         match space.split.extranonce1(&space.extranonce1, &prefix) {

@@ -80,12 +80,12 @@ impl Requests {
                     () if job.is_replaced.load(Ordering::Acquire) => Some(Stale::Replaced),
                     () => None,
                 };
-                (connection.difficulty().min(job.difficulty), stale)
+                (connection.difficulty().min(job.difficulty()), stale)
             }
-            None => (job.difficulty, Some(Stale::Gone)),
+            None => (job.difficulty(), Some(Stale::Gone)),
         };
         let terms = Terms {
-            job: &given.task.notify,
+            job: &job.notify,
             ntime: job.notify.ntime,
             extranonce1: &given.seat.extranonce1,
             extranonce2_size: given.seat.extranonce2_size,
