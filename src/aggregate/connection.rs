@@ -128,10 +128,14 @@ impl Connection {
         result
     }
 
-    /// Asks who may roll what, and for extranonces.
-    pub(super) fn open(&self) {
+    /// Asks what may be rolled, if it is to, and for a search space.
+    pub(super) fn open(&self, configure: bool) {
         let rolling = json!([["version-rolling"], { "version-rolling.mask": "ffffffff", "version-rolling.min-bit-count": 2 }]);
-        self.ask(Asked::Configure, "mining.configure", &rolling);
+        if configure {
+            self.ask(Asked::Configure, "mining.configure", &rolling);
+        } else {
+            self.facts().knows_mask = true;
+        }
         let agent = concat!("sluice/", env!("CARGO_PKG_VERSION"));
         self.ask(Asked::Subscribe, "mining.subscribe", &json!([agent]));
     }
@@ -163,9 +167,14 @@ impl Connection {
         }
     }
 
-    /// What the pool thinks of the name; `None` when it was never asked.
-    pub(super) fn standing(&self, name: &PoolName) -> Option<Standing> {
-        self.facts().names.standing(name).cloned()
+    /// The pool's words, where it does not know this name, for the miner.
+    pub(super) fn refusal_of(&self, name: &PoolName) -> Option<Refusal> {
+        match self.facts().names.standing(name)? {
+            Standing::Refused(refusal) => {
+                Some(Refusal::new(RefusalCode::Unauthorized, refusal.reason.clone()))
+            }
+            Standing::Asked | Standing::Accepted => None,
+        }
     }
 
     /// Notes that this share is about to be sent. `false`: it was already.
@@ -176,6 +185,16 @@ impl Connection {
     /// Whether all shares are refused because of their names.
     pub(super) fn credits_nobody(&self) -> bool {
         self.facts().unauthorized >= UNAUTHORIZED
+    }
+
+    /// Why nobody is credited here, in words.
+    pub(super) fn refusal(&self) -> String {
+        let facts = self.facts();
+        let of_name = facts
+            .names
+            .first_refusal()
+            .map(|(name, refusal)| format!("it refuses {name}: {}", refusal.reason));
+        of_name.unwrap_or_else(|| "it credits nobody".to_owned())
     }
 
     /// Whether every name that it was asked about was refused.

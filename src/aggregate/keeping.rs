@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::avoided::Avoided;
 use super::connection::Connection;
 use super::link::Link;
 use super::losses::{Loss, Losses};
 use super::opening::{Purpose, Useless, authorize_all, is_futile, no_work, open};
+use super::unconfigured::Unconfigured;
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
 use crate::upstream::{Failure, Link as Dialled, Standing, UpstreamId};
@@ -20,8 +22,10 @@ const DRAIN: Duration = Duration::from_secs(2);
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
 /// Before the loss that is one too many.
 const PAUSE: Duration = Duration::from_millis(300);
-/// A pool that knows nobody of this link is not asked again for so long.
-const AVOIDED: Duration = Duration::from_secs(600);
+/// So many lost connections are a failure of the pool's.
+const MOST_LOSSES: usize = 3;
+/// And so many wishes to be connected to again, which is obeyed every so often at most.
+const MOST_REDIRECTIONS: usize = 6;
 
 /// The body of a link's thread.
 ///
@@ -30,9 +34,21 @@ const AVOIDED: Duration = Duration::from_secs(600);
 pub(super) fn keep(link: &Arc<Link>, stop: &Stop) -> Result<(), Stopped> {
     // However this ends, nobody waits for it any longer.
     let _closing = Closing(link);
-    let losses = Losses::new(link.services().limits.losses_within);
-    let avoided = Vec::new();
-    Keeper { link, stop, losses, avoided, unproven: None, without_since: None }.run()
+    let within = link.services().limits.losses_within;
+    let (losses, redirections) = (Losses::new(within, MOST_LOSSES), Losses::new(within, MOST_REDIRECTIONS));
+    let (avoided, unconfigured) = (Avoided::default(), Unconfigured::default());
+    let mut keeper = Keeper {
+        link,
+        stop,
+        losses,
+        redirections,
+        avoided,
+        unconfigured,
+        unproven: None,
+        without_since: None,
+        obeyed: None,
+    };
+    keeper.run()
 }
 
 struct Closing<'a>(&'a Link);
@@ -47,12 +63,15 @@ struct Keeper<'a> {
     link: &'a Arc<Link>,
     stop: &'a Stop,
     losses: Losses,
-    /// Pools that know nobody of this link, since when. Others may be known there.
-    avoided: Vec<(UpstreamId, Instant)>,
+    redirections: Losses,
+    avoided: Avoided,
+    unconfigured: Unconfigured,
     /// A better pool that had not shown that it works when the present one was lost: others are tried first.
     unproven: Option<UpstreamId>,
     /// Since when miners have no pool.
     without_since: Option<Instant>,
+    /// When a pool was last connected to again because it wanted that.
+    obeyed: Option<Instant>,
 }
 
 /// Why a connection is not served any longer.
@@ -152,14 +171,19 @@ impl Keeper<'_> {
         instead_of: Option<&Connection>,
     ) -> Result<Option<Arc<Connection>>, Stopped> {
         let upstream = dialled.upstream;
-        let purpose = Purpose { deadline, has_choice: self.has_other(upstream), instead_of };
+        let configure = !self.unconfigured.is_due(upstream);
+        let purpose = Purpose { deadline, has_choice: self.has_other(upstream), instead_of, configure };
         match open(self.link, dialled, purpose, self.stop)? {
-            Ok(connection) => return Ok(Some(connection)),
+            Ok(connection) => {
+                self.unconfigured.answered(upstream, configure);
+                return Ok(Some(connection));
+            }
             Err(Useless::Blocked) => {}
             Err(Useless::Overtaken) => self.unproven = Some(upstream),
             Err(Useless::KnowsNobody) => self.avoid(upstream),
             // Whoever waits for it has nothing to lose by another try.
             Err(Useless::Failed(Failure::ClosedUnanswered)) if deadline.is_some() => {
+                self.unconfigured.wordless(upstream);
                 self.lost(upstream)?;
             }
             Err(Useless::Failed(failure)) => self.link.services().upstreams.mark_failed(upstream, failure),
@@ -170,7 +194,7 @@ impl Keeper<'_> {
     /// Until the connection is lost or nobody needs it any more. A better one replaces it meanwhile.
     fn serve(&mut self, mut connection: Arc<Connection>) -> Result<Over, Stopped> {
         let services = self.link.services().clone();
-        let mut without_work = None;
+        let (mut without_work, mut futile) = (None, None);
         loop {
             let seen = self.link.moment();
             self.stop.check()?;
@@ -188,8 +212,19 @@ impl Keeper<'_> {
                 connection.end();
                 return Ok(Over::Left);
             }
-            if is_futile(self.link, &connection) && self.has_other(upstream) {
+            let is_futile = is_futile(self.link, &connection);
+            if is_futile && self.has_other(upstream) {
                 self.avoid(upstream);
+                connection.end();
+                return Ok(Over::Left);
+            }
+            futile = is_futile.then(|| futile.unwrap_or_else(Instant::now));
+            if futile
+                .is_some_and(|since: Instant| since.elapsed() >= services.config.failover.connect_deadline)
+            {
+                // Nobody is credited here: their own next pool may be better.
+                self.link.let_go();
+                services.upstreams.mark_failed(upstream, Failure::Refused(connection.refusal()));
                 connection.end();
                 return Ok(Over::Left);
             }
@@ -198,10 +233,17 @@ impl Keeper<'_> {
                 connection.end();
                 return Ok(Over::Idle);
             }
-            let is_redirected = connection.facts().reconnect_at.take_if(|at| *at <= Instant::now()).is_some();
+            let is_obeyed = self.obeyed.is_none_or(|at| at.elapsed() >= services.limits.obey_again);
+            let is_due = |at: &mut Instant| is_obeyed && *at <= Instant::now();
+            let is_redirected = connection.facts().reconnect_at.take_if(is_due).is_some();
             let next = if is_redirected {
-                if self.lost(upstream)? == Loss::TooMany && self.has_other(upstream) {
-                    drain(self.stop, &connection, None);
+                self.obeyed = Some(Instant::now());
+                if self.redirections.note(upstream, Instant::now()) == Loss::TooMany
+                    && self.has_other(upstream)
+                {
+                    let failure = Failure::Refused("it asks us to connect again and again".to_owned());
+                    services.upstreams.mark_failed(upstream, failure);
+                    connection.end();
                     return Ok(Over::Left);
                 }
                 Some(upstream)
@@ -244,7 +286,7 @@ impl Keeper<'_> {
         log::info!("over to pool {to} {}", self.link.services().upstreams.name(to));
         self.link.adopt(&next);
         authorize_all(self.link, &next);
-        drain(self.stop, from, Some(&next));
+        drain(self.stop, from, &next);
         Ok(Some(next))
     }
 
@@ -298,13 +340,11 @@ impl Keeper<'_> {
     fn avoid(&mut self, upstream: UpstreamId) {
         let name = self.link.services().upstreams.name(upstream);
         log::warn!("pool {upstream} {name}: it credits nobody of link {}; left", self.link.number);
-        self.avoided.retain(|(avoided, _)| *avoided != upstream);
-        self.avoided.push((upstream, Instant::now()));
+        self.avoided.add(upstream, self.link.names(), Instant::now());
     }
 
     fn avoided(&mut self) -> Vec<UpstreamId> {
-        self.avoided.retain(|(_, since)| since.elapsed() < AVOIDED);
-        self.avoided.iter().map(|(upstream, _)| *upstream).collect()
+        self.avoided.now(|| self.link.names(), Instant::now())
     }
 
     /// Whether another pool may know them.
@@ -320,12 +360,11 @@ impl Keeper<'_> {
     }
 }
 
-/// Ends a connection as soon as what is on its way has arrived, and soon in any case. Where miners are
-/// with the next one already, its end ends the waiting too.
-fn drain(stop: &Stop, from: &Connection, next: Option<&Connection>) {
+/// Ends a connection when what was on its way to it has arrived and was answered, or will not any more.
+/// Where miners are with the next one already, its end ends the waiting too.
+fn drain(stop: &Stop, from: &Connection, next: &Connection) {
     let deadline = Instant::now() + DRAIN;
-    let is_lost = || next.is_some_and(Connection::is_over);
-    while from.open_shares() > 0 && !from.is_over() && !is_lost() && Instant::now() < deadline {
+    while !from.is_over() && !next.is_over() && Instant::now() < deadline {
         if stop.sleep(DRAIN_LOOK).is_err() {
             break;
         }

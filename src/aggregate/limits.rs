@@ -19,6 +19,8 @@ pub struct Limits {
     pub first_job: Duration,
     /// So long miners go on with what they have when a job can't be read that may have ended it.
     pub unread_job: Duration,
+    /// A pool that wants to be connected to again is obeyed so often at most.
+    pub obey_again: Duration,
     /// A pool whose connection is lost again and again within this time has failed.
     pub losses_within: Duration,
 }
@@ -45,6 +47,7 @@ impl Default for Limits {
             most_queued: 256 * 1024,
             first_job: Duration::from_secs(5),
             unread_job: Duration::from_secs(2),
+            obey_again: Duration::from_secs(5),
             losses_within: Duration::from_secs(300),
         }
     }

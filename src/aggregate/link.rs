@@ -4,7 +4,7 @@
 mod news;
 mod seating;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -284,6 +284,11 @@ impl Link {
     /// Those who are here and have said their name; a new pool is asked about all of them.
     pub(super) fn workers(&self) -> Vec<Worker> {
         self.miners().iter().flat_map(|miner| miner.desk().workers.clone()).collect()
+    }
+
+    /// What they are called.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        self.workers().iter().map(|worker| worker.name.as_str().to_owned()).collect()
     }
 
     /// From now on this is the pool. Who is here already moves over, or must come again.

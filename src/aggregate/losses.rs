@@ -5,9 +5,6 @@ use std::time::{Duration, Instant};
 
 use crate::upstream::UpstreamId;
 
-/// So many within the time are a failure of the pool's.
-const MOST: usize = 3;
-
 /// What a loss means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loss {
@@ -23,13 +20,15 @@ pub(super) enum Loss {
 #[derive(Debug)]
 pub(super) struct Losses {
     within: Duration,
+    /// So many are a failure of the pool's.
+    most: usize,
     lost: Vec<(UpstreamId, Instant)>,
 }
 
 impl Losses {
-    /// Those within this time of each other count together.
-    pub(super) fn new(within: Duration) -> Losses {
-        Losses { within, lost: Vec::new() }
+    /// Those within this time of each other count together; so many are too many.
+    pub(super) fn new(within: Duration, most: usize) -> Losses {
+        Losses { within, most, lost: Vec::new() }
     }
 
     /// A connection to this pool was lost. After too many it begins anew.
@@ -37,11 +36,11 @@ impl Losses {
         self.lost.retain(|(_, at)| now.saturating_duration_since(*at) < self.within);
         self.lost.push((upstream, now));
         match self.lost.iter().filter(|(of, _)| *of == upstream).count() {
-            MOST.. => {
+            count if count >= self.most => {
                 self.lost.retain(|(of, _)| *of != upstream);
                 Loss::TooMany
             }
-            count if count + 1 == MOST => Loss::Repeated,
+            count if count + 1 == self.most => Loss::Repeated,
             _ => Loss::Single,
         }
     }
@@ -55,7 +54,7 @@ mod tests {
 
     #[test]
     fn the_third_within_the_time_is_too_many_however_long_each_connection_lasted() {
-        let (mut losses, now) = (Losses::new(WITHIN), Instant::now());
+        let (mut losses, now) = (Losses::new(WITHIN, 3), Instant::now());
         let (pool, other) = (UpstreamId(0), UpstreamId(1));
         let mut lost = |upstream, second| losses.note(upstream, now + Duration::from_secs(second));
         assert_eq!(lost(pool, 0), Loss::Single);
@@ -69,7 +68,7 @@ mod tests {
 
     #[test]
     fn what_is_long_ago_does_not_count() {
-        let (mut losses, now) = (Losses::new(WITHIN), Instant::now());
+        let (mut losses, now) = (Losses::new(WITHIN, 3), Instant::now());
         for number in 0..10 {
             let loss = losses.note(UpstreamId(0), now + number * WITHIN / 2);
             assert_ne!(loss, Loss::TooMany);

@@ -21,6 +21,7 @@
 
 mod allowance;
 mod answers;
+mod avoided;
 mod budget;
 mod connection;
 mod desk;
@@ -49,6 +50,7 @@ mod requests;
 mod session;
 mod slots;
 mod split;
+mod unconfigured;
 mod vardiff;
 mod window;
 mod work;

@@ -133,6 +133,14 @@ impl Names {
             && self.known.values().all(|entry| matches!(entry.standing, Standing::Refused(_)))
     }
 
+    /// One that was refused, and why.
+    pub(super) fn first_refusal(&self) -> Option<(&PoolName, &Refusal)> {
+        self.known.iter().find_map(|(name, entry)| match &entry.standing {
+            Standing::Refused(refusal) => Some((name, refusal)),
+            Standing::Asked | Standing::Accepted => None,
+        })
+    }
+
     /// Whether there is any that was not refused.
     pub(super) fn is_any_welcome(&self) -> bool {
         self.known.values().any(|entry| !matches!(entry.standing, Standing::Refused(_)))

@@ -25,6 +25,8 @@ pub(super) struct Purpose<'a> {
     pub(super) has_choice: bool,
     /// A connection to another pool, which it is to replace if it proves better.
     pub(super) instead_of: Option<&'a Connection>,
+    /// The pool is asked what may be rolled.
+    pub(super) configure: bool,
 }
 
 /// Why a connection is of no use.
@@ -50,7 +52,7 @@ pub(super) fn open(
     purpose: Purpose<'_>,
     stop: &Stop,
 ) -> Result<Result<Arc<Connection>, Useless>, Stopped> {
-    let connection = begin(link, dialled);
+    let connection = begin(link, dialled, purpose.configure);
     let opened = wait_until_usable(link, &connection, purpose, stop);
     if !matches!(opened, Ok(Ok(()))) {
         connection.end();
@@ -78,7 +80,7 @@ pub(super) fn is_futile(link: &Link, connection: &Connection) -> bool {
     connection.credits_nobody() || (names_are_ours && connection.refuses_everybody())
 }
 
-fn begin(link: &Arc<Link>, dialled: Dialled) -> Arc<Connection> {
+fn begin(link: &Arc<Link>, dialled: Dialled, configure: bool) -> Arc<Connection> {
     let services = link.services();
     let peer = dialled.stream.socket().peer_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
     let conversation = Arc::new(Conversation::with_pool(services.next_session(), peer, Stamp::now()));
@@ -94,7 +96,7 @@ fn begin(link: &Arc<Link>, dialled: Dialled) -> Arc<Connection> {
         link.number
     );
     start_threads(link, &connection);
-    connection.open();
+    connection.open(configure);
     connection
 }
 
@@ -150,7 +152,7 @@ fn wait_until_usable(
     stop: &Stop,
 ) -> Result<Result<(), Useless>, Stopped> {
     let services = link.services();
-    let Purpose { deadline, has_choice, instead_of } = purpose;
+    let Purpose { deadline, has_choice, instead_of, configure: _ } = purpose;
     let limit = services.config.failover.answer_timeout;
     let began = Instant::now();
     // When it was asked about our names.

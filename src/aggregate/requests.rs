@@ -283,7 +283,11 @@ impl Requests {
         self.services.hub.remember(self.miner.address().ip(), &account);
         self.account = Some(account.clone());
         if is_local {
-            self.answer(accepted(message.id()), at);
+            match self.known_refusal(&worker) {
+                // It gets its work all the same: the pool is asked again in a while.
+                Some(refusal) => self.miner.answer(refused(message.id(), &refusal, Default::default()), at),
+                None => self.miner.answer(accepted(message.id()), at),
+            }
             if !self.join(&account) {
                 return self.come_again(&account);
             }
@@ -295,6 +299,13 @@ impl Requests {
             return Then::GoOn;
         }
         self.authorize_at_pool(&worker, &account, message.id(), at)
+    }
+
+    /// What the pool has said of this name, if it has refused it.
+    fn known_refusal(&self, worker: &Worker) -> Option<Refusal> {
+        let connection = self.miner.link()?.connection()?;
+        let name = self.services.naming.at_pool(&worker.name, &connection.configured.user);
+        connection.refusal_of(&name)
     }
 
     /// Notes who it has said it is. `false` when those are too many.

@@ -381,3 +381,76 @@ fn what_the_pool_never_judged_is_no_refusal_in_the_books() {
     assert_eq!((snapshot.pools[0].accepted, snapshot.pools[0].rejected), (1, 0));
     assert!(snapshot.pools[0].newest_answers.len() == 1, "as the pool answered, not as was answered here");
 }
+
+#[test]
+fn a_name_that_the_only_pool_refuses_is_told_so_and_let_go() {
+    let pool = Scripted::start();
+    let failover = "[failover]\nconnect_deadline = \"400ms\"\n";
+    let site = Site::with(&format!("{failover}{}", upstream(&pool, "farm")));
+    let mut one = site.connect();
+    one.ask(1, "mining.subscribe", json!(["one"]));
+    let mut end = pool.accept();
+    end.open("aa000001", 8);
+    let answer = one.answer(1);
+    one.seated(&answer);
+    follow_extranonces(&mut one);
+    one.ask(2, "mining.authorize", json!(["x.rig", "x"]));
+    let authorize = end.request("mining.authorize");
+    end.refuse(&authorize, 20, "never heard of it");
+    let refusal = json!([24, "never heard of it", null]);
+    // Who comes later hears it at once.
+    let mut told = serde_json::Value::Null;
+    wait_for("the refusal", || {
+        let mut two = unanswered(&site, "x.rig2");
+        told = two.answer(2)["error"].clone();
+        told == refusal
+    });
+    one.wait_end();
+    wait_for("the pool's standing", || {
+        let observer = site.running().observer();
+        let trouble = observer.upstreams()[0].trouble.clone();
+        trouble.is_some_and(|(why, _)| why.contains("it refuses farm: never heard of it"))
+    });
+}
+
+#[test]
+fn a_pool_that_was_left_for_a_name_gets_another_chance_with_another_name() {
+    let (pool, spare) = (Scripted::start(), Scripted::start());
+    let site = Site::with(&format!(
+        "[aggregate]\nuser = \"{{user}}.{{worker}}\"\n[failover]\nfailback_after = \"100ms\"\n{}{}",
+        upstream(&pool, "farm"),
+        upstream(&spare, "farm")
+    ));
+    let mut bad = site.connect();
+    bad.ask(1, "mining.subscribe", json!(["bad"]));
+    bad.ask(2, "mining.authorize", json!(["x.bad/name", "x"]));
+    let mut end = pool.accept();
+    end.open("aa000001", 8);
+    let authorize = end.request("mining.authorize");
+    end.refuse(&authorize, 20, "a slash");
+    let mut end = spare.accept();
+    end.open("bb000001", 8);
+    end.authorize();
+    end.set_difficulty(EASY);
+    end.notify(true);
+    assert!(pool.accept_within(QUIET * 6).is_none(), "it knows nobody who is here");
+    let mut good = unanswered(&site, "x.good");
+    end.authorize();
+    good.wait_job();
+    let mut back = pool.accept();
+    back.open("aa000002", 8);
+    for _ in 0..2 {
+        let authorize = back.request("mining.authorize");
+        if authorize["params"][0] == "farm.good" {
+            back.answer(&authorize, json!(true));
+        } else {
+            back.refuse(&authorize, 20, "a slash");
+        }
+    }
+    back.set_difficulty(EASY);
+    back.notify(true);
+    good.wait_end();
+    let mut good = unanswered(&site, "x.good");
+    good.wait_job();
+    expect_credited(&mut good, &mut back, "farm.good");
+}

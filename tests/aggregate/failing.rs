@@ -218,7 +218,14 @@ fn refused_by_every_pool_a_miner_hears_it() {
     let mut end = refuse(&backup, "bb000001");
     end.set_difficulty(EASY);
     end.notify(true);
-    let mut miner = site.miner("again", "x.y");
+    let mut miner = site.connect();
+    miner.ask(1, "mining.subscribe", json!(["again"]));
+    let answer = miner.answer(1);
+    miner.seated(&answer);
+    miner.worker = "x.y".to_owned();
+    miner.ask(2, "mining.authorize", json!(["x.y", "x"]));
+    assert_eq!(miner.answer(2)["error"], json!([24, "not here", null]));
+    miner.wait_job();
     let share = crate::opened::share(&mut miner);
     let id = miner.submit(&share);
     assert_eq!(miner.answer(id)["error"], json!([24, "not here", null]));

@@ -254,15 +254,19 @@ fn a_pool_that_asks_us_to_wait_is_given_the_time() {
 #[test]
 fn a_pool_that_always_asks_us_to_connect_again_is_left() {
     let (pool, backup) = (Scripted::start(), Scripted::start());
-    let site = Site::start(&[pool.address(), backup.address()], "");
+    let pools =
+        format!("{}{}", crate::common::upstream(pool.address()), crate::common::upstream(backup.address()));
+    let site =
+        Site::with_limits(&pools, Limits { obey_again: Duration::from_millis(50), ..Limits::default() });
     let (mut line, mut end) = first(&site, &pool, "aa000000", "acct.one");
     follow_extranonces(&mut line);
     let again = json!({ "id": null, "method": "client.reconnect", "params": [] });
-    for extranonce1 in ["aa000001", "aa000002"] {
+    for number in 1..6 {
         end.line.say(&again);
         end = pool.accept();
-        give_work(&mut end, extranonce1);
-        expect_moved(&mut line, extranonce1);
+        let extranonce1 = format!("aa00000{number}");
+        give_work(&mut end, &extranonce1);
+        expect_moved(&mut line, &extranonce1);
     }
     end.line.say(&again);
     let mut spare = backup.accept();

@@ -207,6 +207,16 @@ impl Line {
         (message["method"] == method).then_some(message)
     }
 
+    /// The answer to this request, if it comes soon.
+    pub fn wait_briefly_for_answer(&mut self, id: u64) -> Option<Value> {
+        self.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let mut text = String::new();
+        let read = self.reader.read_line(&mut text);
+        self.stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let message: Value = read.ok().and_then(|_| serde_json::from_str(&text).ok())?;
+        (message["id"] == id && message.get("method").is_none()).then_some(message)
+    }
+
     /// Forgets what was read and not asked for.
     pub fn forget(&mut self) {
         self.kept.clear();

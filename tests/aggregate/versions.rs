@@ -125,3 +125,34 @@ fn miner_code(miner: &mut Line, params: Value) -> Option<i64> {
     miner.ask("r", "mining.submit", params);
     code(&miner.answer("r"))
 }
+
+#[test]
+fn a_pool_that_hangs_up_when_it_is_asked_to_be_configured_is_taken_without() {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "[failover]\nbackoff_min = \"50ms\"\nbackoff_max = \"50ms\"\n");
+    let mut line = site.connect();
+    line.ask(1, "mining.subscribe", json!(["one"]));
+    let mut asked = 0;
+    let mut end = loop {
+        let mut end = pool.accept();
+        let first = end.line.next();
+        if first["method"] == "mining.configure" {
+            asked += 1;
+            assert!(asked < 10, "it is asked again and again");
+            continue;
+        }
+        // A probe asks for nothing else, and leaves.
+        end.answer(&first, json!([[["mining.notify", "s"]], "aa000001", 8]));
+        if let Some(answer) = line.wait_briefly_for_answer(1) {
+            line.seated(&answer);
+            break end;
+        }
+    };
+    line.worker = "acct.one".to_owned();
+    line.ask(2, "mining.authorize", json!(["acct.one", "x"]));
+    end.authorize();
+    end.set_difficulty(crate::opened::EASY);
+    end.notify(true);
+    line.wait_job();
+    crate::opened::expect_credited(&mut line, &mut end, "acct");
+}

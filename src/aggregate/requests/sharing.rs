@@ -10,7 +10,6 @@ use super::super::connection::{Connection, Unsent};
 use super::super::desk::Given;
 use super::super::identity::{MinerName, PoolName, Worker};
 use super::super::judge::{Fault, Judgement, Stale, Terms, judge};
-use super::super::names::Standing;
 use super::super::pending::Asker;
 use super::{Requests, Then, shortened};
 use crate::analyzer::{NOT_SENT, TOO_MANY};
@@ -145,10 +144,7 @@ impl Requests {
 
     /// The pool's words, where it does not know who has found the share: nobody is credited.
     fn refused_name(&self, connection: &Connection, submit: &Submit) -> Option<Refusal> {
-        match connection.standing(&self.name_at(connection, &submit.worker))? {
-            Standing::Refused(refusal) => Some(Refusal::new(RefusalCode::Unauthorized, refusal.reason)),
-            Standing::Asked | Standing::Accepted => None,
-        }
+        connection.refusal_of(&self.name_at(connection, &submit.worker))
     }
 
     /// What the pool calls this worker.

@@ -1,0 +1,63 @@
+//! Pools that know nobody of a link. They are left for a while, unless somebody comes whom they were not
+//! asked about.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use crate::upstream::UpstreamId;
+
+/// A pool that knows nobody is not asked again for so long.
+const AVOIDED: Duration = Duration::from_secs(600);
+
+#[derive(Debug, Default)]
+pub(super) struct Avoided {
+    pools: Vec<Refusal>,
+}
+
+#[derive(Debug)]
+struct Refusal {
+    upstream: UpstreamId,
+    since: Instant,
+    /// Who was there.
+    names: BTreeSet<String>,
+}
+
+impl Avoided {
+    /// The pool knows none of these.
+    pub(super) fn add(&mut self, upstream: UpstreamId, names: BTreeSet<String>, now: Instant) {
+        self.pools.retain(|refusal| refusal.upstream != upstream);
+        self.pools.push(Refusal { upstream, since: now, names });
+    }
+
+    /// Those that are to be avoided now, with these miners, who are looked up only where there is any.
+    pub(super) fn now(&mut self, names: impl FnOnce() -> BTreeSet<String>, now: Instant) -> Vec<UpstreamId> {
+        if self.pools.is_empty() {
+            return Vec::new();
+        }
+        let names = names();
+        self.pools.retain(|refusal| {
+            now.saturating_duration_since(refusal.since) < AVOIDED && names.is_subset(&refusal.names)
+        });
+        self.pools.iter().map(|refusal| refusal.upstream).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(list: &[&str]) -> BTreeSet<String> {
+        list.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_newcomer_or_time_gives_a_pool_another_chance() {
+        let (mut avoided, now, pool) = (Avoided::default(), Instant::now(), UpstreamId(0));
+        avoided.add(pool, names(&["a", "b"]), now);
+        assert_eq!(avoided.now(|| names(&["a"]), now), [pool]);
+        assert_eq!(avoided.now(|| names(&[]), now), [pool]);
+        assert_eq!(avoided.now(|| names(&["a", "c"]), now), []);
+        avoided.add(pool, names(&["a"]), now);
+        assert_eq!(avoided.now(|| names(&["a"]), now + AVOIDED), []);
+    }
+}
