@@ -303,11 +303,6 @@ impl Connection {
         self.is_over.load(Ordering::Acquire)
     }
 
-    /// Shares that the pool has not judged yet.
-    pub(super) fn open_shares(&self) -> usize {
-        self.pending().shares()
-    }
-
     pub(super) fn difficulty(&self) -> Difficulty {
         let value = f64::from_bits(self.difficulty.load(Ordering::Acquire));
         Difficulty::new(value).unwrap_or(Difficulty::ONE)

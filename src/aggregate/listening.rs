@@ -128,6 +128,10 @@ impl Listener<'_> {
                 // It is read once its search space is known (wire reference, section 5.3, 19).
                 self.connection.facts().early_job = Some(line.into());
             }
+            // It would fill the queue of every miner that does not take it at once.
+            Some(NOTIFY) if line.len() > self.link.services().limits.most_queued / 2 => {
+                self.unread(Notify::clean_in(message.params), &"it is too long for miners");
+            }
             Some(NOTIFY) => self.job(&message, at),
             Some("mining.set_difficulty") => self.difficulty(&message),
             Some("mining.set_extranonce") => self.extranonce(&message),

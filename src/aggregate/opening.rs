@@ -175,9 +175,6 @@ fn wait_until_usable(
         if services.upstreams.standing(connection.upstream) == Standing::Blocked {
             return Ok(Err(Useless::Blocked));
         }
-        if instead_of.is_some_and(Connection::is_spent) {
-            return Ok(Err(Useless::Overtaken));
-        }
         if has_space && asked_at.is_none() {
             asked_at = Some(Instant::now());
             authorize_all(link, connection);
@@ -188,6 +185,9 @@ fn wait_until_usable(
         // With miners on their way from another pool it is worth waiting for a job to give them.
         if has_space && (link.miners().is_empty() || (has_job && !connection.owes_verdicts())) {
             return Ok(Ok(()));
+        }
+        if instead_of.is_some_and(Connection::is_spent) {
+            return Ok(Err(Useless::Overtaken));
         }
         let is_late = asked_at.is_some_and(|at| at.elapsed() >= services.limits.first_job);
         if is_late {

@@ -81,11 +81,6 @@ impl Pending {
     pub(super) fn take_all(&mut self) -> Vec<Asked> {
         self.open.drain().map(|(_, (asked, _))| asked).collect()
     }
-
-    /// Shares that wait.
-    pub(super) fn shares(&self) -> usize {
-        self.open.values().filter(|(asked, _)| matches!(asked, Asked::Submit { .. })).count()
-    }
 }
 
 #[cfg(test)]

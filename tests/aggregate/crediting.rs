@@ -422,6 +422,7 @@ fn a_pool_that_was_left_for_a_name_gets_another_chance_with_another_name() {
         upstream(&spare, "farm")
     ));
     let mut bad = site.connect();
+    bad.ask(3, "mining.configure", json!([["subscribe-extranonce"], {}]));
     bad.ask(1, "mining.subscribe", json!(["bad"]));
     bad.ask(2, "mining.authorize", json!(["x.bad/name", "x"]));
     let mut end = pool.accept();

@@ -80,9 +80,9 @@ fn a_line_without_end_is_noticed() {
 
 #[test]
 fn nobody_goes_on_with_dead_work_after_a_job_that_cannot_be_read() {
-    for text in
-        [job("0", true).to_string(), "{\"id\":null,\"method\":\"mining.notify\",\"params\":[".to_owned()]
-    {
+    let half = "{\"id\":null,\"method\":\"mining.notify\",\"params\":[".to_owned();
+    let too_long = job(&"00".repeat(100_000), true).to_string();
+    for text in [job("0", true).to_string(), half, too_long] {
         let mut world = world(impatient());
         world.end.line.write(&format!("{text}\n"));
         world.expect_left();

@@ -179,6 +179,8 @@ fn what_a_miner_could_take_for_something_else_is_not_passed_on() {
     {
         end.line.say(&json!({ "id": null, "method": method, "params": [1_000_000] }));
     }
+    let long = "x".repeat(100_000);
+    end.line.say(&json!({ "id": null, "method": "mining.set_goal", "params": [long] }));
     end.line.say(&json!({ "id": null, "method": "Mining.Set_Difficulty", "params": [1e-11] }));
     end.line.say(&json!({ "id": null, "method": "mining.set_goal", "params": [] }));
     let mut methods = Vec::new();

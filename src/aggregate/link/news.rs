@@ -16,6 +16,8 @@ use crate::net::Stamp;
 use crate::serving::{Topic, say};
 use crate::stratum::{Difficulty, Refusal, VersionMask, elements, first_text};
 
+/// Longer words are not passed on: they would fill the queue of every miner that does not take them at once.
+const MOST_SAID: usize = 64 * 1024;
 /// A pool that wants to be connected to later is obeyed after so long at the latest.
 const MOST_WAIT: Duration = Duration::from_secs(10);
 
@@ -110,9 +112,9 @@ impl Link {
         self.news();
     }
 
-    /// Says the pool's own words to everybody.
+    /// Says the pool's own words to everybody, but for very long ones.
     pub(in super::super) fn pass_on(&self, connection: &Arc<Connection>, line: &[u8], at: Stamp) {
-        if self.is_current(connection) {
+        if line.len() <= MOST_SAID && self.is_current(connection) {
             let line = [line.trim_ascii_end(), b"\n"].concat();
             for miner in self.miners() {
                 let is_ready = miner.desk().is_authorized;
