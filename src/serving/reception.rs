@@ -32,7 +32,7 @@ impl Reception {
     /// Counts an abuse against a miner's address, and says so when that gets it banned.
     pub fn report_abuse(&self, miner: SocketAddr, abuse: Abuse) {
         if let Some(ban) = self.gatekeeper.report_abuse(miner.ip(), abuse, Instant::now()) {
-            say(self, miner, Topic::Refused, &format_args!("banned for {ban:.0?}"));
+            say(self, miner, Topic::Banned, &format_args!("banned for {ban:.0?}"));
         }
     }
 }

@@ -18,6 +18,8 @@ pub enum Topic {
     Ended,
     /// Not let in: the list, a ban, a cap.
     Refused,
+    /// A ban begins.
+    Banned,
     /// TLS, HTTP, a PROXY header where they don't belong.
     TlsOnPlainPort,
     Http,
@@ -37,6 +39,7 @@ impl Topic {
             Topic::Began => "began",
             Topic::Ended => "ended",
             Topic::Refused => "refused",
+            Topic::Banned => "banned",
             Topic::TlsOnPlainPort => "tls",
             Topic::Http => "http",
             Topic::ProxyHeader => "proxy header",

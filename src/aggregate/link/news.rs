@@ -40,7 +40,7 @@ impl Link {
         standing: &Standing,
     ) {
         if let Standing::Refused(refusal) = standing {
-            let text = format!("pool {} refuses {name:?}: {refusal}", connection.upstream);
+            let text = format!("pool {} refuses {:?}: {refusal}", connection.upstream, name.0);
             say(&self.services.reception, connection.conversation.miner(), Topic::Pool, &text);
         }
         self.news();
