@@ -8,6 +8,10 @@ use super::job_id::JobId;
 use super::nonce::Nonce;
 use super::ntime::Ntime;
 use super::version::VersionBits;
+use super::word;
+
+/// So many zeros may stand before a number of eight digits, as where somebody writes 64 bits.
+const MOST_ZEROS: usize = 8;
 
 /// A share as a miner sends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,11 +37,34 @@ impl Submit {
             worker: string("worker", at("worker", &params, 0)?)?.into_owned(),
             job_id: JobId::from_json(at("job id", &params, 1)?)?,
             extranonce2: Extranonce2::from_json(at("extranonce2", &params, 2)?)?,
-            ntime: Ntime::from_json(at("ntime", &params, 3)?)?,
-            nonce: Nonce::from_json(at("nonce", &params, 4)?)?,
-            version_bits: params.get(5).map(|raw| VersionBits::from_json(raw)).transpose()?,
+            ntime: Ntime(number("ntime", at("ntime", &params, 3)?)?),
+            nonce: Nonce(number("nonce", at("nonce", &params, 4)?)?),
+            version_bits: params.get(5).filter(|raw| !is_left_out(raw)).map(|raw| bits(raw)).transpose()?,
         })
     }
+}
+
+fn bits(raw: &RawValue) -> Result<VersionBits, FieldError> {
+    number("version bits", raw).map(VersionBits)
+}
+
+/// A number in one more form than elsewhere: with `0x`, or with zeros beyond eight digits (wire reference,
+/// section 5.4, 31).
+fn number(field: &'static str, raw: &RawValue) -> Result<u32, FieldError> {
+    if !raw.get().starts_with('"') {
+        return word::from_json(field, raw);
+    }
+    let text = string(field, raw)?;
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(&text);
+    let beyond = digits.len().saturating_sub(8);
+    let is_padded =
+        beyond > 0 && beyond <= MOST_ZEROS && digits.bytes().take(beyond).all(|digit| digit == b'0');
+    word::from_text(field, if is_padded { &digits[beyond..] } else { digits })
+}
+
+/// Some write the sixth param whether they have one or not.
+fn is_left_out(raw: &RawValue) -> bool {
+    matches!(raw.get(), "null" | "\"\"")
 }
 
 #[cfg(test)]
@@ -56,8 +83,37 @@ mod tests {
     }
 
     #[test]
+    fn prefixes_and_zeros_change_no_number() {
+        let plain = read(r#"["w","1","00","68596192","0ab60150","00002000"]"#).unwrap();
+        for written in [
+            r#"["w","1","00","0x68596192","0x0ab60150","0x00002000"]"#,
+            r#"["w","1","00","0X68596192","0XAB60150","0X2000"]"#,
+            r#"["w","1","00","0000000068596192","000000000ab60150","0x0000000000002000"]"#,
+            r#"["w","1","00",1750688146,179700048,8192]"#,
+        ] {
+            assert_eq!(read(written).unwrap(), plain, "{written}");
+        }
+        for wrong in [
+            r#"["w","1","00","68596192","10ab60150"]"#,
+            r#"["w","1","00","68596192","000000000000ab60150"]"#,
+            r#"["w","1","00","68596192","0x"]"#,
+            r#"["w","1","00","68596192","0x0x1"]"#,
+            r#"["w","1","00","68596192","é00000000"]"#,
+            r#"["w","1","00","68596192","-1"]"#,
+            r#"["w","1","00","68596192",""]"#,
+            r#"["w","1","00","68596192","00","zz"]"#,
+            r#"["w","1","00","68596192","00",[]]"#,
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn the_sixth_param_may_be_missing_and_the_fifth_not() {
-        assert_eq!(read(r#"["w","1","00","68596192","1"]"#).unwrap().version_bits, None);
+        for sixth in ["", ",null", r#","""#] {
+            let share = read(&format!(r#"["w","1","00","68596192","1"{sixth}]"#)).unwrap();
+            assert_eq!(share.version_bits, None, "{sixth}");
+        }
         assert_eq!(read(r#"["w","1","00","68596192"]"#).unwrap_err().field(), "nonce");
         assert_eq!(Submit::from_params(None).unwrap_err().field(), "submit params");
     }

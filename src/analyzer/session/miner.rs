@@ -6,12 +6,12 @@ use super::super::Chunk;
 use super::super::block::BlockSeen;
 use super::super::finding::Finding;
 use super::super::requests::Asked;
-use super::super::share::{PendingShare, shortened};
+use super::super::share::PendingShare;
 use super::super::verdicts::Expected;
 use super::{MOST_ADDRESSES, Session};
 use crate::net::Stamp;
 use crate::record::Outcome;
-use crate::stratum::{ConfigureRequest, Envelope, Submit, first_text};
+use crate::stratum::{ConfigureRequest, Envelope, Submit, first_text, shortened};
 
 impl Session {
     pub(super) fn miner_said(
