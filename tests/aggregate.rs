@@ -17,10 +17,14 @@ mod ending;
 mod failing;
 #[path = "aggregate/finding.rs"]
 mod finding;
+#[path = "aggregate/forms.rs"]
+mod forms;
 #[path = "aggregate/joining.rs"]
 mod joining;
 #[path = "aggregate/judging.rs"]
 mod judging;
+#[path = "aggregate/leaving.rs"]
+mod leaving;
 #[path = "aggregate/moving.rs"]
 mod moving;
 #[path = "aggregate/naming.rs"]
@@ -43,6 +47,8 @@ mod spaces;
 mod strangers;
 #[path = "aggregate/stuck.rs"]
 mod stuck;
+#[path = "aggregate/subscribing.rs"]
+mod subscribing;
 #[path = "aggregate/versions.rs"]
 mod versions;
 #[path = "aggregate/words.rs"]

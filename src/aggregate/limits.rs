@@ -13,6 +13,10 @@ pub struct Limits {
     /// The most that waits for one peer, in bytes: a hundred jobs, which is an hour of them (wire
     /// reference, section 1.2: public-pool has 256 KiB).
     pub most_queued: usize,
+    /// So long a miner that has to come again is kept by shares that the pool has not answered.
+    pub dismissal: Duration,
+    /// So long a miner may go on rolling version bits that were taken from it.
+    pub narrowing: Duration,
 }
 
 impl Limits {
@@ -34,6 +38,8 @@ impl Default for Limits {
             remind_after: Duration::from_secs(55),
             write: Duration::from_secs(20),
             most_queued: 256 * 1024,
+            dismissal: Duration::from_secs(2),
+            narrowing: Duration::from_secs(5),
         }
     }
 }

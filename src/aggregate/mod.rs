@@ -196,7 +196,7 @@ impl Aggregate {
         let services = &self.services;
         let deadline = Instant::now() + DRAIN_LIMIT;
         let miners = services.registry.all();
-        miners.iter().for_each(|miner| miner.dismiss());
+        miners.iter().for_each(|miner| miner.dismiss_by(deadline));
         while miners.iter().any(|miner| miner.waiting() > 0) && Instant::now() < deadline {
             std::thread::sleep(ANSWER_CHECK);
         }

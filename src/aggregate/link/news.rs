@@ -104,7 +104,7 @@ impl Link {
         if self.is_current(connection) {
             let line = [line.trim_ascii_end(), b"\n"].concat();
             for miner in self.miners() {
-                let is_ready = miner.desk().is_authorized;
+                let is_ready = miner.desk().is_ready();
                 if is_ready {
                     miner.say(&line, at);
                 }

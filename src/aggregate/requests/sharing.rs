@@ -13,6 +13,7 @@ use super::super::judge::{Fault, Judgement, Stale, Terms, judge};
 use super::super::pending::Asker;
 use super::{Requests, Then, shortened};
 use crate::net::Stamp;
+use crate::serving::{Topic, say};
 use crate::stratum::{
     Difficulty, Envelope, Refusal, RefusalCode, Submit, Version, VersionBits, VersionMask, accepted, refused,
 };
@@ -44,7 +45,7 @@ impl Requests {
                 self.miner.answer(refused(message.id(), &refusal, Default::default()), at);
                 // What was on its way when the pool changed is nobody's fault.
                 let is_unknown = refusal.code == RefusalCode::JobNotFound;
-                let is_late = is_unknown && self.miner.desk().is_settling(Instant::now());
+                let is_late = is_unknown && self.miner.desk().may_be_late(Instant::now());
                 if is_late { Then::GoOn } else { self.fault() }
             }
         }
@@ -101,6 +102,9 @@ impl Requests {
             Judgement::Count { hash } => (*hash, false),
             Judgement::Refuse(refusal, fault) => {
                 self.miner.answer(refused(id, refusal, Default::default()), at);
+                if let (Fault::Rolled, Some(since)) = (fault, self.miner.desk().narrowed_at) {
+                    return self.rolls_on(since);
+                }
                 // Without a pool there is nothing that it could mine instead.
                 let is_excused = *fault == Fault::Stale && !is_of_pool(judged)
                     || self.miner.desk().is_excused(*fault, Instant::now());
@@ -127,9 +131,21 @@ impl Requests {
         if !is_new {
             return self.fault();
         }
+        self.budget.earn();
         let is_urgent = self.miner.desk().count(judged.worth, Instant::now());
         if is_urgent {
             self.give_again();
+        }
+        Then::GoOn
+    }
+
+    /// It rolls bits that were taken from it, as those do who know nothing of a change (wire reference,
+    /// section 2.5). It agrees upon others when it comes again.
+    fn rolls_on(&self, since: Instant) -> Then {
+        if since.elapsed() >= self.services.limits.narrowing && !self.miner.is_leaving() {
+            let text = "closed: it goes on rolling version bits that the pool does not allow any more";
+            say(&self.services.reception, self.miner.address(), Topic::Pool, &text);
+            self.miner.dismiss();
         }
         Then::GoOn
     }
@@ -161,7 +177,7 @@ impl Requests {
             return self.miner.answer(refused(id, &lost(), Default::default()), at);
         };
         let deadline = Instant::now() + self.services.config.analysis.share_timeout;
-        let Some(place) = self.miner.reserve_until(deadline) else {
+        let Some(place) = self.miner.reserve_until(id, deadline) else {
             return self.miner.answer(refused(id, &too_many(), Default::default()), at);
         };
         let extranonce2 = space.split.upstream_extranonce2(&given.seat.prefix, &submit.extranonce2);
