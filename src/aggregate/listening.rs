@@ -90,7 +90,7 @@ impl Listener<'_> {
                     let mut lines = std::mem::take(&mut self.lines);
                     lines.read(bytes, |line| self.take(line, received.readable_at));
                     self.lines = lines;
-                    self.tap.forwarded(bytes, received.readable_at, Stamp::now());
+                    self.tap.in_pieces(bytes, received.readable_at, Stamp::now());
                 }
                 None if self.heard.elapsed() >= silence => return Ok(End::Silent(silence)),
                 None => {}
