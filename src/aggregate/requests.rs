@@ -82,7 +82,7 @@ impl Requests {
     /// Takes a line of a miner that has to go: a share is answered, nothing else.
     pub(super) fn turn_away(&mut self, line: &[u8], at: Stamp) {
         if let Ok(message) = Envelope::read(line) {
-            if message.method().as_deref() == Some("mining.submit") {
+            if message.method().as_deref() == Some("mining.submit") && message.id().len() <= MOST_ID {
                 let text = "Stale share: the search space is gone";
                 self.refuse(message.id(), RefusalCode::JobNotFound, text, at);
             }

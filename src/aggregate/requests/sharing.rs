@@ -102,7 +102,8 @@ impl Requests {
             Judgement::Count { hash } => (*hash, false),
             Judgement::Refuse(refusal, fault) => {
                 self.miner.answer(refused(id, refusal, Default::default()), at);
-                if let (Fault::Rolled, Some(since)) = (fault, self.miner.desk().narrowed_at) {
+                let narrowed_at = self.miner.desk().narrowed_at;
+                if let (Fault::Rolled, Some(since)) = (fault, narrowed_at) {
                     return self.rolls_on(since);
                 }
                 // Without a pool there is nothing that it could mine instead.
