@@ -25,31 +25,45 @@ pub struct Submit {
     pub version_bits: Option<VersionBits>,
 }
 
+type ReadWord = fn(&'static str, &RawValue) -> Result<u32, FieldError>;
+
 impl Submit {
-    /// Reads the params: five or six, the numbers in any of their forms.
+    /// Reads the params as pools do: five or six, the numbers in any of the forms that those take.
     ///
     /// # Errors
     /// When one of the five is missing, or one is wrong.
     pub fn from_params(params: Option<&RawValue>) -> Result<Submit, FieldError> {
-        let params =
-            elements("submit params", params.ok_or(FieldError::Missing { field: "submit params" })?)?;
+        let params = elements_of(params)?;
+        Submit::read(&params, params.get(5).copied(), word::from_json)
+    }
+
+    /// Reads what a miner means, in forms too that pools refuse (wire reference, section 5.4, 31 and 32): with
+    /// `0x`, with zeros beyond eight digits, with a sixth param of nothing.
+    ///
+    /// # Errors
+    /// When one of the five is missing, or one is wrong.
+    pub fn from_miner(params: Option<&RawValue>) -> Result<Submit, FieldError> {
+        let params = elements_of(params)?;
+        Submit::read(&params, params.get(5).copied().filter(|raw| !is_nothing(raw)), number)
+    }
+
+    fn read(params: &[&RawValue], sixth: Option<&RawValue>, word: ReadWord) -> Result<Submit, FieldError> {
         Ok(Submit {
-            worker: string("worker", at("worker", &params, 0)?)?.into_owned(),
-            job_id: JobId::from_json(at("job id", &params, 1)?)?,
-            extranonce2: Extranonce2::from_json(at("extranonce2", &params, 2)?)?,
-            ntime: Ntime(number("ntime", at("ntime", &params, 3)?)?),
-            nonce: Nonce(number("nonce", at("nonce", &params, 4)?)?),
-            version_bits: params.get(5).filter(|raw| !is_left_out(raw)).map(|raw| bits(raw)).transpose()?,
+            worker: string("worker", at("worker", params, 0)?)?.into_owned(),
+            job_id: JobId::from_json(at("job id", params, 1)?)?,
+            extranonce2: Extranonce2::from_json(at("extranonce2", params, 2)?)?,
+            ntime: Ntime(word("ntime", at("ntime", params, 3)?)?),
+            nonce: Nonce(word("nonce", at("nonce", params, 4)?)?),
+            version_bits: sixth.map(|raw| word("version bits", raw).map(VersionBits)).transpose()?,
         })
     }
 }
 
-fn bits(raw: &RawValue) -> Result<VersionBits, FieldError> {
-    number("version bits", raw).map(VersionBits)
+fn elements_of(params: Option<&RawValue>) -> Result<Vec<&RawValue>, FieldError> {
+    elements("submit params", params.ok_or(FieldError::Missing { field: "submit params" })?)
 }
 
-/// A number in one more form than elsewhere: with `0x`, or with zeros beyond eight digits (wire reference,
-/// section 5.4, 31).
+/// A number with `0x`, or with zeros beyond eight digits.
 fn number(field: &'static str, raw: &RawValue) -> Result<u32, FieldError> {
     if !raw.get().starts_with('"') {
         return word::from_json(field, raw);
@@ -63,7 +77,7 @@ fn number(field: &'static str, raw: &RawValue) -> Result<u32, FieldError> {
 }
 
 /// Some write the sixth param whether they have one or not.
-fn is_left_out(raw: &RawValue) -> bool {
+fn is_nothing(raw: &RawValue) -> bool {
     matches!(raw.get(), "null" | "\"\"")
 }
 
@@ -72,7 +86,7 @@ mod tests {
     use super::*;
 
     fn read(params: &str) -> Result<Submit, FieldError> {
-        Submit::from_params(Some(serde_json::from_str(params).unwrap()))
+        Submit::from_miner(Some(serde_json::from_str(params).unwrap()))
     }
 
     #[test]
@@ -105,6 +119,15 @@ mod tests {
             r#"["w","1","00","68596192","00",[]]"#,
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn pools_take_eight_digits_at_most() {
+        for written in ["\"0x1\"", "\"0000293f3b\"", "\"1\",null", "\"1\",\"\""] {
+            let params = format!(r#"["w","1","00","68596192",{written}]"#);
+            assert!(Submit::from_params(serde_json::from_str(&params).ok()).is_err(), "{params}");
+            assert!(read(&params).is_ok(), "{params}");
         }
     }
 

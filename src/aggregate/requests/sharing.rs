@@ -32,7 +32,7 @@ struct Judged {
 
 impl Requests {
     pub(super) fn submit(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
-        let submit = match Submit::from_params(message.params) {
+        let submit = match Submit::from_miner(message.params) {
             Ok(submit) => submit,
             Err(error) => {
                 self.refuse(message.id(), RefusalCode::Other, &error.to_string(), at);
