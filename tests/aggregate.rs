@@ -15,12 +15,16 @@ mod blocks;
 mod crediting;
 #[path = "aggregate/difficulty.rs"]
 mod difficulty;
+#[path = "aggregate/dismissing.rs"]
+mod dismissing;
 #[path = "aggregate/ending.rs"]
 mod ending;
 #[path = "aggregate/failing.rs"]
 mod failing;
 #[path = "aggregate/finding.rs"]
 mod finding;
+#[path = "aggregate/forms.rs"]
+mod forms;
 #[path = "aggregate/jobs.rs"]
 mod jobs;
 #[path = "aggregate/joining.rs"]
@@ -51,6 +55,8 @@ mod spaces;
 mod strangers;
 #[path = "aggregate/stuck.rs"]
 mod stuck;
+#[path = "aggregate/subscribing.rs"]
+mod subscribing;
 #[path = "aggregate/unreadable.rs"]
 mod unreadable;
 #[path = "aggregate/versions.rs"]

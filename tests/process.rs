@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::binary::{Sluice, fails};
 use common::certificates::Certificate;
-use common::{BarePool, EchoPool, expect, expect_end};
+use common::{BarePool, EchoPool, expect, expect_end, read_line};
 
 const SUBSCRIBE: &[u8] = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"test\"]}\n";
 const SUBSCRIBED: &[u8] = b"{\"id\":1,\"result\":[[],\"ae6812eb\",4],\"error\":null}\n";
@@ -132,6 +132,45 @@ fn idle_miners_do_not_hold_up_the_end() {
         ends_soon(sluice, &[&served[0].0, &served[1].0, &silent, &waiting]);
         drop((kept, unanswered));
     }
+}
+
+/// How often the program's thread of this name has waited for something until now.
+fn waits(sluice: &Sluice, name: &str) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", sluice.id())).unwrap();
+    let status = threads
+        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("status")).ok())
+        .find(|status| status.starts_with(&format!("Name:\t{name}\n")))
+        .expect("a thread of that name");
+    let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn nothing_wakes_the_threads_of_a_quiet_miner() {
+    let pool = BarePool::start();
+    let sluice = Sluice::run(&format!("mode = \"aggregate\"\n{BASE}{}", pool.upstream()));
+    let mut miner = sluice.connect();
+    miner.write_all(SUBSCRIBE).unwrap();
+    let mut at_pool = pool.accept();
+    read_line(&at_pool);
+    read_line(&at_pool);
+    at_pool.write_all(b"{\"id\":2,\"result\":[[],\"ae6812eb\",8],\"error\":null}\n").unwrap();
+    read_line(&miner);
+    miner.write_all(b"{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"w\",\"x\"]}\n").unwrap();
+    read_line(&miner);
+    let count = || waits(&sluice, "1-up") + waits(&sluice, "1-down");
+    // The last of what it did for the miner.
+    let mut before = count();
+    common::wait_for("rest", || {
+        std::thread::sleep(Duration::from_millis(50));
+        std::mem::replace(&mut before, count()) == before
+    });
+    std::thread::sleep(Duration::from_millis(1300));
+    assert_eq!(count(), before);
+    // It is there all the same.
+    miner.write_all(b"{\"id\":3,\"method\":\"mining.ping\"}\n").unwrap();
+    expect(&miner, b"{\"id\":3,\"result\":\"pong\",\"error\":null}\n");
+    ends_soon(sluice, &[&miner]);
 }
 
 #[test]

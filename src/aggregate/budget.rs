@@ -1,6 +1,6 @@
 //! What a miner may do wrong before it is closed. Honest ones have a few stale shares after a block, a
-//! few low ones after a change of difficulty, and a duplicate at times; a budget that fills up again
-//! tells them from those who do nothing else.
+//! few low ones after a change of difficulty, and a duplicate at times; a budget that fills up again, with
+//! time and with good work, tells them from those who do little else.
 
 use std::time::Instant;
 
@@ -21,6 +21,11 @@ impl Budget {
         Budget { left: MOST, at: now }
     }
 
+    /// A good share makes up for a bad one: whoever sends more good ones is never closed.
+    pub(super) fn earn(&mut self) {
+        self.left = (self.left + 1.0).min(MOST);
+    }
+
     /// A fault. `false` when it was one too many.
     pub(super) fn spend(&mut self, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
@@ -35,6 +40,22 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn good_work_makes_up_for_faults_and_a_little_of_it_does_not() {
+        let now = Instant::now();
+        let tolerated = |good: usize, bad: usize| {
+            let mut budget = Budget::new(now);
+            (0..1000)
+                .take_while(|_| {
+                    (0..good).for_each(|_| budget.earn());
+                    (0..bad).all(|_| budget.spend(now))
+                })
+                .count()
+        };
+        assert_eq!((tolerated(7, 1), tolerated(1, 1)), (1000, 1000));
+        assert!(tolerated(1, 9) < 20);
+    }
 
     #[test]
     fn a_fault_a_second_is_forgiven_and_a_flood_is_not() {

@@ -123,7 +123,7 @@ impl Connection {
     /// The socket's.
     pub(super) fn run_outbox(&self) -> std::io::Result<()> {
         let never = Duration::from_secs(365 * 86_400);
-        let result = self.outbox.run(never, || ());
+        let result = self.outbox.run(never, |_| ());
         self.stream.abort();
         result
     }

@@ -62,11 +62,15 @@ pub(super) struct Desk {
     pub(super) asked_mask: Option<VersionMask>,
     /// Those that it may roll.
     pub(super) mask: Option<VersionMask>,
+    /// When some were taken from it that it had been granted.
+    pub(super) narrowed_at: Option<Instant>,
     pub(super) seat: Option<Seat>,
     /// When it was told of another search space than its first.
     pub(super) moved_at: Option<Instant>,
     /// It has been told its search space. Nothing is sent to it before.
     pub(super) is_subscribed: bool,
+    /// It was told once more, and may have forgotten the rest (wire reference, section 3.6).
+    starts_over: bool,
     /// Who it has said it is.
     pub(super) workers: Vec<Worker>,
     /// It has said who it is, and was not refused.
@@ -95,9 +99,11 @@ impl Desk {
             wants_extranonce: false,
             asked_mask: None,
             mask: None,
+            narrowed_at: None,
             seat: None,
             moved_at: None,
             is_subscribed: false,
+            starts_over: false,
             workers: Vec::new(),
             is_authorized: false,
             refusals: 0,
@@ -120,8 +126,8 @@ impl Desk {
     }
 
     /// Gives the job, at the right difficulty: what is to be sent, in one write. Nothing when the
-    /// miner is not ready, or has this job or a later one already. Nothing is given to a miner before
-    /// the pool's difficulty `most` is known to hold for it.
+    /// miner is not ready, or has this job or a later one already. `most`: what the pool asks for now,
+    /// which is 1 before it has said anything (wire reference, section 3.6).
     pub(super) fn give(&mut self, task: &Arc<Task>, most: Difficulty, now: Instant) -> Option<String> {
         let seat = self.seat.clone().filter(|seat| self.is_ready() && seat.epoch == task.job.epoch())?;
         if self.has(task) {
@@ -131,17 +137,23 @@ impl Desk {
         let is_first = newest.is_none_or(|newest| newest.seat.epoch != seat.epoch);
         // Also when it is the clean one given again, which was faster here than the one itself.
         let is_of_later = newest.is_some_and(|newest| newest.task.job.generation != task.job.generation);
+        let has_had_others = newest.is_some();
         // Work on the former block is worth nothing, whatever the pool says (wire reference, section 3.7);
         // its late shares are the pool's to judge.
         let parent = &task.job.notify.prevhash;
         let is_of_other_block = newest.is_some_and(|newest| newest.task.job.notify.prevhash != *parent);
         let most = most.min(task.job.difficulty());
         let before = self.difficulty();
+        if let Some(vardiff) = self.vardiff.as_mut().filter(|_| is_first) {
+            // What was not found without a pool says nothing of the miner.
+            vardiff.resume(now);
+        }
         let difficulty = self.settle(most, now);
-        let clean = task.clean || is_first || is_of_later || is_of_other_block;
-        if clean {
+        let begins = is_first | std::mem::take(&mut self.starts_over);
+        let is_the_end = task.clean || is_first || is_of_later || is_of_other_block;
+        if is_the_end {
             self.forget_dead(task);
-            self.cleaned_at = Some(now);
+            self.cleaned_at = has_had_others.then_some(now);
         }
         if is_first || is_of_later {
             // Shares of the dead jobs are refused before anybody asks whether they are new.
@@ -151,10 +163,10 @@ impl Desk {
             self.raised_at = Some(now);
         }
         let mut lines = String::new();
-        if before != Some(difficulty) || is_first {
+        if before != Some(difficulty) || begins {
             lines.push_str(&difficulty_line(difficulty));
         }
-        task.write(clean, &mut lines);
+        task.write(is_the_end || begins, &mut lines);
         self.given_bytes += task.bytes();
         self.given.push_back(Given { task: task.clone(), difficulty, seat, mask: self.mask });
         while self.given.len() > MOST_GIVEN || (self.given_bytes > MOST_BYTES && self.given.len() > 1) {
@@ -176,13 +188,24 @@ impl Desk {
         let since = match fault {
             Fault::Stale => self.cleaned_at,
             Fault::Low => self.raised_at,
-            Fault::Other => None,
+            Fault::Rolled | Fault::Other => None,
         };
         since.is_some_and(|since| now.saturating_duration_since(since) < GRACE)
     }
 
-    /// Whether it can get work.
-    fn is_ready(&self) -> bool {
+    /// Its answer to subscribe is on its way. Everything else comes after that.
+    pub(super) fn was_told_seat(&mut self) {
+        self.is_subscribed = true;
+        self.starts_over = !self.given.is_empty();
+    }
+
+    /// Whether it has to be told its difficulty, and work, once more.
+    pub(super) fn starts_over(&self) -> bool {
+        self.starts_over
+    }
+
+    /// Whether it can get work, and hear what the pool says.
+    pub(super) fn is_ready(&self) -> bool {
         self.is_subscribed && self.is_authorized
     }
 
@@ -191,9 +214,11 @@ impl Desk {
         !self.is_subscribed || self.wants_extranonce
     }
 
-    /// Whether shares for jobs that it has no more are to be expected.
-    pub(super) fn is_settling(&self, now: Instant) -> bool {
-        self.moved_at.is_some_and(|at| now.saturating_duration_since(at) < SETTLING)
+    /// Whether shares for jobs that it has no more are to be expected: after a move, and after jobs of
+    /// other blocks in quick succession.
+    pub(super) fn may_be_late(&self, now: Instant) -> bool {
+        let has_moved = self.moved_at.is_some_and(|at| now.saturating_duration_since(at) < SETTLING);
+        has_moved || self.is_excused(Fault::Stale, now)
     }
 
     /// The job that a share names.
@@ -228,6 +253,11 @@ impl Desk {
     /// Time has passed. As [`Desk::count`].
     pub(super) fn tick(&mut self, now: Instant) -> bool {
         let kind = self.kind();
+        let here = self.seat.as_ref().map(|seat| seat.epoch);
+        if self.given.back().map(|given| given.seat.epoch) != here {
+            // It has no work.
+            return false;
+        }
         let Some(vardiff) = &mut self.vardiff else { return false };
         if let Some(floor) = kind.lower_floor(vardiff.silence(), vardiff.work()) {
             vardiff.lower_floor(floor);
@@ -268,7 +298,7 @@ impl Desk {
     /// is no job.
     pub(super) fn reminder(&self) -> Option<String> {
         let ping = || "{\"id\":42,\"method\":\"mining.ping\",\"params\":[]}\n".to_owned();
-        self.difficulty().map(difficulty_line).or_else(|| self.is_authorized.then(ping))
+        self.difficulty().map(difficulty_line).or_else(|| self.is_ready().then(ping))
     }
 
     fn kind(&self) -> Kind {
@@ -313,110 +343,4 @@ impl Desk {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::aggregate::slots::Slots;
-    use crate::aggregate::split::Split;
-    use crate::aggregate::work::TaskNumbers;
-    use crate::aggregate::work::tests::job_of;
-    use crate::stratum::{Nbits, Notify, Ntime, PrevHash, Version};
-
-    fn seated() -> Desk {
-        let mut desk = Desk::new(Arc::new(config::Vardiff::default()));
-        let split = Split::of(Extranonce2Size::new(8).unwrap()).unwrap();
-        let prefix = Slots::new(split).take().unwrap();
-        let extranonce1 = split.extranonce1(&Extranonce1::default(), &prefix).unwrap();
-        desk.seat = Some(Seat {
-            epoch: Epoch(1),
-            prefix: Arc::new(prefix),
-            extranonce1: Arc::new(extranonce1),
-            extranonce2_size: split.miner_size(),
-        });
-        (desk.is_subscribed, desk.is_authorized) = (true, true);
-        desk
-    }
-
-    fn job(block: u8) -> Arc<PoolJob> {
-        let notify = Notify {
-            job_id: JobId::from_counter(u64::from(block)),
-            prevhash: PrevHash::from_wire_bytes([block; 32]),
-            coinb1: vec![block; 60],
-            coinb2: vec![2; 90],
-            branches: Vec::new(),
-            version: Version(0x2000_0000),
-            nbits: Nbits(0x1d00_ffff),
-            ntime: Ntime(1000),
-            clean_jobs: Some(true),
-        };
-        Arc::new(PoolJob::sample(Epoch(1), notify, u64::from(block)))
-    }
-
-    #[test]
-    fn a_new_block_is_clean_also_when_its_job_given_again_is_faster() {
-        let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
-        let (one, two) = (numbers.first(job(1), true, None), numbers.first(job(2), true, None));
-        assert!(desk.give(&one, Difficulty::ONE, now).is_some());
-        let again = numbers.again(&two, now);
-        assert!(!again.clean);
-        let lines = desk.give(&again, Difficulty::ONE, now).unwrap();
-        assert!(lines.trim_end().ends_with("true]}"), "{lines}");
-        // What has been overtaken is not given.
-        assert_eq!(desk.give(&two, Difficulty::ONE, now), None);
-        let once_more = numbers.again(&again, now);
-        assert!(desk.give(&once_more, Difficulty::ONE, now).unwrap().trim_end().ends_with("false]}"));
-    }
-
-    #[test]
-    fn no_miner_is_given_more_than_the_pool_asks_for() {
-        let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
-        desk.user_agent = "bitaxe".to_owned();
-        let first = numbers.first(job(1), true, None);
-        for most in [1000.0, 0.3, 16.5] {
-            let most = Difficulty::new(most).unwrap();
-            let task = numbers.again(&first, now);
-            desk.give(&task, most, now).unwrap();
-            assert!(!desk.is_above(most) && desk.difficulty().unwrap() <= most);
-        }
-    }
-
-    #[test]
-    fn another_pools_first_job_is_news_however_old_its_number() {
-        let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
-        // The better pool had its job ready before the other one sent its last.
-        let mut elsewhere = Arc::into_inner(job(1)).unwrap();
-        elsewhere.space.epoch = Epoch(2);
-        let first_there = numbers.first(Arc::new(elsewhere), true, None);
-        let last_here = numbers.first(job(2), true, None);
-        assert!(desk.give(&last_here, Difficulty::ONE, now).is_some());
-        desk.seat = desk.seat.take().map(|seat| Seat { epoch: Epoch(2), ..seat });
-        assert!(!desk.has(&first_there));
-        let lines = desk.give(&first_there, Difficulty::ONE, now).unwrap();
-        assert!(lines.contains("mining.set_difficulty") && lines.trim_end().ends_with("true]}"), "{lines}");
-        assert!(desk.has(&first_there) && desk.give(&last_here, Difficulty::ONE, now).is_none());
-    }
-
-    #[test]
-    fn very_long_jobs_are_kept_for_as_long_as_there_is_room() {
-        let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
-        let tasks: Vec<_> = (0..400)
-            .map(|number| numbers.first(Arc::new(job_of(1, vec![2; 30_000], number)), number == 0, None))
-            .collect();
-        for task in &tasks {
-            desk.give(task, Difficulty::ONE, now).unwrap();
-        }
-        let kept = tasks.iter().filter(|task| desk.find(&task.id).is_some()).count();
-        assert!(desk.given_bytes <= MOST_BYTES && (100..400).contains(&kept), "{kept}");
-        assert!(desk.find(&tasks[399].id).is_some() && desk.find(&tasks[0].id).is_none());
-        let next = numbers.first(job(2), true, None);
-        desk.give(&next, Difficulty::ONE, now).unwrap();
-        assert_eq!(desk.given_bytes, desk.given.iter().map(|given| given.task.bytes()).sum::<usize>());
-    }
-
-    #[test]
-    fn what_is_late_is_excused_for_a_while() {
-        let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
-        desk.give(&numbers.first(job(1), true, None), Difficulty::ONE, now).unwrap();
-        assert!(desk.is_excused(Fault::Stale, now) && !desk.is_excused(Fault::Low, now));
-        assert!(!desk.is_excused(Fault::Stale, now + GRACE) && !desk.is_excused(Fault::Other, now));
-    }
-}
+mod tests;

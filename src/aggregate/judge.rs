@@ -57,6 +57,8 @@ pub(super) enum Fault {
     Stale,
     /// It is below what was asked for.
     Low,
+    /// Its version has bits that the miner may not roll.
+    Rolled,
     Other,
 }
 
@@ -72,6 +74,7 @@ pub(super) fn judge(submit: &Submit, terms: &Terms<'_>) -> Judgement {
         Err(error) => {
             let refusal = Refusal::new(RefusalCode::Other, words(&error));
             match error.share() {
+                // A length that fits: it is the version.
                 Some(share) => (share.clone(), Some(refusal)),
                 // Never passed on: some pools let a wrong length spoil the job for everybody.
                 None => return Judgement::Refuse(refusal, Fault::Other),
@@ -84,7 +87,7 @@ pub(super) fn judge(submit: &Submit, terms: &Terms<'_>) -> Judgement {
         return Judgement::Forward { hash: share.hash, is_block: true };
     }
     if let Some(refusal) = fault {
-        return Judgement::Refuse(refusal, Fault::Other);
+        return Judgement::Refuse(refusal, Fault::Rolled);
     }
     if let Some((refusal, fault)) = fault_of(submit, terms) {
         return Judgement::Refuse(refusal, fault);

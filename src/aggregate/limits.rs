@@ -23,6 +23,10 @@ pub struct Limits {
     pub obey_again: Duration,
     /// A pool whose connection is lost again and again within this time has failed.
     pub losses_within: Duration,
+    /// So long a miner that has to come again is kept by shares that the pool has not answered.
+    pub dismissal: Duration,
+    /// So long a miner may go on rolling version bits that were taken from it.
+    pub narrowing: Duration,
 }
 
 impl Limits {
@@ -49,6 +53,8 @@ impl Default for Limits {
             unread_job: Duration::from_secs(2),
             obey_again: Duration::from_secs(5),
             losses_within: Duration::from_secs(300),
+            dismissal: Duration::from_secs(2),
+            narrowing: Duration::from_secs(5),
         }
     }
 }

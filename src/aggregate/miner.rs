@@ -1,25 +1,25 @@
 //! A connected miner, as the threads see it that have something for it: its own two, the pool's
-//! reader, the clock. Locks are taken in the order link, desk, answers, outbox; none while waiting for
-//! the network.
+//! reader, the clock. Locks are taken in the order link, desk, facts (those of the connection), answers,
+//! outbox; none while waiting for the network. The lock on which link a miner is on is taken alone.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::answers::{Answers, Place};
+use super::answers::{Answers, Place, Ready};
 use super::connection::Connection;
 use super::desk::{Desk, Seat};
 use super::limits::Limits;
 use super::link::{Link, NoSeat};
-use super::outbox::{Lines, Outbox};
+use super::outbox::{Lines, Outbox, Wake};
 use super::work::Task;
 use super::{set_extranonce_line, set_version_mask_line};
 use crate::analyzer::{Conversation, SessionId};
 use crate::config;
 use crate::net::Stamp;
 use crate::serving::Tap;
-use crate::stratum::VersionMask;
+use crate::stratum::{Refusal, RefusalCode, SubscribeAnswer, VersionMask, refused, result};
 
 /// How often a wait for answers looks whether the miner is leaving.
 const LOOK: Duration = Duration::from_millis(200);
@@ -29,6 +29,7 @@ pub(super) struct Miner {
     pub(super) conversation: Arc<Conversation>,
     pub(super) accepted_at: Instant,
     pub(super) outbox: Outbox,
+    limits: Limits,
     desk: Mutex<Desk>,
     answers: Mutex<Answers>,
     /// Told when the pool has answered something, or it is over.
@@ -60,6 +61,7 @@ impl Miner {
             conversation,
             accepted_at: Instant::now(),
             outbox: Outbox::new(tap, limits),
+            limits,
             desk: Mutex::new(Desk::new(vardiff)),
             answers: Mutex::default(),
             answered: Condvar::new(),
@@ -102,17 +104,46 @@ impl Miner {
         self.send_ready(&ready, since);
     }
 
+    /// Answers a subscribe with the miner's seat. `false`: that is worth nothing any more. One that is
+    /// taken away later is taken away aloud.
+    pub(super) fn tell_seat(&self, id: &str, since: Stamp) -> bool {
+        let link = self.link();
+        let mut desk = self.desk();
+        let Some(seat) = desk.seat.clone() else { return false };
+        if !desk.is_subscribed && !link.is_some_and(|link| link.is_live(seat.epoch)) {
+            return false;
+        }
+        let ready = self.answers().tell_seat(id, self.seat_line(id, &seat));
+        self.release(&mut desk, &ready, since);
+        true
+    }
+
+    /// What follows an answer to subscribe, as soon as that was sent: what was granted before the pool
+    /// was known may have been too much or too little, and some begin anew with each answer.
+    pub(super) fn welcome(&self) {
+        let Some(link) = self.link() else { return };
+        if let Some(mask) = link.known_mask() {
+            self.set_mask(mask, Stamp::now());
+        }
+        let starts_over = self.desk().starts_over();
+        if starts_over {
+            link.again(self);
+        } else {
+            link.begin(self);
+        }
+    }
+
     /// Keeps the place of a request that the pool answers. `None` when too many wait.
-    pub(super) fn reserve(&self) -> Option<Place> {
-        self.answers().reserve()
+    pub(super) fn reserve(&self, id: &str) -> Option<Place> {
+        self.answers().reserve(id)
     }
 
     /// As [`Miner::reserve`]; waits for a place until `deadline`. Meanwhile nothing more is read of the
     /// miner, which is better than losing its shares.
-    pub(super) fn reserve_until(&self, deadline: Instant) -> Option<Place> {
+    pub(super) fn reserve_until(&self, id: &str, deadline: Instant) -> Option<Place> {
         let mut answers = self.answers();
         loop {
-            if let Some(place) = answers.reserve() {
+            if let Some(place) = answers.reserve(id) {
                 return Some(place);
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -124,23 +155,32 @@ impl Miner {
     }
 
     /// Waits until the miner has room for more answers: one that asks faster than it reads, or than the
-    /// pool answers, is not read any faster.
-    pub(super) fn wait_for_room(&self) {
+    /// pool answers, is not read any faster. `true` when it took time.
+    pub(super) fn wait_for_room(&self) -> bool {
         let mut answers = self.answers();
-        while answers.is_full() && !self.is_leaving() {
+        let has_to_wait = answers.is_full();
+        while answers.is_full() {
             answers = self.answered.wait_timeout(answers, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
         drop(answers);
-        self.outbox.wait_for_room();
+        self.outbox.wait_for_room() || has_to_wait
     }
 
     /// The pool has answered.
     pub(super) fn complete(&self, place: Place, line: String, since: Stamp) {
-        let mut answers = self.answers();
-        let ready = answers.complete(place, line);
-        self.answered.notify_all();
-        self.send_ready(&ready, since);
-        self.end_if_answered(&answers);
+        self.release_by(|answers| answers.complete(place, line), since);
+    }
+
+    /// The miner's own thread was woken.
+    pub(super) fn wake(&self, why: Wake) {
+        match why {
+            Wake::Quiet => self.remind(),
+            Wake::Due => {
+                let late = Refusal::new(RefusalCode::Other, "Closed before the pool has answered");
+                let refuse = |id: &str| refused(id, &late, Default::default());
+                self.release_by(|answers| answers.give_up(refuse), Stamp::now());
+            }
+        }
     }
 
     /// Requests that wait for the pool.
@@ -177,6 +217,8 @@ impl Miner {
         }
         let seat = take()?;
         let mut lines = set_extranonce_line(&seat.extranonce1, seat.extranonce2_size);
+        // An answer to subscribe that waits behind another one would come too late to be true.
+        self.answers().change_seat(|id| self.seat_line(id, &seat));
         desk.seat = Some(seat);
         if !desk.is_subscribed {
             return Ok(Moved::Told);
@@ -196,26 +238,37 @@ impl Miner {
         // looked at again.
         let Some(asked) = desk.asked_mask.filter(|_| desk.is_subscribed) else { return };
         let granted = of_pool.map_or(VersionMask(0), |mask| mask.intersection(asked));
-        if desk.mask.unwrap_or(VersionMask(0)) != granted {
+        let before = desk.mask.unwrap_or(VersionMask(0));
+        if before != granted {
+            if before.intersection(granted) != before {
+                desk.narrowed_at = Some(Instant::now());
+            }
             desk.mask = (!granted.is_empty()).then_some(granted);
             self.say(set_version_mask_line(granted), now);
         }
     }
 
     /// Nothing was sent for so long that some miners would leave.
-    pub(super) fn remind(&self) {
+    fn remind(&self) {
         let desk = self.desk();
         if let Some(line) = desk.reminder() {
             self.say(line, Stamp::now());
         }
     }
 
-    /// Ends the session once all its requests are answered, those too that have arrived and were not
-    /// read yet.
+    /// The miner has to go, and what it has hashed meanwhile is worth nothing: the session ends once the
+    /// pool has answered what was asked before, which is not waited for longer than
+    /// [`Limits::dismissal`]. What has arrived by then and was not read yet is answered here.
     pub(super) fn dismiss(&self) {
+        self.dismiss_by(Instant::now() + self.limits.dismissal);
+    }
+
+    /// As [`Miner::dismiss`], with another deadline.
+    pub(super) fn dismiss_by(&self, deadline: Instant) {
         let answers = self.answers();
         self.is_leaving.store(true, Ordering::Release);
         self.answered.notify_all();
+        self.outbox.wake_at(deadline);
         self.end_if_answered(&answers);
     }
 
@@ -244,12 +297,42 @@ impl Miner {
         self.is_leaving.store(true, Ordering::Release);
         self.outbox.close();
         // Under the lock, or it would be missed by who is about to wait.
-        drop(self.answers());
+        self.answers().close();
         self.answered.notify_all();
     }
 
     pub(super) fn is_leaving(&self) -> bool {
         self.is_leaving.load(Ordering::Acquire)
+    }
+
+    /// Sends what can be sent after this change of the answers.
+    fn release_by(&self, change: impl FnOnce(&mut Answers) -> Ready, since: Stamp) {
+        let mut desk = self.desk();
+        let mut answers = self.answers();
+        let ready = change(&mut answers);
+        self.answered.notify_all();
+        self.release(&mut desk, &ready, since);
+        self.end_if_answered(&answers);
+        drop(answers);
+        drop(desk);
+        if ready.tells_seat {
+            self.welcome();
+        }
+    }
+
+    /// Under the desk's lock: nothing comes before the first answer to subscribe, and everything that
+    /// follows from it after it.
+    fn release(&self, desk: &mut Desk, ready: &Ready, since: Stamp) {
+        if ready.tells_seat {
+            desk.was_told_seat();
+        }
+        self.send_ready(&ready.lines, since);
+    }
+
+    fn seat_line(&self, id: &str, seat: &Seat) -> String {
+        let extranonce1 = (*seat.extranonce1).clone();
+        let answer = SubscribeAnswer { extranonce1, extranonce2_size: seat.extranonce2_size };
+        result(id, &answer.result(&self.id().to_string()))
     }
 
     fn send_ready(&self, lines: &str, since: Stamp) {

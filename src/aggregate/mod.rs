@@ -204,7 +204,8 @@ impl Aggregate {
         let services = &self.services;
         let deadline = Instant::now() + DRAIN_LIMIT;
         let miners = services.registry.all();
-        miners.iter().for_each(|miner| miner.dismiss());
+        // Those that the pool does not answer in time are answered by the end of its connection.
+        miners.iter().for_each(|miner| miner.dismiss_by(deadline + CLOSE_LIMIT));
         while miners.iter().any(|miner| miner.waiting() > 0) && Instant::now() < deadline {
             std::thread::sleep(ANSWER_CHECK);
         }

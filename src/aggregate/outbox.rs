@@ -50,14 +50,25 @@ struct State {
     /// The peer's thread has nothing more to do.
     is_over: bool,
     last_sent: Instant,
+    /// When the peer's thread has to do something else.
+    wake_at: Option<Instant>,
     tap: Tap,
+}
+
+/// What the thread of an outbox was woken for, beside sending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wake {
+    /// Nothing was sent for so long.
+    Quiet,
+    /// The time of [`Outbox::wake_at`].
+    Due,
 }
 
 /// Why the thread of an outbox woke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     Write,
-    Quiet,
+    Wake(Wake),
     Over,
 }
 
@@ -76,6 +87,7 @@ impl Outbox {
                 is_closed: false,
                 is_over: false,
                 last_sent: Instant::now(),
+                wake_at: None,
                 tap,
             }),
             changed: Condvar::new(),
@@ -125,27 +137,37 @@ impl Outbox {
     }
 
     /// The body of the peer's thread: sends what waits, until the end. After `quiet` without a byte to
-    /// the peer it calls `remind`.
+    /// the peer, and when it is due, it calls `wake`.
     ///
     /// # Errors
     /// The socket's: the peer is gone, or took nothing for too long.
-    pub(super) fn run(&self, quiet: Duration, remind: impl Fn()) -> io::Result<()> {
+    pub(super) fn run(&self, quiet: Duration, wake: impl Fn(Wake)) -> io::Result<()> {
         let _over = Over(self);
-        self.send_all(quiet, remind)
+        self.send_all(quiet, wake)
     }
 
     /// Waits until half of the queue is free again, for whoever makes the peer's answers: then a peer
     /// that asks faster than it reads is asked to wait, and is not closed for its own answers. The end
-    /// of the peer ends this too, which is [`Limits::write`] away at most.
-    pub(super) fn wait_for_room(&self) {
+    /// of the peer ends this too, which is [`Limits::write`] away at most. `true` when it took time.
+    pub(super) fn wait_for_room(&self) -> bool {
         let is_full = |state: &State| {
             let is_long = state.queue.len() > self.limits.most_lines() / 2;
             !state.is_closed && !state.is_over && (is_long || state.queued > self.limits.most_queued / 2)
         };
         let mut state = self.lock();
+        let has_to_wait = is_full(&state);
         while is_full(&state) {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        has_to_wait
+    }
+
+    /// Wakes the peer's thread at this time, if it is still there; the earliest time counts.
+    pub(super) fn wake_at(&self, at: Instant) {
+        let mut state = self.lock();
+        state.wake_at = Some(state.wake_at.map_or(at, |earlier| earlier.min(at)));
+        drop(state);
+        self.changed.notify_all();
     }
 
     /// Waits until all was sent that ever will be, `time` at most.
@@ -161,14 +183,14 @@ impl Outbox {
         }
     }
 
-    fn send_all(&self, quiet: Duration, remind: impl Fn()) -> io::Result<()> {
+    fn send_all(&self, quiet: Duration, wake: impl Fn(Wake)) -> io::Result<()> {
         loop {
             let (next, state) = self.wait(quiet);
             match next {
                 Next::Over => return Ok(()),
-                Next::Quiet => {
+                Next::Wake(why) => {
                     drop(state);
-                    remind();
+                    wake(why);
                 }
                 Next::Write => self.write_first(state)?,
             }
@@ -199,6 +221,11 @@ impl Outbox {
             if state.is_closed {
                 return (Next::Over, state);
             }
+            let now = Instant::now();
+            if state.wake_at.is_some_and(|at| at <= now) {
+                state.wake_at = None;
+                return (Next::Wake(Wake::Due), state);
+            }
             if !state.queue.is_empty() && self.stream.get().is_some() {
                 return (Next::Write, state);
             }
@@ -212,8 +239,9 @@ impl Outbox {
             if left.is_zero() {
                 // Whether or not there is anything to remind of, the next time is a whole pause later.
                 state.last_sent = Instant::now();
-                return (Next::Quiet, state);
+                return (Next::Wake(Wake::Quiet), state);
             }
+            let left = state.wake_at.map_or(left, |at| left.min(at.saturating_duration_since(now)));
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -269,7 +297,7 @@ impl Outbox {
 impl State {
     fn left(&mut self, lines: &Lines) {
         self.last_sent = Instant::now();
-        self.tap.forwarded(&lines.bytes, lines.since, Stamp::now());
+        self.tap.in_pieces(&lines.bytes, lines.since, Stamp::now());
     }
 }
 
@@ -328,7 +356,7 @@ mod tests {
         let (outbox, mut far) = plain(Limits::default());
         let outbox = Arc::new(outbox);
         let running = outbox.clone();
-        let thread = std::thread::spawn(move || running.run(Duration::ZERO, || panic!("on purpose")));
+        let thread = std::thread::spawn(move || running.run(Duration::ZERO, |_| panic!("on purpose")));
         assert!(thread.join().is_err());
         outbox.wait_over(Duration::from_secs(20));
         outbox.wait_for_room();
@@ -354,7 +382,7 @@ mod tests {
         });
         assert!(waited.recv_timeout(Duration::from_millis(50)).is_err(), "there is no room");
         let sending = outbox.clone();
-        let sender = std::thread::spawn(move || sending.run(Duration::from_secs(60), || ()));
+        let sender = std::thread::spawn(move || sending.run(Duration::from_secs(60), |_| ()));
         let reader =
             std::thread::spawn(move || while far.read(&mut [0; 65_536]).is_ok_and(|read| read > 0) {});
         let left = waited.recv_timeout(Duration::from_secs(20)).unwrap();

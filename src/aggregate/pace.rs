@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Services;
+use super::link::Link;
 use super::miner::Miner;
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
@@ -32,8 +33,11 @@ pub(super) fn start(services: &Arc<Services>, stop: &Stop) -> io::Result<()> {
 }
 
 fn step(miner: &Arc<Miner>) {
+    // Silence says nothing of a miner that has no work.
+    let has_pool = |link: &Arc<Link>| link.connection().is_some_and(|pool| !pool.is_over());
+    let Some(link) = miner.link().filter(has_pool) else { return };
     let is_urgent = miner.desk().tick(Instant::now());
-    if let Some(link) = miner.link().filter(|_| is_urgent) {
+    if is_urgent {
         link.again(miner);
     }
 }

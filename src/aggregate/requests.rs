@@ -1,18 +1,18 @@
-//! What a miner asks, line by line, and what it is answered. Its shares: [`sharing`].
+//! What a miner asks, line by line, and what it is answered. Its shares: [`sharing`]; its place:
+//! [`seating`]; what it would like to begin with: [`wishes`].
 
+mod seating;
 mod sharing;
+mod wishes;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use super::Services;
 use super::allowance::Allowance;
 use super::budget::Budget;
 use super::identity::{Account, MinerName, Worker};
-use super::link::NoSeat;
 use super::miner::Miner;
 use super::pending::Asker;
 use crate::analyzer::LOST;
@@ -20,8 +20,7 @@ use crate::config::Secret;
 use crate::net::Stamp;
 use crate::serving::{Topic, say};
 use crate::stratum::{
-    ConfigureAnswer, ConfigureRequest, Difficulty, Envelope, Refusal, RefusalCode, SubscribeAnswer, accepted,
-    elements, first_text, refused, result,
+    Envelope, Refusal, RefusalCode, accepted, elements, first_text, refused, result, shortened,
 };
 
 /// The most names of one connection; farm proxies authorize many.
@@ -31,8 +30,8 @@ const NAMES_AT_ONCE: f64 = 64.0;
 const NAMES_PER_SECOND: f64 = 20.0;
 /// How often one that waits looks whether it has to leave.
 const LOOK: Duration = Duration::from_millis(50);
-/// Of a name, a user agent or a method, as much is kept.
-const MOST_TEXT: usize = 128;
+/// The longest id, in bytes. It is kept with the answer; an honest one has 20.
+const MOST_ID: usize = 1024;
 
 /// Whether the session goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +56,8 @@ pub(super) struct Requests {
     taken_for: Option<Account>,
     /// Whose it is about to say it is: some say everything in one burst.
     foreseen: Option<Account>,
+    /// Until when a request of the last bytes had to wait for the pool, and what came with it too.
+    waited: Option<Stamp>,
 }
 
 impl Requests {
@@ -71,6 +72,7 @@ impl Requests {
             account: None,
             taken_for: None,
             foreseen: None,
+            waited: None,
         }
     }
 
@@ -79,8 +81,9 @@ impl Requests {
         self.miner.desk().is_authorized
     }
 
-    /// Looks ahead: who says who it is at once gets the right search space at once.
+    /// Bytes have come. Looks ahead: who says who it is at once gets the right search space at once.
     pub(super) fn foresee(&mut self, bytes: &[u8]) {
+        self.waited = None;
         if self.account.is_some() || self.miner.desk().is_subscribed {
             return;
         }
@@ -94,7 +97,7 @@ impl Requests {
     /// Takes a line of a miner that has to go: its shares are still worth something, nothing else is.
     pub(super) fn turn_away(&mut self, line: &[u8], at: Stamp) {
         if let Ok(message) = Envelope::read(line) {
-            if message.method().as_deref() == Some("mining.submit") {
+            if message.method().as_deref() == Some("mining.submit") && message.id().len() <= MOST_ID {
                 self.submit(&message, at);
             }
         }
@@ -105,7 +108,10 @@ impl Requests {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Then::GoOn;
         }
-        self.miner.wait_for_room();
+        if self.miner.wait_for_room() {
+            self.has_waited();
+        }
+        let at = self.since(at);
         let refusals = std::mem::take(&mut self.miner.desk().refusals);
         if (0..refusals).any(|_| self.fault() == Then::Ban) {
             return Then::Ban;
@@ -118,6 +124,10 @@ impl Requests {
             self.refuse("null", RefusalCode::Other, "Not a Stratum message", at);
             return self.fault();
         };
+        if message.id().len() > MOST_ID {
+            self.refuse("null", RefusalCode::Other, "The id is too long", at);
+            return self.fault();
+        }
         let Some(method) = message.method() else {
             if message.result.is_some() || message.error.is_some() {
                 // An answer to something that was said to it.
@@ -130,7 +140,10 @@ impl Requests {
             "mining.submit" => self.submit(&message, at),
             "mining.configure" => self.configure(&message, at),
             "mining.subscribe" => self.subscribe(&message, at),
-            "mining.authorize" => self.authorize(&message, at),
+            "mining.authorize" => {
+                self.heed_password(&message);
+                self.authorize(&message, at)
+            }
             "mining.extranonce.subscribe" => {
                 self.miner.desk().wants_extranonce = true;
                 self.answer(accepted(message.id()), at)
@@ -142,8 +155,11 @@ impl Requests {
                 let version = concat!("\"sluice/", env!("CARGO_PKG_VERSION"), "\"");
                 self.answer(result(message.id(), version), at)
             }
-            "mining.suggest_target" | "mining.multi_version" => self.answer(accepted(message.id()), at),
-            method if method.starts_with("mining.suggest_difficulty") => self.suggest(&message, at),
+            "mining.multi_version" => self.answer(accepted(message.id()), at),
+            "mining.suggest_target" => self.suggest_target(&message, at),
+            method if method.starts_with("mining.suggest_difficulty") => {
+                self.suggest_difficulty(method, &message, at)
+            }
             "login" | "submit" | "job" | "getjob" => self.wrong_coin(&message, at),
             method if method.starts_with("eth_") => self.wrong_coin(&message, at),
             _ => {
@@ -151,114 +167,6 @@ impl Requests {
                 self.fault()
             }
         }
-    }
-
-    fn configure(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
-        let asked = ConfigureRequest::from_params(message.params).version_rolling;
-        let of_pool = self
-            .miner
-            .link()
-            .and_then(|link| link.known_mask())
-            .unwrap_or_else(|| self.services.likely_mask());
-        let granted = asked.zip(of_pool).map(|(asked, of_pool)| asked.intersection(of_pool));
-        let granted = granted.filter(|mask| !mask.is_empty());
-        let wants_extranonce = asks_for(message, "subscribe-extranonce");
-        {
-            let mut desk = self.miner.desk();
-            (desk.asked_mask, desk.mask) = (asked, granted);
-            desk.wants_extranonce |= wants_extranonce;
-        }
-        let mut answer = serde_json::Map::new();
-        if asked.is_some() {
-            let rolling = ConfigureAnswer { version_rolling: granted };
-            if let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(&rolling.result()) {
-                answer.extend(fields);
-            }
-        }
-        for extension in ["minimum-difficulty", "subscribe-extranonce", "info"] {
-            if asks_for(message, extension) {
-                // The least difficulty is the vardiff's business; nobody was seen to insist.
-                answer.insert(extension.to_owned(), json!(extension != "minimum-difficulty"));
-            }
-        }
-        self.answer(result(message.id(), &serde_json::Value::Object(answer).to_string()), at)
-    }
-
-    fn subscribe(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
-        let user_agent = shortened(&first_text(message.params).unwrap_or_default());
-        {
-            let known = self.services.memory.recall(self.miner.address().ip(), &user_agent);
-            let mut desk = self.miner.desk();
-            desk.user_agent = user_agent;
-            desk.recall(known);
-        }
-        let deadline = Instant::now() + self.services.config.failover.connect_deadline;
-        let account = self.account.clone().or_else(|| self.foreseen.clone());
-        while !self.tell_seat(message.id(), at) {
-            self.services.hub.part(&self.miner);
-            if let Err(why) = self.take_seat(account.as_ref(), deadline) {
-                return self.no_seat(&why, message.id(), at);
-            }
-        }
-        self.correct_mask(at);
-        if let Some(link) = self.miner.link() {
-            let workers = self.miner.desk().workers.clone();
-            workers.iter().for_each(|worker| link.authorize(worker));
-        }
-        self.begin();
-        Then::GoOn
-    }
-
-    /// Seats the miner with those of its account's, as far as that is known.
-    fn take_seat(&mut self, account: Option<&Account>, deadline: Instant) -> Result<(), NoSeat> {
-        // Who has no name is welcome anywhere.
-        let account = account.filter(|account| !account.0.is_empty());
-        loop {
-            self.taken_for = self.services.hub.seat(&self.services, &self.miner, account, deadline)?;
-            let is_claimed = |account| self.miner.link().is_some_and(|link| link.claim(account));
-            if account.is_none_or(is_claimed) {
-                return Ok(());
-            }
-            // It became another's meanwhile.
-            self.services.hub.part(&self.miner);
-        }
-    }
-
-    /// Answers a subscribe with the miner's seat, if that is still worth something. A seat that is
-    /// taken away later is taken away aloud.
-    fn tell_seat(&self, id: &str, at: Stamp) -> bool {
-        let link = self.miner.link();
-        let mut desk = self.miner.desk();
-        let Some(seat) = desk.seat.clone() else { return false };
-        if !desk.is_subscribed && !link.is_some_and(|link| link.is_live(seat.epoch)) {
-            return false;
-        }
-        let extranonce1 = (*seat.extranonce1).clone();
-        let answer = SubscribeAnswer { extranonce1, extranonce2_size: seat.extranonce2_size };
-        self.miner.answer(result(id, &answer.result(&self.miner.id().to_string())), at);
-        desk.is_subscribed = true;
-        true
-    }
-
-    /// What was granted before the pool was known may have been too much, or too little.
-    fn correct_mask(&self, at: Stamp) {
-        if let Some(mask) = self.miner.link().and_then(|link| link.known_mask()) {
-            self.miner.set_mask(mask, at);
-        }
-    }
-
-    fn no_seat(&mut self, why: &NoSeat, id: &str, at: Stamp) -> Then {
-        let text = match why {
-            NoSeat::NoPool => "no pool can be reached".to_owned(),
-            NoSeat::Full => "the pool has no search space left".to_owned(),
-            NoSeat::TooMany => "too many accounts, each with a connection to the pool of its own".to_owned(),
-            NoSeat::Unusable(why) => why.clone(),
-        };
-        say(&self.services.reception, self.miner.address(), Topic::Pool, &format_args!("closed: {text}"));
-        if *why != NoSeat::NoPool {
-            self.refuse(id, RefusalCode::Other, &text, at);
-        }
-        Then::Leave
     }
 
     fn authorize(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
@@ -386,7 +294,7 @@ impl Requests {
             return Then::GoOn;
         }
         self.pace_names();
-        let Some(place) = self.miner.reserve() else {
+        let Some(place) = self.miner.reserve(id) else {
             self.refuse(id, RefusalCode::Other, "Too many requests wait for the pool", at);
             return Then::Leave;
         };
@@ -399,21 +307,21 @@ impl Requests {
         Then::GoOn
     }
 
-    fn suggest(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
-        let first = message.params.and_then(|params| elements("params", params).ok()?.first().copied());
-        if let Some(difficulty) = first.and_then(|raw| Difficulty::from_json(raw).ok()) {
-            if self.miner.desk().suggest(difficulty) {
-                self.give_again();
-            }
-        }
-        self.answer(accepted(message.id()), at)
-    }
-
     fn wrong_coin(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
         self.refuse(message.id(), RefusalCode::Other, "This is a Bitcoin pool (Stratum V1)", at);
         let text = "closed: it is a miner for another coin";
         say(&self.services.reception, self.miner.address(), Topic::Refused, &text);
         Then::Leave
+    }
+
+    /// Something had to wait for the pool. That is no delay of ours.
+    fn has_waited(&mut self) {
+        self.waited = Some(Stamp::now());
+    }
+
+    /// When a request that came at this time could first have been answered.
+    fn since(&self, at: Stamp) -> Stamp {
+        self.waited.map_or(at, |waited| waited.max(at))
     }
 
     fn begin(&self) {
@@ -436,18 +344,7 @@ impl Requests {
     }
 }
 
-fn asks_for(message: &Envelope<'_>, extension: &str) -> bool {
-    let params = message.params.and_then(|raw| serde_json::from_str::<serde_json::Value>(raw.get()).ok());
-    let names = params.as_ref().and_then(|params| params.get(0)?.as_array().cloned()).unwrap_or_default();
-    names.iter().any(|name| name == extension)
-}
-
 /// Who an authorize says it is.
 fn name_in(message: &Envelope<'_>) -> MinerName {
     MinerName::new(shortened(&first_text(message.params).unwrap_or_default()))
-}
-
-/// The beginning of a text from the network.
-fn shortened(text: &str) -> String {
-    text.chars().take(MOST_TEXT).collect()
 }

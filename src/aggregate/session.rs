@@ -17,8 +17,6 @@ use crate::serving::{
 use crate::stop::Stopped;
 use crate::thread::{SESSION_STACK, spawn};
 
-/// How often a quiet miner's session is looked after.
-const LOOK: Duration = Duration::from_secs(1);
 const BUFFER: usize = 8 * 1024;
 
 /// Starts a session.
@@ -73,7 +71,7 @@ fn run(presence: &Presence, visitor: Visitor) {
     let (sending, woken) = (miner.clone(), stream.clone());
     let quiet = presence.services.limits.remind_after;
     let thread = spawn(format!("{}-down", miner.id()), SESSION_STACK, move || {
-        if let Err(error) = sending.outbox.run(quiet, || sending.remind()) {
+        if let Err(error) = sending.outbox.run(quiet, |why| sending.wake(why)) {
             log::debug!("session {}: {error}", sending.id());
         }
         // The other thread learns that it is over.
@@ -93,6 +91,8 @@ fn run(presence: &Presence, visitor: Visitor) {
         tap: Tap::new(presence.services.to_analyzer.clone(), miner.conversation.clone(), Direction::Up),
         requests: Requests::new(presence.services.clone(), miner.clone()),
         heard: Instant::now(),
+        free_at: Stamp::default(),
+        timeout: None,
     };
     let ending = session.read();
     // What it was answered last is still to reach it.
@@ -122,6 +122,10 @@ struct Session<'a> {
     tap: Tap,
     requests: Requests,
     heard: Instant,
+    /// When what was read before was done with.
+    free_at: Stamp,
+    /// The socket's, as it was set last.
+    timeout: Option<Option<Duration>>,
 }
 
 /// How a miner's requests ended.
@@ -141,16 +145,16 @@ impl Session<'_> {
                 Then::GoOn => {}
                 Then::Leave => return Ending::Polite,
                 Then::Ban => {
-                    self.ban();
+                    self.ban("closed: little else than bad shares or nonsense", Abuse::BadShares);
                     return Ending::Broken;
                 }
             }
+            if self.lines.too_long > 0 {
+                self.ban("closed: a line longer than any miner's", Abuse::Garbage);
+                return Ending::Broken;
+            }
             received = loop {
-                let stream = self.reader.stream().clone();
-                if stream
-                    .set_read_timeout(self.time_to_wait().map(|time| time.min(LOOK)).or(Some(LOOK)))
-                    .is_err()
-                {
+                if self.set_timeout().is_err() {
                     return Ending::Broken;
                 }
                 match self.reader.recv(&mut self.buffer) {
@@ -184,32 +188,43 @@ impl Session<'_> {
     fn take(&mut self, received: Received) -> Then {
         self.heard = Instant::now();
         let bytes = &self.buffer[..received.length];
+        // What waited in the kernel behind earlier requests comes after the answers to those.
+        let at = received.readable_at.max(self.free_at);
         // Before it is answered: the analyzer wants the question first.
-        self.tap.forwarded(bytes, received.readable_at, Stamp::now());
-        let (miner, requests) = (&self.presence.miner, &mut self.requests);
+        self.tap.in_pieces(bytes, at, Stamp::now());
+        let requests = &mut self.requests;
         let mut then = Then::GoOn;
         requests.foresee(bytes);
         self.lines.read(bytes, |line| {
-            // Who is being sent away is not served any more.
-            if miner.is_leaving() {
-                requests.turn_away(line, received.readable_at);
-            } else if then == Then::GoOn {
-                then = requests.take(line, received.readable_at);
+            if then == Then::GoOn {
+                then = requests.take(line, at);
             }
         });
-        if self.lines.too_long > 0 { Then::Ban } else { then }
+        self.free_at = Stamp::now();
+        then
     }
 
-    fn ban(&self) {
+    fn ban(&self, why: &str, abuse: Abuse) {
         let (reception, miner) = (&self.presence.services.reception, self.address());
-        say(reception, miner, Topic::Refused, &"closed: nothing but bad shares or nonsense");
-        reception.report_abuse(miner, Abuse::BadShares);
+        say(reception, miner, Topic::Refused, &why);
+        reception.report_abuse(miner, abuse);
+    }
+
+    /// Once for a miner that is heard from all the time: the limit is the same after each of its words. Who
+    /// ends the session wakes the thread by the end of the stream.
+    fn set_timeout(&mut self) -> std::io::Result<()> {
+        let timeout = self.time_to_wait();
+        if self.timeout != Some(timeout) {
+            self.reader.stream().set_read_timeout(timeout)?;
+            self.timeout = Some(timeout);
+        }
+        Ok(())
     }
 
     /// How long the miner's next bytes may take.
     fn time_to_wait(&self) -> Option<Duration> {
         let listen = &self.presence.services.config.listen;
-        let idle = listen.idle_timeout.map(|limit| limit.saturating_sub(self.heard.elapsed()));
+        let idle = listen.idle_timeout;
         let opening = (!self.requests.is_authorized())
             .then(|| listen.handshake_timeout.saturating_sub(self.presence.miner.accepted_at.elapsed()));
         // Zero would mean "for ever".

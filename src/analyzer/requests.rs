@@ -5,12 +5,17 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use super::Role;
 use super::share::PendingShare;
 use crate::net::Stamp;
 use crate::stratum::VersionMask;
 
-/// The most requests of one session that are followed; a NerdMiner itself keeps 32.
+/// The most requests of a miner that are followed; a NerdMiner itself keeps 32.
 const MOST_OPEN: usize = 512;
+/// In aggregate mode as many wait for the pool, those of one read behind them, and their answers.
+const MOST_OPEN_HERE: usize = 2048;
+/// For all miners together a pool may owe 16,384 answers, and some are on their way.
+const MOST_OPEN_THERE: usize = 20_480;
 /// The most answers that wait for their requests.
 const MOST_EARLY: usize = 32;
 /// How long an answer waits for its request.
@@ -44,8 +49,9 @@ pub(super) struct EarlyAnswer {
 }
 
 /// The open requests of one session.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Requests {
+    most: usize,
     open: HashMap<Box<str>, VecDeque<Request>>,
     count: usize,
     shares: u32,
@@ -61,6 +67,15 @@ struct Request {
 }
 
 impl Requests {
+    pub(super) fn new(role: Role) -> Requests {
+        let most = match role {
+            Role::Direct => MOST_OPEN,
+            Role::Miner => MOST_OPEN_HERE,
+            Role::Pool => MOST_OPEN_THERE,
+        };
+        Requests { most, open: HashMap::new(), count: 0, shares: 0, early: VecDeque::new() }
+    }
+
     /// A request. An answer can only be its own when it came after the request was `readable`; the
     /// time to the answer is counted from when the request was `sent`, which is stamped later.
     ///
@@ -79,7 +94,7 @@ impl Requests {
         if let Some(place) = self.early.iter().position(is_answered) {
             return Err((asked, self.early.remove(place)));
         }
-        if self.count >= MOST_OPEN {
+        if self.count >= self.most {
             return Err((asked, None));
         }
         self.count += 1;
@@ -195,7 +210,7 @@ mod tests {
 
     #[test]
     fn one_id_for_every_share_is_answered_first_in_first_out() {
-        let mut requests = Requests::default();
+        let mut requests = Requests::new(Role::Direct);
         for worker in ["a", "b", "c"] {
             requests.ask("4", share(worker), at(1), at(1)).unwrap();
         }
@@ -209,7 +224,7 @@ mod tests {
 
     #[test]
     fn ids_that_differ_as_text_are_different() {
-        let mut requests = Requests::default();
+        let mut requests = Requests::new(Role::Direct);
         for (id, worker) in [("1", "number"), ("\"1\"", "text"), ("null", "null"), ("1.0", "float")] {
             requests.ask(id, share(worker), at(1), at(1)).unwrap();
         }
@@ -220,7 +235,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_came_first_finds_its_share_but_not_a_later_one() {
-        let mut requests = Requests::default();
+        let mut requests = Requests::new(Role::Direct);
         requests.keep("7", at(10), b"the answer");
         assert!(requests.ask("7", share("later"), at(11), at(12)).is_ok());
         // Its sending was stamped late, as by a thread that was held up.
@@ -230,7 +245,7 @@ mod tests {
 
     #[test]
     fn after_lost_answers_an_id_that_is_used_again_begins_anew() {
-        let mut requests = Requests::default();
+        let mut requests = Requests::new(Role::Direct);
         for (id, worker) in [("4", "a"), ("4", "b"), ("5", "c"), ("6", "d")] {
             requests.ask(id, share(worker), at(1), at(1)).unwrap();
         }
@@ -243,7 +258,7 @@ mod tests {
 
     #[test]
     fn long_ids_cost_no_memory() {
-        let mut requests = Requests::default();
+        let mut requests = Requests::new(Role::Direct);
         let id = "é".repeat(30_000);
         requests.ask(&id, share("a"), at(1), at(1)).unwrap();
         assert_eq!(requests.open.keys().map(|id| id.len()).max(), Some(MOST_ID));
@@ -252,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_is_never_answered_expires_and_a_flood_is_bounded() {
-        let mut requests = Requests::default();
+        let mut requests = Requests::new(Role::Direct);
         let refused = (0..10_000)
             .filter(|id| requests.ask(&id.to_string(), share("flood"), at(1), at(1)).is_err())
             .count();

@@ -90,12 +90,12 @@ pub(super) struct Tally {
 impl Session {
     pub(super) fn new(conversation: Arc<Conversation>, opened: Stamp, expectations: Expectations) -> Session {
         Session {
+            requests: Requests::new(conversation.role),
             conversation,
             opened,
             order: Order::default(),
             up: LineReader::default(),
             down: LineReader::default(),
-            requests: Requests::default(),
             user_agent: String::new(),
             workers: Vec::new(),
             expected: None,

@@ -8,12 +8,10 @@ use super::block::Facts;
 use super::jobs::Job;
 use crate::net::Stamp;
 use crate::record::Outcome;
-use crate::stratum::{Difficulty, DifficultyRange, Extranonce1, Notify, Ntime, Submit, Verdict, VersionMask};
+use crate::stratum::{
+    Difficulty, DifficultyRange, Extranonce1, Notify, Ntime, Submit, Verdict, VersionMask, shortened,
+};
 use crate::work::{Height, RebuiltShare, ShareTerms};
-
-/// What is kept of a stranger's text, in characters: of a name, an id, a reason. One more than a
-/// record shows, so that it shows that something is missing.
-const MOST_TEXT: usize = 129;
 
 /// A share that was sent, as far as it is known without the pool's word.
 #[derive(Debug)]
@@ -183,9 +181,4 @@ pub(super) fn outcome_of(verdict: Verdict) -> Outcome {
             Outcome::Rejected { code, reason: reason.as_deref().map(shortened) }
         }
     }
-}
-
-/// The beginning of a text from the network.
-pub(super) fn shortened(text: &str) -> String {
-    text.chars().take(MOST_TEXT).collect()
 }

@@ -86,7 +86,7 @@ pub enum Abuse {
     Http,
     /// Neither JSON nor anything else that is known.
     Garbage,
-    /// A flood of shares that are none.
+    /// A flood of shares that are none, or of requests that nobody understands.
     BadShares,
 }
 
@@ -349,7 +349,7 @@ impl fmt::Display for Abuse {
             Abuse::TlsOnPlainPort => "TLS on the plain port",
             Abuse::Http => "an HTTP request",
             Abuse::Garbage => "something that is not Stratum",
-            Abuse::BadShares => "a flood of bad shares",
+            Abuse::BadShares => "a flood of bad shares or of nonsense",
         })
     }
 }

@@ -45,6 +45,12 @@ impl Tap {
         }
     }
 
+    /// As [`Tap::forwarded`], in copies that are not large: where many lines come together, as the answers to
+    /// many miners' shares do, they are no flood.
+    pub fn in_pieces(&mut self, bytes: &[u8], readable_at: Stamp, sent_at: Stamp) {
+        bytes.chunks(LARGE).for_each(|piece| self.forwarded(piece, readable_at, sent_at));
+    }
+
     /// As [`Tap::forwarded`], with a copy that exists already; `None` when it could not be made.
     pub fn spliced(&mut self, length: usize, copy: Option<Box<[u8]>>, readable_at: Stamp, sent_at: Stamp) {
         self.conversation.traffic(self.direction).count(length);
@@ -151,6 +157,18 @@ mod tests {
         assert_eq!(receiver.len(), 64 / ROOM_FOR_LARGE + 1);
         forwarded(&mut tap, LARGE);
         assert_eq!(receiver.len(), 64 / ROOM_FOR_LARGE + 2);
+    }
+
+    #[test]
+    fn what_comes_in_pieces_finds_room_while_there_is_any() {
+        let (sender, receiver) = crossbeam_channel::bounded(16);
+        let mut tap = Tap::new(Some(sender), conversation(), Direction::Down);
+        let bytes: Vec<u8> = (0..3 * LARGE + 5).map(|place| place as u8).collect();
+        for _ in 0..4 {
+            tap.in_pieces(&bytes, Stamp::now(), Stamp::now());
+        }
+        let pieces: Vec<u8> = (0..16).flat_map(|_| bytes_of(receiver.recv().unwrap()).0).collect();
+        assert_eq!(pieces, bytes.repeat(4));
     }
 
     #[test]

@@ -9,6 +9,10 @@ use serde_json::value::RawValue;
 /// The longest piece of a peer's text that an error carries, in characters.
 const EXCERPT: usize = 80;
 
+/// What is kept of a stranger's text, in characters. One more than a record shows, so that it shows that
+/// something is missing.
+const MOST_TEXT: usize = 129;
+
 /// A field of a message that cannot be understood. Carries the text as it came, shortened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldError {
@@ -120,6 +124,11 @@ pub(super) fn string_or_number<'a>(
         Some(b'0'..=b'9' | b'-') => Ok(Cow::Borrowed(raw.get())),
         _ => Err(FieldError::kind(field, raw.get(), "a text")),
     }
+}
+
+/// As much of a stranger's text as is kept anywhere: of a name, an id, a reason.
+pub fn shortened(text: &str) -> String {
+    text.chars().take(MOST_TEXT).collect()
 }
 
 /// What an error may carry of a peer's text.

@@ -44,7 +44,7 @@ pub use configure::{ConfigureAnswer, ConfigureRequest};
 pub use difficulty::Difficulty;
 pub use envelope::{Envelope, EnvelopeError};
 pub use extranonce::{Extranonce1, Extranonce2, Extranonce2Size};
-pub use field::{FieldError, elements, first_text};
+pub use field::{FieldError, elements, first_text, shortened};
 pub use hex::{decode as decode_hex, encode as encode_hex};
 pub use job_id::JobId;
 pub use nbits::Nbits;

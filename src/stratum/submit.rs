@@ -8,6 +8,10 @@ use super::job_id::JobId;
 use super::nonce::Nonce;
 use super::ntime::Ntime;
 use super::version::VersionBits;
+use super::word;
+
+/// So many zeros may stand before a number of eight digits, as where somebody writes 64 bits.
+const MOST_ZEROS: usize = 8;
 
 /// A share as a miner sends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,23 +25,60 @@ pub struct Submit {
     pub version_bits: Option<VersionBits>,
 }
 
+type ReadWord = fn(&'static str, &RawValue) -> Result<u32, FieldError>;
+
 impl Submit {
-    /// Reads the params: five or six, the numbers in any of their forms.
+    /// Reads the params as pools do: five or six, the numbers in any of the forms that those take.
     ///
     /// # Errors
     /// When one of the five is missing, or one is wrong.
     pub fn from_params(params: Option<&RawValue>) -> Result<Submit, FieldError> {
-        let params =
-            elements("submit params", params.ok_or(FieldError::Missing { field: "submit params" })?)?;
+        let params = elements_of(params)?;
+        Submit::read(&params, params.get(5).copied(), word::from_json)
+    }
+
+    /// Reads what a miner means, in forms too that pools refuse (wire reference, section 5.4, 31 and 32): with
+    /// `0x`, with zeros beyond eight digits, with a sixth param of nothing.
+    ///
+    /// # Errors
+    /// When one of the five is missing, or one is wrong.
+    pub fn from_miner(params: Option<&RawValue>) -> Result<Submit, FieldError> {
+        let params = elements_of(params)?;
+        Submit::read(&params, params.get(5).copied().filter(|raw| !is_nothing(raw)), number)
+    }
+
+    fn read(params: &[&RawValue], sixth: Option<&RawValue>, word: ReadWord) -> Result<Submit, FieldError> {
         Ok(Submit {
-            worker: string("worker", at("worker", &params, 0)?)?.into_owned(),
-            job_id: JobId::from_json(at("job id", &params, 1)?)?,
-            extranonce2: Extranonce2::from_json(at("extranonce2", &params, 2)?)?,
-            ntime: Ntime::from_json(at("ntime", &params, 3)?)?,
-            nonce: Nonce::from_json(at("nonce", &params, 4)?)?,
-            version_bits: params.get(5).map(|raw| VersionBits::from_json(raw)).transpose()?,
+            worker: string("worker", at("worker", params, 0)?)?.into_owned(),
+            job_id: JobId::from_json(at("job id", params, 1)?)?,
+            extranonce2: Extranonce2::from_json(at("extranonce2", params, 2)?)?,
+            ntime: Ntime(word("ntime", at("ntime", params, 3)?)?),
+            nonce: Nonce(word("nonce", at("nonce", params, 4)?)?),
+            version_bits: sixth.map(|raw| word("version bits", raw).map(VersionBits)).transpose()?,
         })
     }
+}
+
+fn elements_of(params: Option<&RawValue>) -> Result<Vec<&RawValue>, FieldError> {
+    elements("submit params", params.ok_or(FieldError::Missing { field: "submit params" })?)
+}
+
+/// A number with `0x`, or with zeros beyond eight digits.
+fn number(field: &'static str, raw: &RawValue) -> Result<u32, FieldError> {
+    if !raw.get().starts_with('"') {
+        return word::from_json(field, raw);
+    }
+    let text = string(field, raw)?;
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(&text);
+    let beyond = digits.len().saturating_sub(8);
+    let is_padded =
+        beyond > 0 && beyond <= MOST_ZEROS && digits.bytes().take(beyond).all(|digit| digit == b'0');
+    word::from_text(field, if is_padded { &digits[beyond..] } else { digits })
+}
+
+/// Some write the sixth param whether they have one or not.
+fn is_nothing(raw: &RawValue) -> bool {
+    matches!(raw.get(), "null" | "\"\"")
 }
 
 #[cfg(test)]
@@ -45,7 +86,7 @@ mod tests {
     use super::*;
 
     fn read(params: &str) -> Result<Submit, FieldError> {
-        Submit::from_params(Some(serde_json::from_str(params).unwrap()))
+        Submit::from_miner(Some(serde_json::from_str(params).unwrap()))
     }
 
     #[test]
@@ -56,8 +97,46 @@ mod tests {
     }
 
     #[test]
+    fn prefixes_and_zeros_change_no_number() {
+        let plain = read(r#"["w","1","00","68596192","0ab60150","00002000"]"#).unwrap();
+        for written in [
+            r#"["w","1","00","0x68596192","0x0ab60150","0x00002000"]"#,
+            r#"["w","1","00","0X68596192","0XAB60150","0X2000"]"#,
+            r#"["w","1","00","0000000068596192","000000000ab60150","0x0000000000002000"]"#,
+            r#"["w","1","00",1750688146,179700048,8192]"#,
+        ] {
+            assert_eq!(read(written).unwrap(), plain, "{written}");
+        }
+        for wrong in [
+            r#"["w","1","00","68596192","10ab60150"]"#,
+            r#"["w","1","00","68596192","000000000000ab60150"]"#,
+            r#"["w","1","00","68596192","0x"]"#,
+            r#"["w","1","00","68596192","0x0x1"]"#,
+            r#"["w","1","00","68596192","é00000000"]"#,
+            r#"["w","1","00","68596192","-1"]"#,
+            r#"["w","1","00","68596192",""]"#,
+            r#"["w","1","00","68596192","00","zz"]"#,
+            r#"["w","1","00","68596192","00",[]]"#,
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn pools_take_eight_digits_at_most() {
+        for written in ["\"0x1\"", "\"0000293f3b\"", "\"1\",null", "\"1\",\"\""] {
+            let params = format!(r#"["w","1","00","68596192",{written}]"#);
+            assert!(Submit::from_params(serde_json::from_str(&params).ok()).is_err(), "{params}");
+            assert!(read(&params).is_ok(), "{params}");
+        }
+    }
+
+    #[test]
     fn the_sixth_param_may_be_missing_and_the_fifth_not() {
-        assert_eq!(read(r#"["w","1","00","68596192","1"]"#).unwrap().version_bits, None);
+        for sixth in ["", ",null", r#","""#] {
+            let share = read(&format!(r#"["w","1","00","68596192","1"{sixth}]"#)).unwrap();
+            assert_eq!(share.version_bits, None, "{sixth}");
+        }
         assert_eq!(read(r#"["w","1","00","68596192"]"#).unwrap_err().field(), "nonce");
         assert_eq!(Submit::from_params(None).unwrap_err().field(), "submit params");
     }

@@ -184,6 +184,66 @@ fn stale_shares_after_a_block_are_no_reproach() {
 }
 
 #[test]
+fn neither_are_those_of_jobs_that_two_blocks_in_quick_succession_have_ended() {
+    let (_site, mut pool, mut miner) = pair();
+    let mut old = Field::of(&miner, 1);
+    for _ in 0..3 {
+        pool.notify(true);
+        miner.wait_job();
+    }
+    for _ in 0..150 {
+        let id = miner.submit(&old.between(1e-9, 9e-6));
+        assert_eq!(code(&miner.answer(id)), Some(21));
+    }
+    assert_eq!(miner.verdict(&Field::of(&miner, 1).between(1e-6, 9e-6)), None);
+}
+
+#[test]
+fn who_sends_mostly_good_shares_is_not_closed_for_the_others() {
+    let (_site, _pool, mut miner) = pair();
+    let mut field = Field::of(&miner, 1);
+    let (mut good, mut low) = (0, 0);
+    while low < 150 {
+        let is_low = (good + low) % 8 == 7;
+        let share = if is_low { field.between(1e-9, 9e-7) } else { field.between(1.01e-6, 9e-6) };
+        (good, low) = (good + i32::from(!is_low), low + i32::from(is_low));
+        assert_eq!(miner.verdict(&share), is_low.then_some(23), "after {good} good ones and {low} low ones");
+    }
+}
+
+#[test]
+fn long_ids_are_not_kept() {
+    let (_site, mut pool, mut miner) = pair();
+    miner.answer(2);
+    miner.forget();
+    let share = Field::of(&miner, 1).at_least(POOL);
+    let id = miner.submit(&share);
+    let arrived = pool.share();
+    let long = "9".repeat(60_000);
+    for _ in 0..3 {
+        miner.write(&format!("{{\"id\":{long},\"method\":\"mining.ping\",\"params\":[]}}\n"));
+    }
+    let honest = "9".repeat(1000);
+    miner.write(&format!("{{\"id\":\"{honest}\",\"method\":\"mining.ping\",\"params\":[]}}\n"));
+    pool.answer(&arrived, json!(true));
+    assert_eq!(miner.answer(id)["result"], true);
+    for _ in 0..3 {
+        let answer = miner.next();
+        assert_eq!((&answer["id"], code(&answer)), (&Value::Null, Some(20)));
+    }
+    assert_eq!(miner.answer(honest)["result"], "pong");
+    // Nobody needs such ids: it is a fault each time.
+    let flood = format!("{{\"id\":{long},\"method\":\"mining.ping\"}}\n");
+    // A closed socket whose buffer is full does not always say so.
+    miner.raw().set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut writer = miner.raw().try_clone().unwrap();
+    let flooding = std::thread::spawn(move || (0..150).all(|_| writer.write_all(flood.as_bytes()).is_ok()));
+    let refused = miner.wait_end().iter().filter(|answer| answer["error"].is_array()).count();
+    assert!((90..110).contains(&refused), "{refused}");
+    let _ = flooding.join().unwrap();
+}
+
+#[test]
 fn a_line_without_an_end_takes_no_memory() {
     let (site, _pool, mut miner) = pair();
     // Of all tests that run at this time, so that only much is seen.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::common::wait_for;
 use crate::scripted::{PoolEnd, Scripted};
 use crate::site::{Line, Site};
 
@@ -35,12 +36,17 @@ fn opened(more: &str) -> (Scripted, PoolEnd, Site, Line) {
 
 /// So many shares of the miner's job, each with its number as the id.
 fn flood(miner: &Line, count: u64) -> String {
+    flood_of(miner, count, 0)
+}
+
+/// As [`flood`], in the search space's part of this number.
+fn flood_of(miner: &Line, count: u64, part: u8) -> String {
     let job = miner.job.as_ref().unwrap();
     let line = |id| {
         format!(
             "{{\"id\":{id},\"method\":\"mining.submit\",\"params\":[\"w\",\"{}\",\"{}\",\"{}\",\"{id:08x}\"]}}\n",
             job.job_id.as_str(),
-            "00".repeat(miner.extranonce2_size),
+            format!("{part:02x}").repeat(miner.extranonce2_size),
             job.ntime
         )
     };
@@ -128,6 +134,30 @@ fn shares_in_flight_are_bounded_and_none_is_refused_for_it() {
     for id in 0..600 {
         assert_eq!(miner.answer(id), json!({ "id": id, "result": true, "error": null }));
     }
+}
+
+#[test]
+fn what_was_accepted_late_counts_as_accepted() {
+    const COUNT: u64 = 1536;
+    let (_pool, end, site, miner) = opened("");
+    let mut second = site.connect();
+    second.join("second", "w");
+    let texts = [flood(&miner, COUNT), flood_of(&second, COUNT, 1)];
+    // A slow pool: all that may wait waits, on both sides.
+    answer_all(end, 1024, |_| std::thread::sleep(Duration::from_millis(40)));
+    std::thread::scope(|scope| {
+        let [text, other] = texts;
+        let (miner, second) = (&miner, &second);
+        let asking = scope.spawn(move || ask_and_count(second, other, COUNT));
+        assert_eq!(ask_and_count(miner, text, COUNT), (COUNT, COUNT));
+        assert_eq!(asking.join().unwrap(), (COUNT, COUNT));
+    });
+    let totals = || {
+        site.snapshot().totals.as_ref().map(|totals| (totals.submitted, totals.accepted)).unwrap_or_default()
+    };
+    wait_for("the figures", || totals().0 == 2 * COUNT);
+    let pools = || site.snapshot().shared.iter().map(|shared| shared.accepted).sum::<u64>();
+    wait_for("each of them to count", || (totals().1, pools()) == (2 * COUNT, 2 * COUNT));
 }
 
 #[test]

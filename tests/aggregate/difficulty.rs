@@ -122,6 +122,46 @@ fn what_a_nerdminer_suggests_again_and_again_changes_nothing() {
 }
 
 #[test]
+fn what_a_miner_would_like_to_begin_with_is_read_wherever_it_says_so() {
+    let (site, _pool, _first) = open("", 5000.0);
+    let begins = |method: &str, params: Value, password: &str| {
+        let mut line = site.connect();
+        line.ask(1, "mining.subscribe", json!(["cgminer/4.13.6"]));
+        line.answer(1);
+        if !method.is_empty() {
+            line.ask(3, method, params);
+            assert_eq!(line.answer(3)["result"], true, "{method}");
+        }
+        line.ask(2, "mining.authorize", json!(["bc1q.new", password]));
+        line.wait_job();
+        line.difficulty
+    };
+    assert_eq!(begins("", json!([]), "x"), 1000.0);
+    assert_eq!(begins("mining.suggest_difficulty", json!(["512"]), "x"), 512.0);
+    // The number within the name (wire reference, section 2.8).
+    assert_eq!(begins("mining.suggest_difficulty(512)", json!([]), "x"), 512.0);
+    assert_eq!(begins("mining.suggest_difficulty(x)", json!([]), "x"), 1000.0);
+    let target = format!("{:0>64}", format!("007fff80{}", "0".repeat(48)));
+    assert_eq!(begins("mining.suggest_target", json!([target]), "x"), 512.0);
+    assert_eq!(begins("mining.suggest_target", json!([format!("0x{target}")]), "x"), 512.0);
+    for nothing in [json!([]), json!(["0"]), json!(["zz"]), json!([5]), json!(["0".repeat(64)])] {
+        assert_eq!(begins("mining.suggest_target", nothing, "x"), 1000.0);
+    }
+    for (password, difficulty) in [
+        ("d=256", 256.0),
+        ("diff=512", 512.0),
+        ("x,d=128", 128.0),
+        ("x;D=128.0", 128.0),
+        ("id=7", 1000.0),
+        ("d=", 1000.0),
+        ("d=-1", 1000.0),
+        ("d=nan", 1000.0),
+    ] {
+        assert_eq!(begins("", json!([]), password), difficulty, "{password}");
+    }
+}
+
+#[test]
 fn an_unknown_small_miner_is_believed_once() {
     let (site, _pool, _first) = open("", 100.0);
     let mut line = begins_at(&site, "homemade", None);

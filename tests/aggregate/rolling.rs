@@ -1,8 +1,12 @@
 //! Version rolling: what is granted before the pool is known, and what is put right afterwards (wire
 //! reference, sections 2.4, 2.5 and 3.3).
 
-use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+use sluice::aggregate::Limits;
+
+use crate::common::{upstream, wait_for};
 use crate::scripted::{PoolEnd, Scripted};
 use crate::site::{Line, Site};
 
@@ -212,6 +216,63 @@ fn other_extensions_are_answered_each() {
         assert_eq!((&answer["id"], &answer["error"]), (&json!(id), &Value::Null), "{params}");
         assert!(answer["result"].is_object(), "{answer}");
     }
+}
+
+#[test]
+fn a_configure_about_something_else_leaves_the_mask() {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "");
+    let mut miner = site.connect();
+    assert_eq!(configure(&mut miner, "ffffffff").as_deref(), Some("1fffe000"));
+    miner.ask(8, "mining.configure", json!([["subscribe-extranonce"], {}]));
+    assert_eq!(miner.answer(8)["result"], json!({ "subscribe-extranonce": true }));
+    miner.ask(9, "mining.subscribe", json!(["x"]));
+    let mut end = pool.accept();
+    answer_configure(&mut end, Pool::Grants("1fffe000"));
+    join(&mut miner, &mut end);
+    submit_rolled(&mut miner, "00002000");
+    let share = end.share();
+    assert_eq!(share["params"][5], "00002000");
+    end.answer(&share, json!(true));
+    assert_eq!(miner.answer(1000)["result"], true);
+}
+
+#[test]
+fn who_goes_on_rolling_at_a_pool_without_it_comes_again_and_is_no_abuser() {
+    let (pool, limits) =
+        (Scripted::start(), Limits { narrowing: Duration::from_millis(300), ..Limits::default() });
+    let limited = "[ratelimit]\nmax_connections_per_minute = 100\n";
+    let site = Site::with_limits(&format!("{limited}{}", upstream(pool.address())), limits);
+    let mut miner = site.connect();
+    let asked = json!([["version-rolling", "subscribe-extranonce"], { "version-rolling.mask": "1fffe000" }]);
+    miner.ask(1, "mining.configure", asked);
+    miner.answer(1);
+    miner.ask(9, "mining.subscribe", json!(["x"]));
+    let mut end = pool.accept();
+    answer_configure(&mut end, Pool::Grants("1fffe000"));
+    join(&mut miner, &mut end);
+    drop(end);
+    let mut end = pool.accept();
+    answer_configure(&mut end, Pool::Refuses);
+    answer_subscribe(&mut end);
+    end.authorize();
+    end.notify(true);
+    assert_eq!(wait_mask(&mut miner), "00000000");
+    miner.wait_job();
+    miner.forget();
+    let began = Instant::now();
+    // What it has begun, and far more of it than anybody is forgiven otherwise.
+    for _ in 0..150 {
+        submit_rolled(&mut miner, "00002000");
+        assert_eq!(miner.answer(1000)["error"][0], 20);
+    }
+    assert!(began.elapsed() < Duration::from_millis(300), "this machine is too slow for the test");
+    wait_for("the end of patience", || began.elapsed() > Duration::from_millis(350));
+    submit_rolled(&mut miner, "00002000");
+    assert_eq!(miner.answer(1000)["error"][0], 20);
+    miner.wait_end();
+    let mut again = site.connect();
+    assert_eq!(configure(&mut again, "1fffe000"), None);
 }
 
 fn submit_rolled(miner: &mut Line, bits: &str) {

@@ -117,7 +117,7 @@ impl Link {
         if line.len() <= MOST_SAID && self.is_current(connection) {
             let line = [line.trim_ascii_end(), b"\n"].concat();
             for miner in self.miners() {
-                let is_ready = miner.desk().is_authorized;
+                let is_ready = miner.desk().is_ready();
                 if is_ready {
                     miner.say(&line, at);
                 }

@@ -14,6 +14,7 @@ use super::super::pending::Asker;
 use super::{Requests, Then, shortened};
 use crate::analyzer::{NOT_SENT, TOO_MANY};
 use crate::net::Stamp;
+use crate::serving::{Topic, say};
 use crate::stratum::{
     Difficulty, Envelope, Refusal, RefusalCode, Submit, Version, VersionBits, VersionMask, accepted, refused,
 };
@@ -34,7 +35,7 @@ struct Judged {
 
 impl Requests {
     pub(super) fn submit(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
-        let submit = match Submit::from_params(message.params) {
+        let submit = match Submit::from_miner(message.params) {
             Ok(submit) => submit,
             Err(error) => {
                 self.refuse(message.id(), RefusalCode::Other, &error.to_string(), at);
@@ -47,7 +48,7 @@ impl Requests {
                 self.miner.answer(refused(message.id(), &refusal, Default::default()), at);
                 // What was on its way when the pool changed is nobody's fault.
                 let is_unknown = refusal.code == RefusalCode::JobNotFound;
-                let is_late = is_unknown && self.miner.desk().is_settling(Instant::now());
+                let is_late = is_unknown && self.miner.desk().may_be_late(Instant::now());
                 if is_late { Then::GoOn } else { self.fault() }
             }
         }
@@ -103,6 +104,10 @@ impl Requests {
             Judgement::Count { hash } => (*hash, false),
             Judgement::Refuse(refusal, fault) => {
                 self.miner.answer(refused(id, refusal, Default::default()), at);
+                let narrowed_at = self.miner.desk().narrowed_at;
+                if let (Fault::Rolled, Some(since)) = (fault, narrowed_at) {
+                    return self.rolls_on(since);
+                }
                 // Without a pool there is nothing that it could mine instead.
                 let is_excused = *fault == Fault::Stale && judged.connection.is_none()
                     || self.miner.desk().is_excused(*fault, Instant::now());
@@ -135,9 +140,21 @@ impl Requests {
         if !is_new {
             return self.fault();
         }
+        self.budget.earn();
         let is_urgent = self.miner.desk().count(judged.worth, Instant::now());
         if is_urgent {
             self.give_again();
+        }
+        Then::GoOn
+    }
+
+    /// It rolls bits that were taken from it, as those do who know nothing of a change (wire reference,
+    /// section 2.5). It agrees upon others when it comes again.
+    fn rolls_on(&self, since: Instant) -> Then {
+        if since.elapsed() >= self.services.limits.narrowing && !self.miner.is_leaving() {
+            let text = "closed: it goes on rolling version bits that the pool does not allow any more";
+            say(&self.services.reception, self.miner.address(), Topic::Pool, &text);
+            self.miner.dismiss();
         }
         Then::GoOn
     }
@@ -168,7 +185,7 @@ impl Requests {
             (facts.names.voice(&name).clone(), facts.mask)
         };
         let deadline = Instant::now() + self.services.config.analysis.share_timeout;
-        let Some(place) = self.miner.reserve_until(deadline) else {
+        let Some(place) = self.miner.reserve_until(id, deadline) else {
             return self.miner.answer(refused(id, &too_many(), Default::default()), at);
         };
         let extranonce2 =

@@ -2,16 +2,16 @@
 
 use std::sync::atomic::Ordering;
 
-use super::super::Chunk;
 use super::super::block::BlockSeen;
 use super::super::finding::Finding;
 use super::super::requests::Asked;
-use super::super::share::{PendingShare, shortened};
+use super::super::share::PendingShare;
 use super::super::verdicts::Expected;
+use super::super::{Chunk, Role};
 use super::{MOST_ADDRESSES, Session};
 use crate::net::Stamp;
 use crate::record::Outcome;
-use crate::stratum::{ConfigureRequest, Envelope, Submit, first_text};
+use crate::stratum::{ConfigureRequest, Envelope, Submit, first_text, shortened};
 
 impl Session {
     pub(super) fn miner_said(
@@ -56,7 +56,12 @@ impl Session {
     }
 
     fn share(&mut self, message: &Envelope<'_>, at: Stamp) -> PendingShare {
-        let submit = match Submit::from_params(message.params) {
+        let read = match self.conversation.role {
+            // As it is read here; a pool may well refuse what it is sent in such a form.
+            Role::Miner => Submit::from_miner(message.params),
+            Role::Direct | Role::Pool => Submit::from_params(message.params),
+        };
+        let submit = match read {
             Ok(submit) => submit,
             Err(error) => {
                 let worker = shortened(&first_text(message.params).unwrap_or_default());

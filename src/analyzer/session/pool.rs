@@ -4,7 +4,7 @@ use super::super::finding::{Event, Finding, JobSeen};
 use super::super::jobs::Added;
 use super::super::judged_job::JudgedJob;
 use super::super::requests::{Asked, EarlyAnswer};
-use super::super::share::{outcome_of, shortened};
+use super::super::share::outcome_of;
 use super::super::unjudged::is_unjudged;
 use super::super::{Chunk, Role};
 use super::{MOST_WORKERS, OPENING, Session, Worker};
@@ -12,7 +12,7 @@ use crate::net::Stamp;
 use crate::record::Outcome;
 use crate::stratum::{
     ConfigureAnswer, Difficulty, Envelope, Extranonce1, Extranonce2Size, Notify, SubscribeAnswer, Verdict,
-    VersionMask, elements, first_text,
+    VersionMask, elements, first_text, shortened,
 };
 
 impl Session {
