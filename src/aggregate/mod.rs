@@ -3,13 +3,13 @@
 //! | file | what it is |
 //! |---|---|
 //! | `session` | a miner's two threads, from arrival to end |
-//! | `requests`, `requests/sharing` | what a miner asks, and what it is answered; its shares |
+//! | `requests`, `requests/seating`, `requests/wishes`, `requests/sharing` | what a miner asks, and what it is answered: its place, its difficulty, its shares |
 //! | `judge` | a share by its real hash: forwarded, counted or refused |
 //! | `desk`, `work`, `live` | what one miner was given; jobs, as the pool gave them and as miners have them; those of a connection |
 //! | `miner`, `outbox`, `answers` | the way to a miner: lines now or queued, answers in their order |
 //! | `hub`, `guesses`, `link`, `link/seating`, `link/news` | which connection a miner is on; who sits where in its search space, and who is told what |
 //! | `keeping`, `opening` | dials, replaces, goes back, closes when idle; a new connection until it is of use |
-//! | `losses` | which pools lose their connections again and again |
+//! | `losses`, `avoided`, `unconfigured` | which pools lose their connections again and again, know nobody, or can't be asked what may be rolled |
 //! | `connection`, `listening`, `pending` | one connection to a pool: what it gave, says, and owes |
 //! | `identity`, `names` | names: the miner's, and at the pool; what the pool thinks of them |
 //! | `forwarded` | which shares a pool was sent |
@@ -18,6 +18,7 @@
 //! | `limits` | patience with peers that take nothing |
 //! | `budget`, `allowance`, `memory` | what a miner may do wrong, and how often; what is remembered of those who left |
 //! | `pace` | the clock's second: difficulties ease in silence |
+//! | `registry`, `observed` | all miners that are here; what others see of this mode, and change in it |
 
 mod allowance;
 mod answers;
