@@ -78,6 +78,25 @@ fn who_comes_while_the_search_space_changes_gets_the_last_one() {
 }
 
 #[test]
+fn who_comes_at_the_moment_of_a_change_is_told_of_it() {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "");
+    let (_first, mut end) = first(&site, &pool, &space(0), "acct.one");
+    let mut kept = Vec::new();
+    for round in 1..=150 {
+        let mut line = site.connect();
+        line.write(BURST);
+        // Before, in and after the moment in which its answer is made.
+        std::thread::sleep(Duration::from_micros(u64::from(round) * 37 % 1500));
+        end.set_extranonce(&space(round), 8);
+        end.notify(true);
+        follow_until(&mut line, &format!("{:08x}", round + 1));
+        assert!(is_within(&line, &space(round)), "{}", line.extranonce1);
+        kept.push(line);
+    }
+}
+
+#[test]
 fn who_comes_while_the_connection_goes_to_rest_gets_a_living_one() {
     const VISITS: usize = 60;
     let pool = SimPool::start(PoolOptions::with_difficulty(1e-6).unwrap()).unwrap();
