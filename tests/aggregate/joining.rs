@@ -142,3 +142,19 @@ fn a_hundred_at_once_while_jobs_come_miss_none() {
         }
     });
 }
+
+#[test]
+fn a_connection_that_is_kept_ready_is_taken_by_the_first_miner() {
+    let pool = Scripted::start();
+    let site = Site::with(&format!("{}warm = 1\n", crate::common::upstream(pool.address())));
+    // Before anybody has come.
+    let mut end = pool.accept();
+    let mut line = site.connect();
+    line.ask(1, "mining.subscribe", json!(["first"]));
+    end.open("aa000001", 8);
+    let answer = line.answer(1);
+    line.seated(&answer);
+    assert!(is_within(&line, "aa000001"));
+    // The stock is filled up again.
+    let _next = pool.accept();
+}
