@@ -43,6 +43,8 @@ mod opened;
 mod openings;
 #[path = "aggregate/racing.rs"]
 mod racing;
+#[path = "aggregate/relisting.rs"]
+mod relisting;
 #[path = "aggregate/rolling.rs"]
 mod rolling;
 #[path = "aggregate/scripted.rs"]

@@ -18,7 +18,7 @@ pub(super) struct Avoided {
 struct Refusal {
     upstream: UpstreamId,
     since: Instant,
-    /// Who was there.
+    /// Who was there, by the names that the pool was asked about.
     names: BTreeSet<String>,
 }
 
@@ -29,14 +29,15 @@ impl Avoided {
         self.pools.push(Refusal { upstream, since: now, names });
     }
 
-    /// Those that are to be avoided now, with these miners, who are looked up only where there is any.
-    pub(super) fn now(&mut self, names: impl FnOnce() -> BTreeSet<String>, now: Instant) -> Vec<UpstreamId> {
-        if self.pools.is_empty() {
-            return Vec::new();
-        }
-        let names = names();
+    /// Those that are to be avoided now, with the miners who are here: `names` tells what a pool calls them.
+    pub(super) fn now(
+        &mut self,
+        names: impl Fn(UpstreamId) -> BTreeSet<String>,
+        now: Instant,
+    ) -> Vec<UpstreamId> {
         self.pools.retain(|refusal| {
-            now.saturating_duration_since(refusal.since) < AVOIDED && names.is_subset(&refusal.names)
+            now.saturating_duration_since(refusal.since) < AVOIDED
+                && names(refusal.upstream).is_subset(&refusal.names)
         });
         self.pools.iter().map(|refusal| refusal.upstream).collect()
     }
@@ -54,10 +55,10 @@ mod tests {
     fn a_newcomer_or_time_gives_a_pool_another_chance() {
         let (mut avoided, now, pool) = (Avoided::default(), Instant::now(), UpstreamId(0));
         avoided.add(pool, names(&["a", "b"]), now);
-        assert_eq!(avoided.now(|| names(&["a"]), now), [pool]);
-        assert_eq!(avoided.now(|| names(&[]), now), [pool]);
-        assert_eq!(avoided.now(|| names(&["a", "c"]), now), []);
+        assert_eq!(avoided.now(|_| names(&["a"]), now), [pool]);
+        assert_eq!(avoided.now(|_| names(&[]), now), [pool]);
+        assert_eq!(avoided.now(|_| names(&["a", "c"]), now), []);
         avoided.add(pool, names(&["a"]), now);
-        assert_eq!(avoided.now(|| names(&["a"]), now + AVOIDED), []);
+        assert_eq!(avoided.now(|_| names(&["a"]), now + AVOIDED), []);
     }
 }

@@ -276,12 +276,17 @@ impl Connection {
     /// Answers all that has waited for the pool for too long: shares for `share`; verdicts on names, once
     /// there was one, for `verdict`.
     pub(super) fn expire(&self, share: Duration, verdict: Duration) {
+        let now = Instant::now();
         let verdict = if self.facts().names.has_voice() { verdict } else { share };
-        let late = self.pending().expired(share, verdict, Instant::now());
+        let (late, owes_verdict) = {
+            let mut pending = self.pending();
+            let owes_verdict = pending.owes_verdict(verdict, now);
+            (pending.expired(share, verdict, now), owes_verdict)
+        };
         self.answered.notify_all();
         let (names, late): (Vec<_>, Vec<_>) =
             late.into_iter().partition(|asked| matches!(asked, Asked::Authorize { .. }));
-        if !names.is_empty() && self.facts().names.is_ignored() {
+        if owes_verdict && self.facts().names.is_ignored() {
             // Whoever waits for a verdict is credited as the first was.
             names.into_iter().for_each(welcome);
         } else {

@@ -22,6 +22,8 @@ const DRAIN: Duration = Duration::from_secs(2);
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
 /// Before the loss that is one too many.
 const PAUSE: Duration = Duration::from_millis(300);
+/// Before a pool is dialled that knows nobody of the link.
+const AVOIDED_PAUSE: Duration = Duration::from_secs(1);
 /// So many lost connections are a failure of the pool's.
 const MOST_LOSSES: usize = 3;
 /// And so many wishes to be connected to again, which is obeyed every so often at most.
@@ -89,6 +91,7 @@ impl Keeper<'_> {
             let Some(connection) = self.connect()? else { continue };
             self.without_since = None;
             self.link.adopt(&connection);
+            self.link.sort_out();
             // Also those who came while it was made.
             authorize_all(self.link, &connection);
             let over = self.serve(connection)?;
@@ -156,6 +159,11 @@ impl Keeper<'_> {
             dialled = upstreams.connect(&avoided, deadline).ok();
         }
         if dialled.is_none() {
+            if !avoided.is_empty() {
+                // It is not asked all the time.
+                let left = deadline.saturating_duration_since(Instant::now());
+                self.stop.sleep(AVOIDED_PAUSE.min(left / 4))?;
+            }
             // Better one that knows nobody, and says so, than none.
             dialled = upstreams.connect(&[], deadline).ok();
         }
@@ -182,11 +190,14 @@ impl Keeper<'_> {
             Err(Useless::Overtaken) => self.unproven = Some(upstream),
             Err(Useless::KnowsNobody) => self.avoid(upstream),
             // Whoever waits for it has nothing to lose by another try.
-            Err(Useless::Failed(Failure::ClosedUnanswered)) if deadline.is_some() => {
-                self.unconfigured.wordless(upstream);
+            Err(useless @ (Useless::Closed | Useless::Wordless)) if deadline.is_some() => {
+                if matches!(useless, Useless::Wordless) {
+                    self.unconfigured.wordless(upstream);
+                }
                 self.lost(upstream)?;
             }
-            Err(Useless::Failed(failure)) => self.link.services().upstreams.mark_failed(upstream, failure),
+            Err(Useless::Closed | Useless::Wordless) => self.failed(upstream, Failure::ClosedUnanswered),
+            Err(Useless::Failed(failure)) => self.failed(upstream, failure),
         }
         Ok(None)
     }
@@ -194,7 +205,7 @@ impl Keeper<'_> {
     /// Until the connection is lost or nobody needs it any more. A better one replaces it meanwhile.
     fn serve(&mut self, mut connection: Arc<Connection>) -> Result<Over, Stopped> {
         let services = self.link.services().clone();
-        let (mut without_work, mut futile) = (None, None);
+        let (mut without_work, mut futile, mut not_before) = (None, None, None);
         loop {
             let seen = self.link.moment();
             self.stop.check()?;
@@ -208,7 +219,7 @@ impl Keeper<'_> {
             }
             without_work = connection.owes_work().then(|| without_work.unwrap_or_else(Instant::now));
             if let Some(failure) = self.failure_of(&connection, without_work) {
-                services.upstreams.mark_failed(upstream, failure);
+                self.failed(upstream, failure);
                 connection.end();
                 return Ok(Over::Left);
             }
@@ -222,9 +233,10 @@ impl Keeper<'_> {
             if futile
                 .is_some_and(|since: Instant| since.elapsed() >= services.config.failover.connect_deadline)
             {
-                // Nobody is credited here: their own next pool may be better.
+                // Nobody of these is credited here: their own next pool may be better.
+                log::warn!("pool {upstream} {}: {}", services.upstreams.name(upstream), connection.refusal());
                 self.link.let_go();
-                services.upstreams.mark_failed(upstream, Failure::Refused(connection.refusal()));
+                self.avoid(upstream);
                 connection.end();
                 return Ok(Over::Left);
             }
@@ -241,8 +253,10 @@ impl Keeper<'_> {
                 if self.redirections.note(upstream, Instant::now()) == Loss::TooMany
                     && self.has_other(upstream)
                 {
-                    let failure = Failure::Refused("it asks us to connect again and again".to_owned());
-                    services.upstreams.mark_failed(upstream, failure);
+                    self.failed(
+                        upstream,
+                        Failure::Refused("it asks us to connect again and again".to_owned()),
+                    );
                     connection.end();
                     return Ok(Over::Left);
                 }
@@ -251,11 +265,13 @@ impl Keeper<'_> {
                 let stable = services.config.failover.failback_after;
                 services.upstreams.better_than(upstream, stable, &self.avoided()).map(|(better, _)| better)
             };
-            if let Some(to) = next {
+            if let Some(to) = next.filter(|_| not_before.is_none_or(|at| Instant::now() >= at)) {
                 if let Some(next) = self.go_over(to, &connection)? {
-                    (connection, without_work) = (next, None);
+                    (connection, without_work, futile) = (next, None, None);
                     continue;
                 }
+                // For reasons of our own, perhaps, that will not have gone at once.
+                not_before = Some(Instant::now() + LOOK);
             }
             self.link.wait(seen, LOOK);
         }
@@ -285,6 +301,7 @@ impl Keeper<'_> {
         let Some(next) = self.open(dialled, None, other)? else { return Ok(None) };
         log::info!("over to pool {to} {}", self.link.services().upstreams.name(to));
         self.link.adopt(&next);
+        self.link.sort_out();
         authorize_all(self.link, &next);
         drain(self.stop, from, &next);
         Ok(Some(next))
@@ -330,8 +347,8 @@ impl Keeper<'_> {
             Loss::Single => {}
             Loss::Repeated => self.stop.sleep(PAUSE)?,
             Loss::TooMany => {
-                let failure = Failure::Refused("its connections end again and again".to_owned());
-                self.link.services().upstreams.mark_failed(upstream, failure);
+                self.unconfigured.begin_anew();
+                self.failed(upstream, Failure::Refused("its connections end again and again".to_owned()));
             }
         }
         Ok(loss)
@@ -340,11 +357,21 @@ impl Keeper<'_> {
     fn avoid(&mut self, upstream: UpstreamId) {
         let name = self.link.services().upstreams.name(upstream);
         log::warn!("pool {upstream} {name}: it credits nobody of link {}; left", self.link.number);
-        self.avoided.add(upstream, self.link.names(), Instant::now());
+        self.avoided.add(upstream, self.link.names_at(upstream), Instant::now());
     }
 
     fn avoided(&mut self) -> Vec<UpstreamId> {
-        self.avoided.now(|| self.link.names(), Instant::now())
+        self.avoided.now(|upstream| self.link.names_at(upstream), Instant::now())
+    }
+
+    /// What a pool did to this link. Where others work with it, it is about the names of this one.
+    fn failed(&mut self, upstream: UpstreamId, failure: Failure) {
+        if self.link.is_used_by_others(upstream) {
+            log::warn!("pool {upstream}: {failure}; left by link {} alone", self.link.number);
+            self.avoided.add(upstream, self.link.names_at(upstream), Instant::now());
+        } else {
+            self.link.services().upstreams.mark_failed(upstream, failure);
+        }
     }
 
     /// Whether another pool may know them.

@@ -24,6 +24,8 @@ use crate::serving::ToAnalyzer;
 use crate::stratum::VersionMask;
 use crate::upstream::UpstreamId;
 
+/// So many refused names are asked about again at a look.
+const ASKED_AT_ONCE: usize = 8;
 /// So long a pool that can't be used is not tried again for a miner.
 const UNUSABLE: Duration = Duration::from_secs(10);
 
@@ -186,7 +188,12 @@ impl Link {
         }
         let again = self.services.limits.ask_again;
         let refused = connection.facts().names.refused_since(again, Instant::now());
-        for name in refused {
+        if refused.is_empty() {
+            return;
+        }
+        let used: HashSet<PoolName> =
+            self.workers().iter().map(|worker| self.name_at_pool(connection, worker)).collect();
+        for name in refused.into_iter().filter(|name| used.contains(name)).take(ASKED_AT_ONCE) {
             connection.authorize(&name, connection.configured.password.expose(), again);
         }
     }
@@ -208,8 +215,14 @@ impl Link {
         is_idle
     }
 
-    /// Other pools are listed: those who can't share a connection any more come again, to another one.
+    /// Other pools may be listed: those who can't share a connection any more come again, to another one.
+    /// Who is still with a pool that is not listed any more stays there until another works.
     pub(super) fn sort_out(&self) {
+        let is_listed =
+            |connection: Arc<Connection>| self.services.upstreams.rank(connection.upstream).is_some();
+        if !self.connection().is_none_or(is_listed) {
+            return;
+        }
         let account_of = |miner: &Arc<Miner>| {
             let worker = miner.desk().workers.first().cloned()?;
             Some(self.services.account(&worker.name))
@@ -286,9 +299,23 @@ impl Link {
         self.miners().iter().flat_map(|miner| miner.desk().workers.clone()).collect()
     }
 
-    /// What they are called.
-    pub(super) fn names(&self) -> BTreeSet<String> {
-        self.workers().iter().map(|worker| worker.name.as_str().to_owned()).collect()
+    /// What this pool calls them.
+    pub(super) fn names_at(&self, upstream: UpstreamId) -> BTreeSet<String> {
+        let configured = self.services.upstreams.configured(upstream);
+        let name = |worker: &Worker| self.services.naming.at_pool(&worker.name, &configured.user).0;
+        self.workers().iter().map(name).collect()
+    }
+
+    /// Whether miners of other links work with this pool.
+    pub(super) fn is_used_by_others(&self, upstream: UpstreamId) -> bool {
+        let works = |connection: Arc<Connection>| {
+            connection.upstream == upstream && !connection.is_over() && connection.facts().newest.is_some()
+        };
+        let links = self.services.hub.links();
+        links
+            .iter()
+            .filter(|link| link.number != self.number)
+            .any(|link| link.connection().is_some_and(works))
     }
 
     /// From now on this is the pool. Who is here already moves over, or must come again.

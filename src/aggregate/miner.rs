@@ -15,7 +15,7 @@ use super::link::{Link, NoSeat};
 use super::outbox::{Lines, Outbox, Wake};
 use super::work::Task;
 use super::{set_extranonce_line, set_version_mask_line};
-use crate::analyzer::{Conversation, SessionId};
+use crate::analyzer::{Conversation, DISMISSED, SessionId};
 use crate::config;
 use crate::net::Stamp;
 use crate::serving::Tap;
@@ -176,7 +176,7 @@ impl Miner {
         match why {
             Wake::Quiet => self.remind(),
             Wake::Due => {
-                let late = Refusal::new(RefusalCode::Other, "Closed before the pool has answered");
+                let late = Refusal::new(RefusalCode::Other, DISMISSED);
                 let refuse = |id: &str| refused(id, &late, Default::default());
                 self.release_by(|answers| answers.give_up(refuse), Stamp::now());
             }

@@ -12,8 +12,6 @@ use crate::stratum::{Refusal, RefusalCode};
 
 /// More names than this are not remembered; a farm's workers have one each.
 const MOST: usize = 8192;
-/// As pools say that a share's name is not the connection's.
-const MISMATCH: &str = "mismatch";
 
 /// What the pool thinks of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +27,16 @@ pub(super) struct Names {
     known: HashMap<PoolName, Entry>,
     /// The first that was accepted: shares under it are credited whatever the pool thinks of others.
     voice: Option<PoolName>,
-    /// The pool knows no other name than the first.
-    is_single: bool,
+    /// Why the pool is thought to know no other name than the first.
+    single: Option<Single>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Single {
+    /// It leaves further ones unanswered.
+    Silent,
+    /// It has refused a share for its name.
+    Mismatch,
 }
 
 #[derive(Debug)]
@@ -49,7 +55,7 @@ impl Names {
         let is_due = match self.known.get(name) {
             None => self.known.len() < MOST,
             Some(entry) if entry.standing == Standing::Accepted => false,
-            Some(entry) => !self.is_single && now.saturating_duration_since(entry.asked) >= again,
+            Some(entry) => self.single.is_none() && now.saturating_duration_since(entry.asked) >= again,
         };
         if is_due {
             self.note(name, now);
@@ -70,7 +76,8 @@ impl Names {
     /// Refused ones that are due to be asked about again: a pool may have been away for a moment.
     pub(super) fn refused_since(&self, again: Duration, now: Instant) -> Vec<PoolName> {
         let is_due = |entry: &Entry| {
-            matches!(entry.standing, Standing::Refused(_))
+            self.single.is_none()
+                && matches!(entry.standing, Standing::Refused(_))
                 && now.saturating_duration_since(entry.asked) >= again
         };
         self.known.iter().filter(|(_, entry)| is_due(entry)).map(|(name, _)| name.clone()).collect()
@@ -79,8 +86,13 @@ impl Names {
     /// The pool's verdict. What it has accepted stays: another miner's wrong password is that one's own
     /// affair.
     pub(super) fn judge(&mut self, name: &PoolName, standing: Standing, password: Option<Secret>) {
-        if standing == Standing::Accepted && self.voice.is_none() {
-            self.voice = Some(name.clone());
+        if standing == Standing::Accepted {
+            if self.voice.is_none() {
+                self.voice = Some(name.clone());
+            } else if self.voice.as_ref() != Some(name) && self.single == Some(Single::Silent) {
+                // It was only slow.
+                self.single = None;
+            }
         }
         match self.known.get_mut(name) {
             Some(entry) if entry.standing == Standing::Accepted && standing != Standing::Accepted => {}
@@ -91,34 +103,43 @@ impl Names {
 
     /// A share was refused: whether for the name that it went out under.
     pub(super) fn is_about_a_name(&mut self, refusal: &Refusal) -> bool {
-        let is_mismatch = refusal.reason.to_ascii_lowercase().contains(MISMATCH);
-        self.is_single |= self.voice.is_some() && is_mismatch;
+        let reason = refusal.reason.to_ascii_lowercase();
+        let is_mismatch =
+            reason.contains("mismatch") && (reason.contains("worker") || reason.contains("user"));
+        if self.voice.is_some() && is_mismatch {
+            self.single = Some(Single::Mismatch);
+        }
         is_mismatch || refusal.code == RefusalCode::Unauthorized
     }
 
     /// The pool has left a further authorize unanswered. `false` when it was the first.
     pub(super) fn is_ignored(&mut self) -> bool {
-        self.is_single |= self.voice.is_some();
-        self.is_single
+        let accepted = self.known.values().filter(|entry| entry.standing == Standing::Accepted).count();
+        if accepted == 1 && self.single.is_none() {
+            self.single = Some(Single::Silent);
+        }
+        self.single.is_some()
     }
 
     /// Whether the pool would say yes to this name with this password, as far as that is known.
     pub(super) fn vouches_for(&self, name: &PoolName, password: Option<&Secret>) -> bool {
-        self.is_single
+        self.single.is_some()
             || self.known.get(name).is_some_and(|entry| {
                 entry.standing == Standing::Accepted && entry.password.as_ref() == password
             })
     }
 
-    /// What the pool thinks of the name; `None` when it was never asked.
+    /// What the pool thinks of the name; `None` when it was never asked, or does not matter.
     pub(super) fn standing(&self, name: &PoolName) -> Option<&Standing> {
-        self.known.get(name).map(|entry| &entry.standing)
+        let entry = self.known.get(name)?;
+        let is_spoken_for = self.single.is_some() && matches!(entry.standing, Standing::Refused(_));
+        (!is_spoken_for).then_some(&entry.standing)
     }
 
     /// The name that a share of this one goes out under: its own where the pool has accepted it, else the
     /// first that was, since all names of a connection are of one account.
     pub(super) fn voice<'a>(&'a self, name: &'a PoolName) -> &'a PoolName {
-        let is_known = !self.is_single && self.standing(name) == Some(&Standing::Accepted);
+        let is_known = self.single.is_none() && self.standing(name) == Some(&Standing::Accepted);
         if is_known { name } else { self.voice.as_ref().unwrap_or(name) }
     }
 
@@ -216,7 +237,12 @@ mod tests {
         names.judge(&name("a"), Standing::Accepted, Some(Secret::new("right")));
         assert!(names.vouches_for(&name("a"), Some(&Secret::new("right"))));
         assert!(!names.vouches_for(&name("a"), Some(&Secret::new("wrong"))));
+        names.ask(&name("b"), AGAIN, now);
         assert!(names.is_ignored() && names.vouches_for(&name("b"), None));
+        // The pool was only slow.
+        names.judge(&name("b"), Standing::Accepted, None);
+        assert!(!names.is_ignored() && names.voice(&name("b")) == &name("b"));
+        assert!(!names.vouches_for(&name("c"), None));
     }
 
     #[test]

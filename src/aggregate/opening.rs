@@ -34,6 +34,9 @@ pub(super) struct Purpose<'a> {
 pub(super) enum Useless {
     /// The pool has failed.
     Failed(Failure),
+    /// It has hung up, before or after its first word.
+    Wordless,
+    Closed,
     /// It is there, and knows nobody of this link.
     KnowsNobody,
     /// It was taken out of rotation meanwhile.
@@ -170,7 +173,8 @@ fn wait_until_usable(
             return Ok(Err(Useless::Failed(Failure::Refused(why))));
         }
         if connection.is_over() {
-            return Ok(Err(Useless::Failed(Failure::ClosedUnanswered)));
+            let has_spoken = connection.conversation.down.has_begun();
+            return Ok(Err(if has_spoken { Useless::Closed } else { Useless::Wordless }));
         }
         if services.upstreams.standing(connection.upstream) == Standing::Blocked {
             return Ok(Err(Useless::Blocked));

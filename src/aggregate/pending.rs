@@ -68,13 +68,21 @@ impl Pending {
             let passed = now.saturating_duration_since(*at);
             match asked {
                 Asked::Configure | Asked::Subscribe => false,
-                Asked::Authorize { .. } => passed > verdict,
+                // A verdict that nobody waits for is welcome whenever it comes.
+                Asked::Authorize { asker, .. } => asker.is_some() && passed > verdict,
                 Asked::Submit { .. } => passed > share,
             }
         };
         let late = self.open.iter().filter(|(_, (asked, at))| is_late(asked, at));
         let late: Vec<u64> = late.map(|(id, _)| *id).collect();
         late.iter().filter_map(|id| self.open.remove(id)).map(|(asked, _)| asked).collect()
+    }
+
+    /// Whether the pool has left an authorize unanswered for so long.
+    pub(super) fn owes_verdict(&self, verdict: Duration, now: Instant) -> bool {
+        self.open.values().any(|(asked, at)| {
+            matches!(asked, Asked::Authorize { .. }) && now.saturating_duration_since(*at) > verdict
+        })
     }
 
     /// All of them: nobody answers any more.
@@ -85,6 +93,7 @@ impl Pending {
 
 #[cfg(test)]
 mod tests {
+    use super::super::answers::Answers;
     use super::*;
 
     #[test]
@@ -94,11 +103,20 @@ mod tests {
         let configure = pending.ask(Asked::Configure, now).unwrap();
         let subscribe = pending.ask(Asked::Subscribe, now).unwrap();
         let name = PoolName("a".to_owned());
-        pending.ask(Asked::Authorize { name, password: None, asker: None }, now).unwrap();
+        let asker =
+            || Asker { miner: Weak::new(), place: Answers::default().reserve("1").unwrap(), id: "1".into() };
+        let own = Asked::Authorize { name: name.clone(), password: None, asker: None };
+        let own = pending.ask(own, now).unwrap();
+        let asked = Asked::Authorize { name, password: None, asker: Some(asker()) };
+        pending.ask(asked, now).unwrap();
+        pending.ask(Asked::Submit { asker: asker() }, now).unwrap();
         assert!(pending.expired(share, verdict, now + verdict).is_empty());
+        assert!(pending.owes_verdict(verdict, now + verdict * 2));
         let late = pending.expired(share, verdict, now + verdict * 2);
-        assert!(matches!(late[..], [Asked::Authorize { .. }]), "{late:?}");
-        assert!(pending.expired(share, verdict, now + share * 2).is_empty());
+        assert!(matches!(late[..], [Asked::Authorize { asker: Some(_), .. }]), "{late:?}");
+        let late = pending.expired(share, verdict, now + share * 2);
+        assert!(matches!(late[..], [Asked::Submit { .. }]), "{late:?}");
+        assert!(matches!(pending.answered(own), Some((Asked::Authorize { asker: None, .. }, _))));
         assert!(matches!(pending.answered(configure), Some((Asked::Configure, _))));
         assert!(matches!(pending.answered(subscribe), Some((Asked::Subscribe, _))));
     }

@@ -176,7 +176,9 @@ impl Requests {
         let is_local = self.services.config.aggregate.local_authorize;
         let account = self.services.account(&name);
         let is_bound = is_local || self.miner.desk().is_authorized;
-        if is_bound && self.account.as_ref().is_some_and(|own| *own != account) {
+        // As it is reckoned now: other pools may be listed since it said so.
+        let own = self.miner.desk().workers.first().map(|worker| self.services.account(&worker.name));
+        if is_bound && own.is_some_and(|own| own != account) {
             // All its work is on one connection to the pool.
             self.refuse(message.id(), RefusalCode::Unauthorized, "One account for each connection", at);
             return Then::GoOn;
@@ -184,21 +186,25 @@ impl Requests {
         let password = || params.get(1).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
         let password = (!is_local).then(|| Secret::new(shortened(&password().unwrap_or_default())));
         let worker = Worker { name, password };
-        if !self.keep_name(&worker, &account) {
+        let Some(is_new) = self.keep_name(&worker, &account) else {
             self.refuse(message.id(), RefusalCode::Unauthorized, "Too many workers for one connection", at);
             return self.fault();
+        };
+        if is_new || !is_local {
+            self.pace_names();
         }
         self.services.hub.remember(self.miner.address().ip(), &account);
         self.account = Some(account.clone());
         if is_local {
             match self.known_refusal(&worker) {
-                // It gets its work all the same: the pool is asked again in a while.
+                // It gets its work all the same, if there is any: the pool may be asked again.
                 Some(refusal) => self.miner.answer(refused(message.id(), &refusal, Default::default()), at),
                 None => self.miner.answer(accepted(message.id()), at),
             }
             if !self.join(&account) {
                 return self.come_again(&account);
             }
+            self.taken_for = None;
             self.miner.desk().is_authorized = true;
             if let Some(link) = self.miner.link() {
                 link.authorize(&worker);
@@ -216,24 +222,17 @@ impl Requests {
         connection.refusal_of(&name)
     }
 
-    /// Notes who it has said it is. `false` when those are too many.
-    fn keep_name(&mut self, worker: &Worker, account: &Account) -> bool {
-        let is_new = {
-            let mut desk = self.miner.desk();
-            let before = desk.workers.len();
-            desk.workers
-                .retain(|old| old.name != worker.name && self.services.account(&old.name) == *account);
-            let is_new = desk.workers.len() == before;
-            if desk.workers.len() >= MOST_NAMES {
-                return false;
-            }
-            desk.workers.push(worker.clone());
-            is_new
-        };
-        if is_new {
-            self.pace_names();
+    /// Notes who it has said it is, and whether that is new. `None` when those are too many.
+    fn keep_name(&mut self, worker: &Worker, account: &Account) -> Option<bool> {
+        let mut desk = self.miner.desk();
+        let before = desk.workers.len();
+        desk.workers.retain(|old| old.name != worker.name && self.services.account(&old.name) == *account);
+        let is_new = desk.workers.len() == before;
+        if desk.workers.len() >= MOST_NAMES {
+            return None;
         }
-        true
+        desk.workers.push(worker.clone());
+        Some(is_new)
     }
 
     /// Each new name is a question to the pool, on a connection that others share: who has very many
@@ -293,7 +292,6 @@ impl Requests {
             self.begin();
             return Then::GoOn;
         }
-        self.pace_names();
         let Some(place) = self.miner.reserve(id) else {
             self.refuse(id, RefusalCode::Other, "Too many requests wait for the pool", at);
             return Then::Leave;

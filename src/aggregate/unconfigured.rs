@@ -25,11 +25,17 @@ impl Unconfigured {
         self.wordless = Some((upstream, if before >= ENOUGH { 0 } else { before + 1 }));
     }
 
-    /// The pool has answered. Where it was asked to be configured, it can be.
+    /// The pool has answered. Where it was asked to be configured, it can be; where it was not, the next
+    /// connection asks again, once.
     pub(super) fn answered(&mut self, upstream: UpstreamId, was_asked: bool) {
-        if was_asked && self.wordless.is_some_and(|(of, _)| of == upstream) {
-            self.wordless = None;
+        if self.wordless.is_some_and(|(of, _)| of == upstream) {
+            self.wordless = (!was_asked).then_some((upstream, ENOUGH - 1));
         }
+    }
+
+    /// The pool is down, which explains all silence.
+    pub(super) fn begin_anew(&mut self) {
+        self.wordless = None;
     }
 }
 
@@ -44,13 +50,20 @@ mod tests {
         assert!(!unconfigured.is_due(pool));
         unconfigured.wordless(pool);
         assert!(unconfigured.is_due(pool) && !unconfigured.is_due(UpstreamId(1)));
+        // The next one asks once more; one silence is enough then.
         unconfigured.answered(pool, false);
+        assert!(!unconfigured.is_due(pool));
+        unconfigured.wordless(pool);
         assert!(unconfigured.is_due(pool));
+        // Silence unasked has another reason.
         unconfigured.wordless(pool);
         assert!(!unconfigured.is_due(pool));
         unconfigured.wordless(pool);
         unconfigured.answered(pool, true);
         unconfigured.wordless(pool);
+        assert!(!unconfigured.is_due(pool));
+        unconfigured.wordless(pool);
+        unconfigured.begin_anew();
         assert!(!unconfigured.is_due(pool));
     }
 }

@@ -12,8 +12,11 @@ pub const NOT_SENT: &str = "Stale share: the pool's connection is new";
 /// The pool owes too many answers.
 pub const TOO_MANY: &str = "Too many shares wait for the pool";
 
+/// The miner has to go, and the pool has not answered in the time that is left for it.
+pub const DISMISSED: &str = "Closed before the pool has answered";
+
 /// Whether the words are one of these.
 pub(super) fn is_unjudged(outcome: &Outcome) -> bool {
     let Outcome::Rejected { reason: Some(reason), .. } = outcome else { return false };
-    [SILENT, LOST, NOT_SENT, TOO_MANY].contains(&reason.as_str())
+    [SILENT, LOST, NOT_SENT, TOO_MANY, DISMISSED].contains(&reason.as_str())
 }

@@ -195,7 +195,7 @@ impl Downward {
     fn answer_limit(&self) -> (Duration, Option<Instant>) {
         let (services, opening) = (&self.presence.services, &self.presence.session.opening);
         let failover = &services.config.failover;
-        let has_others = services.upstreams.count() > 1 && opening.expects_answer();
+        let has_others = services.upstreams.choices() > 1 && opening.expects_answer();
         let limit = if has_others { failover.answer_timeout } else { failover.silence_timeout };
         (limit, opening.asked())
     }
@@ -207,7 +207,7 @@ impl Downward {
         let failover = &services.config.failover;
         let was_asked = session.opening.asked().is_some();
         let at_once = session.accepted_at.elapsed() < failover.connect_deadline;
-        services.upstreams.count() > tried.len() + 1
+        services.upstreams.choices() > tried.len() + 1
             && !tried.contains(&link.upstream)
             && session.opening.expects_answer()
             && (was_asked || at_once)

@@ -134,9 +134,14 @@ impl Upstreams {
         Ok(true)
     }
 
-    /// How many have a number.
+    /// How many have a number, those that are not listed any more included.
     pub fn count(&self) -> usize {
         self.listed().upstreams.len()
+    }
+
+    /// How many there are to choose from.
+    pub fn choices(&self) -> usize {
+        self.listed().listing.order().len()
     }
 
     /// Those that are listed, the most preferred one first.
@@ -309,7 +314,10 @@ impl Upstreams {
                 .map(Arc::new)
                 .and_then(|one| self.start_work(&one).map(|()| one));
             match started {
-                Ok(one) => added.push(one),
+                Ok(one) => {
+                    one.inherit_block(&before.upstreams);
+                    added.push(one);
+                }
                 Err(why) => {
                     stop.stop();
                     added.iter().for_each(|one| one.stop.stop());

@@ -81,6 +81,16 @@ impl Upstream {
         })
     }
 
+    /// What was taken out of rotation stays out under other terms: a person clears it.
+    pub(super) fn inherit_block(&self, before: &[Arc<Upstream>]) {
+        let is_it = |other: &&Arc<Upstream>| other.name == self.name && other.blocked().is_some();
+        if let Some(blocked) = before.iter().find(is_it) {
+            let why = blocked.blocked().clone();
+            log::warn!("pool {} {} stays out of rotation", self.id, self.name);
+            *self.blocked() = why;
+        }
+    }
+
     pub(super) fn health(&self) -> MutexGuard<'_, Health> {
         lock(&self.health)
     }

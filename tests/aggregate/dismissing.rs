@@ -29,6 +29,11 @@ fn who_must_leave_is_not_kept_by_shares_that_the_pool_does_not_answer() {
     assert_eq!((&answers[0]["id"], code(answers[0])), (&json!(one), 20));
     assert_eq!(*answers[1], json!({ "id": "p", "result": "pong", "error": null }));
     assert_eq!((&answers[2]["id"], code(answers[2])), (&json!(two), 20));
+    crate::common::wait_for("the books", || {
+        let snapshot = site.snapshot();
+        let worker = snapshot.totals.as_ref().and_then(|totals| totals.workers.get("acct.one").cloned());
+        worker.is_some_and(|worker| (worker.unanswered, worker.rejected) == (2, 0))
+    });
     // The pool's word comes too late for anybody.
     arrived.iter().for_each(|share| end.answer(share, json!(true)));
     let mut again = site.miner("again", "acct.one");

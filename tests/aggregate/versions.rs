@@ -156,3 +156,24 @@ fn a_pool_that_hangs_up_when_it_is_asked_to_be_configured_is_taken_without() {
     line.wait_job();
     crate::opened::expect_credited(&mut line, &mut end, "acct");
 }
+
+#[test]
+fn a_pool_that_restarts_behind_a_front_is_asked_again_what_may_be_rolled() {
+    let pool = Scripted::start();
+    let failover = "[failover]\nbackoff_min = \"50ms\"\nbackoff_max = \"50ms\"\n";
+    let site = Site::start(&[pool.address()], failover);
+    let (mut line, end) = crate::opened::first(&site, &pool, "aa000001", "acct.one");
+    crate::opened::follow_extranonces(&mut line);
+    drop(end);
+    // The front takes connections that nobody is behind of.
+    for _ in 0..2 {
+        let mut end = pool.accept();
+        assert!(end.line.is_beginning_with("mining.configure"));
+    }
+    let mut end = pool.accept_opening();
+    end.open("bb000001", 8);
+    end.authorize();
+    end.set_difficulty(crate::opened::EASY);
+    end.notify(true);
+    crate::opened::expect_moved(&mut line, "bb000001");
+}

@@ -12,6 +12,7 @@ use super::super::slots::Slots;
 use super::super::work::Epoch;
 use super::{Link, NoSeat, State, UNUSABLE};
 use crate::net::Stamp;
+use crate::upstream::UpstreamId;
 
 impl Link {
     /// Seats a miner in the search space, as soon as there is a pool. Who was in another one is told.
@@ -46,13 +47,14 @@ impl Link {
                     }
                     Moved::MustLeave => return Err(NoSeat::NoPool),
                 }
-            } else if let Some(why) = state.why_unusable(self.services.upstreams.count()) {
+            } else if let Some(why) = state.why_unusable(&self.services.upstreams.order()) {
                 return Err(NoSeat::Unusable(why));
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let why = state.unusable.values().next().map(|(why, _)| why.clone());
-                return Err(why.map_or(NoSeat::NoPool, NoSeat::Unusable));
+                let pools = self.services.upstreams.order();
+                let why = state.newly_unusable(&pools).next();
+                return Err(why.map_or(NoSeat::NoPool, |why| NoSeat::Unusable(why.to_owned())));
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -102,12 +104,17 @@ impl Link {
 }
 
 impl State {
-    /// Why no miner can be seated, when that was found just now of each of so many pools.
-    fn why_unusable(&self, pools: usize) -> Option<String> {
-        let is_fresh = |at: &Instant| at.elapsed() < UNUSABLE;
-        let mut fresh = self.unusable.values().filter(|(_, at)| is_fresh(at)).map(|(why, _)| why);
+    /// Why no miner can be seated, when that was found just now of each of these pools.
+    fn why_unusable(&self, pools: &[UpstreamId]) -> Option<String> {
+        let mut fresh = self.newly_unusable(pools);
         let why = fresh.next()?;
-        (fresh.count() + 1 == pools).then(|| why.clone())
+        (fresh.count() + 1 == pools.len()).then(|| why.to_owned())
+    }
+
+    /// What was found just now of these.
+    fn newly_unusable<'a>(&'a self, pools: &'a [UpstreamId]) -> impl Iterator<Item = &'a str> {
+        let found = pools.iter().filter_map(|pool| self.unusable.get(pool));
+        found.filter(|(_, at)| at.elapsed() < UNUSABLE).map(|(why, _)| why.as_str())
     }
 
     /// Seats a miner on this connection, with what it may roll before the first job: some use that from

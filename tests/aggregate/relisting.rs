@@ -1,0 +1,81 @@
+//! Other pools are listed while miners mine.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use sluice::config::{Config, Overrides};
+
+use crate::opened::{EASY, expect_credited, expect_moved, first, follow_extranonces, is_within, upstream};
+use crate::scripted::Scripted;
+use crate::site::Site;
+
+/// As SIGHUP does it.
+fn relist(site: &Site, text: &str) {
+    let config = Config::parse(text, &Overrides::default()).unwrap();
+    site.running().tuner().relist(&config.upstreams, |_| ()).unwrap();
+}
+
+#[test]
+fn who_stays_keeps_its_name_when_accounts_are_told_apart() {
+    let pool = Scripted::start();
+    let site = Site::with(&upstream(&pool, "farm"));
+    let (mut one, _end) = first(&site, &pool, "aa000001", "a.rig1");
+    follow_extranonces(&mut one);
+    relist(&site, &upstream(&pool, "{user}"));
+    let mut end = pool.accept_opening();
+    end.open("bb000001", 8);
+    end.set_difficulty(EASY);
+    assert_eq!(end.authorize(), "a");
+    end.notify(true);
+    expect_moved(&mut one, "bb000001");
+    for worker in ["a.rig1", "a.rig2"] {
+        one.ask(9, "mining.authorize", json!([worker, "x"]));
+        assert_eq!(one.answer(9)["result"], true, "{worker}");
+    }
+    one.ask(10, "mining.authorize", json!(["b.rig1", "x"]));
+    assert_eq!(one.answer(10)["error"][0], 24);
+}
+
+#[test]
+fn nobody_has_to_come_again_before_another_pool_works() {
+    let pool = Scripted::start();
+    let site = Site::with(&upstream(&pool, "farm"));
+    let (mut one, mut end) = first(&site, &pool, "aa000001", "a.rig1");
+    let mut two = site.miner("two", "b.rig2");
+    // Nobody listens there yet.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    relist(&site, &crate::common::upstream(address));
+    for _ in 0..3 {
+        expect_credited(&mut one, &mut end, "farm");
+        expect_credited(&mut two, &mut end, "farm");
+    }
+    let next = Scripted::on(address);
+    let mut end = next.accept_opening();
+    end.open("bb000001", 8);
+    end.set_difficulty(EASY);
+    for _ in 0..2 {
+        end.authorize();
+    }
+    end.notify(true);
+    // Neither can be told, and each has a connection of its own then.
+    one.wait_end();
+    two.wait_end();
+}
+
+#[test]
+fn a_pool_that_is_not_listed_any_more_is_no_reason_to_wait_for() {
+    let (old, pool) = (Scripted::start(), Scripted::start());
+    let site = Site::start(&[old.address()], "[failover]\nconnect_deadline = \"8s\"\n");
+    relist(&site, &crate::common::upstream(pool.address()));
+    let mut line = site.connect();
+    let began = Instant::now();
+    line.ask(1, "mining.subscribe", json!(["x"]));
+    let mut end = pool.accept_opening();
+    // Too little to share.
+    end.open("aa000001", 2);
+    let answer = line.answer(1);
+    assert_eq!(answer["error"][0], 20);
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(!is_within(&line, "aa000001"));
+}
