@@ -170,7 +170,16 @@ fn a_pool_that_restarts_behind_a_front_is_asked_again_what_may_be_rolled() {
         let mut end = pool.accept();
         assert!(end.line.is_beginning_with("mining.configure"));
     }
-    let mut end = pool.accept_opening();
+    let mut end = loop {
+        let mut end = pool.accept();
+        if end.line.is_beginning_with("mining.configure") {
+            break end;
+        }
+        // A probe says nothing else.
+        let subscribe = end.request("mining.subscribe");
+        end.answer(&subscribe, json!([[["mining.notify", "s"]], "bb000000", 8]));
+        assert!(end.line.wait_briefly("mining.authorize").is_none(), "it is taken without");
+    };
     end.open("bb000001", 8);
     end.authorize();
     end.set_difficulty(crate::opened::EASY);
