@@ -50,10 +50,18 @@ impl Hub {
             Some(_) => None,
             None => self.lock().guesses.take(address, Instant::now()),
         };
-        let account = account.or(guess.as_ref().map(|(account, _)| account));
+        let mut is_guessed = guess.is_some();
+        let mut account = account.or(guess.as_ref().map(|(account, _)| account));
         let mut tried = Vec::new();
         loop {
-            let link = self.candidate(services, address, account, &tried)?;
+            let link = match self.candidate(services, address, account, &tried) {
+                // It was only a guess, and there is room with others.
+                Err(NoSeat::TooMany) if is_guessed => {
+                    (account, is_guessed) = (None, false);
+                    continue;
+                }
+                found => found?,
+            };
             match link.seat(miner, deadline) {
                 Ok(()) => {
                     miner.set_link(Some(link));

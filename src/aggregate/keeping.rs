@@ -141,7 +141,7 @@ impl Keeper<'_> {
             None => None,
         };
         if connection.is_none() && Instant::now() >= deadline {
-            self.link.let_go();
+            self.link.let_go("no pool could be reached");
             self.without_since = None;
         } else if !was_reached {
             // Before the deadline only for reasons of our own, such as no more descriptors.
@@ -180,7 +180,9 @@ impl Keeper<'_> {
     ) -> Result<Option<Arc<Connection>>, Stopped> {
         let upstream = dialled.upstream;
         let configure = !self.unconfigured.is_due(upstream);
-        let purpose = Purpose { deadline, has_choice: self.has_other(upstream), instead_of, configure };
+        // Who has a pool that works need not take one that does not.
+        let has_choice = instead_of.is_some() || self.has_other(upstream);
+        let purpose = Purpose { deadline, has_choice, instead_of, configure };
         match open(self.link, dialled, purpose, self.stop)? {
             Ok(connection) => {
                 self.unconfigured.answered(upstream, configure);
@@ -223,6 +225,12 @@ impl Keeper<'_> {
                 connection.end();
                 return Ok(Over::Left);
             }
+            if without_work.is_some_and(|since| since.elapsed() >= services.config.failover.connect_deadline)
+            {
+                // The pool may give some yet, to whoever comes.
+                self.link.let_go("the pool gives no work");
+                without_work = None;
+            }
             let is_futile = is_futile(self.link, &connection);
             if is_futile && self.has_other(upstream) {
                 self.avoid(upstream);
@@ -235,7 +243,7 @@ impl Keeper<'_> {
             {
                 // Nobody of these is credited here: their own next pool may be better.
                 log::warn!("pool {upstream} {}: {}", services.upstreams.name(upstream), connection.refusal());
-                self.link.let_go();
+                self.link.let_go("the pool credits none of them");
                 self.avoid(upstream);
                 connection.end();
                 return Ok(Over::Left);

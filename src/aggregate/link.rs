@@ -223,14 +223,7 @@ impl Link {
         if !self.connection().is_none_or(is_listed) {
             return;
         }
-        let account_of = |miner: &Arc<Miner>| {
-            let worker = miner.desk().workers.first().cloned()?;
-            Some(self.services.account(&worker.name))
-        };
-        let miners: Vec<_> =
-            self.miners().into_iter().filter_map(|miner| Some((account_of(&miner)?, miner))).collect();
-        let is_still_its = |own: &Account| miners.iter().any(|(account, _)| account == own);
-        let own = self.account().filter(is_still_its).or_else(|| Some(miners.first()?.0.clone()));
+        let (own, miners) = self.whose();
         self.lock().account = own.clone().filter(|own| !own.0.is_empty());
         let leaving: Vec<_> = miners.iter().filter(|(account, _)| Some(account) != own.as_ref()).collect();
         if !leaving.is_empty() {
@@ -240,12 +233,32 @@ impl Link {
         leaving.iter().for_each(|(_, miner)| miner.dismiss());
     }
 
-    /// Sends all away: there is no pool for them.
-    pub(super) fn let_go(&self) {
+    /// Whose the link is, with the pools that are listed now, and the account of each who is here.
+    fn whose(&self) -> (Option<Account>, Vec<(Account, Arc<Miner>)>) {
+        let account_of = |miner: &Arc<Miner>| {
+            let worker = miner.desk().workers.first().cloned()?;
+            Some(self.services.account(&worker.name))
+        };
+        let miners: Vec<_> =
+            self.miners().into_iter().filter_map(|miner| Some((account_of(&miner)?, miner))).collect();
+        let is_still_its = |own: &Account| miners.iter().any(|(account, _)| account == own);
+        let own = self.account().filter(is_still_its).or_else(|| Some(miners.first()?.0.clone()));
+        (own, miners)
+    }
+
+    /// The names that a new connection is to carry; not those of miners who are about to leave for another.
+    pub(super) fn own_workers(&self) -> Vec<Worker> {
+        let (own, miners) = self.whose();
+        let its = miners.into_iter().filter(|(account, _)| Some(account) == own.as_ref());
+        its.flat_map(|(_, miner)| miner.desk().workers.clone()).collect()
+    }
+
+    /// Sends all away: there is no pool for them, for this reason.
+    pub(super) fn let_go(&self, why: &str) {
         let miners = self.miners();
         let staying = miners.iter().filter(|miner| !miner.is_leaving()).count();
         if staying > 0 {
-            log::warn!("no pool could be reached; {staying} miners are let go");
+            log::warn!("{why}; {staying} miners are let go");
         }
         miners.iter().for_each(|miner| miner.dismiss());
     }

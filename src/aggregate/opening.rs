@@ -70,7 +70,7 @@ pub(super) fn no_work() -> Failure {
 
 /// Asks the pool about everybody who is here.
 pub(super) fn authorize_all(link: &Link, connection: &Connection) {
-    for worker in link.workers() {
+    for worker in link.own_workers() {
         link.authorize_on(connection, &worker);
     }
     link.services().authorize_own(connection);
@@ -205,7 +205,7 @@ fn wait_until_usable(
         }
         let now = Instant::now();
         if deadline.is_some_and(|deadline| now >= deadline) {
-            link.let_go();
+            link.let_go("no pool could be reached");
         }
         // Woken in time for whatever is due first.
         let job_due = asked_at.map(|at| at + services.limits.first_job);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use super::limits::Limits;
+use crate::net::options::is_timeout;
 use crate::net::{Stamp, Stream};
 use crate::serving::Tap;
 
@@ -47,6 +48,8 @@ struct State {
     /// Nothing is taken any more; what waits is still sent.
     is_finishing: bool,
     is_closed: bool,
+    /// It was closed because it did not take what was sent.
+    is_overrun: bool,
     /// The peer's thread has nothing more to do.
     is_over: bool,
     last_sent: Instant,
@@ -85,6 +88,7 @@ impl Outbox {
                 is_writing: false,
                 is_finishing: false,
                 is_closed: false,
+                is_overrun: false,
                 is_over: false,
                 last_sent: Instant::now(),
                 wake_at: None,
@@ -129,6 +133,7 @@ impl Outbox {
         state.queued += lines.bytes.len();
         state.queue.push_back(lines);
         if state.queued > self.limits.most_queued || state.queue.len() > self.limits.most_lines() {
+            state.is_overrun = true;
             self.close_with(state);
             return false;
         }
@@ -195,6 +200,11 @@ impl Outbox {
                 Next::Write => self.write_first(state)?,
             }
         }
+    }
+
+    /// Whether the peer was closed because it does not read.
+    pub(super) fn is_overrun(&self) -> bool {
+        self.lock().is_overrun
     }
 
     /// Takes nothing more; what waits is still sent, and then the peer is told that it was the end.
@@ -267,6 +277,7 @@ impl Outbox {
                 Ok(())
             }
             Err(error) => {
+                state.is_overrun = is_timeout(&error);
                 self.close_with(state);
                 Err(error)
             }

@@ -52,6 +52,10 @@ impl Drop for Presence {
         services.hub.part(miner);
         services.remember(miner);
         announce(&services.to_analyzer, &miner.conversation, What::Closed);
+        if miner.outbox.is_overrun() {
+            let text = "closed: it does not read what it is sent";
+            say(&services.reception, miner.address(), Topic::Quiet, &text);
+        }
         if miner.conversation.down.has_begun() {
             let lasted = miner.accepted_at.elapsed().as_secs();
             let text = format!("session {} ended after {lasted} s", miner.id());

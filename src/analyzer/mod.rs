@@ -52,7 +52,7 @@ pub use share::{JudgedShare, PendingShare};
 pub use snapshot::{MinerView, Snapshot};
 pub use summary::{Latency, Summary};
 pub use totals::{Totals, WorkerTotals};
-pub use unjudged::{DISMISSED, LOST, NOT_SENT, SILENT, TOO_MANY};
+pub use unjudged::{DISMISSED, LOST, SILENT, TOO_MANY};
 pub use verdicts::{
     ChainState, ChainVerdict, Expectations, Expected, MAINNET_FLOOR, PayoutState, PayoutVerdict, Unverifiable,
 };

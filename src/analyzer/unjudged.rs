@@ -7,8 +7,6 @@ use crate::record::Outcome;
 pub const SILENT: &str = "The pool does not answer";
 /// The connection that the share was sent on has ended.
 pub const LOST: &str = "The connection to the pool was lost";
-/// The connection that the share was to be sent on has just ended.
-pub const NOT_SENT: &str = "Stale share: the pool's connection is new";
 /// The pool owes too many answers.
 pub const TOO_MANY: &str = "Too many shares wait for the pool";
 
@@ -18,5 +16,5 @@ pub const DISMISSED: &str = "Closed before the pool has answered";
 /// Whether the words are one of these.
 pub(super) fn is_unjudged(outcome: &Outcome) -> bool {
     let Outcome::Rejected { reason: Some(reason), .. } = outcome else { return false };
-    [SILENT, LOST, NOT_SENT, TOO_MANY, DISMISSED].contains(&reason.as_str())
+    [SILENT, LOST, TOO_MANY, DISMISSED].contains(&reason.as_str())
 }

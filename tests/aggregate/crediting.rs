@@ -347,8 +347,12 @@ fn accounts_that_one_address_makes_up_shut_out_nobody_else() {
         refused.map(|(number, words)| (number, words.contains("too many accounts"))),
         Some((63, true))
     );
-    // Who is there already, and who comes to an account that is, is none of that.
+    // Who is there already, and who comes to an account that is, is none of that, nor who has yet to say
+    // whose it is.
     expect_credited(&mut one, &mut end, "alice");
+    let mut nameless = site.connect();
+    nameless.ask(1, "mining.subscribe", json!([]));
+    assert!(nameless.answer(1)["error"].is_null());
     let mut two = site.connect();
     two.write(
         "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n\

@@ -274,3 +274,24 @@ fn a_pool_that_always_asks_us_to_connect_again_is_left() {
     expect_moved(&mut line, "bb000001");
     assert!(pool.accept_within(QUIET).is_none());
 }
+
+#[test]
+fn nobody_is_kept_by_an_only_pool_without_work() {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "[failover]\nconnect_deadline = \"300ms\"\n");
+    let mut line = site.connect();
+    line.ask(1, "mining.subscribe", json!(["one"]));
+    let mut end = pool.accept();
+    end.open("aa000001", 8);
+    let answer = line.answer(1);
+    line.seated(&answer);
+    line.ask(2, "mining.authorize", json!(["acct.one", "x"]));
+    end.authorize();
+    assert_eq!(line.answer(2)["result"], true);
+    line.wait_end();
+    // The pool may give some yet.
+    end.set_difficulty(EASY);
+    end.notify(true);
+    let mut later = site.miner("later", "acct.later");
+    expect_credited(&mut later, &mut end, "acct");
+}

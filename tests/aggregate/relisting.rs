@@ -54,9 +54,8 @@ fn nobody_has_to_come_again_before_another_pool_works() {
     let mut end = next.accept_opening();
     end.open("bb000001", 8);
     end.set_difficulty(EASY);
-    for _ in 0..2 {
-        end.authorize();
-    }
+    // The other's name is no business of this connection's any more.
+    assert_eq!(end.authorize(), "a");
     end.notify(true);
     // Neither can be told, and each has a connection of its own then.
     one.wait_end();
@@ -78,4 +77,22 @@ fn a_pool_that_is_not_listed_any_more_is_no_reason_to_wait_for() {
     assert_eq!(answer["error"][0], 20);
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     assert!(!is_within(&line, "aa000001"));
+}
+
+#[test]
+fn a_pool_that_refuses_us_is_no_better_than_one_that_is_not_listed_any_more() {
+    let (pool, next) = (Scripted::start(), Scripted::start());
+    let site = Site::with(&upstream(&pool, "farm"));
+    let (mut one, mut end) = first(&site, &pool, "aa000001", "a.rig1");
+    relist(&site, &upstream(&next, "frm"));
+    let mut refusing = next.accept_opening();
+    refusing.open("bb000001", 8);
+    let authorize = refusing.request("mining.authorize");
+    refusing.refuse(&authorize, 24, "never heard of it");
+    refusing.set_difficulty(EASY);
+    refusing.notify(true);
+    refusing.wait_closed();
+    for _ in 0..3 {
+        expect_credited(&mut one, &mut end, "farm");
+    }
 }

@@ -12,7 +12,7 @@ use super::super::identity::{MinerName, PoolName, Worker};
 use super::super::judge::{Fault, Judgement, Stale, Terms, judge};
 use super::super::pending::Asker;
 use super::{Requests, Then, shortened};
-use crate::analyzer::{NOT_SENT, TOO_MANY};
+use crate::analyzer::TOO_MANY;
 use crate::net::Stamp;
 use crate::serving::{Topic, say};
 use crate::stratum::{
@@ -172,7 +172,8 @@ impl Requests {
 
     fn forward(&self, id: &str, judged: &Judged, connection: &Connection, hash: BlockHash, at: Stamp) {
         let Judged { submit, given, .. } = judged;
-        let lost = || Refusal::new(RefusalCode::JobNotFound, NOT_SENT);
+        let lost =
+            || Refusal::new(RefusalCode::JobNotFound, "Stale share: its connection to the pool is gone");
         let too_many = || Refusal::new(RefusalCode::Other, TOO_MANY);
         let worker = match self.miner.desk().workers.first() {
             // A block by an unknown name is its own all the same.
