@@ -90,8 +90,8 @@ impl Keeper<'_> {
         while self.wait_for_miners()? {
             let Some(connection) = self.connect()? else { continue };
             self.without_since = None;
+            self.link.part_others();
             self.link.adopt(&connection);
-            self.link.sort_out();
             // Also those who came while it was made.
             authorize_all(self.link, &connection);
             let over = self.serve(connection)?;
@@ -308,8 +308,9 @@ impl Keeper<'_> {
         let Some(dialled) = self.dial_beside(to, other)? else { return Ok(None) };
         let Some(next) = self.open(dialled, None, other)? else { return Ok(None) };
         log::info!("over to pool {to} {}", self.link.services().upstreams.name(to));
+        // Before they are moved: nothing of theirs goes out on this connection.
+        self.link.part_others();
         self.link.adopt(&next);
-        self.link.sort_out();
         authorize_all(self.link, &next);
         drain(self.stop, from, &next);
         Ok(Some(next))

@@ -215,14 +215,19 @@ impl Link {
         is_idle
     }
 
-    /// Other pools may be listed: those who can't share a connection any more come again, to another one.
-    /// Who is still with a pool that is not listed any more stays there until another works.
+    /// Other pools are listed: as [`Link::part_others`], but who is still with a pool that is not listed any
+    /// more stays there until another works.
     pub(super) fn sort_out(&self) {
         let is_listed =
             |connection: Arc<Connection>| self.services.upstreams.rank(connection.upstream).is_some();
-        if !self.connection().is_none_or(is_listed) {
-            return;
+        if self.connection().is_none_or(is_listed) {
+            self.part_others();
         }
+    }
+
+    /// Those who can't share a connection any more, with the pools that are listed now, come again, to
+    /// another one.
+    pub(super) fn part_others(&self) {
         let (own, miners) = self.whose();
         self.lock().account = own.clone().filter(|own| !own.0.is_empty());
         let leaving: Vec<_> = miners.iter().filter(|(account, _)| Some(account) != own.as_ref()).collect();
