@@ -207,6 +207,8 @@ impl Keeper<'_> {
     /// Until the connection is lost or nobody needs it any more. A better one replaces it meanwhile.
     fn serve(&mut self, mut connection: Arc<Connection>) -> Result<Over, Stopped> {
         let services = self.link.services().clone();
+        let patience = services.config.failover.connect_deadline;
+        let is_past = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= patience);
         let (mut without_work, mut futile, mut not_before) = (None, None, None);
         loop {
             let seen = self.link.moment();
@@ -225,8 +227,7 @@ impl Keeper<'_> {
                 connection.end();
                 return Ok(Over::Left);
             }
-            if without_work.is_some_and(|since| since.elapsed() >= services.config.failover.connect_deadline)
-            {
+            if is_past(without_work) {
                 // The pool may give some yet, to whoever comes.
                 self.link.let_go("the pool gives no work");
                 without_work = None;
@@ -238,9 +239,7 @@ impl Keeper<'_> {
                 return Ok(Over::Left);
             }
             futile = is_futile.then(|| futile.unwrap_or_else(Instant::now));
-            if futile
-                .is_some_and(|since: Instant| since.elapsed() >= services.config.failover.connect_deadline)
-            {
+            if is_past(futile) {
                 // Nobody of these is credited here: their own next pool may be better.
                 log::warn!("pool {upstream} {}: {}", services.upstreams.name(upstream), connection.refusal());
                 self.link.let_go("the pool credits none of them");
@@ -253,18 +252,11 @@ impl Keeper<'_> {
                 connection.end();
                 return Ok(Over::Idle);
             }
-            let is_obeyed = self.obeyed.is_none_or(|at| at.elapsed() >= services.limits.obey_again);
-            let is_due = |at: &mut Instant| is_obeyed && *at <= Instant::now();
-            let is_redirected = connection.facts().reconnect_at.take_if(is_due).is_some();
-            let next = if is_redirected {
-                self.obeyed = Some(Instant::now());
-                if self.redirections.note(upstream, Instant::now()) == Loss::TooMany
-                    && self.has_other(upstream)
-                {
-                    self.failed(
-                        upstream,
-                        Failure::Refused("it asks us to connect again and again".to_owned()),
-                    );
+            let next = if self.is_redirected(&connection) {
+                let loss = self.redirections.note(upstream, Instant::now());
+                if loss == Loss::TooMany && self.has_other(upstream) {
+                    let failure = Failure::Refused("it asks us to connect again and again".to_owned());
+                    self.failed(upstream, failure);
                     connection.end();
                     return Ok(Over::Left);
                 }
@@ -283,6 +275,18 @@ impl Keeper<'_> {
             }
             self.link.wait(seen, LOOK);
         }
+    }
+
+    /// Whether the pool wants to be connected to again now, and was not obeyed just before.
+    fn is_redirected(&mut self, connection: &Connection) -> bool {
+        let pause = self.link.services().limits.obey_again;
+        let is_obeyed = self.obeyed.is_none_or(|at| at.elapsed() >= pause);
+        let is_due = |at: &mut Instant| is_obeyed && *at <= Instant::now();
+        let is_redirected = connection.facts().reconnect_at.take_if(is_due).is_some();
+        if is_redirected {
+            self.obeyed = Some(Instant::now());
+        }
+        is_redirected
     }
 
     /// Why a connection can't be kept, though it lives.

@@ -56,9 +56,7 @@ fn by_a_name_that_the_pool_refuses() {
     let site = Site::start(&[pool.address()], "[aggregate]\nuser = \"{user}.{worker}\"\n");
     let (_one, mut end) = first(&site, &pool, "aa000001", "acct.w1");
     let mut line = site.connect();
-    line.ask(1, "mining.subscribe", json!(["two"]));
-    let answer = line.answer(1);
-    line.seated(&answer);
+    line.subscribe("two");
     line.worker = "acct.w2".to_owned();
     line.ask(2, "mining.authorize", json!(["acct.w2", "x"]));
     let authorize = end.request("mining.authorize");

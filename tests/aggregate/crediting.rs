@@ -23,9 +23,7 @@ fn impatient(text: &str) -> Site {
 /// A miner whose authorize the pool has not answered yet.
 fn unanswered(site: &Site, worker: &str) -> Line {
     let mut line = site.connect();
-    line.ask(1, "mining.subscribe", json!([worker]));
-    let answer = line.answer(1);
-    line.seated(&answer);
+    line.subscribe(worker);
     line.worker = worker.to_owned();
     line.ask(2, "mining.authorize", json!([worker, "x"]));
     line
@@ -260,9 +258,7 @@ fn several_accounts_behind_one_address_find_their_places_at_the_second_try() {
     let mut lines: Vec<Line> = (0..accounts.len())
         .map(|_| {
             let mut line = site.connect();
-            line.ask(1, "mining.subscribe", json!(["NerdMinerV2/V1.8.3"]));
-            let answer = line.answer(1);
-            line.seated(&answer);
+            line.subscribe("NerdMinerV2/V1.8.3");
             line
         })
         .collect();

@@ -219,9 +219,7 @@ fn refused_by_every_pool_a_miner_hears_it() {
     end.set_difficulty(EASY);
     end.notify(true);
     let mut miner = site.connect();
-    miner.ask(1, "mining.subscribe", json!(["again"]));
-    let answer = miner.answer(1);
-    miner.seated(&answer);
+    miner.subscribe("again");
     miner.worker = "x.y".to_owned();
     miner.ask(2, "mining.authorize", json!(["x.y", "x"]));
     assert_eq!(miner.answer(2)["error"], json!([24, "not here", null]));

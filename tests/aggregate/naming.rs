@@ -18,9 +18,7 @@ fn each_worker_is_authorised_once() {
     ));
     let (mut one, mut end) = first(&site, &pool, "aa000001", "a.rig1");
     let mut two = site.connect();
-    two.ask(1, "mining.subscribe", json!(["two"]));
-    let answer = two.answer(1);
-    two.seated(&answer);
+    two.subscribe("two");
     two.worker = "b.rig2".to_owned();
     two.ask(2, "mining.authorize", json!(["b.rig2", "x"]));
     let authorize = end.request("mining.authorize");
@@ -153,9 +151,7 @@ fn two_accounts_are_never_on_one_connection() {
     let (mut one, mut end) = first(&site, &pool, "aa000001", "alice.rig");
     // The address is known for alice's; bob can be told of his own search space.
     let mut follows = site.connect();
-    follows.ask(1, "mining.subscribe", json!(["bob's"]));
-    let answer = follows.answer(1);
-    follows.seated(&answer);
+    follows.subscribe("bob's");
     follow_extranonces(&mut follows);
     follows.worker = "bob.one".to_owned();
     follows.ask(2, "mining.authorize", json!(["bob.one", "x"]));

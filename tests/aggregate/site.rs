@@ -259,12 +259,17 @@ impl Line {
     /// Subscribes, authorizes, and waits for the first job.
     pub fn join(&mut self, agent: &str, worker: &str) {
         self.worker = worker.to_owned();
-        self.ask(1, "mining.subscribe", json!([agent]));
-        let answer = self.answer(1);
-        self.seated(&answer);
+        self.subscribe(agent);
         self.ask(2, "mining.authorize", json!([worker, "x"]));
         assert_eq!(self.answer(2)["result"], true);
         self.wait_job();
+    }
+
+    /// Subscribes as this agent, on a link whose pool is there already.
+    pub fn subscribe(&mut self, agent: &str) {
+        self.ask(1, "mining.subscribe", json!([agent]));
+        let answer = self.answer(1);
+        self.seated(&answer);
     }
 
     /// Takes the answer to a subscribe.

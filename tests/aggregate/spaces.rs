@@ -13,9 +13,7 @@ use crate::site::{Line, Site};
 
 /// Subscribes: where the miner may search.
 fn seat(line: &mut Line) -> String {
-    line.ask(1, "mining.subscribe", json!(["x"]));
-    let answer = line.answer(1);
-    line.seated(&answer);
+    line.subscribe("x");
     line.extranonce1.to_string()
 }
 
