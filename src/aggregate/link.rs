@@ -228,8 +228,15 @@ impl Link {
     /// Those who can't share a connection any more, with the pools that are listed now, come again, to
     /// another one.
     pub(super) fn part_others(&self) {
+        let before = self.account();
         let (own, miners) = self.whose();
-        self.lock().account = own.clone().filter(|own| !own.0.is_empty());
+        {
+            let mut state = self.lock();
+            // Who has claimed it meanwhile has it.
+            if state.account == before {
+                state.account = own.clone().filter(|own| !own.0.is_empty());
+            }
+        }
         let leaving: Vec<_> = miners.iter().filter(|(account, _)| Some(account) != own.as_ref()).collect();
         if !leaving.is_empty() {
             self.services.reception.gatekeeper.pool_failed(Instant::now());
@@ -246,7 +253,9 @@ impl Link {
         };
         let miners: Vec<_> =
             self.miners().into_iter().filter_map(|miner| Some((account_of(&miner)?, miner))).collect();
-        let is_still_its = |own: &Account| miners.iter().any(|(account, _)| account == own);
+        // Where nobody has said who it is yet, it is kept for whom it was opened for.
+        let is_still_its =
+            |own: &Account| miners.is_empty() || miners.iter().any(|(account, _)| account == own);
         let own = self.account().filter(is_still_its).or_else(|| Some(miners.first()?.0.clone()));
         (own, miners)
     }

@@ -534,3 +534,31 @@ fn a_refused_name_that_nobody_has_any_more_is_forgotten() {
     }
     assert!(asked <= 1, "{asked}");
 }
+
+#[test]
+fn a_connection_made_for_an_account_stays_its_own_before_anybody_has_said_so() {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "");
+    let (_first, _end) = first(&site, &pool, "aa000000", "alice.first");
+    // Taken for alice's, and expected as bob's from then on.
+    let mut sent_away = site.connect();
+    sent_away.subscribe("NerdMinerV2/V1.8.3");
+    sent_away.ask(2, "mining.authorize", json!(["bob.rig", "x"]));
+    sent_away.wait_end();
+    let mut bob = site.connect();
+    bob.ask(1, "mining.subscribe", json!(["NerdMinerV2/V1.8.3"]));
+    let mut bobs = pool.accept();
+    bobs.open("bb000000", 8);
+    bob.answer(1);
+    let mut carol = site.connect();
+    carol.write(
+        "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n\
+         {\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"carol.rig\",\"x\"]}\n",
+    );
+    let mut carols = pool.accept();
+    carols.open("cc000000", 8);
+    assert_eq!(carols.authorize(), "carol");
+    bob.ask(2, "mining.authorize", json!(["bob.rig", "x"]));
+    assert_eq!(bob.answer(2)["result"], true);
+    assert_eq!(bobs.authorize(), "bob");
+}
