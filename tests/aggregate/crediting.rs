@@ -8,9 +8,10 @@ use sluice::aggregate::Limits;
 
 use crate::common::wait_for;
 use crate::opened::{
-    EASY, QUIET, code, expect_credited, first, follow_extranonces, is_within, share, upstream,
+    EASY, QUIET, code, expect_credited, expect_credited_soon, first, follow_extranonces, is_within, share,
+    upstream,
 };
-use crate::scripted::{PoolEnd, Scripted};
+use crate::scripted::Scripted;
 use crate::site::{Line, Site};
 
 const ADDRESS: &str = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa";
@@ -221,18 +222,6 @@ fn a_flood_of_names_takes_its_own_time_only() {
     honest.ask(7, "mining.ping", json!([]));
     honest.answer(7);
     expect_credited_soon(&mut honest, &mut end, "farm.honest");
-}
-
-/// As [`expect_credited`], once the pool's verdict on the name has arrived.
-fn expect_credited_soon(line: &mut Line, end: &mut PoolEnd, name: &str) {
-    wait_for("a share in this name", || {
-        let share = share(line);
-        let id = line.submit(&share);
-        let arrived = end.share();
-        end.answer(&arrived, json!(true));
-        assert_eq!(line.answer(id)["result"], true);
-        arrived["params"][0] == name
-    });
 }
 
 #[test]

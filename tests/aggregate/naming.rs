@@ -4,7 +4,8 @@ use serde_json::json;
 
 use crate::common::wait_for;
 use crate::opened::{
-    EASY, QUIET, code, expect_credited, expect_moved, first, follow_extranonces, is_within, share, upstream,
+    EASY, QUIET, code, expect_credited, expect_credited_soon, expect_moved, first, follow_extranonces,
+    is_within, share, upstream,
 };
 use crate::scripted::Scripted;
 use crate::site::Site;
@@ -26,7 +27,7 @@ fn each_worker_is_authorised_once() {
     end.answer(&authorize, json!(true));
     two.wait_job();
     expect_credited(&mut one, &mut end, "farm.rig1");
-    expect_credited(&mut two, &mut end, "farm.rig2");
+    expect_credited_soon(&mut two, &mut end, "farm.rig2");
     let _again = site.miner("again", "c.rig1");
     two.ask(7, "mining.authorize", json!(["b.rig2", "x"]));
     assert_eq!(two.answer(7)["result"], true);

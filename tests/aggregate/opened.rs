@@ -76,6 +76,18 @@ pub fn expect_credited(line: &mut Line, end: &mut PoolEnd, name: &str) {
     assert_eq!(line.answer(id)["result"], true);
 }
 
+/// As [`expect_credited`], once the pool's verdict on the name has arrived.
+pub fn expect_credited_soon(line: &mut Line, end: &mut PoolEnd, name: &str) {
+    crate::common::wait_for("a share in this name", || {
+        let share = share(line);
+        let id = line.submit(&share);
+        let arrived = end.share();
+        end.answer(&arrived, json!(true));
+        assert_eq!(line.answer(id)["result"], true);
+        arrived["params"][0] == name
+    });
+}
+
 /// The code of a refusal.
 pub fn code(answer: &serde_json::Value) -> i64 {
     answer["error"][0].as_i64().unwrap_or_else(|| panic!("no refusal: {answer}"))
