@@ -15,6 +15,7 @@ use crate::net::dial::Route;
 use crate::net::options::is_timeout;
 use crate::net::{Reader, Stamp, Stream};
 use crate::stop::{Stop, Stopped};
+use crate::util::os_error::describe;
 
 /// Tor may need as long.
 const DIAL_LIMIT: Duration = Duration::from_secs(30);
@@ -79,7 +80,7 @@ impl<T: Fn(Tip)> Watcher<T> {
         let end = self.listen(&stream, &mut talk, stop);
         // Nobody waits for what it may have to say still.
         stream.abort();
-        let end = end.unwrap_or_else(|why| format!("the connection broke: {why}"));
+        let end = end.unwrap_or_else(|why| format!("the connection broke: {}", describe(&why)));
         match (talk.has_job, talk.conversation.refused_user(), talk.useless) {
             (false, Some(refused), _) => format!("{end}; {refused}"),
             (_, _, Some(useless)) => format!("{end}; its newest job can't be read: {useless}"),

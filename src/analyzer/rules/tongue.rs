@@ -37,7 +37,7 @@ impl<'a> Tongue<'a> {
         *self.unsaved |= self.state.set_fingerprint(upstream, fingerprint);
     }
 
-    /// A state is seen.
+    /// A state is seen in a job, a share or another event.
     pub(super) fn lasts(
         &mut self,
         (id, severity): (&'static str, Severity),
@@ -46,6 +46,17 @@ impl<'a> Tongue<'a> {
         describe: impl FnOnce() -> (String, Value),
     ) {
         self.rows.extend(self.alerts.lasts(&News { id, severity, subject, at }, describe));
+    }
+
+    /// A state still lasts, as the passing of time shows.
+    pub(super) fn goes_on(
+        &mut self,
+        (id, severity): (&'static str, Severity),
+        subject: &str,
+        at: NtpTime,
+        describe: impl FnOnce() -> (String, Value),
+    ) {
+        self.rows.extend(self.alerts.goes_on(&News { id, severity, subject, at }, describe));
     }
 
     /// A state is over, if it had begun.
