@@ -11,6 +11,8 @@ mod copies;
 mod ids;
 #[path = "analyzer/killed.rs"]
 mod killed;
+#[path = "analyzer/matching.rs"]
+mod matching;
 #[path = "analyzer/simulated.rs"]
 mod simulated;
 #[path = "analyzer/stall.rs"]

@@ -1,13 +1,15 @@
 //! What the pool says: jobs, difficulties, answers.
 
+use super::super::answer_form::AnswerForm;
 use super::super::finding::{Event, Finding, JobSeen};
 use super::super::jobs::Added;
 use super::super::judged_job::JudgedJob;
-use super::super::requests::{Asked, EarlyAnswer};
+use super::super::requests::{Asked, Match};
+use super::super::same_id::{KeptAnswer, Settled};
 use super::super::share::outcome_of;
 use super::super::unjudged::is_unjudged;
 use super::super::{Chunk, Role};
-use super::{MOST_WORKERS, OPENING, Session, Worker};
+use super::{OPENING, Session};
 use crate::net::Stamp;
 use crate::record::Outcome;
 use crate::stratum::{
@@ -24,15 +26,9 @@ impl Session {
         each: &mut impl FnMut(Finding),
     ) {
         match message.method().as_deref() {
-            None => match self.requests.answer(message.id()) {
-                Some((asked, asked_at)) => {
-                    self.answered(asked, message, asked_at, chunk.readable_at, each);
-                }
-                None => {
-                    self.unasked(message, chunk.readable_at);
-                    self.requests.keep(message.id(), chunk.readable_at, line);
-                }
-            },
+            None => self.answer(message, line, chunk.readable_at, each),
+            // Some pools repeat the method in the answer.
+            Some(_) if message.is_answer() => self.answer(message, line, chunk.readable_at, each),
             Some("mining.notify") => self.job(message, chunk.readable_at, each),
             Some("mining.set_difficulty") => {
                 let first =
@@ -62,6 +58,26 @@ impl Session {
                 }
             }
             Some(_) => {}
+        }
+    }
+
+    fn answer(&mut self, message: &Envelope<'_>, line: &[u8], at: Stamp, each: &mut impl FnMut(Finding)) {
+        let form = AnswerForm::of(message);
+        match self.requests.answer(message.id(), form, at, line) {
+            Match::Request(asked, asked_at) => self.answered(asked, message, asked_at, at, each),
+            Match::Unclear => {}
+            Match::Nobody => {
+                self.unasked(message, at);
+                self.requests.keep(message.id(), form, at, line);
+            }
+        }
+        self.take_settled(each);
+    }
+
+    /// Takes the answers that have found their requests only now.
+    pub(super) fn take_settled(&mut self, each: &mut impl FnMut(Finding)) {
+        for Settled { asked, asked_at, answer } in self.requests.settled() {
+            self.answered_by(asked, &answer, asked_at, each);
         }
     }
 
@@ -130,10 +146,7 @@ impl Session {
                     _ => Event::Authorized { upstream, worker: worker.clone() },
                 };
                 each(Finding::Event(event, answered_at));
-                if self.workers.len() < MOST_WORKERS && self.workers.iter().all(|known| known.name != worker)
-                {
-                    self.workers.push(Worker { name: worker, refused });
-                }
+                self.note_worker(&worker, refused);
             }
             Asked::Submit(share) => {
                 // A near pool answers before the sending thread has looked at the clock.
@@ -149,10 +162,10 @@ impl Session {
         }
     }
 
-    pub(super) fn answered_early(
+    pub(super) fn answered_by(
         &mut self,
         asked: Asked,
-        answer: &EarlyAnswer,
+        answer: &KeptAnswer,
         asked_at: Stamp,
         each: &mut impl FnMut(Finding),
     ) {
