@@ -7,6 +7,8 @@ mod common;
 mod captures;
 #[path = "analyzer/copies.rs"]
 mod copies;
+#[path = "analyzer/counts.rs"]
+mod counts;
 #[path = "analyzer/ids.rs"]
 mod ids;
 #[path = "analyzer/killed.rs"]

@@ -79,7 +79,10 @@ struct Worker {
 pub(super) struct Tally {
     pub(super) accepted: u64,
     pub(super) rejected: u64,
+    /// The pool had its time.
     pub(super) unanswered: u64,
+    /// What the pool said is not known: the session ended first, or copies were not analysed.
+    pub(super) unknown: u64,
     pub(super) stale: u64,
     /// Sum of what was asked for, over accepted shares.
     pub(super) accepted_difficulty: f64,
@@ -295,7 +298,8 @@ impl Session {
                 }
             }
             Outcome::Rejected { .. } => self.tally.rejected += 1,
-            Outcome::Unanswered | Outcome::Unknown => self.tally.unanswered += 1,
+            Outcome::Unanswered => self.tally.unanswered += 1,
+            Outcome::Unknown => self.tally.unknown += 1,
         }
         self.tally.stale += u64::from(share.stale);
         let Facts { session, miner, user_agent, upstream } = self.facts();

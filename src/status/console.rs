@@ -44,15 +44,16 @@ fn performance(snapshot: &Snapshot, totals: &Totals, around: &Surroundings) -> S
 fn shares(totals: &Totals) -> String {
     let judged = totals.accepted + totals.rejected;
     let mut line = format!(
-        "SHARES       {} submitted | {} accepted ({}) | {} rejected ({}) | {} unanswered | {} blocks | {} near misses",
+        "SHARES       {} submitted | {} accepted ({}) | {} rejected ({}) | {} unanswered | {} unknown | {} | {}",
         totals.submitted,
         totals.accepted,
         percent(totals.accepted, judged),
         totals.rejected,
         percent(totals.rejected, judged),
         totals.unanswered,
-        totals.blocks,
-        totals.near_misses,
+        totals.unknown,
+        count(totals.blocks, "block"),
+        near_misses(totals.near_misses),
     );
     let mut reasons: Vec<_> = totals.reasons.iter().collect();
     reasons.sort_by(|a, b| b.1.cmp(a.1));
@@ -60,6 +61,10 @@ fn shares(totals: &Totals) -> String {
         let _ = write!(line, " | {count} \"{}\"", Printable(reason));
     }
     line
+}
+
+fn near_misses(misses: u64) -> String {
+    if misses == 1 { "1 near miss".to_owned() } else { format!("{misses} near misses") }
 }
 
 fn difficulty(snapshot: &Snapshot, totals: &Totals) -> String {
@@ -125,7 +130,7 @@ fn top_miners(snapshot: &Snapshot) -> Vec<String> {
             Printable(if miner.worker.is_empty() { "(no worker yet)" } else { &miner.worker }),
             rate(miner.hash_rates.five_minutes),
             miner.accepted,
-            miner.accepted + miner.rejected + miner.unanswered,
+            miner.accepted + miner.rejected + miner.unanswered + miner.unknown,
             short(miner.best),
             miner.difficulty,
         )
