@@ -77,7 +77,7 @@ impl Split {
     /// The extranonce1 that the miner with `prefix` is given.
     ///
     /// # Errors
-    /// When it would be longer than [`Extranonce1::MAX`].
+    /// When it would be longer than [`Extranonce1::MAX_READ`], which [`Split::of_space`] rules out.
     pub fn extranonce1(self, pool: &Extranonce1, prefix: &Prefix) -> Result<Extranonce1, FieldError> {
         Extranonce1::from_bytes([pool.as_bytes(), prefix.as_bytes()].concat())
     }

@@ -148,7 +148,7 @@ impl Extranonce {
                 tongue.ends(SMALL.0, &subject, now);
                 continue;
             }
-            tongue.goes_on(SMALL, &subject, now, || {
+            tongue.persists(SMALL, &subject, now, || {
                 let description = match is_short {
                     true => format!(
                         "{upstream}: {} has searched through its space in {seconds:.1} s",
@@ -197,6 +197,8 @@ mod tests {
             pool_silent: None,
             unanswered: 0,
             share_silent: None,
+            jobs: None,
+            unread: None,
             extranonce2_size: Some(Extranonce2Size::new(bytes).unwrap()),
             version_mask: mask.map(VersionMask),
         };

@@ -137,7 +137,7 @@ impl Seen {
             }
             return;
         }
-        tongue.goes_on(RAPID, worker, now, || {
+        tongue.persists(RAPID, worker, now, || {
             let description =
                 format!("{worker}: {count:.0} shares in {span:.0} s, where {expected:.1} are expected");
             let evidence = json!({
@@ -177,7 +177,7 @@ fn newest_sessions<'a>(sessions: &[Pulse<'a>]) -> HashMap<(IpAddr, &'a str), Ses
 
 fn silent(pulse: &Pulse<'_>, expected: f64, now: NtpTime, tongue: &mut Tongue<'_>) {
     let (worker, silence) = (pulse.worker, pulse.share_silent.unwrap_or_default());
-    tongue.goes_on(SILENT, worker, now, || {
+    tongue.persists(SILENT, worker, now, || {
         let description =
             format!("{worker}: connected, and no share for {}", span(Duration::from_secs_f64(silence)));
         let evidence = json!({ "seconds": silence, "expected_shares": expected, "session": pulse.session.0 });

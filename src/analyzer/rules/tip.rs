@@ -70,7 +70,7 @@ impl StateSeen {
     ) {
         match self {
             StateSeen::InAJob => tongue.lasts(kind, upstream, at, describe),
-            StateSeen::AsTimePasses => tongue.goes_on(kind, upstream, at, describe),
+            StateSeen::AsTimePasses => tongue.persists(kind, upstream, at, describe),
         }
     }
 }

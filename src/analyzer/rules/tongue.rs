@@ -32,6 +32,11 @@ impl<'a> Tongue<'a> {
         self.alerts.is_open(id)
     }
 
+    /// Whether the state of this rule about `subject` lasts.
+    pub(super) fn is_open_about(&self, id: &str, subject: &str) -> bool {
+        self.alerts.is_open_about(id, subject)
+    }
+
     /// Keeps something of an upstream over restarts.
     pub(super) fn keep(&mut self, upstream: &str, fingerprint: Value) {
         *self.unsaved |= self.state.set_fingerprint(upstream, fingerprint);
@@ -48,15 +53,20 @@ impl<'a> Tongue<'a> {
         self.rows.extend(self.alerts.lasts(&News { id, severity, subject, at }, describe));
     }
 
-    /// A state still lasts, as the passing of time shows.
-    pub(super) fn goes_on(
+    /// A state is seen to last as time passes, which is not counted.
+    pub(super) fn persists(
         &mut self,
         (id, severity): (&'static str, Severity),
         subject: &str,
         at: NtpTime,
         describe: impl FnOnce() -> (String, Value),
     ) {
-        self.rows.extend(self.alerts.goes_on(&News { id, severity, subject, at }, describe));
+        self.rows.extend(self.alerts.persists(&News { id, severity, subject, at }, describe));
+    }
+
+    /// A state that has begun still lasts.
+    pub(super) fn goes_on(&mut self, id: &'static str, subject: &str, at: NtpTime) {
+        self.alerts.goes_on(id, subject, at);
     }
 
     /// A state is over, if it had begun.
