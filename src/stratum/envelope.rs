@@ -134,6 +134,9 @@ impl<'de> Deserialize<'de> for Key {
             }
 
             fn visit_str<E: de::Error>(self, name: &str) -> Result<Key, E> {
+                if name.contains('\0') {
+                    return Err(E::custom("a key with a NUL: some miners read its beginning"));
+                }
                 let place = KEYS.iter().position(|known| known.eq_ignore_ascii_case(name));
                 match place {
                     Some(place) if KEYS[place] != name => Err(E::custom("a known key in another case")),
@@ -232,6 +235,7 @@ mod tests {
         }
         assert!(Envelope::read(br#"{"id":1,"id":2,"method":"x"}"#).is_err());
         assert!(Envelope::read(br#"{"id":1,"Method":"x"}"#).is_err());
+        assert!(Envelope::read(br#"{"id":1,"method\u0000":"x"}"#).is_err());
         assert!(Envelope::read(br#"{"id":1,"other":1,"Other":2,"method":"x"}"#).is_ok());
     }
 }

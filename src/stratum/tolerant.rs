@@ -152,7 +152,9 @@ impl Scanner<'_> {
     fn message(&mut self, fields: &mut Fields) -> Option<()> {
         self.members(b'}', 0, &mut |scanner, _| {
             let key = scanner.key()?;
-            let known = KEYS.iter().position(|known| known.eq_ignore_ascii_case(&key));
+            // As a C text: it ends at a NUL.
+            let start = key.split('\0').next().unwrap_or_default();
+            let known = KEYS.iter().position(|known| known.eq_ignore_ascii_case(start));
             scanner.colon()?;
             let Some(index) = known else { return scanner.value(1, &mut String::new()) };
             let mut value = String::new();
@@ -380,6 +382,7 @@ mod tests {
             [r#"{"method":"b"}"#, r#"{"method":"a"}"#, r#"{"method":"c"}"#]
         );
         assert_eq!(readings(r#"{"id":1,"id":1}"#), [r#"{"id":1}"#]);
+        assert_eq!(readings(r#"{"method\u0000x":"a"}"#), ["{}", r#"{"method":"a"}"#]);
     }
 
     #[test]
