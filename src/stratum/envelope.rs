@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::field;
 use super::method::PoolMethod;
-use super::tolerant::KEYS;
+use super::tolerant::{KEYS, key_place};
 
 /// A message, borrowed from its line. Which kind it is, request, notification or answer, follows
 /// from what is present: [`Envelope::method`] is `None` in an answer, even in one of the libraries
@@ -116,8 +116,7 @@ impl<'de> Deserialize<'de> for Key {
             }
 
             fn visit_str<E: de::Error>(self, name: &str) -> Result<Key, E> {
-                let place = KEYS.iter().position(|known| known.eq_ignore_ascii_case(name));
-                match place {
+                match key_place(name) {
                     Some(place) if KEYS[place] != name => Err(E::custom("a known key in another case")),
                     place => Ok(Key(place)),
                 }

@@ -112,6 +112,12 @@ impl SeenJob {
         self.is_named || self.payout.state == PayoutState::Verified
     }
 
+    /// How bad it is, to compare readings of the same line.
+    pub(super) fn badness(&self, most_drift: i64) -> impl Ord + use<> {
+        let is_baseless = self.parent_work == ParentWork::Missed;
+        (self.is_damning(most_drift), self.payout.state, self.chain.state, is_baseless, self.drift().abs())
+    }
+
     /// Whether nothing that comes later can make this pool a good one.
     pub(super) fn is_damning(&self, most_drift: i64) -> bool {
         let payout = matches!(self.payout.state, PayoutState::Short | PayoutState::Mismatch);
