@@ -68,11 +68,12 @@ pub struct RuleId(&'static str);
 
 impl RuleId {
     /// Every rule there is.
-    pub const ALL: [RuleId; 35] = [
+    pub const ALL: [RuleId; 36] = [
         RuleId("payout.mismatch"),
         RuleId("payout.short"),
         RuleId("payout.changed"),
         RuleId("payout.unverifiable"),
+        RuleId("job.unreadable"),
         RuleId("chain.wrong"),
         RuleId("chain.bad_prevhash"),
         RuleId("chain.height"),

@@ -4,7 +4,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::extranonce::{Extranonce1, Extranonce2Size};
-use super::field::{FieldError, at, elements};
+use super::field::{FieldError, at, elements, values};
 use super::job_reading::Agreement;
 
 /// `[subscriptions, extranonce1, extranonce2_size]`. The list of subscriptions matters only for
@@ -33,8 +33,7 @@ impl SubscribeAnswer {
     /// # Errors
     /// When no miner is known to make an extranonce1 and a size of it.
     pub fn as_miners_read(result: &RawValue) -> Result<(SubscribeAnswer, Agreement), FieldError> {
-        let elements = elements("subscribe result", result)?;
-        search_space(&elements, 1)
+        search_space("subscribe result", result, 1)
     }
 
     /// Reads the params of `mining.set_extranonce` as the most lenient miners do. With it, how far miners
@@ -43,8 +42,7 @@ impl SubscribeAnswer {
     /// # Errors
     /// When no miner is known to make an extranonce1 and a size of it.
     pub fn of_set_extranonce(params: Option<&RawValue>) -> Result<(SubscribeAnswer, Agreement), FieldError> {
-        let elements = elements("params", params.ok_or(FieldError::Missing { field: "params" })?)?;
-        search_space(&elements, 0)
+        search_space("params", params.ok_or(FieldError::Missing { field: "params" })?, 0)
     }
 
     /// The result as JSON text, with `session` as the subscription's id. It contains the text
@@ -55,11 +53,20 @@ impl SubscribeAnswer {
     }
 }
 
-/// The extranonce1 at `index` and the size behind it.
-fn search_space(elements: &[&RawValue], index: usize) -> Result<(SubscribeAnswer, Agreement), FieldError> {
-    let (extranonce1, is_exact) = Extranonce1::as_miners_read(at("extranonce1", elements, index)?)?;
-    let extranonce2_size = Extranonce2Size::from_json(at("extranonce2 size", elements, index + 1)?)?;
-    let agreement = if is_exact { Agreement::All } else { Agreement::Doubtful };
+/// The extranonce1 at `index` and the size behind it. ESP-Miner takes the values of an object, too.
+fn search_space(
+    field: &'static str,
+    raw: &RawValue,
+    index: usize,
+) -> Result<(SubscribeAnswer, Agreement), FieldError> {
+    let elements = values(raw).ok_or_else(|| FieldError::kind(field, raw.get(), "an array"))?;
+    let (extranonce1, is_exact) = Extranonce1::as_miners_read(at("extranonce1", &elements, index)?)?;
+    let extranonce2_size = Extranonce2Size::from_json(at("extranonce2 size", &elements, index + 1)?)?;
+    let agreement = match is_exact {
+        false => Agreement::Doubtful,
+        true if raw.get().starts_with('{') => Agreement::OrIgnored,
+        true => Agreement::All,
+    };
     Ok((SubscribeAnswer { extranonce1, extranonce2_size }, agreement))
 }
 

@@ -190,6 +190,8 @@ mod tests {
             pool_silent: None,
             unanswered: 0,
             share_silent: None,
+            jobs: None,
+            unread: None,
             extranonce2_size: Some(Extranonce2Size::new(bytes).unwrap()),
             version_mask: mask.map(VersionMask),
         };
