@@ -3,6 +3,7 @@
 use super::moment::Moment;
 use crate::analyzer::{
     ChainState, ChainVerdict, Expectations, Expected, JudgedJob, OutputView, PayoutState, PayoutVerdict,
+    Unverifiable,
 };
 use crate::stratum::{Extranonce1, Extranonce2Size, JobId, Nbits, Notify, Ntime};
 use crate::work::{BlockHash, Coinbase, Height, PoolTag, Sats, Target, parent_hash};
@@ -110,6 +111,11 @@ impl SeenJob {
     /// one before that if it pays already.
     pub fn is_telling(&self) -> bool {
         self.is_named || self.payout.state == PayoutState::Verified
+    }
+
+    /// Whether its coinbase could be decoded.
+    pub(super) fn has_coinbase(&self) -> bool {
+        self.payout.state != PayoutState::Unverifiable(Unverifiable::Unreadable)
     }
 
     /// How bad it is, to compare readings of the same line.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::job::{ParentWork, SeenJob};
-use crate::analyzer::{ChainVerdict, PayoutState, Unverifiable};
+use crate::analyzer::{ChainVerdict, PayoutState};
 use crate::config::Rules;
 
 /// More are only counted; an hour of a pool that sends one every 30 s has 120.
@@ -63,9 +63,6 @@ impl Jobs {
 
     pub(super) fn add(&mut self, job: SeenJob, most_drift: i64) {
         self.count += 1;
-        if job.payout.state == PayoutState::Unverifiable(Unverifiable::Unreadable) {
-            self.add_unreadable("its coinbase can't be decoded");
-        }
         self.clean += u64::from(job.clean);
         self.empty += u64::from(job.branches == 0);
         self.largest_coinbase = self.largest_coinbase.max(job.coinbase_bytes);

@@ -47,21 +47,28 @@ impl Conversation {
             }
             return;
         }
-        if let Some(doubt) = &self.found.space_doubt {
-            self.found.jobs.add_unreadable(doubt);
-        } else if readings.iter().any(|reading| reading.agreement == Agreement::Doubtful) {
-            self.found.jobs.add_unreadable("miners may read it in several ways");
+        let is_doubtful = readings.iter().any(|reading| reading.agreement == Agreement::Doubtful);
+        let worst = self.worst(readings, at);
+        let has_coinbase = worst.as_ref().is_none_or(SeenJob::has_coinbase);
+        let doubt = self.found.space_doubt.clone();
+        let doubt = doubt.or_else(|| is_doubtful.then(|| "miners may read it in several ways".to_owned()));
+        let doubt = doubt.or_else(|| (!has_coinbase).then(|| "its coinbase can't be decoded".to_owned()));
+        if let Some(why) = doubt {
+            self.found.jobs.add_unreadable(&why);
         }
-        let Some(subscribed) = &self.found.subscribed else { return };
-        let spaces = || std::iter::once(&subscribed.extranonces).chain(&self.found.other_spaces);
-        let seen = readings.into_iter().flat_map(|JobReading { job, .. }| {
-            spaces().map(move |space| (job.clone(), space)).collect::<Vec<_>>()
-        });
-        let seen = seen.map(|(job, space)| self.seen(job, space, at));
-        let worst = seen.max_by_key(|job| job.badness(self.most_drift));
         if let Some(worst) = worst {
             self.found.jobs.add(worst, self.most_drift);
         }
+    }
+
+    /// The worst of a job's readings in all search spaces; `None` without a search space.
+    fn worst(&self, readings: Vec<JobReading>, at: Moment) -> Option<SeenJob> {
+        let subscribed = self.found.subscribed.as_ref()?;
+        let spaces = || std::iter::once(&subscribed.extranonces).chain(&self.found.other_spaces);
+        let seen = readings.iter().flat_map(|JobReading { job, .. }| {
+            spaces().map(|space| self.seen(job.clone(), space, at)).collect::<Vec<_>>()
+        });
+        seen.max_by_key(|job| job.badness(self.most_drift))
     }
 
     fn seen(&self, job: Notify, space: &Extranonces, at: Moment) -> SeenJob {
