@@ -122,8 +122,13 @@ impl Listener<'_> {
             log::debug!("pool {}: not a Stratum line: {}", self.connection.upstream, line.escape_ascii());
             return;
         };
-        match message.method().map(|method| method.to_ascii_lowercase()).as_deref() {
+        let name = message.method();
+        match name.as_ref().map(|method| method.to_ascii_lowercase()).as_deref() {
             None => self.answer(&message, at),
+            // Some miners would ignore it: nobody can say that the pool means it as a job.
+            Some(NOTIFY) if name.as_deref() != Some(NOTIFY) => {
+                self.unread(Notify::clean_in(message.params), &"its method is not in lower case");
+            }
             Some(NOTIFY) if self.connection.facts().space.is_none() => {
                 // It is read once its search space is known (wire reference, section 5.3, 19).
                 self.connection.facts().early_job = Some(line.into());

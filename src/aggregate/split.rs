@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::slots::Prefix;
 use crate::stratum::{Extranonce1, Extranonce2, Extranonce2Size, FieldError};
+use crate::util::plural::count;
 
 /// The division for one connection to the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,8 +97,9 @@ impl fmt::Display for SplitError {
             ),
             SplitError::Long { extranonce1, prefix } => write!(
                 f,
-                "the pool's extranonce1 has {extranonce1} bytes: with {prefix} more for the miner's number \
+                "the pool's extranonce1 has {}: with {prefix} more for the miner's number \
                  it must have {} at most; ",
+                count(*extranonce1 as u64, "byte"),
                 Extranonce1::MAX
             ),
         }?;

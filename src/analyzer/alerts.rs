@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::clock::NtpTime;
 use crate::config::{RuleId, Severity};
 use crate::record::{AlertKind, AlertRow};
+use crate::util::plural::count;
 
 /// The most states of one rule that last at the same time; what else begins is counted only. Who makes
 /// up names fills the place of one rule, and hides no other.
@@ -217,7 +218,8 @@ impl Alerts {
         alert.ended = Some(at);
         let mut row = alert.row(AlertKind::Ends);
         row.at = at;
-        row.description = format!("over since {at}, seen {} times: {}", alert.count, row.description);
+        row.description =
+            format!("over since {at}, seen {}: {}", count(alert.count, "time"), row.description);
         let news = News { id: alert.id, severity: alert.severity, subject: &alert.subject, at };
         let may_record = self.may_record(&news);
         self.keep(alert);

@@ -12,6 +12,7 @@ use super::{Conversation, Direction, SessionId};
 use crate::clock::NtpTime;
 use crate::net::Stamp;
 use crate::stratum::{Agreement, Difficulty, Extranonce1, JobId, Nbits, Ntime, PrevHash};
+use crate::util::plural::count_of;
 use crate::work::{Coinbase, Height, PoolTag};
 
 /// What following a line has brought up.
@@ -119,11 +120,11 @@ impl JobSeen {
     /// For `geek.log`.
     pub(super) fn describe(&self) -> String {
         format!(
-            "session {} job {}: height {}, {} branches, network difficulty {}",
+            "session {} job {}: height {}, {}, network difficulty {}",
             self.session,
             self.job_id,
             self.height.map_or_else(|| "?".to_owned(), |height| height.to_string()),
-            self.branches,
+            count_of(self.branches as u64, "branch", "branches"),
             self.network_difficulty.unwrap_or_default(),
         )
     }

@@ -5,11 +5,11 @@
 
 use serde_json::json;
 
-use crate::record::line_text;
 use crate::stratum::{
     Agreement, Envelope, Extranonce1, Nbits, Notify, PoolMethod, PrevHash, Readings, Refusal, RefusalCode,
     SubscribeAnswer, Verdict, elements, refused, result,
 };
+use crate::util::escape::line_text;
 use crate::work::{Coinbase, Height};
 
 /// Whom the pool is told when the configuration names nobody: the example address of BIP173, so that

@@ -2,12 +2,12 @@
 
 use crate::analyzer::{ChainState, PayoutState, Unverifiable};
 use crate::config::{PayoutKind, Rules};
-use crate::logging::Printable;
-use crate::status::figures::count;
+use crate::util::escape::Printable;
 
 use super::found::{Authorized, Found, Refusal};
 use super::settings::Settings;
 use super::watch::{End, Watched};
+use crate::util::plural::count;
 
 /// In the order of how much they decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -226,7 +226,10 @@ impl Findings {
                     "no job had any transactions but the coinbase".to_owned()
                 }
                 empty => {
-                    format!("{empty} of {} jobs had no transactions, as after a new block", found.jobs.count)
+                    format!(
+                        "{empty} of {} had no transactions, as after a new block",
+                        count(found.jobs.count, "job")
+                    )
                 }
             };
             self.add(Weight::Note, "chain.empty_job", text);
@@ -278,9 +281,8 @@ impl Findings {
         }
         if found.unreadable > 0 {
             let sample = found.unreadable_sample.as_deref().unwrap_or_default();
-            let (lines, were) =
-                (count(found.unreadable, "line"), if found.unreadable == 1 { "was" } else { "were" });
-            let text = format!("{lines} {were} no message, such as \"{}\"", Printable(sample));
+            let text =
+                format!("{} no message, such as \"{}\"", were(found.unreadable, "line"), Printable(sample));
             self.add(Weight::Warning, "pool.nonsense", text);
         }
     }
@@ -299,6 +301,11 @@ impl Findings {
         );
         self.add(Weight::Unknown, "job.unreadable", text);
     }
+}
+
+/// `1 line was`, `2 lines were`
+fn were(number: u64, noun: &str) -> String {
+    format!("{} {}", count(number, noun), if number == 1 { "was" } else { "were" })
 }
 
 fn is_refused(found: &Found) -> bool {
