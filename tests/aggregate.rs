@@ -21,6 +21,8 @@ mod dismissing;
 mod ending;
 #[path = "aggregate/failing.rs"]
 mod failing;
+#[path = "aggregate/fair.rs"]
+mod fair;
 #[path = "aggregate/finding.rs"]
 mod finding;
 #[path = "aggregate/forms.rs"]

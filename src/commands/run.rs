@@ -11,9 +11,7 @@ use super::{Failure, Options, environment};
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::analyzer::{
-    self, Analyzer, Enforcement, Expectations, Offence, Outside, Setup, Snapshot, UpstreamNames,
-};
+use crate::analyzer::{self, Analyzer, Enforcement, Expectations, Offence, Outside, Setup, UpstreamNames};
 use crate::clock::Clock;
 use crate::config::{Config, ConsoleReport, ForwardPath};
 use crate::net::descriptors;

@@ -1,0 +1,116 @@
+//! Sessions that flood the analyzer's queue lose copies of their own, and nobody else's.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use sluice::analyzer::{Analyzer, Conversation};
+
+use crate::common::recorded::{Recorded, setup};
+use crate::common::{BarePool, expect, wait_for};
+
+const SUBMIT: &str =
+    "{\"id\":4,\"method\":\"mining.submit\",\"params\":[\"flood\",\"1\",\"00\",\"5\",\"7\"]}\n";
+const SUGGEST: &str = "{\"id\":7,\"method\":\"mining.suggest_difficulty\",\"params\":[0.001]}\n";
+const GARBAGE: &str = "nonsense of some length, as a port scanner sends it\n";
+
+/// Sends one line after the other, each a copy of its own, until no more of them find room.
+fn fill(from: &mut TcpStream, to: &TcpStream, line: &str, conversation: &Arc<Conversation>) {
+    let (mut before, mut without_change) = (dropped(conversation), 0);
+    while without_change < 20 {
+        from.write_all(line.as_bytes()).unwrap();
+        expect(to, line.as_bytes());
+        let now = dropped(conversation);
+        without_change = if now > before { without_change + 1 } else { 0 };
+        before = now;
+    }
+}
+
+fn dropped(conversation: &Arc<Conversation>) -> u64 {
+    conversation.dropped_copies.load(Ordering::Relaxed)
+}
+
+/// The newest session's.
+fn newest(recorded: &Recorded) -> Arc<Conversation> {
+    recorded.proxy.running().conversations().into_iter().max_by_key(|one| one.id).unwrap()
+}
+
+/// The results of `count` shares that an honest miner sends while nobody takes copies out of the queue, which
+/// `floods` sessions have filled as far as they could.
+fn results(path: &str, floods: usize, from_the_pool: bool, count: u32) -> Vec<String> {
+    let pool = BarePool::start();
+    let (mut recorded, copies, config) = Recorded::stalled(&format!(
+        "[analysis]\nqueue = 4096\n[ratelimit]\nexempt = [\"127.0.0.0/8\"]\n[forward]\npath = \"{path}\"\n{}",
+        pool.upstream()
+    ));
+    let mut flooding = Vec::new();
+    for number in 0..floods {
+        let (mut miner, mut at_pool) = (recorded.connect(), pool.accept());
+        let conversation = newest(&recorded);
+        // It is a miner, by its first byte.
+        miner.write_all(SUGGEST.as_bytes()).unwrap();
+        expect(&at_pool, SUGGEST.as_bytes());
+        let line = [SUBMIT, SUGGEST, GARBAGE][number % 3];
+        if from_the_pool {
+            fill(&mut at_pool, &miner, line, &conversation);
+        } else {
+            fill(&mut miner, &at_pool, line, &conversation);
+        }
+        flooding.push((miner, at_pool));
+    }
+    let (mut miner, mut at_pool) = (recorded.connect(), pool.accept());
+    for nonce in 1..=count {
+        let submit = format!(
+            "{{\"id\":4,\"method\":\"mining.submit\",\"params\":[\"honest\",\"1\",\"00\",\"5\",\"{nonce:08x}\"]}}\n"
+        );
+        miner.write_all(submit.as_bytes()).unwrap();
+        expect(&at_pool, submit.as_bytes());
+        at_pool.write_all(b"{\"id\":4,\"result\":true,\"error\":null}\n").unwrap();
+        expect(&miner, b"{\"id\":4,\"result\":true,\"error\":null}\n");
+    }
+    let honest = newest(&recorded);
+    recorded.proxy.analyzer =
+        Some(Analyzer::on(copies.clone(), setup(&config, recorded.directory.path())).unwrap());
+    wait_for("the queue to be read", || copies.is_empty());
+    assert_eq!(dropped(&honest), 0, "{path}, {floods} floods");
+    drop((miner, at_pool, honest, flooding));
+    let rows = recorded.finish().rows;
+    let own = rows.iter().filter(|row| row["worker"] == "honest");
+    own.map(|row| row["result"].clone()).collect()
+}
+
+#[test]
+fn who_floods_loses_its_own_copies_and_nobody_elses() {
+    for path in ["copy", "splice"] {
+        assert_eq!(results(path, 1, false, 200), vec!["accepted"; 200]);
+        assert_eq!(results(path, 40, false, 12), vec!["accepted"; 12]);
+        assert_eq!(results(path, 3, true, 100), vec!["accepted"; 100]);
+    }
+}
+
+/// What a pool says too often must not hide what its own miner does.
+#[test]
+fn a_pool_that_floods_does_not_hide_the_shares_of_its_own_miner() {
+    let pool = BarePool::start();
+    let (mut recorded, copies, config) =
+        Recorded::stalled(&format!("[analysis]\nqueue = 4096\n{}", pool.upstream()));
+    let (mut miner, mut at_pool) = (recorded.connect(), pool.accept());
+    let conversation = newest(&recorded);
+    miner.write_all(SUGGEST.as_bytes()).unwrap();
+    expect(&at_pool, SUGGEST.as_bytes());
+    let news = "{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[1]}\n";
+    fill(&mut at_pool, &miner, news, &conversation);
+    for nonce in 1..=50 {
+        let submit = format!(
+            "{{\"id\":{nonce},\"method\":\"mining.submit\",\"params\":[\"honest\",\"1\",\"00\",\"5\",\"{nonce:08x}\"]}}\n"
+        );
+        miner.write_all(submit.as_bytes()).unwrap();
+        expect(&at_pool, submit.as_bytes());
+    }
+    recorded.proxy.analyzer =
+        Some(Analyzer::on(copies.clone(), setup(&config, recorded.directory.path())).unwrap());
+    wait_for("the queue to be read", || copies.is_empty());
+    drop((miner, at_pool, conversation));
+    assert_eq!(recorded.finish().rows.len(), 50);
+}
