@@ -35,6 +35,8 @@ mod joining;
 mod judging;
 #[path = "aggregate/leaving.rs"]
 mod leaving;
+#[path = "aggregate/matching.rs"]
+mod matching;
 #[path = "aggregate/moving.rs"]
 mod moving;
 #[path = "aggregate/naming.rs"]
