@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use super::alerts::Alerts;
 use super::consumer::Setup;
+use super::current_work::JobGap;
 use super::finding::Finding;
 use super::ledger::Ledger;
+use super::lines::LongLines;
 use super::rules::{Pulse, Rules, Settings};
 use super::session::Session;
 use super::snapshot::{MinerView, Snapshot};
@@ -24,6 +26,7 @@ pub(super) struct Follower {
     expectations: Expectations,
     enforcement: Option<Enforcement>,
     sessions: HashMap<SessionId, Session>,
+    long_lines: LongLines,
     share_timeout: Duration,
     /// What the rules were made of.
     settings: Settings,
@@ -69,6 +72,7 @@ impl Follower {
             expectations,
             enforcement,
             sessions: HashMap::new(),
+            long_lines: LongLines::default(),
             share_timeout: analysis.share_timeout,
             settings,
             began: now,
@@ -79,9 +83,9 @@ impl Follower {
 
     /// The session of this conversation, begun if it is new.
     pub(super) fn session(&mut self, conversation: &Arc<Conversation>) -> &mut Session {
-        let expectations = &self.expectations;
+        let (expectations, long_lines) = (&self.expectations, &self.long_lines);
         let opened = conversation.opened.shifted(self.ledger.skew.saturating_neg());
-        let new = || Session::new(conversation.clone(), opened, expectations.clone());
+        let new = || Session::new(conversation.clone(), opened, expectations.clone(), long_lines.clone());
         self.sessions.entry(conversation.id).or_insert_with(new)
     }
 
@@ -145,7 +149,12 @@ impl Follower {
         let role = session.conversation.role;
         session.close(&mut |finding| self.ledger.take(finding, role));
         if self.is_ending && role.is_with_miner() {
-            self.left.push(MinerView::of(&session, &self.ledger, &self.sessions, now));
+            self.left.push(MinerView::of(
+                &session,
+                &self.ledger,
+                &self.sessions,
+                (now, self.settings.rules.stale_job),
+            ));
         }
     }
 
@@ -167,14 +176,19 @@ impl Follower {
             }
         }
         over.into_iter().for_each(|id| self.closed(id, now));
-        let pulses: Vec<Pulse<'_>> = self.sessions.values().map(|session| session.pulse(now)).collect();
+        let stale_job = self.settings.rules.stale_job;
+        let gaps: Vec<Option<JobGap>> =
+            self.sessions.values_mut().map(|session| session.job_gap(now, stale_job)).collect();
+        let sessions = self.sessions.values().zip(gaps);
+        let pulses: Vec<Pulse<'_>> = sessions.map(|(session, gap)| session.pulse(now, gap)).collect();
         self.ledger.round(&pulses, now);
     }
 
     /// What there is to see.
     pub(super) fn snapshot(&mut self, now: Stamp) -> Snapshot {
         let up_for = now.since(self.began).unwrap_or_default();
-        let mut snapshot = Snapshot::of(&mut self.ledger, &self.sessions, up_for, now);
+        let stale_job = self.settings.rules.stale_job;
+        let mut snapshot = Snapshot::of(&mut self.ledger, &self.sessions, (up_for, stale_job), now);
         snapshot.miners.extend(self.left.iter().cloned());
         snapshot
     }

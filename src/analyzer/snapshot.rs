@@ -79,7 +79,7 @@ pub struct MinerView {
     pub best_ever: Option<BestShare>,
     pub extranonce1: Option<Extranonce1>,
     pub extranonce2_size: Option<Extranonce2Size>,
-    /// Of its newest job.
+    /// Of what it works on.
     pub payout: Option<PayoutState>,
 }
 
@@ -87,14 +87,14 @@ impl Snapshot {
     pub(super) fn of(
         ledger: &mut Ledger,
         sessions: &HashMap<SessionId, Session>,
-        up_for: Duration,
+        (up_for, stale_job): (Duration, Duration),
         now: Stamp,
     ) -> Snapshot {
-        let pools = ledger.pools.view(sessions.values());
+        let pools = ledger.pools.view(sessions.values(), now, stale_job);
         let views = |is_such: fn(Role) -> bool| {
             let such = sessions.values().filter(|session| is_such(session.conversation.role));
             let mut views: Vec<_> =
-                such.map(|session| MinerView::of(session, ledger, sessions, now)).collect();
+                such.map(|session| MinerView::of(session, ledger, sessions, (now, stale_job))).collect();
             views.sort_by_key(|view| view.session);
             views
         };
@@ -126,7 +126,7 @@ impl MinerView {
         session: &Session,
         ledger: &Ledger,
         sessions: &HashMap<SessionId, Session>,
-        now: Stamp,
+        (now, stale_job): (Stamp, Duration),
     ) -> MinerView {
         let (conversation, tally) = (&session.conversation, &session.tally);
         let (extranonce1, extranonce2_size) = session.extranonce();
@@ -158,8 +158,8 @@ impl MinerView {
                 Role::Miner => conversation.carrier().and_then(|carrier| sessions.get(&carrier)),
                 Role::Direct | Role::Pool => Some(session),
             }
-            .and_then(|session| session.newest_job.as_ref())
-            .map(|job| job.payout.state),
+            .and_then(|session| session.badness(now, stale_job))
+            .map(|(payout, _)| payout),
         }
     }
 }

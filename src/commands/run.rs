@@ -26,6 +26,7 @@ use crate::status::http::HttpServer;
 use crate::status::sight::{Facts, Sight, Sights, Sources, Surroundings};
 use crate::status::web;
 use crate::stop::Stop;
+use crate::util::plural::count;
 
 /// Forwards until `stop` or a signal.
 ///
@@ -191,7 +192,8 @@ fn report_interval(setting: ConsoleReport) -> Option<Duration> {
 fn report(sight: &Sight) {
     if !sight.facts.config.analysis.enabled {
         let up = sight.up_for.as_secs();
-        log::info!("up {up} s, {} miners; analysis is off", sight.around.sessions);
+        let miners = count(sight.around.sessions as u64, "miner");
+        log::info!("up {up} s, {miners}; analysis is off");
     }
     for line in console::report(&sight.snapshot, &sight.around) {
         log::info!("{line}");

@@ -203,6 +203,25 @@ mod tests {
     }
 
     #[test]
+    fn a_long_job_finds_room_in_a_queue_that_others_have_nearly_filled() {
+        const QUEUE: usize = 16_384;
+        let bytes: Vec<u8> = (0..16 * MAX_COPY).map(|place| place as u8).collect();
+        for is_spliced in [false, true] {
+            let (sender, receiver) = crossbeam_channel::bounded(QUEUE);
+            for _ in 0..QUEUE - 16 {
+                announce(&Some(sender.clone()), &conversation(), What::Opened);
+            }
+            let mut tap = Tap::new(Some(sender), conversation(), Direction::Down);
+            match is_spliced {
+                false => tap.forwarded(&bytes, Stamp::now(), Stamp::now()),
+                true => tap.spliced(bytes.len(), Some(bytes.as_slice().into()), Stamp::now(), Stamp::now()),
+            }
+            let pieces = receiver.try_iter().skip(QUEUE - 16).flat_map(|copy| bytes_of(copy).0);
+            assert_eq!(pieces.collect::<Vec<u8>>(), bytes, "spliced: {is_spliced}");
+        }
+    }
+
+    #[test]
     fn without_an_analyzer_bytes_are_still_counted() {
         let conversation = conversation();
         let mut tap = Tap::new(None, conversation.clone(), Direction::Down);

@@ -2,13 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use sluice::analyzer::{Analyzer, Conversation};
+use sluice::analyzer::{Analyzer, Conversation, Setup};
+use sluice::clock::Clock;
+use sluice::record::Recorder;
 
-use crate::common::recorded::{Recorded, setup};
+use crate::common::recorded::{Recorded, judged, setup};
 use crate::common::{BarePool, expect, wait_for};
 
 const SUBMIT: &str =
@@ -163,4 +165,55 @@ fn an_honest_miners_shares_have_rows_while_others_flood() {
     let health = records.snapshot.recording.clone();
     println!("{} rows, {health:?}", records.rows.len());
     assert_eq!(honest.filter(|row| row["result"] == "accepted").count(), 60, "{health:?}");
+}
+
+/// The disk takes nothing for a while. What waits for it is bounded, and no session has all of it.
+#[test]
+fn who_floods_a_slow_disk_loses_its_own_rows_and_nobody_elses() {
+    let pool = BarePool::start();
+    let (mut recorded, copies, config) = Recorded::stalled(&pool.upstream());
+    let disk = Arc::new(Mutex::new(()));
+    let (waits, busy) = (disk.clone(), disk.lock().unwrap());
+    let is_ready = Arc::new(AtomicBool::new(false));
+    let is_started = is_ready.clone();
+    let now = move || {
+        // The recorder asks for the time with each row.
+        if is_started.load(Ordering::Relaxed) {
+            drop(waits.lock());
+        }
+        Clock::system().now()
+    };
+    let directory = recorded.directory.path();
+    let (recorder, state, history) = Recorder::start(&config.record, directory, now).unwrap();
+    is_ready.store(true, Ordering::Relaxed);
+    let plain = Setup::plain(&config.analysis);
+    let setup = Setup { recorder: Some(recorder), state, history, ..plain };
+    recorded.proxy.analyzer = Some(Analyzer::on(copies, setup).unwrap());
+    let shares = |name: &str, count: u32| {
+        let (mut miner, mut at_pool) = (recorded.connect(), pool.accept());
+        let before = judged(&recorded.analyzer().snapshot());
+        for first in (0..count).step_by(50) {
+            let (mut asked, mut answers) = (String::new(), String::new());
+            for nonce in first..(first + 50).min(count) {
+                asked += &format!(
+                    "{{\"id\":{nonce},\"method\":\"mining.submit\",\"params\":[\"{name}\",\"1\",\"00\",\"5\",\"{nonce:08x}\"]}}\n"
+                );
+                answers += &format!("{{\"id\":{nonce},\"result\":true,\"error\":null}}\n");
+            }
+            miner.write_all(asked.as_bytes()).unwrap();
+            expect(&at_pool, asked.as_bytes());
+            at_pool.write_all(answers.as_bytes()).unwrap();
+            expect(&miner, answers.as_bytes());
+        }
+        recorded.wait_judged(before + u64::from(count));
+    };
+    shares("flood", 6000);
+    shares("honest", 40);
+    let dropped =
+        |recorded: &Recorded| recorded.analyzer().snapshot().recording.as_ref().map(|health| health.dropped);
+    wait_for("what was lost to be told", || dropped(&recorded).is_some_and(|dropped| dropped > 1900));
+    drop(busy);
+    let rows = recorded.finish().rows;
+    assert_eq!(rows.iter().filter(|row| row["worker"] == "honest").count(), 40, "of {} rows", rows.len());
+    assert!(rows.len() >= 2048, "{}", rows.len());
 }
