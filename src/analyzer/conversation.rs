@@ -32,12 +32,15 @@ pub enum Direction {
     Down,
 }
 
-/// What the forwarding threads count of one direction. Each field has one writer.
+/// What the forwarding threads count of one direction. Each field has one writer, but for the copies that
+/// wait: the analyzer takes those out.
 #[derive(Debug)]
 pub struct Traffic {
     pub bytes: AtomicU64,
     /// Reads that brought something.
     pub chunks: AtomicU64,
+    /// Copies in the analyzer's queue.
+    waiting: AtomicUsize,
     /// When the last bytes were sent on: nanoseconds since `since`, at least 1; 0 before the first.
     last: AtomicU64,
     /// Silence is measured by the monotonic clock: a Raspberry Pi sets its own by days after a start.
@@ -46,7 +49,13 @@ pub struct Traffic {
 
 impl Traffic {
     fn new(since: Instant) -> Traffic {
-        Traffic { bytes: AtomicU64::new(0), chunks: AtomicU64::new(0), last: AtomicU64::new(0), since }
+        Traffic {
+            bytes: AtomicU64::new(0),
+            chunks: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            last: AtomicU64::new(0),
+            since,
+        }
     }
 
     /// Counts bytes that were sent on just now.
@@ -55,6 +64,23 @@ impl Traffic {
         self.chunks.fetch_add(1, Ordering::Relaxed);
         let now = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.last.store(now.max(1), Ordering::Relaxed);
+    }
+
+    /// Copies of this direction in the analyzer's queue.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// A copy is about to be put into the queue.
+    pub fn put_in(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A copy was taken out of the queue, or found no place in it.
+    pub fn taken_out(&self) {
+        // Copies that were not announced by `put_in` don't count.
+        let less_one = |waiting: usize| waiting.checked_sub(1);
+        let _ = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less_one);
     }
 
     /// How long ago the last bytes were sent on; `None` when there were none.
