@@ -24,6 +24,7 @@ mod replay;
 mod requests;
 mod rules;
 mod session;
+mod session_clock;
 mod share;
 mod snapshot;
 mod steady;
@@ -31,6 +32,7 @@ mod summary;
 mod totals;
 mod unjudged;
 mod verdicts;
+mod work_owed;
 
 pub use alerts::{Alert, AlertsView};
 pub use bucket::{Bucket, HistoryShare};
@@ -48,6 +50,7 @@ pub use pools::PoolView;
 pub use recent::{JobView, RecentJob, RecentView};
 pub use replay::Replay;
 pub use rules::CreditView;
+pub use session_clock::SessionClock;
 pub use share::{JudgedShare, PendingShare};
 pub use snapshot::{MinerView, Snapshot};
 pub use summary::{Latency, Summary};
@@ -56,3 +59,4 @@ pub use unjudged::{DISMISSED, LOST, SILENT, TOO_MANY};
 pub use verdicts::{
     ChainState, ChainVerdict, Expectations, Expected, MAINNET_FLOOR, PayoutState, PayoutVerdict, Unverifiable,
 };
+pub use work_owed::WorkOwed;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Role;
 use super::share::PendingShare;
 use crate::net::Stamp;
-use crate::stratum::VersionMask;
+use crate::stratum::{Login, VersionMask};
 
 /// The most requests of a miner that are followed; a NerdMiner itself keeps 32.
 const MOST_OPEN: usize = 512;
@@ -31,6 +31,7 @@ pub(super) enum Asked {
     Subscribe,
     Authorize {
         worker: String,
+        login: Option<Login>,
     },
     Configure {
         mask: Option<VersionMask>,
@@ -173,6 +174,15 @@ impl Requests {
     pub(super) fn take_all(&mut self) -> Vec<Asked> {
         (self.count, self.shares) = (0, 0);
         self.open.drain().flat_map(|(_, queue)| queue).map(|request| request.asked).collect()
+    }
+
+    /// When the oldest share was sent that waits for its answer.
+    pub(super) fn oldest_share(&self) -> Option<Stamp> {
+        if self.shares == 0 {
+            return None;
+        }
+        let shares = self.open.values().flatten().filter(|request| matches!(request.asked, Asked::Submit(_)));
+        shares.map(|request| request.at).min()
     }
 
     /// How many shares wait for their answers.

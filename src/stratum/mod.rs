@@ -9,7 +9,7 @@
 //! | `envelope` | one line: id, method, params, result, error |
 //! | `verdict` | whether an answer accepts or refuses, in all the forms pools use |
 //! | `answer` | writing answers, in all the forms pools use |
-//! | `subscribe`, `configure`, `notify`, `submit` | the methods with a structure of their own |
+//! | `subscribe`, `configure`, `notify`, `submit`, `login` | the methods with a structure of their own |
 //! | `extranonce`, `job_id`, `difficulty`, `nbits`, `ntime`, `nonce`, `version`, `prevhash`, `branch` | a quantity each |
 //! | `timeline` | which difficulty holds for which job |
 //! | `field`, `hex`, `word` | what the quantities share: reading a JSON field, hex text, 32-bit words |
@@ -26,6 +26,7 @@ mod extranonce;
 mod field;
 mod hex;
 mod job_id;
+mod login;
 mod nbits;
 mod nonce;
 mod notify;
@@ -47,6 +48,7 @@ pub use extranonce::{Extranonce1, Extranonce2, Extranonce2Size};
 pub use field::{FieldError, elements, first_text, shortened};
 pub use hex::{decode as decode_hex, encode as encode_hex};
 pub use job_id::JobId;
+pub use login::Login;
 pub use nbits::Nbits;
 pub use nonce::Nonce;
 pub use notify::Notify;

@@ -5,6 +5,7 @@ mod health;
 mod listing;
 mod one;
 mod probe;
+mod probe_work;
 mod route;
 mod warm;
 
@@ -17,6 +18,7 @@ use arc_swap::ArcSwap;
 use crate::config;
 use crate::net::Stream;
 use crate::stop::Stop;
+use crate::stratum::Login;
 
 pub use health::{Failure, Health};
 pub use listing::{Listing, RelistError, UpstreamId};
@@ -177,7 +179,8 @@ impl Upstreams {
     }
 
     /// Connects to the most preferred upstream that is healthy and not among `tried`. One that fails
-    /// is marked, and the next is tried at once. When none is healthy, waits for one to come back,
+    /// is marked, and the next is tried at once. If none is healthy, one that only gives no work is taken:
+    /// it may have some soon. When there is none of these either, waits for one to come back,
     /// unless `tried` names any: whoever looks for a second pool has something else to do.
     ///
     /// # Errors
@@ -211,6 +214,34 @@ impl Upstreams {
     /// Remembers that a pool failed, unless that is known already.
     pub fn mark_failed(&self, id: UpstreamId, failure: Failure) {
         self.fail(&self.one(id), failure);
+    }
+
+    /// A session of this login got its first job from the pool. A pool that had failed because it gave no
+    /// work is trusted again.
+    pub fn gave_work(&self, id: UpstreamId, login: Option<Login>) {
+        let upstream = self.one(id);
+        if login.is_some() {
+            *upstream.login() = login;
+        }
+        let is_back = upstream.health().gives_no_work();
+        if is_back {
+            self.recover(&upstream);
+        }
+    }
+
+    /// The pool gives no work to this login, which a probe uses if the pool has never given work to another.
+    pub fn note_login(&self, id: UpstreamId, login: Login) {
+        self.one(id).login().get_or_insert(login);
+    }
+
+    /// Whether the pool counts as failed because it gives no work.
+    pub fn gives_no_work(&self, id: UpstreamId) -> bool {
+        self.one(id).health().gives_no_work()
+    }
+
+    /// Whether miners of this pool could be with another one that is thought to work.
+    pub fn has_alternative(&self, id: UpstreamId) -> bool {
+        self.order().into_iter().any(|other| other != id && self.is_up(other))
     }
 
     /// A session was let down by a pool that others hear from: a probe finds out.
@@ -352,7 +383,14 @@ impl Upstreams {
     fn candidates(&self, tried: &[UpstreamId]) -> Vec<Arc<Upstream>> {
         let listed = self.listed();
         let untried = listed.listing.order().iter().filter(|id| !tried.contains(id));
-        untried.map(|id| listed.upstreams[id.0].clone()).filter(|one| one.up_since().is_some()).collect()
+        let untried: Vec<_> = untried.map(|id| &listed.upstreams[id.0]).collect();
+        let healthy: Vec<_> =
+            untried.iter().filter(|one| one.up_since().is_some()).copied().cloned().collect();
+        if !healthy.is_empty() || !tried.is_empty() {
+            return healthy;
+        }
+        let is_idle = |one: &&&Arc<Upstream>| one.blocked().is_none() && one.health().gives_no_work();
+        untried.iter().filter(is_idle).copied().cloned().collect()
     }
 
     /// `None` when it could not be reached, which is remembered; an error when no other could be either.
@@ -412,7 +450,8 @@ impl Upstreams {
     fn fail_again(&self, upstream: &Upstream, failure: Failure) {
         upstream.health().still_failed(failure, Instant::now());
         // While there is no pool at all, miners have reason to come again and again.
-        if self.candidates(&[]).is_empty() {
+        let is_up = |id: UpstreamId| self.is_up(id);
+        if !self.order().into_iter().any(is_up) {
             (self.shared.on_failure.0)();
         }
     }

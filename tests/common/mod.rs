@@ -7,6 +7,7 @@ pub mod binary;
 pub mod browser;
 pub mod capture;
 pub mod certificates;
+pub mod job_pool;
 pub mod pool;
 pub mod prometheus;
 pub mod random;
@@ -47,7 +48,13 @@ impl Proxy {
 
     pub fn with(config: &Config) -> Proxy {
         let (analyzer, sender) = if config.analysis.enabled {
-            let (analyzer, sender) = Analyzer::start(Setup::plain(&config.analysis)).unwrap();
+            let setup = Setup {
+                silence: config.failover.silence_timeout,
+                first_job: config.failover.first_job_timeout,
+                upstreams: config.upstreams.iter().map(ToString::to_string).collect(),
+                ..Setup::plain(&config.analysis)
+            };
+            let (analyzer, sender) = Analyzer::start(setup).unwrap();
             (Some(analyzer), Some(sender))
         } else {
             (None, None)

@@ -1,19 +1,20 @@
-//! `pool.*`: does the pool send miners elsewhere, fall silent, refuse them?
+//! `pool.*`: does the pool send miners elsewhere, fall silent, give them no work, refuse them?
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::SessionId;
 use super::super::finding::{Event, JobSeen};
+use super::super::{SessionId, WorkOwed};
 use super::cadence::Cadence;
-use super::{Pulse, Tongue};
+use super::{Pulse, Tongue, seconds_between};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 
 const REDIRECT: (&str, Severity) = ("pool.redirect", Severity::High);
 const SILENT: (&str, Severity) = ("pool.silent", Severity::Medium);
+const NO_WORK: (&str, Severity) = ("pool.no_work", Severity::Medium);
 const REFUSED: (&str, Severity) = ("pool.refused", Severity::Medium);
 
 /// The part of `failover.silence_timeout` after which a pool that says nothing is told of: before the
@@ -25,14 +26,21 @@ pub(super) struct Pool {
     silence: f64,
     silent: BTreeSet<Option<usize>>,
     cadences: BTreeMap<SessionId, Cadence>,
+    /// How long a pool may take for its first job.
+    first_job: Duration,
+    owed: BTreeMap<Option<usize>, WorkOwed>,
+    ticked_at: Option<NtpTime>,
 }
 
 impl Pool {
-    pub(super) fn new(silence_timeout: Duration) -> Pool {
+    pub(super) fn new(silence_timeout: Duration, first_job: Duration) -> Pool {
         Pool {
             silence: silence_timeout.as_secs_f64() * TELL_AFTER,
             silent: BTreeSet::new(),
             cadences: BTreeMap::new(),
+            first_job,
+            owed: BTreeMap::new(),
+            ticked_at: None,
         }
     }
 
@@ -72,8 +80,46 @@ impl Pool {
         }
     }
 
-    /// A pool is silent when none of its miners hears from it.
     pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+        self.silence(sessions, now, tongue);
+        self.no_work(sessions, now, tongue);
+    }
+
+    /// A pool gives no work when it has accepted miners and none of its sessions gets a job.
+    fn no_work(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+        let seconds = self.ticked_at.replace(now).map_or(0.0, |before| seconds_between(before, now).max(0.0));
+        let (elapsed, limit, silence) = (Duration::from_secs_f64(seconds), self.first_job, self.silence);
+        let got_job = |pulse: &Pulse<'_>| pulse.job_silent.is_some_and(|since| since <= seconds);
+        for pulse in sessions.iter().filter(|pulse| pulse.waits_for_work) {
+            self.owed.entry(pulse.upstream).or_default();
+        }
+        self.owed.retain(|upstream, owed| {
+            let with = || sessions.iter().filter(|pulse| pulse.upstream == *upstream);
+            let waiting = with().filter(|pulse| pulse.waits_for_work).count();
+            let waited = owed.pass(elapsed, limit, waiting > 0, with().any(got_job));
+            // Where others get work, one account's trouble is not the pool's.
+            let serves_others = with().any(|pulse| pulse.job_silent.is_some_and(|since| since < silence));
+            if waiting > 0 && waited >= limit && !serves_others {
+                let name = tongue.upstream(*upstream);
+                tongue.lasts(NO_WORK, name, now, || {
+                    let seconds = waited.as_secs_f64();
+                    let description = format!(
+                        "{name}: the pool gives no work: it accepts miners and has sent no job for {seconds:.0} s"
+                    );
+                    (description, json!({ "seconds": seconds, "sessions": waiting }))
+                });
+            }
+            waiting > 0 || !waited.is_zero()
+        });
+        if tongue.is_open(NO_WORK.0) {
+            for pulse in sessions.iter().filter(|pulse| got_job(pulse)) {
+                tongue.ends(NO_WORK.0, tongue.upstream(pulse.upstream), now);
+            }
+        }
+    }
+
+    /// A pool is silent when none of its miners hears from it.
+    fn silence(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
         let mut heard: BTreeSet<Option<usize>> = BTreeSet::new();
         let mut silent = BTreeSet::new();
         for pulse in sessions {

@@ -11,7 +11,7 @@ use super::super::{Chunk, Role};
 use super::{MOST_ADDRESSES, Session};
 use crate::net::Stamp;
 use crate::record::Outcome;
-use crate::stratum::{ConfigureRequest, Envelope, Submit, first_text, shortened};
+use crate::stratum::{ConfigureRequest, Envelope, Login, Submit, first_text, shortened};
 
 impl Session {
     pub(super) fn miner_said(
@@ -30,7 +30,7 @@ impl Session {
                 self.conversation.authorized.store(true, Ordering::Relaxed);
                 let worker = shortened(&first_text(message.params).unwrap_or_default());
                 self.expect(&worker);
-                Asked::Authorize { worker }
+                Asked::Authorize { worker, login: Login::from_params(message.params) }
             }
             Some("mining.configure") => {
                 Asked::Configure { mask: ConfigureRequest::from_params(message.params).version_rolling }

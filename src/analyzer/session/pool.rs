@@ -33,7 +33,12 @@ impl Session {
                     self.requests.keep(message.id(), chunk.readable_at, line);
                 }
             },
-            Some("mining.notify") => self.job(message, chunk.readable_at, each),
+            Some("mining.notify") => {
+                // Whether or not it can be read: miners may work on it.
+                self.conversation.clock.job_came();
+                self.job_came = Some(chunk.readable_at);
+                self.job(message, chunk.readable_at, each);
+            }
             Some("mining.set_difficulty") => {
                 let first =
                     message.params.and_then(|params| elements("params", params).ok()?.first().copied());
@@ -119,9 +124,14 @@ impl Session {
                 // BIP310: the answer is a subset of what was asked for; ckpool's is not always.
                 self.version_mask = granted.zip(mask).map(|(granted, asked)| granted.intersection(asked));
             }
-            Asked::Authorize { worker } => {
+            Asked::Authorize { worker, login } => {
                 let verdict = Verdict::of(message);
                 let refused = !verdict.is_accepted();
+                if !refused {
+                    login.into_iter().for_each(|login| self.conversation.set_login(login));
+                    self.conversation.clock.authorize_accepted();
+                    self.is_accepted = true;
+                }
                 let (session, upstream) = (self.conversation.id, self.conversation.upstream());
                 let event = match outcome_of(verdict) {
                     Outcome::Rejected { reason, .. } => {
