@@ -2,11 +2,13 @@
 
 mod common;
 
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use common::job_pool::{JobMiner, JobPool};
-use common::{Proxy, expect_end, wait_for};
+use common::{Proxy, Unroutable, expect_end, wait_for};
 use serde_json::json;
+use sluice::net::resolve::set_test_name;
 
 /// Each way of forwarding, with and without an analyzer that sees jobs.
 const WAYS: [(&str, bool); 4] = [("copy", true), ("copy", false), ("splice", true), ("splice", false)];
@@ -162,4 +164,89 @@ fn one_miner_without_work_is_no_proof_against_a_pool_that_gives_others_some() {
     }
     assert_eq!(second.accepted(), 0);
     assert_eq!(pool.probes()[0], json!(["w.one", "secret"]));
+}
+
+/// Answers are missed after four times this.
+const IMPATIENT: &str = "answer_timeout = \"100ms\"\n";
+
+/// As when the line to the pool is cut: nothing comes, and nobody can be reached.
+#[test]
+fn a_pool_that_answers_nobody_and_can_not_be_reached_is_left() {
+    let (first, second) = (JobPool::start(true), JobPool::start(true));
+    let proxy = proxy(IMPATIENT, &[&first, &second]);
+    let mut miner = JobMiner::join(proxy.address(), "w.one");
+    miner.expect_job();
+    first.fall_silent();
+    first.stop_listening();
+    miner.submit();
+    expect_end(&miner.0);
+    JobMiner::join(proxy.address(), "w.one").expect_job();
+    assert_eq!(second.accepted(), 1);
+}
+
+/// It answers a probe, so it is there; its miners stay.
+#[test]
+fn a_pool_that_is_slow_with_shares_keeps_its_miners() {
+    let (first, second) = (JobPool::start(true), JobPool::start(true));
+    let proxy = proxy(IMPATIENT, &[&first, &second]);
+    let mut miner = JobMiner::join(proxy.address(), "w.one");
+    miner.expect_job();
+    first.ignore_shares();
+    let before = first.accepted();
+    miner.submit();
+    wait_for("a probe", || first.accepted() > before);
+    let until = Instant::now() + Duration::from_millis(300);
+    while Instant::now() < until {
+        assert!(miner.is_quiet() && proxy.running().is_up(0));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(second.accepted(), 0);
+}
+
+/// What no pool needs to answer is no debt.
+#[test]
+fn an_unanswered_suggestion_makes_no_pool_look_dead() {
+    let (first, second) = (JobPool::start(true), JobPool::start(true));
+    let proxy = proxy(IMPATIENT, &[&first, &second]);
+    let mut miner = JobMiner::join(proxy.address(), "w.one");
+    miner.expect_job();
+    miner.say(&json!({ "id": 3, "method": "mining.suggest_difficulty", "params": [0.001] }));
+    first.stop_listening();
+    let before = first.accepted();
+    let until = Instant::now() + Duration::from_millis(1500);
+    while Instant::now() < until {
+        assert!(miner.is_quiet() && proxy.running().is_up(0));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!((first.accepted() - before, second.accepted()), (0, 0));
+}
+
+/// The pool's name leads to another address now, and at the old one nobody answers in this way.
+fn found_where_it_moved_to(name: &str, leave: impl FnOnce(SocketAddr) -> Option<Unroutable>) {
+    let at = |last: u8| IpAddr::from([127, 0, 0, last]);
+    set_test_name(name, &[at(2)]);
+    let old = TcpListener::bind((at(2), 0)).unwrap();
+    let address = old.local_addr().unwrap();
+    let old = JobPool::on(old, true);
+    let proxy = Proxy::start(&format!("[[upstream]]\nurl = \"stratum+tcp://{name}:{}\"\n", address.port()));
+    JobMiner::join(proxy.address(), "w.one").expect_job();
+    old.stop_listening();
+    drop(old);
+    let _nowhere = leave(address);
+    let new = JobPool::on(TcpListener::bind((at(3), address.port())).unwrap(), true);
+    set_test_name(name, &[at(3)]);
+    let began = Instant::now();
+    JobMiner::join(proxy.address(), "w.one").expect_job();
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(new.accepted() >= 1);
+}
+
+#[test]
+fn a_pool_that_moved_and_whose_old_port_is_closed_is_found_within_one_connection_attempt() {
+    found_where_it_moved_to("closed.moved.test", |_| None);
+}
+
+#[test]
+fn a_pool_that_moved_and_whose_old_address_swallows_packets_is_found_within_one_connection_attempt() {
+    found_where_it_moved_to("swallowed.moved.test", |address| Some(Unroutable::at(address)));
 }

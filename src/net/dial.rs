@@ -1,6 +1,7 @@
 //! Connecting to a pool: name, TCP, SOCKS5, TLS, each step under its own limit and all of them under
 //! the caller's deadline.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -12,8 +13,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::descriptors;
-use super::options::{is_timeout, time_left, tune};
-use super::resolve::Resolver;
+use super::options::{is_timeout, time_left, tune_towards_pool};
+use super::resolve::{NextAnswer, Resolver};
 use super::socks5::{self, Credentials, Socks5Error};
 use super::stream::Stream;
 use super::tls::TlsClient;
@@ -27,6 +28,9 @@ const TLS_LIMIT: Duration = Duration::from_secs(5);
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 /// How often a wait for TCP looks whether the program ends.
 const STOP_CHECK: Duration = Duration::from_millis(100);
+/// How long the answer to a name that is asked for again is waited for when all its known addresses have
+/// failed. A NerdMiner gives up after 1.2 s, and the next pool is still to be tried.
+const OTHER_ADDRESSES: Duration = Duration::from_millis(300);
 /// More addresses than this are not tried.
 const MOST_ADDRESSES: usize = 8;
 
@@ -115,6 +119,12 @@ impl DialError {
 }
 
 impl Route {
+    /// How often the addresses of the pool, or of the proxy on the way to it, have become others.
+    pub fn address_changes(&self) -> u64 {
+        let (Way::Direct(resolver) | Way::Socks5 { proxy: resolver, .. }) = &self.way;
+        resolver.changes()
+    }
+
     /// Connects. The stream has no timeouts afterwards.
     ///
     /// # Errors
@@ -134,7 +144,10 @@ impl Route {
         let (Way::Direct(resolver) | Way::Socks5 { proxy: resolver, .. }) = &self.way;
         let addresses = resolver.addresses(connect_by).map_err(DialError::Resolve)?;
         times.resolve = step.next();
-        let socket = connect_any(&addresses, connect_by, stop).map_err(DialError::Connect)?;
+        let socket = Attempts::new(&addresses, Some(resolver))
+            .connect(connect_by, stop)
+            .map_err(DialError::Connect)?;
+        resolver.confirm();
         times.connect = step.next();
         if let Way::Socks5 { login, .. } = &self.way {
             let credentials =
@@ -172,46 +185,122 @@ impl Lap {
 /// # Errors
 /// The last failure when all have failed; `TimedOut` at the deadline; [`Stopped`](crate::stop::Stopped) inside `Other`.
 pub fn connect_any(addresses: &[SocketAddr], deadline: Instant, stop: &Stop) -> io::Result<TcpStream> {
-    let mut waiting = alternate_families(addresses).into_iter().take(MOST_ADDRESSES);
-    let mut trying: Vec<(SocketAddr, Socket)> = Vec::new();
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "there is no address");
-    let mut next_at = Instant::now();
-    let mut more = true;
-    loop {
-        if more && (trying.is_empty() || Instant::now() >= next_at) {
-            next_at = Instant::now() + NEXT_ADDRESS;
-            match waiting.next() {
-                None => more = false,
-                Some(address) => match begin(address) {
-                    Ok(socket) => trying.push((address, socket)),
-                    Err(error) if descriptors::are_used_up(&error) => return Err(error),
-                    Err(error) => failure = named(address, &error),
-                },
-            }
-            continue;
+    Attempts::new(addresses, None).connect(deadline, stop)
+}
+
+/// The connections that are tried side by side.
+struct Attempts<'a> {
+    waiting: VecDeque<SocketAddr>,
+    /// All that were or will be tried.
+    known: Vec<SocketAddr>,
+    trying: Vec<(SocketAddr, Socket)>,
+    next_at: Instant,
+    /// Has other addresses, perhaps, when these don't answer.
+    resolver: Option<&'a Resolver>,
+    began: Instant,
+    /// What the name is asked for again.
+    asked: Option<Question>,
+}
+
+/// Where the name's further addresses are.
+#[derive(Clone, Copy)]
+enum Question {
+    Open(NextAnswer, Instant),
+    /// Answered, or not to be asked.
+    Closed,
+}
+
+impl<'a> Attempts<'a> {
+    fn new(addresses: &[SocketAddr], resolver: Option<&'a Resolver>) -> Attempts<'a> {
+        let known: Vec<_> = alternate_families(addresses).into_iter().take(MOST_ADDRESSES).collect();
+        Attempts {
+            waiting: known.iter().copied().collect(),
+            known,
+            trying: Vec::new(),
+            next_at: Instant::now(),
+            resolver,
+            began: Instant::now(),
+            asked: None,
         }
-        if trying.is_empty() {
-            return Err(failure);
-        }
-        stop.check().map_err(io::Error::other)?;
-        let look_at = deadline.min(Instant::now() + STOP_CHECK);
-        let wake = if more { look_at.min(next_at) } else { look_at };
-        if !wait_writable(&trying, wake)? {
-            time_left(deadline).map_err(|error| match trying.last() {
-                Some((address, _)) => named(*address, &error),
-                None => error,
-            })?;
-        }
-        let mut index = 0;
-        while index < trying.len() {
-            match outcome(&trying[index].1) {
-                None => index += 1,
-                Some(Ok(())) => return finish(trying.swap_remove(index).1),
-                Some(Err(error)) => {
-                    let (address, _) = trying.remove(index);
-                    failure = named(address, &error);
-                    next_at = Instant::now();
+    }
+
+    fn connect(mut self, deadline: Instant, stop: &Stop) -> io::Result<TcpStream> {
+        let mut failure = io::Error::new(io::ErrorKind::NotFound, "there is no address");
+        let mut has_failed = false;
+        loop {
+            if !self.waiting.is_empty() && (self.trying.is_empty() || Instant::now() >= self.next_at) {
+                self.next_at = Instant::now() + NEXT_ADDRESS;
+                if let Some(address) = self.waiting.pop_front() {
+                    match begin(address) {
+                        Ok(socket) => self.trying.push((address, socket)),
+                        Err(error) if descriptors::are_used_up(&error) => return Err(error),
+                        Err(error) => (failure, has_failed) = (named(address, &error), true),
+                    }
                 }
+                continue;
+            }
+            if has_failed || self.began.elapsed() >= NEXT_ADDRESS {
+                self.ask_again();
+            }
+            if self.trying.is_empty() {
+                if self.wait_for_others(deadline) {
+                    continue;
+                }
+                return Err(failure);
+            }
+            self.take_others(Duration::ZERO);
+            stop.check().map_err(io::Error::other)?;
+            if !wait_writable(&self.trying, self.wake(deadline))? {
+                time_left(deadline).map_err(|error| match self.trying.last() {
+                    Some((address, _)) => named(*address, &error),
+                    None => error,
+                })?;
+            }
+            let mut index = 0;
+            while index < self.trying.len() {
+                match outcome(&self.trying[index].1) {
+                    None => index += 1,
+                    Some(Ok(())) => return finish(self.trying.swap_remove(index).1),
+                    Some(Err(error)) => {
+                        let (address, _) = self.trying.remove(index);
+                        (failure, has_failed) = (named(address, &error), true);
+                        self.next_at = Instant::now();
+                    }
+                }
+            }
+        }
+    }
+
+    /// When it is looked what is to be done next.
+    fn wake(&self, deadline: Instant) -> Instant {
+        let look_at = deadline.min(Instant::now() + STOP_CHECK);
+        if self.waiting.is_empty() { look_at } else { look_at.min(self.next_at) }
+    }
+
+    /// The known addresses don't answer: the name may have others by now. Once.
+    fn ask_again(&mut self) {
+        if self.asked.is_none() {
+            let question = self.resolver.and_then(Resolver::doubt);
+            self.asked = Some(question.map_or(Question::Closed, |next| Question::Open(next, Instant::now())));
+        }
+    }
+
+    /// Whether there are other addresses to try, for which nobody waits for long.
+    fn wait_for_others(&mut self, deadline: Instant) -> bool {
+        let Some(Question::Open(_, asked_at)) = self.asked else { return false };
+        let by = deadline.min(asked_at + OTHER_ADDRESSES);
+        self.take_others(by.saturating_duration_since(Instant::now()));
+        !self.waiting.is_empty()
+    }
+
+    fn take_others(&mut self, time: Duration) {
+        let (Some(Question::Open(next, _)), Some(resolver)) = (self.asked, self.resolver) else { return };
+        let Some(addresses) = resolver.next(next, time) else { return };
+        self.asked = Some(Question::Closed);
+        for address in alternate_families(&addresses) {
+            if !self.known.contains(&address) && self.known.len() < 2 * MOST_ADDRESSES {
+                self.known.push(address);
+                self.waiting.push_back(address);
             }
         }
     }
@@ -220,7 +309,7 @@ pub fn connect_any(addresses: &[SocketAddr], deadline: Instant, stop: &Stop) -> 
 /// Starts a connection without waiting for it.
 fn begin(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    tune(&socket)?;
+    tune_towards_pool(&socket)?;
     socket.set_nonblocking(true)?;
     match socket.connect(&address.into()) {
         Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => Ok(socket),

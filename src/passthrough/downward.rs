@@ -1,6 +1,7 @@
 //! From the pool down to the miner: the second of a session's two threads. It dials, and goes on to
 //! the next pool when the first one is dead behind its open door.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use super::session::Presence;
 use super::upward::{Marked, splice_refused};
 use crate::analyzer::{Direction, SessionClock};
 use crate::config::ForwardPath;
-use crate::net::options::is_timeout;
+use crate::net::options::{POOL_USER_TIMEOUT, is_read_timeout};
 use crate::net::{Reader, Received, Stamp, Stream};
 use crate::serving::{Patience, Tap, Topic, Watch, linger, say};
 use crate::stop::Stopped;
@@ -58,12 +59,18 @@ fn note_job(found: Found<()>, clock: &SessionClock) -> bool {
 #[derive(Default)]
 struct PoolWatch {
     silent: bool,
+    /// It acknowledged nothing for [`POOL_USER_TIMEOUT`].
+    unreachable: bool,
 }
 
 impl Watch for PoolWatch {
     fn on_timeout(&mut self) -> Patience {
         self.silent = true;
         Patience::End
+    }
+
+    fn on_lost(&mut self, error: &io::Error) {
+        self.unreachable = error.kind() == io::ErrorKind::TimedOut;
     }
 }
 
@@ -198,7 +205,7 @@ impl Downward {
             match read {
                 Ok(received) if received.length > 0 => return First::Bytes(received),
                 Ok(_) => return First::Closed(End::Finished),
-                Err(error) if is_timeout(&error) && !self.presence.session.opening.is_over() => {}
+                Err(error) if is_read_timeout(&error) && !self.presence.session.opening.is_over() => {}
                 Err(_) => return First::Closed(End::SourceBroken),
             }
         }
@@ -320,6 +327,19 @@ impl Downward {
         let end = end.unwrap_or_else(|| {
             pump::copy(&mut opened.reader, miner, &mut self.buffer, &mut self.tap, &mut watch)
         });
+        if watch.unreachable {
+            // The miner comes back at once; a probe finds out whether others would be no better off.
+            self.suspect(link.upstream, Failure::Silent(POOL_USER_TIMEOUT));
+            say(
+                &presence.services.reception,
+                presence.session.conversation.miner(),
+                Topic::Pool,
+                &format_args!(
+                    "closed: the connection to pool {} was lost: nothing has arrived there for {POOL_USER_TIMEOUT:?}",
+                    link.upstream
+                ),
+            );
+        }
         if watch.silent {
             self.fell_silent(link.upstream, silence_timeout);
             say(

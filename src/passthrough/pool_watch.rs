@@ -24,9 +24,10 @@ const GAP: Duration = Duration::from_millis(50);
 /// Sessions are closed so long after their pool has failed, so that the analyzer, which looks twice a
 /// second, reports why.
 const BEFORE_CLOSING: Duration = Duration::from_secs(1);
-/// A pool that owes answers for so long, and says nothing to anybody meanwhile, is probed. Answers take 30
-/// to 100 ms (wire reference, section 2.3); a pool that restarts, or a router, may need some seconds.
-const UNANSWERED: Duration = Duration::from_secs(20);
+/// A pool that owes answers for so many times `failover.answer_timeout`, 20 s by default, and says nothing to
+/// anybody meanwhile, is probed. Answers take 30 to 100 ms (wire reference, section 2.3); a pool that
+/// restarts, or a router, may need some seconds.
+const UNANSWERED: u32 = 4;
 /// A session that hears nothing for so long from a pool that fails its probes is dead, though nothing shows
 /// it: pools send a job every 30 to 60 s (wire reference, section 2.9).
 const DEAD_SILENCE: Duration = Duration::from_secs(70);
@@ -120,13 +121,14 @@ impl PoolWatch<'_> {
 
     /// A pool that answers nobody any more may be unreachable, which no socket shows for a while.
     fn look_for_answers(&mut self, id: UpstreamId, sessions: &[Arc<Session>]) {
+        let limit = self.unanswered_limit();
         let heard = |session: &Arc<Session>| {
-            session.conversation.down.silent_for().is_some_and(|silence| silence < UNANSWERED)
+            session.conversation.down.silent_for().is_some_and(|silence| silence < limit)
         };
         let Some(pool) = self.pools.get_mut(&id) else { return };
         let may_suspect = pool.suspected_at.is_none_or(|at| at.elapsed() >= SUSPECT_AGAIN);
         let stuck = sessions.iter().filter_map(|session| session.unanswered_for()).max();
-        if let Some(silence) = stuck.filter(|time| may_suspect && *time >= UNANSWERED) {
+        if let Some(silence) = stuck.filter(|time| may_suspect && *time >= limit) {
             if !sessions.iter().any(heard) {
                 pool.suspected_at = Some(Instant::now());
                 self.services.upstreams.suspect(id, Failure::Silent(silence));
@@ -134,9 +136,15 @@ impl PoolWatch<'_> {
         }
     }
 
+    /// How long a pool may owe the answer to a share.
+    fn unanswered_limit(&self) -> Duration {
+        self.services.config.failover.answer_timeout * UNANSWERED
+    }
+
     /// Closes the sessions of a failed pool that are stuck there, if another pool can take them.
     fn close_stuck(&mut self, id: UpstreamId, sessions: &[Arc<Session>], stop: &Stop) -> Result<(), Stopped> {
         let Services { upstreams, config, reception, .. } = self.services;
+        let unanswered = self.unanswered_limit();
         let pool = self.pools.entry(id).or_default();
         if upstreams.is_up(id) {
             pool.failed_since = None;
@@ -157,7 +165,7 @@ impl PoolWatch<'_> {
             };
             let why = if is_without_work && is_idle {
                 "gives no work"
-            } else if session.unanswered_for().is_some_and(|time| time >= UNANSWERED)
+            } else if session.unanswered_for().is_some_and(|time| time >= unanswered)
                 || conversation.down.silent_for().is_some_and(|time| time >= DEAD_SILENCE)
             {
                 "does not answer"

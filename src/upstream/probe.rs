@@ -39,6 +39,7 @@ fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stoppe
     let mut checked_at = Instant::now();
     // What a pool that is back must go on to disprove until miners are moved to it.
     let mut last_failure: Option<Failure> = None;
+    let mut addresses = upstream.route.address_changes();
     loop {
         let suspicion = upstream.health().take_suspicion();
         if let Some(suspicion) = suspicion {
@@ -50,8 +51,10 @@ fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stoppe
         let due_before = due.is_some();
         let now = Instant::now();
         let pause = match due {
-            Some((until, _)) if until > now => until - now,
+            // A pool that has moved is tried at its new address at once.
+            Some((until, _)) if until > now && upstream.route.address_changes() == addresses => until - now,
             Some((_, failure)) => {
+                addresses = upstream.route.address_changes();
                 last_failure = Some(failure.clone());
                 checked_at = now;
                 match probe(upstreams, upstream, &failure) {

@@ -21,6 +21,8 @@ struct State {
     refuses: AtomicBool,
     /// Reads, and says nothing more.
     is_mute: AtomicBool,
+    /// Answers no share.
+    ignores_shares: AtomicBool,
     is_over: AtomicBool,
     accepted: AtomicUsize,
     /// The logins, each with whether the connection was a probe of the proxy's.
@@ -82,6 +84,11 @@ impl JobPool {
         self.state.refuses.store(refuses, Ordering::SeqCst);
     }
 
+    /// From now on shares get no answer.
+    pub fn ignore_shares(&self) {
+        self.state.ignores_shares.store(true, Ordering::SeqCst);
+    }
+
     /// From now on it reads and says nothing.
     pub fn fall_silent(&self) {
         self.state.is_mute.store(true, Ordering::SeqCst);
@@ -141,6 +148,9 @@ impl State {
                     self.logins.lock().unwrap().push_back((is_probe, login));
                     json!(!self.refuses.load(Ordering::SeqCst))
                 }
+                Some("mining.submit") if self.ignores_shares.load(Ordering::SeqCst) => continue,
+                // As several pools do.
+                Some("mining.suggest_difficulty") => continue,
                 _ => json!(true),
             };
             let is_login = message["method"] == "mining.authorize" && result == true;
@@ -175,6 +185,12 @@ impl JobMiner {
 
     pub fn say(&mut self, message: &Value) {
         self.0.write_all(format!("{message}\n").as_bytes()).unwrap();
+    }
+
+    /// Sends a share.
+    pub fn submit(&mut self) {
+        let params = json!(["w", "1", "0000000000000000", "68596192", "00000000"]);
+        self.say(&json!({ "id": 4, "method": "mining.submit", "params": params }));
     }
 
     /// The next line is a job.
