@@ -2,13 +2,19 @@
 
 mod common;
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use common::job_pool::{JobMiner, JobPool};
+use common::site::PageServer;
 use common::{Proxy, Unroutable, expect_end, wait_for};
 use serde_json::json;
+use sluice::analyzer::Analyzer;
+use sluice::config::{Config, Overrides};
 use sluice::net::resolve::set_test_name;
+use sluice::status::sight::{Facts, Sights, Sources};
+use sluice::stop::Stop;
 
 /// Each way of forwarding, with and without an analyzer that sees jobs.
 const WAYS: [(&str, bool); 4] = [("copy", true), ("copy", false), ("splice", true), ("splice", false)];
@@ -25,6 +31,19 @@ fn proxy(more: &str, pools: &[&JobPool]) -> Proxy {
 fn raised(proxy: &Proxy, id: &str) -> bool {
     let snapshot = proxy.analyzer.as_ref().unwrap().snapshot();
     snapshot.alerts.counts.contains_key(id)
+}
+
+/// What a visitor of the page reads.
+fn page_of(proxy: &Proxy, text: &str) -> String {
+    let config = Config::parse(text, &Overrides::default()).unwrap();
+    let facts = Facts::new(&config, vec![proxy.address()]);
+    let sources = Sources::new(proxy.running().observer(), proxy.analyzer.as_ref().map(Analyzer::published));
+    let page = PageServer::start(Sights::start(sources, facts, &Stop::new()).unwrap(), None);
+    let mut stream = TcpStream::connect(page.address()).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 #[test]
@@ -113,6 +132,9 @@ fn the_only_pool_keeps_its_miners_and_serves_them_when_it_has_work() {
         let proxy = proxy(&format!("[analysis]\nenabled = {is_analyzed}\n"), &[&idle]);
         let first = JobMiner::join(proxy.address(), "w.one");
         wait_for("the failure", || !proxy.running().is_up(0));
+        let page = page_of(&proxy, &idle.upstream());
+        assert!(page.contains("the pool gives no work; no other pool is configured"), "{page}");
+        assert!(page.contains("it gives no work: it accepts miners and has sent no job"), "{page}");
         let second = JobMiner::join(proxy.address(), "w.two");
         let until = Instant::now() + Duration::from_millis(1500);
         while Instant::now() < until {
@@ -135,8 +157,7 @@ fn refused_miners_and_those_who_do_not_authorize_prove_nothing() {
         pool.refuse(true);
         let refused = JobMiner::join(proxy.address(), "unknown");
         let mut silent = proxy.connect();
-        std::io::Write::write_all(&mut silent, b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n")
-            .unwrap();
+        silent.write_all(b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n").unwrap();
         common::read_line(&silent);
         let until = Instant::now() + Duration::from_millis(700);
         while Instant::now() < until {

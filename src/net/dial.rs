@@ -133,18 +133,32 @@ impl Route {
         self.dial_timed(deadline, stop).map(|(stream, _)| stream)
     }
 
+    /// As [`Route::dial`], to another port of the same host.
+    ///
+    /// # Errors
+    /// As [`Route::dial`].
+    pub fn dial_at(&self, port: u16, deadline: Instant, stop: &Stop) -> Result<Stream, DialError> {
+        self.dial_port(port, deadline, stop).map(|(stream, _)| stream)
+    }
+
     /// As [`Route::dial`], and says how long each step took.
     ///
     /// # Errors
     /// As [`Route::dial`].
     pub fn dial_timed(&self, deadline: Instant, stop: &Stop) -> Result<(Stream, DialTimes), DialError> {
+        self.dial_port(self.port, deadline, stop)
+    }
+
+    fn dial_port(&self, port: u16, deadline: Instant, stop: &Stop) -> Result<(Stream, DialTimes), DialError> {
         let mut times = DialTimes::default();
         let mut step = Lap(Instant::now());
         let connect_by = deadline.min(Instant::now() + CONNECT_LIMIT);
         let (Way::Direct(resolver) | Way::Socks5 { proxy: resolver, .. }) = &self.way;
+        // A proxy's own port stays.
+        let direct_port = matches!(self.way, Way::Direct(_)).then_some(port);
         let addresses = resolver.addresses(connect_by).map_err(DialError::Resolve)?;
         times.resolve = step.next();
-        let socket = Attempts::new(&addresses, Some(resolver))
+        let socket = Attempts::new(&addresses, Some(resolver), direct_port)
             .connect(connect_by, stop)
             .map_err(DialError::Connect)?;
         resolver.confirm();
@@ -153,8 +167,7 @@ impl Route {
             let credentials =
                 login.as_ref().map(|login| Credentials { user: &login.user, password: &login.password });
             // Tor builds a circuit in this step, which may take all the time there is.
-            socks5::connect(&socket, &self.host, self.port, credentials, deadline)
-                .map_err(DialError::Socks5)?;
+            socks5::connect(&socket, &self.host, port, credentials, deadline).map_err(DialError::Socks5)?;
             times.socks5 = Some(step.next());
         }
         match &self.tls {
@@ -185,7 +198,7 @@ impl Lap {
 /// # Errors
 /// The last failure when all have failed; `TimedOut` at the deadline; [`Stopped`](crate::stop::Stopped) inside `Other`.
 pub fn connect_any(addresses: &[SocketAddr], deadline: Instant, stop: &Stop) -> io::Result<TcpStream> {
-    Attempts::new(addresses, None).connect(deadline, stop)
+    Attempts::new(addresses, None, None).connect(deadline, stop)
 }
 
 /// The connections that are tried side by side.
@@ -197,6 +210,7 @@ struct Attempts<'a> {
     next_at: Instant,
     /// Has other addresses, perhaps, when these don't answer.
     resolver: Option<&'a Resolver>,
+    port: Option<u16>,
     began: Instant,
     /// What the name is asked for again.
     asked: Option<Question>,
@@ -211,14 +225,20 @@ enum Question {
 }
 
 impl<'a> Attempts<'a> {
-    fn new(addresses: &[SocketAddr], resolver: Option<&'a Resolver>) -> Attempts<'a> {
-        let known: Vec<_> = alternate_families(addresses).into_iter().take(MOST_ADDRESSES).collect();
+    /// `port` stands in place of the addresses' own.
+    fn new(addresses: &[SocketAddr], resolver: Option<&'a Resolver>, port: Option<u16>) -> Attempts<'a> {
+        let known: Vec<_> = alternate_families(addresses)
+            .into_iter()
+            .map(|one| at_port(one, port))
+            .take(MOST_ADDRESSES)
+            .collect();
         Attempts {
             waiting: known.iter().copied().collect(),
             known,
             trying: Vec::new(),
             next_at: Instant::now(),
             resolver,
+            port,
             began: Instant::now(),
             asked: None,
         }
@@ -298,12 +318,20 @@ impl<'a> Attempts<'a> {
         let Some(addresses) = resolver.next(next, time) else { return };
         self.asked = Some(Question::Closed);
         for address in alternate_families(&addresses) {
+            let address = at_port(address, self.port);
             if !self.known.contains(&address) && self.known.len() < 2 * MOST_ADDRESSES {
                 self.known.push(address);
                 self.waiting.push_back(address);
             }
         }
     }
+}
+
+fn at_port(mut address: SocketAddr, port: Option<u16>) -> SocketAddr {
+    if let Some(port) = port {
+        address.set_port(port);
+    }
+    address
 }
 
 /// Starts a connection without waiting for it.

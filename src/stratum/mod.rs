@@ -9,7 +9,7 @@
 //! | `envelope` | one line: id, method, params, result, error |
 //! | `verdict` | whether an answer accepts or refuses, in all the forms pools use |
 //! | `answer` | writing answers, in all the forms pools use |
-//! | `subscribe`, `configure`, `notify`, `submit`, `login` | the methods with a structure of their own |
+//! | `subscribe`, `configure`, `notify`, `submit`, `login`, `reconnect` | the methods with a structure of their own |
 //! | `extranonce`, `job_id`, `difficulty`, `nbits`, `ntime`, `nonce`, `version`, `prevhash`, `branch` | a quantity each |
 //! | `timeline` | which difficulty holds for which job |
 //! | `field`, `hex`, `word` | what the quantities share: reading a JSON field, hex text, 32-bit words |
@@ -32,6 +32,7 @@ mod nonce;
 mod notify;
 mod ntime;
 mod prevhash;
+mod reconnect;
 mod submit;
 mod subscribe;
 mod timeline;
@@ -54,6 +55,7 @@ pub use nonce::Nonce;
 pub use notify::Notify;
 pub use ntime::Ntime;
 pub use prevhash::PrevHash;
+pub use reconnect::Reconnect;
 pub use submit::Submit;
 pub use subscribe::SubscribeAnswer;
 pub use timeline::{DifficultyRange, DifficultyTimeline};

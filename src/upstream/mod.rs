@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use crate::config;
 use crate::net::Stream;
 use crate::stop::Stop;
-use crate::stratum::Login;
+use crate::stratum::{Login, Reconnect};
 
 pub use health::{Failure, Health};
 pub use listing::{Listing, RelistError, UpstreamId};
@@ -151,11 +151,11 @@ impl Upstreams {
         self.listed().listing.order().to_vec()
     }
 
-    /// Whether any that is listed is at this host.
-    pub fn lists(&self, host: &str) -> bool {
+    /// Whether a `client.reconnect` leads to a host that is listed.
+    pub fn lists(&self, reconnect: &Reconnect) -> bool {
         let listed = self.listed();
         let mut hosts = listed.listing.order().iter().map(|id| &listed.upstreams[id.0].configured.host);
-        hosts.any(|one| one.eq_ignore_ascii_case(host))
+        hosts.any(|host| reconnect.is_to(host))
     }
 
     /// As [`Listing::rank`].
@@ -200,6 +200,22 @@ impl Upstreams {
                 return Err(NoUpstream);
             }
             self.wait_for_one(deadline)?;
+        }
+    }
+
+    /// Connects to this one's host at another port, because the pool asks for that. Whether that works says
+    /// nothing of the configured port.
+    ///
+    /// # Errors
+    /// [`NoUpstream`] when it can't be reached.
+    pub fn connect_to_port(&self, id: UpstreamId, port: u16, deadline: Instant) -> Result<Link, NoUpstream> {
+        let upstream = self.one(id);
+        match upstream.route.dial_at(port, deadline, &upstream.stop) {
+            Ok(stream) => Ok(Link { stream: Arc::new(stream), upstream: id }),
+            Err(error) => {
+                log::warn!("pool {id} {}: it asks us to connect to port {port}: {error}", upstream.name);
+                Err(NoUpstream)
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use super::cadence::Cadence;
 use super::{Pulse, Tongue, seconds_between};
 use crate::clock::NtpTime;
 use crate::config::Severity;
+use crate::stratum::Reconnect;
 
 const REDIRECT: (&str, Severity) = ("pool.redirect", Severity::High);
 const SILENT: (&str, Severity) = ("pool.silent", Severity::Medium);
@@ -56,7 +57,8 @@ impl Pool {
         match event {
             Event::Redirected { session, upstream, host } => {
                 let upstream = tongue.upstream(*upstream);
-                if is_same_host(upstream, host) {
+                let reconnect = Reconnect { host: host.clone(), ..Reconnect::default() };
+                if reconnect.is_to(upstream) {
                     return;
                 }
                 tongue.happened(REDIRECT, upstream, at, || {
@@ -155,32 +157,5 @@ impl Pool {
         }
         self.silent.extend(silent.iter().copied());
         self.silent.retain(|upstream| silent.contains(upstream) || !heard.contains(upstream));
-    }
-}
-
-/// Without a host the miner comes back to the same one.
-fn is_same_host(upstream: &str, host: &str) -> bool {
-    let bare = upstream.rsplit("://").next().unwrap_or(upstream);
-    let own = bare.rsplit_once(':').map_or(bare, |(own, _)| own);
-    let own = own.trim_matches(|c| c == '[' || c == ']');
-    host.is_empty() || host.trim_end_matches('.').eq_ignore_ascii_case(own)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_the_same_whatever_its_case_and_port() {
-        for (upstream, host) in [
-            ("stratum+tcp://solo.ckpool.org:3333", "solo.ckpool.org"),
-            ("stratum+tcp://solo.ckpool.org:3333", "Solo.CKpool.org."),
-            ("stratum+ssl://[2001:db8::1]:3333", "2001:db8::1"),
-            ("solo.ckpool.org:3333", ""),
-        ] {
-            assert!(is_same_host(upstream, host), "{upstream} {host}");
-        }
-        assert!(!is_same_host("stratum+tcp://solo.ckpool.org:3333", "evil.example"));
-        assert!(!is_same_host("stratum+tcp://solo.ckpool.org:3333", "ckpool.org"));
     }
 }

@@ -11,8 +11,8 @@ use super::{MOST_WORKERS, OPENING, Session, Worker};
 use crate::net::Stamp;
 use crate::record::Outcome;
 use crate::stratum::{
-    ConfigureAnswer, Difficulty, Envelope, Extranonce1, Extranonce2Size, Notify, SubscribeAnswer, Verdict,
-    VersionMask, elements, first_text, shortened,
+    ConfigureAnswer, Difficulty, Envelope, Extranonce1, Extranonce2Size, Notify, Reconnect, SubscribeAnswer,
+    Verdict, VersionMask, elements, first_text,
 };
 
 impl Session {
@@ -51,7 +51,7 @@ impl Session {
                 }
             }
             Some("client.reconnect") => {
-                let host = first_text(message.params).map_or_else(String::new, |host| shortened(&host));
+                let Reconnect { host, .. } = Reconnect::from_params(message.params);
                 let (session, upstream) = (self.conversation.id, self.conversation.upstream());
                 each(Finding::Event(Event::Redirected { session, upstream, host }, chunk.readable_at));
             }
