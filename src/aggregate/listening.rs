@@ -11,7 +11,7 @@ use super::names::Standing;
 use super::pending::Asked;
 use super::work::PoolJob;
 use crate::analyzer::{Direction, LineReader};
-use crate::net::options::is_read_timeout;
+use crate::net::options::is_timeout;
 use crate::net::{Reader, Stamp};
 use crate::serving::{Tap, Topic, say};
 use crate::stratum::{
@@ -82,7 +82,7 @@ impl Listener<'_> {
                     return Ok(if self.connection.is_over() { End::Ended } else { End::Closed });
                 }
                 Ok(received) => Some(received),
-                Err(error) if is_read_timeout(&error) => None,
+                Err(error) if is_timeout(&error) => None,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
                 Err(error) => return Err(error),
             };

@@ -12,11 +12,12 @@ use super::session::Presence;
 use super::upward::{Marked, splice_refused};
 use crate::analyzer::{Direction, SessionClock};
 use crate::config::ForwardPath;
-use crate::net::options::{POOL_USER_TIMEOUT, is_read_timeout};
+use crate::net::options::{is_dead, is_timeout};
 use crate::net::{Reader, Received, Stamp, Stream};
 use crate::serving::{Patience, Tap, Topic, Watch, linger, say};
 use crate::stop::Stopped;
 use crate::upstream::{Failure, Link, UpstreamId};
+use crate::util::span::seconds;
 
 /// A session that lasted for so long was no knock at the door.
 const AT_WORK: Duration = Duration::from_secs(5);
@@ -59,8 +60,8 @@ fn note_job(found: Found<()>, clock: &SessionClock) -> bool {
 #[derive(Default)]
 struct PoolWatch {
     silent: bool,
-    /// It acknowledged nothing for [`POOL_USER_TIMEOUT`].
-    unreachable: bool,
+    /// The kernel has given the connection up.
+    dead: bool,
 }
 
 impl Watch for PoolWatch {
@@ -69,8 +70,8 @@ impl Watch for PoolWatch {
         Patience::End
     }
 
-    fn on_lost(&mut self, error: &io::Error) {
-        self.unreachable = error.kind() == io::ErrorKind::TimedOut;
+    fn on_error(&mut self, error: &io::Error) {
+        self.dead = is_dead(error);
     }
 }
 
@@ -205,7 +206,7 @@ impl Downward {
             match read {
                 Ok(received) if received.length > 0 => return First::Bytes(received),
                 Ok(_) => return First::Closed(End::Finished),
-                Err(error) if is_read_timeout(&error) && !self.presence.session.opening.is_over() => {}
+                Err(error) if is_timeout(&error) && !self.presence.session.opening.is_over() => {}
                 Err(_) => return First::Closed(End::SourceBroken),
             }
         }
@@ -301,6 +302,13 @@ impl Downward {
         );
     }
 
+    /// Since the pool's last bytes, `most` at most.
+    fn silent_for(&self, most: Duration) -> Duration {
+        let session = &self.presence.session;
+        let silence = session.conversation.down.silent_for();
+        silence.unwrap_or_else(|| session.accepted_at.elapsed()).min(most)
+    }
+
     fn pump(&mut self, opened: &mut Opened, miner: &Stream, silence_timeout: Duration) -> End {
         let presence = self.presence.clone();
         let link = opened.link.clone();
@@ -327,26 +335,20 @@ impl Downward {
         let end = end.unwrap_or_else(|| {
             pump::copy(&mut opened.reader, miner, &mut self.buffer, &mut self.tap, &mut watch)
         });
-        if watch.unreachable {
-            // The miner comes back at once; a probe finds out whether others would be no better off.
-            self.suspect(link.upstream, Failure::Silent(POOL_USER_TIMEOUT));
+        if watch.silent || watch.dead {
+            let silence = if watch.silent { silence_timeout } else { self.silent_for(silence_timeout) };
+            match watch.silent {
+                true => self.fell_silent(link.upstream, silence),
+                // It may be this connection's fault alone, such as a router's that was restarted.
+                false => self.suspect(link.upstream, Failure::Silent(silence)),
+            }
+            let name = presence.services.upstreams.name(link.upstream);
+            let what = if watch.silent { "has said nothing" } else { "is unreachable: no sign of life" };
             say(
                 &presence.services.reception,
                 presence.session.conversation.miner(),
                 Topic::Pool,
-                &format_args!(
-                    "closed: the connection to pool {} was lost: nothing has arrived there for {POOL_USER_TIMEOUT:?}",
-                    link.upstream
-                ),
-            );
-        }
-        if watch.silent {
-            self.fell_silent(link.upstream, silence_timeout);
-            say(
-                &presence.services.reception,
-                presence.session.conversation.miner(),
-                Topic::Pool,
-                &format_args!("closed: pool {} has said nothing for {silence_timeout:?}", link.upstream),
+                &format_args!("closed: pool {} {name} {what} for {}", link.upstream, seconds(silence)),
             );
         }
         end

@@ -5,7 +5,7 @@ use std::io;
 
 use super::ending::End;
 use super::pipes::PipeBudget;
-use crate::net::options::is_read_timeout;
+use crate::net::options::is_timeout;
 use crate::net::splice::Splicer;
 use crate::net::{Reader, Stamp, Stream};
 use crate::serving::{Patience, Tap, Watch};
@@ -106,9 +106,9 @@ pub(super) enum SpliceRefused {
 }
 
 fn after(error: &io::Error, watch: &mut impl Watch) -> Patience {
-    if is_read_timeout(error) {
+    if is_timeout(error) {
         return watch.on_timeout();
     }
-    watch.on_lost(error);
+    watch.on_error(error);
     Patience::End
 }

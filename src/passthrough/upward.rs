@@ -14,7 +14,7 @@ use super::pump::{self, SpliceRefused};
 use super::session::{Presence, Session};
 use crate::analyzer::{Conversation, Direction};
 use crate::config::ForwardPath;
-use crate::net::options::is_read_timeout;
+use crate::net::options::is_timeout;
 use crate::net::{Reader, Received, Stamp, Stream};
 use crate::serving::{FirstBytes, Patience, Tap, Topic, Visitor, Watch, first_bytes, linger, say};
 use crate::stop::Stopped;
@@ -175,7 +175,7 @@ impl<'a> Forwarder<'a> {
                 match self.reader.recv(&mut self.buffer) {
                     Ok(received) if received.length > 0 => break received,
                     Ok(_) => return Err(End::Finished),
-                    Err(error) if is_read_timeout(&error) => match self.watch.on_timeout() {
+                    Err(error) if is_timeout(&error) => match self.watch.on_timeout() {
                         Patience::Wait => {}
                         Patience::End => return Err(End::SourceBroken),
                     },

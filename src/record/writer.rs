@@ -24,6 +24,7 @@ use crate::analyzer::History;
 use crate::config::Record;
 use crate::stop::Stopped;
 use crate::thread::{SERVICE_STACK, spawn};
+use crate::util::plural::count;
 
 /// Blocks that wait for a disk that fails. Solo miners find one in years.
 const MAX_BLOCKS: usize = 64;
@@ -236,7 +237,8 @@ impl Writer {
         let dropped = self.shared.dropped.load(Ordering::Relaxed);
         if dropped > self.dropped_said {
             let new = dropped - self.dropped_said;
-            warn!("{}: {new} rows were dropped, the disk is too slow for them", self.dir.display());
+            let new = count(new, "row");
+            warn!("{}: dropped {new}, because the disk is too slow", self.dir.display());
             self.dropped_said = dropped;
         }
     }

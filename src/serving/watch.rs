@@ -17,8 +17,8 @@ pub trait Watch {
     /// A read timeout has run out.
     fn on_timeout(&mut self) -> Patience;
 
-    /// The connection that is read was lost.
-    fn on_lost(&mut self, _error: &io::Error) {}
+    /// The connection that is read has failed, otherwise than by a read timeout.
+    fn on_error(&mut self, _error: &io::Error) {}
 
     /// Bytes were forwarded. On the hot path: nothing slow here.
     fn on_bytes(&mut self) -> Patience {
