@@ -13,7 +13,7 @@ mod observed;
 mod opening;
 mod patience;
 mod pipes;
-mod pool_watch;
+mod pool_supervisor;
 mod pump;
 mod registry;
 mod session;
@@ -96,7 +96,7 @@ impl Passthrough {
         for listener in listeners {
             acceptors.push(listener.start(&services, stop).map_err(StartError::Thread)?);
         }
-        pool_watch::start(&services, stop).map_err(StartError::Thread)?;
+        pool_supervisor::start(&services, stop).map_err(StartError::Thread)?;
         failback::start(&services, stop).map_err(StartError::Thread)?;
         Ok(Passthrough { services, acceptors, stop: stop.clone() })
     }

@@ -8,6 +8,7 @@ mod probe;
 mod probe_work;
 mod route;
 mod warm;
+mod work;
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,7 @@ use arc_swap::ArcSwap;
 use crate::config;
 use crate::net::Stream;
 use crate::stop::Stop;
-use crate::stratum::{Login, Reconnect};
+use crate::stratum::Reconnect;
 
 pub use health::{Failure, Health};
 pub use listing::{Listing, RelistError, UpstreamId};
@@ -230,29 +231,6 @@ impl Upstreams {
     /// Remembers that a pool failed, unless that is known already.
     pub fn mark_failed(&self, id: UpstreamId, failure: Failure) {
         self.fail(&self.one(id), failure);
-    }
-
-    /// A session of this login got its first job from the pool. A pool that had failed because it gave no
-    /// work is trusted again.
-    pub fn gave_work(&self, id: UpstreamId, login: Option<Login>) {
-        let upstream = self.one(id);
-        if login.is_some() {
-            *upstream.login() = login;
-        }
-        let is_back = upstream.health().gives_no_work();
-        if is_back {
-            self.recover(&upstream);
-        }
-    }
-
-    /// The pool gives no work to this login, which a probe uses if the pool has never given work to another.
-    pub fn note_login(&self, id: UpstreamId, login: Login) {
-        self.one(id).login().get_or_insert(login);
-    }
-
-    /// Whether the pool counts as failed because it gives no work.
-    pub fn gives_no_work(&self, id: UpstreamId) -> bool {
-        self.one(id).health().gives_no_work()
     }
 
     /// Whether miners of this pool could be with another one that is thought to work.

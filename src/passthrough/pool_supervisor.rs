@@ -40,8 +40,9 @@ const SUSPECT_AGAIN: Duration = Duration::from_secs(60);
 /// Starts the thread.
 pub(super) fn start(services: &Arc<Services>, stop: &Stop) -> io::Result<()> {
     let (services, stop) = (services.clone(), stop.clone());
-    spawn("pool-watch", SERVICE_STACK, move || {
-        let mut watch = PoolWatch { services: &services, pools: BTreeMap::new(), looked_at: Instant::now() };
+    spawn("pool-supervisor", SERVICE_STACK, move || {
+        let mut watch =
+            PoolSupervisor { services: &services, pools: BTreeMap::new(), looked_at: Instant::now() };
         let round = ROUND.min(services.config.failover.first_job_timeout / 4);
         while stop.sleep(round).is_ok() && watch.look(&stop).is_ok() {}
         Ok::<(), Stopped>(())
@@ -49,7 +50,7 @@ pub(super) fn start(services: &Arc<Services>, stop: &Stop) -> io::Result<()> {
     Ok(())
 }
 
-struct PoolWatch<'a> {
+struct PoolSupervisor<'a> {
     services: &'a Services,
     pools: BTreeMap<UpstreamId, Watched>,
     looked_at: Instant,
@@ -64,7 +65,7 @@ struct Watched {
     failed_since: Option<Instant>,
 }
 
-impl PoolWatch<'_> {
+impl PoolSupervisor<'_> {
     fn look(&mut self, stop: &Stop) -> Result<(), Stopped> {
         let elapsed = std::mem::replace(&mut self.looked_at, Instant::now()).elapsed();
         let mut by_pool: BTreeMap<UpstreamId, Vec<Arc<Session>>> = BTreeMap::new();
@@ -102,6 +103,10 @@ impl PoolWatch<'_> {
         let got_job =
             |session: &Arc<Session>| session.conversation.clock.job_ago().is_some_and(|age| age <= elapsed);
         let pool = self.pools.entry(id).or_default();
+        if upstreams.is_up(id) && pool.failed_since.take().is_some() {
+            // A probe has seen work. What was waited before is settled.
+            pool.owed = WorkOwed::default();
+        }
         let waited = pool.owed.pass(elapsed, limit, !waiting.is_empty(), sessions.iter().any(got_job));
         let Some(oldest) = waiting.first() else { return };
         let may_suspect = pool.suspected_at.is_none_or(|at| at.elapsed() >= SUSPECT_AGAIN.max(limit));
@@ -147,7 +152,6 @@ impl PoolWatch<'_> {
         let unanswered = self.unanswered_limit();
         let pool = self.pools.entry(id).or_default();
         if upstreams.is_up(id) {
-            pool.failed_since = None;
             return Ok(());
         }
         let since = *pool.failed_since.get_or_insert_with(Instant::now);
