@@ -53,6 +53,8 @@ pub struct Setup {
     pub rules: config::Rules,
     /// `failover.silence_timeout`
     pub silence: Duration,
+    /// `failover.first_job_timeout`
+    pub first_job: Duration,
     /// What is to follow from findings beside alerts; `None`: nothing.
     pub enforcement: Option<Enforcement>,
     pub clock: Clock,
@@ -92,6 +94,7 @@ impl Setup {
             expectations: Expectations::default(),
             rules: config::Rules::default(),
             silence: config::Failover::default().silence_timeout,
+            first_job: config::Failover::default().first_job_timeout,
             enforcement: None,
             clock: Clock::system(),
             recorder: None,

@@ -4,11 +4,13 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use std::time::{Duration, Instant};
 
+use super::session_clock::SessionClock;
 use crate::net::Stamp;
+use crate::stratum::Login;
 
 /// No upstream yet.
 const NO_UPSTREAM: usize = usize::MAX;
@@ -147,6 +149,10 @@ pub struct Conversation {
     pub heard_out: AtomicBool,
     /// Lines of the miner that are no Stratum message. Set by the analyzer.
     pub garbage: AtomicU32,
+    /// Whether the pool gives work, and when.
+    pub clock: SessionClock,
+    /// The last login that the pool accepted here, or is thought to have.
+    login: Mutex<Option<Login>>,
 }
 
 impl Conversation {
@@ -182,6 +188,8 @@ impl Conversation {
             unanswered: AtomicU32::new(0),
             heard_out: AtomicBool::new(false),
             garbage: AtomicU32::new(0),
+            clock: SessionClock::new(now),
+            login: Mutex::new(None),
         }
     }
 
@@ -214,6 +222,16 @@ impl Conversation {
     /// The session with the pool that carries this miner's work.
     pub fn carrier(&self) -> Option<SessionId> {
         Some(SessionId(self.carrier.load(Ordering::Relaxed))).filter(|id| id.0 != 0)
+    }
+
+    /// The pool knows the miner by this login.
+    pub fn set_login(&self, login: Login) {
+        *self.login.lock().unwrap_or_else(PoisonError::into_inner) = Some(login);
+    }
+
+    /// The login that the pool knows the miner by.
+    pub fn login(&self) -> Option<Login> {
+        self.login.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The counters of one direction.

@@ -45,6 +45,7 @@ impl Follower {
             expectations,
             rules,
             silence,
+            first_job,
             enforcement,
             clock,
             recorder,
@@ -57,7 +58,7 @@ impl Follower {
         } = setup;
         let near_miss = analysis.near_miss;
         let off = Alerts::new(&rules.off);
-        let settings = Settings { rules, silence, account };
+        let settings = Settings { rules, silence, first_job, account };
         let judges = (off, Rules::new(&settings));
         Follower {
             ledger: Ledger::new(
