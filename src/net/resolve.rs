@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 
 /// How old an answer may grow before it is asked for again.
 const REFRESH: Duration = Duration::from_secs(60);
@@ -53,7 +53,8 @@ impl Resolver {
         if literal.is_none() {
             let (shared, stop) = (shared.clone(), stop.clone());
             // The thread is not joined: a name server may hold it for long after the end.
-            spawn(format!("dns-{host}"), SERVICE_STACK, move || shared.keep_asking(&stop))?;
+            // Without a limit for its heartbeat: a name server may hold it for as long as it likes.
+            service(format!("dns-{host}")).start(move || shared.keep_asking(&stop))?;
         }
         Ok(Resolver { shared })
     }
@@ -84,6 +85,7 @@ impl Resolver {
 impl Shared {
     fn keep_asking(&self, stop: &Stop) -> Result<(), Stopped> {
         loop {
+            supervise::beat();
             let asked = (self.host.as_str(), self.port).to_socket_addrs();
             let pause = self.take(asked.map(Iterator::collect));
             if stop.sleep(pause).is_err() {

@@ -29,6 +29,8 @@ pub(super) struct Session {
     pub(super) ending: Ending,
     /// It was told to end.
     closing: AtomicBool,
+    /// Nothing more is read from the miner, so that the session can end without a share in flight.
+    paused: AtomicBool,
 }
 
 /// A session's place among the others, held by its threads. The last one to let go ends it.
@@ -53,6 +55,7 @@ pub(super) fn start(services: &Arc<Services>, visitor: Visitor) -> io::Result<()
         opening: Opening::default(),
         ending: Ending::default(),
         closing: AtomicBool::new(false),
+        paused: AtomicBool::new(false),
     });
     services.registry.add(session.clone());
     announce(&services.to_analyzer, &session.conversation, What::Opened);
@@ -66,11 +69,17 @@ pub(super) fn start(services: &Arc<Services>, visitor: Visitor) -> io::Result<()
 impl Session {
     /// Nothing more is read from the miner; what has arrived is still forwarded.
     pub(super) fn pause_miner(&self) {
+        self.paused.store(true, Ordering::Release);
         match self.opening.streams() {
             (Some(miner), Some(_)) => miner.stop_reading(),
             // Still dialling: there is nothing in flight.
             _ => self.close(),
         }
+    }
+
+    /// Whether [`Session::pause_miner`] was called.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
     }
 
     /// Whether the pool owes this miner nothing. `watched`: the analyzer knows.

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::net::https;
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 
 /// A request takes no longer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
@@ -69,7 +69,7 @@ impl PoolStats {
             shared: stats.0.clone(),
         };
         let stop = stop.clone();
-        spawn("pool-stats", SERVICE_STACK, move || poller.run(tell, &stop))?;
+        service("pool-stats").start(move || poller.run(&tell, &stop))?;
         Ok(stats)
     }
 
@@ -99,9 +99,10 @@ struct Unanswered {
 }
 
 impl Poller {
-    fn run(&self, tell: impl Fn(Arc<PoolFigures>), stop: &Stop) -> Result<(), Stopped> {
+    fn run(&self, tell: &impl Fn(Arc<PoolFigures>), stop: &Stop) -> Result<(), Stopped> {
         let mut failures = 0_u32;
         loop {
+            supervise::beat();
             let result = self.ask();
             stop.check()?;
             let mut pause = self.config.interval;

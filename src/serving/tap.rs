@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError};
 
@@ -14,6 +15,10 @@ const LARGE: usize = 4096;
 /// They are taken only while the queue is no fuller than this part of it, so that what waits there is
 /// bounded in bytes as well: 80 MiB with the default settings, instead of 256.
 const ROOM_FOR_LARGE: usize = 16;
+
+/// How long the end of a session waits for room in the queue. An analyzer that runs makes some within
+/// milliseconds; one that does not must not keep the sessions that have ended.
+const ROOM_LIMIT: Duration = Duration::from_millis(500);
 
 /// The way to the analyzer; `None` when analysis is off.
 pub type ToAnalyzer = Option<Sender<Copy>>;
@@ -62,13 +67,15 @@ impl Tap {
         }
     }
 
-    /// Tells the analyzer, waiting for room, that the miner is not read any more. Only for the end
-    /// of this direction, when no bytes wait behind this thread.
+    /// Tells the analyzer, waiting a little for room, that the miner is not read any more. Only for the
+    /// end of this direction, when no bytes wait behind this thread.
     pub fn paused(&self) {
         if let Some(to_analyzer) = &self.to_analyzer {
             let copy = Copy { conversation: self.conversation.clone(), what: What::MinerPaused };
-            // An analyzer that is gone has heard all it will hear.
-            let _ = to_analyzer.send(copy);
+            if to_analyzer.send_timeout(copy, ROOM_LIMIT).is_err() {
+                // As after any copy that was lost: what the pool owes the miner is not known.
+                self.conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 

@@ -69,6 +69,11 @@ impl Sluice {
         std::fs::write(file, text.replace(from, to)).unwrap();
     }
 
+    /// Where its configuration file and, as `data`, its data directory are.
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id()
     }
