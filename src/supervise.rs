@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use registry::{Condition, Registered, Service};
+use registry::{Registered, Service};
 
 use crate::thread::{SERVICE_STACK, panic_text, spawn};
 
@@ -101,7 +101,6 @@ impl Spawn {
                 match next_step(on_panic, recent.len()) {
                     Next::Restart(pause) => {
                         recent.push(Instant::now());
-                        service.set(Condition::Restarting);
                         log::error!("thread {} panicked: {reason}; it is started again", service.name);
                         std::thread::sleep(pause);
                         service.restarted(reason);

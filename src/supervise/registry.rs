@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,20 +28,12 @@ pub struct ServiceHealth {
     pub trouble: Option<String>,
 }
 
-/// How a service fares; stored as a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Condition {
-    Running,
-    Restarting,
-    Off,
-}
-
 /// One service thread.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) name: String,
-    condition: AtomicU8,
+    /// It has panicked, and is not started again.
+    is_off: AtomicBool,
     restarts: AtomicU64,
     /// Milliseconds from [`BEGAN`] to the last heartbeat.
     beat: AtomicU64,
@@ -137,7 +129,7 @@ impl Registered {
     pub(super) fn new(name: &str, stale_after: Option<Duration>) -> Registered {
         let service = Arc::new(Service {
             name: name.to_owned(),
-            condition: AtomicU8::new(Condition::Running as u8),
+            is_off: AtomicBool::new(false),
             restarts: AtomicU64::new(0),
             beat: AtomicU64::new(now()),
             stale_after,
@@ -149,7 +141,7 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        if !self.0.is(Condition::Off) {
+        if !self.0.is_off() {
             lock().services.retain(|other| !Arc::ptr_eq(other, &self.0));
         }
     }
@@ -168,19 +160,14 @@ impl Service {
         self.beat.store(now(), Ordering::Relaxed);
     }
 
-    pub(super) fn set(&self, condition: Condition) {
-        self.condition.store(condition as u8, Ordering::Relaxed);
-    }
-
     /// Stays in the registry for ever, as one that is missed.
     pub(super) fn stay_off(&self) {
-        self.set(Condition::Off);
+        self.is_off.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn restarted(&self, reason: &str) {
         self.restarts.fetch_add(1, Ordering::Relaxed);
         self.beat();
-        self.set(Condition::Running);
         let mut registry = lock();
         registry.restarts += 1;
         registry.newest.push_back(Restart { thread: self.name.clone(), reason: reason.to_owned() });
@@ -189,16 +176,14 @@ impl Service {
         }
     }
 
-    fn is(&self, condition: Condition) -> bool {
-        self.condition.load(Ordering::Relaxed) == condition as u8
+    fn is_off(&self) -> bool {
+        self.is_off.load(Ordering::Relaxed)
     }
 
     fn health(&self) -> ServiceHealth {
         let quiet = Duration::from_millis(now().saturating_sub(self.beat.load(Ordering::Relaxed)));
-        let trouble = if self.is(Condition::Off) {
+        let trouble = if self.is_off() {
             Some("has panicked and does not run".to_owned())
-        } else if self.is(Condition::Restarting) {
-            Some("has panicked and is about to be started again".to_owned())
         } else {
             let is_stale = self.stale_after.is_some_and(|limit| quiet > limit);
             is_stale.then(|| format!("has not moved for {} s", quiet.as_secs()))

@@ -8,7 +8,7 @@ use sluice::analyzer::Offence;
 use sluice::serving::enforcement;
 
 use crate::opened::{EASY, QUIET, code, expect_credited, expect_moved, first, follow_extranonces, share};
-use crate::scripted::{PoolEnd, Scripted, Work};
+use crate::scripted::{PoolEnd, Scripted};
 use crate::site::{Line, Site};
 
 #[test]
@@ -210,23 +210,26 @@ fn a_miner_that_always_has_a_share_in_flight_is_told_of_every_accepted_one_at_th
 
 #[test]
 fn a_miner_that_must_leave_and_always_has_a_share_in_flight_is_told_of_every_accepted_one() {
-    let (pool, better) = (Scripted::start(), Scripted::start());
-    let site = Site::start(&[pool.address(), better.address()], "");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    let (pool, backup) = (Scripted::start(), Scripted::start());
+    let address = pool.address();
+    drop(pool);
+    let more = "[failover]\nfailback_after = \"0s\"\nbackoff_min = \"100ms\"\nbackoff_max = \"100ms\"\n";
+    let site = Site::start(&[address, backup.address()], more);
+    let (mut line, mut end) = first(&site, &backup, "aa000001", "acct.one");
     std::thread::scope(|scope| {
         let mining = scope.spawn(|| mine_without_pause(&mut line));
-        let mut aside = end.line.raw().try_clone().unwrap();
         let judging = scope.spawn(|| accept_late(&mut end));
         crate::common::wait_for("shares", || site.snapshot().summary.shares > 5);
-        // The miner can't be told of another extranonce.
+        // The preferred pool is back; the miner can't be told of another extranonce.
+        let pool = Scripted::on(address);
+        let mut preferred = pool.accept_opening();
+        preferred.open("bb000001", 8);
+        preferred.authorize();
+        preferred.set_difficulty(EASY);
+        preferred.notify(true);
         let began = Instant::now();
-        let moved = json!({ "id": null, "method": "mining.set_extranonce", "params": ["bb000001", 8] });
-        aside.write_all(format!("{moved}\n").as_bytes()).unwrap();
-        let job = Work { id: "moved".to_owned(), salt: 77, clean: false, ..Work::default() };
-        aside.write_all(format!("{}\n", job.notify()).as_bytes()).unwrap();
         let sent = mining.join().unwrap();
         let took = began.elapsed();
-        aside.shutdown(std::net::Shutdown::Both).unwrap();
         expect_every_accepted_share_told(&judging.join().unwrap(), &sent);
         assert!(took < Duration::from_millis(1500), "{took:?}");
     });
