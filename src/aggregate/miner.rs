@@ -270,19 +270,23 @@ impl Miner {
         }
     }
 
-    /// Ends the session in order. What the miner sends is still read while the pool owes it an answer, for a
-    /// quarter of [`Limits::dismissal`]: one that always has a share in flight would never be through.
+    /// Ends the session in order. While the pool owes the miner an answer, what it sends is still read, since
+    /// it may be a block; but only for a quarter of [`Limits::dismissal`], since a miner that always has a share
+    /// in flight would never be through.
     /// The session closes once everything is answered. A pool that does not answer is waited for at most
     /// [`Limits::dismissal`]; the miner then gets its answers from here.
     pub(super) fn dismiss(&self) {
-        let (now, limit) = (Instant::now(), self.limits.dismissal);
-        self.leave(now + limit / 4, now + limit);
+        self.dismiss_by(Instant::now() + self.limits.dismissal);
     }
 
-    /// As [`Miner::dismiss`], with another deadline; nothing more is read than what has arrived.
+    /// As [`Miner::dismiss`], with another deadline for the pool's answers.
     pub(super) fn dismiss_by(&self, deadline: Instant) {
-        self.stop_reading();
-        self.leave(deadline, deadline);
+        let answers = self.answers();
+        let _ = self.give_up_at.set(deadline);
+        self.is_leaving.store(true, Ordering::Release);
+        self.answered.notify_all();
+        self.outbox.wake_at(deadline.min(Instant::now() + self.limits.dismissal / 4));
+        self.end_if_answered(&answers);
     }
 
     /// Whether bytes that became readable at `at` came too late to be taken: the reading was stopped
@@ -290,15 +294,6 @@ impl Miner {
     pub(super) fn is_too_late(&self, at: Stamp) -> bool {
         let stopped = self.stopped_at.get();
         stopped.is_some_and(|stopped| at.since(*stopped).is_some_and(|time| time > LAST_WORDS))
-    }
-
-    fn leave(&self, wake_at: Instant, give_up_at: Instant) {
-        let answers = self.answers();
-        let _ = self.give_up_at.set(give_up_at);
-        self.is_leaving.store(true, Ordering::Release);
-        self.answered.notify_all();
-        self.outbox.wake_at(wake_at);
-        self.end_if_answered(&answers);
     }
 
     /// Its own thread reads what has come, and then the end.

@@ -228,8 +228,8 @@ impl Aggregate {
         Tuner::new(self.services.clone())
     }
 
-    /// Ends: nobody is accepted any more, nothing more is read from miners, shares in flight get their
-    /// answers (for a bounded time), then the sessions close, and then the connections to the pools.
+    /// Ends: nobody is accepted any more, miners are not read any more (those with shares in flight: after half
+    /// a second), shares in flight get their answers (for a bounded time), then the sessions close, and then the connections to the pools.
     pub fn shut_down(self) {
         self.stop.stop();
         for acceptor in self.acceptors {
