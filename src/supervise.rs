@@ -82,7 +82,7 @@ impl Spawn {
     pub fn start<F, E>(self, mut body: F) -> io::Result<JoinHandle<()>>
     where
         F: FnMut() -> Result<(), E> + Send + 'static,
-        E: Display,
+        E: Display + 'static,
     {
         let Spawn { name, stack, on_panic, stale_after } = self;
         let service = Registered::new(&name, stale_after);

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -87,6 +87,7 @@ pub struct Analyzer {
     published: Arc<ArcSwap<Snapshot>>,
     recorder: Option<Recorder>,
     stop: Stop,
+    is_ending: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
@@ -134,6 +135,7 @@ impl Analyzer {
         let (published, stop) = (Arc::new(ArcSwap::default()), Stop::new());
         let (recorder, began) = (setup.recorder.clone(), Stamp::now());
         let reports_restarts = setup.reports_restarts;
+        let is_ending = Arc::new(AtomicBool::new(false));
         let mut consumer = Consumer {
             copies,
             outside: setup.outside.clone(),
@@ -144,6 +146,7 @@ impl Analyzer {
             held_bytes: 0,
             unfollowed: BTreeSet::new(),
             reports_restarts: reports_restarts.then(|| supervise::restarts(u64::MAX).0),
+            is_ending: is_ending.clone(),
         };
         // What was read back at the start is to be seen from the first moment.
         consumer.round();
@@ -161,7 +164,7 @@ impl Analyzer {
             consumer.consume(&until);
             Ok::<(), Stopped>(())
         })?;
-        Ok(Analyzer { published, recorder, stop, thread })
+        Ok(Analyzer { published, recorder, stop, is_ending, thread })
     }
 
     /// Everything there is to see, as of less than a second ago.
@@ -177,6 +180,12 @@ impl Analyzer {
     /// The counts as of less than a second ago.
     pub fn summary(&self) -> Summary {
         self.snapshot().summary.clone()
+    }
+
+    /// The program is about to end. Miners whose sessions end from now on are among those of the last snapshot,
+    /// as they were: they leave because the program does.
+    pub fn keep_those_who_leave(&self) {
+        self.is_ending.store(true, Ordering::Release);
     }
 
     /// Reads what is still in the queue, has the records put on the disk, and ends.
@@ -217,6 +226,7 @@ struct Consumer {
     unfollowed: BTreeSet<SessionId>,
     /// How many restarts of threads were reported; `None` where that is not its task.
     reports_restarts: Option<u64>,
+    is_ending: Arc<AtomicBool>,
 }
 
 /// What happens to a session when its copies' time has come.
@@ -256,7 +266,8 @@ impl Consumer {
         while let Some((_, id, held)) = self.held.pop_front() {
             self.follow_or_give_up(id, held);
         }
-        self.follower.close_all();
+        self.follower.is_ending = self.is_ending.load(Ordering::Acquire);
+        self.follower.close_all(self.steady.now());
         self.round();
     }
 
@@ -357,7 +368,10 @@ impl Consumer {
                 self.follower.read_held(id);
             }
             Held::Paused => self.follower.paused(id),
-            Held::Closed => self.follower.closed(id),
+            Held::Closed => {
+                self.follower.is_ending = self.is_ending.load(Ordering::Acquire);
+                self.follower.closed(id, self.steady.now());
+            }
         }
     }
 

@@ -20,7 +20,6 @@ use super::summary::Summary;
 use super::totals::Totals;
 use crate::clock::{Clock, ClockState, NtpTime};
 use crate::config::{self, Severity};
-use crate::logging::Printable;
 use crate::net::Stamp;
 use crate::notify::Notifier;
 use crate::record::{
@@ -28,6 +27,7 @@ use crate::record::{
 };
 use crate::stratum::Difficulty;
 use crate::supervise::Restart;
+use crate::util::escape::Printable;
 
 /// Everything that outlives a session.
 pub(super) struct Ledger {

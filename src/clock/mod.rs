@@ -26,8 +26,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use crate::config::Ntp;
-use crate::net::Stamp;
+use crate::net::{Stamp, tls_words};
 use crate::stop::Stop;
 
 pub use keeper::Pace;
@@ -140,6 +142,8 @@ impl Clock {
             ClockState::Unsynchronised { .. } => NONE,
         };
         self.shared.offset_micros.store(micros, Ordering::Relaxed);
+        let known = (micros != NONE).then(|| SignedDuration::from_micros(micros));
+        tls_words::note_clock_error(known);
         *current = match (&*current, state) {
             // Another reason does not begin the time without synchronisation anew.
             (ClockState::Unsynchronised { since, .. }, ClockState::Unsynchronised { why, .. }) => {

@@ -67,5 +67,4 @@ pub use recorder::{Health, Recorder};
 pub use rotating::RotatingFile;
 pub use share::{Outcome, ShareRow};
 pub use state::{BestShare, Lifetime, STATE_FILE, State};
-pub(crate) use text::{json_text, line_text};
 pub use trouble::{Moment, Trouble};

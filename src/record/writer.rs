@@ -24,6 +24,7 @@ use crate::analyzer::History;
 use crate::config::Record;
 use crate::stop::Stopped;
 use crate::supervise::{self, service};
+use crate::util::plural::count;
 
 /// A disk that takes nothing for so long is reported as what holds this thread.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
@@ -241,7 +242,8 @@ impl Writer {
         let dropped = self.shared.dropped.load(Ordering::Relaxed);
         if dropped > self.dropped_said {
             let new = dropped - self.dropped_said;
-            warn!("{}: {new} rows were dropped, the disk is too slow for them", self.dir.display());
+            let new = count(new, "row");
+            warn!("{}: dropped {new}, because the disk is too slow", self.dir.display());
             self.dropped_said = dropped;
         }
     }

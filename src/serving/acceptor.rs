@@ -20,6 +20,8 @@ use crate::net::tls::TlsServer;
 use crate::stop::Stop;
 use crate::supervise::{self, OnPanic, service};
 use crate::thread::{join_within, panic_text};
+use crate::util::address::canonical;
+use crate::util::os_error::describe;
 
 /// Pause after a failed accept: out of descriptors, the next try would fail as well.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -106,6 +108,7 @@ impl Listener {
                 Ok(_) if stop.is_stopped() => return,
                 Ok((socket, peer)) => {
                     failing = false;
+                    let peer = canonical(peer);
                     // One visitor is no reason to end the program.
                     let received = AssertUnwindSafe(|| receive(host, socket, peer, &self.port));
                     if let Err(panic) = catch_unwind(received) {
@@ -119,7 +122,8 @@ impl Listener {
                 Err(_) if stop.is_stopped() => return,
                 Err(error) => {
                     if !failing {
-                        log::error!("{}: can't accept connections: {error}", self.address);
+                        let why = describe(&error);
+                        log::error!("{}: can't accept connections: {why}", self.address);
                     }
                     failing = true;
                     if stop.sleep(ACCEPT_PAUSE).is_err() {
@@ -148,7 +152,12 @@ fn receive<H: Host>(host: &Arc<H>, socket: TcpStream, peer: SocketAddr, port: &A
     match admit(reception, host.sessions(), peer) {
         Ok(admission) => {
             if let Err(error) = host.receive(Visitor::new(socket, peer, port.clone(), admission)) {
-                say(reception, peer, Topic::NoThread, &format_args!("can't start a session: {error}"));
+                say(
+                    reception,
+                    peer,
+                    Topic::NoThread,
+                    &format_args!("can't start a session: {}", describe(&error)),
+                );
             }
         }
         Err(refusal) => say(reception, peer, Topic::Refused, &format_args!("refused: {refusal}")),

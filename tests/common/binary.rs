@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -69,8 +70,8 @@ impl Sluice {
         std::fs::write(file, text.replace(from, to)).unwrap();
     }
 
-    /// Where its configuration file and, as `data`, its data directory are.
-    pub fn directory(&self) -> &std::path::Path {
+    /// Where its configuration and its data are.
+    pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 

@@ -1,15 +1,11 @@
 //! `timing.*`: are the times of jobs and shares right, and do jobs come when they should?
 
-use std::collections::BTreeMap;
-
 use serde_json::json;
 
-use super::super::SessionId;
 use super::super::finding::JobSeen;
 use super::super::share::{JudgedShare, PendingShare};
-use super::cadence::Cadence;
 use super::payout::job_evidence;
-use super::{Pulse, Tongue, seconds_between};
+use super::{Pulse, Tongue};
 use crate::clock::{ClockState, NtpTime, Why};
 use crate::config::{self, Severity};
 
@@ -29,27 +25,17 @@ const CLOCK_SECONDS: f64 = 60.0;
 #[derive(Debug)]
 pub(super) struct Timing {
     max_drift: f64,
-    stale_job: f64,
-    sessions: BTreeMap<SessionId, Seen>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Seen {
-    cadence: Cadence,
-    late: bool,
 }
 
 impl Timing {
     pub(super) fn new(settings: &config::Rules) -> Timing {
-        Timing {
-            max_drift: settings.max_drift.as_secs_f64(),
-            stale_job: settings.stale_job.as_secs_f64(),
-            sessions: BTreeMap::new(),
-        }
+        Timing { max_drift: settings.max_drift.as_secs_f64() }
     }
 
     pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
-        self.cadence(job, at, tongue);
+        if job.was_late {
+            tongue.ends(NOTIFY_GAP.0, tongue.upstream(job.upstream), at);
+        }
         // Test networks allow a block of any target 20 minutes after the last one, and their pools
         // put its time ahead.
         if job.chain.network != "testnet" && can_tell(tongue.clock) {
@@ -84,38 +70,23 @@ impl Timing {
         });
     }
 
-    pub(super) fn closed(&mut self, session: SessionId) {
-        self.sessions.remove(&session);
-    }
-
     pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
         local_clock(now, tongue);
         for pulse in sessions {
-            let Some(seen) = self.sessions.get_mut(&pulse.session) else { continue };
-            let gap = seconds_between(seen.cadence.last, now);
-            seen.late = gap > self.stale_job && gap > seen.cadence.late_after();
-            if !seen.late {
-                continue;
-            }
-            let (upstream, usual) = (tongue.upstream(pulse.upstream), seen.cadence.longest);
+            let Some(gap) = pulse.jobs.filter(|gap| gap.is_late) else { continue };
+            let upstream = tongue.upstream(pulse.upstream);
             tongue.lasts(NOTIFY_GAP, upstream, now, || {
                 let description = format!(
-                    "{upstream}: no job for {gap:.0} s, although one came at least every {usual:.0} s"
+                    "{upstream}: no job for {:.0} s, although one came at least every {:.0} s",
+                    gap.seconds, gap.usual
                 );
-                (description, json!({ "seconds": gap, "usual_seconds": usual, "session": pulse.session.0 }))
+                let evidence = json!({
+                    "seconds": gap.seconds,
+                    "usual_seconds": gap.usual,
+                    "session": pulse.session.0,
+                });
+                (description, evidence)
             });
-        }
-    }
-
-    fn cadence(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
-        let Some(seen) = self.sessions.get_mut(&job.session) else {
-            self.sessions.insert(job.session, Seen { cadence: Cadence::new(at), late: false });
-            return;
-        };
-        let was_late = std::mem::take(&mut seen.late);
-        seen.cadence.job(at, was_late);
-        if was_late {
-            tongue.ends(NOTIFY_GAP.0, tongue.upstream(job.upstream), at);
         }
     }
 
