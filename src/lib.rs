@@ -45,6 +45,7 @@ pub mod sim;
 pub mod status;
 pub mod stop;
 pub mod stratum;
+pub mod supervise;
 pub mod thread;
 pub mod upstream;
 pub mod util;

@@ -16,7 +16,7 @@ use env_logger::{Builder, Env, Target};
 use jiff::Timestamp;
 
 use crate::stop::Stopped;
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 use crate::util::escape::Printable;
 use crate::util::os_error::describe;
 use crate::util::plural::count;
@@ -90,12 +90,13 @@ enum Queue {
 impl Queue {
     fn start(mut both: Both) -> Queue {
         let (sender, entries) = bounded(MAX_QUEUED);
-        let thread = spawn("log", SERVICE_STACK, move || {
-            for entry in entries {
+        let thread = service("log").start(move || {
+            for entry in &entries {
                 match entry {
                     Entry::Line(line) => both.write_line(&line),
                     Entry::Flush(done) => drop(done),
                 }
+                supervise::beat();
             }
             Ok::<(), Stopped>(())
         });

@@ -11,6 +11,7 @@ use super::losses::{Loss, Losses};
 use super::opening::{Purpose, Useless, authorize_all, is_futile, no_work, open};
 use super::unconfigured::Unconfigured;
 use crate::stop::{Stop, Stopped};
+use crate::supervise;
 use crate::thread::{SERVICE_STACK, spawn};
 use crate::upstream::{Failure, Link as Dialled, Standing, UpstreamId};
 use crate::util::os_error::describe;
@@ -59,7 +60,12 @@ struct Closing<'a>(&'a Link);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        self.0.close_down();
+        // The end of the program is about to give the miners their answers by the connection that there is.
+        if std::thread::panicking() && supervise::ends_program() {
+            self.0.stop_seating();
+        } else {
+            self.0.close_down();
+        }
     }
 }
 
@@ -117,6 +123,7 @@ impl Keeper<'_> {
     /// `false` when nobody has come for so long that the link is not kept.
     fn wait_for_miners(&mut self) -> Result<bool, Stopped> {
         loop {
+            supervise::beat();
             let seen = self.link.moment();
             self.stop.check()?;
             if self.link.is_wanted() {
@@ -219,6 +226,7 @@ impl Keeper<'_> {
             |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= patience_for_work);
         let (mut without_work, mut futile, mut not_before, mut is_noted) = (None, None, None, false);
         loop {
+            supervise::beat();
             let seen = self.link.moment();
             self.stop.check()?;
             let upstream = connection.upstream;

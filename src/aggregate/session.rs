@@ -163,6 +163,9 @@ impl Session<'_> {
                     return Ending::Broken;
                 }
                 match self.reader.recv(&mut self.buffer) {
+                    Ok(received) if self.presence.miner.is_too_late(received.readable_at) => {
+                        return Ending::Polite;
+                    }
                     Ok(received) if received.length > 0 => break received,
                     Ok(_) => return Ending::Polite,
                     Err(error) if is_timeout(&error) => {

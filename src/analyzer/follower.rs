@@ -55,6 +55,7 @@ impl Follower {
             upstreams,
             outside: _,
             account,
+            reports_restarts: _,
         } = setup;
         let near_miss = analysis.near_miss;
         let off = Alerts::new(&rules.off);
@@ -156,6 +157,24 @@ impl Follower {
                 &self.sessions,
                 (now, self.settings.rules.stale_job),
             ));
+        }
+    }
+
+    /// How many bytes of copies all sessions hold.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.sessions.values().map(|session| session.order.bytes()).sum()
+    }
+
+    /// A session that can't be followed any more; nothing more is learnt from it.
+    pub(super) fn forget(&mut self, id: SessionId) -> Option<Arc<Conversation>> {
+        let session = self.sessions.remove(&id)?;
+        Some(session.conversation.clone())
+    }
+
+    /// All of them. They are followed from their next bytes on.
+    pub(super) fn forget_sessions(&mut self) {
+        for (_, session) in self.sessions.drain() {
+            session.conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -13,6 +13,7 @@ use super::names::UpstreamNames;
 use super::outside::Outside;
 use super::pools::Pools;
 use super::recent::Recent;
+use super::rules::internal;
 use super::rules::{CreditView, Pulse, Rules, Tongue, verdict_of};
 use super::share::JudgedShare;
 use super::summary::Summary;
@@ -25,6 +26,7 @@ use crate::record::{
     AlertRow, BestShare, BlockRecord, Health, JobRow, Outcome, Recorder, ShareRow, State, Topic,
 };
 use crate::stratum::Difficulty;
+use crate::supervise::Restart;
 use crate::util::escape::Printable;
 use crate::util::os_error;
 
@@ -162,6 +164,14 @@ impl Ledger {
     /// A stamp in NTP time.
     pub(super) fn correct(&self, stamp: Stamp) -> NtpTime {
         self.clock.correct(stamp.shifted(self.skew))
+    }
+
+    /// Threads of this program have survived a panic.
+    pub(super) fn restarted(&mut self, restarts: &[Restart]) {
+        let at = self.clock.now();
+        for restart in restarts {
+            self.judge(|_, tongue| internal::restarted(restart, at, tongue));
+        }
     }
 
     /// The thresholds have changed.

@@ -13,7 +13,7 @@ use super::time::{NtpTime, Offset};
 use super::{Clock, ClockState, Why};
 use crate::net::Stamp;
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 
 /// More servers make the median no better.
 const MAX_SERVERS: usize = 16;
@@ -67,7 +67,7 @@ pub(super) fn start(clock: Clock, servers: &[String], pace: Pace, stop: &Stop) -
     let stop = stop.clone();
     let mut keeper = Keeper { clock, servers, pace, stop, last_good: None };
     // The thread is not joined: an unanswered question may hold it for `timeout` after the end.
-    spawn("ntp", SERVICE_STACK, move || {
+    service("ntp").start(move || {
         // Being stopped is its ordinary end.
         keeper.run().or(Ok::<(), Stopped>(()))
     })?;
@@ -86,6 +86,7 @@ impl Keeper {
     fn run(&mut self) -> Result<(), Stopped> {
         let mut retry = self.pace.retry;
         loop {
+            supervise::beat();
             let before = ClockWatch::start();
             let outcome = self.round()?;
             let pause = if before.was_set() {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 use crate::util::os_error::describe;
 
 /// How old an answer may grow before it is asked for again.
@@ -82,7 +82,8 @@ impl Resolver {
         if literal.is_none() {
             let (shared, stop) = (shared.clone(), stop.clone());
             // The thread is not joined: a name server may hold it for long after the end.
-            spawn(format!("dns-{host}"), SERVICE_STACK, move || shared.keep_asking(&stop))?;
+            // Without a limit for its heartbeat: a name server may hold it for as long as it likes.
+            service(format!("dns-{host}")).start(move || shared.keep_asking(&stop))?;
         }
         Ok(Resolver { shared })
     }
@@ -147,6 +148,7 @@ impl Resolver {
 impl Shared {
     fn keep_asking(&self, stop: &Stop) -> Result<(), Stopped> {
         loop {
+            supervise::beat();
             let pause = self.take(look_up(&self.host, self.port));
             if self.wait(pause, stop).is_err() {
                 return Ok(());

@@ -13,9 +13,11 @@ use super::session::Session;
 use crate::analyzer::WorkOwed;
 use crate::serving::{Topic, say};
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 use crate::upstream::{Failure, UpstreamId};
 
+/// The thread's heartbeat is later than this only if something holds it.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
 /// How often the pools are looked at.
 const ROUND: Duration = Duration::from_millis(500);
 /// The time between two sessions that are closed: the next pool should not be met by a wave, and a miner
@@ -40,11 +42,13 @@ const SUSPECT_AGAIN: Duration = Duration::from_secs(60);
 /// Starts the thread.
 pub(super) fn start(services: &Arc<Services>, stop: &Stop) -> io::Result<()> {
     let (services, stop) = (services.clone(), stop.clone());
-    spawn("pool-supervisor", SERVICE_STACK, move || {
+    service("pool-supervisor").beats_within(STUCK_AFTER).start(move || {
         let mut watch =
             PoolSupervisor { services: &services, pools: BTreeMap::new(), looked_at: Instant::now() };
         let round = ROUND.min(services.config.failover.first_job_timeout / 4);
-        while stop.sleep(round).is_ok() && watch.look(&stop).is_ok() {}
+        while stop.sleep(round).is_ok() && watch.look(&stop).is_ok() {
+            supervise::beat();
+        }
         Ok::<(), Stopped>(())
     })?;
     Ok(())
@@ -183,6 +187,7 @@ impl PoolSupervisor<'_> {
             let text = format!("closed: pool {id} {name} {why}; the miner can reconnect to another pool");
             say(reception, conversation.miner(), Topic::Pool, &text);
             session.close();
+            supervise::beat();
             stop.sleep(GAP)?;
         }
         Ok(())

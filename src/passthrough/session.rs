@@ -32,6 +32,8 @@ pub(super) struct Session {
     closing: AtomicBool,
     /// That the pool gave it work is known to the list of pools.
     pub(super) work_noted: AtomicBool,
+    /// Nothing more is read from the miner, so that the session can end without a share in flight.
+    paused: AtomicBool,
 }
 
 /// A session's place among the others, held by its threads. The last one to let go ends it.
@@ -57,6 +59,7 @@ pub(super) fn start(services: &Arc<Services>, visitor: Visitor) -> io::Result<()
         ending: Ending::default(),
         closing: AtomicBool::new(false),
         work_noted: AtomicBool::new(false),
+        paused: AtomicBool::new(false),
     });
     services.registry.add(session.clone());
     announce(&services.to_analyzer, &session.conversation, What::Opened);
@@ -70,11 +73,17 @@ pub(super) fn start(services: &Arc<Services>, visitor: Visitor) -> io::Result<()
 impl Session {
     /// Nothing more is read from the miner; what has arrived is still forwarded.
     pub(super) fn pause_miner(&self) {
+        self.paused.store(true, Ordering::Release);
         match self.opening.streams() {
             (Some(miner), Some(_)) => miner.stop_reading(),
             // Still dialling: there is nothing in flight.
             _ => self.close(),
         }
+    }
+
+    /// Whether [`Session::pause_miner`] was called.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
     }
 
     /// Whether the pool owes this miner nothing. `watched`: the analyzer knows.

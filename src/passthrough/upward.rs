@@ -65,7 +65,7 @@ impl Upward {
         // However it ended: at the program's end nobody waits for more of this miner's shares.
         forwarder.tap.paused();
         let abort = || session.abort();
-        if end == End::Finished && presence.services.draining.load(Ordering::Acquire) {
+        if end == End::Finished && session.is_paused() {
             session.ending.wait(Direction::Up);
             // What it has sent meanwhile must not make the kernel take its last answers back.
             linger(&mut forwarder.reader);
@@ -135,9 +135,9 @@ impl<'a> Forwarder<'a> {
             Err(end) => end,
         };
         self.suspect_silence();
-        // The pool reads everything, and then the end. At the end of the program it does not: some
+        // The pool reads everything, and then the end. Where it was us who stopped reading it does not: some
         // pools close at a half-close without answering what is in flight.
-        if !(end == End::Finished && self.presence.services.draining.load(Ordering::Acquire)) {
+        if !(end == End::Finished && self.presence.session.is_paused()) {
             self.presence.session.opening.finish();
         }
         end

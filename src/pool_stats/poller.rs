@@ -16,7 +16,7 @@ use crate::config;
 use crate::net::https;
 use crate::net::tls_words;
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 use crate::util::os_error::describe;
 
 /// A request takes no longer.
@@ -71,7 +71,7 @@ impl PoolStats {
             shared: stats.0.clone(),
         };
         let stop = stop.clone();
-        spawn("pool-stats", SERVICE_STACK, move || poller.run(tell, &stop))?;
+        service("pool-stats").start(move || poller.run(&tell, &stop))?;
         Ok(stats)
     }
 
@@ -101,9 +101,10 @@ struct Unanswered {
 }
 
 impl Poller {
-    fn run(&self, tell: impl Fn(Arc<PoolFigures>), stop: &Stop) -> Result<(), Stopped> {
+    fn run(&self, tell: &impl Fn(Arc<PoolFigures>), stop: &Stop) -> Result<(), Stopped> {
         let mut failures = 0_u32;
         loop {
+            supervise::beat();
             let result = self.ask();
             stop.check()?;
             let mut pause = self.config.interval;

@@ -20,7 +20,7 @@ use super::recorder::Now;
 use super::trouble::{Condition, Moment, Trouble};
 use crate::config::Record;
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 
 /// Days pass also while nothing is rotated.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
@@ -109,7 +109,7 @@ impl Archive {
         let (wake, woken) = bounded(1);
         let trouble = Arc::new(Mutex::new(None));
         let stop = Stop::new();
-        let keeper = Keeper {
+        let mut keeper = Keeper {
             dir: dir.to_owned(),
             retention,
             now,
@@ -117,7 +117,7 @@ impl Archive {
             condition: Condition::default(),
             trouble: trouble.clone(),
         };
-        spawn("record-archive", SERVICE_STACK, move || {
+        service("record-archive").start(move || {
             keeper.run(&woken);
             Ok::<(), Stopped>(())
         })?;
@@ -152,9 +152,10 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn run(mut self, woken: &Receiver<()>) {
+    fn run(&mut self, woken: &Receiver<()>) {
         remove_parts(&self.dir);
         loop {
+            supervise::beat();
             let moment = Moment { monotonic: Instant::now(), time: (self.now)() };
             match self.sweep(moment.time.date()) {
                 Ok(()) => self.condition.succeeded(),

@@ -23,8 +23,11 @@ use super::trouble::{Condition, Moment, Trouble};
 use crate::analyzer::History;
 use crate::config::Record;
 use crate::stop::Stopped;
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 use crate::util::plural::count;
+
+/// A disk that takes nothing for so long is reported as what holds this thread.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
 
 /// Blocks that wait for a disk that fails. Solo miners find one in years.
 const MAX_BLOCKS: usize = 64;
@@ -97,7 +100,8 @@ impl Writer {
     }
 
     pub fn start(mut self, rows: Receiver<Entry>, urgent: Receiver<Urgent>) -> io::Result<()> {
-        spawn("record", SERVICE_STACK, move || {
+        let stuck_after = self.flush * 2 + STUCK_AFTER;
+        service("record").beats_within(stuck_after).start(move || {
             self.run(&rows, &urgent);
             Ok::<(), Stopped>(())
         })?;
@@ -107,6 +111,7 @@ impl Writer {
     fn run(&mut self, rows: &Receiver<Entry>, urgent: &Receiver<Urgent>) {
         let mut next_flush = Instant::now() + self.flush;
         let finished = loop {
+            supervise::beat();
             let left = next_flush.saturating_duration_since(Instant::now());
             select_biased! {
                 recv(urgent) -> message => match message {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError};
 
@@ -13,6 +14,10 @@ use crate::net::Stamp;
 /// The most bytes of a copy; a job has 1.4 to 4 KiB. More bytes are passed on in several copies, so that what
 /// waits in the queue is bounded in bytes as well: 64 MiB with the default settings.
 const MAX_COPY: usize = 4096;
+
+/// How long the end of a session waits for room in the queue. An analyzer that runs makes some within
+/// milliseconds; one that does not must not keep the sessions that have ended.
+const ROOM_LIMIT: Duration = Duration::from_millis(500);
 
 /// The way to the analyzer; `None` when analysis is off.
 pub type ToAnalyzer = Option<Sender<Copy>>;
@@ -64,13 +69,15 @@ impl Tap {
         }
     }
 
-    /// Tells the analyzer, waiting for room, that the miner is not read any more. Only for the end
-    /// of this direction, when no bytes wait behind this thread.
+    /// Tells the analyzer, waiting a little for room, that the miner is not read any more. Only for the
+    /// end of this direction, when no bytes wait behind this thread.
     pub fn paused(&self) {
         if let Some(to_analyzer) = &self.to_analyzer {
             let copy = Copy { conversation: self.conversation.clone(), what: What::MinerPaused };
-            // An analyzer that is gone has heard all it will hear.
-            let _ = to_analyzer.send(copy);
+            if to_analyzer.send_timeout(copy, ROOM_LIMIT).is_err() {
+                // As after any copy that was lost: what the pool owes the miner is not known.
+                self.conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 

@@ -10,12 +10,14 @@ use super::probe_work::ask_for_work;
 use super::{Failure, Upstreams};
 use crate::net::{Reader, Stream};
 use crate::stop::Stopped;
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 
 /// The most that one probe may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 /// How often a pool that is back is probed before miners are moved to it, at least.
 const LONGEST_RECHECK: Duration = Duration::from_secs(30);
+/// The thread's heartbeat is later than this only if something holds it: a probe and a pause are shorter.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
 /// How often the probes' thread looks for work at least.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -29,7 +31,7 @@ pub(super) const SUBSCRIBE: &[u8] =
 pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<Upstream>) -> io::Result<()> {
     let (upstreams, upstream) = (upstreams.clone(), upstream.clone());
     let name = format!("probe-{}", upstream.id.0 + 1);
-    spawn(name, SERVICE_STACK, move || keep_probing(&upstreams, &upstream))?;
+    service(name).beats_within(STUCK_AFTER).start(move || keep_probing(&upstreams, &upstream))?;
     Ok(())
 }
 
@@ -41,6 +43,7 @@ fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stoppe
     let mut last_failure: Option<Failure> = None;
     let mut addresses = upstream.route.address_changes();
     loop {
+        supervise::beat();
         let suspicion = upstream.health().take_suspicion();
         if let Some(suspicion) = suspicion {
             if let Shown::Failed(failure) = probe(upstreams, upstream, &suspicion) {

@@ -174,6 +174,18 @@ impl Line {
         }
     }
 
+    /// The next line, `None` at the end; `Err` if none comes within the socket's timeout.
+    pub fn read_or_timeout(&mut self) -> Result<Option<Value>, ()> {
+        let mut text = String::new();
+        match self.reader.read_line(&mut text) {
+            Ok(0) => Ok(None),
+            Ok(_) => Ok(Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock && text.is_empty() => Err(()),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(None),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     /// The next line that was not asked for yet; a miner keeps track of what it says.
     pub fn next(&mut self) -> Value {
         if let Some(kept) = self.kept.pop_front() {

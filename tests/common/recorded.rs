@@ -62,6 +62,7 @@ pub fn setup(config: &Config, directory: &Path) -> Setup {
         upstreams: config.upstreams.iter().collect(),
         outside: None,
         account: None,
+        reports_restarts: false,
     }
 }
 

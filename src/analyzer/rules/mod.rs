@@ -11,6 +11,7 @@ mod chance;
 mod credit;
 mod difficulty;
 mod extranonce;
+pub(super) mod internal;
 mod news;
 mod payout;
 mod pool;
