@@ -10,6 +10,7 @@ use super::alerts::Alerts;
 use super::consumer::Setup;
 use super::current_work::JobGap;
 use super::finding::Finding;
+use super::known_jobs::KnownJobs;
 use super::ledger::Ledger;
 use super::lines::LongLines;
 use super::rules::{Pulse, Rules, Settings};
@@ -27,6 +28,7 @@ pub(super) struct Follower {
     enforcement: Option<Enforcement>,
     sessions: HashMap<SessionId, Session>,
     long_lines: LongLines,
+    known_jobs: KnownJobs,
     share_timeout: Duration,
     /// What the rules were made of.
     settings: Settings,
@@ -75,6 +77,7 @@ impl Follower {
             enforcement,
             sessions: HashMap::new(),
             long_lines: LongLines::default(),
+            known_jobs: KnownJobs::default(),
             share_timeout: analysis.share_timeout,
             settings,
             began: now,
@@ -85,9 +88,10 @@ impl Follower {
 
     /// The session of this conversation, begun if it is new.
     pub(super) fn session(&mut self, conversation: &Arc<Conversation>) -> &mut Session {
-        let (expectations, long_lines) = (&self.expectations, &self.long_lines);
+        let (expectations, long_lines, known_jobs) = (&self.expectations, &self.long_lines, &self.known_jobs);
         let opened = conversation.opened.shifted(self.ledger.skew.saturating_neg());
-        let new = || Session::new(conversation.clone(), opened, expectations.clone(), long_lines.clone());
+        let shared = || (long_lines.clone(), known_jobs.clone());
+        let new = || Session::new(conversation.clone(), opened, expectations.clone(), shared());
         self.sessions.entry(conversation.id).or_insert_with(new)
     }
 

@@ -15,6 +15,7 @@ mod hashrate;
 mod history;
 mod jobs;
 mod judged_job;
+mod known_jobs;
 mod ledger;
 mod lines;
 mod names;

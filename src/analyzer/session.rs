@@ -14,11 +14,12 @@ use super::current_work::{CurrentVerdicts, CurrentWork, JobGap};
 use super::finding::{Event, Finding};
 use super::hashrate::WorkMeter;
 use super::jobs::Jobs;
+use super::known_jobs::KnownJobs;
 use super::lines::{Line, LineReader, LongLines};
 use super::order::Order;
 use super::requests::{Asked, Requests};
 use super::rules::Pulse;
-use super::share::{JudgedShare, PendingShare};
+use super::share::{JudgedShare, PendingShare, UnseenJob};
 use super::verdicts::{ChainState, Doubt, Expectations, Expected, PayoutState};
 use super::{Chunk, Conversation, Direction};
 use crate::net::Stamp;
@@ -76,6 +77,8 @@ pub(super) struct Session {
     /// Why the search space is not sure: then no verdict on a job is.
     space_doubt: Option<Doubt>,
     seen_jobs: SeenJobs,
+    /// Those of all sessions.
+    known_jobs: KnownJobs,
     /// When copies of what the pool sent were lost last.
     gap_at: Option<Stamp>,
     work: CurrentWork,
@@ -112,7 +115,7 @@ impl Session {
         conversation: Arc<Conversation>,
         opened: Stamp,
         expectations: Expectations,
-        long_lines: LongLines,
+        (long_lines, known_jobs): (LongLines, KnownJobs),
     ) -> Session {
         Session {
             requests: Requests::new(conversation.role),
@@ -140,6 +143,7 @@ impl Session {
             is_subscribe_answered: false,
             space_doubt: None,
             seen_jobs: SeenJobs::default(),
+            known_jobs,
             gap_at: None,
             work: CurrentWork::default(),
             hashes: RecentHashes::default(),
@@ -348,6 +352,9 @@ impl Session {
         answered_after: Option<Duration>,
         each: &mut impl FnMut(Finding),
     ) {
+        if outcome == Outcome::Accepted && share.unseen_job == Some(UnseenJob::Unread) {
+            self.work.unread(Doubt::Unread, share.at);
+        }
         match outcome {
             Outcome::Accepted => {
                 self.tally.accepted += 1;

@@ -3,9 +3,7 @@
 //! Two things show it. A line from the pool that may be a job cannot be read; and the pool accepts shares for
 //! jobs that were never seen, which needs no guess about what such a job looks like.
 
-use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, VecDeque};
-use std::hash::{Hash, Hasher};
+use std::collections::BTreeMap;
 
 use serde_json::json;
 
@@ -28,23 +26,15 @@ const MANY_SHARES: u64 = 3;
 const QUIET_SECONDS: f64 = 600.0;
 /// After lost copies the next job clears everything up. When none comes for so long, in seconds, it is told.
 const MISSED_SECONDS: f64 = 60.0;
-/// A miner that has reconnected may finish work of its last session, in a session younger than this, in
-/// seconds: ckpool keeps a session's jobs for ten minutes.
-const RESUMED_SECONDS: f64 = 600.0;
-/// The newest job ids of an upstream that are remembered for that.
-const MAX_IDS: usize = 512;
 
 #[derive(Debug, Default)]
 pub(super) struct Blind {
     sessions: BTreeMap<SessionId, Seen>,
-    /// Hashes of job ids, the newest last.
-    ids: BTreeMap<usize, VecDeque<u64>>,
 }
 
 #[derive(Debug)]
 struct Seen {
     upstream: Option<usize>,
-    since: NtpTime,
     /// Lines since the last job that every miner reads.
     unread: u64,
     /// Accepted shares for jobs that were never seen.
@@ -56,17 +46,7 @@ struct Seen {
 
 impl Blind {
     pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
-        if let Some(upstream) = job.upstream {
-            let ids = self.ids.entry(upstream).or_default();
-            let id = hash_of(&job.job_id);
-            if !ids.iter().rev().take(64).any(|known| *known == id) {
-                if ids.len() >= MAX_IDS {
-                    ids.pop_front();
-                }
-                ids.push_back(id);
-            }
-        }
-        let seen = self.seen(job.session, job.upstream, at);
+        let seen = self.seen(job.session, job.upstream);
         if job.agreement != Agreement::All {
             return;
         }
@@ -76,7 +56,7 @@ impl Blind {
 
     pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut Tongue<'_>) {
         let Event::JobUnread { session, upstream, why, line } = event else { return };
-        let seen = self.seen(*session, *upstream, at);
+        let seen = self.seen(*session, *upstream);
         seen.unread += 1;
         let accepted = seen.accepted;
         let upstream = tongue.upstream(*upstream);
@@ -94,14 +74,7 @@ impl Blind {
     pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
         let (Outcome::Accepted, Some(unseen)) = (&judged.outcome, judged.share.unseen_job) else { return };
         let job_id = judged.share.submit.as_ref().map(|submit| &submit.job_id);
-        let is_known = match (judged.upstream.and_then(|upstream| self.ids.get(&upstream)), job_id) {
-            (Some(ids), Some(id)) => ids.contains(&hash_of(id)),
-            _ => false,
-        };
-        let seen = self.seen(judged.session, judged.upstream, at);
-        if is_known && seconds_between(seen.since, at) < RESUMED_SECONDS {
-            return;
-        }
+        let seen = self.seen(judged.session, judged.upstream);
         if unseen == UnseenJob::PerhapsMissed {
             seen.missed += 1;
             return;
@@ -177,8 +150,8 @@ impl Blind {
         }
     }
 
-    fn seen(&mut self, session: SessionId, upstream: Option<usize>, at: NtpTime) -> &mut Seen {
-        let new = || Seen { upstream, since: at, unread: 0, accepted: 0, last_accepted: None, missed: 0 };
+    fn seen(&mut self, session: SessionId, upstream: Option<usize>) -> &mut Seen {
+        let new = || Seen { upstream, unread: 0, accepted: 0, last_accepted: None, missed: 0 };
         let seen = self.sessions.entry(session).or_insert_with(new);
         seen.upstream = upstream;
         seen
@@ -188,10 +161,4 @@ impl Blind {
 fn severity(unread: u64, accepted: u64) -> Severity {
     let is_proven = accepted >= MANY_SHARES || (unread > 0 && accepted > 0);
     if is_proven { Severity::High } else { Severity::Medium }
-}
-
-fn hash_of(id: &JobId) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
-    hasher.finish()
 }

@@ -18,6 +18,10 @@ use crate::stratum::{ConfigureRequest, Envelope, JobId, Login, Submit, elements,
 /// ten minutes.
 const AFTER_GAP: Duration = Duration::from_secs(600);
 
+/// In a session younger than this a miner may finish work of its last one: ckpool keeps a session's jobs for
+/// ten minutes.
+const RESUMED: Duration = Duration::from_secs(600);
+
 impl Session {
     pub(super) fn miner_said(
         &mut self,
@@ -92,6 +96,11 @@ impl Session {
     fn unseen_job(&self, id: Option<&JobId>, now: Stamp) -> Option<UnseenJob> {
         let is_known = |id: &JobId| self.jobs.get(id).is_some() || self.seen_jobs.contains(id, now);
         if id.is_some_and(is_known) {
+            return None;
+        }
+        let is_young = now.since(self.opened).is_none_or(|age| age < RESUMED);
+        let upstream = self.conversation.upstream();
+        if is_young && id.is_some_and(|id| self.known_jobs.contains(upstream, id)) {
             return None;
         }
         let is_gap_near = self.gap_at.is_some_and(|gap| now.since(gap).is_none_or(|age| age <= AFTER_GAP));

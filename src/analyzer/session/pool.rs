@@ -194,6 +194,7 @@ impl Session {
         }
         for JobReading { job, .. } in &read {
             self.seen_jobs.add(&job.job_id, at);
+            self.known_jobs.add(self.conversation.upstream(), &job.job_id);
             self.difficulties.notify(job.job_id.clone());
         }
         let is_doubtful = read.iter().any(|reading| reading.agreement == Agreement::Doubtful);
