@@ -33,6 +33,14 @@ fn raised(proxy: &Proxy, id: &str) -> bool {
     snapshot.alerts.counts.contains_key(id)
 }
 
+fn with_and_without_analysis(test: fn(bool)) {
+    std::thread::scope(|scope| {
+        for is_analyzed in [true, false] {
+            scope.spawn(move || test(is_analyzed));
+        }
+    });
+}
+
 /// What a visitor of the page reads.
 fn page_of(proxy: &Proxy, text: &str) -> String {
     let config = Config::parse(text, &Overrides::default()).unwrap();
@@ -127,47 +135,51 @@ fn sessions_without_work_are_closed_one_by_one() {
 
 #[test]
 fn the_only_pool_keeps_its_miners_and_serves_them_when_it_has_work() {
-    for is_analyzed in [true, false] {
-        let idle = JobPool::start(false);
-        let proxy = proxy(&format!("[analysis]\nenabled = {is_analyzed}\n"), &[&idle]);
-        let first = JobMiner::join(proxy.address(), "w.one");
-        wait_for("the failure", || !proxy.running().is_up(0));
-        let page = page_of(&proxy, &idle.upstream());
-        assert!(page.contains("the pool gives no work; no other pool is configured"), "{page}");
-        assert!(page.contains("it gives no work: it accepts miners and has sent no job"), "{page}");
-        let second = JobMiner::join(proxy.address(), "w.two");
-        let until = Instant::now() + Duration::from_millis(1500);
-        while Instant::now() < until {
-            assert!(first.is_quiet() && second.is_quiet(), "a miner was closed");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        idle.give_work(true);
-        first.expect_job();
-        second.expect_job();
-        wait_for("the pool to be trusted", || proxy.running().is_up(0));
+    with_and_without_analysis(keeps_miners_of_the_only_pool);
+}
+
+fn keeps_miners_of_the_only_pool(is_analyzed: bool) {
+    let idle = JobPool::start(false);
+    let proxy = proxy(&format!("[analysis]\nenabled = {is_analyzed}\n"), &[&idle]);
+    let first = JobMiner::join(proxy.address(), "w.one");
+    wait_for("the failure", || !proxy.running().is_up(0));
+    let page = page_of(&proxy, &idle.upstream());
+    assert!(page.contains("the pool gives no work; no other pool is configured"), "{page}");
+    assert!(page.contains("it gives no work: it accepts miners and has sent no job"), "{page}");
+    let second = JobMiner::join(proxy.address(), "w.two");
+    let until = Instant::now() + Duration::from_millis(1500);
+    while Instant::now() < until {
+        assert!(first.is_quiet() && second.is_quiet(), "a miner was closed");
+        std::thread::sleep(Duration::from_millis(20));
     }
+    idle.give_work(true);
+    first.expect_job();
+    second.expect_job();
+    wait_for("the pool to be trusted", || proxy.running().is_up(0));
 }
 
 /// Nobody is owed work whom the pool has not accepted, and one account's trouble is not the pool's.
 #[test]
 fn refused_miners_and_those_who_do_not_authorize_prove_nothing() {
-    for is_analyzed in [true, false] {
-        let (pool, second) = (JobPool::start(true), JobPool::start(true));
-        let proxy = proxy(&format!("[analysis]\nenabled = {is_analyzed}\n"), &[&pool, &second]);
-        pool.refuse(true);
-        let refused = JobMiner::join(proxy.address(), "unknown");
-        let mut silent = proxy.connect();
-        silent.write_all(b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n").unwrap();
-        common::read_line(&silent);
-        let until = Instant::now() + Duration::from_millis(700);
-        while Instant::now() < until {
-            assert!(proxy.running().is_up(0) && refused.is_quiet());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        pool.refuse(false);
-        JobMiner::join(proxy.address(), "w.one").expect_job();
-        assert_eq!(second.accepted(), 0);
+    with_and_without_analysis(owes_nothing_to_strangers);
+}
+
+fn owes_nothing_to_strangers(is_analyzed: bool) {
+    let (pool, second) = (JobPool::start(true), JobPool::start(true));
+    let proxy = proxy(&format!("[analysis]\nenabled = {is_analyzed}\n"), &[&pool, &second]);
+    pool.refuse(true);
+    let refused = JobMiner::join(proxy.address(), "unknown");
+    let mut silent = proxy.connect();
+    silent.write_all(b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n").unwrap();
+    common::read_line(&silent);
+    let until = Instant::now() + Duration::from_millis(500);
+    while Instant::now() < until {
+        assert!(proxy.running().is_up(0) && refused.is_quiet());
+        std::thread::sleep(Duration::from_millis(20));
     }
+    pool.refuse(false);
+    JobMiner::join(proxy.address(), "w.one").expect_job();
+    assert_eq!(second.accepted(), 0);
 }
 
 /// A probe decides, with a login that the pool has given work to.

@@ -112,7 +112,7 @@ impl Pool {
             let serves_others = with().any(|pulse| pulse.job_silent.is_some_and(|since| since < silence));
             if waiting > 0 && waited >= limit && !serves_others {
                 let name = tongue.upstream(*upstream);
-                tongue.lasts(NO_WORK, name, now, || {
+                tongue.persists(NO_WORK, name, now, || {
                     let seconds = waited.as_secs_f64();
                     let description = format!(
                         "{name}: the pool gives no work: it accepts miners and has sent no job for {seconds:.0} s"
