@@ -34,7 +34,7 @@ impl fmt::Display for CoinbaseError {
                 write!(
                     f,
                     "{field} at byte {at} wants {}, but only {rest:?} is left",
-                    count(*wanted as u64, "byte")
+                    count(*wanted, "byte")
                 )
             }
             CoinbaseError::Trailing { at, rest } => {
