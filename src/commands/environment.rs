@@ -164,9 +164,9 @@ fn verify_program(number: usize, program: &str) -> Result<(), String> {
     if found {
         return Ok(());
     }
-    // The rest of the command may hold a secret, the program's own name does not.
+    // Any word of a command may be a secret.
     Err(format!(
-        "notify[{number}].command: there is no program {program:?} that this user may run; no alert reaches it"
+        "notify[{number}].command: its program is not there, or this user may not run it; no alert reaches it"
     ))
 }
 

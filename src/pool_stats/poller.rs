@@ -155,10 +155,10 @@ impl Poller {
             ureq::Error::Timeout(_) => failed("no answer in time"),
             ureq::Error::HostNotFound => failed("the host's name is not known"),
             ureq::Error::Io(why) if why.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-                failed(&format!("TLS: {}", tls_words::of_client(&why)))
+                failed(&format!("TLS: {}", tls_words::of_https_io(&why)))
             }
             ureq::Error::Io(why) => failed(&format!("connection: {}", describe(&why))),
-            ureq::Error::Rustls(why) => failed(&format!("TLS: {}", tls_words::of_server_certificate(&why))),
+            ureq::Error::Rustls(why) => failed(&format!("TLS: {}", tls_words::of_https(&why))),
             ureq::Error::Tls(why) => failed(&format!("TLS: {why}")),
             ureq::Error::Http(_) | ureq::Error::BadUri(_) => failed("the URL or token can't be used"),
             _ => failed("the answer is not proper HTTP"),
