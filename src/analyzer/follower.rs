@@ -206,6 +206,9 @@ impl Follower {
         let sessions = self.sessions.values().zip(gaps);
         let pulses: Vec<Pulse<'_>> = sessions.map(|(session, gap)| session.pulse(now, gap)).collect();
         self.ledger.round(&pulses, now);
+        for (id, session) in &mut self.sessions {
+            session.accepts_unseen(self.ledger.accepts_unseen(*id));
+        }
     }
 
     /// What there is to see.

@@ -185,6 +185,11 @@ impl Ledger {
         self.rules = rules;
     }
 
+    /// Whether the pool has lately accepted shares of this session's for jobs that nobody could read.
+    pub(super) fn accepts_unseen(&self, session: super::SessionId) -> bool {
+        self.rules.accepts_unseen(session)
+    }
+
     /// What the pool publishes, judged.
     pub(super) fn credit(&self) -> Option<&CreditView> {
         self.rules.credit()

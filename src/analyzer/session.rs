@@ -265,6 +265,11 @@ impl Session {
         self.work.verdicts(now, stale_job)
     }
 
+    /// Whether the pool accepts shares for jobs that nobody could read, looked at twice a second.
+    pub(super) fn accepts_unseen(&mut self, accepts: bool) {
+        self.work.accepts_unseen(accepts);
+    }
+
     /// Until when those are good, unless the pool sends more.
     pub(super) fn verdicts_until(&self, stale_job: Duration) -> Option<Stamp> {
         self.work.good_until(stale_job)

@@ -168,6 +168,11 @@ impl Rules {
     }
 
     /// A session is over.
+    /// Whether the pool has lately accepted shares of this session's for jobs that nobody could read.
+    pub(super) fn accepts_unseen(&self, session: SessionId) -> bool {
+        self.blind.accepts_unseen(session)
+    }
+
     pub(super) fn closed(&mut self, session: SessionId) {
         self.blind.closed(session);
         self.chain.closed(session);

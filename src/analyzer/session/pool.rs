@@ -30,22 +30,25 @@ impl Session {
     pub(super) fn pool_line(&mut self, line: &[u8], chunk: &Chunk, each: &mut impl FnMut(Finding)) {
         let at = chunk.readable_at;
         let readings = Readings::of(line);
-        if let Some(message) = readings.plain().filter(|message| message.method().is_none()) {
+        let may_hide_job = readings.may_hide_job();
+        if let Some(message) = readings.plain().filter(|message| message.method().is_none() && !may_hide_job)
+        {
             return self.pool_answered(&[*message], line, at, each);
         }
-        if readings.may_hide_job() {
+        if may_hide_job {
             self.unread("it is no message that a miner is known to read", line, at, each);
         }
         let (mut has_job, mut is_empty, mut has_exact_name) = (false, true, true);
         let mut answers = Vec::new();
         for message in readings.messages() {
             is_empty = false;
-            // Some pools repeat the method in the answer.
-            let Some(name) = message.method().filter(|_| !message.is_answer()) else {
+            let Some(name) = message.method() else {
                 answers.push(message);
                 continue;
             };
             match PoolMethod::of(&name) {
+                // Some pools repeat the method in the answer. Nobody asks for a job.
+                method if message.is_answer() && method != Some(PoolMethod::Notify) => answers.push(message),
                 Some(PoolMethod::Notify) => {
                     has_job = true;
                     has_exact_name &= name == PoolMethod::Notify.name();
