@@ -211,6 +211,8 @@ impl Consumer {
         let mut next_round = Instant::now() + ROUND;
         let mut pause = PAUSE;
         loop {
+            // Looked at first: what was put in before the end was asked for is still read.
+            let is_last = stop.is_stopped();
             let now = match self.copies.try_recv() {
                 Ok(copy) => {
                     pause = PAUSE;
@@ -218,7 +220,7 @@ impl Consumer {
                     self.take(copy, now);
                     now
                 }
-                Err(TryRecvError::Empty) if !stop.is_stopped() => {
+                Err(TryRecvError::Empty) if !is_last => {
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(if self.held.is_empty() { LONGEST_PAUSE } else { PAUSE });
                     Instant::now()
