@@ -251,6 +251,8 @@ impl Consumer {
         let mut pause = PAUSE;
         loop {
             supervise::beat();
+            // Looked at first: what was put in before the end was asked for is still read.
+            let is_last = stop.is_stopped();
             let now = match self.copies.try_recv() {
                 Ok(copy) => {
                     pause = PAUSE;
@@ -258,7 +260,7 @@ impl Consumer {
                     self.take_or_give_up(copy, now);
                     now
                 }
-                Err(TryRecvError::Empty) if !stop.is_stopped() => {
+                Err(TryRecvError::Empty) if !is_last => {
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(if self.held.is_empty() { LONGEST_PAUSE } else { PAUSE });
                     Instant::now()

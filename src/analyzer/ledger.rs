@@ -1,9 +1,9 @@
 //! Where findings go: the counts, the best shares, the records.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Role;
 use super::alerts::Alerts;
 use super::block::BlockSeen;
 use super::bucket::HistoryShare;
@@ -18,6 +18,7 @@ use super::rules::{CreditView, Pulse, Rules, Tongue, verdict_of};
 use super::share::JudgedShare;
 use super::summary::Summary;
 use super::totals::Totals;
+use super::{Role, SessionId};
 use crate::clock::{Clock, ClockState, NtpTime};
 use crate::config::{self, Severity};
 use crate::net::Stamp;
@@ -29,6 +30,10 @@ use crate::stratum::Difficulty;
 use crate::supervise::Restart;
 use crate::util::escape::Printable;
 use crate::util::os_error;
+
+/// While the recorder is crowded a session may have so many rows between two rounds, which are half a second
+/// apart. An honest miner has a few; one that floods must not take the place of others' rows.
+const MAX_ROWS_WHILE_CROWDED: u32 = 64;
 
 /// Everything that outlives a session.
 pub(super) struct Ledger {
@@ -50,6 +55,8 @@ pub(super) struct Ledger {
     unsaved: bool,
     clock: Clock,
     recorder: Option<Recorder>,
+    /// Rows of each session since the last round, while the recorder was crowded.
+    crowding: HashMap<SessionId, u32>,
     notifier: Option<Notifier>,
     upstreams: UpstreamNames,
     near_miss: f64,
@@ -93,6 +100,7 @@ impl Ledger {
             unsaved: false,
             clock,
             recorder,
+            crowding: HashMap::new(),
             notifier,
             upstreams,
             near_miss,
@@ -143,6 +151,7 @@ impl Ledger {
     pub(super) fn round(&mut self, sessions: &[Pulse<'_>], now: Stamp) {
         let now = self.correct(now);
         self.clock_state = self.clock.state();
+        self.crowding.clear();
         self.judge(|rules, tongue| rules.tick(sessions, now, tongue));
         let rows = self.alerts.expire(now);
         self.record_alerts(rows);
@@ -245,7 +254,8 @@ impl Ledger {
             self.record_block(record);
         }
         let row = self.share_row(&judged).map(Arc::new);
-        if let Some(recorder) = &self.recorder {
+        let may_record = self.may_record(judged.session);
+        if let Some(recorder) = self.recorder.as_ref().filter(|_| may_record) {
             let at = self.correct(judged.share.at);
             recorder.geek(at, Topic::Share, || describe(&judged));
             if let Some(row) = &row {
@@ -297,7 +307,8 @@ impl Ledger {
         self.pools.job(job.upstream, view);
         let upstream = self.upstreams.of(job.upstream);
         self.judge(|rules, tongue| rules.job(job, role, at, tongue));
-        let Some(recorder) = &self.recorder else { return };
+        let may_record = self.may_record(job.session);
+        let Some(recorder) = self.recorder.as_ref().filter(|_| may_record) else { return };
         recorder.record_job(&JobRow {
             pool: upstream,
             job_id: job.job_id.clone(),
@@ -309,6 +320,19 @@ impl Ledger {
             branches: job.branches,
         });
         recorder.geek(at, Topic::Job, || job.describe());
+    }
+
+    /// Whether a row of this session may be recorded. `false` when it would take the place of others' rows.
+    fn may_record(&mut self, session: SessionId) -> bool {
+        let Some(recorder) = self.recorder.as_ref().filter(|recorder| recorder.is_crowded()) else {
+            return true;
+        };
+        let rows = self.crowding.entry(session).or_default();
+        *rows = rows.saturating_add(1);
+        if *rows > MAX_ROWS_WHILE_CROWDED {
+            recorder.count_dropped();
+        }
+        *rows <= MAX_ROWS_WHILE_CROWDED
     }
 
     /// Lets the rules see something, and records what they say.

@@ -99,6 +99,16 @@ impl Recorder {
         Ok((Recorder { rows, urgent, shared, wanted }, state, history))
     }
 
+    /// Whether so many rows wait that one session may take the place of others'.
+    pub fn is_crowded(&self) -> bool {
+        self.rows.len() > MAX_QUEUED / 2
+    }
+
+    /// A row was not recorded, to leave room for others'.
+    pub fn count_dropped(&self) {
+        self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A row of `shares.csv`.
     pub fn record_share(&self, row: &ShareRow) {
         if self.wanted.shares {
