@@ -5,6 +5,8 @@ mod common;
 
 #[path = "analyzer/captures.rs"]
 mod captures;
+#[path = "analyzer/clocks.rs"]
+mod clocks;
 #[path = "analyzer/copies.rs"]
 mod copies;
 #[path = "analyzer/ids.rs"]

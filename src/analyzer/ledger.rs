@@ -17,7 +17,7 @@ use super::rules::{CreditView, Pulse, Rules, Tongue, verdict_of};
 use super::share::JudgedShare;
 use super::summary::Summary;
 use super::totals::Totals;
-use crate::clock::{Clock, ClockState, NtpTime};
+use crate::clock::{Clock, ClockState, JobTime, NtpTime, Offset, Reading};
 use crate::config::{self, Severity};
 use crate::logging::Printable;
 use crate::net::Stamp;
@@ -39,6 +39,8 @@ pub(super) struct Ledger {
     rules: Rules,
     /// Nanoseconds that are added to a stamp to get the system's clock.
     pub(super) skew: i64,
+    /// The machine's clocks when `skew` was last looked at.
+    reading: Reading,
     /// As of the last round.
     clock_state: ClockState,
     /// Shared with what is published and what is written, so nothing is copied without need.
@@ -85,6 +87,7 @@ impl Ledger {
             alerts,
             rules,
             skew: 0,
+            reading: clock.reading(),
             clock_state: clock.state(),
             history: Arc::new(history),
             unsaved: false,
@@ -140,6 +143,8 @@ impl Ledger {
     pub(super) fn round(&mut self, sessions: &[Pulse<'_>], now: Stamp) {
         let now = self.correct(now);
         self.clock_state = self.clock.state();
+        // The recorder asks rarely; a disagreement in between must not be missed.
+        self.clock.date_certainty();
         self.judge(|rules, tongue| rules.tick(sessions, now, tongue));
         let rows = self.alerts.expire(now);
         self.record_alerts(rows);
@@ -160,7 +165,13 @@ impl Ledger {
 
     /// A stamp in NTP time.
     pub(super) fn correct(&self, stamp: Stamp) -> NtpTime {
-        self.clock.correct(stamp.shifted(self.skew))
+        NtpTime::from_stamp(stamp.shifted(self.skew), self.clock.offset_at(&self.reading).unwrap_or_default())
+    }
+
+    /// Reads the machine's clocks. From now on [`Ledger::skew`] must belong to this reading.
+    pub(super) fn read_clocks(&mut self) -> Reading {
+        self.reading = self.clock.reading();
+        self.reading
     }
 
     /// The thresholds have changed.
@@ -275,6 +286,7 @@ impl Ledger {
     }
 
     fn job(&mut self, job: &JobSeen, role: Role) {
+        self.witness_time(job);
         let at = self.correct(job.at);
         self.totals.job(job, at);
         let view = self.recent.job(job, at);
@@ -293,6 +305,18 @@ impl Ledger {
             branches: job.branches,
         });
         recorder.geek(at, Topic::Job, || job.describe());
+    }
+
+    /// A job's own time is a witness against a wrong clock, before that clock judges the job.
+    fn witness_time(&mut self, job: &JobSeen) {
+        let ahead = job.time_difference(NtpTime::from_stamp(job.at.shifted(self.skew), Offset::default()));
+        let time = JobTime {
+            ahead: Offset::from_micros((ahead * 1e6) as i64),
+            is_exact: job.chain.network != "testnet",
+            is_first: job.gap.is_none(),
+        };
+        self.clock.job_time(host_of(&self.upstreams.of(job.upstream)), time, &self.reading);
+        self.clock_state = self.clock.state();
     }
 
     /// Lets the rules see something, and records what they say.
@@ -403,6 +427,12 @@ impl Bests {
             }
         }
     }
+}
+
+/// The host of a pool's URL. Two ports of one host are one witness.
+fn host_of(upstream: &str) -> &str {
+    let host = upstream.split_once("://").map_or(upstream, |(_, host)| host);
+    host.rsplit_once(':').map_or(host, |(host, _)| host)
 }
 
 /// Seconds since 1970.

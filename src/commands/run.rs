@@ -130,9 +130,7 @@ fn setup(
     stop: &Stop,
 ) -> io::Result<Setup> {
     let clock = Clock::start(&config.ntp, stop)?;
-    let for_days = clock.clone();
-    let (recorder, state, history) =
-        Recorder::start(&config.record, &config.data_dir, move || for_days.now())?;
+    let (recorder, state, history) = Recorder::start(&config.record, &config.data_dir, clock.clone())?;
     let notifier = match config.notify.as_slice() {
         [] => None,
         recipients => Some(Notifier::start(recipients, stop)?),

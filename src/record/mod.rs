@@ -26,8 +26,8 @@
 //! **Rotation** (`names`). At the first row of another day (UTC), and before it would become larger
 //! than `rotate_mb`, a file is renamed to, for instance, `shares-2026-11-21.1.csv`: the day of its
 //! rows and a number that counts the files of that day; then compressed to
-//! `shares-2026-11-21.1.csv.gz` (`archive`). Of these files the oldest are removed when they are
-//! older than `keep_days` or all together are larger than `max_total_mb`. The live files, and files
+//! `shares-2026-11-21.1.csv.gz` (`archive`). Of these files the oldest are removed when all
+//! together are larger than `max_total_mb`, or when they are older than `keep_days` and the date is certain. The live files, and files
 //! with other names, are never removed.
 //!
 //! **A disk that fails** (`trouble`). Rows wait in memory, 256 KiB for each file, then they are
@@ -53,6 +53,7 @@ mod share;
 mod state;
 mod tail;
 mod text;
+mod time_source;
 mod trouble;
 mod writer;
 
@@ -68,4 +69,5 @@ pub use rotating::RotatingFile;
 pub use share::{Outcome, ShareRow};
 pub use state::{BestShare, Lifetime, STATE_FILE, State};
 pub(crate) use text::{json_text, line_text};
+pub use time_source::TimeSource;
 pub use trouble::{Moment, Trouble};

@@ -16,14 +16,12 @@ use super::job::JobRow;
 use super::kept::{self, Waiting};
 use super::share::ShareRow;
 use super::state::State;
+use super::time_source::TimeSource;
 use super::trouble::Trouble;
 use super::writer::{Entry, To, Urgent, Writer};
 use crate::analyzer::History;
 use crate::clock::NtpTime;
 use crate::config::Record;
-
-/// What tells the time.
-pub(super) type Now = Arc<dyn Fn() -> NtpTime + Send + Sync>;
 
 /// Rows that may wait while the disk is busy: of honest ones 2 MiB.
 const MAX_QUEUED: usize = 4096;
@@ -79,22 +77,23 @@ struct Wanted {
 
 impl Recorder {
     /// Reads `state.json` and `history.json` in `data_dir` and starts the two threads, `record` and `record-archive`.
-    /// `now` tells the time that days are counted by. A directory that can't be written is no
+    /// `time` is what days are counted by. A directory that can't be written is no
     /// error: [`Recorder::health`] tells, and it is tried again.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start<F>(record: &Record, data_dir: &Path, now: F) -> io::Result<(Recorder, State, History)>
-    where
-        F: Fn() -> NtpTime + Send + Sync + 'static,
-    {
-        let now: Now = Arc::new(now);
-        let (state, history) = (kept::load(data_dir, now()), kept::load(data_dir, now()));
+    pub fn start(
+        record: &Record,
+        data_dir: &Path,
+        time: impl TimeSource,
+    ) -> io::Result<(Recorder, State, History)> {
+        let time: Arc<dyn TimeSource> = Arc::new(time);
+        let (state, history) = (kept::load(data_dir, time.now()), kept::load(data_dir, time.now()));
         let (rows, queued) = bounded(MAX_QUEUED);
         let (urgent, hurry) = bounded(MAX_URGENT);
         let shared = Arc::new(Shared::default());
-        let archive = Archive::start(data_dir, Retention::of(record), now.clone())?;
-        Writer::new(record, data_dir, now, archive, shared.clone()).start(queued, hurry)?;
+        let archive = Archive::start(data_dir, Retention::of(record), time.clone())?;
+        Writer::new(record, data_dir, time, archive, shared.clone()).start(queued, hurry)?;
         let wanted = Wanted { shares: record.shares, timing: record.timing, geek: record.geek };
         Ok((Recorder { rows, urgent, shared, wanted }, state, history))
     }

@@ -15,10 +15,11 @@ use super::block::{BLOCKS, BlockRecord};
 use super::job::JobRow;
 use super::kept::KeptFile;
 use super::names::FileName;
-use super::recorder::{Now, Shared};
+use super::recorder::Shared;
 use super::rotating::RotatingFile;
 use super::share::ShareRow;
 use super::state::State;
+use super::time_source::TimeSource;
 use super::trouble::{Condition, Moment, Trouble};
 use crate::analyzer::History;
 use crate::config::Record;
@@ -55,7 +56,7 @@ pub(super) enum Urgent {
 /// What the thread holds.
 pub(super) struct Writer {
     dir: PathBuf,
-    now: Now,
+    time: Arc<dyn TimeSource>,
     flush: Duration,
     shares: RotatingFile,
     timing: RotatingFile,
@@ -74,11 +75,17 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub fn new(record: &Record, dir: &Path, now: Now, archive: Archive, shared: Arc<Shared>) -> Writer {
+    pub fn new(
+        record: &Record,
+        dir: &Path,
+        time: Arc<dyn TimeSource>,
+        archive: Archive,
+        shared: Arc<Shared>,
+    ) -> Writer {
         let file = |name, header: &str| RotatingFile::new(dir, name, header, record.rotate_mb << 20);
         Writer {
             dir: dir.to_owned(),
-            now,
+            time,
             flush: record.flush,
             shares: file(FileName::SHARES, &ShareRow::COLUMNS.join(",")),
             timing: file(FileName::TIMING, &JobRow::COLUMNS.join(",")),
@@ -246,6 +253,6 @@ impl Writer {
     }
 
     fn moment(&self) -> Moment {
-        Moment { monotonic: Instant::now(), time: (self.now)() }
+        Moment { monotonic: Instant::now(), time: self.time.now() }
     }
 }

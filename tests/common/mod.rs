@@ -7,6 +7,7 @@ pub mod binary;
 pub mod browser;
 pub mod capture;
 pub mod certificates;
+pub mod ntp_server;
 pub mod pool;
 pub mod prometheus;
 pub mod random;
