@@ -146,6 +146,9 @@ impl Ledger {
         // The recorder asks rarely; a disagreement in between must not be missed.
         self.clock.date_certainty();
         self.judge(|rules, tongue| rules.tick(sessions, now, tongue));
+        if let Some(health) = self.recording() {
+            self.judge(|rules, tongue| rules.recording(&health, now, tongue));
+        }
         let rows = self.alerts.expire(now);
         self.record_alerts(rows);
         Arc::make_mut(&mut self.history).tick(unix(now));
@@ -231,7 +234,7 @@ impl Ledger {
             let at = self.correct(judged.share.at);
             self.judge(|rules, tongue| rules.near_miss(&judged, at, tongue));
         }
-        self.offer_best(&judged);
+        let is_best = self.offer_best(&judged);
         let at = self.correct(judged.share.at);
         Arc::make_mut(&mut self.history).share(unix(at), &HistoryShare::from(&judged));
         if let Some(block) = BlockSeen::of(&judged.share, &judged.facts()) {
@@ -250,6 +253,18 @@ impl Ledger {
         if let Some(row) = row {
             self.recent.share(row);
         }
+        if is_best || judged.share.is_block() {
+            self.save_now();
+        }
+    }
+
+    /// Has the state saved at once: it has news that nobody wants to lose.
+    fn save_now(&mut self) {
+        self.state.lifetime.seconds = self.seconds_before + self.began.elapsed().as_secs();
+        if let Some(recorder) = &self.recorder {
+            self.unsaved = false;
+            recorder.save_state_now(self.state.clone());
+        }
     }
 
     fn count_for_life(&mut self, judged: &JudgedShare) {
@@ -267,22 +282,25 @@ impl Ledger {
         self.unsaved = true;
     }
 
-    /// A refused share is as good a lottery ticket as any, but none to be proud of.
-    fn offer_best(&mut self, judged: &JudgedShare) {
+    /// A refused share is as good a lottery ticket as any, but none to be proud of. Returns whether it is
+    /// the best ever.
+    fn offer_best(&mut self, judged: &JudgedShare) -> bool {
         let share = &judged.share;
-        let (Outcome::Accepted, Some(rebuilt)) = (&judged.outcome, &share.rebuilt) else { return };
-        let Ok(difficulty) = Difficulty::new(rebuilt.difficulty) else { return };
+        let (Outcome::Accepted, Some(rebuilt)) = (&judged.outcome, &share.rebuilt) else { return false };
+        let Ok(difficulty) = Difficulty::new(rebuilt.difficulty) else { return false };
         let at = self.correct(share.at);
         let best = BestShare { worker: share.worker.clone(), difficulty, hash: rebuilt.hash, at };
-        self.bests.take(&best);
+        self.bests.take(&best, &self.state);
         let before = self.state.best().first().map(|best| best.difficulty.value());
-        if self.state.offer(best) {
+        let is_best = self.state.offer(best);
+        if is_best {
             log::info!("best share ever: {:.6} by {:?}", rebuilt.difficulty, share.worker);
             // The very first one is no news.
             if let Some(before) = before {
                 self.judge(|rules, tongue| rules.best(judged, before, at, tongue));
             }
         }
+        is_best
     }
 
     fn job(&mut self, job: &JobSeen, role: Role) {
@@ -413,13 +431,13 @@ impl Ledger {
 impl Bests {
     /// What was found earlier today is still the day's.
     fn since_restart(state: &State, now: NtpTime) -> Bests {
-        let day = state.best().iter().find(|best| best.at.date() == now.date()).cloned();
-        Bests { run: None, day }
+        Bests { run: None, day: best_of_day(state, now) }
     }
 
-    fn take(&mut self, share: &BestShare) {
-        if self.day.as_ref().is_some_and(|best| best.at.date() != share.at.date()) {
-            self.day = None;
+    fn take(&mut self, share: &BestShare, state: &State) {
+        if self.day.as_ref().is_none_or(|best| best.at.date() != share.at.date()) {
+            // A new day, or the clock was wrong and is right now: then the day's best is known already.
+            self.day = best_of_day(state, share.at);
         }
         for best in [&mut self.run, &mut self.day] {
             if best.as_ref().is_none_or(|best| share.difficulty > best.difficulty) {
@@ -427,6 +445,11 @@ impl Bests {
             }
         }
     }
+}
+
+/// The best share of this day among the best ever, which is the day's best if it is there.
+fn best_of_day(state: &State, day: NtpTime) -> Option<BestShare> {
+    state.best().iter().find(|best| best.at.date() == day.date()).cloned()
 }
 
 /// The host of a pool's URL. Two ports of one host are one witness.

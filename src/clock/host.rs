@@ -32,15 +32,15 @@ pub struct Reading {
 impl Reading {
     /// Reads both clocks.
     pub fn now() -> Reading {
-        let mut reading = Reading { system: Stamp::now(), steady: steady() };
-        for _ in 0..MAX_READS {
+        let mut reads = 1;
+        loop {
             let before = steady();
-            reading = Reading { system: Stamp::now(), steady: before };
-            if steady().saturating_sub(before) <= MAX_READ_TIME {
-                break;
+            let reading = Reading { system: Stamp::now(), steady: before };
+            if steady().saturating_sub(before) <= MAX_READ_TIME || reads == MAX_READS {
+                return reading;
             }
+            reads += 1;
         }
-        reading
     }
 
     /// How far the system's clock was set between `earlier` and this reading: positive when it was

@@ -1,12 +1,10 @@
 //! What a configuration needs of the machine: certificates, keys and a directory to write to.
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, Flock, FlockArg};
+use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::{AccessFlags, faccessat};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
@@ -14,9 +12,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use crate::config::{Config, ListenTls};
-
-/// Empty, and locked while the program runs.
-const LOCK_FILE: &str = "lock";
 
 /// What is wrong with the machine, not with the configuration.
 #[derive(Debug)]
@@ -59,23 +54,6 @@ pub fn prepare(config: &Config) -> Result<(), Vec<EnvironmentError>> {
     }
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|reason| vec![EnvironmentError::DataDir { dir: config.data_dir.clone(), reason }])
-}
-
-/// Keeps `data_dir` for this program until it ends, however it ends: two that write the same state
-/// would each undo what the other kept.
-///
-/// # Errors
-/// [`EnvironmentError::DataDirInUse`]. Where files can't be locked nothing is kept.
-pub fn occupy(data_dir: &Path) -> Result<Option<Flock<File>>, EnvironmentError> {
-    let Ok(file) = File::options().create(true).truncate(false).write(true).open(data_dir.join(LOCK_FILE))
-    else {
-        return Ok(None);
-    };
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, Errno::EWOULDBLOCK)) => Err(EnvironmentError::DataDirInUse { dir: data_dir.to_owned() }),
-        Err(_) => Ok(None),
-    }
 }
 
 fn verify_pair(tls: &ListenTls) -> Result<(), EnvironmentError> {
@@ -202,16 +180,6 @@ mod tests {
         assert!(said(&key, &key).contains("holds no certificate"));
         assert!(said(&cert, &cert).contains("holds no private key"));
         assert!(said(&dir.path().join("gone"), &key).contains("listen.tls.cert"));
-    }
-
-    #[test]
-    fn a_data_dir_is_one_program_s() {
-        let dir = tempfile::tempdir().unwrap();
-        let first = occupy(dir.path()).unwrap();
-        let said = occupy(dir.path()).unwrap_err().to_string();
-        assert!(said.contains("another Sluice") && said.contains("--data-dir"), "{said}");
-        drop(first);
-        assert!(occupy(dir.path()).unwrap().is_some());
     }
 
     #[test]

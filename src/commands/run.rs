@@ -4,10 +4,11 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::data_dir_lock::DataDirLock;
 use super::proxy::Proxy;
 use super::reload::Reload;
 use super::signals::stop_on_signals;
-use super::{Failure, Options, environment};
+use super::{Failure, Options};
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
@@ -35,7 +36,8 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
     let runtime = |why: io::Error| Failure::Runtime(why.into());
     let hang_ups = stop_on_signals(&stop).map_err(runtime)?;
     check_descriptors(&config);
-    let _occupied = environment::occupy(&config.data_dir).map_err(|why| Failure::Environment(vec![why]))?;
+    let lock = DataDirLock::take(&config.data_dir).map_err(|why| Failure::Environment(vec![why]))?;
+    lock.keep(&stop).map_err(runtime)?;
     let (to_enforcement, offences) = enforcement::channel();
     let (news, outside) = analyzer::outside();
     let names: UpstreamNames = config.upstreams.iter().collect();

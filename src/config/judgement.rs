@@ -68,7 +68,7 @@ pub struct RuleId(&'static str);
 
 impl RuleId {
     /// Every rule there is.
-    pub const ALL: [RuleId; 35] = [
+    pub const ALL: [RuleId; 36] = [
         RuleId("payout.mismatch"),
         RuleId("payout.short"),
         RuleId("payout.changed"),
@@ -101,6 +101,7 @@ impl RuleId {
         RuleId("pool.silent"),
         RuleId("pool.stats_mismatch"),
         RuleId("pool.refused"),
+        RuleId("record.failing"),
         RuleId("block.found"),
         RuleId("share.near_miss"),
         RuleId("share.best"),

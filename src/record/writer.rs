@@ -49,6 +49,8 @@ pub(super) enum To {
 #[derive(Debug)]
 pub(super) enum Urgent {
     Block(Box<BlockRecord>),
+    /// The state has news that must not be lost.
+    State,
     /// Everything is on the disk when the channel is told.
     Finish(Sender<()>),
 }
@@ -113,10 +115,18 @@ impl Writer {
     fn run(&mut self, rows: &Receiver<Entry>, urgent: &Receiver<Urgent>) {
         let mut next_flush = Instant::now() + self.flush;
         let finished = loop {
-            let left = next_flush.saturating_duration_since(Instant::now());
+            let mut left = next_flush.saturating_duration_since(Instant::now());
+            if let Some(urgent) = self.state.urgent_in(self.moment()) {
+                left = left.min(urgent);
+            }
             select_biased! {
                 recv(urgent) -> message => match message {
                     Ok(Urgent::Block(block)) => self.take_block(&block),
+                    Ok(Urgent::State) => {
+                        // The rows first: they tell where the news come from.
+                        rows.try_iter().take(rows.len()).for_each(|entry| self.take(&entry));
+                        self.flush_all();
+                    }
                     Ok(Urgent::Finish(done)) => break Some(done),
                     Err(_) => break None,
                 },
@@ -124,7 +134,7 @@ impl Writer {
                     Ok(entry) => self.take(&entry),
                     Err(_) => break None,
                 },
-                default(left) => {}
+                default(left) => self.write_urgent_state(),
             }
             if Instant::now() >= next_flush {
                 self.flush_all();
@@ -140,7 +150,7 @@ impl Writer {
                 self.take_block(&block);
             }
         }
-        self.close_all();
+        self.close_all(rows);
         if let Some(done) = finished {
             // Whoever asked may have lost patience.
             let _ = done.send(());
@@ -206,7 +216,14 @@ impl Writer {
         self.report();
     }
 
-    fn close_all(&mut self) {
+    fn write_urgent_state(&mut self) {
+        let moment = self.moment();
+        if self.state.urgent_in(moment).is_some_and(|left| left.is_zero()) {
+            self.state.write(moment, false);
+        }
+    }
+
+    fn close_all(&mut self, rows: &Receiver<Entry>) {
         let moment = self.moment();
         for file in self.files() {
             file.close(moment);
@@ -216,7 +233,24 @@ impl Writer {
         self.history.write(moment, true);
         self.blocks_lost += self.blocks.len() as u64;
         self.shared.has_finished.store(true, Ordering::Relaxed);
+        // Recorded while the files were closed.
+        self.shared.dropped.fetch_add(rows.try_iter().count() as u64, Ordering::Relaxed);
         self.report();
+        self.tell_losses();
+    }
+
+    /// The end of the program is the last chance to say what was never written.
+    fn tell_losses(&self) {
+        let (lost, dropped) =
+            (self.shared.lost.load(Ordering::Relaxed), self.shared.dropped.load(Ordering::Relaxed));
+        if lost + dropped > 0 {
+            error!(
+                "{}: {} of this run are lost: {lost} that the disk did not take, {dropped} that came faster than \
+                 it wrote",
+                self.dir.display(),
+                if lost + dropped == 1 { String::from("1 row") } else { format!("{} rows", lost + dropped) },
+            );
+        }
     }
 
     /// Tells the archive, whoever asks for the health, and the log.
