@@ -25,6 +25,7 @@
 //! | [`verify`] | being a miner at a pool for a minute, to see what it is worth |
 //! | [`sim`] | the simulated pool and miners behind `demo`, tests and benches |
 //! | [`thread`], [`stop`], [`logging`] | named threads, shutdown as an ordinary error, the log |
+//! | [`util`] | escaping of strangers' texts, plurals, errors of the system in words |
 
 pub mod aggregate;
 pub mod analyzer;
@@ -47,5 +48,6 @@ pub mod stop;
 pub mod stratum;
 pub mod thread;
 pub mod upstream;
+pub mod util;
 pub mod verify;
 pub mod work;

@@ -5,7 +5,6 @@
 //!
 //! `2026-11-21T02:13:40.123Z INFO  message`; `RUST_LOG` sets the level, `info` by default.
 
-use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
@@ -20,6 +19,9 @@ use jiff::Timestamp;
 use crate::nul_tail;
 use crate::stop::Stopped;
 use crate::thread::{SERVICE_STACK, spawn};
+use crate::util::escape::Printable;
+use crate::util::os_error::describe;
+use crate::util::plural::count;
 
 /// The file's name in the data directory.
 pub const FILE_NAME: &str = "sluice.log";
@@ -59,29 +61,6 @@ pub fn start(data_dir: Option<&Path>, level: &str) {
     if started.is_err() {
         log::debug!("the log was already started");
     }
-}
-
-/// A text of unknown origin as it may go to a terminal or a log: control characters, and those
-/// that reorder or break lines, are escaped.
-pub struct Printable<'a>(pub &'a str);
-
-impl fmt::Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for piece in self.0.split_inclusive(is_dangerous) {
-            match piece.chars().next_back().filter(|last| is_dangerous(*last)) {
-                Some(last) => {
-                    f.write_str(&piece[..piece.len() - last.len_utf8()])?;
-                    write!(f, "{}", last.escape_default())?;
-                }
-                None => f.write_str(piece)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-fn is_dangerous(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Waits until the lines so far are written, for a bounded time. For the end of the program.
@@ -157,10 +136,12 @@ impl Write for Queue {
     }
 }
 
-fn lost_lines(count: u64) -> Vec<u8> {
+fn lost_lines(lost: u64) -> Vec<u8> {
+    let were = if lost == 1 { "was" } else { "were" };
     format!(
-        "{:.3} WARN  {count} lines of this log were lost: it could not be written fast enough\n",
-        Timestamp::now()
+        "{:.3} WARN  {} of this log {were} lost: it could not be written fast enough\n",
+        Timestamp::now(),
+        count(lost, "line")
     )
     .into_bytes()
 }
@@ -203,7 +184,8 @@ impl LogFile {
             Err(reason) => {
                 if self.failed.is_none() {
                     let path = self.path.display();
-                    let _ = writeln!(io::stderr(), "{path}: {reason}; the log goes on here only");
+                    let _ =
+                        writeln!(io::stderr(), "{path}: {}; the log goes on here only", describe(&reason));
                 }
                 self.open = None;
                 self.failed = Some(Instant::now());

@@ -9,6 +9,8 @@ use std::thread::{Builder, JoinHandle};
 
 use log::{debug, error, warn};
 
+use crate::stop::Stopped;
+
 /// Stack of the many threads that carry sessions. They touch 16 KiB of it, with TLS up to 32; the
 /// rest is address space only (measured by `SLUICE_STACKS=1 cargo bench --bench footprint`).
 pub const SESSION_STACK: usize = 128 * 1024;
@@ -18,14 +20,14 @@ pub const SERVICE_STACK: usize = 512 * 1024;
 
 /// Starts a thread named `name` (the kernel keeps the first 15 bytes, so the unique part comes
 /// first) with `stack` bytes of stack. What it ends with is logged: an error as a warning, a
-/// panic as an error.
+/// panic as an error. A clean stop ([`Stopped`]) is neither.
 ///
 /// # Errors
 /// When the system has no room for another thread.
 pub fn spawn<F, E>(name: impl Into<String>, stack: usize, body: F) -> io::Result<JoinHandle<()>>
 where
     F: FnOnce() -> Result<(), E> + Send + 'static,
-    E: Display,
+    E: Display + 'static,
 {
     let name = name.into();
     Builder::new().name(name.clone()).stack_size(stack).spawn(move || {
@@ -33,10 +35,17 @@ where
         // what it shares with others is behind locks that recover from poison.
         match catch_unwind(AssertUnwindSafe(body)) {
             Ok(Ok(())) => debug!("thread {name} ended"),
+            Ok(Err(reason)) if is_stop(&reason) => debug!("thread {name} ended: {reason:#}"),
             Ok(Err(reason)) => warn!("thread {name} ended: {reason:#}"),
             Err(panic) => error!("thread {name} panicked: {}", panic_text(panic.as_ref())),
         }
     })
+}
+
+/// Whether the thread was asked to end, which is nothing to warn of.
+fn is_stop(reason: &dyn Any) -> bool {
+    let of_io = reason.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    reason.is::<Stopped>() || of_io.is_some_and(|inner| inner.is::<Stopped>())
 }
 
 /// What a panic said, for the log.
@@ -53,7 +62,6 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stop::Stopped;
 
     #[test]
     fn a_panic_does_not_leave_its_thread() {
@@ -72,5 +80,11 @@ mod tests {
         });
         thread.unwrap().join().unwrap();
         assert_eq!(seen.recv().unwrap().as_deref(), Some("t-named"));
+    }
+
+    #[test]
+    fn a_clean_stop_is_told_from_a_failure() {
+        assert!(is_stop(&Stopped) && is_stop(&io::Error::other(Stopped)));
+        assert!(!is_stop(&io::Error::other("stopped")) && !is_stop(&String::from("stopped")));
     }
 }

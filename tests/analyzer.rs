@@ -9,10 +9,14 @@ mod captures;
 mod clocks;
 #[path = "analyzer/copies.rs"]
 mod copies;
+#[path = "analyzer/counts.rs"]
+mod counts;
 #[path = "analyzer/ids.rs"]
 mod ids;
 #[path = "analyzer/killed.rs"]
 mod killed;
+#[path = "analyzer/matching.rs"]
+mod matching;
 #[path = "analyzer/simulated.rs"]
 mod simulated;
 #[path = "analyzer/stall.rs"]

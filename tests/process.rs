@@ -105,6 +105,27 @@ fn without_the_analyzer_too() {
 }
 
 /// The program ends soon, with these miners connected.
+/// Two miners have found a share, a third has not; all are there until the signal. Their sessions have ended
+/// when the last report is made.
+#[test]
+fn the_last_report_is_about_the_miners_that_were_there() {
+    let pool = BarePool::start();
+    let sluice = Sluice::run(&format!("{BASE}{}", pool.upstream()));
+    let mut pairs: Vec<_> = (0..3).map(|_| subscribed(&sluice, &pool)).collect();
+    for (miner, at_pool) in &mut pairs[1..] {
+        miner.write_all(submit(7).as_bytes()).unwrap();
+        expect(at_pool, submit(7).as_bytes());
+        at_pool.write_all(answer(7).as_bytes()).unwrap();
+        expect(miner, answer(7).as_bytes());
+    }
+    sluice.signal("TERM");
+    let (status, log) = sluice.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("MINERS       3 connected | 2 with a share in the last 10 min"), "{log}");
+    assert!(log.contains("2 submitted | 2 accepted"), "{log}");
+    assert_eq!(log.matches("1 accepted of 1").count(), 2, "{log}");
+}
+
 fn ends_soon(sluice: Sluice, miners: &[&TcpStream]) {
     let begun = Instant::now();
     sluice.signal("TERM");

@@ -3,6 +3,7 @@
 use crate::stratum::{
     Difficulty, Extranonce1, Extranonce2Size, Notify, Ntime, Refusal, RefusalCode, Submit, VersionMask,
 };
+use crate::util::plural::count;
 use crate::work::{BlockHash, RebuildError, RebuiltShare, ShareTerms, rebuild};
 
 /// What a share is judged by.
@@ -121,7 +122,7 @@ fn fault_of(submit: &Submit, terms: &Terms<'_>) -> Option<(Refusal, Fault)> {
 fn words(error: &RebuildError) -> String {
     match error {
         RebuildError::Extranonce2Length { found, want } => {
-            format!("Extranonce2 has {} bytes instead of {want}", found.as_bytes().len())
+            format!("Extranonce2 has {} instead of {want}", count(found.as_bytes().len() as u64, "byte"))
         }
         RebuildError::BitsOutsideMask { .. } => "Invalid version mask".to_owned(),
         RebuildError::RollingNotAgreed { .. } => "Version rolling was not negotiated".to_owned(),

@@ -23,6 +23,7 @@ use crate::net::Stamp;
 use crate::serving::ToAnalyzer;
 use crate::stratum::VersionMask;
 use crate::upstream::UpstreamId;
+use crate::util::plural::count;
 
 /// So many refused names are asked about again at a look.
 const ASKED_AT_ONCE: usize = 8;
@@ -240,7 +241,8 @@ impl Link {
         let leaving: Vec<_> = miners.iter().filter(|(account, _)| Some(account) != own.as_ref()).collect();
         if !leaving.is_empty() {
             self.services.reception.gatekeeper.pool_failed(Instant::now());
-            log::info!("{} miners come again, each to its own account's connection", leaving.len());
+            let leaving = count(leaving.len() as u64, "miner");
+            log::info!("{leaving} must reconnect, each to its own account's connection");
         }
         leaving.iter().for_each(|(_, miner)| miner.dismiss());
     }
@@ -272,7 +274,7 @@ impl Link {
         let miners = self.miners();
         let staying = miners.iter().filter(|miner| !miner.is_leaving()).count();
         if staying > 0 {
-            log::warn!("{why}; {staying} miners are let go");
+            log::warn!("{why}; {} disconnected", count(staying as u64, "miner"));
         }
         miners.iter().for_each(|miner| miner.dismiss());
     }

@@ -73,6 +73,7 @@ use crate::serving::{Acceptor, Observer, Reception, StartError, ToAnalyzer, Tune
 use crate::stop::Stop;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, VersionMask};
 use crate::upstream::Upstreams;
+use crate::util::plural::count;
 
 use connection::Connection;
 use hub::Hub;
@@ -212,7 +213,8 @@ impl Aggregate {
         }
         let late = miners.iter().filter(|miner| miner.waiting() > 0).count();
         if late > 0 {
-            log::warn!("{late} sessions end with shares that were not answered in time");
+            let late = count(late as u64, "session");
+            log::warn!("{late} closed before the pool answered all shares");
         }
         services.stop.stop();
         for link in services.hub.links() {
@@ -224,7 +226,7 @@ impl Aggregate {
         if !services.registry.wait_empty(Instant::now() + CLOSE_LIMIT) {
             services.registry.all().iter().for_each(|miner| miner.close());
             if !services.registry.wait_empty(Instant::now() + CLOSE_LIMIT) {
-                log::warn!("{} sessions did not end in time", services.registry.count());
+                log::warn!("{} did not end in time", count(services.registry.count() as u64, "session"));
             }
         }
     }

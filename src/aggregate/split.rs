@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::slots::Prefix;
 use crate::stratum::{Extranonce1, Extranonce2, Extranonce2Size, FieldError};
+use crate::util::plural::count;
 
 /// The division for one connection to the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +77,7 @@ impl Split {
     /// The extranonce1 that the miner with `prefix` is given.
     ///
     /// # Errors
-    /// When it would be longer than [`Extranonce1::MAX`].
+    /// When it would be longer than [`Extranonce1::MAX_READ`], which [`Split::of_space`] rules out.
     pub fn extranonce1(self, pool: &Extranonce1, prefix: &Prefix) -> Result<Extranonce1, FieldError> {
         Extranonce1::from_bytes([pool.as_bytes(), prefix.as_bytes()].concat())
     }
@@ -96,8 +97,9 @@ impl fmt::Display for SplitError {
             ),
             SplitError::Long { extranonce1, prefix } => write!(
                 f,
-                "the pool's extranonce1 has {extranonce1} bytes: with {prefix} more for the miner's number \
+                "the pool's extranonce1 has {}: with {prefix} more for the miner's number \
                  it must have {} at most; ",
+                count(*extranonce1 as u64, "byte"),
                 Extranonce1::MAX
             ),
         }?;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::clock::NtpTime;
 use crate::config::{RuleId, Severity};
 use crate::record::{AlertKind, AlertRow};
+use crate::util::plural::count;
 
 /// The most states of one rule that last at the same time; what else begins is counted only. Who makes
 /// up names fills the place of one rule, and hides no other.
@@ -110,7 +111,8 @@ impl Alerts {
         }
     }
 
-    /// A state is seen. `describe` is asked only when it begins; what is returned is to be recorded.
+    /// A state is seen. `describe` is asked only when it begins or becomes more severe; what is returned is to
+    /// be recorded.
     pub(super) fn lasts(
         &mut self,
         news: &News<'_>,
@@ -125,7 +127,13 @@ impl Alerts {
             alert.count += 1;
             alert.last = news.at;
             *over = None;
-            return None;
+            if news.severity <= alert.severity {
+                return None;
+            }
+            alert.severity = news.severity;
+            (alert.description, alert.evidence) = describe();
+            let row = AlertRow { at: news.at, ..alert.row(AlertKind::Begins) };
+            return self.may_record(news).then_some(row);
         }
         if of_rule.len() >= MOST_OPEN {
             self.overflowed += 1;
@@ -138,9 +146,22 @@ impl Alerts {
         self.may_record(news).then_some(row)
     }
 
+    /// A state that has begun still lasts, though nothing was seen that would be counted.
+    pub(super) fn goes_on(&mut self, id: &'static str, subject: &str, at: NtpTime) {
+        if let Some(open) = self.open.get_mut(id).and_then(|of_rule| of_rule.get_mut(subject)) {
+            (open.alert.last, open.over) = (at, None);
+            self.changed = true;
+        }
+    }
+
     /// Whether any state of this rule lasts.
     pub(super) fn is_open(&self, id: &str) -> bool {
         self.open.get(id).is_some_and(|of_rule| !of_rule.is_empty())
+    }
+
+    /// Whether the state of this rule about `subject` lasts.
+    pub(super) fn is_open_about(&self, id: &str, subject: &str) -> bool {
+        self.open.get(id).is_some_and(|of_rule| of_rule.contains_key(subject))
     }
 
     /// A state is over, if it had begun and does not come back at once.
@@ -197,7 +218,8 @@ impl Alerts {
         alert.ended = Some(at);
         let mut row = alert.row(AlertKind::Ends);
         row.at = at;
-        row.description = format!("over since {at}, seen {} times: {}", alert.count, row.description);
+        row.description =
+            format!("over since {at}, seen {}: {}", count(alert.count, "time"), row.description);
         let news = News { id: alert.id, severity: alert.severity, subject: &alert.subject, at };
         let may_record = self.may_record(&news);
         self.keep(alert);
@@ -334,6 +356,32 @@ mod tests {
         let view = alerts.view();
         assert_eq!((view.alerts.len(), view.counts["chain.wrong"]), (1, 1));
         assert_eq!((view.alerts[0].last, view.alerts[0].ended), (at(11), Some(at(12))));
+    }
+
+    #[test]
+    fn a_state_that_becomes_more_severe_is_news() {
+        let mut alerts = Alerts::default();
+        let medium = News { severity: Severity::Medium, ..news("pool", 0) };
+        assert!(alerts.lasts(&medium, told).is_some());
+        let row = alerts.lasts(&news("pool", 5), || ("worse".to_owned(), json!({}))).unwrap();
+        assert_eq!((row.severity, row.at, row.description.as_str()), (Severity::High, at(5), "worse"));
+        // It does not become milder, and is one alert.
+        assert!(alerts.lasts(&News { at: at(6), ..medium }, told).is_none());
+        let view = alerts.view();
+        assert_eq!(
+            (view.alerts.len(), view.alerts[0].severity, view.counts["chain.wrong"]),
+            (1, Severity::High, 1)
+        );
+    }
+
+    #[test]
+    fn a_state_that_goes_on_is_not_counted() {
+        let mut alerts = Alerts::default();
+        alerts.goes_on("chain.wrong", "pool", at(0));
+        alerts.lasts(&news("pool", 0), told);
+        alerts.goes_on("chain.wrong", "pool", at(2000));
+        assert!(alerts.expire(at(2001)).is_empty());
+        assert_eq!(alerts.view().alerts[0].count, 1);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use super::verdicts::{ChainVerdict, PayoutState, PayoutVerdict};
 use super::{Conversation, Direction, SessionId};
 use crate::clock::NtpTime;
 use crate::net::Stamp;
-use crate::stratum::{Difficulty, Extranonce1, JobId, Nbits, Ntime, PrevHash};
+use crate::stratum::{Agreement, Difficulty, Extranonce1, JobId, Nbits, Ntime, PrevHash};
+use crate::util::plural::count_of;
 use crate::work::{Coinbase, Height, PoolTag};
 
 /// What following a line has brought up.
@@ -55,6 +56,14 @@ pub(super) enum Event {
         upstream: Option<usize>,
         host: String,
     },
+    /// The pool sent what may be a job, and it could not be read.
+    JobUnread {
+        session: SessionId,
+        upstream: Option<usize>,
+        why: String,
+        /// The beginning of the line, escaped.
+        line: String,
+    },
     /// An answer to a subscribe that nobody had sent, with another extranonce1.
     ExtranonceChanged {
         session: SessionId,
@@ -94,6 +103,10 @@ pub(super) struct JobSeen {
     pub(super) payees: Option<String>,
     /// It came before the pool had answered who the miner is.
     pub(super) early: bool,
+    /// How far miners agree that it is a job, and which.
+    pub(super) agreement: Agreement,
+    /// The one before it came longer ago than the pool's cadence allows.
+    pub(super) was_late: bool,
     /// Stands for the search space: two sessions with the same find the same shares.
     pub(super) space: u64,
 }
@@ -107,11 +120,11 @@ impl JobSeen {
     /// For `geek.log`.
     pub(super) fn describe(&self) -> String {
         format!(
-            "session {} job {}: height {}, {} branches, network difficulty {}",
+            "session {} job {}: height {}, {}, network difficulty {}",
             self.session,
             self.job_id,
             self.height.map_or_else(|| "?".to_owned(), |height| height.to_string()),
-            self.branches,
+            count_of(self.branches as u64, "branch", "branches"),
             self.network_difficulty.unwrap_or_default(),
         )
     }
@@ -149,6 +162,8 @@ impl JobSeen {
             outputs: if is_bad { judged.outputs() } else { Vec::new() },
             payees: judged.payees(),
             early: false,
+            agreement: Agreement::All,
+            was_late: false,
             space: space.finish(),
         }
     }

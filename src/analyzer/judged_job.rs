@@ -1,8 +1,13 @@
 //! A session's newest job with its verdicts, kept to be shown.
 
-use super::verdicts::{ChainVerdict, Expectations, Expected, PayoutVerdict};
+use super::verdicts::{
+    ChainVerdict, Doubt, Expectations, Expected, PayoutState, PayoutVerdict, Unverifiable,
+};
 use crate::stratum::{Nbits, encode_hex};
 use crate::work::{Chain, Coinbase, Sats};
+
+/// A larger coinbase, in bytes, is not kept: the largest in use has 16,000. A session has a few.
+const MAX_KEPT_COINBASE: usize = 32 * 1024;
 
 /// Of more outputs than this the smallest are left out; OCEAN has about twenty.
 const MOST_OUTPUTS: usize = 64;
@@ -21,6 +26,8 @@ pub struct JudgedJob {
     nbits: Nbits,
     /// The pool could not know whom to pay yet.
     is_excused: bool,
+    /// Miners may not work on this job as it was read.
+    doubt: Option<Doubt>,
     /// The form addresses are shown in.
     form: Chain,
 }
@@ -57,7 +64,26 @@ impl JudgedJob {
             clean,
             nbits,
             is_excused: false,
+            doubt: None,
         }
+    }
+
+    /// Miners may not work on this job as it was read.
+    pub(super) fn doubt(&mut self, why: Doubt) {
+        self.doubt = Some(why);
+        self.payout.doubt(why);
+        self.chain.doubt(why);
+    }
+
+    /// How bad it is: money first, then the chain.
+    pub(super) fn badness(&self) -> impl Ord + Copy + use<> {
+        (self.payout.state, self.chain.state)
+    }
+
+    /// Lets a coinbase go that is too large to be kept. Its verdicts stay, without the outputs.
+    pub(super) fn without_large_coinbase(mut self) -> JudgedJob {
+        self.coinbase = self.coinbase.filter(|coinbase| coinbase.as_bytes().len() <= MAX_KEPT_COINBASE);
+        self
     }
 
     /// The pool could not know whom to pay yet.
@@ -68,10 +94,13 @@ impl JudgedJob {
 
     /// The same job under other expectations.
     pub(super) fn again(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
-        let (coinbase, is_excused) = (self.coinbase.take(), self.is_excused);
+        let (coinbase, is_excused, doubt) = (self.coinbase.take(), self.is_excused, self.doubt);
         *self = JudgedJob::new(self.nbits, self.clean, coinbase, workers, expectations);
         if is_excused {
             self.excuse();
+        }
+        if let Some(why) = doubt {
+            self.doubt(why);
         }
     }
 
@@ -100,7 +129,8 @@ impl JudgedJob {
     /// Everything that the block would pay, the largest first. Outputs without value are left out:
     /// they carry data.
     pub fn outputs(&self) -> Vec<OutputView> {
-        let Some(coinbase) = &self.coinbase else { return Vec::new() };
+        let is_doubtful = matches!(self.payout.state, PayoutState::Unverifiable(Unverifiable::Doubt(_)));
+        let Some(coinbase) = self.coinbase.as_ref().filter(|_| !is_doubtful) else { return Vec::new() };
         let total = coinbase.total().0.max(1) as f64;
         let view = |output: crate::work::Output<'_>| OutputView {
             address: output.address(self.form),

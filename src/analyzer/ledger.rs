@@ -19,13 +19,13 @@ use super::summary::Summary;
 use super::totals::Totals;
 use crate::clock::{Clock, ClockState, JobTime, NtpTime, Offset, Reading};
 use crate::config::{self, Severity};
-use crate::logging::Printable;
 use crate::net::Stamp;
 use crate::notify::Notifier;
 use crate::record::{
     AlertRow, BestShare, BlockRecord, Health, JobRow, Outcome, Recorder, ShareRow, State, Topic,
 };
 use crate::stratum::Difficulty;
+use crate::util::escape::Printable;
 
 /// Everything that outlives a session.
 pub(super) struct Ledger {

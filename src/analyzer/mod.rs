@@ -2,10 +2,13 @@
 //! and follows each conversation. It can be slow, or stopped: forwarding does not notice.
 
 mod alerts;
+mod answer_form;
 mod block;
 mod bucket;
+mod cadence;
 mod consumer;
 mod conversation;
+mod current_work;
 mod finding;
 mod follower;
 mod hashrate;
@@ -21,8 +24,10 @@ mod outside;
 mod pools;
 mod recent;
 mod replay;
+mod request_id;
 mod requests;
 mod rules;
+mod same_id;
 mod session;
 mod share;
 mod snapshot;
@@ -40,7 +45,7 @@ pub use hashrate::{HashRates, WorkMeter};
 pub use history::{History, Span};
 pub use judged_job::{JudgedJob, OutputView};
 pub use ledger::Bests;
-pub use lines::{LineReader, MOST_LINE};
+pub use lines::{Line, LineReader, LongLines, MAX_POOL_LINE, MOST_LINE};
 pub use names::UpstreamNames;
 pub use offence::{Enforcement, Offence};
 pub use outside::{Judgement, Outside, outside};
@@ -48,11 +53,12 @@ pub use pools::PoolView;
 pub use recent::{JobView, RecentJob, RecentView};
 pub use replay::Replay;
 pub use rules::CreditView;
-pub use share::{JudgedShare, PendingShare};
+pub use share::{JudgedShare, PendingShare, UnseenJob};
 pub use snapshot::{MinerView, Snapshot};
 pub use summary::{Latency, Summary};
 pub use totals::{Totals, WorkerTotals};
 pub use unjudged::{DISMISSED, LOST, SILENT, TOO_MANY};
 pub use verdicts::{
-    ChainState, ChainVerdict, Expectations, Expected, MAINNET_FLOOR, PayoutState, PayoutVerdict, Unverifiable,
+    ChainState, ChainVerdict, Doubt, Expectations, Expected, MAINNET_FLOOR, PayoutState, PayoutVerdict,
+    Unverifiable,
 };

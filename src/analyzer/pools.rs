@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::current_work::CurrentVerdicts;
 use super::judged_job::OutputView;
 use super::names::UpstreamNames;
 use super::recent::JobView;
 use super::session::Session;
 use super::share::JudgedShare;
 use super::summary::Latency;
-use super::verdicts::{ChainVerdict, PayoutVerdict};
+use super::verdicts::{ChainState, ChainVerdict, Doubt, PayoutState, PayoutVerdict};
+use crate::net::Stamp;
 use crate::record::Outcome;
 
 /// As many show how fast it answers lately.
@@ -28,14 +30,15 @@ pub struct PoolView {
     pub accepted: u64,
     pub rejected: u64,
     pub unanswered: u64,
+    pub unknown: u64,
     /// From a submit to its answer.
     pub answers: Latency,
     /// The newest of them, the newest last.
     pub newest_answers: VecDeque<Duration>,
     /// The newest job.
     pub job: Option<Arc<JobView>>,
-    /// The worst verdicts that a connected miner's newest job has, and that job's outputs. After the
-    /// last miner has left: those of the last one.
+    /// The worst verdicts on what a connected miner works on, and that job's outputs. After the last miner
+    /// has left: those of the last one, for as long as a job is good for.
     pub payout: Option<PayoutVerdict>,
     pub outputs: Arc<[OutputView]>,
     pub chain: Option<ChainVerdict>,
@@ -45,12 +48,14 @@ pub struct PoolView {
 #[derive(Debug, Default)]
 pub(super) struct Pools {
     pools: BTreeMap<usize, PoolView>,
+    /// Until when the verdicts of each are good, unless it sends more.
+    good_until: BTreeMap<usize, Stamp>,
     names: UpstreamNames,
 }
 
 impl Pools {
     pub(super) fn new(names: UpstreamNames) -> Pools {
-        Pools { pools: BTreeMap::new(), names }
+        Pools { pools: BTreeMap::new(), good_until: BTreeMap::new(), names }
     }
 
     pub(super) fn job(&mut self, place: Option<usize>, job: Arc<JobView>) {
@@ -65,7 +70,7 @@ impl Pools {
             Outcome::Accepted => pool.accepted += 1,
             Outcome::Rejected { .. } => pool.rejected += 1,
             Outcome::Unanswered => pool.unanswered += 1,
-            Outcome::Unknown => {}
+            Outcome::Unknown => pool.unknown += 1,
         }
         if let Some(time) = judged.answered_after {
             pool.answers.record(time);
@@ -76,29 +81,41 @@ impl Pools {
         }
     }
 
-    /// What there is to see, with the verdicts of these sessions.
-    pub(super) fn view<'a>(&mut self, sessions: impl Iterator<Item = &'a Session>) -> Vec<PoolView> {
+    /// What there is to see, with the verdicts of these sessions. The one place that decides which verdicts
+    /// are shown, and until when.
+    pub(super) fn view<'a>(
+        &mut self,
+        sessions: impl Iterator<Item = &'a Session>,
+        now: Stamp,
+        stale_job: Duration,
+    ) -> Vec<PoolView> {
         // Also those that nothing has come from yet.
         for place in 0..self.names.all().len() {
             self.of(Some(place));
         }
-        let mut found: BTreeMap<usize, (usize, Option<&Session>)> = BTreeMap::new();
+        let mut found: BTreeMap<usize, Found<'_>> = BTreeMap::new();
         for session in sessions {
             let Some(place) = session.conversation.upstream() else { continue };
-            let (count, worst) = found.entry(place).or_default();
+            let found = found.entry(place).or_default();
             let role = session.conversation.role;
-            *count += usize::from(role.is_with_miner());
-            if role.is_with_pool() && worst.is_none_or(|known| badness(session) > badness(known)) {
-                *worst = Some(session);
+            found.miners += usize::from(role.is_with_miner());
+            let badness = session.badness(now, stale_job).filter(|_| role.is_with_pool());
+            if badness.is_some() && badness > found.badness {
+                (found.badness, found.worst) = (badness, Some(session));
             }
         }
         for (place, pool) in &mut self.pools {
-            let (count, worst) = found.get(place).copied().unwrap_or_default();
-            pool.miners = count;
-            if let Some(job) = worst.and_then(|session| session.newest_job.as_ref()) {
-                pool.payout = Some(job.payout.clone());
-                pool.chain = Some(job.chain.clone());
-                pool.outputs = job.outputs().into();
+            let Found { miners, worst, .. } = found.get(place).copied().unwrap_or_default();
+            pool.miners = miners;
+            if let Some(verdicts) = worst.and_then(|session| session.verdicts(now, stale_job)) {
+                pool.take(verdicts);
+                if let Some(until) = worst.and_then(|session| session.verdicts_until(stale_job)) {
+                    self.good_until.insert(*place, until);
+                }
+            } else if self.good_until.get(place).is_some_and(|until| *until < now) {
+                // The last miner left long ago.
+                self.good_until.remove(place);
+                pool.verdicts_are_old();
             }
         }
         self.pools.values().cloned().collect()
@@ -111,7 +128,27 @@ impl Pools {
     }
 }
 
+/// What the sessions with a pool show.
+#[derive(Clone, Copy, Default)]
+struct Found<'a> {
+    miners: usize,
+    badness: Option<(PayoutState, ChainState)>,
+    worst: Option<&'a Session>,
+}
+
 impl PoolView {
+    fn take(&mut self, verdicts: CurrentVerdicts) {
+        let CurrentVerdicts { payout, chain, outputs } = verdicts;
+        (self.payout, self.chain, self.outputs) = (Some(payout), Some(chain), outputs.into());
+    }
+
+    fn verdicts_are_old(&mut self) {
+        let (Some(payout), Some(chain)) = (self.payout.take(), self.chain.take()) else { return };
+        let mut verdicts = CurrentVerdicts { payout, chain, outputs: self.outputs.to_vec() };
+        verdicts.doubt(Doubt::Old);
+        self.take(verdicts);
+    }
+
     fn new(place: usize, name: String) -> PoolView {
         PoolView {
             place,
@@ -120,6 +157,7 @@ impl PoolView {
             accepted: 0,
             rejected: 0,
             unanswered: 0,
+            unknown: 0,
             answers: Latency::default(),
             newest_answers: VecDeque::new(),
             job: None,
@@ -128,9 +166,4 @@ impl PoolView {
             chain: None,
         }
     }
-}
-
-/// Money first, then the chain; a session without a job says nothing.
-fn badness(session: &Session) -> Option<impl Ord + use<>> {
-    session.newest_job.as_ref().map(|job| (job.payout.state, job.chain.state))
 }

@@ -1,30 +1,32 @@
 //! One miner's conversation, followed line by line.
 
+mod early;
 mod miner;
 mod pool;
+mod seen_jobs;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::block::Facts;
+use super::current_work::{CurrentVerdicts, CurrentWork, JobGap};
 use super::finding::{Event, Finding};
 use super::hashrate::WorkMeter;
 use super::jobs::Jobs;
-use super::judged_job::JudgedJob;
-use super::lines::LineReader;
+use super::lines::{Line, LineReader, LongLines};
 use super::order::Order;
 use super::requests::{Asked, Requests};
 use super::rules::Pulse;
 use super::share::{JudgedShare, PendingShare};
-use super::verdicts::{Expectations, Expected};
+use super::verdicts::{ChainState, Doubt, Expectations, Expected, PayoutState};
 use super::{Chunk, Conversation, Direction};
 use crate::net::Stamp;
 use crate::record::Outcome;
-use crate::stratum::{
-    Difficulty, DifficultyTimeline, Envelope, Extranonce1, Extranonce2Size, SubscribeAnswer, VersionMask,
-};
+use crate::stratum::{Difficulty, DifficultyTimeline, Extranonce1, Extranonce2Size, Readings, VersionMask};
 use crate::work::RecentHashes;
+use early::EarlyJobs;
+use seen_jobs::SeenJobs;
 
 /// The most workers of one connection; farm proxies authorize many.
 const MOST_WORKERS: usize = 1024;
@@ -34,6 +36,8 @@ const MOST_ADDRESSES: usize = 16;
 const UNASKED: Duration = Duration::from_secs(2);
 /// An opening that takes longer is none.
 const OPENING: Duration = Duration::from_secs(60);
+/// Why a line was not read.
+const TOO_LONG: &str = "its line is longer than 1 MiB, or too many pools send long lines";
 
 /// The state of one session. All of it is bounded.
 pub(super) struct Session {
@@ -61,7 +65,16 @@ pub(super) struct Session {
     /// When the pool set it last.
     pub(super) difficulty_set: Option<Stamp>,
     jobs: Jobs,
-    pub(super) newest_job: Option<JudgedJob>,
+    /// Those that came before the search space was known.
+    early_jobs: EarlyJobs,
+    /// The pool has answered the subscribe, so that jobs could be judged by now.
+    is_subscribe_answered: bool,
+    /// Why the search space is not sure: then no verdict on a job is.
+    space_doubt: Option<Doubt>,
+    seen_jobs: SeenJobs,
+    /// When copies of what the pool sent were lost last.
+    gap_at: Option<Stamp>,
+    work: CurrentWork,
     hashes: RecentHashes,
     pub(super) meter: WorkMeter,
     pub(super) tally: Tally,
@@ -79,7 +92,10 @@ struct Worker {
 pub(super) struct Tally {
     pub(super) accepted: u64,
     pub(super) rejected: u64,
+    /// The pool had its time.
     pub(super) unanswered: u64,
+    /// What the pool said is not known: the session ended first, or copies were not analysed.
+    pub(super) unknown: u64,
     pub(super) stale: u64,
     /// Sum of what was asked for, over accepted shares.
     pub(super) accepted_difficulty: f64,
@@ -88,14 +104,19 @@ pub(super) struct Tally {
 }
 
 impl Session {
-    pub(super) fn new(conversation: Arc<Conversation>, opened: Stamp, expectations: Expectations) -> Session {
+    pub(super) fn new(
+        conversation: Arc<Conversation>,
+        opened: Stamp,
+        expectations: Expectations,
+        long_lines: LongLines,
+    ) -> Session {
         Session {
             requests: Requests::new(conversation.role),
             conversation,
             opened,
             order: Order::default(),
             up: LineReader::default(),
-            down: LineReader::default(),
+            down: LineReader::of_pool(long_lines),
             user_agent: String::new(),
             workers: Vec::new(),
             expected: None,
@@ -109,7 +130,12 @@ impl Session {
             difficulties: DifficultyTimeline::new(),
             difficulty_set: None,
             jobs: Jobs::default(),
-            newest_job: None,
+            early_jobs: EarlyJobs::default(),
+            is_subscribe_answered: false,
+            space_doubt: None,
+            seen_jobs: SeenJobs::default(),
+            gap_at: None,
+            work: CurrentWork::default(),
             hashes: RecentHashes::default(),
             meter: WorkMeter::new(opened),
             tally: Tally::default(),
@@ -118,9 +144,7 @@ impl Session {
 
     /// Jobs are judged by these from now on, and the present one once more.
     pub(super) fn expect_by(&mut self, expectations: Expectations) {
-        if let Some(job) = &mut self.newest_job {
-            job.again(self.expected.as_deref(), &expectations);
-        }
+        self.work.again(self.expected.as_deref(), &expectations);
         self.expectations = expectations;
     }
 
@@ -136,31 +160,41 @@ impl Session {
         if chunk.after_gap {
             reader.gap();
             if chunk.direction == Direction::Down {
+                self.missed(chunk.readable_at);
                 for asked in self.requests.lost_answers() {
                     self.give_up(asked, Outcome::Unknown, each);
                 }
             }
         }
-        reader.read(&chunk.bytes, |line| {
-            each(Finding::Message(chunk.direction));
-            match Envelope::read(line) {
-                Err(_) => {
-                    if chunk.direction == Direction::Up {
-                        self.conversation.garbage.fetch_add(1, Ordering::Relaxed);
-                    }
-                    each(Finding::Unreadable);
+        reader.read_all(&chunk.bytes, |line| match line {
+            Line::Whole(line) => {
+                each(Finding::Message(chunk.direction));
+                match chunk.direction {
+                    Direction::Up => self.miner_line(line, chunk, each),
+                    Direction::Down => self.pool_line(line, chunk, each),
                 }
-                Ok(message) => match chunk.direction {
-                    Direction::Up => self.miner_said(&message, chunk, each),
-                    Direction::Down => self.pool_said(&message, line, chunk, each),
-                },
             }
+            Line::TooLong if chunk.direction == Direction::Down => {
+                self.unread(TOO_LONG, b"", chunk.readable_at, each);
+            }
+            Line::TooLong => {}
         });
         match chunk.direction {
             Direction::Up => self.up = reader,
             Direction::Down => self.down = reader,
         }
         self.publish();
+    }
+
+    fn miner_line(&mut self, line: &[u8], chunk: &Chunk, each: &mut impl FnMut(Finding)) {
+        let readings = Readings::of(line);
+        match readings.first() {
+            Some(message) => self.miner_said(&message, chunk, each),
+            None => {
+                self.conversation.garbage.fetch_add(1, Ordering::Relaxed);
+                each(Finding::Unreadable);
+            }
+        }
     }
 
     /// Lines that were too long, since the session began.
@@ -183,7 +217,9 @@ impl Session {
         // once; the gap itself shows only with the next copy.
         let is_whole = self.conversation.dropped_copies.load(Ordering::Relaxed) == 0;
         let outcome = if is_whole { Outcome::Unanswered } else { Outcome::Unknown };
-        for asked in self.requests.expire(timeout, now) {
+        let expired = self.requests.expire(timeout, now);
+        self.take_settled(each);
+        for asked in expired {
             self.give_up(asked, outcome.clone(), each);
         }
         self.publish();
@@ -192,14 +228,36 @@ impl Session {
 
     /// The session is over: what is open stays so.
     pub(super) fn close(&mut self, each: &mut impl FnMut(Finding)) {
-        for asked in self.requests.take_all() {
+        let open = self.requests.take_all();
+        self.take_settled(each);
+        for asked in open {
             self.give_up(asked, Outcome::Unknown, each);
         }
         each(Finding::Closed(self.conversation.id));
     }
 
+    /// How long no job has come, looked at twice a second.
+    pub(super) fn job_gap(&mut self, now: Stamp, stale_job: Duration) -> Option<JobGap> {
+        self.work.gap(now, stale_job)
+    }
+
+    /// How bad it is what its miner works on; `None` before the pool has sent any.
+    pub(super) fn badness(&self, now: Stamp, stale_job: Duration) -> Option<(PayoutState, ChainState)> {
+        self.work.badness(now, stale_job)
+    }
+
+    /// The verdicts on what its miner works on, as they can still be relied on.
+    pub(super) fn verdicts(&self, now: Stamp, stale_job: Duration) -> Option<CurrentVerdicts> {
+        self.work.verdicts(now, stale_job)
+    }
+
+    /// Until when those are good, unless the pool sends more.
+    pub(super) fn verdicts_until(&self, stale_job: Duration) -> Option<Stamp> {
+        self.work.good_until(stale_job)
+    }
+
     /// How it stands, for rules that watch time pass.
-    pub(super) fn pulse(&self, now: Stamp) -> Pulse<'_> {
+    pub(super) fn pulse(&self, now: Stamp, jobs: Option<JobGap>) -> Pulse<'_> {
         let seconds = |since: Stamp| now.since(since).unwrap_or_default().as_secs_f64();
         Pulse {
             session: self.conversation.id,
@@ -214,17 +272,10 @@ impl Session {
             pool_silent: self.heard.map(seconds),
             unanswered: self.requests.shares(),
             share_silent: self.tally.last_share.map(seconds),
+            jobs,
+            unread: self.work.unread_since().map(|(doubt, since)| (doubt, seconds(since))),
             extranonce2_size: self.extranonce2_size,
             version_mask: self.version_mask,
-        }
-    }
-
-    /// An answer that nobody waits for. The copy of its request may still come; an extranonce1 for
-    /// which none comes was changed without being asked for.
-    fn unasked(&mut self, message: &Envelope<'_>, at: Stamp) {
-        let Some(Ok(answer)) = message.result.map(SubscribeAnswer::from_result) else { return };
-        if self.extranonce1.as_ref().is_some_and(|known| *known != answer.extranonce1) {
-            self.unasked_extranonce1 = Some((answer.extranonce1, at));
         }
     }
 
@@ -240,7 +291,17 @@ impl Session {
         each(Finding::Event(Event::ExtranonceChanged { session, upstream, from, to }, at));
     }
 
-    /// The worker's name: the first that was authorized.
+    /// Notes the pool's verdict on a name. One that was refused and is accepted later counts from then on. A
+    /// refusal takes nothing back: some pools refuse to be asked twice about a name that they know.
+    fn note_worker(&mut self, name: &str, refused: bool) {
+        if let Some(known) = self.workers.iter_mut().find(|known| known.name == name) {
+            known.refused &= refused;
+        } else if self.workers.len() < MOST_WORKERS {
+            self.workers.push(Worker { name: name.to_owned(), refused });
+        }
+    }
+
+    /// The worker's name: the first that the pool has accepted, by its answer or by accepting a share of it.
     pub(super) fn worker(&self) -> &str {
         self.workers.iter().find(|worker| !worker.refused).map_or("", |worker| &worker.name)
     }
@@ -276,9 +337,13 @@ impl Session {
             Outcome::Accepted => {
                 self.tally.accepted += 1;
                 self.tally.accepted_difficulty += share.assigned.map_or(0.0, Difficulty::value);
+                if self.worker().is_empty() {
+                    self.note_worker(&share.worker, false);
+                }
             }
             Outcome::Rejected { .. } => self.tally.rejected += 1,
-            Outcome::Unanswered | Outcome::Unknown => self.tally.unanswered += 1,
+            Outcome::Unanswered => self.tally.unanswered += 1,
+            Outcome::Unknown => self.tally.unknown += 1,
         }
         self.tally.stale += u64::from(share.stale);
         let Facts { session, miner, user_agent, upstream } = self.facts();

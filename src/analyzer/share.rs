@@ -36,6 +36,8 @@ pub struct PendingShare {
     pub lowest: Option<Difficulty>,
     /// What the pool may ask for it without being wrong.
     pub range: Option<DifficultyRange>,
+    /// Its job is none that was read; `None` for a job that was.
+    pub unseen_job: Option<UnseenJob>,
     /// Its job's time.
     pub job_ntime: Option<Ntime>,
     pub rebuilt: Option<RebuiltShare>,
@@ -47,6 +49,15 @@ pub struct PendingShare {
     pub fault: Option<String>,
     pub height: Option<Height>,
     pub network_difficulty: Option<f64>,
+}
+
+/// Why a share's job is none that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnseenJob {
+    /// Nothing was lost: the pool sent it in a form that could not be read.
+    Unread,
+    /// Copies of what the pool sent were lost not long before.
+    PerhapsMissed,
 }
 
 /// A share with everything that will ever be known of it.
@@ -97,6 +108,7 @@ impl PendingShare {
             assigned: job.map(|job| job.assigned),
             lowest,
             range,
+            unseen_job: None,
             job_ntime: job.map(|job| job.prepared.job().ntime),
             rebuilt: None,
             is_repeated: false,
@@ -141,6 +153,7 @@ impl PendingShare {
             assigned: None,
             lowest: None,
             range: None,
+            unseen_job: None,
             job_ntime: None,
             rebuilt: None,
             is_repeated: false,

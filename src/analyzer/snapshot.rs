@@ -63,7 +63,10 @@ pub struct MinerView {
     pub best: f64,
     pub accepted: u64,
     pub rejected: u64,
+    /// Shares that the pool has not answered in `analysis.share_timeout`.
     pub unanswered: u64,
+    /// Shares of which nobody knows what the pool said.
+    pub unknown: u64,
     pub hash_rates: HashRates,
     pub connected_for: Duration,
     pub connected_since: NtpTime,
@@ -76,7 +79,7 @@ pub struct MinerView {
     pub best_ever: Option<BestShare>,
     pub extranonce1: Option<Extranonce1>,
     pub extranonce2_size: Option<Extranonce2Size>,
-    /// Of its newest job.
+    /// Of what it works on.
     pub payout: Option<PayoutState>,
 }
 
@@ -84,14 +87,14 @@ impl Snapshot {
     pub(super) fn of(
         ledger: &mut Ledger,
         sessions: &HashMap<SessionId, Session>,
-        up_for: Duration,
+        (up_for, stale_job): (Duration, Duration),
         now: Stamp,
     ) -> Snapshot {
-        let pools = ledger.pools.view(sessions.values());
+        let pools = ledger.pools.view(sessions.values(), now, stale_job);
         let views = |is_such: fn(Role) -> bool| {
             let such = sessions.values().filter(|session| is_such(session.conversation.role));
             let mut views: Vec<_> =
-                such.map(|session| MinerView::of(session, ledger, sessions, now)).collect();
+                such.map(|session| MinerView::of(session, ledger, sessions, (now, stale_job))).collect();
             views.sort_by_key(|view| view.session);
             views
         };
@@ -119,11 +122,11 @@ impl Snapshot {
 }
 
 impl MinerView {
-    fn of(
+    pub(super) fn of(
         session: &Session,
         ledger: &Ledger,
         sessions: &HashMap<SessionId, Session>,
-        now: Stamp,
+        (now, stale_job): (Stamp, Duration),
     ) -> MinerView {
         let (conversation, tally) = (&session.conversation, &session.tally);
         let (extranonce1, extranonce2_size) = session.extranonce();
@@ -139,6 +142,7 @@ impl MinerView {
             accepted: tally.accepted,
             rejected: tally.rejected,
             unanswered: tally.unanswered,
+            unknown: tally.unknown,
             hash_rates: session.meter.rates(now),
             connected_for: now.since(session.opened).unwrap_or_default(),
             connected_since: ledger.correct(session.opened),
@@ -154,8 +158,8 @@ impl MinerView {
                 Role::Miner => conversation.carrier().and_then(|carrier| sessions.get(&carrier)),
                 Role::Direct | Role::Pool => Some(session),
             }
-            .and_then(|session| session.newest_job.as_ref())
-            .map(|job| job.payout.state),
+            .and_then(|session| session.badness(now, stale_job))
+            .map(|(payout, _)| payout),
         }
     }
 }

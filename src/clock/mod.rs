@@ -34,11 +34,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use certainty::Agreement;
+use jiff::SignedDuration;
 use witnesses::{JobTimes, Vote};
 
 use crate::config::Ntp;
-use crate::net::Stamp;
+use crate::net::{Stamp, tls_words};
 use crate::stop::Stop;
+use crate::util::plural::count;
 
 pub use certainty::{AGREED_FOR, DateCertainty, Doubt};
 pub use host::{HostClocks, Reading};
@@ -193,6 +195,7 @@ impl Clock {
     /// A session's first job may have been made long ago, so it counts only while there is no other.
     pub fn job_time(&self, pool: &str, job: JobTime, now: &Reading) {
         self.shared.lock().jobs.take(pool, job, *now);
+        self.note_error(now);
     }
 
     /// Whether the date is certain enough to delete files by. To be asked every few seconds: a
@@ -217,6 +220,12 @@ impl Clock {
         Clock { shared: Arc::new(Shared { host, known: Mutex::new(known) }) }
     }
 
+    /// Tells what certificates are judged by how far the system's clock is off.
+    fn note_error(&self, now: &Reading) {
+        let known = self.offset_at(now);
+        tls_words::note_clock_error(known.map(|offset| SignedDuration::from_micros(offset.micros())));
+    }
+
     /// Whether the servers have given a time, believed or not.
     fn is_synchronised(&self) -> bool {
         matches!(self.shared.lock().ntp, ClockState::Synchronised { .. })
@@ -233,6 +242,8 @@ impl Clock {
             }
             (_, state) => state,
         };
+        drop(known);
+        self.note_error(&now);
     }
 }
 
@@ -329,5 +340,5 @@ impl fmt::Display for Why {
 }
 
 fn jobs_of(pools: usize) -> String {
-    if pools == 1 { String::from("the jobs of 1 pool") } else { format!("the jobs of {pools} pools") }
+    format!("the jobs of {}", count(pools as u64, "pool"))
 }

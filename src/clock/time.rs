@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::net::Stamp;
+use crate::util::plural::count;
 
 /// A point in time by NTP, or by the system's clock while there is no NTP. Shown as RFC 3339 in
 /// UTC with milliseconds.
@@ -93,10 +94,7 @@ impl Offset {
         // From two of them on, so that 25 hours are not "1 day".
         let unit = |(_, length): &(&str, u64)| seconds >= 2 * length;
         let (name, length) = UNITS.into_iter().find(unit).unwrap_or(UNITS[3]);
-        match (seconds + length / 2) / length {
-            1 => format!("1 {name}"),
-            count => format!("{count} {name}s"),
-        }
+        count((seconds + length / 2) / length, name)
     }
 }
 

@@ -71,6 +71,12 @@ impl DataDirLock {
     }
 }
 
+/// Whether a running Sluice has locked `data_dir`.
+pub(super) fn is_taken(data_dir: &Path) -> bool {
+    let Ok(file) = File::open(data_dir.join(LOCK_FILE)) else { return false };
+    matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)))
+}
+
 impl Held {
     fn renew(&mut self) {
         let Some(held) = &self.lock else { return };

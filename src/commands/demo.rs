@@ -19,6 +19,7 @@ use crate::status::sight::{Facts, Sights, Sources};
 use crate::status::web;
 use crate::stop::Stop;
 use crate::stratum::{Difficulty, Nbits};
+use crate::util::plural::count;
 
 /// An address whose key is public (BIP173's example), so that nobody takes the demo for earnings.
 const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
@@ -230,12 +231,12 @@ impl World {
             miner.stop();
         }
         let told: u64 = self.miners.iter().map(|miner| miner.stats().accepted).sum();
-        let credited: u64 = self.pools.iter().map(|pool| pool.stats().accepted()).sum();
+        let accepted: u64 = self.pools.iter().map(|pool| pool.stats().accepted()).sum();
         for pool in &self.pools {
             pool.stop();
         }
         writeln!(out, "\n{}", delays(&self.analyzer.finish().summary))?;
-        writeln!(out, "  pools credited {credited} shares, miners were told of {told}")?;
+        writeln!(out, "  pools accepted {}, miners were told of {told}", count(accepted, "share"))?;
         out.flush()
     }
 
@@ -248,8 +249,8 @@ impl World {
 
 fn delays(summary: &Summary) -> String {
     format!(
-        "  {} messages; delay added by sluice: up {}; down {}",
-        summary.messages_up + summary.messages_down,
+        "  {}; delay added by sluice: up {}; down {}",
+        count(summary.messages_up + summary.messages_down, "message"),
         summary.latency_up,
         summary.latency_down
     )

@@ -1,67 +1,95 @@
-//! What a configuration needs of the machine: certificates, keys and a directory to write to.
+//! What a configuration needs of the machine: certificates, keys, ports, a directory to write to. One
+//! list for `check`, which only tells, and for `run`, which does not start without it.
 
-use std::fmt;
+mod error;
+mod ports;
+
+use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::unistd::{AccessFlags, faccessat};
+use nix::unistd::{AccessFlags, access, faccessat};
 use rustls::crypto::ring;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
-use crate::config::{Config, ListenTls};
+pub use error::EnvironmentError;
 
-/// What is wrong with the machine, not with the configuration.
-#[derive(Debug)]
-pub enum EnvironmentError {
-    /// A PEM file, named by its configuration key.
-    Pem { key: String, file: PathBuf, reason: String },
-    /// `listen.tls`: the two files are not a pair.
-    KeyMismatch { cert: PathBuf, key: PathBuf },
-    /// Another Sluice writes to `data_dir`.
-    DataDirInUse { dir: PathBuf },
-    /// `data_dir` can't be written to, or `dir` can't be made in it or above it.
-    DataDir { dir: PathBuf, reason: io::Error },
+use super::data_dir_lock::is_taken;
+use crate::config::{Config, ListenTls, Recipient, Reference};
+use crate::net::pem;
+use crate::util::os_error::describe;
+
+/// What the machine has to say about a configuration.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// With these nothing can start.
+    pub errors: Vec<EnvironmentError>,
+    /// What will be missed while running, and may come to be; one sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// Everything that is missing, without changing anything on the machine: a `data_dir` that does
 /// not exist is fine when it could be made.
-pub fn verify(config: &Config) -> Vec<EnvironmentError> {
-    let mut missing = Vec::new();
+pub fn verify(config: &Config) -> Findings {
+    let mut found = Findings::default();
     if let Some(tls) = &config.listen.tls {
-        missing.extend(verify_pair(tls).err());
+        found.errors.extend(verify_pair(tls).err());
     }
     for (i, upstream) in config.upstreams.iter().enumerate() {
         let ca_file = upstream.tls.as_ref().and_then(|tls| tls.ca_file.as_ref());
         if let Some(file) = ca_file {
-            missing.extend(certificates(&format!("upstream[{}].ca_file", i + 1), file).err());
+            found.errors.extend(certificates(&format!("upstream[{}].ca_file", i + 1), file).err());
         }
     }
-    missing.extend(verify_data_dir(&config.data_dir).err());
-    missing
+    for (i, reference) in config.references.iter().enumerate() {
+        if let Reference::Node { cookie: Some(cookie), .. } = reference {
+            found.warnings.extend(verify_cookie(i + 1, cookie).err());
+        }
+    }
+    for (i, notify) in config.notify.iter().enumerate() {
+        if let Recipient::Exec { command } = &notify.to {
+            let program = command.first().map_or("", |word| word.expose());
+            found.warnings.extend(verify_program(i + 1, program).err());
+        }
+    }
+    let writable = verify_data_dir(&config.data_dir);
+    found.errors.extend(writable.err());
+    if is_taken(&config.data_dir) {
+        found.warnings.push(format!(
+            "data_dir: a Sluice runs with {} at the moment, so whether the ports are free was not tested; a \
+             second one needs another data_dir and other ports",
+            config.data_dir.display()
+        ));
+    } else {
+        found.errors.extend(ports::verify(config));
+    }
+    found
 }
 
-/// As [`verify`], for a start: makes `data_dir`.
+/// As [`verify`], for a start: makes `data_dir`. Answers with what will be missed.
 ///
 /// # Errors
 /// Everything that is missing.
-pub fn prepare(config: &Config) -> Result<(), Vec<EnvironmentError>> {
-    let missing = verify(config);
-    if !missing.is_empty() {
-        return Err(missing);
+pub fn prepare(config: &Config) -> Result<Vec<String>, Vec<EnvironmentError>> {
+    if is_taken(&config.data_dir) {
+        return Err(vec![EnvironmentError::DataDirInUse { dir: config.data_dir.clone() }]);
+    }
+    let Findings { errors, warnings } = verify(config);
+    if !errors.is_empty() {
+        return Err(errors);
     }
     std::fs::create_dir_all(&config.data_dir)
-        .map_err(|reason| vec![EnvironmentError::DataDir { dir: config.data_dir.clone(), reason }])
+        .map_err(|reason| vec![EnvironmentError::DataDir { dir: config.data_dir.clone(), reason }])?;
+    Ok(warnings)
 }
 
 fn verify_pair(tls: &ListenTls) -> Result<(), EnvironmentError> {
     let chain = certificates("listen.tls.cert", &tls.cert)?;
     let wrong_key =
         |reason| EnvironmentError::Pem { key: String::from("listen.tls.key"), file: tls.key.clone(), reason };
-    let key =
-        PrivateKeyDer::from_pem_file(&tls.key).map_err(|reason| wrong_key(say(reason, "private key")))?;
+    let key = pem::private_key(&tls.key).map_err(wrong_key)?;
     let key = ring::sign::any_supported_type(&key)
         .map_err(|_| wrong_key(String::from("it holds a private key of a kind that TLS here cannot use")))?;
     match CertifiedKey::new(chain, key).keys_match() {
@@ -79,21 +107,41 @@ fn verify_pair(tls: &ListenTls) -> Result<(), EnvironmentError> {
 }
 
 fn certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, EnvironmentError> {
-    let wrong = |reason| EnvironmentError::Pem { key: key.to_owned(), file: file.to_owned(), reason };
-    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
-        Ok(list) if list.is_empty() => Err(wrong(say(pem::Error::NoItemsFound, "certificate"))),
-        Ok(list) => Ok(list),
-        Err(reason) => Err(wrong(say(reason, "certificate"))),
-    }
+    pem::certificates(file).map_err(|reason| EnvironmentError::Pem {
+        key: key.to_owned(),
+        file: file.to_owned(),
+        reason,
+    })
 }
 
-fn say(reason: pem::Error, wanted: &str) -> String {
-    match reason {
-        pem::Error::Io(reason) => reason.to_string(),
-        pem::Error::NoItemsFound => format!("it holds no {wanted} in PEM form"),
-        _ => format!("it is not valid PEM with a {wanted}"),
+/// A node makes its cookie when it starts, so that a missing one is no reason not to start here.
+fn verify_cookie(number: usize, cookie: &Path) -> Result<(), String> {
+    let read = File::open(cookie).map(drop);
+    read.map_err(|reason| {
+        format!(
+            "reference[{number}].cookie: can't read {}: {}; the node is not asked before this file is there and \
+             Sluice's user may read it",
+            cookie.display(),
+            describe(&reason)
+        )
+    })
+}
+
+fn verify_program(number: usize, program: &str) -> Result<(), String> {
+    let is_program = |file: &Path| file.is_file() && access(file, AccessFlags::X_OK).is_ok();
+    let found = if program.contains('/') {
+        is_program(Path::new(program))
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|dir| is_program(&dir.join(program)))
+    };
+    if found {
+        return Ok(());
     }
+    // The rest of the command may hold a secret, the program's own name does not.
+    Err(format!(
+        "notify[{number}].command: there is no program {program:?} that this user may run; no alert reaches it"
+    ))
 }
 
 /// Asks the kernel rather than trying, so that nothing is left behind.
@@ -116,46 +164,11 @@ fn verify_data_dir(data_dir: &Path) -> Result<(), EnvironmentError> {
     }
 }
 
-impl fmt::Display for EnvironmentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            EnvironmentError::Pem { key, file, reason } => write!(f, "{key}: {}: {reason}", file.display()),
-            EnvironmentError::KeyMismatch { cert, key } => write!(
-                f,
-                "listen.tls: the key in {} does not belong to the first certificate in {}",
-                key.display(),
-                cert.display()
-            ),
-            EnvironmentError::DataDirInUse { dir } => write!(
-                f,
-                "data_dir: another Sluice writes to {}; end that one, or name another with --data-dir",
-                dir.display()
-            ),
-            EnvironmentError::DataDir { dir, reason } => write!(
-                f,
-                "data_dir: cannot write to {}: {reason}; let the user that runs Sluice own it, or name \
-                 another with --data-dir",
-                dir.display()
-            ),
-        }
-    }
-}
-
-impl std::error::Error for EnvironmentError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            EnvironmentError::DataDir { reason, .. } => Some(reason),
-            EnvironmentError::Pem { .. }
-            | EnvironmentError::KeyMismatch { .. }
-            | EnvironmentError::DataDirInUse { .. } => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
+    use std::path::PathBuf;
 
     fn pair(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
         let made = rcgen::generate_simple_self_signed([String::from("proxy.example")]).unwrap();

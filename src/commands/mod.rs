@@ -73,9 +73,10 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Run(options) => {
             let config = options.load()?;
-            environment::prepare(&config)?;
+            let missed = environment::prepare(&config)?;
             logging::start(Some(&config.data_dir), "info");
-            for warning in config.warnings().into_iter().chain(config.not_served_warnings()) {
+            let unwise = config.warnings().into_iter().chain(config.not_served_warnings());
+            for warning in unwise.chain(missed) {
                 log::warn!("{warning}");
             }
             run::run(options, config, Stop::new())?;

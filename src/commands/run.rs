@@ -24,9 +24,10 @@ use crate::reference::{References, Tip};
 use crate::serving::enforcement;
 use crate::status::console;
 use crate::status::http::HttpServer;
-use crate::status::sight::{Facts, Sight, Sights, Sources};
+use crate::status::sight::{Facts, Sight, Sights, Sources, Surroundings};
 use crate::status::web;
 use crate::stop::Stop;
+use crate::util::plural::count;
 
 /// Forwards until `stop` or a signal.
 ///
@@ -99,13 +100,20 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
     }
     stop.wait();
     log::info!("no more shares are taken; those in flight get their answers");
+    let (observer, upstreams) = (proxy.observer(), proxy.observer().upstreams());
+    if let Some(analyzer) = &analyzer {
+        analyzer.keep_those_who_leave();
+    }
     proxy.shut_down();
     if let Some(page) = page {
         page.shut_down();
     }
     if let Some(analyzer) = analyzer {
-        let last = sights.newest();
-        report(&Sight { snapshot: analyzer.finish(), ..(*last).clone() });
+        let (last, snapshot) = (sights.newest(), analyzer.finish());
+        // The miners that were there until the end, and all that was forwarded.
+        let sessions = snapshot.miners.len();
+        let around = Surroundings { sessions, upstreams, volume: observer.volume(), ..last.around.clone() };
+        report(&Sight { snapshot, around, ..(*last).clone() });
     }
     // After the analyzer, whose last alerts are to be told too.
     if let Some(notifier) = notifier {
@@ -184,7 +192,8 @@ fn report_interval(setting: ConsoleReport) -> Option<Duration> {
 fn report(sight: &Sight) {
     if !sight.facts.config.analysis.enabled {
         let up = sight.up_for.as_secs();
-        log::info!("up {up} s, {} miners; analysis is off", sight.around.sessions);
+        let miners = count(sight.around.sessions as u64, "miner");
+        log::info!("up {up} s, {miners}; analysis is off");
     }
     for line in console::report(&sight.snapshot, &sight.around) {
         log::info!("{line}");

@@ -21,6 +21,11 @@ pub(super) fn pool_url(text: &str) -> Result<(PoolScheme, String, u16), String> 
     let scheme = match scheme.to_ascii_lowercase().as_str() {
         "stratum+tcp" => PoolScheme::Tcp,
         "stratum+ssl" => PoolScheme::Ssl,
+        "stratum2" | "stratum2+tcp" | "stratum2+ssl" | "sv2" => {
+            return Err(String::from(
+                "the pool's Stratum V1 address, stratum+tcp:// or stratum+ssl://; Sluice does not speak Stratum V2",
+            ));
+        }
         "stratum+tls" | "ssl" | "tls" => {
             return Err(String::from("a URL with the scheme stratum+ssl:// for TLS"));
         }
@@ -74,7 +79,7 @@ pub(super) fn host_port(text: &str) -> Result<(String, u16), String> {
         let wanted = "an IPv6 address in brackets with a port behind it, such as \"[2001:db8::1]:3333\"";
         let (host, after) = rest.split_once(']').ok_or(wanted)?;
         let host = host.parse::<Ipv6Addr>().map_err(|_| wanted)?;
-        (host.to_string(), after.strip_prefix(':').ok_or(wanted)?)
+        (host.to_canonical().to_string(), after.strip_prefix(':').ok_or(wanted)?)
     } else {
         let (host, port) =
             text.rsplit_once(':').ok_or("a host with its port, such as \"pool.example:3333\"")?;
@@ -130,6 +135,14 @@ pub(super) fn node_url(text: &str) -> Result<String, String> {
         credentials(info)?;
     }
     Ok(url)
+}
+
+/// Scheme, host and port of an HTTP URL: whatever may be a secret is left out.
+pub(crate) fn shown_host(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}")
 }
 
 /// Whether a URL holds a user.

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::util::os_error::describe;
+
 /// Why there is no configuration. All of these are the user's to mend: exit code 2.
 #[derive(Debug)]
 pub enum ConfigError {
@@ -30,7 +32,7 @@ impl fmt::Display for ConfigError {
                 )
             }
             ConfigError::Unreadable { file, reason } => {
-                write!(f, "cannot read the configuration {}: {reason}", file.display())
+                write!(f, "cannot read the configuration {}: {}", file.display(), describe(reason))
             }
             ConfigError::Invalid { file, problems } => {
                 for (i, problem) in problems.iter().enumerate() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bitcoin::Address;
 use bitcoin::address::NetworkUnchecked;
 
-use super::network::Network;
+use super::network::{self, Network};
 use super::reader::Section;
 use super::show::Show;
 use super::suggest;
@@ -68,11 +68,12 @@ pub struct RuleId(&'static str);
 
 impl RuleId {
     /// Every rule there is.
-    pub const ALL: [RuleId; 36] = [
+    pub const ALL: [RuleId; 37] = [
         RuleId("payout.mismatch"),
         RuleId("payout.short"),
         RuleId("payout.changed"),
         RuleId("payout.unverifiable"),
+        RuleId("job.unreadable"),
         RuleId("chain.wrong"),
         RuleId("chain.bad_prevhash"),
         RuleId("chain.height"),
@@ -149,15 +150,20 @@ impl Default for Rules {
 
 const CONSEQUENCES: [(&str, Consequence); 2] = [("alert", Consequence::Alert), ("block", Consequence::Block)];
 
-/// `instead`: the address of `--address`.
+/// `instead`: the address of `--address`. `mainnet_pool`: a configured pool that is known to mine mainnet.
 pub(super) fn read_payout(
     mut section: Section,
     network: Network,
     instead: Option<Address<NetworkUnchecked>>,
+    mainnet_pool: Option<&str>,
 ) -> Payout {
     let default = Payout::default();
     let kinds = [("solo", PayoutKind::Solo), ("pooled", PayoutKind::Pooled)];
     let address = section.parsed("address", Show::Value, |text| network.address(text));
+    let in_use = address.as_ref().filter(|_| instead.is_none());
+    if let Some(reason) = in_use.and_then(|address| network::misplaced(address, mainnet_pool)) {
+        section.conflict("address", reason);
+    }
     let payout = Payout {
         address: instead.or(address),
         kind: section.choice("kind", &kinds).unwrap_or(default.kind),

@@ -9,6 +9,7 @@ use toml::de::DeValue;
 use super::reader::Section;
 use super::show::Show;
 use crate::limits::{AddressBlock, AllowList};
+use crate::util::address::canonical;
 
 /// Where miners connect.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,7 +98,7 @@ pub(super) fn read(mut section: Section, instead: Option<Vec<SocketAddr>>) -> Li
 
 /// Reads an address and port to listen on; port 0 lets the system choose one.
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
+    text.parse().map(canonical).map_err(|_| {
         String::from("an address with a port, such as \"0.0.0.0:3334\", \"127.0.0.1:3334\" or \"[::]:3334\"")
     })
 }
@@ -159,14 +160,33 @@ fn read_tls(mut section: Section) -> Option<ListenTls> {
 }
 
 fn refuse_repeated(section: &Section, listen: &Listen) {
-    let tls = listen.tls.iter().flat_map(|tls| &tls.listen);
-    let mut seen = Vec::new();
-    for address in listen.stratum.iter().chain(tls) {
-        // Port 0 is another port each time.
-        if address.port() != 0 && seen.contains(&address) {
-            section
-                .conflict("stratum", format!("(with tls.listen) names {address} twice; keep one of the two"));
+    let mut seen: Vec<SocketAddr> = Vec::new();
+    for address in all(listen) {
+        match seen.iter().find(|other| collide(**other, address)) {
+            Some(other) if *other == address => section
+                .conflict("stratum", format!("(with tls.listen) names {address} twice; keep one of the two")),
+            Some(other) => section.conflict(
+                "stratum",
+                format!("(with tls.listen) names {address}, which is a part of {other}; keep one of the two"),
+            ),
+            None => {}
         }
         seen.push(address);
     }
+}
+
+/// What is wrong with this address for the page, where miners connect to the same port.
+pub(super) fn taken_by_miners(listen: &Listen, page: SocketAddr) -> Option<String> {
+    let other = all(listen).find(|other| collide(*other, page))?;
+    Some(format!("is {page}, but miners connect to {other}; the page needs a port of its own"))
+}
+
+fn all(listen: &Listen) -> impl Iterator<Item = SocketAddr> + '_ {
+    listen.stratum.iter().chain(listen.tls.iter().flat_map(|tls| &tls.listen)).copied()
+}
+
+/// Whether one of the two could not be listened on beside the other. Port 0 is another port each time.
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_ip = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && one.is_ipv4() == other.is_ipv4() && same_ip
 }

@@ -11,8 +11,8 @@ use super::notes::Notes;
 use super::reader::Section;
 use super::show::Show;
 use super::{
-    Config, ConfigError, Mode, Overrides, aggregate, analysis, failover, forward, judgement, listen, network,
-    output, ratelimit, report, upstream, watch,
+    Config, ConfigError, Mode, Network, Overrides, aggregate, analysis, failover, forward, judgement, listen,
+    network, output, ratelimit, report, upstream, watch,
 };
 
 /// Where a file is looked for when none is named.
@@ -150,13 +150,22 @@ fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Op
     }
     let in_file: Vec<_> =
         upstream_sections.into_iter().filter_map(|section| upstream::read(section, mode)).collect();
-    let payout = judgement::read_payout(top.section("payout"), network, flags.address);
+    let upstreams = flags.upstreams.unwrap_or(in_file);
+    let mainnet_pool = network::known_mainnet_pool(&upstreams);
+    if let (Some(pool), true) = (mainnet_pool, network != Network::Auto && network != Network::Mainnet) {
+        top.conflict("network", format!("is {network}, but {pool} mines mainnet; name a pool of {network}"));
+    } else if let Some(reason) =
+        flags.address.as_ref().and_then(|address| network::misplaced(address, mainnet_pool))
+    {
+        notes.add(Origin::Flag, "--address", Fault::Conflict { reason });
+    }
+    let payout = judgement::read_payout(top.section("payout"), network, flags.address, mainnet_pool);
     let config = Config {
         mode,
         data_dir: flags.data_dir.or(data_dir).unwrap_or_else(|| PathBuf::from("data")),
         network,
         listen: listen::read(top.section("listen"), flags.listen),
-        upstreams: flags.upstreams.unwrap_or(in_file),
+        upstreams,
         failover: failover::read(top.section("failover")),
         forward: forward::read(top.section("forward")),
         analysis: analysis::read(top.section("analysis")),
@@ -175,6 +184,12 @@ fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Op
         report: report::read(top.section("report")),
         not_served: Vec::new(),
     };
+    if let Some(reason) = config.http.listen.and_then(|page| listen::taken_by_miners(&config.listen, page)) {
+        match (&overrides.http, &overrides.listen[..]) {
+            (None, []) => top.conflict("http.listen", reason),
+            _ => notes.add(Origin::Flag, "--http", Fault::Conflict { reason }),
+        }
+    }
     top.not_served(unused_in(mode));
     top.finish();
     let not_served = notes.take_not_served();

@@ -36,7 +36,7 @@ use std::path::PathBuf;
 pub use aggregate::{Aggregate, Vardiff};
 pub use analysis::Analysis;
 pub use duration::show as show_duration;
-pub(crate) use endpoint::credentials as url_credentials;
+pub(crate) use endpoint::{credentials as url_credentials, shown_host as url_host};
 pub use error::{ConfigError, Fault, Origin, Problem};
 pub use failover::Failover;
 pub use forward::{Forward, ForwardPath};
@@ -131,6 +131,14 @@ impl Config {
                 "listen.allow lets in any address: everybody who reaches this port can mine through it; name \
                  the networks of your miners instead",
             ));
+        }
+        if let (Network::Auto, Some(address)) = (self.network, &self.payout.address) {
+            if !address.is_valid_for_network(bitcoin::Network::Bitcoin) {
+                warnings.push(String::from(
+                    "payout.address belongs to a test network, whose coins are worth nothing; set network to \
+                     that one's name if this is meant",
+                ));
+            }
         }
         if !self.notify.is_empty() && !self.analysis.enabled {
             warnings.push(String::from(

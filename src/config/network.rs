@@ -1,8 +1,11 @@
 //! `network`: which Bitcoin this is.
 
+use std::fmt;
+
 use bitcoin::Address;
 use bitcoin::address::NetworkUnchecked;
 
+use super::Upstream;
 use super::reader::Section;
 
 /// Which Bitcoin this is.
@@ -65,6 +68,41 @@ impl Network {
 
     fn name(self) -> &'static str {
         Network::WORDS.iter().find(|(_, network)| *network == self).map_or("auto", |(name, _)| name)
+    }
+}
+
+/// Public pools that mine mainnet and nothing else under these names.
+const MAINNET_POOLS: [&str; 9] = [
+    "solo.ckpool.org",
+    "eusolo.ckpool.org",
+    "ausolo.ckpool.org",
+    "public-pool.io",
+    "mine.ocean.xyz",
+    "stratum.braiins.com",
+    "eu.stratum.braiins.com",
+    "us-east.stratum.braiins.com",
+    "solo.stratum.braiins.com",
+];
+
+/// The first of these pools that is known to mine mainnet.
+pub(super) fn known_mainnet_pool(upstreams: &[Upstream]) -> Option<&str> {
+    let is_known = |host: &str| {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        MAINNET_POOLS.iter().any(|known| host.eq_ignore_ascii_case(known))
+    };
+    upstreams.iter().map(|upstream| upstream.host.as_str()).find(|host| is_known(host))
+}
+
+/// What is wrong with an address of a test network where one of the pools mines mainnet.
+pub(super) fn misplaced(address: &Address<NetworkUnchecked>, mainnet_pool: Option<&str>) -> Option<String> {
+    let pool = mainnet_pool.filter(|_| !address.is_valid_for_network(bitcoin::Network::Bitcoin))?;
+    Some(format!("is an address of a test network, but {pool} mines mainnet: no block of it could pay there"))
+}
+
+impl fmt::Display for Network {
+    /// As it is written in the configuration.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

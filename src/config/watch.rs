@@ -60,6 +60,18 @@ pub enum PoolStatsKind {
     Braiins,
 }
 
+impl PoolStatsKind {
+    /// As it is written in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PoolStatsKind::Ckpool => "ckpool",
+            PoolStatsKind::PublicPool => "public-pool",
+            PoolStatsKind::Ocean => "ocean",
+            PoolStatsKind::Braiins => "braiins",
+        }
+    }
+}
+
 impl Default for Ntp {
     fn default() -> Ntp {
         Ntp {

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use super::minute::Minute;
 use super::{AllowList, Source};
 use crate::config::{Listen, RateLimit};
+use crate::util::plural::count;
+use crate::util::span::seconds;
 
 /// How many sources are remembered at least; more when `listen.max_miners` is large. An entry is
 /// about 150 bytes, so the table stays near 1 MB.
@@ -358,22 +360,30 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::NotAllowed => f.write_str("its address is not in listen.allow"),
-            Refusal::Banned { remaining } => write!(f, "banned for another {} s", remaining.as_secs().max(1)),
+            Refusal::Banned { remaining } => {
+                write!(f, "banned for another {}", seconds((*remaining).max(Duration::from_secs(1))))
+            }
             Refusal::TooManyFromAddress { limit } => {
-                write!(f, "already {limit} connections from its address (ratelimit.max_connections_per_ip)")
+                write!(
+                    f,
+                    "already {} from its address (ratelimit.max_connections_per_ip)",
+                    count(*limit as u64, "connection")
+                )
             }
             Refusal::TooManyPerMinute { limit, ban } => {
                 write!(
                     f,
-                    "more than {limit} connections a minute from its address \
-                     (ratelimit.max_connections_per_minute)"
+                    "more than {} a minute from its address (ratelimit.max_connections_per_minute)",
+                    count(*limit as u64, "connection")
                 )?;
                 match ban {
-                    Some(ban) => write!(f, "; banned for {} s", ban.as_secs()),
+                    Some(ban) => write!(f, "; banned for {}", seconds(*ban)),
                     None => Ok(()),
                 }
             }
-            Refusal::Full { limit } => write!(f, "already {limit} miners connected (listen.max_miners)"),
+            Refusal::Full { limit } => {
+                write!(f, "already {} connected (listen.max_miners)", count(*limit as u64, "miner"))
+            }
         }
     }
 }

@@ -17,7 +17,9 @@ use super::resolve::Resolver;
 use super::socks5::{self, Credentials, Socks5Error};
 use super::stream::Stream;
 use super::tls::TlsClient;
+use super::tls_words;
 use crate::stop::Stop;
+use crate::util::os_error::describe;
 
 /// The most that resolving and connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -86,10 +88,10 @@ impl fmt::Display for DialError {
         match self {
             DialError::Tls(error) if is_timeout(error) => f.write_str("the TLS handshake took too long"),
             DialError::Socks5(_) if self.is_timeout() => f.write_str("the SOCKS5 proxy took too long"),
-            DialError::Resolve(error) => write!(f, "{error}"),
-            DialError::Connect(error) => write!(f, "can't connect: {error}"),
+            DialError::Resolve(error) => f.write_str(&describe(error)),
+            DialError::Connect(error) => write!(f, "can't connect: {}", describe(error)),
             DialError::Socks5(error) => write!(f, "the SOCKS5 proxy can't connect: {error}"),
-            DialError::Tls(error) => write!(f, "TLS failed: {error}"),
+            DialError::Tls(error) => write!(f, "TLS failed: {}", tls_words::of_client(error)),
         }
     }
 }
@@ -257,7 +259,7 @@ fn finish(socket: Socket) -> io::Result<TcpStream> {
 }
 
 fn named(address: SocketAddr, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{address}: {error}"))
+    io::Error::new(error.kind(), format!("{address}: {}", describe(error)))
 }
 
 /// Keeps the order within each family, and begins with the family of the first.

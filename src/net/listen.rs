@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::options;
+use crate::util::os_error::describe;
 
 /// Connections the kernel may hold before they are accepted: a farm's reconnect wave comes at once.
 const BACKLOG: i32 = 4096;
@@ -17,10 +18,15 @@ const BACKLOG: i32 = 4096;
 /// # Errors
 /// The system's own (address in use, not available, permission), with the address in the text.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    bind_unnamed(address).map_err(|e| io::Error::new(e.kind(), format!("can't listen on {address}: {e}")))
+    bind_bare(address)
+        .map_err(|e| io::Error::new(e.kind(), format!("can't listen on {address}: {}", describe(&e))))
 }
 
-fn bind_unnamed(address: SocketAddr) -> io::Result<TcpListener> {
+/// As [`bind`], with the system's own error.
+///
+/// # Errors
+/// The system's own.
+pub fn bind_bare(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {

@@ -7,6 +7,8 @@ pub mod https;
 pub mod interfaces;
 pub mod listen;
 pub mod options;
+pub mod pem;
+pub mod port_owner;
 pub mod priority;
 pub mod proxy_protocol;
 pub mod resolve;
@@ -17,6 +19,7 @@ pub mod stream;
 pub mod tls;
 pub mod tls_stream;
 mod tls_verify;
+pub mod tls_words;
 
 pub use stamp::Stamp;
 pub use stream::{Reader, Received, Stream};

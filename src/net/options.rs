@@ -3,6 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use socket2::{SockRef, TcpKeepalive};
 
 /// Silence before the first keepalive probe. A Bitaxe uses the same 60/10/3 towards its pool
@@ -50,9 +51,19 @@ pub fn time_left(deadline: Instant) -> io::Result<Duration> {
     }
 }
 
-/// A socket timeout that ran out, under either of its two names.
+/// A socket timeout or a deadline of our own that ran out. The kernel's verdict that the peer is gone
+/// ([`is_dead`]) is not one: the connection has ended then.
 pub fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+    match error.kind() {
+        io::ErrorKind::WouldBlock => true,
+        io::ErrorKind::TimedOut => !is_dead(error),
+        _ => false,
+    }
+}
+
+/// The kernel has given the connection up, because the peer acknowledged nothing for too long.
+pub fn is_dead(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::ETIMEDOUT as i32)
 }
 
 #[cfg(test)]
@@ -78,5 +89,7 @@ mod tests {
     fn no_time_left_is_an_error_and_not_for_ever() {
         let error = time_left(Instant::now()).unwrap_err();
         assert!(is_timeout(&error));
+        let kernels = io::Error::from_raw_os_error(Errno::ETIMEDOUT as i32);
+        assert!(is_dead(&kernels) && !is_timeout(&kernels) && !is_dead(&error));
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
+use crate::util::os_error::describe;
 
 /// How old an answer may grow before it is asked for again.
 const REFRESH: Duration = Duration::from_secs(60);
@@ -105,7 +106,11 @@ impl Shared {
                 RETRY
             }
             Err(error) => {
-                answer.failure = Some(format!("can't resolve {}: {error}", self.host));
+                answer.failure = Some(format!(
+                    "can't resolve {}: {}; is the name right, and does this machine reach a name server?",
+                    self.host,
+                    describe(&error)
+                ));
                 RETRY
             }
         };

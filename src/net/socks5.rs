@@ -8,6 +8,7 @@ use std::net::{IpAddr, TcpStream};
 use std::time::Instant;
 
 use super::options::time_left;
+use crate::util::os_error::describe;
 
 const VERSION: u8 = 5;
 const NO_AUTHENTICATION: u8 = 0;
@@ -41,7 +42,7 @@ pub enum Socks5Error {
 impl fmt::Display for Socks5Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Socks5Error::Io(error) => write!(f, "{error}"),
+            Socks5Error::Io(error) => f.write_str(&describe(error)),
             Socks5Error::NotSocks5(byte) => write!(f, "it does not speak SOCKS5 (first byte {byte:#04x})"),
             Socks5Error::NoMethod => f.write_str("it wants another way to log in; set user and password"),
             Socks5Error::Login => f.write_str("it refused the user and password"),

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 
+use super::pem;
 use super::tls_stream::TlsStream;
 use super::tls_verify::{AnyCertificate, PinnedCertificate};
 
@@ -130,8 +130,7 @@ impl TlsServer {
     /// [`TlsError`] naming the file.
     pub fn new(cert: &Path, key: &Path) -> Result<TlsServer, TlsError> {
         let chain = certificates_of(cert)?;
-        let private = PrivateKeyDer::from_pem_file(key)
-            .map_err(|why| TlsError::Key { file: key.to_owned(), why: why.to_string() })?;
+        let private = pem::private_key(key).map_err(|why| TlsError::Key { file: key.to_owned(), why })?;
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Setting)?
@@ -184,12 +183,5 @@ fn roots_of(file: &Path) -> Result<RootCertStore, TlsError> {
 }
 
 fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let unusable = |why: String| TlsError::Certificate { file: file.to_owned(), why };
-    let certificates = CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|why| unusable(why.to_string()))?;
-    if certificates.is_empty() {
-        return Err(unusable("it holds no PEM certificate".to_owned()));
-    }
-    Ok(certificates)
+    pem::certificates(file).map_err(|why| TlsError::Certificate { file: file.to_owned(), why })
 }

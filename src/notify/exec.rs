@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use super::failure::Failure;
 use super::message::Message;
 use crate::config::Secret;
-use crate::record::line_text;
+use crate::util::escape::line_text;
 
 /// What a program may need of our environment. The rest may hold secrets.
 const PASSED_ON: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"];

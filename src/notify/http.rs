@@ -7,7 +7,9 @@ use ureq::{Agent, Error};
 
 use super::failure::{Again, Failure};
 use crate::config::Secret;
-use crate::record::line_text;
+use crate::net::tls_words;
+use crate::util::escape::line_text;
+use crate::util::os_error::describe;
 
 /// Bytes of an answer that are read; only those of refusals are.
 const MAX_ANSWER: u64 = 4096;
@@ -79,12 +81,13 @@ fn of_error(error: &Error) -> Failure {
         Error::Http(_) | Error::BadUri(_) => Failure::never("its URL or token can't be used in a request"),
         Error::Timeout(_) => Failure::later("no answer in time"),
         Error::HostNotFound => Failure::later("its host name is not known"),
-        Error::Io(why) => {
-            let is_tls = why.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-            let layer = if is_tls { "TLS" } else { "connection" };
-            Failure::later(format!("{layer}: {}", line_text(&why.to_string(), 200)))
+        Error::Io(why) if why.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+            Failure::later(format!("TLS: {}", line_text(&tls_words::of_client(why), 300)))
         }
-        Error::Rustls(why) => Failure::later(format!("TLS: {}", line_text(&why.to_string(), 200))),
+        Error::Io(why) => Failure::later(format!("connection: {}", line_text(&describe(why), 200))),
+        Error::Rustls(why) => {
+            Failure::later(format!("TLS: {}", line_text(&tls_words::of_server_certificate(why), 300)))
+        }
         Error::Tls(why) => Failure::later(format!("TLS: {why}")),
         Error::Protocol(_) | Error::LargeResponseHeader(..) => {
             Failure::later("its answer is not proper HTTP")

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use super::health::Counts;
 use super::selection::is_good_news;
 use crate::config::Severity;
-use crate::record::{AlertKind, AlertRow, json_text, line_text};
+use crate::record::{AlertKind, AlertRow};
+use crate::util::escape::{line_text, to_json};
+use crate::util::plural::count;
 
 /// Characters of a description.
 const MAX_DESCRIPTION: usize = 600;
@@ -54,7 +56,7 @@ impl Message {
     pub fn text(&self) -> String {
         let mut text = format!("{}\n{}", self.description(), self.row.at);
         if self.count > 1 {
-            text.push_str(&format!("\nnoticed {} times since it was last told", self.count));
+            text.push_str(&format!("\nnoticed {} since it was last told", count(self.count, "time")));
         }
         let all: u64 = self.others.values().sum();
         if all > 0 {
@@ -86,7 +88,8 @@ impl Message {
             "host": host(),
             "version": env!("CARGO_PKG_VERSION"),
         });
-        json_text(&document.to_string())
+        // A value of our own: it can't fail.
+        to_json(&document).unwrap_or_default()
     }
 
     /// How much it should disturb.

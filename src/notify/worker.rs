@@ -14,6 +14,7 @@ use super::pace::Pace;
 use super::restraint::{Decision, Restraint};
 use crate::record::AlertRow;
 use crate::stop::Stop;
+use crate::util::plural::count;
 
 /// Takes alerts out of the queue, and sees them to their recipient.
 pub(super) struct Worker {
@@ -57,7 +58,11 @@ impl Worker {
         self.sum_up_overflow();
         let untold = self.restraint.untold();
         if untold > 0 {
-            log::info!("{}: {untold} alerts were not told of before the end; alerts.log has them", self.name);
+            log::info!(
+                "{}: {} could not be sent before the program ended; see alerts.log",
+                self.name,
+                count(untold, "alert")
+            );
         }
     }
 

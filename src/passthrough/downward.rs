@@ -1,6 +1,7 @@
 //! From the pool down to the miner: the second of a session's two threads. It dials, and goes on to
 //! the next pool when the first one is dead behind its open door.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,11 +11,12 @@ use super::session::Presence;
 use super::upward::{Marked, splice_refused};
 use crate::analyzer::Direction;
 use crate::config::ForwardPath;
-use crate::net::options::is_timeout;
+use crate::net::options::{is_dead, is_timeout};
 use crate::net::{Reader, Received, Stamp, Stream};
 use crate::serving::{Patience, Tap, Topic, Watch, linger, say};
 use crate::stop::Stopped;
 use crate::upstream::{Failure, Link, UpstreamId};
+use crate::util::span::seconds;
 
 /// A session that lasted for so long was no knock at the door.
 const AT_WORK: Duration = Duration::from_secs(5);
@@ -46,12 +48,18 @@ enum First {
 #[derive(Default)]
 struct PoolWatch {
     silent: bool,
+    /// The kernel has given the connection up.
+    dead: bool,
 }
 
 impl Watch for PoolWatch {
     fn on_timeout(&mut self) -> Patience {
         self.silent = true;
         Patience::End
+    }
+
+    fn on_error(&mut self, error: &io::Error) {
+        self.dead = is_dead(error);
     }
 }
 
@@ -277,6 +285,13 @@ impl Downward {
         );
     }
 
+    /// Since the pool's last bytes, `most` at most.
+    fn silent_for(&self, most: Duration) -> Duration {
+        let session = &self.presence.session;
+        let silence = session.conversation.down.silent_for();
+        silence.unwrap_or_else(|| session.accepted_at.elapsed()).min(most)
+    }
+
     fn pump(&mut self, opened: &mut Opened, miner: &Stream, silence_timeout: Duration) -> End {
         let presence = self.presence.clone();
         let link = opened.link.clone();
@@ -292,13 +307,16 @@ impl Downward {
         let end = end.unwrap_or_else(|| {
             pump::copy(&mut opened.reader, miner, &mut self.buffer, &mut self.tap, &mut watch)
         });
-        if watch.silent {
-            self.fell_silent(link.upstream, silence_timeout);
+        if watch.silent || watch.dead {
+            let silence = if watch.silent { silence_timeout } else { self.silent_for(silence_timeout) };
+            self.fell_silent(link.upstream, silence);
+            let name = presence.services.upstreams.name(link.upstream);
+            let what = if watch.silent { "has said nothing" } else { "is unreachable: no sign of life" };
             say(
                 &presence.services.reception,
                 presence.session.conversation.miner(),
                 Topic::Pool,
-                &format_args!("closed: pool {} has said nothing for {silence_timeout:?}", link.upstream),
+                &format_args!("closed: pool {} {name} {what} for {}", link.upstream, seconds(silence)),
             );
         }
         end

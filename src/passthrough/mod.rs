@@ -30,6 +30,7 @@ use crate::config::Config;
 use crate::serving::{Acceptor, Observer, Reception, StartError, ToAnalyzer, Tuner, enforcement, open_all};
 use crate::stop::Stop;
 use crate::upstream::{UpstreamId, Upstreams};
+use crate::util::plural::count;
 
 use pipes::PipeBudget;
 pub use pipes::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
@@ -166,10 +167,11 @@ impl Passthrough {
             std::thread::sleep(ANSWER_CHECK);
         }
         if !waiting.is_empty() {
-            log::warn!("{} sessions end with shares that were not answered in time", waiting.len());
+            let late = count(waiting.len() as u64, "session");
+            log::warn!("{late} closed before the pool answered all shares");
         }
         if !registry.wait_empty(Instant::now() + CLOSE_LIMIT) {
-            log::warn!("{} sessions did not end in time", registry.count());
+            log::warn!("{} did not end in time", count(registry.count() as u64, "session"));
         }
     }
 }

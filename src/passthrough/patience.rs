@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::session::Presence;
 use crate::net::Stream;
 use crate::serving::{Patience, Patient, Topic, Watch, say};
+use crate::util::span::seconds;
 
 /// Looks after a miner's time.
 pub(super) struct MinerWatch<'a> {
@@ -47,7 +48,7 @@ impl<'a> MinerWatch<'a> {
     }
 
     fn give_up(&self, why: &str, limit: Duration) -> Patience {
-        let text = format!("closed: it {why} ({limit:?})");
+        let text = format!("closed: it {why} ({})", seconds(limit));
         say(
             &self.presence.services.reception,
             self.presence.session.conversation.miner(),

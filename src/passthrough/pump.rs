@@ -90,5 +90,9 @@ pub(super) enum SpliceRefused {
 }
 
 fn after(error: &io::Error, watch: &mut impl Watch) -> Patience {
-    if is_timeout(error) { watch.on_timeout() } else { Patience::End }
+    if is_timeout(error) {
+        return watch.on_timeout();
+    }
+    watch.on_error(error);
+    Patience::End
 }

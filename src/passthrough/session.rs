@@ -15,6 +15,7 @@ use crate::limits::{Abuse, Admission};
 use crate::net::Stamp;
 use crate::serving::{Topic, Visitor, announce, say};
 use crate::thread::{SESSION_STACK, spawn};
+use crate::util::plural::count;
 
 /// Without the analyzer nobody knows what is in flight: so long after the miner's last bytes the
 /// answer should have come (30–100 ms are usual; wire reference, section 2.3).
@@ -143,8 +144,10 @@ impl Drop for Presence {
             let (up, down) = (self.session.progress(Direction::Up), self.session.progress(Direction::Down));
             let lasted = self.session.accepted_at.elapsed().as_secs();
             let text = format!(
-                "session {} ended after {lasted} s, {up} bytes up, {down} bytes down",
-                conversation.id
+                "session {} ended after {lasted} s, {} up, {} down",
+                conversation.id,
+                count(up, "byte"),
+                count(down, "byte")
             );
             say(&self.services.reception, conversation.miner(), Topic::Ended, &text);
         }

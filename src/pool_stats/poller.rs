@@ -14,8 +14,10 @@ use super::kinds::{paths, read, usual_url};
 use crate::clock::Clock;
 use crate::config;
 use crate::net::https;
+use crate::net::tls_words;
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
+use crate::util::os_error::describe;
 
 /// A request takes no longer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
@@ -151,8 +153,12 @@ impl Poller {
         let mut response = request.call().map_err(|error| match error {
             ureq::Error::Timeout(_) => failed("no answer in time"),
             ureq::Error::HostNotFound => failed("the host's name is not known"),
-            ureq::Error::Io(why) => failed(&format!("connection: {}", why.kind())),
-            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => failed("TLS failed"),
+            ureq::Error::Io(why) if why.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+                failed(&format!("TLS: {}", tls_words::of_client(&why)))
+            }
+            ureq::Error::Io(why) => failed(&format!("connection: {}", describe(&why))),
+            ureq::Error::Rustls(why) => failed(&format!("TLS: {}", tls_words::of_server_certificate(&why))),
+            ureq::Error::Tls(why) => failed(&format!("TLS: {why}")),
             ureq::Error::Http(_) | ureq::Error::BadUri(_) => failed("the URL or token can't be used"),
             _ => failed("the answer is not proper HTTP"),
         })?;

@@ -22,6 +22,7 @@ use crate::clock::{AGREED_FOR, DateCertainty};
 use crate::config::Record;
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
+use crate::util::plural::count_of;
 
 /// Days pass also while nothing is rotated.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
@@ -223,12 +224,9 @@ impl Keeper {
             return;
         }
         self.has_warned = true;
-        let files = match spared {
-            1 => String::from("1 archived file looks"),
-            count => format!("{count} archived files look"),
-        };
+        let files = count_of(spared as u64, "archived file looks", "archived files look");
         warn!(
-            "{}: {files} older than record.keep_days = {}, and stays there, because the clock may be wrong: {}. Until \
+            "{}: {files} older than record.keep_days = {}; nothing is removed for that, because the clock may be wrong: {}. Until \
              this machine's clock, NTP and the pools' jobs have agreed on the day for {} hours, archives are \
              removed by their size alone (record.max_total_mb)",
             self.dir.display(),

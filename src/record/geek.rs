@@ -1,7 +1,7 @@
 //! A line of `geek.log`.
 
-use super::text::line_text;
 use crate::clock::NtpTime;
+use crate::util::escape::line_text;
 
 /// Characters of one line: a job with its coinbase in hex.
 const MAX_LINE: usize = 16 * 1024;

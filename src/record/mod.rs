@@ -73,6 +73,5 @@ pub use recorder::{Health, Recorder};
 pub use rotating::RotatingFile;
 pub use share::{Outcome, ShareRow};
 pub use state::{BestShare, Lifetime, STATE_FILE, State};
-pub(crate) use text::{json_text, line_text};
 pub use time_source::TimeSource;
 pub use trouble::{Moment, Trouble};

@@ -24,6 +24,7 @@ use super::writer::{Entry, To, Urgent, Writer};
 use crate::analyzer::History;
 use crate::clock::NtpTime;
 use crate::config::Record;
+use crate::util::plural::count;
 
 /// Rows that may wait while the disk is busy: of honest ones 2 MiB.
 const MAX_QUEUED: usize = 4096;
@@ -190,8 +191,9 @@ impl Recorder {
         let late = || {
             let waiting = self.rows.len() as u64;
             self.shared.dropped.fetch_add(waiting, Ordering::Relaxed);
+            let rows = count(waiting, "row");
             let said =
-                format!("the disk is too slow to end the recording; {waiting} rows still wait, and are lost");
+                format!("the disk is too slow to end the recording; {rows} that waited for it may be lost");
             io::Error::new(io::ErrorKind::TimedOut, said)
         };
         let (done, ended) = bounded(1);

@@ -8,6 +8,7 @@ use std::path::Path;
 use log::warn;
 
 use crate::nul_tail;
+use crate::util::plural::count;
 
 /// No row of ours is longer, so a newline further back does not end one.
 const MAX_ROW: u64 = 64 * 1024;
@@ -23,8 +24,11 @@ pub(super) fn repair(file: &mut File, path: &Path) -> io::Result<u64> {
     let length = nul_tail::cut(file)?;
     if length < with_nuls {
         let nuls = with_nuls - length;
-        let bytes = if nuls == 1 { String::from("1 NUL byte") } else { format!("{nuls} NUL bytes") };
-        warn!("{}: ended with {bytes}, as a power cut leaves them; they are cut off", path.display());
+        let bytes = count(nuls, "NUL byte");
+        warn!(
+            "{}: {bytes} at its end, as a power cut leaves them, carried nothing and were cut off",
+            path.display()
+        );
     }
     let start = length.saturating_sub(MAX_ROW);
     let mut end = Vec::new();

@@ -25,6 +25,7 @@ use crate::analyzer::History;
 use crate::config::Record;
 use crate::stop::Stopped;
 use crate::thread::{SERVICE_STACK, spawn};
+use crate::util::plural::count;
 
 /// Blocks that wait for a disk that fails. Solo miners find one in years.
 const MAX_BLOCKS: usize = 64;
@@ -245,10 +246,10 @@ impl Writer {
             (self.shared.lost.load(Ordering::Relaxed), self.shared.dropped.load(Ordering::Relaxed));
         if lost + dropped > 0 {
             error!(
-                "{}: {} of this run are lost: {lost} that the disk did not take, {dropped} that came faster than \
+                "{}: {} of this run lost: {lost} that the disk did not take, {dropped} that came faster than \
                  it wrote",
                 self.dir.display(),
-                if lost + dropped == 1 { String::from("1 row") } else { format!("{} rows", lost + dropped) },
+                count(lost + dropped, "row"),
             );
         }
     }
@@ -277,7 +278,8 @@ impl Writer {
         let dropped = self.shared.dropped.load(Ordering::Relaxed);
         if dropped > self.dropped_said {
             let new = dropped - self.dropped_said;
-            warn!("{}: {new} rows were dropped, the disk is too slow for them", self.dir.display());
+            let new = count(new, "row");
+            warn!("{}: dropped {new}, because the disk is too slow", self.dir.display());
             self.dropped_said = dropped;
         }
     }

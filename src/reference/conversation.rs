@@ -6,11 +6,11 @@
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::record::line_text;
 use crate::stratum::{
     Envelope, Extranonce1, Extranonce2Size, Nbits, Notify, PrevHash, Refusal, RefusalCode, SubscribeAnswer,
     Verdict, elements, refused, result,
 };
+use crate::util::escape::line_text;
 use crate::work::{Coinbase, Height};
 
 /// Whom the pool is told when the configuration names nobody: the example address of BIP173, so that

@@ -17,6 +17,7 @@ use crate::config::Secret;
 use crate::net::Stamp;
 use crate::stop::{Stop, Stopped};
 use crate::stratum::Nbits;
+use crate::util::os_error::describe;
 
 /// An answer is no larger; the right ones have 1 KB.
 const MAX_ANSWER: u64 = 256 * 1024;
@@ -109,7 +110,7 @@ impl<T: Fn(Tip)> Poller<T> {
         let mut response = post.send(question.as_bytes()).map_err(|error| match error {
             ureq::Error::Timeout(_) => String::from("no answer in time: is it overloaded?"),
             ureq::Error::HostNotFound => String::from("the host's name is not known: see reference.node"),
-            ureq::Error::Io(why) => format!("can't connect ({}): does it run with server=1?", why.kind()),
+            ureq::Error::Io(why) => format!("can't connect ({}): does it run with server=1?", describe(&why)),
             ureq::Error::Rustls(_) | ureq::Error::Tls(_) => String::from(
                 "TLS failed: a node speaks http:// unless a server in front of it has a certificate",
             ),

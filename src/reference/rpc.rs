@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::record::line_text;
 use crate::stratum::{Nbits, PrevHash, decode_hex};
+use crate::util::escape::line_text;
 use crate::work::{BlockHash, Height, prevhash_of};
 
 /// Of a node's own words, in characters.

@@ -18,6 +18,8 @@ use crate::net::listen;
 use crate::net::tls::TlsServer;
 use crate::stop::Stop;
 use crate::thread::{SERVICE_STACK, spawn};
+use crate::util::address::canonical;
+use crate::util::os_error::describe;
 
 /// Pause after a failed accept: out of descriptors, the next try would fail as well.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -94,14 +96,15 @@ impl Listener {
                 Ok(_) if stop.is_stopped() => return,
                 Ok((socket, peer)) => {
                     failing = false;
-                    receive(host, socket, peer, &port);
+                    receive(host, socket, canonical(peer), &port);
                 }
                 Err(error) if is_the_peers(&error) => {}
                 // The socket was shut down for the end.
                 Err(_) if stop.is_stopped() => return,
                 Err(error) => {
                     if !failing {
-                        log::error!("{}: can't accept connections: {error}", self.address);
+                        let why = describe(&error);
+                        log::error!("{}: can't accept connections: {why}", self.address);
                     }
                     failing = true;
                     if stop.sleep(ACCEPT_PAUSE).is_err() {
@@ -132,7 +135,12 @@ fn receive<H: Host>(host: &Arc<H>, socket: TcpStream, peer: SocketAddr, port: &A
     match admit(reception, host.sessions(), peer) {
         Ok(admission) => {
             if let Err(error) = host.receive(Visitor::new(socket, peer, port.clone(), admission)) {
-                say(reception, peer, Topic::NoThread, &format_args!("can't start a session: {error}"));
+                say(
+                    reception,
+                    peer,
+                    Topic::NoThread,
+                    &format_args!("can't start a session: {}", describe(&error)),
+                );
             }
         }
         Err(refusal) => say(reception, peer, Topic::Refused, &format_args!("refused: {refusal}")),

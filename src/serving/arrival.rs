@@ -14,6 +14,9 @@ use crate::net::Stream;
 use crate::net::options::time_left;
 use crate::net::proxy_protocol::{self, Parsed, ProxyError};
 use crate::net::tls::TlsServer;
+use crate::net::tls_words;
+use crate::util::address::canonical;
+use crate::util::os_error::describe;
 
 /// The most a PROXY header may have; also the bound of [`proxy_protocol`].
 const MOST_HEADER: usize = 1024;
@@ -57,7 +60,7 @@ impl Visitor {
     pub fn introduce(&mut self, reception: &Reception, deadline: Instant) -> Option<SocketAddr> {
         if self.admission.is_none() {
             match read_proxy_header(&self.socket, deadline) {
-                Ok(source) => self.miner = source.unwrap_or(self.peer),
+                Ok(source) => self.miner = source.map_or(self.peer, canonical),
                 Err(error) => {
                     say(reception, self.peer, Topic::Arrival, &error);
                     return None;
@@ -107,13 +110,14 @@ impl fmt::Display for ArrivalError {
             ArrivalError::NoProxyHeader(error) => {
                 write!(
                     f,
-                    "listen.proxy_protocol asks this address for a PROXY header, but none came: {error}"
+                    "listen.proxy_protocol asks this address for a PROXY header, but none came: {}",
+                    describe(error)
                 )
             }
             ArrivalError::BadProxyHeader(error) => {
                 write!(f, "listen.proxy_protocol asks this address for a PROXY header: {error}")
             }
-            ArrivalError::Tls(error) => write!(f, "the TLS handshake failed: {error}"),
+            ArrivalError::Tls(error) => write!(f, "the TLS handshake failed: {}", tls_words::of_miner(error)),
         }
     }
 }

@@ -82,6 +82,7 @@ fn refuse(reception: &Reception, miner: SocketAddr, foreign: Foreign) {
         Foreign::Tls => (Topic::TlsOnPlainPort, Abuse::TlsOnPlainPort),
         Foreign::Http => (Topic::Http, Abuse::Http),
         Foreign::ProxyHeader => (Topic::ProxyHeader, Abuse::Garbage),
+        Foreign::LikelyStratumV2 | Foreign::StratumV2 => (Topic::StratumV2, Abuse::Garbage),
     };
     say(reception, miner, topic, &format_args!("refused: {foreign}"));
     reception.report_abuse(miner, abuse);

@@ -1,15 +1,29 @@
 //! Who connects to a Stratum port by mistake: browsers, TLS clients, senders of a PROXY header
-//! (wire reference, section 5.1). Stratum begins with `{`, so a few bytes tell.
+//! (wire reference, section 5.1), miners that are set to Stratum V2. Stratum V1 begins with `{`, so a
+//! few bytes tell.
 
 use std::fmt;
 
 const PROXY_V1: &[u8] = b"PROXY ";
 /// The PROXY protocol's binary signature, version 2.
 const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+/// Some write it in front of a JSON text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const HTTP_METHODS: [&[u8]; 9] =
     [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"TRACE ", b"PATCH "];
 /// A TLS record of type handshake, and the major version of every TLS there is.
 const TLS_HANDSHAKE: [u8; 2] = [0x16, 3];
+
+/// A Stratum V2 miner begins with its half of a Noise key exchange, which is one public key in the
+/// ElligatorSwift encoding: 64 bytes that look random. It sends nothing more before it has an answer.
+const V2_KEY_LENGTH: usize = 64;
+/// So many of them have the highest bit set at least: 32 on average, and fewer than 8 once in 1e11.
+const V2_LEAST_HIGH_BYTES: usize = 8;
+/// Without encryption it begins with a frame of type SetupConnection: extension 0, message type 0, three
+/// bytes of length, a protocol number (0 is mining), and 2 as the least and the greatest version.
+const V2_SETUP: [u8; 3] = [0, 0, 0];
+const V2_SETUP_VERSIONS: [u8; 4] = [2, 0, 2, 0];
+const V2_SETUP_LENGTH: usize = 11;
 
 /// A protocol that does not belong on this port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +31,10 @@ pub enum Foreign {
     Tls,
     Http,
     ProxyHeader,
+    /// The encrypted handshake, as far as random bytes can be recognised.
+    LikelyStratumV2,
+    /// Its first message in the clear.
+    StratumV2,
 }
 
 impl fmt::Display for Foreign {
@@ -26,6 +44,13 @@ impl fmt::Display for Foreign {
                 "it speaks TLS to a plain port: set the miner to stratum+tcp, or give Sluice a listen.tls"
             }
             Foreign::Http => "it sent an HTTP request to a Stratum port",
+            Foreign::LikelyStratumV2 => {
+                "it seems to speak Stratum V2 (its first 64 bytes look like that protocol's handshake), which \
+                 this port does not: set the miner to Stratum V1"
+            }
+            Foreign::StratumV2 => {
+                "it speaks Stratum V2, which this port does not: set the miner to Stratum V1"
+            }
             Foreign::ProxyHeader => {
                 "it sent a PROXY header, which listen.proxy_protocol does not allow from this address"
             }
@@ -45,7 +70,13 @@ pub enum Beginning {
 
 /// Judges the first bytes.
 pub fn judge(head: &[u8]) -> Beginning {
-    let mut undecided = head.is_empty();
+    if is_setup_connection(head) {
+        return Beginning::Foreign(Foreign::StratumV2);
+    }
+    if looks_like_v2_key(head) {
+        return Beginning::Foreign(Foreign::LikelyStratumV2);
+    }
+    let mut undecided = head.is_empty() || could_become_v2(head);
     let known =
         [(PROXY_V1, Foreign::ProxyHeader), (PROXY_V2, Foreign::ProxyHeader), (&TLS_HANDSHAKE, Foreign::Tls)]
             .into_iter()
@@ -57,6 +88,26 @@ pub fn judge(head: &[u8]) -> Beginning {
         undecided |= mark.starts_with(head);
     }
     if undecided { Beginning::Undecided } else { Beginning::Stratum }
+}
+
+fn is_setup_connection(head: &[u8]) -> bool {
+    head.len() >= V2_SETUP_LENGTH && head.starts_with(&V2_SETUP) && head[7..11] == V2_SETUP_VERSIONS
+}
+
+/// Random bytes of just this length, which are no text in any encoding that JSON may have.
+fn looks_like_v2_key(head: &[u8]) -> bool {
+    head.len() == V2_KEY_LENGTH
+        && head.iter().filter(|byte| !byte.is_ascii()).count() >= V2_LEAST_HIGH_BYTES
+        && std::str::from_utf8(head).is_err()
+}
+
+/// A part of a key or of a frame. One that begins like text is not waited for: no text is held back for
+/// the rare key that arrives in pieces and begins like one.
+fn could_become_v2(head: &[u8]) -> bool {
+    let is_binary = |byte: &u8| !byte.is_ascii_graphic() && !byte.is_ascii_whitespace();
+    let is_byte_order_mark =
+        |head: &[u8]| BYTE_ORDER_MARK.starts_with(head) || head.starts_with(BYTE_ORDER_MARK);
+    head.len() < V2_KEY_LENGTH && head.first().is_some_and(is_binary) && !is_byte_order_mark(head)
 }
 
 /// Judges first bytes that no more have followed for a while.
@@ -75,7 +126,7 @@ mod tests {
 
     #[test]
     fn stratum_is_known_by_its_first_byte() {
-        for head in [&b"{"[..], b"{\"id\":1}\n", b" {", b"\n", b"\xef\xbb\xbf{", b"\0", b"hello", b"get "] {
+        for head in [&b"{"[..], b"{\"id\":1}\n", b" {", b"\n", b"\xef\xbb\xbf{", b"\xef", b"hello", b"get "] {
             assert_eq!(judge(head), Beginning::Stratum, "{}", head.escape_ascii());
         }
     }
@@ -102,6 +153,47 @@ mod tests {
         assert_eq!(judge_at_last(b"P"), Beginning::Stratum);
         assert_eq!(judge_at_last(b"\r\n"), Beginning::Stratum);
         assert_eq!(judge_at_last(b"\x16"), Beginning::Foreign(Foreign::Tls));
-        assert_eq!(judge(b"\x16\x04"), Beginning::Stratum);
+        assert_eq!(judge_at_last(b"\x16\x04"), Beginning::Stratum);
+        assert_eq!(judge_at_last(b"\0"), Beginning::Stratum);
+    }
+
+    /// As random as a key, and the same each time.
+    fn key(seed: u64) -> Vec<u8> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        };
+        (0..64).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn a_stratum_v2_miner_is_told_apart() {
+        for seed in 1..500 {
+            let key = key(seed);
+            assert_eq!(judge(&key), Beginning::Foreign(Foreign::LikelyStratumV2), "{}", key.escape_ascii());
+        }
+        let setup = b"\0\0\0\x2a\0\0\0\x02\0\x02\0\0\0\0\0\x09localhost";
+        assert_eq!(judge(setup), Beginning::Foreign(Foreign::StratumV2));
+        for length in 1..11 {
+            assert_eq!(judge(&setup[..length]), Beginning::Undecided);
+        }
+    }
+
+    #[test]
+    fn garbage_of_another_kind_is_not_called_stratum_v2() {
+        let key = key(7);
+        for head in [
+            &[&key[..], b"x"].concat()[..],
+            &key[..63],
+            &[0xff; 63],
+            "é".repeat(32).as_bytes(),
+            &[b'x'; 64],
+            &[0; 64],
+        ] {
+            assert!(!matches!(judge_at_last(head), Beginning::Foreign(_)), "{}", head.escape_ascii());
+        }
     }
 }

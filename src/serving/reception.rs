@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::talk::{Topic, say};
 use crate::config::{Listen, RateLimit};
 use crate::limits::{Abuse, Gatekeeper, Quiet};
+use crate::util::span::seconds;
 
 /// The most that a PROXY header and a TLS handshake may take together.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(10);
@@ -32,7 +33,7 @@ impl Reception {
     /// Counts an abuse against a miner's address, and says so when that gets it banned.
     pub fn report_abuse(&self, miner: SocketAddr, abuse: Abuse) {
         if let Some(ban) = self.gatekeeper.report_abuse(miner.ip(), abuse, Instant::now()) {
-            say(self, miner, Topic::Banned, &format_args!("banned for {ban:.0?}"));
+            say(self, miner, Topic::Banned, &format_args!("banned for {}, because of {abuse}", seconds(ban)));
         }
     }
 }

@@ -20,10 +20,11 @@ pub enum Topic {
     Refused,
     /// A ban begins.
     Banned,
-    /// TLS, HTTP, a PROXY header where they don't belong.
+    /// TLS, HTTP, a PROXY header, Stratum V2 where they don't belong.
     TlsOnPlainPort,
     Http,
     ProxyHeader,
+    StratumV2,
     /// The PROXY header or TLS handshake that should have come.
     Arrival,
     /// No pool, or one that fell silent.
@@ -43,6 +44,7 @@ impl Topic {
             Topic::TlsOnPlainPort => "tls",
             Topic::Http => "http",
             Topic::ProxyHeader => "proxy header",
+            Topic::StratumV2 => "stratum v2",
             Topic::Arrival => "arrival",
             Topic::Pool => "pool",
             Topic::Quiet => "quiet",

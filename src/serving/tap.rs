@@ -9,9 +9,10 @@ use crossbeam_channel::{Sender, TrySendError};
 use crate::analyzer::{Chunk, Conversation, Copy, Direction, What};
 use crate::net::Stamp;
 
-/// Copies above this size, in bytes, are no messages of today (a job has 1.4 to 4 KiB) but a flood.
+/// Copies above this size, in bytes, are no messages of a miner's but a flood. What a pool says is passed on in
+/// pieces of this size: a long job must not be the first that finds no room.
 const LARGE: usize = 4096;
-/// They are taken only while the queue is no fuller than this part of it, so that what waits there is
+/// Larger ones are taken only while the queue is no fuller than this part of it, so that what waits there is
 /// bounded in bytes as well: 80 MiB with the default settings, instead of 256.
 const ROOM_FOR_LARGE: usize = 16;
 
@@ -40,8 +41,14 @@ impl Tap {
     /// Counts `bytes` that have left, and passes a copy on.
     pub fn forwarded(&mut self, bytes: &[u8], readable_at: Stamp, sent_at: Stamp) {
         self.conversation.traffic(self.direction).count(bytes.len());
-        if self.is_open() {
-            self.pass_on(bytes.into(), readable_at, sent_at);
+        if !self.is_open() {
+            return;
+        }
+        match self.direction {
+            Direction::Up => self.pass_on(bytes.into(), readable_at, sent_at),
+            Direction::Down => {
+                bytes.chunks(LARGE).for_each(|piece| self.pass_on(piece.into(), readable_at, sent_at));
+            }
         }
     }
 
@@ -55,6 +62,9 @@ impl Tap {
     pub fn spliced(&mut self, length: usize, copy: Option<Box<[u8]>>, readable_at: Stamp, sent_at: Stamp) {
         self.conversation.traffic(self.direction).count(length);
         match copy {
+            Some(copy) if self.is_open() && self.direction == Direction::Down && copy.len() > LARGE => {
+                copy.chunks(LARGE).for_each(|piece| self.pass_on(piece.into(), readable_at, sent_at));
+            }
             Some(copy) if self.is_open() => self.pass_on(copy, readable_at, sent_at),
             Some(_) => {}
             None if self.is_open() => self.dropped(),
@@ -157,6 +167,24 @@ mod tests {
         assert_eq!(receiver.len(), 64 / ROOM_FOR_LARGE + 1);
         forwarded(&mut tap, LARGE);
         assert_eq!(receiver.len(), 64 / ROOM_FOR_LARGE + 2);
+    }
+
+    #[test]
+    fn a_long_job_of_a_pool_finds_room_while_there_is_any() {
+        let bytes: Vec<u8> = (0..4 * LARGE).map(|place| place as u8).collect();
+        for is_spliced in [false, true] {
+            let (sender, receiver) = crossbeam_channel::bounded(64);
+            for _ in 0..60 {
+                announce(&Some(sender.clone()), &conversation(), What::Opened);
+            }
+            let mut tap = Tap::new(Some(sender), conversation(), Direction::Down);
+            match is_spliced {
+                false => tap.forwarded(&bytes, Stamp::now(), Stamp::now()),
+                true => tap.spliced(bytes.len(), Some(bytes.as_slice().into()), Stamp::now(), Stamp::now()),
+            }
+            let pieces: Vec<u8> = receiver.try_iter().skip(60).flat_map(|copy| bytes_of(copy).0).collect();
+            assert_eq!(pieces, bytes, "spliced: {is_spliced}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Who looks after a direction's time while its thread waits in a read.
 
+use std::io;
 use std::time::Duration;
 
 /// What to do when a read timeout has run out.
@@ -15,6 +16,9 @@ pub enum Patience {
 pub trait Watch {
     /// A read timeout has run out.
     fn on_timeout(&mut self) -> Patience;
+
+    /// The connection that is read has failed, otherwise than by a read timeout.
+    fn on_error(&mut self, _error: &io::Error) {}
 
     /// Bytes were forwarded. On the hot path: nothing slow here.
     fn on_bytes(&mut self) -> Patience {

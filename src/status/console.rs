@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::analyzer::{HashRates, MinerView, Snapshot, Totals};
-use crate::logging::Printable;
-use crate::status::figures::{count, percent, rate, short, span};
+use crate::status::figures::{count, count_of, percent, rate, short, span};
 use crate::status::sight::Surroundings;
+use crate::util::escape::Printable;
 
 /// How many miners are listed.
 const TOP: usize = 3;
@@ -44,15 +44,16 @@ fn performance(snapshot: &Snapshot, totals: &Totals, around: &Surroundings) -> S
 fn shares(totals: &Totals) -> String {
     let judged = totals.accepted + totals.rejected;
     let mut line = format!(
-        "SHARES       {} submitted | {} accepted ({}) | {} rejected ({}) | {} unanswered | {} blocks | {} near misses",
+        "SHARES       {} submitted | {} accepted ({}) | {} rejected ({}) | {} unanswered | {} unknown | {} | {}",
         totals.submitted,
         totals.accepted,
         percent(totals.accepted, judged),
         totals.rejected,
         percent(totals.rejected, judged),
         totals.unanswered,
-        totals.blocks,
-        totals.near_misses,
+        totals.unknown,
+        count(totals.blocks, "block"),
+        count_of(totals.near_misses, "near miss", "near misses"),
     );
     let mut reasons: Vec<_> = totals.reasons.iter().collect();
     reasons.sort_by(|a, b| b.1.cmp(a.1));
@@ -105,9 +106,9 @@ fn miners(snapshot: &Snapshot, around: &Surroundings) -> String {
 
 fn pools(totals: &Totals, around: &Surroundings) -> String {
     let mut line = format!(
-        "POOLS        height {} | {} jobs",
+        "POOLS        height {} | {}",
         totals.height.map_or_else(|| "unknown".to_owned(), |height| height.to_string()),
-        totals.jobs
+        count(totals.jobs, "job")
     );
     for (place, upstream) in around.listed() {
         let _ = write!(line, " | #{} {} {}", place + 1, Printable(&upstream.name), upstream.standing);
@@ -125,7 +126,7 @@ fn top_miners(snapshot: &Snapshot) -> Vec<String> {
             Printable(if miner.worker.is_empty() { "(no worker yet)" } else { &miner.worker }),
             rate(miner.hash_rates.five_minutes),
             miner.accepted,
-            miner.accepted + miner.rejected + miner.unanswered,
+            miner.accepted + miner.rejected + miner.unanswered + miner.unknown,
             short(miner.best),
             miner.difficulty,
         )
@@ -135,12 +136,15 @@ fn top_miners(snapshot: &Snapshot) -> Vec<String> {
 
 fn security(snapshot: &Snapshot, totals: &Totals, around: &Surroundings) -> String {
     let mut line = format!(
-        "SECURITY     {} unreadable lines | {} over-long | {} stale shares | {} copies not analysed",
-        snapshot.summary.unreadable, snapshot.summary.too_long, totals.stale, around.volume.dropped_copies,
+        "SECURITY     {} | {} over-long | {} | {} not analysed",
+        count(snapshot.summary.unreadable, "unreadable line"),
+        snapshot.summary.too_long,
+        count(totals.stale, "stale share"),
+        count_of(around.volume.dropped_copies, "copy", "copies"),
     );
     if let Some(recording) = &snapshot.recording {
         if recording.dropped + recording.lost > 0 {
-            let _ = write!(line, " | {} rows not recorded", recording.dropped + recording.lost);
+            let _ = write!(line, " | {} not recorded", count(recording.dropped + recording.lost, "row"));
         }
         for trouble in &recording.troubles {
             let _ = write!(line, " | can't write {}", Printable(&trouble.file.display().to_string()));

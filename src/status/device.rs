@@ -1,5 +1,7 @@
 //! A short name for people of what a miner calls itself (wire reference, section 1.5).
 
+use crate::util::escape::is_unprintable;
+
 /// The longest name, in characters.
 const LONGEST: usize = 48;
 
@@ -159,11 +161,8 @@ fn shown(version: &str) -> String {
 
 /// Without what could hide or turn text around; runs of spaces become one.
 fn clean(user_agent: &str) -> String {
-    let is_plain = |c: &char| {
-        !c.is_control()
-            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    let text: String = user_agent.chars().take(256).map(|c| if is_plain(&c) { c } else { ' ' }).collect();
+    let visible = |c: char| if is_unprintable(c) { ' ' } else { c };
+    let text: String = user_agent.chars().take(256).map(visible).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

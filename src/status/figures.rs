@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::stratum::Difficulty;
+pub use crate::util::plural::{count, count_of, grouped};
+pub use crate::util::span::span;
 use crate::work::expected_hashes;
 
 const UNITS: [&str; 7] = ["k", "M", "G", "T", "P", "E", "Z"];
@@ -36,35 +38,6 @@ pub fn percent(part: u64, whole: u64) -> String {
         (part, whole) if part == whole => "100 %".to_owned(),
         (0, _) => "0 %".to_owned(),
         (part, whole) => format!("{:.1} %", part as f64 * 100.0 / whole as f64),
-    }
-}
-
-/// `1 miner`, `2 miners`, `1,234 miners`
-pub fn count(number: u64, what: &str) -> String {
-    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
-}
-
-/// `1,234,567`
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `45 s`, `3 min`, `2 h 5 min`, `3 d 4 h`
-pub fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match (seconds / DAY, seconds / HOUR % 24, seconds / MINUTE % 60) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, minutes) => format!("{minutes} min"),
-        (0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (days, hours, _) => format!("{days} d {hours} h"),
     }
 }
 
@@ -107,14 +80,18 @@ pub fn odds(blocks_per_day: f64) -> String {
 pub fn time_to_block(blocks_per_day: f64) -> String {
     let seconds = DAY as f64 / blocks_per_day;
     if seconds < 2.0 * HOUR as f64 {
-        format!("{:.0} minutes", (seconds / MINUTE as f64).max(1.0))
+        rounded(seconds / MINUTE as f64, "minute")
     } else if seconds < 2.0 * DAY as f64 {
-        format!("{:.0} hours", seconds / HOUR as f64)
+        rounded(seconds / HOUR as f64, "hour")
     } else if seconds < 2.0 * YEAR {
-        format!("{:.0} days", seconds / DAY as f64)
+        rounded(seconds / DAY as f64, "day")
     } else {
         format!("{} years", in_words(seconds / YEAR))
     }
+}
+
+fn rounded(value: f64, unit: &str) -> String {
+    count(value.round().max(1.0) as u64, unit)
 }
 
 /// `9,300`, `3.4 million`: two digits and a word.
@@ -174,10 +151,7 @@ mod tests {
             assert_eq!(short(value), text);
         }
         assert_eq!(rate(312_000.0), "312 kH/s");
-        assert_eq!(span(Duration::from_secs(90_061)), "1 d 1 h");
         assert_eq!((percent(1, 0), percent(1, 4)), ("–".to_owned(), "25.0 %".to_owned()));
-        assert_eq!((grouped(7), grouped(1_234_567)), ("7".to_owned(), "1,234,567".to_owned()));
-        assert_eq!((count(1, "miner"), count(0, "miner")), ("1 miner".to_owned(), "0 miners".to_owned()));
     }
 
     #[test]
@@ -201,6 +175,10 @@ mod tests {
         assert_eq!(time_to_block(bitaxe), "14,000 years");
         assert_eq!(odds(0.5), "39 %");
         assert_eq!(time_to_block(12.0), "2 hours");
+        assert_eq!(
+            (time_to_block(1e9), time_to_block(1000.0)),
+            ("1 minute".to_owned(), "1 minute".to_owned())
+        );
         assert_eq!((blocks_per_day(0.0, network), blocks_per_day(1.0, None)), (None, None));
     }
 }

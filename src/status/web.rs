@@ -9,6 +9,7 @@ use super::page::{Visit, page};
 use super::ready::readiness;
 use super::sight::Sights;
 use crate::serving::Observer;
+use crate::util::escape::Printable;
 
 /// Prometheus' text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -56,7 +57,7 @@ fn answer(request: &Request, sights: &Sights) -> Answer {
         "/healthz" => Answer::text(200, "ok\n"),
         "/readyz" => match readiness(&sight) {
             Ok(()) => Answer::text(200, "ready\n"),
-            Err(why) => Answer::text(503, format!("{why}\n")),
+            Err(why) => Answer::text(503, format!("{}\n", Printable(&why.to_string()))),
         },
         "/metrics" => Answer { content_type: EXPOSITION, ..Answer::text(200, metrics(&sight)) },
         "/robots.txt" => Answer::text(200, "User-agent: *\nDisallow: /\n"),

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::field::{FieldError, string, string_or_number};
 use super::hex;
 
-/// The pool's part of the coinbase, one for each connection: 0 to 32 bytes, hashed as written.
+/// The pool's part of the coinbase, one for each connection: 0 to 100 bytes, hashed as written.
 /// Empty at Braiins in 2025.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Extranonce1(Vec<u8>);
@@ -21,14 +21,16 @@ pub struct Extranonce2(Vec<u8>);
 pub struct Extranonce2Size(u8);
 
 impl Extranonce1 {
-    /// The longest that is taken, in bytes.
+    /// The longest that is given to miners, in bytes.
     pub const MAX: usize = 32;
+    /// The longest that is read, in bytes: a coinbase's script, where it stands, has no more.
+    pub const MAX_READ: usize = 100;
 
     /// # Errors
-    /// When there are more than [`Extranonce1::MAX`] bytes.
+    /// When there are more than [`Extranonce1::MAX_READ`] bytes.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Extranonce1, FieldError> {
-        if bytes.len() > Extranonce1::MAX {
-            return Err(FieldError::length("extranonce1", &hex::encode(&bytes), "at most 32 bytes"));
+        if bytes.len() > Extranonce1::MAX_READ {
+            return Err(FieldError::length("extranonce1", &hex::encode(&bytes), "at most 100 bytes"));
         }
         Ok(Extranonce1(bytes))
     }
@@ -47,6 +49,16 @@ impl Extranonce1 {
     /// As [`Extranonce1::from_text`], and when it is no text.
     pub fn from_json(raw: &RawValue) -> Result<Extranonce1, FieldError> {
         Extranonce1::from_text(&string("extranonce1", raw)?)
+    }
+
+    /// Reads a text as lenient miners do: hex digits in pairs, any other character counts as zero. With it,
+    /// whether all were digits, in pairs.
+    ///
+    /// # Errors
+    /// When it is no text, or too long.
+    pub(super) fn as_miners_read(raw: &RawValue) -> Result<(Extranonce1, bool), FieldError> {
+        let (bytes, is_exact) = hex::pairs(&string("extranonce1", raw)?);
+        Ok((Extranonce1::from_bytes(bytes)?, is_exact))
     }
 
     /// The bytes, in the order they stand in the coinbase.
@@ -156,6 +168,12 @@ mod tests {
     #[test]
     fn an_empty_extranonce1_is_legal() {
         assert_eq!(Extranonce1::from_text("").unwrap().as_bytes(), b"");
+    }
+
+    #[test]
+    fn a_script_has_room_for_so_much_and_no_more() {
+        assert!(Extranonce1::from_text(&"ab".repeat(100)).is_ok());
+        assert!(Extranonce1::from_text(&"ab".repeat(101)).is_err());
     }
 
     #[test]

@@ -87,6 +87,34 @@ pub fn elements<'a>(field: &'static str, raw: &'a RawValue) -> Result<Vec<&'a Ra
     serde_json::from_str(raw.get()).map_err(|_| FieldError::kind(field, raw.get(), "an array"))
 }
 
+/// The elements of an array, or the values of an object in their order: ESP-Miner does not tell the two
+/// apart. `None` for anything else.
+pub(super) fn values(raw: &RawValue) -> Option<Vec<&RawValue>> {
+    struct Values;
+
+    impl<'de> serde::de::Visitor<'de> for Values {
+        type Value = Vec<&'de RawValue>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut values = Vec::new();
+            while map.next_key::<serde::de::IgnoredAny>()?.is_some() {
+                values.push(map.next_value()?);
+            }
+            Ok(values)
+        }
+    }
+
+    if raw.get().starts_with('{') {
+        let mut reader = serde_json::Deserializer::from_str(raw.get());
+        return serde::Deserializer::deserialize_map(&mut reader, Values).ok();
+    }
+    elements("", raw).ok()
+}
+
 /// The first element of `params` as text, as in authorize, subscribe and show_message; `None` when
 /// there is no such element or it is not a text.
 pub fn first_text(params: Option<&RawValue>) -> Option<String> {

@@ -27,6 +27,34 @@ pub(super) fn decode_32(field: &'static str, text: &str) -> Result<[u8; 32], Fie
     Ok(bytes)
 }
 
+/// The bytes as lenient miners take them: two characters a byte, another character than a digit counts as
+/// zero, and half a byte at the end is left out. With it, whether all were digits, in pairs.
+pub(super) fn pairs(text: &str) -> (Vec<u8>, bool) {
+    if let Ok(bytes) = decode("", text) {
+        return (bytes, true);
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
+    // As a C text: it ends at a NUL.
+    let text = text.split('\0').next().unwrap_or_default().as_bytes();
+    (text.chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect(), false)
+}
+
+/// The number at the beginning of `text` as C's `strtoul` reads it: behind white space and `0x`, up to the
+/// first character that is no digit; zero for none. What does not fit 32 bits is the largest number.
+pub(super) fn leading_number(text: &str) -> u32 {
+    let text = text.trim_start_matches(|letter: char| letter.is_ascii_whitespace() || letter == '\x0b');
+    let (is_negative, text) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let text = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    let digits = text.bytes().map_while(|byte| char::from(byte).to_digit(16));
+    let number =
+        digits.fold(0_u64, |number, digit| (number << 4 | u64::from(digit)).min(u64::from(u32::MAX)));
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    if is_negative { number.wrapping_neg() } else { number }
+}
+
 fn decode_into(field: &'static str, text: &str, bytes: &mut [u8]) -> Result<(), FieldError> {
     if text.len() % 2 != 0 {
         return Err(FieldError::hex(field, text));
@@ -43,6 +71,28 @@ mod tests {
         assert_eq!(decode("x", "00aBFf").unwrap(), [0x00, 0xab, 0xff]);
         assert_eq!(encode(&[0x00, 0xab, 0xff]), "00abff");
         assert_eq!(decode("x", "").unwrap(), Vec::<u8>::new());
+    }
+
+    #[test]
+    fn a_number_ends_where_its_digits_do() {
+        for (text, number) in [
+            ("20000000", 0x2000_0000),
+            (" \t0x1b04864czz", 0x1b04_864c),
+            ("-1", u32::MAX),
+            ("123456789", u32::MAX),
+            ("", 0),
+            ("zz", 0),
+        ] {
+            assert_eq!(leading_number(text), number, "{text}");
+        }
+    }
+
+    #[test]
+    fn pairs_are_what_a_lenient_miner_takes() {
+        assert_eq!(pairs("00aBFf"), (vec![0x00, 0xab, 0xff], true));
+        assert_eq!(pairs("0x1"), (vec![0x00], false));
+        assert_eq!(pairs("01\02345"), (vec![0x01], false));
+        assert_eq!(pairs(""), (vec![], true));
     }
 
     #[test]

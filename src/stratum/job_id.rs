@@ -12,8 +12,8 @@ use super::field::{FieldError, string_or_number};
 pub struct JobId(String);
 
 impl JobId {
-    /// The longest that is taken, in bytes. The longest seen is 17.
-    pub const MAX: usize = 128;
+    /// The longest that is taken, in bytes. The longest seen is 17; miners take any length.
+    pub const MAX: usize = 1024;
 
     /// Takes the text as it is.
     ///
@@ -21,7 +21,7 @@ impl JobId {
     /// When it is longer than [`JobId::MAX`].
     pub fn from_text(text: &str) -> Result<JobId, FieldError> {
         if text.len() > JobId::MAX {
-            return Err(FieldError::length("job id", text, "at most 128 bytes"));
+            return Err(FieldError::length("job id", text, "at most 1024 bytes"));
         }
         Ok(JobId(text.to_owned()))
     }

@@ -7,6 +7,9 @@
 //! | file | what it is |
 //! |---|---|
 //! | `envelope` | one line: id, method, params, result, error |
+//! | `readings`, `tolerant` | all that miners may read in an odd line |
+//! | `job_reading` | a job that only lenient miners can read |
+//! | `method` | the pool's methods, told apart as miners do |
 //! | `verdict` | whether an answer accepts or refuses, in all the forms pools use |
 //! | `answer` | writing answers, in all the forms pools use |
 //! | `subscribe`, `configure`, `notify`, `submit` | the methods with a structure of their own |
@@ -26,14 +29,18 @@ mod extranonce;
 mod field;
 mod hex;
 mod job_id;
+mod job_reading;
+mod method;
 mod nbits;
 mod nonce;
 mod notify;
 mod ntime;
 mod prevhash;
+mod readings;
 mod submit;
 mod subscribe;
 mod timeline;
+mod tolerant;
 mod verdict;
 mod version;
 mod word;
@@ -47,11 +54,14 @@ pub use extranonce::{Extranonce1, Extranonce2, Extranonce2Size};
 pub use field::{FieldError, elements, first_text, shortened};
 pub use hex::{decode as decode_hex, encode as encode_hex};
 pub use job_id::JobId;
+pub use job_reading::{Agreement, JobReading};
+pub use method::PoolMethod;
 pub use nbits::Nbits;
 pub use nonce::Nonce;
 pub use notify::Notify;
 pub use ntime::Ntime;
 pub use prevhash::PrevHash;
+pub use readings::{Readings, Shape};
 pub use submit::Submit;
 pub use subscribe::SubscribeAnswer;
 pub use timeline::{DifficultyRange, DifficultyTimeline};
@@ -76,15 +86,19 @@ mod tests {
     const PIECES: [&[u8]; 8] = [b"null", b"[]", b"{}", b"-1", b"1e999", b"\"\\u00e9\"", b"\xff", b","];
 
     fn read_as_everything(line: &[u8]) {
-        let Ok(envelope) = Envelope::read(line) else {
-            return;
-        };
+        let readings = Readings::of(line);
+        let _ = (readings.shape(), readings.may_hide_job());
+        readings.messages().for_each(|message| read_message(&message));
+    }
+
+    fn read_message(envelope: &Envelope<'_>) {
         let _ = (envelope.id(), envelope.numeric_id(), envelope.method());
-        let _ = Verdict::of(&envelope);
+        let _ = Verdict::of(envelope);
         let _ = ConfigureRequest::from_params(envelope.params);
         let _ = ConfigureAnswer::from_result(envelope.result);
-        let _ = envelope.result.map(SubscribeAnswer::from_result);
+        let _ = envelope.result.map(SubscribeAnswer::as_miners_read);
         let _ = Notify::from_params(envelope.params).map(|job| job.line());
+        let _ = Notify::as_miners_read(envelope.params).map(|reading| reading.job.line());
         let _ = Submit::from_params(envelope.params);
         let _ = first_text(envelope.params);
         let _ = envelope.result.map(Difficulty::from_json);
@@ -96,6 +110,7 @@ mod tests {
             read_as_everything(&line);
             // Most of the above end at the brace.
             read_as_everything(&[b"{", &line[..], b"}"].concat());
+            read_as_everything(&[b"{'Method':mining.notify,params:[{'", &line[..], b"'}]}"].concat());
         }
 
         #[test]

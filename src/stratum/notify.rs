@@ -92,7 +92,7 @@ fn branches(raw: &RawValue) -> Result<Vec<MerkleBranch>, FieldError> {
     texts.into_iter().map(|text| MerkleBranch::from_text(&string("merkle branch", text)?)).collect()
 }
 
-fn clean_in(params: &[&RawValue]) -> Option<bool> {
+pub(super) fn clean_in(params: &[&RawValue]) -> Option<bool> {
     params.get(8..).and_then(<[_]>::last).and_then(|raw| truth(raw))
 }
 

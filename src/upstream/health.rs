@@ -5,6 +5,8 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
+use crate::util::span::seconds;
+
 /// Doublings of the pause after which it grows no further, whatever `backoff_max` says.
 const MOST_DOUBLINGS: u32 = 20;
 
@@ -27,7 +29,7 @@ impl fmt::Display for Failure {
             Failure::Dial(why) => f.write_str(why),
             Failure::ClosedUnanswered => f.write_str("it closes connections without an answer"),
             Failure::Refused(why) => f.write_str(why),
-            Failure::Silent(time) => write!(f, "it has said nothing for {time:.1?}"),
+            Failure::Silent(time) => write!(f, "it has said nothing for {}", seconds(*time)),
         }
     }
 }

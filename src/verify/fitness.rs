@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::found::Found;
 use crate::stratum::Difficulty;
+use crate::util::plural::count;
 use crate::work::expected_hashes;
 
 /// The firmware's buffer: 511 hex digits. Beyond it shares are silently wrong.
@@ -63,7 +64,7 @@ impl Fitness {
         }
         if found.largest_tree > MOST_TREE {
             fitness.obstacles.push(format!(
-                "a line takes about {} bytes of the {MOST_TREE} a NerdMiner has for one: it would ignore it",
+                "a line takes about {} of the {MOST_TREE} bytes a NerdMiner has for one: it would ignore it",
                 found.largest_tree
             ));
         }
@@ -73,7 +74,10 @@ impl Fitness {
         }
         let size = extranonces.extranonce2_size.bytes();
         if !SIZES.contains(&size) {
-            fitness.obstacles.push(format!("its extranonce2 has {size} bytes; a NerdMiner knows 2, 4 and 8"));
+            fitness.obstacles.push(format!(
+                "its extranonce2 has {}; a NerdMiner knows 2, 4 and 8",
+                count(size as u64, "byte")
+            ));
         }
         if subscribed.took > MOST_ANSWER {
             fitness.obstacles.push(format!(

@@ -14,6 +14,7 @@ use super::found::{Authorized, Reconnect, Refusal};
 use super::jobs::Jobs;
 use super::report::Report;
 use crate::analyzer::OutputView;
+use crate::util::escape::to_json_pretty;
 
 /// The document, with a newline at its end.
 ///
@@ -21,7 +22,7 @@ use crate::analyzer::OutputView;
 /// What serde says; there is no known way to it.
 pub fn document(reports: &[Report]) -> serde_json::Result<String> {
     let documents: Vec<Document<'_>> = reports.iter().map(Document::of).collect();
-    serde_json::to_string_pretty(&documents).map(|text| text + "\n")
+    to_json_pretty(&documents).map(|text| text + "\n")
 }
 
 #[derive(Serialize)]

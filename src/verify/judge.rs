@@ -2,11 +2,12 @@
 
 use crate::analyzer::{ChainState, PayoutState, Unverifiable};
 use crate::config::{PayoutKind, Rules};
-use crate::logging::Printable;
+use crate::util::escape::Printable;
 
 use super::found::{Authorized, Found, Refusal};
 use super::settings::Settings;
 use super::watch::{End, Watched};
+use crate::util::plural::count;
 
 /// In the order of how much they decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -216,7 +217,10 @@ impl Findings {
                     "no job had any transactions but the coinbase".to_owned()
                 }
                 empty => {
-                    format!("{empty} of {} jobs had no transactions, as after a new block", found.jobs.count)
+                    format!(
+                        "{empty} of {} had no transactions, as after a new block",
+                        count(found.jobs.count, "job")
+                    )
                 }
             };
             self.add(Weight::Note, "chain.empty_job", text);
@@ -261,14 +265,19 @@ impl Findings {
         if found.unreadable > 0 {
             let sample = found.unreadable_sample.as_deref().unwrap_or_default();
             let text =
-                format!("{} lines were no message, such as \"{}\"", found.unreadable, Printable(sample));
+                format!("{} no message, such as \"{}\"", were(found.unreadable, "line"), Printable(sample));
             self.add(Weight::Warning, "pool.nonsense", text);
         }
         if found.jobs.unreadable > 0 {
-            let text = format!("{} jobs could not be read", found.jobs.unreadable);
+            let text = format!("{} could not be read", count(found.jobs.unreadable, "job"));
             self.add(Weight::Warning, "pool.nonsense", text);
         }
     }
+}
+
+/// `1 line was`, `2 lines were`
+fn were(number: u64, noun: &str) -> String {
+    format!("{} {}", count(number, noun), if number == 1 { "was" } else { "were" })
 }
 
 fn is_refused(found: &Found) -> bool {

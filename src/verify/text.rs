@@ -9,7 +9,8 @@ use super::judge::{Outcome, Weight};
 use super::report::Report;
 use super::words::{delay, number, span};
 use crate::analyzer::{ChainState, PayoutState};
-use crate::logging::Printable;
+use crate::util::escape::Printable;
+use crate::util::plural::{count, count_of};
 
 /// More jobs are only counted.
 const MOST_JOBS: usize = 12;
@@ -93,7 +94,9 @@ impl Text<'_> {
         }
         match shown.outputs.len() {
             0 => writeln!(f, "  nobody that could be read"),
-            length if length > MOST_OUTPUTS => writeln!(f, "  and {} smaller ones", length - MOST_OUTPUTS),
+            length if length > MOST_OUTPUTS => {
+                writeln!(f, "  and {}", count((length - MOST_OUTPUTS) as u64, "smaller one"))
+            }
             _ => Ok(()),
         }
     }
@@ -197,7 +200,14 @@ impl Text<'_> {
         let extranonce1 = extranonces.extranonce1.to_string();
         let extranonce1 = if extranonce1.is_empty() { "empty" } else { &extranonce1 };
         row(f, "extranonce1", extranonce1)?;
-        row(f, "extranonce2", &format!("{} bytes: room for {room} at 1 TH/s", extranonces.extranonce2_size))?;
+        row(
+            f,
+            "extranonce2",
+            &format!(
+                "{}: room for {room} at 1 TH/s",
+                count(extranonces.extranonce2_size.bytes() as u64, "byte")
+            ),
+        )?;
         match found.version_mask {
             Some(mask) => row(f, "version bits", &mask.to_string()),
             None => row(f, "version bits", "no rolling"),
@@ -281,8 +291,7 @@ fn write_job(f: &mut fmt::Formatter<'_>, job: &SeenJob) -> fmt::Result {
 fn branches(branches: usize) -> String {
     match branches {
         0 => "no transactions".to_owned(),
-        1 => "1 branch".to_owned(),
-        more => format!("{more} branches"),
+        some => count_of(some as u64, "branch", "branches"),
     }
 }
 

@@ -13,6 +13,7 @@ use super::target::Target;
 use crate::stratum::{
     Difficulty, Extranonce1, Extranonce2, Extranonce2Size, Notify, Submit, Version, VersionBits, VersionMask,
 };
+use crate::util::plural::count;
 
 /// What a connection and its pool have agreed on for a job.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -82,7 +83,11 @@ impl fmt::Display for RebuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RebuildError::Extranonce2Length { found, want } => {
-                write!(f, "extranonce2 \"{found}\" has {} bytes instead of {want}", found.as_bytes().len())
+                write!(
+                    f,
+                    "extranonce2 \"{found}\" has {} instead of {want}",
+                    count(found.as_bytes().len() as u64, "byte")
+                )
             }
             RebuildError::BitsOutsideMask { bits, mask, .. } => {
                 write!(f, "the version bits {bits} lie outside the mask {mask}")

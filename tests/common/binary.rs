@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -67,6 +68,11 @@ impl Sluice {
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.contains(from), "{text}");
         std::fs::write(file, text.replace(from, to)).unwrap();
+    }
+
+    /// Where its configuration and its data are.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     pub fn id(&self) -> u32 {

@@ -1,10 +1,16 @@
 //! Names and reasons that strangers choose are text and nothing else.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 use sluice::sim::Misbehaviour;
+use sluice::status::console;
+use sluice::util::escape::printable;
 
 use crate::common::browser::{Browser, Screen};
 use crate::common::site::Site;
+use crate::common::{DEADLINE, wait_for};
 use crate::look::assert_fine;
 
 /// As long as what the simulated pool signs with, so that it can take its place.
@@ -81,7 +87,85 @@ fn hostile_names_are_text() {
     browser.assert_silent();
 }
 
-/// Every name is there, letter by letter; what is no letter may be missing.
+/// Drives a terminal, reorders a line or can't be seen; a stranger's line end must not be one of ours.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+fn get(site: &Site, path: &str) -> String {
+    let mut stream = TcpStream::connect(site.page.address()).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
+    body.to_owned()
+}
+
+/// Every text in it, keys included, as `jq -r` would print them.
+fn texts(value: &Value, into: &mut Vec<String>) {
+    match value {
+        Value::String(text) => into.push(text.clone()),
+        Value::Array(list) => list.iter().for_each(|each| texts(each, into)),
+        Value::Object(object) => object.iter().for_each(|(key, each)| {
+            into.push(key.clone());
+            texts(each, into);
+        }),
+        _ => {}
+    }
+}
+
+#[test]
+fn strangers_texts_are_escaped_alike_everywhere() {
+    let mut site = Site::start();
+    site.pool.set_misbehaviour(Misbehaviour { swallow_submit_answers: true, ..Misbehaviour::default() });
+    let hostile = "rig\u{1b}[2J\u{7}\u{9b}\u{202e}\u{200b}\u{feff}\u{e0041}\n\tend";
+    let shown = "rig\\u{1b}[2J\\u{7}\\u{9b}\\u{202e}\\u{200b}\\u{feff}\\u{e0041}\\n\\tend";
+    let agent = format!("agent-{hostile}");
+    let job = site.introduce(hostile, &agent);
+    let submit = json!([hostile, job["params"][0], "0000000000000000", job["params"][7], "00000000"]);
+    site.say(&json!({ "id": 3, "method": "mining.submit", "params": submit }));
+    let why = format!("why-{hostile}");
+    site.pool.broadcast(&json!({ "id": 3, "result": null, "error": [20, why, null] }).to_string());
+    wait_for("the reason to be shown", || get(&site, "/api/shares").contains("why-rig"));
+
+    let mut all = Vec::new();
+    for path in ["/status", "/api/miners", "/api/shares", "/api/alerts", "/api/jobs", "/api/upstreams"] {
+        texts(&serde_json::from_str(&get(&site, path)).unwrap(), &mut all);
+    }
+    for wanted in [shown.to_owned(), format!("agent-{shown}"), format!("why-{shown}")] {
+        assert!(all.contains(&wanted), "{wanted} is not among {all:?}");
+    }
+    for text in &all {
+        assert!(!text.contains(is_unsafe), "{text:?}");
+    }
+    // Who copies the name from there finds its miner.
+    let asked: String = shown.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let found: Value = serde_json::from_str(&get(&site, &format!("/api/miners?worker={asked}"))).unwrap();
+    assert_eq!(found["total"], 1);
+
+    let page = get(&site, "/");
+    let main = &page[page.find("<main").unwrap()..page.find("</main>").unwrap()];
+    assert!(!main.contains(is_unsafe), "{main:?}");
+    for wanted in [format!(">{shown}<"), format!("\"agent-{shown}\""), format!("why-{shown}")] {
+        assert!(main.contains(&wanted), "{wanted}: {main}");
+    }
+
+    let metrics = get(&site, "/metrics");
+    assert!(!metrics.contains(|c| c != '\n' && is_unsafe(c)), "{metrics:?}");
+    let label = format!("worker=\"{}\"", shown.replace('\\', "\\\\"));
+    assert!(metrics.contains(&label), "{label}: {metrics}");
+
+    let sight = site.sight();
+    let report = console::report(&sight.snapshot, &sight.around);
+    assert!(report.iter().all(|line| !line.contains(is_unsafe)), "{report:?}");
+    assert!(report.iter().any(|line| line.contains(shown)), "{report:?}");
+}
+
+/// Every name is there as every output shows it, letter by letter; what is no letter may be missing.
 fn assert_shown(browser: &Browser, way: &str) {
     let shown =
         browser.value("[...document.querySelectorAll('#miners .name')].map(each => each.textContent)");
@@ -90,7 +174,7 @@ fn assert_shown(browser: &Browser, way: &str) {
         shown.as_array().unwrap().iter().filter_map(Value::as_str).map(letters).collect();
     for name in names() {
         // The part before a point is taken for an account.
-        let name = letters(name.rsplit('.').next().unwrap());
+        let name = letters(&printable(name.rsplit('.').next().unwrap()));
         assert!(shown.iter().any(|each| each.ends_with(&name)), "{way}: {name:?} is not among {shown:?}");
     }
 }

@@ -13,6 +13,7 @@ use super::super::work::Epoch;
 use super::{Link, NoSeat, State, UNUSABLE};
 use crate::net::Stamp;
 use crate::upstream::UpstreamId;
+use crate::util::plural::count;
 
 impl Link {
     /// Seats a miner in the search space, as soon as there is a pool. Who was in another one is told.
@@ -98,7 +99,10 @@ impl Link {
         if leaving > 0 {
             // They come back in a wave, and it is not their fault.
             self.services.reception.gatekeeper.pool_failed(Instant::now());
-            log::info!("{leaving} miners can't be told of new extranonces and have to connect again");
+            log::info!(
+                "{} can't be told of new extranonces and must reconnect",
+                count(leaving as u64, "miner")
+            );
         }
     }
 }

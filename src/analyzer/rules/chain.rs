@@ -13,7 +13,7 @@ use super::{Pulse, Tongue, number, seconds_between};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::reference;
-use crate::stratum::PrevHash;
+use crate::stratum::{Agreement, PrevHash};
 use crate::work::{parent_hash, share_difficulty};
 
 const WRONG: (&str, Severity) = ("chain.wrong", Severity::High);
@@ -47,6 +47,10 @@ impl Chain {
         let is_mainnet = job.chain.network == "mainnet" && job.chain.state == ChainState::Plausible;
         // Who makes blocks up must not make honest pools look late.
         let is_worked_for = is_mainnet && parent_is_good(job, upstream, at, tongue);
+        // Who sends what some miners ignore must not look up to date by it.
+        if job.agreement != Agreement::All {
+            return;
+        }
         let (Some(height), Some(place)) = (job.height, job.upstream) else { return };
         let new = Seen { height: height.0, prevhash: job.prevhash, at, counted: (height.0, at) };
         let seen = self.sessions.entry(job.session).or_insert(new);
@@ -77,6 +81,8 @@ fn wrong(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) {
         ChainState::Wrong => {}
         // A miner without an address proves nothing, for or against.
         ChainState::Unknown => return,
+        // A job that some miners ignore does not make the one before it any better.
+        ChainState::Plausible if job.agreement != Agreement::All => return,
         ChainState::Plausible => {
             if tongue.is_open(WRONG.0) {
                 for network in [verdict.network, "unknown"] {
@@ -109,7 +115,9 @@ fn parent_is_good(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongu
     let parent = parent_hash(&job.prevhash);
     let worth = share_difficulty(&parent);
     if worth * RETARGET >= job.chain.difficulty {
-        tongue.ends(BAD_PREVHASH.0, upstream, at);
+        if job.agreement == Agreement::All {
+            tongue.ends(BAD_PREVHASH.0, upstream, at);
+        }
         return true;
     }
     tongue.lasts(BAD_PREVHASH, upstream, at, || {

@@ -18,7 +18,7 @@ pub(super) fn poisson_at_least(count: f64, mean: f64) -> f64 {
 
 /// The gap that is less likely than [`CHANCE`] after `count` events in `seconds`. The rate itself is
 /// known only from those: (1 + gap / seconds)^-count is exact for that.
-pub(super) fn longest_gap(count: f64, seconds: f64) -> f64 {
+pub(in super::super) fn longest_gap(count: f64, seconds: f64) -> f64 {
     if count <= 0.0 { f64::INFINITY } else { seconds * (CHANCE.powf(-1.0 / count) - 1.0) }
 }
 

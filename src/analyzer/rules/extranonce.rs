@@ -11,6 +11,7 @@ use super::super::{Role, SessionId};
 use super::{Pulse, Tongue};
 use crate::clock::NtpTime;
 use crate::config::{self, Severity};
+use crate::util::plural::count;
 
 const CHANGED: (&str, Severity) = ("extranonce.changed", Severity::High);
 const DUPLICATE: (&str, Severity) = ("extranonce.duplicate", Severity::High);
@@ -149,8 +150,14 @@ impl Extranonce {
             }
             tongue.lasts(SMALL, &subject, now, || {
                 let description = match is_short {
-                    true => format!("{upstream}: {} has searched through its space in {seconds:.1} s", pulse.worker),
-                    false => format!("{upstream}: an extranonce2 of {size} bytes is smaller than rules.min_extranonce2_size"),
+                    true => format!(
+                        "{upstream}: {} has searched through its space in {seconds:.1} s",
+                        pulse.worker
+                    ),
+                    false => format!(
+                        "{upstream}: an extranonce2 of {} is smaller than rules.min_extranonce2_size",
+                        count(size.bytes() as u64, "byte")
+                    ),
                 };
                 let evidence = json!({
                     "extranonce2_size": size.bytes(),
@@ -190,6 +197,8 @@ mod tests {
             pool_silent: None,
             unanswered: 0,
             share_silent: None,
+            jobs: None,
+            unread: None,
             extranonce2_size: Some(Extranonce2Size::new(bytes).unwrap()),
             version_mask: mask.map(VersionMask),
         };

@@ -5,7 +5,7 @@
 //! A false alarm is a defect. Where chance is involved a rule asks how unlikely what it sees would be
 //! with an honest pool and miner, and alerts below [`chance::CHANCE`].
 
-mod cadence;
+mod blind;
 mod chain;
 mod chance;
 mod credit;
@@ -22,6 +22,7 @@ mod timing;
 mod tip;
 mod tongue;
 
+pub(super) use chance::longest_gap;
 pub use credit::CreditView;
 pub(super) use news::verdict_of;
 pub(super) use pulse::Pulse;
@@ -53,6 +54,7 @@ pub(super) struct Settings {
 #[derive(Debug)]
 pub(super) struct Rules {
     payout: payout::Payout,
+    blind: blind::Blind,
     chain: chain::Chain,
     credit: credit::Credit,
     timing: timing::Timing,
@@ -70,6 +72,7 @@ impl Rules {
         let Settings { rules, silence, account } = settings;
         Rules {
             payout: payout::Payout::default(),
+            blind: blind::Blind::default(),
             chain: chain::Chain::default(),
             credit: credit::Credit::new(account.clone()),
             timing: timing::Timing::new(rules),
@@ -93,6 +96,7 @@ impl Rules {
     /// A job came from a pool.
     pub(super) fn job(&mut self, job: &JobSeen, role: Role, at: NtpTime, tongue: &mut Tongue<'_>) {
         self.payout.job(job, at, tongue);
+        self.blind.job(job, at, tongue);
         self.chain.job(job, at, tongue);
         self.timing.job(job, at, tongue);
         self.pool.job(job, at);
@@ -123,6 +127,7 @@ impl Rules {
             self.news.share(judged, at, tongue);
         }
         if role.is_with_pool() {
+            self.blind.share(judged, at, tongue);
             self.difficulty.share(judged, at, tongue);
             self.credit.share(judged, at);
         }
@@ -131,6 +136,7 @@ impl Rules {
 
     /// Something else happened in a session.
     pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut Tongue<'_>) {
+        self.blind.event(event, at, tongue);
         self.extranonce.event(event, at, tongue);
         self.difficulty.event(event, at, tongue);
         self.share.event(event, at);
@@ -169,8 +175,8 @@ impl Rules {
 
     /// A session is over.
     pub(super) fn closed(&mut self, session: SessionId) {
+        self.blind.closed(session);
         self.chain.closed(session);
-        self.timing.closed(session);
         self.extranonce.closed(session);
         self.difficulty.closed(session);
         self.share.closed(session);
@@ -184,6 +190,7 @@ impl Rules {
             sessions.iter().filter(|pulse| is_such(pulse.role)).cloned().collect()
         };
         let (pools, miners) = (with(Role::is_with_pool), with(Role::is_with_miner));
+        self.blind.tick(&pools, now, tongue);
         self.chain.tick(&pools, now, tongue);
         self.credit.tick(now);
         self.timing.tick(&pools, now, tongue);

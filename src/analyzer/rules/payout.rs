@@ -7,7 +7,7 @@ use super::super::verdicts::{PayoutState, Unverifiable};
 use super::{Tongue, seconds_between};
 use crate::clock::NtpTime;
 use crate::config::Severity;
-use crate::stratum::PrevHash;
+use crate::stratum::{Agreement, PrevHash};
 
 const MISMATCH: (&str, Severity) = ("payout.mismatch", Severity::High);
 const SHORT: (&str, Severity) = ("payout.short", Severity::High);
@@ -55,7 +55,7 @@ impl Payout {
     fn habit(&mut self, job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) {
         // A job for nobody yet pays the pool; pooled pools pay whom they like.
         let (Some(print), Some(expected)) = (&job.payees, &job.payout.expected) else { return };
-        if job.early {
+        if job.early || job.agreement != Agreement::All {
             return;
         }
         let address = &expected.address;
@@ -155,7 +155,7 @@ fn name(upstream: &str, address: &str) -> String {
 fn verdict(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) {
     let verdict = &job.payout;
     let address = verdict.expected.as_ref().map_or("", |expected| &expected.address);
-    if job.early && verdict.state > PayoutState::Unverifiable(Unverifiable::Unreadable) {
+    if job.early && matches!(verdict.state, PayoutState::Short | PayoutState::Mismatch) {
         return;
     }
     let is_good = verdict.state == PayoutState::Verified;
@@ -165,7 +165,8 @@ fn verdict(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) 
     let about_money = name(upstream, address);
     // What another miner's name does not prove stays unproven: that state ends when it is not seen
     // any more.
-    if !matches!(verdict.state, PayoutState::Unverifiable(_)) {
+    // Nor does a job that some miners ignore make the one before it any better.
+    if !matches!(verdict.state, PayoutState::Unverifiable(_)) && job.agreement == Agreement::All {
         if verdict.state != PayoutState::Mismatch {
             tongue.ends(MISMATCH.0, &about_money, at);
         }
@@ -174,7 +175,9 @@ fn verdict(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) 
         }
     }
     match verdict.state {
-        PayoutState::Verified | PayoutState::Unverifiable(Unverifiable::NoWorker | Unverifiable::Pooled) => {}
+        PayoutState::Verified
+        | PayoutState::Unverifiable(Unverifiable::NoWorker | Unverifiable::Pooled | Unverifiable::Doubt(_)) =>
+            {}
         PayoutState::Mismatch => tongue.lasts(MISMATCH, &about_money, at, || {
             (format!("{upstream}: a block would pay nothing to {address}"), money_evidence(job, address))
         }),

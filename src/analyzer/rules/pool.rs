@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::SessionId;
+use super::super::cadence::Cadence;
 use super::super::finding::{Event, JobSeen};
-use super::cadence::Cadence;
-use super::{Pulse, Tongue};
+use super::{Pulse, Tongue, seconds_between};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 
@@ -24,7 +24,8 @@ const TELL_AFTER: f64 = 2.0 / 3.0;
 pub(super) struct Pool {
     silence: f64,
     silent: BTreeSet<Option<usize>>,
-    cadences: BTreeMap<SessionId, Cadence>,
+    /// When the newest job of each session came, and how often they come.
+    cadences: BTreeMap<SessionId, (NtpTime, Cadence)>,
 }
 
 impl Pool {
@@ -37,7 +38,12 @@ impl Pool {
     }
 
     pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime) {
-        self.cadences.entry(job.session).and_modify(|known| known.job(at, false)).or_insert(Cadence::new(at));
+        let Some((last, cadence)) = self.cadences.get_mut(&job.session) else {
+            self.cadences.insert(job.session, (at, Cadence::default()));
+            return;
+        };
+        cadence.job(seconds_between(*last, at), false);
+        *last = at;
     }
 
     pub(super) fn closed(&mut self, session: SessionId) {
@@ -68,7 +74,10 @@ impl Pool {
                 let subject = format!("{} {worker}", tongue.upstream(*upstream));
                 tongue.ends(REFUSED.0, &subject, at);
             }
-            Event::Authorized { .. } | Event::DifficultySet { .. } | Event::ExtranonceChanged { .. } => {}
+            Event::Authorized { .. }
+            | Event::DifficultySet { .. }
+            | Event::ExtranonceChanged { .. }
+            | Event::JobUnread { .. } => {}
         }
     }
 
@@ -81,7 +90,7 @@ impl Pool {
                 Some(seconds) if seconds > self.silence => {
                     // A pool that sends jobs with blocks only, and owes no answer, has nothing to say.
                     let cadence = self.cadences.get(&pulse.session);
-                    let is_late = cadence.is_some_and(|cadence| seconds > cadence.late_after());
+                    let is_late = cadence.is_some_and(|(_, cadence)| seconds > cadence.late_after());
                     if pulse.unanswered == 0 && !is_late {
                         continue;
                     }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::super::current_work::JobGap;
+use super::super::verdicts::Doubt;
 use super::super::{Role, SessionId};
 use crate::stratum::{Extranonce2Size, VersionMask};
 
@@ -26,6 +28,10 @@ pub(in super::super) struct Pulse<'a> {
     pub(in super::super) unanswered: u32,
     /// Since the last share, in seconds.
     pub(in super::super) share_silent: Option<f64>,
+    /// How long no job came; `None` before the first.
+    pub(in super::super) jobs: Option<JobGap>,
+    /// What may be a job and could not be read, and for how many seconds.
+    pub(in super::super) unread: Option<(Doubt, f64)>,
     pub(in super::super) extranonce2_size: Option<Extranonce2Size>,
     pub(in super::super) version_mask: Option<VersionMask>,
 }

@@ -14,6 +14,7 @@ use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::record::Outcome;
 use crate::stratum::PrevHash;
+use crate::util::plural::count;
 
 const VALID_REJECTED: (&str, Severity) = ("share.valid_rejected", Severity::High);
 const UNANSWERED: (&str, Severity) = ("share.unanswered", Severity::Medium);
@@ -207,7 +208,8 @@ impl Share {
                     Outcome::Rejected { reason, .. } => reason.clone(),
                     _ => None,
                 };
-                let description = format!("{subject}: {rejected} of the last {judged_count} shares were refused");
+                let shares = count(u64::from(judged_count), "share");
+                let description = format!("{subject}: the pool refused {rejected} of the last {shares}");
                 (description, json!({ "rejected": rejected, "of": judged_count, "last_reason": reason, "session": judged.session.0 }))
             });
         } else if f64::from(rejected) < expected && tongue.is_open(REJECT_RATE.0) {

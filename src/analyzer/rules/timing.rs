@@ -1,17 +1,14 @@
 //! `timing.*`: are the times of jobs and shares right, and do jobs come when they should?
 
-use std::collections::BTreeMap;
-
 use serde_json::json;
 
-use super::super::SessionId;
 use super::super::finding::JobSeen;
 use super::super::share::{JudgedShare, PendingShare};
-use super::cadence::Cadence;
 use super::payout::job_evidence;
 use super::{Pulse, Tongue, seconds_between};
 use crate::clock::{ClockState, NtpTime, Why};
 use crate::config::{self, Severity};
+use crate::util::plural::count;
 
 const EXTREME: (&str, Severity) = ("timing.extreme", Severity::High);
 const FUTURE_JOB: (&str, Severity) = ("timing.future_job", Severity::Low);
@@ -36,34 +33,22 @@ const NTP: &str = "NTP";
 #[derive(Debug)]
 pub(super) struct Timing {
     max_drift: f64,
-    stale_job: f64,
-    sessions: BTreeMap<SessionId, Seen>,
     /// A job has told the time, too.
     has_seen_job: bool,
     /// Since when this machine's clock and NTP differ by more than jobs could be off.
     apart_since: Option<NtpTime>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Seen {
-    cadence: Cadence,
-    late: bool,
-}
-
 impl Timing {
     pub(super) fn new(settings: &config::Rules) -> Timing {
-        Timing {
-            max_drift: settings.max_drift.as_secs_f64(),
-            stale_job: settings.stale_job.as_secs_f64(),
-            sessions: BTreeMap::new(),
-            has_seen_job: false,
-            apart_since: None,
-        }
+        Timing { max_drift: settings.max_drift.as_secs_f64(), has_seen_job: false, apart_since: None }
     }
 
     pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
-        self.cadence(job, at, tongue);
         self.has_seen_job = true;
+        if job.was_late {
+            tongue.ends(NOTIFY_GAP.0, tongue.upstream(job.upstream), at);
+        }
         // Test networks allow a block of any target 20 minutes after the last one, and their pools
         // put its time ahead.
         if job.chain.network != "testnet" && can_tell(tongue.clock) {
@@ -98,38 +83,23 @@ impl Timing {
         });
     }
 
-    pub(super) fn closed(&mut self, session: SessionId) {
-        self.sessions.remove(&session);
-    }
-
     pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
         self.local_clock(now, tongue);
         for pulse in sessions {
-            let Some(seen) = self.sessions.get_mut(&pulse.session) else { continue };
-            let gap = seconds_between(seen.cadence.last, now);
-            seen.late = gap > self.stale_job && gap > seen.cadence.late_after();
-            if !seen.late {
-                continue;
-            }
-            let (upstream, usual) = (tongue.upstream(pulse.upstream), seen.cadence.longest);
+            let Some(gap) = pulse.jobs.filter(|gap| gap.is_late) else { continue };
+            let upstream = tongue.upstream(pulse.upstream);
             tongue.lasts(NOTIFY_GAP, upstream, now, || {
                 let description = format!(
-                    "{upstream}: no job for {gap:.0} s, although one came at least every {usual:.0} s"
+                    "{upstream}: no job for {:.0} s, although one came at least every {:.0} s",
+                    gap.seconds, gap.usual
                 );
-                (description, json!({ "seconds": gap, "usual_seconds": usual, "session": pulse.session.0 }))
+                let evidence = json!({
+                    "seconds": gap.seconds,
+                    "usual_seconds": gap.usual,
+                    "session": pulse.session.0,
+                });
+                (description, evidence)
             });
-        }
-    }
-
-    fn cadence(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
-        let Some(seen) = self.sessions.get_mut(&job.session) else {
-            self.sessions.insert(job.session, Seen { cadence: Cadence::new(at), late: false });
-            return;
-        };
-        let was_late = std::mem::take(&mut seen.late);
-        seen.cadence.job(at, was_late);
-        if was_late {
-            tongue.ends(NOTIFY_GAP.0, tongue.upstream(job.upstream), at);
         }
     }
 
@@ -183,15 +153,11 @@ impl Timing {
             ClockState::Unsynchronised { why: Why::Contradicted { ntp, pools }, .. } => {
                 tongue.ends(LOCAL_CLOCK.0, SYSTEM, now);
                 tongue.lasts(LOCAL_CLOCK, NTP, now, || {
-                    let pools_agree = if *pools == 1 {
-                        String::from("1 pool agree")
-                    } else {
-                        format!("{pools} pools agree")
-                    };
                     let description = format!(
                         "the NTP servers are wrong: their time is {} this machine's clock, and the jobs of \
-                         {pools_agree} with this machine's clock, which Sluice uses; check ntp.servers",
-                        ntp.ahead_or_behind()
+                         {} agree with this machine's clock, which Sluice uses; check ntp.servers",
+                        ntp.ahead_or_behind(),
+                        count(*pools as u64, "pool")
                     );
                     (description, json!({ "wrong": "ntp", "offset_seconds": ntp.seconds(), "pools": pools }))
                 });
@@ -201,10 +167,11 @@ impl Timing {
                 tongue.lasts(LOCAL_CLOCK, SYSTEM, now, || {
                     let way = if jobs.micros() > 0 { "slow" } else { "fast" };
                     let description = format!(
-                        "this machine's clock is {} {way} by the jobs of {pools} pools, which agree with each \
+                        "this machine's clock is {} {way} by the jobs of {}, which agree with each \
                          other; Sluice dates its records by that clock: set it, or name NTP servers that answer \
                          (ntp.servers)",
-                        jobs.amount()
+                        jobs.amount(),
+                        count(*pools as u64, "pool")
                     );
                     (description, json!({ "wrong": "system", "offset_seconds": jobs.seconds(), "pools": pools }))
                 });

@@ -32,6 +32,11 @@ impl<'a> Tongue<'a> {
         self.alerts.is_open(id)
     }
 
+    /// Whether the state of this rule about `subject` lasts.
+    pub(super) fn is_open_about(&self, id: &str, subject: &str) -> bool {
+        self.alerts.is_open_about(id, subject)
+    }
+
     /// Keeps something of an upstream over restarts.
     pub(super) fn keep(&mut self, upstream: &str, fingerprint: Value) {
         *self.unsaved |= self.state.set_fingerprint(upstream, fingerprint);
@@ -46,6 +51,11 @@ impl<'a> Tongue<'a> {
         describe: impl FnOnce() -> (String, Value),
     ) {
         self.rows.extend(self.alerts.lasts(&News { id, severity, subject, at }, describe));
+    }
+
+    /// A state that has begun still lasts.
+    pub(super) fn goes_on(&mut self, id: &'static str, subject: &str, at: NtpTime) {
+        self.alerts.goes_on(id, subject, at);
     }
 
     /// A state is over, if it had begun.

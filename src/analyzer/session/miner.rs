@@ -1,17 +1,22 @@
 //! What the miner says.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::super::block::BlockSeen;
 use super::super::finding::Finding;
 use super::super::requests::Asked;
-use super::super::share::PendingShare;
+use super::super::share::{PendingShare, UnseenJob};
 use super::super::verdicts::Expected;
 use super::super::{Chunk, Role};
 use super::{MOST_ADDRESSES, Session};
 use crate::net::Stamp;
 use crate::record::Outcome;
-use crate::stratum::{ConfigureRequest, Envelope, Submit, first_text, shortened};
+use crate::stratum::{ConfigureRequest, Envelope, JobId, Submit, elements, first_text, shortened};
+
+/// For so long after lost copies a share may be for a job that was among them: pools take shares of a job for
+/// ten minutes.
+const AFTER_GAP: Duration = Duration::from_secs(600);
 
 impl Session {
     pub(super) fn miner_said(
@@ -22,6 +27,7 @@ impl Session {
     ) {
         let asked = match message.method().as_deref() {
             None => return,
+            Some(_) if message.is_answer() => return,
             Some("mining.subscribe") => {
                 self.user_agent = shortened(&first_text(message.params).unwrap_or_default());
                 Asked::Subscribe
@@ -50,7 +56,7 @@ impl Session {
         }
         match self.requests.ask(message.id(), asked, chunk.readable_at, chunk.sent_at) {
             Ok(()) => {}
-            Err((asked, Some(answer))) => self.answered_early(asked, &answer, chunk.sent_at, each),
+            Err((asked, Some(answer))) => self.answered_by(asked, &answer, chunk.sent_at, each),
             Err((asked, None)) => self.give_up(asked, Outcome::Unknown, each),
         }
     }
@@ -65,12 +71,14 @@ impl Session {
             Ok(submit) => submit,
             Err(error) => {
                 let worker = shortened(&first_text(message.params).unwrap_or_default());
-                return PendingShare::unreadable(worker, message.id(), at, error.to_string());
+                let share = PendingShare::unreadable(worker, message.id(), at, error.to_string());
+                return PendingShare { unseen_job: self.unseen_job(job_id(message).as_ref(), at), ..share };
             }
         };
         let job = self.jobs.get(&submit.job_id);
         let range = self.difficulties.range(&submit.job_id);
         let mut share = PendingShare::new(submit, message.id(), at, job, range, self.version_mask);
+        share.unseen_job = self.unseen_job(share.submit.as_ref().map(|submit| &submit.job_id), at);
         share.is_repeated = share.rebuilt.as_ref().is_some_and(|rebuilt| !self.hashes.is_new(rebuilt.hash));
         if let Some(proven) = share.proven() {
             self.meter.add(proven, at);
@@ -78,6 +86,16 @@ impl Session {
         self.tally.best = self.tally.best.max(share.difficulty().filter(|d| d.is_finite()).unwrap_or(0.0));
         self.tally.last_share = Some(at);
         share
+    }
+
+    /// Why the job of a share is none that was read. `None` also for one that was, and is not kept any more.
+    fn unseen_job(&self, id: Option<&JobId>, now: Stamp) -> Option<UnseenJob> {
+        let is_known = |id: &JobId| self.jobs.get(id).is_some() || self.seen_jobs.contains(id, now);
+        if id.is_some_and(is_known) {
+            return None;
+        }
+        let is_gap_near = self.gap_at.is_some_and(|gap| now.since(gap).is_none_or(|age| age <= AFTER_GAP));
+        Some(if is_gap_near { UnseenJob::PerhapsMissed } else { UnseenJob::Unread })
     }
 
     /// The miner says who it is; pools answer with a job that pays that name.
@@ -89,4 +107,10 @@ impl Session {
             }
         }
     }
+}
+
+/// The job of a share that can't be read.
+fn job_id(message: &Envelope<'_>) -> Option<JobId> {
+    let params = elements("params", message.params?).ok()?;
+    JobId::from_json(params.get(1)?).ok()
 }

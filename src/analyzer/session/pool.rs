@@ -1,98 +1,320 @@
 //! What the pool says: jobs, difficulties, answers.
 
+use serde_json::value::RawValue;
+
+use super::super::answer_form::AnswerForm;
+use super::super::current_work::Oddness;
 use super::super::finding::{Event, Finding, JobSeen};
 use super::super::jobs::Added;
 use super::super::judged_job::JudgedJob;
-use super::super::requests::{Asked, EarlyAnswer};
+use super::super::requests::{Asked, Match};
+use super::super::same_id::{KeptAnswer, Settled};
 use super::super::share::outcome_of;
 use super::super::unjudged::is_unjudged;
+use super::super::verdicts::Doubt;
 use super::super::{Chunk, Role};
-use super::{MOST_WORKERS, OPENING, Session, Worker};
+use super::early::EarlyJob;
+use super::{OPENING, Session};
 use crate::net::Stamp;
 use crate::record::Outcome;
 use crate::stratum::{
-    ConfigureAnswer, Difficulty, Envelope, Extranonce1, Extranonce2Size, Notify, SubscribeAnswer, Verdict,
-    VersionMask, elements, first_text, shortened,
+    Agreement, ConfigureAnswer, Difficulty, Envelope, JobReading, PoolMethod, Readings, SubscribeAnswer,
+    Verdict, VersionMask, elements, first_text, shortened,
 };
 
+/// As much of a line that could not be read is evidence, in bytes.
+const EXCERPT: usize = 200;
+
 impl Session {
-    pub(super) fn pool_said(
+    /// Follows one line of the pool's, in every way in which miners may read it.
+    pub(super) fn pool_line(&mut self, line: &[u8], chunk: &Chunk, each: &mut impl FnMut(Finding)) {
+        let at = chunk.readable_at;
+        let readings = Readings::of(line);
+        if readings.may_hide_job() {
+            self.unread("it is no message that a miner is known to read", line, at, each);
+        }
+        let (mut has_job, mut is_empty, mut has_exact_name) = (false, true, true);
+        let mut answers = Vec::new();
+        for message in readings.messages() {
+            is_empty = false;
+            // Some pools repeat the method in the answer.
+            let Some(name) = message.method().filter(|_| !message.is_answer()) else {
+                answers.push(message);
+                continue;
+            };
+            match PoolMethod::of(&name) {
+                Some(PoolMethod::Notify) => {
+                    has_job = true;
+                    has_exact_name &= name == PoolMethod::Notify.name();
+                }
+                Some(method) => {
+                    let is_ordinary = readings.shape().is_none() && name == method.name();
+                    self.pool_said(method, &message, is_ordinary, line, at, each);
+                }
+                None => {}
+            }
+        }
+        if is_empty {
+            each(Finding::Unreadable);
+        }
+        if has_job {
+            self.job_line(&readings, has_exact_name, line, at, each);
+        }
+        self.pool_answered(&answers, line, at, each);
+    }
+
+    /// An answer, in one reading or several. It goes to the first request that one of them is about.
+    fn pool_answered(
         &mut self,
-        message: &Envelope<'_>,
+        answers: &[Envelope<'_>],
         line: &[u8],
-        chunk: &Chunk,
+        at: Stamp,
         each: &mut impl FnMut(Finding),
     ) {
-        match message.method().as_deref() {
-            None => match self.requests.answer(message.id()) {
-                Some((asked, asked_at)) => {
-                    self.answered(asked, message, asked_at, chunk.readable_at, each);
+        let Some(first) = answers.first() else { return };
+        let matched = answers.iter().find_map(|message| {
+            match self.requests.answer(message.id(), AnswerForm::of(message), at, line) {
+                Match::Nobody => None,
+                found => Some((message, found)),
+            }
+        });
+        match matched {
+            Some((message, Match::Request(asked, asked_at))) => {
+                if matches!(asked, Asked::Subscribe) {
+                    self.doubt_subscribe_answer(message, answers, line, at, each);
                 }
-                None => {
-                    self.unasked(message, chunk.readable_at);
-                    self.requests.keep(message.id(), chunk.readable_at, line);
-                }
-            },
-            Some("mining.notify") => self.job(message, chunk.readable_at, each),
-            Some("mining.set_difficulty") => {
+                self.answered(asked, message, asked_at, at, each);
+            }
+            Some(_) => {}
+            None => {
+                self.unasked(first, at, each);
+                self.requests.keep(first.id(), AnswerForm::of(first), at, line);
+            }
+        }
+        self.take_settled(each);
+    }
+
+    /// Takes the answers that have found their requests only now.
+    pub(super) fn take_settled(&mut self, each: &mut impl FnMut(Finding)) {
+        for Settled { asked, asked_at, answer } in self.requests.settled() {
+            self.answered_by(asked, &answer, asked_at, each);
+        }
+    }
+
+    /// Doubts the search space when the readings of the answer to a subscribe differ.
+    fn doubt_subscribe_answer(
+        &mut self,
+        message: &Envelope<'_>,
+        answers: &[Envelope<'_>],
+        line: &[u8],
+        at: Stamp,
+        each: &mut impl FnMut(Finding),
+    ) {
+        self.space_doubt = None;
+        let is_same =
+            |other: &Envelope<'_>| other.result.map(RawValue::get) == message.result.map(RawValue::get);
+        if !answers.iter().all(is_same) {
+            self.doubt_space("miners may read its answer to mining.subscribe differently", line, at, each);
+        }
+    }
+
+    fn pool_said(
+        &mut self,
+        method: PoolMethod,
+        message: &Envelope<'_>,
+        is_ordinary: bool,
+        line: &[u8],
+        at: Stamp,
+        each: &mut impl FnMut(Finding),
+    ) {
+        let (session, upstream) = (self.conversation.id, self.conversation.upstream());
+        match method {
+            PoolMethod::SetDifficulty => {
                 let first =
                     message.params.and_then(|params| elements("params", params).ok()?.first().copied());
                 if let Some(difficulty) = first.and_then(|raw| Difficulty::from_json(raw).ok()) {
                     self.difficulties.set_difficulty(difficulty);
-                    self.difficulty_set = Some(chunk.readable_at);
-                    let (session, upstream) = (self.conversation.id, self.conversation.upstream());
-                    let event = Event::DifficultySet { session, upstream, difficulty };
-                    each(Finding::Event(event, chunk.readable_at));
+                    self.difficulty_set = Some(at);
+                    each(Finding::Event(Event::DifficultySet { session, upstream, difficulty }, at));
                 }
             }
-            Some("client.reconnect") => {
+            PoolMethod::Reconnect => {
                 let host = first_text(message.params).map_or_else(String::new, |host| shortened(&host));
-                let (session, upstream) = (self.conversation.id, self.conversation.upstream());
-                each(Finding::Event(Event::Redirected { session, upstream, host }, chunk.readable_at));
+                each(Finding::Event(Event::Redirected { session, upstream, host }, at));
             }
-            Some("mining.set_extranonce") => {
-                if let Some((extranonce1, size)) = read_extranonce(message) {
-                    self.next_extranonce = Some((extranonce1, size));
+            PoolMethod::SetExtranonce => match SubscribeAnswer::of_set_extranonce(message.params) {
+                Ok((answer, agreement)) => {
+                    self.next_extranonce = Some((answer.extranonce1, answer.extranonce2_size));
+                    if is_ordinary && agreement == Agreement::All {
+                        self.space_doubt = None;
+                    } else {
+                        let why = "miners may read its mining.set_extranonce differently";
+                        self.doubt_space(why, line, at, each);
+                    }
                 }
-            }
-            Some("mining.set_version_mask") => {
+                Err(why) => self.doubt_space(&why.to_string(), line, at, each),
+            },
+            PoolMethod::SetVersionMask => {
                 let mask = first_text(message.params).and_then(|text| VersionMask::from_text(&text).ok());
                 if let Some(mask) = mask {
                     self.version_mask = Some(mask);
                 }
             }
-            Some(_) => {}
+            PoolMethod::Notify | PoolMethod::ShowMessage | PoolMethod::GetVersion | PoolMethod::Ping => {}
         }
     }
 
-    fn job(&mut self, message: &Envelope<'_>, at: Stamp, each: &mut impl FnMut(Finding)) {
-        let Ok(notify) = Notify::from_params(message.params) else {
+    /// A line that is a job, in one reading at least.
+    fn job_line(
+        &mut self,
+        readings: &Readings<'_>,
+        has_exact_name: bool,
+        line: &[u8],
+        at: Stamp,
+        each: &mut impl FnMut(Finding),
+    ) {
+        let mut read = Vec::new();
+        for job in readings.jobs() {
+            match job {
+                Ok(job) => read.push(job),
+                Err(why) => self.unread(&why.to_string(), line, at, each),
+            }
+        }
+        if read.is_empty() {
             each(Finding::Unreadable);
             return;
-        };
+        }
+        for JobReading { job, .. } in &read {
+            self.seen_jobs.add(&job.job_id, at);
+            self.difficulties.notify(job.job_id.clone());
+        }
+        let is_doubtful = read.iter().any(|reading| reading.agreement == Agreement::Doubtful);
+        let oddness = Oddness { shape: readings.shape(), has_exact_name };
+        let job = EarlyJob { readings: read, oddness, at, assigned: self.difficulties.current() };
+        if self.extranonce1.is_some() {
+            let is_decoded = self.judge(job, each);
+            if is_doubtful {
+                self.unread_event("miners may read its values differently", line, at, each);
+            } else if !is_decoded {
+                self.unread_event("its coinbase can't be decoded", line, at, each);
+            }
+        } else if self.is_subscribe_answered {
+            self.unread("the pool's extranonce1 could not be read", line, at, each);
+        } else if !self.early_jobs.keep(job) {
+            self.unread(
+                "it came before the search space was known, and is too long to be kept",
+                line,
+                at,
+                each,
+            );
+        }
+    }
+
+    /// A job whose search space is known. Returns whether its coinbase could be decoded.
+    fn judge(&mut self, job: EarlyJob, each: &mut impl FnMut(Finding)) -> bool {
+        let EarlyJob { readings, oddness, at, assigned } = job;
         if let Some((extranonce1, size)) = self.next_extranonce.take() {
             // From this job on (NiceHash; wire reference, section 2.6).
             self.jobs.kill_all(at);
             (self.extranonce1, self.extranonce2_size) = (Some(extranonce1), Some(size));
         }
-        let (Some(extranonce1), Some(size)) = (&self.extranonce1, self.extranonce2_size) else { return };
-        self.difficulties.notify(notify.job_id.clone());
+        let (Some(extranonce1), Some(size)) = (&self.extranonce1, self.extranonce2_size) else {
+            return false;
+        };
         let gap = self.jobs.newest().and_then(|job| at.since(job.received_at));
-        let assigned = self.difficulties.current();
-        let nbits = notify.nbits;
-        let Added { job, coinbase, clean } = self.jobs.add(notify, extranonce1, size, assigned, at);
         let workers = self.expected.as_deref();
         // A pool that has not yet answered who the miner is may not know it: its job can pay anybody.
         let is_new = at.since(self.opened).is_some_and(|age| age < OPENING);
         let early = self.workers.is_empty() && is_new;
-        let mut judged = JudgedJob::new(nbits, clean, coinbase, workers, &self.expectations);
-        if early {
-            judged.excuse();
+        let least = readings.iter().map(|reading| reading.agreement).max().unwrap_or(Agreement::All);
+        let mut is_decoded = true;
+        let mut found = Vec::with_capacity(readings.len());
+        for JobReading { job: notify, agreement } in readings {
+            let nbits = notify.nbits;
+            let Added { job, coinbase, clean } = self.jobs.add(notify, extranonce1, size, assigned, at);
+            is_decoded &= coinbase.is_some();
+            let mut judged = JudgedJob::new(nbits, clean, coinbase, workers, &self.expectations);
+            if early {
+                judged.excuse();
+            }
+            let is_doubtful = agreement == Agreement::Doubtful;
+            if let Some(why) = self.space_doubt.or(is_doubtful.then_some(Doubt::Ambiguous)) {
+                judged.doubt(why);
+            }
+            let seen = JobSeen::new(&self.conversation, job, gap, &judged);
+            found.push((judged, JobSeen { early, agreement, ..seen }));
         }
-        let seen = JobSeen::new(&self.conversation, job, gap, &judged);
-        self.newest_job = Some(judged);
+        // The worst comes last: what rules say of it lasts.
+        found.sort_by_key(|(judged, _)| judged.badness());
         let block_age = self.jobs.block_age(at);
-        each(Finding::Job(Box::new(JobSeen { block_age, early, ..seen })));
+        let (judged, seen): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        let worst = judged.into_iter().next_back();
+        let was_late = worst.is_some_and(|worst| self.work.job(worst, least, oddness, at));
+        for seen in seen {
+            each(Finding::Job(Box::new(JobSeen { block_age, was_late, ..seen })));
+        }
+        is_decoded
+    }
+
+    /// The search space is known: the jobs that waited for it are judged.
+    fn judge_early(&mut self, each: &mut impl FnMut(Finding)) {
+        for job in self.early_jobs.take() {
+            let at = job.at;
+            if self.extranonce1.is_none() {
+                self.unread("the pool's extranonce1 could not be read", b"", at, each);
+            } else if !self.judge(job, each) {
+                self.unread_event("its coinbase can't be decoded", b"", at, each);
+            }
+        }
+    }
+
+    /// The pool sent what may be a job, and it could not be read: all verdicts are in doubt.
+    pub(super) fn unread(&mut self, why: &str, line: &[u8], at: Stamp, each: &mut impl FnMut(Finding)) {
+        self.work.unread(Doubt::Unread, at);
+        self.unread_event(why, line, at, each);
+    }
+
+    fn unread_event(&self, why: &str, line: &[u8], at: Stamp, each: &mut impl FnMut(Finding)) {
+        let (session, upstream) = (self.conversation.id, self.conversation.upstream());
+        let line = line[..line.len().min(EXCERPT)].escape_ascii().to_string();
+        each(Finding::Event(Event::JobUnread { session, upstream, why: why.to_owned(), line }, at));
+    }
+
+    /// Miners may work in another search space than was read. An extranonce1 can hold outputs, too.
+    fn doubt_space(&mut self, why: &str, line: &[u8], at: Stamp, each: &mut impl FnMut(Finding)) {
+        self.space_doubt = Some(Doubt::Ambiguous);
+        self.work.unread(Doubt::Ambiguous, at);
+        self.unread_event(why, line, at, each);
+    }
+
+    /// Copies of what the pool sent were lost: a job may have been among them.
+    pub(super) fn missed(&mut self, at: Stamp) {
+        self.gap_at = Some(at);
+        self.work.unread(Doubt::Missed, at);
+    }
+
+    /// An answer that nobody waits for. The copy of its request may still come; an extranonce1 for
+    /// which none comes was changed without being asked for. One that is the first of its session is taken:
+    /// the copy of the request is lost.
+    fn unasked(&mut self, message: &Envelope<'_>, at: Stamp, each: &mut impl FnMut(Finding)) {
+        let Some(Ok(answer)) = message.result.map(SubscribeAnswer::from_result) else { return };
+        match &self.extranonce1 {
+            None => self.subscribed(answer, at, each),
+            Some(known) if *known != answer.extranonce1 => {
+                self.unasked_extranonce1 = Some((answer.extranonce1, at));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn subscribed(&mut self, answer: SubscribeAnswer, at: Stamp, each: &mut impl FnMut(Finding)) {
+        if self.extranonce1.as_ref().is_some_and(|known| *known != answer.extranonce1) {
+            self.jobs.kill_all(at);
+        }
+        self.unasked_extranonce1 = None;
+        self.extranonce1 = Some(answer.extranonce1);
+        self.extranonce2_size = Some(answer.extranonce2_size);
+        self.judge_early(each);
     }
 
     fn answered(
@@ -105,19 +327,32 @@ impl Session {
     ) {
         match asked {
             Asked::Subscribe => {
-                if let Some(Ok(answer)) = message.result.map(SubscribeAnswer::from_result) {
-                    if self.extranonce1.as_ref().is_some_and(|known| *known != answer.extranonce1) {
-                        self.jobs.kill_all(answered_at);
+                self.is_subscribe_answered = true;
+                // Anything else than a list is a refusal.
+                let is_list = |result: &&RawValue| result.get().starts_with(['[', '{']);
+                match message.result.filter(is_list).map(SubscribeAnswer::as_miners_read) {
+                    Some(Ok((answer, agreement))) => {
+                        if agreement != Agreement::All {
+                            let why = "miners may read its extranonce1 differently";
+                            self.doubt_space(why, b"", answered_at, each);
+                        }
+                        self.subscribed(answer, answered_at, each);
                     }
-                    self.unasked_extranonce1 = None;
-                    self.extranonce1 = Some(answer.extranonce1);
-                    self.extranonce2_size = Some(answer.extranonce2_size);
+                    Some(Err(why)) => {
+                        // What was known holds no more.
+                        (self.extranonce1, self.extranonce2_size) = (None, None);
+                        self.unread(&why.to_string(), b"", answered_at, each);
+                        self.judge_early(each);
+                    }
+                    None => self.judge_early(each),
                 }
             }
             Asked::Configure { mask } => {
                 let granted = ConfigureAnswer::from_result(message.result).version_rolling;
                 // BIP310: the answer is a subset of what was asked for; ckpool's is not always.
-                self.version_mask = granted.zip(mask).map(|(granted, asked)| granted.intersection(asked));
+                let granted = granted.zip(mask).map(|(granted, asked)| granted.intersection(asked));
+                // What a mining.set_version_mask before it allows is not taken back by a refusal.
+                self.version_mask = granted.or(self.version_mask);
             }
             Asked::Authorize { worker } => {
                 let verdict = Verdict::of(message);
@@ -130,10 +365,7 @@ impl Session {
                     _ => Event::Authorized { upstream, worker: worker.clone() },
                 };
                 each(Finding::Event(event, answered_at));
-                if self.workers.len() < MOST_WORKERS && self.workers.iter().all(|known| known.name != worker)
-                {
-                    self.workers.push(Worker { name: worker, refused });
-                }
+                self.note_worker(&worker, refused);
             }
             Asked::Submit(share) => {
                 // A near pool answers before the sending thread has looked at the clock.
@@ -149,23 +381,16 @@ impl Session {
         }
     }
 
-    pub(super) fn answered_early(
+    pub(super) fn answered_by(
         &mut self,
         asked: Asked,
-        answer: &EarlyAnswer,
+        answer: &KeptAnswer,
         asked_at: Stamp,
         each: &mut impl FnMut(Finding),
     ) {
-        if let Ok(message) = Envelope::read(&answer.line) {
+        let readings = Readings::of(&answer.line);
+        if let Some(message) = readings.messages().find(Envelope::is_answer) {
             self.answered(asked, &message, asked_at, answer.at, each);
         }
     }
-}
-
-/// The two params of `mining.set_extranonce`.
-fn read_extranonce(message: &Envelope<'_>) -> Option<(Extranonce1, Extranonce2Size)> {
-    let params = elements("params", message.params?).ok()?;
-    let extranonce1 = Extranonce1::from_json(params.first()?).ok()?;
-    let size = Extranonce2Size::from_json(params.get(1)?).ok()?;
-    Some((extranonce1, size))
 }

@@ -1,6 +1,7 @@
 //! Is it really Bitcoin? Work for another coin has plausible jobs, but its network difficulty is
 //! far lower.
 
+use super::doubt::Doubt;
 use super::payout::Expected;
 use crate::config::Network;
 use crate::stratum::Nbits;
@@ -26,6 +27,8 @@ pub struct ChainVerdict {
     pub network: &'static str,
     /// Of its nbits; zero when those are no target.
     pub difficulty: f64,
+    /// Why the state may not be that of what miners work on now.
+    pub doubt: Option<Doubt>,
 }
 
 /// In the order of how bad they are.
@@ -33,13 +36,18 @@ pub struct ChainVerdict {
 pub enum ChainState {
     /// As difficult as the network is.
     Plausible,
-    /// Test networks have no least difficulty to go by.
+    /// Test networks have no least difficulty to go by, or the newest job is not known.
     Unknown,
     /// Far below the network's difficulty: another coin.
     Wrong,
 }
 
 impl ChainState {
+    /// The state when nobody can tell whether it still holds.
+    pub(in super::super) fn doubted(self) -> ChainState {
+        self.max(ChainState::Unknown)
+    }
+
     /// A stable word for machines.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -64,7 +72,21 @@ pub(super) fn judge(network: Network, nbits: Nbits, expected: Option<&Expected>)
             ("testnet", test(difficulty))
         }
     };
-    ChainVerdict { state, network, difficulty }
+    ChainVerdict { state, network, difficulty, doubt: None }
+}
+
+impl ChainVerdict {
+    /// Nobody can tell any more. What is bad stays bad.
+    pub(in super::super) fn doubt(&mut self, why: Doubt) {
+        if self.state != ChainState::Wrong {
+            (self.state, self.doubt) = (self.state.doubted(), Some(why));
+        }
+    }
+
+    /// Of a job that was not read.
+    pub(in super::super) fn doubtful(why: Doubt) -> ChainVerdict {
+        ChainVerdict { state: ChainState::Unknown, network: "unknown", difficulty: 0.0, doubt: Some(why) }
+    }
 }
 
 /// The form of the addresses.

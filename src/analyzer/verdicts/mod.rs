@@ -1,9 +1,11 @@
 //! What a job shows by itself: whom it pays, and whose chain it is on. Pure; the rules make alerts of it.
 
 mod chain;
+mod doubt;
 mod payout;
 
 pub use chain::{ChainState, ChainVerdict, MAINNET_FLOOR};
+pub use doubt::Doubt;
 pub use payout::{Expected, PayoutState, PayoutVerdict, Unverifiable};
 
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::doubt::Doubt;
 use crate::config::{Payout, PayoutKind};
 use crate::work::{Chain, Coinbase, PayoutScript, Sats, account_of_worker, payout_script};
 
@@ -48,6 +49,8 @@ pub enum Unverifiable {
     NoAddress,
     /// The coinbase can't be decoded.
     Unreadable,
+    /// The verdict may not be about what miners work on now.
+    Doubt(Doubt),
 }
 
 impl Expected {
@@ -75,9 +78,31 @@ impl PayoutVerdict {
             *self = unverifiable(Unverifiable::NoWorker, self.total);
         }
     }
+
+    /// Nobody can tell any more. What is bad stays bad: doubts never make it better.
+    pub(in super::super) fn doubt(&mut self, why: Doubt) {
+        if self.state != self.state.doubted(why) {
+            *self = PayoutVerdict::doubtful(why);
+        }
+    }
+
+    /// Of a job that was not read.
+    pub(in super::super) fn doubtful(why: Doubt) -> PayoutVerdict {
+        unverifiable(Unverifiable::Doubt(why), Sats(0))
+    }
 }
 
 impl PayoutState {
+    /// The state when nobody can tell whether it still holds.
+    pub(in super::super) fn doubted(self, why: Doubt) -> PayoutState {
+        match self {
+            PayoutState::Verified | PayoutState::Unverifiable(_) => {
+                PayoutState::Unverifiable(Unverifiable::Doubt(why))
+            }
+            PayoutState::Short | PayoutState::Mismatch => self,
+        }
+    }
+
     /// A stable word for machines.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -92,6 +117,7 @@ impl PayoutState {
 impl fmt::Display for Unverifiable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Unverifiable::Doubt(doubt) => return doubt.fmt(f),
             Unverifiable::Pooled => "the pool pays by its own books (payout.kind = \"pooled\")",
             Unverifiable::NoWorker => "the job came before the miner had given its name",
             Unverifiable::NoAddress => {

@@ -20,6 +20,8 @@ use crate::limits::Source;
 use crate::net::{descriptors, priority};
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SESSION_STACK, spawn};
+use crate::util::address::canonical;
+use crate::util::os_error::describe;
 
 /// Pause after a failed accept: out of descriptors, the next try would fail as well.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -111,13 +113,13 @@ impl Door {
         while !self.is_stopped() {
             match self.listener.accept() {
                 Ok(_) if self.is_stopped() => return,
-                Ok((socket, peer)) => self.receive(socket, peer),
+                Ok((socket, peer)) => self.receive(socket, canonical(peer)),
                 Err(error) if is_the_peers(&error) => {}
                 // The socket was shut down for the end.
                 Err(_) if self.is_stopped() => return,
                 Err(error) => {
                     if failures.begins(Instant::now()) {
-                        log::error!("the page's port can't accept connections: {error}");
+                        log::error!("the page's port can't accept connections: {}", describe(&error));
                     }
                     // They hold descriptors.
                     self.lingering.clear();

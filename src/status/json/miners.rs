@@ -8,6 +8,7 @@ use super::text;
 use super::value::Time;
 use crate::analyzer::MinerView;
 use crate::status::sight::Sight;
+use crate::util::escape::printable;
 
 /// About 5 MB; what the server passes on is bounded.
 const MOST: usize = 5000;
@@ -28,7 +29,7 @@ pub(super) fn miners(sight: &Sight, query: &Query<'_>) -> Result<String, Fault> 
     let worker = query.text("worker");
     let upstream = query.upstream(sight.around.upstreams.len())?;
     let is_wanted = |miner: &&MinerView| {
-        worker.as_ref().is_none_or(|worker| miner.worker == *worker)
+        worker.as_ref().is_none_or(|worker| miner.worker == *worker || printable(&miner.worker) == *worker)
             && upstream.is_none_or(|place| miner.upstream == Some(place))
     };
     let wanted = || sight.snapshot.miners.iter().filter(is_wanted);

@@ -1,7 +1,8 @@
 //! The JSON documents: `/status` and `/api/…`. Each is a pure function of one moment.
 //!
 //! Names and units: `docs/api.md`. Whatever is not known is `null`, never a missing key; a number
-//! that is not finite is `null`, too. Strangers' texts are as they came, escaped as JSON does.
+//! that is not finite is `null`, too. Strangers' texts are written as in every other output
+//! ([`escape`](crate::util::escape)), so that a tool that prints them bare drives no terminal.
 
 mod alerts;
 mod around;
@@ -23,6 +24,7 @@ mod verdict;
 use serde::Serialize;
 
 use super::sight::Sight;
+use crate::util::escape::to_json;
 use query::{Fault, Query};
 
 pub use status::status;
@@ -62,7 +64,7 @@ struct Refusal<'a> {
 
 fn text(document: &impl Serialize) -> String {
     // Into memory, and with texts as keys: it can't fail.
-    serde_json::to_string(document).unwrap_or_else(|why| {
+    to_json(document).unwrap_or_else(|why| {
         log::error!("a status document can't be written: {why}");
         "{\"error\":\"this document can't be written\"}".to_owned()
     })

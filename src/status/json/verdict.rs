@@ -35,6 +35,8 @@ struct Output<'a> {
 #[derive(Debug, Serialize)]
 pub(super) struct Chain<'a> {
     state: Option<&'static str>,
+    /// Why nobody can tell.
+    reason: Option<String>,
     network: Option<&'static str>,
     height: Option<u32>,
     network_difficulty: Option<f64>,
@@ -111,6 +113,7 @@ impl<'a> Chain<'a> {
         let place = pool.map(|pool| pool.place);
         Chain {
             state: verdict.map(|verdict| verdict.state).map(ChainState::as_str),
+            reason: verdict.and_then(|verdict| Some(verdict.doubt?.to_string())),
             network: verdict.map(|verdict| verdict.network),
             height: job.and_then(|job| job.height).map(|height| height.0),
             network_difficulty: verdict

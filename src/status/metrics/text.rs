@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::analyzer::Latency;
+use crate::util::escape::{line_text, printable};
 
 /// The longest value of a label, in characters.
 const LONGEST_LABEL: usize = 128;
@@ -122,19 +123,18 @@ impl Family<'_> {
     }
 }
 
-/// A stranger's text as the value of a label: of bounded length, and without control characters.
+/// A stranger's text as the value of a label: of bounded length, and escaped as in every other output.
 /// Different texts can become the same one, so whoever has several adds up what belongs together.
 pub(super) fn label(text: &str) -> String {
-    let replaced = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    text.chars().take(LONGEST_LABEL).map(replaced).collect()
+    line_text(text, LONGEST_LABEL)
 }
 
 fn escape(text: &mut String, value: &str) {
-    for c in value.chars() {
+    // Whoever forgets `label` shows nothing that drives a terminal either.
+    for c in printable(value).chars() {
         match c {
             '\\' => text.push_str("\\\\"),
             '"' => text.push_str("\\\""),
-            '\n' => text.push_str("\\n"),
             other => text.push(other),
         }
     }
@@ -174,10 +174,10 @@ mod tests {
         family.count(&[("a", &"x".repeat(3)), ("b", "")], 2);
         assert_eq!(
             document.finish(),
-            "# HELP sluice_x Help.\n# TYPE sluice_x gauge\nsluice_x{worker=\"a\\\"b\\\\c\u{fffd}d\u{fffd}é\"} \
+            "# HELP sluice_x Help.\n# TYPE sluice_x gauge\nsluice_x{worker=\"a\\\"b\\\\c\\\\nd\\\\u{0}é\"} \
              1\nsluice_x{a=\"xxx\",b=\"\"} 2\n"
         );
-        assert_eq!(label(&"é".repeat(1000)).chars().count(), LONGEST_LABEL);
+        assert_eq!(label(&"é".repeat(1000)).chars().count(), LONGEST_LABEL + 1);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(super) fn section(sight: &Sight) -> Markup {
                         dt { "Age of a share's job" }
                         dd { (delay(totals.job_ages.quantile(0.5))) ", 1 in 100 older than " (delay(totals.job_ages.quantile(0.99))) }
                     }
-                    dt { "Work proven" } dd { "difficulty " (short(totals.proven_difficulty)) ", credited " (short(totals.accepted_difficulty)) }
+                    dt { "Work proven" } dd { "difficulty " (short(totals.proven_difficulty)) ", accepted " (short(totals.accepted_difficulty)) }
                 }
                 @if let Some(first) = snapshot.shared.first() {
                     dt { "To the pools" }
@@ -40,7 +40,7 @@ pub(super) fn section(sight: &Sight) -> Markup {
                 dt { "Clock" } dd { (clock(snapshot.clock.as_ref())) }
                 dt { "Forwarded" }
                 dd {
-                    (grouped(summary.messages_up + summary.messages_down)) " messages, "
+                    (count(summary.messages_up + summary.messages_down, "message")) ", "
                     (short((around.volume.bytes_up + around.volume.bytes_down) as f64)) "B"
                     @if around.volume.dropped_copies > 0 { ", " (grouped(around.volume.dropped_copies)) " not analysed" }
                 }
@@ -93,7 +93,7 @@ fn records(sight: &Sight) -> Markup {
         }
         Some(health) => html! {
             @for trouble in &health.troubles { (trouble.file.display()) " can't be written; " }
-            (grouped(health.dropped + health.lost)) " rows lost"
+            (count(health.dropped + health.lost, "row")) " lost"
         },
     }
 }

@@ -127,12 +127,19 @@ fn payout(pool: Option<&PoolView>) -> Answer {
 
 /// Is this really Bitcoin?
 fn chain(pool: Option<&PoolView>) -> Answer {
-    let seen = pool.and_then(|pool| Some((pool.chain.as_ref()?, pool.job.as_ref()?)));
-    let Some((verdict, job)) = seen else { return unknown("Which chain", "no job has come yet") };
-    let height = job.height.map_or_else(String::new, |height| format!("height {}", grouped(height.0.into())));
-    let tag = job.tag.as_ref().map(|tag| format!("“{tag}”"));
+    let Some(verdict) = pool.and_then(|pool| pool.chain.as_ref()) else {
+        return unknown("Which chain", "no job has come yet");
+    };
+    let job = pool.and_then(|pool| pool.job.as_ref());
+    let height = job
+        .and_then(|job| job.height)
+        .map_or_else(String::new, |height| format!("height {}", grouped(height.0.into())));
+    let tag = job.and_then(|job| job.tag.as_ref()).map(|tag| format!("“{tag}”"));
     let detail: Vec<String> =
         [Some(height), tag].into_iter().flatten().filter(|text| !text.is_empty()).collect();
+    if let (Some(why), ChainState::Unknown) = (verdict.doubt, verdict.state) {
+        return unknown("Nobody can tell which chain this is", &why.to_string());
+    }
     let (tone, title) = match (verdict.state, verdict.network) {
         (ChainState::Plausible, "mainnet") => (Tone::Good, String::from("This is Bitcoin")),
         (ChainState::Plausible | ChainState::Unknown, network) => {

@@ -2,7 +2,7 @@
 //! any outside resource, readable without script; a little script asks for it again and again and
 //! replaces what has changed.
 //!
-//! Every text from the network is escaped by the templates. Nothing has a `style` attribute and no
+//! Every text from the network is escaped by the templates, and by [`escape::html`]. Nothing has a `style` attribute and no
 //! element an event handler, so that the policy in [`Page::policy`] allows this page's own two pieces
 //! and nothing else.
 //!
@@ -35,6 +35,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::figures::rate;
 use super::sight::Sight;
 use crate::analyzer::{PoolView, Snapshot};
+use crate::util::escape;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("live.js");
@@ -69,6 +70,9 @@ pub fn page(sight: &Sight, visit: &Visit<'_>) -> Page {
     } else {
         format!("{} · Sluice", rate(sight.snapshot.hash_rates.five_minutes))
     };
+    let sections = if is_new { welcome::section(sight, visit.host) } else { sections(sight, visit) };
+    // The templates escape what HTML needs; this escapes what drives a terminal or reorders a line.
+    let shown = PreEscaped(escape::html(sections.into_string()));
     let html = html! {
         (DOCTYPE)
         html lang="en" {
@@ -89,7 +93,7 @@ pub fn page(sight: &Sight, visit: &Visit<'_>) -> Page {
                     p.stamp #stamp data-live { (time(sight)) }
                 }
                 main {
-                    @if is_new { (welcome::section(sight, visit.host)) } @else { (sections(sight, visit)) }
+                    (shown)
                 }
                 footer {
                     p {

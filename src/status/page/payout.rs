@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{Tone, pool_name};
-use crate::analyzer::{PayoutState, PoolView};
+use crate::analyzer::{PayoutState, PoolView, Unverifiable};
 use crate::status::sight::Sight;
 use crate::status::verdicts;
 
@@ -15,11 +15,16 @@ pub(super) fn section(sight: &Sight) -> Markup {
         PayoutState::Mismatch => (Tone::Bad, String::from("not yours")),
         PayoutState::Unverifiable(why) => (Tone::Calm, why.to_string()),
     };
+    let is_doubtful = matches!(verdict.state, PayoutState::Unverifiable(Unverifiable::Doubt(_)));
     html! {
         section.payout #payout data-live {
             h2 { "What a block would pay " span class=(tone.class()) { (word) } }
-            @if pool.outputs.is_empty() { p.quiet { "the coinbase can't be read" } } @else { (outputs(pool)) }
-            p.quiet { (verdict.total) " in all, by the newest job of " (pool_name(sight, pool)) }
+            @if is_doubtful {
+                p.quiet { "what the newest job of " (pool_name(sight, pool)) " would pay is not known" }
+            } @else {
+                @if pool.outputs.is_empty() { p.quiet { "the coinbase can't be read" } } @else { (outputs(pool)) }
+                p.quiet { (verdict.total) " in all, by the newest job of " (pool_name(sight, pool)) }
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::stratum::encode_hex;
+use crate::util::plural::count;
 
 /// The most bytes of a coinbase that an error carries.
 const EXCERPT: usize = 16;
@@ -30,7 +31,11 @@ impl fmt::Display for CoinbaseError {
         f.write_str("the coinbase cannot be decoded: ")?;
         match self {
             CoinbaseError::Truncated { field, at, wanted, rest } => {
-                write!(f, "{field} at byte {at} wants {wanted} bytes, but only {rest:?} is left")
+                write!(
+                    f,
+                    "{field} at byte {at} wants {}, but only {rest:?} is left",
+                    count(*wanted as u64, "byte")
+                )
             }
             CoinbaseError::Trailing { at, rest } => {
                 write!(f, "it should end at byte {at}, but {rest:?} follows")

@@ -1,0 +1,184 @@
+//! What a session's miner works on, as far as it could be read, and whether that can still be relied on.
+//!
+//! Miners do not agree in what is a job. A job that every miner reads replaces all before it. One that some
+//! ignore stands beside the last one, and the worse of the two counts. What could not be read leaves all
+//! verdicts in doubt, until the next job that every miner reads.
+
+use std::time::Duration;
+
+use super::cadence::Cadence;
+use super::judged_job::{JudgedJob, OutputView};
+use super::verdicts::{ChainState, ChainVerdict, Doubt, Expectations, Expected, PayoutState, PayoutVerdict};
+use crate::net::Stamp;
+use crate::stratum::{Agreement, Shape};
+
+/// Jobs that some miners ignore are kept for so many ways in which they are odd. Beyond that the least bad
+/// one is forgotten, and nobody can tell any more.
+const MAX_ODD: usize = 4;
+/// A verdict is relied on no longer than this while nothing is known of the pool's cadence. Most pools send a
+/// job each minute; no block comes in an hour once in 400 blocks.
+const MAX_AGE: Duration = Duration::from_secs(3600);
+
+/// Why some miners may ignore a job. Two jobs of the same kind are read by the same miners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Oddness {
+    /// `None` for an ordinary line.
+    pub(super) shape: Option<Shape>,
+    /// The method's name is written as every miner knows it.
+    pub(super) has_exact_name: bool,
+}
+
+/// What the miner works on.
+#[derive(Debug, Default)]
+pub(super) struct CurrentWork {
+    /// The newest job that every miner reads.
+    newest: Option<JudgedJob>,
+    /// The newest of each kind that some miners ignore, since then.
+    odd: Vec<(Oddness, JudgedJob)>,
+    /// What came since then that could not be read.
+    unread: Option<(Doubt, Stamp)>,
+    /// When the newest job came that shows the pool's cadence.
+    last: Option<Stamp>,
+    cadence: Cadence,
+    was_late: bool,
+}
+
+/// How long no job came, of a session that had some.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct JobGap {
+    pub(super) seconds: f64,
+    /// The longest gap of late.
+    pub(super) usual: f64,
+    /// It is longer than the pool's cadence allows.
+    pub(super) is_late: bool,
+}
+
+/// The verdicts on what the miner works on.
+#[derive(Debug, Clone)]
+pub(super) struct CurrentVerdicts {
+    pub(super) payout: PayoutVerdict,
+    pub(super) chain: ChainVerdict,
+    pub(super) outputs: Vec<OutputView>,
+}
+
+impl CurrentWork {
+    /// A job has come. Returns whether jobs were late before it.
+    pub(super) fn job(&mut self, job: JudgedJob, agreement: Agreement, oddness: Oddness, at: Stamp) -> bool {
+        let job = job.without_large_coinbase();
+        let was_late =
+            if agreement == Agreement::All || self.newest.is_none() { self.came(at) } else { false };
+        if agreement == Agreement::All {
+            self.newest = Some(job);
+            self.odd.clear();
+            self.unread = None;
+            return was_late;
+        }
+        self.odd.retain(|(known, _)| *known != oddness);
+        self.odd.push((oddness, job));
+        if self.odd.len() > MAX_ODD {
+            let least = self.odd.iter().enumerate().min_by_key(|(_, (_, job))| job.badness());
+            if let Some((place, _)) = least {
+                self.odd.remove(place);
+            }
+            self.unread(Doubt::Ambiguous, at);
+        }
+        was_late
+    }
+
+    /// Something came that may be a job and could not be read, or was lost.
+    pub(super) fn unread(&mut self, why: Doubt, at: Stamp) {
+        match &mut self.unread {
+            Some((known, _)) => *known = why.max(*known),
+            None => self.unread = Some((why, at)),
+        }
+    }
+
+    /// What could not be read, and since when.
+    pub(super) fn unread_since(&self) -> Option<(Doubt, Stamp)> {
+        self.unread
+    }
+
+    /// The jobs are judged by other expectations.
+    pub(super) fn again(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
+        let odd = self.odd.iter_mut().map(|(_, job)| job);
+        self.newest.iter_mut().chain(odd).for_each(|job| job.again(workers, expectations));
+    }
+
+    /// How long no job has come; `None` before the first. Jobs are late when that is more than `stale_job`
+    /// and than the cadence allows.
+    pub(super) fn gap(&mut self, now: Stamp, stale_job: Duration) -> Option<JobGap> {
+        let seconds = now.since(self.last?).unwrap_or_default().as_secs_f64();
+        let is_late = seconds > stale_job.as_secs_f64().max(self.cadence.late_after());
+        self.was_late |= is_late;
+        Some(JobGap { seconds, usual: self.cadence.longest(), is_late })
+    }
+
+    /// Until when the verdicts are good, unless another job comes.
+    pub(super) fn good_until(&self, stale_job: Duration) -> Option<Stamp> {
+        let by_cadence = Duration::try_from_secs_f64(self.cadence.late_after()).unwrap_or(MAX_AGE);
+        let limit = by_cadence.min(MAX_AGE).max(stale_job);
+        Some(self.last?.shifted(i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX)))
+    }
+
+    /// How bad it is: money first, then the chain. `None` before anything came.
+    pub(super) fn badness(&self, now: Stamp, stale_job: Duration) -> Option<(PayoutState, ChainState)> {
+        let doubt = self.doubt(now, stale_job);
+        let (payout, chain) = match self.worst() {
+            Some(job) => (job.payout.state, job.chain.state),
+            None => (PayoutState::Verified, ChainState::Plausible),
+        };
+        match doubt {
+            Some(why) => Some((payout.doubted(why), chain.doubted())),
+            None => self.worst().map(|_| (payout, chain)),
+        }
+    }
+
+    /// The worst verdicts, as they can still be relied on; `None` before anything came.
+    pub(super) fn verdicts(&self, now: Stamp, stale_job: Duration) -> Option<CurrentVerdicts> {
+        let doubt = self.doubt(now, stale_job);
+        let Some(job) = self.worst() else {
+            let why = doubt?;
+            return Some(CurrentVerdicts {
+                payout: PayoutVerdict::doubtful(why),
+                chain: ChainVerdict::doubtful(why),
+                outputs: Vec::new(),
+            });
+        };
+        let mut verdicts =
+            CurrentVerdicts { payout: job.payout.clone(), chain: job.chain.clone(), outputs: job.outputs() };
+        if let Some(why) = doubt {
+            verdicts.doubt(why);
+        }
+        Some(verdicts)
+    }
+
+    fn doubt(&self, now: Stamp, stale_job: Duration) -> Option<Doubt> {
+        let is_old = self.good_until(stale_job).is_some_and(|until| until < now);
+        self.unread.map(|(why, _)| why).or(is_old.then_some(Doubt::Old))
+    }
+
+    fn worst(&self) -> Option<&JudgedJob> {
+        let odd = self.odd.iter().map(|(_, job)| job);
+        self.newest.iter().chain(odd).max_by_key(|job| job.badness())
+    }
+
+    fn came(&mut self, at: Stamp) -> bool {
+        let was_late = std::mem::take(&mut self.was_late);
+        if let Some(last) = self.last {
+            self.cadence.job(at.since(last).unwrap_or_default().as_secs_f64(), was_late);
+        }
+        self.last = Some(at);
+        was_late
+    }
+}
+
+impl CurrentVerdicts {
+    /// Nobody can tell any more; what is bad stays bad.
+    pub(super) fn doubt(&mut self, why: Doubt) {
+        self.payout.doubt(why);
+        self.chain.doubt(why);
+        if matches!(self.payout.state, PayoutState::Unverifiable(_)) {
+            self.outputs.clear();
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! `job.unreadable`: may miners work on something that nobody here could read?
+//!
+//! Two things show it. A line from the pool that may be a job cannot be read; and the pool accepts shares for
+//! jobs that were never seen, which needs no guess about what such a job looks like.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{Hash, Hasher};
+
+use serde_json::json;
+
+use super::super::SessionId;
+use super::super::finding::{Event, JobSeen};
+use super::super::share::{JudgedShare, UnseenJob};
+use super::super::verdicts::Doubt;
+use super::{Pulse, Tongue, seconds_between};
+use crate::clock::NtpTime;
+use crate::config::Severity;
+use crate::record::Outcome;
+use crate::stratum::{Agreement, JobId};
+
+const UNREADABLE: &str = "job.unreadable";
+
+/// So many accepted shares for jobs that were never seen are no accident, even without a line that could not
+/// be read.
+const MANY_SHARES: u64 = 3;
+/// A state that shares show is over when there was none for so long, in seconds.
+const QUIET_SECONDS: f64 = 600.0;
+/// After lost copies the next job clears everything up. When none comes for so long, in seconds, it is told.
+const MISSED_SECONDS: f64 = 60.0;
+/// A miner that has reconnected may finish work of its last session, in a session younger than this, in
+/// seconds: ckpool keeps a session's jobs for ten minutes.
+const RESUMED_SECONDS: f64 = 600.0;
+/// The newest job ids of an upstream that are remembered for that.
+const MAX_IDS: usize = 512;
+
+#[derive(Debug, Default)]
+pub(super) struct Blind {
+    sessions: BTreeMap<SessionId, Seen>,
+    /// Hashes of job ids, the newest last.
+    ids: BTreeMap<usize, VecDeque<u64>>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    upstream: Option<usize>,
+    since: NtpTime,
+    /// Lines since the last job that every miner reads.
+    unread: u64,
+    /// Accepted shares for jobs that were never seen.
+    accepted: u64,
+    last_accepted: Option<NtpTime>,
+    /// Accepted shares for jobs that may have been among lost copies, since the last job.
+    missed: u64,
+}
+
+impl Blind {
+    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
+        if let Some(upstream) = job.upstream {
+            let ids = self.ids.entry(upstream).or_default();
+            let id = hash_of(&job.job_id);
+            if !ids.iter().rev().take(64).any(|known| *known == id) {
+                if ids.len() >= MAX_IDS {
+                    ids.pop_front();
+                }
+                ids.push_back(id);
+            }
+        }
+        let seen = self.seen(job.session, job.upstream, at);
+        if job.agreement != Agreement::All {
+            return;
+        }
+        (seen.unread, seen.missed) = (0, 0);
+        self.may_end(job.upstream, at, tongue);
+    }
+
+    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut Tongue<'_>) {
+        let Event::JobUnread { session, upstream, why, line } = event else { return };
+        let seen = self.seen(*session, *upstream, at);
+        seen.unread += 1;
+        let accepted = seen.accepted;
+        let upstream = tongue.upstream(*upstream);
+        tongue.lasts((UNREADABLE, severity(1, accepted)), upstream, at, || {
+            let description = format!(
+                "{upstream}: it sent what may be a job, and Sluice cannot read it ({why}): nobody can tell \
+                 whom a block would pay"
+            );
+            let evidence =
+                json!({ "session": session.0, "reason": why, "line": line, "accepted_shares": accepted });
+            (description, evidence)
+        });
+    }
+
+    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+        let (Outcome::Accepted, Some(unseen)) = (&judged.outcome, judged.share.unseen_job) else { return };
+        let job_id = judged.share.submit.as_ref().map(|submit| &submit.job_id);
+        let is_known = match (judged.upstream.and_then(|upstream| self.ids.get(&upstream)), job_id) {
+            (Some(ids), Some(id)) => ids.contains(&hash_of(id)),
+            _ => false,
+        };
+        let seen = self.seen(judged.session, judged.upstream, at);
+        if is_known && seconds_between(seen.since, at) < RESUMED_SECONDS {
+            return;
+        }
+        if unseen == UnseenJob::PerhapsMissed {
+            seen.missed += 1;
+            return;
+        }
+        (seen.accepted, seen.last_accepted) = (seen.accepted + 1, Some(at));
+        let (accepted, unread) = (seen.accepted, seen.unread);
+        let upstream = tongue.upstream(judged.upstream);
+        tongue.lasts((UNREADABLE, severity(unread, accepted)), upstream, at, || {
+            let description = format!(
+                "{upstream}: it accepts shares for jobs that Sluice has not been able to read: nobody can tell \
+                 whom a block would pay"
+            );
+            let evidence = json!({
+                "session": judged.session.0,
+                "job_id": job_id.map(JobId::as_str),
+                "accepted_shares": accepted,
+                "unread_lines": unread,
+            });
+            (description, evidence)
+        });
+    }
+
+    pub(super) fn closed(&mut self, session: SessionId) {
+        self.sessions.remove(&session);
+    }
+
+    pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+        for pulse in sessions {
+            let Some((doubt, seconds)) = pulse.unread else { continue };
+            let upstream = tongue.upstream(pulse.upstream);
+            let missed = self.sessions.get(&pulse.session).map_or(0, |seen| seen.missed);
+            if doubt != Doubt::Missed {
+                tongue.goes_on(UNREADABLE, upstream, now);
+            } else if missed > 0 && seconds > MISSED_SECONDS {
+                if tongue.is_open_about(UNREADABLE, upstream) {
+                    tongue.goes_on(UNREADABLE, upstream, now);
+                    continue;
+                }
+                tongue.lasts((UNREADABLE, Severity::Medium), upstream, now, || {
+                    let description = format!(
+                        "{upstream}: Sluice missed some of what it sent, and it accepts shares for a job that \
+                         may be among it: nobody can tell whom a block would pay"
+                    );
+                    (description, json!({ "session": pulse.session.0, "accepted_shares": missed }))
+                });
+            }
+        }
+        if !tongue.is_open(UNREADABLE) {
+            return;
+        }
+        let mut quiet: Vec<Option<usize>> = Vec::new();
+        for seen in self.sessions.values_mut() {
+            let is_quiet = seen.last_accepted.is_some_and(|last| seconds_between(last, now) > QUIET_SECONDS);
+            if is_quiet {
+                (seen.accepted, seen.last_accepted) = (0, None);
+                quiet.push(seen.upstream);
+            }
+        }
+        for upstream in quiet {
+            self.may_end(upstream, now, tongue);
+        }
+    }
+
+    /// The state of an upstream is over when none of its sessions shows it.
+    fn may_end(&self, upstream: Option<usize>, at: NtpTime, tongue: &mut Tongue<'_>) {
+        if !tongue.is_open(UNREADABLE) {
+            return;
+        }
+        let is_blind =
+            |seen: &&Seen| seen.upstream == upstream && seen.unread + seen.accepted + seen.missed > 0;
+        if self.sessions.values().find(is_blind).is_none() {
+            tongue.ends(UNREADABLE, tongue.upstream(upstream), at);
+        }
+    }
+
+    fn seen(&mut self, session: SessionId, upstream: Option<usize>, at: NtpTime) -> &mut Seen {
+        let new = || Seen { upstream, since: at, unread: 0, accepted: 0, last_accepted: None, missed: 0 };
+        let seen = self.sessions.entry(session).or_insert_with(new);
+        seen.upstream = upstream;
+        seen
+    }
+}
+
+fn severity(unread: u64, accepted: u64) -> Severity {
+    let is_proven = accepted >= MANY_SHARES || (unread > 0 && accepted > 0);
+    if is_proven { Severity::High } else { Severity::Medium }
+}
+
+fn hash_of(id: &JobId) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,27 @@
+//! Why a verdict on the newest job that was read may not be about what miners work on now.
+
+use std::fmt;
+
+/// In the order of how much they matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Doubt {
+    /// No job has come for longer than the pool's own cadence allows.
+    Old,
+    /// Copies of what the pool sent were lost, and no job was read since.
+    Missed,
+    /// Miners may read the job in another way.
+    Ambiguous,
+    /// A newer job, or what may be one, could not be read.
+    Unread,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Doubt::Old => "the pool has sent no job for longer than it usually takes",
+            Doubt::Missed => "Sluice missed some of what the pool sent; a newer job may be among it",
+            Doubt::Ambiguous => "miners may read the pool's newest job in another way than Sluice does",
+            Doubt::Unread => "the pool sent a job that miners may read and Sluice cannot",
+        })
+    }
+}

@@ -1,0 +1,194 @@
+//! All that miners may read in one line of a pool's.
+
+use super::envelope::Envelope;
+use super::field::FieldError;
+use super::job_reading::{Agreement, JobReading};
+use super::method::PoolMethod;
+use super::notify::Notify;
+use super::tolerant::{Scanned, scan};
+
+/// A line as it may be read. An ordinary line has one reading; an odd one has as many as miners differ, at
+/// most sixteen, or none.
+#[derive(Debug)]
+pub struct Readings<'a> {
+    line: &'a [u8],
+    /// The one reading of an ordinary line.
+    plain: Option<Envelope<'a>>,
+    odd: Scanned,
+}
+
+/// What makes a line odd: of two lines with the same shape every miner reads both, or neither. An ordinary
+/// line has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape(u16);
+
+impl<'a> Readings<'a> {
+    /// Reads one line.
+    pub fn of(line: &'a [u8]) -> Readings<'a> {
+        match Envelope::read(line) {
+            Ok(message) => Readings { line, plain: Some(message), odd: Scanned::default() },
+            Err(_) => Readings { line, plain: None, odd: scan(line) },
+        }
+    }
+
+    /// The message of an ordinary line: every miner reads it the same way.
+    pub fn plain(&self) -> Option<&Envelope<'a>> {
+        self.plain.as_ref()
+    }
+
+    /// Every reading, that of most miners first.
+    pub fn messages(&self) -> impl Iterator<Item = Envelope<'_>> {
+        let odd = self.odd.readings.iter().filter_map(|text| Envelope::read(text.as_bytes()).ok());
+        self.plain.iter().copied().chain(odd)
+    }
+
+    /// The reading of most miners; `None` for a line that nobody can read.
+    pub fn first(&self) -> Option<Envelope<'_>> {
+        self.messages().next()
+    }
+
+    /// The job in one of the messages; `None` for a message that is none. An error for one that no miner is
+    /// known to make anything of.
+    pub fn job(&self, message: &Envelope<'_>) -> Option<Result<JobReading, FieldError>> {
+        let name = message.method()?;
+        if PoolMethod::of(&name) != Some(PoolMethod::Notify) {
+            return None;
+        }
+        let is_ordinary = self.plain.is_some() && name == PoolMethod::Notify.name();
+        let least = if is_ordinary { Agreement::All } else { Agreement::OrIgnored };
+        let read = |JobReading { job, agreement }| JobReading { job, agreement: agreement.max(least) };
+        Some(Notify::as_miners_read(message.params).map(read))
+    }
+
+    /// The jobs of all readings, none of them twice.
+    pub fn jobs(&self) -> Vec<Result<JobReading, FieldError>> {
+        let mut jobs = Vec::new();
+        for job in self.messages().filter_map(|message| self.job(&message)) {
+            if !jobs.contains(&job) {
+                jobs.push(job);
+            }
+        }
+        jobs
+    }
+
+    /// What makes the line odd; `None` for an ordinary one.
+    pub fn shape(&self) -> Option<Shape> {
+        self.plain.is_none().then_some(Shape(self.odd.shape))
+    }
+
+    /// Whether a part of the line could not be read and looks like a job: a miner may read it.
+    pub fn may_hide_job(&self) -> bool {
+        self.odd.unread.is_some_and(|place| looks_like_job(&self.line[place..]))
+    }
+}
+
+/// Whether `text` holds the word of a job's method in any case, or escapes that may stand for it.
+fn looks_like_job(text: &[u8]) -> bool {
+    let word = PoolMethod::Notify.name().as_bytes();
+    let word = word.strip_prefix(b"mining.").unwrap_or(word);
+    let letters = unescaped(text);
+    letters.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word))
+}
+
+/// `text` with its `\u00xx` resolved.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut letters = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, behind)) = rest.split_first() {
+        let digits = rest.strip_prefix(b"\\u00").and_then(|digits| digits.get(..2));
+        let letter = digits
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match letter {
+            Some(letter) => {
+                letters.push(letter);
+                rest = &rest[6..];
+            }
+            None => {
+                letters.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    letters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTIFY: &str = r#""method":"mining.notify","params":[]"#;
+
+    fn methods(line: &str) -> Vec<String> {
+        let readings = Readings::of(line.as_bytes());
+        readings.messages().map(|message| message.method().unwrap_or_default().into_owned()).collect()
+    }
+
+    #[test]
+    fn an_ordinary_line_has_one_reading() {
+        let line = format!("{{\"id\":null,{NOTIFY}}}");
+        let readings = Readings::of(line.as_bytes());
+        assert!(readings.plain().is_some() && readings.shape().is_none() && !readings.may_hide_job());
+        assert_eq!(methods(&line), ["mining.notify"]);
+    }
+
+    #[test]
+    fn an_odd_line_has_as_many_as_miners_differ() {
+        for line in [
+            format!("{{\"id\":1,\"id\":1,{NOTIFY}}}"),
+            format!("{{{NOTIFY}}} x"),
+            format!("{{{NOTIFY}}}\0"),
+            format!("\u{feff}{{{NOTIFY}}}"),
+        ] {
+            assert_eq!(methods(&line), ["mining.notify"], "{line}");
+            assert!(Readings::of(line.as_bytes()).shape().is_some(), "{line}");
+        }
+        assert_eq!(methods(&format!("{{\"method\":\"x\",{NOTIFY}}}")), ["mining.notify", "x"]);
+        // A key in another case is a key of nobody's but ESP-Miner's.
+        assert_eq!(methods(r#"{"Method":"mining.notify"}"#), ["", "mining.notify"]);
+        assert_eq!(methods(&format!("{{\"id\":1}} {{{NOTIFY}}}")), ["", "mining.notify"]);
+    }
+
+    #[test]
+    fn every_job_of_a_line_is_read_and_how_far_miners_agree() {
+        let hash = "1901125004612a1701c3a621d930d31d36b607df1fccc2160002d01c00000000";
+        let params =
+            |id| format!(r#""params":["{id}","{hash}","01","02",[],"20000000","1b04864c","4d1b2237",true]"#);
+        let jobs = |line: &str| -> Vec<_> {
+            let jobs = Readings::of(line.as_bytes()).jobs();
+            jobs.into_iter().map(|job| job.map(|job| (job.job.job_id.to_string(), job.agreement))).collect()
+        };
+        let (a, b) = (params("a"), params("b"));
+        let job = |id: &str, agreement| Ok((id.to_owned(), agreement));
+        assert_eq!(jobs(&format!("{{\"method\":\"mining.notify\",{a}}}")), [job("a", Agreement::All)]);
+        for odd in [
+            format!("{{\"method\":\"Mining.Notify\",{a}}}"),
+            format!("{{\"method\":\"mining.notify\",{a}}} ."),
+            format!("{{\"method\":\"mining.notify\",{a},{a}}}"),
+        ] {
+            assert_eq!(jobs(&odd), [job("a", Agreement::OrIgnored)], "{odd}");
+        }
+        assert_eq!(
+            jobs(&format!("{{\"method\":\"mining.notify\",{a},{b}}}")),
+            [job("b", Agreement::OrIgnored), job("a", Agreement::OrIgnored)]
+        );
+        assert_eq!(
+            jobs(&format!("{{\"method\":\"x\",\"Method\":\"mining.notify\",{a}}}")),
+            [job("a", Agreement::OrIgnored)]
+        );
+        assert!(jobs("{\"method\":\"mining.notify\",\"params\":[]}")[0].is_err());
+        assert_eq!(jobs("{\"id\":1,\"result\":true}"), []);
+    }
+
+    #[test]
+    fn what_can_not_be_read_and_looks_like_a_job_is_said() {
+        for line in
+            ["{\"method\":\"mining.notify\"", "xx NOTIFY", "{} \"\\u006eotify\"", "mining.noti\\u0066y"]
+        {
+            assert!(Readings::of(line.as_bytes()).may_hide_job(), "{line}");
+        }
+        for line in ["HTTP/1.1 400 Bad Request", "", "{\"id\":1}", "{\"id\":1,\"result\":tru"] {
+            assert!(!Readings::of(line.as_bytes()).may_hide_job(), "{line}");
+        }
+    }
+}

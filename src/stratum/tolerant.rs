@@ -1,0 +1,440 @@
+//! Reading a line as leniently as the most lenient miner does. Each object that is found is written anew as
+//! strict JSON, once for each way in which miners choose among equal keys.
+//!
+//! What is let through, and by whom: of two equal keys the first (cJSON: ESP-Miner) or the last (jansson:
+//! cgminer, cpuminer; ArduinoJson: NerdMiner); keys in another case (cJSON); anything behind the object
+//! (cJSON, ArduinoJson; cgminer behind a NUL); every byte up to 0x20 as white space, control characters in
+//! texts, bytes that are no UTF-8 (cJSON); texts in single quotes, keys without quotes (ArduinoJson).
+
+use std::rc::Rc;
+
+/// Deeper nesting is not read. No message has more than five levels.
+const MAX_DEPTH: usize = 128;
+/// The most objects of one line that are read. Miners read one.
+const MAX_OBJECTS: usize = 4;
+/// The keys of a message, as [`Envelope`](super::Envelope) knows them.
+pub(super) const KEYS: [&str; 6] = ["id", "method", "params", "result", "error", "reject-reason"];
+
+const SPACE: u16 = 1;
+const BEHIND: u16 = 1 << 1;
+const TWICE: u16 = 1 << 2;
+const CASE: u16 = 1 << 3;
+const QUOTES: u16 = 1 << 4;
+const CONTROL: u16 = 1 << 5;
+const NOT_UTF8: u16 = 1 << 6;
+const ESCAPE: u16 = 1 << 7;
+const TOKEN: u16 = 1 << 8;
+const COMMA: u16 = 1 << 9;
+
+/// What a lenient reading of a line gives.
+#[derive(Debug, Default)]
+pub(super) struct Scanned {
+    /// Each reading as strict JSON, none of them twice. The first one is that of jansson.
+    pub(super) readings: Vec<String>,
+    /// Which leniencies the line needed. Lines of the same shape are read by the same miners.
+    pub(super) shape: u16,
+    /// Where the part begins that could not be read; `None` when there is none but white space.
+    pub(super) unread: Option<usize>,
+}
+
+/// Reads all objects of `line`.
+pub(super) fn scan(line: &[u8]) -> Scanned {
+    let mut scanner = Scanner { bytes: line, place: 0, shape: 0 };
+    let mut readings: Vec<String> = Vec::new();
+    if line.starts_with(b"\xef\xbb\xbf") {
+        (scanner.place, scanner.shape) = (3, SPACE);
+    }
+    let mut unread = None;
+    for number in 0.. {
+        scanner.space();
+        let start = scanner.place;
+        if start >= line.len() {
+            break;
+        }
+        if number > 0 {
+            scanner.shape |= BEHIND;
+        }
+        let mut fields = Fields::default();
+        if number >= MAX_OBJECTS || scanner.peek() != Some(b'{') || scanner.message(&mut fields).is_none() {
+            unread = Some(start);
+            break;
+        }
+        for reading in fields.readings() {
+            if !readings.contains(&reading) {
+                readings.push(reading);
+            }
+        }
+    }
+    Scanned { readings, shape: scanner.shape, unread }
+}
+
+/// The values of one key: of all, and of those whose key is in the usual case.
+#[derive(Debug, Default, Clone)]
+struct Field {
+    first: Option<Rc<str>>,
+    last: Option<Rc<str>>,
+    first_exact: Option<Rc<str>>,
+    last_exact: Option<Rc<str>>,
+}
+
+/// The fields of one object, in the order of [`KEYS`].
+#[derive(Debug, Default)]
+struct Fields([Field; KEYS.len()]);
+
+impl Fields {
+    /// Takes a value; returns whether the key was there before.
+    fn take(&mut self, index: usize, is_exact: bool, value: Rc<str>) -> bool {
+        let Some(field) = self.0.get_mut(index) else { return false };
+        let was_there = field.first.is_some();
+        field.first.get_or_insert_with(|| value.clone());
+        if is_exact {
+            field.first_exact.get_or_insert_with(|| value.clone());
+            field.last_exact = Some(value.clone());
+        }
+        field.last = Some(value);
+        was_there
+    }
+
+    /// The object once for each way to choose.
+    fn readings(&self) -> [String; 4] {
+        [
+            self.written(|field| field.last_exact.as_deref()),
+            self.written(|field| field.first.as_deref()),
+            self.written(|field| field.last.as_deref()),
+            self.written(|field| field.first_exact.as_deref()),
+        ]
+    }
+
+    fn written(&self, choose: impl Fn(&Field) -> Option<&str>) -> String {
+        let mut text = String::from("{");
+        for (key, field) in KEYS.iter().zip(&self.0) {
+            let Some(value) = choose(field) else { continue };
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push('"');
+            text.push_str(key);
+            text.push_str("\":");
+            text.push_str(value);
+        }
+        text.push('}');
+        text
+    }
+}
+
+struct Scanner<'a> {
+    bytes: &'a [u8],
+    place: usize,
+    shape: u16,
+}
+
+impl Scanner<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.place).copied()
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.place += 1;
+        Some(byte)
+    }
+
+    fn space(&mut self) {
+        while let Some(byte @ 0..=b' ') = self.peek() {
+            if !matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
+                self.shape |= SPACE;
+            }
+            self.place += 1;
+        }
+    }
+
+    /// One object at the top. `None` when it can't be read.
+    fn message(&mut self, fields: &mut Fields) -> Option<()> {
+        self.members(b'}', 0, &mut |scanner, _| {
+            let key = scanner.key()?;
+            let known = KEYS.iter().position(|known| known.eq_ignore_ascii_case(&key));
+            scanner.colon()?;
+            let Some(index) = known else { return scanner.value(1, &mut String::new()) };
+            let mut value = String::new();
+            scanner.value(1, &mut value)?;
+            let is_exact = KEYS[index] == key;
+            if !is_exact {
+                scanner.shape |= CASE;
+            }
+            if fields.take(index, is_exact, value.into()) {
+                scanner.shape |= TWICE;
+            }
+            Some(())
+        })
+    }
+
+    /// What stands between two brackets. `each` reads one member and is told whether it is the first.
+    fn members(
+        &mut self,
+        end: u8,
+        depth: usize,
+        each: &mut dyn FnMut(&mut Self, bool) -> Option<()>,
+    ) -> Option<()> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        self.next()?;
+        let mut is_first = true;
+        loop {
+            self.space();
+            if self.peek()? == end {
+                self.place += 1;
+                return Some(());
+            }
+            each(self, is_first)?;
+            is_first = false;
+            self.space();
+            match self.peek()? {
+                b',' => {
+                    self.place += 1;
+                    self.space();
+                    if self.peek()? == end {
+                        self.shape |= COMMA;
+                    }
+                }
+                byte if byte == end => {}
+                _ => return None,
+            }
+        }
+    }
+
+    fn value(&mut self, depth: usize, out: &mut String) -> Option<()> {
+        self.space();
+        match self.peek()? {
+            b'{' => {
+                out.push('{');
+                self.members(b'}', depth, &mut |scanner, is_first| {
+                    if !is_first {
+                        out.push(',');
+                    }
+                    let key = scanner.key()?;
+                    quote(&key, out);
+                    scanner.colon()?;
+                    out.push(':');
+                    scanner.value(depth + 1, out)
+                })?;
+                out.push('}');
+            }
+            b'[' => {
+                out.push('[');
+                self.members(b']', depth, &mut |scanner, is_first| {
+                    if !is_first {
+                        out.push(',');
+                    }
+                    scanner.value(depth + 1, out)
+                })?;
+                out.push(']');
+            }
+            b'"' | b'\'' => {
+                let text = self.text()?;
+                quote(&text, out);
+            }
+            _ => {
+                let token = self.token()?;
+                self.literal(&token, out);
+            }
+        }
+        Some(())
+    }
+
+    fn key(&mut self) -> Option<String> {
+        if matches!(self.peek()?, b'"' | b'\'') {
+            return self.text();
+        }
+        self.shape |= TOKEN;
+        self.token()
+    }
+
+    fn colon(&mut self) -> Option<()> {
+        self.space();
+        (self.next()? == b':').then_some(())
+    }
+
+    /// A run of letters, digits and what numbers are written with.
+    fn token(&mut self) -> Option<String> {
+        let start = self.place;
+        while self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte)) {
+            self.place += 1;
+        }
+        let token = &self.bytes[start..self.place];
+        (!token.is_empty()).then(|| String::from_utf8_lossy(token).into_owned())
+    }
+
+    fn literal(&mut self, token: &str, out: &mut String) {
+        if serde_json::from_str::<serde::de::IgnoredAny>(token).is_ok() {
+            out.push_str(token);
+            return;
+        }
+        self.shape |= TOKEN;
+        match token.parse::<f64>() {
+            Ok(number) if number.is_finite() => out.push_str(&serde_json::json!(number).to_string()),
+            _ => quote(token, out),
+        }
+    }
+
+    /// A text in either kind of quotes.
+    fn text(&mut self) -> Option<String> {
+        let end = self.next()?;
+        if end == b'\'' {
+            self.shape |= QUOTES;
+        }
+        let mut bytes = Vec::new();
+        loop {
+            match self.next()? {
+                byte if byte == end => break,
+                b'\\' => self.escape(&mut bytes)?,
+                byte => {
+                    if byte < b' ' {
+                        self.shape |= CONTROL;
+                    }
+                    bytes.push(byte);
+                }
+            }
+        }
+        Some(String::from_utf8(bytes).unwrap_or_else(|error| {
+            self.shape |= NOT_UTF8;
+            String::from_utf8_lossy(error.as_bytes()).into_owned()
+        }))
+    }
+
+    fn escape(&mut self, bytes: &mut Vec<u8>) -> Option<()> {
+        let byte = match self.next()? {
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'r' => b'\r',
+            b'b' => 0x08,
+            b'f' => 0x0c,
+            b'u' => {
+                let letter = self.unicode();
+                bytes.extend(letter.encode_utf8(&mut [0; 4]).as_bytes());
+                return Some(());
+            }
+            byte @ (b'"' | b'\\' | b'/') => byte,
+            byte => {
+                self.shape |= ESCAPE;
+                byte
+            }
+        };
+        bytes.push(byte);
+        Some(())
+    }
+
+    /// What follows `\u`. Half a pair, or no digits at all, is U+FFFD.
+    fn unicode(&mut self) -> char {
+        let Some(high) = self.four_digits() else {
+            self.shape |= ESCAPE;
+            return char::REPLACEMENT_CHARACTER;
+        };
+        if let Some(letter) = char::from_u32(high) {
+            return letter;
+        }
+        let before = self.place;
+        if (0xd800..0xdc00).contains(&high) && self.bytes[self.place..].starts_with(b"\\u") {
+            self.place += 2;
+            if let Some(low @ 0xdc00..0xe000) = self.four_digits() {
+                let code = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+                return char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+            }
+        }
+        self.place = before;
+        self.shape |= ESCAPE;
+        char::REPLACEMENT_CHARACTER
+    }
+
+    fn four_digits(&mut self) -> Option<u32> {
+        let digits = std::str::from_utf8(self.bytes.get(self.place..self.place + 4)?).ok()?;
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        self.place += 4;
+        u32::from_str_radix(digits, 16).ok()
+    }
+}
+
+fn quote(text: &str, out: &mut String) {
+    out.push_str(&serde_json::Value::from(text).to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn readings(line: impl AsRef<[u8]>) -> Vec<String> {
+        scan(line.as_ref()).readings
+    }
+
+    #[test]
+    fn equal_keys_are_read_in_both_ways() {
+        assert_eq!(
+            readings(r#"{"id":1,"id":2,"method":"x"}"#),
+            [r#"{"id":2,"method":"x"}"#, r#"{"id":1,"method":"x"}"#]
+        );
+        assert_eq!(
+            readings(r#"{"METHOD":"a","method":"b","Method":"c"}"#),
+            [r#"{"method":"b"}"#, r#"{"method":"a"}"#, r#"{"method":"c"}"#]
+        );
+        assert_eq!(readings(r#"{"id":1,"id":1}"#), [r#"{"id":1}"#]);
+    }
+
+    #[test]
+    fn what_one_miner_or_another_lets_through_is_read() {
+        let plain = [r#"{"id":null,"params":["a","\u0001"]}"#];
+        for line in [
+            &b"{'id':null,params:['a',\"\\u0001\"]}"[..],
+            b"{\"id\":null,\"params\":[\"a\",\"\x01\"]}",
+            b"\xef\xbb\xbf{\"id\":null,\"params\":[\"a\",\"\\u0001\"]}",
+            b"\x00\x0b{\x0c\"id\"\x01:null,\"params\":[\"a\",\"\\u0001\"],}",
+            b"{\"id\":null,\"params\":[\"a\",\"\\u0001\"]} and more",
+            b"{\"id\":null,\"params\":[\"a\",\"\\u0001\"]}\x00{",
+            b"{\"id\":null,\"\xff\":[{}],\"params\":[\"\\u0061\",\"\\u0001\"]}",
+        ] {
+            assert_eq!(readings(line), plain, "{}", line.escape_ascii());
+        }
+        assert_eq!(readings("{\"id\":1}{\"id\":2}"), ["{\"id\":1}", "{\"id\":2}"]);
+        assert_eq!(readings(b"{\"id\":\"\xff\"}"), ["{\"id\":\"\u{fffd}\"}"]);
+        assert_eq!(readings("{\"id\":007}"), ["{\"id\":7.0}"]);
+        assert_eq!(readings(r#"{"id":"\ud83d\ude00\ud83d"}"#), ["{\"id\":\"😀\u{fffd}\"}"]);
+    }
+
+    #[test]
+    fn what_no_miner_reads_is_unread() {
+        for line in ["", "x", "[1]", "{\"id\":1", "{\"id\"}", "{\"id\":}", "{\"id\":1 2}", "{,}", "{\"id"] {
+            assert!(readings(line).is_empty(), "{line}");
+            assert_eq!(scan(line.as_bytes()).unread.is_some(), !line.is_empty(), "{line}");
+        }
+        let deep = |depth| format!("{{\"x\":{}1{},\"id\":1}}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(readings(deep(100)).len(), 1);
+        assert!(readings(deep(100_000)).is_empty());
+        assert_eq!(scan(b"{\"id\":1} x").unread, Some(9));
+    }
+
+    #[test]
+    fn the_same_leniencies_are_the_same_shape() {
+        let shape = |line: &str| scan(line.as_bytes()).shape;
+        assert_eq!(shape(r#"{"id":1,"id":2}"#), shape(r#"{"id":5,"params":[],"id":6}"#));
+        assert_ne!(shape(r#"{"id":1,"id":2}"#), shape(r#"{"id":5} "#));
+        assert_ne!(shape(r#"{"id":1}x"#), shape(r#"{"ID":5}"#));
+    }
+
+    proptest! {
+        #[test]
+        fn every_reading_is_a_message(line in prop::collection::vec(any::<u8>(), 0..200)) {
+            for reading in readings(&line) {
+                prop_assert!(super::super::Envelope::read(reading.as_bytes()).is_ok(), "{}", reading);
+            }
+        }
+
+        #[test]
+        fn odd_objects_too(line in r#"(\{('|")?(id|Method|params)('|")?:(\[\{?|\]|"|'|1|nul|\\u0[0-9]|,|\}){0,12}){1,4}"#) {
+            for reading in readings(&line) {
+                prop_assert!(super::super::Envelope::read(reading.as_bytes()).is_ok(), "{}", reading);
+            }
+        }
+    }
+}

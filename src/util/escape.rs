@@ -1,0 +1,210 @@
+//! Strangers' texts (names of workers, user agents, reasons, pool tags) as every output shows them:
+//! log, console, page, JSON, metrics, CSV, notifications. The rule is the same everywhere, so that a
+//! name can be copied from one output and found in another.
+//!
+//! A character that drives a terminal, reorders a line or can't be seen is written as Rust writes it:
+//! `\n`, `\u{1b}`, `\u{202e}`. Everything else stays as it is: quotes, backslashes, emoji, any script.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+use std::io;
+
+use serde::Serialize;
+use serde_json::ser::{CharEscape, Formatter, Serializer};
+
+/// A text of unknown origin, escaped when it is printed.
+pub struct Printable<'a>(pub &'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for piece in self.0.split_inclusive(is_unprintable) {
+            match piece.chars().next_back().filter(|last| is_unprintable(*last)) {
+                Some(last) => {
+                    f.write_str(&piece[..piece.len() - last.len_utf8()])?;
+                    write!(f, "{}", last.escape_default())?;
+                }
+                None => f.write_str(piece)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// As [`Printable`], for a text that rarely needs it.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if text.contains(is_unprintable) { Cow::Owned(Printable(text).to_string()) } else { Cow::Borrowed(text) }
+}
+
+/// As [`printable`], and cut after `max` characters; a text that was cut ends with `…`.
+pub fn line_text(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((end, _)) => format!("{}…", Printable(&text[..end])),
+        None => Printable(text).to_string(),
+    }
+}
+
+/// Control characters, those that change the direction or the joining of text, and those without any
+/// width (Unicode: Cc, the bidirectional and invisible part of Cf, Default_Ignorable_Code_Point).
+/// Variation selectors stay, because they choose between the forms of an emoji.
+pub fn is_unprintable(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Compact JSON for readers outside of this program. Its texts are escaped before JSON escapes them, so
+/// that a tool that prints them bare (`jq -r`) prints nothing that drives a terminal.
+///
+/// # Errors
+/// As [`serde_json::to_string`].
+pub fn to_json(document: &impl Serialize) -> serde_json::Result<String> {
+    let mut bytes = Vec::with_capacity(256);
+    document
+        .serialize(&mut Serializer::with_formatter(&mut bytes, Shown(serde_json::ser::CompactFormatter)))?;
+    into_text(bytes)
+}
+
+/// As [`to_json`], indented.
+///
+/// # Errors
+/// As [`serde_json::to_string_pretty`].
+pub fn to_json_pretty(document: &impl Serialize) -> serde_json::Result<String> {
+    let mut bytes = Vec::with_capacity(256);
+    let pretty = serde_json::ser::PrettyFormatter::new();
+    document.serialize(&mut Serializer::with_formatter(&mut bytes, Shown(pretty)))?;
+    into_text(bytes)
+}
+
+fn into_text(bytes: Vec<u8>) -> serde_json::Result<String> {
+    // Only whole characters were written.
+    String::from_utf8(bytes).map_err(serde::ser::Error::custom)
+}
+
+/// Escapes what is inside of texts, and leaves the rest to the formatter below.
+struct Shown<F>(F);
+
+impl<F: Formatter> Formatter for Shown<F> {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, to: &mut W, text: &str) -> io::Result<()> {
+        if !text.contains(is_unprintable) {
+            return self.0.write_string_fragment(to, text);
+        }
+        for piece in text.split_inclusive(is_unprintable) {
+            match piece.chars().next_back().filter(|last| is_unprintable(*last)) {
+                Some(last) => {
+                    self.0.write_string_fragment(to, &piece[..piece.len() - last.len_utf8()])?;
+                    write!(to, "\\{}", last.escape_default())?;
+                }
+                None => self.0.write_string_fragment(to, piece)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn write_char_escape<W: ?Sized + io::Write>(&mut self, to: &mut W, escape: CharEscape) -> io::Result<()> {
+        let c = match escape {
+            CharEscape::Backspace => '\u{8}',
+            CharEscape::FormFeed => '\u{c}',
+            CharEscape::LineFeed => '\n',
+            CharEscape::CarriageReturn => '\r',
+            CharEscape::Tab => '\t',
+            CharEscape::AsciiControl(byte) => char::from(byte),
+            CharEscape::Quote | CharEscape::ReverseSolidus | CharEscape::Solidus => {
+                return self.0.write_char_escape(to, escape);
+            }
+        };
+        write!(to, "\\{}", c.escape_default())
+    }
+
+    fn begin_array<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
+        self.0.begin_array(to)
+    }
+
+    fn end_array<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
+        self.0.end_array(to)
+    }
+
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, to: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_array_value(to, first)
+    }
+
+    fn end_array_value<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
+        self.0.end_array_value(to)
+    }
+
+    fn begin_object<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
+        self.0.begin_object(to)
+    }
+
+    fn end_object<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
+        self.0.end_object(to)
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, to: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_object_key(to, first)
+    }
+
+    fn end_object_key<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
+        self.0.end_object_key(to)
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(to)
+    }
+
+    fn end_object_value<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
+        self.0.end_object_value(to)
+    }
+}
+
+/// HTML whose markup has no such character of its own.
+pub fn html(markup: String) -> String {
+    if !markup.contains(is_unprintable) {
+        return markup;
+    }
+    let mut shown = String::with_capacity(markup.len() + 64);
+    // Into memory: it can't fail.
+    let _ = write!(shown, "{}", Printable(&markup));
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const HOSTILE: &str = "a\n\u{1b}[2J\u{7}\u{9b}\u{202e}\u{61c}\u{200b}\u{feff}\u{ad}\u{e0041}\"\\⛏️é";
+    const SHOWN: &str =
+        "a\\n\\u{1b}[2J\\u{7}\\u{9b}\\u{202e}\\u{61c}\\u{200b}\\u{feff}\\u{ad}\\u{e0041}\"\\⛏️é";
+
+    #[test]
+    fn nothing_drives_a_terminal_and_emoji_survive() {
+        assert_eq!(Printable(HOSTILE).to_string(), SHOWN);
+        assert_eq!(printable(HOSTILE), SHOWN);
+        assert_eq!(line_text(HOSTILE, 100), SHOWN);
+        assert!(matches!(printable("矿工 rig-1 \"é\""), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn json_holds_the_same_text_in_values_and_keys() {
+        let document = json!({ HOSTILE: [HOSTILE, 1, null, { "b": "" }] });
+        let shown = json!({ SHOWN: [SHOWN, 1, null, { "b": "" }] });
+        for text in [to_json(&document).unwrap(), to_json_pretty(&document).unwrap()] {
+            assert!(!text.contains(|c| c != '\n' && is_unprintable(c)), "{text:?}");
+            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), shown);
+        }
+        assert_eq!(to_json_pretty(&shown).unwrap(), serde_json::to_string_pretty(&shown).unwrap());
+    }
+
+    #[test]
+    fn long_texts_end() {
+        let cut = line_text(&"é".repeat(1000), 256);
+        assert_eq!(cut.chars().count(), 257);
+        assert!(cut.ends_with('…'));
+    }
+}
