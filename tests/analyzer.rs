@@ -17,6 +17,8 @@ mod ids;
 mod killed;
 #[path = "analyzer/matching.rs"]
 mod matching;
+#[path = "analyzer/memory.rs"]
+mod memory;
 #[path = "analyzer/simulated.rs"]
 mod simulated;
 #[path = "analyzer/stall.rs"]

@@ -315,6 +315,9 @@ impl Consumer {
             }
             self.follower.heard(&news);
         }
+        if self.held.capacity() > MOST_HELD && self.held.len() < MOST_HELD / 8 {
+            self.held.shrink_to(MOST_HELD / 4);
+        }
         self.follower.tick(now);
         self.published.store(Arc::new(self.follower.snapshot(now)));
     }

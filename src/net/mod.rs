@@ -3,6 +3,7 @@
 
 pub mod descriptors;
 pub mod dial;
+pub mod heap;
 pub mod https;
 pub mod interfaces;
 pub mod listen;
