@@ -27,6 +27,7 @@ use crate::notify::Notifier;
 use crate::record::{Recorder, State};
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
+use crate::util::os_error::describe;
 
 /// Pause when the queue is empty. The consumer never waits in the channel: waking a parked consumer
 /// would make the forwarding threads' `try_send` up to 1 ms slow.
@@ -167,7 +168,7 @@ impl Analyzer {
         let _ = self.thread.join();
         if let Some(recorder) = &self.recorder {
             if let Err(error) = recorder.finish() {
-                log::error!("not everything was recorded: {error}");
+                log::error!("not everything was recorded: {}", describe(&error));
             }
         }
         self.published.load_full()

@@ -27,6 +27,7 @@ use crate::status::http::HttpServer;
 use crate::status::sight::{Facts, Sight, Sights, Sources, Surroundings};
 use crate::status::web;
 use crate::stop::Stop;
+use crate::util::os_error::describe;
 use crate::util::plural::count;
 
 /// Forwards until `stop` or a signal.
@@ -85,7 +86,7 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
         Err(why) if why.kind() == io::ErrorKind::AddrInUse => return Err(runtime(why)),
         Err(why) if why.kind() == io::ErrorKind::AddrNotAvailable => return Err(runtime(why)),
         Err(why) => {
-            log::error!("there is no page: {why}; miners are served all the same");
+            log::error!("there is no page: {}; miners are served all the same", describe(&why));
             None
         }
     };
@@ -216,6 +217,6 @@ fn check_descriptors(config: &Config) {
             config.listen.max_miners
         ),
         Ok(_) => {}
-        Err(why) => log::warn!("can't raise the limit of open files: {why}"),
+        Err(why) => log::warn!("can't raise the limit of open files: {}", describe(&why)),
     }
 }

@@ -28,7 +28,7 @@ impl Recording {
         let mut failing = BTreeSet::new();
         for trouble in &health.troubles {
             let subject = trouble.file.display().to_string();
-            tongue.lasts(FAILING, &subject, now, || {
+            tongue.persists(FAILING, &subject, now, || {
                 let description = format!(
                     "{subject} can't be written: {}; rows wait in memory (256 KiB for each file) and are lost when \
                      that is full, while forwarding goes on; make room, or see what is wrong with the disk",
@@ -51,7 +51,7 @@ impl Recording {
         let dropped = health.dropped.saturating_sub(self.dropped);
         self.dropped = health.dropped;
         if dropped > 0 {
-            tongue.lasts(FAILING, TOO_SLOW, now, || {
+            tongue.persists(FAILING, TOO_SLOW, now, || {
                 let description = String::from(
                     "rows of the records are dropped, because the disk is too slow for them; use a faster disk, or \
                      switch off record.timing or record.geek",

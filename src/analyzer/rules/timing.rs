@@ -88,7 +88,7 @@ impl Timing {
         for pulse in sessions {
             let Some(gap) = pulse.jobs.filter(|gap| gap.is_late) else { continue };
             let upstream = tongue.upstream(pulse.upstream);
-            tongue.lasts(NOTIFY_GAP, upstream, now, || {
+            tongue.persists(NOTIFY_GAP, upstream, now, || {
                 let description = format!(
                     "{upstream}: no job for {:.0} s, although one came at least every {:.0} s",
                     gap.seconds, gap.usual
@@ -143,7 +143,7 @@ impl Timing {
                     return;
                 }
                 tongue.ends(LOCAL_CLOCK.0, NTP, now);
-                tongue.lasts(LOCAL_CLOCK, SYSTEM, now, || {
+                tongue.persists(LOCAL_CLOCK, SYSTEM, now, || {
                     let way = if seconds > 0.0 { "slow" } else { "fast" };
                     let description =
                         format!("this machine's clock is {:.0} s {way}; Sluice goes by NTP", seconds.abs());
@@ -152,7 +152,7 @@ impl Timing {
             }
             ClockState::Unsynchronised { why: Why::Contradicted { ntp, pools }, .. } => {
                 tongue.ends(LOCAL_CLOCK.0, SYSTEM, now);
-                tongue.lasts(LOCAL_CLOCK, NTP, now, || {
+                tongue.persists(LOCAL_CLOCK, NTP, now, || {
                     let description = format!(
                         "the NTP servers are wrong: their time is {} this machine's clock, and the jobs of \
                          {} agree with this machine's clock, which Sluice uses; check ntp.servers",
@@ -164,7 +164,7 @@ impl Timing {
             }
             ClockState::Unsynchronised { why: Why::Outvoted { jobs, pools }, .. } => {
                 tongue.ends(LOCAL_CLOCK.0, NTP, now);
-                tongue.lasts(LOCAL_CLOCK, SYSTEM, now, || {
+                tongue.persists(LOCAL_CLOCK, SYSTEM, now, || {
                     let way = if jobs.micros() > 0 { "slow" } else { "fast" };
                     let description = format!(
                         "this machine's clock is {} {way} by the jobs of {}, which agree with each \
@@ -251,7 +251,7 @@ mod tests {
             timing.tick(&[], now, &mut tongue);
             let view = alerts.view();
             let told = view.alerts.first().map(|alert| (alert.id, alert.severity, alert.count));
-            assert_eq!(told, way.map(|_| ("timing.local_clock", Severity::Low, 2)));
+            assert_eq!(told, way.map(|_| ("timing.local_clock", Severity::Low, 1)));
             assert!(view.alerts.iter().all(|alert| alert.description.contains(way.unwrap())));
         }
     }

@@ -30,6 +30,9 @@ impl Session {
     pub(super) fn pool_line(&mut self, line: &[u8], chunk: &Chunk, each: &mut impl FnMut(Finding)) {
         let at = chunk.readable_at;
         let readings = Readings::of(line);
+        if let Some(message) = readings.plain().filter(|message| message.method().is_none()) {
+            return self.pool_answered(&[*message], line, at, each);
+        }
         if readings.may_hide_job() {
             self.unread("it is no message that a miner is known to read", line, at, each);
         }
