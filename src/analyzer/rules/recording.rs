@@ -63,3 +63,50 @@ impl Recording {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::super::super::alerts::Alerts;
+    use super::*;
+    use crate::clock::{ClockState, Why};
+    use crate::record::{AlertKind, State, Trouble};
+
+    #[test]
+    fn it_begins_with_a_file_that_cannot_be_written_and_ends_a_minute_after_it_can() {
+        let at =
+            |seconds: i64| NtpTime::from_timestamp(Timestamp::from_second(1_790_000_000 + seconds).unwrap());
+        let (mut alerts, mut recording) = (Alerts::new(&[]), Recording::default());
+        let mut told = Vec::new();
+        for second in 0..200 {
+            let trouble = Trouble {
+                file: "data/shares.csv".into(),
+                error: String::from("No space left on device"),
+                since: at(0),
+            };
+            let troubles = if second < 60 { vec![trouble] } else { Vec::new() };
+            // From the hundredth second on, rows come faster than the disk takes them, for a while.
+            let dropped = u64::from((100..110).contains(&second)) * (second as u64);
+            let health = Health { dropped, lost: 0, troubles };
+            let mut rows = Vec::new();
+            let mut tongue = Tongue {
+                alerts: &mut alerts,
+                rows: &mut rows,
+                upstreams: &[],
+                clock: &ClockState::Unsynchronised { since: at(0), why: Why::Off },
+                state: &mut State::default(),
+                unsaved: &mut false,
+            };
+            recording.tick(&health, at(second), &mut tongue);
+            rows.extend(alerts.expire(at(second)));
+            told.extend(rows.into_iter().map(|row| (row.kind, row.severity, row.description)));
+        }
+        let kinds: Vec<_> = told.iter().map(|(kind, ..)| *kind).collect();
+        let (begins, ends) = (AlertKind::Begins, AlertKind::Ends);
+        assert_eq!(kinds, [begins, begins, ends, ends], "{told:#?}");
+        assert!(told.iter().all(|(_, severity, _)| *severity == Severity::Medium));
+        assert!(told[0].2.starts_with("data/shares.csv can't be written: No space left on device"));
+        assert!(told[1].2.contains("the disk is too slow"));
+    }
+}
