@@ -36,6 +36,7 @@ pub mod limits;
 pub mod logging;
 pub mod net;
 pub mod notify;
+mod nul_tail;
 pub mod passthrough;
 pub mod pool_stats;
 pub mod record;

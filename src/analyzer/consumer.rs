@@ -24,7 +24,6 @@ use super::verdicts::Expectations;
 use super::{Copy, Direction, Enforcement, Outside, Role, SessionId, Summary, What};
 use crate::clock::Clock;
 use crate::config;
-use crate::net::Stamp;
 use crate::net::priority::yield_to_others;
 use crate::notify::Notifier;
 use crate::record::{Recorder, State};
@@ -140,7 +139,7 @@ impl Analyzer {
     /// When no thread can be started.
     pub fn on(copies: Receiver<Copy>, setup: Setup) -> io::Result<Analyzer> {
         let (published, stop) = (Arc::new(ArcSwap::default()), Stop::new());
-        let (recorder, began) = (setup.recorder.clone(), Stamp::now());
+        let (recorder, began) = (setup.recorder.clone(), setup.clock.reading().system);
         let reports_restarts = setup.reports_restarts;
         let is_ending = Arc::new(AtomicBool::new(false));
         let mut consumer = Consumer {
@@ -393,7 +392,8 @@ impl Consumer {
     }
 
     fn look_at_the_clock(&mut self, now: Instant) {
-        if let Some(skew) = self.steady.look(Stamp::now(), now) {
+        let reading = self.follower.ledger.read_clocks();
+        if let Some(skew) = self.steady.look(reading.system, now) {
             log::info!("the system's clock was set; what is under way is reckoned on as before");
             self.follower.clock_was_set(skew);
         }
@@ -413,6 +413,9 @@ impl Consumer {
             let (count, restarts) = supervise::restarts(*seen);
             *seen = count;
             self.follower.ledger.restarted(&restarts);
+        }
+        if self.held.capacity() > MOST_HELD && self.held.len() < MOST_HELD / 8 {
+            self.held.shrink_to(MOST_HELD / 4);
         }
         self.follower.tick(now);
         self.published.store(Arc::new(self.follower.snapshot(now)));

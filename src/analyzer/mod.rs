@@ -13,6 +13,7 @@ mod finding;
 mod follower;
 mod hashrate;
 mod history;
+mod job_store;
 mod jobs;
 mod judged_job;
 mod known_jobs;

@@ -13,6 +13,7 @@ use super::block::Facts;
 use super::current_work::{CurrentVerdicts, CurrentWork, JobGap};
 use super::finding::{Event, Finding};
 use super::hashrate::WorkMeter;
+use super::job_store::JobStore;
 use super::jobs::Jobs;
 use super::known_jobs::KnownJobs;
 use super::lines::{Line, LineReader, LongLines};
@@ -115,7 +116,7 @@ impl Session {
         conversation: Arc<Conversation>,
         opened: Stamp,
         expectations: Expectations,
-        (long_lines, known_jobs): (LongLines, KnownJobs),
+        (long_lines, known_jobs, store): (LongLines, KnownJobs, JobStore),
     ) -> Session {
         Session {
             requests: Requests::new(conversation.role),
@@ -138,7 +139,7 @@ impl Session {
             version_mask: None,
             difficulties: DifficultyTimeline::new(),
             difficulty_set: None,
-            jobs: Jobs::default(),
+            jobs: Jobs::new(store),
             early_jobs: EarlyJobs::default(),
             is_subscribe_answered: false,
             space_doubt: None,
@@ -150,6 +151,11 @@ impl Session {
             meter: WorkMeter::new(opened),
             tally: Tally::default(),
         }
+    }
+
+    /// The jobs of all sessions take too much.
+    pub(super) fn forget_jobs(&mut self) {
+        self.jobs.make_room();
     }
 
     /// Jobs are judged by these from now on, and the present one once more.

@@ -4,10 +4,11 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::data_dir_lock::DataDirLock;
 use super::proxy::Proxy;
 use super::reload::Reload;
 use super::signals::stop_on_signals;
-use super::{Failure, Options, environment};
+use super::{Failure, Options};
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
@@ -39,7 +40,8 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
     supervise::end_program_through(&stop);
     let hang_ups = stop_on_signals(&stop).map_err(runtime)?;
     check_descriptors(&config);
-    let _occupied = environment::occupy(&config.data_dir).map_err(|why| Failure::Environment(vec![why]))?;
+    let lock = DataDirLock::take(&config.data_dir).map_err(|why| Failure::Environment(vec![why]))?;
+    lock.keep(&stop).map_err(runtime)?;
     // Before anything runs, so that a port in use ends nothing that has begun.
     let port = page_port(&config).map_err(runtime)?;
     let (to_enforcement, offences) = enforcement::channel();
@@ -171,9 +173,7 @@ fn setup(
     stop: &Stop,
 ) -> io::Result<Setup> {
     let clock = Clock::start(&config.ntp, stop)?;
-    let for_days = clock.clone();
-    let (recorder, state, history) =
-        Recorder::start(&config.record, &config.data_dir, move || for_days.now())?;
+    let (recorder, state, history) = Recorder::start(&config.record, &config.data_dir, clock.clone())?;
     let notifier = match config.notify.as_slice() {
         [] => None,
         recipients => Some(Notifier::start(recipients, stop)?),

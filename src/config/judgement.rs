@@ -68,7 +68,7 @@ pub struct RuleId(&'static str);
 
 impl RuleId {
     /// Every rule there is.
-    pub const ALL: [RuleId; 38] = [
+    pub const ALL: [RuleId; 39] = [
         RuleId("payout.mismatch"),
         RuleId("payout.short"),
         RuleId("payout.changed"),
@@ -104,6 +104,7 @@ impl RuleId {
         RuleId("pool.stats_mismatch"),
         RuleId("pool.refused"),
         RuleId("internal.restarted"),
+        RuleId("record.failing"),
         RuleId("block.found"),
         RuleId("share.near_miss"),
         RuleId("share.best"),

@@ -4,6 +4,7 @@
 pub mod connect;
 pub mod descriptors;
 pub mod dial;
+pub mod heap;
 pub mod https;
 pub mod interfaces;
 pub mod listen;

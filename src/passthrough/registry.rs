@@ -10,6 +10,9 @@ use crate::analyzer::SessionId;
 use crate::serving::Volume;
 use crate::upstream::UpstreamId;
 
+/// Room for so many is not worth giving back.
+const SPARE: usize = 64;
+
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     sessions: Mutex<HashMap<SessionId, Arc<Session>>>,
@@ -28,6 +31,10 @@ impl Registry {
         let mut sessions = self.lock();
         if let Some(session) = sessions.remove(&id) {
             self.carried().add(&session.conversation);
+        }
+        if sessions.capacity() > SPARE + 4 * sessions.len() {
+            let twice = 2 * sessions.len();
+            sessions.shrink_to(twice);
         }
         drop(sessions);
         self.ended.notify_all();

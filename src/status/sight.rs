@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use super::free_memory::FreeMemory;
 use crate::analyzer::{Published, Snapshot};
 use crate::clock::{ClockState, NtpTime, Offset};
 use crate::config::Config;
@@ -119,6 +120,7 @@ impl Sights {
         let first = sources.gather(&facts, began);
         let sights = Sights(Arc::new(ArcSwap::from_pointee(first)));
         let (published, until) = (sights.clone(), stop.clone());
+        let mut memory = FreeMemory::new(began);
         service("survey").beats_within(STUCK_AFTER).start(move || {
             while until.sleep(INTERVAL).is_ok() {
                 supervise::beat();
@@ -127,7 +129,9 @@ impl Sights {
                         facts = Arc::new(Facts { config: (**config).clone(), ..(*facts).clone() });
                     }
                 }
-                published.0.store(Arc::new(sources.gather(&facts, began)));
+                let sight = sources.gather(&facts, began);
+                memory.look(sight.around.sessions, Instant::now());
+                published.0.store(Arc::new(sight));
             }
             Ok::<(), Stopped>(())
         })?;

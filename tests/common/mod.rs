@@ -8,6 +8,7 @@ pub mod browser;
 pub mod capture;
 pub mod certificates;
 pub mod job_pool;
+pub mod ntp_server;
 pub mod pool;
 pub mod prometheus;
 pub mod random;

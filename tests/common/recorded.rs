@@ -43,10 +43,12 @@ pub fn config(text: &str) -> Config {
 
 /// What an analyzer needs that records into `directory`.
 pub fn setup(config: &Config, directory: &Path) -> Setup {
-    let clock = Clock::system();
-    let for_days = clock.clone();
-    let (recorder, state, history) =
-        Recorder::start(&config.record, directory, move || for_days.now()).unwrap();
+    setup_by(Clock::system(), config, directory)
+}
+
+/// As [`setup`], by this clock.
+pub fn setup_by(clock: Clock, config: &Config, directory: &Path) -> Setup {
+    let (recorder, state, history) = Recorder::start(&config.record, directory, clock.clone()).unwrap();
     Setup {
         analysis: config.analysis.clone(),
         expectations: Expectations::new(&config.payout, config.network),
@@ -68,8 +70,13 @@ pub fn setup(config: &Config, directory: &Path) -> Setup {
 
 impl Recorded {
     pub fn start(text: &str) -> Recorded {
+        Recorded::start_by(Clock::system(), text)
+    }
+
+    /// As [`Recorded::start`], by this clock.
+    pub fn start_by(clock: Clock, text: &str) -> Recorded {
         let (config, directory) = (config(text), tempfile::tempdir().unwrap());
-        let (analyzer, sender) = Analyzer::start(setup(&config, directory.path())).unwrap();
+        let (analyzer, sender) = Analyzer::start(setup_by(clock, &config, directory.path())).unwrap();
         let passthrough = Passthrough::start(&config, Some(sender), &Stop::new()).unwrap();
         Recorded { proxy: Proxy { passthrough: Some(passthrough), analyzer: Some(analyzer) }, directory }
     }

@@ -16,6 +16,7 @@ mod news;
 mod payout;
 mod pool;
 mod pulse;
+mod recording;
 mod share;
 mod tempo;
 mod timing;
@@ -37,6 +38,7 @@ use super::{Role, SessionId};
 use crate::clock::NtpTime;
 use crate::config;
 use crate::pool_stats::PoolFigures;
+use crate::record::Health;
 use crate::reference;
 
 /// What the rules are made of.
@@ -65,6 +67,7 @@ pub(super) struct Rules {
     tempo: tempo::Tempo,
     pool: pool::Pool,
     news: news::News,
+    recording: recording::Recording,
 }
 
 impl Rules {
@@ -82,6 +85,7 @@ impl Rules {
             tempo: tempo::Tempo::new(rules),
             pool: pool::Pool::new(*silence, *first_job),
             news: news::News::default(),
+            recording: recording::Recording::default(),
         }
     }
 
@@ -165,6 +169,11 @@ impl Rules {
     /// A share is no block, but near.
     pub(super) fn near_miss(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
         self.news.near_miss(judged, at, tongue);
+    }
+
+    /// How the recording goes.
+    pub(super) fn recording(&mut self, health: &Health, now: NtpTime, tongue: &mut Tongue<'_>) {
+        self.recording.tick(health, now, tongue);
     }
 
     /// A session is over.
