@@ -13,7 +13,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::environment::EnvironmentError;
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 
 /// Empty, and locked while the program runs.
 const LOCK_FILE: &str = "lock";
@@ -60,8 +60,10 @@ impl DataDirLock {
     pub fn keep(&self, stop: &Stop) -> io::Result<()> {
         // The end of the program waits for this lock's owner, not for the thread.
         let (held, stop) = (Arc::downgrade(&self.held), stop.clone());
-        spawn("data-dir", SERVICE_STACK, move || {
+        // Without a limit for its heartbeat: a disk may hold it for as long as it likes.
+        service("data-dir").start(move || {
             while stop.sleep(LOOK).is_ok() {
+                supervise::beat();
                 let Some(held) = held.upgrade() else { break };
                 held.lock().unwrap_or_else(PoisonError::into_inner).renew();
             }
