@@ -9,8 +9,6 @@ mod captures;
 mod copies;
 #[path = "analyzer/counts.rs"]
 mod counts;
-#[path = "analyzer/fair.rs"]
-mod fair;
 #[path = "analyzer/ids.rs"]
 mod ids;
 #[path = "analyzer/killed.rs"]
