@@ -11,8 +11,6 @@ mod clocks;
 mod copies;
 #[path = "analyzer/counts.rs"]
 mod counts;
-#[path = "analyzer/fair.rs"]
-mod fair;
 #[path = "analyzer/ids.rs"]
 mod ids;
 #[path = "analyzer/killed.rs"]

@@ -1,8 +1,8 @@
 //! The part of the analyzer's queue that one direction of one session may fill. Without a limit one peer that
 //! floods takes the whole queue, and the copies of everybody else are lost.
 //!
-//! While the queue is not half full, each direction may fill that half alone, so that a busy miner is not limited
-//! by itself. Then the limit moves with the room that is left: a direction may have a sixteenth as many
+//! While the queue is less than three quarters full, each direction may fill those alone, so that a busy miner is
+//! not limited by itself. Then the limit moves with the room that is left: a direction may have a sixteenth as many
 //! copies waiting as there are free places. A hundred that flood a queue of 16,384 have 141 each and leave
 //! 2,260 places free. So whoever has little waiting finds a place however many others flood, and also while the
 //! analyzer takes nothing out. Both directions of a session have a limit of their own: a pool that floods must
@@ -12,8 +12,8 @@
 
 use crate::analyzer::Role;
 
-/// The queue is quiet while it is filled to less than this part of it.
-const QUIET: usize = 2;
+/// The queue is quiet while no less than this part of it is free.
+const QUIET: usize = 4;
 /// In a queue that is not quiet a direction needs so many free places for each copy that it has waiting.
 const FREE_PER_COPY: usize = 16;
 /// One connection to a pool carries the shares and answers of all miners in aggregate mode.
@@ -31,8 +31,8 @@ pub(super) fn has_room(role: Role, waiting: usize, capacity: usize, free: impl F
         Role::Pool => POOL_WEIGHT,
     };
     let free = free();
-    let is_quiet = free >= capacity - capacity / QUIET;
-    let limit = if is_quiet { capacity / QUIET } else { free / FREE_PER_COPY };
+    let kept_free = capacity / QUIET;
+    let limit = if free >= kept_free { capacity - kept_free } else { free / FREE_PER_COPY };
     waiting < limit.saturating_mul(weight)
 }
 
@@ -67,14 +67,14 @@ mod tests {
     #[test]
     fn many_that_flood_leave_room_for_one_more() {
         for (floods, in_turn, least) in
-            [(1, true, 510), (10, true, 510), (100, true, 140), (10, false, 290), (40, false, 45)]
+            [(1, true, 250), (10, true, 250), (100, true, 140), (10, false, 140), (40, false, 20)]
         {
             let full = filled(&vec![Role::Miner; floods], in_turn);
             let free = QUEUE - full.iter().sum::<usize>();
             assert!(free / FREE_PER_COPY >= least, "{floods}: {free}");
             assert!(has_room(Role::Miner, least - 1, QUEUE, || free), "{floods}");
         }
-        assert_eq!(filled(&[Role::Direct], true), [QUEUE / 2]);
+        assert_eq!(filled(&[Role::Direct], true), [QUEUE / 4 * 3]);
         let free = QUEUE - filled(&vec![Role::Miner; 900], true).iter().sum::<usize>();
         assert!(has_room(Role::Miner, 15, QUEUE, || free) && free > 200, "{free}");
     }

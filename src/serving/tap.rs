@@ -188,17 +188,17 @@ mod tests {
         let (sender, receiver) = crossbeam_channel::bounded(1024);
         let (loud, quiet) = (conversation(), conversation());
         let mut flood = Tap::new(Some(sender.clone()), loud.clone(), Direction::Up);
-        for _ in 0..600 {
+        for _ in 0..1000 {
             flood.forwarded(b"x", Stamp::now(), Stamp::now());
         }
-        assert_eq!((receiver.len(), loud.dropped_copies.load(Ordering::Relaxed)), (512, 88));
+        assert_eq!((receiver.len(), loud.dropped_copies.load(Ordering::Relaxed)), (768, 232));
         for conversation in [&loud, &quiet] {
             let mut tap = Tap::new(Some(sender.clone()), conversation.clone(), Direction::Down);
-            for _ in 0..20 {
+            for _ in 0..10 {
                 tap.forwarded(b"y", Stamp::now(), Stamp::now());
             }
         }
-        assert_eq!(receiver.len(), 512 + 40);
+        assert_eq!(receiver.len(), 768 + 20);
         assert_eq!(quiet.dropped_copies.load(Ordering::Relaxed), 0);
         // What the analyzer has taken out counts no more.
         for copy in receiver.try_iter() {
