@@ -106,7 +106,7 @@ impl Conversation {
     }
 
     fn take_subscribed(&mut self, answer: &Envelope<'_>) -> Heard {
-        let answered = match answer.result.filter(|_| answer.error.is_none()) {
+        let answered = match answer.good_result() {
             Some(result) => SubscribeAnswer::from_result(result).map_err(|why| why.to_string()),
             None => match Verdict::of(answer) {
                 Verdict::Refused { reason, .. } => Err(format!("refused{}", words(reason.as_deref()))),

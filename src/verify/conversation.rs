@@ -155,14 +155,14 @@ impl Conversation {
     fn take_answer(&mut self, answer: &Envelope<'_>, at: Moment) {
         match answer.numeric_id() {
             Some(CONFIGURE) => {
-                self.found.version_mask = ConfigureAnswer::from_result(answer.result).version_rolling;
+                self.found.version_mask = ConfigureAnswer::from_result(answer.good_result()).version_rolling;
             }
             Some(SUBSCRIBE) if self.subscribe_answered.is_none() => self.take_subscribed(answer, at),
             Some(AUTHORIZE) if self.found.authorized == Authorized::Unanswered => {
                 self.take_authorized(answer, at);
             }
             Some(SUGGEST) => {
-                let is_refused = answer.error.is_some() && !Verdict::of(answer).is_accepted();
+                let is_refused = answer.has_error() && !Verdict::of(answer).is_accepted();
                 let suggestion = &mut self.found.difficulty.suggestion;
                 if is_refused && *suggestion == Suggestion::Ignored {
                     *suggestion = Suggestion::Refused;
@@ -173,8 +173,7 @@ impl Conversation {
     }
 
     fn take_subscribed(&mut self, answer: &Envelope<'_>, at: Moment) {
-        let result = answer.result.filter(|_| answer.error.is_none());
-        let Some(Ok(answered)) = result.map(SubscribeAnswer::from_result) else {
+        let Some(Ok(answered)) = answer.good_result().map(SubscribeAnswer::from_result) else {
             self.found.subscribe_refused.get_or_insert_with(|| reading::refusal(answer));
             return;
         };
