@@ -77,6 +77,7 @@ fn miner(session: u64, at: NtpTime) -> MinerView {
         accepted: 1000 * session,
         rejected: session,
         unanswered: 1,
+        unknown: 0,
         hash_rates: HashRates {
             one_minute: rate,
             five_minutes: rate / 3.0,

@@ -7,10 +7,14 @@ mod common;
 mod captures;
 #[path = "analyzer/copies.rs"]
 mod copies;
+#[path = "analyzer/counts.rs"]
+mod counts;
 #[path = "analyzer/ids.rs"]
 mod ids;
 #[path = "analyzer/killed.rs"]
 mod killed;
+#[path = "analyzer/matching.rs"]
+mod matching;
 #[path = "analyzer/simulated.rs"]
 mod simulated;
 #[path = "analyzer/stall.rs"]

@@ -27,5 +27,7 @@ mod seen;
 mod shared;
 #[path = "forensics/shares.rs"]
 mod shares;
+#[path = "forensics/unread.rs"]
+mod unread;
 #[path = "forensics/world.rs"]
 mod world;

@@ -105,6 +105,27 @@ fn without_the_analyzer_too() {
 }
 
 /// The program ends soon, with these miners connected.
+/// Two miners have found a share, a third has not; all are there until the signal. Their sessions have ended
+/// when the last report is made.
+#[test]
+fn the_last_report_is_about_the_miners_that_were_there() {
+    let pool = BarePool::start();
+    let sluice = Sluice::run(&format!("{BASE}{}", pool.upstream()));
+    let mut pairs: Vec<_> = (0..3).map(|_| subscribed(&sluice, &pool)).collect();
+    for (miner, at_pool) in &mut pairs[1..] {
+        miner.write_all(submit(7).as_bytes()).unwrap();
+        expect(at_pool, submit(7).as_bytes());
+        at_pool.write_all(answer(7).as_bytes()).unwrap();
+        expect(miner, answer(7).as_bytes());
+    }
+    sluice.signal("TERM");
+    let (status, log) = sluice.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("MINERS       3 connected | 2 with a share in the last 10 min"), "{log}");
+    assert!(log.contains("2 submitted | 2 accepted"), "{log}");
+    assert_eq!(log.matches("1 accepted of 1").count(), 2, "{log}");
+}
+
 fn ends_soon(sluice: Sluice, miners: &[&TcpStream]) {
     let begun = Instant::now();
     sluice.signal("TERM");
@@ -259,6 +280,35 @@ fn a_certificate_that_is_not_there_is_named() {
     let missing = good.cert_file().with_file_name("missing.pem");
     does_not_start(&with_tls(&missing, &good.key_file()), 1, &["missing.pem"]);
     does_not_start(&with_tls(&good.cert_file(), &missing), 1, &["missing.pem"]);
+}
+
+/// Every thread there is was told to end: that is nothing to be warned of.
+#[test]
+fn a_clean_stop_warns_of_nothing() {
+    let pool = EchoPool::start();
+    let dead = common::refusing_address();
+    for mode in ["passthrough", "aggregate"] {
+        let text = format!(
+            "mode = \"{mode}\"\n[listen]\nstratum = [\"127.0.0.1:0\"]\n\
+             [http]\nlisten = \"127.0.0.1:0\"\n[ntp]\nservers = [\"{dead}\"]\n{}warm = 1\n\
+             [[upstream]]\nurl = \"stratum+tcp://{dead}\"\n\
+             [[reference]]\nurl = \"stratum+tcp://{dead}\"\n[[reference]]\nnode = \"http://{dead}\"\n\
+             [pool_stats]\nkind = \"ckpool\"\nurl = \"http://{dead}\"\n\
+             address = \"bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4\"\n\
+             [[notify]]\nkind = \"webhook\"\nurl = \"http://{dead}\"\n",
+            pool.upstream()
+        );
+        let sluice = Sluice::run(&text);
+        let miner = sluice.connect();
+        (&miner).write_all(SUBSCRIBE).unwrap();
+        sluice.wait_line("the pool's figures: ");
+        sluice.signal("TERM");
+        let (status, log) = sluice.wait();
+        assert!(status.success(), "{log}");
+        let warnings: Vec<&str> =
+            log.lines().filter(|line| line.contains(" thread ") || line.ends_with(": stopped")).collect();
+        assert!(warnings.is_empty(), "{mode}: {warnings:#?}");
+    }
 }
 
 #[test]

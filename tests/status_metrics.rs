@@ -210,6 +210,7 @@ fn pool(place: usize) -> PoolView {
         accepted: 1,
         rejected: 2,
         unanswered: 3,
+        unknown: 0,
         answers: Latency::default(),
         newest_answers: Default::default(),
         job: None,

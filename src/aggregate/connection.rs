@@ -128,6 +128,11 @@ impl Connection {
         result
     }
 
+    /// Why nothing more could be sent, if that ended the connection.
+    pub(super) fn send_failure(&self) -> Option<String> {
+        self.outbox.failure()
+    }
+
     /// Asks what may be rolled, if it is to, and for a search space.
     pub(super) fn open(&self, configure: bool) {
         let rolling = json!([["version-rolling"], { "version-rolling.mask": "ffffffff", "version-rolling.min-bit-count": 2 }]);

@@ -13,6 +13,7 @@ use super::unconfigured::Unconfigured;
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
 use crate::upstream::{Failure, Link as Dialled, Standing, UpstreamId};
+use crate::util::os_error::describe;
 
 /// How often it is looked what is to be done when nothing has happened.
 const LOOK: Duration = Duration::from_millis(250);
@@ -335,7 +336,7 @@ impl Keeper<'_> {
             Ok::<(), Stopped>(())
         });
         if let Err(error) = dialling {
-            log::error!("no thread for another connection to a pool: {error}");
+            log::error!("no thread for another connection to a pool: {}", describe(&error));
         }
         loop {
             let seen = self.link.moment();

@@ -12,6 +12,7 @@ use crate::serving::{Tap, announce};
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
 use crate::upstream::{Failure, Link as Dialled, Standing};
+use crate::util::os_error::describe;
 
 /// How often it is looked what is to be done when nothing has happened.
 const LOOK: Duration = Duration::from_millis(250);
@@ -116,7 +117,7 @@ fn start_threads(link: &Arc<Link>, connection: &Arc<Connection>) {
         })
     });
     if let Err(error) = threads {
-        log::error!("no thread for the pool's connection: {error}");
+        log::error!("no thread for the pool's connection: {}", describe(&error));
         connection.end();
     }
 }
@@ -142,7 +143,7 @@ fn note_end(link: &Link, connection: &Connection, end: &End) {
     match end {
         End::Ended => {}
         End::Closed => log::warn!("pool {upstream} {name}: it closed the connection"),
-        End::Failed(error) => log::warn!("pool {upstream} {name}: the connection was lost: {error}"),
+        End::Failed(why) => log::warn!("pool {upstream} {name}: the connection was lost: {why}"),
         // Before the end is seen: the next connection is to another pool.
         End::Silent(time) => services.upstreams.mark_failed(upstream, Failure::Silent(*time)),
     }

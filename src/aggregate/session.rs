@@ -16,6 +16,7 @@ use crate::serving::{
 };
 use crate::stop::Stopped;
 use crate::thread::{SESSION_STACK, spawn};
+use crate::util::os_error::describe;
 
 const BUFFER: usize = 8 * 1024;
 
@@ -83,7 +84,7 @@ fn run(presence: &Presence, visitor: Visitor) {
         Ok::<(), Stopped>(())
     });
     if let Err(error) = thread {
-        let text = format!("can't start a session: {error}");
+        let text = format!("can't start a session: {}", describe(&error));
         say(&presence.services.reception, miner.address(), Topic::NoThread, &text);
         return;
     }

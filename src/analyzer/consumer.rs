@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,7 @@ use crate::notify::Notifier;
 use crate::record::{Recorder, State};
 use crate::stop::{Stop, Stopped};
 use crate::thread::{SERVICE_STACK, spawn};
+use crate::util::os_error::describe;
 
 /// Pause when the queue is empty. The consumer never waits in the channel: waking a parked consumer
 /// would make the forwarding threads' `try_send` up to 1 ms slow.
@@ -70,6 +72,7 @@ pub struct Analyzer {
     published: Arc<ArcSwap<Snapshot>>,
     recorder: Option<Recorder>,
     stop: Stop,
+    is_ending: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
@@ -115,6 +118,7 @@ impl Analyzer {
     pub fn on(copies: Receiver<Copy>, setup: Setup) -> io::Result<Analyzer> {
         let (published, stop) = (Arc::new(ArcSwap::default()), Stop::new());
         let (recorder, began) = (setup.recorder.clone(), Stamp::now());
+        let is_ending = Arc::new(AtomicBool::new(false));
         let mut consumer = Consumer {
             copies,
             outside: setup.outside.clone(),
@@ -123,6 +127,7 @@ impl Analyzer {
             steady: Steady::new(began, Instant::now()),
             held: VecDeque::new(),
             held_bytes: 0,
+            is_ending: is_ending.clone(),
         };
         // What was read back at the start is to be seen from the first moment.
         consumer.round();
@@ -134,7 +139,7 @@ impl Analyzer {
             consumer.consume(&until);
             Ok::<(), Stopped>(())
         })?;
-        Ok(Analyzer { published, recorder, stop, thread })
+        Ok(Analyzer { published, recorder, stop, is_ending, thread })
     }
 
     /// Everything there is to see, as of less than a second ago.
@@ -152,13 +157,19 @@ impl Analyzer {
         self.snapshot().summary.clone()
     }
 
+    /// The program is about to end. Miners whose sessions end from now on are among those of the last snapshot,
+    /// as they were: they leave because the program does.
+    pub fn keep_those_who_leave(&self) {
+        self.is_ending.store(true, Ordering::Release);
+    }
+
     /// Reads what is still in the queue, has the records put on the disk, and ends.
     pub fn finish(self) -> Arc<Snapshot> {
         self.stop.stop();
         let _ = self.thread.join();
         if let Some(recorder) = &self.recorder {
             if let Err(error) = recorder.finish() {
-                log::error!("not everything was recorded: {error}");
+                log::error!("not everything was recorded: {}", describe(&error));
             }
         }
         self.published.load_full()
@@ -181,6 +192,7 @@ struct Consumer {
     /// Whose copies are held, and until when; in the order in which they came.
     held: VecDeque<(Instant, SessionId, Held)>,
     held_bytes: usize,
+    is_ending: Arc<AtomicBool>,
 }
 
 /// What happens to a session when its copies' time has come.
@@ -219,7 +231,8 @@ impl Consumer {
         while let Some((_, id, held)) = self.held.pop_front() {
             self.follow(id, held);
         }
-        self.follower.close_all();
+        self.follower.is_ending = self.is_ending.load(Ordering::Acquire);
+        self.follower.close_all(self.steady.now());
         self.round();
     }
 
@@ -279,7 +292,10 @@ impl Consumer {
                 self.follower.read_held(id);
             }
             Held::Paused => self.follower.paused(id),
-            Held::Closed => self.follower.closed(id),
+            Held::Closed => {
+                self.follower.is_ending = self.is_ending.load(Ordering::Acquire);
+                self.follower.closed(id, self.steady.now());
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use super::ledger::Ledger;
 use super::lines::LongLines;
 use super::rules::{Pulse, Rules, Settings};
 use super::session::Session;
-use super::snapshot::Snapshot;
+use super::snapshot::{MinerView, Snapshot};
 use super::verdicts::Expectations;
 use super::{Chunk, Conversation, Enforcement, Judgement, Outside, SessionId};
 use crate::config;
@@ -31,6 +31,11 @@ pub(super) struct Follower {
     /// What the rules were made of.
     settings: Settings,
     began: Stamp,
+    /// The program is ending: [`Follower::left`] is kept.
+    pub(super) is_ending: bool,
+    /// The miners whose sessions have ended since, as they were then. No more than were connected: nobody is
+    /// accepted any more.
+    left: Vec<MinerView>,
 }
 
 impl Follower {
@@ -71,6 +76,8 @@ impl Follower {
             share_timeout: analysis.share_timeout,
             settings,
             began: now,
+            is_ending: false,
+            left: Vec::new(),
         }
     }
 
@@ -137,46 +144,53 @@ impl Follower {
         }
     }
 
-    pub(super) fn closed(&mut self, id: SessionId) {
-        if let Some(mut session) = self.sessions.remove(&id) {
-            let role = session.conversation.role;
-            session.close(&mut |finding| self.ledger.take(finding, role));
+    pub(super) fn closed(&mut self, id: SessionId, now: Stamp) {
+        let Some(mut session) = self.sessions.remove(&id) else { return };
+        let role = session.conversation.role;
+        session.close(&mut |finding| self.ledger.take(finding, role));
+        if self.is_ending && role.is_with_miner() {
+            self.left.push(MinerView::of(
+                &session,
+                &self.ledger,
+                &self.sessions,
+                (now, self.settings.rules.stale_job),
+            ));
         }
     }
 
-    pub(super) fn close_all(&mut self) {
-        for (_, mut session) in self.sessions.drain() {
-            let role = session.conversation.role;
-            session.close(&mut |finding| self.ledger.take(finding, role));
-        }
+    pub(super) fn close_all(&mut self, now: Stamp) {
+        let open: Vec<SessionId> = self.sessions.keys().copied().collect();
+        open.into_iter().for_each(|id| self.closed(id, now));
     }
 
     /// What is due twice a second. The news of a session's end may have been dropped; then nobody else
     /// holds the conversation any more.
     pub(super) fn tick(&mut self, now: Stamp) {
         let (timeout, ledger) = (self.share_timeout, &mut self.ledger);
-        self.sessions.retain(|_, session| {
+        let mut over = Vec::new();
+        for (id, session) in &mut self.sessions {
             let role = session.conversation.role;
             session.expire(timeout, now, &mut |finding| ledger.take(finding, role));
-            let is_live = Arc::strong_count(&session.conversation) > 1 || !session.order.is_empty();
-            if !is_live {
-                session.close(&mut |finding| ledger.take(finding, role));
+            if Arc::strong_count(&session.conversation) == 1 && session.order.is_empty() {
+                over.push(*id);
             }
-            is_live
-        });
+        }
+        over.into_iter().for_each(|id| self.closed(id, now));
         let stale_job = self.settings.rules.stale_job;
         let gaps: Vec<Option<JobGap>> =
             self.sessions.values_mut().map(|session| session.job_gap(now, stale_job)).collect();
         let sessions = self.sessions.values().zip(gaps);
         let pulses: Vec<Pulse<'_>> = sessions.map(|(session, gap)| session.pulse(now, gap)).collect();
-        ledger.round(&pulses, now);
+        self.ledger.round(&pulses, now);
     }
 
     /// What there is to see.
     pub(super) fn snapshot(&mut self, now: Stamp) -> Snapshot {
         let up_for = now.since(self.began).unwrap_or_default();
         let stale_job = self.settings.rules.stale_job;
-        Snapshot::of(&mut self.ledger, &self.sessions, (up_for, stale_job), now)
+        let mut snapshot = Snapshot::of(&mut self.ledger, &self.sessions, (up_for, stale_job), now);
+        snapshot.miners.extend(self.left.iter().cloned());
+        snapshot
     }
 }
 

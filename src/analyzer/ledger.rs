@@ -26,6 +26,7 @@ use crate::record::{
 };
 use crate::stratum::Difficulty;
 use crate::util::escape::Printable;
+use crate::util::os_error;
 
 /// Everything that outlives a session.
 pub(super) struct Ledger {
@@ -395,7 +396,10 @@ impl Ledger {
     fn record_block(&self, block: BlockRecord) {
         if let Some(recorder) = &self.recorder {
             if let Err(error) = recorder.record_block(block) {
-                log::error!("a share that meets the network's target is not on the disk: {error}");
+                log::error!(
+                    "a share that meets the network's target is not on the disk: {}",
+                    os_error::describe(&error)
+                );
             }
         }
     }

@@ -2,6 +2,7 @@
 //! and follows each conversation. It can be slow, or stopped: forwarding does not notice.
 
 mod alerts;
+mod answer_form;
 mod block;
 mod bucket;
 mod cadence;
@@ -23,8 +24,10 @@ mod outside;
 mod pools;
 mod recent;
 mod replay;
+mod request_id;
 mod requests;
 mod rules;
+mod same_id;
 mod session;
 mod share;
 mod snapshot;

@@ -30,6 +30,7 @@ pub struct PoolView {
     pub accepted: u64,
     pub rejected: u64,
     pub unanswered: u64,
+    pub unknown: u64,
     /// From a submit to its answer.
     pub answers: Latency,
     /// The newest of them, the newest last.
@@ -69,7 +70,7 @@ impl Pools {
             Outcome::Accepted => pool.accepted += 1,
             Outcome::Rejected { .. } => pool.rejected += 1,
             Outcome::Unanswered => pool.unanswered += 1,
-            Outcome::Unknown => {}
+            Outcome::Unknown => pool.unknown += 1,
         }
         if let Some(time) = judged.answered_after {
             pool.answers.record(time);
@@ -156,6 +157,7 @@ impl PoolView {
             accepted: 0,
             rejected: 0,
             unanswered: 0,
+            unknown: 0,
             answers: Latency::default(),
             newest_answers: VecDeque::new(),
             job: None,

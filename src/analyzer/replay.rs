@@ -33,7 +33,7 @@ impl Replay {
 
     /// The session is over.
     pub fn closed(&mut self, conversation: &Conversation) {
-        self.follower.closed(conversation.id);
+        self.follower.closed(conversation.id, conversation.opened);
     }
 
     /// Time has passed. The thread says so twice a second.

@@ -1,29 +1,46 @@
-//! The miner's requests that wait for their answers. Ids are the miner's own business: cpuminer
-//! sends 4 for every share, others repeat them or send `null` (wire reference, section 1.3), so
-//! they are kept as text, and what has the same id is answered first in, first out.
+//! The miner's requests that wait for their answers, and which answer belongs to which of them.
+//!
+//! Ids are the miner's own business: cpuminer sends 4 for every share, others repeat ids or send `null` (wire
+//! reference, section 1.3). Requests with the same id are answered first in, first out, as pools do. Two things
+//! break that order: an answer whose form can't belong to the first request, and a request that the pool never
+//! answers (`mining.suggest_difficulty` at most pools; section 2.8). Where such a request may have been
+//! answered or not, the answers are kept until their number tells, or until the pool has had its time.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::Role;
+use super::answer_form::AnswerForm;
+use super::request_id::{canonical, kept};
+use super::same_id::{KeptAnswer, Request, SameId, Settled};
 use super::share::PendingShare;
 use crate::net::Stamp;
 use crate::stratum::VersionMask;
 
-/// The most requests of a miner that are followed; a NerdMiner itself keeps 32.
-const MOST_OPEN: usize = 512;
+/// The most shares of a miner that are followed; a NerdMiner itself keeps 32.
+const MAX_OPEN_SHARES: usize = 512;
 /// In aggregate mode as many wait for the pool, those of one read behind them, and their answers.
-const MOST_OPEN_HERE: usize = 2048;
+const MAX_OPEN_SHARES_OF_MINER: usize = 2048;
 /// For all miners together a pool may owe 16,384 answers, and some are on their way.
-const MOST_OPEN_THERE: usize = 20_480;
+const MAX_OPEN_SHARES_AT_POOL: usize = 20_480;
+/// Other requests: a farm proxy authorizes 1,000 workers at once. They are counted apart, so that requests
+/// nobody answers leave the room of shares alone.
+const MAX_OPEN_OTHERS: usize = 1024;
+/// In aggregate mode all miners' names are asked about on one connection.
+const MAX_OPEN_OTHERS_AT_POOL: usize = 10_240;
 /// The most answers that wait for their requests.
-const MOST_EARLY: usize = 32;
-/// How long an answer waits for its request.
+const MAX_EARLY_ANSWERS: usize = 32;
+/// The time an answer waits for its request.
 const EARLY: Duration = Duration::from_secs(1);
-/// The longest line that waits for its request, in bytes: a mere answer is much shorter.
-const MOST_EARLY_LINE: usize = 1024;
-/// As much of an id tells it from others, in bytes; an honest one has 20.
-const MOST_ID: usize = 128;
+/// The longest answer that is kept, in bytes: a mere verdict is much shorter.
+const MAX_KEPT_LINE: usize = 1024;
+/// The most answers that are kept because they can belong to more than one request.
+const MAX_UNCLEAR_ANSWERS: usize = 64;
+/// The time after which a kept answer is taken for the share's. Pools answer in order: what was asked together
+/// is answered together, however long the way is.
+const SETTLE: Duration = Duration::from_secs(1);
+/// A request that has no answer for so long when a share with its id is sent gets none any more.
+const NEVER_ANSWERED: Duration = Duration::from_secs(10);
 
 /// What was asked.
 #[derive(Debug)]
@@ -40,40 +57,49 @@ pub(super) enum Asked {
     Other,
 }
 
-/// An answer to a request that has not come yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct EarlyAnswer {
-    id: Box<str>,
-    pub(super) at: Stamp,
-    pub(super) line: Box<[u8]>,
+/// Whose an answer is.
+#[derive(Debug)]
+pub(super) enum Match {
+    /// This request's, which was sent then.
+    Request(Asked, Stamp),
+    /// One of several requests' with its id; [`Requests::settled`] has it later.
+    Unclear,
+    Nobody,
 }
 
 /// The open requests of one session.
 #[derive(Debug)]
 pub(super) struct Requests {
-    most: usize,
-    open: HashMap<Box<str>, VecDeque<Request>>,
+    max_shares: usize,
+    max_others: usize,
+    /// The other end is this program, which answers every request.
+    answers_all: bool,
+    open: HashMap<Box<str>, SameId>,
     count: usize,
     shares: u32,
-    early: VecDeque<EarlyAnswer>,
-}
-
-#[derive(Debug)]
-struct Request {
-    asked: Asked,
-    at: Stamp,
-    /// Copies were lost since; its answer may have been among them.
-    doubtful: bool,
+    early: VecDeque<KeptAnswer>,
+    unclear: usize,
+    settled: Vec<Settled>,
 }
 
 impl Requests {
     pub(super) fn new(role: Role) -> Requests {
-        let most = match role {
-            Role::Direct => MOST_OPEN,
-            Role::Miner => MOST_OPEN_HERE,
-            Role::Pool => MOST_OPEN_THERE,
+        let (max_shares, max_others) = match role {
+            Role::Direct => (MAX_OPEN_SHARES, MAX_OPEN_OTHERS),
+            Role::Miner => (MAX_OPEN_SHARES_OF_MINER, MAX_OPEN_OTHERS),
+            Role::Pool => (MAX_OPEN_SHARES_AT_POOL, MAX_OPEN_OTHERS_AT_POOL),
         };
-        Requests { most, open: HashMap::new(), count: 0, shares: 0, early: VecDeque::new() }
+        Requests {
+            max_shares,
+            max_others,
+            answers_all: role == Role::Miner,
+            open: HashMap::new(),
+            count: 0,
+            shares: 0,
+            early: VecDeque::new(),
+            unclear: 0,
+            settled: Vec::new(),
+        }
     }
 
     /// A request. An answer can only be its own when it came after the request was `readable`; the
@@ -88,32 +114,50 @@ impl Requests {
         asked: Asked,
         readable: Stamp,
         sent: Stamp,
-    ) -> Result<(), (Asked, Option<EarlyAnswer>)> {
-        let id = key(id);
-        let is_answered = |early: &EarlyAnswer| *early.id == *id && early.at >= readable;
+    ) -> Result<(), (Asked, Option<KeptAnswer>)> {
+        let id = kept(id);
+        let key = canonical(id);
+        let is_answered = |early: &KeptAnswer| {
+            canonical(&early.id) == key && early.at >= readable && early.form.fits(&asked)
+        };
         if let Some(place) = self.early.iter().position(is_answered) {
             return Err((asked, self.early.remove(place)));
         }
-        if self.count >= self.most {
+        let is_share = matches!(asked, Asked::Submit(_));
+        let shares = self.shares as usize;
+        let is_full =
+            if is_share { shares >= self.max_shares } else { self.count - shares >= self.max_others };
+        if is_full {
             return Err((asked, None));
         }
         self.count += 1;
-        self.shares += u32::from(matches!(asked, Asked::Submit(_)));
-        self.open.entry(id.into()).or_default().push_back(Request { asked, at: sent, doubtful: false });
+        self.shares += u32::from(is_share);
+        let request = Request { id: id.into(), asked, at: sent, doubtful: false };
+        let same = match self.open.get_mut(&*key) {
+            Some(same) => same,
+            None => self.open.entry(key.into()).or_default(),
+        };
+        if is_share && !self.answers_all && same.unclear.is_empty() {
+            self.count -=
+                same.pass_over(|request| readable.since(request.at).is_some_and(|age| age >= NEVER_ANSWERED));
+        }
+        same.requests.push_back(request);
         Ok(())
     }
 
     /// Some of what the pool said is lost. Where several requests have one id, nobody can know any
     /// more which of them the next answer belongs to: they are given up.
     pub(super) fn lost_answers(&mut self) -> Vec<Asked> {
-        let mut lost = Vec::new();
-        self.open.retain(|_, queue| {
-            if queue.len() > 1 {
-                lost.extend(queue.drain(..).map(|request| request.asked));
+        let (mut lost, mut unclear) = (Vec::new(), 0);
+        self.open.retain(|_, same| {
+            if same.requests.len() > 1 {
+                lost.extend(same.requests.drain(..).map(|request| request.asked));
+                unclear += same.unclear.drain(..).count();
             }
-            queue.iter_mut().for_each(|request| request.doubtful = true);
-            !queue.is_empty()
+            same.requests.iter_mut().for_each(|request| request.doubtful = true);
+            !same.requests.is_empty()
         });
+        self.unclear -= unclear;
         self.forget(&lost);
         lost
     }
@@ -121,8 +165,15 @@ impl Requests {
     /// The id is about to be used again: a request of this id whose answer may be lost must not take
     /// the next one's.
     pub(super) fn make_way(&mut self, id: &str) -> Option<Asked> {
-        let is_doubtful = |queue: &VecDeque<Request>| queue.front().is_some_and(|request| request.doubtful);
-        self.open.get(key(id)).is_some_and(is_doubtful).then(|| self.answer(id))?.map(|(asked, _)| asked)
+        let key = canonical(kept(id));
+        let same = self.open.get_mut(&*key)?;
+        if !same.requests.front()?.doubtful {
+            return None;
+        }
+        let Request { asked, .. } = same.requests.pop_front()?;
+        self.drop_if_empty(&key);
+        self.forget(std::slice::from_ref(&asked));
+        Some(asked)
     }
 
     fn forget(&mut self, gone: &[Asked]) {
@@ -130,49 +181,104 @@ impl Requests {
         self.shares -= gone.iter().map(|asked| u32::from(matches!(asked, Asked::Submit(_)))).sum::<u32>();
     }
 
-    /// An answer to the oldest request with this id.
-    pub(super) fn answer(&mut self, id: &str) -> Option<(Asked, Stamp)> {
-        let queue = self.open.get_mut(key(id))?;
-        let request = queue.pop_front();
-        if queue.is_empty() {
-            self.open.remove(key(id));
+    fn drop_if_empty(&mut self, key: &str) {
+        if self.open.get(key).is_some_and(|same| same.requests.is_empty()) {
+            let unclear = self.open.remove(key).map_or(0, |same| same.unclear.len());
+            self.unclear -= unclear;
         }
-        let Request { asked, at, .. } = request?;
-        self.count -= 1;
-        self.shares -= u32::from(matches!(asked, Asked::Submit(_)));
-        Some((asked, at))
+    }
+
+    /// An answer: to the oldest request with this id that it can belong to.
+    pub(super) fn answer(&mut self, id: &str, form: AnswerForm, at: Stamp, line: &[u8]) -> Match {
+        let id = kept(id);
+        let key = canonical(id);
+        let Some(same) = self.open.get_mut(&*key) else { return Match::Nobody };
+        let Some(place) = same.first_fit(id, form) else { return Match::Nobody };
+        // Only a verdict can be the wrong request's: other forms say what they answer.
+        let is_verdict = matches!(form, AnswerForm::Yes | AnswerForm::Refusal);
+        let is_behind = !same.unclear.is_empty() && is_verdict;
+        if !is_behind && (self.answers_all || !same.is_unclear(id, form, place)) {
+            let Some(Request { asked, at, .. }) = same.requests.remove(place) else { return Match::Nobody };
+            self.forget(std::slice::from_ref(&asked));
+            self.settle(&key, false);
+            self.drop_if_empty(&key);
+            return Match::Request(asked, at);
+        }
+        if line.len() > MAX_KEPT_LINE {
+            return Match::Nobody;
+        }
+        same.unclear.push_back(KeptAnswer { id: id.into(), form, at, line: line.into() });
+        self.unclear += 1;
+        self.settle(&key, self.unclear > MAX_UNCLEAR_ANSWERS);
+        self.drop_if_empty(&key);
+        Match::Unclear
+    }
+
+    /// Gives kept answers to their requests as far as it is clear now whose they are. `is_due`: the pool has
+    /// had its time to answer the requests that stand before a share.
+    fn settle(&mut self, key: &str, is_due: bool) {
+        let Some(same) = self.open.get_mut(key) else { return };
+        let before = (same.requests.len(), same.unclear.len(), self.settled.len());
+        same.settle(is_due, &mut self.settled);
+        self.count -= before.0 - same.requests.len();
+        self.unclear -= before.1 - same.unclear.len();
+        let shares = self.settled[before.2..].iter().filter(|one| matches!(one.asked, Asked::Submit(_)));
+        self.shares -= shares.count() as u32;
+    }
+
+    /// Requests whose kept answers have found them.
+    pub(super) fn settled(&mut self) -> Vec<Settled> {
+        std::mem::take(&mut self.settled)
     }
 
     /// Keeps an answer that nobody has asked for yet.
-    pub(super) fn keep(&mut self, id: &str, at: Stamp, line: &[u8]) {
-        if line.len() > MOST_EARLY_LINE {
+    pub(super) fn keep(&mut self, id: &str, form: AnswerForm, at: Stamp, line: &[u8]) {
+        if line.len() > MAX_KEPT_LINE {
             return;
         }
-        if self.early.len() >= MOST_EARLY {
+        if self.early.len() >= MAX_EARLY_ANSWERS {
             self.early.pop_front();
         }
-        self.early.push_back(EarlyAnswer { id: key(id).into(), at, line: line.into() });
+        self.early.push_back(KeptAnswer { id: kept(id).into(), form, at, line: line.into() });
     }
 
-    /// Takes out what has waited for longer than `timeout`.
+    /// Settles what is unclear for too long, and takes out what has waited for longer than `timeout`.
     pub(super) fn expire(&mut self, timeout: Duration, now: Stamp) -> Vec<Asked> {
         let is_over = |at: Stamp, limit: Duration| now.since(at).is_some_and(|age| age >= limit);
         self.early.retain(|early| !is_over(early.at, EARLY));
-        let mut expired = Vec::new();
-        self.open.retain(|_, queue| {
-            while queue.front().is_some_and(|request| is_over(request.at, timeout)) {
-                expired.extend(queue.pop_front().map(|request| request.asked));
+        if self.unclear > 0 {
+            let limit = SETTLE.min(timeout / 2);
+            let is_due = |same: &SameId| same.unclear.front().is_some_and(|answer| is_over(answer.at, limit));
+            let due: Vec<Box<str>> =
+                self.open.iter().filter(|(_, same)| is_due(same)).map(|(key, _)| key.clone()).collect();
+            for key in due {
+                self.settle(&key, true);
+                self.drop_if_empty(&key);
             }
-            !queue.is_empty()
+        }
+        let (mut expired, mut unclear) = (Vec::new(), 0);
+        self.open.retain(|_, same| {
+            while same.requests.front().is_some_and(|request| is_over(request.at, timeout)) {
+                expired.extend(same.requests.pop_front().map(|request| request.asked));
+            }
+            if same.requests.is_empty() {
+                unclear += same.unclear.len();
+            }
+            !same.requests.is_empty()
         });
+        self.unclear -= unclear;
         self.forget(&expired);
         expired
     }
 
-    /// Takes out everything: the session is over.
+    /// The session is over: settles what can be settled, and takes out everything else.
     pub(super) fn take_all(&mut self) -> Vec<Asked> {
-        (self.count, self.shares) = (0, 0);
-        self.open.drain().flat_map(|(_, queue)| queue).map(|request| request.asked).collect()
+        if self.unclear > 0 {
+            let keys: Vec<Box<str>> = self.open.keys().cloned().collect();
+            keys.iter().for_each(|key| self.settle(key, true));
+        }
+        (self.count, self.shares, self.unclear) = (0, 0, 0);
+        self.open.drain().flat_map(|(_, same)| same.requests).map(|request| request.asked).collect()
     }
 
     /// How many shares wait for their answers.
@@ -181,100 +287,5 @@ impl Requests {
     }
 }
 
-/// The beginning of an id, so that requests are small whatever a miner makes of its ids.
-fn key(id: &str) -> &str {
-    let end = (0..=MOST_ID.min(id.len())).rev().find(|end| id.is_char_boundary(*end));
-    &id[..end.unwrap_or(0)]
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MINUTE: Duration = Duration::from_secs(60);
-
-    fn at(seconds: u64) -> Stamp {
-        Stamp::from_nanos(seconds * 1_000_000_000)
-    }
-
-    fn share(worker: &str) -> Asked {
-        Asked::Submit(Box::new(PendingShare::for_tests(worker)))
-    }
-
-    fn worker_of(answered: Option<(Asked, Stamp)>) -> String {
-        match answered {
-            Some((Asked::Submit(share), _)) => share.worker.clone(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn one_id_for_every_share_is_answered_first_in_first_out() {
-        let mut requests = Requests::new(Role::Direct);
-        for worker in ["a", "b", "c"] {
-            requests.ask("4", share(worker), at(1), at(1)).unwrap();
-        }
-        assert_eq!(requests.shares(), 3);
-        for worker in ["a", "b", "c"] {
-            assert_eq!(worker_of(requests.answer("4")), worker);
-        }
-        assert!(requests.answer("4").is_none());
-        assert_eq!(requests.shares(), 0);
-    }
-
-    #[test]
-    fn ids_that_differ_as_text_are_different() {
-        let mut requests = Requests::new(Role::Direct);
-        for (id, worker) in [("1", "number"), ("\"1\"", "text"), ("null", "null"), ("1.0", "float")] {
-            requests.ask(id, share(worker), at(1), at(1)).unwrap();
-        }
-        assert_eq!(worker_of(requests.answer("\"1\"")), "text");
-        assert_eq!(worker_of(requests.answer("null")), "null");
-        assert_eq!(worker_of(requests.answer("1")), "number");
-    }
-
-    #[test]
-    fn an_answer_that_came_first_finds_its_share_but_not_a_later_one() {
-        let mut requests = Requests::new(Role::Direct);
-        requests.keep("7", at(10), b"the answer");
-        assert!(requests.ask("7", share("later"), at(11), at(12)).is_ok());
-        // Its sending was stamped late, as by a thread that was held up.
-        let (_, answer) = requests.ask("7", share("before"), at(9), at(11)).unwrap_err();
-        assert_eq!(*answer.unwrap().line, *b"the answer");
-    }
-
-    #[test]
-    fn after_lost_answers_an_id_that_is_used_again_begins_anew() {
-        let mut requests = Requests::new(Role::Direct);
-        for (id, worker) in [("4", "a"), ("4", "b"), ("5", "c"), ("6", "d")] {
-            requests.ask(id, share(worker), at(1), at(1)).unwrap();
-        }
-        assert_eq!((requests.lost_answers().len(), requests.shares()), (2, 2));
-        assert!(requests.make_way("4").is_none());
-        assert!(matches!(requests.make_way("5"), Some(Asked::Submit(share)) if share.worker == "c"));
-        assert_eq!(worker_of(requests.answer("6")), "d");
-        assert_eq!(requests.shares(), 0);
-    }
-
-    #[test]
-    fn long_ids_cost_no_memory() {
-        let mut requests = Requests::new(Role::Direct);
-        let id = "é".repeat(30_000);
-        requests.ask(&id, share("a"), at(1), at(1)).unwrap();
-        assert_eq!(requests.open.keys().map(|id| id.len()).max(), Some(MOST_ID));
-        assert_eq!(worker_of(requests.answer(&id)), "a");
-    }
-
-    #[test]
-    fn what_is_never_answered_expires_and_a_flood_is_bounded() {
-        let mut requests = Requests::new(Role::Direct);
-        let refused = (0..10_000)
-            .filter(|id| requests.ask(&id.to_string(), share("flood"), at(1), at(1)).is_err())
-            .count();
-        assert_eq!(refused, 10_000 - MOST_OPEN);
-        assert_eq!(requests.shares(), MOST_OPEN as u32);
-        assert!(requests.expire(MINUTE, at(60)).is_empty());
-        assert_eq!(requests.expire(MINUTE, at(61)).len(), MOST_OPEN);
-        assert_eq!((requests.shares(), requests.open.len()), (0, 0));
-    }
-}
+mod tests;

@@ -92,7 +92,10 @@ struct Worker {
 pub(super) struct Tally {
     pub(super) accepted: u64,
     pub(super) rejected: u64,
+    /// The pool had its time.
     pub(super) unanswered: u64,
+    /// What the pool said is not known: the session ended first, or copies were not analysed.
+    pub(super) unknown: u64,
     pub(super) stale: u64,
     /// Sum of what was asked for, over accepted shares.
     pub(super) accepted_difficulty: f64,
@@ -214,7 +217,9 @@ impl Session {
         // once; the gap itself shows only with the next copy.
         let is_whole = self.conversation.dropped_copies.load(Ordering::Relaxed) == 0;
         let outcome = if is_whole { Outcome::Unanswered } else { Outcome::Unknown };
-        for asked in self.requests.expire(timeout, now) {
+        let expired = self.requests.expire(timeout, now);
+        self.take_settled(each);
+        for asked in expired {
             self.give_up(asked, outcome.clone(), each);
         }
         self.publish();
@@ -223,7 +228,9 @@ impl Session {
 
     /// The session is over: what is open stays so.
     pub(super) fn close(&mut self, each: &mut impl FnMut(Finding)) {
-        for asked in self.requests.take_all() {
+        let open = self.requests.take_all();
+        self.take_settled(each);
+        for asked in open {
             self.give_up(asked, Outcome::Unknown, each);
         }
         each(Finding::Closed(self.conversation.id));
@@ -284,7 +291,17 @@ impl Session {
         each(Finding::Event(Event::ExtranonceChanged { session, upstream, from, to }, at));
     }
 
-    /// The worker's name: the first that was authorized.
+    /// Notes the pool's verdict on a name. One that was refused and is accepted later counts from then on. A
+    /// refusal takes nothing back: some pools refuse to be asked twice about a name that they know.
+    fn note_worker(&mut self, name: &str, refused: bool) {
+        if let Some(known) = self.workers.iter_mut().find(|known| known.name == name) {
+            known.refused &= refused;
+        } else if self.workers.len() < MOST_WORKERS {
+            self.workers.push(Worker { name: name.to_owned(), refused });
+        }
+    }
+
+    /// The worker's name: the first that the pool has accepted, by its answer or by accepting a share of it.
     pub(super) fn worker(&self) -> &str {
         self.workers.iter().find(|worker| !worker.refused).map_or("", |worker| &worker.name)
     }
@@ -320,9 +337,13 @@ impl Session {
             Outcome::Accepted => {
                 self.tally.accepted += 1;
                 self.tally.accepted_difficulty += share.assigned.map_or(0.0, Difficulty::value);
+                if self.worker().is_empty() {
+                    self.note_worker(&share.worker, false);
+                }
             }
             Outcome::Rejected { .. } => self.tally.rejected += 1,
-            Outcome::Unanswered | Outcome::Unknown => self.tally.unanswered += 1,
+            Outcome::Unanswered => self.tally.unanswered += 1,
+            Outcome::Unknown => self.tally.unknown += 1,
         }
         self.tally.stale += u64::from(share.stale);
         let Facts { session, miner, user_agent, upstream } = self.facts();

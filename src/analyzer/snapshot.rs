@@ -63,7 +63,10 @@ pub struct MinerView {
     pub best: f64,
     pub accepted: u64,
     pub rejected: u64,
+    /// Shares that the pool has not answered in `analysis.share_timeout`.
     pub unanswered: u64,
+    /// Shares of which nobody knows what the pool said.
+    pub unknown: u64,
     pub hash_rates: HashRates,
     pub connected_for: Duration,
     pub connected_since: NtpTime,
@@ -119,7 +122,7 @@ impl Snapshot {
 }
 
 impl MinerView {
-    fn of(
+    pub(super) fn of(
         session: &Session,
         ledger: &Ledger,
         sessions: &HashMap<SessionId, Session>,
@@ -139,6 +142,7 @@ impl MinerView {
             accepted: tally.accepted,
             rejected: tally.rejected,
             unanswered: tally.unanswered,
+            unknown: tally.unknown,
             hash_rates: session.meter.rates(now),
             connected_for: now.since(session.opened).unwrap_or_default(),
             connected_since: ledger.correct(session.opened),

@@ -59,6 +59,7 @@ pub struct WorkerTotals {
     pub accepted: u64,
     pub rejected: u64,
     pub unanswered: u64,
+    pub unknown: u64,
     /// Sum of what was asked for, over accepted shares.
     pub accepted_difficulty: f64,
     /// By the hash.
@@ -174,7 +175,10 @@ impl Totals {
                 self.unanswered += 1;
                 worker.unanswered += 1;
             }
-            Outcome::Unknown => self.unknown += 1,
+            Outcome::Unknown => {
+                self.unknown += 1;
+                worker.unknown += 1;
+            }
         }
         let difficulty = share.difficulty().filter(|difficulty| difficulty.is_finite()).unwrap_or(0.0);
         worker.best_difficulty = worker.best_difficulty.max(difficulty);

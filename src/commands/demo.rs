@@ -231,12 +231,12 @@ impl World {
             miner.stop();
         }
         let told: u64 = self.miners.iter().map(|miner| miner.stats().accepted).sum();
-        let credited: u64 = self.pools.iter().map(|pool| pool.stats().accepted()).sum();
+        let accepted: u64 = self.pools.iter().map(|pool| pool.stats().accepted()).sum();
         for pool in &self.pools {
             pool.stop();
         }
         writeln!(out, "\n{}", delays(&self.analyzer.finish().summary))?;
-        writeln!(out, "  pools credited {}, miners were told of {told}", count(credited, "share"))?;
+        writeln!(out, "  pools accepted {}, miners were told of {told}", count(accepted, "share"))?;
         out.flush()
     }
 

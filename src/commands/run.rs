@@ -23,9 +23,10 @@ use crate::reference::{References, Tip};
 use crate::serving::enforcement;
 use crate::status::console;
 use crate::status::http::HttpServer;
-use crate::status::sight::{Facts, Sight, Sights, Sources};
+use crate::status::sight::{Facts, Sight, Sights, Sources, Surroundings};
 use crate::status::web;
 use crate::stop::Stop;
+use crate::util::os_error::describe;
 use crate::util::plural::count;
 
 /// Forwards until `stop` or a signal.
@@ -83,7 +84,7 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
         Err(why) if why.kind() == io::ErrorKind::AddrInUse => return Err(runtime(why)),
         Err(why) if why.kind() == io::ErrorKind::AddrNotAvailable => return Err(runtime(why)),
         Err(why) => {
-            log::error!("there is no page: {why}; miners are served all the same");
+            log::error!("there is no page: {}; miners are served all the same", describe(&why));
             None
         }
     };
@@ -98,13 +99,20 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
     }
     stop.wait();
     log::info!("no more shares are taken; those in flight get their answers");
+    let (observer, upstreams) = (proxy.observer(), proxy.observer().upstreams());
+    if let Some(analyzer) = &analyzer {
+        analyzer.keep_those_who_leave();
+    }
     proxy.shut_down();
     if let Some(page) = page {
         page.shut_down();
     }
     if let Some(analyzer) = analyzer {
-        let last = sights.newest();
-        report(&Sight { snapshot: analyzer.finish(), ..(*last).clone() });
+        let (last, snapshot) = (sights.newest(), analyzer.finish());
+        // The miners that were there until the end, and all that was forwarded.
+        let sessions = snapshot.miners.len();
+        let around = Surroundings { sessions, upstreams, volume: observer.volume(), ..last.around.clone() };
+        report(&Sight { snapshot, around, ..(*last).clone() });
     }
     // After the analyzer, whose last alerts are to be told too.
     if let Some(notifier) = notifier {
@@ -209,6 +217,6 @@ fn check_descriptors(config: &Config) {
             config.listen.max_miners
         ),
         Ok(_) => {}
-        Err(why) => log::warn!("can't raise the limit of open files: {why}"),
+        Err(why) => log::warn!("can't raise the limit of open files: {}", describe(&why)),
     }
 }

@@ -19,6 +19,7 @@ use crate::serving::{FirstBytes, Patience, Tap, Topic, Visitor, Watch, first_byt
 use crate::stop::Stopped;
 use crate::thread::{SESSION_STACK, spawn};
 use crate::upstream::{Failure, Link, UpstreamId};
+use crate::util::os_error::describe;
 
 /// A pool that owes its first answer for so long to a miner that leaves is looked at.
 const WORTH_A_PROBE: Duration = Duration::from_millis(900);
@@ -48,7 +49,7 @@ impl Upward {
                 &presence.services.reception,
                 self.visitor.peer(),
                 Topic::NoThread,
-                &format_args!("can't start a session: {error}"),
+                &format_args!("can't start a session: {}", describe(&error)),
             );
             session.ending.mark_ended(Direction::Down);
             return Ok(());
@@ -221,7 +222,10 @@ pub(super) fn splice_refused(presence: &Presence, refused: &SpliceRefused) {
                 );
             }
             SpliceRefused::Pipe(error) => {
-                log::warn!("forward.path = \"splice\": no more pipes ({error}); further sessions are copied");
+                log::warn!(
+                    "forward.path = \"splice\": no more pipes ({}); further sessions are copied",
+                    describe(error)
+                );
             }
         }
     }

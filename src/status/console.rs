@@ -44,13 +44,14 @@ fn performance(snapshot: &Snapshot, totals: &Totals, around: &Surroundings) -> S
 fn shares(totals: &Totals) -> String {
     let judged = totals.accepted + totals.rejected;
     let mut line = format!(
-        "SHARES       {} submitted | {} accepted ({}) | {} rejected ({}) | {} unanswered | {} | {}",
+        "SHARES       {} submitted | {} accepted ({}) | {} rejected ({}) | {} unanswered | {} unknown | {} | {}",
         totals.submitted,
         totals.accepted,
         percent(totals.accepted, judged),
         totals.rejected,
         percent(totals.rejected, judged),
         totals.unanswered,
+        totals.unknown,
         count_of(totals.blocks, "share met the network's target", "shares met the network's target"),
         count_of(totals.near_misses, "near miss", "near misses"),
     );
@@ -125,7 +126,7 @@ fn top_miners(snapshot: &Snapshot) -> Vec<String> {
             Printable(if miner.worker.is_empty() { "(no worker yet)" } else { &miner.worker }),
             rate(miner.hash_rates.five_minutes),
             miner.accepted,
-            miner.accepted + miner.rejected + miner.unanswered,
+            miner.accepted + miner.rejected + miner.unanswered + miner.unknown,
             short(miner.best),
             miner.difficulty,
         )

@@ -43,6 +43,7 @@ mod tests {
             accepted: 0,
             rejected: 0,
             unanswered: 0,
+            unknown: 0,
             answers: Latency::default(),
             newest_answers: Default::default(),
             job: None,

@@ -8,7 +8,10 @@ use serde_json::value::RawValue;
 
 use super::field;
 use super::method::PoolMethod;
-use super::tolerant::KEYS;
+use super::tolerant::{KEYS, key_place};
+
+/// Floats name whole numbers up to here exactly.
+const MAX_OWN_ID: f64 = 9_007_199_254_740_992.0;
 
 /// A message, borrowed from its line. Which kind it is, request, notification or answer, follows
 /// from what is present: [`Envelope::method`] is `None` in an answer, even in one of the libraries
@@ -49,14 +52,29 @@ impl<'a> Envelope<'a> {
         self.id.map_or("null", RawValue::get)
     }
 
-    /// The id when it is an unsigned integer, as those of all our own requests are.
+    /// The id when it is an unsigned integer, as those of all our own requests are. Some pools send it back as
+    /// a text, or as a number with a fraction.
     pub fn numeric_id(&self) -> Option<u64> {
-        self.id.and_then(|id| id.get().parse().ok())
+        let id = self.id?.get();
+        id.parse().ok().or_else(|| {
+            let text = serde_json::from_str::<String>(id).unwrap_or_else(|_| id.to_owned());
+            let (text, is_own) = (text.trim(), |number: &f64| (0.0..MAX_OWN_ID).contains(number));
+            let whole = |text: &str| text.parse::<f64>().ok().filter(is_own).filter(|id| id.fract() == 0.0);
+            text.parse().ok().or_else(|| whole(text).map(|id| id as u64))
+        })
     }
 
     /// Whether there is an id that is not null, and so somebody who waits for an answer.
     pub fn has_id(&self) -> bool {
         self.id.is_some()
+    }
+
+    /// Whether it is an answer in the form of a request: ESP-Miner answers a `mining.ping` with the method
+    /// `pong` (wire reference, section 2.11), others repeat the method beside their result.
+    pub fn is_answer(&self) -> bool {
+        let Some(method) = self.method() else { return true };
+        let is_pong = ["pong", "mining.pong"].iter().any(|pong| method.eq_ignore_ascii_case(pong));
+        is_pong || self.params.is_none() && (self.result.is_some() || self.error.is_some())
     }
 
     /// The method's name; `None` in an answer.
@@ -116,8 +134,7 @@ impl<'de> Deserialize<'de> for Key {
             }
 
             fn visit_str<E: de::Error>(self, name: &str) -> Result<Key, E> {
-                let place = KEYS.iter().position(|known| known.eq_ignore_ascii_case(name));
-                match place {
+                match key_place(name) {
                     Some(place) if KEYS[place] != name => Err(E::custom("a known key in another case")),
                     place => Ok(Key(place)),
                 }
@@ -173,6 +190,40 @@ mod tests {
     }
 
     #[test]
+    fn own_ids_are_known_in_every_form() {
+        for (id, number) in [
+            ("42", Some(42)),
+            ("\"42\"", Some(42)),
+            ("42.0", Some(42)),
+            ("4.2e1", Some(42)),
+            ("\"42.0\"", Some(42)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("42.5", None),
+            ("-42", None),
+            ("1e300", None),
+            ("\"x\"", None),
+            ("null", None),
+            ("[42]", None),
+        ] {
+            let line = format!("{{\"id\":{id},\"result\":true}}");
+            assert_eq!(Envelope::read(line.as_bytes()).unwrap().numeric_id(), number, "{id}");
+        }
+    }
+
+    #[test]
+    fn answers_in_the_form_of_requests_are_answers() {
+        for (line, is_answer) in [
+            (r#"{"id":42,"method":"pong","params":[]}"#, true),
+            (r#"{"id":42,"method":"mining.ping","result":"pong","error":null}"#, true),
+            (r#"{"id":4,"method":null,"result":true}"#, true),
+            (r#"{"id":4,"method":"mining.submit","params":[],"result":null,"error":null}"#, false),
+            (r#"{"id":4,"method":"mining.ping"}"#, false),
+        ] {
+            assert_eq!(Envelope::read(line.as_bytes()).unwrap().is_answer(), is_answer, "{line}");
+        }
+    }
+
+    #[test]
     fn garbage_and_double_keys_are_refused() {
         for line in [&b""[..], b"GET / HTTP/1.1", b"[1]", b"{\"id\":1", b"\x16\x03\x01", b"{\"id\":\"\xff\"}"]
         {
@@ -180,6 +231,7 @@ mod tests {
         }
         assert!(Envelope::read(br#"{"id":1,"id":2,"method":"x"}"#).is_err());
         assert!(Envelope::read(br#"{"id":1,"Method":"x"}"#).is_err());
+        assert!(Envelope::read(br#"{"id":1,"method\u0000":"x"}"#).is_err());
         assert!(Envelope::read(br#"{"id":1,"other":1,"Other":2,"method":"x"}"#).is_ok());
     }
 }

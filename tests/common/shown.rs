@@ -112,6 +112,7 @@ pub fn miner(session: u64, at: NtpTime) -> MinerView {
         accepted: 0,
         rejected: 0,
         unanswered: 0,
+        unknown: 0,
         hash_rates: Default::default(),
         connected_for: Default::default(),
         connected_since: at,

@@ -148,7 +148,7 @@ impl Extranonce {
                 tongue.ends(SMALL.0, &subject, now);
                 continue;
             }
-            tongue.lasts(SMALL, &subject, now, || {
+            tongue.persists(SMALL, &subject, now, || {
                 let description = match is_short {
                     true => format!(
                         "{upstream}: {} has searched through its space in {seconds:.1} s",

@@ -103,7 +103,7 @@ impl Pool {
         for upstream in silent.difference(&heard) {
             let name = tongue.upstream(*upstream);
             let limit = self.silence;
-            tongue.lasts(SILENT, name, now, || {
+            tongue.persists(SILENT, name, now, || {
                 (
                     format!("{name}: connected, and silent for more than {limit:.0} s"),
                     json!({ "seconds": limit }),

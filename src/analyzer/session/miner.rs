@@ -29,6 +29,7 @@ impl Session {
     ) {
         let asked = match message.method().as_deref() {
             None => return,
+            Some(_) if message.is_answer() => return,
             Some("mining.subscribe") => {
                 self.user_agent = shortened(&first_text(message.params).unwrap_or_default());
                 Asked::Subscribe
@@ -57,7 +58,7 @@ impl Session {
         }
         match self.requests.ask(message.id(), asked, chunk.readable_at, chunk.sent_at) {
             Ok(()) => {}
-            Err((asked, Some(answer))) => self.answered_early(asked, &answer, chunk.sent_at, each),
+            Err((asked, Some(answer))) => self.answered_by(asked, &answer, chunk.sent_at, each),
             Err((asked, None)) => self.give_up(asked, Outcome::Unknown, each),
         }
     }

@@ -2,18 +2,19 @@
 
 use serde_json::value::RawValue;
 
-use super::super::Chunk;
-use super::super::Role;
+use super::super::answer_form::AnswerForm;
 use super::super::current_work::Oddness;
 use super::super::finding::{Event, Finding, JobSeen};
 use super::super::jobs::Added;
 use super::super::judged_job::JudgedJob;
-use super::super::requests::{Asked, EarlyAnswer};
+use super::super::requests::{Asked, Match};
+use super::super::same_id::{KeptAnswer, Settled};
 use super::super::share::outcome_of;
 use super::super::unjudged::is_unjudged;
 use super::super::verdicts::Doubt;
+use super::super::{Chunk, Role};
 use super::early::EarlyJob;
-use super::{MOST_WORKERS, OPENING, Session, Worker};
+use super::{OPENING, Session};
 use crate::net::Stamp;
 use crate::record::Outcome;
 use crate::stratum::{
@@ -29,6 +30,9 @@ impl Session {
     pub(super) fn pool_line(&mut self, line: &[u8], chunk: &Chunk, each: &mut impl FnMut(Finding)) {
         let at = chunk.readable_at;
         let readings = Readings::of(line);
+        if let Some(message) = readings.plain().filter(|message| message.method().is_none()) {
+            return self.pool_answered(&[*message], line, at, each);
+        }
         if readings.may_hide_job() {
             self.unread("it is no message that a miner is known to read", line, at, each);
         }
@@ -36,7 +40,8 @@ impl Session {
         let mut answers = Vec::new();
         for message in readings.messages() {
             is_empty = false;
-            let Some(name) = message.method() else {
+            // Some pools repeat the method in the answer.
+            let Some(name) = message.method().filter(|_| !message.is_answer()) else {
                 answers.push(message);
                 continue;
             };
@@ -70,26 +75,50 @@ impl Session {
         each: &mut impl FnMut(Finding),
     ) {
         let Some(first) = answers.first() else { return };
-        let asked = answers.iter().find_map(|message| Some((message, self.requests.answer(message.id())?)));
-        let Some((message, (asked, asked_at))) = asked else {
-            self.unasked(first, at, each);
-            self.requests.keep(first.id(), at, line);
-            return;
-        };
-        let is_same =
-            |other: &Envelope<'_>| other.result.map(RawValue::get) == message.result.map(RawValue::get);
-        if matches!(asked, Asked::Subscribe) {
-            self.space_doubt = None;
-            if !answers.iter().all(is_same) {
-                self.doubt_space(
-                    "miners may read its answer to mining.subscribe differently",
-                    line,
-                    at,
-                    each,
-                );
+        let matched = answers.iter().find_map(|message| {
+            match self.requests.answer(message.id(), AnswerForm::of(message), at, line) {
+                Match::Nobody => None,
+                found => Some((message, found)),
+            }
+        });
+        match matched {
+            Some((message, Match::Request(asked, asked_at))) => {
+                if matches!(asked, Asked::Subscribe) {
+                    self.doubt_subscribe_answer(message, answers, line, at, each);
+                }
+                self.answered(asked, message, asked_at, at, each);
+            }
+            Some(_) => {}
+            None => {
+                self.unasked(first, at, each);
+                self.requests.keep(first.id(), AnswerForm::of(first), at, line);
             }
         }
-        self.answered(asked, message, asked_at, at, each);
+        self.take_settled(each);
+    }
+
+    /// Takes the answers that have found their requests only now.
+    pub(super) fn take_settled(&mut self, each: &mut impl FnMut(Finding)) {
+        for Settled { asked, asked_at, answer } in self.requests.settled() {
+            self.answered_by(asked, &answer, asked_at, each);
+        }
+    }
+
+    /// Doubts the search space when the readings of the answer to a subscribe differ.
+    fn doubt_subscribe_answer(
+        &mut self,
+        message: &Envelope<'_>,
+        answers: &[Envelope<'_>],
+        line: &[u8],
+        at: Stamp,
+        each: &mut impl FnMut(Finding),
+    ) {
+        self.space_doubt = None;
+        let is_same =
+            |other: &Envelope<'_>| other.result.map(RawValue::get) == message.result.map(RawValue::get);
+        if !answers.iter().all(is_same) {
+            self.doubt_space("miners may read its answer to mining.subscribe differently", line, at, each);
+        }
     }
 
     fn pool_said(
@@ -339,10 +368,7 @@ impl Session {
                     _ => Event::Authorized { upstream, worker: worker.clone() },
                 };
                 each(Finding::Event(event, answered_at));
-                if self.workers.len() < MOST_WORKERS && self.workers.iter().all(|known| known.name != worker)
-                {
-                    self.workers.push(Worker { name: worker, refused });
-                }
+                self.note_worker(&worker, refused);
             }
             Asked::Submit(share) => {
                 // A near pool answers before the sending thread has looked at the clock.
@@ -358,16 +384,15 @@ impl Session {
         }
     }
 
-    pub(super) fn answered_early(
+    pub(super) fn answered_by(
         &mut self,
         asked: Asked,
-        answer: &EarlyAnswer,
+        answer: &KeptAnswer,
         asked_at: Stamp,
         each: &mut impl FnMut(Finding),
     ) {
         let readings = Readings::of(&answer.line);
-        let is_answer = |message: &Envelope<'_>| message.method().is_none();
-        if let Some(message) = readings.messages().find(is_answer) {
+        if let Some(message) = readings.messages().find(Envelope::is_answer) {
             self.answered(asked, &message, asked_at, answer.at, each);
         }
     }

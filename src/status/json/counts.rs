@@ -122,7 +122,7 @@ impl Vardiff {
             active_clients: miners.iter().filter(is_active).count(),
             avg_difficulty: mean(|miner| miner.difficulty),
             avg_shares_per_sec: mean(|miner| {
-                let shares = miner.accepted + miner.rejected + miner.unanswered;
+                let shares = miner.accepted + miner.rejected + miner.unanswered + miner.unknown;
                 shares as f64 / miner.connected_for.as_secs_f64().max(1.0)
             }),
             target_seconds: config.target.as_secs_f64(),

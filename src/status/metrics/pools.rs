@@ -122,8 +122,12 @@ fn shares(to: &mut Document, all: &[One<'_>]) {
     for one in all {
         let Some(view) = one.view else { continue };
         let [number, name] = one.labels();
-        let results =
-            [("accepted", view.accepted), ("rejected", view.rejected), ("unanswered", view.unanswered)];
+        let results = [
+            ("accepted", view.accepted),
+            ("rejected", view.rejected),
+            ("unanswered", view.unanswered),
+            ("unknown", view.unknown),
+        ];
         for (result, count) in results {
             family.count(&[number, name, ("result", result)], count);
         }

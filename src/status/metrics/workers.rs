@@ -26,8 +26,12 @@ pub(super) fn write(to: &mut Document, sight: &Sight) {
     let mut family = to.family("sluice_worker_shares_total", Kind::Counter, "Shares by worker and result.");
     for (name, worker) in &workers {
         let totals = &worker.totals;
-        let results =
-            [("accepted", totals.accepted), ("rejected", totals.rejected), ("unanswered", totals.unanswered)];
+        let results = [
+            ("accepted", totals.accepted),
+            ("rejected", totals.rejected),
+            ("unanswered", totals.unanswered),
+            ("unknown", totals.unknown),
+        ];
         for (result, count) in results {
             family.count(&[("worker", name), ("result", result)], count);
         }
@@ -115,6 +119,7 @@ impl Worker {
         mine.accepted += theirs.accepted;
         mine.rejected += theirs.rejected;
         mine.unanswered += theirs.unanswered;
+        mine.unknown += theirs.unknown;
         mine.accepted_difficulty += theirs.accepted_difficulty;
         mine.proven_difficulty += theirs.proven_difficulty;
         mine.best_difficulty = mine.best_difficulty.max(theirs.best_difficulty);

@@ -28,7 +28,7 @@ pub(super) fn section(sight: &Sight) -> Markup {
                         dt { "Age of a share's job" }
                         dd { (delay(totals.job_ages.quantile(0.5))) ", 1 in 100 older than " (delay(totals.job_ages.quantile(0.99))) }
                     }
-                    dt { "Work proven" } dd { "difficulty " (short(totals.proven_difficulty)) ", credited " (short(totals.accepted_difficulty)) }
+                    dt { "Work proven" } dd { "difficulty " (short(totals.proven_difficulty)) ", accepted " (short(totals.accepted_difficulty)) }
                 }
                 @if let Some(first) = snapshot.shared.first() {
                     dt { "To the pools" }

@@ -20,6 +20,9 @@ pub(super) fn section(sight: &Sight) -> Markup {
                 div.bad { dt { "rejected" } dd { (grouped(totals.rejected)) small { (percent(totals.rejected, judged)) } } }
                 div { dt { "stale" } dd { (grouped(totals.stale)) small { (percent(totals.stale, totals.submitted)) } } }
                 div { dt { "unanswered" } dd { (grouped(totals.unanswered)) small { (percent(totals.unanswered, totals.submitted)) } } }
+                @if totals.unknown > 0 {
+                    div { dt { "unknown" } dd { (grouped(totals.unknown)) small { (percent(totals.unknown, totals.submitted)) } } }
+                }
             }
             @if !totals.reasons.is_empty() {
                 ul.reasons {
