@@ -27,6 +27,8 @@ mod empty_errors;
 mod ending;
 #[path = "aggregate/failing.rs"]
 mod failing;
+#[path = "aggregate/fair.rs"]
+mod fair;
 #[path = "aggregate/finding.rs"]
 mod finding;
 #[path = "aggregate/forms.rs"]
@@ -39,6 +41,8 @@ mod joining;
 mod judging;
 #[path = "aggregate/leaving.rs"]
 mod leaving;
+#[path = "aggregate/matching.rs"]
+mod matching;
 #[path = "aggregate/moving.rs"]
 mod moving;
 #[path = "aggregate/nameless.rs"]

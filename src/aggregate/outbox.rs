@@ -331,7 +331,7 @@ impl Outbox {
 impl State {
     fn left(&mut self, lines: &Lines) {
         self.last_sent = Instant::now();
-        self.tap.in_pieces(&lines.bytes, lines.since, Stamp::now());
+        self.tap.forwarded(&lines.bytes, lines.since, Stamp::now());
     }
 }
 

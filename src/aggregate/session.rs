@@ -196,7 +196,7 @@ impl Session<'_> {
         // What waited in the kernel behind earlier requests comes after the answers to those.
         let at = received.readable_at.max(self.free_at);
         // Before it is answered: the analyzer wants the question first.
-        self.tap.in_pieces(bytes, at, Stamp::now());
+        self.tap.forwarded(bytes, at, Stamp::now());
         let requests = &mut self.requests;
         let mut then = Then::GoOn;
         requests.foresee(bytes);

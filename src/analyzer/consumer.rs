@@ -42,6 +42,10 @@ const MOST_HELD: usize = 4096;
 /// Nor more than so many bytes: a flood comes in chunks of a whole buffer.
 const MOST_HELD_BYTES: usize = 4 << 20;
 
+/// While there are half as many, a session with more held copies than this gets no more time for its order:
+/// only one that floods has as many within 20 ms, and others keep theirs.
+const MAX_HELD_OF_ONE: usize = 32;
+
 /// What the analyzer works with beside the copies.
 pub struct Setup {
     pub analysis: config::Analysis,
@@ -49,6 +53,8 @@ pub struct Setup {
     pub rules: config::Rules,
     /// `failover.silence_timeout`
     pub silence: Duration,
+    /// `failover.first_job_timeout`
+    pub first_job: Duration,
     /// What is to follow from findings beside alerts; `None`: nothing.
     pub enforcement: Option<Enforcement>,
     pub clock: Clock,
@@ -88,6 +94,7 @@ impl Setup {
             expectations: Expectations::default(),
             rules: config::Rules::default(),
             silence: config::Failover::default().silence_timeout,
+            first_job: config::Failover::default().first_job_timeout,
             enforcement: None,
             clock: Clock::system(),
             recorder: None,
@@ -197,8 +204,8 @@ struct Consumer {
 
 /// What happens to a session when its copies' time has come.
 enum Held {
-    /// Of so many bytes.
-    Chunk(usize),
+    /// The earliest of its held copies is read.
+    Chunk,
     Paused,
     Closed,
 }
@@ -244,6 +251,7 @@ impl Consumer {
         let held = match what {
             What::Opened => return,
             What::Bytes(mut chunk) => {
+                conversation.traffic(chunk.direction).taken_out();
                 let summary = &mut self.follower.ledger.summary;
                 // What is read from one side is sent to the other by another conversation.
                 let is_forwarding = match conversation.role {
@@ -258,10 +266,15 @@ impl Consumer {
                 summary.gaps += u64::from(chunk.after_gap);
                 (chunk.readable_at, chunk.sent_at) =
                     (self.steady.of(chunk.readable_at), self.steady.of(chunk.sent_at));
-                let length = chunk.bytes.len();
-                self.held_bytes += length;
-                self.follower.session(&conversation).order.hold(chunk);
-                Held::Chunk(length)
+                self.held_bytes += chunk.bytes.len();
+                let order = &mut self.follower.session(&conversation).order;
+                order.hold(chunk);
+                let is_crowded = self.held.len() > MOST_HELD / 2 || self.held_bytes > MOST_HELD_BYTES / 2;
+                if is_crowded && order.len() > MAX_HELD_OF_ONE {
+                    // Its earliest copy makes room for this one, instead of another session's.
+                    return self.follow(id, Held::Chunk);
+                }
+                Held::Chunk
             }
             What::MinerPaused => Held::Paused,
             What::Closed => Held::Closed,
@@ -287,10 +300,7 @@ impl Consumer {
 
     fn follow(&mut self, id: SessionId, held: Held) {
         match held {
-            Held::Chunk(length) => {
-                self.held_bytes -= length;
-                self.follower.read_held(id);
-            }
+            Held::Chunk => self.held_bytes -= self.follower.read_held(id),
             Held::Paused => self.follower.paused(id),
             Held::Closed => {
                 self.follower.is_ending = self.is_ending.load(Ordering::Acquire);

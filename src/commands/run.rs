@@ -151,6 +151,7 @@ fn setup(
         expectations: Expectations::new(&config.payout, config.network),
         rules: config.rules.clone(),
         silence: config.failover.silence_timeout,
+        first_job: config.failover.first_job_timeout,
         enforcement: Some(Enforcement {
             on_mismatch: config.payout.on_mismatch,
             on_wrong: config.chain.on_wrong,

@@ -7,11 +7,13 @@
 mod downward;
 mod ending;
 mod failback;
+mod handshake_scan;
 mod hosting;
 mod observed;
 mod opening;
 mod patience;
 mod pipes;
+mod pool_supervisor;
 mod pump;
 mod registry;
 mod session;
@@ -94,6 +96,7 @@ impl Passthrough {
         for listener in listeners {
             acceptors.push(listener.start(&services, stop).map_err(StartError::Thread)?);
         }
+        pool_supervisor::start(&services, stop).map_err(StartError::Thread)?;
         failback::start(&services, stop).map_err(StartError::Thread)?;
         Ok(Passthrough { services, acceptors, stop: stop.clone() })
     }
