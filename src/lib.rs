@@ -16,7 +16,7 @@
 //! | [`clock`] | NTP time beside the system's clock |
 //! | [`notify`] | messages about alerts |
 //! | [`pool_stats`] | what the pool publishes, and whether it credits what was proven |
-//! | [`reference`] | other views of the chain, never mined on |
+//! | [`mod@reference`] | other views of the chain, never mined on |
 //! | [`record`] | what is written under `data_dir` |
 //! | [`status`] | what is shown |
 //! | [`net`] | sockets: listen, dial, SOCKS5, TLS, splice, options |
@@ -26,6 +26,11 @@
 //! | [`sim`] | the simulated pool and miners behind `demo`, tests and benches |
 //! | [`thread`], [`stop`], [`logging`] | named threads, shutdown as an ordinary error, the log |
 //! | [`util`] | escaping of strangers' texts, plurals, errors of the system in words |
+
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "the documentation is for whoever changes the program, and leads to its private parts"
+)]
 
 pub mod aggregate;
 pub mod analyzer;

@@ -7,6 +7,8 @@ mod common;
 mod abuse;
 #[path = "aggregate/answers.rs"]
 mod answers;
+#[path = "aggregate/axeos.rs"]
+mod axeos;
 #[path = "aggregate/basics.rs"]
 mod basics;
 #[path = "aggregate/blocks.rs"]
@@ -17,6 +19,10 @@ mod crediting;
 mod difficulty;
 #[path = "aggregate/dismissing.rs"]
 mod dismissing;
+#[path = "aggregate/easy_network.rs"]
+mod easy_network;
+#[path = "aggregate/empty_errors.rs"]
+mod empty_errors;
 #[path = "aggregate/ending.rs"]
 mod ending;
 #[path = "aggregate/failing.rs"]
@@ -39,6 +45,8 @@ mod leaving;
 mod matching;
 #[path = "aggregate/moving.rs"]
 mod moving;
+#[path = "aggregate/nameless.rs"]
+mod nameless;
 #[path = "aggregate/naming.rs"]
 mod naming;
 #[path = "aggregate/opened.rs"]
@@ -63,9 +71,13 @@ mod strangers;
 mod stuck;
 #[path = "aggregate/subscribing.rs"]
 mod subscribing;
+#[path = "aggregate/unnegotiated.rs"]
+mod unnegotiated;
 #[path = "aggregate/unreadable.rs"]
 mod unreadable;
 #[path = "aggregate/versions.rs"]
 mod versions;
+#[path = "aggregate/wishes.rs"]
+mod wishes;
 #[path = "aggregate/words.rs"]
 mod words;

@@ -14,9 +14,13 @@ mod crowds;
 mod descriptors;
 #[path = "http/ending.rs"]
 mod ending;
+#[path = "http/header_injection.rs"]
+mod header_injection;
 #[path = "http/process.rs"]
 mod process;
 #[path = "http/requests.rs"]
 mod requests;
+#[path = "http/smuggling.rs"]
+mod smuggling;
 #[path = "http/toy.rs"]
 mod toy;

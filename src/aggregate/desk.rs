@@ -38,6 +38,15 @@ pub(super) struct Seat {
     pub(super) extranonce2_size: Extranonce2Size,
 }
 
+/// Where a miner names the difficulty it would like to begin with; the stronger one is greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum WishSource {
+    /// `mining.suggest_difficulty` or `mining.suggest_target`: the firmware's word.
+    Suggested,
+    /// `d=512` in the password: a person's word.
+    Password,
+}
+
 /// A job as one miner has it.
 #[derive(Debug, Clone)]
 pub(super) struct Given {
@@ -54,15 +63,17 @@ pub(super) struct Given {
 pub(super) struct Desk {
     settings: Arc<config::Vardiff>,
     pub(super) user_agent: String,
-    /// What it asked for with `mining.suggest_difficulty`.
-    suggested: Option<Difficulty>,
+    /// The difficulty it would like to begin with, and where it said so.
+    wish: Option<(Difficulty, WishSource)>,
     /// It is told of new extranonces.
     pub(super) wants_extranonce: bool,
     /// The version bits that it can roll; `None` before it has asked.
     pub(super) asked_mask: Option<VersionMask>,
     /// Those that it may roll.
     pub(super) mask: Option<VersionMask>,
-    /// When some were taken from it that it had been granted.
+    /// Those that the pool lets anybody roll, as of the last time it was looked at.
+    pub(super) pool_mask: Option<VersionMask>,
+    /// When some were taken from it that it had been granted, or had rolled without asking.
     pub(super) narrowed_at: Option<Instant>,
     pub(super) seat: Option<Seat>,
     /// When it was told of another search space than its first.
@@ -95,10 +106,11 @@ impl Desk {
         Desk {
             settings,
             user_agent: String::new(),
-            suggested: None,
+            wish: None,
             wants_extranonce: false,
             asked_mask: None,
             mask: None,
+            pool_mask: None,
             narrowed_at: None,
             seat: None,
             moved_at: None,
@@ -265,23 +277,25 @@ impl Desk {
         vardiff.tick(now).is_some_and(|wanted| wanted.urgent)
     }
 
-    /// What the miner would like to begin with. A NerdMiner says so every 30 s, which means nothing
-    /// (wire reference, section 2.8). `true`: it begins anew with it, and must have a job at once. That
-    /// is for who shows only now that it takes fractions, and would find nothing without.
-    pub(super) fn suggest(&mut self, difficulty: Difficulty) -> bool {
-        if self.suggested.is_some() {
+    /// The miner names the difficulty it would like to begin with. `true`: it is to have a job with another
+    /// difficulty at once.
+    ///
+    /// The first wish counts, and one in the password more than a suggestion, which ESP-Miner sends of itself;
+    /// until the first share, because what follows is decided by shares. A NerdMiner repeats its wish every
+    /// 30 s to keep the connection alive, which means nothing (wire reference, section 2.8). Its first one is
+    /// the firmware's constant, so it does not change what it has begun with.
+    pub(super) fn wish(&mut self, difficulty: Difficulty, source: WishSource, now: Instant) -> bool {
+        if self.wish.is_some_and(|(_, before)| before >= source) {
             return false;
         }
-        self.suggested = Some(difficulty);
-        let has_begun = self.vardiff.as_ref().is_some_and(|vardiff| vardiff.work() == 0.0);
-        let begins_anew = has_begun
-            && self.remembered.is_none()
-            && self.kind() == Kind::Unknown
-            && difficulty.value() < 1.0;
-        if begins_anew {
-            self.vardiff = None;
-        }
-        begins_anew
+        self.wish = Some((difficulty, source));
+        let kind = self.kind();
+        let (floor, start) = (kind.floor(Some(difficulty.value())), kind.start(Some(difficulty.value())));
+        let is_heeded = self.remembered.is_none() && kind != Kind::Nerd;
+        self.vardiff
+            .as_mut()
+            .filter(|vardiff| is_heeded && vardiff.work() == 0.0)
+            .is_some_and(|vardiff| vardiff.begin_again(floor, start, now))
     }
 
     /// Where it begins when it is known from before.
@@ -307,7 +321,7 @@ impl Desk {
 
     /// The difficulty from now on.
     fn settle(&mut self, most: Difficulty, now: Instant) -> Difficulty {
-        let (kind, suggested) = (self.kind(), self.suggested.map(Difficulty::value));
+        let (kind, suggested) = (self.kind(), self.wish.map(|(wish, _)| wish.value()));
         let vardiff = self.vardiff.get_or_insert_with(|| {
             let start = self.remembered.unwrap_or_else(|| kind.start(suggested));
             let floor = kind.floor(suggested);

@@ -1,9 +1,11 @@
 //! Names: who a miner says it is, and who it is at the pool.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
 use crate::config::{self, Secret};
+use crate::stratum::shortened;
 use crate::work::account_of_worker;
 
 /// A miner's user name, in two parts: `account.worker`, or `address_worker`.
@@ -31,6 +33,26 @@ pub(super) struct PoolName(pub(super) String);
 /// pool credits all of it to the name it was authorised with first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(super) struct Account(pub(super) String);
+
+/// Why nobody could be credited under a miner's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NameFault {
+    /// Nothing is left of it at the pool, or nothing before the worker.
+    NoAccount,
+    /// It has control characters, which could harm a connection that others share.
+    Unprintable,
+}
+
+impl fmt::Display for NameFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NameFault::NoAccount => {
+                "The user name has no account: it must be address.worker or account.worker"
+            }
+            NameFault::Unprintable => "The user name has control characters",
+        })
+    }
+}
 
 /// How names at the pools are made.
 #[derive(Debug, Clone)]
@@ -77,6 +99,21 @@ impl Naming {
         Naming { template: config.aggregate.user.clone(), is_verbatim: !config.aggregate.local_authorize }
     }
 
+    /// A name as a miner writes it. Some percent-encode special characters (wire reference, section 2.2).
+    pub(super) fn text(&self, written: &str) -> String {
+        if self.is_verbatim { shortened(written) } else { shortened(&percent_decoded(written)) }
+    }
+
+    /// Why a pool with this `[[upstream]] user` could credit nobody for a miner of this name.
+    pub(super) fn fault_of(&self, name: &MinerName, user: &str) -> Option<NameFault> {
+        let name = self.at_pool(name, user).0;
+        if name.contains(char::is_control) {
+            return Some(NameFault::Unprintable);
+        }
+        let has_account = account_of_worker(&name).contains(char::is_alphanumeric);
+        (!has_account).then_some(NameFault::NoAccount)
+    }
+
     /// The miner's name at a pool with this `[[upstream]] user`, which is what `{user}` stands for there.
     pub(super) fn at_pool(&self, name: &MinerName, user: &str) -> PoolName {
         if self.is_verbatim {
@@ -101,6 +138,23 @@ impl Naming {
             || (self.template.contains("{user}") && users.any(|user| user.contains("{user}")));
         if is_own { Account(name.account().to_owned()) } else { Account::default() }
     }
+}
+
+/// `%2E` and the like, resolved. What then would be no text stays as it is.
+fn percent_decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let Some((first, after)) = rest.split_first() {
+        let encoded = after.get(..2).filter(|_| *first == b'%').and_then(|digits| {
+            let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
+            u8::from_str_radix(std::str::from_utf8(digits).ok().filter(|_| is_hex)?, 16).ok()
+        });
+        bytes.push(encoded.unwrap_or(*first));
+        rest = if encoded.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 /// In one pass: what a miner calls itself is no template.
@@ -163,6 +217,46 @@ mod tests {
         assert_eq!(account("a.x", &["farm", "{user}"]), account("a.y", &["farm", "{user}"]));
         assert_ne!(account("a.x", &["farm", "{user}"]), account("b.x", &["farm", "{user}"]));
         assert_eq!(account("a.x", &["one", "two"]), Account::default());
+    }
+
+    #[test]
+    fn a_name_without_an_account_is_a_fault_where_the_account_is_the_miners() {
+        for nameless in ["", ".", ".rig1", "  ", " .rig", "..", "_", "\u{a0}", "\u{200b}", "-.x"] {
+            let fault = |template: &str, user: &str| naming(template).fault_of(&name(nameless), user);
+            assert_eq!(fault("{user}", "{user}"), Some(NameFault::NoAccount), "{nameless:?}");
+            assert_eq!(fault("{user}.{worker}", "{user}"), Some(NameFault::NoAccount), "{nameless:?}");
+            assert_eq!(fault("{user}", "farm"), None, "{nameless:?}");
+            assert_eq!(fault("{user}.{worker}", "farm"), None, "{nameless:?}");
+        }
+        assert_eq!(naming("{worker}").fault_of(&name("acct"), "farm"), Some(NameFault::NoAccount));
+        assert_eq!(naming("{user}").fault_of(&name("a\u{7}b.rig"), "{user}"), Some(NameFault::Unprintable));
+        assert_eq!(
+            naming("{user}").fault_of(&name("acct.r\u{0}g"), "{user}"),
+            None,
+            "the pool never sees it"
+        );
+        for good in ["acct", "acct.rig", "17", "é.rig", "me@example.org"] {
+            assert_eq!(naming("{user}.{worker}").fault_of(&name(good), "{user}"), None, "{good}");
+        }
+    }
+
+    #[test]
+    fn percent_encoded_names_are_resolved() {
+        let read = |text: &str| naming("{user}").text(text);
+        for (written, meant) in [
+            ("acct%2Erig", "acct.rig"),
+            ("acct%2erig%5f1", "acct.rig_1"),
+            ("100%", "100%"),
+            ("%zz%2", "%zz%2"),
+            ("%+1", "%+1"),
+            ("%C3%A9", "é"),
+            ("%C3", "%C3"),
+            ("%20", " "),
+        ] {
+            assert_eq!(read(written), meant, "{written}");
+        }
+        let verbatim = Naming { template: "{user}".to_owned(), is_verbatim: true };
+        assert_eq!(verbatim.text("acct%2Erig"), "acct%2Erig");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::stratum::{
     Difficulty, Extranonce1, Extranonce2Size, Notify, Ntime, Refusal, RefusalCode, Submit, VersionMask,
 };
 use crate::util::plural::count;
-use crate::work::{BlockHash, RebuildError, RebuiltShare, ShareTerms, rebuild};
+use crate::work::{BlockHash, RebuildError, RebuiltShare, ShareTerms, Target, rebuild};
 
 /// What a share is judged by.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) struct Terms<'a> {
     pub(super) ntime: Ntime,
     pub(super) extranonce1: &'a Extranonce1,
     pub(super) extranonce2_size: Extranonce2Size,
-    /// What the miner may roll.
+    /// The version bits that may be rolled.
     pub(super) mask: Option<VersionMask>,
     /// The lower of what the miner was asked for with this job and is asked for now.
     pub(super) asked: Difficulty,
@@ -43,6 +43,9 @@ pub(super) enum Judgement {
     Forward {
         hash: BlockHash,
         is_block: bool,
+        /// It is below what the pool asks for, and good enough for the miner: on a network whose target is
+        /// met by every share that was asked for, a block is nothing that the miner need hear of.
+        is_good_here: bool,
     },
     /// Good work, below what the pool asks for: accepted here.
     Count {
@@ -85,7 +88,10 @@ pub(super) fn judge(submit: &Submit, terms: &Terms<'_>) -> Judgement {
     let can_be_sent = terms.stale != Some(Stale::Gone);
     // Whatever else is wrong with it (wire reference, section 3.7).
     if share.is_block && can_be_sent {
-        return Judgement::Forward { hash: share.hash, is_block: true };
+        let is_faultless = fault.is_none() && fault_of(submit, terms).is_none();
+        let is_counted = matches!(by_difficulty(&share, terms), Judgement::Count { .. });
+        let is_good_here = is_faultless && is_counted && is_every_share_a_block(terms);
+        return Judgement::Forward { hash: share.hash, is_block: true, is_good_here };
     }
     if let Some(refusal) = fault {
         return Judgement::Refuse(refusal, Fault::Rolled);
@@ -98,12 +104,18 @@ pub(super) fn judge(submit: &Submit, terms: &Terms<'_>) -> Judgement {
 
 fn by_difficulty(share: &RebuiltShare, terms: &Terms<'_>) -> Judgement {
     if share.meets(terms.pool) {
-        Judgement::Forward { hash: share.hash, is_block: false }
+        Judgement::Forward { hash: share.hash, is_block: false, is_good_here: false }
     } else if share.meets(terms.asked) {
         Judgement::Count { hash: share.hash }
     } else {
         Judgement::Refuse(Refusal::new(RefusalCode::LowDifficulty, "Low difficulty share"), Fault::Low)
     }
+}
+
+/// Whether what the miner was asked for is no easier than a block, as on regtest.
+fn is_every_share_a_block(terms: &Terms<'_>) -> bool {
+    let network = Target::from_nbits(terms.job.nbits);
+    network.is_ok_and(|network| network >= Target::from_difficulty(terms.asked))
 }
 
 fn fault_of(submit: &Submit, terms: &Terms<'_>) -> Option<(Refusal, Fault)> {
@@ -125,6 +137,6 @@ fn words(error: &RebuildError) -> String {
             format!("Extranonce2 has {} instead of {want}", count(found.as_bytes().len() as u64, "byte"))
         }
         RebuildError::BitsOutsideMask { .. } => "Invalid version mask".to_owned(),
-        RebuildError::RollingNotAgreed { .. } => "Version rolling was not negotiated".to_owned(),
+        RebuildError::RollingNotAgreed { .. } => "The pool does not allow version rolling".to_owned(),
     }
 }

@@ -8,6 +8,9 @@ use crate::stratum::Difficulty;
 const LEAST: f64 = 1e-6;
 /// A suggestion may be so many times more or less than the usual start.
 const SUGGESTED: f64 = 1000.0;
+/// The highest suggestion that is followed of a miner that may be a whole farm: 300 TH/s find such a share in
+/// 15 s, and the farm's own shares lead on from there.
+const HIGHEST: f64 = 1e6;
 /// An unknown miner that finds nothing for so long at difficulty 1 has less than 10 MH/s, or pauses.
 const LONG_SILENCE: Duration = Duration::from_secs(600);
 /// It only pauses when it has proven so much work: a miner of 10 MH/s takes a day for it.
@@ -75,8 +78,9 @@ impl Kind {
             Kind::Processor => 0.05,
             Kind::Unknown => 1.0,
         };
-        let bounded = usable(suggested)
-            .map(|value| value.clamp(usual / SUGGESTED, usual * SUGGESTED).max(self.least()));
+        let highest = if self == Kind::Unknown { HIGHEST } else { usual * SUGGESTED };
+        let bounded =
+            usable(suggested).map(|value| value.clamp(usual / SUGGESTED, highest).max(self.least()));
         Difficulty::new(bounded.unwrap_or(usual)).unwrap_or(Difficulty::ONE)
     }
 
@@ -150,6 +154,8 @@ mod tests {
         assert_eq!(Kind::Asic.start(Some(0.001)).value(), 1.0);
         assert_eq!(Kind::Asic.start(Some(1e300)).value(), 1e6);
         assert_eq!(Kind::Unknown.start(Some(0.01)).value(), 0.01);
+        assert_eq!(Kind::Unknown.start(Some(65_536.0)).value(), 65_536.0);
+        assert_eq!(Kind::Unknown.start(Some(1e300)).value(), 1e6);
         for nothing in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 0.0] {
             for kind in [Kind::Nerd, Kind::Asic, Kind::Processor, Kind::Unknown] {
                 assert_eq!(kind.start(Some(nothing)), kind.start(None), "{nothing}");

@@ -238,7 +238,14 @@ impl Link {
                 state.account = own.clone().filter(|own| !own.0.is_empty());
             }
         }
-        let leaving: Vec<_> = miners.iter().filter(|(account, _)| Some(account) != own.as_ref()).collect();
+        let is_nameless = |miner: &Miner| {
+            let first = miner.desk().workers.first().cloned();
+            first.is_some_and(|worker| self.services.name_fault(&worker.name).is_some())
+        };
+        let leaving: Vec<_> = miners
+            .iter()
+            .filter(|(account, miner)| Some(account) != own.as_ref() || is_nameless(miner))
+            .collect();
         if !leaving.is_empty() {
             self.services.reception.gatekeeper.pool_failed(Instant::now());
             let leaving = count(leaving.len() as u64, "miner");

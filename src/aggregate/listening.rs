@@ -195,7 +195,7 @@ impl Listener<'_> {
         };
         match asked {
             Asked::Configure => {
-                let granted = ConfigureAnswer::from_result(message.result).version_rolling;
+                let granted = ConfigureAnswer::from_result(message.good_result()).version_rolling;
                 self.mask(granted, at);
             }
             Asked::Subscribe => self.subscribed(message, at),
@@ -217,10 +217,12 @@ impl Listener<'_> {
                 self.link.name_judged(self.connection, &name, &standing);
             }
             Asked::Submit { asker } => {
-                let refusal = refusal_of(&Verdict::of(message), RefusalCode::Other, "Refused by the pool");
+                let verdict = Verdict::of(message);
+                let refusal = refusal_of(&verdict, RefusalCode::Other, "Refused by the pool");
                 self.link.share_judged(self.connection, refusal.as_ref());
                 let line = match &refusal {
                     None => accepted(&asker.id),
+                    Some(_) if asker.is_good_here && verdict.is_low_difficulty() => accepted(&asker.id),
                     Some(refusal) => refused(&asker.id, refusal, Default::default()),
                 };
                 tell(&asker, line, at);
@@ -324,7 +326,8 @@ impl Listener<'_> {
             let before = facts.live.latest_time_of(&notify);
             let source = Arc::downgrade(self.connection);
             let difficulty = self.connection.difficulty();
-            let job = Arc::new(PoolJob::new((source, space), notify, difficulty, generation, at));
+            let mask = if facts.knows_mask { facts.mask } else { self.link.services().likely_mask() };
+            let job = Arc::new(PoolJob::new((source, space), notify, difficulty, mask, generation, at));
             facts.live.keep(&job);
             let task = self.link.numbers().first(job, clean || was_unread, before);
             facts.newest = Some(task.clone());
@@ -363,7 +366,7 @@ impl Listener<'_> {
 
 /// What the answer to the subscribe gives, or why it can't be used.
 fn space_in(answer: &Envelope<'_>) -> Result<SubscribeAnswer, String> {
-    match answer.result.filter(|_| answer.error.is_none_or(|error| error.get() == "null")) {
+    match answer.good_result() {
         Some(result) => SubscribeAnswer::from_result(result)
             .map_err(|error| format!("its answer to the subscribe can't be read: {error}")),
         None => Err("it refused the subscribe".to_owned()),

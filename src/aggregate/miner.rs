@@ -250,11 +250,23 @@ impl Miner {
         let mut desk = self.desk();
         // Nothing comes before the answer to subscribe (wire reference, section 1.4), after which this is
         // looked at again.
-        let Some(asked) = desk.asked_mask.filter(|_| desk.is_subscribed) else { return };
+        if !desk.is_subscribed {
+            return;
+        }
+        let narrows = |before: VersionMask, after: VersionMask| before.intersection(after) != before;
+        let rollable = of_pool.unwrap_or_default();
+        let rollable_before = desk.pool_mask.replace(rollable);
+        let Some(asked) = desk.asked_mask else {
+            // It has negotiated nothing and can't be told, but it may roll all the same.
+            if rollable_before.is_some_and(|before| narrows(before, rollable)) {
+                desk.narrowed_at = Some(Instant::now());
+            }
+            return;
+        };
         let granted = of_pool.map_or(VersionMask(0), |mask| mask.intersection(asked));
         let before = desk.mask.unwrap_or(VersionMask(0));
         if before != granted {
-            if before.intersection(granted) != before {
+            if narrows(before, granted) {
                 desk.narrowed_at = Some(Instant::now());
             }
             desk.mask = (!granted.is_empty()).then_some(granted);

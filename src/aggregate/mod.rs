@@ -3,7 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `session` | a miner's two threads, from arrival to end |
-//! | `requests`, `requests/seating`, `requests/wishes`, `requests/sharing` | what a miner asks, and what it is answered: its place, its difficulty, its shares |
+//! | `requests`, `requests/seating`, `requests/wishes`, `requests/sharing`, `requests/rolling` | what a miner asks, and what it is answered: its place, its difficulty, its shares and their version bits |
 //! | `judge` | a share by its real hash: forwarded, counted or refused |
 //! | `desk`, `work`, `live` | what one miner was given; jobs, as the pool gave them and as miners have them; those of a connection |
 //! | `miner`, `outbox`, `answers` | the way to a miner: lines now or queued, answers in their order |
@@ -79,7 +79,7 @@ use crate::util::plural::count;
 
 use connection::Connection;
 use hub::Hub;
-use identity::{Account, MinerName, Naming};
+use identity::{Account, MinerName, NameFault, Naming};
 use memory::Memory;
 use miner::Miner;
 use registry::Registry;
@@ -291,6 +291,15 @@ impl Services {
         let listed: Vec<_> =
             self.upstreams.order().into_iter().map(|upstream| self.upstreams.configured(upstream)).collect();
         self.naming.account(name, listed.iter().map(|upstream| upstream.user.as_str()))
+    }
+
+    /// Why one of the listed pools could credit nobody for a miner of this name, if so.
+    fn name_fault(&self, name: &MinerName) -> Option<NameFault> {
+        let configured = |upstream| self.upstreams.configured(upstream);
+        self.upstreams
+            .order()
+            .into_iter()
+            .find_map(|upstream| self.naming.fault_of(name, &configured(upstream).user))
     }
 
     /// Where the configuration alone says who we are, the pool is told before a miner needs it.

@@ -19,6 +19,9 @@ pub(super) struct Asker {
     pub(super) place: Place,
     /// The request's id, as the miner wrote it.
     pub(super) id: Box<str>,
+    /// It is a share that the pool gets only because the network's target is so easy to meet. It is good
+    /// enough for the miner, whatever the pool thinks of its difficulty.
+    pub(super) is_good_here: bool,
 }
 
 /// What was asked.
@@ -103,8 +106,12 @@ mod tests {
         let configure = pending.ask(Asked::Configure, now).unwrap();
         let subscribe = pending.ask(Asked::Subscribe, now).unwrap();
         let name = PoolName("a".to_owned());
-        let asker =
-            || Asker { miner: Weak::new(), place: Answers::default().reserve("1").unwrap(), id: "1".into() };
+        let asker = || Asker {
+            miner: Weak::new(),
+            place: Answers::default().reserve("1").unwrap(),
+            id: "1".into(),
+            is_good_here: false,
+        };
         let own = Asked::Authorize { name: name.clone(), password: None, asker: None };
         let own = pending.ask(own, now).unwrap();
         let asked = Asked::Authorize { name, password: None, asker: Some(asker()) };

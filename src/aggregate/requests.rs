@@ -1,6 +1,7 @@
-//! What a miner asks, line by line, and what it is answered. Its shares: [`sharing`]; its place:
-//! [`seating`]; what it would like to begin with: [`wishes`].
+//! What a miner asks, line by line, and what it is answered. Its shares: [`sharing`], and their version
+//! bits: [`rolling`]; its place: [`seating`]; what it would like to begin with: [`wishes`].
 
+mod rolling;
 mod seating;
 mod sharing;
 mod wishes;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::Services;
 use super::allowance::Allowance;
 use super::budget::Budget;
-use super::identity::{Account, MinerName, Worker};
+use super::identity::{Account, MinerName, NameFault, Worker};
 use super::miner::Miner;
 use super::pending::Asker;
 use crate::analyzer::LOST;
@@ -20,7 +21,7 @@ use crate::config::Secret;
 use crate::net::Stamp;
 use crate::serving::{Topic, say};
 use crate::stratum::{
-    Envelope, Refusal, RefusalCode, accepted, elements, first_text, refused, result, shortened,
+    Envelope, Refusal, RefusalCode, accepted, elements, first_name, refused, result, shortened,
 };
 
 /// The most names of one connection; farm proxies authorize many.
@@ -96,7 +97,7 @@ impl Requests {
         }
         let name = bytes.split(|byte| *byte == b'\n').find_map(|line| {
             let message = Envelope::read(line).ok()?;
-            (message.method().as_deref() == Some("mining.authorize")).then(|| name_in(&message))
+            (message.method().as_deref() == Some("mining.authorize")).then(|| self.name_in(&message))
         });
         self.foreseen = name.map(|name| self.services.account(&name));
     }
@@ -183,7 +184,10 @@ impl Requests {
 
     fn authorize(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
         let params = message.params.and_then(|params| elements("params", params).ok()).unwrap_or_default();
-        let name = name_in(message);
+        let name = self.name_in(message);
+        if let Some(fault) = self.services.name_fault(&name) {
+            return self.refuse_name(&name, fault, message.id(), at);
+        }
         self.miner.conversation.authorized.store(true, Ordering::Relaxed);
         let is_local = self.services.config.aggregate.local_authorize;
         let account = self.services.account(&name);
@@ -225,6 +229,19 @@ impl Requests {
             return Then::GoOn;
         }
         self.authorize_at_pool(&worker, &account, message.id(), at)
+    }
+
+    /// Who an authorize says it is.
+    fn name_in(&self, message: &Envelope<'_>) -> MinerName {
+        MinerName::new(self.services.naming.text(&first_name(message.params)))
+    }
+
+    /// Nobody could be credited for its work. It is told so, rather than let in and never given a job.
+    fn refuse_name(&mut self, name: &MinerName, fault: NameFault, id: &str, at: Stamp) -> Then {
+        let text = format!("authorize refused: {fault} (it is {:?}); set it in the miner", name.as_str());
+        say(&self.services.reception, self.miner.address(), Topic::Refused, &text);
+        self.refuse(id, RefusalCode::Unauthorized, &fault.to_string(), at);
+        self.fault()
     }
 
     /// What the pool has said of this name, if it has refused it.
@@ -308,7 +325,7 @@ impl Requests {
             self.refuse(id, RefusalCode::Other, "Too many requests wait for the pool", at);
             return Then::Leave;
         };
-        let asker = Asker { miner: Arc::downgrade(&self.miner), place, id: id.into() };
+        let asker = Asker { miner: Arc::downgrade(&self.miner), place, id: id.into(), is_good_here: false };
         if let Err(asker) = connection.authorize_for(&pool_name, worker.password.clone(), asker) {
             let refusal = Refusal::new(RefusalCode::Other, LOST);
             self.miner.complete(asker.place, refused(&asker.id, &refusal, Default::default()), at);
@@ -357,9 +374,4 @@ impl Requests {
     fn fault(&mut self) -> Then {
         if self.budget.spend(Instant::now()) { Then::GoOn } else { Then::Ban }
     }
-}
-
-/// Who an authorize says it is.
-fn name_in(message: &Envelope<'_>) -> MinerName {
-    MinerName::new(shortened(&first_text(message.params).unwrap_or_default()))
 }

@@ -78,6 +78,8 @@ pub struct Vardiff {
     eased: bool,
     /// The present difficulty is young, and an exact step is the next.
     young: bool,
+    /// It begins anew at a difficulty that was not sent yet: the shares so far say nothing of it.
+    awaits_start: bool,
     window: Window,
     unjudged: u32,
     work: f64,
@@ -110,6 +112,7 @@ impl Vardiff {
             judged: None,
             eased: false,
             young: false,
+            awaits_start: false,
             window: Window::new(settings.target, now),
             unjudged: 0,
             work: 0.0,
@@ -150,7 +153,7 @@ impl Vardiff {
         self.window.turn(now);
         // As many would have shown that it is not right.
         self.young &= self.window.whole().count < EXACT;
-        self.judged = if self.settings.enabled { self.judge() } else { None };
+        self.judged = if self.settings.enabled && !self.awaits_start { self.judge() } else { None };
         let difficulty = self.within(self.judged.map_or(self.right, |judged| judged.right));
         if difficulty == self.sent {
             // A bound holds the difficulty; what the miner would have is known all the same.
@@ -172,6 +175,18 @@ impl Vardiff {
         self.tick(now)
     }
 
+    /// Begins anew at `start`, put within the bounds, as if nothing had been sent: it goes out as a retarget
+    /// with the next job. `false`, and nothing changes, if that is the difficulty which was sent.
+    pub fn begin_again(&mut self, floor: f64, start: Difficulty, now: Instant) -> bool {
+        let fresh = Vardiff::new(&self.settings, floor, start, now);
+        let fresh = Vardiff { cap: self.cap, sent: self.sent, work: self.work, awaits_start: true, ..fresh };
+        let is_other = fresh.within(fresh.right) != self.sent;
+        if is_other {
+            *self = fresh;
+        }
+        is_other
+    }
+
     /// From now on the miner may be given as little as `floor`. A floor never rises.
     pub fn lower_floor(&mut self, floor: f64) {
         self.floor = self.floor.min(floor);
@@ -180,6 +195,7 @@ impl Vardiff {
     /// The retarget was sent, with a job. From here on this difficulty is judged by its own shares;
     /// late ones of jobs before it count for their own work.
     pub fn sent(&mut self, difficulty: Difficulty, now: Instant) {
+        self.awaits_start = false;
         if difficulty == self.sent {
             return;
         }

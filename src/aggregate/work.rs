@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::connection::{Connection, Space};
 use crate::net::Stamp;
-use crate::stratum::{Difficulty, JobId, Notify, Ntime};
+use crate::stratum::{Difficulty, JobId, Notify, Ntime, VersionMask};
 
 /// Tells connections to pools apart. Extranonces, slots and the pools' job ids mean something within
 /// one of them only (wire reference, section 5.3, 28).
@@ -32,6 +32,8 @@ pub(super) struct PoolJob {
     given_with: AtomicU32,
     /// How often the pool had declared earlier jobs dead by then. A job of a lower generation is stale.
     pub(super) generation: u64,
+    /// The version bits that the pool let miners roll when it gave the job.
+    pub(super) mask: Option<VersionMask>,
     pub(super) readable_at: Stamp,
     pub(super) received: Instant,
     /// The pool has given other work the same id: a share of this one would be taken for one of that.
@@ -44,6 +46,7 @@ impl PoolJob {
         (source, space): (Weak<Connection>, Space),
         notify: Notify,
         difficulty: Difficulty,
+        mask: Option<VersionMask>,
         generation: u64,
         readable_at: Stamp,
     ) -> PoolJob {
@@ -54,6 +57,7 @@ impl PoolJob {
             given_with: AtomicU32::new(notify.ntime.0),
             notify,
             generation,
+            mask,
             readable_at,
             received: Instant::now(),
             is_replaced: AtomicBool::new(false),
@@ -174,7 +178,7 @@ impl PoolJob {
     pub(super) fn sample(epoch: Epoch, notify: Notify, generation: u64) -> PoolJob {
         let split = Split::of(Extranonce2Size::new(8).unwrap()).unwrap();
         let space = Space { epoch, extranonce1: Extranonce1::default(), split };
-        PoolJob::new((Weak::new(), space), notify, Difficulty::ONE, generation, Stamp::from_nanos(1))
+        PoolJob::new((Weak::new(), space), notify, Difficulty::ONE, None, generation, Stamp::from_nanos(1))
     }
 }
 

@@ -1,9 +1,12 @@
-//! A share that is worth a block, with all that is needed to prove it.
+//! A share that meets the network's target, with all that is needed to prove it.
+//!
+//! Whether it becomes a block is for the pool to say, and then for the network.
 
 use std::net::SocketAddr;
 
 use super::SessionId;
 use super::share::PendingShare;
+use crate::clock::NtpTime;
 use crate::net::Stamp;
 use crate::stratum::{Extranonce1, Notify, Submit};
 use crate::work::{Header, Height};
@@ -26,6 +29,8 @@ pub(super) struct BlockSeen {
     pub(super) height: Option<Height>,
     pub(super) share_difficulty: f64,
     pub(super) network_difficulty: f64,
+    /// Every share that was asked for meets the network's target.
+    pub(super) is_every_share: bool,
     pub(super) job: Notify,
     pub(super) share: Submit,
     pub(super) extranonce1: Extranonce1,
@@ -35,8 +40,38 @@ pub(super) struct BlockSeen {
     pub(super) upstream: Option<usize>,
 }
 
+/// Where the pool asks for at least as much as a block needs, as on regtest, every share meets the network's
+/// target. Then one of them is news only when none came for so long, in seconds: a network finds a block in
+/// ten minutes, and whoever finds more himself is alone there.
+const ROUTINE_SECONDS: f64 = 600.0;
+
+/// Tells which shares count as blocks.
+#[derive(Debug, Default)]
+pub(super) struct BlockCounter {
+    /// When a share met the network's target last.
+    last: Option<NtpTime>,
+}
+
+impl BlockCounter {
+    /// Whether the share counts as a block: it meets the network's target, and is not one of many that do
+    /// because the network's difficulty is not above the pool's.
+    pub(super) fn counts(&mut self, share: &PendingShare, at: NtpTime) -> bool {
+        let counts = share.is_block() && !(share.is_every_share_worth(1.0) && self.is_routine(at));
+        if share.is_block() {
+            self.last = Some(at);
+        }
+        counts
+    }
+
+    /// Whether another share has met the network's target just before.
+    pub(super) fn is_routine(&self, at: NtpTime) -> bool {
+        let since = |last: NtpTime| at.timestamp().duration_since(last.timestamp()).as_secs_f64();
+        self.last.is_some_and(|last| since(last) < ROUTINE_SECONDS)
+    }
+}
+
 impl BlockSeen {
-    /// `None` for a share that is worth no block.
+    /// `None` for a share that does not meet the network's target.
     pub(super) fn of(share: &PendingShare, facts: &Facts) -> Option<BlockSeen> {
         let (rebuilt, job) = (share.rebuilt.as_ref()?, share.block_job.as_ref()?);
         Some(BlockSeen {
@@ -46,6 +81,7 @@ impl BlockSeen {
             height: share.height,
             share_difficulty: rebuilt.difficulty,
             network_difficulty: share.network_difficulty.unwrap_or_default(),
+            is_every_share: share.is_every_share_worth(1.0),
             job: (**job).clone(),
             share: share.submit.clone()?,
             extranonce1: share.extranonce1.clone()?,

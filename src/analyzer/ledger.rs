@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::alerts::Alerts;
-use super::block::BlockSeen;
+use super::block::{BlockCounter, BlockSeen};
 use super::bucket::HistoryShare;
 use super::finding::{Finding, JobSeen};
 use super::history::History;
@@ -14,7 +14,7 @@ use super::outside::Outside;
 use super::pools::Pools;
 use super::recent::Recent;
 use super::rules::internal;
-use super::rules::{CreditView, Pulse, Rules, Tongue, verdict_of};
+use super::rules::{CreditView, Pulse, Rules, Tongue};
 use super::share::JudgedShare;
 use super::summary::Summary;
 use super::totals::Totals;
@@ -45,6 +45,7 @@ pub(super) struct Ledger {
     pub(super) recent: Recent,
     pub(super) alerts: Alerts,
     rules: Rules,
+    blocks: BlockCounter,
     /// Nanoseconds that are added to a stamp to get the system's clock.
     pub(super) skew: i64,
     /// The machine's clocks when `skew` was last looked at.
@@ -96,6 +97,7 @@ impl Ledger {
             recent: Recent::default(),
             alerts,
             rules,
+            blocks: BlockCounter::default(),
             skew: 0,
             reading: clock.reading(),
             clock_state: clock.state(),
@@ -226,16 +228,27 @@ impl Ledger {
         self.recorder.as_ref().map(Recorder::health)
     }
 
-    /// A share that is worth a block, before anybody has judged it.
+    /// A share that meets the network's target, before anybody has judged it.
     fn block(&mut self, block: &BlockSeen) {
         let record = self.block_record(block, None);
-        log::warn!(
-            "BLOCK: session {}, worker {:?}, height {}, hash {}",
+        let is_routine = block.is_every_share && self.blocks.is_routine(record.at);
+        let level = if is_routine { log::Level::Debug } else { log::Level::Warn };
+        log::log!(
+            level,
+            "a share meets the network's target, and waits for the pool's verdict: session {}, worker {:?}, \
+             height {}, hash {}",
             block.session,
             block.share.worker,
             block.height.map_or_else(|| "?".to_owned(), |height| height.to_string()),
             record.hash()
         );
+        if block.is_every_share && !is_routine {
+            log::info!(
+                "the network's difficulty ({}) is not above what is asked of the miner: every share meets its \
+                 target, and those that follow are not told one by one",
+                block.network_difficulty
+            );
+        }
         self.record_block(record);
     }
 
@@ -253,17 +266,19 @@ impl Ledger {
 
     /// A miner's share.
     fn found(&mut self, judged: JudgedShare) {
-        let is_near = self.totals.judged(&judged, self.near_miss);
-        self.count_for_life(&judged);
+        let at = self.correct(judged.share.at);
+        let counts_as_block = self.blocks.counts(&judged.share, at);
+        let is_near = self.totals.judged(&judged, counts_as_block, self.near_miss);
+        self.count_for_life(&judged, counts_as_block);
+        if counts_as_block {
+            self.judge(|rules, tongue| rules.block(&judged, at, tongue));
+        }
         if is_near {
-            let at = self.correct(judged.share.at);
             self.judge(|rules, tongue| rules.near_miss(&judged, at, tongue));
         }
         let is_best = self.offer_best(&judged);
-        let at = self.correct(judged.share.at);
         Arc::make_mut(&mut self.history).share(unix(at), &HistoryShare::from(&judged));
         if let Some(block) = BlockSeen::of(&judged.share, &judged.facts()) {
-            log::warn!("BLOCK: {}", verdict_of(&judged));
             let record = self.block_record(&block, Some(judged.outcome.clone()));
             self.record_block(record);
         }
@@ -279,7 +294,7 @@ impl Ledger {
         if let Some(row) = row {
             self.recent.share(row);
         }
-        if is_best || judged.share.is_block() {
+        if is_best || counts_as_block {
             self.save_now();
         }
     }
@@ -293,7 +308,7 @@ impl Ledger {
         }
     }
 
-    fn count_for_life(&mut self, judged: &JudgedShare) {
+    fn count_for_life(&mut self, judged: &JudgedShare, counts_as_block: bool) {
         let lifetime = &mut self.state.lifetime;
         match &judged.outcome {
             Outcome::Accepted => {
@@ -304,7 +319,7 @@ impl Ledger {
             Outcome::Unanswered => lifetime.unanswered += 1,
             Outcome::Unknown => lifetime.unknown += 1,
         }
-        lifetime.blocks += u64::from(judged.share.is_block());
+        lifetime.blocks += u64::from(counts_as_block);
         self.unsaved = true;
     }
 
@@ -462,7 +477,10 @@ impl Ledger {
     fn record_block(&self, block: BlockRecord) {
         if let Some(recorder) = &self.recorder {
             if let Err(error) = recorder.record_block(block) {
-                log::error!("the block is not on the disk: {}", os_error::describe(&error));
+                log::error!(
+                    "a share that meets the network's target is not on the disk: {}",
+                    os_error::describe(&error)
+                );
             }
         }
     }

@@ -43,7 +43,7 @@ pub struct PendingShare {
     pub rebuilt: Option<RebuiltShare>,
     /// The same hash was sent before: no work was done for it.
     pub is_repeated: bool,
-    /// The whole job, of a share that is worth a block.
+    /// The whole job, of a share that meets the network's target.
     pub block_job: Option<Box<Notify>>,
     /// Why it is not as agreed, or could not be rebuilt.
     pub fault: Option<String>,
@@ -175,9 +175,15 @@ impl PendingShare {
         (rebuilt.meets(assigned) && !self.is_repeated).then_some(assigned)
     }
 
-    /// Whether it is worth a block.
+    /// Whether its hash meets the network's target.
     pub fn is_block(&self) -> bool {
         self.rebuilt.as_ref().is_some_and(|rebuilt| rebuilt.is_block)
+    }
+
+    /// Whether every share that was asked for is worth `part` of a block, as on regtest.
+    pub(super) fn is_every_share_worth(&self, part: f64) -> bool {
+        let asked = self.lowest.or(self.assigned);
+        asked.zip(self.network_difficulty).is_some_and(|(asked, network)| network * part <= asked.value())
     }
 
     #[cfg(test)]

@@ -26,6 +26,7 @@ pub struct Totals {
     pub unknown: u64,
     /// Shares for a job that a clean one had ended.
     pub stale: u64,
+    /// Shares that met the network's target, where that is news.
     pub blocks: u64,
     pub near_misses: u64,
     /// Submits whose params could not be read.
@@ -151,8 +152,8 @@ impl Totals {
         }
     }
 
-    /// True for a near miss: a share that is no block, but worth so much of one.
-    pub(super) fn judged(&mut self, judged: &JudgedShare, near_miss: f64) -> bool {
+    /// True for a near miss: a share that is no block, but worth so much of one, where not every share is.
+    pub(super) fn judged(&mut self, judged: &JudgedShare, counts_as_block: bool, near_miss: f64) -> bool {
         let share = &judged.share;
         let proven = share.proven().map_or(0.0, |difficulty| difficulty.value());
         let worker = entry(&mut self.workers, &share.worker, MOST_WORKERS);
@@ -186,8 +187,8 @@ impl Totals {
         self.stale += u64::from(share.stale);
         self.unreadable_submits += u64::from(share.submit.is_none());
         let is_near = share.network_difficulty.is_some_and(|network| difficulty >= network * near_miss);
-        let is_near = is_near && !share.is_block();
-        self.blocks += u64::from(share.is_block());
+        let is_near = is_near && !share.is_block() && !share.is_every_share_worth(near_miss);
+        self.blocks += u64::from(counts_as_block);
         self.near_misses += u64::from(is_near);
         if let Some(proven) = share.proven() {
             self.meter.add(proven, share.at);

@@ -19,6 +19,7 @@ use crate::util::plural::count;
 pub struct CheckOptions {
     #[command(flatten)]
     options: Options,
+    #[allow(rustdoc::broken_intra_doc_links, reason = "it is the help text, as the section is written")]
     /// Send every [[notify]] a test message, and say whether it arrived
     #[arg(long)]
     notify: bool,

@@ -151,7 +151,7 @@ impl World {
             if block_due && now >= NEW_BLOCK {
                 block_due = false;
                 self.pools.iter().for_each(SimPool::new_block);
-                self.say(out, "somebody found a block: all miners get a clean job")?;
+                self.say(out, "the network has a new block: all miners get a clean job")?;
             }
             if now >= next_table {
                 next_table += TABLE_INTERVAL;

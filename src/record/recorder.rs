@@ -154,7 +154,10 @@ impl Recorder {
             Err(unsent) => {
                 self.shared.dropped.fetch_add(1, Ordering::Relaxed);
                 if let Urgent::Block(block) = unsent.into_inner() {
-                    log::error!("a block could not be recorded, the disk is too slow: {}", block.to_json());
+                    log::error!(
+                        "a share that meets the network's target could not be recorded, the disk is too slow: {}",
+                        block.to_json()
+                    );
                 }
                 Err(io::Error::new(io::ErrorKind::TimedOut, "the disk is too slow to record a block"))
             }

@@ -180,7 +180,9 @@ impl Writer {
         self.blocks.retain(|(waiting, _)| *waiting != file);
         if self.blocks.len() >= MAX_BLOCKS {
             self.blocks_lost += 1;
-            error!("a block could not be recorded, too many wait for the disk: {json}");
+            error!(
+                "a share that meets the network's target could not be recorded, too many wait for the disk: {json}"
+            );
             return;
         }
         self.blocks.push((file, json));
@@ -198,7 +200,7 @@ impl Writer {
             if let Err(reason) = replace(file, json.as_bytes()) {
                 if is_new {
                     error!(
-                        "{}: {reason}; this is the block that could not be written: {json}",
+                        "{}: {reason}; this share meets the network's target, and could not be written: {json}",
                         file.display()
                     );
                 }

@@ -248,7 +248,7 @@ fn space_in<'a>(
 fn answer_in(answer: &Envelope<'_>) -> SpaceReading {
     match (answer.result.map(SubscribeAnswer::as_miners_read), Verdict::of(answer)) {
         (Some(Ok(answered)), _) => Ok(answered),
-        (Some(Err(why)), _) if answer.error.is_none() => Err(why.to_string()),
+        (Some(Err(why)), _) if !answer.has_error() => Err(why.to_string()),
         (_, Verdict::Refused { reason, .. }) => Err(format!("refused{}", words(reason.as_deref()))),
         (_, Verdict::Accepted) => Err(String::from("an answer without a result")),
     }

@@ -2,7 +2,7 @@
 //! pass copies on, say how it goes. What a session is, the mode says.
 //!
 //! The way of a miner: [`acceptor`] (asks the gatekeeper) → the mode's [`Host`], with a [`Visitor`] →
-//! [`arrival`] (PROXY header, TLS) → [`first_bytes`] (is it a miner at all) → the mode's session,
+//! [`arrival`] (PROXY header, TLS) → [`mod@first_bytes`] (is it a miner at all) → the mode's session,
 //! with a [`Tap`] for each direction.
 
 mod acceptor;

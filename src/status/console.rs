@@ -52,7 +52,7 @@ fn shares(totals: &Totals) -> String {
         percent(totals.rejected, judged),
         totals.unanswered,
         totals.unknown,
-        count(totals.blocks, "block"),
+        count_of(totals.blocks, "share met the network's target", "shares met the network's target"),
         count_of(totals.near_misses, "near miss", "near misses"),
     );
     let mut reasons: Vec<_> = totals.reasons.iter().collect();

@@ -122,6 +122,18 @@ pub fn first_text(params: Option<&RawValue>) -> Option<String> {
     string("params[0]", elements.first()?).ok().map(Cow::into_owned)
 }
 
+/// Whose name the first of `params` is, as in authorize and submit: a text, or a number as it is written.
+/// Empty when it is anything else, or missing.
+pub fn first_name(params: Option<&RawValue>) -> String {
+    let first = params.and_then(|params| elements("params", params).ok()?.first().copied());
+    first.map(name).unwrap_or_default()
+}
+
+/// The name that an element is; see [`first_name`].
+pub(super) fn name(raw: &RawValue) -> String {
+    string_or_number("name", raw).map_or_else(|_| String::new(), Cow::into_owned)
+}
+
 /// The element at `index`.
 pub(super) fn at<'a>(
     field: &'static str,

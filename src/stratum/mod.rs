@@ -53,7 +53,7 @@ pub use configure::{ConfigureAnswer, ConfigureRequest};
 pub use difficulty::Difficulty;
 pub use envelope::{Envelope, EnvelopeError};
 pub use extranonce::{Extranonce1, Extranonce2, Extranonce2Size};
-pub use field::{FieldError, elements, first_text, shortened};
+pub use field::{FieldError, elements, first_name, first_text, shortened};
 pub use hex::{decode as decode_hex, encode as encode_hex};
 pub use job_id::JobId;
 pub use job_reading::{Agreement, JobReading};
@@ -69,7 +69,7 @@ pub use reconnect::Reconnect;
 pub use submit::Submit;
 pub use subscribe::SubscribeAnswer;
 pub use timeline::{DifficultyRange, DifficultyTimeline};
-pub use verdict::Verdict;
+pub use verdict::{Verdict, says_low_difficulty};
 pub use version::{Version, VersionBits, VersionMask};
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
         let _ = Notify::from_params(envelope.params).map(|job| job.line());
         let _ = Notify::as_miners_read(envelope.params).map(|reading| reading.job.line());
         let _ = Submit::from_params(envelope.params);
-        let _ = first_text(envelope.params);
+        let _ = (first_text(envelope.params), first_name(envelope.params));
         let _ = envelope.result.map(Difficulty::from_json);
     }
 

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::extranonce::Extranonce2;
-use super::field::{FieldError, at, elements, string};
+use super::field::{FieldError, at, elements, name, string};
 use super::job_id::JobId;
 use super::nonce::Nonce;
 use super::ntime::Ntime;
@@ -34,22 +34,29 @@ impl Submit {
     /// When one of the five is missing, or one is wrong.
     pub fn from_params(params: Option<&RawValue>) -> Result<Submit, FieldError> {
         let params = elements_of(params)?;
-        Submit::read(&params, params.get(5).copied(), word::from_json)
+        let worker = string("worker", at("worker", &params, 0)?)?.into_owned();
+        Submit::read(worker, &params, params.get(5).copied(), word::from_json)
     }
 
     /// Reads what a miner means, in forms too that pools refuse (wire reference, section 5.4, 31 and 32): with
-    /// `0x`, with zeros beyond eight digits, with a sixth param of nothing.
+    /// `0x`, with zeros beyond eight digits, with a sixth param of nothing, without a worker's name.
     ///
     /// # Errors
     /// When one of the five is missing, or one is wrong.
     pub fn from_miner(params: Option<&RawValue>) -> Result<Submit, FieldError> {
         let params = elements_of(params)?;
-        Submit::read(&params, params.get(5).copied().filter(|raw| !is_nothing(raw)), number)
+        let worker = name(at("worker", &params, 0)?);
+        Submit::read(worker, &params, params.get(5).copied().filter(|raw| !is_nothing(raw)), number)
     }
 
-    fn read(params: &[&RawValue], sixth: Option<&RawValue>, word: ReadWord) -> Result<Submit, FieldError> {
+    fn read(
+        worker: String,
+        params: &[&RawValue],
+        sixth: Option<&RawValue>,
+        word: ReadWord,
+    ) -> Result<Submit, FieldError> {
         Ok(Submit {
-            worker: string("worker", at("worker", params, 0)?)?.into_owned(),
+            worker,
             job_id: JobId::from_json(at("job id", params, 1)?)?,
             extranonce2: Extranonce2::from_json(at("extranonce2", params, 2)?)?,
             ntime: Ntime(word("ntime", at("ntime", params, 3)?)?),

@@ -1,8 +1,12 @@
 //! Whether an answer accepts or refuses, whatever form the pool's error has.
+//!
+//! Some pools put an empty error (`false`, `[]`, `""`, `{}`) beside a good result. It is no error; the
+//! rule is the same for every method.
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::answer::RefusalCode;
 use super::envelope::Envelope;
 
 /// What an answer to `mining.submit` or `mining.authorize` says.
@@ -18,8 +22,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Reads the forms 1 to 6 of the wire reference, section 2 (form 7 is no message): refused when
-    /// there is an error, or when the result is not `true`. The empty errors `false`, `[]`, `""`
-    /// and `{}` are none if the result is `true`.
+    /// there is an error, or when the result is not `true`.
     pub fn of(answer: &Envelope<'_>) -> Verdict {
         let error = answer.error.map_or(Value::Null, value);
         let accepted = answer.result.is_some_and(|result| result.get() == "true");
@@ -37,9 +40,36 @@ impl Verdict {
         Verdict::Refused { code, reason }
     }
 
+    /// Whether it refuses a share because its difficulty is too low (wire reference, section 2.3).
+    pub fn is_low_difficulty(&self) -> bool {
+        match self {
+            Verdict::Accepted => false,
+            Verdict::Refused { code, reason } => says_low_difficulty(*code, reason.as_deref()),
+        }
+    }
+
     /// Whether it accepts.
     pub fn is_accepted(&self) -> bool {
         *self == Verdict::Accepted
+    }
+}
+
+/// Whether this code and reason of a refusal say that the share's difficulty is too low.
+pub fn says_low_difficulty(code: Option<i64>, reason: Option<&str>) -> bool {
+    let reason = reason.unwrap_or_default().to_ascii_lowercase();
+    let words = ["difficulty", "above target", "high-hash"];
+    code == Some(RefusalCode::LowDifficulty.number()) || words.iter().any(|word| reason.contains(word))
+}
+
+impl<'a> Envelope<'a> {
+    /// Whether the answer has an error that says anything.
+    pub fn has_error(&self) -> bool {
+        self.error.is_some_and(|error| !is_empty(&value(error)))
+    }
+
+    /// The result of an answer without an error. `None` also when there is no result.
+    pub fn good_result(&self) -> Option<&'a RawValue> {
+        self.result.filter(|_| !self.has_error())
     }
 }
 
@@ -65,7 +95,7 @@ fn text(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stratum::{ErrorForm, Refusal, RefusalCode, refused};
+    use crate::stratum::{ErrorForm, Refusal, refused};
 
     fn of(line: &str) -> Verdict {
         Verdict::of(&Envelope::read(line.as_bytes()).unwrap())
@@ -98,6 +128,22 @@ mod tests {
         for error in ["null", "false", "[]", "\"\"", "{}"] {
             assert!(of(&format!("{{\"id\":1,\"result\":true,\"error\":{error}}}")).is_accepted());
             assert!(!of(&format!("{{\"id\":1,\"result\":false,\"error\":{error}}}")).is_accepted());
+        }
+        for (error, is_one) in
+            [("null", false), ("false", false), ("[]", false), ("\"\"", false), ("{}", false)]
+                .into_iter()
+                .chain([
+                    ("true", true),
+                    ("0", true),
+                    ("[20]", true),
+                    ("[[]]", true),
+                    ("\" \"", true),
+                    ("{\"a\":0}", true),
+                ])
+        {
+            let line = format!("{{\"id\":1,\"result\":[[],\"00\",4],\"error\":{error}}}");
+            let answer = Envelope::read(line.as_bytes()).unwrap();
+            assert_eq!((answer.has_error(), answer.good_result().is_none()), (is_one, is_one), "{error}");
         }
         assert!(of("{\"id\":1,\"result\":true}").is_accepted());
         assert!(!of("{\"id\":1}").is_accepted());

@@ -41,7 +41,7 @@ pub(crate) fn name_of(configured: &config::Upstream) -> String {
 /// The way to a configured pool. A name is resolved in the background from now on, until `stop`.
 ///
 /// # Errors
-/// As [`Upstreams::start`].
+/// As [`Upstreams::start`](super::Upstreams::start).
 pub fn route_to(configured: &config::Upstream, stop: &Stop) -> Result<Route, SetupError> {
     let tls = match &configured.tls {
         None => None,

@@ -180,13 +180,13 @@ impl Conversation {
     fn take_answer(&mut self, answer: &Envelope<'_>, at: Moment) {
         match answer.numeric_id() {
             Some(CONFIGURE) => {
-                self.found.version_mask = ConfigureAnswer::from_result(answer.result).version_rolling;
+                self.found.version_mask = ConfigureAnswer::from_result(answer.good_result()).version_rolling;
             }
             Some(AUTHORIZE) if self.found.authorized == Authorized::Unanswered => {
                 self.take_authorized(answer, at);
             }
             Some(SUGGEST) => {
-                let is_refused = answer.error.is_some() && !Verdict::of(answer).is_accepted();
+                let is_refused = answer.has_error() && !Verdict::of(answer).is_accepted();
                 let suggestion = &mut self.found.difficulty.suggestion;
                 if is_refused && *suggestion == Suggestion::Ignored {
                     *suggestion = Suggestion::Refused;

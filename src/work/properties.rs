@@ -137,9 +137,10 @@ proptest! {
             let mask = terms.version_mask.unwrap_or_default();
             let bits = submit.version_bits.unwrap_or_default();
             prop_assert_eq!(naive.is_ok(), mask.allows(bits));
-            let version = match submit.version_bits {
-                Some(bits) => share.convention.apply(job.version, mask, bits),
-                None => job.version,
+            let read_with = terms.version_mask.unwrap_or(VersionMask::BIP320);
+            let version = match (submit.version_bits, terms.version_mask) {
+                (None, _) | (Some(VersionBits(0)), None) => job.version,
+                (Some(bits), _) => share.convention.apply(job.version, read_with, bits),
             };
             prop_assert_eq!(share.version(), version);
         }

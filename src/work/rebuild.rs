@@ -219,8 +219,9 @@ impl Guess {
         terms: &ShareTerms,
     ) -> Guess {
         let version = match submit.version_bits {
-            // Without an agreement no bit may change.
-            Some(bits) => convention.apply(job, terms.version_mask.unwrap_or_default(), bits),
+            Some(VersionBits(0)) if terms.version_mask.is_none() => job,
+            // Bits that were rolled without an agreement are part of what was hashed.
+            Some(bits) => convention.apply(job, terms.version_mask.unwrap_or(VersionMask::BIP320), bits),
             None => job,
         };
         let header = Header {

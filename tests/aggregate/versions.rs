@@ -8,11 +8,11 @@ use crate::finding::{Field, code, params, target};
 use crate::scripted::{PoolEnd, Scripted, Work};
 use crate::site::{Line, Site};
 
-const POOL: f64 = 0.000_01;
+pub const POOL: f64 = 0.000_01;
 
 /// A pool that answers configure with this, and a miner that has asked for all bits or for none. The job's
 /// version is such that the conventions differ.
-fn pair(granted: Value, asks: bool) -> (Site, PoolEnd, Line) {
+pub fn pair(granted: Value, asks: bool) -> (Site, PoolEnd, Line) {
     let scripted = Scripted::start();
     let site = Site::start(&[scripted.address()], "");
     let mut miner = site.connect();
@@ -38,12 +38,12 @@ fn pair(granted: Value, asks: bool) -> (Site, PoolEnd, Line) {
     (site, pool, miner)
 }
 
-fn rolling() -> Value {
+pub fn rolling() -> Value {
     json!({ "version-rolling": true, "version-rolling.mask": "1fffe000" })
 }
 
 /// Sends a share with these params and has the pool accept it: what the pool got.
-fn forwarded(pool: &mut PoolEnd, miner: &mut Line, params: Value) -> Value {
+pub fn forwarded(pool: &mut PoolEnd, miner: &mut Line, params: Value) -> Value {
     miner.ask("s", "mining.submit", params);
     let share = pool.share();
     pool.answer(&share, json!(true));
@@ -121,7 +121,7 @@ fn after_a_change_of_the_mask_the_one_before_holds_for_earlier_jobs() {
     assert_eq!(miner_code(&mut miner, params(&new.at_least(POOL))), Some(20));
 }
 
-fn miner_code(miner: &mut Line, params: Value) -> Option<i64> {
+pub fn miner_code(miner: &mut Line, params: Value) -> Option<i64> {
     miner.ask("r", "mining.submit", params);
     code(&miner.answer("r"))
 }

@@ -294,6 +294,42 @@ fn good_news() {
             assert!(!alert.evidence[field].is_null(), "{id} {field}");
         }
     }
+    let block = book.alerts.iter().find(|alert| alert.id == "block.found").unwrap();
+    // No more than is known.
+    assert!(block.description.contains("a share that meets the network's target"), "{}", block.description);
+    assert!(!block.description.contains("found a block"), "{}", block.description);
     let stamp = world.stamp();
-    assert_eq!(book.counts["block.found"], world.replay.snapshot(stamp).totals.unwrap().blocks);
+    let totals = world.replay.snapshot(stamp).totals.unwrap();
+    assert_eq!(book.counts["block.found"], totals.blocks);
+    assert!(totals.blocks > 5, "{}", totals.blocks);
+}
+
+/// Regtest's difficulty is 4.7e-10, and the pool asks for twice as much: every share meets the target.
+fn regtest(seconds_per_share: f64, hours: f64) -> World {
+    let habit = Habit { nbits: 0x207f_ffff, ..Habit::default() };
+    let mut world = World::with(6, vec![habit], |setup| {
+        let payout = sluice::config::Payout::default();
+        let regtest = sluice::config::Network::Regtest;
+        setup.expectations = sluice::analyzer::Expectations::new(&payout, regtest);
+    });
+    let miner = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080.desk";
+    world.miner(miner, hash_rate(1e-9, seconds_per_share), 0);
+    world.run_until(hours * HOUR);
+    world
+}
+
+#[test]
+fn what_every_share_does_is_no_news() {
+    // A miner that finds a share in a while is told of each: the pool may ask for what a block needs.
+    for (seconds, hours, blocks) in [(15.0, 2.0, 1..2), (3600.0, 48.0, 30..60)] {
+        let mut world = regtest(seconds, hours);
+        let book = world.book();
+        assert_eq!(book.above_info(), []);
+        let stamp = world.stamp();
+        let totals = world.replay.snapshot(stamp).totals.unwrap();
+        assert!(totals.accepted > 30, "{}", totals.accepted);
+        assert!(blocks.contains(&totals.blocks), "{} of {}", totals.blocks, totals.accepted);
+        assert_eq!(book.counts["block.found"], totals.blocks);
+        assert_eq!((totals.near_misses, book.counts.get("share.near_miss")), (0, None));
+    }
 }

@@ -116,6 +116,22 @@ fn questions_are_answered_in_turn_and_the_user_is_named() {
 }
 
 #[test]
+fn an_empty_error_beside_an_answer_is_none() {
+    for error in ["[]", "{}", "\"\"", "false"] {
+        let bare = BarePool::start();
+        let heard = Heard::start(&section(bare.address()), &hurried());
+        let mut stream = bare.accept();
+        read_line(&stream);
+        let subscribed = format!("{{\"id\":1,\"result\":[[],\"d1e54072\",4],\"error\":{error}}}\n");
+        stream.write_all(subscribed.as_bytes()).unwrap();
+        read_line(&stream);
+        stream.write_all(format!("{{\"id\":2,\"result\":true,\"error\":{error}}}\n").as_bytes()).unwrap();
+        stream.write_all(job(970_000, 0x11).as_bytes()).unwrap();
+        assert_eq!(heard.wait(1)[0].height.0, 970_000, "{error}");
+    }
+}
+
+#[test]
 fn a_pool_that_closes_at_once_is_not_hammered() {
     let pool = pool(PoolOptions {
         misbehaviour: Misbehaviour { close_on_accept: true, ..Misbehaviour::default() },

@@ -8,12 +8,20 @@ use super::{verify, watch};
 
 /// A pool that answers the opening of each connection and then does as it likes.
 fn hostile(speak: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + 'static) -> String {
+    with_errors("null", speak)
+}
+
+/// The same, with this beside its good answers.
+fn with_errors(
+    error: &'static str,
+    speak: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + 'static,
+) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
             // Its end is the client's doing.
-            let _ = open(&mut stream).and_then(|()| speak(&mut stream));
+            let _ = open(&mut stream, error).and_then(|()| speak(&mut stream));
             // What was said is lost when a socket closes before it has read everything.
             let _ = stream.shutdown(std::net::Shutdown::Write);
             let _ = std::io::copy(&mut stream, &mut std::io::sink());
@@ -22,15 +30,21 @@ fn hostile(speak: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + 'stati
     format!("stratum+tcp://{address}")
 }
 
-fn open(stream: &mut TcpStream) -> std::io::Result<()> {
+fn open(stream: &mut TcpStream, error: &str) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     for line in lines.by_ref() {
         let line = line?;
         if line.contains("mining.subscribe") {
-            stream.write_all(b"{\"id\":2,\"result\":[[],\"00000001\",8],\"error\":null}\n")?;
+            let rolling = "{\"version-rolling\":true,\"version-rolling.mask\":\"1fffe000\"}";
+            let answers = format!(
+                "{{\"id\":1,\"result\":{rolling},\"error\":{error}}}\n\
+                 {{\"id\":2,\"result\":[[],\"00000001\",8],\"error\":{error}}}\n"
+            );
+            stream.write_all(answers.as_bytes())?;
         }
         if line.contains("mining.authorize") {
-            return stream.write_all(b"{\"id\":3,\"result\":true,\"error\":null}\n");
+            let answer = format!("{{\"id\":3,\"result\":true,\"error\":{error}}}\n");
+            return stream.write_all(answer.as_bytes());
         }
     }
     Ok(())
@@ -75,6 +89,15 @@ fn a_flood_of_jobs_ends_the_watch() {
     let said = watch(&url, 60).expect(1).has("the pool sent more than ");
     assert!(said.out.lines().count() < 100, "{}", said.out);
     assert!(start.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn an_empty_error_beside_an_answer_is_none() {
+    for error in ["[]", "{}", "\"\"", "false"] {
+        let url = with_errors(error, |stream| stream.write_all(job(b"/tag/").as_bytes()));
+        let said = verify(&url).has("/tag/").has("1fffe000");
+        assert!(!said.out.contains("refused"), "{error}: {}", said.out);
+    }
 }
 
 #[test]

@@ -8,16 +8,14 @@ use serde_json::json;
 
 use super::super::connection::{Connection, Unsent};
 use super::super::desk::Given;
-use super::super::identity::{MinerName, PoolName, Worker};
+use super::super::identity::{MinerName, PoolName};
 use super::super::judge::{Fault, Judgement, Stale, Terms, judge};
 use super::super::pending::Asker;
-use super::{Requests, Then, shortened};
+use super::rolling::bits_for_pool;
+use super::{Requests, Then};
 use crate::analyzer::TOO_MANY;
 use crate::net::Stamp;
-use crate::serving::{Topic, say};
-use crate::stratum::{
-    Difficulty, Envelope, Refusal, RefusalCode, Submit, Version, VersionBits, VersionMask, accepted, refused,
-};
+use crate::stratum::{Difficulty, Envelope, Refusal, RefusalCode, Submit, accepted, refused};
 use crate::work::BlockHash;
 
 /// A share, and what was found about it.
@@ -60,19 +58,20 @@ impl Requests {
         if desk.seat.is_none() {
             return Err(Refusal::new(RefusalCode::NotSubscribed, "Not subscribed"));
         }
-        let is_its = |worker: &Worker| worker.name.as_str() == shortened(&submit.worker);
-        let is_named = desk.workers.iter().any(is_its);
+        let name = self.services.naming.text(&submit.worker);
+        let is_named = desk.workers.iter().any(|worker| worker.name.as_str() == name);
         let given = match desk.find(&submit.job_id).cloned() {
             Some(given) if desk.is_authorized => given,
             _ if !desk.is_authorized || !is_named => return Err(unauthorized()),
             _ => return Err(Refusal::new(RefusalCode::JobNotFound, "Job not found")),
         };
         let asked = desk.difficulty().map_or(given.difficulty, |now| now.min(given.difficulty));
-        let mask = mask_of(&submit, desk.mask, given.mask);
+        let negotiated = desk.mask;
         drop(desk);
         let job = &given.task.job;
         // Not the link's: one that was left for a better pool lives on for a moment.
         let connection = job.source.upgrade().filter(|one| !one.is_over());
+        let mask = self.mask_for(&submit, negotiated, &given, connection.as_deref());
         let (pool, stale) = match &connection {
             Some(connection) => {
                 let stale = match () {
@@ -104,9 +103,8 @@ impl Requests {
             Judgement::Count { hash } => (*hash, false),
             Judgement::Refuse(refusal, fault) => {
                 self.miner.answer(refused(id, refusal, Default::default()), at);
-                let narrowed_at = self.miner.desk().narrowed_at;
-                if let (Fault::Rolled, Some(since)) = (fault, narrowed_at) {
-                    return self.rolls_on(since);
+                if let Some(then) = (*fault == Fault::Rolled).then(|| self.forgive_rolled()).flatten() {
+                    return then;
                 }
                 // Without a pool there is nothing that it could mine instead.
                 let is_excused = *fault == Fault::Stale && judged.connection.is_none()
@@ -148,17 +146,6 @@ impl Requests {
         Then::GoOn
     }
 
-    /// It rolls bits that were taken from it, as those do who know nothing of a change (wire reference,
-    /// section 2.5). It agrees upon others when it comes again.
-    fn rolls_on(&self, since: Instant) -> Then {
-        if since.elapsed() >= self.services.limits.narrowing && !self.miner.is_leaving() {
-            let text = "closed: it goes on rolling version bits that the pool does not allow any more";
-            say(&self.services.reception, self.miner.address(), Topic::Pool, &text);
-            self.miner.dismiss();
-        }
-        Then::GoOn
-    }
-
     /// The pool's words, where it does not know who has found the share: nobody is credited.
     fn refused_name(&self, connection: &Connection, submit: &Submit) -> Option<Refusal> {
         connection.refusal_of(&self.name_at(connection, &submit.worker))
@@ -166,7 +153,7 @@ impl Requests {
 
     /// What the pool calls this worker.
     fn name_at(&self, connection: &Connection, worker: &str) -> PoolName {
-        let name = MinerName::new(shortened(worker));
+        let name = MinerName::new(self.services.naming.text(worker));
         self.services.naming.at_pool(&name, &connection.configured.user)
     }
 
@@ -202,7 +189,8 @@ impl Requests {
         params.extend(bits_for_pool(submit, mask, job.version).map(|bits| json!(bits.to_string())));
         // Noted before it is sent: the answer may be faster.
         connection.note_forwarded(hash);
-        let asker = Asker { miner: Arc::downgrade(&self.miner), place, id: id.into() };
+        let is_good_here = matches!(judged.judgement, Judgement::Forward { is_good_here: true, .. });
+        let asker = Asker { miner: Arc::downgrade(&self.miner), place, id: id.into(), is_good_here };
         let (asker, refusal) = match connection.submit(asker, &serde_json::Value::Array(params), at, deadline)
         {
             Ok(()) => return,
@@ -218,25 +206,6 @@ impl Requests {
         if let Some(link) = self.miner.link() {
             link.again(&self.miner);
         }
-    }
-}
-
-/// The bits that the miner could roll: after a change those before it as well, for the jobs given before
-/// it (wire reference, section 2.5).
-fn mask_of(submit: &Submit, now: Option<VersionMask>, then: Option<VersionMask>) -> Option<VersionMask> {
-    let bits = submit.version_bits.unwrap_or_default();
-    let allows = |mask: &Option<VersionMask>| mask.unwrap_or_default().allows(bits);
-    if !allows(&now) && allows(&then) { then } else { now }
-}
-
-/// The sixth param. Some pools insist on it once rolling was agreed upon; a miner that leaves it out has
-/// hashed the job's own bits. Without an agreement there is none, except that bits which were rolled all
-/// the same (a block, or before the pool changed its mind) are part of what was hashed.
-fn bits_for_pool(submit: &Submit, mask: Option<VersionMask>, job: Version) -> Option<VersionBits> {
-    match (submit.version_bits, mask) {
-        (Some(bits), Some(_)) => Some(bits),
-        (None, Some(mask)) => Some(VersionBits(job.0 & mask.0)),
-        (bits, None) => bits.filter(|bits| bits.0 != 0),
     }
 }
 

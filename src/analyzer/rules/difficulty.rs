@@ -11,6 +11,7 @@ use super::{Tongue, seconds_between};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::record::Outcome;
+use crate::stratum::says_low_difficulty;
 
 const MISMATCH: (&str, Severity) = ("difficulty.mismatch", Severity::High);
 const ERRATIC: (&str, Severity) = ("difficulty.erratic", Severity::Low);
@@ -48,7 +49,7 @@ impl Difficulty {
         let fault = match &judged.outcome {
             Outcome::Accepted if !rebuilt.meets(range.lowest) => "accepted below",
             Outcome::Rejected { code, reason }
-                if rebuilt.meets(range.highest) && is_low(*code, reason.as_deref()) =>
+                if rebuilt.meets(range.highest) && says_low_difficulty(*code, reason.as_deref()) =>
             {
                 "refused at or above"
             }
@@ -115,10 +116,4 @@ impl Difficulty {
     pub(super) fn closed(&mut self, session: SessionId) {
         self.sessions.remove(&session);
     }
-}
-
-/// Whether a refusal says that the share was too easy (wire reference, section 2.3).
-fn is_low(code: Option<i64>, reason: Option<&str>) -> bool {
-    let reason = reason.unwrap_or_default().to_ascii_lowercase();
-    code == Some(23) || reason.contains("difficulty") || reason.contains("above target")
 }

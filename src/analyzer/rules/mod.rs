@@ -25,7 +25,6 @@ mod tongue;
 
 pub(super) use chance::longest_gap;
 pub use credit::CreditView;
-pub(super) use news::verdict_of;
 pub(super) use pulse::Pulse;
 pub(super) use tongue::Tongue;
 
@@ -127,7 +126,6 @@ impl Rules {
             self.timing.share(judged, at, tongue);
             self.extranonce.share(judged, at, tongue);
             self.tempo.share(judged, at, tongue);
-            self.news.share(judged, at, tongue);
         }
         if role.is_with_pool() {
             self.blind.share(judged, at, tongue);
@@ -164,6 +162,11 @@ impl Rules {
     /// A share is better than any before, of which the best had this difficulty.
     pub(super) fn best(&mut self, judged: &JudgedShare, before: f64, at: NtpTime, tongue: &mut Tongue<'_>) {
         self.news.best(judged, before, at, tongue);
+    }
+
+    /// A share meets the network's target, and that is news.
+    pub(super) fn block(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+        self.news.block(judged, at, tongue);
     }
 
     /// A share is no block, but near.

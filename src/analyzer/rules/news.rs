@@ -17,12 +17,11 @@ const BEST: (&str, Severity) = ("share.best", Severity::Info);
 pub(super) struct News {}
 
 impl News {
-    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
-        if !judged.share.is_block() {
-            return;
-        }
+    pub(super) fn block(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
         let name = name_of_worker(&judged.share.worker);
-        tell(BLOCK, judged, at, tongue, |_| format!("{name} found a block: {}", verdict_of(judged)));
+        tell(BLOCK, judged, at, tongue, |_| {
+            format!("{name} found a share that meets the network's target{}", verdict_of(judged))
+        });
     }
 
     pub(super) fn near_miss(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
@@ -44,16 +43,19 @@ impl News {
     }
 }
 
-/// What became of it, in words. Who has refused it need not be the pool.
-pub(in super::super) fn verdict_of(judged: &JudgedShare) -> String {
+/// The verdict on it, to end a sentence with, and no more than that: a block that a pool has accepted may still
+/// lose a race. The share may have been refused by this program instead of the pool.
+fn verdict_of(judged: &JudgedShare) -> String {
     match &judged.outcome {
-        Outcome::Accepted => String::from("the pool has accepted it"),
+        Outcome::Accepted => String::from(
+            ", and the pool accepted it. Whether the block is in the chain is not known here: look its hash up",
+        ),
         Outcome::Rejected { reason, .. } => {
             let reason = reason.as_deref().unwrap_or("no reason given");
-            format!("it was rejected: {reason}")
+            format!(", but it was rejected: {reason}")
         }
-        Outcome::Unanswered => String::from("the pool has not answered (unanswered)"),
-        Outcome::Unknown => String::from("the verdict is unknown"),
+        Outcome::Unanswered => String::from("; the pool has not answered (unanswered)"),
+        Outcome::Unknown => String::from("; the pool's verdict is unknown"),
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Tongue, seconds_between};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::record::Outcome;
-use crate::stratum::PrevHash;
+use crate::stratum::{PrevHash, says_low_difficulty};
 use crate::util::plural::count;
 
 const VALID_REJECTED: (&str, Severity) = ("share.valid_rejected", Severity::High);
@@ -99,7 +99,9 @@ impl Share {
         if role.is_with_pool() {
             self.answered(judged, at, tongue);
         }
-        if let Outcome::Accepted | Outcome::Rejected { .. } = judged.outcome {
+        let is_answered = matches!(judged.outcome, Outcome::Accepted | Outcome::Rejected { .. });
+        // A miner itself sends only what was asked for.
+        if is_answered && (role == Role::Direct || !is_low_block(judged)) {
             let subject = match role {
                 Role::Pool => tongue.upstream(judged.upstream),
                 Role::Direct | Role::Miner => &judged.share.worker,
@@ -257,6 +259,13 @@ fn is_own_fault(judged: &JudgedShare, code: Option<i64>, reason: Option<&str>) -
     let is_over = share.followed.is_some_and(|since| since.as_secs_f64() > FOLLOWED_SECONDS);
     let reason = reason.unwrap_or_default().to_ascii_lowercase();
     is_over && (code == Some(21) || reason.contains("stale") || reason.contains("job"))
+}
+
+/// Whether a share was passed on only because it meets the network's target, and refused because the pool asks
+/// for more than that: the refusal says nothing.
+fn is_low_block(judged: &JudgedShare) -> bool {
+    let Outcome::Rejected { code, reason } = &judged.outcome else { return false };
+    judged.share.is_block() && says_low_difficulty(*code, reason.as_deref())
 }
 
 fn is_more_than_stumbling(count: f64, of: f64) -> bool {

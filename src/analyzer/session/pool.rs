@@ -360,7 +360,7 @@ impl Session {
                 }
             }
             Asked::Configure { mask } => {
-                let granted = ConfigureAnswer::from_result(message.result).version_rolling;
+                let granted = ConfigureAnswer::from_result(message.good_result()).version_rolling;
                 // BIP310: the answer is a subset of what was asked for; ckpool's is not always.
                 let granted = granted.zip(mask).map(|(granted, asked)| granted.intersection(asked));
                 // What a mining.set_version_mask before it allows is not taken back by a refusal.

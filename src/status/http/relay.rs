@@ -139,3 +139,57 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Reply, usize, usize)>, Broken> {
 fn malformed() -> Broken {
     Broken::Failed(io::Error::new(ErrorKind::InvalidData, "an answer that is not HTTP"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const KEY: &str = "k";
+
+    /// One request: its request line and headers, and the body.
+    fn taken_apart(bytes: &[u8]) -> (Vec<String>, Vec<u8>) {
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        (head.split("\r\n").map(str::to_owned).collect(), bytes[end + 4..].to_vec())
+    }
+
+    /// Whatever a visitor writes, the inner server gets these lines and no others.
+    fn is_minimal(head: &Head, body: &[u8]) {
+        let (lines, passed_on) = taken_apart(&encode(head, body, KEY));
+        let is_post = head.verb == Verb::Post;
+        let mut names = vec!["Host", "Connection", KEY_HEADER];
+        names.extend((head.host.is_some() || head.target.authority.is_some()).then_some(HOST_HEADER));
+        names.extend(is_post.then_some("Content-Length"));
+        let found: Vec<&str> = lines[1..].iter().map(|line| line.split_once(": ").unwrap().0).collect();
+        assert_eq!(found, names);
+        assert_eq!(lines[0].split(' ').count(), 3, "{lines:?}");
+        assert!(lines.iter().all(|line| line.bytes().all(|byte| byte >= b' ')), "{lines:?}");
+        assert_eq!(passed_on, if is_post { body } else { b"" });
+    }
+
+    #[test]
+    fn the_rewritten_request_is_minimal() {
+        let text = "POST /a?b=%26c HTTP/1.1\r\nHost: Pi\r\nX: y\r\nCookie: a=b\r\nContent-Length: 3\r\n\r\n";
+        let (head, _) = Head::parse(text.as_bytes()).unwrap().unwrap();
+        is_minimal(&head, b"a\r\n");
+        let text = "GET http://pi:80/x HTTP/1.1\r\nHost: Pi\r\nConnection: keep-alive\r\n\r\n";
+        let (head, _) = Head::parse(text.as_bytes()).unwrap().unwrap();
+        is_minimal(&head, b"ignored");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_let_through_is_rewritten_to_the_same_lines(
+            method in "(GET|POST|HEAD)",
+            target in "(/|http://h/|)[!-~]{0,30}",
+            host in "[ -~]{0,12}",
+            lines in prop::collection::vec("(Content-Length|Transfer-Encoding|Host|X-Sluice-Key|[A-Za-z-]{1,8})[: \t]{1,3}[ -~\t]{0,12}(\r\n|\n|\r)", 0..5),
+        ) {
+            let text = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{}\r\n", lines.concat());
+            if let Ok(Some((head, _))) = Head::parse(text.as_bytes()) {
+                is_minimal(&head, b"body\r\n\r\n");
+            }
+        }
+    }
+}

@@ -41,7 +41,11 @@ fn shares(to: &mut Document, totals: Option<&Totals>) {
     counter("sluice_unreadable_submits_total", "Submits whose fields can't be read.", |totals| {
         totals.unreadable_submits
     });
-    counter("sluice_blocks_total", "Shares that met the network's target.", |totals| totals.blocks);
+    counter(
+        "sluice_blocks_total",
+        "Shares that met the network's target, where not every share does.",
+        |totals| totals.blocks,
+    );
     counter("sluice_near_misses_total", "Shares that came near it.", |totals| totals.near_misses);
     let mut family = to.family("sluice_shares_total", Kind::Counter, "Shares by what became of them.");
     if let Some(totals) = totals {

@@ -39,7 +39,7 @@ pub(super) fn section(sight: &Sight) -> Markup {
                     None => { p.figure { "–" } p { "known once shares have come" } }
                 }
                 @if snapshot.lifetime.blocks > 0 {
-                    p.quiet { (count(snapshot.lifetime.blocks, "block")) " found so far" }
+                    p.quiet { (count(snapshot.lifetime.blocks, "share")) " met the network's target so far" }
                 }
             }
         }
@@ -54,7 +54,7 @@ fn network_difficulty(sight: &Sight) -> Option<f64> {
 fn closeness(best: &BestShare, network: f64) -> String {
     let part = best.difficulty.value() / network;
     if part >= 1.0 {
-        String::from("worth a block")
+        String::from("meets the network's difficulty")
     } else if part >= 0.001 {
         format!("{:.1} % of a block", part * 100.0)
     } else {

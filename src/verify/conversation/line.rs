@@ -70,7 +70,7 @@ impl LineContent {
     fn take_subscribed(&mut self, answer: &Envelope<'_>) {
         match answer.result.map(SubscribeAnswer::as_miners_read) {
             Some(Ok(answered)) => self.subscribed.add(Ok(answered)),
-            Some(Err(why)) if answer.error.is_none() => self.subscribed.add(Err(why.to_string())),
+            Some(Err(why)) if !answer.has_error() => self.subscribed.add(Err(why.to_string())),
             Some(Err(_)) | None => {
                 self.refusal.get_or_insert_with(|| reading::refusal(answer));
             }

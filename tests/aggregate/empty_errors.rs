@@ -1,0 +1,59 @@
+//! Pools that put an empty error beside a good answer (wire reference, section 5.2, 13).
+
+use serde_json::{Value, json};
+
+use crate::opened::{EASY, expect_credited};
+use crate::scripted::{PoolEnd, Scripted};
+use crate::site::Site;
+
+fn answer(end: &mut PoolEnd, method: &str, result: &Value, error: &Value) -> Value {
+    let request = end.request(method);
+    end.line.say(&json!({ "id": request["id"], "result": result, "error": error }));
+    request
+}
+
+#[test]
+fn an_empty_error_beside_a_result_is_none() {
+    for error in [json!([]), json!({}), json!(""), json!(false), Value::Null] {
+        let pool = Scripted::start();
+        let site = Site::start(&[pool.address()], "[aggregate]\nlocal_authorize = false\n");
+        let mut line = site.connect();
+        let asked = json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }]);
+        line.ask(9, "mining.configure", asked);
+        line.answer(9);
+        line.ask(1, "mining.subscribe", json!(["one"]));
+        let mut end = pool.accept();
+        let granted = json!({ "version-rolling": true, "version-rolling.mask": "00ffe000" });
+        answer(&mut end, "mining.configure", &granted, &error);
+        answer(&mut end, "mining.subscribe", &json!([[["mining.notify", "s"]], "aa000001", 8]), &error);
+        let seat = line.answer(1);
+        line.seated(&seat);
+        let mask = line.wait("the mask", |message| message["method"] == "mining.set_version_mask");
+        assert_eq!(mask["params"], json!(["00ffe000"]), "{error}");
+        line.worker = "acct.one".to_owned();
+        line.ask(2, "mining.authorize", json!(["acct.one", "x"]));
+        answer(&mut end, "mining.authorize", &json!(true), &error);
+        assert_eq!(line.answer(2)["result"], true, "{error}");
+        end.set_difficulty(EASY);
+        end.notify(true);
+        line.wait_job();
+        expect_credited(&mut line, &mut end, "acct.one");
+    }
+}
+
+#[test]
+fn an_error_that_says_something_is_one_whatever_the_result() {
+    for error in [json!([20, "no", null]), json!("no"), json!({ "code": 20 }), json!(true)] {
+        let (pool, second) = (Scripted::start(), Scripted::start());
+        let site = Site::start(&[pool.address(), second.address()], "");
+        let mut line = site.connect();
+        line.ask(1, "mining.subscribe", json!(["one"]));
+        let mut end = pool.accept();
+        answer(&mut end, "mining.subscribe", &json!([[], "aa000001", 8]), &error);
+        let mut end = second.accept();
+        end.open("bb000001", 8);
+        let seat = line.answer(1);
+        line.seated(&seat);
+        assert!(crate::opened::is_within(&line, "bb000001"), "{error}");
+    }
+}
