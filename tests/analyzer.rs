@@ -9,6 +9,8 @@ mod captures;
 mod copies;
 #[path = "analyzer/counts.rs"]
 mod counts;
+#[path = "analyzer/fair.rs"]
+mod fair;
 #[path = "analyzer/ids.rs"]
 mod ids;
 #[path = "analyzer/killed.rs"]

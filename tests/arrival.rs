@@ -128,6 +128,76 @@ fn a_proxy_header_is_refused_from_an_address_not_in_the_list() {
     assert_eq!(refused(&more, &proxy_v2()), b"");
 }
 
+/// As random as the key that a Stratum V2 miner begins with, and the same each time.
+fn v2_key() -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    // Its first byte is no text, so that it is waited for when it comes in pieces.
+    std::iter::once(0xe7).chain(std::iter::repeat_with(&mut next)).take(64).collect()
+}
+
+/// A SetupConnection message in the clear.
+const V2_SETUP: &[u8] = b"\0\0\0\x1b\0\0\0\x02\0\x02\0\0\0\0\0\x09localhost\x06\x0d\0\0\0\0\0";
+
+#[test]
+fn a_stratum_v2_miner_is_closed_and_the_log_says_what_to_set() {
+    assert_eq!(refused("", &v2_key()), b"");
+    assert_eq!(refused("", V2_SETUP), b"");
+    let pool = BarePool::start();
+    for (said, words) in [(&v2_key()[..], "seems to speak Stratum V2"), (V2_SETUP, "it speaks Stratum V2")] {
+        let sluice = Sluice::run(&format!("{}{}", listen(""), pool.upstream()));
+        let mut miner = sluice.connect();
+        miner.write_all(said).unwrap();
+        let line = sluice.wait_line(words);
+        assert!(line.contains("127.0.0.1:") && line.contains("set the miner to Stratum V1"), "{line}");
+    }
+}
+
+#[test]
+fn other_binary_bytes_are_not_called_stratum_v2() {
+    let longer = [&v2_key()[..], b"more"].concat();
+    let (pool, proxy) = world("");
+    let mut miner = proxy.connect();
+    miner.write_all(&longer).unwrap();
+    miner.write_all(b"\n").unwrap();
+    wait_for("the pool to hear it", || pool.heard().len() > longer.len() / 2);
+}
+
+#[test]
+fn an_ipv4_miner_in_ipv6_clothes_is_an_ipv4_miner() {
+    let more = "proxy_protocol = true\nallow = [\"127.0.0.0/8\", \"10.0.0.0/8\"]";
+    let mapped = |address: &str| format!("PROXY TCP6 ::ffff:{address} ::1 40000 3334\r\n");
+    let mut binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24".to_vec();
+    binary.extend(std::net::Ipv4Addr::new(10, 1, 2, 3).to_ipv6_mapped().octets());
+    binary.extend([0; 16]);
+    binary.extend(40_000_u16.to_be_bytes());
+    binary.extend(3334_u16.to_be_bytes());
+    for header in [mapped("10.1.2.3").into_bytes(), binary] {
+        let (_pool, proxy) = world(&listen(more));
+        let mut balancer = proxy.connect();
+        balancer.write_all(&header).unwrap();
+        assert_eq!(served_by(&balancer), "pool");
+        assert_eq!(proxy.running().conversations()[0].miner().to_string(), "10.1.2.3:40000");
+    }
+    // Neither list nor limit is got round by the other form.
+    let (pool, proxy) = world(&format!("[ratelimit]\nmax_connections_per_ip = 1\n{}", listen(more)));
+    let mut stranger = proxy.connect();
+    stranger.write_all(format!("{}{{}}\n", mapped("8.8.8.8")).as_bytes()).unwrap();
+    assert_eq!(read_all(&stranger), b"");
+    let mut first = proxy.connect();
+    first.write_all(b"PROXY TCP4 10.1.2.3 10.0.0.1 40000 3334\r\n").unwrap();
+    assert_eq!(served_by(&first), "pool");
+    let mut second = proxy.connect();
+    second.write_all(format!("{}{{}}\n", mapped("10.1.2.3")).as_bytes()).unwrap();
+    assert_eq!(read_all(&second), b"");
+    assert!(!pool.heard().contains("{}"));
+}
+
 #[test]
 fn a_proxy_header_names_the_miner_and_leaves_its_bytes_alone() {
     let says = b"{\"id\":1,\"method\":\"mining.subscribe\"}\n";

@@ -27,5 +27,9 @@ mod seen;
 mod shared;
 #[path = "forensics/shares.rs"]
 mod shares;
+#[path = "forensics/unread.rs"]
+mod unread;
+#[path = "forensics/workless.rs"]
+mod workless;
 #[path = "forensics/world.rs"]
 mod world;

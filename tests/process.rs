@@ -297,6 +297,35 @@ fn a_certificate_that_is_not_there_is_named() {
     does_not_start(&with_tls(&good.cert_file(), &missing), 1, &["missing.pem"]);
 }
 
+/// Every thread there is was told to end: that is nothing to be warned of.
+#[test]
+fn a_clean_stop_warns_of_nothing() {
+    let pool = EchoPool::start();
+    let dead = common::refusing_address();
+    for mode in ["passthrough", "aggregate"] {
+        let text = format!(
+            "mode = \"{mode}\"\n[listen]\nstratum = [\"127.0.0.1:0\"]\n\
+             [http]\nlisten = \"127.0.0.1:0\"\n[ntp]\nservers = [\"{dead}\"]\n{}warm = 1\n\
+             [[upstream]]\nurl = \"stratum+tcp://{dead}\"\n\
+             [[reference]]\nurl = \"stratum+tcp://{dead}\"\n[[reference]]\nnode = \"http://{dead}\"\n\
+             [pool_stats]\nkind = \"ckpool\"\nurl = \"http://{dead}\"\n\
+             address = \"bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4\"\n\
+             [[notify]]\nkind = \"webhook\"\nurl = \"http://{dead}\"\n",
+            pool.upstream()
+        );
+        let sluice = Sluice::run(&text);
+        let miner = sluice.connect();
+        (&miner).write_all(SUBSCRIBE).unwrap();
+        sluice.wait_line("the pool's figures: ");
+        sluice.signal("TERM");
+        let (status, log) = sluice.wait();
+        assert!(status.success(), "{log}");
+        let warnings: Vec<&str> =
+            log.lines().filter(|line| line.contains(" thread ") || line.ends_with(": stopped")).collect();
+        assert!(warnings.is_empty(), "{mode}: {warnings:#?}");
+    }
+}
+
 #[test]
 fn a_bad_certificate_is_named() {
     let good = Certificate::new(&["127.0.0.1"]);

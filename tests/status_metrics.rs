@@ -191,6 +191,7 @@ fn the_same_pool_twice_and_odd_numbers_are_no_trouble() {
         heard_ago: None,
         blocked: None,
         trouble: None,
+        gives_no_work: false,
     };
     sight.around.upstreams = vec![state.clone(), state];
     let found = read(&metrics(&sight));

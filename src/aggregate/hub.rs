@@ -12,6 +12,7 @@ use super::link::{Link, NoSeat};
 use super::miner::Miner;
 use crate::stop::Stopped;
 use crate::supervise::{OnPanic, service};
+use crate::util::os_error::describe;
 
 /// The most connections to pools at a time: an account each, or one more for each full search space.
 const MOST_LINKS: usize = 256;
@@ -142,7 +143,7 @@ impl Hub {
             Ok(()) | Err(Stopped) => Ok::<(), Stopped>(()),
         });
         if let Err(error) = thread {
-            log::error!("no thread for another connection to the pool: {error}");
+            log::error!("no thread for another connection to the pool: {}", describe(&error));
             return Err(NoSeat::TooMany);
         }
         state.links.push(link.clone());

@@ -11,13 +11,15 @@ use super::names::Standing;
 use super::pending::Asked;
 use super::work::PoolJob;
 use crate::analyzer::{Direction, LineReader};
-use crate::net::options::is_timeout;
+use crate::net::options::{is_dead, is_timeout};
 use crate::net::{Reader, Stamp};
 use crate::serving::{Tap, Topic, say};
 use crate::stratum::{
     ConfigureAnswer, Difficulty, Envelope, Extranonce1, Extranonce2Size, FieldError, Notify, Refusal,
     RefusalCode, SubscribeAnswer, Verdict, VersionMask, accepted, elements, first_text, refused, result,
 };
+use crate::util::os_error::describe;
+use crate::util::span::seconds;
 
 /// How often it is looked for requests that wait too long.
 const LOOK: Duration = Duration::from_millis(500);
@@ -36,7 +38,8 @@ const MOST_WORDS: usize = 200;
 #[derive(Debug)]
 pub(super) enum End {
     Closed,
-    Failed(io::Error),
+    /// It failed, in words.
+    Failed(String),
     /// There was no line for so long.
     Silent(Duration),
     /// It was told to.
@@ -53,11 +56,24 @@ pub(super) fn listen(link: &Arc<Link>, connection: &Arc<Connection>, silence: Du
         heard: Instant::now(),
         began: Instant::now(),
     };
-    match listener.read(silence) {
+    let end = match listener.read(silence) {
         Ok(end) => end,
         Err(_) if connection.is_over() => End::Ended,
-        Err(error) => End::Failed(error),
+        Err(error) => End::Failed(lost(&error, listener.heard.elapsed())),
+    };
+    // The reading ends, too, when this end could not send: that is the reason then.
+    match (end, connection.send_failure()) {
+        (End::Closed | End::Failed(_), Some(failure)) => End::Failed(failure),
+        (end, _) => end,
     }
+}
+
+/// Why a connection broke, after so long without a word of the pool's.
+fn lost(error: &io::Error, silence: Duration) -> String {
+    if is_dead(error) {
+        return format!("it is unreachable: no sign of life for {}", seconds(silence));
+    }
+    describe(error)
 }
 
 struct Listener<'a> {
@@ -102,7 +118,7 @@ impl Listener<'_> {
                     self.take(line, received.readable_at);
                 });
                 self.lines = lines;
-                self.tap.in_pieces(bytes, received.readable_at, Stamp::now());
+                self.tap.forwarded(bytes, received.readable_at, Stamp::now());
                 if self.lines.too_long > 0 {
                     self.give_up("it sends a line of more than 1 MiB".to_owned());
                 }
@@ -122,8 +138,13 @@ impl Listener<'_> {
             log::debug!("pool {}: not a Stratum line: {}", self.connection.upstream, line.escape_ascii());
             return;
         };
-        match message.method().map(|method| method.to_ascii_lowercase()).as_deref() {
+        let name = message.method();
+        match name.as_ref().map(|method| method.to_ascii_lowercase()).as_deref() {
             None => self.answer(&message, at),
+            // Some miners would ignore it: nobody can say that the pool means it as a job.
+            Some(NOTIFY) if name.as_deref() != Some(NOTIFY) => {
+                self.unread(Notify::clean_in(message.params), &"its method is not in lower case");
+            }
             Some(NOTIFY) if self.connection.facts().space.is_none() => {
                 // It is read once its search space is known (wire reference, section 5.3, 19).
                 self.connection.facts().early_job = Some(line.into());

@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use super::limits::Limits;
-use crate::net::options::is_timeout;
+use crate::net::options::{is_dead, is_timeout};
 use crate::net::{Stamp, Stream};
 use crate::serving::Tap;
+use crate::util::os_error::describe;
+use crate::util::span::seconds;
 
 /// Lines that belong together and go out in one write.
 #[derive(Debug, Clone)]
@@ -50,6 +52,8 @@ struct State {
     is_closed: bool,
     /// It was closed because it did not take what was sent.
     is_overrun: bool,
+    /// Why nothing more could be sent to the peer.
+    failure: Option<String>,
     /// The peer's thread has nothing more to do.
     is_over: bool,
     last_sent: Instant,
@@ -91,6 +95,7 @@ impl Outbox {
                 is_finishing: false,
                 is_closed: false,
                 is_overrun: false,
+                failure: None,
                 is_over: false,
                 last_sent: Instant::now(),
                 wake_at: None,
@@ -126,7 +131,8 @@ impl Outbox {
                     return true;
                 }
                 Ok(sent) => state.sent = sent,
-                Err(_) => {
+                Err(error) => {
+                    state.failure = Some(self.why(&error));
                     self.close_with(state);
                     return false;
                 }
@@ -136,6 +142,7 @@ impl Outbox {
         state.queue.push_back(lines);
         if state.queued > self.limits.most_queued || state.queue.len() > self.limits.most_lines() {
             state.is_overrun = true;
+            state.failure = Some(String::from("it does not read what it is sent, too much waits for it"));
             self.close_with(state);
             return false;
         }
@@ -218,6 +225,21 @@ impl Outbox {
         self.lock().is_overrun
     }
 
+    /// Why this end closed the connection, if it did because nothing more could be sent.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.lock().failure.clone()
+    }
+
+    fn why(&self, error: &io::Error) -> String {
+        if is_timeout(error) {
+            return format!("it has taken nothing that was sent for {}", seconds(self.limits.write));
+        }
+        if is_dead(error) {
+            return String::from("it is unreachable: what was sent is not acknowledged");
+        }
+        describe(error)
+    }
+
     /// Takes nothing more; what waits is still sent, and then the peer is told that it was the end.
     pub(super) fn finish(&self) {
         self.lock().is_finishing = true;
@@ -286,6 +308,7 @@ impl Outbox {
             }
             Err(error) => {
                 state.is_overrun = is_timeout(&error);
+                state.failure = Some(self.why(&error));
                 self.close_with(state);
                 Err(error)
             }
@@ -316,7 +339,7 @@ impl Outbox {
 impl State {
     fn left(&mut self, lines: &Lines) {
         self.last_sent = Instant::now();
-        self.tap.in_pieces(&lines.bytes, lines.since, Stamp::now());
+        self.tap.forwarded(&lines.bytes, lines.since, Stamp::now());
     }
 }
 
@@ -477,5 +500,32 @@ mod tests {
         let took = began.elapsed();
         assert!(took >= limits.write / 2, "the goodbye was taken at once, after {took:?}");
         assert!(longest < limits.write / 2, "somebody had to wait for {longest:?}");
+    }
+
+    /// Sends more than the peer will ever read, and says why that ended.
+    fn overfed(limits: Limits, prepare: impl FnOnce(&TcpStream)) -> String {
+        let (outbox, _far) = plain(limits);
+        prepare(outbox.stream.get().unwrap().socket());
+        let outbox = Arc::new(outbox);
+        let running = outbox.clone();
+        let thread = std::thread::spawn(move || running.run(Duration::from_secs(60), |_| ()));
+        // The kernel takes some megabytes before anything waits here.
+        while outbox.lock().queue.is_empty() && outbox.send(Lines::new(vec![b'x'; 65_536], Stamp::now())) {}
+        assert!(thread.join().unwrap().is_err());
+        outbox.failure().unwrap()
+    }
+
+    #[test]
+    fn who_ended_a_connection_and_why_is_known() {
+        let short = Limits { write: Duration::from_millis(50), ..Limits::default() };
+        assert_eq!(overfed(short, |_| ()), "it has taken nothing that was sent for 0.1 s");
+        let said = overfed(Limits::default(), |socket| {
+            SockRef::from(socket).set_tcp_user_timeout(Some(Duration::from_millis(50))).unwrap();
+        });
+        assert!(said.starts_with("it is unreachable"), "{said}");
+        // The peer's own end is no failure of ours.
+        let (outbox, far) = plain(Limits::default());
+        drop(far);
+        assert_eq!(outbox.failure(), None);
     }
 }

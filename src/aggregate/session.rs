@@ -16,6 +16,7 @@ use crate::serving::{
 };
 use crate::stop::Stopped;
 use crate::thread::{SESSION_STACK, spawn};
+use crate::util::os_error::describe;
 
 const BUFFER: usize = 8 * 1024;
 
@@ -83,7 +84,7 @@ fn run(presence: &Presence, visitor: Visitor) {
         Ok::<(), Stopped>(())
     });
     if let Err(error) = thread {
-        let text = format!("can't start a session: {error}");
+        let text = format!("can't start a session: {}", describe(&error));
         say(&presence.services.reception, miner.address(), Topic::NoThread, &text);
         return;
     }
@@ -198,7 +199,7 @@ impl Session<'_> {
         // What waited in the kernel behind earlier requests comes after the answers to those.
         let at = received.readable_at.max(self.free_at);
         // Before it is answered: the analyzer wants the question first.
-        self.tap.in_pieces(bytes, at, Stamp::now());
+        self.tap.forwarded(bytes, at, Stamp::now());
         let requests = &mut self.requests;
         let mut then = Then::GoOn;
         requests.foresee(bytes);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -9,6 +10,7 @@ use crate::clock::NtpTime;
 use crate::config::{RuleId, Severity};
 use crate::record::{AlertKind, AlertRow};
 use crate::util::plural::count;
+use crate::util::span::span;
 
 /// The most states of one rule that last at the same time; what else begins is counted only. Who makes
 /// up names fills the place of one rule, and hides no other.
@@ -111,11 +113,29 @@ impl Alerts {
         }
     }
 
-    /// A state is seen. `describe` is asked only when it begins or becomes more severe; what is returned is to
-    /// be recorded.
+    /// A state is seen in a job, a share or another event, which is counted. `describe` is asked only
+    /// when it begins or becomes more severe; what is returned is to be recorded.
     pub(super) fn lasts(
         &mut self,
         news: &News<'_>,
+        describe: impl FnOnce() -> (String, Value),
+    ) -> Option<AlertRow> {
+        self.seen(news, 1, describe)
+    }
+
+    /// As [`Alerts::lasts`], as the passing of time shows: nothing has happened that would be counted.
+    pub(super) fn persists(
+        &mut self,
+        news: &News<'_>,
+        describe: impl FnOnce() -> (String, Value),
+    ) -> Option<AlertRow> {
+        self.seen(news, 0, describe)
+    }
+
+    fn seen(
+        &mut self,
+        news: &News<'_>,
+        times: u64,
         describe: impl FnOnce() -> (String, Value),
     ) -> Option<AlertRow> {
         if self.is_off(news.id) {
@@ -124,7 +144,7 @@ impl Alerts {
         self.changed = true;
         let of_rule = self.open.entry(news.id).or_default();
         if let Some(Open { alert, over }) = of_rule.get_mut(news.subject) {
-            alert.count += 1;
+            alert.count += times;
             alert.last = news.at;
             *over = None;
             if news.severity <= alert.severity {
@@ -218,8 +238,12 @@ impl Alerts {
         alert.ended = Some(at);
         let mut row = alert.row(AlertKind::Ends);
         row.at = at;
-        row.description =
-            format!("over since {at}, seen {}: {}", count(alert.count, "time"), row.description);
+        let lasted = span(Duration::from_secs(at.unix_seconds().abs_diff(alert.began.unix_seconds())));
+        let seen = match alert.count {
+            0 | 1 => String::new(),
+            more => format!(", seen {}", count(more, "time")),
+        };
+        row.description = format!("over since {at}, lasted {lasted}{seen}: {}", row.description);
         let news = News { id: alert.id, severity: alert.severity, subject: &alert.subject, at };
         let may_record = self.may_record(&news);
         self.keep(alert);
@@ -356,6 +380,20 @@ mod tests {
         let view = alerts.view();
         assert_eq!((view.alerts.len(), view.counts["chain.wrong"]), (1, 1));
         assert_eq!((view.alerts[0].last, view.alerts[0].ended), (at(11), Some(at(12))));
+    }
+
+    #[test]
+    fn the_passing_of_time_is_not_counted() {
+        let mut alerts = Alerts::default();
+        assert!(alerts.persists(&news("pool", 0), told).is_some());
+        for second in 1..100 {
+            assert!(alerts.persists(&news("pool", second), told).is_none());
+        }
+        let alert = alerts.view().alerts[0].clone();
+        assert_eq!((alert.count, alert.last), (1, at(99)));
+        alerts.ends("chain.wrong", "pool", at(120));
+        let rows = alerts.expire(at(300));
+        assert!(rows[0].description.contains("lasted 2 min: "), "{}", rows[0].description);
     }
 
     #[test]

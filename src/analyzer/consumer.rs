@@ -31,6 +31,7 @@ use crate::record::{Recorder, State};
 use crate::stop::{Stop, Stopped};
 use crate::supervise::{self, service};
 use crate::thread::{join_within, panic_text};
+use crate::util::os_error::describe;
 
 /// Pause when the queue is empty. The consumer never waits in the channel: waking a parked consumer
 /// would make the forwarding threads' `try_send` up to 1 ms slow.
@@ -53,6 +54,9 @@ const FINISH_LIMIT: Duration = Duration::from_secs(15);
 const TRUSTED_STARTS: u32 = 2;
 /// Sessions over which the analyzer has panicked are not followed any more; so many are remembered.
 const MAX_UNFOLLOWED: usize = 1024;
+/// While there are half as many, a session with more held copies than this gets no more time for its order:
+/// only one that floods has as many within 20 ms, and others keep theirs.
+const MAX_HELD_OF_ONE: usize = 32;
 
 /// What the analyzer works with beside the copies.
 pub struct Setup {
@@ -61,6 +65,8 @@ pub struct Setup {
     pub rules: config::Rules,
     /// `failover.silence_timeout`
     pub silence: Duration,
+    /// `failover.first_job_timeout`
+    pub first_job: Duration,
     /// What is to follow from findings beside alerts; `None`: nothing.
     pub enforcement: Option<Enforcement>,
     pub clock: Clock,
@@ -103,6 +109,7 @@ impl Setup {
             expectations: Expectations::default(),
             rules: config::Rules::default(),
             silence: config::Failover::default().silence_timeout,
+            first_job: config::Failover::default().first_job_timeout,
             enforcement: None,
             clock: Clock::system(),
             recorder: None,
@@ -199,7 +206,7 @@ impl Analyzer {
         }
         if let Some(recorder) = &self.recorder {
             if let Err(error) = recorder.finish() {
-                log::error!("not everything was recorded: {error}");
+                log::error!("not everything was recorded: {}", describe(&error));
             }
         }
         self.published.load_full()
@@ -231,8 +238,8 @@ struct Consumer {
 
 /// What happens to a session when its copies' time has come.
 enum Held {
-    /// Of so many bytes.
-    Chunk(usize),
+    /// The earliest of its held copies is read.
+    Chunk,
     Paused,
     Closed,
 }
@@ -319,6 +326,7 @@ impl Consumer {
         let held = match what {
             What::Opened => return,
             What::Bytes(mut chunk) => {
+                conversation.traffic(chunk.direction).taken_out();
                 let summary = &mut self.follower.ledger.summary;
                 // What is read from one side is sent to the other by another conversation.
                 let is_forwarding = match conversation.role {
@@ -333,10 +341,15 @@ impl Consumer {
                 summary.gaps += u64::from(chunk.after_gap);
                 (chunk.readable_at, chunk.sent_at) =
                     (self.steady.of(chunk.readable_at), self.steady.of(chunk.sent_at));
-                let length = chunk.bytes.len();
-                self.held_bytes += length;
-                self.follower.session(&conversation).order.hold(chunk);
-                Held::Chunk(length)
+                self.held_bytes += chunk.bytes.len();
+                let order = &mut self.follower.session(&conversation).order;
+                order.hold(chunk);
+                let is_crowded = self.held.len() > MOST_HELD / 2 || self.held_bytes > MOST_HELD_BYTES / 2;
+                if is_crowded && order.len() > MAX_HELD_OF_ONE {
+                    // Its earliest copy makes room for this one, instead of another session's.
+                    return self.follow(id, Held::Chunk);
+                }
+                Held::Chunk
             }
             What::MinerPaused => Held::Paused,
             What::Closed => Held::Closed,
@@ -357,15 +370,18 @@ impl Consumer {
             if let Some((_, id, held)) = self.held.pop_front() {
                 self.follow_or_give_up(id, held);
             }
+            if self.held.is_empty() {
+                // What was held for a session that was given up went with it.
+                self.held_bytes = 0;
+            }
         }
     }
 
     fn follow(&mut self, id: SessionId, held: Held) {
         match held {
-            Held::Chunk(length) => {
-                self.held_bytes = self.held_bytes.saturating_sub(length);
+            Held::Chunk => {
                 supervise::fault_point("analyzer-session");
-                self.follower.read_held(id);
+                self.held_bytes = self.held_bytes.saturating_sub(self.follower.read_held(id));
             }
             Held::Paused => self.follower.paused(id),
             Held::Closed => {

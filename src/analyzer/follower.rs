@@ -45,6 +45,7 @@ impl Follower {
             expectations,
             rules,
             silence,
+            first_job,
             enforcement,
             clock,
             recorder,
@@ -58,7 +59,7 @@ impl Follower {
         } = setup;
         let near_miss = analysis.near_miss;
         let off = Alerts::new(&rules.off);
-        let settings = Settings { rules, silence, account };
+        let settings = Settings { rules, silence, first_job, account };
         let judges = (off, Rules::new(&settings));
         Follower {
             ledger: Ledger::new(
@@ -90,12 +91,12 @@ impl Follower {
         self.sessions.entry(conversation.id).or_insert_with(new)
     }
 
-    /// The oldest chunk that the session's order holds.
-    pub(super) fn read_held(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        if let Some(chunk) = session.order.release() {
-            read(session, &chunk, &mut self.ledger, self.enforcement.as_ref());
-        }
+    /// Reads the oldest chunk that the session's order holds, and gives its length in bytes.
+    pub(super) fn read_held(&mut self, id: SessionId) -> usize {
+        let Some(session) = self.sessions.get_mut(&id) else { return 0 };
+        let Some(chunk) = session.order.release() else { return 0 };
+        read(session, &chunk, &mut self.ledger, self.enforcement.as_ref());
+        chunk.bytes.len()
     }
 
     /// A chunk that need not be put in order.

@@ -28,6 +28,8 @@ pub struct JudgedJob {
     is_excused: bool,
     /// Miners may not work on this job as it was read.
     doubt: Option<Doubt>,
+    /// Of a coinbase that is not kept.
+    kept_outputs: Vec<OutputView>,
     /// The form addresses are shown in.
     form: Chain,
 }
@@ -65,6 +67,7 @@ impl JudgedJob {
             nbits,
             is_excused: false,
             doubt: None,
+            kept_outputs: Vec::new(),
         }
     }
 
@@ -80,9 +83,12 @@ impl JudgedJob {
         (self.payout.state, self.chain.state)
     }
 
-    /// Lets a coinbase go that is too large to be kept. Its verdicts stay, without the outputs.
+    /// Lets a coinbase go that is too large to be kept. Its verdicts and what is shown of its outputs stay.
     pub(super) fn without_large_coinbase(mut self) -> JudgedJob {
-        self.coinbase = self.coinbase.filter(|coinbase| coinbase.as_bytes().len() <= MAX_KEPT_COINBASE);
+        if self.coinbase.as_ref().is_some_and(|coinbase| coinbase.as_bytes().len() > MAX_KEPT_COINBASE) {
+            self.kept_outputs = self.outputs();
+            self.coinbase = None;
+        }
         self
     }
 
@@ -130,7 +136,10 @@ impl JudgedJob {
     /// they carry data.
     pub fn outputs(&self) -> Vec<OutputView> {
         let is_doubtful = matches!(self.payout.state, PayoutState::Unverifiable(Unverifiable::Doubt(_)));
-        let Some(coinbase) = self.coinbase.as_ref().filter(|_| !is_doubtful) else { return Vec::new() };
+        if is_doubtful {
+            return Vec::new();
+        }
+        let Some(coinbase) = &self.coinbase else { return self.kept_outputs.clone() };
         let total = coinbase.total().0.max(1) as f64;
         let view = |output: crate::work::Output<'_>| OutputView {
             address: output.address(self.form),

@@ -28,6 +28,7 @@ use crate::record::{
 use crate::stratum::Difficulty;
 use crate::supervise::Restart;
 use crate::util::escape::Printable;
+use crate::util::os_error;
 
 /// Everything that outlives a session.
 pub(super) struct Ledger {
@@ -390,7 +391,7 @@ impl Ledger {
     fn record_block(&self, block: BlockRecord) {
         if let Some(recorder) = &self.recorder {
             if let Err(error) = recorder.record_block(block) {
-                log::error!("the block is not on the disk: {error}");
+                log::error!("the block is not on the disk: {}", os_error::describe(&error));
             }
         }
     }

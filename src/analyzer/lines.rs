@@ -96,6 +96,11 @@ impl LineReader {
         self.gaps += 1;
     }
 
+    /// The beginning of the line that is not complete yet.
+    pub fn unfinished(&self) -> &[u8] {
+        &self.partial
+    }
+
     /// Takes bytes and gives each line that they complete to `each`, without its newline. Empty
     /// lines are left out (wire reference, section 1.1). A line that lies within `bytes` is not copied.
     pub fn read(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8])) {

@@ -29,6 +29,7 @@ mod requests;
 mod rules;
 mod same_id;
 mod session;
+mod session_clock;
 mod share;
 mod snapshot;
 mod steady;
@@ -36,6 +37,7 @@ mod summary;
 mod totals;
 mod unjudged;
 mod verdicts;
+mod work_owed;
 
 pub use alerts::{Alert, AlertsView};
 pub use bucket::{Bucket, HistoryShare};
@@ -53,6 +55,7 @@ pub use pools::PoolView;
 pub use recent::{JobView, RecentJob, RecentView};
 pub use replay::Replay;
 pub use rules::CreditView;
+pub use session_clock::SessionClock;
 pub use share::{JudgedShare, PendingShare, UnseenJob};
 pub use snapshot::{MinerView, Snapshot};
 pub use summary::{Latency, Summary};
@@ -62,3 +65,4 @@ pub use verdicts::{
     ChainState, ChainVerdict, Doubt, Expectations, Expected, MAINNET_FLOOR, PayoutState, PayoutVerdict,
     Unverifiable,
 };
+pub use work_owed::WorkOwed;

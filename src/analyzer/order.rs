@@ -36,6 +36,11 @@ impl Order {
         self.held.insert((place, self.arrivals), chunk);
     }
 
+    /// How many copies are held.
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
     /// Whether no copy is held.
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()

@@ -60,6 +60,10 @@ pub(super) struct Session {
     unasked_extranonce1: Option<(Extranonce1, Stamp)>,
     /// When the pool last said anything.
     heard: Option<Stamp>,
+    /// The pool has accepted an authorize.
+    is_accepted: bool,
+    /// When the newest job came, readable or not.
+    job_came: Option<Stamp>,
     version_mask: Option<VersionMask>,
     difficulties: DifficultyTimeline,
     /// When the pool set it last.
@@ -126,6 +130,8 @@ impl Session {
             next_extranonce: None,
             unasked_extranonce1: None,
             heard: None,
+            is_accepted: false,
+            job_came: None,
             version_mask: None,
             difficulties: DifficultyTimeline::new(),
             difficulty_set: None,
@@ -223,6 +229,10 @@ impl Session {
             self.give_up(asked, outcome.clone(), each);
         }
         self.publish();
+        let oldest = self.requests.oldest_share();
+        let age = oldest.map(|at| now.since(at).unwrap_or_default());
+        self.conversation.clock.set_oldest_unanswered(age);
+        self.conversation.clock.looked();
         self.change_extranonce1(now, each);
     }
 
@@ -270,6 +280,8 @@ impl Session {
             accepted: self.tally.accepted,
             watched: seconds(self.opened),
             pool_silent: self.heard.map(seconds),
+            waits_for_work: self.is_accepted && self.job_came.is_none(),
+            job_silent: self.job_came.map(seconds),
             unanswered: self.requests.shares(),
             share_silent: self.tally.last_share.map(seconds),
             jobs,
@@ -318,6 +330,9 @@ impl Session {
 
     fn publish(&self) {
         self.conversation.unanswered.store(self.requests.shares(), Ordering::Release);
+        if self.requests.shares() == 0 {
+            self.conversation.clock.set_oldest_unanswered(None);
+        }
     }
 
     fn give_up(&mut self, asked: Asked, outcome: Outcome, each: &mut impl FnMut(Finding)) {

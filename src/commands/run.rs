@@ -27,6 +27,7 @@ use crate::status::sight::{Facts, Sight, Sights, Sources, Surroundings};
 use crate::status::web;
 use crate::stop::Stop;
 use crate::supervise;
+use crate::util::os_error::describe;
 use crate::util::plural::count;
 
 /// Forwards until `stop` or a signal.
@@ -148,7 +149,7 @@ fn page_port(config: &Config) -> io::Result<Option<PagePort>> {
 }
 
 fn no_page<T>(why: &io::Error) -> Option<T> {
-    log::error!("there is no page: {why}; miners are served all the same");
+    log::error!("there is no page: {}; miners are served all the same", describe(why));
     None
 }
 
@@ -182,6 +183,7 @@ fn setup(
         expectations: Expectations::new(&config.payout, config.network),
         rules: config.rules.clone(),
         silence: config.failover.silence_timeout,
+        first_job: config.failover.first_job_timeout,
         enforcement: Some(Enforcement {
             on_mismatch: config.payout.on_mismatch,
             on_wrong: config.chain.on_wrong,
@@ -249,6 +251,6 @@ fn check_descriptors(config: &Config) {
             config.listen.max_miners
         ),
         Ok(_) => {}
-        Err(why) => log::warn!("can't raise the limit of open files: {why}"),
+        Err(why) => log::warn!("can't raise the limit of open files: {}", describe(&why)),
     }
 }

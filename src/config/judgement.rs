@@ -68,7 +68,7 @@ pub struct RuleId(&'static str);
 
 impl RuleId {
     /// Every rule there is.
-    pub const ALL: [RuleId; 37] = [
+    pub const ALL: [RuleId; 38] = [
         RuleId("payout.mismatch"),
         RuleId("payout.short"),
         RuleId("payout.changed"),
@@ -100,6 +100,7 @@ impl RuleId {
         RuleId("share.reject_rate"),
         RuleId("pool.redirect"),
         RuleId("pool.silent"),
+        RuleId("pool.no_work"),
         RuleId("pool.stats_mismatch"),
         RuleId("pool.refused"),
         RuleId("internal.restarted"),

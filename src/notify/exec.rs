@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::message::Message;
 use crate::config::Secret;
 use crate::util::escape::line_text;
+use crate::util::os_error::describe;
 
 /// What a program may need of our environment. The rest may hold secrets.
 const PASSED_ON: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"];
@@ -57,7 +58,8 @@ pub(super) fn run(
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    let child = command.spawn().map_err(|why| Failure::never(format!("it can't be started: {why}")))?;
+    let child =
+        command.spawn().map_err(|why| Failure::never(format!("it can't be started: {}", describe(&why))))?;
     let mut running = Running::new(child, message.json());
     let result = running.wait(Instant::now() + limit, is_over);
     if let Some(line) = String::from_utf8_lossy(&running.said).lines().next() {
@@ -70,7 +72,7 @@ pub(super) fn run(
         }
         Ok(Some(status)) => Err(Failure::never(format!("it ended with {status}"))),
         Ok(None) => Err(Failure::never(format!("it did not end within {limit:?} and was killed"))),
-        Err(why) => Err(Failure::never(format!("it can't be looked after: {why}"))),
+        Err(why) => Err(Failure::never(format!("it can't be looked after: {}", describe(&why)))),
     }
 }
 

@@ -171,6 +171,7 @@ fn host() -> &'static str {
 pub(super) mod tests {
     use super::*;
     use crate::clock::NtpTime;
+    use crate::util::escape::Printable;
 
     /// An alert about `subject`.
     pub fn row(id: &'static str, severity: Severity, kind: AlertKind, subject: &str) -> Arc<AlertRow> {
@@ -208,7 +209,10 @@ pub(super) mod tests {
         assert!(text.len() < 4000 && text.contains('…'));
         let json = message.json();
         assert!(json.is_ascii() || !json.contains('\u{202e}'), "{json}");
-        assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["data"]["subject"], hostile);
+        assert_eq!(
+            serde_json::from_str::<Value>(&json).unwrap()["data"]["subject"],
+            Printable(&hostile).to_string()
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::health::Counts;
 use super::message::{Message, subject};
 use super::pace::Pace;
+use crate::config::Severity;
 use crate::record::{AlertKind, AlertRow};
 
 /// So many subjects are remembered to tell the same only once.
@@ -33,6 +34,7 @@ pub(super) struct Restraint {
 struct Told {
     id: &'static str,
     subject: String,
+    severity: Severity,
     kind: AlertKind,
     until: Instant,
     /// The newest of what came meanwhile, and how much that was.
@@ -60,8 +62,8 @@ impl Restraint {
         }
     }
 
-    /// An alert comes. The same about the same subject waits for its hour to be over; only the first
-    /// end of what was told to have begun does not.
+    /// An alert comes. The same about the same subject waits for its hour to be over. The first end of what
+    /// was told to have begun does not, and neither does one that has become more severe.
     pub fn take(&mut self, row: Arc<AlertRow>, now: Instant) -> Decision {
         self.refill(now);
         self.told.retain(|told| told.until > now || told.since.is_some());
@@ -69,12 +71,13 @@ impl Restraint {
         if let Some(told) = self.told.iter_mut().find(is_same) {
             let is_first_end =
                 row.kind == AlertKind::Ends && told.kind != AlertKind::Ends && told.since.is_none();
-            if !is_first_end {
+            let is_worse = row.severity > told.severity;
+            if !is_first_end && !is_worse {
                 let count = told.since.as_ref().map_or(0, |(_, count)| *count);
                 told.since = Some((row, count + 1));
                 return Decision::HeldBack;
             }
-            told.kind = AlertKind::Ends;
+            (told.kind, told.severity) = (row.kind, row.severity);
         } else {
             self.remember(&row, now);
         }
@@ -166,7 +169,8 @@ impl Restraint {
             }
         }
         let (id, subject, kind) = (row.id, subject(row).to_owned(), row.kind);
-        self.told.push_back(Told { id, subject, kind, until: now + self.merge, since: None });
+        let (severity, until) = (row.severity, now + self.merge);
+        self.told.push_back(Told { id, subject, severity, kind, until, since: None });
     }
 
     fn refill(&mut self, now: Instant) {
@@ -180,7 +184,6 @@ impl Restraint {
 mod tests {
     use super::super::message::tests::row;
     use super::*;
-    use crate::config::Severity;
 
     const MINUTE: Duration = Duration::from_secs(60);
     const HOUR: Duration = Duration::from_secs(3600);
@@ -255,6 +258,19 @@ mod tests {
         // And the hour begins anew.
         assert!(told(restraint.take(alert("p", AlertKind::Begins), start + HOUR + MINUTE)).is_none());
         assert!(told(restraint.take(alert("q", AlertKind::Begins), start + HOUR + MINUTE)).is_some());
+    }
+
+    #[test]
+    fn what_becomes_more_severe_is_told_at_once() {
+        let start = Instant::now();
+        let mut restraint = Restraint::new(&Pace { burst: 1000, ..Pace::default() }, start);
+        let mut take = |severity| {
+            told(restraint.take(row("job.unreadable", severity, AlertKind::Begins, "p"), start)).is_some()
+        };
+        assert!(take(Severity::Medium));
+        assert!(!take(Severity::Medium));
+        assert!(take(Severity::High));
+        assert!(!take(Severity::High) && !take(Severity::Medium));
     }
 
     #[test]

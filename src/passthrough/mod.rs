@@ -7,11 +7,13 @@
 mod downward;
 mod ending;
 mod failback;
+mod handshake_scan;
 mod hosting;
 mod observed;
 mod opening;
 mod patience;
 mod pipes;
+mod pool_supervisor;
 mod pump;
 mod registry;
 mod session;
@@ -104,6 +106,7 @@ impl Passthrough {
             next_session: AtomicU64::new(1),
             splice_refused: AtomicBool::new(false),
         });
+        pool_supervisor::start(&services, stop).map_err(StartError::Thread)?;
         failback::start(&services, stop).map_err(StartError::Thread)?;
         Ok(Passthrough { services, listeners, acceptors: Vec::new(), addresses, stop: stop.clone() })
     }

@@ -18,22 +18,38 @@ pub(super) fn copy(
     tap: &mut Tap,
     watch: &mut impl Watch,
 ) -> End {
+    // `is_enough` is never true.
+    copy_until(from, to, buffer, tap, watch, |_| false).unwrap_or(End::SourceBroken)
+}
+
+/// As [`copy`], until `is_enough` says so of bytes that were sent on: `None` then.
+pub(super) fn copy_until(
+    from: &mut Reader,
+    to: &Stream,
+    buffer: &mut [u8],
+    tap: &mut Tap,
+    watch: &mut impl Watch,
+    mut is_enough: impl FnMut(&[u8]) -> bool,
+) -> Option<End> {
     loop {
         let received = match from.recv(buffer) {
-            Ok(received) if received.length == 0 => return End::Finished,
+            Ok(received) if received.length == 0 => return Some(End::Finished),
             Ok(received) => received,
             Err(error) => match after(&error, watch) {
                 Patience::Wait => continue,
-                Patience::End => return End::SourceBroken,
+                Patience::End => return Some(End::SourceBroken),
             },
         };
         let bytes = &buffer[..received.length];
         if to.send_all(bytes).is_err() {
-            return End::DestinationBroken;
+            return Some(End::DestinationBroken);
         }
         tap.forwarded(bytes, received.readable_at, Stamp::now());
         if watch.on_bytes() == Patience::End {
-            return End::SourceBroken;
+            return Some(End::SourceBroken);
+        }
+        if is_enough(bytes) {
+            return None;
         }
     }
 }
@@ -95,4 +111,55 @@ fn after(error: &io::Error, watch: &mut impl Watch) -> Patience {
     }
     watch.on_error(error);
     Patience::End
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use socket2::SockRef;
+
+    use super::*;
+    use crate::analyzer::{Conversation, Direction, SessionId};
+
+    #[derive(Default)]
+    struct Noting {
+        timeouts: usize,
+        errors: Vec<io::ErrorKind>,
+    }
+
+    impl Watch for Noting {
+        fn on_timeout(&mut self) -> Patience {
+            self.timeouts += 1;
+            Patience::Wait
+        }
+
+        fn on_error(&mut self, error: &io::Error) {
+            self.errors.push(error.kind());
+        }
+    }
+
+    /// A peer that reads nothing until the kernel gives it up, as it does with one whose packets are lost.
+    #[test]
+    fn what_the_kernel_gives_up_is_no_read_timeout() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (_far, peer) = listener.accept().unwrap();
+        SockRef::from(&near).set_tcp_user_timeout(Some(Duration::from_millis(50))).unwrap();
+        // It fills the window, which stays closed.
+        near.set_nonblocking(true).unwrap();
+        while (&near).write(&[0; 65_536]).is_ok() {}
+        near.set_nonblocking(false).unwrap();
+        let from = Arc::new(Stream::Plain(near));
+        from.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let (mut reader, mut watch) = (Reader::new(from.clone()), Noting::default());
+        let conversation = Arc::new(Conversation::new(SessionId(1), peer, Stamp::now()));
+        let mut tap = Tap::new(None, conversation, Direction::Down);
+        let end = copy(&mut reader, &from, &mut [0; 64], &mut tap, &mut watch);
+        assert_eq!((end, watch.timeouts), (End::SourceBroken, 0));
+        assert_eq!(watch.errors, [io::ErrorKind::TimedOut]);
+    }
 }

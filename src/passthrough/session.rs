@@ -32,6 +32,8 @@ pub(super) struct Session {
     closing: AtomicBool,
     /// Nothing more is read from the miner, so that the session can end without a share in flight.
     paused: AtomicBool,
+    /// That the pool gave it work is known to the list of pools.
+    pub(super) work_noted: AtomicBool,
 }
 
 /// A session's place among the others, held by its threads. The last one to let go ends it.
@@ -57,6 +59,7 @@ pub(super) fn start(services: &Arc<Services>, visitor: Visitor) -> io::Result<()
         ending: Ending::default(),
         closing: AtomicBool::new(false),
         paused: AtomicBool::new(false),
+        work_noted: AtomicBool::new(false),
     });
     services.registry.add(session.clone());
     announce(&services.to_analyzer, &session.conversation, What::Opened);
@@ -113,6 +116,29 @@ impl Session {
     /// Whether [`Session::close`] was called.
     pub(super) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
+    }
+
+    /// Whether the pool has accepted the miner and given it a job.
+    pub(super) fn is_served(&self) -> bool {
+        let clock = &self.conversation.clock;
+        clock.accepted_ago().is_some() && clock.job_ago().is_some()
+    }
+
+    /// Whether the analyzer has seen everything that the pool said, up to now.
+    pub(super) fn is_seen(&self) -> bool {
+        self.conversation.clock.is_current() && self.conversation.dropped_copies.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether the pool has accepted the miner and owes it the first job.
+    pub(super) fn waits_for_work(&self) -> bool {
+        let clock = &self.conversation.clock;
+        clock.accepted_ago().is_some() && clock.job_ago().is_none()
+    }
+
+    /// For how long the pool has owed an answer to a share and said nothing else either.
+    pub(super) fn unanswered_for(&self) -> Option<Duration> {
+        let silence = self.conversation.down.silent_for()?;
+        self.conversation.clock.unanswered_for().map(|time| time.min(silence))
     }
 
     /// Wakes both threads from whatever they wait for.

@@ -14,6 +14,7 @@ use super::atomic::replace;
 use super::text::json_text;
 use super::trouble::{Condition, Moment, Trouble};
 use crate::clock::NtpTime;
+use crate::util::os_error::describe;
 
 /// Ours are below 1 MiB.
 const MAX_BYTES: u64 = 16 << 20;
@@ -66,7 +67,7 @@ pub(super) fn load<T: Kept>(dir: &Path, now: NtpTime) -> T {
     let aside = dir.join(format!("{}.bad-{time}", T::FILE));
     let kept = match fs::rename(&path, &aside) {
         Ok(()) => format!("it is kept as {}", aside.display()),
-        Err(error) => format!("it can't be kept aside either: {error}"),
+        Err(error) => format!("it can't be kept aside either: {}", describe(&error)),
     };
     warn!("{}: {reason}; {kept}; {without}", path.display());
     T::default()

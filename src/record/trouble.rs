@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 
 use crate::clock::NtpTime;
+use crate::util::os_error::describe;
 
 /// The first pause after a failure; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -53,7 +54,7 @@ impl Condition {
         let (since, pause) = match &self.failing {
             Some(before) => (before.trouble.since, (before.pause * 2).min(LONGEST_PAUSE)),
             None => {
-                warn!("{}: {error}; {then}", file.display());
+                warn!("{}: {}; {then}", file.display(), describe(error));
                 (moment.time, FIRST_PAUSE)
             }
         };

@@ -4,11 +4,10 @@
 //! It subscribes, and authorizes when that is answered.
 
 use serde_json::json;
-use serde_json::value::RawValue;
 
 use crate::stratum::{
-    Envelope, Extranonce1, Extranonce2Size, Nbits, Notify, PrevHash, Refusal, RefusalCode, SubscribeAnswer,
-    Verdict, elements, refused, result,
+    Agreement, Envelope, Extranonce1, Nbits, Notify, PoolMethod, PrevHash, Readings, Refusal, RefusalCode,
+    SubscribeAnswer, Verdict, elements, refused, result,
 };
 use crate::util::escape::line_text;
 use crate::work::{Coinbase, Height};
@@ -19,6 +18,7 @@ pub(super) const NOBODY: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4.slui
 
 /// Of a pool's own words, in characters.
 const MOST_TEXT: usize = 200;
+const SEVERAL_WAYS: &str = "miners may read it in several ways";
 
 const SUBSCRIBE: u64 = 1;
 const AUTHORIZE: u64 = 2;
@@ -29,10 +29,17 @@ pub(super) struct Conversation {
     user: Option<String>,
     outgoing: String,
     subscribed: Option<SubscribeAnswer>,
-    /// A job that came before the extranonces did.
-    early: Option<Notify>,
+    /// The newest job that came before the extranonces did: older ones say nothing any more.
+    early: Option<Work>,
+    /// The reason why the search space can't be told any more.
+    space_doubt: Option<String>,
     refused_user: Option<String>,
 }
+
+/// The jobs of a line, one for each way in which miners read it; or why nobody can tell.
+type Work = Result<Vec<Notify>, String>;
+/// A search space, and how far miners agree in it.
+type SpaceReading = Result<(SubscribeAnswer, Agreement), String>;
 
 /// What a line says.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +67,7 @@ impl Conversation {
             outgoing: String::new(),
             subscribed: None,
             early: None,
+            space_doubt: None,
             refused_user: None,
         };
         let agent = concat!("sluice-watch/", env!("CARGO_PKG_VERSION"));
@@ -79,79 +87,97 @@ impl Conversation {
 
     /// Takes one line of the pool, without its end.
     pub(super) fn take_line(&mut self, line: &[u8]) -> Heard {
-        match Envelope::read(line) {
-            Err(_) => Heard::Nonsense,
-            Ok(message) => match message.method() {
-                Some(method) => self.take_method(&message, &method),
+        let readings = Readings::of(line);
+        let mut heard = Heard::Nonsense;
+        for (place, message) in readings.messages().enumerate() {
+            match message.method() {
+                Some(method) => self.take_method(&message, &method, place == 0),
                 None => self.take_answer(&message),
-            },
-        }
-    }
-
-    fn take_answer(&mut self, answer: &Envelope<'_>) -> Heard {
-        match answer.numeric_id() {
-            Some(SUBSCRIBE) if self.subscribed.is_none() => self.take_subscribed(answer),
-            Some(AUTHORIZE) => {
-                if let Verdict::Refused { reason, .. } = Verdict::of(answer) {
-                    let said = words(reason.as_deref());
-                    self.refused_user = Some(match &self.user {
-                        Some(user) => format!("it refuses the user {}{said}", line_text(user, MOST_TEXT)),
-                        None => format!("it refuses a user that it does not know{said}: set reference.user"),
-                    });
-                }
-                Heard::Talk
             }
-            _ => Heard::Talk,
+            heard = Heard::Talk;
+        }
+        if let Some(answered) = space_in(&readings, |message| {
+            (message.method().is_none() && message.numeric_id() == Some(SUBSCRIBE))
+                .then(|| answer_in(message))
+        }) {
+            if self.subscribed.is_none() {
+                return self.take_subscribed(answered);
+            }
+        }
+        if let Some(space) = space_in(&readings, |message| self.set_extranonce(message)) {
+            match (space, &mut self.subscribed) {
+                (Ok(space), Some(subscribed)) => (*subscribed, self.space_doubt) = (space, None),
+                (Ok(_), None) => {}
+                (Err(why), _) => self.space_doubt = Some(format!("its mining.set_extranonce: {why}")),
+            }
+        }
+        match work_in(&readings) {
+            Some(work) if self.subscribed.is_none() => self.early = Some(work),
+            Some(work) => heard = self.take_work(work),
+            None => {}
+        }
+        heard
+    }
+
+    fn take_answer(&mut self, answer: &Envelope<'_>) {
+        if let (Some(AUTHORIZE), Verdict::Refused { reason, .. }) = (answer.numeric_id(), Verdict::of(answer))
+        {
+            let said = words(reason.as_deref());
+            self.refused_user = Some(match &self.user {
+                Some(user) => format!("it refuses the user {}{said}", line_text(user, MOST_TEXT)),
+                None => format!("it refuses a user that it does not know{said}: set reference.user"),
+            });
         }
     }
 
-    fn take_subscribed(&mut self, answer: &Envelope<'_>) -> Heard {
-        let answered = match answer.result.filter(|_| answer.error.is_none()) {
-            Some(result) => SubscribeAnswer::from_result(result).map_err(|why| why.to_string()),
-            None => match Verdict::of(answer) {
-                Verdict::Refused { reason, .. } => Err(format!("refused{}", words(reason.as_deref()))),
-                Verdict::Accepted => Err(String::from("an answer without a result")),
-            },
-        };
+    fn take_subscribed(&mut self, answered: Result<SubscribeAnswer, String>) -> Heard {
         match answered {
             Err(why) => Heard::Refusal(format!("its answer to mining.subscribe is no use: {}", shown(&why))),
             Ok(answered) => {
                 self.subscribed = Some(answered);
                 let params = json!([self.user.as_deref().unwrap_or(NOBODY), "x"]);
                 self.request(AUTHORIZE, "mining.authorize", &params);
-                self.early.take().map_or(Heard::Talk, |job| self.take_job(job))
+                self.early.take().map_or(Heard::Talk, |work| self.take_work(work))
             }
         }
     }
 
-    fn take_method(&mut self, message: &Envelope<'_>, method: &str) -> Heard {
-        match method {
-            "mining.notify" => match Notify::from_params(message.params) {
-                Ok(job) => return self.take_job(job),
-                Err(why) => return Heard::UselessJob(shown(&why.to_string())),
-            },
-            "mining.set_extranonce" => self.take_extranonces(message.params),
-            "client.get_version" => {
+    /// Takes a message with a method. Questions are answered in the first reading of a line only. Jobs and
+    /// search spaces are taken from all readings together.
+    fn take_method(&mut self, message: &Envelope<'_>, method: &str, is_first: bool) {
+        match PoolMethod::of(method) {
+            _ if !is_first => {}
+            Some(PoolMethod::GetVersion) => {
                 self.answer(message, concat!("\"sluice-watch/", env!("CARGO_PKG_VERSION"), "\""));
             }
-            "mining.ping" => self.answer(message, "\"pong\""),
+            Some(PoolMethod::Ping) => self.answer(message, "\"pong\""),
             // Where a pool wants its miners is not where it works: it is watched where it was named.
-            "client.reconnect" => {}
+            Some(PoolMethod::Reconnect | PoolMethod::Notify | PoolMethod::SetExtranonce) => {}
             _ if message.has_id() => {
                 let refusal = Refusal::new(RefusalCode::Other, "Not supported.");
                 self.outgoing.push_str(&refused(message.id(), &refusal, Default::default()));
             }
             _ => {}
         }
-        Heard::Talk
     }
 
-    fn take_job(&mut self, job: Notify) -> Heard {
+    /// Takes a job in all its readings: what they agree in.
+    fn take_work(&self, work: Work) -> Heard {
+        let jobs = match (work, &self.space_doubt) {
+            (Err(why), _) => return Heard::UselessJob(shown(&why)),
+            (Ok(_), Some(doubt)) => return Heard::UselessJob(shown(doubt)),
+            (Ok(jobs), None) => jobs,
+        };
+        let mut heard = jobs.iter().map(|job| self.take_job(job));
+        let first = heard.next().unwrap_or(Heard::Talk);
+        if heard.all(|other| other == first) { first } else { Heard::UselessJob(SEVERAL_WAYS.to_owned()) }
+    }
+
+    fn take_job(&self, job: &Notify) -> Heard {
         let Some(SubscribeAnswer { extranonce1, extranonce2_size }) = &self.subscribed else {
-            self.early = Some(job);
             return Heard::Talk;
         };
-        let coinbase = match Coinbase::of_job(&job, extranonce1, *extranonce2_size) {
+        let coinbase = match Coinbase::of_job(job, extranonce1, *extranonce2_size) {
             Ok(coinbase) => coinbase,
             Err(why) => return Heard::UselessJob(shown(&why.to_string())),
         };
@@ -161,13 +187,18 @@ impl Conversation {
         }
     }
 
-    fn take_extranonces(&mut self, params: Option<&RawValue>) {
-        let elements = params.and_then(|params| elements("params", params).ok()).unwrap_or_default();
-        let extranonce1 = elements.first().and_then(|raw| Extranonce1::from_json(raw).ok());
-        let size = elements.get(1).and_then(|raw| Extranonce2Size::from_json(raw).ok());
-        let (Some(subscribed), Some(extranonce1)) = (&mut self.subscribed, extranonce1) else { return };
-        subscribed.extranonce1 = extranonce1;
-        subscribed.extranonce2_size = size.unwrap_or(subscribed.extranonce2_size);
+    /// The search space of a `mining.set_extranonce`. Without a size the known one stays.
+    fn set_extranonce(&self, message: &Envelope<'_>) -> Option<SpaceReading> {
+        if PoolMethod::of(&message.method()?) != Some(PoolMethod::SetExtranonce) {
+            return None;
+        }
+        let params = message.params.and_then(|params| elements("params", params).ok());
+        Some(match (params.as_deref(), &self.subscribed) {
+            (Some([extranonce1]), Some(known)) => Extranonce1::from_json(extranonce1)
+                .map(|extranonce1| (SubscribeAnswer { extranonce1, ..known.clone() }, Agreement::All))
+                .map_err(|why| why.to_string()),
+            _ => SubscribeAnswer::of_set_extranonce(message.params).map_err(|why| why.to_string()),
+        })
     }
 
     fn request(&mut self, id: u64, method: &str, params: &serde_json::Value) {
@@ -178,6 +209,48 @@ impl Conversation {
         if message.has_id() {
             self.outgoing.push_str(&result(message.id(), answer));
         }
+    }
+}
+
+/// The jobs of all readings of a line; `None` for a line that has none. An error for one that can't be read for
+/// certain.
+fn work_in(readings: &Readings<'_>) -> Option<Work> {
+    if readings.may_hide_job() {
+        return Some(Err("something that looks like a job is no message".to_owned()));
+    }
+    let jobs = readings.jobs();
+    let certain = jobs.into_iter().map(|job| match job {
+        Ok(reading) if reading.agreement == Agreement::Doubtful => Err(SEVERAL_WAYS.to_owned()),
+        Ok(reading) => Ok(reading.job),
+        Err(why) => Err(why.to_string()),
+    });
+    let certain: Result<Vec<Notify>, String> = certain.collect();
+    if certain.as_ref().is_ok_and(Vec::is_empty) { None } else { Some(certain) }
+}
+
+/// The search space in which all readings of a line agree; `None` when `read` finds none in any.
+fn space_in<'a>(
+    readings: &'a Readings<'_>,
+    read: impl Fn(&Envelope<'a>) -> Option<SpaceReading>,
+) -> Option<Result<SubscribeAnswer, String>> {
+    let mut spaces = readings.messages().filter_map(|message| read(&message));
+    let first = spaces.next()?;
+    let is_certain = spaces.all(|other| other == first);
+    Some(match first {
+        Ok((_, Agreement::Doubtful)) => Err(SEVERAL_WAYS.to_owned()),
+        Ok(_) if !is_certain => Err(SEVERAL_WAYS.to_owned()),
+        Ok((space, _)) => Ok(space),
+        Err(why) => Err(why),
+    })
+}
+
+/// The search space in an answer to subscribe. An error beside a good result does not matter.
+fn answer_in(answer: &Envelope<'_>) -> SpaceReading {
+    match (answer.result.map(SubscribeAnswer::as_miners_read), Verdict::of(answer)) {
+        (Some(Ok(answered)), _) => Ok(answered),
+        (Some(Err(why)), _) if answer.error.is_none() => Err(why.to_string()),
+        (_, Verdict::Refused { reason, .. }) => Err(format!("refused{}", words(reason.as_deref()))),
+        (_, Verdict::Accepted) => Err(String::from("an answer without a result")),
     }
 }
 

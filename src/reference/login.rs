@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::config::{Secret, url_credentials};
+use crate::util::os_error::describe;
 
 /// A cookie has 75 bytes: `__cookie__:` and 64 hex digits.
 const MOST_COOKIE: u64 = 4096;
@@ -84,8 +85,9 @@ impl Login {
         if let (Kind::Cookie(file), None) = (&self.kind, &self.header) {
             let cookie = read(file).map_err(|why| {
                 format!(
-                    "can't read its cookie {}: {why}; does the node run, and may this user read it?",
-                    file.display()
+                    "can't read its cookie {}: {}; does the node run, and may this user read it?",
+                    file.display(),
+                    describe(&why)
                 )
             })?;
             self.header = Some(basic(&cookie));

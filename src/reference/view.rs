@@ -15,7 +15,7 @@ pub struct ReferenceView {
     pub is_connected: bool,
     /// What is wrong, and what can be done; without secrets. Holds words of strangers.
     pub error: Option<String>,
-    /// The newest, and when it was heard first.
+    /// The newest, and when it was heard first. `None` also while the newest job can't be read.
     pub tip: Option<Tip>,
 }
 
@@ -64,8 +64,10 @@ impl Book {
     pub(super) fn works(&self, remark: Option<String>) {
         let mut view = self.lock();
         let is_new = !view.is_connected || view.error != remark;
+        // A pool can send an odd job and a usual one in turns, as often as it likes.
+        let is_pools_turn = view.is_connected && view.kind == ReferenceKind::Pool;
         (view.is_connected, view.error) = (true, remark);
-        if is_new {
+        if is_new && !is_pools_turn {
             match &view.error {
                 None => log::info!("reference {} ({}) is connected", view.name, view.kind),
                 Some(remark) => log::warn!("reference {} ({}): {remark}", view.name, view.kind),
@@ -80,6 +82,14 @@ impl Book {
         let level = if is_known { log::Level::Debug } else { log::Level::Warn };
         log::log!(level, "reference {} ({}): {why}; it is tried again", view.name, view.kind);
         (view.is_connected, view.error) = (false, Some(why));
+    }
+
+    /// Nobody can tell any more what it works on. The first time on a connection is worth a warning.
+    pub(super) fn lost_tip(&self, why: String, is_first: bool) {
+        let mut view = self.lock();
+        let level = if is_first { log::Level::Warn } else { log::Level::Debug };
+        log::log!(level, "reference {} ({}): {why}", view.name, view.kind);
+        (view.tip, view.error) = (None, Some(why));
     }
 
     pub(super) fn tip(&self, tip: &Tip) {

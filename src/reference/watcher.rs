@@ -16,6 +16,7 @@ use crate::net::options::is_timeout;
 use crate::net::{Reader, Stamp, Stream};
 use crate::stop::{Stop, Stopped};
 use crate::supervise;
+use crate::util::os_error::describe;
 
 /// Tor may need as long.
 const DIAL_LIMIT: Duration = Duration::from_secs(30);
@@ -24,6 +25,8 @@ const WRITE_LIMIT: Duration = Duration::from_secs(5);
 /// How often it is looked whether the program ends, and what is due.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// The longest line that is read, as of the pools that miners are with (wire reference, section 5.1, 6).
+const MAX_LINE: usize = 1024 * 1024;
 const SECOND: Duration = Duration::from_secs(1);
 /// So much is read in a second: the largest job has 34 KB. Who sends more waits.
 const MOST_A_SECOND: usize = 256 * 1024;
@@ -47,6 +50,8 @@ struct Talk {
     has_job: bool,
     /// Why the newest job can't be used.
     useless: Option<String>,
+    /// Whether there was a warning that a job can't be read.
+    has_warned: bool,
     /// The newest message; before the first job, the connection.
     heard: Instant,
     newest_job: Instant,
@@ -81,7 +86,7 @@ impl<T: Fn(Tip)> Watcher<T> {
         let end = self.listen(&stream, &mut talk, stop);
         // Nobody waits for what it may have to say still.
         stream.abort();
-        let end = end.unwrap_or_else(|why| format!("the connection broke: {why}"));
+        let end = end.unwrap_or_else(|why| format!("the connection broke: {}", describe(&why)));
         match (talk.has_job, talk.conversation.refused_user(), talk.useless) {
             (false, Some(refused), _) => format!("{end}; {refused}"),
             (_, _, Some(useless)) => format!("{end}; its newest job can't be read: {useless}"),
@@ -93,7 +98,7 @@ impl<T: Fn(Tip)> Watcher<T> {
         stream.set_write_timeout(Some(WRITE_LIMIT))?;
         stream.set_read_timeout(Some(LOOK.min(self.pace.silence)))?;
         let mut reader = Reader::new(stream.clone());
-        let mut lines = LineReader::default();
+        let mut lines = LineReader::up_to(MAX_LINE);
         let mut buffer = vec![0; 16 * 1024];
         let (mut second, mut bytes) = (Instant::now(), 0);
         loop {
@@ -137,38 +142,39 @@ impl<T: Fn(Tip)> Watcher<T> {
                 return Ok(why);
             }
             if lines.too_long > 0 {
-                return Ok(String::from("it sent a line of more than 64 KiB, which no pool does"));
+                return Ok(String::from("it sent a line of more than 1 MiB, which no pool does"));
             }
         }
     }
 
     fn take_line(&mut self, talk: &mut Talk, line: &[u8], at: Stamp) {
         let heard = talk.conversation.take_line(line);
-        let remark = match heard {
-            Heard::Nonsense => return,
-            Heard::Talk if !talk.has_job => return,
+        match heard {
+            Heard::Nonsense => {}
             Heard::Talk => {
-                talk.heard = Instant::now();
-                return;
+                if talk.has_job {
+                    talk.heard = Instant::now();
+                }
             }
             Heard::Refusal(why) => {
                 talk.ended.get_or_insert(why);
-                return;
             }
             Heard::UselessJob(why) => {
-                let remark = format!("its newest job can't be read: {why}");
+                // It may work on another block by now: what it worked on before says nothing any more.
+                self.herald.lose();
+                self.book.lost_tip(format!("its newest job can't be read: {why}"), !talk.has_warned);
+                talk.has_warned = true;
                 talk.useless = Some(why);
-                Some(remark)
+                if talk.has_job {
+                    talk.heard = Instant::now();
+                }
             }
             Heard::Job { height, prevhash, nbits } => {
                 self.herald.hear(Tip { source: self.book.name(), height, prevhash, nbits, at });
                 (talk.has_job, talk.useless, talk.newest_job) = (true, None, Instant::now());
-                None
+                talk.heard = Instant::now();
+                self.book.works(None);
             }
-        };
-        if talk.has_job {
-            talk.heard = Instant::now();
-            self.book.works(remark);
         }
     }
 }
@@ -180,6 +186,7 @@ impl Talk {
             conversation: Conversation::new(user),
             has_job: false,
             useless: None,
+            has_warned: false,
             heard: now,
             newest_job: now,
             ended: None,

@@ -8,6 +8,7 @@
 mod acceptor;
 mod arrival;
 pub mod enforcement;
+mod fair_share;
 mod first_bytes;
 mod foreign;
 mod linger;

@@ -5,6 +5,7 @@ use std::io;
 
 use crate::net::tls::TlsError;
 use crate::upstream::SetupError;
+use crate::util::os_error::describe;
 
 /// Why serving could not begin.
 #[derive(Debug)]
@@ -18,10 +19,10 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::Listen(why) => write!(f, "{why}"),
+            StartError::Listen(why) => f.write_str(&describe(why)),
             StartError::Tls(why) => write!(f, "listen.tls: {why}"),
             StartError::Upstream(why) => write!(f, "{why}"),
-            StartError::Thread(why) => write!(f, "can't start a thread: {why}"),
+            StartError::Thread(why) => write!(f, "can't start a thread: {}", describe(why)),
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::field;
 use super::method::PoolMethod;
-use super::tolerant::KEYS;
+use super::tolerant::{KEYS, key_place};
 
 /// Floats name whole numbers up to here exactly.
 const MAX_OWN_ID: f64 = 9_007_199_254_740_992.0;
@@ -134,8 +134,7 @@ impl<'de> Deserialize<'de> for Key {
             }
 
             fn visit_str<E: de::Error>(self, name: &str) -> Result<Key, E> {
-                let place = KEYS.iter().position(|known| known.eq_ignore_ascii_case(name));
-                match place {
+                match key_place(name) {
                     Some(place) if KEYS[place] != name => Err(E::custom("a known key in another case")),
                     place => Ok(Key(place)),
                 }
@@ -232,6 +231,7 @@ mod tests {
         }
         assert!(Envelope::read(br#"{"id":1,"id":2,"method":"x"}"#).is_err());
         assert!(Envelope::read(br#"{"id":1,"Method":"x"}"#).is_err());
+        assert!(Envelope::read(br#"{"id":1,"method\u0000":"x"}"#).is_err());
         assert!(Envelope::read(br#"{"id":1,"other":1,"Other":2,"method":"x"}"#).is_ok());
     }
 }

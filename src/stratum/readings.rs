@@ -76,10 +76,19 @@ impl<'a> Readings<'a> {
         self.plain.is_none().then_some(Shape(self.odd.shape))
     }
 
-    /// Whether a part of the line could not be read and looks like a job: a miner may read it.
+    /// Whether a part of the line could not be read, or not understood, and looks like a job: a miner may read
+    /// it.
     pub fn may_hide_job(&self) -> bool {
-        self.odd.unread.is_some_and(|place| looks_like_job(&self.line[place..]))
+        let unread = self.odd.unread.is_some_and(|place| looks_like_job(&self.line[place..]));
+        unread || (!self.messages().any(|message| is_understood(&message)) && looks_like_job(self.line))
     }
+}
+
+/// Whether a message is an answer, or has a method that is known.
+fn is_understood(message: &Envelope<'_>) -> bool {
+    message.result.is_some()
+        || message.error.is_some()
+        || message.method().is_some_and(|name| PoolMethod::of(&name).is_some())
 }
 
 /// Whether `text` holds the word of a job's method in any case, or escapes that may stand for it.
@@ -182,12 +191,24 @@ mod tests {
 
     #[test]
     fn what_can_not_be_read_and_looks_like_a_job_is_said() {
-        for line in
-            ["{\"method\":\"mining.notify\"", "xx NOTIFY", "{} \"\\u006eotify\"", "mining.noti\\u0066y"]
-        {
+        for line in [
+            "{\"method\":\"mining.notify\"",
+            "xx NOTIFY",
+            "{} \"\\u006eotify\"",
+            "mining.noti\\u0066y",
+            r#"{"method":["mining.notify"]}"#,
+            r#"{"method":" mining.notify"}"#,
+        ] {
             assert!(Readings::of(line.as_bytes()).may_hide_job(), "{line}");
         }
-        for line in ["HTTP/1.1 400 Bad Request", "", "{\"id\":1}", "{\"id\":1,\"result\":tru"] {
+        for line in [
+            "HTTP/1.1 400 Bad Request",
+            "",
+            "{\"id\":1}",
+            "{\"id\":1,\"result\":tru",
+            r#"{"id":1,"result":[["mining.notify","s"],"00",4]}"#,
+            r#"{"method":"client.show_message","params":["we notify you"]}"#,
+        ] {
             assert!(!Readings::of(line.as_bytes()).may_hide_job(), "{line}");
         }
     }

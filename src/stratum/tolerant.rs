@@ -2,7 +2,7 @@
 //! strict JSON, once for each way in which miners choose among equal keys.
 //!
 //! What is let through, and by whom: of two equal keys the first (cJSON: ESP-Miner) or the last (jansson:
-//! cgminer, cpuminer; ArduinoJson: NerdMiner); keys in another case (cJSON); anything behind the object
+//! cgminer, cpuminer; ArduinoJson: NerdMiner); keys in another case or with a NUL (cJSON); anything behind the object
 //! (cJSON, ArduinoJson; cgminer behind a NUL); every byte up to 0x20 as white space, control characters in
 //! texts, bytes that are no UTF-8 (cJSON); texts in single quotes, keys without quotes (ArduinoJson).
 
@@ -14,6 +14,12 @@ const MAX_DEPTH: usize = 128;
 const MAX_OBJECTS: usize = 4;
 /// The keys of a message, as [`Envelope`](super::Envelope) knows them.
 pub(super) const KEYS: [&str; 6] = ["id", "method", "params", "result", "error", "reject-reason"];
+
+/// The place in [`KEYS`] of a key as cJSON compares it: without case, and up to a NUL.
+pub(super) fn key_place(key: &str) -> Option<usize> {
+    let name = key.split('\0').next().unwrap_or_default();
+    KEYS.iter().position(|known| known.eq_ignore_ascii_case(name))
+}
 
 const SPACE: u16 = 1;
 const BEHIND: u16 = 1 << 1;
@@ -152,7 +158,7 @@ impl Scanner<'_> {
     fn message(&mut self, fields: &mut Fields) -> Option<()> {
         self.members(b'}', 0, &mut |scanner, _| {
             let key = scanner.key()?;
-            let known = KEYS.iter().position(|known| known.eq_ignore_ascii_case(&key));
+            let known = key_place(&key);
             scanner.colon()?;
             let Some(index) = known else { return scanner.value(1, &mut String::new()) };
             let mut value = String::new();
@@ -380,6 +386,8 @@ mod tests {
             [r#"{"method":"b"}"#, r#"{"method":"a"}"#, r#"{"method":"c"}"#]
         );
         assert_eq!(readings(r#"{"id":1,"id":1}"#), [r#"{"id":1}"#]);
+        assert_eq!(readings(r#"{"method\u0000x":"a"}"#), ["{}", r#"{"method":"a"}"#]);
+        assert_eq!(readings(r#"{"id":1,"method\u0000x":"b"}"#), [r#"{"id":1}"#, r#"{"id":1,"method":"b"}"#]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::net::dial::{Login, Route, Way};
 use crate::net::resolve::Resolver;
 use crate::net::tls::{TlsClient, TlsError, Trust};
 use crate::stop::Stop;
+use crate::util::os_error::describe;
 
 /// An upstream that can't be set up.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ impl fmt::Display for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SetupError::Tls { upstream, why } => write!(f, "upstream {upstream}: {why}"),
-            SetupError::Thread(why) => write!(f, "can't start a thread: {why}"),
+            SetupError::Thread(why) => write!(f, "can't start a thread: {}", describe(why)),
         }
     }
 }

@@ -5,21 +5,24 @@
 //! NerdMiner's does: what comes before it was not made for the address. Then a difficulty is
 //! suggested.
 
+mod line;
 mod reading;
+mod work;
 
 use std::time::Duration;
 
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use self::line::LineContent;
 use super::fitness::tree_bytes;
-use super::found::{Authorized, Found, Subscribed, Suggestion};
-use super::job::{Extranonces, Judging, SeenJob};
+use super::found::{Authorized, Found, Suggestion};
+use super::job::Judging;
 use super::moment::Moment;
 use super::settings::Settings;
 use crate::stratum::{
-    ConfigureAnswer, Envelope, Extranonce1, Extranonce2Size, Notify, RefusalCode, SubscribeAnswer, Verdict,
-    VersionMask, elements, first_text, refused,
+    ConfigureAnswer, Envelope, JobReading, PoolMethod, Readings, RefusalCode, Verdict, VersionMask,
+    first_text, refused,
 };
 
 /// What a NerdMiner suggests (wire reference, section 7.2).
@@ -37,6 +40,11 @@ const NEXT_JOB: Duration = Duration::from_secs(1);
 /// A pool's words are kept so far.
 const MOST_MESSAGES: usize = 8;
 const MOST_TEXT: usize = 200;
+/// The jobs that are kept until the search space is known. Pools send one or two before the answer to
+/// subscribe.
+const MAX_EARLY_JOBS: usize = 16;
+/// A line that is unfinished for so long is none that is on its way.
+const UNFINISHED: Duration = Duration::from_secs(1);
 
 const CONFIGURE: u64 = 1;
 const SUBSCRIBE: u64 = 2;
@@ -56,8 +64,8 @@ pub struct Conversation {
     subscribe_sent: Duration,
     subscribe_answered: Option<Duration>,
     suggest_sent: Option<Duration>,
-    /// A job that came before the extranonces did.
-    early: Option<(Notify, Moment)>,
+    /// The jobs that came before the answer to subscribe, each with all its readings.
+    early: Vec<(Vec<JobReading>, Moment)>,
 }
 
 impl Conversation {
@@ -74,7 +82,7 @@ impl Conversation {
             subscribe_sent: at.since,
             subscribe_answered: None,
             suggest_sent: None,
-            early: None,
+            early: Vec::new(),
         };
         let rolling = json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }]);
         conversation.request(CONFIGURE, "mining.configure", &rolling);
@@ -134,13 +142,30 @@ impl Conversation {
             self.found.longest_line = line.len();
             self.found.largest_tree = self.found.largest_tree.max(tree_bytes(line));
         }
-        let message = match Envelope::read(line) {
-            Ok(message) => message,
-            Err(_) => return self.take_nonsense(line),
-        };
-        match message.method() {
-            Some(method) => self.take_method(&message, &method, at),
-            None => self.take_answer(&message, at),
+        let readings = Readings::of(line);
+        if readings.first().is_none() {
+            self.take_nonsense(line);
+        }
+        let known = self.found.subscribed.as_ref().map(|subscribed| &subscribed.extranonces);
+        let content = LineContent::of(&readings, SUBSCRIBE, known);
+        for (place, message) in readings.messages().enumerate() {
+            match message.method() {
+                Some(method) => self.take_method(&message, &method, place == 0),
+                None => self.take_answer(&message, at),
+            }
+        }
+        if self.subscribe_answered.is_none() && content.is_subscribed() {
+            self.take_subscribed(content.subscribed, content.refusal, at);
+        }
+        if !content.set.is_empty() && self.found.subscribed.is_some() {
+            self.found.extranonce_changed = true;
+            self.set_spaces(content.set);
+        }
+        if let Some(why) = content.unreadable_job {
+            self.found.jobs.add_unreadable(&why);
+        }
+        if !content.jobs.is_empty() {
+            self.take_job(content.jobs, at);
         }
     }
 
@@ -157,7 +182,6 @@ impl Conversation {
             Some(CONFIGURE) => {
                 self.found.version_mask = ConfigureAnswer::from_result(answer.result).version_rolling;
             }
-            Some(SUBSCRIBE) if self.subscribe_answered.is_none() => self.take_subscribed(answer, at),
             Some(AUTHORIZE) if self.found.authorized == Authorized::Unanswered => {
                 self.take_authorized(answer, at);
             }
@@ -169,22 +193,6 @@ impl Conversation {
                 }
             }
             _ => {}
-        }
-    }
-
-    fn take_subscribed(&mut self, answer: &Envelope<'_>, at: Moment) {
-        let result = answer.result.filter(|_| answer.error.is_none());
-        let Some(Ok(answered)) = result.map(SubscribeAnswer::from_result) else {
-            self.found.subscribe_refused.get_or_insert_with(|| reading::refusal(answer));
-            return;
-        };
-        self.subscribe_answered = Some(at.since);
-        let extranonces =
-            Extranonces { extranonce1: answered.extranonce1, extranonce2_size: answered.extranonce2_size };
-        let took = at.since.saturating_sub(self.subscribe_sent);
-        self.found.subscribed = Some(Subscribed { extranonces, took });
-        if let Some((job, at)) = self.early.take() {
-            self.take_job(job, at);
         }
     }
 
@@ -202,58 +210,38 @@ impl Conversation {
         self.request(SUGGEST, "mining.suggest_difficulty", &json!([SUGGESTED]));
     }
 
-    fn take_method(&mut self, message: &Envelope<'_>, method: &str, at: Moment) {
+    /// Takes a message with a method. Questions are answered in the first reading of a line only.
+    fn take_method(&mut self, message: &Envelope<'_>, method: &str, is_first: bool) {
         if self.subscribe_answered.is_none() {
             self.found.is_first_line_foreign = true;
         }
-        match method {
-            "mining.notify" => match Notify::from_params(message.params) {
-                Ok(job) if self.found.subscribed.is_some() => self.take_job(job, at),
-                Ok(job) => self.early = Some((job, at)),
-                Err(_) => self.found.jobs.unreadable += 1,
-            },
-            "mining.set_difficulty" => self.take_difficulty(message.params),
-            "mining.set_extranonce" => self.take_extranonces(message.params),
-            "mining.set_version_mask" => {
+        match PoolMethod::of(method) {
+            // They are collected from all readings of the line.
+            Some(PoolMethod::Notify | PoolMethod::SetExtranonce) => {}
+            Some(PoolMethod::Reconnect) => self.take_reconnect(message.params),
+            _ if !is_first => {}
+            Some(PoolMethod::SetDifficulty) => self.take_difficulty(message.params),
+            Some(PoolMethod::SetVersionMask) => {
                 let mask = first_text(message.params).and_then(|text| VersionMask::from_text(&text).ok());
                 self.found.version_mask = mask.or(self.found.version_mask);
             }
-            "client.show_message" => {
+            Some(PoolMethod::ShowMessage) => {
                 let text = first_text(message.params).unwrap_or_default();
                 if self.found.messages.len() < MOST_MESSAGES {
                     self.found.messages.push(text.chars().take(MOST_TEXT).collect());
                 }
             }
-            "client.reconnect" => self.take_reconnect(message.params),
-            "client.get_version" => {
+            Some(PoolMethod::GetVersion) => {
                 let version = concat!("\"sluice-verify/", env!("CARGO_PKG_VERSION"), "\"");
                 self.answer(message, version);
             }
-            "mining.ping" => self.answer(message, "\"pong\""),
-            _ if message.has_id() => {
+            Some(PoolMethod::Ping) => self.answer(message, "\"pong\""),
+            None if message.has_id() => {
                 let refusal = crate::stratum::Refusal::new(RefusalCode::Other, "Not supported.");
                 self.outgoing.push_str(&refused(message.id(), &refusal, Default::default()));
             }
-            _ => {}
+            None => {}
         }
-    }
-
-    fn take_job(&mut self, job: Notify, at: Moment) {
-        let Some(subscribed) = &self.found.subscribed else { return };
-        let before = self.found.jobs.newest.as_ref();
-        let clean = job.clean_jobs.unwrap_or_else(|| {
-            before.is_none_or(|before| before.parent != crate::work::parent_hash(&job.prevhash))
-        });
-        let seen = SeenJob::new(
-            self.found.jobs.count + 1,
-            at,
-            job,
-            clean,
-            self.found.authorize_sent.is_some(),
-            &subscribed.extranonces,
-            &self.judging,
-        );
-        self.found.jobs.add(seen, self.most_drift);
     }
 
     fn take_difficulty(&mut self, params: Option<&RawValue>) {
@@ -267,17 +255,6 @@ impl Conversation {
         if self.suggest_sent.is_some() {
             asked.suggestion = reading::suggestion_after(asked.suggestion, before, set);
         }
-    }
-
-    fn take_extranonces(&mut self, params: Option<&RawValue>) {
-        let elements = params.and_then(|params| elements("params", params).ok()).unwrap_or_default();
-        let extranonce1 = elements.first().and_then(|raw| Extranonce1::from_json(raw).ok());
-        let size = elements.get(1).and_then(|raw| Extranonce2Size::from_json(raw).ok());
-        let (Some(subscribed), Some(extranonce1)) = (&mut self.found.subscribed, extranonce1) else { return };
-        let extranonces = &mut subscribed.extranonces;
-        extranonces.extranonce1 = extranonce1;
-        extranonces.extranonce2_size = size.unwrap_or(extranonces.extranonce2_size);
-        self.found.extranonce_changed = true;
     }
 
     fn take_reconnect(&mut self, params: Option<&RawValue>) {

@@ -10,6 +10,10 @@ use crate::stratum::{Difficulty, VersionMask};
 #[derive(Debug, Default)]
 pub struct Found {
     pub subscribed: Option<Subscribed>,
+    /// Other search spaces that miners may read in what the pool said.
+    pub other_spaces: Vec<Extranonces>,
+    /// The reason why nobody can tell which search space miners use.
+    pub space_doubt: Option<String>,
     /// Why the pool did not let the miner subscribe.
     pub subscribe_refused: Option<Refusal>,
     pub authorized: Authorized,

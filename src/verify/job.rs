@@ -3,6 +3,7 @@
 use super::moment::Moment;
 use crate::analyzer::{
     ChainState, ChainVerdict, Expectations, Expected, JudgedJob, OutputView, PayoutState, PayoutVerdict,
+    Unverifiable,
 };
 use crate::stratum::{Extranonce1, Extranonce2Size, JobId, Nbits, Notify, Ntime};
 use crate::work::{BlockHash, Coinbase, Height, PoolTag, Sats, Target, parent_hash};
@@ -110,6 +111,17 @@ impl SeenJob {
     /// one before that if it pays already.
     pub fn is_telling(&self) -> bool {
         self.is_named || self.payout.state == PayoutState::Verified
+    }
+
+    /// Whether its coinbase could be decoded.
+    pub(super) fn has_coinbase(&self) -> bool {
+        self.payout.state != PayoutState::Unverifiable(Unverifiable::Unreadable)
+    }
+
+    /// How bad it is, to compare readings of the same line.
+    pub(super) fn badness(&self, most_drift: i64) -> impl Ord + use<> {
+        let is_baseless = self.parent_work == ParentWork::Missed;
+        (self.is_damning(most_drift), self.payout.state, self.chain.state, is_baseless, self.drift().abs())
     }
 
     /// Whether nothing that comes later can make this pool a good one.

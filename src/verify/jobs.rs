@@ -4,9 +4,14 @@ use std::time::Duration;
 
 use super::job::{ParentWork, SeenJob};
 use crate::analyzer::{ChainVerdict, PayoutState};
+use crate::config::Rules;
 
 /// More are only counted; an hour of a pool that sends one every 30 s has 120.
 const MOST_KEPT: usize = 128;
+
+/// A job is late after so many of the pool's own intervals. Blocks come by chance: one in 22,000 takes ten times
+/// as long as the mean.
+const LATE_INTERVALS: u32 = 10;
 
 /// Fees make a difference of this order between jobs that share them alike.
 const SAME_PERCENT: f64 = 0.005;
@@ -35,8 +40,10 @@ pub struct Jobs {
     pub clean: u64,
     /// Without transactions.
     pub empty: u64,
-    /// Notifies that were none.
+    /// Jobs, or what may be jobs, that can't be read, or not for certain. Miners may read them.
     pub unreadable: u64,
+    /// The reason why the first of them can't be read.
+    pub unreadable_reason: Option<String>,
     /// Of the largest coinbase, in bytes; zero before the first job.
     pub largest_coinbase: usize,
     /// The longest time between two.
@@ -48,6 +55,12 @@ pub struct Jobs {
 }
 
 impl Jobs {
+    /// Counts something that may be a job and can't be read.
+    pub(super) fn add_unreadable(&mut self, why: &str) {
+        self.unreadable += 1;
+        self.unreadable_reason.get_or_insert_with(|| why.to_owned());
+    }
+
     pub(super) fn add(&mut self, job: SeenJob, most_drift: i64) {
         self.count += 1;
         self.clean += u64::from(job.clean);
@@ -108,6 +121,13 @@ impl Jobs {
         let (first, last) = (self.first()?, self.newest.as_ref()?);
         let gaps = u32::try_from(self.count.checked_sub(1)?).unwrap_or(u32::MAX);
         last.at.since.checked_sub(first.at.since)?.checked_div(gaps)
+    }
+
+    /// The time since the newest job, when the watch lasted `lasted` and that job says nothing any more.
+    pub fn outdated_for(&self, lasted: Duration) -> Option<Duration> {
+        let age = lasted.saturating_sub(self.newest.as_ref()?.at.since);
+        let habit = self.interval().unwrap_or_default().saturating_mul(LATE_INTERVALS);
+        (age > Rules::default().stale_job.max(habit)).then_some(age)
     }
 
     /// Whether each telling job pays the address.

@@ -84,8 +84,9 @@ pub fn judge(watched: &Watched, settings: &Settings) -> (Outcome, Vec<Finding>) 
     let mut findings = Findings(Vec::new());
     findings.conversation(watched);
     findings.payout(watched, settings);
+    findings.unreadable_jobs(&watched.found);
     findings.chain(&watched.found);
-    findings.timing(&watched.found);
+    findings.timing(watched);
     findings.conduct(&watched.found);
     let Findings(mut findings) = findings;
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
@@ -145,8 +146,17 @@ impl Findings {
         if found.lines == 0 {
             self.add(Weight::Unknown, "pool.silent", "the pool never said a word");
         } else if found.subscribed.is_none() && found.subscribe_refused.is_none() {
-            self.add(Weight::Unknown, "pool.silent", "mining.subscribe was never answered");
-        } else if found.jobs.count == 0 && !is_refused(found) {
+            match &found.space_doubt {
+                Some(why) => {
+                    let text = format!(
+                        "the answer to mining.subscribe can't be read ({}): nobody can tell whom its jobs pay",
+                        Printable(why)
+                    );
+                    self.add(Weight::Unknown, "job.unreadable", text);
+                }
+                None => self.add(Weight::Unknown, "pool.silent", "mining.subscribe was never answered"),
+            }
+        } else if found.jobs.count == 0 && found.jobs.unreadable == 0 && !is_refused(found) {
             self.add(Weight::Unknown, "pool.no_job", "no job came that could be read");
         }
     }
@@ -164,9 +174,8 @@ impl Findings {
         let percent = worst.payout.percent;
         match worst.payout.state {
             PayoutState::Verified => {}
-            PayoutState::Unverifiable(Unverifiable::Unreadable) => {
-                self.add(Weight::Unknown, "payout.unverifiable", "a job's coinbase can't be decoded");
-            }
+            // It is among the unreadable jobs.
+            PayoutState::Unverifiable(Unverifiable::Unreadable) => {}
             PayoutState::Unverifiable(_) => {
                 let text = "a block would pay the pool, which is to share it out by its own books: no job can \
                             show whether it does";
@@ -227,7 +236,15 @@ impl Findings {
         }
     }
 
-    fn timing(&mut self, found: &Found) {
+    fn timing(&mut self, watched: &Watched) {
+        let found = &watched.found;
+        if let Some(age) = found.jobs.outdated_for(watched.lasted) {
+            let text = format!(
+                "no job has come for {}: what the last one says may be out of date",
+                super::words::span(age.as_secs_f64())
+            );
+            self.add(Weight::Unknown, "timing.notify_gap", text);
+        }
         let Some(drift) = found.jobs.worst_drift else { return };
         let span = super::words::span(drift.unsigned_abs() as f64);
         let side = if drift > 0 { "ahead of" } else { "behind" };
@@ -268,10 +285,21 @@ impl Findings {
                 format!("{} no message, such as \"{}\"", were(found.unreadable, "line"), Printable(sample));
             self.add(Weight::Warning, "pool.nonsense", text);
         }
-        if found.jobs.unreadable > 0 {
-            let text = format!("{} could not be read", count(found.jobs.unreadable, "job"));
-            self.add(Weight::Warning, "pool.nonsense", text);
+    }
+
+    /// Jobs that miners may read and that nobody here could: they may pay anybody.
+    fn unreadable_jobs(&mut self, found: &Found) {
+        if found.jobs.unreadable == 0 {
+            return;
         }
+        let why = found.jobs.unreadable_reason.as_deref().unwrap_or_default();
+        let (them, pay) = if found.jobs.unreadable == 1 { ("it", "it pays") } else { ("them", "they pay") };
+        let text = format!(
+            "{} could not be read for certain, and miners may work on {them}: nobody can tell whom {pay} ({})",
+            count(found.jobs.unreadable, "job"),
+            Printable(why)
+        );
+        self.add(Weight::Unknown, "job.unreadable", text);
     }
 }
 

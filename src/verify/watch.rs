@@ -26,6 +26,8 @@ const STOP_CHECK: Duration = Duration::from_millis(100);
 /// A job every three seconds for an hour has 2 MB.
 const MOST_BYTES: usize = 16 << 20;
 const MOST_LINES: u64 = 50_000;
+/// The longest line that is read, as in aggregate mode (wire reference, section 5.1, 6).
+const MAX_LINE: usize = 1024 * 1024;
 
 /// What came of watching one pool.
 #[derive(Debug)]
@@ -95,6 +97,13 @@ pub(super) fn watch(pool: &config::Upstream, settings: &Settings, stop: &Stop) -
     Watched { began, dial: Some(dial), lasted: start.elapsed(), end, found: conversation.into_found() }
 }
 
+/// The pool's lines.
+struct Lines {
+    reader: LineReader,
+    /// When the newest bytes came, since the connection.
+    newest: Duration,
+}
+
 fn talk(
     stream: Stream,
     conversation: &mut Conversation,
@@ -104,24 +113,26 @@ fn talk(
 ) -> End {
     let stream = Arc::new(stream);
     let mut reader = Reader::new(stream.clone());
-    let end = match listen(&stream, &mut reader, conversation, limit, clock, stop) {
+    let mut lines = Lines { reader: LineReader::up_to(MAX_LINE), newest: Duration::ZERO };
+    let end = match listen(&stream, (&mut reader, &mut lines), conversation, limit, clock, stop) {
         Ok(end) => end,
         Err(why) => End::Closed(Some(why.to_string())),
     };
+    let age = clock().since.saturating_sub(lines.newest);
+    conversation.take_unfinished(lines.reader.unfinished(), age);
     stream.finish();
     end
 }
 
 fn listen(
     stream: &Stream,
-    reader: &mut Reader,
+    (reader, lines): (&mut Reader, &mut Lines),
     conversation: &mut Conversation,
     limit: Duration,
     clock: &impl Fn() -> Moment,
     stop: &Stop,
 ) -> io::Result<End> {
     stream.set_write_timeout(Some(WRITE_LIMIT))?;
-    let mut lines = LineReader::default();
     let mut buffer = vec![0; 16 * 1024];
     let mut bytes = 0;
     loop {
@@ -154,10 +165,12 @@ fn listen(
             return Ok(End::Closed(None));
         }
         let at = clock();
-        lines.read(&buffer[..length], |line| conversation.take_line(line, at));
+        lines.newest = at.since;
+        lines.reader.read(&buffer[..length], |line| conversation.take_line(line, at));
         bytes += length;
-        let flood = if lines.too_long > 0 {
-            "a line of more than 64 KiB"
+        let flood = if lines.reader.too_long > 0 {
+            conversation.take_overlong();
+            "a line of more than 1 MiB"
         } else if bytes > MOST_BYTES {
             "more than 16 MiB"
         } else if conversation.found().lines > MOST_LINES {

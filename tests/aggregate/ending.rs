@@ -21,8 +21,7 @@ fn the_pool_may_ask_us_to_connect_again_and_to_nobody_else() {
     let hijack = json!({ "id": null, "method": "client.reconnect", "params": ["127.0.0.2", port, 0] });
     end.line.say(&hijack);
     expect_credited(&mut line, &mut end, "acct");
-    // Only the configured port is followed, whatever it says.
-    let own = json!({ "id": null, "method": "client.reconnect", "params": ["127.0.0.1", port] });
+    let own = json!({ "id": null, "method": "client.reconnect", "params": ["127.0.0.1"] });
     end.line.say(&own);
     let mut next = pool.accept();
     next.open("bb000001", 8);

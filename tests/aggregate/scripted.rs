@@ -78,7 +78,7 @@ impl Scripted {
         self.accept_within(DEADLINE).expect("nobody connected to the pool")
     }
 
-    /// The next connection that asks to be configured; probes, which don't, are answered and closed.
+    /// The next connection that asks to be configured; probes, which don't, are given a job and closed.
     pub fn accept_opening(&self) -> PoolEnd {
         loop {
             let mut end = self.accept();
@@ -86,6 +86,7 @@ impl Scripted {
                 return end;
             }
             if let Some(probe) = end.line.kept() {
+                end.notify(true);
                 end.answer(&probe, json!([[], "", 8]));
             }
         }

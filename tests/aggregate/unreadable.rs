@@ -128,7 +128,8 @@ fn a_pool_whose_extranonce1_leaves_no_room_is_left_for_the_next() {
 fn an_answer_that_cannot_be_read_is_not_called_a_refusal() {
     for (result, words) in [
         (json!([[], "aabb", "8.0"]), "extranonce2 size"),
-        (json!([[], "ab".repeat(33), 8]), "at most 32 bytes"),
+        (json!([[], "ab".repeat(33), 8]), "must have 32 at most"),
+        (json!([[], "ab".repeat(101), 8]), "at most 100 bytes"),
         (Value::Null, "refused"),
     ] {
         let pool = Scripted::start();

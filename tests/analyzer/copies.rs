@@ -243,3 +243,87 @@ fn a_share_belongs_to_the_extranonce_of_its_job() {
         assert!(!row["hash"].is_empty(), "{row:?}");
     }
 }
+
+/// Paid by the job below.
+const PAID: &str = "bc1qnp980s5fpp8l94p5cvttmtdqy8rvrq74qly2yrfmzkdsntqzlc5qkc4rkq";
+
+/// A real job of public-pool's, with another id.
+fn real_job(id: &str) -> String {
+    let jobs = include_str!("../data/real_notifies.jsonl").lines();
+    let mut jobs = jobs.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let job =
+        jobs.find_map(|job| job["line"].as_str().filter(|line| line.contains("875b4b7")).map(String::from));
+    job.unwrap().replace("875b4b7", id) + "\n"
+}
+
+fn states(snapshot: &Snapshot) -> Option<(&'static str, &'static str)> {
+    let pool = snapshot.pools.first()?;
+    Some((pool.payout.as_ref()?.state.as_str(), pool.chain.as_ref()?.state.as_str()))
+}
+
+/// A newer job may have been among the lost copies. The next one clears that up, and nobody is accused.
+#[test]
+fn after_a_gap_nobody_can_tell_until_the_next_job() {
+    let bench = Bench::start(&format!("[payout]\naddress = \"{PAID}\"\n"));
+    let session = bench.session(1);
+    session.conversation.set_upstream(0);
+    session.up("{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"test\"]}\n");
+    session.down("{\"id\":1,\"result\":[[],\"4128064f\",4],\"error\":null}\n");
+    session.down(&real_job("a1"));
+    let (good, doubtful) = (Some(("verified", "plausible")), Some(("unverifiable", "unknown")));
+    bench.wait("the first job", |snapshot| states(snapshot) == good);
+    session.say(Direction::Down, "of a line}\n", Stamp::now(), Stamp::now(), true);
+    bench.wait("the gap", |snapshot| states(snapshot) == doubtful);
+    let why = bench.analyzer.snapshot().pools[0].chain.as_ref().unwrap().doubt;
+    assert_eq!(why, Some(sluice::analyzer::Doubt::Missed));
+    // Shares for the job that was lost.
+    for id in 10..20 {
+        session.up(&submit(&id.to_string(), "a2", id));
+        session.down(&answer(&id.to_string(), ACCEPTED));
+    }
+    session.down(&real_job("a3"));
+    bench.wait("the next job", |snapshot| states(snapshot) == good && judged(snapshot) == 10);
+    let (_, snapshot) = bench.finish();
+    assert!(!snapshot.alerts.counts.contains_key("job.unreadable"), "{:?}", snapshot.alerts.counts);
+}
+
+/// The copy of the request is lost, and the session is understood all the same.
+#[test]
+fn a_subscribe_answer_without_its_request_is_taken() {
+    let bench = Bench::start("");
+    let session = bench.session(1);
+    session.down("{\"id\":1,\"result\":[[],\"aabbccdd\",4],\"error\":null}\n");
+    session.down(&job("1", true));
+    session.up(&submit("2", "1", 1));
+    session.down(&answer("2", ACCEPTED));
+    bench.wait("a verdict", |snapshot| judged(snapshot) == 1);
+    let (rows, _) = bench.finish();
+    assert!(!rows[0]["hash"].is_empty() && rows[0]["extranonce1"] == "aabbccdd", "{rows:?}");
+}
+
+/// All in the order in which a pool may send it; the answer to the subscribe takes nothing back.
+#[test]
+fn what_comes_before_the_subscribe_answer_holds() {
+    let bench = Bench::start("");
+    let session = bench.session(1);
+    session.up("{\"id\":1,\"method\":\"mining.configure\",\"params\":[[\"version-rolling\"],{\"version-rolling.mask\":\"ffffffff\"}]}\n");
+    session.up("{\"id\":2,\"method\":\"mining.subscribe\",\"params\":[\"test\"]}\n");
+    session.down("{\"id\":null,\"method\":\"mining.set_version_mask\",\"params\":[\"1fffe000\"]}\n");
+    session.down("{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[0.25]}\n");
+    session.down(&job("1", true));
+    session.down("{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[0.5]}\n");
+    session.down(&job("2", false));
+    session.down("{\"id\":1,\"result\":{\"version-rolling\":false},\"error\":null}\n");
+    session.down("{\"id\":2,\"result\":[[],\"aabbccdd\",4],\"error\":null}\n");
+    for (id, job) in [("5", "1"), ("6", "2")] {
+        let share = submit(id, job, id.parse().unwrap());
+        session.up(&share.replace("]}", ",\"00002000\"]}"));
+        session.down(&answer(id, ACCEPTED));
+    }
+    bench.wait("the verdicts", |snapshot| judged(snapshot) == 2);
+    let (rows, _) = bench.finish();
+    for (row, difficulty) in rows.iter().zip(["0.25", "0.5"]) {
+        assert_eq!((&*row["assigned_difficulty"], &*row["version"]), (difficulty, "20002000"), "{row:?}");
+        assert!(!row["hash"].is_empty(), "{row:?}");
+    }
+}

@@ -17,7 +17,13 @@ impl Certificate {
     /// For these names or addresses.
     pub fn new(names: &[&str]) -> Certificate {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        Certificate::with(rcgen::CertificateParams::new(names).unwrap())
+    }
+
+    /// As these say.
+    pub fn with(params: rcgen::CertificateParams) -> Certificate {
+        let signing_key = rcgen::KeyPair::generate().unwrap();
+        let made = rcgen::CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key };
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("cert.pem"), made.cert.pem()).unwrap();
         std::fs::write(directory.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();

@@ -52,6 +52,7 @@ pub fn setup(config: &Config, directory: &Path) -> Setup {
         expectations: Expectations::new(&config.payout, config.network),
         rules: config.rules.clone(),
         silence: config.failover.silence_timeout,
+        first_job: config.failover.first_job_timeout,
         enforcement: None,
         clock,
         recorder: Some(recorder),

@@ -201,7 +201,52 @@ fn empty_jobs() {
     let mut world = state(bad, "chain.empty_job", 130.0, 61.0);
     let book = world.book();
     assert_eq!(book.above_info(), []);
-    book.is("chain.empty_job", Info, &["height", "since"]);
+    let alert = book.is("chain.empty_job", Info, &["height", "since"]);
+    // A job a minute for two hours, and one with each block: not two ticks a second.
+    assert!((100..160).contains(&alert.count), "{}", alert.count);
+}
+
+/// A pool that nobody is with any more, dead or not, is not spoken of.
+#[test]
+fn what_a_pool_does_that_nobody_is_with() {
+    for (habit, id) in [
+        (Habit { transactions: 0, ..Habit::default() }, "chain.empty_job"),
+        (Habit { frozen: true, ..Habit::default() }, "chain.stuck"),
+        (Habit { frozen: true, ..Habit::default() }, "chain.behind"),
+    ] {
+        let other = Habit { difficulty: habit.difficulty, ..Habit::default() };
+        let mut world = World::new(7, vec![habit, other]);
+        let rate = hash_rate(1e-9, 10.0);
+        let miner = world.miner(&format!("{MINE}.leaves"), rate, 0);
+        if id == "chain.behind" {
+            world.miner(&format!("{MINE}.stays"), rate, 1);
+        }
+        let left = 5.0 * HOUR;
+        world.at(left, move |world| {
+            world.disconnect(miner, true);
+            let session = world.connect(miner, 1);
+            world.miners[miner].session = Some(session);
+        });
+        world.run_until(left - 1.0);
+        assert!(world.book().the(id).ended.is_none(), "{id}");
+        world.run_until(left + HOUR);
+        let alert = world.book().the(id).clone();
+        let over = World::since_begin(alert.ended.unwrap());
+        assert!((left..left + 6.0).contains(&over), "{id} ended at {over}, left at {left}");
+        assert!(alert.count < 400, "{id}: {}", alert.count);
+    }
+}
+
+/// What only time shows is seen once, however long it lasts.
+#[test]
+fn ticks_are_not_counted() {
+    let mut world = world(Habit { cadence: 30.0, ..Habit::default() }, 10.0);
+    becomes(&mut world, 2.0 * HOUR, |habit| habit.mute = true);
+    world.run_until(4.0 * HOUR);
+    for alert in world.book().alerts.iter().filter(|alert| alert.ended.is_none()) {
+        assert_eq!(alert.count, 1, "{}", alert.id);
+    }
+    assert_eq!(world.book().the("timing.notify_gap").count, 1);
 }
 
 #[test]

@@ -64,12 +64,22 @@ pub struct Habit {
     pub frozen: bool,
     /// Sends no jobs.
     pub mute: bool,
+    /// Not even the first one.
+    pub workless: bool,
     /// Answers nothing.
     pub swallows: bool,
     pub accepts_all: bool,
     /// The part of good shares that it refuses, with these words.
     pub refuses: Option<(f64, &'static str)>,
     pub refuses_workers: bool,
+    /// The job comes before the answer to the subscribe.
+    pub job_first: bool,
+    /// Stands behind each job id.
+    pub id_tail: String,
+    /// The extranonce1 as the subscribe answer has it, of the one that counts.
+    pub extranonce1_form: Option<fn(&str) -> String>,
+    /// A job's line as it is sent, of the one that every miner reads.
+    pub form: Option<fn(&str) -> Vec<u8>>,
 }
 
 impl Default for Habit {
@@ -98,10 +108,15 @@ impl Default for Habit {
             foreign_parents: None,
             frozen: false,
             mute: false,
+            workless: false,
             swallows: false,
             accepts_all: false,
             refuses: None,
             refuses_workers: false,
+            job_first: false,
+            id_tail: String::new(),
+            extranonce1_form: None,
+            form: None,
         }
     }
 }

@@ -10,6 +10,13 @@ use super::{SECOND, Session, WAY, What, World};
 use crate::blocks::{EASIEST, branches, coinbase, prevhash_text};
 use crate::pool::{Job, Link};
 
+impl Session {
+    /// The ids of the jobs it was given, as long as the pool knows them.
+    pub fn link_jobs(&self) -> Vec<String> {
+        self.link.jobs.iter().map(|job| job.id.clone()).collect()
+    }
+}
+
 impl World {
     /// The miner's connection breaks and the proxy knows at once, or not.
     pub fn disconnect(&mut self, miner: usize, is_known: bool) {
@@ -47,7 +54,7 @@ impl World {
         self.pools[pool].connections += 1;
         let (habit, connections) = (self.pools[pool].habit.clone(), self.pools[pool].connections);
         let number = if habit.same_space { 7 } else { connections };
-        let mut extranonce1 = number.to_be_bytes().repeat(4);
+        let mut extranonce1 = number.to_be_bytes().repeat(32);
         extranonce1.truncate(habit.extranonce1.max(4));
         extranonce1.truncate(habit.extranonce1);
         let link = Link {
@@ -73,11 +80,15 @@ impl World {
             "{{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"virtual/1\"]}}\n{{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"{worker}\",\"x\"]}}\n"
         );
         self.said(place, Direction::Up, asks.as_bytes());
+        let extranonce1 = encode_hex(&self.sessions[place].link.extranonce1);
         let subscribed = format!(
             "{{\"id\":1,\"result\":[[[\"mining.notify\",\"s\"]],\"{}\",{}],\"error\":null}}\n",
-            encode_hex(&self.sessions[place].link.extranonce1),
+            habit.extranonce1_form.map_or(extranonce1.clone(), |form| form(&extranonce1)),
             habit.extranonce2
         );
+        if habit.job_first {
+            self.notify(place, habit.first_clean);
+        }
         let authorized = match habit.refuses_workers {
             true => "{\"id\":2,\"result\":false,\"error\":[24,\"Unauthorized worker\",null]}\n",
             false => "{\"id\":2,\"result\":true,\"error\":null}\n",
@@ -86,7 +97,9 @@ impl World {
         if !habit.early_job {
             self.after(2.0 * WAY, What::Says(place, authorized.into()));
         }
-        self.notify(place, habit.first_clean);
+        if !habit.job_first && !habit.workless {
+            self.notify(place, habit.first_clean);
+        }
         if habit.early_job {
             self.after(2.0 * WAY, What::Says(place, authorized.into()));
         }
@@ -121,7 +134,7 @@ impl World {
     }
 
     pub(super) fn notify_all(&mut self, pool: usize, clean: bool) {
-        if self.pools[pool].habit.mute {
+        if self.pools[pool].habit.mute || self.pools[pool].habit.workless {
             return;
         }
         for session in 0..self.sessions.len() {
@@ -141,6 +154,7 @@ impl World {
         state.jobs += 1;
         let id =
             if habit.decimal_ids { state.jobs.to_string() } else { format!("{:x}", state.jobs + 0xace0) };
+        let id = id + &habit.id_tail;
         let is_easy = habit.easy_after.is_some_and(|after| since as f64 / SECOND > after);
         let nbits = if is_easy { EASIEST } else { habit.nbits };
         let ahead = if is_easy { 1201 - (since / 1_000_000_000) as i64 } else { 0 };
@@ -176,25 +190,28 @@ impl World {
         }
         link.jobs.retain(|known| known.id != job.id);
         link.jobs.push(job.clone());
-        let mut bytes = String::new();
+        let mut bytes = Vec::new();
         if is_told {
             bytes = format!(
                 "{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{:e}]}}\n",
                 job.difficulty
-            );
+            )
+            .into_bytes();
         }
         let hashes: Vec<String> =
             job.branches.iter().map(|branch| format!("\"{}\"", encode_hex(&branch.0))).collect();
-        bytes.push_str(&format!(
-            "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"{}\",\"{}\",\"{}\",\"{}\",[{}],\"20000000\",\"{nbits:08x}\",\"{:08x}\",{clean}]}}\n",
+        let line = format!(
+            "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"{}\",\"{}\",\"{}\",\"{}\",[{}],\"20000000\",\"{nbits:08x}\",\"{:08x}\",{clean}]}}",
             job.id,
             prevhash_text(&parent),
             encode_hex(&job.coinb1),
             encode_hex(&job.coinb2),
             hashes.join(","),
             job.ntime,
-        ));
-        self.after(2.0 * WAY, What::Says(session, bytes.into_bytes()));
+        );
+        bytes.extend(habit.form.map_or(line.clone().into_bytes(), |form| form(&line)));
+        bytes.push(b'\n');
+        self.after(2.0 * WAY, What::Says(session, bytes));
         let takes = 2.0 * WAY + 0.02 + 0.2 * self.chance();
         self.after(takes, What::Takes(session, Box::new(job)));
     }

@@ -3,7 +3,12 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
+use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
+use sluice::config::{Network, TargetFlags};
+use sluice::net::tls_words::note_clock_error;
+use sluice::stop::Stop;
+use sluice::verify::{Paint, Settings, Text, verify};
 
 use super::common::certificates::Certificate;
 use super::common::socks5_server::Socks5Server;
@@ -44,10 +49,14 @@ fn a_certificate_is_judged_as_told() {
     let file = file.to_str().unwrap();
     // What each kind of trust ends with, and what is said of it.
     let cases: [(&[&str], i32, &str); 6] = [
-        (&[], 2, "no connection: TLS failed"),
+        (
+            &[],
+            2,
+            "no connection: TLS failed: its certificate was issued by no authority that this machine trusts",
+        ),
         (&["--insecure"], 0, "not verified"),
         (&["--pin-sha256", &pin], 0, ", TLS "),
-        (&["--pin-sha256", &wrong], 2, "TLS failed"),
+        (&["--pin-sha256", &wrong], 2, "its certificate is not the one of pin_sha256"),
         (&["--ca-file", file], 0, ", TLS "),
         (&["--ca-file", "/nonexistent.pem"], 2, "/nonexistent.pem"),
     ];
@@ -57,6 +66,54 @@ fn a_certificate_is_judged_as_told() {
             scope.spawn(move || run(&args).expect(code).has(words));
         }
     });
+}
+
+/// What is said of a pool whose certificate is valid between these years, by a machine whose clock is wrong
+/// by so much.
+fn said_of(years: (i32, i32), names: &[&str], clock: Option<SignedDuration>) -> String {
+    let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    if !names.is_empty() {
+        params = rcgen::CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
+            .unwrap();
+    }
+    params.not_before = rcgen::date_time_ymd(years.0, 1, 1);
+    params.not_after = rcgen::date_time_ymd(years.1, 1, 1);
+    let certificate = Certificate::with(params);
+    let pool = pool(options());
+    let url = tls_front(&certificate, pool.addr());
+    let flags = TargetFlags {
+        urls: vec![url],
+        address: ADDRESS.to_owned(),
+        ca_file: Some(certificate.cert_file()),
+        ..TargetFlags::default()
+    };
+    note_clock_error(clock);
+    let settings = Settings::new(ADDRESS, Network::Auto).unwrap();
+    let report = verify(&flags.understand().unwrap().pools[0], &settings, &Stop::new());
+    Text { report: &report, paint: Paint::Plain }.to_string()
+}
+
+#[test]
+fn a_certificate_out_of_its_time_names_the_clock_and_another_host_s_names_the_url() {
+    let said = said_of((2090, 2095), &[], None);
+    assert!(
+        said.contains("its certificate is not valid before 2090-01-01; this machine's clock says"),
+        "{said}"
+    );
+    let said = said_of((2090, 2095), &[], Some(SignedDuration::from_hours(24 * 365 * 66)));
+    assert!(said.contains("the clock of this machine is wrong: it says 20"), "{said}");
+    assert!(said.contains("but by NTP it is 209"), "{said}");
+    let said = said_of((2001, 2002), &[], Some(SignedDuration::ZERO));
+    assert!(said.contains("its certificate expired on 2002-01-01") && said.contains("must renew"), "{said}");
+    let said = said_of((2001, 2095), &["pool.example"], None);
+    assert!(said.contains("is not for 127.0.0.1, but for"), "{said}");
+}
+
+#[test]
+fn a_plain_port_is_called_one() {
+    let pool = pool(options());
+    let url = format!("stratum+ssl://{}", pool.addr());
+    run(&[&url, "--address", ADDRESS]).expect(2).has("TLS failed: ").has_not("UnexpectedEof");
 }
 
 #[test]

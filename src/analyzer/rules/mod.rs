@@ -45,6 +45,8 @@ pub(super) struct Settings {
     pub(super) rules: config::Rules,
     /// `failover.silence_timeout`
     pub(super) silence: Duration,
+    /// `failover.first_job_timeout`
+    pub(super) first_job: Duration,
     /// Whose work the pool's figures are about; `None`: everybody's.
     pub(super) account: Option<String>,
 }
@@ -67,7 +69,7 @@ pub(super) struct Rules {
 
 impl Rules {
     pub(super) fn new(settings: &Settings) -> Rules {
-        let Settings { rules, silence, account } = settings;
+        let Settings { rules, silence, first_job, account } = settings;
         Rules {
             payout: payout::Payout::default(),
             blind: blind::Blind::default(),
@@ -78,7 +80,7 @@ impl Rules {
             difficulty: difficulty::Difficulty::default(),
             share: share::Share::default(),
             tempo: tempo::Tempo::new(rules),
-            pool: pool::Pool::new(*silence),
+            pool: pool::Pool::new(*silence, *first_job),
             news: news::News::default(),
         }
     }

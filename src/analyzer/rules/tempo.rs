@@ -12,6 +12,7 @@ use super::chance::{CHANCE, longest_gap, poisson_at_least};
 use super::{Pulse, Tongue, seconds_between};
 use crate::clock::NtpTime;
 use crate::config::{self, Severity};
+use crate::util::span::span;
 
 const RAPID: (&str, Severity) = ("share.rapid", Severity::Low);
 const SILENT: (&str, Severity) = ("share.silent", Severity::Low);
@@ -136,7 +137,7 @@ impl Seen {
             }
             return;
         }
-        tongue.lasts(RAPID, worker, now, || {
+        tongue.persists(RAPID, worker, now, || {
             let description =
                 format!("{worker}: {count:.0} shares in {span:.0} s, where {expected:.1} are expected");
             let evidence = json!({
@@ -176,8 +177,9 @@ fn newest_sessions<'a>(sessions: &[Pulse<'a>]) -> HashMap<(IpAddr, &'a str), Ses
 
 fn silent(pulse: &Pulse<'_>, expected: f64, now: NtpTime, tongue: &mut Tongue<'_>) {
     let (worker, silence) = (pulse.worker, pulse.share_silent.unwrap_or_default());
-    tongue.lasts(SILENT, worker, now, || {
-        let description = format!("{worker}: connected, and no share for {:.0} minutes", silence / 60.0);
+    tongue.persists(SILENT, worker, now, || {
+        let description =
+            format!("{worker}: connected, and no share for {}", span(Duration::from_secs_f64(silence)));
         let evidence = json!({ "seconds": silence, "expected_shares": expected, "session": pulse.session.0 });
         (description, evidence)
     });

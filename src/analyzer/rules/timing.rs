@@ -75,7 +75,7 @@ impl Timing {
         for pulse in sessions {
             let Some(gap) = pulse.jobs.filter(|gap| gap.is_late) else { continue };
             let upstream = tongue.upstream(pulse.upstream);
-            tongue.lasts(NOTIFY_GAP, upstream, now, || {
+            tongue.persists(NOTIFY_GAP, upstream, now, || {
                 let description = format!(
                     "{upstream}: no job for {:.0} s, although one came at least every {:.0} s",
                     gap.seconds, gap.usual
@@ -139,7 +139,7 @@ fn local_clock(now: NtpTime, tongue: &mut Tongue<'_>) {
         tongue.ends(LOCAL_CLOCK.0, "clock", now);
         return;
     }
-    tongue.lasts(LOCAL_CLOCK, "clock", now, || {
+    tongue.persists(LOCAL_CLOCK, "clock", now, || {
         let way = if seconds > 0.0 { "slow" } else { "fast" };
         let description = format!("this machine's clock is {:.0} s {way}; Sluice goes by NTP", seconds.abs());
         (description, json!({ "offset_seconds": seconds }))
@@ -178,7 +178,7 @@ mod tests {
             timing.tick(&[], now, &mut tongue);
             let view = alerts.view();
             let told = view.alerts.first().map(|alert| (alert.id, alert.severity, alert.count));
-            assert_eq!(told, way.map(|_| ("timing.local_clock", Severity::Low, 2)));
+            assert_eq!(told, way.map(|_| ("timing.local_clock", Severity::Low, 1)));
             assert!(view.alerts.iter().all(|alert| alert.description.contains(way.unwrap())));
         }
     }

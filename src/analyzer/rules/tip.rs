@@ -52,6 +52,29 @@ pub(super) struct Tips {
     past: VecDeque<(PrevHash, u32)>,
 }
 
+/// What a state was seen in: its jobs are counted, the ticks of the clock are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StateSeen {
+    InAJob,
+    AsTimePasses,
+}
+
+impl StateSeen {
+    fn tell(
+        self,
+        tongue: &mut Tongue<'_>,
+        kind: (&'static str, Severity),
+        upstream: &str,
+        at: NtpTime,
+        describe: impl FnOnce() -> (String, Value),
+    ) {
+        match self {
+            StateSeen::InAJob => tongue.lasts(kind, upstream, at, describe),
+            StateSeen::AsTimePasses => tongue.persists(kind, upstream, at, describe),
+        }
+    }
+}
+
 /// Somebody's newest block.
 #[derive(Debug, Clone, Copy)]
 struct Tip {
@@ -88,6 +111,8 @@ impl Tips {
         if tip.prevhash == job.prevhash {
             tip.empty_since = if job.branches == 0 { tip.empty_since.or(Some(at)) } else { None };
         }
+        self.empty_job(place, at, tongue);
+        self.stuck_job(place, at, tongue);
         if is_mainnet {
             self.behind(place, Some(job), at, tongue);
         }
@@ -109,14 +134,37 @@ impl Tips {
     pub(super) fn tick(&self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
         for (place, tip) in &self.upstreams {
             let upstream = tongue.upstream(Some(*place));
-            // A pool that nobody is with says nothing of its blocks.
-            let is_heard = seconds_between(tip.heard, now) < HEARD_SECONDS;
-            tip.stuck(upstream, is_heard, now, tongue);
-            tip.empty(upstream, is_heard, now, tongue);
-            let has_miner = |one: &Pulse<'_>| one.upstream == Some(*place) && one.watched > BEHIND_SECONDS;
-            if is_heard && tip.is_mainnet && sessions.iter().any(has_miner) {
+            let silence = seconds_between(tip.heard, now);
+            // A pool that nobody is with says nothing of its blocks; nor is what it said before somebody
+            // came a word about now.
+            let has_heard = |one: &&Pulse<'_>| one.upstream == Some(*place) && one.watched >= silence;
+            let mut listeners = sessions.iter().filter(has_heard).peekable();
+            if listeners.peek().is_none() {
+                for id in [STUCK.0, EMPTY_JOB.0, BEHIND.0] {
+                    tongue.ends(id, upstream, now);
+                }
+                continue;
+            }
+            let is_heard = silence < HEARD_SECONDS;
+            tip.stuck(upstream, is_heard, StateSeen::AsTimePasses, now, tongue);
+            tip.empty(upstream, is_heard, StateSeen::AsTimePasses, now, tongue);
+            if is_heard && tip.is_mainnet && listeners.any(|one| one.watched > BEHIND_SECONDS) {
                 self.behind(*place, None, now, tongue);
             }
+        }
+    }
+
+    fn empty_job(&self, place: usize, at: NtpTime, tongue: &mut Tongue<'_>) {
+        let upstream = tongue.upstream(Some(place));
+        if let Some(tip) = self.upstreams.get(&place) {
+            tip.empty(upstream, true, StateSeen::InAJob, at, tongue);
+        }
+    }
+
+    fn stuck_job(&self, place: usize, at: NtpTime, tongue: &mut Tongue<'_>) {
+        let upstream = tongue.upstream(Some(place));
+        if let Some(tip) = self.upstreams.get(&place) {
+            tip.stuck(upstream, true, StateSeen::InAJob, at, tongue);
         }
     }
 
@@ -140,7 +188,8 @@ impl Tips {
             .max_by_key(|(_, tip)| (tip.height, std::cmp::Reverse(tip.since)));
         let Some((name, ahead)) = furthest else { return };
         let delay = seconds_between(ahead.since, at);
-        tongue.lasts(BEHIND, upstream, at, || {
+        let seen = if job.is_some() { StateSeen::InAJob } else { StateSeen::AsTimePasses };
+        seen.tell(tongue, BEHIND, upstream, at, || {
             let description = format!(
                 "{upstream}: work on block {} although {name} has had {} for {delay:.0} s",
                 own.height, ahead.height
@@ -203,13 +252,13 @@ impl Tip {
         (self.empty_since, self.rival) = (None, None);
     }
 
-    fn stuck(&self, upstream: &str, is_heard: bool, now: NtpTime, tongue: &mut Tongue<'_>) {
+    fn stuck(&self, upstream: &str, is_heard: bool, seen: StateSeen, now: NtpTime, tongue: &mut Tongue<'_>) {
         let age = seconds_between(self.since, now);
         if !(self.is_mainnet && is_heard && age > STUCK_SECONDS) {
             tongue.ends(STUCK.0, upstream, now);
             return;
         }
-        tongue.lasts(STUCK, upstream, now, || {
+        seen.tell(tongue, STUCK, upstream, now, || {
             let description = format!("{upstream}: work on the same block for {:.1} hours", age / 3600.0);
             let mut evidence = self.evidence();
             evidence["seconds"] = json!(age);
@@ -217,10 +266,10 @@ impl Tip {
         });
     }
 
-    fn empty(&self, upstream: &str, is_heard: bool, now: NtpTime, tongue: &mut Tongue<'_>) {
+    fn empty(&self, upstream: &str, is_heard: bool, seen: StateSeen, now: NtpTime, tongue: &mut Tongue<'_>) {
         match self.empty_since {
             Some(since) if is_heard && seconds_between(since, now) > EMPTY_SECONDS => {
-                tongue.lasts(EMPTY_JOB, upstream, now, || {
+                seen.tell(tongue, EMPTY_JOB, upstream, now, || {
                     let description = format!("{upstream}: work on a block without transactions");
                     (description, json!({ "height": self.height, "since": since.to_string() }))
                 });

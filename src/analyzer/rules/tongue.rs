@@ -42,7 +42,7 @@ impl<'a> Tongue<'a> {
         *self.unsaved |= self.state.set_fingerprint(upstream, fingerprint);
     }
 
-    /// A state is seen.
+    /// A state is seen in a job, a share or another event.
     pub(super) fn lasts(
         &mut self,
         (id, severity): (&'static str, Severity),
@@ -51,6 +51,17 @@ impl<'a> Tongue<'a> {
         describe: impl FnOnce() -> (String, Value),
     ) {
         self.rows.extend(self.alerts.lasts(&News { id, severity, subject, at }, describe));
+    }
+
+    /// A state is seen to last as time passes, which is not counted.
+    pub(super) fn persists(
+        &mut self,
+        (id, severity): (&'static str, Severity),
+        subject: &str,
+        at: NtpTime,
+        describe: impl FnOnce() -> (String, Value),
+    ) {
+        self.rows.extend(self.alerts.persists(&News { id, severity, subject, at }, describe));
     }
 
     /// A state that has begun still lasts.

@@ -64,6 +64,46 @@ fn extranonces_may_change() {
 }
 
 #[test]
+fn readings_that_differ_are_useless() {
+    let mut conversation = Conversation::new(None);
+    say(&mut conversation, SUBSCRIBED);
+    let odd = |from: &str, to: &str| job().replacen(from, to, 1);
+    for line in [
+        odd("\"id\":null", "\"id\":null,\"id\":7"),
+        odd("mining.notify", "Mining.Notify"),
+        odd("[],", "null,"),
+        job() + " and more",
+    ] {
+        assert_eq!(say(&mut conversation, &line), the_job(), "{line}");
+    }
+    let other = job().replace("69c10e", "6ac10e");
+    let (_, params) = other.split_once("\"params\":").unwrap();
+    for line in [
+        odd("\"params\":", &format!("\"params\":{},\"params\":", params.trim_end_matches('}'))),
+        odd("010000", "0x010000"),
+        odd("[],", "[[]],"),
+        odd("\"method\"", "method=\"method\""),
+        odd("{", "x{"),
+        job() + &other,
+    ] {
+        assert!(matches!(say(&mut conversation, &line), Heard::UselessJob(_)), "{line}");
+    }
+    // Whatever came before the search space was lost.
+    say(&mut conversation, r#"{"id":null,"method":"mining.set_extranonce","params":["0xd1e5",6]}"#);
+    assert!(matches!(say(&mut conversation, &job()), Heard::UselessJob(_)));
+    say(&mut conversation, r#"{"id":null,"method":"mining.set_extranonce","params":["d1e5",6]}"#);
+    assert_eq!(say(&mut conversation, &job()), the_job());
+}
+
+#[test]
+fn an_unreadable_job_before_the_extranonces_is_useless_too() {
+    let mut conversation = Conversation::new(None);
+    say(&mut conversation, &job());
+    say(&mut conversation, &job().replacen("010000", "0x010000", 1));
+    assert!(matches!(say(&mut conversation, SUBSCRIBED), Heard::UselessJob(_)));
+}
+
+#[test]
 fn questions_are_answered_and_nobody_is_followed() {
     let mut conversation = Conversation::new(None);
     conversation.take_outgoing();
@@ -114,11 +154,11 @@ fn a_coinbase_is_decoded_after_joining_only() {
         ntime: crate::stratum::Ntime(1),
         clean_jobs: None,
     };
-    assert!(matches!(conversation.take_job(early.clone()), Heard::UselessJob(_)));
+    assert!(matches!(conversation.take_job(&early), Heard::UselessJob(_)));
     // No height: the scriptSig begins with an opcode.
     let start = [&[1, 0, 0, 0, 1][..], &[0; 32], &[0xff; 4], &[9, 0xfa]].concat();
     (early.coinb1, early.coinb2) = (start, vec![0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0]);
-    assert!(matches!(conversation.take_job(early), Heard::UselessJob(why) if why.contains("BIP34")));
+    assert!(matches!(conversation.take_job(&early), Heard::UselessJob(why) if why.contains("BIP34")));
 }
 
 proptest::proptest! {

@@ -150,6 +150,9 @@ fn a_redirect_is_foreign_by_its_host() {
         ("[]", false),
         (r#"["",3333]"#, false),
         (r#"["Pool.Example","4444"]"#, false),
+        (r#"["stratum+tcp://pool.example:4444"]"#, false),
+        (r#"[" pool.example. ",4444]"#, false),
+        (r#"["pool.example@evil.example",4444]"#, true),
         (r#"["evil.example",3333,5]"#, true),
     ] {
         let mut conversation = opened(true);
@@ -184,4 +187,89 @@ fn a_refusal_ends_it_at_once() {
     line(&mut conversation, 50, r#"{"id":2,"result":null,"error":[20,"go away",null]}"#);
     assert!(conversation.is_enough(at(50)));
     assert_eq!(conversation.found().subscribe_refused.as_ref().and_then(|why| why.code), Some(20));
+}
+
+#[test]
+fn the_worst_reading_of_a_line_counts() {
+    let twice = |first: &str, last: &str| {
+        let (_, params) = last.split_once("\"params\":").unwrap();
+        first.replace('}', &format!(",\"params\":{params}"))
+    };
+    for text in [twice(&job("51"), &mine()), twice(&mine(), &job("51")), mine() + &job("51")] {
+        let mut conversation = opened(false);
+        line(&mut conversation, 400, &text);
+        let jobs = &conversation.found().jobs;
+        assert_eq!((jobs.count, jobs.is_damned, jobs.unreadable), (1, true, 0), "{text}");
+    }
+    let mut conversation = opened(false);
+    line(&mut conversation, 400, &twice(&mine(), &mine()));
+    let jobs = &conversation.found().jobs;
+    assert!(jobs.count == 1 && jobs.all_pay() && jobs.unreadable == 0);
+}
+
+#[test]
+fn what_may_be_a_job_and_cannot_be_read_is_counted() {
+    for text in [
+        mine().replace("[],", "[null],"),
+        mine().replace("\"0100", "\"0x0100"),
+        mine().replace("mining.notify", " mining.notify"),
+        format!("x{}", mine()),
+        format!("{{}} x{}", mine()),
+    ] {
+        let mut conversation = opened(false);
+        line(&mut conversation, 400, &text);
+        let jobs = &conversation.found().jobs;
+        assert_eq!((jobs.unreadable, jobs.unreadable_reason.is_some()), (1, true), "{text}");
+    }
+}
+
+#[test]
+fn every_job_before_the_extranonces_is_judged_and_few_are_kept() {
+    let mut conversation = conversation(false);
+    line(&mut conversation, 10, &mine());
+    for _ in 0..30 {
+        line(&mut conversation, 20, &job("51"));
+    }
+    line(&mut conversation, 50, r#"{"id":2,"result":[[],"d1e54072",8],"error":null}"#);
+    let jobs = &conversation.found().jobs;
+    assert_eq!((jobs.count, jobs.telling, jobs.unreadable), (16, 1, 15));
+}
+
+#[test]
+fn an_answer_to_subscribe_that_cannot_be_read_is_no_refusal() {
+    let mut conversation = conversation(false);
+    line(&mut conversation, 50, r#"{"id":2,"result":[[],null,8],"error":null}"#);
+    assert!(!conversation.is_enough(at(50)));
+    conversation.tick(at(250));
+    assert!(conversation.take_outgoing().contains("mining.authorize"));
+    line(&mut conversation, 300, &mine());
+    let found = conversation.found();
+    assert!(found.subscribe_refused.is_none() && found.space_doubt.is_some());
+    assert_eq!((found.jobs.count, found.jobs.unreadable), (0, 1));
+}
+
+#[test]
+fn a_line_without_an_end_may_be_a_job() {
+    for (text, age, unreadable) in [
+        (mine(), 0, 1),
+        (mine().replace('}', ""), 100, 0),
+        (mine().replace('}', ""), 1000, 1),
+        ("{\"id\":".to_owned(), 1000, 0),
+    ] {
+        let mut conversation = opened(false);
+        conversation.take_unfinished(text.as_bytes(), Duration::from_millis(age));
+        assert_eq!(conversation.found().jobs.unreadable, unreadable, "{text} {age}");
+    }
+}
+
+#[test]
+fn a_job_grows_old() {
+    let mut conversation = opened(false);
+    line(&mut conversation, 400, &mine());
+    let lasted = |seconds| Duration::from_secs(seconds);
+    assert_eq!(conversation.found().jobs.outdated_for(lasted(300)), None);
+    assert!(conversation.found().jobs.outdated_for(lasted(302)).is_some());
+    // A pool whose jobs come with blocks only.
+    line(&mut conversation, 600_400, &mine());
+    assert_eq!(conversation.found().jobs.outdated_for(lasted(3600)), None);
 }
