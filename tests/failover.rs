@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
@@ -232,6 +232,41 @@ fn a_miner_that_ignores_its_end_does_not_keep_the_others_from_returning() {
     wait_for("the first move", || !is_quiet(&deaf));
     // It neither closes nor comes back; after the time it has for that, the next one is moved.
     expect_end(&other);
+}
+
+#[test]
+fn a_miner_that_always_has_a_share_in_flight_is_moved_when_its_answers_are_in() {
+    let (port, second) = (Port::reserve(), BarePool::start());
+    let proxy = Proxy::start(&format!(
+        "{QUICK}failback_after = \"200ms\"\n{}{}",
+        upstream(port.address()),
+        second.upstream()
+    ));
+    let submit = |id: usize| format!("{{\"id\":{id},\"method\":\"mining.submit\",\"params\":[]}}\n");
+    let answer = |id: usize| format!("{{\"id\":{id},\"result\":true,\"error\":null}}\n");
+    let mut miner = proxy.connect();
+    miner.write_all(submit(1).as_bytes()).unwrap();
+    let mut at_pool = second.accept();
+    expect(&at_pool, submit(1).as_bytes());
+    let _first = Pool::on(port.open(), "first", Mood::Answer, None);
+    at_pool.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    // Each share is sent before the one before it is answered, until nothing more is read.
+    let mut open = 1;
+    loop {
+        let _ = miner.write_all(submit(open + 1).as_bytes());
+        let mut arrived = vec![0; submit(open + 1).len()];
+        match at_pool.read_exact(&mut arrived) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+            Err(error) => panic!("left while share {open} was in flight: {error}"),
+        }
+        at_pool.write_all(answer(open).as_bytes()).unwrap();
+        expect(&miner, answer(open).as_bytes());
+        open += 1;
+    }
+    at_pool.write_all(answer(open).as_bytes()).unwrap();
+    expect(&miner, answer(open).as_bytes());
+    expect_end(&miner);
 }
 
 #[test]

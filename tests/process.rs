@@ -271,7 +271,7 @@ fn a_port_in_use_is_named() {
         "[listen]\nstratum = [{address:?}]\n[http]\nlisten = \"\"\n{}",
         common::upstream("127.0.0.1:3333".parse().unwrap())
     );
-    does_not_start(&text, 1, &[&address, "in use"]);
+    does_not_start(&text, 1, &[&address, "uses this port already"]);
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn a_busy_page_port_is_named_before_any_miner_is_served() {
             "mode = \"{mode}\"\n[listen]\nstratum = [\"127.0.0.1:0\"]\n[http]\nlisten = \"{page}\"\n{}",
             common::upstream("127.0.0.1:3333".parse().unwrap())
         );
-        does_not_start(&text, 1, &[&page.to_string(), "in use"]);
+        does_not_start(&text, 1, &[&page.to_string(), "uses this port already"]);
         let (_, log) = fails(&text);
         assert!(!log.contains("miners can connect"), "{log}");
     }

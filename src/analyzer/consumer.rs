@@ -374,6 +374,10 @@ impl Consumer {
             if let Some((_, id, held)) = self.held.pop_front() {
                 self.follow_or_give_up(id, held);
             }
+            if self.held.is_empty() {
+                // What was held for a session that was given up went with it.
+                self.held_bytes = 0;
+            }
         }
     }
 

@@ -71,7 +71,8 @@ fn wait_for_answers(
     better: UpstreamId,
     stop: &Stop,
 ) -> Result<(), Stopped> {
-    let deadline = Instant::now() + ANSWER_LIMIT;
+    let patience = ANSWER_LIMIT.min(services.config.failover.failback_after);
+    let deadline = Instant::now() + patience;
     while session.conversation.unanswered.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
         stop.sleep(ANSWER_CHECK)?;
     }
