@@ -40,8 +40,9 @@ impl Session {
         let mut answers = Vec::new();
         for message in readings.messages() {
             is_empty = false;
-            // Some pools repeat the method in the answer.
-            let Some(name) = message.method().filter(|_| !message.is_answer()) else {
+            // Some pools repeat the method in the answer. None of those that miners act on is one.
+            let is_acted_on = |name: &str| !message.is_answer() || PoolMethod::of(name).is_some();
+            let Some(name) = message.method().filter(|name| is_acted_on(name)) else {
                 answers.push(message);
                 continue;
             };
@@ -89,6 +90,13 @@ impl Session {
                 self.answered(asked, message, asked_at, at, each);
             }
             Some(_) => {}
+            // ESP-Miner takes the values of an object for a list.
+            None if AnswerForm::of(first) == AnswerForm::Object
+                && !self.is_subscribe_answered
+                && self.subscribe_id.as_deref() == Some(first.id()) =>
+            {
+                self.answered(Asked::Subscribe, first, at, at, each);
+            }
             None => {
                 self.unasked(first, at, each);
                 self.requests.keep(first.id(), AnswerForm::of(first), at, line);
