@@ -29,6 +29,8 @@ use tests_common::tls_bridge;
 
 /// Until the proxy's threads all wait again.
 const SETTLE: Duration = Duration::from_millis(800);
+/// Until the proxy has given back the memory of sessions that are gone.
+const GIVEN_BACK: Duration = Duration::from_secs(5);
 /// A session stack should have room for so many times what was measured.
 const MARGIN: usize = 2;
 
@@ -77,6 +79,7 @@ fn memory() {
         miners.clear();
         let idle_threads = proc::threads(proxy.pid());
         wait_for("the sessions' end", || proc::threads(proxy.pid()) < idle_threads.min(20));
+        std::thread::sleep(GIVEN_BACK);
         rows.push(memory_row(&proxy, name, "0 again", 0, start));
     }
     println!("\nIdle miners\n");

@@ -6,7 +6,8 @@
 //! `2026-11-21T02:13:40.123Z INFO  message`; `RUST_LOG` sets the level, `info` by default.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -15,8 +16,9 @@ use crossbeam_channel::{Sender, bounded};
 use env_logger::{Builder, Env, Target};
 use jiff::Timestamp;
 
+use crate::nul_tail;
 use crate::stop::Stopped;
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 use crate::util::escape::Printable;
 use crate::util::os_error::describe;
 use crate::util::plural::count;
@@ -35,6 +37,9 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 
 /// After a failure the disk is left alone for so long.
 const RETRY: Duration = Duration::from_secs(60);
+
+/// How often the log looks whether its file is still there: somebody may delete the whole directory.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Starts the log: to stderr only, or also to [`FILE_NAME`] in `data_dir`. A file that can't be
 /// written never stops the program; stderr says so once. `level` holds unless `RUST_LOG` says
@@ -90,12 +95,13 @@ enum Queue {
 impl Queue {
     fn start(mut both: Both) -> Queue {
         let (sender, entries) = bounded(MAX_QUEUED);
-        let thread = spawn("log", SERVICE_STACK, move || {
-            for entry in entries {
+        let thread = service("log").start(move || {
+            for entry in &entries {
                 match entry {
                     Entry::Line(line) => both.write_line(&line),
                     Entry::Flush(done) => drop(done),
                 }
+                supervise::beat();
             }
             Ok::<(), Stopped>(())
         });
@@ -160,12 +166,14 @@ struct LogFile {
     path: PathBuf,
     max_bytes: u64,
     open: Option<(File, u64)>,
+    /// When the file was last seen in its place.
+    seen: Option<Instant>,
     failed: Option<Instant>,
 }
 
 impl LogFile {
     fn new(path: PathBuf, max_bytes: u64) -> LogFile {
-        LogFile { path, max_bytes, open: None, failed: None }
+        LogFile { path, max_bytes, open: None, seen: None, failed: None }
     }
 
     fn append(&mut self, line: &[u8]) {
@@ -188,8 +196,8 @@ impl LogFile {
 
     fn try_append(&mut self, line: &[u8]) -> io::Result<()> {
         let (mut file, mut size) = match self.open.take() {
-            Some(open) => open,
-            None => self.open_file()?,
+            Some(open) if self.is_in_place(&open.0) => open,
+            _ => self.open_file()?,
         };
         if size > 0 && size + line.len() as u64 > self.max_bytes {
             drop(file);
@@ -203,11 +211,38 @@ impl LogFile {
         Ok(())
     }
 
-    fn open_file(&self) -> io::Result<(File, u64)> {
-        let file = OpenOptions::new().append(true).create(true).open(&self.path)?;
-        let size = file.metadata()?.len();
+    /// Whether the name still leads to this file; looked at once a second.
+    fn is_in_place(&mut self, file: &File) -> bool {
+        if self.seen.is_some_and(|seen| seen.elapsed() < LOOK) {
+            return true;
+        }
+        self.seen = Some(Instant::now());
+        let (Ok(there), Ok(ours)) = (std::fs::metadata(&self.path), file.metadata()) else { return false };
+        (there.dev(), there.ino()) == (ours.dev(), ours.ino())
+    }
+
+    fn open_file(&mut self) -> io::Result<(File, u64)> {
+        if let (Some(_), Some(dir)) = (self.seen, self.path.parent()) {
+            // It was there; somebody has deleted it.
+            std::fs::create_dir_all(dir)?;
+        }
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&self.path)?;
+        let mut size = if file.metadata()?.is_file() { nul_tail::cut(&mut file)? } else { 0 };
+        if size > 0 && !ends_line(&mut file)? {
+            // A line that a crash tore is not glued to the next.
+            file.write_all(b"\n")?;
+            size += 1;
+        }
+        self.seen = Some(Instant::now());
         Ok((file, size))
     }
+}
+
+fn ends_line(file: &mut File) -> io::Result<bool> {
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
 }
 
 #[cfg(test)]
@@ -249,6 +284,30 @@ mod tests {
         file.append(b"second\n");
         assert_eq!(fs::read_to_string(dir.path().join("sluice.log.1")).unwrap(), "before\n1234567\n");
         assert_eq!(fs::read_to_string(&path).unwrap(), "second\n");
+    }
+
+    #[test]
+    fn a_file_that_is_deleted_with_its_directory_is_begun_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data").join(FILE_NAME);
+        fs::create_dir(dir.path().join("data")).unwrap();
+        let mut file = LogFile::new(path.clone(), 1024);
+        file.append(b"first\n");
+        fs::remove_dir_all(dir.path().join("data")).unwrap();
+        file.seen = Instant::now().checked_sub(LOOK);
+        file.append(b"second\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "second\n");
+    }
+
+    #[test]
+    fn what_a_power_cut_leaves_at_the_end_is_not_glued_to_the_next_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        for (left, then) in [("whole\n", "whole\nnext\n"), ("torn", "torn\nnext\n"), ("", "next\n")] {
+            fs::write(&path, format!("{left}{}", "\0".repeat(200_000))).unwrap();
+            LogFile::new(path.clone(), 1 << 20).append(b"next\n");
+            assert_eq!(fs::read_to_string(&path).unwrap(), then);
+        }
     }
 
     #[test]

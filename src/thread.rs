@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
 
 use log::{debug, error, warn};
 
@@ -17,6 +18,9 @@ pub const SESSION_STACK: usize = 128 * 1024;
 
 /// Stack of the few threads that do anything else (name resolution in libc alone wants 64 KiB).
 pub const SERVICE_STACK: usize = 512 * 1024;
+
+/// Whoever waits for the end of a thread looks at least this often.
+const LONGEST_JOIN_PAUSE: Duration = Duration::from_millis(5);
 
 /// Starts a thread named `name` (the kernel keeps the first 15 bytes, so the unique part comes
 /// first) with `stack` bytes of stack. What it ends with is logged: an error as a warning, a
@@ -42,6 +46,23 @@ where
     })
 }
 
+/// Waits until a thread has ended, for `limit` at most. `false`: it goes on, and is left to the end of the
+/// process, so that one stuck thread does not keep the program from ending.
+pub fn join_within(thread: JoinHandle<()>, limit: Duration) -> bool {
+    let deadline = Instant::now() + limit;
+    let mut pause = Duration::from_micros(100);
+    while !thread.is_finished() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_JOIN_PAUSE);
+    }
+    // Returns at once. A panic was caught and logged in the thread.
+    let _ = thread.join();
+    true
+}
+
 /// Whether the thread was asked to end, which is nothing to warn of.
 fn is_stop(reason: &dyn Any) -> bool {
     let of_io = reason.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
@@ -49,7 +70,7 @@ fn is_stop(reason: &dyn Any) -> bool {
 }
 
 /// What a panic said, for the log.
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     if let Some(text) = panic.downcast_ref::<&str>() {
         text
     } else if let Some(text) = panic.downcast_ref::<String>() {
@@ -69,6 +90,19 @@ mod tests {
             panic!("on purpose");
         });
         assert!(thread.unwrap().join().is_ok());
+    }
+
+    #[test]
+    fn a_thread_that_does_not_end_is_not_waited_for() {
+        let (release, released) = crossbeam_channel::bounded::<()>(0);
+        let stuck = spawn("t-unending", SESSION_STACK, move || {
+            let _ = released.recv();
+            Ok::<(), Stopped>(())
+        });
+        assert!(!join_within(stuck.unwrap(), Duration::from_millis(10)));
+        drop(release);
+        let ending = spawn("t-ending", SESSION_STACK, || Ok::<(), Stopped>(()));
+        assert!(join_within(ending.unwrap(), Duration::from_secs(20)));
     }
 
     #[test]

@@ -21,6 +21,8 @@ mod dismissing;
 mod ending;
 #[path = "aggregate/failing.rs"]
 mod failing;
+#[path = "aggregate/fair.rs"]
+mod fair;
 #[path = "aggregate/finding.rs"]
 mod finding;
 #[path = "aggregate/forms.rs"]
@@ -33,6 +35,8 @@ mod joining;
 mod judging;
 #[path = "aggregate/leaving.rs"]
 mod leaving;
+#[path = "aggregate/matching.rs"]
+mod matching;
 #[path = "aggregate/moving.rs"]
 mod moving;
 #[path = "aggregate/naming.rs"]

@@ -5,6 +5,8 @@ mod common;
 
 #[path = "analyzer/captures.rs"]
 mod captures;
+#[path = "analyzer/clocks.rs"]
+mod clocks;
 #[path = "analyzer/copies.rs"]
 mod copies;
 #[path = "analyzer/counts.rs"]
@@ -15,6 +17,8 @@ mod ids;
 mod killed;
 #[path = "analyzer/matching.rs"]
 mod matching;
+#[path = "analyzer/memory.rs"]
+mod memory;
 #[path = "analyzer/simulated.rs"]
 mod simulated;
 #[path = "analyzer/stall.rs"]

@@ -303,7 +303,7 @@ fn what_may_come_to_be_is_a_warning() {
     let said = stdout(&output);
     for part in [
         "Warning: reference[1].cookie: can't read gone/.cookie: no such file",
-        "Warning: notify[1].command: there is no program \"/gone/tell\"",
+        "Warning: notify[1].command: its program is not there, or this user may not run it",
         "Warning: payout.address belongs to a test network",
         "No error, 3 warnings.",
     ] {

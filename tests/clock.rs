@@ -1,128 +1,19 @@
 //! The clock against NTP servers on loopback: honest, skewed, lying, silent, refusing and broken.
 
-use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+#[path = "common/ntp_server.rs"]
+mod ntp_server;
+
+use std::net::UdpSocket;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use sluice::clock::{Clock, ClockState, Offset, Pace, Why};
+use ntp_server::{DAY, Machine, Manner, Server, impatient, really};
+use sluice::clock::{Clock, ClockState, JobTime, Offset, Pace, Why};
 use sluice::net::Stamp;
 use sluice::stop::Stop;
 
 /// Generous: the tests share their processors.
 const SLACK_MICROS: i64 = 60_000;
 const PATIENCE: Duration = Duration::from_secs(15);
-
-#[derive(Debug, Clone, Copy)]
-enum Manner {
-    /// Answers; its clock is ahead by so many milliseconds.
-    Skewed(i64),
-    Silent,
-    Kiss(&'static [u8; 4]),
-    LeapAlarm,
-    Stratum(u8),
-    RootDispersion(u32),
-    Short,
-    /// A datagram that answers nothing, then the answer.
-    StrayFirst,
-    /// Only answers to a question that was never asked.
-    WrongOrigin,
-    /// Takes this long in each direction.
-    Slow {
-        there: Duration,
-        back: Duration,
-    },
-}
-
-struct Server {
-    address: SocketAddr,
-    manner: Arc<Mutex<Manner>>,
-    asked: Arc<AtomicU32>,
-}
-
-impl Server {
-    fn start(manner: Manner) -> Server {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = socket.local_addr().unwrap();
-        let manner = Arc::new(Mutex::new(manner));
-        let asked = Arc::new(AtomicU32::new(0));
-        let (shared, count) = (manner.clone(), asked.clone());
-        std::thread::spawn(move || {
-            let mut request = [0; 512];
-            while let Ok((length, client)) = socket.recv_from(&mut request) {
-                count.fetch_add(1, Ordering::Relaxed);
-                assert_eq!(length, 48);
-                let manner = *shared.lock().unwrap();
-                for answer in answers(&request[..48], manner) {
-                    let _ = socket.send_to(&answer, client);
-                }
-            }
-        });
-        Server { address, manner, asked }
-    }
-
-    fn becomes(&self, manner: Manner) {
-        *self.manner.lock().unwrap() = manner;
-    }
-
-    fn asked(&self) -> u32 {
-        self.asked.load(Ordering::Relaxed)
-    }
-}
-
-fn answers(request: &[u8], manner: Manner) -> Vec<Vec<u8>> {
-    let mut skew_ms = 0;
-    if let Manner::Slow { there, .. } = manner {
-        std::thread::sleep(there);
-    }
-    if let Manner::Skewed(milliseconds) = manner {
-        skew_ms = milliseconds;
-    }
-    let mut packet = vec![0_u8; 48];
-    // No leap second, version 4, server; stratum 2.
-    (packet[0], packet[1], packet[2], packet[3]) = (0x24, 2, 6, 0xec);
-    packet[8..12].copy_from_slice(&656_u32.to_be_bytes());
-    packet[12..16].copy_from_slice(&[192, 0, 2, 1]);
-    let time = ntp_now(skew_ms);
-    packet[16..24].copy_from_slice(&time);
-    packet[24..32].copy_from_slice(&request[40..48]);
-    packet[32..40].copy_from_slice(&time);
-    packet[40..48].copy_from_slice(&time);
-    match manner {
-        Manner::Silent => return Vec::new(),
-        Manner::Kiss(code) => {
-            (packet[0], packet[1]) = (0xe4, 0);
-            packet[12..16].copy_from_slice(code);
-        }
-        Manner::LeapAlarm => packet[0] = 0xe4,
-        Manner::Stratum(stratum) => packet[1] = stratum,
-        Manner::RootDispersion(seconds) => packet[8..12].copy_from_slice(&(seconds << 16).to_be_bytes()),
-        Manner::Short => packet.truncate(20),
-        Manner::StrayFirst => return vec![b"hello".to_vec(), vec![0x24; 48], packet],
-        Manner::WrongOrigin => packet[24] ^= 1,
-        Manner::Slow { back, .. } => std::thread::sleep(back),
-        Manner::Skewed(_) => {}
-    }
-    vec![packet]
-}
-
-fn ntp_now(skew_ms: i64) -> [u8; 8] {
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i128;
-    let nanos = nanos + i128::from(skew_ms) * 1_000_000 + 2_208_988_800 * 1_000_000_000;
-    let (seconds, rest) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
-    let fraction = (rest << 32) / 1_000_000_000;
-    (((seconds as u64) << 32) | fraction as u64).to_be_bytes()
-}
-
-fn impatient() -> Pace {
-    Pace {
-        interval: Duration::from_secs(60),
-        retry: Duration::from_millis(50),
-        between: Duration::from_millis(5),
-        timeout: Duration::from_millis(400),
-        watch: Duration::from_millis(20),
-    }
-}
 
 struct Running {
     clock: Clock,
@@ -324,4 +215,50 @@ fn nobody_is_asked_again_before_the_interval_and_after_the_end() {
     let asked = silent.asked();
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(silent.asked(), asked);
+}
+
+/// A Raspberry Pi without a clock of its own: NTP tells the time before the system's clock is set.
+#[test]
+fn a_system_clock_that_is_set_changes_no_time_at_all() {
+    let machine = Machine::ahead(-231 * DAY);
+    let server = Server::start(Manner::Skewed(0));
+    let stop = Stop::new();
+    let clock = machine.clock(&[&server], &stop);
+    assert_near(synchronised(&clock).0, 231 * DAY * 1000);
+    for ahead in [0, 5, 90 * DAY, -231 * DAY] {
+        machine.set_ahead(ahead);
+        let off = clock.now().unix_seconds() - really();
+        assert!(off.abs() <= 1, "{off} s off as soon as the clock is {ahead} s ahead");
+        assert_near(clock.offset().unwrap(), -ahead * 1000);
+        assert_near(synchronised(&clock).0, -ahead * 1000);
+    }
+    // The servers are asked whether that is right.
+    let asked = server.asked();
+    machine.set_ahead(0);
+    wait_for(&clock, "asked again", |_| server.asked() > asked);
+    stop.stop();
+}
+
+#[test]
+fn ntp_that_the_systems_clock_and_the_jobs_contradict_is_not_believed() {
+    let job =
+        |ahead| JobTime { ahead: Offset::from_micros(ahead * 1_000_000), is_exact: true, is_first: false };
+    let machine = Machine::default();
+    let liars = [Manner::Skewed(0), Manner::Skewed(100 * DAY * 1000), Manner::Skewed(100 * DAY * 1000)];
+    let servers = liars.map(Server::start);
+    let stop = Stop::new();
+    let clock = machine.clock(&[&servers[0], &servers[1], &servers[2]], &stop);
+    assert_near(synchronised(&clock).0, 100 * DAY * 1000);
+    clock.job_time("pool.example", job(-20), &clock.reading());
+    assert!((clock.now().unix_seconds() - really()).abs() <= 1);
+    let state = clock.state();
+    assert!(
+        matches!(state, ClockState::Unsynchronised { why: Why::Contradicted { pools: 1, .. }, .. }),
+        "{state:?}"
+    );
+    assert!(state.to_string().contains("100 days ahead of"), "{state}");
+    // The jobs say that it is this machine's clock.
+    clock.job_time("pool.example", job(100 * DAY), &clock.reading());
+    assert_near(synchronised(&clock).0, 100 * DAY * 1000);
+    stop.stop();
 }

@@ -29,5 +29,7 @@ mod shared;
 mod shares;
 #[path = "forensics/unread.rs"]
 mod unread;
+#[path = "forensics/workless.rs"]
+mod workless;
 #[path = "forensics/world.rs"]
 mod world;

@@ -275,6 +275,21 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
+fn a_busy_page_port_is_named_before_any_miner_is_served() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let page = taken.local_addr().unwrap();
+    for mode in ["passthrough", "aggregate"] {
+        let text = format!(
+            "mode = \"{mode}\"\n[listen]\nstratum = [\"127.0.0.1:0\"]\n[http]\nlisten = \"{page}\"\n{}",
+            common::upstream("127.0.0.1:3333".parse().unwrap())
+        );
+        does_not_start(&text, 1, &[&page.to_string(), "in use"]);
+        let (_, log) = fails(&text);
+        assert!(!log.contains("miners can connect"), "{log}");
+    }
+}
+
+#[test]
 fn a_certificate_that_is_not_there_is_named() {
     let good = Certificate::new(&["127.0.0.1"]);
     let missing = good.cert_file().with_file_name("missing.pem");

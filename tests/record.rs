@@ -9,6 +9,8 @@ mod disk;
 mod history;
 #[path = "record/kept.rs"]
 mod kept;
+#[path = "common/ntp_server.rs"]
+mod ntp_server;
 #[path = "record/rotation.rs"]
 mod rotation;
 

@@ -227,3 +227,24 @@ fn who_may_not_share_a_connection_any_more_gets_another() {
     wait_for("a connection each", || next.stats().connections_now == 2);
     wait_for("the other's shares, credited to it", || next.stats().worker(OTHER).accepted > 0);
 }
+
+#[test]
+fn without_analysis_each_reload_is_taken_however_many_there_are() {
+    let pool = pool();
+    let more = "[analysis]\nenabled = false\n[rules]\nmin_extranonce2_size = 1";
+    let (sluice, page) = run(&pool, more);
+    let process = nix::unistd::Pid::from_raw(sluice.id() as i32);
+    // More than wait for the analyzer where there is one.
+    let reloads = 260;
+    for number in 1..=reloads {
+        let (from, to) = if number % 2 == 1 { (1, 2) } else { (2, 1) };
+        sluice.edit(&format!("min_extranonce2_size = {from}"), &format!("min_extranonce2_size = {to}"));
+        nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGHUP).unwrap();
+        let began = std::time::Instant::now();
+        while sluice.lines_with("from now on with the new [rules]").len() < number {
+            assert!(began.elapsed() < common::DEADLINE, "reload {number} was not taken");
+            std::thread::sleep(std::time::Duration::from_micros(500));
+        }
+    }
+    assert_eq!(status(page)["mode"], "passthrough");
+}

@@ -11,6 +11,7 @@ use sluice::status::http::{Method, Query, Request};
 use sluice::status::json::{Reply, api, status};
 use sluice::status::sight::{Sight, Sights};
 use sluice::status::web::handler;
+use sluice::util::escape::Printable;
 
 /// Every name of the original's `/status`, with its type.
 const ORIGINAL: [(&str, &str); 27] = [
@@ -371,8 +372,10 @@ fn strangers_texts_and_odd_numbers_break_no_document() {
         assert!(document.is_object());
     }
     let status = read(&sight);
-    assert_eq!(status["clients"][0]["worker"], hostile);
+    let shown = Printable(hostile).to_string();
+    assert_eq!(status["clients"][0]["worker"], shown);
     assert_eq!((&status["hashrate"]["1m"], &status["clients"][3]["best"]), (&Value::Null, &1e308.into()));
     assert_eq!(status["clients"][4]["hashrate"]["1h"], 5e-324);
     assert_eq!(document("/api/miners", &[("worker", hostile)], &sight)["total"], 1);
+    assert_eq!(document("/api/miners", &[("worker", &shown)], &sight)["total"], 1);
 }

@@ -105,18 +105,19 @@ fn strangers_names_stay_apart_or_are_added_up() {
         |name: &str| value(&found, "sluice_worker_shares_total", &[("worker", name), ("result", "accepted")]);
     for (name, count) in [
         ("quote\"back\\slash", 1.0),
-        ("line\u{fffd}feed", 5.0),
-        ("nul\u{fffd}", 4.0),
+        ("line\\nfeed", 2.0),
+        ("line\\rfeed", 3.0),
+        ("nul\\u{0}", 4.0),
         ("", 5.0),
         ("{a=\"b\"} 1", 6.0),
-        ("é⛏️\u{202e}", 7.0),
+        ("é⛏️\\u{202e}", 7.0),
         ("(other)", 8.0),
         (&long, 19.0),
     ] {
         assert_eq!(accepted(name), count, "{name:?}");
         assert_eq!(value(&found, "sluice_rejected_shares_total", &[("reason", name)]), count, "{name:?}");
     }
-    assert_eq!(workers(&found).len(), 8);
+    assert_eq!(workers(&found).len(), 9);
 }
 
 #[test]
@@ -191,6 +192,7 @@ fn the_same_pool_twice_and_odd_numbers_are_no_trouble() {
         heard_ago: None,
         blocked: None,
         trouble: None,
+        gives_no_work: false,
     };
     sight.around.upstreams = vec![state.clone(), state];
     let found = read(&metrics(&sight));

@@ -15,12 +15,25 @@ impl Allowance {
         Allowance { most, per_second, left: most, at: now }
     }
 
+    /// Takes one if there is one.
+    pub(super) fn take_if_any(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        let has_one = self.left >= 1.0;
+        self.left -= if has_one { 1.0 } else { 0.0 };
+        has_one
+    }
+
     /// Takes one. How long it has to be waited for.
     pub(super) fn take(&mut self, now: Instant) -> Duration {
-        let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.left = (self.left + passed * self.per_second).min(self.most) - 1.0;
-        self.at = now;
+        self.refill(now);
+        self.left -= 1.0;
         Duration::from_secs_f64((-self.left / self.per_second).max(0.0))
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.left = (self.left + passed * self.per_second).min(self.most);
+        self.at = now;
     }
 }
 
@@ -35,5 +48,14 @@ mod tests {
         assert!((0..64).all(|_| allowance.take(start).is_zero()));
         assert_eq!(allowance.take(start), Duration::from_millis(50));
         assert!(allowance.take(start + Duration::from_secs(1)).is_zero());
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_owed_later() {
+        let start = Instant::now();
+        let mut allowance = Allowance::new(3.0, 2.0, start);
+        assert_eq!((0..100).filter(|_| allowance.take_if_any(start)).count(), 3);
+        assert!(allowance.take_if_any(start + Duration::from_millis(500)));
+        assert!(!allowance.take_if_any(start + Duration::from_millis(500)));
     }
 }

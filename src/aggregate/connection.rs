@@ -21,7 +21,7 @@ use crate::config::{self, Secret};
 use crate::net::{Stamp, Stream};
 use crate::serving::Tap;
 use crate::stratum::{
-    Difficulty, Extranonce1, Extranonce2Size, Refusal, RefusalCode, VersionMask, accepted, refused,
+    Difficulty, Extranonce1, Extranonce2Size, Login, Refusal, RefusalCode, VersionMask, accepted, refused,
 };
 use crate::upstream::UpstreamId;
 use crate::work::BlockHash;
@@ -67,8 +67,8 @@ pub(super) struct Facts {
     pub(super) live: LiveJobs,
     /// Since when a job can't be read that may have ended those before it.
     pub(super) unread_since: Option<Instant>,
-    /// When the pool wants to be connected to again.
-    pub(super) reconnect_at: Option<Instant>,
+    /// When the pool wants to be connected to again, and at which port if not at the configured one.
+    pub(super) redirection: Option<(Instant, Option<u16>)>,
     pub(super) names: Names,
     /// Refusals for an unknown worker since the last accepted share.
     pub(super) unauthorized: u32,
@@ -211,6 +211,18 @@ impl Connection {
     pub(super) fn owes_work(&self) -> bool {
         let facts = self.facts();
         facts.newest.is_none() && facts.names.is_any_welcome()
+    }
+
+    /// Whether it has given a job.
+    pub(super) fn has_work(&self) -> bool {
+        self.facts().newest.is_some()
+    }
+
+    /// A login that the pool has accepted here.
+    pub(super) fn login(&self) -> Option<Login> {
+        let facts = self.facts();
+        let (name, password) = facts.names.accepted()?;
+        Some(Login::new(name.0.clone(), password.unwrap_or(&self.configured.password).expose()))
     }
 
     /// Whether nothing more is to be expected of it: it is over, or is about to be left.

@@ -11,7 +11,7 @@ use super::keeping::keep;
 use super::link::{Link, NoSeat};
 use super::miner::Miner;
 use crate::stop::Stopped;
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{OnPanic, service};
 use crate::util::os_error::describe;
 
 /// The most connections to pools at a time: an account each, or one more for each full search space.
@@ -137,7 +137,9 @@ impl Hub {
         let number = state.opened;
         let link = Arc::new(Link::new((number, address), account.cloned(), services.clone()));
         let (kept, stop) = (link.clone(), services.stop.clone());
-        let thread = spawn(format!("link-{number}"), SERVICE_STACK, move || match keep(&kept, &stop) {
+        // What it was about to do with its connection is lost with it, and its miners wait for that.
+        let manager = service(format!("link-{number}")).on_panic(OnPanic::EndProgram);
+        let thread = manager.start(move || match keep(&kept, &stop) {
             Ok(()) | Err(Stopped) => Ok::<(), Stopped>(()),
         });
         if let Err(error) = thread {

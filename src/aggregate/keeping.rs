@@ -11,6 +11,7 @@ use super::losses::{Loss, Losses};
 use super::opening::{Purpose, Useless, authorize_all, is_futile, no_work, open};
 use super::unconfigured::Unconfigured;
 use crate::stop::{Stop, Stopped};
+use crate::supervise;
 use crate::thread::{SERVICE_STACK, spawn};
 use crate::upstream::{Failure, Link as Dialled, Standing, UpstreamId};
 use crate::util::os_error::describe;
@@ -50,6 +51,7 @@ pub(super) fn keep(link: &Arc<Link>, stop: &Stop) -> Result<(), Stopped> {
         unproven: None,
         without_since: None,
         obeyed: None,
+        ignored_until: None,
     };
     keeper.run()
 }
@@ -58,7 +60,12 @@ struct Closing<'a>(&'a Link);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        self.0.close_down();
+        // The end of the program is about to give the miners their answers by the connection that there is.
+        if std::thread::panicking() && supervise::ends_program() {
+            self.0.stop_seating();
+        } else {
+            self.0.close_down();
+        }
     }
 }
 
@@ -75,6 +82,8 @@ struct Keeper<'a> {
     without_since: Option<Instant>,
     /// When a pool was last connected to again because it wanted that.
     obeyed: Option<Instant>,
+    /// The only pool has asked for that too often, and is not obeyed before.
+    ignored_until: Option<Instant>,
 }
 
 /// Why a connection is not served any longer.
@@ -114,6 +123,7 @@ impl Keeper<'_> {
     /// `false` when nobody has come for so long that the link is not kept.
     fn wait_for_miners(&mut self) -> Result<bool, Stopped> {
         loop {
+            supervise::beat();
             let seen = self.link.moment();
             self.stop.check()?;
             if self.link.is_wanted() {
@@ -138,7 +148,7 @@ impl Keeper<'_> {
         let dialled = self.dial(deadline)?;
         let was_reached = dialled.is_some();
         let connection = match dialled {
-            Some(dialled) => self.open(dialled, Some(deadline), None)?,
+            Some(dialled) => self.open(dialled, Some(deadline), None, None)?,
             None => None,
         };
         if connection.is_none() && Instant::now() >= deadline {
@@ -178,12 +188,13 @@ impl Keeper<'_> {
         dialled: Dialled,
         deadline: Option<Instant>,
         instead_of: Option<&Connection>,
+        present: Option<&Connection>,
     ) -> Result<Option<Arc<Connection>>, Stopped> {
         let upstream = dialled.upstream;
         let configure = !self.unconfigured.is_due(upstream);
         // Who has a pool that works need not take one that does not.
         let has_choice = instead_of.is_some() || self.has_other(upstream);
-        let purpose = Purpose { deadline, has_choice, instead_of, configure };
+        let purpose = Purpose { deadline, has_choice, instead_of, present, configure };
         match open(self.link, dialled, purpose, self.stop)? {
             Ok(connection) => {
                 self.unconfigured.answered(upstream, configure);
@@ -210,8 +221,12 @@ impl Keeper<'_> {
         let services = self.link.services().clone();
         let patience = services.config.failover.connect_deadline;
         let is_past = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= patience);
-        let (mut without_work, mut futile, mut not_before) = (None, None, None);
+        let patience_for_work = patience.max(services.config.failover.first_job_timeout);
+        let is_idle =
+            |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= patience_for_work);
+        let (mut without_work, mut futile, mut not_before, mut is_noted) = (None, None, None, false);
         loop {
+            supervise::beat();
             let seen = self.link.moment();
             self.stop.check()?;
             let upstream = connection.upstream;
@@ -228,7 +243,11 @@ impl Keeper<'_> {
                 connection.end();
                 return Ok(Over::Left);
             }
-            if is_past(without_work) {
+            if !is_noted && connection.has_work() {
+                is_noted = true;
+                services.upstreams.gave_work(upstream, connection.login());
+            }
+            if is_idle(without_work) {
                 // The pool may give some yet, to whoever comes.
                 self.link.let_go("the pool gives no work");
                 without_work = None;
@@ -253,7 +272,8 @@ impl Keeper<'_> {
                 connection.end();
                 return Ok(Over::Idle);
             }
-            let next = if self.is_redirected(&connection) {
+            let redirection = self.take_redirection(&connection);
+            let next = if let Some(port) = redirection {
                 let loss = self.redirections.note(upstream, Instant::now());
                 if loss == Loss::TooMany && self.has_other(upstream) {
                     let failure = Failure::Refused("it asks us to connect again and again".to_owned());
@@ -261,14 +281,25 @@ impl Keeper<'_> {
                     connection.end();
                     return Ok(Over::Left);
                 }
-                Some(upstream)
+                if loss == Loss::TooMany {
+                    let pause = services.limits.losses_within;
+                    self.ignored_until = Some(Instant::now() + pause);
+                    log::warn!(
+                        "pool {upstream} {}: it asks us to connect again and again; there is no other pool, so \
+                         that is ignored for {pause:?}",
+                        services.upstreams.name(upstream)
+                    );
+                    continue;
+                }
+                Some((upstream, port))
             } else {
                 let stable = services.config.failover.failback_after;
-                services.upstreams.better_than(upstream, stable, &self.avoided()).map(|(better, _)| better)
+                let better = services.upstreams.better_than(upstream, stable, &self.avoided());
+                better.map(|(better, _)| (better, None))
             };
-            if let Some(to) = next.filter(|_| not_before.is_none_or(|at| Instant::now() >= at)) {
-                if let Some(next) = self.go_over(to, &connection)? {
-                    (connection, without_work, futile) = (next, None, None);
+            if let Some((to, port)) = next.filter(|_| not_before.is_none_or(|at| Instant::now() >= at)) {
+                if let Some(next) = self.go_over(to, port, &connection)? {
+                    (connection, without_work, futile, is_noted) = (next, None, None, false);
                     continue;
                 }
                 // For reasons of our own, perhaps, that will not have gone at once.
@@ -278,16 +309,16 @@ impl Keeper<'_> {
         }
     }
 
-    /// Whether the pool wants to be connected to again now, and was not obeyed just before.
-    fn is_redirected(&mut self, connection: &Connection) -> bool {
+    /// The port at which the pool wants to be connected to again now, `Some(None)` for the configured one.
+    /// `None` if it does not want that, or was obeyed just before.
+    fn take_redirection(&mut self, connection: &Connection) -> Option<Option<u16>> {
         let pause = self.link.services().limits.obey_again;
         let is_obeyed = self.obeyed.is_none_or(|at| at.elapsed() >= pause);
-        let is_due = |at: &mut Instant| is_obeyed && *at <= Instant::now();
-        let is_redirected = connection.facts().reconnect_at.take_if(is_due).is_some();
-        if is_redirected {
-            self.obeyed = Some(Instant::now());
-        }
-        is_redirected
+        let is_ignored = self.ignored_until.is_some_and(|until| Instant::now() < until);
+        let is_due = |(at, _): &mut (Instant, Option<u16>)| is_obeyed && *at <= Instant::now();
+        let (_, port) = connection.facts().redirection.take_if(is_due).filter(|_| !is_ignored)?;
+        self.obeyed = Some(Instant::now());
+        Some(port)
     }
 
     /// Why a connection can't be kept, though it lives.
@@ -296,9 +327,9 @@ impl Keeper<'_> {
         if let Some(why) = unusable {
             return Some(Failure::Refused(why));
         }
-        let patience = self.link.services().limits.first_job;
+        let patience = self.link.services().config.failover.first_job_timeout;
         let is_idle = without_work.is_some_and(|since| since.elapsed() >= patience);
-        (is_idle && self.has_other(connection.upstream)).then(no_work)
+        (is_idle && self.has_other(connection.upstream)).then(|| no_work(self.link, connection))
     }
 
     /// Make before break: the miners move when the other pool, or this one by another connection, has
@@ -306,12 +337,13 @@ impl Keeper<'_> {
     fn go_over(
         &mut self,
         to: UpstreamId,
+        port: Option<u16>,
         from: &Arc<Connection>,
     ) -> Result<Option<Arc<Connection>>, Stopped> {
         // For a new connection to the same pool the end of the former one is no bad sign.
         let other = Some(&**from).filter(|from| from.upstream != to);
-        let Some(dialled) = self.dial_beside(to, other)? else { return Ok(None) };
-        let Some(next) = self.open(dialled, None, other)? else { return Ok(None) };
+        let Some(dialled) = self.dial_beside(to, port, other)? else { return Ok(None) };
+        let Some(next) = self.open(dialled, None, other, Some(from))? else { return Ok(None) };
         log::info!("over to pool {to} {}", self.link.services().upstreams.name(to));
         // Before they are moved: nothing of theirs goes out on this connection.
         self.link.part_others();
@@ -325,13 +357,19 @@ impl Keeper<'_> {
     fn dial_beside(
         &mut self,
         to: UpstreamId,
+        port: Option<u16>,
         present: Option<&Connection>,
     ) -> Result<Option<Dialled>, Stopped> {
         let (link, (tell, told)) = (self.link.clone(), crossbeam_channel::bounded(1));
         let deadline = Instant::now() + self.link.services().config.failover.connect_deadline;
         let dialling = spawn(format!("dial-{}", self.link.number), SERVICE_STACK, move || {
             // Whoever asked may have given up.
-            let _ = tell.send(link.services().upstreams.connect_to(to, deadline).ok());
+            let upstreams = &link.services().upstreams;
+            let dialled = match port {
+                Some(port) => upstreams.connect_to_port(to, port, deadline),
+                None => upstreams.connect_to(to, deadline),
+            };
+            let _ = tell.send(dialled.ok());
             link.news();
             Ok::<(), Stopped>(())
         });

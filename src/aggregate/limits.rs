@@ -15,7 +15,8 @@ pub struct Limits {
     /// The most that waits for one peer, in bytes: a hundred jobs, which is an hour of them (wire
     /// reference, section 1.2: public-pool has 256 KiB).
     pub most_queued: usize,
-    /// How long a pool's first job, and its verdict on our names, are waited for.
+    /// How long a new connection's first job, and the pool's verdict on our names, are waited for before
+    /// miners that have no other pool are seated all the same.
     pub first_job: Duration,
     /// So long miners go on with what they have when a job can't be read that may have ended it.
     pub unread_job: Duration,

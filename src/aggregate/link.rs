@@ -293,6 +293,13 @@ impl Link {
         miners.values().for_each(|miner| miner.dismiss());
     }
 
+    /// Nobody may come any more. Who is here stays with the connection that there is.
+    pub(super) fn stop_seating(&self) {
+        let mut state = self.lock();
+        state.is_retired = true;
+        self.tell(state);
+    }
+
     /// Its thread ends; nobody may come any more. `false` when somebody is here, or is about to be.
     pub(super) fn retire(&self) -> bool {
         let mut state = self.lock();

@@ -118,7 +118,7 @@ impl Listener<'_> {
                     self.take(line, received.readable_at);
                 });
                 self.lines = lines;
-                self.tap.in_pieces(bytes, received.readable_at, Stamp::now());
+                self.tap.forwarded(bytes, received.readable_at, Stamp::now());
                 if self.lines.too_long > 0 {
                     self.give_up("it sends a line of more than 1 MiB".to_owned());
                 }

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::answers::{Answers, Place, Ready};
@@ -24,6 +24,10 @@ use crate::stratum::{Refusal, RefusalCode, SubscribeAnswer, VersionMask, refused
 /// How often a wait for answers looks whether the miner is leaving.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// How long after the reading was stopped requests may have arrived that are taken. What was sent before is
+/// there by then; a miner that never stops sending must not keep its session open.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 #[derive(Debug)]
 pub(super) struct Miner {
     pub(super) conversation: Arc<Conversation>,
@@ -37,6 +41,10 @@ pub(super) struct Miner {
     link: Mutex<Option<Arc<Link>>>,
     /// It was told to end, or has.
     is_leaving: AtomicBool,
+    /// When the reading of it was stopped; nothing that arrives much later is taken.
+    stopped_at: OnceLock<Stamp>,
+    /// When what the pool has not answered by then is answered here.
+    give_up_at: OnceLock<Instant>,
     /// Nothing more is read of it.
     is_heard: AtomicBool,
 }
@@ -67,6 +75,8 @@ impl Miner {
             answered: Condvar::new(),
             link: Mutex::default(),
             is_leaving: AtomicBool::new(false),
+            stopped_at: OnceLock::new(),
+            give_up_at: OnceLock::new(),
             is_heard: AtomicBool::new(false),
         }
     }
@@ -175,6 +185,10 @@ impl Miner {
     pub(super) fn wake(&self, why: Wake) {
         match why {
             Wake::Quiet => self.remind(),
+            Wake::Due if self.stopped_at.get().is_none() => {
+                self.stop_reading();
+                self.give_up_at.get().iter().for_each(|at| self.outbox.wake_at(**at));
+            }
             Wake::Due => {
                 let late = Refusal::new(RefusalCode::Other, DISMISSED);
                 let refuse = |id: &str| refused(id, &late, Default::default());
@@ -256,20 +270,44 @@ impl Miner {
         }
     }
 
-    /// The miner has to go, and what it has hashed meanwhile is worth nothing: the session ends once the
-    /// pool has answered what was asked before, which is not waited for longer than
-    /// [`Limits::dismissal`]. What has arrived by then and was not read yet is answered here.
+    /// Ends the session in order. While the pool owes the miner an answer, what it sends is still read, since
+    /// it may be a block; but only for a quarter of [`Limits::dismissal`], since a miner that always has a share
+    /// in flight would never be through.
+    /// The session closes once everything is answered. A pool that does not answer is waited for at most
+    /// [`Limits::dismissal`]; the miner then gets its answers from here.
     pub(super) fn dismiss(&self) {
         self.dismiss_by(Instant::now() + self.limits.dismissal);
     }
 
-    /// As [`Miner::dismiss`], with another deadline.
+    /// As [`Miner::dismiss`], with another deadline for the pool's answers.
     pub(super) fn dismiss_by(&self, deadline: Instant) {
         let answers = self.answers();
+        let _ = self.give_up_at.set(deadline);
         self.is_leaving.store(true, Ordering::Release);
         self.answered.notify_all();
-        self.outbox.wake_at(deadline);
+        self.outbox.wake_at(deadline.min(Instant::now() + self.limits.dismissal / 4));
         self.end_if_answered(&answers);
+    }
+
+    /// Whether bytes that became readable at `at` came too late to be taken: the reading was stopped
+    /// [`LAST_WORDS`] before. The kernel still passes on what arrives after that.
+    pub(super) fn is_too_late(&self, at: Stamp) -> bool {
+        let stopped = self.stopped_at.get();
+        stopped.is_some_and(|stopped| at.since(*stopped).is_some_and(|time| time > LAST_WORDS))
+    }
+
+    /// Its own thread reads what has come, and then the end.
+    fn stop_reading(&self) {
+        let _ = self.stopped_at.set(Stamp::now());
+        self.outbox.stop_reading();
+    }
+
+    /// Whether the pool owes this miner nothing, and will not: its requests were all read, or it never
+    /// had a search space to find shares in.
+    pub(super) fn is_settled(&self) -> bool {
+        // In this order: a request that was being read has its place among the answers by now.
+        let is_heard = self.is_heard.load(Ordering::Acquire) || !self.desk().is_subscribed;
+        is_heard && self.waiting() == 0
     }
 
     /// All its requests were read: the session ends once the answers are there and sent.
@@ -287,14 +325,14 @@ impl Miner {
         if self.is_heard.load(Ordering::Acquire) {
             self.outbox.finish();
         } else {
-            // Its own thread reads what has come, and then the end.
-            self.outbox.stop_reading();
+            self.stop_reading();
         }
     }
 
     /// Ends the session at once.
     pub(super) fn close(&self) {
         self.is_leaving.store(true, Ordering::Release);
+        self.is_heard.store(true, Ordering::Release);
         self.outbox.close();
         // Under the lock, or it would be missed by who is about to wait.
         self.answers().close();

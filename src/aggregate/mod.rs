@@ -69,7 +69,9 @@ use crossbeam_channel::Receiver;
 use crate::analyzer::{Offence, SessionId};
 use crate::config::{self, Config, Mode};
 use crate::net::Stamp;
-use crate::serving::{Acceptor, Observer, Reception, StartError, ToAnalyzer, Tuner, enforcement, open_all};
+use crate::serving::{
+    Acceptor, Listener, Observer, Reception, StartError, ToAnalyzer, Tuner, enforcement, open_all,
+};
 use crate::stop::Stop;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, VersionMask};
 use crate::upstream::Upstreams;
@@ -117,7 +119,10 @@ struct Services {
 #[derive(Debug)]
 pub struct Aggregate {
     services: Arc<Services>,
+    /// Those that nobody is accepted on yet; connections wait in the kernel.
+    listeners: Vec<Listener>,
     acceptors: Vec<Acceptor>,
+    addresses: Vec<SocketAddr>,
     stop: Stop,
 }
 
@@ -130,6 +135,14 @@ impl Aggregate {
         Aggregate::start_with(config, Limits::default(), to_analyzer, stop)
     }
 
+    /// As [`Aggregate::start`], without accepting anybody yet.
+    ///
+    /// # Errors
+    /// As [`Aggregate::start`].
+    pub fn prepare(config: &Config, to_analyzer: ToAnalyzer, stop: &Stop) -> Result<Aggregate, StartError> {
+        Aggregate::prepare_with(config, Limits::default(), to_analyzer, stop)
+    }
+
     /// As [`Aggregate::start`], with other limits than the usual ones.
     ///
     /// # Errors
@@ -140,7 +153,19 @@ impl Aggregate {
         to_analyzer: ToAnalyzer,
         stop: &Stop,
     ) -> Result<Aggregate, StartError> {
+        let mut proxy = Aggregate::prepare_with(config, limits, to_analyzer, stop)?;
+        proxy.accept()?;
+        Ok(proxy)
+    }
+
+    fn prepare_with(
+        config: &Config,
+        limits: Limits,
+        to_analyzer: ToAnalyzer,
+        stop: &Stop,
+    ) -> Result<Aggregate, StartError> {
         let listeners = open_all(&config.listen)?;
+        let addresses = listeners.iter().map(Listener::address).collect();
         let reception = Reception::new(&config.listen, &config.ratelimit);
         let forgiving = reception.gatekeeper.clone();
         let on_failure = move || forgiving.pool_failed(Instant::now());
@@ -165,12 +190,20 @@ impl Aggregate {
             last_mask: AtomicU32::new(VersionMask::BIP320.0),
             stop: links_stop,
         });
-        let mut acceptors = Vec::new();
-        for listener in listeners {
-            acceptors.push(listener.start(&services, stop).map_err(StartError::Thread)?);
-        }
         pace::start(&services, stop).map_err(StartError::Thread)?;
-        Ok(Aggregate { services, acceptors, stop: stop.clone() })
+        Ok(Aggregate { services, listeners, acceptors: Vec::new(), addresses, stop: stop.clone() })
+    }
+
+    /// Begins to accept miners, once everything that they need is there.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn accept(&mut self) -> Result<(), StartError> {
+        for listener in self.listeners.drain(..) {
+            let acceptor = listener.start(&self.services, &self.stop).map_err(StartError::Thread)?;
+            self.acceptors.push(acceptor);
+        }
+        Ok(())
     }
 
     /// Acts upon what the analyzer finds, where the configuration says so.
@@ -183,7 +216,7 @@ impl Aggregate {
 
     /// Where miners can connect; ports that were asked for as 0 have their number.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.acceptors.iter().map(Acceptor::address).collect()
+        self.addresses.clone()
     }
 
     /// For whoever shows how it goes.
@@ -196,8 +229,8 @@ impl Aggregate {
         Tuner::new(self.services.clone())
     }
 
-    /// Ends: nobody is accepted any more, shares in flight get their answers (for a bounded time), then
-    /// the sessions close, and then the connections to the pools.
+    /// Ends: nobody is accepted any more, miners are not read any more (those with shares in flight: after half
+    /// a second), shares in flight get their answers (for a bounded time), then the sessions close, and then the connections to the pools.
     pub fn shut_down(self) {
         self.stop.stop();
         for acceptor in self.acceptors {
@@ -208,7 +241,7 @@ impl Aggregate {
         let miners = services.registry.all();
         // Those that the pool does not answer in time are answered by the end of its connection.
         miners.iter().for_each(|miner| miner.dismiss_by(deadline + CLOSE_LIMIT));
-        while miners.iter().any(|miner| miner.waiting() > 0) && Instant::now() < deadline {
+        while !miners.iter().all(|miner| miner.is_settled()) && Instant::now() < deadline {
             std::thread::sleep(ANSWER_CHECK);
         }
         let late = miners.iter().filter(|miner| miner.waiting() > 0).count();

@@ -143,6 +143,12 @@ impl Names {
         if is_known { name } else { self.voice.as_ref().unwrap_or(name) }
     }
 
+    /// The first name that was accepted, and the password that a miner brought for it.
+    pub(super) fn accepted(&self) -> Option<(&PoolName, Option<&Secret>)> {
+        let name = self.voice.as_ref()?;
+        Some((name, self.known.get(name).and_then(|entry| entry.password.as_ref())))
+    }
+
     /// Whether the pool has accepted any name.
     pub(super) fn has_voice(&self) -> bool {
         self.voice.is_some()

@@ -26,6 +26,8 @@ pub(super) struct Purpose<'a> {
     pub(super) has_choice: bool,
     /// A connection to another pool, which it is to replace if it proves better.
     pub(super) instead_of: Option<&'a Connection>,
+    /// The connection that the miners have meanwhile, to whichever pool.
+    pub(super) present: Option<&'a Connection>,
     /// The pool is asked what may be rolled.
     pub(super) configure: bool,
 }
@@ -64,9 +66,14 @@ pub(super) fn open(
     Ok(opened?.map(|()| connection))
 }
 
-/// What is said of a pool that is left because it owes work.
-pub(super) fn no_work() -> Failure {
-    Failure::Refused("it gives no work".to_owned())
+/// Says that the pool has failed because it gives no work, and leaves a probe the login to find out with.
+pub(super) fn no_work(link: &Link, connection: &Connection) -> Failure {
+    let services = link.services();
+    connection
+        .login()
+        .into_iter()
+        .for_each(|login| services.upstreams.note_login(connection.upstream, login));
+    Failure::NoWork(services.config.failover.first_job_timeout)
 }
 
 /// Asks the pool about everybody who is here.
@@ -156,8 +163,9 @@ fn wait_until_usable(
     stop: &Stop,
 ) -> Result<Result<(), Useless>, Stopped> {
     let services = link.services();
-    let Purpose { deadline, has_choice, instead_of, configure: _ } = purpose;
-    let limit = services.config.failover.answer_timeout;
+    let Purpose { deadline, has_choice, instead_of, present, configure: _ } = purpose;
+    let (limit, job_limit) =
+        (services.config.failover.answer_timeout, services.config.failover.first_job_timeout);
     let began = Instant::now();
     // When it was asked about our names.
     let mut asked_at = None;
@@ -194,12 +202,18 @@ fn wait_until_usable(
         if instead_of.is_some_and(Connection::is_spent) {
             return Ok(Err(Useless::Overtaken));
         }
-        let is_late = asked_at.is_some_and(|at| at.elapsed() >= services.limits.first_job);
-        if is_late {
-            // Who has another pool, or could have, is not brought to one without work.
-            let must_work = deadline.is_none() || has_choice;
-            let is_useless = must_work && connection.owes_work();
-            return Ok(if is_useless { Err(Useless::Failed(no_work())) } else { Ok(()) });
+        let waited = asked_at.map_or(Duration::ZERO, |at| at.elapsed());
+        if waited >= services.limits.first_job.min(job_limit) {
+            // Who has a pool is not brought to one without work.
+            let has_pool = present.is_some_and(|present| !present.is_spent());
+            if !connection.owes_work() || !has_pool && waited < job_limit {
+                return Ok(Ok(()));
+            }
+            if waited >= job_limit {
+                let is_useless = has_pool || has_choice;
+                let failed = || Err(Useless::Failed(no_work(link, connection)));
+                return Ok(if is_useless { failed() } else { Ok(()) });
+            }
         }
         if !has_space && began.elapsed() > limit {
             return Ok(Err(Useless::Failed(Failure::Silent(limit))));
@@ -209,7 +223,7 @@ fn wait_until_usable(
             link.let_go("no pool could be reached");
         }
         // Woken in time for whatever is due first.
-        let job_due = asked_at.map(|at| at + services.limits.first_job);
+        let job_due = asked_at.map(|at| at + services.limits.first_job.min(job_limit));
         let due = [Some(began + limit).filter(|_| !has_space), job_due, deadline].into_iter().flatten();
         let due = due.map(|at| at.saturating_duration_since(now)).filter(|time| !time.is_zero()).min();
         link.wait(seen, due.unwrap_or(LOOK).min(LOOK) + Duration::from_millis(1));

@@ -76,6 +76,8 @@ pub(super) enum Wake {
 enum Next {
     Write,
     Wake(Wake),
+    /// Everything was sent: the peer is to be told that it was the end.
+    Finish,
     Over,
 }
 
@@ -200,6 +202,15 @@ impl Outbox {
             let (next, state) = self.wait(quiet);
             match next {
                 Next::Over => return Ok(()),
+                Next::Finish => {
+                    // Not under the lock: TLS says goodbye in a record, which waits for a peer that does not
+                    // read, and whoever has a job for everybody takes this lock.
+                    drop(state);
+                    if let Some(stream) = self.stream.get() {
+                        stream.finish();
+                    }
+                    return Ok(());
+                }
                 Next::Wake(why) => {
                     drop(state);
                     wake(why);
@@ -262,10 +273,7 @@ impl Outbox {
                 return (Next::Write, state);
             }
             if state.is_finishing {
-                if let Some(stream) = self.stream.get() {
-                    stream.finish();
-                }
-                return (Next::Over, state);
+                return (Next::Finish, state);
             }
             let left = quiet.saturating_sub(state.last_sent.elapsed());
             if left.is_zero() {
@@ -331,7 +339,7 @@ impl Outbox {
 impl State {
     fn left(&mut self, lines: &Lines) {
         self.last_sent = Instant::now();
-        self.tap.in_pieces(&lines.bytes, lines.since, Stamp::now());
+        self.tap.forwarded(&lines.bytes, lines.since, Stamp::now());
     }
 }
 
@@ -368,12 +376,13 @@ fn libc_flags() -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::sync::mpsc;
 
     use super::*;
     use crate::analyzer::{Conversation, Direction, SessionId};
+    use crate::net::tls_stream::TlsStream;
 
     fn plain(limits: Limits) -> (Outbox, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -452,5 +461,71 @@ mod tests {
         let (outbox, far) = plain(Limits::default());
         drop(far);
         assert_eq!(outbox.failure(), None);
+    }
+
+    /// A TLS session whose other end reads nothing, and whose socket takes nothing more.
+    fn full_tls(limits: Limits) -> (Arc<Outbox>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
+        let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        // A fixed size: the kernel would let it grow.
+        SockRef::from(&near).set_send_buffer_size(4096).unwrap();
+        let (mut far, peer) = listener.accept().unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let server = rustls::ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let client = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let mut server = rustls::ServerConnection::new(Arc::new(server)).unwrap();
+        let client =
+            rustls::ClientConnection::new(Arc::new(client), "localhost".try_into().unwrap()).unwrap();
+        let shaking = std::thread::spawn(move || {
+            while server.is_handshaking() {
+                server.complete_io(&mut far).unwrap();
+            }
+            far
+        });
+        near.set_nodelay(true).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let tls = TlsStream::handshake(near.try_clone().unwrap(), client.into(), deadline).unwrap();
+        let far = shaking.join().unwrap();
+        near.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
+        while near.write_all(&[0; 1024]).is_ok() {}
+        near.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
+        while near.write_all(&[0]).is_ok() {}
+        let conversation = Arc::new(Conversation::new(SessionId(1), peer, Stamp::now()));
+        let outbox = Outbox::new(Tap::new(None, conversation, Direction::Down), limits);
+        outbox.open(Arc::new(Stream::Tls(Box::new(tls))));
+        (Arc::new(outbox), far)
+    }
+
+    #[test]
+    fn nobody_waits_while_a_peer_that_does_not_read_is_told_of_the_end() {
+        let limits = Limits { write: Duration::from_millis(1000), ..Limits::default() };
+        let (outbox, _far) = full_tls(limits);
+        let running = outbox.clone();
+        let thread = std::thread::spawn(move || running.run(Duration::from_secs(60), |_| ()));
+        outbox.finish();
+        let (began, mut longest) = (Instant::now(), Duration::ZERO);
+        while !thread.is_finished() {
+            let asked = Instant::now();
+            assert!(!outbox.send(Lines::new("job", Stamp::now())));
+            longest = longest.max(asked.elapsed());
+            std::thread::yield_now();
+        }
+        let took = began.elapsed();
+        assert!(took >= limits.write / 2, "the goodbye was taken at once, after {took:?}");
+        assert!(longest < limits.write / 2, "somebody had to wait for {longest:?}");
     }
 }

@@ -9,8 +9,10 @@ use super::Services;
 use super::link::Link;
 use super::miner::Miner;
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 
+/// The thread's heartbeat is later than this only if something holds it.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Starts the thread.
@@ -19,8 +21,9 @@ const SECOND: Duration = Duration::from_secs(1);
 /// When there is no room for it.
 pub(super) fn start(services: &Arc<Services>, stop: &Stop) -> io::Result<()> {
     let (services, stop) = (services.clone(), stop.clone());
-    spawn("vardiff", SERVICE_STACK, move || {
+    service("vardiff").beats_within(STUCK_AFTER).start(move || {
         while stop.sleep(SECOND).is_ok() {
+            supervise::beat();
             each_alone(services.registry.all(), step, |miner| {
                 // It comes back, and begins anew.
                 log::error!("session {}: its difficulty can't be looked after; closed", miner.id());

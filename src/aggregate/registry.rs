@@ -8,6 +8,9 @@ use super::miner::Miner;
 use crate::analyzer::SessionId;
 use crate::serving::Volume;
 
+/// Room for so many is not worth giving back.
+const SPARE: usize = 64;
+
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     miners: Mutex<HashMap<SessionId, Arc<Miner>>>,
@@ -26,6 +29,10 @@ impl Registry {
         let mut miners = self.lock();
         if let Some(miner) = miners.remove(&id) {
             self.carried().add(&miner.conversation);
+        }
+        if miners.capacity() > SPARE + 4 * miners.len() {
+            let twice = 2 * miners.len();
+            miners.shrink_to(twice);
         }
         drop(miners);
         self.ended.notify_all();

@@ -28,6 +28,10 @@ const MOST_NAMES: usize = 1024;
 /// So many of them are asked about at once, and so many a second then.
 const NAMES_AT_ONCE: f64 = 64.0;
 const NAMES_PER_SECOND: f64 = 20.0;
+/// Lines other than shares: so many at once, as of a farm proxy that authorizes 1,000 workers and says
+/// something for each, and so many a second then. A NerdMiner says something every 30 s.
+const REQUESTS_AT_ONCE: f64 = 2048.0;
+const REQUESTS_PER_SECOND: f64 = 20.0;
 /// How often one that waits looks whether it has to leave.
 const LOOK: Duration = Duration::from_millis(50);
 /// The longest id, in bytes. It is kept with the answer; an honest one has 20.
@@ -50,6 +54,8 @@ pub(super) struct Requests {
     budget: Budget,
     /// New names.
     names: Allowance,
+    /// Lines other than shares.
+    requests: Allowance,
     /// Whose it has said it is.
     account: Option<Account>,
     /// Whose it was taken for, of those who are expected at its address.
@@ -69,6 +75,7 @@ impl Requests {
             miner,
             budget: Budget::new(now),
             names,
+            requests: Allowance::new(REQUESTS_AT_ONCE, REQUESTS_PER_SECOND, now),
             account: None,
             taken_for: None,
             foreseen: None,
@@ -106,7 +113,7 @@ impl Requests {
     /// Takes a line.
     pub(super) fn take(&mut self, line: &[u8], at: Stamp) -> Then {
         if line.iter().all(u8::is_ascii_whitespace) {
-            return Then::GoOn;
+            return self.unanswered();
         }
         if self.miner.wait_for_room() {
             self.has_waited();
@@ -131,11 +138,18 @@ impl Requests {
         let Some(method) = message.method() else {
             if message.result.is_some() || message.error.is_some() {
                 // An answer to something that was said to it.
-                return Then::GoOn;
+                return self.unanswered();
             }
             self.refuse(message.id(), RefusalCode::Other, "There is no method", at);
             return self.fault();
         };
+        if message.is_answer() {
+            return self.unanswered();
+        }
+        if method != "mining.submit" && !self.requests.take_if_any(Instant::now()) {
+            self.refuse(message.id(), RefusalCode::Other, "Too many requests", at);
+            return self.fault();
+        }
         match &*method {
             "mining.submit" => self.submit(&message, at),
             "mining.configure" => self.configure(&message, at),
@@ -149,8 +163,6 @@ impl Requests {
                 self.answer(accepted(message.id()), at)
             }
             "mining.ping" => self.answer(result(message.id(), "\"pong\""), at),
-            // An answer in the form of a request (wire reference, section 2.11).
-            "pong" => Then::GoOn,
             "client.get_version" => {
                 let version = concat!("\"sluice/", env!("CARGO_PKG_VERSION"), "\"");
                 self.answer(result(message.id(), version), at)
@@ -335,6 +347,11 @@ impl Requests {
 
     fn refuse(&self, id: &str, code: RefusalCode, reason: &str, at: Stamp) {
         self.miner.answer(refused(id, &Refusal::new(code, reason), Default::default()), at);
+    }
+
+    /// A line that needs no answer. Very many are a fault all the same.
+    fn unanswered(&mut self) -> Then {
+        if self.requests.take_if_any(Instant::now()) { Then::GoOn } else { self.fault() }
     }
 
     fn fault(&mut self) -> Then {

@@ -163,6 +163,9 @@ impl Session<'_> {
                     return Ending::Broken;
                 }
                 match self.reader.recv(&mut self.buffer) {
+                    Ok(received) if self.presence.miner.is_too_late(received.readable_at) => {
+                        return Ending::Polite;
+                    }
                     Ok(received) if received.length > 0 => break received,
                     Ok(_) => return Ending::Polite,
                     Err(error) if is_timeout(&error) => {
@@ -196,7 +199,7 @@ impl Session<'_> {
         // What waited in the kernel behind earlier requests comes after the answers to those.
         let at = received.readable_at.max(self.free_at);
         // Before it is answered: the analyzer wants the question first.
-        self.tap.in_pieces(bytes, at, Stamp::now());
+        self.tap.forwarded(bytes, at, Stamp::now());
         let requests = &mut self.requests;
         let mut then = Then::GoOn;
         requests.foresee(bytes);

@@ -1,8 +1,10 @@
 //! The analyzer's thread: takes copies out of the queue, puts each session's in order, has them
 //! followed, and publishes what there is to see.
 
-use std::collections::VecDeque;
+use std::any::Any;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -22,12 +24,12 @@ use super::verdicts::Expectations;
 use super::{Copy, Direction, Enforcement, Outside, Role, SessionId, Summary, What};
 use crate::clock::Clock;
 use crate::config;
-use crate::net::Stamp;
 use crate::net::priority::yield_to_others;
 use crate::notify::Notifier;
 use crate::record::{Recorder, State};
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
+use crate::thread::{join_within, panic_text};
 use crate::util::os_error::describe;
 
 /// Pause when the queue is empty. The consumer never waits in the channel: waking a parked consumer
@@ -42,6 +44,19 @@ const MOST_HELD: usize = 4096;
 /// Nor more than so many bytes: a flood comes in chunks of a whole buffer.
 const MOST_HELD_BYTES: usize = 4 << 20;
 
+/// While there are half as many, a session with more held copies than this gets no more time for its order:
+/// only one that floods has as many within 20 ms, and others keep theirs.
+const MAX_HELD_OF_ONE: usize = 32;
+/// The thread's heartbeat is later than this only if something holds it.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+/// How long the end of the program waits for what is still in the queue, and for a found block.
+const FINISH_LIMIT: Duration = Duration::from_secs(15);
+/// How often the thread is started with all it knew. After more panics, whatever causes them is sought in
+/// the sessions: they are forgotten, and followed from their next bytes on.
+const TRUSTED_STARTS: u32 = 2;
+/// Sessions over which the analyzer has panicked are not followed any more; so many are remembered.
+const MAX_UNFOLLOWED: usize = 1024;
+
 /// What the analyzer works with beside the copies.
 pub struct Setup {
     pub analysis: config::Analysis,
@@ -49,6 +64,8 @@ pub struct Setup {
     pub rules: config::Rules,
     /// `failover.silence_timeout`
     pub silence: Duration,
+    /// `failover.first_job_timeout`
+    pub first_job: Duration,
     /// What is to follow from findings beside alerts; `None`: nothing.
     pub enforcement: Option<Enforcement>,
     pub clock: Clock,
@@ -64,6 +81,9 @@ pub struct Setup {
     pub outside: Option<Receiver<Outside>>,
     /// Whose work the pool's figures are about; `None`: everybody's.
     pub account: Option<String>,
+    /// Whether it reports the restarts of the program's threads: they are one program's, and so one
+    /// analyzer's.
+    pub reports_restarts: bool,
 }
 
 /// The running analyzer.
@@ -88,6 +108,7 @@ impl Setup {
             expectations: Expectations::default(),
             rules: config::Rules::default(),
             silence: config::Failover::default().silence_timeout,
+            first_job: config::Failover::default().first_job_timeout,
             enforcement: None,
             clock: Clock::system(),
             recorder: None,
@@ -97,6 +118,7 @@ impl Setup {
             upstreams: UpstreamNames::default(),
             outside: None,
             account: None,
+            reports_restarts: false,
         }
     }
 }
@@ -117,7 +139,8 @@ impl Analyzer {
     /// When no thread can be started.
     pub fn on(copies: Receiver<Copy>, setup: Setup) -> io::Result<Analyzer> {
         let (published, stop) = (Arc::new(ArcSwap::default()), Stop::new());
-        let (recorder, began) = (setup.recorder.clone(), Stamp::now());
+        let (recorder, began) = (setup.recorder.clone(), setup.clock.reading().system);
+        let reports_restarts = setup.reports_restarts;
         let is_ending = Arc::new(AtomicBool::new(false));
         let mut consumer = Consumer {
             copies,
@@ -127,15 +150,24 @@ impl Analyzer {
             steady: Steady::new(began, Instant::now()),
             held: VecDeque::new(),
             held_bytes: 0,
+            unfollowed: BTreeSet::new(),
+            reports_restarts: reports_restarts.then(|| supervise::restarts(u64::MAX).0),
             is_ending: is_ending.clone(),
         };
         // What was read back at the start is to be seen from the first moment.
         consumer.round();
         let until = stop.clone();
-        let thread = spawn("analyzer", SERVICE_STACK, move || {
+        let mut starts = 0_u32;
+        // When it fails again and again it stays off: miners are served without it.
+        let thread = service("analyzer").beats_within(STUCK_AFTER).start(move || {
             if let Err(why) = yield_to_others() {
                 log::debug!("the analyzer is scheduled like any thread: {why}");
             }
+            starts += 1;
+            if starts > TRUSTED_STARTS {
+                consumer.follower.forget_sessions();
+            }
+            consumer.held_bytes = consumer.follower.held_bytes();
             consumer.consume(&until);
             Ok::<(), Stopped>(())
         })?;
@@ -166,7 +198,12 @@ impl Analyzer {
     /// Reads what is still in the queue, has the records put on the disk, and ends.
     pub fn finish(self) -> Arc<Snapshot> {
         self.stop.stop();
-        let _ = self.thread.join();
+        if !join_within(self.thread, FINISH_LIMIT) {
+            log::error!(
+                "the analyzer did not end within {} s: the last shares are not recorded",
+                FINISH_LIMIT.as_secs()
+            );
+        }
         if let Some(recorder) = &self.recorder {
             if let Err(error) = recorder.finish() {
                 log::error!("not everything was recorded: {}", describe(&error));
@@ -192,13 +229,17 @@ struct Consumer {
     /// Whose copies are held, and until when; in the order in which they came.
     held: VecDeque<(Instant, SessionId, Held)>,
     held_bytes: usize,
+    /// Sessions over which it has panicked, as long as they last.
+    unfollowed: BTreeSet<SessionId>,
+    /// How many restarts of threads were reported; `None` where that is not its task.
+    reports_restarts: Option<u64>,
     is_ending: Arc<AtomicBool>,
 }
 
 /// What happens to a session when its copies' time has come.
 enum Held {
-    /// Of so many bytes.
-    Chunk(usize),
+    /// The earliest of its held copies is read.
+    Chunk,
     Paused,
     Closed,
 }
@@ -208,14 +249,17 @@ impl Consumer {
         let mut next_round = Instant::now() + ROUND;
         let mut pause = PAUSE;
         loop {
+            supervise::beat();
+            // Looked at first: what was put in before the end was asked for is still read.
+            let is_last = stop.is_stopped();
             let now = match self.copies.try_recv() {
                 Ok(copy) => {
                     pause = PAUSE;
                     let now = Instant::now();
-                    self.take(copy, now);
+                    self.take_or_give_up(copy, now);
                     now
                 }
-                Err(TryRecvError::Empty) if !stop.is_stopped() => {
+                Err(TryRecvError::Empty) if !is_last => {
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(if self.held.is_empty() { LONGEST_PAUSE } else { PAUSE });
                     Instant::now()
@@ -229,11 +273,53 @@ impl Consumer {
             }
         }
         while let Some((_, id, held)) = self.held.pop_front() {
-            self.follow(id, held);
+            self.follow_or_give_up(id, held);
         }
         self.follower.is_ending = self.is_ending.load(Ordering::Acquire);
         self.follower.close_all(self.steady.now());
         self.round();
+    }
+
+    /// As [`Consumer::take`]. A panic costs that session its analysis, and nobody else anything.
+    fn take_or_give_up(&mut self, copy: Copy, now: Instant) {
+        let conversation = copy.conversation.clone();
+        if self.unfollowed.contains(&conversation.id) {
+            match copy.what {
+                What::Closed => drop(self.unfollowed.remove(&conversation.id)),
+                What::MinerPaused => conversation.heard_out.store(true, Ordering::Release),
+                What::Bytes(chunk) => conversation.traffic(chunk.direction).taken_out(),
+                What::Opened => {}
+            }
+            return;
+        }
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.take(copy, now))) {
+            self.give_up(conversation.id, panic.as_ref());
+        }
+    }
+
+    /// As [`Consumer::follow`], likewise.
+    fn follow_or_give_up(&mut self, id: SessionId, held: Held) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.follow(id, held))) {
+            self.give_up(id, panic.as_ref());
+        }
+    }
+
+    /// The session is not followed any more: what is known of it may be half-changed.
+    fn give_up(&mut self, id: SessionId, panic: &(dyn Any + Send)) {
+        let reason = format!("while it followed session {id}: {}", panic_text(panic));
+        log::error!("the analyzer panicked {reason}; that session is not analysed any more");
+        supervise::note_restart(&reason);
+        let forgotten = catch_unwind(AssertUnwindSafe(|| self.follower.forget(id)));
+        if let Ok(Some(conversation)) = forgotten {
+            // What it owes is not known any more, as after copies that were lost.
+            conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
+            conversation.heard_out.store(true, Ordering::Release);
+        }
+        self.held_bytes = self.follower.held_bytes();
+        if self.unfollowed.len() >= MAX_UNFOLLOWED {
+            self.unfollowed.pop_first();
+        }
+        self.unfollowed.insert(id);
     }
 
     /// A copy out of the queue is held for those that were forwarded before it.
@@ -244,6 +330,7 @@ impl Consumer {
         let held = match what {
             What::Opened => return,
             What::Bytes(mut chunk) => {
+                conversation.traffic(chunk.direction).taken_out();
                 let summary = &mut self.follower.ledger.summary;
                 // What is read from one side is sent to the other by another conversation.
                 let is_forwarding = match conversation.role {
@@ -258,10 +345,15 @@ impl Consumer {
                 summary.gaps += u64::from(chunk.after_gap);
                 (chunk.readable_at, chunk.sent_at) =
                     (self.steady.of(chunk.readable_at), self.steady.of(chunk.sent_at));
-                let length = chunk.bytes.len();
-                self.held_bytes += length;
-                self.follower.session(&conversation).order.hold(chunk);
-                Held::Chunk(length)
+                self.held_bytes += chunk.bytes.len();
+                let order = &mut self.follower.session(&conversation).order;
+                order.hold(chunk);
+                let is_crowded = self.held.len() > MOST_HELD / 2 || self.held_bytes > MOST_HELD_BYTES / 2;
+                if is_crowded && order.len() > MAX_HELD_OF_ONE {
+                    // Its earliest copy makes room for this one, instead of another session's.
+                    return self.follow(id, Held::Chunk);
+                }
+                Held::Chunk
             }
             What::MinerPaused => Held::Paused,
             What::Closed => Held::Closed,
@@ -280,16 +372,16 @@ impl Consumer {
                 break;
             }
             if let Some((_, id, held)) = self.held.pop_front() {
-                self.follow(id, held);
+                self.follow_or_give_up(id, held);
             }
         }
     }
 
     fn follow(&mut self, id: SessionId, held: Held) {
         match held {
-            Held::Chunk(length) => {
-                self.held_bytes -= length;
-                self.follower.read_held(id);
+            Held::Chunk => {
+                supervise::fault_point("analyzer-session");
+                self.held_bytes = self.held_bytes.saturating_sub(self.follower.read_held(id));
             }
             Held::Paused => self.follower.paused(id),
             Held::Closed => {
@@ -300,7 +392,8 @@ impl Consumer {
     }
 
     fn look_at_the_clock(&mut self, now: Instant) {
-        if let Some(skew) = self.steady.look(Stamp::now(), now) {
+        let reading = self.follower.ledger.read_clocks();
+        if let Some(skew) = self.steady.look(reading.system, now) {
             log::info!("the system's clock was set; what is under way is reckoned on as before");
             self.follower.clock_was_set(skew);
         }
@@ -315,6 +408,14 @@ impl Consumer {
                 tip.at = self.steady.of(tip.at);
             }
             self.follower.heard(&news);
+        }
+        if let Some(seen) = &mut self.reports_restarts {
+            let (count, restarts) = supervise::restarts(*seen);
+            *seen = count;
+            self.follower.ledger.restarted(&restarts);
+        }
+        if self.held.capacity() > MOST_HELD && self.held.len() < MOST_HELD / 8 {
+            self.held.shrink_to(MOST_HELD / 4);
         }
         self.follower.tick(now);
         self.published.store(Arc::new(self.follower.snapshot(now)));

@@ -4,11 +4,13 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use std::time::{Duration, Instant};
 
+use super::session_clock::SessionClock;
 use crate::net::Stamp;
+use crate::stratum::Login;
 
 /// No upstream yet.
 const NO_UPSTREAM: usize = usize::MAX;
@@ -32,12 +34,15 @@ pub enum Direction {
     Down,
 }
 
-/// What the forwarding threads count of one direction. Each field has one writer.
+/// What the forwarding threads count of one direction. Each field has one writer, but for the copies that
+/// wait: the analyzer takes those out.
 #[derive(Debug)]
 pub struct Traffic {
     pub bytes: AtomicU64,
     /// Reads that brought something.
     pub chunks: AtomicU64,
+    /// Copies in the analyzer's queue.
+    waiting: AtomicUsize,
     /// When the last bytes were sent on: nanoseconds since `since`, at least 1; 0 before the first.
     last: AtomicU64,
     /// Silence is measured by the monotonic clock: a Raspberry Pi sets its own by days after a start.
@@ -46,7 +51,13 @@ pub struct Traffic {
 
 impl Traffic {
     fn new(since: Instant) -> Traffic {
-        Traffic { bytes: AtomicU64::new(0), chunks: AtomicU64::new(0), last: AtomicU64::new(0), since }
+        Traffic {
+            bytes: AtomicU64::new(0),
+            chunks: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            last: AtomicU64::new(0),
+            since,
+        }
     }
 
     /// Counts bytes that were sent on just now.
@@ -55,6 +66,23 @@ impl Traffic {
         self.chunks.fetch_add(1, Ordering::Relaxed);
         let now = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.last.store(now.max(1), Ordering::Relaxed);
+    }
+
+    /// Copies of this direction in the analyzer's queue.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// A copy is about to be put into the queue.
+    pub fn put_in(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A copy was taken out of the queue, or found no place in it.
+    pub fn taken_out(&self) {
+        // Copies that were not announced by `put_in` don't count.
+        let less_one = |waiting: usize| waiting.checked_sub(1);
+        let _ = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less_one);
     }
 
     /// How long ago the last bytes were sent on; `None` when there were none.
@@ -121,6 +149,10 @@ pub struct Conversation {
     pub heard_out: AtomicBool,
     /// Lines of the miner that are no Stratum message. Set by the analyzer.
     pub garbage: AtomicU32,
+    /// Whether the pool gives work, and when.
+    pub clock: SessionClock,
+    /// The last login that the pool accepted here, or is thought to have.
+    login: Mutex<Option<Login>>,
 }
 
 impl Conversation {
@@ -156,6 +188,8 @@ impl Conversation {
             unanswered: AtomicU32::new(0),
             heard_out: AtomicBool::new(false),
             garbage: AtomicU32::new(0),
+            clock: SessionClock::new(now),
+            login: Mutex::new(None),
         }
     }
 
@@ -188,6 +222,16 @@ impl Conversation {
     /// The session with the pool that carries this miner's work.
     pub fn carrier(&self) -> Option<SessionId> {
         Some(SessionId(self.carrier.load(Ordering::Relaxed))).filter(|id| id.0 != 0)
+    }
+
+    /// The pool knows the miner by this login.
+    pub fn set_login(&self, login: Login) {
+        *self.login.lock().unwrap_or_else(PoisonError::into_inner) = Some(login);
+    }
+
+    /// The login that the pool knows the miner by.
+    pub fn login(&self) -> Option<Login> {
+        self.login.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The counters of one direction.

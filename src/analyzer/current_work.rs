@@ -37,6 +37,8 @@ pub(super) struct CurrentWork {
     odd: Vec<(Oddness, JudgedJob)>,
     /// What came since then that could not be read.
     unread: Option<(Doubt, Stamp)>,
+    /// The pool accepts shares for jobs that nobody could read.
+    accepts_unseen: bool,
     /// When the newest job came that shows the pool's cadence.
     last: Option<Stamp>,
     cadence: Cadence,
@@ -91,6 +93,11 @@ impl CurrentWork {
             Some((known, _)) => *known = why.max(*known),
             None => self.unread = Some((why, at)),
         }
+    }
+
+    /// The pool accepts shares for jobs that nobody could read, or does so no more.
+    pub(super) fn accepts_unseen(&mut self, accepts: bool) {
+        self.accepts_unseen = accepts;
     }
 
     /// What could not be read, and since when.
@@ -154,7 +161,8 @@ impl CurrentWork {
 
     fn doubt(&self, now: Stamp, stale_job: Duration) -> Option<Doubt> {
         let is_old = self.good_until(stale_job).is_some_and(|until| until < now);
-        self.unread.map(|(why, _)| why).or(is_old.then_some(Doubt::Old))
+        let unread = self.unread.map(|(why, _)| why);
+        unread.max(self.accepts_unseen.then_some(Doubt::Unread)).or(is_old.then_some(Doubt::Old))
     }
 
     fn worst(&self) -> Option<&JudgedJob> {

@@ -144,7 +144,7 @@ impl JobSeen {
         JobSeen {
             session: conversation.id,
             upstream: conversation.upstream(),
-            job_id: notify.job_id.clone(),
+            job_id: job.id().clone(),
             height: job.height,
             ntime: notify.ntime,
             at: job.received_at,

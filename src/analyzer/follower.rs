@@ -10,6 +10,7 @@ use super::alerts::Alerts;
 use super::consumer::Setup;
 use super::current_work::JobGap;
 use super::finding::Finding;
+use super::job_store::JobStore;
 use super::known_jobs::KnownJobs;
 use super::ledger::Ledger;
 use super::lines::LongLines;
@@ -21,6 +22,9 @@ use super::{Chunk, Conversation, Enforcement, Judgement, Outside, SessionId};
 use crate::config;
 use crate::net::Stamp;
 
+/// Room for so many sessions is not worth giving back.
+const SPARE_SESSIONS: usize = 64;
+
 /// All sessions, and what outlives them.
 pub(super) struct Follower {
     pub(super) ledger: Ledger,
@@ -29,6 +33,8 @@ pub(super) struct Follower {
     sessions: HashMap<SessionId, Session>,
     long_lines: LongLines,
     known_jobs: KnownJobs,
+    /// The contents of all sessions' jobs.
+    job_store: JobStore,
     share_timeout: Duration,
     /// What the rules were made of.
     settings: Settings,
@@ -47,6 +53,7 @@ impl Follower {
             expectations,
             rules,
             silence,
+            first_job,
             enforcement,
             clock,
             recorder,
@@ -56,10 +63,11 @@ impl Follower {
             upstreams,
             outside: _,
             account,
+            reports_restarts: _,
         } = setup;
         let near_miss = analysis.near_miss;
         let off = Alerts::new(&rules.off);
-        let settings = Settings { rules, silence, account };
+        let settings = Settings { rules, silence, first_job, account };
         let judges = (off, Rules::new(&settings));
         Follower {
             ledger: Ledger::new(
@@ -76,6 +84,7 @@ impl Follower {
             sessions: HashMap::new(),
             long_lines: LongLines::default(),
             known_jobs: KnownJobs::default(),
+            job_store: JobStore::default(),
             share_timeout: analysis.share_timeout,
             settings,
             began: now,
@@ -87,18 +96,19 @@ impl Follower {
     /// The session of this conversation, begun if it is new.
     pub(super) fn session(&mut self, conversation: &Arc<Conversation>) -> &mut Session {
         let (expectations, long_lines, known_jobs) = (&self.expectations, &self.long_lines, &self.known_jobs);
+        let store = &self.job_store;
         let opened = conversation.opened.shifted(self.ledger.skew.saturating_neg());
-        let shared = || (long_lines.clone(), known_jobs.clone());
+        let shared = || (long_lines.clone(), known_jobs.clone(), store.clone());
         let new = || Session::new(conversation.clone(), opened, expectations.clone(), shared());
         self.sessions.entry(conversation.id).or_insert_with(new)
     }
 
-    /// The oldest chunk that the session's order holds.
-    pub(super) fn read_held(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        if let Some(chunk) = session.order.release() {
-            read(session, &chunk, &mut self.ledger, self.enforcement.as_ref());
-        }
+    /// Reads the oldest chunk that the session's order holds, and gives its length in bytes.
+    pub(super) fn read_held(&mut self, id: SessionId) -> usize {
+        let Some(session) = self.sessions.get_mut(&id) else { return 0 };
+        let Some(chunk) = session.order.release() else { return 0 };
+        read(session, &chunk, &mut self.ledger, self.enforcement.as_ref());
+        chunk.bytes.len()
     }
 
     /// A chunk that need not be put in order.
@@ -162,6 +172,24 @@ impl Follower {
         }
     }
 
+    /// How many bytes of copies all sessions hold.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.sessions.values().map(|session| session.order.bytes()).sum()
+    }
+
+    /// A session that can't be followed any more; nothing more is learnt from it.
+    pub(super) fn forget(&mut self, id: SessionId) -> Option<Arc<Conversation>> {
+        let session = self.sessions.remove(&id)?;
+        Some(session.conversation.clone())
+    }
+
+    /// All of them. They are followed from their next bytes on.
+    pub(super) fn forget_sessions(&mut self) {
+        for (_, session) in self.sessions.drain() {
+            session.conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     pub(super) fn close_all(&mut self, now: Stamp) {
         let open: Vec<SessionId> = self.sessions.keys().copied().collect();
         open.into_iter().for_each(|id| self.closed(id, now));
@@ -180,12 +208,32 @@ impl Follower {
             }
         }
         over.into_iter().for_each(|id| self.closed(id, now));
+        self.bound_memory();
         let stale_job = self.settings.rules.stale_job;
         let gaps: Vec<Option<JobGap>> =
             self.sessions.values_mut().map(|session| session.job_gap(now, stale_job)).collect();
         let sessions = self.sessions.values().zip(gaps);
         let pulses: Vec<Pulse<'_>> = sessions.map(|(session, gap)| session.pulse(now, gap)).collect();
         self.ledger.round(&pulses, now);
+        for (id, session) in &mut self.sessions {
+            session.accepts_unseen(self.ledger.accepts_unseen(*id));
+        }
+    }
+
+    /// Holds the jobs of all sessions to their bound, and gives back the room of sessions that are gone.
+    fn bound_memory(&mut self) {
+        if self.job_store.is_overflowing() {
+            log::warn!(
+                "the pool's jobs take {} MiB of memory, which honest ones never do; all but small new ones are \
+                 forgotten, so shares for them can't be judged",
+                self.job_store.bytes() >> 20
+            );
+            self.sessions.values_mut().for_each(Session::forget_jobs);
+        }
+        self.job_store.tidy();
+        if self.sessions.capacity() > SPARE_SESSIONS + 4 * self.sessions.len() {
+            self.sessions.shrink_to(2 * self.sessions.len());
+        }
     }
 
     /// What there is to see.

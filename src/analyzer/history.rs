@@ -12,10 +12,8 @@ const LONGEST_STEP: u64 = 10;
 /// A share can be ahead of the last tick by so many seconds; by more only when the clock was set
 /// back in between.
 const AHEAD_OF_TICK: u64 = 60;
-/// What a file has that is further ahead than these seconds was counted by a wrong clock. What is
-/// nearer may be right: a Raspberry Pi has no clock of its own, and starts with a time from before
-/// it was switched off, until NTP has answered.
-const AHEAD_AT_START: u64 = 2 * 3600;
+/// No bucket is later: a block's time ends there, in 2106.
+const LATEST: u64 = u32::MAX as u64;
 
 /// How much of the past a series covers, and how finely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -142,10 +140,12 @@ impl History {
         self.now.map_or(0, |now| now / Span::Hour.bucket_seconds())
     }
 
-    /// Holds a file that somebody else may have written to our bounds.
+    /// Holds a file that somebody else may have written to our bounds. Buckets that seem too old, or of
+    /// the future, stay while there is room: it may be `now` that is wrong, as on a Raspberry Pi that
+    /// has just been switched on. Nothing of them is shown meanwhile.
     pub(crate) fn bounded(mut self, now: u64) -> History {
         for span in Span::ALL {
-            self.series_mut(span).bound(span, now);
+            self.series_mut(span).bound(span);
         }
         self.forget(now);
         History { version: VERSION, ..self }
@@ -205,9 +205,9 @@ impl Series {
         }
     }
 
-    fn bound(&mut self, span: Span, now: u64) {
-        let (length, near) = (span.bucket_seconds(), span.oldest(now)..=now.saturating_add(AHEAD_AT_START));
-        self.0.retain(|bucket| bucket.start % length == 0 && near.contains(&bucket.start));
+    fn bound(&mut self, span: Span) {
+        let length = span.bucket_seconds();
+        self.0.retain(|bucket| bucket.start % length == 0 && bucket.start <= LATEST);
         self.0.sort_by_key(|bucket| bucket.start);
         self.0.dedup_by_key(|bucket| bucket.start);
         for bucket in &mut self.0 {

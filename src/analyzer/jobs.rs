@@ -2,7 +2,10 @@
 //! the one before are to be told from unknown ones (wire reference, section 3.7).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::job_store::{JobStore, LARGE_JOB, StoredJob};
 
 use crate::net::Stamp;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, JobId, Notify, PrevHash};
@@ -10,6 +13,11 @@ use crate::work::{Coinbase, Height, PreparedJob, network_difficulty};
 
 /// The most jobs that are kept: at one in 15 s, ten minutes' worth and more.
 const MOST_JOBS: usize = 64;
+/// The most bytes that the jobs of one session may have, the newest apart: twice as much as 64 of the largest
+/// in use take.
+const MAX_BYTES: usize = 4 << 20;
+/// So many stay when the jobs of all sessions take too much: most shares are for one of these.
+const FEW_JOBS: usize = 4;
 /// ckpool takes shares of a job for ten minutes.
 const LONGEST_LIFE: Duration = Duration::from_secs(600);
 /// For so long after a clean job shares of the older ones may still be under way.
@@ -19,6 +27,11 @@ const LATE: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) prepared: PreparedJob,
+    /// As this session has it.
+    id: JobId,
+    clean_jobs: Option<bool>,
+    /// Its content, which other sessions may share.
+    stored: Arc<StoredJob>,
     pub(super) received_at: Stamp,
     /// A later clean job has made shares of this one stale.
     pub(super) dead_since: Option<Stamp>,
@@ -47,13 +60,21 @@ pub(super) struct Added<'a> {
 /// The jobs of one session, the newest last.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
+    store: JobStore,
     jobs: VecDeque<Job>,
+    /// Of these jobs together.
+    bytes: usize,
     prevhash: Option<PrevHash>,
     /// When the block of the newest job was first seen.
     block_since: Option<Stamp>,
 }
 
 impl Jobs {
+    /// None yet; their contents will be in `store`.
+    pub(super) fn new(store: JobStore) -> Jobs {
+        Jobs { store, ..Jobs::default() }
+    }
+
     /// A job has come. One of the same id takes the older one's place: pools that restart count
     /// from one again.
     pub(super) fn add(
@@ -76,14 +97,20 @@ impl Jobs {
         if self.jobs.len() >= MOST_JOBS {
             self.jobs.pop_front();
         }
+        self.shrink();
         if let Some(last) = self.jobs.back_mut() {
             last.followed_at.get_or_insert(at);
         }
         let coinbase = Coinbase::of_job(&notify, extranonce1, extranonce2_size).ok();
         let height = coinbase.as_ref().and_then(|coinbase| coinbase.height().ok());
         let network_difficulty = network_difficulty(notify.nbits).ok();
+        let (id, clean_jobs) = (notify.job_id.clone(), notify.clean_jobs);
+        let stored = self.store.keep(notify);
         self.jobs.push_back(Job {
-            prepared: PreparedJob::new(notify, extranonce1.clone()),
+            prepared: PreparedJob::new(stored.notify.clone(), extranonce1.clone()),
+            id,
+            clean_jobs,
+            stored,
             received_at: at,
             dead_since: None,
             followed_at: None,
@@ -92,7 +119,29 @@ impl Jobs {
             assigned,
             extranonce2_size,
         });
+        self.bytes = self.jobs.iter().map(|job| job.stored.bytes).sum();
+        let is_too_much = |jobs: &Jobs| {
+            (jobs.bytes > MAX_BYTES && jobs.jobs.len() > 1)
+                || (jobs.store.is_full() && jobs.jobs.len() > FEW_JOBS)
+        };
+        while is_too_much(self) {
+            self.bytes -= self.jobs.pop_front().map_or(0, |job| job.stored.bytes);
+        }
         Added { job: &self.jobs[self.jobs.len() - 1], coinbase, clean }
+    }
+
+    /// All sessions' jobs take too much: this one's go, but for the newest unless that is large.
+    pub(super) fn make_room(&mut self) {
+        let newest = self.jobs.pop_back().filter(|job| job.stored.bytes <= LARGE_JOB);
+        self.jobs = newest.into_iter().collect();
+        self.bytes = self.jobs.iter().map(|job| job.stored.bytes).sum();
+    }
+
+    /// Gives memory back when a burst of jobs is over.
+    fn shrink(&mut self) {
+        if self.jobs.capacity() > 8 && self.jobs.capacity() > 4 * self.jobs.len() {
+            self.jobs.shrink_to(2 * self.jobs.len() + 1);
+        }
     }
 
     /// The job of this id, dead ones included.
@@ -121,11 +170,85 @@ impl Jobs {
 
 impl Job {
     pub(super) fn id(&self) -> &JobId {
-        &self.prepared.job().job_id
+        &self.id
+    }
+
+    /// The whole job as this session has it.
+    pub(super) fn notify(&self) -> Notify {
+        Notify { job_id: self.id.clone(), clean_jobs: self.clean_jobs, ..(*self.stored.notify).clone() }
     }
 
     fn is_over(&self, now: Stamp) -> bool {
         let older = |since: Stamp, limit| now.since(since).is_some_and(|age| age > limit);
         older(self.received_at, LONGEST_LIFE) || self.dead_since.is_some_and(|dead| older(dead, LATE))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::stratum::{Nbits, Ntime, PrevHash, Version};
+
+    /// A job whose coinbase has so many bytes.
+    pub(in super::super) fn notify(id: &str, ntime: u32, coinbase: usize) -> Notify {
+        Notify {
+            job_id: JobId::from_text(id).unwrap(),
+            prevhash: PrevHash::from_wire_bytes([7; 32]),
+            coinb1: vec![1; 40],
+            coinb2: vec![2; coinbase],
+            branches: Vec::new(),
+            version: Version(0x2000_0000),
+            nbits: Nbits(0x1702_3a04),
+            ntime: Ntime(ntime),
+            clean_jobs: Some(id == "0"),
+        }
+    }
+
+    fn add(jobs: &mut Jobs, notify: Notify) {
+        let extranonce1 = Extranonce1::from_text("08000002").unwrap();
+        let size = Extranonce2Size::new(8).unwrap();
+        jobs.add(notify, &extranonce1, size, Difficulty::ONE, Stamp::from_nanos(1));
+    }
+
+    #[test]
+    fn sessions_share_jobs_and_each_has_its_own_id() {
+        let store = JobStore::default();
+        let mut sessions: Vec<Jobs> = (0..100).map(|_| Jobs::new(store.clone())).collect();
+        for ntime in 0..64 {
+            for (place, session) in sessions.iter_mut().enumerate() {
+                add(session, notify(&format!("{ntime}-{place}"), ntime, 28_000));
+            }
+        }
+        // 64 of them, not 6,400.
+        assert!(store.bytes() < 64 * 29_000, "{}", store.bytes());
+        let job = sessions[42].get(&JobId::from_text("7-42").unwrap()).unwrap();
+        assert_eq!(job.notify(), notify("7-42", 7, 28_000));
+        drop(sessions);
+        assert_eq!(store.bytes(), 0);
+    }
+
+    #[test]
+    fn a_session_and_all_together_are_bounded_in_bytes() {
+        let store = JobStore::default();
+        let mut sessions: Vec<Jobs> = (0..80).map(|_| Jobs::new(store.clone())).collect();
+        for number in 0..10 {
+            for (place, session) in sessions.iter_mut().enumerate() {
+                // Each its own.
+                add(session, notify(&number.to_string(), number * 1000 + place as u32, 1 << 20));
+                assert!(session.bytes <= MAX_BYTES && session.newest().is_some());
+            }
+        }
+        // Whatever their number, each session has no more than its few.
+        assert!(
+            store.is_full() && store.bytes() < 80 * (FEW_JOBS + 1) * ((1 << 20) + 1000),
+            "{}",
+            store.bytes()
+        );
+        sessions.iter_mut().for_each(Jobs::make_room);
+        assert_eq!(store.bytes(), 0, "large ones are forgotten");
+        add(&mut sessions[0], notify("a", 1, 10_000));
+        add(&mut sessions[0], notify("b", 2, 10_000));
+        sessions[0].make_room();
+        assert_eq!(sessions[0].newest().unwrap().id().as_str(), "b");
     }
 }

@@ -1,9 +1,9 @@
 //! Where findings go: the counts, the best shares, the records.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Role;
 use super::alerts::Alerts;
 use super::block::BlockSeen;
 use super::bucket::HistoryShare;
@@ -13,11 +13,13 @@ use super::names::UpstreamNames;
 use super::outside::Outside;
 use super::pools::Pools;
 use super::recent::Recent;
+use super::rules::internal;
 use super::rules::{CreditView, Pulse, Rules, Tongue, verdict_of};
 use super::share::JudgedShare;
 use super::summary::Summary;
 use super::totals::Totals;
-use crate::clock::{Clock, ClockState, NtpTime};
+use super::{Role, SessionId};
+use crate::clock::{Clock, ClockState, JobTime, NtpTime, Offset, Reading};
 use crate::config::{self, Severity};
 use crate::net::Stamp;
 use crate::notify::Notifier;
@@ -25,8 +27,13 @@ use crate::record::{
     AlertRow, BestShare, BlockRecord, Health, JobRow, Outcome, Recorder, ShareRow, State, Topic,
 };
 use crate::stratum::Difficulty;
+use crate::supervise::Restart;
 use crate::util::escape::Printable;
 use crate::util::os_error;
+
+/// While the recorder is crowded a session may have so many rows between two rounds, which are half a second
+/// apart. An honest miner has a few; one that floods must not take the place of others' rows.
+const MAX_ROWS_WHILE_CROWDED: u32 = 64;
 
 /// Everything that outlives a session.
 pub(super) struct Ledger {
@@ -40,6 +47,8 @@ pub(super) struct Ledger {
     rules: Rules,
     /// Nanoseconds that are added to a stamp to get the system's clock.
     pub(super) skew: i64,
+    /// The machine's clocks when `skew` was last looked at.
+    reading: Reading,
     /// As of the last round.
     clock_state: ClockState,
     /// Shared with what is published and what is written, so nothing is copied without need.
@@ -48,6 +57,8 @@ pub(super) struct Ledger {
     unsaved: bool,
     clock: Clock,
     recorder: Option<Recorder>,
+    /// Rows of each session since the last round, while the recorder was crowded.
+    crowding: HashMap<SessionId, u32>,
     notifier: Option<Notifier>,
     upstreams: UpstreamNames,
     near_miss: f64,
@@ -86,11 +97,13 @@ impl Ledger {
             alerts,
             rules,
             skew: 0,
+            reading: clock.reading(),
             clock_state: clock.state(),
             history: Arc::new(history),
             unsaved: false,
             clock,
             recorder,
+            crowding: HashMap::new(),
             notifier,
             upstreams,
             near_miss,
@@ -141,7 +154,13 @@ impl Ledger {
     pub(super) fn round(&mut self, sessions: &[Pulse<'_>], now: Stamp) {
         let now = self.correct(now);
         self.clock_state = self.clock.state();
+        self.crowding.clear();
+        // The recorder asks rarely; a disagreement in between must not be missed.
+        self.clock.date_certainty();
         self.judge(|rules, tongue| rules.tick(sessions, now, tongue));
+        if let Some(health) = self.recording() {
+            self.judge(|rules, tongue| rules.recording(&health, now, tongue));
+        }
         let rows = self.alerts.expire(now);
         self.record_alerts(rows);
         Arc::make_mut(&mut self.history).tick(unix(now));
@@ -161,7 +180,21 @@ impl Ledger {
 
     /// A stamp in NTP time.
     pub(super) fn correct(&self, stamp: Stamp) -> NtpTime {
-        self.clock.correct(stamp.shifted(self.skew))
+        NtpTime::from_stamp(stamp.shifted(self.skew), self.clock.offset_at(&self.reading).unwrap_or_default())
+    }
+
+    /// Reads the machine's clocks. From now on [`Ledger::skew`] must belong to this reading.
+    pub(super) fn read_clocks(&mut self) -> Reading {
+        self.reading = self.clock.reading();
+        self.reading
+    }
+
+    /// Threads of this program have survived a panic.
+    pub(super) fn restarted(&mut self, restarts: &[Restart]) {
+        let at = self.clock.now();
+        for restart in restarts {
+            self.judge(|_, tongue| internal::restarted(restart, at, tongue));
+        }
     }
 
     /// The thresholds have changed.
@@ -173,6 +206,11 @@ impl Ledger {
     pub(super) fn clock_was_set(&mut self, skew: i64, rules: Rules) {
         self.skew = skew;
         self.rules = rules;
+    }
+
+    /// Whether the pool has lately accepted shares of this session's for jobs that nobody could read.
+    pub(super) fn accepts_unseen(&self, session: super::SessionId) -> bool {
+        self.rules.accepts_unseen(session)
     }
 
     /// What the pool publishes, judged.
@@ -221,7 +259,7 @@ impl Ledger {
             let at = self.correct(judged.share.at);
             self.judge(|rules, tongue| rules.near_miss(&judged, at, tongue));
         }
-        self.offer_best(&judged);
+        let is_best = self.offer_best(&judged);
         let at = self.correct(judged.share.at);
         Arc::make_mut(&mut self.history).share(unix(at), &HistoryShare::from(&judged));
         if let Some(block) = BlockSeen::of(&judged.share, &judged.facts()) {
@@ -230,7 +268,8 @@ impl Ledger {
             self.record_block(record);
         }
         let row = self.share_row(&judged).map(Arc::new);
-        if let Some(recorder) = &self.recorder {
+        let may_record = self.may_record(judged.session);
+        if let Some(recorder) = self.recorder.as_ref().filter(|_| may_record) {
             let at = self.correct(judged.share.at);
             recorder.geek(at, Topic::Share, || describe(&judged));
             if let Some(row) = &row {
@@ -239,6 +278,18 @@ impl Ledger {
         }
         if let Some(row) = row {
             self.recent.share(row);
+        }
+        if is_best || judged.share.is_block() {
+            self.save_now();
+        }
+    }
+
+    /// Has the state saved at once: it has news that nobody wants to lose.
+    fn save_now(&mut self) {
+        self.state.lifetime.seconds = self.seconds_before + self.began.elapsed().as_secs();
+        if let Some(recorder) = &self.recorder {
+            self.unsaved = false;
+            recorder.save_state_now(self.state.clone());
         }
     }
 
@@ -257,32 +308,37 @@ impl Ledger {
         self.unsaved = true;
     }
 
-    /// A refused share is as good a lottery ticket as any, but none to be proud of.
-    fn offer_best(&mut self, judged: &JudgedShare) {
+    /// A refused share is as good a lottery ticket as any, but none to be proud of. Returns whether it is
+    /// the best ever.
+    fn offer_best(&mut self, judged: &JudgedShare) -> bool {
         let share = &judged.share;
-        let (Outcome::Accepted, Some(rebuilt)) = (&judged.outcome, &share.rebuilt) else { return };
-        let Ok(difficulty) = Difficulty::new(rebuilt.difficulty) else { return };
+        let (Outcome::Accepted, Some(rebuilt)) = (&judged.outcome, &share.rebuilt) else { return false };
+        let Ok(difficulty) = Difficulty::new(rebuilt.difficulty) else { return false };
         let at = self.correct(share.at);
         let best = BestShare { worker: share.worker.clone(), difficulty, hash: rebuilt.hash, at };
-        self.bests.take(&best);
+        self.bests.take(&best, &self.state);
         let before = self.state.best().first().map(|best| best.difficulty.value());
-        if self.state.offer(best) {
+        let is_best = self.state.offer(best);
+        if is_best {
             log::info!("best share ever: {:.6} by {:?}", rebuilt.difficulty, share.worker);
             // The very first one is no news.
             if let Some(before) = before {
                 self.judge(|rules, tongue| rules.best(judged, before, at, tongue));
             }
         }
+        is_best
     }
 
     fn job(&mut self, job: &JobSeen, role: Role) {
+        self.witness_time(job);
         let at = self.correct(job.at);
         self.totals.job(job, at);
         let view = self.recent.job(job, at);
         self.pools.job(job.upstream, view);
         let upstream = self.upstreams.of(job.upstream);
         self.judge(|rules, tongue| rules.job(job, role, at, tongue));
-        let Some(recorder) = &self.recorder else { return };
+        let may_record = self.may_record(job.session);
+        let Some(recorder) = self.recorder.as_ref().filter(|_| may_record) else { return };
         recorder.record_job(&JobRow {
             pool: upstream,
             job_id: job.job_id.clone(),
@@ -294,6 +350,31 @@ impl Ledger {
             branches: job.branches,
         });
         recorder.geek(at, Topic::Job, || job.describe());
+    }
+
+    /// Whether a row of this session may be recorded. `false` when it would take the place of others' rows.
+    fn may_record(&mut self, session: SessionId) -> bool {
+        let Some(recorder) = self.recorder.as_ref().filter(|recorder| recorder.is_crowded()) else {
+            return true;
+        };
+        let rows = self.crowding.entry(session).or_default();
+        *rows = rows.saturating_add(1);
+        if *rows > MAX_ROWS_WHILE_CROWDED {
+            recorder.count_dropped();
+        }
+        *rows <= MAX_ROWS_WHILE_CROWDED
+    }
+
+    /// A job's own time is a witness against a wrong clock, before that clock judges the job.
+    fn witness_time(&mut self, job: &JobSeen) {
+        let ahead = job.time_difference(NtpTime::from_stamp(job.at.shifted(self.skew), Offset::default()));
+        let time = JobTime {
+            ahead: Offset::from_micros((ahead * 1e6) as i64),
+            is_exact: job.chain.network != "testnet",
+            is_first: job.gap.is_none(),
+        };
+        self.clock.job_time(host_of(&self.upstreams.of(job.upstream)), time, &self.reading);
+        self.clock_state = self.clock.state();
     }
 
     /// Lets the rules see something, and records what they say.
@@ -390,13 +471,13 @@ impl Ledger {
 impl Bests {
     /// What was found earlier today is still the day's.
     fn since_restart(state: &State, now: NtpTime) -> Bests {
-        let day = state.best().iter().find(|best| best.at.date() == now.date()).cloned();
-        Bests { run: None, day }
+        Bests { run: None, day: best_of_day(state, now) }
     }
 
-    fn take(&mut self, share: &BestShare) {
-        if self.day.as_ref().is_some_and(|best| best.at.date() != share.at.date()) {
-            self.day = None;
+    fn take(&mut self, share: &BestShare, state: &State) {
+        if self.day.as_ref().is_none_or(|best| best.at.date() != share.at.date()) {
+            // A new day, or the clock was wrong and is right now: then the day's best is known already.
+            self.day = best_of_day(state, share.at);
         }
         for best in [&mut self.run, &mut self.day] {
             if best.as_ref().is_none_or(|best| share.difficulty > best.difficulty) {
@@ -404,6 +485,17 @@ impl Bests {
             }
         }
     }
+}
+
+/// The best share of this day among the best ever, which is the day's best if it is there.
+fn best_of_day(state: &State, day: NtpTime) -> Option<BestShare> {
+    state.best().iter().find(|best| best.at.date() == day.date()).cloned()
+}
+
+/// The host of a pool's URL. Two ports of one host are one witness.
+fn host_of(upstream: &str) -> &str {
+    let host = upstream.split_once("://").map_or(upstream, |(_, host)| host);
+    host.rsplit_once(':').map_or(host, |(host, _)| host)
 }
 
 /// Seconds since 1970.

@@ -13,6 +13,7 @@ mod finding;
 mod follower;
 mod hashrate;
 mod history;
+mod job_store;
 mod jobs;
 mod judged_job;
 mod known_jobs;
@@ -30,6 +31,7 @@ mod requests;
 mod rules;
 mod same_id;
 mod session;
+mod session_clock;
 mod share;
 mod snapshot;
 mod steady;
@@ -37,6 +39,7 @@ mod summary;
 mod totals;
 mod unjudged;
 mod verdicts;
+mod work_owed;
 
 pub use alerts::{Alert, AlertsView};
 pub use bucket::{Bucket, HistoryShare};
@@ -54,6 +57,7 @@ pub use pools::PoolView;
 pub use recent::{JobView, RecentJob, RecentView};
 pub use replay::Replay;
 pub use rules::CreditView;
+pub use session_clock::SessionClock;
 pub use share::{JudgedShare, PendingShare, UnseenJob};
 pub use snapshot::{MinerView, Snapshot};
 pub use summary::{Latency, Summary};
@@ -63,3 +67,4 @@ pub use verdicts::{
     ChainState, ChainVerdict, Doubt, Expectations, Expected, MAINNET_FLOOR, PayoutState, PayoutVerdict,
     Unverifiable,
 };
+pub use work_owed::WorkOwed;

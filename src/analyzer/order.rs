@@ -36,6 +36,16 @@ impl Order {
         self.held.insert((place, self.arrivals), chunk);
     }
 
+    /// How many copies are held.
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// How many bytes the held copies have.
+    pub(super) fn bytes(&self) -> usize {
+        self.held.values().map(|chunk| chunk.bytes.len()).sum()
+    }
+
     /// Whether no copy is held.
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()

@@ -15,7 +15,7 @@ use super::request_id::{canonical, kept};
 use super::same_id::{KeptAnswer, Request, SameId, Settled};
 use super::share::PendingShare;
 use crate::net::Stamp;
-use crate::stratum::VersionMask;
+use crate::stratum::{Login, VersionMask};
 
 /// The most shares of a miner that are followed; a NerdMiner itself keeps 32.
 const MAX_OPEN_SHARES: usize = 512;
@@ -48,6 +48,7 @@ pub(super) enum Asked {
     Subscribe,
     Authorize {
         worker: String,
+        login: Option<Login>,
     },
     Configure {
         mask: Option<VersionMask>,
@@ -279,6 +280,16 @@ impl Requests {
         }
         (self.count, self.shares, self.unclear) = (0, 0, 0);
         self.open.drain().flat_map(|(_, same)| same.requests).map(|request| request.asked).collect()
+    }
+
+    /// When the oldest share was sent that waits for its answer.
+    pub(super) fn oldest_share(&self) -> Option<Stamp> {
+        if self.shares == 0 {
+            return None;
+        }
+        let requests = self.open.values().flat_map(|same| &same.requests);
+        let shares = requests.filter(|request| matches!(request.asked, Asked::Submit(_)));
+        shares.map(|request| request.at).min()
     }
 
     /// How many shares wait for their answers.

@@ -13,6 +13,7 @@ use super::block::Facts;
 use super::current_work::{CurrentVerdicts, CurrentWork, JobGap};
 use super::finding::{Event, Finding};
 use super::hashrate::WorkMeter;
+use super::job_store::JobStore;
 use super::jobs::Jobs;
 use super::known_jobs::KnownJobs;
 use super::lines::{Line, LineReader, LongLines};
@@ -61,6 +62,10 @@ pub(super) struct Session {
     unasked_extranonce1: Option<(Extranonce1, Stamp)>,
     /// When the pool last said anything.
     heard: Option<Stamp>,
+    /// The pool has accepted an authorize.
+    is_accepted: bool,
+    /// When the newest job came, readable or not.
+    job_came: Option<Stamp>,
     version_mask: Option<VersionMask>,
     difficulties: DifficultyTimeline,
     /// When the pool set it last.
@@ -113,7 +118,7 @@ impl Session {
         conversation: Arc<Conversation>,
         opened: Stamp,
         expectations: Expectations,
-        (long_lines, known_jobs): (LongLines, KnownJobs),
+        (long_lines, known_jobs, store): (LongLines, KnownJobs, JobStore),
     ) -> Session {
         Session {
             requests: Requests::new(conversation.role),
@@ -131,10 +136,12 @@ impl Session {
             next_extranonce: None,
             unasked_extranonce1: None,
             heard: None,
+            is_accepted: false,
+            job_came: None,
             version_mask: None,
             difficulties: DifficultyTimeline::new(),
             difficulty_set: None,
-            jobs: Jobs::default(),
+            jobs: Jobs::new(store),
             early_jobs: EarlyJobs::default(),
             subscribe_id: None,
             is_subscribe_answered: false,
@@ -147,6 +154,11 @@ impl Session {
             meter: WorkMeter::new(opened),
             tally: Tally::default(),
         }
+    }
+
+    /// The jobs of all sessions take too much.
+    pub(super) fn forget_jobs(&mut self) {
+        self.jobs.make_room();
     }
 
     /// Jobs are judged by these from now on, and the present one once more.
@@ -230,6 +242,10 @@ impl Session {
             self.give_up(asked, outcome.clone(), each);
         }
         self.publish();
+        let oldest = self.requests.oldest_share();
+        let age = oldest.map(|at| now.since(at).unwrap_or_default());
+        self.conversation.clock.set_oldest_unanswered(age);
+        self.conversation.clock.looked();
         self.change_extranonce1(now, each);
     }
 
@@ -258,6 +274,11 @@ impl Session {
         self.work.verdicts(now, stale_job)
     }
 
+    /// Whether the pool accepts shares for jobs that nobody could read, looked at twice a second.
+    pub(super) fn accepts_unseen(&mut self, accepts: bool) {
+        self.work.accepts_unseen(accepts);
+    }
+
     /// Until when those are good, unless the pool sends more.
     pub(super) fn verdicts_until(&self, stale_job: Duration) -> Option<Stamp> {
         self.work.good_until(stale_job)
@@ -277,6 +298,8 @@ impl Session {
             accepted: self.tally.accepted,
             watched: seconds(self.opened),
             pool_silent: self.heard.map(seconds),
+            waits_for_work: self.is_accepted && self.job_came.is_none(),
+            job_silent: self.job_came.map(seconds),
             unanswered: self.requests.shares(),
             share_silent: self.tally.last_share.map(seconds),
             jobs,
@@ -325,6 +348,9 @@ impl Session {
 
     fn publish(&self) {
         self.conversation.unanswered.store(self.requests.shares(), Ordering::Release);
+        if self.requests.shares() == 0 {
+            self.conversation.clock.set_oldest_unanswered(None);
+        }
     }
 
     /// The copy of a share's job can come after the share's own, on a busy machine: by its stamp it was there.

@@ -133,7 +133,7 @@ impl PendingShare {
             None => share.fault = Some("its job is not known".to_owned()),
         }
         if share.is_block() {
-            share.block_job = job.map(|job| Box::new(job.prepared.job().clone()));
+            share.block_job = job.map(|job| Box::new(job.notify()));
         }
         share.submit = Some(submit);
         share

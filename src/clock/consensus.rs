@@ -52,11 +52,12 @@ fn median(samples: &[Sample]) -> Option<(Offset, Duration)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::host::Reading;
     use super::*;
 
     fn sample(offset_ms: i64, round_trip_ms: u64) -> Sample {
         let offset = Offset::from_micros(offset_ms * 1000);
-        Sample { offset, round_trip: Duration::from_millis(round_trip_ms) }
+        Sample { offset, round_trip: Duration::from_millis(round_trip_ms), reading: Reading::now() }
     }
 
     fn agreed_ms(samples: &[Sample]) -> Option<(i64, usize)> {

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
 
@@ -11,9 +11,8 @@ use super::query::Sample;
 use super::server::Server;
 use super::time::{NtpTime, Offset};
 use super::{Clock, ClockState, Why};
-use crate::net::Stamp;
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 
 /// More servers make the median no better.
 const MAX_SERVERS: usize = 16;
@@ -24,10 +23,6 @@ const SAMPLES: usize = 3;
 /// An offset older than this is not believed any more: an ordinary crystal (50 ppm) is then off by
 /// another 4 s.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
-
-/// The system's clock was set when it moved this much more or less than the monotonic clock
-/// between two looks; a clock that is slewed moves 5 ms in ten seconds (500 ppm).
-const JUMP: Duration = Duration::from_millis(500);
 
 /// How often servers are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +62,7 @@ pub(super) fn start(clock: Clock, servers: &[String], pace: Pace, stop: &Stop) -
     let stop = stop.clone();
     let mut keeper = Keeper { clock, servers, pace, stop, last_good: None };
     // The thread is not joined: an unanswered question may hold it for `timeout` after the end.
-    spawn("ntp", SERVICE_STACK, move || {
+    service("ntp").start(move || {
         // Being stopped is its ordinary end.
         keeper.run().or(Ok::<(), Stopped>(()))
     })?;
@@ -86,13 +81,8 @@ impl Keeper {
     fn run(&mut self) -> Result<(), Stopped> {
         let mut retry = self.pace.retry;
         loop {
-            let before = ClockWatch::start();
-            let outcome = self.round()?;
-            let pause = if before.was_set() {
-                // Some of the samples are of the old time.
-                self.lose(Why::ClockSet);
-                self.pace.retry
-            } else if let Err(why) = outcome {
+            supervise::beat();
+            let pause = if let Err(why) = self.round()? {
                 if self.last_good.is_none_or(|good| good.elapsed() > MAX_AGE) {
                     self.lose(why);
                 } else {
@@ -122,7 +112,7 @@ impl Keeper {
                 self.stop.check()?;
                 // A server that has twice said nothing is not there.
                 if pass < 2 || server.best.is_some() {
-                    server.ask(self.pace.timeout);
+                    server.ask(self.pace.timeout, &self.clock.shared.host);
                 }
             }
             result = self.conclude();
@@ -131,23 +121,24 @@ impl Keeper {
     }
 
     fn conclude(&mut self) -> Result<(), Why> {
-        let samples: Vec<Sample> = self.servers.iter().filter_map(|server| server.best).collect();
+        let now = self.clock.reading();
+        let best = self.servers.iter().filter_map(|server| server.best);
+        let samples: Vec<Sample> = best.map(|sample| sample.at(now)).collect();
         match consensus::agree(&samples) {
             None => Err(Why::NoAnswer(self.said())),
             Some(Err(Disagreement)) => Err(Why::Disagreement(self.said())),
             Some(Ok(agreed)) => {
                 self.last_good = Some(Instant::now());
-                let was_lost = self.clock.offset().is_none();
                 let state = ClockState::Synchronised {
                     offset: agreed.offset,
                     error_bound: agreed.error_bound,
                     servers: agreed.servers,
-                    at: NtpTime::from_stamp(Stamp::now(), agreed.offset),
+                    at: NtpTime::from_stamp(now.system, agreed.offset),
                 };
-                if was_lost {
+                if !self.clock.is_synchronised() {
                     info!("NTP: {state}");
                 }
-                self.clock.set(state);
+                self.clock.set(state, now);
                 Ok(())
             }
         }
@@ -173,11 +164,13 @@ impl Keeper {
         if is_news {
             warn!("no NTP time: {why}; the system's clock is used until there is");
         }
-        let since = NtpTime::from_stamp(Stamp::now(), Offset::default());
-        self.clock.set(ClockState::Unsynchronised { since, why });
+        let now = self.clock.reading();
+        let since = NtpTime::from_stamp(now.system, Offset::default());
+        self.clock.set(ClockState::Unsynchronised { since, why }, now);
     }
 
-    /// Waits for `pause`; less when the system's clock is set meanwhile.
+    /// Waits for `pause`; less when the system's clock is set meanwhile. The offset is corrected by
+    /// that step at once, wherever it is used; the servers are asked to see whether all is well.
     fn wait(&mut self, pause: Duration) -> Result<(), Stopped> {
         let end = Instant::now() + pause;
         loop {
@@ -185,36 +178,14 @@ impl Keeper {
             if left.is_zero() {
                 return Ok(());
             }
-            let watch = ClockWatch::start();
+            let before = self.clock.reading();
             self.stop.sleep(left.min(self.pace.watch))?;
-            if watch.was_set() {
-                self.lose(Why::ClockSet);
+            let step = self.clock.reading().step_since(&before);
+            if step != Offset::default() {
+                let way = if step.micros() > 0 { "forward" } else { "back" };
+                info!("the system's clock was set {way} by {}; NTP servers are asked again", step.amount());
                 return Ok(());
             }
-        }
-    }
-}
-
-/// The two clocks at one moment.
-struct ClockWatch {
-    monotonic: Instant,
-    system: SystemTime,
-}
-
-impl ClockWatch {
-    fn start() -> ClockWatch {
-        ClockWatch { monotonic: Instant::now(), system: SystemTime::now() }
-    }
-
-    /// Whether the system's clock has been set since.
-    fn was_set(&self) -> bool {
-        self.differ(self.monotonic.elapsed(), SystemTime::now())
-    }
-
-    fn differ(&self, elapsed: Duration, system: SystemTime) -> bool {
-        match system.duration_since(self.system) {
-            Ok(moved) => moved.abs_diff(elapsed) > JUMP,
-            Err(back) => back.duration() + elapsed > JUMP,
         }
     }
 }
@@ -232,19 +203,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_is_set_is_noticed_and_one_that_drifts_is_not() {
-        let watch = ClockWatch::start();
-        let ten = Duration::from_secs(10);
-        let moved = |by_ms: i64| {
-            let to = watch.system + ten;
-            let change = Duration::from_millis(by_ms.unsigned_abs());
-            watch.differ(ten, if by_ms < 0 { to - change } else { to + change })
-        };
-        assert!(!moved(0) && !moved(5) && !moved(-5) && !moved(499));
-        assert!(moved(600) && moved(-600) && moved(3_600_000) && moved(-3_600_000));
-    }
-
-    #[test]
     fn a_minute_is_never_undercut() {
         for interval in [Duration::from_secs(60), Duration::from_secs(3600)] {
             for _ in 0..100 {
@@ -254,25 +212,5 @@ mod tests {
             }
         }
         assert_eq!(Pace::every(Duration::from_secs(1)).interval, Duration::from_secs(60));
-    }
-
-    #[test]
-    fn a_clock_that_was_set_makes_it_unsynchronised() {
-        let clock = Clock::system();
-        let stop = Stop::new();
-        let pace = Pace { watch: Duration::from_millis(1), ..Pace::every(Duration::from_secs(60)) };
-        let mut keeper =
-            Keeper { clock: clock.clone(), servers: Vec::new(), pace, stop, last_good: Some(Instant::now()) };
-        clock.set(ClockState::Synchronised {
-            offset: Offset::from_micros(5),
-            error_bound: Duration::ZERO,
-            servers: 1,
-            at: clock.now(),
-        });
-        assert_eq!(clock.offset(), Some(Offset::from_micros(5)));
-        keeper.lose(Why::ClockSet);
-        assert_eq!(clock.offset(), None);
-        assert!(matches!(clock.state(), ClockState::Unsynchronised { why: Why::ClockSet, .. }));
-        assert_eq!(keeper.last_good, None);
     }
 }

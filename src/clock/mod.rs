@@ -1,39 +1,52 @@
 //! NTP time, beside the system's clock, which is never changed.
 //!
 //! A thread `ntp` asks several servers now and then (RFC 5905, the client's part of SNTP) and
-//! keeps one number: how far the system's clock is off. Reading it is one atomic load. Without a
-//! server in reach the system's clock is used as it is, and [`Clock::state`] says so.
+//! keeps one number: how far the system's clock is off. When the system's clock is set, that number
+//! is corrected by the same step before it is used again. Without a server in reach the system's
+//! clock is used as it is, and [`Clock::state`] says so. NTP is not believed blindly either: if the
+//! pools' jobs agree with the system's clock and not with NTP, the system's clock is used.
 //!
 //! | file | what it is |
 //! |---|---|
 //! | `time` | a corrected point in time, and an offset |
+//! | `host` | this machine's two clocks, and whether the one was set |
+//! | `witnesses` | the jobs' times, and who outvotes whom |
+//! | `certainty` | whether the date is certain enough to delete files by |
 //! | `query` | one question to one address, and what an answer must be like |
 //! | `server` | one configured server: its name's addresses, its samples, its wish to be left alone |
 //! | `lookup` | a name to addresses, with a deadline |
 //! | `consensus` | several servers' answers to one offset |
 //! | `keeper` | the thread: when to ask, when to ask again |
 
+mod certainty;
 mod consensus;
+mod host;
 mod keeper;
 mod lookup;
 mod query;
 mod server;
 mod time;
+mod witnesses;
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use certainty::Agreement;
 use jiff::SignedDuration;
+use witnesses::{JobTimes, Vote};
 
 use crate::config::Ntp;
 use crate::net::{Stamp, tls_words};
 use crate::stop::Stop;
+use crate::util::plural::count;
 
+pub use certainty::{AGREED_FOR, DateCertainty, Doubt};
+pub use host::{HostClocks, Reading};
 pub use keeper::Pace;
 pub use time::{NtpTime, Offset};
+pub use witnesses::JobTime;
 
 /// The corrected clock. Clones share it.
 #[derive(Debug, Clone)]
@@ -74,8 +87,18 @@ pub enum Why {
     NoAnswer(String),
     /// The servers contradict each other; what each says.
     Disagreement(String),
-    /// The system's clock was set, so that the offset is of no use until the next answers.
-    ClockSet,
+    /// The servers agree on a time that the system's clock and the jobs of so many pools contradict.
+    Contradicted {
+        /// What the servers say is to be added to the system's clock.
+        ntp: Offset,
+        pools: usize,
+    },
+    /// Without NTP: the jobs of so many pools agree on another time than the system's clock.
+    Outvoted {
+        /// What the jobs say is to be added to the system's clock.
+        jobs: Offset,
+        pools: usize,
+    },
 }
 
 impl Clock {
@@ -93,80 +116,188 @@ impl Clock {
     /// # Errors
     /// When no thread can be started.
     pub fn start_with_pace(servers: &[String], pace: Pace, stop: &Stop) -> io::Result<Clock> {
+        Clock::start_on(HostClocks::default(), servers, pace, stop)
+    }
+
+    /// As [`Clock::start_with_pace`], on other clocks than this machine's.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start_on(host: HostClocks, servers: &[String], pace: Pace, stop: &Stop) -> io::Result<Clock> {
         if servers.is_empty() {
-            return Ok(Clock::system());
+            return Ok(Clock::unsynchronised(host, Why::Off));
         }
-        let clock = Clock::unsynchronised(Why::Starting);
+        let clock = Clock::unsynchronised(host, Why::Starting);
         keeper::start(clock.clone(), servers, pace, stop)?;
         Ok(clock)
     }
 
     /// The system's clock, for `servers = []` and for tests.
     pub fn system() -> Clock {
-        Clock::unsynchronised(Why::Off)
+        Clock::unsynchronised(HostClocks::default(), Why::Off)
     }
 
     /// NTP time, or the system's while there is none.
     pub fn now(&self) -> NtpTime {
-        self.correct(Stamp::now())
+        let now = self.reading();
+        NtpTime::from_stamp(now.system, self.offset_at(&now).unwrap_or_default())
     }
 
-    /// What a stamp of the system's clock, or of the kernel, is in NTP time.
+    /// Converts a stamp of the system's clock, or of the kernel, to NTP time.
     pub fn correct(&self, stamp: Stamp) -> NtpTime {
         NtpTime::from_stamp(stamp, self.offset().unwrap_or_default())
     }
 
     /// What [`Clock::correct`] adds; `None` while unsynchronised.
     pub fn offset(&self) -> Option<Offset> {
-        match self.shared.offset_micros.load(Ordering::Relaxed) {
-            NONE => None,
-            micros => Some(Offset::from_micros(micros)),
+        self.offset_at(&self.reading())
+    }
+
+    /// What is to be added to a stamp of the system's clock as that stood at `now`.
+    pub fn offset_at(&self, now: &Reading) -> Option<Offset> {
+        let known = self.shared.lock();
+        let offset = known.ntp_at(now)?;
+        (known.jobs.vote(Some(offset), now) == Vote::Undisputed).then_some(offset)
+    }
+
+    /// Reads the clocks that this one stands on.
+    pub fn reading(&self) -> Reading {
+        self.shared.host.read()
+    }
+
+    /// The whole of what is known. For pages and alerts, not for every share.
+    pub fn state(&self) -> ClockState {
+        let now = self.reading();
+        let mut known = self.shared.lock();
+        let ntp = known.ntp_at(&now);
+        let vote = known.jobs.vote(ntp, &now);
+        if !matches!(vote, Vote::AgainstNtp { .. }) {
+            known.contradicted_since = None;
+        }
+        match (vote, &known.ntp, ntp) {
+            (Vote::AgainstNtp { pools }, _, Some(ntp)) => {
+                let system = NtpTime::from_stamp(now.system, Offset::default());
+                let since = *known.contradicted_since.get_or_insert(system);
+                ClockState::Unsynchronised { since, why: Why::Contradicted { ntp, pools } }
+            }
+            (Vote::AgainstSystem { ahead, pools }, ClockState::Unsynchronised { since, .. }, _) => {
+                ClockState::Unsynchronised { since: *since, why: Why::Outvoted { jobs: ahead, pools } }
+            }
+            (_, ClockState::Synchronised { error_bound, servers, at, .. }, Some(offset)) => {
+                let (error_bound, servers, at) = (*error_bound, *servers, *at);
+                ClockState::Synchronised { offset, error_bound, servers, at }
+            }
+            (_, state, _) => state.clone(),
         }
     }
 
-    /// The whole of what is known. Takes a lock; for pages and alerts, not for every share.
-    pub fn state(&self) -> ClockState {
-        self.shared.lock().clone()
+    /// Takes the time that a pool's job carries as a witness.
+    /// A session's first job may have been made long ago, so it counts only while there is no other.
+    pub fn job_time(&self, pool: &str, job: JobTime, now: &Reading) {
+        self.shared.lock().jobs.take(pool, job, *now);
+        self.note_error(now);
     }
 
-    fn unsynchronised(why: Why) -> Clock {
-        let since = NtpTime::from_stamp(Stamp::now(), Offset::default());
-        let state = Mutex::new(ClockState::Unsynchronised { since, why });
-        Clock { shared: Arc::new(Shared { offset_micros: AtomicI64::new(NONE), state }) }
+    /// Whether the date is certain enough to delete files by. To be asked every few seconds: a
+    /// disagreement that nobody has asked about is not noticed.
+    pub fn date_certainty(&self) -> DateCertainty {
+        let now = self.reading();
+        let mut known = self.shared.lock();
+        let verdict = known.confirm_day(&now);
+        known.agreement.look(verdict, now.steady)
     }
 
-    fn set(&self, state: ClockState) {
-        let mut current = self.shared.lock();
-        let micros = match &state {
-            ClockState::Synchronised { offset, .. } => offset.micros(),
-            ClockState::Unsynchronised { .. } => NONE,
+    fn unsynchronised(host: HostClocks, why: Why) -> Clock {
+        let reading = host.read();
+        let since = NtpTime::from_stamp(reading.system, Offset::default());
+        let known = Known {
+            ntp: ClockState::Unsynchronised { since, why },
+            reading,
+            contradicted_since: None,
+            jobs: JobTimes::default(),
+            agreement: Agreement::default(),
         };
-        self.shared.offset_micros.store(micros, Ordering::Relaxed);
-        let known = (micros != NONE).then(|| SignedDuration::from_micros(micros));
-        tls_words::note_clock_error(known);
-        *current = match (&*current, state) {
+        Clock { shared: Arc::new(Shared { host, known: Mutex::new(known) }) }
+    }
+
+    /// Tells what certificates are judged by how far the system's clock is off.
+    fn note_error(&self, now: &Reading) {
+        let known = self.offset_at(now);
+        tls_words::note_clock_error(known.map(|offset| SignedDuration::from_micros(offset.micros())));
+    }
+
+    /// Whether the servers have given a time, believed or not.
+    fn is_synchronised(&self) -> bool {
+        matches!(self.shared.lock().ntp, ClockState::Synchronised { .. })
+    }
+
+    /// Takes the servers' result, whose offset is to the system's clock as it stood at `now`.
+    fn set(&self, state: ClockState, now: Reading) {
+        let mut known = self.shared.lock();
+        known.reading = now;
+        known.ntp = match (&known.ntp, state) {
             // Another reason does not begin the time without synchronisation anew.
             (ClockState::Unsynchronised { since, .. }, ClockState::Unsynchronised { why, .. }) => {
                 ClockState::Unsynchronised { since: *since, why }
             }
             (_, state) => state,
         };
+        drop(known);
+        self.note_error(&now);
     }
 }
 
 #[derive(Debug)]
 struct Shared {
-    /// A copy of the state's offset, or [`NONE`].
-    offset_micros: AtomicI64,
-    state: Mutex<ClockState>,
+    host: HostClocks,
+    known: Mutex<Known>,
 }
 
-/// No offset; as one it would be 292 000 years.
-const NONE: i64 = i64::MIN;
+#[derive(Debug)]
+struct Known {
+    /// The servers' result.
+    ntp: ClockState,
+    /// The clocks when that result was taken.
+    reading: Reading,
+    /// By the system's clock; as of the last look at the state.
+    contradicted_since: Option<NtpTime>,
+    jobs: JobTimes,
+    agreement: Agreement,
+}
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, ClockState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// What the servers say is to be added to the system's clock as it stands at `now`: that clock
+    /// may have been set since they were asked.
+    fn ntp_at(&self, now: &Reading) -> Option<Offset> {
+        match &self.ntp {
+            ClockState::Synchronised { offset, .. } => Some(offset.minus(now.step_since(&self.reading))),
+            ClockState::Unsynchronised { .. } => None,
+        }
+    }
+
+    /// Whether all three witnesses agree on the day. NTP that is switched off is none; NTP that does
+    /// not answer could say anything, so it confirms nothing.
+    fn confirm_day(&self, now: &Reading) -> Result<(), Doubt> {
+        match (self.ntp_at(now), &self.ntp) {
+            (Some(offset), _) if witnesses::is_same_day(offset) => {}
+            (Some(offset), _) => {
+                let ahead = offset.ahead_or_behind();
+                return Err(Doubt::contradiction(format!("NTP's time is {ahead} this machine's clock")));
+            }
+            (None, ClockState::Unsynchronised { why: Why::Off, .. }) => {}
+            (None, ClockState::Unsynchronised { why: why @ Why::Disagreement(_), .. }) => {
+                return Err(Doubt::contradiction(why.to_string()));
+            }
+            (None, ClockState::Unsynchronised { why, .. }) => return Err(Doubt::missing(why.to_string())),
+            (None, ClockState::Synchronised { .. }) => {}
+        }
+        self.jobs.confirm_day(now)
     }
 }
 
@@ -193,7 +324,21 @@ impl fmt::Display for Why {
             Why::Starting => f.write_str("no NTP server has answered yet"),
             Why::NoAnswer(said) => write!(f, "no NTP server gave a usable answer ({said})"),
             Why::Disagreement(said) => write!(f, "the NTP servers contradict each other ({said})"),
-            Why::ClockSet => f.write_str("the system's clock was set"),
+            Why::Contradicted { ntp, pools } => {
+                let jobs = jobs_of(*pools);
+                let ahead = ntp.ahead_or_behind();
+                write!(
+                    f,
+                    "NTP's time is {ahead} the system's clock, with which {jobs} agree: NTP is not believed"
+                )
+            }
+            Why::Outvoted { jobs, pools } => {
+                write!(f, "{} are {} the system's clock", jobs_of(*pools), jobs.ahead_or_behind())
+            }
         }
     }
+}
+
+fn jobs_of(pools: usize) -> String {
+    format!("the jobs of {}", count(pools as u64, "pool"))
 }

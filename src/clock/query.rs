@@ -6,10 +6,11 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use sntpc::{NtpContext, NtpTimestampGenerator, NtpUdpSocket};
 
+use super::host::{HostClocks, Reading};
 use super::time::Offset;
 
 /// An answer that took longer says too little: the offset is uncertain by half of it.
@@ -27,8 +28,18 @@ const LATEST: i64 = u32::MAX as i64;
 /// One server's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sample {
+    /// To the system's clock as it stood then.
     pub offset: Offset,
     pub round_trip: Duration,
+    /// When it was taken.
+    pub reading: Reading,
+}
+
+impl Sample {
+    /// The same, for the system's clock as it stands now: it may have been set since.
+    pub fn at(self, now: Reading) -> Sample {
+        Sample { offset: self.offset.minus(now.step_since(&self.reading)), reading: now, ..self }
+    }
 }
 
 /// Why a question gave no sample.
@@ -54,14 +65,19 @@ pub(super) enum QueryError {
     RootDistance(Duration),
     /// A time before this program was written, or one that no block can have.
     Implausible,
+    /// The system's clock was set between question and answer.
+    ClockSet,
     Malformed,
 }
 
 /// Asks the server at `address` once. Ends after `timeout` at the latest; a closed port is noticed
 /// at once. Stray datagrams are passed over.
-pub(super) fn ask(address: SocketAddr, timeout: Duration) -> Result<Sample, QueryError> {
+pub(super) fn ask(address: SocketAddr, timeout: Duration, host: &HostClocks) -> Result<Sample, QueryError> {
     let exchange = Exchange::open(address, Instant::now() + timeout).map_err(|error| from_io(&error))?;
-    let result = sntpc::sync::get_time(address, &exchange, NtpContext::new(SystemClock::default()));
+    let before = host.read();
+    let context = NtpContext::new(SystemClock { host, reading: before });
+    let result = sntpc::sync::get_time(address, &exchange, context);
+    let reading = host.read();
     // What the exchange saw is more precise than what sntpc makes of it.
     if let Some(failure) = exchange.failure.get() {
         return Err(failure);
@@ -71,11 +87,16 @@ pub(super) fn ask(address: SocketAddr, timeout: Duration) -> Result<Sample, Quer
     let sample = Sample {
         offset: Offset::from_micros(result.offset),
         round_trip: Duration::from_micros(result.roundtrip),
+        reading,
     };
+    if reading.step_since(&before) != Offset::default() {
+        return Err(QueryError::ClockSet);
+    }
     if sample.round_trip > MAX_ROUND_TRIP {
         return Err(QueryError::RoundTrip(sample.round_trip));
     }
-    if !(EARLIEST..=LATEST).contains(&(unix_seconds() + result.offset / 1_000_000)) {
+    let system = i64::try_from(reading.system.as_nanos() / 1_000_000_000).unwrap_or(i64::MAX);
+    if !(EARLIEST..=LATEST).contains(&system.saturating_add(result.offset / 1_000_000)) {
         return Err(QueryError::Implausible);
     }
     Ok(sample)
@@ -206,20 +227,23 @@ impl Head {
 }
 
 /// `sntpc`'s own reads the clock with an unwrap, and a Pi without a battery may start before 1970.
-#[derive(Clone, Copy, Default)]
-struct SystemClock(Duration);
+#[derive(Clone, Copy)]
+struct SystemClock<'a> {
+    host: &'a HostClocks,
+    reading: Reading,
+}
 
-impl NtpTimestampGenerator for SystemClock {
+impl NtpTimestampGenerator for SystemClock<'_> {
     fn init(&mut self) {
-        self.0 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.reading = self.host.read();
     }
 
     fn timestamp_sec(&self) -> u64 {
-        self.0.as_secs()
+        self.reading.system.as_nanos() / 1_000_000_000
     }
 
     fn timestamp_subsec_micros(&self) -> u32 {
-        self.0.subsec_micros()
+        u32::try_from(self.reading.system.as_nanos() / 1000 % 1_000_000).unwrap_or(0)
     }
 }
 
@@ -227,11 +251,6 @@ fn eight(packet: &[u8; PACKET], at: usize) -> [u8; 8] {
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&packet[at..at + 8]);
     bytes
-}
-
-fn unix_seconds() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn from_io(error: &io::Error) -> QueryError {
@@ -257,6 +276,7 @@ impl fmt::Display for QueryError {
             QueryError::RoundTrip(time) => write!(f, "took {time:.1?} to answer"),
             QueryError::RootDistance(distance) => write!(f, "may be off by {distance:.1?} itself"),
             QueryError::Implausible => f.write_str("gives a time that cannot be"),
+            QueryError::ClockSet => f.write_str("was asked while the system's clock was set"),
             QueryError::Malformed => f.write_str("sends no valid answer"),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::host::HostClocks;
 use super::lookup::Lookup;
 use super::query::{self, QueryError, Sample};
 
@@ -58,7 +59,7 @@ impl Server {
     }
 
     /// Asks once, at the address that answered before or at the first that answers.
-    pub fn ask(&mut self, timeout: Duration) {
+    pub fn ask(&mut self, timeout: Duration, host: &HostClocks) {
         let known = match self.address {
             Some(address) => vec![address],
             None => self.lookup.addresses(timeout).iter().copied().take(MAX_ADDRESSES).collect(),
@@ -71,7 +72,7 @@ impl Server {
                 self.failure = Some(Failure::Resting);
                 continue;
             }
-            match query::ask(address, timeout) {
+            match query::ask(address, timeout, host) {
                 Ok(sample) => {
                     self.address = Some(address);
                     let is_better = |best: Sample| sample.round_trip < best.round_trip;

@@ -1,12 +1,14 @@
 //! A corrected point in time, and the correction.
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::net::Stamp;
+use crate::util::plural::count;
 
 /// A point in time by NTP, or by the system's clock while there is no NTP. Shown as RFC 3339 in
 /// UTC with milliseconds.
@@ -68,6 +70,32 @@ impl Offset {
     pub fn seconds(self) -> f64 {
         self.0 as f64 / 1e6
     }
+
+    /// This less another one.
+    pub(super) fn minus(self, other: Offset) -> Offset {
+        Offset(self.0.saturating_sub(other.0))
+    }
+
+    /// Whether the two differ by no more than `tolerance`.
+    pub(super) fn is_within(self, tolerance: Duration, other: Offset) -> bool {
+        u128::from(self.0.abs_diff(other.0)) <= tolerance.as_micros()
+    }
+
+    /// For people: `100 days ahead of` for a positive one, `12 minutes behind` for a negative one.
+    pub fn ahead_or_behind(self) -> String {
+        let way = if self.0 < 0 { "behind" } else { "ahead of" };
+        format!("{} {way}", self.amount())
+    }
+
+    /// For people, without its direction: `100 days`, `1 hour`, `12 minutes`, `5 seconds`.
+    pub fn amount(self) -> String {
+        const UNITS: [(&str, u64); 4] = [("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)];
+        let seconds = self.0.unsigned_abs().saturating_add(500_000) / 1_000_000;
+        // From two of them on, so that 25 hours are not "1 day".
+        let unit = |(_, length): &(&str, u64)| seconds >= 2 * length;
+        let (name, length) = UNITS.into_iter().find(unit).unwrap_or(UNITS[3]);
+        count((seconds + length / 2) / length, name)
+    }
 }
 
 /// Milliseconds with a sign; seconds from ten of them.
@@ -92,6 +120,17 @@ mod tests {
         assert_eq!(time.to_string(), "2026-11-21T01:53:36.623Z");
         assert_eq!(time.date().to_string(), "2026-11-21");
         assert_eq!(time.unix_seconds(), 1_795_226_016);
+    }
+
+    #[test]
+    fn an_offset_is_told_in_words() {
+        let of = |seconds: i64| Offset::from_micros(seconds * 1_000_000).ahead_or_behind();
+        assert_eq!(of(8_640_000), "100 days ahead of");
+        assert_eq!(of(-90_000), "25 hours behind");
+        assert_eq!(
+            (of(-720), of(60), of(1)),
+            ("12 minutes behind".into(), "60 seconds ahead of".into(), "1 second ahead of".into())
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::Failure;
 use super::proxy::Proxy;
+use super::run::after_failure;
 use super::signals::stop_on_signals;
 use crate::analyzer::{Analyzer, Setup, Summary};
 use crate::config::{Config, Failover, Http, Mode, Upstream};
@@ -19,6 +20,7 @@ use crate::status::sight::{Facts, Sights, Sources};
 use crate::status::web;
 use crate::stop::Stop;
 use crate::stratum::{Difficulty, Nbits};
+use crate::supervise;
 use crate::util::plural::count;
 
 /// An address whose key is public (BIP173's example), so that nobody takes the demo for earnings.
@@ -83,6 +85,7 @@ impl FromStr for PageAddress {
 /// # Errors
 /// When it could not start.
 pub fn run(options: &DemoOptions, stop: Stop) -> Result<(), Failure> {
+    supervise::end_program_through(&stop);
     stop_on_signals(&stop).map_err(failure)?;
     let world = World::start(options, &stop)?;
     let mut out = io::stdout().lock();
@@ -91,7 +94,7 @@ pub fn run(options: &DemoOptions, stop: Stop) -> Result<(), Failure> {
     let ended = world.end(&mut out);
     match shown.and(ended) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(failure(error)),
-        _ => Ok(()),
+        _ => after_failure(),
     }
 }
 
@@ -110,8 +113,9 @@ impl World {
         let difficulty = if options.aggregate { SHARED_DIFFICULTY } else { POOL_DIFFICULTY };
         let pools = [start_pool(1, difficulty)?, start_pool(2, difficulty)?];
         let config = configuration(&pools, options.aggregate);
-        let (proxy, analyzer) = start_proxy(&config, stop)?;
+        let (mut proxy, analyzer) = start_proxy(&config, stop)?;
         let page = start_page(options, &config, &proxy, &analyzer, stop)?;
+        proxy.accept().map_err(|why| Failure::Runtime(why.into()))?;
         let address = proxy.addresses()[0];
         let mut miners = Vec::new();
         for (name, habit, rate) in MINERS {
@@ -283,7 +287,7 @@ fn start_proxy(config: &Config, stop: &Stop) -> Result<(Proxy, Analyzer), Failur
     let upstreams = config.upstreams.iter().collect();
     let setup = Setup { upstreams, ..Setup::plain(&config.analysis) };
     let (analyzer, copies) = Analyzer::start(setup).map_err(failure)?;
-    let proxy = Proxy::start(config, Some(copies), stop).map_err(|why| Failure::Runtime(why.into()))?;
+    let proxy = Proxy::prepare(config, Some(copies), stop).map_err(|why| Failure::Runtime(why.into()))?;
     Ok((proxy, analyzer))
 }
 

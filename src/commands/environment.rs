@@ -8,8 +8,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, Flock, FlockArg};
+use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::{AccessFlags, access, faccessat};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
@@ -17,12 +16,10 @@ use rustls::sign::CertifiedKey;
 
 pub use error::EnvironmentError;
 
+use super::data_dir_lock::is_taken;
 use crate::config::{Config, ListenTls, Recipient, Reference};
 use crate::net::pem;
 use crate::util::os_error::describe;
-
-/// Empty, and locked while the program runs.
-const LOCK_FILE: &str = "lock";
 
 /// What the machine has to say about a configuration.
 #[derive(Debug, Default)]
@@ -59,7 +56,7 @@ pub fn verify(config: &Config) -> Findings {
     }
     let writable = verify_data_dir(&config.data_dir);
     found.errors.extend(writable.err());
-    if is_occupied(&config.data_dir) {
+    if is_taken(&config.data_dir) {
         found.warnings.push(format!(
             "data_dir: a Sluice runs with {} at the moment, so whether the ports are free was not tested; a \
              second one needs another data_dir and other ports",
@@ -76,7 +73,7 @@ pub fn verify(config: &Config) -> Findings {
 /// # Errors
 /// Everything that is missing.
 pub fn prepare(config: &Config) -> Result<Vec<String>, Vec<EnvironmentError>> {
-    if is_occupied(&config.data_dir) {
+    if is_taken(&config.data_dir) {
         return Err(vec![EnvironmentError::DataDirInUse { dir: config.data_dir.clone() }]);
     }
     let Findings { errors, warnings } = verify(config);
@@ -86,29 +83,6 @@ pub fn prepare(config: &Config) -> Result<Vec<String>, Vec<EnvironmentError>> {
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|reason| vec![EnvironmentError::DataDir { dir: config.data_dir.clone(), reason }])?;
     Ok(warnings)
-}
-
-/// Keeps `data_dir` for this program until it ends, however it ends: two that write the same state
-/// would each undo what the other kept.
-///
-/// # Errors
-/// [`EnvironmentError::DataDirInUse`]. Where files can't be locked nothing is kept.
-pub fn occupy(data_dir: &Path) -> Result<Option<Flock<File>>, EnvironmentError> {
-    let Ok(file) = File::options().create(true).truncate(false).write(true).open(data_dir.join(LOCK_FILE))
-    else {
-        return Ok(None);
-    };
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, Errno::EWOULDBLOCK)) => Err(EnvironmentError::DataDirInUse { dir: data_dir.to_owned() }),
-        Err(_) => Ok(None),
-    }
-}
-
-/// Whether a running Sluice keeps `data_dir`.
-fn is_occupied(data_dir: &Path) -> bool {
-    let Ok(file) = File::open(data_dir.join(LOCK_FILE)) else { return false };
-    matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)))
 }
 
 fn verify_pair(tls: &ListenTls) -> Result<(), EnvironmentError> {
@@ -164,9 +138,9 @@ fn verify_program(number: usize, program: &str) -> Result<(), String> {
     if found {
         return Ok(());
     }
-    // The rest of the command may hold a secret, the program's own name does not.
+    // Any word of a command may be a secret.
     Err(format!(
-        "notify[{number}].command: there is no program {program:?} that this user may run; no alert reaches it"
+        "notify[{number}].command: its program is not there, or this user may not run it; no alert reaches it"
     ))
 }
 
@@ -219,16 +193,6 @@ mod tests {
         assert!(said(&key, &key).contains("holds no certificate"));
         assert!(said(&cert, &cert).contains("holds no private key"));
         assert!(said(&dir.path().join("gone"), &key).contains("listen.tls.cert"));
-    }
-
-    #[test]
-    fn a_data_dir_is_one_program_s() {
-        let dir = tempfile::tempdir().unwrap();
-        let first = occupy(dir.path()).unwrap();
-        let said = occupy(dir.path()).unwrap_err().to_string();
-        assert!(said.contains("another Sluice") && said.contains("--data-dir"), "{said}");
-        drop(first);
-        assert!(occupy(dir.path()).unwrap().is_some());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! need of the machine, `exit` which code they end with.
 
 pub mod check;
+mod data_dir_lock;
 pub mod demo;
 pub mod environment;
 pub mod exit;

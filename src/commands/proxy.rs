@@ -20,10 +20,23 @@ pub(super) enum Proxy {
 }
 
 impl Proxy {
-    pub(super) fn start(config: &Config, to_analyzer: ToAnalyzer, stop: &Stop) -> Result<Proxy, StartError> {
+    /// Opens the listeners; nobody is accepted yet.
+    pub(super) fn prepare(
+        config: &Config,
+        to_analyzer: ToAnalyzer,
+        stop: &Stop,
+    ) -> Result<Proxy, StartError> {
         match config.mode {
-            Mode::Passthrough => Passthrough::start(config, to_analyzer, stop).map(Proxy::Passthrough),
-            Mode::Aggregate => Aggregate::start(config, to_analyzer, stop).map(Proxy::Aggregate),
+            Mode::Passthrough => Passthrough::prepare(config, to_analyzer, stop).map(Proxy::Passthrough),
+            Mode::Aggregate => Aggregate::prepare(config, to_analyzer, stop).map(Proxy::Aggregate),
+        }
+    }
+
+    /// Begins to accept miners.
+    pub(super) fn accept(&mut self) -> Result<(), StartError> {
+        match self {
+            Proxy::Passthrough(proxy) => proxy.accept(),
+            Proxy::Aggregate(proxy) => proxy.accept(),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
@@ -12,7 +13,7 @@ use crate::analyzer::{Judgement, Outside, UpstreamNames};
 use crate::config::Config;
 use crate::serving::Tuner;
 use crate::stop::Stopped;
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 
 /// These take effect at once; the others at the next start.
 const LIVE: [&str; 6] = ["network", UPSTREAMS, "[payout]", "[chain]", "[rules]", VARDIFF];
@@ -23,6 +24,9 @@ const VARDIFF: &str = "[vardiff]";
 /// Follows `payout.address` where it names none itself.
 const POOL_STATS: &str = "[pool_stats]";
 
+/// How long the analyzer may take to make room for it; it does so twice a second.
+const TAKE_LIMIT: Duration = Duration::from_secs(5);
+
 /// Who can be told.
 pub(super) struct Reload {
     pub(super) options: Options,
@@ -31,8 +35,8 @@ pub(super) struct Reload {
     pub(super) tuner: Tuner,
     /// What the analyzer calls the upstreams.
     pub(super) names: UpstreamNames,
-    /// To the analyzer.
-    pub(super) news: Sender<Outside>,
+    /// To the analyzer; `None` when analysis is off.
+    pub(super) news: Option<Sender<Outside>>,
 }
 
 impl Reload {
@@ -41,8 +45,9 @@ impl Reload {
     /// # Errors
     /// When there is no room for it.
     pub(super) fn start(self, signals: Receiver<()>) -> io::Result<()> {
-        spawn("reload", SERVICE_STACK, move || {
-            for () in signals {
+        service("reload").start(move || {
+            for () in &signals {
+                supervise::beat();
                 self.again();
             }
             Ok::<(), Stopped>(())
@@ -78,7 +83,15 @@ impl Reload {
             }
         }
         if !live.is_empty() {
-            self.apply(&config, &live);
+            if !self.apply(&config, &live) {
+                log::error!(
+                    "SIGHUP: the analyzer did not take the new {} within {} s; nothing else of it holds: \
+                     send SIGHUP again, or restart sluice",
+                    live.join(", "),
+                    TAKE_LIMIT.as_secs()
+                );
+                return;
+            }
             log::info!("SIGHUP: from now on with the new {}", live.join(", "));
         }
         if !later.is_empty() {
@@ -86,10 +99,16 @@ impl Reload {
         }
     }
 
-    fn apply(&self, config: &Config, changes: &[&str]) {
+    /// Puts the changes into effect. `false` when the analyzer, which is first, does not take them.
+    fn apply(&self, config: &Config, changes: &[&str]) -> bool {
         if changes.iter().any(|name| ![UPSTREAMS, VARDIFF].contains(name)) {
-            // Without analysis nobody listens, and nothing is judged.
-            let _ = self.news.send(Outside::Judgement(Arc::new(Judgement::new(config))));
+            // Without analysis nothing is judged.
+            if let Some(news) = &self.news {
+                let judgement = Outside::Judgement(Arc::new(Judgement::new(config)));
+                if news.send_timeout(judgement, TAKE_LIMIT).is_err() {
+                    return false;
+                }
+            }
         }
         if changes.contains(&VARDIFF) {
             self.tuner.set_vardiff(&config.vardiff);
@@ -103,5 +122,6 @@ impl Reload {
             vardiff: config.vardiff.clone(),
             ..(**self.config.load()).clone()
         }));
+        true
     }
 }

@@ -4,10 +4,11 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::data_dir_lock::DataDirLock;
 use super::proxy::Proxy;
 use super::reload::Reload;
 use super::signals::stop_on_signals;
-use super::{Failure, Options, environment};
+use super::{Failure, Options};
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
@@ -22,10 +23,11 @@ use crate::record::Recorder;
 use crate::reference::{References, Tip};
 use crate::serving::enforcement;
 use crate::status::console;
-use crate::status::http::HttpServer;
+use crate::status::http::{HttpServer, PagePort};
 use crate::status::sight::{Facts, Sight, Sights, Sources, Surroundings};
 use crate::status::web;
 use crate::stop::Stop;
+use crate::supervise;
 use crate::util::os_error::describe;
 use crate::util::plural::count;
 
@@ -35,9 +37,13 @@ use crate::util::plural::count;
 /// When it can't start: a port in use, an unreadable certificate, no threads.
 pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> {
     let runtime = |why: io::Error| Failure::Runtime(why.into());
+    supervise::end_program_through(&stop);
     let hang_ups = stop_on_signals(&stop).map_err(runtime)?;
     check_descriptors(&config);
-    let _occupied = environment::occupy(&config.data_dir).map_err(|why| Failure::Environment(vec![why]))?;
+    let lock = DataDirLock::take(&config.data_dir).map_err(|why| Failure::Environment(vec![why]))?;
+    lock.keep(&stop).map_err(runtime)?;
+    // Before anything runs, so that a port in use ends nothing that has begun.
+    let port = page_port(&config).map_err(runtime)?;
     let (to_enforcement, offences) = enforcement::channel();
     let (news, outside) = analyzer::outside();
     let names: UpstreamNames = config.upstreams.iter().collect();
@@ -52,18 +58,16 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
         }
         false => (None, None),
     };
-    let proxy = Proxy::start(&config, copies, &stop).map_err(|why| Failure::Runtime(why.into()))?;
+    let mut proxy = Proxy::prepare(&config, copies, &stop).map_err(|why| Failure::Runtime(why.into()))?;
     let live = Arc::new(ArcSwap::from_pointee(config.clone()));
-    let reload = Reload { options, config: live.clone(), tuner: proxy.tuner(), names, news: news.clone() };
+    let to_rules = config.analysis.enabled.then(|| news.clone());
+    let reload = Reload { options, config: live.clone(), tuner: proxy.tuner(), names, news: to_rules };
     reload.start(hang_ups).map_err(runtime)?;
     proxy.enforce(offences).map_err(runtime)?;
     let references = match config.analysis.enabled {
         true => References::start(&config.references, tell(news), &stop).map_err(runtime)?,
         false => References::default(),
     };
-    for address in proxy.addresses() {
-        log::info!("miners can connect to {address}");
-    }
     for (place, upstream) in config.upstreams.iter().enumerate() {
         log::info!("pool #{} {upstream}", place + 1);
     }
@@ -78,18 +82,17 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
     };
     let sights = Sights::start(sources, facts, &stop).map_err(runtime)?;
     let handler = web::handler_with_controls(sights.clone(), proxy.observer());
-    let page = match HttpServer::start(&config.http, handler, &stop) {
-        Ok(page) => page,
-        // A wrong address is the configuration's fault, and better heard of at once.
-        Err(why) if why.kind() == io::ErrorKind::AddrInUse => return Err(runtime(why)),
-        Err(why) if why.kind() == io::ErrorKind::AddrNotAvailable => return Err(runtime(why)),
-        Err(why) => {
-            log::error!("there is no page: {}; miners are served all the same", describe(&why));
-            None
-        }
-    };
+    let page = port.and_then(|port| match port.serve(&config.http, handler, &stop) {
+        Ok(page) => Some(page),
+        Err(why) => no_page(&why),
+    });
     if let Some(page) = &page {
         log::info!("the page is at http://{}/", page.address());
+    }
+    // Now that everything stands.
+    proxy.accept().map_err(|why| Failure::Runtime(why.into()))?;
+    for address in proxy.addresses() {
+        log::info!("miners can connect to {address}");
     }
     while let Some(interval) = report_interval(config.report.console) {
         if stop.sleep(interval).is_err() {
@@ -118,7 +121,38 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
     if let Some(notifier) = notifier {
         notifier.finish();
     }
-    Ok(())
+    after_failure()
+}
+
+/// How the program ends: an error, and so exit code 1, when a thread that it can't do without has failed.
+/// Whatever started it (systemd, a container) starts it again then.
+pub(super) fn after_failure() -> Result<(), Failure> {
+    match supervise::failure() {
+        None => Ok(()),
+        Some(why) => Err(Failure::Runtime(
+            format!("{why}; sluice could not go on without it. This is a fault of sluice: please report it")
+                .into(),
+        )),
+    }
+}
+
+/// Opens the page's port, if there is to be a page.
+///
+/// # Errors
+/// A wrong address: that is the configuration's fault, and better heard of at once.
+fn page_port(config: &Config) -> io::Result<Option<PagePort>> {
+    match HttpServer::bind(&config.http) {
+        Ok(port) => Ok(port),
+        Err(why) if matches!(why.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable) => {
+            Err(why)
+        }
+        Err(why) => Ok(no_page(&why)),
+    }
+}
+
+fn no_page<T>(why: &io::Error) -> Option<T> {
+    log::error!("there is no page: {}; miners are served all the same", describe(why));
+    None
 }
 
 /// Hands a reference's news to the analyzer, or drops them: they come again.
@@ -139,9 +173,7 @@ fn setup(
     stop: &Stop,
 ) -> io::Result<Setup> {
     let clock = Clock::start(&config.ntp, stop)?;
-    let for_days = clock.clone();
-    let (recorder, state, history) =
-        Recorder::start(&config.record, &config.data_dir, move || for_days.now())?;
+    let (recorder, state, history) = Recorder::start(&config.record, &config.data_dir, clock.clone())?;
     let notifier = match config.notify.as_slice() {
         [] => None,
         recipients => Some(Notifier::start(recipients, stop)?),
@@ -151,6 +183,7 @@ fn setup(
         expectations: Expectations::new(&config.payout, config.network),
         rules: config.rules.clone(),
         silence: config.failover.silence_timeout,
+        first_job: config.failover.first_job_timeout,
         enforcement: Some(Enforcement {
             on_mismatch: config.payout.on_mismatch,
             on_wrong: config.chain.on_wrong,
@@ -163,6 +196,7 @@ fn setup(
         history,
         upstreams,
         outside: Some(outside),
+        reports_restarts: true,
         account: config.pool_stats.as_ref().and_then(|stats| stats.account(&config.payout)),
     })
 }

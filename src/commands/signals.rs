@@ -7,7 +7,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, OnPanic, service};
 
 /// What the second Ctrl-C ends with, as a shell would report it.
 const INTERRUPTED: i32 = 130;
@@ -21,7 +21,8 @@ pub fn stop_on_signals(stop: &Stop) -> io::Result<Receiver<()>> {
     let (hung_up, hang_ups) = bounded(1);
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let stop = stop.clone();
-    spawn("signals", SERVICE_STACK, move || {
+    // Without it nobody could end the program in order.
+    service("signals").on_panic(OnPanic::RestartThenEnd).start(move || {
         for signal in signals.forever() {
             match signal {
                 SIGHUP => drop(hung_up.try_send(())),
@@ -31,6 +32,7 @@ pub fn stop_on_signals(stop: &Stop) -> io::Result<Receiver<()>> {
                     stop.stop();
                 }
             }
+            supervise::beat();
         }
         Ok::<(), Stopped>(())
     })?;

@@ -16,6 +16,10 @@ pub struct Failover {
     pub answer_timeout: Duration,
     /// A pool that sends no line for so long counts as failed; 1 s to 1 d, default 180 s.
     pub silence_timeout: Duration,
+    /// A pool that accepts a miner's authorize and sends no job within this time is left for the next
+    /// one; 100 ms to 1 h, default 75 s: public-pool makes its jobs once a minute, and the first miner to
+    /// come back may have to wait for the next one.
+    pub first_job_timeout: Duration,
     /// A preferred pool must have been well for so long before sessions return to it; up to 1 d,
     /// default 5 min.
     pub failback_after: Duration,
@@ -31,6 +35,7 @@ impl Default for Failover {
             connect_deadline: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(5),
             silence_timeout: Duration::from_secs(180),
+            first_job_timeout: Duration::from_secs(75),
             failback_after: Duration::from_secs(300),
             backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(60),
@@ -52,6 +57,11 @@ pub(super) fn read(mut section: Section) -> Failover {
             millisecond..=connect_deadline,
         ),
         silence_timeout: section.duration("silence_timeout", default.silence_timeout, second..=day),
+        first_job_timeout: section.duration(
+            "first_job_timeout",
+            default.first_job_timeout,
+            100 * millisecond..=hour,
+        ),
         failback_after: section.duration("failback_after", default.failback_after, Duration::ZERO..=day),
         backoff_min: section.duration("backoff_min", default.backoff_min, 10 * millisecond..=hour),
         backoff_max: section.duration("backoff_max", default.backoff_max, 10 * millisecond..=day),

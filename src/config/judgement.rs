@@ -68,7 +68,7 @@ pub struct RuleId(&'static str);
 
 impl RuleId {
     /// Every rule there is.
-    pub const ALL: [RuleId; 36] = [
+    pub const ALL: [RuleId; 39] = [
         RuleId("payout.mismatch"),
         RuleId("payout.short"),
         RuleId("payout.changed"),
@@ -100,8 +100,11 @@ impl RuleId {
         RuleId("share.reject_rate"),
         RuleId("pool.redirect"),
         RuleId("pool.silent"),
+        RuleId("pool.no_work"),
         RuleId("pool.stats_mismatch"),
         RuleId("pool.refused"),
+        RuleId("internal.restarted"),
+        RuleId("record.failing"),
         RuleId("block.found"),
         RuleId("share.near_miss"),
         RuleId("share.best"),

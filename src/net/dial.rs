@@ -3,16 +3,13 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use socket2::{Domain, Protocol, Socket, Type};
+pub use super::connect::connect_any;
 
+use super::connect::Attempts;
 use super::descriptors;
-use super::options::{is_timeout, time_left, tune};
+use super::options::is_timeout;
 use super::resolve::Resolver;
 use super::socks5::{self, Credentials, Socks5Error};
 use super::stream::Stream;
@@ -25,12 +22,6 @@ use crate::util::os_error::describe;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// The most that a TLS handshake may take.
 const TLS_LIMIT: Duration = Duration::from_secs(5);
-/// How long one address is tried alone before the next is tried beside it (RFC 8305, section 5).
-const NEXT_ADDRESS: Duration = Duration::from_millis(250);
-/// How often a wait for TCP looks whether the program ends.
-const STOP_CHECK: Duration = Duration::from_millis(100);
-/// More addresses than this are not tried.
-const MOST_ADDRESSES: usize = 8;
 
 /// Everything that is needed to reach one pool.
 #[derive(Debug)]
@@ -117,6 +108,12 @@ impl DialError {
 }
 
 impl Route {
+    /// How often the addresses of the pool, or of the proxy on the way to it, have become others.
+    pub fn address_changes(&self) -> u64 {
+        let (Way::Direct(resolver) | Way::Socks5 { proxy: resolver, .. }) = &self.way;
+        resolver.changes()
+    }
+
     /// Connects. The stream has no timeouts afterwards.
     ///
     /// # Errors
@@ -125,25 +122,41 @@ impl Route {
         self.dial_timed(deadline, stop).map(|(stream, _)| stream)
     }
 
+    /// As [`Route::dial`], to another port of the same host.
+    ///
+    /// # Errors
+    /// As [`Route::dial`].
+    pub fn dial_at(&self, port: u16, deadline: Instant, stop: &Stop) -> Result<Stream, DialError> {
+        self.dial_port(port, deadline, stop).map(|(stream, _)| stream)
+    }
+
     /// As [`Route::dial`], and says how long each step took.
     ///
     /// # Errors
     /// As [`Route::dial`].
     pub fn dial_timed(&self, deadline: Instant, stop: &Stop) -> Result<(Stream, DialTimes), DialError> {
+        self.dial_port(self.port, deadline, stop)
+    }
+
+    fn dial_port(&self, port: u16, deadline: Instant, stop: &Stop) -> Result<(Stream, DialTimes), DialError> {
         let mut times = DialTimes::default();
         let mut step = Lap(Instant::now());
         let connect_by = deadline.min(Instant::now() + CONNECT_LIMIT);
         let (Way::Direct(resolver) | Way::Socks5 { proxy: resolver, .. }) = &self.way;
+        // A proxy's own port stays.
+        let direct_port = matches!(self.way, Way::Direct(_)).then_some(port);
         let addresses = resolver.addresses(connect_by).map_err(DialError::Resolve)?;
         times.resolve = step.next();
-        let socket = connect_any(&addresses, connect_by, stop).map_err(DialError::Connect)?;
+        let socket = Attempts::new(&addresses, Some(resolver), direct_port)
+            .connect(connect_by, stop)
+            .map_err(DialError::Connect)?;
+        resolver.confirm();
         times.connect = step.next();
         if let Way::Socks5 { login, .. } = &self.way {
             let credentials =
                 login.as_ref().map(|login| Credentials { user: &login.user, password: &login.password });
             // Tor builds a circuit in this step, which may take all the time there is.
-            socks5::connect(&socket, &self.host, self.port, credentials, deadline)
-                .map_err(DialError::Socks5)?;
+            socks5::connect(&socket, &self.host, port, credentials, deadline).map_err(DialError::Socks5)?;
             times.socks5 = Some(step.next());
         }
         match &self.tls {
@@ -168,153 +181,9 @@ impl Lap {
     }
 }
 
-/// Connects to the first of `addresses` that answers. Each gets a head start over the next, which
-/// is tried at once when it fails; families alternate (RFC 8305).
-///
-/// # Errors
-/// The last failure when all have failed; `TimedOut` at the deadline; [`Stopped`](crate::stop::Stopped) inside `Other`.
-pub fn connect_any(addresses: &[SocketAddr], deadline: Instant, stop: &Stop) -> io::Result<TcpStream> {
-    let mut waiting = alternate_families(addresses).into_iter().take(MOST_ADDRESSES);
-    let mut trying: Vec<(SocketAddr, Socket)> = Vec::new();
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "there is no address");
-    let mut next_at = Instant::now();
-    let mut more = true;
-    loop {
-        if more && (trying.is_empty() || Instant::now() >= next_at) {
-            next_at = Instant::now() + NEXT_ADDRESS;
-            match waiting.next() {
-                None => more = false,
-                Some(address) => match begin(address) {
-                    Ok(socket) => trying.push((address, socket)),
-                    Err(error) if descriptors::are_used_up(&error) => return Err(error),
-                    Err(error) => failure = named(address, &error),
-                },
-            }
-            continue;
-        }
-        if trying.is_empty() {
-            return Err(failure);
-        }
-        stop.check().map_err(io::Error::other)?;
-        let look_at = deadline.min(Instant::now() + STOP_CHECK);
-        let wake = if more { look_at.min(next_at) } else { look_at };
-        if !wait_writable(&trying, wake)? {
-            time_left(deadline).map_err(|error| match trying.last() {
-                Some((address, _)) => named(*address, &error),
-                None => error,
-            })?;
-        }
-        let mut index = 0;
-        while index < trying.len() {
-            match outcome(&trying[index].1) {
-                None => index += 1,
-                Some(Ok(())) => return finish(trying.swap_remove(index).1),
-                Some(Err(error)) => {
-                    let (address, _) = trying.remove(index);
-                    failure = named(address, &error);
-                    next_at = Instant::now();
-                }
-            }
-        }
-    }
-}
-
-/// Starts a connection without waiting for it.
-fn begin(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    tune(&socket)?;
-    socket.set_nonblocking(true)?;
-    match socket.connect(&address.into()) {
-        Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => Ok(socket),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(socket),
-        Err(error) => Err(error),
-        Ok(()) => Ok(socket),
-    }
-}
-
-/// Whether any of the connections has an outcome before `wake`.
-fn wait_writable(trying: &[(SocketAddr, Socket)], wake: Instant) -> io::Result<bool> {
-    let mut entries: Vec<PollFd<'_>> =
-        trying.iter().map(|(_, socket)| PollFd::new(socket.as_fd(), PollFlags::POLLOUT)).collect();
-    let left = wake.saturating_duration_since(Instant::now()).as_millis() + 1;
-    let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-    match poll(&mut entries, timeout) {
-        Ok(ready) => Ok(ready > 0),
-        Err(Errno::EINTR) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// `None` while the connection is still being made.
-fn outcome(socket: &Socket) -> Option<io::Result<()>> {
-    match socket.take_error() {
-        Err(error) | Ok(Some(error)) => Some(Err(error)),
-        Ok(None) => socket.peer_addr().is_ok().then_some(Ok(())),
-    }
-}
-
-fn finish(socket: Socket) -> io::Result<TcpStream> {
-    socket.set_nonblocking(false)?;
-    Ok(socket.into())
-}
-
-fn named(address: SocketAddr, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{address}: {}", describe(error)))
-}
-
-/// Keeps the order within each family, and begins with the family of the first.
-fn alternate_families(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
-    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (first, second): (Vec<SocketAddr>, Vec<SocketAddr>) =
-        addresses.iter().partition(|address| address.is_ipv6() == first_is_v6);
-    let mut mixed = Vec::with_capacity(addresses.len());
-    let (mut first, mut second) = (first.into_iter(), second.into_iter());
-    loop {
-        match (first.next(), second.next()) {
-            (None, None) => return mixed,
-            (a, b) => mixed.extend(a.into_iter().chain(b)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
-
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(5)
-    }
-
-    /// An address where nobody listens.
-    fn refusing() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-    }
-
-    #[test]
-    fn the_second_address_is_taken_when_the_first_refuses() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let good = listener.local_addr().unwrap();
-        let stream = connect_any(&[refusing(), good], soon(), &Stop::new()).unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), good);
-        assert!(stream.nodelay().unwrap());
-    }
-
-    #[test]
-    fn all_refusing_names_an_address() {
-        let address = refusing();
-        let error = connect_any(&[address], soon(), &Stop::new()).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        assert!(error.to_string().contains(&address.to_string()));
-    }
-
-    #[test]
-    fn families_alternate_from_the_first() {
-        let parse = |text: &str| text.parse::<SocketAddr>().unwrap();
-        let (a, b, c) = (parse("[::1]:1"), parse("[::2]:1"), parse("127.0.0.1:1"));
-        assert_eq!(alternate_families(&[a, b, c]), [a, c, b]);
-        assert_eq!(alternate_families(&[c, a, b]), [c, a, b]);
-    }
 
     #[test]
     fn a_password_does_not_print() {

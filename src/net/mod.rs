@@ -1,8 +1,10 @@
 //! Sockets. Nothing here knows of Stratum: names to addresses, addresses to connections, SOCKS5
 //! and TLS on top, one [`Stream`] for both plain and TLS, and the options every socket gets.
 
+pub mod connect;
 pub mod descriptors;
 pub mod dial;
+pub mod heap;
 pub mod https;
 pub mod interfaces;
 pub mod listen;

@@ -16,6 +16,13 @@ const KEEPALIVE_PROBES: u32 = 3;
 /// keepalive gives an idle peer up, instead of the kernel's quarter of an hour.
 const USER_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// The same towards pools. A cut line is noticed after 30 s, whether or not there is something to send:
+/// each second that miners work for a pool that hears nothing is lost. A line that is back sooner goes on
+/// as before, and one that is back later would be noticed by TCP after a minute only.
+const POOL_KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+const POOL_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+pub const POOL_USER_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// No delay for small messages, and a dead peer is noticed after about 90 s whether or not there
 /// was something to send.
 ///
@@ -25,15 +32,31 @@ pub fn tune<'s, S>(socket: &'s S) -> io::Result<()>
 where
     SockRef<'s>: From<&'s S>,
 {
-    let socket = SockRef::from(socket);
+    set(&SockRef::from(socket), (KEEPALIVE_IDLE, KEEPALIVE_INTERVAL), USER_TIMEOUT)
+}
+
+/// As [`tune`], for connections to pools: a dead one is noticed after about 30 s.
+///
+/// # Errors
+/// As [`tune`].
+pub fn tune_towards_pool<'s, S>(socket: &'s S) -> io::Result<()>
+where
+    SockRef<'s>: From<&'s S>,
+{
+    set(&SockRef::from(socket), (POOL_KEEPALIVE_IDLE, POOL_KEEPALIVE_INTERVAL), POOL_USER_TIMEOUT)
+}
+
+fn set(
+    socket: &SockRef<'_>,
+    (idle, interval): (Duration, Duration),
+    user_timeout: Duration,
+) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_IDLE)
-        .with_interval(KEEPALIVE_INTERVAL)
-        .with_retries(KEEPALIVE_PROBES);
+    let keepalive =
+        TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(KEEPALIVE_PROBES);
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    socket.set_tcp_user_timeout(Some(user_timeout))?;
     Ok(())
 }
 
@@ -83,6 +106,18 @@ mod tests {
         assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE_INTERVAL);
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+    }
+
+    #[test]
+    fn a_dead_pool_is_noticed_sooner_than_a_dead_miner() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        tune_towards_pool(&stream).unwrap();
+        let socket = SockRef::from(&stream);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(POOL_USER_TIMEOUT));
+        // Several lost probes, not one, end an idle connection.
+        let probes = (POOL_USER_TIMEOUT - POOL_KEEPALIVE_IDLE).as_secs() / POOL_KEEPALIVE_INTERVAL.as_secs();
+        assert!(probes >= 3 && socket.tcp_keepalive_time().unwrap() == POOL_KEEPALIVE_IDLE);
     }
 
     #[test]

@@ -52,8 +52,27 @@ pub fn of_miner(error: &io::Error) -> String {
     }
 }
 
-/// What a client has against a server, or a server against a client.
-pub fn of_server_certificate(reason: &Error) -> String {
+/// Why an HTTPS service was not reached. Those are verified by the system's authorities only.
+pub fn of_https(reason: &Error) -> String {
+    match reason {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => String::from(
+            "its certificate was issued by no authority that this machine trusts: add that authority to the \
+             system's certificates",
+        ),
+        other => of_server_certificate(other),
+    }
+}
+
+/// As [`of_https`], for an error that may hold such a reason.
+pub fn of_https_io(error: &io::Error) -> String {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(reason) => of_https(reason),
+        None => describe(error),
+    }
+}
+
+/// What a client has against a server.
+fn of_server_certificate(reason: &Error) -> String {
     match reason {
         Error::InvalidCertificate(fault) => of_certificate(fault),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => String::from(
@@ -95,6 +114,10 @@ fn of_certificate(fault: &CertificateError) -> String {
         }
         CertificateError::ApplicationVerificationFailure => String::from(
             "its certificate is not the one of pin_sha256: somebody sits between, or the pool has a new one",
+        ),
+        CertificateError::BadSignature => String::from(
+            "its certificate was not issued by the authority that it names: somebody sits between, or this machine \
+             trusts another authority of that name",
         ),
         CertificateError::Revoked => String::from("its certificate was revoked by its authority"),
         // Its Debug name is the only one it has.

@@ -82,12 +82,10 @@ fn of_error(error: &Error) -> Failure {
         Error::Timeout(_) => Failure::later("no answer in time"),
         Error::HostNotFound => Failure::later("its host name is not known"),
         Error::Io(why) if why.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-            Failure::later(format!("TLS: {}", line_text(&tls_words::of_client(why), 300)))
+            Failure::later(format!("TLS: {}", line_text(&tls_words::of_https_io(why), 300)))
         }
         Error::Io(why) => Failure::later(format!("connection: {}", line_text(&describe(why), 200))),
-        Error::Rustls(why) => {
-            Failure::later(format!("TLS: {}", line_text(&tls_words::of_server_certificate(why), 300)))
-        }
+        Error::Rustls(why) => Failure::later(format!("TLS: {}", line_text(&tls_words::of_https(why), 300))),
         Error::Tls(why) => Failure::later(format!("TLS: {why}")),
         Error::Protocol(_) | Error::LargeResponseHeader(..) => {
             Failure::later("its answer is not proper HTTP")

@@ -17,7 +17,7 @@ use super::worker::Worker;
 use crate::config::Notify;
 use crate::record::AlertRow;
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::service;
 
 /// The way to all recipients. Clones share it.
 #[derive(Clone)]
@@ -62,7 +62,7 @@ impl Notifier {
             let (rows, queued) = bounded(pace.queue);
             let name = name(i + 1, &recipients[i]);
             let book = Arc::new(Book::new(name.clone()));
-            let worker = Worker {
+            let mut worker = Worker {
                 name,
                 medium,
                 rows: queued,
@@ -75,9 +75,10 @@ impl Notifier {
                 said: false,
             };
             let living: Sender<Infallible> = living.clone();
-            spawn(format!("notify-{}", i + 1), SERVICE_STACK, move || {
+            service(format!("notify-{}", i + 1)).start(move || {
+                // Held until the thread ends.
+                let _living = &living;
                 worker.run();
-                drop(living);
                 Ok::<(), Stopped>(())
             })?;
             queues.push(Queue { wants: recipients[i].clone(), rows, book });

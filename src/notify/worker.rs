@@ -14,6 +14,7 @@ use super::pace::Pace;
 use super::restraint::{Decision, Restraint};
 use crate::record::AlertRow;
 use crate::stop::Stop;
+use crate::supervise;
 use crate::util::plural::count;
 
 /// Takes alerts out of the queue, and sees them to their recipient.
@@ -35,8 +36,9 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Until the end is asked for, or nobody is left to tell anything.
-    pub fn run(mut self) {
+    pub fn run(&mut self) {
         loop {
+            supervise::beat();
             self.sum_up_overflow();
             if let Some(message) = self.restraint.due(Instant::now()) {
                 self.deliver(&message);

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ending::End;
+use super::handshake_scan::{Found, JobFinder};
 use super::pump;
 use super::session::Presence;
 use super::upward::{Marked, splice_refused};
-use crate::analyzer::Direction;
+use crate::analyzer::{Direction, SessionClock};
 use crate::config::ForwardPath;
 use crate::net::options::{is_dead, is_timeout};
 use crate::net::{Reader, Received, Stamp, Stream};
@@ -28,6 +29,8 @@ pub(super) struct Downward {
     presence: Arc<Presence>,
     buffer: Vec<u8>,
     tap: Tap,
+    /// Where no analyzer sees the first job.
+    jobs: Option<JobFinder>,
 }
 
 /// A pool that has begun to speak, or to whom there is no alternative.
@@ -42,6 +45,15 @@ enum First {
     Bytes(Received),
     Closed(End),
     Silent,
+}
+
+/// Notes the first job; whether it need not be looked for any more.
+fn note_job(found: Found<()>, clock: &SessionClock) -> bool {
+    if found != Found::NotYet {
+        // After too much else nobody can tell, and the pool is not blamed.
+        clock.job_came();
+    }
+    found != Found::NotYet
 }
 
 /// The read timeout is the pool's whole `silence_timeout`.
@@ -68,7 +80,8 @@ impl Downward {
         let (services, conversation) = (&presence.services, &presence.session.conversation);
         let tap = Tap::new(services.to_analyzer.clone(), conversation.clone(), Direction::Down);
         let buffer = vec![0; services.config.forward.buffer];
-        Downward { presence, buffer, tap }
+        let jobs = services.to_analyzer.is_none().then(JobFinder::default);
+        Downward { presence, buffer, tap, jobs }
     }
 
     /// The thread's body.
@@ -246,6 +259,10 @@ impl Downward {
                     return End::DestinationBroken;
                 }
                 self.tap.forwarded(bytes, received.readable_at, Stamp::now());
+                let clock = &self.presence.session.conversation.clock;
+                if self.jobs.as_mut().is_some_and(|jobs| note_job(jobs.look(bytes), clock)) {
+                    self.jobs = None;
+                }
                 self.presence.session.opening.settle_on_link();
                 self.say_began(&opened.link);
             }
@@ -298,7 +315,18 @@ impl Downward {
         let mut watch = PoolWatch::default();
         let (forward, pipes) = (&presence.services.config.forward, &presence.services.pipes);
         let mut end = None;
-        if forward.path == ForwardPath::Splice {
+        if let Some(jobs) = &mut self.jobs {
+            let clock = &presence.session.conversation.clock;
+            end = pump::copy_until(
+                &mut opened.reader,
+                miner,
+                &mut self.buffer,
+                &mut self.tap,
+                &mut watch,
+                |bytes| note_job(jobs.look(bytes), clock),
+            );
+        }
+        if end.is_none() && forward.path == ForwardPath::Splice {
             match pump::splice(&link.stream, miner, forward.buffer, pipes, &mut self.tap, &mut watch) {
                 Ok(ended) => end = Some(ended),
                 Err(refused) => splice_refused(&presence, &refused),
@@ -309,7 +337,11 @@ impl Downward {
         });
         if watch.silent || watch.dead {
             let silence = if watch.silent { silence_timeout } else { self.silent_for(silence_timeout) };
-            self.fell_silent(link.upstream, silence);
+            match watch.silent {
+                true => self.fell_silent(link.upstream, silence),
+                // It may be this connection's fault alone, such as a router's that was restarted.
+                false => self.suspect(link.upstream, Failure::Silent(silence)),
+            }
             let name = presence.services.upstreams.name(link.upstream);
             let what = if watch.silent { "has said nothing" } else { "is unreachable: no sign of life" };
             say(

@@ -10,22 +10,26 @@ use std::time::{Duration, Instant};
 use super::Services;
 use super::session::Session;
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 use crate::upstream::UpstreamId;
 
+/// The thread's heartbeat is later than this only if something holds it: a move takes less.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
 /// How often it is looked for a session to move.
 const ROUND: Duration = Duration::from_secs(1);
 /// The least time between two moves.
 const GAP: Duration = Duration::from_millis(250);
 /// How long the next move waits for the moved miner to be back.
 const BACK_LIMIT: Duration = Duration::from_secs(10);
+/// How often it is looked whether the pool has answered.
+const ANSWER_CHECK: Duration = Duration::from_millis(20);
 /// A session whose shares are not all answered is left alone for so long.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// Starts the thread.
 pub(super) fn start(services: &Arc<Services>, stop: &Stop) -> io::Result<()> {
     let (services, stop) = (services.clone(), stop.clone());
-    spawn("failback", SERVICE_STACK, move || match keep_returning(&services, &stop) {
+    service("failback").beats_within(STUCK_AFTER).start(move || match keep_returning(&services, &stop) {
         Ok(()) | Err(Stopped) => Ok::<(), Stopped>(()),
     })?;
     Ok(())
@@ -36,9 +40,11 @@ fn keep_returning(services: &Services, stop: &Stop) -> Result<(), Stopped> {
     let round = ROUND.min(failback_after / 4).max(Duration::from_millis(10));
     loop {
         stop.sleep(round)?;
+        supervise::beat();
         if let Some((session, better)) = on_a_lower_one(services, failback_after) {
-            wait_for_answers(&session, stop)?;
-            if services.upstreams.is_up(better) {
+            wait_for_answers(services, &session, better, stop)?;
+            // One that is not read any more has to come again in any case.
+            if services.upstreams.is_up(better) || session.is_paused() {
                 move_back(services, &session, better, stop)?;
             }
         }
@@ -57,11 +63,26 @@ fn on_a_lower_one(services: &Services, stable: Duration) -> Option<(Arc<Session>
     services.registry.all().into_iter().find_map(should_be)
 }
 
-/// Waits for a moment at which the pool owes the miner nothing.
-fn wait_for_answers(session: &Session, stop: &Stop) -> Result<(), Stopped> {
+/// Waits for a moment at which the pool owes the miner nothing. A miner that always has a share in flight
+/// is not read any more, so that there is one.
+fn wait_for_answers(
+    services: &Services,
+    session: &Session,
+    better: UpstreamId,
+    stop: &Stop,
+) -> Result<(), Stopped> {
     let deadline = Instant::now() + ANSWER_LIMIT;
     while session.conversation.unanswered.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
-        stop.sleep(Duration::from_millis(20))?;
+        stop.sleep(ANSWER_CHECK)?;
+    }
+    if session.conversation.unanswered.load(Ordering::Relaxed) == 0 || !services.upstreams.is_up(better) {
+        return Ok(());
+    }
+    session.pause_miner();
+    let deadline = Instant::now() + ANSWER_LIMIT;
+    let watched = services.to_analyzer.is_some();
+    while !session.is_answered(watched) && Instant::now() < deadline {
+        stop.sleep(ANSWER_CHECK)?;
     }
     Ok(())
 }

@@ -7,11 +7,13 @@
 mod downward;
 mod ending;
 mod failback;
+mod handshake_scan;
 mod hosting;
 mod observed;
 mod opening;
 mod patience;
 mod pipes;
+mod pool_supervisor;
 mod pump;
 mod registry;
 mod session;
@@ -20,14 +22,16 @@ mod upward;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
 use crate::analyzer::{Conversation, Offence};
 use crate::config::Config;
-use crate::serving::{Acceptor, Observer, Reception, StartError, ToAnalyzer, Tuner, enforcement, open_all};
+use crate::serving::{
+    Acceptor, Listener, Observer, Reception, StartError, ToAnalyzer, Tuner, enforcement, open_all,
+};
 use crate::stop::Stop;
 use crate::upstream::{UpstreamId, Upstreams};
 use crate::util::plural::count;
@@ -54,7 +58,6 @@ struct Services {
     pipes: PipeBudget,
     next_session: AtomicU64,
     /// No more is read from miners; what is in flight gets its answers.
-    draining: AtomicBool,
     /// Whether it was said that splice is not possible.
     splice_refused: AtomicBool,
 }
@@ -63,7 +66,10 @@ struct Services {
 #[derive(Debug)]
 pub struct Passthrough {
     services: Arc<Services>,
+    /// Those that nobody is accepted on yet; connections wait in the kernel.
+    listeners: Vec<Listener>,
     acceptors: Vec<Acceptor>,
+    addresses: Vec<SocketAddr>,
     stop: Stop,
 }
 
@@ -73,7 +79,18 @@ impl Passthrough {
     /// # Errors
     /// [`StartError`] when a listener, a certificate or an upstream can't be set up; nothing runs then.
     pub fn start(config: &Config, to_analyzer: ToAnalyzer, stop: &Stop) -> Result<Passthrough, StartError> {
+        let mut proxy = Passthrough::prepare(config, to_analyzer, stop)?;
+        proxy.accept()?;
+        Ok(proxy)
+    }
+
+    /// As [`Passthrough::start`], without accepting anybody yet.
+    ///
+    /// # Errors
+    /// As [`Passthrough::start`].
+    pub fn prepare(config: &Config, to_analyzer: ToAnalyzer, stop: &Stop) -> Result<Passthrough, StartError> {
         let listeners = open_all(&config.listen)?;
+        let addresses = listeners.iter().map(Listener::address).collect();
         let reception = Reception::new(&config.listen, &config.ratelimit);
         let forgiving = reception.gatekeeper.clone();
         let on_failure = move || forgiving.pool_failed(Instant::now());
@@ -87,15 +104,23 @@ impl Passthrough {
             to_analyzer,
             pipes: PipeBudget::beside(config.listen.max_miners),
             next_session: AtomicU64::new(1),
-            draining: AtomicBool::new(false),
             splice_refused: AtomicBool::new(false),
         });
-        let mut acceptors = Vec::new();
-        for listener in listeners {
-            acceptors.push(listener.start(&services, stop).map_err(StartError::Thread)?);
-        }
+        pool_supervisor::start(&services, stop).map_err(StartError::Thread)?;
         failback::start(&services, stop).map_err(StartError::Thread)?;
-        Ok(Passthrough { services, acceptors, stop: stop.clone() })
+        Ok(Passthrough { services, listeners, acceptors: Vec::new(), addresses, stop: stop.clone() })
+    }
+
+    /// Begins to accept miners, once everything that they need is there.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn accept(&mut self) -> Result<(), StartError> {
+        for listener in self.listeners.drain(..) {
+            let acceptor = listener.start(&self.services, &self.stop).map_err(StartError::Thread)?;
+            self.acceptors.push(acceptor);
+        }
+        Ok(())
     }
 
     /// Acts upon what the analyzer finds, where the configuration says so.
@@ -108,7 +133,7 @@ impl Passthrough {
 
     /// Where miners can connect; ports that were asked for as 0 have their number.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.acceptors.iter().map(Acceptor::address).collect()
+        self.addresses.clone()
     }
 
     /// How many sessions there are now.
@@ -143,7 +168,6 @@ impl Passthrough {
         for acceptor in self.acceptors {
             acceptor.join();
         }
-        self.services.draining.store(true, Ordering::Release);
         let registry = &self.services.registry;
         let deadline = Instant::now() + DRAIN_LIMIT;
         for session in registry.all() {

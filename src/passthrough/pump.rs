@@ -18,22 +18,38 @@ pub(super) fn copy(
     tap: &mut Tap,
     watch: &mut impl Watch,
 ) -> End {
+    // `is_enough` is never true.
+    copy_until(from, to, buffer, tap, watch, |_| false).unwrap_or(End::SourceBroken)
+}
+
+/// As [`copy`], until `is_enough` says so of bytes that were sent on: `None` then.
+pub(super) fn copy_until(
+    from: &mut Reader,
+    to: &Stream,
+    buffer: &mut [u8],
+    tap: &mut Tap,
+    watch: &mut impl Watch,
+    mut is_enough: impl FnMut(&[u8]) -> bool,
+) -> Option<End> {
     loop {
         let received = match from.recv(buffer) {
-            Ok(received) if received.length == 0 => return End::Finished,
+            Ok(received) if received.length == 0 => return Some(End::Finished),
             Ok(received) => received,
             Err(error) => match after(&error, watch) {
                 Patience::Wait => continue,
-                Patience::End => return End::SourceBroken,
+                Patience::End => return Some(End::SourceBroken),
             },
         };
         let bytes = &buffer[..received.length];
         if to.send_all(bytes).is_err() {
-            return End::DestinationBroken;
+            return Some(End::DestinationBroken);
         }
         tap.forwarded(bytes, received.readable_at, Stamp::now());
         if watch.on_bytes() == Patience::End {
-            return End::SourceBroken;
+            return Some(End::SourceBroken);
+        }
+        if is_enough(bytes) {
+            return None;
         }
     }
 }

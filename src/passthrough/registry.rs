@@ -1,6 +1,7 @@
 //! The sessions that exist. Touched when one begins or ends, never in between.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,9 @@ use super::session::Session;
 use crate::analyzer::SessionId;
 use crate::serving::Volume;
 use crate::upstream::UpstreamId;
+
+/// Room for so many is not worth giving back.
+const SPARE: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Registry {
@@ -27,6 +31,10 @@ impl Registry {
         let mut sessions = self.lock();
         if let Some(session) = sessions.remove(&id) {
             self.carried().add(&session.conversation);
+        }
+        if sessions.capacity() > SPARE + 4 * sessions.len() {
+            let twice = 2 * sessions.len();
+            sessions.shrink_to(twice);
         }
         drop(sessions);
         self.ended.notify_all();
@@ -54,11 +62,13 @@ impl Registry {
         sessions
     }
 
-    /// Whether any session has had bytes from this upstream lately: then the silence of another one
-    /// is not the pool's.
+    /// Whether any session that this upstream gave work to has had bytes from it lately: then the silence
+    /// of another one is not the pool's. Answers to a subscribe are no sign of life.
     pub(super) fn heard_from(&self, upstream: UpstreamId, within: Duration) -> bool {
         let heard = |session: &Arc<Session>| {
             session.conversation.upstream() == Some(upstream.0)
+                && (session.conversation.clock.job_ago().is_some()
+                    || session.conversation.dropped_copies.load(Ordering::Relaxed) > 0)
                 && session.conversation.down.silent_for().is_some_and(|time| time < within)
         };
         self.lock().values().any(heard)

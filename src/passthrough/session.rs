@@ -30,6 +30,10 @@ pub(super) struct Session {
     pub(super) ending: Ending,
     /// It was told to end.
     closing: AtomicBool,
+    /// That the pool gave it work is known to the list of pools.
+    pub(super) work_noted: AtomicBool,
+    /// Nothing more is read from the miner, so that the session can end without a share in flight.
+    paused: AtomicBool,
 }
 
 /// A session's place among the others, held by its threads. The last one to let go ends it.
@@ -54,6 +58,8 @@ pub(super) fn start(services: &Arc<Services>, visitor: Visitor) -> io::Result<()
         opening: Opening::default(),
         ending: Ending::default(),
         closing: AtomicBool::new(false),
+        work_noted: AtomicBool::new(false),
+        paused: AtomicBool::new(false),
     });
     services.registry.add(session.clone());
     announce(&services.to_analyzer, &session.conversation, What::Opened);
@@ -67,11 +73,17 @@ pub(super) fn start(services: &Arc<Services>, visitor: Visitor) -> io::Result<()
 impl Session {
     /// Nothing more is read from the miner; what has arrived is still forwarded.
     pub(super) fn pause_miner(&self) {
+        self.paused.store(true, Ordering::Release);
         match self.opening.streams() {
             (Some(miner), Some(_)) => miner.stop_reading(),
             // Still dialling: there is nothing in flight.
             _ => self.close(),
         }
+    }
+
+    /// Whether [`Session::pause_miner`] was called.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
     }
 
     /// Whether the pool owes this miner nothing. `watched`: the analyzer knows.
@@ -104,6 +116,29 @@ impl Session {
     /// Whether [`Session::close`] was called.
     pub(super) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
+    }
+
+    /// Whether the pool has accepted the miner and given it a job.
+    pub(super) fn is_served(&self) -> bool {
+        let clock = &self.conversation.clock;
+        clock.accepted_ago().is_some() && clock.job_ago().is_some()
+    }
+
+    /// Whether the analyzer has seen everything that the pool said, up to now.
+    pub(super) fn is_seen(&self) -> bool {
+        self.conversation.clock.is_current() && self.conversation.dropped_copies.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether the pool has accepted the miner and owes it the first job.
+    pub(super) fn waits_for_work(&self) -> bool {
+        let clock = &self.conversation.clock;
+        clock.accepted_ago().is_some() && clock.job_ago().is_none()
+    }
+
+    /// For how long the pool has owed an answer to a share and said nothing else either.
+    pub(super) fn unanswered_for(&self) -> Option<Duration> {
+        let silence = self.conversation.down.silent_for()?;
+        self.conversation.clock.unanswered_for().map(|time| time.min(silence))
     }
 
     /// Wakes both threads from whatever they wait for.

@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use super::downward::Downward;
 use super::ending::End;
+use super::handshake_scan::{Found, LoginFinder};
 use super::opening::Sent;
 use super::patience::MinerWatch;
 use super::pump::{self, SpliceRefused};
 use super::session::{Presence, Session};
-use crate::analyzer::Direction;
+use crate::analyzer::{Conversation, Direction};
 use crate::config::ForwardPath;
 use crate::net::options::is_timeout;
 use crate::net::{Reader, Received, Stamp, Stream};
 use crate::serving::{FirstBytes, Patience, Tap, Topic, Visitor, Watch, first_bytes, linger, say};
 use crate::stop::Stopped;
+use crate::stratum::Login;
 use crate::thread::{SESSION_STACK, spawn};
 use crate::upstream::{Failure, Link, UpstreamId};
 use crate::util::os_error::describe;
@@ -63,7 +65,7 @@ impl Upward {
         // However it ended: at the program's end nobody waits for more of this miner's shares.
         forwarder.tap.paused();
         let abort = || session.abort();
-        if end == End::Finished && presence.services.draining.load(Ordering::Acquire) {
+        if end == End::Finished && session.is_paused() {
             session.ending.wait(Direction::Up);
             // What it has sent meanwhile must not make the kernel take its last answers back.
             linger(&mut forwarder.reader);
@@ -96,6 +98,8 @@ struct Forwarder<'a> {
     buffer: Vec<u8>,
     tap: Tap,
     watch: MinerWatch<'a>,
+    /// Where no analyzer sees the login.
+    logins: Option<LoginFinder>,
 }
 
 impl<'a> Forwarder<'a> {
@@ -104,7 +108,8 @@ impl<'a> Forwarder<'a> {
         let tap = Tap::new(services.to_analyzer.clone(), session.conversation.clone(), Direction::Up);
         let buffer = vec![0; services.config.forward.buffer];
         let watch = MinerWatch::new(presence, miner.clone());
-        Forwarder { presence, reader: Reader::new(miner), buffer, tap, watch }
+        let logins = services.to_analyzer.is_none().then(LoginFinder::new);
+        Forwarder { presence, reader: Reader::new(miner), buffer, tap, watch, logins }
     }
 
     fn forward(&mut self) -> End {
@@ -130,9 +135,9 @@ impl<'a> Forwarder<'a> {
             Err(end) => end,
         };
         self.suspect_silence();
-        // The pool reads everything, and then the end. At the end of the program it does not: some
+        // The pool reads everything, and then the end. Where it was us who stopped reading it does not: some
         // pools close at a half-close without answering what is in flight.
-        if !(end == End::Finished && self.presence.services.draining.load(Ordering::Acquire)) {
+        if !(end == End::Finished && self.presence.session.is_paused()) {
             self.presence.session.opening.finish();
         }
         end
@@ -156,6 +161,10 @@ impl<'a> Forwarder<'a> {
                 }
             };
             self.tap.forwarded(bytes, received.readable_at.max(linked_at), Stamp::now());
+            let conversation = &self.presence.session.conversation;
+            if self.logins.as_mut().is_some_and(|logins| note_login(logins.look(bytes), conversation)) {
+                self.logins = None;
+            }
             if let Some(link) = settled {
                 return Ok(link);
             }
@@ -196,6 +205,20 @@ impl<'a> Forwarder<'a> {
     fn pump(&mut self, link: &Link) -> End {
         let miner = self.reader.stream().clone();
         let forward = &self.presence.services.config.forward;
+        if let Some(logins) = &mut self.logins {
+            let conversation = &self.presence.session.conversation;
+            let end = pump::copy_until(
+                &mut self.reader,
+                &link.stream,
+                &mut self.buffer,
+                &mut self.tap,
+                &mut self.watch,
+                |bytes| note_login(logins.look(bytes), conversation),
+            );
+            if let Some(end) = end {
+                return end;
+            }
+        }
         if forward.path == ForwardPath::Splice {
             match self.splice(&miner, link) {
                 Ok(end) => return end,
@@ -204,6 +227,19 @@ impl<'a> Forwarder<'a> {
         }
         pump::copy(&mut self.reader, &link.stream, &mut self.buffer, &mut self.tap, &mut self.watch)
     }
+}
+
+/// Notes the login; whether it need not be looked for any more. Whether the pool accepts it nobody sees.
+fn note_login(found: Found<Login>, conversation: &Conversation) -> bool {
+    match found {
+        Found::NotYet => return false,
+        Found::GivenUp => {}
+        Found::Here(login) => {
+            conversation.set_login(login);
+            conversation.clock.authorize_accepted();
+        }
+    }
+    true
 }
 
 /// Says once, for all sessions, that the splice path is not taken.

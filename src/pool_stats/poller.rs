@@ -16,7 +16,7 @@ use crate::config;
 use crate::net::https;
 use crate::net::tls_words;
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 use crate::util::os_error::describe;
 
 /// A request takes no longer.
@@ -71,7 +71,7 @@ impl PoolStats {
             shared: stats.0.clone(),
         };
         let stop = stop.clone();
-        spawn("pool-stats", SERVICE_STACK, move || poller.run(tell, &stop))?;
+        service("pool-stats").start(move || poller.run(&tell, &stop))?;
         Ok(stats)
     }
 
@@ -101,9 +101,10 @@ struct Unanswered {
 }
 
 impl Poller {
-    fn run(&self, tell: impl Fn(Arc<PoolFigures>), stop: &Stop) -> Result<(), Stopped> {
+    fn run(&self, tell: &impl Fn(Arc<PoolFigures>), stop: &Stop) -> Result<(), Stopped> {
         let mut failures = 0_u32;
         loop {
+            supervise::beat();
             let result = self.ask();
             stop.check()?;
             let mut pause = self.config.interval;
@@ -154,10 +155,10 @@ impl Poller {
             ureq::Error::Timeout(_) => failed("no answer in time"),
             ureq::Error::HostNotFound => failed("the host's name is not known"),
             ureq::Error::Io(why) if why.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-                failed(&format!("TLS: {}", tls_words::of_client(&why)))
+                failed(&format!("TLS: {}", tls_words::of_https_io(&why)))
             }
             ureq::Error::Io(why) => failed(&format!("connection: {}", describe(&why))),
-            ureq::Error::Rustls(why) => failed(&format!("TLS: {}", tls_words::of_server_certificate(&why))),
+            ureq::Error::Rustls(why) => failed(&format!("TLS: {}", tls_words::of_https(&why))),
             ureq::Error::Tls(why) => failed(&format!("TLS: {why}")),
             ureq::Error::Http(_) | ureq::Error::BadUri(_) => failed("the URL or token can't be used"),
             _ => failed("the answer is not proper HTTP"),

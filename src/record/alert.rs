@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::text::json_text;
 use crate::clock::NtpTime;
 use crate::config::Severity;
-use crate::util::escape::{line_text, to_json};
+use crate::util::escape::line_text;
 
 /// The data of one alert in bytes; more is left out, and said.
 const MAX_DATA: usize = 16 * 1024;
@@ -54,8 +55,8 @@ pub struct AlertRow {
 impl AlertRow {
     pub(super) fn to_text(&self) -> String {
         let severity = self.severity.as_str().to_ascii_uppercase();
-        // A value of our own: it can't fail.
-        let mut data = to_json(&self.data).unwrap_or_default();
+        // Evidence keeps the exact names, with JSON's own escapes.
+        let mut data = self.data.to_string();
         if data.len() > MAX_DATA {
             data = json!({ "left_out": "too long", "bytes": data.len() }).to_string();
         }
@@ -64,7 +65,7 @@ impl AlertRow {
             self.at,
             self.id,
             line_text(&self.description, MAX_DESCRIPTION),
-            data,
+            json_text(&data),
         )
     }
 }

@@ -12,15 +12,17 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Span;
 use jiff::civil::{Date, date};
-use log::info;
+use log::{info, warn};
 
 use super::atomic::sync_directory;
 use super::names::{Rotated, rotated_files};
-use super::recorder::Now;
+use super::time_source::{TimeSource, day_of};
 use super::trouble::{Condition, Moment, Trouble};
+use crate::clock::{AGREED_FOR, DateCertainty};
 use crate::config::Record;
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
+use crate::util::plural::count_of;
 
 /// Days pass also while nothing is rotated.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
@@ -51,30 +53,41 @@ impl Retention {
     }
 }
 
-/// Removes the oldest rotated files in `dir` until `retention` holds. Files that are not ours, and
-/// the live ones, are never touched.
+/// Removes the oldest rotated files in `dir` until `retention` holds: what is too large always, what is
+/// too old only when the date is certain, since a wrong clock would make everything old. Files that are
+/// not ours, and the live ones, are never touched. Returns how many files are kept only because the
+/// date is not certain.
 ///
 /// # Errors
 /// The disk's.
-pub fn enforce(dir: &Path, retention: Retention, today: Date) -> io::Result<()> {
-    let mut files = rotated_files(dir)?;
-    files.sort_by_key(|(_, rotated)| (rotated.date, rotated.number));
+pub fn enforce(dir: &Path, retention: Retention, time: &dyn TimeSource) -> io::Result<usize> {
+    let mut files = Vec::new();
+    for (path, rotated) in rotated_files(dir)? {
+        let Ok(data) = fs::metadata(&path) else { continue };
+        // The name's date is wrong when the clock was wrong then. What was touched later is not older
+        // than that, so the later of the two counts.
+        let touched = data.modified().ok().and_then(day_of).unwrap_or(rotated.date);
+        files.push((rotated.date.max(touched), rotated, path, data.len()));
+    }
+    files.sort_by_key(|(date, rotated, ..)| (*date, rotated.date, rotated.number));
     let oldest = retention.days.and_then(|days| {
         let days = i64::try_from(days).ok()?;
-        today.checked_sub(Span::new().try_days(days).ok()?).ok()
+        time.now().date().checked_sub(Span::new().try_days(days).ok()?).ok()
     });
-    let mut total = 0;
+    let is_certain = time.date_certainty() == DateCertainty::Certain;
+    let (mut total, mut spared) = (0, 0);
     // From the newest: what comes after the sum is full is too much.
-    for (path, rotated) in files.iter().rev() {
-        let length = fs::metadata(path).map(|data| data.len()).unwrap_or(0);
+    for (date, rotated, path, length) in files.iter().rev() {
         total += length;
-        let is_old = oldest.is_some_and(|oldest| (FIRST_DAY..oldest).contains(&rotated.date));
-        if is_old || total > retention.bytes {
+        let is_old = oldest.is_some_and(|oldest| *date < oldest && rotated.date >= FIRST_DAY);
+        if total > retention.bytes || (is_old && is_certain) {
             remove_if_there(path)?;
             info!("{}: removed, as [record] says", path.display());
+        } else if is_old {
+            spared += 1;
         }
     }
-    Ok(())
+    Ok(spared)
 }
 
 /// Compresses the rotated file at `path` and removes the original. A crash leaves the original, or
@@ -105,19 +118,21 @@ pub(super) struct Archive {
 
 impl Archive {
     /// Begins with what an earlier run left.
-    pub fn start(dir: &Path, retention: Retention, now: Now) -> io::Result<Archive> {
+    pub fn start(dir: &Path, retention: Retention, time: Arc<dyn TimeSource>) -> io::Result<Archive> {
         let (wake, woken) = bounded(1);
         let trouble = Arc::new(Mutex::new(None));
         let stop = Stop::new();
-        let keeper = Keeper {
+        let mut keeper = Keeper {
             dir: dir.to_owned(),
             retention,
-            now,
+            time,
+            began: Instant::now(),
+            has_warned: false,
             stop: stop.clone(),
             condition: Condition::default(),
             trouble: trouble.clone(),
         };
-        spawn("record-archive", SERVICE_STACK, move || {
+        service("record-archive").start(move || {
             keeper.run(&woken);
             Ok::<(), Stopped>(())
         })?;
@@ -145,18 +160,22 @@ impl Drop for Archive {
 struct Keeper {
     dir: PathBuf,
     retention: Retention,
-    now: Now,
+    time: Arc<dyn TimeSource>,
+    began: Instant,
+    /// The owner knows that old files are kept because the date is doubtful.
+    has_warned: bool,
     stop: Stop,
     condition: Condition,
     trouble: Arc<Mutex<Option<Trouble>>>,
 }
 
 impl Keeper {
-    fn run(mut self, woken: &Receiver<()>) {
+    fn run(&mut self, woken: &Receiver<()>) {
         remove_parts(&self.dir);
         loop {
-            let moment = Moment { monotonic: Instant::now(), time: (self.now)() };
-            match self.sweep(moment.time.date()) {
+            supervise::beat();
+            let moment = Moment { monotonic: Instant::now(), time: self.time.now() };
+            match self.sweep() {
                 Ok(()) => self.condition.succeeded(),
                 Err(_) if self.stop.is_stopped() => return,
                 Err(error) => {
@@ -173,19 +192,49 @@ impl Keeper {
         }
     }
 
-    fn sweep(&self, today: Date) -> io::Result<()> {
+    fn sweep(&mut self) -> io::Result<()> {
         if !self.dir.is_dir() {
             // Nothing was rotated yet. That there is no such directory, the writer tells.
             return Ok(());
         }
         // Removing first: there may be no room to compress.
-        enforce(&self.dir, self.retention, today)?;
+        enforce(&self.dir, self.retention, &*self.time)?;
         for (path, rotated) in rotated_files(&self.dir)? {
             if !rotated.is_compressed {
                 compress(&path, rotated, &self.stop)?;
             }
         }
-        enforce(&self.dir, self.retention, today)
+        let spared = enforce(&self.dir, self.retention, &*self.time)?;
+        self.warn_of_spared(spared);
+        Ok(())
+    }
+
+    /// Tells once why files stay that look too old. A witness that is only missing is waited for:
+    /// after a start there is no miner yet, and so no job.
+    fn warn_of_spared(&mut self, spared: usize) {
+        let doubt = match self.time.date_certainty() {
+            DateCertainty::Certain => {
+                self.has_warned = false;
+                return;
+            }
+            DateCertainty::NotYet => return,
+            DateCertainty::Doubtful(doubt) => doubt,
+        };
+        let is_due = doubt.is_contradiction || self.began.elapsed() > AGREED_FOR;
+        if spared == 0 || self.has_warned || !is_due {
+            return;
+        }
+        self.has_warned = true;
+        let files = count_of(spared as u64, "archived file looks", "archived files look");
+        warn!(
+            "{}: {files} older than record.keep_days = {}; nothing is removed for that, because the clock may be wrong: {}. Until \
+             this machine's clock, NTP and the pools' jobs have agreed on the day for {} hours, archives are \
+             removed by their size alone (record.max_total_mb)",
+            self.dir.display(),
+            self.retention.days.unwrap_or(0),
+            doubt.reason,
+            AGREED_FOR.as_secs() / 3600,
+        );
     }
 }
 

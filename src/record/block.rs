@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::share::Outcome;
+use super::text::json_text;
 use crate::analyzer::SessionId;
 use crate::clock::NtpTime;
 use crate::stratum::{Extranonce1, Notify, Submit, encode_hex};
-use crate::util::escape::to_json_pretty;
 use crate::work::{BlockHash, Header, Height};
 
 /// The directory's name in the data directory.
@@ -86,8 +86,7 @@ impl BlockRecord {
             "user_agent": self.user_agent,
             "verdict": self.outcome.as_ref().map(verdict),
         });
-        // A value of our own: it can't fail.
-        to_json_pretty(&value).unwrap_or_default() + "\n"
+        json_text(&format!("{value:#}\n"))
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) trait Kept: Serialize + DeserializeOwned + Default {
     const FILE: &'static str;
     /// Each time is an fsync, which wears an SD card: no more often than this.
     const EVERY: Duration;
+    /// The same for news that must not be lost.
+    const EVERY_IF_URGENT: Duration = Self::EVERY;
     /// What follows when there is none, for the log.
     const WITHOUT: &'static str;
 
@@ -40,7 +42,13 @@ pub(super) trait Kept: Serialize + DeserializeOwned + Default {
 
 /// The newest that is not on the disk yet; how it passes from the analyzer to the writer.
 #[derive(Debug)]
-pub(super) struct Waiting<T>(Mutex<Option<Arc<T>>>);
+pub(super) struct Waiting<T>(Mutex<Option<Newest<T>>>);
+
+#[derive(Debug)]
+struct Newest<T> {
+    content: Arc<T>,
+    is_urgent: bool,
+}
 
 /// The writer's side of such a file.
 #[derive(Debug)]
@@ -74,11 +82,22 @@ pub(super) fn load<T: Kept>(dir: &Path, now: NtpTime) -> T {
 }
 
 impl<T> Waiting<T> {
-    pub fn set(&self, newest: Arc<T>) {
-        *self.lock() = Some(newest);
+    pub fn set(&self, content: Arc<T>) {
+        let mut waiting = self.lock();
+        let is_urgent = waiting.as_ref().is_some_and(|newest| newest.is_urgent);
+        *waiting = Some(Newest { content, is_urgent });
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<T>>> {
+    /// The same for news that must not be lost.
+    pub fn set_urgent(&self, content: Arc<T>) {
+        *self.lock() = Some(Newest { content, is_urgent: true });
+    }
+
+    fn is_urgent(&self) -> bool {
+        self.lock().as_ref().is_some_and(|newest| newest.is_urgent)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Newest<T>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,14 +115,15 @@ impl<T: Kept> KeptFile<T> {
 
     /// Replaces the file when there is something new and it is time; at the end it is.
     pub fn write(&mut self, moment: Moment, is_end: bool) {
-        let is_early = self.saved.is_some_and(|saved| saved.elapsed() < T::EVERY);
+        let every = if self.waiting.is_urgent() { T::EVERY_IF_URGENT } else { T::EVERY };
+        let is_early = self.saved.is_some_and(|saved| saved.elapsed() < every);
         if !is_end && (is_early || !self.condition.may_try(moment)) {
             return;
         }
-        let Some(content) = self.waiting.lock().take() else {
+        let Some(newest) = self.waiting.lock().take() else {
             return;
         };
-        match save(&self.path, &*content) {
+        match save(&self.path, &*newest.content) {
             Ok(()) => {
                 self.saved = Some(moment.monotonic);
                 self.condition.succeeded();
@@ -111,9 +131,17 @@ impl<T: Kept> KeptFile<T> {
             Err(reason) => {
                 self.condition.failed(moment, &self.path, &reason, "its content waits in memory");
                 // A newer one may have come meanwhile.
-                self.waiting.lock().get_or_insert(content);
+                self.waiting.lock().get_or_insert(newest);
             }
         }
+    }
+
+    /// How long urgent news must still wait for their turn; `None` when there are none, or when the
+    /// disk fails.
+    pub fn urgent_in(&self, moment: Moment) -> Option<Duration> {
+        let is_due = self.waiting.is_urgent() && self.condition.may_try(moment);
+        let passed = self.saved.map_or(T::EVERY_IF_URGENT, |saved| saved.elapsed());
+        is_due.then(|| T::EVERY_IF_URGENT.saturating_sub(passed))
     }
 
     pub fn trouble(&self) -> Option<&Trouble> {

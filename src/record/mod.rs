@@ -21,17 +21,21 @@
 //! **Appending** (`rotating`). Nothing is ever truncated at start. The header is written to a new or
 //! empty file only. Rows are written in batches, at least every `flush`; kill -9 loses no more than
 //! that. Rows are not fsynced, so a power cut also loses what the kernel had not written, usually
-//! 30 s. A row that a crash tore is moved to `<file>.partial` (`tail`).
+//! 30 s. A row that a crash tore is moved to `<file>.partial`, and the NULs that a power cut can leave
+//! behind the last row are cut off (`tail`).
 //!
 //! **Rotation** (`names`). At the first row of another day (UTC), and before it would become larger
 //! than `rotate_mb`, a file is renamed to, for instance, `shares-2026-11-21.1.csv`: the day of its
 //! rows and a number that counts the files of that day; then compressed to
-//! `shares-2026-11-21.1.csv.gz` (`archive`). Of these files the oldest are removed when they are
-//! older than `keep_days` or all together are larger than `max_total_mb`. The live files, and files
+//! `shares-2026-11-21.1.csv.gz` (`archive`). Of these files the oldest are removed when all
+//! together are larger than `max_total_mb`, or when they are older than `keep_days` and the date is certain. The live files, and files
 //! with other names, are never removed.
 //!
 //! **A disk that fails** (`trouble`). Rows wait in memory, 256 KiB for each file, then they are
 //! lost and counted. It is tried again after 1 s, 2 s … 60 s, and goes on where it stopped.
+//!
+//! **The best share ever** (`kept`, `read_back`). A new best share, and a block, have `state.json` replaced at
+//! once. What it misses all the same is read back from `shares.csv` at the next start.
 //!
 //! **Strangers' texts** (`text`). Control characters and those that reorder a line are escaped,
 //! formulas in CSV fields get an apostrophe in front, long texts are cut.
@@ -46,6 +50,7 @@ mod history;
 mod job;
 mod kept;
 mod names;
+mod read_back;
 mod recorder;
 mod rotating;
 mod row;
@@ -53,6 +58,7 @@ mod share;
 mod state;
 mod tail;
 mod text;
+mod time_source;
 mod trouble;
 mod writer;
 
@@ -67,4 +73,5 @@ pub use recorder::{Health, Recorder};
 pub use rotating::RotatingFile;
 pub use share::{Outcome, ShareRow};
 pub use state::{BestShare, Lifetime, STATE_FILE, State};
+pub use time_source::TimeSource;
 pub use trouble::{Moment, Trouble};

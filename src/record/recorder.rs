@@ -1,5 +1,6 @@
 //! The handle that the analyzer holds: it passes things on, and never waits for the disk.
 
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,16 +15,16 @@ use super::block::BlockRecord;
 use super::geek::{Topic, geek_line};
 use super::job::JobRow;
 use super::kept::{self, Waiting};
+use super::read_back;
 use super::share::ShareRow;
-use super::state::State;
+use super::state::{STATE_FILE, State};
+use super::time_source::TimeSource;
 use super::trouble::Trouble;
 use super::writer::{Entry, To, Urgent, Writer};
 use crate::analyzer::History;
 use crate::clock::NtpTime;
 use crate::config::Record;
-
-/// What tells the time.
-pub(super) type Now = Arc<dyn Fn() -> NtpTime + Send + Sync>;
+use crate::util::plural::count;
 
 /// Rows that may wait while the disk is busy: of honest ones 2 MiB.
 const MAX_QUEUED: usize = 4096;
@@ -79,24 +80,40 @@ struct Wanted {
 
 impl Recorder {
     /// Reads `state.json` and `history.json` in `data_dir` and starts the two threads, `record` and `record-archive`.
-    /// `now` tells the time that days are counted by. A directory that can't be written is no
+    /// `time` is what days are counted by. A directory that can't be written is no
     /// error: [`Recorder::health`] tells, and it is tried again.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start<F>(record: &Record, data_dir: &Path, now: F) -> io::Result<(Recorder, State, History)>
-    where
-        F: Fn() -> NtpTime + Send + Sync + 'static,
-    {
-        let now: Now = Arc::new(now);
-        let (state, history) = (kept::load(data_dir, now()), kept::load(data_dir, now()));
+    pub fn start(
+        record: &Record,
+        data_dir: &Path,
+        time: impl TimeSource,
+    ) -> io::Result<(Recorder, State, History)> {
+        let time: Arc<dyn TimeSource> = Arc::new(time);
+        let saved = fs::metadata(data_dir.join(STATE_FILE)).and_then(|data| data.modified()).ok();
+        let (mut state, history) = (kept::load(data_dir, time.now()), kept::load(data_dir, time.now()));
+        let has_restored = read_back::restore_best(&mut state, data_dir, saved);
         let (rows, queued) = bounded(MAX_QUEUED);
         let (urgent, hurry) = bounded(MAX_URGENT);
         let shared = Arc::new(Shared::default());
-        let archive = Archive::start(data_dir, Retention::of(record), now.clone())?;
-        Writer::new(record, data_dir, now, archive, shared.clone()).start(queued, hurry)?;
+        if has_restored {
+            shared.state.set_urgent(Arc::new(state.clone()));
+        }
+        let archive = Archive::start(data_dir, Retention::of(record), time.clone())?;
+        Writer::new(record, data_dir, time, archive, shared.clone()).start(queued, hurry)?;
         let wanted = Wanted { shares: record.shares, timing: record.timing, geek: record.geek };
         Ok((Recorder { rows, urgent, shared, wanted }, state, history))
+    }
+
+    /// Whether so many rows wait that one session may take the place of others'.
+    pub fn is_crowded(&self) -> bool {
+        self.rows.len() > MAX_QUEUED / 2
+    }
+
+    /// A row was not recorded, to leave room for others'.
+    pub fn count_dropped(&self) {
+        self.shared.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A row of `shares.csv`.
@@ -150,6 +167,15 @@ impl Recorder {
         self.shared.state.set(Arc::new(state));
     }
 
+    /// Has `state.json` replaced at once, for a new best share or a block: every five seconds at most, and
+    /// then as soon as these are over. The rows that were recorded before are in their files by then,
+    /// so that kill -9 loses neither.
+    pub fn save_state_now(&self, state: State) {
+        self.shared.state.set_urgent(Arc::new(state));
+        // When there is no room, the writer is awake anyway.
+        let _ = self.urgent.try_send(Urgent::State);
+    }
+
     /// Has `history.json` replaced soon, at most every five minutes, and at the end. Only the newest
     /// counts.
     pub fn save_history(&self, history: Arc<History>) {
@@ -172,7 +198,14 @@ impl Recorder {
     /// `TimedOut` when the disk does not end within ten seconds, `Other` when the thread had died.
     /// What could not be written is told by [`Recorder::health`].
     pub fn finish(&self) -> io::Result<()> {
-        let late = || io::Error::new(io::ErrorKind::TimedOut, "the disk is too slow to end the recording");
+        let late = || {
+            let waiting = self.rows.len() as u64;
+            self.shared.dropped.fetch_add(waiting, Ordering::Relaxed);
+            let rows = count(waiting, "row");
+            let said =
+                format!("the disk is too slow to end the recording; {rows} that waited for it may be lost");
+            io::Error::new(io::ErrorKind::TimedOut, said)
+        };
         let (done, ended) = bounded(1);
         match self.urgent.send_timeout(Urgent::Finish(done), FINISH_DEADLINE) {
             Ok(()) => ended.recv_timeout(FINISH_DEADLINE).map_err(|_| late()),
@@ -183,7 +216,8 @@ impl Recorder {
     }
 
     fn offer(&self, to: To, text: Vec<u8>) {
-        if self.rows.try_send(Entry { to, text: text.into_boxed_slice() }).is_err() {
+        let has_finished = self.shared.has_finished.load(Ordering::Relaxed);
+        if has_finished || self.rows.try_send(Entry { to, text: text.into_boxed_slice() }).is_err() {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -5,16 +5,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use log::warn;
 
 use super::names::FileName;
 use super::tail;
+use super::time_source::day_of;
 use super::trouble::{Condition, Moment, Trouble};
-use crate::clock::NtpTime;
 
 /// So much is written without waiting for the flush interval.
 const BATCH: usize = 64 * 1024;
@@ -269,10 +267,6 @@ impl RotatingFile {
         self.has_rotated = true;
         Ok(())
     }
-}
-
-fn day_of(time: SystemTime) -> Option<Date> {
-    Timestamp::try_from(time).ok().map(|time| NtpTime::from_timestamp(time).date())
 }
 
 /// As [`Write::write_all`], but tells how much was written before it failed.

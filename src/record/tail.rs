@@ -1,4 +1,5 @@
-//! The end of a file after a crash: a row of which only the beginning was written.
+//! The end of a file after a crash: a row of which only the beginning was written, and NULs where the
+//! file system had made the file longer and not yet written its content.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -6,17 +7,29 @@ use std::path::Path;
 
 use log::warn;
 
+use crate::nul_tail;
+use crate::util::plural::count;
+
 /// No row of ours is longer, so a newline further back does not end one.
 const MAX_ROW: u64 = 64 * 1024;
 
-/// Makes sure that `file` ends with a newline, and returns its length. A torn row, which is what a
-/// power cut leaves, is moved to `path` + `.partial`, so that every line of the file stays a whole
-/// row; what can't be moved gets a newline instead.
+/// Makes sure that `file` ends with a newline, and returns its length. NULs at its end, however many,
+/// carry nothing and are cut off. A torn row is moved to `path` + `.partial`, so that every line of the
+/// file stays a whole row; what can't be moved gets a newline instead.
 ///
 /// # Errors
 /// The disk's.
 pub(super) fn repair(file: &mut File, path: &Path) -> io::Result<u64> {
-    let length = file.metadata()?.len();
+    let with_nuls = file.metadata()?.len();
+    let length = nul_tail::cut(file)?;
+    if length < with_nuls {
+        let nuls = with_nuls - length;
+        let bytes = count(nuls, "NUL byte");
+        warn!(
+            "{}: {bytes} at its end, as a power cut leaves them, carried nothing and were cut off",
+            path.display()
+        );
+    }
     let start = length.saturating_sub(MAX_ROW);
     let mut end = Vec::new();
     file.seek(SeekFrom::Start(start))?;

@@ -15,7 +15,7 @@ pub(super) fn cell(text: &str) -> String {
     if is_formula { format!("'{}", line_text(text, MAX_CELL)) } else { line_text(text, MAX_CELL) }
 }
 
-/// JSON of a file that this program reads back, whose texts must stay what they are. `serde_json`
+/// JSON of a file that this program reads back, or that is evidence: its texts stay what they are. `serde_json`
 /// escapes the ASCII control characters; the others can only stand inside of a text, where `\u202e`
 /// means the same. What is written for readers elsewhere is [`to_json`](crate::util::escape::to_json).
 pub(crate) fn json_text(json: &str) -> String {

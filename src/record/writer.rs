@@ -15,16 +15,20 @@ use super::block::{BLOCKS, BlockRecord};
 use super::job::JobRow;
 use super::kept::KeptFile;
 use super::names::FileName;
-use super::recorder::{Now, Shared};
+use super::recorder::Shared;
 use super::rotating::RotatingFile;
 use super::share::ShareRow;
 use super::state::State;
+use super::time_source::TimeSource;
 use super::trouble::{Condition, Moment, Trouble};
 use crate::analyzer::History;
 use crate::config::Record;
 use crate::stop::Stopped;
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 use crate::util::plural::count;
+
+/// A disk that takes nothing for so long is reported as what holds this thread.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
 
 /// Blocks that wait for a disk that fails. Solo miners find one in years.
 const MAX_BLOCKS: usize = 64;
@@ -49,6 +53,8 @@ pub(super) enum To {
 #[derive(Debug)]
 pub(super) enum Urgent {
     Block(Box<BlockRecord>),
+    /// The state has news that must not be lost.
+    State,
     /// Everything is on the disk when the channel is told.
     Finish(Sender<()>),
 }
@@ -56,7 +62,7 @@ pub(super) enum Urgent {
 /// What the thread holds.
 pub(super) struct Writer {
     dir: PathBuf,
-    now: Now,
+    time: Arc<dyn TimeSource>,
     flush: Duration,
     shares: RotatingFile,
     timing: RotatingFile,
@@ -75,11 +81,17 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub fn new(record: &Record, dir: &Path, now: Now, archive: Archive, shared: Arc<Shared>) -> Writer {
+    pub fn new(
+        record: &Record,
+        dir: &Path,
+        time: Arc<dyn TimeSource>,
+        archive: Archive,
+        shared: Arc<Shared>,
+    ) -> Writer {
         let file = |name, header: &str| RotatingFile::new(dir, name, header, record.rotate_mb << 20);
         Writer {
             dir: dir.to_owned(),
-            now,
+            time,
             flush: record.flush,
             shares: file(FileName::SHARES, &ShareRow::COLUMNS.join(",")),
             timing: file(FileName::TIMING, &JobRow::COLUMNS.join(",")),
@@ -97,7 +109,8 @@ impl Writer {
     }
 
     pub fn start(mut self, rows: Receiver<Entry>, urgent: Receiver<Urgent>) -> io::Result<()> {
-        spawn("record", SERVICE_STACK, move || {
+        let stuck_after = self.flush * 2 + STUCK_AFTER;
+        service("record").beats_within(stuck_after).start(move || {
             self.run(&rows, &urgent);
             Ok::<(), Stopped>(())
         })?;
@@ -107,10 +120,19 @@ impl Writer {
     fn run(&mut self, rows: &Receiver<Entry>, urgent: &Receiver<Urgent>) {
         let mut next_flush = Instant::now() + self.flush;
         let finished = loop {
-            let left = next_flush.saturating_duration_since(Instant::now());
+            supervise::beat();
+            let mut left = next_flush.saturating_duration_since(Instant::now());
+            if let Some(urgent) = self.state.urgent_in(self.moment()) {
+                left = left.min(urgent);
+            }
             select_biased! {
                 recv(urgent) -> message => match message {
                     Ok(Urgent::Block(block)) => self.take_block(&block),
+                    Ok(Urgent::State) => {
+                        // The rows first: they tell where the news come from.
+                        rows.try_iter().take(rows.len()).for_each(|entry| self.take(&entry));
+                        self.flush_all();
+                    }
                     Ok(Urgent::Finish(done)) => break Some(done),
                     Err(_) => break None,
                 },
@@ -118,7 +140,7 @@ impl Writer {
                     Ok(entry) => self.take(&entry),
                     Err(_) => break None,
                 },
-                default(left) => {}
+                default(left) => self.write_urgent_state(),
             }
             if Instant::now() >= next_flush {
                 self.flush_all();
@@ -134,7 +156,7 @@ impl Writer {
                 self.take_block(&block);
             }
         }
-        self.close_all();
+        self.close_all(rows);
         if let Some(done) = finished {
             // Whoever asked may have lost patience.
             let _ = done.send(());
@@ -200,7 +222,14 @@ impl Writer {
         self.report();
     }
 
-    fn close_all(&mut self) {
+    fn write_urgent_state(&mut self) {
+        let moment = self.moment();
+        if self.state.urgent_in(moment).is_some_and(|left| left.is_zero()) {
+            self.state.write(moment, false);
+        }
+    }
+
+    fn close_all(&mut self, rows: &Receiver<Entry>) {
         let moment = self.moment();
         for file in self.files() {
             file.close(moment);
@@ -210,7 +239,24 @@ impl Writer {
         self.history.write(moment, true);
         self.blocks_lost += self.blocks.len() as u64;
         self.shared.has_finished.store(true, Ordering::Relaxed);
+        // Recorded while the files were closed.
+        self.shared.dropped.fetch_add(rows.try_iter().count() as u64, Ordering::Relaxed);
         self.report();
+        self.tell_losses();
+    }
+
+    /// The end of the program is the last chance to say what was never written.
+    fn tell_losses(&self) {
+        let (lost, dropped) =
+            (self.shared.lost.load(Ordering::Relaxed), self.shared.dropped.load(Ordering::Relaxed));
+        if lost + dropped > 0 {
+            error!(
+                "{}: {} of this run lost: {lost} that the disk did not take, {dropped} that came faster than \
+                 it wrote",
+                self.dir.display(),
+                count(lost + dropped, "row"),
+            );
+        }
     }
 
     /// Tells the archive, whoever asks for the health, and the log.
@@ -248,6 +294,6 @@ impl Writer {
     }
 
     fn moment(&self) -> Moment {
-        Moment { monotonic: Instant::now(), time: (self.now)() }
+        Moment { monotonic: Instant::now(), time: self.time.now() }
     }
 }

@@ -33,7 +33,7 @@ pub use view::{ReferenceKind, ReferenceView};
 use crate::config::Reference;
 use crate::net::{https, priority};
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::service;
 use crate::upstream::{name_of, route_to};
 use herald::Herald;
 use login::NodeAddress;
@@ -77,7 +77,7 @@ impl References {
                     let book = Arc::new(Book::new(&name_of(upstream), ReferenceKind::Pool));
                     let route = route_to(upstream, &stop).map_err(io::Error::other)?;
                     let herald = Herald::new(book.clone(), tell, &pace);
-                    let watcher = Watcher { route, user: user.clone(), book: book.clone(), herald, pace };
+                    let mut watcher = Watcher { route, user: user.clone(), book: book.clone(), herald, pace };
                     start(thread, move || watcher.run(&stop))?;
                     book
                 }
@@ -91,7 +91,7 @@ impl References {
                     let book = Arc::new(Book::new(&node.name, ReferenceKind::Node));
                     let herald = Herald::new(book.clone(), tell, &pace);
                     let agent = https::agent(pace.request);
-                    let poller = Poller { agent, node, book: book.clone(), herald, pace, nbits: None };
+                    let mut poller = Poller { agent, node, book: book.clone(), herald, pace, nbits: None };
                     start(thread, move || poller.run(&stop))?;
                     book
                 }
@@ -108,8 +108,8 @@ impl References {
 }
 
 /// Starts a thread that never needs to run at once.
-fn start(name: String, run: impl FnOnce() -> Result<(), Stopped> + Send + 'static) -> io::Result<()> {
-    spawn(name, SERVICE_STACK, move || {
+fn start(name: String, mut run: impl FnMut() -> Result<(), Stopped> + Send + 'static) -> io::Result<()> {
+    service(name).start(move || {
         if let Err(why) = priority::yield_to_others() {
             log::debug!("a reference's thread keeps its priority: {why}");
         }

@@ -17,6 +17,7 @@ use crate::config::Secret;
 use crate::net::Stamp;
 use crate::stop::{Stop, Stopped};
 use crate::stratum::Nbits;
+use crate::supervise;
 use crate::util::os_error::describe;
 
 /// An answer is no larger; the right ones have 1 KB.
@@ -36,9 +37,10 @@ pub(super) struct Poller<T> {
 
 impl<T: Fn(Tip)> Poller<T> {
     /// Asks until `stop`.
-    pub(super) fn run(mut self, stop: &Stop) -> Result<(), Stopped> {
+    pub(super) fn run(&mut self, stop: &Stop) -> Result<(), Stopped> {
         let mut pauses = Pauses::new(self.pace.poll, self.pace.longest_poll);
         loop {
+            supervise::beat();
             let asked = self.ask();
             stop.check()?;
             let pause = match asked {

@@ -15,6 +15,7 @@ use crate::net::dial::Route;
 use crate::net::options::is_timeout;
 use crate::net::{Reader, Stamp, Stream};
 use crate::stop::{Stop, Stopped};
+use crate::supervise;
 use crate::util::os_error::describe;
 
 /// Tor may need as long.
@@ -59,9 +60,10 @@ struct Talk {
 
 impl<T: Fn(Tip)> Watcher<T> {
     /// Watches until `stop`.
-    pub(super) fn run(mut self, stop: &Stop) -> Result<(), Stopped> {
+    pub(super) fn run(&mut self, stop: &Stop) -> Result<(), Stopped> {
         let mut pauses = Pauses::new(self.pace.first_pause, self.pace.longest_pause);
         loop {
+            supervise::beat();
             let began = Instant::now();
             let why = self.connect(stop);
             stop.check()?;

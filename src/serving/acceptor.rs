@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,12 +18,16 @@ use crate::limits::{Admission, Refusal};
 use crate::net::listen;
 use crate::net::tls::TlsServer;
 use crate::stop::Stop;
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, OnPanic, service};
+use crate::thread::{join_within, panic_text};
 use crate::util::address::canonical;
 use crate::util::os_error::describe;
 
 /// Pause after a failed accept: out of descriptors, the next try would fail as well.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long the loop may take to end: it only hands the last visitor over.
+const LAST_ACCEPT: Duration = Duration::from_secs(2);
 
 /// Whoever serves those that were let in.
 pub trait Host: Send + Sync + 'static {
@@ -39,10 +44,11 @@ pub trait Host: Send + Sync + 'static {
 }
 
 /// A socket that listens, before anybody is accepted.
+#[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    port: TlsPort,
+    port: Arc<TlsPort>,
 }
 
 /// A running accept loop.
@@ -73,7 +79,7 @@ impl Listener {
     fn open(address: SocketAddr, port: TlsPort) -> Result<Listener, StartError> {
         let socket = listen::bind(address).map_err(StartError::Listen)?;
         let address = socket.local_addr().map_err(StartError::Listen)?;
-        Ok(Listener { socket, address, port })
+        Ok(Listener { socket, address, port: Arc::new(port) })
     }
 
     /// Begins to accept.
@@ -81,22 +87,35 @@ impl Listener {
         let (host, stop, address) = (host.clone(), stop.clone(), self.address);
         let socket = self.socket.try_clone()?;
         let name = format!("listen-{}", address.port());
-        let thread = spawn(name, SERVICE_STACK, move || {
+        let thread = service(name).on_panic(OnPanic::EndProgram).start(move || {
             self.accept_all(&host, &stop);
             Ok::<(), io::Error>(())
         })?;
         Ok(Acceptor { socket, address, thread })
     }
 
-    fn accept_all<H: Host>(self, host: &Arc<H>, stop: &Stop) {
-        let port = Arc::new(self.port);
+    /// Where it listens, before anybody is accepted.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn accept_all<H: Host>(&self, host: &Arc<H>, stop: &Stop) {
         let mut failing = false;
         while !stop.is_stopped() {
-            match self.socket.accept() {
+            let accepted = self.socket.accept();
+            supervise::beat();
+            match accepted {
                 Ok(_) if stop.is_stopped() => return,
                 Ok((socket, peer)) => {
                     failing = false;
-                    receive(host, socket, canonical(peer), &port);
+                    let peer = canonical(peer);
+                    // One visitor is no reason to end the program.
+                    let received = AssertUnwindSafe(|| receive(host, socket, peer, &self.port));
+                    if let Err(panic) = catch_unwind(received) {
+                        let reason = format!("while it let {peer} in: {}", panic_text(panic.as_ref()));
+                        log::error!("{}: the listener panicked {reason}", self.address);
+                        supervise::note_restart(&reason);
+                    }
                 }
                 Err(error) if is_the_peers(&error) => {}
                 // The socket was shut down for the end.
@@ -117,15 +136,13 @@ impl Listener {
 }
 
 impl Acceptor {
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Wakes the loop, which has been told to stop, and waits for its end.
+    /// Wakes the loop, which has been told to stop, and waits for its end, for a bounded time.
     pub fn join(self) {
         // Ends the wait in accept even when the address has left this machine meanwhile.
         let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
-        let _ = self.thread.join();
+        if !join_within(self.thread, LAST_ACCEPT) {
+            log::warn!("{}: the port is still being closed", self.address);
+        }
     }
 }
 

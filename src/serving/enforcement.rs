@@ -9,11 +9,13 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::analyzer::Offence;
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 use crate::upstream::{UpstreamId, Upstreams};
 
 /// Offences that may wait. Each bad job is one, so that none is missed for good.
 const MOST_WAITING: usize = 64;
+/// The thread's heartbeat is later than this only if something holds it.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// How often it is looked whether the program ends.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -40,8 +42,9 @@ pub(crate) fn start<E: Enforced>(
     stop: &Stop,
 ) -> io::Result<()> {
     let (enforced, stop) = (enforced.clone(), stop.clone());
-    spawn("enforcement", SERVICE_STACK, move || {
+    service("enforcement").beats_within(STUCK_AFTER).start(move || {
         while stop.check().is_ok() {
+            supervise::beat();
             match offences.recv_timeout(LOOK) {
                 Ok(offence) => enforce(&*enforced, &offence),
                 Err(RecvTimeoutError::Timeout) => {}

@@ -8,6 +8,7 @@
 mod acceptor;
 mod arrival;
 pub mod enforcement;
+mod fair_share;
 mod first_bytes;
 mod foreign;
 mod linger;
@@ -24,7 +25,7 @@ pub use start_error::StartError;
 pub use tap::ToAnalyzer;
 pub use tuner::{Tuned, Tuner};
 
-pub(crate) use acceptor::{Acceptor, Host, open_all};
+pub(crate) use acceptor::{Acceptor, Host, Listener, open_all};
 pub(crate) use arrival::Visitor;
 pub(crate) use first_bytes::{FirstBytes, first_bytes};
 pub(crate) use linger::linger;

@@ -49,6 +49,8 @@ pub struct UpstreamState {
     pub blocked: Option<String>,
     /// How it failed last, and the time until it is tried again.
     pub trouble: Option<(String, Duration)>,
+    /// It failed because it accepts miners and sends no job.
+    pub gives_no_work: bool,
 }
 
 /// A mode's running sessions, as far as anybody asks about them.
@@ -120,6 +122,7 @@ impl UpstreamState {
             heard_ago,
             blocked: upstreams.blocked(upstream),
             trouble: upstreams.trouble(upstream),
+            gives_no_work: upstreams.gives_no_work(upstream),
         }
     }
 }

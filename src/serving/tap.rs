@@ -3,18 +3,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError};
 
+use super::fair_share::has_room;
 use crate::analyzer::{Chunk, Conversation, Copy, Direction, What};
 use crate::net::Stamp;
 
-/// Copies above this size, in bytes, are no messages of a miner's but a flood. What a pool says is passed on in
-/// pieces of this size: a long job must not be the first that finds no room.
-const LARGE: usize = 4096;
-/// Larger ones are taken only while the queue is no fuller than this part of it, so that what waits there is
-/// bounded in bytes as well: 80 MiB with the default settings, instead of 256.
-const ROOM_FOR_LARGE: usize = 16;
+/// The most bytes of a copy; a job has 1.4 to 4 KiB. More bytes are passed on in several copies, so that what
+/// waits in the queue is bounded in bytes as well: 64 MiB with the default settings.
+const MAX_COPY: usize = 4096;
+
+/// How long the end of a session waits for room in the queue. An analyzer that runs makes some within
+/// milliseconds; one that does not must not keep the sessions that have ended.
+const ROOM_LIMIT: Duration = Duration::from_millis(500);
 
 /// The way to the analyzer; `None` when analysis is off.
 pub type ToAnalyzer = Option<Sender<Copy>>;
@@ -41,44 +44,40 @@ impl Tap {
     /// Counts `bytes` that have left, and passes a copy on.
     pub fn forwarded(&mut self, bytes: &[u8], readable_at: Stamp, sent_at: Stamp) {
         self.conversation.traffic(self.direction).count(bytes.len());
-        if !self.is_open() {
-            return;
-        }
-        match self.direction {
-            Direction::Up => self.pass_on(bytes.into(), readable_at, sent_at),
-            Direction::Down => {
-                bytes.chunks(LARGE).for_each(|piece| self.pass_on(piece.into(), readable_at, sent_at));
+        if self.is_open() {
+            for piece in bytes.chunks(MAX_COPY) {
+                self.pass_on(piece.into(), readable_at, sent_at);
             }
         }
-    }
-
-    /// As [`Tap::forwarded`], in copies that are not large: where many lines come together, as the answers to
-    /// many miners' shares do, they are no flood.
-    pub fn in_pieces(&mut self, bytes: &[u8], readable_at: Stamp, sent_at: Stamp) {
-        bytes.chunks(LARGE).for_each(|piece| self.forwarded(piece, readable_at, sent_at));
     }
 
     /// As [`Tap::forwarded`], with a copy that exists already; `None` when it could not be made.
     pub fn spliced(&mut self, length: usize, copy: Option<Box<[u8]>>, readable_at: Stamp, sent_at: Stamp) {
         self.conversation.traffic(self.direction).count(length);
         match copy {
-            Some(copy) if self.is_open() && self.direction == Direction::Down && copy.len() > LARGE => {
-                copy.chunks(LARGE).for_each(|piece| self.pass_on(piece.into(), readable_at, sent_at));
+            Some(copy) if self.is_open() && copy.len() <= MAX_COPY => {
+                self.pass_on(copy, readable_at, sent_at);
             }
-            Some(copy) if self.is_open() => self.pass_on(copy, readable_at, sent_at),
+            Some(copy) if self.is_open() => {
+                for piece in copy.chunks(MAX_COPY) {
+                    self.pass_on(piece.into(), readable_at, sent_at);
+                }
+            }
             Some(_) => {}
             None if self.is_open() => self.dropped(),
             None => {}
         }
     }
 
-    /// Tells the analyzer, waiting for room, that the miner is not read any more. Only for the end
-    /// of this direction, when no bytes wait behind this thread.
+    /// Tells the analyzer, waiting a little for room, that the miner is not read any more. Only for the
+    /// end of this direction, when no bytes wait behind this thread.
     pub fn paused(&self) {
         if let Some(to_analyzer) = &self.to_analyzer {
             let copy = Copy { conversation: self.conversation.clone(), what: What::MinerPaused };
-            // An analyzer that is gone has heard all it will hear.
-            let _ = to_analyzer.send(copy);
+            if to_analyzer.send_timeout(copy, ROOM_LIMIT).is_err() {
+                // As after any copy that was lost: what the pool owes the miner is not known.
+                self.conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 
@@ -110,15 +109,24 @@ fn offer(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, what: What)
     let Some(to_analyzer) = to_analyzer else {
         return Offered::Taken;
     };
-    if let What::Bytes(chunk) = &what {
-        let room = to_analyzer.capacity().unwrap_or(usize::MAX) / ROOM_FOR_LARGE;
-        if chunk.bytes.len() > LARGE && to_analyzer.len() > room {
+    let traffic = match &what {
+        What::Bytes(chunk) => Some(conversation.traffic(chunk.direction)),
+        What::Opened | What::MinerPaused | What::Closed => None,
+    };
+    if let Some(traffic) = traffic {
+        let capacity = to_analyzer.capacity().unwrap_or(usize::MAX);
+        let free = || capacity.saturating_sub(to_analyzer.len());
+        if !has_room(conversation.role, traffic.waiting(), capacity, free) {
             return Offered::Full;
         }
+        traffic.put_in();
     }
     match to_analyzer.try_send(Copy { conversation: conversation.clone(), what }) {
         Ok(()) => Offered::Taken,
-        Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Offered::Full,
+        Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+            traffic.iter().for_each(|traffic| traffic.taken_out());
+            Offered::Full
+        }
     }
 }
 
@@ -131,9 +139,13 @@ mod tests {
         Arc::new(Conversation::new(SessionId(1), "127.0.0.1:1".parse().unwrap(), Stamp::now()))
     }
 
+    /// As the analyzer takes a copy out.
     fn bytes_of(copy: Copy) -> (Vec<u8>, bool) {
         match copy.what {
-            What::Bytes(chunk) => (chunk.bytes.into_vec(), chunk.after_gap),
+            What::Bytes(chunk) => {
+                copy.conversation.traffic(chunk.direction).taken_out();
+                (chunk.bytes.into_vec(), chunk.after_gap)
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -156,25 +168,54 @@ mod tests {
     }
 
     #[test]
-    fn large_copies_find_room_only_while_the_queue_is_nearly_empty() {
-        let (sender, receiver) = crossbeam_channel::bounded(64);
-        let mut tap = Tap::new(Some(sender), conversation(), Direction::Up);
-        let forwarded =
-            |tap: &mut Tap, length| tap.forwarded(&vec![b'x'; length], Stamp::now(), Stamp::now());
-        for _ in 0..64 {
-            forwarded(&mut tap, LARGE + 1);
+    fn much_at_once_comes_in_pieces_and_nothing_is_missing() {
+        let (sender, receiver) = crossbeam_channel::bounded(1024);
+        let conversation = conversation();
+        let mut tap = Tap::new(Some(sender), conversation.clone(), Direction::Down);
+        let bytes: Vec<u8> = (0..3 * MAX_COPY + 5).map(|place| place as u8).collect();
+        for _ in 0..4 {
+            tap.forwarded(&bytes, Stamp::now(), Stamp::now());
+            tap.spliced(bytes.len(), Some(bytes.as_slice().into()), Stamp::now(), Stamp::now());
         }
-        assert_eq!(receiver.len(), 64 / ROOM_FOR_LARGE + 1);
-        forwarded(&mut tap, LARGE);
-        assert_eq!(receiver.len(), 64 / ROOM_FOR_LARGE + 2);
+        let pieces: Vec<Vec<u8>> = receiver.try_iter().map(|copy| bytes_of(copy).0).collect();
+        assert!(pieces.iter().all(|piece| piece.len() <= MAX_COPY));
+        assert_eq!(pieces.concat(), bytes.repeat(8));
+        assert_eq!(conversation.down.chunks.load(Ordering::Relaxed), 8, "reads, not copies");
     }
 
     #[test]
-    fn a_long_job_of_a_pool_finds_room_while_there_is_any() {
-        let bytes: Vec<u8> = (0..4 * LARGE).map(|place| place as u8).collect();
+    fn one_that_floods_leaves_room_for_others_and_its_other_direction() {
+        let (sender, receiver) = crossbeam_channel::bounded(1024);
+        let (loud, quiet) = (conversation(), conversation());
+        let mut flood = Tap::new(Some(sender.clone()), loud.clone(), Direction::Up);
+        for _ in 0..1000 {
+            flood.forwarded(b"x", Stamp::now(), Stamp::now());
+        }
+        assert_eq!((receiver.len(), loud.dropped_copies.load(Ordering::Relaxed)), (768, 232));
+        for conversation in [&loud, &quiet] {
+            let mut tap = Tap::new(Some(sender.clone()), conversation.clone(), Direction::Down);
+            for _ in 0..10 {
+                tap.forwarded(b"y", Stamp::now(), Stamp::now());
+            }
+        }
+        assert_eq!(receiver.len(), 768 + 20);
+        assert_eq!(quiet.dropped_copies.load(Ordering::Relaxed), 0);
+        // What the analyzer has taken out counts no more.
+        for copy in receiver.try_iter() {
+            copy.conversation.traffic(Direction::Up).taken_out();
+        }
+        assert_eq!(loud.up.waiting(), 0);
+        flood.forwarded(b"z", Stamp::now(), Stamp::now());
+        assert_eq!(receiver.len(), 1);
+    }
+
+    #[test]
+    fn a_long_job_finds_room_in_a_queue_that_others_have_nearly_filled() {
+        const QUEUE: usize = 16_384;
+        let bytes: Vec<u8> = (0..16 * MAX_COPY).map(|place| place as u8).collect();
         for is_spliced in [false, true] {
-            let (sender, receiver) = crossbeam_channel::bounded(64);
-            for _ in 0..60 {
+            let (sender, receiver) = crossbeam_channel::bounded(QUEUE);
+            for _ in 0..QUEUE - 16 {
                 announce(&Some(sender.clone()), &conversation(), What::Opened);
             }
             let mut tap = Tap::new(Some(sender), conversation(), Direction::Down);
@@ -182,21 +223,9 @@ mod tests {
                 false => tap.forwarded(&bytes, Stamp::now(), Stamp::now()),
                 true => tap.spliced(bytes.len(), Some(bytes.as_slice().into()), Stamp::now(), Stamp::now()),
             }
-            let pieces: Vec<u8> = receiver.try_iter().skip(60).flat_map(|copy| bytes_of(copy).0).collect();
-            assert_eq!(pieces, bytes, "spliced: {is_spliced}");
+            let pieces = receiver.try_iter().skip(QUEUE - 16).flat_map(|copy| bytes_of(copy).0);
+            assert_eq!(pieces.collect::<Vec<u8>>(), bytes, "spliced: {is_spliced}");
         }
-    }
-
-    #[test]
-    fn what_comes_in_pieces_finds_room_while_there_is_any() {
-        let (sender, receiver) = crossbeam_channel::bounded(16);
-        let mut tap = Tap::new(Some(sender), conversation(), Direction::Down);
-        let bytes: Vec<u8> = (0..3 * LARGE + 5).map(|place| place as u8).collect();
-        for _ in 0..4 {
-            tap.in_pieces(&bytes, Stamp::now(), Stamp::now());
-        }
-        let pieces: Vec<u8> = (0..16).flat_map(|_| bytes_of(receiver.recv().unwrap()).0).collect();
-        assert_eq!(pieces, bytes.repeat(4));
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod chart;
 pub mod console;
 pub mod device;
 pub mod figures;
+mod free_memory;
 pub mod http;
 pub mod json;
 pub mod metrics;

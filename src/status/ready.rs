@@ -20,6 +20,9 @@ pub fn readiness(sight: &Sight) -> Result<(), String> {
     if connected().next().is_none() {
         return Err(match sight.around.sessions {
             0 => String::from("no miner is connected, so no pool is"),
+            _ if sight.around.upstreams.iter().any(|one| one.sessions > 0 && one.gives_no_work) => {
+                String::from("the pool gives no work")
+            }
             _ => String::from("no pool is connected"),
         });
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use super::free_memory::FreeMemory;
 use crate::analyzer::{Published, Snapshot};
 use crate::clock::{ClockState, NtpTime, Offset};
 use crate::config::Config;
@@ -20,10 +21,13 @@ use crate::pool_stats::{PoolStats, StatsHealth};
 use crate::reference::{ReferenceView, References};
 use crate::serving::{Observer, UpstreamState, Volume};
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, ServiceHealth, service};
 
 /// How often it is gathered; as often as the analyzer publishes.
 const INTERVAL: Duration = Duration::from_millis(500);
+
+/// The thread's heartbeat is later than this only if something holds it.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 /// One moment.
 #[derive(Debug, Clone)]
@@ -63,6 +67,10 @@ pub struct Surroundings {
     pub recipients: Vec<RecipientHealth>,
     /// In their order.
     pub references: Vec<ReferenceView>,
+    /// The threads that serve everybody.
+    pub threads: Vec<ServiceHealth>,
+    /// How often one of them has survived a panic.
+    pub thread_restarts: u64,
 }
 
 impl Surroundings {
@@ -112,14 +120,18 @@ impl Sights {
         let first = sources.gather(&facts, began);
         let sights = Sights(Arc::new(ArcSwap::from_pointee(first)));
         let (published, until) = (sights.clone(), stop.clone());
-        spawn("survey", SERVICE_STACK, move || {
+        let mut memory = FreeMemory::new(began);
+        service("survey").beats_within(STUCK_AFTER).start(move || {
             while until.sleep(INTERVAL).is_ok() {
+                supervise::beat();
                 if let Some(config) = sources.config.as_ref().map(|live| live.load()) {
                     if facts.config != **config {
                         facts = Arc::new(Facts { config: (**config).clone(), ..(*facts).clone() });
                     }
                 }
-                published.0.store(Arc::new(sources.gather(&facts, began)));
+                let sight = sources.gather(&facts, began);
+                memory.look(sight.around.sessions, Instant::now());
+                published.0.store(Arc::new(sight));
             }
             Ok::<(), Stopped>(())
         })?;
@@ -188,6 +200,8 @@ impl Sources {
                 pool_stats: self.pool_stats.as_ref().map(PoolStats::health),
                 recipients: self.notifier.as_ref().map(Notifier::health).unwrap_or_default(),
                 references: self.references.views(),
+                threads: supervise::health(),
+                thread_restarts: supervise::restarts(u64::MAX).0,
             },
             snapshot,
         }

@@ -1,4 +1,5 @@
-//! Which address shows what. Reads the newest [`Sight`](super::sight::Sight); takes no lock.
+//! Which address shows what. Reads the newest [`Sight`](super::sight::Sight); takes no lock that a session
+//! takes.
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use super::page::{Visit, page};
 use super::ready::readiness;
 use super::sight::Sights;
 use crate::serving::Observer;
+use crate::supervise;
 use crate::util::escape::Printable;
 
 /// Prometheus' text format.
@@ -29,6 +31,16 @@ pub fn handler_with_controls(sights: Sights, observer: Observer) -> Handler {
         Method::Get => answer(request, &sights),
         Method::Post => change(request, &observer),
     })
+}
+
+/// Whether every thread that serves everybody runs and moves. Asked of the threads themselves: the
+/// [`Sight`](super::sight::Sight) is made by one of them.
+///
+/// # Errors
+/// Which do not, a line each.
+fn threads_work() -> Result<(), String> {
+    let unwell = supervise::unwell();
+    if unwell.is_empty() { Ok(()) } else { Err(unwell.join("\n")) }
 }
 
 fn refuse() -> Answer {
@@ -54,8 +66,11 @@ fn answer(request: &Request, sights: &Sights) -> Answer {
             let page = page(&sight, &Visit { host: request.host.as_deref(), has_charts });
             Answer::html(page.html).with_header("Content-Security-Policy", page.policy)
         }
-        "/healthz" => Answer::text(200, "ok\n"),
-        "/readyz" => match readiness(&sight) {
+        "/healthz" => match threads_work() {
+            Ok(()) => Answer::text(200, "ok\n"),
+            Err(why) => Answer::text(503, format!("{why}\n")),
+        },
+        "/readyz" => match threads_work().and_then(|()| readiness(&sight)) {
             Ok(()) => Answer::text(200, "ready\n"),
             Err(why) => Answer::text(503, format!("{}\n", Printable(&why.to_string()))),
         },

@@ -12,7 +12,7 @@
 //! | `method` | the pool's methods, told apart as miners do |
 //! | `verdict` | whether an answer accepts or refuses, in all the forms pools use |
 //! | `answer` | writing answers, in all the forms pools use |
-//! | `subscribe`, `configure`, `notify`, `submit` | the methods with a structure of their own |
+//! | `subscribe`, `configure`, `notify`, `submit`, `login`, `reconnect` | the methods with a structure of their own |
 //! | `extranonce`, `job_id`, `difficulty`, `nbits`, `ntime`, `nonce`, `version`, `prevhash`, `branch` | a quantity each |
 //! | `timeline` | which difficulty holds for which job |
 //! | `field`, `hex`, `word` | what the quantities share: reading a JSON field, hex text, 32-bit words |
@@ -30,6 +30,7 @@ mod field;
 mod hex;
 mod job_id;
 mod job_reading;
+mod login;
 mod method;
 mod nbits;
 mod nonce;
@@ -37,6 +38,7 @@ mod notify;
 mod ntime;
 mod prevhash;
 mod readings;
+mod reconnect;
 mod submit;
 mod subscribe;
 mod timeline;
@@ -55,6 +57,7 @@ pub use field::{FieldError, elements, first_text, shortened};
 pub use hex::{decode as decode_hex, encode as encode_hex};
 pub use job_id::JobId;
 pub use job_reading::{Agreement, JobReading};
+pub use login::Login;
 pub use method::PoolMethod;
 pub use nbits::Nbits;
 pub use nonce::Nonce;
@@ -62,6 +65,7 @@ pub use notify::Notify;
 pub use ntime::Ntime;
 pub use prevhash::PrevHash;
 pub use readings::{Readings, Shape};
+pub use reconnect::Reconnect;
 pub use submit::Submit;
 pub use subscribe::SubscribeAnswer;
 pub use timeline::{DifficultyRange, DifficultyTimeline};

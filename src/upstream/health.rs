@@ -21,6 +21,8 @@ pub enum Failure {
     Silent(Duration),
     /// It is there, and won't do: what it refused.
     Refused(String),
+    /// It accepts miners and has sent no job for so long. A probe must see a job before it is trusted again.
+    NoWork(Duration),
 }
 
 impl fmt::Display for Failure {
@@ -30,6 +32,9 @@ impl fmt::Display for Failure {
             Failure::ClosedUnanswered => f.write_str("it closes connections without an answer"),
             Failure::Refused(why) => f.write_str(why),
             Failure::Silent(time) => write!(f, "it has said nothing for {}", seconds(*time)),
+            Failure::NoWork(time) => {
+                write!(f, "it gives no work: it accepts miners and has sent no job for {}", seconds(*time))
+            }
         }
     }
 }
@@ -42,6 +47,8 @@ pub struct Health {
     state: State,
     /// What a session has seen that only a probe can confirm.
     suspicion: Option<Failure>,
+    /// It gave no work for so long, and no probe has seen a job since, whatever else has failed meanwhile.
+    owes_work: Option<Duration>,
     /// Failures in a row; survives a recovery that does not last, see [`Health::recovered`].
     failures: u32,
 }
@@ -55,7 +62,14 @@ enum State {
 impl Health {
     /// Up, until shown otherwise.
     pub fn new(backoff_min: Duration, backoff_max: Duration, now: Instant) -> Health {
-        Health { backoff_min, backoff_max, state: State::Up { since: now }, suspicion: None, failures: 0 }
+        Health {
+            backoff_min,
+            backoff_max,
+            state: State::Up { since: now },
+            suspicion: None,
+            owes_work: None,
+            failures: 0,
+        }
     }
 
     /// Since when it is up; `None` while it counts as failed.
@@ -70,6 +84,10 @@ impl Health {
     /// sessions that see the same failure count once.
     pub fn failed(&mut self, failure: Failure, now: Instant) -> Option<Duration> {
         match self.state {
+            // It was still taken by miners that had no other pool.
+            State::Failed { failure: Failure::NoWork(_), .. } if !matches!(failure, Failure::NoWork(_)) => {
+                Some(self.pause(failure, now))
+            }
             State::Failed { .. } => None,
             State::Up { since } => {
                 // A pool that held for longer than the longest pause begins anew.
@@ -106,10 +124,21 @@ impl Health {
     /// A probe went well. `true` when the upstream had counted as failed.
     pub fn recovered(&mut self, now: Instant) -> bool {
         let was_failed = self.up_since().is_none();
+        self.owes_work = None;
         if was_failed {
             self.state = State::Up { since: now };
         }
         was_failed
+    }
+
+    /// Whether it has failed because it gives no work. It is still better than no pool at all.
+    pub fn gives_no_work(&self) -> bool {
+        matches!(self.state, State::Failed { failure: Failure::NoWork(_), .. })
+    }
+
+    /// For how long it gave no work, until a probe has seen a job.
+    pub fn owes_work(&self) -> Option<Duration> {
+        self.owes_work
     }
 
     /// When a failed upstream is to be probed, and what had failed.
@@ -127,6 +156,9 @@ impl Health {
         let pause = longest / 2 + longest.mul_f64(random_fraction() / 2.0);
         self.failures = self.failures.saturating_add(1);
         self.suspicion = None;
+        if let Failure::NoWork(time) = failure {
+            self.owes_work = Some(time);
+        }
         self.state = State::Failed { until: now + pause, failure };
         pause
     }
@@ -186,6 +218,22 @@ mod tests {
         health.recovered(now);
         let later = now + MAX * 2;
         assert!(health.failed(dial(), later).unwrap() <= MIN);
+    }
+
+    #[test]
+    fn a_pool_without_work_owes_a_job_whatever_else_fails_meanwhile() {
+        let now = Instant::now();
+        let mut health = Health::new(MIN, MAX, now);
+        health.failed(Failure::NoWork(MAX), now);
+        assert!(health.gives_no_work());
+        assert_eq!(health.failed(Failure::NoWork(MAX), now), None);
+        // Miners that have no other pool still go there, and notice that it is down.
+        assert!(health.failed(dial(), now).is_some());
+        assert!(!health.gives_no_work());
+        health.still_failed(dial(), now);
+        assert_eq!(health.owes_work(), Some(MAX));
+        health.recovered(now);
+        assert_eq!(health.owes_work(), None);
     }
 
     #[test]

@@ -5,8 +5,10 @@ mod health;
 mod listing;
 mod one;
 mod probe;
+mod probe_work;
 mod route;
 mod warm;
+mod work;
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,6 +19,7 @@ use arc_swap::ArcSwap;
 use crate::config;
 use crate::net::Stream;
 use crate::stop::Stop;
+use crate::stratum::Reconnect;
 
 pub use health::{Failure, Health};
 pub use listing::{Listing, RelistError, UpstreamId};
@@ -149,11 +152,11 @@ impl Upstreams {
         self.listed().listing.order().to_vec()
     }
 
-    /// Whether any that is listed is at this host.
-    pub fn lists(&self, host: &str) -> bool {
+    /// Whether a `client.reconnect` leads to a host that is listed.
+    pub fn lists(&self, reconnect: &Reconnect) -> bool {
         let listed = self.listed();
         let mut hosts = listed.listing.order().iter().map(|id| &listed.upstreams[id.0].configured.host);
-        hosts.any(|one| one.eq_ignore_ascii_case(host))
+        hosts.any(|host| reconnect.is_to(host))
     }
 
     /// As [`Listing::rank`].
@@ -177,7 +180,8 @@ impl Upstreams {
     }
 
     /// Connects to the most preferred upstream that is healthy and not among `tried`. One that fails
-    /// is marked, and the next is tried at once. When none is healthy, waits for one to come back,
+    /// is marked, and the next is tried at once. If none is healthy, one that only gives no work is taken:
+    /// it may have some soon. When there is none of these either, waits for one to come back,
     /// unless `tried` names any: whoever looks for a second pool has something else to do.
     ///
     /// # Errors
@@ -200,6 +204,22 @@ impl Upstreams {
         }
     }
 
+    /// Connects to this one's host at another port, because the pool asks for that. Whether that works says
+    /// nothing of the configured port.
+    ///
+    /// # Errors
+    /// [`NoUpstream`] when it can't be reached.
+    pub fn connect_to_port(&self, id: UpstreamId, port: u16, deadline: Instant) -> Result<Link, NoUpstream> {
+        let upstream = self.one(id);
+        match upstream.route.dial_at(port, deadline, &upstream.stop) {
+            Ok(stream) => Ok(Link { stream: Arc::new(stream), upstream: id }),
+            Err(error) => {
+                log::warn!("pool {id} {}: it asks us to connect to port {port}: {error}", upstream.name);
+                Err(NoUpstream)
+            }
+        }
+    }
+
     /// Connects to this one.
     ///
     /// # Errors
@@ -211,6 +231,11 @@ impl Upstreams {
     /// Remembers that a pool failed, unless that is known already.
     pub fn mark_failed(&self, id: UpstreamId, failure: Failure) {
         self.fail(&self.one(id), failure);
+    }
+
+    /// Whether miners of this pool could be with another one that is thought to work.
+    pub fn has_alternative(&self, id: UpstreamId) -> bool {
+        self.order().into_iter().any(|other| other != id && self.is_up(other))
     }
 
     /// A session was let down by a pool that others hear from: a probe finds out.
@@ -352,7 +377,14 @@ impl Upstreams {
     fn candidates(&self, tried: &[UpstreamId]) -> Vec<Arc<Upstream>> {
         let listed = self.listed();
         let untried = listed.listing.order().iter().filter(|id| !tried.contains(id));
-        untried.map(|id| listed.upstreams[id.0].clone()).filter(|one| one.up_since().is_some()).collect()
+        let untried: Vec<_> = untried.map(|id| &listed.upstreams[id.0]).collect();
+        let healthy: Vec<_> =
+            untried.iter().filter(|one| one.up_since().is_some()).copied().cloned().collect();
+        if !healthy.is_empty() || !tried.is_empty() {
+            return healthy;
+        }
+        let is_idle = |one: &&&Arc<Upstream>| one.blocked().is_none() && one.health().gives_no_work();
+        untried.iter().filter(is_idle).copied().cloned().collect()
     }
 
     /// `None` when it could not be reached, which is remembered; an error when no other could be either.
@@ -412,7 +444,8 @@ impl Upstreams {
     fn fail_again(&self, upstream: &Upstream, failure: Failure) {
         upstream.health().still_failed(failure, Instant::now());
         // While there is no pool at all, miners have reason to come again and again.
-        if self.candidates(&[]).is_empty() {
+        let is_up = |id: UpstreamId| self.is_up(id);
+        if !self.order().into_iter().any(is_up) {
             (self.shared.on_failure.0)();
         }
     }

@@ -14,6 +14,7 @@ use crate::config;
 use crate::net::Stream;
 use crate::net::dial::{DialError, Route};
 use crate::stop::Stop;
+use crate::stratum::Login;
 
 /// What is known of an upstream, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub(super) struct Upstream {
     blocked: Mutex<Option<String>>,
     /// It was connected to at least once.
     reached: AtomicBool,
+    /// The login that the pool gave work to last, or, before the first job, one that waits for work.
+    login: Mutex<Option<Login>>,
     /// Told when there is something to probe.
     news: Condvar,
     pub(super) warm: WarmConnections,
@@ -75,6 +78,7 @@ impl Upstream {
             health: Mutex::new(Health::new(failover.backoff_min, failover.backoff_max, Instant::now())),
             blocked: Mutex::new(None),
             reached: AtomicBool::new(false),
+            login: Mutex::new(None),
             news: Condvar::new(),
             warm: WarmConnections::new(configured.warm),
             stop,
@@ -98,6 +102,11 @@ impl Upstream {
     /// Why it is out of rotation.
     pub(super) fn blocked(&self) -> MutexGuard<'_, Option<String>> {
         lock(&self.blocked)
+    }
+
+    /// The login that a probe uses.
+    pub(super) fn login(&self) -> MutexGuard<'_, Option<Login>> {
+        lock(&self.login)
     }
 
     /// Since when it has been thought to work.

@@ -6,21 +6,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::one::Upstream;
+use super::probe_work::ask_for_work;
 use super::{Failure, Upstreams};
 use crate::net::{Reader, Stream};
 use crate::stop::Stopped;
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 
 /// The most that one probe may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 /// How often a pool that is back is probed before miners are moved to it, at least.
 const LONGEST_RECHECK: Duration = Duration::from_secs(30);
+/// The thread's heartbeat is later than this only if something holds it: a probe and a pause are shorter.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
 /// How often the probes' thread looks for work at least.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// What a probe says to a pool that had been silent. The answer proves more than a connection does:
 /// a pool can accept and be dead behind it.
-const SUBSCRIBE: &[u8] =
+pub(super) const SUBSCRIBE: &[u8] =
     concat!(r#"{"id":1,"method":"mining.subscribe","params":["sluice/"#, env!("CARGO_PKG_VERSION"), "\"]}\n")
         .as_bytes();
 
@@ -28,7 +31,7 @@ const SUBSCRIBE: &[u8] =
 pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<Upstream>) -> io::Result<()> {
     let (upstreams, upstream) = (upstreams.clone(), upstream.clone());
     let name = format!("probe-{}", upstream.id.0 + 1);
-    spawn(name, SERVICE_STACK, move || keep_probing(&upstreams, &upstream))?;
+    service(name).beats_within(STUCK_AFTER).start(move || keep_probing(&upstreams, &upstream))?;
     Ok(())
 }
 
@@ -38,7 +41,9 @@ fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stoppe
     let mut checked_at = Instant::now();
     // What a pool that is back must go on to disprove until miners are moved to it.
     let mut last_failure: Option<Failure> = None;
+    let mut addresses = upstream.route.address_changes();
     loop {
+        supervise::beat();
         let suspicion = upstream.health().take_suspicion();
         if let Some(suspicion) = suspicion {
             if let Shown::Failed(failure) = probe(upstreams, upstream, &suspicion) {
@@ -49,8 +54,10 @@ fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stoppe
         let due_before = due.is_some();
         let now = Instant::now();
         let pause = match due {
-            Some((until, _)) if until > now => until - now,
+            // A pool that has moved is tried at its new address at once.
+            Some((until, _)) if until > now && upstream.route.address_changes() == addresses => until - now,
             Some((_, failure)) => {
+                addresses = upstream.route.address_changes();
                 last_failure = Some(failure.clone());
                 checked_at = now;
                 match probe(upstreams, upstream, &failure) {
@@ -90,7 +97,7 @@ fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stoppe
 }
 
 /// What a probe has shown.
-enum Shown {
+pub(super) enum Shown {
     Works,
     Failed(Failure),
     /// It could not be made, for reasons of our own.
@@ -100,12 +107,21 @@ enum Shown {
 /// Shows whether what had failed works again.
 fn probe(upstreams: &Upstreams, upstream: &Upstream, failed: &Failure) -> Shown {
     let deadline = Instant::now() + PROBE_LIMIT;
-    match (upstream.route.dial(deadline, &upstream.stop), failed) {
-        (Err(error), _) if error.is_ours() => Shown::Nothing,
-        (Err(error), _) => Shown::Failed(Failure::Dial(error.to_string())),
-        (Ok(_), Failure::Dial(_)) => Shown::Works,
-        (Ok(stream), Failure::ClosedUnanswered | Failure::Silent(_) | Failure::Refused(_)) => {
-            ask(stream, upstreams.shared.failover.answer_timeout, failed)
+    let failover = &upstreams.shared.failover;
+    let owes_work = upstream.health().owes_work().is_some() || matches!(failed, Failure::NoWork(_));
+    let login = upstream.login().clone().filter(|_| owes_work);
+    let stream = match upstream.route.dial(deadline, &upstream.stop) {
+        Ok(stream) => stream,
+        Err(error) if error.is_ours() => return Shown::Nothing,
+        Err(error) => return Shown::Failed(Failure::Dial(error.to_string())),
+    };
+    if let Some(login) = login {
+        return ask_for_work(stream, &login, failover.first_job_timeout, &upstream.stop);
+    }
+    match failed {
+        Failure::Dial(_) => Shown::Works,
+        Failure::ClosedUnanswered | Failure::NoWork(_) | Failure::Silent(_) | Failure::Refused(_) => {
+            ask(stream, failover.answer_timeout, failed)
         }
     }
 }

@@ -10,7 +10,7 @@ use super::one::Upstream;
 use super::{Failure, Upstreams, lock};
 use crate::net::Stream;
 use crate::stop::Stopped;
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::supervise::{self, service};
 
 /// How old an unused connection may grow. DATUM closes one that has not subscribed after 15 s
 /// (wire reference, section 1.6).
@@ -83,7 +83,7 @@ pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<Upstream>) -> io::Resu
     if upstream.warm.wanted > 0 {
         let (upstreams, upstream) = (upstreams.clone(), upstream.clone());
         let name = format!("warm-{}", upstream.id.0 + 1);
-        spawn(name, SERVICE_STACK, move || keep_warm(&upstreams, &upstream))?;
+        service(name).start(move || keep_warm(&upstreams, &upstream))?;
     }
     Ok(())
 }
@@ -91,6 +91,7 @@ pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<Upstream>) -> io::Resu
 fn keep_warm(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stopped> {
     let stop = &upstream.stop;
     while !stop.is_stopped() {
+        supervise::beat();
         if upstream.up_since().is_none() {
             // The probes will tell; a stock of refusals is of no use.
             if stop.sleep(ROUND).is_err() {

@@ -1,5 +1,7 @@
 //! A job prepared for the shares of one connection.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
 use super::coinbase::assemble_coinbase;
@@ -16,7 +18,7 @@ use crate::stratum::{Extranonce1, Extranonce2, Notify, Submit};
 /// extranonces within the first 64 bytes, which are one step of SHA-256.
 #[derive(Debug, Clone)]
 pub struct PreparedJob {
-    job: Notify,
+    job: Arc<Notify>,
     extranonce1: Extranonce1,
     /// The first SHA-256 of the coinbase, up to and including the extranonce1.
     start: Sha256,
@@ -25,9 +27,10 @@ pub struct PreparedJob {
 }
 
 impl PreparedJob {
-    /// Prepares `job` for a connection with this extranonce1. When that changes, the job is
-    /// prepared again.
-    pub fn new(job: Notify, extranonce1: Extranonce1) -> PreparedJob {
+    /// Prepares `job`, which others may share, for a connection with this extranonce1. When that changes,
+    /// the job is prepared again.
+    pub fn new(job: impl Into<Arc<Notify>>, extranonce1: Extranonce1) -> PreparedJob {
+        let job = job.into();
         PreparedJob {
             start: Sha256::new().chain_update(&job.coinb1).chain_update(extranonce1.as_bytes()),
             parent: parent_hash(&job.prevhash),

@@ -1,14 +1,15 @@
 //! The end: of a connection that the pool or an operator wants ended, and of the program.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sluice::analyzer::Offence;
 use sluice::serving::enforcement;
 
 use crate::opened::{EASY, QUIET, code, expect_credited, expect_moved, first, follow_extranonces, share};
-use crate::scripted::Scripted;
-use crate::site::Site;
+use crate::scripted::{PoolEnd, Scripted};
+use crate::site::{Line, Site};
 
 #[test]
 fn the_pool_may_ask_us_to_connect_again_and_to_nobody_else() {
@@ -20,8 +21,7 @@ fn the_pool_may_ask_us_to_connect_again_and_to_nobody_else() {
     let hijack = json!({ "id": null, "method": "client.reconnect", "params": ["127.0.0.2", port, 0] });
     end.line.say(&hijack);
     expect_credited(&mut line, &mut end, "acct");
-    // Only the configured port is followed, whatever it says.
-    let own = json!({ "id": null, "method": "client.reconnect", "params": ["127.0.0.1", port] });
+    let own = json!({ "id": null, "method": "client.reconnect", "params": ["127.0.0.1"] });
     end.line.say(&own);
     let mut next = pool.accept();
     next.open("bb000001", 8);
@@ -129,4 +129,107 @@ fn the_end_does_not_wait_for_ever() {
     line.wait_end();
     waiting.wait_end();
     end.wait_closed();
+}
+
+/// A miner that sends a share before the one before it is answered, until its connection ends: the nonce
+/// of each share, and whether it was accepted, if it was answered.
+fn mine_without_pause(line: &mut Line) -> Vec<(String, Option<bool>)> {
+    let mut raw = line.raw().try_clone().unwrap();
+    let mut sent: Vec<(String, Option<bool>)> = Vec::new();
+    let mut submit = |line: &mut Line, sent: &mut Vec<(String, Option<bool>)>| {
+        let share = share(line);
+        let params = json!([
+            share.worker,
+            share.job_id.as_str(),
+            share.extranonce2.to_string(),
+            share.ntime.to_string(),
+            share.nonce.to_string()
+        ]);
+        let request = json!({ "id": 1000 + sent.len(), "method": "mining.submit", "params": params });
+        sent.push((share.nonce.to_string(), None));
+        // The end is seen by reading.
+        let _ = raw.write_all(format!("{request}\n").as_bytes());
+    };
+    submit(line, &mut sent);
+    submit(line, &mut sent);
+    while let Some(message) = line.read() {
+        if let Some(place) = message["id"].as_u64().and_then(|id| (id as usize).checked_sub(1000)) {
+            sent[place].1 = Some(message["result"] == true);
+            submit(line, &mut sent);
+        }
+    }
+    sent
+}
+
+/// Accepts each share when the next one is there, or when none comes; the nonces.
+fn accept_late(end: &mut PoolEnd) -> Vec<String> {
+    let (mut accepted, mut held): (Vec<String>, Option<Value>) = (Vec::new(), None);
+    end.line.raw().set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    loop {
+        let next = match end.line.read_or_timeout() {
+            Ok(Some(message)) if message["method"] == "mining.submit" => Some(message),
+            Ok(Some(_)) => continue,
+            Ok(None) => return accepted,
+            Err(()) => None,
+        };
+        if let Some(share) = std::mem::replace(&mut held, next) {
+            accepted.push(share["params"][4].as_str().unwrap().to_owned());
+            end.answer(&share, json!(true));
+        }
+    }
+}
+
+fn expect_every_accepted_share_told(accepted: &[String], sent: &[(String, Option<bool>)]) {
+    assert!(!accepted.is_empty());
+    for nonce in accepted {
+        let told = sent.iter().find(|(sent, _)| sent == nonce).and_then(|(_, told)| *told);
+        assert_eq!(told, Some(true), "the pool accepted share {nonce}");
+    }
+    let refused = sent.iter().filter(|(_, told)| *told == Some(false)).count();
+    assert_eq!(refused, 0, "of {} shares", sent.len());
+}
+
+#[test]
+fn a_miner_that_always_has_a_share_in_flight_is_told_of_every_accepted_one_at_the_end() {
+    let pool = Scripted::start();
+    let mut site = Site::start(&[pool.address()], "");
+    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    std::thread::scope(|scope| {
+        let mining = scope.spawn(|| mine_without_pause(&mut line));
+        let judging = scope.spawn(|| accept_late(&mut end));
+        crate::common::wait_for("shares", || site.snapshot().summary.shares > 5);
+        let began = Instant::now();
+        site.shut_down();
+        let took = began.elapsed();
+        let (sent, accepted) = (mining.join().unwrap(), judging.join().unwrap());
+        expect_every_accepted_share_told(&accepted, &sent);
+        assert!(took < Duration::from_secs(2), "{took:?}");
+    });
+}
+
+#[test]
+fn a_miner_that_must_leave_and_always_has_a_share_in_flight_is_told_of_every_accepted_one() {
+    let (pool, backup) = (Scripted::start(), Scripted::start());
+    let address = pool.address();
+    drop(pool);
+    let more = "[failover]\nfailback_after = \"0s\"\nbackoff_min = \"100ms\"\nbackoff_max = \"100ms\"\n";
+    let site = Site::start(&[address, backup.address()], more);
+    let (mut line, mut end) = first(&site, &backup, "aa000001", "acct.one");
+    std::thread::scope(|scope| {
+        let mining = scope.spawn(|| mine_without_pause(&mut line));
+        let judging = scope.spawn(|| accept_late(&mut end));
+        crate::common::wait_for("shares", || site.snapshot().summary.shares > 5);
+        // The preferred pool is back; the miner can't be told of another extranonce.
+        let pool = Scripted::on(address);
+        let mut preferred = pool.accept_opening();
+        preferred.open("bb000001", 8);
+        preferred.authorize();
+        preferred.set_difficulty(EASY);
+        preferred.notify(true);
+        let began = Instant::now();
+        let sent = mining.join().unwrap();
+        let took = began.elapsed();
+        expect_every_accepted_share_told(&judging.join().unwrap(), &sent);
+        assert!(took < Duration::from_millis(1500), "{took:?}");
+    });
 }

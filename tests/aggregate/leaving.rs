@@ -12,7 +12,8 @@ use crate::opened::{
 use crate::scripted::{PoolEnd, Scripted};
 use crate::site::{Line, Site};
 
-/// A pool that gives no work is given this time.
+/// A pool that gives no work is given this time; in the configuration too.
+const SOON: &str = "[failover]\nfirst_job_timeout = \"200ms\"\n";
 const FIRST_JOB: Duration = Duration::from_millis(200);
 
 fn impatient() -> Limits {
@@ -32,7 +33,8 @@ struct Away {
 fn away(limits: Limits) -> Away {
     let (pool, backup) = (Scripted::start(), Scripted::start());
     let pools = format!("{}{}", upstream(&pool, "first"), upstream(&backup, "second"));
-    let failover = "[failover]\nfailback_after = \"0s\"\nbackoff_min = \"100ms\"\nbackoff_max = \"100ms\"\n";
+    let failover = "[failover]\nfailback_after = \"0s\"\nbackoff_min = \"100ms\"\nbackoff_max = \"100ms\"\n\
+        first_job_timeout = \"200ms\"\n";
     let site = Site::with_limits(&format!("{failover}{pools}"), limits);
     let address = pool.address();
     let (mut line, end) = first(&site, &pool, "aa000001", "x.one");
@@ -77,7 +79,7 @@ fn a_better_pool_without_work_is_not_gone_back_to() {
 fn a_backup_without_work_is_left_for_the_next() {
     let (pool, idle, backup) = (Scripted::start(), Scripted::start(), Scripted::start());
     let pools = [&pool, &idle, &backup].map(|pool| upstream(pool, "us")).concat();
-    let site = Site::with_limits(&pools, impatient());
+    let site = Site::with_limits(&format!("{SOON}{pools}"), impatient());
     let (mut line, end) = first(&site, &pool, "aa000001", "x.one");
     follow_extranonces(&mut line);
     drop(pool);
@@ -95,7 +97,8 @@ fn a_backup_without_work_is_left_for_the_next() {
 #[test]
 fn a_first_pool_without_work_is_left_for_the_next() {
     let (pool, backup) = (Scripted::start(), Scripted::start());
-    let site = Site::with_limits(&[&pool, &backup].map(|pool| upstream(pool, "us")).concat(), impatient());
+    let pools = [&pool, &backup].map(|pool| upstream(pool, "us")).concat();
+    let site = Site::with_limits(&format!("{SOON}{pools}"), impatient());
     let mut line = site.connect();
     line.ask(1, "mining.subscribe", json!(["first"]));
     let mut end = pool.accept();
@@ -117,7 +120,7 @@ fn a_first_pool_without_work_is_left_for_the_next() {
 #[test]
 fn the_only_pool_may_take_its_time() {
     let pool = Scripted::start();
-    let site = Site::with_limits(&upstream(&pool, "us"), impatient());
+    let site = Site::with_limits(&format!("{SOON}{}", upstream(&pool, "us")), impatient());
     let mut line = site.connect();
     line.ask(1, "mining.subscribe", json!(["first"]));
     line.ask(2, "mining.authorize", json!(["x.one", "x"]));
@@ -132,7 +135,8 @@ fn the_only_pool_may_take_its_time() {
 fn a_pool_owes_no_work_to_whom_it_does_not_know() {
     let (pool, backup) = (Scripted::start(), Scripted::start());
     let pools = [&pool, &backup].map(|pool| crate::common::upstream(pool.address())).concat();
-    let site = Site::with_limits(&format!("[aggregate]\nlocal_authorize = false\n{pools}"), impatient());
+    let site =
+        Site::with_limits(&format!("{SOON}[aggregate]\nlocal_authorize = false\n{pools}"), impatient());
     let mut line = site.connect();
     line.ask(1, "mining.subscribe", json!(["first"]));
     let mut end = pool.accept();
@@ -278,7 +282,10 @@ fn a_pool_that_always_asks_us_to_connect_again_is_left() {
 #[test]
 fn nobody_is_kept_by_an_only_pool_without_work() {
     let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "[failover]\nconnect_deadline = \"300ms\"\n");
+    let site = Site::start(
+        &[pool.address()],
+        "[failover]\nconnect_deadline = \"300ms\"\nfirst_job_timeout = \"300ms\"\n",
+    );
     let mut line = site.connect();
     line.ask(1, "mining.subscribe", json!(["one"]));
     let mut end = pool.accept();
@@ -294,4 +301,61 @@ fn nobody_is_kept_by_an_only_pool_without_work() {
     end.notify(true);
     let mut later = site.miner("later", "acct.later");
     expect_credited(&mut later, &mut end, "acct");
+}
+
+/// Whoever connects to the configured port is always sent to the other one.
+#[test]
+fn another_port_of_the_pools_own_host_is_followed() {
+    let (pool, other) = (Scripted::start(), Scripted::start());
+    let site = Site::start(&[pool.address()], "");
+    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    follow_extranonces(&mut line);
+    let host = format!("stratum+tcp://127.0.0.1:{}", other.address().port());
+    end.line.say(&json!({ "id": null, "method": "client.reconnect", "params": [host] }));
+    let mut next = other.accept();
+    give_work(&mut next, "bb000001");
+    expect_moved(&mut line, "bb000001");
+    end.wait_closed();
+    expect_credited(&mut line, &mut next, "acct");
+    // When that one ends, it begins at the configured port.
+    drop(next);
+    let mut end = pool.accept();
+    give_work(&mut end, "cc000001");
+    expect_moved(&mut line, "cc000001");
+}
+
+#[test]
+fn a_port_where_nobody_listens_costs_no_work() {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "");
+    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    follow_extranonces(&mut line);
+    let port = crate::common::refusing_address().port();
+    end.line.say(&json!({ "id": null, "method": "client.reconnect", "params": ["127.0.0.1", port] }));
+    for _ in 0..3 {
+        expect_credited(&mut line, &mut end, "acct");
+    }
+    assert!(pool.accept_within(QUIET).is_none());
+}
+
+#[test]
+fn the_only_pool_is_not_connected_to_again_without_end() {
+    let pool = Scripted::start();
+    let limits = Limits { obey_again: Duration::from_millis(20), ..Limits::default() };
+    let site = Site::with_limits(&crate::common::upstream(pool.address()), limits);
+    let (mut line, mut end) = first(&site, &pool, "aa000000", "acct.one");
+    follow_extranonces(&mut line);
+    let again = json!({ "id": null, "method": "client.reconnect", "params": [] });
+    for number in 1..6 {
+        end.line.say(&again);
+        end = pool.accept();
+        let extranonce1 = format!("aa00000{number}");
+        give_work(&mut end, &extranonce1);
+        expect_moved(&mut line, &extranonce1);
+    }
+    for _ in 0..2 {
+        end.line.say(&again);
+        assert!(pool.accept_within(Duration::from_millis(200)).is_none());
+        expect_credited(&mut line, &mut end, "acct");
+    }
 }

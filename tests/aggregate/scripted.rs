@@ -36,6 +36,24 @@ pub struct PoolEnd {
     jobs: u32,
 }
 
+impl Work {
+    /// The line that gives it.
+    pub fn notify(&self) -> Value {
+        let coinb1 = format!(
+            "{}{:08x}",
+            "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff2003a4bc0e",
+            self.salt
+        );
+        let coinb2 = "ffffffff0100f2052a01000000160014751e76e8199196d454941c45d1b3a323f1433bd600000000";
+        let parent = "0000000000000000000000000000000000000000000000000000000000000000";
+        let (version, nbits, ntime) =
+            (format!("{:08x}", self.version), format!("{:08x}", self.nbits), format!("{:08x}", self.ntime));
+        json!({ "id": null, "method": "mining.notify", "params": [
+            self.id, parent, coinb1, coinb2, [], version, nbits, ntime, self.clean
+        ] })
+    }
+}
+
 impl Scripted {
     pub fn start() -> Scripted {
         Scripted { listener: TcpListener::bind("127.0.0.1:0").unwrap() }
@@ -60,7 +78,7 @@ impl Scripted {
         self.accept_within(DEADLINE).expect("nobody connected to the pool")
     }
 
-    /// The next connection that asks to be configured; probes, which don't, are answered and closed.
+    /// The next connection that asks to be configured; probes, which don't, are given a job and closed.
     pub fn accept_opening(&self) -> PoolEnd {
         loop {
             let mut end = self.accept();
@@ -68,6 +86,7 @@ impl Scripted {
                 return end;
             }
             if let Some(probe) = end.line.kept() {
+                end.notify(true);
                 end.answer(&probe, json!([[], "", 8]));
             }
         }
@@ -155,18 +174,7 @@ impl PoolEnd {
 
     /// A job as it is described.
     pub fn give(&mut self, work: &Work) {
-        let coinb1 = format!(
-            "{}{:08x}",
-            "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff2003a4bc0e",
-            work.salt
-        );
-        let coinb2 = "ffffffff0100f2052a01000000160014751e76e8199196d454941c45d1b3a323f1433bd600000000";
-        let parent = "0000000000000000000000000000000000000000000000000000000000000000";
-        let (version, nbits, ntime) =
-            (format!("{:08x}", work.version), format!("{:08x}", work.nbits), format!("{:08x}", work.ntime));
-        self.line.say(&json!({ "id": null, "method": "mining.notify", "params": [
-            work.id, parent, coinb1, coinb2, [], version, nbits, ntime, work.clean
-        ] }));
+        self.line.say(&work.notify());
     }
 
     /// The next share, unanswered.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -35,19 +36,21 @@ impl Site {
     }
 
     pub fn with_limits(text: &str, limits: Limits) -> Site {
-        let listen = "mode = \"aggregate\"\n[listen]\nstratum = [\"127.0.0.1:0\"]\nmax_miners = 6000\n\
-                      [ratelimit]\nexempt = [\"127.0.0.0/8\"]\n";
-        let listen = if text.contains("[ratelimit]") {
-            "mode = \"aggregate\"\n[listen]\nstratum = [\"127.0.0.1:0\"]\n"
-        } else {
-            listen
-        };
-        let config = Config::parse(&format!("{listen}{text}"), &Overrides::default())
-            .unwrap_or_else(|error| panic!("{error}"));
+        let config = config(text);
         let upstreams = config.upstreams.iter().map(ToString::to_string).collect();
         let setup = Setup { upstreams, ..Setup::plain(&config.analysis) };
+        Site::with_setup(&config, limits, setup)
+    }
+
+    /// As [`Site::with`]; what is recorded goes to `directory`.
+    pub fn recording(text: &str, directory: &Path) -> Site {
+        let config = config(text);
+        Site::with_setup(&config, Limits::default(), crate::common::recorded::setup(&config, directory))
+    }
+
+    fn with_setup(config: &Config, limits: Limits, setup: Setup) -> Site {
         let (analyzer, copies) = Analyzer::start(setup).unwrap();
-        let proxy = Aggregate::start_with(&config, limits, Some(copies), &Stop::new()).unwrap();
+        let proxy = Aggregate::start_with(config, limits, Some(copies), &Stop::new()).unwrap();
         Site { proxy: Some(proxy), analyzer: Some(analyzer) }
     }
 
@@ -79,6 +82,18 @@ impl Site {
         line.join(agent, worker);
         line
     }
+}
+
+/// A configuration without `mode`, with `[listen]` put before it.
+fn config(text: &str) -> Config {
+    let listen = "mode = \"aggregate\"\n[listen]\nstratum = [\"127.0.0.1:0\"]\nmax_miners = 6000\n\
+                  [ratelimit]\nexempt = [\"127.0.0.0/8\"]\n";
+    let listen = if text.contains("[ratelimit]") {
+        "mode = \"aggregate\"\n[listen]\nstratum = [\"127.0.0.1:0\"]\n"
+    } else {
+        listen
+    };
+    Config::parse(&format!("{listen}{text}"), &Overrides::default()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 impl Drop for Site {
@@ -155,6 +170,18 @@ impl Line {
             Ok(0) => None,
             Ok(_) => Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))),
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The next line, `None` at the end; `Err` if none comes within the socket's timeout.
+    pub fn read_or_timeout(&mut self) -> Result<Option<Value>, ()> {
+        let mut text = String::new();
+        match self.reader.read_line(&mut text) {
+            Ok(0) => Ok(None),
+            Ok(_) => Ok(Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock && text.is_empty() => Err(()),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(None),
             Err(error) => panic!("{error}"),
         }
     }

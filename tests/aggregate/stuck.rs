@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, SockaddrIn, getpeername, send};
 use serde_json::{Value, json};
 use sluice::aggregate::Limits;
 use socket2::{Domain, Socket, Type};
@@ -274,4 +275,83 @@ fn read_jobs(miners: &[TcpStream]) -> Duration {
         });
     }
     last - first.unwrap_or(last)
+}
+
+/// The proxy's own end of a connection, by the address that the miner has. It is in this process.
+fn far_end(miner: SocketAddr) -> i32 {
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+    let numbers = descriptors.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let is_its = |number: &i32| {
+        let peer = getpeername::<SockaddrIn>(*number);
+        peer.is_ok_and(|peer| SocketAddr::from((peer.ip(), peer.port())) == miner)
+    };
+    numbers.into_iter().find(is_its).expect("no connection of this miner")
+}
+
+/// Fills what the kernel keeps for a connection until it takes nothing more for a while.
+fn fill(descriptor: i32) {
+    let (junk, mut refused) = (vec![0; 64 * 1024], 0);
+    while refused < 20 {
+        let sent = [junk.len(), 1].iter().any(|length| {
+            send(descriptor, &junk[..*length], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL).is_ok()
+        });
+        refused = if sent { 0 } else { refused + 1 };
+        if !sent {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// How often the thread of this name has gone to sleep.
+fn sleeps_of(name: &str) -> Option<u64> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let mut paths = tasks.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_its = |path: &std::path::PathBuf| {
+        std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name)
+    };
+    let status = std::fs::read_to_string(paths.find(is_its)?.join("status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+    line.trim().parse().ok()
+}
+
+#[test]
+fn a_tls_miner_that_leaves_and_does_not_read_delays_nobodys_job() {
+    let certificate = Certificate::new(&["127.0.0.1"]);
+    let tls = format!(
+        "[listen.tls]\ncert = {:?}\nkey = {:?}\nlisten = [\"127.0.0.1:0\"]\n",
+        certificate.cert_file(),
+        certificate.key_file()
+    );
+    let (mut end, site, mut resident, _pool) = world(&tls, Limits::default());
+    let mut socket = narrow(site.running().addresses()[1]);
+    let mut session =
+        rustls::ClientConnection::new(certificate.client(), "127.0.0.1".try_into().unwrap()).unwrap();
+    let mut leaving = rustls::Stream::new(&mut session, &mut socket);
+    let opening = "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"tls\"]}\n\
+                   {\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"w\",\"x\"]}\n";
+    leaving.write_all(opening.as_bytes()).unwrap();
+    let mut heard = Vec::new();
+    while !String::from_utf8_lossy(&heard).contains("mining.notify") {
+        let mut buffer = [0; 4096];
+        let length = leaving.read(&mut buffer).unwrap();
+        heard.extend_from_slice(&buffer[..length]);
+    }
+    let first = String::from_utf8_lossy(&heard);
+    let subscribed: Value = serde_json::from_str(first.lines().next().unwrap()).unwrap();
+    let sender = format!("{}-down", subscribed["result"][0][0][1].as_str().unwrap());
+    // Jobs are given in the order in which the miners came: one before it, one after it.
+    let mut later = site.miner("later", "w");
+    let before_it = later.job.clone().unwrap().job_id;
+    fill(far_end(socket.local_addr().unwrap()));
+    let before = sleeps_of(&sender).expect("no thread sends to it");
+    socket.shutdown(Shutdown::Write).unwrap();
+    // Its thread wakes for the end, and sleeps again in the attempt to say goodbye.
+    wait_for("the goodbye", || sleeps_of(&sender).is_none_or(|sleeps| sleeps > before));
+    let began = Instant::now();
+    end.notify(true);
+    resident.wait_job();
+    wait_for("the new job", || later.wait_job().job_id != before_it);
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    read_to_the_end(&socket);
 }

@@ -6,9 +6,16 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
+
 use crate::common::binary::Sluice;
 use crate::common::recorded::rows;
-use crate::common::{BarePool, wait_for};
+use crate::common::site::ADDRESS;
+use crate::common::{BarePool, upstream, wait_for};
+
+/// No faster than a busy machine's analyzer and disk can follow: what they drop is another test's concern.
+const PAUSE_EVERY: u32 = 32;
 
 fn start(pool: &BarePool, directory: &Path) -> Sluice {
     Sluice::run(&format!(
@@ -33,6 +40,9 @@ fn load(sluice: &Sluice, pool: &BarePool, first: u32, go_on: impl Fn() -> bool) 
             break;
         }
         nonce += 1;
+        if nonce % PAUSE_EVERY == 0 {
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
     nonce - 1
 }
@@ -93,4 +103,97 @@ fn after_kill_9_the_records_go_on_where_they_ended() {
     let leftovers: Vec<_> =
         std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     println!("{} rows, files: {leftovers:?}", results.len());
+}
+
+/// The best share ever comes in the minute after the state was written, and then the program is killed.
+#[test]
+fn after_kill_9_the_best_share_ever_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let pool = SimPool::start(PoolOptions::with_difficulty(0.000_001).unwrap()).unwrap();
+    let start = || {
+        Sluice::run(&format!(
+            "data_dir = {:?}\n[listen]\nstratum = [\"127.0.0.1:0\"]\n[report]\nconsole = \"off\"\n{}",
+            directory.path(),
+            upstream(pool.addr())
+        ))
+    };
+    let state = || -> Value {
+        std::fs::read(directory.path().join("state.json"))
+            .map_or(Value::Null, |text| serde_json::from_slice(&text).unwrap())
+    };
+    let sluice = start();
+    let miner = |rate: f64| {
+        let options = MinerOptions {
+            hash_rate_limit: Some(HashRate(rate)),
+            ..MinerOptions::new(sluice.address(), Habit::NerdMiner, ADDRESS)
+        };
+        SimMiner::start(options).unwrap()
+    };
+    // The state is written, and some shares later there is a better one.
+    let first = miner(100_000.0);
+    wait_for("a state", || state()["best"][0]["hash"].is_string());
+    let before = state()["best"][0]["difficulty"].as_f64().unwrap();
+    let best = || {
+        let stats = pool.stats();
+        stats.accepted_shares.iter().map(|share| share.difficulty).fold(0.0, f64::max)
+    };
+    wait_for("a better share", || best() > before);
+    drop(first);
+    // Everything that the pool has accepted has come to the analyzer when its rows are written.
+    wait_for("its row", || {
+        let found = rows(directory.path());
+        let difficulties = found.iter().filter_map(|row| row["share_difficulty"].parse::<f64>().ok());
+        difficulties.fold(0.0, f64::max) >= best()
+    });
+    sluice.signal("KILL");
+    sluice.wait();
+    let sluice = start();
+    sluice.wait_line("miners can connect to ");
+    sluice.signal("TERM");
+    sluice.wait();
+    assert_eq!(state()["best"][0]["difficulty"].as_f64().unwrap(), best());
+}
+
+#[test]
+fn a_data_directory_that_is_deleted_gets_its_lock_and_its_files_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let pool = BarePool::start();
+    let mut sluice = start(&pool, &data);
+    load(&sluice, &pool, 1, || shares(&data).is_empty());
+    std::fs::remove_dir_all(&data).unwrap();
+    wait_for("the lock", || data.join("lock").exists());
+    sluice.wait_line("its lock was deleted while Sluice runs; it is made and locked again");
+    load(&sluice, &pool, 100_000, || shares(&data).is_empty());
+    assert!(sluice.is_running());
+    // A second one is kept away.
+    let (status, log) = start(&pool, &data).wait();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("another Sluice writes to"), "{log}");
+    sluice.signal("TERM");
+    let (status, log) = sluice.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    for name in ["shares.csv", "sluice.log", "state.json", "lock"] {
+        assert!(data.join(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_full_disk_raises_an_alert_that_ends_when_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    let file = data.join("shares.csv");
+    std::os::unix::fs::symlink("/dev/full", &file).unwrap();
+    let pool = BarePool::start();
+    let sluice = start(&pool, data);
+    load(&sluice, &pool, 1, || sluice.lines_with("record.failing").is_empty());
+    let line = sluice.wait_line("record.failing");
+    assert!(line.contains("shares.csv can't be written: No space left on device"), "{line}");
+    let alerts = || std::fs::read_to_string(data.join("alerts.log")).unwrap_or_default();
+    wait_for("the record of the alert", || alerts().contains("MEDIUM: record.failing"));
+    std::fs::remove_file(&file).unwrap();
+    wait_for("rows", || !shares(data).is_empty());
+    sluice.signal("TERM");
+    let (status, log) = sluice.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
 }

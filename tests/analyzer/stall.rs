@@ -6,6 +6,9 @@ use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 
 use sluice::analyzer::Analyzer;
+use sluice::config::{Config, Overrides};
+use sluice::passthrough::Passthrough;
+use sluice::stop::Stop;
 
 use crate::common::recorded::{Recorded, Row, setup};
 use crate::common::{BarePool, expect, resources, wait_for};
@@ -170,4 +173,23 @@ fn a_stalled_analyzer_is_not_noticed_and_finds_its_way_back() {
             assert!(row["result"] == "unknown" || row["result"] == verdict(nonce), "{path}: {row:?}");
         }
     }
+}
+
+#[test]
+fn sessions_end_though_the_analyzer_takes_nothing() {
+    let pool = BarePool::start();
+    let listen = "[listen]\nstratum = [\"127.0.0.1:0\"]\n";
+    let config = Config::parse(&format!("{listen}{}", pool.upstream()), &Overrides::default()).unwrap();
+    // Nobody ever reads it, and nobody hangs up either.
+    let (copies, _unread) = crossbeam_channel::bounded(1);
+    let proxy = Passthrough::start(&config, Some(copies), &Stop::new()).unwrap();
+    let request = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n";
+    for _ in 0..3 {
+        let mut miner = TcpStream::connect(proxy.addresses()[0]).unwrap();
+        miner.write_all(request).unwrap();
+        let at_pool = pool.accept();
+        expect(&at_pool, request);
+    }
+    wait_for("the ends of all sessions", || proxy.sessions() == 0);
+    proxy.shut_down();
 }

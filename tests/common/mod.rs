@@ -7,6 +7,8 @@ pub mod binary;
 pub mod browser;
 pub mod capture;
 pub mod certificates;
+pub mod job_pool;
+pub mod ntp_server;
 pub mod pool;
 pub mod prometheus;
 pub mod random;
@@ -47,7 +49,13 @@ impl Proxy {
 
     pub fn with(config: &Config) -> Proxy {
         let (analyzer, sender) = if config.analysis.enabled {
-            let (analyzer, sender) = Analyzer::start(Setup::plain(&config.analysis)).unwrap();
+            let setup = Setup {
+                silence: config.failover.silence_timeout,
+                first_job: config.failover.first_job_timeout,
+                upstreams: config.upstreams.iter().map(ToString::to_string).collect(),
+                ..Setup::plain(&config.analysis)
+            };
+            let (analyzer, sender) = Analyzer::start(setup).unwrap();
             (Some(analyzer), Some(sender))
         } else {
             (None, None)
@@ -141,10 +149,15 @@ pub struct Unroutable {
 
 impl Unroutable {
     pub fn start() -> Unroutable {
+        Unroutable::at("127.0.0.1:0".parse().unwrap())
+    }
+
+    pub fn at(address: SocketAddr) -> Unroutable {
         let socket =
             socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, Some(socket2::Protocol::TCP))
                 .unwrap();
-        socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&address.into()).unwrap();
         socket.listen(0).unwrap();
         let listener: TcpListener = socket.into();
         let address = listener.local_addr().unwrap();

@@ -43,15 +43,18 @@ pub fn config(text: &str) -> Config {
 
 /// What an analyzer needs that records into `directory`.
 pub fn setup(config: &Config, directory: &Path) -> Setup {
-    let clock = Clock::system();
-    let for_days = clock.clone();
-    let (recorder, state, history) =
-        Recorder::start(&config.record, directory, move || for_days.now()).unwrap();
+    setup_by(Clock::system(), config, directory)
+}
+
+/// As [`setup`], by this clock.
+pub fn setup_by(clock: Clock, config: &Config, directory: &Path) -> Setup {
+    let (recorder, state, history) = Recorder::start(&config.record, directory, clock.clone()).unwrap();
     Setup {
         analysis: config.analysis.clone(),
         expectations: Expectations::new(&config.payout, config.network),
         rules: config.rules.clone(),
         silence: config.failover.silence_timeout,
+        first_job: config.failover.first_job_timeout,
         enforcement: None,
         clock,
         recorder: Some(recorder),
@@ -61,13 +64,19 @@ pub fn setup(config: &Config, directory: &Path) -> Setup {
         upstreams: config.upstreams.iter().collect(),
         outside: None,
         account: None,
+        reports_restarts: false,
     }
 }
 
 impl Recorded {
     pub fn start(text: &str) -> Recorded {
+        Recorded::start_by(Clock::system(), text)
+    }
+
+    /// As [`Recorded::start`], by this clock.
+    pub fn start_by(clock: Clock, text: &str) -> Recorded {
         let (config, directory) = (config(text), tempfile::tempdir().unwrap());
-        let (analyzer, sender) = Analyzer::start(setup(&config, directory.path())).unwrap();
+        let (analyzer, sender) = Analyzer::start(setup_by(clock, &config, directory.path())).unwrap();
         let passthrough = Passthrough::start(&config, Some(sender), &Stop::new()).unwrap();
         Recorded { proxy: Proxy { passthrough: Some(passthrough), analyzer: Some(analyzer) }, directory }
     }

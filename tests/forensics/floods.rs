@@ -7,7 +7,7 @@ use crate::pool::{Habit, MINE, Pays, STRANGER};
 use crate::world::{World, hash_rate};
 
 /// What a page can show at most: 40 of each rule that lasts, and 200 that are over.
-const MOST_ALERTS: usize = 36 * 40 + 200;
+const MOST_ALERTS: usize = sluice::config::RuleId::ALL.len() * 40 + 200;
 
 /// Generous: the development profile, on a machine that does other things.
 fn quick(began: Instant, events: u32) {

@@ -64,6 +64,8 @@ pub struct Habit {
     pub frozen: bool,
     /// Sends no jobs.
     pub mute: bool,
+    /// Not even the first one.
+    pub workless: bool,
     /// Answers nothing.
     pub swallows: bool,
     pub accepts_all: bool,
@@ -106,6 +108,7 @@ impl Default for Habit {
             foreign_parents: None,
             frozen: false,
             mute: false,
+            workless: false,
             swallows: false,
             accepts_all: false,
             refuses: None,

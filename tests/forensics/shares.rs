@@ -223,7 +223,14 @@ fn a_miner_falls_silent() {
 #[test]
 fn miners_are_sent_elsewhere() {
     let mut world = world(Habit::default(), 10.0);
-    for host in ["", r#""pool0.example",3334"#, r#""POOL0.example.",3333,5"#] {
+    for host in [
+        "",
+        r#""pool0.example",3334"#,
+        r#""POOL0.example.",3333,5"#,
+        r#""pool0.example:3334""#,
+        r#""stratum+tcp://pool0.example:3334""#,
+        r#"" pool0.example ","3334""#,
+    ] {
         let line = format!(r#"{{"id":null,"method":"client.reconnect","params":[{host}]}}"#);
         world.at(HOUR, move |world| world.pool_says(0, &line));
     }

@@ -97,7 +97,7 @@ impl World {
         if !habit.early_job {
             self.after(2.0 * WAY, What::Says(place, authorized.into()));
         }
-        if !habit.job_first {
+        if !habit.job_first && !habit.workless {
             self.notify(place, habit.first_clean);
         }
         if habit.early_job {
@@ -134,7 +134,7 @@ impl World {
     }
 
     pub(super) fn notify_all(&mut self, pool: usize, clean: bool) {
-        if self.pools[pool].habit.mute {
+        if self.pools[pool].habit.mute || self.pools[pool].habit.workless {
             return;
         }
         for session in 0..self.sessions.len() {

@@ -80,7 +80,7 @@ fn a_torn_row_is_set_aside_and_never_glued_to_the_next() {
         recorder.finish().unwrap();
         read(dir.path().join("shares.csv"))
     };
-    for torn in ["2026-11-21T12:00:00.123Z,192.168.1.20:51", "\0\0\0\0\0", "\"half a quote"] {
+    for torn in ["2026-11-21T12:00:00.123Z,192.168.1.20:51", "\"half a quote"] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("shares.csv");
         fs::write(&path, format!("{whole}{torn}")).unwrap();
@@ -103,4 +103,37 @@ fn a_torn_header_is_written_again() {
     recorder.finish().unwrap();
     assert_eq!(rows(&read(&path)).len(), 1);
     assert!(read(&path).starts_with(SHARES_HEADER));
+}
+
+#[test]
+fn nuls_at_the_end_are_cut_off_however_many() {
+    let whole = {
+        let dir = tempfile::tempdir().unwrap();
+        let (recorder, _) = start(dir.path(), &quick());
+        recorder.record_share(&share(1));
+        recorder.finish().unwrap();
+        read(dir.path().join("shares.csv"))
+    };
+    for (torn, nuls) in [("", 5), ("", 64 << 10), ("", 3 << 20), ("2026-11-21T12:00:00.123Z,192", 200_000)] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("shares.csv");
+        fs::write(&path, format!("{whole}{torn}{}", "\0".repeat(nuls))).unwrap();
+        let (recorder, _) = start(dir.path(), &quick());
+        recorder.record_share(&share(2));
+        recorder.finish().unwrap();
+        let text = read(&path);
+        assert!(!text.contains('\0'), "{nuls} NULs");
+        assert_eq!(msg_ids(&text), [1, 2]);
+        let partial = fs::read_to_string(dir.path().join("shares.csv.partial")).unwrap_or_default();
+        assert_eq!(partial.trim_end(), torn);
+    }
+    // Nothing but NULs.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shares.csv");
+    fs::write(&path, "\0".repeat(100_000)).unwrap();
+    let (recorder, _) = start(dir.path(), &quick());
+    recorder.record_share(&share(2));
+    recorder.finish().unwrap();
+    assert!(read(&path).starts_with(SHARES_HEADER));
+    assert_eq!(msg_ids(&read(&path)), [2]);
 }

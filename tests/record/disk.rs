@@ -132,6 +132,34 @@ fn what_can_not_be_written_at_the_end_is_counted() {
     recorder.finish().unwrap();
 }
 
+/// The end is regular, and the disk takes nothing any more: what waits is counted, whenever it came.
+#[test]
+fn no_row_is_lost_at_the_end_without_being_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    symlink("/dev/full", dir.path().join("shares.csv")).unwrap();
+    let (recorder, _) = start(dir.path(), &quick());
+    let others = recorder.clone();
+    let (go, gone) = std::sync::mpsc::channel();
+    let recording = std::thread::spawn(move || {
+        (0..20_000_u64)
+            .inspect(|id| {
+                others.record_share(&share(*id));
+                if *id == 500 {
+                    go.send(()).unwrap();
+                }
+            })
+            .count() as u64
+    });
+    gone.recv().unwrap();
+    recorder.finish().unwrap();
+    let recorded = recording.join().unwrap();
+    recorder.finish().unwrap();
+    let health = recorder.health();
+    assert!(health.lost > 0);
+    // One may be on its way at the very moment of the end.
+    assert!(health.lost + health.dropped >= recorded - 1, "{health:?} of {recorded}");
+}
+
 #[test]
 fn a_file_that_is_deleted_renamed_or_emptied_is_begun_again() {
     let dir = tempfile::tempdir().unwrap();

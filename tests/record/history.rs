@@ -83,3 +83,26 @@ fn a_corrupt_history_is_kept_aside_and_a_later_version_read() {
     recorder.finish().unwrap();
     assert_eq!(history.series(Span::Hour, now())[58].work, 3.0);
 }
+
+#[test]
+fn a_wrong_clock_at_the_start_does_not_empty_the_charts() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, mut history) = start(dir.path());
+    go_on(&mut history, now() - 30, 5);
+    recorder.save_history(Arc::new(history));
+    recorder.finish().unwrap();
+    for wrong in ["2026-04-01T00:00:00Z", "2027-07-01T00:00:00Z"] {
+        let (recorder, _, mut history) =
+            Recorder::start(&quick(), dir.path(), move || super::time(wrong)).unwrap();
+        let then = u64::try_from(super::time(wrong).unix_seconds()).unwrap();
+        go_on(&mut history, then, 5);
+        recorder.save_history(Arc::new(history));
+        recorder.finish().unwrap();
+    }
+    let (recorder, history) = start(dir.path());
+    for span in Span::ALL {
+        let accepted: u32 = history.series(span, now()).iter().map(|bucket| bucket.accepted).sum();
+        assert_eq!(accepted, 1, "{span:?}");
+    }
+    recorder.finish().unwrap();
+}

@@ -1,16 +1,19 @@
 //! `state.json` and `blocks/`.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use sluice::analyzer::SessionId;
 use sluice::config::Record;
-use sluice::record::{BLOCKS, BestShare, BlockRecord, Outcome, Recorder, STATE_FILE, State};
+use sluice::record::{BLOCKS, BestShare, BlockRecord, Outcome, Recorder, STATE_FILE, ShareRow, State};
 use sluice::stratum::{
     Difficulty, Extranonce1, Extranonce2, JobId, Nbits, Nonce, Notify, Ntime, PrevHash, Submit, Version,
 };
-use sluice::work::{BlockHash, Height, ShareValues};
+use sluice::work::{BlockHash, Height, ShareValues, share_difficulty};
 
 use super::{noon, quick, read, share, start, start_at_noon, wait_until};
 
@@ -100,6 +103,111 @@ fn the_first_state_is_saved_without_an_end() {
     recorder.save_state(some_state());
     wait_until("saved", || dir.path().join(STATE_FILE).exists());
     recorder.finish().unwrap();
+}
+
+/// A share that is worth this much by its hash, nearly.
+fn worth(difficulty: f64, worker: &str) -> ShareRow {
+    let scaled = (f64::from(0xffff) * 2_f64.powi(112) / difficulty) as u128;
+    let mut hash = [0; 32];
+    hash[12..28].copy_from_slice(&scaled.to_le_bytes());
+    let hash = BlockHash::from_bytes(hash);
+    let (worker, share_difficulty) = (worker.to_owned(), Some(share_difficulty(&hash)));
+    ShareRow { worker, hash: Some(hash), share_difficulty, ..share(1) }
+}
+
+fn best_of(row: &ShareRow) -> BestShare {
+    BestShare {
+        worker: row.worker.clone(),
+        difficulty: Difficulty::new(row.share_difficulty.unwrap()).unwrap(),
+        hash: row.hash.unwrap(),
+        at: row.at,
+    }
+}
+
+/// With everything else written at the end only.
+fn lazy() -> Record {
+    Record { flush: Duration::from_secs(3600), ..Record::default() }
+}
+
+#[test]
+fn a_new_best_share_is_on_the_disk_at_once_and_its_row_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, mut state) = start(dir.path(), &lazy());
+    let rows = [worth(1e6, "bc1qminer.one"), worth(2e6, "bc1qminer.two")];
+    for row in &rows {
+        state.offer(best_of(row));
+        recorder.record_share(row);
+        recorder.save_state_now(state.clone());
+        let shares = dir.path().join("shares.csv");
+        wait_until("the row", || fs::read_to_string(&shares).is_ok_and(|text| text.contains(&row.worker)));
+        wait_until("the first state", || dir.path().join(STATE_FILE).exists());
+    }
+    // The second one waits for its turn: an SD card wears.
+    assert!(!read(dir.path().join(STATE_FILE)).contains("bc1qminer.two"));
+    // Meanwhile it is killed: what comes next knows it from its row.
+    let copy = tempfile::tempdir().unwrap();
+    for name in [STATE_FILE, "shares.csv"] {
+        fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let (next, after) = start(copy.path(), &quick());
+    assert_eq!(after.best()[0], best_of(&rows[1]));
+    wait_until("kept", || read(copy.path().join(STATE_FILE)).contains("bc1qminer.two"));
+    next.finish().unwrap();
+    recorder.finish().unwrap();
+    assert!(read(dir.path().join(STATE_FILE)).contains("bc1qminer.two"));
+}
+
+#[test]
+fn what_the_state_missed_is_read_back_from_the_shares() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, state) = start(dir.path(), &quick());
+    recorder.save_state(state);
+    let quoted = worth(5e6, "a,\"b\"");
+    for row in [worth(1e3, "small"), worth(3e6, "good"), quoted.clone()] {
+        recorder.record_share(&row);
+    }
+    // Not accepted; not what the hash is worth; not computed.
+    let rejected = Outcome::Rejected { code: None, reason: None };
+    recorder.record_share(&ShareRow { outcome: rejected, ..worth(9e9, "refused") });
+    recorder.record_share(&ShareRow { share_difficulty: Some(9e9), ..worth(1e3, "liar") });
+    recorder.record_share(&ShareRow { share_difficulty: None, hash: None, ..share(1) });
+    recorder.finish().unwrap();
+    let path = dir.path().join("shares.csv");
+    let text = read(&path);
+    // The largest is in a rotated file.
+    let archived = text
+        .replace("small", "archived")
+        .replace(&worth(1e3, "").hash.unwrap().to_string(), &worth(7e6, "").hash.unwrap().to_string());
+    let archived = archived.replace(
+        &worth(1e3, "").share_difficulty.unwrap().to_string(),
+        &worth(7e6, "").share_difficulty.unwrap().to_string(),
+    );
+    let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
+    gz.write_all(archived.as_bytes()).unwrap();
+    fs::write(dir.path().join("shares-2026-11-21.1.csv.gz"), gz.finish().unwrap()).unwrap();
+    fs::write(dir.path().join("shares-2026-11-20.1.csv.gz"), "no gzip").unwrap();
+    // Torn, corrupt, NULs, no text.
+    let torn = text.lines().find(|line| line.contains("good")).unwrap();
+    let mut damaged = text.clone().into_bytes();
+    damaged.extend_from_slice(b"\"unclosed,quote\n\0\0\0\n\xff\xfe,accepted\n");
+    damaged.extend_from_slice(torn.replace("good", "torn").split_at(150).0.as_bytes());
+    fs::write(&path, damaged).unwrap();
+
+    fs::remove_file(dir.path().join(STATE_FILE)).unwrap();
+    let state = start(dir.path(), &quick()).1;
+    let found: Vec<&str> = state.best().iter().map(|best| best.worker.as_str()).collect();
+    assert_eq!(found, ["archived", "a,\"b\"", "good", "small"]);
+    assert_eq!(state.best()[1], best_of(&quoted));
+}
+
+#[test]
+fn after_a_regular_end_nothing_is_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, state) = start(dir.path(), &quick());
+    recorder.record_share(&worth(1e6, "somebody"));
+    recorder.save_state(state);
+    recorder.finish().unwrap();
+    assert!(start(dir.path(), &quick()).1.best().is_empty());
 }
 
 #[test]

@@ -2,14 +2,16 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use flate2::read::GzDecoder;
-use sluice::clock::NtpTime;
+use sluice::clock::{AGREED_FOR, Clock, ClockState, DateCertainty, JobTime, NtpTime, Offset};
 use sluice::config::Record;
-use sluice::record::{FileName, Moment, Retention, RotatingFile, enforce};
+use sluice::record::{FileName, Moment, Recorder, Retention, RotatingFile, TimeSource, enforce};
+use sluice::stop::Stop;
 
+use super::ntp_server::{DAY, Machine, Manner, Server, really};
 use super::{msg_ids, noon, quick, read, share, start_at_noon, time, wait_until};
 
 fn at(time: NtpTime) -> Moment {
@@ -21,6 +23,39 @@ fn names(dir: &Path) -> Vec<String> {
         fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
+}
+
+/// A time that is certain.
+struct Certain(NtpTime);
+
+impl TimeSource for Certain {
+    fn now(&self) -> NtpTime {
+        self.0
+    }
+
+    fn date_certainty(&self) -> DateCertainty {
+        DateCertainty::Certain
+    }
+}
+
+/// Writes an archive of the day in its name.
+fn archive(dir: &Path, name: &str, length: usize) -> PathBuf {
+    let path = dir.join(name);
+    fs::write(&path, vec![0; length]).unwrap();
+    let day = name.split_once('-').unwrap().1.split_once('.').unwrap().0;
+    set_modified(&path, time(&format!("{day}T23:00:00Z")));
+    path
+}
+
+fn set_modified(path: &Path, time: NtpTime) {
+    let file = File::options().append(true).open(path).unwrap();
+    file.set_modified(std::time::SystemTime::from(time.timestamp())).unwrap();
+}
+
+/// The day that was so many days ago, really.
+fn days_ago(days: i64) -> String {
+    let time = jiff::Timestamp::from_second(really() - days * DAY).unwrap();
+    NtpTime::from_timestamp(time).date().to_string()
 }
 
 fn shares_file(dir: &Path, max_bytes: u64) -> RotatingFile {
@@ -147,26 +182,35 @@ fn the_oldest_go_first_and_nothing_that_is_not_ours() {
     fs::create_dir(dir.path().join("shares-2020-01-01.1.csv")).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", dir.path().join("shares-2020-01-01.2.csv")).unwrap();
     for name in ["shares-2026-08-22.1.csv.gz", "shares-2026-08-23.1.csv.gz", "alerts-2026-11-01.1.log"] {
-        fs::write(dir.path().join(name), [0; 100]).unwrap();
+        archive(dir.path(), name, 100);
     }
     for number in 9..=11 {
-        fs::write(dir.path().join(format!("timing-2026-11-01.{number}.csv.gz")), [0; 100]).unwrap();
+        archive(dir.path(), &format!("timing-2026-11-01.{number}.csv.gz"), 100);
     }
     let rotated = |dir: &Path| -> Vec<String> {
         let ours = |name: &String| name.contains("-2026-");
         names(dir).into_iter().filter(ours).collect()
     };
-    let today = noon().date();
-    enforce(dir.path(), Retention { days: Some(90), bytes: 1 << 20 }, today).unwrap();
+    let certain = Certain(noon());
+    enforce(dir.path(), Retention { days: Some(90), bytes: 1 << 20 }, &certain).unwrap();
     assert_eq!(rotated(dir.path()).len(), 5, "one was older than 90 days");
-    // Written before the clock was right.
-    let of_no_day = dir.path().join("shares-1970-01-01.1.csv.gz");
-    fs::write(&of_no_day, [0; 100]).unwrap();
-    enforce(dir.path(), Retention { days: Some(90), bytes: 1 << 20 }, today).unwrap();
-    assert!(of_no_day.exists());
-    enforce(dir.path(), Retention { days: None, bytes: 250 }, today).unwrap();
+    // Written before the clock was right: then nobody knows how old they are.
+    let of_no_day = archive(dir.path(), "shares-1970-01-01.1.csv.gz", 100);
+    let of_the_past = archive(dir.path(), "shares-2026-01-02.1.csv.gz", 100);
+    set_modified(&of_the_past, noon());
+    let of_the_future = archive(dir.path(), "shares-2027-03-01.1.csv.gz", 100);
+    enforce(dir.path(), Retention { days: Some(90), bytes: 1 << 20 }, &certain).unwrap();
+    for file in [of_no_day, of_the_past, of_the_future] {
+        assert!(file.exists());
+        fs::remove_file(file).unwrap();
+    }
+    // The date may be wrong: then age is no reason, and size still is one.
+    let old = archive(dir.path(), "shares-2026-08-22.1.csv.gz", 100);
+    assert_eq!(enforce(dir.path(), Retention { days: Some(90), bytes: 1 << 20 }, &noon).unwrap(), 1);
+    assert!(old.exists());
+    enforce(dir.path(), Retention { days: None, bytes: 250 }, &noon).unwrap();
     assert_eq!(rotated(dir.path()), ["timing-2026-11-01.10.csv.gz", "timing-2026-11-01.11.csv.gz"]);
-    enforce(dir.path(), Retention { days: None, bytes: 0 }, today).unwrap();
+    enforce(dir.path(), Retention { days: None, bytes: 0 }, &noon).unwrap();
     assert!(rotated(dir.path()).is_empty());
     for name in others {
         assert!(dir.path().join(name).exists(), "{name}");
@@ -174,15 +218,69 @@ fn the_oldest_go_first_and_nothing_that_is_not_ours() {
     assert_eq!(names(dir.path()).len(), others.len() + 2);
 }
 
-#[test]
-fn what_is_too_old_is_removed_at_start() {
+/// Runs a recorder by this clock until it has looked at its archives, and tells which of `old` are left.
+fn left_after_a_start(clock: Clock, old: &[i64]) -> Vec<i64> {
     let dir = tempfile::tempdir().unwrap();
-    let old = dir.path().join("shares-2026-11-18.1.csv.gz");
-    let young = dir.path().join("shares-2026-11-19.1.csv.gz");
-    fs::write(&old, "").unwrap();
-    fs::write(&young, "").unwrap();
-    let (recorder, _) = start_at_noon(dir.path(), &Record { keep_days: 2, ..Record::default() });
-    wait_until("removed", || !old.exists());
-    assert!(young.exists());
+    let name = |days: i64| format!("shares-{}.1.csv.gz", days_ago(days));
+    for days in old {
+        archive(dir.path(), &name(*days), 100);
+    }
+    // Compressed after the files that are too old were removed.
+    archive(dir.path(), &format!("timing-{}.1.csv", days_ago(0)), 100);
+    let (recorder, ..) = Recorder::start(&Record { keep_days: 90, ..quick() }, dir.path(), clock).unwrap();
+    wait_until("compressed", || dir.path().join(format!("timing-{}.1.csv.gz", days_ago(0))).exists());
     recorder.finish().unwrap();
+    let names = names(dir.path());
+    old.iter().copied().filter(|days| names.contains(&name(*days))).collect()
+}
+
+#[test]
+fn a_clock_that_is_wrong_deletes_nothing() {
+    let stop = Stop::new();
+    // An NTP server that lies; two of three; the system's clock.
+    let lie = Manner::Skewed(100 * DAY * 1000);
+    let [liar, other_liar, honest] = [lie, lie, Manner::Skewed(0)].map(Server::start);
+    for (machine, servers) in [
+        (Machine::default(), &[&liar] as &[&Server]),
+        (Machine::default(), &[&liar, &other_liar, &honest]),
+        (Machine::ahead(100 * DAY), &[]),
+    ] {
+        let clock = machine.clock(servers, &stop);
+        wait_until("the lie is believed", || {
+            servers.is_empty() || matches!(clock.state(), ClockState::Synchronised { .. })
+        });
+        assert!(clock.now().unix_seconds() > really() + 99 * DAY);
+        assert_eq!(left_after_a_start(clock, &[91, 30, 1]), [91, 30, 1]);
+    }
+    stop.stop();
+}
+
+#[test]
+fn archives_go_by_age_when_all_witnesses_have_agreed_for_hours() {
+    let stop = Stop::new();
+    let honest = Server::start(Manner::Skewed(0));
+    for servers in [&[&honest] as &[&Server], &[]] {
+        let machine = Machine::default();
+        let clock = machine.clock(servers, &stop);
+        wait_until("synchronised", || {
+            servers.is_empty() || matches!(clock.state(), ClockState::Synchronised { .. })
+        });
+        let job = |ahead| JobTime { ahead: Offset::from_micros(ahead), is_exact: true, is_first: false };
+        assert!(matches!(clock.date_certainty(), DateCertainty::Doubtful(_)), "no pool has said anything");
+        clock.job_time("pool.example", job(-5_000_000), &clock.reading());
+        assert_eq!(clock.date_certainty(), DateCertainty::NotYet);
+        assert_eq!(left_after_a_start(clock.clone(), &[91, 30]), [91, 30]);
+        for _ in 0..3 {
+            // The machine sleeps, or is busy; NTP's answers are still good.
+            machine.pass(AGREED_FOR.as_secs() / 3);
+            clock.job_time("pool.example", job(-5_000_000), &clock.reading());
+            clock.date_certainty();
+        }
+        assert_eq!(clock.date_certainty(), DateCertainty::Certain);
+        assert_eq!(left_after_a_start(clock.clone(), &[91, 30, 0, -30]), [30, 0, -30]);
+        // The system's clock is set to something else.
+        machine.set_ahead(100 * DAY);
+        assert_eq!(left_after_a_start(clock, &[91, 30]), [91, 30]);
+    }
+    stop.stop();
 }

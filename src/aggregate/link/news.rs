@@ -14,7 +14,7 @@ use super::super::work::Task;
 use super::{JobNews, Link};
 use crate::net::Stamp;
 use crate::serving::{Topic, say};
-use crate::stratum::{Difficulty, Refusal, VersionMask, elements, first_text};
+use crate::stratum::{Difficulty, Reconnect, Refusal, VersionMask};
 
 /// Longer words are not passed on: they would fill the queue of every miner that does not take them at once.
 const MOST_SAID: usize = 64 * 1024;
@@ -125,12 +125,13 @@ impl Link {
         }
     }
 
-    /// The pool wants to be left, perhaps for another address. Only a configured one is followed, and by
-    /// the usual way (wire reference, section 2.10): the keeper makes the next connection first.
+    /// The pool asks for another connection, perhaps to another port. Only a configured host is followed
+    /// (wire reference, section 2.10): the keeper makes the next connection first.
     pub(in super::super) fn redirected(&self, connection: &Arc<Connection>, params: Option<&RawValue>) {
-        let host = first_text(params).unwrap_or_default();
+        let reconnect = Reconnect::from_params(params);
         let services = &self.services;
-        if !host.is_empty() && !services.upstreams.lists(&host) {
+        if !services.upstreams.lists(&reconnect) {
+            let host = &reconnect.host;
             let peer = connection.conversation.miner();
             let text =
                 format!("pool {} sends us to another host, {host:?}; not followed", connection.upstream);
@@ -138,8 +139,12 @@ impl Link {
         }
         let is_new = {
             let mut facts = connection.facts();
-            let is_new = facts.reconnect_at.is_none();
-            facts.reconnect_at.get_or_insert_with(|| Instant::now() + wait_in(params));
+            let is_new = facts.redirection.is_none();
+            // Another port of the pool's own host is followed; a name of another configured pool is not.
+            let is_own = reconnect.is_to(&connection.configured.host);
+            let port = reconnect.port_number().filter(|_| is_own);
+            let at = Instant::now() + reconnect.wait.min(MOST_WAIT);
+            facts.redirection.get_or_insert((at, port));
             is_new
         };
         if is_new {
@@ -147,11 +152,4 @@ impl Link {
             self.news();
         }
     }
-}
-
-/// How long the pool wants to be left alone first: a number, or text.
-fn wait_in(params: Option<&RawValue>) -> Duration {
-    let third = params.and_then(|params| elements("params", params).ok()?.get(2).copied());
-    let seconds = third.and_then(|raw| raw.get().trim_matches('"').parse().ok());
-    seconds.map_or(Duration::ZERO, Duration::from_secs).min(MOST_WAIT)
 }

@@ -116,12 +116,18 @@ fn it_goes_on_after_a_restart() {
     let series = history.series(Span::Hour, NOON + 130);
     assert_eq!((series[58].watched, series[59].watched), (50.0, 10.0));
     assert_eq!((series[58].accepted, series[59].accepted), (5, 1));
-    // A machine without a clock of its own starts in the past, and learns the time later.
-    let kept: History = serde_json::from_str(&json).unwrap();
-    let mut history = kept.bounded(NOON - 3000);
-    run(&mut history, NOON - 3000..NOON - 2970);
-    run(&mut history, NOON + 100..NOON + 130);
-    assert_eq!(watched(&history, Span::Day, NOON + 130), 90.0 + 30.0 + 10.0 + 30.0);
+    // A machine without a clock of its own starts in the past, and learns the time later; or its clock
+    // is ahead.
+    for wrong in [NOON - 3000, NOON - 231 * 86_400, NOON + 100 * 86_400] {
+        let kept: History = serde_json::from_str(&json).unwrap();
+        let mut history = kept.bounded(wrong);
+        run(&mut history, wrong..wrong + 30);
+        assert_eq!(watched(&history, Span::Hour, wrong + 30), 30.0);
+        run(&mut history, NOON + 100..NOON + 130);
+        let found = watched(&history, Span::Hour, NOON + 130);
+        assert!((120.0..=160.0).contains(&found), "{found}");
+        assert_eq!(history.series(Span::Hour, NOON + 130)[58].accepted, 5);
+    }
 }
 
 #[test]

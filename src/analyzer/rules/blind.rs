@@ -97,6 +97,11 @@ impl Blind {
         });
     }
 
+    /// Whether the pool has lately accepted shares of this session's for jobs that nobody could read.
+    pub(super) fn accepts_unseen(&self, session: SessionId) -> bool {
+        self.sessions.get(&session).is_some_and(|seen| seen.accepted > 0)
+    }
+
     pub(super) fn closed(&mut self, session: SessionId) {
         self.sessions.remove(&session);
     }

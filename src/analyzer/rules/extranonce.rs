@@ -185,6 +185,8 @@ mod tests {
     fn is_small(bytes: u8, mask: Option<u32>, hash_rate: f64, accepted: u64) -> bool {
         let now = NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000).unwrap());
         let pulse = Pulse {
+            waits_for_work: false,
+            job_silent: None,
             session: SessionId(1),
             role: Role::Direct,
             upstream: None,

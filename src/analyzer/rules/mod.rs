@@ -11,10 +11,12 @@ mod chance;
 mod credit;
 mod difficulty;
 mod extranonce;
+pub(super) mod internal;
 mod news;
 mod payout;
 mod pool;
 mod pulse;
+mod recording;
 mod share;
 mod tempo;
 mod timing;
@@ -36,6 +38,7 @@ use super::{Role, SessionId};
 use crate::clock::NtpTime;
 use crate::config;
 use crate::pool_stats::PoolFigures;
+use crate::record::Health;
 use crate::reference;
 
 /// What the rules are made of.
@@ -44,6 +47,8 @@ pub(super) struct Settings {
     pub(super) rules: config::Rules,
     /// `failover.silence_timeout`
     pub(super) silence: Duration,
+    /// `failover.first_job_timeout`
+    pub(super) first_job: Duration,
     /// Whose work the pool's figures are about; `None`: everybody's.
     pub(super) account: Option<String>,
 }
@@ -62,11 +67,12 @@ pub(super) struct Rules {
     tempo: tempo::Tempo,
     pool: pool::Pool,
     news: news::News,
+    recording: recording::Recording,
 }
 
 impl Rules {
     pub(super) fn new(settings: &Settings) -> Rules {
-        let Settings { rules, silence, account } = settings;
+        let Settings { rules, silence, first_job, account } = settings;
         Rules {
             payout: payout::Payout::default(),
             blind: blind::Blind::default(),
@@ -77,8 +83,9 @@ impl Rules {
             difficulty: difficulty::Difficulty::default(),
             share: share::Share::default(),
             tempo: tempo::Tempo::new(rules),
-            pool: pool::Pool::new(*silence),
+            pool: pool::Pool::new(*silence, *first_job),
             news: news::News::default(),
+            recording: recording::Recording::default(),
         }
     }
 
@@ -164,7 +171,17 @@ impl Rules {
         self.news.near_miss(judged, at, tongue);
     }
 
+    /// How the recording goes.
+    pub(super) fn recording(&mut self, health: &Health, now: NtpTime, tongue: &mut Tongue<'_>) {
+        self.recording.tick(health, now, tongue);
+    }
+
     /// A session is over.
+    /// Whether the pool has lately accepted shares of this session's for jobs that nobody could read.
+    pub(super) fn accepts_unseen(&self, session: SessionId) -> bool {
+        self.blind.accepts_unseen(session)
+    }
+
     pub(super) fn closed(&mut self, session: SessionId) {
         self.blind.closed(session);
         self.chain.closed(session);

@@ -1,19 +1,21 @@
-//! `pool.*`: does the pool send miners elsewhere, fall silent, refuse them?
+//! `pool.*`: does the pool send miners elsewhere, fall silent, give them no work, refuse them?
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::SessionId;
 use super::super::cadence::Cadence;
 use super::super::finding::{Event, JobSeen};
+use super::super::{SessionId, WorkOwed};
 use super::{Pulse, Tongue, seconds_between};
 use crate::clock::NtpTime;
 use crate::config::Severity;
+use crate::stratum::Reconnect;
 
 const REDIRECT: (&str, Severity) = ("pool.redirect", Severity::High);
 const SILENT: (&str, Severity) = ("pool.silent", Severity::Medium);
+const NO_WORK: (&str, Severity) = ("pool.no_work", Severity::Medium);
 const REFUSED: (&str, Severity) = ("pool.refused", Severity::Medium);
 
 /// The part of `failover.silence_timeout` after which a pool that says nothing is told of: before the
@@ -26,14 +28,21 @@ pub(super) struct Pool {
     silent: BTreeSet<Option<usize>>,
     /// When the newest job of each session came, and how often they come.
     cadences: BTreeMap<SessionId, (NtpTime, Cadence)>,
+    /// How long a pool may take for its first job.
+    first_job: Duration,
+    owed: BTreeMap<Option<usize>, WorkOwed>,
+    ticked_at: Option<NtpTime>,
 }
 
 impl Pool {
-    pub(super) fn new(silence_timeout: Duration) -> Pool {
+    pub(super) fn new(silence_timeout: Duration, first_job: Duration) -> Pool {
         Pool {
             silence: silence_timeout.as_secs_f64() * TELL_AFTER,
             silent: BTreeSet::new(),
             cadences: BTreeMap::new(),
+            first_job,
+            owed: BTreeMap::new(),
+            ticked_at: None,
         }
     }
 
@@ -54,7 +63,8 @@ impl Pool {
         match event {
             Event::Redirected { session, upstream, host } => {
                 let upstream = tongue.upstream(*upstream);
-                if is_same_host(upstream, host) {
+                let reconnect = Reconnect { host: host.clone(), ..Reconnect::default() };
+                if reconnect.is_to(upstream) {
                     return;
                 }
                 tongue.happened(REDIRECT, upstream, at, || {
@@ -81,8 +91,46 @@ impl Pool {
         }
     }
 
-    /// A pool is silent when none of its miners hears from it.
     pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+        self.silence(sessions, now, tongue);
+        self.no_work(sessions, now, tongue);
+    }
+
+    /// A pool gives no work when it has accepted miners and none of its sessions gets a job.
+    fn no_work(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+        let seconds = self.ticked_at.replace(now).map_or(0.0, |before| seconds_between(before, now).max(0.0));
+        let (elapsed, limit, silence) = (Duration::from_secs_f64(seconds), self.first_job, self.silence);
+        let got_job = |pulse: &Pulse<'_>| pulse.job_silent.is_some_and(|since| since <= seconds);
+        for pulse in sessions.iter().filter(|pulse| pulse.waits_for_work) {
+            self.owed.entry(pulse.upstream).or_default();
+        }
+        self.owed.retain(|upstream, owed| {
+            let with = || sessions.iter().filter(|pulse| pulse.upstream == *upstream);
+            let waiting = with().filter(|pulse| pulse.waits_for_work).count();
+            let waited = owed.pass(elapsed, limit, waiting > 0, with().any(got_job));
+            // Where others get work, one account's trouble is not the pool's.
+            let serves_others = with().any(|pulse| pulse.job_silent.is_some_and(|since| since < silence));
+            if waiting > 0 && waited >= limit && !serves_others {
+                let name = tongue.upstream(*upstream);
+                tongue.persists(NO_WORK, name, now, || {
+                    let seconds = waited.as_secs_f64();
+                    let description = format!(
+                        "{name}: the pool gives no work: it accepts miners and has sent no job for {seconds:.0} s"
+                    );
+                    (description, json!({ "seconds": seconds, "sessions": waiting }))
+                });
+            }
+            waiting > 0 || !waited.is_zero()
+        });
+        if tongue.is_open(NO_WORK.0) {
+            for pulse in sessions.iter().filter(|pulse| got_job(pulse)) {
+                tongue.ends(NO_WORK.0, tongue.upstream(pulse.upstream), now);
+            }
+        }
+    }
+
+    /// A pool is silent when none of its miners hears from it.
+    fn silence(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
         let mut heard: BTreeSet<Option<usize>> = BTreeSet::new();
         let mut silent = BTreeSet::new();
         for pulse in sessions {
@@ -118,32 +166,5 @@ impl Pool {
         }
         self.silent.extend(silent.iter().copied());
         self.silent.retain(|upstream| silent.contains(upstream) || !heard.contains(upstream));
-    }
-}
-
-/// Without a host the miner comes back to the same one.
-fn is_same_host(upstream: &str, host: &str) -> bool {
-    let bare = upstream.rsplit("://").next().unwrap_or(upstream);
-    let own = bare.rsplit_once(':').map_or(bare, |(own, _)| own);
-    let own = own.trim_matches(|c| c == '[' || c == ']');
-    host.is_empty() || host.trim_end_matches('.').eq_ignore_ascii_case(own)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_the_same_whatever_its_case_and_port() {
-        for (upstream, host) in [
-            ("stratum+tcp://solo.ckpool.org:3333", "solo.ckpool.org"),
-            ("stratum+tcp://solo.ckpool.org:3333", "Solo.CKpool.org."),
-            ("stratum+ssl://[2001:db8::1]:3333", "2001:db8::1"),
-            ("solo.ckpool.org:3333", ""),
-        ] {
-            assert!(is_same_host(upstream, host), "{upstream} {host}");
-        }
-        assert!(!is_same_host("stratum+tcp://solo.ckpool.org:3333", "evil.example"));
-        assert!(!is_same_host("stratum+tcp://solo.ckpool.org:3333", "ckpool.org"));
     }
 }

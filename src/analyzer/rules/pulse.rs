@@ -24,6 +24,10 @@ pub(in super::super) struct Pulse<'a> {
     pub(in super::super) watched: f64,
     /// Since the pool last said anything, in seconds; `None` when it never did.
     pub(in super::super) pool_silent: Option<f64>,
+    /// The pool has accepted an authorize, and has never sent a job.
+    pub(in super::super) waits_for_work: bool,
+    /// Since the newest job, readable or not, in seconds.
+    pub(in super::super) job_silent: Option<f64>,
     /// Shares that wait for the pool's answer.
     pub(in super::super) unanswered: u32,
     /// Since the last share, in seconds.

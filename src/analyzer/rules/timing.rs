@@ -5,9 +5,10 @@ use serde_json::json;
 use super::super::finding::JobSeen;
 use super::super::share::{JudgedShare, PendingShare};
 use super::payout::job_evidence;
-use super::{Pulse, Tongue};
+use super::{Pulse, Tongue, seconds_between};
 use crate::clock::{ClockState, NtpTime, Why};
 use crate::config::{self, Severity};
+use crate::util::plural::count;
 
 const EXTREME: (&str, Severity) = ("timing.extreme", Severity::High);
 const FUTURE_JOB: (&str, Severity) = ("timing.future_job", Severity::Low);
@@ -22,17 +23,29 @@ const OFF_SECONDS: f64 = 600.0;
 const ROLLED_SECONDS: u32 = 7000;
 /// A machine whose clock is further off than this has no working time service.
 const CLOCK_SECONDS: f64 = 60.0;
+/// How long a large difference between this machine's clock and NTP waits for a job to say which of
+/// the two is wrong.
+const JOB_WAIT_SECONDS: f64 = 60.0;
+/// The subjects of [`LOCAL_CLOCK`].
+const SYSTEM: &str = "clock";
+const NTP: &str = "NTP";
+
 #[derive(Debug)]
 pub(super) struct Timing {
     max_drift: f64,
+    /// A job has told the time, too.
+    has_seen_job: bool,
+    /// Since when this machine's clock and NTP differ by more than jobs could be off.
+    apart_since: Option<NtpTime>,
 }
 
 impl Timing {
     pub(super) fn new(settings: &config::Rules) -> Timing {
-        Timing { max_drift: settings.max_drift.as_secs_f64() }
+        Timing { max_drift: settings.max_drift.as_secs_f64(), has_seen_job: false, apart_since: None }
     }
 
     pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
+        self.has_seen_job = true;
         if job.was_late {
             tongue.ends(NOTIFY_GAP.0, tongue.upstream(job.upstream), at);
         }
@@ -71,7 +84,7 @@ impl Timing {
     }
 
     pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
-        local_clock(now, tongue);
+        self.local_clock(now, tongue);
         for pulse in sessions {
             let Some(gap) = pulse.jobs.filter(|gap| gap.is_late) else { continue };
             let upstream = tongue.upstream(pulse.upstream);
@@ -118,6 +131,60 @@ impl Timing {
             (description, evidence)
         });
     }
+
+    /// Which clock is wrong, if any.
+    fn local_clock(&mut self, now: NtpTime, tongue: &mut Tongue<'_>) {
+        match tongue.clock {
+            ClockState::Synchronised { offset, .. } if offset.seconds().abs() > CLOCK_SECONDS => {
+                let seconds = offset.seconds();
+                let since = *self.apart_since.get_or_insert(now);
+                let is_settled = self.has_seen_job || seconds_between(since, now) > JOB_WAIT_SECONDS;
+                if seconds.abs() > OFF_SECONDS && !is_settled {
+                    return;
+                }
+                tongue.ends(LOCAL_CLOCK.0, NTP, now);
+                tongue.persists(LOCAL_CLOCK, SYSTEM, now, || {
+                    let way = if seconds > 0.0 { "slow" } else { "fast" };
+                    let description =
+                        format!("this machine's clock is {:.0} s {way}; Sluice goes by NTP", seconds.abs());
+                    (description, json!({ "wrong": "system", "offset_seconds": seconds }))
+                });
+            }
+            ClockState::Unsynchronised { why: Why::Contradicted { ntp, pools }, .. } => {
+                tongue.ends(LOCAL_CLOCK.0, SYSTEM, now);
+                tongue.persists(LOCAL_CLOCK, NTP, now, || {
+                    let description = format!(
+                        "the NTP servers are wrong: their time is {} this machine's clock, and the jobs of \
+                         {} agree with this machine's clock, which Sluice uses; check ntp.servers",
+                        ntp.ahead_or_behind(),
+                        count(*pools as u64, "pool")
+                    );
+                    (description, json!({ "wrong": "ntp", "offset_seconds": ntp.seconds(), "pools": pools }))
+                });
+            }
+            ClockState::Unsynchronised { why: Why::Outvoted { jobs, pools }, .. } => {
+                tongue.ends(LOCAL_CLOCK.0, NTP, now);
+                tongue.persists(LOCAL_CLOCK, SYSTEM, now, || {
+                    let way = if jobs.micros() > 0 { "slow" } else { "fast" };
+                    let description = format!(
+                        "this machine's clock is {} {way} by the jobs of {}, which agree with each \
+                         other; Sluice dates its records by that clock: set it, or name NTP servers that answer \
+                         (ntp.servers)",
+                        jobs.amount(),
+                        count(*pools as u64, "pool")
+                    );
+                    (description, json!({ "wrong": "system", "offset_seconds": jobs.seconds(), "pools": pools }))
+                });
+            }
+            ClockState::Synchronised { .. } | ClockState::Unsynchronised { why: Why::Off, .. } => {
+                self.apart_since = None;
+                tongue.ends(LOCAL_CLOCK.0, SYSTEM, now);
+                tongue.ends(LOCAL_CLOCK.0, NTP, now);
+            }
+            // Not known at present.
+            ClockState::Unsynchronised { .. } => {}
+        }
+    }
 }
 
 /// Whether a pool has to take the share's time: not before its job's, and not too long after.
@@ -126,24 +193,15 @@ pub(super) fn is_ntime_good(share: &PendingShare) -> bool {
     (job.0..=job.0.saturating_add(ROLLED_SECONDS)).contains(&submit.ntime.0)
 }
 
-/// Without NTP servers the system's clock is taken at its word; while they are not reached it may be
-/// that of a Raspberry Pi that has just been switched on.
+/// Whether pools can be judged by the time. Without NTP servers the system's clock is taken at its
+/// word, unless several pools' jobs contradict it; while the servers are not reached it may be that of
+/// a Raspberry Pi that has just been switched on. NTP that the system's clock and the jobs contradict
+/// is not used, and the time is known all the same.
 fn can_tell(clock: &ClockState) -> bool {
-    matches!(clock, ClockState::Synchronised { .. } | ClockState::Unsynchronised { why: Why::Off, .. })
-}
-
-fn local_clock(now: NtpTime, tongue: &mut Tongue<'_>) {
-    let ClockState::Synchronised { offset, .. } = tongue.clock else { return };
-    let seconds = offset.micros() as f64 / 1e6;
-    if seconds.abs() <= CLOCK_SECONDS {
-        tongue.ends(LOCAL_CLOCK.0, "clock", now);
-        return;
+    match clock {
+        ClockState::Synchronised { .. } => true,
+        ClockState::Unsynchronised { why, .. } => matches!(why, Why::Off | Why::Contradicted { .. }),
     }
-    tongue.persists(LOCAL_CLOCK, "clock", now, || {
-        let way = if seconds > 0.0 { "slow" } else { "fast" };
-        let description = format!("this machine's clock is {:.0} s {way}; Sluice goes by NTP", seconds.abs());
-        (description, json!({ "offset_seconds": seconds }))
-    });
 }
 
 #[cfg(test)]
@@ -155,15 +213,30 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_clock_that_is_minutes_off_is_told_and_a_minute_is_not() {
+    fn whichever_clock_is_wrong_is_told_and_a_minute_is_not() {
         let now = NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000).unwrap());
-        for (seconds, way) in [(300, Some("slow")), (-300, Some("fast")), (30, None)] {
-            let clock = ClockState::Synchronised {
-                offset: Offset::from_micros(seconds * 1_000_000),
-                error_bound: Duration::from_millis(20),
-                servers: 3,
-                at: now,
-            };
+        let offset = |seconds: i64| Offset::from_micros(seconds * 1_000_000);
+        let synchronised = |seconds| ClockState::Synchronised {
+            offset: offset(seconds),
+            error_bound: Duration::from_millis(20),
+            servers: 3,
+            at: now,
+        };
+        let because = |why| ClockState::Unsynchronised { since: now, why };
+        for (clock, way) in [
+            (synchronised(300), Some("300 s slow")),
+            (synchronised(-300), Some("300 s fast")),
+            (synchronised(30), None),
+            (because(Why::Off), None),
+            (
+                because(Why::Contradicted { ntp: offset(8_640_000), pools: 1 }),
+                Some("the NTP servers are wrong: their time is 100 days ahead of this machine's clock"),
+            ),
+            (
+                because(Why::Outvoted { jobs: offset(8_640_000), pools: 2 }),
+                Some("this machine's clock is 100 days slow by the jobs of 2 pools"),
+            ),
+        ] {
             let (mut alerts, mut rows) = (Alerts::new(&[]), Vec::new());
             let mut tongue = Tongue {
                 alerts: &mut alerts,

@@ -12,7 +12,7 @@ use super::super::{Chunk, Role};
 use super::{MOST_ADDRESSES, Session};
 use crate::net::Stamp;
 use crate::record::Outcome;
-use crate::stratum::{ConfigureRequest, Envelope, JobId, Submit, elements, first_text, shortened};
+use crate::stratum::{ConfigureRequest, Envelope, JobId, Login, Submit, elements, first_text, shortened};
 
 /// For so long after lost copies a share may be for a job that was among them: pools take shares of a job for
 /// ten minutes.
@@ -41,7 +41,7 @@ impl Session {
                 self.conversation.authorized.store(true, Ordering::Relaxed);
                 let worker = shortened(&first_text(message.params).unwrap_or_default());
                 self.expect(&worker);
-                Asked::Authorize { worker }
+                Asked::Authorize { worker, login: Login::from_params(message.params) }
             }
             Some("mining.configure") => {
                 Asked::Configure { mask: ConfigureRequest::from_params(message.params).version_rolling }

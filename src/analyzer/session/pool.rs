@@ -18,8 +18,8 @@ use super::{OPENING, Session};
 use crate::net::Stamp;
 use crate::record::Outcome;
 use crate::stratum::{
-    Agreement, ConfigureAnswer, Difficulty, Envelope, JobReading, PoolMethod, Readings, SubscribeAnswer,
-    Verdict, VersionMask, elements, first_text, shortened,
+    Agreement, ConfigureAnswer, Difficulty, Envelope, JobReading, PoolMethod, Readings, Reconnect,
+    SubscribeAnswer, Verdict, VersionMask, elements, first_text,
 };
 
 /// As much of a line that could not be read is evidence, in bytes.
@@ -30,23 +30,25 @@ impl Session {
     pub(super) fn pool_line(&mut self, line: &[u8], chunk: &Chunk, each: &mut impl FnMut(Finding)) {
         let at = chunk.readable_at;
         let readings = Readings::of(line);
-        if let Some(message) = readings.plain().filter(|message| message.method().is_none()) {
+        let may_hide_job = readings.may_hide_job();
+        if let Some(message) = readings.plain().filter(|message| message.method().is_none() && !may_hide_job)
+        {
             return self.pool_answered(&[*message], line, at, each);
         }
-        if readings.may_hide_job() {
+        if may_hide_job {
             self.unread("it is no message that a miner is known to read", line, at, each);
         }
         let (mut has_job, mut is_empty, mut has_exact_name) = (false, true, true);
         let mut answers = Vec::new();
         for message in readings.messages() {
             is_empty = false;
-            // Some pools repeat the method in the answer. None of those that miners act on is one.
-            let is_acted_on = |name: &str| !message.is_answer() || PoolMethod::of(name).is_some();
-            let Some(name) = message.method().filter(|name| is_acted_on(name)) else {
+            let Some(name) = message.method() else {
                 answers.push(message);
                 continue;
             };
             match PoolMethod::of(&name) {
+                // Some pools repeat the method in the answer. Nobody asks for a job.
+                method if message.is_answer() && method != Some(PoolMethod::Notify) => answers.push(message),
                 Some(PoolMethod::Notify) => {
                     has_job = true;
                     has_exact_name &= name == PoolMethod::Notify.name();
@@ -60,6 +62,11 @@ impl Session {
         }
         if is_empty {
             each(Finding::Unreadable);
+        }
+        if has_job || readings.may_hide_job() {
+            // Whether or not it can be read: miners may work on it.
+            self.conversation.clock.job_came();
+            self.job_came = Some(at);
         }
         if has_job {
             self.job_line(&readings, has_exact_name, line, at, each);
@@ -150,7 +157,7 @@ impl Session {
                 }
             }
             PoolMethod::Reconnect => {
-                let host = first_text(message.params).map_or_else(String::new, |host| shortened(&host));
+                let Reconnect { host, .. } = Reconnect::from_params(message.params);
                 each(Finding::Event(Event::Redirected { session, upstream, host }, at));
             }
             PoolMethod::SetExtranonce => match SubscribeAnswer::of_set_extranonce(message.params) {
@@ -366,9 +373,14 @@ impl Session {
                 // What a mining.set_version_mask before it allows is not taken back by a refusal.
                 self.version_mask = granted.or(self.version_mask);
             }
-            Asked::Authorize { worker } => {
+            Asked::Authorize { worker, login } => {
                 let verdict = Verdict::of(message);
                 let refused = !verdict.is_accepted();
+                if !refused {
+                    login.into_iter().for_each(|login| self.conversation.set_login(login));
+                    self.conversation.clock.authorize_accepted();
+                    self.is_accepted = true;
+                }
                 let (session, upstream) = (self.conversation.id, self.conversation.upstream());
                 let event = match outcome_of(verdict) {
                     Outcome::Rejected { reason, .. } => {

@@ -19,7 +19,8 @@ use super::visitors::Visitors;
 use crate::limits::Source;
 use crate::net::{descriptors, priority};
 use crate::stop::{Stop, Stopped};
-use crate::thread::{SESSION_STACK, spawn};
+use crate::supervise::{self, service};
+use crate::thread::{SESSION_STACK, join_within, spawn};
 use crate::util::address::canonical;
 use crate::util::os_error::describe;
 
@@ -69,7 +70,7 @@ impl Gate {
             stops: [end.clone(), stop],
             lingering: VecDeque::new(),
         };
-        let thread = spawn("http", SESSION_STACK, move || {
+        let thread = service("http").stack(SESSION_STACK).start(move || {
             // Every thread that is started from here is as patient.
             if let Err(error) = priority::yield_to_others() {
                 log::debug!("the page's threads are scheduled like any other: {error}");
@@ -88,7 +89,9 @@ impl Gate {
         self.end.stop();
         // Ends the wait in accept.
         let _ = SockRef::from(&self.listener).shutdown(Shutdown::Both);
-        let _ = self.thread.join();
+        if !join_within(self.thread, LAST_THREADS) {
+            log::debug!("the page's port is still being closed");
+        }
         drop(self.listener);
         self.visitors.stop_listening();
         if !self.visitors.wait_empty(LAST_ANSWERS) {
@@ -111,6 +114,7 @@ impl Door {
     fn accept_all(&mut self) {
         let failures = Streak::default();
         while !self.is_stopped() {
+            supervise::beat();
             match self.listener.accept() {
                 Ok(_) if self.is_stopped() => return,
                 Ok((socket, peer)) => self.receive(socket, canonical(peer)),

@@ -42,7 +42,7 @@ mod worker;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use crate::config;
@@ -81,6 +81,13 @@ pub enum Method {
 /// Answers a request. It is called by two threads at most at the same time; a panic in it is a 500.
 pub type Handler = Arc<dyn Fn(&Request) -> Answer + Send + Sync>;
 
+/// The page's port, before anybody is answered there.
+#[derive(Debug)]
+pub struct PagePort {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
 /// The running server. Dropping it shuts it down.
 pub struct HttpServer {
     address: SocketAddr,
@@ -95,17 +102,19 @@ impl HttpServer {
     /// An address in use or not available, with the address in the text; no place for the private
     /// socket; no room for a thread.
     pub fn start(http: &config::Http, handler: Handler, stop: &Stop) -> io::Result<Option<HttpServer>> {
-        let Some(address) = http.listen else {
-            return Ok(None);
-        };
+        let Some(port) = HttpServer::bind(http)? else { return Ok(None) };
+        port.serve(http, handler, stop).map(Some)
+    }
+
+    /// Listens on `http.listen`; visitors wait until [`PagePort::serve`]. `None` when that is off.
+    ///
+    /// # Errors
+    /// An address in use or not available, with the address in the text.
+    pub fn bind(http: &config::Http) -> io::Result<Option<PagePort>> {
+        let Some(address) = http.listen else { return Ok(None) };
         let listener = listen::bind(address)?;
         let address = listener.local_addr()?;
-        let inner = Inner::start(handler).map_err(|error| {
-            io::Error::new(error.kind(), format!("can't start what answers behind {address}: {error}"))
-        })?;
-        let access = Access::new(http.token.as_ref(), &http.hosts);
-        let gate = Gate::start(listener, access, inner, stop.clone())?;
-        Ok(Some(HttpServer { address, gate: Some(gate) }))
+        Ok(Some(PagePort { listener, address }))
     }
 
     /// Where it listens, with the port the system chose.
@@ -123,6 +132,22 @@ impl HttpServer {
         if let Some(gate) = self.gate.take() {
             gate.shut_down();
         }
+    }
+}
+
+impl PagePort {
+    /// Serves until [`HttpServer::shut_down`]; once `stop` is stopped, nobody new is served.
+    ///
+    /// # Errors
+    /// No place for the private socket; no room for a thread.
+    pub fn serve(self, http: &config::Http, handler: Handler, stop: &Stop) -> io::Result<HttpServer> {
+        let PagePort { listener, address } = self;
+        let inner = Inner::start(handler).map_err(|error| {
+            io::Error::new(error.kind(), format!("can't start what answers behind {address}: {error}"))
+        })?;
+        let access = Access::new(http.token.as_ref(), &http.hosts);
+        let gate = Gate::start(listener, access, inner, stop.clone())?;
+        Ok(HttpServer { address, gate: Some(gate) })
     }
 }
 

@@ -94,3 +94,28 @@ impl RateLimit {
         }
     }
 }
+
+/// The threads that serve everybody.
+#[derive(Debug, Serialize)]
+pub(super) struct Threads<'a> {
+    restarts: u64,
+    /// Those that do not do their work at present.
+    unwell: Vec<Unwell<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Unwell<'a> {
+    thread: &'a str,
+    trouble: &'a str,
+}
+
+impl<'a> Threads<'a> {
+    pub(super) fn of(sight: &'a Sight) -> Threads<'a> {
+        let unwell = sight
+            .around
+            .threads
+            .iter()
+            .filter_map(|one| Some(Unwell { thread: &one.name, trouble: one.trouble.as_deref()? }));
+        Threads { restarts: sight.around.thread_restarts, unwell: unwell.collect() }
+    }
+}

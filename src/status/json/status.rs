@@ -8,7 +8,7 @@ use super::around::{PoolStats, Recipient};
 use super::clients::Clients;
 use super::counts::{Lifetime, Shares, Vardiff};
 use super::forwarding::Forwarding;
-use super::health::{Ntp, RateLimit, Recording};
+use super::health::{Ntp, RateLimit, Recording, Threads};
 use super::references::{Reference, references};
 use super::text;
 use super::upstreams::{Brief, briefs};
@@ -50,6 +50,7 @@ struct Status<'a> {
     forwarding: Forwarding,
     ntp: Ntp,
     recording: Option<Recording<'a>>,
+    threads: Threads<'a>,
     pool_stats: Option<PoolStats<'a>>,
     notify: Vec<Recipient<'a>>,
     lifetime: Lifetime,
@@ -105,6 +106,7 @@ pub fn status(sight: &Sight) -> String {
         forwarding: Forwarding::of(sight),
         ntp: Ntp::of(snapshot.clock.as_ref()),
         recording: snapshot.recording.as_ref().map(Recording::from),
+        threads: Threads::of(sight),
         pool_stats: around.pool_stats.as_ref().map(|health| PoolStats::new(health, snapshot.credit.as_ref())),
         notify: around.recipients.iter().map(Recipient::from).collect(),
         lifetime: Lifetime::from(&snapshot.lifetime),

@@ -45,6 +45,13 @@ fn program(to: &mut Document, sight: &Sight) {
         "When the program was started, since 1970.",
         Some(facts.started.timestamp().as_millisecond() as f64 / 1e3),
     );
+    to.counter(
+        "sluice_thread_restarts_total",
+        "How often a thread that serves everybody has survived a panic; each is a fault of sluice.",
+        Some(sight.around.thread_restarts),
+    );
+    let unwell = sight.around.threads.iter().filter(|one| one.trouble.is_some()).count();
+    to.gauge("sluice_threads_unwell", "Threads that have died or do not move.", Some(unwell as f64));
     let analysis = f64::from(u8::from(facts.config.analysis.enabled));
     to.gauge("sluice_analysis_enabled", "0 when nothing but bytes is counted.", Some(analysis));
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::analyzer::Latency;
-use crate::util::escape::{line_text, printable};
+use crate::util::escape::printable;
 
 /// The longest value of a label, in characters.
 const LONGEST_LABEL: usize = 128;
@@ -126,7 +126,7 @@ impl Family<'_> {
 /// A stranger's text as the value of a label: of bounded length, and escaped as in every other output.
 /// Different texts can become the same one, so whoever has several adds up what belongs together.
 pub(super) fn label(text: &str) -> String {
-    line_text(text, LONGEST_LABEL)
+    printable(text).chars().take(LONGEST_LABEL).collect()
 }
 
 fn escape(text: &mut String, value: &str) {
@@ -177,7 +177,7 @@ mod tests {
             "# HELP sluice_x Help.\n# TYPE sluice_x gauge\nsluice_x{worker=\"a\\\"b\\\\c\\\\nd\\\\u{0}é\"} \
              1\nsluice_x{a=\"xxx\",b=\"\"} 2\n"
         );
-        assert_eq!(label(&"é".repeat(1000)).chars().count(), LONGEST_LABEL + 1);
+        assert_eq!(label(&"é".repeat(1000)).chars().count(), LONGEST_LABEL);
     }
 
     #[test]

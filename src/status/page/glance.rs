@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use super::{Tone, pool_in_use, pool_name};
 use crate::analyzer::{ChainState, PayoutState, PoolView};
 use crate::config::Severity;
+use crate::serving::UpstreamState;
 use crate::status::figures::{ago, count, delay, grouped, rate, rate_parts};
 use crate::status::sight::Sight;
 use crate::status::verdicts;
@@ -81,7 +82,7 @@ fn mining(sight: &Sight) -> Answer {
             .iter()
             .all(|(_, upstream)| matches!(upstream.standing, Standing::Failed | Standing::Blocked)) =>
         {
-            (Tone::Bad, "Not mining", String::from("no pool can be reached"))
+            (Tone::Bad, "Not mining", String::from(no_pool(&upstreams)))
         }
         (0, _) => (Tone::Warn, "Not mining", String::from("no miner is connected")),
         (_, Some(last)) if last < LATELY => {
@@ -96,6 +97,17 @@ fn mining(sight: &Sight) -> Answer {
         (_, None) => (Tone::Calm, "Connected", format!("{}, no share yet", count(sessions, "miner"))),
     };
     Answer { tone, title: title.to_owned(), detail }
+}
+
+/// Why no pool can be used.
+fn no_pool(upstreams: &[(usize, &UpstreamState)]) -> &'static str {
+    match upstreams {
+        [(_, only)] if only.gives_no_work => {
+            "the pool gives no work; no other pool is configured, so the miners stay with it"
+        }
+        _ if upstreams.iter().any(|(_, one)| one.gives_no_work) => "the pool gives no work",
+        _ => "no pool can be reached",
+    }
 }
 
 /// Would a block pay me?
@@ -152,18 +164,27 @@ fn chain(pool: Option<&PoolView>) -> Answer {
 
 /// Is the pool quick, and its work fresh?
 fn pool_answers(sight: &Sight, pool: Option<&PoolView>) -> Answer {
-    let Some(pool) = pool else { return unknown("The pool", "nothing has come from it yet") };
+    let Some(pool) = pool else {
+        let upstreams = sight.around.listed();
+        return match upstreams.iter().find(|(_, one)| one.gives_no_work) {
+            Some((_, idle)) => Answer {
+                tone: Tone::Warn,
+                title: String::from("The pool gives no work"),
+                detail: format!("{} accepts miners and sends no job", idle.name),
+            },
+            None => unknown("The pool", "nothing has come from it yet"),
+        };
+    };
     let since_job = pool
         .job
         .as_ref()
         .and_then(|job| sight.at.timestamp().duration_since(job.at.timestamp()).try_into().ok());
     let job = since_job.map_or_else(String::new, |age: Duration| format!(", newest job {}", ago(age)));
-    let is_up = sight
-        .around
-        .upstreams
-        .get(pool.place)
-        .is_none_or(|state| !matches!(state.standing, Standing::Failed | Standing::Blocked));
+    let state = sight.around.upstreams.get(pool.place);
+    let gives_no_work = state.is_some_and(|state| state.gives_no_work);
+    let is_up = state.is_none_or(|state| !matches!(state.standing, Standing::Failed | Standing::Blocked));
     let (tone, title) = match (is_up, recent_answer(pool)) {
+        (false, _) if gives_no_work => (Tone::Warn, String::from("The pool gives no work")),
         (false, _) => (Tone::Warn, String::from("The pool is down")),
         (true, None) => (Tone::Calm, String::from("The pool has judged no share lately")),
         (true, Some(time)) => (Tone::Good, format!("The pool answers in {}", delay(time))),

@@ -25,6 +25,7 @@ pub(super) fn section(sight: &Sight) -> Markup {
 fn one(number: usize, state: &UpstreamState, pool: Option<&PoolView>) -> Markup {
     let (tone, word) = match state.standing {
         Standing::Up => (Tone::Good, "up"),
+        Standing::Failed if state.gives_no_work => (Tone::Bad, "gives no work"),
         Standing::Failed => (Tone::Bad, "down"),
         Standing::Blocked => (Tone::Bad, "out of rotation"),
         Standing::Untried => (Tone::Calm, "not needed yet"),

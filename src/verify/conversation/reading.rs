@@ -1,11 +1,9 @@
 //! What the pool's messages say, shortened to what is kept.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
 use super::{MOST_TEXT, SUGGESTED};
-use crate::stratum::{Difficulty, Envelope, Verdict, elements};
+use crate::stratum::{self, Difficulty, Envelope, Verdict, elements};
 use crate::verify::found::{Reconnect, Refusal, Suggestion};
 
 /// The params of `mining.set_difficulty`.
@@ -16,14 +14,14 @@ pub(super) fn difficulty(params: Option<&RawValue>) -> Option<Difficulty> {
 
 /// The params of `client.reconnect` from the pool `host`.
 pub(super) fn reconnect(params: Option<&RawValue>, host: &str) -> Reconnect {
-    let elements = params.and_then(|params| elements("params", params).ok()).unwrap_or_default();
-    let text = |index: usize| {
-        let text = text_of(elements.get(index)?)?;
-        Some(text.chars().take(MOST_TEXT).collect::<String>()).filter(|text| !text.is_empty())
-    };
-    let to = text(0);
-    let is_foreign = to.as_ref().is_some_and(|to| !to.eq_ignore_ascii_case(host));
-    Reconnect { host: to, port: text(1), is_foreign }
+    let read = stratum::Reconnect::from_params(params);
+    let is_foreign = !read.is_to(host);
+    let shortened = |text: String| text.chars().take(MOST_TEXT).collect::<String>();
+    Reconnect {
+        host: Some(shortened(read.host)).filter(|host| !host.is_empty()),
+        port: read.port,
+        is_foreign,
+    }
 }
 
 /// What a difficulty that comes after the suggestion says of it. `before` is the one it replaces.
@@ -46,14 +44,5 @@ pub(super) fn refusal(answer: &Envelope<'_>) -> Refusal {
         Verdict::Refused { code, reason } => {
             Refusal { code, reason: reason.map(|reason| reason.chars().take(MOST_TEXT).collect()) }
         }
-    }
-}
-
-/// A text, or a number as it is written.
-fn text_of<'a>(raw: &'a RawValue) -> Option<Cow<'a, str>> {
-    match raw.get() {
-        "null" => None,
-        text if text.starts_with('"') => serde_json::from_str::<String>(text).ok().map(Cow::Owned),
-        text => Some(Cow::Borrowed(text)),
     }
 }

@@ -150,6 +150,9 @@ fn a_redirect_is_foreign_by_its_host() {
         ("[]", false),
         (r#"["",3333]"#, false),
         (r#"["Pool.Example","4444"]"#, false),
+        (r#"["stratum+tcp://pool.example:4444"]"#, false),
+        (r#"[" pool.example. ",4444]"#, false),
+        (r#"["pool.example@evil.example",4444]"#, true),
         (r#"["evil.example",3333,5]"#, true),
     ] {
         let mut conversation = opened(true);

@@ -1,0 +1,22 @@
+//! The program itself: `internal.restarted`.
+
+use serde_json::json;
+
+use super::Tongue;
+use crate::clock::NtpTime;
+use crate::config::Severity;
+use crate::supervise::Restart;
+
+const RESTARTED: (&str, Severity) = ("internal.restarted", Severity::High);
+
+/// A thread has panicked and goes on.
+pub(in super::super) fn restarted(restart: &Restart, at: NtpTime, tongue: &mut Tongue<'_>) {
+    let Restart { thread, reason } = restart;
+    tongue.happened(RESTARTED, thread, at, || {
+        let description = format!(
+            "thread {thread} of sluice failed and was started again: {reason}. Forwarding went on; what this thread \
+             was doing at that moment may be missing. This is a fault of sluice: please report it"
+        );
+        (description, json!({ "thread": thread, "reason": reason }))
+    });
+}

@@ -1,0 +1,112 @@
+//! `record.failing`: is what happens here still written down?
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::Tongue;
+use crate::clock::NtpTime;
+use crate::config::Severity;
+use crate::record::Health;
+
+const FAILING: (&str, Severity) = ("record.failing", Severity::Medium);
+
+/// The subject of rows that came faster than a working disk took them.
+const TOO_SLOW: &str = "the disk";
+
+#[derive(Debug, Default)]
+pub(super) struct Recording {
+    /// Files that could not be written when last looked at.
+    failing: BTreeSet<String>,
+    /// Rows that had found no room when last looked at.
+    dropped: u64,
+}
+
+impl Recording {
+    /// Looks at how the recording goes. The files are a handful, so their number needs no bound.
+    pub(super) fn tick(&mut self, health: &Health, now: NtpTime, tongue: &mut Tongue<'_>) {
+        let mut failing = BTreeSet::new();
+        for trouble in &health.troubles {
+            let subject = trouble.file.display().to_string();
+            tongue.persists(FAILING, &subject, now, || {
+                let description = format!(
+                    "{subject} can't be written: {}; rows wait in memory (256 KiB for each file) and are lost when \
+                     that is full, while forwarding goes on; make room, or see what is wrong with the disk",
+                    trouble.error
+                );
+                let evidence = json!({
+                    "error": trouble.error,
+                    "since": trouble.since.to_string(),
+                    "lost_rows": health.lost,
+                    "dropped_rows": health.dropped,
+                });
+                (description, evidence)
+            });
+            failing.insert(subject);
+        }
+        for subject in self.failing.difference(&failing) {
+            tongue.ends(FAILING.0, subject, now);
+        }
+        self.failing = failing;
+        let dropped = health.dropped.saturating_sub(self.dropped);
+        self.dropped = health.dropped;
+        if dropped > 0 {
+            tongue.persists(FAILING, TOO_SLOW, now, || {
+                let description = String::from(
+                    "rows of the records are dropped, because the disk is too slow for them; use a faster disk, or \
+                     switch off record.timing or record.geek",
+                );
+                (description, json!({ "lost_rows": health.lost, "dropped_rows": health.dropped }))
+            });
+        } else if tongue.is_open(FAILING.0) {
+            tongue.ends(FAILING.0, TOO_SLOW, now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::super::super::alerts::Alerts;
+    use super::*;
+    use crate::clock::{ClockState, Why};
+    use crate::record::{AlertKind, State, Trouble};
+
+    #[test]
+    fn it_begins_with_a_file_that_cannot_be_written_and_ends_a_minute_after_it_can() {
+        let at =
+            |seconds: i64| NtpTime::from_timestamp(Timestamp::from_second(1_790_000_000 + seconds).unwrap());
+        let (mut alerts, mut recording) = (Alerts::new(&[]), Recording::default());
+        let mut told = Vec::new();
+        for second in 0..200 {
+            let trouble = Trouble {
+                file: "data/shares.csv".into(),
+                error: String::from("No space left on device"),
+                since: at(0),
+            };
+            let troubles = if second < 60 { vec![trouble] } else { Vec::new() };
+            // From the hundredth second on, rows come faster than the disk takes them, for a while.
+            let dropped = u64::from((100..110).contains(&second)) * (second as u64);
+            let health = Health { dropped, lost: 0, troubles };
+            let mut rows = Vec::new();
+            let mut tongue = Tongue {
+                alerts: &mut alerts,
+                rows: &mut rows,
+                upstreams: &[],
+                clock: &ClockState::Unsynchronised { since: at(0), why: Why::Off },
+                state: &mut State::default(),
+                unsaved: &mut false,
+            };
+            recording.tick(&health, at(second), &mut tongue);
+            rows.extend(alerts.expire(at(second)));
+            told.extend(rows.into_iter().map(|row| (row.kind, row.severity, row.description)));
+        }
+        let kinds: Vec<_> = told.iter().map(|(kind, ..)| *kind).collect();
+        let (begins, ends) = (AlertKind::Begins, AlertKind::Ends);
+        assert_eq!(kinds, [begins, begins, ends, ends], "{told:#?}");
+        assert!(told.iter().all(|(_, severity, _)| *severity == Severity::Medium));
+        assert!(told[0].2.starts_with("data/shares.csv can't be written: No space left on device"));
+        assert!(told[1].2.contains("the disk is too slow"));
+    }
+}

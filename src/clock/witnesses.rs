@@ -1,0 +1,241 @@
+//! Three witnesses of the time: this machine's clock, the NTP servers, and the pools' jobs, each of
+//! which carries a time. Two that agree outvote the third.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::certainty::Doubt;
+use super::host::Reading;
+use super::time::Offset;
+
+/// Witnesses agree within this. Jobs tell the time no better: a pool's own clock may be a minute off,
+/// and a job that is given out again is minutes old.
+pub(super) const JOB_TOLERANCE: Duration = Duration::from_secs(600);
+
+/// The tolerance where whole days are counted. No network takes a block further ahead than two hours,
+/// and test networks' pools put their jobs up to that far ahead.
+const DAY_TOLERANCE: Duration = Duration::from_secs(2 * 3600);
+
+/// An older job is no witness any more.
+const MAX_JOB_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// A pool whose newest job is older is not in use.
+const IN_USE: Duration = Duration::from_secs(2 * 3600);
+
+/// Caps the pools that are remembered. A configuration has a handful.
+const MAX_POOLS: usize = 256;
+
+/// One pool's word proves nothing against this machine's clock alone, since either may be wrong. Two
+/// pools are not wrong by the same amount.
+const MIN_POOLS_AGAINST_SYSTEM: usize = 2;
+
+/// The newest job of each pool, as a witness of the time.
+#[derive(Debug, Default)]
+pub(super) struct JobTimes {
+    pools: BTreeMap<String, Newest>,
+}
+
+/// The time that a job carries.
+#[derive(Debug, Clone, Copy)]
+pub struct JobTime {
+    /// That time less the system's clock when the job came.
+    pub ahead: Offset,
+    /// False for test networks, whose pools put their jobs' times ahead.
+    pub is_exact: bool,
+    /// The first job of a connection: some pools give a new miner an old one.
+    pub is_first: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Newest {
+    job: JobTime,
+    reading: Reading,
+}
+
+/// The outcome of comparing the three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Vote {
+    /// Nothing speaks against NTP, or against the system's clock where there is no NTP.
+    Undisputed,
+    /// The system's clock and the jobs of so many pools agree, NTP differs.
+    AgainstNtp { pools: usize },
+    /// There is no NTP, and the jobs of so many pools agree on another time than the system's clock.
+    AgainstSystem { ahead: Offset, pools: usize },
+}
+
+impl JobTimes {
+    /// Takes the time of a pool's job that came at `reading`.
+    pub fn take(&mut self, pool: &str, job: JobTime, reading: Reading) {
+        let newest = Newest { job, reading };
+        if let Some(known) = self.pools.get_mut(pool) {
+            if !job.is_first || known.job.is_first {
+                *known = newest;
+            }
+        } else if self.pools.len() < MAX_POOLS {
+            self.pools.insert(pool.to_owned(), newest);
+        }
+    }
+
+    /// Compares the witnesses; `ntp` is what the servers say is to be added to the system's clock.
+    pub fn vote(&self, ntp: Option<Offset>, now: &Reading) -> Vote {
+        let times: Vec<Offset> = self
+            .pools
+            .values()
+            .filter(|time| time.job.is_exact && time.age(now) <= MAX_JOB_AGE)
+            .map(|time| time.ahead_at(now))
+            .collect();
+        let agreeing = |time: Offset| times.iter().filter(|job| job.is_within(JOB_TOLERANCE, time)).count();
+        let for_system = agreeing(Offset::default());
+        match ntp {
+            Some(ntp) if !ntp.is_within(JOB_TOLERANCE, Offset::default()) && for_system > agreeing(ntp) => {
+                Vote::AgainstNtp { pools: for_system }
+            }
+            Some(_) => Vote::Undisputed,
+            None if for_system > 0 => Vote::Undisputed,
+            None => {
+                let best = times.iter().max_by_key(|time| agreeing(**time)).copied().unwrap_or_default();
+                match agreeing(best) {
+                    pools if pools >= MIN_POOLS_AGAINST_SYSTEM => Vote::AgainstSystem { ahead: best, pools },
+                    _ => Vote::Undisputed,
+                }
+            }
+        }
+    }
+
+    /// Whether the pools in use agree with the system's clock on the day.
+    ///
+    /// # Errors
+    /// What they say instead.
+    pub fn confirm_day(&self, now: &Reading) -> Result<(), Doubt> {
+        let mut in_use = self.pools.iter().filter(|(_, time)| time.age(now) <= IN_USE).peekable();
+        if in_use.peek().is_none() {
+            let hours = IN_USE.as_secs() / 3600;
+            return Err(Doubt::missing(format!(
+                "no pool has sent a job in the last {hours} hours, whose time would confirm this machine's clock"
+            )));
+        }
+        let ahead = |time: &Newest| time.ahead_at(now);
+        match in_use.find(|(_, time)| !is_same_day(ahead(time))) {
+            Some((pool, time)) => Err(Doubt::contradiction(format!(
+                "the jobs of {pool} are {} this machine's clock",
+                ahead(time).ahead_or_behind()
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Newest {
+    fn age(&self, now: &Reading) -> Duration {
+        now.steady.saturating_sub(self.reading.steady)
+    }
+
+    /// The same, for the system's clock as it stands now: it may have been set since.
+    fn ahead_at(&self, now: &Reading) -> Offset {
+        self.job.ahead.minus(now.step_since(&self.reading))
+    }
+}
+
+/// Whether a clock that is off by this much is right enough to count days by.
+pub(super) fn is_same_day(offset: Offset) -> bool {
+    offset.is_within(DAY_TOLERANCE, Offset::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Stamp;
+
+    const DAY: i64 = 86_400;
+
+    fn reading(system: i64, steady: u64) -> Reading {
+        let system = Stamp::from_nanos((1_790_000_000 + system) as u64 * 1_000_000_000);
+        Reading { system, steady: Duration::from_secs(steady) }
+    }
+
+    fn seconds(seconds: i64) -> Offset {
+        Offset::from_micros(seconds * 1_000_000)
+    }
+
+    fn job(ahead: i64, is_exact: bool) -> JobTime {
+        JobTime { ahead: seconds(ahead), is_exact, is_first: false }
+    }
+
+    fn jobs(pools: &[(&str, i64)]) -> JobTimes {
+        let mut times = JobTimes::default();
+        for (pool, ahead) in pools {
+            times.take(pool, job(*ahead, true), reading(0, 0));
+        }
+        times
+    }
+
+    #[test]
+    fn two_that_agree_outvote_the_third() {
+        let now = reading(60, 60);
+        let lie = Some(seconds(100 * DAY));
+        let against_ntp = |pools| Vote::AgainstNtp { pools };
+        assert_eq!(jobs(&[("a", 5)]).vote(lie, &now), against_ntp(1));
+        assert_eq!(jobs(&[("a", 5), ("b", -30), ("c", 9 * DAY)]).vote(lie, &now), against_ntp(2));
+        // A machine that has just been switched on: NTP and the jobs are right.
+        assert_eq!(jobs(&[("a", 100 * DAY)]).vote(lie, &now), Vote::Undisputed);
+        // Nobody agrees with anybody.
+        assert_eq!(jobs(&[("a", 50 * DAY)]).vote(lie, &now), Vote::Undisputed);
+        // The pool is wrong.
+        assert_eq!(jobs(&[("a", 9 * DAY)]).vote(Some(seconds(1)), &now), Vote::Undisputed);
+        // No jobs, or none that could tell.
+        assert_eq!(jobs(&[]).vote(lie, &now), Vote::Undisputed);
+        assert_eq!(jobs(&[("a", 500)]).vote(Some(seconds(900)), &now), Vote::Undisputed);
+    }
+
+    #[test]
+    fn without_ntp_two_pools_outvote_the_system() {
+        let now = reading(60, 60);
+        assert_eq!(jobs(&[("a", 9 * DAY)]).vote(None, &now), Vote::Undisputed);
+        let vote = jobs(&[("a", 9 * DAY), ("b", 9 * DAY + 60)]).vote(None, &now);
+        assert!(matches!(vote, Vote::AgainstSystem { pools: 2, .. }), "{vote:?}");
+        assert_eq!(jobs(&[("a", 9 * DAY), ("b", 5 * DAY)]).vote(None, &now), Vote::Undisputed);
+        assert_eq!(jobs(&[("a", 9 * DAY), ("b", 9 * DAY), ("c", 0)]).vote(None, &now), Vote::Undisputed);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_moves_against_the_jobs() {
+        let times = jobs(&[("a", 231 * DAY), ("b", 231 * DAY)]);
+        let set = reading(231 * DAY + 60, 60);
+        assert_eq!(times.vote(None, &set), Vote::Undisputed);
+        assert_eq!(times.vote(Some(seconds(231 * DAY)), &set), Vote::AgainstNtp { pools: 2 });
+        assert_eq!(times.confirm_day(&set), Ok(()));
+    }
+
+    #[test]
+    fn the_day_is_confirmed_by_pools_in_use() {
+        let now = reading(60, 60);
+        assert_eq!(jobs(&[("a", 5)]).confirm_day(&now), Ok(()));
+        assert!(jobs(&[]).confirm_day(&now).unwrap_err().reason.contains("no pool has sent a job"));
+        let doubt = jobs(&[("a", 5), ("b", -100 * DAY)]).confirm_day(&now).unwrap_err();
+        assert!(doubt.is_contradiction);
+        assert_eq!(doubt.reason, "the jobs of b are 100 days behind this machine's clock");
+        let late = reading(3 * 3600, 3 * 3600);
+        assert!(jobs(&[("a", 5)]).confirm_day(&late).is_err());
+        let mut testnet = JobTimes::default();
+        testnet.take("a", job(3600, false), reading(0, 0));
+        assert_eq!(testnet.confirm_day(&now), Ok(()));
+        assert_eq!(testnet.vote(Some(seconds(100 * DAY)), &now), Vote::Undisputed);
+    }
+
+    #[test]
+    fn a_connections_first_job_does_not_replace_a_later_one() {
+        let mut times = jobs(&[("a", 5)]);
+        times.take("a", JobTime { is_first: true, ..job(-5000, true) }, reading(0, 0));
+        let lie = Some(seconds(100 * DAY));
+        assert_eq!(times.vote(lie, &reading(0, 0)), Vote::AgainstNtp { pools: 1 });
+    }
+
+    #[test]
+    fn the_pools_are_bounded() {
+        let mut times = JobTimes::default();
+        for number in 0..2 * MAX_POOLS {
+            times.take(&number.to_string(), job(0, true), reading(0, 0));
+        }
+        assert_eq!(times.pools.len(), MAX_POOLS);
+    }
+}

@@ -1,0 +1,272 @@
+//! TCP connections to the addresses of one name: side by side, and to new addresses if the known ones do not
+//! answer.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::descriptors;
+use super::options::{time_left, tune_towards_pool};
+use super::resolve::{NextAnswer, Resolver};
+use crate::stop::Stop;
+use crate::util::os_error::describe;
+
+/// How long one address is tried alone before the next is tried beside it (RFC 8305, section 5).
+const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+/// How often a wait for TCP looks whether the program ends.
+const STOP_CHECK: Duration = Duration::from_millis(100);
+/// How long the answer to a name that is asked for again is waited for when all its known addresses have
+/// failed. A NerdMiner gives up after 1.2 s, and the next pool is still to be tried.
+const OTHER_ADDRESSES: Duration = Duration::from_millis(300);
+/// More addresses than this are not tried.
+const MOST_ADDRESSES: usize = 8;
+
+/// Connects to the first of `addresses` that answers. Each gets a head start over the next, which
+/// is tried at once when it fails; families alternate (RFC 8305).
+///
+/// # Errors
+/// The last failure when all have failed; `TimedOut` at the deadline; [`Stopped`](crate::stop::Stopped) inside `Other`.
+pub fn connect_any(addresses: &[SocketAddr], deadline: Instant, stop: &Stop) -> io::Result<TcpStream> {
+    Attempts::new(addresses, None, None).connect(deadline, stop)
+}
+
+/// The connections that are tried side by side.
+pub(super) struct Attempts<'a> {
+    waiting: VecDeque<SocketAddr>,
+    /// All that were or will be tried.
+    known: Vec<SocketAddr>,
+    trying: Vec<(SocketAddr, Socket)>,
+    next_at: Instant,
+    /// Has other addresses, perhaps, when these don't answer.
+    resolver: Option<&'a Resolver>,
+    port: Option<u16>,
+    began: Instant,
+    /// What the name is asked for again.
+    asked: Option<Question>,
+}
+
+/// Where the name's further addresses are.
+#[derive(Clone, Copy)]
+enum Question {
+    Open(NextAnswer, Instant),
+    /// Answered, or not to be asked.
+    Closed,
+}
+
+impl<'a> Attempts<'a> {
+    /// `port` stands in place of the addresses' own.
+    pub(super) fn new(
+        addresses: &[SocketAddr],
+        resolver: Option<&'a Resolver>,
+        port: Option<u16>,
+    ) -> Attempts<'a> {
+        let known: Vec<_> = alternate_families(addresses)
+            .into_iter()
+            .map(|one| at_port(one, port))
+            .take(MOST_ADDRESSES)
+            .collect();
+        Attempts {
+            waiting: known.iter().copied().collect(),
+            known,
+            trying: Vec::new(),
+            next_at: Instant::now(),
+            resolver,
+            port,
+            began: Instant::now(),
+            asked: None,
+        }
+    }
+
+    pub(super) fn connect(mut self, deadline: Instant, stop: &Stop) -> io::Result<TcpStream> {
+        let mut failure = io::Error::new(io::ErrorKind::NotFound, "there is no address");
+        let mut has_failed = false;
+        loop {
+            if !self.waiting.is_empty() && (self.trying.is_empty() || Instant::now() >= self.next_at) {
+                self.next_at = Instant::now() + NEXT_ADDRESS;
+                if let Some(address) = self.waiting.pop_front() {
+                    match begin(address) {
+                        Ok(socket) => self.trying.push((address, socket)),
+                        Err(error) if descriptors::are_used_up(&error) => return Err(error),
+                        Err(error) => (failure, has_failed) = (named(address, &error), true),
+                    }
+                }
+                continue;
+            }
+            if has_failed || self.began.elapsed() >= NEXT_ADDRESS {
+                self.ask_again();
+            }
+            if self.trying.is_empty() {
+                if self.wait_for_others(deadline) {
+                    continue;
+                }
+                return Err(failure);
+            }
+            self.take_others(Duration::ZERO);
+            stop.check().map_err(io::Error::other)?;
+            if !wait_writable(&self.trying, self.wake(deadline))? {
+                time_left(deadline).map_err(|error| match self.trying.last() {
+                    Some((address, _)) => named(*address, &error),
+                    None => error,
+                })?;
+            }
+            let mut index = 0;
+            while index < self.trying.len() {
+                match outcome(&self.trying[index].1) {
+                    None => index += 1,
+                    Some(Ok(())) => return finish(self.trying.swap_remove(index).1),
+                    Some(Err(error)) => {
+                        let (address, _) = self.trying.remove(index);
+                        (failure, has_failed) = (named(address, &error), true);
+                        self.next_at = Instant::now();
+                    }
+                }
+            }
+        }
+    }
+
+    /// When it is looked what is to be done next.
+    fn wake(&self, deadline: Instant) -> Instant {
+        let look_at = deadline.min(Instant::now() + STOP_CHECK);
+        if self.waiting.is_empty() { look_at } else { look_at.min(self.next_at) }
+    }
+
+    /// The known addresses don't answer: the name may have others by now. Once.
+    fn ask_again(&mut self) {
+        if self.asked.is_none() {
+            let question = self.resolver.and_then(Resolver::doubt);
+            self.asked = Some(question.map_or(Question::Closed, |next| Question::Open(next, Instant::now())));
+        }
+    }
+
+    /// Whether there are other addresses to try, for which nobody waits for long.
+    fn wait_for_others(&mut self, deadline: Instant) -> bool {
+        let Some(Question::Open(_, asked_at)) = self.asked else { return false };
+        let by = deadline.min(asked_at + OTHER_ADDRESSES);
+        self.take_others(by.saturating_duration_since(Instant::now()));
+        !self.waiting.is_empty()
+    }
+
+    fn take_others(&mut self, time: Duration) {
+        let (Some(Question::Open(next, _)), Some(resolver)) = (self.asked, self.resolver) else { return };
+        let Some(addresses) = resolver.next(next, time) else { return };
+        self.asked = Some(Question::Closed);
+        for address in alternate_families(&addresses) {
+            let address = at_port(address, self.port);
+            if !self.known.contains(&address) && self.known.len() < 2 * MOST_ADDRESSES {
+                self.known.push(address);
+                self.waiting.push_back(address);
+            }
+        }
+    }
+}
+
+fn at_port(mut address: SocketAddr, port: Option<u16>) -> SocketAddr {
+    if let Some(port) = port {
+        address.set_port(port);
+    }
+    address
+}
+
+/// Starts a connection without waiting for it.
+fn begin(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    tune_towards_pool(&socket)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => Ok(socket),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(socket),
+        Err(error) => Err(error),
+        Ok(()) => Ok(socket),
+    }
+}
+
+/// Whether any of the connections has an outcome before `wake`.
+fn wait_writable(trying: &[(SocketAddr, Socket)], wake: Instant) -> io::Result<bool> {
+    let mut entries: Vec<PollFd<'_>> =
+        trying.iter().map(|(_, socket)| PollFd::new(socket.as_fd(), PollFlags::POLLOUT)).collect();
+    let left = wake.saturating_duration_since(Instant::now()).as_millis() + 1;
+    let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+    match poll(&mut entries, timeout) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::EINTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `None` while the connection is still being made.
+fn outcome(socket: &Socket) -> Option<io::Result<()>> {
+    match socket.take_error() {
+        Err(error) | Ok(Some(error)) => Some(Err(error)),
+        Ok(None) => socket.peer_addr().is_ok().then_some(Ok(())),
+    }
+}
+
+fn finish(socket: Socket) -> io::Result<TcpStream> {
+    socket.set_nonblocking(false)?;
+    Ok(socket.into())
+}
+
+fn named(address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{address}: {}", describe(error)))
+}
+
+/// Keeps the order within each family, and begins with the family of the first.
+fn alternate_families(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<SocketAddr>, Vec<SocketAddr>) =
+        addresses.iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let mut mixed = Vec::with_capacity(addresses.len());
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    loop {
+        match (first.next(), second.next()) {
+            (None, None) => return mixed,
+            (a, b) => mixed.extend(a.into_iter().chain(b)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
+
+    /// An address where nobody listens.
+    fn refusing() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    }
+
+    #[test]
+    fn the_second_address_is_taken_when_the_first_refuses() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let good = listener.local_addr().unwrap();
+        let stream = connect_any(&[refusing(), good], soon(), &Stop::new()).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        assert!(stream.nodelay().unwrap());
+    }
+
+    #[test]
+    fn all_refusing_names_an_address() {
+        let address = refusing();
+        let error = connect_any(&[address], soon(), &Stop::new()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(error.to_string().contains(&address.to_string()));
+    }
+
+    #[test]
+    fn families_alternate_from_the_first() {
+        let parse = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let (a, b, c) = (parse("[::1]:1"), parse("[::2]:1"), parse("127.0.0.1:1"));
+        assert_eq!(alternate_families(&[a, b, c]), [a, c, b]);
+        assert_eq!(alternate_families(&[c, a, b]), [c, a, b]);
+    }
+}

@@ -1,0 +1,150 @@
+//! Reads back from `shares.csv` what `state.json` missed: the program was killed before it was written,
+//! or it can't be read.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use flate2::read::GzDecoder;
+use jiff::Timestamp;
+use log::{info, warn};
+
+use super::names::{FileName, rotated_files};
+use super::share::ShareRow;
+use super::state::{BestShare, State};
+use crate::clock::NtpTime;
+use crate::stratum::{Difficulty, decode_hex};
+use crate::work::{BlockHash, share_difficulty};
+
+/// What is read in one start. The state is at most a minute older than the rows; a farm of 5,000 miners
+/// writes 20 MiB in that time.
+const MAX_READ: u64 = 64 << 20;
+
+/// How long it may hold up the start.
+const MAX_TIME: Duration = Duration::from_secs(2);
+
+/// No row of ours is longer; a longer one is skipped to its end.
+const MAX_ROW: u64 = 64 * 1024;
+
+/// How many rows are read between two looks at the clock.
+const ROWS_AT_ONCE: usize = 256;
+
+/// A rotated file that was written to so long before the state was saved has nothing new.
+const ROTATED_BEFORE: Duration = Duration::from_secs(600);
+
+/// Offers the accepted shares of `shares.csv`, and of rotated ones as far as needed, to `state`, which
+/// was saved at `saved`. Torn and corrupt rows are skipped; the newest rows are read when there are too
+/// many. Nothing here fails: a file that can't be read restores nothing. Returns whether the state has
+/// changed.
+pub(super) fn restore_best(state: &mut State, dir: &Path, saved: Option<SystemTime>) -> bool {
+    let before = state.clone();
+    let mut reading = Reading { state, left: MAX_READ, deadline: Instant::now() + MAX_TIME, row: Vec::new() };
+    for path in files(dir, saved) {
+        let has_gone_well = reading.file(&path);
+        if let Err(error) = has_gone_well {
+            warn!("{}: {error}; the best shares in it are not read back", path.display());
+        }
+        if reading.left == 0 || Instant::now() >= reading.deadline {
+            break;
+        }
+    }
+    match state.best().first() {
+        Some(best) if before.best().first() != Some(best) => info!(
+            "the best share ever, {:.6} by {:?}, was read back from the records",
+            best.difficulty.value(),
+            best.worker
+        ),
+        _ => {}
+    }
+    *state != before
+}
+
+/// The files that may have what the state misses, newest first.
+fn files(dir: &Path, saved: Option<SystemTime>) -> Vec<PathBuf> {
+    let live = dir.join(FileName::SHARES.live());
+    let modified = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
+    let is_newer = |path: &Path, margin: Duration| match (saved, modified(path)) {
+        (Some(saved), Some(modified)) => modified + margin > saved,
+        (None, Some(_)) => true,
+        (_, None) => false,
+    };
+    // A regular end writes the state after the rows.
+    let mut files = if is_newer(&live, Duration::ZERO) { vec![live] } else { Vec::new() };
+    let mut rotated = rotated_files(dir).unwrap_or_default();
+    rotated.retain(|(path, rotated)| rotated.file == FileName::SHARES && is_newer(path, ROTATED_BEFORE));
+    rotated.sort_by_key(|(_, rotated)| std::cmp::Reverse((rotated.date, rotated.number)));
+    files.extend(rotated.into_iter().map(|(path, _)| path));
+    files
+}
+
+struct Reading<'a> {
+    state: &'a mut State,
+    /// Bytes that may still be read.
+    left: u64,
+    deadline: Instant,
+    row: Vec<u8>,
+}
+
+impl Reading<'_> {
+    fn file(&mut self, path: &Path) -> io::Result<()> {
+        let mut file = File::open(path)?;
+        if path.extension().is_some_and(|extension| extension == "gz") {
+            return self.rows(BufReader::new(GzDecoder::new(file)));
+        }
+        let length = file.metadata()?.len();
+        if length > self.left {
+            file.seek(SeekFrom::Start(length - self.left))?;
+        }
+        self.rows(BufReader::with_capacity(64 * 1024, file))
+    }
+
+    fn rows(&mut self, mut source: impl BufRead) -> io::Result<()> {
+        while self.left > 0 && Instant::now() < self.deadline {
+            for _ in 0..ROWS_AT_ONCE {
+                self.row.clear();
+                let length = source.by_ref().take(MAX_ROW.min(self.left)).read_until(b'\n', &mut self.row)?;
+                self.left -= length as u64;
+                if length == 0 {
+                    return Ok(());
+                }
+                if let Some(share) = accepted_share(&self.row) {
+                    self.state.offer(share);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The share of a whole row with an accepted share; `None` for everything else. The hash says what the
+/// share is worth, so that a corrupt row brings no record.
+fn accepted_share(row: &[u8]) -> Option<BestShare> {
+    let row = row.strip_suffix(b"\n")?;
+    let mut fields = csv::StringRecord::new();
+    if row.contains(&b'"') {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).buffer_capacity(1024).from_reader(row);
+        reader.read_record(&mut fields).ok().filter(|is_there| *is_there)?;
+    } else {
+        fields.extend(std::str::from_utf8(row).ok()?.split(','));
+    }
+    let column = |name: &str| {
+        let place = ShareRow::COLUMNS.iter().position(|column| *column == name)?;
+        fields.get(place)
+    };
+    if fields.len() != ShareRow::COLUMNS.len() || column("result")? != "accepted" {
+        return None;
+    }
+    let mut hash = decode_hex("hash", column("hash")?).ok()?;
+    hash.reverse();
+    let hash = BlockHash::from_bytes(hash.try_into().ok()?);
+    let difficulty = Difficulty::new(share_difficulty(&hash)).ok()?;
+    let written: f64 = column("share_difficulty")?.parse().ok()?;
+    let at: Timestamp = column("timestamp")?.parse().ok()?;
+    (written == difficulty.value()).then(|| BestShare {
+        worker: column("worker").unwrap_or_default().to_owned(),
+        difficulty,
+        hash,
+        at: NtpTime::from_timestamp(at),
+    })
+}
