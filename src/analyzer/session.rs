@@ -73,6 +73,8 @@ pub(super) struct Session {
     jobs: Jobs,
     /// Those that came before the search space was known.
     early_jobs: EarlyJobs,
+    /// The message id of the newest subscribe.
+    subscribe_id: Option<Box<str>>,
     /// The pool has answered the subscribe, so that jobs could be judged by now.
     is_subscribe_answered: bool,
     /// Why the search space is not sure: then no verdict on a job is.
@@ -141,6 +143,7 @@ impl Session {
             difficulty_set: None,
             jobs: Jobs::new(store),
             early_jobs: EarlyJobs::default(),
+            subscribe_id: None,
             is_subscribe_answered: false,
             space_doubt: None,
             seen_jobs: SeenJobs::default(),
@@ -350,6 +353,14 @@ impl Session {
         }
     }
 
+    /// The copy of a share's job can come after the share's own, on a busy machine: by its stamp it was there.
+    fn look_for_job_again(&self, share: &mut PendingShare) {
+        let id = share.submit.as_ref().map(|submit| &submit.job_id).filter(|_| share.unseen_job.is_some());
+        if id.and_then(|id| self.jobs.get(id)).is_some_and(|job| job.received_at <= share.at) {
+            share.unseen_job = None;
+        }
+    }
+
     fn give_up(&mut self, asked: Asked, outcome: Outcome, each: &mut impl FnMut(Finding)) {
         if let Asked::Submit(share) = asked {
             self.judged(*share, outcome, None, each);
@@ -358,11 +369,12 @@ impl Session {
 
     fn judged(
         &mut self,
-        share: PendingShare,
+        mut share: PendingShare,
         outcome: Outcome,
         answered_after: Option<Duration>,
         each: &mut impl FnMut(Finding),
     ) {
+        self.look_for_job_again(&mut share);
         if outcome == Outcome::Accepted && share.unseen_job == Some(UnseenJob::Unread) {
             self.work.unread(Doubt::Unread, share.at);
         }

@@ -327,3 +327,37 @@ fn what_comes_before_the_subscribe_answer_holds() {
         assert!(!row["hash"].is_empty(), "{row:?}");
     }
 }
+
+/// The thread that passes the pool's bytes on was held up: the share comes out of the queue before its job.
+#[test]
+fn a_share_whose_jobs_copy_is_late_is_for_no_unknown_job() {
+    let bench = Bench::start(&format!("[payout]\naddress = \"{PAID}\"\n"));
+    let session = bench.session(1);
+    session.conversation.set_upstream(0);
+    session.up("{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"test\"]}\n");
+    session.down("{\"id\":1,\"result\":[[],\"4128064f\",4],\"error\":null}\n");
+    session.down(&real_job("a1"));
+    let sent = Stamp::now();
+    let later = after(sent, Duration::from_millis(1));
+    session.say(Direction::Up, &submit("5", "a2", 5), later, later, false);
+    bench.wait("the share", |snapshot| snapshot.summary.shares == 1);
+    session.say(Direction::Down, &real_job("a2"), sent, sent, false);
+    session.down(&answer("5", ACCEPTED));
+    bench.wait("the verdict", |snapshot| judged(snapshot) == 1);
+    let (_, snapshot) = bench.finish();
+    assert_eq!(states(&snapshot), Some(("verified", "plausible")));
+    assert!(!snapshot.alerts.counts.contains_key("job.unreadable"), "{:?}", snapshot.alerts.counts);
+}
+
+/// ESP-Miner takes the values of an object for a list: nobody knows what it makes of this one.
+#[test]
+fn a_subscribe_answer_in_another_form_is_no_way_to_hide() {
+    let bench = Bench::start("");
+    let session = bench.session(1);
+    session.conversation.set_upstream(0);
+    session.up("{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"test\"]}\n");
+    session.down("{\"id\":1,\"result\":{\"extranonce1\":\"aabbccdd\",\"size\":4},\"error\":null}\n");
+    session.down(&real_job("a1"));
+    bench.wait("an alert", |snapshot| snapshot.alerts.counts.contains_key("job.unreadable"));
+    assert_eq!(states(&bench.finish().1), Some(("unverifiable", "unknown")));
+}

@@ -36,6 +36,7 @@ impl Session {
             Some(_) if message.is_answer() => return,
             Some("mining.subscribe") => {
                 self.user_agent = shortened(&first_text(message.params).unwrap_or_default());
+                self.subscribe_id = Some(shortened(message.id()).into());
                 Asked::Subscribe
             }
             Some("mining.authorize") => {

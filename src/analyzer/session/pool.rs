@@ -97,6 +97,13 @@ impl Session {
                 self.answered(asked, message, asked_at, at, each);
             }
             Some(_) => {}
+            // ESP-Miner takes the values of an object for a list.
+            None if AnswerForm::of(first) == AnswerForm::Object
+                && !self.is_subscribe_answered
+                && self.subscribe_id.as_deref() == Some(first.id()) =>
+            {
+                self.answered(Asked::Subscribe, first, at, at, each);
+            }
             None => {
                 self.unasked(first, at, each);
                 self.requests.keep(first.id(), AnswerForm::of(first), at, line);
