@@ -31,11 +31,7 @@ impl fmt::Display for CoinbaseError {
         f.write_str("the coinbase cannot be decoded: ")?;
         match self {
             CoinbaseError::Truncated { field, at, wanted, rest } => {
-                write!(
-                    f,
-                    "{field} at byte {at} wants {}, but only {rest:?} is left",
-                    count(*wanted as u64, "byte")
-                )
+                write!(f, "{field} at byte {at} wants {}, but only {rest:?} is left", count(*wanted, "byte"))
             }
             CoinbaseError::Trailing { at, rest } => {
                 write!(f, "it should end at byte {at}, but {rest:?} follows")
