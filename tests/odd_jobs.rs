@@ -6,6 +6,7 @@ mod common;
 
 #[path = "odd_jobs/aggregate.rs"]
 mod aggregate;
+#[allow(dead_code, reason = "each test program uses its part")]
 #[path = "http/client.rs"]
 mod client;
 #[path = "odd_jobs/early.rs"]

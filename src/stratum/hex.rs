@@ -91,7 +91,7 @@ mod tests {
     fn pairs_are_what_a_lenient_miner_takes() {
         assert_eq!(pairs("00aBFf"), (vec![0x00, 0xab, 0xff], true));
         assert_eq!(pairs("0x1"), (vec![0x00], false));
-        assert_eq!(pairs("01\02345"), (vec![0x01], false));
+        assert_eq!(pairs("01\u{0}2345"), (vec![0x01], false));
         assert_eq!(pairs(""), (vec![], true));
     }
 

@@ -31,12 +31,6 @@ impl Script {
         let authorized = format!("{{\"id\":{ID},\"result\":true,\"error\":null}}\n{NONE}");
         Script { subscribed: subscribed.into_bytes(), authorized: [authorized.as_bytes(), lines].concat() }
     }
-
-    /// With another result of `mining.subscribe`.
-    pub fn subscribed_with(result: &str, lines: &[u8]) -> Script {
-        let subscribed = format!("{{\"id\":{ID},\"result\":{result},\"error\":null}}\n");
-        Script { subscribed: subscribed.into_bytes(), ..Script::saying(lines) }
-    }
 }
 
 /// The result of `mining.subscribe` for 4 bytes of each extranonce.
