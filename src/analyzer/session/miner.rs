@@ -97,6 +97,10 @@ impl Session {
 
     /// Why the job of a share is none that was read. `None` also for one that was, and is not kept any more.
     fn unseen_job(&self, id: Option<&JobId>, now: Stamp) -> Option<UnseenJob> {
+        if self.extranonce1.is_none() {
+            // Without a search space no job was read. Its answer may be among lost copies.
+            return Some(self.gap_at.map_or(UnseenJob::Unread, |_| UnseenJob::PerhapsMissed));
+        }
         let is_known = |id: &JobId| self.jobs.get(id).is_some() || self.seen_jobs.contains(id, now);
         if id.is_some_and(is_known) {
             return None;
