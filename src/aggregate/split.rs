@@ -162,7 +162,8 @@ mod tests {
         let prefix = Slots::new(split).take().unwrap();
         let pool = |bytes| Extranonce1::from_bytes(vec![1; bytes]).unwrap();
         assert!(split.extranonce1(&pool(8), &prefix).is_ok());
-        assert!(split.extranonce1(&pool(9), &prefix).is_err());
+        let too_much = Extranonce1::MAX_READ + 1 - prefix.as_bytes().len();
+        assert!(split.extranonce1(&pool(too_much), &prefix).is_err());
         assert!(Split::of_space(&pool(8), size(32)).is_ok());
         let error = Split::of_space(&pool(9), size(32)).unwrap_err();
         assert_eq!(error, SplitError::Long { extranonce1: 9, prefix: 24 });

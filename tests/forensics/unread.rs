@@ -221,13 +221,10 @@ fn an_extranonce1_that_is_odd_hides_nothing() {
     long.run_until(HOUR);
     assert_eq!(long.book().above_info(), [(MISMATCH, 1)]);
     assert!(long.totals().proven_difficulty > 300.0 * 1e-9);
-    type Form = fn(&str) -> String;
-    let forms: [(Form, &str); 3] = [
-        (|text| format!("{text}0"), "Medium"),
-        (|text| format!("0x{text}"), "High"),
-        (|text| text.repeat(30), "High"),
-    ];
-    for (form, severity) in forms {
+    type Spelling = fn(&str) -> String;
+    let spellings: [Spelling; 3] =
+        [|text| format!("{text}0"), |text| format!("0x{text}"), |text| text.repeat(30)];
+    for form in spellings {
         let bad = Habit {
             extranonce1_form: Some(form),
             accepts_all: true,
