@@ -79,6 +79,10 @@ pub(super) struct Session {
     is_subscribe_answered: bool,
     /// Why the search space is not sure: then no verdict on a job is.
     space_doubt: Option<Doubt>,
+    /// The miner has asked to be told of another extranonce1.
+    takes_extranonce: bool,
+    /// As many copies of what the pool sent were lost, as far as is known here.
+    lost_copies: u64,
     seen_jobs: SeenJobs,
     /// Those of all sessions.
     known_jobs: KnownJobs,
@@ -146,6 +150,8 @@ impl Session {
             subscribe_id: None,
             is_subscribe_answered: false,
             space_doubt: None,
+            takes_extranonce: false,
+            lost_copies: 0,
             seen_jobs: SeenJobs::default(),
             known_jobs,
             gap_at: None,
@@ -154,6 +160,14 @@ impl Session {
             meter: WorkMeter::new(opened),
             tally: Tally::default(),
         }
+    }
+
+    /// It was followed before, and everything that was known of it is lost: the next bytes may begin in the
+    /// middle of a line.
+    pub(super) fn resume(&mut self, at: Stamp) {
+        self.up.gap();
+        self.down.gap();
+        self.missed(at);
     }
 
     /// The jobs of all sessions take too much.
@@ -179,6 +193,7 @@ impl Session {
         if chunk.after_gap {
             reader.gap();
             if chunk.direction == Direction::Down {
+                self.lost_copies = self.conversation.down.dropped.load(Ordering::Relaxed);
                 self.missed(chunk.readable_at);
                 for asked in self.requests.lost_answers() {
                     self.give_up(asked, Outcome::Unknown, each);
@@ -242,6 +257,12 @@ impl Session {
             self.give_up(asked, outcome.clone(), each);
         }
         self.publish();
+        // The last copies may be among them, and no further one come to show the gap.
+        let lost_copies = self.conversation.down.dropped.load(Ordering::Relaxed);
+        if lost_copies > self.lost_copies {
+            self.lost_copies = lost_copies;
+            self.missed(now);
+        }
         let oldest = self.requests.oldest_share();
         let age = oldest.map(|at| now.since(at).unwrap_or_default());
         self.conversation.clock.set_oldest_unanswered(age);
@@ -317,6 +338,9 @@ impl Session {
         let (Some((to, at)), Some(from)) = (self.unasked_extranonce1.take(), self.extranonce1.clone()) else {
             return;
         };
+        // Some miners take it, others don't.
+        self.space_doubt = Some(Doubt::Ambiguous);
+        self.work.unread(Doubt::Ambiguous, at);
         let (session, upstream) = (self.conversation.id, self.conversation.upstream());
         each(Finding::Event(Event::ExtranonceChanged { session, upstream, from, to }, at));
     }
