@@ -93,6 +93,16 @@ impl<T> Waiting<T> {
         *self.lock() = Some(Newest { content, is_urgent: true });
     }
 
+    /// Has what could not be saved wait again. A newer content that has come meanwhile takes its place, and its
+    /// urgency with it.
+    fn put_back(&self, unsaved: Newest<T>) {
+        let mut waiting = self.lock();
+        match waiting.as_mut() {
+            Some(newer) => newer.is_urgent |= unsaved.is_urgent,
+            None => *waiting = Some(unsaved),
+        }
+    }
+
     fn is_urgent(&self) -> bool {
         self.lock().as_ref().is_some_and(|newest| newest.is_urgent)
     }
@@ -130,8 +140,7 @@ impl<T: Kept> KeptFile<T> {
             }
             Err(reason) => {
                 self.condition.failed(moment, &self.path, &reason, "its content waits in memory");
-                // A newer one may have come meanwhile.
-                self.waiting.lock().get_or_insert(newest);
+                self.waiting.put_back(newest);
             }
         }
     }
@@ -161,4 +170,52 @@ fn read<T: Kept>(path: &Path) -> io::Result<T> {
 
 fn is_nothing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use serde::Deserialize;
+
+    /// A file during whose saving a newer content comes that is not urgent.
+    #[derive(Debug, Default, Serialize, Deserialize)]
+    struct Busy {
+        number: u64,
+        #[serde(skip)]
+        news: Option<Arc<Waiting<Busy>>>,
+    }
+
+    impl Kept for Busy {
+        const FILE: &'static str = "busy.json";
+        const EVERY: Duration = Duration::from_secs(60);
+        const EVERY_IF_URGENT: Duration = Duration::ZERO;
+        const WITHOUT: &'static str = "";
+
+        fn bounded(self, _: NtpTime) -> Busy {
+            self
+        }
+
+        fn to_json(&self) -> serde_json::Result<String> {
+            if let Some(news) = &self.news {
+                news.set(Arc::new(Busy { number: self.number + 1, news: None }));
+            }
+            serde_json::to_string(self)
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_saved_leaves_its_urgency_to_what_came_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().join("data");
+        fs::write(&data_dir, "no directory").unwrap();
+        let waiting = Arc::new(Waiting::default());
+        let mut file = KeptFile::new(&data_dir, waiting.clone());
+        waiting.set_urgent(Arc::new(Busy { number: 1, news: Some(waiting.clone()) }));
+        let now = Clock::system().now();
+        file.write(Moment { monotonic: Instant::now(), time: now }, false);
+        assert!(file.trouble().is_some());
+        assert!(waiting.is_urgent());
+        assert_eq!(waiting.lock().as_ref().map(|newest| newest.content.number), Some(2));
+    }
 }

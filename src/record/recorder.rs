@@ -43,6 +43,8 @@ const FINISH_DEADLINE: Duration = Duration::from_secs(10);
 pub struct Recorder {
     rows: Sender<Entry>,
     urgent: Sender<Urgent>,
+    /// Wakes the writer for a state with news that must not be lost. Of one place: it never takes that of a block.
+    state_news: Sender<()>,
     shared: Arc<Shared>,
     wanted: Wanted,
 }
@@ -96,14 +98,15 @@ impl Recorder {
         let has_restored = read_back::restore_best(&mut state, data_dir, saved);
         let (rows, queued) = bounded(MAX_QUEUED);
         let (urgent, hurry) = bounded(MAX_URGENT);
+        let (state_news, news) = bounded(1);
         let shared = Arc::new(Shared::default());
         if has_restored {
             shared.state.set_urgent(Arc::new(state.clone()));
         }
         let archive = Archive::start(data_dir, Retention::of(record), time.clone())?;
-        Writer::new(record, data_dir, time, archive, shared.clone()).start(queued, hurry)?;
+        Writer::new(record, data_dir, time, archive, shared.clone()).start(queued, hurry, news)?;
         let wanted = Wanted { shares: record.shares, timing: record.timing, geek: record.geek };
-        Ok((Recorder { rows, urgent, shared, wanted }, state, history))
+        Ok((Recorder { rows, urgent, state_news, shared, wanted }, state, history))
     }
 
     /// Whether so many rows wait that one session may take the place of others'.
@@ -175,8 +178,8 @@ impl Recorder {
     /// so that kill -9 loses neither.
     pub fn save_state_now(&self, state: State) {
         self.shared.state.set_urgent(Arc::new(state));
-        // When there is no room, the writer is awake anyway.
-        let _ = self.urgent.try_send(Urgent::State);
+        // When there is no room, the writer has yet to be woken by what is there.
+        let _ = self.state_news.try_send(());
     }
 
     /// Has `history.json` replaced soon, at most every five minutes, and at the end. Only the newest

@@ -53,8 +53,6 @@ pub(super) enum To {
 #[derive(Debug)]
 pub(super) enum Urgent {
     Block(Box<BlockRecord>),
-    /// The state has news that must not be lost.
-    State,
     /// Everything is on the disk when the channel is told.
     Finish(Sender<()>),
 }
@@ -108,16 +106,22 @@ impl Writer {
         }
     }
 
-    pub fn start(mut self, rows: Receiver<Entry>, urgent: Receiver<Urgent>) -> io::Result<()> {
+    /// Starts the thread. `state_news` tells that the state has news that must not be lost.
+    pub fn start(
+        mut self,
+        rows: Receiver<Entry>,
+        urgent: Receiver<Urgent>,
+        state_news: Receiver<()>,
+    ) -> io::Result<()> {
         let stuck_after = self.flush * 2 + STUCK_AFTER;
         service("record").beats_within(stuck_after).start(move || {
-            self.run(&rows, &urgent);
+            self.run(&rows, &urgent, &state_news);
             Ok::<(), Stopped>(())
         })?;
         Ok(())
     }
 
-    fn run(&mut self, rows: &Receiver<Entry>, urgent: &Receiver<Urgent>) {
+    fn run(&mut self, rows: &Receiver<Entry>, urgent: &Receiver<Urgent>, state_news: &Receiver<()>) {
         let mut next_flush = Instant::now() + self.flush;
         let finished = loop {
             supervise::beat();
@@ -128,12 +132,15 @@ impl Writer {
             select_biased! {
                 recv(urgent) -> message => match message {
                     Ok(Urgent::Block(block)) => self.take_block(&block),
-                    Ok(Urgent::State) => {
+                    Ok(Urgent::Finish(done)) => break Some(done),
+                    Err(_) => break None,
+                },
+                recv(state_news) -> message => match message {
+                    Ok(()) => {
                         // The rows first: they tell where the news come from.
                         rows.try_iter().take(rows.len()).for_each(|entry| self.take(&entry));
                         self.flush_all();
                     }
-                    Ok(Urgent::Finish(done)) => break Some(done),
                     Err(_) => break None,
                 },
                 recv(rows) -> message => match message {

@@ -47,6 +47,13 @@ impl<'a> Envelope<'a> {
         serde_json::from_slice(line).map_err(|reason| EnvelopeError::new(line, reason))
     }
 
+    /// A message of these values, in the order of [`KEYS`].
+    pub(super) fn of_values(values: [Option<&'a RawValue>; KEYS.len()]) -> Envelope<'a> {
+        let is_there = |value: &&RawValue| value.get() != "null";
+        let [id, method, params, result, error, reject_reason] = values.map(|value| value.filter(is_there));
+        Envelope { id, method, params, result, error, reject_reason }
+    }
+
     /// The id exactly as it is written, whatever its type, to be echoed. `null` when missing.
     pub fn id(&self) -> &'a str {
         self.id.map_or("null", RawValue::get)

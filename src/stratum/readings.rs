@@ -1,11 +1,14 @@
 //! All that miners may read in one line of a pool's.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
 use super::envelope::Envelope;
 use super::field::FieldError;
 use super::job_reading::{Agreement, JobReading};
 use super::method::PoolMethod;
 use super::notify::Notify;
-use super::tolerant::{Scanned, scan};
+use super::tolerant::{Reading, Scanned, scan};
 
 /// A line as it may be read. An ordinary line has one reading; an odd one has as many as miners differ, at
 /// most sixteen, or none.
@@ -15,6 +18,7 @@ pub struct Readings<'a> {
     /// The one reading of an ordinary line.
     plain: Option<Envelope<'a>>,
     odd: Scanned,
+    may_hide_job: OnceCell<bool>,
 }
 
 /// What makes a line odd: of two lines with the same shape every miner reads both, or neither. An ordinary
@@ -25,10 +29,11 @@ pub struct Shape(u16);
 impl<'a> Readings<'a> {
     /// Reads one line.
     pub fn of(line: &'a [u8]) -> Readings<'a> {
-        match Envelope::read(line) {
-            Ok(message) => Readings { line, plain: Some(message), odd: Scanned::default() },
-            Err(_) => Readings { line, plain: None, odd: scan(line) },
-        }
+        let (plain, odd) = match Envelope::read(line) {
+            Ok(message) => (Some(message), Scanned::default()),
+            Err(_) => (None, scan(line)),
+        };
+        Readings { line, plain, odd, may_hide_job: OnceCell::new() }
     }
 
     /// The message of an ordinary line: every miner reads it the same way.
@@ -38,8 +43,7 @@ impl<'a> Readings<'a> {
 
     /// Every reading, that of most miners first.
     pub fn messages(&self) -> impl Iterator<Item = Envelope<'_>> {
-        let odd = self.odd.readings.iter().filter_map(|text| Envelope::read(text.as_bytes()).ok());
-        self.plain.iter().copied().chain(odd)
+        self.plain.iter().copied().chain(self.odd.readings.iter().map(Reading::message))
     }
 
     /// The reading of most miners; `None` for a line that nobody can read.
@@ -77,8 +81,12 @@ impl<'a> Readings<'a> {
     }
 
     /// Whether a part of the line could not be read, or not understood, and looks like a job: a miner may read
-    /// it.
+    /// it. So may miners do with a line of too many readings, or too large ones, whatever it looks like.
     pub fn may_hide_job(&self) -> bool {
+        *self.may_hide_job.get_or_init(|| self.odd.is_too_large || self.has_unread_job())
+    }
+
+    fn has_unread_job(&self) -> bool {
         let unread = self.odd.unread.is_some_and(|place| looks_like_job(&self.line[place..]));
         unread || (!self.messages().any(|message| is_understood(&message)) && looks_like_job(self.line))
     }
@@ -100,7 +108,10 @@ fn looks_like_job(text: &[u8]) -> bool {
 }
 
 /// `text` with its `\u00xx` resolved.
-fn unescaped(text: &[u8]) -> Vec<u8> {
+fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.contains(&b'\\') {
+        return Cow::Borrowed(text);
+    }
     let mut letters = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((first, behind)) = rest.split_first() {
@@ -119,7 +130,7 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
             }
         }
     }
-    letters
+    Cow::Owned(letters)
 }
 
 #[cfg(test)]

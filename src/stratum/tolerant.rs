@@ -1,5 +1,5 @@
-//! Reading a line as leniently as the most lenient miner does. Each object that is found is written anew as
-//! strict JSON, once for each way in which miners choose among equal keys.
+//! Reading a line as leniently as the most lenient miner does. Each value that is found is written anew as
+//! strict JSON, once; a reading chooses among the values as miners choose among equal keys.
 //!
 //! What is let through, and by whom: of two equal keys the first (cJSON: ESP-Miner) or the last (jansson:
 //! cgminer, cpuminer; ArduinoJson: NerdMiner); keys in another case or with a NUL (cJSON); anything behind the object
@@ -8,11 +8,18 @@
 
 use std::rc::Rc;
 
+use serde_json::value::RawValue;
+
+use super::envelope::Envelope;
+
 /// Deeper nesting is not read. No message has more than five levels.
 const MAX_DEPTH: usize = 128;
 /// The most objects of one line that are read. Miners read one.
 const MAX_OBJECTS: usize = 4;
-/// The keys of a message, as [`Envelope`](super::Envelope) knows them.
+/// The most bytes of all readings of one line together: a line of a pool can have 1 MiB, and each of its bytes
+/// become six (`\u0001`) in each of sixteen readings. Lines of honest pools have one reading.
+const MAX_READINGS: usize = 2 * 1024 * 1024;
+/// The keys of a message, as [`Envelope`] knows them.
 pub(super) const KEYS: [&str; 6] = ["id", "method", "params", "result", "error", "reject-reason"];
 
 /// The place in [`KEYS`] of a key as cJSON compares it: without case, and up to a NUL.
@@ -35,18 +42,24 @@ const COMMA: u16 = 1 << 9;
 /// What a lenient reading of a line gives.
 #[derive(Debug, Default)]
 pub(super) struct Scanned {
-    /// Each reading as strict JSON, none of them twice. The first one is that of jansson.
-    pub(super) readings: Vec<String>,
+    /// None of them twice. The first one is that of jansson.
+    pub(super) readings: Vec<Reading>,
     /// Which leniencies the line needed. Lines of the same shape are read by the same miners.
     pub(super) shape: u16,
     /// Where the part begins that could not be read; `None` when there is none but white space.
     pub(super) unread: Option<usize>,
+    /// It has more readings, which would take too much memory.
+    pub(super) is_too_large: bool,
 }
+
+/// One reading of an object: the values of [`KEYS`] as strict JSON, which all readings share.
+#[derive(Debug, Default)]
+pub(super) struct Reading([Option<Rc<RawValue>>; KEYS.len()]);
 
 /// Reads all objects of `line`.
 pub(super) fn scan(line: &[u8]) -> Scanned {
-    let mut scanner = Scanner { bytes: line, place: 0, shape: 0 };
-    let mut readings: Vec<String> = Vec::new();
+    let mut scanner = Scanner { bytes: line, place: 0, shape: 0, is_too_large: false };
+    let (mut readings, mut bytes): (Vec<Reading>, usize) = (Vec::new(), 0);
     if line.starts_with(b"\xef\xbb\xbf") {
         (scanner.place, scanner.shape) = (3, SPACE);
     }
@@ -66,21 +79,49 @@ pub(super) fn scan(line: &[u8]) -> Scanned {
             break;
         }
         for reading in fields.readings() {
-            if !readings.contains(&reading) {
-                readings.push(reading);
+            if readings.iter().any(|known| known.is_same(&reading)) {
+                continue;
             }
+            bytes += reading.bytes();
+            if bytes > MAX_READINGS {
+                scanner.is_too_large = true;
+                break;
+            }
+            readings.push(reading);
+        }
+        if scanner.is_too_large {
+            break;
         }
     }
-    Scanned { readings, shape: scanner.shape, unread }
+    Scanned { readings, shape: scanner.shape, unread, is_too_large: scanner.is_too_large }
+}
+
+impl Reading {
+    /// The message.
+    pub(super) fn message(&self) -> Envelope<'_> {
+        Envelope::of_values(self.0.each_ref().map(Option::as_deref))
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.iter().flatten().map(|value| value.get().len()).sum()
+    }
+
+    fn is_same(&self, other: &Reading) -> bool {
+        self.0.iter().zip(&other.0).all(|pair| match pair {
+            (Some(one), Some(other)) => Rc::ptr_eq(one, other) || one.get() == other.get(),
+            (None, None) => true,
+            _ => false,
+        })
+    }
 }
 
 /// The values of one key: of all, and of those whose key is in the usual case.
 #[derive(Debug, Default, Clone)]
 struct Field {
-    first: Option<Rc<str>>,
-    last: Option<Rc<str>>,
-    first_exact: Option<Rc<str>>,
-    last_exact: Option<Rc<str>>,
+    first: Option<Rc<RawValue>>,
+    last: Option<Rc<RawValue>>,
+    first_exact: Option<Rc<RawValue>>,
+    last_exact: Option<Rc<RawValue>>,
 }
 
 /// The fields of one object, in the order of [`KEYS`].
@@ -89,7 +130,7 @@ struct Fields([Field; KEYS.len()]);
 
 impl Fields {
     /// Takes a value; returns whether the key was there before.
-    fn take(&mut self, index: usize, is_exact: bool, value: Rc<str>) -> bool {
+    fn take(&mut self, index: usize, is_exact: bool, value: Rc<RawValue>) -> bool {
         let Some(field) = self.0.get_mut(index) else { return false };
         let was_there = field.first.is_some();
         field.first.get_or_insert_with(|| value.clone());
@@ -102,29 +143,17 @@ impl Fields {
     }
 
     /// The object once for each way to choose.
-    fn readings(&self) -> [String; 4] {
+    fn readings(&self) -> [Reading; 4] {
         [
-            self.written(|field| field.last_exact.as_deref()),
-            self.written(|field| field.first.as_deref()),
-            self.written(|field| field.last.as_deref()),
-            self.written(|field| field.first_exact.as_deref()),
+            self.chosen(|field| &field.last_exact),
+            self.chosen(|field| &field.first),
+            self.chosen(|field| &field.last),
+            self.chosen(|field| &field.first_exact),
         ]
     }
 
-    fn written(&self, choose: impl Fn(&Field) -> Option<&str>) -> String {
-        let mut text = String::from("{");
-        for (key, field) in KEYS.iter().zip(&self.0) {
-            let Some(value) = choose(field) else { continue };
-            if text.len() > 1 {
-                text.push(',');
-            }
-            text.push('"');
-            text.push_str(key);
-            text.push_str("\":");
-            text.push_str(value);
-        }
-        text.push('}');
-        text
+    fn chosen(&self, choose: impl Fn(&Field) -> &Option<Rc<RawValue>>) -> Reading {
+        Reading(self.0.each_ref().map(|field| choose(field).clone()))
     }
 }
 
@@ -132,6 +161,7 @@ struct Scanner<'a> {
     bytes: &'a [u8],
     place: usize,
     shape: u16,
+    is_too_large: bool,
 }
 
 impl Scanner<'_> {
@@ -167,6 +197,7 @@ impl Scanner<'_> {
             if !is_exact {
                 scanner.shape |= CASE;
             }
+            let value = RawValue::from_string(value).ok()?;
             if fields.take(index, is_exact, value.into()) {
                 scanner.shape |= TWICE;
             }
@@ -244,6 +275,10 @@ impl Scanner<'_> {
                 let token = self.token()?;
                 self.literal(&token, out);
             }
+        }
+        if out.len() > MAX_READINGS {
+            self.is_too_large = true;
+            return None;
         }
         Some(())
     }
@@ -372,7 +407,28 @@ mod tests {
     use proptest::prelude::*;
 
     fn readings(line: impl AsRef<[u8]>) -> Vec<String> {
-        scan(line.as_ref()).readings
+        let text = |reading: &Reading| {
+            let values = KEYS.iter().zip(&reading.0).filter_map(|(key, value)| Some((key, value.as_ref()?)));
+            let fields: Vec<String> = values.map(|(key, value)| format!("\"{key}\":{value}")).collect();
+            format!("{{{}}}", fields.join(","))
+        };
+        scan(line.as_ref()).readings.iter().map(text).collect()
+    }
+
+    #[test]
+    fn the_readings_of_one_line_are_bounded() {
+        let long = "1".repeat(MAX_READINGS / 4);
+        let line = format!("{{\"id\":1,\"params\":[{long}]}}");
+        let twice = scan(line.repeat(2).replacen(":1,", ":2,", 1).as_bytes());
+        assert_eq!((twice.readings.len(), twice.is_too_large, twice.unread), (2, false, None));
+        let shared = scan(format!("{{\"id\":1,\"id\":2,\"ID\":3,\"params\":[{long}]}}").as_bytes());
+        assert_eq!((shared.readings.len(), shared.is_too_large), (3, false));
+        let many = scan(format!("{{\"ID\":0,\"id\":1,\"id\":2,\"ID\":3,\"params\":[{long}]}}").as_bytes());
+        assert_eq!((many.readings.len(), many.is_too_large), (3, true));
+        // A byte that becomes six.
+        let grown = format!("{{\"params\":[\"{}\"]}}", "\u{1}".repeat(MAX_READINGS / 4));
+        let grown = scan(grown.as_bytes());
+        assert_eq!((grown.readings.len(), grown.is_too_large, grown.unread), (0, true, Some(0)));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flate2::Compression;
@@ -279,6 +281,37 @@ fn a_block_does_not_wait_behind_rows() {
     let begin = std::time::Instant::now();
     wait_until("written", || block_files(dir.path()).iter().any(|name| name.ends_with(".json")));
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+}
+
+/// News of the state that come while the disk hangs take none of the places of blocks.
+#[test]
+fn a_block_finds_room_after_many_new_bests_on_a_disk_that_hangs() {
+    let dir = tempfile::tempdir().unwrap();
+    let (hangs, waiting) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let disk = (hangs.clone(), waiting.clone());
+    let (recorder, ..) = Recorder::start(&quick(), dir.path(), move || {
+        if disk.0.load(Ordering::SeqCst) {
+            disk.1.fetch_add(1, Ordering::SeqCst);
+            wait_until("the disk works again", || !disk.0.load(Ordering::SeqCst));
+        }
+        noon()
+    })
+    .unwrap();
+    hangs.store(true, Ordering::SeqCst);
+    recorder.record_share(&share(1));
+    wait_until("the writer hangs", || waiting.load(Ordering::SeqCst) > 0);
+    for _ in 0..100 {
+        recorder.save_state_now(some_state());
+    }
+    let begin = std::time::Instant::now();
+    let recorded = recorder.record_block(block(None));
+    let took = begin.elapsed();
+    hangs.store(false, Ordering::SeqCst);
+    recorded.unwrap();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    recorder.finish().unwrap();
+    assert!(block_files(dir.path()).iter().any(|name| name.ends_with(".json")));
+    assert!(dir.path().join("state.json").exists());
 }
 
 #[test]
