@@ -95,7 +95,11 @@ impl Seen {
         check(self.metric("verified"), "/metrics does not say that a block would pay the owner")?;
         check(self.page_promises(), "the page does not say so")?;
         check(self.serious().is_empty(), &format!("alerts: {:?}", self.serious()))?;
-        check(self.page.contains("nothing is wrong"), "the page does not say that nothing is wrong")
+        let ids = || self.alerts["alerts"].to_string();
+        check(
+            self.page.contains("nothing is wrong"),
+            &format!("the page does not say that nothing is wrong: {}", ids()),
+        )
     }
 
     /// Whether nothing says any more that a block would pay the owner, and one of these alerts lasts.

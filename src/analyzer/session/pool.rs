@@ -18,8 +18,8 @@ use super::{OPENING, Session};
 use crate::net::Stamp;
 use crate::record::Outcome;
 use crate::stratum::{
-    Agreement, ConfigureAnswer, Difficulty, Envelope, JobReading, PoolMethod, Readings, Reconnect,
-    SubscribeAnswer, Verdict, VersionMask, elements, first_text,
+    Agreement, ConfigureAnswer, Difficulty, Envelope, Extranonce2Size, JobReading, PoolMethod, Readings,
+    Reconnect, SubscribeAnswer, Verdict, VersionMask, elements, first_text,
 };
 
 /// As much of a line that could not be read is evidence, in bytes.
@@ -175,6 +175,10 @@ impl Session {
             PoolMethod::SetExtranonce => match SubscribeAnswer::of_set_extranonce(message.params) {
                 Ok((answer, agreement)) => {
                     self.next_extranonce = Some((answer.extranonce1, answer.extranonce2_size));
+                    if self.conversation.role == Role::Direct {
+                        // ESP-Miner takes it at once, also for the present job (wire reference, section 2.6).
+                        self.work.unread(Doubt::Ambiguous, at);
+                    }
                     if !self.takes_extranonce && self.conversation.role == Role::Direct {
                         let why = "a miner that did not ask for mining.set_extranonce may ignore it";
                         self.doubt_space(why, line, at, each);
@@ -341,6 +345,7 @@ impl Session {
         match &self.extranonce1 {
             None => {
                 if let Some(answer) = spaces.into_iter().next() {
+                    self.foreign_extranonce1 = Some(answer.extranonce1.clone());
                     self.subscribed(answer, at, each);
                 }
             }
@@ -378,8 +383,17 @@ impl Session {
                 let is_list = |result: &&RawValue| result.get().starts_with(['[', '{']);
                 match message.result.filter(is_list).map(SubscribeAnswer::as_miners_read) {
                     Some(Ok((answer, agreement))) => {
+                        let foreign = self.foreign_extranonce1.take();
                         if agreement != Agreement::All {
                             let why = "miners may read its extranonce1 differently";
+                            self.doubt_space(why, b"", answered_at, each);
+                        } else if foreign.is_some_and(|foreign| foreign != answer.extranonce1) {
+                            let why = "it answered mining.subscribe twice, and miners may take either answer";
+                            self.doubt_space(why, b"", answered_at, each);
+                        } else if answer.extranonce2_size.bytes() > Extranonce2Size::MAX_OF_MINERS
+                            && self.conversation.role == Role::Direct
+                        {
+                            let why = "its extranonce2 is longer than 8 bytes, of which miners send fewer";
                             self.doubt_space(why, b"", answered_at, each);
                         }
                         self.subscribed(answer, answered_at, each);

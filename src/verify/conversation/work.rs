@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use super::line::Spaces;
 use super::{Conversation, MAX_EARLY_JOBS, UNFINISHED};
+use crate::analyzer::PayoutState;
 use crate::stratum::{Agreement, JobReading, Notify, Readings};
 use crate::verify::found::{Refusal, Subscribed};
 use crate::verify::job::{Extranonces, SeenJob};
 use crate::verify::moment::Moment;
+
+/// The most search spaces of earlier times in which a job is judged.
+const MAX_SPACES: usize = 16;
 
 impl Conversation {
     /// Takes the answer to subscribe. Whoever reads a refusal does not mine; what others read counts.
@@ -37,6 +41,32 @@ impl Conversation {
         }
     }
 
+    /// A `mining.set_extranonce`: some miners take it at once, others ignore it. So jobs are judged in the search
+    /// spaces before it, too, and the present job in the new ones.
+    pub(super) fn change_spaces(&mut self, spaces: Spaces, at: Moment) {
+        let Some(subscribed) = &self.found.subscribed else { return };
+        let mut before = vec![subscribed.extranonces.clone()];
+        before.append(&mut self.found.other_spaces);
+        self.set_spaces(spaces);
+        let Some(now) = self.found.subscribed.as_ref().map(|subscribed| subscribed.extranonces.clone())
+        else {
+            return;
+        };
+        for space in before {
+            let others = &mut self.found.other_spaces;
+            if space != now && !others.contains(&space) && others.len() < MAX_SPACES {
+                others.push(space);
+            }
+        }
+        if let Some(worst) = self.worst(self.present.clone(), at) {
+            if !worst.has_coinbase() {
+                self.found.jobs.add_unreadable("a mining.set_extranonce changed whom its coinbase pays");
+            } else if worst.payout.state >= PayoutState::Short {
+                self.found.jobs.add(worst, self.most_drift);
+            }
+        }
+    }
+
     /// Takes a job in all its readings. The worst of them counts.
     pub(super) fn take_job(&mut self, readings: Vec<JobReading>, at: Moment) {
         if self.subscribe_answered.is_none() {
@@ -47,6 +77,7 @@ impl Conversation {
             }
             return;
         }
+        self.present.clone_from(&readings);
         let is_doubtful = readings.iter().any(|reading| reading.agreement == Agreement::Doubtful);
         let worst = self.worst(readings, at);
         let has_coinbase = worst.as_ref().is_none_or(SeenJob::has_coinbase);
