@@ -68,7 +68,7 @@ fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stoppe
                 last_failure = Some(failure.clone());
                 checked_at = now;
                 match probe(upstreams, upstream, &failure) {
-                    Shown::Works | Shown::GivesWork => upstreams.recover(upstream),
+                    Shown::Works | Shown::GivesWork | Shown::RefusesLogin => upstreams.recover(upstream),
                     Shown::Failed(failure) => upstreams.fail_again(upstream, failure),
                     Shown::Nothing => upstreams.fail_again(upstream, failure),
                 }
@@ -108,6 +108,8 @@ pub(super) enum Shown {
     Works,
     /// It has sent a job.
     GivesWork,
+    /// It has refused the login.
+    RefusesLogin,
     Failed(Failure),
     /// It could not be made, for reasons of our own.
     Nothing,
@@ -129,8 +131,13 @@ fn probe(upstreams: &Upstreams, upstream: &Upstream, failed: &Failure) -> Shown 
     if let Some(login) = login {
         let answered = || upstreams.answered(upstream);
         let shown = ask_for_work(stream, &login, failover.first_job_timeout, answered, &upstream.stop);
-        if matches!(shown, Shown::GivesWork) {
-            upstream.probe_logins().got_work(login);
+        match shown {
+            Shown::GivesWork => upstream.probe_logins().got_work(login),
+            // What one account is refused says nothing of the work that others wait for.
+            Shown::RefusesLogin if has_failed && upstream.probe_logins().refused(&login) => {
+                return Shown::Failed(Failure::NoWork(failover.first_job_timeout));
+            }
+            _ => {}
         }
         return shown;
     }

@@ -44,6 +44,13 @@ impl ProbeLogins {
         }
     }
 
+    /// The pool refuses this login, which is not tried again. Whether others are left to try.
+    pub(super) fn refused(&mut self, login: &Login) -> bool {
+        self.served = self.served.take().filter(|served| served != login);
+        self.others.retain(|other| other != login);
+        self.served.is_some() || !self.others.is_empty()
+    }
+
     /// The login of the next probe: for a pool that counts as up, the one that it gave work to; for one that
     /// has failed, that one and the others in turn.
     pub(super) fn next(&mut self, has_failed: bool) -> Option<Login> {
@@ -86,6 +93,17 @@ mod tests {
         assert_eq!(tried(&mut logins, 3), ["b.1", "a.2", "b.1"]);
         (0..100).for_each(|account| logins.may_get_work(login(&format!("c{account}.1"))));
         assert_eq!(tried(&mut logins, 5), ["c99.1", "c98.1", "c97.1", "c96.1", "c99.1"]);
+    }
+
+    #[test]
+    fn a_login_that_the_pool_refuses_is_not_tried_again() {
+        let mut logins = ProbeLogins::default();
+        logins.got_work(login("a.1"));
+        logins.may_get_work(login("b.1"));
+        assert!(logins.refused(&login("b.1")));
+        assert_eq!(tried(&mut logins, 2), ["a.1", "a.1"]);
+        assert!(!logins.refused(&login("a.1")));
+        assert_eq!(logins.next(true), None);
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub(super) fn ask_for_work(
             return Shown::GivesWork;
         }
         if progress.verdict.as_ref().is_some_and(|verdict| !verdict.is_accepted()) {
-            return Shown::Works;
+            return Shown::RefusesLogin;
         }
         if let Some(answered) = answered.take_if(|_| progress.subscribed) {
             answered();
