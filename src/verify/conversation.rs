@@ -68,6 +68,8 @@ pub struct Conversation {
     early: Vec<(Vec<JobReading>, Moment)>,
     /// The present job in all its readings.
     present: Vec<JobReading>,
+    /// The search spaces before each `mining.set_extranonce`, which some miners ignore.
+    earlier_spaces: Vec<Extranonces>,
 }
 
 impl Conversation {
@@ -86,6 +88,7 @@ impl Conversation {
             suggest_sent: None,
             early: Vec::new(),
             present: Vec::new(),
+            earlier_spaces: Vec::new(),
         };
         let rolling = json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }]);
         conversation.request(CONFIGURE, "mining.configure", &rolling);

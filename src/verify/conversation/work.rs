@@ -45,25 +45,16 @@ impl Conversation {
     /// spaces before it, too, and the present job in the new ones.
     pub(super) fn change_spaces(&mut self, spaces: Spaces, at: Moment) {
         let Some(subscribed) = &self.found.subscribed else { return };
-        let mut before = vec![subscribed.extranonces.clone()];
-        before.append(&mut self.found.other_spaces);
-        self.set_spaces(spaces);
-        let Some(now) = self.found.subscribed.as_ref().map(|subscribed| subscribed.extranonces.clone())
-        else {
-            return;
-        };
+        let before = std::iter::once(subscribed.extranonces.clone()).chain(self.found.other_spaces.clone());
         for space in before {
-            let others = &mut self.found.other_spaces;
-            if space != now && !others.contains(&space) && others.len() < MAX_SPACES {
-                others.push(space);
+            if !self.earlier_spaces.contains(&space) && self.earlier_spaces.len() < MAX_SPACES {
+                self.earlier_spaces.push(space);
             }
         }
-        if let Some(worst) = self.worst(self.present.clone(), at) {
-            if !worst.has_coinbase() {
-                self.found.jobs.add_unreadable("a mining.set_extranonce changed whom its coinbase pays");
-            } else if worst.payout.state >= PayoutState::Short {
-                self.found.jobs.add(worst, self.most_drift);
-            }
+        self.set_spaces(spaces);
+        let worst = self.worst(self.present.clone(), at).filter(SeenJob::has_coinbase);
+        if let Some(worst) = worst.filter(|worst| worst.payout.state >= PayoutState::Short) {
+            self.found.jobs.add(worst, self.most_drift);
         }
     }
 
@@ -97,7 +88,10 @@ impl Conversation {
         let subscribed = self.found.subscribed.as_ref()?;
         let spaces = || std::iter::once(&subscribed.extranonces).chain(&self.found.other_spaces);
         let seen = readings.iter().flat_map(|JobReading { job, .. }| {
-            spaces().map(|space| self.seen(job.clone(), space, at)).collect::<Vec<_>>()
+            // A job that does not fit an earlier space is no work for a miner that is still there.
+            let earlier = self.earlier_spaces.iter().map(|space| self.seen(job.clone(), space, at));
+            let earlier = earlier.filter(SeenJob::has_coinbase);
+            spaces().map(|space| self.seen(job.clone(), space, at)).chain(earlier).collect::<Vec<_>>()
         });
         seen.max_by_key(|job| job.badness(self.most_drift))
     }
