@@ -15,7 +15,7 @@ use super::known_jobs::KnownJobs;
 use super::ledger::Ledger;
 use super::lines::LongLines;
 use super::rules::{Pulse, Rules, Settings};
-use super::session::Session;
+use super::session::{EarlyMemory, Session};
 use super::snapshot::{MinerView, Snapshot};
 use super::verdicts::Expectations;
 use super::{Chunk, Conversation, Enforcement, Judgement, Outside, SessionId};
@@ -32,6 +32,7 @@ pub(super) struct Follower {
     enforcement: Option<Enforcement>,
     sessions: HashMap<SessionId, Session>,
     long_lines: LongLines,
+    early_memory: EarlyMemory,
     known_jobs: KnownJobs,
     /// The contents of all sessions' jobs.
     job_store: JobStore,
@@ -83,6 +84,7 @@ impl Follower {
             enforcement,
             sessions: HashMap::new(),
             long_lines: LongLines::default(),
+            early_memory: EarlyMemory::default(),
             known_jobs: KnownJobs::default(),
             job_store: JobStore::default(),
             share_timeout: analysis.share_timeout,
@@ -96,9 +98,9 @@ impl Follower {
     /// The session of this conversation, begun if it is new.
     pub(super) fn session(&mut self, conversation: &Arc<Conversation>) -> &mut Session {
         let (expectations, long_lines, known_jobs) = (&self.expectations, &self.long_lines, &self.known_jobs);
-        let store = &self.job_store;
+        let (early_memory, store) = (&self.early_memory, &self.job_store);
         let opened = conversation.opened.shifted(self.ledger.skew.saturating_neg());
-        let shared = || (long_lines.clone(), known_jobs.clone(), store.clone());
+        let shared = || (long_lines.clone(), early_memory.clone(), known_jobs.clone(), store.clone());
         let new = || Session::new(conversation.clone(), opened, expectations.clone(), shared());
         self.sessions.entry(conversation.id).or_insert_with(new)
     }
