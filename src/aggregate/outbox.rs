@@ -512,20 +512,25 @@ mod tests {
 
     #[test]
     fn nobody_waits_while_a_peer_that_does_not_read_is_told_of_the_end() {
-        let limits = Limits { write: Duration::from_millis(1000), ..Limits::default() };
-        let (outbox, _far) = full_tls(limits);
-        let running = outbox.clone();
-        let thread = std::thread::spawn(move || running.run(Duration::from_secs(60), |_| ()));
-        outbox.finish();
-        let (began, mut longest) = (Instant::now(), Duration::ZERO);
-        while !thread.is_finished() {
-            let asked = Instant::now();
-            assert!(!outbox.send(Lines::new("job", Stamp::now())));
-            longest = longest.max(asked.elapsed());
-            std::thread::yield_now();
+        let limits = Limits { write: Duration::from_millis(500), ..Limits::default() };
+        // The kernel may make room after all, and the goodbye goes out at once: then it is tried again.
+        for _ in 0..10 {
+            let (outbox, _far) = full_tls(limits);
+            let running = outbox.clone();
+            let thread = std::thread::spawn(move || running.run(Duration::from_secs(60), |_| ()));
+            outbox.finish();
+            let (began, mut longest) = (Instant::now(), Duration::ZERO);
+            while !thread.is_finished() {
+                let asked = Instant::now();
+                assert!(!outbox.send(Lines::new("job", Stamp::now())));
+                longest = longest.max(asked.elapsed());
+                std::thread::yield_now();
+            }
+            if began.elapsed() >= limits.write / 2 {
+                assert!(longest < limits.write / 2, "somebody had to wait for {longest:?}");
+                return;
+            }
         }
-        let took = began.elapsed();
-        assert!(took >= limits.write / 2, "the goodbye was taken at once, after {took:?}");
-        assert!(longest < limits.write / 2, "somebody had to wait for {longest:?}");
+        panic!("the goodbye always found room");
     }
 }

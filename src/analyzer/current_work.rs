@@ -37,6 +37,8 @@ pub(super) struct CurrentWork {
     odd: Vec<(Oddness, JudgedJob)>,
     /// What came since then that could not be read.
     unread: Option<(Doubt, Stamp)>,
+    /// How often something came that could not be read.
+    unread_count: u64,
     /// The pool accepts shares for jobs that nobody could read.
     accepts_unseen: bool,
     /// When the newest job came that shows the pool's cadence.
@@ -89,6 +91,7 @@ impl CurrentWork {
 
     /// Something came that may be a job and could not be read, or was lost.
     pub(super) fn unread(&mut self, why: Doubt, at: Stamp) {
+        self.unread_count += 1;
         match &mut self.unread {
             Some((known, _)) => *known = why.max(*known),
             None => self.unread = Some((why, at)),
@@ -98,6 +101,16 @@ impl CurrentWork {
     /// The pool accepts shares for jobs that nobody could read, or does so no more.
     pub(super) fn accepts_unseen(&mut self, accepts: bool) {
         self.accepts_unseen = accepts;
+    }
+
+    /// How often that was so.
+    pub(super) fn unread_count(&self) -> u64 {
+        self.unread_count
+    }
+
+    /// Has what could not be read stay in doubt: it came behind the job that was judged last.
+    pub(super) fn stays_unread(&mut self, unread: Option<(Doubt, Stamp)>) {
+        self.unread = self.unread.or(unread);
     }
 
     /// What could not be read, and since when.

@@ -15,7 +15,7 @@ use super::known_jobs::KnownJobs;
 use super::ledger::Ledger;
 use super::lines::LongLines;
 use super::rules::{Pulse, Rules, Settings};
-use super::session::Session;
+use super::session::{EarlyMemory, Session};
 use super::snapshot::{MinerView, Snapshot};
 use super::verdicts::Expectations;
 use super::{Chunk, Conversation, Enforcement, Judgement, Outside, SessionId};
@@ -32,6 +32,7 @@ pub(super) struct Follower {
     enforcement: Option<Enforcement>,
     sessions: HashMap<SessionId, Session>,
     long_lines: LongLines,
+    early_memory: EarlyMemory,
     known_jobs: KnownJobs,
     /// Sessions that were followed before all was forgotten, until they say more or are over.
     forgotten: HashSet<SessionId>,
@@ -85,6 +86,7 @@ impl Follower {
             enforcement,
             sessions: HashMap::new(),
             long_lines: LongLines::default(),
+            early_memory: EarlyMemory::default(),
             known_jobs: KnownJobs::default(),
             forgotten: HashSet::new(),
             job_store: JobStore::default(),
@@ -99,9 +101,9 @@ impl Follower {
     /// The session of this conversation, begun if it is new.
     pub(super) fn session(&mut self, conversation: &Arc<Conversation>) -> &mut Session {
         let (expectations, long_lines, known_jobs) = (&self.expectations, &self.long_lines, &self.known_jobs);
-        let store = &self.job_store;
+        let (early_memory, store) = (&self.early_memory, &self.job_store);
         let opened = conversation.opened.shifted(self.ledger.skew.saturating_neg());
-        let shared = || (long_lines.clone(), known_jobs.clone(), store.clone());
+        let shared = || (long_lines.clone(), early_memory.clone(), known_jobs.clone(), store.clone());
         let was_forgotten = self.forgotten.remove(&conversation.id);
         let new = || {
             let mut session = Session::new(conversation.clone(), opened, expectations.clone(), shared());

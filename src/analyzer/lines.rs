@@ -1,7 +1,6 @@
 //! Chunks of bytes to lines. Bounded: a line that is too long is skipped to its end and counted.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use super::shared_memory::{Reserved, SharedMemory};
 
 /// The longest line of a miner that is looked at, in bytes, and of a pool without regard to how many others
 /// send long ones: the largest coinbase in use makes a notify of 34,000 (wire reference, section 1.2).
@@ -13,15 +12,8 @@ pub const MAX_POOL_LINE: usize = 1024 * 1024;
 const MAX_LONG_LINES: usize = 64 * MAX_POOL_LINE;
 
 /// The memory for long unfinished lines, which all sessions share.
-#[derive(Debug, Clone, Default)]
-pub struct LongLines(Arc<AtomicUsize>);
-
-/// A part of that memory. Given back when dropped.
-#[derive(Debug)]
-struct Reserved {
-    of: LongLines,
-    bytes: usize,
-}
+#[derive(Debug, Clone)]
+pub struct LongLines(SharedMemory);
 
 /// Joins one direction of one conversation to lines.
 #[derive(Debug)]
@@ -54,18 +46,9 @@ impl Default for LineReader {
     }
 }
 
-impl LongLines {
-    /// Reserves so many bytes, if there is room.
-    fn reserve(&self, bytes: usize) -> Option<Reserved> {
-        let add = |used: usize| Some(used + bytes).filter(|used| *used <= MAX_LONG_LINES);
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok()?;
-        Some(Reserved { of: self.clone(), bytes })
-    }
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        self.of.0.fetch_sub(self.bytes, Ordering::Relaxed);
+impl Default for LongLines {
+    fn default() -> LongLines {
+        LongLines(SharedMemory::of(MAX_LONG_LINES))
     }
 }
 
@@ -156,7 +139,7 @@ impl LineReader {
     fn has_room(&mut self, length: usize) -> bool {
         match &self.long_lines {
             Some(long_lines) if length > MOST_LINE && self.reserved.is_none() => {
-                self.reserved = long_lines.reserve(self.most);
+                self.reserved = long_lines.0.reserve(self.most);
                 self.reserved.is_some()
             }
             _ => true,
@@ -255,7 +238,7 @@ mod tests {
             reader.read(&chunk, |_| {});
         }
         assert_eq!(readers.iter().filter(|reader| reader.too_long > 0).count(), 1);
-        let used = || long_lines.0.load(Ordering::Relaxed);
+        let used = || long_lines.0.used();
         assert_eq!(used(), MAX_LONG_LINES);
         // The end of a line gives its part back, and so do a gap, a line that is too long, and the session's end.
         let mut lengths = Vec::new();
@@ -271,7 +254,7 @@ mod tests {
     #[test]
     fn ordinary_lines_are_read_when_that_memory_is_used_up() {
         let long_lines = LongLines::default();
-        let _all: Vec<Reserved> = (0..64).map(|_| long_lines.reserve(MAX_POOL_LINE).unwrap()).collect();
+        let _all: Vec<Reserved> = (0..64).map(|_| long_lines.0.reserve(MAX_POOL_LINE).unwrap()).collect();
         let mut reader = LineReader::of_pool(long_lines);
         let mut lines = 0;
         reader.read(&vec![b'x'; MOST_LINE], |_| {});

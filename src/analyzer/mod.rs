@@ -33,6 +33,7 @@ mod same_id;
 mod session;
 mod session_clock;
 mod share;
+mod shared_memory;
 mod snapshot;
 mod steady;
 mod summary;

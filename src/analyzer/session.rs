@@ -28,6 +28,7 @@ use crate::record::Outcome;
 use crate::stratum::{Difficulty, DifficultyTimeline, Extranonce1, Extranonce2Size, Readings, VersionMask};
 use crate::work::RecentHashes;
 use early::EarlyJobs;
+pub(super) use early::EarlyMemory;
 use seen_jobs::SeenJobs;
 
 /// The most workers of one connection; farm proxies authorize many.
@@ -129,7 +130,7 @@ impl Session {
         conversation: Arc<Conversation>,
         opened: Stamp,
         expectations: Expectations,
-        (long_lines, known_jobs, store): (LongLines, KnownJobs, JobStore),
+        (long_lines, early_memory, known_jobs, store): (LongLines, EarlyMemory, KnownJobs, JobStore),
     ) -> Session {
         Session {
             requests: Requests::new(conversation.role),
@@ -154,7 +155,7 @@ impl Session {
             difficulties: DifficultyTimeline::new(),
             difficulty_set: None,
             jobs: Jobs::new(store),
-            early_jobs: EarlyJobs::default(),
+            early_jobs: EarlyJobs::new(early_memory),
             subscribe_id: None,
             is_subscribe_answered: false,
             space_doubt: None,

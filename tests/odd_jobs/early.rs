@@ -82,6 +82,21 @@ fn a_strangers_job_before_the_answer_is_no_promise() {
     owner.wait("a verdict", is_judged).unwrap();
 }
 
+/// The answer lets the first job be judged, and does not make good what came behind it.
+#[test]
+fn what_is_unread_behind_a_job_before_the_answer_stays_unread() {
+    let (first, second) = (Job::honest(1), Job::stranger(2));
+    // Half a message, which some miner may read all the same.
+    let unread = second.line().replacen(&second.params(), &second.params()[..200], 1);
+    let pool = pool(&format!("{}{unread}", first.line()));
+    let (owner, mut miner) = start("", &pool);
+    miner.submit(first.id.as_bytes(), &first.ntime);
+    wait_hashes(&owner, 1);
+    owner.wait_moments(2);
+    let seen = owner.look();
+    assert_eq!(seen.status["payout"]["state"], "unverifiable", "{}", seen.status["payout"]);
+}
+
 #[test]
 fn every_job_before_the_answer_is_known() {
     let jobs: Vec<Job> = (1..=4).map(Job::honest).collect();

@@ -1,15 +1,24 @@
 //! Jobs that came before the pool had answered the subscribe: they are judged when the search space is known.
 
 use std::collections::VecDeque;
+use std::mem::size_of;
 
 use super::super::current_work::Oddness;
+use super::super::shared_memory::{Reserved, SharedMemory};
 use crate::net::Stamp;
 use crate::stratum::{Difficulty, JobReading};
 
 /// The most jobs that wait. An honest pool sends one, a few send one for each difficulty.
 const MAX_JOBS: usize = 8;
-/// The most bytes of coinbases and branches that wait: four of the largest jobs in use.
+/// The most bytes of one session's jobs that wait: four of the largest jobs in use.
 const MAX_BYTES: usize = 128 * 1024;
+/// The most bytes of all sessions' jobs that wait: 5,000 sessions that come back at once have 6 KiB each. Without
+/// this bound they could take 640 MB.
+const MAX_BYTES_OF_ALL: usize = 32 * 1024 * 1024;
+
+/// The memory for jobs that wait, which all sessions share.
+#[derive(Debug, Clone)]
+pub(in crate::analyzer) struct EarlyMemory(SharedMemory);
 
 /// A job as it came.
 #[derive(Debug)]
@@ -19,35 +28,52 @@ pub(super) struct EarlyJob {
     pub(super) at: Stamp,
     /// What the pool asked for when the job came.
     pub(super) assigned: Difficulty,
+    /// How often something had come that could not be read.
+    pub(super) unread_count: u64,
 }
 
 /// The jobs that wait, the newest last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct EarlyJobs {
-    jobs: VecDeque<EarlyJob>,
-    bytes: usize,
+    jobs: VecDeque<(EarlyJob, Reserved)>,
+    memory: EarlyMemory,
+}
+
+impl Default for EarlyMemory {
+    fn default() -> EarlyMemory {
+        EarlyMemory(SharedMemory::of(MAX_BYTES_OF_ALL))
+    }
 }
 
 impl EarlyJobs {
+    pub(super) fn new(memory: EarlyMemory) -> EarlyJobs {
+        EarlyJobs { jobs: VecDeque::new(), memory }
+    }
+
     /// Keeps a job; the oldest make room. Returns whether there was room for this one.
     pub(super) fn keep(&mut self, job: EarlyJob) -> bool {
         let bytes = job.bytes();
         if bytes > MAX_BYTES {
             return false;
         }
-        while self.jobs.len() >= MAX_JOBS || self.bytes + bytes > MAX_BYTES {
-            let Some(oldest) = self.jobs.pop_front() else { break };
-            self.bytes -= oldest.bytes();
+        while self.jobs.len() >= MAX_JOBS || self.bytes() + bytes > MAX_BYTES {
+            if self.jobs.pop_front().is_none() {
+                break;
+            }
         }
-        self.bytes += bytes;
-        self.jobs.push_back(job);
-        true
+        let reserved = self.memory.0.reserve(bytes);
+        let has_room = reserved.is_some();
+        self.jobs.extend(reserved.map(|reserved| (job, reserved)));
+        has_room
     }
 
     /// Takes out all of them, the oldest first.
-    pub(super) fn take(&mut self) -> VecDeque<EarlyJob> {
-        self.bytes = 0;
-        std::mem::take(&mut self.jobs)
+    pub(super) fn take(&mut self) -> impl Iterator<Item = EarlyJob> + use<> {
+        std::mem::take(&mut self.jobs).into_iter().map(|(job, _)| job)
+    }
+
+    fn bytes(&self) -> usize {
+        self.jobs.iter().map(|(_, reserved)| reserved.bytes()).sum()
     }
 }
 
@@ -55,9 +81,11 @@ impl EarlyJob {
     fn bytes(&self) -> usize {
         let of = |reading: &JobReading| {
             let job = &reading.job;
-            job.coinb1.len() + job.coinb2.len() + 32 * job.branches.len() + job.job_id.as_str().len()
+            let contents =
+                job.coinb1.len() + job.coinb2.len() + 32 * job.branches.len() + job.job_id.as_str().len();
+            size_of::<JobReading>() + contents
         };
-        self.readings.iter().map(of).sum()
+        size_of::<EarlyJob>() + self.readings.iter().map(of).sum::<usize>()
     }
 }
 
@@ -83,19 +111,40 @@ mod tests {
             oddness: Oddness { shape: None, has_exact_name: true },
             at: Stamp::from_nanos(id),
             assigned: Difficulty::ONE,
+            unread_count: 0,
         }
+    }
+
+    fn kept(early: &mut EarlyJobs) -> Vec<u64> {
+        early.take().map(|job| job.at.as_nanos()).collect()
     }
 
     #[test]
     fn the_newest_are_kept_and_their_bytes_are_bounded() {
-        let mut early = EarlyJobs::default();
+        let mut early = EarlyJobs::new(EarlyMemory::default());
         assert!((1..=20).all(|id| early.keep(job(id, 100))));
-        let kept: Vec<u64> = early.take().iter().map(|job| job.at.as_nanos()).collect();
-        assert_eq!(kept, (13..=20).collect::<Vec<_>>());
-        assert!((1..=5).all(|id| early.keep(job(id, MAX_BYTES / 2 - 10))));
+        assert_eq!(kept(&mut early), (13..=20).collect::<Vec<_>>());
+        assert!((1..=5).all(|id| early.keep(job(id, MAX_BYTES / 2 - 1000))));
         assert!(!early.keep(job(6, MAX_BYTES + 1)));
-        let kept: Vec<u64> = early.take().iter().map(|job| job.at.as_nanos()).collect();
-        assert_eq!(kept, [4, 5]);
-        assert!(early.take().is_empty());
+        assert_eq!(kept(&mut early), [4, 5]);
+        assert!(kept(&mut early).is_empty());
+    }
+
+    #[test]
+    fn all_sessions_share_the_memory_and_give_it_back() {
+        let memory = EarlyMemory::default();
+        let length = MAX_BYTES - 1000;
+        let mut sessions: Vec<EarlyJobs> = (0..5000).map(|_| EarlyJobs::new(memory.clone())).collect();
+        let with_room =
+            sessions.iter_mut().filter_map(|early| early.keep(job(1, length)).then_some(())).count();
+        assert!((256..300).contains(&with_room), "{with_room}");
+        assert!(memory.0.used() <= MAX_BYTES_OF_ALL);
+        assert!(!sessions[4999].keep(job(2, length)));
+        // A job that takes the place of an older one finds room, and so does one after others were taken.
+        assert!(sessions[0].keep(job(2, length)));
+        assert_eq!(kept(&mut sessions[0]), [2]);
+        assert!(sessions[4999].keep(job(3, length)));
+        drop(sessions);
+        assert_eq!(memory.0.used(), 0);
     }
 }

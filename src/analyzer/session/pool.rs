@@ -228,7 +228,8 @@ impl Session {
         }
         let is_doubtful = read.iter().any(|reading| reading.agreement == Agreement::Doubtful);
         let oddness = Oddness { shape: readings.shape(), has_exact_name };
-        let job = EarlyJob { readings: read, oddness, at, assigned: self.difficulties.current() };
+        let (assigned, unread_count) = (self.difficulties.current(), self.work.unread_count());
+        let job = EarlyJob { readings: read, oddness, at, assigned, unread_count };
         if self.extranonce1.is_some() {
             let is_decoded = self.judge(job, each);
             if is_doubtful {
@@ -250,7 +251,7 @@ impl Session {
 
     /// A job whose search space is known. Returns whether its coinbase could be decoded.
     fn judge(&mut self, job: EarlyJob, each: &mut impl FnMut(Finding)) -> bool {
-        let EarlyJob { readings, oddness, at, assigned } = job;
+        let EarlyJob { readings, oddness, at, assigned, unread_count: _ } = job;
         if let Some((extranonce1, size)) = self.next_extranonce.take() {
             // From this job on (NiceHash; wire reference, section 2.6).
             self.jobs.kill_all(at);
@@ -297,12 +298,14 @@ impl Session {
     /// The search space is known: the jobs that waited for it are judged.
     fn judge_early(&mut self, each: &mut impl FnMut(Finding)) {
         for job in self.early_jobs.take() {
-            let at = job.at;
+            let (at, has_unread) = (job.at, self.work.unread_count() > job.unread_count);
+            let unread = self.work.unread_since().filter(|_| has_unread);
             if self.extranonce1.is_none() {
                 self.unread("the pool's extranonce1 could not be read", b"", at, each);
             } else if !self.judge(job, each) {
                 self.unread_event("its coinbase can't be decoded", b"", at, each);
             }
+            self.work.stays_unread(unread);
         }
     }
 
