@@ -3,6 +3,9 @@
 
 mod common;
 
+/// Held by a test that measures this process's memory, or that needs much of it.
+static MEMORY: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 #[path = "analyzer/captures.rs"]
 mod captures;
 #[path = "analyzer/clocks.rs"]
@@ -11,6 +14,8 @@ mod clocks;
 mod copies;
 #[path = "analyzer/counts.rs"]
 mod counts;
+#[path = "analyzer/doubtful_spaces.rs"]
+mod doubtful_spaces;
 #[path = "analyzer/ids.rs"]
 mod ids;
 #[path = "analyzer/killed.rs"]

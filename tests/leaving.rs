@@ -15,6 +15,7 @@ use sluice::config::{Config, Overrides};
 use sluice::net::resolve::set_test_name;
 use sluice::status::sight::{Facts, Sights, Sources};
 use sluice::stop::Stop;
+use sluice::upstream::Standing;
 
 /// Each way of forwarding, with and without an analyzer that sees jobs.
 const WAYS: [(&str, bool); 4] = [("copy", true), ("copy", false), ("splice", true), ("splice", false)];
@@ -158,6 +159,50 @@ fn keeps_miners_of_the_only_pool(is_analyzed: bool) {
     wait_for("the pool to be trusted", || proxy.running().is_up(0));
 }
 
+/// A miner that comes while the only pool is down is served when the pool is back, with or without work.
+#[test]
+fn the_only_pool_is_taken_again_without_work_as_soon_as_it_is_back() {
+    let idle = JobPool::on(TcpListener::bind("127.0.0.4:0").unwrap(), false);
+    let address = idle.address();
+    let proxy = proxy("", &[&idle]);
+    let first = JobMiner::join(proxy.address(), "w.one");
+    wait_for("the failure", || !proxy.running().is_up(0));
+    idle.stop_listening();
+    drop(idle);
+    expect_end(&first.0);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| JobMiner::join(proxy.address(), "w.two"));
+        wait_for("a failed dial", || {
+            let state = proxy.running().observer().upstreams().remove(0);
+            state.standing == Standing::Failed && !state.gives_no_work
+        });
+        let (back, began) = (JobPool::on(TcpListener::bind(address).unwrap(), false), Instant::now());
+        assert!(waiting.join().unwrap().is_quiet());
+        // Not at the end of `connect_deadline`.
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        assert!(!proxy.running().is_up(0));
+        drop(back);
+    });
+}
+
+/// The first miner's account gets no work. Others, who went to the second pool for that, do.
+#[test]
+fn one_account_without_work_does_not_keep_the_pool_from_all_others() {
+    with_and_without_analysis(is_tried_with_other_accounts);
+}
+
+fn is_tried_with_other_accounts(is_analyzed: bool) {
+    let (pool, second) = (JobPool::start(true), JobPool::start(true));
+    let proxy = proxy(&format!("[analysis]\nenabled = {is_analyzed}\n"), &[&pool, &second]);
+    expect_end(&JobMiner::join(proxy.address(), "starved.one").0);
+    assert!(!proxy.running().is_up(0));
+    let other = JobMiner::join(proxy.address(), "v.one");
+    other.expect_job();
+    assert_eq!(second.accepted(), 1);
+    wait_for("the pool to be trusted", || proxy.running().is_up(0));
+    assert_eq!(pool.probes().last(), Some(&json!(["v.one", "secret"])));
+}
+
 /// Nobody is owed work whom the pool has not accepted, and one account's trouble is not the pool's.
 #[test]
 fn refused_miners_and_those_who_do_not_authorize_prove_nothing() {
@@ -234,6 +279,8 @@ fn a_pool_that_is_slow_with_shares_keeps_its_miners() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(second.accepted(), 0);
+    // Else the end of the proxy waits for the answer.
+    drop(first);
 }
 
 /// What no pool needs to answer is no debt.

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use common::binary::Sluice;
 use common::{BarePool, expect, expect_end, upstream, wait_for};
@@ -183,6 +184,8 @@ fn a_thread_that_fails_again_and_again_stays_off_and_is_named() {
 fn a_thread_that_hangs_is_named_until_it_moves_again() {
     let pool = pool();
     let site = Site::with_env(pool.addr(), "", &[("SLUICE_TEST_STALE_MS", "1500")]);
+    // As when the disk hangs, which a restart does not cure.
+    let disk = site.fail("record", "hang");
     let miner = site.mine("one");
     wait_for("shares", || miner.stats().accepted > 0);
     let is_named = || site.get("/healthz").1.contains("thread analyzer has not moved");
@@ -190,6 +193,11 @@ fn a_thread_that_hangs_is_named_until_it_moves_again() {
     wait_for("the name of the thread", is_named);
     assert_eq!(site.get("/healthz").0, 503);
     expect_mining(&miner);
+    let until = Instant::now() + Duration::from_millis(500);
+    while Instant::now() < until {
+        assert!(!site.get("/healthz").1.contains("thread record"));
+    }
+    std::fs::remove_file(disk).unwrap();
     std::fs::remove_file(file).unwrap();
     wait_for("an analyzer that moves", || !is_named());
 }

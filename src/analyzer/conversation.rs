@@ -43,6 +43,8 @@ pub struct Traffic {
     pub chunks: AtomicU64,
     /// Copies in the analyzer's queue.
     waiting: AtomicUsize,
+    /// Copies that found no place there.
+    pub dropped: AtomicU64,
     /// When the last bytes were sent on: nanoseconds since `since`, at least 1; 0 before the first.
     last: AtomicU64,
     /// Silence is measured by the monotonic clock: a Raspberry Pi sets its own by days after a start.
@@ -55,6 +57,7 @@ impl Traffic {
             bytes: AtomicU64::new(0),
             chunks: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
+            dropped: AtomicU64::new(0),
             last: AtomicU64::new(0),
             since,
         }

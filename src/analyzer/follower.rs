@@ -1,7 +1,7 @@
 //! Follows conversations whose copies come in their right order, and keeps the books. It knows no
 //! time but what it is told, so that a day can pass in a second.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -34,6 +34,8 @@ pub(super) struct Follower {
     long_lines: LongLines,
     early_memory: EarlyMemory,
     known_jobs: KnownJobs,
+    /// Sessions that were followed before all was forgotten, until they say more or are over.
+    forgotten: HashSet<SessionId>,
     /// The contents of all sessions' jobs.
     job_store: JobStore,
     share_timeout: Duration,
@@ -86,6 +88,7 @@ impl Follower {
             long_lines: LongLines::default(),
             early_memory: EarlyMemory::default(),
             known_jobs: KnownJobs::default(),
+            forgotten: HashSet::new(),
             job_store: JobStore::default(),
             share_timeout: analysis.share_timeout,
             settings,
@@ -101,7 +104,14 @@ impl Follower {
         let (early_memory, store) = (&self.early_memory, &self.job_store);
         let opened = conversation.opened.shifted(self.ledger.skew.saturating_neg());
         let shared = || (long_lines.clone(), early_memory.clone(), known_jobs.clone(), store.clone());
-        let new = || Session::new(conversation.clone(), opened, expectations.clone(), shared());
+        let was_forgotten = self.forgotten.remove(&conversation.id);
+        let new = || {
+            let mut session = Session::new(conversation.clone(), opened, expectations.clone(), shared());
+            if was_forgotten {
+                session.resume(opened);
+            }
+            session
+        };
         self.sessions.entry(conversation.id).or_insert_with(new)
     }
 
@@ -161,6 +171,7 @@ impl Follower {
     }
 
     pub(super) fn closed(&mut self, id: SessionId, now: Stamp) {
+        self.forgotten.remove(&id);
         let Some(mut session) = self.sessions.remove(&id) else { return };
         let role = session.conversation.role;
         session.close(&mut |finding| self.ledger.take(finding, role));
@@ -182,13 +193,17 @@ impl Follower {
     /// A session that can't be followed any more; nothing more is learnt from it.
     pub(super) fn forget(&mut self, id: SessionId) -> Option<Arc<Conversation>> {
         let session = self.sessions.remove(&id)?;
+        self.ledger.take(Finding::Closed(id), session.conversation.role);
         Some(session.conversation.clone())
     }
 
     /// All of them. They are followed from their next bytes on.
     pub(super) fn forget_sessions(&mut self) {
-        for (_, session) in self.sessions.drain() {
+        let forgotten = std::mem::take(&mut self.sessions);
+        self.forgotten = forgotten.keys().copied().collect();
+        for (id, session) in forgotten {
             session.conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
+            self.ledger.take(Finding::Closed(id), session.conversation.role);
         }
     }
 

@@ -37,6 +37,9 @@ const MOST_WORKERS: usize = 1024;
 const MOST_ADDRESSES: usize = 16;
 /// How long the request to an answer may be late.
 const UNASKED: Duration = Duration::from_secs(2);
+/// A line that is unfinished for so long is none that is still on its way: packets that are lost come again
+/// within seconds.
+const UNFINISHED: Duration = Duration::from_secs(10);
 /// An opening that takes longer is none.
 const OPENING: Duration = Duration::from_secs(60);
 /// Why a line was not read.
@@ -59,6 +62,8 @@ pub(super) struct Session {
     extranonce2_size: Option<Extranonce2Size>,
     /// A `mining.set_extranonce` that holds from the next job on.
     next_extranonce: Option<(Extranonce1, Extranonce2Size)>,
+    /// From an answer before the one that the miner waits for.
+    foreign_extranonce1: Option<Extranonce1>,
     /// From an answer that nobody waits for.
     unasked_extranonce1: Option<(Extranonce1, Stamp)>,
     /// When the pool last said anything.
@@ -80,6 +85,12 @@ pub(super) struct Session {
     is_subscribe_answered: bool,
     /// Why the search space is not sure: then no verdict on a job is.
     space_doubt: Option<Doubt>,
+    /// The miner has asked to be told of another extranonce1.
+    takes_extranonce: bool,
+    /// When the line began that has no end yet; `None` also when it was looked at.
+    unfinished_since: Option<Stamp>,
+    /// As many copies of what the pool sent were lost, as far as is known here.
+    lost_copies: u64,
     seen_jobs: SeenJobs,
     /// Those of all sessions.
     known_jobs: KnownJobs,
@@ -135,6 +146,7 @@ impl Session {
             extranonce1: None,
             extranonce2_size: None,
             next_extranonce: None,
+            foreign_extranonce1: None,
             unasked_extranonce1: None,
             heard: None,
             is_accepted: false,
@@ -147,6 +159,9 @@ impl Session {
             subscribe_id: None,
             is_subscribe_answered: false,
             space_doubt: None,
+            takes_extranonce: false,
+            unfinished_since: None,
+            lost_copies: 0,
             seen_jobs: SeenJobs::default(),
             known_jobs,
             gap_at: None,
@@ -155,6 +170,14 @@ impl Session {
             meter: WorkMeter::new(opened),
             tally: Tally::default(),
         }
+    }
+
+    /// It was followed before, and everything that was known of it is lost: the next bytes may begin in the
+    /// middle of a line.
+    pub(super) fn resume(&mut self, at: Stamp) {
+        self.up.gap();
+        self.down.gap();
+        self.missed(at);
     }
 
     /// The jobs of all sessions take too much.
@@ -180,6 +203,7 @@ impl Session {
         if chunk.after_gap {
             reader.gap();
             if chunk.direction == Direction::Down {
+                self.lost_copies = self.conversation.down.dropped.load(Ordering::Relaxed);
                 self.missed(chunk.readable_at);
                 for asked in self.requests.lost_answers() {
                     self.give_up(asked, Outcome::Unknown, each);
@@ -201,7 +225,16 @@ impl Session {
         });
         match chunk.direction {
             Direction::Up => self.up = reader,
-            Direction::Down => self.down = reader,
+            Direction::Down => {
+                self.down = reader;
+                if self.down.unfinished().is_empty() {
+                    self.unfinished_since = None;
+                } else if chunk.bytes.contains(&b'\n') {
+                    self.unfinished_since = Some(chunk.readable_at);
+                } else {
+                    self.unfinished_since.get_or_insert(chunk.readable_at);
+                }
+            }
         }
         self.publish();
     }
@@ -243,11 +276,33 @@ impl Session {
             self.give_up(asked, outcome.clone(), each);
         }
         self.publish();
+        self.look_at_unfinished_line(now, each);
+        // The last copies may be among them, and no further one come to show the gap.
+        let lost_copies = self.conversation.down.dropped.load(Ordering::Relaxed);
+        if lost_copies > self.lost_copies {
+            self.lost_copies = lost_copies;
+            self.missed(now);
+        }
         let oldest = self.requests.oldest_share();
         let age = oldest.map(|at| now.since(at).unwrap_or_default());
         self.conversation.clock.set_oldest_unanswered(age);
         self.conversation.clock.looked();
         self.change_extranonce1(now, each);
+    }
+
+    /// A NerdMiner takes what has come within a second for a line, also without an end (wire reference,
+    /// section 1.4).
+    fn look_at_unfinished_line(&mut self, now: Stamp, each: &mut impl FnMut(Finding)) {
+        let is_due = |since: Stamp| now.since(since).is_some_and(|age| age >= UNFINISHED);
+        if !self.unfinished_since.is_some_and(is_due) {
+            return;
+        }
+        self.unfinished_since = None;
+        let rest = self.down.unfinished().to_vec();
+        let readings = Readings::of(&rest);
+        if readings.may_hide_job() || !readings.jobs().is_empty() {
+            self.unread("its line has no end", &rest, now, each);
+        }
     }
 
     /// The session is over: what is open stays so.
@@ -318,6 +373,9 @@ impl Session {
         let (Some((to, at)), Some(from)) = (self.unasked_extranonce1.take(), self.extranonce1.clone()) else {
             return;
         };
+        // Some miners take it, others don't.
+        self.space_doubt = Some(Doubt::Ambiguous);
+        self.work.unread(Doubt::Ambiguous, at);
         let (session, upstream) = (self.conversation.id, self.conversation.upstream());
         each(Finding::Event(Event::ExtranonceChanged { session, upstream, from, to }, at));
     }

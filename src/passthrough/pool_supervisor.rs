@@ -31,13 +31,17 @@ const BEFORE_CLOSING: Duration = Duration::from_secs(1);
 /// restarts, or a router, may need some seconds.
 const UNANSWERED: u32 = 4;
 /// A session that hears nothing for so long from a pool that fails its probes is dead, though nothing shows
-/// it: pools send a job every 30 to 60 s (wire reference, section 2.9).
+/// it: pools send a job every 30 to 60 s (wire reference, section 2.9). Where a longer silence is expected,
+/// it takes half of that.
 const DEAD_SILENCE: Duration = Duration::from_secs(70);
 /// Without analysis nobody knows whether the pool has accepted a login. A probe can see that, so it is
 /// asked early.
 const UNSEEN_LOGIN: Duration = Duration::from_secs(10);
 /// The least time between two suspicions of one pool that a probe did not confirm.
 const SUSPECT_AGAIN: Duration = Duration::from_secs(60);
+
+/// Logins of miners without work that probes are told of, the oldest miners' first.
+const MAX_NOTED: usize = 4;
 
 /// Starts the thread.
 pub(super) fn start(services: &Arc<Services>, stop: &Stop) -> io::Result<()> {
@@ -99,7 +103,9 @@ impl PoolSupervisor<'_> {
         let (limit, is_analyzed) = (config.failover.first_job_timeout, config.analysis.enabled);
         for session in sessions.iter().filter(|session| session.is_served()) {
             if !session.work_noted.swap(true, Ordering::Relaxed) {
-                upstreams.gave_work(id, session.conversation.login());
+                let login = session.conversation.login();
+                login.iter().for_each(|login| upstreams.offer_login(id, login));
+                upstreams.gave_work(id, login);
             }
         }
         let waits = |session: &&Arc<Session>| session.waits_for_work() && (!is_analyzed || session.is_seen());
@@ -117,13 +123,19 @@ impl PoolSupervisor<'_> {
         let own_wait = oldest.conversation.clock.accepted_ago().unwrap_or_default();
         let failure = Failure::NoWork(limit);
         let serves_others = sessions.iter().any(|session| session.is_served());
+        let note_logins = || {
+            // The oldest one's is noted last, and tried first.
+            for session in waiting.iter().take(MAX_NOTED).rev() {
+                session.conversation.login().into_iter().for_each(|login| upstreams.note_login(id, login));
+            }
+        };
         if is_analyzed && waited >= limit && !serves_others {
-            oldest.conversation.login().into_iter().for_each(|login| upstreams.note_login(id, login));
+            note_logins();
             upstreams.mark_failed(id, failure);
         } else if may_suspect && (own_wait >= limit || (!is_analyzed && waited >= UNSEEN_LOGIN.min(limit))) {
             // Others get work, or nobody knows whether it was owed.
             pool.suspected_at = Some(Instant::now());
-            oldest.conversation.login().into_iter().for_each(|login| upstreams.note_login(id, login));
+            note_logins();
             upstreams.suspect(id, failure);
         }
     }
@@ -164,6 +176,7 @@ impl PoolSupervisor<'_> {
         }
         let is_without_work = upstreams.gives_no_work(id);
         let silence_timeout = config.failover.silence_timeout;
+        let dead_silence = dead_silence(silence_timeout);
         for session in sessions {
             let conversation = &session.conversation;
             let has_old_job = conversation.clock.job_ago().is_some_and(|age| age >= silence_timeout);
@@ -174,7 +187,7 @@ impl PoolSupervisor<'_> {
             let why = if is_without_work && is_idle {
                 "gives no work"
             } else if session.unanswered_for().is_some_and(|time| time >= unanswered)
-                || conversation.down.silent_for().is_some_and(|time| time >= DEAD_SILENCE)
+                || conversation.down.silent_for().is_some_and(|time| time >= dead_silence)
             {
                 "does not answer"
             } else {
@@ -191,5 +204,22 @@ impl PoolSupervisor<'_> {
             stop.sleep(GAP)?;
         }
         Ok(())
+    }
+}
+
+fn dead_silence(silence_timeout: Duration) -> Duration {
+    DEAD_SILENCE.max(silence_timeout / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_of_which_longer_silences_are_expected_may_be_silent_for_longer() {
+        let second = Duration::from_secs(1);
+        for (silence_timeout, dead) in [(10, 70), (140, 70), (180, 90), (3600, 1800)] {
+            assert_eq!(dead_silence(silence_timeout * second), dead * second);
+        }
     }
 }

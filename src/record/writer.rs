@@ -27,9 +27,6 @@ use crate::stop::Stopped;
 use crate::supervise::{self, service};
 use crate::util::plural::count;
 
-/// A disk that takes nothing for so long is reported as what holds this thread.
-const STUCK_AFTER: Duration = Duration::from_secs(60);
-
 /// Blocks that wait for a disk that fails. Solo miners find one in years.
 const MAX_BLOCKS: usize = 64;
 
@@ -113,8 +110,8 @@ impl Writer {
         urgent: Receiver<Urgent>,
         state_news: Receiver<()>,
     ) -> io::Result<()> {
-        let stuck_after = self.flush * 2 + STUCK_AFTER;
-        service("record").beats_within(stuck_after).start(move || {
+        // Without a heartbeat: a disk that hangs holds it, and a restart of the program cures no disk.
+        service("record").start(move || {
             self.run(&rows, &urgent, &state_news);
             Ok::<(), Stopped>(())
         })?;

@@ -91,6 +91,7 @@ impl Tap {
 
     fn dropped(&mut self) {
         self.gap = true;
+        self.conversation.traffic(self.direction).dropped.fetch_add(1, Ordering::Relaxed);
         self.conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -115,6 +115,9 @@ impl Extranonce2 {
 impl Extranonce2Size {
     /// The largest that is taken: ESP-Miner's limit.
     pub const MAX: Extranonce2Size = Extranonce2Size(32);
+    /// The most bytes that all miners with a counter of any size send: cgminer sends no more, and no pool in
+    /// use asks for more (wire reference, section 2.1).
+    pub const MAX_OF_MINERS: usize = 8;
 
     /// # Errors
     /// When `bytes` is above 32.

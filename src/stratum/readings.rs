@@ -88,7 +88,22 @@ impl<'a> Readings<'a> {
 
     fn has_unread_job(&self) -> bool {
         let unread = self.odd.unread.is_some_and(|place| looks_like_job(&self.line[place..]));
-        unread || (!self.messages().any(|message| is_understood(&message)) && looks_like_job(self.line))
+        unread
+            || (!self.messages().any(|message| is_understood(&message)) && looks_like_job(self.line))
+            || self.has_part_of_job()
+    }
+
+    /// Whether the line holds a job, or a part of one, where no job belongs. Miners that read C strings take
+    /// the rest behind a NUL or a time-out for a line, and some take what they find in a text.
+    fn has_part_of_job(&self) -> bool {
+        let runs = self.line.split(|byte| !byte.is_ascii_hexdigit());
+        let mut values = runs.filter(|run| run.len() >= 2 * PREVHASH_BYTES);
+        match self.first() {
+            // What can't be read at all may be any part of a job.
+            None => self.line.split(|byte| !byte.is_ascii_hexdigit()).any(|run| run.len() >= PREVHASH_BYTES),
+            // A hash may stand in a message for people. A job has its prevhash and a coinbase in two parts.
+            Some(_) => self.jobs().is_empty() && values.nth(1).is_some() && names_params(self.line),
+        }
     }
 }
 
@@ -97,6 +112,15 @@ fn is_understood(message: &Envelope<'_>) -> bool {
     message.result.is_some()
         || message.error.is_some()
         || message.method().is_some_and(|name| PoolMethod::of(&name).is_some())
+}
+
+/// The length of the hash of the last block, which each job has, in bytes.
+const PREVHASH_BYTES: usize = 32;
+
+/// Whether `text` names params or a job's method in any case, or has escapes that may stand for them.
+fn names_params(text: &[u8]) -> bool {
+    let word = b"params";
+    unescaped(text).windows(word.len()).any(|part| part.eq_ignore_ascii_case(word)) || looks_like_job(text)
 }
 
 /// Whether `text` holds the word of a job's method in any case, or escapes that may stand for it.
@@ -212,6 +236,21 @@ mod tests {
         ] {
             assert!(Readings::of(line.as_bytes()).may_hide_job(), "{line}");
         }
+        let hash = "ab".repeat(32);
+        for line in [
+            // The rest of a job that was begun elsewhere.
+            format!("tify\",\"params\":[\"x\",\"{hash}\""),
+            format!(
+                "{{\"id\":77,\"result\":{{\"method\":\"mining.notify\",\"params\":[\"{hash}\",\"{hash}\"]}}}}"
+            ),
+            format!(
+                "{{\"method\":\"client.show_message\",\"params\":[\"{{'params':['{hash}','{hash}']}}\"]}}"
+            ),
+        ] {
+            assert!(Readings::of(line.as_bytes()).may_hide_job(), "{line}");
+        }
+        let news = format!("{{\"method\":\"client.show_message\",\"params\":[\"a block: {hash}\"]}}");
+        assert!(!Readings::of(news.as_bytes()).may_hide_job());
         for line in [
             "HTTP/1.1 400 Bad Request",
             "",

@@ -131,6 +131,18 @@ impl Health {
         was_failed
     }
 
+    /// A probe was answered. `true` when the upstream gave no work and then could not be reached: now it is
+    /// again one that only gives no work.
+    pub fn answered(&mut self) -> bool {
+        match (&mut self.state, self.owes_work) {
+            (State::Failed { failure, .. }, Some(time)) if !matches!(failure, Failure::NoWork(_)) => {
+                *failure = Failure::NoWork(time);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it has failed because it gives no work. It is still better than no pool at all.
     pub fn gives_no_work(&self) -> bool {
         matches!(self.state, State::Failed { failure: Failure::NoWork(_), .. })
@@ -232,8 +244,13 @@ mod tests {
         assert!(!health.gives_no_work());
         health.still_failed(dial(), now);
         assert_eq!(health.owes_work(), Some(MAX));
+        // It is there again, and still owes work.
+        assert!(health.answered() && health.gives_no_work());
+        assert!(!health.answered());
         health.recovered(now);
         assert_eq!(health.owes_work(), None);
+        health.failed(dial(), now);
+        assert!(!health.answered() && !health.gives_no_work());
     }
 
     #[test]

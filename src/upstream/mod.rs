@@ -5,6 +5,7 @@ mod health;
 mod listing;
 mod one;
 mod probe;
+mod probe_logins;
 mod probe_work;
 mod route;
 mod warm;
@@ -442,11 +443,24 @@ impl Upstreams {
 
     /// A probe has shown that the pool is still dead.
     fn fail_again(&self, upstream: &Upstream, failure: Failure) {
+        let is_choice = matches!(failure, Failure::NoWork(_));
         upstream.health().still_failed(failure, Instant::now());
+        if is_choice {
+            // Whoever has no other pool takes it all the same.
+            self.wake_waiters();
+        }
         // While there is no pool at all, miners have reason to come again and again.
         let is_up = |id: UpstreamId| self.is_up(id);
         if !self.order().into_iter().any(is_up) {
             (self.shared.on_failure.0)();
+        }
+    }
+
+    /// A probe hears from the pool, and may wait long for a job yet.
+    fn answered(&self, upstream: &Upstream) {
+        let is_choice = upstream.health().answered();
+        if is_choice {
+            self.wake_waiters();
         }
     }
 

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use super::health::{Failure, Health};
 use super::listing::UpstreamId;
 use super::lock;
+use super::probe_logins::ProbeLogins;
 use super::route::{SetupError, name_of, route_to};
 use super::warm::WarmConnections;
 use crate::config;
 use crate::net::Stream;
 use crate::net::dial::{DialError, Route};
 use crate::stop::Stop;
-use crate::stratum::Login;
 
 /// What is known of an upstream, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +50,7 @@ pub(super) struct Upstream {
     blocked: Mutex<Option<String>>,
     /// It was connected to at least once.
     reached: AtomicBool,
-    /// The login that the pool gave work to last, or, before the first job, one that waits for work.
-    login: Mutex<Option<Login>>,
+    probe_logins: Mutex<ProbeLogins>,
     /// Told when there is something to probe.
     news: Condvar,
     pub(super) warm: WarmConnections,
@@ -78,7 +77,7 @@ impl Upstream {
             health: Mutex::new(Health::new(failover.backoff_min, failover.backoff_max, Instant::now())),
             blocked: Mutex::new(None),
             reached: AtomicBool::new(false),
-            login: Mutex::new(None),
+            probe_logins: Mutex::default(),
             news: Condvar::new(),
             warm: WarmConnections::new(configured.warm),
             stop,
@@ -104,9 +103,9 @@ impl Upstream {
         lock(&self.blocked)
     }
 
-    /// The login that a probe uses.
-    pub(super) fn login(&self) -> MutexGuard<'_, Option<Login>> {
-        lock(&self.login)
+    /// The logins that probes use.
+    pub(super) fn probe_logins(&self) -> MutexGuard<'_, ProbeLogins> {
+        lock(&self.probe_logins)
     }
 
     /// Since when it has been thought to work.

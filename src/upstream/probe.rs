@@ -12,11 +12,12 @@ use crate::net::{Reader, Stream};
 use crate::stop::Stopped;
 use crate::supervise::{self, service};
 
-/// The most that one probe may take.
+/// The most that one probe's connection may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 /// How often a pool that is back is probed before miners are moved to it, at least.
 const LONGEST_RECHECK: Duration = Duration::from_secs(30);
-/// The thread's heartbeat is later than this only if something holds it: a probe and a pause are shorter.
+/// The thread's heartbeat is later than this, and than what an answer may take, only if something holds it: a
+/// connection and a pause are shorter, and whoever waits for a job beats meanwhile.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
 /// How often the probes' thread looks for work at least.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -31,8 +32,14 @@ pub(super) const SUBSCRIBE: &[u8] =
 pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<Upstream>) -> io::Result<()> {
     let (upstreams, upstream) = (upstreams.clone(), upstream.clone());
     let name = format!("probe-{}", upstream.id.0 + 1);
-    service(name).beats_within(STUCK_AFTER).start(move || keep_probing(&upstreams, &upstream))?;
+    let stuck_after = stuck_after(upstreams.shared.failover.answer_timeout);
+    service(name).beats_within(stuck_after).start(move || keep_probing(&upstreams, &upstream))?;
     Ok(())
+}
+
+/// The question may take as long as the answer.
+fn stuck_after(answer_timeout: Duration) -> Duration {
+    STUCK_AFTER + answer_timeout * 2
 }
 
 fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stopped> {
@@ -61,7 +68,7 @@ fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stoppe
                 last_failure = Some(failure.clone());
                 checked_at = now;
                 match probe(upstreams, upstream, &failure) {
-                    Shown::Works => upstreams.recover(upstream),
+                    Shown::Works | Shown::GivesWork | Shown::RefusesLogin => upstreams.recover(upstream),
                     Shown::Failed(failure) => upstreams.fail_again(upstream, failure),
                     Shown::Nothing => upstreams.fail_again(upstream, failure),
                 }
@@ -99,6 +106,10 @@ fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stoppe
 /// What a probe has shown.
 pub(super) enum Shown {
     Works,
+    /// It has sent a job.
+    GivesWork,
+    /// It has refused the login.
+    RefusesLogin,
     Failed(Failure),
     /// It could not be made, for reasons of our own.
     Nothing,
@@ -106,17 +117,29 @@ pub(super) enum Shown {
 
 /// Shows whether what had failed works again.
 fn probe(upstreams: &Upstreams, upstream: &Upstream, failed: &Failure) -> Shown {
+    supervise::beat();
     let deadline = Instant::now() + PROBE_LIMIT;
     let failover = &upstreams.shared.failover;
     let owes_work = upstream.health().owes_work().is_some() || matches!(failed, Failure::NoWork(_));
-    let login = upstream.login().clone().filter(|_| owes_work);
+    let has_failed = upstream.health().up_since().is_none();
     let stream = match upstream.route.dial(deadline, &upstream.stop) {
         Ok(stream) => stream,
         Err(error) if error.is_ours() => return Shown::Nothing,
         Err(error) => return Shown::Failed(Failure::Dial(error.to_string())),
     };
+    let login = if owes_work { upstream.probe_logins().next(has_failed) } else { None };
     if let Some(login) = login {
-        return ask_for_work(stream, &login, failover.first_job_timeout, &upstream.stop);
+        let answered = || upstreams.answered(upstream);
+        let shown = ask_for_work(stream, &login, failover.first_job_timeout, answered, &upstream.stop);
+        match shown {
+            Shown::GivesWork => upstream.probe_logins().got_work(login),
+            // What one account is refused says nothing of the work that others wait for.
+            Shown::RefusesLogin if has_failed && upstream.probe_logins().refused(&login) => {
+                return Shown::Failed(Failure::NoWork(failover.first_job_timeout));
+            }
+            _ => {}
+        }
+        return shown;
     }
     match failed {
         Failure::Dial(_) => Shown::Works,

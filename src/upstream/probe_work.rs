@@ -8,10 +8,13 @@ use crate::analyzer::LineReader;
 use crate::net::options::is_timeout;
 use crate::net::{Reader, Stream};
 use crate::stop::Stop;
-use crate::stratum::{Envelope, Login, Verdict};
+use crate::stratum::{Login, PoolMethod, Readings, Verdict};
+use crate::supervise;
 
 /// How often a wait looks whether the program ends.
 const STOP_CHECK: Duration = Duration::from_millis(200);
+/// The most that sending a request may take, which is little: nothing else waits to be sent.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
 /// The ids of the two requests.
 const SUBSCRIBE_ID: u64 = 1;
 const AUTHORIZE_ID: u64 = 2;
@@ -29,20 +32,28 @@ struct Progress {
 }
 
 /// Waits up to `limit` for a job. A pool that refuses this login may still give others work, so it is for
-/// the miners to find out.
-pub(super) fn ask_for_work(stream: Stream, login: &Login, limit: Duration, stop: &Stop) -> Shown {
+/// the miners to find out. `answered` is called when the pool has answered the subscribe.
+pub(super) fn ask_for_work(
+    stream: Stream,
+    login: &Login,
+    limit: Duration,
+    answered: impl FnOnce(),
+    stop: &Stop,
+) -> Shown {
     let deadline = Instant::now() + limit;
     let asked = stream
         .set_read_timeout(Some(STOP_CHECK.min(limit)))
-        .and_then(|()| stream.set_write_timeout(Some(limit)))
+        .and_then(|()| stream.set_write_timeout(Some(limit.min(WRITE_LIMIT))))
         .and_then(|()| stream.send_all(SUBSCRIBE));
     if asked.is_err() {
         return Shown::Failed(Failure::ClosedUnanswered);
     }
     let mut reader = Reader::new(stream.into());
     let (mut lines, mut progress) = (LineReader::up_to(MAX_POOL_LINE), Progress::default());
-    let (mut buffer, mut read, mut is_authorizing) = ([0; 4096], 0, false);
+    let (mut buffer, mut read, mut answered) = ([0; 4096], 0, Some(answered));
     while Instant::now() < deadline && read < MAX_READ {
+        // `limit` may be an hour.
+        supervise::beat();
         match reader.recv(&mut buffer) {
             Ok(received) if received.length > 0 => {
                 read += received.length;
@@ -53,11 +64,14 @@ pub(super) fn ask_for_work(stream: Stream, login: &Login, limit: Duration, stop:
             Err(_) if stop.is_stopped() => return Shown::Nothing,
             Err(_) => return Shown::Failed(Failure::ClosedUnanswered),
         }
-        if progress.has_job || progress.verdict.as_ref().is_some_and(|verdict| !verdict.is_accepted()) {
-            return Shown::Works;
+        if progress.has_job {
+            return Shown::GivesWork;
         }
-        if progress.subscribed && !is_authorizing {
-            is_authorizing = true;
+        if progress.verdict.as_ref().is_some_and(|verdict| !verdict.is_accepted()) {
+            return Shown::RefusesLogin;
+        }
+        if let Some(answered) = answered.take_if(|_| progress.subscribed) {
+            answered();
             let line = login.authorize_line(AUTHORIZE_ID);
             if reader.stream().send_all(line.as_bytes()).is_err() {
                 return Shown::Failed(Failure::ClosedUnanswered);
@@ -68,14 +82,60 @@ pub(super) fn ask_for_work(stream: Stream, login: &Login, limit: Duration, stop:
 }
 
 impl Progress {
+    /// Takes a line as any miner may read it; what most miners read comes first.
     fn take(&mut self, line: &[u8]) {
-        let Ok(message) = Envelope::read(line) else { return };
-        match (message.method().as_deref(), message.numeric_id()) {
-            (Some(method), _) if method.eq_ignore_ascii_case("mining.notify") => self.has_job = true,
-            (Some(_), _) => {}
-            (None, Some(SUBSCRIBE_ID)) => self.subscribed = true,
-            (None, Some(AUTHORIZE_ID)) => self.verdict = Some(Verdict::of(&message)),
-            (None, _) => {}
+        for message in Readings::of(line).messages() {
+            match (message.method().as_deref(), message.numeric_id()) {
+                (Some(method), _) => self.has_job |= PoolMethod::of(method) == Some(PoolMethod::Notify),
+                (None, Some(SUBSCRIBE_ID)) => self.subscribed = true,
+                (None, Some(AUTHORIZE_ID)) => {
+                    self.verdict.get_or_insert_with(|| Verdict::of(&message));
+                }
+                (None, _) => {}
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::supervise::{service, unwell};
+
+    #[test]
+    fn a_long_wait_for_a_job_is_no_stuck_thread() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut stream = Some(Stream::Plain(stream));
+        let thread = service("t-probe")
+            .beats_within(Duration::from_secs(1))
+            .start(move || -> Result<(), io::Error> {
+                let login = Login::new("w", "x");
+                if let Some(stream) = stream.take() {
+                    ask_for_work(stream, &login, Duration::from_millis(1600), || {}, &Stop::new());
+                }
+                Ok(())
+            })
+            .unwrap();
+        while !thread.is_finished() {
+            assert!(!unwell().iter().any(|line| line.contains("t-probe")), "{:?}", unwell());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_pool_that_writes_every_line_oddly_gives_work_all_the_same() {
+        let mut progress = Progress::default();
+        progress.take(br#"{"id":1,"id":1,"result":[[],"0a0b0c0d",8],"error":null}"#);
+        assert!(progress.subscribed);
+        progress.take(br#"{"id":2,"id":2,"result":true,"error":null}"#);
+        assert!(progress.verdict.as_ref().is_some_and(Verdict::is_accepted));
+        assert!(!progress.has_job);
+        progress.take(br#"{"id":null,"id":null,"method":"mining.notify","params":["1"]} ."#);
+        assert!(progress.has_job);
     }
 }

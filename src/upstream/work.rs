@@ -8,8 +8,8 @@ impl Upstreams {
     /// work is trusted again.
     pub fn gave_work(&self, id: UpstreamId, login: Option<Login>) {
         let upstream = self.one(id);
-        if login.is_some() {
-            *upstream.login() = login;
+        if let Some(login) = login {
+            upstream.probe_logins().got_work(login);
         }
         let is_back = upstream.health().gives_no_work();
         if is_back {
@@ -17,9 +17,20 @@ impl Upstreams {
         }
     }
 
-    /// The pool gives no work to this login, which a probe uses if the pool has never given work to another.
+    /// The pool gives no work to this login. While it has failed, probes ask as this one, too.
     pub fn note_login(&self, id: UpstreamId, login: Login) {
-        self.one(id).login().get_or_insert(login);
+        self.one(id).probe_logins().may_get_work(login);
+    }
+
+    /// A miner with this login, which says the same to whatever pool it comes to, gets work from this pool.
+    /// While another one has failed, its probes ask as this miner, too.
+    pub fn offer_login(&self, id: UpstreamId, login: &Login) {
+        for other in self.order().into_iter().filter(|other| *other != id) {
+            let other = self.one(other);
+            if other.blocked().is_none() {
+                other.probe_logins().may_get_work(login.clone());
+            }
+        }
     }
 
     /// Whether the pool counts as failed because it gives no work.

@@ -14,10 +14,10 @@ use std::time::Duration;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use self::line::LineContent;
+use self::line::{LineContent, Spaces};
 use super::fitness::tree_bytes;
 use super::found::{Authorized, Found, Suggestion};
-use super::job::Judging;
+use super::job::{Extranonces, Judging};
 use super::moment::Moment;
 use super::settings::Settings;
 use crate::stratum::{
@@ -66,6 +66,10 @@ pub struct Conversation {
     suggest_sent: Option<Duration>,
     /// The jobs that came before the answer to subscribe, each with all its readings.
     early: Vec<(Vec<JobReading>, Moment)>,
+    /// The present job in all its readings.
+    present: Vec<JobReading>,
+    /// The search spaces before each `mining.set_extranonce`, which some miners ignore.
+    earlier_spaces: Vec<Extranonces>,
 }
 
 impl Conversation {
@@ -83,6 +87,8 @@ impl Conversation {
             subscribe_answered: None,
             suggest_sent: None,
             early: Vec::new(),
+            present: Vec::new(),
+            earlier_spaces: Vec::new(),
         };
         let rolling = json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }]);
         conversation.request(CONFIGURE, "mining.configure", &rolling);
@@ -148,18 +154,28 @@ impl Conversation {
         }
         let known = self.found.subscribed.as_ref().map(|subscribed| &subscribed.extranonces);
         let content = LineContent::of(&readings, SUBSCRIBE, known);
+        let known_space = known.cloned();
         for (place, message) in readings.messages().enumerate() {
             match message.method() {
                 Some(method) => self.take_method(&message, &method, place == 0),
                 None => self.take_answer(&message, at),
             }
         }
-        if self.subscribe_answered.is_none() && content.is_subscribed() {
+        let mut later = Spaces::default();
+        if self.subscribe_answered.is_some() {
+            later = content.subscribed;
+        } else if content.is_subscribed() {
             self.take_subscribed(content.subscribed, content.refusal, at);
+        }
+        let is_other = |space: &Extranonces| known_space.as_ref() != Some(space);
+        let mut offered = content.foreign.readable.iter().chain(&later.readable);
+        if offered.any(is_other) {
+            let why = "a second answer to mining.subscribe: miners may take either";
+            self.found.jobs.add_unreadable(why);
         }
         if !content.set.is_empty() && self.found.subscribed.is_some() {
             self.found.extranonce_changed = true;
-            self.set_spaces(content.set);
+            self.change_spaces(content.set, at);
         }
         if let Some(why) = content.unreadable_job {
             self.found.jobs.add_unreadable(&why);

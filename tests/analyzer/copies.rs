@@ -12,20 +12,20 @@ use crate::common::recorded::{Row, config, judged, rows, setup};
 use crate::common::wait_for;
 
 /// An analyzer without sockets.
-struct Bench {
+pub struct Bench {
     analyzer: Analyzer,
     sender: Sender<Copy>,
     directory: tempfile::TempDir,
 }
 
 /// One session of it.
-struct Session {
-    conversation: Arc<Conversation>,
+pub struct Session {
+    pub conversation: Arc<Conversation>,
     sender: Sender<Copy>,
 }
 
 impl Bench {
-    fn start(more: &str) -> Bench {
+    pub fn start(more: &str) -> Bench {
         let config = config(&format!("{more}[[upstream]]\nurl = \"stratum+tcp://127.0.0.1:9\"\n"));
         let directory = tempfile::tempdir().unwrap();
         let (sender, copies) = crossbeam_channel::bounded(1024);
@@ -33,24 +33,24 @@ impl Bench {
         Bench { analyzer, sender, directory }
     }
 
-    fn session(&self, number: u64) -> Session {
+    pub fn session(&self, number: u64) -> Session {
         let peer = "127.0.0.1:1".parse().unwrap();
         let conversation = Arc::new(Conversation::new(SessionId(number), peer, Stamp::now()));
         Session { conversation, sender: self.sender.clone() }
     }
 
-    fn wait(&self, what: &str, condition: impl Fn(&Snapshot) -> bool) {
+    pub fn wait(&self, what: &str, condition: impl Fn(&Snapshot) -> bool) {
         wait_for(what, || condition(&self.analyzer.snapshot()));
     }
 
-    fn finish(self) -> (Vec<Row>, Arc<Snapshot>) {
+    pub fn finish(self) -> (Vec<Row>, Arc<Snapshot>) {
         let snapshot = self.analyzer.finish();
         (rows(self.directory.path()), snapshot)
     }
 }
 
 impl Session {
-    fn say(&self, direction: Direction, text: &str, readable_at: Stamp, sent_at: Stamp, after_gap: bool) {
+    pub fn say(&self, direction: Direction, text: &str, readable_at: Stamp, sent_at: Stamp, after_gap: bool) {
         let bytes = text.as_bytes().into();
         let chunk = Chunk { direction, bytes, readable_at, sent_at, after_gap };
         self.pass(What::Bytes(chunk));
@@ -60,11 +60,11 @@ impl Session {
         self.sender.send(Copy { conversation: self.conversation.clone(), what }).unwrap();
     }
 
-    fn up(&self, text: &str) {
+    pub fn up(&self, text: &str) {
         self.say(Direction::Up, text, Stamp::now(), Stamp::now(), false);
     }
 
-    fn down(&self, text: &str) {
+    pub fn down(&self, text: &str) {
         self.say(Direction::Down, text, Stamp::now(), Stamp::now(), false);
     }
 
@@ -244,11 +244,16 @@ fn a_share_belongs_to_the_extranonce_of_its_job() {
     }
 }
 
+/// Says that the job below pays its owner.
+pub fn paid() -> String {
+    format!("[payout]\naddress = \"{PAID}\"\n")
+}
+
 /// Paid by the job below.
 const PAID: &str = "bc1qnp980s5fpp8l94p5cvttmtdqy8rvrq74qly2yrfmzkdsntqzlc5qkc4rkq";
 
 /// A real job of public-pool's, with another id.
-fn real_job(id: &str) -> String {
+pub fn real_job(id: &str) -> String {
     let jobs = include_str!("../data/real_notifies.jsonl").lines();
     let mut jobs = jobs.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let job =
@@ -264,7 +269,7 @@ fn states(snapshot: &Snapshot) -> Option<(&'static str, &'static str)> {
 /// A newer job may have been among the lost copies. The next one clears that up, and nobody is accused.
 #[test]
 fn after_a_gap_nobody_can_tell_until_the_next_job() {
-    let bench = Bench::start(&format!("[payout]\naddress = \"{PAID}\"\n"));
+    let bench = Bench::start(&paid());
     let session = bench.session(1);
     session.conversation.set_upstream(0);
     session.up("{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"test\"]}\n");
@@ -331,7 +336,7 @@ fn what_comes_before_the_subscribe_answer_holds() {
 /// The thread that passes the pool's bytes on was held up: the share comes out of the queue before its job.
 #[test]
 fn a_share_whose_jobs_copy_is_late_is_for_no_unknown_job() {
-    let bench = Bench::start(&format!("[payout]\naddress = \"{PAID}\"\n"));
+    let bench = Bench::start(&paid());
     let session = bench.session(1);
     session.conversation.set_upstream(0);
     session.up("{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"test\"]}\n");

@@ -89,13 +89,17 @@ impl Owner {
 impl Seen {
     /// Whether everything says that a block would pay the owner, and nothing is wrong.
     pub fn is_fine(&self) -> Result<(), String> {
-        let state = &self.status["payout"]["state"];
-        let check = |is_so: bool, what: &str| if is_so { Ok(()) } else { Err(format!("{what} ({state})")) };
+        let (state, payout) = (&self.status["payout"]["state"], &self.status["payout"]);
+        let check = |is_so: bool, what: &str| if is_so { Ok(()) } else { Err(format!("{what} ({payout})")) };
         check(state == "verified", "/status does not say that a block would pay the owner")?;
         check(self.metric("verified"), "/metrics does not say that a block would pay the owner")?;
         check(self.page_promises(), "the page does not say so")?;
         check(self.serious().is_empty(), &format!("alerts: {:?}", self.serious()))?;
-        check(self.page.contains("nothing is wrong"), "the page does not say that nothing is wrong")
+        let ids = || self.alerts["alerts"].to_string();
+        check(
+            self.page.contains("nothing is wrong"),
+            &format!("the page does not say that nothing is wrong: {}", ids()),
+        )
     }
 
     /// Whether nothing says any more that a block would pay the owner, and one of these alerts lasts.

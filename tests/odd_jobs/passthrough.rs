@@ -22,7 +22,9 @@ impl Site {
         let pool = Pool::start(Script::saying((first.line() + &second.line()).as_bytes()));
         let owner = Owner::start("", &pool.upstream());
         let mut miner = Miner::join(owner.sluice.address());
-        pool.connection();
+        // No miner sends a share for a job that it does not have.
+        let jobs = first.line() + &second.line();
+        miner.wait("both jobs", |told| told.ends_with(jobs.as_bytes()));
         miner.submit(second.id.as_bytes(), &second.ntime);
         owner.wait_verified()?;
         Ok(Site { owner, pool, miner })

@@ -127,9 +127,6 @@ impl Blind {
                 });
             }
         }
-        if !tongue.is_open(UNREADABLE) {
-            return;
-        }
         let mut quiet: Vec<Option<usize>> = Vec::new();
         for seen in self.sessions.values_mut() {
             let is_quiet = seen.last_accepted.is_some_and(|last| seconds_between(last, now) > QUIET_SECONDS);

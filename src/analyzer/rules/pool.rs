@@ -22,6 +22,10 @@ const REFUSED: (&str, Severity) = ("pool.refused", Severity::Medium);
 /// session is ended for it.
 const TELL_AFTER: f64 = 2.0 / 3.0;
 
+/// The most that one look counts as. Looks come twice a second; a clock that is set between two of them, by
+/// days after a start, is no time that a miner has waited.
+const LONGEST_LOOK: Duration = Duration::from_secs(5);
+
 #[derive(Debug)]
 pub(super) struct Pool {
     silence: f64,
@@ -99,7 +103,8 @@ impl Pool {
     /// A pool gives no work when it has accepted miners and none of its sessions gets a job.
     fn no_work(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
         let seconds = self.ticked_at.replace(now).map_or(0.0, |before| seconds_between(before, now).max(0.0));
-        let (elapsed, limit, silence) = (Duration::from_secs_f64(seconds), self.first_job, self.silence);
+        let elapsed = Duration::from_secs_f64(seconds).min(LONGEST_LOOK);
+        let (limit, silence) = (self.first_job, self.silence);
         let got_job = |pulse: &Pulse<'_>| pulse.job_silent.is_some_and(|since| since <= seconds);
         for pulse in sessions.iter().filter(|pulse| pulse.waits_for_work) {
             self.owed.entry(pulse.upstream).or_default();
@@ -166,5 +171,71 @@ impl Pool {
         }
         self.silent.extend(silent.iter().copied());
         self.silent.retain(|upstream| silent.contains(upstream) || !heard.contains(upstream));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use jiff::Timestamp;
+
+    use super::super::super::Role;
+    use super::super::super::alerts::Alerts;
+    use super::*;
+    use crate::clock::{ClockState, Why};
+    use crate::record::State;
+
+    const LIMIT: Duration = Duration::from_secs(75);
+
+    fn waiting() -> Pulse<'static> {
+        Pulse {
+            waits_for_work: true,
+            job_silent: None,
+            session: SessionId(1),
+            role: Role::Direct,
+            upstream: None,
+            worker: "rig",
+            miner: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            hash_rate: 0.0,
+            difficulty: 1.0,
+            accepted: 0,
+            watched: 1.0,
+            pool_silent: None,
+            unanswered: 0,
+            share_silent: None,
+            jobs: None,
+            unread: None,
+            extranonce2_size: None,
+            version_mask: None,
+        }
+    }
+
+    /// The seconds since the first tick at which the pool is told of, if a tick comes at each of these.
+    fn told_at(seconds: impl IntoIterator<Item = i64>) -> Option<i64> {
+        let (mut pool, mut alerts) = (Pool::new(LIMIT * 3, LIMIT), Alerts::new(&[]));
+        seconds.into_iter().find(|second| {
+            let time = Timestamp::from_second(1_790_000_000 + second).unwrap();
+            let (now, mut rows) = (NtpTime::from_timestamp(time), Vec::new());
+            let mut tongue = Tongue {
+                alerts: &mut alerts,
+                rows: &mut rows,
+                upstreams: &[],
+                clock: &ClockState::Unsynchronised { since: now, why: Why::Off },
+                state: &mut State::default(),
+                unsaved: &mut false,
+            };
+            pool.tick(&[waiting()], now, &mut tongue);
+            !rows.is_empty()
+        })
+    }
+
+    #[test]
+    fn a_clock_that_is_set_by_days_is_no_wait_for_work() {
+        let limit = LIMIT.as_secs() as i64;
+        assert_eq!(told_at(0..2 * limit), Some(limit));
+        let day = 86_400;
+        let told = told_at([0, 1].into_iter().chain(day..day + 2 * limit));
+        assert!(told.is_some_and(|told| told > day + limit - 10), "{told:?}");
     }
 }

@@ -53,7 +53,7 @@ impl Recording {
         if dropped > 0 {
             tongue.persists(FAILING, TOO_SLOW, now, || {
                 let description = String::from(
-                    "rows of the records are dropped, because the disk is too slow for them; use a faster disk, or \
+                    "rows of the records are dropped, because the disk is too slow for them or hangs; use a faster disk, or \
                      switch off record.timing or record.geek",
                 );
                 (description, json!({ "lost_rows": health.lost, "dropped_rows": health.dropped }))

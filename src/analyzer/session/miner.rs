@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
+
 use super::super::block::BlockSeen;
 use super::super::finding::Finding;
 use super::super::requests::Asked;
@@ -45,7 +47,13 @@ impl Session {
                 self.expect(&worker);
                 Asked::Authorize { worker, login: Login::from_params(message.params) }
             }
+            Some("mining.extranonce.subscribe") => {
+                self.takes_extranonce = true;
+                Asked::Other
+            }
             Some("mining.configure") => {
+                let asks_for_extranonce = |params: &RawValue| params.get().contains("subscribe-extranonce");
+                self.takes_extranonce |= message.params.is_some_and(asks_for_extranonce);
                 Asked::Configure { mask: ConfigureRequest::from_params(message.params).version_rolling }
             }
             Some("mining.submit") => {

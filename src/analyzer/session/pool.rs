@@ -18,8 +18,8 @@ use super::{OPENING, Session};
 use crate::net::Stamp;
 use crate::record::Outcome;
 use crate::stratum::{
-    Agreement, ConfigureAnswer, Difficulty, Envelope, JobReading, PoolMethod, Readings, Reconnect,
-    SubscribeAnswer, Verdict, VersionMask, elements, first_text,
+    Agreement, ConfigureAnswer, Difficulty, Envelope, Extranonce2Size, JobReading, PoolMethod, Readings,
+    Reconnect, SubscribeAnswer, Verdict, VersionMask, elements, first_text,
 };
 
 /// As much of a line that could not be read is evidence, in bytes.
@@ -33,7 +33,7 @@ impl Session {
         let may_hide_job = readings.may_hide_job();
         if let Some(message) = readings.plain().filter(|message| message.method().is_none() && !may_hide_job)
         {
-            return self.pool_answered(&[*message], line, at, each);
+            return self.pool_answered(&[*message], line, true, at, each);
         }
         if may_hide_job {
             self.unread("it is no message that a miner is known to read", line, at, each);
@@ -71,7 +71,7 @@ impl Session {
         if has_job {
             self.job_line(&readings, has_exact_name, line, at, each);
         }
-        self.pool_answered(&answers, line, at, each);
+        self.pool_answered(&answers, line, readings.shape().is_none(), at, each);
     }
 
     /// An answer, in one reading or several. It goes to the first request that one of them is about.
@@ -79,6 +79,7 @@ impl Session {
         &mut self,
         answers: &[Envelope<'_>],
         line: &[u8],
+        is_ordinary: bool,
         at: Stamp,
         each: &mut impl FnMut(Finding),
     ) {
@@ -92,7 +93,7 @@ impl Session {
         match matched {
             Some((message, Match::Request(asked, asked_at))) => {
                 if matches!(asked, Asked::Subscribe) {
-                    self.doubt_subscribe_answer(message, answers, line, at, each);
+                    self.doubt_subscribe_answer(message, answers, line, is_ordinary, at, each);
                 }
                 self.answered(asked, message, asked_at, at, each);
             }
@@ -105,7 +106,7 @@ impl Session {
                 self.answered(Asked::Subscribe, first, at, at, each);
             }
             None => {
-                self.unasked(first, at, each);
+                self.unasked(answers, line, at, each);
                 self.requests.keep(first.id(), AnswerForm::of(first), at, line);
             }
         }
@@ -119,20 +120,31 @@ impl Session {
         }
     }
 
-    /// Doubts the search space when the readings of the answer to a subscribe differ.
+    /// Doubts the search space when the readings of the answer to a subscribe differ, or when miners may take
+    /// what a `mining.set_extranonce` before it said. Only an ordinary answer ends an earlier doubt: part of
+    /// the miners may not read an odd one.
     fn doubt_subscribe_answer(
         &mut self,
         message: &Envelope<'_>,
         answers: &[Envelope<'_>],
         line: &[u8],
+        is_ordinary: bool,
         at: Stamp,
         each: &mut impl FnMut(Finding),
     ) {
-        self.space_doubt = None;
         let is_same =
             |other: &Envelope<'_>| other.result.map(RawValue::get) == message.result.map(RawValue::get);
+        let extranonce1 = message.result.and_then(|result| SubscribeAnswer::from_result(result).ok());
+        let extranonce1 = extranonce1.map(|answer| answer.extranonce1);
+        let is_changed =
+            self.next_extranonce.as_ref().is_some_and(|(next, _)| Some(next) != extranonce1.as_ref());
         if !answers.iter().all(is_same) {
             self.doubt_space("miners may read its answer to mining.subscribe differently", line, at, each);
+        } else if is_changed {
+            let why = "miners may take the answer to mining.subscribe or the mining.set_extranonce before it";
+            self.doubt_space(why, line, at, each);
+        } else if is_ordinary {
+            self.space_doubt = None;
         }
     }
 
@@ -163,7 +175,14 @@ impl Session {
             PoolMethod::SetExtranonce => match SubscribeAnswer::of_set_extranonce(message.params) {
                 Ok((answer, agreement)) => {
                     self.next_extranonce = Some((answer.extranonce1, answer.extranonce2_size));
-                    if is_ordinary && agreement == Agreement::All {
+                    if self.conversation.role == Role::Direct {
+                        // ESP-Miner takes it at once, also for the present job (wire reference, section 2.6).
+                        self.work.unread(Doubt::Ambiguous, at);
+                    }
+                    if !self.takes_extranonce && self.conversation.role == Role::Direct {
+                        let why = "a miner that did not ask for mining.set_extranonce may ignore it";
+                        self.doubt_space(why, line, at, each);
+                    } else if is_ordinary && agreement == Agreement::All {
                         self.space_doubt = None;
                     } else {
                         let why = "miners may read its mining.set_extranonce differently";
@@ -318,14 +337,27 @@ impl Session {
     /// An answer that nobody waits for. The copy of its request may still come; an extranonce1 for
     /// which none comes was changed without being asked for. One that is the first of its session is taken:
     /// the copy of the request is lost.
-    fn unasked(&mut self, message: &Envelope<'_>, at: Stamp, each: &mut impl FnMut(Finding)) {
-        let Some(Ok(answer)) = message.result.map(SubscribeAnswer::from_result) else { return };
+    fn unasked(&mut self, answers: &[Envelope<'_>], line: &[u8], at: Stamp, each: &mut impl FnMut(Finding)) {
+        let read = |message: &Envelope<'_>| SubscribeAnswer::from_result(message.result?).ok();
+        let mut spaces: Vec<SubscribeAnswer> = answers.iter().filter_map(read).collect();
+        spaces.dedup();
+        if spaces.len() > 1 {
+            let why = "miners may read an answer to mining.subscribe that nobody asked for differently";
+            self.doubt_space(why, line, at, each);
+        }
         match &self.extranonce1 {
-            None => self.subscribed(answer, at, each),
-            Some(known) if *known != answer.extranonce1 => {
-                self.unasked_extranonce1 = Some((answer.extranonce1, at));
+            None => {
+                if let Some(answer) = spaces.into_iter().next() {
+                    self.foreign_extranonce1 = Some(answer.extranonce1.clone());
+                    self.subscribed(answer, at, each);
+                }
             }
-            Some(_) => {}
+            Some(known) => {
+                let is_other = |answer: &SubscribeAnswer| answer.extranonce1 != *known;
+                if let Some(other) = spaces.into_iter().find(is_other) {
+                    self.unasked_extranonce1 = Some((other.extranonce1, at));
+                }
+            }
         }
     }
 
@@ -354,8 +386,17 @@ impl Session {
                 let is_list = |result: &&RawValue| result.get().starts_with(['[', '{']);
                 match message.result.filter(is_list).map(SubscribeAnswer::as_miners_read) {
                     Some(Ok((answer, agreement))) => {
+                        let foreign = self.foreign_extranonce1.take();
                         if agreement != Agreement::All {
                             let why = "miners may read its extranonce1 differently";
+                            self.doubt_space(why, b"", answered_at, each);
+                        } else if foreign.is_some_and(|foreign| foreign != answer.extranonce1) {
+                            let why = "it answered mining.subscribe twice, and miners may take either answer";
+                            self.doubt_space(why, b"", answered_at, each);
+                        } else if answer.extranonce2_size.bytes() > Extranonce2Size::MAX_OF_MINERS
+                            && self.conversation.role == Role::Direct
+                        {
+                            let why = "its extranonce2 is longer than 8 bytes, of which miners send fewer";
                             self.doubt_space(why, b"", answered_at, each);
                         }
                         self.subscribed(answer, answered_at, each);
@@ -416,8 +457,12 @@ impl Session {
         each: &mut impl FnMut(Finding),
     ) {
         let readings = Readings::of(&answer.line);
-        if let Some(message) = readings.messages().find(Envelope::is_answer) {
-            self.answered(asked, &message, asked_at, answer.at, each);
+        let answers: Vec<_> = readings.messages().filter(Envelope::is_answer).collect();
+        let Some(message) = answers.first() else { return };
+        if matches!(asked, Asked::Subscribe) {
+            let is_ordinary = readings.shape().is_none();
+            self.doubt_subscribe_answer(message, &answers, &answer.line, is_ordinary, answer.at, each);
         }
+        self.answered(asked, message, asked_at, answer.at, each);
     }
 }

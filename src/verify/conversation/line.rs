@@ -3,7 +3,8 @@
 
 use super::reading;
 use crate::stratum::{
-    Agreement, Envelope, Extranonce1, JobReading, PoolMethod, Readings, SubscribeAnswer, elements,
+    Agreement, Envelope, Extranonce1, Extranonce2Size, JobReading, PoolMethod, Readings, SubscribeAnswer,
+    elements,
 };
 use crate::verify::found::Refusal;
 use crate::verify::job::Extranonces;
@@ -22,6 +23,8 @@ pub(super) struct LineContent {
     pub(super) refusal: Option<Refusal>,
     /// The search spaces of a `mining.set_extranonce`.
     pub(super) set: Spaces,
+    /// Those of an answer that was not asked for: some miners look at no id.
+    pub(super) foreign: Spaces,
 }
 
 /// The search spaces that miners may take from one line.
@@ -56,6 +59,8 @@ impl LineContent {
             }
             if message.numeric_id() == Some(subscribe) && (method.is_none() || message.result.is_some()) {
                 content.take_subscribed(&message);
+            } else if let Some(Ok(answered)) = message.result.map(SubscribeAnswer::from_result) {
+                content.foreign.add(Ok((answered, Agreement::All)));
             }
         }
         content
@@ -84,6 +89,10 @@ impl Spaces {
             Ok((SubscribeAnswer { extranonce1, extranonce2_size }, agreement)) => {
                 if agreement == Agreement::Doubtful {
                     self.doubt = Some("its extranonce1 is no hex text that all miners read alike".to_owned());
+                }
+                if extranonce2_size.bytes() > Extranonce2Size::MAX_OF_MINERS {
+                    self.doubt =
+                        Some("its extranonce2 is longer than 8 bytes, of which miners send fewer".to_owned());
                 }
                 let space = Extranonces { extranonce1, extranonce2_size };
                 if !self.readable.contains(&space) {

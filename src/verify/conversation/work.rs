@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use super::line::Spaces;
 use super::{Conversation, MAX_EARLY_JOBS, UNFINISHED};
+use crate::analyzer::PayoutState;
 use crate::stratum::{Agreement, JobReading, Notify, Readings};
 use crate::verify::found::{Refusal, Subscribed};
 use crate::verify::job::{Extranonces, SeenJob};
 use crate::verify::moment::Moment;
+
+/// The most search spaces of earlier times in which a job is judged.
+const MAX_SPACES: usize = 16;
 
 impl Conversation {
     /// Takes the answer to subscribe. Whoever reads a refusal does not mine; what others read counts.
@@ -37,6 +41,23 @@ impl Conversation {
         }
     }
 
+    /// A `mining.set_extranonce`: some miners take it at once, others ignore it. So jobs are judged in the search
+    /// spaces before it, too, and the present job in the new ones.
+    pub(super) fn change_spaces(&mut self, spaces: Spaces, at: Moment) {
+        let Some(subscribed) = &self.found.subscribed else { return };
+        let before = std::iter::once(subscribed.extranonces.clone()).chain(self.found.other_spaces.clone());
+        for space in before {
+            if !self.earlier_spaces.contains(&space) && self.earlier_spaces.len() < MAX_SPACES {
+                self.earlier_spaces.push(space);
+            }
+        }
+        self.set_spaces(spaces);
+        let worst = self.worst(self.present.clone(), at).filter(SeenJob::has_coinbase);
+        if let Some(worst) = worst.filter(|worst| worst.payout.state >= PayoutState::Short) {
+            self.found.jobs.add(worst, self.most_drift);
+        }
+    }
+
     /// Takes a job in all its readings. The worst of them counts.
     pub(super) fn take_job(&mut self, readings: Vec<JobReading>, at: Moment) {
         if self.subscribe_answered.is_none() {
@@ -47,6 +68,7 @@ impl Conversation {
             }
             return;
         }
+        self.present.clone_from(&readings);
         let is_doubtful = readings.iter().any(|reading| reading.agreement == Agreement::Doubtful);
         let worst = self.worst(readings, at);
         let has_coinbase = worst.as_ref().is_none_or(SeenJob::has_coinbase);
@@ -66,7 +88,10 @@ impl Conversation {
         let subscribed = self.found.subscribed.as_ref()?;
         let spaces = || std::iter::once(&subscribed.extranonces).chain(&self.found.other_spaces);
         let seen = readings.iter().flat_map(|JobReading { job, .. }| {
-            spaces().map(|space| self.seen(job.clone(), space, at)).collect::<Vec<_>>()
+            // A job that does not fit an earlier space is no work for a miner that is still there.
+            let earlier = self.earlier_spaces.iter().map(|space| self.seen(job.clone(), space, at));
+            let earlier = earlier.filter(SeenJob::has_coinbase);
+            spaces().map(|space| self.seen(job.clone(), space, at)).chain(earlier).collect::<Vec<_>>()
         });
         seen.max_by_key(|job| job.badness(self.most_drift))
     }

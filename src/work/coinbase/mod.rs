@@ -97,7 +97,7 @@ impl Coinbase {
     /// extranonces are.
     ///
     /// # Errors
-    /// As [`Coinbase::decode`].
+    /// As [`Coinbase::decode`]; and when who is paid depends on the extranonce2, which each miner chooses.
     pub fn of_job(
         job: &Notify,
         extranonce1: &Extranonce1,
@@ -111,7 +111,24 @@ impl Coinbase {
         bytes.resize(end, 0);
         bytes.extend_from_slice(&job.coinb2);
         let coinbase = Coinbase::decode(bytes)?;
+        if end > coinbase.outputs_start {
+            let mut others = coinbase.bytes.clone();
+            others[end - extranonce2_size.bytes()..end].fill(0xff);
+            let other = Coinbase::decode(others).map_err(|_| CoinbaseError::PayChanges)?;
+            if !coinbase.pays_like(&other) {
+                return Err(CoinbaseError::PayChanges);
+            }
+        }
         Ok(Coinbase { extranonce: Some(start..end), ..coinbase })
+    }
+
+    /// Whether both pay the same to the same. Outputs without value carry data: OCEAN has its extranonces there.
+    fn pays_like(&self, other: &Coinbase) -> bool {
+        fn paying(coinbase: &Coinbase) -> impl Iterator<Item = (Sats, &[u8])> {
+            let spans = coinbase.outputs.iter().filter(|output| output.value.0 > 0);
+            spans.map(|output| (output.value, &coinbase.bytes[output.script.clone()]))
+        }
+        paying(self).eq(paying(other))
     }
 
     /// The transaction's bytes.

@@ -24,6 +24,8 @@ pub enum CoinbaseError {
     InputCount { found: u64 },
     /// The one input spends something.
     Outpoint { found: String },
+    /// Who is paid, or how much, depends on the extranonce2.
+    PayChanges,
 }
 
 impl fmt::Display for CoinbaseError {
@@ -43,6 +45,7 @@ impl fmt::Display for CoinbaseError {
                 write!(f, "{found:?} at byte {at} announces a witness, which Stratum leaves out")
             }
             CoinbaseError::InputCount { found } => write!(f, "it has {found} inputs instead of one"),
+            CoinbaseError::PayChanges => f.write_str("whom it pays depends on the miner's extranonce2"),
             CoinbaseError::Outpoint { found } => write!(f, "its input spends {found:?} instead of nothing"),
         }
     }

@@ -1,0 +1,122 @@
+//! The logins with which probes ask a pool for work: the one that the pool gave work to last, and those of the
+//! last few accounts that came here. One account without work is no proof against the pool.
+
+use std::collections::VecDeque;
+
+use crate::stratum::Login;
+use crate::work::account_of_worker;
+
+/// Accounts that are remembered beside the one that got work. Each may cost a probe of
+/// `failover.first_job_timeout`, so more would only delay the others.
+const MAX_OTHERS: usize = 4;
+
+/// What is remembered for one pool's probes.
+#[derive(Debug, Default)]
+pub(super) struct ProbeLogins {
+    /// The login that the pool gave work to last.
+    served: Option<Login>,
+    /// One login of each account, the next one to try first.
+    others: VecDeque<Login>,
+    is_others_turn: bool,
+}
+
+impl ProbeLogins {
+    /// The pool gives work to this login.
+    pub(super) fn got_work(&mut self, login: Login) {
+        self.others.retain(|other| account(other) != account(&login));
+        self.served = Some(login);
+        self.is_others_turn = false;
+    }
+
+    /// The login of a miner that the pool may give work to. A new account is tried next.
+    pub(super) fn may_get_work(&mut self, login: Login) {
+        let is_its = |other: &Login| account(other) == account(&login);
+        if self.served.as_ref().is_some_and(is_its) {
+            return;
+        }
+        match self.others.iter().position(is_its) {
+            Some(place) => self.others[place] = login,
+            None => {
+                // The one that was tried last goes.
+                self.others.truncate(MAX_OTHERS - 1);
+                self.others.push_front(login);
+            }
+        }
+    }
+
+    /// The pool refuses this login, which is not tried again. Whether others are left to try.
+    pub(super) fn refused(&mut self, login: &Login) -> bool {
+        self.served = self.served.take().filter(|served| served != login);
+        self.others.retain(|other| other != login);
+        self.served.is_some() || !self.others.is_empty()
+    }
+
+    /// The login of the next probe: for a pool that counts as up, the one that it gave work to; for one that
+    /// has failed, that one and the others in turn.
+    pub(super) fn next(&mut self, has_failed: bool) -> Option<Login> {
+        let is_others_turn = self.served.is_none() || (has_failed && self.is_others_turn);
+        self.is_others_turn = !has_failed || !self.is_others_turn;
+        let other = if is_others_turn { self.others.pop_front() } else { None };
+        match other {
+            Some(login) => {
+                self.others.push_back(login.clone());
+                Some(login)
+            }
+            None => self.served.clone(),
+        }
+    }
+}
+
+fn account(login: &Login) -> &str {
+    account_of_worker(&login.user)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login(user: &str) -> Login {
+        Login::new(user, "x")
+    }
+
+    fn tried(logins: &mut ProbeLogins, times: usize) -> Vec<String> {
+        (0..times).filter_map(|_| logins.next(true)).map(|login| login.user).collect()
+    }
+
+    #[test]
+    fn accounts_take_turns_and_only_the_last_few_are_known() {
+        let mut logins = ProbeLogins::default();
+        assert_eq!(logins.next(true), None);
+        for user in ["a.1", "b.1", "a.2"] {
+            logins.may_get_work(login(user));
+        }
+        assert_eq!(tried(&mut logins, 3), ["b.1", "a.2", "b.1"]);
+        (0..100).for_each(|account| logins.may_get_work(login(&format!("c{account}.1"))));
+        assert_eq!(tried(&mut logins, 5), ["c99.1", "c98.1", "c97.1", "c96.1", "c99.1"]);
+    }
+
+    #[test]
+    fn a_login_that_the_pool_refuses_is_not_tried_again() {
+        let mut logins = ProbeLogins::default();
+        logins.got_work(login("a.1"));
+        logins.may_get_work(login("b.1"));
+        assert!(logins.refused(&login("b.1")));
+        assert_eq!(tried(&mut logins, 2), ["a.1", "a.1"]);
+        assert!(!logins.refused(&login("a.1")));
+        assert_eq!(logins.next(true), None);
+    }
+
+    #[test]
+    fn a_working_pool_is_asked_as_the_one_that_it_gave_work_to() {
+        let mut logins = ProbeLogins::default();
+        logins.may_get_work(login("a.1"));
+        logins.got_work(login("b.1"));
+        logins.may_get_work(login("b.2"));
+        for _ in 0..3 {
+            assert_eq!(logins.next(false), Some(login("b.1")));
+        }
+        assert_eq!(tried(&mut logins, 3), ["a.1", "b.1", "a.1"]);
+        logins.got_work(login("a.1"));
+        assert_eq!(tried(&mut logins, 2), ["a.1", "a.1"]);
+    }
+}
