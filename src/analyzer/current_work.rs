@@ -35,6 +35,9 @@ pub(super) struct CurrentWork {
     newest: Option<JudgedJob>,
     /// The newest of each kind that some miners ignore, since then.
     odd: Vec<(Oddness, JudgedJob)>,
+    /// The worst job before it that was bad, and when the first that every miner reads came after it. Not all that
+    /// calls itself a job is taken by every miner, so it counts until a share proves that the miner has moved on.
+    suspect: Option<(JudgedJob, Stamp)>,
     /// What came since then that could not be read.
     unread: Option<(Doubt, Stamp)>,
     /// How often something came that could not be read.
@@ -72,8 +75,14 @@ impl CurrentWork {
         let was_late =
             if agreement == Agreement::All || self.newest.is_none() { self.came(at) } else { false };
         if agreement == Agreement::All {
-            self.newest = Some(job);
-            self.odd.clear();
+            let before = self.newest.replace(job).into_iter().chain(self.odd.drain(..).map(|(_, job)| job));
+            let worst = before.filter(JudgedJob::is_bad).max_by_key(|job| job.badness());
+            let is_worse = |worst: &JudgedJob| {
+                self.suspect.as_ref().is_none_or(|(known, _)| known.badness() <= worst.badness())
+            };
+            if let Some(worst) = worst.filter(is_worse) {
+                self.suspect = Some((worst, at));
+            }
             self.unread = None;
             return was_late;
         }
@@ -87,6 +96,16 @@ impl CurrentWork {
             self.unread(Doubt::Ambiguous, at);
         }
         was_late
+    }
+
+    /// A share proves that the miner works on the job that came then.
+    pub(super) fn worked_on(&mut self, job_came: Stamp) {
+        self.suspect.take_if(|(_, since)| job_came >= *since);
+    }
+
+    /// The bad job that the miner may still work on, though others came after it.
+    pub(super) fn suspect(&self) -> Option<&JudgedJob> {
+        self.suspect.as_ref().map(|(job, _)| job)
     }
 
     /// Something came that may be a job and could not be read, or was lost.
@@ -120,7 +139,8 @@ impl CurrentWork {
 
     /// The jobs are judged by other expectations.
     pub(super) fn again(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
-        let odd = self.odd.iter_mut().map(|(_, job)| job);
+        let suspect = self.suspect.iter_mut().map(|(job, _)| job);
+        let odd = self.odd.iter_mut().map(|(_, job)| job).chain(suspect);
         self.newest.iter_mut().chain(odd).for_each(|job| job.again(workers, expectations));
     }
 
@@ -180,7 +200,7 @@ impl CurrentWork {
 
     fn worst(&self) -> Option<&JudgedJob> {
         let odd = self.odd.iter().map(|(_, job)| job);
-        self.newest.iter().chain(odd).max_by_key(|job| job.badness())
+        self.newest.iter().chain(odd).chain(self.suspect()).max_by_key(|job| job.badness())
     }
 
     fn came(&mut self, at: Stamp) -> bool {
@@ -261,8 +281,14 @@ mod tests {
         work.job(job(GOOD), Agreement::OrIgnored, oddness(0), at(4));
         assert_eq!(state(&work, 5), Some(GOOD));
         work.job(job(BAD), Agreement::OrIgnored, oddness(1), at(5));
+        // A share may be for a job from before it.
         work.job(job(GOOD), Agreement::All, ordinary(), at(6));
-        assert_eq!(state(&work, 7), Some(GOOD));
+        work.worked_on(at(5));
+        assert_eq!(state(&work, 7), Some(BAD));
+        work.job(job(GOOD), Agreement::All, ordinary(), at(8));
+        assert_eq!(state(&work, 9), Some(BAD));
+        work.worked_on(at(6));
+        assert_eq!(state(&work, 10), Some(GOOD));
     }
 
     #[test]
@@ -294,6 +320,7 @@ mod tests {
         work.unread(Doubt::Unread, at(6));
         assert_eq!(state(&work, 6), Some(BAD));
         work.job(job(GOOD), Agreement::All, ordinary(), at(7));
+        work.worked_on(at(7));
         assert_eq!(state(&work, 7), Some(GOOD));
     }
 

@@ -1,7 +1,7 @@
 //! A session's newest job with its verdicts, kept to be shown.
 
 use super::verdicts::{
-    ChainVerdict, Doubt, Expectations, Expected, PayoutState, PayoutVerdict, Unverifiable,
+    ChainState, ChainVerdict, Doubt, Expectations, Expected, PayoutState, PayoutVerdict, Unverifiable,
 };
 use crate::stratum::{Nbits, encode_hex};
 use crate::work::{Chain, Coinbase, Sats};
@@ -76,6 +76,11 @@ impl JudgedJob {
         self.doubt = Some(why);
         self.payout.doubt(why);
         self.chain.doubt(why);
+    }
+
+    /// Whether it pays somebody else, or is of another chain.
+    pub(super) fn is_bad(&self) -> bool {
+        self.payout.state >= PayoutState::Short || self.chain.state == ChainState::Wrong
     }
 
     /// How bad it is: money first, then the chain.

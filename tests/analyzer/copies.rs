@@ -13,7 +13,7 @@ use crate::common::wait_for;
 
 /// An analyzer without sockets.
 pub struct Bench {
-    analyzer: Analyzer,
+    pub analyzer: Analyzer,
     sender: Sender<Copy>,
     directory: tempfile::TempDir,
 }
@@ -87,7 +87,7 @@ fn job(id: &str, clean: bool) -> String {
     )
 }
 
-fn submit(id: &str, job: &str, nonce: u32) -> String {
+pub fn submit(id: &str, job: &str, nonce: u32) -> String {
     format!(
         "{{\"id\":{id},\"method\":\"mining.submit\",\"params\":[\"w\",\"{job}\",\"00112233\",\"6b009568\",\
          \"{nonce:08x}\"]}}\n"

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use sluice::analyzer::Snapshot;
 
-use crate::copies::{Bench, Session, paid, real_job};
+use crate::copies::{Bench, Session, paid, real_job, submit};
 
 /// That of the job's own pool.
 const CLEAN: &str = "4128064f";
@@ -118,4 +118,33 @@ fn a_lost_copy_takes_the_verdict_back_without_a_further_line() {
     bench.wait("the loss", |snapshot| payout(snapshot, 0) == Some("unverifiable"));
     session.down(&real_job("a2"));
     bench.wait("the next job", |snapshot| payout(snapshot, 0) == Some("verified"));
+}
+
+/// A job that calls itself one ends no finding: part of the miners may not take it. A share for it does.
+#[test]
+fn a_strangers_job_counts_until_a_share_proves_that_the_miner_has_another() {
+    let bench = Bench::start(&paid());
+    let session = bench.session(1);
+    session.conversation.set_upstream(0);
+    opened(&session, &answer(CLEAN));
+    session.up("{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"w\",\"x\"]}\n");
+    session.down("{\"id\":2,\"result\":true,\"error\":null}\n");
+    // So low that every hash is a share.
+    session.down("{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[1e-10]}\n");
+    let stranger = real_job("a1").replace("0020984a77c289", "0020184a77c289");
+    assert_ne!(stranger, real_job("a1"));
+    session.down(&stranger);
+    session.down(&real_job("a2"));
+    bench.wait("the stranger's job", |snapshot| payout(snapshot, 0) == Some("mismatch"));
+    session.up(&submit("5", "a1", 5));
+    session.down("{\"id\":5,\"result\":true,\"error\":null}\n");
+    bench.wait("a share for it", |snapshot| snapshot.summary.shares == 1);
+    session.down(&real_job("a3"));
+    bench.wait("a further job", |snapshot| snapshot.totals.as_ref().is_some_and(|totals| totals.jobs == 3));
+    assert_eq!(payout(&bench.analyzer.snapshot(), 0), Some("mismatch"));
+    session.up(&submit("6", "a3", 6));
+    session.down("{\"id\":6,\"result\":true,\"error\":null}\n");
+    bench.wait("a share for the owner's job", |snapshot| payout(snapshot, 0) == Some("verified"));
+    let (_, snapshot) = bench.finish();
+    assert_eq!(snapshot.alerts.counts.get("payout.mismatch"), Some(&1), "{:?}", snapshot.alerts.counts);
 }

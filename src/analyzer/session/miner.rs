@@ -96,6 +96,9 @@ impl Session {
         share.unseen_job = self.unseen_job(share.submit.as_ref().map(|submit| &submit.job_id), at);
         share.is_repeated = share.rebuilt.as_ref().is_some_and(|rebuilt| !self.hashes.is_new(rebuilt.hash));
         if let Some(proven) = share.proven() {
+            if let Some(received_at) = job.map(|job| job.received_at) {
+                self.work.worked_on(received_at);
+            }
             self.meter.add(proven, at);
         }
         self.tally.best = self.tally.best.max(share.difficulty().filter(|d| d.is_finite()).unwrap_or(0.0));

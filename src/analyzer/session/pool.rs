@@ -289,7 +289,13 @@ impl Session {
         let (judged, seen): (Vec<_>, Vec<_>) = found.into_iter().unzip();
         let worst = judged.into_iter().next_back();
         let was_late = worst.is_some_and(|worst| self.work.job(worst, least, oddness, at));
-        for seen in seen {
+        for mut seen in seen {
+            if let Some(suspect) = self.work.suspect().filter(|job| job.payout.state > seen.payout.state) {
+                (seen.payout, seen.outputs) = (suspect.payout.clone(), suspect.outputs());
+            }
+            if let Some(suspect) = self.work.suspect().filter(|job| job.chain.state > seen.chain.state) {
+                seen.chain = suspect.chain.clone();
+            }
             each(Finding::Job(Box::new(JobSeen { block_age, was_late, ..seen })));
         }
         is_decoded
