@@ -174,8 +174,9 @@ fn assert_shown(browser: &Browser, way: &str) {
         shown.as_array().unwrap().iter().filter_map(Value::as_str).map(letters).collect();
     for name in names() {
         // The part before a point is taken for an account.
-        let name = letters(&printable(name.rsplit('.').next().unwrap()));
-        assert!(shown.iter().any(|each| each.ends_with(&name)), "{way}: {name:?} is not among {shown:?}");
+        // White space at the ends may be left out.
+        let name = letters(&printable(name.rsplit('.').next().unwrap().trim()));
+        assert!(shown.iter().any(|each| each.contains(&name)), "{way}: {name:?} is not among {shown:?}");
     }
 }
 
