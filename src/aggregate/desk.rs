@@ -71,7 +71,7 @@ pub(super) struct Desk {
     pub(super) asked_mask: Option<VersionMask>,
     /// Those that it may roll.
     pub(super) mask: Option<VersionMask>,
-    /// Those that the pool lets anybody roll, as of the last time it was looked at.
+    /// Version bits that the pool lets anybody roll, as of the last look.
     pub(super) pool_mask: Option<VersionMask>,
     /// When some were taken from it that it had been granted, or had rolled without asking.
     pub(super) narrowed_at: Option<Instant>,

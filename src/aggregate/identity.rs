@@ -39,7 +39,7 @@ pub(super) struct Account(pub(super) String);
 pub(super) enum NameFault {
     /// Nothing is left of it at the pool, or nothing before the worker.
     NoAccount,
-    /// It has control characters, which could harm a connection that others share.
+    /// A name with control characters, which could harm a connection that others share.
     Unprintable,
 }
 

@@ -43,7 +43,7 @@ pub(super) enum Judgement {
     Forward {
         hash: BlockHash,
         is_block: bool,
-        /// It is below what the pool asks for, and good enough for the miner: on a network whose target is
+        /// A share below what the pool asks for, and good enough for the miner: on a network whose target is
         /// met by every share that was asked for, a block is nothing that the miner need hear of.
         is_good_here: bool,
     },

@@ -38,7 +38,7 @@ const MOST_WORDS: usize = 200;
 #[derive(Debug)]
 pub(super) enum End {
     Closed,
-    /// It failed, in words.
+    /// The failure, in words.
     Failed(String),
     /// There was no line for so long.
     Silent(Duration),

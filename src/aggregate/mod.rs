@@ -119,7 +119,7 @@ struct Services {
 #[derive(Debug)]
 pub struct Aggregate {
     services: Arc<Services>,
-    /// Those that nobody is accepted on yet; connections wait in the kernel.
+    /// Listeners that nobody is accepted on yet; connections wait in the kernel.
     listeners: Vec<Listener>,
     acceptors: Vec<Acceptor>,
     addresses: Vec<SocketAddr>,

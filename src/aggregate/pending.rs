@@ -19,7 +19,7 @@ pub(super) struct Asker {
     pub(super) place: Place,
     /// The request's id, as the miner wrote it.
     pub(super) id: Box<str>,
-    /// It is a share that the pool gets only because the network's target is so easy to meet. It is good
+    /// A share that the pool gets only because the network's target is so easy to meet. It is good
     /// enough for the miner, whatever the pool thinks of its difficulty.
     pub(super) is_good_here: bool,
 }

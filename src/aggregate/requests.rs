@@ -1,4 +1,4 @@
-//! What a miner asks, line by line, and what it is answered. Its shares: [`sharing`], and their version
+//! Requests of a miner, line by line, and their answers. Its shares: [`sharing`], and their version
 //! bits: [`rolling`]; its place: [`seating`]; what it would like to begin with: [`wishes`].
 
 mod rolling;
@@ -231,7 +231,7 @@ impl Requests {
         self.authorize_at_pool(&worker, &account, message.id(), at)
     }
 
-    /// Who an authorize says it is.
+    /// The name that an authorize gives.
     fn name_in(&self, message: &Envelope<'_>) -> MinerName {
         MinerName::new(self.services.naming.text(&first_name(message.params)))
     }

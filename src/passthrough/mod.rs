@@ -66,7 +66,7 @@ struct Services {
 #[derive(Debug)]
 pub struct Passthrough {
     services: Arc<Services>,
-    /// Those that nobody is accepted on yet; connections wait in the kernel.
+    /// Listeners that nobody is accepted on yet; connections wait in the kernel.
     listeners: Vec<Listener>,
     acceptors: Vec<Acceptor>,
     addresses: Vec<SocketAddr>,
