@@ -169,6 +169,7 @@ warm = 1
 [failover]
 connect_deadline = "7s"
 answer_timeout = "3s"
+first_job_timeout = "83s"
 backoff_max = "90s"
 [analysis]
 share_timeout = "50s"
@@ -225,6 +226,7 @@ console = "77s"
         "authorized within 45s is closed, a silent one after 2h",
         "1. stratum+tcp://pool.example:3333 as me.{worker}, 1 connection kept ready",
         "waits 7s for a connection, and 3s",
+        "one that gives no work after 83s",
         "every 1s to 90s",
         "unanswered after 50s, a near miss from 2 %",
         "must pay bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4 at least 97.5 %",

@@ -72,8 +72,10 @@ pub(super) fn write_upstreams(f: &mut fmt::Formatter<'_>, config: &Config) -> fm
     )?;
     writeln!(
         f,
-        "  a silent pool is left after {}; back to a better one after {}; a failed one is tried again every {} to {}",
+        "  a silent pool is left after {}, one that gives no work after {}; back to a better one after {}; a failed one is \
+         tried again every {} to {}",
         show_duration(failover.silence_timeout),
+        show_duration(failover.first_job_timeout),
         show_duration(failover.failback_after),
         show_duration(failover.backoff_min),
         show_duration(failover.backoff_max)
