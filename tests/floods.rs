@@ -1,8 +1,6 @@
 //! Sessions that flood lose copies and rows of their own, and nobody else's. In a program of their own: others
 //! measure memory.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,8 +11,8 @@ use sluice::analyzer::{Analyzer, Conversation, Setup};
 use sluice::clock::Clock;
 use sluice::record::Recorder;
 
-use common::recorded::{Recorded, judged, setup};
-use common::{BarePool, expect, wait_for};
+use crate::common::recorded::{Recorded, judged, setup};
+use crate::common::{BarePool, expect, wait_for};
 
 const SUBMIT: &str =
     "{\"id\":4,\"method\":\"mining.submit\",\"params\":[\"flood\",\"1\",\"00\",\"5\",\"7\"]}\n";

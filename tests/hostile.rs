@@ -1,8 +1,6 @@
 //! Peers that mean harm, or are broken: their bytes are forwarded all the same, memory stays
 //! bounded, and the analyzer goes on with everybody else.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::Receiver;
 use sluice::analyzer::{Analyzer, Copy};
 
-use common::recorded::{Recorded, judged, setup};
-use common::{BarePool, expect, expect_end, half_close, resources, wait_for};
+use crate::common::recorded::{Recorded, judged, setup};
+use crate::common::{BarePool, expect, expect_end, half_close, resources, wait_for};
 
 /// How much a scenario may add to the resident memory of this process, which is both ends as well.
 /// The queue of copies, whose size is the owner's own choice, may take 20 of it: 256 large copies of

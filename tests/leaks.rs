@@ -1,14 +1,12 @@
 //! Ten thousand connections leave nothing behind: no thread, no descriptor, no session, no memory.
 //! Alone in its file, as it counts what the whole process holds.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use common::resources::{self, Resources};
-use common::{DEADLINE, Proxy, upstream};
+use crate::common::resources::{self, Resources};
+use crate::common::{DEADLINE, Proxy, upstream};
 
 const CLIENTS: usize = 8;
 const WARM_UP: usize = 1_000;

@@ -1,14 +1,12 @@
 //! Two thousand miners at the same time through one proxy. Alone in its file: it needs thousands of
 //! descriptors and threads.
 
-mod common;
-
 use std::io::Write;
 use std::net::TcpStream;
 
-use common::binary::Sluice;
-use common::resources;
-use common::{DEADLINE, EchoPool, expect, wait_for};
+use crate::common::binary::Sluice;
+use crate::common::resources;
+use crate::common::{DEADLINE, EchoPool, expect, wait_for};
 
 const MINERS: usize = 2_000;
 
@@ -61,7 +59,7 @@ fn two_thousand_miners_at_once() {
     assert!(full.descriptors >= 2 * MINERS, "they were not all open: {full:?}");
     assert!(full.descriptors <= 2 * MINERS + OWN_DESCRIPTORS, "{full:?}");
     // One more is refused; nobody else notices.
-    common::expect_end(&TcpStream::connect(address).unwrap());
+    crate::common::expect_end(&TcpStream::connect(address).unwrap());
     round(&miners, 3);
 
     drop(miners);

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sluice::sim::{PoolOptions, SimPool};
 
+use crate::aggregate::finding::{Field, code, params};
+use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::site::{Line, Site};
 use crate::common::{DEADLINE, resources, wait_for};
-use crate::finding::{Field, code, params};
-use crate::scripted::{PoolEnd, Scripted};
-use crate::site::{Line, Site};
 
 const LEAST: &str = "[vardiff]\nmax = 0.000001\n";
 const POOL: f64 = 0.000_01;

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
 use sluice::stratum::Extranonce2Size;
 
+use crate::aggregate::scripted::Scripted;
+use crate::aggregate::site::{Line, Site};
 use crate::common::wait_for;
-use crate::scripted::Scripted;
-use crate::site::{Line, Site};
 
 /// Subscribes: where the miner may search.
 fn seat(line: &mut Line) -> String {

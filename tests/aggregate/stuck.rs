@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use sluice::aggregate::Limits;
 use socket2::{Domain, Socket, Type};
 
+use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::site::{Line, Site};
 use crate::common::certificates::Certificate;
 use crate::common::{DEADLINE, tls_bridge, upstream, wait_for};
-use crate::scripted::{PoolEnd, Scripted};
-use crate::site::{Line, Site};
 
 /// A large line of the pool's that goes to everybody.
 const LARGE: usize = 32 * 1024;

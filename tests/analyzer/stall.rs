@@ -89,7 +89,7 @@ fn verdict(nonce: u32) -> &'static str {
 
 #[test]
 fn a_stalled_analyzer_is_not_noticed_and_finds_its_way_back() {
-    let _alone = crate::MEMORY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _alone = crate::analyzer::MEMORY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     for path in ["copy", "splice"] {
         let pool = BarePool::start();
         let (mut recorded, copies, config) = Recorded::stalled(&format!(

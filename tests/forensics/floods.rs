@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::pool::{Habit, MINE, Pays, STRANGER};
-use crate::world::{World, hash_rate};
+use crate::forensics::pool::{Habit, MINE, Pays, STRANGER};
+use crate::forensics::world::{World, hash_rate};
 
 /// What a page can show at most: 40 of each rule that lasts, and 200 that are over.
 const MOST_ALERTS: usize = sluice::config::RuleId::ALL.len() * 40 + 200;
@@ -32,7 +32,8 @@ fn a_pool_that_alternates_in_each_job() {
         habit.pays = if step % 2 == 0 { Pays::Only(STRANGER) } else { Pays::Miner(2) };
         habit.height = i64::from(step % 3);
         habit.ntime = if step % 2 == 0 { 9000 } else { 0 };
-        habit.nbits = if step % 5 == 0 { crate::blocks::CASH } else { crate::blocks::MAINNET };
+        habit.nbits =
+            if step % 5 == 0 { crate::forensics::blocks::CASH } else { crate::forensics::blocks::MAINNET };
         world.notify(0, true);
         let until = 60.0 + f64::from(step) * 0.01;
         world.run_until(until);

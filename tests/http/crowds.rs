@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use crate::client::{Answered, connect, connect_from, gets_through, is_well};
 use crate::common::{expect_end, wait_for};
-use crate::process::Server;
-use crate::toy::{LARGE, Toy};
+use crate::http::client::{Answered, connect, connect_from, gets_through, is_well};
+use crate::http::process::Server;
+use crate::http::toy::{LARGE, Toy};
 
 /// 128 visitors' threads, eight of the inner server's, and those that are leaving.
 const MOST_THREADS: usize = 150;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::common::resources::{self, Resources};
 use crate::common::wait_for;
-use crate::toy::Toy;
+use crate::http::toy::Toy;
 
 const WANTED: &str = "SLUICE_TEST_HTTP_SERVER";
 

@@ -10,10 +10,10 @@ use sluice::net::tls_words::note_clock_error;
 use sluice::stop::Stop;
 use sluice::verify::{Paint, Settings, Text, verify};
 
-use super::common::certificates::Certificate;
-use super::common::socks5_server::Socks5Server;
-use super::common::tls_bridge;
 use super::{ADDRESS, options, pool, run};
+use crate::common::certificates::Certificate;
+use crate::common::socks5_server::Socks5Server;
+use crate::common::tls_bridge;
 
 /// Where the pool can be reached by TLS.
 fn tls_front(certificate: &Certificate, pool: SocketAddr) -> String {
