@@ -1,5 +1,4 @@
-//! Sessions that flood lose copies and rows of their own, and nobody else's. In a program of their own: others
-//! measure memory.
+//! Sessions that flood lose copies and rows of their own, and nobody else's.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -26,11 +26,16 @@ fn four_hundred_that_never_finish_their_request() {
         crowd.push(stream);
     }
     let begun = Instant::now();
-    let full = server.resources();
     wait_for("a visit", || gets_through(server.address()));
-    println!("alone {before:?}, full {full:?}, a visit after {:?}", begun.elapsed());
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
-    assert!(full.threads > before.threads + 32, "there was no crowd: {full:?}");
+    let took = begun.elapsed();
+    // The visitor may have been quicker than the last of the crowd.
+    let mut full = server.resources();
+    wait_for("the crowd", || {
+        full = server.resources();
+        full.threads > before.threads + 32
+    });
+    println!("alone {before:?}, full {full:?}, a visit after {took:?}");
+    assert!(took < Duration::from_secs(3), "{took:?}");
     assert!(full.threads < MOST_THREADS, "{full:?}");
     assert!(full.kib < before.kib + 16 * 1024, "{before:?} {full:?}");
     drop(crowd);

@@ -47,7 +47,7 @@ impl Server {
         let directory = tempfile::tempdir().unwrap();
         let mut child = Command::new("sh")
             .arg("-c")
-            .arg(format!("{prepare} exec \"$0\" --exact process::serves --ignored --nocapture"))
+            .arg(format!("{prepare} exec \"$0\" --exact http::process::serves --ignored --nocapture"))
             .arg(std::env::current_exe().unwrap())
             .env(WANTED, "1")
             .env("TMPDIR", directory.path())
