@@ -6,6 +6,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`commands`] | one file a subcommand |
+//! | [`app`] | the program: the only place that starts its parts and connects them |
 //! | [`config`] | the file and the flags, validated |
 //! | [`limits`] | who may connect, how often, and who is banned |
 //! | [`passthrough`] | a miner's session with a pool connection of its own: dial, two pumps |
@@ -44,6 +45,7 @@
 
 pub mod aggregate;
 pub mod analyzer;
+pub mod app;
 pub mod clock;
 pub mod commands;
 pub mod config;

@@ -1,5 +1,4 @@
 //! Reading `tests/data/vectors.json`.
-#![allow(dead_code, reason = "each test program uses its part")]
 
 use serde_json::Value;
 use serde_json::value::RawValue;
