@@ -17,6 +17,7 @@ mod pool_supervisor;
 mod pump;
 mod registry;
 mod session;
+mod turned_away;
 mod upward;
 
 use std::io;

@@ -1,6 +1,6 @@
 //! The sessions that exist. Touched when one begins or ends, never in between.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,6 +10,9 @@ use crate::analyzer::SessionId;
 use crate::serving::Volume;
 use crate::upstream::UpstreamId;
 
+/// Ended sessions that had no work and wait for the pool supervisor, which takes them twice a second. More
+/// would show nothing that these do not.
+const MAX_ENDED: usize = 64;
 /// Room for so many is not worth giving back.
 const SPARE: usize = 64;
 
@@ -18,6 +21,8 @@ pub(super) struct Registry {
     sessions: Mutex<HashMap<SessionId, Arc<Session>>>,
     /// What the sessions that are over have carried.
     carried: Mutex<Volume>,
+    /// Sessions that ended before they had work, and when.
+    unserved: Mutex<VecDeque<(Instant, Arc<Session>)>>,
     /// Told when a session ends.
     ended: Condvar,
 }
@@ -31,6 +36,12 @@ impl Registry {
         let mut sessions = self.lock();
         if let Some(session) = sessions.remove(&id) {
             self.carried().add(&session.conversation);
+            if !session.is_served() && session.conversation.down.has_begun() {
+                let mut unserved = self.unserved();
+                if unserved.len() < MAX_ENDED {
+                    unserved.push_back((Instant::now(), session));
+                }
+            }
         }
         if sessions.capacity() > SPARE + 4 * sessions.len() {
             let twice = 2 * sessions.len();
@@ -38,6 +49,13 @@ impl Registry {
         }
         drop(sessions);
         self.ended.notify_all();
+    }
+
+    /// Takes the sessions that ended without work, at least `age` ago.
+    pub(super) fn take_unserved(&self, age: Duration) -> Vec<Arc<Session>> {
+        let mut unserved = self.unserved();
+        let due = unserved.iter().take_while(|(at, _)| at.elapsed() >= age).count();
+        unserved.drain(..due).map(|(_, session)| session).collect()
     }
 
     pub(super) fn count(&self) -> usize {
@@ -85,6 +103,10 @@ impl Registry {
             sessions = self.ended.wait_timeout(sessions, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
+    }
+
+    fn unserved(&self) -> MutexGuard<'_, VecDeque<(Instant, Arc<Session>)>> {
+        self.unserved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn carried(&self) -> MutexGuard<'_, Volume> {
