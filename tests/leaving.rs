@@ -1,5 +1,7 @@
 //! A pool that is there and of no use is left: one that gives no work, and one that does not answer.
 
+mod refusals;
+
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
