@@ -1,6 +1,8 @@
 //! The real binary: exit codes, and what a person reads.
 
 mod common;
+#[path = "cli/machine.rs"]
+mod machine;
 
 use std::fs;
 use std::net::TcpListener;

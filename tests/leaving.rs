@@ -3,6 +3,8 @@
 mod common;
 #[path = "leaving/refusals.rs"]
 mod refusals;
+#[path = "leaving/unusable.rs"]
+mod unusable;
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};

@@ -165,13 +165,14 @@ impl Aggregate {
         stop: &Stop,
     ) -> Result<Aggregate, StartError> {
         let listeners = open_all(&config.listen)?;
-        let addresses = listeners.iter().map(Listener::address).collect();
+        let addresses: Vec<SocketAddr> = listeners.iter().map(Listener::address).collect();
         let reception = Reception::new(&config.listen, &config.ratelimit);
         let forgiving = reception.gatekeeper.clone();
         let on_failure = move || forgiving.pool_failed(Instant::now());
         // Connections end with the sessions, after what is in flight was answered.
         let links_stop = Stop::new();
-        let upstreams = Upstreams::start(&config.upstreams, &config.failover, on_failure, &links_stop)
+        let (pools, failover) = (&config.upstreams, &config.failover);
+        let upstreams = Upstreams::start_beside(&addresses, pools, failover, on_failure, &links_stop)
             .map_err(StartError::Upstream)?;
         let services = Arc::new(Services {
             vardiff: ArcSwap::from_pointee(config.vardiff.clone()),

@@ -14,10 +14,8 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::analyzer::{self, Analyzer, Enforcement, Expectations, Offence, Outside, Setup, UpstreamNames};
 use crate::clock::Clock;
-use crate::config::{Config, ConsoleReport, ForwardPath};
-use crate::net::descriptors;
+use crate::config::{Config, ConsoleReport};
 use crate::notify::Notifier;
-use crate::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
 use crate::pool_stats::PoolStats;
 use crate::record::Recorder;
 use crate::reference::{References, Tip};
@@ -39,7 +37,6 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
     let runtime = |why: io::Error| Failure::Runtime(why.into());
     supervise::end_program_through(&stop);
     let hang_ups = stop_on_signals(&stop).map_err(runtime)?;
-    check_descriptors(&config);
     let lock = DataDirLock::take(&config.data_dir).map_err(|why| Failure::Environment(vec![why]))?;
     lock.keep(&stop).map_err(runtime)?;
     // Before anything runs, so that a port in use ends nothing that has begun.
@@ -61,7 +58,8 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
     let mut proxy = Proxy::prepare(&config, copies, &stop).map_err(|why| Failure::Runtime(why.into()))?;
     let live = Arc::new(ArcSwap::from_pointee(config.clone()));
     let to_rules = config.analysis.enabled.then(|| news.clone());
-    let reload = Reload { options, config: live.clone(), tuner: proxy.tuner(), names, news: to_rules };
+    let reload =
+        Reload { options, config: live.clone(), tuner: proxy.tuner(), names, news: to_rules.clone() };
     reload.start(hang_ups).map_err(runtime)?;
     proxy.enforce(offences).map_err(runtime)?;
     let references = match config.analysis.enabled {
@@ -79,6 +77,7 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
         notifier: notifier.clone(),
         config: Some(live),
         references,
+        to_rules,
     };
     let sights = Sights::start(sources, facts, &stop).map_err(runtime)?;
     let handler = web::handler_with_controls(sights.clone(), proxy.observer());
@@ -232,25 +231,5 @@ fn report(sight: &Sight) {
     }
     for line in console::report(&sight.snapshot, &sight.around) {
         log::info!("{line}");
-    }
-}
-
-/// A farm should hear at the start, not at the thousandth miner, that its limit is too low.
-fn check_descriptors(config: &Config) {
-    let pipes = match (config.forward.path, config.analysis.enabled) {
-        (ForwardPath::Copy, _) => 0,
-        (ForwardPath::Splice, false) => 2,
-        (ForwardPath::Splice, true) => 4,
-    };
-    let session = SOCKETS_PER_SESSION + pipes * DESCRIPTORS_PER_PIPE;
-    let wanted = OWN_DESCRIPTORS + session * config.listen.max_miners as u64;
-    match descriptors::raise_limit() {
-        Ok(limit) if limit < wanted => log::warn!(
-            "this process may open {limit} files, but listen.max_miners = {} may need {wanted} ({session} a \
-             miner): raise the limit (LimitNOFILE= in systemd, ulimit -Hn)",
-            config.listen.max_miners
-        ),
-        Ok(_) => {}
-        Err(why) => log::warn!("can't raise the limit of open files: {}", describe(&why)),
     }
 }

@@ -91,12 +91,13 @@ impl Passthrough {
     /// As [`Passthrough::start`].
     pub fn prepare(config: &Config, to_analyzer: ToAnalyzer, stop: &Stop) -> Result<Passthrough, StartError> {
         let listeners = open_all(&config.listen)?;
-        let addresses = listeners.iter().map(Listener::address).collect();
+        let addresses: Vec<SocketAddr> = listeners.iter().map(Listener::address).collect();
         let reception = Reception::new(&config.listen, &config.ratelimit);
         let forgiving = reception.gatekeeper.clone();
         let on_failure = move || forgiving.pool_failed(Instant::now());
-        let upstreams = Upstreams::start(&config.upstreams, &config.failover, on_failure, stop)
-            .map_err(StartError::Upstream)?;
+        let upstreams =
+            Upstreams::start_beside(&addresses, &config.upstreams, &config.failover, on_failure, stop)
+                .map_err(StartError::Upstream)?;
         let services = Arc::new(Services {
             reception,
             config: config.clone(),
