@@ -130,6 +130,8 @@ impl Writer {
         let mut next_flush = Instant::now() + self.flush;
         let finished = loop {
             supervise::beat();
+            // Also after a panic.
+            *self.shared.writing_since() = None;
             let mut left = next_flush.saturating_duration_since(Instant::now());
             if let Some(urgent) = self.state.urgent_in(self.moment()) {
                 left = left.min(urgent);
@@ -157,7 +159,6 @@ impl Writer {
                 self.flush_all();
                 next_flush = Instant::now() + self.flush;
             }
-            *self.shared.writing_since() = None;
         };
         // Whoever goes on recording does not put the end off for ever.
         for entry in rows.try_iter().take(rows.len()) {
@@ -169,6 +170,7 @@ impl Writer {
             }
         }
         self.close_all(rows);
+        *self.shared.writing_since() = None;
         if let Some(done) = finished {
             // Whoever asked may have lost patience.
             let _ = done.send(());
