@@ -114,15 +114,16 @@ impl App {
             let (started, copies) = Analyzer::start(setup)?;
             (analyzer, to_analyzer) = (Some(started), Some(copies));
         }
-        let server = ProxyServer::open(&config.listen, stop, || match config.mode {
-            Mode::Passthrough => passthrough::start(config, to_analyzer, stop),
-            Mode::Aggregate => aggregate::start(config, options.limits, to_analyzer, stop),
+        let server = ProxyServer::open(&config.listen, stop, |own| match config.mode {
+            Mode::Passthrough => passthrough::start(config, to_analyzer, own, stop),
+            Mode::Aggregate => aggregate::start(config, options.limits, to_analyzer, own, stop),
         })?;
         let proxy = server.proxy().clone();
         enforcement::start(&proxy, offences, stop)?;
         if is_analyzed && options.uses_network {
             references = References::start(&config.references, pass_tips_to(news.clone()), stop)?;
         }
+        let to_rules = is_analyzed.then_some(news);
         let live = Arc::new(ArcSwap::from_pointee(config.clone()));
         let sources = Sources {
             proxy: proxy.clone(),
@@ -131,6 +132,7 @@ impl App {
             notifier: notifier.clone(),
             config: live.clone(),
             references,
+            to_rules: to_rules.clone(),
         };
         let sights = Sights::start(sources, Facts::new(config, server.addresses().to_vec()), stop)?;
         let handler = web::handler_with_controls(sights.clone(), proxy.clone());
@@ -141,8 +143,7 @@ impl App {
                 None
             }
         });
-        let to_analyzer = is_analyzed.then_some(news);
-        let reloadable = Reloadable { config: live, proxy, names, to_analyzer };
+        let reloadable = Reloadable { config: live, proxy, names, to_analyzer: to_rules };
         Ok(App { server, analyzer, sights, page, notifier, reloadable })
     }
 

@@ -1,6 +1,8 @@
 //! A pool that is there and of no use is left: one that gives no work, and one that does not answer.
 
 mod refusals;
+#[path = "leaving/unusable.rs"]
+mod unusable;
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};

@@ -135,7 +135,7 @@ impl Follower {
     pub(super) fn heard(&mut self, news: &Outside) {
         match news {
             Outside::Judgement(judgement) => self.judge_by(judgement),
-            Outside::Tip(_) | Outside::Figures(_) => self.ledger.heard(news),
+            Outside::Tip(_) | Outside::Figures(_) | Outside::PoolsUsable(_) => self.ledger.heard(news),
         }
     }
 

@@ -146,6 +146,7 @@ impl Ledger {
                 self.rules.tip(tip, at);
             }
             Outside::Figures(figures) => self.judge(|rules, tongue| rules.figures(figures, tongue)),
+            Outside::PoolsUsable(are_usable) => self.rules.pools_usable(*are_usable),
             // The follower's business.
             Outside::Judgement(_) => {}
         }

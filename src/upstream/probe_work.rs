@@ -116,6 +116,7 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::net::{TcpListener, TcpStream};
 
     use super::*;

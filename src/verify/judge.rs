@@ -157,7 +157,11 @@ impl Findings {
                 None => self.add(Weight::Unknown, "pool.silent", "mining.subscribe was never answered"),
             }
         } else if found.jobs.count == 0 && found.jobs.unreadable == 0 && !is_refused(found) {
-            self.add(Weight::Unknown, "pool.no_job", "no job came that could be read");
+            self.add(
+                Weight::Unknown,
+                "pool.no_job",
+                "no job came at all: the pool has no work for this address, or none yet",
+            );
         }
     }
 

@@ -16,6 +16,7 @@ mod news;
 mod payout;
 mod pool;
 mod pulse;
+mod reachable;
 mod recording;
 mod share;
 mod tempo;
@@ -29,7 +30,7 @@ pub(super) use pulse::Pulse;
 pub(super) use tongue::Tongue;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::finding::{Event, JobSeen};
 use super::share::JudgedShare;
@@ -66,6 +67,7 @@ pub(super) struct Rules {
     tempo: tempo::Tempo,
     pool: pool::Pool,
     news: news::News,
+    reachable: reachable::Reachable,
     recording: recording::Recording,
 }
 
@@ -84,6 +86,7 @@ impl Rules {
             tempo: tempo::Tempo::new(rules),
             pool: pool::Pool::new(*silence, *first_job),
             news: news::News::default(),
+            reachable: reachable::Reachable::default(),
             recording: recording::Recording::default(),
         }
     }
@@ -142,6 +145,11 @@ impl Rules {
         self.difficulty.event(event, at, tongue);
         self.share.event(event, at);
         self.pool.event(event, at, tongue);
+    }
+
+    /// Whether any pool can be used.
+    pub(super) fn pools_usable(&mut self, are_usable: bool) {
+        self.reachable.heard(are_usable, Instant::now());
     }
 
     /// A reference works on this.
@@ -209,6 +217,7 @@ impl Rules {
         self.share.tick(now, tongue);
         self.tempo.tick(&miners, now, tongue);
         self.pool.tick(&pools, now, tongue);
+        self.reachable.tick(Instant::now(), now, tongue);
     }
 }
 

@@ -170,7 +170,10 @@ fn pool_answers(sight: &Sight, pool: Option<&PoolView>) -> Answer {
             Some((_, idle)) => Answer {
                 tone: Tone::Warn,
                 title: String::from("The pool gives no work"),
-                detail: format!("{} accepts miners and sends no job", idle.name),
+                detail: match &idle.trouble {
+                    Some((why, _)) => format!("{}: {why}", idle.name),
+                    None => format!("{} accepts miners and sends no job", idle.name),
+                },
             },
             None => unknown("The pool", "nothing has come from it yet"),
         };
