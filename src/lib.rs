@@ -28,6 +28,16 @@
 //! | [`thread`], [`stop`], [`logging`] | named threads, shutdown as an ordinary error, the log |
 //! | [`util`] | escaping of strangers' texts, plurals, errors of the system in words |
 
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::unreachable,
+        clippy::print_stdout,
+        clippy::print_stderr
+    )
+)]
 #![allow(
     rustdoc::private_intra_doc_links,
     reason = "the documentation is for whoever changes the program, and leads to its private parts"

@@ -15,6 +15,7 @@ mod pool_supervisor;
 mod proxy;
 mod pump;
 mod session;
+mod turned_away;
 mod upward;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::upstream::Upstreams;
 use pipes::PipeBudget;
 pub use pipes::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
 use session::Session;
+use turned_away::UnservedSessions;
 
 /// What all sessions share. Nothing in it is locked between a read and its send.
 #[derive(Debug)]
@@ -36,6 +38,7 @@ struct Services {
     upstreams: Upstreams,
     reception: Reception,
     registry: Registry<Session>,
+    unserved: UnservedSessions,
     to_analyzer: ToAnalyzer,
     pipes: PipeBudget,
     next_session: AtomicU64,
@@ -58,6 +61,7 @@ pub(crate) fn start(
         config: config.clone(),
         upstreams,
         registry: Registry::default(),
+        unserved: UnservedSessions::default(),
         to_analyzer,
         pipes: PipeBudget::beside(config.listen.max_miners),
         next_session: AtomicU64::new(1),

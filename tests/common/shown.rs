@@ -21,7 +21,7 @@ pub const EASY: f64 = 0.000_001;
 /// A pool, a proxy, some miners, and the newest moment.
 pub struct Shown {
     pub pool: SimPool,
-    pub recorded: Recorded,
+    _recorded: Recorded,
     pub miners: Vec<SimMiner>,
     pub sights: Sights,
 }
@@ -41,7 +41,7 @@ impl Shown {
             SimMiner::start(options).unwrap()
         });
         let miners = miners.collect();
-        Shown { pool, recorded, miners, sights }
+        Shown { pool, _recorded: recorded, miners, sights }
     }
 
     /// Waits until every miner has so many accepted shares.
