@@ -73,7 +73,7 @@ fn results(path: &str, floods: usize, from_the_pool: bool, count: u32) -> Vec<St
         expect(&miner, b"{\"id\":4,\"result\":true,\"error\":null}\n");
     }
     let honest = newest(&recorded);
-    recorded.proxy.analyzer =
+    recorded.proxy.late_analyzer =
         Some(Analyzer::on(copies.clone(), setup(&config, recorded.directory.path())).unwrap());
     wait_for("the queue to be read", || copies.is_empty());
     assert_eq!(dropped(&honest), 0, "{path}, {floods} floods");
@@ -111,7 +111,7 @@ fn a_pool_that_floods_does_not_hide_the_shares_of_its_own_miner() {
         miner.write_all(submit.as_bytes()).unwrap();
         expect(&at_pool, submit.as_bytes());
     }
-    recorded.proxy.analyzer =
+    recorded.proxy.late_analyzer =
         Some(Analyzer::on(copies.clone(), setup(&config, recorded.directory.path())).unwrap());
     wait_for("the queue to be read", || copies.is_empty());
     drop((miner, at_pool, conversation));
@@ -191,10 +191,10 @@ fn who_floods_a_slow_disk_loses_its_own_rows_and_nobody_elses() {
     is_ready.store(true, Ordering::Relaxed);
     let plain = Setup::plain(&config.analysis);
     let setup = Setup { recorder: Some(recorder), state, history, ..plain };
-    recorded.proxy.analyzer = Some(Analyzer::on(copies, setup).unwrap());
+    recorded.proxy.late_analyzer = Some(Analyzer::on(copies, setup).unwrap());
     let shares = |name: &str, count: u32| {
         let (mut miner, mut at_pool) = (recorded.connect(), pool.accept());
-        let before = judged(&recorded.analyzer().snapshot());
+        let before = judged(&recorded.snapshot());
         for first in (0..count).step_by(50) {
             let (mut asked, mut answers) = (String::new(), String::new());
             for nonce in first..(first + 50).min(count) {
@@ -212,8 +212,7 @@ fn who_floods_a_slow_disk_loses_its_own_rows_and_nobody_elses() {
     };
     shares("flood", 6000);
     shares("honest", 40);
-    let dropped =
-        |recorded: &Recorded| recorded.analyzer().snapshot().recording.as_ref().map(|health| health.dropped);
+    let dropped = |recorded: &Recorded| recorded.snapshot().recording.as_ref().map(|health| health.dropped);
     wait_for("what was lost to be told", || dropped(&recorded).is_some_and(|dropped| dropped > 1900));
     drop(busy);
     let rows = recorded.finish().rows;

@@ -23,7 +23,6 @@ use crate::util::plural::count;
 /// When it can't start: a port in use, an unreadable certificate, no threads.
 pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> {
     let runtime = |why: io::Error| Failure::Runtime(why.into());
-    supervise::end_program_through(&stop);
     let hang_ups = stop_on_signals(&stop).map_err(runtime)?;
     let lock = DataDirLock::take(&config.data_dir).map_err(|why| Failure::Environment(vec![why]))?;
     lock.keep(&stop).map_err(runtime)?;
@@ -33,7 +32,7 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
         record_to: Some(config.data_dir.clone()),
         uses_network: true,
         page: port,
-        reports_restarts: true,
+        owns_process: true,
         ..AppOptions::default()
     };
     let mut app = App::prepare(&config, parts, &stop).map_err(Failure::Runtime)?;
