@@ -9,8 +9,12 @@ mod aggregate;
 #[allow(dead_code, reason = "each test program uses its part")]
 #[path = "http/client.rs"]
 mod client;
+#[path = "odd_jobs/dropped.rs"]
+mod dropped;
 #[path = "odd_jobs/early.rs"]
 mod early;
+#[path = "odd_jobs/excused.rs"]
+mod excused;
 #[path = "odd_jobs/forms.rs"]
 mod forms;
 #[path = "odd_jobs/job.rs"]
@@ -27,6 +31,8 @@ mod pool;
 mod references;
 #[path = "odd_jobs/spaces.rs"]
 mod spaces;
+#[path = "odd_jobs/subsidy.rs"]
+mod subsidy;
 #[path = "odd_jobs/verify.rs"]
 mod verify;
 

@@ -1,10 +1,12 @@
 //! `payout.*`: does a block pay the miner, and does the pool pay whom it used to?
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use super::super::finding::JobSeen;
 use super::super::verdicts::{PayoutState, Unverifiable};
-use super::{Tongue, seconds_between};
+use super::{Pulse, Tongue, seconds_between};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::stratum::{Agreement, PrevHash};
@@ -50,6 +52,31 @@ impl Payout {
         let upstream = tongue.upstream(job.upstream);
         verdict(job, upstream, at, tongue);
         self.habit(job, upstream, at, tongue);
+    }
+
+    /// A job that was excused at first is excused no longer.
+    pub(super) fn rejudged(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
+        verdict(job, tongue.upstream(job.upstream), at, tongue);
+    }
+
+    /// A state lasts while a miner works on what shows it, and ends when none does any more.
+    pub(super) fn tick(&self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+        let open = |id| tongue.open_subjects(id).into_iter().map(move |subject| (id, subject));
+        let open: Vec<(&str, String)> =
+            [MISMATCH.0, SHORT.0, UNVERIFIABLE.0].into_iter().flat_map(open).collect();
+        if open.is_empty() {
+            return;
+        }
+        let shown: HashSet<(&str, String)> =
+            sessions.iter().filter_map(|pulse| state_of(pulse, tongue.upstream(pulse.upstream))).collect();
+        for state in open {
+            let (id, subject) = &state;
+            if shown.contains(&state) {
+                tongue.goes_on(id, subject, now);
+            } else {
+                tongue.ends(id, subject, now);
+            }
+        }
     }
 
     fn habit(&mut self, job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) {
@@ -147,6 +174,20 @@ impl Habit {
     }
 }
 
+/// The rule that a session's work breaks, and what its alert is about.
+fn state_of(pulse: &Pulse<'_>, upstream: &str) -> Option<(&'static str, String)> {
+    let (state, address) = pulse.payout?;
+    let about_money = || name(upstream, address.unwrap_or_default());
+    match state {
+        PayoutState::Mismatch => Some((MISMATCH.0, about_money())),
+        PayoutState::Short => Some((SHORT.0, about_money())),
+        PayoutState::Unverifiable(Unverifiable::NoAddress | Unverifiable::Unreadable) => {
+            Some((UNVERIFIABLE.0, upstream.to_owned()))
+        }
+        PayoutState::Unverifiable(_) | PayoutState::Verified => None,
+    }
+}
+
 /// Under which a habit is kept.
 fn name(upstream: &str, address: &str) -> String {
     format!("{upstream} {address}")
@@ -179,19 +220,28 @@ fn verdict(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) 
         | PayoutState::Unverifiable(Unverifiable::NoWorker | Unverifiable::Pooled | Unverifiable::Doubt(_)) =>
             {}
         PayoutState::Mismatch => tongue.lasts(MISMATCH, &about_money, at, || {
-            (format!("{upstream}: a block would pay nothing to {address}"), money_evidence(job, address))
+            let description = format!("{upstream}: a block would pay nothing to {address}{}", and_waste(job));
+            (description, money_evidence(job, address))
         }),
         PayoutState::Short => tongue.lasts(SHORT, &about_money, at, || {
             let percent = verdict.percent;
             (
-                format!("{upstream}: a block would pay {address} only {percent:.2} %"),
+                format!("{upstream}: a block would pay {address} only {percent:.2} %{}", and_waste(job)),
                 money_evidence(job, address),
             )
         }),
         PayoutState::Unverifiable(why) => tongue.lasts(UNVERIFIABLE, upstream, at, || {
-            (format!("{upstream}: nobody can tell whom a block would pay: {why}"), job_evidence(job))
+            let mut evidence = job_evidence(job);
+            evidence["worker"] = json!(job.worker);
+            let whose = if job.worker.is_empty() { String::new() } else { format!(" for {:?}", job.worker) };
+            (format!("{upstream}: nobody can tell whom a block would pay{whose}: {why}"), evidence)
         }),
     }
+}
+
+/// The end of a description if the job throws a part of the reward away.
+fn and_waste(job: &JobSeen) -> String {
+    job.payout.waste().map_or_else(String::new, |waste| format!("; {waste}"))
 }
 
 fn money_evidence(job: &JobSeen, address: &str) -> Value {
@@ -199,6 +249,8 @@ fn money_evidence(job: &JobSeen, address: &str) -> Value {
     evidence["expected"] = json!(address);
     evidence["percent"] = json!(job.payout.percent);
     evidence["total_sats"] = json!(job.payout.total.0);
+    evidence["reward_sats"] = json!(job.payout.reward.0);
+    evidence["wasted_sats"] = json!(job.payout.waste().map_or(0, |waste| waste.lost.0));
     evidence["outputs"] = job
         .outputs
         .iter()

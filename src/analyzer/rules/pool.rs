@@ -91,7 +91,8 @@ impl Pool {
             Event::Authorized { .. }
             | Event::DifficultySet { .. }
             | Event::ExtranonceChanged { .. }
-            | Event::JobUnread { .. } => {}
+            | Event::JobUnread { .. }
+            | Event::DoubtEnded { .. } => {}
         }
     }
 
@@ -208,6 +209,7 @@ mod tests {
             unread: None,
             extranonce2_size: None,
             version_mask: None,
+            payout: None,
         }
     }
 
