@@ -111,9 +111,11 @@ impl Session {
 
     /// Why the job of a share is none that was read. `None` also for one that was, and is not kept any more.
     fn unseen_job(&self, id: Option<&JobId>, now: Stamp) -> Option<UnseenJob> {
+        let is_gap_near = self.gap_at.is_some_and(|gap| now.since(gap).is_none_or(|age| age <= AFTER_GAP));
+        let unseen = if is_gap_near { UnseenJob::PerhapsMissed } else { UnseenJob::Unread };
         if self.extranonce1.is_none() {
             // Without a search space no job was read. Its answer may be among lost copies.
-            return Some(self.gap_at.map_or(UnseenJob::Unread, |_| UnseenJob::PerhapsMissed));
+            return Some(unseen);
         }
         let is_known = |id: &JobId| self.jobs.get(id).is_some() || self.seen_jobs.contains(id, now);
         if id.is_some_and(is_known) {
@@ -124,8 +126,7 @@ impl Session {
         if is_young && id.is_some_and(|id| self.known_jobs.contains(upstream, id)) {
             return None;
         }
-        let is_gap_near = self.gap_at.is_some_and(|gap| now.since(gap).is_none_or(|age| age <= AFTER_GAP));
-        Some(if is_gap_near { UnseenJob::PerhapsMissed } else { UnseenJob::Unread })
+        Some(unseen)
     }
 
     /// The miner says who it is; pools answer with a job that pays that name.

@@ -334,7 +334,10 @@ impl Session {
     /// Miners may work in another search space than was read. An extranonce1 can hold outputs, too.
     fn doubt_space(&mut self, why: &str, line: &[u8], at: Stamp, each: &mut impl FnMut(Finding)) {
         self.space_doubt = Some(Doubt::Ambiguous);
-        self.work.unread(Doubt::Ambiguous, at);
+        // Jobs that follow are judged in doubt while that lasts.
+        if self.job_came.is_some() {
+            self.work.unread(Doubt::Ambiguous, at);
+        }
         self.unread_event(why, line, at, each);
     }
 

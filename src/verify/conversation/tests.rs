@@ -140,7 +140,7 @@ fn the_pools_own_requests_are_answered() {
     line(&mut conversation, 400, r#"{"id":"v","method":"client.get_version","params":[]}"#);
     line(&mut conversation, 400, r#"{"id":7,"method":"mining.surprise","params":[]}"#);
     let said = conversation.take_outgoing();
-    assert!(said.contains(r#"{"id":42,"result":"pong""#) && said.contains(r#""id":"v","result":"sluice-"#));
+    assert!(said.contains(r#"{"id":42,"result":"pong""#) && said.contains(r#""id":"v","result":"cgminer/"#));
     assert!(said.contains(r#"{"id":7,"result":null,"error":[20,"#), "{said}");
 }
 
