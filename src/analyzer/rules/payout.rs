@@ -1,7 +1,5 @@
 //! `payout.*`: does a block pay the miner, and does the pool pay whom it used to?
 
-use std::collections::HashSet;
-
 use serde_json::{Value, json};
 
 use super::super::finding::JobSeen;
@@ -61,21 +59,20 @@ impl Payout {
 
     /// A state lasts while a miner works on what shows it, and ends when none does any more.
     pub(super) fn tick(&self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
-        let open = |id| tongue.open_subjects(id).into_iter().map(move |subject| (id, subject));
-        let open: Vec<(&str, String)> =
-            [MISMATCH.0, SHORT.0, UNVERIFIABLE.0].into_iter().flat_map(open).collect();
-        if open.is_empty() {
-            return;
-        }
-        let shown: HashSet<(&str, String)> =
-            sessions.iter().filter_map(|pulse| state_of(pulse, tongue.upstream(pulse.upstream))).collect();
-        for state in open {
-            let (id, subject) = &state;
-            if shown.contains(&state) {
-                tongue.goes_on(id, subject, now);
-            } else {
-                tongue.ends(id, subject, now);
+        for id in [MISMATCH.0, SHORT.0, UNVERIFIABLE.0] {
+            // Those that no session has shown yet.
+            let mut open = tongue.open_subjects(id);
+            for pulse in sessions {
+                if open.is_empty() {
+                    break;
+                }
+                let upstream = tongue.upstream(pulse.upstream);
+                let shown = open.iter().position(|subject| shows(pulse, id, upstream, subject));
+                if let Some(subject) = shown.map(|place| open.swap_remove(place)) {
+                    tongue.goes_on(id, &subject, now);
+                }
             }
+            open.iter().for_each(|subject| tongue.ends(id, subject, now));
         }
     }
 
@@ -174,17 +171,19 @@ impl Habit {
     }
 }
 
-/// The rule that a session's work breaks, and what its alert is about.
-fn state_of(pulse: &Pulse<'_>, upstream: &str) -> Option<(&'static str, String)> {
-    let (state, address) = pulse.payout?;
-    let about_money = || name(upstream, address.unwrap_or_default());
+/// Whether a session's work shows the state of this rule about `subject`.
+fn shows(pulse: &Pulse<'_>, id: &str, upstream: &str, subject: &str) -> bool {
+    let Some((state, address)) = pulse.payout else { return false };
+    let about = subject.strip_prefix(upstream);
+    let is_about_money =
+        || about.and_then(|rest| rest.strip_prefix(' ')) == Some(address.unwrap_or_default());
     match state {
-        PayoutState::Mismatch => Some((MISMATCH.0, about_money())),
-        PayoutState::Short => Some((SHORT.0, about_money())),
+        PayoutState::Mismatch => id == MISMATCH.0 && is_about_money(),
+        PayoutState::Short => id == SHORT.0 && is_about_money(),
         PayoutState::Unverifiable(Unverifiable::NoAddress | Unverifiable::Unreadable) => {
-            Some((UNVERIFIABLE.0, upstream.to_owned()))
+            id == UNVERIFIABLE.0 && about == Some("")
         }
-        PayoutState::Unverifiable(_) | PayoutState::Verified => None,
+        PayoutState::Unverifiable(_) | PayoutState::Verified => false,
     }
 }
 
