@@ -37,6 +37,7 @@ mod shared_memory;
 mod snapshot;
 mod steady;
 mod summary;
+mod superseded_work;
 mod totals;
 mod unjudged;
 mod verdicts;

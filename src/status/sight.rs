@@ -195,24 +195,11 @@ fn offset(snapshot: &Snapshot) -> Offset {
 }
 
 impl Sources {
-<<<<<<< HEAD
     /// Waits until there is something new.
     fn wait(&self, stop: &Stop) -> Result<(), Stopped> {
         match self.analyzer.as_ref().map(|analyzer| analyzer.wait_for_next(MAX_WAIT)) {
             Some(Ok(())) => stop.check(),
             Some(Err(AnalyzerEnded)) | None => stop.sleep(INTERVAL),
-=======
-    /// Of a proxy that asks and tells nobody.
-    pub fn new(observer: Observer, analyzer: Option<Published>) -> Sources {
-        Sources {
-            observer,
-            analyzer,
-            pool_stats: None,
-            notifier: None,
-            config: None,
-            references: References::default(),
-            to_rules: None,
->>>>>>> t2
         }
     }
 

@@ -187,7 +187,9 @@ impl Findings {
             }
             PayoutState::Short => {
                 let least = settings.min_percent;
-                let text = format!("{which} pays this address only {percent:.2} %, less than {least} %");
+                let waste = worst.payout.waste().map_or(String::new(), |waste| format!(": {waste}"));
+                let text =
+                    format!("{which} pays this address only {percent:.2} %, less than {least} %{waste}");
                 self.add(Weight::Bad, "payout.short", text);
             }
             PayoutState::Mismatch => {

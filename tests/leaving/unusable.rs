@@ -10,8 +10,8 @@ use sluice::status::sight::{Facts, Sights, Sources};
 use sluice::stop::Stop;
 
 use super::QUICK;
-use super::common::pool::{Mood, Pool};
-use super::common::{DEADLINE, Proxy, expect_end, upstream, wait_for};
+use crate::common::pool::{Mood, Pool};
+use crate::common::{DEADLINE, Proxy, expect_end, upstream, wait_for};
 
 /// Reads what a connection says first, and ends it by a reset.
 fn resetting() -> SocketAddr {

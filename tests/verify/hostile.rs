@@ -123,3 +123,17 @@ fn a_tag_can_t_command_the_terminal() {
     let said = verify(&url).expect(1).has("gotcha");
     assert!(said.out.chars().all(|c| c == '\n' || !c.is_control()), "{:?}", said.out);
 }
+
+/// A NerdMiner takes what has come within a second for a line.
+#[test]
+fn a_job_in_two_pieces_is_none_for_a_nerdminer() {
+    let url = hostile(|stream| {
+        let job = job(b"pieces");
+        let (first, second) = job.split_at(job.len() / 2);
+        stream.write_all(first.as_bytes())?;
+        // The pause is what is tested.
+        std::thread::sleep(Duration::from_millis(1200));
+        stream.write_all(second.as_bytes())
+    });
+    verify(&url).has("pieces").has("1 job came in pieces more than a second apart");
+}

@@ -111,6 +111,11 @@ impl Rules {
         }
     }
 
+    /// A job that was excused at first is excused no longer.
+    pub(super) fn rejudged(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
+        self.payout.rejudged(job, at, tongue);
+    }
+
     /// A job came to a miner, from this program.
     pub(super) fn passed_on(&mut self, job: &JobSeen, at: NtpTime) {
         self.extranonce.job(job);
@@ -187,12 +192,12 @@ impl Rules {
         self.recording.tick(health, now, tongue);
     }
 
-    /// A session is over.
     /// Whether the pool has lately accepted shares of this session's for jobs that nobody could read.
     pub(super) fn accepts_unseen(&self, session: SessionId) -> bool {
         self.blind.accepts_unseen(session)
     }
 
+    /// A session is over.
     pub(super) fn closed(&mut self, session: SessionId) {
         self.blind.closed(session);
         self.chain.closed(session);
@@ -209,6 +214,7 @@ impl Rules {
             sessions.iter().filter(|pulse| is_such(pulse.role)).cloned().collect()
         };
         let (pools, miners) = (with(Role::is_with_pool), with(Role::is_with_miner));
+        self.payout.tick(&pools, now, tongue);
         self.blind.tick(&pools, now, tongue);
         self.chain.tick(&pools, now, tongue);
         self.credit.tick(now);

@@ -123,7 +123,7 @@ fn payout(pool: Option<&PoolView>) -> Answer {
         PayoutState::Short => (
             Tone::Bad,
             format!("A block would pay you only {:.2}\u{a0}%", verdict.percent),
-            shortened(address),
+            verdict.waste().map_or_else(|| shortened(address), |waste| waste.to_string()),
         ),
         PayoutState::Mismatch => (
             Tone::Bad,
