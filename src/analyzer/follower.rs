@@ -18,7 +18,7 @@ use super::rules::{Pulse, Rules, Settings};
 use super::session::{EarlyMemory, Session};
 use super::snapshot::{MinerView, Snapshot};
 use super::verdicts::Expectations;
-use super::{Chunk, Conversation, Enforcement, Judgement, Outside, SessionId};
+use super::{Chunk, Conversation, Enforcement, Judgement, Outside, Role, SessionId};
 use crate::config;
 use crate::net::Stamp;
 
@@ -121,6 +121,11 @@ impl Follower {
         let Some(chunk) = session.order.release() else { return 0 };
         read(session, &chunk, &mut self.ledger, self.enforcement.as_ref());
         chunk.bytes.len()
+    }
+
+    /// Whom a session connects, as long as it is followed.
+    pub(super) fn role(&self, id: SessionId) -> Option<Role> {
+        self.sessions.get(&id).map(|session| session.conversation.role)
     }
 
     /// A chunk that need not be put in order.

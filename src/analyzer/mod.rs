@@ -38,6 +38,7 @@ mod snapshot;
 mod steady;
 mod summary;
 mod totals;
+mod turns;
 mod unjudged;
 mod verdicts;
 mod work_owed;
