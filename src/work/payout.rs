@@ -159,20 +159,14 @@ mod tests {
         let error = payout_script(&mixed).unwrap_err();
         assert!(error.to_string().contains(&mixed), "{error}");
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn a_workers_name_is_shown_as_the_miner_said_it() {
-        let address = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
         for name in ["rig\t", " rig ", "line\nfeed\ttab\t", "account.rig ", " "] {
             assert_eq!(name_of_worker(name), name);
         }
         for (worker, name) in [(".rig\t", "rig\t"), ("_rig", "rig"), (" .rig", "rig"), ("", "")] {
-            let worker = format!("{address}{worker}");
+            let worker = format!("{ADDRESS}{worker}");
             let expected = if name.is_empty() { &worker } else { name };
             assert_eq!(name_of_worker(&worker), expected);
         }

@@ -92,7 +92,7 @@ fn a_flood_of_jobs_ends_the_watch() {
         }
     });
     let start = Instant::now();
-    let said = watch(&url, 60).expect(1).has("the pool sent more than ");
+    let said = watch(&url, 60).expect(2).has("the pool sent more than ");
     assert!(said.out.lines().count() < 100, "{}", said.out);
     assert!(start.elapsed() < Duration::from_secs(20));
 }
