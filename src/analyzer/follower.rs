@@ -123,6 +123,11 @@ impl Follower {
         chunk.bytes.len()
     }
 
+    /// Whom a session connects, as long as it is followed.
+    pub(super) fn role(&self, id: SessionId) -> Option<Role> {
+        self.sessions.get(&id).map(|session| session.conversation.role)
+    }
+
     /// A chunk that need not be put in order.
     pub(super) fn read(&mut self, conversation: &Arc<Conversation>, chunk: &Chunk) {
         self.session(conversation);

@@ -39,6 +39,7 @@ mod steady;
 mod summary;
 mod superseded_work;
 mod totals;
+mod turns;
 mod unjudged;
 mod verdicts;
 mod work_owed;
