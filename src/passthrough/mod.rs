@@ -18,6 +18,7 @@ mod session;
 mod turned_away;
 mod upward;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 

@@ -116,7 +116,6 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
