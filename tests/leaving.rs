@@ -201,7 +201,7 @@ fn is_tried_with_other_accounts(is_analyzed: bool) {
 
 /// Nobody is owed work whom the pool has not accepted, and one account's trouble is not the pool's.
 #[test]
-fn refused_miners_and_those_who_do_not_authorize_prove_nothing() {
+fn a_miner_that_is_refused_and_leaves_and_one_that_does_not_authorize_prove_nothing() {
     with_and_without_analysis(owes_nothing_to_strangers);
 }
 
@@ -209,13 +209,13 @@ fn owes_nothing_to_strangers(is_analyzed: bool) {
     let (pool, second) = (JobPool::start(true), JobPool::start(true));
     let proxy = proxy(&format!("[analysis]\nenabled = {is_analyzed}\n"), &[&pool, &second]);
     pool.refuse(true);
-    let refused = JobMiner::join(proxy.address(), "unknown");
+    drop(JobMiner::join(proxy.address(), "unknown"));
     let mut silent = proxy.connect();
     silent.write_all(b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n").unwrap();
     crate::common::read_line(&silent);
     let until = Instant::now() + Duration::from_millis(500);
     while Instant::now() < until {
-        assert!(proxy.running().is_up(0) && refused.is_quiet());
+        assert!(proxy.running().is_up(0));
         std::thread::sleep(Duration::from_millis(20));
     }
     pool.refuse(false);

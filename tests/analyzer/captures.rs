@@ -2,7 +2,8 @@
 //! that shares nothing with the analyzer but the arithmetic of a share.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -196,10 +197,42 @@ fn walk(conversation: &Conversation) -> Walk {
     walk
 }
 
+/// The connection that begins with these bytes. Some captures end before the pool has sent a job; after a few of
+/// them Sluice probes the pool, and such a connection is closed.
+fn accept_after(pool: &BarePool, first: &[u8]) -> TcpStream {
+    loop {
+        let (mut at_pool, mut found) = (pool.accept(), Vec::new());
+        let mut bytes = [0; 4096];
+        while found.len() < first.len() && first.starts_with(&found) {
+            let room = bytes.len().min(first.len() - found.len());
+            match at_pool.read(&mut bytes[..room]).unwrap() {
+                0 => break,
+                read => found.extend_from_slice(&bytes[..read]),
+            }
+        }
+        if found == first {
+            return at_pool;
+        }
+    }
+}
+
 /// Plays both ends, each piece only after the one before has arrived.
 fn replay(recorded: &Recorded, pool: &BarePool, conversation: &Conversation) {
-    let (mut miner, mut at_pool) = (recorded.connect(), pool.accept());
-    for piece in &conversation.pieces {
+    let (first, rest) = conversation.pieces.split_first().unwrap();
+    let mut miner = recorded.connect();
+    let mut at_pool = match first.from {
+        From::Miner => {
+            miner.write_all(&first.bytes).unwrap();
+            accept_after(pool, &first.bytes)
+        }
+        From::Pool => {
+            let mut at_pool = pool.accept();
+            at_pool.write_all(&first.bytes).unwrap();
+            expect(&miner, &first.bytes);
+            at_pool
+        }
+    };
+    for piece in rest {
         let (from, to) = match piece.from {
             From::Miner => (&mut miner, &mut at_pool),
             From::Pool => (&mut at_pool, &mut miner),
