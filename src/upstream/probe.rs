@@ -10,6 +10,7 @@ use super::probe_work::ask_for_work;
 use super::{Failure, Upstreams};
 use crate::net::{Reader, Stream};
 use crate::stop::Stopped;
+use crate::stratum::Client;
 use crate::supervise::{self, service};
 
 /// The most that one probe's connection may take.
@@ -22,11 +23,8 @@ const STUCK_AFTER: Duration = Duration::from_secs(60);
 /// How often the probes' thread looks for work at least.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-/// What a probe says to a pool that had been silent. The answer proves more than a connection does:
-/// a pool can accept and be dead behind it.
-pub(super) const SUBSCRIBE: &[u8] =
-    concat!(r#"{"id":1,"method":"mining.subscribe","params":["sluice/"#, env!("CARGO_PKG_VERSION"), "\"]}\n")
-        .as_bytes();
+/// The name that probes give themselves.
+const AGENT: &str = concat!("sluice/", env!("CARGO_PKG_VERSION"));
 
 /// A thread of its own: a pool that swallows its probes delays nobody else's.
 pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<Upstream>) -> io::Result<()> {
@@ -149,12 +147,20 @@ fn probe(upstreams: &Upstreams, upstream: &Upstream, failed: &Failure) -> Shown 
     }
 }
 
+/// A connection that is about to subscribe. The answer proves more than a connection does: a pool can accept and
+/// be dead behind it.
+pub(super) fn subscribing() -> Client<()> {
+    let mut client = Client::new(AGENT);
+    client.subscribe();
+    client
+}
+
 /// Subscribes and waits for any answer.
 fn ask(stream: Stream, limit: Duration, failed: &Failure) -> Shown {
     let asked = stream
         .set_read_timeout(Some(limit))
         .and_then(|()| stream.set_write_timeout(Some(limit)))
-        .and_then(|()| stream.send_all(SUBSCRIBE));
+        .and_then(|()| stream.send_all(subscribing().take_outgoing().as_bytes()));
     if asked.is_err() {
         return Shown::Failed(failed.clone());
     }
