@@ -7,6 +7,8 @@
 mod early;
 mod event;
 
+use serde_json::value::RawValue;
+
 use self::early::EarlyJobs;
 pub use self::event::{ClientEvent, JobLine, Spaces};
 use super::answer::{self, Refusal, RefusalCode};
@@ -192,15 +194,20 @@ impl<T: Copy> Client<T> {
                 let granted = ConfigureAnswer::from_result(answer.good_result());
                 events.push(ClientEvent::Configured(granted));
             }
-            Some(Request::Subscribe) => match SubscribeAnswer::of_answer(answer) {
-                Ok(space) => said.subscribed.get_or_insert_default().add(Ok(space)),
-                Err(SubscribeError::Unreadable(why)) => {
-                    said.subscribed.get_or_insert_default().add(Err(why));
+            Some(Request::Subscribe) => {
+                let is_list = |result: &RawValue| result.get().starts_with(['[', '{']);
+                let is_accepted = answer.good_result().is_some_and(is_list);
+                events.push(ClientEvent::SubscribeAnswered { is_accepted });
+                match SubscribeAnswer::of_answer(answer) {
+                    Ok(space) => said.subscribed.get_or_insert_default().add(Ok(space)),
+                    Err(SubscribeError::Unreadable(why)) => {
+                        said.subscribed.get_or_insert_default().add(Err(why));
+                    }
+                    Err(SubscribeError::Refused { code, reason }) => {
+                        said.refusal.get_or_insert(Verdict::Refused { code, reason });
+                    }
                 }
-                Err(SubscribeError::Refused { code, reason }) => {
-                    said.refusal.get_or_insert(Verdict::Refused { code, reason });
-                }
-            },
+            }
             Some(Request::Authorize) => events.push(ClientEvent::Authorized(Verdict::of(answer))),
             Some(Request::SuggestDifficulty) if answer.has_error() && !Verdict::of(answer).is_accepted() => {
                 events.push(ClientEvent::SuggestionRefused);

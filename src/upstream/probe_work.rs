@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Failure;
-use super::probe::{Shown, subscribing};
+use super::probe::{Shown, subscribing, unanswered};
 use crate::analyzer::LineReader;
 use crate::net::options::is_timeout;
 use crate::net::{Reader, Stream};
@@ -24,6 +24,7 @@ const MAX_POOL_LINE: usize = 1 << 20;
 #[derive(Default)]
 struct Progress {
     subscribed: bool,
+    refuses_subscribe: bool,
     verdict: Option<Verdict>,
     has_job: bool,
 }
@@ -43,8 +44,8 @@ pub(super) fn ask_for_work(
         .set_read_timeout(Some(STOP_CHECK.min(limit)))
         .and_then(|()| stream.set_write_timeout(Some(limit.min(WRITE_LIMIT))))
         .and_then(|()| stream.send_all(client.take_outgoing().as_bytes()));
-    if asked.is_err() {
-        return Shown::Failed(Failure::ClosedUnanswered);
+    if let Err(error) = asked {
+        return Shown::Failed(unanswered(&error, limit));
     }
     let mut reader = Reader::new(stream.into());
     let (mut lines, mut progress) = (LineReader::up_to(MAX_POOL_LINE), Progress::default());
@@ -57,26 +58,34 @@ pub(super) fn ask_for_work(
                 read += received.length;
                 lines.read(&buffer[..received.length], |line| progress.take(&mut client, line));
             }
-            Ok(_) => return Shown::Failed(Failure::ClosedUnanswered),
             Err(error) if is_timeout(&error) && !stop.is_stopped() => continue,
             Err(_) if stop.is_stopped() => return Shown::Nothing,
-            Err(_) => return Shown::Failed(Failure::ClosedUnanswered),
+            _ if progress.subscribed => return Shown::Failed(closes_early()),
+            Ok(_) => return Shown::Failed(Failure::ClosedUnanswered),
+            Err(error) => return Shown::Failed(unanswered(&error, limit)),
         }
         if progress.has_job {
             return Shown::GivesWork;
         }
-        if progress.verdict.as_ref().is_some_and(|verdict| !verdict.is_accepted()) {
+        if progress.refuses_subscribe
+            || progress.verdict.as_ref().is_some_and(|verdict| !verdict.is_accepted())
+        {
             return Shown::RefusesLogin;
         }
         if let Some(answered) = answered.take_if(|_| progress.subscribed) {
             answered();
             client.authorize(login);
             if reader.stream().send_all(client.take_outgoing().as_bytes()).is_err() {
-                return Shown::Failed(Failure::ClosedUnanswered);
+                return Shown::Failed(closes_early());
             }
         }
     }
     Shown::Failed(if progress.subscribed { Failure::NoWork(limit) } else { Failure::Silent(limit) })
+}
+
+/// The pool has answered the subscribe, and then ended the connection.
+fn closes_early() -> Failure {
+    Failure::TurnsMinersAway(String::from("it closes connections before it sends a job"))
 }
 
 impl Progress {
@@ -85,7 +94,10 @@ impl Progress {
         for event in client.take_line(line, ()) {
             match event {
                 ClientEvent::Called { method, .. } => self.has_job |= method == Some(PoolMethod::Notify),
-                ClientEvent::Subscribed(_) | ClientEvent::SubscribeRefused(_) => self.subscribed = true,
+                ClientEvent::SubscribeAnswered { is_accepted } if !self.subscribed => {
+                    self.subscribed = true;
+                    self.refuses_subscribe = !is_accepted;
+                }
                 ClientEvent::Authorized(verdict) => {
                     self.verdict.get_or_insert(verdict);
                 }
@@ -97,7 +109,6 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
@@ -110,7 +121,7 @@ mod tests {
         let mut stream = Some(Stream::Plain(stream));
         let thread = service("t-probe")
             .beats_within(Duration::from_secs(1))
-            .start(move || -> Result<(), io::Error> {
+            .start(move || -> Result<(), std::io::Error> {
                 let login = Login::new("w", "x");
                 if let Some(stream) = stream.take() {
                     ask_for_work(stream, &login, Duration::from_millis(1600), || {}, &Stop::new());

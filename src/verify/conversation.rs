@@ -170,6 +170,7 @@ impl Conversation {
             }
             ClientEvent::Job(job, at) => self.take_job(job, at),
             ClientEvent::Unreadable
+            | ClientEvent::SubscribeAnswered { .. }
             | ClientEvent::Authorized(_)
             | ClientEvent::ExtranonceSet(_)
             | ClientEvent::Message(_) => {}

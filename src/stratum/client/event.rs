@@ -24,6 +24,11 @@ pub enum ClientEvent<T> {
     },
     /// The answer to the configure.
     Configured(ConfigureAnswer),
+    /// An answer to the subscribe, in one reading. It is accepted if its result is a list or an object, beside no
+    /// error.
+    SubscribeAnswered {
+        is_accepted: bool,
+    },
     /// The first answer to the subscribe that is no refusal, in all its readings.
     Subscribed(Spaces),
     /// The pool refuses the subscribe.

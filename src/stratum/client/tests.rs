@@ -24,6 +24,13 @@ fn job(id: &str) -> String {
     )
 }
 
+/// What a line says, without the mark that it answers the subscribe.
+fn take(client: &mut Client<u32>, line: &[u8]) -> Events {
+    let mut events = client.take_line(line, 0);
+    events.retain(|event| !matches!(event, ClientEvent::SubscribeAnswered { .. }));
+    events
+}
+
 /// The ids and moments of the jobs, and what could not be read.
 fn jobs(events: &Events) -> Vec<(Vec<String>, Option<String>, u32)> {
     let told = |event: &ClientEvent<u32>| match event {
@@ -80,7 +87,7 @@ fn answers_are_known_in_any_order_and_form() {
         ),
         (r#"{"id":4,"result":null,"error":[-3,"no",null]}"#, ClientEvent::SuggestionRefused),
     ] {
-        assert_eq!(client().take_line(line.as_bytes(), 0), [expected], "{line}");
+        assert_eq!(take(&mut client(), line.as_bytes()), [expected], "{line}");
     }
 }
 
@@ -99,19 +106,33 @@ fn every_answer_can_be_a_refusal() {
             ClientEvent::Authorized(refused(24, "c")),
         ),
     ] {
-        assert_eq!(client.take_line(line.as_bytes(), 0), [expected], "{line}");
+        assert_eq!(take(&mut client, line.as_bytes()), [expected], "{line}");
     }
     // A pool that thinks better of it.
-    assert_eq!(client.take_line(SUBSCRIBED.as_bytes(), 0), [ClientEvent::Subscribed(spaces("d1e54072", 8))]);
+    assert_eq!(take(&mut client, SUBSCRIBED.as_bytes()), [ClientEvent::Subscribed(spaces("d1e54072", 8))]);
+}
+
+#[test]
+fn an_answer_to_subscribe_accepts_with_a_list_and_no_error() {
+    for (rest, is_accepted) in [
+        ("\"result\":[[],null,4]", true),
+        ("\"result\":{},\"error\":false", true),
+        ("\"result\":[[],\"00\",4],\"error\":\"no\"", false),
+        ("\"result\":true", false),
+        ("\"result\":null", false),
+    ] {
+        let events = client().take_line(format!("{{\"id\":2,{rest}}}").as_bytes(), 0);
+        assert_eq!(events[0], ClientEvent::SubscribeAnswered { is_accepted }, "{rest}");
+    }
 }
 
 #[test]
 fn an_error_beside_a_search_space_does_not_hide_it() {
     let line = r#"{"id":2,"result":[[],"d1e5",4],"error":[20,"odd",null]}"#;
-    assert_eq!(client().take_line(line.as_bytes(), 0), [ClientEvent::Subscribed(spaces("d1e5", 4))]);
+    assert_eq!(take(&mut client(), line.as_bytes()), [ClientEvent::Subscribed(spaces("d1e5", 4))]);
     let twice = r#"{"id":2,"result":null,"result":[[],"d1e5",4],"error":[20,"odd",null]}"#;
-    assert_eq!(client().take_line(twice.as_bytes(), 0), [ClientEvent::Subscribed(spaces("d1e5", 4))]);
-    let unreadable = client().take_line(br#"{"id":2,"result":[[],null,4]}"#, 0);
+    assert_eq!(take(&mut client(), twice.as_bytes()), [ClientEvent::Subscribed(spaces("d1e5", 4))]);
+    let unreadable = take(&mut client(), br#"{"id":2,"result":[[],null,4]}"#);
     let [ClientEvent::Subscribed(none)] = &unreadable[..] else { panic!("{unreadable:?}") };
     assert!(none.first().is_none() && none.unreadable.is_some());
 }
@@ -126,7 +147,10 @@ fn jobs_before_the_search_space_wait_for_it_and_keep_their_time() {
     client.take_line(br#"{"id":1,"result":false}"#, 4);
     client.take_line(br#"{"id":3,"result":true}"#, 4);
     let events = client.take_line(SUBSCRIBED.as_bytes(), 5);
-    assert!(matches!(events[0], ClientEvent::Subscribed(_)));
+    assert!(matches!(
+        events[..2],
+        [ClientEvent::SubscribeAnswered { is_accepted: true }, ClientEvent::Subscribed(_)]
+    ));
     let unreadable = Some("the line is no message, and looks like a job".to_owned());
     assert_eq!(
         jobs(&events),
@@ -157,7 +181,7 @@ fn of_many_early_jobs_the_first_and_the_newest_wait() {
 #[test]
 fn all_readings_of_a_job_are_told_together() {
     let mut client = client();
-    client.take_line(SUBSCRIBED.as_bytes(), 0);
+    take(&mut client, SUBSCRIBED.as_bytes());
     let other = job("b");
     let (_, params) = other.split_once("\"params\":").unwrap();
     let twice = job("a").replace('}', &format!(",\"params\":{params}"));
@@ -172,16 +196,16 @@ fn answers_that_nobody_asked_for_are_told_as_such() {
     let mut client = client();
     let foreign = r#"{"id":77,"result":[[],"aa",4],"error":null}"#;
     let unasked = ClientEvent::UnaskedSpaces(spaces("aa", 4));
-    assert_eq!(client.take_line(foreign.as_bytes(), 0), [unasked.clone()]);
-    client.take_line(SUBSCRIBED.as_bytes(), 0);
-    assert_eq!(client.take_line(foreign.as_bytes(), 0), [unasked.clone()]);
+    assert_eq!(take(&mut client, foreign.as_bytes()), [unasked.clone()]);
+    take(&mut client, SUBSCRIBED.as_bytes());
+    assert_eq!(take(&mut client, foreign.as_bytes()), [unasked.clone()]);
     // A second answer to the same request.
-    assert_eq!(client.take_line(br#"{"id":2,"result":[[],"aa",4]}"#, 0), [unasked]);
+    assert_eq!(take(&mut client, br#"{"id":2,"result":[[],"aa",4]}"#), [unasked]);
     for line in [r#"{"id":0,"result":true}"#, r#"{"id":5,"result":true}"#, r#"{"id":null,"result":true}"#] {
-        assert_eq!(client.take_line(line.as_bytes(), 0), [], "{line}");
+        assert_eq!(take(&mut client, line.as_bytes()), [], "{line}");
     }
     // The answer to a ping of ours that is none of ours, in the form of a request.
-    assert_eq!(client.take_line(br#"{"id":9,"method":"pong","params":[]}"#, 0), []);
+    assert_eq!(take(&mut client, br#"{"id":9,"method":"pong","params":[]}"#), []);
     assert_eq!(client.take_outgoing(), "");
 }
 
@@ -191,7 +215,7 @@ fn extranonces_may_be_set_with_and_without_a_size() {
     let set =
         |params: &str| format!("{{\"id\":null,\"method\":\"mining.set_extranonce\",\"params\":{params}}}");
     let told = |client: &mut Client<u32>, params: &str| {
-        let events = client.take_line(set(params).as_bytes(), 0);
+        let events = take(client, set(params).as_bytes());
         let [ClientEvent::Called { .. }, ClientEvent::ExtranonceSet(spaces)] = &events[..] else {
             panic!("{events:?}")
         };
@@ -199,7 +223,7 @@ fn extranonces_may_be_set_with_and_without_a_size() {
     };
     assert_eq!(told(&mut client, r#"["aa"]"#), None);
     assert_eq!(told(&mut client, r#"["aa",4]"#), Some(space("aa", 4)));
-    client.take_line(SUBSCRIBED.as_bytes(), 0);
+    take(&mut client, SUBSCRIBED.as_bytes());
     assert_eq!(told(&mut client, r#"["aa"]"#), Some(space("aa", 8)));
     assert_eq!(told(&mut client, r#"["aa",4]"#), Some(space("aa", 4)));
     assert_eq!(told(&mut client, r#"["bb"]"#), Some(space("bb", 4)));
@@ -256,7 +280,7 @@ fn calls_have_their_values_and_usual_replies() {
 
 #[test]
 fn an_odd_call_is_replied_to_once() {
-    let events = client().take_line(br#"{"id":1,"id":2,"method":"mining.ping"}"#, 0);
+    let events = take(&mut client(), br#"{"id":1,"id":2,"method":"mining.ping"}"#);
     let replies = events.iter().filter(|event| matches!(event, ClientEvent::Called { reply: Some(_), .. }));
     assert_eq!((replies.count(), events.len()), (1, 2));
 }
@@ -264,11 +288,11 @@ fn an_odd_call_is_replied_to_once() {
 #[test]
 fn garbage_is_no_message_and_may_be_a_job() {
     for line in ["", "GET / HTTP/1.1", "[1]", "{\"id\":1", "\u{16}\u{3}\u{1}"] {
-        assert_eq!(client().take_line(line.as_bytes(), 0), [ClientEvent::Unreadable], "{line:?}");
+        assert_eq!(take(&mut client(), line.as_bytes()), [ClientEvent::Unreadable], "{line:?}");
     }
     let mut client = client();
-    client.take_line(SUBSCRIBED.as_bytes(), 0);
-    let events = client.take_line(&job("a").as_bytes()[..60], 0);
+    take(&mut client, SUBSCRIBED.as_bytes());
+    let events = take(&mut client, &job("a").as_bytes()[..60]);
     assert_eq!((&events[0], jobs(&events).len()), (&ClientEvent::Unreadable, 1));
 }
 
@@ -288,8 +312,8 @@ proptest! {
         let start = place.index(line.len());
         let end = (start + instead.len()).min(line.len());
         let line = [&line.as_bytes()[..start], &instead, &line.as_bytes()[end..]].concat();
-        client.take_line(&line, 0);
-        client.take_line(SUBSCRIBED.as_bytes(), 0);
-        client.take_line(&line, 0);
+        take(&mut client, &line);
+        take(&mut client, SUBSCRIBED.as_bytes());
+        take(&mut client, &line);
     }
 }
