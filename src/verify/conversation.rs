@@ -14,7 +14,7 @@ use super::fitness::tree_bytes;
 use super::found::{Authorized, Found, Suggestion};
 use super::job::Judging;
 use super::moment::Moment;
-use super::settings::Settings;
+use super::settings::{Settings, USER_AGENT};
 use crate::stratum::{
     Client, ClientEvent, Difficulty, JobReading, Login, PoolMethod, Reconnect, SubscribeAnswer, Verdict,
 };
@@ -59,7 +59,7 @@ pub struct Conversation {
 impl Conversation {
     /// With the pool `host`, as in its URL. Something is to be sent at once.
     pub fn new(settings: &Settings, host: &str, at: Moment) -> Conversation {
-        let mut client = Client::new(concat!("sluice-verify/", env!("CARGO_PKG_VERSION")));
+        let mut client = Client::new(USER_AGENT);
         client.configure();
         client.subscribe();
         Conversation {

@@ -1,7 +1,10 @@
 //! Each form through the program in passthrough mode.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::Value;
 
+use crate::common::wait_for;
 use super::forms::{self, Expect, Form};
 use super::job::Job;
 use super::miner::Miner;
@@ -122,7 +125,10 @@ fn an_honest_pool_may_be_odd() {
         forms::ALL.concat().into_iter().filter(|form| form.expect == Expect::Judged).collect();
     for (number, form) in (3..).zip(&read) {
         let job = Job::honest(number);
+        let submits = site.pool.connection().submits.load(Ordering::SeqCst) + 3;
         site.go_on(&(form.write)(&job), &job);
+        // None of its shares is late for the job that follows.
+        wait_for("the shares", || site.pool.connection().submits.load(Ordering::SeqCst) >= submits);
     }
     let count = 1 + 3 * read.len() as u64;
     let are_judged = |seen: &Seen| match seen.status["shares_ok"].as_u64() {
