@@ -73,7 +73,11 @@ impl ProxyServer {
 ///
 /// # Errors
 /// When a pool can't be set up.
-pub(crate) fn start_upstreams(config: &Config, own: &[SocketAddr], stop: &Stop) -> Result<(Reception, Upstreams), StartError> {
+pub(crate) fn start_upstreams(
+    config: &Config,
+    own: &[SocketAddr],
+    stop: &Stop,
+) -> Result<(Reception, Upstreams), StartError> {
     let reception = Reception::new(&config.listen, &config.ratelimit);
     let gatekeeper = reception.gatekeeper.clone();
     let on_failure = move || gatekeeper.pool_failed(Instant::now());

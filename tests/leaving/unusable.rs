@@ -2,10 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use sluice::analyzer::Outside;
 use sluice::config::{Config, Overrides};
+use sluice::reference::References;
 use sluice::status::sight::{Facts, Sights, Sources};
 use sluice::stop::Stop;
 
@@ -27,7 +30,7 @@ fn resetting() -> SocketAddr {
 }
 
 fn trouble(proxy: &Proxy) -> Option<String> {
-    proxy.running().observer().upstreams()[0].trouble.clone().map(|(why, _)| why)
+    proxy.running().stats().upstreams[0].trouble.clone().map(|(why, _)| why)
 }
 
 fn knock(proxy: &Proxy) {
@@ -70,8 +73,15 @@ fn that_no_pool_can_be_used_is_news_for_the_rules() {
         Config::parse(&format!("[listen]\nstratum = [\"127.0.0.1:0\"]\n{text}"), &Overrides::default())
             .unwrap();
     let (to_rules, news) = sluice::analyzer::outside();
-    let mut sources = Sources::new(proxy.running().observer(), None);
-    sources.to_rules = Some(to_rules);
+    let sources = Sources {
+        proxy: proxy.running().clone(),
+        analyzer: None,
+        pool_stats: None,
+        notifier: None,
+        config: Arc::new(ArcSwap::from_pointee(config.clone())),
+        references: References::default(),
+        to_rules: Some(to_rules),
+    };
     let _sights = Sights::start(sources, Facts::new(&config, vec![proxy.address()]), &Stop::new()).unwrap();
     let next = || match news.recv_timeout(DEADLINE).unwrap() {
         Outside::PoolsUsable(are_usable) => are_usable,

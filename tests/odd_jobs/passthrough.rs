@@ -4,13 +4,13 @@ use std::sync::atomic::Ordering;
 
 use serde_json::Value;
 
-use crate::common::wait_for;
 use super::forms::{self, Expect, Form};
 use super::job::Job;
 use super::miner::Miner;
 use super::owner::{Owner, Seen};
 use super::pool::{Pool, Script};
 use super::{PAYOUT, each, each_of, job_id};
+use crate::common::wait_for;
 
 /// The program between a miner and a pool that has been honest for two jobs.
 struct Site {
