@@ -96,6 +96,17 @@ fn a_probe_logs_in_as_a_miner_and_must_see_a_job() {
     assert_eq!(second.accepted(), accepted);
 }
 
+#[test]
+fn a_probe_knows_answers_that_name_their_method() {
+    let (idle, second) = (JobPool::start(false), JobPool::start(true));
+    idle.repeat_methods();
+    let proxy = proxy("failback_after = \"100ms\"\n", &[&idle, &second]);
+    expect_end(&JobMiner::join(proxy.address(), "w.one").0);
+    idle.give_work(true);
+    wait_for("the pool to be trusted", || proxy.running().is_up(0));
+    assert_eq!(idle.probes()[0], json!(["w.one", "secret"]));
+}
+
 /// A NerdMiner without work does not wait for long, and would come back to the same pool for ever.
 #[test]
 fn no_work_is_remembered_when_miners_reconnect() {

@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use super::forwarded::Forwarded;
 use super::identity::PoolName;
 use super::limits::Limits;
@@ -21,7 +19,8 @@ use crate::config::{self, Secret};
 use crate::net::{Stamp, Stream};
 use crate::serving::Tap;
 use crate::stratum::{
-    Difficulty, Extranonce1, Extranonce2Size, Login, Refusal, RefusalCode, VersionMask, accepted, refused,
+    Difficulty, Extranonce1, Extranonce2Size, Login, Refusal, RefusalCode, VersionMask, accepted,
+    configure_line, refused, request_line, subscribe_line,
 };
 use crate::upstream::UpstreamId;
 use crate::work::BlockHash;
@@ -29,6 +28,9 @@ use crate::work::BlockHash;
 /// So many refusals of every name in a row, without an accepted share: the pool takes work and credits
 /// nobody (wire reference, section 5.3, 26).
 const UNAUTHORIZED: u32 = 10;
+
+/// The fewest version bits that are worth rolling, as the configure says.
+const LEAST_ROLLED_BITS: u32 = 2;
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -135,21 +137,21 @@ impl Connection {
 
     /// Asks what may be rolled, if it is to, and for a search space.
     pub(super) fn open(&self, configure: bool) {
-        let rolling = json!([["version-rolling"], { "version-rolling.mask": "ffffffff", "version-rolling.min-bit-count": 2 }]);
         if configure {
-            self.ask(Asked::Configure, "mining.configure", &rolling);
+            self.ask(Asked::Configure, |id| configure_line(id, Some(LEAST_ROLLED_BITS)));
         } else {
             self.facts().knows_mask = true;
         }
         let agent = concat!("sluice/", env!("CARGO_PKG_VERSION"));
-        self.ask(Asked::Subscribe, "mining.subscribe", &json!([agent]));
+        self.ask(Asked::Subscribe, |id| subscribe_line(id, agent));
     }
 
     /// Asks whether the pool knows this name, unless it was asked within `again`.
     pub(super) fn authorize(&self, name: &PoolName, password: &str, again: Duration) {
         if self.facts().names.ask(name, again, Instant::now()) {
             let asked = Asked::Authorize { name: name.clone(), password: None, asker: None };
-            self.ask(asked, "mining.authorize", &json!([name.0, password]));
+            let login = Login::new(name.0.as_str(), password);
+            self.ask(asked, |id| login.authorize_line(id));
         }
     }
 
@@ -164,9 +166,9 @@ impl Connection {
         asker: Asker,
     ) -> Result<(), Asker> {
         self.facts().names.note(name, Instant::now());
-        let params = json!([name.0, password.as_ref().map_or("", Secret::expose)]);
+        let login = Login::new(name.0.as_str(), password.as_ref().map_or("", Secret::expose));
         let asked = Asked::Authorize { name: name.clone(), password, asker: Some(asker) };
-        match self.ask(asked, "mining.authorize", &params) {
+        match self.ask(asked, |id| login.authorize_line(id)) {
             Some(Asked::Authorize { asker: Some(asker), .. }) => Err(asker),
             _ => Ok(()),
         }
@@ -267,7 +269,7 @@ impl Connection {
             // Nothing else was put in.
             Err(_) => return Ok(()),
         };
-        let line = format!("{{\"id\":{id},\"method\":\"mining.submit\",\"params\":{params}}}\n");
+        let line = request_line(id, "mining.submit", params);
         if self.outbox.send(Lines::new(line, since)) {
             return Ok(());
         }
@@ -350,13 +352,12 @@ impl Connection {
     }
 
     /// `None` when it was sent; else what was asked, as nobody will answer.
-    fn ask(&self, asked: Asked, method: &str, params: &serde_json::Value) -> Option<Asked> {
+    fn ask(&self, asked: Asked, line: impl FnOnce(u64) -> String) -> Option<Asked> {
         let id = match self.pending().ask(asked, Instant::now()) {
             Ok(id) => id,
             Err(asked) => return Some(asked),
         };
-        let line = format!("{{\"id\":{id},\"method\":\"{method}\",\"params\":{params}}}\n");
-        if self.outbox.send(Lines::new(line, Stamp::now())) {
+        if self.outbox.send(Lines::new(line(id), Stamp::now())) {
             return None;
         }
         self.pending().answered(id).map(|(asked, _)| asked)

@@ -15,8 +15,8 @@ use crate::net::options::{is_dead, is_timeout};
 use crate::net::{Reader, Stamp};
 use crate::serving::{Tap, Topic, say};
 use crate::stratum::{
-    ConfigureAnswer, Difficulty, Envelope, Extranonce1, Extranonce2Size, FieldError, Notify, Refusal,
-    RefusalCode, SubscribeAnswer, Verdict, VersionMask, accepted, elements, first_text, refused, result,
+    ConfigureAnswer, Difficulty, Envelope, Notify, Refusal, RefusalCode, SubscribeAnswer, Verdict,
+    VersionMask, accepted, refused, result,
 };
 use crate::util::os_error::describe;
 use crate::util::span::seconds;
@@ -141,6 +141,8 @@ impl Listener<'_> {
         let name = message.method();
         match name.as_ref().map(|method| method.to_ascii_lowercase()).as_deref() {
             None => self.answer(&message, at),
+            // Some pools repeat the method in an answer. Nobody asks for a job.
+            Some(method) if message.is_answer() && method != NOTIFY => self.answer(&message, at),
             // Some miners would ignore it: nobody can say that the pool means it as a job.
             Some(NOTIFY) if name.as_deref() != Some(NOTIFY) => {
                 self.unread(Notify::clean_in(message.params), &"its method is not in lower case");
@@ -157,8 +159,7 @@ impl Listener<'_> {
             Some("mining.set_difficulty") => self.difficulty(&message),
             Some("mining.set_extranonce") => self.extranonce(&message),
             Some("mining.set_version_mask") => {
-                let mask = first_text(message.params).and_then(|text| VersionMask::from_text(&text).ok());
-                if let Some(mask) = mask {
+                if let Some(mask) = VersionMask::from_params(message.params) {
                     self.mask((!mask.is_empty()).then_some(mask), at);
                 }
             }
@@ -269,8 +270,7 @@ impl Listener<'_> {
     }
 
     fn difficulty(&self, message: &Envelope<'_>) {
-        let first = message.params.and_then(|params| elements("params", params).ok()?.first().copied());
-        if let Some(difficulty) = first.and_then(|raw| Difficulty::from_json(raw).ok()) {
+        if let Ok(difficulty) = Difficulty::from_params(message.params) {
             self.connection.set_difficulty(difficulty);
             let newest = self.connection.facts().newest.clone();
             newest.iter().for_each(|task| task.job.asked_for(difficulty));
@@ -279,15 +279,8 @@ impl Listener<'_> {
     }
 
     fn extranonce(&self, message: &Envelope<'_>) {
-        let read = || {
-            let missing = |field| FieldError::Missing { field };
-            let params = elements("params", message.params.ok_or(missing("params"))?)?;
-            let extranonce1 = Extranonce1::from_json(params.first().ok_or(missing("extranonce1"))?)?;
-            let size = params.get(1).ok_or(missing("extranonce2 size"))?;
-            Ok::<_, FieldError>((extranonce1, Extranonce2Size::from_json(size)?))
-        };
-        match read() {
-            Ok((extranonce1, size)) => {
+        match SubscribeAnswer::from_set_extranonce(message.params) {
+            Ok(SubscribeAnswer { extranonce1, extranonce2_size: size }) => {
                 let mut facts = self.connection.facts();
                 // Some pools repeat what they gave; nobody has to move for that.
                 let is_same = facts.space.as_ref().is_some_and(|space| space.is(&extranonce1, size));

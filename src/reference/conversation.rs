@@ -3,11 +3,9 @@
 //!
 //! It subscribes, and authorizes when that is answered.
 
-use serde_json::json;
-
 use crate::stratum::{
-    Agreement, Envelope, Extranonce1, Nbits, Notify, PoolMethod, PrevHash, Readings, Refusal, RefusalCode,
-    SubscribeAnswer, Verdict, elements, refused, result,
+    Agreement, Client, ClientEvent, JobLine, Login, Nbits, Notify, PoolMethod, PrevHash, Spaces,
+    SubscribeAnswer, Verdict,
 };
 use crate::util::escape::line_text;
 use crate::work::{Coinbase, Height};
@@ -20,26 +18,16 @@ pub(super) const NOBODY: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4.slui
 const MOST_TEXT: usize = 200;
 const SEVERAL_WAYS: &str = "miners may read it in several ways";
 
-const SUBSCRIBE: u64 = 1;
-const AUTHORIZE: u64 = 2;
-
 /// The miner's side.
 #[derive(Debug)]
 pub(super) struct Conversation {
     user: Option<String>,
-    outgoing: String,
+    client: Client<()>,
     subscribed: Option<SubscribeAnswer>,
-    /// The newest job that came before the extranonces did: older ones say nothing any more.
-    early: Option<Work>,
     /// The reason why the search space can't be told any more.
     space_doubt: Option<String>,
     refused_user: Option<String>,
 }
-
-/// The jobs of a line, one for each way in which miners read it; or why nobody can tell.
-type Work = Result<Vec<Notify>, String>;
-/// A search space, and how far miners agree in it.
-type SpaceReading = Result<(SubscribeAnswer, Agreement), String>;
 
 /// What a line says.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,22 +50,15 @@ pub(super) enum Heard {
 impl Conversation {
     /// Something is to be sent at once.
     pub(super) fn new(user: Option<&str>) -> Conversation {
-        let mut conversation = Conversation {
-            user: user.map(str::to_owned),
-            outgoing: String::new(),
-            subscribed: None,
-            early: None,
-            space_doubt: None,
-            refused_user: None,
-        };
-        let agent = concat!("sluice-watch/", env!("CARGO_PKG_VERSION"));
-        conversation.request(SUBSCRIBE, "mining.subscribe", &json!([agent]));
-        conversation
+        let mut client = Client::new(concat!("sluice-watch/", env!("CARGO_PKG_VERSION")));
+        client.subscribe();
+        let user = user.map(str::to_owned);
+        Conversation { user, client, subscribed: None, space_doubt: None, refused_user: None }
     }
 
     /// What is to be sent now; empty for nothing.
     pub(super) fn take_outgoing(&mut self) -> String {
-        std::mem::take(&mut self.outgoing)
+        self.client.take_outgoing()
     }
 
     /// What the pool said against the user, with what can be done. Some send jobs all the same.
@@ -87,88 +68,58 @@ impl Conversation {
 
     /// Takes one line of the pool, without its end.
     pub(super) fn take_line(&mut self, line: &[u8]) -> Heard {
-        let readings = Readings::of(line);
-        let mut heard = Heard::Nonsense;
-        for (place, message) in readings.messages().enumerate() {
-            match message.method() {
-                Some(method) => self.take_method(&message, &method, place == 0),
-                None => self.take_answer(&message),
-            }
-            heard = Heard::Talk;
-        }
-        if let Some(answered) = space_in(&readings, |message| {
-            (message.method().is_none() && message.numeric_id() == Some(SUBSCRIBE))
-                .then(|| answer_in(message))
-        }) {
-            if self.subscribed.is_none() {
-                return self.take_subscribed(answered);
-            }
-        }
-        if let Some(space) = space_in(&readings, |message| self.set_extranonce(message)) {
-            match (space, &mut self.subscribed) {
-                (Ok(space), Some(subscribed)) => (*subscribed, self.space_doubt) = (space, None),
-                (Ok(_), None) => {}
-                (Err(why), _) => self.space_doubt = Some(format!("its mining.set_extranonce: {why}")),
-            }
-        }
-        match work_in(&readings) {
-            Some(work) if self.subscribed.is_none() => self.early = Some(work),
-            Some(work) => heard = self.take_work(work),
-            None => {}
+        let mut heard = Heard::Talk;
+        for event in self.client.take_line(line, ()) {
+            heard = self.take_event(event).unwrap_or(heard);
         }
         heard
     }
 
-    fn take_answer(&mut self, answer: &Envelope<'_>) {
-        if let (Some(AUTHORIZE), Verdict::Refused { reason, .. }) = (answer.numeric_id(), Verdict::of(answer))
-        {
-            let said = words(reason.as_deref());
-            self.refused_user = Some(match &self.user {
-                Some(user) => format!("it refuses the user {}{said}", line_text(user, MOST_TEXT)),
-                None => format!("it refuses a user that it does not know{said}: set reference.user"),
-            });
-        }
-    }
-
-    fn take_subscribed(&mut self, answered: Result<SubscribeAnswer, String>) -> Heard {
-        match answered {
-            Err(why) => Heard::Refusal(format!("its answer to mining.subscribe is no use: {}", shown(&why))),
-            Ok(answered) => {
-                self.subscribed = Some(answered);
-                let params = json!([self.user.as_deref().unwrap_or(NOBODY), "x"]);
-                self.request(AUTHORIZE, "mining.authorize", &params);
-                self.early.take().map_or(Heard::Talk, |work| self.take_work(work))
+    /// Takes one thing that a line says. `None` when nothing follows for what is told of the line.
+    fn take_event(&mut self, event: ClientEvent<()>) -> Option<Heard> {
+        match event {
+            ClientEvent::Unreadable => return Some(Heard::Nonsense),
+            ClientEvent::Called { method, reply: Some(reply) } => match method {
+                // Where a pool wants its miners is not where it works: it is watched where it was named.
+                Some(PoolMethod::Reconnect | PoolMethod::Notify | PoolMethod::SetExtranonce) => {}
+                _ => self.client.reply(&reply),
+            },
+            ClientEvent::Authorized(Verdict::Refused { reason, .. }) => {
+                let said = words(reason.as_deref());
+                self.refused_user = Some(match &self.user {
+                    Some(user) => format!("it refuses the user {}{said}", line_text(user, MOST_TEXT)),
+                    None => format!("it refuses a user that it does not know{said}: set reference.user"),
+                });
             }
-        }
-    }
-
-    /// Takes a message with a method. Questions are answered in the first reading of a line only. Jobs and
-    /// search spaces are taken from all readings together.
-    fn take_method(&mut self, message: &Envelope<'_>, method: &str, is_first: bool) {
-        match PoolMethod::of(method) {
-            _ if !is_first => {}
-            Some(PoolMethod::GetVersion) => {
-                self.answer(message, concat!("\"sluice-watch/", env!("CARGO_PKG_VERSION"), "\""));
+            ClientEvent::Subscribed(spaces) => match certain(spaces) {
+                Ok(space) => {
+                    self.subscribed = Some(space);
+                    self.client.authorize(&Login::new(self.user.as_deref().unwrap_or(NOBODY), "x"));
+                }
+                Err(why) => return Some(no_jobs(&why)),
+            },
+            ClientEvent::SubscribeRefused(Verdict::Refused { reason, .. }) => {
+                return Some(no_jobs(&format!("refused{}", words(reason.as_deref()))));
             }
-            Some(PoolMethod::Ping) => self.answer(message, "\"pong\""),
-            // Where a pool wants its miners is not where it works: it is watched where it was named.
-            Some(PoolMethod::Reconnect | PoolMethod::Notify | PoolMethod::SetExtranonce) => {}
-            _ if message.has_id() => {
-                let refusal = Refusal::new(RefusalCode::Other, "Not supported.");
-                self.outgoing.push_str(&refused(message.id(), &refusal, Default::default()));
-            }
+            ClientEvent::ExtranonceSet(spaces) => match (certain(spaces), &mut self.subscribed) {
+                (Ok(space), Some(subscribed)) => (*subscribed, self.space_doubt) = (space, None),
+                (Ok(_), None) => {}
+                (Err(why), _) => self.space_doubt = Some(format!("its mining.set_extranonce: {why}")),
+            },
+            ClientEvent::Job(line, ()) if self.subscribed.is_some() => return Some(self.take_work(line)),
             _ => {}
         }
+        None
     }
 
     /// Takes a job in all its readings: what they agree in.
-    fn take_work(&self, work: Work) -> Heard {
-        let jobs = match (work, &self.space_doubt) {
-            (Err(why), _) => return Heard::UselessJob(shown(&why)),
-            (Ok(_), Some(doubt)) => return Heard::UselessJob(shown(doubt)),
-            (Ok(jobs), None) => jobs,
-        };
-        let mut heard = jobs.iter().map(|job| self.take_job(job));
+    fn take_work(&self, line: JobLine) -> Heard {
+        let is_doubtful = line.readings.iter().any(|reading| reading.agreement == Agreement::Doubtful);
+        let doubt = is_doubtful.then(|| SEVERAL_WAYS.to_owned());
+        if let Some(why) = line.unreadable.or(doubt).or_else(|| self.space_doubt.clone()) {
+            return Heard::UselessJob(shown(&why));
+        }
+        let mut heard = line.readings.iter().map(|reading| self.take_job(&reading.job));
         let first = heard.next().unwrap_or(Heard::Talk);
         if heard.all(|other| other == first) { first } else { Heard::UselessJob(SEVERAL_WAYS.to_owned()) }
     }
@@ -186,72 +137,21 @@ impl Conversation {
             Err(why) => Heard::UselessJob(shown(&why.to_string())),
         }
     }
+}
 
-    /// The search space of a `mining.set_extranonce`. Without a size the known one stays.
-    fn set_extranonce(&self, message: &Envelope<'_>) -> Option<SpaceReading> {
-        if PoolMethod::of(&message.method()?) != Some(PoolMethod::SetExtranonce) {
-            return None;
-        }
-        let params = message.params.and_then(|params| elements("params", params).ok());
-        Some(match (params.as_deref(), &self.subscribed) {
-            (Some([extranonce1]), Some(known)) => Extranonce1::from_json(extranonce1)
-                .map(|extranonce1| (SubscribeAnswer { extranonce1, ..known.clone() }, Agreement::All))
-                .map_err(|why| why.to_string()),
-            _ => SubscribeAnswer::of_set_extranonce(message.params).map_err(|why| why.to_string()),
-        })
-    }
-
-    fn request(&mut self, id: u64, method: &str, params: &serde_json::Value) {
-        self.outgoing.push_str(&format!("{{\"id\":{id},\"method\":\"{method}\",\"params\":{params}}}\n"));
-    }
-
-    fn answer(&mut self, message: &Envelope<'_>, answer: &str) {
-        if message.has_id() {
-            self.outgoing.push_str(&result(message.id(), answer));
-        }
+/// The search space in which all readings of a line agree.
+fn certain(spaces: Spaces) -> Result<SubscribeAnswer, String> {
+    let is_doubtful = spaces.is_doubtful();
+    let Spaces { mut readable, unreadable } = spaces;
+    match (readable.pop(), unreadable) {
+        (Some((space, _)), None) if readable.is_empty() && !is_doubtful => Ok(space),
+        (None, Some(why)) => Err(why.to_string()),
+        _ => Err(SEVERAL_WAYS.to_owned()),
     }
 }
 
-/// The jobs of all readings of a line; `None` for a line that has none. An error for one that can't be read for
-/// certain.
-fn work_in(readings: &Readings<'_>) -> Option<Work> {
-    if readings.may_hide_job() {
-        return Some(Err("something that looks like a job is no message".to_owned()));
-    }
-    let jobs = readings.jobs();
-    let certain = jobs.into_iter().map(|job| match job {
-        Ok(reading) if reading.agreement == Agreement::Doubtful => Err(SEVERAL_WAYS.to_owned()),
-        Ok(reading) => Ok(reading.job),
-        Err(why) => Err(why.to_string()),
-    });
-    let certain: Result<Vec<Notify>, String> = certain.collect();
-    if certain.as_ref().is_ok_and(Vec::is_empty) { None } else { Some(certain) }
-}
-
-/// The search space in which all readings of a line agree; `None` when `read` finds none in any.
-fn space_in<'a>(
-    readings: &'a Readings<'_>,
-    read: impl Fn(&Envelope<'a>) -> Option<SpaceReading>,
-) -> Option<Result<SubscribeAnswer, String>> {
-    let mut spaces = readings.messages().filter_map(|message| read(&message));
-    let first = spaces.next()?;
-    let is_certain = spaces.all(|other| other == first);
-    Some(match first {
-        Ok((_, Agreement::Doubtful)) => Err(SEVERAL_WAYS.to_owned()),
-        Ok(_) if !is_certain => Err(SEVERAL_WAYS.to_owned()),
-        Ok((space, _)) => Ok(space),
-        Err(why) => Err(why),
-    })
-}
-
-/// The search space in an answer to subscribe. An error beside a good result does not matter.
-fn answer_in(answer: &Envelope<'_>) -> SpaceReading {
-    match (answer.result.map(SubscribeAnswer::as_miners_read), Verdict::of(answer)) {
-        (Some(Ok(answered)), _) => Ok(answered),
-        (Some(Err(why)), _) if !answer.has_error() => Err(why.to_string()),
-        (_, Verdict::Refused { reason, .. }) => Err(format!("refused{}", words(reason.as_deref()))),
-        (_, Verdict::Accepted) => Err(String::from("an answer without a result")),
-    }
+fn no_jobs(why: &str) -> Heard {
+    Heard::Refusal(format!("its answer to mining.subscribe is no use: {}", shown(why)))
 }
 
 /// A stranger's words in a sentence, or nothing.

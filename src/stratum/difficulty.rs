@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use super::field::{FieldError, string_or_number};
+use super::field::{FieldError, at, elements, string_or_number};
 
 /// How hard a share is to find, as a multiple of 4 295 032 833 expected hashes (wire reference,
 /// section 3.2). Fractions are ordinary: NerdMiners work at 0.00015. Finite and above zero.
@@ -41,6 +41,15 @@ impl Difficulty {
         Difficulty::new(value)
     }
 
+    /// Reads the params of `mining.set_difficulty`.
+    ///
+    /// # Errors
+    /// As [`Difficulty::from_json`], and when the difficulty is missing.
+    pub fn from_params(params: Option<&RawValue>) -> Result<Difficulty, FieldError> {
+        let params = elements("params", params.ok_or(FieldError::Missing { field: "params" })?)?;
+        Difficulty::from_json(at("difficulty", &params, 0)?)
+    }
+
     /// The lower of two, which is what a share is held to while a change is under way.
     pub fn min(self, other: Difficulty) -> Difficulty {
         Difficulty(self.0.min(other.0))
@@ -71,6 +80,17 @@ mod tests {
         assert_eq!(read("1024.0"), Ok(1024.0));
         assert_eq!(read("\"512\""), Ok(512.0));
         assert_eq!(read("18446744073709551616"), Ok(18446744073709551616.0));
+    }
+
+    #[test]
+    fn the_first_of_the_params_counts() {
+        let read = |params| Difficulty::from_params(serde_json::from_str(params).ok()).ok();
+        for params in ["[512]", "[\"512\"]", "[512,null]"] {
+            assert_eq!(read(params), Difficulty::new(512.0).ok(), "{params}");
+        }
+        for params in ["[]", "{}", "null", "512", "[null]"] {
+            assert_eq!(read(params), None, "{params}");
+        }
     }
 
     #[test]

@@ -39,6 +39,16 @@ pub enum Agreement {
     Doubtful,
 }
 
+impl JobReading {
+    /// The memory that it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        let job = &self.job;
+        let contents =
+            job.coinb1.len() + job.coinb2.len() + 32 * job.branches.len() + job.job_id.as_str().len();
+        size_of::<JobReading>() + contents
+    }
+}
+
 impl Notify {
     /// Reads the params as the most lenient miners do.
     ///

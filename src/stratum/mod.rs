@@ -12,7 +12,9 @@
 //! | `method` | the pool's methods, told apart as miners do |
 //! | `verdict` | whether an answer accepts or refuses, in all the forms pools use |
 //! | `answer` | writing answers, in all the forms pools use |
-//! | `subscribe`, `configure`, `notify`, `submit`, `login`, `reconnect` | the methods with a structure of their own |
+//! | `request` | writing the requests that open a connection |
+//! | `client` | the miner's side of a connection, without I/O |
+//! | `subscribe`, `configure`, `notify`, `set_extranonce`, `submit`, `login`, `reconnect` | the methods with a structure of their own |
 //! | `extranonce`, `job_id`, `difficulty`, `nbits`, `ntime`, `nonce`, `version`, `prevhash`, `branch` | a quantity each |
 //! | `timeline` | which difficulty holds for which job |
 //! | `field`, `hex`, `word` | what the quantities share: reading a JSON field, hex text, 32-bit words |
@@ -22,6 +24,7 @@
 
 mod answer;
 mod branch;
+mod client;
 mod configure;
 mod difficulty;
 mod envelope;
@@ -39,6 +42,8 @@ mod ntime;
 mod prevhash;
 mod readings;
 mod reconnect;
+mod request;
+mod set_extranonce;
 mod submit;
 mod subscribe;
 mod timeline;
@@ -49,6 +54,7 @@ mod word;
 
 pub use answer::{ErrorForm, Refusal, RefusalCode, accepted, refused, result};
 pub use branch::MerkleBranch;
+pub use client::{Client, ClientEvent, JobLine, Spaces};
 pub use configure::{ConfigureAnswer, ConfigureRequest};
 pub use difficulty::Difficulty;
 pub use envelope::{Envelope, EnvelopeError};
@@ -66,8 +72,9 @@ pub use ntime::Ntime;
 pub use prevhash::PrevHash;
 pub use readings::{Readings, Shape};
 pub use reconnect::Reconnect;
+pub use request::{configure_line, request_line, subscribe_line};
 pub use submit::Submit;
-pub use subscribe::SubscribeAnswer;
+pub use subscribe::{SubscribeAnswer, SubscribeError};
 pub use timeline::{DifficultyRange, DifficultyTimeline};
 pub use verdict::{Verdict, says_low_difficulty};
 pub use version::{Version, VersionBits, VersionMask};

@@ -3,9 +3,11 @@
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::envelope::Envelope;
 use super::extranonce::{Extranonce1, Extranonce2Size};
 use super::field::{FieldError, at, elements, values};
 use super::job_reading::Agreement;
+use super::verdict::Verdict;
 
 /// `[subscriptions, extranonce1, extranonce2_size]`. The list of subscriptions matters only for
 /// the resumption of a session and is not kept.
@@ -15,17 +17,31 @@ pub struct SubscribeAnswer {
     pub extranonce2_size: Extranonce2Size,
 }
 
+/// How an answer to `mining.subscribe` gives no search space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubscribeError {
+    /// The pool refuses, with the code and the reason it gave, if any.
+    Refused { code: Option<i64>, reason: Option<String> },
+    /// No miner is known to make a search space of the result.
+    Unreadable(FieldError),
+}
+
+/// How much a reader lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leniency {
+    /// Only what every miner reads alike.
+    None,
+    /// Whatever any miner reads.
+    OfMiners,
+}
+
 impl SubscribeAnswer {
     /// Reads the result of an answer; whatever its first element is, and more elements than three.
     ///
     /// # Errors
     /// When an extranonce or a size is missing or wrong.
     pub fn from_result(result: &RawValue) -> Result<SubscribeAnswer, FieldError> {
-        let elements = elements("subscribe result", result)?;
-        Ok(SubscribeAnswer {
-            extranonce1: Extranonce1::from_json(at("extranonce1", &elements, 1)?)?,
-            extranonce2_size: Extranonce2Size::from_json(at("extranonce2 size", &elements, 2)?)?,
-        })
+        search_space("subscribe result", result, 1, None, Leniency::None).map(|(space, _)| space)
     }
 
     /// Reads the result as the most lenient miners do. With it, how far miners agree.
@@ -33,16 +49,22 @@ impl SubscribeAnswer {
     /// # Errors
     /// When no miner is known to make an extranonce1 and a size of it.
     pub fn as_miners_read(result: &RawValue) -> Result<(SubscribeAnswer, Agreement), FieldError> {
-        search_space("subscribe result", result, 1)
+        search_space("subscribe result", result, 1, None, Leniency::OfMiners)
     }
 
-    /// Reads the params of `mining.set_extranonce` as the most lenient miners do. With it, how far miners
-    /// agree.
+    /// Reads an answer as the most lenient miners do: an error beside a good result does not matter.
     ///
     /// # Errors
-    /// When no miner is known to make an extranonce1 and a size of it.
-    pub fn of_set_extranonce(params: Option<&RawValue>) -> Result<(SubscribeAnswer, Agreement), FieldError> {
-        search_space("params", params.ok_or(FieldError::Missing { field: "params" })?, 0)
+    /// When it refuses, or no miner is known to make a search space of it.
+    pub fn of_answer(answer: &Envelope<'_>) -> Result<(SubscribeAnswer, Agreement), SubscribeError> {
+        match answer.result.map(SubscribeAnswer::as_miners_read) {
+            Some(Ok(space)) => Ok(space),
+            Some(Err(why)) if !answer.has_error() => Err(SubscribeError::Unreadable(why)),
+            Some(Err(_)) | None => Err(match Verdict::of(answer) {
+                Verdict::Refused { code, reason } => SubscribeError::Refused { code, reason },
+                Verdict::Accepted => SubscribeError::Refused { code: None, reason: None },
+            }),
+        }
     }
 
     /// The result as JSON text, with `session` as the subscription's id. It contains the text
@@ -53,18 +75,33 @@ impl SubscribeAnswer {
     }
 }
 
-/// The extranonce1 at `index` and the size behind it. ESP-Miner takes the values of an object, too.
-fn search_space(
+/// Reads the extranonce1 at `index` and the size behind it; if there is no size, `known` takes its place.
+/// ESP-Miner takes the values of an object, too.
+pub(super) fn search_space(
     field: &'static str,
     raw: &RawValue,
     index: usize,
+    known: Option<Extranonce2Size>,
+    leniency: Leniency,
 ) -> Result<(SubscribeAnswer, Agreement), FieldError> {
-    let elements = values(raw).ok_or_else(|| FieldError::kind(field, raw.get(), "an array"))?;
-    let (extranonce1, is_exact) = Extranonce1::as_miners_read(at("extranonce1", &elements, index)?)?;
-    let extranonce2_size = Extranonce2Size::from_json(at("extranonce2 size", &elements, index + 1)?)?;
+    let is_strict = leniency == Leniency::None;
+    let elements = match values(raw).filter(|_| !is_strict) {
+        Some(values) => values,
+        None => elements(field, raw)?,
+    };
+    let text = at("extranonce1", &elements, index)?;
+    let (extranonce1, is_exact) =
+        if is_strict { (Extranonce1::from_json(text)?, true) } else { Extranonce1::as_miners_read(text)? };
+    let size = at("extranonce2 size", &elements, index + 1);
+    let size = size.and_then(Extranonce2Size::from_json);
+    let has_size = elements.get(index + 1).is_some_and(|size| size.get() != "null");
+    let extranonce2_size = match known.filter(|_| !has_size) {
+        Some(known) => known,
+        None => size?,
+    };
     let agreement = match is_exact {
         false => Agreement::Doubtful,
-        true if raw.get().starts_with('{') => Agreement::OrIgnored,
+        true if raw.get().starts_with('{') || !has_size => Agreement::OrIgnored,
         true => Agreement::All,
     };
     Ok((SubscribeAnswer { extranonce1, extranonce2_size }, agreement))
@@ -108,16 +145,7 @@ mod tests {
         ] {
             let result = format!("[[],\"{extranonce1}\",8]");
             let read = SubscribeAnswer::as_miners_read(serde_json::from_str(&result).unwrap()).unwrap();
-            let params = format!("[\"{extranonce1}\",8]");
-            let set = SubscribeAnswer::of_set_extranonce(serde_json::from_str(&params).ok()).unwrap();
             assert_eq!((read.0.extranonce1.to_string().as_str(), read.1), (read_as, agreement));
-            assert_eq!(set, read);
-        }
-        for params in ["null", "[null,8]", "[\"00\",33]", "[\"00\"]"] {
-            assert!(
-                SubscribeAnswer::of_set_extranonce(serde_json::from_str(params).ok()).is_err(),
-                "{params}"
-            );
         }
     }
 

@@ -1,6 +1,9 @@
 //! The block version and the two quantities of version rolling (BIP310). How they combine is
 //! [`VersionConvention`](crate::work::VersionConvention)'s concern.
 
+use serde_json::value::RawValue;
+
+use super::field::first_text;
 use super::word::word;
 
 word! {
@@ -21,6 +24,11 @@ word! {
 impl VersionMask {
     /// The sixteen bits of BIP320, which nearly every pool grants.
     pub const BIP320: VersionMask = VersionMask(0x1fff_e000);
+
+    /// Reads the params of `mining.set_version_mask`. `None` when no mask can be read.
+    pub fn from_params(params: Option<&RawValue>) -> Option<VersionMask> {
+        VersionMask::from_text(&first_text(params)?).ok()
+    }
 
     /// The bits both sides allow.
     pub fn intersection(self, other: VersionMask) -> VersionMask {

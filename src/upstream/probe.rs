@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::one::Upstream;
-use super::probe_work::{ask_for_work, is_subscribed};
+use super::probe_work::ask_for_work;
 use super::{Failure, Upstreams};
 use crate::analyzer::LineReader;
 use crate::net::options::is_timeout;
 use crate::net::{Reader, Stream};
 use crate::stop::Stopped;
-use crate::stratum::Envelope;
+use crate::stratum::{Client, ClientEvent};
 use crate::supervise::{self, service};
 use crate::util::os_error::describe;
 
@@ -30,11 +30,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// no more than this, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// What a probe says to a pool that had been silent. The answer proves more than a connection does:
-/// a pool can accept and be dead behind it.
-pub(super) const SUBSCRIBE: &[u8] =
-    concat!(r#"{"id":1,"method":"mining.subscribe","params":["sluice/"#, env!("CARGO_PKG_VERSION"), "\"]}\n")
-        .as_bytes();
+/// The name that probes give themselves.
+const AGENT: &str = concat!("sluice/", env!("CARGO_PKG_VERSION"));
 
 /// A thread of its own: a pool that swallows its probes delays nobody else's.
 pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<Upstream>) -> io::Result<()> {
@@ -163,10 +160,20 @@ fn probe(upstreams: &Upstreams, upstream: &Upstream, failed: &Failure) -> Shown 
     }
 }
 
+/// A connection that is about to subscribe. The answer proves more than a connection does: a pool can accept and
+/// be dead behind it.
+pub(super) fn subscribing() -> Client<()> {
+    let mut client = Client::new(AGENT);
+    client.subscribe();
+    client
+}
+
 /// Subscribes and waits for the answer. Any will do, except from a pool that had refused miners.
 fn ask(stream: Stream, limit: Duration, failed: &Failure) -> Shown {
     let deadline = Instant::now() + limit;
-    let asked = stream.set_write_timeout(Some(limit)).and_then(|()| stream.send_all(SUBSCRIBE));
+    let mut client = subscribing();
+    let request = client.take_outgoing();
+    let asked = stream.set_write_timeout(Some(limit)).and_then(|()| stream.send_all(request.as_bytes()));
     if let Err(error) = asked {
         return Shown::Failed(unanswered(&error, limit));
     }
@@ -181,7 +188,9 @@ fn ask(stream: Stream, limit: Duration, failed: &Failure) -> Shown {
             Ok(received) if received.length > 0 && !must_accept => return Shown::Works,
             Ok(received) if received.length > 0 => {
                 read += received.length;
-                lines.read(&buffer[..received.length], |line| answer = answer.or_else(|| subscribed(line)));
+                lines.read(&buffer[..received.length], |line| {
+                    answer = answer.or_else(|| subscribed(&mut client, line))
+                });
             }
             Ok(_) => return Shown::Failed(Failure::ClosedUnanswered),
             Err(error) => return Shown::Failed(unanswered(&error, limit)),
@@ -194,9 +203,11 @@ fn ask(stream: Stream, limit: Duration, failed: &Failure) -> Shown {
 }
 
 /// Whether this line accepts the subscribe; `None` if it is about something else.
-fn subscribed(line: &[u8]) -> Option<bool> {
-    let message = Envelope::read(line).ok()?;
-    (message.is_answer() && message.numeric_id() == Some(1)).then(|| is_subscribed(&message))
+fn subscribed(client: &mut Client<()>, line: &[u8]) -> Option<bool> {
+    client.take_line(line, ()).into_iter().find_map(|event| match event {
+        ClientEvent::SubscribeAnswered { is_accepted } => Some(is_accepted),
+        _ => None,
+    })
 }
 
 /// How a connection ended that had asked something.

@@ -3,21 +3,18 @@
 use std::time::{Duration, Instant};
 
 use super::Failure;
-use super::probe::{SUBSCRIBE, Shown, unanswered};
+use super::probe::{Shown, subscribing, unanswered};
 use crate::analyzer::LineReader;
 use crate::net::options::is_timeout;
 use crate::net::{Reader, Stream};
 use crate::stop::Stop;
-use crate::stratum::{Envelope, Login, PoolMethod, Readings, Verdict};
+use crate::stratum::{Client, ClientEvent, Login, PoolMethod, Verdict};
 use crate::supervise;
 
 /// How often a wait looks whether the program ends.
 const STOP_CHECK: Duration = Duration::from_millis(200);
 /// The most that sending a request may take, which is little: nothing else waits to be sent.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
-/// The ids of the two requests.
-const SUBSCRIBE_ID: u64 = 1;
-const AUTHORIZE_ID: u64 = 2;
 /// A pool that sends more than this, in bytes, and no job is not waited for any longer.
 const MAX_READ: usize = 1 << 20;
 /// The longest line of a pool, in bytes, as aggregate mode reads it.
@@ -42,10 +39,11 @@ pub(super) fn ask_for_work(
     stop: &Stop,
 ) -> Shown {
     let deadline = Instant::now() + limit;
+    let mut client = subscribing();
     let asked = stream
         .set_read_timeout(Some(STOP_CHECK.min(limit)))
         .and_then(|()| stream.set_write_timeout(Some(limit.min(WRITE_LIMIT))))
-        .and_then(|()| stream.send_all(SUBSCRIBE));
+        .and_then(|()| stream.send_all(client.take_outgoing().as_bytes()));
     if let Err(error) = asked {
         return Shown::Failed(unanswered(&error, limit));
     }
@@ -58,7 +56,7 @@ pub(super) fn ask_for_work(
         match reader.recv(&mut buffer) {
             Ok(received) if received.length > 0 => {
                 read += received.length;
-                lines.read(&buffer[..received.length], |line| progress.take(line));
+                lines.read(&buffer[..received.length], |line| progress.take(&mut client, line));
             }
             Err(error) if is_timeout(&error) && !stop.is_stopped() => continue,
             Err(_) if stop.is_stopped() => return Shown::Nothing,
@@ -76,8 +74,8 @@ pub(super) fn ask_for_work(
         }
         if let Some(answered) = answered.take_if(|_| progress.subscribed) {
             answered();
-            let line = login.authorize_line(AUTHORIZE_ID);
-            if reader.stream().send_all(line.as_bytes()).is_err() {
+            client.authorize(login);
+            if reader.stream().send_all(client.take_outgoing().as_bytes()).is_err() {
                 return Shown::Failed(closes_early());
             }
         }
@@ -90,25 +88,20 @@ fn closes_early() -> Failure {
     Failure::TurnsMinersAway(String::from("it closes connections before it sends a job"))
 }
 
-/// Whether this answer to a subscribe accepts it: the result is a list, or an object, beside no error.
-pub(super) fn is_subscribed(answer: &Envelope<'_>) -> bool {
-    !answer.has_error() && answer.result.is_some_and(|result| result.get().starts_with(['[', '{']))
-}
-
 impl Progress {
     /// Takes a line as any miner may read it; what most miners read comes first.
-    fn take(&mut self, line: &[u8]) {
-        for message in Readings::of(line).messages() {
-            match (message.method().as_deref(), message.numeric_id()) {
-                (Some(method), _) => self.has_job |= PoolMethod::of(method) == Some(PoolMethod::Notify),
-                (None, Some(SUBSCRIBE_ID)) if !self.subscribed => {
+    fn take(&mut self, client: &mut Client<()>, line: &[u8]) {
+        for event in client.take_line(line, ()) {
+            match event {
+                ClientEvent::Called { method, .. } => self.has_job |= method == Some(PoolMethod::Notify),
+                ClientEvent::SubscribeAnswered { is_accepted } if !self.subscribed => {
                     self.subscribed = true;
-                    self.refuses_subscribe = !is_subscribed(&message);
+                    self.refuses_subscribe = !is_accepted;
                 }
-                (None, Some(AUTHORIZE_ID)) => {
-                    self.verdict.get_or_insert_with(|| Verdict::of(&message));
+                ClientEvent::Authorized(verdict) => {
+                    self.verdict.get_or_insert(verdict);
                 }
-                (None, _) => {}
+                _ => {}
             }
         }
     }
@@ -145,13 +138,14 @@ mod tests {
 
     #[test]
     fn a_pool_that_writes_every_line_oddly_gives_work_all_the_same() {
-        let mut progress = Progress::default();
-        progress.take(br#"{"id":1,"id":1,"result":[[],"0a0b0c0d",8],"error":null}"#);
+        let (mut client, mut progress) = (subscribing(), Progress::default());
+        progress.take(&mut client, br#"{"id":1,"id":1,"result":[[],"0a0b0c0d",8],"error":null}"#);
         assert!(progress.subscribed);
-        progress.take(br#"{"id":2,"id":2,"result":true,"error":null}"#);
+        client.authorize(&Login::new("w", "x"));
+        progress.take(&mut client, br#"{"id":2,"id":2,"result":true,"error":null}"#);
         assert!(progress.verdict.as_ref().is_some_and(Verdict::is_accepted));
         assert!(!progress.has_job);
-        progress.take(br#"{"id":null,"id":null,"method":"mining.notify","params":["1"]} ."#);
+        progress.take(&mut client, br#"{"id":null,"id":null,"method":"mining.notify","params":["1"]} ."#);
         assert!(progress.has_job);
     }
 }

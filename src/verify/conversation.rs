@@ -5,24 +5,18 @@
 //! NerdMiner's does: what comes before it was not made for the address. Then a difficulty is
 //! suggested.
 
-mod line;
 mod reading;
 mod work;
 
 use std::time::Duration;
 
-use serde_json::json;
-use serde_json::value::RawValue;
-
-use self::line::{LineContent, Spaces};
 use super::fitness::tree_bytes;
 use super::found::{Authorized, Found, Suggestion};
-use super::job::{Extranonces, Judging};
+use super::job::Judging;
 use super::moment::Moment;
 use super::settings::{Settings, USER_AGENT};
 use crate::stratum::{
-    ConfigureAnswer, Envelope, JobReading, PoolMethod, Readings, RefusalCode, Verdict, VersionMask,
-    first_text, refused,
+    Client, ClientEvent, Difficulty, JobReading, Login, PoolMethod, Reconnect, SubscribeAnswer, Verdict,
 };
 
 /// What a NerdMiner suggests (wire reference, section 7.2).
@@ -40,16 +34,8 @@ const NEXT_JOB: Duration = Duration::from_secs(1);
 /// A pool's words are kept so far.
 const MOST_MESSAGES: usize = 8;
 const MOST_TEXT: usize = 200;
-/// The jobs that are kept until the search space is known. Pools send one or two before the answer to
-/// subscribe.
-const MAX_EARLY_JOBS: usize = 16;
 /// A line that is unfinished for so long is none that is on its way.
 const UNFINISHED: Duration = Duration::from_secs(1);
-
-const CONFIGURE: u64 = 1;
-const SUBSCRIBE: u64 = 2;
-const AUTHORIZE: u64 = 3;
-const SUGGEST: u64 = 4;
 
 /// The miner's side.
 #[derive(Debug)]
@@ -60,45 +46,41 @@ pub struct Conversation {
     most_drift: i64,
     is_brief: bool,
     found: Found,
-    outgoing: String,
+    client: Client<Moment>,
     subscribe_sent: Duration,
     subscribe_answered: Option<Duration>,
     suggest_sent: Option<Duration>,
-    /// The jobs that came before the answer to subscribe, each with all its readings.
-    early: Vec<(Vec<JobReading>, Moment)>,
     /// The present job in all its readings.
     present: Vec<JobReading>,
     /// The search spaces before each `mining.set_extranonce`, which some miners ignore.
-    earlier_spaces: Vec<Extranonces>,
+    earlier_spaces: Vec<SubscribeAnswer>,
 }
 
 impl Conversation {
     /// With the pool `host`, as in its URL. Something is to be sent at once.
     pub fn new(settings: &Settings, host: &str, at: Moment) -> Conversation {
-        let mut conversation = Conversation {
+        let mut client = Client::new(USER_AGENT);
+        client.configure();
+        client.subscribe();
+        Conversation {
             worker: settings.worker(),
             host: host.to_owned(),
             judging: Judging { expected: settings.expected.clone(), expectations: settings.expectations() },
             most_drift: super::judge::most_drift(),
             is_brief: settings.is_brief,
             found: Found::default(),
-            outgoing: String::new(),
+            client,
             subscribe_sent: at.since,
             subscribe_answered: None,
             suggest_sent: None,
-            early: Vec::new(),
             present: Vec::new(),
             earlier_spaces: Vec::new(),
-        };
-        let rolling = json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }]);
-        conversation.request(CONFIGURE, "mining.configure", &rolling);
-        conversation.request(SUBSCRIBE, "mining.subscribe", &json!([USER_AGENT]));
-        conversation
+        }
     }
 
     /// What is to be sent now; empty for nothing.
     pub fn take_outgoing(&mut self) -> String {
-        std::mem::take(&mut self.outgoing)
+        self.client.take_outgoing()
     }
 
     /// Lets time pass.
@@ -106,8 +88,7 @@ impl Conversation {
         let is_due = self.subscribe_answered.is_some_and(|answered| at.since >= answered + PAUSE);
         if is_due && self.found.authorize_sent.is_none() {
             self.found.authorize_sent = Some(at.since);
-            let params = json!([self.worker, "x"]);
-            self.request(AUTHORIZE, "mining.authorize", &params);
+            self.client.authorize(&Login::new(self.worker.as_str(), "x"));
         }
     }
 
@@ -147,40 +128,52 @@ impl Conversation {
             self.found.longest_line = line.len();
             self.found.largest_tree = self.found.largest_tree.max(tree_bytes(line));
         }
-        let readings = Readings::of(line);
-        if readings.first().is_none() {
-            self.take_nonsense(line);
-        }
-        let known = self.found.subscribed.as_ref().map(|subscribed| &subscribed.extranonces);
-        let content = LineContent::of(&readings, SUBSCRIBE, known);
-        let known_space = known.cloned();
-        for (place, message) in readings.messages().enumerate() {
-            match message.method() {
-                Some(method) => self.take_method(&message, &method, place == 0),
-                None => self.take_answer(&message, at),
+        for event in self.client.take_line(line, at) {
+            if event == ClientEvent::Unreadable {
+                self.take_nonsense(line);
             }
+            self.take_event(event, at);
         }
-        let mut later = Spaces::default();
-        if self.subscribe_answered.is_some() {
-            later = content.subscribed;
-        } else if content.is_subscribed() {
-            self.take_subscribed(content.subscribed, content.refusal, at);
-        }
-        let is_other = |space: &Extranonces| known_space.as_ref() != Some(space);
-        let mut offered = content.foreign.readable.iter().chain(&later.readable);
-        if offered.any(is_other) {
-            let why = "a second answer to mining.subscribe: miners may take either";
-            self.found.jobs.add_unreadable(why);
-        }
-        if !content.set.is_empty() && self.found.subscribed.is_some() {
-            self.found.extranonce_changed = true;
-            self.change_spaces(content.set, at);
-        }
-        if let Some(why) = content.unreadable_job {
-            self.found.jobs.add_unreadable(&why);
-        }
-        if !content.jobs.is_empty() {
-            self.take_job(content.jobs, at);
+    }
+
+    fn take_event(&mut self, event: ClientEvent<Moment>, at: Moment) {
+        match event {
+            ClientEvent::Called { method, reply } => {
+                self.found.is_first_line_foreign |= self.subscribe_answered.is_none();
+                let is_question = matches!(method, Some(PoolMethod::GetVersion | PoolMethod::Ping) | None);
+                reply.iter().filter(|_| is_question).for_each(|reply| self.client.reply(reply));
+            }
+            ClientEvent::Configured(answer) => self.found.version_mask = answer.version_rolling,
+            ClientEvent::VersionMask(mask) => self.found.version_mask = Some(mask),
+            ClientEvent::Subscribed(spaces) => self.take_subscribed(spaces, at),
+            ClientEvent::SubscribeRefused(verdict) => {
+                self.found.subscribe_refused.get_or_insert_with(|| reading::refusal(verdict));
+            }
+            ClientEvent::Authorized(verdict) if self.found.authorized == Authorized::Unanswered => {
+                self.take_authorized(verdict, at);
+            }
+            ClientEvent::SuggestionRefused => {
+                let suggestion = &mut self.found.difficulty.suggestion;
+                if *suggestion == Suggestion::Ignored {
+                    *suggestion = Suggestion::Refused;
+                }
+            }
+            ClientEvent::UnaskedSpaces(spaces) => self.take_unasked(&spaces),
+            ClientEvent::ExtranonceSet(spaces) if self.found.subscribed.is_some() => {
+                self.found.extranonce_changed = true;
+                self.change_spaces(spaces, at);
+            }
+            ClientEvent::Difficulty(difficulty) => self.take_difficulty(difficulty),
+            ClientEvent::Reconnect(reconnect) => self.take_reconnect(reconnect),
+            ClientEvent::Message(text) if self.found.messages.len() < MOST_MESSAGES => {
+                self.found.messages.push(text.chars().take(MOST_TEXT).collect());
+            }
+            ClientEvent::Job(job, at) => self.take_job(job, at),
+            ClientEvent::Unreadable
+            | ClientEvent::SubscribeAnswered { .. }
+            | ClientEvent::Authorized(_)
+            | ClientEvent::ExtranonceSet(_)
+            | ClientEvent::Message(_) => {}
         }
     }
 
@@ -192,29 +185,10 @@ impl Conversation {
         }
     }
 
-    fn take_answer(&mut self, answer: &Envelope<'_>, at: Moment) {
-        match answer.numeric_id() {
-            Some(CONFIGURE) => {
-                self.found.version_mask = ConfigureAnswer::from_result(answer.good_result()).version_rolling;
-            }
-            Some(AUTHORIZE) if self.found.authorized == Authorized::Unanswered => {
-                self.take_authorized(answer, at);
-            }
-            Some(SUGGEST) => {
-                let is_refused = answer.has_error() && !Verdict::of(answer).is_accepted();
-                let suggestion = &mut self.found.difficulty.suggestion;
-                if is_refused && *suggestion == Suggestion::Ignored {
-                    *suggestion = Suggestion::Refused;
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn take_authorized(&mut self, answer: &Envelope<'_>, at: Moment) {
+    fn take_authorized(&mut self, verdict: Verdict, at: Moment) {
         self.found.authorize_took = self.found.authorize_sent.map(|sent| at.since.saturating_sub(sent));
-        if !Verdict::of(answer).is_accepted() {
-            self.found.authorized = Authorized::Refused(reading::refusal(answer));
+        if !verdict.is_accepted() {
+            self.found.authorized = Authorized::Refused(reading::refusal(verdict));
             return;
         }
         self.found.authorized = Authorized::Accepted;
@@ -222,44 +196,10 @@ impl Conversation {
         let asked = &mut self.found.difficulty;
         let is_low = asked.newest.is_some_and(|asked| asked.value() <= SUGGESTED);
         asked.suggestion = if is_low { Suggestion::Needless } else { Suggestion::Ignored };
-        self.request(SUGGEST, "mining.suggest_difficulty", &json!([SUGGESTED]));
+        self.client.suggest_difficulty(SUGGESTED);
     }
 
-    /// Takes a message with a method. Questions are answered in the first reading of a line only.
-    fn take_method(&mut self, message: &Envelope<'_>, method: &str, is_first: bool) {
-        if self.subscribe_answered.is_none() {
-            self.found.is_first_line_foreign = true;
-        }
-        match PoolMethod::of(method) {
-            // They are collected from all readings of the line.
-            Some(PoolMethod::Notify | PoolMethod::SetExtranonce) => {}
-            Some(PoolMethod::Reconnect) => self.take_reconnect(message.params),
-            _ if !is_first => {}
-            Some(PoolMethod::SetDifficulty) => self.take_difficulty(message.params),
-            Some(PoolMethod::SetVersionMask) => {
-                let mask = first_text(message.params).and_then(|text| VersionMask::from_text(&text).ok());
-                self.found.version_mask = mask.or(self.found.version_mask);
-            }
-            Some(PoolMethod::ShowMessage) => {
-                let text = first_text(message.params).unwrap_or_default();
-                if self.found.messages.len() < MOST_MESSAGES {
-                    self.found.messages.push(text.chars().take(MOST_TEXT).collect());
-                }
-            }
-            Some(PoolMethod::GetVersion) => {
-                self.answer(message, &format!("\"{USER_AGENT}\""));
-            }
-            Some(PoolMethod::Ping) => self.answer(message, "\"pong\""),
-            None if message.has_id() => {
-                let refusal = crate::stratum::Refusal::new(RefusalCode::Other, "Not supported.");
-                self.outgoing.push_str(&refused(message.id(), &refusal, Default::default()));
-            }
-            None => {}
-        }
-    }
-
-    fn take_difficulty(&mut self, params: Option<&RawValue>) {
-        let Some(set) = reading::difficulty(params) else { return };
+    fn take_difficulty(&mut self, set: Difficulty) {
         let asked = &mut self.found.difficulty;
         asked.count += 1;
         let before = asked.newest.replace(set);
@@ -271,26 +211,16 @@ impl Conversation {
         }
     }
 
-    fn take_reconnect(&mut self, params: Option<&RawValue>) {
+    fn take_reconnect(&mut self, reconnect: Reconnect) {
         // The one that leads away matters most.
         if self.found.reconnect.as_ref().is_none_or(|known| !known.is_foreign) {
-            self.found.reconnect = Some(reading::reconnect(params, &self.host));
+            self.found.reconnect = Some(reading::reconnect(reconnect, &self.host));
         }
     }
 
     fn settle(&self) -> Duration {
         let answer = self.found.subscribed.as_ref().map_or(Duration::ZERO, |subscribed| subscribed.took);
         SETTLE.max(answer.saturating_mul(SETTLE_ANSWERS))
-    }
-
-    fn request(&mut self, id: u64, method: &str, params: &serde_json::Value) {
-        self.outgoing.push_str(&format!("{{\"id\":{id},\"method\":\"{method}\",\"params\":{params}}}\n"));
-    }
-
-    fn answer(&mut self, message: &Envelope<'_>, result: &str) {
-        if message.has_id() {
-            self.outgoing.push_str(&crate::stratum::result(message.id(), result));
-        }
     }
 }
 

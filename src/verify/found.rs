@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use super::job::Extranonces;
 use super::jobs::Jobs;
-use crate::stratum::{Difficulty, VersionMask};
+use crate::stratum::{Difficulty, SubscribeAnswer, VersionMask};
 
 /// What a conversation has brought to light.
 #[derive(Debug, Default)]
 pub struct Found {
     pub subscribed: Option<Subscribed>,
     /// Other search spaces that miners may read in what the pool said.
-    pub other_spaces: Vec<Extranonces>,
+    pub other_spaces: Vec<SubscribeAnswer>,
     /// The reason why nobody can tell which search space miners use.
     pub space_doubt: Option<String>,
     /// Why the pool did not let the miner subscribe.
@@ -48,7 +47,7 @@ pub struct Found {
 /// The answer to `mining.subscribe`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subscribed {
-    pub extranonces: Extranonces,
+    pub extranonces: SubscribeAnswer,
     pub took: Duration,
 }
 

@@ -5,7 +5,7 @@ use crate::analyzer::{
     ChainState, ChainVerdict, Expectations, Expected, JudgedJob, OutputView, PayoutState, PayoutVerdict,
     Unverifiable,
 };
-use crate::stratum::{Extranonce1, Extranonce2Size, JobId, Nbits, Notify, Ntime};
+use crate::stratum::{JobId, Nbits, Notify, Ntime, SubscribeAnswer};
 use crate::work::{BlockHash, Coinbase, Height, PoolTag, Sats, Target, parent_hash};
 
 /// Between two retargets of the difficulty, in blocks.
@@ -49,13 +49,6 @@ pub enum ParentWork {
     Unknown,
 }
 
-/// What a connection has agreed on.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Extranonces {
-    pub extranonce1: Extranonce1,
-    pub extranonce2_size: Extranonce2Size,
-}
-
 /// Whom to judge for, and by what.
 #[derive(Debug, Clone)]
 pub(super) struct Judging {
@@ -70,10 +63,10 @@ impl SeenJob {
         job: Notify,
         clean: bool,
         is_named: bool,
-        extranonces: &Extranonces,
+        extranonces: &SubscribeAnswer,
         judging: &Judging,
     ) -> SeenJob {
-        let Extranonces { extranonce1, extranonce2_size } = extranonces;
+        let SubscribeAnswer { extranonce1, extranonce2_size } = extranonces;
         let extranonce_bytes = extranonce1.as_bytes().len() + extranonce2_size.bytes();
         let coinbase = Coinbase::of_job(&job, extranonce1, *extranonce2_size).ok();
         let judged = JudgedJob::new((job.nbits, job.ntime), clean, coinbase, None, &judging.expectations);

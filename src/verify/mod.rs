@@ -32,7 +32,7 @@ use std::io;
 pub use conversation::{Conversation, SUGGESTED};
 pub use fitness::{Fitness, best_in_a_day};
 pub use found::{Asked, Authorized, Found, Reconnect, Refusal, Subscribed, Suggestion};
-pub use job::{Extranonces, ParentWork, SeenJob};
+pub use job::{ParentWork, SeenJob};
 pub use jobs::Jobs;
 pub use json::document;
 pub use judge::{Finding, Outcome, Weight, judge};

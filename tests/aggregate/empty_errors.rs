@@ -1,4 +1,5 @@
-//! Pools that put an empty error beside a good answer (wire reference, section 5.2, 13).
+//! Pools that put something beside a good answer: an empty error (wire reference, section 5.2, 13), or the
+//! method that it answers.
 
 use serde_json::{Value, json};
 
@@ -56,4 +57,28 @@ fn an_error_that_says_something_is_one_whatever_the_result() {
         line.seated(&seat);
         assert!(crate::aggregate::opened::is_within(&line, "bb000001"), "{error}");
     }
+}
+
+#[test]
+fn a_method_beside_a_result_makes_it_no_request() {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], "[aggregate]\nlocal_authorize = false\n");
+    let mut line = site.connect();
+    line.ask(1, "mining.subscribe", json!(["one"]));
+    let mut end = pool.accept();
+    let answer = |end: &mut PoolEnd, method: &str, result: Value| {
+        let id = end.request(method)["id"].clone();
+        end.line.say(&json!({ "id": id, "method": method, "result": result, "error": null }));
+    };
+    answer(&mut end, "mining.subscribe", json!([[["mining.notify", "s"]], "aa000001", 8]));
+    let seat = line.answer(1);
+    line.seated(&seat);
+    line.worker = "acct.one".to_owned();
+    line.ask(2, "mining.authorize", json!(["acct.one", "x"]));
+    answer(&mut end, "mining.authorize", json!(true));
+    assert_eq!(line.answer(2)["result"], true);
+    end.set_difficulty(EASY);
+    end.notify(true);
+    line.wait_job();
+    expect_credited(&mut line, &mut end, "acct.one");
 }

@@ -26,6 +26,8 @@ struct State {
     is_mute: AtomicBool,
     /// Answers no share.
     ignores_shares: AtomicBool,
+    /// Its answers name the method that they answer.
+    repeats_methods: AtomicBool,
     is_over: AtomicBool,
     accepted: AtomicUsize,
     /// The logins, each with whether the connection was a probe of the proxy's.
@@ -99,6 +101,11 @@ impl JobPool {
     /// From now on shares get no answer.
     pub fn ignore_shares(&self) {
         self.state.ignores_shares.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on its answers name the method that they answer.
+    pub fn repeat_methods(&self) {
+        self.state.repeats_methods.store(true, Ordering::SeqCst);
     }
 
     /// From now on it reads and says nothing.
@@ -178,7 +185,10 @@ impl State {
                 _ => json!(true),
             };
             let is_login = message["method"] == "mining.authorize" && result == true;
-            let answer = json!({ "id": message["id"], "result": result, "error": null });
+            let mut answer = json!({ "id": message["id"], "result": result, "error": null });
+            if self.repeats_methods.load(Ordering::SeqCst) {
+                answer["method"] = message["method"].clone();
+            }
             let mut text = format!("{answer}\n");
             let is_starved = message["params"][0].as_str().is_some_and(|user| user.contains("starved"));
             if is_login && !is_starved && self.gives_work.load(Ordering::SeqCst) {

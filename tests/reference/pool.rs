@@ -73,6 +73,23 @@ fn each_change_is_told_once_and_nothing_is_ever_submitted() {
 }
 
 #[test]
+fn a_method_beside_an_answer_makes_it_no_request() {
+    let bare = BarePool::start();
+    let heard = Heard::start(&section(bare.address()), &hurried());
+    let mut stream = bare.accept();
+    read_line(&stream);
+    stream
+        .write_all(
+            b"{\"id\":1,\"method\":\"mining.subscribe\",\"result\":[[],\"d1e54072\",4],\"error\":null}\n",
+        )
+        .unwrap();
+    let next = read_line(&stream);
+    assert!(next.contains("mining.authorize"), "{next}");
+    stream.write_all(job(970_000, 0x66).as_bytes()).unwrap();
+    assert_eq!(heard.wait(1)[0].height.0, 970_000);
+}
+
+#[test]
 fn what_stays_is_told_again_and_only_while_it_is_heard() {
     let pool = pool(PoolOptions::default());
     let pace = Pace { repeat: Duration::from_millis(20), ..hurried() };

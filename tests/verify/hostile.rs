@@ -107,6 +107,25 @@ fn an_empty_error_beside_an_answer_is_none() {
 }
 
 #[test]
+fn a_method_beside_an_answer_makes_it_no_request() {
+    let beside = "null,\"method\":\"mining.anything\"";
+    let url = with_errors(beside, |stream| {
+        stream.write_all(job(b"/tag/").as_bytes())?;
+        // Whatever it asks for is an answer to an answer.
+        let mut lines = BufReader::new(stream.try_clone()?).lines();
+        while let Some(Ok(line)) = lines.next() {
+            if line.contains("Not supported") {
+                let told = "{\"method\":\"client.show_message\",\"params\":[\"what?\"]}\n";
+                stream.write_all(told.as_bytes())?;
+            }
+        }
+        Ok(())
+    });
+    let said = verify(&url).expect(1).has("/tag/").has("1fffe000");
+    said.has_not("what?").has("0.00015 ignored");
+}
+
+#[test]
 fn garbage_is_counted_and_shown_escaped() {
     let url = hostile(|stream| {
         stream.write_all(b"\x1b[2J\x07\xff\xfe words\n[1,2]\n{\"method\":5}\n{\"id\":null,\"method\":\"mining.notify\",\"params\":{}}\n")?;

@@ -79,13 +79,7 @@ impl EarlyJobs {
 
 impl EarlyJob {
     fn bytes(&self) -> usize {
-        let of = |reading: &JobReading| {
-            let job = &reading.job;
-            let contents =
-                job.coinb1.len() + job.coinb2.len() + 32 * job.branches.len() + job.job_id.as_str().len();
-            size_of::<JobReading>() + contents
-        };
-        size_of::<EarlyJob>() + self.readings.iter().map(of).sum::<usize>()
+        size_of::<EarlyJob>() + self.readings.iter().map(JobReading::bytes).sum::<usize>()
     }
 }
 

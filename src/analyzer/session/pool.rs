@@ -19,7 +19,7 @@ use crate::net::Stamp;
 use crate::record::Outcome;
 use crate::stratum::{
     Agreement, ConfigureAnswer, Difficulty, Envelope, Extranonce2Size, JobReading, PoolMethod, Readings,
-    Reconnect, SubscribeAnswer, Verdict, VersionMask, elements, first_text,
+    Reconnect, SubscribeAnswer, Verdict, VersionMask,
 };
 
 /// As much of a line that could not be read is evidence, in bytes.
@@ -160,9 +160,7 @@ impl Session {
         let (session, upstream) = (self.conversation.id, self.conversation.upstream());
         match method {
             PoolMethod::SetDifficulty => {
-                let first =
-                    message.params.and_then(|params| elements("params", params).ok()?.first().copied());
-                if let Some(difficulty) = first.and_then(|raw| Difficulty::from_json(raw).ok()) {
+                if let Ok(difficulty) = Difficulty::from_params(message.params) {
                     self.difficulties.set_difficulty(difficulty);
                     self.difficulty_set = Some(at);
                     each(Finding::Event(Event::DifficultySet { session, upstream, difficulty }, at));
@@ -172,7 +170,7 @@ impl Session {
                 let Reconnect { host, .. } = Reconnect::from_params(message.params);
                 each(Finding::Event(Event::Redirected { session, upstream, host }, at));
             }
-            PoolMethod::SetExtranonce => match SubscribeAnswer::of_set_extranonce(message.params) {
+            PoolMethod::SetExtranonce => match SubscribeAnswer::of_set_extranonce(message.params, None) {
                 Ok((answer, agreement)) => {
                     self.next_extranonce = Some((answer.extranonce1, answer.extranonce2_size));
                     if self.conversation.role == Role::Direct && self.job_came.is_some() {
@@ -192,10 +190,7 @@ impl Session {
                 Err(why) => self.doubt_space(&why.to_string(), line, at, each),
             },
             PoolMethod::SetVersionMask => {
-                let mask = first_text(message.params).and_then(|text| VersionMask::from_text(&text).ok());
-                if let Some(mask) = mask {
-                    self.version_mask = Some(mask);
-                }
+                self.version_mask = VersionMask::from_params(message.params).or(self.version_mask);
             }
             PoolMethod::Notify | PoolMethod::ShowMessage | PoolMethod::GetVersion | PoolMethod::Ping => {}
         }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::habit::Habit;
 use super::session::{Session, SessionEnd};
 use crate::stratum::{
-    Difficulty, Envelope, Extranonce1, Extranonce2Size, Notify, Verdict, VersionMask, elements, first_text,
+    Difficulty, Envelope, Notify, SubscribeAnswer, Verdict, VersionMask, elements, first_text,
 };
 
 impl Session<'_> {
@@ -21,8 +21,7 @@ impl Session<'_> {
             "mining.set_difficulty" => self.take_difficulty(message.params),
             "mining.set_extranonce" if self.habit.knows_extensions() => self.take_extranonce(message.params),
             "mining.set_version_mask" if self.habit.knows_extensions() => {
-                let text = first_text(message.params);
-                self.set_version_mask(text.and_then(|text| VersionMask::from_text(&text).ok()));
+                self.set_version_mask(VersionMask::from_params(message.params));
             }
             "client.reconnect" if self.habit != Habit::NerdMiner => {
                 return Err(SessionEnd::Reconnect(self.reconnect_target(message.params)));
@@ -90,10 +89,7 @@ impl Session<'_> {
     }
 
     fn take_difficulty(&mut self, params: Option<&RawValue>) {
-        let new = params
-            .and_then(|params| elements("params", params).ok())
-            .and_then(|elements| elements.first().and_then(|raw| Difficulty::from_json(raw).ok()));
-        let Some(new) = new else { return };
+        let Ok(new) = Difficulty::from_params(params) else { return };
         self.difficulty = new;
         if self.habit.takes_difficulty_at_once() {
             self.set_work();
@@ -101,17 +97,8 @@ impl Session<'_> {
     }
 
     fn take_extranonce(&mut self, params: Option<&RawValue>) {
-        let Some(elements) = params.and_then(|params| elements("params", params).ok()) else {
-            return;
-        };
-        let (Some(extranonce1), Some(size)) = (elements.first(), elements.get(1)) else {
-            return;
-        };
-        let (Ok(extranonce1), Ok(size)) =
-            (Extranonce1::from_json(extranonce1), Extranonce2Size::from_json(size))
-        else {
-            return;
-        };
+        let Ok(set) = SubscribeAnswer::from_set_extranonce(params) else { return };
+        let (extranonce1, size) = (set.extranonce1, set.extranonce2_size);
         self.shared.stats.update(|stats| stats.extranonce1 = Some(extranonce1.clone()));
         self.extranonce = Some((extranonce1, size));
         if self.habit == Habit::Bitaxe {

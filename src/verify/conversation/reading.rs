@@ -1,20 +1,11 @@
 //! What the pool's messages say, shortened to what is kept.
 
-use serde_json::value::RawValue;
-
 use super::{MOST_TEXT, SUGGESTED};
-use crate::stratum::{self, Difficulty, Envelope, Verdict, elements};
+use crate::stratum::{self, Difficulty, Verdict};
 use crate::verify::found::{Reconnect, Refusal, Suggestion};
 
-/// The params of `mining.set_difficulty`.
-pub(super) fn difficulty(params: Option<&RawValue>) -> Option<Difficulty> {
-    let elements = elements("params", params?).ok()?;
-    Difficulty::from_json(elements.first()?).ok()
-}
-
-/// The params of `client.reconnect` from the pool `host`.
-pub(super) fn reconnect(params: Option<&RawValue>, host: &str) -> Reconnect {
-    let read = stratum::Reconnect::from_params(params);
+/// A `client.reconnect` from the pool `host`.
+pub(super) fn reconnect(read: stratum::Reconnect, host: &str) -> Reconnect {
     let is_foreign = !read.is_to(host);
     let shortened = |text: String| text.chars().take(MOST_TEXT).collect::<String>();
     Reconnect {
@@ -38,8 +29,8 @@ pub(super) fn suggestion_after(known: Suggestion, before: Option<Difficulty>, se
     }
 }
 
-pub(super) fn refusal(answer: &Envelope<'_>) -> Refusal {
-    match Verdict::of(answer) {
+pub(super) fn refusal(verdict: Verdict) -> Refusal {
+    match verdict {
         Verdict::Accepted => Refusal::default(),
         Verdict::Refused { code, reason } => {
             Refusal { code, reason: reason.map(|reason| reason.chars().take(MOST_TEXT).collect()) }

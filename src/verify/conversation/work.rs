@@ -2,39 +2,42 @@
 
 use std::time::Duration;
 
-use super::line::Spaces;
-use super::{Conversation, MAX_EARLY_JOBS, UNFINISHED};
+use super::{Conversation, UNFINISHED};
 use crate::analyzer::PayoutState;
-use crate::stratum::{Agreement, JobReading, Notify, Readings};
-use crate::verify::found::{Refusal, Subscribed};
-use crate::verify::job::{Extranonces, SeenJob};
+use crate::stratum::{
+    Agreement, Extranonce2Size, JobLine, JobReading, Notify, Readings, Spaces, SubscribeAnswer,
+};
+use crate::verify::found::Subscribed;
+use crate::verify::job::SeenJob;
 use crate::verify::moment::Moment;
 
 /// The most search spaces of earlier times in which a job is judged.
 const MAX_SPACES: usize = 16;
 
 impl Conversation {
-    /// Takes the answer to subscribe. Whoever reads a refusal does not mine; what others read counts.
-    pub(super) fn take_subscribed(&mut self, spaces: Spaces, refusal: Option<Refusal>, at: Moment) {
-        if spaces.is_empty() {
-            self.found.subscribe_refused = self.found.subscribe_refused.take().or(refusal);
-            return;
-        }
+    /// Takes the answer to subscribe. The jobs that came before it follow.
+    pub(super) fn take_subscribed(&mut self, spaces: Spaces, at: Moment) {
         self.subscribe_answered = Some(at.since);
-        if let Some(first) = spaces.readable.first() {
+        if let Some(first) = spaces.first() {
             let took = at.since.saturating_sub(self.subscribe_sent);
             self.found.subscribed = Some(Subscribed { extranonces: first.clone(), took });
         }
         self.set_spaces(spaces);
-        for (job, at) in std::mem::take(&mut self.early) {
-            self.take_job(job, at);
+    }
+
+    /// Takes what some miners may take for an answer to subscribe. It does not matter if it says what is known.
+    pub(super) fn take_unasked(&mut self, spaces: &Spaces) {
+        let known = self.found.subscribed.as_ref().map(|subscribed| &subscribed.extranonces);
+        if spaces.spaces().any(|space| Some(space) != known) {
+            let why = "a second answer to mining.subscribe: miners may take either";
+            self.found.jobs.add_unreadable(why);
         }
     }
 
     /// Puts the search spaces in force. Those that are known stay where none can be read.
-    pub(super) fn set_spaces(&mut self, spaces: Spaces) {
-        self.found.space_doubt = spaces.doubt;
-        let mut readable = spaces.readable.into_iter();
+    fn set_spaces(&mut self, spaces: Spaces) {
+        self.found.space_doubt = doubt(&spaces);
+        let mut readable = spaces.readable.into_iter().map(|(space, _)| space);
         if let (Some(subscribed), Some(first)) = (&mut self.found.subscribed, readable.next()) {
             subscribed.extranonces = first;
             self.found.other_spaces = readable.collect();
@@ -58,14 +61,13 @@ impl Conversation {
         }
     }
 
-    /// Takes a job in all its readings. The worst of them counts.
-    pub(super) fn take_job(&mut self, readings: Vec<JobReading>, at: Moment) {
-        if self.subscribe_answered.is_none() {
-            if self.early.len() < MAX_EARLY_JOBS {
-                self.early.push((readings, at));
-            } else {
-                self.found.jobs.add_unreadable("it came before the answer to mining.subscribe, like many");
-            }
+    /// Takes the job of a line in all its readings. The worst of them counts.
+    pub(super) fn take_job(&mut self, line: JobLine, at: Moment) {
+        let JobLine { readings, unreadable } = line;
+        if let Some(why) = unreadable {
+            self.found.jobs.add_unreadable(&why);
+        }
+        if readings.is_empty() {
             return;
         }
         self.present.clone_from(&readings);
@@ -96,7 +98,7 @@ impl Conversation {
         seen.max_by_key(|job| job.badness(self.most_drift))
     }
 
-    fn seen(&self, job: Notify, space: &Extranonces, at: Moment) -> SeenJob {
+    fn seen(&self, job: Notify, space: &SubscribeAnswer, at: Moment) -> SeenJob {
         let before = self.found.jobs.newest.as_ref();
         let clean = job.clean_jobs.unwrap_or_else(|| {
             before.is_none_or(|before| before.parent != crate::work::parent_hash(&job.prevhash))
@@ -133,4 +135,17 @@ impl Conversation {
             self.found.jobs.add_unreadable("the line has no end");
         }
     }
+}
+
+/// The reason why miners may take another search space than those that were read.
+fn doubt(spaces: &Spaces) -> Option<String> {
+    let is_long = |space: &SubscribeAnswer| space.extranonce2_size.bytes() > Extranonce2Size::MAX_OF_MINERS;
+    if let Some(why) = &spaces.unreadable {
+        return Some(why.to_string());
+    }
+    if spaces.spaces().any(is_long) {
+        return Some("its extranonce2 is longer than 8 bytes, of which miners send fewer".to_owned());
+    }
+    let is_doubtful = spaces.is_doubtful();
+    is_doubtful.then(|| "its extranonce1 is no hex text that all miners read alike".to_owned())
 }

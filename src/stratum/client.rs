@@ -1,0 +1,260 @@
+//! The miner's side of a connection to a pool, without I/O: requests are made, lines go in, lines to be sent and
+//! what they say come out. Whoever holds the socket decides when to ask what.
+//!
+//! Every line is read in all the ways in which miners read it. Jobs that come before the search space is known
+//! wait for it.
+
+mod early;
+mod event;
+
+use serde_json::value::RawValue;
+
+use self::early::EarlyJobs;
+pub use self::event::{ClientEvent, JobLine, Spaces};
+use super::answer::{self, Refusal, RefusalCode};
+use super::configure::ConfigureAnswer;
+use super::difficulty::Difficulty;
+use super::envelope::Envelope;
+use super::extranonce::Extranonce2Size;
+use super::field::first_text;
+use super::job_reading::Agreement;
+use super::login::Login;
+use super::method::PoolMethod;
+use super::readings::Readings;
+use super::reconnect::Reconnect;
+use super::request;
+use super::subscribe::{SubscribeAnswer, SubscribeError};
+use super::verdict::Verdict;
+use super::version::VersionMask;
+
+/// One connection. `T` is a moment of the caller's clock, which is kept with the jobs that wait.
+#[derive(Debug)]
+pub struct Client<T> {
+    agent: String,
+    outgoing: String,
+    /// All requests in their order. The first one has the id 1.
+    requests: Vec<Request>,
+    /// Whether there was an answer to the subscribe that is no refusal.
+    is_subscribed: bool,
+    /// The size in force, for a `mining.set_extranonce` that names none.
+    size: Option<Extranonce2Size>,
+    early: EarlyJobs<T>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Request {
+    Configure,
+    Subscribe,
+    Authorize,
+    SuggestDifficulty,
+}
+
+impl<T: Copy> Client<T> {
+    /// A connection on which nothing was said. `agent` is the program's name as pools are told it.
+    pub fn new(agent: &str) -> Client<T> {
+        Client {
+            agent: agent.to_owned(),
+            outgoing: String::new(),
+            requests: Vec::new(),
+            is_subscribed: false,
+            size: None,
+            early: EarlyJobs::default(),
+        }
+    }
+
+    /// Asks for version rolling.
+    pub fn configure(&mut self) {
+        let id = self.request(Request::Configure);
+        self.outgoing.push_str(&request::configure_line(id, None));
+    }
+
+    /// Asks for a search space.
+    pub fn subscribe(&mut self) {
+        let id = self.request(Request::Subscribe);
+        self.outgoing.push_str(&request::subscribe_line(id, &self.agent));
+    }
+
+    /// Says who mines.
+    pub fn authorize(&mut self, login: &Login) {
+        let id = self.request(Request::Authorize);
+        self.outgoing.push_str(&login.authorize_line(id));
+    }
+
+    /// Says which difficulty would suit.
+    pub fn suggest_difficulty(&mut self, difficulty: f64) {
+        let id = self.request(Request::SuggestDifficulty);
+        self.outgoing.push_str(&request::suggest_difficulty_line(id, difficulty));
+    }
+
+    /// Answers a request of the pool with a line, such as that of [`ClientEvent::Called`].
+    pub fn reply(&mut self, line: &str) {
+        self.outgoing.push_str(line);
+    }
+
+    /// The lines that are to be sent now; empty for none.
+    pub fn take_outgoing(&mut self) -> String {
+        std::mem::take(&mut self.outgoing)
+    }
+
+    /// Takes one line of the pool, without its end, that came `at` this moment. Returns what it says: first calls
+    /// and answers in the order of its readings, then what all its readings together say of the search space,
+    /// then the jobs.
+    pub fn take_line(&mut self, line: &[u8], at: T) -> Vec<ClientEvent<T>> {
+        let readings = Readings::of(line);
+        let mut events = Vec::new();
+        if readings.first().is_none() {
+            events.push(ClientEvent::Unreadable);
+        }
+        let mut said = LineSpaces::default();
+        for (place, message) in readings.messages().enumerate() {
+            let method = message.pool_method();
+            if !message.is_answer() || method == Some(PoolMethod::Notify) {
+                self.called(&message, method, place == 0, &mut said, &mut events);
+            }
+            // Some pools repeat the method in an answer.
+            if message.is_answer() || message.result.is_some() {
+                self.answered(&message, &mut said, &mut events);
+            }
+        }
+        self.take_spaces(said, &mut events);
+        match JobLine::of(&readings) {
+            Some(job) if self.is_subscribed => events.push(ClientEvent::Job(job, at)),
+            Some(job) => {
+                let given_up = self.early.keep(job, at);
+                events.extend(given_up.into_iter().map(|(job, at)| ClientEvent::Job(job, at)));
+            }
+            None => {}
+        }
+        events
+    }
+
+    fn request(&mut self, request: Request) -> u64 {
+        self.requests.push(request);
+        self.requests.len() as u64
+    }
+
+    /// The request that an answer belongs to, by its id.
+    fn request_of(&self, answer: &Envelope<'_>) -> Option<Request> {
+        let place = answer.numeric_id()?.checked_sub(1)?;
+        self.requests.get(usize::try_from(place).ok()?).copied()
+    }
+
+    /// A message with a method. Values are taken from the reading of most miners, search spaces and redirections
+    /// from all of them; so are jobs, by the caller.
+    fn called(
+        &self,
+        message: &Envelope<'_>,
+        method: Option<PoolMethod>,
+        is_first: bool,
+        said: &mut LineSpaces,
+        events: &mut Vec<ClientEvent<T>>,
+    ) {
+        let reply = if is_first && message.has_id() { Some(self.usual_reply(message, method)) } else { None };
+        events.push(ClientEvent::Called { method, reply });
+        let params = message.params;
+        match method {
+            Some(PoolMethod::SetExtranonce) => {
+                let set = SubscribeAnswer::of_set_extranonce(params, self.size);
+                said.set.get_or_insert_default().add(set);
+            }
+            Some(PoolMethod::Reconnect) => {
+                events.push(ClientEvent::Reconnect(Reconnect::from_params(params)));
+            }
+            _ if !is_first => {}
+            Some(PoolMethod::SetDifficulty) => {
+                events.extend(Difficulty::from_params(params).ok().map(ClientEvent::Difficulty));
+            }
+            Some(PoolMethod::SetVersionMask) => {
+                events.extend(VersionMask::from_params(params).map(ClientEvent::VersionMask));
+            }
+            Some(PoolMethod::ShowMessage) => {
+                events.push(ClientEvent::Message(first_text(params).unwrap_or_default()));
+            }
+            Some(PoolMethod::Notify | PoolMethod::GetVersion | PoolMethod::Ping) | None => {}
+        }
+    }
+
+    fn usual_reply(&self, message: &Envelope<'_>, method: Option<PoolMethod>) -> String {
+        match method {
+            Some(PoolMethod::GetVersion) => {
+                answer::result(message.id(), &serde_json::Value::from(self.agent.as_str()).to_string())
+            }
+            Some(PoolMethod::Ping) => answer::result(message.id(), "\"pong\""),
+            _ => {
+                let refusal = Refusal::new(RefusalCode::Other, "Not supported.");
+                answer::refused(message.id(), &refusal, Default::default())
+            }
+        }
+    }
+
+    fn answered(&self, answer: &Envelope<'_>, said: &mut LineSpaces, events: &mut Vec<ClientEvent<T>>) {
+        let request = self.request_of(answer);
+        match request {
+            Some(Request::Configure) => {
+                let granted = ConfigureAnswer::from_result(answer.good_result());
+                events.push(ClientEvent::Configured(granted));
+            }
+            Some(Request::Subscribe) => {
+                let is_list = |result: &RawValue| result.get().starts_with(['[', '{']);
+                let is_accepted = answer.good_result().is_some_and(is_list);
+                events.push(ClientEvent::SubscribeAnswered { is_accepted });
+                match SubscribeAnswer::of_answer(answer) {
+                    Ok(space) => said.subscribed.get_or_insert_default().add(Ok(space)),
+                    Err(SubscribeError::Unreadable(why)) => {
+                        said.subscribed.get_or_insert_default().add(Err(why));
+                    }
+                    Err(SubscribeError::Refused { code, reason }) => {
+                        said.refusal.get_or_insert(Verdict::Refused { code, reason });
+                    }
+                }
+            }
+            Some(Request::Authorize) => events.push(ClientEvent::Authorized(Verdict::of(answer))),
+            Some(Request::SuggestDifficulty) if answer.has_error() && !Verdict::of(answer).is_accepted() => {
+                events.push(ClientEvent::SuggestionRefused);
+            }
+            Some(Request::SuggestDifficulty) | None => {}
+        }
+        if request != Some(Request::Subscribe) {
+            if let Some(space) = answer.result.and_then(|result| SubscribeAnswer::from_result(result).ok()) {
+                said.unasked.get_or_insert_default().add(Ok((space, Agreement::All)));
+            }
+        }
+    }
+
+    fn take_spaces(&mut self, said: LineSpaces, events: &mut Vec<ClientEvent<T>>) {
+        let LineSpaces { subscribed, refusal, unasked, set } = said;
+        let (first, again) = if self.is_subscribed { (None, subscribed) } else { (subscribed, None) };
+        events.extend(unasked.into_iter().chain(again).map(ClientEvent::UnaskedSpaces));
+        match (first, refusal) {
+            (Some(spaces), _) => {
+                self.is_subscribed = true;
+                self.size = spaces.first().map(|space| space.extranonce2_size);
+                events.push(ClientEvent::Subscribed(spaces));
+                let waiting = self.early.take();
+                events.extend(waiting.map(|(job, at)| ClientEvent::Job(job, at)));
+            }
+            (None, Some(refusal)) if !self.is_subscribed => {
+                events.push(ClientEvent::SubscribeRefused(refusal));
+            }
+            (None, _) => {}
+        }
+        if let Some(spaces) = set {
+            if self.is_subscribed {
+                self.size = spaces.first().map(|space| space.extranonce2_size).or(self.size);
+            }
+            events.push(ClientEvent::ExtranonceSet(spaces));
+        }
+    }
+}
+
+/// What the readings of one line say of search spaces.
+#[derive(Default)]
+struct LineSpaces {
+    subscribed: Option<Spaces>,
+    refusal: Option<Verdict>,
+    unasked: Option<Spaces>,
+    set: Option<Spaces>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! What a line of a pool says to a client.
+
+use crate::stratum::configure::ConfigureAnswer;
+use crate::stratum::difficulty::Difficulty;
+use crate::stratum::field::FieldError;
+use crate::stratum::job_reading::{Agreement, JobReading};
+use crate::stratum::method::PoolMethod;
+use crate::stratum::readings::Readings;
+use crate::stratum::reconnect::Reconnect;
+use crate::stratum::subscribe::SubscribeAnswer;
+use crate::stratum::verdict::Verdict;
+use crate::stratum::version::VersionMask;
+
+/// One thing that a line says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ClientEvent<T> {
+    /// It is no message that any miner reads.
+    Unreadable,
+    /// The pool called this method; `None` for one that no miner knows. With it, the line that most programs
+    /// would reply if the pool asked for one.
+    Called {
+        method: Option<PoolMethod>,
+        reply: Option<String>,
+    },
+    /// The answer to the configure.
+    Configured(ConfigureAnswer),
+    /// An answer to the subscribe, in one reading. It is accepted if its result is a list or an object, beside no
+    /// error.
+    SubscribeAnswered {
+        is_accepted: bool,
+    },
+    /// The first answer to the subscribe that is no refusal, in all its readings.
+    Subscribed(Spaces),
+    /// The pool refuses the subscribe.
+    SubscribeRefused(Verdict),
+    /// The answer to an authorize.
+    Authorized(Verdict),
+    /// An error in answer to a suggested difficulty. Many pools give no answer, or an odd one.
+    SuggestionRefused,
+    /// Something that some miners take for an answer to the subscribe: it has another id, or is a second one.
+    UnaskedSpaces(Spaces),
+    /// A `mining.set_extranonce`, in all its readings. It may come before the answer to the subscribe.
+    ExtranonceSet(Spaces),
+    Difficulty(Difficulty),
+    VersionMask(VersionMask),
+    Reconnect(Reconnect),
+    /// A text for people.
+    Message(String),
+    /// A job that came at this moment.
+    Job(JobLine, T),
+}
+
+/// The job of one line.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct JobLine {
+    /// The job in all its readings, none of them twice.
+    pub readings: Vec<JobReading>,
+    /// The reason why the line may hold another job, for some miners, which can't be used.
+    pub unreadable: Option<String>,
+}
+
+/// The search spaces that miners may take from one line.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Spaces {
+    /// None of them twice, that of most miners first. With each, how far miners agree in it.
+    pub readable: Vec<(SubscribeAnswer, Agreement)>,
+    /// The reason why a reading gives none.
+    pub unreadable: Option<FieldError>,
+}
+
+impl JobLine {
+    /// All jobs of a line; `None` for a line without any.
+    pub(super) fn of(readings: &Readings<'_>) -> Option<JobLine> {
+        let mut line = JobLine::default();
+        for job in readings.jobs() {
+            match job {
+                Ok(job) => line.readings.push(job),
+                Err(why) => line.unreadable = Some(why.to_string()),
+            }
+        }
+        if readings.may_hide_job() {
+            let what = if readings.first().is_some() { "something behind a message" } else { "the line" };
+            line.unreadable = Some(format!("{what} is no message, and looks like a job"));
+        }
+        (line != JobLine::default()).then_some(line)
+    }
+
+    /// The memory that it takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.readings.iter().map(JobReading::bytes).sum()
+    }
+}
+
+impl Spaces {
+    pub(super) fn add(&mut self, space: Result<(SubscribeAnswer, Agreement), FieldError>) {
+        match space {
+            Ok((space, agreement)) => match self.readable.iter_mut().find(|(known, _)| *known == space) {
+                Some((_, known)) => *known = agreement.max(*known),
+                None => self.readable.push((space, agreement)),
+            },
+            Err(why) => self.unreadable = Some(why),
+        }
+    }
+
+    /// The space that most miners take.
+    pub fn first(&self) -> Option<&SubscribeAnswer> {
+        self.readable.first().map(|(space, _)| space)
+    }
+
+    /// The spaces alone.
+    pub fn spaces(&self) -> impl Iterator<Item = &SubscribeAnswer> {
+        self.readable.iter().map(|(space, _)| space)
+    }
+
+    /// Whether some miners read one of the spaces differently.
+    pub fn is_doubtful(&self) -> bool {
+        self.readable.iter().any(|(_, agreement)| *agreement == Agreement::Doubtful)
+    }
+}
