@@ -196,9 +196,9 @@ fn answers_that_nobody_asked_for_are_told_as_such() {
     let mut client = client();
     let foreign = r#"{"id":77,"result":[[],"aa",4],"error":null}"#;
     let unasked = ClientEvent::UnaskedSpaces(spaces("aa", 4));
-    assert_eq!(take(&mut client, foreign.as_bytes()), [unasked.clone()]);
+    assert_eq!(take(&mut client, foreign.as_bytes()), std::slice::from_ref(&unasked));
     take(&mut client, SUBSCRIBED.as_bytes());
-    assert_eq!(take(&mut client, foreign.as_bytes()), [unasked.clone()]);
+    assert_eq!(take(&mut client, foreign.as_bytes()), std::slice::from_ref(&unasked));
     // A second answer to the same request.
     assert_eq!(take(&mut client, br#"{"id":2,"result":[[],"aa",4]}"#), [unasked]);
     for line in [r#"{"id":0,"result":true}"#, r#"{"id":5,"result":true}"#, r#"{"id":null,"result":true}"#] {
