@@ -2,8 +2,7 @@
 //! that shares nothing with the analyzer but the arithmetic of a share.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -197,42 +196,10 @@ fn walk(conversation: &Conversation) -> Walk {
     walk
 }
 
-/// The connection that begins with these bytes. Some captures end before the pool has sent a job; after a few of
-/// them Sluice probes the pool, and such a connection is closed.
-fn accept_after(pool: &BarePool, first: &[u8]) -> TcpStream {
-    loop {
-        let (mut at_pool, mut found) = (pool.accept(), Vec::new());
-        let mut bytes = [0; 4096];
-        while found.len() < first.len() && first.starts_with(&found) {
-            let room = bytes.len().min(first.len() - found.len());
-            match at_pool.read(&mut bytes[..room]).unwrap() {
-                0 => break,
-                read => found.extend_from_slice(&bytes[..read]),
-            }
-        }
-        if found == first {
-            return at_pool;
-        }
-    }
-}
-
 /// Plays both ends, each piece only after the one before has arrived.
 fn replay(recorded: &Recorded, pool: &BarePool, conversation: &Conversation) {
-    let (first, rest) = conversation.pieces.split_first().unwrap();
-    let mut miner = recorded.connect();
-    let mut at_pool = match first.from {
-        From::Miner => {
-            miner.write_all(&first.bytes).unwrap();
-            accept_after(pool, &first.bytes)
-        }
-        From::Pool => {
-            let mut at_pool = pool.accept();
-            at_pool.write_all(&first.bytes).unwrap();
-            expect(&miner, &first.bytes);
-            at_pool
-        }
-    };
-    for piece in rest {
+    let (mut miner, mut at_pool) = (recorded.connect(), pool.accept());
+    for piece in &conversation.pieces {
         let (from, to) = match piece.from {
             From::Miner => (&mut miner, &mut at_pool),
             From::Pool => (&mut at_pool, &mut miner),
@@ -244,44 +211,36 @@ fn replay(recorded: &Recorded, pool: &BarePool, conversation: &Conversation) {
     expect_end(&miner);
 }
 
+/// Each conversation has a proxy of its own: some end before the pool has sent a job, and a pool that does so
+/// again and again is probed.
 #[test]
 fn every_recorded_share_is_recorded_with_its_hash_and_its_verdict() {
     for path in ["copy", "splice"] {
-        let pool = BarePool::start();
-        let recorded = Recorded::start(&format!("[forward]\npath = \"{path}\"\n{}", pool.upstream()));
-        let conversations: Vec<Conversation> =
-            capture::files().iter().flat_map(|file| capture::read(file)).collect();
-        let mut unreadable = 0;
-        let mut expected = Vec::new();
-        let mut accepted = 0;
-        for conversation in &conversations {
-            replay(&recorded, &pool, conversation);
-            let (shares, lost) = walk(conversation).finish();
-            accepted += shares.iter().filter(|share| share.result == "accepted").count();
-            unreadable += lost;
-            expected.push(shares);
-        }
-        let records = recorded.finish();
-        let mut checked = 0;
-        for (index, shares) in expected.iter().enumerate() {
-            let session = (index + 1).to_string();
-            let rows: Vec<&Row> = records.rows.iter().filter(|row| row["session"] == session).collect();
-            let mut found: Vec<Expected> = rows.iter().map(|row| Expected::of_row(row)).collect();
+        let (mut checked, mut accepted, mut unreadable) = (0, 0, 0);
+        for conversation in capture::files().iter().flat_map(|file| capture::read(file)) {
+            let pool = BarePool::start();
+            let recorded = Recorded::start(&format!("[forward]\npath = \"{path}\"\n{}", pool.upstream()));
+            replay(&recorded, &pool, &conversation);
+            let records = recorded.finish();
+            let (expected, lost) = walk(&conversation).finish();
+            let mut found: Vec<Expected> = records.rows.iter().map(Expected::of_row).collect();
             found.sort();
-            assert_eq!(found.len(), shares.len(), "{path}, session {session}");
-            for (found, expected) in found.iter().zip(shares) {
-                assert_eq!(found, expected, "{path}, session {session}");
+            assert_eq!(found.len(), expected.len(), "{path}");
+            for (found, expected) in found.iter().zip(&expected) {
+                assert_eq!(found, expected, "{path}");
             }
+            for row in records.rows.iter().filter(|row| row["result"] == "accepted") {
+                assert!(!row["hash"].is_empty() && !row["response_ms"].is_empty(), "{row:?}");
+            }
+            let accepted_here = expected.iter().filter(|share| share.result == "accepted").count();
+            let totals = records.snapshot.totals.clone().unwrap();
+            assert_eq!(totals.accepted, accepted_here as u64);
+            assert_eq!(totals.unreadable_submits, lost as u64);
             checked += found.len();
+            accepted += accepted_here;
+            unreadable += lost;
         }
-        assert_eq!(records.rows.len(), checked, "rows of no session");
-        let totals = records.snapshot.totals.clone().unwrap();
         println!("{path}: {checked} shares, {accepted} accepted, {unreadable} unreadable submits");
-        assert_eq!(totals.accepted, accepted as u64);
-        assert_eq!(totals.unreadable_submits, unreadable as u64);
         assert!(checked >= 500 && accepted >= 400, "{checked} shares, {accepted} accepted");
-        for row in records.rows.iter().filter(|row| row["result"] == "accepted") {
-            assert!(!row["hash"].is_empty() && !row["response_ms"].is_empty(), "{row:?}");
-        }
     }
 }
