@@ -31,5 +31,5 @@ pub(crate) use first_bytes::{FirstBytes, first_bytes};
 pub(crate) use linger::linger;
 pub(crate) use reception::Reception;
 pub(crate) use talk::{Topic, say};
-pub(crate) use tap::{Tap, announce};
+pub(crate) use tap::{Tap, announce, offer_hash};
 pub(crate) use watch::{Patience, Patient, Watch};
