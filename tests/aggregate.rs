@@ -33,6 +33,8 @@ mod fair;
 mod finding;
 #[path = "aggregate/forms.rs"]
 mod forms;
+#[path = "aggregate/hashed.rs"]
+mod hashed;
 #[path = "aggregate/jobs.rs"]
 mod jobs;
 #[path = "aggregate/joining.rs"]

@@ -3,8 +3,8 @@
 //!
 //! Locks are taken in this order, and none is held while waiting for the network: the state of a link
 //! ([`Link`]), the state of a miner ([`Miner::desk`]), the facts of a connection ([`Connection::facts`]), an
-//! outbox. Two locks are taken with no other taken after them: the one on which link a miner is on, and the one
-//! on a connection's open requests. A share takes each lock once.
+//! outbox. No other lock is taken under these: the one on which link a miner is on, and those on a connection's
+//! open requests and on the shares that it was sent. A share takes each lock once.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};

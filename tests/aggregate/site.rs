@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sluice::aggregate::{Aggregate, Limits};
-use sluice::analyzer::{Analyzer, Setup, Snapshot};
+use sluice::analyzer::{Analyzer, Copy, Setup, Snapshot};
 use sluice::config::{Config, Overrides};
 use sluice::stop::Stop;
 use sluice::stratum::{Difficulty, Extranonce1, Extranonce2, Nonce, Notify, Submit};
@@ -51,6 +51,16 @@ impl Site {
     fn with_setup(config: &Config, limits: Limits, setup: Setup) -> Site {
         let (analyzer, copies) = Analyzer::start(setup).unwrap();
         let proxy = Aggregate::start_with(config, limits, Some(copies), &Stop::new()).unwrap();
+        Site { proxy: Some(proxy), analyzer: Some(analyzer) }
+    }
+
+    /// As [`Site::with`]; each copy passes through `change` on its way to the analyzer.
+    pub fn tapped(text: &str, change: impl Fn(Copy) -> Copy + Send + 'static) -> Site {
+        let config = config(text);
+        let (analyzer, to_analyzer) = Analyzer::start(Setup::plain(&config.analysis)).unwrap();
+        let (sender, copies) = crossbeam_channel::bounded(config.analysis.queue);
+        std::thread::spawn(move || copies.iter().try_for_each(|copy| to_analyzer.send(change(copy))));
+        let proxy = Aggregate::start_with(&config, Limits::default(), Some(sender), &Stop::new()).unwrap();
         Site { proxy: Some(proxy), analyzer: Some(analyzer) }
     }
 
