@@ -10,6 +10,7 @@
 //! `BENCH_MINERS` (one number instead of 500 and 2000).
 
 mod common;
+#[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/common/mod.rs"]
 mod tests_common;
 

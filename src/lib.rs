@@ -6,6 +6,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`commands`] | one file a subcommand |
+//! | [`app`] | the program: the only place that starts its parts and connects them |
 //! | [`config`] | the file and the flags, validated |
 //! | [`limits`] | who may connect, how often, and who is banned |
 //! | [`passthrough`] | a miner's session with a pool connection of its own: dial, two pumps |
@@ -27,6 +28,16 @@
 //! | [`thread`], [`stop`], [`logging`] | named threads, shutdown as an ordinary error, the log |
 //! | [`util`] | escaping of strangers' texts, plurals, errors of the system in words |
 
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::unreachable,
+        clippy::print_stdout,
+        clippy::print_stderr
+    )
+)]
 #![allow(
     rustdoc::private_intra_doc_links,
     reason = "the documentation is for whoever changes the program, and leads to its private parts"
@@ -34,6 +45,7 @@
 
 pub mod aggregate;
 pub mod analyzer;
+pub mod app;
 pub mod clock;
 pub mod commands;
 pub mod config;

@@ -66,12 +66,18 @@ impl Stop {
         *self.lock()
     }
 
-    /// `Err(Stopped)` once [`Stop::stop`] was called.
+    /// `Ok` until [`Stop::stop`] is called.
+    ///
+    /// # Errors
+    /// Once it was called.
     pub fn check(&self) -> Result<(), Stopped> {
         if self.is_stopped() { Err(Stopped) } else { Ok(()) }
     }
 
-    /// Waits for `time`; `Err(Stopped)` at once when the end is asked for meanwhile.
+    /// Waits for `time`.
+    ///
+    /// # Errors
+    /// At once when [`Stop::stop`] is called meanwhile.
     pub fn sleep(&self, time: Duration) -> Result<(), Stopped> {
         let deadline = Instant::now() + time;
         let mut stopped = self.lock();

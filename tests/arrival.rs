@@ -1,16 +1,14 @@
 //! Who gets in: strangers on the Stratum port, PROXY headers, TLS, time-outs and limits.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use common::binary::Sluice;
-use common::certificates::Certificate;
-use common::pool::{Mood, Pool, ask, is_quiet, served_by};
-use common::{BarePool, DEADLINE, Proxy, expect, expect_end, half_close, tls_bridge, wait_for};
+use crate::common::binary::Sluice;
+use crate::common::certificates::Certificate;
+use crate::common::pool::{Mood, Pool, ask, is_quiet, served_by};
+use crate::common::{BarePool, DEADLINE, Proxy, expect, expect_end, half_close, tls_bridge, wait_for};
 
 const PATHS: [&str; 2] = ["copy", "splice"];
 

@@ -1,15 +1,13 @@
 //! Byte-exactness: what comes out is what went in, on every way through the proxy.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use common::certificates::Certificate;
-use common::random::Random;
-use common::socks5_server::Socks5Server;
-use common::{BarePool, Proxy, capture, expect, expect_end, half_close, tls_bridge};
+use crate::common::certificates::Certificate;
+use crate::common::random::Random;
+use crate::common::socks5_server::Socks5Server;
+use crate::common::{BarePool, Proxy, capture, expect, expect_end, half_close, tls_bridge};
 
 /// One way through the proxy, with both ends in the test's hands.
 struct Way {

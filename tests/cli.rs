@@ -1,13 +1,11 @@
 //! The real binary: exit codes, and what a person reads.
 
-mod common;
-
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::binary::Sluice;
+use crate::common::binary::Sluice;
 
 const FREE_PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
 const POOL: &str = "[[upstream]]\nurl = \"stratum+tcp://pool.example:3333\"\n";

@@ -1,7 +1,6 @@
 //! The clock against NTP servers on loopback: honest, skewed, lying, silent, refusing and broken.
 
-#[path = "common/ntp_server.rs"]
-mod ntp_server;
+use crate::common::ntp_server;
 
 use std::net::UdpSocket;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -1,17 +1,14 @@
 //! The coinbases of real pools: the list in `tests/data/vectors.json`, the jobs in
 //! `tests/data/real_notifies.jsonl`, and those of the recorded conversations.
 
-#[path = "common/capture.rs"]
-mod capture;
-mod vectors;
-
+use crate::common::capture;
+use crate::vectors::{all_ran, chain, list, real_notifies, text};
 use serde_json::Value;
 use sluice::stratum::{
     Envelope, Extranonce1, Extranonce2Size, JobId, Nbits, Notify, Ntime, PrevHash, Version, decode_hex,
     encode_hex,
 };
 use sluice::work::{Coinbase, CoinbasePart, Height, Sats, Target, parent_hash, payout_script};
-use vectors::{all_ran, chain, list, real_notifies, text};
 
 /// The texts in the coinbases of `real_notifies.jsonl`, in the order of the file.
 const TAGS: [&str; 23] = [
@@ -169,7 +166,7 @@ impl Expected<'_> {
                 let paid = coinbase.paid_to(&payout_script(&address).unwrap().0);
                 assert!(paid >= output.value, "{pool}");
                 let percent = coinbase.percent_to(&output.payout_script());
-                vectors::close(percent, paid.0 as f64 * 100.0 / sats(self.total).0 as f64, pool);
+                crate::vectors::close(percent, paid.0 as f64 * 100.0 / sats(self.total).0 as f64, pool);
             }
             if let Some(commitment) = script.strip_prefix("6a24aa21a9ed") {
                 committed = Some(commitment.to_owned());

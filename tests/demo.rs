@@ -1,7 +1,5 @@
 //! The README's first command.
 
-mod common;
-
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 

@@ -1,12 +1,10 @@
 //! `payout.on_mismatch = "block"` and `chain.on_wrong = "block"`: a pool that does not pay its miner, or
 //! mines another coin, is left, and a person can clear it.
 
-mod common;
-
 use std::net::SocketAddr;
 
-use common::binary::Sluice;
-use common::wait_for;
+use crate::common::binary::Sluice;
+use crate::common::wait_for;
 use serde_json::Value;
 use sluice::sim::{Habit, MinerOptions, OpeningOrder, Payout, PoolOptions, SimMiner, SimPool};
 use sluice::stratum::Nbits;
@@ -22,7 +20,7 @@ fn pool(seed: u64, payout: Payout, nbits: Nbits) -> SimPool {
 }
 
 fn run(pools: &[&SimPool], more: &str) -> (Sluice, SocketAddr) {
-    let pools: String = pools.iter().map(|pool| common::upstream(pool.addr())).collect();
+    let pools: String = pools.iter().map(|pool| crate::common::upstream(pool.addr())).collect();
     let text = format!(
         "[listen]\nstratum = [\"127.0.0.1:0\"]\n[http]\nlisten = \"127.0.0.1:0\"\ntoken = \"open\"\n{more}{pools}"
     );

@@ -1,18 +1,18 @@
 //! Which pool serves a miner: the first that works, within the miner's one connection; and back to
 //! the preferred one when that is well again.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use sluice::stop::Stop;
 
-use common::certificates::Certificate;
-use common::pool::{Mood, Pool, Port, ask, is_quiet, served_by};
-use common::socks5_server::Socks5Server;
-use common::{BarePool, DEADLINE, Proxy, Unroutable, expect, expect_end, half_close, upstream, wait_for};
+use crate::common::certificates::Certificate;
+use crate::common::pool::{Mood, Pool, Port, ask, is_quiet, served_by};
+use crate::common::socks5_server::Socks5Server;
+use crate::common::{
+    BarePool, DEADLINE, Proxy, Unroutable, expect, expect_end, half_close, upstream, wait_for,
+};
 
 const PATHS: [&str; 2] = ["copy", "splice"];
 
@@ -47,7 +47,7 @@ fn the_second_serves(first: &str) {
         expect(&pool, said);
         pool.write_all(b"{\"id\":1,\"result\":{}}\n").unwrap();
         expect(&miner, b"{\"id\":1,\"result\":{}}\n");
-        common::round_trip(&miner, &pool, "{\"id\":3}\r\n");
+        crate::common::round_trip(&miner, &pool, "{\"id\":3}\r\n");
         // Nothing comes twice, nothing comes late.
         half_close(&miner);
         expect_end(&pool);
@@ -353,7 +353,7 @@ fn a_pool_that_comes_up_in_time_serves_the_waiting_miner() {
         assert!(is_quiet(&miner));
         let pool = Pool::on(port.open(), "late", Mood::Answer, None);
         miner.write_all(b"od\":2}\n").unwrap();
-        assert_eq!(common::read_line(&miner), "late {\"id\":1,\"method\":2}\n");
+        assert_eq!(crate::common::read_line(&miner), "late {\"id\":1,\"method\":2}\n");
         assert_eq!(pool.heard(), "{\"id\":1,\"method\":2}\n");
     }
 }
@@ -414,7 +414,7 @@ fn a_miner_that_leaves_before_the_answer_makes_no_pool_look_dead() {
     proxy.wait_sessions(0);
     let miner = proxy.connect();
     let pool = first.accept();
-    common::round_trip(&miner, &pool, "{\"id\":2}\n");
+    crate::common::round_trip(&miner, &pool, "{\"id\":2}\n");
 }
 
 /// With two pools and at most six connections a minute.

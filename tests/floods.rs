@@ -1,7 +1,4 @@
-//! Sessions that flood lose copies and rows of their own, and nobody else's. In a program of their own: others
-//! measure memory.
-
-mod common;
+//! Sessions that flood lose copies and rows of their own, and nobody else's.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -13,8 +10,8 @@ use sluice::analyzer::{Analyzer, Conversation, Setup};
 use sluice::clock::Clock;
 use sluice::record::Recorder;
 
-use common::recorded::{Recorded, judged, setup};
-use common::{BarePool, expect, wait_for};
+use crate::common::recorded::{Recorded, judged, setup};
+use crate::common::{BarePool, expect, wait_for};
 
 const SUBMIT: &str =
     "{\"id\":4,\"method\":\"mining.submit\",\"params\":[\"flood\",\"1\",\"00\",\"5\",\"7\"]}\n";

@@ -1,17 +1,15 @@
 //! Peers that mean harm, or are broken: their bytes are forwarded all the same, memory stays
 //! bounded, and the analyzer goes on with everybody else.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Receiver;
 use sluice::analyzer::{Analyzer, Copy};
 
-use common::recorded::{Recorded, judged, setup};
-use common::{BarePool, expect, expect_end, half_close, resources, wait_for};
+use crate::common::own_process::in_own_process;
+use crate::common::recorded::{Recorded, judged, setup};
+use crate::common::{BarePool, expect, expect_end, half_close, resources, wait_for};
 
 /// How much a scenario may add to the resident memory of this process, which is both ends as well.
 /// The queue of copies, whose size is the owner's own choice, may take 20 of it: 256 large copies of
@@ -20,29 +18,20 @@ const MOST_GROWTH_KIB: usize = 24 * 1024;
 
 const CONFIG: &str = "[analysis]\nqueue = 4096\nshare_timeout = \"1s\"\n";
 
-/// Memory is measured, so one scenario at a time.
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 struct Scene {
     recorded: Recorded,
     pool: BarePool,
     /// Only to look whether it is empty.
     copies: Receiver<Copy>,
-    _alone: MutexGuard<'static, ()>,
 }
 
 impl Scene {
     fn start(text: &str) -> Scene {
-        let alone = alone();
         let pool = BarePool::start();
         let (mut recorded, copies, config) = Recorded::stalled(&format!("{text}{}", pool.upstream()));
         let setup = setup(&config, recorded.directory.path());
         recorded.proxy.analyzer = Some(Analyzer::on(copies.clone(), setup).unwrap());
-        Scene { recorded, pool, copies, _alone: alone }
+        Scene { recorded, pool, copies }
     }
 
     /// Both ends of a session that is past its opening.
@@ -171,114 +160,130 @@ enum Pace {
 
 #[test]
 fn a_line_without_end() {
-    let name = "100 MB without a newline";
-    let piece = |number: usize| vec![if number == 0 { b'{' } else { b'x' }; 62_500];
-    both_ways(name, 1600, piece, &["up", "down"], Pace::Followed);
+    in_own_process(|| {
+        let name = "100 MB without a newline";
+        let piece = |number: usize| vec![if number == 0 { b'{' } else { b'x' }; 62_500];
+        both_ways(name, 1600, piece, &["up", "down"], Pace::Followed);
+    });
 }
 
 /// The analyzer is shown 200,000 of them: a million would take the test's whole time.
 #[test]
 fn jobs_without_end() {
-    let piece = |number: usize| {
-        let prevhash = format!("{number:064x}");
-        let job = |id: usize| {
-            format!(
-                "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"{id:x}\",\"{prevhash}\",\"01\",\
+    in_own_process(|| {
+        let piece = |number: usize| {
+            let prevhash = format!("{number:064x}");
+            let job = |id: usize| {
+                format!(
+                    "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"{id:x}\",\"{prevhash}\",\"01\",\
                  \"02\",[],\"20000000\",\"1d00ffff\",\"6b009568\",false]}}\n"
-            )
+                )
+            };
+            (0..100).map(|place| job(number * 100 + place)).collect::<String>().into_bytes()
         };
-        (0..100).map(|place| job(number * 100 + place)).collect::<String>().into_bytes()
-    };
-    both_ways("200,000 jobs", 2000, piece, &["down"], Pace::Followed);
-    both_ways("1,000,000 jobs", 10_000, piece, &["down"], Pace::Flood);
+        both_ways("200,000 jobs", 2000, piece, &["down"], Pace::Followed);
+        both_ways("1,000,000 jobs", 10_000, piece, &["down"], Pace::Flood);
+    });
 }
 
 /// The pool reads them and says nothing.
 #[test]
 fn submits_that_are_never_answered() {
-    let piece = |number: usize| {
-        let share = |nonce: usize| submit(&nonce.to_string(), "w", nonce as u32);
-        (0..100).map(|place| share(number * 100 + place)).collect::<String>().into_bytes()
-    };
-    both_ways("200,000 submits", 2000, piece, &["up"], Pace::Followed);
-    both_ways("1,000,000 submits", 10_000, piece, &["up"], Pace::Flood);
+    in_own_process(|| {
+        let piece = |number: usize| {
+            let share = |nonce: usize| submit(&nonce.to_string(), "w", nonce as u32);
+            (0..100).map(|place| share(number * 100 + place)).collect::<String>().into_bytes()
+        };
+        both_ways("200,000 submits", 2000, piece, &["up"], Pace::Followed);
+        both_ways("1,000,000 submits", 10_000, piece, &["up"], Pace::Flood);
+    });
 }
 
 #[test]
 fn deep_json() {
-    let piece = |number: usize| {
-        let depth = 20_000;
-        let (open, close) = if number % 2 == 0 { ("[", "]") } else { ("{\"a\":", "}") };
-        let inner = if number % 2 == 0 { "" } else { "1" };
-        let deep = format!("{}{inner}{}", open.repeat(depth / open.len()), close.repeat(depth / open.len()));
-        match number % 3 {
-            0 => format!("{{\"id\":{number},\"method\":\"mining.submit\",\"params\":{deep}}}\n"),
-            1 => format!("{{\"id\":{deep},\"result\":{deep},\"error\":null}}\n"),
-            _ => format!("{{\"id\":1,\"result\":null,\"error\":{deep}}}\n{deep}\n"),
-        }
-        .into_bytes()
-    };
-    both_ways("deep JSON", 300, piece, &["up", "down"], Pace::Followed);
+    in_own_process(|| {
+        let piece = |number: usize| {
+            let depth = 20_000;
+            let (open, close) = if number % 2 == 0 { ("[", "]") } else { ("{\"a\":", "}") };
+            let inner = if number % 2 == 0 { "" } else { "1" };
+            let deep =
+                format!("{}{inner}{}", open.repeat(depth / open.len()), close.repeat(depth / open.len()));
+            match number % 3 {
+                0 => format!("{{\"id\":{number},\"method\":\"mining.submit\",\"params\":{deep}}}\n"),
+                1 => format!("{{\"id\":{deep},\"result\":{deep},\"error\":null}}\n"),
+                _ => format!("{{\"id\":1,\"result\":null,\"error\":{deep}}}\n{deep}\n"),
+            }
+            .into_bytes()
+        };
+        both_ways("deep JSON", 300, piece, &["up", "down"], Pace::Followed);
+    });
 }
 
 #[test]
 fn invalid_utf_8() {
-    let piece = |number: usize| {
-        let mut line = submit(&number.to_string(), "w\u{e9}\u{202e}", number as u32).into_bytes();
-        let place = number % (line.len() - 1);
-        line[place] = [0xff, 0xc3, 0x80, 0x00, 0x1b][number % 5];
-        line
-    };
-    both_ways("invalid UTF-8", 20_000, piece, &["up", "down"], Pace::Followed);
+    in_own_process(|| {
+        let piece = |number: usize| {
+            let mut line = submit(&number.to_string(), "w\u{e9}\u{202e}", number as u32).into_bytes();
+            let place = number % (line.len() - 1);
+            line[place] = [0xff, 0xc3, 0x80, 0x00, 0x1b][number % 5];
+            line
+        };
+        both_ways("invalid UTF-8", 20_000, piece, &["up", "down"], Pace::Followed);
+    });
 }
 
 /// Texts just below the longest line that is looked at, as an id and as a name.
 #[test]
 fn ids_and_names_of_60_kb() {
-    let piece = |number: usize| {
-        let long = "i".repeat(60_000);
-        match number % 2 {
-            0 => submit(&format!("\"{number}{long}\""), "w", number as u32),
-            _ => submit(&number.to_string(), &format!("{number}{long}"), number as u32),
-        }
-        .into_bytes()
-    };
-    both_ways("60 KB ids and names", 1000, piece, &["up"], Pace::Followed);
-    let piece = |number: usize| {
-        let long = "r".repeat(60_000);
-        format!("{{\"id\":\"{number}{long}\",\"result\":null,\"error\":[20,\"{number}{long}\",null]}}\n")
+    in_own_process(|| {
+        let piece = |number: usize| {
+            let long = "i".repeat(60_000);
+            match number % 2 {
+                0 => submit(&format!("\"{number}{long}\""), "w", number as u32),
+                _ => submit(&number.to_string(), &format!("{number}{long}"), number as u32),
+            }
             .into_bytes()
-    };
-    both_ways("60 KB ids and reasons", 1000, piece, &["down"], Pace::Followed);
+        };
+        both_ways("60 KB ids and names", 1000, piece, &["up"], Pace::Followed);
+        let piece = |number: usize| {
+            let long = "r".repeat(60_000);
+            format!("{{\"id\":\"{number}{long}\",\"result\":null,\"error\":[20,\"{number}{long}\",null]}}\n")
+                .into_bytes()
+        };
+        both_ways("60 KB ids and reasons", 1000, piece, &["down"], Pace::Followed);
+    });
 }
 
 /// Reasons that a pool makes up, each with a share of its own, so that all are counted.
 #[test]
 fn reasons_of_60_kb_are_not_kept() {
-    let scene = Scene::start("[analysis]\nqueue = 1024\n");
-    let (mut miner, mut at_pool) = scene.open();
-    measured(
-        "60 KB reasons",
-        || {},
-        || {
-            for nonce in 0..400_u32 {
-                // Nothing of this flood is to be lost.
-                wait_for("the queue to be read", || scene.copies.is_empty());
-                let line = submit(&nonce.to_string(), &format!("{nonce}{}", "n".repeat(2000)), nonce);
-                miner.write_all(line.as_bytes()).unwrap();
-                expect(&at_pool, line.as_bytes());
-                let reason = format!("{nonce}{}", "r".repeat(60_000));
-                let line = format!("{{\"id\":{nonce},\"result\":null,\"error\":[20,\"{reason}\",null]}}\n");
-                at_pool.write_all(line.as_bytes()).unwrap();
-                expect(&miner, line.as_bytes());
-            }
-            scene.recorded.wait("the verdicts", |snapshot| judged(snapshot) == 400);
-        },
-    );
-    let totals = scene.recorded.analyzer().snapshot().totals.clone().unwrap();
-    assert_eq!(totals.rejected, 400);
-    assert!(totals.reasons.keys().chain(totals.workers.keys()).all(|text| text.len() <= 129));
-    drop(at_pool);
-    expect_end(&miner);
-    scene.others_are_served();
+    in_own_process(|| {
+        let scene = Scene::start("[analysis]\nqueue = 1024\n");
+        let (mut miner, mut at_pool) = scene.open();
+        measured(
+            "60 KB reasons",
+            || {},
+            || {
+                for nonce in 0..400_u32 {
+                    // Nothing of this flood is to be lost.
+                    wait_for("the queue to be read", || scene.copies.is_empty());
+                    let line = submit(&nonce.to_string(), &format!("{nonce}{}", "n".repeat(2000)), nonce);
+                    miner.write_all(line.as_bytes()).unwrap();
+                    expect(&at_pool, line.as_bytes());
+                    let reason = format!("{nonce}{}", "r".repeat(60_000));
+                    let line =
+                        format!("{{\"id\":{nonce},\"result\":null,\"error\":[20,\"{reason}\",null]}}\n");
+                    at_pool.write_all(line.as_bytes()).unwrap();
+                    expect(&miner, line.as_bytes());
+                }
+                scene.recorded.wait("the verdicts", |snapshot| judged(snapshot) == 400);
+            },
+        );
+        let totals = scene.recorded.analyzer().snapshot().totals.clone().unwrap();
+        assert_eq!(totals.rejected, 400);
+        assert!(totals.reasons.keys().chain(totals.workers.keys()).all(|text| text.len() <= 129));
+        drop(at_pool);
+        expect_end(&miner);
+        scene.others_are_served();
+    });
 }

@@ -1,14 +1,13 @@
 //! Ten thousand connections leave nothing behind: no thread, no descriptor, no session, no memory.
-//! Alone in its file, as it counts what the whole process holds.
-
-mod common;
+//! In a process of its own, as it counts what the whole process holds.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use common::resources::{self, Resources};
-use common::{DEADLINE, Proxy, upstream};
+use crate::common::own_process::in_own_process;
+use crate::common::resources::{self, Resources};
+use crate::common::{DEADLINE, Proxy, upstream};
 
 const CLIENTS: usize = 8;
 const WARM_UP: usize = 1_000;
@@ -127,20 +126,22 @@ fn at_rest(proxy: &Proxy, at_most: Option<Resources>) -> Resources {
 
 #[test]
 fn ten_thousand_connections_leave_nothing_behind() {
-    for (path, count) in [("copy", MEASURED), ("splice", MEASURED_SPLICE)] {
-        let proxy = Proxy::start(&format!(
-            "[listen]\nstratum = [\"127.0.0.1:0\"]\n[forward]\npath = \"{path}\"\n\
+    in_own_process(|| {
+        for (path, count) in [("copy", MEASURED), ("splice", MEASURED_SPLICE)] {
+            let proxy = Proxy::start(&format!(
+                "[listen]\nstratum = [\"127.0.0.1:0\"]\n[forward]\npath = \"{path}\"\n\
              [ratelimit]\nmax_connections_per_minute = 0\nmax_connections_per_ip = 0\nban = \"0s\"\n{}",
-            upstream(pool())
-        ));
-        connect_many(WARM_UP, proxy.address());
-        let before = at_rest(&proxy, None);
-        connect_many(count, proxy.address());
-        let after = at_rest(&proxy, Some(before));
-        println!("{path}: before {before:?}, after {after:?}");
-        assert!(after.threads <= before.threads, "{before:?} {after:?}");
-        assert!(after.descriptors <= before.descriptors, "{before:?} {after:?}");
-        assert!(after.kib <= before.kib + MEMORY_GROWTH_KIB, "{before:?} {after:?}");
-        assert!(proxy.running().conversations().is_empty());
-    }
+                upstream(pool())
+            ));
+            connect_many(WARM_UP, proxy.address());
+            let before = at_rest(&proxy, None);
+            connect_many(count, proxy.address());
+            let after = at_rest(&proxy, Some(before));
+            println!("{path}: before {before:?}, after {after:?}");
+            assert!(after.threads <= before.threads, "{before:?} {after:?}");
+            assert!(after.descriptors <= before.descriptors, "{before:?} {after:?}");
+            assert!(after.kib <= before.kib + MEMORY_GROWTH_KIB, "{before:?} {after:?}");
+            assert!(proxy.running().conversations().is_empty());
+        }
+    });
 }

@@ -1,14 +1,14 @@
 //! A pool that is there and of no use is left: one that gives no work, and one that does not answer.
 
-mod common;
+mod refusals;
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use common::job_pool::{JobMiner, JobPool};
-use common::site::PageServer;
-use common::{Proxy, Unroutable, expect_end, wait_for};
+use crate::common::job_pool::{JobMiner, JobPool};
+use crate::common::site::PageServer;
+use crate::common::{Proxy, Unroutable, expect_end, wait_for};
 use serde_json::json;
 use sluice::analyzer::Analyzer;
 use sluice::config::{Config, Overrides};
@@ -216,7 +216,7 @@ fn owes_nothing_to_strangers(is_analyzed: bool) {
     let refused = JobMiner::join(proxy.address(), "unknown");
     let mut silent = proxy.connect();
     silent.write_all(b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n").unwrap();
-    common::read_line(&silent);
+    crate::common::read_line(&silent);
     let until = Instant::now() + Duration::from_millis(500);
     while Instant::now() < until {
         assert!(proxy.running().is_up(0) && refused.is_quiet());

@@ -1,14 +1,13 @@
-//! Two thousand miners at the same time through one proxy. Alone in its file: it needs thousands of
-//! descriptors and threads.
-
-mod common;
+//! Two thousand miners at the same time through one proxy. In a process of its own: it needs
+//! thousands of descriptors.
 
 use std::io::Write;
 use std::net::TcpStream;
 
-use common::binary::Sluice;
-use common::resources;
-use common::{DEADLINE, EchoPool, expect, wait_for};
+use crate::common::binary::Sluice;
+use crate::common::own_process::in_own_process;
+use crate::common::resources;
+use crate::common::{DEADLINE, EchoPool, expect, wait_for};
 
 const MINERS: usize = 2_000;
 
@@ -30,46 +29,48 @@ fn round(miners: &[TcpStream], number: usize) {
 
 #[test]
 fn two_thousand_miners_at_once() {
-    // Theirs and the pool's ends.
-    let limit = sluice::net::descriptors::raise_limit().unwrap();
-    assert!(limit > 2 * MINERS as u64 + 100, "only {limit} descriptors: ulimit -Hn");
-    let pool = EchoPool::start();
-    let sluice = Sluice::run(&format!(
-        "[listen]\nstratum = [\"127.0.0.1:0\"]\nmax_miners = {MINERS}\n[http]\nlisten = \"\"\n\
+    in_own_process(|| {
+        // Theirs and the pool's ends.
+        let limit = sluice::net::descriptors::raise_limit().unwrap();
+        assert!(limit > 2 * MINERS as u64 + 100, "only {limit} descriptors: ulimit -Hn");
+        let pool = EchoPool::start();
+        let sluice = Sluice::run(&format!(
+            "[listen]\nstratum = [\"127.0.0.1:0\"]\nmax_miners = {MINERS}\n[http]\nlisten = \"\"\n\
          [ratelimit]\nmax_connections_per_minute = 0\nmax_connections_per_ip = 0\n{}",
-        pool.upstream()
-    ));
-    let address = sluice.address();
-    let process = sluice.id().to_string();
-    let alone = resources::of(&process);
-    assert!(alone.threads <= OWN_THREADS, "{alone:?}");
+            pool.upstream()
+        ));
+        let address = sluice.address();
+        let process = sluice.id().to_string();
+        let alone = resources::of(&process);
+        assert!(alone.threads <= OWN_THREADS, "{alone:?}");
 
-    let mut miners = Vec::with_capacity(MINERS);
-    for _ in 0..MINERS {
-        let miner = TcpStream::connect(address).unwrap();
-        miner.set_read_timeout(Some(DEADLINE)).unwrap();
-        miner.set_nodelay(true).unwrap();
-        miners.push(miner);
-    }
-    round(&miners, 1);
-    round(&miners, 2);
+        let mut miners = Vec::with_capacity(MINERS);
+        for _ in 0..MINERS {
+            let miner = TcpStream::connect(address).unwrap();
+            miner.set_read_timeout(Some(DEADLINE)).unwrap();
+            miner.set_nodelay(true).unwrap();
+            miners.push(miner);
+        }
+        round(&miners, 1);
+        round(&miners, 2);
 
-    let full = resources::of(&process);
-    println!("alone {alone:?}, full {full:?}");
-    assert_eq!(full.threads, alone.threads + 2 * MINERS, "two a miner");
-    assert!(full.descriptors < 20_000, "{full:?}");
-    assert!(full.descriptors >= 2 * MINERS, "they were not all open: {full:?}");
-    assert!(full.descriptors <= 2 * MINERS + OWN_DESCRIPTORS, "{full:?}");
-    // One more is refused; nobody else notices.
-    common::expect_end(&TcpStream::connect(address).unwrap());
-    round(&miners, 3);
+        let full = resources::of(&process);
+        println!("alone {alone:?}, full {full:?}");
+        assert_eq!(full.threads, alone.threads + 2 * MINERS, "two a miner");
+        assert!(full.descriptors < 20_000, "{full:?}");
+        assert!(full.descriptors >= 2 * MINERS, "they were not all open: {full:?}");
+        assert!(full.descriptors <= 2 * MINERS + OWN_DESCRIPTORS, "{full:?}");
+        // One more is refused; nobody else notices.
+        crate::common::expect_end(&TcpStream::connect(address).unwrap());
+        round(&miners, 3);
 
-    drop(miners);
-    wait_for("the end of every session", || {
-        let now = resources::of(&process);
-        now.threads <= alone.threads && now.descriptors <= alone.descriptors
+        drop(miners);
+        wait_for("the end of every session", || {
+            let now = resources::of(&process);
+            now.threads <= alone.threads && now.descriptors <= alone.descriptors
+        });
+        sluice.signal("TERM");
+        let (status, log) = sluice.wait();
+        assert_eq!(status.code(), Some(0), "{log}");
     });
-    sluice.signal("TERM");
-    let (status, log) = sluice.wait();
-    assert_eq!(status.code(), Some(0), "{log}");
 }

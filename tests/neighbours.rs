@@ -1,17 +1,15 @@
 //! One miner, one pool connection can be as slow, stuck or silent as it likes: the others notice
 //! nothing.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::certificates::Certificate;
-use common::pool::{Mood, Pool, ask, served_by};
-use common::{BarePool, Proxy, expect_end, tls_bridge, wait_for};
+use crate::common::certificates::Certificate;
+use crate::common::pool::{Mood, Pool, ask, served_by};
+use crate::common::{BarePool, Proxy, expect_end, tls_bridge, wait_for};
 use sluice::analyzer::Conversation;
 
 /// A pool and a proxy to it.
@@ -111,7 +109,7 @@ fn a_miner_that_sends_byte_by_byte_delays_nobody() {
         });
         let said: Vec<u8> = line.iter().copied().cycle().take(sent).collect();
         let expected = [&b"pool "[..], &said, b"\n"].concat();
-        common::expect(&slow, &expected);
+        crate::common::expect(&slow, &expected);
     }
 }
 
@@ -162,7 +160,7 @@ fn a_pool_that_accepts_and_never_answers_delays_no_other_miner() {
             miner.write_all(b"{\"id\":1}\n").unwrap();
         }
         for miner in &miners {
-            assert_eq!(common::read_line(miner), "good {\"id\":1}\n");
+            assert_eq!(crate::common::read_line(miner), "good {\"id\":1}\n");
         }
     }
 }
@@ -249,7 +247,7 @@ fn sessions() -> Vec<(Proxy, TcpStream, TcpStream, Certificate)> {
             at_pool = Some(tls_bridge::server(certificate.server(), pool.accept()));
         }
         let at_pool = at_pool.unwrap_or_else(|| pool.accept());
-        common::round_trip(&miner, &at_pool, "{\"id\":0}\n");
+        crate::common::round_trip(&miner, &at_pool, "{\"id\":0}\n");
         sessions.push((proxy, miner, at_pool, certificate));
     }
     sessions
@@ -268,7 +266,7 @@ fn a_miner_that_does_not_read_still_has_its_shares_forwarded() {
         for number in 0..100 {
             let line = format!("{{\"id\":{number},\"method\":\"mining.submit\"}}\n");
             miner.write_all(line.as_bytes()).unwrap();
-            common::expect(&at_pool, line.as_bytes());
+            crate::common::expect(&at_pool, line.as_bytes());
         }
     }
 }
@@ -280,7 +278,7 @@ fn a_pool_that_does_not_read_still_has_its_jobs_forwarded() {
         for number in 0..100 {
             let line = format!("{{\"id\":null,\"method\":\"mining.notify\",\"n\":{number}}}\n");
             at_pool.write_all(line.as_bytes()).unwrap();
-            common::expect(&miner, line.as_bytes());
+            crate::common::expect(&miner, line.as_bytes());
         }
     }
 }
@@ -312,7 +310,7 @@ fn a_miner_refused_by_its_address_delays_nobody() {
         socket.bind(&from.into()).unwrap();
         socket.connect(&world.proxy.address().into()).unwrap();
         let stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(common::DEADLINE)).unwrap();
+        stream.set_read_timeout(Some(crate::common::DEADLINE)).unwrap();
         stream
     };
     for last in 2..100 {

@@ -2,32 +2,17 @@
 //! owner must see it, whatever the form: through real sockets, in both modes, by `sluice verify` and
 //! by the pools that are only watched.
 
-mod common;
-
-#[path = "odd_jobs/aggregate.rs"]
 mod aggregate;
-#[allow(dead_code, reason = "each test program uses its part")]
-#[path = "http/client.rs"]
-mod client;
-#[path = "odd_jobs/early.rs"]
+use crate::http::client;
 mod early;
-#[path = "odd_jobs/forms.rs"]
 mod forms;
-#[path = "odd_jobs/job.rs"]
 mod job;
-#[path = "odd_jobs/miner.rs"]
 mod miner;
-#[path = "odd_jobs/owner.rs"]
 mod owner;
-#[path = "odd_jobs/passthrough.rs"]
 mod passthrough;
-#[path = "odd_jobs/pool.rs"]
 mod pool;
-#[path = "odd_jobs/references.rs"]
 mod references;
-#[path = "odd_jobs/spaces.rs"]
 mod spaces;
-#[path = "odd_jobs/verify.rs"]
 mod verify;
 
 use std::sync::Mutex;

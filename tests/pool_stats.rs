@@ -1,16 +1,12 @@
 //! The pool's own figures, from a server of the test's own.
 
-mod common;
-
-#[allow(dead_code, reason = "each test program uses its part")]
-#[path = "notify/server.rs"]
-mod server;
+use crate::notify::server;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use common::binary::Sluice;
-use common::wait_for;
+use crate::common::binary::Sluice;
+use crate::common::wait_for;
 use serde_json::Value;
 use sluice::clock::Clock;
 use sluice::config::{PoolStats as Settings, PoolStatsKind, Secret};

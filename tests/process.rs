@@ -1,14 +1,12 @@
 //! The real program: how it ends, and how it refuses to start.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use common::binary::{Sluice, fails};
-use common::certificates::Certificate;
-use common::{BarePool, EchoPool, expect, expect_end, read_line};
+use crate::common::binary::{Sluice, fails};
+use crate::common::certificates::Certificate;
+use crate::common::{BarePool, EchoPool, expect, expect_end, read_line};
 
 const SUBSCRIBE: &[u8] = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"test\"]}\n";
 const SUBSCRIBED: &[u8] = b"{\"id\":1,\"result\":[[],\"ae6812eb\",4],\"error\":null}\n";
@@ -58,7 +56,7 @@ fn shares_in_flight_are_answered(signal: &str, more: &str, quick: Duration) {
     sluice.signal(signal);
     sluice.wait_line("those in flight get their answers");
     // Nobody is accepted any more.
-    common::wait_for("the end of the listener", || TcpStream::connect(sluice.address()).is_err());
+    crate::common::wait_for("the end of the listener", || TcpStream::connect(sluice.address()).is_err());
     // The pool takes its time; meanwhile the miner is not left alone.
     let later = Instant::now() + Duration::from_secs(1);
     while Instant::now() < later {
@@ -182,7 +180,7 @@ fn nothing_wakes_the_threads_of_a_quiet_miner() {
     let count = || waits(&sluice, "1-up") + waits(&sluice, "1-down");
     // The last of what it did for the miner.
     let mut before = count();
-    common::wait_for("rest", || {
+    crate::common::wait_for("rest", || {
         std::thread::sleep(Duration::from_millis(50));
         std::mem::replace(&mut before, count()) == before
     });
@@ -196,8 +194,8 @@ fn nothing_wakes_the_threads_of_a_quiet_miner() {
 
 #[test]
 fn an_unreachable_pool_does_not_hold_up_the_end() {
-    let nowhere = common::Unroutable::start();
-    let sluice = Sluice::run(&format!("{BASE}{}", common::upstream(nowhere.address())));
+    let nowhere = crate::common::Unroutable::start();
+    let sluice = Sluice::run(&format!("{BASE}{}", crate::common::upstream(nowhere.address())));
     let mut miner = sluice.connect();
     miner.write_all(SUBSCRIBE).unwrap();
     ends_soon(sluice, &[&miner]);
@@ -239,7 +237,7 @@ fn a_hangup_does_not_end_it() {
     let (miner, at_pool) = subscribed(&sluice, &pool);
     sluice.signal("HUP");
     sluice.wait_line("nothing is touched");
-    common::round_trip(&miner, &at_pool, "{\"id\":5}\n");
+    crate::common::round_trip(&miner, &at_pool, "{\"id\":5}\n");
     assert!(sluice.is_running());
 }
 
@@ -259,7 +257,7 @@ fn with_tls(cert: &std::path::Path, key: &std::path::Path) -> String {
     format!(
         "[listen]\nstratum = []\ntls = {{ cert = {cert:?}, key = {key:?}, listen = [\"127.0.0.1:0\"] }}\n\
          [http]\nlisten = \"\"\n{}",
-        common::upstream("127.0.0.1:3333".parse().unwrap())
+        crate::common::upstream("127.0.0.1:3333".parse().unwrap())
     )
 }
 
@@ -269,7 +267,7 @@ fn a_port_in_use_is_named() {
     let address = taken.local_addr().unwrap().to_string();
     let text = format!(
         "[listen]\nstratum = [{address:?}]\n[http]\nlisten = \"\"\n{}",
-        common::upstream("127.0.0.1:3333".parse().unwrap())
+        crate::common::upstream("127.0.0.1:3333".parse().unwrap())
     );
     does_not_start(&text, 1, &[&address, "uses this port already"]);
 }
@@ -281,7 +279,7 @@ fn a_busy_page_port_is_named_before_any_miner_is_served() {
     for mode in ["passthrough", "aggregate"] {
         let text = format!(
             "mode = \"{mode}\"\n[listen]\nstratum = [\"127.0.0.1:0\"]\n[http]\nlisten = \"{page}\"\n{}",
-            common::upstream("127.0.0.1:3333".parse().unwrap())
+            crate::common::upstream("127.0.0.1:3333".parse().unwrap())
         );
         does_not_start(&text, 1, &[&page.to_string(), "uses this port already"]);
         let (_, log) = fails(&text);
@@ -301,7 +299,7 @@ fn a_certificate_that_is_not_there_is_named() {
 #[test]
 fn a_clean_stop_warns_of_nothing() {
     let pool = EchoPool::start();
-    let dead = common::refusing_address();
+    let dead = crate::common::refusing_address();
     for mode in ["passthrough", "aggregate"] {
         let text = format!(
             "mode = \"{mode}\"\n[listen]\nstratum = [\"127.0.0.1:0\"]\n\
@@ -355,10 +353,12 @@ fn a_bad_ca_file_is_named() {
 
 #[test]
 fn an_unknown_key_is_named() {
-    let text = format!("banana = 1\n{BASE}{}", common::upstream("127.0.0.1:3333".parse().unwrap()));
+    let text = format!("banana = 1\n{BASE}{}", crate::common::upstream("127.0.0.1:3333".parse().unwrap()));
     does_not_start(&text, 2, &["banana"]);
-    let text =
-        format!("{BASE}[forward]\npaht = \"copy\"\n{}", common::upstream("127.0.0.1:3333".parse().unwrap()));
+    let text = format!(
+        "{BASE}[forward]\npaht = \"copy\"\n{}",
+        crate::common::upstream("127.0.0.1:3333".parse().unwrap())
+    );
     does_not_start(&text, 2, &["paht"]);
 }
 
@@ -366,7 +366,8 @@ fn an_unknown_key_is_named() {
 fn an_unwritable_data_dir_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let below = file.path().join("data");
-    let text = format!("data_dir = {below:?}\n{BASE}{}", common::upstream("127.0.0.1:3333".parse().unwrap()));
+    let text =
+        format!("data_dir = {below:?}\n{BASE}{}", crate::common::upstream("127.0.0.1:3333".parse().unwrap()));
     does_not_start(&text, 1, &[file.path().to_str().unwrap()]);
 }
 

@@ -1,17 +1,11 @@
 //! The files under `data_dir`, through real files: what they say, and what becomes of them when
 //! the disk, the program or a stranger's text does its worst.
 
-#[path = "record/crash.rs"]
 mod crash;
-#[path = "record/disk.rs"]
 mod disk;
-#[path = "record/history.rs"]
 mod history;
-#[path = "record/kept.rs"]
 mod kept;
-#[path = "common/ntp_server.rs"]
-mod ntp_server;
-#[path = "record/rotation.rs"]
+use crate::common::ntp_server;
 mod rotation;
 
 use std::fs;

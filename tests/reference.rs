@@ -1,22 +1,15 @@
 //! References through real sockets: pools and nodes of the test's own, good ones and bad ones.
 
-mod common;
-#[path = "reference/node.rs"]
 mod node;
-#[path = "reference/pool.rs"]
 mod pool;
-#[allow(dead_code, reason = "each test program uses its part")]
-#[path = "notify/server.rs"]
-mod server;
-#[path = "reference/ways.rs"]
+use crate::notify::server;
 mod ways;
-#[path = "reference/whole.rs"]
 mod whole;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::wait_for;
+use crate::common::wait_for;
 use sluice::config::{Config, Overrides, Reference};
 use sluice::reference::{Pace, ReferenceView, References, Tip};
 use sluice::stop::Stop;

@@ -1,7 +1,5 @@
 //! Promises that were broken once, each tested as the one who was let down met it.
 
-mod common;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
@@ -14,11 +12,11 @@ use sluice::config::{Config, Overrides};
 use sluice::stop::Stop;
 use sluice::upstream::Upstreams;
 
-use common::binary::Sluice;
-use common::certificates::Certificate;
-use common::pool::{Mood, Pool, Port, ask, is_quiet, served_by};
-use common::socks5_server::Socks5Server;
-use common::{BarePool, DEADLINE, Proxy, expect, expect_end, half_close, upstream, wait_for};
+use crate::common::binary::Sluice;
+use crate::common::certificates::Certificate;
+use crate::common::pool::{Mood, Pool, Port, ask, is_quiet, served_by};
+use crate::common::socks5_server::Socks5Server;
+use crate::common::{BarePool, DEADLINE, Proxy, expect, expect_end, half_close, upstream, wait_for};
 
 const SUBSCRIBE: &[u8] = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"test\"]}\n";
 const AUTHORIZE: &str = "{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"user\",\"x\"]}";
@@ -341,7 +339,7 @@ fn answer(id: usize) -> String {
 fn with_a_share(sluice: &Sluice, pool: &BarePool) -> (TcpStream, TcpStream) {
     let miner = sluice.connect();
     let at_pool = pool.accept();
-    common::round_trip(&miner, &at_pool, "{\"id\":1}\n");
+    crate::common::round_trip(&miner, &at_pool, "{\"id\":1}\n");
     (&miner).write_all(submit(4).as_bytes()).unwrap();
     expect(&at_pool, submit(4).as_bytes());
     (miner, at_pool)
@@ -354,7 +352,7 @@ fn at_the_end_a_miner_waits_for_its_own_answers_only() {
     let (slow, mut at_pool_slow) = with_a_share(&sluice, &pool);
     let (quick, mut at_pool_quick) = with_a_share(&sluice, &pool);
     let (idle, at_pool_idle) = (sluice.connect(), pool.accept());
-    common::round_trip(&idle, &at_pool_idle, "{\"id\":1}\n");
+    crate::common::round_trip(&idle, &at_pool_idle, "{\"id\":1}\n");
     sluice.signal("TERM");
     sluice.wait_line("those in flight get their answers");
     let begun = Instant::now();
@@ -405,7 +403,7 @@ fn a_miner_that_has_left_does_not_hold_up_the_end() {
         let pool = BarePool::start();
         let sluice = Sluice::run(&format!("{BASE}{more}{}", pool.upstream()));
         let (miner, at_pool) = (sluice.connect(), pool.accept());
-        common::round_trip(&miner, &at_pool, "{\"id\":1}\n");
+        crate::common::round_trip(&miner, &at_pool, "{\"id\":1}\n");
         half_close(&miner);
         // The pool has heard of it, and keeps its side open.
         expect_end(&at_pool);

@@ -1,11 +1,9 @@
 //! SIGHUP: what can change does, what can't is named, and a file that says the same touches nothing.
 
-mod common;
-
 use std::net::SocketAddr;
 
-use common::binary::Sluice;
-use common::{upstream, wait_for};
+use crate::common::binary::Sluice;
+use crate::common::{upstream, wait_for};
 use serde_json::Value;
 use sluice::sim::{Habit, MinerOptions, OpeningOrder, PoolOptions, SimMiner, SimPool};
 use sluice::stratum::Nbits;
@@ -242,7 +240,7 @@ fn without_analysis_each_reload_is_taken_however_many_there_are() {
         nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGHUP).unwrap();
         let began = std::time::Instant::now();
         while sluice.lines_with("from now on with the new [rules]").len() < number {
-            assert!(began.elapsed() < common::DEADLINE, "reload {number} was not taken");
+            assert!(began.elapsed() < crate::common::DEADLINE, "reload {number} was not taken");
             std::thread::sleep(std::time::Duration::from_micros(500));
         }
     }

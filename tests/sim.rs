@@ -1,10 +1,7 @@
 //! The simulated miners against the simulated pool: each with the other's habits.
 
-#[path = "sim/client.rs"]
 mod client;
-#[path = "sim/habits.rs"]
 mod habits;
-#[path = "sim/misbehaviour.rs"]
 mod misbehaviour;
 
 use std::time::{Duration, Instant};

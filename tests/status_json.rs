@@ -1,11 +1,9 @@
 //! `/status` and `/api/…`: the original's names with right values, of a real proxy and of strange
 //! moments.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::shown::{ADDRESS, Shown, empty, miner};
+use crate::common::shown::{ADDRESS, Shown, empty, miner};
 use serde_json::Value;
 use sluice::status::http::{Method, Query, Request};
 use sluice::status::json::{Reply, api, status};
@@ -313,7 +311,7 @@ fn the_server_passes_them_on() {
     assert!((code, kind) == (400, json) && body.starts_with("{\"error\":\"limit must be "), "{body}");
     let (code, kind, body) = ask("/metrics", Query::default());
     assert_eq!((code, kind), (200, "text/plain; version=0.0.4; charset=utf-8"));
-    common::prometheus::read(&body);
+    crate::common::prometheus::read(&body);
     assert_eq!(ask("/api/nothing", Query::default()).0, 404);
 }
 

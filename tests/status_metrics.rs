@@ -1,14 +1,12 @@
 //! `/metrics`, read back by a strict reader: of a real proxy, of strangers' names, of empty moments;
 //! and whether the dashboard and the alerts ask for what there is.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::prometheus::{Families, find, read, value};
-use common::shown::{ADDRESS, Shown, empty, miner};
+use crate::common::prometheus::{Families, find, read, value};
+use crate::common::shown::{ADDRESS, Shown, empty, miner};
 use sluice::analyzer::{Latency, PoolView, Snapshot, Totals, WorkerTotals};
 use sluice::serving::UpstreamState;
 use sluice::status::metrics::metrics;

@@ -1,16 +1,14 @@
 //! A thread that serves everybody panics or hangs: forwarding goes on, the loss is seen, and what can be
 //! started again is.
 
-mod common;
-
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::binary::Sluice;
-use common::{BarePool, expect, expect_end, upstream, wait_for};
+use crate::common::binary::Sluice;
+use crate::common::{BarePool, expect, expect_end, upstream, wait_for};
 use serde_json::Value;
 use sluice::sim::{Habit, MinerOptions, OpeningOrder, PoolOptions, SimMiner, SimPool};
 use sluice::stratum::Nbits;

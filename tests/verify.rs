@@ -1,16 +1,10 @@
 //! `sluice verify`: the real program against simulated pools in this process, whose chain is
 //! plausible for mainnet.
 
-mod common;
-#[path = "verify/hostile.rs"]
 mod hostile;
-#[path = "verify/library.rs"]
 mod library;
-#[path = "verify/output.rs"]
 mod output;
-#[path = "verify/pools.rs"]
 mod pools;
-#[path = "verify/tls.rs"]
 mod tls;
 
 use std::process::{Command, Stdio};

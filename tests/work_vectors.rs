@@ -2,14 +2,12 @@
 //! from shares that real pools accepted. And the shares of the recorded conversations, each with
 //! the verdict of the pool that got it. Coinbases and jobs are in `coinbases.rs`.
 
-#[path = "common/capture.rs"]
-mod capture;
+use crate::common::capture;
 #[path = "vectors/session.rs"]
 mod session;
-mod vectors;
-
 use std::collections::HashSet;
 
+use crate::vectors::{all_ran, close, expect, list, read_json, text};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use session::Session;
@@ -22,7 +20,6 @@ use sluice::work::{
     assemble_coinbase, coinbase_txid, expected_hashes, network_difficulty, parent_hash, payout_script,
     prevhash_of, rebuild, share_difficulty,
 };
-use vectors::{all_ran, close, expect, list, read_json, text};
 
 #[test]
 fn every_share_is_rebuilt_to_its_header_and_hash() {
@@ -222,7 +219,10 @@ fn addresses_pay_their_scripts() {
             Some(network) => {
                 let (script, chains) = payout_script(address).unwrap();
                 expect(vector, "script", &script.to_string());
-                assert!(chains.contains(&vectors::chain(network)), "{address} on {network}: {chains:?}");
+                assert!(
+                    chains.contains(&crate::vectors::chain(network)),
+                    "{address} on {network}: {chains:?}"
+                );
                 // No text is one of the main chain and of another.
                 assert_eq!(chains.contains(&Chain::Mainnet), chains.len() == 1 && network == "mainnet");
             }

@@ -209,11 +209,6 @@ impl Miner {
         }
     }
 
-    /// Requests that wait for the pool.
-    pub(super) fn waiting(&self) -> usize {
-        self.desk().answers.waiting()
-    }
-
     /// Gives a job of this connection, if the miner is ready for one and has none newer. `since`: when
     /// it could first have been given.
     pub(super) fn give(&self, task: &Arc<Task>, connection: &Connection, since: Stamp) {

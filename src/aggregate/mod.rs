@@ -18,7 +18,7 @@
 //! | `limits` | patience with peers that take nothing |
 //! | `budget`, `allowance`, `memory` | what a miner may do wrong, and how often; what is remembered of those who left |
 //! | `pace` | the clock's second: difficulties ease in silence |
-//! | `registry`, `observed` | all miners that are here; what others see of this mode, and change in it |
+//! | `proxy` | what the rest of the program sees of this mode, and changes in it |
 
 mod allowance;
 mod answers;
@@ -41,12 +41,11 @@ mod losses;
 mod memory;
 mod miner;
 mod names;
-mod observed;
 mod opening;
 mod outbox;
 mod pace;
 mod pending;
-mod registry;
+mod proxy;
 mod requests;
 mod session;
 mod slots;
@@ -57,42 +56,27 @@ mod window;
 mod work;
 
 use std::borrow::Cow;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::Receiver;
 
-use crate::analyzer::{Offence, SessionId};
+use crate::analyzer::SessionId;
 use crate::config::{self, Config, Mode};
 use crate::net::Stamp;
-use crate::serving::{
-    Acceptor, Listener, Observer, Reception, StartError, ToAnalyzer, Tuner, enforcement, open_all,
-};
+use crate::serving::{Proxy, Reception, Registry, StartError, ToAnalyzer, start_upstreams};
 use crate::stop::Stop;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, VersionMask};
 use crate::upstream::Upstreams;
-use crate::util::plural::count;
 
 use connection::Connection;
 use hub::Hub;
 use identity::{Account, MinerName, NameFault, Naming};
 use memory::Memory;
 use miner::Miner;
-use registry::Registry;
 use work::{Epoch, TaskNumbers};
 
 pub use limits::Limits;
-
-/// How long shares in flight may take to be answered at the end of the program.
-const DRAIN_LIMIT: Duration = Duration::from_secs(5);
-/// How often the end looks whether they are.
-const ANSWER_CHECK: Duration = Duration::from_millis(5);
-/// How long sessions may take to end once they were told to.
-const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 
 /// What all sessions share.
 #[derive(Debug)]
@@ -104,7 +88,7 @@ struct Services {
     upstreams: Upstreams,
     reception: Reception,
     hub: Hub,
-    registry: Registry,
+    registry: Registry<Miner>,
     memory: Memory,
     to_analyzer: ToAnalyzer,
     numbers: TaskNumbers,
@@ -115,154 +99,38 @@ struct Services {
     stop: Stop,
 }
 
-/// The running listeners and sessions.
-#[derive(Debug)]
-pub struct Aggregate {
-    services: Arc<Services>,
-    /// Listeners that nobody is accepted on yet; connections wait in the kernel.
-    listeners: Vec<Listener>,
-    acceptors: Vec<Acceptor>,
-    addresses: Vec<SocketAddr>,
-    stop: Stop,
-}
-
-impl Aggregate {
-    /// Opens the listeners and begins to serve. Copies of all conversations go to `to_analyzer`.
-    ///
-    /// # Errors
-    /// [`StartError`] when a listener, a certificate or an upstream can't be set up; nothing runs then.
-    pub fn start(config: &Config, to_analyzer: ToAnalyzer, stop: &Stop) -> Result<Aggregate, StartError> {
-        Aggregate::start_with(config, Limits::default(), to_analyzer, stop)
-    }
-
-    /// As [`Aggregate::start`], without accepting anybody yet.
-    ///
-    /// # Errors
-    /// As [`Aggregate::start`].
-    pub fn prepare(config: &Config, to_analyzer: ToAnalyzer, stop: &Stop) -> Result<Aggregate, StartError> {
-        Aggregate::prepare_with(config, Limits::default(), to_analyzer, stop)
-    }
-
-    /// As [`Aggregate::start`], with other limits than the usual ones.
-    ///
-    /// # Errors
-    /// As [`Aggregate::start`].
-    pub fn start_with(
-        config: &Config,
-        limits: Limits,
-        to_analyzer: ToAnalyzer,
-        stop: &Stop,
-    ) -> Result<Aggregate, StartError> {
-        let mut proxy = Aggregate::prepare_with(config, limits, to_analyzer, stop)?;
-        proxy.accept()?;
-        Ok(proxy)
-    }
-
-    fn prepare_with(
-        config: &Config,
-        limits: Limits,
-        to_analyzer: ToAnalyzer,
-        stop: &Stop,
-    ) -> Result<Aggregate, StartError> {
-        let listeners = open_all(&config.listen)?;
-        let addresses = listeners.iter().map(Listener::address).collect();
-        let reception = Reception::new(&config.listen, &config.ratelimit);
-        let forgiving = reception.gatekeeper.clone();
-        let on_failure = move || forgiving.pool_failed(Instant::now());
-        // Connections end with the sessions, after what is in flight was answered.
-        let links_stop = Stop::new();
-        let upstreams = Upstreams::start(&config.upstreams, &config.failover, on_failure, &links_stop)
-            .map_err(StartError::Upstream)?;
-        let services = Arc::new(Services {
-            vardiff: ArcSwap::from_pointee(config.vardiff.clone()),
-            naming: Naming::new(config),
-            config: config.clone(),
-            limits,
-            upstreams,
-            reception,
-            hub: Hub::default(),
-            registry: Registry::default(),
-            memory: Memory::default(),
-            to_analyzer,
-            numbers: TaskNumbers::default(),
-            epochs: AtomicU64::new(0),
-            sessions: AtomicU64::new(1),
-            last_mask: AtomicU32::new(VersionMask::BIP320.0),
-            stop: links_stop,
-        });
-        pace::start(&services, stop).map_err(StartError::Thread)?;
-        Ok(Aggregate { services, listeners, acceptors: Vec::new(), addresses, stop: stop.clone() })
-    }
-
-    /// Begins to accept miners, once everything that they need is there.
-    ///
-    /// # Errors
-    /// When no thread can be started.
-    pub fn accept(&mut self) -> Result<(), StartError> {
-        for listener in self.listeners.drain(..) {
-            let acceptor = listener.start(&self.services, &self.stop).map_err(StartError::Thread)?;
-            self.acceptors.push(acceptor);
-        }
-        Ok(())
-    }
-
-    /// Acts upon what the analyzer finds, where the configuration says so.
-    ///
-    /// # Errors
-    /// When no thread can be started.
-    pub fn enforce(&self, offences: Receiver<Offence>) -> io::Result<()> {
-        enforcement::start(&self.services, offences, &self.stop)
-    }
-
-    /// Where miners can connect; ports that were asked for as 0 have their number.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.addresses.clone()
-    }
-
-    /// For whoever shows how it goes.
-    pub fn observer(&self) -> Observer {
-        Observer::new(self.services.clone())
-    }
-
-    /// For whoever reads the configuration again.
-    pub fn tuner(&self) -> Tuner {
-        Tuner::new(self.services.clone())
-    }
-
-    /// Ends: nobody is accepted any more, miners are not read any more (those with shares in flight: after half
-    /// a second), shares in flight get their answers (for a bounded time), then the sessions close, and then the connections to the pools.
-    pub fn shut_down(self) {
-        self.stop.stop();
-        for acceptor in self.acceptors {
-            acceptor.join();
-        }
-        let services = &self.services;
-        let deadline = Instant::now() + DRAIN_LIMIT;
-        let miners = services.registry.all();
-        // Those that the pool does not answer in time are answered by the end of its connection.
-        miners.iter().for_each(|miner| miner.dismiss_by(deadline + CLOSE_LIMIT));
-        while !miners.iter().all(|miner| miner.is_settled()) && Instant::now() < deadline {
-            std::thread::sleep(ANSWER_CHECK);
-        }
-        let late = miners.iter().filter(|miner| miner.waiting() > 0).count();
-        if late > 0 {
-            let late = count(late as u64, "session");
-            log::warn!("{late} closed before the pool answered all shares");
-        }
-        services.stop.stop();
-        for link in services.hub.links() {
-            if let Some(connection) = link.connection() {
-                connection.end();
-            }
-            link.news();
-        }
-        if !services.registry.wait_empty(Instant::now() + CLOSE_LIMIT) {
-            services.registry.all().iter().for_each(|miner| miner.close());
-            if !services.registry.wait_empty(Instant::now() + CLOSE_LIMIT) {
-                log::warn!("{} did not end in time", count(services.registry.count() as u64, "session"));
-            }
-        }
-    }
+/// Starts the mode. Copies of all conversations go to `to_analyzer`.
+///
+/// # Errors
+/// [`StartError`] when an upstream or a thread can't be set up.
+pub(crate) fn start(
+    config: &Config,
+    limits: Limits,
+    to_analyzer: ToAnalyzer,
+    stop: &Stop,
+) -> Result<Arc<dyn Proxy>, StartError> {
+    // Connections end with the sessions, after what is in flight was answered.
+    let links_stop = Stop::new();
+    let (reception, upstreams) = start_upstreams(config, &links_stop)?;
+    let services = Arc::new(Services {
+        vardiff: ArcSwap::from_pointee(config.vardiff.clone()),
+        naming: Naming::new(config),
+        config: config.clone(),
+        limits,
+        upstreams,
+        reception,
+        hub: Hub::default(),
+        registry: Registry::default(),
+        memory: Memory::default(),
+        to_analyzer,
+        numbers: TaskNumbers::default(),
+        epochs: AtomicU64::new(0),
+        sessions: AtomicU64::new(1),
+        last_mask: AtomicU32::new(VersionMask::BIP320.0),
+        stop: links_stop,
+    });
+    pace::start(&services, stop).map_err(StartError::Thread)?;
+    Ok(services)
 }
 
 /// What a pool with this `[[upstream]] user` calls a miner that calls itself `worker`: in passthrough

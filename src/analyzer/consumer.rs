@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
 use super::follower::Follower;
 use super::history::History;
@@ -23,7 +23,7 @@ use super::steady::Steady;
 use super::verdicts::Expectations;
 use super::{Copy, Direction, Enforcement, Outside, Role, SessionId, Summary, What};
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, Config};
 use crate::net::priority::yield_to_others;
 use crate::notify::Notifier;
 use crate::record::{Recorder, State};
@@ -89,7 +89,7 @@ pub struct Setup {
 /// The running analyzer.
 #[derive(Debug)]
 pub struct Analyzer {
-    published: Arc<ArcSwap<Snapshot>>,
+    published: Published,
     recorder: Option<Recorder>,
     stop: Stop,
     is_ending: Arc<AtomicBool>,
@@ -98,26 +98,39 @@ pub struct Analyzer {
 
 /// What the analyzer publishes. Reading it takes no lock.
 #[derive(Debug, Clone)]
-pub struct Published(Arc<ArcSwap<Snapshot>>);
+pub struct Published {
+    newest: Arc<ArcSwap<Snapshot>>,
+    /// Has a word for each snapshot; the sender ends with the analyzer.
+    renewed: Receiver<()>,
+}
+
+/// The analyzer publishes nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnalyzerEnded;
 
 impl Setup {
-    /// With the system's clock, and without records.
+    /// With the system's clock, without records, and otherwise with the defaults of the configuration.
     pub fn plain(analysis: &config::Analysis) -> Setup {
+        Setup::of(&Config { analysis: analysis.clone(), ..Config::with_upstreams(Vec::new()) })
+    }
+
+    /// By this configuration, with the system's clock and without records.
+    pub fn of(config: &Config) -> Setup {
         Setup {
-            analysis: analysis.clone(),
-            expectations: Expectations::default(),
-            rules: config::Rules::default(),
-            silence: config::Failover::default().silence_timeout,
-            first_job: config::Failover::default().first_job_timeout,
+            analysis: config.analysis.clone(),
+            expectations: Expectations::new(&config.payout, config.network),
+            rules: config.rules.clone(),
+            silence: config.failover.silence_timeout,
+            first_job: config.failover.first_job_timeout,
             enforcement: None,
             clock: Clock::system(),
             recorder: None,
             notifier: None,
             state: State::default(),
             history: History::default(),
-            upstreams: UpstreamNames::default(),
+            upstreams: config.upstreams.iter().collect(),
             outside: None,
-            account: None,
+            account: config.pool_stats.as_ref().and_then(|stats| stats.account(&config.payout)),
             reports_restarts: false,
         }
     }
@@ -138,14 +151,16 @@ impl Analyzer {
     /// # Errors
     /// When no thread can be started.
     pub fn on(copies: Receiver<Copy>, setup: Setup) -> io::Result<Analyzer> {
-        let (published, stop) = (Arc::new(ArcSwap::default()), Stop::new());
+        let (renews, renewed) = bounded(1);
+        let (published, stop) = (Published { newest: Arc::default(), renewed }, Stop::new());
         let (recorder, began) = (setup.recorder.clone(), setup.clock.reading().system);
         let reports_restarts = setup.reports_restarts;
         let is_ending = Arc::new(AtomicBool::new(false));
         let mut consumer = Consumer {
             copies,
             outside: setup.outside.clone(),
-            published: Arc::clone(&published),
+            published: published.newest.clone(),
+            renews,
             follower: Follower::new(setup, began),
             steady: Steady::new(began, Instant::now()),
             held: VecDeque::new(),
@@ -176,12 +191,12 @@ impl Analyzer {
 
     /// Everything there is to see, as of less than a second ago.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.published.load_full()
+        self.published.snapshot()
     }
 
-    /// For whoever shows it: what is published, without the analyzer.
+    /// What is published, without the analyzer, for whoever shows it.
     pub fn published(&self) -> Published {
-        Published(self.published.clone())
+        self.published.clone()
     }
 
     /// The counts as of less than a second ago.
@@ -209,14 +224,25 @@ impl Analyzer {
                 log::error!("not everything was recorded: {}", describe(&error));
             }
         }
-        self.published.load_full()
+        self.published.snapshot()
     }
 }
 
 impl Published {
     /// As of less than a second ago.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.0.load_full()
+        self.newest.load_full()
+    }
+
+    /// Waits for the next snapshot, for at most `limit`. Of several clones that wait, one is woken.
+    ///
+    /// # Errors
+    /// [`AnalyzerEnded`] when there will be none.
+    pub fn wait_for_next(&self, limit: Duration) -> Result<(), AnalyzerEnded> {
+        match self.renewed.recv_timeout(limit) {
+            Ok(()) | Err(RecvTimeoutError::Timeout) => Ok(()),
+            Err(RecvTimeoutError::Disconnected) => Err(AnalyzerEnded),
+        }
     }
 }
 
@@ -224,6 +250,8 @@ struct Consumer {
     copies: Receiver<Copy>,
     outside: Option<Receiver<Outside>>,
     published: Arc<ArcSwap<Snapshot>>,
+    /// Wakes whoever shows what is published.
+    renews: Sender<()>,
     follower: Follower,
     steady: Steady,
     /// Whose copies are held, and until when; in the order in which they came.
@@ -425,5 +453,7 @@ impl Consumer {
         }
         self.follower.tick(now);
         self.published.store(Arc::new(self.follower.snapshot(now)));
+        // If it has no room, the last word is still unread.
+        let _ = self.renews.try_send(());
     }
 }

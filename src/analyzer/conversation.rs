@@ -155,7 +155,7 @@ pub struct Conversation {
     pub garbage: AtomicU32,
     /// Whether the pool gives work, and when.
     pub clock: SessionClock,
-    /// The last login that the pool accepted here, or is thought to have.
+    /// The last login that the pool accepted here, or is thought to have; if none, the first that was offered.
     login: Mutex<Option<Login>>,
 }
 
@@ -228,12 +228,17 @@ impl Conversation {
         Some(SessionId(self.carrier.load(Ordering::Relaxed))).filter(|id| id.0 != 0)
     }
 
+    /// The miner asks to authorize with this login. A former one stays until the pool has accepted another.
+    pub fn offer_login(&self, login: Login) {
+        self.login.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(login);
+    }
+
     /// The pool knows the miner by this login.
     pub fn set_login(&self, login: Login) {
         *self.login.lock().unwrap_or_else(PoisonError::into_inner) = Some(login);
     }
 
-    /// The login that the pool knows the miner by.
+    /// The login that the pool knows the miner by; if there is none, the first that the miner offered.
     pub fn login(&self) -> Option<Login> {
         self.login.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -45,6 +45,15 @@ pub(super) enum Event {
         worker: String,
         reason: Option<String>,
     },
+    SubscribeRefused {
+        session: SessionId,
+        upstream: Option<usize>,
+        reason: Option<String>,
+    },
+    /// A `mining.subscribe` was accepted.
+    Subscribed {
+        upstream: Option<usize>,
+    },
     DifficultySet {
         session: SessionId,
         upstream: Option<usize>,

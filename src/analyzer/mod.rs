@@ -45,7 +45,7 @@ mod work_owed;
 
 pub use alerts::{Alert, AlertsView};
 pub use bucket::{Bucket, HistoryShare};
-pub use consumer::{Analyzer, Published, Setup};
+pub use consumer::{Analyzer, AnalyzerEnded, Published, Setup};
 pub use conversation::{Chunk, Conversation, Copy, Direction, Role, SessionId, Traffic, What};
 pub use hashrate::{HashRates, WorkMeter};
 pub use history::{History, Span};

@@ -13,6 +13,7 @@ const MAX_LOOK_AGE: Duration = Duration::from_secs(5);
 pub struct SessionClock {
     since: Instant,
     accepted: Moment,
+    refused: Moment,
     job: Moment,
     submit: Moment,
     look: Moment,
@@ -25,13 +26,27 @@ struct Moment(AtomicU64);
 impl SessionClock {
     pub(super) fn new(since: Instant) -> SessionClock {
         let never = Moment::default;
-        SessionClock { since, accepted: never(), job: never(), submit: never(), look: never() }
+        SessionClock {
+            since,
+            accepted: never(),
+            refused: never(),
+            job: never(),
+            submit: never(),
+            look: never(),
+        }
     }
 
     /// The pool accepted a `mining.authorize`. Only the first one counts.
     pub fn authorize_accepted(&self) {
         if !self.accepted.has_happened() {
             self.accepted.set(self.since.elapsed());
+        }
+    }
+
+    /// The pool refused a `mining.subscribe` or a `mining.authorize`. Only the first one counts.
+    pub fn miner_refused(&self) {
+        if !self.refused.has_happened() {
+            self.refused.set(self.since.elapsed());
         }
     }
 
@@ -61,6 +76,11 @@ impl SessionClock {
     /// How long ago the pool accepted the first `mining.authorize`.
     pub fn accepted_ago(&self) -> Option<Duration> {
         self.accepted.ago(self.since)
+    }
+
+    /// How long ago the pool first refused the miner.
+    pub fn refused_ago(&self) -> Option<Duration> {
+        self.refused.ago(self.since)
     }
 
     /// How long ago the newest job came.
@@ -100,10 +120,13 @@ mod tests {
     fn each_moment_is_known_once_it_has_happened() {
         let clock = SessionClock::new(Instant::now());
         assert_eq!((clock.accepted_ago(), clock.job_ago(), clock.unanswered_for()), (None, None, None));
+        assert_eq!(clock.refused_ago(), None);
         clock.authorize_accepted();
+        clock.miner_refused();
         clock.job_came();
         clock.set_oldest_unanswered(Some(Duration::ZERO));
         assert!(clock.accepted_ago().is_some() && clock.job_ago().is_some());
+        assert!(clock.refused_ago().is_some());
         assert!(clock.unanswered_for().is_some_and(|age| age < Duration::from_secs(5)));
         assert!(!clock.is_current());
         clock.looked();

@@ -9,15 +9,13 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::Failure;
-use super::proxy::Proxy;
 use super::run::after_failure;
 use super::signals::stop_on_signals;
-use crate::analyzer::{Analyzer, Setup, Summary};
+use crate::analyzer::Summary;
+use crate::app::{App, AppOptions};
 use crate::config::{Config, Failover, Http, Mode, Upstream};
 use crate::sim::{Habit, HashRate, MinerOptions, MinerStats, PoolOptions, SimMiner, SimPool};
-use crate::status::http::HttpServer;
-use crate::status::sight::{Facts, Sights, Sources};
-use crate::status::web;
+use crate::status::http::{HttpServer, PagePort};
 use crate::stop::Stop;
 use crate::stratum::{Difficulty, Nbits};
 use crate::supervise;
@@ -101,9 +99,7 @@ pub fn run(options: &DemoOptions, stop: Stop) -> Result<(), Failure> {
 struct World {
     pools: [SimPool; 2],
     miners: Vec<SimMiner>,
-    proxy: Proxy,
-    analyzer: Analyzer,
-    page: Option<HttpServer>,
+    app: App,
     address: SocketAddr,
     began: Instant,
 }
@@ -113,10 +109,9 @@ impl World {
         let difficulty = if options.aggregate { SHARED_DIFFICULTY } else { POOL_DIFFICULTY };
         let pools = [start_pool(1, difficulty)?, start_pool(2, difficulty)?];
         let config = configuration(&pools, options.aggregate);
-        let (mut proxy, analyzer) = start_proxy(&config, stop)?;
-        let page = start_page(options, &config, &proxy, &analyzer, stop)?;
-        proxy.accept().map_err(|why| Failure::Runtime(why.into()))?;
-        let address = proxy.addresses()[0];
+        let parts = AppOptions { page: page_port(options)?, ..AppOptions::default() };
+        let app = App::start(&config, parts, stop).map_err(Failure::Runtime)?;
+        let address = app.addresses()[0];
         let mut miners = Vec::new();
         for (name, habit, rate) in MINERS {
             let mut options = MinerOptions::new(address, habit, format!("{ADDRESS}.{name}"));
@@ -124,7 +119,7 @@ impl World {
             options.retry_wait = Some(Duration::from_millis(500));
             miners.push(SimMiner::start(options).map_err(failure)?);
         }
-        Ok(World { pools, miners, proxy, analyzer, page, address, began: Instant::now() })
+        Ok(World { pools, miners, app, address, began: Instant::now() })
     }
 
     fn show(&self, out: &mut impl Write, seconds: Option<Duration>, stop: &Stop) -> io::Result<()> {
@@ -166,8 +161,8 @@ impl World {
         writeln!(out, "  {} miners  {}", self.miners.len(), MINERS.map(|(name, _, _)| name).join(", "))?;
         writeln!(out, "  sluice    {}  (a miner of your own can come here, too)", self.address)?;
         writeln!(out, "  2 pools   {}, then {}", self.pools[0].addr(), self.pools[1].addr())?;
-        if let Some(page) = &self.page {
-            writeln!(out, "  the page  http://{}/", page.address())?;
+        if let Some(page) = self.app.page_address() {
+            writeln!(out, "  the page  http://{page}/")?;
         }
         writeln!(out, "\nThe miners really hash, the pools judge every share by its hash.\n")?;
         out.flush()
@@ -220,17 +215,14 @@ impl World {
                 stats.reconnects
             )?;
         }
-        writeln!(out, "{}\n", delays(&self.analyzer.summary()))?;
+        writeln!(out, "{}\n", delays(&self.app.summary()))?;
         out.flush()
     }
 
     /// Ends the proxy first, so that the last shares get their answers, then the rest; and adds up.
     fn end(self, out: &mut impl Write) -> io::Result<()> {
         self.say(out, "ending: shares in flight get their answers")?;
-        self.proxy.shut_down();
-        if let Some(page) = self.page {
-            page.shut_down();
-        }
+        let snapshot = self.app.shut_down(|_| ());
         for miner in &self.miners {
             miner.stop();
         }
@@ -239,7 +231,7 @@ impl World {
         for pool in &self.pools {
             pool.stop();
         }
-        writeln!(out, "\n{}", delays(&self.analyzer.finish().summary))?;
+        writeln!(out, "\n{}", delays(&snapshot.summary))?;
         writeln!(out, "  pools accepted {}, miners were told of {told}", count(accepted, "share"))?;
         out.flush()
     }
@@ -283,36 +275,15 @@ fn configuration(pools: &[SimPool; 2], is_aggregate: bool) -> Config {
     config
 }
 
-fn start_proxy(config: &Config, stop: &Stop) -> Result<(Proxy, Analyzer), Failure> {
-    let upstreams = config.upstreams.iter().collect();
-    let setup = Setup { upstreams, ..Setup::plain(&config.analysis) };
-    let (analyzer, copies) = Analyzer::start(setup).map_err(failure)?;
-    let proxy = Proxy::prepare(config, Some(copies), stop).map_err(|why| Failure::Runtime(why.into()))?;
-    Ok((proxy, analyzer))
-}
-
-/// `None` when it is not wanted.
-fn start_page(
-    options: &DemoOptions,
-    config: &Config,
-    proxy: &Proxy,
-    analyzer: &Analyzer,
-    stop: &Stop,
-) -> Result<Option<HttpServer>, Failure> {
-    let facts = Facts::new(config, proxy.addresses());
-    let sources = Sources::new(proxy.observer(), Some(analyzer.published()));
-    let handler = web::handler(Sights::start(sources, facts, stop).map_err(failure)?);
-    let start = |listen| {
-        let http = Http { listen, ..Http::default() };
-        HttpServer::start(&http, handler.clone(), stop).map_err(failure)
-    };
+/// Opens the port of the page; `None` when the page is off.
+fn page_port(options: &DemoOptions) -> Result<Option<PagePort>, Failure> {
+    let open = |listen| HttpServer::bind(&Http { listen, ..Http::default() });
+    let usual = Http::default().listen;
     match options.http {
-        Some(PageAddress(listen)) => start(listen),
-        None => {
-            let usual = Http::default().listen;
-            start(usual).or_else(|_| start(usual.map(|usual| SocketAddr::new(usual.ip(), 0))))
-        }
+        Some(PageAddress(listen)) => open(listen),
+        None => open(usual).or_else(|_| open(usual.map(|usual| SocketAddr::new(usual.ip(), 0)))),
     }
+    .map_err(failure)
 }
 
 fn to_upstream(address: SocketAddr) -> Upstream {

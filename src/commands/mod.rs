@@ -7,7 +7,6 @@ pub mod demo;
 pub mod environment;
 pub mod exit;
 mod options;
-mod proxy;
 mod reload;
 mod run;
 mod signals;

@@ -5,13 +5,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 
 use super::Options;
-use crate::analyzer::{Judgement, Outside, UpstreamNames};
+use crate::analyzer::{Judgement, Outside};
+use crate::app::Reloadable;
 use crate::config::Config;
-use crate::serving::Tuner;
 use crate::stop::Stopped;
 use crate::supervise::{self, service};
 
@@ -27,16 +26,10 @@ const POOL_STATS: &str = "[pool_stats]";
 /// How long the analyzer may take to make room for it; it does so twice a second.
 const TAKE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Who can be told.
+/// A reload of the configuration at each SIGHUP.
 pub(super) struct Reload {
     pub(super) options: Options,
-    /// What holds now.
-    pub(super) config: Arc<ArcSwap<Config>>,
-    pub(super) tuner: Tuner,
-    /// What the analyzer calls the upstreams.
-    pub(super) names: UpstreamNames,
-    /// To the analyzer; `None` when analysis is off.
-    pub(super) news: Option<Sender<Outside>>,
+    pub(super) app: Reloadable,
 }
 
 impl Reload {
@@ -63,7 +56,8 @@ impl Reload {
                 return;
             }
         };
-        let before = self.config.load();
+        let Reloadable { config: live, proxy, names, .. } = &self.app;
+        let before = live.load();
         let mut changes = before.changes(&config);
         // Whose figures are asked for may have been told by the address that is to be paid.
         let account =
@@ -75,24 +69,24 @@ impl Reload {
             log::info!("SIGHUP: the configuration says what it said; nothing is touched");
             return;
         }
-        let (live, later): (Vec<_>, Vec<_>) = changes.into_iter().partition(|name| LIVE.contains(name));
-        if live.contains(&UPSTREAMS) {
-            if let Err(error) = self.tuner.relist(&config.upstreams, |names| self.names.set(names)) {
+        let (now, later): (Vec<_>, Vec<_>) = changes.into_iter().partition(|name| LIVE.contains(name));
+        if now.contains(&UPSTREAMS) {
+            if let Err(error) = proxy.relist(&config.upstreams, |listed| names.set(listed)) {
                 log::error!("SIGHUP: the configuration stays as it was: {error}");
                 return;
             }
         }
-        if !live.is_empty() {
-            if !self.apply(&config, &live) {
+        if !now.is_empty() {
+            if !self.apply(&config, &now) {
                 log::error!(
                     "SIGHUP: the analyzer did not take the new {} within {} s; nothing else of it holds: \
                      send SIGHUP again, or restart sluice",
-                    live.join(", "),
+                    now.join(", "),
                     TAKE_LIMIT.as_secs()
                 );
                 return;
             }
-            log::info!("SIGHUP: from now on with the new {}", live.join(", "));
+            log::info!("SIGHUP: from now on with the new {}", now.join(", "));
         }
         if !later.is_empty() {
             log::warn!("SIGHUP: {} changed; that takes effect at the next start", later.join(", "));
@@ -103,24 +97,24 @@ impl Reload {
     fn apply(&self, config: &Config, changes: &[&str]) -> bool {
         if changes.iter().any(|name| ![UPSTREAMS, VARDIFF].contains(name)) {
             // Without analysis nothing is judged.
-            if let Some(news) = &self.news {
+            if let Some(to_analyzer) = &self.app.to_analyzer {
                 let judgement = Outside::Judgement(Arc::new(Judgement::new(config)));
-                if news.send_timeout(judgement, TAKE_LIMIT).is_err() {
+                if to_analyzer.send_timeout(judgement, TAKE_LIMIT).is_err() {
                     return false;
                 }
             }
         }
         if changes.contains(&VARDIFF) {
-            self.tuner.set_vardiff(&config.vardiff);
+            self.app.proxy.set_vardiff(&config.vardiff);
         }
-        self.config.store(Arc::new(Config {
+        self.app.config.store(Arc::new(Config {
             network: config.network,
             upstreams: config.upstreams.clone(),
             payout: config.payout.clone(),
             chain: config.chain.clone(),
             rules: config.rules.clone(),
             vardiff: config.vardiff.clone(),
-            ..(**self.config.load()).clone()
+            ..(**self.app.config.load()).clone()
         }));
         true
     }

@@ -1,31 +1,19 @@
 //! `sluice run`: forwards until it is told to stop.
 
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::data_dir_lock::DataDirLock;
-use super::proxy::Proxy;
 use super::reload::Reload;
 use super::signals::stop_on_signals;
 use super::{Failure, Options};
-use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, Sender};
-
-use crate::analyzer::{self, Analyzer, Enforcement, Expectations, Offence, Outside, Setup, UpstreamNames};
-use crate::clock::Clock;
+use crate::app::{App, AppOptions};
 use crate::config::{Config, ConsoleReport, ForwardPath};
 use crate::net::descriptors;
-use crate::notify::Notifier;
 use crate::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
-use crate::pool_stats::PoolStats;
-use crate::record::Recorder;
-use crate::reference::{References, Tip};
-use crate::serving::enforcement;
 use crate::status::console;
 use crate::status::http::{HttpServer, PagePort};
-use crate::status::sight::{Facts, Sight, Sights, Sources, Surroundings};
-use crate::status::web;
+use crate::status::sight::Sight;
 use crate::stop::Stop;
 use crate::supervise;
 use crate::util::os_error::describe;
@@ -44,83 +32,35 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
     lock.keep(&stop).map_err(runtime)?;
     // Before anything runs, so that a port in use ends nothing that has begun.
     let port = page_port(&config).map_err(runtime)?;
-    let (to_enforcement, offences) = enforcement::channel();
-    let (news, outside) = analyzer::outside();
-    let names: UpstreamNames = config.upstreams.iter().collect();
-    let (mut notifier, mut pool_stats) = (None, None);
-    let (analyzer, copies) = match config.analysis.enabled {
-        true => {
-            let setup = setup(&config, names.clone(), to_enforcement, outside, &stop).map_err(runtime)?;
-            notifier = setup.notifier.clone();
-            pool_stats = ask_the_pool(&config, &setup, news.clone(), &stop).map_err(runtime)?;
-            let (analyzer, copies) = Analyzer::start(setup).map_err(runtime)?;
-            (Some(analyzer), Some(copies))
-        }
-        false => (None, None),
+    let parts = AppOptions {
+        record_to: Some(config.data_dir.clone()),
+        uses_network: true,
+        page: port,
+        reports_restarts: true,
+        ..AppOptions::default()
     };
-    let mut proxy = Proxy::prepare(&config, copies, &stop).map_err(|why| Failure::Runtime(why.into()))?;
-    let live = Arc::new(ArcSwap::from_pointee(config.clone()));
-    let to_rules = config.analysis.enabled.then(|| news.clone());
-    let reload = Reload { options, config: live.clone(), tuner: proxy.tuner(), names, news: to_rules };
-    reload.start(hang_ups).map_err(runtime)?;
-    proxy.enforce(offences).map_err(runtime)?;
-    let references = match config.analysis.enabled {
-        true => References::start(&config.references, tell(news), &stop).map_err(runtime)?,
-        false => References::default(),
-    };
+    let mut app = App::prepare(&config, parts, &stop).map_err(Failure::Runtime)?;
+    Reload { options, app: app.reloadable() }.start(hang_ups).map_err(runtime)?;
     for (place, upstream) in config.upstreams.iter().enumerate() {
         log::info!("pool #{} {upstream}", place + 1);
     }
-    let facts = Facts::new(&config, proxy.addresses());
-    let sources = Sources {
-        observer: proxy.observer(),
-        analyzer: analyzer.as_ref().map(Analyzer::published),
-        pool_stats,
-        notifier: notifier.clone(),
-        config: Some(live),
-        references,
-    };
-    let sights = Sights::start(sources, facts, &stop).map_err(runtime)?;
-    let handler = web::handler_with_controls(sights.clone(), proxy.observer());
-    let page = port.and_then(|port| match port.serve(&config.http, handler, &stop) {
-        Ok(page) => Some(page),
-        Err(why) => no_page(&why),
-    });
-    if let Some(page) = &page {
-        log::info!("the page is at http://{}/", page.address());
+    if let Some(address) = app.page_address() {
+        log::info!("the page is at http://{address}/");
     }
     // Now that everything stands.
-    proxy.accept().map_err(|why| Failure::Runtime(why.into()))?;
-    for address in proxy.addresses() {
+    app.accept().map_err(Failure::Runtime)?;
+    for address in app.addresses() {
         log::info!("miners can connect to {address}");
     }
     while let Some(interval) = report_interval(config.report.console) {
         if stop.sleep(interval).is_err() {
             break;
         }
-        report(&sights.newest());
+        report(&app.sights().newest());
     }
     stop.wait();
     log::info!("no more shares are taken; those in flight get their answers");
-    let (observer, upstreams) = (proxy.observer(), proxy.observer().upstreams());
-    if let Some(analyzer) = &analyzer {
-        analyzer.keep_those_who_leave();
-    }
-    proxy.shut_down();
-    if let Some(page) = page {
-        page.shut_down();
-    }
-    if let Some(analyzer) = analyzer {
-        let (last, snapshot) = (sights.newest(), analyzer.finish());
-        // The miners that were there until the end, and all that was forwarded.
-        let sessions = snapshot.miners.len();
-        let around = Surroundings { sessions, upstreams, volume: observer.volume(), ..last.around.clone() };
-        report(&Sight { snapshot, around, ..(*last).clone() });
-    }
-    // After the analyzer, whose last alerts are to be told too.
-    if let Some(notifier) = notifier {
-        notifier.finish();
-    }
+    app.shut_down(report);
     after_failure()
 }
 
@@ -146,72 +86,11 @@ fn page_port(config: &Config) -> io::Result<Option<PagePort>> {
         Err(why) if matches!(why.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable) => {
             Err(why)
         }
-        Err(why) => Ok(no_page(&why)),
-    }
-}
-
-fn no_page<T>(why: &io::Error) -> Option<T> {
-    log::error!("there is no page: {}; miners are served all the same", describe(why));
-    None
-}
-
-/// Hands a reference's news to the analyzer, or drops them: they come again.
-fn tell(news: Sender<Outside>) -> impl Fn(Tip) + Clone + Send + 'static {
-    move |tip| {
-        if news.try_send(Outside::Tip(tip)).is_err() {
-            log::debug!("the analyzer has no room for a reference's news");
+        Err(why) => {
+            log::error!("there is no page: {}; miners are served all the same", describe(&why));
+            Ok(None)
         }
     }
-}
-
-/// The clock and the records that the analyzer works with.
-fn setup(
-    config: &Config,
-    upstreams: UpstreamNames,
-    offences: Sender<Offence>,
-    outside: Receiver<Outside>,
-    stop: &Stop,
-) -> io::Result<Setup> {
-    let clock = Clock::start(&config.ntp, stop)?;
-    let (recorder, state, history) = Recorder::start(&config.record, &config.data_dir, clock.clone())?;
-    let notifier = match config.notify.as_slice() {
-        [] => None,
-        recipients => Some(Notifier::start(recipients, stop)?),
-    };
-    Ok(Setup {
-        analysis: config.analysis.clone(),
-        expectations: Expectations::new(&config.payout, config.network),
-        rules: config.rules.clone(),
-        silence: config.failover.silence_timeout,
-        first_job: config.failover.first_job_timeout,
-        enforcement: Some(Enforcement {
-            on_mismatch: config.payout.on_mismatch,
-            on_wrong: config.chain.on_wrong,
-            offences,
-        }),
-        clock,
-        recorder: Some(recorder),
-        notifier,
-        state,
-        history,
-        upstreams,
-        outside: Some(outside),
-        reports_restarts: true,
-        account: config.pool_stats.as_ref().and_then(|stats| stats.account(&config.payout)),
-    })
-}
-
-/// Begins to ask the pool for its own figures, if it is to be asked.
-fn ask_the_pool(
-    config: &Config,
-    setup: &Setup,
-    to_rules: Sender<Outside>,
-    stop: &Stop,
-) -> io::Result<Option<PoolStats>> {
-    let Some(stats) = &config.pool_stats else { return Ok(None) };
-    // Those that find no room are followed by others.
-    let tell = move |figures| drop(to_rules.try_send(Outside::Figures(figures)));
-    PoolStats::start(stats, setup.account.as_deref(), setup.clock.clone(), tell, stop).map(Some)
 }
 
 /// How often the console has a report; `None`: never.

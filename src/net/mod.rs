@@ -1,6 +1,8 @@
 //! Sockets. Nothing here knows of Stratum: names to addresses, addresses to connections, SOCKS5
 //! and TLS on top, one [`Stream`] for both plain and TLS, and the options every socket gets.
 
+#![allow(unsafe_code, reason = "some system calls have no safe wrapper; each block says why it is sound")]
+
 pub mod connect;
 pub mod descriptors;
 pub mod dial;

@@ -73,11 +73,9 @@ impl Notifier {
                 restraint: Restraint::new(pace, Instant::now()),
                 stop: stop.clone(),
                 said: false,
+                _living: living.clone(),
             };
-            let living: Sender<Infallible> = living.clone();
             service(format!("notify-{}", i + 1)).start(move || {
-                // Held until the thread ends.
-                let _living = &living;
                 worker.run();
                 Ok::<(), Stopped>(())
             })?;

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, at, never, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, at, never, select};
 
 use super::failure::Again;
 use super::health::Book;
@@ -32,6 +32,9 @@ pub(super) struct Worker {
     pub stop: Stop,
     /// The present failure was said in the log.
     pub said: bool,
+    /// Disconnected when the thread has ended. The last field, so that the queue is closed before: an alert that comes
+    /// after the end is counted, not put where nobody takes it out.
+    pub _living: Sender<Infallible>,
 }
 
 impl Worker {

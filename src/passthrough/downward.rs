@@ -96,6 +96,9 @@ impl Downward {
             return Ok(());
         };
         let end = self.forward(&mut opened, &miner);
+        if end != End::DestinationBroken && !session.is_closing() && !session.ending.is_ended(Direction::Up) {
+            session.note_ended_by_pool();
+        }
         // First the pardon: a miner may be back the moment it learns of the end.
         self.pardon(end);
         if end != End::DestinationBroken {

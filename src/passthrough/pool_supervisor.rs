@@ -1,4 +1,4 @@
-//! Looks after the pools that sessions are with: whether they give work, and whether they answer. A pool
+//! Looks after the pools that sessions are with: whether they take miners, give work and answer. A pool
 //! that does not is left: new sessions go to the next one, those that are stuck are closed one by one, so
 //! that their miners reconnect to it.
 
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::Services;
 use super::session::Session;
+use super::turned_away::{Next, TurnedAway, TurnedAwayCount};
 use crate::analyzer::WorkOwed;
 use crate::serving::{Topic, say};
 use crate::stop::{Stop, Stopped};
@@ -40,6 +41,13 @@ const UNSEEN_LOGIN: Duration = Duration::from_secs(10);
 /// The least time between two suspicions of one pool that a probe did not confirm.
 const SUSPECT_AGAIN: Duration = Duration::from_secs(60);
 
+/// A session that ended is looked at so much later: the analyzer reads what was forwarded within some 30 ms.
+const READ_BY_THEN: Duration = Duration::from_millis(250);
+
+/// What is said of a pool that turns miners away.
+const REFUSES: &str = "it refuses every miner that comes";
+const ENDS_EARLY: &str = "it closes connections before it sends a job";
+
 /// Logins of miners without work that probes are told of, the oldest miners' first.
 const MAX_NOTED: usize = 4;
 
@@ -68,6 +76,7 @@ struct PoolSupervisor<'a> {
 #[derive(Debug, Default)]
 struct Watched {
     owed: WorkOwed,
+    turned_away: TurnedAwayCount,
     suspected_at: Option<Instant>,
     /// Since when it counts as failed.
     failed_since: Option<Instant>,
@@ -88,7 +97,16 @@ impl PoolSupervisor<'_> {
                 pool.owed.pass(elapsed, limit, false, false);
             }
         }
+        let mut ended: BTreeMap<UpstreamId, Vec<Arc<Session>>> = BTreeMap::new();
+        let read_by_now = Instant::now().checked_sub(READ_BY_THEN);
+        for session in read_by_now.map(|until| self.services.unserved.take(until)).unwrap_or_default() {
+            if let Some(place) = session.conversation.upstream().filter(|_| !session.is_closing()) {
+                ended.entry(UpstreamId(place)).or_default().push(session);
+                by_pool.entry(UpstreamId(place)).or_default();
+            }
+        }
         for (id, sessions) in &by_pool {
+            self.look_for_refusals(*id, sessions, ended.get(id).map_or(&[], Vec::as_slice));
             self.look_for_work(*id, sessions, elapsed);
             self.look_for_answers(*id, sessions);
         }
@@ -96,6 +114,43 @@ impl PoolSupervisor<'_> {
             self.close_stuck(*id, sessions, stop)?;
         }
         Ok(())
+    }
+
+    /// A pool that refuses whoever comes, or ends their sessions before they have work, is of no use. Where
+    /// others are served, it is the miner's own trouble. `ended` are sessions that ended without work.
+    fn look_for_refusals(&mut self, id: UpstreamId, sessions: &[Arc<Session>], ended: &[Arc<Session>]) {
+        let Services { upstreams, config, .. } = self.services;
+        let (limit, is_analyzed) = (config.failover.first_job_timeout, config.analysis.enabled);
+        let pool = self.pools.entry(id).or_default();
+        if sessions.iter().chain(ended).any(|session| session.is_served()) {
+            pool.turned_away = TurnedAwayCount::default();
+            return;
+        }
+        let refused = |session: &Arc<Session>| session.refused_ago().map(|_| TurnedAway::Refused);
+        let ended_early = |session: &Arc<Session>| {
+            // Without analysis nobody sees why a miner left that had logged in and got no job.
+            let is_early = session.is_ended_by_pool() || (!is_analyzed && session.waits_for_work());
+            is_early.then_some(TurnedAway::EndedEarly)
+        };
+        let live = sessions.iter().map(|session| (session, refused(session)));
+        let ended = ended.iter().map(|session| (session, refused(session).or_else(|| ended_early(session))));
+        for (session, how) in live.chain(ended) {
+            let Some(how) = how else { continue };
+            if !session.turned_away_noted.swap(true, Ordering::Relaxed) {
+                pool.turned_away.note(how, Instant::now());
+                session.conversation.login().into_iter().for_each(|login| upstreams.note_login(id, login));
+            }
+        }
+        let is_waiting = sessions.iter().any(|session| session.refused_ago().is_some_and(|age| age >= limit));
+        let next = pool.turned_away.next(is_waiting);
+        if next == Next::Nothing || !upstreams.is_up(id) {
+            return;
+        }
+        pool.turned_away = TurnedAwayCount::default();
+        match next {
+            Next::Leave => upstreams.mark_failed(id, Failure::TurnsMinersAway(REFUSES.to_owned())),
+            _ => upstreams.suspect(id, Failure::TurnsMinersAway(ENDS_EARLY.to_owned())),
+        }
     }
 
     fn look_for_work(&mut self, id: UpstreamId, sessions: &[Arc<Session>], elapsed: Duration) {
@@ -136,7 +191,10 @@ impl PoolSupervisor<'_> {
             // Others get work, or nobody knows whether it was owed.
             pool.suspected_at = Some(Instant::now());
             note_logins();
-            upstreams.suspect(id, failure);
+            // Whether it has accepted anybody is not known without analysis.
+            let is_unseen = !is_analyzed && !serves_others;
+            upstreams
+                .suspect(id, if is_unseen { Failure::TurnsMinersAway(REFUSES.to_owned()) } else { failure });
         }
     }
 
@@ -175,16 +233,19 @@ impl PoolSupervisor<'_> {
             return Ok(());
         }
         let is_without_work = upstreams.gives_no_work(id);
+        let is_refused = |session: &Session| session.refused_ago().is_some();
         let silence_timeout = config.failover.silence_timeout;
         let dead_silence = dead_silence(silence_timeout);
         for session in sessions {
             let conversation = &session.conversation;
             let has_old_job = conversation.clock.job_ago().is_some_and(|age| age >= silence_timeout);
             let is_idle = match config.analysis.enabled {
-                true => session.is_seen() && (session.waits_for_work() || has_old_job),
+                true => session.is_seen() && (session.waits_for_work() || is_refused(session) || has_old_job),
                 false => session.waits_for_work(),
             };
-            let why = if is_without_work && is_idle {
+            let why = if is_without_work && is_refused(session) {
+                "refuses the miner"
+            } else if is_without_work && is_idle {
                 "gives no work"
             } else if session.unanswered_for().is_some_and(|time| time >= unanswered)
                 || conversation.down.silent_for().is_some_and(|time| time >= dead_silence)

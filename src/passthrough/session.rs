@@ -32,6 +32,10 @@ pub(super) struct Session {
     closing: AtomicBool,
     /// That the pool gave it work is known to the list of pools.
     pub(super) work_noted: AtomicBool,
+    /// The pool supervisor has counted it as one that was turned away.
+    pub(super) turned_away_noted: AtomicBool,
+    /// The pool ended it, not the miner.
+    ended_by_pool: AtomicBool,
     /// Nothing more is read from the miner, so that the session can end without a share in flight.
     paused: AtomicBool,
 }
@@ -59,6 +63,8 @@ pub(super) fn start(services: &Arc<Services>, visitor: Visitor) -> io::Result<()
         ending: Ending::default(),
         closing: AtomicBool::new(false),
         work_noted: AtomicBool::new(false),
+        turned_away_noted: AtomicBool::new(false),
+        ended_by_pool: AtomicBool::new(false),
         paused: AtomicBool::new(false),
     });
     services.registry.add(session.clone());
@@ -135,6 +141,23 @@ impl Session {
         clock.accepted_ago().is_some() && clock.job_ago().is_none()
     }
 
+    /// How long ago the pool refused the miner, if it has not accepted it since. Nobody knows without analysis.
+    pub(super) fn refused_ago(&self) -> Option<Duration> {
+        let clock = &self.conversation.clock;
+        clock.refused_ago().filter(|_| clock.accepted_ago().is_none())
+    }
+
+    /// The pool ends the session, not the miner.
+    pub(super) fn note_ended_by_pool(&self) {
+        self.ended_by_pool.store(true, Ordering::Release);
+    }
+
+    /// Whether the pool ended a session that had said nothing unreadable.
+    pub(super) fn is_ended_by_pool(&self) -> bool {
+        let garbage = self.conversation.garbage.load(Ordering::Relaxed);
+        garbage == 0 && self.ended_by_pool.load(Ordering::Acquire)
+    }
+
     /// For how long the pool has owed an answer to a share and said nothing else either.
     pub(super) fn unanswered_for(&self) -> Option<Duration> {
         let silence = self.conversation.down.silent_for()?;
@@ -185,6 +208,9 @@ impl Drop for Presence {
                 count(down, "byte")
             );
             say(&self.services.reception, conversation.miner(), Topic::Ended, &text);
+        }
+        if !self.session.is_served() && conversation.down.has_begun() {
+            self.services.unserved.add(self.session.clone(), Instant::now());
         }
         self.services.registry.remove(conversation.id);
     }

@@ -1,5 +1,5 @@
-//! The accept loop of one listener. It asks the gatekeeper and hands the visitor to the mode's host,
-//! who starts a thread for it; whatever can wait for the network happens there.
+//! The accept loop of one listener. It asks the gatekeeper and hands the connection to the mode,
+//! which starts a thread for it; whatever can wait for the network happens there.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use socket2::SockRef;
 
 use super::arrival::{TlsPort, Visitor};
 use super::talk::{Topic, say};
-use super::{Reception, StartError};
+use super::{Proxy, Reception, StartError};
 use crate::config::{Listen, ProxyProtocol};
 use crate::limits::{Admission, Refusal};
 use crate::net::listen;
@@ -28,20 +28,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long the loop may take to end: it only hands the last visitor over.
 const LAST_ACCEPT: Duration = Duration::from_secs(2);
-
-/// Whoever serves those that were let in.
-pub trait Host: Send + Sync + 'static {
-    fn reception(&self) -> &Reception;
-
-    /// How many sessions there are now; `listen.max_miners` bounds it.
-    fn sessions(&self) -> usize;
-
-    /// Starts a session. On the accept path: nothing here may wait for the network.
-    ///
-    /// # Errors
-    /// When the system has no room for another thread; the connection is closed then.
-    fn receive(self: &Arc<Self>, visitor: Visitor) -> io::Result<()>;
-}
 
 /// A socket that listens, before anybody is accepted.
 #[derive(Debug)]
@@ -83,12 +69,12 @@ impl Listener {
     }
 
     /// Begins to accept.
-    pub fn start<H: Host>(self, host: &Arc<H>, stop: &Stop) -> io::Result<Acceptor> {
-        let (host, stop, address) = (host.clone(), stop.clone(), self.address);
+    pub fn start(self, proxy: &Arc<dyn Proxy>, stop: &Stop) -> io::Result<Acceptor> {
+        let (proxy, stop, address) = (proxy.clone(), stop.clone(), self.address);
         let socket = self.socket.try_clone()?;
         let name = format!("listen-{}", address.port());
         let thread = service(name).on_panic(OnPanic::EndProgram).start(move || {
-            self.accept_all(&host, &stop);
+            self.accept_all(&proxy, &stop);
             Ok::<(), io::Error>(())
         })?;
         Ok(Acceptor { socket, address, thread })
@@ -99,7 +85,7 @@ impl Listener {
         self.address
     }
 
-    fn accept_all<H: Host>(&self, host: &Arc<H>, stop: &Stop) {
+    fn accept_all(&self, proxy: &Arc<dyn Proxy>, stop: &Stop) {
         let mut failing = false;
         while !stop.is_stopped() {
             let accepted = self.socket.accept();
@@ -110,7 +96,7 @@ impl Listener {
                     failing = false;
                     let peer = canonical(peer);
                     // One visitor is no reason to end the program.
-                    let received = AssertUnwindSafe(|| receive(host, socket, peer, &self.port));
+                    let received = AssertUnwindSafe(|| receive(proxy, socket, peer, &self.port));
                     if let Err(panic) = catch_unwind(received) {
                         let reason = format!("while it let {peer} in: {}", panic_text(panic.as_ref()));
                         log::error!("{}: the listener panicked {reason}", self.address);
@@ -147,11 +133,11 @@ impl Acceptor {
 }
 
 /// Lets a connection in, or closes it.
-fn receive<H: Host>(host: &Arc<H>, socket: TcpStream, peer: SocketAddr, port: &Arc<TlsPort>) {
-    let reception = host.reception();
-    match admit(reception, host.sessions(), peer) {
+fn receive(proxy: &Arc<dyn Proxy>, socket: TcpStream, peer: SocketAddr, port: &Arc<TlsPort>) {
+    let reception = proxy.reception();
+    match admit(reception, proxy.sessions(), peer) {
         Ok(admission) => {
-            if let Err(error) = host.receive(Visitor::new(socket, peer, port.clone(), admission)) {
+            if let Err(error) = proxy.clone().serve(Visitor::new(socket, peer, port.clone(), admission)) {
                 say(
                     reception,
                     peer,

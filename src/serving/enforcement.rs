@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use super::Proxy;
 use crate::analyzer::Offence;
 use crate::stop::{Stop, Stopped};
 use crate::supervise::{self, service};
-use crate::upstream::{UpstreamId, Upstreams};
+use crate::upstream::UpstreamId;
 
 /// Offences that may wait. Each bad job is one, so that none is missed for good.
 const MOST_WAITING: usize = 64;
@@ -18,14 +19,6 @@ const MOST_WAITING: usize = 64;
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// How often it is looked whether the program ends.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// Whose upstreams can be left.
-pub(crate) trait Enforced: Send + Sync + 'static {
-    fn upstreams(&self) -> &Upstreams;
-
-    /// Closes all sessions that are with this upstream.
-    fn close_sessions_on(&self, upstream: UpstreamId);
-}
 
 /// Where the analyzer sends what it finds.
 pub fn channel() -> (Sender<Offence>, Receiver<Offence>) {
@@ -36,17 +29,13 @@ pub fn channel() -> (Sender<Offence>, Receiver<Offence>) {
 ///
 /// # Errors
 /// When no thread can be started.
-pub(crate) fn start<E: Enforced>(
-    enforced: &Arc<E>,
-    offences: Receiver<Offence>,
-    stop: &Stop,
-) -> io::Result<()> {
-    let (enforced, stop) = (enforced.clone(), stop.clone());
+pub fn start(proxy: &Arc<dyn Proxy>, offences: Receiver<Offence>, stop: &Stop) -> io::Result<()> {
+    let (proxy, stop) = (proxy.clone(), stop.clone());
     service("enforcement").beats_within(STUCK_AFTER).start(move || {
         while stop.check().is_ok() {
             supervise::beat();
             match offences.recv_timeout(LOOK) {
-                Ok(offence) => enforce(&*enforced, &offence),
+                Ok(offence) => enforce(&*proxy, &offence),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -56,12 +45,12 @@ pub(crate) fn start<E: Enforced>(
     Ok(())
 }
 
-fn enforce(enforced: &impl Enforced, offence: &Offence) {
-    let (upstreams, upstream) = (enforced.upstreams(), UpstreamId(offence.upstream));
+fn enforce(proxy: &dyn Proxy, offence: &Offence) {
+    let (upstreams, upstream) = (proxy.upstreams(), UpstreamId(offence.upstream));
     if offence.upstream >= upstreams.count() {
         return;
     }
     upstreams.block(upstream, &offence.description);
     // Also those that had chosen it before it was blocked.
-    enforced.close_sessions_on(upstream);
+    proxy.leave_pool(upstream);
 }

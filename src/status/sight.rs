@@ -1,6 +1,6 @@
 //! Everything that is shown, as of one moment: the analyzer's snapshot, how forwarding goes, and what
-//! never changes. One thread gathers it twice a second; whoever shows it reads the newest without
-//! taking a lock.
+//! never changes. One thread gathers it whenever the analyzer has published, which is twice a second; whoever
+//! shows it reads the newest without taking a lock.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use super::free_memory::FreeMemory;
-use crate::analyzer::{Published, Snapshot};
+use crate::analyzer::{AnalyzerEnded, Published, Snapshot};
 use crate::clock::{ClockState, NtpTime, Offset};
 use crate::config::Config;
 use crate::limits::Counts;
@@ -19,12 +19,15 @@ use crate::net::interfaces;
 use crate::notify::{Notifier, RecipientHealth};
 use crate::pool_stats::{PoolStats, StatsHealth};
 use crate::reference::{ReferenceView, References};
-use crate::serving::{Observer, UpstreamState, Volume};
+use crate::serving::{Proxy, ProxyStats, UpstreamState, Volume};
 use crate::stop::{Stop, Stopped};
 use crate::supervise::{self, ServiceHealth, service};
 
-/// How often it is gathered; as often as the analyzer publishes.
+/// The time between two gatherings without an analyzer; an analyzer publishes as often.
 const INTERVAL: Duration = Duration::from_millis(500);
+
+/// The longest wait for the analyzer. If it hangs, the rest is still shown as of now.
+const MAX_WAIT: Duration = Duration::from_secs(1);
 
 /// The thread's heartbeat is later than this only if something holds it.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
@@ -91,13 +94,13 @@ pub struct Sights(Arc<ArcSwap<Sight>>);
 /// What is gathered from.
 #[derive(Debug)]
 pub struct Sources {
-    pub observer: Observer,
+    pub proxy: Arc<dyn Proxy>,
     /// `None` when analysis is off.
     pub analyzer: Option<Published>,
     pub pool_stats: Option<PoolStats>,
     pub notifier: Option<Notifier>,
-    /// The configuration where it can change while the program runs.
-    pub config: Option<Arc<ArcSwap<Config>>>,
+    /// The configuration in effect; a reload changes it.
+    pub config: Arc<ArcSwap<Config>>,
     /// None run when analysis is off.
     pub references: References,
 }
@@ -111,7 +114,7 @@ impl Facts {
 }
 
 impl Sights {
-    /// Gathers now, and then again and again in the thread `survey` until `stop`.
+    /// Gathers now, and then after each publishing of the analyzer in the thread `survey` until `stop`.
     ///
     /// # Errors
     /// When no thread can be started.
@@ -122,13 +125,13 @@ impl Sights {
         let (published, until) = (sights.clone(), stop.clone());
         let mut memory = FreeMemory::new(began);
         service("survey").beats_within(STUCK_AFTER).start(move || {
-            while until.sleep(INTERVAL).is_ok() {
+            while sources.wait(&until).is_ok() {
                 supervise::beat();
-                if let Some(config) = sources.config.as_ref().map(|live| live.load()) {
-                    if facts.config != **config {
-                        facts = Arc::new(Facts { config: (**config).clone(), ..(*facts).clone() });
-                    }
+                let config = sources.config.load();
+                if facts.config != **config {
+                    facts = Arc::new(Facts { config: (**config).clone(), ..(*facts).clone() });
                 }
+                drop(config);
                 let sight = sources.gather(&facts, began);
                 memory.look(sight.around.sessions, Instant::now());
                 published.0.store(Arc::new(sight));
@@ -170,33 +173,28 @@ fn offset(snapshot: &Snapshot) -> Offset {
 }
 
 impl Sources {
-    /// Of a proxy that asks and tells nobody.
-    pub fn new(observer: Observer, analyzer: Option<Published>) -> Sources {
-        Sources {
-            observer,
-            analyzer,
-            pool_stats: None,
-            notifier: None,
-            config: None,
-            references: References::default(),
+    /// Waits until there is something new.
+    fn wait(&self, stop: &Stop) -> Result<(), Stopped> {
+        match self.analyzer.as_ref().map(|analyzer| analyzer.wait_for_next(MAX_WAIT)) {
+            Some(Ok(())) => stop.check(),
+            Some(Err(AnalyzerEnded)) | None => stop.sleep(INTERVAL),
         }
     }
 
     fn gather(&self, facts: &Arc<Facts>, began: Instant) -> Sight {
-        let observer = &self.observer;
         let snapshot = self.analyzer.as_ref().map(Published::snapshot).unwrap_or_default();
         let offset = offset(&snapshot);
-        let sessions = observer.sessions();
+        let ProxyStats { sessions, volume, counts, upstreams } = self.proxy.stats();
         Sight {
             facts: facts.clone(),
             at: NtpTime::from_stamp(Stamp::now(), offset),
             up_for: began.elapsed(),
             around: Surroundings {
                 sessions,
-                volume: observer.volume(),
-                counts: observer.counts(),
+                volume,
+                counts,
                 own_addresses: if sessions == 0 { interfaces::addresses() } else { Vec::new() },
-                upstreams: observer.upstreams(),
+                upstreams,
                 pool_stats: self.pool_stats.as_ref().map(PoolStats::health),
                 recipients: self.notifier.as_ref().map(Notifier::health).unwrap_or_default(),
                 references: self.references.views(),

@@ -9,7 +9,7 @@ use super::metrics::metrics;
 use super::page::{Visit, page};
 use super::ready::readiness;
 use super::sight::Sights;
-use crate::serving::Observer;
+use crate::serving::Proxy;
 use crate::supervise;
 use crate::util::escape::Printable;
 
@@ -26,10 +26,10 @@ pub fn handler(sights: Sights) -> Handler {
 
 /// As [`handler`]; and whoever has the token, which the gate asks of every POST, may clear an
 /// upstream that was taken out of rotation.
-pub fn handler_with_controls(sights: Sights, observer: Observer) -> Handler {
+pub fn handler_with_controls(sights: Sights, proxy: Arc<dyn Proxy>) -> Handler {
     Arc::new(move |request| match request.method {
         Method::Get => answer(request, &sights),
-        Method::Post => change(request, &observer),
+        Method::Post => change(request, &*proxy),
     })
 }
 
@@ -47,12 +47,12 @@ fn refuse() -> Answer {
     Answer::text(405, "only GET and HEAD are answered here\n").with_header("Allow", "GET, HEAD")
 }
 
-fn change(request: &Request, observer: &Observer) -> Answer {
+fn change(request: &Request, proxy: &dyn Proxy) -> Answer {
     let number = request.path.strip_prefix("/api/upstreams/").and_then(|rest| rest.strip_suffix("/clear"));
     let Some(number) = number else { return refuse() };
     // People count from one.
     let place = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-    match place.and_then(|place| observer.clear(place)) {
+    match place.and_then(|place| proxy.unblock(place)) {
         None => Answer::not_found(),
         Some(was_blocked) => Answer::json(format!("{{\"cleared\":{was_blocked}}}")),
     }

@@ -17,12 +17,24 @@ pub enum Failure {
     Dial(String),
     /// It closed a connection that had asked something, without one byte of an answer.
     ClosedUnanswered,
+    /// The same, by a reset or another error of the connection.
+    LostUnanswered(String),
     /// It said nothing for so long, connected though it was.
     Silent(Duration),
     /// It is there, and won't do: what it refused.
     Refused(String),
     /// It accepts miners and has sent no job for so long. A probe must see a job before it is trusted again.
     NoWork(Duration),
+    /// It refuses whoever comes, or closes before they have work: how. A probe must see a job, or that its
+    /// subscribe is accepted if no login is known.
+    TurnsMinersAway(String),
+}
+
+impl Failure {
+    /// Whether the pool is there, and miners get no work from it. It may give some to the next one.
+    pub fn is_about_work(&self) -> bool {
+        matches!(self, Failure::NoWork(_) | Failure::TurnsMinersAway(_))
+    }
 }
 
 impl fmt::Display for Failure {
@@ -30,7 +42,8 @@ impl fmt::Display for Failure {
         match self {
             Failure::Dial(why) => f.write_str(why),
             Failure::ClosedUnanswered => f.write_str("it closes connections without an answer"),
-            Failure::Refused(why) => f.write_str(why),
+            Failure::LostUnanswered(why) => write!(f, "its connections end without an answer: {why}"),
+            Failure::Refused(why) | Failure::TurnsMinersAway(why) => f.write_str(why),
             Failure::Silent(time) => write!(f, "it has said nothing for {}", seconds(*time)),
             Failure::NoWork(time) => {
                 write!(f, "it gives no work: it accepts miners and has sent no job for {}", seconds(*time))
@@ -47,8 +60,8 @@ pub struct Health {
     state: State,
     /// What a session has seen that only a probe can confirm.
     suspicion: Option<Failure>,
-    /// It gave no work for so long, and no probe has seen a job since, whatever else has failed meanwhile.
-    owes_work: Option<Duration>,
+    /// How it gave no work; no probe has seen a job since, whatever else has failed meanwhile.
+    owes_work: Option<Failure>,
     /// Failures in a row; survives a recovery that does not last, see [`Health::recovered`].
     failures: u32,
 }
@@ -85,7 +98,7 @@ impl Health {
     pub fn failed(&mut self, failure: Failure, now: Instant) -> Option<Duration> {
         match self.state {
             // It was still taken by miners that had no other pool.
-            State::Failed { failure: Failure::NoWork(_), .. } if !matches!(failure, Failure::NoWork(_)) => {
+            State::Failed { failure: ref known, .. } if known.is_about_work() && !failure.is_about_work() => {
                 Some(self.pause(failure, now))
             }
             State::Failed { .. } => None,
@@ -134,9 +147,9 @@ impl Health {
     /// A probe was answered. `true` when the upstream gave no work and then could not be reached: now it is
     /// again one that only gives no work.
     pub fn answered(&mut self) -> bool {
-        match (&mut self.state, self.owes_work) {
-            (State::Failed { failure, .. }, Some(time)) if !matches!(failure, Failure::NoWork(_)) => {
-                *failure = Failure::NoWork(time);
+        match (&mut self.state, &self.owes_work) {
+            (State::Failed { failure, .. }, Some(owed)) if !failure.is_about_work() => {
+                *failure = owed.clone();
                 true
             }
             _ => false,
@@ -145,12 +158,12 @@ impl Health {
 
     /// Whether it has failed because it gives no work. It is still better than no pool at all.
     pub fn gives_no_work(&self) -> bool {
-        matches!(self.state, State::Failed { failure: Failure::NoWork(_), .. })
+        matches!(&self.state, State::Failed { failure, .. } if failure.is_about_work())
     }
 
-    /// For how long it gave no work, until a probe has seen a job.
-    pub fn owes_work(&self) -> Option<Duration> {
-        self.owes_work
+    /// How it gave no work, until a probe has seen a job.
+    pub fn owes_work(&self) -> Option<&Failure> {
+        self.owes_work.as_ref()
     }
 
     /// When a failed upstream is to be probed, and what had failed.
@@ -168,8 +181,8 @@ impl Health {
         let pause = longest / 2 + longest.mul_f64(random_fraction() / 2.0);
         self.failures = self.failures.saturating_add(1);
         self.suspicion = None;
-        if let Failure::NoWork(time) = failure {
-            self.owes_work = Some(time);
+        if failure.is_about_work() {
+            self.owes_work = Some(failure.clone());
         }
         self.state = State::Failed { until: now + pause, failure };
         pause
@@ -243,7 +256,7 @@ mod tests {
         assert!(health.failed(dial(), now).is_some());
         assert!(!health.gives_no_work());
         health.still_failed(dial(), now);
-        assert_eq!(health.owes_work(), Some(MAX));
+        assert_eq!(health.owes_work(), Some(&Failure::NoWork(MAX)));
         // It is there again, and still owes work.
         assert!(health.answered() && health.gives_no_work());
         assert!(!health.answered());

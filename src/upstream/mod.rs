@@ -443,7 +443,7 @@ impl Upstreams {
 
     /// A probe has shown that the pool is still dead.
     fn fail_again(&self, upstream: &Upstream, failure: Failure) {
-        let is_choice = matches!(failure, Failure::NoWork(_));
+        let is_choice = failure.is_about_work();
         upstream.health().still_failed(failure, Instant::now());
         if is_choice {
             // Whoever has no other pool takes it all the same.

@@ -6,11 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::one::Upstream;
-use super::probe_work::ask_for_work;
+use super::probe_work::{ask_for_work, is_subscribed};
 use super::{Failure, Upstreams};
+use crate::analyzer::LineReader;
+use crate::net::options::is_timeout;
 use crate::net::{Reader, Stream};
 use crate::stop::Stopped;
+use crate::stratum::Envelope;
 use crate::supervise::{self, service};
+use crate::util::os_error::describe;
 
 /// The most that one probe's connection may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
@@ -21,6 +25,10 @@ const LONGEST_RECHECK: Duration = Duration::from_secs(30);
 const STUCK_AFTER: Duration = Duration::from_secs(60);
 /// How often the probes' thread looks for work at least.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// The answer to a subscribe has a few hundred bytes; what a pool says before it may be more. A probe reads
+/// no more than this, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
 
 /// What a probe says to a pool that had been silent. The answer proves more than a connection does:
 /// a pool can accept and be dead behind it.
@@ -120,7 +128,7 @@ fn probe(upstreams: &Upstreams, upstream: &Upstream, failed: &Failure) -> Shown 
     supervise::beat();
     let deadline = Instant::now() + PROBE_LIMIT;
     let failover = &upstreams.shared.failover;
-    let owes_work = upstream.health().owes_work().is_some() || matches!(failed, Failure::NoWork(_));
+    let owes_work = upstream.health().owes_work().is_some() || failed.is_about_work();
     let has_failed = upstream.health().up_since().is_none();
     let stream = match upstream.route.dial(deadline, &upstream.stop) {
         Ok(stream) => stream,
@@ -133,6 +141,9 @@ fn probe(upstreams: &Upstreams, upstream: &Upstream, failed: &Failure) -> Shown 
         let shown = ask_for_work(stream, &login, failover.first_job_timeout, answered, &upstream.stop);
         match shown {
             Shown::GivesWork => upstream.probe_logins().got_work(login),
+            Shown::RefusesLogin if matches!(failed, Failure::TurnsMinersAway(_)) => {
+                return Shown::Failed(failed.clone());
+            }
             // What one account is refused says nothing of the work that others wait for.
             Shown::RefusesLogin if has_failed && upstream.probe_logins().refused(&login) => {
                 return Shown::Failed(Failure::NoWork(failover.first_job_timeout));
@@ -143,24 +154,52 @@ fn probe(upstreams: &Upstreams, upstream: &Upstream, failed: &Failure) -> Shown 
     }
     match failed {
         Failure::Dial(_) => Shown::Works,
-        Failure::ClosedUnanswered | Failure::NoWork(_) | Failure::Silent(_) | Failure::Refused(_) => {
-            ask(stream, failover.answer_timeout, failed)
-        }
+        Failure::ClosedUnanswered
+        | Failure::LostUnanswered(_)
+        | Failure::NoWork(_)
+        | Failure::TurnsMinersAway(_)
+        | Failure::Silent(_)
+        | Failure::Refused(_) => ask(stream, failover.answer_timeout, failed),
     }
 }
 
-/// Subscribes and waits for any answer.
+/// Subscribes and waits for the answer. Any will do, except from a pool that had refused miners.
 fn ask(stream: Stream, limit: Duration, failed: &Failure) -> Shown {
-    let asked = stream
-        .set_read_timeout(Some(limit))
-        .and_then(|()| stream.set_write_timeout(Some(limit)))
-        .and_then(|()| stream.send_all(SUBSCRIBE));
-    if asked.is_err() {
-        return Shown::Failed(failed.clone());
+    let deadline = Instant::now() + limit;
+    let asked = stream.set_write_timeout(Some(limit)).and_then(|()| stream.send_all(SUBSCRIBE));
+    if let Err(error) = asked {
+        return Shown::Failed(unanswered(&error, limit));
     }
-    match Reader::new(stream.into()).recv(&mut [0; 512]) {
-        Ok(received) if received.length > 0 => Shown::Works,
-        Ok(_) => Shown::Failed(Failure::ClosedUnanswered),
-        Err(_) => Shown::Failed(Failure::Silent(limit)),
+    let must_accept = matches!(failed, Failure::TurnsMinersAway(_) | Failure::Refused(_));
+    let mut reader = Reader::new(stream.into());
+    let (mut lines, mut answer) = (LineReader::up_to(MAX_ANSWER), None);
+    let (mut buffer, mut read) = ([0; 512], 0);
+    while answer.is_none() && read < MAX_ANSWER {
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let received = reader.stream().set_read_timeout(Some(left)).and_then(|()| reader.recv(&mut buffer));
+        match received {
+            Ok(received) if received.length > 0 && !must_accept => return Shown::Works,
+            Ok(received) if received.length > 0 => {
+                read += received.length;
+                lines.read(&buffer[..received.length], |line| answer = answer.or_else(|| subscribed(line)));
+            }
+            Ok(_) => return Shown::Failed(Failure::ClosedUnanswered),
+            Err(error) => return Shown::Failed(unanswered(&error, limit)),
+        }
     }
+    match answer {
+        Some(true) => Shown::Works,
+        _ => Shown::Failed(failed.clone()),
+    }
+}
+
+/// Whether this line accepts the subscribe; `None` if it is about something else.
+fn subscribed(line: &[u8]) -> Option<bool> {
+    let message = Envelope::read(line).ok()?;
+    (message.is_answer() && message.numeric_id() == Some(1)).then(|| is_subscribed(&message))
+}
+
+/// How a connection ended that had asked something.
+pub(super) fn unanswered(error: &io::Error, limit: Duration) -> Failure {
+    if is_timeout(error) { Failure::Silent(limit) } else { Failure::LostUnanswered(describe(error)) }
 }

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::Failure;
-use super::probe::{SUBSCRIBE, Shown};
+use super::probe::{SUBSCRIBE, Shown, unanswered};
 use crate::analyzer::LineReader;
 use crate::net::options::is_timeout;
 use crate::net::{Reader, Stream};
 use crate::stop::Stop;
-use crate::stratum::{Login, PoolMethod, Readings, Verdict};
+use crate::stratum::{Envelope, Login, PoolMethod, Readings, Verdict};
 use crate::supervise;
 
 /// How often a wait looks whether the program ends.
@@ -27,6 +27,7 @@ const MAX_POOL_LINE: usize = 1 << 20;
 #[derive(Default)]
 struct Progress {
     subscribed: bool,
+    refuses_subscribe: bool,
     verdict: Option<Verdict>,
     has_job: bool,
 }
@@ -45,8 +46,8 @@ pub(super) fn ask_for_work(
         .set_read_timeout(Some(STOP_CHECK.min(limit)))
         .and_then(|()| stream.set_write_timeout(Some(limit.min(WRITE_LIMIT))))
         .and_then(|()| stream.send_all(SUBSCRIBE));
-    if asked.is_err() {
-        return Shown::Failed(Failure::ClosedUnanswered);
+    if let Err(error) = asked {
+        return Shown::Failed(unanswered(&error, limit));
     }
     let mut reader = Reader::new(stream.into());
     let (mut lines, mut progress) = (LineReader::up_to(MAX_POOL_LINE), Progress::default());
@@ -59,26 +60,39 @@ pub(super) fn ask_for_work(
                 read += received.length;
                 lines.read(&buffer[..received.length], |line| progress.take(line));
             }
-            Ok(_) => return Shown::Failed(Failure::ClosedUnanswered),
             Err(error) if is_timeout(&error) && !stop.is_stopped() => continue,
             Err(_) if stop.is_stopped() => return Shown::Nothing,
-            Err(_) => return Shown::Failed(Failure::ClosedUnanswered),
+            _ if progress.subscribed => return Shown::Failed(closes_early()),
+            Ok(_) => return Shown::Failed(Failure::ClosedUnanswered),
+            Err(error) => return Shown::Failed(unanswered(&error, limit)),
         }
         if progress.has_job {
             return Shown::GivesWork;
         }
-        if progress.verdict.as_ref().is_some_and(|verdict| !verdict.is_accepted()) {
+        if progress.refuses_subscribe
+            || progress.verdict.as_ref().is_some_and(|verdict| !verdict.is_accepted())
+        {
             return Shown::RefusesLogin;
         }
         if let Some(answered) = answered.take_if(|_| progress.subscribed) {
             answered();
             let line = login.authorize_line(AUTHORIZE_ID);
             if reader.stream().send_all(line.as_bytes()).is_err() {
-                return Shown::Failed(Failure::ClosedUnanswered);
+                return Shown::Failed(closes_early());
             }
         }
     }
     Shown::Failed(if progress.subscribed { Failure::NoWork(limit) } else { Failure::Silent(limit) })
+}
+
+/// The pool has answered the subscribe, and then ended the connection.
+fn closes_early() -> Failure {
+    Failure::TurnsMinersAway(String::from("it closes connections before it sends a job"))
+}
+
+/// Whether this answer to a subscribe accepts it: the result is a list, or an object, beside no error.
+pub(super) fn is_subscribed(answer: &Envelope<'_>) -> bool {
+    !answer.has_error() && answer.result.is_some_and(|result| result.get().starts_with(['[', '{']))
 }
 
 impl Progress {
@@ -87,7 +101,10 @@ impl Progress {
         for message in Readings::of(line).messages() {
             match (message.method().as_deref(), message.numeric_id()) {
                 (Some(method), _) => self.has_job |= PoolMethod::of(method) == Some(PoolMethod::Notify),
-                (None, Some(SUBSCRIBE_ID)) => self.subscribed = true,
+                (None, Some(SUBSCRIBE_ID)) if !self.subscribed => {
+                    self.subscribed = true;
+                    self.refuses_subscribe = !is_subscribed(&message);
+                }
                 (None, Some(AUTHORIZE_ID)) => {
                     self.verdict.get_or_insert_with(|| Verdict::of(&message));
                 }
@@ -99,7 +116,6 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
@@ -112,7 +128,7 @@ mod tests {
         let mut stream = Some(Stream::Plain(stream));
         let thread = service("t-probe")
             .beats_within(Duration::from_secs(1))
-            .start(move || -> Result<(), io::Error> {
+            .start(move || -> Result<(), std::io::Error> {
                 let login = Login::new("w", "x");
                 if let Some(stream) = stream.take() {
                     ask_for_work(stream, &login, Duration::from_millis(1600), || {}, &Stop::new());

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sluice::sim::{PoolOptions, SimPool};
 
+use crate::aggregate::finding::{Field, code, params};
+use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::site::{Line, Site};
+use crate::common::own_process::in_own_process;
 use crate::common::{DEADLINE, resources, wait_for};
-use crate::finding::{Field, code, params};
-use crate::scripted::{PoolEnd, Scripted};
-use crate::site::{Line, Site};
 
 const LEAST: &str = "[vardiff]\nmax = 0.000001\n";
 const POOL: f64 = 0.000_01;
@@ -245,28 +246,30 @@ fn long_ids_are_not_kept() {
 
 #[test]
 fn a_line_without_an_end_takes_no_memory() {
-    let (site, _pool, mut miner) = pair();
-    // Of all tests that run at this time, so that only much is seen.
-    let before = resources::of("self").kib;
-    let mut long = site.connect();
-    long.write(&format!("{{\"id\":1,\"method\":\"{}\"}}\n", "x".repeat(70 * 1024)));
-    assert!(long.wait_end().len() <= 1);
-    let mut endless = site.connect();
-    // As a miner begins, or it would be turned away for its first byte.
-    endless.write("{\"id\":1,\"method\":\"");
-    // A closed socket whose buffer is full does not always say so.
-    endless.raw().set_write_timeout(Some(Duration::from_millis(300))).unwrap();
-    let chunk = vec![b'x'; 1024 * 1024];
-    let mut most = 0;
-    for _ in 0..300 {
-        if endless.raw().write_all(&chunk).is_err() {
-            break;
+    in_own_process(|| {
+        let (site, _pool, mut miner) = pair();
+        // Of all tests that run at this time, so that only much is seen.
+        let before = resources::of("self").kib;
+        let mut long = site.connect();
+        long.write(&format!("{{\"id\":1,\"method\":\"{}\"}}\n", "x".repeat(70 * 1024)));
+        assert!(long.wait_end().len() <= 1);
+        let mut endless = site.connect();
+        // As a miner begins, or it would be turned away for its first byte.
+        endless.write("{\"id\":1,\"method\":\"");
+        // A closed socket whose buffer is full does not always say so.
+        endless.raw().set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+        let chunk = vec![b'x'; 1024 * 1024];
+        let mut most = 0;
+        for _ in 0..300 {
+            if endless.raw().write_all(&chunk).is_err() {
+                break;
+            }
+            most = most.max(resources::of("self").kib);
         }
-        most = most.max(resources::of("self").kib);
-    }
-    assert!(most < before + 150 * 1024, "{before} KiB before, {most} then");
-    wait_for("the end of both sessions", || site.running().observer().sessions() == 1);
-    // The others are not troubled.
-    let share = Field::of(&miner, 1).between(1e-6, 9e-6);
-    assert_eq!(miner.verdict(&share), None);
+        assert!(most < before + 150 * 1024, "{before} KiB before, {most} then");
+        wait_for("the end of both sessions", || site.running().observer().sessions() == 1);
+        // The others are not troubled.
+        let share = Field::of(&miner, 1).between(1e-6, 9e-6);
+        assert_eq!(miner.verdict(&share), None);
+    });
 }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::site::{Line, Site};
 use crate::common::wait_for;
-use crate::scripted::{PoolEnd, Scripted};
-use crate::site::{Line, Site};
 
 /// Below what 2^256 allows: each hash is a share.
 const EVERY_HASH: f64 = 1e-10;

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sluice::aggregate::Limits;
 
+use crate::aggregate::opened::{follow_extranonces, share};
+use crate::aggregate::scripted::{PoolEnd, Scripted, Work};
+use crate::aggregate::site::{Line, Site};
 use crate::common::{DEADLINE, upstream};
-use crate::opened::{follow_extranonces, share};
-use crate::scripted::{PoolEnd, Scripted, Work};
-use crate::site::{Line, Site};
 
 const AGENT: &str = "bitaxe/BM1370/v2.15.1";
 
@@ -130,10 +130,10 @@ fn every_job_that_is_given_again_is_taken() {
     other.take(&mut late, 1);
     assert_eq!(other.working_at, 64.0);
     // A share of what it works on is good.
-    end.set_difficulty(crate::opened::EASY);
+    end.set_difficulty(crate::aggregate::opened::EASY);
     axe.take(&mut line, 1);
     other.take(&mut late, 1);
-    crate::opened::expect_credited(&mut line, &mut end, "acct");
+    crate::aggregate::opened::expect_credited(&mut line, &mut end, "acct");
     assert_eq!((axe.ignored, other.ignored), (0, 0));
 }
 
@@ -151,7 +151,7 @@ fn work_of_another_connection_is_taken_and_so_is_a_flood_of_jobs() {
     let mut end = pool.accept();
     end.open("bb000001", 8);
     end.authorize();
-    end.set_difficulty(crate::opened::EASY);
+    end.set_difficulty(crate::aggregate::opened::EASY);
     // As after a restart of the pool: its ids begin anew.
     end.notify(false);
     axe.take(&mut line, 1);

@@ -2,8 +2,8 @@
 
 use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
 
+use crate::aggregate::site::Site;
 use crate::common::wait_for;
-use crate::site::Site;
 
 const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
 

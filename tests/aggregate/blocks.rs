@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
+use crate::aggregate::opened::{EASY, code, first, send};
+use crate::aggregate::scripted::{PoolEnd, Scripted, Work};
+use crate::aggregate::site::{Line, Site};
 use crate::common::wait_for;
-use crate::opened::{EASY, code, first, send};
-use crate::scripted::{PoolEnd, Scripted, Work};
-use crate::site::{Line, Site};
 
 /// Every 65,536th hash is a block.
 const NBITS: u32 = 0x1f00_ffff;
@@ -89,14 +89,14 @@ fn after_the_pool_has_changed_the_search_space() {
     let pool = Scripted::start();
     let site = Site::start(&[pool.address()], "");
     let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
-    crate::opened::follow_extranonces(&mut line);
+    crate::aggregate::opened::follow_extranonces(&mut line);
     give(&mut end, 1, true);
     wait_for_job(&mut line);
     let block = line.mine(BLOCK, 1e9);
     let ordinary = line.mine(EASY, 1e-6);
     end.set_extranonce("bb000002", 8);
     end.notify(true);
-    crate::opened::expect_moved(&mut line, "bb000002");
+    crate::aggregate::opened::expect_moved(&mut line, "bb000002");
     assert_eq!(line.verdict(&ordinary), Some(21));
     expect_forwarded(&mut line, &mut end, &block, "acct");
 }
@@ -129,7 +129,7 @@ fn a_lost_connection_takes_none() {
     let pool = Scripted::start();
     let site = Site::start(&[pool.address()], "");
     let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
-    crate::opened::follow_extranonces(&mut line);
+    crate::aggregate::opened::follow_extranonces(&mut line);
     give(&mut end, 1, false);
     wait_for_job(&mut line);
     let block = line.mine(BLOCK, 1e9);
@@ -139,7 +139,7 @@ fn a_lost_connection_takes_none() {
     end.authorize();
     end.set_difficulty(EASY);
     end.notify(true);
-    crate::opened::expect_moved(&mut line, "bb000001");
+    crate::aggregate::opened::expect_moved(&mut line, "bb000001");
     let id = line.submit(&block);
     assert_eq!(code(&line.answer(id)), 21);
 }

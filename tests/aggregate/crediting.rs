@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use sluice::aggregate::Limits;
 
-use crate::common::wait_for;
-use crate::opened::{
+use crate::aggregate::opened::{
     EASY, QUIET, code, expect_credited, expect_credited_soon, first, follow_extranonces, is_within, share,
     upstream,
 };
-use crate::scripted::Scripted;
-use crate::site::{Line, Site};
+use crate::aggregate::scripted::Scripted;
+use crate::aggregate::site::{Line, Site};
+use crate::common::wait_for;
 
 const ADDRESS: &str = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa";
 
@@ -358,7 +358,7 @@ fn what_the_pool_never_judged_is_no_refusal_in_the_books() {
     let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
     follow_extranonces(&mut line);
     expect_credited(&mut line, &mut end, "acct");
-    let id = crate::opened::send(&mut line);
+    let id = crate::aggregate::opened::send(&mut line);
     end.share();
     drop(end);
     assert_eq!(code(&line.answer(id)), 20);

@@ -6,10 +6,10 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use sluice::stratum::Submit;
 
+use crate::aggregate::finding::{Field, code};
+use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::site::{Line, Site};
 use crate::common::{DEADLINE, wait_for};
-use crate::finding::{Field, code};
-use crate::scripted::{PoolEnd, Scripted};
-use crate::site::{Line, Site};
 
 const NERD: &str = "NerdMinerV2/V1.8.3";
 
@@ -269,5 +269,5 @@ fn what_the_pool_asked_for_between_fall_and_rise_still_holds_for_the_job() {
     while miner.wait_job().clean_jobs != Some(true) {}
     let share = miner.mine(1e-8, 1e-4);
     miner.submit(&share);
-    assert!(pool.line.is_quiet_for(crate::opened::QUIET));
+    assert!(pool.line.is_quiet_for(crate::aggregate::opened::QUIET));
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sluice::aggregate::Limits;
 
+use crate::aggregate::opened::{code, expect_credited, first, is_within, send};
+use crate::aggregate::scripted::Scripted;
+use crate::aggregate::site::Site;
 use crate::common::upstream;
-use crate::opened::{code, expect_credited, first, is_within, send};
-use crate::scripted::Scripted;
-use crate::site::Site;
 
 #[test]
 fn who_must_leave_is_not_kept_by_shares_that_the_pool_does_not_answer() {

@@ -3,10 +3,10 @@
 
 use serde_json::json;
 
+use crate::aggregate::finding::{Field, code};
+use crate::aggregate::scripted::{PoolEnd, Scripted, Work};
+use crate::aggregate::site::{Line, Site};
 use crate::common::wait_for;
-use crate::finding::{Field, code};
-use crate::scripted::{PoolEnd, Scripted, Work};
-use crate::site::{Line, Site};
 
 /// Regtest's: every second hash is a block.
 const REGTEST: u32 = 0x207f_ffff;

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::opened::{EASY, expect_credited};
-use crate::scripted::{PoolEnd, Scripted};
-use crate::site::Site;
+use crate::aggregate::opened::{EASY, expect_credited};
+use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::site::Site;
 
 fn answer(end: &mut PoolEnd, method: &str, result: &Value, error: &Value) -> Value {
     let request = end.request(method);
@@ -54,6 +54,6 @@ fn an_error_that_says_something_is_one_whatever_the_result() {
         end.open("bb000001", 8);
         let seat = line.answer(1);
         line.seated(&seat);
-        assert!(crate::opened::is_within(&line, "bb000001"), "{error}");
+        assert!(crate::aggregate::opened::is_within(&line, "bb000001"), "{error}");
     }
 }

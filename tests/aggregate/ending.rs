@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 use sluice::analyzer::Offence;
 use sluice::serving::enforcement;
 
-use crate::opened::{EASY, QUIET, code, expect_credited, expect_moved, first, follow_extranonces, share};
-use crate::scripted::{PoolEnd, Scripted};
-use crate::site::{Line, Site};
+use crate::aggregate::opened::{
+    EASY, QUIET, code, expect_credited, expect_moved, first, follow_extranonces, share,
+};
+use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::site::{Line, Site};
 
 #[test]
 fn the_pool_may_ask_us_to_connect_again_and_to_nobody_else() {
@@ -79,7 +81,7 @@ fn a_connection_in_the_making_to_a_pool_that_did_wrong_is_given_up() {
     spare.open("bb000001", 8);
     let answer = line.answer(1);
     line.seated(&answer);
-    assert!(crate::opened::is_within(&line, "bb000001"));
+    assert!(crate::aggregate::opened::is_within(&line, "bb000001"));
 }
 
 #[test]

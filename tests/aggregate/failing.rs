@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::common::{DEADLINE, refusing_address, wait_for};
-use crate::opened::{
+use crate::aggregate::opened::{
     EASY, QUIET, expect_credited, expect_moved, first, follow_extranonces, is_within, upstream,
 };
-use crate::scripted::Scripted;
-use crate::site::{Line, Site};
+use crate::aggregate::scripted::Scripted;
+use crate::aggregate::site::{Line, Site};
+use crate::common::{DEADLINE, refusing_address, wait_for};
 
 /// Opens the backup and sees the miner come over.
 fn expect_failover(line: &mut Line, backup: &Scripted) {
@@ -162,11 +162,11 @@ fn a_pool_that_accepts_and_credits_nobody_is_left() {
     let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
     follow_extranonces(&mut line);
     for _ in 0..10 {
-        let share = crate::opened::share(&mut line);
+        let share = crate::aggregate::opened::share(&mut line);
         let id = line.submit(&share);
         let arrived = end.share();
         end.refuse(&arrived, 24, "Unauthorized worker");
-        assert_eq!(crate::opened::code(&line.answer(id)), 24);
+        assert_eq!(crate::aggregate::opened::code(&line.answer(id)), 24);
     }
     expect_failover(&mut line, &backup);
 }
@@ -224,7 +224,7 @@ fn refused_by_every_pool_a_miner_hears_it() {
     miner.ask(2, "mining.authorize", json!(["x.y", "x"]));
     assert_eq!(miner.answer(2)["error"], json!([24, "not here", null]));
     miner.wait_job();
-    let share = crate::opened::share(&mut miner);
+    let share = crate::aggregate::opened::share(&mut miner);
     let id = miner.submit(&share);
     assert_eq!(miner.answer(id)["error"], json!([24, "not here", null]));
     assert!(is_within(&miner, "bb000001"));

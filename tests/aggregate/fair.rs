@@ -11,9 +11,9 @@ use serde_json::json;
 use sluice::sim::{PoolOptions, SimPool};
 use socket2::{Domain, Socket, Type};
 
+use crate::aggregate::site::Site;
 use crate::common::recorded::rows;
 use crate::common::wait_for;
-use crate::site::Site;
 
 /// A share every 4,300 hashes, and none of them is for the pool.
 const LEAST: &str = "[vardiff]\nmax = 0.000001\n";

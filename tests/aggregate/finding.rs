@@ -6,7 +6,7 @@ use sluice::stratum::{
 };
 use sluice::work::{BlockHash, ShareValues, Target};
 
-use crate::site::Line;
+use crate::aggregate::site::Line;
 
 pub fn target(difficulty: f64) -> Target {
     Target::from_difficulty(Difficulty::new(difficulty).unwrap())

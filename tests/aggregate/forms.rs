@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::finding::{Field, params};
-use crate::opened::{EASY, first};
-use crate::scripted::Scripted;
-use crate::site::Site;
+use crate::aggregate::finding::{Field, params};
+use crate::aggregate::opened::{EASY, first};
+use crate::aggregate::scripted::Scripted;
+use crate::aggregate::site::Site;
 
 #[test]
 fn the_pool_gets_eight_digits_whatever_the_miner_writes() {

@@ -4,10 +4,10 @@ use serde_json::json;
 use sluice::analyzer::What;
 use sluice::work::BlockHash;
 
+use crate::aggregate::finding::Field;
+use crate::aggregate::scripted::Scripted;
+use crate::aggregate::site::Site;
 use crate::common::{upstream, wait_for};
-use crate::finding::Field;
-use crate::scripted::Scripted;
-use crate::site::Site;
 
 #[test]
 fn the_analyzer_takes_the_hash_with_which_a_share_was_judged() {

@@ -3,9 +3,9 @@
 use serde_json::json;
 use sluice::stratum::Submit;
 
-use crate::opened::{EASY, expect_credited, first, share};
-use crate::scripted::{Scripted, Work};
-use crate::site::Site;
+use crate::aggregate::opened::{EASY, expect_credited, first, share};
+use crate::aggregate::scripted::{Scripted, Work};
+use crate::aggregate::site::Site;
 
 #[test]
 fn a_job_that_comes_back_is_other_work() {

@@ -4,9 +4,9 @@ use std::io::Read;
 
 use serde_json::{Value, json};
 
-use crate::opened::{expect_credited, first, is_within};
-use crate::scripted::Scripted;
-use crate::site::{Line, Site};
+use crate::aggregate::opened::{expect_credited, first, is_within};
+use crate::aggregate::scripted::Scripted;
+use crate::aggregate::site::{Line, Site};
 
 const BURST: &str = "{\"id\":1,\"method\":\"mining.configure\",\"params\":[[\"version-rolling\"],\
     {\"version-rolling.mask\":\"ffffffff\"}]}\n\

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use sluice::aggregate::Limits;
 
-use crate::opened::{
+use crate::aggregate::opened::{
     EASY, QUIET, expect_credited, expect_moved, first, follow_extranonces, is_within, send, upstream,
 };
-use crate::scripted::{PoolEnd, Scripted};
-use crate::site::{Line, Site};
+use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::site::{Line, Site};
 
 /// A pool that gives no work is given this time; in the configuration too.
 const SOON: &str = "[failover]\nfirst_job_timeout = \"200ms\"\n";

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::aggregate::opened::{EASY, share, upstream};
+use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::site::{Line, Site};
 use crate::common::wait_for;
-use crate::opened::{EASY, share, upstream};
-use crate::scripted::{PoolEnd, Scripted};
-use crate::site::{Line, Site};
 
 /// Answers with the id as `spelled`.
 fn answer(end: &mut PoolEnd, request: &Value, spelled: fn(u64) -> Value, result: Value) {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::opened::{
+use crate::aggregate::opened::{
     EASY, QUIET, code, expect_credited, expect_credited_soon, expect_moved, first, follow_extranonces,
     is_within, send, share, upstream,
 };
-use crate::scripted::Scripted;
-use crate::site::Site;
+use crate::aggregate::scripted::Scripted;
+use crate::aggregate::site::Site;
 
 #[test]
 fn a_transient_drop_leads_to_the_same_pool_again() {

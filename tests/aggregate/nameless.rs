@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::opened::{QUIET, expect_credited, expect_credited_soon, first, share, upstream};
-use crate::scripted::Scripted;
-use crate::site::Site;
+use crate::aggregate::opened::{QUIET, expect_credited, expect_credited_soon, first, share, upstream};
+use crate::aggregate::scripted::Scripted;
+use crate::aggregate::site::Site;
 
 /// Params of an authorize that name no account.
 fn nameless() -> Vec<Value> {
@@ -62,7 +62,7 @@ fn who_names_no_account_is_refused_and_can_still_say_who_it_is() {
         line.worker = "acct.rig1".to_owned();
         line.ask(2, "mining.authorize", json!(["acct.rig1", "x"]));
         end.authorize();
-        end.set_difficulty(crate::opened::EASY);
+        end.set_difficulty(crate::aggregate::opened::EASY);
         end.notify(true);
         assert_eq!(line.answer(2)["result"], true);
         line.wait_job();
@@ -85,7 +85,7 @@ fn where_the_configuration_names_the_user_any_name_will_do() {
         let name = params.get(0).cloned().unwrap_or(Value::Null);
         line.worker = name.as_str().unwrap_or_default().to_owned();
         let share = share(&mut line);
-        let mut written = crate::finding::params(&share);
+        let mut written = crate::aggregate::finding::params(&share);
         written[0] = name;
         line.ask(5, "mining.submit", written);
         let arrived = end.share();

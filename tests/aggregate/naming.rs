@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use crate::common::wait_for;
-use crate::opened::{
+use crate::aggregate::opened::{
     EASY, QUIET, code, expect_credited, expect_credited_soon, expect_moved, first, follow_extranonces,
     is_within, share, upstream,
 };
-use crate::scripted::Scripted;
-use crate::site::Site;
+use crate::aggregate::scripted::Scripted;
+use crate::aggregate::site::Site;
+use crate::common::wait_for;
 
 #[test]
 fn each_worker_is_authorised_once() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 use sluice::stratum::{Notify, Submit};
 
-use crate::scripted::{PoolEnd, Scripted};
-use crate::site::{Line, Site};
+use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::site::{Line, Site};
 
 /// A few hashes a share.
 pub const EASY: f64 = 1e-9;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::site::{Line, Site};
 use crate::common::{DEADLINE, upstream};
-use crate::scripted::{PoolEnd, Scripted};
-use crate::site::{Line, Site};
 
 /// A pool that has given a job, and a miner that stays, so that the pool does.
 fn world() -> (PoolEnd, Site, Line) {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use sluice::sim::{PoolOptions, SimPool};
 
-use crate::opened::{EASY, first, is_within};
-use crate::scripted::Scripted;
-use crate::site::{Line, Site};
+use crate::aggregate::opened::{EASY, first, is_within};
+use crate::aggregate::scripted::Scripted;
+use crate::aggregate::site::{Line, Site};
 
 /// Everything at once, by somebody who can be told of new extranonces.
 const BURST: &str = "{\"id\":1,\"method\":\"mining.configure\",\"params\":[[\"subscribe-extranonce\"],{}]}\n\

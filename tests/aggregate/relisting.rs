@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use sluice::config::{Config, Overrides};
 
-use crate::opened::{EASY, expect_credited, expect_moved, first, follow_extranonces, is_within, upstream};
-use crate::scripted::Scripted;
-use crate::site::Site;
+use crate::aggregate::opened::{
+    EASY, expect_credited, expect_moved, first, follow_extranonces, is_within, upstream,
+};
+use crate::aggregate::scripted::Scripted;
+use crate::aggregate::site::Site;
 
 /// As SIGHUP does it.
 fn relist(site: &Site, text: &str) {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sluice::aggregate::Limits;
 
+use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::site::{Line, Site};
 use crate::common::{upstream, wait_for};
-use crate::scripted::{PoolEnd, Scripted};
-use crate::site::{Line, Site};
 
 /// What the pool does with the configure.
 #[derive(Debug, Clone, Copy)]

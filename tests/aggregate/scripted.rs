@@ -4,8 +4,8 @@ use std::net::{SocketAddr, TcpListener};
 
 use serde_json::{Value, json};
 
+use crate::aggregate::site::Line;
 use crate::common::{DEADLINE, wait_for};
-use crate::site::Line;
 
 /// Listens; the test accepts.
 pub struct Scripted {

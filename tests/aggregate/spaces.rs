@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
 use sluice::stratum::Extranonce2Size;
 
+use crate::aggregate::scripted::Scripted;
+use crate::aggregate::site::{Line, Site};
+use crate::common::own_process::in_own_process;
 use crate::common::wait_for;
-use crate::scripted::Scripted;
-use crate::site::{Line, Site};
 
 /// Subscribes: where the miner may search.
 fn seat(line: &mut Line) -> String {
@@ -147,14 +148,18 @@ fn at_once(count: usize) -> (Duration, usize) {
 
 #[test]
 fn a_thousand_at_once_have_a_place_each() {
-    at_once(1000);
+    in_own_process(|| {
+        at_once(1000);
+    });
 }
 
 #[test]
 #[ignore = "takes 20,000 descriptors and 10,000 threads; for measuring"]
 fn five_thousand_at_once_have_a_place_each() {
-    let (took, kib) = at_once(5000);
-    println!("a job reached 5000 miners in {took:.0?}; {kib} KiB in all, with both ends");
+    in_own_process(|| {
+        let (took, kib) = at_once(5000);
+        println!("a job reached 5000 miners in {took:.0?}; {kib} KiB in all, with both ends");
+    });
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::site::{Line, Site};
 use crate::common::DEADLINE;
-use crate::scripted::{PoolEnd, Scripted};
-use crate::site::{Line, Site};
 
 fn world() -> (PoolEnd, Site, Line) {
     let pool = Scripted::start();

@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use sluice::aggregate::Limits;
 use socket2::{Domain, Socket, Type};
 
+use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::site::{Line, Site};
 use crate::common::certificates::Certificate;
+use crate::common::own_process::in_own_process;
 use crate::common::{DEADLINE, tls_bridge, upstream, wait_for};
-use crate::scripted::{PoolEnd, Scripted};
-use crate::site::{Line, Site};
 
 /// A large line of the pool's that goes to everybody.
 const LARGE: usize = 32 * 1024;
@@ -212,33 +213,35 @@ fn who_has_no_job_yet_hears_something_too() {
 
 #[test]
 fn a_job_reaches_a_thousand_miners() {
-    const MINERS: usize = 1000;
-    sluice::net::descriptors::raise_limit().unwrap();
-    let (mut end, site, _resident, _pool) = world("", Limits::default());
-    let miners: Vec<TcpStream> = (0..MINERS)
-        .map(|_| {
-            let mut miner = TcpStream::connect(site.address()).unwrap();
-            miner
-                .write_all(
-                    b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"x\"]}\n\
+    in_own_process(|| {
+        const MINERS: usize = 1000;
+        sluice::net::descriptors::raise_limit().unwrap();
+        let (mut end, site, _resident, _pool) = world("", Limits::default());
+        let miners: Vec<TcpStream> = (0..MINERS)
+            .map(|_| {
+                let mut miner = TcpStream::connect(site.address()).unwrap();
+                miner
+                    .write_all(
+                        b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"x\"]}\n\
                       {\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"w\",\"x\"]}\n",
-                )
-                .unwrap();
-            miner.set_nonblocking(true).unwrap();
-            miner
-        })
-        .collect();
-    read_jobs(&miners);
-    let mut spreads = Vec::new();
-    for _ in 0..5 {
-        end.notify(true);
-        spreads.push(read_jobs(&miners));
-    }
-    spreads.sort_unstable();
-    println!(
-        "a job reaches {MINERS} miners: first to last {:.1?} (median of 5), {:.1?} (worst)",
-        spreads[2], spreads[4]
-    );
+                    )
+                    .unwrap();
+                miner.set_nonblocking(true).unwrap();
+                miner
+            })
+            .collect();
+        read_jobs(&miners);
+        let mut spreads = Vec::new();
+        for _ in 0..5 {
+            end.notify(true);
+            spreads.push(read_jobs(&miners));
+        }
+        spreads.sort_unstable();
+        println!(
+            "a job reaches {MINERS} miners: first to last {:.1?} (median of 5), {:.1?} (worst)",
+            spreads[2], spreads[4]
+        );
+    });
 }
 
 /// A job, and not the list of subscriptions, which has the same word.
@@ -316,42 +319,44 @@ fn sleeps_of(name: &str) -> Option<u64> {
 
 #[test]
 fn a_tls_miner_that_leaves_and_does_not_read_delays_nobodys_job() {
-    let certificate = Certificate::new(&["127.0.0.1"]);
-    let tls = format!(
-        "[listen.tls]\ncert = {:?}\nkey = {:?}\nlisten = [\"127.0.0.1:0\"]\n",
-        certificate.cert_file(),
-        certificate.key_file()
-    );
-    let (mut end, site, mut resident, _pool) = world(&tls, Limits::default());
-    let mut socket = narrow(site.running().addresses()[1]);
-    let mut session =
-        rustls::ClientConnection::new(certificate.client(), "127.0.0.1".try_into().unwrap()).unwrap();
-    let mut leaving = rustls::Stream::new(&mut session, &mut socket);
-    let opening = "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"tls\"]}\n\
+    in_own_process(|| {
+        let certificate = Certificate::new(&["127.0.0.1"]);
+        let tls = format!(
+            "[listen.tls]\ncert = {:?}\nkey = {:?}\nlisten = [\"127.0.0.1:0\"]\n",
+            certificate.cert_file(),
+            certificate.key_file()
+        );
+        let (mut end, site, mut resident, _pool) = world(&tls, Limits::default());
+        let mut socket = narrow(site.running().addresses()[1]);
+        let mut session =
+            rustls::ClientConnection::new(certificate.client(), "127.0.0.1".try_into().unwrap()).unwrap();
+        let mut leaving = rustls::Stream::new(&mut session, &mut socket);
+        let opening = "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"tls\"]}\n\
                    {\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"w\",\"x\"]}\n";
-    leaving.write_all(opening.as_bytes()).unwrap();
-    let mut heard = Vec::new();
-    while !String::from_utf8_lossy(&heard).contains("mining.notify") {
-        let mut buffer = [0; 4096];
-        let length = leaving.read(&mut buffer).unwrap();
-        heard.extend_from_slice(&buffer[..length]);
-    }
-    let first = String::from_utf8_lossy(&heard);
-    let subscribed: Value = serde_json::from_str(first.lines().next().unwrap()).unwrap();
-    let sender = format!("{}-down", subscribed["result"][0][0][1].as_str().unwrap());
-    // Jobs are given in the order in which the miners came: one before it, one after it.
-    let mut later = site.miner("later", "w");
-    let before_it = later.job.clone().unwrap().job_id;
-    fill(far_end(socket.local_addr().unwrap()));
-    let before = sleeps_of(&sender).expect("no thread sends to it");
-    socket.shutdown(Shutdown::Write).unwrap();
-    // Its thread wakes for the end, and sleeps again in the attempt to say goodbye.
-    wait_for("the goodbye", || sleeps_of(&sender).is_none_or(|sleeps| sleeps > before));
-    let began = Instant::now();
-    end.notify(true);
-    resident.wait_job();
-    wait_for("the new job", || later.wait_job().job_id != before_it);
-    let took = began.elapsed();
-    assert!(took < Duration::from_secs(2), "{took:?}");
-    read_to_the_end(&socket);
+        leaving.write_all(opening.as_bytes()).unwrap();
+        let mut heard = Vec::new();
+        while !String::from_utf8_lossy(&heard).contains("mining.notify") {
+            let mut buffer = [0; 4096];
+            let length = leaving.read(&mut buffer).unwrap();
+            heard.extend_from_slice(&buffer[..length]);
+        }
+        let first = String::from_utf8_lossy(&heard);
+        let subscribed: Value = serde_json::from_str(first.lines().next().unwrap()).unwrap();
+        let sender = format!("{}-down", subscribed["result"][0][0][1].as_str().unwrap());
+        // Jobs are given in the order in which the miners came: one before it, one after it.
+        let mut later = site.miner("later", "w");
+        let before_it = later.job.clone().unwrap().job_id;
+        fill(far_end(socket.local_addr().unwrap()));
+        let before = sleeps_of(&sender).expect("no thread sends to it");
+        socket.shutdown(Shutdown::Write).unwrap();
+        // Its thread wakes for the end, and sleeps again in the attempt to say goodbye.
+        wait_for("the goodbye", || sleeps_of(&sender).is_none_or(|sleeps| sleeps > before));
+        let began = Instant::now();
+        end.notify(true);
+        resident.wait_job();
+        wait_for("the new job", || later.wait_job().job_id != before_it);
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        read_to_the_end(&socket);
+    });
 }

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::aggregate::opened::{EASY, expect_credited, first, follow_extranonces, is_within, send};
+use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::site::{Line, Site};
 use crate::common::wait_for;
-use crate::opened::{EASY, expect_credited, first, follow_extranonces, is_within, send};
-use crate::scripted::{PoolEnd, Scripted};
-use crate::site::{Line, Site};
 
 /// What the pool has said until now was taken.
 fn heard(end: &mut PoolEnd) {
@@ -92,7 +92,7 @@ fn each_answer_to_subscribe_brings_difficulty_and_a_clean_job() {
     let site = Site::start(&[pool.address()], "");
     let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
     let (difficulty, before) = (line.difficulty, line.job.clone().unwrap());
-    let counted = crate::opened::share(&mut line);
+    let counted = crate::aggregate::opened::share(&mut line);
     let id = line.submit(&counted);
     let arrived = end.share();
     end.answer(&arrived, json!(true));

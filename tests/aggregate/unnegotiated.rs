@@ -8,12 +8,12 @@ use sluice::aggregate::Limits;
 use sluice::stratum::{Version, VersionBits, VersionMask};
 use sluice::work::VersionConvention;
 
+use crate::aggregate::finding::{Field, params};
+use crate::aggregate::opened::{EASY, first};
+use crate::aggregate::scripted::{PoolEnd, Scripted, Work};
+use crate::aggregate::site::{Line, Site};
+use crate::aggregate::versions::{POOL, forwarded, miner_code, pair, rolling};
 use crate::common::upstream;
-use crate::finding::{Field, params};
-use crate::opened::{EASY, first};
-use crate::scripted::{PoolEnd, Scripted, Work};
-use crate::site::{Line, Site};
-use crate::versions::{POOL, forwarded, miner_code, pair, rolling};
 
 /// What a miner submits that has rolled these bits, in the way of BIP310 under BIP320's mask.
 fn rolled(miner: &Line, extranonce2: u64, bits: u32) -> Value {

@@ -6,9 +6,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sluice::aggregate::Limits;
 
-use crate::opened::{EASY, expect_credited, expect_moved, first, follow_extranonces, is_within, upstream};
-use crate::scripted::{PoolEnd, Scripted};
-use crate::site::{Line, Site};
+use crate::aggregate::opened::{
+    EASY, expect_credited, expect_moved, first, follow_extranonces, is_within, upstream,
+};
+use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::site::{Line, Site};
 
 const PARENT: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use sluice::stratum::{Version, VersionBits, VersionMask};
 use sluice::work::VersionConvention;
 
-use crate::finding::{Field, code, params, target};
-use crate::scripted::{PoolEnd, Scripted, Work};
-use crate::site::{Line, Site};
+use crate::aggregate::finding::{Field, code, params, target};
+use crate::aggregate::scripted::{PoolEnd, Scripted, Work};
+use crate::aggregate::site::{Line, Site};
 
 pub const POOL: f64 = 0.000_01;
 
@@ -151,10 +151,10 @@ fn a_pool_that_hangs_up_when_it_is_asked_to_be_configured_is_taken_without() {
     line.worker = "acct.one".to_owned();
     line.ask(2, "mining.authorize", json!(["acct.one", "x"]));
     end.authorize();
-    end.set_difficulty(crate::opened::EASY);
+    end.set_difficulty(crate::aggregate::opened::EASY);
     end.notify(true);
     line.wait_job();
-    crate::opened::expect_credited(&mut line, &mut end, "acct");
+    crate::aggregate::opened::expect_credited(&mut line, &mut end, "acct");
 }
 
 #[test]
@@ -162,8 +162,8 @@ fn a_pool_that_restarts_behind_a_front_is_asked_again_what_may_be_rolled() {
     let pool = Scripted::start();
     let failover = "[failover]\nbackoff_min = \"50ms\"\nbackoff_max = \"50ms\"\n";
     let site = Site::start(&[pool.address()], failover);
-    let (mut line, end) = crate::opened::first(&site, &pool, "aa000001", "acct.one");
-    crate::opened::follow_extranonces(&mut line);
+    let (mut line, end) = crate::aggregate::opened::first(&site, &pool, "aa000001", "acct.one");
+    crate::aggregate::opened::follow_extranonces(&mut line);
     drop(end);
     // The front takes connections that nobody is behind of.
     for _ in 0..2 {
@@ -182,7 +182,7 @@ fn a_pool_that_restarts_behind_a_front_is_asked_again_what_may_be_rolled() {
     };
     end.open("bb000001", 8);
     end.authorize();
-    end.set_difficulty(crate::opened::EASY);
+    end.set_difficulty(crate::aggregate::opened::EASY);
     end.notify(true);
-    crate::opened::expect_moved(&mut line, "bb000001");
+    crate::aggregate::opened::expect_moved(&mut line, "bb000001");
 }

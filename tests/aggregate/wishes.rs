@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
+use crate::aggregate::finding::Field;
+use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::site::{Line, Site};
 use crate::common::wait_for;
-use crate::finding::Field;
-use crate::scripted::{PoolEnd, Scripted};
-use crate::site::{Line, Site};
 
 const AXE: &str = "bitaxe/BM1370/v2.15.1";
 

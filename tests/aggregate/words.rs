@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::scripted::{PoolEnd, Scripted};
-use crate::site::{Line, Site};
+use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::site::{Line, Site};
 
 fn world(more: &str) -> (PoolEnd, Site, Line) {
     let pool = Scripted::start();

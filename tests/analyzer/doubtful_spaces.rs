@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use sluice::analyzer::Snapshot;
 
-use crate::copies::{Bench, Session, paid, real_job, submit};
+use crate::analyzer::copies::{Bench, Session, paid, real_job, submit};
 
 /// That of the job's own pool.
 const CLEAN: &str = "4128064f";

@@ -72,7 +72,6 @@ fn jobs_seen(page: &str) -> usize {
 
 #[test]
 fn sessions_share_their_jobs_and_give_their_memory_back() {
-    let _alone = crate::MEMORY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let jobs = jobs();
     let sluice = Sluice::run(&format!(
         "[listen]\nstratum = [\"127.0.0.1:0\"]\n[http]\nlisten = \"127.0.0.1:0\"\n[report]\nconsole = \"off\"\n\

@@ -10,6 +10,7 @@ use sluice::config::{Config, Overrides};
 use sluice::passthrough::Passthrough;
 use sluice::stop::Stop;
 
+use crate::common::own_process::in_own_process;
 use crate::common::recorded::{Recorded, Row, setup};
 use crate::common::{BarePool, expect, resources, wait_for};
 
@@ -89,91 +90,92 @@ fn verdict(nonce: u32) -> &'static str {
 
 #[test]
 fn a_stalled_analyzer_is_not_noticed_and_finds_its_way_back() {
-    let _alone = crate::MEMORY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    for path in ["copy", "splice"] {
-        let pool = BarePool::start();
-        let (mut recorded, copies, config) = Recorded::stalled(&format!(
-            "[analysis]\nqueue = 256\nshare_timeout = \"1s\"\n[forward]\npath = \"{path}\"\n{}",
-            pool.upstream()
-        ));
-        let mut pairs: Vec<Pair> = [false, true]
-            .into_iter()
-            .map(|one_id| {
-                let miner = recorded.connect();
-                Pair { miner, at_pool: pool.accept(), one_id }
-            })
-            .collect();
-        pairs.iter_mut().for_each(Pair::open);
-        let mut nonce = 100;
-        let mut warm = 0;
-        while nonce < STALLED {
+    in_own_process(|| {
+        for path in ["copy", "splice"] {
+            let pool = BarePool::start();
+            let (mut recorded, copies, config) = Recorded::stalled(&format!(
+                "[analysis]\nqueue = 256\nshare_timeout = \"1s\"\n[forward]\npath = \"{path}\"\n{}",
+                pool.upstream()
+            ));
+            let mut pairs: Vec<Pair> = [false, true]
+                .into_iter()
+                .map(|one_id| {
+                    let miner = recorded.connect();
+                    Pair { miner, at_pool: pool.accept(), one_id }
+                })
+                .collect();
+            pairs.iter_mut().for_each(Pair::open);
+            let mut nonce = 100;
+            let mut warm = 0;
+            while nonce < STALLED {
+                for pair in &mut pairs {
+                    pair.shares("1", nonce..nonce + BATCH);
+                }
+                nonce += BATCH;
+                if nonce == 5000 {
+                    // The queue is full by now.
+                    warm = resources::of("self").kib;
+                }
+            }
+            let grown = resources::of("self").kib.saturating_sub(warm);
+            println!("{path}: {grown} KiB grown");
+            assert!(grown < MOST_GROWTH_KIB, "{path}: {grown} KiB");
+            let conversations = recorded.proxy.running().conversations();
+            for conversation in &conversations {
+                let dropped = conversation.dropped_copies.load(Ordering::Relaxed);
+                assert!(dropped > u64::from(STALLED / BATCH), "{path}: {dropped} dropped");
+            }
+            // Three shares whose answers are among the lost.
             for pair in &mut pairs {
-                pair.shares("1", nonce..nonce + BATCH);
+                pair.shares("1", nonce..nonce + 3);
             }
-            nonce += BATCH;
-            if nonce == 5000 {
-                // The queue is full by now.
-                warm = resources::of("self").kib;
-            }
-        }
-        let grown = resources::of("self").kib.saturating_sub(warm);
-        println!("{path}: {grown} KiB grown");
-        assert!(grown < MOST_GROWTH_KIB, "{path}: {grown} KiB");
-        let conversations = recorded.proxy.running().conversations();
-        for conversation in &conversations {
-            let dropped = conversation.dropped_copies.load(Ordering::Relaxed);
-            assert!(dropped > u64::from(STALLED / BATCH), "{path}: {dropped} dropped");
-        }
-        // Three shares whose answers are among the lost.
-        for pair in &mut pairs {
-            pair.shares("1", nonce..nonce + 3);
-        }
 
-        recorded.proxy.analyzer =
-            Some(Analyzer::on(copies.clone(), setup(&config, recorded.directory.path())).unwrap());
-        wait_for("the queue to be read", || copies.is_empty());
-        // The first line of each direction after a gap shows where lines begin.
-        for pair in &mut pairs {
-            pair.up("{\"id\":9000001,\"method\":\"mining.ping\",\"params\":[]}\n");
-            pair.down("{\"id\":9000001,\"result\":\"pong\",\"error\":null}\n");
-            pair.job("2");
-        }
-        let first = 1_000_000;
-        for nonce in first..first + 300 {
+            recorded.proxy.analyzer =
+                Some(Analyzer::on(copies.clone(), setup(&config, recorded.directory.path())).unwrap());
+            wait_for("the queue to be read", || copies.is_empty());
+            // The first line of each direction after a gap shows where lines begin.
             for pair in &mut pairs {
-                pair.shares("2", nonce..nonce + 1);
+                pair.up("{\"id\":9000001,\"method\":\"mining.ping\",\"params\":[]}\n");
+                pair.down("{\"id\":9000001,\"result\":\"pong\",\"error\":null}\n");
+                pair.job("2");
             }
-            if nonce % 20 == 0 {
-                wait_for("the queue to be read", || copies.is_empty());
+            let first = 1_000_000;
+            for nonce in first..first + 300 {
+                for pair in &mut pairs {
+                    pair.shares("2", nonce..nonce + 1);
+                }
+                if nonce % 20 == 0 {
+                    wait_for("the queue to be read", || copies.is_empty());
+                }
+            }
+            recorded.wait("the later shares", |snapshot| {
+                snapshot.miners.len() == 2 && snapshot.miners.iter().all(|miner| miner.accepted >= 200)
+            });
+            // What was open at the gap runs out.
+            wait_for("no open share", || {
+                conversations.iter().all(|session| session.unanswered.load(Ordering::Relaxed) == 0)
+            });
+            drop(conversations);
+            drop(pairs);
+            let records = recorded.finish();
+            let summary = &records.snapshot.summary;
+            assert_eq!((summary.unreadable, summary.too_long), (0, 0), "{path}");
+            assert_eq!(summary.gaps, 4, "{path}");
+            assert!(records.rows.iter().all(|row| row["result"] != "unanswered"), "{path}");
+            let later: Vec<&Row> = records.rows.iter().filter(|row| row["job_id"] == "2").collect();
+            assert_eq!(later.len(), 600, "{path}");
+            for row in later {
+                let nonce = u32::from_str_radix(&row["nonce"], 16).unwrap();
+                assert_eq!(row["result"], verdict(nonce), "{path}: {row:?}");
+                assert!(!row["hash"].is_empty() && !row["job_age_seconds"].is_empty(), "{path}: {row:?}");
+            }
+            // A verdict before the stall is right or unknown, never another's.
+            for row in &records.rows {
+                let nonce = u32::from_str_radix(&row["nonce"], 16).unwrap();
+                assert!(row["result"] == "unknown" || row["result"] == verdict(nonce), "{path}: {row:?}");
             }
         }
-        recorded.wait("the later shares", |snapshot| {
-            snapshot.miners.len() == 2 && snapshot.miners.iter().all(|miner| miner.accepted >= 200)
-        });
-        // What was open at the gap runs out.
-        wait_for("no open share", || {
-            conversations.iter().all(|session| session.unanswered.load(Ordering::Relaxed) == 0)
-        });
-        drop(conversations);
-        drop(pairs);
-        let records = recorded.finish();
-        let summary = &records.snapshot.summary;
-        assert_eq!((summary.unreadable, summary.too_long), (0, 0), "{path}");
-        assert_eq!(summary.gaps, 4, "{path}");
-        assert!(records.rows.iter().all(|row| row["result"] != "unanswered"), "{path}");
-        let later: Vec<&Row> = records.rows.iter().filter(|row| row["job_id"] == "2").collect();
-        assert_eq!(later.len(), 600, "{path}");
-        for row in later {
-            let nonce = u32::from_str_radix(&row["nonce"], 16).unwrap();
-            assert_eq!(row["result"], verdict(nonce), "{path}: {row:?}");
-            assert!(!row["hash"].is_empty() && !row["job_age_seconds"].is_empty(), "{path}: {row:?}");
-        }
-        // A verdict before the stall is right or unknown, never another's.
-        for row in &records.rows {
-            let nonce = u32::from_str_radix(&row["nonce"], 16).unwrap();
-            assert!(row["result"] == "unknown" || row["result"] == verdict(nonce), "{path}: {row:?}");
-        }
-    }
+    });
 }
 
 #[test]

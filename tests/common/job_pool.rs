@@ -1,5 +1,5 @@
 //! A pool that answers every miner, and gives work only while the test wants it to, and never to a user
-//! called "starved".
+//! called "starved". It refuses a user called "unknown".
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
@@ -19,6 +19,9 @@ pub struct JobPool {
 struct State {
     gives_work: AtomicBool,
     refuses: AtomicBool,
+    refuses_subscribe: AtomicBool,
+    /// Closes a connection that asks to authorize.
+    hangs_up: AtomicBool,
     /// Reads, and says nothing more.
     is_mute: AtomicBool,
     /// Answers no share.
@@ -84,6 +87,15 @@ impl JobPool {
         self.state.refuses.store(refuses, Ordering::SeqCst);
     }
 
+    pub fn refuse_subscribe(&self, refuses: bool) {
+        self.state.refuses_subscribe.store(refuses, Ordering::SeqCst);
+    }
+
+    /// From now on it closes connections that ask to authorize.
+    pub fn hang_up(&self, hangs_up: bool) {
+        self.state.hangs_up.store(hangs_up, Ordering::SeqCst);
+    }
+
     /// From now on shares get no answer.
     pub fn ignore_shares(&self) {
         self.state.ignores_shares.store(true, Ordering::SeqCst);
@@ -141,12 +153,24 @@ impl State {
                 Some("mining.subscribe") => {
                     is_probe =
                         message["params"][0].as_str().is_some_and(|agent| agent.starts_with("sluice/"));
+                    if self.refuses_subscribe.load(Ordering::SeqCst) {
+                        let error = json!([20, "no miners here", null]);
+                        let answer = json!({ "id": message["id"], "result": null, "error": error });
+                        let _ = stream.write_all(format!("{answer}\n").as_bytes());
+                        continue;
+                    }
                     json!([[["mining.set_difficulty", "s"], ["mining.notify", "s"]], "0a0b0c0d", 8])
                 }
                 Some("mining.authorize") => {
                     let login = message["params"].clone();
+                    let is_unknown = login[0].as_str().is_some_and(|user| user.contains("unknown"));
                     self.logins.lock().unwrap().push_back((is_probe, login));
-                    json!(!self.refuses.load(Ordering::SeqCst))
+                    if self.hangs_up.load(Ordering::SeqCst) {
+                        let _ = stream.shutdown(std::net::Shutdown::Both);
+                        return;
+                    }
+                    let is_refused = is_unknown || self.refuses_subscribe.load(Ordering::SeqCst);
+                    json!(!is_refused && !self.refuses.load(Ordering::SeqCst))
                 }
                 Some("mining.submit") if self.ignores_shares.load(Ordering::SeqCst) => continue,
                 // As several pools do.

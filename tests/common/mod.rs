@@ -1,14 +1,13 @@
 //! What the tests through real sockets share: a proxy in this process, and peers whose both ends
 //! the test holds.
 
-#![allow(dead_code, reason = "each test program uses its part")]
-
 pub mod binary;
 pub mod browser;
 pub mod capture;
 pub mod certificates;
 pub mod job_pool;
 pub mod ntp_server;
+pub mod own_process;
 pub mod pool;
 pub mod prometheus;
 pub mod random;
@@ -144,7 +143,7 @@ pub fn refusing_address() -> SocketAddr {
 /// towards an address that swallows packets.
 pub struct Unroutable {
     listener: TcpListener,
-    fillers: Vec<TcpStream>,
+    _fillers: Vec<TcpStream>,
 }
 
 impl Unroutable {
@@ -166,7 +165,7 @@ impl Unroutable {
         while let Ok(filler) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
             fillers.push(filler);
         }
-        Unroutable { listener, fillers }
+        Unroutable { listener, _fillers: fillers }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -258,10 +257,6 @@ impl EchoPool {
             }
         });
         EchoPool { address, stop }
-    }
-
-    pub fn address(&self) -> SocketAddr {
-        self.address
     }
 
     pub fn upstream(&self) -> String {

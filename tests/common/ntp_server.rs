@@ -1,7 +1,5 @@
 //! NTP servers on loopback: honest, skewed, lying, silent, refusing and broken.
 
-#![allow(dead_code, reason = "each test program uses its part")]
-
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};

@@ -22,7 +22,7 @@ pub const EASY: f64 = 0.000_001;
 /// A pool, a proxy, some miners, and the newest moment.
 pub struct Shown {
     pub pool: SimPool,
-    pub recorded: Recorded,
+    _recorded: Recorded,
     pub miners: Vec<SimMiner>,
     pub sights: Sights,
     stop: Stop,
@@ -46,7 +46,7 @@ impl Shown {
             SimMiner::start(options).unwrap()
         });
         let miners = miners.collect();
-        Shown { pool, recorded, miners, sights, stop }
+        Shown { pool, _recorded: recorded, miners, sights, stop }
     }
 
     /// Waits until every miner has so many accepted shares.

@@ -3,7 +3,7 @@
 use sluice::stratum::{MerkleBranch, encode_hex};
 use sluice::work::{BlockHash, Txid, merkle_branches, prevhash_of};
 
-use crate::random::Random;
+use crate::forensics::random::Random;
 
 /// The network of 2025: difficulty 1.26e14.
 pub const MAINNET: u32 = 0x1702_3a04;

@@ -9,9 +9,9 @@ use sluice::config::PoolStatsKind;
 use sluice::config::Severity::Medium;
 use sluice::pool_stats::{Verdict, read};
 
-use crate::cheats::{HOUR, lasted};
-use crate::pool::{Habit, MINE};
-use crate::world::{World, hash_rate};
+use crate::forensics::cheats::{HOUR, lasted};
+use crate::forensics::pool::{Habit, MINE};
+use crate::forensics::world::{World, hash_rate};
 
 /// How the pool keeps its books.
 #[derive(Clone, Copy)]

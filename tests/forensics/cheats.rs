@@ -4,9 +4,9 @@
 use serde_json::json;
 use sluice::config::Severity::{High, Info, Low, Medium};
 
-use crate::blocks::CASH;
-use crate::pool::{Habit, MINE, Pays, STRANGER};
-use crate::world::{World, hash_rate};
+use crate::forensics::blocks::CASH;
+use crate::forensics::pool::{Habit, MINE, Pays, STRANGER};
+use crate::forensics::world::{World, hash_rate};
 
 pub const HOUR: f64 = 3600.0;
 pub const MONEY: [&str; 7] = ["job_id", "height", "expected", "percent", "total_sats", "outputs", "session"];

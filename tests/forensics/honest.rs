@@ -2,9 +2,9 @@
 
 use sluice::config::{Payout, PayoutKind};
 
-use crate::blocks::{EASIEST, Layout};
-use crate::pool::{Habit, MINE, Pays};
-use crate::world::{World, hash_rate};
+use crate::forensics::blocks::{EASIEST, Layout};
+use crate::forensics::pool::{Habit, MINE, Pays};
+use crate::forensics::world::{World, hash_rate};
 
 const HOUR: f64 = 3600.0;
 const DAY: f64 = 24.0 * HOUR;
@@ -84,7 +84,7 @@ fn ocean_with_its_extranonce_in_an_output() {
 #[test]
 fn braiins_with_an_empty_extranonce1() {
     let habit = Habit {
-        pays: Pays::Only(crate::pool::STRANGER),
+        pays: Pays::Only(crate::forensics::pool::STRANGER),
         extranonce1: 0,
         extranonce2: 6,
         early_job: true,

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sluice::stratum::MerkleBranch;
 use sluice::work::{BlockHash, account_of_worker, payout_script};
 
-use crate::blocks::{Layout, MAINNET};
+use crate::forensics::blocks::{Layout, MAINNET};
 
 pub const MINE: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
 pub const STRANGER: &str = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa";

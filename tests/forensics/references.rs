@@ -7,11 +7,11 @@ use serde_json::json;
 use sluice::config::Severity::Medium;
 use sluice::work::BlockHash;
 
-use crate::blocks::{EASIEST, MAINNET, invented};
-use crate::cheats::{HOUR, becomes, lasted, world};
-use crate::pool::{Habit, MINE};
-use crate::random::Random;
-use crate::world::{World, hash_rate};
+use crate::forensics::blocks::{EASIEST, MAINNET, invented};
+use crate::forensics::cheats::{HOUR, becomes, lasted, world};
+use crate::forensics::pool::{Habit, MINE};
+use crate::forensics::random::Random;
+use crate::forensics::world::{World, hash_rate};
 
 const NODE: &str = "127.0.0.1:8332";
 const EVIDENCE: [&str; 4] = ["ahead", "ahead_height", "ahead_prevhash", "delay_seconds"];
@@ -62,8 +62,8 @@ fn honest_days_with_references_before_and_after_the_pool() {
         for (pool, references) in [(0.1, [0.0, 8.0]), (9.0, [0.5, 1.0]), (0.1, [25.0, 45.0])] {
             let mut world = World::new(seed, vec![Habit::default(), Habit::default()]);
             for place in 0..2 {
-                let rate = crate::world::hash_rate(1e-9, 30.0);
-                world.miner(&format!("{}.rig{place}", crate::pool::MINE), rate, place);
+                let rate = crate::forensics::world::hash_rate(1e-9, 30.0);
+                world.miner(&format!("{}.rig{place}", crate::forensics::pool::MINE), rate, place);
             }
             world.pool_delay = pool;
             world.reference(NODE, references[0]);

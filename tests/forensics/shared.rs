@@ -3,9 +3,9 @@
 use sluice::config::PoolStatsKind;
 use sluice::config::Severity::{High, Medium};
 
-use crate::cheats::{HOUR, becomes, lasted};
-use crate::pool::{Habit, MINE, Pays, STRANGER};
-use crate::world::{Shared, World, hash_rate};
+use crate::forensics::cheats::{HOUR, becomes, lasted};
+use crate::forensics::pool::{Habit, MINE, Pays, STRANGER};
+use crate::forensics::world::{Shared, World, hash_rate};
 
 /// Ten miners with a share in ten seconds each, of which the proxy passes one in twenty on.
 fn world(habit: Habit, seed: u64) -> World {

@@ -3,9 +3,9 @@
 
 use sluice::config::Severity::{High, Info, Low, Medium};
 
-use crate::cheats::{HOUR, lasted, state, world};
-use crate::pool::{Habit, MINE};
-use crate::world::{World, hash_rate};
+use crate::forensics::cheats::{HOUR, lasted, state, world};
+use crate::forensics::pool::{Habit, MINE};
+use crate::forensics::world::{World, hash_rate};
 
 #[test]
 fn an_extranonce1_that_changes_silently() {

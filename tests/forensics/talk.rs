@@ -7,8 +7,8 @@ use sluice::analyzer::{Conversation, Direction, SessionId};
 use sluice::stratum::encode_hex;
 
 use super::{SECOND, Session, WAY, What, World};
-use crate::blocks::{EASIEST, branches, coinbase, prevhash_text};
-use crate::pool::{Job, Link};
+use crate::forensics::blocks::{EASIEST, branches, coinbase, prevhash_text};
+use crate::forensics::pool::{Job, Link};
 
 impl Session {
     /// The ids of the jobs it was given, as long as the pool knows them.

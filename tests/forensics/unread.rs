@@ -4,9 +4,9 @@
 use sluice::analyzer::{ChainState, PayoutState, PoolView};
 use sluice::config::Severity::{High, Medium};
 
-use crate::cheats::{HOUR, becomes, lasted, world};
-use crate::pool::{Habit, MINE, Pays, STRANGER};
-use crate::world::{World, hash_rate};
+use crate::forensics::cheats::{HOUR, becomes, lasted, world};
+use crate::forensics::pool::{Habit, MINE, Pays, STRANGER};
+use crate::forensics::world::{World, hash_rate};
 
 const UNREADABLE: &str = "job.unreadable";
 const MISMATCH: &str = "payout.mismatch";

@@ -2,9 +2,9 @@
 
 use sluice::config::Severity::Medium;
 
-use crate::cheats::becomes;
-use crate::pool::{Habit, MINE};
-use crate::world::{Shared, World, hash_rate};
+use crate::forensics::cheats::becomes;
+use crate::forensics::pool::{Habit, MINE};
+use crate::forensics::world::{Shared, World, hash_rate};
 
 /// `failover.first_job_timeout`, and as much as a look takes.
 const TOLD_AFTER: f64 = 75.0;

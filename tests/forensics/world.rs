@@ -17,10 +17,10 @@ use sluice::config::Analysis;
 use sluice::net::Stamp;
 use sluice::work::BlockHash;
 
-use crate::blocks::{EASIEST, invented};
-use crate::pool::{Habit, Job, Link, Pool};
-use crate::random::Random;
-use crate::seen::Book;
+use crate::forensics::blocks::{EASIEST, invented};
+use crate::forensics::pool::{Habit, Job, Link, Pool};
+use crate::forensics::random::Random;
+use crate::forensics::seen::Book;
 use watched::Reference;
 
 /// 2026-09-20.

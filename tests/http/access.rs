@@ -1,7 +1,7 @@
 //! Who is let through: the token's ways and the names.
 
-use crate::client::{Answered, ask, get};
-use crate::toy::Toy;
+use crate::http::client::{Answered, ask, get};
+use crate::http::toy::Toy;
 
 const TOKEN: &str = "correct-horse-battery";
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use crate::client::{Answered, ask, ask_bytes, connect, connect_from, gets_through, is_well};
 use crate::common::wait_for;
-use crate::process::Server;
+use crate::http::client::{Answered, ask, ask_bytes, connect, connect_from, gets_through, is_well};
+use crate::http::process::Server;
 
 /// Sends `piece` again and again until it is cut off, at most `limit` bytes: what was sent and answered.
 fn send_until_cut(server: &Server, start: &[u8], piece: &[u8], limit: usize) -> (usize, Option<u16>) {

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use crate::client::{Answered, connect, connect_from, gets_through, is_well};
 use crate::common::{expect_end, wait_for};
-use crate::process::Server;
-use crate::toy::{LARGE, Toy};
+use crate::http::client::{Answered, connect, connect_from, gets_through, is_well};
+use crate::http::process::Server;
+use crate::http::toy::{LARGE, Toy};
 
 /// 128 visitors' threads, eight of the inner server's, and those that are leaving.
 const MOST_THREADS: usize = 150;
@@ -26,11 +26,16 @@ fn four_hundred_that_never_finish_their_request() {
         crowd.push(stream);
     }
     let begun = Instant::now();
-    let full = server.resources();
     wait_for("a visit", || gets_through(server.address()));
-    println!("alone {before:?}, full {full:?}, a visit after {:?}", begun.elapsed());
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
-    assert!(full.threads > before.threads + 32, "there was no crowd: {full:?}");
+    let took = begun.elapsed();
+    // The visitor may have been quicker than the last of the crowd.
+    let mut full = server.resources();
+    wait_for("the crowd", || {
+        full = server.resources();
+        full.threads > before.threads + 32
+    });
+    println!("alone {before:?}, full {full:?}, a visit after {took:?}");
+    assert!(took < Duration::from_secs(3), "{took:?}");
     assert!(full.threads < MOST_THREADS, "{full:?}");
     assert!(full.kib < before.kib + 16 * 1024, "{before:?} {full:?}");
     drop(crowd);

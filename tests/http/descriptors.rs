@@ -5,9 +5,9 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::path::PathBuf;
 
-use crate::client::{Answered, connect_from, gets_through, is_well};
 use crate::common::wait_for;
-use crate::process::Server;
+use crate::http::client::{Answered, connect_from, gets_through, is_well};
+use crate::http::process::Server;
 
 fn sockets(server: &Server) -> Vec<PathBuf> {
     let private = fs::read_dir(server.directory.path()).unwrap().flatten();

@@ -11,10 +11,10 @@ use sluice::config::Http;
 use sluice::status::http::{Answer, HttpServer};
 use sluice::stop::Stop;
 
-use crate::client::{Answered, connect, connect_from, gets_through, is_well};
 use crate::common::{expect_end, wait_for};
-use crate::process::Server;
-use crate::toy::{Toy, handler};
+use crate::http::client::{Answered, connect, connect_from, gets_through, is_well};
+use crate::http::process::Server;
+use crate::http::toy::{Toy, handler};
 
 #[test]
 fn off_is_none_and_a_port_in_use_is_named() {

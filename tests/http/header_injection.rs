@@ -9,7 +9,7 @@ use sluice::config::{Http, Secret};
 use sluice::status::http::{Answer, HttpServer, Request};
 use sluice::stop::Stop;
 
-use crate::client::{Answered, connect_from};
+use crate::http::client::{Answered, connect_from};
 
 const TOKEN: &str = "hunter2";
 /// Every header that an answer may have here.

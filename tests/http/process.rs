@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::common::resources::{self, Resources};
 use crate::common::wait_for;
-use crate::toy::Toy;
+use crate::http::toy::Toy;
 
 const WANTED: &str = "SLUICE_TEST_HTTP_SERVER";
 
@@ -47,7 +47,7 @@ impl Server {
         let directory = tempfile::tempdir().unwrap();
         let mut child = Command::new("sh")
             .arg("-c")
-            .arg(format!("{prepare} exec \"$0\" --exact process::serves --ignored --nocapture"))
+            .arg(format!("{prepare} exec \"$0\" --exact http::process::serves --ignored --nocapture"))
             .arg(std::env::current_exe().unwrap())
             .env(WANTED, "1")
             .env("TMPDIR", directory.path())

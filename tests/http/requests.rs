@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use crate::client::{Answered, ask, ask_bytes, connect, get, is_well};
 use crate::common::expect;
-use crate::toy::{LARGE, Toy};
+use crate::http::client::{Answered, ask, ask_bytes, connect, get, is_well};
+use crate::http::toy::{LARGE, Toy};
 
 #[test]
 fn an_ordinary_client_is_served() {

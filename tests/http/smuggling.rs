@@ -9,7 +9,7 @@ use sluice::config::{Http, Secret};
 use sluice::status::http::{Answer, HttpServer, Request};
 use sluice::stop::Stop;
 
-use crate::client::{Answered, ask_bytes};
+use crate::http::client::{Answered, ask_bytes};
 
 const TOKEN: &str = "hunter2";
 /// What is to be smuggled.

@@ -7,8 +7,8 @@ use sluice::notify::Pace;
 use sluice::record::AlertKind;
 
 use crate::common::wait_for;
-use crate::server::{Answer, Server, ok};
-use crate::tools::{alert, pace, row, start, wait_health, webhook};
+use crate::notify::server::{Answer, Server, ok};
+use crate::notify::tools::{alert, pace, row, start, wait_health, webhook};
 
 #[test]
 fn ten_thousand_alerts_are_five_messages_and_then_one_that_sums_up() {

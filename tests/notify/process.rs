@@ -9,8 +9,8 @@ use sluice::stratum::{Difficulty, Nbits};
 use crate::common::binary::Sluice;
 use crate::common::certificates::Certificate;
 use crate::common::{refusing_address, upstream};
-use crate::server::{Answer, Server, ok, status};
-use crate::tools::webhook;
+use crate::notify::server::{Answer, Server, ok, status};
+use crate::notify::tools::webhook;
 
 const POOL: &str = "[[upstream]]\nurl = \"stratum+tcp://127.0.0.1:1\"\n";
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sluice::notify::Pace;
 
 use crate::common::wait_for;
-use crate::tools::{alert, pace, start, wait_health};
+use crate::notify::tools::{alert, pace, start, wait_health};
 
 fn exec(script: &str, argument: &Path) -> String {
     format!(

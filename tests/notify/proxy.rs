@@ -12,8 +12,8 @@ use sluice::stratum::{Difficulty, Nbits};
 
 use crate::common::recorded::setup;
 use crate::common::{DEADLINE, upstream, wait_for};
-use crate::server::{Server, ok};
-use crate::tools::{pace, webhook};
+use crate::notify::server::{Server, ok};
+use crate::notify::tools::{pace, webhook};
 
 const OWN: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
 const STRANGER: &str = "bc1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qccfmv3";

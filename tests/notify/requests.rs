@@ -4,8 +4,8 @@ use serde_json::json;
 use sluice::config::Severity;
 use sluice::record::AlertKind;
 
-use crate::server::{Asked, Server, ok};
-use crate::tools::{alert, host, pace, row, start};
+use crate::notify::server::{Asked, Server, ok};
+use crate::notify::tools::{alert, host, pace, row, start};
 
 /// The one request that telling this alert makes.
 fn asked(section: &str, alert: &sluice::record::AlertRow) -> Asked {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use sluice::notify::Pace;
 
 use crate::common::refusing_address;
-use crate::server::{Answer, Server, ok, status};
-use crate::tools::{alert, pace, start, wait_health, webhook};
+use crate::notify::server::{Answer, Server, ok, status};
+use crate::notify::tools::{alert, pace, start, wait_health, webhook};
 
 /// One alert to a server that always answers so: the requests it got, and the error.
 fn failing(answer: impl Fn(usize) -> Answer + Send + Sync + 'static, pace: &Pace) -> (usize, String) {

@@ -4,7 +4,7 @@ use sluice::config::Severity::{High, Info, Low, Medium};
 use sluice::notify::is_wanted;
 use sluice::record::AlertKind;
 
-use crate::tools::{recipients, row};
+use crate::notify::tools::{recipients, row};
 
 #[test]
 fn an_alert_is_wanted_by_its_severity_or_as_good_news() {

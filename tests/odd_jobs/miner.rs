@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use super::common::DEADLINE;
 use super::job::WORKER;
+use crate::common::DEADLINE;
 
 /// A miner. All that it is told is kept.
 pub struct Miner {

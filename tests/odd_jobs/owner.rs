@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::client;
-use super::common::binary::Sluice;
-use super::common::wait_for;
+use crate::common::binary::Sluice;
+use crate::common::wait_for;
 
 /// How long the program may take to show something.
 const SOON: Duration = Duration::from_secs(12);

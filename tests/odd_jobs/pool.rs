@@ -8,7 +8,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use super::common::{DEADLINE, wait_for};
+use crate::common::{DEADLINE, wait_for};
 
 /// A difficulty that every hash reaches.
 const NONE: &str = "{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[1e-12]}\n";

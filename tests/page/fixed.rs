@@ -12,7 +12,7 @@ use sluice::work::Height;
 
 use crate::common::browser::{Browser, Screen};
 use crate::common::site::{ADDRESS, PageServer, Site};
-use crate::look::{assert_fine, assert_fine_everywhere};
+use crate::page::look::{assert_fine, assert_fine_everywhere};
 
 /// Of one moment with one miner, the same with many.
 fn with_miners(sight: &Sight, count: usize) -> Sight {

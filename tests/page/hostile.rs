@@ -11,7 +11,7 @@ use sluice::util::escape::printable;
 use crate::common::browser::{Browser, Screen};
 use crate::common::site::Site;
 use crate::common::{DEADLINE, wait_for};
-use crate::look::assert_fine;
+use crate::page::look::assert_fine;
 
 /// As long as what the simulated pool signs with, so that it can take its place.
 const TAG: &str = "<img src=x onerror=f()>";

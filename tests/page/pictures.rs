@@ -8,7 +8,7 @@ use sluice::stratum::Nbits;
 
 use crate::common::browser::{Browser, Screen};
 use crate::common::site::{STRANGER, Site};
-use crate::hostile;
+use crate::page::hostile;
 
 fn take(browser: &Browser, url: &str, directory: &Path, name: &str) {
     for (screen, size) in [(Screen::PHONE, "phone"), (Screen::DESK, "desk")] {

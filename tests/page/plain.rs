@@ -5,7 +5,7 @@ use sluice::sim::Habit;
 use crate::common::browser::{Browser, Screen};
 use crate::common::site::Site;
 use crate::common::wait_for;
-use crate::look::assert_fine;
+use crate::page::look::assert_fine;
 
 #[test]
 fn one_request_shows_all_and_the_console_is_silent() {

@@ -4,7 +4,7 @@ use sluice::sim::Habit;
 
 use crate::common::browser::{Browser, NAME};
 use crate::common::site::Site;
-use crate::look::assert_fine_everywhere;
+use crate::page::look::assert_fine_everywhere;
 
 #[test]
 fn the_first_visitor_is_told_how_to_point_a_miner_here() {

@@ -35,7 +35,7 @@ fn kill_9_loses_no_more_than_the_flush_interval() {
     let mut ids = Vec::new();
     for round in 1..=2 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "crash::child", "--ignored", "--nocapture"])
+            .args(["--exact", "record::crash::child", "--ignored", "--nocapture"])
             .env(CHILD_DIR, dir.path())
             .stdout(Stdio::piped())
             .spawn()

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use sluice::reference::{Pace, ReferenceKind};
 use sluice::work::parent_hash;
 
-use crate::server::{Answer, Server, status};
-use crate::{Heard, hurried};
+use crate::reference::server::{Answer, Server, status};
+use crate::reference::{Heard, hurried};
 
 fn hash(number: u32) -> String {
     format!("{number:064x}")

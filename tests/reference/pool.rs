@@ -10,7 +10,7 @@ use sluice::stratum::Nbits;
 use sluice::work::parent_hash;
 
 use crate::common::{BarePool, DEADLINE, read_line, wait_for};
-use crate::{Heard, hurried};
+use crate::reference::{Heard, hurried};
 
 const MAINNET: Nbits = Nbits(0x1702_3a04);
 const SUBSCRIBED: &[u8] = b"{\"id\":1,\"result\":[[],\"d1e54072\",4],\"error\":null}\n";

@@ -10,8 +10,8 @@ use crate::common::BarePool;
 use crate::common::certificates::Certificate;
 use crate::common::socks5_server::Socks5Server;
 use crate::common::tls_bridge;
-use crate::pool::{job, open};
-use crate::{Heard, hurried};
+use crate::reference::pool::{job, open};
+use crate::reference::{Heard, hurried};
 
 fn at(address: SocketAddr, tls: Option<UpstreamTls>) -> Upstream {
     Upstream { tls, ..Upstream::new(address.ip().to_string(), address.port()) }

@@ -18,7 +18,7 @@ use crate::common::binary::Sluice;
 use crate::common::prometheus::{read, value};
 use crate::common::shown::empty;
 use crate::common::{DEADLINE, upstream, wait_for};
-use crate::server::{Server, status};
+use crate::reference::server::{Server, status};
 
 fn pool(height: u32, seed: u64) -> SimPool {
     let options = PoolOptions::default();

@@ -1,5 +1,4 @@
 //! Reading `tests/data/vectors.json`.
-#![allow(dead_code)] // Each test takes what it needs.
 
 use serde_json::Value;
 use serde_json::value::RawValue;

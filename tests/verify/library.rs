@@ -7,8 +7,8 @@ use sluice::sim::PoolOptions;
 use sluice::stop::Stop;
 use sluice::verify::{End, Outcome, Report, Settings, Weight, verify, verify_all};
 
-use super::common::{DEADLINE, refusing_address};
 use super::{ADDRESS, options, pool, url};
+use crate::common::{DEADLINE, refusing_address};
 
 fn settings(limit: Duration) -> Settings {
     let settings = Settings::new(ADDRESS, Network::Auto).unwrap();

@@ -7,8 +7,8 @@ use std::time::Instant;
 use serde_json::Value;
 use sluice::sim::{Misbehaviour, Payout, PoolOptions};
 
-use super::common::DEADLINE;
 use super::{ADDRESS, STRANGER, command, options, pool, run, url};
+use crate::common::DEADLINE;
 
 /// Every name of a report, and its JSON type; `?` for one that may be null.
 const FIELDS: &str = "pool s, address s, worker s, verdict s, exit_code n, at s, seconds n, ended s, findings a, \

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 use sluice::sim::{Misbehaviour, OpeningOrder, Payout, PoolOptions};
 use sluice::stratum::{Difficulty, Nbits};
 
-use super::common::refusing_address;
 use super::{ADDRESS, STRANGER, options, pool, run, url, verify, watch};
+use crate::common::refusing_address;
 
 #[test]
 fn an_honest_solo_pool_is_good_in_every_opening_order() {

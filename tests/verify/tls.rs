@@ -10,10 +10,11 @@ use sluice::net::tls_words::note_clock_error;
 use sluice::stop::Stop;
 use sluice::verify::{Paint, Settings, Text, verify};
 
-use super::common::certificates::Certificate;
-use super::common::socks5_server::Socks5Server;
-use super::common::tls_bridge;
 use super::{ADDRESS, options, pool, run};
+use crate::common::certificates::Certificate;
+use crate::common::own_process::in_own_process;
+use crate::common::socks5_server::Socks5Server;
+use crate::common::tls_bridge;
 
 /// Where the pool can be reached by TLS.
 fn tls_front(certificate: &Certificate, pool: SocketAddr) -> String {
@@ -95,18 +96,23 @@ fn said_of(years: (i32, i32), names: &[&str], clock: Option<SignedDuration>) -> 
 
 #[test]
 fn a_certificate_out_of_its_time_names_the_clock_and_another_host_s_names_the_url() {
-    let said = said_of((2090, 2095), &[], None);
-    assert!(
-        said.contains("its certificate is not valid before 2090-01-01; this machine's clock says"),
-        "{said}"
-    );
-    let said = said_of((2090, 2095), &[], Some(SignedDuration::from_hours(24 * 365 * 66)));
-    assert!(said.contains("the clock of this machine is wrong: it says 20"), "{said}");
-    assert!(said.contains("but by NTP it is 209"), "{said}");
-    let said = said_of((2001, 2002), &[], Some(SignedDuration::ZERO));
-    assert!(said.contains("its certificate expired on 2002-01-01") && said.contains("must renew"), "{said}");
-    let said = said_of((2001, 2095), &["pool.example"], None);
-    assert!(said.contains("is not for 127.0.0.1, but for"), "{said}");
+    in_own_process(|| {
+        let said = said_of((2090, 2095), &[], None);
+        assert!(
+            said.contains("its certificate is not valid before 2090-01-01; this machine's clock says"),
+            "{said}"
+        );
+        let said = said_of((2090, 2095), &[], Some(SignedDuration::from_hours(24 * 365 * 66)));
+        assert!(said.contains("the clock of this machine is wrong: it says 20"), "{said}");
+        assert!(said.contains("but by NTP it is 209"), "{said}");
+        let said = said_of((2001, 2002), &[], Some(SignedDuration::ZERO));
+        assert!(
+            said.contains("its certificate expired on 2002-01-01") && said.contains("must renew"),
+            "{said}"
+        );
+        let said = said_of((2001, 2095), &["pool.example"], None);
+        assert!(said.contains("is not for 127.0.0.1, but for"), "{said}");
+    });
 }
 
 #[test]

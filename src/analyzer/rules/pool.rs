@@ -84,11 +84,25 @@ impl Pool {
                     (description, json!({ "worker": worker, "reason": reason, "session": session.0 }))
                 });
             }
+            Event::SubscribeRefused { session, upstream, reason } => {
+                let name = tongue.upstream(*upstream);
+                tongue.lasts(REFUSED, name, at, || {
+                    let description = format!(
+                        "{name}: the pool refuses mining.subscribe, so no miner can work there; miners are given \
+                         to the next pool if there is one"
+                    );
+                    (description, json!({ "worker": null, "reason": reason, "session": session.0 }))
+                });
+            }
+            Event::Subscribed { upstream } if tongue.is_open(REFUSED.0) => {
+                tongue.ends(REFUSED.0, tongue.upstream(*upstream), at);
+            }
             Event::Authorized { upstream, worker } if tongue.is_open(REFUSED.0) => {
                 let subject = format!("{} {worker}", tongue.upstream(*upstream));
                 tongue.ends(REFUSED.0, &subject, at);
             }
-            Event::Authorized { .. }
+            Event::Subscribed { .. }
+            | Event::Authorized { .. }
             | Event::DifficultySet { .. }
             | Event::ExtranonceChanged { .. }
             | Event::JobUnread { .. } => {}

@@ -45,7 +45,9 @@ impl Session {
                 self.conversation.authorized.store(true, Ordering::Relaxed);
                 let worker = shortened(&first_name(message.params));
                 self.expect(&worker);
-                Asked::Authorize { worker, login: Login::from_params(message.params) }
+                let login = Login::from_params(message.params);
+                login.iter().cloned().for_each(|login| self.conversation.offer_login(login));
+                Asked::Authorize { worker, login }
             }
             Some("mining.extranonce.subscribe") => {
                 self.takes_extranonce = true;

@@ -406,6 +406,8 @@ impl Session {
                             self.doubt_space(why, b"", answered_at, each);
                         }
                         self.subscribed(answer, answered_at, each);
+                        let upstream = self.conversation.upstream();
+                        each(Finding::Event(Event::Subscribed { upstream }, answered_at));
                     }
                     Some(Err(why)) => {
                         // What was known holds no more.
@@ -413,7 +415,17 @@ impl Session {
                         self.unread(&why.to_string(), b"", answered_at, each);
                         self.judge_early(each);
                     }
-                    None => self.judge_early(each),
+                    None => {
+                        self.conversation.clock.miner_refused();
+                        let (session, upstream) = (self.conversation.id, self.conversation.upstream());
+                        let reason = match Verdict::of(message) {
+                            Verdict::Refused { reason, .. } => reason,
+                            Verdict::Accepted => None,
+                        };
+                        let event = Event::SubscribeRefused { session, upstream, reason };
+                        each(Finding::Event(event, answered_at));
+                        self.judge_early(each);
+                    }
                 }
             }
             Asked::Configure { mask } => {
@@ -426,7 +438,9 @@ impl Session {
             Asked::Authorize { worker, login } => {
                 let verdict = Verdict::of(message);
                 let refused = !verdict.is_accepted();
-                if !refused {
+                if refused {
+                    self.conversation.clock.miner_refused();
+                } else {
                     login.into_iter().for_each(|login| self.conversation.set_login(login));
                     self.conversation.clock.authorize_accepted();
                     self.is_accepted = true;

@@ -1,19 +1,22 @@
-//! How forwarding goes, for whoever shows it. Asked twice a second by one thread, never by a visitor
-//! of the page: some of it is behind locks that a new session takes, too.
+//! Figures of the running proxy, for the status.
 
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::analyzer::Conversation;
 use crate::limits::Counts;
 use crate::upstream::{Standing, UpstreamId, Upstreams};
 
-/// A view of the running proxy.
-#[derive(Debug, Clone)]
-pub struct Observer {
-    observed: Arc<dyn Observed>,
+/// Figures of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyStats {
+    /// Connected miners, those that have sent nothing yet included.
+    pub sessions: usize,
+    pub volume: Volume,
+    /// Addresses, connections and bans.
+    pub counts: Counts,
+    /// The pools by their numbers, those that are not listed any more included.
+    pub upstreams: Vec<UpstreamState>,
 }
 
 /// What sessions have carried since the start.
@@ -53,59 +56,9 @@ pub struct UpstreamState {
     pub gives_no_work: bool,
 }
 
-/// A mode's running sessions, as far as anybody asks about them.
-pub trait Observed: fmt::Debug + Send + Sync {
-    /// How many sessions there are now.
-    fn sessions(&self) -> usize;
-
-    /// What all sessions have carried.
-    fn volume(&self) -> Volume;
-
-    /// Addresses, connections and bans.
-    fn counts(&self) -> Counts;
-
-    /// A person says that the upstream of this number may be used again. `None` when there is none,
-    /// `false` when it was not blocked.
-    fn clear(&self, place: usize) -> Option<bool>;
-
-    /// The upstreams by their numbers, those that are not listed any more included.
-    fn upstreams(&self) -> Vec<UpstreamState>;
-}
-
-impl Observer {
-    pub fn new(observed: Arc<dyn Observed>) -> Observer {
-        Observer { observed }
-    }
-
-    /// As [`Observed::sessions`].
-    pub fn sessions(&self) -> usize {
-        self.observed.sessions()
-    }
-
-    /// As [`Observed::volume`].
-    pub fn volume(&self) -> Volume {
-        self.observed.volume()
-    }
-
-    /// As [`Observed::counts`].
-    pub fn counts(&self) -> Counts {
-        self.observed.counts()
-    }
-
-    /// As [`Observed::clear`].
-    pub fn clear(&self, place: usize) -> Option<bool> {
-        self.observed.clear(place)
-    }
-
-    /// As [`Observed::upstreams`].
-    pub fn upstreams(&self) -> Vec<UpstreamState> {
-        self.observed.upstreams()
-    }
-}
-
 impl UpstreamState {
     /// What dialling and probing know; who is with it the mode must say.
-    pub fn of(
+    pub(super) fn of(
         upstreams: &Upstreams,
         upstream: UpstreamId,
         sessions: usize,
@@ -129,8 +82,8 @@ impl UpstreamState {
 
 impl Volume {
     /// One session more.
-    pub fn add(&mut self, conversation: &Conversation) {
-        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    pub(super) fn add(&mut self, conversation: &Conversation) {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         self.sessions += 1;
         self.bytes_up += count(&conversation.up.bytes);
         self.bytes_down += count(&conversation.down.bytes);

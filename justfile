@@ -1,0 +1,52 @@
+# `just` lists the recipes. What CI runs is `.ci/run`; each of its steps is a recipe here.
+
+_default:
+    @just --list --unsorted
+
+# Everything that must pass before a change is accepted
+ci:
+    .ci/run
+
+# Only some steps of it: `just steps fmt clippy`
+steps *NAMES:
+    .ci/run {{NAMES}}
+
+# The formatting is what rustfmt writes
+fmt:
+    .ci/run fmt
+
+# Every link between the documents leads somewhere
+links:
+    .ci/run links
+
+# Clippy, and the lints of Cargo.toml
+clippy:
+    .ci/run clippy
+
+# The documentation of the code builds without a warning
+doc:
+    .ci/run doc
+
+# The program builds with the oldest Rust that Cargo.toml promises
+msrv:
+    .ci/run msrv
+
+# The fuzz targets compile
+fuzz:
+    .ci/run fuzz
+
+# Licences, banned and duplicate crates, advisories (needs cargo-deny)
+deny:
+    .ci/run deny
+
+# All tests, or those of one program: `just test`, `just test --test failover`
+test *ARGS:
+    @if [ -z "{{ARGS}}" ]; then .ci/run test; else cargo test --locked {{ARGS}}; fi
+
+# A complete world on this machine: a simulated pool, simulated miners, the proxy, the page
+demo *ARGS:
+    cargo run --release --locked -- demo {{ARGS}}
+
+# All benchmarks, 15 minutes: prints the tables of docs/benchmarks.md
+bench:
+    scripts/benchmarks.sh

@@ -1,0 +1,52 @@
+//! The end of all sessions when the program ends: shares in flight get their answers first.
+
+use std::time::{Duration, Instant};
+
+use super::registry::{ProxySession, Registry};
+use crate::util::plural::count;
+
+/// The time between two looks whether shares in flight are answered.
+const ANSWER_CHECK: Duration = Duration::from_millis(5);
+/// The time that sessions may take to end once they were told to.
+const CLOSE_LIMIT: Duration = Duration::from_secs(3);
+
+/// Ends all sessions. Shares in flight may take `limit` to be answered; `close_pools` then closes the
+/// connections that sessions share.
+pub fn drain<S: ProxySession>(
+    registry: &Registry<S>,
+    limit: Duration,
+    is_analyzed: bool,
+    close_pools: impl FnOnce(),
+) {
+    let deadline = Instant::now() + limit;
+    let mut waiting = registry.all();
+    // Miners that the pool does not answer in time are answered by the end of its connection.
+    waiting.iter().for_each(|session| session.stop_reading(deadline + CLOSE_LIMIT));
+    loop {
+        // Each session ends as soon as its own answers are in.
+        let is_late = Instant::now() >= deadline;
+        waiting.retain(|session| {
+            let is_answered = session.is_answered(is_analyzed);
+            if is_answered || is_late {
+                session.end_drained();
+            }
+            !is_answered
+        });
+        if is_late || waiting.is_empty() {
+            break;
+        }
+        std::thread::sleep(ANSWER_CHECK);
+    }
+    if !waiting.is_empty() {
+        log::warn!("{} closed before the pool answered all shares", count(waiting.len() as u64, "session"));
+    }
+    drop(waiting);
+    close_pools();
+    if registry.wait_empty(Instant::now() + CLOSE_LIMIT) {
+        return;
+    }
+    registry.all().iter().for_each(|session| session.abort());
+    if !registry.wait_empty(Instant::now() + CLOSE_LIMIT) {
+        log::warn!("{} did not end in time", count(registry.count() as u64, "session"));
+    }
+}
