@@ -39,7 +39,7 @@ fuzz:
 deny:
     .ci/run deny
 
-# All tests, or those of one program: `just test`, `just test --test failover`
+# All tests, or those of one module: `just test`, `just test --test suite failover::`
 test *ARGS:
     @if [ -z "{{ARGS}}" ]; then .ci/run test; else cargo test --locked {{ARGS}}; fi
 

@@ -24,6 +24,7 @@ use crate::status::http::{HttpServer, PagePort};
 use crate::status::sight::{Facts, Sight, Sights, Sources, Surroundings};
 use crate::status::web;
 use crate::stop::Stop;
+use crate::supervise;
 use crate::util::os_error::describe;
 
 /// Why the program could not start.
@@ -48,9 +49,9 @@ pub struct AppOptions {
     pub queue: Option<Sender<Copy>>,
     /// The limits of aggregate mode.
     pub limits: Limits,
-    /// Whether restarts of threads raise an alert. They are counted once in a process, so only the one program of
-    /// a process reports them.
-    pub reports_restarts: bool,
+    /// Whether this is the only program of its process: a thread that it can't do without ends it in order, and
+    /// restarts of threads, which are counted once in a process, raise an alert.
+    pub owns_process: bool,
 }
 
 /// The running program.
@@ -93,6 +94,9 @@ impl App {
     /// # Errors
     /// As [`App::start`].
     pub fn prepare(config: &Config, mut options: AppOptions, stop: &Stop) -> Result<App, AppError> {
+        if options.owns_process {
+            supervise::end_program_through(stop);
+        }
         let (to_enforcement, offences) = enforcement::channel();
         let (news, outside) = analyzer::outside();
         let page = options.page.take();
@@ -114,15 +118,16 @@ impl App {
             let (started, copies) = Analyzer::start(setup)?;
             (analyzer, to_analyzer) = (Some(started), Some(copies));
         }
-        let server = ProxyServer::open(&config.listen, stop, || match config.mode {
-            Mode::Passthrough => passthrough::start(config, to_analyzer, stop),
-            Mode::Aggregate => aggregate::start(config, options.limits, to_analyzer, stop),
+        let server = ProxyServer::open(&config.listen, stop, |own| match config.mode {
+            Mode::Passthrough => passthrough::start(config, to_analyzer, own, stop),
+            Mode::Aggregate => aggregate::start(config, options.limits, to_analyzer, own, stop),
         })?;
         let proxy = server.proxy().clone();
         enforcement::start(&proxy, offences, stop)?;
         if is_analyzed && options.uses_network {
             references = References::start(&config.references, pass_tips_to(news.clone()), stop)?;
         }
+        let to_rules = is_analyzed.then_some(news);
         let live = Arc::new(ArcSwap::from_pointee(config.clone()));
         let sources = Sources {
             proxy: proxy.clone(),
@@ -131,6 +136,7 @@ impl App {
             notifier: notifier.clone(),
             config: live.clone(),
             references,
+            to_rules: to_rules.clone(),
         };
         let sights = Sights::start(sources, Facts::new(config, server.addresses().to_vec()), stop)?;
         let handler = web::handler_with_controls(sights.clone(), proxy.clone());
@@ -141,8 +147,7 @@ impl App {
                 None
             }
         });
-        let to_analyzer = is_analyzed.then_some(news);
-        let reloadable = Reloadable { config: live, proxy, names, to_analyzer };
+        let reloadable = Reloadable { config: live, proxy, names, to_analyzer: to_rules };
         Ok(App { server, analyzer, sights, page, notifier, reloadable })
     }
 
@@ -228,7 +233,7 @@ fn analyzer_setup(config: &Config, options: &mut AppOptions, stop: &Stop) -> io:
         None if options.uses_network => Clock::start(&config.ntp, stop)?,
         None => Clock::system(),
     };
-    let mut setup = Setup { clock, reports_restarts: options.reports_restarts, ..Setup::of(config) };
+    let mut setup = Setup { clock, reports_restarts: options.owns_process, ..Setup::of(config) };
     if let Some(directory) = &options.record_to {
         let (recorder, state, history) = Recorder::start(&config.record, directory, setup.clock.clone())?;
         (setup.recorder, setup.state, setup.history) = (Some(recorder), state, history);
@@ -262,3 +267,6 @@ fn pass_tips_to(to_analyzer: Sender<Outside>) -> impl Fn(Tip) + Clone + Send + '
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

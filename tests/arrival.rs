@@ -462,7 +462,7 @@ fn every_listener_serves_ipv6_too() {
         certificate.cert_file(),
         certificate.key_file()
     ));
-    let addresses = proxy.running().addresses();
+    let addresses = proxy.app().addresses();
     let ips: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
     assert_eq!(ips, ["127.0.0.1", "::1", "127.0.0.2", "127.0.0.1", "::1"]);
     let mut miners = Vec::new();

@@ -1,5 +1,7 @@
 //! The real binary: exit codes, and what a person reads.
 
+mod machine;
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;

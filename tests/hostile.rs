@@ -30,7 +30,7 @@ impl Scene {
         let pool = BarePool::start();
         let (mut recorded, copies, config) = Recorded::stalled(&format!("{text}{}", pool.upstream()));
         let setup = setup(&config, recorded.directory.path());
-        recorded.proxy.analyzer = Some(Analyzer::on(copies.clone(), setup).unwrap());
+        recorded.proxy.late_analyzer = Some(Analyzer::on(copies.clone(), setup).unwrap());
         Scene { recorded, pool, copies }
     }
 
@@ -66,7 +66,7 @@ impl Scene {
     }
 
     fn judged(&self) -> u64 {
-        judged(&self.recorded.analyzer().snapshot())
+        judged(&self.recorded.snapshot())
     }
 }
 
@@ -139,7 +139,7 @@ fn both_ways(name: &str, count: usize, piece: fn(usize) -> Vec<u8>, directions: 
         };
         measured(&format!("{name}, {direction}"), || run(count / 10), || run(count));
         scene.others_are_served();
-        let summary = scene.recorded.analyzer().summary();
+        let summary = scene.recorded.snapshot().summary.clone();
         let lines = summary.messages_up + summary.messages_down;
         println!("  {lines} lines read, {} unreadable, {} too long", summary.unreadable, summary.too_long);
         if let Pace::Followed = pace {
@@ -279,7 +279,7 @@ fn reasons_of_60_kb_are_not_kept() {
                 scene.recorded.wait("the verdicts", |snapshot| judged(snapshot) == 400);
             },
         );
-        let totals = scene.recorded.analyzer().snapshot().totals.clone().unwrap();
+        let totals = scene.recorded.snapshot().totals.clone().unwrap();
         assert_eq!(totals.rejected, 400);
         assert!(totals.reasons.keys().chain(totals.workers.keys()).all(|text| text.len() <= 129));
         drop(at_pool);

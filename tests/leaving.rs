@@ -1,6 +1,8 @@
 //! A pool that is there and of no use is left: one that gives no work, and one that does not answer.
 
 mod refusals;
+#[path = "leaving/unusable.rs"]
+mod unusable;
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -10,11 +12,7 @@ use crate::common::job_pool::{JobMiner, JobPool};
 use crate::common::site::PageServer;
 use crate::common::{Proxy, Unroutable, expect_end, wait_for};
 use serde_json::json;
-use sluice::analyzer::Analyzer;
-use sluice::config::{Config, Overrides};
 use sluice::net::resolve::set_test_name;
-use sluice::status::sight::{Facts, Sights, Sources};
-use sluice::stop::Stop;
 use sluice::upstream::Standing;
 
 /// Each way of forwarding, with and without an analyzer that sees jobs.
@@ -30,7 +28,7 @@ fn proxy(more: &str, pools: &[&JobPool]) -> Proxy {
 }
 
 fn raised(proxy: &Proxy, id: &str) -> bool {
-    let snapshot = proxy.analyzer.as_ref().unwrap().snapshot();
+    let snapshot = proxy.snapshot();
     snapshot.alerts.counts.contains_key(id)
 }
 
@@ -43,11 +41,8 @@ fn with_and_without_analysis(test: fn(bool)) {
 }
 
 /// What a visitor of the page reads.
-fn page_of(proxy: &Proxy, text: &str) -> String {
-    let config = Config::parse(text, &Overrides::default()).unwrap();
-    let facts = Facts::new(&config, vec![proxy.address()]);
-    let sources = Sources::new(proxy.running().observer(), proxy.analyzer.as_ref().map(Analyzer::published));
-    let page = PageServer::start(Sights::start(sources, facts, &Stop::new()).unwrap(), None);
+fn page_of(proxy: &Proxy) -> String {
+    let page = PageServer::start(proxy.app().sights().clone(), None);
     let mut stream = TcpStream::connect(page.address()).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
@@ -144,8 +139,9 @@ fn keeps_miners_of_the_only_pool(is_analyzed: bool) {
     let proxy = proxy(&format!("[analysis]\nenabled = {is_analyzed}\n"), &[&idle]);
     let first = JobMiner::join(proxy.address(), "w.one");
     wait_for("the failure", || !proxy.running().is_up(0));
-    let page = page_of(&proxy, &idle.upstream());
-    assert!(page.contains("the pool gives no work; no other pool is configured"), "{page}");
+    let notice = "the pool gives no work; no other pool is configured";
+    wait_for("the page to tell", || page_of(&proxy).contains(notice));
+    let page = page_of(&proxy);
     assert!(page.contains("it gives no work: it accepts miners and has sent no job"), "{page}");
     let second = JobMiner::join(proxy.address(), "w.two");
     let until = Instant::now() + Duration::from_millis(1500);
@@ -173,7 +169,7 @@ fn the_only_pool_is_taken_again_without_work_as_soon_as_it_is_back() {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| JobMiner::join(proxy.address(), "w.two"));
         wait_for("a failed dial", || {
-            let state = proxy.running().observer().upstreams().remove(0);
+            let state = proxy.running().stats().upstreams.remove(0);
             state.standing == Standing::Failed && !state.gives_no_work
         });
         let (back, began) = (JobPool::on(TcpListener::bind(address).unwrap(), false), Instant::now());

@@ -180,7 +180,7 @@ fn a_tls_handshake_that_never_comes_blocks_no_accept() {
         certificate.cert_file(),
         certificate.key_file()
     )) {
-        let tls_address = world.proxy.running().addresses()[1];
+        let tls_address = world.proxy.app().addresses()[1];
         let mut silent: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(tls_address).unwrap()).collect();
         // Half of them begin a record and never end it.
         for socket in silent.iter_mut().take(20) {

@@ -3,8 +3,9 @@
 //! by the pools that are only watched.
 
 mod aggregate;
-use crate::http::client;
+mod dropped;
 mod early;
+mod excused;
 mod forms;
 mod job;
 mod miner;
@@ -13,11 +14,13 @@ mod passthrough;
 mod pool;
 mod references;
 mod spaces;
+mod subsidy;
 mod verify;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::http::client;
 use forms::Form;
 
 /// The alerts of a job that pays somebody else, and of one that can't be read.

@@ -246,3 +246,19 @@ fn without_analysis_each_reload_is_taken_however_many_there_are() {
     }
     assert_eq!(status(page)["mode"], "passthrough");
 }
+
+#[test]
+fn a_new_list_of_pools_is_confirmed() {
+    let (first, second) = (pool(), pool());
+    for mode in ["passthrough", "aggregate"] {
+        let (sluice, _) = run(&first, &format!("mode = \"{mode}\""));
+        sluice.edit(&url(&first), &format!("{}\n[[upstream]]\n{}", url(&second), url(&first)));
+        sluice.signal("HUP");
+        let (first, second) = (first.addr(), second.addr());
+        sluice
+            .wait_line(&format!("the list of pools: added {second}; kept {first}; from now on in the order"));
+        sluice.edit(&format!("[[upstream]]\nurl = \"stratum+tcp://{first}\""), "");
+        sluice.signal("HUP");
+        sluice.wait_line(&format!("the list of pools: removed {first}; kept {second}"));
+    }
+}

@@ -56,6 +56,7 @@ mod window;
 mod work;
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -99,7 +100,8 @@ struct Services {
     stop: Stop,
 }
 
-/// Starts the mode. Copies of all conversations go to `to_analyzer`.
+/// Starts the mode. Copies of all conversations go to `to_analyzer`. `own`: the addresses that miners connect
+/// to, which are no pools.
 ///
 /// # Errors
 /// [`StartError`] when an upstream or a thread can't be set up.
@@ -107,11 +109,12 @@ pub(crate) fn start(
     config: &Config,
     limits: Limits,
     to_analyzer: ToAnalyzer,
+    own: &[SocketAddr],
     stop: &Stop,
 ) -> Result<Arc<dyn Proxy>, StartError> {
     // Connections end with the sessions, after what is in flight was answered.
     let links_stop = Stop::new();
-    let (reception, upstreams) = start_upstreams(config, &links_stop)?;
+    let (reception, upstreams) = start_upstreams(config, own, &links_stop)?;
     let services = Arc::new(Services {
         vardiff: ArcSwap::from_pointee(config.vardiff.clone()),
         naming: Naming::new(config),

@@ -184,6 +184,11 @@ impl Alerts {
         self.open.get(id).is_some_and(|of_rule| of_rule.contains_key(subject))
     }
 
+    /// What the states of this rule are about that last, or have just ended.
+    pub(super) fn open_subjects(&self, id: &str) -> Vec<String> {
+        self.open.get(id).map_or_else(Vec::new, |of_rule| of_rule.keys().cloned().collect())
+    }
+
     /// A state is over, if it had begun and does not come back at once.
     pub(super) fn ends(&mut self, id: &'static str, subject: &str, at: NtpTime) {
         if let Some(open) = self.open.get_mut(id).and_then(|of_rule| of_rule.get_mut(subject)) {

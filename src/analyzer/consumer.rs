@@ -20,6 +20,7 @@ use super::order::HOLD;
 use super::outside::ROOM;
 use super::snapshot::Snapshot;
 use super::steady::Steady;
+use super::turns::in_turns;
 use super::verdicts::Expectations;
 use super::{Copy, Direction, Enforcement, Outside, Role, SessionId, Summary, What};
 use crate::clock::Clock;
@@ -51,6 +52,9 @@ const MAX_HELD_OF_ONE: usize = 32;
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// How long the end of the program waits for what is still in the queue, and for a found block.
 const FINISH_LIMIT: Duration = Duration::from_secs(15);
+/// Copies of a connection to a pool that are read in one turn at the end: it carries the shares and answers of many
+/// miners.
+const PER_TURN_OF_POOL: usize = 8;
 /// How often the thread is started with all it knew. After more panics, whatever causes them is sought in
 /// the sessions: they are forgotten, and followed from their next bytes on.
 const TRUSTED_STARTS: u32 = 2;
@@ -168,6 +172,7 @@ impl Analyzer {
             unfollowed: BTreeSet::new(),
             reports_restarts: reports_restarts.then(|| supervise::restarts(u64::MAX).0),
             is_ending: is_ending.clone(),
+            is_last: false,
         };
         // What was read back at the start is to be seen from the first moment.
         consumer.round();
@@ -212,11 +217,16 @@ impl Analyzer {
 
     /// Reads what is still in the queue, has the records put on the disk, and ends.
     pub fn finish(self) -> Arc<Snapshot> {
+        self.finish_within(FINISH_LIMIT)
+    }
+
+    /// As [`Analyzer::finish`], waiting no longer than this for the queue to be read.
+    pub fn finish_within(self, limit: Duration) -> Arc<Snapshot> {
         self.stop.stop();
-        if !join_within(self.thread, FINISH_LIMIT) {
+        if !join_within(self.thread, limit) {
             log::error!(
-                "the analyzer did not end within {} s: the last shares are not recorded",
-                FINISH_LIMIT.as_secs()
+                "the analyzer did not end within {} s: the last shares of who sent most are not recorded",
+                limit.as_secs()
             );
         }
         if let Some(recorder) = &self.recorder {
@@ -262,6 +272,8 @@ struct Consumer {
     /// How many restarts of threads were reported; `None` where that is not its task.
     reports_restarts: Option<u64>,
     is_ending: Arc<AtomicBool>,
+    /// All that the queue had is held, to be read in turns.
+    is_last: bool,
 }
 
 /// What happens to a session when its copies' time has come.
@@ -278,8 +290,9 @@ impl Consumer {
         let mut pause = PAUSE;
         loop {
             supervise::beat();
-            // Looked at first: what was put in before the end was asked for is still read.
-            let is_last = stop.is_stopped();
+            if stop.is_stopped() {
+                break;
+            }
             let now = match self.copies.try_recv() {
                 Ok(copy) => {
                     pause = PAUSE;
@@ -287,12 +300,12 @@ impl Consumer {
                     self.take_or_give_up(copy, now);
                     now
                 }
-                Err(TryRecvError::Empty) if !is_last => {
+                Err(TryRecvError::Empty) => {
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(if self.held.is_empty() { LONGEST_PAUSE } else { PAUSE });
                     Instant::now()
                 }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                Err(TryRecvError::Disconnected) => break,
             };
             self.release(now);
             if now >= next_round {
@@ -300,12 +313,33 @@ impl Consumer {
                 next_round = now + ROUND;
             }
         }
-        while let Some((_, id, held)) = self.held.pop_front() {
-            self.follow_or_give_up(id, held);
-        }
+        self.read_the_rest(next_round);
         self.follower.is_ending = self.is_ending.load(Ordering::Acquire);
         self.follower.close_all(self.steady.now());
         self.round();
+    }
+
+    /// Reads what was put into the queue before the end. The program does not wait for ever, so the sessions take
+    /// turns: what one that floods has left there must not cost others their last shares.
+    fn read_the_rest(&mut self, mut next_round: Instant) {
+        self.is_last = true;
+        let waiting = self.copies.len();
+        for copy in self.copies.clone().try_iter().take(waiting) {
+            self.take_or_give_up(copy, Instant::now());
+        }
+        let held = std::mem::take(&mut self.held).into_iter().map(|(_, id, held)| (id, held));
+        let per_turn = |id| match self.follower.role(id) {
+            Some(Role::Pool) => PER_TURN_OF_POOL,
+            Some(Role::Direct | Role::Miner) | None => 1,
+        };
+        for (id, held) in in_turns(held, per_turn) {
+            self.follow_or_give_up(id, held);
+            supervise::beat();
+            if Instant::now() >= next_round {
+                self.round();
+                next_round = Instant::now() + ROUND;
+            }
+        }
     }
 
     /// As [`Consumer::take`]. A panic costs that session its analysis, and nobody else anything.
@@ -379,7 +413,7 @@ impl Consumer {
                 let order = &mut self.follower.session(&conversation).order;
                 order.hold(chunk);
                 let is_crowded = self.held.len() > MOST_HELD / 2 || self.held_bytes > MOST_HELD_BYTES / 2;
-                if is_crowded && order.len() > MAX_HELD_OF_ONE {
+                if is_crowded && !self.is_last && order.len() > MAX_HELD_OF_ONE {
                     // Its earliest copy makes room for this one, instead of another session's.
                     return self.follow(id, Held::Chunk);
                 }

@@ -2,12 +2,14 @@
 //!
 //! Miners do not agree in what is a job. A job that every miner reads replaces all before it. One that some
 //! ignore stands beside the last one, and the worse of the two counts. What could not be read leaves all
-//! verdicts in doubt, until the next job that every miner reads.
+//! verdicts in doubt. What is bad or in doubt counts until a share proves that the miner works on a later job.
 
 use std::time::Duration;
 
 use super::cadence::Cadence;
+use super::finding::JobSeen;
 use super::judged_job::{JudgedJob, OutputView};
+use super::superseded_work::SupersededWork;
 use super::verdicts::{ChainState, ChainVerdict, Doubt, Expectations, Expected, PayoutState, PayoutVerdict};
 use crate::net::Stamp;
 use crate::stratum::{Agreement, Shape};
@@ -35,11 +37,11 @@ pub(super) struct CurrentWork {
     newest: Option<JudgedJob>,
     /// The newest of each kind that some miners ignore, since then.
     odd: Vec<(Oddness, JudgedJob)>,
-    /// The worst job before it that was bad, and when the first that every miner reads came after it. Not all that
-    /// calls itself a job is taken by every miner, so it counts until a share proves that the miner has moved on.
-    suspect: Option<(JudgedJob, Stamp)>,
-    /// What came since then that could not be read.
+    superseded: SupersededWork,
+    /// What came since the newest job that could not be read.
     unread: Option<(Doubt, Stamp)>,
+    /// When the last of that came.
+    unread_last: Option<Stamp>,
     /// How often something came that could not be read.
     unread_count: u64,
     /// The pool accepts shares for jobs that nobody could read.
@@ -76,17 +78,12 @@ impl CurrentWork {
             if agreement == Agreement::All || self.newest.is_none() { self.came(at) } else { false };
         if agreement == Agreement::All {
             let before = self.newest.replace(job).into_iter().chain(self.odd.drain(..).map(|(_, job)| job));
-            let worst = before.filter(JudgedJob::is_bad).max_by_key(|job| job.badness());
-            let is_worse = |worst: &JudgedJob| {
-                self.suspect.as_ref().is_none_or(|(known, _)| known.badness() <= worst.badness())
-            };
-            if let Some(worst) = worst.filter(is_worse) {
-                self.suspect = Some((worst, at));
-            }
-            self.unread = None;
+            self.superseded.add(before, self.unread.take(), at);
             return was_late;
         }
-        self.odd.retain(|(known, _)| *known != oddness);
+        let (same, others): (Vec<_>, Vec<_>) = self.odd.drain(..).partition(|(known, _)| *known == oddness);
+        self.odd = others;
+        self.superseded.add(same.into_iter().map(|(_, job)| job), None, at);
         self.odd.push((oddness, job));
         if self.odd.len() > MAX_ODD {
             let least = self.odd.iter().enumerate().min_by_key(|(_, (_, job))| job.badness());
@@ -98,19 +95,53 @@ impl CurrentWork {
         was_late
     }
 
-    /// A share proves that the miner works on the job that came then.
-    pub(super) fn worked_on(&mut self, job_came: Stamp) {
-        self.suspect.take_if(|(_, since)| job_came >= *since);
+    /// A share proves that the miner works on the job that came then. Returns whether no doubt is left, and there
+    /// was one.
+    pub(super) fn worked_on(&mut self, job_came: Stamp) -> bool {
+        let mut has_ended = self.superseded.worked_on(job_came);
+        if self.unread_last.is_some_and(|last| last < job_came) {
+            has_ended |= self.unread.take().is_some();
+        }
+        let mut present = self.newest.iter().chain(self.odd.iter().map(|(_, job)| job));
+        has_ended && self.unread.is_none() && present.all(|job| job.unjudged().is_none())
     }
 
     /// The bad job that the miner may still work on, though others came after it.
-    pub(super) fn suspect(&self) -> Option<&JudgedJob> {
-        self.suspect.as_ref().map(|(job, _)| job)
+    pub(super) fn superseded_bad(&self) -> Option<&JudgedJob> {
+        self.superseded.bad()
+    }
+
+    /// Why the miner may still work on something before the newest job that could not be judged.
+    pub(super) fn superseded_doubt(&self, now: Stamp) -> Option<Doubt> {
+        self.superseded.doubt(now).map(|(why, _)| why)
+    }
+
+    /// The miner has given a name: jobs that came before the pool knew it are judged with it. They stay excused.
+    pub(super) fn name_given(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
+        self.jobs_mut().filter(|job| job.is_early()).for_each(|job| job.again(workers, expectations));
+    }
+
+    /// Whether jobs are excused because the pool could not know the miner's name.
+    pub(super) fn has_early(&mut self) -> bool {
+        self.jobs_mut().any(|job| job.is_early())
+    }
+
+    /// Judges excused jobs without the excuse, and gives them as they were seen, the worst last.
+    pub(super) fn end_excuse(
+        &mut self,
+        workers: Option<&[Expected]>,
+        expectations: &Expectations,
+    ) -> Vec<JobSeen> {
+        let ended = self.jobs_mut().filter_map(|job| job.end_excuse(workers, expectations));
+        let mut ended: Vec<JobSeen> = ended.collect();
+        ended.sort_by_key(|seen| seen.payout.state);
+        ended
     }
 
     /// Something came that may be a job and could not be read, or was lost.
     pub(super) fn unread(&mut self, why: Doubt, at: Stamp) {
         self.unread_count += 1;
+        self.unread_last = Some(at);
         match &mut self.unread {
             Some((known, _)) => *known = why.max(*known),
             None => self.unread = Some((why, at)),
@@ -132,16 +163,19 @@ impl CurrentWork {
         self.unread = self.unread.or(unread);
     }
 
-    /// What could not be read, and since when.
+    /// What came behind the newest job and could not be read, and since when.
     pub(super) fn unread_since(&self) -> Option<(Doubt, Stamp)> {
         self.unread
     }
 
+    /// As [`CurrentWork::unread_since`], also of what came before the newest job, if the pool sent it.
+    pub(super) fn in_doubt_since(&self, now: Stamp) -> Option<(Doubt, Stamp)> {
+        self.unread.or(self.superseded.doubt(now).filter(|(why, _)| *why != Doubt::Missed))
+    }
+
     /// The jobs are judged by other expectations.
     pub(super) fn again(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
-        let suspect = self.suspect.iter_mut().map(|(job, _)| job);
-        let odd = self.odd.iter_mut().map(|(_, job)| job).chain(suspect);
-        self.newest.iter_mut().chain(odd).for_each(|job| job.again(workers, expectations));
+        self.jobs_mut().for_each(|job| job.again(workers, expectations));
     }
 
     /// How long no job has come; `None` before the first. Jobs are late when that is more than `stale_job`
@@ -173,6 +207,12 @@ impl CurrentWork {
         }
     }
 
+    /// The worst payout, whether or not it can still be relied on, and whom it should pay.
+    pub(super) fn payout(&self) -> Option<(PayoutState, Option<&str>)> {
+        let payout = &self.worst()?.payout;
+        Some((payout.state, payout.expected.as_ref().map(|expected| expected.address.as_str())))
+    }
+
     /// The worst verdicts, as they can still be relied on; `None` before anything came.
     pub(super) fn verdicts(&self, now: Stamp, stale_job: Duration) -> Option<CurrentVerdicts> {
         let doubt = self.doubt(now, stale_job);
@@ -194,13 +234,18 @@ impl CurrentWork {
 
     fn doubt(&self, now: Stamp, stale_job: Duration) -> Option<Doubt> {
         let is_old = self.good_until(stale_job).is_some_and(|until| until < now);
-        let unread = self.unread.map(|(why, _)| why);
+        let unread = self.unread.map(|(why, _)| why).max(self.superseded_doubt(now));
         unread.max(self.accepts_unseen.then_some(Doubt::Unread)).or(is_old.then_some(Doubt::Old))
     }
 
     fn worst(&self) -> Option<&JudgedJob> {
         let odd = self.odd.iter().map(|(_, job)| job);
-        self.newest.iter().chain(odd).chain(self.suspect()).max_by_key(|job| job.badness())
+        self.newest.iter().chain(odd).chain(self.superseded.bad()).max_by_key(|job| job.badness())
+    }
+
+    fn jobs_mut(&mut self) -> impl Iterator<Item = &mut JudgedJob> {
+        let odd = self.odd.iter_mut().map(|(_, job)| job);
+        self.newest.iter_mut().chain(odd).chain(self.superseded.bad_mut())
     }
 
     fn came(&mut self, at: Stamp) -> bool {
@@ -225,123 +270,4 @@ impl CurrentVerdicts {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::verdicts::Unverifiable;
-    use super::*;
-    use crate::stratum::{Nbits, Readings};
-
-    const STALE: Duration = Duration::from_secs(300);
-    const GOOD: PayoutState = PayoutState::Verified;
-    const BAD: PayoutState = PayoutState::Mismatch;
-
-    fn at(seconds: u64) -> Stamp {
-        Stamp::from_nanos(seconds * 1_000_000_000)
-    }
-
-    fn job(state: PayoutState) -> JudgedJob {
-        let mut job = JudgedJob::new(Nbits(0x1702_3a04), true, None, None, &Expectations::default());
-        job.payout.state = state;
-        job
-    }
-
-    /// That of a line with something behind its object, and of one with a key in another case.
-    fn oddness(number: usize) -> Oddness {
-        let lines =
-            ["{} x", "{\"ID\":1}", "{'x':1,}", "\u{feff}{}", "{\"x\":\"\u{1}\",}", "{\"id\":1,\"id\":1}"];
-        Oddness { shape: Readings::of(lines[number].as_bytes()).shape(), has_exact_name: true }
-    }
-
-    fn ordinary() -> Oddness {
-        Oddness { shape: None, has_exact_name: true }
-    }
-
-    fn state(work: &CurrentWork, seconds: u64) -> Option<PayoutState> {
-        let badness = work.badness(at(seconds), STALE);
-        let verdicts = work.verdicts(at(seconds), STALE);
-        let same = verdicts.map(|verdicts| (verdicts.payout.state, verdicts.chain.state));
-        assert_eq!(badness, same);
-        badness.map(|(payout, _)| payout)
-    }
-
-    fn doubt(why: Doubt) -> Option<PayoutState> {
-        Some(PayoutState::Unverifiable(Unverifiable::Doubt(why)))
-    }
-
-    #[test]
-    fn the_worst_job_since_the_last_one_that_all_miners_read_counts() {
-        let mut work = CurrentWork::default();
-        assert_eq!(state(&work, 0), None);
-        work.job(job(GOOD), Agreement::All, ordinary(), at(1));
-        work.job(job(BAD), Agreement::OrIgnored, oddness(0), at(2));
-        assert_eq!(state(&work, 3), Some(BAD));
-        // The miners that read it may ignore another kind.
-        work.job(job(GOOD), Agreement::OrIgnored, oddness(1), at(3));
-        assert_eq!(state(&work, 4), Some(BAD));
-        // But not one of the same kind.
-        work.job(job(GOOD), Agreement::OrIgnored, oddness(0), at(4));
-        assert_eq!(state(&work, 5), Some(GOOD));
-        work.job(job(BAD), Agreement::OrIgnored, oddness(1), at(5));
-        // A share may be for a job from before it.
-        work.job(job(GOOD), Agreement::All, ordinary(), at(6));
-        work.worked_on(at(5));
-        assert_eq!(state(&work, 7), Some(BAD));
-        work.job(job(GOOD), Agreement::All, ordinary(), at(8));
-        assert_eq!(state(&work, 9), Some(BAD));
-        work.worked_on(at(6));
-        assert_eq!(state(&work, 10), Some(GOOD));
-    }
-
-    #[test]
-    fn more_kinds_than_are_kept_leave_nobody_sure() {
-        let mut work = CurrentWork::default();
-        work.job(job(GOOD), Agreement::All, ordinary(), at(1));
-        for number in 0..=MAX_ODD {
-            work.job(job(GOOD), Agreement::OrIgnored, oddness(number), at(2));
-        }
-        assert_eq!(work.odd.len(), MAX_ODD);
-        assert_eq!(state(&work, 3), doubt(Doubt::Ambiguous));
-    }
-
-    #[test]
-    fn what_was_not_read_leaves_verdicts_in_doubt_and_makes_none_better() {
-        let mut work = CurrentWork::default();
-        work.unread(Doubt::Missed, at(1));
-        assert_eq!(state(&work, 1), doubt(Doubt::Missed));
-        work.unread(Doubt::Unread, at(2));
-        work.unread(Doubt::Missed, at(3));
-        assert_eq!(
-            (state(&work, 3), work.unread_since()),
-            (doubt(Doubt::Unread), Some((Doubt::Unread, at(1))))
-        );
-        // A job that some miners ignore ends no doubt.
-        work.job(job(GOOD), Agreement::OrIgnored, oddness(0), at(4));
-        assert_eq!(state(&work, 4), doubt(Doubt::Unread));
-        work.job(job(BAD), Agreement::All, ordinary(), at(5));
-        work.unread(Doubt::Unread, at(6));
-        assert_eq!(state(&work, 6), Some(BAD));
-        work.job(job(GOOD), Agreement::All, ordinary(), at(7));
-        work.worked_on(at(7));
-        assert_eq!(state(&work, 7), Some(GOOD));
-    }
-
-    #[test]
-    fn verdicts_are_good_for_as_long_as_the_cadence_allows() {
-        let mut work = CurrentWork::default();
-        work.job(job(GOOD), Agreement::All, ordinary(), at(0));
-        // Nothing is known of the cadence.
-        assert_eq!((state(&work, 3600), state(&work, 3601)), (Some(GOOD), doubt(Doubt::Old)));
-        assert!(work.gap(at(3601), STALE).is_some_and(|gap| !gap.is_late && gap.seconds == 3601.0));
-        for number in 1..=70 {
-            work.job(job(GOOD), Agreement::All, ordinary(), at(200 * number));
-        }
-        // Three times its longest gap.
-        assert_eq!((state(&work, 14_600), state(&work, 14_601)), (Some(GOOD), doubt(Doubt::Old)));
-        assert!(work.gap(at(14_601), STALE).is_some_and(|gap| gap.is_late));
-        assert_eq!(work.good_until(Duration::from_secs(900)), Some(at(14_900)));
-        // What some miners ignore does not make the others' work any newer.
-        work.job(job(GOOD), Agreement::OrIgnored, oddness(0), at(14_602));
-        assert_eq!(state(&work, 14_602), doubt(Doubt::Old));
-        assert!(work.job(job(GOOD), Agreement::All, ordinary(), at(14_603)), "it was late");
-        assert_eq!(state(&work, 14_603), Some(GOOD));
-    }
-}
+mod tests;

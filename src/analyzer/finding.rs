@@ -7,7 +7,7 @@ use super::block::BlockSeen;
 use super::jobs::Job;
 use super::judged_job::{JudgedJob, OutputView};
 use super::share::JudgedShare;
-use super::verdicts::{ChainVerdict, PayoutState, PayoutVerdict};
+use super::verdicts::{ChainVerdict, Doubt, PayoutState, PayoutVerdict};
 use super::{Conversation, Direction, SessionId};
 use crate::clock::NtpTime;
 use crate::net::Stamp;
@@ -24,6 +24,8 @@ pub(super) enum Finding {
     Block(Box<BlockSeen>),
     Judged(Box<JudgedShare>),
     Job(Box<JobSeen>),
+    /// A job that was excused is excused no longer since then; with its new verdict.
+    Rejudged(Box<JobSeen>, Stamp),
     Unreadable,
     /// A message, whatever it was.
     Message(Direction),
@@ -73,6 +75,11 @@ pub(super) enum Event {
         /// The beginning of the line, escaped.
         line: String,
     },
+    /// A share proves that the miner works on a job after everything that could not be judged.
+    DoubtEnded {
+        session: SessionId,
+        upstream: Option<usize>,
+    },
     /// An answer to a subscribe that nobody had sent, with another extranonce1.
     ExtranonceChanged {
         session: SessionId,
@@ -83,9 +90,11 @@ pub(super) enum Event {
 }
 
 /// A job as it came, for the record.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct JobSeen {
     pub(super) session: SessionId,
+    /// The session's worker; empty before the pool has accepted one.
+    pub(super) worker: String,
     pub(super) upstream: Option<usize>,
     pub(super) job_id: JobId,
     pub(super) height: Option<Height>,
@@ -112,6 +121,8 @@ pub(super) struct JobSeen {
     pub(super) payees: Option<String>,
     /// It came before the pool had answered who the miner is.
     pub(super) early: bool,
+    /// Why the miner may still work on something before it that could not be judged.
+    pub(super) superseded_doubt: Option<Doubt>,
     /// How far miners agree that it is a job, and which.
     pub(super) agreement: Agreement,
     /// The one before it came longer ago than the pool's cadence allows.
@@ -152,6 +163,7 @@ impl JobSeen {
         let is_bad = matches!(judged.payout.state, PayoutState::Short | PayoutState::Mismatch);
         JobSeen {
             session: conversation.id,
+            worker: String::new(),
             upstream: conversation.upstream(),
             job_id: job.id().clone(),
             height: job.height,
@@ -171,6 +183,7 @@ impl JobSeen {
             outputs: if is_bad { judged.outputs() } else { Vec::new() },
             payees: judged.payees(),
             early: false,
+            superseded_doubt: None,
             agreement: Agreement::All,
             was_late: false,
             space: space.finish(),

@@ -19,7 +19,7 @@ use super::rules::{Pulse, Rules, Settings};
 use super::session::{EarlyMemory, Session};
 use super::snapshot::{MinerView, Snapshot};
 use super::verdicts::Expectations;
-use super::{Chunk, Conversation, Enforcement, Judgement, Outside, SessionId};
+use super::{Chunk, Conversation, Enforcement, Judgement, Outside, Role, SessionId};
 use crate::config;
 use crate::net::Stamp;
 
@@ -129,6 +129,11 @@ impl Follower {
         chunk.bytes.len()
     }
 
+    /// Whom a session connects, as long as it is followed.
+    pub(super) fn role(&self, id: SessionId) -> Option<Role> {
+        self.sessions.get(&id).map(|session| session.conversation.role)
+    }
+
     /// A chunk that need not be put in order.
     pub(super) fn read(&mut self, conversation: &Arc<Conversation>, chunk: &Chunk) {
         self.session(conversation);
@@ -141,7 +146,7 @@ impl Follower {
     pub(super) fn heard(&mut self, news: &Outside) {
         match news {
             Outside::Judgement(judgement) => self.judge_by(judgement),
-            Outside::Tip(_) | Outside::Figures(_) => self.ledger.heard(news),
+            Outside::Tip(_) | Outside::Figures(_) | Outside::PoolsUsable(_) => self.ledger.heard(news),
         }
     }
 
@@ -221,11 +226,12 @@ impl Follower {
     /// What is due twice a second. The news of a session's end may have been dropped; then nobody else
     /// holds the conversation any more.
     pub(super) fn tick(&mut self, now: Stamp) {
-        let (timeout, ledger) = (self.share_timeout, &mut self.ledger);
+        let (timeout, ledger, enforcement) =
+            (self.share_timeout, &mut self.ledger, self.enforcement.as_ref());
         let mut over = Vec::new();
         for (id, session) in &mut self.sessions {
             let role = session.conversation.role;
-            session.expire(timeout, now, &mut |finding| ledger.take(finding, role));
+            session.expire(timeout, now, &mut |finding| take(finding, role, ledger, enforcement));
             if Arc::strong_count(&session.conversation) == 1 && session.order.is_empty() {
                 over.push(*id);
             }
@@ -272,12 +278,14 @@ impl Follower {
 
 fn read(session: &mut Session, chunk: &Chunk, ledger: &mut Ledger, enforcement: Option<&Enforcement>) {
     let (too_long, role) = (session.too_long(), session.conversation.role);
-    session.read(chunk, &mut |finding| {
-        let enforcement = enforcement.filter(|_| role.is_with_pool());
-        if let (Some(enforcement), Finding::Job(job)) = (enforcement, &finding) {
-            enforcement.job(job);
-        }
-        ledger.take(finding, role);
-    });
+    session.read(chunk, &mut |finding| take(finding, role, ledger, enforcement));
     ledger.summary.too_long += session.too_long() - too_long;
+}
+
+fn take(finding: Finding, role: Role, ledger: &mut Ledger, enforcement: Option<&Enforcement>) {
+    let enforcement = enforcement.filter(|_| role.is_with_pool());
+    if let (Some(enforcement), Finding::Job(job) | Finding::Rejudged(job, _)) = (enforcement, &finding) {
+        enforcement.job(job);
+    }
+    ledger.take(finding, role);
 }

@@ -1,9 +1,10 @@
 //! A session's newest job with its verdicts, kept to be shown.
 
+use super::finding::JobSeen;
 use super::verdicts::{
     ChainState, ChainVerdict, Doubt, Expectations, Expected, PayoutState, PayoutVerdict, Unverifiable,
 };
-use crate::stratum::{Nbits, encode_hex};
+use crate::stratum::{Nbits, Ntime, encode_hex};
 use crate::work::{Chain, Coinbase, Sats};
 
 /// A larger coinbase, in bytes, is not kept: the largest in use has 16,000. A session has a few.
@@ -24,8 +25,11 @@ pub struct JudgedJob {
     pub chain: ChainVerdict,
     pub clean: bool,
     nbits: Nbits,
-    /// The pool could not know whom to pay yet.
-    is_excused: bool,
+    ntime: Ntime,
+    /// The job as it was seen, while it is excused: the pool could not know yet whom to pay.
+    early: Option<Box<JobSeen>>,
+    /// The bad verdict that the excuse hides.
+    hidden: Option<PayoutVerdict>,
     /// Miners may not work on this job as it was read.
     doubt: Option<Doubt>,
     /// Of a coinbase that is not kept.
@@ -42,7 +46,7 @@ pub struct OutputView {
     /// Such as `p2wpkh` or `op_return`.
     pub kind: &'static str,
     pub value: Sats,
-    /// Of everything that the block pays.
+    /// Of everything that the block pays, or of the subsidy if that is more.
     pub percent: f64,
     /// It pays the expected address.
     pub is_expected: bool,
@@ -52,20 +56,22 @@ impl JudgedJob {
     /// `workers` are the addresses that may be paid, `None` before the miner gave any; those of the
     /// expectations stand above them.
     pub fn new(
-        nbits: Nbits,
+        (nbits, ntime): (Nbits, Ntime),
         clean: bool,
         coinbase: Option<Coinbase>,
         workers: Option<&[Expected]>,
         expectations: &Expectations,
     ) -> JudgedJob {
         JudgedJob {
-            payout: expectations.payout(coinbase.as_ref(), workers),
+            payout: expectations.payout(coinbase.as_ref(), ntime, workers),
             chain: expectations.chain(nbits, workers),
             form: expectations.form(workers),
             coinbase,
             clean,
             nbits,
-            is_excused: false,
+            ntime,
+            early: None,
+            hidden: None,
             doubt: None,
             kept_outputs: Vec::new(),
         }
@@ -97,18 +103,55 @@ impl JudgedJob {
         self
     }
 
-    /// The pool could not know whom to pay yet.
-    pub(super) fn excuse(&mut self) {
-        self.is_excused = true;
-        self.payout.excuse();
+    /// Why nobody can tell whom it pays, if its pool is to blame.
+    pub(super) fn unjudged(&self) -> Option<Doubt> {
+        match self.payout.state {
+            PayoutState::Unverifiable(Unverifiable::Doubt(why)) => Some(why),
+            PayoutState::Unverifiable(Unverifiable::Unreadable) => Some(Doubt::Unread),
+            _ => self.hidden.is_some().then_some(Doubt::Excused),
+        }
+    }
+
+    /// Excuses a job, seen like this, that came when the pool could not know whom to pay.
+    pub(super) fn excuse(&mut self, seen: JobSeen) {
+        self.hidden = self.payout.excuse();
+        self.early = Some(Box::new(seen));
+    }
+
+    /// Whether it is excused.
+    pub(super) fn is_early(&self) -> bool {
+        self.early.is_some()
+    }
+
+    /// Judges an excused job without the excuse, and gives it as it was seen with its new verdict. It stays
+    /// excused while nobody knows whom it should pay.
+    pub(super) fn end_excuse(
+        &mut self,
+        workers: Option<&[Expected]>,
+        expectations: &Expectations,
+    ) -> Option<JobSeen> {
+        let seen = self.early.take()?;
+        self.again(workers, expectations);
+        if self.payout.state == PayoutState::Unverifiable(Unverifiable::NoWorker) {
+            self.early = Some(seen);
+            return None;
+        }
+        let payout = self.payout.clone();
+        Some(JobSeen { payout, outputs: self.outputs(), payees: self.payees(), early: false, ..*seen })
     }
 
     /// The same job under other expectations.
     pub(super) fn again(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
-        let (coinbase, is_excused, doubt) = (self.coinbase.take(), self.is_excused, self.doubt);
-        *self = JudgedJob::new(self.nbits, self.clean, coinbase, workers, expectations);
-        if is_excused {
-            self.excuse();
+        let (coinbase, early, doubt) = (self.coinbase.take(), self.early.take(), self.doubt);
+        // Without the coinbase the verdict can only stay.
+        let kept_outputs = std::mem::take(&mut self.kept_outputs);
+        let kept_payout = self.hidden.take().unwrap_or_else(|| self.payout.clone());
+        *self = JudgedJob::new((self.nbits, self.ntime), self.clean, coinbase, workers, expectations);
+        if !kept_outputs.is_empty() {
+            (self.payout, self.kept_outputs) = (kept_payout, kept_outputs);
+        }
+        if let Some(seen) = early {
+            self.excuse(*seen);
         }
         if let Some(why) = doubt {
             self.doubt(why);
@@ -145,7 +188,7 @@ impl JudgedJob {
             return Vec::new();
         }
         let Some(coinbase) = &self.coinbase else { return self.kept_outputs.clone() };
-        let total = coinbase.total().0.max(1) as f64;
+        let total = coinbase.total().max(self.payout.reward).0.max(1) as f64;
         let view = |output: crate::work::Output<'_>| OutputView {
             address: output.address(self.form),
             kind: output.kind().as_str(),

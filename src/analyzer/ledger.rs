@@ -129,6 +129,11 @@ impl Ledger {
             Finding::Judged(judged) => self.judged(*judged, role),
             Finding::Job(job) if role.is_with_pool() => self.job(&job, role),
             Finding::Job(job) => self.rules.passed_on(&job, self.correct(job.at)),
+            Finding::Rejudged(job, at) if role.is_with_pool() => {
+                let at = self.correct(at);
+                self.judge(|rules, tongue| rules.rejudged(&job, at, tongue));
+            }
+            Finding::Rejudged(..) => {}
             Finding::Event(event, at) if role.is_with_pool() => {
                 let at = self.correct(at);
                 self.judge(|rules, tongue| rules.event(&event, at, tongue));
@@ -146,6 +151,7 @@ impl Ledger {
                 self.rules.tip(tip, at);
             }
             Outside::Figures(figures) => self.judge(|rules, tongue| rules.figures(figures, tongue)),
+            Outside::PoolsUsable(are_usable) => self.rules.pools_usable(*are_usable),
             // The follower's business.
             Outside::Judgement(_) => {}
         }

@@ -19,6 +19,8 @@ pub enum Outside {
     Tip(reference::Tip),
     /// What the pool publishes.
     Figures(Arc<PoolFigures>),
+    /// Whether any pool of the list can be used.
+    PoolsUsable(bool),
     /// The configuration was read again.
     Judgement(Arc<Judgement>),
 }

@@ -43,6 +43,9 @@ const UNASKED: Duration = Duration::from_secs(2);
 const UNFINISHED: Duration = Duration::from_secs(10);
 /// An opening that takes longer is none.
 const OPENING: Duration = Duration::from_secs(60);
+/// A job for others, from before the pool knew the miner, is excused for so long after the miner has begun to mine.
+/// Pools follow such a job with another one at once.
+const EXCUSED: Duration = Duration::from_secs(10);
 /// Why a line was not read.
 const TOO_LONG: &str = "its line is longer than 1 MiB, or too many pools send long lines";
 
@@ -69,8 +72,12 @@ pub(super) struct Session {
     unasked_extranonce1: Option<(Extranonce1, Stamp)>,
     /// When the pool last said anything.
     heard: Option<Stamp>,
+    /// When the pool's newest lines came, and how many came then.
+    newest_lines: (Stamp, i64),
     /// The pool has accepted an authorize.
     is_accepted: bool,
+    /// When the pool first accepted an authorize or a share.
+    mining_since: Option<Stamp>,
     /// When the newest job came, readable or not.
     job_came: Option<Stamp>,
     version_mask: Option<VersionMask>,
@@ -154,7 +161,9 @@ impl Session {
             foreign_extranonce1: None,
             unasked_extranonce1: None,
             heard: None,
+            newest_lines: (opened, 0),
             is_accepted: false,
+            mining_since: None,
             job_came: None,
             version_mask: None,
             difficulties: DifficultyTimeline::new(),
@@ -256,6 +265,14 @@ impl Session {
         }
     }
 
+    /// A time of its own for each of the pool's lines, in their order: many can come at once.
+    fn line_came(&mut self, at: Stamp) -> Stamp {
+        let (known, count) = &mut self.newest_lines;
+        *count = if *known == at { *count + 1 } else { 0 };
+        *known = at;
+        at.shifted(*count)
+    }
+
     /// Lines that were too long, since the session began.
     pub(super) fn too_long(&self) -> u64 {
         self.up.too_long + self.down.too_long
@@ -294,6 +311,18 @@ impl Session {
         self.conversation.clock.set_oldest_unanswered(age);
         self.conversation.clock.looked();
         self.change_extranonce1(now, each);
+        self.end_excuse(now, each);
+    }
+
+    /// Judges jobs anew that came before the pool knew the miner, if the miner seems to stay with them.
+    fn end_excuse(&mut self, now: Stamp, each: &mut impl FnMut(Finding)) {
+        let (since, excused) = self.mining_since.map_or((self.opened, OPENING), |since| (since, EXCUSED));
+        if now.since(since).is_none_or(|age| age < excused) || !self.work.has_early() {
+            return;
+        }
+        for job in self.work.end_excuse(self.expected.as_deref(), &self.expectations) {
+            each(Finding::Rejudged(Box::new(job), now));
+        }
     }
 
     /// A NerdMiner takes what has come within a second for a line, also without an end (wire reference,
@@ -365,9 +394,10 @@ impl Session {
             unanswered: self.requests.shares(),
             share_silent: self.tally.last_share.map(seconds),
             jobs,
-            unread: self.work.unread_since().map(|(doubt, since)| (doubt, seconds(since))),
+            unread: self.work.in_doubt_since(now).map(|(doubt, since)| (doubt, seconds(since))),
             extranonce2_size: self.extranonce2_size,
             version_mask: self.version_mask,
+            payout: self.work.payout(),
         }
     }
 
@@ -447,8 +477,12 @@ impl Session {
             Outcome::Accepted => {
                 self.tally.accepted += 1;
                 self.tally.accepted_difficulty += share.assigned.map_or(0.0, Difficulty::value);
+                self.mining_since.get_or_insert(share.at);
                 if self.worker().is_empty() {
                     self.note_worker(&share.worker, false);
+                }
+                if self.expected.is_none() {
+                    self.expect(&share.worker);
                 }
             }
             Outcome::Rejected { .. } => self.tally.rejected += 1,

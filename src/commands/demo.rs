@@ -18,7 +18,6 @@ use crate::sim::{Habit, HashRate, MinerOptions, MinerStats, PoolOptions, SimMine
 use crate::status::http::{HttpServer, PagePort};
 use crate::stop::Stop;
 use crate::stratum::{Difficulty, Nbits};
-use crate::supervise;
 use crate::util::plural::count;
 
 /// An address whose key is public (BIP173's example), so that nobody takes the demo for earnings.
@@ -83,7 +82,6 @@ impl FromStr for PageAddress {
 /// # Errors
 /// When it could not start.
 pub fn run(options: &DemoOptions, stop: Stop) -> Result<(), Failure> {
-    supervise::end_program_through(&stop);
     stop_on_signals(&stop).map_err(failure)?;
     let world = World::start(options, &stop)?;
     let mut out = io::stdout().lock();
@@ -109,7 +107,7 @@ impl World {
         let difficulty = if options.aggregate { SHARED_DIFFICULTY } else { POOL_DIFFICULTY };
         let pools = [start_pool(1, difficulty)?, start_pool(2, difficulty)?];
         let config = configuration(&pools, options.aggregate);
-        let parts = AppOptions { page: page_port(options)?, ..AppOptions::default() };
+        let parts = AppOptions { page: page_port(options)?, owns_process: true, ..AppOptions::default() };
         let app = App::start(&config, parts, stop).map_err(Failure::Runtime)?;
         let address = app.addresses()[0];
         let mut miners = Vec::new();

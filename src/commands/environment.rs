@@ -2,6 +2,8 @@
 //! list for `check`, which only tells, and for `run`, which does not start without it.
 
 mod error;
+mod files;
+mod itself;
 mod ports;
 
 use std::fs::File;
@@ -54,6 +56,8 @@ pub fn verify(config: &Config) -> Findings {
             found.warnings.extend(verify_program(i + 1, program).err());
         }
     }
+    found.warnings.extend(files::verify(config));
+    found.errors.extend(itself::verify(config));
     let writable = verify_data_dir(&config.data_dir);
     found.errors.extend(writable.err());
     if is_taken(&config.data_dir) {
@@ -144,7 +148,7 @@ fn verify_program(number: usize, program: &str) -> Result<(), String> {
     ))
 }
 
-/// Asks the kernel rather than trying, so that nothing is left behind.
+/// Asks the kernel, and then makes an empty directory for a moment. Nothing is left behind.
 fn verify_data_dir(data_dir: &Path) -> Result<(), EnvironmentError> {
     let wrong = |dir: &Path, reason| Err(EnvironmentError::DataDir { dir: dir.to_owned(), reason });
     // The nearest one that exists; "" is the working directory.
@@ -158,9 +162,16 @@ fn verify_data_dir(data_dir: &Path) -> Result<(), EnvironmentError> {
         Ok(_) => {}
         Err(reason) => return wrong(existing, reason),
     }
-    match faccessat(AT_FDCWD, existing, AccessFlags::W_OK | AccessFlags::X_OK, AtFlags::AT_EACCESS) {
+    if let Err(reason) =
+        faccessat(AT_FDCWD, existing, AccessFlags::W_OK | AccessFlags::X_OK, AtFlags::AT_EACCESS)
+    {
+        return wrong(existing, io::Error::from(reason));
+    }
+    // File systems of the kernel, such as /proc, say yes and then take nothing.
+    let trial = existing.join(format!(".sluice-check-{}", std::process::id()));
+    match std::fs::create_dir(&trial).and_then(|()| std::fs::remove_dir(&trial)) {
         Ok(()) => Ok(()),
-        Err(reason) => wrong(existing, io::Error::from(reason)),
+        Err(reason) => wrong(existing, reason),
     }
 }
 

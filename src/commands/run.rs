@@ -8,9 +8,7 @@ use super::reload::Reload;
 use super::signals::stop_on_signals;
 use super::{Failure, Options};
 use crate::app::{App, AppOptions};
-use crate::config::{Config, ConsoleReport, ForwardPath};
-use crate::net::descriptors;
-use crate::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
+use crate::config::{Config, ConsoleReport};
 use crate::status::console;
 use crate::status::http::{HttpServer, PagePort};
 use crate::status::sight::Sight;
@@ -25,9 +23,7 @@ use crate::util::plural::count;
 /// When it can't start: a port in use, an unreadable certificate, no threads.
 pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> {
     let runtime = |why: io::Error| Failure::Runtime(why.into());
-    supervise::end_program_through(&stop);
     let hang_ups = stop_on_signals(&stop).map_err(runtime)?;
-    check_descriptors(&config);
     let lock = DataDirLock::take(&config.data_dir).map_err(|why| Failure::Environment(vec![why]))?;
     lock.keep(&stop).map_err(runtime)?;
     // Before anything runs, so that a port in use ends nothing that has begun.
@@ -36,7 +32,7 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
         record_to: Some(config.data_dir.clone()),
         uses_network: true,
         page: port,
-        reports_restarts: true,
+        owns_process: true,
         ..AppOptions::default()
     };
     let mut app = App::prepare(&config, parts, &stop).map_err(Failure::Runtime)?;
@@ -111,25 +107,5 @@ fn report(sight: &Sight) {
     }
     for line in console::report(&sight.snapshot, &sight.around) {
         log::info!("{line}");
-    }
-}
-
-/// A farm should hear at the start, not at the thousandth miner, that its limit is too low.
-fn check_descriptors(config: &Config) {
-    let pipes = match (config.forward.path, config.analysis.enabled) {
-        (ForwardPath::Copy, _) => 0,
-        (ForwardPath::Splice, false) => 2,
-        (ForwardPath::Splice, true) => 4,
-    };
-    let session = SOCKETS_PER_SESSION + pipes * DESCRIPTORS_PER_PIPE;
-    let wanted = OWN_DESCRIPTORS + session * config.listen.max_miners as u64;
-    match descriptors::raise_limit() {
-        Ok(limit) if limit < wanted => log::warn!(
-            "this process may open {limit} files, but listen.max_miners = {} may need {wanted} ({session} a \
-             miner): raise the limit (LimitNOFILE= in systemd, ulimit -Hn)",
-            config.listen.max_miners
-        ),
-        Ok(_) => {}
-        Err(why) => log::warn!("can't raise the limit of open files: {}", describe(&why)),
     }
 }

@@ -68,7 +68,7 @@ pub struct RuleId(&'static str);
 
 impl RuleId {
     /// Every rule there is.
-    pub const ALL: [RuleId; 39] = [
+    pub const ALL: [RuleId; 40] = [
         RuleId("payout.mismatch"),
         RuleId("payout.short"),
         RuleId("payout.changed"),
@@ -101,6 +101,7 @@ impl RuleId {
         RuleId("pool.redirect"),
         RuleId("pool.silent"),
         RuleId("pool.no_work"),
+        RuleId("pool.unreachable"),
         RuleId("pool.stats_mismatch"),
         RuleId("pool.refused"),
         RuleId("internal.restarted"),

@@ -72,6 +72,8 @@ pub enum DialError {
     Connect(io::Error),
     Socks5(Socks5Error),
     Tls(io::Error),
+    /// The connection leads back to this program.
+    Itself,
 }
 
 impl fmt::Display for DialError {
@@ -79,6 +81,9 @@ impl fmt::Display for DialError {
         match self {
             DialError::Tls(error) if is_timeout(error) => f.write_str("the TLS handshake took too long"),
             DialError::Socks5(_) if self.is_timeout() => f.write_str("the SOCKS5 proxy took too long"),
+            DialError::Itself => f.write_str(
+                "this address is Sluice's own listening address; set the pool's address in [[upstream]]",
+            ),
             DialError::Resolve(error) => f.write_str(&describe(error)),
             DialError::Connect(error) => write!(f, "can't connect: {}", describe(error)),
             DialError::Socks5(error) => write!(f, "the SOCKS5 proxy can't connect: {error}"),
@@ -97,7 +102,7 @@ impl DialError {
                 is_timeout(error)
             }
             DialError::Socks5(Socks5Error::Io(error)) => is_timeout(error),
-            DialError::Socks5(_) => false,
+            DialError::Socks5(_) | DialError::Itself => false,
         }
     }
 

@@ -172,6 +172,10 @@ impl Downward {
                 }
                 continue;
             }
+            if matches!(opened.first, First::Closed(_)) && self.owed_answer() {
+                // There is no other pool, and the miner is closed; what is wrong is to be known.
+                self.suspect(opened.link.upstream, Failure::ClosedUnanswered);
+            }
             return Some(opened);
         }
     }
@@ -227,14 +231,17 @@ impl Downward {
     /// Whether a pool that closed without a word may be left for another. One that the miner never
     /// asked anything, and that closed after a while, did nothing wrong.
     fn may_try_another(&self, link: &Link, tried: &[UpstreamId]) -> bool {
-        let (services, session) = (&self.presence.services, &self.presence.session);
-        let failover = &services.config.failover;
-        let was_asked = session.opening.asked().is_some();
-        let at_once = session.accepted_at.elapsed() < failover.connect_deadline;
-        services.upstreams.choices() > tried.len() + 1
+        self.presence.services.upstreams.choices() > tried.len() + 1
             && !tried.contains(&link.upstream)
-            && session.opening.expects_answer()
-            && (was_asked || at_once)
+            && self.owed_answer()
+    }
+
+    /// Whether a pool that closes without a word does wrong.
+    fn owed_answer(&self) -> bool {
+        let (services, session) = (&self.presence.services, &self.presence.session);
+        let was_asked = session.opening.asked().is_some();
+        let at_once = session.accepted_at.elapsed() < services.config.failover.connect_deadline;
+        session.opening.expects_answer() && (was_asked || at_once)
     }
 
     /// The pool gave this session no first answer. One session's bad luck is no proof (its miner may

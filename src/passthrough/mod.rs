@@ -18,6 +18,7 @@ mod session;
 mod turned_away;
 mod upward;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
@@ -46,16 +47,18 @@ struct Services {
     splice_refused: AtomicBool,
 }
 
-/// Starts the mode. Copies of what is forwarded go to `to_analyzer`.
+/// Starts the mode. Copies of what is forwarded go to `to_analyzer`. `own`: the addresses that miners connect
+/// to, which are no pools.
 ///
 /// # Errors
 /// [`StartError`] when an upstream or a thread can't be set up.
 pub(crate) fn start(
     config: &Config,
     to_analyzer: ToAnalyzer,
+    own: &[SocketAddr],
     stop: &Stop,
 ) -> Result<Arc<dyn Proxy>, StartError> {
-    let (reception, upstreams) = start_upstreams(config, stop)?;
+    let (reception, upstreams) = start_upstreams(config, own, stop)?;
     let services = Arc::new(Services {
         reception,
         config: config.clone(),

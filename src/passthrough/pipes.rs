@@ -6,11 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::net::descriptors;
+pub use crate::net::descriptors::{OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
 
-/// Descriptors that are nobody's session: listeners, files, probes, warm connections.
-pub const OWN_DESCRIPTORS: u64 = 128;
-/// A session's two sockets.
-pub const SOCKETS_PER_SESSION: u64 = 2;
 /// The two ends of a pipe.
 pub const DESCRIPTORS_PER_PIPE: u64 = 2;
 

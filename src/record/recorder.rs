@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 
@@ -58,6 +58,8 @@ pub struct Health {
     pub lost: u64,
     /// What can't be written at present; empty when all is well.
     pub troubles: Vec<Trouble>,
+    /// For how long the disk has held the present write.
+    pub blocked_for: Option<Duration>,
 }
 
 /// What passes between the handle and the thread beside the channels.
@@ -66,6 +68,8 @@ pub(super) struct Shared {
     pub dropped: AtomicU64,
     pub lost: AtomicU64,
     pub troubles: Mutex<Vec<Trouble>>,
+    /// Since when the writer has been busy with the disk; `None` while it waits for rows.
+    pub writing_since: Mutex<Option<Instant>>,
     pub state: Arc<Waiting<State>>,
     pub history: Arc<Waiting<History>>,
     /// The writer has come to its regular end.
@@ -194,6 +198,7 @@ impl Recorder {
             dropped: self.shared.dropped.load(Ordering::Relaxed),
             lost: self.shared.lost.load(Ordering::Relaxed),
             troubles: self.shared.troubles().clone(),
+            blocked_for: self.shared.writing_since().map(|since| since.elapsed()),
         }
     }
 
@@ -232,5 +237,9 @@ impl Recorder {
 impl Shared {
     pub fn troubles(&self) -> MutexGuard<'_, Vec<Trouble>> {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn writing_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.writing_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -54,6 +54,14 @@ pub(super) enum Urgent {
     Finish(Sender<()>),
 }
 
+/// What wakes the thread.
+enum Wake {
+    Urgent(Urgent),
+    StateNews,
+    Row(Entry),
+    TimeOut,
+}
+
 /// What the thread holds.
 pub(super) struct Writer {
     dir: PathBuf,
@@ -122,29 +130,30 @@ impl Writer {
         let mut next_flush = Instant::now() + self.flush;
         let finished = loop {
             supervise::beat();
+            // Also after a panic.
+            *self.shared.writing_since() = None;
             let mut left = next_flush.saturating_duration_since(Instant::now());
             if let Some(urgent) = self.state.urgent_in(self.moment()) {
                 left = left.min(urgent);
             }
-            select_biased! {
-                recv(urgent) -> message => match message {
-                    Ok(Urgent::Block(block)) => self.take_block(&block),
-                    Ok(Urgent::Finish(done)) => break Some(done),
-                    Err(_) => break None,
-                },
-                recv(state_news) -> message => match message {
-                    Ok(()) => {
-                        // The rows first: they tell where the news come from.
-                        rows.try_iter().take(rows.len()).for_each(|entry| self.take(&entry));
-                        self.flush_all();
-                    }
-                    Err(_) => break None,
-                },
-                recv(rows) -> message => match message {
-                    Ok(entry) => self.take(&entry),
-                    Err(_) => break None,
-                },
-                default(left) => self.write_urgent_state(),
+            let wake = select_biased! {
+                recv(urgent) -> message => message.map(Wake::Urgent),
+                recv(state_news) -> message => message.map(|()| Wake::StateNews),
+                recv(rows) -> message => message.map(Wake::Row),
+                default(left) => Ok(Wake::TimeOut),
+            };
+            *self.shared.writing_since() = Some(Instant::now());
+            match wake {
+                Ok(Wake::Urgent(Urgent::Block(block))) => self.take_block(&block),
+                Ok(Wake::Urgent(Urgent::Finish(done))) => break Some(done),
+                Ok(Wake::StateNews) => {
+                    // The rows first: they tell where the news come from.
+                    rows.try_iter().take(rows.len()).for_each(|entry| self.take(&entry));
+                    self.flush_all();
+                }
+                Ok(Wake::Row(entry)) => self.take(&entry),
+                Ok(Wake::TimeOut) => self.write_urgent_state(),
+                Err(_) => break None,
             }
             if Instant::now() >= next_flush {
                 self.flush_all();
@@ -161,6 +170,7 @@ impl Writer {
             }
         }
         self.close_all(rows);
+        *self.shared.writing_since() = None;
         if let Some(done) = finished {
             // Whoever asked may have lost patience.
             let _ = done.send(());

@@ -15,8 +15,8 @@ use super::talk::{Topic, say};
 use super::{Proxy, Reception, StartError};
 use crate::config::{Listen, ProxyProtocol};
 use crate::limits::{Admission, Refusal};
-use crate::net::listen;
 use crate::net::tls::TlsServer;
+use crate::net::{descriptors, listen};
 use crate::stop::Stop;
 use crate::supervise::{self, OnPanic, service};
 use crate::thread::{join_within, panic_text};
@@ -108,7 +108,10 @@ impl Listener {
                 Err(_) if stop.is_stopped() => return,
                 Err(error) => {
                     if !failing {
-                        let why = describe(&error);
+                        let why = match descriptors::are_used_up(&error) {
+                            true => descriptors::used_up_advice(),
+                            false => describe(&error),
+                        };
                         log::error!("{}: can't accept connections: {why}", self.address);
                     }
                     failing = true;

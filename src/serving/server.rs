@@ -29,11 +29,12 @@ impl ProxyServer {
     pub fn open(
         listen: &Listen,
         stop: &Stop,
-        start: impl FnOnce() -> Result<Arc<dyn Proxy>, StartError>,
+        start: impl FnOnce(&[SocketAddr]) -> Result<Arc<dyn Proxy>, StartError>,
     ) -> Result<ProxyServer, StartError> {
         let listeners = open_all(listen)?;
-        let addresses = listeners.iter().map(Listener::address).collect();
-        Ok(ProxyServer { proxy: start()?, listeners, acceptors: Vec::new(), addresses, stop: stop.clone() })
+        let addresses: Vec<_> = listeners.iter().map(Listener::address).collect();
+        let proxy = start(&addresses)?;
+        Ok(ProxyServer { proxy, listeners, acceptors: Vec::new(), addresses, stop: stop.clone() })
     }
 
     /// Begins to accept miners, once everything that they need is there.
@@ -67,15 +68,20 @@ impl ProxyServer {
     }
 }
 
-/// Sets up what every mode needs before it can serve: the access control of the ports, and the pools.
+/// Sets up what every mode needs before it can serve: the access control of the ports, and the pools. `own`:
+/// the addresses Sluice itself listens on, which are no pools.
 ///
 /// # Errors
 /// When a pool can't be set up.
-pub(crate) fn start_upstreams(config: &Config, stop: &Stop) -> Result<(Reception, Upstreams), StartError> {
+pub(crate) fn start_upstreams(
+    config: &Config,
+    own: &[SocketAddr],
+    stop: &Stop,
+) -> Result<(Reception, Upstreams), StartError> {
     let reception = Reception::new(&config.listen, &config.ratelimit);
     let gatekeeper = reception.gatekeeper.clone();
     let on_failure = move || gatekeeper.pool_failed(Instant::now());
-    let upstreams = Upstreams::start(&config.upstreams, &config.failover, on_failure, stop)
+    let upstreams = Upstreams::start_beside(own, &config.upstreams, &config.failover, on_failure, stop)
         .map_err(StartError::Upstream)?;
     Ok((reception, upstreams))
 }

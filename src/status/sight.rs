@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use crossbeam_channel::Sender;
 
 use super::free_memory::FreeMemory;
-use crate::analyzer::{AnalyzerEnded, Published, Snapshot};
+use crate::analyzer::{AnalyzerEnded, Outside, Published, Snapshot};
 use crate::clock::{ClockState, NtpTime, Offset};
 use crate::config::Config;
 use crate::limits::Counts;
@@ -22,6 +23,7 @@ use crate::reference::{ReferenceView, References};
 use crate::serving::{Proxy, ProxyStats, UpstreamState, Volume};
 use crate::stop::{Stop, Stopped};
 use crate::supervise::{self, ServiceHealth, service};
+use crate::upstream::Standing;
 
 /// The time between two gatherings without an analyzer; an analyzer publishes as often.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -77,6 +79,16 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
+    /// Whether a miner that comes now would be given to a pool. One without work counts: it may have some soon.
+    fn has_usable_pool(&self) -> bool {
+        let is_usable = |one: &UpstreamState| match one.standing {
+            Standing::Untried | Standing::Up => true,
+            Standing::Failed => one.gives_no_work,
+            Standing::Blocked => false,
+        };
+        self.upstreams.iter().any(|one| one.rank.is_some() && is_usable(one))
+    }
+
     /// The upstreams, with their numbers, in the order of preference; then those that are not listed any
     /// more, as long as miners are with them.
     pub fn listed(&self) -> Vec<(usize, &UpstreamState)> {
@@ -103,6 +115,8 @@ pub struct Sources {
     pub config: Arc<ArcSwap<Config>>,
     /// None run when analysis is off.
     pub references: References,
+    /// To the rules: whether any pool can be used. `None` when analysis is off.
+    pub to_rules: Option<Sender<Outside>>,
 }
 
 impl Facts {
@@ -123,7 +137,7 @@ impl Sights {
         let first = sources.gather(&facts, began);
         let sights = Sights(Arc::new(ArcSwap::from_pointee(first)));
         let (published, until) = (sights.clone(), stop.clone());
-        let mut memory = FreeMemory::new(began);
+        let (mut memory, mut told) = (FreeMemory::new(began), None);
         service("survey").beats_within(STUCK_AFTER).start(move || {
             while sources.wait(&until).is_ok() {
                 supervise::beat();
@@ -133,6 +147,14 @@ impl Sights {
                 }
                 drop(config);
                 let sight = sources.gather(&facts, began);
+                let are_usable = sight.around.has_usable_pool();
+                let news = Outside::PoolsUsable(are_usable);
+                // What finds no room is sent in the next round.
+                if told != Some(are_usable)
+                    && sources.to_rules.as_ref().is_some_and(|rules| rules.try_send(news).is_ok())
+                {
+                    told = Some(are_usable);
+                }
                 memory.look(sight.around.sessions, Instant::now());
                 published.0.store(Arc::new(sight));
             }

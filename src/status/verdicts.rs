@@ -47,7 +47,13 @@ mod tests {
             answers: Latency::default(),
             newest_answers: Default::default(),
             job: None,
-            payout: Some(PayoutVerdict { state, expected: None, percent: 0.0, total: Sats(1) }),
+            payout: Some(PayoutVerdict {
+                state,
+                expected: None,
+                percent: 0.0,
+                total: Sats(1),
+                reward: Sats(1),
+            }),
             outputs: [].into(),
             chain: None,
         }

@@ -12,13 +12,14 @@ mod warm;
 mod work;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
 use crate::config;
-use crate::net::Stream;
+use crate::net::{Stream, descriptors};
 use crate::stop::Stop;
 use crate::stratum::Reconnect;
 
@@ -43,6 +44,8 @@ pub struct Upstreams {
 struct Shared {
     listed: ArcSwap<Listed>,
     failover: config::Failover,
+    /// The addresses that this program listens on for miners.
+    listening: Vec<SocketAddr>,
     /// Told whenever an upstream's health changes for the better, when others are listed, and at the end.
     changed: Condvar,
     /// Guards nothing but the wait for `changed`; no miner that finds a healthy upstream takes it.
@@ -77,13 +80,23 @@ pub struct Link {
     pub upstream: UpstreamId,
 }
 
-/// No upstream could be reached in time.
-#[derive(Debug)]
-pub struct NoUpstream;
+/// No connection to any upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoUpstream {
+    /// None could be reached in time.
+    Unreachable,
+    /// This process may open no more files; no pool is at fault.
+    NoDescriptors,
+}
 
 impl fmt::Display for NoUpstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no pool could be reached")
+        match self {
+            NoUpstream::Unreachable => f.write_str("no pool could be reached"),
+            NoUpstream::NoDescriptors => {
+                write!(f, "no connection to a pool can be opened: {}", descriptors::used_up_advice())
+            }
+        }
     }
 }
 
@@ -102,10 +115,26 @@ impl Upstreams {
         on_failure: impl Fn() + Send + Sync + 'static,
         stop: &Stop,
     ) -> Result<Upstreams, SetupError> {
+        Upstreams::start_beside(&[], configured, failover, on_failure, stop)
+    }
+
+    /// As [`Upstreams::start`], for a program that listens on these addresses itself: a connection that ends
+    /// there is no connection to a pool.
+    ///
+    /// # Errors
+    /// As [`Upstreams::start`].
+    pub fn start_beside(
+        listening: &[SocketAddr],
+        configured: &[config::Upstream],
+        failover: &config::Failover,
+        on_failure: impl Fn() + Send + Sync + 'static,
+        stop: &Stop,
+    ) -> Result<Upstreams, SetupError> {
         let none = Listed { listing: Listing::new(&[]), upstreams: Vec::new(), since: Instant::now() };
         let shared = Shared {
             listed: ArcSwap::from_pointee(none),
             failover: failover.clone(),
+            listening: listening.to_vec(),
             changed: Condvar::new(),
             waiters: Mutex::new(()),
             on_failure: Hook(Box::new(on_failure)),
@@ -134,8 +163,27 @@ impl Upstreams {
             return Ok(false);
         }
         tell(next.urls());
+        let before = self.order();
         self.list(next).map_err(RelistError::Setup)?;
+        log::info!("the list of pools: {}", self.describe_relisting(&before));
         Ok(true)
+    }
+
+    /// Which pools were added, removed and kept, and the order that holds now.
+    fn describe_relisting(&self, before: &[UpstreamId]) -> String {
+        let order = self.order();
+        let names = |ids: Vec<&UpstreamId>| {
+            let names: Vec<String> = ids.into_iter().map(|id| self.name(*id).to_string()).collect();
+            names.join(", ")
+        };
+        let added = names(order.iter().filter(|id| !before.contains(id)).collect());
+        let removed = names(before.iter().filter(|id| !order.contains(id)).collect());
+        let kept = names(order.iter().filter(|id| before.contains(id)).collect());
+        let parts = [("added", added), ("removed", removed), ("kept", kept)];
+        let parts = parts.iter().filter(|(_, names)| !names.is_empty());
+        let mut parts: Vec<String> = parts.map(|(what, names)| format!("{what} {names}")).collect();
+        parts.push(format!("from now on in the order {}", names(order.iter().collect())));
+        parts.join("; ")
     }
 
     /// How many have a number, those that are not listed any more included.
@@ -199,7 +247,7 @@ impl Upstreams {
                 }
             }
             if Instant::now() >= deadline || !tried.is_empty() {
-                return Err(NoUpstream);
+                return Err(NoUpstream::Unreachable);
             }
             self.wait_for_one(deadline)?;
         }
@@ -212,11 +260,11 @@ impl Upstreams {
     /// [`NoUpstream`] when it can't be reached.
     pub fn connect_to_port(&self, id: UpstreamId, port: u16, deadline: Instant) -> Result<Link, NoUpstream> {
         let upstream = self.one(id);
-        match upstream.route.dial_at(port, deadline, &upstream.stop) {
+        match upstream.dial_at(port, deadline) {
             Ok(stream) => Ok(Link { stream: Arc::new(stream), upstream: id }),
             Err(error) => {
                 log::warn!("pool {id} {}: it asks us to connect to port {port}: {error}", upstream.name);
-                Err(NoUpstream)
+                Err(NoUpstream::Unreachable)
             }
         }
     }
@@ -226,7 +274,8 @@ impl Upstreams {
     /// # Errors
     /// [`NoUpstream`] when it can't be reached, which is remembered.
     pub fn connect_to(&self, id: UpstreamId, deadline: Instant) -> Result<Link, NoUpstream> {
-        self.dial(&self.one(id), deadline.saturating_duration_since(Instant::now()))?.ok_or(NoUpstream)
+        self.dial(&self.one(id), deadline.saturating_duration_since(Instant::now()))?
+            .ok_or(NoUpstream::Unreachable)
     }
 
     /// Remembers that a pool failed, unless that is known already.
@@ -336,7 +385,7 @@ impl Upstreams {
                 continue;
             }
             let stop = self.shared.stop.child();
-            let started = Upstream::new(id, configured, &self.shared.failover, stop.clone())
+            let started = Upstream::new(id, configured, &self.shared, stop.clone())
                 .map(Arc::new)
                 .and_then(|one| self.start_work(&one).map(|()| one));
             match started {
@@ -395,8 +444,11 @@ impl Upstreams {
             Err(error) => error,
         };
         // No pool's fault, and no other pool would be reached either.
-        if self.shared.stop.is_stopped() || error.is_ours() {
-            return Err(NoUpstream);
+        if error.is_ours() {
+            return Err(NoUpstream::NoDescriptors);
+        }
+        if self.shared.stop.is_stopped() {
+            return Err(NoUpstream::Unreachable);
         }
         let failure = Failure::Dial(error.to_string());
         if error.is_timeout() && time < FAIR_SHARE {
@@ -425,7 +477,7 @@ impl Upstreams {
         while self.candidates(&[]).is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || self.shared.stop.is_stopped() {
-                return Err(NoUpstream);
+                return Err(NoUpstream::Unreachable);
             }
             guard = self.shared.changed.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
         }

@@ -1,16 +1,17 @@
 //! One upstream: how it is reached, and how it fares.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::health::{Failure, Health};
 use super::listing::UpstreamId;
-use super::lock;
 use super::probe_logins::ProbeLogins;
 use super::route::{SetupError, name_of, route_to};
 use super::warm::WarmConnections;
+use super::{Shared, lock};
 use crate::config;
 use crate::net::Stream;
 use crate::net::dial::{DialError, Route};
@@ -44,7 +45,9 @@ pub(super) struct Upstream {
     pub(super) configured: Arc<config::Upstream>,
     /// Host and port, for people.
     pub(super) name: Arc<str>,
-    pub(super) route: Route,
+    route: Route,
+    /// The addresses that this program listens on for miners.
+    listening: Vec<SocketAddr>,
     health: Mutex<Health>,
     /// Why a person has to say that it may be used again.
     blocked: Mutex<Option<String>>,
@@ -66,7 +69,7 @@ impl Upstream {
     pub(super) fn new(
         id: UpstreamId,
         configured: &config::Upstream,
-        failover: &config::Failover,
+        Shared { failover, listening, .. }: &Shared,
         stop: Stop,
     ) -> Result<Upstream, SetupError> {
         Ok(Upstream {
@@ -74,6 +77,7 @@ impl Upstream {
             configured: Arc::new(configured.clone()),
             name: name_of(configured).into(),
             route: route_to(configured, &stop)?,
+            listening: listening.clone(),
             health: Mutex::new(Health::new(failover.backoff_min, failover.backoff_max, Instant::now())),
             blocked: Mutex::new(None),
             reached: AtomicBool::new(false),
@@ -128,10 +132,29 @@ impl Upstream {
     pub(super) fn dial(&self, deadline: Instant) -> Result<Stream, DialError> {
         let stream = match self.warm.take() {
             Some(stream) => stream,
-            None => self.route.dial(deadline, &self.stop)?,
+            None => self.dial_anew(deadline)?,
         };
         self.reached.store(true, Ordering::Relaxed);
         Ok(stream)
+    }
+
+    /// Dials.
+    pub(super) fn dial_anew(&self, deadline: Instant) -> Result<Stream, DialError> {
+        let stream = self.route.dial(deadline, &self.stop)?;
+        if is_itself(&stream, &self.listening) {
+            return Err(DialError::Itself);
+        }
+        Ok(stream)
+    }
+
+    /// Dials its host at another port.
+    pub(super) fn dial_at(&self, port: u16, deadline: Instant) -> Result<Stream, DialError> {
+        self.route.dial_at(port, deadline, &self.stop)
+    }
+
+    /// How often its addresses have become others.
+    pub(super) fn address_changes(&self) -> u64 {
+        self.route.address_changes()
     }
 
     /// It has failed: the pause until the next try, unless that is known already.
@@ -161,4 +184,16 @@ impl Upstream {
             drop(self.news.wait_timeout(health, time).unwrap_or_else(PoisonError::into_inner));
         }
     }
+}
+
+/// Whether the connection goes to a port on which this program listens, on this machine: both ends have the same
+/// address then.
+fn is_itself(stream: &Stream, listening: &[SocketAddr]) -> bool {
+    let socket = stream.socket();
+    let (Ok(own), Ok(peer)) = (socket.local_addr(), socket.peer_addr()) else { return false };
+    let is_there = |at: &SocketAddr| {
+        let is_address = at.ip().is_unspecified() || at.ip() == peer.ip();
+        at.port() == peer.port() && is_address
+    };
+    own.ip() == peer.ip() && listening.iter().any(is_there)
 }

@@ -56,7 +56,7 @@ fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stoppe
     let mut checked_at = Instant::now();
     // What a pool that is back must go on to disprove until miners are moved to it.
     let mut last_failure: Option<Failure> = None;
-    let mut addresses = upstream.route.address_changes();
+    let mut addresses = upstream.address_changes();
     loop {
         supervise::beat();
         let suspicion = upstream.health().take_suspicion();
@@ -70,9 +70,9 @@ fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stoppe
         let now = Instant::now();
         let pause = match due {
             // A pool that has moved is tried at its new address at once.
-            Some((until, _)) if until > now && upstream.route.address_changes() == addresses => until - now,
+            Some((until, _)) if until > now && upstream.address_changes() == addresses => until - now,
             Some((_, failure)) => {
-                addresses = upstream.route.address_changes();
+                addresses = upstream.address_changes();
                 last_failure = Some(failure.clone());
                 checked_at = now;
                 match probe(upstreams, upstream, &failure) {
@@ -130,7 +130,7 @@ fn probe(upstreams: &Upstreams, upstream: &Upstream, failed: &Failure) -> Shown 
     let failover = &upstreams.shared.failover;
     let owes_work = upstream.health().owes_work().is_some() || failed.is_about_work();
     let has_failed = upstream.health().up_since().is_none();
-    let stream = match upstream.route.dial(deadline, &upstream.stop) {
+    let stream = match upstream.dial_anew(deadline) {
         Ok(stream) => stream,
         Err(error) if error.is_ours() => return Shown::Nothing,
         Err(error) => return Shown::Failed(Failure::Dial(error.to_string())),

@@ -100,7 +100,7 @@ fn keep_warm(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stopped> 
             continue;
         }
         for _ in 0..upstream.warm.missing() {
-            match upstream.route.dial(Instant::now() + DIAL_LIMIT, stop) {
+            match upstream.dial_anew(Instant::now() + DIAL_LIMIT) {
                 Ok(stream) => upstream.warm.stock().push_back(Kept { stream, since: Instant::now() }),
                 Err(error) if error.is_ours() => {
                     if stop.sleep(ROUND).is_err() {

@@ -19,7 +19,7 @@ use super::fitness::tree_bytes;
 use super::found::{Authorized, Found, Suggestion};
 use super::job::{Extranonces, Judging};
 use super::moment::Moment;
-use super::settings::Settings;
+use super::settings::{Settings, USER_AGENT};
 use crate::stratum::{
     ConfigureAnswer, Envelope, JobReading, PoolMethod, Readings, RefusalCode, Verdict, VersionMask,
     first_text, refused,
@@ -92,8 +92,7 @@ impl Conversation {
         };
         let rolling = json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }]);
         conversation.request(CONFIGURE, "mining.configure", &rolling);
-        let agent = concat!("sluice-verify/", env!("CARGO_PKG_VERSION"));
-        conversation.request(SUBSCRIBE, "mining.subscribe", &json!([agent]));
+        conversation.request(SUBSCRIBE, "mining.subscribe", &json!([USER_AGENT]));
         conversation
     }
 
@@ -248,8 +247,7 @@ impl Conversation {
                 }
             }
             Some(PoolMethod::GetVersion) => {
-                let version = concat!("\"sluice-verify/", env!("CARGO_PKG_VERSION"), "\"");
-                self.answer(message, version);
+                self.answer(message, &format!("\"{USER_AGENT}\""));
             }
             Some(PoolMethod::Ping) => self.answer(message, "\"pong\""),
             None if message.has_id() => {

@@ -15,6 +15,8 @@ pub const MOST_TREE: usize = 4096;
 const SLOT: usize = 16;
 /// How long it waits for the answer to subscribe.
 pub const MOST_ANSWER: Duration = Duration::from_millis(1200);
+/// It takes what has come for a line when nothing more comes for so long.
+pub const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// It reconnects when no job comes for so long.
 pub const MOST_GAP: Duration = Duration::from_secs(600);
 /// Each job throws away what is queued for the one before.
@@ -87,6 +89,13 @@ impl Fitness {
         }
         if found.jobs.longest_gap.is_some_and(|gap| gap > MOST_GAP) {
             fitness.obstacles.push("no job for ten minutes: a NerdMiner reconnects then".to_owned());
+        }
+        if found.cut_jobs > 0 {
+            fitness.obstacles.push(format!(
+                "{} came in pieces more than a second apart: a NerdMiner does not read that and stays with the job \
+                 before",
+                count(found.cut_jobs, "job")
+            ));
         }
         if found.is_first_line_foreign {
             fitness.obstacles.push(

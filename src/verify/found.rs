@@ -30,6 +30,8 @@ pub struct Found {
     pub reconnect: Option<Reconnect>,
     /// What the pool wanted to be shown, escaped where it is printed.
     pub messages: Vec<String>,
+    /// Lines, jobs as far as they had come, that paused for a second.
+    pub cut_jobs: u64,
     /// Something else came before the answers to configure and subscribe.
     pub is_first_line_foreign: bool,
     pub lines: u64,

@@ -157,7 +157,11 @@ impl Findings {
                 None => self.add(Weight::Unknown, "pool.silent", "mining.subscribe was never answered"),
             }
         } else if found.jobs.count == 0 && found.jobs.unreadable == 0 && !is_refused(found) {
-            self.add(Weight::Unknown, "pool.no_job", "no job came that could be read");
+            self.add(
+                Weight::Unknown,
+                "pool.no_job",
+                "no job came at all: the pool has no work for this address, or none yet",
+            );
         }
     }
 
@@ -183,7 +187,9 @@ impl Findings {
             }
             PayoutState::Short => {
                 let least = settings.min_percent;
-                let text = format!("{which} pays this address only {percent:.2} %, less than {least} %");
+                let waste = worst.payout.waste().map_or(String::new(), |waste| format!(": {waste}"));
+                let text =
+                    format!("{which} pays this address only {percent:.2} %, less than {least} %{waste}");
                 self.add(Weight::Bad, "payout.short", text);
             }
             PayoutState::Mismatch => {

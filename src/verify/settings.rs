@@ -7,8 +7,11 @@ use crate::analyzer::Expected;
 use crate::clock::Clock;
 use crate::config::{Network, Payout, PayoutKind};
 
-/// What the miner calls itself behind the address.
-const WORKER: &str = "sluice-verify";
+/// The worker's name behind the address: a usual one, so that the pool can't tell this check from a miner by it.
+const WORKER: &str = "rig1";
+/// The user agent, of the program that most miners' firmware is made of. A pool that is honest to those who check it
+/// must not know them by their name.
+pub(super) const USER_AGENT: &str = "cgminer/4.11.1";
 
 /// What every pool is asked, and for how long it is watched.
 #[derive(Debug, Clone)]

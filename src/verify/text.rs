@@ -46,6 +46,10 @@ impl Paint {
     }
 }
 
+/// Said of a good pool: this check proves nothing about other connections.
+const LIMITS: &str =
+    "This was one connection. A pool can treat your miners otherwise: `sluice run` watches what they get.";
+
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.report;
@@ -265,6 +269,9 @@ impl Text<'_> {
         for finding in rest {
             let mark = if finding.weight >= Weight::Warning { "! " } else { "- " };
             writeln!(f, "  {mark}{}", finding.text)?;
+        }
+        if self.report.outcome == Outcome::Good {
+            writeln!(f, "\n{LIMITS}")?;
         }
         Ok(())
     }

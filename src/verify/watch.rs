@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::conversation::Conversation;
+use super::fitness::MAX_PAUSE;
 use super::found::Found;
 use super::moment::Moment;
 use super::settings::Settings;
@@ -102,6 +103,19 @@ struct Lines {
     reader: LineReader,
     /// When the newest bytes came, since the connection.
     newest: Duration,
+    /// The conversation knows that the present line pauses.
+    is_pause_known: bool,
+}
+
+impl Lines {
+    /// Lets time pass: a line may be unfinished for so long that some miners take it for whole.
+    fn tick(&mut self, conversation: &mut Conversation, at: Moment) {
+        let pause = at.since.saturating_sub(self.newest);
+        if pause >= MAX_PAUSE && !self.is_pause_known && !self.reader.unfinished().is_empty() {
+            self.is_pause_known = true;
+            conversation.take_paused(self.reader.unfinished(), at);
+        }
+    }
 }
 
 fn talk(
@@ -113,7 +127,8 @@ fn talk(
 ) -> End {
     let stream = Arc::new(stream);
     let mut reader = Reader::new(stream.clone());
-    let mut lines = Lines { reader: LineReader::up_to(MAX_LINE), newest: Duration::ZERO };
+    let mut lines =
+        Lines { reader: LineReader::up_to(MAX_LINE), newest: Duration::ZERO, is_pause_known: false };
     let end = match listen(&stream, (&mut reader, &mut lines), conversation, limit, clock, stop) {
         Ok(end) => end,
         Err(why) => End::Closed(Some(why.to_string())),
@@ -138,6 +153,7 @@ fn listen(
     loop {
         let now = clock();
         conversation.tick(now);
+        lines.tick(conversation, now);
         let outgoing = conversation.take_outgoing();
         if !outgoing.is_empty() {
             stream.send_all(outgoing.as_bytes())?;
@@ -165,7 +181,8 @@ fn listen(
             return Ok(End::Closed(None));
         }
         let at = clock();
-        lines.newest = at.since;
+        lines.tick(conversation, at);
+        (lines.newest, lines.is_pause_known) = (at.since, false);
         lines.reader.read(&buffer[..length], |line| conversation.take_line(line, at));
         bytes += length;
         let flood = if lines.reader.too_long > 0 {

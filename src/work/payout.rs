@@ -94,10 +94,11 @@ pub fn account_of_worker(worker: &str) -> &str {
 /// What tells an owner's workers apart: the part of the name after an address, or the whole name
 /// where there is none, or nothing after it.
 pub fn name_of_worker(worker: &str) -> &str {
-    let worker = worker.trim();
     let account = account_of_worker(worker);
-    let address = if payout_script(account).is_ok() { account } else { worker };
-    let rest = worker.strip_prefix(address).unwrap_or("");
+    if payout_script(account).is_err() {
+        return worker;
+    }
+    let rest = worker.trim_start().strip_prefix(account).unwrap_or("");
     let rest = rest.trim_start_matches([' ', '.', '_']);
     if rest.is_empty() { worker } else { rest }
 }
@@ -157,5 +158,17 @@ mod tests {
         let mixed = ADDRESS.replacen("bc1q", "bc1Q", 1);
         let error = payout_script(&mixed).unwrap_err();
         assert!(error.to_string().contains(&mixed), "{error}");
+    }
+
+    #[test]
+    fn a_workers_name_is_shown_as_the_miner_said_it() {
+        for name in ["rig\t", " rig ", "line\nfeed\ttab\t", "account.rig ", " "] {
+            assert_eq!(name_of_worker(name), name);
+        }
+        for (worker, name) in [(".rig\t", "rig\t"), ("_rig", "rig"), (" .rig", "rig"), ("", "")] {
+            let worker = format!("{ADDRESS}{worker}");
+            let expected = if name.is_empty() { &worker } else { name };
+            assert_eq!(name_of_worker(&worker), expected);
+        }
     }
 }

@@ -162,7 +162,7 @@ fn who_does_nothing_else_is_closed_and_then_banned() {
         closed += 1;
     }
     assert_eq!(closed, 10);
-    wait_for("the ban", || site.running().observer().counts().banned == 1);
+    wait_for("the ban", || site.running().stats().counts.banned == 1);
     assert!(pool.stats().workers.is_empty(), "{:?}", pool.stats());
 }
 
@@ -267,7 +267,7 @@ fn a_line_without_an_end_takes_no_memory() {
             most = most.max(resources::of("self").kib);
         }
         assert!(most < before + 150 * 1024, "{before} KiB before, {most} then");
-        wait_for("the end of both sessions", || site.running().observer().sessions() == 1);
+        wait_for("the end of both sessions", || site.running().sessions() == 1);
         // The others are not troubled.
         let share = Field::of(&miner, 1).between(1e-6, 9e-6);
         assert_eq!(miner.verdict(&share), None);

@@ -396,8 +396,7 @@ fn a_name_that_the_only_pool_refuses_is_told_so_and_let_go() {
         told == refusal
     });
     one.wait_end();
-    let observer = site.running().observer();
-    assert_eq!(observer.upstreams()[0].trouble, None, "it is not the pool's fault");
+    assert_eq!(site.running().stats().upstreams[0].trouble, None, "it is not the pool's fault");
 }
 
 #[test]
@@ -448,7 +447,7 @@ fn a_name_that_no_pool_knows_harms_nobody_else() {
     let pool = Scripted::start();
     let site = Site::start(&[pool.address()], "[failover]\nconnect_deadline = \"300ms\"\n");
     let (mut good, mut end) = first(&site, &pool, "aa000001", "good.rig");
-    let is_up = || site.running().observer().upstreams()[0].trouble.is_none();
+    let is_up = || site.running().stats().upstreams[0].trouble.is_none();
     for _ in 0..2 {
         let mut typo = site.connect();
         typo.write(

@@ -218,7 +218,7 @@ fn a_flood_is_raised_and_who_comes_back_begins_where_it_was() {
         assert_eq!(miner.verdict(&field.between(1e-7, 1e-6)), Some(23));
     }
     drop(miner);
-    wait_for("the end of the session", || site.running().observer().sessions() == 0);
+    wait_for("the end of the session", || site.running().sessions() == 0);
     assert_eq!(begins_at(&site, NERD, None).difficulty, raised);
 }
 
@@ -230,7 +230,7 @@ fn a_small_unknown_miner_that_comes_back_still_gets_fractions() {
     assert_eq!(miner.difficulty, 0.001);
     assert_eq!(miner.verdict(&Field::of(&miner, 1).at_least(0.001)), None);
     drop(miner);
-    wait_for("the end of the session", || site.running().observer().sessions() == 0);
+    wait_for("the end of the session", || site.running().sessions() == 0);
     assert_eq!(begins_at(&site, "homemade", None).difficulty, 0.001);
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sluice::analyzer::Offence;
 use sluice::serving::enforcement;
+use sluice::stop::Stop;
 
 use crate::aggregate::opened::{
     EASY, QUIET, code, expect_credited, expect_moved, first, follow_extranonces, share,
@@ -41,7 +42,7 @@ fn a_pool_that_did_wrong_is_left_at_once() {
     let (pool, backup) = (Scripted::start(), Scripted::start());
     let site = Site::start(&[pool.address(), backup.address()], "");
     let (offend, offences) = enforcement::channel();
-    site.running().enforce(offences).unwrap();
+    enforcement::start(site.running(), offences, &Stop::new()).unwrap();
     let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
     follow_extranonces(&mut line);
     let waiting = share(&mut line);
@@ -64,14 +65,14 @@ fn a_connection_in_the_making_to_a_pool_that_did_wrong_is_given_up() {
     let (pool, backup) = (Scripted::start(), Scripted::start());
     let site = Site::start(&[pool.address(), backup.address()], "");
     let (offend, offences) = enforcement::channel();
-    site.running().enforce(offences).unwrap();
+    enforcement::start(site.running(), offences, &Stop::new()).unwrap();
     let mut line = site.connect();
     line.ask(1, "mining.subscribe", json!(["first"]));
     let mut end = pool.accept();
     let configure = end.request("mining.configure");
     offend.send(Offence { upstream: 0, description: "it pays somebody else".to_owned() }).unwrap();
     crate::common::wait_for("the block", || {
-        site.running().observer().upstreams()[0].standing == sluice::upstream::Standing::Blocked
+        site.running().stats().upstreams[0].standing == sluice::upstream::Standing::Blocked
     });
     end.answer(&configure, json!({}));
     let subscribe = end.request("mining.subscribe");

@@ -15,7 +15,7 @@ fn the_analyzer_takes_the_hash_with_which_a_share_was_judged() {
     let marked = BlockHash::from_bytes([0x77; 32]);
     let scripted = Scripted::start();
     let text = format!("[vardiff]\nmax = 0.000001\n{}", upstream(scripted.address()));
-    let site = Site::tapped(&text, move |mut copy| {
+    let (site, analyzer) = Site::tapped(&text, move |mut copy| {
         if let What::Hashed(share) = &mut copy.what {
             share.hash = marked;
         }
@@ -37,7 +37,7 @@ fn the_analyzer_takes_the_hash_with_which_a_share_was_judged() {
     }
     let request = pool.share();
     pool.answer(&request, json!(true));
-    let hashes = || -> Vec<_> { site.snapshot().recent.shares.iter().map(|share| share.hash).collect() };
+    let hashes = || -> Vec<_> { analyzer.snapshot().recent.shares.iter().map(|share| share.hash).collect() };
     wait_for("two shares at the analyzer", || hashes().len() == 2);
     assert_eq!(hashes(), [Some(marked), Some(marked)]);
 }

@@ -15,7 +15,7 @@ use crate::aggregate::site::Site;
 /// As SIGHUP does it.
 fn relist(site: &Site, text: &str) {
     let config = Config::parse(text, &Overrides::default()).unwrap();
-    site.running().tuner().relist(&config.upstreams, |_| ()).unwrap();
+    site.running().relist(&config.upstreams, |_| ()).unwrap();
 }
 
 #[test]

@@ -7,20 +7,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluice::aggregate::{Aggregate, Limits};
+use sluice::aggregate::Limits;
 use sluice::analyzer::{Analyzer, Copy, Setup, Snapshot};
+use sluice::app::AppOptions;
 use sluice::config::{Config, Overrides};
-use sluice::stop::Stop;
 use sluice::stratum::{Difficulty, Extranonce1, Extranonce2, Nonce, Notify, Submit};
 use sluice::work::{ShareTerms, Target, rebuild};
 use std::sync::Arc;
 
-use crate::common::DEADLINE;
+use crate::common::{DEADLINE, Proxy};
 
 /// The proxy. Shut down when dropped.
 pub struct Site {
-    proxy: Option<Aggregate>,
-    analyzer: Option<Analyzer>,
+    proxy: Proxy,
+    /// The last snapshot of a proxy that was shut down.
+    stopped: Option<Arc<Snapshot>>,
 }
 
 impl Site {
@@ -37,48 +38,49 @@ impl Site {
 
     pub fn with_limits(text: &str, limits: Limits) -> Site {
         let config = config(text);
-        let upstreams = config.upstreams.iter().map(ToString::to_string).collect();
-        let setup = Setup { upstreams, ..Setup::plain(&config.analysis) };
-        Site::with_setup(&config, limits, setup)
+        Site::with_options(&config, AppOptions { limits, ..AppOptions::default() })
     }
 
     /// As [`Site::with`]; what is recorded goes to `directory`.
     pub fn recording(text: &str, directory: &Path) -> Site {
         let config = config(text);
-        Site::with_setup(&config, Limits::default(), crate::common::recorded::setup(&config, directory))
+        let record_to = Some(directory.to_owned());
+        Site::with_options(&config, AppOptions { record_to, ..AppOptions::default() })
     }
 
-    fn with_setup(config: &Config, limits: Limits, setup: Setup) -> Site {
-        let (analyzer, copies) = Analyzer::start(setup).unwrap();
-        let proxy = Aggregate::start_with(config, limits, Some(copies), &Stop::new()).unwrap();
-        Site { proxy: Some(proxy), analyzer: Some(analyzer) }
+    fn with_options(config: &Config, options: AppOptions) -> Site {
+        Site { proxy: Proxy::with_options(config, options), stopped: None }
     }
 
-    /// As [`Site::with`]; each copy passes through `change` on its way to the analyzer.
-    pub fn tapped(text: &str, change: impl Fn(Copy) -> Copy + Send + 'static) -> Site {
+    /// As [`Site::with`], with an analyzer whose copies pass through `change` on their way.
+    pub fn tapped(text: &str, change: impl Fn(Copy) -> Copy + Send + 'static) -> (Site, Analyzer) {
         let config = config(text);
         let (analyzer, to_analyzer) = Analyzer::start(Setup::plain(&config.analysis)).unwrap();
-        let (sender, copies) = crossbeam_channel::bounded(config.analysis.queue);
+        let (queue, copies) = crossbeam_channel::bounded(config.analysis.queue);
         std::thread::spawn(move || copies.iter().try_for_each(|copy| to_analyzer.send(change(copy))));
-        let proxy = Aggregate::start_with(&config, Limits::default(), Some(sender), &Stop::new()).unwrap();
-        Site { proxy: Some(proxy), analyzer: Some(analyzer) }
+        let options = AppOptions { queue: Some(queue), ..AppOptions::default() };
+        (Site::with_options(&config, options), analyzer)
     }
 
-    pub fn running(&self) -> &Aggregate {
-        self.proxy.as_ref().unwrap()
+    pub fn running(&self) -> &Arc<dyn sluice::serving::Proxy> {
+        self.proxy.running()
+    }
+
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.proxy.app().addresses()
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.running().addresses()[0]
+        self.addresses()[0]
     }
 
     /// Ends the proxy, as a signal would.
     pub fn shut_down(&mut self) {
-        self.proxy.take().unwrap().shut_down();
+        self.stopped = Some(self.proxy.shut_down());
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.analyzer.as_ref().unwrap().snapshot()
+        self.stopped.clone().unwrap_or_else(|| self.proxy.snapshot())
     }
 
     pub fn connect(&self) -> Line {
@@ -104,17 +106,6 @@ fn config(text: &str) -> Config {
         listen
     };
     Config::parse(&format!("{listen}{text}"), &Overrides::default()).unwrap_or_else(|error| panic!("{error}"))
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        if let Some(proxy) = self.proxy.take() {
-            proxy.shut_down();
-        }
-        if let Some(analyzer) = self.analyzer.take() {
-            analyzer.finish();
-        }
-    }
 }
 
 /// One end of a conversation.

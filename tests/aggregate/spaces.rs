@@ -74,7 +74,7 @@ fn a_full_search_space_opens_another_connection_and_a_place_is_free_at_the_next_
     second.notify(true);
     // Who leaves does not make room at once.
     let free = lines.remove(100).extranonce1.to_string();
-    wait_for("the end of a session", || site.running().observer().sessions() == 255);
+    wait_for("the end of a session", || site.running().sessions() == 255);
     assert!(seat(&mut site.connect()).starts_with("cd34"));
     // Nor does the same job once more, whose later shares could be repeated.
     pool.notify_again();
@@ -142,7 +142,7 @@ fn at_once(count: usize) -> (Duration, usize) {
         line.wait_job();
     }
     let took = began.elapsed();
-    assert_eq!(site.running().observer().sessions(), count);
+    assert_eq!(site.running().sessions(), count);
     (took, crate::common::resources::of("self").kib)
 }
 

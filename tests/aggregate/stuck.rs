@@ -43,17 +43,17 @@ fn narrow(address: SocketAddr) -> TcpStream {
 /// Says large things until a session has ended. Who reads gets each of them, at once.
 fn talk_until_one_is_gone(end: &mut PoolEnd, site: &Site, resident: &mut Line) {
     let filler = "f".repeat(LARGE);
-    let before = site.running().observer().sessions();
+    let before = site.running().sessions();
     for number in 0..MOST {
         let message = json!({ "id": null, "method": "mining.filler", "params": [number, filler] });
         end.line.say(&message);
         let got = resident.wait("the filler", |message| message["method"] == "mining.filler");
         assert_eq!(got["params"][0], number);
-        if site.running().observer().sessions() < before {
+        if site.running().sessions() < before {
             return;
         }
     }
-    wait_for("the end of who reads nothing", || site.running().observer().sessions() < before);
+    wait_for("the end of who reads nothing", || site.running().sessions() < before);
 }
 
 /// Reads what was on its way, to the end.
@@ -95,7 +95,7 @@ fn a_tls_miner_is_served_and_when_it_stops_reading_it_is_closed() {
     );
     let limits = Limits { write: Duration::from_secs(600), ..Limits::default() };
     let (mut end, site, mut resident, _pool) = world(&tls, limits);
-    let address = site.running().addresses()[1];
+    let address = site.addresses()[1];
     let connect = || tls_bridge::client(certificate.client(), "127.0.0.1", narrow(address));
     let mut miner = Line::of(connect());
     miner.join("tls", "w");
@@ -105,7 +105,7 @@ fn a_tls_miner_is_served_and_when_it_stops_reading_it_is_closed() {
     end.answer(&share, json!(true));
     assert_eq!(miner.answer(id)["result"], true);
     drop(miner);
-    wait_for("its end", || site.running().observer().sessions() == 1);
+    wait_for("its end", || site.running().sessions() == 1);
     let mut stuck = Line::of(connect());
     stuck.join("stuck", "w");
     talk_until_one_is_gone(&mut end, &site, &mut resident);
@@ -125,7 +125,7 @@ fn a_miner_that_asks_and_does_not_read_is_not_read_either() {
         sent += line.len();
     }
     assert!(sent < 64 << 20, "everything was read");
-    wait_for("its end", || site.running().observer().sessions() == 1);
+    wait_for("its end", || site.running().sessions() == 1);
     resident.ask(1, "mining.ping", json!([]));
     assert_eq!(resident.answer(1)["result"], "pong");
 }
@@ -175,7 +175,7 @@ fn a_miner_that_half_closes_still_gets_its_answers() {
     let answered: Vec<u64> = rest.iter().filter_map(|message| message["id"].as_u64()).collect();
     assert_eq!(answered, ids);
     assert!(rest.iter().all(|message| message["result"] == true), "{rest:?}");
-    wait_for("its end", || site.running().observer().sessions() == 1);
+    wait_for("its end", || site.running().sessions() == 1);
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn a_tls_miner_that_leaves_and_does_not_read_delays_nobodys_job() {
             certificate.key_file()
         );
         let (mut end, site, mut resident, _pool) = world(&tls, Limits::default());
-        let mut socket = narrow(site.running().addresses()[1]);
+        let mut socket = narrow(site.addresses()[1]);
         let mut session =
             rustls::ClientConnection::new(certificate.client(), "127.0.0.1".try_into().unwrap()).unwrap();
         let mut leaving = rustls::Stream::new(&mut session, &mut socket);

@@ -150,9 +150,9 @@ fn a_machine_that_comes_back_goes_on_where_it_was_whatever_it_wishes() {
     let mut miner = join(&site, "homemade", "d=0.001");
     assert_eq!(miner.difficulty, 0.001);
     assert_eq!(miner.verdict(&Field::of(&miner, 1).at_least(0.001)), None);
-    let sessions = site.running().observer().sessions();
+    let sessions = site.running().sessions();
     drop(miner);
-    wait_for("the end of the session", || site.running().observer().sessions() < sessions);
+    wait_for("the end of the session", || site.running().sessions() < sessions);
     let mut miner = join(&site, "homemade", "d=100");
     assert_eq!(miner.difficulty, 0.001);
     assert_eq!(wish(&mut miner, json!([500])), Vec::<Value>::new());

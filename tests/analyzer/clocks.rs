@@ -29,7 +29,7 @@ fn mine(clock: Clock, then: impl FnOnce()) -> Records {
     let miner = SimMiner::start(options).unwrap();
     recorded.wait_judged(5);
     then();
-    let before = judged(&recorded.analyzer().snapshot());
+    let before = judged(&recorded.snapshot());
     recorded.wait_judged(before + 40);
     recorded.wait("the rules have looked at the clock", |snapshot| snapshot.at.is_some());
     drop(miner);

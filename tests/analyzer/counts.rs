@@ -48,7 +48,7 @@ fn shares_whose_answers_nobody_followed_are_unknown_everywhere_and_not_unanswere
 /// Everything that shows counts of shares.
 fn check(recorded: &Recorded, unknown: u64, unanswered: u64) {
     let mut sight: Sight = empty("");
-    sight.snapshot = recorded.analyzer().snapshot();
+    sight.snapshot = recorded.snapshot();
     let shown: Value = serde_json::from_str(&status(&sight)).unwrap();
     let miners = api("/api/miners", |_| None, &sight).unwrap().body;
     let miners: Value = serde_json::from_str(&miners).unwrap();

@@ -112,12 +112,15 @@ fn a_lost_copy_takes_the_verdict_back_without_a_further_line() {
     let session = bench.session(1);
     session.conversation.set_upstream(0);
     opened(&session, &answer(CLEAN));
+    // So low that every hash is a share.
+    session.down("{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[1e-10]}\n");
     session.down(&real_job("a1"));
     bench.wait("the first job", |snapshot| payout(snapshot, 0) == Some("verified"));
     session.conversation.down.dropped.fetch_add(1, Ordering::Relaxed);
     bench.wait("the loss", |snapshot| payout(snapshot, 0) == Some("unverifiable"));
     session.down(&real_job("a2"));
-    bench.wait("the next job", |snapshot| payout(snapshot, 0) == Some("verified"));
+    session.up(&submit("5", "a2", 5));
+    bench.wait("a share for the next job", |snapshot| payout(snapshot, 0) == Some("verified"));
 }
 
 /// A job that calls itself one ends no finding: part of the miners may not take it. A share for it does.

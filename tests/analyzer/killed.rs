@@ -151,7 +151,9 @@ fn after_kill_9_the_best_share_ever_is_known() {
     sluice.wait_line("miners can connect to ");
     sluice.signal("TERM");
     sluice.wait();
-    assert_eq!(state()["best"][0]["difficulty"].as_f64().unwrap(), best());
+    // The JSON reader may be off by the last bit.
+    let kept = state()["best"][0]["difficulty"].as_f64().unwrap();
+    assert!((kept / best() - 1.0).abs() < 1e-12, "{kept}, {}", best());
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn every_habits_shares_are_recorded_as_the_pool_judged_them() {
     recorded.wait("their rates", |snapshot| {
         snapshot.miners.len() == 4 && snapshot.miners.iter().all(|miner| miner.accepted >= 240)
     });
-    let snapshot = recorded.analyzer().snapshot();
+    let snapshot = recorded.snapshot();
     for view in &snapshot.miners {
         let measured = view.hash_rates.one_minute;
         println!("{}: {measured:.0} hashes a second of {rate}", view.worker);

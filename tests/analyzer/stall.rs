@@ -6,13 +6,12 @@ use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 
 use sluice::analyzer::Analyzer;
+use sluice::app::AppOptions;
 use sluice::config::{Config, Overrides};
-use sluice::passthrough::Passthrough;
-use sluice::stop::Stop;
 
 use crate::common::own_process::in_own_process;
 use crate::common::recorded::{Recorded, Row, setup};
-use crate::common::{BarePool, expect, resources, wait_for};
+use crate::common::{BarePool, Proxy, expect, resources, wait_for};
 
 /// Submits of each miner while nobody takes the copies.
 const STALLED: u32 = 20_000;
@@ -130,7 +129,7 @@ fn a_stalled_analyzer_is_not_noticed_and_finds_its_way_back() {
                 pair.shares("1", nonce..nonce + 3);
             }
 
-            recorded.proxy.analyzer =
+            recorded.proxy.late_analyzer =
                 Some(Analyzer::on(copies.clone(), setup(&config, recorded.directory.path())).unwrap());
             wait_for("the queue to be read", || copies.is_empty());
             // The first line of each direction after a gap shows where lines begin.
@@ -185,14 +184,13 @@ fn sessions_end_though_the_analyzer_takes_nothing() {
     let config = Config::parse(&format!("{listen}{}", pool.upstream()), &Overrides::default()).unwrap();
     // Nobody ever reads it, and nobody hangs up either.
     let (copies, _unread) = crossbeam_channel::bounded(1);
-    let proxy = Passthrough::start(&config, Some(copies), &Stop::new()).unwrap();
+    let proxy = Proxy::with_options(&config, AppOptions { queue: Some(copies), ..AppOptions::default() });
     let request = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n";
     for _ in 0..3 {
-        let mut miner = TcpStream::connect(proxy.addresses()[0]).unwrap();
+        let mut miner = proxy.connect();
         miner.write_all(request).unwrap();
         let at_pool = pool.accept();
         expect(&at_pool, request);
     }
-    wait_for("the ends of all sessions", || proxy.sessions() == 0);
-    proxy.shut_down();
+    proxy.wait_sessions(0);
 }

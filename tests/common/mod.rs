@@ -20,11 +20,12 @@ pub mod tls_bridge;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sluice::analyzer::{Analyzer, Setup};
+use sluice::analyzer::{Analyzer, Snapshot};
+use sluice::app::{App, AppOptions};
 use sluice::config::{Config, Overrides};
-use sluice::passthrough::Passthrough;
 use sluice::stop::Stop;
 
 /// Long enough for a busy machine, short enough for a test that fails.
@@ -32,8 +33,9 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A proxy in this process.
 pub struct Proxy {
-    pub passthrough: Option<Passthrough>,
-    pub analyzer: Option<Analyzer>,
+    app: Option<App>,
+    /// The analyzer of a proxy that was started with a queue instead.
+    pub late_analyzer: Option<Analyzer>,
 }
 
 impl Proxy {
@@ -47,28 +49,35 @@ impl Proxy {
     }
 
     pub fn with(config: &Config) -> Proxy {
-        let (analyzer, sender) = if config.analysis.enabled {
-            let setup = Setup {
-                silence: config.failover.silence_timeout,
-                first_job: config.failover.first_job_timeout,
-                upstreams: config.upstreams.iter().map(ToString::to_string).collect(),
-                ..Setup::plain(&config.analysis)
-            };
-            let (analyzer, sender) = Analyzer::start(setup).unwrap();
-            (Some(analyzer), Some(sender))
-        } else {
-            (None, None)
-        };
-        let passthrough = Passthrough::start(config, sender, &Stop::new()).unwrap();
-        Proxy { passthrough: Some(passthrough), analyzer }
+        Proxy::with_options(config, AppOptions::default())
     }
 
-    pub fn running(&self) -> &Passthrough {
-        self.passthrough.as_ref().unwrap()
+    pub fn with_options(config: &Config, options: AppOptions) -> Proxy {
+        let app = App::start(config, options, &Stop::new()).unwrap_or_else(|e| panic!("{e}"));
+        Proxy { app: Some(app), late_analyzer: None }
+    }
+
+    pub fn app(&self) -> &App {
+        self.app.as_ref().unwrap()
+    }
+
+    pub fn running(&self) -> &Arc<dyn sluice::serving::Proxy> {
+        self.app().proxy()
+    }
+
+    /// The newest that the analyzer has published.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.late_analyzer.as_ref().map_or_else(|| self.app().snapshot(), Analyzer::snapshot)
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.running().addresses()[0]
+        self.app().addresses()[0]
+    }
+
+    /// Ends the proxy, and the analyzer, whose last snapshot is returned.
+    pub fn shut_down(&mut self) -> Arc<Snapshot> {
+        let snapshot = self.app.take().unwrap().shut_down(|_| ());
+        self.late_analyzer.take().map_or(snapshot, Analyzer::finish)
     }
 
     pub fn connect(&self) -> TcpStream {
@@ -86,11 +95,8 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        if let Some(passthrough) = self.passthrough.take() {
-            passthrough.shut_down();
-        }
-        if let Some(analyzer) = self.analyzer.take() {
-            analyzer.finish();
+        if self.app.is_some() {
+            self.shut_down();
         }
     }
 }

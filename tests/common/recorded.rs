@@ -6,12 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
-use sluice::analyzer::{Analyzer, Copy, Expectations, Setup, Snapshot};
+use sluice::analyzer::{Copy, Setup, Snapshot};
+use sluice::app::AppOptions;
 use sluice::clock::Clock;
 use sluice::config::{Config, Overrides};
-use sluice::passthrough::Passthrough;
 use sluice::record::Recorder;
-use sluice::stop::Stop;
 
 use super::{Proxy, wait_for};
 
@@ -43,29 +42,8 @@ pub fn config(text: &str) -> Config {
 
 /// What an analyzer needs that records into `directory`.
 pub fn setup(config: &Config, directory: &Path) -> Setup {
-    setup_by(Clock::system(), config, directory)
-}
-
-/// As [`setup`], by this clock.
-pub fn setup_by(clock: Clock, config: &Config, directory: &Path) -> Setup {
-    let (recorder, state, history) = Recorder::start(&config.record, directory, clock.clone()).unwrap();
-    Setup {
-        analysis: config.analysis.clone(),
-        expectations: Expectations::new(&config.payout, config.network),
-        rules: config.rules.clone(),
-        silence: config.failover.silence_timeout,
-        first_job: config.failover.first_job_timeout,
-        enforcement: None,
-        clock,
-        recorder: Some(recorder),
-        notifier: None,
-        state,
-        history,
-        upstreams: config.upstreams.iter().collect(),
-        outside: None,
-        account: None,
-        reports_restarts: false,
-    }
+    let (recorder, state, history) = Recorder::start(&config.record, directory, Clock::system()).unwrap();
+    Setup { recorder: Some(recorder), state, history, ..Setup::of(config) }
 }
 
 impl Recorded {
@@ -76,31 +54,30 @@ impl Recorded {
     /// As [`Recorded::start`], by this clock.
     pub fn start_by(clock: Clock, text: &str) -> Recorded {
         let (config, directory) = (config(text), tempfile::tempdir().unwrap());
-        let (analyzer, sender) = Analyzer::start(setup_by(clock, &config, directory.path())).unwrap();
-        let passthrough = Passthrough::start(&config, Some(sender), &Stop::new()).unwrap();
-        Recorded { proxy: Proxy { passthrough: Some(passthrough), analyzer: Some(analyzer) }, directory }
+        let record_to = Some(directory.path().to_owned());
+        let options = AppOptions { record_to, clock: Some(clock), ..AppOptions::default() };
+        Recorded { proxy: Proxy::with_options(&config, options), directory }
     }
 
     /// The forwarding only; copies pile up until somebody takes them out of the queue.
     pub fn stalled(text: &str) -> (Recorded, crossbeam_channel::Receiver<Copy>, Config) {
         let (config, directory) = (config(text), tempfile::tempdir().unwrap());
-        let (sender, copies) = crossbeam_channel::bounded(config.analysis.queue);
-        let passthrough = Passthrough::start(&config, Some(sender), &Stop::new()).unwrap();
-        let proxy = Proxy { passthrough: Some(passthrough), analyzer: None };
-        (Recorded { proxy, directory }, copies, config)
+        let (queue, copies) = crossbeam_channel::bounded(config.analysis.queue);
+        let options = AppOptions { queue: Some(queue), ..AppOptions::default() };
+        (Recorded { proxy: Proxy::with_options(&config, options), directory }, copies, config)
     }
 
     pub fn connect(&self) -> TcpStream {
         self.proxy.connect()
     }
 
-    pub fn analyzer(&self) -> &Analyzer {
-        self.proxy.analyzer.as_ref().unwrap()
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.proxy.snapshot()
     }
 
     /// Waits until what the analyzer published fulfils the condition.
     pub fn wait(&self, what: &str, condition: impl Fn(&Snapshot) -> bool) {
-        wait_for(what, || condition(&self.analyzer().snapshot()));
+        wait_for(what, || condition(&self.snapshot()));
     }
 
     /// Waits until so many shares have their verdict, whatever it is.
@@ -110,10 +87,7 @@ impl Recorded {
 
     /// Ends the proxy and reads what it wrote.
     pub fn finish(mut self) -> Records {
-        if let Some(passthrough) = self.proxy.passthrough.take() {
-            passthrough.shut_down();
-        }
-        let snapshot = self.proxy.analyzer.take().unwrap().finish();
+        let snapshot = self.proxy.shut_down();
         let directory = self.directory.path();
         let json = |name: &str| {
             std::fs::read(directory.join(name))

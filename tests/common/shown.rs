@@ -7,8 +7,7 @@ use sluice::analyzer::{MinerView, SessionId, Snapshot};
 use sluice::clock::NtpTime;
 use sluice::config::Config;
 use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
-use sluice::status::sight::{Facts, Sight, Sights, Sources, Surroundings};
-use sluice::stop::Stop;
+use sluice::status::sight::{Facts, Sight, Sights, Surroundings};
 use sluice::stratum::Difficulty;
 
 use super::recorded::{Recorded, config, judged};
@@ -25,7 +24,6 @@ pub struct Shown {
     _recorded: Recorded,
     pub miners: Vec<SimMiner>,
     pub sights: Sights,
-    stop: Stop,
 }
 
 impl Shown {
@@ -34,10 +32,7 @@ impl Shown {
         let pool = SimPool::start(PoolOptions::with_difficulty(EASY).unwrap()).unwrap();
         let text = format!("{}{more}", upstream(pool.addr()));
         let recorded = Recorded::start(&text);
-        let stop = Stop::new();
-        let running = recorded.proxy.running();
-        let sources = Sources::new(running.observer(), Some(recorded.analyzer().published()));
-        let sights = Sights::start(sources, Facts::new(&config(&text), running.addresses()), &stop).unwrap();
+        let sights = recorded.proxy.app().sights().clone();
         let miners = names.iter().zip(Habit::ALL.iter().cycle()).map(|(name, habit)| {
             let options = MinerOptions {
                 hash_rate_limit: Some(HashRate(300_000.0)),
@@ -46,7 +41,7 @@ impl Shown {
             SimMiner::start(options).unwrap()
         });
         let miners = miners.collect();
-        Shown { pool, _recorded: recorded, miners, sights, stop }
+        Shown { pool, _recorded: recorded, miners, sights }
     }
 
     /// Waits until every miner has so many accepted shares.
@@ -75,12 +70,6 @@ impl Shown {
     pub fn see(&self, what: &str, condition: impl Fn(&Snapshot) -> bool) -> Arc<Sight> {
         wait_for(what, || condition(&self.sights.newest().snapshot));
         self.sights.newest()
-    }
-}
-
-impl Drop for Shown {
-    fn drop(&mut self) {
-        self.stop.stop();
     }
 }
 

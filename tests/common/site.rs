@@ -5,12 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluice::analyzer::{Analyzer, Setup};
 use sluice::config::{Config, Http, Overrides, Secret};
-use sluice::passthrough::Passthrough;
 use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
 use sluice::status::http::{Handler, HttpServer};
-use sluice::status::sight::{Facts, Sight, Sights, Sources};
+use sluice::status::sight::{Sight, Sights};
 use sluice::status::web;
 use sluice::stop::Stop;
 use sluice::stratum::Nbits;
@@ -38,10 +36,8 @@ pub struct Site {
     pub page: PageServer,
     pub pool: SimPool,
     pub proxy: Proxy,
-    sights: Sights,
     miners: Vec<SimMiner>,
     talkers: Vec<TcpStream>,
-    stop: Stop,
 }
 
 impl PageServer {
@@ -92,17 +88,9 @@ impl Site {
         let pool = SimPool::start(pool).unwrap();
         let text = format!("[listen]\nstratum = [\"{listen}\"]\n{}", upstream(pool.addr()));
         let config = Config::parse(&text, &Overrides::default()).unwrap_or_else(|e| panic!("{e}"));
-        let stop = Stop::new();
-        let upstreams = config.upstreams.iter().map(ToString::to_string).collect();
-        let setup = Setup { upstreams, ..Setup::plain(&config.analysis) };
-        let (analyzer, copies) = Analyzer::start(setup).unwrap();
-        let passthrough = Passthrough::start(&config, Some(copies), &stop).unwrap();
-        let facts = Facts::new(&config, passthrough.addresses());
-        let sources = Sources::new(passthrough.observer(), Some(analyzer.published()));
-        let sights = Sights::start(sources, facts, &stop).unwrap();
-        let proxy = Proxy { passthrough: Some(passthrough), analyzer: Some(analyzer) };
-        let page = PageServer::start(sights.clone(), token);
-        Site { page, pool, proxy, sights, miners: Vec::new(), talkers: Vec::new(), stop }
+        let proxy = Proxy::with(&config);
+        let page = PageServer::start(proxy.app().sights().clone(), token);
+        Site { page, pool, proxy, miners: Vec::new(), talkers: Vec::new() }
     }
 
     /// Where miners connect.
@@ -116,7 +104,7 @@ impl Site {
 
     /// This moment.
     pub fn sight(&self) -> Sight {
-        (*self.sights.newest()).clone()
+        (*self.proxy.app().sights().newest()).clone()
     }
 
     /// A miner that hashes, of this name behind the usual address.
@@ -153,8 +141,7 @@ impl Site {
 
     /// Waits until so many shares were accepted, as the analyzer has it.
     pub fn wait_accepted(&self, count: u64) {
-        let published = self.proxy.analyzer.as_ref().unwrap();
-        let accepted = || published.snapshot().totals.as_ref().map_or(0, |totals| totals.accepted);
+        let accepted = || self.proxy.snapshot().totals.as_ref().map_or(0, |totals| totals.accepted);
         wait_for(&format!("{count} accepted shares"), || accepted() >= count);
         let shown = || self.sight().snapshot.totals.as_ref().map_or(0, |totals| totals.accepted);
         wait_for("the page to know them", || shown() >= count);
@@ -163,7 +150,6 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        self.stop.stop();
         self.miners.clear();
     }
 }

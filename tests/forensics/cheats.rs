@@ -58,6 +58,26 @@ fn the_payout_goes_to_a_stranger() {
     assert_eq!(world.book().above_info(), [("payout.changed", 1), ("payout.mismatch", 1)]);
 }
 
+/// What nobody works on any more is not told as if it lasted.
+#[test]
+fn an_alert_about_work_ends_with_the_last_miner_that_does_it() {
+    for (pays, worker, id) in [
+        (Pays::Only(STRANGER), format!("{MINE}.garage"), "payout.mismatch"),
+        (Pays::Miner(2), "farm.rig".to_owned(), "payout.unverifiable"),
+    ] {
+        let mut world = World::new(11, vec![Habit { pays, ..Habit::default() }]);
+        world.miner(&worker, 0.0, 0);
+        // No job comes again in this time.
+        world.at(100.0, |world| world.disconnect(0, true));
+        world.run_until(250.0);
+        lasted(&mut world, id, (0.0, 1.0), (100.0, 106.0));
+        if id == "payout.unverifiable" {
+            let book = world.book();
+            assert!(book.the(id).description.contains("farm.rig"), "{}", book.the(id).description);
+        }
+    }
+}
+
 /// The fee alone was paid before: a stranger beside the miner is a change as well.
 #[test]
 fn the_miner_gets_a_crumb() {

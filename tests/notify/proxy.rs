@@ -2,15 +2,13 @@
 
 use std::time::Instant;
 
-use sluice::analyzer::{Analyzer, Setup};
+use sluice::app::{App, AppOptions};
 use sluice::config::{Config, Overrides};
 use sluice::notify::Notifier;
-use sluice::passthrough::Passthrough;
 use sluice::sim::{Habit, HashRate, MinerOptions, Payout, PoolOptions, SimMiner, SimPool};
 use sluice::stop::Stop;
 use sluice::stratum::{Difficulty, Nbits};
 
-use crate::common::recorded::setup;
 use crate::common::{DEADLINE, upstream, wait_for};
 use crate::notify::server::{Server, ok};
 use crate::notify::tools::{pace, webhook};
@@ -38,12 +36,12 @@ fn a_pool_that_pays_a_stranger_is_told_once() {
     assert!(config.not_served.is_empty());
     let directory = tempfile::tempdir().unwrap();
     let notifier = Notifier::with_pace(&config.notify, &pace(), &Stop::new()).unwrap();
-    let setup = Setup { notifier: Some(notifier.clone()), ..setup(&config, directory.path()) };
-    let (analyzer, sender) = Analyzer::start(setup).unwrap();
-    let passthrough = Passthrough::start(&config, Some(sender), &Stop::new()).unwrap();
+    let record_to = Some(directory.path().to_owned());
+    let options = AppOptions { record_to, notifier: Some(notifier.clone()), ..AppOptions::default() };
+    let app = App::start(&config, options, &Stop::new()).unwrap();
     let options = MinerOptions {
         hash_rate_limit: Some(HashRate(200_000.0)),
-        ..MinerOptions::new(passthrough.addresses()[0], Habit::Bitaxe, format!("{OWN}.rig"))
+        ..MinerOptions::new(app.addresses()[0], Habit::Bitaxe, format!("{OWN}.rig"))
     };
     let miner = SimMiner::start(options).unwrap();
     for shares in [20, 40, 60] {
@@ -53,12 +51,10 @@ fn a_pool_that_pays_a_stranger_is_told_once() {
     }
     let asked = server.wait(1).remove(0).json();
     wait_for("several jobs to be judged", || {
-        analyzer.snapshot().totals.as_ref().is_some_and(|totals| totals.accepted >= 60)
+        app.snapshot().totals.as_ref().is_some_and(|totals| totals.accepted >= 60)
     });
     drop(miner);
-    passthrough.shut_down();
-    analyzer.finish();
-    notifier.finish();
+    app.shut_down(|_| ());
     assert_eq!((&asked["id"], &asked["kind"]), (&"payout.mismatch".into(), &"begins".into()));
     assert!(asked["description"].as_str().unwrap().contains(OWN), "{asked}");
     assert_eq!(asked["data"]["outputs"][0]["address"], STRANGER);

@@ -276,5 +276,24 @@ fn padded(job: &Job, length: usize) -> Vec<u8> {
     line_text(job, &format!("\"x\":\"{}\",", "p".repeat(missing))).into_bytes()
 }
 
+/// Jobs that each drop some miners.
+pub const DROPPED: &[Form] = &[
+    judged("usual", |job| job.line().into_bytes()),
+    judged("an error beside", |job| line_text(job, "\"error\":[20,\"x\",null],").into_bytes()),
+    judged("an id that no miner can hold", |job| {
+        line(job.message().replacen("null", "18446744073709551616", 1))
+    }),
+    judged("a number that none can hold", |job| line_text(job, "\"x\":1e999,").into_bytes()),
+    judged("a byte that is no text", |job| replaced(&line_text(job, "\"x\":\"@\","), "@", b"\xff")),
+    judged("lists in lists", |job| {
+        line_text(job, &format!("\"x\":{}{},", "[".repeat(12), "]".repeat(12))).into_bytes()
+    }),
+    judged("a job id that is a number", |job| changed(job, |job| job.id = "17".into())),
+    judged("behind another message", |job| {
+        format!("{{\"id\":null,\"method\":\"client.show_message\",\"params\":[\"x\"]}}\n{}", job.line())
+            .into()
+    }),
+];
+
 /// Every group of forms.
 pub const ALL: [&[Form]; 7] = [USUAL, KEYS, AROUND, FIELDS, IDS, METHODS, LONG];

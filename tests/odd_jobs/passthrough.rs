@@ -1,5 +1,7 @@
 //! Each form through the program in passthrough mode.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::Value;
 
 use super::forms::{self, Expect, Form};
@@ -8,6 +10,7 @@ use super::miner::Miner;
 use super::owner::{Owner, Seen};
 use super::pool::{Pool, Script};
 use super::{PAYOUT, each, each_of, job_id};
+use crate::common::wait_for;
 
 /// The program between a miner and a pool that has been honest for two jobs.
 struct Site {
@@ -122,7 +125,10 @@ fn an_honest_pool_may_be_odd() {
         forms::ALL.concat().into_iter().filter(|form| form.expect == Expect::Judged).collect();
     for (number, form) in (3..).zip(&read) {
         let job = Job::honest(number);
+        let submits = site.pool.connection().submits.load(Ordering::SeqCst) + 3;
         site.go_on(&(form.write)(&job), &job);
+        // None of its shares is late for the job that follows.
+        wait_for("the shares", || site.pool.connection().submits.load(Ordering::SeqCst) >= submits);
     }
     let count = 1 + 3 * read.len() as u64;
     let are_judged = |seen: &Seen| match seen.status["shares_ok"].as_u64() {

@@ -1,5 +1,5 @@
 //! Pictures to look at:
-//! `SLUICE_SCREENSHOTS=directory cargo test --test page pictures -- --ignored`
+//! `SLUICE_SCREENSHOTS=directory cargo test --test suite pictures -- --ignored`
 
 use std::path::{Path, PathBuf};
 

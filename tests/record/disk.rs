@@ -184,3 +184,16 @@ fn a_file_that_is_deleted_renamed_or_emptied_is_begun_again() {
     assert_eq!(msg_ids(&read(&path)), [5]);
     recorder.finish().unwrap();
 }
+
+/// A pipe that nobody reads takes 64 KiB, and then holds the write, as a disk that hangs does.
+#[test]
+fn a_write_that_hangs_is_told_while_it_lasts() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, _) = start_at_noon(dir.path(), &quick());
+    let made = Command::new("mkfifo").arg(dir.path().join("shares.csv")).status().unwrap();
+    assert!(made.success());
+    (0..1000).for_each(|id| recorder.record_share(&share(id)));
+    let hangs = || recorder.health().blocked_for.is_some_and(|time| time >= Duration::from_millis(300));
+    wait_until("the write hangs", hangs);
+    assert_eq!((recorder.health().dropped, recorder.health().troubles.len()), (0, 0));
+}

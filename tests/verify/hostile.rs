@@ -52,10 +52,15 @@ fn open(stream: &mut TcpStream, error: &str) -> std::io::Result<()> {
 
 /// A job that pays nobody, with this text as its tag.
 fn job(tag: &[u8]) -> String {
+    paying("0151", tag)
+}
+
+/// A job that pays this script, which its length is before.
+fn paying(script: &str, tag: &[u8]) -> String {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let coinb1 =
         format!("0100000001{}ffffffff{:02x}0369c10e{}", "00".repeat(32), 4 + tag.len() + 12, hex(tag));
-    let coinb2 = format!("ffffffff01{}015100000000", "00f2052a01000000");
+    let coinb2 = format!("ffffffff01{}{script}00000000", "00f2052a01000000");
     format!(
         "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"a\",\"{}\",\"{coinb1}\",\"{coinb2}\",[],\
          \"20000000\",\"17023a04\",\"{:08x}\",true]}}\n",
@@ -80,13 +85,14 @@ fn an_endless_line_ends_the_watch() {
 #[test]
 fn a_flood_of_jobs_ends_the_watch() {
     let url = hostile(|stream| {
-        let many = job(b"flood").repeat(256);
+        // It pays whom it should, or the watch would end for that.
+        let many = paying("160014751e76e8199196d454941c45d1b3a323f1433bd6", b"flood").repeat(256);
         loop {
             stream.write_all(many.as_bytes())?;
         }
     });
     let start = Instant::now();
-    let said = watch(&url, 60).expect(1).has("the pool sent more than ");
+    let said = watch(&url, 60).expect(2).has("the pool sent more than ");
     assert!(said.out.lines().count() < 100, "{}", said.out);
     assert!(start.elapsed() < Duration::from_secs(20));
 }
@@ -122,4 +128,18 @@ fn a_tag_can_t_command_the_terminal() {
     let url = hostile(|stream| stream.write_all(job(b"\x1b]0;gotcha\x07 tag \x9b31m").as_bytes()));
     let said = verify(&url).expect(1).has("gotcha");
     assert!(said.out.chars().all(|c| c == '\n' || !c.is_control()), "{:?}", said.out);
+}
+
+/// A NerdMiner takes what has come within a second for a line.
+#[test]
+fn a_job_in_two_pieces_is_none_for_a_nerdminer() {
+    let url = hostile(|stream| {
+        let job = job(b"pieces");
+        let (first, second) = job.split_at(job.len() / 2);
+        stream.write_all(first.as_bytes())?;
+        // The pause is what is tested.
+        std::thread::sleep(Duration::from_millis(1200));
+        stream.write_all(second.as_bytes())
+    });
+    verify(&url).has("pieces").has("1 job came in pieces more than a second apart");
 }

@@ -3,7 +3,7 @@
 //! Two things show it. A line from the pool that may be a job cannot be read; and the pool accepts shares for
 //! jobs that were never seen, which needs no guess about what such a job looks like.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -30,12 +30,14 @@ const MISSED_SECONDS: f64 = 60.0;
 #[derive(Debug, Default)]
 pub(super) struct Blind {
     sessions: BTreeMap<SessionId, Seen>,
+    /// The upstreams of sessions that have ended since the last round.
+    left: BTreeSet<Option<usize>>,
 }
 
 #[derive(Debug)]
 struct Seen {
     upstream: Option<usize>,
-    /// Lines since the last job that every miner reads.
+    /// Lines since the last job that every miner reads, and on which a share proves that it works.
     unread: u64,
     /// Accepted shares for jobs that were never seen.
     accepted: u64,
@@ -47,7 +49,9 @@ struct Seen {
 impl Blind {
     pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
         let seen = self.seen(job.session, job.upstream);
-        if job.agreement != Agreement::All {
+        // It proves nothing while the miner may still work on what came before it.
+        let is_in_doubt = job.superseded_doubt.is_some_and(|doubt| doubt != Doubt::Missed);
+        if job.agreement != Agreement::All || is_in_doubt {
             return;
         }
         (seen.unread, seen.missed) = (0, 0);
@@ -55,6 +59,11 @@ impl Blind {
     }
 
     pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut Tongue<'_>) {
+        if let Event::DoubtEnded { session, upstream } = event {
+            let seen = self.seen(*session, *upstream);
+            (seen.unread, seen.missed) = (0, 0);
+            return self.may_end(*upstream, at, tongue);
+        }
         let Event::JobUnread { session, upstream, why, line } = event else { return };
         let seen = self.seen(*session, *upstream);
         seen.unread += 1;
@@ -103,7 +112,7 @@ impl Blind {
     }
 
     pub(super) fn closed(&mut self, session: SessionId) {
-        self.sessions.remove(&session);
+        self.left.extend(self.sessions.remove(&session).map(|seen| seen.upstream));
     }
 
     pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
@@ -135,6 +144,7 @@ impl Blind {
                 quiet.push(seen.upstream);
             }
         }
+        quiet.extend(std::mem::take(&mut self.left));
         for upstream in quiet {
             self.may_end(upstream, now, tongue);
         }

@@ -203,6 +203,7 @@ mod tests {
             unread: None,
             extranonce2_size: Some(Extranonce2Size::new(bytes).unwrap()),
             version_mask: mask.map(VersionMask),
+            payout: None,
         };
         let clock = ClockState::Unsynchronised { since: now, why: crate::clock::Why::Off };
         let (mut alerts, mut rows) = (Alerts::new(&[]), Vec::new());

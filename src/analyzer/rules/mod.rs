@@ -16,6 +16,7 @@ mod news;
 mod payout;
 mod pool;
 mod pulse;
+mod reachable;
 mod recording;
 mod share;
 mod tempo;
@@ -29,7 +30,7 @@ pub(super) use pulse::Pulse;
 pub(super) use tongue::Tongue;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::finding::{Event, JobSeen};
 use super::share::JudgedShare;
@@ -66,6 +67,7 @@ pub(super) struct Rules {
     tempo: tempo::Tempo,
     pool: pool::Pool,
     news: news::News,
+    reachable: reachable::Reachable,
     recording: recording::Recording,
 }
 
@@ -84,6 +86,7 @@ impl Rules {
             tempo: tempo::Tempo::new(rules),
             pool: pool::Pool::new(*silence, *first_job),
             news: news::News::default(),
+            reachable: reachable::Reachable::default(),
             recording: recording::Recording::default(),
         }
     }
@@ -106,6 +109,11 @@ impl Rules {
         if role.is_with_miner() {
             self.extranonce.job(job);
         }
+    }
+
+    /// A job that was excused at first is excused no longer.
+    pub(super) fn rejudged(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
+        self.payout.rejudged(job, at, tongue);
     }
 
     /// A job came to a miner, from this program.
@@ -144,6 +152,11 @@ impl Rules {
         self.pool.event(event, at, tongue);
     }
 
+    /// Whether any pool can be used.
+    pub(super) fn pools_usable(&mut self, are_usable: bool) {
+        self.reachable.heard(are_usable, Instant::now());
+    }
+
     /// A reference works on this.
     pub(super) fn tip(&mut self, tip: &reference::Tip, at: NtpTime) {
         self.chain.reference(tip, at);
@@ -179,12 +192,12 @@ impl Rules {
         self.recording.tick(health, now, tongue);
     }
 
-    /// A session is over.
     /// Whether the pool has lately accepted shares of this session's for jobs that nobody could read.
     pub(super) fn accepts_unseen(&self, session: SessionId) -> bool {
         self.blind.accepts_unseen(session)
     }
 
+    /// A session is over.
     pub(super) fn closed(&mut self, session: SessionId) {
         self.blind.closed(session);
         self.chain.closed(session);
@@ -201,6 +214,7 @@ impl Rules {
             sessions.iter().filter(|pulse| is_such(pulse.role)).cloned().collect()
         };
         let (pools, miners) = (with(Role::is_with_pool), with(Role::is_with_miner));
+        self.payout.tick(&pools, now, tongue);
         self.blind.tick(&pools, now, tongue);
         self.chain.tick(&pools, now, tongue);
         self.credit.tick(now);
@@ -209,6 +223,7 @@ impl Rules {
         self.share.tick(now, tongue);
         self.tempo.tick(&miners, now, tongue);
         self.pool.tick(&pools, now, tongue);
+        self.reachable.tick(Instant::now(), now, tongue);
     }
 }
 

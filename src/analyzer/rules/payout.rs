@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::finding::JobSeen;
 use super::super::verdicts::{PayoutState, Unverifiable};
-use super::{Tongue, seconds_between};
+use super::{Pulse, Tongue, seconds_between};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::stratum::{Agreement, PrevHash};
@@ -50,6 +50,30 @@ impl Payout {
         let upstream = tongue.upstream(job.upstream);
         verdict(job, upstream, at, tongue);
         self.habit(job, upstream, at, tongue);
+    }
+
+    /// A job that was excused at first is excused no longer.
+    pub(super) fn rejudged(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
+        verdict(job, tongue.upstream(job.upstream), at, tongue);
+    }
+
+    /// A state lasts while a miner works on what shows it, and ends when none does any more.
+    pub(super) fn tick(&self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+        for id in [MISMATCH.0, SHORT.0, UNVERIFIABLE.0] {
+            // Those that no session has shown yet.
+            let mut open = tongue.open_subjects(id);
+            for pulse in sessions {
+                if open.is_empty() {
+                    break;
+                }
+                let upstream = tongue.upstream(pulse.upstream);
+                let shown = open.iter().position(|subject| shows(pulse, id, upstream, subject));
+                if let Some(subject) = shown.map(|place| open.swap_remove(place)) {
+                    tongue.goes_on(id, &subject, now);
+                }
+            }
+            open.iter().for_each(|subject| tongue.ends(id, subject, now));
+        }
     }
 
     fn habit(&mut self, job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) {
@@ -147,6 +171,22 @@ impl Habit {
     }
 }
 
+/// Whether a session's work shows the state of this rule about `subject`.
+fn shows(pulse: &Pulse<'_>, id: &str, upstream: &str, subject: &str) -> bool {
+    let Some((state, address)) = pulse.payout else { return false };
+    let about = subject.strip_prefix(upstream);
+    let is_about_money =
+        || about.and_then(|rest| rest.strip_prefix(' ')) == Some(address.unwrap_or_default());
+    match state {
+        PayoutState::Mismatch => id == MISMATCH.0 && is_about_money(),
+        PayoutState::Short => id == SHORT.0 && is_about_money(),
+        PayoutState::Unverifiable(Unverifiable::NoAddress | Unverifiable::Unreadable) => {
+            id == UNVERIFIABLE.0 && about == Some("")
+        }
+        PayoutState::Unverifiable(_) | PayoutState::Verified => false,
+    }
+}
+
 /// Under which a habit is kept.
 fn name(upstream: &str, address: &str) -> String {
     format!("{upstream} {address}")
@@ -179,19 +219,28 @@ fn verdict(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) 
         | PayoutState::Unverifiable(Unverifiable::NoWorker | Unverifiable::Pooled | Unverifiable::Doubt(_)) =>
             {}
         PayoutState::Mismatch => tongue.lasts(MISMATCH, &about_money, at, || {
-            (format!("{upstream}: a block would pay nothing to {address}"), money_evidence(job, address))
+            let description = format!("{upstream}: a block would pay nothing to {address}{}", and_waste(job));
+            (description, money_evidence(job, address))
         }),
         PayoutState::Short => tongue.lasts(SHORT, &about_money, at, || {
             let percent = verdict.percent;
             (
-                format!("{upstream}: a block would pay {address} only {percent:.2} %"),
+                format!("{upstream}: a block would pay {address} only {percent:.2} %{}", and_waste(job)),
                 money_evidence(job, address),
             )
         }),
         PayoutState::Unverifiable(why) => tongue.lasts(UNVERIFIABLE, upstream, at, || {
-            (format!("{upstream}: nobody can tell whom a block would pay: {why}"), job_evidence(job))
+            let mut evidence = job_evidence(job);
+            evidence["worker"] = json!(job.worker);
+            let whose = if job.worker.is_empty() { String::new() } else { format!(" for {:?}", job.worker) };
+            (format!("{upstream}: nobody can tell whom a block would pay{whose}: {why}"), evidence)
         }),
     }
+}
+
+/// The end of a description if the job throws a part of the reward away.
+fn and_waste(job: &JobSeen) -> String {
+    job.payout.waste().map_or_else(String::new, |waste| format!("; {waste}"))
 }
 
 fn money_evidence(job: &JobSeen, address: &str) -> Value {
@@ -199,6 +248,8 @@ fn money_evidence(job: &JobSeen, address: &str) -> Value {
     evidence["expected"] = json!(address);
     evidence["percent"] = json!(job.payout.percent);
     evidence["total_sats"] = json!(job.payout.total.0);
+    evidence["reward_sats"] = json!(job.payout.reward.0);
+    evidence["wasted_sats"] = json!(job.payout.waste().map_or(0, |waste| waste.lost.0));
     evidence["outputs"] = job
         .outputs
         .iter()

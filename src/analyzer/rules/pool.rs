@@ -105,7 +105,8 @@ impl Pool {
             | Event::Authorized { .. }
             | Event::DifficultySet { .. }
             | Event::ExtranonceChanged { .. }
-            | Event::JobUnread { .. } => {}
+            | Event::JobUnread { .. }
+            | Event::DoubtEnded { .. } => {}
         }
     }
 
@@ -222,6 +223,7 @@ mod tests {
             unread: None,
             extranonce2_size: None,
             version_mask: None,
+            payout: None,
         }
     }
 

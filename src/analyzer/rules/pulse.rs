@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::super::current_work::JobGap;
-use super::super::verdicts::Doubt;
+use super::super::verdicts::{Doubt, PayoutState};
 use super::super::{Role, SessionId};
 use crate::stratum::{Extranonce2Size, VersionMask};
 
@@ -38,4 +38,6 @@ pub(in super::super) struct Pulse<'a> {
     pub(in super::super) unread: Option<(Doubt, f64)>,
     pub(in super::super) extranonce2_size: Option<Extranonce2Size>,
     pub(in super::super) version_mask: Option<VersionMask>,
+    /// The worst payout of what its miner works on, and whom it should pay.
+    pub(in super::super) payout: Option<(PayoutState, Option<&'a str>)>,
 }

@@ -37,6 +37,11 @@ impl<'a> Tongue<'a> {
         self.alerts.is_open_about(id, subject)
     }
 
+    /// What the states of this rule are about that last, or have just ended.
+    pub(super) fn open_subjects(&self, id: &str) -> Vec<String> {
+        self.alerts.open_subjects(id)
+    }
+
     /// Keeps something of an upstream over restarts.
     pub(super) fn keep(&mut self, upstream: &str, fingerprint: Value) {
         *self.unsaved |= self.state.set_fingerprint(upstream, fingerprint);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::super::block::BlockSeen;
-use super::super::finding::Finding;
+use super::super::finding::{Event, Finding};
 use super::super::requests::Asked;
 use super::super::share::{PendingShare, UnseenJob};
 use super::super::verdicts::Expected;
@@ -60,7 +60,7 @@ impl Session {
             }
             Some("mining.submit") => {
                 each(Finding::Submitted);
-                let share = self.share(message, chunk.readable_at);
+                let share = self.share(message, chunk.readable_at, each);
                 if let Some(block) = BlockSeen::of(&share, &self.facts()) {
                     each(Finding::Block(Box::new(block)));
                 }
@@ -78,7 +78,7 @@ impl Session {
         }
     }
 
-    fn share(&mut self, message: &Envelope<'_>, at: Stamp) -> PendingShare {
+    fn share(&mut self, message: &Envelope<'_>, at: Stamp, each: &mut impl FnMut(Finding)) -> PendingShare {
         let read = match self.conversation.role {
             // As it is read here; a pool may well refuse what it is sent in such a form.
             Role::Miner => Submit::from_miner(message.params),
@@ -101,7 +101,10 @@ impl Session {
         share.is_repeated = share.rebuilt.as_ref().is_some_and(|rebuilt| !self.hashes.is_new(rebuilt.hash));
         if let Some(proven) = share.proven() {
             if let Some(received_at) = job.map(|job| job.received_at) {
-                self.work.worked_on(received_at);
+                if self.work.worked_on(received_at) {
+                    let (session, upstream) = (self.conversation.id, self.conversation.upstream());
+                    each(Finding::Event(Event::DoubtEnded { session, upstream }, at));
+                }
             }
             self.meter.add(proven, at);
         }
@@ -112,9 +115,11 @@ impl Session {
 
     /// Why the job of a share is none that was read. `None` also for one that was, and is not kept any more.
     fn unseen_job(&self, id: Option<&JobId>, now: Stamp) -> Option<UnseenJob> {
+        let is_gap_near = self.gap_at.is_some_and(|gap| now.since(gap).is_none_or(|age| age <= AFTER_GAP));
+        let unseen = if is_gap_near { UnseenJob::PerhapsMissed } else { UnseenJob::Unread };
         if self.extranonce1.is_none() {
             // Without a search space no job was read. Its answer may be among lost copies.
-            return Some(self.gap_at.map_or(UnseenJob::Unread, |_| UnseenJob::PerhapsMissed));
+            return Some(unseen);
         }
         let is_known = |id: &JobId| self.jobs.get(id).is_some() || self.seen_jobs.contains(id, now);
         if id.is_some_and(is_known) {
@@ -125,18 +130,18 @@ impl Session {
         if is_young && id.is_some_and(|id| self.known_jobs.contains(upstream, id)) {
             return None;
         }
-        let is_gap_near = self.gap_at.is_some_and(|gap| now.since(gap).is_none_or(|age| age <= AFTER_GAP));
-        Some(if is_gap_near { UnseenJob::PerhapsMissed } else { UnseenJob::Unread })
+        Some(unseen)
     }
 
     /// The miner says who it is; pools answer with a job that pays that name.
-    fn expect(&mut self, worker: &str) {
+    pub(super) fn expect(&mut self, worker: &str) {
         let expected = self.expected.get_or_insert_with(Vec::new);
         if let Some(new) = Expected::of_worker(worker) {
             if expected.len() < MOST_ADDRESSES && !expected.contains(&new) {
                 expected.push(new);
             }
         }
+        self.work.name_given(self.expected.as_deref(), &self.expectations);
     }
 }
 

@@ -28,7 +28,7 @@ const EXCERPT: usize = 200;
 impl Session {
     /// Follows one line of the pool's, in every way in which miners may read it.
     pub(super) fn pool_line(&mut self, line: &[u8], chunk: &Chunk, each: &mut impl FnMut(Finding)) {
-        let at = chunk.readable_at;
+        let at = self.line_came(chunk.readable_at);
         let readings = Readings::of(line);
         let may_hide_job = readings.may_hide_job();
         if let Some(message) = readings.plain().filter(|message| message.method().is_none() && !may_hide_job)
@@ -175,7 +175,7 @@ impl Session {
             PoolMethod::SetExtranonce => match SubscribeAnswer::of_set_extranonce(message.params) {
                 Ok((answer, agreement)) => {
                     self.next_extranonce = Some((answer.extranonce1, answer.extranonce2_size));
-                    if self.conversation.role == Role::Direct {
+                    if self.conversation.role == Role::Direct && self.job_came.is_some() {
                         // ESP-Miner takes it at once, also for the present job (wire reference, section 2.6).
                         self.work.unread(Doubt::Ambiguous, at);
                     }
@@ -264,17 +264,18 @@ impl Session {
         let workers = self.expected.as_deref();
         // A pool that has not yet answered who the miner is may not know it: its job can pay anybody.
         let is_new = at.since(self.opened).is_some_and(|age| age < OPENING);
-        let early = self.workers.is_empty() && is_new;
+        let early = self.workers.is_empty() && (is_new || self.expected.is_none());
         let least = readings.iter().map(|reading| reading.agreement).max().unwrap_or(Agreement::All);
         let mut is_decoded = true;
         let mut found = Vec::with_capacity(readings.len());
         for JobReading { job: notify, agreement } in readings {
-            let nbits = notify.nbits;
+            let times = (notify.nbits, notify.ntime);
             let Added { job, coinbase, clean } = self.jobs.add(notify, extranonce1, size, assigned, at);
             is_decoded &= coinbase.is_some();
-            let mut judged = JudgedJob::new(nbits, clean, coinbase, workers, &self.expectations);
+            let mut judged = JudgedJob::new(times, clean, coinbase, workers, &self.expectations);
             if early {
-                judged.excuse();
+                let seen = JobSeen::new(&self.conversation, job, gap, &judged);
+                judged.excuse(JobSeen { early, agreement, ..seen });
             }
             let is_doubtful = agreement == Agreement::Doubtful;
             if let Some(why) = self.space_doubt.or(is_doubtful.then_some(Doubt::Ambiguous)) {
@@ -289,14 +290,17 @@ impl Session {
         let (judged, seen): (Vec<_>, Vec<_>) = found.into_iter().unzip();
         let worst = judged.into_iter().next_back();
         let was_late = worst.is_some_and(|worst| self.work.job(worst, least, oddness, at));
+        let superseded_doubt = self.work.superseded_doubt(at);
         for mut seen in seen {
-            if let Some(suspect) = self.work.suspect().filter(|job| job.payout.state > seen.payout.state) {
-                (seen.payout, seen.outputs) = (suspect.payout.clone(), suspect.outputs());
+            if let Some(bad) = self.work.superseded_bad().filter(|job| job.payout.state > seen.payout.state) {
+                (seen.payout, seen.outputs) = (bad.payout.clone(), bad.outputs());
             }
-            if let Some(suspect) = self.work.suspect().filter(|job| job.chain.state > seen.chain.state) {
-                seen.chain = suspect.chain.clone();
+            if let Some(bad) = self.work.superseded_bad().filter(|job| job.chain.state > seen.chain.state) {
+                seen.chain = bad.chain.clone();
             }
-            each(Finding::Job(Box::new(JobSeen { block_age, was_late, ..seen })));
+            let worker = self.worker().to_owned();
+            let seen = JobSeen { worker, block_age, was_late, superseded_doubt, ..seen };
+            each(Finding::Job(Box::new(seen)));
         }
         is_decoded
     }
@@ -330,7 +334,10 @@ impl Session {
     /// Miners may work in another search space than was read. An extranonce1 can hold outputs, too.
     fn doubt_space(&mut self, why: &str, line: &[u8], at: Stamp, each: &mut impl FnMut(Finding)) {
         self.space_doubt = Some(Doubt::Ambiguous);
-        self.work.unread(Doubt::Ambiguous, at);
+        // Jobs that follow are judged in doubt while that lasts.
+        if self.job_came.is_some() {
+            self.work.unread(Doubt::Ambiguous, at);
+        }
         self.unread_event(why, line, at, each);
     }
 
@@ -444,6 +451,7 @@ impl Session {
                     login.into_iter().for_each(|login| self.conversation.set_login(login));
                     self.conversation.clock.authorize_accepted();
                     self.is_accepted = true;
+                    self.mining_since.get_or_insert(answered_at);
                 }
                 let (session, upstream) = (self.conversation.id, self.conversation.upstream());
                 let event = match outcome_of(verdict) {

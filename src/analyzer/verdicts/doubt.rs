@@ -9,6 +9,8 @@ pub enum Doubt {
     Old,
     /// Copies of what the pool sent were lost, and no job was read since.
     Missed,
+    /// A job before the newest one was made before the pool knew the miner, and pays others.
+    Excused,
     /// Miners may read the job in another way.
     Ambiguous,
     /// A newer job, or what may be one, could not be read.
@@ -20,6 +22,10 @@ impl fmt::Display for Doubt {
         f.write_str(match self {
             Doubt::Old => "the pool has sent no job for longer than it usually takes",
             Doubt::Missed => "Sluice missed some of what the pool sent; a newer job may be among it",
+            Doubt::Excused => {
+                "a job that came before the pool knew the miner pays others, and no share proves yet that the \
+                 miner works on a later one"
+            }
             Doubt::Ambiguous => "miners may read the pool's newest job in another way than Sluice does",
             Doubt::Unread => "the pool sent a job that miners may read and Sluice cannot",
         })

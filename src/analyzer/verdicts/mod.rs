@@ -3,6 +3,7 @@
 mod chain;
 mod doubt;
 mod payout;
+mod subsidy;
 
 pub use chain::{ChainState, ChainVerdict, MAINNET_FLOOR};
 pub use doubt::Doubt;
@@ -11,7 +12,7 @@ pub use payout::{Expected, PayoutState, PayoutVerdict, Unverifiable};
 use std::sync::Arc;
 
 use crate::config::{Network, Payout};
-use crate::stratum::Nbits;
+use crate::stratum::{Nbits, Ntime};
 use crate::work::{Chain, Coinbase};
 
 /// What is expected of every job, by the configuration.
@@ -41,9 +42,15 @@ impl Expectations {
 
     /// Whom the job pays. `workers` are the addresses in the names the miner has given so far,
     /// `None` before it gave any.
-    pub(super) fn payout(&self, coinbase: Option<&Coinbase>, workers: Option<&[Expected]>) -> PayoutVerdict {
+    pub(super) fn payout(
+        &self,
+        coinbase: Option<&Coinbase>,
+        ntime: Ntime,
+        workers: Option<&[Expected]>,
+    ) -> PayoutVerdict {
         let configured = self.inner.address.as_ref().map(std::slice::from_ref);
-        payout::judge(&self.inner.payout, coinbase, configured.or(workers))
+        let Inner { payout, network, .. } = &*self.inner;
+        payout::judge(payout, *network, (coinbase, ntime), configured.or(workers))
     }
 
     /// Whose chain the job is on.

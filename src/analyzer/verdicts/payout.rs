@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::doubt::Doubt;
-use crate::config::{Payout, PayoutKind};
+use super::subsidy;
+use crate::config::{Network, Payout, PayoutKind};
+use crate::stratum::Ntime;
 use crate::work::{Chain, Coinbase, PayoutScript, Sats, account_of_worker, payout_script};
 
 /// An address that is to be paid.
@@ -21,9 +23,12 @@ pub struct PayoutVerdict {
     pub state: PayoutState,
     /// Who was to be paid; of several the one that gets most.
     pub expected: Option<Expected>,
-    /// What that address gets, in percent of everything the block pays.
+    /// What that address gets, in percent of [`PayoutVerdict::reward`].
     pub percent: f64,
+    /// What all outputs pay.
     pub total: Sats,
+    /// The total, or what a block of this height may create if that is more.
+    pub reward: Sats,
 }
 
 /// In the order of how bad they are.
@@ -53,6 +58,14 @@ pub enum Unverifiable {
     Doubt(Doubt),
 }
 
+/// A reward of which a job throws a part away: a block that claims less than it may create is valid, and nobody
+/// gets the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waste {
+    pub lost: Sats,
+    pub reward: Sats,
+}
+
 impl Expected {
     /// Of an address' text.
     pub fn of_address(address: &str) -> Option<Expected> {
@@ -72,11 +85,20 @@ impl Expected {
 }
 
 impl PayoutVerdict {
-    /// The pool could not know whom to pay yet: what is not yours proves nothing.
-    pub(in super::super) fn excuse(&mut self) {
-        if matches!(self.state, PayoutState::Short | PayoutState::Mismatch) {
-            *self = unverifiable(Unverifiable::NoWorker, self.total);
+    /// The part of the block's reward that the job claims for nobody; `None` if that is less than a thousandth.
+    pub fn waste(&self) -> Option<Waste> {
+        let lost = self.reward.0.saturating_sub(self.total.0);
+        (lost > self.reward.0 / 1000).then_some(Waste { lost: Sats(lost), reward: self.reward })
+    }
+
+    /// The pool could not know whom to pay yet: what is not yours proves nothing. Returns the bad verdict that
+    /// this hides.
+    pub(in super::super) fn excuse(&mut self) -> Option<PayoutVerdict> {
+        if !matches!(self.state, PayoutState::Short | PayoutState::Mismatch) {
+            return None;
         }
+        let excused = unverifiable(Unverifiable::NoWorker, (self.total, self.reward));
+        Some(std::mem::replace(self, excused))
     }
 
     /// Nobody can tell any more. What is bad stays bad: doubts never make it better.
@@ -88,7 +110,7 @@ impl PayoutVerdict {
 
     /// Of a job that was not read.
     pub(in super::super) fn doubtful(why: Doubt) -> PayoutVerdict {
-        unverifiable(Unverifiable::Doubt(why), Sats(0))
+        unverifiable(Unverifiable::Doubt(why), (Sats(0), Sats(0)))
     }
 }
 
@@ -114,6 +136,13 @@ impl PayoutState {
     }
 }
 
+impl fmt::Display for Waste {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Waste { lost, reward } = self;
+        write!(f, "the job throws away {lost} of the {reward} that a block of its height creates")
+    }
+}
+
 impl fmt::Display for Unverifiable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -128,22 +157,29 @@ impl fmt::Display for Unverifiable {
     }
 }
 
+/// Judges a job with this coinbase and ntime; `network` is the configured one.
 pub(super) fn judge(
     payout: &Payout,
-    coinbase: Option<&Coinbase>,
+    network: Network,
+    (coinbase, ntime): (Option<&Coinbase>, Ntime),
     expected: Option<&[Expected]>,
 ) -> PayoutVerdict {
     let Some(coinbase) = coinbase else {
-        return unverifiable(Unverifiable::Unreadable, Sats(0));
+        return unverifiable(Unverifiable::Unreadable, (Sats(0), Sats(0)));
     };
     let total = coinbase.total();
     let best = expected.unwrap_or_default().iter().map(|one| (coinbase.percent_to(&one.script), one));
     let best = best.max_by(|a, b| a.0.total_cmp(&b.0));
+    let chains = best.map_or(&[][..], |(_, one)| &one.chains);
+    let subsidy = subsidy::least(network, chains, coinbase.height().ok(), ntime);
+    let reward = subsidy.map_or(total, |subsidy| total.max(subsidy));
+    let best = best.map(|(percent, one)| (percent * (total.0 as f64 / reward.0.max(1) as f64), one));
+    let amounts = (total, reward);
     let (percent, one) = match (payout.kind, expected, best) {
         (PayoutKind::Pooled, _, Some((percent, one))) if percent >= payout.min_percent => (percent, one),
-        (PayoutKind::Pooled, _, _) => return unverifiable(Unverifiable::Pooled, total),
-        (PayoutKind::Solo, None, _) => return unverifiable(Unverifiable::NoWorker, total),
-        (PayoutKind::Solo, Some(_), None) => return unverifiable(Unverifiable::NoAddress, total),
+        (PayoutKind::Pooled, _, _) => return unverifiable(Unverifiable::Pooled, amounts),
+        (PayoutKind::Solo, None, _) => return unverifiable(Unverifiable::NoWorker, amounts),
+        (PayoutKind::Solo, Some(_), None) => return unverifiable(Unverifiable::NoAddress, amounts),
         (PayoutKind::Solo, Some(_), Some((percent, one))) => (percent, one),
     };
     let state = if percent >= payout.min_percent && percent > 0.0 {
@@ -153,11 +189,11 @@ pub(super) fn judge(
     } else {
         PayoutState::Mismatch
     };
-    PayoutVerdict { state, expected: Some(one.clone()), percent, total }
+    PayoutVerdict { state, expected: Some(one.clone()), percent, total, reward }
 }
 
-fn unverifiable(why: Unverifiable, total: Sats) -> PayoutVerdict {
-    PayoutVerdict { state: PayoutState::Unverifiable(why), expected: None, percent: 0.0, total }
+fn unverifiable(why: Unverifiable, (total, reward): (Sats, Sats)) -> PayoutVerdict {
+    PayoutVerdict { state: PayoutState::Unverifiable(why), expected: None, percent: 0.0, total, reward }
 }
 
 #[cfg(test)]
@@ -165,10 +201,14 @@ mod tests {
     use super::*;
     use crate::stratum::decode_hex;
 
+    /// A percent of the subsidy at the height 967,017.
+    const PERCENT: u64 = 3_125_000;
+    const NTIME: Ntime = Ntime(1_790_000_000);
+
     const MINE: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
     const OTHER: &str = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa";
 
-    /// A coinbase that pays each address so much.
+    /// A coinbase that pays each address so many percent.
     fn coinbase(outputs: &[(&str, u64)]) -> Coinbase {
         let mut bytes = decode_hex("start", &format!("0100000001{}ffffffff", "00".repeat(32))).unwrap();
         bytes.extend([4, 3, 0x69, 0xc1, 0x0e]);
@@ -176,7 +216,7 @@ mod tests {
         bytes.push(outputs.len() as u8);
         for (address, value) in outputs {
             let (script, _) = payout_script(address).unwrap();
-            bytes.extend(value.to_le_bytes());
+            bytes.extend((value * PERCENT).to_le_bytes());
             bytes.push(script.as_bytes().len() as u8);
             bytes.extend(script.as_bytes());
         }
@@ -186,7 +226,7 @@ mod tests {
 
     fn state(payout: &Payout, outputs: &[(&str, u64)], worker: &str) -> (&'static str, f64) {
         let expected: Vec<Expected> = Expected::of_worker(worker).into_iter().collect();
-        let verdict = judge(payout, Some(&coinbase(outputs)), Some(&expected));
+        let verdict = judge(payout, Network::Auto, (Some(&coinbase(outputs)), NTIME), Some(&expected));
         (verdict.state.as_str(), verdict.percent)
     }
 
@@ -210,10 +250,30 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_throws_the_reward_away_is_short() {
+        let expected: Vec<Expected> = Expected::of_worker(MINE).into_iter().collect();
+        let judged = |outputs: &[(&str, u64)]| {
+            let coinbase = coinbase(outputs);
+            judge(&Payout::default(), Network::Auto, (Some(&coinbase), NTIME), Some(&expected))
+        };
+        let verdict = judged(&[(MINE, 49), (OTHER, 1)]);
+        assert_eq!((verdict.state, verdict.percent), (PayoutState::Short, 49.0));
+        let waste = verdict.waste().unwrap().to_string();
+        assert_eq!(
+            waste,
+            "the job throws away 1.56250000 BTC of the 3.12500000 BTC that a block of its height creates"
+        );
+        // Fees come on top.
+        let verdict = judged(&[(MINE, 102)]);
+        assert_eq!((verdict.state, verdict.percent, verdict.waste()), (PayoutState::Verified, 100.0, None));
+    }
+
+    #[test]
     fn a_pool_that_could_not_know_the_miner_is_excused() {
         let expected: Vec<Expected> = Expected::of_worker(MINE).into_iter().collect();
         let of = |outputs: &[(&str, u64)]| {
-            let mut verdict = judge(&Payout::default(), Some(&coinbase(outputs)), Some(&expected));
+            let mut verdict =
+                judge(&Payout::default(), Network::Auto, (Some(&coinbase(outputs)), NTIME), Some(&expected));
             verdict.excuse();
             verdict.state
         };
@@ -226,9 +286,9 @@ mod tests {
         // Without a limit an address that gets nothing is still not paid.
         let payout = Payout { min_percent: 0.0, ..Payout::default() };
         assert_eq!(state(&payout, &[(OTHER, 100)], MINE).0, "mismatch");
-        let verdict = judge(&payout, Some(&coinbase(&[(MINE, 1)])), None);
+        let verdict = judge(&payout, Network::Auto, (Some(&coinbase(&[(MINE, 1)])), NTIME), None);
         assert_eq!(verdict.state, PayoutState::Unverifiable(Unverifiable::NoWorker));
-        let verdict = judge(&payout, None, Some(&[]));
+        let verdict = judge(&payout, Network::Auto, (None, NTIME), Some(&[]));
         assert_eq!(verdict.state, PayoutState::Unverifiable(Unverifiable::Unreadable));
     }
 

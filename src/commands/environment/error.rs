@@ -18,6 +18,8 @@ pub enum EnvironmentError {
     DataDirInUse { dir: PathBuf },
     /// `data_dir` can't be written to, or `dir` can't be made in it or above it.
     DataDir { dir: PathBuf, reason: io::Error },
+    /// `[[upstream]]` of this number is an address that Sluice itself listens on.
+    Itself { number: usize, address: SocketAddr },
     /// Nobody can be waited for at this address.
     Port {
         key: &'static str,
@@ -49,6 +51,11 @@ impl fmt::Display for EnvironmentError {
                  --data-dir",
                 dir.display(),
                 describe(reason)
+            ),
+            EnvironmentError::Itself { number, address } => write!(
+                f,
+                "upstream[{number}].url: this is the address that Sluice listens on ({address}), so each connection \
+                 would cause another one; set the pool's own address, or another listen.stratum"
             ),
             EnvironmentError::Port { key, flag, address, owner, reason } => {
                 write!(f, "{key}: can't listen on {address}: ")?;
@@ -95,7 +102,8 @@ impl std::error::Error for EnvironmentError {
             EnvironmentError::DataDir { reason, .. } | EnvironmentError::Port { reason, .. } => Some(reason),
             EnvironmentError::Pem { .. }
             | EnvironmentError::KeyMismatch { .. }
-            | EnvironmentError::DataDirInUse { .. } => None,
+            | EnvironmentError::DataDirInUse { .. }
+            | EnvironmentError::Itself { .. } => None,
         }
     }
 }

@@ -17,6 +17,10 @@ pub(super) struct Payout<'a> {
     address: Option<&'a str>,
     percent: Option<f64>,
     total_sats: Option<u64>,
+    /// The total, or the subsidy of the height if that is more.
+    reward_sats: Option<u64>,
+    /// What the job claims for nobody.
+    wasted_sats: Option<u64>,
     upstream: Option<usize>,
     pool: Option<&'a str>,
     outputs: Vec<Output<'a>>,
@@ -75,6 +79,8 @@ impl<'a> Payout<'a> {
             address: verdict.and_then(|verdict| Some(verdict.expected.as_ref()?.address.as_str())),
             percent: verdict.and_then(verdicts::percent),
             total_sats: verdict.map(|verdict| verdict.total.0),
+            reward_sats: verdict.map(|verdict| verdict.reward.0),
+            wasted_sats: verdict.map(|verdict| verdict.waste().map_or(0, |waste| waste.lost.0)),
             upstream: place.map(number),
             pool: name(&sight.around.upstreams, place),
             outputs: pool.map_or(&[][..], |pool| &pool.outputs).iter().map(Output::from).collect(),

@@ -123,7 +123,7 @@ fn payout(pool: Option<&PoolView>) -> Answer {
         PayoutState::Short => (
             Tone::Bad,
             format!("A block would pay you only {:.2}\u{a0}%", verdict.percent),
-            shortened(address),
+            verdict.waste().map_or_else(|| shortened(address), |waste| waste.to_string()),
         ),
         PayoutState::Mismatch => (
             Tone::Bad,
@@ -170,7 +170,10 @@ fn pool_answers(sight: &Sight, pool: Option<&PoolView>) -> Answer {
             Some((_, idle)) => Answer {
                 tone: Tone::Warn,
                 title: String::from("The pool gives no work"),
-                detail: format!("{} accepts miners and sends no job", idle.name),
+                detail: match &idle.trouble {
+                    Some((why, _)) => format!("{}: {why}", idle.name),
+                    None => format!("{} accepts miners and sends no job", idle.name),
+                },
             },
             None => unknown("The pool", "nothing has come from it yet"),
         };

@@ -23,6 +23,7 @@ pub(super) fn section(sight: &Sight) -> Markup {
                 p.quiet { "what the newest job of " (pool_name(sight, pool)) " would pay is not known" }
             } @else {
                 @if pool.outputs.is_empty() { p.quiet { "the coinbase can't be read" } } @else { (outputs(pool)) }
+                @if let Some(waste) = verdict.waste() { p { (waste) ": nobody would get that" } }
                 p.quiet { (verdict.total) " in all, by the newest job of " (pool_name(sight, pool)) }
             }
         }

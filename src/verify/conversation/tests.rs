@@ -62,7 +62,7 @@ fn it_speaks_in_order_and_never_submits() {
     assert_eq!(conversation.take_outgoing(), "");
     conversation.tick(at(250));
     let said = conversation.take_outgoing();
-    assert!(said.contains(&format!("[\"{ADDRESS}.sluice-verify\",\"x\"]")), "{said}");
+    assert!(said.contains(&format!("[\"{ADDRESS}.rig1\",\"x\"]")), "{said}");
 
     line(&mut conversation, 300, r#"{"id":3,"result":true,"error":null}"#);
     assert!(conversation.take_outgoing().contains("\"mining.suggest_difficulty\",\"params\":[0.00015]"));
@@ -140,7 +140,7 @@ fn the_pools_own_requests_are_answered() {
     line(&mut conversation, 400, r#"{"id":"v","method":"client.get_version","params":[]}"#);
     line(&mut conversation, 400, r#"{"id":7,"method":"mining.surprise","params":[]}"#);
     let said = conversation.take_outgoing();
-    assert!(said.contains(r#"{"id":42,"result":"pong""#) && said.contains(r#""id":"v","result":"sluice-"#));
+    assert!(said.contains(r#"{"id":42,"result":"pong""#) && said.contains(r#""id":"v","result":"cgminer/"#));
     assert!(said.contains(r#"{"id":7,"result":null,"error":[20,"#), "{said}");
 }
 

@@ -111,6 +111,20 @@ impl Conversation {
         self.found.jobs.add_unreadable("a line of more than 1 MiB");
     }
 
+    /// Takes what has come of a line that pauses for a second: a NerdMiner takes that for the whole line.
+    pub(in crate::verify) fn take_paused(&mut self, rest: &[u8], at: Moment) {
+        let readings = Readings::of(rest);
+        let (read, unread): (Vec<_>, Vec<_>) = readings.jobs().into_iter().partition(Result::is_ok);
+        if let Some(Err(why)) = unread.first() {
+            self.found.jobs.add_unreadable(&why.to_string());
+        }
+        self.found.cut_jobs += u64::from(read.is_empty() && readings.may_hide_job());
+        let read = read.into_iter().flatten().collect();
+        if let Some(worst) = self.worst(read, at).filter(|worst| worst.payout.state >= PayoutState::Short) {
+            self.found.jobs.add(worst, self.most_drift);
+        }
+    }
+
     /// Takes what came behind the last end of a line, and is as it is for `age`.
     pub(in crate::verify) fn take_unfinished(&mut self, rest: &[u8], age: Duration) {
         let readings = Readings::of(rest);

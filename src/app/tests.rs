@@ -1,0 +1,94 @@
+use super::*;
+use crate::config::Upstream;
+use crate::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
+use std::time::{Duration, Instant};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+/// A share every 4,295 hashes.
+const DIFFICULTY: f64 = 0.000_001;
+const WORKER: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4.rig";
+
+fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn pool() -> SimPool {
+    SimPool::start(PoolOptions::with_difficulty(DIFFICULTY).unwrap()).unwrap()
+}
+
+fn config(mode: Mode, pool: &SimPool) -> Config {
+    let address = pool.addr();
+    let mut config = Config::with_upstreams(vec![Upstream::new(address.ip().to_string(), address.port())]);
+    config.mode = mode;
+    config.listen.stratum = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    config
+}
+
+/// Both modes are started, asked, reloaded and ended by the same calls, and lose no share at the end.
+#[test]
+fn either_mode_serves_and_ends_in_the_same_way() {
+    for mode in [Mode::Passthrough, Mode::Aggregate] {
+        let (pool, directory) = (pool(), tempfile::tempdir().unwrap());
+        let record_to = Some(directory.path().to_owned());
+        let config = config(mode, &pool);
+        let app =
+            App::start(&config, AppOptions { record_to, ..AppOptions::default() }, &Stop::new()).unwrap();
+        let mut options = MinerOptions::new(app.addresses()[0], Habit::Bitaxe, WORKER);
+        options.hash_rate_limit = Some(HashRate(100_000.0));
+        let miner = SimMiner::start(options).unwrap();
+        wait_for("accepted shares", || miner.stats().accepted >= 3);
+        let stats = app.proxy().stats();
+        assert_eq!((stats.sessions, stats.upstreams[0].sessions), (1, 1), "{mode:?}");
+        assert!(stats.upstreams[0].heard_ago.is_some(), "{mode:?}");
+        assert_eq!(app.proxy().conversations().len(), 1, "{mode:?}");
+        assert_eq!((app.proxy().unblock(0), app.proxy().unblock(1)), (Some(false), None), "{mode:?}");
+        let Reloadable { proxy, names, .. } = app.reloadable();
+        proxy.relist(&config.upstreams, |listed| names.set(listed)).unwrap();
+        proxy.set_vardiff(&config.vardiff);
+        let mut reported = None;
+        let last = app.shut_down(|sight| reported = Some(sight.clone()));
+        let accepted = pool.stats().accepted();
+        assert_eq!(miner.stats().accepted, accepted, "{mode:?}: a share in flight got no answer");
+        let totals = last.totals.as_ref().unwrap();
+        assert_eq!((totals.accepted, proxy.sessions()), (accepted, 0), "{mode:?}");
+        let around = reported.unwrap().around;
+        assert_eq!((around.sessions, around.upstreams[0].sessions), (1, 1), "{mode:?}");
+        assert!(around.volume.bytes_up > 0, "{mode:?}");
+        assert!(directory.path().join("shares.csv").exists(), "{mode:?}");
+    }
+}
+
+#[test]
+fn everything_shown_follows_the_analyzer_at_once() {
+    let pool = pool();
+    let app = App::start(&config(Mode::Passthrough, &pool), AppOptions::default(), &Stop::new()).unwrap();
+    let mut lags = Vec::new();
+    // On a busy machine one of them may be late.
+    while lags.len() < 4 && lags.iter().all(|lag| *lag >= Duration::from_millis(100)) {
+        let before = app.snapshot();
+        wait_for("the analyzer to publish", || !Arc::ptr_eq(&before, &app.snapshot()));
+        let (published_at, published) = (Instant::now(), app.snapshot());
+        let is_shown = || app.sights().newest().snapshot.at >= published.at;
+        wait_for("it to be shown", is_shown);
+        lags.push(published_at.elapsed());
+    }
+    app.shut_down(|_| ());
+    assert!(lags.iter().any(|lag| *lag < Duration::from_millis(100)), "{lags:?}");
+}
+
+#[test]
+fn copies_go_to_a_queue_from_outside_instead_of_an_analyzer() {
+    let pool = pool();
+    let (queue, copies) = crossbeam_channel::bounded(64);
+    let options = AppOptions { queue: Some(queue), ..AppOptions::default() };
+    let app = App::start(&config(Mode::Passthrough, &pool), options, &Stop::new()).unwrap();
+    assert!(app.reloadable().to_analyzer.is_none() && app.snapshot().at.is_none());
+    let miner = SimMiner::start(MinerOptions::new(app.addresses()[0], Habit::NerdMiner, WORKER)).unwrap();
+    assert!(copies.recv_timeout(DEADLINE).is_ok());
+    drop(miner);
+    app.shut_down(|_| panic!("there is no analyzer to report of"));
+}
