@@ -16,6 +16,7 @@ mod failing;
 mod fair;
 mod finding;
 mod forms;
+mod hashed;
 mod jobs;
 mod joining;
 mod judging;

@@ -10,11 +10,11 @@ use super::identity::PoolName;
 use super::limits::Limits;
 use super::live::LiveJobs;
 use super::names::{Names, Standing};
-use super::outbox::{Lines, Outbox};
+use super::outbox::Outbox;
 use super::pending::{Asked, Asker, Pending};
 use super::split::Split;
 use super::work::{Epoch, Task};
-use crate::analyzer::{Conversation, LOST, SILENT};
+use crate::analyzer::{Conversation, LOST, SILENT, TOO_MANY};
 use crate::config::{self, Secret};
 use crate::net::{Stamp, Stream};
 use crate::serving::Tap;
@@ -82,6 +82,17 @@ pub(super) struct Space {
     pub(super) epoch: Epoch,
     pub(super) extranonce1: Extranonce1,
     pub(super) split: Split,
+}
+
+/// What a pool has said about the name and the version bits of a share.
+#[derive(Debug)]
+pub(super) struct AtPool {
+    /// The name that a share goes out under.
+    pub(super) name: PoolName,
+    /// The pool's words, where it does not know who has found the share: nobody is credited.
+    pub(super) refusal: Option<Refusal>,
+    /// The version bits that miners may roll; `None` while the pool has not said.
+    pub(super) mask: Option<Option<VersionMask>>,
 }
 
 /// Why a share could not be passed on.
@@ -176,11 +187,16 @@ impl Connection {
 
     /// The pool's words, where it does not know this name, for the miner.
     pub(super) fn refusal_of(&self, name: &PoolName) -> Option<Refusal> {
-        match self.facts().names.standing(name)? {
-            Standing::Refused(refusal) => {
-                Some(Refusal::new(RefusalCode::Unauthorized, refusal.reason.clone()))
-            }
-            Standing::Asked | Standing::Accepted => None,
+        self.facts().refusal_of(name)
+    }
+
+    /// All that a share of this name needs to know of the pool.
+    pub(super) fn at_pool(&self, name: PoolName) -> AtPool {
+        let facts = self.facts();
+        AtPool {
+            refusal: facts.refusal_of(&name),
+            mask: facts.knows_mask.then_some(facts.mask),
+            name: facts.names.voice(&name).clone(),
         }
     }
 
@@ -191,7 +207,7 @@ impl Connection {
 
     /// Whether all shares are refused because of their names.
     pub(super) fn credits_nobody(&self) -> bool {
-        self.facts().unauthorized >= UNAUTHORIZED
+        self.facts().credits_nobody()
     }
 
     /// Why nobody is credited here, in words.
@@ -269,8 +285,7 @@ impl Connection {
             // Nothing else was put in.
             Err(_) => return Ok(()),
         };
-        let line = request_line(id, "mining.submit", params);
-        if self.outbox.send(Lines::new(line, since)) {
+        if self.outbox.send(request_line(id, "mining.submit", params), since) {
             return Ok(());
         }
         // Who ends the connection answers what waits; if that was before this was noted, it is done here.
@@ -282,7 +297,7 @@ impl Connection {
 
     /// Answers a request of the pool's.
     pub(super) fn answer(&self, line: String) {
-        self.outbox.send(Lines::new(line, Stamp::now()));
+        self.outbox.send(line, Stamp::now());
     }
 
     /// What was asked under this id, and when.
@@ -357,7 +372,7 @@ impl Connection {
             Ok(id) => id,
             Err(asked) => return Some(asked),
         };
-        if self.outbox.send(Lines::new(line(id), Stamp::now())) {
+        if self.outbox.send(line(id), Stamp::now()) {
             return None;
         }
         self.pending().answered(id).map(|(asked, _)| asked)
@@ -392,7 +407,33 @@ impl Space {
     }
 }
 
+impl Unsent {
+    /// The miner's request, and what it is answered.
+    pub(super) fn into_refusal(self) -> (Asker, Refusal) {
+        match self {
+            Unsent::Over(asker) => {
+                let words = "Stale share: its connection to the pool is gone";
+                (asker, Refusal::new(RefusalCode::JobNotFound, words))
+            }
+            Unsent::Full(asker) => (asker, Refusal::new(RefusalCode::Other, TOO_MANY)),
+        }
+    }
+}
+
 impl Facts {
+    pub(super) fn credits_nobody(&self) -> bool {
+        self.unauthorized >= UNAUTHORIZED
+    }
+
+    fn refusal_of(&self, name: &PoolName) -> Option<Refusal> {
+        match self.names.standing(name)? {
+            Standing::Refused(refusal) => {
+                Some(Refusal::new(RefusalCode::Unauthorized, refusal.reason.clone()))
+            }
+            Standing::Asked | Standing::Accepted => None,
+        }
+    }
+
     /// Takes the search space that the pool gives.
     pub(super) fn divide(&mut self, epoch: Epoch, extranonce1: Extranonce1, size: Extranonce2Size) {
         match Split::of_space(&extranonce1, size) {

@@ -1,9 +1,11 @@
-//! One miner's work: what it was given, at which difficulty, in which search space.
+//! One miner's state: what it was given, at which difficulty, in which search space, and the answers that it
+//! waits for. One lock guards all of it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::answers::Answers;
 use super::difficulty_line;
 use super::identity::Worker;
 use super::judge::Fault;
@@ -58,9 +60,11 @@ pub(super) struct Given {
     pub(super) mask: Option<VersionMask>,
 }
 
-/// The state of one miner's work.
+/// The state of one miner.
 #[derive(Debug)]
 pub(super) struct Desk {
+    /// Answers that can't be sent yet.
+    pub(super) answers: Answers,
     settings: Arc<config::Vardiff>,
     pub(super) user_agent: String,
     /// The difficulty it would like to begin with, and where it said so.
@@ -104,6 +108,7 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(settings: Arc<config::Vardiff>) -> Desk {
         Desk {
+            answers: Answers::default(),
             settings,
             user_agent: String::new(),
             wish: None,
@@ -140,7 +145,7 @@ impl Desk {
     /// Gives the job, at the right difficulty: what is to be sent, in one write. Nothing when the
     /// miner is not ready, or has this job or a later one already. `most`: what the pool asks for now,
     /// which is 1 before it has said anything (wire reference, section 3.6).
-    pub(super) fn give(&mut self, task: &Arc<Task>, most: Difficulty, now: Instant) -> Option<String> {
+    pub(super) fn give(&mut self, task: &Arc<Task>, most: Difficulty, now: Instant) -> Option<Arc<str>> {
         let seat = self.seat.clone().filter(|seat| self.is_ready() && seat.epoch == task.job.epoch())?;
         if self.has(task) {
             return None;
@@ -152,8 +157,8 @@ impl Desk {
         let has_had_others = newest.is_some();
         // Work on the former block is worth nothing, whatever the pool says (wire reference, section 3.7);
         // its late shares are the pool's to judge.
-        let parent = &task.job.notify.prevhash;
-        let is_of_other_block = newest.is_some_and(|newest| newest.task.job.notify.prevhash != *parent);
+        let parent = &task.job.notify().prevhash;
+        let is_of_other_block = newest.is_some_and(|newest| newest.task.job.notify().prevhash != *parent);
         let most = most.min(task.job.difficulty());
         let before = self.difficulty();
         if let Some(vardiff) = self.vardiff.as_mut().filter(|_| is_first) {
@@ -174,11 +179,12 @@ impl Desk {
         if before.is_some_and(|before| before.value() < difficulty.value()) {
             self.raised_at = Some(now);
         }
-        let mut lines = String::new();
-        if before != Some(difficulty) || begins {
-            lines.push_str(&difficulty_line(difficulty));
-        }
-        task.write(is_the_end || begins, &mut lines);
+        let line = task.line(is_the_end || begins);
+        let lines = if before != Some(difficulty) || begins {
+            [difficulty_line(difficulty).as_str(), line].concat().into()
+        } else {
+            line.clone()
+        };
         self.given_bytes += task.bytes();
         self.given.push_back(Given { task: task.clone(), difficulty, seat, mask: self.mask });
         while self.given.len() > MOST_GIVEN || (self.given_bytes > MOST_BYTES && self.given.len() > 1) {

@@ -1,20 +1,16 @@
 //! What becomes of a share: judged by its real hash, before the pool sees it. Pure.
 
+use super::desk::Given;
 use crate::stratum::{
-    Difficulty, Extranonce1, Extranonce2Size, Notify, Ntime, Refusal, RefusalCode, Submit, VersionMask,
+    Difficulty, Extranonce2, Extranonce2Size, Notify, Refusal, RefusalCode, Submit, VersionMask,
 };
 use crate::util::plural::count;
-use crate::work::{BlockHash, RebuildError, RebuiltShare, ShareTerms, Target, rebuild};
+use crate::work::{BlockHash, RebuildError, RebuiltShare, Target};
 
-/// What a share is judged by.
+/// The job of a share, and the rest that it is judged by.
 #[derive(Debug)]
-pub(super) struct Terms<'a> {
-    /// As the pool gave it: which id and time the miner has it with does not matter.
-    pub(super) job: &'a Notify,
-    /// The job's own time, from which pools count.
-    pub(super) ntime: Ntime,
-    pub(super) extranonce1: &'a Extranonce1,
-    pub(super) extranonce2_size: Extranonce2Size,
+pub(super) struct ShareContext {
+    pub(super) given: Given,
     /// The version bits that may be rolled.
     pub(super) mask: Option<VersionMask>,
     /// The lower of what the miner was asked for with this job and is asked for now.
@@ -66,21 +62,26 @@ pub(super) enum Fault {
     Other,
 }
 
-/// Judges.
-pub(super) fn judge(submit: &Submit, terms: &Terms<'_>) -> Judgement {
-    let share_terms = ShareTerms {
-        extranonce2_size: terms.extranonce2_size,
-        version_mask: terms.mask,
-        difficulty: terms.asked.min(terms.pool),
-    };
-    let (share, fault) = match rebuild(terms.job, terms.extranonce1, submit, &share_terms) {
+impl ShareContext {
+    /// The job as the pool gave it: the id and time with which the miner has it do not matter.
+    pub(super) fn job(&self) -> &Notify {
+        self.given.task.job.notify()
+    }
+}
+
+/// Judges a share by what was rebuilt of it.
+pub(super) fn judge(
+    submit: &Submit,
+    rebuilt: Result<RebuiltShare, RebuildError>,
+    terms: &ShareContext,
+) -> Judgement {
+    let (share, fault) = match rebuilt {
         Ok(share) => (share, None),
         Err(error) => {
             let refusal = Refusal::new(RefusalCode::Other, words(&error));
             match error.share() {
                 // A length that fits: it is the version.
                 Some(share) => (share.clone(), Some(refusal)),
-                // Never passed on: some pools let a wrong length spoil the job for everybody.
                 None => return Judgement::Refuse(refusal, Fault::Other),
             }
         }
@@ -102,7 +103,13 @@ pub(super) fn judge(submit: &Submit, terms: &Terms<'_>) -> Judgement {
     by_difficulty(&share, terms)
 }
 
-fn by_difficulty(share: &RebuiltShare, terms: &Terms<'_>) -> Judgement {
+/// The refusal of a share whose extranonce2 has another length than the miner was told.
+pub(super) fn wrong_length(found: &Extranonce2, want: Extranonce2Size) -> Judgement {
+    let words = words(&RebuildError::Extranonce2Length { found: found.clone(), want });
+    Judgement::Refuse(Refusal::new(RefusalCode::Other, words), Fault::Other)
+}
+
+fn by_difficulty(share: &RebuiltShare, terms: &ShareContext) -> Judgement {
     if share.meets(terms.pool) {
         Judgement::Forward { hash: share.hash, is_block: false, is_good_here: false }
     } else if share.meets(terms.asked) {
@@ -113,18 +120,18 @@ fn by_difficulty(share: &RebuiltShare, terms: &Terms<'_>) -> Judgement {
 }
 
 /// Whether what the miner was asked for is no easier than a block, as on regtest.
-fn is_every_share_a_block(terms: &Terms<'_>) -> bool {
-    let network = Target::from_nbits(terms.job.nbits);
+fn is_every_share_a_block(terms: &ShareContext) -> bool {
+    let network = Target::from_nbits(terms.job().nbits);
     network.is_ok_and(|network| network >= Target::from_difficulty(terms.asked))
 }
 
-fn fault_of(submit: &Submit, terms: &Terms<'_>) -> Option<(Refusal, Fault)> {
+fn fault_of(submit: &Submit, terms: &ShareContext) -> Option<(Refusal, Fault)> {
     let words = match terms.stale {
         Some(Stale::Cleaned) => "Stale share",
         Some(Stale::Replaced) => "Stale share: the pool has given the job's id to another",
         Some(Stale::Gone) => "Stale share: the pool's connection is new",
         None => {
-            let is_odd = !submit.ntime.is_within(terms.ntime);
+            let is_odd = !submit.ntime.is_within(terms.job().ntime);
             return is_odd.then(|| (Refusal::new(RefusalCode::Other, "Ntime out of range"), Fault::Other));
         }
     };

@@ -310,7 +310,7 @@ impl Listener<'_> {
                 return self.link.news();
             }
             let Some(space) = facts.space.clone() else { return };
-            let parent = facts.newest.as_ref().map(|task| task.job.notify.prevhash);
+            let parent = facts.newest.as_ref().map(|task| task.job.notify().prevhash);
             let clean = notify.is_clean_after(parent.as_ref()) || is_moved;
             // Shares of what an unread job has ended are the pool's to judge.
             let was_unread = facts.unread_since.take().is_some();

@@ -22,7 +22,7 @@ impl LiveJobs {
     /// The latest time with which this work was given; `None` when none of it was. Pools send a job
     /// twice, or return to the one before the last.
     pub(super) fn latest_time_of(&self, work: &Notify) -> Option<Ntime> {
-        let same = self.jobs.iter().filter(|job| !is_other_work(&job.notify, work));
+        let same = self.jobs.iter().filter(|job| !is_other_work(job.notify(), work));
         same.map(|job| job.given_with()).max()
     }
 
@@ -30,7 +30,8 @@ impl LiveJobs {
     pub(super) fn keep(&mut self, job: &Arc<PoolJob>) {
         self.jobs.retain(|live| live.generation == job.generation);
         for live in &self.jobs {
-            if live.notify.job_id == job.notify.job_id && is_other_work(&live.notify, &job.notify) {
+            let (one, other) = (live.notify(), job.notify());
+            if one.job_id == other.job_id && is_other_work(one, other) {
                 live.is_replaced.store(true, Ordering::Release);
             }
         }

@@ -1,6 +1,10 @@
 //! A connected miner, as the threads see it that have something for it: its own two, the pool's
-//! reader, the clock. Locks are taken in the order link, desk, facts (those of the connection), answers,
-//! outbox; none while waiting for the network. The lock on which link a miner is on is taken alone.
+//! reader, the clock.
+//!
+//! Locks are taken in this order, and none is held while waiting for the network: the state of a link
+//! ([`Link`]), the state of a miner ([`Miner::desk`]), the facts of a connection ([`Connection::facts`]), an
+//! outbox. No other lock is taken under these: the one on which link a miner is on, and those on a connection's
+//! open requests and on the shares that it was sent. A share takes each lock once.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +16,7 @@ use super::connection::Connection;
 use super::desk::{Desk, Seat};
 use super::limits::Limits;
 use super::link::{Link, NoSeat};
-use super::outbox::{Lines, Outbox, Wake};
+use super::outbox::{Outbox, Wake};
 use super::work::Task;
 use super::{set_extranonce_line, set_version_mask_line};
 use crate::analyzer::{Conversation, DISMISSED, SessionId};
@@ -35,8 +39,7 @@ pub(super) struct Miner {
     pub(super) outbox: Outbox,
     limits: Limits,
     desk: Mutex<Desk>,
-    answers: Mutex<Answers>,
-    /// Told when the pool has answered something, or it is over.
+    /// Told when the pool has answered something, or it is over. Belongs to the lock on `desk`.
     answered: Condvar,
     link: Mutex<Option<Arc<Link>>>,
     /// It was told to end, or has.
@@ -71,7 +74,6 @@ impl Miner {
             outbox: Outbox::new(tap, limits),
             limits,
             desk: Mutex::new(Desk::new(vardiff)),
-            answers: Mutex::default(),
             answered: Condvar::new(),
             link: Mutex::default(),
             is_leaving: AtomicBool::new(false),
@@ -104,13 +106,17 @@ impl Miner {
 
     /// Says something that is no answer.
     pub(super) fn say(&self, lines: impl AsRef<[u8]>, since: Stamp) {
-        self.outbox.send(Lines::new(lines, since));
+        self.outbox.send(lines, since);
     }
 
     /// Answers a request, in its turn.
     pub(super) fn answer(&self, line: String, since: Stamp) {
-        let mut answers = self.answers();
-        let ready = answers.answer(line);
+        self.answer_in(&mut self.desk(), line, since);
+    }
+
+    /// As [`Miner::answer`], for a caller that holds the lock already.
+    pub(super) fn answer_in(&self, desk: &mut Desk, line: String, since: Stamp) {
+        let ready = desk.answers.answer(line);
         self.send_ready(&ready, since);
     }
 
@@ -123,7 +129,8 @@ impl Miner {
         if !desk.is_subscribed && !link.is_some_and(|link| link.is_live(seat.epoch)) {
             return false;
         }
-        let ready = self.answers().tell_seat(id, self.seat_line(id, &seat));
+        let line = self.seat_line(id, &seat);
+        let ready = desk.answers.tell_seat(id, line);
         self.release(&mut desk, &ready, since);
         true
     }
@@ -145,35 +152,40 @@ impl Miner {
 
     /// Keeps the place of a request that the pool answers. `None` when too many wait.
     pub(super) fn reserve(&self, id: &str) -> Option<Place> {
-        self.answers().reserve(id)
+        self.desk().answers.reserve(id)
     }
 
-    /// As [`Miner::reserve`]; waits for a place until `deadline`. Meanwhile nothing more is read of the
-    /// miner, which is better than losing its shares.
-    pub(super) fn reserve_until(&self, id: &str, deadline: Instant) -> Option<Place> {
-        let mut answers = self.answers();
+    /// As [`Miner::reserve`], for a caller that holds the lock already. Waits for a place until `deadline`,
+    /// without the lock. Meanwhile nothing more is read of the miner, which is better than losing its shares.
+    pub(super) fn reserve_until<'a>(
+        &self,
+        mut desk: MutexGuard<'a, Desk>,
+        id: &str,
+        deadline: Instant,
+    ) -> (MutexGuard<'a, Desk>, Option<Place>) {
         loop {
-            if let Some(place) = answers.reserve(id) {
-                return Some(place);
-            }
+            let place = desk.answers.reserve(id);
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.is_leaving() {
-                return None;
+            if place.is_some() || left.is_zero() || self.is_leaving() {
+                return (desk, place);
             }
-            answers = self.answered.wait_timeout(answers, left).unwrap_or_else(PoisonError::into_inner).0;
+            desk = self.answered.wait_timeout(desk, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Waits until the miner has room for more answers: one that asks faster than it reads, or than the
-    /// pool answers, is not read any faster. `true` when it took time.
-    pub(super) fn wait_for_room(&self) -> bool {
-        let mut answers = self.answers();
-        let has_to_wait = answers.is_full();
-        while answers.is_full() {
-            answers = self.answered.wait_timeout(answers, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+    /// Takes the lock once the miner has room for more answers: one that asks faster than it reads, or than
+    /// the pool answers, is not read any faster. `true` when it took time.
+    pub(super) fn desk_with_room(&self) -> (MutexGuard<'_, Desk>, bool) {
+        let mut has_waited = false;
+        loop {
+            has_waited |= self.outbox.wait_for_room();
+            let desk = self.desk();
+            if !desk.answers.is_full() {
+                return (desk, has_waited);
+            }
+            has_waited = true;
+            drop(self.answered.wait_timeout(desk, LOOK));
         }
-        drop(answers);
-        self.outbox.wait_for_room() || has_to_wait
     }
 
     /// The pool has answered.
@@ -197,11 +209,6 @@ impl Miner {
         }
     }
 
-    /// Requests that wait for the pool.
-    pub(super) fn waiting(&self) -> usize {
-        self.answers().waiting()
-    }
-
     /// Gives a job of this connection, if the miner is ready for one and has none newer. `since`: when
     /// it could first have been given.
     pub(super) fn give(&self, task: &Arc<Task>, connection: &Connection, since: Stamp) {
@@ -210,7 +217,7 @@ impl Miner {
         // after that, and finds who was given more.
         if let Some(lines) = desk.give(task, connection.difficulty(), Instant::now()) {
             // Under the desk's lock: jobs leave in the order in which they were given.
-            self.say(lines, since);
+            self.outbox.send_shared(&lines, since);
         }
     }
 
@@ -232,14 +239,15 @@ impl Miner {
         let seat = take()?;
         let mut lines = set_extranonce_line(&seat.extranonce1, seat.extranonce2_size);
         // An answer to subscribe that waits behind another one would come too late to be true.
-        self.answers().change_seat(|id| self.seat_line(id, &seat));
+        desk.answers.change_seat(|id| self.seat_line(id, &seat));
         desk.seat = Some(seat);
         if !desk.is_subscribed {
             return Ok(Moved::Told);
         }
         desk.moved_at = Some(Instant::now());
         if let Some((task, connection)) = work {
-            lines.extend(desk.give(task, connection.difficulty(), Instant::now()));
+            let job = desk.give(task, connection.difficulty(), Instant::now());
+            lines.push_str(job.as_deref().unwrap_or_default());
         }
         self.say(lines, now);
         Ok(Moved::Told)
@@ -293,12 +301,12 @@ impl Miner {
 
     /// As [`Miner::dismiss`], with another deadline for the pool's answers.
     pub(super) fn dismiss_by(&self, deadline: Instant) {
-        let answers = self.answers();
+        let desk = self.desk();
         let _ = self.give_up_at.set(deadline);
         self.is_leaving.store(true, Ordering::Release);
         self.answered.notify_all();
         self.outbox.wake_at(deadline.min(Instant::now() + self.limits.dismissal / 4));
-        self.end_if_answered(&answers);
+        self.end_if_answered(&desk.answers);
     }
 
     /// Whether bytes that became readable at `at` came too late to be taken: the reading was stopped
@@ -318,16 +326,17 @@ impl Miner {
     /// had a search space to find shares in.
     pub(super) fn is_settled(&self) -> bool {
         // In this order: a request that was being read has its place among the answers by now.
-        let is_heard = self.is_heard.load(Ordering::Acquire) || !self.desk().is_subscribed;
-        is_heard && self.waiting() == 0
+        let is_heard = self.is_heard.load(Ordering::Acquire);
+        let desk = self.desk();
+        (is_heard || !desk.is_subscribed) && desk.answers.waiting() == 0
     }
 
     /// All its requests were read: the session ends once the answers are there and sent.
     pub(super) fn finish(&self) {
-        let answers = self.answers();
+        let desk = self.desk();
         self.is_leaving.store(true, Ordering::Release);
         self.is_heard.store(true, Ordering::Release);
-        self.end_if_answered(&answers);
+        self.end_if_answered(&desk.answers);
     }
 
     fn end_if_answered(&self, answers: &Answers) {
@@ -347,7 +356,7 @@ impl Miner {
         self.is_heard.store(true, Ordering::Release);
         self.outbox.close();
         // Under the lock, or it would be missed by who is about to wait.
-        self.answers().close();
+        self.desk().answers.close();
         self.answered.notify_all();
     }
 
@@ -358,12 +367,10 @@ impl Miner {
     /// Sends what can be sent after this change of the answers.
     fn release_by(&self, change: impl FnOnce(&mut Answers) -> Ready, since: Stamp) {
         let mut desk = self.desk();
-        let mut answers = self.answers();
-        let ready = change(&mut answers);
+        let ready = change(&mut desk.answers);
         self.answered.notify_all();
         self.release(&mut desk, &ready, since);
-        self.end_if_answered(&answers);
-        drop(answers);
+        self.end_if_answered(&desk.answers);
         drop(desk);
         if ready.tells_seat {
             self.welcome();
@@ -389,9 +396,5 @@ impl Miner {
         if !lines.is_empty() {
             self.say(lines, since);
         }
-    }
-
-    fn answers(&self) -> MutexGuard<'_, Answers> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

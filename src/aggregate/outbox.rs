@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,16 +19,10 @@ use crate::util::span::seconds;
 
 /// Lines that belong together and go out in one write.
 #[derive(Debug, Clone)]
-pub(super) struct Lines {
-    pub(super) bytes: Arc<[u8]>,
+struct Lines {
+    bytes: Arc<[u8]>,
     /// Since when they could have been sent: when that which they follow from was readable.
-    pub(super) since: Stamp,
-}
-
-impl Lines {
-    pub(super) fn new(text: impl AsRef<[u8]>, since: Stamp) -> Lines {
-        Lines { bytes: text.as_ref().into(), since }
-    }
+    since: Stamp,
 }
 
 /// The way to one peer.
@@ -37,6 +32,8 @@ pub(super) struct Outbox {
     stream: OnceLock<Arc<Stream>>,
     state: Mutex<State>,
     changed: Condvar,
+    /// More than half of the queue is in use, or was a moment ago; read without the lock.
+    is_crowded: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -102,6 +99,7 @@ impl Outbox {
                 tap,
             }),
             changed: Condvar::new(),
+            is_crowded: AtomicBool::new(false),
         }
     }
 
@@ -118,16 +116,28 @@ impl Outbox {
         self.changed.notify_all();
     }
 
-    /// Sends, now or as soon as the peer takes it. `false` when the peer is not worth it any more.
-    pub(super) fn send(&self, lines: Lines) -> bool {
+    /// Sends, now or as soon as the peer takes it. `false` when the peer is not worth it any more. `since`: when
+    /// that which this follows from was readable.
+    pub(super) fn send(&self, bytes: impl AsRef<[u8]>, since: Stamp) -> bool {
+        let bytes = bytes.as_ref();
+        self.send_or_queue(bytes, || bytes.into(), since)
+    }
+
+    /// As [`Outbox::send`], for lines that several peers get: what a peer does not take at once waits without
+    /// being copied.
+    pub(super) fn send_shared(&self, lines: &Arc<str>, since: Stamp) -> bool {
+        self.send_or_queue(lines.as_bytes(), || lines.clone().into(), since)
+    }
+
+    fn send_or_queue(&self, bytes: &[u8], kept: impl FnOnce() -> Arc<[u8]>, since: Stamp) -> bool {
         let mut state = self.lock();
         if state.is_closed || state.is_finishing {
             return false;
         }
         if let (true, Some(stream)) = (state.queue.is_empty() && !state.is_writing, self.stream.get()) {
-            match send_now(stream, &lines.bytes) {
-                Ok(sent) if sent == lines.bytes.len() => {
-                    state.left(&lines);
+            match send_now(stream, bytes) {
+                Ok(sent) if sent == bytes.len() => {
+                    state.left(bytes, since);
                     return true;
                 }
                 Ok(sent) => state.sent = sent,
@@ -138,13 +148,16 @@ impl Outbox {
                 }
             }
         }
-        state.queued += lines.bytes.len();
-        state.queue.push_back(lines);
+        state.queued += bytes.len();
+        state.queue.push_back(Lines { bytes: kept(), since });
         if state.queued > self.limits.most_queued || state.queue.len() > self.limits.most_lines() {
             state.is_overrun = true;
             state.failure = Some(String::from("it does not read what it is sent, too much waits for it"));
             self.close_with(state);
             return false;
+        }
+        if self.is_half_full(&state) {
+            self.is_crowded.store(true, Ordering::Release);
         }
         self.changed.notify_all();
         true
@@ -164,16 +177,21 @@ impl Outbox {
     /// that asks faster than it reads is asked to wait, and is not closed for its own answers. The end
     /// of the peer ends this too, which is [`Limits::write`] away at most. `true` when it took time.
     pub(super) fn wait_for_room(&self) -> bool {
-        let is_full = |state: &State| {
-            let is_long = state.queue.len() > self.limits.most_lines() / 2;
-            !state.is_closed && !state.is_over && (is_long || state.queued > self.limits.most_queued / 2)
-        };
+        if !self.is_crowded.load(Ordering::Acquire) {
+            return false;
+        }
+        let is_full = |state: &State| !state.is_closed && !state.is_over && self.is_half_full(state);
         let mut state = self.lock();
         let has_to_wait = is_full(&state);
         while is_full(&state) {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        self.is_crowded.store(false, Ordering::Release);
         has_to_wait
+    }
+
+    fn is_half_full(&self, state: &State) -> bool {
+        state.queue.len() > self.limits.most_lines() / 2 || state.queued > self.limits.most_queued / 2
     }
 
     /// Wakes the peer's thread at this time, if it is still there; the earliest time counts.
@@ -301,7 +319,7 @@ impl Outbox {
                 state.queue.pop_front();
                 state.queued = state.queued.saturating_sub(lines.bytes.len());
                 state.sent = 0;
-                state.left(&lines);
+                state.left(&lines.bytes, lines.since);
                 drop(state);
                 self.changed.notify_all();
                 Ok(())
@@ -337,9 +355,9 @@ impl Outbox {
 }
 
 impl State {
-    fn left(&mut self, lines: &Lines) {
+    fn left(&mut self, bytes: &[u8], since: Stamp) {
         self.last_sent = Instant::now();
-        self.tap.forwarded(&lines.bytes, lines.since, Stamp::now());
+        self.tap.forwarded(bytes, since, Stamp::now());
     }
 }
 
@@ -403,7 +421,7 @@ mod tests {
         assert!(thread.join().is_err());
         outbox.wait_over(Duration::from_secs(20));
         outbox.wait_for_room();
-        assert!(!outbox.send(Lines::new("late", Stamp::now())));
+        assert!(!outbox.send("late", Stamp::now()));
         assert_eq!(far.read(&mut [0; 8]).unwrap(), 0);
     }
 
@@ -415,7 +433,7 @@ mod tests {
         outbox.wait_for_room();
         // The kernel takes some megabytes before anything waits here.
         while outbox.lock().queued <= limits.most_queued / 2 {
-            assert!(outbox.send(Lines::new(vec![b'x'; 8 * 1024], Stamp::now())));
+            assert!(outbox.send(vec![b'x'; 8 * 1024], Stamp::now()));
         }
         let (told, waited) = mpsc::channel();
         let waiting = outbox.clone();
@@ -444,7 +462,7 @@ mod tests {
         let running = outbox.clone();
         let thread = std::thread::spawn(move || running.run(Duration::from_secs(60), |_| ()));
         // The kernel takes some megabytes before anything waits here.
-        while outbox.lock().queue.is_empty() && outbox.send(Lines::new(vec![b'x'; 65_536], Stamp::now())) {}
+        while outbox.lock().queue.is_empty() && outbox.send(vec![b'x'; 65_536], Stamp::now()) {}
         assert!(thread.join().unwrap().is_err());
         outbox.failure().unwrap()
     }
@@ -522,7 +540,7 @@ mod tests {
             let (began, mut longest) = (Instant::now(), Duration::ZERO);
             while !thread.is_finished() {
                 let asked = Instant::now();
-                assert!(!outbox.send(Lines::new("job", Stamp::now())));
+                assert!(!outbox.send("job", Stamp::now()));
                 longest = longest.max(asked.elapsed());
                 std::thread::yield_now();
             }

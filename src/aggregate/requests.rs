@@ -65,6 +65,8 @@ pub(super) struct Requests {
     foreseen: Option<Account>,
     /// Until when a request of the last bytes had to wait for the pool, and what came with it too.
     waited: Option<Stamp>,
+    /// The miner has said who it is, and was not refused. Never taken back.
+    is_authorized: bool,
 }
 
 impl Requests {
@@ -81,12 +83,14 @@ impl Requests {
             taken_for: None,
             foreseen: None,
             waited: None,
+            is_authorized: false,
         }
     }
 
     /// Whether the miner has said who it is.
-    pub(super) fn is_authorized(&self) -> bool {
-        self.miner.desk().is_authorized
+    pub(super) fn is_authorized(&mut self) -> bool {
+        self.is_authorized = self.is_authorized || self.miner.desk().is_authorized;
+        self.is_authorized
     }
 
     /// Bytes have come. Looks ahead: who says who it is at once gets the right search space at once.
@@ -102,33 +106,33 @@ impl Requests {
         self.foreseen = name.map(|name| self.services.account(&name));
     }
 
-    /// Takes a line of a miner that has to go: its shares are still worth something, nothing else is.
-    pub(super) fn turn_away(&mut self, line: &[u8], at: Stamp) {
-        if let Ok(message) = Envelope::read(line) {
-            if message.method().as_deref() == Some("mining.submit") && message.id().len() <= MOST_ID {
-                self.submit(&message, at);
-            }
-        }
-    }
-
     /// Takes a line.
     pub(super) fn take(&mut self, line: &[u8], at: Stamp) -> Then {
         if line.iter().all(u8::is_ascii_whitespace) {
             return self.unanswered();
         }
-        if self.miner.wait_for_room() {
+        let miner = self.miner.clone();
+        let (mut desk, has_waited) = miner.desk_with_room();
+        if has_waited {
             self.has_waited();
         }
         let at = self.since(at);
-        let refusals = std::mem::take(&mut self.miner.desk().refusals);
+        let refusals = std::mem::take(&mut desk.refusals);
         if (0..refusals).any(|_| self.fault() == Then::Ban) {
             return Then::Ban;
         }
-        if self.miner.is_leaving() {
-            self.turn_away(line, at);
+        let is_leaving = miner.is_leaving();
+        let message = Envelope::read(line);
+        if let Some(share) = message.as_ref().ok().filter(|message| is_share(message)) {
+            let then = self.submit(share, (&miner, desk), at);
+            return if is_leaving { Then::GoOn } else { then };
+        }
+        drop(desk);
+        if is_leaving {
+            // Its shares are still worth something, nothing else is.
             return Then::GoOn;
         }
-        let Ok(message) = Envelope::read(line) else {
+        let Ok(message) = message else {
             self.refuse("null", RefusalCode::Other, "Not a Stratum message", at);
             return self.fault();
         };
@@ -147,12 +151,11 @@ impl Requests {
         if message.is_answer() {
             return self.unanswered();
         }
-        if method != "mining.submit" && !self.requests.take_if_any(Instant::now()) {
+        if !self.requests.take_if_any(Instant::now()) {
             self.refuse(message.id(), RefusalCode::Other, "Too many requests", at);
             return self.fault();
         }
         match &*method {
-            "mining.submit" => self.submit(&message, at),
             "mining.configure" => self.configure(&message, at),
             "mining.subscribe" => self.subscribe(&message, at),
             "mining.authorize" => {
@@ -374,4 +377,11 @@ impl Requests {
     fn fault(&mut self) -> Then {
         if self.budget.spend(Instant::now()) { Then::GoOn } else { Then::Ban }
     }
+}
+
+/// Whether a line is a share. One with an id that is too long is refused unread.
+fn is_share(message: &Envelope<'_>) -> bool {
+    message.method().as_deref() == Some("mining.submit")
+        && message.id().len() <= MOST_ID
+        && !message.is_answer()
 }

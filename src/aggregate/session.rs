@@ -230,7 +230,7 @@ impl Session<'_> {
     }
 
     /// How long the miner's next bytes may take.
-    fn time_to_wait(&self) -> Option<Duration> {
+    fn time_to_wait(&mut self) -> Option<Duration> {
         let listen = &self.presence.services.config.listen;
         let idle = listen.idle_timeout;
         let opening = (!self.requests.is_authorized())
@@ -239,7 +239,7 @@ impl Session<'_> {
         [idle, opening].into_iter().flatten().min().map(|left| left.max(Duration::from_millis(1)))
     }
 
-    fn on_timeout(&self) -> Patience {
+    fn on_timeout(&mut self) -> Patience {
         let listen = &self.presence.services.config.listen;
         let is_authorized = self.requests.is_authorized();
         let quiet = match listen.idle_timeout {

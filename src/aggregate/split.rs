@@ -10,7 +10,7 @@ use crate::util::plural::count;
 /// The division for one connection to the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Split {
-    prefix: usize,
+    pool: Extranonce2Size,
     miner: Extranonce2Size,
 }
 
@@ -38,9 +38,8 @@ impl Split {
             5..=11 => 4,
             _ => 8,
         };
-        let prefix = size.bytes() - usize::from(miner);
         let miner = Extranonce2Size::new(miner).map_err(|_| SplitError::Short { size })?;
-        Ok(Split { prefix, miner })
+        Ok(Split { pool: size, miner })
     }
 
     /// Divides what a pool gave: as [`Split::of`], where every miner's extranonce1 has a lawful length.
@@ -49,7 +48,7 @@ impl Split {
     /// [`SplitError`].
     pub fn of_space(extranonce1: &Extranonce1, size: Extranonce2Size) -> Result<Split, SplitError> {
         let split = Split::of(size)?;
-        let (length, prefix) = (extranonce1.as_bytes().len(), split.prefix);
+        let (length, prefix) = (extranonce1.as_bytes().len(), split.prefix_width());
         if length + prefix > Extranonce1::MAX {
             return Err(SplitError::Long { extranonce1: length, prefix });
         }
@@ -58,7 +57,12 @@ impl Split {
 
     /// How many bytes the prefix has.
     pub fn prefix_width(self) -> usize {
-        self.prefix
+        self.pool.bytes() - self.miner.bytes()
+    }
+
+    /// The size of extranonce2 at the pool.
+    pub fn pool_size(self) -> Extranonce2Size {
+        self.pool
     }
 
     /// The size of extranonce2 that a miner is given.
@@ -68,7 +72,7 @@ impl Split {
 
     /// How many miners there may be at once. The prefix of zeros only is nobody's.
     pub fn capacity(self) -> u64 {
-        match self.prefix {
+        match self.prefix_width() {
             width @ 0..=7 => (1 << (8 * width)) - 1,
             _ => u64::MAX,
         }

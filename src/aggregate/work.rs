@@ -1,4 +1,5 @@
-//! Jobs: as the pool gave them, and as miners get them.
+//! Jobs: as the pool gave them, and as miners get them. A job is hashed as far as its extranonces and rendered
+//! once; what miners get is that same buffer.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -7,6 +8,7 @@ use std::time::Instant;
 use super::connection::{Connection, Space};
 use crate::net::Stamp;
 use crate::stratum::{Difficulty, JobId, Notify, Ntime, VersionMask};
+use crate::work::PreparedJob;
 
 /// Tells connections to pools apart. Extranonces, slots and the pools' job ids mean something within
 /// one of them only (wire reference, section 5.3, 28).
@@ -24,8 +26,9 @@ pub(super) struct PoolJob {
     pub(super) source: Weak<Connection>,
     /// Where they are searched.
     pub(super) space: Space,
-    /// With the pool's own job id.
-    pub(super) notify: Notify,
+    /// The job with the pool's own id, ready for the shares of all miners: their search spaces are parts of the
+    /// pool's.
+    pub(super) prepared: Arc<PreparedJob>,
     /// The bits of the lowest difficulty that the pool has asked for while this was its newest job.
     difficulty: AtomicU64,
     /// The latest time with which it was given.
@@ -52,16 +55,21 @@ impl PoolJob {
     ) -> PoolJob {
         PoolJob {
             source,
-            space,
             difficulty: AtomicU64::new(difficulty.value().to_bits()),
             given_with: AtomicU32::new(notify.ntime.0),
-            notify,
+            prepared: Arc::new(PreparedJob::new(notify, space.extranonce1.clone())),
+            space,
             generation,
             mask,
             readable_at,
             received: Instant::now(),
             is_replaced: AtomicBool::new(false),
         }
+    }
+
+    /// The job as the pool sent it.
+    pub(super) fn notify(&self) -> &Notify {
+        self.prepared.job()
     }
 
     pub(super) fn epoch(&self) -> Epoch {
@@ -88,8 +96,12 @@ impl PoolJob {
 
     /// About what it takes to keep it.
     pub(super) fn bytes(&self) -> usize {
-        let Notify { coinb1, coinb2, branches, .. } = &self.notify;
-        size_of::<PoolJob>() + coinb1.len() + coinb2.len() + size_of_val(branches.as_slice())
+        let Notify { coinb1, coinb2, branches, .. } = self.notify();
+        size_of::<PoolJob>()
+            + size_of::<PreparedJob>()
+            + coinb1.len()
+            + coinb2.len()
+            + size_of_val(branches.as_slice())
     }
 }
 
@@ -103,8 +115,9 @@ pub(super) struct Task {
     pub(super) job: Arc<PoolJob>,
     /// The time that miners are given with it.
     pub(super) ntime: Ntime,
-    /// The notification as miners get it, clean.
-    line: String,
+    /// The notification as miners get it: one that ends all earlier jobs, and one that does not.
+    clean_line: Arc<str>,
+    plain_line: Arc<str>,
     /// Whether all earlier jobs are dead.
     pub(super) clean: bool,
 }
@@ -119,7 +132,8 @@ impl TaskNumbers {
     /// would do it all again (wire reference, section 5.3, 29).
     pub(super) fn first(&self, job: Arc<PoolJob>, clean: bool, before: Option<Ntime>) -> Arc<Task> {
         let least = before.map_or(0, |before| before.0.saturating_add(1));
-        let ntime = job.notify.ntime.0.max(least.min(job.notify.ntime.0.saturating_add(MOST_ROLLED)));
+        let own = job.notify().ntime.0;
+        let ntime = own.max(least.min(own.saturating_add(MOST_ROLLED)));
         Arc::new(self.task(job, Ntime(ntime), clean))
     }
 
@@ -129,8 +143,9 @@ impl TaskNumbers {
         let job = task.job.clone();
         let passed = now.saturating_duration_since(job.received).as_secs();
         let passed = u32::try_from(passed).unwrap_or(u32::MAX);
-        let later = job.notify.ntime.0.saturating_add(passed).max(task.ntime.0.saturating_add(1));
-        let ntime = Ntime(later.min(job.notify.ntime.0.saturating_add(MOST_ROLLED)));
+        let own = job.notify().ntime.0;
+        let later = own.saturating_add(passed).max(task.ntime.0.saturating_add(1));
+        let ntime = Ntime(later.min(own.saturating_add(MOST_ROLLED)));
         Arc::new(self.task(job, ntime, false))
     }
 
@@ -138,8 +153,10 @@ impl TaskNumbers {
         let number = self.0.fetch_add(1, Ordering::Relaxed) + 1;
         let id = JobId::from_counter(number);
         job.given_with.fetch_max(ntime.0, Ordering::AcqRel);
-        let notify = Notify { job_id: id.clone(), ntime, clean_jobs: Some(true), ..job.notify.clone() };
-        Task { number, id, ntime, line: notify.line(), job, clean }
+        let notify = Notify { job_id: id.clone(), ntime, clean_jobs: Some(true), ..job.notify().clone() };
+        let clean_line = notify.line();
+        let plain_line = [clean_line.strip_suffix(CLEAN_END).unwrap_or(&clean_line), END].concat();
+        Task { number, id, ntime, clean_line: clean_line.into(), plain_line: plain_line.into(), job, clean }
     }
 }
 
@@ -159,16 +176,15 @@ const CLEAN_END: &str = "true]}\n";
 const END: &str = "false]}\n";
 
 impl Task {
-    /// Adds it to `lines`, as it is sent. The first job after new extranonces is clean, whatever the
-    /// pool said.
-    pub(super) fn write(&self, clean: bool, lines: &mut String) {
-        lines.push_str(self.line.strip_suffix(CLEAN_END).unwrap_or(&self.line));
-        lines.push_str(if clean { CLEAN_END } else { END });
+    /// The notification as it is sent. The first job after new extranonces is clean, whatever the pool
+    /// said.
+    pub(super) fn line(&self, clean: bool) -> &Arc<str> {
+        if clean { &self.clean_line } else { &self.plain_line }
     }
 
     /// About what it takes to keep it.
     pub(super) fn bytes(&self) -> usize {
-        size_of::<Task>() + self.line.len() + self.job.bytes()
+        size_of::<Task>() + self.clean_line.len() + self.plain_line.len() + self.job.bytes()
     }
 }
 
@@ -225,7 +241,7 @@ pub(super) mod tests {
         let much_later = numbers.again(&later, received + Duration::from_secs(90_000));
         assert_eq!([at_once.ntime.0, later.ntime.0, much_later.ntime.0], [1001, 1040, 1000 + MOST_ROLLED]);
         assert!(first.id != later.id && !later.clean);
-        assert_eq!(later.job.notify.job_id, JobId::from_counter(0xbf));
+        assert_eq!(later.job.notify().job_id, JobId::from_counter(0xbf));
     }
 
     #[test]
@@ -241,8 +257,7 @@ pub(super) mod tests {
     fn a_line_is_clean_when_it_is_asked_to_be() {
         let task = TaskNumbers::default().first(job(), false, None);
         for (clean, end) in [(false, ",false]}\n"), (true, ",true]}\n")] {
-            let mut line = String::new();
-            task.write(clean, &mut line);
+            let line = task.line(clean);
             assert!(line.ends_with(end) && line.matches("]}").count() == 1, "{line}");
         }
     }

@@ -9,7 +9,7 @@ use super::share::PendingShare;
 use crate::clock::NtpTime;
 use crate::net::Stamp;
 use crate::stratum::{Extranonce1, Notify, Submit};
-use crate::work::{Header, Height};
+use crate::work::{Header, Height, assemble_coinbase};
 
 /// Whose share it is.
 #[derive(Debug, Clone)]
@@ -74,17 +74,18 @@ impl BlockSeen {
     /// `None` for a share that does not meet the network's target.
     pub(super) fn of(share: &PendingShare, facts: &Facts) -> Option<BlockSeen> {
         let (rebuilt, job) = (share.rebuilt.as_ref()?, share.block_job.as_ref()?);
+        let (submit, extranonce1) = (share.submit.as_ref()?, share.extranonce1.as_ref()?);
         Some(BlockSeen {
             at: share.at,
             header: rebuilt.header,
-            coinbase: rebuilt.coinbase.clone(),
+            coinbase: assemble_coinbase(&job.coinb1, extranonce1, &submit.extranonce2, &job.coinb2),
             height: share.height,
             share_difficulty: rebuilt.difficulty,
             network_difficulty: share.network_difficulty.unwrap_or_default(),
             is_every_share: share.is_every_share_worth(1.0),
             job: (**job).clone(),
-            share: share.submit.clone()?,
-            extranonce1: share.extranonce1.clone()?,
+            share: submit.clone(),
+            extranonce1: extranonce1.clone(),
             session: facts.session,
             miner: facts.miner,
             user_agent: facts.user_agent.clone(),

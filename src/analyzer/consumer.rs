@@ -350,7 +350,7 @@ impl Consumer {
                 What::Closed => drop(self.unfollowed.remove(&conversation.id)),
                 What::MinerPaused => conversation.heard_out.store(true, Ordering::Release),
                 What::Bytes(chunk) => conversation.traffic(chunk.direction).taken_out(),
-                What::Opened => {}
+                What::Opened | What::Hashed(_) => {}
             }
             return;
         }
@@ -391,6 +391,8 @@ impl Consumer {
         let id = conversation.id;
         let held = match what {
             What::Opened => return,
+            // Not held: it is looked for when the copy of the share is read.
+            What::Hashed(hashed) => return self.follower.hashed_shares.add(*hashed),
             What::Bytes(mut chunk) => {
                 conversation.traffic(chunk.direction).taken_out();
                 let summary = &mut self.follower.ledger.summary;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::session_clock::SessionClock;
 use crate::net::Stamp;
 use crate::stratum::Login;
+use crate::work::HashedShare;
 
 /// No upstream yet.
 const NO_UPSTREAM: usize = usize::MAX;
@@ -265,6 +266,9 @@ pub enum What {
     /// The session exists.
     Opened,
     Bytes(Chunk),
+    /// The hash of a share of this session. It comes after the bytes of the share; other sessions may have the same
+    /// share.
+    Hashed(Box<HashedShare>),
     /// Nothing more is read from the miner; everything before this was.
     MinerPaused,
     /// The session is over.

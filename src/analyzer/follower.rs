@@ -10,6 +10,7 @@ use super::alerts::Alerts;
 use super::consumer::Setup;
 use super::current_work::JobGap;
 use super::finding::Finding;
+use super::hashed_shares::HashedShares;
 use super::job_store::JobStore;
 use super::known_jobs::KnownJobs;
 use super::ledger::Ledger;
@@ -34,6 +35,8 @@ pub(super) struct Follower {
     long_lines: LongLines,
     early_memory: EarlyMemory,
     known_jobs: KnownJobs,
+    /// Shares that were hashed where they were judged.
+    pub(super) hashed_shares: HashedShares,
     /// Sessions that were followed before all was forgotten, until they say more or are over.
     forgotten: HashSet<SessionId>,
     /// The contents of all sessions' jobs.
@@ -88,6 +91,7 @@ impl Follower {
             long_lines: LongLines::default(),
             early_memory: EarlyMemory::default(),
             known_jobs: KnownJobs::default(),
+            hashed_shares: HashedShares::default(),
             forgotten: HashSet::new(),
             job_store: JobStore::default(),
             share_timeout: analysis.share_timeout,
@@ -102,8 +106,10 @@ impl Follower {
     pub(super) fn session(&mut self, conversation: &Arc<Conversation>) -> &mut Session {
         let (expectations, long_lines, known_jobs) = (&self.expectations, &self.long_lines, &self.known_jobs);
         let (early_memory, store) = (&self.early_memory, &self.job_store);
+        let hashed_shares = &self.hashed_shares;
         let opened = conversation.opened.shifted(self.ledger.skew.saturating_neg());
-        let shared = || (long_lines.clone(), early_memory.clone(), known_jobs.clone(), store.clone());
+        let known = || (known_jobs.clone(), hashed_shares.clone());
+        let shared = || (long_lines.clone(), early_memory.clone(), known(), store.clone());
         let was_forgotten = self.forgotten.remove(&conversation.id);
         let new = || {
             let mut session = Session::new(conversation.clone(), opened, expectations.clone(), shared());
@@ -232,6 +238,7 @@ impl Follower {
         }
         over.into_iter().for_each(|id| self.closed(id, now));
         self.bound_memory();
+        self.hashed_shares.forget_older();
         let stale_job = self.settings.rules.stale_job;
         let gaps: Vec<Option<JobGap>> =
             self.sessions.values_mut().map(|session| session.job_gap(now, stale_job)).collect();

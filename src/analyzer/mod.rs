@@ -11,6 +11,7 @@ mod conversation;
 mod current_work;
 mod finding;
 mod follower;
+mod hashed_shares;
 mod hashrate;
 mod history;
 mod job_store;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::block::Facts;
 use super::current_work::{CurrentVerdicts, CurrentWork, JobGap};
 use super::finding::{Event, Finding};
+use super::hashed_shares::HashedShares;
 use super::hashrate::WorkMeter;
 use super::job_store::JobStore;
 use super::jobs::Jobs;
@@ -101,6 +102,7 @@ pub(super) struct Session {
     seen_jobs: SeenJobs,
     /// Those of all sessions.
     known_jobs: KnownJobs,
+    hashed_shares: HashedShares,
     /// When copies of what the pool sent were lost last.
     gap_at: Option<Stamp>,
     work: CurrentWork,
@@ -108,6 +110,9 @@ pub(super) struct Session {
     pub(super) meter: WorkMeter,
     pub(super) tally: Tally,
 }
+
+/// What all sessions share.
+type SharedBySessions = (LongLines, EarlyMemory, (KnownJobs, HashedShares), JobStore);
 
 /// A name that was authorized, or was to be.
 #[derive(Debug)]
@@ -137,7 +142,7 @@ impl Session {
         conversation: Arc<Conversation>,
         opened: Stamp,
         expectations: Expectations,
-        (long_lines, early_memory, known_jobs, store): (LongLines, EarlyMemory, KnownJobs, JobStore),
+        (long_lines, early_memory, (known_jobs, hashed_shares), store): SharedBySessions,
     ) -> Session {
         Session {
             requests: Requests::new(conversation.role),
@@ -173,6 +178,7 @@ impl Session {
             lost_copies: 0,
             seen_jobs: SeenJobs::default(),
             known_jobs,
+            hashed_shares,
             gap_at: None,
             work: CurrentWork::default(),
             hashes: RecentHashes::default(),

@@ -11,7 +11,7 @@ use crate::record::Outcome;
 use crate::stratum::{
     Difficulty, DifficultyRange, Extranonce1, Notify, Ntime, Submit, Verdict, VersionMask, shortened,
 };
-use crate::work::{Height, RebuiltShare, ShareTerms};
+use crate::work::{HashedShare, Height, RebuiltShare, ShareTerms};
 
 /// A share that was sent, as far as it is known without the pool's word.
 #[derive(Debug)]
@@ -86,14 +86,15 @@ impl JudgedShare {
 }
 
 impl PendingShare {
-    /// Rebuilds what the miner hashed, as far as its job is known.
+    /// Rebuilds what the miner hashed, as far as its job is known. `hashed`: where it was hashed already; its hash is
+    /// taken only if it was made of what the conversation shows.
     pub(super) fn new(
         mut submit: Submit,
         id: &str,
         at: Stamp,
         job: Option<&Job>,
-        range: Option<DifficultyRange>,
-        version_mask: Option<VersionMask>,
+        (range, version_mask): (Option<DifficultyRange>, Option<VersionMask>),
+        hashed: Option<&HashedShare>,
     ) -> PendingShare {
         let lowest = range.map(|range| range.lowest);
         submit.worker = shortened(&submit.worker);
@@ -122,7 +123,7 @@ impl PendingShare {
             Some(job) => {
                 let difficulty = lowest.unwrap_or(job.assigned);
                 let terms = ShareTerms { extranonce2_size: job.extranonce2_size, version_mask, difficulty };
-                match job.prepared.rebuild(&submit, &terms) {
+                match job.prepared.rebuild_knowing(hashed, &submit, &terms) {
                     Ok(rebuilt) => share.rebuilt = Some(rebuilt),
                     Err(error) => {
                         share.fault = Some(error.to_string());

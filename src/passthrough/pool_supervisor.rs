@@ -141,7 +141,9 @@ impl PoolSupervisor<'_> {
                 session.conversation.login().into_iter().for_each(|login| upstreams.note_login(id, login));
             }
         }
-        let is_waiting = sessions.iter().any(|session| session.refused_ago().is_some_and(|age| age >= limit));
+        let is_waiting = sessions
+            .iter()
+            .any(|session| session.has_miner() && session.refused_ago().is_some_and(|age| age >= limit));
         let next = pool.turned_away.next(is_waiting);
         if next == Next::Nothing || !upstreams.is_up(id) {
             return;

@@ -147,6 +147,11 @@ impl Session {
         clock.refused_ago().filter(|_| clock.accepted_ago().is_none())
     }
 
+    /// Whether the miner's side is still open. One that has left waits for nothing.
+    pub(super) fn has_miner(&self) -> bool {
+        !self.ending.is_ended(Direction::Up)
+    }
+
     /// The pool ends the session, not the miner.
     pub(super) fn note_ended_by_pool(&self) {
         self.ended_by_pool.store(true, Ordering::Release);

@@ -37,5 +37,5 @@ pub(crate) use reception::Reception;
 pub(crate) use registry::{ProxySession, Registry};
 pub(crate) use server::start_upstreams;
 pub(crate) use talk::{Topic, say};
-pub(crate) use tap::{Tap, announce};
+pub(crate) use tap::{Tap, announce, offer_hash};
 pub(crate) use watch::{Patience, Patient, Watch};

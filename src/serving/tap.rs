@@ -10,6 +10,7 @@ use crossbeam_channel::{Sender, TrySendError};
 use super::fair_share::has_room;
 use crate::analyzer::{Chunk, Conversation, Copy, Direction, What};
 use crate::net::Stamp;
+use crate::work::HashedShare;
 
 /// The most bytes of a copy; a job has 1.4 to 4 KiB. More bytes are passed on in several copies, so that what
 /// waits in the queue is bounded in bytes as well: 64 MiB with the default settings.
@@ -101,6 +102,19 @@ pub fn announce(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, what
     let _ = offer(to_analyzer, conversation, what);
 }
 
+/// Tells the analyzer what a share was hashed to, so that it need not hash it again, while its queue is mostly
+/// empty; it can do without.
+pub fn offer_hash(
+    to_analyzer: &ToAnalyzer,
+    conversation: &Arc<Conversation>,
+    hashed: impl FnOnce() -> HashedShare,
+) {
+    let has_room = |queue: &&Sender<Copy>| queue.len() <= queue.capacity().unwrap_or(usize::MAX) / 4;
+    if to_analyzer.as_ref().is_some_and(|queue| has_room(&queue)) {
+        announce(to_analyzer, conversation, What::Hashed(Box::new(hashed())));
+    }
+}
+
 enum Offered {
     Taken,
     Full,
@@ -112,7 +126,7 @@ fn offer(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, what: What)
     };
     let traffic = match &what {
         What::Bytes(chunk) => Some(conversation.traffic(chunk.direction)),
-        What::Opened | What::MinerPaused | What::Closed => None,
+        What::Opened | What::Hashed(_) | What::MinerPaused | What::Closed => None,
     };
     if let Some(traffic) = traffic {
         let capacity = to_analyzer.capacity().unwrap_or(usize::MAX);

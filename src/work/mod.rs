@@ -53,7 +53,7 @@ pub use height::{Height, HeightError};
 pub use merkle::{merkle_branches, merkle_root, root_of_transactions};
 pub use midstate::Midstate;
 pub use payout::{Chain, PayoutError, PayoutScript, account_of_worker, name_of_worker, payout_script};
-pub use prepared::PreparedJob;
+pub use prepared::{HashedShare, PreparedJob};
 pub use prevhash::{parent_hash, prevhash_of};
 pub use rebuild::{RebuildError, RebuiltShare, ShareTerms, rebuild};
 pub use recent_hashes::RecentHashes;

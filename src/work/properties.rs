@@ -101,7 +101,6 @@ fn folded(coinbase: &[u8], branches: &[MerkleBranch]) -> TxMerkleNode {
 fn check_share(job: &Notify, extranonce1: &Extranonce1, submit: &Submit, share: &RebuiltShare) {
     let coinbase =
         [&job.coinb1[..], extranonce1.as_bytes(), submit.extranonce2.as_bytes(), &job.coinb2].concat();
-    assert_eq!(share.coinbase, coinbase);
     let header = block::Header {
         version: block::Version::from_consensus(share.version().0 as i32),
         prev_blockhash: bitcoin::BlockHash::from_byte_array(*parent_hash(&job.prevhash).as_bytes()),

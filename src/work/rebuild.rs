@@ -35,8 +35,6 @@ pub struct RebuiltShare {
     pub difficulty: f64,
     /// How the version bits were understood. The first one, BIP310, where all give the same.
     pub convention: VersionConvention,
-    /// The coinbase with this share's extranonces, as hashed.
-    pub coinbase: Vec<u8>,
     /// Whether the hash reaches the difficulty of the terms.
     pub meets_terms: bool,
     /// Whether the hash meets the job's nbits. Never for nbits that are no target.
@@ -122,12 +120,8 @@ pub fn rebuild(
     let coinbase = assemble_coinbase(&job.coinb1, extranonce1, &submit.extranonce2, &job.coinb2);
     let root = merkle_root(&coinbase_txid(&coinbase), &job.branches);
     let network_target = Target::from_nbits(job.nbits).ok();
-    rebuild_over(
-        &Joined { job, parent: parent_hash(&job.prevhash), root, network_target },
-        coinbase,
-        submit,
-        terms,
-    )
+    let joined = Joined { job, parent: parent_hash(&job.prevhash), root, network_target, known: None };
+    rebuild_over(&joined, submit, terms)
 }
 
 /// What a share's header is made of besides the submit.
@@ -137,6 +131,8 @@ pub(super) struct Joined<'a> {
     pub root: MerkleRoot,
     /// `None` when the nbits are no target.
     pub network_target: Option<Target>,
+    /// A header whose hash is known.
+    pub known: Option<(Header, BlockHash)>,
 }
 
 /// # Errors
@@ -155,7 +151,6 @@ pub(super) fn check_length(submit: &Submit, terms: &ShareTerms) -> Result<(), Re
 /// When version bits are not allowed.
 pub(super) fn rebuild_over(
     joined: &Joined<'_>,
-    coinbase: Vec<u8>,
     submit: &Submit,
     terms: &ShareTerms,
 ) -> Result<RebuiltShare, RebuildError> {
@@ -168,7 +163,6 @@ pub(super) fn rebuild_over(
         header: guess.header,
         hash: guess.hash,
         convention: guess.convention,
-        coinbase,
     };
     match (submit.version_bits, terms.version_mask) {
         (Some(bits), Some(mask)) if !mask.allows(bits) => {
@@ -232,7 +226,8 @@ impl Guess {
             nbits: joined.job.nbits,
             nonce: submit.nonce,
         };
-        Guess { convention, header, hash: header.hash() }
+        let known = joined.known.filter(|(known, _)| *known == header);
+        Guess { convention, header, hash: known.map_or_else(|| header.hash(), |(_, hash)| hash) }
     }
 }
 

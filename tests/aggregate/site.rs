@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sluice::aggregate::Limits;
-use sluice::analyzer::Snapshot;
+use sluice::analyzer::{Analyzer, Copy, Setup, Snapshot};
 use sluice::app::AppOptions;
 use sluice::config::{Config, Overrides};
 use sluice::stratum::{Difficulty, Extranonce1, Extranonce2, Nonce, Notify, Submit};
@@ -50,6 +50,16 @@ impl Site {
 
     fn with_options(config: &Config, options: AppOptions) -> Site {
         Site { proxy: Proxy::with_options(config, options), stopped: None }
+    }
+
+    /// As [`Site::with`], with an analyzer whose copies pass through `change` on their way.
+    pub fn tapped(text: &str, change: impl Fn(Copy) -> Copy + Send + 'static) -> (Site, Analyzer) {
+        let config = config(text);
+        let (analyzer, to_analyzer) = Analyzer::start(Setup::plain(&config.analysis)).unwrap();
+        let (queue, copies) = crossbeam_channel::bounded(config.analysis.queue);
+        std::thread::spawn(move || copies.iter().try_for_each(|copy| to_analyzer.send(change(copy))));
+        let options = AppOptions { queue: Some(queue), ..AppOptions::default() };
+        (Site::with_options(&config, options), analyzer)
     }
 
     pub fn running(&self) -> &Arc<dyn sluice::serving::Proxy> {

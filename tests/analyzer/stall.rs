@@ -186,11 +186,15 @@ fn sessions_end_though_the_analyzer_takes_nothing() {
     let (copies, _unread) = crossbeam_channel::bounded(1);
     let proxy = Proxy::with_options(&config, AppOptions { queue: Some(copies), ..AppOptions::default() });
     let request = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n";
-    for _ in 0..3 {
-        let mut miner = proxy.connect();
-        miner.write_all(request).unwrap();
-        let at_pool = pool.accept();
-        expect(&at_pool, request);
-    }
+    let sessions: Vec<_> = (0..3)
+        .map(|_| {
+            let mut miner = proxy.connect();
+            miner.write_all(request).unwrap();
+            let at_pool = pool.accept();
+            expect(&at_pool, request);
+            (miner, at_pool)
+        })
+        .collect();
+    drop(sessions);
     proxy.wait_sessions(0);
 }

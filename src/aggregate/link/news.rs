@@ -48,15 +48,15 @@ impl Link {
 
     /// The pool has judged a share.
     pub(in super::super) fn share_judged(&self, connection: &Arc<Connection>, refusal: Option<&Refusal>) {
-        {
-            let mut facts = connection.facts();
-            match refusal {
-                None => facts.unauthorized = 0,
-                Some(refusal) if facts.names.is_about_a_name(refusal) => facts.unauthorized += 1,
-                Some(_) => {}
-            }
+        let mut facts = connection.facts();
+        match refusal {
+            None => facts.unauthorized = 0,
+            Some(refusal) if facts.names.is_about_a_name(refusal) => facts.unauthorized += 1,
+            Some(_) => {}
         }
-        if connection.credits_nobody() {
+        let is_news = facts.credits_nobody();
+        drop(facts);
+        if is_news {
             self.news();
         }
     }

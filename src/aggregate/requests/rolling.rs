@@ -4,47 +4,25 @@
 //! The pool decides which bits may be rolled. What a miner negotiated says how its bits are to be
 //! read; a miner that negotiated nothing, or less than it rolls, loses no work for that.
 
-use super::super::connection::Connection;
-use super::super::desk::Given;
+use std::time::Instant;
+
 use super::Requests;
 use crate::serving::{Topic, say};
 use crate::stratum::{Submit, Version, VersionBits, VersionMask};
 
 impl Requests {
-    /// The mask that a share's bits are read with: the miner's own if they lie within it, otherwise the
-    /// pool's. After a change the masks before it still hold for the jobs given before it. If none allows
-    /// the bits, it is the pool's present mask, which refuses them.
-    pub(super) fn mask_for(
-        &self,
-        submit: &Submit,
-        negotiated: Option<VersionMask>,
-        given: &Given,
-        connection: Option<&Connection>,
-    ) -> Option<VersionMask> {
-        let bits = submit.version_bits.unwrap_or_default();
-        let of_pool = match connection {
-            Some(connection) => self.mask_of_pool(connection),
-            None => given.task.job.mask,
-        };
-        let masks = [negotiated, given.mask, of_pool, given.task.job.mask];
-        masks.into_iter().flatten().find(|mask| mask.allows(bits)).or(of_pool)
-    }
-
-    fn mask_of_pool(&self, connection: &Connection) -> Option<VersionMask> {
-        let facts = connection.facts();
-        if facts.knows_mask { facts.mask } else { self.services.likely_mask() }
-    }
-
     /// The share has version bits that the pool does not allow. `Some`: that is no fault of the miner's.
     ///
     /// A miner whose bits were taken away and that knows nothing of the change is disconnected after
     /// [`Limits::narrowing`](crate::aggregate::Limits::narrowing): it negotiates others when it reconnects.
-    pub(super) fn forgive_rolled(&self) -> Option<super::Then> {
-        let (has_negotiated, narrowed_at) = {
-            let desk = self.miner.desk();
-            (desk.asked_mask.is_some(), desk.narrowed_at)
-        };
-        if !has_negotiated {
+    ///
+    /// `asked` is what the miner has negotiated, and `narrowed_at` when bits were taken from it.
+    pub(super) fn forgive_rolled(
+        &self,
+        asked: Option<VersionMask>,
+        narrowed_at: Option<Instant>,
+    ) -> Option<super::Then> {
+        if asked.is_none() {
             let text = "its shares are refused: it rolls version bits that the pool does not allow, and has not \
                         sent mining.configure, by which it would learn that";
             say(&self.services.reception, self.miner.address(), Topic::Pool, &text);
@@ -57,6 +35,14 @@ impl Requests {
         }
         Some(super::Then::GoOn)
     }
+}
+
+/// The mask that a share's bits are read with: the first of `masks` that allows them. These are the miner's own,
+/// and the pool's: after a change the masks before it still hold for the jobs given before it. If none allows the
+/// bits, the pool's present mask refuses them.
+pub(super) fn mask_for(submit: &Submit, masks: [Option<VersionMask>; 4]) -> Option<VersionMask> {
+    let bits = submit.version_bits.unwrap_or_default();
+    masks.into_iter().flatten().find(|mask| mask.allows(bits))
 }
 
 /// The sixth param for a pool with this mask. Some pools insist on it once rolling was negotiated; a miner

@@ -1,60 +1,135 @@
-//! What becomes of a miner's shares: looked up, judged, answered or passed on.
+//! What becomes of a miner's shares: looked up, hashed, judged, answered or passed on. The miner's lock is held from
+//! the look-up to the answer. It is let go before the share is sent to the pool, which may have to be waited for.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
 use serde_json::json;
 
-use super::super::connection::{Connection, Unsent};
-use super::super::desk::Given;
-use super::super::identity::{MinerName, PoolName};
-use super::super::judge::{Fault, Judgement, Stale, Terms, judge};
+use super::super::connection::{AtPool, Connection};
+use super::super::desk::Desk;
+use super::super::identity::MinerName;
+use super::super::judge::{Fault, Judgement, ShareContext, Stale, judge, wrong_length};
+use super::super::miner::Miner;
 use super::super::pending::Asker;
-use super::rolling::bits_for_pool;
+use super::rolling::{bits_for_pool, mask_for};
 use super::{Requests, Then};
 use crate::analyzer::TOO_MANY;
 use crate::net::Stamp;
-use crate::stratum::{Difficulty, Envelope, Refusal, RefusalCode, Submit, accepted, refused};
-use crate::work::BlockHash;
+use crate::serving::offer_hash;
+use crate::stratum::{Envelope, Refusal, RefusalCode, Submit, accepted, refused};
+use crate::work::{HashedShare, RebuildError, RebuiltShare, ShareTerms};
 
-/// A share, and what was found about it.
-struct Judged {
+/// A share whose job is known.
+struct SubmittedShare {
     submit: Submit,
-    judgement: Judgement,
-    given: Given,
-    /// What the miner is credited with.
-    worth: Difficulty,
-    /// Where it would go; `None` when that is gone.
-    connection: Option<Arc<Connection>>,
+    context: ShareContext,
+    /// Where it would go, and what the pool has said about its name and version bits. `None` when the connection
+    /// of its job is gone.
+    pool: Option<(Arc<Connection>, AtPool)>,
     /// Whether the miner has said that it is called so.
     is_named: bool,
 }
 
 impl Requests {
-    pub(super) fn submit(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
+    /// Takes a share, with the lock on the miner, which is taken once.
+    pub(super) fn submit(
+        &mut self,
+        message: &Envelope<'_>,
+        (miner, mut desk): (&Miner, MutexGuard<'_, Desk>),
+        at: Stamp,
+    ) -> Then {
+        let id = message.id();
+        let refuse = |desk: &mut Desk, refusal: &Refusal| {
+            miner.answer_in(desk, refused(id, refusal, Default::default()), at);
+        };
         let submit = match Submit::from_miner(message.params) {
             Ok(submit) => submit,
             Err(error) => {
-                self.refuse(message.id(), RefusalCode::Other, &error.to_string(), at);
+                refuse(&mut desk, &Refusal::new(RefusalCode::Other, error.to_string()));
                 return self.fault();
             }
         };
-        match self.judged(submit) {
-            Ok(judged) => self.act(message.id(), &judged, at),
+        let mut share = match self.look_up(submit, &desk) {
+            Ok(share) => share,
             Err(refusal) => {
-                self.miner.answer(refused(message.id(), &refusal, Default::default()), at);
+                refuse(&mut desk, &refusal);
                 // What was on its way when the pool changed is nobody's fault.
                 let is_unknown = refusal.code == RefusalCode::JobNotFound;
-                let is_late = is_unknown && self.miner.desk().may_be_late(Instant::now());
-                if is_late { Then::GoOn } else { self.fault() }
+                let is_late = is_unknown && desk.may_be_late(Instant::now());
+                return if is_late { Then::GoOn } else { self.fault() };
+            }
+        };
+        let (hash, for_pool) = match self.judged(&mut share) {
+            Judgement::Forward { hash, is_block, is_good_here } => (hash, Some((is_block, is_good_here))),
+            Judgement::Count { hash } => (hash, None),
+            Judgement::Refuse(refusal, fault) => {
+                refuse(&mut desk, &refusal);
+                // Without a pool there is nothing that it could mine instead.
+                let is_excused =
+                    fault == Fault::Stale && share.pool.is_none() || desk.is_excused(fault, Instant::now());
+                let (asked_mask, narrowed_at) = (desk.asked_mask, desk.narrowed_at);
+                drop(desk);
+                let is_rolled = fault == Fault::Rolled;
+                let forgiven = is_rolled.then(|| self.forgive_rolled(asked_mask, narrowed_at)).flatten();
+                return forgiven.unwrap_or_else(|| if is_excused { Then::GoOn } else { self.fault() });
+            }
+        };
+        let is_block = for_pool.is_some_and(|(is_block, _)| is_block);
+        // A block is worth a try under any name.
+        if !share.is_named && !is_block {
+            refuse(&mut desk, &unauthorized());
+            return self.fault();
+        }
+        let is_new = desk.is_new(hash);
+        let refused_name = share.pool.as_ref().and_then(|(_, at_pool)| at_pool.refusal.as_ref());
+        let refused_name = refused_name.filter(|_| !is_block);
+        // Noted before it is sent: the answer may be faster.
+        let is_to_be_sent = for_pool.is_some() && refused_name.is_none();
+        let was_sent = share.pool.as_ref().is_some_and(|(connection, _)| match is_to_be_sent {
+            true => !connection.note_forwarded(hash),
+            false => connection.was_forwarded(&hash),
+        });
+        // A repeated one that the pool has not had, and wants now, is still worth something to it.
+        if was_sent || !is_new && for_pool.is_none() {
+            refuse(&mut desk, &Refusal::new(RefusalCode::Duplicate, "Duplicate share"));
+            return self.fault();
+        }
+        let is_urgent = is_new && desk.count(share.context.asked, Instant::now());
+        match (&share.pool, for_pool) {
+            // A share is for the pool only when there is one.
+            (Some((connection, at_pool)), Some((_, is_good_here))) if is_to_be_sent => {
+                let deadline = Instant::now() + self.services.config.analysis.share_timeout;
+                let (mut desk, place) = miner.reserve_until(desk, id, deadline);
+                let Some(place) = place else {
+                    connection.forget_forwarded(&hash);
+                    refuse(&mut desk, &Refusal::new(RefusalCode::Other, TOO_MANY));
+                    return self.credit(is_new, is_urgent);
+                };
+                drop(desk);
+                let asker = Asker { miner: Arc::downgrade(&self.miner), place, id: id.into(), is_good_here };
+                let params = params_for_pool(&share, at_pool);
+                if let Err(unsent) = connection.submit(asker, &params, at, deadline) {
+                    connection.forget_forwarded(&hash);
+                    let (asker, refusal) = unsent.into_refusal();
+                    miner.complete(asker.place, refused(&asker.id, &refusal, Default::default()), at);
+                }
+            }
+            _ => {
+                match refused_name {
+                    // It is work all the same, and the miner's difficulty goes by it.
+                    Some(refusal) => refuse(&mut desk, refusal),
+                    None => miner.answer_in(&mut desk, accepted(id), at),
+                }
+                drop(desk);
             }
         }
+        self.credit(is_new, is_urgent)
     }
 
-    /// What is to be done with a share, and the job it is for.
-    fn judged(&self, submit: Submit) -> Result<Judged, Refusal> {
-        let desk = self.miner.desk();
+    /// The job that a share is for, and all that it is judged by.
+    fn look_up(&self, submit: Submit, desk: &Desk) -> Result<SubmittedShare, Refusal> {
         if desk.seat.is_none() {
             return Err(Refusal::new(RefusalCode::NotSubscribed, "Not subscribed"));
         }
@@ -65,140 +140,74 @@ impl Requests {
             _ if !desk.is_authorized || !is_named => return Err(unauthorized()),
             _ => return Err(Refusal::new(RefusalCode::JobNotFound, "Job not found")),
         };
+        let name = match desk.workers.first() {
+            // A block by an unknown name is its own all the same.
+            Some(first) if !is_named => self.services.naming.text(first.name.as_str()),
+            _ => name,
+        };
         let asked = desk.difficulty().map_or(given.difficulty, |now| now.min(given.difficulty));
-        let negotiated = desk.mask;
-        drop(desk);
         let job = &given.task.job;
         // Not the link's: one that was left for a better pool lives on for a moment.
-        let connection = job.source.upgrade().filter(|one| !one.is_over());
-        let mask = self.mask_for(&submit, negotiated, &given, connection.as_deref());
-        let (pool, stale) = match &connection {
-            Some(connection) => {
-                let stale = match () {
-                    () if job.generation < connection.generation() => Some(Stale::Cleaned),
-                    () if job.is_replaced.load(Ordering::Acquire) => Some(Stale::Replaced),
-                    () => None,
-                };
-                (connection.difficulty().min(job.difficulty()), stale)
-            }
-            None => (job.difficulty(), Some(Stale::Gone)),
+        let pool = job.source.upgrade().filter(|one| !one.is_over()).map(|connection| {
+            let name = self.services.naming.at_pool(&MinerName::new(name), &connection.configured.user);
+            let at_pool = connection.at_pool(name);
+            (connection, at_pool)
+        });
+        let stale = match &pool {
+            None => Some(Stale::Gone),
+            Some((connection, _)) if job.generation < connection.generation() => Some(Stale::Cleaned),
+            Some(_) => job.is_replaced.load(Ordering::Acquire).then_some(Stale::Replaced),
         };
-        let terms = Terms {
-            job: &job.notify,
-            ntime: job.notify.ntime,
-            extranonce1: &given.seat.extranonce1,
-            extranonce2_size: given.seat.extranonce2_size,
-            mask,
-            asked,
-            pool,
-            stale,
+        let of_pool = match &pool {
+            Some((_, at_pool)) => at_pool.mask.unwrap_or_else(|| self.services.likely_mask()),
+            None => job.mask,
         };
-        let judgement = judge(&submit, &terms);
-        Ok(Judged { submit, judgement, given, worth: asked, connection, is_named })
+        let mask = mask_for(&submit, [desk.mask, given.mask, of_pool, job.mask]).or(of_pool);
+        let of_job = job.difficulty();
+        let asked_by_pool =
+            pool.as_ref().map_or(of_job, |(connection, _)| connection.difficulty().min(of_job));
+        let context = ShareContext { given, mask, asked, pool: asked_by_pool, stale };
+        Ok(SubmittedShare { submit, context, pool, is_named })
     }
 
-    fn act(&mut self, id: &str, judged: &Judged, at: Stamp) -> Then {
-        let (hash, is_for_pool) = match &judged.judgement {
-            Judgement::Forward { hash, .. } => (*hash, true),
-            Judgement::Count { hash } => (*hash, false),
-            Judgement::Refuse(refusal, fault) => {
-                self.miner.answer(refused(id, refusal, Default::default()), at);
-                if let Some(then) = (*fault == Fault::Rolled).then(|| self.forgive_rolled()).flatten() {
-                    return then;
-                }
-                // Without a pool there is nothing that it could mine instead.
-                let is_excused = *fault == Fault::Stale && judged.connection.is_none()
-                    || self.miner.desk().is_excused(*fault, Instant::now());
-                return if is_excused { Then::GoOn } else { self.fault() };
-            }
+    /// Hashes and judges a share. From then on it has the extranonce2 that the pool knows it by.
+    fn judged(&self, share: &mut SubmittedShare) -> Judgement {
+        let SubmittedShare { submit, context, .. } = share;
+        let (job, seat) = (&context.given.task.job, &context.given.seat);
+        if !submit.extranonce2.has_size(seat.extranonce2_size) {
+            // Never passed on: some pools let a wrong length spoil the job for everybody.
+            return wrong_length(&submit.extranonce2, seat.extranonce2_size);
+        }
+        submit.extranonce2 = job.space.split.upstream_extranonce2(&seat.prefix, &submit.extranonce2);
+        let terms = ShareTerms {
+            extranonce2_size: job.space.split.pool_size(),
+            version_mask: context.mask,
+            difficulty: context.asked.min(context.pool),
         };
-        let is_block = matches!(judged.judgement, Judgement::Forward { is_block: true, .. });
-        // A block is worth a try under any name.
-        if !judged.is_named && !is_block {
-            self.miner.answer(refused(id, &unauthorized(), Default::default()), at);
-            return self.fault();
+        let rebuilt = job.prepared.rebuild(submit, &terms);
+        if let Some(RebuiltShare { header, hash, .. }) =
+            rebuilt.as_ref().map_or_else(RebuildError::share, Some)
+        {
+            offer_hash(&self.services.to_analyzer, &self.miner.conversation, || HashedShare {
+                job: job.prepared.clone(),
+                extranonce2: submit.extranonce2.clone(),
+                header: *header,
+                hash: *hash,
+            });
         }
-        let is_new = self.miner.desk().is_new(hash);
-        let was_sent = judged.connection.as_ref().is_some_and(|connection| connection.was_forwarded(&hash));
-        // A repeated one that the pool has not had, and wants now, is still worth something to it.
-        if was_sent || !is_new && !is_for_pool {
-            self.refuse(id, RefusalCode::Duplicate, "Duplicate share", at);
-            return self.fault();
-        }
-        let refused_name = judged.connection.as_ref().and_then(|one| self.refused_name(one, &judged.submit));
-        match (&judged.connection, refused_name) {
-            // It is work all the same, and the miner's difficulty goes by it.
-            (_, Some(refusal)) if !is_block => {
-                self.miner.answer(refused(id, &refusal, Default::default()), at);
-            }
-            (Some(connection), _) if is_for_pool => self.forward(id, judged, connection, hash, at),
-            // A share is for the pool only when there is one.
-            _ => self.miner.answer(accepted(id), at),
-        }
+        judge(submit, rebuilt, context)
+    }
+
+    /// A share was good, if it was new.
+    fn credit(&mut self, is_new: bool, is_urgent: bool) -> Then {
         if !is_new {
             return self.fault();
         }
         self.budget.earn();
-        let is_urgent = self.miner.desk().count(judged.worth, Instant::now());
         if is_urgent {
             self.give_again();
         }
         Then::GoOn
-    }
-
-    /// The pool's words, where it does not know who has found the share: nobody is credited.
-    fn refused_name(&self, connection: &Connection, submit: &Submit) -> Option<Refusal> {
-        connection.refusal_of(&self.name_at(connection, &submit.worker))
-    }
-
-    /// What the pool calls this worker.
-    fn name_at(&self, connection: &Connection, worker: &str) -> PoolName {
-        let name = MinerName::new(self.services.naming.text(worker));
-        self.services.naming.at_pool(&name, &connection.configured.user)
-    }
-
-    fn forward(&self, id: &str, judged: &Judged, connection: &Connection, hash: BlockHash, at: Stamp) {
-        let Judged { submit, given, .. } = judged;
-        let lost =
-            || Refusal::new(RefusalCode::JobNotFound, "Stale share: its connection to the pool is gone");
-        let too_many = || Refusal::new(RefusalCode::Other, TOO_MANY);
-        let worker = match self.miner.desk().workers.first() {
-            // A block by an unknown name is its own all the same.
-            Some(first) if !judged.is_named => first.name.as_str().to_owned(),
-            _ => submit.worker.clone(),
-        };
-        let name = self.name_at(connection, &worker);
-        let (name, mask) = {
-            let facts = connection.facts();
-            (facts.names.voice(&name).clone(), facts.mask)
-        };
-        let deadline = Instant::now() + self.services.config.analysis.share_timeout;
-        let Some(place) = self.miner.reserve_until(id, deadline) else {
-            return self.miner.answer(refused(id, &too_many(), Default::default()), at);
-        };
-        let extranonce2 =
-            given.task.job.space.split.upstream_extranonce2(&given.seat.prefix, &submit.extranonce2);
-        let job = &given.task.job.notify;
-        let mut params = vec![
-            json!(name.0),
-            json!(job.job_id.as_str()),
-            json!(extranonce2.to_string()),
-            json!(submit.ntime.to_string()),
-            json!(submit.nonce.to_string()),
-        ];
-        params.extend(bits_for_pool(submit, mask, job.version).map(|bits| json!(bits.to_string())));
-        // Noted before it is sent: the answer may be faster.
-        connection.note_forwarded(hash);
-        let is_good_here = matches!(judged.judgement, Judgement::Forward { is_good_here: true, .. });
-        let asker = Asker { miner: Arc::downgrade(&self.miner), place, id: id.into(), is_good_here };
-        let (asker, refusal) = match connection.submit(asker, &serde_json::Value::Array(params), at, deadline)
-        {
-            Ok(()) => return,
-            Err(Unsent::Over(asker)) => (asker, lost()),
-            Err(Unsent::Full(asker)) => (asker, too_many()),
-        };
-        connection.forget_forwarded(&hash);
-        self.miner.complete(asker.place, refused(&asker.id, &refusal, Default::default()), at);
     }
 
     /// The current job, as other work and with another difficulty.
@@ -207,6 +216,22 @@ impl Requests {
             link.again(&self.miner);
         }
     }
+}
+
+/// The params of `mining.submit` as the pool gets them.
+fn params_for_pool(share: &SubmittedShare, at_pool: &AtPool) -> serde_json::Value {
+    let SubmittedShare { submit, context, .. } = share;
+    let job = context.job();
+    let mut params = vec![
+        json!(at_pool.name.0),
+        json!(job.job_id.as_str()),
+        json!(submit.extranonce2.to_string()),
+        json!(submit.ntime.to_string()),
+        json!(submit.nonce.to_string()),
+    ];
+    let bits = bits_for_pool(submit, at_pool.mask.flatten(), job.version);
+    params.extend(bits.map(|bits| json!(bits.to_string())));
+    serde_json::Value::Array(params)
 }
 
 fn unauthorized() -> Refusal {

@@ -94,7 +94,9 @@ impl Session {
         };
         let job = self.jobs.get(&submit.job_id);
         let range = self.difficulties.range(&submit.job_id);
-        let mut share = PendingShare::new(submit, message.id(), at, job, range, self.version_mask);
+        let hashed = job.and_then(|job| self.hashed_shares.find(&job.prepared, &submit));
+        let agreed = (range, self.version_mask);
+        let mut share = PendingShare::new(submit, message.id(), at, job, agreed, hashed.as_deref());
         share.unseen_job = self.unseen_job(share.submit.as_ref().map(|submit| &submit.job_id), at);
         share.is_repeated = share.rebuilt.as_ref().is_some_and(|rebuilt| !self.hashes.is_new(rebuilt.hash));
         if let Some(proven) = share.proven() {
