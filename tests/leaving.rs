@@ -226,7 +226,7 @@ fn owes_nothing_to_strangers(is_analyzed: bool) {
     crate::common::read_line(&silent);
     let until = Instant::now() + Duration::from_millis(500);
     while Instant::now() < until {
-        assert!(proxy.running().is_up(0));
+        assert!(proxy.running().is_up(0), "{:?}", proxy.running().stats().upstreams[0].trouble);
         std::thread::sleep(Duration::from_millis(20));
     }
     pool.refuse(false);

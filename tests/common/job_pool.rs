@@ -56,7 +56,11 @@ impl JobPool {
                 accepting.accepted.fetch_add(1, Ordering::SeqCst);
                 accepting.open.lock().unwrap().push(stream.try_clone().unwrap());
                 let state = accepting.clone();
-                std::thread::spawn(move || state.serve(&stream));
+                std::thread::spawn(move || {
+                    state.serve(&stream);
+                    // `open` has another handle of it.
+                    let _ = stream.shutdown(std::net::Shutdown::Both);
+                });
             }
         });
         JobPool { address, state }

@@ -119,6 +119,7 @@ fn the_only_pool_is_open_to_whoever_it_accepts() {
     let proxy = proxy("", &[&only]);
     (0..3).for_each(|_| knock(&proxy, "w.unknown"));
     wait_for("the failure", || !proxy.running().is_up(0));
-    JobMiner::join(proxy.address(), "w.one").expect_job();
+    let served = JobMiner::join(proxy.address(), "w.one");
+    served.expect_job();
     wait_for("its standing", || proxy.running().is_up(0));
 }
