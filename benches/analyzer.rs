@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use sluice::analyzer::{Analyzer, Chunk, Conversation, Copy, Direction, SessionId, Setup, What};
+use sluice::analyzer::{Analyzer, Setup};
 use sluice::config;
 use sluice::net::Stamp;
 use sluice::stratum::Envelope;
+use sluice::tap::{Chunk, Conversation, Copy, Direction, SessionId, What};
 
 const SESSIONS: u64 = 100;
 const ROUNDS: usize = 40;

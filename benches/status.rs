@@ -5,14 +5,15 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sluice::analyzer::{Analyzer, HashRates, MinerView, PayoutState, SessionId, Setup, Snapshot};
+use sluice::analyzer::{Analyzer, HashRates, MinerView, PayoutState, Setup, Snapshot};
 use sluice::clock::NtpTime;
 use sluice::config::{Analysis, Config, Overrides};
 use sluice::record::BestShare;
 use sluice::status::json::status;
 use sluice::status::metrics::metrics;
-use sluice::status::sight::{Facts, Sight, Surroundings};
+use sluice::status::snapshot::{Facts, Sight, Surroundings};
 use sluice::stratum::{Difficulty, Extranonce1, Extranonce2Size};
+use sluice::tap::SessionId;
 use sluice::work::BlockHash;
 
 const MINERS: u64 = 2000;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use ntp_server::{DAY, Machine, Manner, Server, impatient, really};
 use sluice::clock::{Clock, ClockState, JobTime, Offset, Pace, Why};
 use sluice::net::Stamp;
-use sluice::stop::Stop;
+use sluice::util::stop::Stop;
 
 /// Generous: the tests share their processors.
 const SLACK_MICROS: i64 = 60_000;

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use sluice::stop::Stop;
+use sluice::util::stop::Stop;
 
 use common::certificates::Certificate;
 use common::pool::{Mood, Pool, Port, ask, is_quiet, served_by};

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use sluice::analyzer::{Analyzer, Conversation, Setup};
+use sluice::analyzer::{Analyzer, Setup};
 use sluice::clock::Clock;
 use sluice::record::Recorder;
+use sluice::tap::Conversation;
 
 use common::recorded::{Recorded, judged, setup};
 use common::{BarePool, expect, wait_for};

@@ -8,7 +8,8 @@ use std::net::TcpStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Receiver;
-use sluice::analyzer::{Analyzer, Copy};
+use sluice::analyzer::Analyzer;
+use sluice::tap::Copy;
 
 use common::recorded::{Recorded, judged, setup};
 use common::{BarePool, expect, expect_end, half_close, resources, wait_for};

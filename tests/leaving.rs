@@ -13,9 +13,9 @@ use serde_json::json;
 use sluice::analyzer::Analyzer;
 use sluice::config::{Config, Overrides};
 use sluice::net::resolve::set_test_name;
-use sluice::status::sight::{Facts, Sights, Sources};
-use sluice::stop::Stop;
+use sluice::status::snapshot::{Facts, Sights, Sources};
 use sluice::upstream::Standing;
+use sluice::util::stop::Stop;
 
 /// Each way of forwarding, with and without an analyzer that sees jobs.
 const WAYS: [(&str, bool); 4] = [("copy", true), ("copy", false), ("splice", true), ("splice", false)];

@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::certificates::Certificate;
 use common::pool::{Mood, Pool, ask, served_by};
 use common::{BarePool, Proxy, expect_end, tls_bridge, wait_for};
-use sluice::analyzer::Conversation;
+use sluice::tap::Conversation;
 
 /// A pool and a proxy to it.
 struct World {

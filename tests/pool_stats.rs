@@ -16,7 +16,7 @@ use sluice::clock::Clock;
 use sluice::config::{PoolStats as Settings, PoolStatsKind, Secret};
 use sluice::pool_stats::{PoolStats, StatsHealth};
 use sluice::sim::{Habit, MinerOptions, PoolOptions, SimMiner, SimPool};
-use sluice::stop::Stop;
+use sluice::util::stop::Stop;
 
 use server::{Answer, Server, status};
 

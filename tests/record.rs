@@ -18,11 +18,11 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sluice::analyzer::SessionId;
 use sluice::clock::NtpTime;
 use sluice::config::{Record, Severity};
 use sluice::record::{AlertKind, AlertRow, JobRow, Outcome, Recorder, ShareRow, State, Topic};
 use sluice::stratum::{Difficulty, Extranonce1, Extranonce2, JobId, Nonce, Ntime, Version};
+use sluice::tap::SessionId;
 use sluice::work::{BlockHash, Height};
 
 const SHARES_HEADER: &str = "timestamp,miner_addr,worker,job_id,nonce,share_difficulty,job_age_seconds,\

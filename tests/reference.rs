@@ -19,7 +19,7 @@ use std::time::Duration;
 use common::wait_for;
 use sluice::config::{Config, Overrides, Reference};
 use sluice::reference::{Pace, ReferenceView, References, Tip};
-use sluice::stop::Stop;
+use sluice::util::stop::Stop;
 
 /// References that run until dropped, and what they told.
 struct Heard {

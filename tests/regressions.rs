@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use rustls::ServerConnection;
 use sluice::config::{Config, Overrides};
-use sluice::stop::Stop;
 use sluice::upstream::Upstreams;
+use sluice::util::stop::Stop;
 
 use common::binary::Sluice;
 use common::certificates::Certificate;

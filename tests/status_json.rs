@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use common::shown::{ADDRESS, Shown, empty, miner};
 use serde_json::Value;
-use sluice::status::http::{Method, Query, Request};
 use sluice::status::json::{Reply, api, status};
-use sluice::status::sight::{Sight, Sights};
+use sluice::status::server::{Method, Query, Request};
+use sluice::status::snapshot::{Sight, Sights};
 use sluice::status::web::handler;
 use sluice::util::escape::Printable;
 

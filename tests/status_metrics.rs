@@ -10,9 +10,9 @@ use std::sync::Arc;
 use common::prometheus::{Families, find, read, value};
 use common::shown::{ADDRESS, Shown, empty, miner};
 use sluice::analyzer::{Latency, PoolView, Snapshot, Totals, WorkerTotals};
-use sluice::serving::UpstreamState;
+use sluice::proxy::UpstreamState;
 use sluice::status::metrics::metrics;
-use sluice::status::sight::Sight;
+use sluice::status::snapshot::Sight;
 use sluice::upstream::Standing;
 
 /// Totals of a proxy that has seen nothing, to be filled.

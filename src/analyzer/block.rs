@@ -4,11 +4,11 @@
 
 use std::net::SocketAddr;
 
-use super::SessionId;
 use super::share::PendingShare;
 use crate::clock::NtpTime;
 use crate::net::Stamp;
 use crate::stratum::{Extranonce1, Notify, Submit};
+use crate::tap::SessionId;
 use crate::work::{Header, Height};
 
 /// Whose share it is.

@@ -13,24 +13,26 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
-use super::follower::Follower;
+use super::external_update::ROOM;
 use super::history::History;
 use super::names::UpstreamNames;
-use super::order::HOLD;
-use super::outside::ROOM;
+use super::reorder_buffer::HOLD;
+use super::session_tracker::Follower;
 use super::snapshot::Snapshot;
-use super::steady::Steady;
+use super::steady_clock::Steady;
 use super::verdicts::Expectations;
-use super::{Copy, Direction, Enforcement, Outside, Role, SessionId, Summary, What};
+use super::{Enforcement, Outside, Summary};
 use crate::clock::Clock;
 use crate::config;
-use crate::net::priority::yield_to_others;
+use crate::net::sched::yield_to_others;
 use crate::notify::Notifier;
 use crate::record::{Recorder, State};
-use crate::stop::{Stop, Stopped};
-use crate::supervise::{self, service};
-use crate::thread::{join_within, panic_text};
+use crate::tap::{Copy, Direction, Role, SessionId, What};
 use crate::util::os_error::describe;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
+use crate::util::supervise::service;
+use crate::util::thread::{join_within, panic_text};
 
 /// Pause when the queue is empty. The consumer never waits in the channel: waking a parked consumer
 /// would make the forwarding threads' `try_send` up to 1 ms slow.

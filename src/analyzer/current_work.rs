@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::cadence::Cadence;
-use super::judged_job::{JudgedJob, OutputView};
+use super::job_interval::Cadence;
+use super::job_verdict::{JudgedJob, OutputView};
 use super::verdicts::{ChainState, ChainVerdict, Doubt, Expectations, Expected, PayoutState, PayoutVerdict};
 use crate::net::Stamp;
 use crate::stratum::{Agreement, Shape};

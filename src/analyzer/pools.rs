@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::current_work::CurrentVerdicts;
-use super::judged_job::OutputView;
+use super::job_verdict::OutputView;
 use super::names::UpstreamNames;
 use super::recent::JobView;
 use super::session::Session;

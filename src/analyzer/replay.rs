@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::Outside;
 use super::consumer::Setup;
-use super::follower::Follower;
+use super::session_tracker::Follower;
 use super::snapshot::Snapshot;
-use super::{Chunk, Conversation, Direction, Outside};
 use crate::net::Stamp;
 use crate::record::State;
+use crate::tap::{Chunk, Conversation, Direction};
 
 /// Follows what it is told, when it is told that it was.
 pub struct Replay {

@@ -9,13 +9,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::Role;
 use super::answer_form::AnswerForm;
 use super::request_id::{canonical, kept};
 use super::same_id::{KeptAnswer, Request, SameId, Settled};
 use super::share::PendingShare;
 use crate::net::Stamp;
 use crate::stratum::{Login, VersionMask};
+use crate::tap::Role;
 
 /// The most shares of a miner that are followed; a NerdMiner itself keeps 32.
 const MAX_OPEN_SHARES: usize = 512;

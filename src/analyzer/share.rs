@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::SessionId;
 use super::block::Facts;
 use super::jobs::Job;
 use crate::net::Stamp;
@@ -11,6 +10,7 @@ use crate::record::Outcome;
 use crate::stratum::{
     Difficulty, DifficultyRange, Extranonce1, Notify, Ntime, Submit, Verdict, VersionMask, shortened,
 };
+use crate::tap::SessionId;
 use crate::work::{Height, RebuiltShare, ShareTerms};
 
 /// A share that was sent, as far as it is known without the pool's word.

@@ -5,19 +5,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accounting::{Bests, Ledger};
 use super::alerts::AlertsView;
 use super::hashrate::HashRates;
-use super::ledger::{Bests, Ledger};
 use super::pools::PoolView;
 use super::recent::RecentView;
 use super::rules::CreditView;
 use super::session::Session;
 use super::verdicts::PayoutState;
-use super::{History, Role, SessionId, Summary, Totals};
+use super::{History, Summary, Totals};
 use crate::clock::{ClockState, NtpTime};
 use crate::net::Stamp;
 use crate::record::{BestShare, Health, Lifetime};
 use crate::stratum::{Extranonce1, Extranonce2Size};
+use crate::tap::{Role, SessionId};
 
 /// One moment.
 #[derive(Debug, Clone, Default)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::Direction;
+use crate::tap::Direction;
 
 /// The longest delay that is told apart.
 const LONGEST: Duration = Duration::from_secs(60);

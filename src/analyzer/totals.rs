@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::finding::JobSeen;
 use super::hashrate::{HashRates, WorkMeter};
+use super::session_event::JobSeen;
 use super::share::JudgedShare;
 use super::summary::Latency;
 use crate::clock::NtpTime;

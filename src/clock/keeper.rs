@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
 
-use super::consensus::{self, Disagreement};
+use super::median;
+use super::median::Disagreement;
 use super::query::Sample;
 use super::server::Server;
 use super::time::{NtpTime, Offset};
 use super::{Clock, ClockState, Why};
-use crate::stop::{Stop, Stopped};
-use crate::supervise::{self, service};
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
+use crate::util::supervise::service;
 
 /// More servers make the median no better.
 const MAX_SERVERS: usize = 16;
@@ -124,7 +126,7 @@ impl Keeper {
         let now = self.clock.reading();
         let best = self.servers.iter().filter_map(|server| server.best);
         let samples: Vec<Sample> = best.map(|sample| sample.at(now)).collect();
-        match consensus::agree(&samples) {
+        match median::agree(&samples) {
             None => Err(Why::NoAnswer(self.said())),
             Some(Err(Disagreement)) => Err(Why::Disagreement(self.said())),
             Some(Ok(agreed)) => {

@@ -19,11 +19,11 @@
 //! | `keeper` | the thread: when to ask, when to ask again |
 
 mod certainty;
-mod consensus;
 mod host;
 mod keeper;
-mod lookup;
+mod median;
 mod query;
+mod resolve;
 mod server;
 mod time;
 mod witnesses;
@@ -39,8 +39,8 @@ use witnesses::{JobTimes, Vote};
 
 use crate::config::Ntp;
 use crate::net::{Stamp, tls_words};
-use crate::stop::Stop;
 use crate::util::plural::count;
+use crate::util::stop::Stop;
 
 pub use certainty::{AGREED_FOR, DateCertainty, Doubt};
 pub use host::{HostClocks, Reading};

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::host::HostClocks;
-use super::lookup::Lookup;
 use super::query::{self, QueryError, Sample};
+use super::resolve::Lookup;
 
 /// How many of a name's addresses are tried: the first may be IPv6 on a machine without it.
 const MAX_ADDRESSES: usize = 3;

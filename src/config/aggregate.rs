@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::reader::Section;
-use super::show::Show;
+use super::redaction::Show;
 
 /// `[aggregate]`.
 #[derive(Debug, Clone, PartialEq)]

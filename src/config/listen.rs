@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::reader::Section;
-use super::show::Show;
+use super::redaction::Show;
 use crate::limits::{AddressBlock, AllowList};
 use crate::util::address::canonical;
 

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use super::diagnostics::Notes;
 use super::error::{Fault, Origin};
-use super::notes::Notes;
 use super::reader::Section;
-use super::show::Show;
+use super::redaction::Show;
 use super::{
-    Config, ConfigError, Mode, Network, Overrides, aggregate, analysis, failover, forward, judgement, listen,
-    network, output, ratelimit, report, upstream, watch,
+    Config, ConfigError, Mode, Network, Overrides, aggregate, analysis, external_sources, failover, forward,
+    listen, network, outputs, policy, ratelimit, report, upstream,
 };
 
 /// Where a file is looked for when none is named.
@@ -159,7 +159,7 @@ fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Op
     {
         notes.add(Origin::Flag, "--address", Fault::Conflict { reason });
     }
-    let payout = judgement::read_payout(top.section("payout"), network, flags.address, mainnet_pool);
+    let payout = policy::read_payout(top.section("payout"), network, flags.address, mainnet_pool);
     let config = Config {
         mode,
         data_dir: flags.data_dir.or(data_dir).unwrap_or_else(|| PathBuf::from("data")),
@@ -169,18 +169,22 @@ fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Op
         failover: failover::read(top.section("failover")),
         forward: forward::read(top.section("forward")),
         analysis: analysis::read(top.section("analysis")),
-        chain: judgement::read_chain(top.section("chain")),
-        rules: judgement::read_rules(top.section("rules")),
-        references: top.sections("reference").into_iter().filter_map(watch::read_reference).collect(),
-        ntp: watch::read_ntp(top.section("ntp")),
-        record: output::read_record(top.section("record")),
-        http: output::read_http(top.section("http"), flags.http),
+        chain: policy::read_chain(top.section("chain")),
+        rules: policy::read_rules(top.section("rules")),
+        references: top
+            .sections("reference")
+            .into_iter()
+            .filter_map(external_sources::read_reference)
+            .collect(),
+        ntp: external_sources::read_ntp(top.section("ntp")),
+        record: outputs::read_record(top.section("record")),
+        http: outputs::read_http(top.section("http"), flags.http),
         ratelimit: ratelimit::read(top.section("ratelimit")),
         aggregate: aggregate::read(top.section("aggregate")),
         vardiff: aggregate::read_vardiff(top.section("vardiff")),
-        pool_stats: watch::read_pool_stats(top.section("pool_stats"), network, &payout),
+        pool_stats: external_sources::read_pool_stats(top.section("pool_stats"), network, &payout),
         payout,
-        notify: top.sections("notify").into_iter().filter_map(output::read_notify).collect(),
+        notify: top.sections("notify").into_iter().filter_map(outputs::read_notify).collect(),
         report: report::read(top.section("report")),
         not_served: Vec::new(),
     };

@@ -8,28 +8,28 @@
 mod aggregate;
 mod analysis;
 mod changes;
+mod diagnostics;
+mod did_you_mean;
 mod duration;
 mod endpoint;
 mod error;
+mod external_sources;
 mod failover;
 mod forward;
-mod judgement;
 mod listen;
 mod load;
 mod mode;
 mod network;
-mod notes;
-mod output;
+mod outputs;
 mod overrides;
+mod policy;
 mod ratelimit;
 mod reader;
+mod redaction;
 mod report;
 mod secret;
-mod show;
-mod suggest;
 mod targets;
 mod upstream;
-mod watch;
 
 use std::path::PathBuf;
 
@@ -38,21 +38,21 @@ pub use analysis::Analysis;
 pub use duration::show as show_duration;
 pub(crate) use endpoint::{credentials as url_credentials, shown_host as url_host};
 pub use error::{ConfigError, Fault, Origin, Problem};
+pub use external_sources::{Ntp, PoolStats, PoolStatsKind, Reference};
 pub use failover::Failover;
 pub use forward::{Forward, ForwardPath};
-pub use judgement::{Chain, Consequence, Payout, PayoutKind, RuleId, Rules};
 pub use listen::{Listen, ListenTls, ProxyProtocol};
 pub use load::{find_file, known_keys};
 pub use mode::Mode;
 pub use network::Network;
-pub use output::{Http, Notify, Recipient, Record, Severity};
+pub use outputs::{Http, Notify, Recipient, Record, Severity};
 pub use overrides::Overrides;
+pub use policy::{Chain, Consequence, Payout, PayoutKind, RuleId, Rules};
 pub use ratelimit::RateLimit;
 pub use report::{ConsoleReport, Report};
 pub use secret::Secret;
 pub use targets::{TargetFlags, Targets};
 pub use upstream::{Socks5, Upstream, UpstreamTls};
-pub use watch::{Ntp, PoolStats, PoolStatsKind, Reference};
 
 /// Everything that Sluice is told at its start.
 #[derive(Debug, Clone, PartialEq)]

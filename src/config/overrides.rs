@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use bitcoin::Address;
 use bitcoin::address::NetworkUnchecked;
 
+use super::diagnostics::Notes;
 use super::error::{Fault, Origin};
 use super::network::Network;
-use super::notes::Notes;
-use super::show::Show;
-use super::{Upstream, listen, output};
+use super::redaction::Show;
+use super::{Upstream, listen, outputs};
 
 /// What the command line says, as it was typed; [`super::Config::load`] judges it together with
 /// the file, so that every fault is told at once. Not `Debug`: a URL may hold a password.
@@ -50,7 +50,7 @@ impl Overrides {
         Understood {
             upstreams: each(&self.pools, "--pool", Show::Url, notes, Upstream::from_url),
             listen: each(&self.listen, "--listen", Show::Value, notes, listen::socket_address),
-            http: one(self.http.as_deref(), "--http", notes, output::address_or_off),
+            http: one(self.http.as_deref(), "--http", notes, outputs::address_or_off),
             address: one(self.address.as_deref(), "--address", notes, |text| network.address(text)),
             data_dir,
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::listen::block;
 use super::reader::Section;
-use super::show::Show;
+use super::redaction::Show;
 use crate::limits::AddressBlock;
 
 /// How often one address (IPv6: one /64) may connect.

@@ -8,12 +8,12 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::diagnostics::Notes;
+use super::did_you_mean;
 use super::duration;
 use super::error::{Fault, Origin};
-use super::notes::Notes;
+use super::redaction::{Show, found, key_name, shorten};
 use super::secret::Secret;
-use super::show::{Show, found, key_name, shorten};
-use super::suggest;
 
 /// One section, or one absent section that is all defaults.
 pub(super) struct Section<'n, 'd> {
@@ -296,7 +296,7 @@ impl<'n, 'd> Section<'n, 'd> {
             if self.asked.contains(&name) {
                 continue;
             }
-            let nearest = suggest::nearest(name, self.asked.iter().copied()).map(|name| self.full(name));
+            let nearest = did_you_mean::nearest(name, self.asked.iter().copied()).map(|name| self.full(name));
             let line = self.notes.line(key.span().start);
             self.notes.add(line, self.full(&key_name(name)), Fault::UnknownKey { nearest });
         }

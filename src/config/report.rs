@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::duration;
 use super::reader::Section;
-use super::show::Show;
+use super::redaction::Show;
 
 /// The periodic report on the console.
 #[derive(Debug, Clone, PartialEq)]

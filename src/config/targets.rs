@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::diagnostics::Notes;
 use super::error::{ConfigError, Fault, Origin};
 use super::network::Network;
-use super::notes::Notes;
-use super::show::Show;
+use super::redaction::Show;
 use super::{Upstream, UpstreamTls, endpoint, upstream};
 
 /// What the command line says, as it was typed. Not `Debug`: a URL may hold a password.

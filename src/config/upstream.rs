@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::aggregate::user_template;
 use super::endpoint::{self, PoolScheme};
 use super::reader::Section;
-use super::show::Show;
+use super::redaction::Show;
 use super::{Mode, Secret};
 
 /// One `[[upstream]]`.

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 pub use super::connect::connect_any;
 
 use super::connect::Attempts;
-use super::descriptors;
+use super::fd_limit;
 use super::options::is_timeout;
 use super::resolve::Resolver;
 use super::socks5::{self, Credentials, Socks5Error};
 use super::stream::Stream;
 use super::tls::TlsClient;
 use super::tls_words;
-use crate::stop::Stop;
 use crate::util::os_error::describe;
+use crate::util::stop::Stop;
 
 /// The most that resolving and connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -103,7 +103,7 @@ impl DialError {
 
     /// Whether the fault lies here, and says nothing about the pool: no descriptor was left.
     pub fn is_ours(&self) -> bool {
-        matches!(self, DialError::Connect(error) if descriptors::are_used_up(error))
+        matches!(self, DialError::Connect(error) if fd_limit::are_used_up(error))
     }
 }
 

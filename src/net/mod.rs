@@ -2,8 +2,8 @@
 //! and TLS on top, one [`Stream`] for both plain and TLS, and the options every socket gets.
 
 pub mod connect;
-pub mod descriptors;
 pub mod dial;
+pub mod fd_limit;
 pub mod heap;
 pub mod https;
 pub mod interfaces;
@@ -11,9 +11,9 @@ pub mod listen;
 pub mod options;
 pub mod pem;
 pub mod port_owner;
-pub mod priority;
 pub mod proxy_protocol;
 pub mod resolve;
+pub mod sched;
 pub mod socks5;
 pub mod splice;
 pub mod stamp;

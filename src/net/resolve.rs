@@ -11,9 +11,10 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::stop::{Stop, Stopped};
-use crate::supervise::{self, service};
 use crate::util::os_error::describe;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
+use crate::util::supervise::service;
 
 /// How old an answer may grow before it is asked for again.
 const REFRESH: Duration = Duration::from_secs(60);

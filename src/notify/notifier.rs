@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::health::{Book, RecipientHealth};
-use super::medium::{Medium, name};
+use super::limiter::Restraint;
 use super::pace::Pace;
-use super::restraint::Restraint;
 use super::selection::is_wanted;
+use super::transport::{Medium, name};
 use super::worker::Worker;
 use crate::config::Notify;
 use crate::record::AlertRow;
-use crate::stop::{Stop, Stopped};
-use crate::supervise::service;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise::service;
 
 /// The way to all recipients. Clones share it.
 #[derive(Clone)]

@@ -8,14 +8,14 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, at, never, select};
 
 use super::failure::Again;
 use super::health::Book;
-use super::medium::Medium;
+use super::limiter::{Decision, Restraint};
 use super::message::Message;
 use super::pace::Pace;
-use super::restraint::{Decision, Restraint};
+use super::transport::Medium;
 use crate::record::AlertRow;
-use crate::stop::Stop;
-use crate::supervise;
 use crate::util::plural::count;
+use crate::util::stop::Stop;
+use crate::util::supervise;
 
 /// Takes alerts out of the queue, and sees them to their recipient.
 pub(super) struct Worker {

@@ -15,9 +15,10 @@ use crate::clock::Clock;
 use crate::config;
 use crate::net::https;
 use crate::net::tls_words;
-use crate::stop::{Stop, Stopped};
-use crate::supervise::{self, service};
 use crate::util::os_error::describe;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
+use crate::util::supervise::service;
 
 /// A request takes no longer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);

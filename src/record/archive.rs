@@ -17,12 +17,13 @@ use log::{info, warn};
 use super::atomic::sync_directory;
 use super::names::{Rotated, rotated_files};
 use super::time_source::{TimeSource, day_of};
-use super::trouble::{Condition, Moment, Trouble};
+use super::write_retry::{Condition, Moment, Trouble};
 use crate::clock::{AGREED_FOR, DateCertainty};
 use crate::config::Record;
-use crate::stop::{Stop, Stopped};
-use crate::supervise::{self, service};
 use crate::util::plural::count_of;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
+use crate::util::supervise::service;
 
 /// Days pass also while nothing is rotated.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::share::Outcome;
 use super::text::json_text;
-use crate::analyzer::SessionId;
 use crate::clock::NtpTime;
 use crate::stratum::{Extranonce1, Notify, Submit, encode_hex};
+use crate::tap::SessionId;
 use crate::work::{BlockHash, Header, Height};
 
 /// The directory's name in the data directory.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::kept::Kept;
+use super::persisted_json::Kept;
 use crate::analyzer::History;
 use crate::clock::NtpTime;
 

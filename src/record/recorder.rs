@@ -14,12 +14,13 @@ use super::archive::{Archive, Retention};
 use super::block::BlockRecord;
 use super::geek::{Topic, geek_line};
 use super::job::JobRow;
-use super::kept::{self, Waiting};
+use super::persisted_json;
+use super::persisted_json::Waiting;
 use super::read_back;
 use super::share::ShareRow;
 use super::state::{STATE_FILE, State};
 use super::time_source::TimeSource;
-use super::trouble::Trouble;
+use super::write_retry::Trouble;
 use super::writer::{Entry, To, Urgent, Writer};
 use crate::analyzer::History;
 use crate::clock::NtpTime;
@@ -94,7 +95,8 @@ impl Recorder {
     ) -> io::Result<(Recorder, State, History)> {
         let time: Arc<dyn TimeSource> = Arc::new(time);
         let saved = fs::metadata(data_dir.join(STATE_FILE)).and_then(|data| data.modified()).ok();
-        let (mut state, history) = (kept::load(data_dir, time.now()), kept::load(data_dir, time.now()));
+        let (mut state, history) =
+            (persisted_json::load(data_dir, time.now()), persisted_json::load(data_dir, time.now()));
         let has_restored = read_back::restore_best(&mut state, data_dir, saved);
         let (rows, queued) = bounded(MAX_QUEUED);
         let (urgent, hurry) = bounded(MAX_URGENT);

@@ -10,9 +10,9 @@ use jiff::civil::Date;
 use log::warn;
 
 use super::names::FileName;
-use super::tail;
 use super::time_source::day_of;
-use super::trouble::{Condition, Moment, Trouble};
+use super::torn_row;
+use super::write_retry::{Condition, Moment, Trouble};
 
 /// So much is written without waiting for the flush interval.
 const BATCH: usize = 64 * 1024;
@@ -244,7 +244,7 @@ impl RotatingFile {
         let path = self.path();
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
         let data = file.metadata()?;
-        let length = if data.is_file() && data.len() > 0 { tail::repair(&mut file, &path)? } else { 0 };
+        let length = if data.is_file() && data.len() > 0 { torn_row::repair(&mut file, &path)? } else { 0 };
         let has_rows = length > self.header.len() as u64;
         let day = if has_rows { day_of(data.modified()?).unwrap_or(self.day) } else { self.day };
         Ok(Open { file, day, length })

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::row::{milliseconds, number, optional, row, seconds};
+use super::csv::{milliseconds, number, optional, row, seconds};
 use super::text::cell;
-use crate::analyzer::SessionId;
 use crate::clock::NtpTime;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2, JobId, Nonce, Ntime, Version};
+use crate::tap::SessionId;
 use crate::work::{BlockHash, Height};
 
 /// One share and what became of it. Every text may be a stranger's.

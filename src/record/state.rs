@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::forms;
-use super::kept::Kept;
+use super::persisted_json::Kept;
+use super::serde_with;
 use super::text::cell;
 use crate::clock::NtpTime;
 use crate::stratum::Difficulty;
@@ -51,11 +51,11 @@ pub struct State {
 pub struct BestShare {
     pub worker: String,
     /// What its hash was worth.
-    #[serde(with = "forms::difficulty")]
+    #[serde(with = "serde_with::difficulty")]
     pub difficulty: Difficulty,
-    #[serde(with = "forms::hash")]
+    #[serde(with = "serde_with::hash")]
     pub hash: BlockHash,
-    #[serde(with = "forms::time")]
+    #[serde(with = "serde_with::time")]
     pub at: NtpTime,
 }
 

@@ -13,19 +13,20 @@ use super::archive::Archive;
 use super::atomic::replace;
 use super::block::{BLOCKS, BlockRecord};
 use super::job::JobRow;
-use super::kept::KeptFile;
 use super::names::FileName;
+use super::persisted_json::KeptFile;
 use super::recorder::Shared;
 use super::rotating::RotatingFile;
 use super::share::ShareRow;
 use super::state::State;
 use super::time_source::TimeSource;
-use super::trouble::{Condition, Moment, Trouble};
+use super::write_retry::{Condition, Moment, Trouble};
 use crate::analyzer::History;
 use crate::config::Record;
-use crate::stop::Stopped;
-use crate::supervise::{self, service};
 use crate::util::plural::count;
+use crate::util::stop::Stopped;
+use crate::util::supervise;
+use crate::util::supervise::service;
 
 /// Blocks that wait for a disk that fails. Solo miners find one in years.
 const MAX_BLOCKS: usize = 64;

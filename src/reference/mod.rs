@@ -12,32 +12,32 @@
 //! | `rpc`, `login`, `poller` | a node: questions and answers; its address and login; the thread |
 //! | `herald`, `view` | what is told, and what there is to see |
 
+mod backoff;
 mod conversation;
-mod herald;
 mod login;
-mod pace;
-mod pauses;
+mod poll_interval;
 mod poller;
 mod rpc;
 mod tip;
+mod tip_publisher;
 mod view;
 mod watcher;
 
 use std::io;
 use std::sync::Arc;
 
-pub use pace::Pace;
+pub use poll_interval::Pace;
 pub use tip::Tip;
 pub use view::{ReferenceKind, ReferenceView};
 
 use crate::config::Reference;
-use crate::net::{https, priority};
-use crate::stop::{Stop, Stopped};
-use crate::supervise::service;
+use crate::net::{https, sched};
 use crate::upstream::{name_of, route_to};
-use herald::Herald;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise::service;
 use login::NodeAddress;
 use poller::Poller;
+use tip_publisher::Herald;
 use view::Book;
 use watcher::Watcher;
 
@@ -110,7 +110,7 @@ impl References {
 /// Starts a thread that never needs to run at once.
 fn start(name: String, mut run: impl FnMut() -> Result<(), Stopped> + Send + 'static) -> io::Result<()> {
     service(name).start(move || {
-        if let Err(why) = priority::yield_to_others() {
+        if let Err(why) = sched::yield_to_others() {
             log::debug!("a reference's thread keeps its priority: {why}");
         }
         // It ends with the program only.

@@ -6,19 +6,19 @@ use std::time::Instant;
 use serde::de::DeserializeOwned;
 use ureq::Agent;
 
-use super::herald::Herald;
+use super::backoff::Pauses;
 use super::login::NodeAddress;
-use super::pace::Pace;
-use super::pauses::Pauses;
+use super::poll_interval::Pace;
 use super::rpc::{self, ChainInfo, HeaderInfo, Standing};
 use super::tip::Tip;
+use super::tip_publisher::Herald;
 use super::view::Book;
 use crate::config::Secret;
 use crate::net::Stamp;
-use crate::stop::{Stop, Stopped};
 use crate::stratum::Nbits;
-use crate::supervise;
 use crate::util::os_error::describe;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
 
 /// An answer is no larger; the right ones have 1 KB.
 const MAX_ANSWER: u64 = 256 * 1024;

@@ -4,19 +4,19 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::backoff::Pauses;
 use super::conversation::{Conversation, Heard};
-use super::herald::Herald;
-use super::pace::Pace;
-use super::pauses::Pauses;
+use super::poll_interval::Pace;
 use super::tip::Tip;
+use super::tip_publisher::Herald;
 use super::view::Book;
-use crate::analyzer::LineReader;
 use crate::net::dial::Route;
 use crate::net::options::is_timeout;
 use crate::net::{Reader, Stamp, Stream};
-use crate::stop::{Stop, Stopped};
-use crate::supervise;
+use crate::stratum::LineReader;
 use crate::util::os_error::describe;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
 
 /// Tor may need as long.
 const DIAL_LIMIT: Duration = Duration::from_secs(30);

@@ -13,9 +13,9 @@
 
 mod lines;
 mod miner;
+mod observable;
 mod pool;
 mod random;
-mod watched;
 
 pub use miner::{Habit, HashRate, MinerOptions, MinerStats, SimMiner};
 pub use pool::{

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::snapshot::Surroundings;
 use crate::analyzer::{HashRates, MinerView, Snapshot, Totals};
-use crate::status::figures::{count, count_of, percent, rate, short, span};
-use crate::status::sight::Surroundings;
 use crate::util::escape::Printable;
+use crate::util::format::{count, count_of, percent, rate, short, span};
 
 /// How many miners are listed.
 const TOP: usize = 3;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::figures::span;
-use super::sight::Sight;
+use super::snapshot::Sight;
 use crate::upstream::Standing;
+use crate::util::format::span;
 
 /// Ready when a miner's session is with a pool that is up and whose newest job is younger than
 /// `failover.silence_timeout`. Without analysis, whose last word is.

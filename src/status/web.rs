@@ -1,17 +1,17 @@
-//! Which address shows what. Reads the newest [`Sight`](super::sight::Sight); takes no lock that a session
+//! Which address shows what. Reads the newest [`Sight`](super::snapshot::Sight); takes no lock that a session
 //! takes.
 
 use std::sync::Arc;
 
-use super::http::{Answer, Handler, Method, Request};
 use super::json::api;
 use super::metrics::metrics;
 use super::page::{Visit, page};
 use super::ready::readiness;
-use super::sight::Sights;
-use crate::serving::Observer;
-use crate::supervise;
+use super::server::{Answer, Handler, Method, Request};
+use super::snapshot::Sights;
+use crate::proxy::Observer;
 use crate::util::escape::Printable;
+use crate::util::supervise;
 
 /// Prometheus' text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -34,7 +34,7 @@ pub fn handler_with_controls(sights: Sights, observer: Observer) -> Handler {
 }
 
 /// Whether every thread that serves everybody runs and moves. Asked of the threads themselves: the
-/// [`Sight`](super::sight::Sight) is made by one of them.
+/// [`Sight`](super::snapshot::Sight) is made by one of them.
 ///
 /// # Errors
 /// Which do not, a line each.

@@ -7,15 +7,15 @@
 use serde_json::value::RawValue;
 
 use super::branch::MerkleBranch;
-use super::field::{FieldError, at, string, values};
 use super::hex;
+use super::hex_u32;
 use super::job_id::JobId;
+use super::json_field::{FieldError, at, string, values};
 use super::nbits::Nbits;
 use super::notify::{Notify, clean_in};
 use super::ntime::Ntime;
 use super::prevhash::PrevHash;
 use super::version::Version;
-use super::word;
 
 /// The most merkle branches that are read: so many cost a share 0.3 ms to rebuild. ESP-Miner and NerdMiner take
 /// 32, cgminer any number.
@@ -79,7 +79,7 @@ fn lenient(params: Option<&RawValue>) -> Option<JobReading> {
     let branches: Vec<_> = texts.iter().map(branch).collect::<Option<_>>()?;
     let mut number = |index| {
         let raw = at("", &params, index).ok()?;
-        if let Ok(number) = word::from_json("", raw) {
+        if let Ok(number) = hex_u32::from_json("", raw) {
             return Some(number);
         }
         doubt((Vec::new(), false));

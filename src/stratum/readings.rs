@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use super::envelope::Envelope;
-use super::field::FieldError;
 use super::job_reading::{Agreement, JobReading};
+use super::json_field::FieldError;
+use super::message::Envelope;
 use super::method::PoolMethod;
 use super::notify::Notify;
 use super::tolerant::{Reading, Scanned, scan};

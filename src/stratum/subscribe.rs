@@ -4,8 +4,8 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::extranonce::{Extranonce1, Extranonce2Size};
-use super::field::{FieldError, at, elements, values};
 use super::job_reading::Agreement;
+use super::json_field::{FieldError, at, elements, values};
 
 /// `[subscriptions, extranonce1, extranonce2_size]`. The list of subscriptions matters only for
 /// the resumption of a session and is not kept.

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use serde_json::value::RawValue;
 
-use super::envelope::Envelope;
+use super::message::Envelope;
 
 /// Deeper nesting is not read. No message has more than five levels.
 const MAX_DEPTH: usize = 128;

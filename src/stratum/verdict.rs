@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::answer::RefusalCode;
-use super::envelope::Envelope;
+use super::message::Envelope;
 
 /// What an answer to `mining.submit` or `mining.authorize` says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The block version and the two quantities of version rolling (BIP310). How they combine is
 //! [`VersionConvention`](crate::work::VersionConvention)'s concern.
 
-use super::word::word;
+use super::hex_u32::word;
 
 word! {
     /// A block version, unsigned: a mask of ffffffff lets miners set the top bit.

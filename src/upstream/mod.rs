@@ -1,14 +1,14 @@
 //! Which pool is taken: the order of preference, each one's health, connections kept warm, and the
 //! background probes that find out when a failed pool is back.
 
+mod entry;
 mod health;
-mod listing;
-mod one;
+mod list;
 mod probe;
 mod probe_logins;
 mod probe_work;
 mod route;
-mod warm;
+mod spare;
 mod work;
 
 use std::fmt;
@@ -19,15 +19,15 @@ use arc_swap::ArcSwap;
 
 use crate::config;
 use crate::net::Stream;
-use crate::stop::Stop;
 use crate::stratum::Reconnect;
+use crate::util::stop::Stop;
 
+pub use entry::Standing;
 pub use health::{Failure, Health};
-pub use listing::{Listing, RelistError, UpstreamId};
-pub use one::Standing;
+pub use list::{Listing, RelistError, UpstreamId};
 pub use route::{SetupError, route_to};
 
-use one::Upstream;
+use entry::Upstream;
 pub(crate) use route::name_of;
 
 /// A dial that ran out of less time than this says nothing about the pool.
@@ -372,7 +372,7 @@ impl Upstreams {
     }
 
     fn start_work(&self, upstream: &Arc<Upstream>) -> Result<(), SetupError> {
-        probe::start(self, upstream).and_then(|()| warm::start(self, upstream)).map_err(SetupError::Thread)
+        probe::start(self, upstream).and_then(|()| spare::start(self, upstream)).map_err(SetupError::Thread)
     }
 
     fn candidates(&self, tried: &[UpstreamId]) -> Vec<Arc<Upstream>> {

@@ -5,12 +5,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::one::Upstream;
+use super::entry::Upstream;
 use super::probe_work::ask_for_work;
 use super::{Failure, Upstreams};
 use crate::net::{Reader, Stream};
-use crate::stop::Stopped;
-use crate::supervise::{self, service};
+use crate::util::stop::Stopped;
+use crate::util::supervise;
+use crate::util::supervise::service;
 
 /// The most that one probe's connection may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use super::Failure;
 use super::probe::{SUBSCRIBE, Shown};
-use crate::analyzer::LineReader;
 use crate::net::options::is_timeout;
 use crate::net::{Reader, Stream};
-use crate::stop::Stop;
+use crate::stratum::LineReader;
 use crate::stratum::{Login, PoolMethod, Readings, Verdict};
-use crate::supervise;
+use crate::util::stop::Stop;
+use crate::util::supervise;
 
 /// How often a wait looks whether the program ends.
 const STOP_CHECK: Duration = Duration::from_millis(200);
@@ -103,7 +103,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::supervise::{service, unwell};
+    use crate::util::supervise::{service, unwell};
 
     #[test]
     fn a_long_wait_for_a_job_is_no_stuck_thread() {

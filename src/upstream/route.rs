@@ -8,8 +8,8 @@ use crate::config;
 use crate::net::dial::{Login, Route, Way};
 use crate::net::resolve::Resolver;
 use crate::net::tls::{TlsClient, TlsError, Trust};
-use crate::stop::Stop;
 use crate::util::os_error::describe;
+use crate::util::stop::Stop;
 
 /// An upstream that can't be set up.
 #[derive(Debug)]

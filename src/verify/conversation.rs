@@ -15,11 +15,11 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use self::line::{LineContent, Spaces};
-use super::fitness::tree_bytes;
-use super::found::{Authorized, Found, Suggestion};
 use super::job::{Extranonces, Judging};
-use super::moment::Moment;
+use super::nerdminer_check::tree_bytes;
+use super::observations::{Authorized, Found, Suggestion};
 use super::settings::Settings;
+use super::timestamp::Moment;
 use crate::stratum::{
     ConfigureAnswer, Envelope, JobReading, PoolMethod, Readings, RefusalCode, Verdict, VersionMask,
     first_text, refused,

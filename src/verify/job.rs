@@ -1,6 +1,6 @@
 //! One job as the pool sent it, judged by the proxy's own rules.
 
-use super::moment::Moment;
+use super::timestamp::Moment;
 use crate::analyzer::{
     ChainState, ChainVerdict, Expectations, Expected, JudgedJob, OutputView, PayoutState, PayoutVerdict,
     Unverifiable,

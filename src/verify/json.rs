@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use self::jobs::JobsView;
 use super::best_in_a_day;
-use super::fitness::Fitness;
-use super::found::{Authorized, Reconnect, Refusal};
 use super::jobs::Jobs;
+use super::nerdminer_check::Fitness;
+use super::observations::{Authorized, Reconnect, Refusal};
 use super::report::Report;
 use crate::analyzer::OutputView;
 use crate::util::escape::to_json_pretty;

@@ -4,7 +4,7 @@ use crate::analyzer::{ChainState, PayoutState, Unverifiable};
 use crate::config::{PayoutKind, Rules};
 use crate::util::escape::Printable;
 
-use super::found::{Authorized, Found, Refusal};
+use super::observations::{Authorized, Found, Refusal};
 use super::settings::Settings;
 use super::watch::{End, Watched};
 use crate::util::plural::count;
@@ -204,7 +204,7 @@ impl Findings {
             let text = match chain.network {
                 "mainnet" => format!(
                     "this is not Bitcoin: the network difficulty of its work is {}",
-                    super::words::number(chain.difficulty)
+                    super::phrases::number(chain.difficulty)
                 ),
                 network => format!("this is not Bitcoin's {network}: the difficulty is of another chain"),
             };
@@ -241,12 +241,12 @@ impl Findings {
         if let Some(age) = found.jobs.outdated_for(watched.lasted) {
             let text = format!(
                 "no job has come for {}: what the last one says may be out of date",
-                super::words::span(age.as_secs_f64())
+                super::phrases::span(age.as_secs_f64())
             );
             self.add(Weight::Unknown, "timing.notify_gap", text);
         }
         let Some(drift) = found.jobs.worst_drift else { return };
-        let span = super::words::span(drift.unsigned_abs() as f64);
+        let span = super::phrases::span(drift.unsigned_abs() as f64);
         let side = if drift > 0 { "ahead of" } else { "behind" };
         if drift.abs() > most_drift() {
             let text = format!(

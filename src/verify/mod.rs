@@ -13,39 +13,39 @@
 //! | `text`, `table`, `json`, `words` | how it is told |
 
 mod conversation;
-mod fitness;
-mod found;
 mod job;
 mod jobs;
 mod json;
 mod judge;
-mod moment;
+mod nerdminer_check;
+mod observations;
+mod phrases;
 mod report;
 mod settings;
 mod table;
 mod text;
+mod timestamp;
 mod watch;
-mod words;
 
 use std::io;
 
 pub use conversation::{Conversation, SUGGESTED};
-pub use fitness::{Fitness, best_in_a_day};
-pub use found::{Asked, Authorized, Found, Reconnect, Refusal, Subscribed, Suggestion};
 pub use job::{Extranonces, ParentWork, SeenJob};
 pub use jobs::Jobs;
 pub use json::document;
 pub use judge::{Finding, Outcome, Weight, judge};
-pub use moment::Moment;
+pub use nerdminer_check::{Fitness, best_in_a_day};
+pub use observations::{Asked, Authorized, Found, Reconnect, Refusal, Subscribed, Suggestion};
 pub use report::Report;
 pub use settings::Settings;
 pub use table::Table;
 pub use text::{Paint, Text};
+pub use timestamp::Moment;
 pub use watch::{End, Watched};
 
 use crate::config;
-use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::util::stop::{Stop, Stopped};
+use crate::util::thread::{SERVICE_STACK, spawn};
 
 /// Looks at one pool.
 pub fn verify(pool: &config::Upstream, settings: &Settings, stop: &Stop) -> Report {

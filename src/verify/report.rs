@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::fitness::Fitness;
 use super::judge::{Finding, Outcome, Weight, judge};
+use super::nerdminer_check::Fitness;
 use super::settings::Settings;
 use super::watch::Watched;
 use crate::clock::ClockState;

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::phrases::{delay, number};
 use super::report::Report;
 use super::text::Paint;
-use super::words::{delay, number};
 use crate::analyzer::{ChainState, ChainVerdict, PayoutState};
 
 const HEAD: [&str; 8] =

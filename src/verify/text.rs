@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::fitness::{MOST_COINBASE, MOST_TREE, best_in_a_day};
-use super::found::{Authorized, Suggestion};
 use super::job::{ParentWork, SeenJob};
 use super::judge::{Outcome, Weight};
+use super::nerdminer_check::{MOST_COINBASE, MOST_TREE, best_in_a_day};
+use super::observations::{Authorized, Suggestion};
+use super::phrases::{delay, number, span};
 use super::report::Report;
-use super::words::{delay, number, span};
 use crate::analyzer::{ChainState, PayoutState};
 use crate::util::escape::Printable;
 use crate::util::plural::{count, count_of};

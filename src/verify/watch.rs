@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::conversation::Conversation;
-use super::found::Found;
-use super::moment::Moment;
+use super::observations::Found;
 use super::settings::Settings;
-use crate::analyzer::LineReader;
+use super::timestamp::Moment;
 use crate::clock::NtpTime;
 use crate::config;
 use crate::net::dial::DialTimes;
 use crate::net::options::is_timeout;
 use crate::net::{Reader, Stream};
-use crate::stop::Stop;
+use crate::stratum::LineReader;
 use crate::upstream::route_to;
+use crate::util::stop::Stop;
 
 /// Tor may need as long.
 const DIAL_LIMIT: Duration = Duration::from_secs(30);

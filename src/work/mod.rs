@@ -40,7 +40,7 @@ mod rolling;
 mod sats;
 mod share;
 mod target;
-mod wide;
+mod u256;
 
 pub use coinbase::{
     Coinbase, CoinbaseError, CoinbasePart, ExtranoncePlace, Locktime, Output, OutputKind, PoolTag, Sequence,

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sluice::aggregate::Limits;
+use sluice::proxy::aggregate::Limits;
 
 use crate::common::{DEADLINE, upstream};
 use crate::opened::{follow_extranonces, share};

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sluice::aggregate::Limits;
+use sluice::proxy::aggregate::Limits;
 
 use crate::common::wait_for;
 use crate::opened::{

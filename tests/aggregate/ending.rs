@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sluice::analyzer::Offence;
-use sluice::serving::enforcement;
+use sluice::proxy::enforcement;
 
 use crate::opened::{EASY, QUIET, code, expect_credited, expect_moved, first, follow_extranonces, share};
 use crate::scripted::{PoolEnd, Scripted};

@@ -7,11 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluice::aggregate::{Aggregate, Limits};
 use sluice::analyzer::{Analyzer, Setup, Snapshot};
 use sluice::config::{Config, Overrides};
-use sluice::stop::Stop;
+use sluice::proxy::aggregate::{Aggregate, Limits};
 use sluice::stratum::{Difficulty, Extranonce1, Extranonce2, Nonce, Notify, Submit};
+use sluice::util::stop::Stop;
 use sluice::work::{ShareTerms, Target, rebuild};
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use sluice::analyzer::{Alert, Snapshot};
 use sluice::clock::{Clock, ClockState};
 use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
-use sluice::stop::Stop;
+use sluice::util::stop::Stop;
 
 use crate::common::ntp_server::{DAY, Machine, Manner, Server, really};
 use crate::common::recorded::{Recorded, Records, judged};

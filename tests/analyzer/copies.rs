@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use sluice::analyzer::{Analyzer, Chunk, Conversation, Copy, Direction, SessionId, Snapshot, What};
+use sluice::analyzer::{Analyzer, Snapshot};
 use sluice::net::Stamp;
+use sluice::tap::{Chunk, Conversation, Copy, Direction, SessionId, What};
 
 use crate::common::recorded::{Row, config, judged, rows, setup};
 use crate::common::wait_for;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sluice::status::json::{api, status};
 use sluice::status::metrics::metrics;
 use sluice::status::page::Visit;
-use sluice::status::sight::Sight;
+use sluice::status::snapshot::Sight;
 use sluice::status::{console, page};
 
 use crate::common::prometheus::{read, value};

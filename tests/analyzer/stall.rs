@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 
 use sluice::analyzer::Analyzer;
 use sluice::config::{Config, Overrides};
-use sluice::passthrough::Passthrough;
-use sluice::stop::Stop;
+use sluice::proxy::passthrough::Passthrough;
+use sluice::util::stop::Stop;
 
 use crate::common::recorded::{Recorded, Row, setup};
 use crate::common::{BarePool, expect, resources, wait_for};

@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 
 use sluice::analyzer::{Analyzer, Setup};
 use sluice::config::{Config, Overrides};
-use sluice::passthrough::Passthrough;
-use sluice::stop::Stop;
+use sluice::proxy::passthrough::Passthrough;
+use sluice::util::stop::Stop;
 
 /// Long enough for a busy machine, short enough for a test that fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);

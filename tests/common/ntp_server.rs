@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sluice::clock::{Clock, HostClocks, Pace, Reading};
 use sluice::net::Stamp;
-use sluice::stop::Stop;
+use sluice::util::stop::Stop;
 
 /// Seconds.
 pub const DAY: i64 = 86_400;

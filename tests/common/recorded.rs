@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
-use sluice::analyzer::{Analyzer, Copy, Expectations, Setup, Snapshot};
+use sluice::analyzer::{Analyzer, Expectations, Setup, Snapshot};
 use sluice::clock::Clock;
 use sluice::config::{Config, Overrides};
-use sluice::passthrough::Passthrough;
+use sluice::proxy::passthrough::Passthrough;
 use sluice::record::Recorder;
-use sluice::stop::Stop;
+use sluice::tap::Copy;
+use sluice::util::stop::Stop;
 
 use super::{Proxy, wait_for};
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use sluice::analyzer::{MinerView, SessionId, Snapshot};
+use sluice::analyzer::{MinerView, Snapshot};
 use sluice::clock::NtpTime;
 use sluice::config::Config;
 use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
-use sluice::status::sight::{Facts, Sight, Sights, Sources, Surroundings};
-use sluice::stop::Stop;
+use sluice::status::snapshot::{Facts, Sight, Sights, Sources, Surroundings};
 use sluice::stratum::Difficulty;
+use sluice::tap::SessionId;
+use sluice::util::stop::Stop;
 
 use super::recorded::{Recorded, config, judged};
 use super::{DEADLINE, upstream, wait_for};

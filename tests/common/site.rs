@@ -7,13 +7,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sluice::analyzer::{Analyzer, Setup};
 use sluice::config::{Config, Http, Overrides, Secret};
-use sluice::passthrough::Passthrough;
+use sluice::proxy::passthrough::Passthrough;
 use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
-use sluice::status::http::{Handler, HttpServer};
-use sluice::status::sight::{Facts, Sight, Sights, Sources};
+use sluice::status::server::{Handler, HttpServer};
+use sluice::status::snapshot::{Facts, Sight, Sights, Sources};
 use sluice::status::web;
-use sluice::stop::Stop;
 use sluice::stratum::Nbits;
+use sluice::util::stop::Stop;
 
 use super::{DEADLINE, Proxy, read_line, upstream, wait_for};
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::unbounded;
 use sluice::config::Http;
-use sluice::status::http::{Answer, HttpServer};
-use sluice::stop::Stop;
+use sluice::status::server::{Answer, HttpServer};
+use sluice::util::stop::Stop;
 
 use crate::client::{Answered, connect, connect_from, gets_through, is_well};
 use crate::common::{expect_end, wait_for};
@@ -51,7 +51,7 @@ fn it_ends_within_a_second_whoever_is_there() {
 fn an_answer_on_its_way_still_arrives() {
     let (entered, inside) = unbounded();
     let (release, held) = unbounded::<()>();
-    let handler = Arc::new(move |_: &sluice::status::http::Request| {
+    let handler = Arc::new(move |_: &sluice::status::server::Request| {
         entered.send(()).unwrap();
         let _ = held.recv();
         Answer::text(200, "in time")
@@ -73,7 +73,7 @@ fn an_answer_on_its_way_still_arrives() {
 fn a_handler_that_never_ends_does_not_hold_it_up() {
     let (entered, inside) = unbounded();
     let (_release, held) = unbounded::<()>();
-    let handler = Arc::new(move |_: &sluice::status::http::Request| {
+    let handler = Arc::new(move |_: &sluice::status::server::Request| {
         entered.send(()).unwrap();
         let _ = held.recv();
         Answer::text(200, "")

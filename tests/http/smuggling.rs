@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use sluice::config::{Http, Secret};
-use sluice::status::http::{Answer, HttpServer, Request};
-use sluice::stop::Stop;
+use sluice::status::server::{Answer, HttpServer, Request};
+use sluice::util::stop::Stop;
 
 use crate::client::{Answered, ask_bytes};
 

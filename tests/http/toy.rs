@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sluice::config::{Http, Secret};
-use sluice::status::http::{Answer, Handler, HttpServer, Request};
-use sluice::stop::Stop;
+use sluice::status::server::{Answer, Handler, HttpServer, Request};
+use sluice::util::stop::Stop;
 
 /// What `/large` has, in bytes.
 pub const LARGE: usize = 4 << 20;

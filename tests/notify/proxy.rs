@@ -5,10 +5,10 @@ use std::time::Instant;
 use sluice::analyzer::{Analyzer, Setup};
 use sluice::config::{Config, Overrides};
 use sluice::notify::Notifier;
-use sluice::passthrough::Passthrough;
+use sluice::proxy::passthrough::Passthrough;
 use sluice::sim::{Habit, HashRate, MinerOptions, Payout, PoolOptions, SimMiner, SimPool};
-use sluice::stop::Stop;
 use sluice::stratum::{Difficulty, Nbits};
+use sluice::util::stop::Stop;
 
 use crate::common::recorded::setup;
 use crate::common::{DEADLINE, upstream, wait_for};

@@ -7,7 +7,7 @@ use sluice::clock::NtpTime;
 use sluice::config::{Config, Notify, Overrides, Severity};
 use sluice::notify::{Notifier, Pace, RecipientHealth};
 use sluice::record::{AlertKind, AlertRow};
-use sluice::stop::Stop;
+use sluice::util::stop::Stop;
 
 use crate::common::wait_for;
 

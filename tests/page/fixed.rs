@@ -6,7 +6,7 @@ use sluice::analyzer::{MinerView, Snapshot};
 use sluice::net::Stamp;
 use sluice::reference::{ReferenceKind, ReferenceView, Tip};
 use sluice::sim::Habit;
-use sluice::status::sight::Sight;
+use sluice::status::snapshot::Sight;
 use sluice::stratum::{Nbits, PrevHash};
 use sluice::work::Height;
 

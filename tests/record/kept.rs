@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use sluice::analyzer::SessionId;
 use sluice::config::Record;
 use sluice::record::{BLOCKS, BestShare, BlockRecord, Outcome, Recorder, STATE_FILE, ShareRow, State};
 use sluice::stratum::{
     Difficulty, Extranonce1, Extranonce2, JobId, Nbits, Nonce, Notify, Ntime, PrevHash, Submit, Version,
 };
+use sluice::tap::SessionId;
 use sluice::work::{BlockHash, Height, ShareValues, share_difficulty};
 
 use super::{noon, quick, read, share, start, start_at_noon, wait_until};

@@ -9,7 +9,7 @@ use flate2::read::GzDecoder;
 use sluice::clock::{AGREED_FOR, Clock, ClockState, DateCertainty, JobTime, NtpTime, Offset};
 use sluice::config::Record;
 use sluice::record::{FileName, Moment, Recorder, Retention, RotatingFile, TimeSource, enforce};
-use sluice::stop::Stop;
+use sluice::util::stop::Stop;
 
 use super::ntp_server::{DAY, Machine, Manner, Server, really};
 use super::{msg_ids, noon, quick, read, share, start_at_noon, time, wait_until};

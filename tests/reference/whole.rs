@@ -10,7 +10,7 @@ use sluice::sim::{PoolOptions, SimPool};
 use sluice::status::json::status as status_document;
 use sluice::status::metrics::metrics;
 use sluice::status::page::{Visit, page};
-use sluice::status::sight::Sight;
+use sluice::status::snapshot::Sight;
 use sluice::stratum::{Nbits, PrevHash};
 use sluice::work::Height;
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sluice::config::{Network, TargetFlags};
 use sluice::sim::PoolOptions;
-use sluice::stop::Stop;
+use sluice::util::stop::Stop;
 use sluice::verify::{End, Outcome, Report, Settings, Weight, verify, verify_all};
 
 use super::common::{DEADLINE, refusing_address};

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
 use sluice::config::{Network, TargetFlags};
 use sluice::net::tls_words::note_clock_error;
-use sluice::stop::Stop;
+use sluice::util::stop::Stop;
 use sluice::verify::{Paint, Settings, Text, verify};
 
 use super::common::certificates::Certificate;

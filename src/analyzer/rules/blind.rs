@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::super::SessionId;
-use super::super::finding::{Event, JobSeen};
 use super::super::share::{JudgedShare, UnseenJob};
 use super::super::verdicts::Doubt;
 use super::{Pulse, Tongue, seconds_between};
+use crate::analyzer::session_event::{Event, JobSeen};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::record::Outcome;
 use crate::stratum::{Agreement, JobId};
+use crate::tap::SessionId;
 
 const UNREADABLE: &str = "job.unreadable";
 

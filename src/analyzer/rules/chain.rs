@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::super::SessionId;
-use super::super::finding::JobSeen;
 use super::super::verdicts::ChainState;
+use super::best_block::{RETARGET, Tips, are_likely};
 use super::payout::job_evidence;
-use super::tip::{RETARGET, Tips, are_likely};
 use super::{Pulse, Tongue, number, seconds_between};
+use crate::analyzer::session_event::JobSeen;
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::reference;
 use crate::stratum::{Agreement, PrevHash};
+use crate::tap::SessionId;
 use crate::work::{parent_hash, share_difficulty};
 
 const WRONG: (&str, Severity) = ("chain.wrong", Severity::High);

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::json;
 
-use super::super::SessionId;
-use super::super::finding::Event;
 use super::super::share::JudgedShare;
 use super::{Tongue, seconds_between};
+use crate::analyzer::session_event::Event;
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::record::Outcome;
 use crate::stratum::says_low_difficulty;
+use crate::tap::SessionId;
 
 const MISMATCH: (&str, Severity) = ("difficulty.mismatch", Severity::High);
 const ERRATIC: (&str, Severity) = ("difficulty.erratic", Severity::Low);

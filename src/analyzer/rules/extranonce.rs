@@ -5,12 +5,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::json;
 
-use super::super::finding::{Event, JobSeen};
 use super::super::share::JudgedShare;
-use super::super::{Role, SessionId};
 use super::{Pulse, Tongue};
+use crate::analyzer::session_event::{Event, JobSeen};
 use crate::clock::NtpTime;
 use crate::config::{self, Severity};
+use crate::tap::{Role, SessionId};
 use crate::util::plural::count;
 
 const CHANGED: (&str, Severity) = ("extranonce.changed", Severity::High);

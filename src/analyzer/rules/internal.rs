@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Tongue;
 use crate::clock::NtpTime;
 use crate::config::Severity;
-use crate::supervise::Restart;
+use crate::util::supervise::Restart;
 
 const RESTARTED: (&str, Severity) = ("internal.restarted", Severity::High);
 

@@ -3,42 +3,42 @@
 //! keys of `[rules]`.
 //!
 //! A false alarm is a defect. Where chance is involved a rule asks how unlikely what it sees would be
-//! with an honest pool and miner, and alerts below [`chance::CHANCE`].
+//! with an honest pool and miner, and alerts below [`poisson::CHANCE`].
 
+mod alert_context;
+mod best_block;
 mod blind;
 mod chain;
-mod chance;
-mod credit;
 mod difficulty;
 mod extranonce;
+mod good_news;
 pub(super) mod internal;
-mod news;
 mod payout;
+mod poisson;
 mod pool;
-mod pulse;
+mod pool_credit;
 mod recording;
+mod session_sample;
 mod share;
-mod tempo;
+mod share_rate;
 mod timing;
-mod tip;
-mod tongue;
 
-pub(super) use chance::longest_gap;
-pub use credit::CreditView;
-pub(super) use pulse::Pulse;
-pub(super) use tongue::Tongue;
+pub(super) use alert_context::Tongue;
+pub(super) use poisson::longest_gap;
+pub use pool_credit::CreditView;
+pub(super) use session_sample::Pulse;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::finding::{Event, JobSeen};
+use super::session_event::{Event, JobSeen};
 use super::share::JudgedShare;
-use super::{Role, SessionId};
 use crate::clock::NtpTime;
 use crate::config;
 use crate::pool_stats::PoolFigures;
 use crate::record::Health;
 use crate::reference;
+use crate::tap::{Role, SessionId};
 
 /// What the rules are made of.
 #[derive(Debug, Clone)]
@@ -58,14 +58,14 @@ pub(super) struct Rules {
     payout: payout::Payout,
     blind: blind::Blind,
     chain: chain::Chain,
-    credit: credit::Credit,
+    credit: pool_credit::Credit,
     timing: timing::Timing,
     extranonce: extranonce::Extranonce,
     difficulty: difficulty::Difficulty,
     share: share::Share,
-    tempo: tempo::Tempo,
+    tempo: share_rate::Tempo,
     pool: pool::Pool,
-    news: news::News,
+    news: good_news::News,
     recording: recording::Recording,
 }
 
@@ -76,14 +76,14 @@ impl Rules {
             payout: payout::Payout::default(),
             blind: blind::Blind::default(),
             chain: chain::Chain::default(),
-            credit: credit::Credit::new(account.clone()),
+            credit: pool_credit::Credit::new(account.clone()),
             timing: timing::Timing::new(rules),
             extranonce: extranonce::Extranonce::new(rules),
             difficulty: difficulty::Difficulty::default(),
             share: share::Share::default(),
-            tempo: tempo::Tempo::new(rules),
+            tempo: share_rate::Tempo::new(rules),
             pool: pool::Pool::new(*silence, *first_job),
-            news: news::News::default(),
+            news: good_news::News::default(),
             recording: recording::Recording::default(),
         }
     }
@@ -92,7 +92,7 @@ impl Rules {
     pub(super) fn judge_by(&mut self, rules: &config::Rules) {
         self.timing = timing::Timing::new(rules);
         self.extranonce = extranonce::Extranonce::new(rules);
-        self.tempo = tempo::Tempo::new(rules);
+        self.tempo = share_rate::Tempo::new(rules);
     }
 
     /// A job came from a pool.

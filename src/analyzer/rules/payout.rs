@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::finding::JobSeen;
 use super::super::verdicts::{PayoutState, Unverifiable};
 use super::{Tongue, seconds_between};
+use crate::analyzer::session_event::JobSeen;
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::stratum::{Agreement, PrevHash};

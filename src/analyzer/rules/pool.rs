@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::cadence::Cadence;
-use super::super::finding::{Event, JobSeen};
-use super::super::{SessionId, WorkOwed};
 use super::{Pulse, Tongue, seconds_between};
+use crate::analyzer::job_interval::Cadence;
+use crate::analyzer::session_event::{Event, JobSeen};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::stratum::Reconnect;
+use crate::tap::{SessionId, WorkOwed};
 
 const REDIRECT: (&str, Severity) = ("pool.redirect", Severity::High);
 const SILENT: (&str, Severity) = ("pool.silent", Severity::Medium);
@@ -180,11 +180,11 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::super::super::Role;
     use super::super::super::alerts::Alerts;
     use super::*;
     use crate::clock::{ClockState, Why};
     use crate::record::State;
+    use crate::tap::Role;
 
     const LIMIT: Duration = Duration::from_secs(75);
 

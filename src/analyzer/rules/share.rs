@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
 
-use super::super::finding::{Event, JobSeen};
 use super::super::share::JudgedShare;
-use super::super::{Role, SessionId};
-use super::chance::{CHANCE, Fading, poisson_at_least};
+use super::poisson::{CHANCE, Fading, poisson_at_least};
 use super::timing::is_ntime_good;
 use super::{Tongue, seconds_between};
+use crate::analyzer::session_event::{Event, JobSeen};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::record::Outcome;
 use crate::stratum::{PrevHash, says_low_difficulty};
+use crate::tap::{Role, SessionId};
 use crate::util::plural::count;
 
 const VALID_REJECTED: (&str, Severity) = ("share.valid_rejected", Severity::High);

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::super::finding::JobSeen;
 use super::super::share::{JudgedShare, PendingShare};
 use super::payout::job_evidence;
 use super::{Pulse, Tongue, seconds_between};
+use crate::analyzer::session_event::JobSeen;
 use crate::clock::{ClockState, NtpTime, Why};
 use crate::config::{self, Severity};
 use crate::util::plural::count;

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::mem::size_of;
 
 use super::super::current_work::Oddness;
-use super::super::shared_memory::{Reserved, SharedMemory};
 use crate::net::Stamp;
 use crate::stratum::{Difficulty, JobReading};
+use crate::util::shared_memory::{Reserved, SharedMemory};
 
 /// The most jobs that wait. An honest pool sends one, a few send one for each difficulty.
 const MAX_JOBS: usize = 8;

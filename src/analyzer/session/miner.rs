@@ -6,17 +6,17 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::super::block::BlockSeen;
-use super::super::finding::Finding;
 use super::super::requests::Asked;
 use super::super::share::{PendingShare, UnseenJob};
 use super::super::verdicts::Expected;
-use super::super::{Chunk, Role};
 use super::{MOST_ADDRESSES, Session};
+use crate::analyzer::session_event::Finding;
 use crate::net::Stamp;
 use crate::record::Outcome;
 use crate::stratum::{
     ConfigureRequest, Envelope, JobId, Login, Submit, elements, first_name, first_text, shortened,
 };
+use crate::tap::{Chunk, Role};
 
 /// For so long after lost copies a share may be for a job that was among them: pools take shares of a job for
 /// ten minutes.

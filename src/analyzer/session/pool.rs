@@ -4,23 +4,23 @@ use serde_json::value::RawValue;
 
 use super::super::answer_form::AnswerForm;
 use super::super::current_work::Oddness;
-use super::super::finding::{Event, Finding, JobSeen};
 use super::super::jobs::Added;
-use super::super::judged_job::JudgedJob;
 use super::super::requests::{Asked, Match};
 use super::super::same_id::{KeptAnswer, Settled};
 use super::super::share::outcome_of;
-use super::super::unjudged::is_unjudged;
 use super::super::verdicts::Doubt;
-use super::super::{Chunk, Role};
 use super::early::EarlyJob;
 use super::{OPENING, Session};
+use crate::analyzer::job_verdict::JudgedJob;
+use crate::analyzer::local_refusals::is_unjudged;
+use crate::analyzer::session_event::{Event, Finding, JobSeen};
 use crate::net::Stamp;
 use crate::record::Outcome;
 use crate::stratum::{
     Agreement, ConfigureAnswer, Difficulty, Envelope, Extranonce2Size, JobReading, PoolMethod, Readings,
     Reconnect, SubscribeAnswer, Verdict, VersionMask, elements, first_text,
 };
+use crate::tap::{Chunk, Role};
 
 /// As much of a line that could not be read is evidence, in bytes.
 const EXCERPT: usize = 200;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::options::HashRate;
 use super::shared::Shared;
 use super::work::Search;
-use crate::stop::Stopped;
+use crate::util::stop::Stopped;
 use crate::work::share_difficulty;
 
 /// Hashes between two looks at whether there is something else to do: a few milliseconds.

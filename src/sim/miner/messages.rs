@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::value::RawValue;
 
-use super::habit::Habit;
+use super::model::Habit;
 use super::session::{Session, SessionEnd};
 use crate::stratum::{
     Difficulty, Envelope, Extranonce1, Extranonce2Size, Notify, Verdict, VersionMask, elements, first_text,

@@ -9,9 +9,9 @@
 //! | `work`, `hasher` | the search for shares |
 //! | `shared` | what the two threads share |
 
-mod habit;
 mod hasher;
 mod messages;
+mod model;
 mod opening;
 mod options;
 mod session;
@@ -26,15 +26,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub use habit::Habit;
+pub use model::Habit;
 pub use options::{HashRate, MinerOptions};
 pub use stats::MinerStats;
 
 use self::session::{Session, SessionEnd};
 use self::shared::Shared;
 use super::random::Random;
-use crate::stop::{Stop, Stopped};
-use crate::thread::{SESSION_STACK, spawn};
+use crate::util::stop::{Stop, Stopped};
+use crate::util::thread::{SESSION_STACK, spawn};
 
 /// Between two connections of a NerdMiner, which does not wait at all but takes about so long for a
 /// turn of its loop.

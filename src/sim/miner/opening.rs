@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::habit::Habit;
+use super::model::Habit;
 use super::session::{Session, SessionEnd};
 use crate::stratum::{ConfigureAnswer, Envelope, SubscribeAnswer, Verdict};
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::habit::Habit;
+use super::model::Habit;
 use crate::stratum::Difficulty;
 
 /// Hashes per second.

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::habit::Habit;
+use super::model::Habit;
 use super::opening;
 use super::shared::Shared;
 use super::work::{ConnectionNumber, JobNumber, Work};
 use crate::sim::lines::{LineReader, timed_out};
-use crate::stop::Stopped;
 use crate::stratum::{
     Difficulty, Extranonce1, Extranonce2Size, FieldError, Notify, SubscribeAnswer, VersionMask,
 };
+use crate::util::stop::Stopped;
 
 /// The longest line that is taken from a pool, in bytes.
 const MAX_LINE: usize = 1024 * 1024;

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::habit::{FoundShare, Habit};
+use super::model::{FoundShare, Habit};
 use super::options::MinerOptions;
 use super::stats::MinerStats;
 use super::work::{ConnectionNumber, Work};
-use crate::sim::watched::Watched;
-use crate::stop::Stop;
+use crate::sim::observable::Watched;
+use crate::util::stop::Stop;
 
 /// Shares that wait for their answer; the NerdMiner's table has as many.
 const MAX_PENDING_NERDMINER: usize = 32;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::habit::{FoundShare, Habit};
+use super::model::{FoundShare, Habit};
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, Nonce, Notify, VersionBits, VersionMask};
 use crate::work::{BlockHash, Midstate, ShareValues, Target, share_difficulty};
 

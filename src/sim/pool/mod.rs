@@ -39,8 +39,8 @@ use self::judge::Seen;
 use self::outbox::Outbox;
 use self::server::Server;
 use self::session::{Session, SessionId};
+use super::observable::Watched;
 use super::random::Random;
-use super::watched::Watched;
 use crate::stratum::{Difficulty, Extranonce1, JobId, Notify};
 use crate::work::BlockHash;
 

@@ -10,8 +10,8 @@ use super::World;
 use super::outbox::{Outbox, send_all};
 use super::session::{Next, Session};
 use crate::sim::lines::LineReader;
-use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, SESSION_STACK, spawn};
+use crate::util::stop::{Stop, Stopped};
+use crate::util::thread::{SERVICE_STACK, SESSION_STACK, spawn};
 
 /// The longest line that is taken from a client, in bytes.
 const MAX_LINE: usize = 16 * 1024;

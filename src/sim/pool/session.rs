@@ -10,8 +10,8 @@ use super::World;
 use super::options::PoolOptions;
 use super::outbox::{Outbox, Outgoing};
 use super::vardiff::ShareRate;
-use crate::stop::Stop;
 use crate::stratum::{Difficulty, Envelope, ErrorForm, Extranonce1, Notify, Refusal, VersionMask, refused};
+use crate::util::stop::Stop;
 
 /// Jobs of a connection that are remembered, stale ones included.
 const MAX_JOBS: usize = 64;

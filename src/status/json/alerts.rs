@@ -10,8 +10,8 @@ use super::text;
 use super::value::Time;
 use crate::analyzer::{Alert, AlertsView};
 use crate::config::Severity;
-use crate::status::sight::Sight;
-use crate::status::words;
+use crate::status::labels;
+use crate::status::snapshot::Sight;
 
 /// More than are ever kept.
 const MOST: usize = 500;
@@ -115,7 +115,7 @@ impl<'a> Brief<'a> {
     fn of(alert: &'a Alert) -> Brief<'a> {
         Brief {
             id: alert.id,
-            severity: words::severity(alert.severity),
+            severity: labels::severity(alert.severity),
             subject: &alert.subject,
             description: &alert.description,
             began: Time(alert.began),

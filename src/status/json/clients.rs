@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use serde::{Serialize, Serializer};
 
 use super::value::{Rates, Time, name, number, percent};
-use crate::aggregate::name_at_pool;
 use crate::analyzer::{MinerView, PayoutState, WorkerTotals};
-use crate::status::device::device;
-use crate::status::sight::Sight;
+use crate::proxy::aggregate::name_at_pool;
+use crate::status::snapshot::Sight;
+use crate::status::user_agent::device;
 
 /// The first six names are those of the original proxy, and never `null`.
 #[derive(Debug, Serialize)]

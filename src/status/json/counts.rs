@@ -9,7 +9,7 @@ use super::value::{MILLISECONDS, SECONDS, Times, percent};
 use crate::analyzer::{Latency, MinerView, Totals};
 use crate::config::Mode;
 use crate::record;
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
 
 /// A miner that connected or sent a share within this time is active, as in the original proxy.
 const ACTIVE: Duration = Duration::from_secs(60);

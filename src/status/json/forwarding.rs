@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::value::{MICROSECONDS, Times};
 use crate::analyzer::Latency;
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
 
 /// Since the start.
 #[derive(Debug, Serialize)]

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::value::Time;
 use crate::clock::ClockState;
 use crate::record::Health;
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
 
 /// What is known of the time.
 #[derive(Debug, Default, Serialize)]

@@ -6,7 +6,7 @@ use super::query::{Fault, Query};
 use super::text;
 use super::value::Time;
 use crate::analyzer::{Bucket, Span};
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
 
 #[derive(Debug, Serialize)]
 struct History {

@@ -6,7 +6,7 @@ use super::query::{Fault, Query};
 use super::text;
 use super::value::{Time, name, number, seconds_between};
 use crate::analyzer::RecentJob;
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
 use crate::status::verdicts;
 
 /// As many as are kept.

@@ -7,7 +7,7 @@ use super::query::{Fault, Query};
 use super::text;
 use super::value::Time;
 use crate::analyzer::MinerView;
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
 use crate::util::escape::printable;
 
 /// About 5 MB; what the server passes on is bounded.

@@ -5,9 +5,9 @@
 //! ([`escape`](crate::util::escape)), so that a tool that prints them bare drives no terminal.
 
 mod alerts;
-mod around;
 mod clients;
 mod counts;
+mod external;
 mod forwarding;
 mod health;
 mod history;
@@ -23,7 +23,7 @@ mod verdict;
 
 use serde::Serialize;
 
-use super::sight::Sight;
+use super::snapshot::Sight;
 use crate::util::escape::to_json;
 use query::{Fault, Query};
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::value::Time;
 use crate::reference::ReferenceView;
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
 use crate::work::parent_hash;
 
 /// One of them.

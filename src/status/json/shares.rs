@@ -6,7 +6,7 @@ use super::query::{Fault, Query};
 use super::text;
 use super::value::{Time, name, number};
 use crate::record::{Outcome, ShareRow};
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
 use crate::stratum::Difficulty;
 
 /// As many as are kept.

@@ -4,9 +4,9 @@
 use serde::Serialize;
 
 use super::alerts::Overview;
-use super::around::{PoolStats, Recipient};
 use super::clients::Clients;
 use super::counts::{Lifetime, Shares, Vardiff};
+use super::external::{PoolStats, Recipient};
 use super::forwarding::Forwarding;
 use super::health::{Ntp, RateLimit, Recording, Threads};
 use super::references::{Reference, references};
@@ -14,7 +14,7 @@ use super::text;
 use super::upstreams::{Brief, briefs};
 use super::value::{Best, Rates, Time};
 use super::verdict::{Chain, Payout};
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
 use crate::stratum::Difficulty;
 use crate::upstream::Standing;
 

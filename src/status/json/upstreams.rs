@@ -7,9 +7,9 @@ use super::text;
 use super::value::{MILLISECONDS, Time, Times, number, percent};
 use super::verdict::{Chain, Payout};
 use crate::analyzer::{Latency, PoolView};
-use crate::serving::UpstreamState;
-use crate::status::sight::Sight;
-use crate::status::words;
+use crate::proxy::UpstreamState;
+use crate::status::labels;
+use crate::status::snapshot::Sight;
 use crate::upstream::Standing;
 
 #[derive(Debug, Serialize)]
@@ -85,7 +85,7 @@ impl<'a> Brief<'a> {
             url: &state.url,
             is_listed: state.rank.is_some(),
             is_up: state.standing == Standing::Up,
-            standing: words::standing(state.standing),
+            standing: labels::standing(state.standing),
             sessions: state.sessions,
             heard_seconds_ago: state.heard_ago.map(|ago| ago.as_secs_f64()),
             blocked: state.blocked.as_deref(),

@@ -6,8 +6,8 @@ use serde::{Serialize, Serializer};
 
 use crate::analyzer::{HashRates, Latency};
 use crate::clock::NtpTime;
+use crate::proxy::UpstreamState;
 use crate::record::BestShare;
-use crate::serving::UpstreamState;
 
 /// RFC 3339 in UTC with milliseconds.
 #[derive(Debug, Clone, Copy)]

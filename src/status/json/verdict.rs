@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::value::{Time, name, number, seconds_between};
 use crate::analyzer::{ChainState, JobView, OutputView, PayoutState, PayoutVerdict, PoolView};
-use crate::status::sight::Sight;
-use crate::status::{verdicts, words};
+use crate::status::snapshot::Sight;
+use crate::status::{labels, verdicts};
 
 /// Whom a block would pay.
 #[derive(Debug, Serialize)]
@@ -70,7 +70,7 @@ impl<'a> Payout<'a> {
         Payout {
             state: state.map(PayoutState::as_str),
             reason: reason(state),
-            kind: words::payout_kind(config.kind),
+            kind: labels::payout_kind(config.kind),
             min_percent: config.min_percent,
             address: verdict.and_then(|verdict| Some(verdict.expected.as_ref()?.address.as_str())),
             percent: verdict.and_then(verdicts::percent),

@@ -10,7 +10,7 @@ mod shares;
 mod text;
 mod workers;
 
-use super::sight::Sight;
+use super::snapshot::Sight;
 use text::Document;
 
 /// The document, in the text format 0.0.4.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::text::{Document, Kind, label};
 use crate::analyzer::PoolView;
-use crate::serving::UpstreamState;
-use crate::status::sight::Sight;
-use crate::status::{verdicts, words};
+use crate::proxy::UpstreamState;
+use crate::status::snapshot::Sight;
+use crate::status::{labels, verdicts};
 use crate::upstream::Standing;
 
 const ANSWER: [Duration; 14] = [
@@ -91,7 +91,7 @@ fn dialling(to: &mut Document, all: &[One<'_>]) {
     let mut family =
         to.family("sluice_upstream_standing", Kind::Gauge, "1 for what is known of it, 0 for the rest.");
     for one in all {
-        family.one_of(&one.labels(), "state", &STANDINGS, words::standing(one.state.standing));
+        family.one_of(&one.labels(), "state", &STANDINGS, labels::standing(one.state.standing));
     }
 }
 

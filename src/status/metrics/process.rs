@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::text::{Document, Kind};
 use crate::clock::ClockState;
 use crate::config::{RuleId, Severity};
-use crate::status::sight::Sight;
-use crate::status::words;
+use crate::status::labels;
+use crate::status::snapshot::Sight;
 
 /// From a fast machine's copy to what would be noticed.
 const LATENCY: [Duration; 13] = [
@@ -144,11 +144,11 @@ fn alerts(to: &mut Document, sight: &Sight) {
     let mut family = to.family("sluice_alerts_active", Kind::Gauge, "Alerts that last, by severity.");
     for severity in [Severity::High, Severity::Medium, Severity::Low, Severity::Info] {
         let count = lasting().filter(|alert| alert.severity == severity).count();
-        family.count(&[("severity", words::severity(severity))], count as u64);
+        family.count(&[("severity", labels::severity(severity))], count as u64);
     }
     let mut by_rule: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for alert in lasting() {
-        *by_rule.entry((alert.id, words::severity(alert.severity))).or_default() += 1;
+        *by_rule.entry((alert.id, labels::severity(alert.severity))).or_default() += 1;
     }
     let mut family =
         to.family("sluice_alerts_active_by_rule", Kind::Gauge, "Alerts that last, by rule; those that do.");

@@ -2,7 +2,7 @@
 
 use super::text::{Document, Kind, label};
 use crate::reference::ReferenceView;
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
 
 pub(super) fn write(to: &mut Document, sight: &Sight) {
     let mut gauge = |name, help, of: &dyn Fn(&ReferenceView) -> Option<f64>| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::text::{Document, Kind, label};
 use crate::analyzer::{HashRates, Totals};
 use crate::record::BestShare;
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
 
 const JOB_AGE: [Duration; 14] = [
     Duration::from_secs(1),

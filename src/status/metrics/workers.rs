@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::text::{Document, Kind, label};
 use crate::analyzer::{HashRates, MinerView, WorkerTotals};
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
 
 /// The most workers that are shown.
 const MOST: usize = 200;

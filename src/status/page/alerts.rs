@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::Tone;
 use crate::analyzer::Alert;
 use crate::config::Severity;
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
 
 /// How many are listed; the rest is at `/api/alerts`.
 const MOST: usize = 5;

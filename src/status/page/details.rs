@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use crate::analyzer::Latency;
 use crate::clock::ClockState;
-use crate::status::figures::{count, delay, grouped, short, span};
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
+use crate::util::format::{count, delay, grouped, short, span};
 
 pub(super) fn section(sight: &Sight) -> Markup {
     let (snapshot, around) = (&sight.snapshot, &sight.around);

@@ -4,9 +4,9 @@ use maud::{Markup, html};
 
 use super::Tone;
 use crate::analyzer::MinerView;
-use crate::status::device::device;
-use crate::status::figures::{ago, count, grouped, percent, rate, short, span};
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
+use crate::status::user_agent::device;
+use crate::util::format::{ago, count, grouped, percent, rate, short, span};
 use crate::work::name_of_worker;
 
 /// How many are listed. A farm's page would be megabytes; its others are at `/api/miners`.

@@ -19,23 +19,23 @@
 mod alerts;
 mod charts;
 mod details;
-mod glance;
-mod luck;
+mod external;
 mod miners;
-mod outside;
+mod odds;
 mod payout;
 mod policy;
 mod pools;
 mod references;
 mod shares;
+mod summary;
 mod welcome;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::figures::rate;
-use super::sight::Sight;
+use super::snapshot::Sight;
 use crate::analyzer::{PoolView, Snapshot};
 use crate::util::escape;
+use crate::util::format::rate;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("live.js");
@@ -112,9 +112,9 @@ pub fn page(sight: &Sight, visit: &Visit<'_>) -> Page {
 
 fn sections(sight: &Sight, visit: &Visit<'_>) -> Markup {
     html! {
-        (glance::section(sight))
+        (summary::section(sight))
         @if sight.facts.config.analysis.enabled {
-            (luck::section(sight))
+            (odds::section(sight))
             (charts::section(sight, visit.has_charts))
             (shares::section(sight))
             (payout::section(sight))
@@ -122,7 +122,7 @@ fn sections(sight: &Sight, visit: &Visit<'_>) -> Markup {
         (alerts::section(sight))
         (miners::section(sight))
         (pools::section(sight))
-        (outside::section(sight))
+        (external::section(sight))
         (references::section(sight))
         (details::section(sight))
     }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{Tone, pool_name};
 use crate::analyzer::{PayoutState, PoolView, Unverifiable};
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
 use crate::status::verdicts;
 
 pub(super) fn section(sight: &Sight) -> Markup {

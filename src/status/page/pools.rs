@@ -4,10 +4,10 @@ use maud::{Markup, html};
 
 use super::Tone;
 use crate::analyzer::PoolView;
-use crate::serving::UpstreamState;
-use crate::status::figures::{count, delay, grouped, span};
-use crate::status::sight::Sight;
+use crate::proxy::UpstreamState;
+use crate::status::snapshot::Sight;
 use crate::upstream::Standing;
+use crate::util::format::{count, delay, grouped, span};
 
 pub(super) fn section(sight: &Sight) -> Markup {
     html! {

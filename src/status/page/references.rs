@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::Tone;
 use crate::reference::ReferenceView;
-use crate::status::figures::{grouped, span};
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
+use crate::util::format::{grouped, span};
 use crate::work::parent_hash;
 
 pub(super) fn section(sight: &Sight) -> Markup {

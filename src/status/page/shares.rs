@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use crate::analyzer::Totals;
-use crate::status::figures::{grouped, percent};
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
+use crate::util::format::{grouped, percent};
 
 /// How many reasons are listed.
 const MOST_REASONS: usize = 5;

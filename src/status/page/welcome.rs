@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use maud::{Markup, html};
 
-use crate::status::sight::Sight;
+use crate::status::snapshot::Sight;
 
 pub(super) fn section(sight: &Sight, host: Option<&str>) -> Markup {
     let hosts = hosts(sight, host);

@@ -6,8 +6,8 @@ use crate::stratum::{
     Agreement, Envelope, Extranonce1, Extranonce2Size, JobReading, PoolMethod, Readings, SubscribeAnswer,
     elements,
 };
-use crate::verify::found::Refusal;
 use crate::verify::job::Extranonces;
+use crate::verify::observations::Refusal;
 
 /// What a line means to miners. An ordinary line holds at most one job or one search space; an odd one as many
 /// as miners differ.

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::{MOST_TEXT, SUGGESTED};
 use crate::stratum::{self, Difficulty, Envelope, Verdict, elements};
-use crate::verify::found::{Reconnect, Refusal, Suggestion};
+use crate::verify::observations::{Reconnect, Refusal, Suggestion};
 
 /// The params of `mining.set_difficulty`.
 pub(super) fn difficulty(params: Option<&RawValue>) -> Option<Difficulty> {

@@ -6,9 +6,9 @@ use super::line::Spaces;
 use super::{Conversation, MAX_EARLY_JOBS, UNFINISHED};
 use crate::analyzer::PayoutState;
 use crate::stratum::{Agreement, JobReading, Notify, Readings};
-use crate::verify::found::{Refusal, Subscribed};
 use crate::verify::job::{Extranonces, SeenJob};
-use crate::verify::moment::Moment;
+use crate::verify::observations::{Refusal, Subscribed};
+use crate::verify::timestamp::Moment;
 
 /// The most search spaces of earlier times in which a job is judged.
 const MAX_SPACES: usize = 16;

@@ -2,16 +2,16 @@
 //! cut in two where the extranonces go; the cut can be anywhere, so it is decoded after joining.
 
 mod assemble;
+mod extranonce_position;
 mod output;
-mod place;
 mod reader;
 mod tag;
 
 use std::ops::Range;
 
 pub use assemble::{assemble_coinbase, coinbase_txid};
+pub use extranonce_position::{CoinbasePart, ExtranoncePlace};
 pub use output::{Output, OutputKind};
-pub use place::{CoinbasePart, ExtranoncePlace};
 pub use reader::CoinbaseError;
 pub use tag::PoolTag;
 

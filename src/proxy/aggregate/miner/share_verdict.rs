@@ -1,0 +1,142 @@
+//! What becomes of a share: judged by its real hash, before the pool sees it. Pure.
+
+use crate::stratum::{
+    Difficulty, Extranonce1, Extranonce2Size, Notify, Ntime, Refusal, RefusalCode, Submit, VersionMask,
+};
+use crate::util::plural::count;
+use crate::work::{BlockHash, RebuildError, RebuiltShare, ShareTerms, Target, rebuild};
+
+/// What a share is judged by.
+#[derive(Debug)]
+pub(crate) struct Terms<'a> {
+    /// As the pool gave it: which id and time the miner has it with does not matter.
+    pub(crate) job: &'a Notify,
+    /// The job's own time, from which pools count.
+    pub(crate) ntime: Ntime,
+    pub(crate) extranonce1: &'a Extranonce1,
+    pub(crate) extranonce2_size: Extranonce2Size,
+    /// The version bits that may be rolled.
+    pub(crate) mask: Option<VersionMask>,
+    /// The lower of what the miner was asked for with this job and is asked for now.
+    pub(crate) asked: Difficulty,
+    /// The lower of what the pool asked for with this job and asks for now.
+    pub(crate) pool: Difficulty,
+    /// The job's block is past, or its connection.
+    pub(crate) stale: Option<Stale>,
+}
+
+/// Why a job is dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stale {
+    /// The pool has declared it dead; a block on it may still be the first.
+    Cleaned,
+    /// The pool has given its id to other work (wire reference, section 5.3, 28).
+    Replaced,
+    /// Its connection is gone: the pool would not know what is meant.
+    Gone,
+}
+
+/// What is done with a share.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Judgement {
+    /// The pool is to judge it: it reaches what the pool asks for, or it is worth a block.
+    Forward {
+        hash: BlockHash,
+        is_block: bool,
+        /// A share below what the pool asks for, and good enough for the miner: on a network whose target is
+        /// met by every share that was asked for, a block is nothing that the miner need hear of.
+        is_good_here: bool,
+    },
+    /// Good work, below what the pool asks for: accepted here.
+    Count {
+        hash: BlockHash,
+    },
+    Refuse(Refusal, Fault),
+}
+
+/// What sort of bad share it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Its job is dead.
+    Stale,
+    /// It is below what was asked for.
+    Low,
+    /// Its version has bits that the miner may not roll.
+    Rolled,
+    Other,
+}
+
+/// Judges.
+pub(crate) fn judge(submit: &Submit, terms: &Terms<'_>) -> Judgement {
+    let share_terms = ShareTerms {
+        extranonce2_size: terms.extranonce2_size,
+        version_mask: terms.mask,
+        difficulty: terms.asked.min(terms.pool),
+    };
+    let (share, fault) = match rebuild(terms.job, terms.extranonce1, submit, &share_terms) {
+        Ok(share) => (share, None),
+        Err(error) => {
+            let refusal = Refusal::new(RefusalCode::Other, words(&error));
+            match error.share() {
+                // A length that fits: it is the version.
+                Some(share) => (share.clone(), Some(refusal)),
+                // Never passed on: some pools let a wrong length spoil the job for everybody.
+                None => return Judgement::Refuse(refusal, Fault::Other),
+            }
+        }
+    };
+    let can_be_sent = terms.stale != Some(Stale::Gone);
+    // Whatever else is wrong with it (wire reference, section 3.7).
+    if share.is_block && can_be_sent {
+        let is_faultless = fault.is_none() && fault_of(submit, terms).is_none();
+        let is_counted = matches!(by_difficulty(&share, terms), Judgement::Count { .. });
+        let is_good_here = is_faultless && is_counted && is_every_share_a_block(terms);
+        return Judgement::Forward { hash: share.hash, is_block: true, is_good_here };
+    }
+    if let Some(refusal) = fault {
+        return Judgement::Refuse(refusal, Fault::Rolled);
+    }
+    if let Some((refusal, fault)) = fault_of(submit, terms) {
+        return Judgement::Refuse(refusal, fault);
+    }
+    by_difficulty(&share, terms)
+}
+
+fn by_difficulty(share: &RebuiltShare, terms: &Terms<'_>) -> Judgement {
+    if share.meets(terms.pool) {
+        Judgement::Forward { hash: share.hash, is_block: false, is_good_here: false }
+    } else if share.meets(terms.asked) {
+        Judgement::Count { hash: share.hash }
+    } else {
+        Judgement::Refuse(Refusal::new(RefusalCode::LowDifficulty, "Low difficulty share"), Fault::Low)
+    }
+}
+
+/// Whether what the miner was asked for is no easier than a block, as on regtest.
+fn is_every_share_a_block(terms: &Terms<'_>) -> bool {
+    let network = Target::from_nbits(terms.job.nbits);
+    network.is_ok_and(|network| network >= Target::from_difficulty(terms.asked))
+}
+
+fn fault_of(submit: &Submit, terms: &Terms<'_>) -> Option<(Refusal, Fault)> {
+    let words = match terms.stale {
+        Some(Stale::Cleaned) => "Stale share",
+        Some(Stale::Replaced) => "Stale share: the pool has given the job's id to another",
+        Some(Stale::Gone) => "Stale share: the pool's connection is new",
+        None => {
+            let is_odd = !submit.ntime.is_within(terms.ntime);
+            return is_odd.then(|| (Refusal::new(RefusalCode::Other, "Ntime out of range"), Fault::Other));
+        }
+    };
+    Some((Refusal::new(RefusalCode::JobNotFound, words), Fault::Stale))
+}
+
+fn words(error: &RebuildError) -> String {
+    match error {
+        RebuildError::Extranonce2Length { found, want } => {
+            format!("Extranonce2 has {} instead of {want}", count(found.as_bytes().len() as u64, "byte"))
+        }
+        RebuildError::BitsOutsideMask { .. } => "Invalid version mask".to_owned(),
+        RebuildError::RollingNotAgreed { .. } => "The pool does not allow version rolling".to_owned(),
+    }
+}

@@ -1,0 +1,324 @@
+//! Many miners on one connection to the pool.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `session` | a miner's two threads, from arrival to end |
+//! | `requests`, `requests/seating`, `requests/wishes`, `requests/sharing`, `requests/rolling` | what a miner asks, and what it is answered: its place, its difficulty, its shares and their version bits |
+//! | `judge` | a share by its real hash: forwarded, counted or refused |
+//! | `desk`, `work`, `live` | what one miner was given; jobs, as the pool gave them and as miners have them; those of a connection |
+//! | `miner`, `outbox`, `answers` | the way to a miner: lines now or queued, answers in their order |
+//! | `hub`, `guesses`, `link`, `link/seating`, `link/news` | which connection a miner is on; who sits where in its search space, and who is told what |
+//! | `keeping`, `opening` | dials, replaces, goes back, closes when idle; a new connection until it is of use |
+//! | `losses`, `avoided`, `unconfigured` | which pools lose their connections again and again, know nobody, or can't be asked what may be rolled |
+//! | `connection`, `listening`, `pending` | one connection to a pool: what it gave, says, and owes |
+//! | `identity`, `names` | names: the miner's, and at the pool; what the pool thinks of them |
+//! | `forwarded` | which shares a pool was sent |
+//! | `split`, `slots` | how the pool's extranonce2 is divided, and which prefixes are in use |
+//! | `vardiff`, `window`, `kind` | one miner's difficulty |
+//! | `limits` | patience with peers that take nothing |
+//! | `budget`, `allowance`, `memory` | what a miner may do wrong, and how often; what is remembered of those who left |
+//! | `pace` | the clock's second: difficulties ease in silence |
+//! | `registry`, `observed` | all miners that are here; what others see of this mode, and change in it |
+
+mod group;
+mod identity;
+mod jobs;
+mod limits;
+mod miner;
+mod observed;
+mod outbox;
+pub mod pool;
+mod registry;
+
+use std::borrow::Cow;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::Receiver;
+
+use super::{Acceptor, Listener, Observer, Reception, StartError, Tuner, enforcement, open_all};
+use crate::analyzer::Offence;
+use crate::config::{self, Config, Mode};
+use crate::net::Stamp;
+use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, VersionMask};
+use crate::tap::SessionId;
+use crate::tap::ToAnalyzer;
+use crate::upstream::Upstreams;
+use crate::util::plural::count;
+use crate::util::stop::Stop;
+
+use group::account_router::Hub;
+use identity::{Account, MinerName, NameFault, Naming};
+use jobs::{Epoch, TaskNumbers};
+use miner::Miner;
+use miner::difficulty_cache::Memory;
+use pool::connection::Connection;
+use registry::Registry;
+
+pub use limits::Limits;
+
+/// How long shares in flight may take to be answered at the end of the program.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+/// How often the end looks whether they are.
+const ANSWER_CHECK: Duration = Duration::from_millis(5);
+/// How long sessions may take to end once they were told to.
+const CLOSE_LIMIT: Duration = Duration::from_secs(3);
+
+/// What all sessions share.
+#[derive(Debug)]
+pub(crate) struct Services {
+    config: Config,
+    limits: Limits,
+    vardiff: ArcSwap<config::Vardiff>,
+    naming: Naming,
+    upstreams: Upstreams,
+    reception: Reception,
+    hub: Hub,
+    registry: Registry,
+    memory: Memory,
+    to_analyzer: ToAnalyzer,
+    numbers: TaskNumbers,
+    epochs: AtomicU64,
+    sessions: AtomicU64,
+    /// The version bits that the last pool granted.
+    last_mask: AtomicU32,
+    stop: Stop,
+}
+
+/// The running listeners and sessions.
+#[derive(Debug)]
+pub struct Aggregate {
+    services: Arc<Services>,
+    /// Listeners that nobody is accepted on yet; connections wait in the kernel.
+    listeners: Vec<Listener>,
+    acceptors: Vec<Acceptor>,
+    addresses: Vec<SocketAddr>,
+    stop: Stop,
+}
+
+impl Aggregate {
+    /// Opens the listeners and begins to serve. Copies of all conversations go to `to_analyzer`.
+    ///
+    /// # Errors
+    /// [`StartError`] when a listener, a certificate or an upstream can't be set up; nothing runs then.
+    pub fn start(config: &Config, to_analyzer: ToAnalyzer, stop: &Stop) -> Result<Aggregate, StartError> {
+        Aggregate::start_with(config, Limits::default(), to_analyzer, stop)
+    }
+
+    /// As [`Aggregate::start`], without accepting anybody yet.
+    ///
+    /// # Errors
+    /// As [`Aggregate::start`].
+    pub fn prepare(config: &Config, to_analyzer: ToAnalyzer, stop: &Stop) -> Result<Aggregate, StartError> {
+        Aggregate::prepare_with(config, Limits::default(), to_analyzer, stop)
+    }
+
+    /// As [`Aggregate::start`], with other limits than the usual ones.
+    ///
+    /// # Errors
+    /// As [`Aggregate::start`].
+    pub fn start_with(
+        config: &Config,
+        limits: Limits,
+        to_analyzer: ToAnalyzer,
+        stop: &Stop,
+    ) -> Result<Aggregate, StartError> {
+        let mut proxy = Aggregate::prepare_with(config, limits, to_analyzer, stop)?;
+        proxy.accept()?;
+        Ok(proxy)
+    }
+
+    fn prepare_with(
+        config: &Config,
+        limits: Limits,
+        to_analyzer: ToAnalyzer,
+        stop: &Stop,
+    ) -> Result<Aggregate, StartError> {
+        let listeners = open_all(&config.listen)?;
+        let addresses = listeners.iter().map(Listener::address).collect();
+        let reception = Reception::new(&config.listen, &config.ratelimit);
+        let forgiving = reception.gatekeeper.clone();
+        let on_failure = move || forgiving.pool_failed(Instant::now());
+        // Connections end with the sessions, after what is in flight was answered.
+        let links_stop = Stop::new();
+        let upstreams = Upstreams::start(&config.upstreams, &config.failover, on_failure, &links_stop)
+            .map_err(StartError::Upstream)?;
+        let services = Arc::new(Services {
+            vardiff: ArcSwap::from_pointee(config.vardiff.clone()),
+            naming: Naming::new(config),
+            config: config.clone(),
+            limits,
+            upstreams,
+            reception,
+            hub: Hub::default(),
+            registry: Registry::default(),
+            memory: Memory::default(),
+            to_analyzer,
+            numbers: TaskNumbers::default(),
+            epochs: AtomicU64::new(0),
+            sessions: AtomicU64::new(1),
+            last_mask: AtomicU32::new(VersionMask::BIP320.0),
+            stop: links_stop,
+        });
+        miner::vardiff_timer::start(&services, stop).map_err(StartError::Thread)?;
+        Ok(Aggregate { services, listeners, acceptors: Vec::new(), addresses, stop: stop.clone() })
+    }
+
+    /// Begins to accept miners, once everything that they need is there.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn accept(&mut self) -> Result<(), StartError> {
+        for listener in self.listeners.drain(..) {
+            let acceptor = listener.start(&self.services, &self.stop).map_err(StartError::Thread)?;
+            self.acceptors.push(acceptor);
+        }
+        Ok(())
+    }
+
+    /// Acts upon what the analyzer finds, where the configuration says so.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn enforce(&self, offences: Receiver<Offence>) -> io::Result<()> {
+        enforcement::start(&self.services, offences, &self.stop)
+    }
+
+    /// Where miners can connect; ports that were asked for as 0 have their number.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.clone()
+    }
+
+    /// For whoever shows how it goes.
+    pub fn observer(&self) -> Observer {
+        Observer::new(self.services.clone())
+    }
+
+    /// For whoever reads the configuration again.
+    pub fn tuner(&self) -> Tuner {
+        Tuner::new(self.services.clone())
+    }
+
+    /// Ends: nobody is accepted any more, miners are not read any more (those with shares in flight: after half
+    /// a second), shares in flight get their answers (for a bounded time), then the sessions close, and then the connections to the pools.
+    pub fn shut_down(self) {
+        self.stop.stop();
+        for acceptor in self.acceptors {
+            acceptor.join();
+        }
+        let services = &self.services;
+        let deadline = Instant::now() + DRAIN_LIMIT;
+        let miners = services.registry.all();
+        // Those that the pool does not answer in time are answered by the end of its connection.
+        miners.iter().for_each(|miner| miner.dismiss_by(deadline + CLOSE_LIMIT));
+        while !miners.iter().all(|miner| miner.is_settled()) && Instant::now() < deadline {
+            std::thread::sleep(ANSWER_CHECK);
+        }
+        let late = miners.iter().filter(|miner| miner.waiting() > 0).count();
+        if late > 0 {
+            let late = count(late as u64, "session");
+            log::warn!("{late} closed before the pool answered all shares");
+        }
+        services.stop.stop();
+        for link in services.hub.links() {
+            if let Some(connection) = link.connection() {
+                connection.end();
+            }
+            link.news();
+        }
+        if !services.registry.wait_empty(Instant::now() + CLOSE_LIMIT) {
+            services.registry.all().iter().for_each(|miner| miner.close());
+            if !services.registry.wait_empty(Instant::now() + CLOSE_LIMIT) {
+                log::warn!("{} did not end in time", count(services.registry.count() as u64, "session"));
+            }
+        }
+    }
+}
+
+/// What a pool with this `[[upstream]] user` calls a miner that calls itself `worker`: in passthrough
+/// the same.
+pub fn name_at_pool<'a>(config: &Config, worker: &'a str, user: Option<&str>) -> Cow<'a, str> {
+    match (config.mode, user) {
+        (Mode::Aggregate, Some(user)) => {
+            let name = MinerName::new(worker.to_owned());
+            Naming::new(config).at_pool(&name, user).0.into()
+        }
+        _ => worker.into(),
+    }
+}
+
+impl Services {
+    fn next_session(&self) -> SessionId {
+        SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn next_epoch(&self) -> Epoch {
+        Epoch(self.epochs.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Whose work this miner's is.
+    fn account(&self, name: &MinerName) -> Account {
+        let listed: Vec<_> =
+            self.upstreams.order().into_iter().map(|upstream| self.upstreams.configured(upstream)).collect();
+        self.naming.account(name, listed.iter().map(|upstream| upstream.user.as_str()))
+    }
+
+    /// Why one of the listed pools could credit nobody for a miner of this name, if so.
+    fn name_fault(&self, name: &MinerName) -> Option<NameFault> {
+        let configured = |upstream| self.upstreams.configured(upstream);
+        self.upstreams
+            .order()
+            .into_iter()
+            .find_map(|upstream| self.naming.fault_of(name, &configured(upstream).user))
+    }
+
+    /// Where the configuration alone says who we are, the pool is told before a miner needs it.
+    fn authorize_own(&self, connection: &Connection) {
+        let configured = &connection.configured;
+        if let Some(name) = self.naming.fixed(&configured.user) {
+            connection.authorize(&name, configured.password.expose(), self.limits.ask_again);
+        }
+    }
+
+    /// What a pool will probably grant.
+    fn likely_mask(&self) -> Option<VersionMask> {
+        let mask = VersionMask(self.last_mask.load(Ordering::Relaxed));
+        (!mask.is_empty()).then_some(mask)
+    }
+
+    fn remember_mask(&self, mask: Option<VersionMask>) {
+        self.last_mask.store(mask.unwrap_or_default().0, Ordering::Relaxed);
+    }
+
+    /// A miner leaves.
+    fn remember(&self, miner: &Miner) {
+        let desk = miner.desk();
+        if let Some(difficulty) = desk.proven_difficulty() {
+            self.memory.remember(miner.address().ip(), &desk.user_agent, difficulty);
+        }
+    }
+
+    /// A job has gone out to so many miners.
+    fn fanned_out(&self, miners: usize, readable_at: Stamp) {
+        if let Some(spread) = Stamp::now().since(readable_at) {
+            log::debug!("a job went to {miners} miners within {spread:.1?}");
+        }
+    }
+}
+
+fn difficulty_line(difficulty: Difficulty) -> String {
+    // Plain decimals: some readers know no exponents.
+    format!("{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{}]}}\n", difficulty.value())
+}
+
+fn set_extranonce_line(extranonce1: &Extranonce1, size: Extranonce2Size) -> String {
+    format!("{{\"id\":null,\"method\":\"mining.set_extranonce\",\"params\":[\"{extranonce1}\",{size}]}}\n")
+}
+
+fn set_version_mask_line(mask: VersionMask) -> String {
+    format!("{{\"id\":null,\"method\":\"mining.set_version_mask\",\"params\":[\"{mask}\"]}}\n")
+}

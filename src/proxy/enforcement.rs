@@ -1,0 +1,68 @@
+//! What follows from a finding that costs money, where the configuration says so: the upstream leaves the
+//! rotation, and the sessions on it are closed, so that their miners come back on the next one.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use crate::analyzer::Offence;
+use crate::upstream::{UpstreamId, Upstreams};
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
+use crate::util::supervise::service;
+
+/// Offences that may wait. Each bad job is one, so that none is missed for good.
+const MOST_WAITING: usize = 64;
+/// The thread's heartbeat is later than this only if something holds it.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+/// How often it is looked whether the program ends.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Whose upstreams can be left.
+pub(crate) trait Enforced: Send + Sync + 'static {
+    fn upstreams(&self) -> &Upstreams;
+
+    /// Closes all sessions that are with this upstream.
+    fn close_sessions_on(&self, upstream: UpstreamId);
+}
+
+/// Where the analyzer sends what it finds.
+pub fn channel() -> (Sender<Offence>, Receiver<Offence>) {
+    bounded(MOST_WAITING)
+}
+
+/// Starts the thread that acts upon offences until `stop`.
+///
+/// # Errors
+/// When no thread can be started.
+pub(crate) fn start<E: Enforced>(
+    enforced: &Arc<E>,
+    offences: Receiver<Offence>,
+    stop: &Stop,
+) -> io::Result<()> {
+    let (enforced, stop) = (enforced.clone(), stop.clone());
+    service("enforcement").beats_within(STUCK_AFTER).start(move || {
+        while stop.check().is_ok() {
+            supervise::beat();
+            match offences.recv_timeout(LOOK) {
+                Ok(offence) => enforce(&*enforced, &offence),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        Ok::<(), Stopped>(())
+    })?;
+    Ok(())
+}
+
+fn enforce(enforced: &impl Enforced, offence: &Offence) {
+    let (upstreams, upstream) = (enforced.upstreams(), UpstreamId(offence.upstream));
+    if offence.upstream >= upstreams.count() {
+        return;
+    }
+    upstreams.block(upstream, &offence.description);
+    // Also those that had chosen it before it was blocked.
+    enforced.close_sessions_on(upstream);
+}

@@ -1,0 +1,35 @@
+//! What every mode does around a miner's session: let it in, receive it, look at its first bytes,
+//! pass copies on, say how it goes. What a session is, the mode says.
+//!
+//! The way of a miner: [`listener`] (asks the gatekeeper) → the mode's [`Host`], with a [`Visitor`] →
+//! [`handshake`] (PROXY header, TLS) → [`mod@first_bytes`] (is it a miner at all) → the mode's session,
+//! with a [`Tap`] for each direction.
+
+pub mod aggregate;
+pub mod enforcement;
+mod first_bytes;
+mod handshake;
+mod linger;
+mod listener;
+mod listener_context;
+mod observer;
+mod on_timeout;
+pub mod passthrough;
+mod peer_log;
+mod protocol_guess;
+mod start_error;
+mod tuner;
+
+pub use observer::{Observed, Observer, UpstreamState, Volume};
+pub use start_error::StartError;
+
+pub use tuner::{Tuned, Tuner};
+
+pub(crate) use first_bytes::{FirstBytes, first_bytes};
+pub(crate) use handshake::Visitor;
+pub(crate) use linger::linger;
+pub(crate) use listener::{Acceptor, Host, Listener, open_all};
+pub(crate) use listener_context::Reception;
+pub(crate) use peer_log::{Topic, say};
+
+pub(crate) use on_timeout::{Patience, Patient, Watch};

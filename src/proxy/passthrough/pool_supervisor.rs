@@ -1,0 +1,226 @@
+//! Looks after the pools that sessions are with: whether they give work, and whether they answer. A pool
+//! that does not is left: new sessions go to the next one, those that are stuck are closed one by one, so
+//! that their miners reconnect to it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::Services;
+use super::session::Session;
+use crate::proxy::{Topic, say};
+use crate::tap::WorkOwed;
+use crate::upstream::{Failure, UpstreamId};
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
+use crate::util::supervise::service;
+
+/// The thread's heartbeat is later than this only if something holds it.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
+/// How often the pools are looked at.
+const ROUND: Duration = Duration::from_millis(500);
+/// The time between two sessions that are closed: the next pool should not be met by a wave, and a miner
+/// that stands still should not wait for long.
+const GAP: Duration = Duration::from_millis(50);
+/// Sessions are closed so long after their pool has failed, so that the analyzer, which looks twice a
+/// second, reports why.
+const BEFORE_CLOSING: Duration = Duration::from_secs(1);
+/// A pool that owes answers for so many times `failover.answer_timeout`, 20 s by default, and says nothing to
+/// anybody meanwhile, is probed. Answers take 30 to 100 ms (wire reference, section 2.3); a pool that
+/// restarts, or a router, may need some seconds.
+const UNANSWERED: u32 = 4;
+/// A session that hears nothing for so long from a pool that fails its probes is dead, though nothing shows
+/// it: pools send a job every 30 to 60 s (wire reference, section 2.9). Where a longer silence is expected,
+/// it takes half of that.
+const DEAD_SILENCE: Duration = Duration::from_secs(70);
+/// Without analysis nobody knows whether the pool has accepted a login. A probe can see that, so it is
+/// asked early.
+const UNSEEN_LOGIN: Duration = Duration::from_secs(10);
+/// The least time between two suspicions of one pool that a probe did not confirm.
+const SUSPECT_AGAIN: Duration = Duration::from_secs(60);
+
+/// Logins of miners without work that probes are told of, the oldest miners' first.
+const MAX_NOTED: usize = 4;
+
+/// Starts the thread.
+pub(super) fn start(services: &Arc<Services>, stop: &Stop) -> io::Result<()> {
+    let (services, stop) = (services.clone(), stop.clone());
+    service("pool-supervisor").beats_within(STUCK_AFTER).start(move || {
+        let mut watch =
+            PoolSupervisor { services: &services, pools: BTreeMap::new(), looked_at: Instant::now() };
+        let round = ROUND.min(services.config.failover.first_job_timeout / 4);
+        while stop.sleep(round).is_ok() && watch.look(&stop).is_ok() {
+            supervise::beat();
+        }
+        Ok::<(), Stopped>(())
+    })?;
+    Ok(())
+}
+
+struct PoolSupervisor<'a> {
+    services: &'a Services,
+    pools: BTreeMap<UpstreamId, Watched>,
+    looked_at: Instant,
+}
+
+/// What is remembered of one pool.
+#[derive(Debug, Default)]
+struct Watched {
+    owed: WorkOwed,
+    suspected_at: Option<Instant>,
+    /// Since when it counts as failed.
+    failed_since: Option<Instant>,
+}
+
+impl PoolSupervisor<'_> {
+    fn look(&mut self, stop: &Stop) -> Result<(), Stopped> {
+        let elapsed = std::mem::replace(&mut self.looked_at, Instant::now()).elapsed();
+        let mut by_pool: BTreeMap<UpstreamId, Vec<Arc<Session>>> = BTreeMap::new();
+        for session in self.services.registry.all() {
+            if let Some(place) = session.conversation.upstream().filter(|_| !session.is_closing()) {
+                by_pool.entry(UpstreamId(place)).or_default().push(session);
+            }
+        }
+        for (id, pool) in &mut self.pools {
+            if !by_pool.contains_key(id) {
+                let limit = self.services.config.failover.first_job_timeout;
+                pool.owed.pass(elapsed, limit, false, false);
+            }
+        }
+        for (id, sessions) in &by_pool {
+            self.look_for_work(*id, sessions, elapsed);
+            self.look_for_answers(*id, sessions);
+        }
+        for (id, sessions) in &by_pool {
+            self.close_stuck(*id, sessions, stop)?;
+        }
+        Ok(())
+    }
+
+    fn look_for_work(&mut self, id: UpstreamId, sessions: &[Arc<Session>], elapsed: Duration) {
+        let Services { upstreams, config, .. } = self.services;
+        let (limit, is_analyzed) = (config.failover.first_job_timeout, config.analysis.enabled);
+        for session in sessions.iter().filter(|session| session.is_served()) {
+            if !session.work_noted.swap(true, Ordering::Relaxed) {
+                let login = session.conversation.login();
+                login.iter().for_each(|login| upstreams.offer_login(id, login));
+                upstreams.gave_work(id, login);
+            }
+        }
+        let waits = |session: &&Arc<Session>| session.waits_for_work() && (!is_analyzed || session.is_seen());
+        let waiting: Vec<_> = sessions.iter().filter(waits).collect();
+        let got_job =
+            |session: &Arc<Session>| session.conversation.clock.job_ago().is_some_and(|age| age <= elapsed);
+        let pool = self.pools.entry(id).or_default();
+        if upstreams.is_up(id) && pool.failed_since.take().is_some() {
+            // A probe has seen work. What was waited before is settled.
+            pool.owed = WorkOwed::default();
+        }
+        let waited = pool.owed.pass(elapsed, limit, !waiting.is_empty(), sessions.iter().any(got_job));
+        let Some(oldest) = waiting.first() else { return };
+        let may_suspect = pool.suspected_at.is_none_or(|at| at.elapsed() >= SUSPECT_AGAIN.max(limit));
+        let own_wait = oldest.conversation.clock.accepted_ago().unwrap_or_default();
+        let failure = Failure::NoWork(limit);
+        let serves_others = sessions.iter().any(|session| session.is_served());
+        let note_logins = || {
+            // The oldest one's is noted last, and tried first.
+            for session in waiting.iter().take(MAX_NOTED).rev() {
+                session.conversation.login().into_iter().for_each(|login| upstreams.note_login(id, login));
+            }
+        };
+        if is_analyzed && waited >= limit && !serves_others {
+            note_logins();
+            upstreams.mark_failed(id, failure);
+        } else if may_suspect && (own_wait >= limit || (!is_analyzed && waited >= UNSEEN_LOGIN.min(limit))) {
+            // Others get work, or nobody knows whether it was owed.
+            pool.suspected_at = Some(Instant::now());
+            note_logins();
+            upstreams.suspect(id, failure);
+        }
+    }
+
+    /// A pool that answers nobody any more may be unreachable, which no socket shows for a while.
+    fn look_for_answers(&mut self, id: UpstreamId, sessions: &[Arc<Session>]) {
+        let limit = self.unanswered_limit();
+        let heard = |session: &Arc<Session>| {
+            session.conversation.down.silent_for().is_some_and(|silence| silence < limit)
+        };
+        let Some(pool) = self.pools.get_mut(&id) else { return };
+        let may_suspect = pool.suspected_at.is_none_or(|at| at.elapsed() >= SUSPECT_AGAIN);
+        let stuck = sessions.iter().filter_map(|session| session.unanswered_for()).max();
+        if let Some(silence) = stuck.filter(|time| may_suspect && *time >= limit) {
+            if !sessions.iter().any(heard) {
+                pool.suspected_at = Some(Instant::now());
+                self.services.upstreams.suspect(id, Failure::Silent(silence));
+            }
+        }
+    }
+
+    /// How long a pool may owe the answer to a share.
+    fn unanswered_limit(&self) -> Duration {
+        self.services.config.failover.answer_timeout * UNANSWERED
+    }
+
+    /// Closes the sessions of a failed pool that are stuck there, if another pool can take them.
+    fn close_stuck(&mut self, id: UpstreamId, sessions: &[Arc<Session>], stop: &Stop) -> Result<(), Stopped> {
+        let Services { upstreams, config, reception, .. } = self.services;
+        let unanswered = self.unanswered_limit();
+        let pool = self.pools.entry(id).or_default();
+        if upstreams.is_up(id) {
+            return Ok(());
+        }
+        let since = *pool.failed_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < BEFORE_CLOSING {
+            return Ok(());
+        }
+        let is_without_work = upstreams.gives_no_work(id);
+        let silence_timeout = config.failover.silence_timeout;
+        let dead_silence = dead_silence(silence_timeout);
+        for session in sessions {
+            let conversation = &session.conversation;
+            let has_old_job = conversation.clock.job_ago().is_some_and(|age| age >= silence_timeout);
+            let is_idle = match config.analysis.enabled {
+                true => session.is_seen() && (session.waits_for_work() || has_old_job),
+                false => session.waits_for_work(),
+            };
+            let why = if is_without_work && is_idle {
+                "gives no work"
+            } else if session.unanswered_for().is_some_and(|time| time >= unanswered)
+                || conversation.down.silent_for().is_some_and(|time| time >= dead_silence)
+            {
+                "does not answer"
+            } else {
+                continue;
+            };
+            if !upstreams.has_alternative(id) {
+                return Ok(());
+            }
+            let name = upstreams.name(id);
+            let text = format!("closed: pool {id} {name} {why}; the miner can reconnect to another pool");
+            say(reception, conversation.miner(), Topic::Pool, &text);
+            session.close();
+            supervise::beat();
+            stop.sleep(GAP)?;
+        }
+        Ok(())
+    }
+}
+
+fn dead_silence(silence_timeout: Duration) -> Duration {
+    DEAD_SILENCE.max(silence_timeout / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_of_which_longer_silences_are_expected_may_be_silent_for_longer() {
+        let second = Duration::from_secs(1);
+        for (silence_timeout, dead) in [(10, 70), (140, 70), (180, 90), (3600, 1800)] {
+            assert_eq!(dead_silence(silence_timeout * second), dead * second);
+        }
+    }
+}

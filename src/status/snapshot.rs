@@ -1,0 +1,210 @@
+//! Everything that is shown, as of one moment: the analyzer's snapshot, how forwarding goes, and what
+//! never changes. One thread gathers it twice a second; whoever shows it reads the newest without
+//! taking a lock.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use super::free_memory::FreeMemory;
+use crate::analyzer::{Published, Snapshot};
+use crate::clock::{ClockState, NtpTime, Offset};
+use crate::config::Config;
+use crate::limits::Counts;
+use crate::net::Stamp;
+use crate::net::interfaces;
+use crate::notify::{Notifier, RecipientHealth};
+use crate::pool_stats::{PoolStats, StatsHealth};
+use crate::proxy::{Observer, UpstreamState, Volume};
+use crate::reference::{ReferenceView, References};
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
+use crate::util::supervise::{ServiceHealth, service};
+
+/// How often it is gathered; as often as the analyzer publishes.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// The thread's heartbeat is later than this only if something holds it.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+
+/// One moment.
+#[derive(Debug, Clone)]
+pub struct Sight {
+    pub facts: Arc<Facts>,
+    pub snapshot: Arc<Snapshot>,
+    pub around: Surroundings,
+    /// By NTP, as far as that is known.
+    pub at: NtpTime,
+    pub up_for: Duration,
+}
+
+/// What never changes while the program runs.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    pub version: &'static str,
+    pub config: Config,
+    /// Where miners can connect; ports that were asked for as 0 have their number.
+    pub listening: Vec<SocketAddr>,
+    pub started: NtpTime,
+}
+
+/// How forwarding goes.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// Connected miners, those that have said nothing yet included.
+    pub sessions: usize,
+    pub volume: Volume,
+    pub counts: Counts,
+    /// This machine's addresses by which others can reach it; looked up only while there is no miner.
+    pub own_addresses: Vec<IpAddr>,
+    /// By their numbers.
+    pub upstreams: Vec<UpstreamState>,
+    /// How the asking for the pool's own figures goes; `None` when it is not asked.
+    pub pool_stats: Option<StatsHealth>,
+    /// Who is told of alerts.
+    pub recipients: Vec<RecipientHealth>,
+    /// In their order.
+    pub references: Vec<ReferenceView>,
+    /// The threads that serve everybody.
+    pub threads: Vec<ServiceHealth>,
+    /// How often one of them has survived a panic.
+    pub thread_restarts: u64,
+}
+
+impl Surroundings {
+    /// The upstreams, with their numbers, in the order of preference; then those that are not listed any
+    /// more, as long as miners are with them.
+    pub fn listed(&self) -> Vec<(usize, &UpstreamState)> {
+        let is_of_use = |(_, one): &(usize, &UpstreamState)| one.rank.is_some() || one.sessions > 0;
+        let mut listed: Vec<_> = self.upstreams.iter().enumerate().filter(is_of_use).collect();
+        listed.sort_by_key(|(_, one)| one.rank.unwrap_or(usize::MAX));
+        listed
+    }
+}
+
+/// The newest [`Sight`]. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Sights(Arc<ArcSwap<Sight>>);
+
+/// What is gathered from.
+#[derive(Debug)]
+pub struct Sources {
+    pub observer: Observer,
+    /// `None` when analysis is off.
+    pub analyzer: Option<Published>,
+    pub pool_stats: Option<PoolStats>,
+    pub notifier: Option<Notifier>,
+    /// The configuration where it can change while the program runs.
+    pub config: Option<Arc<ArcSwap<Config>>>,
+    /// None run when analysis is off.
+    pub references: References,
+}
+
+impl Facts {
+    /// Of a configuration and the listeners that were opened for it.
+    pub fn new(config: &Config, listening: Vec<SocketAddr>) -> Facts {
+        let started = NtpTime::from_timestamp(jiff::Timestamp::now());
+        Facts { version: env!("CARGO_PKG_VERSION"), config: config.clone(), listening, started }
+    }
+}
+
+impl Sights {
+    /// Gathers now, and then again and again in the thread `survey` until `stop`.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(sources: Sources, facts: Facts, stop: &Stop) -> io::Result<Sights> {
+        let (mut facts, began) = (Arc::new(facts), Instant::now());
+        let first = sources.gather(&facts, began);
+        let sights = Sights(Arc::new(ArcSwap::from_pointee(first)));
+        let (published, until) = (sights.clone(), stop.clone());
+        let mut memory = FreeMemory::new(began);
+        service("survey").beats_within(STUCK_AFTER).start(move || {
+            while until.sleep(INTERVAL).is_ok() {
+                supervise::beat();
+                if let Some(config) = sources.config.as_ref().map(|live| live.load()) {
+                    if facts.config != **config {
+                        facts = Arc::new(Facts { config: (**config).clone(), ..(*facts).clone() });
+                    }
+                }
+                let sight = sources.gather(&facts, began);
+                memory.look(sight.around.sessions, Instant::now());
+                published.0.store(Arc::new(sight));
+            }
+            Ok::<(), Stopped>(())
+        })?;
+        Ok(sights)
+    }
+
+    /// One that stays as it is, for tests and pictures.
+    pub fn fixed(sight: Sight) -> Sights {
+        Sights(Arc::new(ArcSwap::from_pointee(sight)))
+    }
+
+    /// The newest.
+    pub fn newest(&self) -> Arc<Sight> {
+        self.0.load_full()
+    }
+}
+
+impl Sight {
+    /// What a stamp of the system's clock is by NTP, as far as that is known.
+    pub fn time_of(&self, stamp: Stamp) -> NtpTime {
+        NtpTime::from_stamp(stamp, offset(&self.snapshot))
+    }
+
+    /// The time from a stamp of the system's clock to this moment; none if the clock was set back.
+    pub fn since(&self, stamp: Stamp) -> Duration {
+        let age = self.at.timestamp().duration_since(self.time_of(stamp).timestamp());
+        age.try_into().unwrap_or_default()
+    }
+}
+
+fn offset(snapshot: &Snapshot) -> Offset {
+    match &snapshot.clock {
+        Some(ClockState::Synchronised { offset, .. }) => *offset,
+        _ => Offset::default(),
+    }
+}
+
+impl Sources {
+    /// Of a proxy that asks and tells nobody.
+    pub fn new(observer: Observer, analyzer: Option<Published>) -> Sources {
+        Sources {
+            observer,
+            analyzer,
+            pool_stats: None,
+            notifier: None,
+            config: None,
+            references: References::default(),
+        }
+    }
+
+    fn gather(&self, facts: &Arc<Facts>, began: Instant) -> Sight {
+        let observer = &self.observer;
+        let snapshot = self.analyzer.as_ref().map(Published::snapshot).unwrap_or_default();
+        let offset = offset(&snapshot);
+        let sessions = observer.sessions();
+        Sight {
+            facts: facts.clone(),
+            at: NtpTime::from_stamp(Stamp::now(), offset),
+            up_for: began.elapsed(),
+            around: Surroundings {
+                sessions,
+                volume: observer.volume(),
+                counts: observer.counts(),
+                own_addresses: if sessions == 0 { interfaces::addresses() } else { Vec::new() },
+                upstreams: observer.upstreams(),
+                pool_stats: self.pool_stats.as_ref().map(PoolStats::health),
+                recipients: self.notifier.as_ref().map(Notifier::health).unwrap_or_default(),
+                references: self.references.views(),
+                threads: supervise::health(),
+                thread_restarts: supervise::restarts(u64::MAX).0,
+            },
+            snapshot,
+        }
+    }
+}
