@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Receiver;
 use sluice::analyzer::Analyzer;
-use sluice::tap::Copy;
+use sluice::tap::TapMessage;
 
 use common::recorded::{Recorded, judged, setup};
 use common::{BarePool, expect, expect_end, half_close, resources, wait_for};
@@ -32,7 +32,7 @@ struct Scene {
     recorded: Recorded,
     pool: BarePool,
     /// Only to look whether it is empty.
-    copies: Receiver<Copy>,
+    copies: Receiver<TapMessage>,
     _alone: MutexGuard<'static, ()>,
 }
 

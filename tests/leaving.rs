@@ -13,8 +13,8 @@ use serde_json::json;
 use sluice::analyzer::Analyzer;
 use sluice::config::{Config, Overrides};
 use sluice::net::resolve::set_test_name;
-use sluice::status::snapshot::{Facts, Sights, Sources};
-use sluice::upstream::Standing;
+use sluice::status::snapshot::{FixedFacts, Sources, StatusSnapshots};
+use sluice::upstream::PoolStatus;
 use sluice::util::stop::Stop;
 
 /// Each way of forwarding, with and without an analyzer that sees jobs.
@@ -45,9 +45,9 @@ fn with_and_without_analysis(test: fn(bool)) {
 /// What a visitor of the page reads.
 fn page_of(proxy: &Proxy, text: &str) -> String {
     let config = Config::parse(text, &Overrides::default()).unwrap();
-    let facts = Facts::new(&config, vec![proxy.address()]);
+    let facts = FixedFacts::new(&config, vec![proxy.address()]);
     let sources = Sources::new(proxy.running().observer(), proxy.analyzer.as_ref().map(Analyzer::published));
-    let page = PageServer::start(Sights::start(sources, facts, &Stop::new()).unwrap(), None);
+    let page = PageServer::start(StatusSnapshots::start(sources, facts, &Stop::new()).unwrap(), None);
     let mut stream = TcpStream::connect(page.address()).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
@@ -174,7 +174,7 @@ fn the_only_pool_is_taken_again_without_work_as_soon_as_it_is_back() {
         let waiting = scope.spawn(|| JobMiner::join(proxy.address(), "w.two"));
         wait_for("a failed dial", || {
             let state = proxy.running().observer().upstreams().remove(0);
-            state.standing == Standing::Failed && !state.gives_no_work
+            state.standing == PoolStatus::Failed && !state.gives_no_work
         });
         let (back, began) = (JobPool::on(TcpListener::bind(address).unwrap(), false), Instant::now());
         assert!(waiting.join().unwrap().is_quiet());

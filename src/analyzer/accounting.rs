@@ -4,26 +4,27 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::alerts::Alerts;
+use super::alerts::AlertBook;
 use super::block::{BlockCounter, BlockSeen};
 use super::bucket::HistoryShare;
-use super::external_update::Outside;
+use super::external_update::ExternalUpdate;
 use super::history::History;
 use super::names::UpstreamNames;
 use super::pools::Pools;
 use super::recent::Recent;
 use super::rules::internal;
-use super::rules::{CreditView, Pulse, Rules, Tongue};
-use super::session_event::{Finding, JobSeen};
+use super::rules::{AlertContext, CreditView, RuleSet, SessionSample};
+use super::session_event::{JobSeen, SessionEvent};
 use super::share::JudgedShare;
-use super::summary::Summary;
+use super::summary::AnalyzerCounts;
 use super::totals::Totals;
-use crate::clock::{Clock, ClockState, JobTime, NtpTime, Offset, Reading};
+use crate::clock::{Clock, ClockReading, ClockState, JobTime, NtpTime, Offset};
 use crate::config::{self, Severity};
 use crate::net::Stamp;
 use crate::notify::Notifier;
 use crate::record::{
-    AlertRow, BestShare, BlockRecord, Health, JobRow, Outcome, Recorder, ShareRow, State, Topic,
+    AlertRow, BestShare, BlockRecord, GeekTopic, JobRow, Recorder, RecordingHealth, SavedState, ShareOutcome,
+    ShareRow,
 };
 use crate::stratum::Difficulty;
 use crate::tap::{Role, SessionId};
@@ -36,20 +37,20 @@ use crate::util::supervise::Restart;
 const MAX_ROWS_WHILE_CROWDED: u32 = 64;
 
 /// Everything that outlives a session.
-pub(super) struct Ledger {
-    pub(super) summary: Summary,
+pub(super) struct Accounting {
+    pub(super) summary: AnalyzerCounts,
     pub(super) totals: Totals,
-    pub(super) bests: Bests,
-    pub(super) state: State,
+    pub(super) bests: BestShares,
+    pub(super) state: SavedState,
     pub(super) pools: Pools,
     pub(super) recent: Recent,
-    pub(super) alerts: Alerts,
-    rules: Rules,
+    pub(super) alerts: AlertBook,
+    rules: RuleSet,
     blocks: BlockCounter,
     /// Nanoseconds that are added to a stamp to get the system's clock.
     pub(super) skew: i64,
     /// The machine's clocks when `skew` was last looked at.
-    reading: Reading,
+    reading: ClockReading,
     /// As of the last round.
     clock_state: ClockState,
     /// Shared with what is published and what is written, so nothing is copied without need.
@@ -68,30 +69,30 @@ pub(super) struct Ledger {
     seconds_before: u64,
 }
 
-/// The best shares of this run and of this day; those for ever are in the [`State`].
+/// The best shares of this run and of this day; those for ever are in the [`SavedState`].
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Bests {
+pub struct BestShares {
     pub run: Option<BestShare>,
     /// Since midnight, UTC.
     pub day: Option<BestShare>,
 }
 
-impl Ledger {
+impl Accounting {
     pub(super) fn new(
         clock: Clock,
         (recorder, notifier): (Option<Recorder>, Option<Notifier>),
-        (state, history): (State, History),
+        (state, history): (SavedState, History),
         upstreams: UpstreamNames,
         near_miss: f64,
-        (alerts, rules): (Alerts, Rules),
+        (alerts, rules): (AlertBook, RuleSet),
         now: Stamp,
-    ) -> Ledger {
-        Ledger {
+    ) -> Accounting {
+        Accounting {
             seconds_before: state.lifetime.seconds,
             began: Instant::now(),
-            summary: Summary::default(),
+            summary: AnalyzerCounts::default(),
             totals: Totals::new(now),
-            bests: Bests::since_restart(&state, clock.correct(now)),
+            bests: BestShares::since_restart(&state, clock.correct(now)),
             state,
             pools: Pools::new(upstreams.clone()),
             recent: Recent::default(),
@@ -116,44 +117,44 @@ impl Ledger {
     ///
     /// What many miners do on one connection to the pool is seen twice. Their work counts where they
     /// do it; what the pool gives and says of it, where the pool does.
-    pub(super) fn take(&mut self, finding: Finding, role: Role) {
+    pub(super) fn take(&mut self, finding: SessionEvent, role: Role) {
         match finding {
-            Finding::Message(direction) if role.is_with_miner() => self.summary.message(direction),
-            Finding::Unreadable => self.summary.unreadable += 1,
-            Finding::Submitted if role.is_with_miner() => {
+            SessionEvent::Message(direction) if role.is_with_miner() => self.summary.message(direction),
+            SessionEvent::Unreadable => self.summary.unreadable += 1,
+            SessionEvent::Submitted if role.is_with_miner() => {
                 self.summary.shares += 1;
                 self.totals.submitted += 1;
             }
-            Finding::Block(block) if role.is_with_miner() => self.block(&block),
-            Finding::Message(_) | Finding::Submitted | Finding::Block(_) => {}
-            Finding::Judged(judged) => self.judged(*judged, role),
-            Finding::Job(job) if role.is_with_pool() => self.job(&job, role),
-            Finding::Job(job) => self.rules.passed_on(&job, self.correct(job.at)),
-            Finding::Event(event, at) if role.is_with_pool() => {
+            SessionEvent::Block(block) if role.is_with_miner() => self.block(&block),
+            SessionEvent::Message(_) | SessionEvent::Submitted | SessionEvent::Block(_) => {}
+            SessionEvent::Judged(judged) => self.judged(*judged, role),
+            SessionEvent::Job(job) if role.is_with_pool() => self.job(&job, role),
+            SessionEvent::Job(job) => self.rules.passed_on(&job, self.correct(job.at)),
+            SessionEvent::Event(event, at) if role.is_with_pool() => {
                 let at = self.correct(at);
                 self.judge(|rules, tongue| rules.event(&event, at, tongue));
             }
-            Finding::Event(event, at) => self.rules.difficulty_passed_on(&event, self.correct(at)),
-            Finding::Closed(session) => self.rules.closed(session),
+            SessionEvent::Event(event, at) => self.rules.difficulty_passed_on(&event, self.correct(at)),
+            SessionEvent::Closed(session) => self.rules.closed(session),
         }
     }
 
     /// News from outside the conversations.
-    pub(super) fn heard(&mut self, news: &Outside) {
+    pub(super) fn heard(&mut self, news: &ExternalUpdate) {
         match news {
-            Outside::Tip(tip) => {
+            ExternalUpdate::Tip(tip) => {
                 let at = self.correct(tip.at);
                 self.rules.tip(tip, at);
             }
-            Outside::Figures(figures) => self.judge(|rules, tongue| rules.figures(figures, tongue)),
+            ExternalUpdate::Figures(figures) => self.judge(|rules, tongue| rules.figures(figures, tongue)),
             // The follower's business.
-            Outside::Judgement(_) => {}
+            ExternalUpdate::Judgement(_) => {}
         }
     }
 
     /// What is due twice a second: states end that are not seen any more, the history counts the
     /// seconds, and what is kept is saved.
-    pub(super) fn round(&mut self, sessions: &[Pulse<'_>], now: Stamp) {
+    pub(super) fn round(&mut self, sessions: &[SessionSample<'_>], now: Stamp) {
         let now = self.correct(now);
         self.clock_state = self.clock.state();
         self.crowding.clear();
@@ -185,8 +186,8 @@ impl Ledger {
         NtpTime::from_stamp(stamp.shifted(self.skew), self.clock.offset_at(&self.reading).unwrap_or_default())
     }
 
-    /// Reads the machine's clocks. From now on [`Ledger::skew`] must belong to this reading.
-    pub(super) fn read_clocks(&mut self) -> Reading {
+    /// Reads the machine's clocks. From now on [`Accounting::skew`] must belong to this reading.
+    pub(super) fn read_clocks(&mut self) -> ClockReading {
         self.reading = self.clock.reading();
         self.reading
     }
@@ -200,12 +201,12 @@ impl Ledger {
     }
 
     /// The thresholds have changed.
-    pub(super) fn judge_by(&mut self, thresholds: &config::Rules) {
+    pub(super) fn judge_by(&mut self, thresholds: &config::RulesConfig) {
         self.rules.judge_by(thresholds);
     }
 
     /// The system's clock was set.
-    pub(super) fn clock_was_set(&mut self, skew: i64, rules: Rules) {
+    pub(super) fn clock_was_set(&mut self, skew: i64, rules: RuleSet) {
         self.skew = skew;
         self.rules = rules;
     }
@@ -224,7 +225,7 @@ impl Ledger {
         self.clock.state()
     }
 
-    pub(super) fn recording(&self) -> Option<Health> {
+    pub(super) fn recording(&self) -> Option<RecordingHealth> {
         self.recorder.as_ref().map(Recorder::health)
     }
 
@@ -286,7 +287,7 @@ impl Ledger {
         let may_record = self.may_record(judged.session);
         if let Some(recorder) = self.recorder.as_ref().filter(|_| may_record) {
             let at = self.correct(judged.share.at);
-            recorder.geek(at, Topic::Share, || describe(&judged));
+            recorder.geek(at, GeekTopic::Share, || describe(&judged));
             if let Some(row) = &row {
                 recorder.record_share(row);
             }
@@ -311,13 +312,13 @@ impl Ledger {
     fn count_for_life(&mut self, judged: &JudgedShare, counts_as_block: bool) {
         let lifetime = &mut self.state.lifetime;
         match &judged.outcome {
-            Outcome::Accepted => {
+            ShareOutcome::Accepted => {
                 lifetime.accepted += 1;
                 lifetime.accepted_difficulty += judged.share.assigned.map_or(0.0, Difficulty::value);
             }
-            Outcome::Rejected { .. } => lifetime.rejected += 1,
-            Outcome::Unanswered => lifetime.unanswered += 1,
-            Outcome::Unknown => lifetime.unknown += 1,
+            ShareOutcome::Rejected { .. } => lifetime.rejected += 1,
+            ShareOutcome::Unanswered => lifetime.unanswered += 1,
+            ShareOutcome::Unknown => lifetime.unknown += 1,
         }
         lifetime.blocks += u64::from(counts_as_block);
         self.unsaved = true;
@@ -327,7 +328,7 @@ impl Ledger {
     /// the best ever.
     fn offer_best(&mut self, judged: &JudgedShare) -> bool {
         let share = &judged.share;
-        let (Outcome::Accepted, Some(rebuilt)) = (&judged.outcome, &share.rebuilt) else { return false };
+        let (ShareOutcome::Accepted, Some(rebuilt)) = (&judged.outcome, &share.rebuilt) else { return false };
         let Ok(difficulty) = Difficulty::new(rebuilt.difficulty) else { return false };
         let at = self.correct(share.at);
         let best = BestShare { worker: share.worker.clone(), difficulty, hash: rebuilt.hash, at };
@@ -364,7 +365,7 @@ impl Ledger {
             prevhash_age: job.block_age,
             branches: job.branches,
         });
-        recorder.geek(at, Topic::Job, || job.describe());
+        recorder.geek(at, GeekTopic::Job, || job.describe());
     }
 
     /// Whether a row of this session may be recorded. `false` when it would take the place of others' rows.
@@ -393,10 +394,10 @@ impl Ledger {
     }
 
     /// Lets the rules see something, and records what they say.
-    fn judge(&mut self, see: impl FnOnce(&mut Rules, &mut Tongue<'_>)) {
+    fn judge(&mut self, see: impl FnOnce(&mut RuleSet, &mut AlertContext<'_>)) {
         let mut rows = Vec::new();
         let upstreams = self.upstreams.all();
-        let mut tongue = Tongue {
+        let mut tongue = AlertContext {
             alerts: &mut self.alerts,
             rows: &mut rows,
             upstreams: &upstreams,
@@ -455,7 +456,7 @@ impl Ledger {
         })
     }
 
-    fn block_record(&self, block: &BlockSeen, outcome: Option<Outcome>) -> BlockRecord {
+    fn block_record(&self, block: &BlockSeen, outcome: Option<ShareOutcome>) -> BlockRecord {
         BlockRecord {
             at: self.correct(block.at),
             header: block.header,
@@ -486,13 +487,13 @@ impl Ledger {
     }
 }
 
-impl Bests {
+impl BestShares {
     /// What was found earlier today is still the day's.
-    fn since_restart(state: &State, now: NtpTime) -> Bests {
-        Bests { run: None, day: best_of_day(state, now) }
+    fn since_restart(state: &SavedState, now: NtpTime) -> BestShares {
+        BestShares { run: None, day: best_of_day(state, now) }
     }
 
-    fn take(&mut self, share: &BestShare, state: &State) {
+    fn take(&mut self, share: &BestShare, state: &SavedState) {
         if self.day.as_ref().is_none_or(|best| best.at.date() != share.at.date()) {
             // A new day, or the clock was wrong and is right now: then the day's best is known already.
             self.day = best_of_day(state, share.at);
@@ -506,7 +507,7 @@ impl Bests {
 }
 
 /// The best share of this day among the best ever, which is the day's best if it is there.
-fn best_of_day(state: &State, day: NtpTime) -> Option<BestShare> {
+fn best_of_day(state: &SavedState, day: NtpTime) -> Option<BestShare> {
     state.best().iter().find(|best| best.at.date() == day.date()).cloned()
 }
 

@@ -13,7 +13,7 @@ use crate::work::{Header, Height};
 
 /// Whose share it is.
 #[derive(Debug, Clone)]
-pub(super) struct Facts {
+pub(super) struct BlockFinder {
     pub(super) session: SessionId,
     pub(super) miner: SocketAddr,
     pub(super) user_agent: String,
@@ -72,7 +72,7 @@ impl BlockCounter {
 
 impl BlockSeen {
     /// `None` for a share that does not meet the network's target.
-    pub(super) fn of(share: &PendingShare, facts: &Facts) -> Option<BlockSeen> {
+    pub(super) fn of(share: &PendingShare, facts: &BlockFinder) -> Option<BlockSeen> {
         let (rebuilt, job) = (share.rebuilt.as_ref()?, share.block_job.as_ref()?);
         Some(BlockSeen {
             at: share.at,

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use super::job_interval::Cadence;
 use super::job_verdict::{JudgedJob, OutputView};
-use super::verdicts::{ChainState, ChainVerdict, Doubt, Expectations, Expected, PayoutState, PayoutVerdict};
+use super::verdicts::{
+    ChainState, ChainVerdict, Expectations, Expected, PayoutState, PayoutVerdict, WorkDoubt,
+};
 use crate::net::Stamp;
-use crate::stratum::{Agreement, Shape};
+use crate::stratum::{LineShape, ReadingAgreement};
 
 /// Jobs that some miners ignore are kept for so many ways in which they are odd. Beyond that the least bad
 /// one is forgotten, and nobody can tell any more.
@@ -23,7 +25,7 @@ const MAX_AGE: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Oddness {
     /// `None` for an ordinary line.
-    pub(super) shape: Option<Shape>,
+    pub(super) shape: Option<LineShape>,
     /// The method's name is written as every miner knows it.
     pub(super) has_exact_name: bool,
 }
@@ -39,7 +41,7 @@ pub(super) struct CurrentWork {
     /// calls itself a job is taken by every miner, so it counts until a share proves that the miner has moved on.
     suspect: Option<(JudgedJob, Stamp)>,
     /// What came since then that could not be read.
-    unread: Option<(Doubt, Stamp)>,
+    unread: Option<(WorkDoubt, Stamp)>,
     /// How often something came that could not be read.
     unread_count: u64,
     /// The pool accepts shares for jobs that nobody could read.
@@ -70,11 +72,17 @@ pub(super) struct CurrentVerdicts {
 
 impl CurrentWork {
     /// A job has come. Returns whether jobs were late before it.
-    pub(super) fn job(&mut self, job: JudgedJob, agreement: Agreement, oddness: Oddness, at: Stamp) -> bool {
+    pub(super) fn job(
+        &mut self,
+        job: JudgedJob,
+        agreement: ReadingAgreement,
+        oddness: Oddness,
+        at: Stamp,
+    ) -> bool {
         let job = job.without_large_coinbase();
         let was_late =
-            if agreement == Agreement::All || self.newest.is_none() { self.came(at) } else { false };
-        if agreement == Agreement::All {
+            if agreement == ReadingAgreement::All || self.newest.is_none() { self.came(at) } else { false };
+        if agreement == ReadingAgreement::All {
             let before = self.newest.replace(job).into_iter().chain(self.odd.drain(..).map(|(_, job)| job));
             let worst = before.filter(JudgedJob::is_bad).max_by_key(|job| job.badness());
             let is_worse = |worst: &JudgedJob| {
@@ -93,7 +101,7 @@ impl CurrentWork {
             if let Some((place, _)) = least {
                 self.odd.remove(place);
             }
-            self.unread(Doubt::Ambiguous, at);
+            self.unread(WorkDoubt::Ambiguous, at);
         }
         was_late
     }
@@ -109,7 +117,7 @@ impl CurrentWork {
     }
 
     /// Something came that may be a job and could not be read, or was lost.
-    pub(super) fn unread(&mut self, why: Doubt, at: Stamp) {
+    pub(super) fn unread(&mut self, why: WorkDoubt, at: Stamp) {
         self.unread_count += 1;
         match &mut self.unread {
             Some((known, _)) => *known = why.max(*known),
@@ -128,12 +136,12 @@ impl CurrentWork {
     }
 
     /// Has what could not be read stay in doubt: it came behind the job that was judged last.
-    pub(super) fn stays_unread(&mut self, unread: Option<(Doubt, Stamp)>) {
+    pub(super) fn stays_unread(&mut self, unread: Option<(WorkDoubt, Stamp)>) {
         self.unread = self.unread.or(unread);
     }
 
     /// What could not be read, and since when.
-    pub(super) fn unread_since(&self) -> Option<(Doubt, Stamp)> {
+    pub(super) fn unread_since(&self) -> Option<(WorkDoubt, Stamp)> {
         self.unread
     }
 
@@ -192,10 +200,10 @@ impl CurrentWork {
         Some(verdicts)
     }
 
-    fn doubt(&self, now: Stamp, stale_job: Duration) -> Option<Doubt> {
+    fn doubt(&self, now: Stamp, stale_job: Duration) -> Option<WorkDoubt> {
         let is_old = self.good_until(stale_job).is_some_and(|until| until < now);
         let unread = self.unread.map(|(why, _)| why);
-        unread.max(self.accepts_unseen.then_some(Doubt::Unread)).or(is_old.then_some(Doubt::Old))
+        unread.max(self.accepts_unseen.then_some(WorkDoubt::Unread)).or(is_old.then_some(WorkDoubt::Old))
     }
 
     fn worst(&self) -> Option<&JudgedJob> {
@@ -215,7 +223,7 @@ impl CurrentWork {
 
 impl CurrentVerdicts {
     /// Nobody can tell any more; what is bad stays bad.
-    pub(super) fn doubt(&mut self, why: Doubt) {
+    pub(super) fn doubt(&mut self, why: WorkDoubt) {
         self.payout.doubt(why);
         self.chain.doubt(why);
         if matches!(self.payout.state, PayoutState::Unverifiable(_)) {
@@ -263,7 +271,7 @@ mod tests {
         badness.map(|(payout, _)| payout)
     }
 
-    fn doubt(why: Doubt) -> Option<PayoutState> {
+    fn doubt(why: WorkDoubt) -> Option<PayoutState> {
         Some(PayoutState::Unverifiable(Unverifiable::Doubt(why)))
     }
 
@@ -271,21 +279,21 @@ mod tests {
     fn the_worst_job_since_the_last_one_that_all_miners_read_counts() {
         let mut work = CurrentWork::default();
         assert_eq!(state(&work, 0), None);
-        work.job(job(GOOD), Agreement::All, ordinary(), at(1));
-        work.job(job(BAD), Agreement::OrIgnored, oddness(0), at(2));
+        work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(1));
+        work.job(job(BAD), ReadingAgreement::OrIgnored, oddness(0), at(2));
         assert_eq!(state(&work, 3), Some(BAD));
         // The miners that read it may ignore another kind.
-        work.job(job(GOOD), Agreement::OrIgnored, oddness(1), at(3));
+        work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(1), at(3));
         assert_eq!(state(&work, 4), Some(BAD));
         // But not one of the same kind.
-        work.job(job(GOOD), Agreement::OrIgnored, oddness(0), at(4));
+        work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(0), at(4));
         assert_eq!(state(&work, 5), Some(GOOD));
-        work.job(job(BAD), Agreement::OrIgnored, oddness(1), at(5));
+        work.job(job(BAD), ReadingAgreement::OrIgnored, oddness(1), at(5));
         // A share may be for a job from before it.
-        work.job(job(GOOD), Agreement::All, ordinary(), at(6));
+        work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(6));
         work.worked_on(at(5));
         assert_eq!(state(&work, 7), Some(BAD));
-        work.job(job(GOOD), Agreement::All, ordinary(), at(8));
+        work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(8));
         assert_eq!(state(&work, 9), Some(BAD));
         work.worked_on(at(6));
         assert_eq!(state(&work, 10), Some(GOOD));
@@ -294,32 +302,32 @@ mod tests {
     #[test]
     fn more_kinds_than_are_kept_leave_nobody_sure() {
         let mut work = CurrentWork::default();
-        work.job(job(GOOD), Agreement::All, ordinary(), at(1));
+        work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(1));
         for number in 0..=MAX_ODD {
-            work.job(job(GOOD), Agreement::OrIgnored, oddness(number), at(2));
+            work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(number), at(2));
         }
         assert_eq!(work.odd.len(), MAX_ODD);
-        assert_eq!(state(&work, 3), doubt(Doubt::Ambiguous));
+        assert_eq!(state(&work, 3), doubt(WorkDoubt::Ambiguous));
     }
 
     #[test]
     fn what_was_not_read_leaves_verdicts_in_doubt_and_makes_none_better() {
         let mut work = CurrentWork::default();
-        work.unread(Doubt::Missed, at(1));
-        assert_eq!(state(&work, 1), doubt(Doubt::Missed));
-        work.unread(Doubt::Unread, at(2));
-        work.unread(Doubt::Missed, at(3));
+        work.unread(WorkDoubt::Missed, at(1));
+        assert_eq!(state(&work, 1), doubt(WorkDoubt::Missed));
+        work.unread(WorkDoubt::Unread, at(2));
+        work.unread(WorkDoubt::Missed, at(3));
         assert_eq!(
             (state(&work, 3), work.unread_since()),
-            (doubt(Doubt::Unread), Some((Doubt::Unread, at(1))))
+            (doubt(WorkDoubt::Unread), Some((WorkDoubt::Unread, at(1))))
         );
         // A job that some miners ignore ends no doubt.
-        work.job(job(GOOD), Agreement::OrIgnored, oddness(0), at(4));
-        assert_eq!(state(&work, 4), doubt(Doubt::Unread));
-        work.job(job(BAD), Agreement::All, ordinary(), at(5));
-        work.unread(Doubt::Unread, at(6));
+        work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(0), at(4));
+        assert_eq!(state(&work, 4), doubt(WorkDoubt::Unread));
+        work.job(job(BAD), ReadingAgreement::All, ordinary(), at(5));
+        work.unread(WorkDoubt::Unread, at(6));
         assert_eq!(state(&work, 6), Some(BAD));
-        work.job(job(GOOD), Agreement::All, ordinary(), at(7));
+        work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(7));
         work.worked_on(at(7));
         assert_eq!(state(&work, 7), Some(GOOD));
     }
@@ -327,21 +335,21 @@ mod tests {
     #[test]
     fn verdicts_are_good_for_as_long_as_the_cadence_allows() {
         let mut work = CurrentWork::default();
-        work.job(job(GOOD), Agreement::All, ordinary(), at(0));
+        work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(0));
         // Nothing is known of the cadence.
-        assert_eq!((state(&work, 3600), state(&work, 3601)), (Some(GOOD), doubt(Doubt::Old)));
+        assert_eq!((state(&work, 3600), state(&work, 3601)), (Some(GOOD), doubt(WorkDoubt::Old)));
         assert!(work.gap(at(3601), STALE).is_some_and(|gap| !gap.is_late && gap.seconds == 3601.0));
         for number in 1..=70 {
-            work.job(job(GOOD), Agreement::All, ordinary(), at(200 * number));
+            work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(200 * number));
         }
         // Three times its longest gap.
-        assert_eq!((state(&work, 14_600), state(&work, 14_601)), (Some(GOOD), doubt(Doubt::Old)));
+        assert_eq!((state(&work, 14_600), state(&work, 14_601)), (Some(GOOD), doubt(WorkDoubt::Old)));
         assert!(work.gap(at(14_601), STALE).is_some_and(|gap| gap.is_late));
         assert_eq!(work.good_until(Duration::from_secs(900)), Some(at(14_900)));
         // What some miners ignore does not make the others' work any newer.
-        work.job(job(GOOD), Agreement::OrIgnored, oddness(0), at(14_602));
-        assert_eq!(state(&work, 14_602), doubt(Doubt::Old));
-        assert!(work.job(job(GOOD), Agreement::All, ordinary(), at(14_603)), "it was late");
+        work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(0), at(14_602));
+        assert_eq!(state(&work, 14_602), doubt(WorkDoubt::Old));
+        assert!(work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(14_603)), "it was late");
         assert_eq!(state(&work, 14_603), Some(GOOD));
     }
 }

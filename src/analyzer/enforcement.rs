@@ -8,7 +8,7 @@ use crate::config::Consequence;
 
 /// An upstream that is to be left.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offence {
+pub struct EnforcementRequest {
     /// The upstream's place in the order of preference.
     pub upstream: usize,
     /// One sentence.
@@ -22,7 +22,7 @@ pub struct Enforcement {
     pub on_mismatch: Consequence,
     /// `chain.on_wrong`
     pub on_wrong: Consequence,
-    pub offences: Sender<Offence>,
+    pub offences: Sender<EnforcementRequest>,
 }
 
 impl Enforcement {
@@ -39,6 +39,6 @@ impl Enforcement {
             return;
         };
         // When there is no room, others of its jobs are waiting there.
-        let _ = self.offences.try_send(Offence { upstream, description });
+        let _ = self.offences.try_send(EnforcementRequest { upstream, description });
     }
 }

@@ -14,19 +14,19 @@ pub(super) const ROOM: usize = 256;
 
 /// News from outside.
 #[derive(Debug, Clone)]
-pub enum Outside {
+pub enum ExternalUpdate {
     /// What a reference works on.
     Tip(reference::Tip),
     /// What the pool publishes.
     Figures(Arc<PoolFigures>),
     /// The configuration was read again.
-    Judgement(Arc<Judgement>),
+    Judgement(Arc<ReloadedPolicy>),
 }
 
 /// What jobs and shares are judged by, as far as it can change while the program runs.
 #[derive(Debug, Clone)]
-pub struct Judgement {
-    pub rules: config::Rules,
+pub struct ReloadedPolicy {
+    pub rules: config::RulesConfig,
     pub expectations: Expectations,
     /// `payout.on_mismatch`
     pub on_mismatch: config::Consequence,
@@ -34,10 +34,10 @@ pub struct Judgement {
     pub on_wrong: config::Consequence,
 }
 
-impl Judgement {
+impl ReloadedPolicy {
     /// Of this configuration.
-    pub fn new(config: &config::Config) -> Judgement {
-        Judgement {
+    pub fn new(config: &config::Config) -> ReloadedPolicy {
+        ReloadedPolicy {
             rules: config.rules.clone(),
             expectations: Expectations::new(&config.payout, config.network),
             on_mismatch: config.payout.on_mismatch,
@@ -47,6 +47,6 @@ impl Judgement {
 }
 
 /// The way to the analyzer. Who finds it full drops the news: there will be others.
-pub fn outside() -> (Sender<Outside>, Receiver<Outside>) {
+pub fn outside() -> (Sender<ExternalUpdate>, Receiver<ExternalUpdate>) {
     bounded(ROOM)
 }

@@ -1,10 +1,10 @@
 //! A session's newest job with its verdicts, kept to be shown.
 
 use super::verdicts::{
-    ChainState, ChainVerdict, Doubt, Expectations, Expected, PayoutState, PayoutVerdict, Unverifiable,
+    ChainState, ChainVerdict, Expectations, Expected, PayoutState, PayoutVerdict, Unverifiable, WorkDoubt,
 };
 use crate::stratum::{Nbits, encode_hex};
-use crate::work::{Chain, Coinbase, Sats};
+use crate::work::{AddressChain, Coinbase, Sats};
 
 /// A larger coinbase, in bytes, is not kept: the largest in use has 16,000. A session has a few.
 const MAX_KEPT_COINBASE: usize = 32 * 1024;
@@ -27,11 +27,11 @@ pub struct JudgedJob {
     /// The pool could not know whom to pay yet.
     is_excused: bool,
     /// Miners may not work on this job as it was read.
-    doubt: Option<Doubt>,
+    doubt: Option<WorkDoubt>,
     /// Of a coinbase that is not kept.
     kept_outputs: Vec<OutputView>,
     /// The form addresses are shown in.
-    form: Chain,
+    form: AddressChain,
 }
 
 /// An output of the coinbase, for people.
@@ -72,7 +72,7 @@ impl JudgedJob {
     }
 
     /// Miners may not work on this job as it was read.
-    pub(super) fn doubt(&mut self, why: Doubt) {
+    pub(super) fn doubt(&mut self, why: WorkDoubt) {
         self.doubt = Some(why);
         self.payout.doubt(why);
         self.chain.doubt(why);
@@ -146,7 +146,7 @@ impl JudgedJob {
         }
         let Some(coinbase) = &self.coinbase else { return self.kept_outputs.clone() };
         let total = coinbase.total().0.max(1) as f64;
-        let view = |output: crate::work::Output<'_>| OutputView {
+        let view = |output: crate::work::CoinbaseOutput<'_>| OutputView {
             address: output.address(self.form),
             kind: output.kind().as_str(),
             value: output.value,

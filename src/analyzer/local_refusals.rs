@@ -1,7 +1,7 @@
 //! What a miner is told in the pool's place where no verdict of the pool's can come any more. Such a
 //! share is unanswered, not refused (wire reference, section 5.4, 37).
 
-use crate::record::Outcome;
+use crate::record::ShareOutcome;
 
 /// The pool is there, and has not answered in time.
 pub const SILENT: &str = "The pool does not answer";
@@ -14,7 +14,7 @@ pub const TOO_MANY: &str = "Too many shares wait for the pool";
 pub const DISMISSED: &str = "Closed before the pool has answered";
 
 /// Whether the words are one of these.
-pub(super) fn is_unjudged(outcome: &Outcome) -> bool {
-    let Outcome::Rejected { reason: Some(reason), .. } = outcome else { return false };
+pub(super) fn is_unjudged(outcome: &ShareOutcome) -> bool {
+    let ShareOutcome::Rejected { reason: Some(reason), .. } = outcome else { return false };
     [SILENT, LOST, TOO_MANY, DISMISSED].contains(&reason.as_str())
 }

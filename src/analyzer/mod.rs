@@ -41,13 +41,13 @@ pub use alerts::{Alert, AlertsView};
 pub use bucket::{Bucket, HistoryShare};
 pub use consumer::{Analyzer, Published, Setup};
 
-pub use accounting::Bests;
+pub use accounting::BestShares;
 pub use hashrate::{HashRates, WorkMeter};
 pub use history::{History, Span};
 pub use job_verdict::{JudgedJob, OutputView};
 
-pub use enforcement::{Enforcement, Offence};
-pub use external_update::{Judgement, Outside, outside};
+pub use enforcement::{Enforcement, EnforcementRequest};
+pub use external_update::{ExternalUpdate, ReloadedPolicy, outside};
 pub use names::UpstreamNames;
 pub use pools::PoolView;
 pub use recent::{JobView, RecentJob, RecentView};
@@ -57,9 +57,9 @@ pub use rules::CreditView;
 pub use local_refusals::{DISMISSED, LOST, SILENT, TOO_MANY};
 pub use share::{JudgedShare, PendingShare, UnseenJob};
 pub use snapshot::{MinerView, Snapshot};
-pub use summary::{Latency, Summary};
+pub use summary::{AnalyzerCounts, Latency};
 pub use totals::{Totals, WorkerTotals};
 pub use verdicts::{
-    ChainState, ChainVerdict, Doubt, Expectations, Expected, MAINNET_FLOOR, PayoutState, PayoutVerdict,
-    Unverifiable,
+    ChainState, ChainVerdict, Expectations, Expected, MAINNET_FLOOR, PayoutState, PayoutVerdict,
+    Unverifiable, WorkDoubt,
 };

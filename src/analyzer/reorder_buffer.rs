@@ -8,24 +8,24 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::net::Stamp;
-use crate::tap::{Chunk, Direction};
+use crate::tap::{Direction, TapBytes};
 
 /// How long a copy is held for those that were forwarded before it.
 pub(super) const HOLD: Duration = Duration::from_millis(20);
 
 /// The held copies of one session.
 #[derive(Debug, Default)]
-pub(super) struct Order {
-    held: BTreeMap<(Stamp, u64), Chunk>,
+pub(super) struct ReorderBuffer {
+    held: BTreeMap<(Stamp, u64), TapBytes>,
     arrivals: u64,
     /// A direction's own copies never change places, whatever the clock does.
     last_up: Stamp,
     last_down: Stamp,
 }
 
-impl Order {
+impl ReorderBuffer {
     /// A copy as it comes out of the channel.
-    pub(super) fn hold(&mut self, chunk: Chunk) {
+    pub(super) fn hold(&mut self, chunk: TapBytes) {
         let last = match chunk.direction {
             Direction::Up => &mut self.last_up,
             Direction::Down => &mut self.last_down,
@@ -52,7 +52,7 @@ impl Order {
     }
 
     /// The earliest of the held copies.
-    pub(super) fn release(&mut self) -> Option<Chunk> {
+    pub(super) fn release(&mut self) -> Option<TapBytes> {
         self.held.pop_first().map(|(_, chunk)| chunk)
     }
 }
@@ -61,12 +61,12 @@ impl Order {
 mod tests {
     use super::*;
 
-    fn chunk(direction: Direction, nanos: u64, text: &str) -> Chunk {
+    fn chunk(direction: Direction, nanos: u64, text: &str) -> TapBytes {
         let at = Stamp::from_nanos(nanos);
-        Chunk { direction, bytes: text.as_bytes().into(), readable_at: at, sent_at: at, after_gap: false }
+        TapBytes { direction, bytes: text.as_bytes().into(), readable_at: at, sent_at: at, after_gap: false }
     }
 
-    fn released(order: &mut Order) -> Vec<String> {
+    fn released(order: &mut ReorderBuffer) -> Vec<String> {
         std::iter::from_fn(|| order.release())
             .map(|chunk| String::from_utf8(chunk.bytes.into_vec()).unwrap())
             .collect()
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_overtook_its_share_comes_after_it() {
-        let mut order = Order::default();
+        let mut order = ReorderBuffer::default();
         order.hold(chunk(Direction::Down, 30, "answer"));
         order.hold(chunk(Direction::Up, 20, "share"));
         order.hold(chunk(Direction::Down, 40, "job"));
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_clock_set_back_does_not_turn_one_direction_around() {
-        let mut order = Order::default();
+        let mut order = ReorderBuffer::default();
         order.hold(chunk(Direction::Up, 90, "first half"));
         order.hold(chunk(Direction::Up, 10, "second half"));
         order.hold(chunk(Direction::Up, 10, "third"));

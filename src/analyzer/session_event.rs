@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use super::block::BlockSeen;
 use super::job_verdict::{JudgedJob, OutputView};
-use super::jobs::Job;
+use super::jobs::SessionJob;
 use super::share::JudgedShare;
 use super::verdicts::{ChainVerdict, PayoutState, PayoutVerdict};
 use crate::clock::NtpTime;
 use crate::net::Stamp;
-use crate::stratum::{Agreement, Difficulty, Extranonce1, JobId, Nbits, Ntime, PrevHash};
+use crate::stratum::{Difficulty, Extranonce1, JobId, Nbits, Ntime, PrevHash, ReadingAgreement};
 use crate::tap::{Conversation, Direction, SessionId};
 use crate::util::plural::count_of;
 use crate::work::{Coinbase, Height, PoolTag};
 
 /// What following a line has brought up.
 #[derive(Debug)]
-pub(super) enum Finding {
+pub(super) enum SessionEvent {
     /// A share was sent. Its verdict follows.
     Submitted,
     /// The same, of a share that is worth a block: nothing waits for its verdict.
@@ -104,7 +104,7 @@ pub(super) struct JobSeen {
     /// It came before the pool had answered who the miner is.
     pub(super) early: bool,
     /// How far miners agree that it is a job, and which.
-    pub(super) agreement: Agreement,
+    pub(super) agreement: ReadingAgreement,
     /// The one before it came longer ago than the pool's cadence allows.
     pub(super) was_late: bool,
     /// Stands for the search space: two sessions with the same find the same shares.
@@ -131,7 +131,7 @@ impl JobSeen {
 
     pub(super) fn new(
         conversation: &Conversation,
-        job: &Job,
+        job: &SessionJob,
         gap: Option<Duration>,
         judged: &JudgedJob,
     ) -> JobSeen {
@@ -162,7 +162,7 @@ impl JobSeen {
             outputs: if is_bad { judged.outputs() } else { Vec::new() },
             payees: judged.payees(),
             early: false,
-            agreement: Agreement::All,
+            agreement: ReadingAgreement::All,
             was_late: false,
             space: space.finish(),
         }

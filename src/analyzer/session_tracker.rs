@@ -6,32 +6,32 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::accounting::Ledger;
-use super::alerts::Alerts;
+use super::accounting::Accounting;
+use super::alerts::AlertBook;
 use super::consumer::Setup;
 use super::current_work::JobGap;
 use super::job_store::JobStore;
 use super::known_jobs::KnownJobs;
-use super::rules::{Pulse, Rules, Settings};
-use super::session::{EarlyMemory, Session};
-use super::session_event::Finding;
+use super::rules::{RuleSet, RuleSettings, SessionSample};
+use super::session::{AnalyzedSession, EarlyMemory};
+use super::session_event::SessionEvent;
 use super::snapshot::{MinerView, Snapshot};
 use super::verdicts::Expectations;
-use super::{Enforcement, Judgement, Outside};
+use super::{Enforcement, ExternalUpdate, ReloadedPolicy};
 use crate::config;
 use crate::net::Stamp;
 use crate::stratum::line_reader::LongLines;
-use crate::tap::{Chunk, Conversation, SessionId};
+use crate::tap::{Conversation, SessionId, TapBytes};
 
 /// Room for so many sessions is not worth giving back.
 const SPARE_SESSIONS: usize = 64;
 
 /// All sessions, and what outlives them.
-pub(super) struct Follower {
-    pub(super) ledger: Ledger,
+pub(super) struct SessionTracker {
+    pub(super) ledger: Accounting,
     expectations: Expectations,
     enforcement: Option<Enforcement>,
-    sessions: HashMap<SessionId, Session>,
+    sessions: HashMap<SessionId, AnalyzedSession>,
     long_lines: LongLines,
     early_memory: EarlyMemory,
     known_jobs: KnownJobs,
@@ -41,17 +41,17 @@ pub(super) struct Follower {
     job_store: JobStore,
     share_timeout: Duration,
     /// What the rules were made of.
-    settings: Settings,
+    settings: RuleSettings,
     began: Stamp,
-    /// The program is ending: [`Follower::left`] is kept.
+    /// The program is ending: [`SessionTracker::left`] is kept.
     pub(super) is_ending: bool,
     /// The miners whose sessions have ended since, as they were then. No more than were connected: nobody is
     /// accepted any more.
     left: Vec<MinerView>,
 }
 
-impl Follower {
-    pub(super) fn new(setup: Setup, now: Stamp) -> Follower {
+impl SessionTracker {
+    pub(super) fn new(setup: Setup, now: Stamp) -> SessionTracker {
         let Setup {
             analysis,
             expectations,
@@ -70,11 +70,11 @@ impl Follower {
             reports_restarts: _,
         } = setup;
         let near_miss = analysis.near_miss;
-        let off = Alerts::new(&rules.off);
-        let settings = Settings { rules, silence, first_job, account };
-        let judges = (off, Rules::new(&settings));
-        Follower {
-            ledger: Ledger::new(
+        let off = AlertBook::new(&rules.off);
+        let settings = RuleSettings { rules, silence, first_job, account };
+        let judges = (off, RuleSet::new(&settings));
+        SessionTracker {
+            ledger: Accounting::new(
                 clock,
                 (recorder, notifier),
                 (state, history),
@@ -100,14 +100,15 @@ impl Follower {
     }
 
     /// The session of this conversation, begun if it is new.
-    pub(super) fn session(&mut self, conversation: &Arc<Conversation>) -> &mut Session {
+    pub(super) fn session(&mut self, conversation: &Arc<Conversation>) -> &mut AnalyzedSession {
         let (expectations, long_lines, known_jobs) = (&self.expectations, &self.long_lines, &self.known_jobs);
         let (early_memory, store) = (&self.early_memory, &self.job_store);
         let opened = conversation.opened.shifted(self.ledger.skew.saturating_neg());
         let shared = || (long_lines.clone(), early_memory.clone(), known_jobs.clone(), store.clone());
         let was_forgotten = self.forgotten.remove(&conversation.id);
         let new = || {
-            let mut session = Session::new(conversation.clone(), opened, expectations.clone(), shared());
+            let mut session =
+                AnalyzedSession::new(conversation.clone(), opened, expectations.clone(), shared());
             if was_forgotten {
                 session.resume(opened);
             }
@@ -125,7 +126,7 @@ impl Follower {
     }
 
     /// A chunk that need not be put in order.
-    pub(super) fn read(&mut self, conversation: &Arc<Conversation>, chunk: &Chunk) {
+    pub(super) fn read(&mut self, conversation: &Arc<Conversation>, chunk: &TapBytes) {
         self.session(conversation);
         if let Some(session) = self.sessions.get_mut(&conversation.id) {
             read(session, chunk, &mut self.ledger, self.enforcement.as_ref());
@@ -133,14 +134,14 @@ impl Follower {
     }
 
     /// News from outside the conversations.
-    pub(super) fn heard(&mut self, news: &Outside) {
+    pub(super) fn heard(&mut self, news: &ExternalUpdate) {
         match news {
-            Outside::Judgement(judgement) => self.judge_by(judgement),
-            Outside::Tip(_) | Outside::Figures(_) => self.ledger.heard(news),
+            ExternalUpdate::Judgement(judgement) => self.judge_by(judgement),
+            ExternalUpdate::Tip(_) | ExternalUpdate::Figures(_) => self.ledger.heard(news),
         }
     }
 
-    fn judge_by(&mut self, judgement: &Judgement) {
+    fn judge_by(&mut self, judgement: &ReloadedPolicy) {
         self.expectations = judgement.expectations.clone();
         for session in self.sessions.values_mut() {
             session.expect_by(judgement.expectations.clone());
@@ -151,7 +152,7 @@ impl Follower {
         self.ledger.alerts.turn_off(&judgement.rules.off);
         // Rules that go on as they were keep what they have seen.
         let with_old_silence =
-            config::Rules { off: self.settings.rules.off.clone(), ..judgement.rules.clone() };
+            config::RulesConfig { off: self.settings.rules.off.clone(), ..judgement.rules.clone() };
         if self.settings.rules != with_old_silence {
             self.ledger.judge_by(&judgement.rules);
         }
@@ -161,7 +162,7 @@ impl Follower {
     /// The system's clock was set, by so many nanoseconds since the start. Rules that compare times
     /// begin anew.
     pub(super) fn clock_was_set(&mut self, skew: i64) {
-        self.ledger.clock_was_set(skew, Rules::new(&self.settings));
+        self.ledger.clock_was_set(skew, RuleSet::new(&self.settings));
     }
 
     /// The miner is not read any more, and all that it said was followed.
@@ -194,7 +195,7 @@ impl Follower {
     /// A session that can't be followed any more; nothing more is learnt from it.
     pub(super) fn forget(&mut self, id: SessionId) -> Option<Arc<Conversation>> {
         let session = self.sessions.remove(&id)?;
-        self.ledger.take(Finding::Closed(id), session.conversation.role);
+        self.ledger.take(SessionEvent::Closed(id), session.conversation.role);
         Some(session.conversation.clone())
     }
 
@@ -204,7 +205,7 @@ impl Follower {
         self.forgotten = forgotten.keys().copied().collect();
         for (id, session) in forgotten {
             session.conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
-            self.ledger.take(Finding::Closed(id), session.conversation.role);
+            self.ledger.take(SessionEvent::Closed(id), session.conversation.role);
         }
     }
 
@@ -231,7 +232,7 @@ impl Follower {
         let gaps: Vec<Option<JobGap>> =
             self.sessions.values_mut().map(|session| session.job_gap(now, stale_job)).collect();
         let sessions = self.sessions.values().zip(gaps);
-        let pulses: Vec<Pulse<'_>> = sessions.map(|(session, gap)| session.pulse(now, gap)).collect();
+        let pulses: Vec<SessionSample<'_>> = sessions.map(|(session, gap)| session.pulse(now, gap)).collect();
         self.ledger.round(&pulses, now);
         for (id, session) in &mut self.sessions {
             session.accepts_unseen(self.ledger.accepts_unseen(*id));
@@ -246,7 +247,7 @@ impl Follower {
                  forgotten, so shares for them can't be judged",
                 self.job_store.bytes() >> 20
             );
-            self.sessions.values_mut().for_each(Session::forget_jobs);
+            self.sessions.values_mut().for_each(AnalyzedSession::forget_jobs);
         }
         self.job_store.tidy();
         if self.sessions.capacity() > SPARE_SESSIONS + 4 * self.sessions.len() {
@@ -264,11 +265,16 @@ impl Follower {
     }
 }
 
-fn read(session: &mut Session, chunk: &Chunk, ledger: &mut Ledger, enforcement: Option<&Enforcement>) {
+fn read(
+    session: &mut AnalyzedSession,
+    chunk: &TapBytes,
+    ledger: &mut Accounting,
+    enforcement: Option<&Enforcement>,
+) {
     let (too_long, role) = (session.too_long(), session.conversation.role);
     session.read(chunk, &mut |finding| {
         let enforcement = enforcement.filter(|_| role.is_with_pool());
-        if let (Some(enforcement), Finding::Job(job)) = (enforcement, &finding) {
+        if let (Some(enforcement), SessionEvent::Job(job)) = (enforcement, &finding) {
             enforcement.job(job);
         }
         ledger.take(finding, role);

@@ -13,16 +13,16 @@ const STRAY: Duration = Duration::from_secs(60);
 
 /// Compares the system's clock with the monotonic one.
 #[derive(Debug)]
-pub(super) struct Steady {
+pub(super) struct SteadyClock {
     wall: Stamp,
     steady: Instant,
     /// Nanoseconds by which the clock was set since the start, all together.
     skew: i64,
 }
 
-impl Steady {
-    pub(super) fn new(wall: Stamp, steady: Instant) -> Steady {
-        Steady { wall, steady, skew: 0 }
+impl SteadyClock {
+    pub(super) fn new(wall: Stamp, steady: Instant) -> SteadyClock {
+        SteadyClock { wall, steady, skew: 0 }
     }
 
     /// Looks at both clocks. The whole skew when the clock was set since the last look.
@@ -64,7 +64,7 @@ mod tests {
     fn a_clock_that_is_set_changes_no_duration() {
         let began = Instant::now();
         let after = |seconds| began + Duration::from_secs(seconds);
-        let mut steady = Steady::new(at(0), began);
+        let mut steady = SteadyClock::new(at(0), began);
         assert_eq!(steady.look(at(10), after(10)), None);
         assert_eq!(steady.of(at(10)), at(10));
         // Two hours forward, then back again, ten seconds apart.

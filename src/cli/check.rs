@@ -7,8 +7,8 @@ use std::io::{self, Write};
 
 use clap::Args;
 
-use self::summary::Summary;
-use super::{Failure, Options, preflight};
+use self::summary::ConfigSummary;
+use super::{CommandFailure, Options, preflight};
 use crate::config::Config;
 use crate::notify::try_all;
 use crate::util::escape::printable;
@@ -30,12 +30,12 @@ pub struct CheckOptions {
 ///
 /// # Errors
 /// A wrong configuration, what the machine lacks, or a test message that did not arrive.
-pub fn run(CheckOptions { options, notify }: &CheckOptions) -> Result<(), Failure> {
+pub fn run(CheckOptions { options, notify }: &CheckOptions) -> Result<(), CommandFailure> {
     let config = options.load()?;
     let file = options.file()?;
     let from = file.map_or_else(|| String::from("the command line"), |file| file.display().to_string());
     let found = preflight::verify(&config);
-    let mut text = format!("Configuration from {from}\n{}", Summary(&config));
+    let mut text = format!("Configuration from {from}\n{}", ConfigSummary(&config));
     let warnings: Vec<String> = config.warnings().into_iter().chain(found.warnings).collect();
     for warning in &warnings {
         text.push_str(&format!("Warning: {warning}\n"));
@@ -59,9 +59,9 @@ pub fn run(CheckOptions { options, notify }: &CheckOptions) -> Result<(), Failur
     if *notify { test_messages(&config) } else { Ok(()) }
 }
 
-fn test_messages(config: &Config) -> Result<(), Failure> {
+fn test_messages(config: &Config) -> Result<(), CommandFailure> {
     if config.notify.is_empty() {
-        return Err(Failure::Runtime("there is no [[notify]], so nobody is told of anything".into()));
+        return Err(CommandFailure::Runtime("there is no [[notify]], so nobody is told of anything".into()));
     }
     let trials = try_all(&config.notify);
     let mut text = String::from("Test messages:\n");
@@ -76,7 +76,7 @@ fn test_messages(config: &Config) -> Result<(), Failure> {
         0 => Ok(()),
         lost => {
             let all = count(trials.len() as u64, "test message");
-            Err(Failure::Runtime(format!("{lost} of {all} did not arrive").into()))
+            Err(CommandFailure::Runtime(format!("{lost} of {all} did not arrive").into()))
         }
     }
 }

@@ -25,11 +25,11 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Holds the lock until it is dropped, however the program ends.
 #[derive(Debug)]
 pub struct DataDirLock {
-    held: Arc<Mutex<Held>>,
+    held: Arc<Mutex<LockHolder>>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct LockHolder {
     dir: PathBuf,
     /// `None` where files can't be locked, or when another Sluice has the lock.
     lock: Option<Flock<File>>,
@@ -50,7 +50,7 @@ impl DataDirLock {
             }
             Err(_) => None,
         };
-        let held = Held { dir: data_dir.to_owned(), lock, has_failed: false };
+        let held = LockHolder { dir: data_dir.to_owned(), lock, has_failed: false };
         Ok(DataDirLock { held: Arc::new(Mutex::new(held)) })
     }
 
@@ -80,7 +80,7 @@ pub(super) fn is_taken(data_dir: &Path) -> bool {
     matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)))
 }
 
-impl Held {
+impl LockHolder {
     fn renew(&mut self) {
         let Some(held) = &self.lock else { return };
         if is_in_place(held, &self.dir) {

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::Failure;
+use super::CommandFailure;
 use super::proxy::Proxy;
 use super::run::after_failure;
 use super::signals::stop_on_signals;
-use crate::analyzer::{Analyzer, Setup, Summary};
-use crate::config::{Config, Failover, Http, Mode, Upstream};
-use crate::sim::{Habit, HashRate, MinerOptions, MinerStats, PoolOptions, SimMiner, SimPool};
+use crate::analyzer::{Analyzer, AnalyzerCounts, Setup};
+use crate::config::{Config, Failover, Http, Mode, UpstreamConfig};
+use crate::sim::{MinerModel, MinerOptions, MinerStats, PoolOptions, SimHashRate, SimMiner, SimPool};
 use crate::status::server::HttpServer;
-use crate::status::snapshot::{Facts, Sights, Sources};
+use crate::status::snapshot::{FixedFacts, Sources, StatusSnapshots};
 use crate::status::web;
 use crate::stratum::{Difficulty, Nbits};
 use crate::util::plural::count;
@@ -27,12 +27,12 @@ use crate::util::supervise;
 const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
 
 /// Who mines. The rates are a real NerdMiner's, and for the others what does not burn a processor.
-const MINERS: [(&str, Habit, f64); 5] = [
-    ("nerd-1", Habit::NerdMiner, 300e3),
-    ("nerd-2", Habit::NerdMiner, 250e3),
-    ("nerd-3", Habit::NerdMiner, 60e3),
-    ("bitaxe", Habit::Bitaxe, 300e3),
-    ("laptop", Habit::Cpuminer, 200e3),
+const MINERS: [(&str, MinerModel, f64); 5] = [
+    ("nerd-1", MinerModel::NerdMiner, 300e3),
+    ("nerd-2", MinerModel::NerdMiner, 250e3),
+    ("nerd-3", MinerModel::NerdMiner, 60e3),
+    ("bitaxe", MinerModel::Bitaxe, 300e3),
+    ("laptop", MinerModel::Cpuminer, 200e3),
 ];
 
 /// What the simulated pools ask for until a miner suggests something else: a share every 1.4 s at
@@ -84,10 +84,10 @@ impl FromStr for PageAddress {
 ///
 /// # Errors
 /// When it could not start.
-pub fn run(options: &DemoOptions, stop: Stop) -> Result<(), Failure> {
+pub fn run(options: &DemoOptions, stop: Stop) -> Result<(), CommandFailure> {
     supervise::end_program_through(&stop);
     stop_on_signals(&stop).map_err(failure)?;
-    let world = World::start(options, &stop)?;
+    let world = DemoWorld::start(options, &stop)?;
     let mut out = io::stdout().lock();
     // Nobody may be there to read it; then there is nothing to show.
     let shown = world.show(&mut out, options.seconds.map(Duration::from_secs), &stop);
@@ -98,7 +98,7 @@ pub fn run(options: &DemoOptions, stop: Stop) -> Result<(), Failure> {
     }
 }
 
-struct World {
+struct DemoWorld {
     pools: [SimPool; 2],
     miners: Vec<SimMiner>,
     proxy: Proxy,
@@ -108,23 +108,23 @@ struct World {
     began: Instant,
 }
 
-impl World {
-    fn start(options: &DemoOptions, stop: &Stop) -> Result<World, Failure> {
+impl DemoWorld {
+    fn start(options: &DemoOptions, stop: &Stop) -> Result<DemoWorld, CommandFailure> {
         let difficulty = if options.aggregate { SHARED_DIFFICULTY } else { POOL_DIFFICULTY };
         let pools = [start_pool(1, difficulty)?, start_pool(2, difficulty)?];
         let config = configuration(&pools, options.aggregate);
         let (mut proxy, analyzer) = start_proxy(&config, stop)?;
         let page = start_page(options, &config, &proxy, &analyzer, stop)?;
-        proxy.accept().map_err(|why| Failure::Runtime(why.into()))?;
+        proxy.accept().map_err(|why| CommandFailure::Runtime(why.into()))?;
         let address = proxy.addresses()[0];
         let mut miners = Vec::new();
         for (name, habit, rate) in MINERS {
             let mut options = MinerOptions::new(address, habit, format!("{ADDRESS}.{name}"));
-            options.hash_rate_limit = Some(HashRate(rate));
+            options.hash_rate_limit = Some(SimHashRate(rate));
             options.retry_wait = Some(Duration::from_millis(500));
             miners.push(SimMiner::start(options).map_err(failure)?);
         }
-        Ok(World { pools, miners, proxy, analyzer, page, address, began: Instant::now() })
+        Ok(DemoWorld { pools, miners, proxy, analyzer, page, address, began: Instant::now() })
     }
 
     fn show(&self, out: &mut impl Write, seconds: Option<Duration>, stop: &Stop) -> io::Result<()> {
@@ -251,7 +251,7 @@ impl World {
     }
 }
 
-fn delays(summary: &Summary) -> String {
+fn delays(summary: &AnalyzerCounts) -> String {
     format!(
         "  {}; delay added by sluice: up {}; down {}",
         count(summary.messages_up + summary.messages_down, "message"),
@@ -260,8 +260,9 @@ fn delays(summary: &Summary) -> String {
     )
 }
 
-fn start_pool(seed: u64, difficulty: f64) -> Result<SimPool, Failure> {
-    let mut options = PoolOptions::with_difficulty(difficulty).map_err(|why| Failure::Runtime(why.into()))?;
+fn start_pool(seed: u64, difficulty: f64) -> Result<SimPool, CommandFailure> {
+    let mut options =
+        PoolOptions::with_difficulty(difficulty).map_err(|why| CommandFailure::Runtime(why.into()))?;
     // NerdMiners suggest 0.00015; a pool that is made for them listens.
     options.follow_suggested_difficulty = false;
     options.refresh_interval = Some(Duration::from_secs(10));
@@ -283,11 +284,12 @@ fn configuration(pools: &[SimPool; 2], is_aggregate: bool) -> Config {
     config
 }
 
-fn start_proxy(config: &Config, stop: &Stop) -> Result<(Proxy, Analyzer), Failure> {
+fn start_proxy(config: &Config, stop: &Stop) -> Result<(Proxy, Analyzer), CommandFailure> {
     let upstreams = config.upstreams.iter().collect();
     let setup = Setup { upstreams, ..Setup::plain(&config.analysis) };
     let (analyzer, copies) = Analyzer::start(setup).map_err(failure)?;
-    let proxy = Proxy::prepare(config, Some(copies), stop).map_err(|why| Failure::Runtime(why.into()))?;
+    let proxy =
+        Proxy::prepare(config, Some(copies), stop).map_err(|why| CommandFailure::Runtime(why.into()))?;
     Ok((proxy, analyzer))
 }
 
@@ -298,10 +300,10 @@ fn start_page(
     proxy: &Proxy,
     analyzer: &Analyzer,
     stop: &Stop,
-) -> Result<Option<HttpServer>, Failure> {
-    let facts = Facts::new(config, proxy.addresses());
+) -> Result<Option<HttpServer>, CommandFailure> {
+    let facts = FixedFacts::new(config, proxy.addresses());
     let sources = Sources::new(proxy.observer(), Some(analyzer.published()));
-    let handler = web::handler(Sights::start(sources, facts, stop).map_err(failure)?);
+    let handler = web::handler(StatusSnapshots::start(sources, facts, stop).map_err(failure)?);
     let start = |listen| {
         let http = Http { listen, ..Http::default() };
         HttpServer::start(&http, handler.clone(), stop).map_err(failure)
@@ -315,10 +317,10 @@ fn start_page(
     }
 }
 
-fn to_upstream(address: SocketAddr) -> Upstream {
-    Upstream::new(address.ip().to_string(), address.port())
+fn to_upstream(address: SocketAddr) -> UpstreamConfig {
+    UpstreamConfig::new(address.ip().to_string(), address.port())
 }
 
-fn failure(why: io::Error) -> Failure {
-    Failure::Runtime(why.into())
+fn failure(why: io::Error) -> CommandFailure {
+    CommandFailure::Runtime(why.into())
 }

@@ -16,7 +16,7 @@ pub const CONFIGURATION: u8 = 2;
 
 /// Why a command ended without having done its work.
 #[derive(Debug)]
-pub enum Failure {
+pub enum CommandFailure {
     Config(ConfigError),
     /// Everything that is missing; never empty.
     Environment(Vec<EnvironmentError>),
@@ -26,7 +26,7 @@ pub enum Failure {
 
 /// The exit code of a command: its own, or that of its failure. A failure is said on stderr, one line for each thing that is
 /// wrong.
-pub fn code(result: Result<ExitCode, Failure>) -> ExitCode {
+pub fn code(result: Result<ExitCode, CommandFailure>) -> ExitCode {
     logging::flush();
     let failure = match result {
         Ok(code) => return code,
@@ -35,36 +35,36 @@ pub fn code(result: Result<ExitCode, Failure>) -> ExitCode {
     // Nobody may be there to read it; the code still tells.
     let _ = writeln!(io::stderr(), "sluice: {failure}");
     ExitCode::from(match failure {
-        Failure::Config(_) => CONFIGURATION,
-        Failure::Environment(_) | Failure::Runtime(_) => ENVIRONMENT,
+        CommandFailure::Config(_) => CONFIGURATION,
+        CommandFailure::Environment(_) | CommandFailure::Runtime(_) => ENVIRONMENT,
     })
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CommandFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Config(reason) => reason.fmt(f),
-            Failure::Environment(missing) => {
+            CommandFailure::Config(reason) => reason.fmt(f),
+            CommandFailure::Environment(missing) => {
                 for (i, reason) in missing.iter().enumerate() {
                     write!(f, "{}{reason}", if i == 0 { "" } else { "\n" })?;
                 }
                 Ok(())
             }
-            Failure::Runtime(reason) => reason.fmt(f),
+            CommandFailure::Runtime(reason) => reason.fmt(f),
         }
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for CommandFailure {}
 
-impl From<ConfigError> for Failure {
-    fn from(reason: ConfigError) -> Failure {
-        Failure::Config(reason)
+impl From<ConfigError> for CommandFailure {
+    fn from(reason: ConfigError) -> CommandFailure {
+        CommandFailure::Config(reason)
     }
 }
 
-impl From<Vec<EnvironmentError>> for Failure {
-    fn from(missing: Vec<EnvironmentError>) -> Failure {
-        Failure::Environment(missing)
+impl From<Vec<EnvironmentError>> for CommandFailure {
+    fn from(missing: Vec<EnvironmentError>) -> CommandFailure {
+        CommandFailure::Environment(missing)
     }
 }

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use exit::Failure;
+pub use exit::CommandFailure;
 pub use options::Options;
 
 use crate::util::logging;
@@ -69,7 +69,7 @@ enum Command {
 ///
 /// # Errors
 /// What [`exit::code`] turns into a sentence and an exit code.
-pub fn execute(cli: Cli) -> Result<ExitCode, Failure> {
+pub fn execute(cli: Cli) -> Result<ExitCode, CommandFailure> {
     match cli.command {
         Command::Run(options) => {
             let config = options.load()?;

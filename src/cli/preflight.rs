@@ -17,13 +17,13 @@ use rustls::sign::CertifiedKey;
 pub use error::EnvironmentError;
 
 use super::data_dir_lock::is_taken;
-use crate::config::{Config, ListenTls, Recipient, Reference};
+use crate::config::{Config, ListenTls, NotifyRecipient, ReferenceConfig};
 use crate::net::pem;
 use crate::util::os_error::describe;
 
 /// What the machine has to say about a configuration.
 #[derive(Debug, Default)]
-pub struct Findings {
+pub struct PreflightFindings {
     /// With these nothing can start.
     pub errors: Vec<EnvironmentError>,
     /// What will be missed while running, and may come to be; one sentence each.
@@ -32,8 +32,8 @@ pub struct Findings {
 
 /// Everything that is missing, without changing anything on the machine: a `data_dir` that does
 /// not exist is fine when it could be made.
-pub fn verify(config: &Config) -> Findings {
-    let mut found = Findings::default();
+pub fn verify(config: &Config) -> PreflightFindings {
+    let mut found = PreflightFindings::default();
     if let Some(tls) = &config.listen.tls {
         found.errors.extend(verify_pair(tls).err());
     }
@@ -44,12 +44,12 @@ pub fn verify(config: &Config) -> Findings {
         }
     }
     for (i, reference) in config.references.iter().enumerate() {
-        if let Reference::Node { cookie: Some(cookie), .. } = reference {
+        if let ReferenceConfig::Node { cookie: Some(cookie), .. } = reference {
             found.warnings.extend(verify_cookie(i + 1, cookie).err());
         }
     }
     for (i, notify) in config.notify.iter().enumerate() {
-        if let Recipient::Exec { command } = &notify.to {
+        if let NotifyRecipient::Exec { command } = &notify.to {
             let program = command.first().map_or("", |word| word.expose());
             found.warnings.extend(verify_program(i + 1, program).err());
         }
@@ -76,7 +76,7 @@ pub fn prepare(config: &Config) -> Result<Vec<String>, Vec<EnvironmentError>> {
     if is_taken(&config.data_dir) {
         return Err(vec![EnvironmentError::DataDirInUse { dir: config.data_dir.clone() }]);
     }
-    let Findings { errors, warnings } = verify(config);
+    let PreflightFindings { errors, warnings } = verify(config);
     if !errors.is_empty() {
         return Err(errors);
     }

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 
 use crossbeam_channel::Receiver;
 
-use crate::analyzer::Offence;
+use crate::analyzer::EnforcementRequest;
 use crate::config::{Config, Mode};
-use crate::proxy::aggregate::Aggregate;
+use crate::proxy::aggregate::AggregateProxy;
 use crate::proxy::passthrough::Passthrough;
 use crate::proxy::{Observer, StartError, Tuner};
 use crate::tap::ToAnalyzer;
@@ -17,7 +17,7 @@ use crate::util::stop::Stop;
 #[derive(Debug)]
 pub(super) enum Proxy {
     Passthrough(Passthrough),
-    Aggregate(Aggregate),
+    Aggregate(AggregateProxy),
 }
 
 impl Proxy {
@@ -29,7 +29,7 @@ impl Proxy {
     ) -> Result<Proxy, StartError> {
         match config.mode {
             Mode::Passthrough => Passthrough::prepare(config, to_analyzer, stop).map(Proxy::Passthrough),
-            Mode::Aggregate => Aggregate::prepare(config, to_analyzer, stop).map(Proxy::Aggregate),
+            Mode::Aggregate => AggregateProxy::prepare(config, to_analyzer, stop).map(Proxy::Aggregate),
         }
     }
 
@@ -41,7 +41,7 @@ impl Proxy {
         }
     }
 
-    pub(super) fn enforce(&self, offences: Receiver<Offence>) -> io::Result<()> {
+    pub(super) fn enforce(&self, offences: Receiver<EnforcementRequest>) -> io::Result<()> {
         match self {
             Proxy::Passthrough(proxy) => proxy.enforce(offences),
             Proxy::Aggregate(proxy) => proxy.enforce(offences),

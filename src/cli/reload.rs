@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::Options;
-use crate::analyzer::{Judgement, Outside, UpstreamNames};
+use crate::analyzer::{ExternalUpdate, ReloadedPolicy, UpstreamNames};
 use crate::config::Config;
 use crate::proxy::Tuner;
 use crate::util::stop::Stopped;
@@ -37,7 +37,7 @@ pub(super) struct Reload {
     /// What the analyzer calls the upstreams.
     pub(super) names: UpstreamNames,
     /// To the analyzer; `None` when analysis is off.
-    pub(super) news: Option<Sender<Outside>>,
+    pub(super) news: Option<Sender<ExternalUpdate>>,
 }
 
 impl Reload {
@@ -105,7 +105,7 @@ impl Reload {
         if changes.iter().any(|name| ![UPSTREAMS, VARDIFF].contains(name)) {
             // Without analysis nothing is judged.
             if let Some(news) = &self.news {
-                let judgement = Outside::Judgement(Arc::new(Judgement::new(config)));
+                let judgement = ExternalUpdate::Judgement(Arc::new(ReloadedPolicy::new(config)));
                 if news.send_timeout(judgement, TAKE_LIMIT).is_err() {
                     return false;
                 }

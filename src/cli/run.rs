@@ -8,23 +8,25 @@ use super::data_dir_lock::DataDirLock;
 use super::proxy::Proxy;
 use super::reload::Reload;
 use super::signals::stop_on_signals;
-use super::{Failure, Options};
+use super::{CommandFailure, Options};
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::analyzer::{self, Analyzer, Enforcement, Expectations, Offence, Outside, Setup, UpstreamNames};
+use crate::analyzer::{
+    self, Analyzer, Enforcement, EnforcementRequest, Expectations, ExternalUpdate, Setup, UpstreamNames,
+};
 use crate::clock::Clock;
 use crate::config::{Config, ConsoleReport, ForwardPath};
 use crate::net::fd_limit;
 use crate::notify::Notifier;
-use crate::pool_stats::PoolStats;
+use crate::pool_stats::PublishedStats;
 use crate::proxy::enforcement;
 use crate::proxy::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
 use crate::record::Recorder;
 use crate::reference::{References, Tip};
 use crate::status::console;
 use crate::status::server::{HttpServer, PagePort};
-use crate::status::snapshot::{Facts, Sight, Sights, Sources, Surroundings};
+use crate::status::snapshot::{FixedFacts, RuntimeStatus, Sources, StatusSnapshot, StatusSnapshots};
 use crate::status::web;
 use crate::util::os_error::describe;
 use crate::util::plural::count;
@@ -35,12 +37,12 @@ use crate::util::supervise;
 ///
 /// # Errors
 /// When it can't start: a port in use, an unreadable certificate, no threads.
-pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> {
-    let runtime = |why: io::Error| Failure::Runtime(why.into());
+pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFailure> {
+    let runtime = |why: io::Error| CommandFailure::Runtime(why.into());
     supervise::end_program_through(&stop);
     let hang_ups = stop_on_signals(&stop).map_err(runtime)?;
     check_descriptors(&config);
-    let lock = DataDirLock::take(&config.data_dir).map_err(|why| Failure::Environment(vec![why]))?;
+    let lock = DataDirLock::take(&config.data_dir).map_err(|why| CommandFailure::Environment(vec![why]))?;
     lock.keep(&stop).map_err(runtime)?;
     // Before anything runs, so that a port in use ends nothing that has begun.
     let port = page_port(&config).map_err(runtime)?;
@@ -58,7 +60,8 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
         }
         false => (None, None),
     };
-    let mut proxy = Proxy::prepare(&config, copies, &stop).map_err(|why| Failure::Runtime(why.into()))?;
+    let mut proxy =
+        Proxy::prepare(&config, copies, &stop).map_err(|why| CommandFailure::Runtime(why.into()))?;
     let live = Arc::new(ArcSwap::from_pointee(config.clone()));
     let to_rules = config.analysis.enabled.then(|| news.clone());
     let reload = Reload { options, config: live.clone(), tuner: proxy.tuner(), names, news: to_rules };
@@ -71,7 +74,7 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
     for (place, upstream) in config.upstreams.iter().enumerate() {
         log::info!("pool #{} {upstream}", place + 1);
     }
-    let facts = Facts::new(&config, proxy.addresses());
+    let facts = FixedFacts::new(&config, proxy.addresses());
     let sources = Sources {
         observer: proxy.observer(),
         analyzer: analyzer.as_ref().map(Analyzer::published),
@@ -80,7 +83,7 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
         config: Some(live),
         references,
     };
-    let sights = Sights::start(sources, facts, &stop).map_err(runtime)?;
+    let sights = StatusSnapshots::start(sources, facts, &stop).map_err(runtime)?;
     let handler = web::handler_with_controls(sights.clone(), proxy.observer());
     let page = port.and_then(|port| match port.serve(&config.http, handler, &stop) {
         Ok(page) => Some(page),
@@ -90,7 +93,7 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
         log::info!("the page is at http://{}/", page.address());
     }
     // Now that everything stands.
-    proxy.accept().map_err(|why| Failure::Runtime(why.into()))?;
+    proxy.accept().map_err(|why| CommandFailure::Runtime(why.into()))?;
     for address in proxy.addresses() {
         log::info!("miners can connect to {address}");
     }
@@ -114,8 +117,8 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
         let (last, snapshot) = (sights.newest(), analyzer.finish());
         // The miners that were there until the end, and all that was forwarded.
         let sessions = snapshot.miners.len();
-        let around = Surroundings { sessions, upstreams, volume: observer.volume(), ..last.around.clone() };
-        report(&Sight { snapshot, around, ..(*last).clone() });
+        let around = RuntimeStatus { sessions, upstreams, volume: observer.volume(), ..last.around.clone() };
+        report(&StatusSnapshot { snapshot, around, ..(*last).clone() });
     }
     // After the analyzer, whose last alerts are to be told too.
     if let Some(notifier) = notifier {
@@ -126,10 +129,10 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), Failure> 
 
 /// How the program ends: an error, and so exit code 1, when a thread that it can't do without has failed.
 /// Whatever started it (systemd, a container) starts it again then.
-pub(super) fn after_failure() -> Result<(), Failure> {
+pub(super) fn after_failure() -> Result<(), CommandFailure> {
     match supervise::failure() {
         None => Ok(()),
-        Some(why) => Err(Failure::Runtime(
+        Some(why) => Err(CommandFailure::Runtime(
             format!("{why}; sluice could not go on without it. This is a fault of sluice: please report it")
                 .into(),
         )),
@@ -156,9 +159,9 @@ fn no_page<T>(why: &io::Error) -> Option<T> {
 }
 
 /// Hands a reference's news to the analyzer, or drops them: they come again.
-fn tell(news: Sender<Outside>) -> impl Fn(Tip) + Clone + Send + 'static {
+fn tell(news: Sender<ExternalUpdate>) -> impl Fn(Tip) + Clone + Send + 'static {
     move |tip| {
-        if news.try_send(Outside::Tip(tip)).is_err() {
+        if news.try_send(ExternalUpdate::Tip(tip)).is_err() {
             log::debug!("the analyzer has no room for a reference's news");
         }
     }
@@ -168,8 +171,8 @@ fn tell(news: Sender<Outside>) -> impl Fn(Tip) + Clone + Send + 'static {
 fn setup(
     config: &Config,
     upstreams: UpstreamNames,
-    offences: Sender<Offence>,
-    outside: Receiver<Outside>,
+    offences: Sender<EnforcementRequest>,
+    outside: Receiver<ExternalUpdate>,
     stop: &Stop,
 ) -> io::Result<Setup> {
     let clock = Clock::start(&config.ntp, stop)?;
@@ -205,13 +208,13 @@ fn setup(
 fn ask_the_pool(
     config: &Config,
     setup: &Setup,
-    to_rules: Sender<Outside>,
+    to_rules: Sender<ExternalUpdate>,
     stop: &Stop,
-) -> io::Result<Option<PoolStats>> {
+) -> io::Result<Option<PublishedStats>> {
     let Some(stats) = &config.pool_stats else { return Ok(None) };
     // Those that find no room are followed by others.
-    let tell = move |figures| drop(to_rules.try_send(Outside::Figures(figures)));
-    PoolStats::start(stats, setup.account.as_deref(), setup.clock.clone(), tell, stop).map(Some)
+    let tell = move |figures| drop(to_rules.try_send(ExternalUpdate::Figures(figures)));
+    PublishedStats::start(stats, setup.account.as_deref(), setup.clock.clone(), tell, stop).map(Some)
 }
 
 /// How often the console has a report; `None`: never.
@@ -224,7 +227,7 @@ fn report_interval(setting: ConsoleReport) -> Option<Duration> {
     }
 }
 
-fn report(sight: &Sight) {
+fn report(sight: &StatusSnapshot) {
     if !sight.facts.config.analysis.enabled {
         let up = sight.up_for.as_secs();
         let miners = count(sight.around.sessions as u64, "miner");

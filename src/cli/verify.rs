@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::Failure;
+use super::CommandFailure;
 use super::signals::stop_on_signals;
 use crate::clock::{Clock, ClockState};
-use crate::config::{Ntp, PayoutKind, TargetFlags, Targets};
+use crate::config::{NtpConfig, PayoutKind, TargetFlags, Targets};
 use crate::util::stop::Stop;
-use crate::verify::{Outcome, Paint, Report, Settings, Table, Text, document, verify_all, worst};
+use crate::verify::{
+    ColorMode, PoolReport, ReportTable, ReportText, VerifyOutcome, VerifySettings, document, verify_all,
+    worst,
+};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -79,20 +82,20 @@ pub struct VerifyOptions {
 ///
 /// # Errors
 /// A wrong command line.
-pub fn run(options: &VerifyOptions, stop: &Stop) -> Result<ExitCode, Failure> {
+pub fn run(options: &VerifyOptions, stop: &Stop) -> Result<ExitCode, CommandFailure> {
     let targets = options.flags().understand()?;
     Ok(look(options, &targets, stop).unwrap_or_else(|why| {
         // 1 would say that a pool is bad.
         log::error!("{why}");
-        ExitCode::from(Outcome::Unknown.exit_code())
+        ExitCode::from(VerifyOutcome::Unknown.exit_code())
     }))
 }
 
 fn look(options: &VerifyOptions, targets: &Targets, stop: &Stop) -> io::Result<ExitCode> {
     stop_on_signals(stop)?;
-    let settings = Settings::new(&targets.address, targets.network);
+    let settings = VerifySettings::new(&targets.address, targets.network);
     let settings = settings.ok_or_else(|| io::Error::other("the address can't be read"))?;
-    let settings = Settings {
+    let settings = VerifySettings {
         kind: if options.pooled { PayoutKind::Pooled } else { PayoutKind::Solo },
         min_percent: options.min_percent,
         limit: options.seconds.map_or(settings.limit, Duration::from_secs),
@@ -120,27 +123,27 @@ impl VerifyOptions {
     }
 }
 
-fn tell(reports: &[Report], json: bool) -> io::Result<()> {
+fn tell(reports: &[PoolReport], json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if json {
         out.write_all(document(reports).map_err(io::Error::other)?.as_bytes())?;
         return out.flush();
     }
     let is_colourful = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let paint = if is_colourful { Paint::Colour } else { Paint::Plain };
+    let paint = if is_colourful { ColorMode::Colour } else { ColorMode::Plain };
     for (place, report) in reports.iter().enumerate() {
         let space = if place > 0 { "\n\n" } else { "" };
-        write!(out, "{space}{}", Text { report, paint })?;
+        write!(out, "{space}{}", ReportText { report, paint })?;
     }
     if reports.len() > 1 {
-        write!(out, "\n\n{}", Table { reports, paint })?;
+        write!(out, "\n\n{}", ReportTable { reports, paint })?;
     }
     out.flush()
 }
 
 /// The corrected clock, or the system's when nobody answers in time, which the report says.
 fn ask_time(stop: &Stop) -> io::Result<Clock> {
-    let clock = Clock::start(&Ntp::default(), stop)?;
+    let clock = Clock::start(&NtpConfig::default(), stop)?;
     let deadline = Instant::now() + NTP_LIMIT;
     while matches!(clock.state(), ClockState::Unsynchronised { .. }) && Instant::now() < deadline {
         if stop.sleep(NTP_CHECK).is_err() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::query::Sample;
+use super::query::NtpSample;
 use super::time::Offset;
 
 /// What honest servers may differ by beside what the way to them explains. Public servers agree
@@ -25,13 +25,13 @@ pub(super) struct Disagreement;
 
 /// The median of those who agree with the median of all. One server is believed, two have to agree
 /// with each other; of three, one may lie. `None` for no answers.
-pub(super) fn agree(samples: &[Sample]) -> Option<Result<Agreed, Disagreement>> {
+pub(super) fn agree(samples: &[NtpSample]) -> Option<Result<Agreed, Disagreement>> {
     let (middle, _) = median(samples)?;
-    let agrees = |sample: &&Sample| {
+    let agrees = |sample: &&NtpSample| {
         let apart = Duration::from_micros(sample.offset.micros().abs_diff(middle.micros()));
         apart <= sample.round_trip / 2 + TOLERANCE
     };
-    let agreeing: Vec<Sample> = samples.iter().filter(agrees).copied().collect();
+    let agreeing: Vec<NtpSample> = samples.iter().filter(agrees).copied().collect();
     if agreeing.len() * 2 <= samples.len() {
         return Some(Err(Disagreement));
     }
@@ -40,7 +40,7 @@ pub(super) fn agree(samples: &[Sample]) -> Option<Result<Agreed, Disagreement>> 
 }
 
 /// The middle one, or between the middle two.
-fn median(samples: &[Sample]) -> Option<(Offset, Duration)> {
+fn median(samples: &[NtpSample]) -> Option<(Offset, Duration)> {
     let mut sorted = samples.to_vec();
     sorted.sort_by_key(|sample| sample.offset);
     let upper = sorted.get(sorted.len() / 2)?;
@@ -52,15 +52,15 @@ fn median(samples: &[Sample]) -> Option<(Offset, Duration)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::host::Reading;
+    use super::super::host::ClockReading;
     use super::*;
 
-    fn sample(offset_ms: i64, round_trip_ms: u64) -> Sample {
+    fn sample(offset_ms: i64, round_trip_ms: u64) -> NtpSample {
         let offset = Offset::from_micros(offset_ms * 1000);
-        Sample { offset, round_trip: Duration::from_millis(round_trip_ms), reading: Reading::now() }
+        NtpSample { offset, round_trip: Duration::from_millis(round_trip_ms), reading: ClockReading::now() }
     }
 
-    fn agreed_ms(samples: &[Sample]) -> Option<(i64, usize)> {
+    fn agreed_ms(samples: &[NtpSample]) -> Option<(i64, usize)> {
         agree(samples)?.ok().map(|agreed| (agreed.offset.micros() / 1000, agreed.servers))
     }
 

@@ -2,10 +2,10 @@
 
 use std::cell::RefCell;
 
-use super::error::{Fault, Origin, Problem};
+use super::error::{ConfigFault, Origin, Problem};
 
 /// The faults found so far, and the keys that were asked for.
-pub(super) struct Notes {
+pub(super) struct Diagnostics {
     /// Where the lines end.
     newlines: Vec<usize>,
     problems: RefCell<Vec<Problem>>,
@@ -13,9 +13,9 @@ pub(super) struct Notes {
     not_served: RefCell<Vec<String>>,
 }
 
-impl Notes {
-    pub(super) fn new(text: &str) -> Notes {
-        Notes {
+impl Diagnostics {
+    pub(super) fn new(text: &str) -> Diagnostics {
+        Diagnostics {
             newlines: text.match_indices('\n').map(|(at, _)| at).collect(),
             problems: RefCell::default(),
             known: RefCell::default(),
@@ -23,7 +23,7 @@ impl Notes {
         }
     }
 
-    pub(super) fn add(&self, origin: Origin, key: impl Into<String>, fault: Fault) {
+    pub(super) fn add(&self, origin: Origin, key: impl Into<String>, fault: ConfigFault) {
         self.problems.borrow_mut().push(Problem { origin, key: key.into(), fault });
     }
 
@@ -54,7 +54,7 @@ impl Notes {
         self.not_served.borrow_mut().push(name);
     }
 
-    /// What was remembered by [`Notes::add_not_served`].
+    /// What was remembered by [`Diagnostics::add_not_served`].
     pub(super) fn take_not_served(&self) -> Vec<String> {
         self.not_served.take()
     }

@@ -9,21 +9,21 @@ use bitcoin::address::NetworkUnchecked;
 use super::endpoint;
 use super::network::Network;
 use super::reader::Section;
-use super::redaction::Show;
-use super::{Payout, Secret, Upstream};
+use super::redaction::Redaction;
+use super::{PayoutPolicy, Secret, UpstreamConfig};
 
 /// One `[[reference]]`: a second opinion about the chain, never mined on.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Reference {
+pub enum ReferenceConfig {
     /// Another pool; `user` is what it is authorised with.
-    Pool { upstream: Box<Upstream>, user: Option<String> },
+    Pool { upstream: Box<UpstreamConfig>, user: Option<String> },
     /// A node's JSON-RPC. The URL may hold a password.
     Node { url: Secret, cookie: Option<PathBuf> },
 }
 
 /// `[ntp]`: whose clock is believed.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ntp {
+pub struct NtpConfig {
     /// Empty: the system's clock. Default: pool.ntp.org, time.google.com, time.cloudflare.com.
     pub servers: Vec<String>,
     /// 1 min to 1 d, default 1 h.
@@ -32,7 +32,7 @@ pub struct Ntp {
 
 /// `[pool_stats]`: what the pool itself publishes.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PoolStats {
+pub struct PoolStatsConfig {
     pub kind: PoolStatsKind,
     pub url: Option<String>,
     pub address: Option<Address<NetworkUnchecked>>,
@@ -41,10 +41,10 @@ pub struct PoolStats {
     pub interval: Duration,
 }
 
-impl PoolStats {
+impl PoolStatsConfig {
     /// Whose figures they are: its own address, or else the one that is to be paid. `None` for an
     /// account that the token stands for.
-    pub fn account(&self, payout: &Payout) -> Option<String> {
+    pub fn account(&self, payout: &PayoutPolicy) -> Option<String> {
         let address = self.address.as_ref().or(payout.address.as_ref()).cloned();
         let is_by_address = self.kind != PoolStatsKind::Braiins;
         address.filter(|_| is_by_address).map(|address| address.assume_checked().to_string())
@@ -72,9 +72,9 @@ impl PoolStatsKind {
     }
 }
 
-impl Default for Ntp {
-    fn default() -> Ntp {
-        Ntp {
+impl Default for NtpConfig {
+    fn default() -> NtpConfig {
+        NtpConfig {
             servers: ["pool.ntp.org", "time.google.com", "time.cloudflare.com"].map(String::from).to_vec(),
             interval: Duration::from_secs(3600),
         }
@@ -82,10 +82,10 @@ impl Default for Ntp {
 }
 
 /// `None` when what is there is wrong, which is noted.
-pub(super) fn read_reference(mut section: Section) -> Option<Reference> {
-    let upstream = section.parsed("url", Show::Url, Upstream::from_url);
+pub(super) fn read_reference(mut section: Section) -> Option<ReferenceConfig> {
+    let upstream = section.parsed("url", Redaction::Url, UpstreamConfig::from_url);
     let user = section.text("user");
-    let node = section.parsed("node", Show::Credentials, endpoint::node_url).map(Secret::new);
+    let node = section.parsed("node", Redaction::Credentials, endpoint::node_url).map(Secret::new);
     let cookie = section.text("cookie").map(PathBuf::from);
     match (section.is_set("url"), section.is_set("node")) {
         (true, true) => {
@@ -105,18 +105,18 @@ pub(super) fn read_reference(mut section: Section) -> Option<Reference> {
     }
     section.finish();
     match (upstream, node) {
-        (Some(upstream), _) => Some(Reference::Pool { upstream: Box::new(upstream), user }),
-        (None, Some(url)) => Some(Reference::Node { url, cookie }),
+        (Some(upstream), _) => Some(ReferenceConfig::Pool { upstream: Box::new(upstream), user }),
+        (None, Some(url)) => Some(ReferenceConfig::Node { url, cookie }),
         (None, None) => None,
     }
 }
 
-pub(super) fn read_ntp(mut section: Section) -> Ntp {
-    let default = Ntp::default();
+pub(super) fn read_ntp(mut section: Section) -> NtpConfig {
+    let default = NtpConfig::default();
     let (minute, day) = (Duration::from_secs(60), Duration::from_secs(86_400));
-    let ntp = Ntp {
+    let ntp = NtpConfig {
         servers: section
-            .list("servers", Show::Value, "[\"pool.ntp.org\"]", server)
+            .list("servers", Redaction::Value, "[\"pool.ntp.org\"]", server)
             .unwrap_or(default.servers),
         interval: section.duration("interval", default.interval, minute..=day),
     };
@@ -125,7 +125,11 @@ pub(super) fn read_ntp(mut section: Section) -> Ntp {
 }
 
 /// `None` when there is no such section, or it is wrong.
-pub(super) fn read_pool_stats(mut section: Section, network: Network, payout: &Payout) -> Option<PoolStats> {
+pub(super) fn read_pool_stats(
+    mut section: Section,
+    network: Network,
+    payout: &PayoutPolicy,
+) -> Option<PoolStatsConfig> {
     let kinds = [
         ("ckpool", PoolStatsKind::Ckpool),
         ("public-pool", PoolStatsKind::PublicPool),
@@ -135,8 +139,8 @@ pub(super) fn read_pool_stats(mut section: Section, network: Network, payout: &P
     let (ten_seconds, minute, day) =
         (Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(86_400));
     let kind = section.choice("kind", &kinds);
-    let url = section.parsed("url", Show::Url, endpoint::http_url);
-    let address = section.parsed("address", Show::Value, |text| network.address(text));
+    let url = section.parsed("url", Redaction::Url, endpoint::http_url);
+    let address = section.parsed("address", Redaction::Value, |text| network.address(text));
     let token = section.secret("token");
     let interval = section.duration("interval", minute, ten_seconds..=day);
     if section.is_present() && !section.is_set("kind") {
@@ -147,7 +151,7 @@ pub(super) fn read_pool_stats(mut section: Section, network: Network, payout: &P
         section.missing("address", "whose figures? The address that mines, here or as payout.address");
     }
     section.finish();
-    Some(PoolStats { kind: kind?, url, address, token, interval })
+    Some(PoolStatsConfig { kind: kind?, url, address, token, interval })
 }
 
 /// A host with or without a port; NTP's own port is 123.

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::diagnostics::Notes;
-use super::error::{Fault, Origin};
+use super::diagnostics::Diagnostics;
+use super::error::{ConfigFault, Origin};
 use super::reader::Section;
-use super::redaction::Show;
+use super::redaction::Redaction;
 use super::{
     Config, ConfigError, Mode, Network, Overrides, aggregate, analysis, external_sources, failover, forward,
     listen, network, outputs, policy, ratelimit, report, upstream,
@@ -78,7 +78,7 @@ pub fn find_file(path: Option<&Path>, overrides: &Overrides) -> Result<Option<Pa
 /// Every key a file may set, without indices, such as `upstream.url`; sorted.
 pub fn known_keys() -> Vec<String> {
     let text = "[[upstream]]\n[[reference]]\n[[notify]]\n";
-    let notes = Notes::new(text);
+    let notes = Diagnostics::new(text);
     if let Ok(document) = DeTable::parse(text) {
         read_document(document.get_ref(), &notes, &Overrides::default());
     }
@@ -100,8 +100,8 @@ fn read_text(file: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn read(text: &str, overrides: &Overrides) -> Result<Config, Notes> {
-    let notes = Notes::new(text);
+fn read(text: &str, overrides: &Overrides) -> Result<Config, Diagnostics> {
+    let notes = Diagnostics::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         note_syntax(error, &notes, text);
@@ -117,19 +117,19 @@ fn read(text: &str, overrides: &Overrides) -> Result<Config, Notes> {
 }
 
 /// The parser's own message is used, never its excerpt of the line: that may hold a secret.
-fn note_syntax(error: &toml::de::Error, notes: &Notes, text: &str) {
+fn note_syntax(error: &toml::de::Error, notes: &Diagnostics, text: &str) {
     let origin = error.span().map_or(Origin::File, |span| notes.line(span.start));
     let key = error.span().and_then(|span| text.get(span)).unwrap_or_default();
     if error.message().starts_with("duplicate key") {
-        notes.add(origin, Show::Value.of(key), Fault::Duplicate);
+        notes.add(origin, Redaction::Value.of(key), ConfigFault::Duplicate);
     } else {
         let reason = error.message().replace('\n', "; ");
-        notes.add(origin, String::new(), Fault::Syntax { reason });
+        notes.add(origin, String::new(), ConfigFault::Syntax { reason });
     }
 }
 
 /// `None` only when the faults noted leave nothing to go on with.
-fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Option<Config> {
+fn read_document(document: &DeTable, notes: &Diagnostics, overrides: &Overrides) -> Option<Config> {
     let mut top = Section::top(notes, document);
     let mode = read_mode(&mut top);
     let network = network::read(&mut top);
@@ -157,7 +157,7 @@ fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Op
     } else if let Some(reason) =
         flags.address.as_ref().and_then(|address| network::misplaced(address, mainnet_pool))
     {
-        notes.add(Origin::Flag, "--address", Fault::Conflict { reason });
+        notes.add(Origin::Flag, "--address", ConfigFault::Conflict { reason });
     }
     let payout = policy::read_payout(top.section("payout"), network, flags.address, mainnet_pool);
     let config = Config {
@@ -191,7 +191,7 @@ fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Op
     if let Some(reason) = config.http.listen.and_then(|page| listen::taken_by_miners(&config.listen, page)) {
         match (&overrides.http, &overrides.listen[..]) {
             (None, []) => top.conflict("http.listen", reason),
-            _ => notes.add(Origin::Flag, "--http", Fault::Conflict { reason }),
+            _ => notes.add(Origin::Flag, "--http", ConfigFault::Conflict { reason }),
         }
     }
     top.not_served(unused_in(mode));

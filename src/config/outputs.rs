@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::reader::Section;
-use super::redaction::Show;
+use super::redaction::Redaction;
 use super::{Secret, endpoint, listen};
 
 /// `[record]`: the files under `data_dir`.
@@ -40,8 +40,8 @@ pub struct Http {
 
 /// One `[[notify]]`: who is told.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Notify {
-    pub to: Recipient,
+pub struct NotifyConfig {
+    pub to: NotifyRecipient,
     /// Default: high.
     pub min_severity: Severity,
     /// Blocks, near misses and best shares too, whatever their severity; default true.
@@ -50,7 +50,7 @@ pub struct Notify {
 
 /// `notify.kind` with what it needs. A webhook's URL is its key, so it is a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Recipient {
+pub enum NotifyRecipient {
     Ntfy {
         url: Secret,
         token: Option<Secret>,
@@ -83,15 +83,15 @@ pub enum Severity {
     High,
 }
 
-impl Recipient {
+impl NotifyRecipient {
     /// `notify.kind`.
     pub fn kind(&self) -> &'static str {
         match self {
-            Recipient::Ntfy { .. } => "ntfy",
-            Recipient::Telegram { .. } => "telegram",
-            Recipient::Discord { .. } => "discord",
-            Recipient::Webhook { .. } => "webhook",
-            Recipient::Exec { .. } => "exec",
+            NotifyRecipient::Ntfy { .. } => "ntfy",
+            NotifyRecipient::Telegram { .. } => "telegram",
+            NotifyRecipient::Discord { .. } => "discord",
+            NotifyRecipient::Webhook { .. } => "webhook",
+            NotifyRecipient::Exec { .. } => "exec",
         }
     }
 }
@@ -150,13 +150,13 @@ pub(super) fn read_record(mut section: Section) -> Record {
 
 /// `instead`: the address of `--http`.
 pub(super) fn read_http(mut section: Section, instead: Option<Option<SocketAddr>>) -> Http {
-    let listen = section.parsed("listen", Show::Value, address_or_off);
+    let listen = section.parsed("listen", Redaction::Value, address_or_off);
     let default = Http::default();
     let http = Http {
         listen: instead.or(listen).unwrap_or(default.listen),
         token: section.secret("token"),
         hosts: section
-            .list("hosts", Show::Value, "[\"miner.example.org\"]", visited_name)
+            .list("hosts", Redaction::Value, "[\"miner.example.org\"]", visited_name)
             .unwrap_or(default.hosts),
     };
     section.finish();
@@ -181,9 +181,9 @@ pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
 }
 
 /// `None` when what is there is wrong, which is noted.
-pub(super) fn read_notify(mut section: Section) -> Option<Notify> {
+pub(super) fn read_notify(mut section: Section) -> Option<NotifyConfig> {
     #[derive(Clone, Copy)]
-    enum Kind {
+    enum NotifyServiceName {
         Ntfy,
         Telegram,
         Discord,
@@ -191,11 +191,11 @@ pub(super) fn read_notify(mut section: Section) -> Option<Notify> {
         Exec,
     }
     let kinds = [
-        ("ntfy", Kind::Ntfy),
-        ("telegram", Kind::Telegram),
-        ("discord", Kind::Discord),
-        ("webhook", Kind::Webhook),
-        ("exec", Kind::Exec),
+        ("ntfy", NotifyServiceName::Ntfy),
+        ("telegram", NotifyServiceName::Telegram),
+        ("discord", NotifyServiceName::Discord),
+        ("webhook", NotifyServiceName::Webhook),
+        ("exec", NotifyServiceName::Exec),
     ];
     let severities = [
         ("info", Severity::Info),
@@ -204,10 +204,10 @@ pub(super) fn read_notify(mut section: Section) -> Option<Notify> {
         ("high", Severity::High),
     ];
     let kind = section.choice("kind", &kinds);
-    let url = section.parsed("url", Show::Hidden, endpoint::http_url).map(Secret::new);
+    let url = section.parsed("url", Redaction::Hidden, endpoint::http_url).map(Secret::new);
     let token = section.secret("token");
     let chat = section.text("chat");
-    let command = section.list("command", Show::Hidden, "[\"/usr/local/bin/tell\", \"me\"]", |word| {
+    let command = section.list("command", Redaction::Hidden, "[\"/usr/local/bin/tell\", \"me\"]", |word| {
         if word.contains('\0') { Err(String::from("a text without NUL")) } else { Ok(Secret::new(word)) }
     });
     let min_severity = section.choice("min_severity", &severities).unwrap_or(Severity::High);
@@ -215,9 +215,9 @@ pub(super) fn read_notify(mut section: Section) -> Option<Notify> {
     let needed: &[&str] = match kind {
         _ if !section.is_set("kind") => &["kind"],
         None => &[],
-        Some(Kind::Telegram) => &["token", "chat"],
-        Some(Kind::Exec) => &["command"],
-        Some(Kind::Ntfy | Kind::Discord | Kind::Webhook) => &["url"],
+        Some(NotifyServiceName::Telegram) => &["token", "chat"],
+        Some(NotifyServiceName::Exec) => &["command"],
+        Some(NotifyServiceName::Ntfy | NotifyServiceName::Discord | NotifyServiceName::Webhook) => &["url"],
     };
     for key in needed.iter().filter(|key| !section.is_set(key)) {
         section.missing(key, "this [[notify]] cannot do without it");
@@ -227,11 +227,11 @@ pub(super) fn read_notify(mut section: Section) -> Option<Notify> {
     }
     section.finish();
     let to = match kind? {
-        Kind::Ntfy => Recipient::Ntfy { url: url?, token },
-        Kind::Telegram => Recipient::Telegram { url, token: token?, chat: chat? },
-        Kind::Discord => Recipient::Discord { url: url? },
-        Kind::Webhook => Recipient::Webhook { url: url?, token },
-        Kind::Exec => Recipient::Exec { command: command? },
+        NotifyServiceName::Ntfy => NotifyRecipient::Ntfy { url: url?, token },
+        NotifyServiceName::Telegram => NotifyRecipient::Telegram { url, token: token?, chat: chat? },
+        NotifyServiceName::Discord => NotifyRecipient::Discord { url: url? },
+        NotifyServiceName::Webhook => NotifyRecipient::Webhook { url: url?, token },
+        NotifyServiceName::Exec => NotifyRecipient::Exec { command: command? },
     };
-    Some(Notify { to, min_severity, good_news })
+    Some(NotifyConfig { to, min_severity, good_news })
 }

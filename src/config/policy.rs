@@ -9,11 +9,11 @@ use bitcoin::address::NetworkUnchecked;
 use super::did_you_mean;
 use super::network::{self, Network};
 use super::reader::Section;
-use super::redaction::Show;
+use super::redaction::Redaction;
 
 /// `[payout]`: whom a block must pay.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Payout {
+pub struct PayoutPolicy {
     /// Default: the worker's own name, when it is an address. The checksum is verified.
     pub address: Option<Address<NetworkUnchecked>>,
     /// Default: solo.
@@ -43,14 +43,14 @@ pub enum Consequence {
 
 /// `[chain]`: whose chain the work is on.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Chain {
+pub struct ChainPolicy {
     /// Default: alert.
     pub on_wrong: Consequence,
 }
 
 /// `[rules]`: thresholds.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rules {
+pub struct RulesConfig {
     /// Of a job's time from NTP time; 1 s to 30 d, default 7200 s, the consensus rule.
     pub max_drift: Duration,
     /// 1 s to 1 d, default 300 s.
@@ -126,21 +126,26 @@ impl fmt::Display for RuleId {
     }
 }
 
-impl Default for Payout {
-    fn default() -> Payout {
-        Payout { address: None, kind: PayoutKind::Solo, min_percent: 95.0, on_mismatch: Consequence::Alert }
+impl Default for PayoutPolicy {
+    fn default() -> PayoutPolicy {
+        PayoutPolicy {
+            address: None,
+            kind: PayoutKind::Solo,
+            min_percent: 95.0,
+            on_mismatch: Consequence::Alert,
+        }
     }
 }
 
-impl Default for Chain {
-    fn default() -> Chain {
-        Chain { on_wrong: Consequence::Alert }
+impl Default for ChainPolicy {
+    fn default() -> ChainPolicy {
+        ChainPolicy { on_wrong: Consequence::Alert }
     }
 }
 
-impl Default for Rules {
-    fn default() -> Rules {
-        Rules {
+impl Default for RulesConfig {
+    fn default() -> RulesConfig {
+        RulesConfig {
             max_drift: Duration::from_secs(7200),
             stale_job: Duration::from_secs(300),
             rapid_share: None,
@@ -158,15 +163,15 @@ pub(super) fn read_payout(
     network: Network,
     instead: Option<Address<NetworkUnchecked>>,
     mainnet_pool: Option<&str>,
-) -> Payout {
-    let default = Payout::default();
+) -> PayoutPolicy {
+    let default = PayoutPolicy::default();
     let kinds = [("solo", PayoutKind::Solo), ("pooled", PayoutKind::Pooled)];
-    let address = section.parsed("address", Show::Value, |text| network.address(text));
+    let address = section.parsed("address", Redaction::Value, |text| network.address(text));
     let in_use = address.as_ref().filter(|_| instead.is_none());
     if let Some(reason) = in_use.and_then(|address| network::misplaced(address, mainnet_pool)) {
         section.conflict("address", reason);
     }
-    let payout = Payout {
+    let payout = PayoutPolicy {
         address: instead.or(address),
         kind: section.choice("kind", &kinds).unwrap_or(default.kind),
         min_percent: section.number("min_percent", default.min_percent, 0.0..=100.0),
@@ -176,25 +181,26 @@ pub(super) fn read_payout(
     payout
 }
 
-pub(super) fn read_chain(mut section: Section) -> Chain {
-    let default = Chain::default();
-    let chain = Chain { on_wrong: section.choice("on_wrong", &CONSEQUENCES).unwrap_or(default.on_wrong) };
+pub(super) fn read_chain(mut section: Section) -> ChainPolicy {
+    let default = ChainPolicy::default();
+    let chain =
+        ChainPolicy { on_wrong: section.choice("on_wrong", &CONSEQUENCES).unwrap_or(default.on_wrong) };
     section.finish();
     chain
 }
 
-pub(super) fn read_rules(mut section: Section) -> Rules {
-    let default = Rules::default();
+pub(super) fn read_rules(mut section: Section) -> RulesConfig {
+    let default = RulesConfig::default();
     let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
     let short = Duration::from_millis(1)..=60 * second;
     let rapid_share = section.duration("rapid_share", Duration::from_millis(5), short);
     let min_extranonce2_size = section.size("min_extranonce2_size", 4, 1..=16);
-    let rules = Rules {
+    let rules = RulesConfig {
         max_drift: section.duration("max_drift", default.max_drift, second..=30 * day),
         stale_job: section.duration("stale_job", default.stale_job, second..=day),
         rapid_share: section.is_set("rapid_share").then_some(rapid_share),
         min_extranonce2_size: section.is_set("min_extranonce2_size").then_some(min_extranonce2_size),
-        off: section.list("off", Show::Value, "[\"share.rapid\"]", rule_id).unwrap_or(default.off),
+        off: section.list("off", Redaction::Value, "[\"share.rapid\"]", rule_id).unwrap_or(default.off),
     };
     section.finish();
     rules

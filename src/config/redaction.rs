@@ -4,7 +4,7 @@ use toml::de::DeValue;
 
 /// How much of a value a message may show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Show {
+pub(super) enum Redaction {
     Value,
     /// A URL: without user, password and query.
     Url,
@@ -13,15 +13,15 @@ pub(super) enum Show {
     Hidden,
 }
 
-impl Show {
+impl Redaction {
     /// `text` as it may be printed, quoted and escaped.
     pub(super) fn of(self, text: &str) -> String {
         match self {
-            Show::Value => format!("\"{}\"", shorten(text)),
-            Show::Url => format!("\"{}\"", shorten(&without_credentials(text))),
+            Redaction::Value => format!("\"{}\"", shorten(text)),
+            Redaction::Url => format!("\"{}\"", shorten(&without_credentials(text))),
             // Without '@' what looks like the port may be the password of "user:password".
-            Show::Credentials if text.contains('@') => Show::Url.of(text),
-            Show::Credentials | Show::Hidden => String::from("***"),
+            Redaction::Credentials if text.contains('@') => Redaction::Url.of(text),
+            Redaction::Credentials | Redaction::Hidden => String::from("***"),
         }
     }
 }
@@ -54,11 +54,11 @@ pub(super) fn shorten(text: &str) -> String {
 /// A key as it is written in a file: quoted when it is not a bare one.
 pub(super) fn key_name(name: &str) -> String {
     let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if !name.is_empty() && name.bytes().all(is_bare) { shorten(name) } else { Show::Value.of(name) }
+    if !name.is_empty() && name.bytes().all(is_bare) { shorten(name) } else { Redaction::Value.of(name) }
 }
 
 /// A value of the wrong type: itself, where it is short and may be shown, and its type.
-pub(super) fn found(value: &DeValue, show: Show) -> String {
+pub(super) fn found(value: &DeValue, show: Redaction) -> String {
     let (shown, kind) = match value {
         DeValue::String(text) => (show.of(text), "a text"),
         DeValue::Integer(number) => (shorten(&number.to_string()), "a whole number"),
@@ -68,7 +68,7 @@ pub(super) fn found(value: &DeValue, show: Show) -> String {
         DeValue::Array(_) => return String::from("a list"),
         DeValue::Table(_) => return String::from("a section"),
     };
-    if show == Show::Hidden { String::from(kind) } else { format!("{shown}, {kind}") }
+    if show == Redaction::Hidden { String::from(kind) } else { format!("{shown}, {kind}") }
 }
 
 #[cfg(test)]
@@ -78,10 +78,10 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_escaped_and_short() {
-        assert_eq!(Show::Value.of("a\n\x1b\"b"), "\"a\\n\\u{1b}\\\"b\"");
-        assert_eq!(Show::Value.of(&"x".repeat(81)).chars().count(), 83);
-        assert_eq!(Show::Url.of("https://h:1/p?key=v"), "\"https://h:1/p?***\"");
-        assert_eq!(Show::Credentials.of("socks5://u:p"), "***");
+        assert_eq!(Redaction::Value.of("a\n\x1b\"b"), "\"a\\n\\u{1b}\\\"b\"");
+        assert_eq!(Redaction::Value.of(&"x".repeat(81)).chars().count(), 83);
+        assert_eq!(Redaction::Url.of("https://h:1/p?key=v"), "\"https://h:1/p?***\"");
+        assert_eq!(Redaction::Credentials.of("socks5://u:p"), "***");
     }
 
     proptest! {
@@ -93,8 +93,8 @@ mod tests {
             host in "[a-z?@:/#]{0,5}",
         ) {
             let url = format!("{scheme}user:{before}SECRET{after}@{host}");
-            prop_assert!(!Show::Url.of(&url).contains("SECRET"));
-            prop_assert!(!Show::Credentials.of(&url).contains("SECRET"));
+            prop_assert!(!Redaction::Url.of(&url).contains("SECRET"));
+            prop_assert!(!Redaction::Credentials.of(&url).contains("SECRET"));
         }
     }
 }

@@ -24,4 +24,4 @@ mod tls_verify;
 pub mod tls_words;
 
 pub use stamp::Stamp;
-pub use stream::{Reader, Received, Stream};
+pub use stream::{Received, Stream, StreamReader};

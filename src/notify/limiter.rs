@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::health::Counts;
+use super::health::AlertCounts;
 use super::message::{Message, subject};
-use super::pace::Pace;
+use super::pace::SendPacing;
 use crate::config::Severity;
 use crate::record::{AlertKind, AlertRow};
 
@@ -15,7 +15,7 @@ const MOST_TOLD: usize = 256;
 
 /// A token bucket, what it has held back, and what was told lately. Bounded.
 #[derive(Debug)]
-pub(super) struct Restraint {
+pub(super) struct NotifyLimiter {
     burst: f64,
     interval: Duration,
     merge: Duration,
@@ -24,7 +24,7 @@ pub(super) struct Restraint {
     /// The most important alert that is held back, for when there is a token.
     held: Option<Arc<AlertRow>>,
     /// All that was held back since the last message, but for `held`.
-    others: Counts,
+    others: AlertCounts,
     /// The oldest first.
     told: VecDeque<Told>,
 }
@@ -48,16 +48,16 @@ pub(super) enum Decision {
     HeldBack,
 }
 
-impl Restraint {
-    pub fn new(pace: &Pace, now: Instant) -> Restraint {
-        Restraint {
+impl NotifyLimiter {
+    pub fn new(pace: &SendPacing, now: Instant) -> NotifyLimiter {
+        NotifyLimiter {
             burst: f64::from(pace.burst),
             interval: pace.interval,
             merge: pace.merge,
             tokens: f64::from(pace.burst),
             at: now,
             held: None,
-            others: Counts::new(),
+            others: AlertCounts::new(),
             told: VecDeque::new(),
         }
     }
@@ -107,7 +107,7 @@ impl Restraint {
         Some(self.message(row, count))
     }
 
-    /// When [`Restraint::due`] has something, if nothing comes before.
+    /// When [`NotifyLimiter::due`] has something, if nothing comes before.
     pub fn next_due(&self) -> Option<Instant> {
         let missing = (1.0 - self.tokens).max(0.0);
         let token = self.at + self.interval.mul_f64(missing);
@@ -118,7 +118,7 @@ impl Restraint {
     }
 
     /// Has the next message sum these up too.
-    pub fn sum_up(&mut self, counts: Counts) {
+    pub fn sum_up(&mut self, counts: AlertCounts) {
         for (id, count) in counts {
             *self.others.entry(id).or_default() += count;
         }
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn a_flood_is_five_messages_then_one_in_three_minutes_and_nothing_is_forgotten() {
         let start = Instant::now();
-        let mut restraint = Restraint::new(&Pace::default(), start);
+        let mut restraint = NotifyLimiter::new(&SendPacing::default(), start);
         let sent = (0..10_000)
             .filter(|n| told(restraint.take(alert(&n.to_string(), AlertKind::Happened), start)).is_some());
         assert_eq!(sent.count(), 5);
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn the_most_important_is_told_first() {
         let start = Instant::now();
-        let mut restraint = Restraint::new(&Pace { burst: 1, ..Pace::default() }, start);
+        let mut restraint = NotifyLimiter::new(&SendPacing { burst: 1, ..SendPacing::default() }, start);
         let low = |n: u32| row("share.duplicate", Severity::Low, AlertKind::Begins, &n.to_string());
         assert!(told(restraint.take(low(0), start)).is_some());
         restraint.take(low(1), start);
@@ -236,13 +236,13 @@ mod tests {
         restraint.take(alert("p", AlertKind::Begins), start);
         let message = restraint.due(start + HOUR).unwrap();
         assert_eq!(message.row.id, "block.found");
-        assert_eq!(message.others, Counts::from([("payout.mismatch", 1), ("share.duplicate", 1)]));
+        assert_eq!(message.others, AlertCounts::from([("payout.mismatch", 1), ("share.duplicate", 1)]));
     }
 
     #[test]
     fn the_same_is_told_once_an_hour_and_its_first_end_at_once() {
         let start = Instant::now();
-        let mut restraint = Restraint::new(&Pace { burst: 1000, ..Pace::default() }, start);
+        let mut restraint = NotifyLimiter::new(&SendPacing { burst: 1000, ..SendPacing::default() }, start);
         let mut take = |kind, minute: u32| told(restraint.take(alert("p", kind), start + minute * MINUTE));
         assert!(take(AlertKind::Begins, 0).is_some());
         assert!(take(AlertKind::Ends, 1).is_some());
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn what_becomes_more_severe_is_told_at_once() {
         let start = Instant::now();
-        let mut restraint = Restraint::new(&Pace { burst: 1000, ..Pace::default() }, start);
+        let mut restraint = NotifyLimiter::new(&SendPacing { burst: 1000, ..SendPacing::default() }, start);
         let mut take = |severity| {
             told(restraint.take(row("job.unreadable", severity, AlertKind::Begins, "p"), start)).is_some()
         };
@@ -276,11 +276,11 @@ mod tests {
     #[test]
     fn what_did_not_fit_is_summed_up() {
         let start = Instant::now();
-        let mut restraint = Restraint::new(&Pace::default(), start);
-        restraint.sum_up(Counts::from([("chain.wrong", 3)]));
+        let mut restraint = NotifyLimiter::new(&SendPacing::default(), start);
+        restraint.sum_up(AlertCounts::from([("chain.wrong", 3)]));
         assert_eq!(restraint.next_due(), None);
         let message = told(restraint.take(alert("p", AlertKind::Begins), start)).unwrap();
-        assert_eq!(message.others, Counts::from([("chain.wrong", 3)]));
+        assert_eq!(message.others, AlertCounts::from([("chain.wrong", 3)]));
         assert_eq!(restraint.untold(), 0);
     }
 }

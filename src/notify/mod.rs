@@ -34,6 +34,6 @@ mod worker;
 
 pub use health::RecipientHealth;
 pub use notifier::Notifier;
-pub use pace::Pace;
+pub use pace::SendPacing;
 pub use selection::{is_good_news, is_wanted};
 pub use test_message::{Trial, try_all};

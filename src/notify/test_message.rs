@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::health::Counts;
+use super::health::AlertCounts;
 use super::message::Message;
-use super::pace::Pace;
-use super::transport::{Medium, name};
+use super::pace::SendPacing;
+use super::transport::{Transport, name};
 use crate::clock::Clock;
-use crate::config::{Notify, Severity};
+use crate::config::{NotifyConfig, Severity};
 use crate::record::{AlertKind, AlertRow};
 
 /// What became of one recipient's test message.
@@ -23,7 +23,7 @@ pub struct Trial {
 
 /// Sends every recipient one message with the id `test.message`, one after the other, each tried
 /// once. Takes up to ten seconds for each, and thirty for a program.
-pub fn try_all(recipients: &[Notify]) -> Vec<Trial> {
+pub fn try_all(recipients: &[NotifyConfig]) -> Vec<Trial> {
     let message = Message {
         row: Arc::new(AlertRow {
             at: Clock::system().now(),
@@ -34,11 +34,11 @@ pub fn try_all(recipients: &[Notify]) -> Vec<Trial> {
             data: json!({ "subject": "sluice check" }),
         }),
         count: 1,
-        others: Counts::new(),
+        others: AlertCounts::new(),
     };
-    let try_one = |(i, medium): (usize, Medium)| Trial {
+    let try_one = |(i, medium): (usize, Transport)| Trial {
         name: name(i + 1, &recipients[i]),
         result: medium.send(&message, &|| false).map_err(|failure| failure.reason),
     };
-    Medium::of_all(recipients, &Pace::default()).into_iter().enumerate().map(try_one).collect()
+    Transport::of_all(recipients, &SendPacing::default()).into_iter().enumerate().map(try_one).collect()
 }

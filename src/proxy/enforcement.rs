@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::analyzer::Offence;
+use crate::analyzer::EnforcementRequest;
 use crate::upstream::{UpstreamId, Upstreams};
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
@@ -29,7 +29,7 @@ pub(crate) trait Enforced: Send + Sync + 'static {
 }
 
 /// Where the analyzer sends what it finds.
-pub fn channel() -> (Sender<Offence>, Receiver<Offence>) {
+pub fn channel() -> (Sender<EnforcementRequest>, Receiver<EnforcementRequest>) {
     bounded(MOST_WAITING)
 }
 
@@ -39,7 +39,7 @@ pub fn channel() -> (Sender<Offence>, Receiver<Offence>) {
 /// When no thread can be started.
 pub(crate) fn start<E: Enforced>(
     enforced: &Arc<E>,
-    offences: Receiver<Offence>,
+    offences: Receiver<EnforcementRequest>,
     stop: &Stop,
 ) -> io::Result<()> {
     let (enforced, stop) = (enforced.clone(), stop.clone());
@@ -57,7 +57,7 @@ pub(crate) fn start<E: Enforced>(
     Ok(())
 }
 
-fn enforce(enforced: &impl Enforced, offence: &Offence) {
+fn enforce(enforced: &impl Enforced, offence: &EnforcementRequest) {
     let (upstreams, upstream) = (enforced.upstreams(), UpstreamId(offence.upstream));
     if offence.upstream >= upstreams.count() {
         return;

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Reception;
+use super::ListenerContext;
 use super::linger::linger;
-use super::on_timeout::{Patience, Patient};
-use super::peer_log::{Topic, say};
+use super::on_timeout::{OnTimeout, Patient};
+use super::peer_log::{LogTopic, say};
 use super::protocol_guess::{Beginning, Foreign, judge, judge_at_last};
 use crate::limits::Abuse;
 use crate::net::options::is_timeout;
-use crate::net::{Reader, Received, Stamp};
+use crate::net::{Received, Stamp, StreamReader};
 
 /// How long first bytes that could become something foreign are held back.
 const FOREIGN_WAIT: Duration = Duration::from_secs(1);
@@ -32,10 +32,10 @@ pub enum FirstBytes {
 
 /// Waits for the first bytes and looks whether they are a miner's.
 pub fn first_bytes(
-    reception: &Reception,
+    reception: &ListenerContext,
     miner: SocketAddr,
     watch: &mut impl Patient,
-    reader: &mut Reader,
+    reader: &mut StreamReader,
     buffer: &mut [u8],
 ) -> FirstBytes {
     let mut held = 0;
@@ -53,8 +53,8 @@ pub fn first_bytes(
                 judge(&buffer[..held])
             }
             Err(error) if is_timeout(&error) && held == 0 => match watch.on_timeout() {
-                Patience::Wait => continue,
-                Patience::End => return FirstBytes::Broken,
+                OnTimeout::Wait => continue,
+                OnTimeout::End => return FirstBytes::Broken,
             },
             Ok(_) if held == 0 => return FirstBytes::Finished,
             Err(error) if !is_timeout(&error) && held == 0 => return FirstBytes::Broken,
@@ -77,19 +77,19 @@ pub fn first_bytes(
 }
 
 /// Says what was wrong and counts it against the peer.
-fn refuse(reception: &Reception, miner: SocketAddr, foreign: Foreign) {
+fn refuse(reception: &ListenerContext, miner: SocketAddr, foreign: Foreign) {
     let (topic, abuse) = match foreign {
-        Foreign::Tls => (Topic::TlsOnPlainPort, Abuse::TlsOnPlainPort),
-        Foreign::Http => (Topic::Http, Abuse::Http),
-        Foreign::ProxyHeader => (Topic::ProxyHeader, Abuse::Garbage),
-        Foreign::LikelyStratumV2 | Foreign::StratumV2 => (Topic::StratumV2, Abuse::Garbage),
+        Foreign::Tls => (LogTopic::TlsOnPlainPort, Abuse::TlsOnPlainPort),
+        Foreign::Http => (LogTopic::Http, Abuse::Http),
+        Foreign::ProxyHeader => (LogTopic::ProxyHeader, Abuse::Garbage),
+        Foreign::LikelyStratumV2 | Foreign::StratumV2 => (LogTopic::StratumV2, Abuse::Garbage),
     };
     say(reception, miner, topic, &format_args!("refused: {foreign}"));
     reception.report_abuse(miner, abuse);
 }
 
 /// Closes; a browser is told why first.
-fn turn_away(reader: &mut Reader, foreign: Foreign) {
+fn turn_away(reader: &mut StreamReader, foreign: Foreign) {
     let stream = reader.stream().clone();
     if foreign == Foreign::Http {
         // If it does not arrive, nobody reads it.

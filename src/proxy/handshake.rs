@@ -7,8 +7,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Reception;
-use super::peer_log::{Topic, say};
+use super::ListenerContext;
+use super::peer_log::{LogTopic, say};
 use crate::limits::Admission;
 use crate::net::Stream;
 use crate::net::options::time_left;
@@ -28,10 +28,10 @@ pub enum TlsPort {
     Tls(TlsServer),
 }
 
-/// An accepted connection, on its way to being a miner's stream: [`Visitor::introduce`], then
-/// [`Visitor::admit`], then [`Visitor::establish`]. Each says itself what went wrong.
+/// An accepted connection, on its way to being a miner's stream: [`IncomingConnection::introduce`], then
+/// [`IncomingConnection::admit`], then [`IncomingConnection::establish`]. Each says itself what went wrong.
 #[derive(Debug)]
-pub struct Visitor {
+pub struct IncomingConnection {
     socket: TcpStream,
     /// Whom it speaks for; the peer itself before it has said so.
     miner: SocketAddr,
@@ -41,14 +41,14 @@ pub struct Visitor {
     admission: Option<Admission>,
 }
 
-impl Visitor {
+impl IncomingConnection {
     pub(crate) fn new(
         socket: TcpStream,
         peer: SocketAddr,
         port: Arc<TlsPort>,
         admission: Option<Admission>,
-    ) -> Visitor {
-        Visitor { socket, miner: peer, peer, port, admission }
+    ) -> IncomingConnection {
+        IncomingConnection { socket, miner: peer, peer, port, admission }
     }
 
     /// Who connected.
@@ -57,12 +57,12 @@ impl Visitor {
     }
 
     /// Whom the visitor speaks for, after its PROXY header if it has to send one.
-    pub fn introduce(&mut self, reception: &Reception, deadline: Instant) -> Option<SocketAddr> {
+    pub fn introduce(&mut self, reception: &ListenerContext, deadline: Instant) -> Option<SocketAddr> {
         if self.admission.is_none() {
             match read_proxy_header(&self.socket, deadline) {
                 Ok(source) => self.miner = source.map_or(self.peer, canonical),
                 Err(error) => {
-                    say(reception, self.peer, Topic::Arrival, &error);
+                    say(reception, self.peer, LogTopic::Arrival, &error);
                     return None;
                 }
             }
@@ -71,25 +71,25 @@ impl Visitor {
     }
 
     /// The place that the miner's address takes for as long as this is kept; `None` when it is refused.
-    pub fn admit(&mut self, reception: &Reception) -> Option<Admission> {
+    pub fn admit(&mut self, reception: &ListenerContext) -> Option<Admission> {
         if let Some(admission) = self.admission.take() {
             return Some(admission);
         }
         match reception.gatekeeper.admit(self.miner.ip(), Instant::now()) {
             Ok(admission) => Some(admission),
             Err(refusal) => {
-                say(reception, self.miner, Topic::Refused, &format_args!("refused: {refusal}"));
+                say(reception, self.miner, LogTopic::Refused, &format_args!("refused: {refusal}"));
                 None
             }
         }
     }
 
     /// The miner's stream, after the handshake on a TLS port.
-    pub fn establish(self, reception: &Reception, deadline: Instant) -> Option<Stream> {
+    pub fn establish(self, reception: &ListenerContext, deadline: Instant) -> Option<Stream> {
         match establish(self.socket, &self.port, deadline) {
             Ok(stream) => Some(stream),
             Err(error) => {
-                say(reception, self.miner, Topic::Arrival, &error);
+                say(reception, self.miner, LogTopic::Arrival, &error);
                 None
             }
         }

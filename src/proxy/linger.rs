@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::net::Reader;
+use crate::net::StreamReader;
 use crate::net::options::time_left;
 
 /// How long a peer is read on.
@@ -12,7 +12,7 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BUFFER: usize = 4096;
 
 /// Reads and throws away until the peer closes, for a bounded time.
-pub fn linger(reader: &mut Reader) {
+pub fn linger(reader: &mut StreamReader) {
     let mut buffer = vec![0; LINGER_BUFFER];
     let deadline = Instant::now() + LINGER;
     let stream = reader.stream().clone();

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use super::handshake::{TlsPort, Visitor};
-use super::peer_log::{Topic, say};
-use super::{Reception, StartError};
+use super::handshake::{IncomingConnection, TlsPort};
+use super::peer_log::{LogTopic, say};
+use super::{ListenerContext, StartError};
 use crate::config::{Listen, ProxyProtocol};
-use crate::limits::{Admission, Refusal};
+use crate::limits::{Admission, AdmissionError};
 use crate::net::listen;
 use crate::net::tls::TlsServer;
 use crate::util::address::canonical;
@@ -32,7 +32,7 @@ const LAST_ACCEPT: Duration = Duration::from_secs(2);
 
 /// Whoever serves those that were let in.
 pub trait Host: Send + Sync + 'static {
-    fn reception(&self) -> &Reception;
+    fn reception(&self) -> &ListenerContext;
 
     /// How many sessions there are now; `listen.max_miners` bounds it.
     fn sessions(&self) -> usize;
@@ -41,12 +41,12 @@ pub trait Host: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the system has no room for another thread; the connection is closed then.
-    fn receive(self: &Arc<Self>, visitor: Visitor) -> io::Result<()>;
+    fn receive(self: &Arc<Self>, visitor: IncomingConnection) -> io::Result<()>;
 }
 
 /// A socket that listens, before anybody is accepted.
 #[derive(Debug)]
-pub struct Listener {
+pub struct OpenListener {
     socket: TcpListener,
     address: SocketAddr,
     port: Arc<TlsPort>,
@@ -62,25 +62,25 @@ pub struct Acceptor {
 }
 
 /// Opens every listener of the configuration, or none.
-pub fn open_all(config: &Listen) -> Result<Vec<Listener>, StartError> {
+pub fn open_all(config: &Listen) -> Result<Vec<OpenListener>, StartError> {
     let mut listeners = Vec::new();
     for address in &config.stratum {
-        listeners.push(Listener::open(*address, TlsPort::Plain)?);
+        listeners.push(OpenListener::open(*address, TlsPort::Plain)?);
     }
     if let Some(tls) = &config.tls {
         let server = TlsServer::new(&tls.cert, &tls.key).map_err(|why| StartError::Tls(Box::new(why)))?;
         for address in &tls.listen {
-            listeners.push(Listener::open(*address, TlsPort::Tls(server.clone()))?);
+            listeners.push(OpenListener::open(*address, TlsPort::Tls(server.clone()))?);
         }
     }
     Ok(listeners)
 }
 
-impl Listener {
-    fn open(address: SocketAddr, port: TlsPort) -> Result<Listener, StartError> {
+impl OpenListener {
+    fn open(address: SocketAddr, port: TlsPort) -> Result<OpenListener, StartError> {
         let socket = listen::bind(address).map_err(StartError::Listen)?;
         let address = socket.local_addr().map_err(StartError::Listen)?;
-        Ok(Listener { socket, address, port: Arc::new(port) })
+        Ok(OpenListener { socket, address, port: Arc::new(port) })
     }
 
     /// Begins to accept.
@@ -152,24 +152,28 @@ fn receive<H: Host>(host: &Arc<H>, socket: TcpStream, peer: SocketAddr, port: &A
     let reception = host.reception();
     match admit(reception, host.sessions(), peer) {
         Ok(admission) => {
-            if let Err(error) = host.receive(Visitor::new(socket, peer, port.clone(), admission)) {
+            if let Err(error) = host.receive(IncomingConnection::new(socket, peer, port.clone(), admission)) {
                 say(
                     reception,
                     peer,
-                    Topic::NoThread,
+                    LogTopic::NoThread,
                     &format_args!("can't start a session: {}", describe(&error)),
                 );
             }
         }
-        Err(refusal) => say(reception, peer, Topic::Refused, &format_args!("refused: {refusal}")),
+        Err(refusal) => say(reception, peer, LogTopic::Refused, &format_args!("refused: {refusal}")),
     }
 }
 
 /// A peer that will announce whom it speaks for is counted when it has.
-fn admit(reception: &Reception, sessions: usize, peer: SocketAddr) -> Result<Option<Admission>, Refusal> {
+fn admit(
+    reception: &ListenerContext,
+    sessions: usize,
+    peer: SocketAddr,
+) -> Result<Option<Admission>, AdmissionError> {
     let limit = reception.listen.max_miners;
     if sessions >= limit {
-        return Err(Refusal::Full { limit });
+        return Err(AdmissionError::Full { limit });
     }
     if announces(reception, peer) {
         return Ok(None);
@@ -178,7 +182,7 @@ fn admit(reception: &Reception, sessions: usize, peer: SocketAddr) -> Result<Opt
 }
 
 /// Whether this peer has to begin with a PROXY header.
-fn announces(reception: &Reception, peer: SocketAddr) -> bool {
+fn announces(reception: &ListenerContext, peer: SocketAddr) -> bool {
     match &reception.listen.proxy_protocol {
         ProxyProtocol::Off => false,
         ProxyProtocol::Everyone => reception.gatekeeper.allows(peer.ip()),

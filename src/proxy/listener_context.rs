@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::peer_log::{Topic, say};
-use crate::config::{Listen, RateLimit};
-use crate::limits::{Abuse, Gatekeeper, Quiet};
+use super::peer_log::{LogTopic, say};
+use crate::config::{Listen, RateLimitConfig};
+use crate::limits::{Abuse, Gatekeeper, LogLimiter};
 use crate::util::span::seconds;
 
 /// The most that a PROXY header and a TLS handshake may take together.
@@ -14,15 +14,19 @@ const ARRIVAL_LIMIT: Duration = Duration::from_secs(10);
 /// Whom to let in, and what may be said about them. Nothing in it is locked between a read and its
 /// send.
 #[derive(Debug)]
-pub struct Reception {
+pub struct ListenerContext {
     pub listen: Listen,
     pub gatekeeper: Gatekeeper,
-    pub(crate) quiet: Quiet,
+    pub(crate) quiet: LogLimiter,
 }
 
-impl Reception {
-    pub fn new(listen: &Listen, limits: &RateLimit) -> Reception {
-        Reception { listen: listen.clone(), gatekeeper: Gatekeeper::new(listen, limits), quiet: Quiet::new() }
+impl ListenerContext {
+    pub fn new(listen: &Listen, limits: &RateLimitConfig) -> ListenerContext {
+        ListenerContext {
+            listen: listen.clone(),
+            gatekeeper: Gatekeeper::new(listen, limits),
+            quiet: LogLimiter::new(),
+        }
     }
 
     /// Until when one that was accepted then must have arrived.
@@ -33,7 +37,12 @@ impl Reception {
     /// Counts an abuse against a miner's address, and says so when that gets it banned.
     pub fn report_abuse(&self, miner: SocketAddr, abuse: Abuse) {
         if let Some(ban) = self.gatekeeper.report_abuse(miner.ip(), abuse, Instant::now()) {
-            say(self, miner, Topic::Banned, &format_args!("banned for {}, because of {abuse}", seconds(ban)));
+            say(
+                self,
+                miner,
+                LogTopic::Banned,
+                &format_args!("banned for {}, because of {abuse}", seconds(ban)),
+            );
         }
     }
 }

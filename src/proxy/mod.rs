@@ -1,7 +1,7 @@
 //! What every mode does around a miner's session: let it in, receive it, look at its first bytes,
 //! pass copies on, say how it goes. What a session is, the mode says.
 //!
-//! The way of a miner: [`listener`] (asks the gatekeeper) → the mode's [`Host`], with a [`Visitor`] →
+//! The way of a miner: [`listener`] (asks the gatekeeper) → the mode's [`Host`], with a [`IncomingConnection`] →
 //! [`handshake`] (PROXY header, TLS) → [`mod@first_bytes`] (is it a miner at all) → the mode's session,
 //! with a [`Tap`] for each direction.
 
@@ -26,10 +26,10 @@ pub use start_error::StartError;
 pub use tuner::{Tuned, Tuner};
 
 pub(crate) use first_bytes::{FirstBytes, first_bytes};
-pub(crate) use handshake::Visitor;
+pub(crate) use handshake::IncomingConnection;
 pub(crate) use linger::linger;
-pub(crate) use listener::{Acceptor, Host, Listener, open_all};
-pub(crate) use listener_context::Reception;
-pub(crate) use peer_log::{Topic, say};
+pub(crate) use listener::{Acceptor, Host, OpenListener, open_all};
+pub(crate) use listener_context::ListenerContext;
+pub(crate) use peer_log::{LogTopic, say};
 
-pub(crate) use on_timeout::{Patience, Patient, Watch};
+pub(crate) use on_timeout::{OnTimeout, Patient, Watch};

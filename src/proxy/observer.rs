@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::limits::Counts;
+use crate::limits::ConnectionCounts;
 use crate::tap::Conversation;
-use crate::upstream::{Standing, UpstreamId, Upstreams};
+use crate::upstream::{PoolStatus, UpstreamId, Upstreams};
 
 /// A view of the running proxy.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub struct UpstreamState {
     pub user: String,
     /// How many are preferred to it; `None` for one that is not listed any more.
     pub rank: Option<usize>,
-    pub standing: Standing,
+    pub standing: PoolStatus,
     /// Sessions that are with it now.
     pub sessions: usize,
     /// The shortest time since it last said something to one of them.
@@ -62,7 +62,7 @@ pub trait Observed: fmt::Debug + Send + Sync {
     fn volume(&self) -> Volume;
 
     /// Addresses, connections and bans.
-    fn counts(&self) -> Counts;
+    fn counts(&self) -> ConnectionCounts;
 
     /// A person says that the upstream of this number may be used again. `None` when there is none,
     /// `false` when it was not blocked.
@@ -88,7 +88,7 @@ impl Observer {
     }
 
     /// As [`Observed::counts`].
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> ConnectionCounts {
         self.observed.counts()
     }
 

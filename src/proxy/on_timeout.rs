@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// What to do when a read timeout has run out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
+pub enum OnTimeout {
     /// Read on (with the timeout that is set by now).
     Wait,
     /// End the session.
@@ -15,14 +15,14 @@ pub enum Patience {
 /// Whoever looks after a direction, beside its bytes.
 pub trait Watch {
     /// A read timeout has run out.
-    fn on_timeout(&mut self) -> Patience;
+    fn on_timeout(&mut self) -> OnTimeout;
 
     /// The connection that is read has failed, otherwise than by a read timeout.
     fn on_error(&mut self, _error: &io::Error) {}
 
     /// Bytes were forwarded. On the hot path: nothing slow here.
-    fn on_bytes(&mut self) -> Patience {
-        Patience::Wait
+    fn on_bytes(&mut self) -> OnTimeout {
+        OnTimeout::Wait
     }
 }
 

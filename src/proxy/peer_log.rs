@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use log::Level;
 
-use super::Reception;
+use super::ListenerContext;
 
 /// What a line is about; lines of one topic hold back each other only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Topic {
+pub enum LogTopic {
     /// A session began.
     Began,
     /// A session ended.
@@ -34,34 +34,34 @@ pub enum Topic {
     NoThread,
 }
 
-impl Topic {
+impl LogTopic {
     fn name(self) -> &'static str {
         match self {
-            Topic::Began => "began",
-            Topic::Ended => "ended",
-            Topic::Refused => "refused",
-            Topic::Banned => "banned",
-            Topic::TlsOnPlainPort => "tls",
-            Topic::Http => "http",
-            Topic::ProxyHeader => "proxy header",
-            Topic::StratumV2 => "stratum v2",
-            Topic::Arrival => "arrival",
-            Topic::Pool => "pool",
-            Topic::Quiet => "quiet",
-            Topic::NoThread => "no thread",
+            LogTopic::Began => "began",
+            LogTopic::Ended => "ended",
+            LogTopic::Refused => "refused",
+            LogTopic::Banned => "banned",
+            LogTopic::TlsOnPlainPort => "tls",
+            LogTopic::Http => "http",
+            LogTopic::ProxyHeader => "proxy header",
+            LogTopic::StratumV2 => "stratum v2",
+            LogTopic::Arrival => "arrival",
+            LogTopic::Pool => "pool",
+            LogTopic::Quiet => "quiet",
+            LogTopic::NoThread => "no thread",
         }
     }
 
     fn level(self) -> Level {
         match self {
-            Topic::Began | Topic::Ended => Level::Info,
+            LogTopic::Began | LogTopic::Ended => Level::Info,
             _ => Level::Warn,
         }
     }
 }
 
 /// One line about a peer, unless it has had one of this topic just now.
-pub fn say(reception: &Reception, peer: SocketAddr, topic: Topic, text: &dyn Display) {
+pub fn say(reception: &ListenerContext, peer: SocketAddr, topic: LogTopic, text: &dyn Display) {
     match reception.quiet.speak(peer.ip().into(), topic.name(), Instant::now()) {
         None => {}
         Some(0) => log::log!(topic.level(), "{peer}: {text}"),

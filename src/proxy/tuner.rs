@@ -16,13 +16,13 @@ pub trait Tuned: fmt::Debug + Send + Sync {
     /// [`RelistError`]; everything is as before then.
     fn relist(
         &self,
-        configured: &[config::Upstream],
+        configured: &[config::UpstreamConfig],
         tell: &mut dyn FnMut(Vec<String>),
     ) -> Result<(), RelistError>;
 
     /// New bounds and a new target for the miners' difficulties; those who are here go on from where
     /// they are. Of no use where the pool says the difficulty.
-    fn set_vardiff(&self, vardiff: &config::Vardiff);
+    fn set_vardiff(&self, vardiff: &config::VardiffConfig);
 }
 
 /// A hold on a running proxy.
@@ -40,14 +40,14 @@ impl Tuner {
     /// As [`Tuned::relist`].
     pub fn relist(
         &self,
-        configured: &[config::Upstream],
+        configured: &[config::UpstreamConfig],
         mut tell: impl FnMut(Vec<String>),
     ) -> Result<(), RelistError> {
         self.0.relist(configured, &mut tell)
     }
 
     /// As [`Tuned::set_vardiff`].
-    pub fn set_vardiff(&self, vardiff: &config::Vardiff) {
+    pub fn set_vardiff(&self, vardiff: &config::VardiffConfig) {
         self.0.set_vardiff(vardiff);
     }
 }

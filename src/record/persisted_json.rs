@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::atomic::replace;
 use super::text::json_text;
-use super::write_retry::{Condition, Moment, Trouble};
+use super::write_retry::{Condition, TimePair, WriteRetry};
 use crate::clock::NtpTime;
 use crate::util::os_error::describe;
 
@@ -20,7 +20,7 @@ use crate::util::os_error::describe;
 const MAX_BYTES: u64 = 16 << 20;
 
 /// What such a file holds.
-pub(super) trait Kept: Serialize + DeserializeOwned + Default {
+pub(super) trait PersistedJson: Serialize + DeserializeOwned + Default {
     /// The file's name in the data directory.
     const FILE: &'static str;
     /// Each time is an fsync, which wears an SD card: no more often than this.
@@ -42,10 +42,10 @@ pub(super) trait Kept: Serialize + DeserializeOwned + Default {
 
 /// The newest that is not on the disk yet; how it passes from the analyzer to the writer.
 #[derive(Debug)]
-pub(super) struct Waiting<T>(Mutex<Option<Newest<T>>>);
+pub(super) struct Waiting<T>(Mutex<Option<NewestCopy<T>>>);
 
 #[derive(Debug)]
-struct Newest<T> {
+struct NewestCopy<T> {
     content: Arc<T>,
     is_urgent: bool,
 }
@@ -61,7 +61,7 @@ pub(super) struct KeptFile<T> {
 
 /// Reads what was kept. A file that can't be read is put aside as `<file>.bad-<time>`, and a fresh
 /// content returned.
-pub(super) fn load<T: Kept>(dir: &Path, now: NtpTime) -> T {
+pub(super) fn load<T: PersistedJson>(dir: &Path, now: NtpTime) -> T {
     let (path, without) = (dir.join(T::FILE), T::WITHOUT);
     let reason = match read::<T>(&path) {
         Ok(content) => return content.bounded(now),
@@ -85,17 +85,17 @@ impl<T> Waiting<T> {
     pub fn set(&self, content: Arc<T>) {
         let mut waiting = self.lock();
         let is_urgent = waiting.as_ref().is_some_and(|newest| newest.is_urgent);
-        *waiting = Some(Newest { content, is_urgent });
+        *waiting = Some(NewestCopy { content, is_urgent });
     }
 
     /// The same for news that must not be lost.
     pub fn set_urgent(&self, content: Arc<T>) {
-        *self.lock() = Some(Newest { content, is_urgent: true });
+        *self.lock() = Some(NewestCopy { content, is_urgent: true });
     }
 
     /// Has what could not be saved wait again. A newer content that has come meanwhile takes its place, and its
     /// urgency with it.
-    fn put_back(&self, unsaved: Newest<T>) {
+    fn put_back(&self, unsaved: NewestCopy<T>) {
         let mut waiting = self.lock();
         match waiting.as_mut() {
             Some(newer) => newer.is_urgent |= unsaved.is_urgent,
@@ -107,7 +107,7 @@ impl<T> Waiting<T> {
         self.lock().as_ref().is_some_and(|newest| newest.is_urgent)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Newest<T>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<NewestCopy<T>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -118,13 +118,13 @@ impl<T> Default for Waiting<T> {
     }
 }
 
-impl<T: Kept> KeptFile<T> {
+impl<T: PersistedJson> KeptFile<T> {
     pub fn new(dir: &Path, waiting: Arc<Waiting<T>>) -> KeptFile<T> {
         KeptFile { path: dir.join(T::FILE), waiting, condition: Condition::default(), saved: None }
     }
 
     /// Replaces the file when there is something new and it is time; at the end it is.
-    pub fn write(&mut self, moment: Moment, is_end: bool) {
+    pub fn write(&mut self, moment: TimePair, is_end: bool) {
         let every = if self.waiting.is_urgent() { T::EVERY_IF_URGENT } else { T::EVERY };
         let is_early = self.saved.is_some_and(|saved| saved.elapsed() < every);
         if !is_end && (is_early || !self.condition.may_try(moment)) {
@@ -147,22 +147,22 @@ impl<T: Kept> KeptFile<T> {
 
     /// How long urgent news must still wait for their turn; `None` when there are none, or when the
     /// disk fails.
-    pub fn urgent_in(&self, moment: Moment) -> Option<Duration> {
+    pub fn urgent_in(&self, moment: TimePair) -> Option<Duration> {
         let is_due = self.waiting.is_urgent() && self.condition.may_try(moment);
         let passed = self.saved.map_or(T::EVERY_IF_URGENT, |saved| saved.elapsed());
         is_due.then(|| T::EVERY_IF_URGENT.saturating_sub(passed))
     }
 
-    pub fn trouble(&self) -> Option<&Trouble> {
+    pub fn trouble(&self) -> Option<&WriteRetry> {
         self.condition.trouble()
     }
 }
 
-fn save<T: Kept>(path: &Path, content: &T) -> io::Result<()> {
+fn save<T: PersistedJson>(path: &Path, content: &T) -> io::Result<()> {
     replace(path, format!("{}\n", json_text(&content.to_json()?)).as_bytes())
 }
 
-fn read<T: Kept>(path: &Path) -> io::Result<T> {
+fn read<T: PersistedJson>(path: &Path) -> io::Result<T> {
     let mut text = String::new();
     File::open(path)?.take(MAX_BYTES).read_to_string(&mut text)?;
     Ok(serde_json::from_str(&text)?)
@@ -186,7 +186,7 @@ mod tests {
         news: Option<Arc<Waiting<Busy>>>,
     }
 
-    impl Kept for Busy {
+    impl PersistedJson for Busy {
         const FILE: &'static str = "busy.json";
         const EVERY: Duration = Duration::from_secs(60);
         const EVERY_IF_URGENT: Duration = Duration::ZERO;
@@ -213,7 +213,7 @@ mod tests {
         let mut file = KeptFile::new(&data_dir, waiting.clone());
         waiting.set_urgent(Arc::new(Busy { number: 1, news: Some(waiting.clone()) }));
         let now = Clock::system().now();
-        file.write(Moment { monotonic: Instant::now(), time: now }, false);
+        file.write(TimePair { monotonic: Instant::now(), time: now }, false);
         assert!(file.trouble().is_some());
         assert!(waiting.is_urgent());
         assert_eq!(waiting.lock().as_ref().map(|newest| newest.content.number), Some(2));

@@ -16,7 +16,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Something that can't be written at present.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub struct WriteRetry {
     pub file: PathBuf,
     /// The system's words.
     pub error: String,
@@ -25,7 +25,7 @@ pub struct Trouble {
 
 /// One moment by both clocks: pauses are measured by the one, days by the other.
 #[derive(Debug, Clone, Copy)]
-pub struct Moment {
+pub struct TimePair {
     pub monotonic: Instant,
     pub time: NtpTime,
 }
@@ -38,19 +38,19 @@ pub(super) struct Condition {
 
 #[derive(Debug)]
 struct Failing {
-    trouble: Trouble,
+    trouble: WriteRetry,
     pause: Duration,
     again: Instant,
 }
 
 impl Condition {
     /// Whether it is time to try.
-    pub fn may_try(&self, moment: Moment) -> bool {
+    pub fn may_try(&self, moment: TimePair) -> bool {
         self.failing.as_ref().is_none_or(|failing| moment.monotonic >= failing.again)
     }
 
     /// Notes a failure; the first of a row is logged, with what becomes of the data.
-    pub fn failed(&mut self, moment: Moment, file: &Path, error: &io::Error, then: &str) {
+    pub fn failed(&mut self, moment: TimePair, file: &Path, error: &io::Error, then: &str) {
         let (since, pause) = match &self.failing {
             Some(before) => (before.trouble.since, (before.pause * 2).min(LONGEST_PAUSE)),
             None => {
@@ -58,7 +58,7 @@ impl Condition {
                 (moment.time, FIRST_PAUSE)
             }
         };
-        let trouble = Trouble { file: file.to_owned(), error: error.to_string(), since };
+        let trouble = WriteRetry { file: file.to_owned(), error: error.to_string(), since };
         self.failing = Some(Failing { trouble, pause, again: moment.monotonic + pause });
     }
 
@@ -69,7 +69,7 @@ impl Condition {
         }
     }
 
-    pub fn trouble(&self) -> Option<&Trouble> {
+    pub fn trouble(&self) -> Option<&WriteRetry> {
         self.failing.as_ref().map(|failing| &failing.trouble)
     }
 }

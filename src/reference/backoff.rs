@@ -9,16 +9,16 @@ const MOST_DOUBLINGS: u32 = 20;
 
 /// Pauses that double with each failure in a row.
 #[derive(Debug)]
-pub(super) struct Pauses {
+pub(super) struct Backoff {
     first: Duration,
     longest: Duration,
     failures: u32,
 }
 
-impl Pauses {
+impl Backoff {
     /// None is shorter than `first` or longer than `longest`, which is at least five quarters of it.
-    pub(super) fn new(first: Duration, longest: Duration) -> Pauses {
-        Pauses { first, longest, failures: 0 }
+    pub(super) fn new(first: Duration, longest: Duration) -> Backoff {
+        Backoff { first, longest, failures: 0 }
     }
 
     /// It failed: how long to wait now. Up to a quarter more than due, so that many proxies that were
@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_longest_and_are_never_shorter_than_the_first() {
         let (first, longest) = (Duration::from_secs(1), Duration::from_secs(300));
-        let mut pauses = Pauses::new(first, longest);
+        let mut pauses = Backoff::new(first, longest);
         for step in 0..40 {
             let due = first.saturating_mul(1 << step.min(20)).min(longest.mul_f64(0.8));
             let pause = pauses.failed();

@@ -6,8 +6,8 @@
 use serde_json::json;
 
 use crate::stratum::{
-    Agreement, Envelope, Extranonce1, Nbits, Notify, PoolMethod, PrevHash, Readings, Refusal, RefusalCode,
-    SubscribeAnswer, Verdict, elements, refused, result,
+    Envelope, Extranonce1, Nbits, Notify, PoolMethod, PrevHash, ReadingAgreement, Readings, RefusalCode,
+    ResponseVerdict, StratumError, SubscribeAnswer, elements, refused, result,
 };
 use crate::util::escape::line_text;
 use crate::work::{Coinbase, Height};
@@ -25,21 +25,21 @@ const AUTHORIZE: u64 = 2;
 
 /// The miner's side.
 #[derive(Debug)]
-pub(super) struct Conversation {
+pub(super) struct ReferenceClient {
     user: Option<String>,
     outgoing: String,
     subscribed: Option<SubscribeAnswer>,
     /// The newest job that came before the extranonces did: older ones say nothing any more.
-    early: Option<Work>,
+    early: Option<ReadJobs>,
     /// The reason why the search space can't be told any more.
     space_doubt: Option<String>,
     refused_user: Option<String>,
 }
 
 /// The jobs of a line, one for each way in which miners read it; or why nobody can tell.
-type Work = Result<Vec<Notify>, String>;
+type ReadJobs = Result<Vec<Notify>, String>;
 /// A search space, and how far miners agree in it.
-type SpaceReading = Result<(SubscribeAnswer, Agreement), String>;
+type SpaceReading = Result<(SubscribeAnswer, ReadingAgreement), String>;
 
 /// What a line says.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,10 +59,10 @@ pub(super) enum Heard {
     Refusal(String),
 }
 
-impl Conversation {
+impl ReferenceClient {
     /// Something is to be sent at once.
-    pub(super) fn new(user: Option<&str>) -> Conversation {
-        let mut conversation = Conversation {
+    pub(super) fn new(user: Option<&str>) -> ReferenceClient {
+        let mut conversation = ReferenceClient {
             user: user.map(str::to_owned),
             outgoing: String::new(),
             subscribed: None,
@@ -120,7 +120,8 @@ impl Conversation {
     }
 
     fn take_answer(&mut self, answer: &Envelope<'_>) {
-        if let (Some(AUTHORIZE), Verdict::Refused { reason, .. }) = (answer.numeric_id(), Verdict::of(answer))
+        if let (Some(AUTHORIZE), ResponseVerdict::Refused { reason, .. }) =
+            (answer.numeric_id(), ResponseVerdict::of(answer))
         {
             let said = words(reason.as_deref());
             self.refused_user = Some(match &self.user {
@@ -154,7 +155,7 @@ impl Conversation {
             // Where a pool wants its miners is not where it works: it is watched where it was named.
             Some(PoolMethod::Reconnect | PoolMethod::Notify | PoolMethod::SetExtranonce) => {}
             _ if message.has_id() => {
-                let refusal = Refusal::new(RefusalCode::Other, "Not supported.");
+                let refusal = StratumError::new(RefusalCode::Other, "Not supported.");
                 self.outgoing.push_str(&refused(message.id(), &refusal, Default::default()));
             }
             _ => {}
@@ -162,7 +163,7 @@ impl Conversation {
     }
 
     /// Takes a job in all its readings: what they agree in.
-    fn take_work(&self, work: Work) -> Heard {
+    fn take_work(&self, work: ReadJobs) -> Heard {
         let jobs = match (work, &self.space_doubt) {
             (Err(why), _) => return Heard::UselessJob(shown(&why)),
             (Ok(_), Some(doubt)) => return Heard::UselessJob(shown(doubt)),
@@ -195,7 +196,7 @@ impl Conversation {
         let params = message.params.and_then(|params| elements("params", params).ok());
         Some(match (params.as_deref(), &self.subscribed) {
             (Some([extranonce1]), Some(known)) => Extranonce1::from_json(extranonce1)
-                .map(|extranonce1| (SubscribeAnswer { extranonce1, ..known.clone() }, Agreement::All))
+                .map(|extranonce1| (SubscribeAnswer { extranonce1, ..known.clone() }, ReadingAgreement::All))
                 .map_err(|why| why.to_string()),
             _ => SubscribeAnswer::of_set_extranonce(message.params).map_err(|why| why.to_string()),
         })
@@ -214,13 +215,13 @@ impl Conversation {
 
 /// The jobs of all readings of a line; `None` for a line that has none. An error for one that can't be read for
 /// certain.
-fn work_in(readings: &Readings<'_>) -> Option<Work> {
+fn work_in(readings: &Readings<'_>) -> Option<ReadJobs> {
     if readings.may_hide_job() {
         return Some(Err("something that looks like a job is no message".to_owned()));
     }
     let jobs = readings.jobs();
     let certain = jobs.into_iter().map(|job| match job {
-        Ok(reading) if reading.agreement == Agreement::Doubtful => Err(SEVERAL_WAYS.to_owned()),
+        Ok(reading) if reading.agreement == ReadingAgreement::Doubtful => Err(SEVERAL_WAYS.to_owned()),
         Ok(reading) => Ok(reading.job),
         Err(why) => Err(why.to_string()),
     });
@@ -237,7 +238,7 @@ fn space_in<'a>(
     let first = spaces.next()?;
     let is_certain = spaces.all(|other| other == first);
     Some(match first {
-        Ok((_, Agreement::Doubtful)) => Err(SEVERAL_WAYS.to_owned()),
+        Ok((_, ReadingAgreement::Doubtful)) => Err(SEVERAL_WAYS.to_owned()),
         Ok(_) if !is_certain => Err(SEVERAL_WAYS.to_owned()),
         Ok((space, _)) => Ok(space),
         Err(why) => Err(why),
@@ -246,11 +247,11 @@ fn space_in<'a>(
 
 /// The search space in an answer to subscribe. An error beside a good result does not matter.
 fn answer_in(answer: &Envelope<'_>) -> SpaceReading {
-    match (answer.result.map(SubscribeAnswer::as_miners_read), Verdict::of(answer)) {
+    match (answer.result.map(SubscribeAnswer::as_miners_read), ResponseVerdict::of(answer)) {
         (Some(Ok(answered)), _) => Ok(answered),
         (Some(Err(why)), _) if !answer.has_error() => Err(why.to_string()),
-        (_, Verdict::Refused { reason, .. }) => Err(format!("refused{}", words(reason.as_deref()))),
-        (_, Verdict::Accepted) => Err(String::from("an answer without a result")),
+        (_, ResponseVerdict::Refused { reason, .. }) => Err(format!("refused{}", words(reason.as_deref()))),
+        (_, ResponseVerdict::Accepted) => Err(String::from("an answer without a result")),
     }
 }
 

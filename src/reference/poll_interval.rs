@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How often everything is done. The defaults are polite; tests are in a hurry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pace {
+pub struct PollInterval {
     /// A pool that has said nothing for so long has failed. Pools send a job every 30 to 60 s.
     pub silence: Duration,
     /// At least so long lies between two tips that are told.
@@ -25,9 +25,9 @@ pub struct Pace {
     pub request: Duration,
 }
 
-impl Default for Pace {
-    fn default() -> Pace {
-        Pace {
+impl Default for PollInterval {
+    fn default() -> PollInterval {
+        PollInterval {
             silence: Duration::from_secs(180),
             gap: Duration::from_secs(1),
             repeat: Duration::from_secs(120),

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::poll_interval::Pace;
+use super::poll_interval::PollInterval;
 use super::tip::Tip;
-use super::view::Book;
+use super::view::ReferenceStatus;
 use crate::net::Stamp;
 use crate::stratum::PrevHash;
 use crate::work::Height;
 
 /// Tells what a reference works on. However fast that changes, only the newest is kept.
 #[derive(Debug)]
-pub(super) struct Herald<T> {
-    book: Arc<Book>,
+pub(super) struct TipPublisher<T> {
+    book: Arc<ReferenceStatus>,
     tell: T,
     gap: Duration,
     repeat: Duration,
@@ -21,12 +21,12 @@ pub(super) struct Herald<T> {
     told: Option<(Height, PrevHash, Instant)>,
 }
 
-impl<T: Fn(Tip)> Herald<T> {
-    pub(super) fn new(book: Arc<Book>, tell: T, pace: &Pace) -> Herald<T> {
-        Herald { book, tell, gap: pace.gap, repeat: pace.repeat, newest: None, told: None }
+impl<T: Fn(Tip)> TipPublisher<T> {
+    pub(super) fn new(book: Arc<ReferenceStatus>, tell: T, pace: &PollInterval) -> TipPublisher<T> {
+        TipPublisher { book, tell, gap: pace.gap, repeat: pace.repeat, newest: None, told: None }
     }
 
-    /// It works on this. Told by the next [`Herald::pass`], if that is due.
+    /// It works on this. Told by the next [`TipPublisher::pass`], if that is due.
     pub(super) fn hear(&mut self, tip: Tip) {
         let is_known = |known: &Tip| known.height == tip.height && known.prevhash == tip.prevhash;
         if self.newest.as_ref().is_some_and(is_known) {
@@ -90,8 +90,12 @@ mod tests {
     #[test]
     fn a_flood_is_told_once_a_gap_and_what_stays_now_and_then() {
         let told = RefCell::new(Vec::new());
-        let book = Arc::new(Book::new("r:1", ReferenceKind::Pool));
-        let mut herald = Herald::new(book, |tip: Tip| told.borrow_mut().push(tip.height.0), &Pace::default());
+        let book = Arc::new(ReferenceStatus::new("r:1", ReferenceKind::Pool));
+        let mut herald = TipPublisher::new(
+            book,
+            |tip: Tip| told.borrow_mut().push(tip.height.0),
+            &PollInterval::default(),
+        );
         let start = Instant::now();
         for step in 0..3000 {
             herald.hear(tip(step % 2 + 1));

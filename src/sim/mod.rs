@@ -17,7 +17,8 @@ mod observable;
 mod pool;
 mod random;
 
-pub use miner::{Habit, HashRate, MinerOptions, MinerStats, SimMiner};
+pub use miner::{MinerModel, MinerOptions, MinerStats, SimHashRate, SimMiner};
 pub use pool::{
-    AcceptedShare, Misbehaviour, OpeningOrder, Payout, PoolOptions, PoolStats, SimPool, Vardiff, WorkerStats,
+    AcceptedShare, Misbehaviour, OpeningOrder, PoolOptions, SimPayout, SimPool, SimPoolStats, SimVardiff,
+    WorkerStats,
 };

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 /// A value behind a lock, with a bell that rings at each change.
 #[derive(Debug, Default)]
-pub(super) struct Watched<T> {
+pub(super) struct Observable<T> {
     value: Mutex<T>,
     changed: Condvar,
 }
 
-impl<T> Watched<T> {
-    pub fn new(value: T) -> Watched<T> {
-        Watched { value: Mutex::new(value), changed: Condvar::new() }
+impl<T> Observable<T> {
+    pub fn new(value: T) -> Observable<T> {
+        Observable { value: Mutex::new(value), changed: Condvar::new() }
     }
 
     /// Changes the value and tells everybody who waits.
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_change_wakes_who_waits_for_it() {
-        let watched = Arc::new(Watched::new(0));
+        let watched = Arc::new(Observable::new(0));
         let other = Arc::clone(&watched);
         let thread = std::thread::spawn(move || {
             other.wait_until(Instant::now() + Duration::from_secs(60), |value| *value == 2)

@@ -1,7 +1,7 @@
 //! Stable words for machines.
 
 use crate::config::{PayoutKind, Severity};
-use crate::upstream::Standing;
+use crate::upstream::PoolStatus;
 
 pub(super) fn severity(severity: Severity) -> &'static str {
     match severity {
@@ -12,12 +12,12 @@ pub(super) fn severity(severity: Severity) -> &'static str {
     }
 }
 
-pub(super) fn standing(standing: Standing) -> &'static str {
+pub(super) fn standing(standing: PoolStatus) -> &'static str {
     match standing {
-        Standing::Untried => "untried",
-        Standing::Up => "up",
-        Standing::Failed => "failed",
-        Standing::Blocked => "blocked",
+        PoolStatus::Untried => "untried",
+        PoolStatus::Up => "up",
+        PoolStatus::Failed => "failed",
+        PoolStatus::Blocked => "blocked",
     }
 }
 

@@ -13,11 +13,11 @@ use super::free_memory::FreeMemory;
 use crate::analyzer::{Published, Snapshot};
 use crate::clock::{ClockState, NtpTime, Offset};
 use crate::config::Config;
-use crate::limits::Counts;
+use crate::limits::ConnectionCounts;
 use crate::net::Stamp;
 use crate::net::interfaces;
 use crate::notify::{Notifier, RecipientHealth};
-use crate::pool_stats::{PoolStats, StatsHealth};
+use crate::pool_stats::{PublishedStats, StatsHealth};
 use crate::proxy::{Observer, UpstreamState, Volume};
 use crate::reference::{ReferenceView, References};
 use crate::util::stop::{Stop, Stopped};
@@ -32,10 +32,10 @@ const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 /// One moment.
 #[derive(Debug, Clone)]
-pub struct Sight {
-    pub facts: Arc<Facts>,
+pub struct StatusSnapshot {
+    pub facts: Arc<FixedFacts>,
     pub snapshot: Arc<Snapshot>,
-    pub around: Surroundings,
+    pub around: RuntimeStatus,
     /// By NTP, as far as that is known.
     pub at: NtpTime,
     pub up_for: Duration,
@@ -43,7 +43,7 @@ pub struct Sight {
 
 /// What never changes while the program runs.
 #[derive(Debug, Clone)]
-pub struct Facts {
+pub struct FixedFacts {
     pub version: &'static str,
     pub config: Config,
     /// Where miners can connect; ports that were asked for as 0 have their number.
@@ -53,11 +53,11 @@ pub struct Facts {
 
 /// How forwarding goes.
 #[derive(Debug, Clone, Default)]
-pub struct Surroundings {
+pub struct RuntimeStatus {
     /// Connected miners, those that have said nothing yet included.
     pub sessions: usize,
     pub volume: Volume,
-    pub counts: Counts,
+    pub counts: ConnectionCounts,
     /// This machine's addresses by which others can reach it; looked up only while there is no miner.
     pub own_addresses: Vec<IpAddr>,
     /// By their numbers.
@@ -74,7 +74,7 @@ pub struct Surroundings {
     pub thread_restarts: u64,
 }
 
-impl Surroundings {
+impl RuntimeStatus {
     /// The upstreams, with their numbers, in the order of preference; then those that are not listed any
     /// more, as long as miners are with them.
     pub fn listed(&self) -> Vec<(usize, &UpstreamState)> {
@@ -85,9 +85,9 @@ impl Surroundings {
     }
 }
 
-/// The newest [`Sight`]. Clones share it.
+/// The newest [`StatusSnapshot`]. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Sights(Arc<ArcSwap<Sight>>);
+pub struct StatusSnapshots(Arc<ArcSwap<StatusSnapshot>>);
 
 /// What is gathered from.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ pub struct Sources {
     pub observer: Observer,
     /// `None` when analysis is off.
     pub analyzer: Option<Published>,
-    pub pool_stats: Option<PoolStats>,
+    pub pool_stats: Option<PublishedStats>,
     pub notifier: Option<Notifier>,
     /// The configuration where it can change while the program runs.
     pub config: Option<Arc<ArcSwap<Config>>>,
@@ -103,23 +103,23 @@ pub struct Sources {
     pub references: References,
 }
 
-impl Facts {
+impl FixedFacts {
     /// Of a configuration and the listeners that were opened for it.
-    pub fn new(config: &Config, listening: Vec<SocketAddr>) -> Facts {
+    pub fn new(config: &Config, listening: Vec<SocketAddr>) -> FixedFacts {
         let started = NtpTime::from_timestamp(jiff::Timestamp::now());
-        Facts { version: env!("CARGO_PKG_VERSION"), config: config.clone(), listening, started }
+        FixedFacts { version: env!("CARGO_PKG_VERSION"), config: config.clone(), listening, started }
     }
 }
 
-impl Sights {
+impl StatusSnapshots {
     /// Gathers now, and then again and again in the thread `survey` until `stop`.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(sources: Sources, facts: Facts, stop: &Stop) -> io::Result<Sights> {
+    pub fn start(sources: Sources, facts: FixedFacts, stop: &Stop) -> io::Result<StatusSnapshots> {
         let (mut facts, began) = (Arc::new(facts), Instant::now());
         let first = sources.gather(&facts, began);
-        let sights = Sights(Arc::new(ArcSwap::from_pointee(first)));
+        let sights = StatusSnapshots(Arc::new(ArcSwap::from_pointee(first)));
         let (published, until) = (sights.clone(), stop.clone());
         let mut memory = FreeMemory::new(began);
         service("survey").beats_within(STUCK_AFTER).start(move || {
@@ -127,7 +127,7 @@ impl Sights {
                 supervise::beat();
                 if let Some(config) = sources.config.as_ref().map(|live| live.load()) {
                     if facts.config != **config {
-                        facts = Arc::new(Facts { config: (**config).clone(), ..(*facts).clone() });
+                        facts = Arc::new(FixedFacts { config: (**config).clone(), ..(*facts).clone() });
                     }
                 }
                 let sight = sources.gather(&facts, began);
@@ -140,17 +140,17 @@ impl Sights {
     }
 
     /// One that stays as it is, for tests and pictures.
-    pub fn fixed(sight: Sight) -> Sights {
-        Sights(Arc::new(ArcSwap::from_pointee(sight)))
+    pub fn fixed(sight: StatusSnapshot) -> StatusSnapshots {
+        StatusSnapshots(Arc::new(ArcSwap::from_pointee(sight)))
     }
 
     /// The newest.
-    pub fn newest(&self) -> Arc<Sight> {
+    pub fn newest(&self) -> Arc<StatusSnapshot> {
         self.0.load_full()
     }
 }
 
-impl Sight {
+impl StatusSnapshot {
     /// What a stamp of the system's clock is by NTP, as far as that is known.
     pub fn time_of(&self, stamp: Stamp) -> NtpTime {
         NtpTime::from_stamp(stamp, offset(&self.snapshot))
@@ -183,22 +183,22 @@ impl Sources {
         }
     }
 
-    fn gather(&self, facts: &Arc<Facts>, began: Instant) -> Sight {
+    fn gather(&self, facts: &Arc<FixedFacts>, began: Instant) -> StatusSnapshot {
         let observer = &self.observer;
         let snapshot = self.analyzer.as_ref().map(Published::snapshot).unwrap_or_default();
         let offset = offset(&snapshot);
         let sessions = observer.sessions();
-        Sight {
+        StatusSnapshot {
             facts: facts.clone(),
             at: NtpTime::from_stamp(Stamp::now(), offset),
             up_for: began.elapsed(),
-            around: Surroundings {
+            around: RuntimeStatus {
                 sessions,
                 volume: observer.volume(),
                 counts: observer.counts(),
                 own_addresses: if sessions == 0 { interfaces::addresses() } else { Vec::new() },
                 upstreams: observer.upstreams(),
-                pool_stats: self.pool_stats.as_ref().map(PoolStats::health),
+                pool_stats: self.pool_stats.as_ref().map(PublishedStats::health),
                 recipients: self.notifier.as_ref().map(Notifier::health).unwrap_or_default(),
                 references: self.references.views(),
                 threads: supervise::health(),

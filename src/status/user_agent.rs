@@ -16,17 +16,17 @@ pub fn device(user_agent: &str) -> Option<String> {
     let agent = Agent::read(&clean);
     let known = KNOWN.iter().find(|known| lower.starts_with(known.begins));
     let name = match known {
-        Some(Known { shape: Shape::Axe(make), .. }) => agent.axe(make),
-        Some(Known { shape: Shape::Software(name), .. }) => agent.with_version(name),
+        Some(KnownAgent { shape: AgentShape::Axe(make), .. }) => agent.axe(make),
+        Some(KnownAgent { shape: AgentShape::Software(name), .. }) => agent.with_version(name),
         // The maker's word is part of the model's name already: `Antminer S21/…`.
-        Some(Known { shape: Shape::Machine(name), .. }) => agent.machine(name),
+        Some(KnownAgent { shape: AgentShape::Machine(name), .. }) => agent.machine(name),
         None => clean,
     };
     Some(name.chars().take(LONGEST).collect())
 }
 
 /// How the rest of a user agent is to be read.
-enum Shape {
+enum AgentShape {
     /// `make/chip/firmware`: boards with the ESP-Miner firmware and its descendants.
     Axe(&'static str),
     /// `name/version`.
@@ -35,25 +35,25 @@ enum Shape {
     Machine(&'static str),
 }
 
-struct Known {
+struct KnownAgent {
     /// In lower case. The first that fits counts.
     begins: &'static str,
-    shape: Shape,
+    shape: AgentShape,
 }
 
-const fn axe(begins: &'static str, make: &'static str) -> Known {
-    Known { begins, shape: Shape::Axe(make) }
+const fn axe(begins: &'static str, make: &'static str) -> KnownAgent {
+    KnownAgent { begins, shape: AgentShape::Axe(make) }
 }
 
-const fn software(begins: &'static str, name: &'static str) -> Known {
-    Known { begins, shape: Shape::Software(name) }
+const fn software(begins: &'static str, name: &'static str) -> KnownAgent {
+    KnownAgent { begins, shape: AgentShape::Software(name) }
 }
 
-const fn machine(begins: &'static str, name: &'static str) -> Known {
-    Known { begins, shape: Shape::Machine(name) }
+const fn machine(begins: &'static str, name: &'static str) -> KnownAgent {
+    KnownAgent { begins, shape: AgentShape::Machine(name) }
 }
 
-const KNOWN: [Known; 30] = [
+const KNOWN: [KnownAgent; 30] = [
     software("nerdminerv2", "NerdMiner V2"),
     software("nerdminer", "NerdMiner"),
     software("han_solominer", "HAN SOLOminer"),

@@ -97,13 +97,13 @@ impl<'a> Envelope<'a> {
 
 impl<'de> Deserialize<'de> for Envelope<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Envelope<'de>, D::Error> {
-        deserializer.deserialize_map(Fields)
+        deserializer.deserialize_map(MessageFields)
     }
 }
 
-struct Fields;
+struct MessageFields;
 
-impl<'de> Visitor<'de> for Fields {
+impl<'de> Visitor<'de> for MessageFields {
     type Value = Envelope<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -50,14 +50,14 @@ mod version;
 
 pub use line_reader::{Line, LineReader, LongLines, MAX_POOL_LINE, MOST_LINE};
 
-pub use answer::{ErrorForm, Refusal, RefusalCode, accepted, refused, result};
+pub use answer::{ErrorForm, RefusalCode, StratumError, accepted, refused, result};
 pub use branch::MerkleBranch;
 pub use configure::{ConfigureAnswer, ConfigureRequest};
 pub use difficulty::Difficulty;
 pub use extranonce::{Extranonce1, Extranonce2, Extranonce2Size};
 pub use hex::{decode as decode_hex, encode as encode_hex};
 pub use job_id::JobId;
-pub use job_reading::{Agreement, JobReading};
+pub use job_reading::{JobReading, ReadingAgreement};
 pub use json_field::{FieldError, elements, first_name, first_text, shortened};
 pub use login::Login;
 pub use message::{Envelope, EnvelopeError};
@@ -67,12 +67,12 @@ pub use nonce::Nonce;
 pub use notify::Notify;
 pub use ntime::Ntime;
 pub use prevhash::PrevHash;
-pub use readings::{Readings, Shape};
+pub use readings::{LineShape, Readings};
 pub use reconnect::Reconnect;
 pub use submit::Submit;
 pub use subscribe::SubscribeAnswer;
 pub use timeline::{DifficultyRange, DifficultyTimeline};
-pub use verdict::{Verdict, says_low_difficulty};
+pub use verdict::{ResponseVerdict, says_low_difficulty};
 pub use version::{Version, VersionBits, VersionMask};
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ mod tests {
 
     fn read_message(envelope: &Envelope<'_>) {
         let _ = (envelope.id(), envelope.numeric_id(), envelope.method());
-        let _ = Verdict::of(envelope);
+        let _ = ResponseVerdict::of(envelope);
         let _ = ConfigureRequest::from_params(envelope.params);
         let _ = ConfigureAnswer::from_result(envelope.result);
         let _ = envelope.result.map(SubscribeAnswer::as_miners_read);

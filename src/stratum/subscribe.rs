@@ -4,7 +4,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::extranonce::{Extranonce1, Extranonce2Size};
-use super::job_reading::Agreement;
+use super::job_reading::ReadingAgreement;
 use super::json_field::{FieldError, at, elements, values};
 
 /// `[subscriptions, extranonce1, extranonce2_size]`. The list of subscriptions matters only for
@@ -32,7 +32,7 @@ impl SubscribeAnswer {
     ///
     /// # Errors
     /// When no miner is known to make an extranonce1 and a size of it.
-    pub fn as_miners_read(result: &RawValue) -> Result<(SubscribeAnswer, Agreement), FieldError> {
+    pub fn as_miners_read(result: &RawValue) -> Result<(SubscribeAnswer, ReadingAgreement), FieldError> {
         search_space("subscribe result", result, 1)
     }
 
@@ -41,7 +41,9 @@ impl SubscribeAnswer {
     ///
     /// # Errors
     /// When no miner is known to make an extranonce1 and a size of it.
-    pub fn of_set_extranonce(params: Option<&RawValue>) -> Result<(SubscribeAnswer, Agreement), FieldError> {
+    pub fn of_set_extranonce(
+        params: Option<&RawValue>,
+    ) -> Result<(SubscribeAnswer, ReadingAgreement), FieldError> {
         search_space("params", params.ok_or(FieldError::Missing { field: "params" })?, 0)
     }
 
@@ -58,14 +60,14 @@ fn search_space(
     field: &'static str,
     raw: &RawValue,
     index: usize,
-) -> Result<(SubscribeAnswer, Agreement), FieldError> {
+) -> Result<(SubscribeAnswer, ReadingAgreement), FieldError> {
     let elements = values(raw).ok_or_else(|| FieldError::kind(field, raw.get(), "an array"))?;
     let (extranonce1, is_exact) = Extranonce1::as_miners_read(at("extranonce1", &elements, index)?)?;
     let extranonce2_size = Extranonce2Size::from_json(at("extranonce2 size", &elements, index + 1)?)?;
     let agreement = match is_exact {
-        false => Agreement::Doubtful,
-        true if raw.get().starts_with('{') => Agreement::OrIgnored,
-        true => Agreement::All,
+        false => ReadingAgreement::Doubtful,
+        true if raw.get().starts_with('{') => ReadingAgreement::OrIgnored,
+        true => ReadingAgreement::All,
     };
     Ok((SubscribeAnswer { extranonce1, extranonce2_size }, agreement))
 }
@@ -102,9 +104,9 @@ mod tests {
     #[test]
     fn what_only_lenient_miners_read_is_doubtful() {
         for (extranonce1, read_as, agreement) in [
-            ("d1e54072", "d1e54072", Agreement::All),
-            ("0xd1e5", "00d1e5", Agreement::Doubtful),
-            ("d1e54", "d1e5", Agreement::Doubtful),
+            ("d1e54072", "d1e54072", ReadingAgreement::All),
+            ("0xd1e5", "00d1e5", ReadingAgreement::Doubtful),
+            ("d1e54", "d1e5", ReadingAgreement::Doubtful),
         ] {
             let result = format!("[[],\"{extranonce1}\",8]");
             let read = SubscribeAnswer::as_miners_read(serde_json::from_str(&result).unwrap()).unwrap();

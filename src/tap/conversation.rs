@@ -248,18 +248,18 @@ impl Conversation {
 
 /// What passes through the tap.
 #[derive(Debug)]
-pub struct Copy {
+pub struct TapMessage {
     pub conversation: Arc<Conversation>,
-    pub what: What,
+    pub what: TapEvent,
 }
 
 /// One event of a session. Copies of its two directions can arrive out of order: each is put into
 /// the queue by the thread that forwarded it.
 #[derive(Debug)]
-pub enum What {
+pub enum TapEvent {
     /// The session exists.
     Opened,
-    Bytes(Chunk),
+    Bytes(TapBytes),
     /// Nothing more is read from the miner; everything before this was.
     MinerPaused,
     /// The session is over.
@@ -268,7 +268,7 @@ pub enum What {
 
 /// Bytes that were forwarded together.
 #[derive(Debug)]
-pub struct Chunk {
+pub struct TapBytes {
     pub direction: Direction,
     pub bytes: Box<[u8]>,
     /// When they became readable.

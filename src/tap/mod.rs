@@ -6,7 +6,7 @@ pub(crate) mod sender;
 pub(crate) mod session_clock;
 pub(crate) mod work_owed;
 
-pub use conversation::{Chunk, Conversation, Copy, Direction, Role, SessionId, Traffic, What};
+pub use conversation::{Conversation, Direction, Role, SessionId, TapBytes, TapEvent, TapMessage, Traffic};
 pub use sender::ToAnalyzer;
 pub(crate) use sender::{Tap, announce};
 pub use session_clock::SessionClock;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, TrySendError};
 
 use super::fair_share::has_room;
-use super::{Chunk, Conversation, Copy, Direction, What};
+use super::{Conversation, Direction, TapBytes, TapEvent, TapMessage};
 use crate::net::Stamp;
 
 /// The most bytes of a copy; a job has 1.4 to 4 KiB. More bytes are passed on in several copies, so that what
@@ -20,7 +20,7 @@ const MAX_COPY: usize = 4096;
 const ROOM_LIMIT: Duration = Duration::from_millis(500);
 
 /// The way to the analyzer; `None` when analysis is off.
-pub type ToAnalyzer = Option<Sender<Copy>>;
+pub type ToAnalyzer = Option<Sender<TapMessage>>;
 
 /// One direction's end of the tap.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Tap {
     /// end of this direction, when no bytes wait behind this thread.
     pub fn paused(&self) {
         if let Some(to_analyzer) = &self.to_analyzer {
-            let copy = Copy { conversation: self.conversation.clone(), what: What::MinerPaused };
+            let copy = TapMessage { conversation: self.conversation.clone(), what: TapEvent::MinerPaused };
             if to_analyzer.send_timeout(copy, ROOM_LIMIT).is_err() {
                 // As after any copy that was lost: what the pool owes the miner is not known.
                 self.conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
@@ -82,8 +82,8 @@ impl Tap {
     }
 
     fn pass_on(&mut self, bytes: Box<[u8]>, readable_at: Stamp, sent_at: Stamp) {
-        let chunk = Chunk { direction: self.direction, bytes, readable_at, sent_at, after_gap: self.gap };
-        match offer(&self.to_analyzer, &self.conversation, What::Bytes(chunk)) {
+        let chunk = TapBytes { direction: self.direction, bytes, readable_at, sent_at, after_gap: self.gap };
+        match offer(&self.to_analyzer, &self.conversation, TapEvent::Bytes(chunk)) {
             Offered::Taken => self.gap = false,
             Offered::Full => self.dropped(),
         }
@@ -97,7 +97,7 @@ impl Tap {
 }
 
 /// Tells the analyzer of a session's opening or end, if there is room; it can do without.
-pub fn announce(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, what: What) {
+pub fn announce(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, what: TapEvent) {
     let _ = offer(to_analyzer, conversation, what);
 }
 
@@ -106,13 +106,13 @@ enum Offered {
     Full,
 }
 
-fn offer(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, what: What) -> Offered {
+fn offer(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, what: TapEvent) -> Offered {
     let Some(to_analyzer) = to_analyzer else {
         return Offered::Taken;
     };
     let traffic = match &what {
-        What::Bytes(chunk) => Some(conversation.traffic(chunk.direction)),
-        What::Opened | What::MinerPaused | What::Closed => None,
+        TapEvent::Bytes(chunk) => Some(conversation.traffic(chunk.direction)),
+        TapEvent::Opened | TapEvent::MinerPaused | TapEvent::Closed => None,
     };
     if let Some(traffic) = traffic {
         let capacity = to_analyzer.capacity().unwrap_or(usize::MAX);
@@ -122,7 +122,7 @@ fn offer(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, what: What)
         }
         traffic.put_in();
     }
-    match to_analyzer.try_send(Copy { conversation: conversation.clone(), what }) {
+    match to_analyzer.try_send(TapMessage { conversation: conversation.clone(), what }) {
         Ok(()) => Offered::Taken,
         Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
             traffic.iter().for_each(|traffic| traffic.taken_out());
@@ -141,9 +141,9 @@ mod tests {
     }
 
     /// As the analyzer takes a copy out.
-    fn bytes_of(copy: Copy) -> (Vec<u8>, bool) {
+    fn bytes_of(copy: TapMessage) -> (Vec<u8>, bool) {
         match copy.what {
-            What::Bytes(chunk) => {
+            TapEvent::Bytes(chunk) => {
                 copy.conversation.traffic(chunk.direction).taken_out();
                 (chunk.bytes.into_vec(), chunk.after_gap)
             }
@@ -217,7 +217,7 @@ mod tests {
         for is_spliced in [false, true] {
             let (sender, receiver) = crossbeam_channel::bounded(QUEUE);
             for _ in 0..QUEUE - 16 {
-                announce(&Some(sender.clone()), &conversation(), What::Opened);
+                announce(&Some(sender.clone()), &conversation(), TapEvent::Opened);
             }
             let mut tap = Tap::new(Some(sender), conversation(), Direction::Down);
             match is_spliced {

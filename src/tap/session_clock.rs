@@ -12,19 +12,19 @@ const MAX_LOOK_AGE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct SessionClock {
     since: Instant,
-    accepted: Moment,
-    job: Moment,
-    submit: Moment,
-    look: Moment,
+    accepted: SessionTime,
+    job: SessionTime,
+    submit: SessionTime,
+    look: SessionTime,
 }
 
 /// Nanoseconds since the session began, at least 1; 0 if it has not happened.
 #[derive(Debug, Default)]
-struct Moment(AtomicU64);
+struct SessionTime(AtomicU64);
 
 impl SessionClock {
     pub(crate) fn new(since: Instant) -> SessionClock {
-        let never = Moment::default;
+        let never = SessionTime::default;
         SessionClock { since, accepted: never(), job: never(), submit: never(), look: never() }
     }
 
@@ -74,7 +74,7 @@ impl SessionClock {
     }
 }
 
-impl Moment {
+impl SessionTime {
     fn has_happened(&self) -> bool {
         self.0.load(Ordering::Relaxed) != 0
     }

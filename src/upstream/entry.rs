@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::health::{Failure, Health};
+use super::health::{PoolFailure, PoolHealth};
 use super::list::UpstreamId;
 use super::lock;
 use super::probe_logins::ProbeLogins;
@@ -18,7 +18,7 @@ use crate::util::stop::Stop;
 
 /// What is known of an upstream, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum PoolStatus {
     /// No miner needed it yet.
     Untried,
     Up,
@@ -27,25 +27,25 @@ pub enum Standing {
     Blocked,
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for PoolStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Standing::Untried => "not needed yet",
-            Standing::Up => "up",
-            Standing::Failed => "FAILED",
-            Standing::Blocked => "BLOCKED",
+            PoolStatus::Untried => "not needed yet",
+            PoolStatus::Up => "up",
+            PoolStatus::Failed => "FAILED",
+            PoolStatus::Blocked => "BLOCKED",
         })
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Upstream {
+pub(super) struct UpstreamEntry {
     pub(super) id: UpstreamId,
-    pub(super) configured: Arc<config::Upstream>,
+    pub(super) configured: Arc<config::UpstreamConfig>,
     /// Host and port, for people.
     pub(super) name: Arc<str>,
     pub(super) route: Route,
-    health: Mutex<Health>,
+    health: Mutex<PoolHealth>,
     /// Why a person has to say that it may be used again.
     blocked: Mutex<Option<String>>,
     /// It was connected to at least once.
@@ -58,23 +58,23 @@ pub(super) struct Upstream {
     pub(super) stop: Stop,
 }
 
-impl Upstream {
+impl UpstreamEntry {
     /// Names are resolved in the background from now on, until `stop`.
     ///
     /// # Errors
     /// [`SetupError`] for unusable certificates, or when a thread can't be started.
     pub(super) fn new(
         id: UpstreamId,
-        configured: &config::Upstream,
+        configured: &config::UpstreamConfig,
         failover: &config::Failover,
         stop: Stop,
-    ) -> Result<Upstream, SetupError> {
-        Ok(Upstream {
+    ) -> Result<UpstreamEntry, SetupError> {
+        Ok(UpstreamEntry {
             id,
             configured: Arc::new(configured.clone()),
             name: name_of(configured).into(),
             route: route_to(configured, &stop)?,
-            health: Mutex::new(Health::new(failover.backoff_min, failover.backoff_max, Instant::now())),
+            health: Mutex::new(PoolHealth::new(failover.backoff_min, failover.backoff_max, Instant::now())),
             blocked: Mutex::new(None),
             reached: AtomicBool::new(false),
             probe_logins: Mutex::default(),
@@ -85,8 +85,8 @@ impl Upstream {
     }
 
     /// What was taken out of rotation stays out under other terms: a person clears it.
-    pub(super) fn inherit_block(&self, before: &[Arc<Upstream>]) {
-        let is_it = |other: &&Arc<Upstream>| other.name == self.name && other.blocked().is_some();
+    pub(super) fn inherit_block(&self, before: &[Arc<UpstreamEntry>]) {
+        let is_it = |other: &&Arc<UpstreamEntry>| other.name == self.name && other.blocked().is_some();
         if let Some(blocked) = before.iter().find(is_it) {
             let why = blocked.blocked().clone();
             log::warn!("pool {} {} stays out of rotation", self.id, self.name);
@@ -94,7 +94,7 @@ impl Upstream {
         }
     }
 
-    pub(super) fn health(&self) -> MutexGuard<'_, Health> {
+    pub(super) fn health(&self) -> MutexGuard<'_, PoolHealth> {
         lock(&self.health)
     }
 
@@ -113,14 +113,14 @@ impl Upstream {
         self.health().up_since().filter(|_| self.blocked().is_none())
     }
 
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn standing(&self) -> PoolStatus {
         if self.blocked().is_some() {
-            return Standing::Blocked;
+            return PoolStatus::Blocked;
         }
         match (self.health().up_since(), self.reached.load(Ordering::Relaxed)) {
-            (None, _) => Standing::Failed,
-            (Some(_), true) => Standing::Up,
-            (Some(_), false) => Standing::Untried,
+            (None, _) => PoolStatus::Failed,
+            (Some(_), true) => PoolStatus::Up,
+            (Some(_), false) => PoolStatus::Untried,
         }
     }
 
@@ -135,7 +135,7 @@ impl Upstream {
     }
 
     /// It has failed: the pause until the next try, unless that is known already.
-    pub(super) fn fail(&self, failure: Failure) -> Option<Duration> {
+    pub(super) fn fail(&self, failure: PoolFailure) -> Option<Duration> {
         let pause = self.health().failed(failure, Instant::now());
         self.news.notify_all();
         self.warm.clear();
@@ -143,7 +143,7 @@ impl Upstream {
     }
 
     /// A probe is to find out whether it has failed.
-    pub(super) fn suspect(&self, failure: Failure) {
+    pub(super) fn suspect(&self, failure: PoolFailure) {
         self.health().suspect(failure);
         self.news.notify_all();
     }

@@ -22,8 +22,8 @@ impl fmt::Display for UpstreamId {
 
 /// All upstreams that were ever listed, and the order of preference that holds now.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Listing {
-    known: Vec<config::Upstream>,
+pub struct UpstreamList {
+    known: Vec<config::UpstreamConfig>,
     order: Vec<UpstreamId>,
 }
 
@@ -46,20 +46,20 @@ impl fmt::Display for RelistError {
 
 impl std::error::Error for RelistError {}
 
-impl Listing {
+impl UpstreamList {
     /// The first list.
-    pub fn new(configured: &[config::Upstream]) -> Listing {
-        Listing { known: configured.to_vec(), order: (0..configured.len()).map(UpstreamId).collect() }
+    pub fn new(configured: &[config::UpstreamConfig]) -> UpstreamList {
+        UpstreamList { known: configured.to_vec(), order: (0..configured.len()).map(UpstreamId).collect() }
     }
 
     /// Another list. Whoever stands in it as before keeps the number.
     ///
     /// # Errors
     /// When this run can't be told of any more.
-    pub fn relisted(&self, configured: &[config::Upstream]) -> Result<Listing, RelistError> {
-        let mut next = Listing { known: self.known.clone(), order: Vec::new() };
+    pub fn relisted(&self, configured: &[config::UpstreamConfig]) -> Result<UpstreamList, RelistError> {
+        let mut next = UpstreamList { known: self.known.clone(), order: Vec::new() };
         for one in configured {
-            let is_it = |(number, known): &(usize, &config::Upstream)| {
+            let is_it = |(number, known): &(usize, &config::UpstreamConfig)| {
                 *known == one && !next.order.contains(&UpstreamId(*number))
             };
             let known = next.known.iter().enumerate().find(is_it).map(|(number, _)| number);
@@ -83,7 +83,7 @@ impl Listing {
     }
 
     /// By their numbers, those that are not listed any more included.
-    pub fn known(&self) -> &[config::Upstream] {
+    pub fn known(&self) -> &[config::UpstreamConfig] {
         &self.known
     }
 
@@ -97,17 +97,17 @@ impl Listing {
 mod tests {
     use super::*;
 
-    fn list(hosts: &[&str]) -> Vec<config::Upstream> {
-        hosts.iter().map(|host| config::Upstream::new(*host, 3333)).collect()
+    fn list(hosts: &[&str]) -> Vec<config::UpstreamConfig> {
+        hosts.iter().map(|host| config::UpstreamConfig::new(*host, 3333)).collect()
     }
 
-    fn order(listing: &Listing) -> Vec<usize> {
+    fn order(listing: &UpstreamList) -> Vec<usize> {
         listing.order().iter().map(|id| id.0).collect()
     }
 
     #[test]
     fn who_stays_keeps_the_number() {
-        let first = Listing::new(&list(&["a", "b"]));
+        let first = UpstreamList::new(&list(&["a", "b"]));
         let second = first.relisted(&list(&["c", "b"])).unwrap();
         assert_eq!(order(&second), [2, 1]);
         assert_eq!((second.rank(UpstreamId(0)), second.rank(UpstreamId(1))), (None, Some(1)));
@@ -120,18 +120,18 @@ mod tests {
     fn another_setting_makes_another_upstream() {
         let mut changed = list(&["a"]);
         changed[0].user = "farm".to_owned();
-        assert_eq!(order(&Listing::new(&list(&["a"])).relisted(&changed).unwrap()), [1]);
+        assert_eq!(order(&UpstreamList::new(&list(&["a"])).relisted(&changed).unwrap()), [1]);
     }
 
     #[test]
     fn the_same_one_twice_has_two_numbers() {
-        let twice = Listing::new(&list(&["a", "a"]));
+        let twice = UpstreamList::new(&list(&["a", "a"]));
         assert_eq!(order(&twice.relisted(&list(&["a", "a"])).unwrap()), [0, 1]);
     }
 
     #[test]
     fn what_one_run_can_be_told_of_is_bounded() {
-        let mut listing = Listing::new(&list(&["a"]));
+        let mut listing = UpstreamList::new(&list(&["a"]));
         for number in 0..MOST_KNOWN - 1 {
             listing = listing.relisted(&list(&[&format!("pool-{number}")])).unwrap();
         }

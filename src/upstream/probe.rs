@@ -5,10 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::entry::Upstream;
+use super::entry::UpstreamEntry;
 use super::probe_work::ask_for_work;
-use super::{Failure, Upstreams};
-use crate::net::{Reader, Stream};
+use super::{PoolFailure, Upstreams};
+use crate::net::{Stream, StreamReader};
 use crate::util::stop::Stopped;
 use crate::util::supervise;
 use crate::util::supervise::service;
@@ -30,7 +30,7 @@ pub(super) const SUBSCRIBE: &[u8] =
         .as_bytes();
 
 /// A thread of its own: a pool that swallows its probes delays nobody else's.
-pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<Upstream>) -> io::Result<()> {
+pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<UpstreamEntry>) -> io::Result<()> {
     let (upstreams, upstream) = (upstreams.clone(), upstream.clone());
     let name = format!("probe-{}", upstream.id.0 + 1);
     let stuck_after = stuck_after(upstreams.shared.failover.answer_timeout);
@@ -43,18 +43,18 @@ fn stuck_after(answer_timeout: Duration) -> Duration {
     STUCK_AFTER + answer_timeout * 2
 }
 
-fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stopped> {
+fn keep_probing(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), Stopped> {
     let failback_after = upstreams.shared.failover.failback_after;
     let recheck = (failback_after / 3).min(LONGEST_RECHECK);
     let mut checked_at = Instant::now();
     // What a pool that is back must go on to disprove until miners are moved to it.
-    let mut last_failure: Option<Failure> = None;
+    let mut last_failure: Option<PoolFailure> = None;
     let mut addresses = upstream.route.address_changes();
     loop {
         supervise::beat();
         let suspicion = upstream.health().take_suspicion();
         if let Some(suspicion) = suspicion {
-            if let Shown::Failed(failure) = probe(upstreams, upstream, &suspicion) {
+            if let ProbeResult::Failed(failure) = probe(upstreams, upstream, &suspicion) {
                 upstreams.fail(upstream, failure);
             }
         }
@@ -69,9 +69,11 @@ fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stoppe
                 last_failure = Some(failure.clone());
                 checked_at = now;
                 match probe(upstreams, upstream, &failure) {
-                    Shown::Works | Shown::GivesWork | Shown::RefusesLogin => upstreams.recover(upstream),
-                    Shown::Failed(failure) => upstreams.fail_again(upstream, failure),
-                    Shown::Nothing => upstreams.fail_again(upstream, failure),
+                    ProbeResult::Works | ProbeResult::GivesWork | ProbeResult::RefusesLogin => {
+                        upstreams.recover(upstream)
+                    }
+                    ProbeResult::Failed(failure) => upstreams.fail_again(upstream, failure),
+                    ProbeResult::Nothing => upstreams.fail_again(upstream, failure),
                 }
                 Duration::ZERO
             }
@@ -79,7 +81,7 @@ fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stoppe
             None => match &last_failure {
                 Some(failure) if now >= checked_at + recheck => {
                     checked_at = now;
-                    if let Shown::Failed(failure) = probe(upstreams, upstream, failure) {
+                    if let ProbeResult::Failed(failure) = probe(upstreams, upstream, failure) {
                         upstreams.fail(upstream, failure);
                     }
                     // Long enough up: whoever uses it from now on will notice a failure.
@@ -105,63 +107,64 @@ fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stoppe
 }
 
 /// What a probe has shown.
-pub(super) enum Shown {
+pub(super) enum ProbeResult {
     Works,
     /// It has sent a job.
     GivesWork,
     /// It has refused the login.
     RefusesLogin,
-    Failed(Failure),
+    Failed(PoolFailure),
     /// It could not be made, for reasons of our own.
     Nothing,
 }
 
 /// Shows whether what had failed works again.
-fn probe(upstreams: &Upstreams, upstream: &Upstream, failed: &Failure) -> Shown {
+fn probe(upstreams: &Upstreams, upstream: &UpstreamEntry, failed: &PoolFailure) -> ProbeResult {
     supervise::beat();
     let deadline = Instant::now() + PROBE_LIMIT;
     let failover = &upstreams.shared.failover;
-    let owes_work = upstream.health().owes_work().is_some() || matches!(failed, Failure::NoWork(_));
+    let owes_work = upstream.health().owes_work().is_some() || matches!(failed, PoolFailure::NoWork(_));
     let has_failed = upstream.health().up_since().is_none();
     let stream = match upstream.route.dial(deadline, &upstream.stop) {
         Ok(stream) => stream,
-        Err(error) if error.is_ours() => return Shown::Nothing,
-        Err(error) => return Shown::Failed(Failure::Dial(error.to_string())),
+        Err(error) if error.is_ours() => return ProbeResult::Nothing,
+        Err(error) => return ProbeResult::Failed(PoolFailure::Dial(error.to_string())),
     };
     let login = if owes_work { upstream.probe_logins().next(has_failed) } else { None };
     if let Some(login) = login {
         let answered = || upstreams.answered(upstream);
         let shown = ask_for_work(stream, &login, failover.first_job_timeout, answered, &upstream.stop);
         match shown {
-            Shown::GivesWork => upstream.probe_logins().got_work(login),
+            ProbeResult::GivesWork => upstream.probe_logins().got_work(login),
             // What one account is refused says nothing of the work that others wait for.
-            Shown::RefusesLogin if has_failed && upstream.probe_logins().refused(&login) => {
-                return Shown::Failed(Failure::NoWork(failover.first_job_timeout));
+            ProbeResult::RefusesLogin if has_failed && upstream.probe_logins().refused(&login) => {
+                return ProbeResult::Failed(PoolFailure::NoWork(failover.first_job_timeout));
             }
             _ => {}
         }
         return shown;
     }
     match failed {
-        Failure::Dial(_) => Shown::Works,
-        Failure::ClosedUnanswered | Failure::NoWork(_) | Failure::Silent(_) | Failure::Refused(_) => {
-            ask(stream, failover.answer_timeout, failed)
-        }
+        PoolFailure::Dial(_) => ProbeResult::Works,
+        PoolFailure::ClosedUnanswered
+        | PoolFailure::NoWork(_)
+        | PoolFailure::Silent(_)
+        | PoolFailure::Refused(_) => ask(stream, failover.answer_timeout, failed),
     }
 }
 
 /// Subscribes and waits for any answer.
-fn ask(stream: Stream, limit: Duration, failed: &Failure) -> Shown {
+fn ask(stream: Stream, limit: Duration, failed: &PoolFailure) -> ProbeResult {
     let asked = stream
         .set_read_timeout(Some(limit))
         .and_then(|()| stream.set_write_timeout(Some(limit)))
         .and_then(|()| stream.send_all(SUBSCRIBE));
     if asked.is_err() {
-        return Shown::Failed(failed.clone());
+        return ProbeResult::Failed(failed.clone());
     }
-    match Reader::new(stream.into()).recv(&mut [0; 512]) {
-        Ok(received) if received.length > 0 => Shown::Works,
-        Ok(_) => Shown::Failed(Failure::ClosedUnanswered),
-        Err(_) => Shown::Failed(Failure::Silent(limit)),
+    match StreamReader::new(stream.into()).recv(&mut [0; 512]) {
+        Ok(received) if received.length > 0 => ProbeResult::Works,
+        Ok(_) => ProbeResult::Failed(PoolFailure::ClosedUnanswered),
+        Err(_) => ProbeResult::Failed(PoolFailure::Silent(limit)),
     }
 }

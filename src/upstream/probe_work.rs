@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::Failure;
-use super::probe::{SUBSCRIBE, Shown};
+use super::PoolFailure;
+use super::probe::{ProbeResult, SUBSCRIBE};
 use crate::net::options::is_timeout;
-use crate::net::{Reader, Stream};
+use crate::net::{Stream, StreamReader};
 use crate::stratum::LineReader;
-use crate::stratum::{Login, PoolMethod, Readings, Verdict};
+use crate::stratum::{Login, PoolMethod, Readings, ResponseVerdict};
 use crate::util::stop::Stop;
 use crate::util::supervise;
 
@@ -27,7 +27,7 @@ const MAX_POOL_LINE: usize = 1 << 20;
 #[derive(Default)]
 struct Progress {
     subscribed: bool,
-    verdict: Option<Verdict>,
+    verdict: Option<ResponseVerdict>,
     has_job: bool,
 }
 
@@ -39,16 +39,16 @@ pub(super) fn ask_for_work(
     limit: Duration,
     answered: impl FnOnce(),
     stop: &Stop,
-) -> Shown {
+) -> ProbeResult {
     let deadline = Instant::now() + limit;
     let asked = stream
         .set_read_timeout(Some(STOP_CHECK.min(limit)))
         .and_then(|()| stream.set_write_timeout(Some(limit.min(WRITE_LIMIT))))
         .and_then(|()| stream.send_all(SUBSCRIBE));
     if asked.is_err() {
-        return Shown::Failed(Failure::ClosedUnanswered);
+        return ProbeResult::Failed(PoolFailure::ClosedUnanswered);
     }
-    let mut reader = Reader::new(stream.into());
+    let mut reader = StreamReader::new(stream.into());
     let (mut lines, mut progress) = (LineReader::up_to(MAX_POOL_LINE), Progress::default());
     let (mut buffer, mut read, mut answered) = ([0; 4096], 0, Some(answered));
     while Instant::now() < deadline && read < MAX_READ {
@@ -59,26 +59,30 @@ pub(super) fn ask_for_work(
                 read += received.length;
                 lines.read(&buffer[..received.length], |line| progress.take(line));
             }
-            Ok(_) => return Shown::Failed(Failure::ClosedUnanswered),
+            Ok(_) => return ProbeResult::Failed(PoolFailure::ClosedUnanswered),
             Err(error) if is_timeout(&error) && !stop.is_stopped() => continue,
-            Err(_) if stop.is_stopped() => return Shown::Nothing,
-            Err(_) => return Shown::Failed(Failure::ClosedUnanswered),
+            Err(_) if stop.is_stopped() => return ProbeResult::Nothing,
+            Err(_) => return ProbeResult::Failed(PoolFailure::ClosedUnanswered),
         }
         if progress.has_job {
-            return Shown::GivesWork;
+            return ProbeResult::GivesWork;
         }
         if progress.verdict.as_ref().is_some_and(|verdict| !verdict.is_accepted()) {
-            return Shown::RefusesLogin;
+            return ProbeResult::RefusesLogin;
         }
         if let Some(answered) = answered.take_if(|_| progress.subscribed) {
             answered();
             let line = login.authorize_line(AUTHORIZE_ID);
             if reader.stream().send_all(line.as_bytes()).is_err() {
-                return Shown::Failed(Failure::ClosedUnanswered);
+                return ProbeResult::Failed(PoolFailure::ClosedUnanswered);
             }
         }
     }
-    Shown::Failed(if progress.subscribed { Failure::NoWork(limit) } else { Failure::Silent(limit) })
+    ProbeResult::Failed(if progress.subscribed {
+        PoolFailure::NoWork(limit)
+    } else {
+        PoolFailure::Silent(limit)
+    })
 }
 
 impl Progress {
@@ -89,7 +93,7 @@ impl Progress {
                 (Some(method), _) => self.has_job |= PoolMethod::of(method) == Some(PoolMethod::Notify),
                 (None, Some(SUBSCRIBE_ID)) => self.subscribed = true,
                 (None, Some(AUTHORIZE_ID)) => {
-                    self.verdict.get_or_insert_with(|| Verdict::of(&message));
+                    self.verdict.get_or_insert_with(|| ResponseVerdict::of(&message));
                 }
                 (None, _) => {}
             }
@@ -133,7 +137,7 @@ mod tests {
         progress.take(br#"{"id":1,"id":1,"result":[[],"0a0b0c0d",8],"error":null}"#);
         assert!(progress.subscribed);
         progress.take(br#"{"id":2,"id":2,"result":true,"error":null}"#);
-        assert!(progress.verdict.as_ref().is_some_and(Verdict::is_accepted));
+        assert!(progress.verdict.as_ref().is_some_and(ResponseVerdict::is_accepted));
         assert!(!progress.has_job);
         progress.take(br#"{"id":null,"id":null,"method":"mining.notify","params":["1"]} ."#);
         assert!(progress.has_job);

@@ -6,8 +6,8 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::entry::Upstream;
-use super::{Failure, Upstreams, lock};
+use super::entry::UpstreamEntry;
+use super::{PoolFailure, Upstreams, lock};
 use crate::net::Stream;
 use crate::util::stop::Stopped;
 use crate::util::supervise;
@@ -25,12 +25,12 @@ const DIAL_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct WarmConnections {
     wanted: usize,
-    stock: Mutex<VecDeque<Kept>>,
+    stock: Mutex<VecDeque<SpareConnection>>,
     taken: Condvar,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct SpareConnection {
     stream: Stream,
     since: Instant,
 }
@@ -60,7 +60,7 @@ impl WarmConnections {
         self.stock().clear();
     }
 
-    fn stock(&self) -> MutexGuard<'_, VecDeque<Kept>> {
+    fn stock(&self) -> MutexGuard<'_, VecDeque<SpareConnection>> {
         lock(&self.stock)
     }
 
@@ -80,7 +80,7 @@ impl WarmConnections {
 }
 
 /// A thread of its own, where a stock is wanted.
-pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<Upstream>) -> io::Result<()> {
+pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<UpstreamEntry>) -> io::Result<()> {
     if upstream.warm.wanted > 0 {
         let (upstreams, upstream) = (upstreams.clone(), upstream.clone());
         let name = format!("warm-{}", upstream.id.0 + 1);
@@ -89,7 +89,7 @@ pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<Upstream>) -> io::Resu
     Ok(())
 }
 
-fn keep_warm(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stopped> {
+fn keep_warm(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), Stopped> {
     let stop = &upstream.stop;
     while !stop.is_stopped() {
         supervise::beat();
@@ -102,7 +102,9 @@ fn keep_warm(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stopped> 
         }
         for _ in 0..upstream.warm.missing() {
             match upstream.route.dial(Instant::now() + DIAL_LIMIT, stop) {
-                Ok(stream) => upstream.warm.stock().push_back(Kept { stream, since: Instant::now() }),
+                Ok(stream) => {
+                    upstream.warm.stock().push_back(SpareConnection { stream, since: Instant::now() })
+                }
                 Err(error) if error.is_ours() => {
                     if stop.sleep(ROUND).is_err() {
                         return Ok(());
@@ -110,7 +112,7 @@ fn keep_warm(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stopped> 
                     break;
                 }
                 Err(error) => {
-                    upstreams.fail(upstream, Failure::Dial(error.to_string()));
+                    upstreams.fail(upstream, PoolFailure::Dial(error.to_string()));
                     break;
                 }
             }
@@ -121,7 +123,7 @@ fn keep_warm(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stopped> 
     Ok(())
 }
 
-fn is_alive(kept: &Kept) -> bool {
+fn is_alive(kept: &SpareConnection) -> bool {
     if kept.since.elapsed() >= FRESH {
         return false;
     }

@@ -47,7 +47,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// otherwise. A second call has no effect.
 pub fn start(data_dir: Option<&Path>, level: &str) {
     let file = data_dir.map(|dir| LogFile::new(dir.join(FILE_NAME), MAX_BYTES));
-    let queue = Queue::start(Both { file });
+    let queue = LogQueue::start(Both { file });
     let started = Builder::from_env(Env::default().default_filter_or(level))
         .format(|out, record| {
             // The HTTP client would tell the URLs it calls, which may be secrets.
@@ -68,39 +68,39 @@ pub fn start(data_dir: Option<&Path>, level: &str) {
 pub fn flush() {
     if let Some(sender) = TO_WRITER.get() {
         let (done, written) = bounded(1);
-        if sender.send_timeout(Entry::Flush(done), FLUSH_LIMIT).is_ok() {
+        if sender.send_timeout(LogEntry::Flush(done), FLUSH_LIMIT).is_ok() {
             let _ = written.recv_timeout(FLUSH_LIMIT);
         }
     }
 }
 
 /// The way to the log's thread, once it runs.
-static TO_WRITER: OnceLock<Sender<Entry>> = OnceLock::new();
+static TO_WRITER: OnceLock<Sender<LogEntry>> = OnceLock::new();
 
-enum Entry {
+enum LogEntry {
     Line(Vec<u8>),
     /// Everything before this is written when the channel is told.
     Flush(Sender<()>),
 }
 
 /// Gets each line as one write and passes it on without waiting.
-enum Queue {
+enum LogQueue {
     Thread {
-        sender: Sender<Entry>,
+        sender: Sender<LogEntry>,
         lost: u64,
     },
     /// No thread could be started: lines are written on the spot, to stderr.
     Direct(Both),
 }
 
-impl Queue {
-    fn start(mut both: Both) -> Queue {
+impl LogQueue {
+    fn start(mut both: Both) -> LogQueue {
         let (sender, entries) = bounded(MAX_QUEUED);
         let thread = service("log").start(move || {
             for entry in &entries {
                 match entry {
-                    Entry::Line(line) => both.write_line(&line),
-                    Entry::Flush(done) => drop(done),
+                    LogEntry::Line(line) => both.write_line(&line),
+                    LogEntry::Flush(done) => drop(done),
                 }
                 supervise::beat();
             }
@@ -110,22 +110,22 @@ impl Queue {
             Ok(_) => {
                 // A second start is refused by the logger; its thread ends with its sender.
                 let _ = TO_WRITER.set(sender.clone());
-                Queue::Thread { sender, lost: 0 }
+                LogQueue::Thread { sender, lost: 0 }
             }
-            Err(_) => Queue::Direct(Both { file: None }),
+            Err(_) => LogQueue::Direct(Both { file: None }),
         }
     }
 }
 
-impl Write for Queue {
+impl Write for LogQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match self {
-            Queue::Direct(both) => both.write_line(line),
-            Queue::Thread { sender, lost } => {
-                if *lost > 0 && sender.try_send(Entry::Line(lost_lines(*lost))).is_ok() {
+            LogQueue::Direct(both) => both.write_line(line),
+            LogQueue::Thread { sender, lost } => {
+                if *lost > 0 && sender.try_send(LogEntry::Line(lost_lines(*lost))).is_ok() {
                     *lost = 0;
                 }
-                if sender.try_send(Entry::Line(line.to_vec())).is_err() {
+                if sender.try_send(LogEntry::Line(line.to_vec())).is_err() {
                     *lost += 1;
                 }
             }
@@ -261,12 +261,12 @@ mod tests {
     #[test]
     fn a_stuck_writer_holds_nobody_up_and_the_loss_is_said() {
         let (sender, entries) = bounded(2);
-        let mut queue = Queue::Thread { sender, lost: 0 };
+        let mut queue = LogQueue::Thread { sender, lost: 0 };
         for line in [b"1\n", b"2\n", b"3\n", b"4\n"] {
             queue.write_all(line).unwrap();
         }
         let next = || match entries.try_recv() {
-            Ok(Entry::Line(line)) => String::from_utf8(line).unwrap(),
+            Ok(LogEntry::Line(line)) => String::from_utf8(line).unwrap(),
             _ => panic!("no line"),
         };
         assert_eq!((next(), next()), ("1\n".to_owned(), "2\n".to_owned()));

@@ -20,15 +20,15 @@ impl std::error::Error for Stopped {}
 /// A flag that can be waited for. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
-    inner: Arc<Inner>,
+    inner: Arc<StopInner>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct StopInner {
     stopped: Mutex<bool>,
     changed: Condvar,
     /// Those that end with this one.
-    children: Mutex<Vec<Weak<Inner>>>,
+    children: Mutex<Vec<Weak<StopInner>>>,
 }
 
 impl Stop {
@@ -99,7 +99,7 @@ impl Stop {
         self.inner.stopped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn children(&self) -> MutexGuard<'_, Vec<Weak<Inner>>> {
+    fn children(&self) -> MutexGuard<'_, Vec<Weak<StopInner>>> {
         self.inner.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use registry::{Registered, Service};
+use registry::{Service, ServiceGuard};
 
 use super::thread::{SERVICE_STACK, panic_text, spawn};
 
@@ -85,7 +85,7 @@ impl Spawn {
         E: Display + 'static,
     {
         let Spawn { name, stack, on_panic, stale_after } = self;
-        let service = Registered::new(&name, stale_after);
+        let service = ServiceGuard::new(&name, stale_after);
         spawn(name, stack, move || {
             // Its place in the registry ends with the thread.
             let service = service;
@@ -99,13 +99,13 @@ impl Spawn {
                 let reason = panic_text(panic.as_ref());
                 recent.retain(|at| at.elapsed() < RESTART_WINDOW);
                 match next_step(on_panic, recent.len()) {
-                    Next::Restart(pause) => {
+                    AfterEnd::Restart(pause) => {
                         recent.push(Instant::now());
                         log::error!("thread {} panicked: {reason}; it is started again", service.name);
                         std::thread::sleep(pause);
                         service.restarted(reason);
                     }
-                    Next::StayOff => {
+                    AfterEnd::StayOff => {
                         log::error!(
                             "thread {} panicked: {reason}; it stays off, since it was started again {MAX_RESTARTS} \
                              times already: restart sluice, and report this",
@@ -114,7 +114,7 @@ impl Spawn {
                         service.stay_off();
                         return Ok(());
                     }
-                    Next::EndProgram => {
+                    AfterEnd::EndProgram => {
                         log::error!(
                             "thread {} panicked: {reason}; sluice can't go on without it and ends after the \
                              shares in flight are answered",
@@ -144,18 +144,18 @@ pub(crate) fn fault_point(name: &str) {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Next {
+enum AfterEnd {
     Restart(Duration),
     StayOff,
     EndProgram,
 }
 
-fn next_step(on_panic: OnPanic, recent: usize) -> Next {
+fn next_step(on_panic: OnPanic, recent: usize) -> AfterEnd {
     match on_panic {
-        OnPanic::EndProgram => Next::EndProgram,
-        OnPanic::Restart if recent >= MAX_RESTARTS => Next::StayOff,
-        OnPanic::RestartThenEnd if recent >= MAX_RESTARTS => Next::EndProgram,
-        OnPanic::Restart | OnPanic::RestartThenEnd => Next::Restart(FIRST_PAUSE * (1 << recent)),
+        OnPanic::EndProgram => AfterEnd::EndProgram,
+        OnPanic::Restart if recent >= MAX_RESTARTS => AfterEnd::StayOff,
+        OnPanic::RestartThenEnd if recent >= MAX_RESTARTS => AfterEnd::EndProgram,
+        OnPanic::Restart | OnPanic::RestartThenEnd => AfterEnd::Restart(FIRST_PAUSE * (1 << recent)),
     }
 }
 
@@ -187,12 +187,12 @@ mod tests {
 
     #[test]
     fn restarts_come_to_an_end() {
-        let pauses: Vec<Next> = (0..6).map(|recent| next_step(OnPanic::Restart, recent)).collect();
-        assert_eq!(pauses[0], Next::Restart(FIRST_PAUSE));
-        assert_eq!(pauses[4], Next::Restart(FIRST_PAUSE * 16));
-        assert_eq!(pauses[5], Next::StayOff);
-        assert_eq!(next_step(OnPanic::RestartThenEnd, 5), Next::EndProgram);
-        assert_eq!(next_step(OnPanic::EndProgram, 0), Next::EndProgram);
+        let pauses: Vec<AfterEnd> = (0..6).map(|recent| next_step(OnPanic::Restart, recent)).collect();
+        assert_eq!(pauses[0], AfterEnd::Restart(FIRST_PAUSE));
+        assert_eq!(pauses[4], AfterEnd::Restart(FIRST_PAUSE * 16));
+        assert_eq!(pauses[5], AfterEnd::StayOff);
+        assert_eq!(next_step(OnPanic::RestartThenEnd, 5), AfterEnd::EndProgram);
+        assert_eq!(next_step(OnPanic::EndProgram, 0), AfterEnd::EndProgram);
     }
 
     #[test]

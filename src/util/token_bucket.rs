@@ -3,16 +3,16 @@
 use std::time::{Duration, Instant};
 
 #[derive(Debug)]
-pub(crate) struct Allowance {
+pub(crate) struct TokenBucket {
     most: f64,
     per_second: f64,
     left: f64,
     at: Instant,
 }
 
-impl Allowance {
-    pub(crate) fn new(most: f64, per_second: f64, now: Instant) -> Allowance {
-        Allowance { most, per_second, left: most, at: now }
+impl TokenBucket {
+    pub(crate) fn new(most: f64, per_second: f64, now: Instant) -> TokenBucket {
+        TokenBucket { most, per_second, left: most, at: now }
     }
 
     /// Takes one if there is one.
@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn a_burst_is_free_and_a_flood_is_not() {
         let start = Instant::now();
-        let mut allowance = Allowance::new(64.0, 20.0, start);
+        let mut allowance = TokenBucket::new(64.0, 20.0, start);
         assert!((0..64).all(|_| allowance.take(start).is_zero()));
         assert_eq!(allowance.take(start), Duration::from_millis(50));
         assert!(allowance.take(start + Duration::from_secs(1)).is_zero());
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn what_is_not_there_is_not_owed_later() {
         let start = Instant::now();
-        let mut allowance = Allowance::new(3.0, 2.0, start);
+        let mut allowance = TokenBucket::new(3.0, 2.0, start);
         assert_eq!((0..100).filter(|_| allowance.take_if_any(start)).count(), 3);
         assert!(allowance.take_if_any(start + Duration::from_millis(500)));
         assert!(!allowance.take_if_any(start + Duration::from_millis(500)));

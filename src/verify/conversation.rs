@@ -17,11 +17,11 @@ use serde_json::value::RawValue;
 use self::line::{LineContent, Spaces};
 use super::job::{Extranonces, Judging};
 use super::nerdminer_check::tree_bytes;
-use super::observations::{Authorized, Found, Suggestion};
-use super::settings::Settings;
-use super::timestamp::Moment;
+use super::observations::{Authorized, Observations, Suggestion};
+use super::settings::VerifySettings;
+use super::timestamp::Timestamp;
 use crate::stratum::{
-    ConfigureAnswer, Envelope, JobReading, PoolMethod, Readings, RefusalCode, Verdict, VersionMask,
+    ConfigureAnswer, Envelope, JobReading, PoolMethod, Readings, RefusalCode, ResponseVerdict, VersionMask,
     first_text, refused,
 };
 
@@ -53,35 +53,35 @@ const SUGGEST: u64 = 4;
 
 /// The miner's side.
 #[derive(Debug)]
-pub struct Conversation {
+pub struct VerifyClient {
     worker: String,
     host: String,
     judging: Judging,
     most_drift: i64,
     is_brief: bool,
-    found: Found,
+    found: Observations,
     outgoing: String,
     subscribe_sent: Duration,
     subscribe_answered: Option<Duration>,
     suggest_sent: Option<Duration>,
     /// The jobs that came before the answer to subscribe, each with all its readings.
-    early: Vec<(Vec<JobReading>, Moment)>,
+    early: Vec<(Vec<JobReading>, Timestamp)>,
     /// The present job in all its readings.
     present: Vec<JobReading>,
     /// The search spaces before each `mining.set_extranonce`, which some miners ignore.
     earlier_spaces: Vec<Extranonces>,
 }
 
-impl Conversation {
+impl VerifyClient {
     /// With the pool `host`, as in its URL. Something is to be sent at once.
-    pub fn new(settings: &Settings, host: &str, at: Moment) -> Conversation {
-        let mut conversation = Conversation {
+    pub fn new(settings: &VerifySettings, host: &str, at: Timestamp) -> VerifyClient {
+        let mut conversation = VerifyClient {
             worker: settings.worker(),
             host: host.to_owned(),
             judging: Judging { expected: settings.expected.clone(), expectations: settings.expectations() },
             most_drift: super::judge::most_drift(),
             is_brief: settings.is_brief,
-            found: Found::default(),
+            found: Observations::default(),
             outgoing: String::new(),
             subscribe_sent: at.since,
             subscribe_answered: None,
@@ -103,7 +103,7 @@ impl Conversation {
     }
 
     /// Lets time pass.
-    pub fn tick(&mut self, at: Moment) {
+    pub fn tick(&mut self, at: Timestamp) {
         let is_due = self.subscribe_answered.is_some_and(|answered| at.since >= answered + PAUSE);
         if is_due && self.found.authorize_sent.is_none() {
             self.found.authorize_sent = Some(at.since);
@@ -121,7 +121,7 @@ impl Conversation {
     }
 
     /// Whether there is nothing left to find out.
-    pub fn is_enough(&self, at: Moment) -> bool {
+    pub fn is_enough(&self, at: Timestamp) -> bool {
         let found = &self.found;
         if found.subscribe_refused.is_some() || matches!(found.authorized, Authorized::Refused(_)) {
             return true;
@@ -132,17 +132,17 @@ impl Conversation {
     }
 
     /// What was found so far.
-    pub fn found(&self) -> &Found {
+    pub fn found(&self) -> &Observations {
         &self.found
     }
 
     /// What was found.
-    pub fn into_found(self) -> Found {
+    pub fn into_found(self) -> Observations {
         self.found
     }
 
     /// Takes one line of the pool, without its end.
-    pub fn take_line(&mut self, line: &[u8], at: Moment) {
+    pub fn take_line(&mut self, line: &[u8], at: Timestamp) {
         self.found.lines += 1;
         if line.len() > self.found.longest_line {
             self.found.longest_line = line.len();
@@ -193,7 +193,7 @@ impl Conversation {
         }
     }
 
-    fn take_answer(&mut self, answer: &Envelope<'_>, at: Moment) {
+    fn take_answer(&mut self, answer: &Envelope<'_>, at: Timestamp) {
         match answer.numeric_id() {
             Some(CONFIGURE) => {
                 self.found.version_mask = ConfigureAnswer::from_result(answer.good_result()).version_rolling;
@@ -202,7 +202,7 @@ impl Conversation {
                 self.take_authorized(answer, at);
             }
             Some(SUGGEST) => {
-                let is_refused = answer.has_error() && !Verdict::of(answer).is_accepted();
+                let is_refused = answer.has_error() && !ResponseVerdict::of(answer).is_accepted();
                 let suggestion = &mut self.found.difficulty.suggestion;
                 if is_refused && *suggestion == Suggestion::Ignored {
                     *suggestion = Suggestion::Refused;
@@ -212,9 +212,9 @@ impl Conversation {
         }
     }
 
-    fn take_authorized(&mut self, answer: &Envelope<'_>, at: Moment) {
+    fn take_authorized(&mut self, answer: &Envelope<'_>, at: Timestamp) {
         self.found.authorize_took = self.found.authorize_sent.map(|sent| at.since.saturating_sub(sent));
-        if !Verdict::of(answer).is_accepted() {
+        if !ResponseVerdict::of(answer).is_accepted() {
             self.found.authorized = Authorized::Refused(reading::refusal(answer));
             return;
         }
@@ -253,7 +253,7 @@ impl Conversation {
             }
             Some(PoolMethod::Ping) => self.answer(message, "\"pong\""),
             None if message.has_id() => {
-                let refusal = crate::stratum::Refusal::new(RefusalCode::Other, "Not supported.");
+                let refusal = crate::stratum::StratumError::new(RefusalCode::Other, "Not supported.");
                 self.outgoing.push_str(&refused(message.id(), &refusal, Default::default()));
             }
             None => {}

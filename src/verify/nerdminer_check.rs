@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::observations::Found;
+use super::observations::Observations;
 use crate::stratum::Difficulty;
 use crate::util::plural::count;
 use crate::work::expected_hashes;
@@ -29,7 +29,7 @@ const DAY: f64 = 86_400.0;
 
 /// Whether a NerdMiner gets along with a pool.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fitness {
+pub struct NerdMinerCheck {
     pub coinbase_bytes: Option<usize>,
     pub longest_line: usize,
     /// Of [`MOST_TREE`].
@@ -42,13 +42,13 @@ pub struct Fitness {
     pub nuisances: Vec<String>,
 }
 
-impl Fitness {
+impl NerdMinerCheck {
     /// By what was found; `None` when nothing was.
-    pub fn of(found: &Found) -> Option<Fitness> {
+    pub fn of(found: &Observations) -> Option<NerdMinerCheck> {
         let subscribed = found.subscribed.as_ref()?;
         let coinbase_bytes = Some(found.jobs.largest_coinbase).filter(|bytes| *bytes > 0);
         let share_time = found.difficulty.newest.map(|difficulty| expected_hashes(difficulty) / HASH_RATE);
-        let mut fitness = Fitness {
+        let mut fitness = NerdMinerCheck {
             coinbase_bytes,
             longest_line: found.longest_line,
             largest_tree: found.largest_tree,

@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use super::job::Extranonces;
-use super::jobs::Jobs;
+use super::jobs::JobsSeen;
 use crate::stratum::{Difficulty, VersionMask};
 
 /// What a conversation has brought to light.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct Observations {
     pub subscribed: Option<Subscribed>,
     /// Other search spaces that miners may read in what the pool said.
     pub other_spaces: Vec<Extranonces>,
     /// The reason why nobody can tell which search space miners use.
     pub space_doubt: Option<String>,
     /// Why the pool did not let the miner subscribe.
-    pub subscribe_refused: Option<Refusal>,
+    pub subscribe_refused: Option<PoolRefusal>,
     pub authorized: Authorized,
     /// How long the answer to authorize took.
     pub authorize_took: Option<Duration>,
@@ -23,11 +23,11 @@ pub struct Found {
     pub authorize_sent: Option<Duration>,
     /// `None` when version rolling was refused or not answered.
     pub version_mask: Option<VersionMask>,
-    pub difficulty: Asked,
-    pub jobs: Jobs,
+    pub difficulty: DifficultyAsked,
+    pub jobs: JobsSeen,
     /// Set when the extranonces were changed by `mining.set_extranonce`, which nobody asked for.
     pub extranonce_changed: bool,
-    pub reconnect: Option<Reconnect>,
+    pub reconnect: Option<ReconnectSeen>,
     /// What the pool wanted to be shown, escaped where it is printed.
     pub messages: Vec<String>,
     /// Something else came before the answers to configure and subscribe.
@@ -52,7 +52,7 @@ pub struct Subscribed {
 
 /// A refusal as the pool put it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Refusal {
+pub struct PoolRefusal {
     pub code: Option<i64>,
     pub reason: Option<String>,
 }
@@ -63,12 +63,12 @@ pub enum Authorized {
     #[default]
     Unanswered,
     Accepted,
-    Refused(Refusal),
+    Refused(PoolRefusal),
 }
 
 /// The share difficulty, and what the pool made of a suggestion.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Asked {
+pub struct DifficultyAsked {
     /// Before the suggestion.
     pub first: Option<Difficulty>,
     pub newest: Option<Difficulty>,
@@ -96,7 +96,7 @@ pub enum Suggestion {
 
 /// `client.reconnect`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reconnect {
+pub struct ReconnectSeen {
     /// `None` for the same one.
     pub host: Option<String>,
     pub port: Option<String>,

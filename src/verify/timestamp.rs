@@ -6,7 +6,7 @@ use crate::clock::NtpTime;
 
 /// When something happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
+pub struct Timestamp {
     /// Since the connection was made.
     pub since: Duration,
     /// NTP time, or the system's.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sluice::analyzer::{Analyzer, Setup, Snapshot};
 use sluice::config::{Config, Overrides};
-use sluice::proxy::aggregate::{Aggregate, Limits};
+use sluice::proxy::aggregate::{AggregateProxy, Limits};
 use sluice::stratum::{Difficulty, Extranonce1, Extranonce2, Nonce, Notify, Submit};
 use sluice::util::stop::Stop;
 use sluice::work::{ShareTerms, Target, rebuild};
@@ -19,7 +19,7 @@ use crate::common::DEADLINE;
 
 /// The proxy. Shut down when dropped.
 pub struct Site {
-    proxy: Option<Aggregate>,
+    proxy: Option<AggregateProxy>,
     analyzer: Option<Analyzer>,
 }
 
@@ -50,11 +50,11 @@ impl Site {
 
     fn with_setup(config: &Config, limits: Limits, setup: Setup) -> Site {
         let (analyzer, copies) = Analyzer::start(setup).unwrap();
-        let proxy = Aggregate::start_with(config, limits, Some(copies), &Stop::new()).unwrap();
+        let proxy = AggregateProxy::start_with(config, limits, Some(copies), &Stop::new()).unwrap();
         Site { proxy: Some(proxy), analyzer: Some(analyzer) }
     }
 
-    pub fn running(&self) -> &Aggregate {
+    pub fn running(&self) -> &AggregateProxy {
         self.proxy.as_ref().unwrap()
     }
 

@@ -11,7 +11,7 @@ use sluice::clock::Clock;
 use sluice::config::{Config, Overrides};
 use sluice::proxy::passthrough::Passthrough;
 use sluice::record::Recorder;
-use sluice::tap::Copy;
+use sluice::tap::TapMessage;
 use sluice::util::stop::Stop;
 
 use super::{Proxy, wait_for};
@@ -83,7 +83,7 @@ impl Recorded {
     }
 
     /// The forwarding only; copies pile up until somebody takes them out of the queue.
-    pub fn stalled(text: &str) -> (Recorded, crossbeam_channel::Receiver<Copy>, Config) {
+    pub fn stalled(text: &str) -> (Recorded, crossbeam_channel::Receiver<TapMessage>, Config) {
         let (config, directory) = (config(text), tempfile::tempdir().unwrap());
         let (sender, copies) = crossbeam_channel::bounded(config.analysis.queue);
         let passthrough = Passthrough::start(&config, Some(sender), &Stop::new()).unwrap();

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use sluice::analyzer::{Analyzer, Setup};
 use sluice::config::{Config, Http, Overrides, Secret};
 use sluice::proxy::passthrough::Passthrough;
-use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
+use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPool};
 use sluice::status::server::{Handler, HttpServer};
-use sluice::status::snapshot::{Facts, Sight, Sights, Sources};
+use sluice::status::snapshot::{FixedFacts, Sources, StatusSnapshot, StatusSnapshots};
 use sluice::status::web;
 use sluice::stratum::Nbits;
 use sluice::util::stop::Stop;
@@ -38,14 +38,14 @@ pub struct Site {
     pub page: PageServer,
     pub pool: SimPool,
     pub proxy: Proxy,
-    sights: Sights,
+    sights: StatusSnapshots,
     miners: Vec<SimMiner>,
     talkers: Vec<TcpStream>,
     stop: Stop,
 }
 
 impl PageServer {
-    pub fn start(sights: Sights, token: Option<&str>) -> PageServer {
+    pub fn start(sights: StatusSnapshots, token: Option<&str>) -> PageServer {
         let listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         let http = Http { listen, token: token.map(Secret::new), ..Http::default() };
         let mut page = PageServer { handler: web::handler(sights), http, server: None };
@@ -55,8 +55,8 @@ impl PageServer {
     }
 
     /// That shows this and nothing else.
-    pub fn fixed(sight: Sight) -> PageServer {
-        PageServer::start(Sights::fixed(sight), None)
+    pub fn fixed(sight: StatusSnapshot) -> PageServer {
+        PageServer::start(StatusSnapshots::fixed(sight), None)
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -97,9 +97,9 @@ impl Site {
         let setup = Setup { upstreams, ..Setup::plain(&config.analysis) };
         let (analyzer, copies) = Analyzer::start(setup).unwrap();
         let passthrough = Passthrough::start(&config, Some(copies), &stop).unwrap();
-        let facts = Facts::new(&config, passthrough.addresses());
+        let facts = FixedFacts::new(&config, passthrough.addresses());
         let sources = Sources::new(passthrough.observer(), Some(analyzer.published()));
-        let sights = Sights::start(sources, facts, &stop).unwrap();
+        let sights = StatusSnapshots::start(sources, facts, &stop).unwrap();
         let proxy = Proxy { passthrough: Some(passthrough), analyzer: Some(analyzer) };
         let page = PageServer::start(sights.clone(), token);
         Site { page, pool, proxy, sights, miners: Vec::new(), talkers: Vec::new(), stop }
@@ -115,14 +115,14 @@ impl Site {
     }
 
     /// This moment.
-    pub fn sight(&self) -> Sight {
+    pub fn sight(&self) -> StatusSnapshot {
         (*self.sights.newest()).clone()
     }
 
     /// A miner that hashes, of this name behind the usual address.
-    pub fn mine(&mut self, name: &str, habit: Habit) {
+    pub fn mine(&mut self, name: &str, habit: MinerModel) {
         let options = MinerOptions {
-            hash_rate_limit: Some(HashRate(60_000.0)),
+            hash_rate_limit: Some(SimHashRate(60_000.0)),
             retry_wait: Some(Duration::from_millis(100)),
             ..MinerOptions::new(self.address(), habit, format!("{ADDRESS}.{name}"))
         };

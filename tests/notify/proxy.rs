@@ -6,7 +6,7 @@ use sluice::analyzer::{Analyzer, Setup};
 use sluice::config::{Config, Overrides};
 use sluice::notify::Notifier;
 use sluice::proxy::passthrough::Passthrough;
-use sluice::sim::{Habit, HashRate, MinerOptions, Payout, PoolOptions, SimMiner, SimPool};
+use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPayout, SimPool};
 use sluice::stratum::{Difficulty, Nbits};
 use sluice::util::stop::Stop;
 
@@ -23,7 +23,7 @@ fn a_pool_that_pays_a_stranger_is_told_once() {
     let server = Server::start(|_| ok());
     let pool = SimPool::start(PoolOptions {
         difficulty: Difficulty::new(0.000_001).unwrap(),
-        payout: Payout::Address(STRANGER.into()),
+        payout: SimPayout::Address(STRANGER.into()),
         // As difficult as Bitcoin's, or that would be an alert too.
         nbits: Nbits(0x1702_1369),
         ..PoolOptions::default()
@@ -42,8 +42,8 @@ fn a_pool_that_pays_a_stranger_is_told_once() {
     let (analyzer, sender) = Analyzer::start(setup).unwrap();
     let passthrough = Passthrough::start(&config, Some(sender), &Stop::new()).unwrap();
     let options = MinerOptions {
-        hash_rate_limit: Some(HashRate(200_000.0)),
-        ..MinerOptions::new(passthrough.addresses()[0], Habit::Bitaxe, format!("{OWN}.rig"))
+        hash_rate_limit: Some(SimHashRate(200_000.0)),
+        ..MinerOptions::new(passthrough.addresses()[0], MinerModel::Bitaxe, format!("{OWN}.rig"))
     };
     let miner = SimMiner::start(options).unwrap();
     for shares in [20, 40, 60] {

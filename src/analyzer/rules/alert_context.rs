@@ -2,25 +2,25 @@
 
 use serde_json::Value;
 
-use super::super::alerts::{Alerts, News};
+use super::super::alerts::{AlertBook, NewAlert};
 use crate::clock::{ClockState, NtpTime};
 use crate::config::Severity;
-use crate::record::{AlertRow, State};
+use crate::record::{AlertRow, SavedState};
 
 /// Lent to a rule for one finding.
-pub(in super::super) struct Tongue<'a> {
-    pub(in super::super) alerts: &'a mut Alerts,
+pub(in super::super) struct AlertContext<'a> {
+    pub(in super::super) alerts: &'a mut AlertBook,
     /// What is to be recorded.
     pub(in super::super) rows: &'a mut Vec<AlertRow>,
     pub(in super::super) upstreams: &'a [String],
     pub(in super::super) clock: &'a ClockState,
     /// For what outlives a restart.
-    pub(in super::super) state: &'a mut State,
+    pub(in super::super) state: &'a mut SavedState,
     /// The state has news that are to be saved.
     pub(in super::super) unsaved: &'a mut bool,
 }
 
-impl<'a> Tongue<'a> {
+impl<'a> AlertContext<'a> {
     /// The upstream's host and port; empty for a session that has none.
     pub(super) fn upstream(&self, place: Option<usize>) -> &'a str {
         let name = place.and_then(|place| self.upstreams.get(place)).map_or("", String::as_str);
@@ -50,7 +50,7 @@ impl<'a> Tongue<'a> {
         at: NtpTime,
         describe: impl FnOnce() -> (String, Value),
     ) {
-        self.rows.extend(self.alerts.lasts(&News { id, severity, subject, at }, describe));
+        self.rows.extend(self.alerts.lasts(&NewAlert { id, severity, subject, at }, describe));
     }
 
     /// A state is seen to last as time passes, which is not counted.
@@ -61,7 +61,7 @@ impl<'a> Tongue<'a> {
         at: NtpTime,
         describe: impl FnOnce() -> (String, Value),
     ) {
-        self.rows.extend(self.alerts.persists(&News { id, severity, subject, at }, describe));
+        self.rows.extend(self.alerts.persists(&NewAlert { id, severity, subject, at }, describe));
     }
 
     /// A state that has begun still lasts.
@@ -82,6 +82,6 @@ impl<'a> Tongue<'a> {
         at: NtpTime,
         describe: impl FnOnce() -> (String, Value),
     ) {
-        self.rows.extend(self.alerts.happened(&News { id, severity, subject, at }, describe));
+        self.rows.extend(self.alerts.happened(&NewAlert { id, severity, subject, at }, describe));
     }
 }

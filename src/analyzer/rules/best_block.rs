@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::super::verdicts::MAINNET_FLOOR;
 use super::payout::job_evidence;
 use super::poisson::{CHANCE, poisson_at_least};
-use super::{Pulse, Tongue, seconds_between};
+use super::{AlertContext, SessionSample, seconds_between};
 use crate::analyzer::session_event::JobSeen;
 use crate::clock::NtpTime;
 use crate::config::Severity;
@@ -46,8 +46,8 @@ const AT_ONCE: f64 = 4.0;
 /// The newest blocks. There are as many as upstreams were listed and references are configured.
 #[derive(Debug, Default)]
 pub(super) struct Tips {
-    upstreams: BTreeMap<usize, Tip>,
-    references: BTreeMap<Arc<str>, Tip>,
+    upstreams: BTreeMap<usize, SourceTip>,
+    references: BTreeMap<Arc<str>, SourceTip>,
     /// What upstreams worked on before, with the height of the block that was to be found.
     past: VecDeque<(PrevHash, u32)>,
 }
@@ -62,7 +62,7 @@ enum StateSeen {
 impl StateSeen {
     fn tell(
         self,
-        tongue: &mut Tongue<'_>,
+        tongue: &mut AlertContext<'_>,
         kind: (&'static str, Severity),
         upstream: &str,
         at: NtpTime,
@@ -77,7 +77,7 @@ impl StateSeen {
 
 /// Somebody's newest block.
 #[derive(Debug, Clone, Copy)]
-struct Tip {
+struct SourceTip {
     height: u32,
     prevhash: PrevHash,
     since: NtpTime,
@@ -98,9 +98,9 @@ impl Tips {
         job: &JobSeen,
         (height, is_mainnet): (u32, bool),
         at: NtpTime,
-        tongue: &mut Tongue<'_>,
+        tongue: &mut AlertContext<'_>,
     ) {
-        let tip = self.upstreams.entry(place).or_insert_with(|| Tip::new(height, job.prevhash, at));
+        let tip = self.upstreams.entry(place).or_insert_with(|| SourceTip::new(height, job.prevhash, at));
         tip.is_mainnet = is_mainnet;
         let before = (tip.prevhash, tip.height);
         tip.follow(height, job.prevhash, at);
@@ -126,18 +126,18 @@ impl Tips {
             return;
         }
         let height = news.height.0;
-        let new = || Tip { is_mainnet: true, ..Tip::new(height, news.prevhash, at) };
+        let new = || SourceTip { is_mainnet: true, ..SourceTip::new(height, news.prevhash, at) };
         self.references.entry(news.source.clone()).or_insert_with(new).follow(height, news.prevhash, at);
     }
 
     /// Time has passed.
-    pub(super) fn tick(&self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn tick(&self, sessions: &[SessionSample<'_>], now: NtpTime, tongue: &mut AlertContext<'_>) {
         for (place, tip) in &self.upstreams {
             let upstream = tongue.upstream(Some(*place));
             let silence = seconds_between(tip.heard, now);
             // A pool that nobody is with says nothing of its blocks; nor is what it said before somebody
             // came a word about now.
-            let has_heard = |one: &&Pulse<'_>| one.upstream == Some(*place) && one.watched >= silence;
+            let has_heard = |one: &&SessionSample<'_>| one.upstream == Some(*place) && one.watched >= silence;
             let mut listeners = sessions.iter().filter(has_heard).peekable();
             if listeners.peek().is_none() {
                 for id in [STUCK.0, EMPTY_JOB.0, BEHIND.0] {
@@ -154,21 +154,21 @@ impl Tips {
         }
     }
 
-    fn empty_job(&self, place: usize, at: NtpTime, tongue: &mut Tongue<'_>) {
+    fn empty_job(&self, place: usize, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let upstream = tongue.upstream(Some(place));
         if let Some(tip) = self.upstreams.get(&place) {
             tip.empty(upstream, true, StateSeen::InAJob, at, tongue);
         }
     }
 
-    fn stuck_job(&self, place: usize, at: NtpTime, tongue: &mut Tongue<'_>) {
+    fn stuck_job(&self, place: usize, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let upstream = tongue.upstream(Some(place));
         if let Some(tip) = self.upstreams.get(&place) {
             tip.stuck(upstream, true, StateSeen::InAJob, at, tongue);
         }
     }
 
-    fn behind(&self, place: usize, job: Option<&JobSeen>, at: NtpTime, tongue: &mut Tongue<'_>) {
+    fn behind(&self, place: usize, job: Option<&JobSeen>, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let upstream = tongue.upstream(Some(place));
         let Some(own) = self.upstreams.get(&place) else { return };
         let ahead = self.ahead_of(place, own, tongue);
@@ -177,7 +177,7 @@ impl Tips {
             return;
         }
         // One that makes heights up must not hide another that does not.
-        let is_telling = |tip: &Tip| {
+        let is_telling = |tip: &SourceTip| {
             seconds_between(tip.since, at) > BEHIND_SECONDS
                 && are_likely(tip.height - own.height, seconds_between(own.since, at))
         };
@@ -204,7 +204,12 @@ impl Tips {
     }
 
     /// Who has a newer block. One that gives an old block another height has not.
-    fn ahead_of<'a>(&'a self, place: usize, own: &Tip, tongue: &Tongue<'a>) -> Vec<(&'a str, &'a Tip)> {
+    fn ahead_of<'a>(
+        &'a self,
+        place: usize,
+        own: &SourceTip,
+        tongue: &AlertContext<'a>,
+    ) -> Vec<(&'a str, &'a SourceTip)> {
         let others = self.upstreams.iter().filter(|(other, _)| **other != place);
         let others = others.map(|(other, tip)| (tongue.upstream(Some(*other)), tip));
         let references = self.references.iter().map(|(name, tip)| (&**name, tip));
@@ -215,14 +220,22 @@ impl Tips {
             .collect()
     }
 
-    fn is_made_up(&self, tip: &Tip) -> bool {
+    fn is_made_up(&self, tip: &SourceTip) -> bool {
         self.past.iter().any(|(prevhash, height)| *prevhash == tip.prevhash && *height != tip.height)
     }
 }
 
-impl Tip {
-    fn new(height: u32, prevhash: PrevHash, at: NtpTime) -> Tip {
-        Tip { height, prevhash, since: at, heard: at, empty_since: None, is_mainnet: false, rival: None }
+impl SourceTip {
+    fn new(height: u32, prevhash: PrevHash, at: NtpTime) -> SourceTip {
+        SourceTip {
+            height,
+            prevhash,
+            since: at,
+            heard: at,
+            empty_since: None,
+            is_mainnet: false,
+            rival: None,
+        }
     }
 
     /// One miner's late copy of an older job does not bring the old block back, and one job with a height
@@ -252,7 +265,14 @@ impl Tip {
         (self.empty_since, self.rival) = (None, None);
     }
 
-    fn stuck(&self, upstream: &str, is_heard: bool, seen: StateSeen, now: NtpTime, tongue: &mut Tongue<'_>) {
+    fn stuck(
+        &self,
+        upstream: &str,
+        is_heard: bool,
+        seen: StateSeen,
+        now: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
         let age = seconds_between(self.since, now);
         if !(self.is_mainnet && is_heard && age > STUCK_SECONDS) {
             tongue.ends(STUCK.0, upstream, now);
@@ -266,7 +286,14 @@ impl Tip {
         });
     }
 
-    fn empty(&self, upstream: &str, is_heard: bool, seen: StateSeen, now: NtpTime, tongue: &mut Tongue<'_>) {
+    fn empty(
+        &self,
+        upstream: &str,
+        is_heard: bool,
+        seen: StateSeen,
+        now: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
         match self.empty_since {
             Some(since) if is_heard && seconds_between(since, now) > EMPTY_SECONDS => {
                 seen.tell(tongue, EMPTY_JOB, upstream, now, || {

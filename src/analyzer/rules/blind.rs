@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::super::share::{JudgedShare, UnseenJob};
-use super::super::verdicts::Doubt;
-use super::{Pulse, Tongue, seconds_between};
+use super::super::verdicts::WorkDoubt;
+use super::{AlertContext, SessionSample, seconds_between};
 use crate::analyzer::session_event::{Event, JobSeen};
 use crate::clock::NtpTime;
 use crate::config::Severity;
-use crate::record::Outcome;
-use crate::stratum::{Agreement, JobId};
+use crate::record::ShareOutcome;
+use crate::stratum::{JobId, ReadingAgreement};
 use crate::tap::SessionId;
 
 const UNREADABLE: &str = "job.unreadable";
@@ -29,11 +29,11 @@ const MISSED_SECONDS: f64 = 60.0;
 
 #[derive(Debug, Default)]
 pub(super) struct Blind {
-    sessions: BTreeMap<SessionId, Seen>,
+    sessions: BTreeMap<SessionId, UnreadWork>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct UnreadWork {
     upstream: Option<usize>,
     /// Lines since the last job that every miner reads.
     unread: u64,
@@ -45,16 +45,16 @@ struct Seen {
 }
 
 impl Blind {
-    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let seen = self.seen(job.session, job.upstream);
-        if job.agreement != Agreement::All {
+        if job.agreement != ReadingAgreement::All {
             return;
         }
         (seen.unread, seen.missed) = (0, 0);
         self.may_end(job.upstream, at, tongue);
     }
 
-    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let Event::JobUnread { session, upstream, why, line } = event else { return };
         let seen = self.seen(*session, *upstream);
         seen.unread += 1;
@@ -71,8 +71,10 @@ impl Blind {
         });
     }
 
-    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
-        let (Outcome::Accepted, Some(unseen)) = (&judged.outcome, judged.share.unseen_job) else { return };
+    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
+        let (ShareOutcome::Accepted, Some(unseen)) = (&judged.outcome, judged.share.unseen_job) else {
+            return;
+        };
         let job_id = judged.share.submit.as_ref().map(|submit| &submit.job_id);
         let seen = self.seen(judged.session, judged.upstream);
         if unseen == UnseenJob::PerhapsMissed {
@@ -106,12 +108,17 @@ impl Blind {
         self.sessions.remove(&session);
     }
 
-    pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn tick(
+        &mut self,
+        sessions: &[SessionSample<'_>],
+        now: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
         for pulse in sessions {
             let Some((doubt, seconds)) = pulse.unread else { continue };
             let upstream = tongue.upstream(pulse.upstream);
             let missed = self.sessions.get(&pulse.session).map_or(0, |seen| seen.missed);
-            if doubt != Doubt::Missed {
+            if doubt != WorkDoubt::Missed {
                 tongue.goes_on(UNREADABLE, upstream, now);
             } else if missed > 0 && seconds > MISSED_SECONDS {
                 if tongue.is_open_about(UNREADABLE, upstream) {
@@ -141,19 +148,19 @@ impl Blind {
     }
 
     /// The state of an upstream is over when none of its sessions shows it.
-    fn may_end(&self, upstream: Option<usize>, at: NtpTime, tongue: &mut Tongue<'_>) {
+    fn may_end(&self, upstream: Option<usize>, at: NtpTime, tongue: &mut AlertContext<'_>) {
         if !tongue.is_open(UNREADABLE) {
             return;
         }
         let is_blind =
-            |seen: &&Seen| seen.upstream == upstream && seen.unread + seen.accepted + seen.missed > 0;
+            |seen: &&UnreadWork| seen.upstream == upstream && seen.unread + seen.accepted + seen.missed > 0;
         if self.sessions.values().find(is_blind).is_none() {
             tongue.ends(UNREADABLE, tongue.upstream(upstream), at);
         }
     }
 
-    fn seen(&mut self, session: SessionId, upstream: Option<usize>) -> &mut Seen {
-        let new = || Seen { upstream, unread: 0, accepted: 0, last_accepted: None, missed: 0 };
+    fn seen(&mut self, session: SessionId, upstream: Option<usize>) -> &mut UnreadWork {
+        let new = || UnreadWork { upstream, unread: 0, accepted: 0, last_accepted: None, missed: 0 };
         let seen = self.sessions.entry(session).or_insert_with(new);
         seen.upstream = upstream;
         seen

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::super::share::JudgedShare;
-use super::Tongue;
+use super::AlertContext;
 use crate::clock::NtpTime;
 use crate::config::Severity;
-use crate::record::Outcome;
+use crate::record::ShareOutcome;
 use crate::work::name_of_worker;
 
 const BLOCK: (&str, Severity) = ("block.found", Severity::Info);
@@ -14,17 +14,17 @@ const NEAR_MISS: (&str, Severity) = ("share.near_miss", Severity::Info);
 const BEST: (&str, Severity) = ("share.best", Severity::Info);
 
 #[derive(Debug, Default)]
-pub(super) struct News {}
+pub(super) struct GoodNewsRules {}
 
-impl News {
-    pub(super) fn block(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+impl GoodNewsRules {
+    pub(super) fn block(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let name = name_of_worker(&judged.share.worker);
         tell(BLOCK, judged, at, tongue, |_| {
             format!("{name} found a share that meets the network's target{}", verdict_of(judged))
         });
     }
 
-    pub(super) fn near_miss(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn near_miss(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let name = name_of_worker(&judged.share.worker);
         let network = judged.share.network_difficulty.unwrap_or(f64::INFINITY);
         tell(NEAR_MISS, judged, at, tongue, |difficulty| {
@@ -35,7 +35,13 @@ impl News {
         });
     }
 
-    pub(super) fn best(&mut self, judged: &JudgedShare, before: f64, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn best(
+        &mut self,
+        judged: &JudgedShare,
+        before: f64,
+        at: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
         let name = name_of_worker(&judged.share.worker);
         tell(BEST, judged, at, tongue, |difficulty| {
             format!("{name} found the best share ever: {difficulty:.6}, after {before:.6}")
@@ -47,15 +53,15 @@ impl News {
 /// lose a race. The share may have been refused by this program instead of the pool.
 fn verdict_of(judged: &JudgedShare) -> String {
     match &judged.outcome {
-        Outcome::Accepted => String::from(
+        ShareOutcome::Accepted => String::from(
             ", and the pool accepted it. Whether the block is in the chain is not known here: look its hash up",
         ),
-        Outcome::Rejected { reason, .. } => {
+        ShareOutcome::Rejected { reason, .. } => {
             let reason = reason.as_deref().unwrap_or("no reason given");
             format!(", but it was rejected: {reason}")
         }
-        Outcome::Unanswered => String::from("; the pool has not answered (unanswered)"),
-        Outcome::Unknown => String::from("; the pool's verdict is unknown"),
+        ShareOutcome::Unanswered => String::from("; the pool has not answered (unanswered)"),
+        ShareOutcome::Unknown => String::from("; the pool's verdict is unknown"),
     }
 }
 
@@ -63,7 +69,7 @@ fn tell(
     kind: (&'static str, Severity),
     judged: &JudgedShare,
     at: NtpTime,
-    tongue: &mut Tongue<'_>,
+    tongue: &mut AlertContext<'_>,
     description: impl FnOnce(f64) -> String,
 ) {
     let Some(rebuilt) = &judged.share.rebuilt else { return };

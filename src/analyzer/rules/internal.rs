@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::Tongue;
+use super::AlertContext;
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::util::supervise::Restart;
@@ -10,7 +10,7 @@ use crate::util::supervise::Restart;
 const RESTARTED: (&str, Severity) = ("internal.restarted", Severity::High);
 
 /// A thread has panicked and goes on.
-pub(in super::super) fn restarted(restart: &Restart, at: NtpTime, tongue: &mut Tongue<'_>) {
+pub(in super::super) fn restarted(restart: &Restart, at: NtpTime, tongue: &mut AlertContext<'_>) {
     let Restart { thread, reason } = restart;
     tongue.happened(RESTARTED, thread, at, || {
         let description = format!(

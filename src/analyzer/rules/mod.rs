@@ -23,10 +23,10 @@ mod share;
 mod share_rate;
 mod timing;
 
-pub(super) use alert_context::Tongue;
+pub(super) use alert_context::AlertContext;
 pub(super) use poisson::longest_gap;
 pub use pool_credit::CreditView;
-pub(super) use session_sample::Pulse;
+pub(super) use session_sample::SessionSample;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,14 +36,14 @@ use super::share::JudgedShare;
 use crate::clock::NtpTime;
 use crate::config;
 use crate::pool_stats::PoolFigures;
-use crate::record::Health;
+use crate::record::RecordingHealth;
 use crate::reference;
 use crate::tap::{Role, SessionId};
 
 /// What the rules are made of.
 #[derive(Debug, Clone)]
-pub(super) struct Settings {
-    pub(super) rules: config::Rules,
+pub(super) struct RuleSettings {
+    pub(super) rules: config::RulesConfig,
     /// `failover.silence_timeout`
     pub(super) silence: Duration,
     /// `failover.first_job_timeout`
@@ -54,49 +54,49 @@ pub(super) struct Settings {
 
 /// All families.
 #[derive(Debug)]
-pub(super) struct Rules {
-    payout: payout::Payout,
+pub(super) struct RuleSet {
+    payout: payout::PayoutRules,
     blind: blind::Blind,
-    chain: chain::Chain,
+    chain: chain::ChainRules,
     credit: pool_credit::Credit,
     timing: timing::Timing,
     extranonce: extranonce::Extranonce,
-    difficulty: difficulty::Difficulty,
-    share: share::Share,
+    difficulty: difficulty::DifficultyRules,
+    share: share::ShareRules,
     tempo: share_rate::Tempo,
     pool: pool::Pool,
-    news: good_news::News,
-    recording: recording::Recording,
+    news: good_news::GoodNewsRules,
+    recording: recording::RecordingRules,
 }
 
-impl Rules {
-    pub(super) fn new(settings: &Settings) -> Rules {
-        let Settings { rules, silence, first_job, account } = settings;
-        Rules {
-            payout: payout::Payout::default(),
+impl RuleSet {
+    pub(super) fn new(settings: &RuleSettings) -> RuleSet {
+        let RuleSettings { rules, silence, first_job, account } = settings;
+        RuleSet {
+            payout: payout::PayoutRules::default(),
             blind: blind::Blind::default(),
-            chain: chain::Chain::default(),
+            chain: chain::ChainRules::default(),
             credit: pool_credit::Credit::new(account.clone()),
             timing: timing::Timing::new(rules),
             extranonce: extranonce::Extranonce::new(rules),
-            difficulty: difficulty::Difficulty::default(),
-            share: share::Share::default(),
+            difficulty: difficulty::DifficultyRules::default(),
+            share: share::ShareRules::default(),
             tempo: share_rate::Tempo::new(rules),
             pool: pool::Pool::new(*silence, *first_job),
-            news: good_news::News::default(),
-            recording: recording::Recording::default(),
+            news: good_news::GoodNewsRules::default(),
+            recording: recording::RecordingRules::default(),
         }
     }
 
     /// The thresholds have changed: those families that have any begin anew, the others go on.
-    pub(super) fn judge_by(&mut self, rules: &config::Rules) {
+    pub(super) fn judge_by(&mut self, rules: &config::RulesConfig) {
         self.timing = timing::Timing::new(rules);
         self.extranonce = extranonce::Extranonce::new(rules);
         self.tempo = share_rate::Tempo::new(rules);
     }
 
     /// A job came from a pool.
-    pub(super) fn job(&mut self, job: &JobSeen, role: Role, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn job(&mut self, job: &JobSeen, role: Role, at: NtpTime, tongue: &mut AlertContext<'_>) {
         self.payout.job(job, at, tongue);
         self.blind.job(job, at, tongue);
         self.chain.job(job, at, tongue);
@@ -121,7 +121,13 @@ impl Rules {
 
     /// A share's verdict is known, or never will be. Of what this program has judged itself a pool is
     /// never accused.
-    pub(super) fn share(&mut self, judged: &JudgedShare, role: Role, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn share(
+        &mut self,
+        judged: &JudgedShare,
+        role: Role,
+        at: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
         if role.is_with_miner() {
             self.timing.share(judged, at, tongue);
             self.extranonce.share(judged, at, tongue);
@@ -136,7 +142,7 @@ impl Rules {
     }
 
     /// Something else happened in a session.
-    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut AlertContext<'_>) {
         self.blind.event(event, at, tongue);
         self.extranonce.event(event, at, tongue);
         self.difficulty.event(event, at, tongue);
@@ -150,7 +156,7 @@ impl Rules {
     }
 
     /// The pool publishes this.
-    pub(super) fn figures(&mut self, figures: &Arc<PoolFigures>, tongue: &mut Tongue<'_>) {
+    pub(super) fn figures(&mut self, figures: &Arc<PoolFigures>, tongue: &mut AlertContext<'_>) {
         self.credit.figures(figures, tongue);
     }
 
@@ -160,22 +166,33 @@ impl Rules {
     }
 
     /// A share is better than any before, of which the best had this difficulty.
-    pub(super) fn best(&mut self, judged: &JudgedShare, before: f64, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn best(
+        &mut self,
+        judged: &JudgedShare,
+        before: f64,
+        at: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
         self.news.best(judged, before, at, tongue);
     }
 
     /// A share meets the network's target, and that is news.
-    pub(super) fn block(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn block(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
         self.news.block(judged, at, tongue);
     }
 
     /// A share is no block, but near.
-    pub(super) fn near_miss(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn near_miss(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
         self.news.near_miss(judged, at, tongue);
     }
 
     /// How the recording goes.
-    pub(super) fn recording(&mut self, health: &Health, now: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn recording(
+        &mut self,
+        health: &RecordingHealth,
+        now: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
         self.recording.tick(health, now, tongue);
     }
 
@@ -196,8 +213,13 @@ impl Rules {
     }
 
     /// Time has passed.
-    pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
-        let with = |is_such: fn(Role) -> bool| -> Vec<Pulse<'_>> {
+    pub(super) fn tick(
+        &mut self,
+        sessions: &[SessionSample<'_>],
+        now: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
+        let with = |is_such: fn(Role) -> bool| -> Vec<SessionSample<'_>> {
             sessions.iter().filter(|pulse| is_such(pulse.role)).cloned().collect()
         };
         let (pools, miners) = (with(Role::is_with_pool), with(Role::is_with_miner));

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::super::share::JudgedShare;
-use super::{Tongue, number};
+use super::{AlertContext, number};
 use crate::clock::NtpTime;
 use crate::config::Severity;
-use crate::pool_stats::{PoolFigures, Proven, Verdict, compare};
-use crate::record::Outcome;
+use crate::pool_stats::{CreditVerdict, PoolFigures, Proven, compare};
+use crate::record::ShareOutcome;
 use crate::work::account_of_worker;
 
 const STATS_MISMATCH: (&str, Severity) = ("pool.stats_mismatch", Severity::Medium);
@@ -26,7 +26,7 @@ const APART: i64 = 1800;
 #[derive(Debug, Clone)]
 pub struct CreditView {
     pub figures: Arc<PoolFigures>,
-    pub verdict: Verdict,
+    pub verdict: CreditVerdict,
 }
 
 /// What was proven, and what the pool said of it.
@@ -57,7 +57,7 @@ impl Credit {
 
     pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime) {
         let Some(proven) = judged.share.proven() else { return };
-        let is_credited = judged.outcome == Outcome::Accepted && judged.upstream == PLACE;
+        let is_credited = judged.outcome == ShareOutcome::Accepted && judged.upstream == PLACE;
         if !is_credited || !self.is_of_account(&judged.share.worker) {
             return;
         }
@@ -86,12 +86,12 @@ impl Credit {
         }
     }
 
-    pub(super) fn figures(&mut self, figures: &Arc<PoolFigures>, tongue: &mut Tongue<'_>) {
+    pub(super) fn figures(&mut self, figures: &Arc<PoolFigures>, tongue: &mut AlertContext<'_>) {
         let since = *self.since.get_or_insert(figures.at);
         let verdict = self.judge(figures, since);
         let (subject, at) = (tongue.upstream(PLACE), figures.at);
         match &verdict {
-            Verdict::CreditsLess { credited, proven, probability } => {
+            CreditVerdict::CreditsLess { credited, proven, probability } => {
                 tongue.lasts(STATS_MISMATCH, subject, at, || {
                     let description = format!(
                         "{subject}: its statistics credit {} of the {} that was proven to it ({:.0} %)",
@@ -104,8 +104,8 @@ impl Credit {
                     (description, evidence)
                 });
             }
-            Verdict::Agrees => tongue.ends(STATS_MISMATCH.0, subject, at),
-            Verdict::Unknown => {}
+            CreditVerdict::Agrees => tongue.ends(STATS_MISMATCH.0, subject, at),
+            CreditVerdict::Unknown => {}
         }
         let is_apart = |last: &Arc<PoolFigures>| at.unix_seconds() - last.at.unix_seconds() >= APART;
         if figures.accepted_difficulty_total.is_some() && self.earlier.back().is_none_or(is_apart) {
@@ -116,12 +116,12 @@ impl Credit {
 
     /// The worst of what the last half hour, hour, two hours and so on say, and of the hash rate: a
     /// pool that has just begun to keep work back was honest before.
-    fn judge(&mut self, figures: &PoolFigures, since: NtpTime) -> Verdict {
+    fn judge(&mut self, figures: &PoolFigures, since: NtpTime) -> CreditVerdict {
         let proven = Proven { since, shares: self.shares.make_contiguous() };
         let doubling = self.earlier.iter().rev().zip(1_usize..).filter(|(_, n)| n.is_power_of_two());
         let before = doubling.map(|(before, _)| Some(&**before)).chain([None]);
         let verdicts = before.map(|before| compare(&proven, figures, before));
-        verdicts.max_by_key(rank).unwrap_or(Verdict::Unknown)
+        verdicts.max_by_key(rank).unwrap_or(CreditVerdict::Unknown)
     }
 
     /// Pools count for an address whatever follows it behind a dot.
@@ -131,10 +131,10 @@ impl Credit {
     }
 }
 
-fn rank(verdict: &Verdict) -> u8 {
+fn rank(verdict: &CreditVerdict) -> u8 {
     match verdict {
-        Verdict::Unknown => 0,
-        Verdict::Agrees => 1,
-        Verdict::CreditsLess { .. } => 2,
+        CreditVerdict::Unknown => 0,
+        CreditVerdict::Agrees => 1,
+        CreditVerdict::CreditsLess { .. } => 2,
     }
 }

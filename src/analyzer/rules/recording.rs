@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::Tongue;
+use super::AlertContext;
 use crate::clock::NtpTime;
 use crate::config::Severity;
-use crate::record::Health;
+use crate::record::RecordingHealth;
 
 const FAILING: (&str, Severity) = ("record.failing", Severity::Medium);
 
@@ -15,16 +15,16 @@ const FAILING: (&str, Severity) = ("record.failing", Severity::Medium);
 const TOO_SLOW: &str = "the disk";
 
 #[derive(Debug, Default)]
-pub(super) struct Recording {
+pub(super) struct RecordingRules {
     /// Files that could not be written when last looked at.
     failing: BTreeSet<String>,
     /// Rows that had found no room when last looked at.
     dropped: u64,
 }
 
-impl Recording {
+impl RecordingRules {
     /// Looks at how the recording goes. The files are a handful, so their number needs no bound.
-    pub(super) fn tick(&mut self, health: &Health, now: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn tick(&mut self, health: &RecordingHealth, now: NtpTime, tongue: &mut AlertContext<'_>) {
         let mut failing = BTreeSet::new();
         for trouble in &health.troubles {
             let subject = trouble.file.display().to_string();
@@ -68,19 +68,19 @@ impl Recording {
 mod tests {
     use jiff::Timestamp;
 
-    use super::super::super::alerts::Alerts;
+    use super::super::super::alerts::AlertBook;
     use super::*;
     use crate::clock::{ClockState, Why};
-    use crate::record::{AlertKind, State, Trouble};
+    use crate::record::{AlertKind, SavedState, WriteRetry};
 
     #[test]
     fn it_begins_with_a_file_that_cannot_be_written_and_ends_a_minute_after_it_can() {
         let at =
             |seconds: i64| NtpTime::from_timestamp(Timestamp::from_second(1_790_000_000 + seconds).unwrap());
-        let (mut alerts, mut recording) = (Alerts::new(&[]), Recording::default());
+        let (mut alerts, mut recording) = (AlertBook::new(&[]), RecordingRules::default());
         let mut told = Vec::new();
         for second in 0..200 {
-            let trouble = Trouble {
+            let trouble = WriteRetry {
                 file: "data/shares.csv".into(),
                 error: String::from("No space left on device"),
                 since: at(0),
@@ -88,14 +88,14 @@ mod tests {
             let troubles = if second < 60 { vec![trouble] } else { Vec::new() };
             // From the hundredth second on, rows come faster than the disk takes them, for a while.
             let dropped = u64::from((100..110).contains(&second)) * (second as u64);
-            let health = Health { dropped, lost: 0, troubles };
+            let health = RecordingHealth { dropped, lost: 0, troubles };
             let mut rows = Vec::new();
-            let mut tongue = Tongue {
+            let mut tongue = AlertContext {
                 alerts: &mut alerts,
                 rows: &mut rows,
                 upstreams: &[],
                 clock: &ClockState::Unsynchronised { since: at(0), why: Why::Off },
-                state: &mut State::default(),
+                state: &mut SavedState::default(),
                 unsaved: &mut false,
             };
             recording.tick(&health, at(second), &mut tongue);

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use super::super::current_work::JobGap;
-use super::super::verdicts::Doubt;
+use super::super::verdicts::WorkDoubt;
 use crate::stratum::{Extranonce2Size, VersionMask};
 use crate::tap::{Role, SessionId};
 
 /// What rules look at twice a second.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Pulse<'a> {
+pub(in super::super) struct SessionSample<'a> {
     pub(in super::super) session: SessionId,
     pub(in super::super) role: Role,
     pub(in super::super) upstream: Option<usize>,
@@ -35,7 +35,7 @@ pub(in super::super) struct Pulse<'a> {
     /// How long no job came; `None` before the first.
     pub(in super::super) jobs: Option<JobGap>,
     /// What may be a job and could not be read, and for how many seconds.
-    pub(in super::super) unread: Option<(Doubt, f64)>,
+    pub(in super::super) unread: Option<(WorkDoubt, f64)>,
     pub(in super::super) extranonce2_size: Option<Extranonce2Size>,
     pub(in super::super) version_mask: Option<VersionMask>,
 }

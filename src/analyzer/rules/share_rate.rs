@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::super::share::JudgedShare;
 use super::poisson::{CHANCE, longest_gap, poisson_at_least};
-use super::{Pulse, Tongue, seconds_between};
+use super::{AlertContext, SessionSample, seconds_between};
 use crate::clock::NtpTime;
 use crate::config::{self, Severity};
 use crate::tap::SessionId;
@@ -37,11 +37,11 @@ const HASHES: f64 = 4_294_967_296.0;
 pub(super) struct Tempo {
     /// `rules.rapid_share`
     least_gap: Option<Duration>,
-    sessions: BTreeMap<SessionId, Seen>,
+    sessions: BTreeMap<SessionId, ShareTiming>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct ShareTiming {
     /// When shares of this difficulty came, the newest first. The last one may be older than the window:
     /// what was held up on the way and comes at once began after it.
     shares: VecDeque<NtpTime>,
@@ -54,11 +54,11 @@ struct Seen {
 }
 
 impl Tempo {
-    pub(super) fn new(settings: &config::Rules) -> Tempo {
+    pub(super) fn new(settings: &config::RulesConfig) -> Tempo {
         Tempo { least_gap: settings.rapid_share, sessions: BTreeMap::new() }
     }
 
-    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let Some(proven) = judged.share.proven() else { return };
         let seen = self.sessions.entry(judged.session).or_default();
         let last = seen.shares.front().copied();
@@ -85,7 +85,12 @@ impl Tempo {
         self.sessions.remove(&session);
     }
 
-    pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn tick(
+        &mut self,
+        sessions: &[SessionSample<'_>],
+        now: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
         let is_silent_open = tongue.is_open(SILENT.0);
         // Looked up only when somebody is silent: then it may be everybody.
         let mut newest = None;
@@ -108,9 +113,9 @@ impl Tempo {
     }
 }
 
-impl Seen {
+impl ShareTiming {
     /// Far more shares in a minute than the hash rate gives.
-    fn rapid(&mut self, pulse: &Pulse<'_>, now: NtpTime, tongue: &mut Tongue<'_>) {
+    fn rapid(&mut self, pulse: &SessionSample<'_>, now: NtpTime, tongue: &mut AlertContext<'_>) {
         let is_older = |at: &NtpTime| seconds_between(*at, now) > WINDOW_SECONDS;
         while self.shares.len() > 1 && self.shares.get(self.shares.len() - 2).is_some_and(is_older) {
             self.shares.pop_back();
@@ -149,7 +154,7 @@ impl Seen {
     }
 
     /// How many shares it should have sent, when it sent none for far longer than chance explains.
-    fn silent(&mut self, pulse: &Pulse<'_>) -> Option<f64> {
+    fn silent(&mut self, pulse: &SessionSample<'_>) -> Option<f64> {
         let silence = pulse.share_silent?;
         if silence < WINDOW_SECONDS || self.rate == 0.0 {
             self.rate = pulse.hash_rate;
@@ -166,7 +171,7 @@ impl Seen {
 }
 
 /// Each miner's newest connection: when it has come back, nobody knows yet that the others are dead.
-fn newest_sessions<'a>(sessions: &[Pulse<'a>]) -> HashMap<(IpAddr, &'a str), SessionId> {
+fn newest_sessions<'a>(sessions: &[SessionSample<'a>]) -> HashMap<(IpAddr, &'a str), SessionId> {
     let mut newest = HashMap::with_capacity(sessions.len());
     for pulse in sessions {
         let session = newest.entry((pulse.miner, pulse.worker)).or_insert(pulse.session);
@@ -175,7 +180,7 @@ fn newest_sessions<'a>(sessions: &[Pulse<'a>]) -> HashMap<(IpAddr, &'a str), Ses
     newest
 }
 
-fn silent(pulse: &Pulse<'_>, expected: f64, now: NtpTime, tongue: &mut Tongue<'_>) {
+fn silent(pulse: &SessionSample<'_>, expected: f64, now: NtpTime, tongue: &mut AlertContext<'_>) {
     let (worker, silence) = (pulse.worker, pulse.share_silent.unwrap_or_default());
     tongue.persists(SILENT, worker, now, || {
         let description =

@@ -92,7 +92,7 @@ impl EarlyJob {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stratum::{Agreement, JobId, Nbits, Notify, Ntime, PrevHash, Version};
+    use crate::stratum::{JobId, Nbits, Notify, Ntime, PrevHash, ReadingAgreement, Version};
 
     fn job(id: u64, length: usize) -> EarlyJob {
         let job = Notify {
@@ -107,7 +107,7 @@ mod tests {
             clean_jobs: None,
         };
         EarlyJob {
-            readings: vec![JobReading { job, agreement: Agreement::All }],
+            readings: vec![JobReading { job, agreement: ReadingAgreement::All }],
             oddness: Oddness { shape: None, has_exact_name: true },
             at: Stamp::from_nanos(id),
             assigned: Difficulty::ONE,

@@ -6,17 +6,17 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::super::block::BlockSeen;
-use super::super::requests::Asked;
+use super::super::requests::RequestKind;
 use super::super::share::{PendingShare, UnseenJob};
 use super::super::verdicts::Expected;
-use super::{MOST_ADDRESSES, Session};
-use crate::analyzer::session_event::Finding;
+use super::{AnalyzedSession, MOST_ADDRESSES};
+use crate::analyzer::session_event::SessionEvent;
 use crate::net::Stamp;
-use crate::record::Outcome;
+use crate::record::ShareOutcome;
 use crate::stratum::{
     ConfigureRequest, Envelope, JobId, Login, Submit, elements, first_name, first_text, shortened,
 };
-use crate::tap::{Chunk, Role};
+use crate::tap::{Role, TapBytes};
 
 /// For so long after lost copies a share may be for a job that was among them: pools take shares of a job for
 /// ten minutes.
@@ -26,12 +26,12 @@ const AFTER_GAP: Duration = Duration::from_secs(600);
 /// ten minutes.
 const RESUMED: Duration = Duration::from_secs(600);
 
-impl Session {
+impl AnalyzedSession {
     pub(super) fn miner_said(
         &mut self,
         message: &Envelope<'_>,
-        chunk: &Chunk,
-        each: &mut impl FnMut(Finding),
+        chunk: &TapBytes,
+        each: &mut impl FnMut(SessionEvent),
     ) {
         let asked = match message.method().as_deref() {
             None => return,
@@ -39,40 +39,40 @@ impl Session {
             Some("mining.subscribe") => {
                 self.user_agent = shortened(&first_text(message.params).unwrap_or_default());
                 self.subscribe_id = Some(shortened(message.id()).into());
-                Asked::Subscribe
+                RequestKind::Subscribe
             }
             Some("mining.authorize") => {
                 self.conversation.authorized.store(true, Ordering::Relaxed);
                 let worker = shortened(&first_name(message.params));
                 self.expect(&worker);
-                Asked::Authorize { worker, login: Login::from_params(message.params) }
+                RequestKind::Authorize { worker, login: Login::from_params(message.params) }
             }
             Some("mining.extranonce.subscribe") => {
                 self.takes_extranonce = true;
-                Asked::Other
+                RequestKind::Other
             }
             Some("mining.configure") => {
                 let asks_for_extranonce = |params: &RawValue| params.get().contains("subscribe-extranonce");
                 self.takes_extranonce |= message.params.is_some_and(asks_for_extranonce);
-                Asked::Configure { mask: ConfigureRequest::from_params(message.params).version_rolling }
+                RequestKind::Configure { mask: ConfigureRequest::from_params(message.params).version_rolling }
             }
             Some("mining.submit") => {
-                each(Finding::Submitted);
+                each(SessionEvent::Submitted);
                 let share = self.share(message, chunk.readable_at);
                 if let Some(block) = BlockSeen::of(&share, &self.facts()) {
-                    each(Finding::Block(Box::new(block)));
+                    each(SessionEvent::Block(Box::new(block)));
                 }
-                Asked::Submit(Box::new(share))
+                RequestKind::Submit(Box::new(share))
             }
-            Some(_) => Asked::Other,
+            Some(_) => RequestKind::Other,
         };
         if let Some(lost) = self.requests.make_way(message.id()) {
-            self.give_up(lost, Outcome::Unknown, each);
+            self.give_up(lost, ShareOutcome::Unknown, each);
         }
         match self.requests.ask(message.id(), asked, chunk.readable_at, chunk.sent_at) {
             Ok(()) => {}
             Err((asked, Some(answer))) => self.answered_by(asked, &answer, chunk.sent_at, each),
-            Err((asked, None)) => self.give_up(asked, Outcome::Unknown, each),
+            Err((asked, None)) => self.give_up(asked, ShareOutcome::Unknown, each),
         }
     }
 

@@ -5,24 +5,24 @@ mod doubt;
 mod payout;
 
 pub use chain::{ChainState, ChainVerdict, MAINNET_FLOOR};
-pub use doubt::Doubt;
+pub use doubt::WorkDoubt;
 pub use payout::{Expected, PayoutState, PayoutVerdict, Unverifiable};
 
 use std::sync::Arc;
 
-use crate::config::{Network, Payout};
+use crate::config::{Network, PayoutPolicy};
 use crate::stratum::Nbits;
-use crate::work::{Chain, Coinbase};
+use crate::work::{AddressChain, Coinbase};
 
 /// What is expected of every job, by the configuration.
 #[derive(Debug, Clone)]
 pub struct Expectations {
-    inner: Arc<Inner>,
+    inner: Arc<VerdictsInner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    payout: Payout,
+struct VerdictsInner {
+    payout: PayoutPolicy,
     /// `payout.address`.
     address: Option<Expected>,
     network: Network,
@@ -30,13 +30,13 @@ struct Inner {
 
 impl Expectations {
     /// Of this configuration.
-    pub fn new(payout: &Payout, network: Network) -> Expectations {
+    pub fn new(payout: &PayoutPolicy, network: Network) -> Expectations {
         let address = payout
             .address
             .clone()
             // Its checksum was verified with the configuration.
             .and_then(|address| Expected::of_address(&address.assume_checked().to_string()));
-        Expectations { inner: Arc::new(Inner { payout: payout.clone(), address, network }) }
+        Expectations { inner: Arc::new(VerdictsInner { payout: payout.clone(), address, network }) }
     }
 
     /// Whom the job pays. `workers` are the addresses in the names the miner has given so far,
@@ -53,7 +53,7 @@ impl Expectations {
     }
 
     /// The form that addresses are shown in.
-    pub(super) fn form(&self, workers: Option<&[Expected]>) -> Chain {
+    pub(super) fn form(&self, workers: Option<&[Expected]>) -> AddressChain {
         let expected = self.inner.address.as_ref().or_else(|| workers.and_then(<[_]>::first));
         chain::form_of(self.inner.network, expected)
     }
@@ -61,6 +61,6 @@ impl Expectations {
 
 impl Default for Expectations {
     fn default() -> Expectations {
-        Expectations::new(&Payout::default(), Network::Auto)
+        Expectations::new(&PayoutPolicy::default(), Network::Auto)
     }
 }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::doubt::Doubt;
-use crate::config::{Payout, PayoutKind};
-use crate::work::{Chain, Coinbase, PayoutScript, Sats, account_of_worker, payout_script};
+use super::doubt::WorkDoubt;
+use crate::config::{PayoutKind, PayoutPolicy};
+use crate::work::{AddressChain, Coinbase, PayoutScript, Sats, account_of_worker, payout_script};
 
 /// An address that is to be paid.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Expected {
     pub address: String,
     pub(super) script: PayoutScript,
     /// The chains it is an address of.
-    pub(super) chains: Vec<Chain>,
+    pub(super) chains: Vec<AddressChain>,
 }
 
 /// What a job's coinbase says of the miner's pay.
@@ -50,7 +50,7 @@ pub enum Unverifiable {
     /// The coinbase can't be decoded.
     Unreadable,
     /// The verdict may not be about what miners work on now.
-    Doubt(Doubt),
+    Doubt(WorkDoubt),
 }
 
 impl Expected {
@@ -80,21 +80,21 @@ impl PayoutVerdict {
     }
 
     /// Nobody can tell any more. What is bad stays bad: doubts never make it better.
-    pub(in super::super) fn doubt(&mut self, why: Doubt) {
+    pub(in super::super) fn doubt(&mut self, why: WorkDoubt) {
         if self.state != self.state.doubted(why) {
             *self = PayoutVerdict::doubtful(why);
         }
     }
 
     /// Of a job that was not read.
-    pub(in super::super) fn doubtful(why: Doubt) -> PayoutVerdict {
+    pub(in super::super) fn doubtful(why: WorkDoubt) -> PayoutVerdict {
         unverifiable(Unverifiable::Doubt(why), Sats(0))
     }
 }
 
 impl PayoutState {
     /// The state when nobody can tell whether it still holds.
-    pub(in super::super) fn doubted(self, why: Doubt) -> PayoutState {
+    pub(in super::super) fn doubted(self, why: WorkDoubt) -> PayoutState {
         match self {
             PayoutState::Verified | PayoutState::Unverifiable(_) => {
                 PayoutState::Unverifiable(Unverifiable::Doubt(why))
@@ -129,7 +129,7 @@ impl fmt::Display for Unverifiable {
 }
 
 pub(super) fn judge(
-    payout: &Payout,
+    payout: &PayoutPolicy,
     coinbase: Option<&Coinbase>,
     expected: Option<&[Expected]>,
 ) -> PayoutVerdict {
@@ -184,7 +184,7 @@ mod tests {
         Coinbase::decode(bytes).unwrap()
     }
 
-    fn state(payout: &Payout, outputs: &[(&str, u64)], worker: &str) -> (&'static str, f64) {
+    fn state(payout: &PayoutPolicy, outputs: &[(&str, u64)], worker: &str) -> (&'static str, f64) {
         let expected: Vec<Expected> = Expected::of_worker(worker).into_iter().collect();
         let verdict = judge(payout, Some(&coinbase(outputs)), Some(&expected));
         (verdict.state.as_str(), verdict.percent)
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_block_pays_the_miner_or_it_does_not() {
-        let payout = Payout::default();
+        let payout = PayoutPolicy::default();
         let worker = format!("{MINE}.garage");
         assert_eq!(state(&payout, &[(MINE, 98), (OTHER, 2)], &worker), ("verified", 98.0));
         assert_eq!(state(&payout, &[(OTHER, 98), (MINE, 2)], &worker), ("short", 2.0));
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_declared_pool_pays_by_its_own_books() {
-        let payout = Payout { kind: PayoutKind::Pooled, ..Payout::default() };
+        let payout = PayoutPolicy { kind: PayoutKind::Pooled, ..PayoutPolicy::default() };
         assert_eq!(state(&payout, &[(OTHER, 100)], MINE).0, "unverifiable");
         assert_eq!(state(&payout, &[(MINE, 100)], MINE).0, "verified");
     }
@@ -213,7 +213,7 @@ mod tests {
     fn a_pool_that_could_not_know_the_miner_is_excused() {
         let expected: Vec<Expected> = Expected::of_worker(MINE).into_iter().collect();
         let of = |outputs: &[(&str, u64)]| {
-            let mut verdict = judge(&Payout::default(), Some(&coinbase(outputs)), Some(&expected));
+            let mut verdict = judge(&PayoutPolicy::default(), Some(&coinbase(outputs)), Some(&expected));
             verdict.excuse();
             verdict.state
         };
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn nothing_for_nobody_is_no_proof() {
         // Without a limit an address that gets nothing is still not paid.
-        let payout = Payout { min_percent: 0.0, ..Payout::default() };
+        let payout = PayoutPolicy { min_percent: 0.0, ..PayoutPolicy::default() };
         assert_eq!(state(&payout, &[(OTHER, 100)], MINE).0, "mismatch");
         let verdict = judge(&payout, Some(&coinbase(&[(MINE, 1)])), None);
         assert_eq!(verdict.state, PayoutState::Unverifiable(Unverifiable::NoWorker));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::config::{Config, Listen, Mode, ProxyProtocol, RateLimit, Upstream, show_duration};
+use crate::config::{Config, Listen, Mode, ProxyProtocol, RateLimitConfig, UpstreamConfig, show_duration};
 use crate::util::plural::count;
 
 pub(super) fn write_listen(f: &mut fmt::Formatter<'_>, listen: &Listen) -> fmt::Result {
@@ -35,7 +35,7 @@ pub(super) fn write_listen(f: &mut fmt::Formatter<'_>, listen: &Listen) -> fmt::
     }
 }
 
-pub(super) fn write_limits(f: &mut fmt::Formatter<'_>, limits: &RateLimit) -> fmt::Result {
+pub(super) fn write_limits(f: &mut fmt::Formatter<'_>, limits: &RateLimitConfig) -> fmt::Result {
     let number = |limit: usize, noun: &str| match limit {
         0 => format!("any number of {noun}s"),
         limit => count(limit as u64, noun),
@@ -82,7 +82,12 @@ pub(super) fn write_upstreams(f: &mut fmt::Formatter<'_>, config: &Config) -> fm
     )
 }
 
-fn write_upstream(f: &mut fmt::Formatter<'_>, number: usize, upstream: &Upstream, mode: Mode) -> fmt::Result {
+fn write_upstream(
+    f: &mut fmt::Formatter<'_>,
+    number: usize,
+    upstream: &UpstreamConfig,
+    mode: Mode,
+) -> fmt::Result {
     write!(f, "  {number}. {upstream}")?;
     if mode == Mode::Aggregate {
         write!(f, " as {}", upstream.user)?;

@@ -3,16 +3,17 @@
 use std::fmt;
 
 use crate::config::{
-    Aggregate, Analysis, Config, Consequence, ConsoleReport, ForwardPath, Http, Mode, Network, Notify, Ntp,
-    Payout, PayoutKind, Record, Reference, Rules, Vardiff, show_duration, url_host,
+    AggregateConfig, Analysis, Config, Consequence, ConsoleReport, ForwardPath, Http, Mode, Network,
+    NotifyConfig, NtpConfig, PayoutKind, PayoutPolicy, Record, ReferenceConfig, RulesConfig, VardiffConfig,
+    show_duration, url_host,
 };
 use crate::util::format::short;
 use crate::util::plural::count;
 
 /// The whole of it.
-pub(super) struct Summary<'a>(pub(super) &'a Config);
+pub(super) struct ConfigSummary<'a>(pub(super) &'a Config);
 
-impl fmt::Display for Summary<'_> {
+impl fmt::Display for ConfigSummary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let config = self.0;
         super::connections::write_listen(f, &config.listen)?;
@@ -45,7 +46,11 @@ fn write_forward(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     writeln!(f, "  forwarding by {path}, with buffers of {} bytes", config.forward.buffer)
 }
 
-fn write_aggregate(f: &mut fmt::Formatter<'_>, aggregate: &Aggregate, vardiff: &Vardiff) -> fmt::Result {
+fn write_aggregate(
+    f: &mut fmt::Formatter<'_>,
+    aggregate: &AggregateConfig,
+    vardiff: &VardiffConfig,
+) -> fmt::Result {
     writeln!(f, "Mode: aggregate, many miners share a connection to the pool")?;
     writeln!(
         f,
@@ -82,7 +87,7 @@ fn write_analysis(f: &mut fmt::Formatter<'_>, analysis: &Analysis) -> fmt::Resul
     )
 }
 
-fn write_payout(f: &mut fmt::Formatter<'_>, payout: &Payout, network: Network) -> fmt::Result {
+fn write_payout(f: &mut fmt::Formatter<'_>, payout: &PayoutPolicy, network: Network) -> fmt::Result {
     match network {
         Network::Auto => writeln!(f, "Network: as the pool's work shows")?,
         known => writeln!(f, "Network: {known}")?,
@@ -97,7 +102,7 @@ fn write_payout(f: &mut fmt::Formatter<'_>, payout: &Payout, network: Network) -
     writeln!(f, " at least {} %; otherwise {}", payout.min_percent, consequence(payout.on_mismatch))
 }
 
-fn write_rules(f: &mut fmt::Formatter<'_>, rules: &Rules, on_wrong: Consequence) -> fmt::Result {
+fn write_rules(f: &mut fmt::Formatter<'_>, rules: &RulesConfig, on_wrong: Consequence) -> fmt::Result {
     writeln!(f, "Work of another coin or network: {}", consequence(on_wrong))?;
     write!(
         f,
@@ -127,7 +132,7 @@ fn consequence(consequence: Consequence) -> &'static str {
     }
 }
 
-fn write_references(f: &mut fmt::Formatter<'_>, references: &[Reference]) -> fmt::Result {
+fn write_references(f: &mut fmt::Formatter<'_>, references: &[ReferenceConfig]) -> fmt::Result {
     if references.is_empty() {
         return writeln!(f, "References: none; only the pools are compared with each other");
     }
@@ -135,14 +140,14 @@ fn write_references(f: &mut fmt::Formatter<'_>, references: &[Reference]) -> fmt
     for (place, reference) in references.iter().enumerate() {
         write!(f, "  {}. ", place + 1)?;
         match reference {
-            Reference::Pool { upstream, user } => {
+            ReferenceConfig::Pool { upstream, user } => {
                 write!(f, "the pool {upstream}")?;
                 match user {
                     Some(user) => writeln!(f, " as {user}")?,
                     None => writeln!(f)?,
                 }
             }
-            Reference::Node { url, cookie } => {
+            ReferenceConfig::Node { url, cookie } => {
                 write!(f, "the node at {}", url_host(url.expose()))?;
                 match cookie {
                     Some(cookie) => writeln!(f, ", with its cookie {}", cookie.display())?,
@@ -174,7 +179,7 @@ fn write_pool_stats(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result 
     writeln!(f, "{}", if stats.token.is_some() { ", with a token" } else { "" })
 }
 
-fn write_notify(f: &mut fmt::Formatter<'_>, recipients: &[Notify]) -> fmt::Result {
+fn write_notify(f: &mut fmt::Formatter<'_>, recipients: &[NotifyConfig]) -> fmt::Result {
     if recipients.is_empty() {
         return writeln!(f, "Messages: none; alerts are on the page and in alerts.log");
     }
@@ -192,7 +197,7 @@ fn write_notify(f: &mut fmt::Formatter<'_>, recipients: &[Notify]) -> fmt::Resul
     Ok(())
 }
 
-fn write_ntp(f: &mut fmt::Formatter<'_>, ntp: &Ntp) -> fmt::Result {
+fn write_ntp(f: &mut fmt::Formatter<'_>, ntp: &NtpConfig) -> fmt::Result {
     if ntp.servers.is_empty() {
         return writeln!(f, "Time: this machine's clock; no NTP server is asked");
     }

@@ -19,7 +19,7 @@ pub(crate) struct MinerName {
 
 /// A name that a miner has given.
 #[derive(Debug, Clone)]
-pub(crate) struct Worker {
+pub(crate) struct WorkerName {
     pub(crate) name: MinerName,
     /// Its own password, where the pool is to hear that.
     pub(crate) password: Option<Secret>,

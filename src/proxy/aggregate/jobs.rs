@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use super::pool::connection::{Connection, Space};
+use super::pool::connection::{Connection, ExtranonceSpace};
 use crate::net::Stamp;
 use crate::stratum::{Difficulty, JobId, Notify, Ntime, VersionMask};
 
 /// Tells connections to pools apart. Extranonces, slots and the pools' job ids mean something within
 /// one of them only (wire reference, section 5.3, 28).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Epoch(pub(crate) u64);
+pub(crate) struct SpaceId(pub(crate) u64);
 
 /// What the jobs that are kept may take: at the usual size of a job there are far fewer bytes, and at
 /// 60 KB each (wire reference, section 1.2: the largest is of 34) there are still hundreds.
@@ -23,7 +23,7 @@ pub(crate) struct PoolJob {
     /// Where its shares go, as long as that is there.
     pub(crate) source: Weak<Connection>,
     /// Where they are searched.
-    pub(crate) space: Space,
+    pub(crate) space: ExtranonceSpace,
     /// With the pool's own job id.
     pub(crate) notify: Notify,
     /// The bits of the lowest difficulty that the pool has asked for while this was its newest job.
@@ -43,7 +43,7 @@ pub(crate) struct PoolJob {
 impl PoolJob {
     /// A job that has come just now.
     pub(crate) fn new(
-        (source, space): (Weak<Connection>, Space),
+        (source, space): (Weak<Connection>, ExtranonceSpace),
         notify: Notify,
         difficulty: Difficulty,
         mask: Option<VersionMask>,
@@ -64,7 +64,7 @@ impl PoolJob {
         }
     }
 
-    pub(crate) fn epoch(&self) -> Epoch {
+    pub(crate) fn epoch(&self) -> SpaceId {
         self.space.epoch
     }
 
@@ -96,7 +96,7 @@ impl PoolJob {
 /// A job with the id under which miners have it. The same job can be given several times, with later
 /// times: then it is other work, and nobody repeats what was done already.
 #[derive(Debug)]
-pub(crate) struct Task {
+pub(crate) struct MinerJob {
     /// Counts up over all connections.
     pub(crate) number: u64,
     pub(crate) id: JobId,
@@ -117,7 +117,7 @@ impl TaskNumbers {
     /// The job as it came. Where the same work was given `before`, with this time at the latest, its
     /// time goes on from there: pools send the same job twice, and a miner that gets it under another id
     /// would do it all again (wire reference, section 5.3, 29).
-    pub(crate) fn first(&self, job: Arc<PoolJob>, clean: bool, before: Option<Ntime>) -> Arc<Task> {
+    pub(crate) fn first(&self, job: Arc<PoolJob>, clean: bool, before: Option<Ntime>) -> Arc<MinerJob> {
         let least = before.map_or(0, |before| before.0.saturating_add(1));
         let ntime = job.notify.ntime.0.max(least.min(job.notify.ntime.0.saturating_add(MOST_ROLLED)));
         Arc::new(self.task(job, Ntime(ntime), clean))
@@ -125,7 +125,7 @@ impl TaskNumbers {
 
     /// The same job once more, later: its time has gone on with the clock, by a second at least, and by
     /// no more than pools allow (wire reference, section 3.4).
-    pub(crate) fn again(&self, task: &Task, now: Instant) -> Arc<Task> {
+    pub(crate) fn again(&self, task: &MinerJob, now: Instant) -> Arc<MinerJob> {
         let job = task.job.clone();
         let passed = now.saturating_duration_since(job.received).as_secs();
         let passed = u32::try_from(passed).unwrap_or(u32::MAX);
@@ -134,12 +134,12 @@ impl TaskNumbers {
         Arc::new(self.task(job, ntime, false))
     }
 
-    fn task(&self, job: Arc<PoolJob>, ntime: Ntime, clean: bool) -> Task {
+    fn task(&self, job: Arc<PoolJob>, ntime: Ntime, clean: bool) -> MinerJob {
         let number = self.0.fetch_add(1, Ordering::Relaxed) + 1;
         let id = JobId::from_counter(number);
         job.given_with.fetch_max(ntime.0, Ordering::AcqRel);
         let notify = Notify { job_id: id.clone(), ntime, clean_jobs: Some(true), ..job.notify.clone() };
-        Task { number, id, ntime, line: notify.line(), job, clean }
+        MinerJob { number, id, ntime, line: notify.line(), job, clean }
     }
 }
 
@@ -158,7 +158,7 @@ const MOST_ROLLED: u32 = 3500;
 const CLEAN_END: &str = "true]}\n";
 const END: &str = "false]}\n";
 
-impl Task {
+impl MinerJob {
     /// Adds it to `lines`, as it is sent. The first job after new extranonces is clean, whatever the
     /// pool said.
     pub(crate) fn write(&self, clean: bool, lines: &mut String) {
@@ -168,16 +168,16 @@ impl Task {
 
     /// About what it takes to keep it.
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<Task>() + self.line.len() + self.job.bytes()
+        size_of::<MinerJob>() + self.line.len() + self.job.bytes()
     }
 }
 
 #[cfg(test)]
 impl PoolJob {
     /// Of no connection.
-    pub(crate) fn sample(epoch: Epoch, notify: Notify, generation: u64) -> PoolJob {
+    pub(crate) fn sample(epoch: SpaceId, notify: Notify, generation: u64) -> PoolJob {
         let split = Split::of(Extranonce2Size::new(8).unwrap()).unwrap();
-        let space = Space { epoch, extranonce1: Extranonce1::default(), split };
+        let space = ExtranonceSpace { epoch, extranonce1: Extranonce1::default(), split };
         PoolJob::new((Weak::new(), space), notify, Difficulty::ONE, None, generation, Stamp::from_nanos(1))
     }
 }
@@ -207,7 +207,7 @@ pub(crate) mod tests {
             ntime: Ntime(1000),
             clean_jobs: Some(false),
         };
-        PoolJob::sample(Epoch(1), notify, generation)
+        PoolJob::sample(SpaceId(1), notify, generation)
     }
 
     fn job() -> Arc<PoolJob> {

@@ -40,8 +40,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use crossbeam_channel::Receiver;
 
-use super::{Acceptor, Listener, Observer, Reception, StartError, Tuner, enforcement, open_all};
-use crate::analyzer::Offence;
+use super::{Acceptor, ListenerContext, Observer, OpenListener, StartError, Tuner, enforcement, open_all};
+use crate::analyzer::EnforcementRequest;
 use crate::config::{self, Config, Mode};
 use crate::net::Stamp;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, VersionMask};
@@ -51,13 +51,13 @@ use crate::upstream::Upstreams;
 use crate::util::plural::count;
 use crate::util::stop::Stop;
 
-use group::account_router::Hub;
+use group::account_router::AccountRouter;
 use identity::{Account, MinerName, NameFault, Naming};
-use jobs::{Epoch, TaskNumbers};
-use miner::Miner;
-use miner::difficulty_cache::Memory;
+use jobs::{SpaceId, TaskNumbers};
+use miner::ConnectedMiner;
+use miner::difficulty_cache::DifficultyCache;
 use pool::connection::Connection;
-use registry::Registry;
+use registry::MinerRegistry;
 
 pub use limits::Limits;
 
@@ -70,16 +70,16 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 
 /// What all sessions share.
 #[derive(Debug)]
-pub(crate) struct Services {
+pub(crate) struct AggregateServices {
     config: Config,
     limits: Limits,
-    vardiff: ArcSwap<config::Vardiff>,
+    vardiff: ArcSwap<config::VardiffConfig>,
     naming: Naming,
     upstreams: Upstreams,
-    reception: Reception,
-    hub: Hub,
-    registry: Registry,
-    memory: Memory,
+    reception: ListenerContext,
+    hub: AccountRouter,
+    registry: MinerRegistry,
+    memory: DifficultyCache,
     to_analyzer: ToAnalyzer,
     numbers: TaskNumbers,
     epochs: AtomicU64,
@@ -91,43 +91,51 @@ pub(crate) struct Services {
 
 /// The running listeners and sessions.
 #[derive(Debug)]
-pub struct Aggregate {
-    services: Arc<Services>,
+pub struct AggregateProxy {
+    services: Arc<AggregateServices>,
     /// Listeners that nobody is accepted on yet; connections wait in the kernel.
-    listeners: Vec<Listener>,
+    listeners: Vec<OpenListener>,
     acceptors: Vec<Acceptor>,
     addresses: Vec<SocketAddr>,
     stop: Stop,
 }
 
-impl Aggregate {
+impl AggregateProxy {
     /// Opens the listeners and begins to serve. Copies of all conversations go to `to_analyzer`.
     ///
     /// # Errors
     /// [`StartError`] when a listener, a certificate or an upstream can't be set up; nothing runs then.
-    pub fn start(config: &Config, to_analyzer: ToAnalyzer, stop: &Stop) -> Result<Aggregate, StartError> {
-        Aggregate::start_with(config, Limits::default(), to_analyzer, stop)
+    pub fn start(
+        config: &Config,
+        to_analyzer: ToAnalyzer,
+        stop: &Stop,
+    ) -> Result<AggregateProxy, StartError> {
+        AggregateProxy::start_with(config, Limits::default(), to_analyzer, stop)
     }
 
-    /// As [`Aggregate::start`], without accepting anybody yet.
+    /// As [`AggregateProxy::start`], without accepting anybody yet.
     ///
     /// # Errors
-    /// As [`Aggregate::start`].
-    pub fn prepare(config: &Config, to_analyzer: ToAnalyzer, stop: &Stop) -> Result<Aggregate, StartError> {
-        Aggregate::prepare_with(config, Limits::default(), to_analyzer, stop)
+    /// As [`AggregateProxy::start`].
+    pub fn prepare(
+        config: &Config,
+        to_analyzer: ToAnalyzer,
+        stop: &Stop,
+    ) -> Result<AggregateProxy, StartError> {
+        AggregateProxy::prepare_with(config, Limits::default(), to_analyzer, stop)
     }
 
-    /// As [`Aggregate::start`], with other limits than the usual ones.
+    /// As [`AggregateProxy::start`], with other limits than the usual ones.
     ///
     /// # Errors
-    /// As [`Aggregate::start`].
+    /// As [`AggregateProxy::start`].
     pub fn start_with(
         config: &Config,
         limits: Limits,
         to_analyzer: ToAnalyzer,
         stop: &Stop,
-    ) -> Result<Aggregate, StartError> {
-        let mut proxy = Aggregate::prepare_with(config, limits, to_analyzer, stop)?;
+    ) -> Result<AggregateProxy, StartError> {
+        let mut proxy = AggregateProxy::prepare_with(config, limits, to_analyzer, stop)?;
         proxy.accept()?;
         Ok(proxy)
     }
@@ -137,26 +145,26 @@ impl Aggregate {
         limits: Limits,
         to_analyzer: ToAnalyzer,
         stop: &Stop,
-    ) -> Result<Aggregate, StartError> {
+    ) -> Result<AggregateProxy, StartError> {
         let listeners = open_all(&config.listen)?;
-        let addresses = listeners.iter().map(Listener::address).collect();
-        let reception = Reception::new(&config.listen, &config.ratelimit);
+        let addresses = listeners.iter().map(OpenListener::address).collect();
+        let reception = ListenerContext::new(&config.listen, &config.ratelimit);
         let forgiving = reception.gatekeeper.clone();
         let on_failure = move || forgiving.pool_failed(Instant::now());
         // Connections end with the sessions, after what is in flight was answered.
         let links_stop = Stop::new();
         let upstreams = Upstreams::start(&config.upstreams, &config.failover, on_failure, &links_stop)
             .map_err(StartError::Upstream)?;
-        let services = Arc::new(Services {
+        let services = Arc::new(AggregateServices {
             vardiff: ArcSwap::from_pointee(config.vardiff.clone()),
             naming: Naming::new(config),
             config: config.clone(),
             limits,
             upstreams,
             reception,
-            hub: Hub::default(),
-            registry: Registry::default(),
-            memory: Memory::default(),
+            hub: AccountRouter::default(),
+            registry: MinerRegistry::default(),
+            memory: DifficultyCache::default(),
             to_analyzer,
             numbers: TaskNumbers::default(),
             epochs: AtomicU64::new(0),
@@ -165,7 +173,7 @@ impl Aggregate {
             stop: links_stop,
         });
         miner::vardiff_timer::start(&services, stop).map_err(StartError::Thread)?;
-        Ok(Aggregate { services, listeners, acceptors: Vec::new(), addresses, stop: stop.clone() })
+        Ok(AggregateProxy { services, listeners, acceptors: Vec::new(), addresses, stop: stop.clone() })
     }
 
     /// Begins to accept miners, once everything that they need is there.
@@ -184,7 +192,7 @@ impl Aggregate {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn enforce(&self, offences: Receiver<Offence>) -> io::Result<()> {
+    pub fn enforce(&self, offences: Receiver<EnforcementRequest>) -> io::Result<()> {
         enforcement::start(&self.services, offences, &self.stop)
     }
 
@@ -251,13 +259,13 @@ pub fn name_at_pool<'a>(config: &Config, worker: &'a str, user: Option<&str>) ->
     }
 }
 
-impl Services {
+impl AggregateServices {
     fn next_session(&self) -> SessionId {
         SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn next_epoch(&self) -> Epoch {
-        Epoch(self.epochs.fetch_add(1, Ordering::Relaxed) + 1)
+    fn next_epoch(&self) -> SpaceId {
+        SpaceId(self.epochs.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// Whose work this miner's is.
@@ -295,7 +303,7 @@ impl Services {
     }
 
     /// A miner leaves.
-    fn remember(&self, miner: &Miner) {
+    fn remember(&self, miner: &ConnectedMiner) {
         let desk = miner.desk();
         if let Some(difficulty) = desk.proven_difficulty() {
             self.memory.remember(miner.address().ip(), &desk.user_agent, difficulty);

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Services;
+use super::AggregateServices;
 use super::miner::session;
 use crate::config;
-use crate::limits::Counts;
+use crate::limits::ConnectionCounts;
 use crate::proxy::enforcement::Enforced;
-use crate::proxy::{Host, Observed, Reception, Tuned, UpstreamState, Visitor, Volume};
+use crate::proxy::{Host, IncomingConnection, ListenerContext, Observed, Tuned, UpstreamState, Volume};
 use crate::upstream::{RelistError, UpstreamId, Upstreams};
 
-impl Host for Services {
-    fn reception(&self) -> &Reception {
+impl Host for AggregateServices {
+    fn reception(&self) -> &ListenerContext {
         &self.reception
     }
 
@@ -20,12 +20,12 @@ impl Host for Services {
         self.registry.count()
     }
 
-    fn receive(self: &Arc<Self>, visitor: Visitor) -> std::io::Result<()> {
+    fn receive(self: &Arc<Self>, visitor: IncomingConnection) -> std::io::Result<()> {
         session::start(self, visitor)
     }
 }
 
-impl Observed for Services {
+impl Observed for AggregateServices {
     fn sessions(&self) -> usize {
         self.registry.count()
     }
@@ -34,7 +34,7 @@ impl Observed for Services {
         self.registry.volume()
     }
 
-    fn counts(&self) -> Counts {
+    fn counts(&self) -> ConnectionCounts {
         self.reception.gatekeeper.counts(Instant::now())
     }
 
@@ -57,10 +57,10 @@ impl Observed for Services {
     }
 }
 
-impl Tuned for Services {
+impl Tuned for AggregateServices {
     fn relist(
         &self,
-        configured: &[config::Upstream],
+        configured: &[config::UpstreamConfig],
         tell: &mut dyn FnMut(Vec<String>),
     ) -> Result<(), RelistError> {
         if self.upstreams.relist(configured, tell)? {
@@ -72,7 +72,7 @@ impl Tuned for Services {
         Ok(())
     }
 
-    fn set_vardiff(&self, vardiff: &config::Vardiff) {
+    fn set_vardiff(&self, vardiff: &config::VardiffConfig) {
         self.vardiff.store(Arc::new(vardiff.clone()));
         for miner in self.registry.all() {
             miner.desk().change(self.vardiff.load_full());
@@ -80,7 +80,7 @@ impl Tuned for Services {
     }
 }
 
-impl Enforced for Services {
+impl Enforced for AggregateServices {
     fn upstreams(&self) -> &Upstreams {
         &self.upstreams
     }

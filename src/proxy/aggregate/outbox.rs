@@ -18,15 +18,15 @@ use crate::util::span::seconds;
 
 /// Lines that belong together and go out in one write.
 #[derive(Debug, Clone)]
-pub(crate) struct Lines {
+pub(crate) struct LineBatch {
     pub(crate) bytes: Arc<[u8]>,
     /// Since when they could have been sent: when that which they follow from was readable.
     pub(crate) since: Stamp,
 }
 
-impl Lines {
-    pub(crate) fn new(text: impl AsRef<[u8]>, since: Stamp) -> Lines {
-        Lines { bytes: text.as_ref().into(), since }
+impl LineBatch {
+    pub(crate) fn new(text: impl AsRef<[u8]>, since: Stamp) -> LineBatch {
+        LineBatch { bytes: text.as_ref().into(), since }
     }
 }
 
@@ -35,13 +35,13 @@ impl Lines {
 pub(crate) struct Outbox {
     limits: Limits,
     stream: OnceLock<Arc<Stream>>,
-    state: Mutex<State>,
+    state: Mutex<OutboxState>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct State {
-    queue: VecDeque<Lines>,
+struct OutboxState {
+    queue: VecDeque<LineBatch>,
     queued: usize,
     /// Of the first of the queue, so many bytes have left.
     sent: usize,
@@ -64,7 +64,7 @@ struct State {
 
 /// What the thread of an outbox was woken for, beside sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wake {
+pub(crate) enum WakeReason {
     /// Nothing was sent for so long.
     Quiet,
     /// The time of [`Outbox::wake_at`].
@@ -73,9 +73,9 @@ pub(crate) enum Wake {
 
 /// Why the thread of an outbox woke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+enum AfterWake {
     Write,
-    Wake(Wake),
+    Wake(WakeReason),
     /// Everything was sent: the peer is to be told that it was the end.
     Finish,
     Over,
@@ -87,7 +87,7 @@ impl Outbox {
         Outbox {
             limits,
             stream: OnceLock::new(),
-            state: Mutex::new(State {
+            state: Mutex::new(OutboxState {
                 queue: VecDeque::new(),
                 queued: 0,
                 sent: 0,
@@ -119,7 +119,7 @@ impl Outbox {
     }
 
     /// Sends, now or as soon as the peer takes it. `false` when the peer is not worth it any more.
-    pub(crate) fn send(&self, lines: Lines) -> bool {
+    pub(crate) fn send(&self, lines: LineBatch) -> bool {
         let mut state = self.lock();
         if state.is_closed || state.is_finishing {
             return false;
@@ -155,8 +155,8 @@ impl Outbox {
     ///
     /// # Errors
     /// The socket's: the peer is gone, or took nothing for too long.
-    pub(crate) fn run(&self, quiet: Duration, wake: impl Fn(Wake)) -> io::Result<()> {
-        let _over = Over(self);
+    pub(crate) fn run(&self, quiet: Duration, wake: impl Fn(WakeReason)) -> io::Result<()> {
+        let _over = OutboxEndGuard(self);
         self.send_all(quiet, wake)
     }
 
@@ -164,7 +164,7 @@ impl Outbox {
     /// that asks faster than it reads is asked to wait, and is not closed for its own answers. The end
     /// of the peer ends this too, which is [`Limits::write`] away at most. `true` when it took time.
     pub(crate) fn wait_for_room(&self) -> bool {
-        let is_full = |state: &State| {
+        let is_full = |state: &OutboxState| {
             let is_long = state.queue.len() > self.limits.most_lines() / 2;
             !state.is_closed && !state.is_over && (is_long || state.queued > self.limits.most_queued / 2)
         };
@@ -197,12 +197,12 @@ impl Outbox {
         }
     }
 
-    fn send_all(&self, quiet: Duration, wake: impl Fn(Wake)) -> io::Result<()> {
+    fn send_all(&self, quiet: Duration, wake: impl Fn(WakeReason)) -> io::Result<()> {
         loop {
             let (next, state) = self.wait(quiet);
             match next {
-                Next::Over => return Ok(()),
-                Next::Finish => {
+                AfterWake::Over => return Ok(()),
+                AfterWake::Finish => {
                     // Not under the lock: TLS says goodbye in a record, which waits for a peer that does not
                     // read, and whoever has a job for everybody takes this lock.
                     drop(state);
@@ -211,11 +211,11 @@ impl Outbox {
                     }
                     return Ok(());
                 }
-                Next::Wake(why) => {
+                AfterWake::Wake(why) => {
                     drop(state);
                     wake(why);
                 }
-                Next::Write => self.write_first(state)?,
+                AfterWake::Write => self.write_first(state)?,
             }
         }
     }
@@ -258,35 +258,35 @@ impl Outbox {
         self.close_with(self.lock());
     }
 
-    fn wait(&self, quiet: Duration) -> (Next, MutexGuard<'_, State>) {
+    fn wait(&self, quiet: Duration) -> (AfterWake, MutexGuard<'_, OutboxState>) {
         let mut state = self.lock();
         loop {
             if state.is_closed {
-                return (Next::Over, state);
+                return (AfterWake::Over, state);
             }
             let now = Instant::now();
             if state.wake_at.is_some_and(|at| at <= now) {
                 state.wake_at = None;
-                return (Next::Wake(Wake::Due), state);
+                return (AfterWake::Wake(WakeReason::Due), state);
             }
             if !state.queue.is_empty() && self.stream.get().is_some() {
-                return (Next::Write, state);
+                return (AfterWake::Write, state);
             }
             if state.is_finishing {
-                return (Next::Finish, state);
+                return (AfterWake::Finish, state);
             }
             let left = quiet.saturating_sub(state.last_sent.elapsed());
             if left.is_zero() {
                 // Whether or not there is anything to remind of, the next time is a whole pause later.
                 state.last_sent = Instant::now();
-                return (Next::Wake(Wake::Quiet), state);
+                return (AfterWake::Wake(WakeReason::Quiet), state);
             }
             let left = state.wake_at.map_or(left, |at| left.min(at.saturating_duration_since(now)));
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    fn write_first(&self, mut state: MutexGuard<'_, State>) -> io::Result<()> {
+    fn write_first(&self, mut state: MutexGuard<'_, OutboxState>) -> io::Result<()> {
         let (Some(lines), Some(stream)) = (state.queue.front().cloned(), self.stream.get()) else {
             return Ok(());
         };
@@ -315,7 +315,7 @@ impl Outbox {
         }
     }
 
-    fn close_with(&self, mut state: MutexGuard<'_, State>) {
+    fn close_with(&self, mut state: MutexGuard<'_, OutboxState>) {
         state.is_closed = true;
         state.queue = VecDeque::new();
         state.queued = 0;
@@ -330,23 +330,23 @@ impl Outbox {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, OutboxState> {
         // What is queued is whole lines, also after a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn left(&mut self, lines: &Lines) {
+impl OutboxState {
+    fn left(&mut self, lines: &LineBatch) {
         self.last_sent = Instant::now();
         self.tap.forwarded(&lines.bytes, lines.since, Stamp::now());
     }
 }
 
 /// However the peer's thread ends, also by a panic: nobody waits for it any longer.
-struct Over<'a>(&'a Outbox);
+struct OutboxEndGuard<'a>(&'a Outbox);
 
-impl Drop for Over<'_> {
+impl Drop for OutboxEndGuard<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.close();
@@ -403,7 +403,7 @@ mod tests {
         assert!(thread.join().is_err());
         outbox.wait_over(Duration::from_secs(20));
         outbox.wait_for_room();
-        assert!(!outbox.send(Lines::new("late", Stamp::now())));
+        assert!(!outbox.send(LineBatch::new("late", Stamp::now())));
         assert_eq!(far.read(&mut [0; 8]).unwrap(), 0);
     }
 
@@ -415,7 +415,7 @@ mod tests {
         outbox.wait_for_room();
         // The kernel takes some megabytes before anything waits here.
         while outbox.lock().queued <= limits.most_queued / 2 {
-            assert!(outbox.send(Lines::new(vec![b'x'; 8 * 1024], Stamp::now())));
+            assert!(outbox.send(LineBatch::new(vec![b'x'; 8 * 1024], Stamp::now())));
         }
         let (told, waited) = mpsc::channel();
         let waiting = outbox.clone();
@@ -444,7 +444,9 @@ mod tests {
         let running = outbox.clone();
         let thread = std::thread::spawn(move || running.run(Duration::from_secs(60), |_| ()));
         // The kernel takes some megabytes before anything waits here.
-        while outbox.lock().queue.is_empty() && outbox.send(Lines::new(vec![b'x'; 65_536], Stamp::now())) {}
+        while outbox.lock().queue.is_empty() && outbox.send(LineBatch::new(vec![b'x'; 65_536], Stamp::now()))
+        {
+        }
         assert!(thread.join().unwrap().is_err());
         outbox.failure().unwrap()
     }
@@ -522,7 +524,7 @@ mod tests {
             let (began, mut longest) = (Instant::now(), Duration::ZERO);
             while !thread.is_finished() {
                 let asked = Instant::now();
-                assert!(!outbox.send(Lines::new("job", Stamp::now())));
+                assert!(!outbox.send(LineBatch::new("job", Stamp::now())));
                 longest = longest.max(asked.elapsed());
                 std::thread::yield_now();
             }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::miner::Miner;
+use super::miner::ConnectedMiner;
 use crate::proxy::Volume;
 use crate::tap::SessionId;
 
@@ -12,16 +12,16 @@ use crate::tap::SessionId;
 const SPARE: usize = 64;
 
 #[derive(Debug, Default)]
-pub(crate) struct Registry {
-    miners: Mutex<HashMap<SessionId, Arc<Miner>>>,
+pub(crate) struct MinerRegistry {
+    miners: Mutex<HashMap<SessionId, Arc<ConnectedMiner>>>,
     /// What the sessions that are over have carried.
     carried: Mutex<Volume>,
     /// Told when a session ends.
     ended: Condvar,
 }
 
-impl Registry {
-    pub(crate) fn add(&self, miner: Arc<Miner>) {
+impl MinerRegistry {
+    pub(crate) fn add(&self, miner: Arc<ConnectedMiner>) {
         self.lock().insert(miner.id(), miner);
     }
 
@@ -43,7 +43,7 @@ impl Registry {
     }
 
     /// All as of now, oldest first.
-    pub(crate) fn all(&self) -> Vec<Arc<Miner>> {
+    pub(crate) fn all(&self) -> Vec<Arc<ConnectedMiner>> {
         let mut miners: Vec<_> = self.lock().values().cloned().collect();
         miners.sort_by_key(|miner| miner.id());
         miners
@@ -77,7 +77,7 @@ impl Registry {
         self.carried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Miner>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<ConnectedMiner>>> {
         self.miners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

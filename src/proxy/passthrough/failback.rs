@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::Services;
-use super::session::Session;
+use super::PassthroughServices;
+use super::session::PassthroughSession;
 use crate::upstream::UpstreamId;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
@@ -28,7 +28,7 @@ const ANSWER_CHECK: Duration = Duration::from_millis(20);
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// Starts the thread.
-pub(super) fn start(services: &Arc<Services>, stop: &Stop) -> io::Result<()> {
+pub(super) fn start(services: &Arc<PassthroughServices>, stop: &Stop) -> io::Result<()> {
     let (services, stop) = (services.clone(), stop.clone());
     service("failback").beats_within(STUCK_AFTER).start(move || match keep_returning(&services, &stop) {
         Ok(()) | Err(Stopped) => Ok::<(), Stopped>(()),
@@ -36,7 +36,7 @@ pub(super) fn start(services: &Arc<Services>, stop: &Stop) -> io::Result<()> {
     Ok(())
 }
 
-fn keep_returning(services: &Services, stop: &Stop) -> Result<(), Stopped> {
+fn keep_returning(services: &PassthroughServices, stop: &Stop) -> Result<(), Stopped> {
     let failback_after = services.config.failover.failback_after;
     let round = ROUND.min(failback_after / 4).max(Duration::from_millis(10));
     loop {
@@ -55,8 +55,11 @@ fn keep_returning(services: &Services, stop: &Stop) -> Result<(), Stopped> {
 /// The oldest session that is on a lower upstream because the preferred one was down, or on one that is
 /// not listed any more, and where it should be. One that came later has been let down by the preferred
 /// one, and would be so again.
-fn on_a_lower_one(services: &Services, stable: Duration) -> Option<(Arc<Session>, UpstreamId)> {
-    let should_be = |session: Arc<Session>| {
+fn on_a_lower_one(
+    services: &PassthroughServices,
+    stable: Duration,
+) -> Option<(Arc<PassthroughSession>, UpstreamId)> {
+    let should_be = |session: Arc<PassthroughSession>| {
         let here = UpstreamId(session.conversation.upstream()?);
         let (better, since) = services.upstreams.better_than(here, stable, &[])?;
         (!session.is_closing() && session.accepted_at < since).then_some((session, better))
@@ -67,8 +70,8 @@ fn on_a_lower_one(services: &Services, stable: Duration) -> Option<(Arc<Session>
 /// Waits for a moment at which the pool owes the miner nothing. A miner that always has a share in flight
 /// is not read any more, so that there is one.
 fn wait_for_answers(
-    services: &Services,
-    session: &Session,
+    services: &PassthroughServices,
+    session: &PassthroughSession,
     better: UpstreamId,
     stop: &Stop,
 ) -> Result<(), Stopped> {
@@ -90,7 +93,12 @@ fn wait_for_answers(
 }
 
 /// Closes the session, and waits until its miner is back or has had the time for it.
-fn move_back(services: &Services, session: &Session, best: UpstreamId, stop: &Stop) -> Result<(), Stopped> {
+fn move_back(
+    services: &PassthroughServices,
+    session: &PassthroughSession,
+    best: UpstreamId,
+    stop: &Stop,
+) -> Result<(), Stopped> {
     let miner = session.conversation.miner();
     log::info!(
         "session {} of {miner} goes to pool {best} {}",
@@ -101,7 +109,7 @@ fn move_back(services: &Services, session: &Session, best: UpstreamId, stop: &St
     session.close();
     stop.sleep(GAP)?;
     let deadline = Instant::now() + BACK_LIMIT;
-    let is_back = |other: &Arc<Session>| {
+    let is_back = |other: &Arc<PassthroughSession>| {
         other.conversation.id.0 >= next
             && other.conversation.miner().ip() == miner.ip()
             && other.conversation.down.has_begun()

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::net::{Stamp, Stream};
-use crate::upstream::Link;
+use crate::upstream::PoolConnection;
 
 /// How much is kept. An opening conversation has a few hundred bytes; more than this goes to the
 /// pool that is there, and there is no second try.
@@ -14,16 +14,16 @@ const MOST_KEPT: usize = 16 * 1024;
 
 /// The two threads' meeting place during the opening. Not shared with any other session.
 #[derive(Debug, Default)]
-pub(super) struct Opening {
-    state: Mutex<State>,
+pub(super) struct FirstAnswer {
+    state: Mutex<FirstAnswerState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct FirstAnswerState {
     phase: Phase,
     miner: Option<Arc<Stream>>,
-    link: Option<Arc<Link>>,
+    link: Option<Arc<PoolConnection>>,
     /// When `link` came.
     linked_at: Stamp,
     kept: Vec<u8>,
@@ -43,17 +43,17 @@ enum Phase {
     Over,
 }
 
-/// What became of bytes given to [`Opening::send`].
+/// What became of bytes given to [`FirstAnswer::send`].
 pub(super) enum Sent {
     /// They are with the pool, and kept.
     Kept,
     /// They were not sent: the opening is past, and the caller writes to the link itself.
-    Settled(Arc<Link>),
+    Settled(Arc<PoolConnection>),
     /// There is no pool.
     Over,
 }
 
-impl Opening {
+impl FirstAnswer {
     /// The miner's stream exists (after TLS, if any).
     pub(super) fn miner_arrived(&self, miner: Arc<Stream>) {
         let mut state = self.lock();
@@ -65,7 +65,7 @@ impl Opening {
         self.changed.notify_all();
     }
 
-    /// Waits for [`Opening::miner_arrived`]; `None` when the session is over.
+    /// Waits for [`FirstAnswer::miner_arrived`]; `None` when the session is over.
     pub(super) fn wait_for_miner(&self) -> Option<Arc<Stream>> {
         let mut state = self.lock();
         loop {
@@ -133,7 +133,7 @@ impl Opening {
 
     /// A link, with everything the miner has said so far. `false` when the session is over or
     /// has settled, or when this link is broken already.
-    pub(super) fn offer(&self, link: &Arc<Link>) -> bool {
+    pub(super) fn offer(&self, link: &Arc<PoolConnection>) -> bool {
         let mut state = self.lock();
         if state.phase != Phase::Open {
             return false;
@@ -177,14 +177,14 @@ impl Opening {
 
     /// There is no pool, or no miner: nothing is opened any more. Both connections, as far as they
     /// exist; none is added later.
-    pub(super) fn give_up(&self) -> (Option<Arc<Stream>>, Option<Arc<Link>>) {
+    pub(super) fn give_up(&self) -> (Option<Arc<Stream>>, Option<Arc<PoolConnection>>) {
         let mut state = self.lock();
         state.phase = Phase::Over;
         self.changed.notify_all();
         (state.miner.clone(), state.link.clone())
     }
 
-    /// Whether [`Opening::give_up`] was called.
+    /// Whether [`FirstAnswer::give_up`] was called.
     pub(super) fn is_over(&self) -> bool {
         self.lock().phase == Phase::Over
     }
@@ -196,7 +196,7 @@ impl Opening {
     }
 
     /// Both connections, as far as they exist.
-    pub(super) fn streams(&self) -> (Option<Arc<Stream>>, Option<Arc<Link>>) {
+    pub(super) fn streams(&self) -> (Option<Arc<Stream>>, Option<Arc<PoolConnection>>) {
         let state = self.lock();
         (state.miner.clone(), state.link.clone())
     }
@@ -207,18 +207,18 @@ impl Opening {
         (state.phase, state.miner, state.link) = (Phase::Over, None, None);
     }
 
-    fn settle(&self, state: &mut State) {
+    fn settle(&self, state: &mut FirstAnswerState) {
         if state.phase == Phase::Open {
             state.phase = Phase::Settled;
             state.kept = Vec::new();
         }
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    fn wait<'a>(&self, state: MutexGuard<'a, FirstAnswerState>) -> MutexGuard<'a, FirstAnswerState> {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, FirstAnswerState> {
         // A panic in one of the two threads ends the session; the other only needs to see that.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

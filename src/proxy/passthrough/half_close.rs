@@ -14,7 +14,7 @@ const BROKEN_IDLE: Duration = Duration::from_secs(2);
 
 /// How one direction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum DirectionEnd {
     /// Its source closed politely; the other direction may go on.
     Finished,
     /// Its source failed: whatever the other direction brings, nobody answers it.
@@ -25,25 +25,25 @@ pub enum End {
 
 /// The state both directions share.
 #[derive(Debug, Default)]
-pub struct Ending {
-    ended: Mutex<Ended>,
+pub struct HalfClose {
+    ended: Mutex<EndGuard>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Ended {
+struct EndGuard {
     up: bool,
     down: bool,
 }
 
-impl Ending {
+impl HalfClose {
     /// Called once by each direction when it has nothing more to forward. Returns when the other has
     /// ended as well. `progress` counts the other direction's bytes; `abort` wakes it from whatever
     /// it waits for.
-    pub fn end(&self, mine: Direction, how: End, progress: impl Fn() -> u64, abort: impl Fn()) {
+    pub fn end(&self, mine: Direction, how: DirectionEnd, progress: impl Fn() -> u64, abort: impl Fn()) {
         let idle = match how {
-            End::Finished => HALF_CLOSED_IDLE,
-            End::SourceBroken | End::DestinationBroken => BROKEN_IDLE,
+            DirectionEnd::Finished => HALF_CLOSED_IDLE,
+            DirectionEnd::SourceBroken | DirectionEnd::DestinationBroken => BROKEN_IDLE,
         };
         let mut ended = self.mark(mine);
         let mut seen = progress();
@@ -90,7 +90,7 @@ impl Ending {
         drop(self.mark(mine));
     }
 
-    fn mark(&self, mine: Direction) -> MutexGuard<'_, Ended> {
+    fn mark(&self, mine: Direction) -> MutexGuard<'_, EndGuard> {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         match mine {
             Direction::Up => ended.up = true,
@@ -101,7 +101,7 @@ impl Ending {
     }
 }
 
-impl Ended {
+impl EndGuard {
     fn both(&self) -> bool {
         self.up && self.down
     }
@@ -115,24 +115,24 @@ mod tests {
 
     #[test]
     fn the_first_waits_for_the_second() {
-        let ending = Arc::new(Ending::default());
+        let ending = Arc::new(HalfClose::default());
         let first = {
             let ending = ending.clone();
             std::thread::spawn(move || {
-                ending.end(Direction::Up, End::Finished, || 0, || panic!("the other is not hung"));
+                ending.end(Direction::Up, DirectionEnd::Finished, || 0, || panic!("the other is not hung"));
             })
         };
-        ending.end(Direction::Down, End::Finished, || 0, || panic!("the other is not hung"));
+        ending.end(Direction::Down, DirectionEnd::Finished, || 0, || panic!("the other is not hung"));
         first.join().unwrap();
     }
 
     #[test]
     fn a_hung_other_is_aborted() {
-        let ending = Arc::new(Ending::default());
+        let ending = Arc::new(HalfClose::default());
         let aborts = AtomicUsize::new(0);
         ending.end(
             Direction::Up,
-            End::DestinationBroken,
+            DirectionEnd::DestinationBroken,
             || 7,
             || {
                 aborts.fetch_add(1, Ordering::Relaxed);

@@ -24,7 +24,7 @@ pub(super) struct LoginFinder {
 
 /// What a look at some bytes has shown.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found<T> {
+pub(super) enum ScanResult<T> {
     NotYet,
     Here(T),
     /// There was too much else; it is not looked for any more.
@@ -36,7 +36,7 @@ impl LoginFinder {
         LoginFinder { lines: LineReader::up_to(MAX_AUTHORIZE_LINE), seen: 0 }
     }
 
-    pub(super) fn look(&mut self, bytes: &[u8]) -> Found<Login> {
+    pub(super) fn look(&mut self, bytes: &[u8]) -> ScanResult<Login> {
         let mut login = None;
         self.lines.read(bytes, |line| {
             if login.is_none() && line.windows(AUTHORIZE.len()).any(|part| part == AUTHORIZE) {
@@ -45,9 +45,9 @@ impl LoginFinder {
         });
         self.seen += bytes.len();
         match login {
-            Some(login) => Found::Here(login),
-            None if self.seen > MAX_HANDSHAKE => Found::GivenUp,
-            None => Found::NotYet,
+            Some(login) => ScanResult::Here(login),
+            None if self.seen > MAX_HANDSHAKE => ScanResult::GivenUp,
+            None => ScanResult::NotYet,
         }
     }
 }
@@ -68,17 +68,17 @@ pub(super) struct JobFinder {
 }
 
 impl JobFinder {
-    pub(super) fn look(&mut self, bytes: &[u8]) -> Found<()> {
+    pub(super) fn look(&mut self, bytes: &[u8]) -> ScanResult<()> {
         let text = [&self.tail, bytes].concat();
         self.seen += bytes.len();
         if has_job(&text) {
-            return Found::Here(());
+            return ScanResult::Here(());
         }
         if self.seen > MAX_HANDSHAKE {
-            return Found::GivenUp;
+            return ScanResult::GivenUp;
         }
         self.tail = text[text.len().saturating_sub(OVERLAP)..].to_vec();
-        Found::NotYet
+        ScanResult::NotYet
     }
 }
 
@@ -109,17 +109,20 @@ mod tests {
         ] {
             let text = [ANSWER, job].concat();
             let mut whole = JobFinder::default();
-            assert_eq!(whole.look(ANSWER), Found::NotYet);
-            assert_eq!(whole.look(job), Found::Here(()));
+            assert_eq!(whole.look(ANSWER), ScanResult::NotYet);
+            assert_eq!(whole.look(job), ScanResult::Here(()));
             for split in 0..text.len() {
                 let mut parts = JobFinder::default();
                 let first = parts.look(&text[..split]);
-                assert!(first == Found::Here(()) || parts.look(&text[split..]) == Found::Here(()), "{split}");
+                assert!(
+                    first == ScanResult::Here(()) || parts.look(&text[split..]) == ScanResult::Here(()),
+                    "{split}"
+                );
             }
             let mut bytes = JobFinder::default();
-            assert!(text.iter().any(|byte| bytes.look(&[*byte]) == Found::Here(())));
+            assert!(text.iter().any(|byte| bytes.look(&[*byte]) == ScanResult::Here(())));
         }
-        assert_eq!(JobFinder::default().look(br#"["mining.notify"]"#), Found::NotYet);
+        assert_eq!(JobFinder::default().look(br#"["mining.notify"]"#), ScanResult::NotYet);
     }
 
     #[test]
@@ -128,15 +131,15 @@ mod tests {
             {\"params\": [\"a.b\", \"x\"], \"id\": 2, \"method\": \"mining.authorize\"}\n";
         for split in 0..said.len() {
             let mut finder = LoginFinder::new();
-            assert_eq!(finder.look(&said[..split]), Found::NotYet);
-            assert_eq!(finder.look(&said[split..]), Found::Here(Login::new("a.b", "x")));
+            assert_eq!(finder.look(&said[..split]), ScanResult::NotYet);
+            assert_eq!(finder.look(&said[split..]), ScanResult::Here(Login::new("a.b", "x")));
         }
     }
 
     #[test]
     fn the_search_ends() {
         let noise = vec![b'x'; MAX_HANDSHAKE + 1];
-        assert_eq!(LoginFinder::new().look(&noise), Found::GivenUp);
-        assert_eq!(JobFinder::default().look(&noise), Found::GivenUp);
+        assert_eq!(LoginFinder::new().look(&noise), ScanResult::GivenUp);
+        assert_eq!(JobFinder::default().look(&noise), ScanResult::GivenUp);
     }
 }

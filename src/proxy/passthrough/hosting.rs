@@ -3,13 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
-use super::{Services, session};
+use super::{PassthroughServices, session};
 use crate::proxy::enforcement::Enforced;
-use crate::proxy::{Host, Reception, Visitor};
+use crate::proxy::{Host, IncomingConnection, ListenerContext};
 use crate::upstream::{UpstreamId, Upstreams};
 
-impl Host for Services {
-    fn reception(&self) -> &Reception {
+impl Host for PassthroughServices {
+    fn reception(&self) -> &ListenerContext {
         &self.reception
     }
 
@@ -17,12 +17,12 @@ impl Host for Services {
         self.registry.count()
     }
 
-    fn receive(self: &Arc<Services>, visitor: Visitor) -> io::Result<()> {
+    fn receive(self: &Arc<PassthroughServices>, visitor: IncomingConnection) -> io::Result<()> {
         session::start(self, visitor)
     }
 }
 
-impl Enforced for Services {
+impl Enforced for PassthroughServices {
     fn upstreams(&self) -> &Upstreams {
         &self.upstreams
     }

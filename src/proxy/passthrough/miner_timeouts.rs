@@ -4,21 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::session::Presence;
+use super::session::SessionGuard;
 use crate::net::Stream;
-use crate::proxy::{Patience, Patient, Topic, Watch, say};
+use crate::proxy::{LogTopic, OnTimeout, Patient, Watch, say};
 use crate::util::span::seconds;
 
 /// Looks after a miner's time.
 pub(super) struct MinerWatch<'a> {
-    presence: &'a Presence,
+    presence: &'a SessionGuard,
     miner: Arc<Stream>,
     /// The handshake is over; only silence counts from here on.
     authorized: bool,
 }
 
 impl<'a> MinerWatch<'a> {
-    pub(super) fn new(presence: &'a Presence, miner: Arc<Stream>) -> MinerWatch<'a> {
+    pub(super) fn new(presence: &'a SessionGuard, miner: Arc<Stream>) -> MinerWatch<'a> {
         MinerWatch { presence, miner, authorized: false }
     }
 
@@ -47,22 +47,22 @@ impl<'a> MinerWatch<'a> {
         session.conversation.up.silent_for().unwrap_or_else(|| session.accepted_at.elapsed())
     }
 
-    fn give_up(&self, why: &str, limit: Duration) -> Patience {
+    fn give_up(&self, why: &str, limit: Duration) -> OnTimeout {
         let text = format!("closed: it {why} ({})", seconds(limit));
         say(
             &self.presence.services.reception,
             self.presence.session.conversation.miner(),
-            Topic::Quiet,
+            LogTopic::Quiet,
             &text,
         );
-        Patience::End
+        OnTimeout::End
     }
 }
 
 impl Watch for MinerWatch<'_> {
-    fn on_timeout(&mut self) -> Patience {
-        if self.on_bytes() == Patience::End {
-            return Patience::End;
+    fn on_timeout(&mut self) -> OnTimeout {
+        if self.on_bytes() == OnTimeout::End {
+            return OnTimeout::End;
         }
         match self.presence.services.reception.listen.idle_timeout {
             Some(limit) if self.is_authorized() && self.quiet_for() >= limit => {
@@ -70,15 +70,15 @@ impl Watch for MinerWatch<'_> {
             }
             _ => {
                 self.arm();
-                Patience::Wait
+                OnTimeout::Wait
             }
         }
     }
 
     /// A miner may talk and talk without ever authorizing.
-    fn on_bytes(&mut self) -> Patience {
+    fn on_bytes(&mut self) -> OnTimeout {
         if self.authorized {
-            return Patience::Wait;
+            return OnTimeout::Wait;
         }
         let limit = self.presence.services.reception.listen.handshake_timeout;
         if self.is_authorized() {
@@ -86,7 +86,7 @@ impl Watch for MinerWatch<'_> {
         } else if self.presence.session.accepted_at.elapsed() >= limit {
             return self.give_up("did not authorize within listen.handshake_timeout", limit);
         }
-        Patience::Wait
+        OnTimeout::Wait
     }
 }
 

@@ -6,20 +6,20 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::first_answer::Sent;
-use super::half_close::End;
-use super::handshake_scan::{Found, LoginFinder};
+use super::half_close::DirectionEnd;
+use super::handshake_scan::{LoginFinder, ScanResult};
 use super::miner_timeouts::MinerWatch;
 use super::pool_to_miner::Downward;
 use super::pump::{self, SpliceRefused};
-use super::session::{Presence, Session};
+use super::session::{PassthroughSession, SessionGuard};
 use crate::config::ForwardPath;
 use crate::net::options::is_timeout;
-use crate::net::{Reader, Received, Stamp, Stream};
-use crate::proxy::{FirstBytes, Patience, Topic, Visitor, Watch, first_bytes, linger, say};
+use crate::net::{Received, Stamp, Stream, StreamReader};
+use crate::proxy::{FirstBytes, IncomingConnection, LogTopic, OnTimeout, Watch, first_bytes, linger, say};
 use crate::stratum::Login;
 use crate::tap::Tap;
 use crate::tap::{Conversation, Direction};
-use crate::upstream::{Failure, Link, UpstreamId};
+use crate::upstream::{PoolConnection, PoolFailure, UpstreamId};
 use crate::util::os_error::describe;
 use crate::util::stop::Stopped;
 use crate::util::thread::{SESSION_STACK, spawn};
@@ -29,12 +29,12 @@ const WORTH_A_PROBE: Duration = Duration::from_millis(900);
 
 /// The upward thread's own things.
 pub(super) struct Upward {
-    presence: Arc<Presence>,
-    visitor: Visitor,
+    presence: Arc<SessionGuard>,
+    visitor: IncomingConnection,
 }
 
 impl Upward {
-    pub(super) fn new(presence: Arc<Presence>, visitor: Visitor) -> Upward {
+    pub(super) fn new(presence: Arc<SessionGuard>, visitor: IncomingConnection) -> Upward {
         Upward { presence, visitor }
     }
 
@@ -42,7 +42,7 @@ impl Upward {
     pub(super) fn run(self) -> Result<(), Stopped> {
         let presence = self.presence.clone();
         let session = presence.session.clone();
-        let _marked = Marked { session: session.clone(), direction: Direction::Up };
+        let _marked = FinishGuard { session: session.clone(), direction: Direction::Up };
         // Dialling begins now, not when the miner has spoken.
         let down = Downward::new(presence.clone());
         if let Err(error) =
@@ -51,7 +51,7 @@ impl Upward {
             say(
                 &presence.services.reception,
                 self.visitor.peer(),
-                Topic::NoThread,
+                LogTopic::NoThread,
                 &format_args!("can't start a session: {}", describe(&error)),
             );
             session.ending.mark_ended(Direction::Down);
@@ -66,14 +66,14 @@ impl Upward {
         // However it ended: at the program's end nobody waits for more of this miner's shares.
         forwarder.tap.paused();
         let abort = || session.abort();
-        if end == End::Finished && session.is_paused() {
+        if end == DirectionEnd::Finished && session.is_paused() {
             session.ending.wait(Direction::Up);
             // What it has sent meanwhile must not make the kernel take its last answers back.
             linger(&mut forwarder.reader);
         } else {
             session.ending.end(Direction::Up, end, || session.progress(Direction::Down), abort);
         }
-        if end == End::DestinationBroken {
+        if end == DirectionEnd::DestinationBroken {
             linger(&mut forwarder.reader);
         }
         Ok(())
@@ -94,8 +94,8 @@ impl Upward {
 
 /// Carries the miner's bytes.
 struct Forwarder<'a> {
-    presence: &'a Presence,
-    reader: Reader,
+    presence: &'a SessionGuard,
+    reader: StreamReader,
     buffer: Vec<u8>,
     tap: Tap,
     watch: MinerWatch<'a>,
@@ -104,31 +104,31 @@ struct Forwarder<'a> {
 }
 
 impl<'a> Forwarder<'a> {
-    fn new(presence: &'a Presence, miner: Arc<Stream>) -> Forwarder<'a> {
+    fn new(presence: &'a SessionGuard, miner: Arc<Stream>) -> Forwarder<'a> {
         let (session, services) = (&presence.session, &presence.services);
         let tap = Tap::new(services.to_analyzer.clone(), session.conversation.clone(), Direction::Up);
         let buffer = vec![0; services.config.forward.buffer];
         let watch = MinerWatch::new(presence, miner.clone());
         let logins = services.to_analyzer.is_none().then(LoginFinder::new);
-        Forwarder { presence, reader: Reader::new(miner), buffer, tap, watch, logins }
+        Forwarder { presence, reader: StreamReader::new(miner), buffer, tap, watch, logins }
     }
 
-    fn forward(&mut self) -> End {
+    fn forward(&mut self) -> DirectionEnd {
         let (session, reception) = (&self.presence.session, &self.presence.services.reception);
         let miner = session.conversation.miner();
         let first = match first_bytes(reception, miner, &mut self.watch, &mut self.reader, &mut self.buffer) {
             FirstBytes::Miner(received) => received,
             FirstBytes::Finished => {
                 session.opening.finish();
-                return End::Finished;
+                return DirectionEnd::Finished;
             }
             FirstBytes::Broken => {
                 session.opening.finish();
-                return End::SourceBroken;
+                return DirectionEnd::SourceBroken;
             }
             FirstBytes::Refused => {
                 session.close();
-                return End::SourceBroken;
+                return DirectionEnd::SourceBroken;
             }
         };
         let end = match self.open(first) {
@@ -138,25 +138,25 @@ impl<'a> Forwarder<'a> {
         self.suspect_silence();
         // The pool reads everything, and then the end. Where it was us who stopped reading it does not: some
         // pools close at a half-close without answering what is in flight.
-        if !(end == End::Finished && self.presence.session.is_paused()) {
+        if !(end == DirectionEnd::Finished && self.presence.session.is_paused()) {
             self.presence.session.opening.finish();
         }
         end
     }
 
     /// Sends what the miner says until it is settled which pool it is; then returns the link.
-    fn open(&mut self, mut received: Received) -> Result<Arc<Link>, End> {
+    fn open(&mut self, mut received: Received) -> Result<Arc<PoolConnection>, DirectionEnd> {
         let opening = &self.presence.session.opening;
         // Waiting for the pool is not forwarding, and does not count as its delay.
-        let linked_at = opening.wait_for_link().ok_or(End::DestinationBroken)?;
+        let linked_at = opening.wait_for_link().ok_or(DirectionEnd::DestinationBroken)?;
         loop {
             let bytes = &self.buffer[..received.length];
             let settled = match opening.send(bytes) {
                 Sent::Kept => None,
-                Sent::Over => return Err(End::DestinationBroken),
+                Sent::Over => return Err(DirectionEnd::DestinationBroken),
                 Sent::Settled(link) => {
                     if link.stream.send_all(bytes).is_err() {
-                        return Err(End::DestinationBroken);
+                        return Err(DirectionEnd::DestinationBroken);
                     }
                     Some(link)
                 }
@@ -169,19 +169,19 @@ impl<'a> Forwarder<'a> {
             if let Some(link) = settled {
                 return Ok(link);
             }
-            if self.watch.on_bytes() == Patience::End {
-                return Err(End::SourceBroken);
+            if self.watch.on_bytes() == OnTimeout::End {
+                return Err(DirectionEnd::SourceBroken);
             }
             received = loop {
                 self.watch.arm();
                 match self.reader.recv(&mut self.buffer) {
                     Ok(received) if received.length > 0 => break received,
-                    Ok(_) => return Err(End::Finished),
+                    Ok(_) => return Err(DirectionEnd::Finished),
                     Err(error) if is_timeout(&error) => match self.watch.on_timeout() {
-                        Patience::Wait => {}
-                        Patience::End => return Err(End::SourceBroken),
+                        OnTimeout::Wait => {}
+                        OnTimeout::End => return Err(DirectionEnd::SourceBroken),
                     },
-                    Err(_) => return Err(End::SourceBroken),
+                    Err(_) => return Err(DirectionEnd::SourceBroken),
                 }
             };
         }
@@ -193,17 +193,17 @@ impl<'a> Forwarder<'a> {
         let session = &self.presence.session;
         let silence = session.opening.unanswered_for().filter(|time| *time >= WORTH_A_PROBE);
         if let (Some(silence), Some(place)) = (silence, session.conversation.upstream()) {
-            self.presence.services.upstreams.suspect(UpstreamId(place), Failure::Silent(silence));
+            self.presence.services.upstreams.suspect(UpstreamId(place), PoolFailure::Silent(silence));
         }
     }
 
-    fn splice(&mut self, miner: &Stream, link: &Link) -> Result<End, SpliceRefused> {
+    fn splice(&mut self, miner: &Stream, link: &PoolConnection) -> Result<DirectionEnd, SpliceRefused> {
         let services = &self.presence.services;
         let size = services.config.forward.buffer;
         pump::splice(miner, &link.stream, size, &services.pipes, &mut self.tap, &mut self.watch)
     }
 
-    fn pump(&mut self, link: &Link) -> End {
+    fn pump(&mut self, link: &PoolConnection) -> DirectionEnd {
         let miner = self.reader.stream().clone();
         let forward = &self.presence.services.config.forward;
         if let Some(logins) = &mut self.logins {
@@ -231,11 +231,11 @@ impl<'a> Forwarder<'a> {
 }
 
 /// Notes the login; whether it need not be looked for any more. Whether the pool accepts it nobody sees.
-fn note_login(found: Found<Login>, conversation: &Conversation) -> bool {
+fn note_login(found: ScanResult<Login>, conversation: &Conversation) -> bool {
     match found {
-        Found::NotYet => return false,
-        Found::GivenUp => {}
-        Found::Here(login) => {
+        ScanResult::NotYet => return false,
+        ScanResult::GivenUp => {}
+        ScanResult::Here(login) => {
             conversation.set_login(login);
             conversation.clock.authorize_accepted();
         }
@@ -244,7 +244,7 @@ fn note_login(found: Found<Login>, conversation: &Conversation) -> bool {
 }
 
 /// Says once, for all sessions, that the splice path is not taken.
-pub(super) fn splice_refused(presence: &Presence, refused: &SpliceRefused) {
+pub(super) fn splice_refused(presence: &SessionGuard, refused: &SpliceRefused) {
     if !presence.services.splice_refused.swap(true, Ordering::Relaxed) {
         match refused {
             SpliceRefused::Tls => {
@@ -269,12 +269,12 @@ pub(super) fn splice_refused(presence: &Presence, refused: &SpliceRefused) {
 }
 
 /// Whatever ends a thread, a panic too, the other one learns of it.
-pub(super) struct Marked {
-    pub(super) session: Arc<Session>,
+pub(super) struct FinishGuard {
+    pub(super) session: Arc<PassthroughSession>,
     pub(super) direction: Direction,
 }
 
-impl Drop for Marked {
+impl Drop for FinishGuard {
     fn drop(&mut self) {
         self.session.ending.mark_ended(self.direction);
         if std::thread::panicking() {

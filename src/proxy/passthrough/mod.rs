@@ -27,8 +27,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
-use super::{Acceptor, Listener, Observer, Reception, StartError, Tuner, enforcement, open_all};
-use crate::analyzer::Offence;
+use super::{Acceptor, ListenerContext, Observer, OpenListener, StartError, Tuner, enforcement, open_all};
+use crate::analyzer::EnforcementRequest;
 use crate::config::Config;
 use crate::tap::Conversation;
 use crate::tap::ToAnalyzer;
@@ -38,7 +38,7 @@ use crate::util::stop::Stop;
 
 use pipes::PipeBudget;
 pub use pipes::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
-use registry::Registry;
+use registry::SessionRegistry;
 
 /// How long shares in flight may take to be answered at the end of the program.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
@@ -49,11 +49,11 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 
 /// What all sessions share. Nothing in it is locked between a read and its send.
 #[derive(Debug)]
-struct Services {
+struct PassthroughServices {
     config: Config,
     upstreams: Upstreams,
-    reception: Reception,
-    registry: Arc<Registry>,
+    reception: ListenerContext,
+    registry: Arc<SessionRegistry>,
     to_analyzer: ToAnalyzer,
     pipes: PipeBudget,
     next_session: AtomicU64,
@@ -65,9 +65,9 @@ struct Services {
 /// The running listeners and sessions.
 #[derive(Debug)]
 pub struct Passthrough {
-    services: Arc<Services>,
+    services: Arc<PassthroughServices>,
     /// Listeners that nobody is accepted on yet; connections wait in the kernel.
-    listeners: Vec<Listener>,
+    listeners: Vec<OpenListener>,
     acceptors: Vec<Acceptor>,
     addresses: Vec<SocketAddr>,
     stop: Stop,
@@ -90,17 +90,17 @@ impl Passthrough {
     /// As [`Passthrough::start`].
     pub fn prepare(config: &Config, to_analyzer: ToAnalyzer, stop: &Stop) -> Result<Passthrough, StartError> {
         let listeners = open_all(&config.listen)?;
-        let addresses = listeners.iter().map(Listener::address).collect();
-        let reception = Reception::new(&config.listen, &config.ratelimit);
+        let addresses = listeners.iter().map(OpenListener::address).collect();
+        let reception = ListenerContext::new(&config.listen, &config.ratelimit);
         let forgiving = reception.gatekeeper.clone();
         let on_failure = move || forgiving.pool_failed(Instant::now());
         let upstreams = Upstreams::start(&config.upstreams, &config.failover, on_failure, stop)
             .map_err(StartError::Upstream)?;
-        let services = Arc::new(Services {
+        let services = Arc::new(PassthroughServices {
             reception,
             config: config.clone(),
             upstreams,
-            registry: Arc::new(Registry::default()),
+            registry: Arc::new(SessionRegistry::default()),
             to_analyzer,
             pipes: PipeBudget::beside(config.listen.max_miners),
             next_session: AtomicU64::new(1),
@@ -127,7 +127,7 @@ impl Passthrough {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn enforce(&self, offences: Receiver<Offence>) -> io::Result<()> {
+    pub fn enforce(&self, offences: Receiver<EnforcementRequest>) -> io::Result<()> {
         enforcement::start(&self.services, offences, &self.stop)
     }
 

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use super::Services;
+use super::PassthroughServices;
 use crate::config;
-use crate::limits::Counts;
+use crate::limits::ConnectionCounts;
 use crate::proxy::{Observed, Tuned, UpstreamState, Volume};
 use crate::upstream::{RelistError, UpstreamId};
 
-impl Observed for Services {
+impl Observed for PassthroughServices {
     fn sessions(&self) -> usize {
         self.registry.count()
     }
@@ -17,7 +17,7 @@ impl Observed for Services {
         self.registry.volume()
     }
 
-    fn counts(&self) -> Counts {
+    fn counts(&self) -> ConnectionCounts {
         self.reception.gatekeeper.counts(Instant::now())
     }
 
@@ -36,14 +36,14 @@ impl Observed for Services {
     }
 }
 
-impl Tuned for Services {
+impl Tuned for PassthroughServices {
     fn relist(
         &self,
-        configured: &[config::Upstream],
+        configured: &[config::UpstreamConfig],
         tell: &mut dyn FnMut(Vec<String>),
     ) -> Result<(), RelistError> {
         self.upstreams.relist(configured, tell).map(drop)
     }
 
-    fn set_vardiff(&self, _: &config::Vardiff) {}
+    fn set_vardiff(&self, _: &config::VardiffConfig) {}
 }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::Services;
-use super::session::Session;
-use crate::proxy::{Topic, say};
+use super::PassthroughServices;
+use super::session::PassthroughSession;
+use crate::proxy::{LogTopic, say};
 use crate::tap::WorkOwed;
-use crate::upstream::{Failure, UpstreamId};
+use crate::upstream::{PoolFailure, UpstreamId};
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::supervise::service;
@@ -45,7 +45,7 @@ const SUSPECT_AGAIN: Duration = Duration::from_secs(60);
 const MAX_NOTED: usize = 4;
 
 /// Starts the thread.
-pub(super) fn start(services: &Arc<Services>, stop: &Stop) -> io::Result<()> {
+pub(super) fn start(services: &Arc<PassthroughServices>, stop: &Stop) -> io::Result<()> {
     let (services, stop) = (services.clone(), stop.clone());
     service("pool-supervisor").beats_within(STUCK_AFTER).start(move || {
         let mut watch =
@@ -60,14 +60,14 @@ pub(super) fn start(services: &Arc<Services>, stop: &Stop) -> io::Result<()> {
 }
 
 struct PoolSupervisor<'a> {
-    services: &'a Services,
-    pools: BTreeMap<UpstreamId, Watched>,
+    services: &'a PassthroughServices,
+    pools: BTreeMap<UpstreamId, WatchedPool>,
     looked_at: Instant,
 }
 
 /// What is remembered of one pool.
 #[derive(Debug, Default)]
-struct Watched {
+struct WatchedPool {
     owed: WorkOwed,
     suspected_at: Option<Instant>,
     /// Since when it counts as failed.
@@ -77,7 +77,7 @@ struct Watched {
 impl PoolSupervisor<'_> {
     fn look(&mut self, stop: &Stop) -> Result<(), Stopped> {
         let elapsed = std::mem::replace(&mut self.looked_at, Instant::now()).elapsed();
-        let mut by_pool: BTreeMap<UpstreamId, Vec<Arc<Session>>> = BTreeMap::new();
+        let mut by_pool: BTreeMap<UpstreamId, Vec<Arc<PassthroughSession>>> = BTreeMap::new();
         for session in self.services.registry.all() {
             if let Some(place) = session.conversation.upstream().filter(|_| !session.is_closing()) {
                 by_pool.entry(UpstreamId(place)).or_default().push(session);
@@ -99,8 +99,8 @@ impl PoolSupervisor<'_> {
         Ok(())
     }
 
-    fn look_for_work(&mut self, id: UpstreamId, sessions: &[Arc<Session>], elapsed: Duration) {
-        let Services { upstreams, config, .. } = self.services;
+    fn look_for_work(&mut self, id: UpstreamId, sessions: &[Arc<PassthroughSession>], elapsed: Duration) {
+        let PassthroughServices { upstreams, config, .. } = self.services;
         let (limit, is_analyzed) = (config.failover.first_job_timeout, config.analysis.enabled);
         for session in sessions.iter().filter(|session| session.is_served()) {
             if !session.work_noted.swap(true, Ordering::Relaxed) {
@@ -109,10 +109,13 @@ impl PoolSupervisor<'_> {
                 upstreams.gave_work(id, login);
             }
         }
-        let waits = |session: &&Arc<Session>| session.waits_for_work() && (!is_analyzed || session.is_seen());
+        let waits = |session: &&Arc<PassthroughSession>| {
+            session.waits_for_work() && (!is_analyzed || session.is_seen())
+        };
         let waiting: Vec<_> = sessions.iter().filter(waits).collect();
-        let got_job =
-            |session: &Arc<Session>| session.conversation.clock.job_ago().is_some_and(|age| age <= elapsed);
+        let got_job = |session: &Arc<PassthroughSession>| {
+            session.conversation.clock.job_ago().is_some_and(|age| age <= elapsed)
+        };
         let pool = self.pools.entry(id).or_default();
         if upstreams.is_up(id) && pool.failed_since.take().is_some() {
             // A probe has seen work. What was waited before is settled.
@@ -122,7 +125,7 @@ impl PoolSupervisor<'_> {
         let Some(oldest) = waiting.first() else { return };
         let may_suspect = pool.suspected_at.is_none_or(|at| at.elapsed() >= SUSPECT_AGAIN.max(limit));
         let own_wait = oldest.conversation.clock.accepted_ago().unwrap_or_default();
-        let failure = Failure::NoWork(limit);
+        let failure = PoolFailure::NoWork(limit);
         let serves_others = sessions.iter().any(|session| session.is_served());
         let note_logins = || {
             // The oldest one's is noted last, and tried first.
@@ -142,9 +145,9 @@ impl PoolSupervisor<'_> {
     }
 
     /// A pool that answers nobody any more may be unreachable, which no socket shows for a while.
-    fn look_for_answers(&mut self, id: UpstreamId, sessions: &[Arc<Session>]) {
+    fn look_for_answers(&mut self, id: UpstreamId, sessions: &[Arc<PassthroughSession>]) {
         let limit = self.unanswered_limit();
-        let heard = |session: &Arc<Session>| {
+        let heard = |session: &Arc<PassthroughSession>| {
             session.conversation.down.silent_for().is_some_and(|silence| silence < limit)
         };
         let Some(pool) = self.pools.get_mut(&id) else { return };
@@ -153,7 +156,7 @@ impl PoolSupervisor<'_> {
         if let Some(silence) = stuck.filter(|time| may_suspect && *time >= limit) {
             if !sessions.iter().any(heard) {
                 pool.suspected_at = Some(Instant::now());
-                self.services.upstreams.suspect(id, Failure::Silent(silence));
+                self.services.upstreams.suspect(id, PoolFailure::Silent(silence));
             }
         }
     }
@@ -164,8 +167,13 @@ impl PoolSupervisor<'_> {
     }
 
     /// Closes the sessions of a failed pool that are stuck there, if another pool can take them.
-    fn close_stuck(&mut self, id: UpstreamId, sessions: &[Arc<Session>], stop: &Stop) -> Result<(), Stopped> {
-        let Services { upstreams, config, reception, .. } = self.services;
+    fn close_stuck(
+        &mut self,
+        id: UpstreamId,
+        sessions: &[Arc<PassthroughSession>],
+        stop: &Stop,
+    ) -> Result<(), Stopped> {
+        let PassthroughServices { upstreams, config, reception, .. } = self.services;
         let unanswered = self.unanswered_limit();
         let pool = self.pools.entry(id).or_default();
         if upstreams.is_up(id) {
@@ -199,7 +207,7 @@ impl PoolSupervisor<'_> {
             }
             let name = upstreams.name(id);
             let text = format!("closed: pool {id} {name} {why}; the miner can reconnect to another pool");
-            say(reception, conversation.miner(), Topic::Pool, &text);
+            say(reception, conversation.miner(), LogTopic::Pool, &text);
             session.close();
             supervise::beat();
             stop.sleep(GAP)?;

@@ -5,18 +5,18 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::half_close::End;
-use super::handshake_scan::{Found, JobFinder};
-use super::miner_to_pool::{Marked, splice_refused};
+use super::half_close::DirectionEnd;
+use super::handshake_scan::{JobFinder, ScanResult};
+use super::miner_to_pool::{FinishGuard, splice_refused};
 use super::pump;
-use super::session::Presence;
+use super::session::SessionGuard;
 use crate::config::ForwardPath;
 use crate::net::options::{is_dead, is_timeout};
-use crate::net::{Reader, Received, Stamp, Stream};
-use crate::proxy::{Patience, Topic, Watch, linger, say};
+use crate::net::{Received, Stamp, Stream, StreamReader};
+use crate::proxy::{LogTopic, OnTimeout, Watch, linger, say};
 use crate::tap::Tap;
 use crate::tap::{Direction, SessionClock};
-use crate::upstream::{Failure, Link, UpstreamId};
+use crate::upstream::{PoolConnection, PoolFailure, UpstreamId};
 use crate::util::span::seconds;
 use crate::util::stop::Stopped;
 
@@ -27,7 +27,7 @@ const ROUND: Duration = Duration::from_millis(250);
 
 /// The downward thread's own things.
 pub(super) struct Downward {
-    presence: Arc<Presence>,
+    presence: Arc<SessionGuard>,
     buffer: Vec<u8>,
     tap: Tap,
     /// Where no analyzer sees the first job.
@@ -36,25 +36,25 @@ pub(super) struct Downward {
 
 /// A pool that has begun to speak, or to whom there is no alternative.
 struct Opened {
-    link: Arc<Link>,
-    reader: Reader,
+    link: Arc<PoolConnection>,
+    reader: StreamReader,
     first: First,
 }
 
 /// What the pool did first.
 enum First {
     Bytes(Received),
-    Closed(End),
+    Closed(DirectionEnd),
     Silent,
 }
 
 /// Notes the first job; whether it need not be looked for any more.
-fn note_job(found: Found<()>, clock: &SessionClock) -> bool {
-    if found != Found::NotYet {
+fn note_job(found: ScanResult<()>, clock: &SessionClock) -> bool {
+    if found != ScanResult::NotYet {
         // After too much else nobody can tell, and the pool is not blamed.
         clock.job_came();
     }
-    found != Found::NotYet
+    found != ScanResult::NotYet
 }
 
 /// The read timeout is the pool's whole `silence_timeout`.
@@ -66,9 +66,9 @@ struct PoolWatch {
 }
 
 impl Watch for PoolWatch {
-    fn on_timeout(&mut self) -> Patience {
+    fn on_timeout(&mut self) -> OnTimeout {
         self.silent = true;
-        Patience::End
+        OnTimeout::End
     }
 
     fn on_error(&mut self, error: &io::Error) {
@@ -77,7 +77,7 @@ impl Watch for PoolWatch {
 }
 
 impl Downward {
-    pub(super) fn new(presence: Arc<Presence>) -> Downward {
+    pub(super) fn new(presence: Arc<SessionGuard>) -> Downward {
         let (services, conversation) = (&presence.services, &presence.session.conversation);
         let tap = Tap::new(services.to_analyzer.clone(), conversation.clone(), Direction::Down);
         let buffer = vec![0; services.config.forward.buffer];
@@ -88,7 +88,7 @@ impl Downward {
     /// The thread's body.
     pub(super) fn run(mut self) -> Result<(), Stopped> {
         let session = self.presence.session.clone();
-        let _marked = Marked { session: session.clone(), direction: Direction::Down };
+        let _marked = FinishGuard { session: session.clone(), direction: Direction::Down };
         let Some(mut opened) = self.open() else {
             session.abort();
             return Ok(());
@@ -99,17 +99,17 @@ impl Downward {
         let end = self.forward(&mut opened, &miner);
         // First the pardon: a miner may be back the moment it learns of the end.
         self.pardon(end);
-        if end != End::DestinationBroken {
+        if end != DirectionEnd::DestinationBroken {
             miner.finish();
         }
         // A session that was told to end is not half-closed: nothing more is to come.
         let end = match end {
-            End::Finished if session.is_closing() => End::SourceBroken,
+            DirectionEnd::Finished if session.is_closing() => DirectionEnd::SourceBroken,
             end => end,
         };
         let abort = || session.abort();
         session.ending.end(Direction::Down, end, || session.progress(Direction::Up), abort);
-        if end == End::DestinationBroken {
+        if end == DirectionEnd::DestinationBroken {
             linger(&mut opened.reader);
         }
         Ok(())
@@ -140,7 +140,7 @@ impl Downward {
                     say(
                         &services.reception,
                         session.conversation.miner(),
-                        Topic::Pool,
+                        LogTopic::Pool,
                         &format_args!("closed: {error}"),
                     );
                     return None;
@@ -150,7 +150,7 @@ impl Downward {
             while matches!(opened.first, First::Silent) && session.opening.expects_answer() {
                 // Make before break: the silent pool is kept until another one is there.
                 tried.push(opened.link.upstream);
-                self.suspect(opened.link.upstream, Failure::Silent(failover.answer_timeout));
+                self.suspect(opened.link.upstream, PoolFailure::Silent(failover.answer_timeout));
                 match services.upstreams.connect(&tried, Instant::now() + failover.connect_deadline) {
                     Ok(next) => opened = self.take(Arc::new(next))?,
                     Err(_) => {
@@ -162,7 +162,7 @@ impl Downward {
             if let (First::Closed(_), true) = (&opened.first, self.may_try_another(&opened.link, &tried)) {
                 let upstream = opened.link.upstream;
                 tried.push(upstream);
-                self.suspect(upstream, Failure::ClosedUnanswered);
+                self.suspect(upstream, PoolFailure::ClosedUnanswered);
                 // A pool that closes an old, idle opening gives the next one its time; once.
                 if Instant::now() >= deadline && !extended {
                     extended = true;
@@ -175,22 +175,22 @@ impl Downward {
     }
 
     /// Gives the link what the miner has said, and waits for its first answer.
-    fn take(&mut self, link: Arc<Link>) -> Option<Opened> {
+    fn take(&mut self, link: Arc<PoolConnection>) -> Option<Opened> {
         let session = &self.presence.session;
-        let mut reader = Reader::new(link.stream.clone());
+        let mut reader = StreamReader::new(link.stream.clone());
         session.conversation.set_upstream(link.upstream.0);
         if !session.opening.offer(&link) {
             if !session.opening.is_open() {
                 return None;
             }
-            return Some(Opened { link, reader, first: First::Closed(End::SourceBroken) });
+            return Some(Opened { link, reader, first: First::Closed(DirectionEnd::SourceBroken) });
         }
         let first = self.first_answer(&mut reader);
         Some(Opened { link, reader, first })
     }
 
     /// Waits for the pool's first bytes, for as long as it may owe them.
-    fn first_answer(&mut self, reader: &mut Reader) -> First {
+    fn first_answer(&mut self, reader: &mut StreamReader) -> First {
         loop {
             let (limit, asked) = self.answer_limit();
             let left = match asked {
@@ -206,9 +206,9 @@ impl Downward {
             };
             match read {
                 Ok(received) if received.length > 0 => return First::Bytes(received),
-                Ok(_) => return First::Closed(End::Finished),
+                Ok(_) => return First::Closed(DirectionEnd::Finished),
                 Err(error) if is_timeout(&error) && !self.presence.session.opening.is_over() => {}
-                Err(_) => return First::Closed(End::SourceBroken),
+                Err(_) => return First::Closed(DirectionEnd::SourceBroken),
             }
         }
     }
@@ -224,7 +224,7 @@ impl Downward {
 
     /// Whether a pool that closed without a word may be left for another. One that the miner never
     /// asked anything, and that closed after a while, did nothing wrong.
-    fn may_try_another(&self, link: &Link, tried: &[UpstreamId]) -> bool {
+    fn may_try_another(&self, link: &PoolConnection, tried: &[UpstreamId]) -> bool {
         let (services, session) = (&self.presence.services, &self.presence.session);
         let failover = &services.config.failover;
         let was_asked = session.opening.asked().is_some();
@@ -237,13 +237,13 @@ impl Downward {
 
     /// The pool gave this session no first answer. One session's bad luck is no proof (its miner may
     /// have said something that no pool answers): a probe decides.
-    fn suspect(&self, upstream: UpstreamId, failure: Failure) {
+    fn suspect(&self, upstream: UpstreamId, failure: PoolFailure) {
         self.presence.services.upstreams.suspect(upstream, failure);
     }
 
     /// The pool fell silent in mid-session. Where others hear from it, a probe decides.
     fn fell_silent(&self, upstream: UpstreamId, silence: Duration) {
-        let (services, failure) = (&self.presence.services, Failure::Silent(silence));
+        let (services, failure) = (&self.presence.services, PoolFailure::Silent(silence));
         if services.registry.heard_from(upstream, silence) {
             services.upstreams.suspect(upstream, failure);
         } else {
@@ -251,13 +251,13 @@ impl Downward {
         }
     }
 
-    fn forward(&mut self, opened: &mut Opened, miner: &Stream) -> End {
+    fn forward(&mut self, opened: &mut Opened, miner: &Stream) -> DirectionEnd {
         let failover = self.presence.services.config.failover.clone();
         match &opened.first {
             First::Bytes(received) => {
                 let bytes = &self.buffer[..received.length];
                 if miner.send_all(bytes).is_err() {
-                    return End::DestinationBroken;
+                    return DirectionEnd::DestinationBroken;
                 }
                 self.tap.forwarded(bytes, received.readable_at, Stamp::now());
                 let clock = &self.presence.session.conversation.clock;
@@ -273,7 +273,7 @@ impl Downward {
             }
             First::Silent => {
                 self.fell_silent(opened.link.upstream, failover.silence_timeout);
-                return End::SourceBroken;
+                return DirectionEnd::SourceBroken;
             }
         }
         // A failing setsockopt shows in the read as well.
@@ -283,22 +283,22 @@ impl Downward {
 
     /// A pool that ends a session that was at work, or restarts and so ends all of them, sends miners
     /// back here that have done nothing wrong.
-    fn pardon(&self, end: End) {
+    fn pardon(&self, end: DirectionEnd) {
         let (services, session) = (&self.presence.services, &self.presence.session);
         let was_at_work = session.accepted_at.elapsed() >= AT_WORK;
-        if end != End::DestinationBroken && was_at_work && !session.ending.is_ended(Direction::Up) {
+        if end != DirectionEnd::DestinationBroken && was_at_work && !session.ending.is_ended(Direction::Up) {
             services.reception.gatekeeper.pardon(session.conversation.miner().ip(), Instant::now());
         }
     }
 
-    fn say_began(&self, link: &Link) {
+    fn say_began(&self, link: &PoolConnection) {
         let (services, conversation) = (&self.presence.services, &self.presence.session.conversation);
         let (id, upstream) = (conversation.id, link.upstream);
         let name = services.upstreams.name(upstream);
         say(
             &services.reception,
             conversation.miner(),
-            Topic::Began,
+            LogTopic::Began,
             &format_args!("session {id} with pool {upstream} {name}"),
         );
     }
@@ -310,7 +310,7 @@ impl Downward {
         silence.unwrap_or_else(|| session.accepted_at.elapsed()).min(most)
     }
 
-    fn pump(&mut self, opened: &mut Opened, miner: &Stream, silence_timeout: Duration) -> End {
+    fn pump(&mut self, opened: &mut Opened, miner: &Stream, silence_timeout: Duration) -> DirectionEnd {
         let presence = self.presence.clone();
         let link = opened.link.clone();
         let mut watch = PoolWatch::default();
@@ -341,14 +341,14 @@ impl Downward {
             match watch.silent {
                 true => self.fell_silent(link.upstream, silence),
                 // It may be this connection's fault alone, such as a router's that was restarted.
-                false => self.suspect(link.upstream, Failure::Silent(silence)),
+                false => self.suspect(link.upstream, PoolFailure::Silent(silence)),
             }
             let name = presence.services.upstreams.name(link.upstream);
             let what = if watch.silent { "has said nothing" } else { "is unreachable: no sign of life" };
             say(
                 &presence.services.reception,
                 presence.session.conversation.miner(),
-                Topic::Pool,
+                LogTopic::Pool,
                 &format_args!("closed: pool {} {name} {what} for {}", link.upstream, seconds(silence)),
             );
         }

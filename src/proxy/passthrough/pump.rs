@@ -3,51 +3,51 @@
 
 use std::io;
 
-use super::half_close::End;
+use super::half_close::DirectionEnd;
 use super::pipes::PipeBudget;
 use crate::net::options::is_timeout;
 use crate::net::splice::Splicer;
-use crate::net::{Reader, Stamp, Stream};
-use crate::proxy::{Patience, Watch};
+use crate::net::{Stamp, Stream, StreamReader};
+use crate::proxy::{OnTimeout, Watch};
 use crate::tap::Tap;
 
 /// Forwards through a buffer until one side ends.
 pub(super) fn copy(
-    from: &mut Reader,
+    from: &mut StreamReader,
     to: &Stream,
     buffer: &mut [u8],
     tap: &mut Tap,
     watch: &mut impl Watch,
-) -> End {
+) -> DirectionEnd {
     // `is_enough` is never true.
-    copy_until(from, to, buffer, tap, watch, |_| false).unwrap_or(End::SourceBroken)
+    copy_until(from, to, buffer, tap, watch, |_| false).unwrap_or(DirectionEnd::SourceBroken)
 }
 
 /// As [`copy`], until `is_enough` says so of bytes that were sent on: `None` then.
 pub(super) fn copy_until(
-    from: &mut Reader,
+    from: &mut StreamReader,
     to: &Stream,
     buffer: &mut [u8],
     tap: &mut Tap,
     watch: &mut impl Watch,
     mut is_enough: impl FnMut(&[u8]) -> bool,
-) -> Option<End> {
+) -> Option<DirectionEnd> {
     loop {
         let received = match from.recv(buffer) {
-            Ok(received) if received.length == 0 => return Some(End::Finished),
+            Ok(received) if received.length == 0 => return Some(DirectionEnd::Finished),
             Ok(received) => received,
             Err(error) => match after(&error, watch) {
-                Patience::Wait => continue,
-                Patience::End => return Some(End::SourceBroken),
+                OnTimeout::Wait => continue,
+                OnTimeout::End => return Some(DirectionEnd::SourceBroken),
             },
         };
         let bytes = &buffer[..received.length];
         if to.send_all(bytes).is_err() {
-            return Some(End::DestinationBroken);
+            return Some(DirectionEnd::DestinationBroken);
         }
         tap.forwarded(bytes, received.readable_at, Stamp::now());
-        if watch.on_bytes() == Patience::End {
-            return Some(End::SourceBroken);
+        if watch.on_bytes() == OnTimeout::End {
+            return Some(DirectionEnd::SourceBroken);
         }
         if is_enough(bytes) {
             return None;
@@ -64,7 +64,7 @@ pub(super) fn splice(
     budget: &PipeBudget,
     tap: &mut Tap,
     watch: &mut impl Watch,
-) -> Result<End, SpliceRefused> {
+) -> Result<DirectionEnd, SpliceRefused> {
     let (Some(from), Some(to)) = (from.plain(), to.plain()) else {
         return Err(SpliceRefused::Tls);
     };
@@ -72,25 +72,25 @@ pub(super) fn splice(
     let mut splicer = Splicer::new(size, tap.is_open()).map_err(SpliceRefused::Pipe)?;
     loop {
         let length = match splicer.take(from) {
-            Ok(0) => return Ok(End::Finished),
+            Ok(0) => return Ok(DirectionEnd::Finished),
             Ok(length) => length,
             Err(error) => match after(&error, watch) {
-                Patience::Wait => continue,
-                Patience::End => return Ok(End::SourceBroken),
+                OnTimeout::Wait => continue,
+                OnTimeout::End => return Ok(DirectionEnd::SourceBroken),
             },
         };
         // The kernel gives splice no receive stamp; the return of the call is the next best.
         let readable_at = Stamp::now();
         let duplicated = splicer.duplicate(length).unwrap_or(0);
         if splicer.give(to, length).is_err() {
-            return Ok(End::DestinationBroken);
+            return Ok(DirectionEnd::DestinationBroken);
         }
         let sent_at = Stamp::now();
         // A part that was duplicated must leave the second pipe, too, but is no use to anybody.
         let copy = splicer.copy(duplicated).ok().filter(|_| duplicated == length);
         tap.spliced(length, copy, readable_at, sent_at);
-        if watch.on_bytes() == Patience::End {
-            return Ok(End::SourceBroken);
+        if watch.on_bytes() == OnTimeout::End {
+            return Ok(DirectionEnd::SourceBroken);
         }
     }
 }
@@ -106,12 +106,12 @@ pub(super) enum SpliceRefused {
     Pipe(io::Error),
 }
 
-fn after(error: &io::Error, watch: &mut impl Watch) -> Patience {
+fn after(error: &io::Error, watch: &mut impl Watch) -> OnTimeout {
     if is_timeout(error) {
         return watch.on_timeout();
     }
     watch.on_error(error);
-    Patience::End
+    OnTimeout::End
 }
 
 #[cfg(test)]
@@ -133,9 +133,9 @@ mod tests {
     }
 
     impl Watch for Noting {
-        fn on_timeout(&mut self) -> Patience {
+        fn on_timeout(&mut self) -> OnTimeout {
             self.timeouts += 1;
-            Patience::Wait
+            OnTimeout::Wait
         }
 
         fn on_error(&mut self, error: &io::Error) {
@@ -156,11 +156,11 @@ mod tests {
         near.set_nonblocking(false).unwrap();
         let from = Arc::new(Stream::Plain(near));
         from.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let (mut reader, mut watch) = (Reader::new(from.clone()), Noting::default());
+        let (mut reader, mut watch) = (StreamReader::new(from.clone()), Noting::default());
         let conversation = Arc::new(Conversation::new(SessionId(1), peer, Stamp::now()));
         let mut tap = Tap::new(None, conversation, Direction::Down);
         let end = copy(&mut reader, &from, &mut [0; 64], &mut tap, &mut watch);
-        assert_eq!((end, watch.timeouts), (End::SourceBroken, 0));
+        assert_eq!((end, watch.timeouts), (DirectionEnd::SourceBroken, 0));
         assert_eq!(watch.errors, [io::ErrorKind::TimedOut]);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::session::Session;
+use super::session::PassthroughSession;
 use crate::proxy::Volume;
 use crate::tap::SessionId;
 use crate::upstream::UpstreamId;
@@ -14,16 +14,16 @@ use crate::upstream::UpstreamId;
 const SPARE: usize = 64;
 
 #[derive(Debug, Default)]
-pub(super) struct Registry {
-    sessions: Mutex<HashMap<SessionId, Arc<Session>>>,
+pub(super) struct SessionRegistry {
+    sessions: Mutex<HashMap<SessionId, Arc<PassthroughSession>>>,
     /// What the sessions that are over have carried.
     carried: Mutex<Volume>,
     /// Told when a session ends.
     ended: Condvar,
 }
 
-impl Registry {
-    pub(super) fn add(&self, session: Arc<Session>) {
+impl SessionRegistry {
+    pub(super) fn add(&self, session: Arc<PassthroughSession>) {
         self.lock().insert(session.conversation.id, session);
     }
 
@@ -56,7 +56,7 @@ impl Registry {
     }
 
     /// All sessions as of now, oldest first.
-    pub(super) fn all(&self) -> Vec<Arc<Session>> {
+    pub(super) fn all(&self) -> Vec<Arc<PassthroughSession>> {
         let mut sessions: Vec<_> = self.lock().values().cloned().collect();
         sessions.sort_by_key(|session| session.conversation.id);
         sessions
@@ -65,7 +65,7 @@ impl Registry {
     /// Whether any session that this upstream gave work to has had bytes from it lately: then the silence
     /// of another one is not the pool's. Answers to a subscribe are no sign of life.
     pub(super) fn heard_from(&self, upstream: UpstreamId, within: Duration) -> bool {
-        let heard = |session: &Arc<Session>| {
+        let heard = |session: &Arc<PassthroughSession>| {
             session.conversation.upstream() == Some(upstream.0)
                 && (session.conversation.clock.job_ago().is_some()
                     || session.conversation.dropped_copies.load(Ordering::Relaxed) > 0)
@@ -91,7 +91,7 @@ impl Registry {
         self.carried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Session>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<PassthroughSession>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

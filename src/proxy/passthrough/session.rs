@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Services;
-use super::first_answer::Opening;
-use super::half_close::Ending;
+use super::PassthroughServices;
+use super::first_answer::FirstAnswer;
+use super::half_close::HalfClose;
 use super::miner_to_pool::Upward;
 use crate::limits::{Abuse, Admission};
 use crate::net::Stamp;
-use crate::proxy::{Topic, Visitor, say};
+use crate::proxy::{IncomingConnection, LogTopic, say};
 use crate::tap::announce;
-use crate::tap::{Conversation, Direction, SessionId, What};
+use crate::tap::{Conversation, Direction, SessionId, TapEvent};
 use crate::util::plural::count;
 use crate::util::thread::{SESSION_STACK, spawn};
 
@@ -24,11 +24,11 @@ const UNWATCHED_ANSWER: Duration = Duration::from_secs(2);
 
 /// What a session's two threads and its observers share.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct PassthroughSession {
     pub(super) conversation: Arc<Conversation>,
     pub(super) accepted_at: Instant,
-    pub(super) opening: Opening,
-    pub(super) ending: Ending,
+    pub(super) opening: FirstAnswer,
+    pub(super) ending: HalfClose,
     /// It was told to end.
     closing: AtomicBool,
     /// That the pool gave it work is known to the list of pools.
@@ -39,9 +39,9 @@ pub(super) struct Session {
 
 /// A session's place among the others, held by its threads. The last one to let go ends it.
 #[derive(Debug)]
-pub(super) struct Presence {
-    pub(super) session: Arc<Session>,
-    pub(super) services: Arc<Services>,
+pub(super) struct SessionGuard {
+    pub(super) session: Arc<PassthroughSession>,
+    pub(super) services: Arc<PassthroughServices>,
     /// Comes with the miner's arrival: whom it speaks for is not known before.
     admission: Mutex<Option<Admission>>,
 }
@@ -50,28 +50,28 @@ pub(super) struct Presence {
 ///
 /// # Errors
 /// When the system has no room for another thread; the connection is closed then.
-pub(super) fn start(services: &Arc<Services>, visitor: Visitor) -> io::Result<()> {
+pub(super) fn start(services: &Arc<PassthroughServices>, visitor: IncomingConnection) -> io::Result<()> {
     let id = SessionId(services.next_session.fetch_add(1, Ordering::Relaxed));
     let conversation = Arc::new(Conversation::new(id, visitor.peer(), Stamp::now()));
-    let session = Arc::new(Session {
+    let session = Arc::new(PassthroughSession {
         conversation,
         accepted_at: Instant::now(),
-        opening: Opening::default(),
-        ending: Ending::default(),
+        opening: FirstAnswer::default(),
+        ending: HalfClose::default(),
         closing: AtomicBool::new(false),
         work_noted: AtomicBool::new(false),
         paused: AtomicBool::new(false),
     });
     services.registry.add(session.clone());
-    announce(&services.to_analyzer, &session.conversation, What::Opened);
-    let presence = Presence { session, services: services.clone(), admission: Mutex::new(None) };
+    announce(&services.to_analyzer, &session.conversation, TapEvent::Opened);
+    let presence = SessionGuard { session, services: services.clone(), admission: Mutex::new(None) };
     // From here on dropping the presence takes the session out of the registry again.
     let upward = Upward::new(Arc::new(presence), visitor);
     spawn(format!("{id}-up"), SESSION_STACK, move || upward.run())?;
     Ok(())
 }
 
-impl Session {
+impl PassthroughSession {
     /// Nothing more is read from the miner; what has arrived is still forwarded.
     pub(super) fn pause_miner(&self) {
         self.paused.store(true, Ordering::Release);
@@ -82,7 +82,7 @@ impl Session {
         }
     }
 
-    /// Whether [`Session::pause_miner`] was called.
+    /// Whether [`PassthroughSession::pause_miner`] was called.
     pub(super) fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Acquire)
     }
@@ -114,7 +114,7 @@ impl Session {
         }
     }
 
-    /// Whether [`Session::close`] was called.
+    /// Whether [`PassthroughSession::close`] was called.
     pub(super) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
     }
@@ -159,19 +159,19 @@ impl Session {
     }
 }
 
-impl Presence {
+impl SessionGuard {
     /// The place that the miner's address takes.
     pub(super) fn admit(&self, admission: Admission) {
         *self.admission.lock().unwrap_or_else(PoisonError::into_inner) = Some(admission);
     }
 }
 
-impl Drop for Presence {
+impl Drop for SessionGuard {
     fn drop(&mut self) {
-        let Session { conversation, opening, .. } = &*self.session;
+        let PassthroughSession { conversation, opening, .. } = &*self.session;
         // The analyzer may hold the conversation for longer, but not its sockets.
         opening.forget();
-        announce(&self.services.to_analyzer, conversation, What::Closed);
+        announce(&self.services.to_analyzer, conversation, TapEvent::Closed);
         let garbage = conversation.garbage.load(Ordering::Relaxed) > 0;
         if garbage && !conversation.authorized.load(Ordering::Relaxed) {
             self.services.reception.report_abuse(conversation.miner(), Abuse::Garbage);
@@ -185,7 +185,7 @@ impl Drop for Presence {
                 count(up, "byte"),
                 count(down, "byte")
             );
-            say(&self.services.reception, conversation.miner(), Topic::Ended, &text);
+            say(&self.services.reception, conversation.miner(), LogTopic::Ended, &text);
         }
         self.services.registry.remove(conversation.id);
     }

@@ -5,11 +5,11 @@ use serde::Serialize;
 use super::value::Time;
 use crate::analyzer::CreditView;
 use crate::notify::RecipientHealth;
-use crate::pool_stats::{StatsHealth, Verdict};
+use crate::pool_stats::{CreditVerdict, StatsHealth};
 
 /// What the pool publishes; `null` when it is not asked.
 #[derive(Debug, Serialize)]
-pub(super) struct PoolStats<'a> {
+pub(super) struct PoolStatsJson<'a> {
     answered: u64,
     failed: u64,
     last_error: Option<&'a str>,
@@ -25,18 +25,18 @@ pub(super) struct PoolStats<'a> {
     proven: Option<f64>,
 }
 
-impl<'a> PoolStats<'a> {
-    pub(super) fn new(health: &'a StatsHealth, credit: Option<&CreditView>) -> PoolStats<'a> {
+impl<'a> PoolStatsJson<'a> {
+    pub(super) fn new(health: &'a StatsHealth, credit: Option<&CreditView>) -> PoolStatsJson<'a> {
         let figures = credit.map(|credit| &credit.figures);
         let rate = figures.and_then(|figures| figures.hash_rate);
         let (verdict, credited, proven) = match credit.map(|credit| credit.verdict) {
-            Some(Verdict::CreditsLess { credited, proven, .. }) => {
+            Some(CreditVerdict::CreditsLess { credited, proven, .. }) => {
                 ("credits_less", Some(credited), Some(proven))
             }
-            Some(Verdict::Agrees) => ("agrees", None, None),
-            Some(Verdict::Unknown) | None => ("unknown", None, None),
+            Some(CreditVerdict::Agrees) => ("agrees", None, None),
+            Some(CreditVerdict::Unknown) | None => ("unknown", None, None),
         };
-        PoolStats {
+        PoolStatsJson {
             answered: health.answered,
             failed: health.failed,
             last_error: health.last_error.as_deref(),
@@ -56,7 +56,7 @@ impl<'a> PoolStats<'a> {
 
 /// How it goes with one who is told.
 #[derive(Debug, Serialize)]
-pub(super) struct Recipient<'a> {
+pub(super) struct RecipientJson<'a> {
     name: &'a str,
     sent: u64,
     failed: u64,
@@ -64,9 +64,9 @@ pub(super) struct Recipient<'a> {
     last_error: Option<&'a str>,
 }
 
-impl<'a> From<&'a RecipientHealth> for Recipient<'a> {
-    fn from(health: &'a RecipientHealth) -> Recipient<'a> {
-        Recipient {
+impl<'a> From<&'a RecipientHealth> for RecipientJson<'a> {
+    fn from(health: &'a RecipientHealth) -> RecipientJson<'a> {
+        RecipientJson {
             name: &health.name,
             sent: health.sent,
             failed: health.failed,

@@ -6,11 +6,11 @@ use maud::{Markup, html};
 use super::Tone;
 use crate::analyzer::CreditView;
 use crate::notify::RecipientHealth;
-use crate::pool_stats::{StatsHealth, Verdict};
-use crate::status::snapshot::Sight;
+use crate::pool_stats::{CreditVerdict, StatsHealth};
+use crate::status::snapshot::StatusSnapshot;
 use crate::util::format::{count, rate, short};
 
-pub(super) fn section(sight: &Sight) -> Markup {
+pub(super) fn section(sight: &StatusSnapshot) -> Markup {
     let around = &sight.around;
     html! {
         @if around.pool_stats.is_some() || !around.recipients.is_empty() {
@@ -35,15 +35,17 @@ fn pool_stats(health: &StatsHealth, credit: Option<&CreditView>) -> Markup {
         figures.accepted_difficulty_total.is_some() || window.is_some()
     });
     let (tone, words) = match (&health.last_error, credit.map(|credit| credit.verdict)) {
-        (_, Some(Verdict::CreditsLess { credited, proven, .. })) => {
+        (_, Some(CreditVerdict::CreditsLess { credited, proven, .. })) => {
             let (credited, proven) = (short(credited), short(proven));
             (Tone::Bad, format!("credit {credited} of the {proven} that was proven"))
         }
-        (None, Some(Verdict::Agrees)) => (Tone::Good, "credit what was proven".to_owned()),
-        (None, Some(Verdict::Unknown)) if is_comparable => {
+        (None, Some(CreditVerdict::Agrees)) => (Tone::Good, "credit what was proven".to_owned()),
+        (None, Some(CreditVerdict::Unknown)) if is_comparable => {
             (Tone::Calm, "too little was proven so far to compare".to_owned())
         }
-        (None, Some(Verdict::Unknown)) => (Tone::Calm, "can't be compared with what was proven".to_owned()),
+        (None, Some(CreditVerdict::Unknown)) => {
+            (Tone::Calm, "can't be compared with what was proven".to_owned())
+        }
         (None, None) => (Tone::Calm, "no answer yet".to_owned()),
         (Some(_), _) => (Tone::Warn, "can't be had".to_owned()),
     };

@@ -32,7 +32,7 @@ mod welcome;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::snapshot::Sight;
+use super::snapshot::StatusSnapshot;
 use crate::analyzer::{PoolView, Snapshot};
 use crate::util::escape;
 use crate::util::format::rate;
@@ -63,7 +63,7 @@ pub struct Visit<'a> {
 }
 
 /// The page as of this moment.
-pub fn page(sight: &Sight, visit: &Visit<'_>) -> Page {
+pub fn page(sight: &StatusSnapshot, visit: &Visit<'_>) -> Page {
     let is_new = sight.around.sessions == 0 && sight.around.volume.sessions == 0 && is_without_shares(sight);
     let title = if is_new {
         String::from("Sluice")
@@ -110,7 +110,7 @@ pub fn page(sight: &Sight, visit: &Visit<'_>) -> Page {
     Page { html: html.into_string(), policy: policy::policy() }
 }
 
-fn sections(sight: &Sight, visit: &Visit<'_>) -> Markup {
+fn sections(sight: &StatusSnapshot, visit: &Visit<'_>) -> Markup {
     html! {
         (summary::section(sight))
         @if sight.facts.config.analysis.enabled {
@@ -128,12 +128,12 @@ fn sections(sight: &Sight, visit: &Visit<'_>) -> Markup {
     }
 }
 
-fn time(sight: &Sight) -> Markup {
+fn time(sight: &StatusSnapshot) -> Markup {
     let at = sight.at.timestamp().strftime("%H:%M:%S UTC");
     html! { time datetime=(sight.at) { (at) } }
 }
 
-fn is_without_shares(sight: &Sight) -> bool {
+fn is_without_shares(sight: &StatusSnapshot) -> bool {
     let totals = sight.snapshot.totals.as_ref();
     totals.is_none_or(|totals| totals.submitted == 0) && sight.snapshot.lifetime.accepted == 0
 }
@@ -146,7 +146,7 @@ fn pool_in_use(snapshot: &Snapshot) -> Option<&PoolView> {
 }
 
 /// Host and port.
-fn pool_name<'a>(sight: &'a Sight, pool: &'a PoolView) -> &'a str {
+fn pool_name<'a>(sight: &'a StatusSnapshot, pool: &'a PoolView) -> &'a str {
     sight.around.upstreams.get(pool.place).map_or(&pool.name, |upstream| &upstream.name)
 }
 

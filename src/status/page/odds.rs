@@ -4,11 +4,11 @@ use maud::{Markup, html};
 
 use super::pool_in_use;
 use crate::record::BestShare;
-use crate::status::snapshot::Sight;
+use crate::status::snapshot::StatusSnapshot;
 use crate::util::format::{blocks_per_day, count, in_words, odds, short, time_to_block};
 use crate::work::name_of_worker;
 
-pub(super) fn section(sight: &Sight) -> Markup {
+pub(super) fn section(sight: &StatusSnapshot) -> Markup {
     let snapshot = &sight.snapshot;
     let network = network_difficulty(sight);
     let best = snapshot.best_ever.as_ref().or(snapshot.bests.run.as_ref());
@@ -46,7 +46,7 @@ pub(super) fn section(sight: &Sight) -> Markup {
     }
 }
 
-fn network_difficulty(sight: &Sight) -> Option<f64> {
+fn network_difficulty(sight: &StatusSnapshot) -> Option<f64> {
     let of_pool = pool_in_use(&sight.snapshot).and_then(|pool| pool.job.as_ref()?.network_difficulty);
     of_pool.or(sight.snapshot.totals.as_ref().and_then(|totals| totals.network_difficulty))
 }

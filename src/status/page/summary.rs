@@ -8,22 +8,22 @@ use super::{Tone, pool_in_use, pool_name};
 use crate::analyzer::{ChainState, PayoutState, PoolView};
 use crate::config::Severity;
 use crate::proxy::UpstreamState;
-use crate::status::snapshot::Sight;
+use crate::status::snapshot::StatusSnapshot;
 use crate::status::verdicts;
-use crate::upstream::Standing;
+use crate::upstream::PoolStatus;
 use crate::util::format::{ago, count, delay, grouped, rate, rate_parts};
 
 /// Low-power miners may be silent for hours, but who looks wants to know.
 const LATELY: Duration = Duration::from_secs(600);
 
 /// An answer.
-struct Answer {
+struct SummaryLine {
     tone: Tone,
     title: String,
     detail: String,
 }
 
-pub(super) fn section(sight: &Sight) -> Markup {
+pub(super) fn section(sight: &StatusSnapshot) -> Markup {
     let rates = &sight.snapshot.hash_rates;
     let (number, unit) = rate_parts(rates.five_minutes);
     html! {
@@ -54,7 +54,7 @@ pub(super) fn section(sight: &Sight) -> Markup {
     }
 }
 
-fn answers(sight: &Sight) -> Vec<Answer> {
+fn answers(sight: &StatusSnapshot) -> Vec<SummaryLine> {
     let pool = pool_in_use(&sight.snapshot);
     let mut answers = vec![mining(sight)];
     if sight.facts.config.analysis.enabled {
@@ -62,7 +62,7 @@ fn answers(sight: &Sight) -> Vec<Answer> {
         let (payer, chain_of) = (payer.map(|(pool, _)| pool), chain_of.map(|(pool, _)| pool));
         answers.extend([payout(payer), chain(chain_of), pool_answers(sight, pool), alerts(sight)]);
     } else {
-        answers.push(Answer {
+        answers.push(SummaryLine {
             tone: Tone::Calm,
             title: String::from("Analysis is off"),
             detail: String::from("shares and jobs are forwarded, and not looked at"),
@@ -72,7 +72,7 @@ fn answers(sight: &Sight) -> Vec<Answer> {
 }
 
 /// Is it mining?
-fn mining(sight: &Sight) -> Answer {
+fn mining(sight: &StatusSnapshot) -> SummaryLine {
     let sessions = sight.around.sessions as u64;
     let miners = &sight.snapshot.miners;
     let last = miners.iter().filter_map(|miner| miner.last_share_ago).min();
@@ -80,7 +80,7 @@ fn mining(sight: &Sight) -> Answer {
     let (tone, title, detail) = match (sessions, last) {
         _ if upstreams
             .iter()
-            .all(|(_, upstream)| matches!(upstream.standing, Standing::Failed | Standing::Blocked)) =>
+            .all(|(_, upstream)| matches!(upstream.standing, PoolStatus::Failed | PoolStatus::Blocked)) =>
         {
             (Tone::Bad, "Not mining", String::from(no_pool(&upstreams)))
         }
@@ -96,7 +96,7 @@ fn mining(sight: &Sight) -> Answer {
         }
         (_, None) => (Tone::Calm, "Connected", format!("{}, no share yet", count(sessions, "miner"))),
     };
-    Answer { tone, title: title.to_owned(), detail }
+    SummaryLine { tone, title: title.to_owned(), detail }
 }
 
 /// Why no pool can be used.
@@ -111,7 +111,7 @@ fn no_pool(upstreams: &[(usize, &UpstreamState)]) -> &'static str {
 }
 
 /// Would a block pay me?
-fn payout(pool: Option<&PoolView>) -> Answer {
+fn payout(pool: Option<&PoolView>) -> SummaryLine {
     let Some(verdict) = pool.and_then(|pool| pool.payout.as_ref()) else {
         return unknown("Whom a block would pay", "no job has come yet");
     };
@@ -134,11 +134,11 @@ fn payout(pool: Option<&PoolView>) -> Answer {
             (Tone::Calm, String::from("Nobody can tell whom a block would pay"), why.to_string())
         }
     };
-    Answer { tone, title, detail }
+    SummaryLine { tone, title, detail }
 }
 
 /// Is this really Bitcoin?
-fn chain(pool: Option<&PoolView>) -> Answer {
+fn chain(pool: Option<&PoolView>) -> SummaryLine {
     let Some(verdict) = pool.and_then(|pool| pool.chain.as_ref()) else {
         return unknown("Which chain", "no job has come yet");
     };
@@ -159,15 +159,15 @@ fn chain(pool: Option<&PoolView>) -> Answer {
         }
         (ChainState::Wrong, _) => (Tone::Bad, String::from("This is not Bitcoin")),
     };
-    Answer { tone, title, detail: detail.join(", ") }
+    SummaryLine { tone, title, detail: detail.join(", ") }
 }
 
 /// Is the pool quick, and its work fresh?
-fn pool_answers(sight: &Sight, pool: Option<&PoolView>) -> Answer {
+fn pool_answers(sight: &StatusSnapshot, pool: Option<&PoolView>) -> SummaryLine {
     let Some(pool) = pool else {
         let upstreams = sight.around.listed();
         return match upstreams.iter().find(|(_, one)| one.gives_no_work) {
-            Some((_, idle)) => Answer {
+            Some((_, idle)) => SummaryLine {
                 tone: Tone::Warn,
                 title: String::from("The pool gives no work"),
                 detail: format!("{} accepts miners and sends no job", idle.name),
@@ -182,14 +182,14 @@ fn pool_answers(sight: &Sight, pool: Option<&PoolView>) -> Answer {
     let job = since_job.map_or_else(String::new, |age: Duration| format!(", newest job {}", ago(age)));
     let state = sight.around.upstreams.get(pool.place);
     let gives_no_work = state.is_some_and(|state| state.gives_no_work);
-    let is_up = state.is_none_or(|state| !matches!(state.standing, Standing::Failed | Standing::Blocked));
+    let is_up = state.is_none_or(|state| !matches!(state.standing, PoolStatus::Failed | PoolStatus::Blocked));
     let (tone, title) = match (is_up, recent_answer(pool)) {
         (false, _) if gives_no_work => (Tone::Warn, String::from("The pool gives no work")),
         (false, _) => (Tone::Warn, String::from("The pool is down")),
         (true, None) => (Tone::Calm, String::from("The pool has judged no share lately")),
         (true, Some(time)) => (Tone::Good, format!("The pool answers in {}", delay(time))),
     };
-    Answer { tone, title, detail: format!("{}{job}", pool_name(sight, pool)) }
+    SummaryLine { tone, title, detail: format!("{}{job}", pool_name(sight, pool)) }
 }
 
 /// The middle one of its newest answers: what it did hours ago is not asked for.
@@ -200,7 +200,7 @@ fn recent_answer(pool: &PoolView) -> Option<Duration> {
 }
 
 /// Is anything wrong?
-fn alerts(sight: &Sight) -> Answer {
+fn alerts(sight: &StatusSnapshot) -> SummaryLine {
     let lasting = || sight.snapshot.alerts.alerts.iter().filter(|alert| alert.ended.is_none());
     let serious = || lasting().filter(|alert| alert.severity > Severity::Info);
     let worst = serious().max_by_key(|alert| alert.severity);
@@ -208,9 +208,9 @@ fn alerts(sight: &Sight) -> Answer {
         None => {
             let notes = lasting().count() as u64;
             let detail = if notes == 0 { String::from("nothing is wrong") } else { count(notes, "note") };
-            Answer { tone: Tone::Good, title: String::from("No alert"), detail }
+            SummaryLine { tone: Tone::Good, title: String::from("No alert"), detail }
         }
-        Some(alert) => Answer {
+        Some(alert) => SummaryLine {
             tone: if alert.severity == Severity::High { Tone::Bad } else { Tone::Warn },
             title: count(serious().count() as u64, "alert"),
             detail: alert.description.clone(),
@@ -218,8 +218,8 @@ fn alerts(sight: &Sight) -> Answer {
     }
 }
 
-fn unknown(title: &str, detail: &str) -> Answer {
-    Answer { tone: Tone::Calm, title: title.to_owned(), detail: detail.to_owned() }
+fn unknown(title: &str, detail: &str) -> SummaryLine {
+    SummaryLine { tone: Tone::Calm, title: title.to_owned(), detail: detail.to_owned() }
 }
 
 /// An address that fits a phone; the whole one is among the outputs.

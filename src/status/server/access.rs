@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use super::answer::Answer;
-use super::head::{Head, Verb};
-use super::host::{Host, Names};
-use super::refusal::Refusal;
+use super::answer::HttpAnswer;
+use super::head::{RequestHead, Verb};
+use super::host::{HostHeader, MachineNames};
+use super::refusal::GateRefusal;
 use super::token::{self, Token};
-use super::token_attempts::Tries;
+use super::token_attempts::TokenAttempts;
 use crate::config::Secret;
 use crate::limits::Source;
 
@@ -17,14 +17,14 @@ const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 /// The rules of one server.
 #[derive(Debug)]
 pub(super) struct Access {
-    names: Names,
+    names: MachineNames,
     token: Option<Token>,
-    tries: Tries,
+    tries: TokenAttempts,
 }
 
 /// What a visitor shows.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(super) struct Credentials {
+pub(super) struct VisitorCredentials {
     /// `Authorization: Bearer` or `X-Sluice-Token`.
     pub(super) header: Option<Secret>,
     /// `?token=`.
@@ -36,16 +36,20 @@ pub(super) struct Credentials {
 impl Access {
     /// `hosts` in lower case.
     pub(super) fn new(token: Option<&Secret>, hosts: &[String]) -> Access {
-        Access { names: Names::new(hosts), token: token.map(Token::new), tries: Tries::default() }
+        Access {
+            names: MachineNames::new(hosts),
+            token: token.map(Token::new),
+            tries: TokenAttempts::default(),
+        }
     }
 
     /// Lets a request through, or says what to answer instead.
-    pub(super) fn judge(&self, head: &Head, source: Source, now: Instant) -> Result<(), Answer> {
-        self.judge_host(head).map_err(Refusal::answer)?;
-        let refuse = |refusal: Refusal| if head.wants_page { refusal.page() } else { refusal.answer() };
+    pub(super) fn judge(&self, head: &RequestHead, source: Source, now: Instant) -> Result<(), HttpAnswer> {
+        self.judge_host(head).map_err(GateRefusal::answer)?;
+        let refuse = |refusal: GateRefusal| if head.wants_page { refusal.page() } else { refusal.answer() };
         let is_write = head.verb == Verb::Post;
         let Some(token) = &self.token else {
-            return if is_write { Err(refuse(Refusal::WritesAreOff)) } else { Ok(()) };
+            return if is_write { Err(refuse(GateRefusal::WritesAreOff)) } else { Ok(()) };
         };
         if !is_write && OPEN_PATHS.contains(&head.target.path.as_str()) {
             return Ok(());
@@ -53,10 +57,10 @@ impl Access {
         let shown = &head.credentials;
         // A form on another site can make a browser send the cookie or a query, but no header.
         if is_write && shown.header.is_none() {
-            return Err(refuse(Refusal::WriteNeedsHeader));
+            return Err(refuse(GateRefusal::WriteNeedsHeader));
         }
-        if *shown == Credentials::default() {
-            return Err(refuse(Refusal::NoToken));
+        if *shown == VisitorCredentials::default() {
+            return Err(refuse(GateRefusal::NoToken));
         }
         // Its value can't be guessed, so that who has it need not suffer from those who guess.
         let has_cookie = shown.cookie.as_ref().is_some_and(|value| token.is_cookie(value.expose()));
@@ -65,16 +69,16 @@ impl Access {
         }
         // Even the right one, or guessing would go on.
         if self.tries.are_used_up(source, now) {
-            return Err(refuse(Refusal::TooManyTries));
+            return Err(refuse(GateRefusal::TooManyTries));
         }
         match shown {
-            Credentials { header: Some(text), .. } if token.is(text.expose()) => Ok(()),
-            Credentials { header: None, query: Some(text), .. } if token.is(text.expose()) => {
+            VisitorCredentials { header: Some(text), .. } if token.is(text.expose()) => Ok(()),
+            VisitorCredentials { header: None, query: Some(text), .. } if token.is(text.expose()) => {
                 Err(remember(head, text))
             }
             _ => {
                 self.tries.add(source, now);
-                let answer = refuse(Refusal::WrongToken);
+                let answer = refuse(GateRefusal::WrongToken);
                 // Else a page left open would use up the tries with each refresh.
                 let is_stale = shown.cookie.as_ref().is_some_and(|value| !token.is_cookie(value.expose()));
                 Err(if is_stale { answer.with_header("Set-Cookie", token::forget_cookie()) } else { answer })
@@ -83,12 +87,14 @@ impl Access {
     }
 
     /// The Host header and, should there be one, the target's own authority.
-    fn judge_host(&self, head: &Head) -> Result<(), Refusal> {
+    fn judge_host(&self, head: &RequestHead) -> Result<(), GateRefusal> {
         for name in head.host.iter().chain(&head.target.authority) {
             match self.names.judge(name) {
-                Host::Ours => {}
-                Host::Foreign => return Err(Refusal::ForeignHost),
-                Host::Malformed => return Err(Refusal::Malformed("The Host header is not a host.")),
+                HostHeader::Ours => {}
+                HostHeader::Foreign => return Err(GateRefusal::ForeignHost),
+                HostHeader::Malformed => {
+                    return Err(GateRefusal::Malformed("The Host header is not a host."));
+                }
             }
         }
         Ok(())
@@ -96,8 +102,8 @@ impl Access {
 }
 
 /// Sends a browser to the same page without the token, which it shows as a cookie from now on.
-fn remember(head: &Head, token: &Secret) -> Answer {
-    Answer::text(303, "")
+fn remember(head: &RequestHead, token: &Secret) -> HttpAnswer {
+    HttpAnswer::text(303, "")
         .with_header("Location", head.target.encode())
         .with_header("Set-Cookie", token::set_cookie(token))
 }
@@ -109,9 +115,9 @@ mod tests {
 
     const SOURCE: Source = Source::V4(Ipv4Addr::LOCALHOST);
 
-    fn judge(access: &Access, text: &str) -> Result<(), Answer> {
+    fn judge(access: &Access, text: &str) -> Result<(), HttpAnswer> {
         let text = text.replace('\n', "\r\n");
-        let (head, _) = Head::parse(text.as_bytes()).unwrap().unwrap();
+        let (head, _) = RequestHead::parse(text.as_bytes()).unwrap().unwrap();
         access.judge(&head, SOURCE, Instant::now())
     }
 
@@ -123,7 +129,7 @@ mod tests {
         Access::new(Some(&Secret::new("hunter2")), &[])
     }
 
-    fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
+    fn header<'a>(answer: &'a HttpAnswer, name: &str) -> Option<&'a str> {
         answer.headers.iter().find(|(each, _)| *each == name).map(|(_, value)| value.as_str())
     }
 

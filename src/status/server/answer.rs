@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 /// What is answered.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct HttpAnswer {
     /// 200 to 599.
     pub status: u16,
     pub content_type: &'static str,
@@ -15,35 +15,35 @@ pub struct Answer {
     pub body: Arc<[u8]>,
 }
 
-impl Answer {
+impl HttpAnswer {
     /// 200 with a page.
-    pub fn html(page: impl Into<String>) -> Answer {
-        Answer::new(200, "text/html; charset=utf-8", page.into().into_bytes())
+    pub fn html(page: impl Into<String>) -> HttpAnswer {
+        HttpAnswer::new(200, "text/html; charset=utf-8", page.into().into_bytes())
     }
 
     /// 200 with a JSON text.
-    pub fn json(text: String) -> Answer {
-        Answer::new(200, "application/json", text.into_bytes())
+    pub fn json(text: String) -> HttpAnswer {
+        HttpAnswer::new(200, "application/json", text.into_bytes())
     }
 
     /// Plain text.
-    pub fn text(status: u16, text: impl Into<String>) -> Answer {
-        Answer::new(status, "text/plain; charset=utf-8", text.into().into_bytes())
+    pub fn text(status: u16, text: impl Into<String>) -> HttpAnswer {
+        HttpAnswer::new(status, "text/plain; charset=utf-8", text.into().into_bytes())
     }
 
     /// 404.
-    pub fn not_found() -> Answer {
-        Answer::text(404, "There is nothing here.\n")
+    pub fn not_found() -> HttpAnswer {
+        HttpAnswer::text(404, "There is nothing here.\n")
     }
 
     /// Anything else.
-    pub fn new(status: u16, content_type: &'static str, body: impl Into<Arc<[u8]>>) -> Answer {
-        Answer { status, content_type, headers: Vec::new(), body: body.into() }
+    pub fn new(status: u16, content_type: &'static str, body: impl Into<Arc<[u8]>>) -> HttpAnswer {
+        HttpAnswer { status, content_type, headers: Vec::new(), body: body.into() }
     }
 
     /// With one header more.
     #[must_use]
-    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Answer {
+    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> HttpAnswer {
         self.headers.push((name, value.into()));
         self
     }

@@ -5,14 +5,14 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::body::MAX_BODY;
-use super::gate::Shared;
-use super::head::{self, Head, NoHead, Verb};
-use super::refusal::Refusal;
+use super::gate::GateShared;
+use super::head::{self, NoHead, RequestHead, Verb};
+use super::refusal::GateRefusal;
 use super::relay;
-use super::reply::Reply;
+use super::reply::HttpReply;
 use super::timed;
-use super::tiny_http::Failure;
-use super::visitors::Place;
+use super::tiny_http::RelayFailure;
+use super::visitors::VisitorSlot;
 use crate::limits::Source;
 
 /// For the whole head, however its bytes come.
@@ -36,13 +36,13 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 const MAX_DRAINED: usize = 1 << 20;
 
 /// What the visitor gets.
-struct Outcome {
-    reply: Reply,
+struct ConnectionOutcome {
+    reply: HttpReply,
     head_only: bool,
 }
 
 /// Serves one connection to its end.
-pub(super) fn serve(shared: &Shared, place: &Place, socket: &TcpStream, peer: SocketAddr) {
+pub(super) fn serve(shared: &GateShared, place: &VisitorSlot, socket: &TcpStream, peer: SocketAddr) {
     let outcome = match answer(shared, place, socket, peer) {
         Ok(outcome) => outcome,
         Err(error) => {
@@ -60,7 +60,12 @@ pub(super) fn serve(shared: &Shared, place: &Place, socket: &TcpStream, peer: So
 }
 
 /// The error: the visitor went before there was anything to answer.
-fn answer(shared: &Shared, place: &Place, socket: &TcpStream, peer: SocketAddr) -> io::Result<Outcome> {
+fn answer(
+    shared: &GateShared,
+    place: &VisitorSlot,
+    socket: &TcpStream,
+    peer: SocketAddr,
+) -> io::Result<ConnectionOutcome> {
     let (head, body) = match head::read(socket, Instant::now() + HEAD_TIME) {
         Ok(read) => read,
         Err(NoHead::Refused(refusal)) => return Ok(refused(refusal, false)),
@@ -68,11 +73,13 @@ fn answer(shared: &Shared, place: &Place, socket: &TcpStream, peer: SocketAddr) 
     };
     let head_only = head.verb == Verb::Head;
     if let Err(answer) = shared.access.judge(&head, Source::from(peer.ip()), Instant::now()) {
-        return Ok(Outcome { reply: answer.into(), head_only });
+        return Ok(ConnectionOutcome { reply: answer.into(), head_only });
     }
     let body = match read_body(socket, &head, body) {
         Ok(body) => body,
-        Err(error) if error.kind() == ErrorKind::TimedOut => return Ok(refused(Refusal::Slow, head_only)),
+        Err(error) if error.kind() == ErrorKind::TimedOut => {
+            return Ok(refused(GateRefusal::Slow, head_only));
+        }
         Err(error) => return Err(error),
     };
     let deadline = Instant::now() + INNER_TIME;
@@ -81,15 +88,15 @@ fn answer(shared: &Shared, place: &Place, socket: &TcpStream, peer: SocketAddr) 
     let passed =
         shared.inner.pass_on(&request, is_repeatable, deadline, &|bytes| place.hold(bytes, deadline));
     Ok(match passed {
-        Ok(reply) => Outcome { reply, head_only },
-        Err(Failure::NoMemory) => refused(Refusal::Full, head_only),
-        Err(Failure::TooLarge) => refused(Refusal::AnswerTooLarge, head_only),
-        Err(Failure::TimedOut) => refused(Refusal::NoAnswer, head_only),
-        Err(Failure::Unavailable) => refused(Refusal::Unavailable, head_only),
+        Ok(reply) => ConnectionOutcome { reply, head_only },
+        Err(RelayFailure::NoMemory) => refused(GateRefusal::Full, head_only),
+        Err(RelayFailure::TooLarge) => refused(GateRefusal::AnswerTooLarge, head_only),
+        Err(RelayFailure::TimedOut) => refused(GateRefusal::NoAnswer, head_only),
+        Err(RelayFailure::Unavailable) => refused(GateRefusal::Unavailable, head_only),
     })
 }
 
-fn send(socket: &TcpStream, outcome: &Outcome) -> io::Result<()> {
+fn send(socket: &TcpStream, outcome: &ConnectionOutcome) -> io::Result<()> {
     let deadline = Instant::now() + ANSWER_TIME;
     let mut head = outcome.reply.head();
     let body = if outcome.head_only { &[][..] } else { &outcome.reply.body };
@@ -102,12 +109,12 @@ fn send(socket: &TcpStream, outcome: &Outcome) -> io::Result<()> {
     timed::write_all(socket, body, deadline)
 }
 
-fn refused(refusal: Refusal, head_only: bool) -> Outcome {
-    Outcome { reply: refusal.answer().into(), head_only }
+fn refused(refusal: GateRefusal, head_only: bool) -> ConnectionOutcome {
+    ConnectionOutcome { reply: refusal.answer().into(), head_only }
 }
 
 /// Reads what is missing of the body; `body` is what came with the head.
-fn read_body(socket: &TcpStream, head: &Head, mut body: Vec<u8>) -> io::Result<Vec<u8>> {
+fn read_body(socket: &TcpStream, head: &RequestHead, mut body: Vec<u8>) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + BODY_TIME;
     if head.waits && body.len() < head.length {
         timed::write_all(socket, b"HTTP/1.1 100 Continue\r\n\r\n", deadline)?;

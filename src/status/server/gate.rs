@@ -11,10 +11,10 @@ use socket2::SockRef;
 
 use super::access::Access;
 use super::connection;
-use super::log_once::Streak;
-use super::refusal::Refusal;
-use super::reply::Reply;
-use super::tiny_http::Inner;
+use super::log_once::LogOnce;
+use super::refusal::GateRefusal;
+use super::reply::HttpReply;
+use super::tiny_http::TinyHttp;
 use super::visitors::Visitors;
 use crate::limits::Source;
 use crate::net::{fd_limit, sched};
@@ -38,9 +38,9 @@ const LAST_THREADS: Duration = Duration::from_millis(200);
 
 /// What every visitor's thread uses.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct GateShared {
     pub(super) access: Access,
-    pub(super) inner: Inner,
+    pub(super) inner: TinyHttp,
 }
 
 /// The running accept loop.
@@ -48,7 +48,7 @@ pub(super) struct Shared {
 pub(super) struct Gate {
     /// The same socket as the loop's.
     listener: TcpListener,
-    shared: Arc<Shared>,
+    shared: Arc<GateShared>,
     visitors: Arc<Visitors>,
     /// Only this gate's; the program's may never be stopped.
     end: Stop,
@@ -60,11 +60,16 @@ impl Gate {
     ///
     /// # Errors
     /// No room for a thread or a descriptor.
-    pub(super) fn start(listener: TcpListener, access: Access, inner: Inner, stop: Stop) -> io::Result<Gate> {
-        let shared = Arc::new(Shared { access, inner });
+    pub(super) fn start(
+        listener: TcpListener,
+        access: Access,
+        inner: TinyHttp,
+        stop: Stop,
+    ) -> io::Result<Gate> {
+        let shared = Arc::new(GateShared { access, inner });
         let visitors = Arc::new(Visitors::default());
         let end = Stop::new();
-        let mut door = Door {
+        let mut door = GateListener {
             listener: listener.try_clone()?,
             shared: shared.clone(),
             visitors: visitors.clone(),
@@ -103,17 +108,17 @@ impl Gate {
     }
 }
 
-struct Door {
+struct GateListener {
     listener: TcpListener,
-    shared: Arc<Shared>,
+    shared: Arc<GateShared>,
     visitors: Arc<Visitors>,
     stops: [Stop; 2],
     lingering: VecDeque<TcpStream>,
 }
 
-impl Door {
+impl GateListener {
     fn accept_all(&mut self) {
-        let failures = Streak::default();
+        let failures = LogOnce::default();
         while !self.is_stopped() {
             supervise::beat();
             match self.listener.accept() {
@@ -171,7 +176,7 @@ impl Door {
         if socket.set_nonblocking(true).is_err() {
             return;
         }
-        let reply = Reply::from(Refusal::Full.answer());
+        let reply = HttpReply::from(GateRefusal::Full.answer());
         let _ = (&socket).write(&[reply.head(), reply.body].concat());
         let _ = (&socket).read(&mut [0; 4096]);
         let _ = socket.shutdown(Shutdown::Write);

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use httparse::{EMPTY_HEADER, Error, Status};
 
-use super::access::Credentials;
-use super::refusal::Refusal;
-use super::target::Target;
+use super::access::VisitorCredentials;
+use super::refusal::GateRefusal;
+use super::target::RequestTarget;
 use super::{body, timed, token};
 use crate::config::Secret;
 
@@ -20,17 +20,17 @@ const MAX_HEADERS: usize = 64;
 
 /// A head that can be judged.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct RequestHead {
     pub(super) verb: Verb,
     /// Without the token.
-    pub(super) target: Target,
+    pub(super) target: RequestTarget,
     /// As it was written; `None` only with HTTP/1.0.
     pub(super) host: Option<String>,
     /// The body's length in bytes.
     pub(super) length: usize,
     /// Whether the body comes only after a "go on".
     pub(super) waits: bool,
-    pub(super) credentials: Credentials,
+    pub(super) credentials: VisitorCredentials,
     /// Whether a person reads the answer.
     pub(super) wants_page: bool,
 }
@@ -45,29 +45,29 @@ pub(super) enum Verb {
 /// Why there is no head.
 #[derive(Debug)]
 pub(super) enum NoHead {
-    Refused(Refusal),
+    Refused(GateRefusal),
     /// The visitor went, or said nothing at all, as browsers do that connect beforehand.
     Gone(io::Error),
 }
 
-impl From<Refusal> for NoHead {
-    fn from(refusal: Refusal) -> NoHead {
+impl From<GateRefusal> for NoHead {
+    fn from(refusal: GateRefusal) -> NoHead {
         NoHead::Refused(refusal)
     }
 }
 
 /// Reads a head until `deadline`, with what came of the body already.
-pub(super) fn read(socket: &TcpStream, deadline: Instant) -> Result<(Head, Vec<u8>), NoHead> {
+pub(super) fn read(socket: &TcpStream, deadline: Instant) -> Result<(RequestHead, Vec<u8>), NoHead> {
     let mut buffer = vec![0; MAX_HEAD];
     let mut filled = 0;
     loop {
         let was_empty = filled == 0;
         let count = match timed::read(socket, &mut buffer[filled..], deadline) {
             Ok(0) if was_empty => return Err(NoHead::Gone(ErrorKind::UnexpectedEof.into())),
-            Ok(0) => return Err(Refusal::Malformed("The request ends in its middle.").into()),
+            Ok(0) => return Err(GateRefusal::Malformed("The request ends in its middle.").into()),
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::TimedOut && !was_empty => {
-                return Err(Refusal::Slow.into());
+                return Err(GateRefusal::Slow.into());
             }
             Err(error) => return Err(NoHead::Gone(error)),
         };
@@ -76,7 +76,7 @@ pub(super) fn read(socket: &TcpStream, deadline: Instant) -> Result<(Head, Vec<u
         // A head that comes byte by byte is not looked at again for every byte; nor does a peer that
         // speaks something else wait for a line's end.
         if has_line || was_empty || filled == MAX_HEAD {
-            if let Some((head, length)) = Head::parse(&buffer[..filled])? {
+            if let Some((head, length)) = RequestHead::parse(&buffer[..filled])? {
                 buffer.truncate(filled);
                 buffer.drain(..length);
                 return Ok((head, buffer));
@@ -84,15 +84,16 @@ pub(super) fn read(socket: &TcpStream, deadline: Instant) -> Result<(Head, Vec<u
         }
         if filled == MAX_HEAD {
             let is_in_first_line = !buffer.contains(&b'\n');
-            let refusal = if is_in_first_line { Refusal::TargetTooLong } else { Refusal::HeadTooLarge };
+            let refusal =
+                if is_in_first_line { GateRefusal::TargetTooLong } else { GateRefusal::HeadTooLarge };
             return Err(refusal.into());
         }
     }
 }
 
-impl Head {
+impl RequestHead {
     /// The head at the beginning of `bytes` and its length; `None` when it is not complete.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refusal> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, GateRefusal> {
         let mut headers = [EMPTY_HEADER; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
         let length = match request.parse(bytes) {
@@ -103,49 +104,49 @@ impl Head {
         // Complete, so all three are there.
         let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version)
         else {
-            return Err(Refusal::Malformed("The request line is not complete."));
+            return Err(GateRefusal::Malformed("The request line is not complete."));
         };
         let verb = match method {
             "GET" => Verb::Get,
             "HEAD" => Verb::Head,
             "POST" => Verb::Post,
-            _ => return Err(Refusal::Method),
+            _ => return Err(GateRefusal::Method),
         };
         let headers = Headers(request.headers);
-        let mut target = Target::parse(target).map_err(Refusal::Malformed)?;
+        let mut target = RequestTarget::parse(target).map_err(GateRefusal::Malformed)?;
         let host = headers.only_one("Host", "There is more than one Host header.")?.map(String::from);
         if host.is_none() && version > 0 {
-            return Err(Refusal::Malformed("A Host header is needed."));
+            return Err(GateRefusal::Malformed("A Host header is needed."));
         }
         let length_told = body::length(headers.all("Content-Length"))?;
         if headers.all("Transfer-Encoding").next().is_some() {
             // Both together are how requests are smuggled past a gate.
             return Err(match length_told {
-                Some(_) => Refusal::Malformed("There are both Content-Length and Transfer-Encoding."),
-                None => Refusal::TransferEncoding,
+                Some(_) => GateRefusal::Malformed("There are both Content-Length and Transfer-Encoding."),
+                None => GateRefusal::TransferEncoding,
             });
         }
         if verb == Verb::Post && length_told.is_none() {
-            return Err(Refusal::NoLength);
+            return Err(GateRefusal::NoLength);
         }
         let waits = match headers.only_one("Expect", "There is more than one Expect header.")? {
             None => false,
             Some(value) if value.eq_ignore_ascii_case("100-continue") => version > 0,
-            Some(_) => return Err(Refusal::Expectation),
+            Some(_) => return Err(GateRefusal::Expectation),
         };
         let credentials = headers.credentials(target.query.take("token"))?;
         let wants_page = headers.texts("Accept").any(|value| value.contains("text/html"));
         let length_told = length_told.unwrap_or(0);
-        let head = Head { verb, target, host, length: length_told, waits, credentials, wants_page };
+        let head = RequestHead { verb, target, host, length: length_told, waits, credentials, wants_page };
         Ok(Some((head, length)))
     }
 }
 
-fn refusal(error: Error) -> Refusal {
+fn refusal(error: Error) -> GateRefusal {
     match error {
-        Error::TooManyHeaders => Refusal::HeadTooLarge,
-        Error::Version => Refusal::Version,
-        _ => Refusal::Malformed("This is not an HTTP request. This port speaks http, not https."),
+        Error::TooManyHeaders => GateRefusal::HeadTooLarge,
+        Error::Version => GateRefusal::Version,
+        _ => GateRefusal::Malformed("This is not an HTTP request. This port speaks http, not https."),
     }
 }
 
@@ -161,18 +162,18 @@ impl<'h> Headers<'h> {
         self.all(name).filter_map(|value| std::str::from_utf8(value).ok())
     }
 
-    fn only_one(&self, name: &str, else_say: &'static str) -> Result<Option<&'h str>, Refusal> {
+    fn only_one(&self, name: &str, else_say: &'static str) -> Result<Option<&'h str>, GateRefusal> {
         let mut all = self.all(name);
         let Some(value) = all.next() else {
             return Ok(None);
         };
         if all.next().is_some() {
-            return Err(Refusal::Malformed(else_say));
+            return Err(GateRefusal::Malformed(else_say));
         }
-        std::str::from_utf8(value).map(Some).map_err(|_| Refusal::Malformed("A header is not text."))
+        std::str::from_utf8(value).map(Some).map_err(|_| GateRefusal::Malformed("A header is not text."))
     }
 
-    fn credentials(&self, query: Option<String>) -> Result<Credentials, Refusal> {
+    fn credentials(&self, query: Option<String>) -> Result<VisitorCredentials, GateRefusal> {
         let own = self.only_one("X-Sluice-Token", "There is more than one X-Sluice-Token.")?;
         let bearer = self
             .only_one("Authorization", "There is more than one Authorization header.")?
@@ -185,7 +186,7 @@ impl<'h> Headers<'h> {
             .filter_map(|pair| pair.split_once('='))
             .find(|(name, _)| name.trim() == token::COOKIE)
             .map(|(_, value)| value.trim());
-        Ok(Credentials {
+        Ok(VisitorCredentials {
             header: own.or(bearer).map(Secret::new),
             query: query.map(Secret::new),
             cookie: cookie.map(Secret::new),
@@ -198,8 +199,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parse(text: &str) -> Result<Option<(Head, usize)>, Refusal> {
-        Head::parse(text.replace('\n', "\r\n").as_bytes())
+    fn parse(text: &str) -> Result<Option<(RequestHead, usize)>, GateRefusal> {
+        RequestHead::parse(text.replace('\n', "\r\n").as_bytes())
     }
 
     fn refused(text: &str) -> u16 {
@@ -265,14 +266,14 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bytes_are_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Head::parse(&bytes);
+            let _ = RequestHead::parse(&bytes);
         }
 
         #[test]
         fn nearly_a_request_is_no_panic(
             method in "(GET|POST|HEAD|X)", target in "\\PC{0,20}", line in "[ -~\r\n]{0,40}",
         ) {
-            let _ = Head::parse(format!("{method} {target} HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n").as_bytes());
+            let _ = RequestHead::parse(format!("{method} {target} HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n").as_bytes());
         }
     }
 }

@@ -10,36 +10,36 @@ const HOME_ENDINGS: [&str; 7] =
 
 /// The names of this machine.
 #[derive(Debug, Clone)]
-pub(super) struct Names(Vec<String>);
+pub(super) struct MachineNames(Vec<String>);
 
 /// What a Host header is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Host {
+pub(super) enum HostHeader {
     Ours,
     Foreign,
     /// Not a host at all.
     Malformed,
 }
 
-impl Names {
+impl MachineNames {
     /// `configured` in lower case; the machine's own name is found out here.
-    pub(super) fn new(configured: &[String]) -> Names {
+    pub(super) fn new(configured: &[String]) -> MachineNames {
         let mut names = configured.to_vec();
         // No name, no harm: it is one more that is allowed.
         if let Ok(own) = fs::read_to_string("/proc/sys/kernel/hostname") {
             names.push(own.trim().to_ascii_lowercase());
         }
-        Names(names)
+        MachineNames(names)
     }
 
     /// Judges a Host header's value, or the authority of an absolute target.
-    pub(super) fn judge(&self, value: &str) -> Host {
+    pub(super) fn judge(&self, value: &str) -> HostHeader {
         if let Some(rest) = value.strip_prefix('[') {
             let Some((address, port)) = rest.split_once(']') else {
-                return Host::Malformed;
+                return HostHeader::Malformed;
             };
             let is_right = address.parse::<Ipv6Addr>().is_ok() && is_port_or_nothing(port);
-            return if is_right { Host::Ours } else { Host::Malformed };
+            return if is_right { HostHeader::Ours } else { HostHeader::Malformed };
         }
         let (name, port) = value.split_at(value.find(':').unwrap_or(value.len()));
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
@@ -48,13 +48,13 @@ impl Names {
             !label.is_empty() && label.bytes().all(is_usual)
         };
         if name.len() > 253 || !name.split('.').all(is_label) || !is_port_or_nothing(port) {
-            return Host::Malformed;
+            return HostHeader::Malformed;
         }
         let is_ours = !name.contains('.')
             || name.parse::<Ipv4Addr>().is_ok()
             || HOME_ENDINGS.iter().any(|ending| name.ends_with(ending))
             || self.0.contains(&name);
-        if is_ours { Host::Ours } else { Host::Foreign }
+        if is_ours { HostHeader::Ours } else { HostHeader::Foreign }
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn the_list() {
-        let names = Names::new(&[String::from("miner.example.org")]);
+        let names = MachineNames::new(&[String::from("miner.example.org")]);
         let ours = [
             "127.0.0.1",
             "192.168.1.5:8080",
@@ -97,7 +97,7 @@ mod tests {
             "pi:",
         ];
         for host in ours {
-            assert_eq!(names.judge(host), Host::Ours, "{host}");
+            assert_eq!(names.judge(host), HostHeader::Ours, "{host}");
         }
         let foreign = [
             "evil.example",
@@ -111,7 +111,7 @@ mod tests {
             "evillocal.com",
         ];
         for host in foreign {
-            assert_eq!(names.judge(host), Host::Foreign, "{host}");
+            assert_eq!(names.judge(host), HostHeader::Foreign, "{host}");
         }
         let malformed = [
             "",
@@ -134,23 +134,23 @@ mod tests {
             "pi:123456",
         ];
         for host in malformed {
-            assert_eq!(names.judge(host), Host::Malformed, "{host}");
+            assert_eq!(names.judge(host), HostHeader::Malformed, "{host}");
         }
     }
 
     #[test]
     fn this_machine_answers_to_its_own_name() {
-        let names = Names::new(&[]);
+        let names = MachineNames::new(&[]);
         if let Ok(own) = fs::read_to_string("/proc/sys/kernel/hostname") {
-            assert_eq!(names.judge(own.trim()), Host::Ours);
+            assert_eq!(names.judge(own.trim()), HostHeader::Ours);
         }
-        assert_eq!(Names(vec![String::from("a.example")]).judge("a.example"), Host::Ours);
+        assert_eq!(MachineNames(vec![String::from("a.example")]).judge("a.example"), HostHeader::Ours);
     }
 
     proptest! {
         #[test]
         fn arbitrary_text_is_no_panic(text in "[\\[\\]:.a1\\PC]{0,30}") {
-            let _ = Names(Vec::new()).judge(&text);
+            let _ = MachineNames(Vec::new()).judge(&text);
         }
     }
 }

@@ -8,9 +8,9 @@ const CALM: Duration = Duration::from_secs(60);
 
 /// One kind of failure.
 #[derive(Debug, Default)]
-pub(super) struct Streak(Mutex<Option<Instant>>);
+pub(super) struct LogOnce(Mutex<Option<Instant>>);
 
-impl Streak {
+impl LogOnce {
     /// Counts a failure: whether it is the first of its streak.
     pub(super) fn begins(&self, now: Instant) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -25,7 +25,7 @@ mod tests {
 
     #[test]
     fn once_until_there_was_calm() {
-        let (streak, start) = (Streak::default(), Instant::now());
+        let (streak, start) = (LogOnce::default(), Instant::now());
         assert!(streak.begins(start));
         for second in 1..300 {
             assert!(!streak.begins(start + Duration::from_secs(second)));

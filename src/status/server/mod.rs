@@ -49,21 +49,21 @@ use crate::config;
 use crate::net::listen;
 use crate::util::stop::Stop;
 
-pub use answer::Answer;
-pub use query::{Query, QueryError};
+pub use answer::HttpAnswer;
+pub use query::{QueryParams, QueryParamsError};
 
 use access::Access;
 use gate::Gate;
-use tiny_http::Inner;
+use tiny_http::TinyHttp;
 
 /// A request that has passed the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct GatedRequest {
     pub method: Method,
     /// Percent-decoded; begins with one `/`, holds no control characters and no `.` or `..` segments.
     pub path: String,
     /// Without the token.
-    pub query: Query,
+    pub query: QueryParams,
     /// At most 4 KiB; empty for [`Method::Get`].
     pub body: Vec<u8>,
     /// The Host header's value as the visitor wrote it, checked; `None` only with HTTP/1.0.
@@ -79,7 +79,7 @@ pub enum Method {
 }
 
 /// Answers a request. It is called by two threads at most at the same time; a panic in it is a 500.
-pub type Handler = Arc<dyn Fn(&Request) -> Answer + Send + Sync>;
+pub type Handler = Arc<dyn Fn(&GatedRequest) -> HttpAnswer + Send + Sync>;
 
 /// The page's port, before anybody is answered there.
 #[derive(Debug)]
@@ -142,7 +142,7 @@ impl PagePort {
     /// No place for the private socket; no room for a thread.
     pub fn serve(self, http: &config::Http, handler: Handler, stop: &Stop) -> io::Result<HttpServer> {
         let PagePort { listener, address } = self;
-        let inner = Inner::start(handler).map_err(|error| {
+        let inner = TinyHttp::start(handler).map_err(|error| {
             io::Error::new(error.kind(), format!("can't start what answers behind {address}: {error}"))
         })?;
         let access = Access::new(http.token.as_ref(), &http.hosts);

@@ -10,21 +10,21 @@ const MAX_PARAMETERS: usize = 32;
 
 /// Query parameters, decoded; at most 32.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Query(Vec<(String, String)>);
+pub struct QueryParams(Vec<(String, String)>);
 
 /// Too many parameters, or one that is not percent-encoded UTF-8 without control characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueryError;
+pub struct QueryParamsError;
 
-impl fmt::Display for QueryError {
+impl fmt::Display for QueryParamsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the query must be at most {MAX_PARAMETERS} percent-encoded parameters")
     }
 }
 
-impl std::error::Error for QueryError {}
+impl std::error::Error for QueryParamsError {}
 
-impl Query {
+impl QueryParams {
     /// The first parameter of this name; a name without `=` has an empty value.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str())
@@ -53,29 +53,29 @@ impl Query {
     }
 }
 
-impl FromStr for Query {
-    type Err = QueryError;
+impl FromStr for QueryParams {
+    type Err = QueryParamsError;
 
     /// Reads `a=1&b=2`, without the `?`.
-    fn from_str(text: &str) -> Result<Query, QueryError> {
+    fn from_str(text: &str) -> Result<QueryParams, QueryParamsError> {
         let mut parameters = Vec::new();
         for part in text.split('&').filter(|part| !part.is_empty()) {
             if parameters.len() == MAX_PARAMETERS {
-                return Err(QueryError);
+                return Err(QueryParamsError);
             }
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            let name = percent::decode(name, true).ok_or(QueryError)?;
-            parameters.push((name, percent::decode(value, true).ok_or(QueryError)?));
+            let name = percent::decode(name, true).ok_or(QueryParamsError)?;
+            parameters.push((name, percent::decode(value, true).ok_or(QueryParamsError)?));
         }
-        Ok(Query(parameters))
+        Ok(QueryParams(parameters))
     }
 }
 
-impl<const N: usize> From<[(&str, &str); N]> for Query {
+impl<const N: usize> From<[(&str, &str); N]> for QueryParams {
     /// The first 32 of them.
-    fn from(parameters: [(&str, &str); N]) -> Query {
+    fn from(parameters: [(&str, &str); N]) -> QueryParams {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        Query(parameters.into_iter().take(MAX_PARAMETERS).map(owned).collect())
+        QueryParams(parameters.into_iter().take(MAX_PARAMETERS).map(owned).collect())
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn names_and_values_are_decoded() {
-        let query: Query = "a=1&&b=x%26y+z&flag&a=2&=".parse().unwrap();
+        let query: QueryParams = "a=1&&b=x%26y+z&flag&a=2&=".parse().unwrap();
         assert_eq!(query.get("a"), Some("1"));
         assert_eq!(query.get("b"), Some("x&y z"));
         assert_eq!(query.get("flag"), Some(""));
@@ -98,17 +98,17 @@ mod tests {
 
     #[test]
     fn all_of_a_name_are_taken() {
-        let mut query = Query::from([("token", "1"), ("a", "2"), ("token", "3")]);
+        let mut query = QueryParams::from([("token", "1"), ("a", "2"), ("token", "3")]);
         assert_eq!(query.take("token").as_deref(), Some("1"));
-        assert_eq!(query, Query::from([("a", "2")]));
+        assert_eq!(query, QueryParams::from([("a", "2")]));
         assert_eq!(query.take("token"), None);
     }
 
     #[test]
     fn no_more_than_32_and_nothing_malformed() {
-        assert!("a=1&".repeat(32).parse::<Query>().is_ok());
-        assert_eq!("a=1&".repeat(33).parse::<Query>(), Err(QueryError));
-        assert_eq!("a=%".parse::<Query>(), Err(QueryError));
-        assert_eq!("%ff=1".parse::<Query>(), Err(QueryError));
+        assert!("a=1&".repeat(32).parse::<QueryParams>().is_ok());
+        assert_eq!("a=1&".repeat(33).parse::<QueryParams>(), Err(QueryParamsError));
+        assert_eq!("a=%".parse::<QueryParams>(), Err(QueryParamsError));
+        assert_eq!("%ff=1".parse::<QueryParams>(), Err(QueryParamsError));
     }
 }

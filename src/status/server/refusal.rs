@@ -1,10 +1,10 @@
 //! Every answer of the gate's own.
 
-use super::answer::Answer;
+use super::answer::HttpAnswer;
 
 /// Why the gate answers by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum GateRefusal {
     /// 400, and what is wrong.
     Malformed(&'static str),
     /// 401, without a token.
@@ -47,63 +47,69 @@ pub(super) enum Refusal {
     Version,
 }
 
-impl Refusal {
+impl GateRefusal {
     /// The status and a sentence for a person.
     pub(super) fn status(self) -> (u16, &'static str) {
         match self {
-            Refusal::Malformed(what) => (400, what),
-            Refusal::NoToken => (
+            GateRefusal::Malformed(what) => (400, what),
+            GateRefusal::NoToken => (
                 401,
                 "A token is needed. Put ?token=... behind the address once, or send it as the header Authorization: Bearer ... or X-Sluice-Token: ...",
             ),
-            Refusal::WrongToken => (401, "This is not the token that the configuration has as http.token."),
-            Refusal::WritesAreOff => (
+            GateRefusal::WrongToken => {
+                (401, "This is not the token that the configuration has as http.token.")
+            }
+            GateRefusal::WritesAreOff => (
                 403,
                 "Nothing can be changed from here without a token: set http.token in the configuration.",
             ),
-            Refusal::WriteNeedsHeader => (
+            GateRefusal::WriteNeedsHeader => (
                 401,
                 "To change something, send the token as the header Authorization: Bearer ... or X-Sluice-Token: ...",
             ),
-            Refusal::Method => (405, "Only GET, HEAD and POST are understood."),
-            Refusal::Slow => (408, "The request took too long to arrive."),
-            Refusal::NoLength => (411, "A POST needs a Content-Length, which may be 0."),
-            Refusal::BodyTooLarge => (413, "A body may have 4096 bytes."),
-            Refusal::TargetTooLong => (414, "The address is too long."),
-            Refusal::Expectation => (417, "Only 100-continue can be expected."),
-            Refusal::ForeignHost => (
+            GateRefusal::Method => (405, "Only GET, HEAD and POST are understood."),
+            GateRefusal::Slow => (408, "The request took too long to arrive."),
+            GateRefusal::NoLength => (411, "A POST needs a Content-Length, which may be 0."),
+            GateRefusal::BodyTooLarge => (413, "A body may have 4096 bytes."),
+            GateRefusal::TargetTooLong => (414, "The address is too long."),
+            GateRefusal::Expectation => (417, "Only 100-continue can be expected."),
+            GateRefusal::ForeignHost => (
                 421,
                 "This name is not one that the page answers to, to protect it from other web pages. Use the machine's address, or put the name into http.hosts in the configuration.",
             ),
-            Refusal::TooManyTries => {
+            GateRefusal::TooManyTries => {
                 (429, "Too many wrong tokens came from this address. Try again in a minute.")
             }
-            Refusal::HeadTooLarge => (431, "The headers are too large; 8 KiB and 64 headers are allowed."),
-            Refusal::AnswerTooLarge => (500, "The answer is too large."),
-            Refusal::TransferEncoding => (501, "Transfer-Encoding is not understood; send a Content-Length."),
-            Refusal::Full => (503, "Too many visitors at the same time. Try again in a second."),
-            Refusal::Unavailable => (503, "The page can't answer now. Try again in a second."),
-            Refusal::NoAnswer => (504, "The page took too long to answer."),
-            Refusal::Version => (505, "Only HTTP/1.0 and HTTP/1.1 are understood."),
+            GateRefusal::HeadTooLarge => {
+                (431, "The headers are too large; 8 KiB and 64 headers are allowed.")
+            }
+            GateRefusal::AnswerTooLarge => (500, "The answer is too large."),
+            GateRefusal::TransferEncoding => {
+                (501, "Transfer-Encoding is not understood; send a Content-Length.")
+            }
+            GateRefusal::Full => (503, "Too many visitors at the same time. Try again in a second."),
+            GateRefusal::Unavailable => (503, "The page can't answer now. Try again in a second."),
+            GateRefusal::NoAnswer => (504, "The page took too long to answer."),
+            GateRefusal::Version => (505, "Only HTTP/1.0 and HTTP/1.1 are understood."),
         }
     }
 
     /// As plain text.
-    pub(super) fn answer(self) -> Answer {
+    pub(super) fn answer(self) -> HttpAnswer {
         let (status, text) = self.status();
-        let answer = Answer::text(status, format!("{text}\n"));
+        let answer = HttpAnswer::text(status, format!("{text}\n"));
         match self {
-            Refusal::Method => answer.with_header("Allow", "GET, HEAD, POST"),
-            Refusal::TooManyTries => answer.with_header("Retry-After", "60"),
-            Refusal::Full | Refusal::Unavailable => answer.with_header("Retry-After", "1"),
+            GateRefusal::Method => answer.with_header("Allow", "GET, HEAD, POST"),
+            GateRefusal::TooManyTries => answer.with_header("Retry-After", "60"),
+            GateRefusal::Full | GateRefusal::Unavailable => answer.with_header("Retry-After", "1"),
             _ if status == 401 => answer.with_header("WWW-Authenticate", "Bearer realm=\"sluice\""),
             _ => answer,
         }
     }
 
     /// As a page with a field for the token, where one helps.
-    pub(super) fn page(self) -> Answer {
-        if !matches!(self, Refusal::NoToken | Refusal::WrongToken) {
+    pub(super) fn page(self) -> HttpAnswer {
+        if !matches!(self, GateRefusal::NoToken | GateRefusal::WrongToken) {
             return self.answer();
         }
         let (status, text) = self.status();
@@ -114,7 +120,7 @@ impl Refusal {
              autocomplete=\"current-password\" required autofocus></label> <button>Show</button></form>"
         );
         let policy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
-        Answer { status, ..Answer::html(page) }
+        HttpAnswer { status, ..HttpAnswer::html(page) }
             .with_header("WWW-Authenticate", "Bearer realm=\"sluice\"")
             .with_header("Content-Security-Policy", policy)
     }
@@ -126,9 +132,9 @@ mod tests {
 
     #[test]
     fn only_a_missing_or_wrong_token_is_a_page() {
-        assert_eq!(Refusal::NoToken.page().content_type, "text/html; charset=utf-8");
-        assert_eq!(Refusal::WriteNeedsHeader.page().content_type, "text/plain; charset=utf-8");
-        assert!(Refusal::ForeignHost.status().1.contains("http.hosts"));
-        assert!(Refusal::WritesAreOff.status().1.contains("http.token"));
+        assert_eq!(GateRefusal::NoToken.page().content_type, "text/html; charset=utf-8");
+        assert_eq!(GateRefusal::WriteNeedsHeader.page().content_type, "text/plain; charset=utf-8");
+        assert!(GateRefusal::ForeignHost.status().1.contains("http.hosts"));
+        assert!(GateRefusal::WritesAreOff.status().1.contains("http.token"));
     }
 }

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use httparse::{EMPTY_HEADER, Status};
 
-use super::head::{Head, Verb};
-use super::reply::Reply;
+use super::head::{RequestHead, Verb};
+use super::reply::HttpReply;
 use super::timed;
 
 /// Larger answers are refused, in bytes.
@@ -39,7 +39,7 @@ impl From<io::Error> for Broken {
 }
 
 /// The request as it goes over the private socket. HTTP/1.0, so that the answer is never chunked.
-pub(super) fn encode(head: &Head, body: &[u8], key: &str) -> Vec<u8> {
+pub(super) fn encode(head: &RequestHead, body: &[u8], key: &str) -> Vec<u8> {
     let (method, body) = match head.verb {
         Verb::Get | Verb::Head => ("GET", &[][..]),
         Verb::Post => ("POST", body),
@@ -70,7 +70,7 @@ pub(super) fn exchange<S: AsFd>(
     request: &[u8],
     deadline: Instant,
     hold: &dyn Fn(usize) -> bool,
-) -> Result<Reply, Broken>
+) -> Result<HttpReply, Broken>
 where
     for<'a> &'a S: Read + Write,
 {
@@ -110,7 +110,7 @@ where
 }
 
 /// The head, its length and the body's; `None` when it is not complete.
-fn parse_head(bytes: &[u8]) -> Result<Option<(Reply, usize, usize)>, Broken> {
+fn parse_head(bytes: &[u8]) -> Result<Option<(HttpReply, usize, usize)>, Broken> {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let length = match response.parse(bytes) {
@@ -118,7 +118,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Reply, usize, usize)>, Broken> {
         Ok(Status::Partial) => return Ok(None),
         Err(_) => return Err(malformed()),
     };
-    let mut reply = Reply { status: response.code.unwrap_or(500), headers: Vec::new(), body: Vec::new() };
+    let mut reply = HttpReply { status: response.code.unwrap_or(500), headers: Vec::new(), body: Vec::new() };
     let mut body_length = None;
     for header in response.headers.iter() {
         let value = String::from_utf8_lossy(header.value).into_owned();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     /// Whatever a visitor writes, the inner server gets these lines and no others.
-    fn is_minimal(head: &Head, body: &[u8]) {
+    fn is_minimal(head: &RequestHead, body: &[u8]) {
         let (lines, passed_on) = taken_apart(&encode(head, body, KEY));
         let is_post = head.verb == Verb::Post;
         let mut names = vec!["Host", "Connection", KEY_HEADER];
@@ -171,10 +171,10 @@ mod tests {
     #[test]
     fn the_rewritten_request_is_minimal() {
         let text = "POST /a?b=%26c HTTP/1.1\r\nHost: Pi\r\nX: y\r\nCookie: a=b\r\nContent-Length: 3\r\n\r\n";
-        let (head, _) = Head::parse(text.as_bytes()).unwrap().unwrap();
+        let (head, _) = RequestHead::parse(text.as_bytes()).unwrap().unwrap();
         is_minimal(&head, b"a\r\n");
         let text = "GET http://pi:80/x HTTP/1.1\r\nHost: Pi\r\nConnection: keep-alive\r\n\r\n";
-        let (head, _) = Head::parse(text.as_bytes()).unwrap().unwrap();
+        let (head, _) = RequestHead::parse(text.as_bytes()).unwrap().unwrap();
         is_minimal(&head, b"ignored");
     }
 
@@ -187,7 +187,7 @@ mod tests {
             lines in prop::collection::vec("(Content-Length|Transfer-Encoding|Host|X-Sluice-Key|[A-Za-z-]{1,8})[: \t]{1,3}[ -~\t]{0,12}(\r\n|\n|\r)", 0..5),
         ) {
             let text = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{}\r\n", lines.concat());
-            if let Ok(Some((head, _))) = Head::parse(text.as_bytes()) {
+            if let Ok(Some((head, _))) = RequestHead::parse(text.as_bytes()) {
                 is_minimal(&head, b"body\r\n\r\n");
             }
         }

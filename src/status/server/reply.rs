@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::answer::Answer;
+use super::answer::HttpAnswer;
 
 /// What every answer says unless it says something else by itself. No page may be framed, read or
 /// run by another site, and nothing is kept.
@@ -33,14 +33,14 @@ const NOT_PASSED_ON: [&str; 9] = [
 
 /// An answer in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reply {
+pub(super) struct HttpReply {
     pub(super) status: u16,
     /// With the Content-Type.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
 
-impl Reply {
+impl HttpReply {
     /// Everything before the body.
     pub(super) fn head(&self) -> Vec<u8> {
         let mut text = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
@@ -66,11 +66,11 @@ impl Reply {
     }
 }
 
-impl From<Answer> for Reply {
-    fn from(answer: Answer) -> Reply {
+impl From<HttpAnswer> for HttpReply {
+    fn from(answer: HttpAnswer) -> HttpReply {
         let mut headers = vec![(String::from("Content-Type"), answer.content_type.to_owned())];
         headers.extend(answer.headers.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        Reply { status: answer.status, headers, body: answer.body.to_vec() }
+        HttpReply { status: answer.status, headers, body: answer.body.to_vec() }
     }
 }
 
@@ -120,13 +120,13 @@ fn reason(status: u16) -> &'static str {
 mod tests {
     use super::*;
 
-    fn text(answer: Answer) -> String {
-        String::from_utf8(Reply::from(answer).head()).unwrap()
+    fn text(answer: HttpAnswer) -> String {
+        String::from_utf8(HttpReply::from(answer).head()).unwrap()
     }
 
     #[test]
     fn every_answer_carries_the_headers_once() {
-        let answer = Answer::html("x").with_header("content-security-policy", "default-src 'self'");
+        let answer = HttpAnswer::html("x").with_header("content-security-policy", "default-src 'self'");
         let text = text(answer).to_ascii_lowercase();
         for (name, _) in ALWAYS {
             assert_eq!(text.matches(&format!("\r\n{}: ", name.to_ascii_lowercase())).count(), 1, "{text}");
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn nothing_of_the_inner_hop_goes_out() {
-        let answer = Answer::text(200, "")
+        let answer = HttpAnswer::text(200, "")
             .with_header("Server", "tiny-http")
             .with_header("Transfer-Encoding", "chunked")
             .with_header("Access-Control-Allow-Origin", "*")

@@ -1,20 +1,20 @@
 //! The request's target: the path and what stands behind it.
 
 use super::percent;
-use super::query::Query;
+use super::query::QueryParams;
 
 /// What is asked for, decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
+pub(super) struct RequestTarget {
     pub(super) path: String,
-    pub(super) query: Query,
+    pub(super) query: QueryParams,
     /// Of the absolute form, `http://authority/path`.
     pub(super) authority: Option<String>,
 }
 
-impl Target {
+impl RequestTarget {
     /// The error says what is wrong.
-    pub(super) fn parse(text: &str) -> Result<Target, &'static str> {
+    pub(super) fn parse(text: &str) -> Result<RequestTarget, &'static str> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("the path must be ASCII, anything else percent-encoded");
         }
@@ -39,7 +39,7 @@ impl Target {
             return Err("the path must not hold . or .. segments");
         }
         let query = query.parse().map_err(|_| "the query must be at most 32 percent-encoded parameters")?;
-        Ok(Target { path, query, authority })
+        Ok(RequestTarget { path, query, authority })
     }
 
     /// Path and query, percent-encoded.
@@ -58,15 +58,15 @@ mod tests {
 
     #[test]
     fn every_form_that_is_understood() {
-        let target = Target::parse("/a%20b/c?x=1").unwrap();
+        let target = RequestTarget::parse("/a%20b/c?x=1").unwrap();
         assert_eq!((target.path.as_str(), target.query.get("x")), ("/a b/c", Some("1")));
         assert_eq!(target.encode(), "/a%20b/c?x=1");
-        let target = Target::parse("HTTP://host:80/p").unwrap();
+        let target = RequestTarget::parse("HTTP://host:80/p").unwrap();
         assert_eq!((target.path.as_str(), target.authority.as_deref()), ("/p", Some("host:80")));
-        let target = Target::parse("http://host?x=1").unwrap();
+        let target = RequestTarget::parse("http://host?x=1").unwrap();
         assert_eq!((target.path.as_str(), target.query.get("x")), ("/", Some("1")));
-        assert_eq!(Target::parse("/a#b").unwrap().path, "/a");
-        assert_eq!(Target::parse("/...").unwrap().path, "/...");
+        assert_eq!(RequestTarget::parse("/a#b").unwrap().path, "/a");
+        assert_eq!(RequestTarget::parse("/...").unwrap().path, "/...");
     }
 
     #[test]
@@ -92,22 +92,22 @@ mod tests {
             "host:443",
         ];
         for text in refused {
-            assert!(Target::parse(text).is_err(), "{text}");
+            assert!(RequestTarget::parse(text).is_err(), "{text}");
         }
     }
 
     proptest! {
         #[test]
         fn what_is_encoded_is_the_same_again(text in "(http://h)?/[a-z%./?&=+#0-9]{0,30}") {
-            if let Ok(mut target) = Target::parse(&text) {
+            if let Ok(mut target) = RequestTarget::parse(&text) {
                 target.authority = None;
-                prop_assert_eq!(Target::parse(&target.encode()), Ok(target));
+                prop_assert_eq!(RequestTarget::parse(&target.encode()), Ok(target));
             }
         }
 
         #[test]
         fn arbitrary_text_is_no_panic(text in ".{0,40}") {
-            let _ = Target::parse(&text);
+            let _ = RequestTarget::parse(&text);
         }
     }
 }

@@ -11,12 +11,12 @@ use crossbeam_channel::{Receiver, bounded};
 use tiny_http::Server;
 
 use super::Handler;
-use super::log_once::Streak;
+use super::log_once::LogOnce;
 use super::relay::{self, Broken};
-use super::reply::Reply;
+use super::reply::HttpReply;
 use super::unix_socket;
-use super::unix_socket::{Directory, Door};
-use super::worker::{self, WORKERS, Work};
+use super::unix_socket::{Door, PrivateDirectory};
+use super::worker::{self, WORKERS, WorkerShared};
 use crate::net::fd_limit;
 
 /// Requests at the same time; each is a thread of `tiny_http` for a moment. Others wait.
@@ -36,7 +36,7 @@ const LAST_WORKERS: Duration = Duration::from_millis(200);
 
 /// Why a request has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum RelayFailure {
     /// The handler took too long.
     TimedOut,
     TooLarge,
@@ -45,17 +45,17 @@ pub(super) enum Failure {
 }
 
 /// The inner server, whichever instance it is at.
-pub(super) struct Inner {
+pub(super) struct TinyHttp {
     handler: Handler,
-    directory: Directory,
+    directory: PrivateDirectory,
     /// What the workers know the gate by.
     key: String,
-    state: Mutex<State>,
+    state: Mutex<TinyHttpState>,
     freed: Condvar,
-    failures: Streak,
+    failures: LogOnce,
 }
 
-struct State {
+struct TinyHttpState {
     instance: Option<Arc<Instance>>,
     /// The next instance's.
     number: u64,
@@ -68,19 +68,19 @@ struct Instance {
     /// Held by its workers: with the last of them it ends and gives up what it has not answered.
     server: Weak<Server>,
     door: Door,
-    work: Arc<Work>,
+    work: Arc<WorkerShared>,
     /// Ends when every worker has ended.
     alive: Receiver<Infallible>,
 }
 
 /// Leave to pass one request on, until dropped.
-struct Turn<'i>(&'i Inner);
+struct Turn<'i>(&'i TinyHttp);
 
-impl Inner {
-    pub(super) fn start(handler: Handler) -> io::Result<Inner> {
-        let (directory, key) = (Directory::new()?, unix_socket::random_name());
+impl TinyHttp {
+    pub(super) fn start(handler: Handler) -> io::Result<TinyHttp> {
+        let (directory, key) = (PrivateDirectory::new()?, unix_socket::random_name());
         let instance = Instance::start(&handler, &directory, &key, 0)?;
-        let state = State {
+        let state = TinyHttpState {
             instance: Some(Arc::new(instance)),
             number: 1,
             started: Instant::now(),
@@ -88,7 +88,7 @@ impl Inner {
             ended: false,
         };
         let (state, freed) = (Mutex::new(state), Condvar::new());
-        Ok(Inner { handler, directory, key, state, freed, failures: Streak::default() })
+        Ok(TinyHttp { handler, directory, key, state, freed, failures: LogOnce::default() })
     }
 
     /// What requests must carry.
@@ -104,7 +104,7 @@ impl Inner {
         is_repeatable: bool,
         deadline: Instant,
         hold: &dyn Fn(usize) -> bool,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<HttpReply, RelayFailure> {
         let _turn = self.turn(deadline)?;
         let mut reason = io::Error::other("it does not answer");
         for _ in 0..MAX_TRIES {
@@ -133,14 +133,14 @@ impl Inner {
             };
             match relay::exchange(&socket, request, deadline, hold) {
                 Ok(reply) => return Ok(reply),
-                Err(Broken::NoMemory) => return Err(Failure::NoMemory),
+                Err(Broken::NoMemory) => return Err(RelayFailure::NoMemory),
                 Err(Broken::TooLarge(bytes)) => {
                     self.complain(&format_args!("an answer of {bytes} bytes is more than it may have"));
-                    return Err(Failure::TooLarge);
+                    return Err(RelayFailure::TooLarge);
                 }
                 Err(Broken::TimedOut) => {
                     self.complain(&"it took too long to answer");
-                    return Err(Failure::TimedOut);
+                    return Err(RelayFailure::TimedOut);
                 }
                 Err(Broken::Failed(error)) => {
                     reason = error;
@@ -152,7 +152,7 @@ impl Inner {
             }
         }
         self.complain(&reason);
-        Err(Failure::Unavailable)
+        Err(RelayFailure::Unavailable)
     }
 
     /// Ends the server and removes its socket.
@@ -179,15 +179,15 @@ impl Inner {
         }
     }
 
-    fn turn(&self, deadline: Instant) -> Result<Turn<'_>, Failure> {
+    fn turn(&self, deadline: Instant) -> Result<Turn<'_>, RelayFailure> {
         let mut state = self.lock();
         while state.at_once >= MAX_AT_ONCE {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(Failure::TimedOut);
+                return Err(RelayFailure::TimedOut);
             }
             if state.ended {
-                return Err(Failure::Unavailable);
+                return Err(RelayFailure::Unavailable);
             }
             state = self.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -228,7 +228,7 @@ impl Inner {
         Ok(instance)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, TinyHttpState> {
         // Each change is whole before anything could panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -242,10 +242,15 @@ impl Drop for Turn<'_> {
 }
 
 impl Instance {
-    fn start(handler: &Handler, directory: &Directory, key: &str, number: u64) -> io::Result<Instance> {
+    fn start(
+        handler: &Handler,
+        directory: &PrivateDirectory,
+        key: &str,
+        number: u64,
+    ) -> io::Result<Instance> {
         let (listener, door) = directory.listen(number)?;
         let server = Server::from_listener(listener, None).map_err(io::Error::other)?;
-        let (server, work) = (Arc::new(server), Arc::new(Work::default()));
+        let (server, work) = (Arc::new(server), Arc::new(WorkerShared::default()));
         let (holds, alive) = bounded(0);
         let instance = Instance { server: Arc::downgrade(&server), door, work, alive };
         let started = worker::start(&server, handler, key, &instance.work, &holds);
@@ -266,7 +271,7 @@ impl Instance {
     }
 }
 
-impl fmt::Debug for Inner {
+impl fmt::Debug for TinyHttp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner").field("directory", &self.directory).finish_non_exhaustive()
     }

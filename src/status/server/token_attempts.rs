@@ -16,10 +16,10 @@ const MAX_SOURCES: usize = 1024;
 
 /// The counts.
 #[derive(Debug, Default)]
-pub(super) struct Tries(Mutex<Counts>);
+pub(super) struct TokenAttempts(Mutex<AttemptCounts>);
 
 #[derive(Debug, Default)]
-struct Counts {
+struct AttemptCounts {
     sources: HashMap<Source, Count>,
     others: Option<Count>,
 }
@@ -31,7 +31,7 @@ struct Count {
     wrong: u32,
 }
 
-impl Tries {
+impl TokenAttempts {
     /// Whether this address has to wait.
     pub(super) fn are_used_up(&self, source: Source, now: Instant) -> bool {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn ten_a_minute_for_each_address() {
-        let (tries, start) = (Tries::default(), Instant::now());
+        let (tries, start) = (TokenAttempts::default(), Instant::now());
         for _ in 0..MAX_WRONG {
             assert!(!tries.are_used_up(source(1), start));
             tries.add(source(1), start);
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_addresses_shares_one_count() {
-        let (tries, start) = (Tries::default(), Instant::now());
+        let (tries, start) = (TokenAttempts::default(), Instant::now());
         for n in 0..100_000 {
             tries.add(source(n), start);
         }

@@ -11,7 +11,7 @@ pub(super) fn random_name() -> String {
 }
 
 #[cfg(unix)]
-pub(super) use unix::{Directory, Door, have_room};
+pub(super) use unix::{Door, PrivateDirectory, have_room};
 
 #[cfg(unix)]
 mod unix {
@@ -29,15 +29,15 @@ mod unix {
 
     /// A directory that only this user may enter. Removed when dropped.
     #[derive(Debug)]
-    pub(in super::super) struct Directory(PathBuf);
+    pub(in super::super) struct PrivateDirectory(PathBuf);
 
     /// Where a listener can be reached.
     #[derive(Debug, Clone)]
     pub(in super::super) struct Door(PathBuf);
 
-    impl Directory {
+    impl PrivateDirectory {
         /// In the service's own directory, the user's, or the one for temporary files.
-        pub(in super::super) fn new() -> io::Result<Directory> {
+        pub(in super::super) fn new() -> io::Result<PrivateDirectory> {
             let own = |name: &str| {
                 let value = std::env::var_os(name)?;
                 let first = std::env::split_paths(&value).next()?;
@@ -49,7 +49,7 @@ mod unix {
                 let path = place.join(format!("sluice-{}-{}", std::process::id(), random_name()));
                 // Fails when something is there, so nobody can have prepared it.
                 match DirBuilder::new().mode(0o700).create(&path) {
-                    Ok(()) => return Ok(Directory(path)),
+                    Ok(()) => return Ok(PrivateDirectory(path)),
                     Err(error) => {
                         let text = format!("can't make the directory {}: {error}", path.display());
                         result = Err(io::Error::new(error.kind(), text));
@@ -82,7 +82,7 @@ mod unix {
         }
     }
 
-    impl Drop for Directory {
+    impl Drop for PrivateDirectory {
         fn drop(&mut self) {
             self.remove();
         }
@@ -114,9 +114,9 @@ mod loopback {
     #[derive(Debug, Clone)]
     pub(in super::super) struct Door(SocketAddr);
 
-    impl Directory {
-        pub(in super::super) fn new() -> io::Result<Directory> {
-            Ok(Directory)
+    impl PrivateDirectory {
+        pub(in super::super) fn new() -> io::Result<PrivateDirectory> {
+            Ok(PrivateDirectory)
         }
 
         pub(in super::super) fn listen(&self, _number: u64) -> io::Result<(tiny_http::Listener, Door)> {

@@ -32,19 +32,19 @@ const RELEASE_PAUSE: Duration = Duration::from_millis(20);
 /// All who are there.
 #[derive(Debug, Default)]
 pub(super) struct Visitors {
-    table: Mutex<Table>,
+    table: Mutex<VisitorTable>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Table {
-    present: Vec<Visitor>,
+struct VisitorTable {
+    present: Vec<VisitorEntry>,
     next: u64,
     held: usize,
 }
 
 #[derive(Debug)]
-struct Visitor {
+struct VisitorEntry {
     number: u64,
     source: Source,
     since: Instant,
@@ -56,7 +56,7 @@ struct Visitor {
 
 /// One visitor's place, until dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct VisitorSlot {
     visitors: Arc<Visitors>,
     number: u64,
 }
@@ -68,7 +68,7 @@ impl Visitors {
         socket: &Arc<TcpStream>,
         source: Source,
         now: Instant,
-    ) -> Option<Place> {
+    ) -> Option<VisitorSlot> {
         let mut table = self.lock();
         if table.present.len() >= MAX_THREADS {
             return None;
@@ -82,8 +82,8 @@ impl Visitors {
         let number = table.next;
         table.next += 1;
         let socket = socket.clone();
-        table.present.push(Visitor { number, source, since: now, socket, held: 0, leaving: false });
-        Some(Place { visitors: self.clone(), number })
+        table.present.push(VisitorEntry { number, source, since: now, socket, held: 0, leaving: false });
+        Some(VisitorSlot { visitors: self.clone(), number })
     }
 
     /// Closes the connection that has been there longest, if that is long enough.
@@ -119,23 +119,23 @@ impl Visitors {
         true
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    fn lock(&self) -> MutexGuard<'_, VisitorTable> {
         // Each change is whole before anything could panic.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'t>(&self, table: MutexGuard<'t, Table>, time: Duration) -> MutexGuard<'t, Table> {
+    fn wait<'t>(&self, table: MutexGuard<'t, VisitorTable>, time: Duration) -> MutexGuard<'t, VisitorTable> {
         self.changed.wait_timeout(table, time).unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
-impl Table {
-    fn count(&self, which: impl Fn(&Visitor) -> bool) -> usize {
+impl VisitorTable {
+    fn count(&self, which: impl Fn(&VisitorEntry) -> bool) -> usize {
         self.present.iter().filter(|visitor| !visitor.leaving && which(visitor)).count()
     }
 
     /// Sends the one away that has been there longest, if that is long enough.
-    fn dismiss_longest(&mut self, now: Instant, which: impl Fn(&Visitor) -> bool) -> Option<()> {
+    fn dismiss_longest(&mut self, now: Instant, which: impl Fn(&VisitorEntry) -> bool) -> Option<()> {
         let longest = self
             .present
             .iter_mut()
@@ -147,7 +147,7 @@ impl Table {
     }
 }
 
-impl Visitor {
+impl VisitorEntry {
     fn dismiss(&mut self) {
         self.leaving = true;
         // Its thread wakes up with an end or an error.
@@ -155,7 +155,7 @@ impl Visitor {
     }
 }
 
-impl Place {
+impl VisitorSlot {
     /// For thread names.
     pub(super) fn number(&self) -> u64 {
         self.number
@@ -177,7 +177,7 @@ impl Place {
                 return true;
             }
             let now = Instant::now();
-            let holds = |visitor: &Visitor| visitor.held > 0 && visitor.number != self.number;
+            let holds = |visitor: &VisitorEntry| visitor.held > 0 && visitor.number != self.number;
             let is_hopeless = table.dismiss_longest(now, holds).is_none()
                 && !table.present.iter().any(|visitor| visitor.leaving && holds(visitor));
             if is_hopeless || now >= deadline {
@@ -188,7 +188,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for VisitorSlot {
     fn drop(&mut self) {
         let mut table = self.visitors.lock();
         if let Some(at) = table.present.iter().position(|visitor| visitor.number == self.number) {
@@ -224,7 +224,7 @@ mod tests {
         let (first, mut first_client) = connection();
         let oldest = visitors.enter(&first, source(1), start).unwrap();
         let later = start + Duration::from_millis(500);
-        let mut places: Vec<Place> =
+        let mut places: Vec<VisitorSlot> =
             (1..MAX_FROM_ONE).map(|_| visitors.enter(&socket, source(1), later).unwrap()).collect();
         assert!(visitors.enter(&socket, source(1), later).is_none());
         places.push(visitors.enter(&socket, source(2), later).unwrap());
@@ -261,7 +261,7 @@ mod tests {
         let deadline = now + Duration::from_secs(5);
         let large = MAX_HELD / 4;
         let enter = |n| visitors.enter(&socket, source(n), now).unwrap();
-        let mut places: Vec<Place> = (0..4).map(enter).collect();
+        let mut places: Vec<VisitorSlot> = (0..4).map(enter).collect();
         assert!(places.iter().all(|place| place.hold(large, deadline)));
         let next = enter(5);
         assert!(!next.hold(large, deadline), "nobody has stayed long enough");

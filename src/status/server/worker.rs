@@ -11,11 +11,11 @@ use crossbeam_channel::Sender;
 use tiny_http::{Header, Response, Server, StatusCode};
 
 use super::body::MAX_BODY;
-use super::log_once::Streak;
+use super::log_once::LogOnce;
 use super::relay::{HOST_HEADER, KEY_HEADER};
 use super::reply;
-use super::target::Target;
-use super::{Answer, Handler, Method, Request};
+use super::target::RequestTarget;
+use super::{GatedRequest, Handler, HttpAnswer, Method};
 use crate::net::sched;
 use crate::util::stop::Stopped;
 use crate::util::thread::{SERVICE_STACK, spawn};
@@ -25,14 +25,14 @@ pub(super) const WORKERS: usize = 2;
 
 /// What the workers of one server share.
 #[derive(Debug, Default)]
-pub(super) struct Work {
+pub(super) struct WorkerShared {
     /// Since when each has been in the handler.
     busy: Mutex<[Option<Instant>; WORKERS]>,
     ended: AtomicBool,
-    panics: Streak,
+    panics: LogOnce,
 }
 
-impl Work {
+impl WorkerShared {
     /// Whether every worker has been in the handler for so long.
     pub(super) fn is_stuck(&self, time: Duration) -> bool {
         let now = Instant::now();
@@ -63,7 +63,7 @@ pub(super) fn start(
     server: &Arc<Server>,
     handler: &Handler,
     key: &str,
-    work: &Arc<Work>,
+    work: &Arc<WorkerShared>,
     alive: &Sender<Infallible>,
 ) -> io::Result<()> {
     for place in 0..WORKERS {
@@ -81,7 +81,7 @@ pub(super) fn start(
     Ok(())
 }
 
-fn serve_all(server: &Server, handler: &Handler, key: &str, work: &Work, place: usize) {
+fn serve_all(server: &Server, handler: &Handler, key: &str, work: &WorkerShared, place: usize) {
     while !work.has_ended() {
         let Ok(request) = server.recv() else {
             // It accepts nothing more, or was told to end: so are the others.
@@ -96,7 +96,7 @@ fn serve_all(server: &Server, handler: &Handler, key: &str, work: &Work, place: 
     server.unblock();
 }
 
-fn respond(mut request: tiny_http::Request, handler: &Handler, key: &str, work: &Work, place: usize) {
+fn respond(mut request: tiny_http::Request, handler: &Handler, key: &str, work: &WorkerShared, place: usize) {
     let answer = match understand(&mut request, key) {
         Some(understood) => {
             work.set(place, Some(Instant::now()));
@@ -104,14 +104,14 @@ fn respond(mut request: tiny_http::Request, handler: &Handler, key: &str, work: 
             work.set(place, None);
             answer
         }
-        None => Answer::text(400, "This did not come through the gate.\n"),
+        None => HttpAnswer::text(400, "This did not come through the gate.\n"),
     };
     // Errors: the gate has given up on it.
     let _ = request.respond(response(&answer));
 }
 
 /// What the gate passed on; `None` from anybody else.
-fn understand(request: &mut tiny_http::Request, key: &str) -> Option<Request> {
+fn understand(request: &mut tiny_http::Request, key: &str) -> Option<GatedRequest> {
     let header = |name: &'static str| {
         let headers = request.headers().iter();
         headers.filter(|header| header.field.equiv(name)).map(|header| header.value.to_string()).next()
@@ -125,13 +125,13 @@ fn understand(request: &mut tiny_http::Request, key: &str) -> Option<Request> {
         tiny_http::Method::Post => Method::Post,
         _ => return None,
     };
-    let Target { path, query, .. } = Target::parse(request.url()).ok()?;
+    let RequestTarget { path, query, .. } = RequestTarget::parse(request.url()).ok()?;
     let mut body = Vec::new();
     io::Read::read_to_end(&mut io::Read::take(request.as_reader(), MAX_BODY as u64), &mut body).ok()?;
-    Some(Request { method, path, query, body, host })
+    Some(GatedRequest { method, path, query, body, host })
 }
 
-fn call(handler: &Handler, request: &Request, work: &Work) -> Answer {
+fn call(handler: &Handler, request: &GatedRequest, work: &WorkerShared) -> HttpAnswer {
     // The handler shares nothing with us; what it shares with itself is its own to keep whole.
     if let Ok(answer) = catch_unwind(AssertUnwindSafe(|| handler(request))) {
         return answer;
@@ -139,10 +139,10 @@ fn call(handler: &Handler, request: &Request, work: &Work) -> Answer {
     if work.panics.begins(Instant::now()) {
         log::error!("the page's handler panicked at {:?}", request.path);
     }
-    Answer::text(500, "The page could not be made.\n")
+    HttpAnswer::text(500, "The page could not be made.\n")
 }
 
-fn response(answer: &Answer) -> Response<Cursor<Arc<[u8]>>> {
+fn response(answer: &HttpAnswer) -> Response<Cursor<Arc<[u8]>>> {
     let content_type = ("Content-Type", answer.content_type);
     let others = answer.headers.iter().map(|(name, value)| (*name, value.as_str()));
     let headers = std::iter::once(content_type)

@@ -42,10 +42,10 @@ pub(super) struct Service {
 
 /// A service's place in the registry. It leaves with the thread, unless the thread is missed.
 #[derive(Debug)]
-pub(super) struct Registered(Arc<Service>);
+pub(super) struct ServiceGuard(Arc<Service>);
 
 #[derive(Debug, Default)]
-struct Registry {
+struct ServiceRegistry {
     services: Vec<Arc<Service>>,
     /// All restarts since the start of the process, those of threads that have ended included.
     restarts: u64,
@@ -57,7 +57,7 @@ struct Registry {
 }
 
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
-static REGISTRY: LazyLock<Mutex<Registry>> = LazyLock::new(Mutex::default);
+static REGISTRY: LazyLock<Mutex<ServiceRegistry>> = LazyLock::new(Mutex::default);
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Service>>> = const { RefCell::new(None) };
@@ -106,7 +106,7 @@ pub fn note_restart(reason: &str) {
     with_current(|service| service.restarted(reason));
 }
 
-pub(super) fn set_current(service: &Registered) {
+pub(super) fn set_current(service: &ServiceGuard) {
     CURRENT.with(|current| *current.borrow_mut() = Some(service.0.clone()));
 }
 
@@ -125,8 +125,8 @@ pub(super) fn end_program(name: &str, reason: &str) {
     }
 }
 
-impl Registered {
-    pub(super) fn new(name: &str, stale_after: Option<Duration>) -> Registered {
+impl ServiceGuard {
+    pub(super) fn new(name: &str, stale_after: Option<Duration>) -> ServiceGuard {
         let service = Arc::new(Service {
             name: name.to_owned(),
             is_off: AtomicBool::new(false),
@@ -135,11 +135,11 @@ impl Registered {
             stale_after,
         });
         lock().services.push(service.clone());
-        Registered(service)
+        ServiceGuard(service)
     }
 }
 
-impl Drop for Registered {
+impl Drop for ServiceGuard {
     fn drop(&mut self) {
         if !self.0.is_off() {
             lock().services.retain(|other| !Arc::ptr_eq(other, &self.0));
@@ -147,7 +147,7 @@ impl Drop for Registered {
     }
 }
 
-impl Deref for Registered {
+impl Deref for ServiceGuard {
     type Target = Service;
 
     fn deref(&self) -> &Service {
@@ -196,7 +196,7 @@ fn now() -> u64 {
     u64::try_from(BEGAN.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-fn lock() -> MutexGuard<'static, Registry> {
+fn lock() -> MutexGuard<'static, ServiceRegistry> {
     // Each change of the registry is whole in itself.
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
 }

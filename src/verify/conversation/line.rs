@@ -3,11 +3,11 @@
 
 use super::reading;
 use crate::stratum::{
-    Agreement, Envelope, Extranonce1, Extranonce2Size, JobReading, PoolMethod, Readings, SubscribeAnswer,
-    elements,
+    Envelope, Extranonce1, Extranonce2Size, JobReading, PoolMethod, ReadingAgreement, Readings,
+    SubscribeAnswer, elements,
 };
 use crate::verify::job::Extranonces;
-use crate::verify::observations::Refusal;
+use crate::verify::observations::PoolRefusal;
 
 /// What a line means to miners. An ordinary line holds at most one job or one search space; an odd one as many
 /// as miners differ.
@@ -20,7 +20,7 @@ pub(super) struct LineContent {
     /// The answers to `mining.subscribe`.
     pub(super) subscribed: Spaces,
     /// The refusal to subscribe.
-    pub(super) refusal: Option<Refusal>,
+    pub(super) refusal: Option<PoolRefusal>,
     /// The search spaces of a `mining.set_extranonce`.
     pub(super) set: Spaces,
     /// Those of an answer that was not asked for: some miners look at no id.
@@ -60,7 +60,7 @@ impl LineContent {
             if message.numeric_id() == Some(subscribe) && (method.is_none() || message.result.is_some()) {
                 content.take_subscribed(&message);
             } else if let Some(Ok(answered)) = message.result.map(SubscribeAnswer::from_result) {
-                content.foreign.add(Ok((answered, Agreement::All)));
+                content.foreign.add(Ok((answered, ReadingAgreement::All)));
             }
         }
         content
@@ -84,10 +84,10 @@ impl LineContent {
 }
 
 impl Spaces {
-    fn add(&mut self, space: Result<(SubscribeAnswer, Agreement), String>) {
+    fn add(&mut self, space: Result<(SubscribeAnswer, ReadingAgreement), String>) {
         match space {
             Ok((SubscribeAnswer { extranonce1, extranonce2_size }, agreement)) => {
-                if agreement == Agreement::Doubtful {
+                if agreement == ReadingAgreement::Doubtful {
                     self.doubt = Some("its extranonce1 is no hex text that all miners read alike".to_owned());
                 }
                 if extranonce2_size.bytes() > Extranonce2Size::MAX_OF_MINERS {
@@ -113,12 +113,12 @@ impl Spaces {
 fn set_extranonce(
     message: &Envelope<'_>,
     known: Option<&Extranonces>,
-) -> Result<(SubscribeAnswer, Agreement), String> {
+) -> Result<(SubscribeAnswer, ReadingAgreement), String> {
     let params = message.params.and_then(|params| elements("params", params).ok());
     if let (Some([extranonce1]), Some(known)) = (params.as_deref(), known) {
         let extranonce1 = Extranonce1::from_json(extranonce1).map_err(|why| why.to_string())?;
         let extranonce2_size = known.extranonce2_size;
-        return Ok((SubscribeAnswer { extranonce1, extranonce2_size }, Agreement::All));
+        return Ok((SubscribeAnswer { extranonce1, extranonce2_size }, ReadingAgreement::All));
     }
     SubscribeAnswer::of_set_extranonce(message.params).map_err(|why| why.to_string())
 }

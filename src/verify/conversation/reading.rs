@@ -3,8 +3,8 @@
 use serde_json::value::RawValue;
 
 use super::{MOST_TEXT, SUGGESTED};
-use crate::stratum::{self, Difficulty, Envelope, Verdict, elements};
-use crate::verify::observations::{Reconnect, Refusal, Suggestion};
+use crate::stratum::{self, Difficulty, Envelope, ResponseVerdict, elements};
+use crate::verify::observations::{PoolRefusal, ReconnectSeen, Suggestion};
 
 /// The params of `mining.set_difficulty`.
 pub(super) fn difficulty(params: Option<&RawValue>) -> Option<Difficulty> {
@@ -13,11 +13,11 @@ pub(super) fn difficulty(params: Option<&RawValue>) -> Option<Difficulty> {
 }
 
 /// The params of `client.reconnect` from the pool `host`.
-pub(super) fn reconnect(params: Option<&RawValue>, host: &str) -> Reconnect {
+pub(super) fn reconnect(params: Option<&RawValue>, host: &str) -> ReconnectSeen {
     let read = stratum::Reconnect::from_params(params);
     let is_foreign = !read.is_to(host);
     let shortened = |text: String| text.chars().take(MOST_TEXT).collect::<String>();
-    Reconnect {
+    ReconnectSeen {
         host: Some(shortened(read.host)).filter(|host| !host.is_empty()),
         port: read.port,
         is_foreign,
@@ -38,11 +38,11 @@ pub(super) fn suggestion_after(known: Suggestion, before: Option<Difficulty>, se
     }
 }
 
-pub(super) fn refusal(answer: &Envelope<'_>) -> Refusal {
-    match Verdict::of(answer) {
-        Verdict::Accepted => Refusal::default(),
-        Verdict::Refused { code, reason } => {
-            Refusal { code, reason: reason.map(|reason| reason.chars().take(MOST_TEXT).collect()) }
+pub(super) fn refusal(answer: &Envelope<'_>) -> PoolRefusal {
+    match ResponseVerdict::of(answer) {
+        ResponseVerdict::Accepted => PoolRefusal::default(),
+        ResponseVerdict::Refused { code, reason } => {
+            PoolRefusal { code, reason: reason.map(|reason| reason.chars().take(MOST_TEXT).collect()) }
         }
     }
 }

@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use super::line::Spaces;
-use super::{Conversation, MAX_EARLY_JOBS, UNFINISHED};
+use super::{MAX_EARLY_JOBS, UNFINISHED, VerifyClient};
 use crate::analyzer::PayoutState;
-use crate::stratum::{Agreement, JobReading, Notify, Readings};
+use crate::stratum::{JobReading, Notify, ReadingAgreement, Readings};
 use crate::verify::job::{Extranonces, SeenJob};
-use crate::verify::observations::{Refusal, Subscribed};
-use crate::verify::timestamp::Moment;
+use crate::verify::observations::{PoolRefusal, Subscribed};
+use crate::verify::timestamp::Timestamp;
 
 /// The most search spaces of earlier times in which a job is judged.
 const MAX_SPACES: usize = 16;
 
-impl Conversation {
+impl VerifyClient {
     /// Takes the answer to subscribe. Whoever reads a refusal does not mine; what others read counts.
-    pub(super) fn take_subscribed(&mut self, spaces: Spaces, refusal: Option<Refusal>, at: Moment) {
+    pub(super) fn take_subscribed(&mut self, spaces: Spaces, refusal: Option<PoolRefusal>, at: Timestamp) {
         if spaces.is_empty() {
             self.found.subscribe_refused = self.found.subscribe_refused.take().or(refusal);
             return;
@@ -43,7 +43,7 @@ impl Conversation {
 
     /// A `mining.set_extranonce`: some miners take it at once, others ignore it. So jobs are judged in the search
     /// spaces before it, too, and the present job in the new ones.
-    pub(super) fn change_spaces(&mut self, spaces: Spaces, at: Moment) {
+    pub(super) fn change_spaces(&mut self, spaces: Spaces, at: Timestamp) {
         let Some(subscribed) = &self.found.subscribed else { return };
         let before = std::iter::once(subscribed.extranonces.clone()).chain(self.found.other_spaces.clone());
         for space in before {
@@ -59,7 +59,7 @@ impl Conversation {
     }
 
     /// Takes a job in all its readings. The worst of them counts.
-    pub(super) fn take_job(&mut self, readings: Vec<JobReading>, at: Moment) {
+    pub(super) fn take_job(&mut self, readings: Vec<JobReading>, at: Timestamp) {
         if self.subscribe_answered.is_none() {
             if self.early.len() < MAX_EARLY_JOBS {
                 self.early.push((readings, at));
@@ -69,7 +69,7 @@ impl Conversation {
             return;
         }
         self.present.clone_from(&readings);
-        let is_doubtful = readings.iter().any(|reading| reading.agreement == Agreement::Doubtful);
+        let is_doubtful = readings.iter().any(|reading| reading.agreement == ReadingAgreement::Doubtful);
         let worst = self.worst(readings, at);
         let has_coinbase = worst.as_ref().is_none_or(SeenJob::has_coinbase);
         let doubt = self.found.space_doubt.clone();
@@ -84,7 +84,7 @@ impl Conversation {
     }
 
     /// The worst of a job's readings in all search spaces; `None` without a search space.
-    fn worst(&self, readings: Vec<JobReading>, at: Moment) -> Option<SeenJob> {
+    fn worst(&self, readings: Vec<JobReading>, at: Timestamp) -> Option<SeenJob> {
         let subscribed = self.found.subscribed.as_ref()?;
         let spaces = || std::iter::once(&subscribed.extranonces).chain(&self.found.other_spaces);
         let seen = readings.iter().flat_map(|JobReading { job, .. }| {
@@ -96,7 +96,7 @@ impl Conversation {
         seen.max_by_key(|job| job.badness(self.most_drift))
     }
 
-    fn seen(&self, job: Notify, space: &Extranonces, at: Moment) -> SeenJob {
+    fn seen(&self, job: Notify, space: &Extranonces, at: Timestamp) -> SeenJob {
         let before = self.found.jobs.newest.as_ref();
         let clean = job.clean_jobs.unwrap_or_else(|| {
             before.is_none_or(|before| before.parent != crate::work::parent_hash(&job.prevhash))

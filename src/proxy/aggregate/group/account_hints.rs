@@ -17,21 +17,21 @@ const SOON: Duration = Duration::from_secs(90);
 
 /// By address. An address can have miners of several accounts behind it.
 #[derive(Debug, Default)]
-pub(crate) struct Guesses {
-    addresses: HashMap<IpAddr, Guess>,
+pub(crate) struct AccountHints {
+    addresses: HashMap<IpAddr, AccountHint>,
     /// The oldest first.
     order: VecDeque<IpAddr>,
 }
 
 #[derive(Debug, Default)]
-struct Guess {
+struct AccountHint {
     /// Who was there last.
     last: Account,
     /// Who was sent away to come again, in that order.
     expected: VecDeque<(Account, Instant)>,
 }
 
-impl Guesses {
+impl AccountHints {
     /// A miner of this account is there.
     pub(crate) fn remember(&mut self, address: IpAddr, account: &Account) {
         self.of(address).last = account.clone();
@@ -62,7 +62,7 @@ impl Guesses {
         Some(expected.unwrap_or_else(|| (guess.last.clone(), false)))
     }
 
-    fn of(&mut self, address: IpAddr) -> &mut Guess {
+    fn of(&mut self, address: IpAddr) -> &mut AccountHint {
         if !self.addresses.contains_key(&address) {
             self.order.push_back(address);
             if self.order.len() > MOST {
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn who_was_sent_away_comes_again_in_that_order() {
-        let (mut guesses, here, now) = (Guesses::default(), IpAddr::from([10, 0, 0, 1]), Instant::now());
+        let (mut guesses, here, now) = (AccountHints::default(), IpAddr::from([10, 0, 0, 1]), Instant::now());
         assert_eq!(guesses.take(here, now), None);
         guesses.remember(here, &account("last"));
         guesses.expect(here, &account("one"), now);
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn addresses_and_expectations_are_bounded() {
-        let (mut guesses, now) = (Guesses::default(), Instant::now());
+        let (mut guesses, now) = (AccountHints::default(), Instant::now());
         for number in 0..10_000_u32 {
             guesses.remember(IpAddr::from(number.to_be_bytes()), &account("a"));
             guesses.expect([127, 0, 0, 1].into(), &account("a"), now);

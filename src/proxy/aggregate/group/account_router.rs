@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::account_hints::Guesses;
-use super::{Link, NoSeat};
-use crate::proxy::aggregate::Services;
+use super::account_hints::AccountHints;
+use super::{LeaseError, MinerGroup};
+use crate::proxy::aggregate::AggregateServices;
 use crate::proxy::aggregate::identity::Account;
-use crate::proxy::aggregate::miner::Miner;
+use crate::proxy::aggregate::miner::ConnectedMiner;
 use crate::proxy::aggregate::pool::manager::keep;
 use crate::util::os_error::describe;
 use crate::util::stop::Stopped;
@@ -21,31 +21,31 @@ const MOST_LINKS: usize = 256;
 const MOST_OF_ONE: usize = 64;
 
 #[derive(Debug, Default)]
-pub(crate) struct Hub {
-    state: Mutex<State>,
+pub(crate) struct AccountRouter {
+    state: Mutex<RouterState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    links: Vec<Arc<Link>>,
+struct RouterState {
+    links: Vec<Arc<MinerGroup>>,
     opened: usize,
-    guesses: Guesses,
+    guesses: AccountHints,
 }
 
-impl Hub {
+impl AccountRouter {
     /// Seats a miner on a link that has room, opening one if there is none. Who has not said whose it is
     /// is taken for one of those who are expected at its address, or were there last; in the first case,
     /// whose it was taken for.
     ///
     /// # Errors
-    /// [`NoSeat`], at the deadline at the latest.
+    /// [`LeaseError`], at the deadline at the latest.
     pub(crate) fn seat(
         &self,
-        services: &Arc<Services>,
-        miner: &Arc<Miner>,
+        services: &Arc<AggregateServices>,
+        miner: &Arc<ConnectedMiner>,
         account: Option<&Account>,
         deadline: Instant,
-    ) -> Result<Option<Account>, NoSeat> {
+    ) -> Result<Option<Account>, LeaseError> {
         let address = miner.address().ip();
         let guess = match account {
             Some(_) => None,
@@ -57,7 +57,7 @@ impl Hub {
         loop {
             let link = match self.candidate(services, address, account, &tried) {
                 // It was only a guess, and there is room with others.
-                Err(NoSeat::TooMany) if is_guessed => {
+                Err(LeaseError::TooMany) if is_guessed => {
                     (account, is_guessed) = (None, false);
                     continue;
                 }
@@ -68,8 +68,8 @@ impl Hub {
                     miner.set_link(Some(link));
                     return Ok(guess.filter(|(_, is_expected)| *is_expected).map(|(account, _)| account));
                 }
-                Err(NoSeat::Full) => tried.push(link.number),
-                Err(NoSeat::NoPool)
+                Err(LeaseError::Full) => tried.push(link.number),
+                Err(LeaseError::NoPool)
                     if link.is_retired()
                         && !miner.is_leaving()
                         && !services.stop.is_stopped()
@@ -80,7 +80,7 @@ impl Hub {
     }
 
     /// Takes a miner from where it sits.
-    pub(crate) fn part(&self, miner: &Miner) {
+    pub(crate) fn part(&self, miner: &ConnectedMiner) {
         if let Some(link) = miner.link() {
             link.leave(miner);
             miner.set_link(None);
@@ -104,21 +104,21 @@ impl Hub {
     }
 
     /// The links that there are.
-    pub(crate) fn links(&self) -> Vec<Arc<Link>> {
+    pub(crate) fn links(&self) -> Vec<Arc<MinerGroup>> {
         self.lock().links.clone()
     }
 
     /// A link for this account that is not among `tried`; a new one if there is room for one.
     fn candidate(
         &self,
-        services: &Arc<Services>,
+        services: &Arc<AggregateServices>,
         address: IpAddr,
         account: Option<&Account>,
         tried: &[usize],
-    ) -> Result<Arc<Link>, NoSeat> {
+    ) -> Result<Arc<MinerGroup>, LeaseError> {
         let mut state = self.lock();
         state.links.retain(|link| !link.is_retired());
-        let fits = |link: &&Arc<Link>| {
+        let fits = |link: &&Arc<MinerGroup>| {
             let of_link = link.account();
             let is_its = match (&of_link, account) {
                 (Some(of_link), Some(account)) => of_link == account,
@@ -131,11 +131,11 @@ impl Hub {
         }
         let of_one = state.links.iter().filter(|link| link.opener == address).count();
         if state.links.len() >= MOST_LINKS || of_one >= MOST_OF_ONE {
-            return Err(NoSeat::TooMany);
+            return Err(LeaseError::TooMany);
         }
         state.opened += 1;
         let number = state.opened;
-        let link = Arc::new(Link::new((number, address), account.cloned(), services.clone()));
+        let link = Arc::new(MinerGroup::new((number, address), account.cloned(), services.clone()));
         let (kept, stop) = (link.clone(), services.stop.clone());
         // What it was about to do with its connection is lost with it, and its miners wait for that.
         let manager = service(format!("link-{number}")).on_panic(OnPanic::EndProgram);
@@ -144,13 +144,13 @@ impl Hub {
         });
         if let Err(error) = thread {
             log::error!("no thread for another connection to the pool: {}", describe(&error));
-            return Err(NoSeat::TooMany);
+            return Err(LeaseError::TooMany);
         }
         state.links.push(link.clone());
         Ok(link)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, RouterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

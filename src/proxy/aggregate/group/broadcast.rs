@@ -6,24 +6,24 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 
 use super::super::identity::PoolName;
-use super::super::miner::Miner;
-use super::{JobNews, Link};
+use super::super::miner::ConnectedMiner;
+use super::{JobNews, MinerGroup};
 use crate::net::Stamp;
-use crate::proxy::aggregate::jobs::Task;
+use crate::proxy::aggregate::jobs::MinerJob;
 use crate::proxy::aggregate::pool::connection::Connection;
-use crate::proxy::aggregate::pool::names::Standing;
-use crate::proxy::aggregate::pool::pending::Asker;
-use crate::proxy::{Topic, say};
-use crate::stratum::{Difficulty, Reconnect, Refusal, VersionMask};
+use crate::proxy::aggregate::pool::names::NameStatus;
+use crate::proxy::aggregate::pool::pending::Requester;
+use crate::proxy::{LogTopic, say};
+use crate::stratum::{Difficulty, Reconnect, StratumError, VersionMask};
 
 /// Longer words are not passed on: they would fill the queue of every miner that does not take them at once.
 const MOST_SAID: usize = 64 * 1024;
 /// A pool that wants to be connected to later is obeyed after so long at the latest.
 const MOST_WAIT: Duration = Duration::from_secs(10);
 
-impl Link {
+impl MinerGroup {
     /// A miner's worker was judged by the pool.
-    pub(in super::super) fn authorized(&self, asker: &Asker, is_accepted: bool) {
+    pub(in super::super) fn authorized(&self, asker: &Requester, is_accepted: bool) {
         let Some(miner) = asker.miner.upgrade() else { return };
         if is_accepted {
             miner.desk().is_authorized = true;
@@ -37,17 +37,21 @@ impl Link {
         &self,
         connection: &Arc<Connection>,
         name: &PoolName,
-        standing: &Standing,
+        standing: &NameStatus,
     ) {
-        if let Standing::Refused(refusal) = standing {
+        if let NameStatus::Refused(refusal) = standing {
             let text = format!("pool {} refuses {:?}: {refusal}", connection.upstream, name.0);
-            say(&self.services.reception, connection.conversation.miner(), Topic::Pool, &text);
+            say(&self.services.reception, connection.conversation.miner(), LogTopic::Pool, &text);
         }
         self.news();
     }
 
     /// The pool has judged a share.
-    pub(in super::super) fn share_judged(&self, connection: &Arc<Connection>, refusal: Option<&Refusal>) {
+    pub(in super::super) fn share_judged(
+        &self,
+        connection: &Arc<Connection>,
+        refusal: Option<&StratumError>,
+    ) {
         {
             let mut facts = connection.facts();
             match refusal {
@@ -62,8 +66,8 @@ impl Link {
     }
 
     /// A job came, as it differs from the one before.
-    pub(in super::super) fn job(&self, connection: &Arc<Connection>, task: &Arc<Task>, news: JobNews) {
-        let miners: Vec<Arc<Miner>> = {
+    pub(in super::super) fn job(&self, connection: &Arc<Connection>, task: &Arc<MinerJob>, news: JobNews) {
+        let miners: Vec<Arc<ConnectedMiner>> = {
             let mut state = self.lock();
             if !state.is_current(connection) {
                 // Somebody may wait for this one to be ready.
@@ -135,7 +139,7 @@ impl Link {
             let peer = connection.conversation.miner();
             let text =
                 format!("pool {} sends us to another host, {host:?}; not followed", connection.upstream);
-            return say(&services.reception, peer, Topic::Pool, &text);
+            return say(&services.reception, peer, LogTopic::Pool, &text);
         }
         let is_new = {
             let mut facts = connection.facts();

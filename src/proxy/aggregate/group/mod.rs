@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
-use super::Services;
-use super::identity::{Account, PoolName, Worker};
-use super::jobs::{Epoch, Task, TaskNumbers};
-use super::miner::Miner;
+use super::AggregateServices;
+use super::identity::{Account, PoolName, WorkerName};
+use super::jobs::{MinerJob, SpaceId, TaskNumbers};
+use super::miner::ConnectedMiner;
 use super::pool::connection::Connection;
 use crate::net::Stamp;
 use crate::stratum::VersionMask;
@@ -35,12 +35,12 @@ const ASKED_AT_ONCE: usize = 8;
 const UNUSABLE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct MinerGroup {
     pub(crate) number: usize,
     /// The address of the miner that it was opened for.
     pub(crate) opener: IpAddr,
-    services: Arc<Services>,
-    state: Mutex<State>,
+    services: Arc<AggregateServices>,
+    state: Mutex<GroupState>,
     /// Told of whatever somebody may wait for: a connection, a job, a miner, an end.
     changed: Condvar,
     /// The same connection as in the state; read without a lock for each share.
@@ -50,10 +50,10 @@ pub(crate) struct Link {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct GroupState {
     connection: Option<Arc<Connection>>,
-    slots: Option<(Epoch, Slots)>,
-    miners: BTreeMap<SessionId, Arc<Miner>>,
+    slots: Option<(SpaceId, Slots)>,
+    miners: BTreeMap<SessionId, Arc<ConnectedMiner>>,
     /// Whose work this is; `None` before the first miner has said who it is.
     account: Option<Account>,
     /// Pools that could be reached and not be used, with the reason, and when that was found.
@@ -77,7 +77,7 @@ pub(crate) struct JobNews {
 
 /// Why a miner got no place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NoSeat {
+pub(crate) enum LeaseError {
     /// There is no pool, in all the time that a miner can wait.
     NoPool,
     /// The search space is used up.
@@ -88,14 +88,14 @@ pub(crate) enum NoSeat {
     Unusable(String),
 }
 
-impl Link {
+impl MinerGroup {
     pub(crate) fn new(
         (number, opener): (usize, IpAddr),
         account: Option<Account>,
-        services: Arc<Services>,
-    ) -> Link {
-        let state = State { account, empty_since: Some(Instant::now()), ..State::default() };
-        Link {
+        services: Arc<AggregateServices>,
+    ) -> MinerGroup {
+        let state = GroupState { account, empty_since: Some(Instant::now()), ..GroupState::default() };
+        MinerGroup {
             number,
             opener,
             services,
@@ -111,7 +111,7 @@ impl Link {
         self.current.load_full()
     }
 
-    pub(crate) fn services(&self) -> &Arc<Services> {
+    pub(crate) fn services(&self) -> &Arc<AggregateServices> {
         &self.services
     }
 
@@ -136,7 +136,7 @@ impl Link {
     }
 
     /// Whether this search space is that of the connection, and the connection lives.
-    pub(crate) fn is_live(&self, epoch: Epoch) -> bool {
+    pub(crate) fn is_live(&self, epoch: SpaceId) -> bool {
         self.connection().is_some_and(|connection| {
             !connection.is_over()
                 && connection.facts().space.as_ref().is_some_and(|space| space.epoch == epoch)
@@ -144,7 +144,7 @@ impl Link {
     }
 
     /// The current job, for a miner that has just become ready for it.
-    pub(crate) fn begin(&self, miner: &Miner) {
+    pub(crate) fn begin(&self, miner: &ConnectedMiner) {
         let Some(connection) = self.connection().filter(|one| !one.is_over()) else { return };
         let newest = connection.facts().newest.clone();
         if let Some(task) = newest {
@@ -153,7 +153,7 @@ impl Link {
     }
 
     /// The current job once more, as other work and with the miner's new difficulty.
-    pub(crate) fn again(&self, miner: &Miner) {
+    pub(crate) fn again(&self, miner: &ConnectedMiner) {
         let Some(connection) = self.connection().filter(|one| !one.is_over()) else { return };
         let newest = connection.facts().newest.clone();
         // To a miner that has not had the newest yet that is other work already: times would run away
@@ -165,13 +165,13 @@ impl Link {
     }
 
     /// Has the pool asked about a miner's name.
-    pub(crate) fn authorize(&self, worker: &Worker) {
+    pub(crate) fn authorize(&self, worker: &WorkerName) {
         if let Some(connection) = self.connection() {
             self.authorize_on(&connection, worker);
         }
     }
 
-    pub(crate) fn authorize_on(&self, connection: &Connection, worker: &Worker) {
+    pub(crate) fn authorize_on(&self, connection: &Connection, worker: &WorkerName) {
         let pool_name = self.name_at_pool(connection, worker);
         if pool_name.0.is_empty() {
             return;
@@ -203,7 +203,7 @@ impl Link {
         }
     }
 
-    fn name_at_pool(&self, connection: &Connection, worker: &Worker) -> PoolName {
+    fn name_at_pool(&self, connection: &Connection, worker: &WorkerName) -> PoolName {
         self.services.naming.at_pool(&worker.name, &connection.configured.user)
     }
 
@@ -220,7 +220,7 @@ impl Link {
         is_idle
     }
 
-    /// Other pools are listed: as [`Link::part_others`], but who is still with a pool that is not listed any
+    /// Other pools are listed: as [`MinerGroup::part_others`], but who is still with a pool that is not listed any
     /// more stays there until another works.
     pub(crate) fn sort_out(&self) {
         let is_listed =
@@ -242,7 +242,7 @@ impl Link {
                 state.account = own.clone().filter(|own| !own.0.is_empty());
             }
         }
-        let is_nameless = |miner: &Miner| {
+        let is_nameless = |miner: &ConnectedMiner| {
             let first = miner.desk().workers.first().cloned();
             first.is_some_and(|worker| self.services.name_fault(&worker.name).is_some())
         };
@@ -259,8 +259,8 @@ impl Link {
     }
 
     /// Whose the link is, with the pools that are listed now, and the account of each who is here.
-    fn whose(&self) -> (Option<Account>, Vec<(Account, Arc<Miner>)>) {
-        let account_of = |miner: &Arc<Miner>| {
+    fn whose(&self) -> (Option<Account>, Vec<(Account, Arc<ConnectedMiner>)>) {
+        let account_of = |miner: &Arc<ConnectedMiner>| {
             let worker = miner.desk().workers.first().cloned()?;
             Some(self.services.account(&worker.name))
         };
@@ -274,7 +274,7 @@ impl Link {
     }
 
     /// The names that a new connection is to carry; not those of miners who are about to leave for another.
-    pub(crate) fn own_workers(&self) -> Vec<Worker> {
+    pub(crate) fn own_workers(&self) -> Vec<WorkerName> {
         let (own, miners) = self.whose();
         let its = miners.into_iter().filter(|(account, _)| Some(account) == own.as_ref());
         its.flat_map(|(_, miner)| miner.desk().workers.clone()).collect()
@@ -337,19 +337,19 @@ impl Link {
         state.empty_since.map(|since| since.elapsed())
     }
 
-    pub(crate) fn miners(&self) -> Vec<Arc<Miner>> {
+    pub(crate) fn miners(&self) -> Vec<Arc<ConnectedMiner>> {
         self.lock().miners.values().cloned().collect()
     }
 
     /// Those who are here and have said their name; a new pool is asked about all of them.
-    pub(crate) fn workers(&self) -> Vec<Worker> {
+    pub(crate) fn workers(&self) -> Vec<WorkerName> {
         self.miners().iter().flat_map(|miner| miner.desk().workers.clone()).collect()
     }
 
     /// What this pool calls them.
     pub(crate) fn names_at(&self, upstream: UpstreamId) -> BTreeSet<String> {
         let configured = self.services.upstreams.configured(upstream);
-        let name = |worker: &Worker| self.services.naming.at_pool(&worker.name, &configured.user).0;
+        let name = |worker: &WorkerName| self.services.naming.at_pool(&worker.name, &configured.user).0;
         self.workers().iter().map(name).collect()
     }
 
@@ -407,11 +407,11 @@ impl Link {
     /// Waits for news after `seen`, `time` at most.
     pub(crate) fn wait(&self, seen: u64, time: Duration) {
         let state = self.lock();
-        let is_old = |state: &mut State| state.news == seen;
+        let is_old = |state: &mut GroupState| state.news == seen;
         drop(self.changed.wait_timeout_while(state, time, is_old).unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn tell(&self, mut state: MutexGuard<'_, State>) {
+    fn tell(&self, mut state: MutexGuard<'_, GroupState>) {
         state.news += 1;
         drop(state);
         self.changed.notify_all();
@@ -421,7 +421,7 @@ impl Link {
         self.services.to_analyzer.clone()
     }
 
-    pub(crate) fn next_epoch(&self) -> Epoch {
+    pub(crate) fn next_epoch(&self) -> SpaceId {
         self.services.next_epoch()
     }
 
@@ -438,20 +438,20 @@ impl Link {
         self.lock().is_current(connection)
     }
 
-    fn renew(&self, connection: &Connection) -> Option<Arc<Task>> {
+    fn renew(&self, connection: &Connection) -> Option<Arc<MinerJob>> {
         let mut facts = connection.facts();
         let task = self.services.numbers.again(facts.newest.as_ref()?, Instant::now());
         facts.newest = Some(task.clone());
         Some(task)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, GroupState> {
         // Every change is complete before the lock is let go.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl GroupState {
     fn is_current(&self, connection: &Arc<Connection>) -> bool {
         self.connection.as_ref().is_some_and(|current| Arc::ptr_eq(current, connection))
     }

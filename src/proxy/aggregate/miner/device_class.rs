@@ -38,7 +38,7 @@ const PROCESSORS: [&str; 2] = ["cpuminer", "minerd"];
 
 /// What kind of miner it is, as far as that matters for its difficulty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum DeviceClass {
     /// A microcontroller of 50 to 1000 kH/s; takes fractions.
     Nerd,
     /// From one chip to a machine or a farm behind one agent. Some read 0.5 as 0 (wire reference,
@@ -50,19 +50,19 @@ pub enum Kind {
     Unknown,
 }
 
-impl Kind {
+impl DeviceClass {
     /// Reads the user agent of `mining.subscribe`; empty when there is none.
-    pub fn of(user_agent: &str) -> Kind {
+    pub fn of(user_agent: &str) -> DeviceClass {
         let agent = user_agent.to_ascii_lowercase();
         let has = |names: &[&str]| names.iter().any(|name| agent.contains(name));
         if has(&ASICS) {
-            Kind::Asic
+            DeviceClass::Asic
         } else if has(&NERDS) {
-            Kind::Nerd
+            DeviceClass::Nerd
         } else if has(&PROCESSORS) {
-            Kind::Processor
+            DeviceClass::Processor
         } else {
-            Kind::Unknown
+            DeviceClass::Unknown
         }
     }
 
@@ -71,14 +71,14 @@ impl Kind {
     pub fn start(self, suggested: Option<f64>) -> Difficulty {
         let usual = match self {
             // 140 kH/s find one in 15 s.
-            Kind::Nerd => 0.0005,
+            DeviceClass::Nerd => 0.0005,
             // What a Bitaxe suggests (wire reference, section 7.6).
-            Kind::Asic => 1000.0,
+            DeviceClass::Asic => 1000.0,
             // 14 MH/s find one in 15 s.
-            Kind::Processor => 0.05,
-            Kind::Unknown => 1.0,
+            DeviceClass::Processor => 0.05,
+            DeviceClass::Unknown => 1.0,
         };
-        let highest = if self == Kind::Unknown { HIGHEST } else { usual * SUGGESTED };
+        let highest = if self == DeviceClass::Unknown { HIGHEST } else { usual * SUGGESTED };
         let bounded =
             usable(suggested).map(|value| value.clamp(usual / SUGGESTED, highest).max(self.least()));
         Difficulty::new(bounded.unwrap_or(usual)).unwrap_or(Difficulty::ONE)
@@ -88,21 +88,21 @@ impl Kind {
     /// it is known better.
     pub fn floor(self, suggested: Option<f64>) -> f64 {
         match (self, usable(suggested)) {
-            (Kind::Asic, _) => 1.0,
-            (Kind::Unknown, Some(value)) if value < 1.0 => LEAST,
-            (Kind::Unknown, _) => 1.0,
-            (Kind::Nerd | Kind::Processor, _) => LEAST,
+            (DeviceClass::Asic, _) => 1.0,
+            (DeviceClass::Unknown, Some(value)) if value < 1.0 => LEAST,
+            (DeviceClass::Unknown, _) => 1.0,
+            (DeviceClass::Nerd | DeviceClass::Processor, _) => LEAST,
         }
     }
 
     /// The floor from now on, when it falls: an unknown miner that finds nothing at difficulty 1 may
     /// be a small one. `silence`: since its last share; `work`: the sum of the difficulties of all.
     pub fn lower_floor(self, silence: Duration, work: f64) -> Option<f64> {
-        (self == Kind::Unknown && silence >= LONG_SILENCE && work < STRONG).then_some(LEAST)
+        (self == DeviceClass::Unknown && silence >= LONG_SILENCE && work < STRONG).then_some(LEAST)
     }
 
     fn least(self) -> f64 {
-        if self == Kind::Asic { 1.0 } else { LEAST }
+        if self == DeviceClass::Asic { 1.0 } else { LEAST }
     }
 }
 
@@ -117,47 +117,47 @@ mod tests {
     #[test]
     fn the_agents_seen_are_known() {
         for (agent, kind) in [
-            ("NerdMinerV2/V1.8.3", Kind::Nerd),
-            ("HAN_SOLOminer/V1.2", Kind::Nerd),
-            ("NMMiner", Kind::Nerd),
-            ("nerdminer", Kind::Nerd),
-            ("bitaxe/BM1370/v2.15.1", Kind::Asic),
-            ("bitaxe/BM1368 (v2.1.9-8-g04c8b80-dirty)", Kind::Asic),
-            ("bitaxe v2.2", Kind::Asic),
-            ("BITAXE", Kind::Asic),
-            ("NerdQAxe+/BM1370/v1.0.20", Kind::Asic),
-            ("NerdAxe", Kind::Asic),
-            ("cgminer/4.13.6", Kind::Asic),
-            ("Antminer S21/Thu Jan 4", Kind::Asic),
-            ("whatsminer/v1.1", Kind::Asic),
-            ("bosminer-plus-tuner 0.2.0", Kind::Asic),
-            ("PowerPlay-BM/1.0", Kind::Asic),
-            ("xminer-1.2.6", Kind::Asic),
-            ("NiceHash/1.0.0", Kind::Asic),
-            ("cpuminer/2.5.1", Kind::Processor),
-            ("minerd", Kind::Processor),
-            ("tang++/0.2.0", Kind::Unknown),
-            ("", Kind::Unknown),
-            ("\u{130}\u{0}", Kind::Unknown),
+            ("NerdMinerV2/V1.8.3", DeviceClass::Nerd),
+            ("HAN_SOLOminer/V1.2", DeviceClass::Nerd),
+            ("NMMiner", DeviceClass::Nerd),
+            ("nerdminer", DeviceClass::Nerd),
+            ("bitaxe/BM1370/v2.15.1", DeviceClass::Asic),
+            ("bitaxe/BM1368 (v2.1.9-8-g04c8b80-dirty)", DeviceClass::Asic),
+            ("bitaxe v2.2", DeviceClass::Asic),
+            ("BITAXE", DeviceClass::Asic),
+            ("NerdQAxe+/BM1370/v1.0.20", DeviceClass::Asic),
+            ("NerdAxe", DeviceClass::Asic),
+            ("cgminer/4.13.6", DeviceClass::Asic),
+            ("Antminer S21/Thu Jan 4", DeviceClass::Asic),
+            ("whatsminer/v1.1", DeviceClass::Asic),
+            ("bosminer-plus-tuner 0.2.0", DeviceClass::Asic),
+            ("PowerPlay-BM/1.0", DeviceClass::Asic),
+            ("xminer-1.2.6", DeviceClass::Asic),
+            ("NiceHash/1.0.0", DeviceClass::Asic),
+            ("cpuminer/2.5.1", DeviceClass::Processor),
+            ("minerd", DeviceClass::Processor),
+            ("tang++/0.2.0", DeviceClass::Unknown),
+            ("", DeviceClass::Unknown),
+            ("\u{130}\u{0}", DeviceClass::Unknown),
         ] {
-            assert_eq!(Kind::of(agent), kind, "{agent}");
+            assert_eq!(DeviceClass::of(agent), kind, "{agent}");
         }
     }
 
     #[test]
     fn a_suggestion_replaces_the_start_within_bounds() {
-        assert_eq!(Kind::Nerd.start(None).value(), 0.0005);
-        assert_eq!(Kind::Nerd.start(Some(0.00015)).value(), 0.00015);
+        assert_eq!(DeviceClass::Nerd.start(None).value(), 0.0005);
+        assert_eq!(DeviceClass::Nerd.start(Some(0.00015)).value(), 0.00015);
         // What another pool had given it.
-        assert_eq!(Kind::Nerd.start(Some(10_000.0)).value(), 0.5);
-        assert_eq!(Kind::Asic.start(Some(512.0)).value(), 512.0);
-        assert_eq!(Kind::Asic.start(Some(0.001)).value(), 1.0);
-        assert_eq!(Kind::Asic.start(Some(1e300)).value(), 1e6);
-        assert_eq!(Kind::Unknown.start(Some(0.01)).value(), 0.01);
-        assert_eq!(Kind::Unknown.start(Some(65_536.0)).value(), 65_536.0);
-        assert_eq!(Kind::Unknown.start(Some(1e300)).value(), 1e6);
+        assert_eq!(DeviceClass::Nerd.start(Some(10_000.0)).value(), 0.5);
+        assert_eq!(DeviceClass::Asic.start(Some(512.0)).value(), 512.0);
+        assert_eq!(DeviceClass::Asic.start(Some(0.001)).value(), 1.0);
+        assert_eq!(DeviceClass::Asic.start(Some(1e300)).value(), 1e6);
+        assert_eq!(DeviceClass::Unknown.start(Some(0.01)).value(), 0.01);
+        assert_eq!(DeviceClass::Unknown.start(Some(65_536.0)).value(), 65_536.0);
+        assert_eq!(DeviceClass::Unknown.start(Some(1e300)).value(), 1e6);
         for nothing in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 0.0] {
-            for kind in [Kind::Nerd, Kind::Asic, Kind::Processor, Kind::Unknown] {
+            for kind in [DeviceClass::Nerd, DeviceClass::Asic, DeviceClass::Processor, DeviceClass::Unknown] {
                 assert_eq!(kind.start(Some(nothing)), kind.start(None), "{nothing}");
                 assert_eq!(kind.floor(Some(nothing)), kind.floor(None), "{nothing}");
             }
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn no_start_is_below_the_floor() {
-        for kind in [Kind::Nerd, Kind::Asic, Kind::Processor, Kind::Unknown] {
+        for kind in [DeviceClass::Nerd, DeviceClass::Asic, DeviceClass::Processor, DeviceClass::Unknown] {
             for suggested in [None, Some(1e-300), Some(1e-5), Some(0.3), Some(1.0), Some(512.0), Some(1e300)]
             {
                 assert!(kind.start(suggested).value() >= kind.floor(suggested), "{kind:?} {suggested:?}");
@@ -177,11 +177,11 @@ mod tests {
     #[test]
     fn only_an_unknown_weak_miner_falls_below_one_later() {
         let long = Duration::from_secs(700);
-        assert_eq!(Kind::Unknown.floor(None), 1.0);
-        assert_eq!(Kind::Unknown.floor(Some(0.0001)), 1e-6);
-        assert_eq!(Kind::Unknown.lower_floor(long, 2.0), Some(1e-6));
-        assert_eq!(Kind::Unknown.lower_floor(Duration::from_secs(500), 0.0), None);
-        assert_eq!(Kind::Unknown.lower_floor(long, 5000.0), None);
-        assert_eq!(Kind::Asic.lower_floor(long, 0.0), None);
+        assert_eq!(DeviceClass::Unknown.floor(None), 1.0);
+        assert_eq!(DeviceClass::Unknown.floor(Some(0.0001)), 1e-6);
+        assert_eq!(DeviceClass::Unknown.lower_floor(long, 2.0), Some(1e-6));
+        assert_eq!(DeviceClass::Unknown.lower_floor(Duration::from_secs(500), 0.0), None);
+        assert_eq!(DeviceClass::Unknown.lower_floor(long, 5000.0), None);
+        assert_eq!(DeviceClass::Asic.lower_floor(long, 0.0), None);
     }
 }

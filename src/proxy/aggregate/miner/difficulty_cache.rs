@@ -20,10 +20,10 @@ struct Machine {
 
 /// The last difficulty of each machine.
 #[derive(Debug, Default)]
-pub(crate) struct Memory(Mutex<Entries>);
+pub(crate) struct DifficultyCache(Mutex<CachedDifficulties>);
 
 #[derive(Debug, Default)]
-struct Entries {
+struct CachedDifficulties {
     /// With the number under which it stands in `order`.
     difficulties: HashMap<Machine, (u64, Difficulty)>,
     /// Those that left longest ago come first.
@@ -31,7 +31,7 @@ struct Entries {
     last: u64,
 }
 
-impl Memory {
+impl DifficultyCache {
     pub(crate) fn remember(&self, address: IpAddr, user_agent: &str, difficulty: Difficulty) {
         let machine = Machine { address, user_agent: user_agent.to_owned() };
         let mut entries = self.lock();
@@ -53,7 +53,7 @@ impl Memory {
         self.lock().difficulties.get(&machine).map(|(_, difficulty)| *difficulty)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Entries> {
+    fn lock(&self) -> MutexGuard<'_, CachedDifficulties> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn who_was_not_here_for_longest_is_forgotten_first() {
-        let memory = Memory::default();
+        let memory = DifficultyCache::default();
         let remember = |agent: &str| memory.remember([127, 0, 0, 1].into(), agent, Difficulty::ONE);
         let knows = |agent: &str| memory.recall([127, 0, 0, 1].into(), agent).is_some();
         remember("busy");

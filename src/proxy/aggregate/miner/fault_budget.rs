@@ -11,14 +11,14 @@ const REFILL: f64 = 1.0;
 
 /// What is left.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub(crate) struct FaultBudget {
     left: f64,
     at: Instant,
 }
 
-impl Budget {
-    pub(crate) fn new(now: Instant) -> Budget {
-        Budget { left: MOST, at: now }
+impl FaultBudget {
+    pub(crate) fn new(now: Instant) -> FaultBudget {
+        FaultBudget { left: MOST, at: now }
     }
 
     /// A good share makes up for a bad one: whoever sends more good ones is never closed.
@@ -45,7 +45,7 @@ mod tests {
     fn good_work_makes_up_for_faults_and_a_little_of_it_does_not() {
         let now = Instant::now();
         let tolerated = |good: usize, bad: usize| {
-            let mut budget = Budget::new(now);
+            let mut budget = FaultBudget::new(now);
             (0..1000)
                 .take_while(|_| {
                     (0..good).for_each(|_| budget.earn());
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn a_fault_a_second_is_forgiven_and_a_flood_is_not() {
         let start = Instant::now();
-        let mut budget = Budget::new(start);
+        let mut budget = FaultBudget::new(start);
         assert!((0..10_000).all(|second| budget.spend(start + Duration::from_secs(second))));
         let now = start + Duration::from_secs(10_000);
         let tolerated = (0..1000).take_while(|_| budget.spend(now)).count();

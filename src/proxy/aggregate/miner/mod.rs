@@ -19,20 +19,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::group::{Link, NoSeat};
-use super::jobs::Task;
+use super::group::{LeaseError, MinerGroup};
+use super::jobs::MinerJob;
 use super::limits::Limits;
-use super::outbox::{Lines, Outbox, Wake};
+use super::outbox::{LineBatch, Outbox, WakeReason};
 use super::pool::connection::Connection;
 use super::{set_extranonce_line, set_version_mask_line};
 use crate::analyzer::DISMISSED;
 use crate::config;
 use crate::net::Stamp;
-use crate::stratum::{Refusal, RefusalCode, SubscribeAnswer, VersionMask, refused, result};
+use crate::stratum::{RefusalCode, StratumError, SubscribeAnswer, VersionMask, refused, result};
 use crate::tap::Tap;
 use crate::tap::{Conversation, SessionId};
-use replies::{Answers, Place, Ready};
-use work::{Desk, Seat};
+use replies::{OrderedReplies, Ready, ReplySlot};
+use work::{ExtranonceLease, MinerWork};
 
 /// How often a wait for answers looks whether the miner is leaving.
 const LOOK: Duration = Duration::from_millis(200);
@@ -42,16 +42,16 @@ const LOOK: Duration = Duration::from_millis(200);
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
-pub(crate) struct Miner {
+pub(crate) struct ConnectedMiner {
     pub(crate) conversation: Arc<Conversation>,
     pub(crate) accepted_at: Instant,
     pub(crate) outbox: Outbox,
     limits: Limits,
-    desk: Mutex<Desk>,
-    answers: Mutex<Answers>,
+    desk: Mutex<MinerWork>,
+    answers: Mutex<OrderedReplies>,
     /// Told when the pool has answered something, or it is over.
     answered: Condvar,
-    link: Mutex<Option<Arc<Link>>>,
+    link: Mutex<Option<Arc<MinerGroup>>>,
     /// It was told to end, or has.
     is_leaving: AtomicBool,
     /// When the reading of it was stopped; nothing that arrives much later is taken.
@@ -64,26 +64,26 @@ pub(crate) struct Miner {
 
 /// What became of a miner whose extranonce was to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Moved {
+pub(crate) enum MoveOutcome {
     /// It goes on in the new search space.
     Told,
     /// It has no way of being told: it must connect again.
     MustLeave,
 }
 
-impl Miner {
+impl ConnectedMiner {
     pub(crate) fn new(
         conversation: Arc<Conversation>,
         tap: Tap,
-        vardiff: Arc<config::Vardiff>,
+        vardiff: Arc<config::VardiffConfig>,
         limits: Limits,
-    ) -> Miner {
-        Miner {
+    ) -> ConnectedMiner {
+        ConnectedMiner {
             conversation,
             accepted_at: Instant::now(),
             outbox: Outbox::new(tap, limits),
             limits,
-            desk: Mutex::new(Desk::new(vardiff)),
+            desk: Mutex::new(MinerWork::new(vardiff)),
             answers: Mutex::default(),
             answered: Condvar::new(),
             link: Mutex::default(),
@@ -102,22 +102,22 @@ impl Miner {
         self.conversation.miner()
     }
 
-    pub(crate) fn desk(&self) -> MutexGuard<'_, Desk> {
+    pub(crate) fn desk(&self) -> MutexGuard<'_, MinerWork> {
         // Each change of a desk is complete in itself.
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn link(&self) -> Option<Arc<Link>> {
+    pub(crate) fn link(&self) -> Option<Arc<MinerGroup>> {
         self.link.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn set_link(&self, link: Option<Arc<Link>>) {
+    pub(crate) fn set_link(&self, link: Option<Arc<MinerGroup>>) {
         *self.link.lock().unwrap_or_else(PoisonError::into_inner) = link;
     }
 
     /// Says something that is no answer.
     pub(crate) fn say(&self, lines: impl AsRef<[u8]>, since: Stamp) {
-        self.outbox.send(Lines::new(lines, since));
+        self.outbox.send(LineBatch::new(lines, since));
     }
 
     /// Answers a request, in its turn.
@@ -157,13 +157,13 @@ impl Miner {
     }
 
     /// Keeps the place of a request that the pool answers. `None` when too many wait.
-    pub(crate) fn reserve(&self, id: &str) -> Option<Place> {
+    pub(crate) fn reserve(&self, id: &str) -> Option<ReplySlot> {
         self.answers().reserve(id)
     }
 
-    /// As [`Miner::reserve`]; waits for a place until `deadline`. Meanwhile nothing more is read of the
+    /// As [`ConnectedMiner::reserve`]; waits for a place until `deadline`. Meanwhile nothing more is read of the
     /// miner, which is better than losing its shares.
-    pub(crate) fn reserve_until(&self, id: &str, deadline: Instant) -> Option<Place> {
+    pub(crate) fn reserve_until(&self, id: &str, deadline: Instant) -> Option<ReplySlot> {
         let mut answers = self.answers();
         loop {
             if let Some(place) = answers.reserve(id) {
@@ -190,20 +190,20 @@ impl Miner {
     }
 
     /// The pool has answered.
-    pub(crate) fn complete(&self, place: Place, line: String, since: Stamp) {
+    pub(crate) fn complete(&self, place: ReplySlot, line: String, since: Stamp) {
         self.release_by(|answers| answers.complete(place, line), since);
     }
 
     /// The miner's own thread was woken.
-    pub(crate) fn wake(&self, why: Wake) {
+    pub(crate) fn wake(&self, why: WakeReason) {
         match why {
-            Wake::Quiet => self.remind(),
-            Wake::Due if self.stopped_at.get().is_none() => {
+            WakeReason::Quiet => self.remind(),
+            WakeReason::Due if self.stopped_at.get().is_none() => {
                 self.stop_reading();
                 self.give_up_at.get().iter().for_each(|at| self.outbox.wake_at(**at));
             }
-            Wake::Due => {
-                let late = Refusal::new(RefusalCode::Other, DISMISSED);
+            WakeReason::Due => {
+                let late = StratumError::new(RefusalCode::Other, DISMISSED);
                 let refuse = |id: &str| refused(id, &late, Default::default());
                 self.release_by(|answers| answers.give_up(refuse), Stamp::now());
             }
@@ -217,7 +217,7 @@ impl Miner {
 
     /// Gives a job of this connection, if the miner is ready for one and has none newer. `since`: when
     /// it could first have been given.
-    pub(crate) fn give(&self, task: &Arc<Task>, connection: &Connection, since: Stamp) {
+    pub(crate) fn give(&self, task: &Arc<MinerJob>, connection: &Connection, since: Stamp) {
         let mut desk = self.desk();
         // The pool's difficulty is read under the desk's lock: whoever lowers it looks at the desks
         // after that, and finds who was given more.
@@ -234,13 +234,13 @@ impl Miner {
     /// As `take`, which is asked for the seat if the miner can have it.
     pub(crate) fn move_to(
         &self,
-        take: impl FnOnce() -> Result<Seat, NoSeat>,
-        work: Option<(&Arc<Task>, &Connection)>,
+        take: impl FnOnce() -> Result<ExtranonceLease, LeaseError>,
+        work: Option<(&Arc<MinerJob>, &Connection)>,
         now: Stamp,
-    ) -> Result<Moved, NoSeat> {
+    ) -> Result<MoveOutcome, LeaseError> {
         let mut desk = self.desk();
         if !desk.can_move() {
-            return Ok(Moved::MustLeave);
+            return Ok(MoveOutcome::MustLeave);
         }
         let seat = take()?;
         let mut lines = set_extranonce_line(&seat.extranonce1, seat.extranonce2_size);
@@ -248,14 +248,14 @@ impl Miner {
         self.answers().change_seat(|id| self.seat_line(id, &seat));
         desk.seat = Some(seat);
         if !desk.is_subscribed {
-            return Ok(Moved::Told);
+            return Ok(MoveOutcome::Told);
         }
         desk.moved_at = Some(Instant::now());
         if let Some((task, connection)) = work {
             lines.extend(desk.give(task, connection.difficulty(), Instant::now()));
         }
         self.say(lines, now);
-        Ok(Moved::Told)
+        Ok(MoveOutcome::Told)
     }
 
     /// The pool lets its miners roll other bits than before.
@@ -304,7 +304,7 @@ impl Miner {
         self.dismiss_by(Instant::now() + self.limits.dismissal);
     }
 
-    /// As [`Miner::dismiss`], with another deadline for the pool's answers.
+    /// As [`ConnectedMiner::dismiss`], with another deadline for the pool's answers.
     pub(crate) fn dismiss_by(&self, deadline: Instant) {
         let answers = self.answers();
         let _ = self.give_up_at.set(deadline);
@@ -343,7 +343,7 @@ impl Miner {
         self.end_if_answered(&answers);
     }
 
-    fn end_if_answered(&self, answers: &Answers) {
+    fn end_if_answered(&self, answers: &OrderedReplies) {
         if !self.is_leaving() || answers.waiting() > 0 {
             return;
         }
@@ -369,7 +369,7 @@ impl Miner {
     }
 
     /// Sends what can be sent after this change of the answers.
-    fn release_by(&self, change: impl FnOnce(&mut Answers) -> Ready, since: Stamp) {
+    fn release_by(&self, change: impl FnOnce(&mut OrderedReplies) -> Ready, since: Stamp) {
         let mut desk = self.desk();
         let mut answers = self.answers();
         let ready = change(&mut answers);
@@ -385,14 +385,14 @@ impl Miner {
 
     /// Under the desk's lock: nothing comes before the first answer to subscribe, and everything that
     /// follows from it after it.
-    fn release(&self, desk: &mut Desk, ready: &Ready, since: Stamp) {
+    fn release(&self, desk: &mut MinerWork, ready: &Ready, since: Stamp) {
         if ready.tells_seat {
             desk.was_told_seat();
         }
         self.send_ready(&ready.lines, since);
     }
 
-    fn seat_line(&self, id: &str, seat: &Seat) -> String {
+    fn seat_line(&self, id: &str, seat: &ExtranonceLease) -> String {
         let extranonce1 = (*seat.extranonce1).clone();
         let answer = SubscribeAnswer { extranonce1, extranonce2_size: seat.extranonce2_size };
         result(id, &answer.result(&self.id().to_string()))
@@ -404,7 +404,7 @@ impl Miner {
         }
     }
 
-    fn answers(&self) -> MutexGuard<'_, Answers> {
+    fn answers(&self) -> MutexGuard<'_, OrderedReplies> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,20 +8,20 @@ const MOST_WAITING: usize = 512;
 
 /// A request's place among the answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place(u64);
+pub(crate) struct ReplySlot(u64);
 
 /// The answers of one miner that can't be sent yet.
 #[derive(Debug, Default)]
-pub(crate) struct Answers {
+pub(crate) struct OrderedReplies {
     /// The place of the first in the queue.
     first: u64,
-    queue: VecDeque<Answer>,
+    queue: VecDeque<QueuedReply>,
     /// Nothing is asked of the pool any more.
     is_over: bool,
 }
 
 #[derive(Debug)]
-enum Answer {
+enum QueuedReply {
     /// Not known yet: the request's id, as the miner wrote it.
     Open(Box<str>),
     Known(String),
@@ -40,14 +40,14 @@ pub(crate) struct Ready {
     pub(crate) tells_seat: bool,
 }
 
-impl Answers {
+impl OrderedReplies {
     /// A request whose answer comes later. `None` when too many wait already.
-    pub(crate) fn reserve(&mut self, id: &str) -> Option<Place> {
+    pub(crate) fn reserve(&mut self, id: &str) -> Option<ReplySlot> {
         if self.is_full() || self.is_over {
             return None;
         }
-        self.queue.push_back(Answer::Open(id.into()));
-        Some(Place(self.first + self.queue.len() as u64 - 1))
+        self.queue.push_back(QueuedReply::Open(id.into()));
+        Some(ReplySlot(self.first + self.queue.len() as u64 - 1))
     }
 
     /// Whether nothing more should be asked before some of it was answered.
@@ -61,30 +61,30 @@ impl Answers {
         if self.queue.is_empty() {
             return line;
         }
-        self.queue.push_back(Answer::Known(line));
+        self.queue.push_back(QueuedReply::Known(line));
         String::new()
     }
 
-    /// As [`Answers::answer`], for a subscribe.
+    /// As [`OrderedReplies::answer`], for a subscribe.
     pub(crate) fn tell_seat(&mut self, id: &str, line: String) -> Ready {
-        self.queue.push_back(Answer::Seat { id: id.into(), line });
+        self.queue.push_back(QueuedReply::Seat { id: id.into(), line });
         self.ready()
     }
 
     /// The search space is another one: so are the answers to subscribe that were not sent yet.
     pub(crate) fn change_seat(&mut self, render: impl Fn(&str) -> String) {
         for answer in &mut self.queue {
-            if let Answer::Seat { id, line } = answer {
+            if let QueuedReply::Seat { id, line } = answer {
                 *line = render(id);
             }
         }
     }
 
     /// The answer to a reserved place, once: what may be sent now.
-    pub(crate) fn complete(&mut self, place: Place, line: String) -> Ready {
+    pub(crate) fn complete(&mut self, place: ReplySlot, line: String) -> Ready {
         let index = place.0.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
-        if let Some(open @ Answer::Open(_)) = index.and_then(|index| self.queue.get_mut(index)) {
-            *open = Answer::Known(line);
+        if let Some(open @ QueuedReply::Open(_)) = index.and_then(|index| self.queue.get_mut(index)) {
+            *open = QueuedReply::Known(line);
         }
         self.ready()
     }
@@ -93,8 +93,8 @@ impl Answers {
     pub(crate) fn give_up(&mut self, render: impl Fn(&str) -> String) -> Ready {
         self.is_over = true;
         for answer in &mut self.queue {
-            if let Answer::Open(id) = answer {
-                *answer = Answer::Known(render(id));
+            if let QueuedReply::Open(id) = answer {
+                *answer = QueuedReply::Known(render(id));
             }
         }
         self.ready()
@@ -109,19 +109,19 @@ impl Answers {
 
     /// How many wait.
     pub(crate) fn waiting(&self) -> usize {
-        self.queue.iter().filter(|answer| matches!(answer, Answer::Open(_))).count()
+        self.queue.iter().filter(|answer| matches!(answer, QueuedReply::Open(_))).count()
     }
 
     fn ready(&mut self) -> Ready {
         let mut ready = Ready::default();
-        while !matches!(self.queue.front(), None | Some(Answer::Open(_))) {
+        while !matches!(self.queue.front(), None | Some(QueuedReply::Open(_))) {
             match self.queue.pop_front() {
-                Some(Answer::Known(line)) => ready.lines.push_str(&line),
-                Some(Answer::Seat { line, .. }) => {
+                Some(QueuedReply::Known(line)) => ready.lines.push_str(&line),
+                Some(QueuedReply::Seat { line, .. }) => {
                     ready.lines.push_str(&line);
                     ready.tells_seat = true;
                 }
-                Some(Answer::Open(_)) | None => {}
+                Some(QueuedReply::Open(_)) | None => {}
             }
             self.first += 1;
         }
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn nothing_overtakes_what_waits_for_the_pool() {
-        let mut answers = Answers::default();
+        let mut answers = OrderedReplies::default();
         assert_eq!(answers.answer("a".into()), "a");
         let (one, two) = (answers.reserve("1").unwrap(), answers.reserve("2").unwrap());
         assert_eq!(answers.answer("b".into()), "");
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_waits_is_bounded() {
-        let mut answers = Answers::default();
+        let mut answers = OrderedReplies::default();
         let places: Vec<_> = std::iter::from_fn(|| answers.reserve("1")).collect();
         assert_eq!(places.len(), MOST_WAITING);
         assert!(answers.is_full());
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn an_answer_to_subscribe_is_of_the_seat_that_there_is_when_it_leaves() {
-        let mut answers = Answers::default();
+        let mut answers = OrderedReplies::default();
         let at_once = answers.tell_seat("1", "old".into());
         assert_eq!(at_once, Ready { lines: "old".into(), tells_seat: true });
         let place = answers.reserve("2").unwrap();
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_is_given_up_is_answered_once() {
-        let mut answers = Answers::default();
+        let mut answers = OrderedReplies::default();
         let (one, _two) = (answers.reserve("1").unwrap(), answers.reserve("2").unwrap());
         answers.answer("b".into());
         assert_eq!(answers.give_up(|id| format!("no {id} ")).lines, "no 1 no 2 b");

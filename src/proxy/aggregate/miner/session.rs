@@ -4,15 +4,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Miner;
-use super::requests::{Requests, Then};
+use super::ConnectedMiner;
+use super::requests::{Flow, MinerRequests};
 use crate::limits::{Abuse, Admission};
 use crate::net::options::is_timeout;
-use crate::net::{Reader, Received, Stamp, Stream};
-use crate::proxy::aggregate::Services;
-use crate::proxy::{FirstBytes, Patience, Patient, Topic, Visitor, Watch, first_bytes, linger, say};
+use crate::net::{Received, Stamp, Stream, StreamReader};
+use crate::proxy::aggregate::AggregateServices;
+use crate::proxy::{
+    FirstBytes, IncomingConnection, LogTopic, OnTimeout, Patient, Watch, first_bytes, linger, say,
+};
 use crate::stratum::LineReader;
-use crate::tap::{Conversation, Direction, What};
+use crate::tap::{Conversation, Direction, TapEvent};
 use crate::tap::{Tap, announce};
 use crate::util::os_error::describe;
 use crate::util::stop::Stopped;
@@ -24,14 +26,15 @@ const BUFFER: usize = 8 * 1024;
 ///
 /// # Errors
 /// When the system has no room for another thread; the connection is closed then.
-pub(crate) fn start(services: &Arc<Services>, visitor: Visitor) -> std::io::Result<()> {
+pub(crate) fn start(services: &Arc<AggregateServices>, visitor: IncomingConnection) -> std::io::Result<()> {
     let id = services.next_session();
     let conversation = Arc::new(Conversation::with_miner(id, visitor.peer(), Stamp::now()));
     let tap = Tap::new(services.to_analyzer.clone(), conversation.clone(), Direction::Down);
-    let miner = Arc::new(Miner::new(conversation, tap, services.vardiff.load_full(), services.limits));
+    let miner =
+        Arc::new(ConnectedMiner::new(conversation, tap, services.vardiff.load_full(), services.limits));
     services.registry.add(miner.clone());
-    announce(&services.to_analyzer, &miner.conversation, What::Opened);
-    let presence = Presence { services: services.clone(), miner, admission: Mutex::new(None) };
+    announce(&services.to_analyzer, &miner.conversation, TapEvent::Opened);
+    let presence = MinerGuard { services: services.clone(), miner, admission: Mutex::new(None) };
     spawn(format!("{id}-up"), SESSION_STACK, move || {
         run(&presence, visitor);
         Ok::<(), Stopped>(())
@@ -40,33 +43,33 @@ pub(crate) fn start(services: &Arc<Services>, visitor: Visitor) -> std::io::Resu
 }
 
 /// A session's place among the others. Dropping it ends the session.
-struct Presence {
-    services: Arc<Services>,
-    miner: Arc<Miner>,
+struct MinerGuard {
+    services: Arc<AggregateServices>,
+    miner: Arc<ConnectedMiner>,
     admission: Mutex<Option<Admission>>,
 }
 
-impl Drop for Presence {
+impl Drop for MinerGuard {
     fn drop(&mut self) {
-        let Presence { services, miner, .. } = self;
+        let MinerGuard { services, miner, .. } = self;
         miner.close();
         services.hub.part(miner);
         services.remember(miner);
-        announce(&services.to_analyzer, &miner.conversation, What::Closed);
+        announce(&services.to_analyzer, &miner.conversation, TapEvent::Closed);
         if miner.outbox.is_overrun() {
             let text = "closed: it does not read what it is sent";
-            say(&services.reception, miner.address(), Topic::Quiet, &text);
+            say(&services.reception, miner.address(), LogTopic::Quiet, &text);
         }
         if miner.conversation.down.has_begun() {
             let lasted = miner.accepted_at.elapsed().as_secs();
             let text = format!("session {} ended after {lasted} s", miner.id());
-            say(&services.reception, miner.address(), Topic::Ended, &text);
+            say(&services.reception, miner.address(), LogTopic::Ended, &text);
         }
         services.registry.remove(miner.id());
     }
 }
 
-fn run(presence: &Presence, visitor: Visitor) {
+fn run(presence: &MinerGuard, visitor: IncomingConnection) {
     let Some(stream) = arrive(presence, visitor) else { return };
     let miner = presence.miner.clone();
     miner.outbox.open(stream.clone());
@@ -85,16 +88,16 @@ fn run(presence: &Presence, visitor: Visitor) {
     });
     if let Err(error) = thread {
         let text = format!("can't start a session: {}", describe(&error));
-        say(&presence.services.reception, miner.address(), Topic::NoThread, &text);
+        say(&presence.services.reception, miner.address(), LogTopic::NoThread, &text);
         return;
     }
-    let mut session = Session {
+    let mut session = AggregateSession {
         presence,
-        reader: Reader::new(stream),
+        reader: StreamReader::new(stream),
         buffer: vec![0; BUFFER],
         lines: LineReader::default(),
         tap: Tap::new(presence.services.to_analyzer.clone(), miner.conversation.clone(), Direction::Up),
-        requests: Requests::new(presence.services.clone(), miner.clone()),
+        requests: MinerRequests::new(presence.services.clone(), miner.clone()),
         heard: Instant::now(),
         free_at: Stamp::default(),
         timeout: None,
@@ -102,7 +105,7 @@ fn run(presence: &Presence, visitor: Visitor) {
     let ending = session.read();
     // What it was answered last is still to reach it.
     miner.finish();
-    if ending == Ending::Polite {
+    if ending == RequestsEnd::Polite {
         // Also what the pool has yet to say: some close their sending half after the last request.
         let services = &presence.services;
         miner.outbox.wait_over(services.config.analysis.share_timeout + services.limits.write);
@@ -110,7 +113,7 @@ fn run(presence: &Presence, visitor: Visitor) {
     linger(&mut session.reader);
 }
 
-fn arrive(presence: &Presence, mut visitor: Visitor) -> Option<Arc<Stream>> {
+fn arrive(presence: &MinerGuard, mut visitor: IncomingConnection) -> Option<Arc<Stream>> {
     let (reception, miner) = (&presence.services.reception, &presence.miner);
     let deadline = reception.arrival_deadline(miner.accepted_at);
     miner.conversation.announce(visitor.introduce(reception, deadline)?);
@@ -119,13 +122,13 @@ fn arrive(presence: &Presence, mut visitor: Visitor) -> Option<Arc<Stream>> {
     Some(Arc::new(visitor.establish(reception, deadline)?))
 }
 
-struct Session<'a> {
-    presence: &'a Presence,
-    reader: Reader,
+struct AggregateSession<'a> {
+    presence: &'a MinerGuard,
+    reader: StreamReader,
     buffer: Vec<u8>,
     lines: LineReader,
     tap: Tap,
-    requests: Requests,
+    requests: MinerRequests,
     heard: Instant,
     /// When what was read before was done with.
     free_at: Stamp,
@@ -135,45 +138,45 @@ struct Session<'a> {
 
 /// How a miner's requests ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
+enum RequestsEnd {
     /// It is still owed what it asked for.
     Polite,
     /// Nobody waits for anything.
     Broken,
 }
 
-impl Session<'_> {
-    fn read(&mut self) -> Ending {
-        let Some(mut received) = self.first() else { return Ending::Broken };
+impl AggregateSession<'_> {
+    fn read(&mut self) -> RequestsEnd {
+        let Some(mut received) = self.first() else { return RequestsEnd::Broken };
         loop {
             match self.take(received) {
-                Then::GoOn => {}
-                Then::Leave => return Ending::Polite,
-                Then::Ban => {
+                Flow::GoOn => {}
+                Flow::Leave => return RequestsEnd::Polite,
+                Flow::Ban => {
                     self.ban("closed: little else than bad shares or nonsense", Abuse::BadShares);
-                    return Ending::Broken;
+                    return RequestsEnd::Broken;
                 }
             }
             if self.lines.too_long > 0 {
                 self.ban("closed: a line longer than any miner's", Abuse::Garbage);
-                return Ending::Broken;
+                return RequestsEnd::Broken;
             }
             received = loop {
                 if self.set_timeout().is_err() {
-                    return Ending::Broken;
+                    return RequestsEnd::Broken;
                 }
                 match self.reader.recv(&mut self.buffer) {
                     Ok(received) if self.presence.miner.is_too_late(received.readable_at) => {
-                        return Ending::Polite;
+                        return RequestsEnd::Polite;
                     }
                     Ok(received) if received.length > 0 => break received,
-                    Ok(_) => return Ending::Polite,
+                    Ok(_) => return RequestsEnd::Polite,
                     Err(error) if is_timeout(&error) => {
-                        if self.on_timeout() == Patience::End {
-                            return Ending::Broken;
+                        if self.on_timeout() == OnTimeout::End {
+                            return RequestsEnd::Broken;
                         }
                     }
-                    Err(_) => return Ending::Broken,
+                    Err(_) => return RequestsEnd::Broken,
                 }
             };
         }
@@ -181,7 +184,7 @@ impl Session<'_> {
 
     fn first(&mut self) -> Option<Received> {
         let miner = self.address();
-        let mut watch = Opening { presence: self.presence };
+        let mut watch = FirstWordLimit { presence: self.presence };
         let buffer = &mut self.buffer;
         match first_bytes(&self.presence.services.reception, miner, &mut watch, &mut self.reader, buffer) {
             FirstBytes::Miner(received) => Some(received),
@@ -193,7 +196,7 @@ impl Session<'_> {
         }
     }
 
-    fn take(&mut self, received: Received) -> Then {
+    fn take(&mut self, received: Received) -> Flow {
         self.heard = Instant::now();
         let bytes = &self.buffer[..received.length];
         // What waited in the kernel behind earlier requests comes after the answers to those.
@@ -201,10 +204,10 @@ impl Session<'_> {
         // Before it is answered: the analyzer wants the question first.
         self.tap.forwarded(bytes, at, Stamp::now());
         let requests = &mut self.requests;
-        let mut then = Then::GoOn;
+        let mut then = Flow::GoOn;
         requests.foresee(bytes);
         self.lines.read(bytes, |line| {
-            if then == Then::GoOn {
+            if then == Flow::GoOn {
                 then = requests.take(line, at);
             }
         });
@@ -214,7 +217,7 @@ impl Session<'_> {
 
     fn ban(&self, why: &str, abuse: Abuse) {
         let (reception, miner) = (&self.presence.services.reception, self.address());
-        say(reception, miner, Topic::Refused, &why);
+        say(reception, miner, LogTopic::Refused, &why);
         reception.report_abuse(miner, abuse);
     }
 
@@ -239,7 +242,7 @@ impl Session<'_> {
         [idle, opening].into_iter().flatten().min().map(|left| left.max(Duration::from_millis(1)))
     }
 
-    fn on_timeout(&self) -> Patience {
+    fn on_timeout(&self) -> OnTimeout {
         let listen = &self.presence.services.config.listen;
         let is_authorized = self.requests.is_authorized();
         let quiet = match listen.idle_timeout {
@@ -249,10 +252,10 @@ impl Session<'_> {
             Some(limit) if self.heard.elapsed() >= limit => {
                 "closed: it sent nothing for the whole of listen.idle_timeout"
             }
-            _ => return Patience::Wait,
+            _ => return OnTimeout::Wait,
         };
-        say(&self.presence.services.reception, self.address(), Topic::Quiet, &quiet);
-        Patience::End
+        say(&self.presence.services.reception, self.address(), LogTopic::Quiet, &quiet);
+        OnTimeout::End
     }
 
     fn address(&self) -> SocketAddr {
@@ -261,23 +264,23 @@ impl Session<'_> {
 }
 
 /// How long a miner may take to say its first word.
-struct Opening<'a> {
-    presence: &'a Presence,
+struct FirstWordLimit<'a> {
+    presence: &'a MinerGuard,
 }
 
-impl Watch for Opening<'_> {
-    fn on_timeout(&mut self) -> Patience {
+impl Watch for FirstWordLimit<'_> {
+    fn on_timeout(&mut self) -> OnTimeout {
         let miner = &self.presence.miner;
         if miner.accepted_at.elapsed() < self.presence.services.config.listen.handshake_timeout {
-            return Patience::Wait;
+            return OnTimeout::Wait;
         }
         let text = "closed: it did not authorize within listen.handshake_timeout";
-        say(&self.presence.services.reception, miner.address(), Topic::Quiet, &text);
-        Patience::End
+        say(&self.presence.services.reception, miner.address(), LogTopic::Quiet, &text);
+        OnTimeout::End
     }
 }
 
-impl Patient for Opening<'_> {
+impl Patient for FirstWordLimit<'_> {
     fn time_to_wait(&mut self) -> Option<Duration> {
         let limit = self.presence.services.config.listen.handshake_timeout;
         let left = limit.saturating_sub(self.presence.miner.accepted_at.elapsed());

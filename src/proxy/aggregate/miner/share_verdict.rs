@@ -1,14 +1,14 @@
 //! What becomes of a share: judged by its real hash, before the pool sees it. Pure.
 
 use crate::stratum::{
-    Difficulty, Extranonce1, Extranonce2Size, Notify, Ntime, Refusal, RefusalCode, Submit, VersionMask,
+    Difficulty, Extranonce1, Extranonce2Size, Notify, Ntime, RefusalCode, StratumError, Submit, VersionMask,
 };
 use crate::util::plural::count;
 use crate::work::{BlockHash, RebuildError, RebuiltShare, ShareTerms, Target, rebuild};
 
 /// What a share is judged by.
 #[derive(Debug)]
-pub(crate) struct Terms<'a> {
+pub(crate) struct ShareContext<'a> {
     /// As the pool gave it: which id and time the miner has it with does not matter.
     pub(crate) job: &'a Notify,
     /// The job's own time, from which pools count.
@@ -38,7 +38,7 @@ pub(crate) enum Stale {
 
 /// What is done with a share.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Judgement {
+pub(crate) enum ShareVerdict {
     /// The pool is to judge it: it reaches what the pool asks for, or it is worth a block.
     Forward {
         hash: BlockHash,
@@ -51,12 +51,12 @@ pub(crate) enum Judgement {
     Count {
         hash: BlockHash,
     },
-    Refuse(Refusal, Fault),
+    Refuse(StratumError, RejectKind),
 }
 
 /// What sort of bad share it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum RejectKind {
     /// Its job is dead.
     Stale,
     /// It is below what was asked for.
@@ -67,7 +67,7 @@ pub(crate) enum Fault {
 }
 
 /// Judges.
-pub(crate) fn judge(submit: &Submit, terms: &Terms<'_>) -> Judgement {
+pub(crate) fn judge(submit: &Submit, terms: &ShareContext<'_>) -> ShareVerdict {
     let share_terms = ShareTerms {
         extranonce2_size: terms.extranonce2_size,
         version_mask: terms.mask,
@@ -76,12 +76,12 @@ pub(crate) fn judge(submit: &Submit, terms: &Terms<'_>) -> Judgement {
     let (share, fault) = match rebuild(terms.job, terms.extranonce1, submit, &share_terms) {
         Ok(share) => (share, None),
         Err(error) => {
-            let refusal = Refusal::new(RefusalCode::Other, words(&error));
+            let refusal = StratumError::new(RefusalCode::Other, words(&error));
             match error.share() {
                 // A length that fits: it is the version.
                 Some(share) => (share.clone(), Some(refusal)),
                 // Never passed on: some pools let a wrong length spoil the job for everybody.
-                None => return Judgement::Refuse(refusal, Fault::Other),
+                None => return ShareVerdict::Refuse(refusal, RejectKind::Other),
             }
         }
     };
@@ -89,46 +89,50 @@ pub(crate) fn judge(submit: &Submit, terms: &Terms<'_>) -> Judgement {
     // Whatever else is wrong with it (wire reference, section 3.7).
     if share.is_block && can_be_sent {
         let is_faultless = fault.is_none() && fault_of(submit, terms).is_none();
-        let is_counted = matches!(by_difficulty(&share, terms), Judgement::Count { .. });
+        let is_counted = matches!(by_difficulty(&share, terms), ShareVerdict::Count { .. });
         let is_good_here = is_faultless && is_counted && is_every_share_a_block(terms);
-        return Judgement::Forward { hash: share.hash, is_block: true, is_good_here };
+        return ShareVerdict::Forward { hash: share.hash, is_block: true, is_good_here };
     }
     if let Some(refusal) = fault {
-        return Judgement::Refuse(refusal, Fault::Rolled);
+        return ShareVerdict::Refuse(refusal, RejectKind::Rolled);
     }
     if let Some((refusal, fault)) = fault_of(submit, terms) {
-        return Judgement::Refuse(refusal, fault);
+        return ShareVerdict::Refuse(refusal, fault);
     }
     by_difficulty(&share, terms)
 }
 
-fn by_difficulty(share: &RebuiltShare, terms: &Terms<'_>) -> Judgement {
+fn by_difficulty(share: &RebuiltShare, terms: &ShareContext<'_>) -> ShareVerdict {
     if share.meets(terms.pool) {
-        Judgement::Forward { hash: share.hash, is_block: false, is_good_here: false }
+        ShareVerdict::Forward { hash: share.hash, is_block: false, is_good_here: false }
     } else if share.meets(terms.asked) {
-        Judgement::Count { hash: share.hash }
+        ShareVerdict::Count { hash: share.hash }
     } else {
-        Judgement::Refuse(Refusal::new(RefusalCode::LowDifficulty, "Low difficulty share"), Fault::Low)
+        ShareVerdict::Refuse(
+            StratumError::new(RefusalCode::LowDifficulty, "Low difficulty share"),
+            RejectKind::Low,
+        )
     }
 }
 
 /// Whether what the miner was asked for is no easier than a block, as on regtest.
-fn is_every_share_a_block(terms: &Terms<'_>) -> bool {
+fn is_every_share_a_block(terms: &ShareContext<'_>) -> bool {
     let network = Target::from_nbits(terms.job.nbits);
     network.is_ok_and(|network| network >= Target::from_difficulty(terms.asked))
 }
 
-fn fault_of(submit: &Submit, terms: &Terms<'_>) -> Option<(Refusal, Fault)> {
+fn fault_of(submit: &Submit, terms: &ShareContext<'_>) -> Option<(StratumError, RejectKind)> {
     let words = match terms.stale {
         Some(Stale::Cleaned) => "Stale share",
         Some(Stale::Replaced) => "Stale share: the pool has given the job's id to another",
         Some(Stale::Gone) => "Stale share: the pool's connection is new",
         None => {
             let is_odd = !submit.ntime.is_within(terms.ntime);
-            return is_odd.then(|| (Refusal::new(RefusalCode::Other, "Ntime out of range"), Fault::Other));
+            return is_odd
+                .then(|| (StratumError::new(RefusalCode::Other, "Ntime out of range"), RejectKind::Other));
         }
     };
-    Some((Refusal::new(RefusalCode::JobNotFound, words), Fault::Stale))
+    Some((StratumError::new(RefusalCode::JobNotFound, words), RejectKind::Stale))
 }
 
 fn words(error: &RebuildError) -> String {

@@ -9,13 +9,13 @@ const PARTS: usize = 32;
 /// at its right difficulty has 384 shares.
 const PART: f64 = 12.0;
 
-/// Into so many moments the wanted time between two shares is divided; see [`Stretch::moments`].
+/// Into so many moments the wanted time between two shares is divided; see [`WindowSlice::moments`].
 const MOMENTS: f64 = 32.0;
 
 /// The shares of one difficulty. A share counts for the work of its own job, in shares of the
 /// present difficulty.
 #[derive(Debug, Clone)]
-pub(crate) struct Window {
+pub(crate) struct ShareWindow {
     began: Instant,
     /// Seconds.
     part: f64,
@@ -32,7 +32,7 @@ pub(crate) struct Window {
 
 /// What happened from some time until now.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Stretch {
+pub(crate) struct WindowSlice {
     /// Shares.
     pub count: f64,
     /// Moments with a share, and moments in all: kept shares that come at once are one.
@@ -42,9 +42,9 @@ pub(crate) struct Stretch {
     pub whole: bool,
 }
 
-impl Window {
-    pub fn new(target: Duration, now: Instant) -> Window {
-        Window {
+impl ShareWindow {
+    pub fn new(target: Duration, now: Instant) -> ShareWindow {
+        ShareWindow {
             began: now,
             // Never zero: it is divided by.
             part: PART * target.as_secs_f64().max(0.001),
@@ -89,18 +89,18 @@ impl Window {
     }
 
     /// All of the window.
-    pub fn whole(&self) -> Stretch {
+    pub fn whole(&self) -> WindowSlice {
         let first = self.first();
         let count = (first..=self.newest).map(|number| self.counts[place(number)]).sum();
         let busy: u32 = (first..=self.newest).map(|number| self.busy[place(number)]).sum();
         let seconds = self.since(first);
-        Stretch { count, moments: self.moments(busy, seconds), seconds, whole: true }
+        WindowSlice { count, moments: self.moments(busy, seconds), seconds, whole: true }
     }
 
     /// The stretches that begin with each part, the shortest first. Where one of its parts is so much
     /// fuller than the others that this is no accident, the stretch comes without it: a burst of
     /// shares that were kept somewhere is no hash rate.
-    pub fn stretches(&self) -> impl Iterator<Item = Stretch> {
+    pub fn stretches(&self) -> impl Iterator<Item = WindowSlice> {
         let first = self.first();
         let (mut count, mut busy, mut fullest, mut fullest_seconds) = (0.0, 0, 0.0, 0.0);
         (first..=self.newest).rev().map(move |number| {
@@ -114,9 +114,9 @@ impl Window {
             let (seconds, whole) = (self.since(number), number == first);
             let moments = self.moments(busy, seconds);
             if is_burst(fullest, fullest_seconds, count, seconds) {
-                Stretch { count: count - fullest, moments, seconds: seconds - fullest_seconds, whole }
+                WindowSlice { count: count - fullest, moments, seconds: seconds - fullest_seconds, whole }
             } else {
-                Stretch { count, moments, seconds, whole }
+                WindowSlice { count, moments, seconds, whole }
             }
         })
     }
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn a_full_window_has_384_targets_and_no_more() {
         let began = Instant::now();
-        let mut window = Window::new(TARGET, began);
+        let mut window = ShareWindow::new(TARGET, began);
         for share in 1..=4000 {
             window.add(1.0, began + share * TARGET);
         }
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn old_shares_are_forgotten_also_at_once() {
         let began = Instant::now();
-        let mut window = Window::new(TARGET, began);
+        let mut window = ShareWindow::new(TARGET, began);
         window.add(100.0, began);
         window.turn(began + 384 * TARGET);
         assert_eq!(window.whole().count, 0.0);
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn a_burst_is_left_out_and_a_change_of_rate_is_not() {
         let began = Instant::now();
-        let mut window = Window::new(TARGET, began);
+        let mut window = ShareWindow::new(TARGET, began);
         window.add(100.0, began);
         for share in 1..=48 {
             window.add(1.0, began + share * TARGET);
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn kept_shares_that_come_at_once_are_one_moment() {
         let began = Instant::now();
-        let mut window = Window::new(TARGET, began);
+        let mut window = ShareWindow::new(TARGET, began);
         for share in 0..40 {
             window.add(1.0, began + Duration::from_secs(10) + Duration::from_millis(share));
         }
@@ -222,10 +222,13 @@ mod tests {
     #[test]
     fn a_clock_that_stands_still_or_goes_back_breaks_nothing() {
         let began = Instant::now() + Duration::from_secs(100);
-        let mut window = Window::new(Duration::ZERO, began);
+        let mut window = ShareWindow::new(Duration::ZERO, began);
         window.add(1.0, began);
         window.add(1.0, began - Duration::from_secs(50));
-        assert_eq!(window.whole(), Stretch { count: 2.0, moments: (1.0, 0.0), seconds: 0.0, whole: true });
+        assert_eq!(
+            window.whole(),
+            WindowSlice { count: 2.0, moments: (1.0, 0.0), seconds: 0.0, whole: true }
+        );
         assert_eq!(window.silence(), 0.0);
     }
 }

@@ -28,7 +28,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::share_window::{Stretch, Window};
+use super::share_window::{ShareWindow, WindowSlice};
 use crate::config;
 use crate::stratum::Difficulty;
 
@@ -64,8 +64,8 @@ const LATE: f64 = 2.0;
 
 /// Decides one miner's difficulty.
 #[derive(Debug, Clone)]
-pub struct Vardiff {
-    settings: config::Vardiff,
+pub struct VardiffState {
+    settings: config::VardiffConfig,
     floor: f64,
     /// What the pool asks; infinite until it is known.
     cap: f64,
@@ -73,14 +73,14 @@ pub struct Vardiff {
     /// What the miner would have without the cap.
     right: f64,
     /// What was last found; kept until it is sent.
-    judged: Option<Judgement>,
+    judged: Option<Estimate>,
     /// The present difficulty comes from silence, and there was no share of it yet.
     eased: bool,
     /// The present difficulty is young, and an exact step is the next.
     young: bool,
     /// It begins anew at a difficulty that was not sent yet: the shares so far say nothing of it.
     awaits_start: bool,
-    window: Window,
+    window: ShareWindow,
     unjudged: u32,
     work: f64,
 }
@@ -94,16 +94,21 @@ pub struct Retarget {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Judgement {
+struct Estimate {
     right: f64,
     silent: bool,
 }
 
-impl Vardiff {
+impl VardiffState {
     /// The miner is sent `start`, put within the bounds, at `now`; see [`Vardiff::difficulty`]. It is
     /// never given less than `floor`, unless the pool asks for less.
-    pub fn new(settings: &config::Vardiff, floor: f64, start: Difficulty, now: Instant) -> Vardiff {
-        let mut vardiff = Vardiff {
+    pub fn new(
+        settings: &config::VardiffConfig,
+        floor: f64,
+        start: Difficulty,
+        now: Instant,
+    ) -> VardiffState {
+        let mut vardiff = VardiffState {
             settings: settings.clone(),
             floor,
             cap: f64::INFINITY,
@@ -113,7 +118,7 @@ impl Vardiff {
             eased: false,
             young: false,
             awaits_start: false,
-            window: Window::new(settings.target, now),
+            window: ShareWindow::new(settings.target, now),
             unjudged: 0,
             work: 0.0,
         };
@@ -125,7 +130,7 @@ impl Vardiff {
     }
 
     /// Other bounds, and another target, from the next judgement on.
-    pub fn change(&mut self, settings: &config::Vardiff) {
+    pub fn change(&mut self, settings: &config::VardiffConfig) {
         self.settings = settings.clone();
     }
 
@@ -178,8 +183,9 @@ impl Vardiff {
     /// Begins anew at `start`, put within the bounds, as if nothing had been sent: it goes out as a retarget
     /// with the next job. `false`, and nothing changes, if that is the difficulty which was sent.
     pub fn begin_again(&mut self, floor: f64, start: Difficulty, now: Instant) -> bool {
-        let fresh = Vardiff::new(&self.settings, floor, start, now);
-        let fresh = Vardiff { cap: self.cap, sent: self.sent, work: self.work, awaits_start: true, ..fresh };
+        let fresh = VardiffState::new(&self.settings, floor, start, now);
+        let fresh =
+            VardiffState { cap: self.cap, sent: self.sent, work: self.work, awaits_start: true, ..fresh };
         let is_other = fresh.within(fresh.right) != self.sent;
         if is_other {
             *self = fresh;
@@ -211,7 +217,7 @@ impl Vardiff {
 
     /// The miner had no work until now: the time before says nothing of it.
     pub fn resume(&mut self, now: Instant) {
-        self.window = Window::new(self.settings.target, now);
+        self.window = ShareWindow::new(self.settings.target, now);
         self.unjudged = 0;
     }
 
@@ -225,16 +231,16 @@ impl Vardiff {
         self.work
     }
 
-    fn settle(&mut self, judged: Judgement) {
+    fn settle(&mut self, judged: Estimate) {
         self.right = judged.right;
         self.eased = judged.silent;
         self.young = true;
     }
 
     /// What the shares say is right, where that is not what it was taken for.
-    fn judge(&self) -> Option<Judgement> {
+    fn judge(&self) -> Option<Estimate> {
         let silence =
-            Stretch { count: 0.0, moments: (0.0, 0.0), seconds: self.window.silence(), whole: false };
+            WindowSlice { count: 0.0, moments: (0.0, 0.0), seconds: self.window.silence(), whole: false };
         let (_, clearest) = self
             .window
             .stretches()
@@ -249,12 +255,15 @@ impl Vardiff {
         let right = self.right_by(clearest).or_else(|| self.roughly_right_by(clearest))?;
         // Not `clamp`, which panics when the bounds are crossed.
         let right = right.min(self.settings.max).max(self.least());
-        Some(Judgement { right, silent: clearest.count < 0.5 })
+        Some(Estimate { right, silent: clearest.count < 0.5 })
     }
 
     /// What is about right by far too many shares, before there are enough to be exact. As the first step
     /// only: the next are exact ones.
-    fn roughly_right_by(&self, Stretch { moments: (busy, all), seconds, .. }: Stretch) -> Option<f64> {
+    fn roughly_right_by(
+        &self,
+        WindowSlice { moments: (busy, all), seconds, .. }: WindowSlice,
+    ) -> Option<f64> {
         if self.young || busy < ROUGH || busy > FULL * all {
             return None;
         }
@@ -267,8 +276,8 @@ impl Vardiff {
     }
 
     /// What is right by an improbable stretch; `None` when a better answer is worth waiting for.
-    fn right_by(&self, stretch: Stretch) -> Option<f64> {
-        let Stretch { count, seconds, .. } = stretch;
+    fn right_by(&self, stretch: WindowSlice) -> Option<f64> {
+        let WindowSlice { count, seconds, .. } = stretch;
         let expected = self.expected(seconds, self.right);
         let ratio = count / expected;
         // A small deviation is looked at so long until chance makes it large: three quarters of it, as a

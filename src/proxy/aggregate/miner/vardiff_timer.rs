@@ -5,9 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Miner;
-use crate::proxy::aggregate::Services;
-use crate::proxy::aggregate::group::Link;
+use super::ConnectedMiner;
+use crate::proxy::aggregate::AggregateServices;
+use crate::proxy::aggregate::group::MinerGroup;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::supervise::service;
@@ -20,7 +20,7 @@ const SECOND: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When there is no room for it.
-pub(crate) fn start(services: &Arc<Services>, stop: &Stop) -> io::Result<()> {
+pub(crate) fn start(services: &Arc<AggregateServices>, stop: &Stop) -> io::Result<()> {
     let (services, stop) = (services.clone(), stop.clone());
     service("vardiff").beats_within(STUCK_AFTER).start(move || {
         while stop.sleep(SECOND).is_ok() {
@@ -36,9 +36,9 @@ pub(crate) fn start(services: &Arc<Services>, stop: &Stop) -> io::Result<()> {
     Ok(())
 }
 
-fn step(miner: &Arc<Miner>) {
+fn step(miner: &Arc<ConnectedMiner>) {
     // Silence says nothing of a miner that has no work.
-    let has_pool = |link: &Arc<Link>| link.connection().is_some_and(|pool| !pool.is_over());
+    let has_pool = |link: &Arc<MinerGroup>| link.connection().is_some_and(|pool| !pool.is_over());
     let Some(link) = miner.link().filter(has_pool) else { return };
     let is_urgent = miner.desk().tick(Instant::now());
     if is_urgent {

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::device_class::Kind;
-use super::share_verdict::Fault;
-use super::vardiff::Vardiff;
+use super::device_class::DeviceClass;
+use super::share_verdict::RejectKind;
+use super::vardiff::VardiffState;
 use crate::config;
 use crate::proxy::aggregate::difficulty_line;
 use crate::proxy::aggregate::group::prefixes::Prefix;
-use crate::proxy::aggregate::identity::Worker;
-use crate::proxy::aggregate::jobs::{Epoch, MOST_BYTES, PoolJob, Task};
+use crate::proxy::aggregate::identity::WorkerName;
+use crate::proxy::aggregate::jobs::{MOST_BYTES, MinerJob, PoolJob, SpaceId};
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, JobId, VersionMask};
 use crate::work::{BlockHash, RecentHashes};
 
@@ -31,8 +31,8 @@ const SETTLING: Duration = Duration::from_secs(30);
 
 /// The part of the pool's search space that is one miner's alone.
 #[derive(Debug, Clone)]
-pub(crate) struct Seat {
-    pub(crate) epoch: Epoch,
+pub(crate) struct ExtranonceLease {
+    pub(crate) epoch: SpaceId,
     pub(crate) prefix: Arc<Prefix>,
     pub(crate) extranonce1: Arc<Extranonce1>,
     pub(crate) extranonce2_size: Extranonce2Size,
@@ -49,19 +49,19 @@ pub(crate) enum WishSource {
 
 /// A job as one miner has it.
 #[derive(Debug, Clone)]
-pub(crate) struct Given {
-    pub(crate) task: Arc<Task>,
+pub(crate) struct AssignedJob {
+    pub(crate) task: Arc<MinerJob>,
     /// What was asked for with it.
     pub(crate) difficulty: Difficulty,
-    pub(crate) seat: Seat,
+    pub(crate) seat: ExtranonceLease,
     /// What it could roll then.
     pub(crate) mask: Option<VersionMask>,
 }
 
 /// The state of one miner's work.
 #[derive(Debug)]
-pub(crate) struct Desk {
-    settings: Arc<config::Vardiff>,
+pub(crate) struct MinerWork {
+    settings: Arc<config::VardiffConfig>,
     pub(crate) user_agent: String,
     /// The difficulty it would like to begin with, and where it said so.
     wish: Option<(Difficulty, WishSource)>,
@@ -75,7 +75,7 @@ pub(crate) struct Desk {
     pub(crate) pool_mask: Option<VersionMask>,
     /// When some were taken from it that it had been granted, or had rolled without asking.
     pub(crate) narrowed_at: Option<Instant>,
-    pub(crate) seat: Option<Seat>,
+    pub(crate) seat: Option<ExtranonceLease>,
     /// When it was told of another search space than its first.
     pub(crate) moved_at: Option<Instant>,
     /// It has been told its search space. Nothing is sent to it before.
@@ -83,15 +83,15 @@ pub(crate) struct Desk {
     /// It was told once more, and may have forgotten the rest (wire reference, section 3.6).
     starts_over: bool,
     /// Who it has said it is.
-    pub(crate) workers: Vec<Worker>,
+    pub(crate) workers: Vec<WorkerName>,
     /// It has said who it is, and was not refused.
     pub(crate) is_authorized: bool,
     /// How often the pool has refused it since that was looked at.
     pub(crate) refusals: u32,
-    given: VecDeque<Given>,
+    given: VecDeque<AssignedJob>,
     /// What these take, about. Miners have the same ones, so that it is hardly more for all of them.
     given_bytes: usize,
-    vardiff: Option<Vardiff>,
+    vardiff: Option<VardiffState>,
     /// The last difficulty, of a miner that was here before.
     remembered: Option<Difficulty>,
     hashes: RecentHashes,
@@ -101,9 +101,9 @@ pub(crate) struct Desk {
     raised_at: Option<Instant>,
 }
 
-impl Desk {
-    pub(crate) fn new(settings: Arc<config::Vardiff>) -> Desk {
-        Desk {
+impl MinerWork {
+    pub(crate) fn new(settings: Arc<config::VardiffConfig>) -> MinerWork {
+        MinerWork {
             settings,
             user_agent: String::new(),
             wish: None,
@@ -130,7 +130,7 @@ impl Desk {
     }
 
     /// Other bounds, and another target.
-    pub(crate) fn change(&mut self, settings: Arc<config::Vardiff>) {
+    pub(crate) fn change(&mut self, settings: Arc<config::VardiffConfig>) {
         if let Some(vardiff) = &mut self.vardiff {
             vardiff.change(&settings);
         }
@@ -140,7 +140,7 @@ impl Desk {
     /// Gives the job, at the right difficulty: what is to be sent, in one write. Nothing when the
     /// miner is not ready, or has this job or a later one already. `most`: what the pool asks for now,
     /// which is 1 before it has said anything (wire reference, section 3.6).
-    pub(crate) fn give(&mut self, task: &Arc<Task>, most: Difficulty, now: Instant) -> Option<String> {
+    pub(crate) fn give(&mut self, task: &Arc<MinerJob>, most: Difficulty, now: Instant) -> Option<String> {
         let seat = self.seat.clone().filter(|seat| self.is_ready() && seat.epoch == task.job.epoch())?;
         if self.has(task) {
             return None;
@@ -180,7 +180,7 @@ impl Desk {
         }
         task.write(is_the_end || begins, &mut lines);
         self.given_bytes += task.bytes();
-        self.given.push_back(Given { task: task.clone(), difficulty, seat, mask: self.mask });
+        self.given.push_back(AssignedJob { task: task.clone(), difficulty, seat, mask: self.mask });
         while self.given.len() > MOST_GIVEN || (self.given_bytes > MOST_BYTES && self.given.len() > 1) {
             self.given_bytes -= self.given.pop_front().map_or(0, |given| given.task.bytes());
         }
@@ -188,7 +188,7 @@ impl Desk {
     }
 
     /// Whether it has this job, or a later one. Numbers of two connections say nothing about that.
-    pub(crate) fn has(&self, task: &Task) -> bool {
+    pub(crate) fn has(&self, task: &MinerJob) -> bool {
         self.given
             .back()
             .is_some_and(|newest| newest.seat.epoch == task.job.epoch() && newest.task.number >= task.number)
@@ -196,11 +196,11 @@ impl Desk {
 
     /// Whether shares that are refused in this way are what an honest miner sends at this time: stale
     /// ones after a block, and low ones after its difficulty has risen.
-    pub(crate) fn is_excused(&self, fault: Fault, now: Instant) -> bool {
+    pub(crate) fn is_excused(&self, fault: RejectKind, now: Instant) -> bool {
         let since = match fault {
-            Fault::Stale => self.cleaned_at,
-            Fault::Low => self.raised_at,
-            Fault::Rolled | Fault::Other => None,
+            RejectKind::Stale => self.cleaned_at,
+            RejectKind::Low => self.raised_at,
+            RejectKind::Rolled | RejectKind::Other => None,
         };
         since.is_some_and(|since| now.saturating_duration_since(since) < GRACE)
     }
@@ -230,11 +230,11 @@ impl Desk {
     /// other blocks in quick succession.
     pub(crate) fn may_be_late(&self, now: Instant) -> bool {
         let has_moved = self.moved_at.is_some_and(|at| now.saturating_duration_since(at) < SETTLING);
-        has_moved || self.is_excused(Fault::Stale, now)
+        has_moved || self.is_excused(RejectKind::Stale, now)
     }
 
     /// The job that a share names.
-    pub(crate) fn find(&self, id: &JobId) -> Option<&Given> {
+    pub(crate) fn find(&self, id: &JobId) -> Option<&AssignedJob> {
         self.given.iter().rev().find(|given| given.task.id == *id)
     }
 
@@ -245,7 +245,7 @@ impl Desk {
 
     /// What it was asked for last.
     pub(crate) fn difficulty(&self) -> Option<Difficulty> {
-        self.given.back().and(self.vardiff.as_ref()).map(Vardiff::difficulty)
+        self.given.back().and(self.vardiff.as_ref()).map(VardiffState::difficulty)
     }
 
     /// Whether this hash is new. It is remembered.
@@ -262,7 +262,7 @@ impl Desk {
             .is_some_and(|wanted| wanted.urgent)
     }
 
-    /// Time has passed. As [`Desk::count`].
+    /// Time has passed. As [`MinerWork::count`].
     pub(crate) fn tick(&mut self, now: Instant) -> bool {
         let kind = self.kind();
         let here = self.seat.as_ref().map(|seat| seat.epoch);
@@ -291,7 +291,7 @@ impl Desk {
         self.wish = Some((difficulty, source));
         let kind = self.kind();
         let (floor, start) = (kind.floor(Some(difficulty.value())), kind.start(Some(difficulty.value())));
-        let is_heeded = self.remembered.is_none() && kind != Kind::Nerd;
+        let is_heeded = self.remembered.is_none() && kind != DeviceClass::Nerd;
         self.vardiff
             .as_mut()
             .filter(|vardiff| is_heeded && vardiff.work() == 0.0)
@@ -305,7 +305,7 @@ impl Desk {
 
     /// The difficulty that its shares have shown to be right.
     pub(crate) fn proven_difficulty(&self) -> Option<Difficulty> {
-        self.vardiff.as_ref().filter(|vardiff| vardiff.work() > 0.0).map(Vardiff::difficulty)
+        self.vardiff.as_ref().filter(|vardiff| vardiff.work() > 0.0).map(VardiffState::difficulty)
     }
 
     /// Nothing new, for a miner that must hear something: its difficulty once more, or a ping while there
@@ -315,8 +315,8 @@ impl Desk {
         self.difficulty().map(difficulty_line).or_else(|| self.is_ready().then(ping))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::of(&self.user_agent)
+    fn kind(&self) -> DeviceClass {
+        DeviceClass::of(&self.user_agent)
     }
 
     /// The difficulty from now on.
@@ -326,8 +326,8 @@ impl Desk {
             let start = self.remembered.unwrap_or_else(|| kind.start(suggested));
             let floor = kind.floor(suggested);
             // It was found out before that it takes fractions.
-            let floor = if kind == Kind::Unknown { floor.min(start.value()) } else { floor };
-            Vardiff::new(&self.settings, floor, start, now)
+            let floor = if kind == DeviceClass::Unknown { floor.min(start.value()) } else { floor };
+            VardiffState::new(&self.settings, floor, start, now)
         });
         // A retarget goes out with whichever job comes first.
         let wanted = vardiff.cap(most, now).map(|retarget| retarget.difficulty);
@@ -338,10 +338,10 @@ impl Desk {
 
     /// Of jobs that are dead for longer than just now only the last few are kept: a clean job need not
     /// mean a new block, and a block is a block.
-    fn forget_dead(&mut self, task: &Task) {
+    fn forget_dead(&mut self, task: &MinerJob) {
         let life = |job: &PoolJob| (job.epoch(), job.generation);
         let newest = self.given.back().map(|given| life(&given.task.job));
-        let is_recent = |given: &Given| {
+        let is_recent = |given: &AssignedJob| {
             let of_given = life(&given.task.job);
             Some(of_given) == newest || of_given == life(&task.job)
         };

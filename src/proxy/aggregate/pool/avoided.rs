@@ -10,23 +10,23 @@ use crate::upstream::UpstreamId;
 const AVOIDED: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Default)]
-pub(crate) struct Avoided {
-    pools: Vec<Refusal>,
+pub(crate) struct AvoidedPools {
+    pools: Vec<NameRefusals>,
 }
 
 #[derive(Debug)]
-struct Refusal {
+struct NameRefusals {
     upstream: UpstreamId,
     since: Instant,
     /// Who was there, by the names that the pool was asked about.
     names: BTreeSet<String>,
 }
 
-impl Avoided {
+impl AvoidedPools {
     /// The pool knows none of these.
     pub(crate) fn add(&mut self, upstream: UpstreamId, names: BTreeSet<String>, now: Instant) {
         self.pools.retain(|refusal| refusal.upstream != upstream);
-        self.pools.push(Refusal { upstream, since: now, names });
+        self.pools.push(NameRefusals { upstream, since: now, names });
     }
 
     /// Those that are to be avoided now, with the miners who are here: `names` tells what a pool calls them.
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn a_newcomer_or_time_gives_a_pool_another_chance() {
-        let (mut avoided, now, pool) = (Avoided::default(), Instant::now(), UpstreamId(0));
+        let (mut avoided, now, pool) = (AvoidedPools::default(), Instant::now(), UpstreamId(0));
         avoided.add(pool, names(&["a", "b"]), now);
         assert_eq!(avoided.now(|_| names(&["a"]), now), [pool]);
         assert_eq!(avoided.now(|_| names(&[]), now), [pool]);

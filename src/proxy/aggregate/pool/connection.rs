@@ -9,18 +9,19 @@ use serde_json::json;
 
 use super::forwarded::Forwarded;
 use super::live_jobs::LiveJobs;
-use super::names::{Names, Standing};
-use super::pending::{Asked, Asker, Pending};
+use super::names::{NameStatus, PoolNames};
+use super::pending::{PendingRequest, PendingRequests, Requester};
 use crate::analyzer::{LOST, SILENT};
 use crate::config::{self, Secret};
 use crate::net::{Stamp, Stream};
 use crate::proxy::aggregate::group::extranonce_space::Split;
 use crate::proxy::aggregate::identity::PoolName;
-use crate::proxy::aggregate::jobs::{Epoch, Task};
+use crate::proxy::aggregate::jobs::{MinerJob, SpaceId};
 use crate::proxy::aggregate::limits::Limits;
-use crate::proxy::aggregate::outbox::{Lines, Outbox};
+use crate::proxy::aggregate::outbox::{LineBatch, Outbox};
 use crate::stratum::{
-    Difficulty, Extranonce1, Extranonce2Size, Login, Refusal, RefusalCode, VersionMask, accepted, refused,
+    Difficulty, Extranonce1, Extranonce2Size, Login, RefusalCode, StratumError, VersionMask, accepted,
+    refused,
 };
 use crate::tap::Conversation;
 use crate::tap::Tap;
@@ -35,15 +36,15 @@ const UNAUTHORIZED: u32 = 10;
 pub(crate) struct Connection {
     pub(crate) upstream: UpstreamId,
     /// Who we are there, among others.
-    pub(crate) configured: Arc<config::Upstream>,
+    pub(crate) configured: Arc<config::UpstreamConfig>,
     pub(crate) stream: Arc<Stream>,
     pub(crate) conversation: Arc<Conversation>,
     outbox: Outbox,
-    pending: Mutex<Pending>,
+    pending: Mutex<PendingRequests>,
     /// Told when the pool owes less.
     answered: Condvar,
     forwarded: Mutex<Forwarded>,
-    facts: Mutex<Facts>,
+    facts: Mutex<PoolState>,
     /// The bits of the difficulty that the pool asks for now.
     difficulty: AtomicU64,
     /// How often the pool has declared earlier jobs dead.
@@ -53,8 +54,8 @@ pub(crate) struct Connection {
 
 /// What the pool has said of itself.
 #[derive(Debug, Default)]
-pub(crate) struct Facts {
-    pub(crate) space: Option<Space>,
+pub(crate) struct PoolState {
+    pub(crate) space: Option<ExtranonceSpace>,
     /// From a `mining.set_extranonce`: holds from the next job on (wire reference, section 2.6).
     pub(crate) next_space: Option<(Extranonce1, Extranonce2Size)>,
     /// A job that came before the search space was known.
@@ -64,37 +65,37 @@ pub(crate) struct Facts {
     pub(crate) mask: Option<VersionMask>,
     /// It has answered the configure, or said what may be rolled in another way.
     pub(crate) knows_mask: bool,
-    pub(crate) newest: Option<Arc<Task>>,
+    pub(crate) newest: Option<Arc<MinerJob>>,
     pub(crate) live: LiveJobs,
     /// Since when a job can't be read that may have ended those before it.
     pub(crate) unread_since: Option<Instant>,
     /// When the pool wants to be connected to again, and at which port if not at the configured one.
     pub(crate) redirection: Option<(Instant, Option<u16>)>,
-    pub(crate) names: Names,
+    pub(crate) names: PoolNames,
     /// Refusals for an unknown worker since the last accepted share.
     pub(crate) unauthorized: u32,
 }
 
 /// The search space that the pool gave, divided.
 #[derive(Debug, Clone)]
-pub(crate) struct Space {
-    pub(crate) epoch: Epoch,
+pub(crate) struct ExtranonceSpace {
+    pub(crate) epoch: SpaceId,
     pub(crate) extranonce1: Extranonce1,
     pub(crate) split: Split,
 }
 
 /// Why a share could not be passed on.
 #[derive(Debug)]
-pub(crate) enum Unsent {
+pub(crate) enum SubmitError {
     /// The connection is over.
-    Over(Asker),
+    Over(Requester),
     /// The pool owes too many answers.
-    Full(Asker),
+    Full(Requester),
 }
 
 impl Connection {
     pub(crate) fn new(
-        (upstream, configured): (UpstreamId, Arc<config::Upstream>),
+        (upstream, configured): (UpstreamId, Arc<config::UpstreamConfig>),
         stream: Arc<Stream>,
         conversation: Arc<Conversation>,
         tap: Tap,
@@ -138,18 +139,18 @@ impl Connection {
     pub(crate) fn open(&self, configure: bool) {
         let rolling = json!([["version-rolling"], { "version-rolling.mask": "ffffffff", "version-rolling.min-bit-count": 2 }]);
         if configure {
-            self.ask(Asked::Configure, "mining.configure", &rolling);
+            self.ask(PendingRequest::Configure, "mining.configure", &rolling);
         } else {
             self.facts().knows_mask = true;
         }
         let agent = concat!("sluice/", env!("CARGO_PKG_VERSION"));
-        self.ask(Asked::Subscribe, "mining.subscribe", &json!([agent]));
+        self.ask(PendingRequest::Subscribe, "mining.subscribe", &json!([agent]));
     }
 
     /// Asks whether the pool knows this name, unless it was asked within `again`.
     pub(crate) fn authorize(&self, name: &PoolName, password: &str, again: Duration) {
         if self.facts().names.ask(name, again, Instant::now()) {
-            let asked = Asked::Authorize { name: name.clone(), password: None, asker: None };
+            let asked = PendingRequest::Authorize { name: name.clone(), password: None, asker: None };
             self.ask(asked, "mining.authorize", &json!([name.0, password]));
         }
     }
@@ -162,24 +163,24 @@ impl Connection {
         &self,
         name: &PoolName,
         password: Option<Secret>,
-        asker: Asker,
-    ) -> Result<(), Asker> {
+        asker: Requester,
+    ) -> Result<(), Requester> {
         self.facts().names.note(name, Instant::now());
         let params = json!([name.0, password.as_ref().map_or("", Secret::expose)]);
-        let asked = Asked::Authorize { name: name.clone(), password, asker: Some(asker) };
+        let asked = PendingRequest::Authorize { name: name.clone(), password, asker: Some(asker) };
         match self.ask(asked, "mining.authorize", &params) {
-            Some(Asked::Authorize { asker: Some(asker), .. }) => Err(asker),
+            Some(PendingRequest::Authorize { asker: Some(asker), .. }) => Err(asker),
             _ => Ok(()),
         }
     }
 
     /// The pool's words, where it does not know this name, for the miner.
-    pub(crate) fn refusal_of(&self, name: &PoolName) -> Option<Refusal> {
+    pub(crate) fn refusal_of(&self, name: &PoolName) -> Option<StratumError> {
         match self.facts().names.standing(name)? {
-            Standing::Refused(refusal) => {
-                Some(Refusal::new(RefusalCode::Unauthorized, refusal.reason.clone()))
+            NameStatus::Refused(refusal) => {
+                Some(StratumError::new(RefusalCode::Unauthorized, refusal.reason.clone()))
             }
-            Standing::Asked | Standing::Accepted => None,
+            NameStatus::Asked | NameStatus::Accepted => None,
         }
     }
 
@@ -253,39 +254,39 @@ impl Connection {
     /// Gives the asker back, who must be answered otherwise.
     pub(crate) fn submit(
         &self,
-        asker: Asker,
+        asker: Requester,
         params: &serde_json::Value,
         since: Stamp,
         deadline: Instant,
-    ) -> Result<(), Unsent> {
+    ) -> Result<(), SubmitError> {
         if self.is_over() {
-            return Err(Unsent::Over(asker));
+            return Err(SubmitError::Over(asker));
         }
-        let asked = Asked::Submit { asker };
+        let asked = PendingRequest::Submit { asker };
         let id = match self.pending_with_room(deadline).ask(asked, Instant::now()) {
             Ok(id) => id,
-            Err(Asked::Submit { asker }) => return Err(Unsent::Full(asker)),
+            Err(PendingRequest::Submit { asker }) => return Err(SubmitError::Full(asker)),
             // Nothing else was put in.
             Err(_) => return Ok(()),
         };
         let line = format!("{{\"id\":{id},\"method\":\"mining.submit\",\"params\":{params}}}\n");
-        if self.outbox.send(Lines::new(line, since)) {
+        if self.outbox.send(LineBatch::new(line, since)) {
             return Ok(());
         }
         // Who ends the connection answers what waits; if that was before this was noted, it is done here.
         match self.pending().answered(id) {
-            Some((Asked::Submit { asker }, _)) => Err(Unsent::Over(asker)),
+            Some((PendingRequest::Submit { asker }, _)) => Err(SubmitError::Over(asker)),
             _ => Ok(()),
         }
     }
 
     /// Answers a request of the pool's.
     pub(crate) fn answer(&self, line: String) {
-        self.outbox.send(Lines::new(line, Stamp::now()));
+        self.outbox.send(LineBatch::new(line, Stamp::now()));
     }
 
     /// What was asked under this id, and when.
-    pub(crate) fn answered(&self, id: u64) -> Option<(Asked, Instant)> {
+    pub(crate) fn answered(&self, id: u64) -> Option<(PendingRequest, Instant)> {
         let answered = self.pending().answered(id);
         self.answered.notify_one();
         answered
@@ -303,14 +304,14 @@ impl Connection {
         };
         self.answered.notify_all();
         let (names, late): (Vec<_>, Vec<_>) =
-            late.into_iter().partition(|asked| matches!(asked, Asked::Authorize { .. }));
+            late.into_iter().partition(|asked| matches!(asked, PendingRequest::Authorize { .. }));
         if owes_verdict && self.facts().names.is_ignored() {
             // Whoever waits for a verdict is credited as the first was.
             names.into_iter().for_each(welcome);
         } else {
-            give_up(names, &Refusal::new(RefusalCode::Other, SILENT));
+            give_up(names, &StratumError::new(RefusalCode::Other, SILENT));
         }
-        give_up(late, &Refusal::new(RefusalCode::Other, SILENT));
+        give_up(late, &StratumError::new(RefusalCode::Other, SILENT));
     }
 
     /// The connection is over; all that waits for it is answered.
@@ -319,7 +320,7 @@ impl Connection {
         self.outbox.close();
         let open = self.pending().take_all();
         self.answered.notify_all();
-        give_up(open, &Refusal::new(RefusalCode::Other, LOST));
+        give_up(open, &StratumError::new(RefusalCode::Other, LOST));
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -345,25 +346,25 @@ impl Connection {
         self.generation.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    pub(crate) fn facts(&self) -> MutexGuard<'_, Facts> {
+    pub(crate) fn facts(&self) -> MutexGuard<'_, PoolState> {
         // Each fact is whole in itself.
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `None` when it was sent; else what was asked, as nobody will answer.
-    fn ask(&self, asked: Asked, method: &str, params: &serde_json::Value) -> Option<Asked> {
+    fn ask(&self, asked: PendingRequest, method: &str, params: &serde_json::Value) -> Option<PendingRequest> {
         let id = match self.pending().ask(asked, Instant::now()) {
             Ok(id) => id,
             Err(asked) => return Some(asked),
         };
         let line = format!("{{\"id\":{id},\"method\":\"{method}\",\"params\":{params}}}\n");
-        if self.outbox.send(Lines::new(line, Stamp::now())) {
+        if self.outbox.send(LineBatch::new(line, Stamp::now())) {
             return None;
         }
         self.pending().answered(id).map(|(asked, _)| asked)
     }
 
-    fn pending_with_room(&self, deadline: Instant) -> MutexGuard<'_, Pending> {
+    fn pending_with_room(&self, deadline: Instant) -> MutexGuard<'_, PendingRequests> {
         let mut pending = self.pending();
         while pending.is_full() && !self.is_over() {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -379,12 +380,12 @@ impl Connection {
         self.forwarded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pending(&self) -> MutexGuard<'_, Pending> {
+    fn pending(&self) -> MutexGuard<'_, PendingRequests> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Space {
+impl ExtranonceSpace {
     /// Whether it is what the pool gave with these.
     pub(crate) fn is(&self, extranonce1: &Extranonce1, size: Extranonce2Size) -> bool {
         let bytes = self.split.prefix_width() + self.split.miner_size().bytes();
@@ -392,21 +393,22 @@ impl Space {
     }
 }
 
-impl Facts {
+impl PoolState {
     /// Takes the search space that the pool gives.
-    pub(crate) fn divide(&mut self, epoch: Epoch, extranonce1: Extranonce1, size: Extranonce2Size) {
+    pub(crate) fn divide(&mut self, epoch: SpaceId, extranonce1: Extranonce1, size: Extranonce2Size) {
         match Split::of_space(&extranonce1, size) {
-            Ok(split) => self.space = Some(Space { epoch, extranonce1, split }),
+            Ok(split) => self.space = Some(ExtranonceSpace { epoch, extranonce1, split }),
             Err(error) => self.unusable = Some(error.to_string()),
         }
     }
 }
 
 /// Answers those who would wait for ever.
-pub(crate) fn give_up(open: Vec<Asked>, refusal: &Refusal) {
+pub(crate) fn give_up(open: Vec<PendingRequest>, refusal: &StratumError) {
     for asked in open {
-        let is_authorize = matches!(asked, Asked::Authorize { .. });
-        let (Asked::Submit { asker } | Asked::Authorize { asker: Some(asker), .. }) = asked else {
+        let is_authorize = matches!(asked, PendingRequest::Authorize { .. });
+        let (PendingRequest::Submit { asker } | PendingRequest::Authorize { asker: Some(asker), .. }) = asked
+        else {
             continue;
         };
         tell(&asker, refused(&asker.id, refusal, Default::default()), Stamp::now());
@@ -418,8 +420,8 @@ pub(crate) fn give_up(open: Vec<Asked>, refusal: &Refusal) {
 }
 
 /// Lets a miner in whose name the pool has no opinion of.
-fn welcome(asked: Asked) {
-    let Asked::Authorize { asker: Some(asker), .. } = asked else { return };
+fn welcome(asked: PendingRequest) {
+    let PendingRequest::Authorize { asker: Some(asker), .. } = asked else { return };
     tell(&asker, accepted(&asker.id), Stamp::now());
     if let Some(miner) = asker.miner.upgrade() {
         miner.desk().is_authorized = true;
@@ -430,7 +432,7 @@ fn welcome(asked: Asked) {
 }
 
 /// Passes an answer on, if its miner is still there.
-pub(crate) fn tell(asker: &Asker, line: String, since: Stamp) {
+pub(crate) fn tell(asker: &Requester, line: String, since: Stamp) {
     if let Some(miner) = asker.miner.upgrade() {
         miner.complete(asker.place, line, since);
     }

@@ -18,17 +18,17 @@ pub(crate) enum Loss {
 
 /// The latest losses of a link.
 #[derive(Debug)]
-pub(crate) struct Losses {
+pub(crate) struct DisconnectCounter {
     within: Duration,
     /// So many are a failure of the pool's.
     most: usize,
     lost: Vec<(UpstreamId, Instant)>,
 }
 
-impl Losses {
+impl DisconnectCounter {
     /// Those within this time of each other count together; so many are too many.
-    pub(crate) fn new(within: Duration, most: usize) -> Losses {
-        Losses { within, most, lost: Vec::new() }
+    pub(crate) fn new(within: Duration, most: usize) -> DisconnectCounter {
+        DisconnectCounter { within, most, lost: Vec::new() }
     }
 
     /// A connection to this pool was lost. After too many it begins anew.
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn the_third_within_the_time_is_too_many_however_long_each_connection_lasted() {
-        let (mut losses, now) = (Losses::new(WITHIN, 3), Instant::now());
+        let (mut losses, now) = (DisconnectCounter::new(WITHIN, 3), Instant::now());
         let (pool, other) = (UpstreamId(0), UpstreamId(1));
         let mut lost = |upstream, second| losses.note(upstream, now + Duration::from_secs(second));
         assert_eq!(lost(pool, 0), Loss::Single);
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn what_is_long_ago_does_not_count() {
-        let (mut losses, now) = (Losses::new(WITHIN, 3), Instant::now());
+        let (mut losses, now) = (DisconnectCounter::new(WITHIN, 3), Instant::now());
         for number in 0..10 {
             let loss = losses.note(UpstreamId(0), now + number * WITHIN / 2);
             assert_ne!(loss, Loss::TooMany);

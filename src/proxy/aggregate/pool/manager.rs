@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::avoided::Avoided;
-use super::connect::{Purpose, Useless, authorize_all, is_futile, no_work, open};
+use super::avoided::AvoidedPools;
+use super::connect::{ConnectError, ConnectReason, authorize_all, is_futile, no_work, open};
 use super::connection::Connection;
-use super::disconnects::{Loss, Losses};
-use super::no_configure::Unconfigured;
-use crate::proxy::aggregate::group::Link;
-use crate::upstream::{Failure, Link as Dialled, Standing, UpstreamId};
+use super::disconnects::{DisconnectCounter, Loss};
+use super::no_configure::NoConfigurePools;
+use crate::proxy::aggregate::group::MinerGroup;
+use crate::upstream::{PoolConnection as Dialled, PoolFailure, PoolStatus, UpstreamId};
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
@@ -35,13 +35,14 @@ const MOST_REDIRECTIONS: usize = 6;
 ///
 /// # Errors
 /// At the end of the program.
-pub(crate) fn keep(link: &Arc<Link>, stop: &Stop) -> Result<(), Stopped> {
+pub(crate) fn keep(link: &Arc<MinerGroup>, stop: &Stop) -> Result<(), Stopped> {
     // However this ends, nobody waits for it any longer.
     let _closing = Closing(link);
     let within = link.services().limits.losses_within;
-    let (losses, redirections) = (Losses::new(within, MOST_LOSSES), Losses::new(within, MOST_REDIRECTIONS));
-    let (avoided, unconfigured) = (Avoided::default(), Unconfigured::default());
-    let mut keeper = Keeper {
+    let (losses, redirections) =
+        (DisconnectCounter::new(within, MOST_LOSSES), DisconnectCounter::new(within, MOST_REDIRECTIONS));
+    let (avoided, unconfigured) = (AvoidedPools::default(), NoConfigurePools::default());
+    let mut keeper = ConnectionManager {
         link,
         stop,
         losses,
@@ -56,7 +57,7 @@ pub(crate) fn keep(link: &Arc<Link>, stop: &Stop) -> Result<(), Stopped> {
     keeper.run()
 }
 
-struct Closing<'a>(&'a Link);
+struct Closing<'a>(&'a MinerGroup);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
@@ -69,13 +70,13 @@ impl Drop for Closing<'_> {
     }
 }
 
-struct Keeper<'a> {
-    link: &'a Arc<Link>,
+struct ConnectionManager<'a> {
+    link: &'a Arc<MinerGroup>,
     stop: &'a Stop,
-    losses: Losses,
-    redirections: Losses,
-    avoided: Avoided,
-    unconfigured: Unconfigured,
+    losses: DisconnectCounter,
+    redirections: DisconnectCounter,
+    avoided: AvoidedPools,
+    unconfigured: NoConfigurePools,
     /// A better pool that had not shown that it works when the present one was lost: others are tried first.
     unproven: Option<UpstreamId>,
     /// Since when miners have no pool.
@@ -87,7 +88,7 @@ struct Keeper<'a> {
 }
 
 /// Why a connection is not served any longer.
-enum Over {
+enum ServiceEnd {
     /// It ended.
     Lost(UpstreamId),
     /// It was left, for a reason that is noted.
@@ -95,7 +96,7 @@ enum Over {
     Idle,
 }
 
-impl Keeper<'_> {
+impl ConnectionManager<'_> {
     fn run(&mut self) -> Result<(), Stopped> {
         while self.wait_for_miners()? {
             let Some(connection) = self.connect()? else { continue };
@@ -107,9 +108,9 @@ impl Keeper<'_> {
             let over = self.serve(connection)?;
             self.link.abandon();
             match over {
-                Over::Idle => continue,
-                Over::Left => {}
-                Over::Lost(upstream) => {
+                ServiceEnd::Idle => continue,
+                ServiceEnd::Left => {}
+                ServiceEnd::Lost(upstream) => {
                     self.lost(upstream)?;
                 }
             }
@@ -194,30 +195,32 @@ impl Keeper<'_> {
         let configure = !self.unconfigured.is_due(upstream);
         // Who has a pool that works need not take one that does not.
         let has_choice = instead_of.is_some() || self.has_other(upstream);
-        let purpose = Purpose { deadline, has_choice, instead_of, present, configure };
+        let purpose = ConnectReason { deadline, has_choice, instead_of, present, configure };
         match open(self.link, dialled, purpose, self.stop)? {
             Ok(connection) => {
                 self.unconfigured.answered(upstream, configure);
                 return Ok(Some(connection));
             }
-            Err(Useless::Blocked) => {}
-            Err(Useless::Overtaken) => self.unproven = Some(upstream),
-            Err(Useless::KnowsNobody) => self.avoid(upstream),
+            Err(ConnectError::Blocked) => {}
+            Err(ConnectError::Overtaken) => self.unproven = Some(upstream),
+            Err(ConnectError::KnowsNobody) => self.avoid(upstream),
             // Whoever waits for it has nothing to lose by another try.
-            Err(useless @ (Useless::Closed | Useless::Wordless)) if deadline.is_some() => {
-                if matches!(useless, Useless::Wordless) {
+            Err(useless @ (ConnectError::Closed | ConnectError::Wordless)) if deadline.is_some() => {
+                if matches!(useless, ConnectError::Wordless) {
                     self.unconfigured.wordless(upstream);
                 }
                 self.lost(upstream)?;
             }
-            Err(Useless::Closed | Useless::Wordless) => self.failed(upstream, Failure::ClosedUnanswered),
-            Err(Useless::Failed(failure)) => self.failed(upstream, failure),
+            Err(ConnectError::Closed | ConnectError::Wordless) => {
+                self.failed(upstream, PoolFailure::ClosedUnanswered)
+            }
+            Err(ConnectError::Failed(failure)) => self.failed(upstream, failure),
         }
         Ok(None)
     }
 
     /// Until the connection is lost or nobody needs it any more. A better one replaces it meanwhile.
-    fn serve(&mut self, mut connection: Arc<Connection>) -> Result<Over, Stopped> {
+    fn serve(&mut self, mut connection: Arc<Connection>) -> Result<ServiceEnd, Stopped> {
         let services = self.link.services().clone();
         let patience = services.config.failover.connect_deadline;
         let is_past = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= patience);
@@ -230,18 +233,18 @@ impl Keeper<'_> {
             let seen = self.link.moment();
             self.stop.check()?;
             let upstream = connection.upstream;
-            if services.upstreams.standing(upstream) == Standing::Blocked {
+            if services.upstreams.standing(upstream) == PoolStatus::Blocked {
                 connection.end();
-                return Ok(Over::Left);
+                return Ok(ServiceEnd::Left);
             }
             if connection.is_over() {
-                return Ok(Over::Lost(upstream));
+                return Ok(ServiceEnd::Lost(upstream));
             }
             without_work = connection.owes_work().then(|| without_work.unwrap_or_else(Instant::now));
             if let Some(failure) = self.failure_of(&connection, without_work) {
                 self.failed(upstream, failure);
                 connection.end();
-                return Ok(Over::Left);
+                return Ok(ServiceEnd::Left);
             }
             if !is_noted && connection.has_work() {
                 is_noted = true;
@@ -256,7 +259,7 @@ impl Keeper<'_> {
             if is_futile && self.has_other(upstream) {
                 self.avoid(upstream);
                 connection.end();
-                return Ok(Over::Left);
+                return Ok(ServiceEnd::Left);
             }
             futile = is_futile.then(|| futile.unwrap_or_else(Instant::now));
             if is_past(futile) {
@@ -265,21 +268,21 @@ impl Keeper<'_> {
                 self.link.let_go("the pool credits none of them");
                 self.avoid(upstream);
                 connection.end();
-                return Ok(Over::Left);
+                return Ok(ServiceEnd::Left);
             }
             if self.link.rest(self.grace()) {
                 log::info!("pool {upstream}: nobody mines; closed");
                 connection.end();
-                return Ok(Over::Idle);
+                return Ok(ServiceEnd::Idle);
             }
             let redirection = self.take_redirection(&connection);
             let next = if let Some(port) = redirection {
                 let loss = self.redirections.note(upstream, Instant::now());
                 if loss == Loss::TooMany && self.has_other(upstream) {
-                    let failure = Failure::Refused("it asks us to connect again and again".to_owned());
+                    let failure = PoolFailure::Refused("it asks us to connect again and again".to_owned());
                     self.failed(upstream, failure);
                     connection.end();
-                    return Ok(Over::Left);
+                    return Ok(ServiceEnd::Left);
                 }
                 if loss == Loss::TooMany {
                     let pause = services.limits.losses_within;
@@ -322,10 +325,10 @@ impl Keeper<'_> {
     }
 
     /// Why a connection can't be kept, though it lives.
-    fn failure_of(&mut self, connection: &Connection, without_work: Option<Instant>) -> Option<Failure> {
+    fn failure_of(&mut self, connection: &Connection, without_work: Option<Instant>) -> Option<PoolFailure> {
         let unusable = connection.facts().unusable.clone();
         if let Some(why) = unusable {
-            return Some(Failure::Refused(why));
+            return Some(PoolFailure::Refused(why));
         }
         let patience = self.link.services().config.failover.first_job_timeout;
         let is_idle = without_work.is_some_and(|since| since.elapsed() >= patience);
@@ -400,7 +403,7 @@ impl Keeper<'_> {
             Loss::Repeated => self.stop.sleep(PAUSE)?,
             Loss::TooMany => {
                 self.unconfigured.begin_anew();
-                self.failed(upstream, Failure::Refused("its connections end again and again".to_owned()));
+                self.failed(upstream, PoolFailure::Refused("its connections end again and again".to_owned()));
             }
         }
         Ok(loss)
@@ -417,7 +420,7 @@ impl Keeper<'_> {
     }
 
     /// What a pool did to this link. Where others work with it, it is about the names of this one.
-    fn failed(&mut self, upstream: UpstreamId, failure: Failure) {
+    fn failed(&mut self, upstream: UpstreamId, failure: PoolFailure) {
         if self.link.is_used_by_others(upstream) {
             log::warn!("pool {upstream}: {failure}; left by link {} alone", self.link.number);
             self.avoided.add(upstream, self.link.names_at(upstream), Instant::now());

@@ -8,23 +8,23 @@ use std::time::{Duration, Instant};
 
 use crate::config::Secret;
 use crate::proxy::aggregate::identity::PoolName;
-use crate::stratum::{Refusal, RefusalCode};
+use crate::stratum::{RefusalCode, StratumError};
 
 /// More names than this are not remembered; a farm's workers have one each.
 const MOST: usize = 8192;
 
 /// What the pool thinks of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum NameStatus {
     Asked,
     Accepted,
-    Refused(Refusal),
+    Refused(StratumError),
 }
 
 /// The names of one connection.
 #[derive(Debug, Default)]
-pub(crate) struct Names {
-    known: HashMap<PoolName, Entry>,
+pub(crate) struct PoolNames {
+    known: HashMap<PoolName, NameEntry>,
     /// The first that was accepted: shares under it are credited whatever the pool thinks of others.
     voice: Option<PoolName>,
     /// Why the pool is thought to know no other name than the first.
@@ -40,21 +40,21 @@ enum Single {
 }
 
 #[derive(Debug)]
-struct Entry {
-    standing: Standing,
+struct NameEntry {
+    standing: NameStatus,
     /// When the pool was asked last.
     asked: Instant,
     /// The password that was accepted.
     password: Option<Secret>,
 }
 
-impl Names {
+impl PoolNames {
     /// Whether the pool is to be asked about this name, which is noted then. One that it knows is not; nor
     /// one that waits for its verdict, or was refused, within `again`.
     pub(crate) fn ask(&mut self, name: &PoolName, again: Duration, now: Instant) -> bool {
         let is_due = match self.known.get(name) {
             None => self.known.len() < MOST,
-            Some(entry) if entry.standing == Standing::Accepted => false,
+            Some(entry) if entry.standing == NameStatus::Accepted => false,
             Some(entry) => self.single.is_none() && now.saturating_duration_since(entry.asked) >= again,
         };
         if is_due {
@@ -68,16 +68,16 @@ impl Names {
         if let Some(entry) = self.known.get_mut(name) {
             entry.asked = now;
         } else if self.known.len() < MOST {
-            let entry = Entry { standing: Standing::Asked, asked: now, password: None };
+            let entry = NameEntry { standing: NameStatus::Asked, asked: now, password: None };
             self.known.insert(name.clone(), entry);
         }
     }
 
     /// Refused ones that are due to be asked about again: a pool may have been away for a moment.
     pub(crate) fn refused_since(&self, again: Duration, now: Instant) -> Vec<PoolName> {
-        let is_due = |entry: &Entry| {
+        let is_due = |entry: &NameEntry| {
             self.single.is_none()
-                && matches!(entry.standing, Standing::Refused(_))
+                && matches!(entry.standing, NameStatus::Refused(_))
                 && now.saturating_duration_since(entry.asked) >= again
         };
         self.known.iter().filter(|(_, entry)| is_due(entry)).map(|(name, _)| name.clone()).collect()
@@ -85,8 +85,8 @@ impl Names {
 
     /// The pool's verdict. What it has accepted stays: another miner's wrong password is that one's own
     /// affair.
-    pub(crate) fn judge(&mut self, name: &PoolName, standing: Standing, password: Option<Secret>) {
-        if standing == Standing::Accepted {
+    pub(crate) fn judge(&mut self, name: &PoolName, standing: NameStatus, password: Option<Secret>) {
+        if standing == NameStatus::Accepted {
             if self.voice.is_none() {
                 self.voice = Some(name.clone());
             } else if self.voice.as_ref() != Some(name) && self.single == Some(Single::Silent) {
@@ -95,14 +95,14 @@ impl Names {
             }
         }
         match self.known.get_mut(name) {
-            Some(entry) if entry.standing == Standing::Accepted && standing != Standing::Accepted => {}
+            Some(entry) if entry.standing == NameStatus::Accepted && standing != NameStatus::Accepted => {}
             Some(entry) => (entry.standing, entry.password) = (standing, password.or(entry.password.take())),
             None => {}
         }
     }
 
     /// A share was refused: whether for the name that it went out under.
-    pub(crate) fn is_about_a_name(&mut self, refusal: &Refusal) -> bool {
+    pub(crate) fn is_about_a_name(&mut self, refusal: &StratumError) -> bool {
         let reason = refusal.reason.to_ascii_lowercase();
         let is_mismatch =
             reason.contains("mismatch") && (reason.contains("worker") || reason.contains("user"));
@@ -114,7 +114,7 @@ impl Names {
 
     /// The pool has left a further authorize unanswered. `false` when it was the first.
     pub(crate) fn is_ignored(&mut self) -> bool {
-        let accepted = self.known.values().filter(|entry| entry.standing == Standing::Accepted).count();
+        let accepted = self.known.values().filter(|entry| entry.standing == NameStatus::Accepted).count();
         if accepted == 1 && self.single.is_none() {
             self.single = Some(Single::Silent);
         }
@@ -125,21 +125,21 @@ impl Names {
     pub(crate) fn vouches_for(&self, name: &PoolName, password: Option<&Secret>) -> bool {
         self.single.is_some()
             || self.known.get(name).is_some_and(|entry| {
-                entry.standing == Standing::Accepted && entry.password.as_ref() == password
+                entry.standing == NameStatus::Accepted && entry.password.as_ref() == password
             })
     }
 
     /// What the pool thinks of the name; `None` when it was never asked, or does not matter.
-    pub(crate) fn standing(&self, name: &PoolName) -> Option<&Standing> {
+    pub(crate) fn standing(&self, name: &PoolName) -> Option<&NameStatus> {
         let entry = self.known.get(name)?;
-        let is_spoken_for = self.single.is_some() && matches!(entry.standing, Standing::Refused(_));
+        let is_spoken_for = self.single.is_some() && matches!(entry.standing, NameStatus::Refused(_));
         (!is_spoken_for).then_some(&entry.standing)
     }
 
     /// The name that a share of this one goes out under: its own where the pool has accepted it, else the
     /// first that was, since all names of a connection are of one account.
     pub(crate) fn voice<'a>(&'a self, name: &'a PoolName) -> &'a PoolName {
-        let is_known = self.single.is_none() && self.standing(name) == Some(&Standing::Accepted);
+        let is_known = self.single.is_none() && self.standing(name) == Some(&NameStatus::Accepted);
         if is_known { name } else { self.voice.as_ref().unwrap_or(name) }
     }
 
@@ -157,25 +157,25 @@ impl Names {
     /// Whether every name that the pool was asked about was refused.
     pub(crate) fn are_all_refused(&self) -> bool {
         !self.known.is_empty()
-            && self.known.values().all(|entry| matches!(entry.standing, Standing::Refused(_)))
+            && self.known.values().all(|entry| matches!(entry.standing, NameStatus::Refused(_)))
     }
 
     /// One that was refused, and why.
-    pub(crate) fn first_refusal(&self) -> Option<(&PoolName, &Refusal)> {
+    pub(crate) fn first_refusal(&self) -> Option<(&PoolName, &StratumError)> {
         self.known.iter().find_map(|(name, entry)| match &entry.standing {
-            Standing::Refused(refusal) => Some((name, refusal)),
-            Standing::Asked | Standing::Accepted => None,
+            NameStatus::Refused(refusal) => Some((name, refusal)),
+            NameStatus::Asked | NameStatus::Accepted => None,
         })
     }
 
     /// Whether there is any that was not refused.
     pub(crate) fn is_any_welcome(&self) -> bool {
-        self.known.values().any(|entry| !matches!(entry.standing, Standing::Refused(_)))
+        self.known.values().any(|entry| !matches!(entry.standing, NameStatus::Refused(_)))
     }
 
     /// Whether the pool has not said what it thinks of any name.
     pub(crate) fn are_all_open(&self) -> bool {
-        !self.known.is_empty() && self.known.values().all(|entry| entry.standing == Standing::Asked)
+        !self.known.is_empty() && self.known.values().all(|entry| entry.standing == NameStatus::Asked)
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -199,64 +199,64 @@ mod tests {
         PoolName(text.to_owned())
     }
 
-    fn refused() -> Standing {
-        Standing::Refused(Refusal::new(RefusalCode::Other, "database is busy"))
+    fn refused() -> NameStatus {
+        NameStatus::Refused(StratumError::new(RefusalCode::Other, "database is busy"))
     }
 
     #[test]
     fn who_was_refused_is_asked_about_again_in_a_while() {
-        let (mut names, now) = (Names::default(), Instant::now());
+        let (mut names, now) = (PoolNames::default(), Instant::now());
         assert!(names.ask(&name("a"), AGAIN, now) && !names.ask(&name("a"), AGAIN, now));
         names.judge(&name("a"), refused(), None);
         assert!(names.are_all_refused() && names.refused_since(AGAIN, now).is_empty());
         assert_eq!(names.refused_since(AGAIN, now + AGAIN), [name("a")]);
         assert!(names.ask(&name("a"), AGAIN, now + AGAIN));
-        names.judge(&name("a"), Standing::Accepted, None);
+        names.judge(&name("a"), NameStatus::Accepted, None);
         assert!(!names.ask(&name("a"), AGAIN, now + 3 * AGAIN));
         // Another miner gave a wrong password.
         names.judge(&name("a"), refused(), None);
-        assert_eq!(names.standing(&name("a")), Some(&Standing::Accepted));
+        assert_eq!(names.standing(&name("a")), Some(&NameStatus::Accepted));
     }
 
     #[test]
     fn shares_go_out_under_a_name_that_is_credited() {
-        let (mut names, now) = (Names::default(), Instant::now());
+        let (mut names, now) = (PoolNames::default(), Instant::now());
         for one in ["a", "b", "c"] {
             names.ask(&name(one), AGAIN, now);
         }
         assert_eq!(names.voice(&name("b")), &name("b"), "nobody was accepted yet");
-        names.judge(&name("a"), Standing::Accepted, None);
+        names.judge(&name("a"), NameStatus::Accepted, None);
         assert_eq!(names.voice(&name("b")), &name("a"));
-        names.judge(&name("b"), Standing::Accepted, None);
+        names.judge(&name("b"), NameStatus::Accepted, None);
         assert_eq!(names.voice(&name("b")), &name("b"));
-        assert!(names.is_about_a_name(&Refusal::new(RefusalCode::Other, "Worker mismatch")));
-        assert!(!names.is_about_a_name(&Refusal::new(RefusalCode::LowDifficulty, "high-hash")));
+        assert!(names.is_about_a_name(&StratumError::new(RefusalCode::Other, "Worker mismatch")));
+        assert!(!names.is_about_a_name(&StratumError::new(RefusalCode::LowDifficulty, "high-hash")));
         assert_eq!(names.voice(&name("b")), &name("a"));
         assert!(!names.ask(&name("c"), AGAIN, now + 2 * AGAIN) && names.vouches_for(&name("c"), None));
     }
 
     #[test]
     fn silence_after_the_first_authorize_is_no_refusal() {
-        let (mut names, now) = (Names::default(), Instant::now());
+        let (mut names, now) = (PoolNames::default(), Instant::now());
         names.ask(&name("a"), AGAIN, now);
         assert!(!names.is_ignored());
-        names.judge(&name("a"), Standing::Accepted, Some(Secret::new("right")));
+        names.judge(&name("a"), NameStatus::Accepted, Some(Secret::new("right")));
         assert!(names.vouches_for(&name("a"), Some(&Secret::new("right"))));
         assert!(!names.vouches_for(&name("a"), Some(&Secret::new("wrong"))));
         names.ask(&name("b"), AGAIN, now);
         assert!(names.is_ignored() && names.vouches_for(&name("b"), None));
         // The pool was only slow.
-        names.judge(&name("b"), Standing::Accepted, None);
+        names.judge(&name("b"), NameStatus::Accepted, None);
         assert!(!names.is_ignored() && names.voice(&name("b")) == &name("b"));
         assert!(!names.vouches_for(&name("c"), None));
     }
 
     #[test]
     fn names_are_bounded_and_room_can_be_made() {
-        let (mut names, now) = (Names::default(), Instant::now());
+        let (mut names, now) = (PoolNames::default(), Instant::now());
         let all = (0..=MOST).filter(|number| names.ask(&name(&number.to_string()), AGAIN, now)).count();
         assert_eq!((all, names.is_full()), (MOST, true));
-        names.judge(&name("7"), Standing::Accepted, None);
+        names.judge(&name("7"), NameStatus::Accepted, None);
         names.retain(|name| name.0 == "9");
         assert!(names.standing(&name("7")).is_some() && names.standing(&name("8")).is_none());
         assert!(names.ask(&name("new"), AGAIN, now));

@@ -7,12 +7,12 @@ use crate::upstream::UpstreamId;
 const ENOUGH: u32 = 2;
 
 #[derive(Debug, Default)]
-pub(crate) struct Unconfigured {
+pub(crate) struct NoConfigurePools {
     /// The pool that ended them, and how many.
     wordless: Option<(UpstreamId, u32)>,
 }
 
-impl Unconfigured {
+impl NoConfigurePools {
     /// Whether the next connection to this pool is to be made without `mining.configure`.
     pub(crate) fn is_due(&self, upstream: UpstreamId) -> bool {
         self.wordless.is_some_and(|(of, count)| of == upstream && count >= ENOUGH)
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_pool_that_hangs_up_twice_is_taken_without_and_then_with_again() {
-        let (mut unconfigured, pool) = (Unconfigured::default(), UpstreamId(0));
+        let (mut unconfigured, pool) = (NoConfigurePools::default(), UpstreamId(0));
         unconfigured.wordless(pool);
         assert!(!unconfigured.is_due(pool));
         unconfigured.wordless(pool);

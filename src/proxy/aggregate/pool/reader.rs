@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, tell};
-use super::names::Standing;
-use super::pending::Asked;
+use super::names::NameStatus;
+use super::pending::PendingRequest;
 use crate::net::options::{is_dead, is_timeout};
-use crate::net::{Reader, Stamp};
-use crate::proxy::aggregate::group::{JobNews, Link};
+use crate::net::{Stamp, StreamReader};
+use crate::proxy::aggregate::group::{JobNews, MinerGroup};
 use crate::proxy::aggregate::jobs::PoolJob;
-use crate::proxy::{Topic, say};
+use crate::proxy::{LogTopic, say};
 use crate::stratum::LineReader;
 use crate::stratum::{
-    ConfigureAnswer, Difficulty, Envelope, Extranonce1, Extranonce2Size, FieldError, Notify, Refusal,
-    RefusalCode, SubscribeAnswer, Verdict, VersionMask, accepted, elements, first_text, refused, result,
+    ConfigureAnswer, Difficulty, Envelope, Extranonce1, Extranonce2Size, FieldError, Notify, RefusalCode,
+    ResponseVerdict, StratumError, SubscribeAnswer, VersionMask, accepted, elements, first_text, refused,
+    result,
 };
 use crate::tap::Direction;
 use crate::tap::Tap;
@@ -38,7 +39,7 @@ const MOST_WORDS: usize = 200;
 
 /// How a connection ended.
 #[derive(Debug)]
-pub(crate) enum End {
+pub(crate) enum ConnectionEnd {
     Closed,
     /// The failure, in words.
     Failed(String),
@@ -49,8 +50,12 @@ pub(crate) enum End {
 }
 
 /// Reads until the end. Whoever called this ends the connection.
-pub(crate) fn listen(link: &Arc<Link>, connection: &Arc<Connection>, silence: Duration) -> End {
-    let mut listener = Listener {
+pub(crate) fn listen(
+    link: &Arc<MinerGroup>,
+    connection: &Arc<Connection>,
+    silence: Duration,
+) -> ConnectionEnd {
+    let mut listener = PoolReader {
         link,
         connection,
         tap: Tap::new(link.to_analyzer(), connection.conversation.clone(), Direction::Down),
@@ -60,12 +65,12 @@ pub(crate) fn listen(link: &Arc<Link>, connection: &Arc<Connection>, silence: Du
     };
     let end = match listener.read(silence) {
         Ok(end) => end,
-        Err(_) if connection.is_over() => End::Ended,
-        Err(error) => End::Failed(lost(&error, listener.heard.elapsed())),
+        Err(_) if connection.is_over() => ConnectionEnd::Ended,
+        Err(error) => ConnectionEnd::Failed(lost(&error, listener.heard.elapsed())),
     };
     // The reading ends, too, when this end could not send: that is the reason then.
     match (end, connection.send_failure()) {
-        (End::Closed | End::Failed(_), Some(failure)) => End::Failed(failure),
+        (ConnectionEnd::Closed | ConnectionEnd::Failed(_), Some(failure)) => ConnectionEnd::Failed(failure),
         (end, _) => end,
     }
 }
@@ -78,8 +83,8 @@ fn lost(error: &io::Error, silence: Duration) -> String {
     describe(error)
 }
 
-struct Listener<'a> {
-    link: &'a Arc<Link>,
+struct PoolReader<'a> {
+    link: &'a Arc<MinerGroup>,
     connection: &'a Arc<Connection>,
     tap: Tap,
     lines: LineReader,
@@ -87,17 +92,21 @@ struct Listener<'a> {
     began: Instant,
 }
 
-impl Listener<'_> {
-    fn read(&mut self, silence: Duration) -> io::Result<End> {
+impl PoolReader<'_> {
+    fn read(&mut self, silence: Duration) -> io::Result<ConnectionEnd> {
         let stream = self.connection.stream.clone();
         stream.set_read_timeout(Some(LOOK.min(silence)))?;
-        let mut reader = Reader::new(stream);
+        let mut reader = StreamReader::new(stream);
         let mut buffer = vec![0; BUFFER];
         let mut looked = Instant::now();
         loop {
             let received = match reader.recv(&mut buffer) {
                 Ok(received) if received.length == 0 => {
-                    return Ok(if self.connection.is_over() { End::Ended } else { End::Closed });
+                    return Ok(if self.connection.is_over() {
+                        ConnectionEnd::Ended
+                    } else {
+                        ConnectionEnd::Closed
+                    });
                 }
                 Ok(received) => Some(received),
                 Err(error) if is_timeout(&error) => None,
@@ -126,7 +135,7 @@ impl Listener<'_> {
                 }
             }
             if self.heard.elapsed() >= silence {
-                return Ok(End::Silent(silence));
+                return Ok(ConnectionEnd::Silent(silence));
             }
         }
     }
@@ -184,7 +193,7 @@ impl Listener<'_> {
                 }
             }
             Some(_) if message.has_id() && message.id() != "null" => {
-                let refusal = Refusal::new(RefusalCode::Other, "Not supported.");
+                let refusal = StratumError::new(RefusalCode::Other, "Not supported.");
                 self.connection.answer(refused(message.id(), &refusal, Default::default()));
             }
             Some(_) => {}
@@ -196,30 +205,30 @@ impl Listener<'_> {
             return;
         };
         match asked {
-            Asked::Configure => {
+            PendingRequest::Configure => {
                 let granted = ConfigureAnswer::from_result(message.good_result()).version_rolling;
                 self.mask(granted, at);
             }
-            Asked::Subscribe => self.subscribed(message, at),
-            Asked::Authorize { name, password, asker } => {
-                let verdict = Verdict::of(message);
+            PendingRequest::Subscribe => self.subscribed(message, at),
+            PendingRequest::Authorize { name, password, asker } => {
+                let verdict = ResponseVerdict::of(message);
                 let standing = match refusal_of(&verdict, RefusalCode::Unauthorized, "Unauthorized worker") {
-                    None => Standing::Accepted,
-                    Some(refusal) => Standing::Refused(refusal),
+                    None => NameStatus::Accepted,
+                    Some(refusal) => NameStatus::Refused(refusal),
                 };
                 if let Some(asker) = asker {
                     let line = match &standing {
-                        Standing::Refused(refusal) => refused(&asker.id, refusal, Default::default()),
+                        NameStatus::Refused(refusal) => refused(&asker.id, refusal, Default::default()),
                         _ => accepted(&asker.id),
                     };
                     tell(&asker, line, at);
-                    self.link.authorized(&asker, standing == Standing::Accepted);
+                    self.link.authorized(&asker, standing == NameStatus::Accepted);
                 }
                 self.connection.facts().names.judge(&name, standing.clone(), password);
                 self.link.name_judged(self.connection, &name, &standing);
             }
-            Asked::Submit { asker } => {
-                let verdict = Verdict::of(message);
+            PendingRequest::Submit { asker } => {
+                let verdict = ResponseVerdict::of(message);
                 let refusal = refusal_of(&verdict, RefusalCode::Other, "Refused by the pool");
                 self.link.share_judged(self.connection, refusal.as_ref());
                 let line = match &refusal {
@@ -345,7 +354,7 @@ impl Listener<'_> {
     fn unread(&self, clean: Option<bool>, why: &dyn Display) {
         let (services, upstream) = (self.link.services(), self.connection.upstream);
         let text = format!("pool {upstream}: a job that can't be read: {why}");
-        say(&services.reception, self.connection.conversation.miner(), Topic::Pool, &text);
+        say(&services.reception, self.connection.conversation.miner(), LogTopic::Pool, &text);
         if clean != Some(false) {
             self.connection.facts().unread_since.get_or_insert_with(Instant::now);
         }
@@ -376,8 +385,8 @@ fn space_in(answer: &Envelope<'_>) -> Result<SubscribeAnswer, String> {
 }
 
 /// `None`: accepted. What the pool leaves out is put in: miners show nothing else properly.
-fn refusal_of(verdict: &Verdict, code: RefusalCode, words: &str) -> Option<Refusal> {
-    let Verdict::Refused { code: given, reason } = verdict else { return None };
+fn refusal_of(verdict: &ResponseVerdict, code: RefusalCode, words: &str) -> Option<StratumError> {
+    let ResponseVerdict::Refused { code: given, reason } = verdict else { return None };
     let known = [
         RefusalCode::Other,
         RefusalCode::JobNotFound,
@@ -388,5 +397,5 @@ fn refusal_of(verdict: &Verdict, code: RefusalCode, words: &str) -> Option<Refus
     ];
     let code = known.into_iter().find(|known| Some(known.number()) == *given).unwrap_or(code);
     let reason = reason.as_deref().unwrap_or(words);
-    Some(Refusal::new(code, reason.chars().take(MOST_WORDS).collect::<String>()))
+    Some(StratumError::new(code, reason.chars().take(MOST_WORDS).collect::<String>()))
 }

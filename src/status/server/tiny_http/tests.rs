@@ -3,26 +3,26 @@ use std::os::unix::fs::PermissionsExt;
 
 use crossbeam_channel::{RecvTimeoutError, unbounded};
 
-use super::super::head::Head;
-use super::super::{Answer, Method, Query};
+use super::super::head::RequestHead;
+use super::super::{HttpAnswer, Method, QueryParams};
 use super::*;
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
-fn start(handler: impl Fn(&super::super::Request) -> Answer + Send + Sync + 'static) -> Inner {
-    Inner::start(Arc::new(handler)).unwrap()
+fn start(handler: impl Fn(&super::super::GatedRequest) -> HttpAnswer + Send + Sync + 'static) -> TinyHttp {
+    TinyHttp::start(Arc::new(handler)).unwrap()
 }
 
-fn pass(inner: &Inner, text: &str, deadline: Instant) -> Result<Reply, Failure> {
+fn pass(inner: &TinyHttp, text: &str, deadline: Instant) -> Result<HttpReply, RelayFailure> {
     let text = text.replace('\n', "\r\n");
-    let (head, at) = Head::parse(text.as_bytes()).unwrap().unwrap();
+    let (head, at) = RequestHead::parse(text.as_bytes()).unwrap().unwrap();
     let request = relay::encode(&head, &text.as_bytes()[at..], inner.key());
     inner.pass_on(&request, text.starts_with("GET"), deadline, &|_| true)
 }
 
-fn get(inner: &Inner, path: &str) -> Result<Reply, Failure> {
+fn get(inner: &TinyHttp, path: &str) -> Result<HttpReply, RelayFailure> {
     pass(inner, &format!("GET {path} HTTP/1.1\nHost: pi:8080\n\n"), soon())
 }
 
@@ -31,7 +31,7 @@ fn the_handler_sees_what_the_gate_let_through() {
     let (sender, seen) = unbounded();
     let inner = start(move |request| {
         sender.send(request.clone()).unwrap();
-        Answer::text(202, "x".repeat(100_000)).with_header("X-Own", "yes")
+        HttpAnswer::text(202, "x".repeat(100_000)).with_header("X-Own", "yes")
     });
     let body = "b".repeat(4096);
     let text =
@@ -41,24 +41,24 @@ fn the_handler_sees_what_the_gate_let_through() {
     assert!(reply.headers.contains(&(String::from("X-Own"), String::from("yes"))));
     let request = seen.recv().unwrap();
     assert_eq!((request.method, request.path.as_str()), (Method::Post, "/a b/c"));
-    assert_eq!(request.query, Query::from([("x", "&"), ("y", "")]));
+    assert_eq!(request.query, QueryParams::from([("x", "&"), ("y", "")]));
     assert_eq!(request.host.as_deref(), Some("Pi:8080"));
     assert_eq!(request.body, body.as_bytes());
 }
 
 #[test]
 fn the_directory_is_private_and_removed() {
-    let inner = start(|_| Answer::not_found());
+    let inner = start(|_| HttpAnswer::not_found());
     let path = inner.directory.path().to_owned();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
     inner.shut_down();
     assert!(!path.exists());
-    assert_eq!(get(&inner, "/"), Err(Failure::Unavailable));
+    assert_eq!(get(&inner, "/"), Err(RelayFailure::Unavailable));
 }
 
 #[test]
 fn without_the_key_nothing_is_answered() {
-    let inner = start(|_| Answer::text(200, "secret"));
+    let inner = start(|_| HttpAnswer::text(200, "secret"));
     let request = b"GET / HTTP/1.0\r\nX-Sluice-Key: 0\r\n\r\n";
     let reply = inner.pass_on(request, true, soon(), &|_| true).unwrap();
     assert_eq!(reply.status, 400);
@@ -67,7 +67,7 @@ fn without_the_key_nothing_is_answered() {
 /// As by a cleaner of temporary files.
 #[test]
 fn a_directory_that_was_taken_away_is_made_again() {
-    let inner = start(|_| Answer::text(200, "here"));
+    let inner = start(|_| HttpAnswer::text(200, "here"));
     let path = inner.directory.path().to_owned();
     fs::remove_dir_all(&path).unwrap();
     let deadline = soon();
@@ -80,7 +80,7 @@ fn a_directory_that_was_taken_away_is_made_again() {
 /// Four ways to lose it; after each the next request is answered by another.
 #[test]
 fn a_server_that_died_is_replaced() {
-    let inner = start(|_| Answer::text(200, "here"));
+    let inner = start(|_| HttpAnswer::text(200, "here"));
     let instance = || inner.lock().instance.clone().unwrap();
     let kill: [&dyn Fn(&Instance); 4] = [
         // Its socket's name is gone.
@@ -112,7 +112,7 @@ fn a_server_that_died_is_replaced() {
 fn a_panic_is_one_500() {
     let inner = start(|request| {
         assert!(request.path != "/panic", "on purpose");
-        Answer::text(200, "here")
+        HttpAnswer::text(200, "here")
     });
     for _ in 0..10 {
         assert_eq!(get(&inner, "/panic").unwrap().status, 500);
@@ -124,12 +124,12 @@ fn a_panic_is_one_500() {
 #[test]
 fn what_a_handler_can_not_answer() {
     let inner = start(|request| match request.path.as_str() {
-        "/large" => Answer::new(200, "text/plain", vec![b'x'; relay::MAX_ANSWER + 1]),
-        "/largest" => Answer::new(200, "text/plain", vec![b'x'; relay::MAX_ANSWER]),
-        "/status" => Answer::text(99, "x"),
-        _ => Answer::text(200, "x").with_header("Content-Length", "99").with_header("X-A", "b\r\nX-C: d"),
+        "/large" => HttpAnswer::new(200, "text/plain", vec![b'x'; relay::MAX_ANSWER + 1]),
+        "/largest" => HttpAnswer::new(200, "text/plain", vec![b'x'; relay::MAX_ANSWER]),
+        "/status" => HttpAnswer::text(99, "x"),
+        _ => HttpAnswer::text(200, "x").with_header("Content-Length", "99").with_header("X-A", "b\r\nX-C: d"),
     });
-    assert_eq!(get(&inner, "/large"), Err(Failure::TooLarge));
+    assert_eq!(get(&inner, "/large"), Err(RelayFailure::TooLarge));
     assert_eq!(get(&inner, "/largest").unwrap().body.len(), relay::MAX_ANSWER);
     assert_eq!(get(&inner, "/status").unwrap().status, 500);
     let reply = get(&inner, "/").unwrap();
@@ -143,11 +143,11 @@ fn a_stuck_handler_is_left_behind() {
     let (release, stuck) = unbounded::<()>();
     let inner = start(move |_| {
         let _ = stuck.recv();
-        Answer::text(200, "")
+        HttpAnswer::text(200, "")
     });
     let short = || Instant::now() + Duration::from_millis(50);
     for _ in 0..=WORKERS {
-        assert_eq!(pass(&inner, "GET / HTTP/1.1\nHost: a\n\n", short()), Err(Failure::TimedOut));
+        assert_eq!(pass(&inner, "GET / HTTP/1.1\nHost: a\n\n", short()), Err(RelayFailure::TimedOut));
     }
     let work = inner.lock().instance.as_ref().unwrap().work.clone();
     assert!(work.is_stuck(Duration::from_millis(1)) && !work.is_stuck(STUCK));
@@ -162,7 +162,7 @@ fn eight_at_once_and_the_others_wait() {
     let (release, stuck) = unbounded::<()>();
     let inner = Arc::new(start(move |_| {
         let _ = stuck.recv();
-        Answer::text(200, "")
+        HttpAnswer::text(200, "")
     }));
     let threads: Vec<_> = (0..3 * MAX_AT_ONCE)
         .map(|_| {

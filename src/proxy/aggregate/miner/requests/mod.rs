@@ -10,19 +10,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::Miner;
-use super::fault_budget::Budget;
+use super::ConnectedMiner;
+use super::fault_budget::FaultBudget;
 use crate::analyzer::LOST;
 use crate::config::Secret;
 use crate::net::Stamp;
-use crate::proxy::aggregate::Services;
-use crate::proxy::aggregate::identity::{Account, MinerName, NameFault, Worker};
-use crate::proxy::aggregate::pool::pending::Asker;
-use crate::proxy::{Topic, say};
+use crate::proxy::aggregate::AggregateServices;
+use crate::proxy::aggregate::identity::{Account, MinerName, NameFault, WorkerName};
+use crate::proxy::aggregate::pool::pending::Requester;
+use crate::proxy::{LogTopic, say};
 use crate::stratum::{
-    Envelope, Refusal, RefusalCode, accepted, elements, first_name, refused, result, shortened,
+    Envelope, RefusalCode, StratumError, accepted, elements, first_name, refused, result, shortened,
 };
-use crate::util::token_bucket::Allowance;
+use crate::util::token_bucket::TokenBucket;
 
 /// The most names of one connection; farm proxies authorize many.
 const MOST_NAMES: usize = 1024;
@@ -40,7 +40,7 @@ const MOST_ID: usize = 1024;
 
 /// Whether the session goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Then {
+pub(crate) enum Flow {
     GoOn,
     /// It ends when everything was sent.
     Leave,
@@ -49,14 +49,14 @@ pub(crate) enum Then {
 }
 
 /// Follows one miner's requests.
-pub(crate) struct Requests {
-    services: Arc<Services>,
-    miner: Arc<Miner>,
-    budget: Budget,
+pub(crate) struct MinerRequests {
+    services: Arc<AggregateServices>,
+    miner: Arc<ConnectedMiner>,
+    budget: FaultBudget,
     /// New names.
-    names: Allowance,
+    names: TokenBucket,
     /// Lines other than shares.
-    requests: Allowance,
+    requests: TokenBucket,
     /// Whose it has said it is.
     account: Option<Account>,
     /// Whose it was taken for, of those who are expected at its address.
@@ -67,16 +67,16 @@ pub(crate) struct Requests {
     waited: Option<Stamp>,
 }
 
-impl Requests {
-    pub(crate) fn new(services: Arc<Services>, miner: Arc<Miner>) -> Requests {
+impl MinerRequests {
+    pub(crate) fn new(services: Arc<AggregateServices>, miner: Arc<ConnectedMiner>) -> MinerRequests {
         let now = Instant::now();
-        let names = Allowance::new(NAMES_AT_ONCE, NAMES_PER_SECOND, now);
-        Requests {
+        let names = TokenBucket::new(NAMES_AT_ONCE, NAMES_PER_SECOND, now);
+        MinerRequests {
             services,
             miner,
-            budget: Budget::new(now),
+            budget: FaultBudget::new(now),
             names,
-            requests: Allowance::new(REQUESTS_AT_ONCE, REQUESTS_PER_SECOND, now),
+            requests: TokenBucket::new(REQUESTS_AT_ONCE, REQUESTS_PER_SECOND, now),
             account: None,
             taken_for: None,
             foreseen: None,
@@ -112,7 +112,7 @@ impl Requests {
     }
 
     /// Takes a line.
-    pub(crate) fn take(&mut self, line: &[u8], at: Stamp) -> Then {
+    pub(crate) fn take(&mut self, line: &[u8], at: Stamp) -> Flow {
         if line.iter().all(u8::is_ascii_whitespace) {
             return self.unanswered();
         }
@@ -121,12 +121,12 @@ impl Requests {
         }
         let at = self.since(at);
         let refusals = std::mem::take(&mut self.miner.desk().refusals);
-        if (0..refusals).any(|_| self.fault() == Then::Ban) {
-            return Then::Ban;
+        if (0..refusals).any(|_| self.fault() == Flow::Ban) {
+            return Flow::Ban;
         }
         if self.miner.is_leaving() {
             self.turn_away(line, at);
-            return Then::GoOn;
+            return Flow::GoOn;
         }
         let Ok(message) = Envelope::read(line) else {
             self.refuse("null", RefusalCode::Other, "Not a Stratum message", at);
@@ -182,7 +182,7 @@ impl Requests {
         }
     }
 
-    fn authorize(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
+    fn authorize(&mut self, message: &Envelope<'_>, at: Stamp) -> Flow {
         let params = message.params.and_then(|params| elements("params", params).ok()).unwrap_or_default();
         let name = self.name_in(message);
         if let Some(fault) = self.services.name_fault(&name) {
@@ -197,11 +197,11 @@ impl Requests {
         if is_bound && own.is_some_and(|own| own != account) {
             // All its work is on one connection to the pool.
             self.refuse(message.id(), RefusalCode::Unauthorized, "One account for each connection", at);
-            return Then::GoOn;
+            return Flow::GoOn;
         }
         let password = || params.get(1).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
         let password = (!is_local).then(|| Secret::new(shortened(&password().unwrap_or_default())));
-        let worker = Worker { name, password };
+        let worker = WorkerName { name, password };
         let Some(is_new) = self.keep_name(&worker, &account) else {
             self.refuse(message.id(), RefusalCode::Unauthorized, "Too many workers for one connection", at);
             return self.fault();
@@ -226,7 +226,7 @@ impl Requests {
                 link.authorize(&worker);
             }
             self.begin();
-            return Then::GoOn;
+            return Flow::GoOn;
         }
         self.authorize_at_pool(&worker, &account, message.id(), at)
     }
@@ -237,22 +237,22 @@ impl Requests {
     }
 
     /// Nobody could be credited for its work. It is told so, rather than let in and never given a job.
-    fn refuse_name(&mut self, name: &MinerName, fault: NameFault, id: &str, at: Stamp) -> Then {
+    fn refuse_name(&mut self, name: &MinerName, fault: NameFault, id: &str, at: Stamp) -> Flow {
         let text = format!("authorize refused: {fault} (it is {:?}); set it in the miner", name.as_str());
-        say(&self.services.reception, self.miner.address(), Topic::Refused, &text);
+        say(&self.services.reception, self.miner.address(), LogTopic::Refused, &text);
         self.refuse(id, RefusalCode::Unauthorized, &fault.to_string(), at);
         self.fault()
     }
 
     /// What the pool has said of this name, if it has refused it.
-    fn known_refusal(&self, worker: &Worker) -> Option<Refusal> {
+    fn known_refusal(&self, worker: &WorkerName) -> Option<StratumError> {
         let connection = self.miner.link()?.connection()?;
         let name = self.services.naming.at_pool(&worker.name, &connection.configured.user);
         connection.refusal_of(&name)
     }
 
     /// Notes who it has said it is, and whether that is new. `None` when those are too many.
-    fn keep_name(&mut self, worker: &Worker, account: &Account) -> Option<bool> {
+    fn keep_name(&mut self, worker: &WorkerName, account: &Account) -> Option<bool> {
         let mut desk = self.miner.desk();
         let before = desk.workers.len();
         desk.workers.retain(|old| old.name != worker.name && self.services.account(&old.name) == *account);
@@ -291,15 +291,15 @@ impl Requests {
     }
 
     /// It was taken for another's, and will be right the next time: that is no fault of its own.
-    fn come_again(&mut self, account: &Account) -> Then {
+    fn come_again(&mut self, account: &Account) -> Flow {
         let address = self.miner.address().ip();
         if self.services.hub.expect(address, account, self.taken_for.take()) {
             self.services.reception.gatekeeper.pardon(address, Instant::now());
         }
-        Then::Leave
+        Flow::Leave
     }
 
-    fn authorize_at_pool(&mut self, worker: &Worker, account: &Account, id: &str, at: Stamp) -> Then {
+    fn authorize_at_pool(&mut self, worker: &WorkerName, account: &Account, id: &str, at: Stamp) -> Flow {
         if self.miner.link().is_none() {
             // It says who it is before it subscribes.
             let deadline = Instant::now() + self.services.config.failover.connect_deadline;
@@ -311,7 +311,7 @@ impl Requests {
         }
         let Some(connection) = self.miner.link().and_then(|link| link.connection()) else {
             self.refuse(id, RefusalCode::Other, "No pool", at);
-            return Then::Leave;
+            return Flow::Leave;
         };
         let pool_name = self.services.naming.at_pool(&worker.name, &connection.configured.user);
         if connection.facts().names.vouches_for(&pool_name, worker.password.as_ref()) {
@@ -319,26 +319,27 @@ impl Requests {
             self.answer(accepted(id), at);
             self.miner.desk().is_authorized = true;
             self.begin();
-            return Then::GoOn;
+            return Flow::GoOn;
         }
         let Some(place) = self.miner.reserve(id) else {
             self.refuse(id, RefusalCode::Other, "Too many requests wait for the pool", at);
-            return Then::Leave;
+            return Flow::Leave;
         };
-        let asker = Asker { miner: Arc::downgrade(&self.miner), place, id: id.into(), is_good_here: false };
+        let asker =
+            Requester { miner: Arc::downgrade(&self.miner), place, id: id.into(), is_good_here: false };
         if let Err(asker) = connection.authorize_for(&pool_name, worker.password.clone(), asker) {
-            let refusal = Refusal::new(RefusalCode::Other, LOST);
+            let refusal = StratumError::new(RefusalCode::Other, LOST);
             self.miner.complete(asker.place, refused(&asker.id, &refusal, Default::default()), at);
-            return Then::Leave;
+            return Flow::Leave;
         }
-        Then::GoOn
+        Flow::GoOn
     }
 
-    fn wrong_coin(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
+    fn wrong_coin(&mut self, message: &Envelope<'_>, at: Stamp) -> Flow {
         self.refuse(message.id(), RefusalCode::Other, "This is a Bitcoin pool (Stratum V1)", at);
         let text = "closed: it is a miner for another coin";
-        say(&self.services.reception, self.miner.address(), Topic::Refused, &text);
-        Then::Leave
+        say(&self.services.reception, self.miner.address(), LogTopic::Refused, &text);
+        Flow::Leave
     }
 
     /// Something had to wait for the pool. That is no delay of ours.
@@ -357,21 +358,21 @@ impl Requests {
         }
     }
 
-    fn answer(&self, line: String, at: Stamp) -> Then {
+    fn answer(&self, line: String, at: Stamp) -> Flow {
         self.miner.answer(line, at);
-        Then::GoOn
+        Flow::GoOn
     }
 
     fn refuse(&self, id: &str, code: RefusalCode, reason: &str, at: Stamp) {
-        self.miner.answer(refused(id, &Refusal::new(code, reason), Default::default()), at);
+        self.miner.answer(refused(id, &StratumError::new(code, reason), Default::default()), at);
     }
 
     /// A line that needs no answer. Very many are a fault all the same.
-    fn unanswered(&mut self) -> Then {
-        if self.requests.take_if_any(Instant::now()) { Then::GoOn } else { self.fault() }
+    fn unanswered(&mut self) -> Flow {
+        if self.requests.take_if_any(Instant::now()) { Flow::GoOn } else { self.fault() }
     }
 
-    fn fault(&mut self) -> Then {
-        if self.budget.spend(Instant::now()) { Then::GoOn } else { Then::Ban }
+    fn fault(&mut self) -> Flow {
+        if self.budget.spend(Instant::now()) { Flow::GoOn } else { Flow::Ban }
     }
 }

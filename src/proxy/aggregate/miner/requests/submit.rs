@@ -7,22 +7,22 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::version_rolling::bits_for_pool;
-use super::{Requests, Then};
+use super::{Flow, MinerRequests};
 use crate::analyzer::TOO_MANY;
 use crate::net::Stamp;
 use crate::proxy::aggregate::identity::{MinerName, PoolName};
-use crate::proxy::aggregate::miner::share_verdict::{Fault, Judgement, Stale, Terms, judge};
-use crate::proxy::aggregate::miner::work::Given;
-use crate::proxy::aggregate::pool::connection::{Connection, Unsent};
-use crate::proxy::aggregate::pool::pending::Asker;
-use crate::stratum::{Difficulty, Envelope, Refusal, RefusalCode, Submit, accepted, refused};
+use crate::proxy::aggregate::miner::share_verdict::{RejectKind, ShareContext, ShareVerdict, Stale, judge};
+use crate::proxy::aggregate::miner::work::AssignedJob;
+use crate::proxy::aggregate::pool::connection::{Connection, SubmitError};
+use crate::proxy::aggregate::pool::pending::Requester;
+use crate::stratum::{Difficulty, Envelope, RefusalCode, StratumError, Submit, accepted, refused};
 use crate::work::BlockHash;
 
 /// A share, and what was found about it.
 struct Judged {
     submit: Submit,
-    judgement: Judgement,
-    given: Given,
+    judgement: ShareVerdict,
+    given: AssignedJob,
     /// What the miner is credited with.
     worth: Difficulty,
     /// Where it would go; `None` when that is gone.
@@ -31,8 +31,8 @@ struct Judged {
     is_named: bool,
 }
 
-impl Requests {
-    pub(crate) fn submit(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
+impl MinerRequests {
+    pub(crate) fn submit(&mut self, message: &Envelope<'_>, at: Stamp) -> Flow {
         let submit = match Submit::from_miner(message.params) {
             Ok(submit) => submit,
             Err(error) => {
@@ -47,23 +47,23 @@ impl Requests {
                 // What was on its way when the pool changed is nobody's fault.
                 let is_unknown = refusal.code == RefusalCode::JobNotFound;
                 let is_late = is_unknown && self.miner.desk().may_be_late(Instant::now());
-                if is_late { Then::GoOn } else { self.fault() }
+                if is_late { Flow::GoOn } else { self.fault() }
             }
         }
     }
 
     /// What is to be done with a share, and the job it is for.
-    fn judged(&self, submit: Submit) -> Result<Judged, Refusal> {
+    fn judged(&self, submit: Submit) -> Result<Judged, StratumError> {
         let desk = self.miner.desk();
         if desk.seat.is_none() {
-            return Err(Refusal::new(RefusalCode::NotSubscribed, "Not subscribed"));
+            return Err(StratumError::new(RefusalCode::NotSubscribed, "Not subscribed"));
         }
         let name = self.services.naming.text(&submit.worker);
         let is_named = desk.workers.iter().any(|worker| worker.name.as_str() == name);
         let given = match desk.find(&submit.job_id).cloned() {
             Some(given) if desk.is_authorized => given,
             _ if !desk.is_authorized || !is_named => return Err(unauthorized()),
-            _ => return Err(Refusal::new(RefusalCode::JobNotFound, "Job not found")),
+            _ => return Err(StratumError::new(RefusalCode::JobNotFound, "Job not found")),
         };
         let asked = desk.difficulty().map_or(given.difficulty, |now| now.min(given.difficulty));
         let negotiated = desk.mask;
@@ -83,7 +83,7 @@ impl Requests {
             }
             None => (job.difficulty(), Some(Stale::Gone)),
         };
-        let terms = Terms {
+        let terms = ShareContext {
             job: &job.notify,
             ntime: job.notify.ntime,
             extranonce1: &given.seat.extranonce1,
@@ -97,22 +97,22 @@ impl Requests {
         Ok(Judged { submit, judgement, given, worth: asked, connection, is_named })
     }
 
-    fn act(&mut self, id: &str, judged: &Judged, at: Stamp) -> Then {
+    fn act(&mut self, id: &str, judged: &Judged, at: Stamp) -> Flow {
         let (hash, is_for_pool) = match &judged.judgement {
-            Judgement::Forward { hash, .. } => (*hash, true),
-            Judgement::Count { hash } => (*hash, false),
-            Judgement::Refuse(refusal, fault) => {
+            ShareVerdict::Forward { hash, .. } => (*hash, true),
+            ShareVerdict::Count { hash } => (*hash, false),
+            ShareVerdict::Refuse(refusal, fault) => {
                 self.miner.answer(refused(id, refusal, Default::default()), at);
-                if let Some(then) = (*fault == Fault::Rolled).then(|| self.forgive_rolled()).flatten() {
+                if let Some(then) = (*fault == RejectKind::Rolled).then(|| self.forgive_rolled()).flatten() {
                     return then;
                 }
                 // Without a pool there is nothing that it could mine instead.
-                let is_excused = *fault == Fault::Stale && judged.connection.is_none()
+                let is_excused = *fault == RejectKind::Stale && judged.connection.is_none()
                     || self.miner.desk().is_excused(*fault, Instant::now());
-                return if is_excused { Then::GoOn } else { self.fault() };
+                return if is_excused { Flow::GoOn } else { self.fault() };
             }
         };
-        let is_block = matches!(judged.judgement, Judgement::Forward { is_block: true, .. });
+        let is_block = matches!(judged.judgement, ShareVerdict::Forward { is_block: true, .. });
         // A block is worth a try under any name.
         if !judged.is_named && !is_block {
             self.miner.answer(refused(id, &unauthorized(), Default::default()), at);
@@ -143,11 +143,11 @@ impl Requests {
         if is_urgent {
             self.give_again();
         }
-        Then::GoOn
+        Flow::GoOn
     }
 
     /// The pool's words, where it does not know who has found the share: nobody is credited.
-    fn refused_name(&self, connection: &Connection, submit: &Submit) -> Option<Refusal> {
+    fn refused_name(&self, connection: &Connection, submit: &Submit) -> Option<StratumError> {
         connection.refusal_of(&self.name_at(connection, &submit.worker))
     }
 
@@ -160,8 +160,8 @@ impl Requests {
     fn forward(&self, id: &str, judged: &Judged, connection: &Connection, hash: BlockHash, at: Stamp) {
         let Judged { submit, given, .. } = judged;
         let lost =
-            || Refusal::new(RefusalCode::JobNotFound, "Stale share: its connection to the pool is gone");
-        let too_many = || Refusal::new(RefusalCode::Other, TOO_MANY);
+            || StratumError::new(RefusalCode::JobNotFound, "Stale share: its connection to the pool is gone");
+        let too_many = || StratumError::new(RefusalCode::Other, TOO_MANY);
         let worker = match self.miner.desk().workers.first() {
             // A block by an unknown name is its own all the same.
             Some(first) if !judged.is_named => first.name.as_str().to_owned(),
@@ -189,13 +189,13 @@ impl Requests {
         params.extend(bits_for_pool(submit, mask, job.version).map(|bits| json!(bits.to_string())));
         // Noted before it is sent: the answer may be faster.
         connection.note_forwarded(hash);
-        let is_good_here = matches!(judged.judgement, Judgement::Forward { is_good_here: true, .. });
-        let asker = Asker { miner: Arc::downgrade(&self.miner), place, id: id.into(), is_good_here };
+        let is_good_here = matches!(judged.judgement, ShareVerdict::Forward { is_good_here: true, .. });
+        let asker = Requester { miner: Arc::downgrade(&self.miner), place, id: id.into(), is_good_here };
         let (asker, refusal) = match connection.submit(asker, &serde_json::Value::Array(params), at, deadline)
         {
             Ok(()) => return,
-            Err(Unsent::Over(asker)) => (asker, lost()),
-            Err(Unsent::Full(asker)) => (asker, too_many()),
+            Err(SubmitError::Over(asker)) => (asker, lost()),
+            Err(SubmitError::Full(asker)) => (asker, too_many()),
         };
         connection.forget_forwarded(&hash);
         self.miner.complete(asker.place, refused(&asker.id, &refusal, Default::default()), at);
@@ -209,6 +209,6 @@ impl Requests {
     }
 }
 
-fn unauthorized() -> Refusal {
-    Refusal::new(RefusalCode::Unauthorized, "Unauthorized worker")
+fn unauthorized() -> StratumError {
+    StratumError::new(RefusalCode::Unauthorized, "Unauthorized worker")
 }

@@ -4,17 +4,17 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::{Requests, Then};
+use super::{Flow, MinerRequests};
 use crate::net::Stamp;
-use crate::proxy::aggregate::group::NoSeat;
+use crate::proxy::aggregate::group::LeaseError;
 use crate::proxy::aggregate::identity::Account;
-use crate::proxy::{Topic, say};
+use crate::proxy::{LogTopic, say};
 use crate::stratum::{
     ConfigureAnswer, ConfigureRequest, Envelope, RefusalCode, first_text, result, shortened,
 };
 
-impl Requests {
-    pub(crate) fn configure(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
+impl MinerRequests {
+    pub(crate) fn configure(&mut self, message: &Envelope<'_>, at: Stamp) -> Flow {
         let asked = ConfigureRequest::from_params(message.params).version_rolling;
         let of_pool = self
             .miner
@@ -48,7 +48,7 @@ impl Requests {
         self.answer(result(message.id(), &serde_json::Value::Object(answer).to_string()), at)
     }
 
-    pub(crate) fn subscribe(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
+    pub(crate) fn subscribe(&mut self, message: &Envelope<'_>, at: Stamp) -> Flow {
         let user_agent = shortened(&first_text(message.params).unwrap_or_default());
         {
             let known = self.services.memory.recall(self.miner.address().ip(), &user_agent);
@@ -73,11 +73,15 @@ impl Requests {
         }
         self.miner.welcome();
         // Each answer is followed by a job of its own, and there is no need for many.
-        if is_told_again { self.fault() } else { Then::GoOn }
+        if is_told_again { self.fault() } else { Flow::GoOn }
     }
 
     /// Seats the miner with those of its account's, as far as that is known.
-    pub(crate) fn take_seat(&mut self, account: Option<&Account>, deadline: Instant) -> Result<(), NoSeat> {
+    pub(crate) fn take_seat(
+        &mut self,
+        account: Option<&Account>,
+        deadline: Instant,
+    ) -> Result<(), LeaseError> {
         // Who has no name is welcome anywhere.
         let account = account.filter(|account| !account.0.is_empty());
         loop {
@@ -91,18 +95,20 @@ impl Requests {
         }
     }
 
-    pub(crate) fn no_seat(&mut self, why: &NoSeat, id: &str, at: Stamp) -> Then {
+    pub(crate) fn no_seat(&mut self, why: &LeaseError, id: &str, at: Stamp) -> Flow {
         let text = match why {
-            NoSeat::NoPool => "no pool can be reached".to_owned(),
-            NoSeat::Full => "the pool has no search space left".to_owned(),
-            NoSeat::TooMany => "too many accounts, each with a connection to the pool of its own".to_owned(),
-            NoSeat::Unusable(why) => why.clone(),
+            LeaseError::NoPool => "no pool can be reached".to_owned(),
+            LeaseError::Full => "the pool has no search space left".to_owned(),
+            LeaseError::TooMany => {
+                "too many accounts, each with a connection to the pool of its own".to_owned()
+            }
+            LeaseError::Unusable(why) => why.clone(),
         };
-        say(&self.services.reception, self.miner.address(), Topic::Pool, &format_args!("closed: {text}"));
-        if *why != NoSeat::NoPool {
+        say(&self.services.reception, self.miner.address(), LogTopic::Pool, &format_args!("closed: {text}"));
+        if *why != LeaseError::NoPool {
             self.refuse(id, RefusalCode::Other, &text, at);
         }
-        Then::Leave
+        Flow::Leave
     }
 }
 

@@ -5,27 +5,27 @@ use std::time::Instant;
 
 use serde_json::value::RawValue;
 
-use super::{Requests, Then};
+use super::{Flow, MinerRequests};
 use crate::net::Stamp;
 use crate::proxy::aggregate::miner::work::WishSource;
 use crate::stratum::{Difficulty, Envelope, accepted, decode_hex, elements};
 use crate::work::{BlockHash, share_difficulty};
 
-impl Requests {
+impl MinerRequests {
     /// `mining.suggest_difficulty`, with the number in the params, in their place, or in the method's name.
-    pub(crate) fn suggest_difficulty(&mut self, method: &str, message: &Envelope<'_>, at: Stamp) -> Then {
+    pub(crate) fn suggest_difficulty(&mut self, method: &str, message: &Envelope<'_>, at: Stamp) -> Flow {
         let in_params = only_param(message).and_then(|raw| Difficulty::from_json(raw).ok());
         self.answer_wish(in_params.or_else(|| in_name(method)), message.id(), at)
     }
 
     /// `mining.suggest_target`: the same, by the highest hash.
-    pub(crate) fn suggest_target(&mut self, message: &Envelope<'_>, at: Stamp) -> Then {
+    pub(crate) fn suggest_target(&mut self, message: &Envelope<'_>, at: Stamp) -> Flow {
         let target = only_param(message).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
         self.answer_wish(target.as_deref().and_then(of_target), message.id(), at)
     }
 
     /// The answer comes first: cgminer takes the next line for it.
-    fn answer_wish(&self, wish: Option<Difficulty>, id: &str, at: Stamp) -> Then {
+    fn answer_wish(&self, wish: Option<Difficulty>, id: &str, at: Stamp) -> Flow {
         let then = self.answer(accepted(id), at);
         self.heed(wish, WishSource::Suggested);
         then

@@ -4,13 +4,13 @@
 //! The pool decides which bits may be rolled. What a miner negotiated says how its bits are to be
 //! read; a miner that negotiated nothing, or less than it rolls, loses no work for that.
 
-use super::Requests;
-use crate::proxy::aggregate::miner::work::Given;
+use super::MinerRequests;
+use crate::proxy::aggregate::miner::work::AssignedJob;
 use crate::proxy::aggregate::pool::connection::Connection;
-use crate::proxy::{Topic, say};
+use crate::proxy::{LogTopic, say};
 use crate::stratum::{Submit, Version, VersionBits, VersionMask};
 
-impl Requests {
+impl MinerRequests {
     /// The mask that a share's bits are read with: the miner's own if they lie within it, otherwise the
     /// pool's. After a change the masks before it still hold for the jobs given before it. If none allows
     /// the bits, it is the pool's present mask, which refuses them.
@@ -18,7 +18,7 @@ impl Requests {
         &self,
         submit: &Submit,
         negotiated: Option<VersionMask>,
-        given: &Given,
+        given: &AssignedJob,
         connection: Option<&Connection>,
     ) -> Option<VersionMask> {
         let bits = submit.version_bits.unwrap_or_default();
@@ -39,7 +39,7 @@ impl Requests {
     ///
     /// A miner whose bits were taken away and that knows nothing of the change is disconnected after
     /// [`Limits::narrowing`](crate::proxy::aggregate::Limits::narrowing): it negotiates others when it reconnects.
-    pub(crate) fn forgive_rolled(&self) -> Option<super::Then> {
+    pub(crate) fn forgive_rolled(&self) -> Option<super::Flow> {
         let (has_negotiated, narrowed_at) = {
             let desk = self.miner.desk();
             (desk.asked_mask.is_some(), desk.narrowed_at)
@@ -47,15 +47,15 @@ impl Requests {
         if !has_negotiated {
             let text = "its shares are refused: it rolls version bits that the pool does not allow, and has not \
                         sent mining.configure, by which it would learn that";
-            say(&self.services.reception, self.miner.address(), Topic::Pool, &text);
+            say(&self.services.reception, self.miner.address(), LogTopic::Pool, &text);
         }
         let since = narrowed_at?;
         if since.elapsed() >= self.services.limits.narrowing && !self.miner.is_leaving() {
             let text = "closed: it goes on rolling version bits that the pool does not allow any more";
-            say(&self.services.reception, self.miner.address(), Topic::Pool, &text);
+            say(&self.services.reception, self.miner.address(), LogTopic::Pool, &text);
             self.miner.dismiss();
         }
-        Some(super::Then::GoOn)
+        Some(super::Flow::GoOn)
     }
 }
 

@@ -16,8 +16,8 @@ fn difficulty(value: f64) -> Difficulty {
     Difficulty::new(value).unwrap()
 }
 
-fn vardiff(start: f64, now: Instant) -> Vardiff {
-    Vardiff::new(&config::Vardiff::default(), 1e-6, difficulty(start), now)
+fn vardiff(start: f64, now: Instant) -> VardiffState {
+    VardiffState::new(&config::VardiffConfig::default(), 1e-6, difficulty(start), now)
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn late_shares_of_a_flood_count_for_their_own_work() {
 #[test]
 fn a_silent_miner_is_eased_by_powers_down_to_its_floor() {
     let now = Instant::now();
-    let mut vardiff = Vardiff::new(&config::Vardiff::default(), 1.0, difficulty(1e6), now);
+    let mut vardiff = VardiffState::new(&config::VardiffConfig::default(), 1.0, difficulty(1e6), now);
     let (mut sent, mut last) = (Vec::new(), 0);
     for second in 1..4000 {
         let at = now + Duration::from_secs(second);
@@ -194,7 +194,7 @@ fn the_cap_holds_at_once_and_frees_the_miner_when_it_rises() {
     let rise = vardiff.cap(difficulty(1e9), now).unwrap();
     assert_eq!(rise.difficulty.value(), 1000.0);
     // Below the floor and the least of the settings it is the pool's word that counts.
-    let mut vardiff = Vardiff::new(&config::Vardiff::default(), 1.0, difficulty(5.0), now);
+    let mut vardiff = VardiffState::new(&config::VardiffConfig::default(), 1.0, difficulty(5.0), now);
     assert_eq!(vardiff.cap(difficulty(0.5), now).unwrap().difficulty.value(), 0.5);
 }
 
@@ -214,9 +214,9 @@ fn what_a_miner_shows_under_the_cap_counts_when_it_rises() {
 
 #[test]
 fn without_vardiff_the_difficulty_is_the_pools() {
-    let settings = config::Vardiff { enabled: false, ..config::Vardiff::default() };
+    let settings = config::VardiffConfig { enabled: false, ..config::VardiffConfig::default() };
     let now = Instant::now();
-    let mut vardiff = Vardiff::new(&settings, 1.0, difficulty(3.0), now);
+    let mut vardiff = VardiffState::new(&settings, 1.0, difficulty(3.0), now);
     assert_eq!(vardiff.tick(now), None);
     for pools in [0.000_123_456_7, 16_383.75, 1e13] {
         let wanted = vardiff.cap(difficulty(pools), now).unwrap();
@@ -231,10 +231,10 @@ fn without_vardiff_the_difficulty_is_the_pools() {
 
 #[test]
 fn nothing_leaves_the_bounds_and_no_clock_breaks_it() {
-    let settings = config::Vardiff { min: 0.01, max: 50.0, ..config::Vardiff::default() };
+    let settings = config::VardiffConfig { min: 0.01, max: 50.0, ..config::VardiffConfig::default() };
     for right in [1e-4, 3.0, 1e5] {
         let mut run = Simulation::new(1.0, hashes(right), 9);
-        run.vardiff = Vardiff::new(&settings, 0.02, difficulty(1.0), run.at());
+        run.vardiff = VardiffState::new(&settings, 0.02, difficulty(1.0), run.at());
         for _ in 0..100 {
             run.hours(0.02);
             assert!((0.02..=50.0).contains(&run.vardiff.difficulty().value()));
@@ -248,8 +248,8 @@ fn nothing_leaves_the_bounds_and_no_clock_breaks_it() {
         assert_eq!(vardiff.share(Difficulty::ONE, now - Duration::from_secs(50)), None);
     }
     assert!(vardiff.difficulty().value().is_finite());
-    let settings = config::Vardiff { target: Duration::ZERO, min: f64::NAN, max: 0.0, enabled: true };
-    let mut vardiff = Vardiff::new(&settings, f64::NAN, difficulty(1.0), now);
+    let settings = config::VardiffConfig { target: Duration::ZERO, min: f64::NAN, max: 0.0, enabled: true };
+    let mut vardiff = VardiffState::new(&settings, f64::NAN, difficulty(1.0), now);
     vardiff.share(difficulty(1e300), now);
     vardiff.tick(now + Duration::from_secs(1));
     assert!(vardiff.difficulty().value().is_finite());
@@ -262,6 +262,6 @@ fn difficulties_are_written_with_three_digits() {
     }
     // A miner that knows no fractions gets none.
     let now = Instant::now();
-    let vardiff = Vardiff::new(&config::Vardiff::default(), 1.0, difficulty(14.2), now);
+    let vardiff = VardiffState::new(&config::VardiffConfig::default(), 1.0, difficulty(14.2), now);
     assert_eq!(vardiff.difficulty().value(), 14.0);
 }

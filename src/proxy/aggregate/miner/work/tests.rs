@@ -5,13 +5,13 @@ use crate::proxy::aggregate::jobs::TaskNumbers;
 use crate::proxy::aggregate::jobs::tests::job_of;
 use crate::stratum::{Nbits, Notify, Ntime, PrevHash, Version};
 
-fn seated() -> Desk {
-    let mut desk = Desk::new(Arc::new(config::Vardiff::default()));
+fn seated() -> MinerWork {
+    let mut desk = MinerWork::new(Arc::new(config::VardiffConfig::default()));
     let split = Split::of(Extranonce2Size::new(8).unwrap()).unwrap();
     let prefix = Slots::new(split).take().unwrap();
     let extranonce1 = split.extranonce1(&Extranonce1::default(), &prefix).unwrap();
-    desk.seat = Some(Seat {
-        epoch: Epoch(1),
+    desk.seat = Some(ExtranonceLease {
+        epoch: SpaceId(1),
         prefix: Arc::new(prefix),
         extranonce1: Arc::new(extranonce1),
         extranonce2_size: split.miner_size(),
@@ -32,7 +32,7 @@ fn job(block: u8) -> Arc<PoolJob> {
         ntime: Ntime(1000),
         clean_jobs: Some(true),
     };
-    Arc::new(PoolJob::sample(Epoch(1), notify, u64::from(block)))
+    Arc::new(PoolJob::sample(SpaceId(1), notify, u64::from(block)))
 }
 
 #[test]
@@ -68,11 +68,11 @@ fn another_pools_first_job_is_news_however_old_its_number() {
     let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
     // The better pool had its job ready before the other one sent its last.
     let mut elsewhere = Arc::into_inner(job(1)).unwrap();
-    elsewhere.space.epoch = Epoch(2);
+    elsewhere.space.epoch = SpaceId(2);
     let first_there = numbers.first(Arc::new(elsewhere), true, None);
     let last_here = numbers.first(job(2), true, None);
     assert!(desk.give(&last_here, Difficulty::ONE, now).is_some());
-    desk.seat = desk.seat.take().map(|seat| Seat { epoch: Epoch(2), ..seat });
+    desk.seat = desk.seat.take().map(|seat| ExtranonceLease { epoch: SpaceId(2), ..seat });
     assert!(!desk.has(&first_there));
     let lines = desk.give(&first_there, Difficulty::ONE, now).unwrap();
     assert!(lines.contains("mining.set_difficulty") && lines.trim_end().ends_with("true]}"), "{lines}");
@@ -100,10 +100,10 @@ fn very_long_jobs_are_kept_for_as_long_as_there_is_room() {
 fn what_is_late_is_excused_for_a_while() {
     let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
     desk.give(&numbers.first(job(1), true, None), Difficulty::ONE, now).unwrap();
-    assert!(!desk.is_excused(Fault::Stale, now), "nothing has died yet");
+    assert!(!desk.is_excused(RejectKind::Stale, now), "nothing has died yet");
     desk.give(&numbers.first(job(2), true, None), Difficulty::ONE, now).unwrap();
-    assert!(desk.is_excused(Fault::Stale, now) && !desk.is_excused(Fault::Low, now));
-    assert!(!desk.is_excused(Fault::Stale, now + GRACE) && !desk.is_excused(Fault::Other, now));
+    assert!(desk.is_excused(RejectKind::Stale, now) && !desk.is_excused(RejectKind::Low, now));
+    assert!(!desk.is_excused(RejectKind::Stale, now + GRACE) && !desk.is_excused(RejectKind::Other, now));
 }
 
 #[test]
@@ -120,14 +120,14 @@ fn who_had_no_pool_goes_on_where_it_was() {
     }
     // The pool is gone, for much longer than any miner is silent.
     now += Duration::from_secs(1000);
-    desk.seat = desk.seat.take().map(|seat| Seat { epoch: Epoch(2), ..seat });
+    desk.seat = desk.seat.take().map(|seat| ExtranonceLease { epoch: SpaceId(2), ..seat });
     // The next one has no job yet.
     for _ in 0..500 {
         now += Duration::from_secs(1);
         assert!(!desk.tick(now));
     }
     let mut elsewhere = Arc::into_inner(job(1)).unwrap();
-    elsewhere.space.epoch = Epoch(2);
+    elsewhere.space.epoch = SpaceId(2);
     let first_there = numbers.first(Arc::new(elsewhere), true, None);
     let lines = desk.give(&first_there, Difficulty::ONE, now).unwrap();
     assert_eq!(desk.difficulty(), Some(before), "{lines}");

@@ -5,7 +5,7 @@ use super::*;
 const JOBS: f64 = 30.0;
 
 pub(crate) struct Simulation {
-    pub vardiff: Vardiff,
+    pub vardiff: VardiffState,
     /// Hashes per second.
     pub rate: f64,
     /// Seconds.
