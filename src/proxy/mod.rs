@@ -3,7 +3,7 @@
 //!
 //! The way of a miner: [`listener`] (asks the gatekeeper) → the mode's [`Host`], with a [`IncomingConnection`] →
 //! [`handshake`] (PROXY header, TLS) → [`mod@first_bytes`] (is it a miner at all) → the mode's session,
-//! with a [`Tap`] for each direction.
+//! with a [`Tap`](crate::tap::Tap) for each direction.
 
 pub mod aggregate;
 pub mod enforcement;

@@ -1,4 +1,4 @@
-//! Which address shows what. Reads the newest [`Sight`](super::snapshot::Sight); takes no lock that a session
+//! Which address shows what. Reads the newest [`StatusSnapshot`](super::snapshot::StatusSnapshot); takes no lock that a session
 //! takes.
 
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub fn handler_with_controls(sights: StatusSnapshots, observer: Observer) -> Han
 }
 
 /// Whether every thread that serves everybody runs and moves. Asked of the threads themselves: the
-/// [`Sight`](super::snapshot::Sight) is made by one of them.
+/// [`StatusSnapshot`](super::snapshot::StatusSnapshot) is made by one of them.
 ///
 /// # Errors
 /// Which do not, a line each.

@@ -1,4 +1,4 @@
-//! TODO
+//! The pool side of aggregate mode: one connection to a pool, which many miners share.
 
 pub(crate) mod avoided;
 pub(crate) mod connect;
