@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use sluice::analyzer::{Analyzer, Chunk, Conversation, Copy, Direction, SessionId, Setup, What};
+use sluice::analyzer::{Analyzer, Setup};
 use sluice::config;
 use sluice::net::Stamp;
 use sluice::stratum::Envelope;
+use sluice::tap::{Conversation, Direction, SessionId, TapBytes, TapEvent, TapMessage};
 
 const SESSIONS: u64 = 100;
 const ROUNDS: usize = 40;
@@ -67,7 +68,7 @@ fn notify() -> String {
     job.and_then(|job| job["line"].as_str().map(String::from)).unwrap_or_default()
 }
 
-fn copies(notify: &str) -> Vec<Copy> {
+fn copies(notify: &str) -> Vec<TapMessage> {
     let opened = Stamp::now();
     let sessions: Vec<_> = (1..=SESSIONS)
         .map(|id| Arc::new(Conversation::new(SessionId(id), ([127, 0, 0, 1], 1).into(), opened)))
@@ -78,8 +79,8 @@ fn copies(notify: &str) -> Vec<Copy> {
         time += 1000;
         let at = Stamp::from_nanos(time);
         let bytes = (text + "\n").into_bytes().into_boxed_slice();
-        let chunk = Chunk { direction, bytes, readable_at: at, sent_at: at, after_gap: false };
-        copies.push(Copy { conversation: session.clone(), what: What::Bytes(chunk) });
+        let chunk = TapBytes { direction, bytes, readable_at: at, sent_at: at, after_gap: false };
+        copies.push(TapMessage { conversation: session.clone(), what: TapEvent::Bytes(chunk) });
     };
     for session in &sessions {
         let subscribe = r#"{"id":1,"method":"mining.subscribe","params":["bitaxe/BM1370/v2.15.1"]}"#;
@@ -116,10 +117,10 @@ fn copies(notify: &str) -> Vec<Copy> {
 }
 
 /// The least that reading the lines costs.
-fn time_frames(copies: &[Copy]) -> Duration {
+fn time_frames(copies: &[TapMessage]) -> Duration {
     let began = Instant::now();
     for copy in copies {
-        if let What::Bytes(chunk) = &copy.what {
+        if let TapEvent::Bytes(chunk) = &copy.what {
             let _ = black_box(Envelope::read(&chunk.bytes));
         }
     }

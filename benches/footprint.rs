@@ -24,7 +24,7 @@ use common::proc::{self, Memory};
 use common::proxies::Proxy;
 use common::{connect, print_table, setting, wait_for};
 use rustls::ServerConfig;
-use sluice::thread::{SERVICE_STACK, SESSION_STACK};
+use sluice::util::thread::{SERVICE_STACK, SESSION_STACK};
 use tests_common::certificates::Certificate;
 use tests_common::tls_bridge;
 
@@ -36,7 +36,7 @@ const GIVEN_BACK: Duration = Duration::from_secs(5);
 const MARGIN: usize = 2;
 
 fn main() {
-    sluice::net::descriptors::raise_limit().unwrap();
+    sluice::net::fd_limit::raise_limit().unwrap();
     if setting("SLUICE_STACKS", 0) == 0 {
         memory();
     }
@@ -229,14 +229,14 @@ fn start_tls_pool(listener: TcpListener, config: Arc<ServerConfig>) {
 /// A panic that is caught, and the trace of where it came from, as `RUST_BACKTRACE=1` has it made.
 fn depth_of_a_panic() -> usize {
     let (depth, measured) = std::sync::mpsc::channel();
-    let thread = sluice::thread::spawn("1-panic", SESSION_STACK, move || {
+    let thread = sluice::util::thread::spawn("1-panic", SESSION_STACK, move || {
         let caught = std::panic::catch_unwind(|| {
             let trace = std::backtrace::Backtrace::force_capture().to_string();
             std::panic::resume_unwind(Box::new(trace));
         });
         assert!(caught.is_err());
         depth.send(SESSION_STACK - proc::own_untouched_stack()).unwrap();
-        Ok::<(), sluice::stop::Stopped>(())
+        Ok::<(), sluice::util::stop::Stopped>(())
     });
     thread.unwrap().join().unwrap();
     measured.recv().unwrap()

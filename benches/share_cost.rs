@@ -6,10 +6,10 @@ use std::hint::black_box;
 use divan::Bencher;
 use serde_json::Value;
 use sluice::stratum::{
-    Difficulty, DifficultyTimeline, Envelope, Extranonce1, Extranonce2Size, JobId, Notify, Submit, Verdict,
-    elements,
+    Difficulty, DifficultyTimeline, Envelope, Extranonce1, Extranonce2Size, JobId, Notify, ResponseVerdict,
+    Submit, elements,
 };
-use sluice::work::{Chain, Coinbase, PreparedJob, ShareTerms, rebuild};
+use sluice::work::{AddressChain, Coinbase, PreparedJob, ShareTerms, rebuild};
 
 const SET_DIFFICULTY: &[u8] = br#"{"params":[10000],"id":null,"method":"mining.set_difficulty"}"#;
 const SUBMIT: &[u8] = br#"{"id":11,"method":"mining.submit","params":["bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4.bitaxe","64851638001239e9","1700000000000000","668d76e2","7552034c","00b44000"]}"#;
@@ -75,10 +75,10 @@ fn line_submit() -> Submit {
 }
 
 #[divan::bench]
-fn line_answer() -> Verdict {
+fn line_answer() -> ResponseVerdict {
     let envelope = Envelope::read(black_box(ANSWER)).unwrap();
     black_box((envelope.method(), envelope.numeric_id()));
-    Verdict::of(&envelope)
+    ResponseVerdict::of(&envelope)
 }
 
 #[divan::bench]
@@ -130,7 +130,7 @@ fn job_decode(bencher: Bencher, id: &str) {
         let coinbase = Coinbase::of_job(black_box(&job), &extranonce1, size).unwrap();
         black_box((coinbase.height().ok(), coinbase.tag(), coinbase.extranonce_place()));
         for output in coinbase.outputs() {
-            black_box((output.kind(), output.address(Chain::Mainnet)));
+            black_box((output.kind(), output.address(AddressChain::Mainnet)));
         }
         black_box((coinbase.total(), coinbase.witness_commitment()))
     });

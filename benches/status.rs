@@ -5,14 +5,15 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sluice::analyzer::{Analyzer, HashRates, MinerView, PayoutState, SessionId, Setup, Snapshot};
+use sluice::analyzer::{Analyzer, HashRates, MinerView, PayoutState, Setup, Snapshot};
 use sluice::clock::NtpTime;
 use sluice::config::{Analysis, Config, Overrides};
 use sluice::record::BestShare;
 use sluice::status::json::status;
 use sluice::status::metrics::metrics;
-use sluice::status::sight::{Facts, Sight, Surroundings};
+use sluice::status::snapshot::{FixedFacts, RuntimeStatus, StatusSnapshot};
 use sluice::stratum::{Difficulty, Extranonce1, Extranonce2Size};
+use sluice::tap::SessionId;
 use sluice::work::BlockHash;
 
 const MINERS: u64 = 2000;
@@ -45,7 +46,7 @@ fn time(name: &str, document: impl Fn() -> String) -> Duration {
     best
 }
 
-fn sight() -> Sight {
+fn sight() -> StatusSnapshot {
     let text = "[[upstream]]\nurl = \"stratum+tcp://pool.example:3333\"\n";
     let config = Config::parse(text, &Overrides::default()).unwrap();
     let (analyzer, _copies) = Analyzer::start(Setup::plain(&Analysis::default())).unwrap();
@@ -53,10 +54,10 @@ fn sight() -> Sight {
     let at = snapshot.at.unwrap();
     let miners = (1..=MINERS).map(|session| miner(session, at)).collect();
     let snapshot = Arc::new(Snapshot { miners, ..(*snapshot).clone() });
-    Sight {
-        facts: Arc::new(Facts::new(&config, Vec::new())),
+    StatusSnapshot {
+        facts: Arc::new(FixedFacts::new(&config, Vec::new())),
         snapshot,
-        around: Surroundings::default(),
+        around: RuntimeStatus::default(),
         at,
         up_for: Duration::from_secs(86_400),
     }

@@ -10,22 +10,27 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
 
-use crate::aggregate::{self, Limits};
-use crate::analyzer::{self, Analyzer, Copy, Enforcement, Outside, Setup, Snapshot, Summary, UpstreamNames};
+use crate::analyzer;
+use crate::analyzer::{
+    Analyzer, AnalyzerCounts, Enforcement, ExternalUpdate, Setup, Snapshot, UpstreamNames,
+};
 use crate::clock::Clock;
 use crate::config::{Config, Mode};
 use crate::notify::Notifier;
-use crate::passthrough;
-use crate::pool_stats::PoolStats;
+use crate::pool_stats::PublishedStats;
+use crate::proxy::aggregate;
+use crate::proxy::aggregate::Limits;
+use crate::proxy::passthrough;
+use crate::proxy::{Proxy, ProxyServer, enforcement};
 use crate::record::Recorder;
 use crate::reference::{References, Tip};
-use crate::serving::{Proxy, ProxyServer, enforcement};
-use crate::status::http::{HttpServer, PagePort};
-use crate::status::sight::{Facts, Sight, Sights, Sources, Surroundings};
+use crate::status::server::{HttpServer, PagePort};
+use crate::status::snapshot::{FixedFacts, RuntimeStatus, Sources, StatusSnapshot, StatusSnapshots};
 use crate::status::web;
-use crate::stop::Stop;
-use crate::supervise;
+use crate::tap::TapMessage;
 use crate::util::os_error::describe;
+use crate::util::stop::Stop;
+use crate::util::supervise;
 
 /// Why the program could not start.
 pub type AppError = Box<dyn Error + Send + Sync>;
@@ -46,7 +51,7 @@ pub struct AppOptions {
     /// The port of the page, opened already.
     pub page: Option<PagePort>,
     /// The queue for copies of what is forwarded, instead of an analyzer's.
-    pub queue: Option<Sender<Copy>>,
+    pub queue: Option<Sender<TapMessage>>,
     /// The limits of aggregate mode.
     pub limits: Limits,
     /// Whether this is the only program of its process: a thread that it can't do without ends it in order, and
@@ -60,7 +65,7 @@ pub struct App {
     server: ProxyServer,
     /// `None` when analysis is off, or done elsewhere.
     analyzer: Option<Analyzer>,
-    sights: Sights,
+    sights: StatusSnapshots,
     page: Option<HttpServer>,
     notifier: Option<Notifier>,
     reloadable: Reloadable,
@@ -75,7 +80,7 @@ pub struct Reloadable {
     /// The analyzer's names of the upstreams.
     pub names: UpstreamNames,
     /// The way to the analyzer; `None` when analysis is off.
-    pub to_analyzer: Option<Sender<Outside>>,
+    pub to_analyzer: Option<Sender<ExternalUpdate>>,
 }
 
 impl App {
@@ -138,7 +143,8 @@ impl App {
             references,
             to_rules: to_rules.clone(),
         };
-        let sights = Sights::start(sources, Facts::new(config, server.addresses().to_vec()), stop)?;
+        let sights =
+            StatusSnapshots::start(sources, FixedFacts::new(config, server.addresses().to_vec()), stop)?;
         let handler = web::handler_with_controls(sights.clone(), proxy.clone());
         let page = page.and_then(|port| match port.serve(&config.http, handler, stop) {
             Ok(page) => Some(page),
@@ -174,7 +180,7 @@ impl App {
     }
 
     /// Everything that is shown, as of less than a second ago.
-    pub fn sights(&self) -> &Sights {
+    pub fn sights(&self) -> &StatusSnapshots {
         &self.sights
     }
 
@@ -184,7 +190,7 @@ impl App {
     }
 
     /// The analyzer's counts as of less than a second ago.
-    pub fn summary(&self) -> Summary {
+    pub fn summary(&self) -> AnalyzerCounts {
         self.snapshot().summary.clone()
     }
 
@@ -195,7 +201,7 @@ impl App {
     /// Ends the program: nobody is accepted any more, shares in flight get their answers, the rest of the queue
     /// is analysed and recorded, and the last alerts are sent. `report` gets the last figures as soon as there
     /// are any, unless analysis is off.
-    pub fn shut_down(self, report: impl FnOnce(&Sight)) -> Arc<Snapshot> {
+    pub fn shut_down(self, report: impl FnOnce(&StatusSnapshot)) -> Arc<Snapshot> {
         let proxy = self.server.proxy().clone();
         // Pools' states change when their sessions end.
         let upstreams = proxy.stats().upstreams;
@@ -212,8 +218,8 @@ impl App {
             last = analyzer.finish();
             // The miners that were there until the end, and all that was forwarded.
             let (sessions, volume) = (last.miners.len(), proxy.volume());
-            let around = Surroundings { sessions, upstreams, volume, ..sight.around.clone() };
-            report(&Sight { snapshot: last.clone(), around, ..(*sight).clone() });
+            let around = RuntimeStatus { sessions, upstreams, volume, ..sight.around.clone() };
+            report(&StatusSnapshot { snapshot: last.clone(), around, ..(*sight).clone() });
         }
         // After the analyzer, whose last alerts are to be told too.
         if let Some(notifier) = self.notifier {
@@ -250,19 +256,19 @@ fn analyzer_setup(config: &Config, options: &mut AppOptions, stop: &Stop) -> io:
 fn start_pool_stats(
     config: &Config,
     setup: &Setup,
-    to_analyzer: Sender<Outside>,
+    to_analyzer: Sender<ExternalUpdate>,
     stop: &Stop,
-) -> io::Result<Option<PoolStats>> {
+) -> io::Result<Option<PublishedStats>> {
     let Some(stats) = &config.pool_stats else { return Ok(None) };
     // Figures that find no room are followed by others.
-    let tell = move |figures| drop(to_analyzer.try_send(Outside::Figures(figures)));
-    PoolStats::start(stats, setup.account.as_deref(), setup.clock.clone(), tell, stop).map(Some)
+    let tell = move |figures| drop(to_analyzer.try_send(ExternalUpdate::Figures(figures)));
+    PublishedStats::start(stats, setup.account.as_deref(), setup.clock.clone(), tell, stop).map(Some)
 }
 
 /// Passes a reference's tips to the analyzer, or drops them: others follow.
-fn pass_tips_to(to_analyzer: Sender<Outside>) -> impl Fn(Tip) + Clone + Send + 'static {
+fn pass_tips_to(to_analyzer: Sender<ExternalUpdate>) -> impl Fn(Tip) + Clone + Send + 'static {
     move |tip| {
-        if to_analyzer.try_send(Outside::Tip(tip)).is_err() {
+        if to_analyzer.try_send(ExternalUpdate::Tip(tip)).is_err() {
             log::debug!("the analyzer has no room for a reference's news");
         }
     }

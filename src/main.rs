@@ -1,8 +1,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use sluice::commands::{self, Cli};
+use sluice::cli;
+use sluice::cli::Cli;
 
 fn main() -> ExitCode {
-    commands::exit::code(commands::execute(Cli::parse()))
+    cli::exit::code(cli::execute(Cli::parse()))
 }

@@ -6,9 +6,9 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ntp_server::{DAY, Machine, Manner, Server, impatient, really};
-use sluice::clock::{Clock, ClockState, JobTime, Offset, Pace, Why};
+use sluice::clock::{Clock, ClockState, JobTime, NtpSchedule, Offset, Why};
 use sluice::net::Stamp;
-use sluice::stop::Stop;
+use sluice::util::stop::Stop;
 
 /// Generous: the tests share their processors.
 const SLACK_MICROS: i64 = 60_000;
@@ -150,7 +150,7 @@ fn a_stray_datagram_does_not_spoil_the_answer() {
 fn a_closed_port_is_noticed_at_once() {
     let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let stop = Stop::new();
-    let pace = Pace { timeout: Duration::from_secs(60), ..impatient() };
+    let pace = NtpSchedule { timeout: Duration::from_secs(60), ..impatient() };
     let clock = Clock::start_with_pace(&[address.to_string()], pace, &stop).unwrap();
     let said = refused(&clock);
     assert!(said.contains("nobody listens"), "{said}");
@@ -173,7 +173,7 @@ fn an_answer_that_took_too_long_is_refused() {
     let manner = Manner::Slow { there: Duration::from_millis(600), back: Duration::from_millis(600) };
     let server = Server::start(manner);
     let stop = Stop::new();
-    let pace = Pace { timeout: Duration::from_secs(5), ..impatient() };
+    let pace = NtpSchedule { timeout: Duration::from_secs(5), ..impatient() };
     let clock = Clock::start_with_pace(&[server.address.to_string()], pace, &stop).unwrap();
     let said = refused(&clock);
     assert!(said.contains("to answer"), "{said}");

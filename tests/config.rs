@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sluice::config::{Config, ConfigError, ConsoleReport, Overrides, ProxyProtocol, Upstream, known_keys};
+use sluice::config::{
+    Config, ConfigError, ConsoleReport, Overrides, ProxyProtocol, UpstreamConfig, known_keys,
+};
 use toml::de::{DeTable, DeValue};
 
 const EXAMPLE: &str = include_str!("../config.toml.example");
@@ -208,7 +210,7 @@ fn flags_stand_above_the_file() {
         data_dir: Some(PathBuf::from("/tmp/elsewhere")),
     };
     let config = Config::parse(&format!("data_dir = \"x\"\n{POOL}"), &overrides).unwrap();
-    let urls: Vec<String> = config.upstreams.iter().map(Upstream::to_string).collect();
+    let urls: Vec<String> = config.upstreams.iter().map(UpstreamConfig::to_string).collect();
     assert_eq!(urls, ["stratum+ssl://one:1", "stratum+tcp://two:2"]);
     assert_eq!(config.listen.stratum.len(), 2);
     assert_eq!(config.http.listen, None);

@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 use crate::common::binary::Sluice;
 use crate::common::wait_for;
 use serde_json::Value;
-use sluice::sim::{Habit, MinerOptions, OpeningOrder, Payout, PoolOptions, SimMiner, SimPool};
+use sluice::sim::{MinerModel, MinerOptions, OpeningOrder, PoolOptions, SimMiner, SimPayout, SimPool};
 use sluice::stratum::Nbits;
 
 const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
 const STRANGER: &str = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa";
 const MAINNET: Nbits = Nbits(0x1702_3a04);
 
-fn pool(seed: u64, payout: Payout, nbits: Nbits) -> SimPool {
+fn pool(seed: u64, payout: SimPayout, nbits: Nbits) -> SimPool {
     let options =
         PoolOptions { seed, payout, nbits, opening: OpeningOrder::PublicPool, ..PoolOptions::default() };
     SimPool::start(options).unwrap()
@@ -31,7 +31,7 @@ fn run(pools: &[&SimPool], more: &str) -> (Sluice, SocketAddr) {
 }
 
 fn mine(sluice: &Sluice) -> SimMiner {
-    let mut options = MinerOptions::new(sluice.address(), Habit::Bitaxe, format!("{ADDRESS}.one"));
+    let mut options = MinerOptions::new(sluice.address(), MinerModel::Bitaxe, format!("{ADDRESS}.one"));
     options.retry_wait = Some(std::time::Duration::from_millis(100));
     SimMiner::start(options).unwrap()
 }
@@ -62,8 +62,8 @@ fn clear(page: SocketAddr, number: usize, token: Option<&str>) -> u16 {
 
 #[test]
 fn a_pool_that_pays_a_stranger_is_left_until_a_person_clears_it() {
-    let bad = pool(1, Payout::Address(STRANGER.to_owned()), MAINNET);
-    let good = pool(2, Payout::default(), MAINNET);
+    let bad = pool(1, SimPayout::Address(STRANGER.to_owned()), MAINNET);
+    let good = pool(2, SimPayout::default(), MAINNET);
     let (sluice, page) = run(&[&bad, &good], "[payout]\non_mismatch = \"block\"\n");
     let miner = mine(&sluice);
     wait_for("a share at the good pool", || good.stats().accepted() > 0);
@@ -86,7 +86,7 @@ fn a_pool_that_pays_a_stranger_is_left_until_a_person_clears_it() {
 
 #[test]
 fn with_no_other_pool_nobody_mines_for_the_stranger() {
-    let bad = pool(3, Payout::Address(STRANGER.to_owned()), MAINNET);
+    let bad = pool(3, SimPayout::Address(STRANGER.to_owned()), MAINNET);
     let more = "[payout]\non_mismatch = \"block\"\n[failover]\nconnect_deadline = \"1s\"\n";
     let (sluice, page) = run(&[&bad], more);
     let miner = mine(&sluice);
@@ -101,8 +101,8 @@ fn with_no_other_pool_nobody_mines_for_the_stranger() {
 
 #[test]
 fn another_coin_is_left_where_that_is_asked_for() {
-    let other_coin = pool(4, Payout::default(), Nbits(0x1801_3ce9));
-    let bitcoin = pool(5, Payout::default(), MAINNET);
+    let other_coin = pool(4, SimPayout::default(), Nbits(0x1801_3ce9));
+    let bitcoin = pool(5, SimPayout::default(), MAINNET);
     let (sluice, page) = run(&[&other_coin, &bitcoin], "[chain]\non_wrong = \"block\"\n");
     let miner = mine(&sluice);
     wait_for("a share on Bitcoin", || bitcoin.stats().accepted() > 0);
@@ -112,7 +112,7 @@ fn another_coin_is_left_where_that_is_asked_for() {
 
 #[test]
 fn by_default_there_is_an_alert_and_mining_goes_on() {
-    let bad = pool(6, Payout::Address(STRANGER.to_owned()), MAINNET);
+    let bad = pool(6, SimPayout::Address(STRANGER.to_owned()), MAINNET);
     let (sluice, page) = run(&[&bad], "");
     let miner = mine(&sluice);
     sluice.wait_line("payout.mismatch");

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use sluice::stop::Stop;
+use sluice::util::stop::Stop;
 
 use crate::common::certificates::Certificate;
 use crate::common::pool::{Mood, Pool, Port, ask, is_quiet, served_by};

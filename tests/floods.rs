@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sluice::analyzer::{Analyzer, Conversation, Setup};
+use sluice::analyzer::{Analyzer, Setup};
 use sluice::clock::Clock;
 use sluice::record::Recorder;
+use sluice::tap::Conversation;
 
 use crate::common::recorded::{Recorded, judged, rows, setup};
 use crate::common::{BarePool, expect, wait_for};

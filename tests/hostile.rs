@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use crossbeam_channel::Receiver;
-use sluice::analyzer::{Analyzer, Copy};
+use sluice::analyzer::Analyzer;
+use sluice::tap::TapMessage;
 
 use crate::common::own_process::in_own_process;
 use crate::common::recorded::{Recorded, judged, setup};
@@ -22,7 +23,7 @@ struct Scene {
     recorded: Recorded,
     pool: BarePool,
     /// Only to look whether it is empty.
-    copies: Receiver<Copy>,
+    copies: Receiver<TapMessage>,
 }
 
 impl Scene {

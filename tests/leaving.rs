@@ -13,7 +13,7 @@ use crate::common::site::PageServer;
 use crate::common::{Proxy, Unroutable, expect_end, wait_for};
 use serde_json::json;
 use sluice::net::resolve::set_test_name;
-use sluice::upstream::Standing;
+use sluice::upstream::PoolStatus;
 
 /// Each way of forwarding, with and without an analyzer that sees jobs.
 const WAYS: [(&str, bool); 4] = [("copy", true), ("copy", false), ("splice", true), ("splice", false)];
@@ -181,7 +181,7 @@ fn the_only_pool_is_taken_again_without_work_as_soon_as_it_is_back() {
         let waiting = scope.spawn(|| JobMiner::join(proxy.address(), "w.two"));
         wait_for("a failed dial", || {
             let state = proxy.running().stats().upstreams.remove(0);
-            state.standing == Standing::Failed && !state.gives_no_work
+            state.standing == PoolStatus::Failed && !state.gives_no_work
         });
         let (back, began) = (JobPool::on(TcpListener::bind(address).unwrap(), false), Instant::now());
         assert!(waiting.join().unwrap().is_quiet());

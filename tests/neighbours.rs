@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::common::certificates::Certificate;
 use crate::common::pool::{Mood, Pool, ask, served_by};
 use crate::common::{BarePool, Proxy, expect_end, tls_bridge, wait_for};
-use sluice::analyzer::Conversation;
+use sluice::tap::Conversation;
 
 /// A pool and a proxy to it.
 struct World {

@@ -9,10 +9,10 @@ use crate::common::binary::Sluice;
 use crate::common::wait_for;
 use serde_json::Value;
 use sluice::clock::Clock;
-use sluice::config::{PoolStats as Settings, PoolStatsKind, Secret};
-use sluice::pool_stats::{PoolStats, StatsHealth};
-use sluice::sim::{Habit, MinerOptions, PoolOptions, SimMiner, SimPool};
-use sluice::stop::Stop;
+use sluice::config::{PoolStatsConfig as Settings, PoolStatsKind, Secret};
+use sluice::pool_stats::{PublishedStats, StatsHealth};
+use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimMiner, SimPool};
+use sluice::util::stop::Stop;
 
 use server::{Answer, Server, status};
 
@@ -23,9 +23,9 @@ fn settings(kind: PoolStatsKind, url: String) -> Settings {
     Settings { kind, url: Some(url), address: None, token: None, interval }
 }
 
-fn start(settings: &Settings) -> (PoolStats, Stop) {
+fn start(settings: &Settings) -> (PublishedStats, Stop) {
     let stop = Stop::new();
-    (PoolStats::start(settings, Some(ADDRESS), Clock::system(), |_| (), &stop).unwrap(), stop)
+    (PublishedStats::start(settings, Some(ADDRESS), Clock::system(), |_| (), &stop).unwrap(), stop)
 }
 
 fn json(body: &str) -> Answer {
@@ -71,7 +71,7 @@ fn braiins_gets_its_token() {
     let with_token = Settings { token, ..settings(PoolStatsKind::Braiins, server.url("")) };
     let stop = Stop::new();
     // It needs no address.
-    let stats = PoolStats::start(&with_token, None, Clock::system(), |_| (), &stop).unwrap();
+    let stats = PublishedStats::start(&with_token, None, Clock::system(), |_| (), &stop).unwrap();
     wait_for("figures", || stats.newest().is_some());
     stop.stop();
     assert_eq!(server.asked()[0].header("pool-auth-token"), "s3cret");
@@ -81,7 +81,7 @@ fn braiins_gets_its_token() {
 #[test]
 fn an_address_is_needed() {
     let kind = settings(PoolStatsKind::Ckpool, String::from("http://127.0.0.1:1"));
-    let error = PoolStats::start(&kind, None, Clock::system(), |_| (), &Stop::new()).unwrap_err();
+    let error = PublishedStats::start(&kind, None, Clock::system(), |_| (), &Stop::new()).unwrap_err();
     assert!(error.to_string().contains("pool_stats.address"), "{error}");
 }
 
@@ -164,7 +164,7 @@ fn the_figures_are_shown() {
     let told = &status["notify"][0];
     assert_eq!((&told["name"], &told["sent"]), (&"notify[1] (webhook)".into(), &0.into()));
     // Before the first miner the page only says how to connect one.
-    let options = MinerOptions::new(sluice.address(), Habit::Bitaxe, format!("{ADDRESS}.one"));
+    let options = MinerOptions::new(sluice.address(), MinerModel::Bitaxe, format!("{ADDRESS}.one"));
     let _miner = SimMiner::start(options).unwrap();
     wait_for("a share", || get(address, "/status")["shares_ok"].as_u64() > Some(0));
     let page = text(address, "/");

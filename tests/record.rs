@@ -12,11 +12,11 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sluice::analyzer::SessionId;
 use sluice::clock::NtpTime;
 use sluice::config::{Record, Severity};
-use sluice::record::{AlertKind, AlertRow, JobRow, Outcome, Recorder, ShareRow, State, Topic};
+use sluice::record::{AlertKind, AlertRow, GeekTopic, JobRow, Recorder, SavedState, ShareOutcome, ShareRow};
 use sluice::stratum::{Difficulty, Extranonce1, Extranonce2, JobId, Nonce, Ntime, Version};
+use sluice::tap::SessionId;
 use sluice::work::{BlockHash, Height};
 
 const SHARES_HEADER: &str = "timestamp,miner_addr,worker,job_id,nonce,share_difficulty,job_age_seconds,\
@@ -39,13 +39,13 @@ fn quick() -> Record {
 }
 
 /// With the real time, which files that are opened again are dated by.
-fn start(dir: &Path, record: &Record) -> (Recorder, State) {
+fn start(dir: &Path, record: &Record) -> (Recorder, SavedState) {
     let now = || NtpTime::from_timestamp(jiff::Timestamp::now());
     let (recorder, state, _) = Recorder::start(record, dir, now).unwrap();
     (recorder, state)
 }
 
-fn start_at_noon(dir: &Path, record: &Record) -> (Recorder, State) {
+fn start_at_noon(dir: &Path, record: &Record) -> (Recorder, SavedState) {
     let (recorder, state, _) = Recorder::start(record, dir, noon).unwrap();
     (recorder, state)
 }
@@ -62,7 +62,7 @@ fn share(msg_id: u64) -> ShareRow {
         is_block: Some(false),
         msg_id: msg_id.to_string(),
         assigned_difficulty: Difficulty::new(512.0).ok(),
-        outcome: Outcome::Accepted,
+        outcome: ShareOutcome::Accepted,
         response: Some(Duration::from_micros(45_678)),
         ntime: Ntime(0x6b01_3ca4),
         version: Some(Version(0x2000_0000)),
@@ -129,7 +129,7 @@ fn a_share_is_one_row_with_the_promised_columns() {
     let dir = tempfile::tempdir().unwrap();
     let (recorder, _) = start(dir.path(), &quick());
     recorder.record_share(&share(4));
-    let rejected = Outcome::Rejected { code: Some(23), reason: Some("Above, target".into()) };
+    let rejected = ShareOutcome::Rejected { code: Some(23), reason: Some("Above, target".into()) };
     recorder.record_share(&ShareRow {
         outcome: rejected,
         share_difficulty: None,
@@ -167,7 +167,7 @@ fn jobs_alerts_and_the_deep_dive_have_the_promised_forms() {
     let (recorder, _) = start(dir.path(), &Record { geek: true, ..quick() });
     recorder.record_job(&job());
     recorder.record_alert(&alert("The coinbase pays somebody else", serde_json::json!({ "paid": 0 })));
-    recorder.geek(noon(), Topic::Share, || "hash 00ff".into());
+    recorder.geek(noon(), GeekTopic::Share, || "hash 00ff".into());
     recorder.finish().unwrap();
     assert_eq!(
         read(dir.path().join("timing.csv")),
@@ -190,7 +190,7 @@ fn what_is_off_is_not_written_and_not_asked() {
     let (recorder, _) = start(dir.path(), &Record { shares: false, timing: false, geek: false, ..quick() });
     recorder.record_share(&share(1));
     recorder.record_job(&job());
-    recorder.geek(noon(), Topic::Job, || panic!("asked"));
+    recorder.geek(noon(), GeekTopic::Job, || panic!("asked"));
     recorder.finish().unwrap();
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
@@ -222,7 +222,7 @@ fn no_text_of_a_stranger_is_a_formula_a_forged_row_or_a_terminal_command() {
     ];
     let (recorder, _) = start(dir.path(), &Record { geek: true, ..quick() });
     for text in hostile {
-        let outcome = Outcome::Rejected { code: None, reason: Some(text.into()) };
+        let outcome = ShareOutcome::Rejected { code: None, reason: Some(text.into()) };
         recorder.record_share(&ShareRow {
             worker: text.into(),
             user_agent: text.into(),
@@ -234,7 +234,7 @@ fn no_text_of_a_stranger_is_a_formula_a_forged_row_or_a_terminal_command() {
         });
         recorder.record_job(&JobRow { pool: text.into(), job_id: JobId::from_text(text).unwrap(), ..job() });
         recorder.record_alert(&alert(text, serde_json::json!({ "worker": text })));
-        recorder.geek(noon(), Topic::Extranonce, || text.to_owned());
+        recorder.geek(noon(), GeekTopic::Extranonce, || text.to_owned());
     }
     recorder.finish().unwrap();
     for name in ["shares.csv", "timing.csv", "alerts.log", "geek.log"] {

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::common::wait_for;
-use sluice::config::{Config, Overrides, Reference};
-use sluice::reference::{Pace, ReferenceView, References, Tip};
-use sluice::stop::Stop;
+use sluice::config::{Config, Overrides, ReferenceConfig};
+use sluice::reference::{PollInterval, ReferenceView, References, Tip};
+use sluice::util::stop::Stop;
 
 /// References that run until dropped, and what they told.
 struct Heard {
@@ -23,11 +23,11 @@ struct Heard {
 
 impl Heard {
     /// With these `[[reference]]` sections.
-    fn start(text: &str, pace: &Pace) -> Heard {
+    fn start(text: &str, pace: &PollInterval) -> Heard {
         Heard::with(&configured(text), pace)
     }
 
-    fn with(configured: &[Reference], pace: &Pace) -> Heard {
+    fn with(configured: &[ReferenceConfig], pace: &PollInterval) -> Heard {
         let (tips, stop) = (Arc::new(Mutex::new(Vec::new())), Stop::new());
         let told = tips.clone();
         let tell = move |tip| told.lock().unwrap().push(tip);
@@ -69,20 +69,20 @@ impl Drop for Heard {
     }
 }
 
-fn configured(text: &str) -> Vec<Reference> {
+fn configured(text: &str) -> Vec<ReferenceConfig> {
     let text = format!("[[upstream]]\nurl = \"stratum+tcp://127.0.0.1:1\"\n{text}");
     Config::parse(&text, &Overrides::default()).unwrap_or_else(|error| panic!("{error}")).references
 }
 
 /// In a hurry; what a test does not wait for is patient.
-fn hurried() -> Pace {
-    Pace {
+fn hurried() -> PollInterval {
+    PollInterval {
         gap: Duration::from_millis(10),
         first_pause: Duration::from_millis(20),
         longest_pause: Duration::from_millis(100),
         poll: Duration::from_millis(20),
         longest_poll: Duration::from_millis(100),
         request: Duration::from_secs(5),
-        ..Pace::default()
+        ..PollInterval::default()
     }
 }

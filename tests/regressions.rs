@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustls::ServerConnection;
 use sluice::config::{Config, Overrides};
-use sluice::stop::Stop;
 use sluice::upstream::Upstreams;
+use sluice::util::stop::Stop;
 
 use crate::common::binary::Sluice;
 use crate::common::certificates::Certificate;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::common::binary::Sluice;
 use crate::common::{upstream, wait_for};
 use serde_json::Value;
-use sluice::sim::{Habit, MinerOptions, OpeningOrder, PoolOptions, SimMiner, SimPool};
+use sluice::sim::{MinerModel, MinerOptions, OpeningOrder, PoolOptions, SimMiner, SimPool};
 use sluice::stratum::Nbits;
 
 const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
@@ -46,7 +46,7 @@ fn shown(page: SocketAddr) -> Vec<u64> {
 }
 
 fn mine(sluice: &Sluice) -> SimMiner {
-    let options = MinerOptions::new(sluice.address(), Habit::Bitaxe, format!("{ADDRESS}.one"));
+    let options = MinerOptions::new(sluice.address(), MinerModel::Bitaxe, format!("{ADDRESS}.one"));
     SimMiner::start(MinerOptions { extranonce_subscribe: true, ..options }).unwrap()
 }
 
@@ -212,7 +212,7 @@ fn who_may_not_share_a_connection_any_more_gets_another() {
     sluice.signal("HUP");
     wait_for("the pool by its new terms", || shown(page) == [2]);
     let mine_for = |account: &str| {
-        let options = MinerOptions::new(sluice.address(), Habit::Bitaxe, format!("{account}.one"));
+        let options = MinerOptions::new(sluice.address(), MinerModel::Bitaxe, format!("{account}.one"));
         SimMiner::start(MinerOptions { extranonce_subscribe: true, ..options }).unwrap()
     };
     let (one, other) = (mine_for(ADDRESS), mine_for(OTHER));

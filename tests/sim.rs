@@ -7,7 +7,9 @@ mod misbehaviour;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sluice::sim::{Habit, HashRate, MinerOptions, OpeningOrder, PoolOptions, SimMiner, SimPool, Vardiff};
+use sluice::sim::{
+    MinerModel, MinerOptions, OpeningOrder, PoolOptions, SimHashRate, SimMiner, SimPool, SimVardiff,
+};
 use sluice::stratum::{Difficulty, Extranonce2Size, RefusalCode};
 use sluice::work::{Target, share_difficulty};
 
@@ -19,16 +21,16 @@ const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
 const EASY: f64 = 0.000_01;
 
 /// About nine shares a second at that difficulty, so that many miners share the processor.
-const SLOW: HashRate = HashRate(400_000.0);
+const SLOW: SimHashRate = SimHashRate(400_000.0);
 
 #[test]
 fn every_habit_mines_with_every_opening() {
     for opening in OpeningOrder::ALL {
         let pool = pool(PoolOptions { opening, ..options() });
-        let miners: Vec<(Habit, SimMiner)> =
-            Habit::ALL.into_iter().map(|habit| (habit, start(&pool, habit, |_| {}))).collect();
+        let miners: Vec<(MinerModel, SimMiner)> =
+            MinerModel::ALL.into_iter().map(|habit| (habit, start(&pool, habit, |_| {}))).collect();
         let found = pool.wait_until(soon(), |stats| {
-            Habit::ALL.into_iter().all(|habit| stats.worker(&worker(habit)).accepted >= 3)
+            MinerModel::ALL.into_iter().all(|habit| stats.worker(&worker(habit)).accepted >= 3)
         });
         assert!(found, "{opening:?}: {:?}", pool.stats().workers);
         for (habit, miner) in &miners {
@@ -47,7 +49,7 @@ fn every_habit_mines_with_every_opening() {
         }
         for (habit, miner) in &miners {
             let stats = miner.stats();
-            assert!(stats.authorized || *habit == Habit::NerdMiner, "{opening:?}, {habit:?}");
+            assert!(stats.authorized || *habit == MinerModel::NerdMiner, "{opening:?}, {habit:?}");
             assert!(stats.best_difficulty >= EASY);
             assert_eq!((stats.connections, stats.reconnects), (1, 0), "{opening:?}, {habit:?}: {stats:?}");
             assert_eq!(stats.rejected, 0);
@@ -124,7 +126,7 @@ fn blocks_come_from_shares_when_that_is_wanted() {
         transactions: 5,
         ..options()
     });
-    let miner = start(&pool, Habit::Bitaxe, |_| {});
+    let miner = start(&pool, MinerModel::Bitaxe, |_| {});
     assert!(pool.wait_until(soon(), |stats| stats.blocks >= 3));
     assert!(miner.wait_until(soon(), |stats| stats.jobs_seen >= 3));
     let stats = pool.stats();
@@ -135,9 +137,9 @@ fn blocks_come_from_shares_when_that_is_wanted() {
 #[test]
 fn unusual_extranonces_are_mined_with() {
     for (extranonce1_length, extranonce2_size, habits) in [
-        (0, 6, &[Habit::Cpuminer, Habit::Bitaxe, Habit::Cgminer][..]),
-        (1, 2, &[Habit::NerdMiner, Habit::Cpuminer]),
-        (8, 4, &[Habit::NerdMiner, Habit::Bitaxe]),
+        (0, 6, &[MinerModel::Cpuminer, MinerModel::Bitaxe, MinerModel::Cgminer][..]),
+        (1, 2, &[MinerModel::NerdMiner, MinerModel::Cpuminer]),
+        (8, 4, &[MinerModel::NerdMiner, MinerModel::Bitaxe]),
     ] {
         let extranonce2_size = Extranonce2Size::new(extranonce2_size).unwrap();
         let pool = pool(PoolOptions { extranonce1_length, extranonce2_size, ..options() });
@@ -152,7 +154,7 @@ fn unusual_extranonces_are_mined_with() {
 #[test]
 fn a_change_of_extranonce1_is_followed() {
     let pool = pool(options());
-    let miner = start(&pool, Habit::Bitaxe, |options| options.extranonce_subscribe = true);
+    let miner = start(&pool, MinerModel::Bitaxe, |options| options.extranonce_subscribe = true);
     assert!(miner.wait_until(soon(), |stats| stats.accepted > 0));
     let before = miner.stats();
     assert_eq!(pool.change_extranonce1(), 1);
@@ -164,14 +166,14 @@ fn a_change_of_extranonce1_is_followed() {
 
 #[test]
 fn vardiff_finds_the_rate_of_a_miner() {
-    let vardiff = Vardiff {
+    let vardiff = SimVardiff {
         target: Duration::from_millis(300),
         min: Difficulty::new(1e-7).unwrap(),
         max: Difficulty::new(1.0).unwrap(),
     };
     let start_difficulty = Difficulty::new(1e-6).unwrap();
     let pool = pool(PoolOptions { vardiff: Some(vardiff), difficulty: start_difficulty, ..options() });
-    let miner = start(&pool, Habit::Bitaxe, |_| {});
+    let miner = start(&pool, MinerModel::Bitaxe, |_| {});
     // 400 kH/s and a share every 300 ms are a difficulty of 2.8e-5.
     let raised = miner.wait_until(soon(), |stats| stats.difficulty.is_some_and(|now| now.value() > 1e-5));
     assert!(raised, "{:?}", miner.stats());
@@ -181,7 +183,7 @@ fn vardiff_finds_the_rate_of_a_miner() {
 #[test]
 fn reconnect_and_messages_of_the_pool() {
     let (first, second) = (pool(options()), pool(PoolOptions { seed: 2, ..options() }));
-    let miner = start(&first, Habit::Cpuminer, |_| {});
+    let miner = start(&first, MinerModel::Cpuminer, |_| {});
     assert!(miner.wait_until(soon(), |stats| stats.accepted > 0));
     first.broadcast(r#"{"id":null,"method":"client.show_message","params":["hello"]}"#);
     assert!(miner.wait_until(soon(), |stats| stats.last_message.as_deref() == Some("hello")));
@@ -195,7 +197,8 @@ fn reconnect_and_messages_of_the_pool() {
 #[test]
 fn the_hash_rate_is_limited() {
     let pool = pool(options());
-    let miner = start(&pool, Habit::Cpuminer, |options| options.hash_rate_limit = Some(HashRate(10_000.0)));
+    let miner =
+        start(&pool, MinerModel::Cpuminer, |options| options.hash_rate_limit = Some(SimHashRate(10_000.0)));
     assert!(miner.wait_until(soon(), |stats| stats.hashes > 0));
     let begin = Instant::now();
     let before = miner.stats().hashes;
@@ -217,11 +220,11 @@ fn pool(options: PoolOptions) -> SimPool {
     SimPool::start(options).unwrap()
 }
 
-fn worker(habit: Habit) -> String {
+fn worker(habit: MinerModel) -> String {
     format!("{ADDRESS}.{habit:?}")
 }
 
-fn start(pool: &SimPool, habit: Habit, change: impl FnOnce(&mut MinerOptions)) -> SimMiner {
+fn start(pool: &SimPool, habit: MinerModel, change: impl FnOnce(&mut MinerOptions)) -> SimMiner {
     let mut options = MinerOptions::new(pool.addr(), habit, worker(habit));
     options.hash_rate_limit = Some(SLOW);
     options.retry_wait = Some(Duration::from_millis(50));

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::common::shown::{ADDRESS, Shown, empty, miner};
 use serde_json::Value;
-use sluice::status::http::{Method, Query, Request};
-use sluice::status::json::{Reply, api, status};
-use sluice::status::sight::{Sight, Sights};
+use sluice::status::json::{JsonReply, api, status};
+use sluice::status::server::{GatedRequest, Method, QueryParams};
+use sluice::status::snapshot::{StatusSnapshot, StatusSnapshots};
 use sluice::status::web::handler;
 use sluice::util::escape::Printable;
 
@@ -88,17 +88,17 @@ const NEW: [&str; 41] = [
     "/references",
 ];
 
-fn read(sight: &Sight) -> Value {
+fn read(sight: &StatusSnapshot) -> Value {
     serde_json::from_str(&status(sight)).unwrap()
 }
 
-fn get(path: &str, query: &[(&str, &str)], sight: &Sight) -> Reply {
+fn get(path: &str, query: &[(&str, &str)], sight: &StatusSnapshot) -> JsonReply {
     let value =
         |name: &str| query.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned());
     api(path, value, sight).unwrap_or_else(|| panic!("nothing at {path}"))
 }
 
-fn document(path: &str, query: &[(&str, &str)], sight: &Sight) -> Value {
+fn document(path: &str, query: &[(&str, &str)], sight: &StatusSnapshot) -> Value {
     let reply = get(path, query, sight);
     assert_eq!(reply.status, 200, "{}", reply.body);
     serde_json::from_str(&reply.body).unwrap()
@@ -139,7 +139,7 @@ fn has_the_promised_names(status: &Value) {
     }
 }
 
-fn every_document(sight: &Sight) -> Vec<Value> {
+fn every_document(sight: &StatusSnapshot) -> Vec<Value> {
     ["/status", "/api/miners", "/api/shares", "/api/alerts", "/api/jobs", "/api/upstreams", "/api/history"]
         .into_iter()
         .map(|path| document(path, &[], sight))
@@ -256,7 +256,7 @@ fn the_lists_show_what_is_asked_for() {
 }
 
 /// Every name that a document of `sight` has is in the documentation.
-fn every_name_is_explained(sight: &Sight) {
+fn every_name_is_explained(sight: &StatusSnapshot) {
     let mut keys = std::collections::BTreeSet::new();
     for document in every_document(sight) {
         shape(&document, "", &mut keys);
@@ -296,23 +296,23 @@ fn nonsense_gets_a_clear_answer() {
 
 #[test]
 fn the_server_passes_them_on() {
-    let handler = handler(Sights::fixed(empty("")));
-    let ask = |path: &str, query: Query| {
+    let handler = handler(StatusSnapshots::fixed(empty("")));
+    let ask = |path: &str, query: QueryParams| {
         let (method, path) = (Method::Get, path.to_owned());
-        let answer = handler(&Request { method, path, query, body: Vec::new(), host: None });
+        let answer = handler(&GatedRequest { method, path, query, body: Vec::new(), host: None });
         (answer.status, answer.content_type, String::from_utf8(answer.body.to_vec()).unwrap())
     };
     let json = "application/json";
-    let (code, kind, body) = ask("/status", Query::default());
+    let (code, kind, body) = ask("/status", QueryParams::default());
     assert!((code, kind) == (200, json) && body.contains("\"clients\":[]"), "{body}");
-    let (code, kind, body) = ask("/api/history", Query::from([("span", "7d")]));
+    let (code, kind, body) = ask("/api/history", QueryParams::from([("span", "7d")]));
     assert!((code, kind) == (200, json) && body.contains("\"bucket_seconds\":3600"), "{body}");
-    let (code, kind, body) = ask("/api/shares", Query::from([("limit", "all")]));
+    let (code, kind, body) = ask("/api/shares", QueryParams::from([("limit", "all")]));
     assert!((code, kind) == (400, json) && body.starts_with("{\"error\":\"limit must be "), "{body}");
-    let (code, kind, body) = ask("/metrics", Query::default());
+    let (code, kind, body) = ask("/metrics", QueryParams::default());
     assert_eq!((code, kind), (200, "text/plain; version=0.0.4; charset=utf-8"));
     crate::common::prometheus::read(&body);
-    assert_eq!(ask("/api/nothing", Query::default()).0, 404);
+    assert_eq!(ask("/api/nothing", QueryParams::default()).0, 404);
 }
 
 #[test]

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use crate::common::prometheus::{Families, find, read, value};
 use crate::common::shown::{ADDRESS, Shown, empty, miner};
 use sluice::analyzer::{Latency, PoolView, Snapshot, Totals, WorkerTotals};
-use sluice::serving::UpstreamState;
+use sluice::proxy::UpstreamState;
 use sluice::status::metrics::metrics;
-use sluice::status::sight::Sight;
-use sluice::upstream::Standing;
+use sluice::status::snapshot::StatusSnapshot;
+use sluice::upstream::PoolStatus;
 
 /// Totals of a proxy that has seen nothing, to be filled.
 fn totals() -> Totals {
@@ -20,7 +20,7 @@ fn totals() -> Totals {
     analyzer.finish().totals.clone().unwrap()
 }
 
-fn with(totals: Totals, change: impl FnOnce(&mut Snapshot)) -> Sight {
+fn with(totals: Totals, change: impl FnOnce(&mut Snapshot)) -> StatusSnapshot {
     let mut sight = empty("");
     let mut snapshot = Snapshot { totals: Some(totals), ..Snapshot::default() };
     change(&mut snapshot);
@@ -185,7 +185,7 @@ fn the_same_pool_twice_and_odd_numbers_are_no_trouble() {
         url: "stratum+tcp://pool.example:3333".to_owned(),
         user: "{user}".to_owned(),
         rank: Some(0),
-        standing: Standing::Failed,
+        standing: PoolStatus::Failed,
         sessions: 0,
         heard_ago: None,
         blocked: None,

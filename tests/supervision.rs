@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::common::binary::Sluice;
 use crate::common::{BarePool, expect, expect_end, upstream, wait_for};
 use serde_json::Value;
-use sluice::sim::{Habit, MinerOptions, OpeningOrder, PoolOptions, SimMiner, SimPool};
+use sluice::sim::{MinerModel, MinerOptions, OpeningOrder, PoolOptions, SimMiner, SimPool};
 use sluice::stratum::Nbits;
 
 const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
@@ -73,7 +73,7 @@ impl Site {
 
     fn mine(&self, name: &str) -> SimMiner {
         let address = self.sluice.address();
-        SimMiner::start(MinerOptions::new(address, Habit::Bitaxe, format!("{ADDRESS}.{name}"))).unwrap()
+        SimMiner::start(MinerOptions::new(address, MinerModel::Bitaxe, format!("{ADDRESS}.{name}"))).unwrap()
     }
 }
 

@@ -16,7 +16,7 @@ use sluice::stratum::{
     VersionBits, VersionMask, encode_hex,
 };
 use sluice::work::{
-    BlockHash, Chain, PreparedJob, RebuildError, RebuiltShare, ShareTerms, Target, VersionConvention,
+    AddressChain, BlockHash, PreparedJob, RebuildError, RebuiltShare, ShareTerms, Target, VersionConvention,
     assemble_coinbase, coinbase_txid, expected_hashes, network_difficulty, parent_hash, payout_script,
     prevhash_of, rebuild, share_difficulty,
 };
@@ -224,7 +224,10 @@ fn addresses_pay_their_scripts() {
                     "{address} on {network}: {chains:?}"
                 );
                 // No text is one of the main chain and of another.
-                assert_eq!(chains.contains(&Chain::Mainnet), chains.len() == 1 && network == "mainnet");
+                assert_eq!(
+                    chains.contains(&AddressChain::Mainnet),
+                    chains.len() == 1 && network == "mainnet"
+                );
             }
         }
         ran += 1;

@@ -62,21 +62,21 @@ pub struct AlertsView {
 
 /// All alerts. Bounded.
 #[derive(Debug, Default)]
-pub(super) struct Alerts {
+pub(super) struct AlertBook {
     /// By rule and subject.
-    open: BTreeMap<&'static str, BTreeMap<String, Open>>,
+    open: BTreeMap<&'static str, BTreeMap<String, OpenAlert>>,
     past: VecDeque<Arc<Alert>>,
     counts: BTreeMap<&'static str, u64>,
     overflowed: u64,
     off: Vec<RuleId>,
-    records: BTreeMap<&'static str, Allowance>,
+    records: BTreeMap<&'static str, RecordAllowance>,
     changed: bool,
     view: AlertsView,
 }
 
 /// A state that lasts.
 #[derive(Debug)]
-struct Open {
+struct OpenAlert {
     alert: Alert,
     /// Since when it seems to be over.
     over: Option<NtpTime>,
@@ -84,7 +84,7 @@ struct Open {
 
 /// What is noticed, before the book has decided whether it is news.
 #[derive(Debug)]
-pub(super) struct News<'a> {
+pub(super) struct NewAlert<'a> {
     pub(super) id: &'static str,
     pub(super) severity: Severity,
     pub(super) subject: &'a str,
@@ -93,14 +93,14 @@ pub(super) struct News<'a> {
 
 /// How many records of a rule may still be written.
 #[derive(Debug)]
-struct Allowance {
+struct RecordAllowance {
     left: f64,
     at: i64,
 }
 
-impl Alerts {
-    pub(super) fn new(off: &[RuleId]) -> Alerts {
-        Alerts { off: off.to_vec(), ..Alerts::default() }
+impl AlertBook {
+    pub(super) fn new(off: &[RuleId]) -> AlertBook {
+        AlertBook { off: off.to_vec(), ..AlertBook::default() }
     }
 
     /// From now on these rules say nothing, and what they have said is over.
@@ -117,16 +117,16 @@ impl Alerts {
     /// when it begins or becomes more severe; what is returned is to be recorded.
     pub(super) fn lasts(
         &mut self,
-        news: &News<'_>,
+        news: &NewAlert<'_>,
         describe: impl FnOnce() -> (String, Value),
     ) -> Option<AlertRow> {
         self.seen(news, 1, describe)
     }
 
-    /// As [`Alerts::lasts`], as the passing of time shows: nothing has happened that would be counted.
+    /// As [`AlertBook::lasts`], as the passing of time shows: nothing has happened that would be counted.
     pub(super) fn persists(
         &mut self,
-        news: &News<'_>,
+        news: &NewAlert<'_>,
         describe: impl FnOnce() -> (String, Value),
     ) -> Option<AlertRow> {
         self.seen(news, 0, describe)
@@ -134,7 +134,7 @@ impl Alerts {
 
     fn seen(
         &mut self,
-        news: &News<'_>,
+        news: &NewAlert<'_>,
         times: u64,
         describe: impl FnOnce() -> (String, Value),
     ) -> Option<AlertRow> {
@@ -143,7 +143,7 @@ impl Alerts {
         }
         self.changed = true;
         let of_rule = self.open.entry(news.id).or_default();
-        if let Some(Open { alert, over }) = of_rule.get_mut(news.subject) {
+        if let Some(OpenAlert { alert, over }) = of_rule.get_mut(news.subject) {
             alert.count += times;
             alert.last = news.at;
             *over = None;
@@ -162,7 +162,7 @@ impl Alerts {
         *self.counts.entry(news.id).or_default() += 1;
         let alert = Alert::new(news, describe());
         let row = alert.row(AlertKind::Begins);
-        of_rule.insert(news.subject.to_owned(), Open { alert, over: None });
+        of_rule.insert(news.subject.to_owned(), OpenAlert { alert, over: None });
         self.may_record(news).then_some(row)
     }
 
@@ -199,7 +199,7 @@ impl Alerts {
     /// Something happened, once.
     pub(super) fn happened(
         &mut self,
-        news: &News<'_>,
+        news: &NewAlert<'_>,
         describe: impl FnOnce() -> (String, Value),
     ) -> Option<AlertRow> {
         if self.is_off(news.id) {
@@ -220,7 +220,7 @@ impl Alerts {
     /// or their pool has.
     pub(super) fn expire(&mut self, now: NtpTime) -> Vec<AlertRow> {
         let passed = |since: NtpTime| now.unix_seconds() - since.unix_seconds();
-        let end = |open: &Open| match open.over {
+        let end = |open: &OpenAlert| match open.over {
             Some(over) => (passed(over) >= SETTLES).then_some(over),
             None => (passed(open.alert.last) > FORGOTTEN).then_some(open.alert.last),
         };
@@ -249,7 +249,7 @@ impl Alerts {
             more => format!(", seen {}", count(more, "time")),
         };
         row.description = format!("over since {at}, lasted {lasted}{seen}: {}", row.description);
-        let news = News { id: alert.id, severity: alert.severity, subject: &alert.subject, at };
+        let news = NewAlert { id: alert.id, severity: alert.severity, subject: &alert.subject, at };
         let may_record = self.may_record(&news);
         self.keep(alert);
         may_record.then_some(row)
@@ -284,7 +284,7 @@ impl Alerts {
     }
 
     /// Counts an event that has happened not long ago.
-    fn repeats(&mut self, news: &News<'_>) -> bool {
+    fn repeats(&mut self, news: &NewAlert<'_>) -> bool {
         let is_same = |past: &Arc<Alert>| {
             past.id == news.id
                 && past.subject == news.subject
@@ -303,9 +303,9 @@ impl Alerts {
         self.off.iter().any(|off| off.as_str() == id)
     }
 
-    fn may_record(&mut self, news: &News<'_>) -> bool {
+    fn may_record(&mut self, news: &NewAlert<'_>) -> bool {
         let now = news.at.unix_seconds();
-        let allowance = self.records.entry(news.id).or_insert(Allowance { left: BURST, at: now });
+        let allowance = self.records.entry(news.id).or_insert(RecordAllowance { left: BURST, at: now });
         let passed = now.saturating_sub(allowance.at).max(0) as f64;
         allowance.left = (allowance.left + passed / SECONDS_PER_RECORD).min(BURST);
         allowance.at = now;
@@ -318,7 +318,7 @@ impl Alerts {
 }
 
 impl Alert {
-    fn new(news: &News<'_>, (description, evidence): (String, Value)) -> Alert {
+    fn new(news: &NewAlert<'_>, (description, evidence): (String, Value)) -> Alert {
         Alert {
             id: news.id,
             severity: news.severity,
@@ -356,8 +356,8 @@ mod tests {
         NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000 + seconds).unwrap())
     }
 
-    fn news(subject: &str, seconds: i64) -> News<'_> {
-        News { id: "chain.wrong", severity: Severity::High, subject, at: at(seconds) }
+    fn news(subject: &str, seconds: i64) -> NewAlert<'_> {
+        NewAlert { id: "chain.wrong", severity: Severity::High, subject, at: at(seconds) }
     }
 
     fn told() -> (String, Value) {
@@ -366,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_state_begins_lasts_and_ends() {
-        let mut alerts = Alerts::default();
+        let mut alerts = AlertBook::default();
         let row = alerts.lasts(&news("pool", 0), told).unwrap();
         assert_eq!(row.data, json!({ "subject": "pool", "count": 1, "nbits": "1d00ffff" }));
         for second in 1..10 {
@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn the_passing_of_time_is_not_counted() {
-        let mut alerts = Alerts::default();
+        let mut alerts = AlertBook::default();
         assert!(alerts.persists(&news("pool", 0), told).is_some());
         for second in 1..100 {
             assert!(alerts.persists(&news("pool", second), told).is_none());
@@ -403,13 +403,13 @@ mod tests {
 
     #[test]
     fn a_state_that_becomes_more_severe_is_news() {
-        let mut alerts = Alerts::default();
-        let medium = News { severity: Severity::Medium, ..news("pool", 0) };
+        let mut alerts = AlertBook::default();
+        let medium = NewAlert { severity: Severity::Medium, ..news("pool", 0) };
         assert!(alerts.lasts(&medium, told).is_some());
         let row = alerts.lasts(&news("pool", 5), || ("worse".to_owned(), json!({}))).unwrap();
         assert_eq!((row.severity, row.at, row.description.as_str()), (Severity::High, at(5), "worse"));
         // It does not become milder, and is one alert.
-        assert!(alerts.lasts(&News { at: at(6), ..medium }, told).is_none());
+        assert!(alerts.lasts(&NewAlert { at: at(6), ..medium }, told).is_none());
         let view = alerts.view();
         assert_eq!(
             (view.alerts.len(), view.alerts[0].severity, view.counts["chain.wrong"]),
@@ -419,7 +419,7 @@ mod tests {
 
     #[test]
     fn a_state_that_goes_on_is_not_counted() {
-        let mut alerts = Alerts::default();
+        let mut alerts = AlertBook::default();
         alerts.goes_on("chain.wrong", "pool", at(0));
         alerts.lasts(&news("pool", 0), told);
         alerts.goes_on("chain.wrong", "pool", at(2000));
@@ -429,16 +429,16 @@ mod tests {
 
     #[test]
     fn what_lasts_comes_first() {
-        let mut alerts = Alerts::default();
+        let mut alerts = AlertBook::default();
         alerts.lasts(&news("one", 0), told);
-        alerts.happened(&News { id: "share.best", severity: Severity::Info, ..news("w", 5) }, told);
+        alerts.happened(&NewAlert { id: "share.best", severity: Severity::Info, ..news("w", 5) }, told);
         let ids: Vec<_> = alerts.view().alerts.iter().map(|alert| alert.id).collect();
         assert_eq!(ids, ["chain.wrong", "share.best"]);
     }
 
     #[test]
     fn a_flood_is_counted_and_neither_kept_nor_recorded() {
-        let mut alerts = Alerts::default();
+        let mut alerts = AlertBook::default();
         let recorded = (0..5000).filter(|n| alerts.lasts(&news(&format!("pool{n}"), 0), told).is_some());
         assert_eq!(recorded.count(), 20);
         let view = alerts.view();
@@ -453,17 +453,17 @@ mod tests {
 
     #[test]
     fn an_event_that_repeats_is_counted_and_good_news_are_not() {
-        let mut alerts = Alerts::default();
+        let mut alerts = AlertBook::default();
         let raised = (0..1000).filter(|second| alerts.happened(&news("pool", *second), told).is_some());
         assert_eq!(raised.count(), 1);
         assert_eq!(alerts.view().alerts[0].count, 1000);
-        let best = |second| News { id: "share.best", severity: Severity::Info, ..news("w", second) };
+        let best = |second| NewAlert { id: "share.best", severity: Severity::Info, ..news("w", second) };
         assert!(alerts.happened(&best(1), told).is_some() && alerts.happened(&best(2), told).is_some());
     }
 
     #[test]
     fn what_is_not_seen_any_more_is_over() {
-        let mut alerts = Alerts::default();
+        let mut alerts = AlertBook::default();
         alerts.lasts(&news("pool", 0), told);
         assert!(alerts.expire(at(FORGOTTEN)).is_empty());
         assert_eq!(alerts.expire(at(FORGOTTEN + 1)).len(), 1);
@@ -472,7 +472,7 @@ mod tests {
 
     #[test]
     fn a_rule_can_be_off() {
-        let mut alerts = Alerts::new(&[RuleId::parse("chain.wrong").unwrap()]);
+        let mut alerts = AlertBook::new(&[RuleId::parse("chain.wrong").unwrap()]);
         assert!(alerts.lasts(&news("pool", 0), told).is_none());
         assert!(alerts.view().alerts.is_empty());
     }

@@ -1,7 +1,7 @@
 //! The form of an answer, which says what kind of request it can belong to where ids don't.
 
-use super::requests::Asked;
-use crate::stratum::{Envelope, Verdict};
+use super::requests::RequestKind;
+use crate::stratum::{Envelope, ResponseVerdict};
 
 /// What an answer looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) enum AnswerForm {
 
 impl AnswerForm {
     pub(super) fn of(answer: &Envelope<'_>) -> AnswerForm {
-        if Verdict::of(answer).is_accepted() {
+        if ResponseVerdict::of(answer).is_accepted() {
             return AnswerForm::Yes;
         }
         let is_error = |error: &str| !matches!(error, "null" | "false" | "[]" | "{}" | "\"\"");
@@ -40,14 +40,14 @@ impl AnswerForm {
     }
 
     /// Whether an answer of this form can belong to the request.
-    pub(super) fn fits(self, asked: &Asked) -> bool {
+    pub(super) fn fits(self, asked: &RequestKind) -> bool {
         match asked {
-            Asked::Subscribe => matches!(self, AnswerForm::List | AnswerForm::Refusal),
-            Asked::Configure { .. } => matches!(self, AnswerForm::Object | AnswerForm::Refusal),
-            Asked::Authorize { .. } | Asked::Submit(_) => {
+            RequestKind::Subscribe => matches!(self, AnswerForm::List | AnswerForm::Refusal),
+            RequestKind::Configure { .. } => matches!(self, AnswerForm::Object | AnswerForm::Refusal),
+            RequestKind::Authorize { .. } | RequestKind::Submit(_) => {
                 matches!(self, AnswerForm::Yes | AnswerForm::Refusal | AnswerForm::Value)
             }
-            Asked::Other => true,
+            RequestKind::Other => true,
         }
     }
 }

@@ -4,16 +4,16 @@
 
 use std::net::SocketAddr;
 
-use super::SessionId;
 use super::share::PendingShare;
 use crate::clock::NtpTime;
 use crate::net::Stamp;
 use crate::stratum::{Extranonce1, Notify, Submit};
+use crate::tap::SessionId;
 use crate::work::{Header, Height, assemble_coinbase};
 
 /// Whose share it is.
 #[derive(Debug, Clone)]
-pub(super) struct Facts {
+pub(super) struct BlockFinder {
     pub(super) session: SessionId,
     pub(super) miner: SocketAddr,
     pub(super) user_agent: String,
@@ -72,7 +72,7 @@ impl BlockCounter {
 
 impl BlockSeen {
     /// `None` for a share that does not meet the network's target.
-    pub(super) fn of(share: &PendingShare, facts: &Facts) -> Option<BlockSeen> {
+    pub(super) fn of(share: &PendingShare, facts: &BlockFinder) -> Option<BlockSeen> {
         let (rebuilt, job) = (share.rebuilt.as_ref()?, share.block_job.as_ref()?);
         let (submit, extranonce1) = (share.submit.as_ref()?, share.extranonce1.as_ref()?);
         Some(BlockSeen {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hashrate::HASHES;
 use super::share::JudgedShare;
-use crate::record::Outcome;
+use crate::record::ShareOutcome;
 use crate::stratum::Difficulty;
 
 /// No sum of work is larger. All of Bitcoin's in a week is below 10^18.
@@ -43,7 +43,7 @@ pub struct HistoryShare<'a> {
     pub work: Option<Difficulty>,
     /// Its own difficulty, by its hash.
     pub difficulty: Option<f64>,
-    pub outcome: &'a Outcome,
+    pub outcome: &'a ShareOutcome,
     /// A later clean job had come before it.
     pub stale: bool,
 }
@@ -64,15 +64,15 @@ impl Bucket {
         let work = share.work.map_or(0.0, Difficulty::value);
         self.work = (self.work + work).min(MOST_WORK);
         let count = match share.outcome {
-            Outcome::Accepted => {
+            ShareOutcome::Accepted => {
                 let difficulty = share.difficulty.filter(|difficulty| difficulty.is_finite());
                 self.best = self.best.max(difficulty.unwrap_or(0.0));
                 Some(&mut self.accepted)
             }
-            Outcome::Rejected { .. } => Some(&mut self.rejected),
-            Outcome::Unanswered => Some(&mut self.unanswered),
+            ShareOutcome::Rejected { .. } => Some(&mut self.rejected),
+            ShareOutcome::Unanswered => Some(&mut self.unanswered),
             // Nobody knows how it ended; its work was done all the same.
-            Outcome::Unknown => None,
+            ShareOutcome::Unknown => None,
         };
         if let Some(count) = count {
             *count = count.saturating_add(1);
@@ -130,10 +130,10 @@ mod tests {
     #[test]
     fn each_outcome_has_its_count_and_only_accepted_shares_are_the_best() {
         let mut bucket = Bucket::at(60);
-        let rejected = Outcome::Rejected { code: None, reason: None };
-        let outcomes = [Outcome::Accepted, rejected, Outcome::Unanswered, Outcome::Unknown];
+        let rejected = ShareOutcome::Rejected { code: None, reason: None };
+        let outcomes = [ShareOutcome::Accepted, rejected, ShareOutcome::Unanswered, ShareOutcome::Unknown];
         for (outcome, difficulty) in outcomes.iter().zip([5.0, 9.0, 9.0, 9.0]) {
-            let stale = *outcome == Outcome::Unknown;
+            let stale = *outcome == ShareOutcome::Unknown;
             let work = Some(Difficulty::ONE);
             bucket.share(&HistoryShare { work, difficulty: Some(difficulty), outcome, stale });
         }
@@ -147,7 +147,7 @@ mod tests {
         for _ in 0..2 {
             let work = Difficulty::new(f64::MAX).ok();
             let difficulty = Some(f64::INFINITY);
-            bucket.share(&HistoryShare { work, difficulty, outcome: &Outcome::Accepted, stale: true });
+            bucket.share(&HistoryShare { work, difficulty, outcome: &ShareOutcome::Accepted, stale: true });
         }
         assert_eq!((bucket.accepted, bucket.stale), (u32::MAX, u32::MAX));
         assert_eq!((bucket.work, bucket.best), (MOST_WORK, 0.0));

@@ -13,25 +13,27 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
-use super::follower::Follower;
+use super::closing_order::in_turns;
+use super::external_update::ROOM;
 use super::history::History;
 use super::names::UpstreamNames;
-use super::order::HOLD;
-use super::outside::ROOM;
+use super::reorder_buffer::HOLD;
+use super::session_tracker::SessionTracker;
 use super::snapshot::Snapshot;
-use super::steady::Steady;
-use super::turns::in_turns;
+use super::steady_clock::SteadyClock;
 use super::verdicts::Expectations;
-use super::{Copy, Direction, Enforcement, Outside, Role, SessionId, Summary, What};
+use super::{AnalyzerCounts, Enforcement, ExternalUpdate};
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::net::priority::yield_to_others;
+use crate::net::sched::yield_to_others;
 use crate::notify::Notifier;
-use crate::record::{Recorder, State};
-use crate::stop::{Stop, Stopped};
-use crate::supervise::{self, service};
-use crate::thread::{join_within, panic_text};
+use crate::record::{Recorder, SavedState};
+use crate::tap::{Direction, Role, SessionId, TapEvent, TapMessage};
 use crate::util::os_error::describe;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
+use crate::util::supervise::service;
+use crate::util::thread::{join_within, panic_text};
 
 /// Pause when the queue is empty. The consumer never waits in the channel: waking a parked consumer
 /// would make the forwarding threads' `try_send` up to 1 ms slow.
@@ -65,7 +67,7 @@ const MAX_UNFOLLOWED: usize = 1024;
 pub struct Setup {
     pub analysis: config::Analysis,
     pub expectations: Expectations,
-    pub rules: config::Rules,
+    pub rules: config::RulesConfig,
     /// `failover.silence_timeout`
     pub silence: Duration,
     /// `failover.first_job_timeout`
@@ -77,12 +79,12 @@ pub struct Setup {
     /// Who is told of alerts.
     pub notifier: Option<Notifier>,
     /// As it was read back at the start.
-    pub state: State,
+    pub state: SavedState,
     /// As it was read back at the start.
     pub history: History,
     pub upstreams: UpstreamNames,
     /// News from outside; `None`: there are none.
-    pub outside: Option<Receiver<Outside>>,
+    pub outside: Option<Receiver<ExternalUpdate>>,
     /// Whose work the pool's figures are about; `None`: everybody's.
     pub account: Option<String>,
     /// Whether it reports the restarts of the program's threads: they are one program's, and so one
@@ -130,7 +132,7 @@ impl Setup {
             clock: Clock::system(),
             recorder: None,
             notifier: None,
-            state: State::default(),
+            state: SavedState::default(),
             history: History::default(),
             upstreams: config.upstreams.iter().collect(),
             outside: None,
@@ -145,7 +147,7 @@ impl Analyzer {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(setup: Setup) -> io::Result<(Analyzer, Sender<Copy>)> {
+    pub fn start(setup: Setup) -> io::Result<(Analyzer, Sender<TapMessage>)> {
         let (sender, copies) = bounded(setup.analysis.queue);
         Ok((Analyzer::on(copies, setup)?, sender))
     }
@@ -154,7 +156,7 @@ impl Analyzer {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn on(copies: Receiver<Copy>, setup: Setup) -> io::Result<Analyzer> {
+    pub fn on(copies: Receiver<TapMessage>, setup: Setup) -> io::Result<Analyzer> {
         let (renews, renewed) = bounded(1);
         let (published, stop) = (Published { newest: Arc::default(), renewed }, Stop::new());
         let (recorder, began) = (setup.recorder.clone(), setup.clock.reading().system);
@@ -165,8 +167,8 @@ impl Analyzer {
             outside: setup.outside.clone(),
             published: published.newest.clone(),
             renews,
-            follower: Follower::new(setup, began),
-            steady: Steady::new(began, Instant::now()),
+            follower: SessionTracker::new(setup, began),
+            steady: SteadyClock::new(began, Instant::now()),
             held: VecDeque::new(),
             held_bytes: 0,
             unfollowed: BTreeSet::new(),
@@ -205,7 +207,7 @@ impl Analyzer {
     }
 
     /// The counts as of less than a second ago.
-    pub fn summary(&self) -> Summary {
+    pub fn summary(&self) -> AnalyzerCounts {
         self.snapshot().summary.clone()
     }
 
@@ -257,15 +259,15 @@ impl Published {
 }
 
 struct Consumer {
-    copies: Receiver<Copy>,
-    outside: Option<Receiver<Outside>>,
+    copies: Receiver<TapMessage>,
+    outside: Option<Receiver<ExternalUpdate>>,
     published: Arc<ArcSwap<Snapshot>>,
     /// Wakes whoever shows what is published.
     renews: Sender<()>,
-    follower: Follower,
-    steady: Steady,
+    follower: SessionTracker,
+    steady: SteadyClock,
     /// Whose copies are held, and until when; in the order in which they came.
-    held: VecDeque<(Instant, SessionId, Held)>,
+    held: VecDeque<(Instant, SessionId, SessionHold)>,
     held_bytes: usize,
     /// Sessions over which it has panicked, as long as they last.
     unfollowed: BTreeSet<SessionId>,
@@ -277,7 +279,7 @@ struct Consumer {
 }
 
 /// What happens to a session when its copies' time has come.
-enum Held {
+enum SessionHold {
     /// The earliest of its held copies is read.
     Chunk,
     Paused,
@@ -343,14 +345,14 @@ impl Consumer {
     }
 
     /// As [`Consumer::take`]. A panic costs that session its analysis, and nobody else anything.
-    fn take_or_give_up(&mut self, copy: Copy, now: Instant) {
+    fn take_or_give_up(&mut self, copy: TapMessage, now: Instant) {
         let conversation = copy.conversation.clone();
         if self.unfollowed.contains(&conversation.id) {
             match copy.what {
-                What::Closed => drop(self.unfollowed.remove(&conversation.id)),
-                What::MinerPaused => conversation.heard_out.store(true, Ordering::Release),
-                What::Bytes(chunk) => conversation.traffic(chunk.direction).taken_out(),
-                What::Opened | What::Hashed(_) => {}
+                TapEvent::Closed => drop(self.unfollowed.remove(&conversation.id)),
+                TapEvent::MinerPaused => conversation.heard_out.store(true, Ordering::Release),
+                TapEvent::Bytes(chunk) => conversation.traffic(chunk.direction).taken_out(),
+                TapEvent::Opened | TapEvent::Hashed(_) => {}
             }
             return;
         }
@@ -360,7 +362,7 @@ impl Consumer {
     }
 
     /// As [`Consumer::follow`], likewise.
-    fn follow_or_give_up(&mut self, id: SessionId, held: Held) {
+    fn follow_or_give_up(&mut self, id: SessionId, held: SessionHold) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.follow(id, held))) {
             self.give_up(id, panic.as_ref());
         }
@@ -385,15 +387,15 @@ impl Consumer {
     }
 
     /// A copy out of the queue is held for those that were forwarded before it.
-    fn take(&mut self, copy: Copy, now: Instant) {
+    fn take(&mut self, copy: TapMessage, now: Instant) {
         self.look_at_the_clock(now);
-        let Copy { conversation, what } = copy;
+        let TapMessage { conversation, what } = copy;
         let id = conversation.id;
         let held = match what {
-            What::Opened => return,
+            TapEvent::Opened => return,
             // Not held: it is looked for when the copy of the share is read.
-            What::Hashed(hashed) => return self.follower.hashed_shares.add(*hashed),
-            What::Bytes(mut chunk) => {
+            TapEvent::Hashed(hashed) => return self.follower.hashed_shares.add(*hashed),
+            TapEvent::Bytes(mut chunk) => {
                 conversation.traffic(chunk.direction).taken_out();
                 let summary = &mut self.follower.ledger.summary;
                 // What is read from one side is sent to the other by another conversation.
@@ -415,14 +417,14 @@ impl Consumer {
                 let is_crowded = self.held.len() > MOST_HELD / 2 || self.held_bytes > MOST_HELD_BYTES / 2;
                 if is_crowded && !self.is_last && order.len() > MAX_HELD_OF_ONE {
                     // Its earliest copy makes room for this one, instead of another session's.
-                    return self.follow(id, Held::Chunk);
+                    return self.follow(id, SessionHold::Chunk);
                 }
-                Held::Chunk
+                SessionHold::Chunk
             }
-            What::MinerPaused => Held::Paused,
-            What::Closed => Held::Closed,
+            TapEvent::MinerPaused => SessionHold::Paused,
+            TapEvent::Closed => SessionHold::Closed,
         };
-        if let Held::Paused = held {
+        if let SessionHold::Paused = held {
             // Also of a session that has said nothing.
             self.follower.session(&conversation);
         }
@@ -445,14 +447,14 @@ impl Consumer {
         }
     }
 
-    fn follow(&mut self, id: SessionId, held: Held) {
+    fn follow(&mut self, id: SessionId, held: SessionHold) {
         match held {
-            Held::Chunk => {
+            SessionHold::Chunk => {
                 supervise::fault_point("analyzer-session");
                 self.held_bytes = self.held_bytes.saturating_sub(self.follower.read_held(id));
             }
-            Held::Paused => self.follower.paused(id),
-            Held::Closed => {
+            SessionHold::Paused => self.follower.paused(id),
+            SessionHold::Closed => {
                 self.follower.is_ending = self.is_ending.load(Ordering::Acquire);
                 self.follower.closed(id, self.steady.now());
             }
@@ -472,7 +474,7 @@ impl Consumer {
         let now = self.steady.now();
         // No more than there is room for: who floods must not keep the miners' copies waiting.
         for mut news in self.outside.iter().flat_map(Receiver::try_iter).take(ROOM) {
-            if let Outside::Tip(tip) = &mut news {
+            if let ExternalUpdate::Tip(tip) = &mut news {
                 tip.at = self.steady.of(tip.at);
             }
             self.follower.heard(&news);

@@ -6,13 +6,15 @@
 
 use std::time::Duration;
 
-use super::cadence::Cadence;
-use super::finding::JobSeen;
-use super::judged_job::{JudgedJob, OutputView};
+use super::job_interval::Cadence;
+use super::job_verdict::{JudgedJob, OutputView};
+use super::session_event::JobSeen;
 use super::superseded_work::SupersededWork;
-use super::verdicts::{ChainState, ChainVerdict, Doubt, Expectations, Expected, PayoutState, PayoutVerdict};
+use super::verdicts::{
+    ChainState, ChainVerdict, Expectations, Expected, PayoutState, PayoutVerdict, WorkDoubt,
+};
 use crate::net::Stamp;
-use crate::stratum::{Agreement, Shape};
+use crate::stratum::{LineShape, ReadingAgreement};
 
 /// Jobs that some miners ignore are kept for so many ways in which they are odd. Beyond that the least bad
 /// one is forgotten, and nobody can tell any more.
@@ -25,7 +27,7 @@ const MAX_AGE: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Oddness {
     /// `None` for an ordinary line.
-    pub(super) shape: Option<Shape>,
+    pub(super) shape: Option<LineShape>,
     /// The method's name is written as every miner knows it.
     pub(super) has_exact_name: bool,
 }
@@ -39,7 +41,7 @@ pub(super) struct CurrentWork {
     odd: Vec<(Oddness, JudgedJob)>,
     superseded: SupersededWork,
     /// What came since the newest job that could not be read.
-    unread: Option<(Doubt, Stamp)>,
+    unread: Option<(WorkDoubt, Stamp)>,
     /// When the last of that came.
     unread_last: Option<Stamp>,
     /// How often something came that could not be read.
@@ -72,11 +74,17 @@ pub(super) struct CurrentVerdicts {
 
 impl CurrentWork {
     /// A job has come. Returns whether jobs were late before it.
-    pub(super) fn job(&mut self, job: JudgedJob, agreement: Agreement, oddness: Oddness, at: Stamp) -> bool {
+    pub(super) fn job(
+        &mut self,
+        job: JudgedJob,
+        agreement: ReadingAgreement,
+        oddness: Oddness,
+        at: Stamp,
+    ) -> bool {
         let job = job.without_large_coinbase();
         let was_late =
-            if agreement == Agreement::All || self.newest.is_none() { self.came(at) } else { false };
-        if agreement == Agreement::All {
+            if agreement == ReadingAgreement::All || self.newest.is_none() { self.came(at) } else { false };
+        if agreement == ReadingAgreement::All {
             let before = self.newest.replace(job).into_iter().chain(self.odd.drain(..).map(|(_, job)| job));
             self.superseded.add(before, self.unread.take(), at);
             return was_late;
@@ -90,7 +98,7 @@ impl CurrentWork {
             if let Some((place, _)) = least {
                 self.odd.remove(place);
             }
-            self.unread(Doubt::Ambiguous, at);
+            self.unread(WorkDoubt::Ambiguous, at);
         }
         was_late
     }
@@ -112,7 +120,7 @@ impl CurrentWork {
     }
 
     /// Why the miner may still work on something before the newest job that could not be judged.
-    pub(super) fn superseded_doubt(&self, now: Stamp) -> Option<Doubt> {
+    pub(super) fn superseded_doubt(&self, now: Stamp) -> Option<WorkDoubt> {
         self.superseded.doubt(now).map(|(why, _)| why)
     }
 
@@ -139,7 +147,7 @@ impl CurrentWork {
     }
 
     /// Something came that may be a job and could not be read, or was lost.
-    pub(super) fn unread(&mut self, why: Doubt, at: Stamp) {
+    pub(super) fn unread(&mut self, why: WorkDoubt, at: Stamp) {
         self.unread_count += 1;
         self.unread_last = Some(at);
         match &mut self.unread {
@@ -159,18 +167,18 @@ impl CurrentWork {
     }
 
     /// Has what could not be read stay in doubt: it came behind the job that was judged last.
-    pub(super) fn stays_unread(&mut self, unread: Option<(Doubt, Stamp)>) {
+    pub(super) fn stays_unread(&mut self, unread: Option<(WorkDoubt, Stamp)>) {
         self.unread = self.unread.or(unread);
     }
 
     /// What came behind the newest job and could not be read, and since when.
-    pub(super) fn unread_since(&self) -> Option<(Doubt, Stamp)> {
+    pub(super) fn unread_since(&self) -> Option<(WorkDoubt, Stamp)> {
         self.unread
     }
 
     /// As [`CurrentWork::unread_since`], also of what came before the newest job, if the pool sent it.
-    pub(super) fn in_doubt_since(&self, now: Stamp) -> Option<(Doubt, Stamp)> {
-        self.unread.or(self.superseded.doubt(now).filter(|(why, _)| *why != Doubt::Missed))
+    pub(super) fn in_doubt_since(&self, now: Stamp) -> Option<(WorkDoubt, Stamp)> {
+        self.unread.or(self.superseded.doubt(now).filter(|(why, _)| *why != WorkDoubt::Missed))
     }
 
     /// The jobs are judged by other expectations.
@@ -232,10 +240,10 @@ impl CurrentWork {
         Some(verdicts)
     }
 
-    fn doubt(&self, now: Stamp, stale_job: Duration) -> Option<Doubt> {
+    fn doubt(&self, now: Stamp, stale_job: Duration) -> Option<WorkDoubt> {
         let is_old = self.good_until(stale_job).is_some_and(|until| until < now);
         let unread = self.unread.map(|(why, _)| why).max(self.superseded_doubt(now));
-        unread.max(self.accepts_unseen.then_some(Doubt::Unread)).or(is_old.then_some(Doubt::Old))
+        unread.max(self.accepts_unseen.then_some(WorkDoubt::Unread)).or(is_old.then_some(WorkDoubt::Old))
     }
 
     fn worst(&self) -> Option<&JudgedJob> {
@@ -260,7 +268,7 @@ impl CurrentWork {
 
 impl CurrentVerdicts {
     /// Nobody can tell any more; what is bad stays bad.
-    pub(super) fn doubt(&mut self, why: Doubt) {
+    pub(super) fn doubt(&mut self, why: WorkDoubt) {
         self.payout.doubt(why);
         self.chain.doubt(why);
         if matches!(self.payout.state, PayoutState::Unverifiable(_)) {

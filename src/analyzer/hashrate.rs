@@ -30,13 +30,13 @@ pub struct HashRates {
 #[derive(Debug, Clone)]
 pub struct WorkMeter {
     since: Stamp,
-    windows: [Window; 4],
+    windows: [RateWindow; 4],
 }
 
 impl WorkMeter {
     /// Begins at `now`.
     pub fn new(now: Stamp) -> WorkMeter {
-        WorkMeter { since: now, windows: WINDOWS.map(|length| Window::new(length / PARTS as u32)) }
+        WorkMeter { since: now, windows: WINDOWS.map(|length| RateWindow::new(length / PARTS as u32)) }
     }
 
     /// Work that was proven at `at`.
@@ -68,16 +68,16 @@ fn span(place: usize, watched: Duration) -> f64 {
 }
 
 #[derive(Debug, Clone)]
-struct Window {
+struct RateWindow {
     part: Duration,
     /// The number of the newest part, counted from 1970.
     newest: u64,
     sums: [f64; PARTS],
 }
 
-impl Window {
-    fn new(part: Duration) -> Window {
-        Window { part, newest: 0, sums: [0.0; PARTS] }
+impl RateWindow {
+    fn new(part: Duration) -> RateWindow {
+        RateWindow { part, newest: 0, sums: [0.0; PARTS] }
     }
 
     fn number(&self, at: Stamp) -> u64 {

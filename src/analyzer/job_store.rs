@@ -25,7 +25,7 @@ const FEW_ENTRIES: usize = 64;
 
 /// Keeps jobs by their content. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct JobStore(Arc<Inner>);
+pub(super) struct JobStore(Arc<JobStoreInner>);
 
 /// A job that is kept as long as somebody has it.
 #[derive(Debug)]
@@ -33,11 +33,11 @@ pub(super) struct StoredJob {
     /// As it came first; its id and `clean_jobs` may be another session's.
     pub(super) notify: Arc<Notify>,
     pub(super) bytes: usize,
-    store: Arc<Inner>,
+    store: Arc<JobStoreInner>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct JobStoreInner {
     /// By the hash of their content.
     jobs: Mutex<HashMap<u64, Vec<Weak<StoredJob>>>>,
     /// Of all that somebody has.
@@ -92,7 +92,7 @@ impl JobStore {
     }
 }
 
-impl Inner {
+impl JobStoreInner {
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Vec<Weak<StoredJob>>>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }

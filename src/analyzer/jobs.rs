@@ -25,7 +25,7 @@ const LATE: Duration = Duration::from_secs(120);
 
 /// One job as it came.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct SessionJob {
     pub(super) prepared: PreparedJob,
     /// As this session has it.
     id: JobId,
@@ -50,7 +50,7 @@ pub(super) struct Job {
 /// A job that was just added.
 #[derive(Debug)]
 pub(super) struct Added<'a> {
-    pub(super) job: &'a Job,
+    pub(super) job: &'a SessionJob,
     /// `None` when it can't be decoded.
     pub(super) coinbase: Option<Coinbase>,
     /// It has ended those before it.
@@ -59,9 +59,9 @@ pub(super) struct Added<'a> {
 
 /// The jobs of one session, the newest last.
 #[derive(Debug, Default)]
-pub(super) struct Jobs {
+pub(super) struct SessionJobs {
     store: JobStore,
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<SessionJob>,
     /// Of these jobs together.
     bytes: usize,
     prevhash: Option<PrevHash>,
@@ -69,10 +69,10 @@ pub(super) struct Jobs {
     block_since: Option<Stamp>,
 }
 
-impl Jobs {
+impl SessionJobs {
     /// None yet; their contents will be in `store`.
-    pub(super) fn new(store: JobStore) -> Jobs {
-        Jobs { store, ..Jobs::default() }
+    pub(super) fn new(store: JobStore) -> SessionJobs {
+        SessionJobs { store, ..SessionJobs::default() }
     }
 
     /// A job has come. One of the same id takes the older one's place: pools that restart count
@@ -106,7 +106,7 @@ impl Jobs {
         let network_difficulty = network_difficulty(notify.nbits).ok();
         let (id, clean_jobs) = (notify.job_id.clone(), notify.clean_jobs);
         let stored = self.store.keep(notify);
-        self.jobs.push_back(Job {
+        self.jobs.push_back(SessionJob {
             prepared: PreparedJob::new(stored.notify.clone(), extranonce1.clone()),
             id,
             clean_jobs,
@@ -120,7 +120,7 @@ impl Jobs {
             extranonce2_size,
         });
         self.bytes = self.jobs.iter().map(|job| job.stored.bytes).sum();
-        let is_too_much = |jobs: &Jobs| {
+        let is_too_much = |jobs: &SessionJobs| {
             (jobs.bytes > MAX_BYTES && jobs.jobs.len() > 1)
                 || (jobs.store.is_full() && jobs.jobs.len() > FEW_JOBS)
         };
@@ -145,12 +145,12 @@ impl Jobs {
     }
 
     /// The job of this id, dead ones included.
-    pub(super) fn get(&self, id: &JobId) -> Option<&Job> {
+    pub(super) fn get(&self, id: &JobId) -> Option<&SessionJob> {
         self.jobs.iter().rev().find(|job| job.id() == id)
     }
 
     /// The job that came last.
-    pub(super) fn newest(&self) -> Option<&Job> {
+    pub(super) fn newest(&self) -> Option<&SessionJob> {
         self.jobs.back()
     }
 
@@ -168,7 +168,7 @@ impl Jobs {
     }
 }
 
-impl Job {
+impl SessionJob {
     pub(super) fn id(&self) -> &JobId {
         &self.id
     }
@@ -204,7 +204,7 @@ pub(super) mod tests {
         }
     }
 
-    fn add(jobs: &mut Jobs, notify: Notify) {
+    fn add(jobs: &mut SessionJobs, notify: Notify) {
         let extranonce1 = Extranonce1::from_text("08000002").unwrap();
         let size = Extranonce2Size::new(8).unwrap();
         jobs.add(notify, &extranonce1, size, Difficulty::ONE, Stamp::from_nanos(1));
@@ -213,7 +213,7 @@ pub(super) mod tests {
     #[test]
     fn sessions_share_jobs_and_each_has_its_own_id() {
         let store = JobStore::default();
-        let mut sessions: Vec<Jobs> = (0..100).map(|_| Jobs::new(store.clone())).collect();
+        let mut sessions: Vec<SessionJobs> = (0..100).map(|_| SessionJobs::new(store.clone())).collect();
         for ntime in 0..64 {
             for (place, session) in sessions.iter_mut().enumerate() {
                 add(session, notify(&format!("{ntime}-{place}"), ntime, 28_000));
@@ -230,7 +230,7 @@ pub(super) mod tests {
     #[test]
     fn a_session_and_all_together_are_bounded_in_bytes() {
         let store = JobStore::default();
-        let mut sessions: Vec<Jobs> = (0..80).map(|_| Jobs::new(store.clone())).collect();
+        let mut sessions: Vec<SessionJobs> = (0..80).map(|_| SessionJobs::new(store.clone())).collect();
         for number in 0..10 {
             for (place, session) in sessions.iter_mut().enumerate() {
                 // Each its own.
@@ -244,7 +244,7 @@ pub(super) mod tests {
             "{}",
             store.bytes()
         );
-        sessions.iter_mut().for_each(Jobs::make_room);
+        sessions.iter_mut().for_each(SessionJobs::make_room);
         assert_eq!(store.bytes(), 0, "large ones are forgotten");
         add(&mut sessions[0], notify("a", 1, 10_000));
         add(&mut sessions[0], notify("b", 2, 10_000));

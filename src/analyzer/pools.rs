@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::current_work::CurrentVerdicts;
-use super::judged_job::OutputView;
+use super::job_verdict::OutputView;
 use super::names::UpstreamNames;
 use super::recent::JobView;
-use super::session::Session;
+use super::session::AnalyzedSession;
 use super::share::JudgedShare;
 use super::summary::Latency;
-use super::verdicts::{ChainState, ChainVerdict, Doubt, PayoutState, PayoutVerdict};
+use super::verdicts::{ChainState, ChainVerdict, PayoutState, PayoutVerdict, WorkDoubt};
 use crate::net::Stamp;
-use crate::record::Outcome;
+use crate::record::ShareOutcome;
 
 /// As many show how fast it answers lately.
 const NEWEST_ANSWERS: usize = 20;
@@ -67,10 +67,10 @@ impl Pools {
     pub(super) fn judged(&mut self, judged: &JudgedShare) {
         let Some(pool) = self.of(judged.upstream) else { return };
         match judged.outcome {
-            Outcome::Accepted => pool.accepted += 1,
-            Outcome::Rejected { .. } => pool.rejected += 1,
-            Outcome::Unanswered => pool.unanswered += 1,
-            Outcome::Unknown => pool.unknown += 1,
+            ShareOutcome::Accepted => pool.accepted += 1,
+            ShareOutcome::Rejected { .. } => pool.rejected += 1,
+            ShareOutcome::Unanswered => pool.unanswered += 1,
+            ShareOutcome::Unknown => pool.unknown += 1,
         }
         if let Some(time) = judged.answered_after {
             pool.answers.record(time);
@@ -85,7 +85,7 @@ impl Pools {
     /// are shown, and until when.
     pub(super) fn view<'a>(
         &mut self,
-        sessions: impl Iterator<Item = &'a Session>,
+        sessions: impl Iterator<Item = &'a AnalyzedSession>,
         now: Stamp,
         stale_job: Duration,
     ) -> Vec<PoolView> {
@@ -93,7 +93,7 @@ impl Pools {
         for place in 0..self.names.all().len() {
             self.of(Some(place));
         }
-        let mut found: BTreeMap<usize, Found<'_>> = BTreeMap::new();
+        let mut found: BTreeMap<usize, PoolWork<'_>> = BTreeMap::new();
         for session in sessions {
             let Some(place) = session.conversation.upstream() else { continue };
             let found = found.entry(place).or_default();
@@ -105,7 +105,7 @@ impl Pools {
             }
         }
         for (place, pool) in &mut self.pools {
-            let Found { miners, worst, .. } = found.get(place).copied().unwrap_or_default();
+            let PoolWork { miners, worst, .. } = found.get(place).copied().unwrap_or_default();
             pool.miners = miners;
             if let Some(verdicts) = worst.and_then(|session| session.verdicts(now, stale_job)) {
                 pool.take(verdicts);
@@ -130,10 +130,10 @@ impl Pools {
 
 /// What the sessions with a pool show.
 #[derive(Clone, Copy, Default)]
-struct Found<'a> {
+struct PoolWork<'a> {
     miners: usize,
     badness: Option<(PayoutState, ChainState)>,
-    worst: Option<&'a Session>,
+    worst: Option<&'a AnalyzedSession>,
 }
 
 impl PoolView {
@@ -145,7 +145,7 @@ impl PoolView {
     fn verdicts_are_old(&mut self) {
         let (Some(payout), Some(chain)) = (self.payout.take(), self.chain.take()) else { return };
         let mut verdicts = CurrentVerdicts { payout, chain, outputs: self.outputs.to_vec() };
-        verdicts.doubt(Doubt::Old);
+        verdicts.doubt(WorkDoubt::Old);
         self.take(verdicts);
     }
 

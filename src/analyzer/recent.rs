@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::finding::JobSeen;
+use super::session_event::JobSeen;
 use super::verdicts::{ChainVerdict, PayoutVerdict};
 use crate::clock::NtpTime;
 use crate::record::ShareRow;

@@ -2,32 +2,34 @@
 
 use std::sync::Arc;
 
+use super::ExternalUpdate;
 use super::consumer::Setup;
-use super::follower::Follower;
+use super::session_tracker::SessionTracker;
 use super::snapshot::Snapshot;
-use super::{Chunk, Conversation, Direction, Outside};
 use crate::net::Stamp;
-use crate::record::State;
+use crate::record::SavedState;
+use crate::tap::{Conversation, Direction, TapBytes};
 
 /// Follows what it is told, when it is told that it was.
 pub struct Replay {
-    follower: Follower,
+    follower: SessionTracker,
 }
 
 impl Replay {
     /// Begins at this time.
     pub fn new(setup: Setup, now: Stamp) -> Replay {
-        Replay { follower: Follower::new(setup, now) }
+        Replay { follower: SessionTracker::new(setup, now) }
     }
 
     /// Bytes were forwarded.
     pub fn said(&mut self, conversation: &Arc<Conversation>, direction: Direction, bytes: &[u8], at: Stamp) {
-        let chunk = Chunk { direction, bytes: bytes.into(), readable_at: at, sent_at: at, after_gap: false };
+        let chunk =
+            TapBytes { direction, bytes: bytes.into(), readable_at: at, sent_at: at, after_gap: false };
         self.follower.read(conversation, &chunk);
     }
 
     /// There are news from outside.
-    pub fn heard(&mut self, news: &Outside) {
+    pub fn heard(&mut self, news: &ExternalUpdate) {
         self.follower.heard(news);
     }
 
@@ -42,7 +44,7 @@ impl Replay {
     }
 
     /// What outlives a restart.
-    pub fn state(&self) -> &State {
+    pub fn state(&self) -> &SavedState {
         &self.follower.ledger.state
     }
 

@@ -9,13 +9,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::Role;
 use super::answer_form::AnswerForm;
 use super::request_id::{canonical, kept};
-use super::same_id::{KeptAnswer, Request, SameId, Settled};
+use super::same_id::{KeptAnswer, OpenRequest, SameId, Settled};
 use super::share::PendingShare;
 use crate::net::Stamp;
 use crate::stratum::{Login, VersionMask};
+use crate::tap::Role;
 
 /// The most shares of a miner that are followed; a NerdMiner itself keeps 32.
 const MAX_OPEN_SHARES: usize = 512;
@@ -44,7 +44,7 @@ const NEVER_ANSWERED: Duration = Duration::from_secs(10);
 
 /// What was asked.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(super) enum RequestKind {
     Subscribe,
     Authorize {
         worker: String,
@@ -62,15 +62,15 @@ pub(super) enum Asked {
 #[derive(Debug)]
 pub(super) enum Match {
     /// This request's, which was sent then.
-    Request(Asked, Stamp),
-    /// One of several requests' with its id; [`Requests::settled`] has it later.
+    Request(RequestKind, Stamp),
+    /// One of several requests' with its id; [`OpenRequests::settled`] has it later.
     Unclear,
     Nobody,
 }
 
 /// The open requests of one session.
 #[derive(Debug)]
-pub(super) struct Requests {
+pub(super) struct OpenRequests {
     max_shares: usize,
     max_others: usize,
     /// The other end is this program, which answers every request.
@@ -83,14 +83,14 @@ pub(super) struct Requests {
     settled: Vec<Settled>,
 }
 
-impl Requests {
-    pub(super) fn new(role: Role) -> Requests {
+impl OpenRequests {
+    pub(super) fn new(role: Role) -> OpenRequests {
         let (max_shares, max_others) = match role {
             Role::Direct => (MAX_OPEN_SHARES, MAX_OPEN_OTHERS),
             Role::Miner => (MAX_OPEN_SHARES_OF_MINER, MAX_OPEN_OTHERS),
             Role::Pool => (MAX_OPEN_SHARES_AT_POOL, MAX_OPEN_OTHERS_AT_POOL),
         };
-        Requests {
+        OpenRequests {
             max_shares,
             max_others,
             answers_all: role == Role::Miner,
@@ -112,10 +112,10 @@ impl Requests {
     pub(super) fn ask(
         &mut self,
         id: &str,
-        asked: Asked,
+        asked: RequestKind,
         readable: Stamp,
         sent: Stamp,
-    ) -> Result<(), (Asked, Option<KeptAnswer>)> {
+    ) -> Result<(), (RequestKind, Option<KeptAnswer>)> {
         let id = kept(id);
         let key = canonical(id);
         let is_answered = |early: &KeptAnswer| {
@@ -124,7 +124,7 @@ impl Requests {
         if let Some(place) = self.early.iter().position(is_answered) {
             return Err((asked, self.early.remove(place)));
         }
-        let is_share = matches!(asked, Asked::Submit(_));
+        let is_share = matches!(asked, RequestKind::Submit(_));
         let shares = self.shares as usize;
         let is_full =
             if is_share { shares >= self.max_shares } else { self.count - shares >= self.max_others };
@@ -133,7 +133,7 @@ impl Requests {
         }
         self.count += 1;
         self.shares += u32::from(is_share);
-        let request = Request { id: id.into(), asked, at: sent, doubtful: false };
+        let request = OpenRequest { id: id.into(), asked, at: sent, doubtful: false };
         let same = match self.open.get_mut(&*key) {
             Some(same) => same,
             None => self.open.entry(key.into()).or_default(),
@@ -148,7 +148,7 @@ impl Requests {
 
     /// Some of what the pool said is lost. Where several requests have one id, nobody can know any
     /// more which of them the next answer belongs to: they are given up.
-    pub(super) fn lost_answers(&mut self) -> Vec<Asked> {
+    pub(super) fn lost_answers(&mut self) -> Vec<RequestKind> {
         let (mut lost, mut unclear) = (Vec::new(), 0);
         self.open.retain(|_, same| {
             if same.requests.len() > 1 {
@@ -165,21 +165,22 @@ impl Requests {
 
     /// The id is about to be used again: a request of this id whose answer may be lost must not take
     /// the next one's.
-    pub(super) fn make_way(&mut self, id: &str) -> Option<Asked> {
+    pub(super) fn make_way(&mut self, id: &str) -> Option<RequestKind> {
         let key = canonical(kept(id));
         let same = self.open.get_mut(&*key)?;
         if !same.requests.front()?.doubtful {
             return None;
         }
-        let Request { asked, .. } = same.requests.pop_front()?;
+        let OpenRequest { asked, .. } = same.requests.pop_front()?;
         self.drop_if_empty(&key);
         self.forget(std::slice::from_ref(&asked));
         Some(asked)
     }
 
-    fn forget(&mut self, gone: &[Asked]) {
+    fn forget(&mut self, gone: &[RequestKind]) {
         self.count -= gone.len();
-        self.shares -= gone.iter().map(|asked| u32::from(matches!(asked, Asked::Submit(_)))).sum::<u32>();
+        self.shares -=
+            gone.iter().map(|asked| u32::from(matches!(asked, RequestKind::Submit(_)))).sum::<u32>();
     }
 
     fn drop_if_empty(&mut self, key: &str) {
@@ -199,7 +200,9 @@ impl Requests {
         let is_verdict = matches!(form, AnswerForm::Yes | AnswerForm::Refusal);
         let is_behind = !same.unclear.is_empty() && is_verdict;
         if !is_behind && (self.answers_all || !same.is_unclear(id, form, place)) {
-            let Some(Request { asked, at, .. }) = same.requests.remove(place) else { return Match::Nobody };
+            let Some(OpenRequest { asked, at, .. }) = same.requests.remove(place) else {
+                return Match::Nobody;
+            };
             self.forget(std::slice::from_ref(&asked));
             self.settle(&key, false);
             self.drop_if_empty(&key);
@@ -223,7 +226,8 @@ impl Requests {
         same.settle(is_due, &mut self.settled);
         self.count -= before.0 - same.requests.len();
         self.unclear -= before.1 - same.unclear.len();
-        let shares = self.settled[before.2..].iter().filter(|one| matches!(one.asked, Asked::Submit(_)));
+        let shares =
+            self.settled[before.2..].iter().filter(|one| matches!(one.asked, RequestKind::Submit(_)));
         self.shares -= shares.count() as u32;
     }
 
@@ -244,7 +248,7 @@ impl Requests {
     }
 
     /// Settles what is unclear for too long, and takes out what has waited for longer than `timeout`.
-    pub(super) fn expire(&mut self, timeout: Duration, now: Stamp) -> Vec<Asked> {
+    pub(super) fn expire(&mut self, timeout: Duration, now: Stamp) -> Vec<RequestKind> {
         let is_over = |at: Stamp, limit: Duration| now.since(at).is_some_and(|age| age >= limit);
         self.early.retain(|early| !is_over(early.at, EARLY));
         if self.unclear > 0 {
@@ -273,7 +277,7 @@ impl Requests {
     }
 
     /// The session is over: settles what can be settled, and takes out everything else.
-    pub(super) fn take_all(&mut self) -> Vec<Asked> {
+    pub(super) fn take_all(&mut self) -> Vec<RequestKind> {
         if self.unclear > 0 {
             let keys: Vec<Box<str>> = self.open.keys().cloned().collect();
             keys.iter().for_each(|key| self.settle(key, true));
@@ -288,7 +292,7 @@ impl Requests {
             return None;
         }
         let requests = self.open.values().flat_map(|same| &same.requests);
-        let shares = requests.filter(|request| matches!(request.asked, Asked::Submit(_)));
+        let shares = requests.filter(|request| matches!(request.asked, RequestKind::Submit(_)));
         shares.map(|request| request.at).min()
     }
 

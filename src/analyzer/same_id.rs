@@ -3,23 +3,23 @@
 use std::collections::VecDeque;
 
 use super::answer_form::AnswerForm;
-use super::requests::Asked;
+use super::requests::RequestKind;
 use crate::net::Stamp;
 
 /// The open requests with one id, in all its spellings.
 #[derive(Debug, Default)]
 pub(super) struct SameId {
-    pub(super) requests: VecDeque<Request>,
+    pub(super) requests: VecDeque<OpenRequest>,
     /// Answers that can belong to more than one of them, in the order in which they came.
     pub(super) unclear: VecDeque<KeptAnswer>,
 }
 
 /// A request that waits for its answer.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct OpenRequest {
     /// As it was written.
     pub(super) id: Box<str>,
-    pub(super) asked: Asked,
+    pub(super) asked: RequestKind,
     pub(super) at: Stamp,
     /// Copies were lost since; its answer may have been among them.
     pub(super) doubtful: bool,
@@ -37,7 +37,7 @@ pub(super) struct KeptAnswer {
 /// A request with the answer that was kept for it.
 #[derive(Debug)]
 pub(super) struct Settled {
-    pub(super) asked: Asked,
+    pub(super) asked: RequestKind,
     pub(super) asked_at: Stamp,
     pub(super) answer: KeptAnswer,
 }
@@ -46,14 +46,14 @@ impl SameId {
     /// The oldest request that the answer can belong to: one whose id is written like the answer's before one
     /// whose id only means the same.
     pub(super) fn first_fit(&self, id: &str, form: AnswerForm) -> Option<usize> {
-        let fits = |request: &Request| form.fits(&request.asked);
+        let fits = |request: &OpenRequest| form.fits(&request.asked);
         let exact = self.requests.iter().position(|request| *request.id == *id && fits(request));
         exact.or_else(|| self.requests.iter().position(fits))
     }
 
     /// Whether an answer that the request at `place` can take may be a later share's.
     pub(super) fn is_unclear(&self, id: &str, form: AnswerForm, place: usize) -> bool {
-        let is_share = |request: &Request| matches!(request.asked, Asked::Submit(_));
+        let is_share = |request: &OpenRequest| matches!(request.asked, RequestKind::Submit(_));
         let first = &self.requests[place];
         let is_exact = *first.id == *id;
         !is_share(first)
@@ -89,9 +89,10 @@ impl SameId {
     }
 
     /// Takes out the requests before the first share that `are_over`; how many those were.
-    pub(super) fn pass_over(&mut self, are_over: impl Fn(&Request) -> bool) -> usize {
+    pub(super) fn pass_over(&mut self, are_over: impl Fn(&OpenRequest) -> bool) -> usize {
         let before = self.requests.len();
-        let first_share = self.requests.iter().position(|request| matches!(request.asked, Asked::Submit(_)));
+        let first_share =
+            self.requests.iter().position(|request| matches!(request.asked, RequestKind::Submit(_)));
         let mut left = first_share.unwrap_or(before);
         self.requests.retain(|request| {
             let is_candidate = left > 0;

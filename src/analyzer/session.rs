@@ -9,24 +9,24 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::block::Facts;
+use super::block::BlockFinder;
 use super::current_work::{CurrentVerdicts, CurrentWork, JobGap};
-use super::finding::{Event, Finding};
 use super::hashed_shares::HashedShares;
 use super::hashrate::WorkMeter;
 use super::job_store::JobStore;
-use super::jobs::Jobs;
+use super::jobs::SessionJobs;
 use super::known_jobs::KnownJobs;
-use super::lines::{Line, LineReader, LongLines};
-use super::order::Order;
-use super::requests::{Asked, Requests};
-use super::rules::Pulse;
+use super::reorder_buffer::ReorderBuffer;
+use super::requests::{OpenRequests, RequestKind};
+use super::rules::SessionSample;
+use super::session_event::{Event, SessionEvent};
 use super::share::{JudgedShare, PendingShare, UnseenJob};
-use super::verdicts::{ChainState, Doubt, Expectations, Expected, PayoutState};
-use super::{Chunk, Conversation, Direction};
+use super::verdicts::{ChainState, Expectations, Expected, PayoutState, WorkDoubt};
 use crate::net::Stamp;
-use crate::record::Outcome;
+use crate::record::ShareOutcome;
+use crate::stratum::line_reader::{Line, LineReader, LongLines};
 use crate::stratum::{Difficulty, DifficultyTimeline, Extranonce1, Extranonce2Size, Readings, VersionMask};
+use crate::tap::{Conversation, Direction, TapBytes};
 use crate::work::RecentHashes;
 use early::EarlyJobs;
 pub(super) use early::EarlyMemory;
@@ -50,15 +50,15 @@ const EXCUSED: Duration = Duration::from_secs(10);
 const TOO_LONG: &str = "its line is longer than 1 MiB, or too many pools send long lines";
 
 /// The state of one session. All of it is bounded.
-pub(super) struct Session {
+pub(super) struct AnalyzedSession {
     pub(super) conversation: Arc<Conversation>,
     pub(super) opened: Stamp,
-    pub(super) order: Order,
+    pub(super) order: ReorderBuffer,
     up: LineReader,
     down: LineReader,
-    requests: Requests,
+    requests: OpenRequests,
     pub(super) user_agent: String,
-    workers: Vec<Worker>,
+    workers: Vec<SessionWorker>,
     /// The addresses in the names that were given so far; `None` before the first name.
     expected: Option<Vec<Expected>>,
     expectations: Expectations,
@@ -84,7 +84,7 @@ pub(super) struct Session {
     difficulties: DifficultyTimeline,
     /// When the pool set it last.
     pub(super) difficulty_set: Option<Stamp>,
-    jobs: Jobs,
+    jobs: SessionJobs,
     /// Those that came before the search space was known.
     early_jobs: EarlyJobs,
     /// The message id of the newest subscribe.
@@ -92,7 +92,7 @@ pub(super) struct Session {
     /// The pool has answered the subscribe, so that jobs could be judged by now.
     is_subscribe_answered: bool,
     /// Why the search space is not sure: then no verdict on a job is.
-    space_doubt: Option<Doubt>,
+    space_doubt: Option<WorkDoubt>,
     /// The miner has asked to be told of another extranonce1.
     takes_extranonce: bool,
     /// When the line began that has no end yet; `None` also when it was looked at.
@@ -116,7 +116,7 @@ type SharedBySessions = (LongLines, EarlyMemory, (KnownJobs, HashedShares), JobS
 
 /// A name that was authorized, or was to be.
 #[derive(Debug)]
-struct Worker {
+struct SessionWorker {
     name: String,
     refused: bool,
 }
@@ -137,18 +137,18 @@ pub(super) struct Tally {
     pub(super) last_share: Option<Stamp>,
 }
 
-impl Session {
+impl AnalyzedSession {
     pub(super) fn new(
         conversation: Arc<Conversation>,
         opened: Stamp,
         expectations: Expectations,
         (long_lines, early_memory, (known_jobs, hashed_shares), store): SharedBySessions,
-    ) -> Session {
-        Session {
-            requests: Requests::new(conversation.role),
+    ) -> AnalyzedSession {
+        AnalyzedSession {
+            requests: OpenRequests::new(conversation.role),
             conversation,
             opened,
-            order: Order::default(),
+            order: ReorderBuffer::default(),
             up: LineReader::default(),
             down: LineReader::of_pool(long_lines),
             user_agent: String::new(),
@@ -168,7 +168,7 @@ impl Session {
             version_mask: None,
             difficulties: DifficultyTimeline::new(),
             difficulty_set: None,
-            jobs: Jobs::new(store),
+            jobs: SessionJobs::new(store),
             early_jobs: EarlyJobs::new(early_memory),
             subscribe_id: None,
             is_subscribe_answered: false,
@@ -207,7 +207,7 @@ impl Session {
     }
 
     /// Follows what was forwarded together.
-    pub(super) fn read(&mut self, chunk: &Chunk, each: &mut impl FnMut(Finding)) {
+    pub(super) fn read(&mut self, chunk: &TapBytes, each: &mut impl FnMut(SessionEvent)) {
         if chunk.direction == Direction::Down {
             self.heard = Some(chunk.readable_at);
         }
@@ -221,13 +221,13 @@ impl Session {
                 self.lost_copies = self.conversation.down.dropped.load(Ordering::Relaxed);
                 self.missed(chunk.readable_at);
                 for asked in self.requests.lost_answers() {
-                    self.give_up(asked, Outcome::Unknown, each);
+                    self.give_up(asked, ShareOutcome::Unknown, each);
                 }
             }
         }
         reader.read_all(&chunk.bytes, |line| match line {
             Line::Whole(line) => {
-                each(Finding::Message(chunk.direction));
+                each(SessionEvent::Message(chunk.direction));
                 match chunk.direction {
                     Direction::Up => self.miner_line(line, chunk, each),
                     Direction::Down => self.pool_line(line, chunk, each),
@@ -254,13 +254,13 @@ impl Session {
         self.publish();
     }
 
-    fn miner_line(&mut self, line: &[u8], chunk: &Chunk, each: &mut impl FnMut(Finding)) {
+    fn miner_line(&mut self, line: &[u8], chunk: &TapBytes, each: &mut impl FnMut(SessionEvent)) {
         let readings = Readings::of(line);
         match readings.first() {
             Some(message) => self.miner_said(&message, chunk, each),
             None => {
                 self.conversation.garbage.fetch_add(1, Ordering::Relaxed);
-                each(Finding::Unreadable);
+                each(SessionEvent::Unreadable);
             }
         }
     }
@@ -278,8 +278,8 @@ impl Session {
         self.up.too_long + self.down.too_long
     }
 
-    fn facts(&self) -> Facts {
-        Facts {
+    fn facts(&self) -> BlockFinder {
+        BlockFinder {
             session: self.conversation.id,
             miner: self.conversation.miner(),
             user_agent: self.user_agent.clone(),
@@ -288,11 +288,11 @@ impl Session {
     }
 
     /// Gives up shares that were not answered in time.
-    pub(super) fn expire(&mut self, timeout: Duration, now: Stamp, each: &mut impl FnMut(Finding)) {
+    pub(super) fn expire(&mut self, timeout: Duration, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
         // After lost copies the answer may have been among them. Those who lose them count them at
         // once; the gap itself shows only with the next copy.
         let is_whole = self.conversation.dropped_copies.load(Ordering::Relaxed) == 0;
-        let outcome = if is_whole { Outcome::Unanswered } else { Outcome::Unknown };
+        let outcome = if is_whole { ShareOutcome::Unanswered } else { ShareOutcome::Unknown };
         let expired = self.requests.expire(timeout, now);
         self.take_settled(each);
         for asked in expired {
@@ -315,19 +315,19 @@ impl Session {
     }
 
     /// Judges jobs anew that came before the pool knew the miner, if the miner seems to stay with them.
-    fn end_excuse(&mut self, now: Stamp, each: &mut impl FnMut(Finding)) {
+    fn end_excuse(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
         let (since, excused) = self.mining_since.map_or((self.opened, OPENING), |since| (since, EXCUSED));
         if now.since(since).is_none_or(|age| age < excused) || !self.work.has_early() {
             return;
         }
         for job in self.work.end_excuse(self.expected.as_deref(), &self.expectations) {
-            each(Finding::Rejudged(Box::new(job), now));
+            each(SessionEvent::Rejudged(Box::new(job), now));
         }
     }
 
     /// A NerdMiner takes what has come within a second for a line, also without an end (wire reference,
     /// section 1.4).
-    fn look_at_unfinished_line(&mut self, now: Stamp, each: &mut impl FnMut(Finding)) {
+    fn look_at_unfinished_line(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
         let is_due = |since: Stamp| now.since(since).is_some_and(|age| age >= UNFINISHED);
         if !self.unfinished_since.is_some_and(is_due) {
             return;
@@ -341,13 +341,13 @@ impl Session {
     }
 
     /// The session is over: what is open stays so.
-    pub(super) fn close(&mut self, each: &mut impl FnMut(Finding)) {
+    pub(super) fn close(&mut self, each: &mut impl FnMut(SessionEvent)) {
         let open = self.requests.take_all();
         self.take_settled(each);
         for asked in open {
-            self.give_up(asked, Outcome::Unknown, each);
+            self.give_up(asked, ShareOutcome::Unknown, each);
         }
-        each(Finding::Closed(self.conversation.id));
+        each(SessionEvent::Closed(self.conversation.id));
     }
 
     /// How long no job has come, looked at twice a second.
@@ -376,9 +376,9 @@ impl Session {
     }
 
     /// How it stands, for rules that watch time pass.
-    pub(super) fn pulse(&self, now: Stamp, jobs: Option<JobGap>) -> Pulse<'_> {
+    pub(super) fn pulse(&self, now: Stamp, jobs: Option<JobGap>) -> SessionSample<'_> {
         let seconds = |since: Stamp| now.since(since).unwrap_or_default().as_secs_f64();
-        Pulse {
+        SessionSample {
             session: self.conversation.id,
             role: self.conversation.role,
             upstream: self.conversation.upstream(),
@@ -401,7 +401,7 @@ impl Session {
         }
     }
 
-    fn change_extranonce1(&mut self, now: Stamp, each: &mut impl FnMut(Finding)) {
+    fn change_extranonce1(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
         let is_due = |(_, at): &(Extranonce1, Stamp)| now.since(*at).is_some_and(|age| age > UNASKED);
         if !self.unasked_extranonce1.as_ref().is_some_and(is_due) {
             return;
@@ -410,10 +410,10 @@ impl Session {
             return;
         };
         // Some miners take it, others don't.
-        self.space_doubt = Some(Doubt::Ambiguous);
-        self.work.unread(Doubt::Ambiguous, at);
+        self.space_doubt = Some(WorkDoubt::Ambiguous);
+        self.work.unread(WorkDoubt::Ambiguous, at);
         let (session, upstream) = (self.conversation.id, self.conversation.upstream());
-        each(Finding::Event(Event::ExtranonceChanged { session, upstream, from, to }, at));
+        each(SessionEvent::Event(Event::ExtranonceChanged { session, upstream, from, to }, at));
     }
 
     /// Notes the pool's verdict on a name. One that was refused and is accepted later counts from then on. A
@@ -422,7 +422,7 @@ impl Session {
         if let Some(known) = self.workers.iter_mut().find(|known| known.name == name) {
             known.refused &= refused;
         } else if self.workers.len() < MOST_WORKERS {
-            self.workers.push(Worker { name: name.to_owned(), refused });
+            self.workers.push(SessionWorker { name: name.to_owned(), refused });
         }
     }
 
@@ -456,8 +456,8 @@ impl Session {
         }
     }
 
-    fn give_up(&mut self, asked: Asked, outcome: Outcome, each: &mut impl FnMut(Finding)) {
-        if let Asked::Submit(share) = asked {
+    fn give_up(&mut self, asked: RequestKind, outcome: ShareOutcome, each: &mut impl FnMut(SessionEvent)) {
+        if let RequestKind::Submit(share) = asked {
             self.judged(*share, outcome, None, each);
         }
     }
@@ -465,16 +465,16 @@ impl Session {
     fn judged(
         &mut self,
         mut share: PendingShare,
-        outcome: Outcome,
+        outcome: ShareOutcome,
         answered_after: Option<Duration>,
-        each: &mut impl FnMut(Finding),
+        each: &mut impl FnMut(SessionEvent),
     ) {
         self.look_for_job_again(&mut share);
-        if outcome == Outcome::Accepted && share.unseen_job == Some(UnseenJob::Unread) {
-            self.work.unread(Doubt::Unread, share.at);
+        if outcome == ShareOutcome::Accepted && share.unseen_job == Some(UnseenJob::Unread) {
+            self.work.unread(WorkDoubt::Unread, share.at);
         }
         match outcome {
-            Outcome::Accepted => {
+            ShareOutcome::Accepted => {
                 self.tally.accepted += 1;
                 self.tally.accepted_difficulty += share.assigned.map_or(0.0, Difficulty::value);
                 self.mining_since.get_or_insert(share.at);
@@ -485,13 +485,13 @@ impl Session {
                     self.expect(&share.worker);
                 }
             }
-            Outcome::Rejected { .. } => self.tally.rejected += 1,
-            Outcome::Unanswered => self.tally.unanswered += 1,
-            Outcome::Unknown => self.tally.unknown += 1,
+            ShareOutcome::Rejected { .. } => self.tally.rejected += 1,
+            ShareOutcome::Unanswered => self.tally.unanswered += 1,
+            ShareOutcome::Unknown => self.tally.unknown += 1,
         }
         self.tally.stale += u64::from(share.stale);
-        let Facts { session, miner, user_agent, upstream } = self.facts();
-        each(Finding::Judged(Box::new(JudgedShare {
+        let BlockFinder { session, miner, user_agent, upstream } = self.facts();
+        each(SessionEvent::Judged(Box::new(JudgedShare {
             session,
             miner,
             user_agent,

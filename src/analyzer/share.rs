@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::SessionId;
-use super::block::Facts;
-use super::jobs::Job;
+use super::block::BlockFinder;
+use super::jobs::SessionJob;
 use crate::net::Stamp;
-use crate::record::Outcome;
+use crate::record::ShareOutcome;
 use crate::stratum::{
-    Difficulty, DifficultyRange, Extranonce1, Notify, Ntime, Submit, Verdict, VersionMask, shortened,
+    Difficulty, DifficultyRange, Extranonce1, Notify, Ntime, ResponseVerdict, Submit, VersionMask, shortened,
 };
+use crate::tap::SessionId;
 use crate::work::{HashedShare, Height, RebuiltShare, ShareTerms};
 
 /// A share that was sent, as far as it is known without the pool's word.
@@ -69,14 +69,14 @@ pub struct JudgedShare {
     pub extranonce1: Option<Extranonce1>,
     pub upstream: Option<usize>,
     pub share: PendingShare,
-    pub outcome: Outcome,
+    pub outcome: ShareOutcome,
     /// From the submit's sending to the answer.
     pub answered_after: Option<Duration>,
 }
 
 impl JudgedShare {
-    pub(super) fn facts(&self) -> Facts {
-        Facts {
+    pub(super) fn facts(&self) -> BlockFinder {
+        BlockFinder {
             session: self.session,
             miner: self.miner,
             user_agent: self.user_agent.clone(),
@@ -92,7 +92,7 @@ impl PendingShare {
         mut submit: Submit,
         id: &str,
         at: Stamp,
-        job: Option<&Job>,
+        job: Option<&SessionJob>,
         (range, version_mask): (Option<DifficultyRange>, Option<VersionMask>),
         hashed: Option<&HashedShare>,
     ) -> PendingShare {
@@ -194,11 +194,11 @@ impl PendingShare {
 }
 
 /// What a verdict makes of a share.
-pub(super) fn outcome_of(verdict: Verdict) -> Outcome {
+pub(super) fn outcome_of(verdict: ResponseVerdict) -> ShareOutcome {
     match verdict {
-        Verdict::Accepted => Outcome::Accepted,
-        Verdict::Refused { code, reason } => {
-            Outcome::Rejected { code, reason: reason.as_deref().map(shortened) }
+        ResponseVerdict::Accepted => ShareOutcome::Accepted,
+        ResponseVerdict::Refused { code, reason } => {
+            ShareOutcome::Rejected { code, reason: reason.as_deref().map(shortened) }
         }
     }
 }

@@ -5,19 +5,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accounting::{Accounting, BestShares};
 use super::alerts::AlertsView;
 use super::hashrate::HashRates;
-use super::ledger::{Bests, Ledger};
 use super::pools::PoolView;
 use super::recent::RecentView;
 use super::rules::CreditView;
-use super::session::Session;
+use super::session::AnalyzedSession;
 use super::verdicts::PayoutState;
-use super::{History, Role, SessionId, Summary, Totals};
+use super::{AnalyzerCounts, History, Totals};
 use crate::clock::{ClockState, NtpTime};
 use crate::net::Stamp;
-use crate::record::{BestShare, Health, Lifetime};
+use crate::record::{BestShare, LifetimeCounts, RecordingHealth};
 use crate::stratum::{Extranonce1, Extranonce2Size};
+use crate::tap::{Role, SessionId};
 
 /// One moment.
 #[derive(Debug, Clone, Default)]
@@ -25,13 +26,13 @@ pub struct Snapshot {
     /// When it was made; `None` before the first moment was published.
     pub at: Option<NtpTime>,
     pub up_for: Duration,
-    pub summary: Summary,
+    pub summary: AnalyzerCounts,
     /// `None` before the first moment was published.
     pub totals: Option<Totals>,
     pub hash_rates: HashRates,
-    pub bests: Bests,
+    pub bests: BestShares,
     pub best_ever: Option<BestShare>,
-    pub lifetime: Lifetime,
+    pub lifetime: LifetimeCounts,
     /// The charts' time series.
     pub history: Arc<History>,
     pub miners: Vec<MinerView>,
@@ -44,7 +45,7 @@ pub struct Snapshot {
     pub credit: Option<CreditView>,
     pub clock: Option<ClockState>,
     /// How the recording goes; `None` when nothing is recorded.
-    pub recording: Option<Health>,
+    pub recording: Option<RecordingHealth>,
 }
 
 /// One connected miner.
@@ -85,8 +86,8 @@ pub struct MinerView {
 
 impl Snapshot {
     pub(super) fn of(
-        ledger: &mut Ledger,
-        sessions: &HashMap<SessionId, Session>,
+        ledger: &mut Accounting,
+        sessions: &HashMap<SessionId, AnalyzedSession>,
         (up_for, stale_job): (Duration, Duration),
         now: Stamp,
     ) -> Snapshot {
@@ -123,9 +124,9 @@ impl Snapshot {
 
 impl MinerView {
     pub(super) fn of(
-        session: &Session,
-        ledger: &Ledger,
-        sessions: &HashMap<SessionId, Session>,
+        session: &AnalyzedSession,
+        ledger: &Accounting,
+        sessions: &HashMap<SessionId, AnalyzedSession>,
         (now, stale_job): (Stamp, Duration),
     ) -> MinerView {
         let (conversation, tally) = (&session.conversation, &session.tally);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::Direction;
+use crate::tap::Direction;
 
 /// The longest delay that is told apart.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -14,7 +14,7 @@ const LONGEST_AGE: Duration = Duration::from_secs(7200);
 
 /// Counts since the start. A message is a line.
 #[derive(Debug, Clone, Default)]
-pub struct Summary {
+pub struct AnalyzerCounts {
     pub messages_up: u64,
     pub messages_down: u64,
     /// Lines that are no Stratum message.
@@ -28,7 +28,7 @@ pub struct Summary {
     pub latency_down: Latency,
 }
 
-impl Summary {
+impl AnalyzerCounts {
     /// A message was read.
     pub(super) fn message(&mut self, direction: Direction) {
         match direction {

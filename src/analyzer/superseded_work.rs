@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::judged_job::JudgedJob;
-use super::verdicts::Doubt;
+use super::job_verdict::JudgedJob;
+use super::verdicts::WorkDoubt;
 use crate::net::Stamp;
 
 /// Lost copies leave verdicts in doubt for so long after the next job if no share comes. Copies are lost when
@@ -19,7 +19,7 @@ const MISSED_COUNTS: Duration = Duration::from_secs(3600);
 pub(super) struct SupersededWork {
     bad: Option<JudgedJob>,
     /// The gravest doubt, and since when.
-    doubt: Option<(Doubt, Stamp)>,
+    doubt: Option<(WorkDoubt, Stamp)>,
     /// When the first job after all of these came that every miner should read.
     followed_at: Option<Stamp>,
 }
@@ -29,7 +29,7 @@ impl SupersededWork {
     pub(super) fn add(
         &mut self,
         jobs: impl IntoIterator<Item = JudgedJob>,
-        doubt: Option<(Doubt, Stamp)>,
+        doubt: Option<(WorkDoubt, Stamp)>,
         at: Stamp,
     ) {
         if doubt.is_some() {
@@ -66,18 +66,18 @@ impl SupersededWork {
     }
 
     /// Why nobody can tell what the miner works on, and since when.
-    pub(super) fn doubt(&self, now: Stamp) -> Option<(Doubt, Stamp)> {
+    pub(super) fn doubt(&self, now: Stamp) -> Option<(WorkDoubt, Stamp)> {
         let is_over = |since: Stamp| now.since(since).is_some_and(|age| age > MISSED_COUNTS);
-        self.doubt.filter(|(why, since)| *why != Doubt::Missed || !is_over(*since))
+        self.doubt.filter(|(why, since)| *why != WorkDoubt::Missed || !is_over(*since))
     }
 
-    fn add_doubt(&mut self, new: Option<(Doubt, Stamp)>, at: Stamp) {
+    fn add_doubt(&mut self, new: Option<(WorkDoubt, Stamp)>, at: Stamp) {
         self.followed_at = Some(at);
         let Some((why, since)) = new else { return };
         self.doubt = match self.doubt {
             Some((known, _)) if known < why => Some((why, since)),
             // Copies that were lost once more count anew.
-            Some((Doubt::Missed, _)) => Some((Doubt::Missed, since)),
+            Some((WorkDoubt::Missed, _)) => Some((WorkDoubt::Missed, since)),
             known => known.or(Some((why, since))),
         };
     }

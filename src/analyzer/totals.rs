@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::finding::JobSeen;
 use super::hashrate::{HashRates, WorkMeter};
+use super::session_event::JobSeen;
 use super::share::JudgedShare;
 use super::summary::Latency;
 use crate::clock::NtpTime;
 use crate::net::Stamp;
-use crate::record::Outcome;
+use crate::record::ShareOutcome;
 
 /// The most reasons of refusals, and workers, that are told apart; the rest is "other".
 const MOST_KINDS: usize = 64;
@@ -158,24 +158,24 @@ impl Totals {
         let proven = share.proven().map_or(0.0, |difficulty| difficulty.value());
         let worker = entry(&mut self.workers, &share.worker, MOST_WORKERS);
         match &judged.outcome {
-            Outcome::Accepted => {
+            ShareOutcome::Accepted => {
                 self.accepted += 1;
                 let asked = share.assigned.map_or(0.0, |difficulty| difficulty.value());
                 worker.accepted += 1;
                 worker.accepted_difficulty += asked;
                 self.accepted_difficulty += asked;
             }
-            Outcome::Rejected { reason, .. } => {
+            ShareOutcome::Rejected { reason, .. } => {
                 self.rejected += 1;
                 worker.rejected += 1;
                 let reason = reason.as_deref().unwrap_or("(no reason)");
                 *entry(&mut self.reasons, reason, MOST_KINDS) += 1;
             }
-            Outcome::Unanswered => {
+            ShareOutcome::Unanswered => {
                 self.unanswered += 1;
                 worker.unanswered += 1;
             }
-            Outcome::Unknown => {
+            ShareOutcome::Unknown => {
                 self.unknown += 1;
                 worker.unknown += 1;
             }

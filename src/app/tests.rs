@@ -1,6 +1,6 @@
 use super::*;
-use crate::config::Upstream;
-use crate::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
+use crate::config::UpstreamConfig;
+use crate::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPool};
 use std::time::{Duration, Instant};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -22,7 +22,8 @@ fn pool() -> SimPool {
 
 fn config(mode: Mode, pool: &SimPool) -> Config {
     let address = pool.addr();
-    let mut config = Config::with_upstreams(vec![Upstream::new(address.ip().to_string(), address.port())]);
+    let mut config =
+        Config::with_upstreams(vec![UpstreamConfig::new(address.ip().to_string(), address.port())]);
     config.mode = mode;
     config.listen.stratum = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     config
@@ -37,8 +38,8 @@ fn either_mode_serves_and_ends_in_the_same_way() {
         let config = config(mode, &pool);
         let app =
             App::start(&config, AppOptions { record_to, ..AppOptions::default() }, &Stop::new()).unwrap();
-        let mut options = MinerOptions::new(app.addresses()[0], Habit::Bitaxe, WORKER);
-        options.hash_rate_limit = Some(HashRate(100_000.0));
+        let mut options = MinerOptions::new(app.addresses()[0], MinerModel::Bitaxe, WORKER);
+        options.hash_rate_limit = Some(SimHashRate(100_000.0));
         let miner = SimMiner::start(options).unwrap();
         wait_for("accepted shares", || miner.stats().accepted >= 3);
         let stats = app.proxy().stats();
@@ -87,7 +88,8 @@ fn copies_go_to_a_queue_from_outside_instead_of_an_analyzer() {
     let options = AppOptions { queue: Some(queue), ..AppOptions::default() };
     let app = App::start(&config(Mode::Passthrough, &pool), options, &Stop::new()).unwrap();
     assert!(app.reloadable().to_analyzer.is_none() && app.snapshot().at.is_none());
-    let miner = SimMiner::start(MinerOptions::new(app.addresses()[0], Habit::NerdMiner, WORKER)).unwrap();
+    let miner =
+        SimMiner::start(MinerOptions::new(app.addresses()[0], MinerModel::NerdMiner, WORKER)).unwrap();
     assert!(copies.recv_timeout(DEADLINE).is_ok());
     drop(miner);
     app.shut_down(|_| panic!("there is no analyzer to report of"));

@@ -16,38 +16,38 @@ pub enum DateCertainty {
     /// The witnesses agree, but not for long enough yet.
     NotYet,
     /// The witnesses do not agree, or one is missing.
-    Doubtful(Doubt),
+    Doubtful(DateDoubt),
 }
 
 /// Why the date can't be relied on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Doubt {
+pub struct DateDoubt {
     /// One sentence.
     pub reason: String,
     /// Two witnesses contradict each other; otherwise one is missing, as after every start.
     pub is_contradiction: bool,
 }
 
-impl Doubt {
-    pub(super) fn contradiction(reason: impl Into<String>) -> Doubt {
-        Doubt { reason: reason.into(), is_contradiction: true }
+impl DateDoubt {
+    pub(super) fn contradiction(reason: impl Into<String>) -> DateDoubt {
+        DateDoubt { reason: reason.into(), is_contradiction: true }
     }
 
-    pub(super) fn missing(reason: impl Into<String>) -> Doubt {
-        Doubt { reason: reason.into(), is_contradiction: false }
+    pub(super) fn missing(reason: impl Into<String>) -> DateDoubt {
+        DateDoubt { reason: reason.into(), is_contradiction: false }
     }
 }
 
 /// Since when the witnesses have agreed.
 #[derive(Debug, Default)]
-pub(super) struct Agreement {
+pub(super) struct WitnessAgreement {
     /// By the steady clock.
     since: Option<Duration>,
 }
 
-impl Agreement {
+impl WitnessAgreement {
     /// Takes what the witnesses say at `now`, by the steady clock.
-    pub fn look(&mut self, verdict: Result<(), Doubt>, now: Duration) -> DateCertainty {
+    pub fn look(&mut self, verdict: Result<(), DateDoubt>, now: Duration) -> DateCertainty {
         if let Err(doubt) = verdict {
             self.since = None;
             return DateCertainty::Doubtful(doubt);
@@ -63,11 +63,11 @@ mod tests {
 
     #[test]
     fn the_date_is_certain_after_hours_of_agreement_and_a_doubt_begins_them_anew() {
-        let mut agreement = Agreement::default();
+        let mut agreement = WitnessAgreement::default();
         let hours = |hours: u64| Duration::from_secs(hours * 3600);
         assert_eq!(agreement.look(Ok(()), hours(100)), DateCertainty::NotYet);
         assert_eq!(agreement.look(Ok(()), hours(103)), DateCertainty::Certain);
-        let doubt = Doubt::missing("no answer");
+        let doubt = DateDoubt::missing("no answer");
         assert_eq!(agreement.look(Err(doubt.clone()), hours(104)), DateCertainty::Doubtful(doubt));
         assert_eq!(agreement.look(Ok(()), hours(105)), DateCertainty::NotYet);
         assert_eq!(agreement.look(Ok(()), hours(107)), DateCertainty::NotYet);

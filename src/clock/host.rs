@@ -22,20 +22,20 @@ const MAX_READ_TIME: Duration = Duration::from_micros(200);
 
 /// The two clocks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reading {
+pub struct ClockReading {
     /// The system's clock.
     pub system: Stamp,
     /// The time since the machine was started, time asleep included. Nobody sets it.
     pub steady: Duration,
 }
 
-impl Reading {
+impl ClockReading {
     /// Reads both clocks.
-    pub fn now() -> Reading {
+    pub fn now() -> ClockReading {
         let mut reads = 1;
         loop {
             let before = steady();
-            let reading = Reading { system: Stamp::now(), steady: before };
+            let reading = ClockReading { system: Stamp::now(), steady: before };
             if steady().saturating_sub(before) <= MAX_READ_TIME || reads == MAX_READS {
                 return reading;
             }
@@ -45,8 +45,8 @@ impl Reading {
 
     /// How far the system's clock was set between `earlier` and this reading: positive when it was
     /// set forward, zero when nobody set it.
-    pub fn step_since(&self, earlier: &Reading) -> Offset {
-        let ahead = |reading: &Reading| {
+    pub fn step_since(&self, earlier: &ClockReading) -> Offset {
+        let ahead = |reading: &ClockReading| {
             i128::from(reading.system.as_nanos()) - i128::try_from(reading.steady.as_nanos()).unwrap_or(0)
         };
         let micros = i64::try_from((ahead(self) - ahead(earlier)) / 1000).unwrap_or(0);
@@ -57,16 +57,16 @@ impl Reading {
 
 /// The source of readings: this machine, or a simulated one.
 #[derive(Clone)]
-pub struct HostClocks(Arc<dyn Fn() -> Reading + Send + Sync>);
+pub struct HostClocks(Arc<dyn Fn() -> ClockReading + Send + Sync>);
 
 impl HostClocks {
     /// Takes the source of readings, for tests that set a clock.
-    pub fn simulated(read: impl Fn() -> Reading + Send + Sync + 'static) -> HostClocks {
+    pub fn simulated(read: impl Fn() -> ClockReading + Send + Sync + 'static) -> HostClocks {
         HostClocks(Arc::new(read))
     }
 
     /// Reads both clocks.
-    pub fn read(&self) -> Reading {
+    pub fn read(&self) -> ClockReading {
         (self.0)()
     }
 }
@@ -74,7 +74,7 @@ impl HostClocks {
 impl Default for HostClocks {
     /// The machine's own.
     fn default() -> HostClocks {
-        HostClocks::simulated(Reading::now)
+        HostClocks::simulated(ClockReading::now)
     }
 }
 
@@ -93,9 +93,9 @@ fn steady() -> Duration {
 mod tests {
     use super::*;
 
-    fn reading(system_ms: u64, steady_ms: u64) -> Reading {
+    fn reading(system_ms: u64, steady_ms: u64) -> ClockReading {
         let system = Stamp::from_nanos((1_790_000_000_000 + system_ms) * 1_000_000);
-        Reading { system, steady: Duration::from_millis(steady_ms) }
+        ClockReading { system, steady: Duration::from_millis(steady_ms) }
     }
 
     #[test]
@@ -112,9 +112,9 @@ mod tests {
 
     #[test]
     fn the_machines_clocks_run_alike() {
-        let before = Reading::now();
+        let before = ClockReading::now();
         std::thread::sleep(Duration::from_millis(5));
-        let after = Reading::now();
+        let after = ClockReading::now();
         assert!(after.steady > before.steady);
         assert_eq!(after.step_since(&before), Offset::default());
     }

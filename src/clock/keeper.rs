@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
 
-use super::consensus::{self, Disagreement};
-use super::query::Sample;
-use super::server::Server;
+use super::median;
+use super::median::Disagreement;
+use super::query::NtpSample;
+use super::server::NtpServer;
 use super::time::{NtpTime, Offset};
 use super::{Clock, ClockState, Why};
-use crate::stop::{Stop, Stopped};
-use crate::supervise::{self, service};
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
+use crate::util::supervise::service;
 
 /// More servers make the median no better.
 const MAX_SERVERS: usize = 16;
@@ -26,7 +28,7 @@ const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// How often servers are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct NtpSchedule {
     /// From round to round, give or take a tenth.
     pub interval: Duration,
     /// After the first round without a result; doubled each time, up to `interval`.
@@ -40,10 +42,10 @@ pub struct Pace {
     pub watch: Duration,
 }
 
-impl Pace {
+impl NtpSchedule {
     /// What public servers allow: one round every `interval`, which is at least a minute.
-    pub fn every(interval: Duration) -> Pace {
-        Pace {
+    pub fn every(interval: Duration) -> NtpSchedule {
+        NtpSchedule {
             interval: interval.max(Duration::from_secs(60)),
             retry: Duration::from_secs(15),
             between: Duration::from_secs(2),
@@ -54,13 +56,13 @@ impl Pace {
 }
 
 /// Starts the thread that keeps `clock` right until `stop`.
-pub(super) fn start(clock: Clock, servers: &[String], pace: Pace, stop: &Stop) -> io::Result<()> {
+pub(super) fn start(clock: Clock, servers: &[String], pace: NtpSchedule, stop: &Stop) -> io::Result<()> {
     if servers.len() > MAX_SERVERS {
         warn!("ntp.servers: only the first {MAX_SERVERS} are asked");
     }
-    let servers = servers.iter().take(MAX_SERVERS).map(|name| Server::new(name)).collect();
+    let servers = servers.iter().take(MAX_SERVERS).map(|name| NtpServer::new(name)).collect();
     let stop = stop.clone();
-    let mut keeper = Keeper { clock, servers, pace, stop, last_good: None };
+    let mut keeper = ClockKeeper { clock, servers, pace, stop, last_good: None };
     // The thread is not joined: an unanswered question may hold it for `timeout` after the end.
     service("ntp").start(move || {
         // Being stopped is its ordinary end.
@@ -69,15 +71,15 @@ pub(super) fn start(clock: Clock, servers: &[String], pace: Pace, stop: &Stop) -
     Ok(())
 }
 
-struct Keeper {
+struct ClockKeeper {
     clock: Clock,
-    servers: Vec<Server>,
-    pace: Pace,
+    servers: Vec<NtpServer>,
+    pace: NtpSchedule,
     stop: Stop,
     last_good: Option<Instant>,
 }
 
-impl Keeper {
+impl ClockKeeper {
     fn run(&mut self) -> Result<(), Stopped> {
         let mut retry = self.pace.retry;
         loop {
@@ -102,7 +104,7 @@ impl Keeper {
     /// Asks every server [`SAMPLES`] times. The first answers are used at once; the later ones
     /// make them better.
     fn round(&mut self) -> Result<Result<(), Why>, Stopped> {
-        self.servers.iter_mut().for_each(Server::begin_round);
+        self.servers.iter_mut().for_each(NtpServer::begin_round);
         let mut result = Err(Why::Starting);
         for pass in 0..SAMPLES {
             if pass > 0 {
@@ -123,8 +125,8 @@ impl Keeper {
     fn conclude(&mut self) -> Result<(), Why> {
         let now = self.clock.reading();
         let best = self.servers.iter().filter_map(|server| server.best);
-        let samples: Vec<Sample> = best.map(|sample| sample.at(now)).collect();
-        match consensus::agree(&samples) {
+        let samples: Vec<NtpSample> = best.map(|sample| sample.at(now)).collect();
+        match median::agree(&samples) {
             None => Err(Why::NoAnswer(self.said())),
             Some(Err(Disagreement)) => Err(Why::Disagreement(self.said())),
             Some(Ok(agreed)) => {
@@ -146,7 +148,7 @@ impl Keeper {
 
     /// Says of each server what it said.
     fn said(&self) -> String {
-        let one = |server: &Server| match (server.best, server.failure) {
+        let one = |server: &NtpServer| match (server.best, server.failure) {
             (Some(sample), _) => format!("{}: {}", server.name, sample.offset),
             (None, Some(failure)) => format!("{}: {failure}", server.name),
             (None, None) => format!("{}: not asked", server.name),
@@ -211,6 +213,6 @@ mod tests {
                 assert!(pause >= interval.mul_f64(0.9) && pause <= interval.mul_f64(1.1));
             }
         }
-        assert_eq!(Pace::every(Duration::from_secs(1)).interval, Duration::from_secs(60));
+        assert_eq!(NtpSchedule::every(Duration::from_secs(1)).interval, Duration::from_secs(60));
     }
 }

@@ -19,11 +19,11 @@
 //! | `keeper` | the thread: when to ask, when to ask again |
 
 mod certainty;
-mod consensus;
 mod host;
 mod keeper;
-mod lookup;
+mod median;
 mod query;
+mod resolve;
 mod server;
 mod time;
 mod witnesses;
@@ -33,25 +33,25 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use certainty::Agreement;
+use certainty::WitnessAgreement;
 use jiff::SignedDuration;
 use witnesses::{JobTimes, Vote};
 
-use crate::config::Ntp;
+use crate::config::NtpConfig;
 use crate::net::{Stamp, tls_words};
-use crate::stop::Stop;
 use crate::util::plural::count;
+use crate::util::stop::Stop;
 
-pub use certainty::{AGREED_FOR, DateCertainty, Doubt};
-pub use host::{HostClocks, Reading};
-pub use keeper::Pace;
+pub use certainty::{AGREED_FOR, DateCertainty, DateDoubt};
+pub use host::{ClockReading, HostClocks};
+pub use keeper::NtpSchedule;
 pub use time::{NtpTime, Offset};
 pub use witnesses::JobTime;
 
 /// The corrected clock. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Clock {
-    shared: Arc<Shared>,
+    shared: Arc<ClockShared>,
 }
 
 /// What is known of the time.
@@ -107,15 +107,15 @@ impl Clock {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(ntp: &Ntp, stop: &Stop) -> io::Result<Clock> {
-        Clock::start_with_pace(&ntp.servers, Pace::every(ntp.interval), stop)
+    pub fn start(ntp: &NtpConfig, stop: &Stop) -> io::Result<Clock> {
+        Clock::start_with_pace(&ntp.servers, NtpSchedule::every(ntp.interval), stop)
     }
 
     /// As [`Clock::start`], with other times than the polite ones.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start_with_pace(servers: &[String], pace: Pace, stop: &Stop) -> io::Result<Clock> {
+    pub fn start_with_pace(servers: &[String], pace: NtpSchedule, stop: &Stop) -> io::Result<Clock> {
         Clock::start_on(HostClocks::default(), servers, pace, stop)
     }
 
@@ -123,7 +123,12 @@ impl Clock {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start_on(host: HostClocks, servers: &[String], pace: Pace, stop: &Stop) -> io::Result<Clock> {
+    pub fn start_on(
+        host: HostClocks,
+        servers: &[String],
+        pace: NtpSchedule,
+        stop: &Stop,
+    ) -> io::Result<Clock> {
         if servers.is_empty() {
             return Ok(Clock::unsynchronised(host, Why::Off));
         }
@@ -154,14 +159,14 @@ impl Clock {
     }
 
     /// What is to be added to a stamp of the system's clock as that stood at `now`.
-    pub fn offset_at(&self, now: &Reading) -> Option<Offset> {
+    pub fn offset_at(&self, now: &ClockReading) -> Option<Offset> {
         let known = self.shared.lock();
         let offset = known.ntp_at(now)?;
         (known.jobs.vote(Some(offset), now) == Vote::Undisputed).then_some(offset)
     }
 
     /// Reads the clocks that this one stands on.
-    pub fn reading(&self) -> Reading {
+    pub fn reading(&self) -> ClockReading {
         self.shared.host.read()
     }
 
@@ -193,7 +198,7 @@ impl Clock {
 
     /// Takes the time that a pool's job carries as a witness.
     /// A session's first job may have been made long ago, so it counts only while there is no other.
-    pub fn job_time(&self, pool: &str, job: JobTime, now: &Reading) {
+    pub fn job_time(&self, pool: &str, job: JobTime, now: &ClockReading) {
         self.shared.lock().jobs.take(pool, job, *now);
         self.note_error(now);
     }
@@ -210,18 +215,18 @@ impl Clock {
     fn unsynchronised(host: HostClocks, why: Why) -> Clock {
         let reading = host.read();
         let since = NtpTime::from_stamp(reading.system, Offset::default());
-        let known = Known {
+        let known = KnownTime {
             ntp: ClockState::Unsynchronised { since, why },
             reading,
             contradicted_since: None,
             jobs: JobTimes::default(),
-            agreement: Agreement::default(),
+            agreement: WitnessAgreement::default(),
         };
-        Clock { shared: Arc::new(Shared { host, known: Mutex::new(known) }) }
+        Clock { shared: Arc::new(ClockShared { host, known: Mutex::new(known) }) }
     }
 
     /// Tells what certificates are judged by how far the system's clock is off.
-    fn note_error(&self, now: &Reading) {
+    fn note_error(&self, now: &ClockReading) {
         let known = self.offset_at(now);
         tls_words::note_clock_error(known.map(|offset| SignedDuration::from_micros(offset.micros())));
     }
@@ -232,7 +237,7 @@ impl Clock {
     }
 
     /// Takes the servers' result, whose offset is to the system's clock as it stood at `now`.
-    fn set(&self, state: ClockState, now: Reading) {
+    fn set(&self, state: ClockState, now: ClockReading) {
         let mut known = self.shared.lock();
         known.reading = now;
         known.ntp = match (&known.ntp, state) {
@@ -248,33 +253,33 @@ impl Clock {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct ClockShared {
     host: HostClocks,
-    known: Mutex<Known>,
+    known: Mutex<KnownTime>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct KnownTime {
     /// The servers' result.
     ntp: ClockState,
     /// The clocks when that result was taken.
-    reading: Reading,
+    reading: ClockReading,
     /// By the system's clock; as of the last look at the state.
     contradicted_since: Option<NtpTime>,
     jobs: JobTimes,
-    agreement: Agreement,
+    agreement: WitnessAgreement,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Known> {
+impl ClockShared {
+    fn lock(&self) -> MutexGuard<'_, KnownTime> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+impl KnownTime {
     /// What the servers say is to be added to the system's clock as it stands at `now`: that clock
     /// may have been set since they were asked.
-    fn ntp_at(&self, now: &Reading) -> Option<Offset> {
+    fn ntp_at(&self, now: &ClockReading) -> Option<Offset> {
         match &self.ntp {
             ClockState::Synchronised { offset, .. } => Some(offset.minus(now.step_since(&self.reading))),
             ClockState::Unsynchronised { .. } => None,
@@ -283,18 +288,20 @@ impl Known {
 
     /// Whether all three witnesses agree on the day. NTP that is switched off is none; NTP that does
     /// not answer could say anything, so it confirms nothing.
-    fn confirm_day(&self, now: &Reading) -> Result<(), Doubt> {
+    fn confirm_day(&self, now: &ClockReading) -> Result<(), DateDoubt> {
         match (self.ntp_at(now), &self.ntp) {
             (Some(offset), _) if witnesses::is_same_day(offset) => {}
             (Some(offset), _) => {
                 let ahead = offset.ahead_or_behind();
-                return Err(Doubt::contradiction(format!("NTP's time is {ahead} this machine's clock")));
+                return Err(DateDoubt::contradiction(format!("NTP's time is {ahead} this machine's clock")));
             }
             (None, ClockState::Unsynchronised { why: Why::Off, .. }) => {}
             (None, ClockState::Unsynchronised { why: why @ Why::Disagreement(_), .. }) => {
-                return Err(Doubt::contradiction(why.to_string()));
+                return Err(DateDoubt::contradiction(why.to_string()));
             }
-            (None, ClockState::Unsynchronised { why, .. }) => return Err(Doubt::missing(why.to_string())),
+            (None, ClockState::Unsynchronised { why, .. }) => {
+                return Err(DateDoubt::missing(why.to_string()));
+            }
             (None, ClockState::Synchronised { .. }) => {}
         }
         self.jobs.confirm_day(now)

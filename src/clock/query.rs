@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use sntpc::{NtpContext, NtpTimestampGenerator, NtpUdpSocket};
 
-use super::host::{HostClocks, Reading};
+use super::host::{ClockReading, HostClocks};
 use super::time::Offset;
 
 /// An answer that took longer says too little: the offset is uncertain by half of it.
@@ -27,24 +27,24 @@ const LATEST: i64 = u32::MAX as i64;
 
 /// One server's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sample {
+pub(super) struct NtpSample {
     /// To the system's clock as it stood then.
     pub offset: Offset,
     pub round_trip: Duration,
     /// When it was taken.
-    pub reading: Reading,
+    pub reading: ClockReading,
 }
 
-impl Sample {
+impl NtpSample {
     /// The same, for the system's clock as it stands now: it may have been set since.
-    pub fn at(self, now: Reading) -> Sample {
-        Sample { offset: self.offset.minus(now.step_since(&self.reading)), reading: now, ..self }
+    pub fn at(self, now: ClockReading) -> NtpSample {
+        NtpSample { offset: self.offset.minus(now.step_since(&self.reading)), reading: now, ..self }
     }
 }
 
 /// Why a question gave no sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum QueryError {
+pub(super) enum NtpQueryError {
     /// Nothing came that could be the answer.
     Silent,
     /// Something came, but not the answer to this question.
@@ -72,7 +72,11 @@ pub(super) enum QueryError {
 
 /// Asks the server at `address` once. Ends after `timeout` at the latest; a closed port is noticed
 /// at once. Stray datagrams are passed over.
-pub(super) fn ask(address: SocketAddr, timeout: Duration, host: &HostClocks) -> Result<Sample, QueryError> {
+pub(super) fn ask(
+    address: SocketAddr,
+    timeout: Duration,
+    host: &HostClocks,
+) -> Result<NtpSample, NtpQueryError> {
     let exchange = Exchange::open(address, Instant::now() + timeout).map_err(|error| from_io(&error))?;
     let before = host.read();
     let context = NtpContext::new(SystemClock { host, reading: before });
@@ -82,22 +86,22 @@ pub(super) fn ask(address: SocketAddr, timeout: Duration, host: &HostClocks) -> 
     if let Some(failure) = exchange.failure.get() {
         return Err(failure);
     }
-    exchange.answer.get().ok_or(QueryError::Malformed)?.verify()?;
-    let result = result.map_err(|_| QueryError::Malformed)?;
-    let sample = Sample {
+    exchange.answer.get().ok_or(NtpQueryError::Malformed)?.verify()?;
+    let result = result.map_err(|_| NtpQueryError::Malformed)?;
+    let sample = NtpSample {
         offset: Offset::from_micros(result.offset),
         round_trip: Duration::from_micros(result.roundtrip),
         reading,
     };
     if reading.step_since(&before) != Offset::default() {
-        return Err(QueryError::ClockSet);
+        return Err(NtpQueryError::ClockSet);
     }
     if sample.round_trip > MAX_ROUND_TRIP {
-        return Err(QueryError::RoundTrip(sample.round_trip));
+        return Err(NtpQueryError::RoundTrip(sample.round_trip));
     }
     let system = i64::try_from(reading.system.as_nanos() / 1_000_000_000).unwrap_or(i64::MAX);
     if !(EARLIEST..=LATEST).contains(&system.saturating_add(result.offset / 1_000_000)) {
-        return Err(QueryError::Implausible);
+        return Err(NtpQueryError::Implausible);
     }
     Ok(sample)
 }
@@ -116,8 +120,8 @@ struct Exchange {
     cookie: [u8; 8],
     /// The transmit timestamp that the cookie stands for.
     sent: Cell<[u8; 8]>,
-    answer: Cell<Option<Head>>,
-    failure: Cell<Option<QueryError>>,
+    answer: Cell<Option<NtpHeader>>,
+    failure: Cell<Option<NtpQueryError>>,
 }
 
 impl Exchange {
@@ -141,15 +145,15 @@ impl Exchange {
         })
     }
 
-    fn send(&self, request: &[u8]) -> Result<usize, QueryError> {
-        let mut packet: [u8; PACKET] = request.try_into().map_err(|_| QueryError::Malformed)?;
+    fn send(&self, request: &[u8]) -> Result<usize, NtpQueryError> {
+        let mut packet: [u8; PACKET] = request.try_into().map_err(|_| NtpQueryError::Malformed)?;
         self.sent.set(eight(&packet, 40));
         packet[40..48].copy_from_slice(&self.cookie);
         self.socket.send(&packet).map_err(|error| from_io(&error))
     }
 
-    fn receive(&self, buffer: &mut [u8]) -> Result<usize, QueryError> {
-        let mut nothing_yet = QueryError::Silent;
+    fn receive(&self, buffer: &mut [u8]) -> Result<usize, NtpQueryError> {
+        let mut nothing_yet = NtpQueryError::Silent;
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -160,21 +164,21 @@ impl Exchange {
             let mut packet = [0; PACKET];
             match self.socket.recv(&mut packet) {
                 Ok(PACKET) if packet[24..32] == self.cookie => {
-                    self.answer.set(Some(Head(packet)));
+                    self.answer.set(Some(NtpHeader(packet)));
                     packet[24..32].copy_from_slice(&self.sent.get());
-                    buffer.get_mut(..PACKET).ok_or(QueryError::Malformed)?.copy_from_slice(&packet);
+                    buffer.get_mut(..PACKET).ok_or(NtpQueryError::Malformed)?.copy_from_slice(&packet);
                     return Ok(PACKET);
                 }
-                Ok(_) => nothing_yet = QueryError::NotTheAnswer,
+                Ok(_) => nothing_yet = NtpQueryError::NotTheAnswer,
                 Err(error) => match from_io(&error) {
-                    QueryError::Silent | QueryError::Io(io::ErrorKind::Interrupted) => {}
+                    NtpQueryError::Silent | NtpQueryError::Io(io::ErrorKind::Interrupted) => {}
                     failure => return Err(failure),
                 },
             }
         }
     }
 
-    fn keep<T>(&self, result: Result<T, QueryError>) -> sntpc::Result<T> {
+    fn keep<T>(&self, result: Result<T, NtpQueryError>) -> sntpc::Result<T> {
         result.map_err(|failure| {
             self.failure.set(Some(failure));
             sntpc::Error::Network
@@ -194,27 +198,27 @@ impl NtpUdpSocket for Exchange {
 
 /// The parts of an answer that `sntpc` keeps to itself (RFC 5905, section 7.3).
 #[derive(Clone, Copy)]
-struct Head([u8; PACKET]);
+struct NtpHeader([u8; PACKET]);
 
-impl Head {
-    fn verify(self) -> Result<(), QueryError> {
+impl NtpHeader {
+    fn verify(self) -> Result<(), NtpQueryError> {
         let (leap, stratum) = (self.0[0] >> 6, self.0[1]);
         match (stratum, &self.0[12..16]) {
-            (0, b"RATE") => return Err(QueryError::Rate),
-            (0, b"DENY" | b"RSTR") => return Err(QueryError::Denied),
-            (0, _) => return Err(QueryError::Kiss),
+            (0, b"RATE") => return Err(NtpQueryError::Rate),
+            (0, b"DENY" | b"RSTR") => return Err(NtpQueryError::Denied),
+            (0, _) => return Err(NtpQueryError::Kiss),
             (1..=15, _) => {}
-            (16.., _) => return Err(QueryError::Stratum(stratum)),
+            (16.., _) => return Err(NtpQueryError::Stratum(stratum)),
         }
         if leap == 3 {
-            return Err(QueryError::Unsynchronised);
+            return Err(NtpQueryError::Unsynchronised);
         }
         if self.0[40..48] == [0; 8] {
-            return Err(QueryError::Malformed);
+            return Err(NtpQueryError::Malformed);
         }
         let distance = self.short_format(4) / 2 + self.short_format(8);
         if distance > MAX_ROOT_DISTANCE {
-            return Err(QueryError::RootDistance(distance));
+            return Err(NtpQueryError::RootDistance(distance));
         }
         Ok(())
     }
@@ -230,7 +234,7 @@ impl Head {
 #[derive(Clone, Copy)]
 struct SystemClock<'a> {
     host: &'a HostClocks,
-    reading: Reading,
+    reading: ClockReading,
 }
 
 impl NtpTimestampGenerator for SystemClock<'_> {
@@ -253,31 +257,31 @@ fn eight(packet: &[u8; PACKET], at: usize) -> [u8; 8] {
     bytes
 }
 
-fn from_io(error: &io::Error) -> QueryError {
+fn from_io(error: &io::Error) -> NtpQueryError {
     match error.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => QueryError::Silent,
-        io::ErrorKind::ConnectionRefused => QueryError::Refused,
-        kind => QueryError::Io(kind),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => NtpQueryError::Silent,
+        io::ErrorKind::ConnectionRefused => NtpQueryError::Refused,
+        kind => NtpQueryError::Io(kind),
     }
 }
 
-impl fmt::Display for QueryError {
+impl fmt::Display for NtpQueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            QueryError::Silent => f.write_str("does not answer; is UDP port 123 open in the firewall?"),
-            QueryError::NotTheAnswer => f.write_str("sends what is no answer to the question"),
-            QueryError::Refused => f.write_str("nobody listens on that port"),
-            QueryError::Io(kind) => write!(f, "{kind}"),
-            QueryError::Rate => f.write_str("asks to be asked less"),
-            QueryError::Denied => f.write_str("refuses to serve this address"),
-            QueryError::Kiss => f.write_str("refuses to answer"),
-            QueryError::Unsynchronised => f.write_str("is not synchronised itself"),
-            QueryError::Stratum(stratum) => write!(f, "has stratum {stratum}"),
-            QueryError::RoundTrip(time) => write!(f, "took {time:.1?} to answer"),
-            QueryError::RootDistance(distance) => write!(f, "may be off by {distance:.1?} itself"),
-            QueryError::Implausible => f.write_str("gives a time that cannot be"),
-            QueryError::ClockSet => f.write_str("was asked while the system's clock was set"),
-            QueryError::Malformed => f.write_str("sends no valid answer"),
+            NtpQueryError::Silent => f.write_str("does not answer; is UDP port 123 open in the firewall?"),
+            NtpQueryError::NotTheAnswer => f.write_str("sends what is no answer to the question"),
+            NtpQueryError::Refused => f.write_str("nobody listens on that port"),
+            NtpQueryError::Io(kind) => write!(f, "{kind}"),
+            NtpQueryError::Rate => f.write_str("asks to be asked less"),
+            NtpQueryError::Denied => f.write_str("refuses to serve this address"),
+            NtpQueryError::Kiss => f.write_str("refuses to answer"),
+            NtpQueryError::Unsynchronised => f.write_str("is not synchronised itself"),
+            NtpQueryError::Stratum(stratum) => write!(f, "has stratum {stratum}"),
+            NtpQueryError::RoundTrip(time) => write!(f, "took {time:.1?} to answer"),
+            NtpQueryError::RootDistance(distance) => write!(f, "may be off by {distance:.1?} itself"),
+            NtpQueryError::Implausible => f.write_str("gives a time that cannot be"),
+            NtpQueryError::ClockSet => f.write_str("was asked while the system's clock was set"),
+            NtpQueryError::Malformed => f.write_str("sends no valid answer"),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::host::HostClocks;
-use super::lookup::Lookup;
-use super::query::{self, QueryError, Sample};
+use super::query::{self, NtpQueryError, NtpSample};
+use super::resolve::Lookup;
 
 /// How many of a name's addresses are tried: the first may be IPv6 on a machine without it.
 const MAX_ADDRESSES: usize = 3;
@@ -18,30 +18,30 @@ const REST_AFTER_RATE: Duration = Duration::from_secs(1024);
 const REST_AFTER_DENIAL: Duration = Duration::from_secs(24 * 3600);
 
 /// A server's name and what it has said in this round.
-pub(super) struct Server {
+pub(super) struct NtpServer {
     pub name: String,
     lookup: Lookup,
     resting: HashMap<SocketAddr, Instant>,
     /// The one address that is asked throughout a round, once one has answered.
     address: Option<SocketAddr>,
     /// The sample with the lowest round trip: it waited least in queues, so it is the most right.
-    pub best: Option<Sample>,
+    pub best: Option<NtpSample>,
     /// Why the last question of the round gave none.
-    pub failure: Option<Failure>,
+    pub failure: Option<NtpFailure>,
 }
 
 /// Why a server gave nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum NtpFailure {
     NoAddress,
     /// Asked to leave it alone, in this round or an earlier one.
     Resting,
-    Query(QueryError),
+    Query(NtpQueryError),
 }
 
-impl Server {
-    pub fn new(name: &str) -> Server {
-        Server {
+impl NtpServer {
+    pub fn new(name: &str) -> NtpServer {
+        NtpServer {
             name: name.to_owned(),
             lookup: Lookup::new(name),
             resting: HashMap::new(),
@@ -65,27 +65,27 @@ impl Server {
             None => self.lookup.addresses(timeout).iter().copied().take(MAX_ADDRESSES).collect(),
         };
         if known.is_empty() {
-            self.failure = Some(Failure::NoAddress);
+            self.failure = Some(NtpFailure::NoAddress);
         }
         for address in known {
             if self.resting.contains_key(&address) {
-                self.failure = Some(Failure::Resting);
+                self.failure = Some(NtpFailure::Resting);
                 continue;
             }
             match query::ask(address, timeout, host) {
                 Ok(sample) => {
                     self.address = Some(address);
-                    let is_better = |best: Sample| sample.round_trip < best.round_trip;
+                    let is_better = |best: NtpSample| sample.round_trip < best.round_trip;
                     if self.best.is_none_or(is_better) {
                         self.best = Some(sample);
                     }
                     return;
                 }
                 Err(error) => {
-                    self.failure = Some(Failure::Query(error));
+                    self.failure = Some(NtpFailure::Query(error));
                     let rest = match error {
-                        QueryError::Rate => REST_AFTER_RATE,
-                        QueryError::Denied | QueryError::Kiss => REST_AFTER_DENIAL,
+                        NtpQueryError::Rate => REST_AFTER_RATE,
+                        NtpQueryError::Denied | NtpQueryError::Kiss => REST_AFTER_DENIAL,
                         _ => continue,
                     };
                     self.resting.insert(address, Instant::now() + rest);
@@ -95,12 +95,12 @@ impl Server {
     }
 }
 
-impl std::fmt::Display for Failure {
+impl std::fmt::Display for NtpFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Failure::NoAddress => f.write_str("has no address; is the name right, does DNS work?"),
-            Failure::Resting => f.write_str("asked to be left alone"),
-            Failure::Query(error) => error.fmt(f),
+            NtpFailure::NoAddress => f.write_str("has no address; is the name right, does DNS work?"),
+            NtpFailure::Resting => f.write_str("asked to be left alone"),
+            NtpFailure::Query(error) => error.fmt(f),
         }
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::certainty::Doubt;
-use super::host::Reading;
+use super::certainty::DateDoubt;
+use super::host::ClockReading;
 use super::time::Offset;
 
 /// Witnesses agree within this. Jobs tell the time no better: a pool's own clock may be a minute off,
@@ -32,7 +32,7 @@ const MIN_POOLS_AGAINST_SYSTEM: usize = 2;
 /// The newest job of each pool, as a witness of the time.
 #[derive(Debug, Default)]
 pub(super) struct JobTimes {
-    pools: BTreeMap<String, Newest>,
+    pools: BTreeMap<String, NewestTimes>,
 }
 
 /// The time that a job carries.
@@ -47,9 +47,9 @@ pub struct JobTime {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Newest {
+struct NewestTimes {
     job: JobTime,
-    reading: Reading,
+    reading: ClockReading,
 }
 
 /// The outcome of comparing the three.
@@ -65,8 +65,8 @@ pub(super) enum Vote {
 
 impl JobTimes {
     /// Takes the time of a pool's job that came at `reading`.
-    pub fn take(&mut self, pool: &str, job: JobTime, reading: Reading) {
-        let newest = Newest { job, reading };
+    pub fn take(&mut self, pool: &str, job: JobTime, reading: ClockReading) {
+        let newest = NewestTimes { job, reading };
         if let Some(known) = self.pools.get_mut(pool) {
             if !job.is_first || known.job.is_first {
                 *known = newest;
@@ -77,7 +77,7 @@ impl JobTimes {
     }
 
     /// Compares the witnesses; `ntp` is what the servers say is to be added to the system's clock.
-    pub fn vote(&self, ntp: Option<Offset>, now: &Reading) -> Vote {
+    pub fn vote(&self, ntp: Option<Offset>, now: &ClockReading) -> Vote {
         let times: Vec<Offset> = self
             .pools
             .values()
@@ -106,17 +106,17 @@ impl JobTimes {
     ///
     /// # Errors
     /// What they say instead.
-    pub fn confirm_day(&self, now: &Reading) -> Result<(), Doubt> {
+    pub fn confirm_day(&self, now: &ClockReading) -> Result<(), DateDoubt> {
         let mut in_use = self.pools.iter().filter(|(_, time)| time.age(now) <= IN_USE).peekable();
         if in_use.peek().is_none() {
             let hours = IN_USE.as_secs() / 3600;
-            return Err(Doubt::missing(format!(
+            return Err(DateDoubt::missing(format!(
                 "no pool has sent a job in the last {hours} hours, whose time would confirm this machine's clock"
             )));
         }
-        let ahead = |time: &Newest| time.ahead_at(now);
+        let ahead = |time: &NewestTimes| time.ahead_at(now);
         match in_use.find(|(_, time)| !is_same_day(ahead(time))) {
-            Some((pool, time)) => Err(Doubt::contradiction(format!(
+            Some((pool, time)) => Err(DateDoubt::contradiction(format!(
                 "the jobs of {pool} are {} this machine's clock",
                 ahead(time).ahead_or_behind()
             ))),
@@ -125,13 +125,13 @@ impl JobTimes {
     }
 }
 
-impl Newest {
-    fn age(&self, now: &Reading) -> Duration {
+impl NewestTimes {
+    fn age(&self, now: &ClockReading) -> Duration {
         now.steady.saturating_sub(self.reading.steady)
     }
 
     /// The same, for the system's clock as it stands now: it may have been set since.
-    fn ahead_at(&self, now: &Reading) -> Offset {
+    fn ahead_at(&self, now: &ClockReading) -> Offset {
         self.job.ahead.minus(now.step_since(&self.reading))
     }
 }
@@ -148,9 +148,9 @@ mod tests {
 
     const DAY: i64 = 86_400;
 
-    fn reading(system: i64, steady: u64) -> Reading {
+    fn reading(system: i64, steady: u64) -> ClockReading {
         let system = Stamp::from_nanos((1_790_000_000 + system) as u64 * 1_000_000_000);
-        Reading { system, steady: Duration::from_secs(steady) }
+        ClockReading { system, steady: Duration::from_secs(steady) }
     }
 
     fn seconds(seconds: i64) -> Offset {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::reader::Section;
-use super::show::Show;
+use super::redaction::Redaction;
 
 /// `[aggregate]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Aggregate {
+pub struct AggregateConfig {
     /// The name at the pool, with `{user}` and `{worker}` filled in; default `{user}`.
     pub user: String,
     /// How long the pool's connection outlives the last miner; up to 1 h, default 30 s.
@@ -20,7 +20,7 @@ pub struct Aggregate {
 
 /// `[vardiff]`: the difficulty given to each miner.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Vardiff {
+pub struct VardiffConfig {
     /// Default: true.
     pub enabled: bool,
     /// Time between two shares of one miner; 1 s to 10 min, default 15 s.
@@ -31,9 +31,9 @@ pub struct Vardiff {
     pub max: f64,
 }
 
-impl Default for Aggregate {
-    fn default() -> Aggregate {
-        Aggregate {
+impl Default for AggregateConfig {
+    fn default() -> AggregateConfig {
+        AggregateConfig {
             user: String::from("{user}"),
             grace: Duration::from_secs(30),
             local_authorize: true,
@@ -42,16 +42,16 @@ impl Default for Aggregate {
     }
 }
 
-impl Default for Vardiff {
-    fn default() -> Vardiff {
-        Vardiff { enabled: true, target: Duration::from_secs(15), min: 0.000_001, max: 1e12 }
+impl Default for VardiffConfig {
+    fn default() -> VardiffConfig {
+        VardiffConfig { enabled: true, target: Duration::from_secs(15), min: 0.000_001, max: 1e12 }
     }
 }
 
-pub(super) fn read(mut section: Section) -> Aggregate {
-    let default = Aggregate::default();
-    let aggregate = Aggregate {
-        user: section.parsed("user", Show::Value, user_template).unwrap_or(default.user),
+pub(super) fn read(mut section: Section) -> AggregateConfig {
+    let default = AggregateConfig::default();
+    let aggregate = AggregateConfig {
+        user: section.parsed("user", Redaction::Value, user_template).unwrap_or(default.user),
         grace: section.duration("grace", default.grace, Duration::ZERO..=Duration::from_secs(3600)),
         local_authorize: section.bool("local_authorize", default.local_authorize),
         strict_broadcast: section.bool("strict_broadcast", default.strict_broadcast),
@@ -60,10 +60,10 @@ pub(super) fn read(mut section: Section) -> Aggregate {
     aggregate
 }
 
-pub(super) fn read_vardiff(mut section: Section) -> Vardiff {
-    let default = Vardiff::default();
+pub(super) fn read_vardiff(mut section: Section) -> VardiffConfig {
+    let default = VardiffConfig::default();
     let target = Duration::from_secs(1)..=Duration::from_secs(600);
-    let vardiff = Vardiff {
+    let vardiff = VardiffConfig {
         enabled: section.bool("enabled", default.enabled),
         target: section.duration("target", default.target, target),
         min: section.number("min", default.min, 0.000_001..=1e15),

@@ -65,7 +65,7 @@ pub struct Problem {
     pub origin: Origin,
     /// The full path, such as `upstream[1].url` (the first is 1); empty for the file as a whole.
     pub key: String,
-    pub fault: Fault,
+    pub fault: ConfigFault,
 }
 
 impl fmt::Display for Problem {
@@ -76,18 +76,18 @@ impl fmt::Display for Problem {
         }
         let key = &self.key;
         match &self.fault {
-            Fault::Syntax { reason } => write!(f, "not valid TOML: {reason}"),
-            Fault::Duplicate => write!(f, "{key} is set twice; keep one of the two"),
-            Fault::UnknownKey { nearest: Some(nearest) } => {
+            ConfigFault::Syntax { reason } => write!(f, "not valid TOML: {reason}"),
+            ConfigFault::Duplicate => write!(f, "{key} is set twice; keep one of the two"),
+            ConfigFault::UnknownKey { nearest: Some(nearest) } => {
                 write!(f, "unknown key {key}; did you mean {nearest}?")
             }
-            Fault::UnknownKey { nearest: None } => {
+            ConfigFault::UnknownKey { nearest: None } => {
                 write!(f, "unknown key {key}; every key is listed in config.toml.example")
             }
-            Fault::WrongType { found, wanted } => write!(f, "{key} is {found}; it must be {wanted}"),
-            Fault::Value { shown, wanted } => write!(f, "{key} = {shown} must be {wanted}"),
-            Fault::Missing { wanted } => write!(f, "{key} is missing: {wanted}"),
-            Fault::Conflict { reason } => write!(f, "{key} {reason}"),
+            ConfigFault::WrongType { found, wanted } => write!(f, "{key} is {found}; it must be {wanted}"),
+            ConfigFault::Value { shown, wanted } => write!(f, "{key} = {shown} must be {wanted}"),
+            ConfigFault::Missing { wanted } => write!(f, "{key} is missing: {wanted}"),
+            ConfigFault::Conflict { reason } => write!(f, "{key} {reason}"),
         }
     }
 }
@@ -105,7 +105,7 @@ pub enum Origin {
 
 /// What is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
+pub enum ConfigFault {
     Syntax {
         reason: String,
     },

@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::reader::Section;
-use super::show::Show;
+use super::redaction::Redaction;
 use crate::limits::{AddressBlock, AllowList};
 use crate::util::address::canonical;
 
@@ -70,7 +70,7 @@ impl Default for Listen {
 pub(super) fn read(mut section: Section, instead: Option<Vec<SocketAddr>>) -> Listen {
     let default = Listen::default();
     let hour = Duration::from_secs(3600);
-    let stratum = section.list("stratum", Show::Value, "[\"0.0.0.0:3334\"]", socket_address);
+    let stratum = section.list("stratum", Redaction::Value, "[\"0.0.0.0:3334\"]", socket_address);
     let listen = Listen {
         stratum: instead.or(stratum).unwrap_or(default.stratum),
         allow: read_allow(&mut section).unwrap_or(default.allow),
@@ -104,7 +104,7 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn read_allow(section: &mut Section) -> Option<AllowList> {
-    let blocks = section.list("allow", Show::Value, "[\"private\"]", |entry| {
+    let blocks = section.list("allow", Redaction::Value, "[\"private\"]", |entry| {
         AllowList::blocks_of(entry).map_err(|wrong| format!("\"private\", \"any\" or {wrong}"))
     })?;
     if blocks.is_empty() {
@@ -119,7 +119,7 @@ fn read_proxy_protocol(section: &mut Section) -> ProxyProtocol {
         None | Some(DeValue::Boolean(false)) => ProxyProtocol::Off,
         Some(DeValue::Boolean(true)) => ProxyProtocol::Everyone,
         Some(DeValue::Array(_)) => {
-            let blocks = section.list(key, Show::Value, "[\"10.0.0.2\"]", block).unwrap_or_default();
+            let blocks = section.list(key, Redaction::Value, "[\"10.0.0.2\"]", block).unwrap_or_default();
             if blocks.is_empty() {
                 section
                     .conflict(key, "is an empty list; write false, or the addresses of your load balancers");
@@ -128,7 +128,7 @@ fn read_proxy_protocol(section: &mut Section) -> ProxyProtocol {
         }
         Some(other) => {
             let wanted = "true, false or a list of addresses such as [\"10.0.0.2\"]";
-            section.wrong_type(key, other, Show::Value, wanted, ProxyProtocol::Off)
+            section.wrong_type(key, other, Redaction::Value, wanted, ProxyProtocol::Off)
         }
     }
 }
@@ -142,7 +142,7 @@ fn read_tls(mut section: Section) -> Option<ListenTls> {
     let cert = section.text("cert").map(PathBuf::from);
     let key = section.text("key").map(PathBuf::from);
     let listen = section
-        .list("listen", Show::Value, "[\"0.0.0.0:3335\"]", socket_address)
+        .list("listen", Redaction::Value, "[\"0.0.0.0:3335\"]", socket_address)
         .unwrap_or_else(|| vec![SocketAddr::from(([0, 0, 0, 0], 3335))]);
     let is_present = section.is_present();
     if is_present {

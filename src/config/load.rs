@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::error::{Fault, Origin};
-use super::notes::Notes;
+use super::diagnostics::Diagnostics;
+use super::error::{ConfigFault, Origin};
 use super::reader::Section;
-use super::show::Show;
+use super::redaction::Redaction;
 use super::{
-    Config, ConfigError, Mode, Network, Overrides, aggregate, analysis, failover, forward, judgement, listen,
-    network, output, ratelimit, report, upstream, watch,
+    Config, ConfigError, Mode, Network, Overrides, aggregate, analysis, external_sources, failover, forward,
+    listen, network, outputs, policy, ratelimit, report, upstream,
 };
 
 /// Where a file is looked for when none is named.
@@ -78,7 +78,7 @@ pub fn find_file(path: Option<&Path>, overrides: &Overrides) -> Result<Option<Pa
 /// Every key a file may set, without indices, such as `upstream.url`; sorted.
 pub fn known_keys() -> Vec<String> {
     let text = "[[upstream]]\n[[reference]]\n[[notify]]\n";
-    let notes = Notes::new(text);
+    let notes = Diagnostics::new(text);
     if let Ok(document) = DeTable::parse(text) {
         read_document(document.get_ref(), &notes, &Overrides::default());
     }
@@ -100,8 +100,8 @@ fn read_text(file: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn read(text: &str, overrides: &Overrides) -> Result<Config, Notes> {
-    let notes = Notes::new(text);
+fn read(text: &str, overrides: &Overrides) -> Result<Config, Diagnostics> {
+    let notes = Diagnostics::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         note_syntax(error, &notes, text);
@@ -117,19 +117,19 @@ fn read(text: &str, overrides: &Overrides) -> Result<Config, Notes> {
 }
 
 /// The parser's own message is used, never its excerpt of the line: that may hold a secret.
-fn note_syntax(error: &toml::de::Error, notes: &Notes, text: &str) {
+fn note_syntax(error: &toml::de::Error, notes: &Diagnostics, text: &str) {
     let origin = error.span().map_or(Origin::File, |span| notes.line(span.start));
     let key = error.span().and_then(|span| text.get(span)).unwrap_or_default();
     if error.message().starts_with("duplicate key") {
-        notes.add(origin, Show::Value.of(key), Fault::Duplicate);
+        notes.add(origin, Redaction::Value.of(key), ConfigFault::Duplicate);
     } else {
         let reason = error.message().replace('\n', "; ");
-        notes.add(origin, String::new(), Fault::Syntax { reason });
+        notes.add(origin, String::new(), ConfigFault::Syntax { reason });
     }
 }
 
 /// `None` only when the faults noted leave nothing to go on with.
-fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Option<Config> {
+fn read_document(document: &DeTable, notes: &Diagnostics, overrides: &Overrides) -> Option<Config> {
     let mut top = Section::top(notes, document);
     let mode = read_mode(&mut top);
     let network = network::read(&mut top);
@@ -157,9 +157,9 @@ fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Op
     } else if let Some(reason) =
         flags.address.as_ref().and_then(|address| network::misplaced(address, mainnet_pool))
     {
-        notes.add(Origin::Flag, "--address", Fault::Conflict { reason });
+        notes.add(Origin::Flag, "--address", ConfigFault::Conflict { reason });
     }
-    let payout = judgement::read_payout(top.section("payout"), network, flags.address, mainnet_pool);
+    let payout = policy::read_payout(top.section("payout"), network, flags.address, mainnet_pool);
     let config = Config {
         mode,
         data_dir: flags.data_dir.or(data_dir).unwrap_or_else(|| PathBuf::from("data")),
@@ -169,25 +169,29 @@ fn read_document(document: &DeTable, notes: &Notes, overrides: &Overrides) -> Op
         failover: failover::read(top.section("failover")),
         forward: forward::read(top.section("forward")),
         analysis: analysis::read(top.section("analysis")),
-        chain: judgement::read_chain(top.section("chain")),
-        rules: judgement::read_rules(top.section("rules")),
-        references: top.sections("reference").into_iter().filter_map(watch::read_reference).collect(),
-        ntp: watch::read_ntp(top.section("ntp")),
-        record: output::read_record(top.section("record")),
-        http: output::read_http(top.section("http"), flags.http),
+        chain: policy::read_chain(top.section("chain")),
+        rules: policy::read_rules(top.section("rules")),
+        references: top
+            .sections("reference")
+            .into_iter()
+            .filter_map(external_sources::read_reference)
+            .collect(),
+        ntp: external_sources::read_ntp(top.section("ntp")),
+        record: outputs::read_record(top.section("record")),
+        http: outputs::read_http(top.section("http"), flags.http),
         ratelimit: ratelimit::read(top.section("ratelimit")),
         aggregate: aggregate::read(top.section("aggregate")),
         vardiff: aggregate::read_vardiff(top.section("vardiff")),
-        pool_stats: watch::read_pool_stats(top.section("pool_stats"), network, &payout),
+        pool_stats: external_sources::read_pool_stats(top.section("pool_stats"), network, &payout),
         payout,
-        notify: top.sections("notify").into_iter().filter_map(output::read_notify).collect(),
+        notify: top.sections("notify").into_iter().filter_map(outputs::read_notify).collect(),
         report: report::read(top.section("report")),
         not_served: Vec::new(),
     };
     if let Some(reason) = config.http.listen.and_then(|page| listen::taken_by_miners(&config.listen, page)) {
         match (&overrides.http, &overrides.listen[..]) {
             (None, []) => top.conflict("http.listen", reason),
-            _ => notes.add(Origin::Flag, "--http", Fault::Conflict { reason }),
+            _ => notes.add(Origin::Flag, "--http", ConfigFault::Conflict { reason }),
         }
     }
     top.not_served(unused_in(mode));

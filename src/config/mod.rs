@@ -8,51 +8,51 @@
 mod aggregate;
 mod analysis;
 mod changes;
+mod diagnostics;
+mod did_you_mean;
 mod duration;
 mod endpoint;
 mod error;
+mod external_sources;
 mod failover;
 mod forward;
-mod judgement;
 mod listen;
 mod load;
 mod mode;
 mod network;
-mod notes;
-mod output;
+mod outputs;
 mod overrides;
+mod policy;
 mod ratelimit;
 mod reader;
+mod redaction;
 mod report;
 mod secret;
-mod show;
-mod suggest;
 mod targets;
 mod upstream;
-mod watch;
 
 use std::path::PathBuf;
 
-pub use aggregate::{Aggregate, Vardiff};
+pub use aggregate::{AggregateConfig, VardiffConfig};
 pub use analysis::Analysis;
 pub use duration::show as show_duration;
 pub(crate) use endpoint::{credentials as url_credentials, shown_host as url_host};
-pub use error::{ConfigError, Fault, Origin, Problem};
+pub use error::{ConfigError, ConfigFault, Origin, Problem};
+pub use external_sources::{NtpConfig, PoolStatsConfig, PoolStatsKind, ReferenceConfig};
 pub use failover::Failover;
 pub use forward::{Forward, ForwardPath};
-pub use judgement::{Chain, Consequence, Payout, PayoutKind, RuleId, Rules};
 pub use listen::{Listen, ListenTls, ProxyProtocol};
 pub use load::{find_file, known_keys};
 pub use mode::Mode;
 pub use network::Network;
-pub use output::{Http, Notify, Recipient, Record, Severity};
+pub use outputs::{Http, NotifyConfig, NotifyRecipient, Record, Severity};
 pub use overrides::Overrides;
-pub use ratelimit::RateLimit;
-pub use report::{ConsoleReport, Report};
+pub use policy::{ChainPolicy, Consequence, PayoutKind, PayoutPolicy, RuleId, RulesConfig};
+pub use ratelimit::RateLimitConfig;
+pub use report::{ConsoleReport, ReportConfig};
 pub use secret::Secret;
 pub use targets::{TargetFlags, Targets};
-pub use upstream::{Socks5, Upstream, UpstreamTls};
-pub use watch::{Ntp, PoolStats, PoolStatsKind, Reference};
+pub use upstream::{Socks5, UpstreamConfig, UpstreamTls};
 
 /// Everything that Sluice is told at its start.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,23 +63,23 @@ pub struct Config {
     pub network: Network,
     pub listen: Listen,
     /// In order of preference; never empty after validation.
-    pub upstreams: Vec<Upstream>,
+    pub upstreams: Vec<UpstreamConfig>,
     pub failover: Failover,
     pub forward: Forward,
     pub analysis: Analysis,
-    pub payout: Payout,
-    pub chain: Chain,
-    pub rules: Rules,
-    pub references: Vec<Reference>,
-    pub ntp: Ntp,
+    pub payout: PayoutPolicy,
+    pub chain: ChainPolicy,
+    pub rules: RulesConfig,
+    pub references: Vec<ReferenceConfig>,
+    pub ntp: NtpConfig,
     pub record: Record,
     pub http: Http,
-    pub ratelimit: RateLimit,
-    pub aggregate: Aggregate,
-    pub vardiff: Vardiff,
-    pub pool_stats: Option<PoolStats>,
-    pub notify: Vec<Notify>,
-    pub report: Report,
+    pub ratelimit: RateLimitConfig,
+    pub aggregate: AggregateConfig,
+    pub vardiff: VardiffConfig,
+    pub pool_stats: Option<PoolStatsConfig>,
+    pub notify: Vec<NotifyConfig>,
+    pub report: ReportConfig,
     /// What the file sets explicitly although it is of no use in this mode: `[vardiff]`,
     /// `upstream[1].user`.
     pub not_served: Vec<String>,
@@ -87,7 +87,7 @@ pub struct Config {
 
 impl Config {
     /// The defaults, with these pools.
-    pub fn with_upstreams(upstreams: Vec<Upstream>) -> Config {
+    pub fn with_upstreams(upstreams: Vec<UpstreamConfig>) -> Config {
         Config {
             mode: Mode::default(),
             data_dir: PathBuf::from("data"),
@@ -97,19 +97,19 @@ impl Config {
             failover: Failover::default(),
             forward: Forward::default(),
             analysis: Analysis::default(),
-            payout: Payout::default(),
-            chain: Chain::default(),
-            rules: Rules::default(),
+            payout: PayoutPolicy::default(),
+            chain: ChainPolicy::default(),
+            rules: RulesConfig::default(),
             references: Vec::new(),
-            ntp: Ntp::default(),
+            ntp: NtpConfig::default(),
             record: Record::default(),
             http: Http::default(),
-            ratelimit: RateLimit::default(),
-            aggregate: Aggregate::default(),
-            vardiff: Vardiff::default(),
+            ratelimit: RateLimitConfig::default(),
+            aggregate: AggregateConfig::default(),
+            vardiff: VardiffConfig::default(),
             pool_stats: None,
             notify: Vec::new(),
-            report: Report::default(),
+            report: ReportConfig::default(),
             not_served: Vec::new(),
         }
     }

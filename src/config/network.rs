@@ -5,7 +5,7 @@ use std::fmt;
 use bitcoin::Address;
 use bitcoin::address::NetworkUnchecked;
 
-use super::Upstream;
+use super::UpstreamConfig;
 use super::reader::Section;
 
 /// Which Bitcoin this is.
@@ -85,7 +85,7 @@ const MAINNET_POOLS: [&str; 9] = [
 ];
 
 /// The first of these pools that is known to mine mainnet.
-pub(super) fn known_mainnet_pool(upstreams: &[Upstream]) -> Option<&str> {
+pub(super) fn known_mainnet_pool(upstreams: &[UpstreamConfig]) -> Option<&str> {
     let is_known = |host: &str| {
         let host = host.strip_suffix('.').unwrap_or(host);
         MAINNET_POOLS.iter().any(|known| host.eq_ignore_ascii_case(known))

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use bitcoin::Address;
 use bitcoin::address::NetworkUnchecked;
 
-use super::error::{Fault, Origin};
+use super::diagnostics::Diagnostics;
+use super::error::{ConfigFault, Origin};
 use super::network::Network;
-use super::notes::Notes;
-use super::show::Show;
-use super::{Upstream, listen, output};
+use super::redaction::Redaction;
+use super::{UpstreamConfig, listen, outputs};
 
 /// What the command line says, as it was typed; [`super::Config::load`] judges it together with
 /// the file, so that every fault is told at once. Not `Debug`: a URL may hold a password.
@@ -30,7 +30,7 @@ pub struct Overrides {
 
 /// The same, understood. `None`: the file decides, or the flag is wrong, which is noted.
 pub(super) struct Understood {
-    pub upstreams: Option<Vec<Upstream>>,
+    pub upstreams: Option<Vec<UpstreamConfig>>,
     pub listen: Option<Vec<SocketAddr>>,
     pub http: Option<Option<SocketAddr>>,
     pub address: Option<Address<NetworkUnchecked>>,
@@ -38,19 +38,23 @@ pub(super) struct Understood {
 }
 
 impl Overrides {
-    pub(super) fn understand(&self, network: Network, notes: &Notes) -> Understood {
+    pub(super) fn understand(&self, network: Network, notes: &Diagnostics) -> Understood {
         let data_dir = self.data_dir.clone().filter(|path| {
             let is_empty = path.as_os_str().is_empty();
             if is_empty {
                 let wanted = String::from("the path of a directory");
-                notes.add(Origin::Flag, "--data-dir", Fault::Value { shown: String::from("\"\""), wanted });
+                notes.add(
+                    Origin::Flag,
+                    "--data-dir",
+                    ConfigFault::Value { shown: String::from("\"\""), wanted },
+                );
             }
             !is_empty
         });
         Understood {
-            upstreams: each(&self.pools, "--pool", Show::Url, notes, Upstream::from_url),
-            listen: each(&self.listen, "--listen", Show::Value, notes, listen::socket_address),
-            http: one(self.http.as_deref(), "--http", notes, output::address_or_off),
+            upstreams: each(&self.pools, "--pool", Redaction::Url, notes, UpstreamConfig::from_url),
+            listen: each(&self.listen, "--listen", Redaction::Value, notes, listen::socket_address),
+            http: one(self.http.as_deref(), "--http", notes, outputs::address_or_off),
             address: one(self.address.as_deref(), "--address", notes, |text| network.address(text)),
             data_dir,
         }
@@ -60,8 +64,8 @@ impl Overrides {
 fn each<T>(
     values: &[String],
     flag: &str,
-    show: Show,
-    notes: &Notes,
+    show: Redaction,
+    notes: &Diagnostics,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Option<Vec<T>> {
     if values.is_empty() {
@@ -73,7 +77,7 @@ fn each<T>(
             Ok(value) => understood.push(value),
             Err(wanted) => {
                 let shown = show.of(text);
-                notes.add(Origin::Flag, flag, Fault::Value { shown, wanted });
+                notes.add(Origin::Flag, flag, ConfigFault::Value { shown, wanted });
             }
         }
     }
@@ -83,9 +87,9 @@ fn each<T>(
 fn one<T>(
     value: Option<&str>,
     flag: &str,
-    notes: &Notes,
+    notes: &Diagnostics,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Option<T> {
     let values: Vec<String> = value.map(String::from).into_iter().collect();
-    each(&values, flag, Show::Value, notes, parse)?.pop()
+    each(&values, flag, Redaction::Value, notes, parse)?.pop()
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::listen::block;
 use super::reader::Section;
-use super::show::Show;
+use super::redaction::Redaction;
 use crate::limits::AddressBlock;
 
 /// How often one address (IPv6: one /64) may connect.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RateLimit {
+pub struct RateLimitConfig {
     /// At the same time; 0 for no limit, default 100.
     pub max_connections_per_ip: usize,
     /// New ones; 0 for no limit, default 60.
@@ -21,9 +21,9 @@ pub struct RateLimit {
     pub exempt: Vec<AddressBlock>,
 }
 
-impl Default for RateLimit {
-    fn default() -> RateLimit {
-        RateLimit {
+impl Default for RateLimitConfig {
+    fn default() -> RateLimitConfig {
+        RateLimitConfig {
             max_connections_per_ip: 100,
             max_connections_per_minute: 60,
             ban: Duration::from_secs(300),
@@ -32,10 +32,10 @@ impl Default for RateLimit {
     }
 }
 
-pub(super) fn read(mut section: Section) -> RateLimit {
-    let default = RateLimit::default();
+pub(super) fn read(mut section: Section) -> RateLimitConfig {
+    let default = RateLimitConfig::default();
     let day = Duration::from_secs(86_400);
-    let limits = RateLimit {
+    let limits = RateLimitConfig {
         max_connections_per_ip: section.size(
             "max_connections_per_ip",
             default.max_connections_per_ip,
@@ -47,7 +47,9 @@ pub(super) fn read(mut section: Section) -> RateLimit {
             0..=1_000_000,
         ),
         ban: section.duration("ban", default.ban, Duration::ZERO..=day),
-        exempt: section.list("exempt", Show::Value, "[\"192.168.1.0/24\"]", block).unwrap_or(default.exempt),
+        exempt: section
+            .list("exempt", Redaction::Value, "[\"192.168.1.0/24\"]", block)
+            .unwrap_or(default.exempt),
     };
     section.finish();
     limits

@@ -8,16 +8,16 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::diagnostics::Diagnostics;
+use super::did_you_mean;
 use super::duration;
-use super::error::{Fault, Origin};
-use super::notes::Notes;
+use super::error::{ConfigFault, Origin};
+use super::redaction::{Redaction, found, key_name, shorten};
 use super::secret::Secret;
-use super::show::{Show, found, key_name, shorten};
-use super::suggest;
 
 /// One section, or one absent section that is all defaults.
 pub(super) struct Section<'n, 'd> {
-    notes: &'n Notes,
+    notes: &'n Diagnostics,
     /// Such as `upstream[2]`; empty at the top.
     path: String,
     /// Without indices.
@@ -28,7 +28,7 @@ pub(super) struct Section<'n, 'd> {
 }
 
 impl<'n, 'd> Section<'n, 'd> {
-    pub(super) fn top(notes: &'n Notes, table: &'n DeTable<'d>) -> Section<'n, 'd> {
+    pub(super) fn top(notes: &'n Diagnostics, table: &'n DeTable<'d>) -> Section<'n, 'd> {
         Section {
             notes,
             path: String::new(),
@@ -50,7 +50,7 @@ impl<'n, 'd> Section<'n, 'd> {
     }
 
     /// Notes a fault of `key`, or of the section when `key` is not set.
-    pub(super) fn refuse(&self, key: &str, fault: Fault) {
+    pub(super) fn refuse(&self, key: &str, fault: ConfigFault) {
         let origin = match self.find(key) {
             Some((_, value)) => self.notes.line(value.span().start),
             None => self.origin,
@@ -60,12 +60,12 @@ impl<'n, 'd> Section<'n, 'd> {
 
     /// Notes that `key` does not go together with something else; `reason` reads on after the key.
     pub(super) fn conflict(&self, key: &str, reason: impl Into<String>) {
-        self.refuse(key, Fault::Conflict { reason: reason.into() });
+        self.refuse(key, ConfigFault::Conflict { reason: reason.into() });
     }
 
     /// Notes that `key` must be set.
     pub(super) fn missing(&self, key: &str, wanted: impl Into<String>) {
-        self.refuse(key, Fault::Missing { wanted: wanted.into() });
+        self.refuse(key, ConfigFault::Missing { wanted: wanted.into() });
     }
 
     /// Remembers which of `keys` the file sets, because this version does not act upon them.
@@ -93,7 +93,7 @@ impl<'n, 'd> Section<'n, 'd> {
         match self.take(key) {
             None => default,
             Some(DeValue::Boolean(value)) => *value,
-            Some(other) => self.wrong_type(key, other, Show::Value, "true or false", default),
+            Some(other) => self.wrong_type(key, other, Redaction::Value, "true or false", default),
         }
     }
 
@@ -104,11 +104,11 @@ impl<'n, 'd> Section<'n, 'd> {
             Some(DeValue::Integer(value)) => {
                 match u64::from_str_radix(value.as_str(), value.radix()) {
                     Ok(number) if range.contains(&number) => return number,
-                    _ => self.refuse(key, Fault::Value { shown: shorten(&value.to_string()), wanted }),
+                    _ => self.refuse(key, ConfigFault::Value { shown: shorten(&value.to_string()), wanted }),
                 }
                 default
             }
-            Some(other) => self.wrong_type(key, other, Show::Value, wanted, default),
+            Some(other) => self.wrong_type(key, other, Redaction::Value, wanted, default),
         }
     }
 
@@ -129,12 +129,12 @@ impl<'n, 'd> Section<'n, 'd> {
                 let parsed = i64::from_str_radix(value.as_str(), value.radix()).ok();
                 (value.as_str(), parsed.map(|number| number as f64))
             }
-            Some(other) => return self.wrong_type(key, other, Show::Value, wanted, default),
+            Some(other) => return self.wrong_type(key, other, Redaction::Value, wanted, default),
         };
         match parsed.filter(|number| range.contains(number)) {
             Some(number) => number,
             None => {
-                self.refuse(key, Fault::Value { shown: shorten(text), wanted });
+                self.refuse(key, ConfigFault::Value { shown: shorten(text), wanted });
                 default
             }
         }
@@ -149,7 +149,7 @@ impl<'n, 'd> Section<'n, 'd> {
     ) -> Duration {
         let (least, most) = (duration::show(*range.start()), duration::show(*range.end()));
         let wanted = format!("a time from \"{least}\" to \"{most}\", with its unit: ms, s, m, h or d");
-        self.parsed_as(key, wanted.clone(), Show::Value, |text| {
+        self.parsed_as(key, wanted.clone(), Redaction::Value, |text| {
             duration::parse(text).filter(|time| range.contains(time)).ok_or(wanted)
         })
         .unwrap_or(default)
@@ -166,7 +166,7 @@ impl<'n, 'd> Section<'n, 'd> {
         let wanted = format!(
             "\"0s\" for never, or a time from \"{least}\" to \"{most}\", with its unit: ms, s, m, h or d"
         );
-        self.parsed_as(key, wanted.clone(), Show::Value, |text| match duration::parse(text) {
+        self.parsed_as(key, wanted.clone(), Redaction::Value, |text| match duration::parse(text) {
             Some(Duration::ZERO) => Ok(None),
             Some(time) if range.contains(&time) => Ok(Some(time)),
             _ => Err(wanted),
@@ -178,21 +178,21 @@ impl<'n, 'd> Section<'n, 'd> {
     pub(super) fn choice<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
         let names: Vec<_> = words.iter().map(|(name, _)| format!("{name:?}")).collect();
         let wanted = names.join(" or ");
-        self.parsed_as(key, wanted.clone(), Show::Value, |text| {
+        self.parsed_as(key, wanted.clone(), Redaction::Value, |text| {
             words.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or(wanted)
         })
     }
 
     /// A text that is not empty.
     pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
-        self.parsed(key, Show::Value, |text| {
+        self.parsed(key, Redaction::Value, |text| {
             if text.is_empty() { Err(String::from("a text that is not empty")) } else { Ok(text.to_owned()) }
         })
     }
 
     /// A text that no message shows.
     pub(super) fn secret(&mut self, key: &'static str) -> Option<Secret> {
-        self.parsed(key, Show::Hidden, |text| {
+        self.parsed(key, Redaction::Hidden, |text| {
             if text.is_empty() {
                 Err(String::from("a text that is not empty"))
             } else {
@@ -205,7 +205,7 @@ impl<'n, 'd> Section<'n, 'd> {
     pub(super) fn parsed<T>(
         &mut self,
         key: &'static str,
-        show: Show,
+        show: Redaction,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         self.parsed_as(key, String::from("a text in quotes"), show, parse)
@@ -216,7 +216,7 @@ impl<'n, 'd> Section<'n, 'd> {
     pub(super) fn list<T>(
         &mut self,
         key: &'static str,
-        show: Show,
+        show: Redaction,
         example: &str,
         mut parse: impl FnMut(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
@@ -233,11 +233,12 @@ impl<'n, 'd> Section<'n, 'd> {
                         list.push(value);
                         continue;
                     }
-                    Err(wanted) => Fault::Value { shown: show.of(text), wanted },
+                    Err(wanted) => ConfigFault::Value { shown: show.of(text), wanted },
                 },
-                other => {
-                    Fault::WrongType { found: found(other, show), wanted: String::from("a text in quotes") }
-                }
+                other => ConfigFault::WrongType {
+                    found: found(other, show),
+                    wanted: String::from("a text in quotes"),
+                },
             };
             let place = format!("{}[{}]", self.full(key), i + 1);
             self.notes.add(self.notes.line(element.span().start), place, fault);
@@ -257,7 +258,7 @@ impl<'n, 'd> Section<'n, 'd> {
             Some((line, DeValue::Table(table))) => (line, Some(table)),
             Some((line, other)) => {
                 let wanted = format!("a section: [{}]", self.full(key));
-                self.wrong_type(key, other, Show::Hidden, wanted, ());
+                self.wrong_type(key, other, Redaction::Hidden, wanted, ());
                 (line, None)
             }
         };
@@ -271,7 +272,7 @@ impl<'n, 'd> Section<'n, 'd> {
             return Vec::new();
         };
         let DeValue::Array(array) = value else {
-            return self.wrong_type(key, value, Show::Hidden, wanted, Vec::new());
+            return self.wrong_type(key, value, Redaction::Hidden, wanted, Vec::new());
         };
         let mut sections = Vec::new();
         for (i, element) in array.iter().enumerate() {
@@ -282,7 +283,7 @@ impl<'n, 'd> Section<'n, 'd> {
                 other => self.notes.add(
                     origin,
                     path,
-                    Fault::WrongType { found: found(other, Show::Hidden), wanted: wanted.clone() },
+                    ConfigFault::WrongType { found: found(other, Redaction::Hidden), wanted: wanted.clone() },
                 ),
             }
         }
@@ -296,9 +297,9 @@ impl<'n, 'd> Section<'n, 'd> {
             if self.asked.contains(&name) {
                 continue;
             }
-            let nearest = suggest::nearest(name, self.asked.iter().copied()).map(|name| self.full(name));
+            let nearest = did_you_mean::nearest(name, self.asked.iter().copied()).map(|name| self.full(name));
             let line = self.notes.line(key.span().start);
-            self.notes.add(line, self.full(&key_name(name)), Fault::UnknownKey { nearest });
+            self.notes.add(line, self.full(&key_name(name)), ConfigFault::UnknownKey { nearest });
         }
     }
 
@@ -317,14 +318,14 @@ impl<'n, 'd> Section<'n, 'd> {
         &mut self,
         key: &'static str,
         wanted_type: String,
-        show: Show,
+        show: Redaction,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         match self.take(key)? {
             DeValue::String(text) => match parse(text) {
                 Ok(value) => Some(value),
                 Err(wanted) => {
-                    self.refuse(key, Fault::Value { shown: show.of(text), wanted });
+                    self.refuse(key, ConfigFault::Value { shown: show.of(text), wanted });
                     None
                 }
             },
@@ -337,11 +338,11 @@ impl<'n, 'd> Section<'n, 'd> {
         &self,
         key: &str,
         value: &DeValue,
-        show: Show,
+        show: Redaction,
         wanted: impl Into<String>,
         default: T,
     ) -> T {
-        self.refuse(key, Fault::WrongType { found: found(value, show), wanted: wanted.into() });
+        self.refuse(key, ConfigFault::WrongType { found: found(value, show), wanted: wanted.into() });
         default
     }
 

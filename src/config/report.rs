@@ -6,11 +6,11 @@ use toml::de::DeValue;
 
 use super::duration;
 use super::reader::Section;
-use super::show::Show;
+use super::redaction::Redaction;
 
 /// The periodic report on the console.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Report {
+pub struct ReportConfig {
     /// Default: auto.
     pub console: ConsoleReport,
 }
@@ -25,13 +25,13 @@ pub enum ConsoleReport {
     Off,
 }
 
-impl Default for Report {
-    fn default() -> Report {
-        Report { console: ConsoleReport::Auto }
+impl Default for ReportConfig {
+    fn default() -> ReportConfig {
+        ReportConfig { console: ConsoleReport::Auto }
     }
 }
 
-pub(super) fn read(mut section: Section) -> Report {
+pub(super) fn read(mut section: Section) -> ReportConfig {
     let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
     let console = match section.any("console") {
         None => ConsoleReport::Auto,
@@ -40,7 +40,7 @@ pub(super) fn read(mut section: Section) -> Report {
             ConsoleReport::Every(second * section.size("console", 30, 1..=86_400) as u32)
         }
         Some(_) => {
-            let parsed = section.parsed("console", Show::Value, |text| match text {
+            let parsed = section.parsed("console", Redaction::Value, |text| match text {
                 "auto" => Ok(ConsoleReport::Auto),
                 "off" => Ok(ConsoleReport::Off),
                 time => duration::parse(time)
@@ -54,5 +54,5 @@ pub(super) fn read(mut section: Section) -> Report {
         }
     };
     section.finish();
-    Report { console }
+    ReportConfig { console }
 }

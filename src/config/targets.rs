@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::error::{ConfigError, Fault, Origin};
+use super::diagnostics::Diagnostics;
+use super::error::{ConfigError, ConfigFault, Origin};
 use super::network::Network;
-use super::notes::Notes;
-use super::show::Show;
-use super::{Upstream, UpstreamTls, endpoint, upstream};
+use super::redaction::Redaction;
+use super::{UpstreamConfig, UpstreamTls, endpoint, upstream};
 
 /// What the command line says, as it was typed. Not `Debug`: a URL may hold a password.
 #[derive(Clone, Default)]
@@ -25,7 +25,7 @@ pub struct TargetFlags {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Targets {
     /// Never empty.
-    pub pools: Vec<Upstream>,
+    pub pools: Vec<UpstreamConfig>,
     /// Its checksum is verified; an address of `network`, where that is known.
     pub address: String,
     pub network: Network,
@@ -37,48 +37,48 @@ impl TargetFlags {
     /// # Errors
     /// With everything that is wrong.
     pub fn understand(&self) -> Result<Targets, ConfigError> {
-        let notes = Notes::new("");
-        let wrong = |flag: &str, show: Show, text: &str, wanted: String| {
-            notes.add(Origin::Flag, flag, Fault::Value { shown: show.of(text), wanted });
+        let notes = Diagnostics::new("");
+        let wrong = |flag: &str, show: Redaction, text: &str, wanted: String| {
+            notes.add(Origin::Flag, flag, ConfigFault::Value { shown: show.of(text), wanted });
         };
         let network = self.network.as_deref().map(Network::from_word).unwrap_or(Ok(Network::Auto));
         let network = network.unwrap_or_else(|wanted| {
-            wrong("--network", Show::Value, self.network.as_deref().unwrap_or_default(), wanted);
+            wrong("--network", Redaction::Value, self.network.as_deref().unwrap_or_default(), wanted);
             Network::Auto
         });
         if let Err(wanted) = network.address(&self.address) {
-            wrong("--address", Show::Value, &self.address, wanted);
+            wrong("--address", Redaction::Value, &self.address, wanted);
         }
         let socks5 = self.socks5.as_deref().and_then(|text| {
             let read = endpoint::socks5_url(text);
-            read.map_err(|wanted| wrong("--socks5", Show::Credentials, text, wanted)).ok()
+            read.map_err(|wanted| wrong("--socks5", Redaction::Credentials, text, wanted)).ok()
         });
         let pin_sha256 = self.pin_sha256.as_deref().and_then(|text| {
             let read = upstream::fingerprint(text);
-            read.map_err(|wanted| wrong("--pin-sha256", Show::Value, text, wanted)).ok()
+            read.map_err(|wanted| wrong("--pin-sha256", Redaction::Value, text, wanted)).ok()
         });
         let tls =
             UpstreamTls { ca_file: self.ca_file.clone(), pin_sha256, insecure_skip_verify: self.insecure };
         let mut pools = Vec::with_capacity(self.urls.len());
         for url in &self.urls {
-            match Upstream::from_url(url) {
-                Ok(pool) => pools.push(Upstream {
+            match UpstreamConfig::from_url(url) {
+                Ok(pool) => pools.push(UpstreamConfig {
                     tls: pool.tls.is_some().then(|| tls.clone()),
                     socks5: socks5.clone(),
                     ..pool
                 }),
-                Err(wanted) => wrong("URL", Show::Url, url, wanted),
+                Err(wanted) => wrong("URL", Redaction::Url, url, wanted),
             }
         }
         let has_tls_flag = self.insecure || self.ca_file.is_some() || self.pin_sha256.is_some();
         if notes.is_empty() && has_tls_flag && pools.iter().all(|pool| pool.tls.is_none()) {
             let reason = "is about TLS, but no URL begins with stratum+ssl://".to_owned();
             let flags = "--insecure, --ca-file or --pin-sha256";
-            notes.add(Origin::Flag, flags, Fault::Conflict { reason });
+            notes.add(Origin::Flag, flags, ConfigFault::Conflict { reason });
         }
         if self.urls.is_empty() {
             let wanted = "such as stratum+tcp://solo.ckpool.org:3333".to_owned();
-            notes.add(Origin::Flag, "URL", Fault::Missing { wanted });
+            notes.add(Origin::Flag, "URL", ConfigFault::Missing { wanted });
         }
         let problems = notes.into_problems();
         if !problems.is_empty() {

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use super::aggregate::user_template;
 use super::endpoint::{self, PoolScheme};
 use super::reader::Section;
-use super::show::Show;
+use super::redaction::Redaction;
 use super::{Mode, Secret};
 
 /// One `[[upstream]]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Upstream {
+pub struct UpstreamConfig {
     /// A name, an IPv4 address, or an IPv6 address without brackets.
     pub host: String,
     /// Never 0.
@@ -49,25 +49,25 @@ pub struct Socks5 {
     pub password: Option<Secret>,
 }
 
-impl Upstream {
+impl UpstreamConfig {
     /// Without any further settings. An IPv6 address stands without brackets.
-    pub fn new(host: impl Into<String>, port: u16) -> Upstream {
+    pub fn new(host: impl Into<String>, port: u16) -> UpstreamConfig {
         let (user, password) = (String::from("{user}"), Secret::new("x"));
-        Upstream { host: host.into(), port, tls: None, socks5: None, warm: 0, user, password }
+        UpstreamConfig { host: host.into(), port, tls: None, socks5: None, warm: 0, user, password }
     }
 
     /// Reads a URL without any further settings, as `--pool` gives it.
     ///
     /// # Errors
     /// What would be right.
-    pub(super) fn from_url(url: &str) -> Result<Upstream, String> {
+    pub(super) fn from_url(url: &str) -> Result<UpstreamConfig, String> {
         let (scheme, host, port) = endpoint::pool_url(url)?;
         let tls = (scheme == PoolScheme::Ssl).then(UpstreamTls::default);
-        Ok(Upstream { tls, ..Upstream::new(host, port) })
+        Ok(UpstreamConfig { tls, ..UpstreamConfig::new(host, port) })
     }
 }
 
-impl fmt::Display for Upstream {
+impl fmt::Display for UpstreamConfig {
     /// The URL.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls.is_some() { "stratum+ssl" } else { "stratum+tcp" };
@@ -92,31 +92,31 @@ impl fmt::Display for Bracketed<'_> {
 }
 
 /// `None` when the URL is missing or wrong, which is noted.
-pub(super) fn read(mut section: Section, mode: Mode) -> Option<Upstream> {
-    let upstream = section.parsed("url", Show::Url, Upstream::from_url);
+pub(super) fn read(mut section: Section, mode: Mode) -> Option<UpstreamConfig> {
+    let upstream = section.parsed("url", Redaction::Url, UpstreamConfig::from_url);
     if !section.is_set("url") {
         section.missing("url", "such as \"stratum+tcp://solo.ckpool.org:3333\"");
     }
-    let user = section.parsed("user", Show::Value, user_template);
+    let user = section.parsed("user", Redaction::Value, user_template);
     let password = section.secret("pass");
     if mode == Mode::Passthrough {
         // The identity is the miner's own as long as bytes are only forwarded.
         section.not_served(&["user", "pass"]);
     }
-    let socks5 = section.parsed("socks5", Show::Credentials, endpoint::socks5_url);
+    let socks5 = section.parsed("socks5", Redaction::Credentials, endpoint::socks5_url);
     let tls = UpstreamTls {
         ca_file: section.text("ca_file").map(PathBuf::from),
-        pin_sha256: section.parsed("pin_sha256", Show::Value, fingerprint),
+        pin_sha256: section.parsed("pin_sha256", Redaction::Value, fingerprint),
         insecure_skip_verify: section.bool("insecure_skip_verify", false),
     };
     let warm = section.size("warm", 0, 0..=64);
     match &upstream {
-        Some(Upstream { tls: None, .. }) => refuse_tls_keys(&section, &tls),
+        Some(UpstreamConfig { tls: None, .. }) => refuse_tls_keys(&section, &tls),
         _ => refuse_contradictions(&section, &tls),
     }
     section.finish();
     let upstream = upstream?;
-    Some(Upstream {
+    Some(UpstreamConfig {
         tls: upstream.tls.is_some().then_some(tls),
         socks5,
         warm,
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn a_url_is_printed_as_it_is_read() {
         for url in ["stratum+tcp://pool.example:3333", "stratum+ssl://[2001:db8::1]:443"] {
-            assert_eq!(Upstream::from_url(url).unwrap().to_string(), url);
+            assert_eq!(UpstreamConfig::from_url(url).unwrap().to_string(), url);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::minute::Minute;
 use super::{AllowList, Source};
-use crate::config::{Listen, RateLimit};
+use crate::config::{Listen, RateLimitConfig};
 use crate::util::plural::count;
 use crate::util::span::seconds;
 
@@ -30,30 +30,30 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Lets connections in. Clones share the counts.
 #[derive(Debug, Clone)]
 pub struct Gatekeeper {
-    inner: Arc<Inner>,
+    inner: Arc<GatekeeperInner>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct GatekeeperInner {
     allow: AllowList,
     max_miners: usize,
-    limits: RateLimit,
+    limits: RateLimitConfig,
     max_sources: usize,
-    state: Mutex<State>,
+    state: Mutex<GatekeeperState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct GatekeeperState {
     connections: usize,
-    sources: HashMap<Source, Entry>,
+    sources: HashMap<Source, AddressRecord>,
     /// Those for whom the table has no room, counted together and never banned: a ban of this
     /// entry would shut out every newcomer.
-    others: Option<Entry>,
+    others: Option<AddressRecord>,
     pool_failed: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct AddressRecord {
     connections: usize,
     rate: Minute,
     abuse: Minute,
@@ -69,7 +69,7 @@ struct Entry {
 /// A connection that was let in; dropping it frees its place.
 #[derive(Debug)]
 pub struct Admission {
-    inner: Arc<Inner>,
+    inner: Arc<GatekeeperInner>,
     slot: Slot,
 }
 
@@ -94,7 +94,7 @@ pub enum Abuse {
 
 /// Why a connection is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum AdmissionError {
     /// Outside `listen.allow`.
     NotAllowed,
     Banned {
@@ -115,15 +115,15 @@ pub enum Refusal {
 
 /// What the gatekeeper counts, for the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
+pub struct ConnectionCounts {
     pub sources: usize,
     pub connections: usize,
     pub banned: usize,
 }
 
 impl Gatekeeper {
-    pub fn new(listen: &Listen, limits: &RateLimit) -> Gatekeeper {
-        let inner = Inner {
+    pub fn new(listen: &Listen, limits: &RateLimitConfig) -> Gatekeeper {
+        let inner = GatekeeperInner {
             allow: listen.allow.clone(),
             max_miners: listen.max_miners,
             limits: limits.clone(),
@@ -146,10 +146,10 @@ impl Gatekeeper {
     ///
     /// # Errors
     /// The reason for which it is to be closed.
-    pub fn admit(&self, ip: IpAddr, now: Instant) -> Result<Admission, Refusal> {
+    pub fn admit(&self, ip: IpAddr, now: Instant) -> Result<Admission, AdmissionError> {
         let inner = &self.inner;
         if !inner.allow.contains(ip) {
-            return Err(Refusal::NotAllowed);
+            return Err(AdmissionError::NotAllowed);
         }
         let mut state = inner.lock();
         let slot = if inner.is_exempt(ip) { Slot::Exempt } else { state.slot(ip, inner.max_sources, now) };
@@ -160,15 +160,15 @@ impl Gatekeeper {
         if let Some(entry) = state.entry(slot) {
             entry.seen = now;
             if let Some(remaining) = entry.ban_left(now) {
-                return Err(Refusal::Banned { remaining });
+                return Err(AdmissionError::Banned { remaining });
             }
             let limit = inner.limits.max_connections_per_ip;
             if limit > 0 && entry.connections >= limit {
-                return Err(Refusal::TooManyFromAddress { limit });
+                return Err(AdmissionError::TooManyFromAddress { limit });
             }
         }
         if full {
-            return Err(Refusal::Full { limit: inner.max_miners });
+            return Err(AdmissionError::Full { limit: inner.max_miners });
         }
         if let Some(entry) = state.entry(slot) {
             if counts_rate {
@@ -216,9 +216,9 @@ impl Gatekeeper {
     }
 
     /// The counts as they are now.
-    pub fn counts(&self, now: Instant) -> Counts {
+    pub fn counts(&self, now: Instant) -> ConnectionCounts {
         let state = self.inner.lock();
-        Counts {
+        ConnectionCounts {
             sources: state.sources.len(),
             connections: state.connections,
             banned: state.sources.values().filter(|entry| entry.ban_left(now).is_some()).count(),
@@ -226,8 +226,8 @@ impl Gatekeeper {
     }
 }
 
-impl Inner {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl GatekeeperInner {
+    fn lock(&self) -> MutexGuard<'_, GatekeeperState> {
         // Nothing is left half-changed: no step under the lock can panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -236,19 +236,19 @@ impl Inner {
         self.limits.exempt.iter().any(|block| block.contains(ip))
     }
 
-    fn count(&self, entry: &mut Entry, slot: Slot, now: Instant) -> Result<(), Refusal> {
+    fn count(&self, entry: &mut AddressRecord, slot: Slot, now: Instant) -> Result<(), AdmissionError> {
         if entry.take_pardon(now) {
             return Ok(());
         }
         let limit = self.limits.max_connections_per_minute;
         if limit > 0 && entry.rate.count(now) as usize >= limit {
-            return Err(Refusal::TooManyPerMinute { limit, ban: self.ban(entry, slot, now) });
+            return Err(AdmissionError::TooManyPerMinute { limit, ban: self.ban(entry, slot, now) });
         }
         entry.rate.add(now);
         Ok(())
     }
 
-    fn ban(&self, entry: &mut Entry, slot: Slot, now: Instant) -> Option<Duration> {
+    fn ban(&self, entry: &mut AddressRecord, slot: Slot, now: Instant) -> Option<Duration> {
         if self.limits.ban.is_zero() || matches!(slot, Slot::Others) {
             return None;
         }
@@ -266,7 +266,7 @@ impl Inner {
     }
 }
 
-impl State {
+impl GatekeeperState {
     /// The slot that `ip` is counted in, made if there is room for it.
     fn slot(&mut self, ip: IpAddr, max_sources: usize, now: Instant) -> Slot {
         let source = Source::from(ip);
@@ -275,15 +275,15 @@ impl State {
                 self.forget_some(max_sources, now);
             }
             if self.sources.len() >= max_sources {
-                self.others.get_or_insert_with(|| Entry::new(now));
+                self.others.get_or_insert_with(|| AddressRecord::new(now));
                 return Slot::Others;
             }
-            self.sources.insert(source, Entry::new(now));
+            self.sources.insert(source, AddressRecord::new(now));
         }
         Slot::Of(source)
     }
 
-    fn entry(&mut self, slot: Slot) -> Option<&mut Entry> {
+    fn entry(&mut self, slot: Slot) -> Option<&mut AddressRecord> {
         match slot {
             Slot::Exempt => None,
             Slot::Of(source) => self.sources.get_mut(&source),
@@ -307,9 +307,9 @@ impl State {
     }
 }
 
-impl Entry {
-    fn new(now: Instant) -> Entry {
-        Entry {
+impl AddressRecord {
+    fn new(now: Instant) -> AddressRecord {
+        AddressRecord {
             connections: 0,
             rate: Minute::new(now),
             abuse: Minute::new(now),
@@ -356,21 +356,21 @@ impl fmt::Display for Abuse {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for AdmissionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::NotAllowed => f.write_str("its address is not in listen.allow"),
-            Refusal::Banned { remaining } => {
+            AdmissionError::NotAllowed => f.write_str("its address is not in listen.allow"),
+            AdmissionError::Banned { remaining } => {
                 write!(f, "banned for another {}", seconds((*remaining).max(Duration::from_secs(1))))
             }
-            Refusal::TooManyFromAddress { limit } => {
+            AdmissionError::TooManyFromAddress { limit } => {
                 write!(
                     f,
                     "already {} from its address (ratelimit.max_connections_per_ip)",
                     count(*limit as u64, "connection")
                 )
             }
-            Refusal::TooManyPerMinute { limit, ban } => {
+            AdmissionError::TooManyPerMinute { limit, ban } => {
                 write!(
                     f,
                     "more than {} a minute from its address (ratelimit.max_connections_per_minute)",
@@ -381,14 +381,14 @@ impl fmt::Display for Refusal {
                     None => Ok(()),
                 }
             }
-            Refusal::Full { limit } => {
+            AdmissionError::Full { limit } => {
                 write!(f, "already {} connected (listen.max_miners)", count(*limit as u64, "miner"))
             }
         }
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for AdmissionError {}
 
 #[cfg(test)]
 mod tests;

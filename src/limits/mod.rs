@@ -7,7 +7,9 @@ mod networks;
 mod quiet;
 mod source;
 
-pub use connections::{Abuse, Admission, Counts, Gatekeeper, MAX_SOURCES, POOL_FAILURE_GRACE, Refusal};
+pub use connections::{
+    Abuse, Admission, AdmissionError, ConnectionCounts, Gatekeeper, MAX_SOURCES, POOL_FAILURE_GRACE,
+};
 pub use networks::{AddressBlock, AllowList, BlockError};
-pub use quiet::Quiet;
+pub use quiet::LogLimiter;
 pub use source::Source;

@@ -15,12 +15,12 @@ const MAX_SOURCES: usize = 1024;
 
 /// Decides which lines about a peer are written.
 #[derive(Debug, Default)]
-pub struct Quiet {
-    inner: Mutex<Inner>,
+pub struct LogLimiter {
+    inner: Mutex<LogLimiterInner>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct LogLimiterInner {
     sources: HashMap<(Source, &'static str), Spoken>,
     others: Option<Spoken>,
 }
@@ -31,9 +31,9 @@ struct Spoken {
     suppressed: u64,
 }
 
-impl Quiet {
-    pub fn new() -> Quiet {
-        Quiet::default()
+impl LogLimiter {
+    pub fn new() -> LogLimiter {
+        LogLimiter::default()
     }
 
     /// Whether a line of this `topic` about `source` may be written now: `Some(n)` yes, after `n`
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_noisy_source_is_counted_and_another_still_heard() {
-        let (quiet, start) = (Quiet::new(), Instant::now());
+        let (quiet, start) = (LogLimiter::new(), Instant::now());
         assert_eq!(quiet.speak(source(1), "t", start), Some(0));
         for ms in 0..50 {
             assert_eq!(quiet.speak(source(1), "t", start + Duration::from_millis(ms)), None);
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_sources_shares_one_line() {
-        let (quiet, start) = (Quiet::new(), Instant::now());
+        let (quiet, start) = (LogLimiter::new(), Instant::now());
         let lines = (0..100_000).filter(|n| quiet.speak(source(*n), "t", start).is_some()).count();
         assert_eq!(lines, MAX_SOURCES + 1);
         assert_eq!(quiet.inner.lock().unwrap().sources.len(), MAX_SOURCES);

@@ -11,11 +11,11 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::descriptors;
+use super::fd_limit;
 use super::options::{time_left, tune_towards_pool};
 use super::resolve::{NextAnswer, Resolver};
-use crate::stop::Stop;
 use crate::util::os_error::describe;
+use crate::util::stop::Stop;
 
 /// How long one address is tried alone before the next is tried beside it (RFC 8305, section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
@@ -31,7 +31,7 @@ const MOST_ADDRESSES: usize = 8;
 /// is tried at once when it fails; families alternate (RFC 8305).
 ///
 /// # Errors
-/// The last failure when all have failed; `TimedOut` at the deadline; [`Stopped`](crate::stop::Stopped) inside `Other`.
+/// The last failure when all have failed; `TimedOut` at the deadline; [`Stopped`](crate::util::stop::Stopped) inside `Other`.
 pub fn connect_any(addresses: &[SocketAddr], deadline: Instant, stop: &Stop) -> io::Result<TcpStream> {
     Attempts::new(addresses, None, None).connect(deadline, stop)
 }
@@ -92,7 +92,7 @@ impl<'a> Attempts<'a> {
                 if let Some(address) = self.waiting.pop_front() {
                     match begin(address) {
                         Ok(socket) => self.trying.push((address, socket)),
-                        Err(error) if descriptors::are_used_up(&error) => return Err(error),
+                        Err(error) if fd_limit::are_used_up(&error) => return Err(error),
                         Err(error) => (failure, has_failed) = (named(address, &error), true),
                     }
                 }

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 pub use super::connect::connect_any;
 
 use super::connect::Attempts;
-use super::descriptors;
+use super::fd_limit;
 use super::options::is_timeout;
 use super::resolve::Resolver;
-use super::socks5::{self, Credentials, Socks5Error};
+use super::socks5::{self, Socks5Credentials, Socks5Error};
 use super::stream::Stream;
 use super::tls::TlsClient;
 use super::tls_words;
-use crate::stop::Stop;
 use crate::util::os_error::describe;
+use crate::util::stop::Stop;
 
 /// The most that resolving and connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -37,17 +37,17 @@ pub struct Route {
 #[derive(Debug)]
 pub enum Way {
     Direct(Resolver),
-    Socks5 { proxy: Resolver, login: Option<Login> },
+    Socks5 { proxy: Resolver, login: Option<ProxyLogin> },
 }
 
 /// For the proxy; the password does not print.
 #[derive(Clone)]
-pub struct Login {
+pub struct ProxyLogin {
     pub user: String,
     pub password: String,
 }
 
-impl fmt::Debug for Login {
+impl fmt::Debug for ProxyLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Login({}, ***)", self.user)
     }
@@ -108,7 +108,7 @@ impl DialError {
 
     /// Whether the fault lies here, and says nothing about the pool: no descriptor was left.
     pub fn is_ours(&self) -> bool {
-        matches!(self, DialError::Connect(error) if descriptors::are_used_up(error))
+        matches!(self, DialError::Connect(error) if fd_limit::are_used_up(error))
     }
 }
 
@@ -158,8 +158,9 @@ impl Route {
         resolver.confirm();
         times.connect = step.next();
         if let Way::Socks5 { login, .. } = &self.way {
-            let credentials =
-                login.as_ref().map(|login| Credentials { user: &login.user, password: &login.password });
+            let credentials = login
+                .as_ref()
+                .map(|login| Socks5Credentials { user: &login.user, password: &login.password });
             // Tor builds a circuit in this step, which may take all the time there is.
             socks5::connect(&socket, &self.host, port, credentials, deadline).map_err(DialError::Socks5)?;
             times.socks5 = Some(step.next());
@@ -192,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_password_does_not_print() {
-        let login = Login { user: "me".into(), password: "secret".into() };
+        let login = ProxyLogin { user: "me".into(), password: "secret".into() };
         assert_eq!(format!("{login:?}"), "Login(me, ***)");
     }
 }

@@ -4,8 +4,8 @@
 #![allow(unsafe_code, reason = "some system calls have no safe wrapper; each block says why it is sound")]
 
 pub mod connect;
-pub mod descriptors;
 pub mod dial;
+pub mod fd_limit;
 pub mod heap;
 pub mod https;
 pub mod interfaces;
@@ -13,9 +13,9 @@ pub mod listen;
 pub mod options;
 pub mod pem;
 pub mod port_owner;
-pub mod priority;
 pub mod proxy_protocol;
 pub mod resolve;
+pub mod sched;
 pub mod socks5;
 pub mod splice;
 pub mod stamp;
@@ -26,4 +26,4 @@ mod tls_verify;
 pub mod tls_words;
 
 pub use stamp::Stamp;
-pub use stream::{Reader, Received, Stream};
+pub use stream::{Received, Stream, StreamReader};

@@ -11,9 +11,10 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::stop::{Stop, Stopped};
-use crate::supervise::{self, service};
 use crate::util::os_error::describe;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
+use crate::util::supervise::service;
 
 /// How old an answer may grow before it is asked for again.
 const REFRESH: Duration = Duration::from_secs(60);
@@ -28,16 +29,16 @@ const STOP_CHECK: Duration = Duration::from_millis(250);
 /// One host and port, and where they are.
 #[derive(Debug, Clone)]
 pub struct Resolver {
-    shared: Arc<Shared>,
+    shared: Arc<ResolverShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct ResolverShared {
     host: String,
     port: u16,
     /// An address as text needs no question.
     is_literal: bool,
-    answer: Mutex<Answer>,
+    answer: Mutex<ResolvedAddresses>,
     /// Told of each answer.
     changed: Condvar,
     /// Told when an answer is wanted sooner.
@@ -45,7 +46,7 @@ struct Shared {
 }
 
 #[derive(Debug, Default)]
-struct Answer {
+struct ResolvedAddresses {
     addresses: Vec<SocketAddr>,
     /// The last question's failure.
     failure: Option<String>,
@@ -71,11 +72,11 @@ impl Resolver {
     pub fn start(host: &str, port: u16, stop: &Stop) -> io::Result<Resolver> {
         let literal = host.parse::<IpAddr>().ok();
         let addresses = literal.map(|address| SocketAddr::new(address, port)).into_iter().collect();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ResolverShared {
             host: host.to_owned(),
             port,
             is_literal: literal.is_some(),
-            answer: Mutex::new(Answer { addresses, ..Answer::default() }),
+            answer: Mutex::new(ResolvedAddresses { addresses, ..ResolvedAddresses::default() }),
             changed: Condvar::new(),
             wanted: Condvar::new(),
         });
@@ -145,7 +146,7 @@ impl Resolver {
     }
 }
 
-impl Shared {
+impl ResolverShared {
     fn keep_asking(&self, stop: &Stop) -> Result<(), Stopped> {
         loop {
             supervise::beat();
@@ -178,7 +179,7 @@ impl Shared {
     }
 
     /// Has the name asked for again, unless that was done just now.
-    fn want(&self, answer: &mut Answer) -> Option<NextAnswer> {
+    fn want(&self, answer: &mut ResolvedAddresses) -> Option<NextAnswer> {
         let is_fresh = answer.answered_at.is_some_and(|at| at.elapsed() < MIN_BETWEEN);
         if self.is_literal || is_fresh {
             return None;
@@ -218,7 +219,7 @@ impl Shared {
         pause
     }
 
-    fn lock(&self) -> MutexGuard<'_, Answer> {
+    fn lock(&self) -> MutexGuard<'_, ResolvedAddresses> {
         self.answer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -18,7 +18,7 @@ const CONNECT: u8 = 1;
 
 /// User and password for the proxy.
 #[derive(Clone, Copy)]
-pub struct Credentials<'a> {
+pub struct Socks5Credentials<'a> {
     pub user: &'a str,
     pub password: &'a str,
 }
@@ -69,7 +69,7 @@ pub fn connect(
     proxy: &TcpStream,
     host: &str,
     port: u16,
-    credentials: Option<Credentials<'_>>,
+    credentials: Option<Socks5Credentials<'_>>,
     deadline: Instant,
 ) -> Result<(), Socks5Error> {
     log_in(proxy, credentials, deadline)?;
@@ -98,7 +98,7 @@ pub fn connect(
 
 fn log_in(
     proxy: &TcpStream,
-    credentials: Option<Credentials<'_>>,
+    credentials: Option<Socks5Credentials<'_>>,
     deadline: Instant,
 ) -> Result<(), Socks5Error> {
     let offer: &[u8] = match credentials {
@@ -112,7 +112,7 @@ fn log_in(
     }
     match (method, credentials) {
         (NO_AUTHENTICATION, _) => Ok(()),
-        (USER_PASSWORD, Some(Credentials { user, password })) => {
+        (USER_PASSWORD, Some(Socks5Credentials { user, password })) => {
             let mut request = vec![1];
             push_text(&mut request, user, "user name")?;
             push_text(&mut request, password, "password")?;

@@ -107,24 +107,24 @@ pub struct Received {
 
 /// The one reader of a [`Stream`].
 #[derive(Debug)]
-pub struct Reader {
+pub struct StreamReader {
     stream: Arc<Stream>,
-    state: State,
+    state: StreamState,
 }
 
 #[derive(Debug)]
-enum State {
+enum StreamState {
     Plain(StampedReader),
     Tls(Box<TlsReader>),
 }
 
-impl Reader {
-    pub fn new(stream: Arc<Stream>) -> Reader {
+impl StreamReader {
+    pub fn new(stream: Arc<Stream>) -> StreamReader {
         let state = match &*stream {
-            Stream::Plain(socket) => State::Plain(StampedReader::new(socket)),
-            Stream::Tls(tls) => State::Tls(Box::new(TlsReader::new(tls))),
+            Stream::Plain(socket) => StreamState::Plain(StampedReader::new(socket)),
+            Stream::Tls(tls) => StreamState::Tls(Box::new(TlsReader::new(tls))),
         };
-        Reader { stream, state }
+        StreamReader { stream, state }
     }
 
     pub fn stream(&self) -> &Arc<Stream> {
@@ -137,8 +137,8 @@ impl Reader {
     /// The socket's; a read timeout is `WouldBlock`.
     pub fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
         let (length, readable_at) = match (&mut self.state, &*self.stream) {
-            (State::Plain(reader), Stream::Plain(socket)) => reader.recv(socket, buffer)?,
-            (State::Tls(reader), Stream::Tls(tls)) => reader.recv(tls, buffer)?,
+            (StreamState::Plain(reader), Stream::Plain(socket)) => reader.recv(socket, buffer)?,
+            (StreamState::Tls(reader), Stream::Tls(tls)) => reader.recv(tls, buffer)?,
             // `new` makes the two alike.
             _ => return Err(io::Error::other("a reader of another kind of stream")),
         };

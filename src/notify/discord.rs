@@ -2,19 +2,19 @@
 
 use serde_json::json;
 
-use super::http::Request;
+use super::http::HttpPost;
 use super::message::Message;
 use crate::config::Secret;
 
 /// Characters of the text (the limit of a message is 2000).
 const MAX_CHARACTERS: usize = 1800;
 
-pub(super) fn request(url: &Secret, message: &Message) -> Request {
+pub(super) fn request(url: &Secret, message: &Message) -> HttpPost {
     // Inside of a code block nothing is markup, link or mention; only a backtick could end it.
     let text: String = message.text().replace('`', "'").chars().take(MAX_CHARACTERS).collect();
     let content = format!("**{}**\n```\n{text}\n```", message.title());
     let body = json!({ "content": content, "allowed_mentions": { "parse": [] } });
-    Request {
+    HttpPost {
         url: url.clone(),
         headers: Vec::new(),
         token: None,

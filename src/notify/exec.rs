@@ -11,7 +11,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::failure::Failure;
+use super::failure::SendFailure;
 use super::message::Message;
 use crate::config::Secret;
 use crate::util::escape::line_text;
@@ -39,8 +39,8 @@ pub(super) fn run(
     message: &Message,
     limit: Duration,
     is_over: &dyn Fn() -> bool,
-) -> Result<(), Failure> {
-    let (program, arguments) = command.split_first().ok_or_else(|| Failure::never("no program"))?;
+) -> Result<(), SendFailure> {
+    let (program, arguments) = command.split_first().ok_or_else(|| SendFailure::never("no program"))?;
     let mut command = Command::new(program.expose());
     command
         .args(arguments.iter().map(Secret::expose))
@@ -58,8 +58,9 @@ pub(super) fn run(
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    let child =
-        command.spawn().map_err(|why| Failure::never(format!("it can't be started: {}", describe(&why))))?;
+    let child = command
+        .spawn()
+        .map_err(|why| SendFailure::never(format!("it can't be started: {}", describe(&why))))?;
     let mut running = Running::new(child, message.json());
     let result = running.wait(Instant::now() + limit, is_over);
     if let Some(line) = String::from_utf8_lossy(&running.said).lines().next() {
@@ -68,11 +69,11 @@ pub(super) fn run(
     match result {
         Ok(Some(status)) if status.success() => Ok(()),
         Ok(Some(status)) if status.code() == Some(TRY_AGAIN) => {
-            Err(Failure::later("it wants to be asked again"))
+            Err(SendFailure::later("it wants to be asked again"))
         }
-        Ok(Some(status)) => Err(Failure::never(format!("it ended with {status}"))),
-        Ok(None) => Err(Failure::never(format!("it did not end within {limit:?} and was killed"))),
-        Err(why) => Err(Failure::never(format!("it can't be looked after: {}", describe(&why)))),
+        Ok(Some(status)) => Err(SendFailure::never(format!("it ended with {status}"))),
+        Ok(None) => Err(SendFailure::never(format!("it did not end within {limit:?} and was killed"))),
+        Err(why) => Err(SendFailure::never(format!("it can't be looked after: {}", describe(&why)))),
     }
 }
 

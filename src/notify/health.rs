@@ -19,26 +19,26 @@ pub struct RecipientHealth {
 }
 
 /// How many alerts of each id.
-pub(super) type Counts = BTreeMap<&'static str, u64>;
+pub(super) type AlertCounts = BTreeMap<&'static str, u64>;
 
 /// What the one who tells and the recipient's thread share. Locked for a moment only.
 #[derive(Debug, Default)]
-pub(super) struct Book(Mutex<Entries>);
+pub(super) struct DeliveryRecord(Mutex<HealthEntries>);
 
 #[derive(Debug, Default)]
-pub(super) struct Entries {
+pub(super) struct HealthEntries {
     pub health: RecipientHealth,
     /// What found no room in the queue, until a message sums it up.
-    pub overflowed: Counts,
+    pub overflowed: AlertCounts,
 }
 
-impl Book {
-    pub fn new(name: String) -> Book {
+impl DeliveryRecord {
+    pub fn new(name: String) -> DeliveryRecord {
         let health = RecipientHealth { name, ..RecipientHealth::default() };
-        Book(Mutex::new(Entries { health, overflowed: Counts::new() }))
+        DeliveryRecord(Mutex::new(HealthEntries { health, overflowed: AlertCounts::new() }))
     }
 
-    pub fn lock(&self) -> MutexGuard<'_, Entries> {
+    pub fn lock(&self) -> MutexGuard<'_, HealthEntries> {
         // Numbers can't be left half-changed by a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

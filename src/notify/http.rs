@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::{Agent, Error};
 
-use super::failure::{Again, Failure};
+use super::failure::{Retry, SendFailure};
 use crate::config::Secret;
 use crate::net::tls_words;
 use crate::util::escape::line_text;
@@ -19,7 +19,7 @@ const MAX_EXPLANATION: usize = 200;
 
 /// One POST.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Request {
+pub(super) struct HttpPost {
     pub url: Secret,
     pub headers: Vec<(&'static str, String)>,
     /// `Authorization: Bearer …`
@@ -37,7 +37,7 @@ pub(super) struct Request {
 ///
 /// # Errors
 /// With a reason that holds neither URL nor token.
-pub(super) fn post(agent: &Agent, request: &Request) -> Result<(), Failure> {
+pub(super) fn post(agent: &Agent, request: &HttpPost) -> Result<(), SendFailure> {
     let mut post = agent.post(request.url.expose()).header("Content-Type", request.content_type);
     for (name, value) in &request.headers {
         post = post.header(*name, value);
@@ -63,10 +63,10 @@ pub(super) fn post(agent: &Agent, request: &Request) -> Result<(), Failure> {
         reason.push_str(&format!(": {}", line_text(&hidden(said, request), MAX_EXPLANATION)));
     }
     let again = match status.as_u16() {
-        408 | 429 | 500..=599 => Again::Later(asked_pause.or_else(|| asked_in_body(&answer))),
-        _ => Again::Never,
+        408 | 429 | 500..=599 => Retry::Later(asked_pause.or_else(|| asked_in_body(&answer))),
+        _ => Retry::Never,
     };
-    Err(Failure { reason, again })
+    Err(SendFailure { reason, again })
 }
 
 /// Telegram and Discord say how long to wait in the body.
@@ -76,26 +76,30 @@ fn asked_in_body(answer: &Value) -> Option<Duration> {
 }
 
 /// The client's own texts may hold the URL, so they are not used.
-fn of_error(error: &Error) -> Failure {
+fn of_error(error: &Error) -> SendFailure {
     match error {
-        Error::Http(_) | Error::BadUri(_) => Failure::never("its URL or token can't be used in a request"),
-        Error::Timeout(_) => Failure::later("no answer in time"),
-        Error::HostNotFound => Failure::later("its host name is not known"),
+        Error::Http(_) | Error::BadUri(_) => {
+            SendFailure::never("its URL or token can't be used in a request")
+        }
+        Error::Timeout(_) => SendFailure::later("no answer in time"),
+        Error::HostNotFound => SendFailure::later("its host name is not known"),
         Error::Io(why) if why.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-            Failure::later(format!("TLS: {}", line_text(&tls_words::of_https_io(why), 300)))
+            SendFailure::later(format!("TLS: {}", line_text(&tls_words::of_https_io(why), 300)))
         }
-        Error::Io(why) => Failure::later(format!("connection: {}", line_text(&describe(why), 200))),
-        Error::Rustls(why) => Failure::later(format!("TLS: {}", line_text(&tls_words::of_https(why), 300))),
-        Error::Tls(why) => Failure::later(format!("TLS: {why}")),
+        Error::Io(why) => SendFailure::later(format!("connection: {}", line_text(&describe(why), 200))),
+        Error::Rustls(why) => {
+            SendFailure::later(format!("TLS: {}", line_text(&tls_words::of_https(why), 300)))
+        }
+        Error::Tls(why) => SendFailure::later(format!("TLS: {why}")),
         Error::Protocol(_) | Error::LargeResponseHeader(..) => {
-            Failure::later("its answer is not proper HTTP")
+            SendFailure::later("its answer is not proper HTTP")
         }
-        _ => Failure::later("the request failed"),
+        _ => SendFailure::later("the request failed"),
     }
 }
 
 /// A service may repeat what it was asked; our secrets are taken out before anything is cut.
-fn hidden(said: &str, request: &Request) -> String {
+fn hidden(said: &str, request: &HttpPost) -> String {
     let url = request.url.expose();
     let after_host = url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
     let tokens = request.secrets.iter().chain(&request.token).map(Secret::expose);
@@ -111,7 +115,7 @@ mod tests {
 
     #[test]
     fn explanations_hold_no_secret() {
-        let request = Request {
+        let request = HttpPost {
             url: Secret::new("https://h/hook/s3cret?x=1"),
             headers: Vec::new(),
             token: Some(Secret::new("tk_1")),

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
-use super::health::Counts;
+use super::health::AlertCounts;
 use super::selection::is_good_news;
 use crate::config::Severity;
 use crate::record::{AlertKind, AlertRow};
@@ -28,7 +28,7 @@ pub(super) struct Message {
     /// How often the same was noticed since it was last told; 1 when it is new.
     pub count: u64,
     /// What was held back before this message.
-    pub others: Counts,
+    pub others: AlertCounts,
 }
 
 impl Message {
@@ -124,7 +124,7 @@ pub(super) fn cut(text: &str, most: usize) -> &str {
 }
 
 /// The most frequent first: `payout.mismatch ×30, chain.wrong ×7`.
-fn summed_up(counts: &Counts) -> String {
+fn summed_up(counts: &AlertCounts) -> String {
     let mut sorted: Vec<_> = counts.iter().collect();
     sorted.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let mut named: Vec<String> =
@@ -181,7 +181,7 @@ pub(super) mod tests {
     }
 
     pub fn message(row: Arc<AlertRow>) -> Message {
-        Message { row, count: 1, others: Counts::new() }
+        Message { row, count: 1, others: AlertCounts::new() }
     }
 
     #[test]
@@ -191,7 +191,7 @@ pub(super) mod tests {
         assert_eq!(message.text(), "stratum+tcp://p:1: it is so\n2026-11-21T01:53:40.000Z");
         assert_eq!(message.title(), format!("payout.mismatch (high) on {}", host()));
         message.count = 3;
-        message.others = Counts::from([("chain.wrong", 7), ("payout.mismatch", 30)]);
+        message.others = AlertCounts::from([("chain.wrong", 7), ("payout.mismatch", 30)]);
         let text = message.text();
         let more =
             "\nnoticed 3 times since it was last told\nand 37 more: payout.mismatch ×30, chain.wrong ×7";

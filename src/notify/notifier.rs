@@ -8,23 +8,23 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::health::{Book, RecipientHealth};
-use super::medium::{Medium, name};
-use super::pace::Pace;
-use super::restraint::Restraint;
+use super::health::{DeliveryRecord, RecipientHealth};
+use super::limiter::NotifyLimiter;
+use super::pace::SendPacing;
 use super::selection::is_wanted;
-use super::worker::Worker;
-use crate::config::Notify;
+use super::transport::{Transport, name};
+use super::worker::RecipientWorker;
+use crate::config::NotifyConfig;
 use crate::record::AlertRow;
-use crate::stop::{Stop, Stopped};
-use crate::supervise::service;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise::service;
 
 /// The way to all recipients. Clones share it.
 #[derive(Clone)]
-pub struct Notifier(Arc<Inner>);
+pub struct Notifier(Arc<NotifierInner>);
 
-struct Inner {
-    recipients: Vec<Queue>,
+struct NotifierInner {
+    recipients: Vec<RecipientQueue>,
     /// Dropped to tell the threads that the end has come.
     ending: Mutex<Option<Sender<Infallible>>>,
     /// Disconnected when the last thread has ended.
@@ -34,10 +34,10 @@ struct Inner {
 }
 
 /// The near end of one recipient.
-struct Queue {
-    wants: Notify,
+struct RecipientQueue {
+    wants: NotifyConfig,
     rows: Sender<Arc<AlertRow>>,
-    book: Arc<Book>,
+    book: Arc<DeliveryRecord>,
 }
 
 impl Notifier {
@@ -45,24 +45,24 @@ impl Notifier {
     ///
     /// # Errors
     /// When the system has no room for another thread.
-    pub fn start(recipients: &[Notify], stop: &Stop) -> io::Result<Notifier> {
-        Notifier::with_pace(recipients, &Pace::default(), stop)
+    pub fn start(recipients: &[NotifyConfig], stop: &Stop) -> io::Result<Notifier> {
+        Notifier::with_pace(recipients, &SendPacing::default(), stop)
     }
 
     /// As [`Notifier::start`], with other times and numbers.
     ///
     /// # Errors
     /// When the system has no room for another thread.
-    pub fn with_pace(recipients: &[Notify], pace: &Pace, stop: &Stop) -> io::Result<Notifier> {
+    pub fn with_pace(recipients: &[NotifyConfig], pace: &SendPacing, stop: &Stop) -> io::Result<Notifier> {
         let (ending, until) = bounded(0);
         let (living, alive) = bounded(0);
         let deadline = Arc::new(OnceLock::new());
         let mut queues = Vec::with_capacity(recipients.len());
-        for (i, medium) in Medium::of_all(recipients, pace).into_iter().enumerate() {
+        for (i, medium) in Transport::of_all(recipients, pace).into_iter().enumerate() {
             let (rows, queued) = bounded(pace.queue);
             let name = name(i + 1, &recipients[i]);
-            let book = Arc::new(Book::new(name.clone()));
-            let mut worker = Worker {
+            let book = Arc::new(DeliveryRecord::new(name.clone()));
+            let mut worker = RecipientWorker {
                 name,
                 medium,
                 rows: queued,
@@ -70,7 +70,7 @@ impl Notifier {
                 deadline: Arc::clone(&deadline),
                 book: book.clone(),
                 pace: pace.clone(),
-                restraint: Restraint::new(pace, Instant::now()),
+                restraint: NotifyLimiter::new(pace, Instant::now()),
                 stop: stop.clone(),
                 said: false,
                 _living: living.clone(),
@@ -79,11 +79,11 @@ impl Notifier {
                 worker.run();
                 Ok::<(), Stopped>(())
             })?;
-            queues.push(Queue { wants: recipients[i].clone(), rows, book });
+            queues.push(RecipientQueue { wants: recipients[i].clone(), rows, book });
         }
         let finish_limit = pace.finish_limit;
         let ending = Mutex::new(Some(ending));
-        Ok(Notifier(Arc::new(Inner { recipients: queues, ending, alive, deadline, finish_limit })))
+        Ok(Notifier(Arc::new(NotifierInner { recipients: queues, ending, alive, deadline, finish_limit })))
     }
 
     /// Has everybody told who wants to know. Never waits: what finds no room is counted.

@@ -1,15 +1,15 @@
 //! ntfy: a POST of text, its headers say how loud. <https://docs.ntfy.sh/publish/>
 
-use super::http::Request;
+use super::http::HttpPost;
 use super::message::{Message, Urgency, cut};
 use crate::config::{Secret, Severity};
 
 /// Bytes of a message; ntfy turns longer ones into files.
 const MAX_BYTES: usize = 4000;
 
-pub(super) fn request(url: &Secret, token: Option<&Secret>, message: &Message) -> Request {
+pub(super) fn request(url: &Secret, token: Option<&Secret>, message: &Message) -> HttpPost {
     let (priority, tag) = loudness(message.urgency());
-    Request {
+    HttpPost {
         url: url.clone(),
         headers: vec![
             ("Title", message.title()),

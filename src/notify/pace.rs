@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The times and numbers that all recipients share. The default is what `run` uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pace {
+pub struct SendPacing {
     /// Messages that may follow each other at once.
     pub burst: u32,
     /// After that, one in so long.
@@ -25,9 +25,9 @@ pub struct Pace {
     pub queue: usize,
 }
 
-impl Default for Pace {
-    fn default() -> Pace {
-        Pace {
+impl Default for SendPacing {
+    fn default() -> SendPacing {
+        SendPacing {
             burst: 5,
             // Twenty an hour.
             interval: Duration::from_secs(180),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::http::Request;
+use super::http::HttpPost;
 use super::message::Message;
 use crate::config::Secret;
 
@@ -12,7 +12,7 @@ const SERVER: &str = "https://api.telegram.org";
 const MAX_CHARACTERS: usize = 3500;
 
 /// `server`: another Bot API server than Telegram's.
-pub(super) fn request(server: Option<&Secret>, token: &Secret, chat: &str, message: &Message) -> Request {
+pub(super) fn request(server: Option<&Secret>, token: &Secret, chat: &str, message: &Message) -> HttpPost {
     let server = server.map_or(SERVER, Secret::expose).trim_end_matches('/');
     let title = message.title();
     let text: String = message.text().chars().take(MAX_CHARACTERS).collect();
@@ -24,7 +24,7 @@ pub(super) fn request(server: Option<&Secret>, token: &Secret, chat: &str, messa
         "entities": [{ "type": "pre", "offset": length(&title) + 1, "length": length(&text) }],
         "link_preview_options": { "is_disabled": true },
     });
-    Request {
+    HttpPost {
         url: Secret::new(format!("{server}/bot{}/sendMessage", token.expose())),
         headers: Vec::new(),
         token: None,

@@ -1,11 +1,11 @@
 //! A server of one's own: a POST of JSON, described in `docs/notifications.md`.
 
-use super::http::Request;
+use super::http::HttpPost;
 use super::message::Message;
 use crate::config::Secret;
 
-pub(super) fn request(url: &Secret, token: Option<&Secret>, message: &Message) -> Request {
-    Request {
+pub(super) fn request(url: &Secret, token: Option<&Secret>, message: &Message) -> HttpPost {
+    HttpPost {
         url: url.clone(),
         headers: Vec::new(),
         token: token.cloned(),

@@ -6,29 +6,29 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, at, never, select};
 
-use super::failure::Again;
-use super::health::Book;
-use super::medium::Medium;
+use super::failure::Retry;
+use super::health::DeliveryRecord;
+use super::limiter::{Decision, NotifyLimiter};
 use super::message::Message;
-use super::pace::Pace;
-use super::restraint::{Decision, Restraint};
+use super::pace::SendPacing;
+use super::transport::Transport;
 use crate::record::AlertRow;
-use crate::stop::Stop;
-use crate::supervise;
 use crate::util::plural::count;
+use crate::util::stop::Stop;
+use crate::util::supervise;
 
 /// Takes alerts out of the queue, and sees them to their recipient.
-pub(super) struct Worker {
+pub(super) struct RecipientWorker {
     pub name: String,
-    pub medium: Medium,
+    pub medium: Transport,
     pub rows: Receiver<Arc<AlertRow>>,
     /// Disconnected when the end has come.
     pub ending: Receiver<Infallible>,
     /// Nothing is begun after this.
     pub deadline: Arc<OnceLock<Instant>>,
-    pub book: Arc<Book>,
-    pub pace: Pace,
-    pub restraint: Restraint,
+    pub book: Arc<DeliveryRecord>,
+    pub pace: SendPacing,
+    pub restraint: NotifyLimiter,
     pub stop: Stop,
     /// The present failure was said in the log.
     pub said: bool,
@@ -37,7 +37,7 @@ pub(super) struct Worker {
     pub _living: Sender<Infallible>,
 }
 
-impl Worker {
+impl RecipientWorker {
     /// Until the end is asked for, or nobody is left to tell anything.
     pub fn run(&mut self) {
         loop {
@@ -98,10 +98,10 @@ impl Worker {
             };
             self.book.lock().health.last_error = Some(failure.reason.clone());
             let pause = match failure.again {
-                Again::Later(asked) if !is_last && !self.stop.is_stopped() => pauses
+                Retry::Later(asked) if !is_last && !self.stop.is_stopped() => pauses
                     .next()
                     .map(|pause| pause.max(asked.unwrap_or_default().min(self.pace.longest_pause))),
-                Again::Later(_) | Again::Never => None,
+                Retry::Later(_) | Retry::Never => None,
             };
             let Some(pause) = pause else {
                 if !std::mem::replace(&mut self.said, true) {

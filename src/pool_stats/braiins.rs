@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::figures::{HashRate, PoolFigures, Unusable};
+use super::figures::{PoolFigures, PublishedHashRate, Unusable};
 use super::numbers::{hash_rate, moment, with_unit};
 use crate::clock::NtpTime;
 
@@ -31,7 +31,7 @@ pub(super) fn read(document: &Value, at: NtpTime) -> Result<PoolFigures, Unusabl
     }
     let is_on = |worker: &&Value| worker.get("state").and_then(Value::as_str) == Some("ok");
     Ok(PoolFigures {
-        hash_rate: Some(HashRate { per_second: total, window: Some(Duration::from_secs(3600)) }),
+        hash_rate: Some(PublishedHashRate { per_second: total, window: Some(Duration::from_secs(3600)) }),
         last_share,
         workers: Some(workers.values().filter(is_on).count() as u64),
         ..PoolFigures::nothing(at)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::figures::{HashRate, PoolFigures, Unusable};
+use super::figures::{PoolFigures, PublishedHashRate, Unusable};
 use super::numbers::{count, difficulty, hash_rate, moment};
 use crate::clock::NtpTime;
 
@@ -19,7 +19,7 @@ pub(super) fn read(document: &Value, at: NtpTime) -> Result<PoolFigures, Unusabl
     for (field, seconds) in [("hashrate1hr", 3600), ("hashrate5m", 300), ("hashrate1d", 86_400)] {
         if rate.is_none() {
             let window = Some(Duration::from_secs(seconds));
-            rate = hash_rate(document, field)?.map(|per_second| HashRate { per_second, window });
+            rate = hash_rate(document, field)?.map(|per_second| PublishedHashRate { per_second, window });
         }
     }
     let best_ever = difficulty(document, "bestever")?;

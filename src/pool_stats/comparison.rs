@@ -41,7 +41,7 @@ pub struct Proven<'a> {
 
 /// What the comparison says.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Verdict {
+pub enum CreditVerdict {
     /// Too few shares, or figures that say nothing about a time that is known.
     Unknown,
     /// The pool credits what was proven, within chance, or more.
@@ -57,12 +57,18 @@ pub enum Verdict {
 
 /// Compares the newest figures with what was proven. `before`: earlier figures of the same pool and
 /// account, from at least ten minutes before.
-pub fn compare(proven: &Proven<'_>, newest: &PoolFigures, before: Option<&PoolFigures>) -> Verdict {
-    by_totals(proven, newest, before).or_else(|| by_hash_rate(proven, newest)).unwrap_or(Verdict::Unknown)
+pub fn compare(proven: &Proven<'_>, newest: &PoolFigures, before: Option<&PoolFigures>) -> CreditVerdict {
+    by_totals(proven, newest, before)
+        .or_else(|| by_hash_rate(proven, newest))
+        .unwrap_or(CreditVerdict::Unknown)
 }
 
 /// `None`: the pool publishes no totals, or they began anew.
-fn by_totals(proven: &Proven<'_>, newest: &PoolFigures, before: Option<&PoolFigures>) -> Option<Verdict> {
+fn by_totals(
+    proven: &Proven<'_>,
+    newest: &PoolFigures,
+    before: Option<&PoolFigures>,
+) -> Option<CreditVerdict> {
     let before = before?;
     let credited = newest.accepted_difficulty_total? - before.accepted_difficulty_total?;
     let (from, to) = (seconds(before.at), seconds(newest.at));
@@ -73,11 +79,11 @@ fn by_totals(proven: &Proven<'_>, newest: &PoolFigures, before: Option<&PoolFigu
         return None;
     }
     // Shares at the edges may stand on either side.
-    let sample = Sample::between(proven, from + LAG, to - LAG);
+    let sample = CreditSample::between(proven, from + LAG, to - LAG);
     Some(sample.judge(credited, sample.sum))
 }
 
-fn by_hash_rate(proven: &Proven<'_>, newest: &PoolFigures) -> Option<Verdict> {
+fn by_hash_rate(proven: &Proven<'_>, newest: &PoolFigures) -> Option<CreditVerdict> {
     let rate = newest.hash_rate?;
     let window = rate.window.filter(|window| *window >= Duration::from_secs(300))?.as_secs_f64();
     let to = seconds(newest.at);
@@ -86,9 +92,9 @@ fn by_hash_rate(proven: &Proven<'_>, newest: &PoolFigures) -> Option<Verdict> {
         return None;
     }
     let credited = rate.per_second * window / HASHES;
-    let sample = Sample::between(proven, to - window - LAG, to);
+    let sample = CreditSample::between(proven, to - window - LAG, to);
     let ends = [to, to - LAG / 2.0, to - LAG];
-    let plain = ends.iter().map(|end| Sample::between(proven, end - window, *end).sum);
+    let plain = ends.iter().map(|end| CreditSample::between(proven, end - window, *end).sum);
     let fading = ends.iter().map(|end| faded(proven, *end, window));
     let least = plain.chain(fading).fold(f64::INFINITY, f64::min);
     Some(sample.judge(credited, least))
@@ -102,16 +108,16 @@ fn faded(proven: &Proven<'_>, end: f64, window: f64) -> f64 {
 
 /// The shares of a time.
 #[derive(Debug, Default)]
-struct Sample {
+struct CreditSample {
     count: usize,
     sum: f64,
     squares: f64,
     largest: f64,
 }
 
-impl Sample {
-    fn between(proven: &Proven<'_>, from: f64, to: f64) -> Sample {
-        let mut sample = Sample::default();
+impl CreditSample {
+    fn between(proven: &Proven<'_>, from: f64, to: f64) -> CreditSample {
+        let mut sample = CreditSample::default();
         for (at, work) in proven.shares {
             let at = seconds(*at);
             if at > from && at <= to && work.is_finite() && *work > 0.0 {
@@ -124,19 +130,19 @@ impl Sample {
         sample
     }
 
-    fn judge(&self, credited: f64, proven: f64) -> Verdict {
+    fn judge(&self, credited: f64, proven: f64) -> CreditVerdict {
         if self.count < LEAST_SHARES || !credited.is_finite() {
-            return Verdict::Unknown;
+            return CreditVerdict::Unknown;
         }
         let less = proven - credited;
         if less <= 0.0 {
-            return Verdict::Agrees;
+            return CreditVerdict::Agrees;
         }
         let probability = (-less * less / (2.0 * (2.0 * self.squares + self.largest * less / 3.0))).exp();
         if probability < THRESHOLD {
-            Verdict::CreditsLess { credited, proven, probability }
+            CreditVerdict::CreditsLess { credited, proven, probability }
         } else {
-            Verdict::Agrees
+            CreditVerdict::Agrees
         }
     }
 }
@@ -147,7 +153,7 @@ fn seconds(time: NtpTime) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figures::HashRate;
+    use super::super::figures::PublishedHashRate;
     use super::*;
 
     const START: i64 = 1_790_000_000;
@@ -163,7 +169,7 @@ mod tests {
 
     fn rate(seconds: f64, work_in_an_hour: f64) -> PoolFigures {
         let window = Some(Duration::from_secs(3600));
-        let hash_rate = Some(HashRate { per_second: work_in_an_hour * HASHES / 3600.0, window });
+        let hash_rate = Some(PublishedHashRate { per_second: work_in_an_hour * HASHES / 3600.0, window });
         PoolFigures { hash_rate, ..PoolFigures::nothing(at(seconds)) }
     }
 
@@ -209,16 +215,16 @@ mod tests {
             let lag = 120.0 * miner.next();
             let credited = sum(&shares, 0.0, 8000.0 - lag);
             let verdict = compare(&proven, &total(8000.0, 50.0 + credited), Some(&total(0.0, 50.0)));
-            assert!(!matches!(verdict, Verdict::CreditsLess { .. }), "{verdict:?}");
+            assert!(!matches!(verdict, CreditVerdict::CreditsLess { .. }), "{verdict:?}");
             // A pool whose rate comes from quite other shares of the same miner.
             let others = miner.shares(pause, 3600.0);
             let verdict = compare(&proven, &rate(8000.0, sum(&others, 0.0, 3600.0)), None);
-            assert!(!matches!(verdict, Verdict::CreditsLess { .. }), "{verdict:?}");
+            assert!(!matches!(verdict, CreditVerdict::CreditsLess { .. }), "{verdict:?}");
             // One that fades.
             let fading = faded(&proven, START as f64 + 8000.0 - lag, 3600.0);
             let verdict = compare(&proven, &rate(8000.0, fading), None);
-            assert!(!matches!(verdict, Verdict::CreditsLess { .. }), "{verdict:?}");
-            judged += usize::from(verdict == Verdict::Agrees);
+            assert!(!matches!(verdict, CreditVerdict::CreditsLess { .. }), "{verdict:?}");
+            judged += usize::from(verdict == CreditVerdict::Agrees);
         }
         // The slowest miner's hour has sometimes fewer than thirty shares.
         assert!(judged > 19_000, "{judged}");
@@ -231,36 +237,39 @@ mod tests {
         let proven = Proven { since: at(0.0), shares: &shares };
         let all = sum(&shares, 0.0, 20_000.0);
         let found = compare(&proven, &total(20_000.0, all * 0.7), Some(&total(0.0, 0.0)));
-        let Verdict::CreditsLess { credited, proven: work, probability } = found else {
+        let CreditVerdict::CreditsLess { credited, proven: work, probability } = found else {
             panic!("{found:?}");
         };
         assert!(credited < work && work <= all && probability < 1e-7);
         let hour = sum(&shares, 16_400.0, 20_000.0);
-        assert!(matches!(compare(&proven, &rate(20_000.0, hour * 0.3), None), Verdict::CreditsLess { .. }));
-        assert_eq!(compare(&proven, &rate(20_000.0, hour * 5.0), None), Verdict::Agrees);
-        assert_eq!(compare(&proven, &rate(20_000.0, hour * 0.95), None), Verdict::Agrees);
+        assert!(matches!(
+            compare(&proven, &rate(20_000.0, hour * 0.3), None),
+            CreditVerdict::CreditsLess { .. }
+        ));
+        assert_eq!(compare(&proven, &rate(20_000.0, hour * 5.0), None), CreditVerdict::Agrees);
+        assert_eq!(compare(&proven, &rate(20_000.0, hour * 0.95), None), CreditVerdict::Agrees);
     }
 
     #[test]
     fn no_verdict_without_enough_to_go_by() {
         let few: Vec<_> = (0..29).map(|n| (at(1000.0 + f64::from(n)), 1.0)).collect();
         let proven = Proven { since: at(0.0), shares: &few };
-        assert_eq!(compare(&proven, &rate(4000.0, 0.0), None), Verdict::Unknown);
-        assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(0.0, 0.0))), Verdict::Unknown);
+        assert_eq!(compare(&proven, &rate(4000.0, 0.0), None), CreditVerdict::Unknown);
+        assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(0.0, 0.0))), CreditVerdict::Unknown);
         let many: Vec<_> = (0..4000).map(|n| (at(f64::from(n)), 1.0)).collect();
         let proven = Proven { since: at(1000.0), shares: &many };
         // The window began before anything was known.
-        assert_eq!(compare(&proven, &rate(4000.0, 0.0), None), Verdict::Unknown);
-        assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(0.0, 0.0))), Verdict::Unknown);
+        assert_eq!(compare(&proven, &rate(4000.0, 0.0), None), CreditVerdict::Unknown);
+        assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(0.0, 0.0))), CreditVerdict::Unknown);
         let proven = Proven { since: at(0.0), shares: &many };
-        assert!(matches!(compare(&proven, &rate(4000.0, 0.0), None), Verdict::CreditsLess { .. }));
+        assert!(matches!(compare(&proven, &rate(4000.0, 0.0), None), CreditVerdict::CreditsLess { .. }));
         // Without a window, with books that began anew, too close together, or with nothing at all.
         let mut without = rate(4000.0, 0.0);
-        without.hash_rate = Some(HashRate { per_second: 0.0, window: None });
-        assert_eq!(compare(&proven, &without, None), Verdict::Unknown);
-        assert_eq!(compare(&proven, &total(4000.0, 5.0), Some(&total(0.0, 9.0))), Verdict::Unknown);
-        assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(3900.0, 0.0))), Verdict::Unknown);
-        assert_eq!(compare(&proven, &PoolFigures::nothing(at(4000.0)), None), Verdict::Unknown);
+        without.hash_rate = Some(PublishedHashRate { per_second: 0.0, window: None });
+        assert_eq!(compare(&proven, &without, None), CreditVerdict::Unknown);
+        assert_eq!(compare(&proven, &total(4000.0, 5.0), Some(&total(0.0, 9.0))), CreditVerdict::Unknown);
+        assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(3900.0, 0.0))), CreditVerdict::Unknown);
+        assert_eq!(compare(&proven, &PoolFigures::nothing(at(4000.0)), None), CreditVerdict::Unknown);
     }
 
     #[test]
@@ -269,6 +278,6 @@ mod tests {
         let proven = Proven { since: at(-10_000.0), shares: &shares };
         let fading = faded(&proven, START as f64 + 3600.0, 3600.0);
         assert!(fading < 0.7 * sum(&shares, 0.0, 3600.0));
-        assert_eq!(compare(&proven, &rate(3600.0, fading), None), Verdict::Agrees);
+        assert_eq!(compare(&proven, &rate(3600.0, fading), None), CreditVerdict::Agrees);
     }
 }

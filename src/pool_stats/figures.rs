@@ -10,7 +10,7 @@ use crate::clock::NtpTime;
 pub struct PoolFigures {
     /// When it was asked.
     pub at: NtpTime,
-    pub hash_rate: Option<HashRate>,
+    pub hash_rate: Option<PublishedHashRate>,
     /// The sum of the difficulties of all shares it has credited so far.
     pub accepted_difficulty_total: Option<f64>,
     /// When it got the last share, in seconds since 1970.
@@ -22,7 +22,7 @@ pub struct PoolFigures {
 
 /// A hash rate as the pool reckons it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct HashRate {
+pub struct PublishedHashRate {
     /// Hashes per second.
     pub per_second: f64,
     /// The time it is reckoned over; `None` when the pool does not say.

@@ -54,7 +54,7 @@ pub fn read(kind: PoolStatsKind, answers: &[Vec<u8>], at: NtpTime) -> Result<Poo
 
 #[cfg(test)]
 mod tests {
-    use super::super::figures::HashRate;
+    use super::super::figures::PublishedHashRate;
     use super::*;
     use std::time::Duration;
 
@@ -67,8 +67,8 @@ mod tests {
         read(kind, &answers, at())
     }
 
-    fn hour(per_second: f64) -> Option<HashRate> {
-        Some(HashRate { per_second, window: Some(Duration::from_secs(3600)) })
+    fn hour(per_second: f64) -> Option<PublishedHashRate> {
+        Some(PublishedHashRate { per_second, window: Some(Duration::from_secs(3600)) })
     }
 
     #[test]
@@ -96,7 +96,7 @@ mod tests {
             {"sessionId": "a", "name": "x", "bestDifficulty": "1", "hashRate": 500000, "startTime": "2026-01-01"},
             {"sessionId": "b", "name": "y", "bestDifficulty": "1", "hashRate": "250000.5"}]}"#;
         let figures = read_texts(PoolStatsKind::PublicPool, &[text]).unwrap();
-        assert_eq!(figures.hash_rate, Some(HashRate { per_second: 750_000.5, window: None }));
+        assert_eq!(figures.hash_rate, Some(PublishedHashRate { per_second: 750_000.5, window: None }));
         assert_eq!((figures.best, figures.workers), (Some(123.45), Some(2)));
     }
 

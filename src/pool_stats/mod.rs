@@ -14,7 +14,7 @@ mod ocean;
 mod poller;
 mod public_pool;
 
-pub use comparison::{Proven, Verdict, compare};
-pub use figures::{HashRate, PoolFigures, Unusable};
+pub use comparison::{CreditVerdict, Proven, compare};
+pub use figures::{PoolFigures, PublishedHashRate, Unusable};
 pub use kinds::read;
-pub use poller::{PoolStats, StatsHealth};
+pub use poller::{PublishedStats, StatsHealth};

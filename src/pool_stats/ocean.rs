@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::figures::{HashRate, PoolFigures, Unusable};
+use super::figures::{PoolFigures, PublishedHashRate, Unusable};
 use super::numbers::{count, hash_rate, moment};
 use crate::clock::NtpTime;
 
@@ -18,7 +18,8 @@ pub(super) fn read(rates: &Value, snapshot: &Value, at: NtpTime) -> Result<PoolF
     let (rates, snapshot) = (result(rates), result(snapshot));
     let window = Some(Duration::from_secs(3600));
     Ok(PoolFigures {
-        hash_rate: hash_rate(&rates, "hashrate_3600s")?.map(|per_second| HashRate { per_second, window }),
+        hash_rate: hash_rate(&rates, "hashrate_3600s")?
+            .map(|per_second| PublishedHashRate { per_second, window }),
         // The misspelling is theirs.
         last_share: moment(&snapshot, "lastest_share_ts", at.unix_seconds())?,
         workers: count(&rates, "active_worker_count")?,

@@ -15,9 +15,10 @@ use crate::clock::Clock;
 use crate::config;
 use crate::net::https;
 use crate::net::tls_words;
-use crate::stop::{Stop, Stopped};
-use crate::supervise::{self, service};
 use crate::util::os_error::describe;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
+use crate::util::supervise::service;
 
 /// A request takes no longer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
@@ -28,10 +29,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// What a pool publishes, as of its newest answer. Clones share it.
 #[derive(Debug, Clone)]
-pub struct PoolStats(Arc<Shared>);
+pub struct PublishedStats(Arc<PoolStatsShared>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct PoolStatsShared {
     newest: ArcSwapOption<PoolFigures>,
     health: Mutex<StatsHealth>,
 }
@@ -45,25 +46,25 @@ pub struct StatsHealth {
     pub last_error: Option<String>,
 }
 
-impl PoolStats {
+impl PublishedStats {
     /// Starts the thread `pool-stats`, which asks at once and then about every `interval` until
     /// `stop`, about `account` where the pool wants an address, and tells `tell` what it was answered.
     ///
     /// # Errors
     /// `InvalidInput` when an address is needed and there is none; when no thread can be started.
     pub fn start(
-        config: &config::PoolStats,
+        config: &config::PoolStatsConfig,
         account: Option<&str>,
         clock: Clock,
         tell: impl Fn(Arc<PoolFigures>) + Send + 'static,
         stop: &Stop,
-    ) -> io::Result<PoolStats> {
+    ) -> io::Result<PublishedStats> {
         let paths = paths(config.kind, account).ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidInput, "pool_stats.address is missing: whose figures?")
         })?;
         let base = config.url.as_deref().unwrap_or(usual_url(config.kind)).trim_end_matches('/');
-        let stats = PoolStats(Arc::default());
-        let poller = Poller {
+        let stats = PublishedStats(Arc::default());
+        let poller = PoolStatsPoller {
             agent: https::agent(REQUEST_LIMIT),
             urls: paths.iter().map(|path| config::Secret::new(format!("{base}{path}"))).collect(),
             config: config.clone(),
@@ -86,12 +87,12 @@ impl PoolStats {
     }
 }
 
-struct Poller {
+struct PoolStatsPoller {
     agent: Agent,
     urls: Vec<config::Secret>,
-    config: config::PoolStats,
+    config: config::PoolStatsConfig,
     clock: Clock,
-    shared: Arc<Shared>,
+    shared: Arc<PoolStatsShared>,
 }
 
 /// A question that got no figures: why, and when the pool wants to be asked again.
@@ -100,7 +101,7 @@ struct Unanswered {
     pause: Option<Duration>,
 }
 
-impl Poller {
+impl PoolStatsPoller {
     fn run(&self, tell: &impl Fn(Arc<PoolFigures>), stop: &Stop) -> Result<(), Stopped> {
         let mut failures = 0_u32;
         loop {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::figures::{HashRate, PoolFigures, Unusable};
+use super::figures::{PoolFigures, PublishedHashRate, Unusable};
 use super::numbers::{count, difficulty, hash_rate};
 use crate::clock::NtpTime;
 
@@ -19,7 +19,7 @@ pub(super) fn read(document: &Value, at: NtpTime) -> Result<PoolFigures, Unusabl
         }
     }
     Ok(PoolFigures {
-        hash_rate: rate.map(|per_second| HashRate { per_second, window: None }),
+        hash_rate: rate.map(|per_second| PublishedHashRate { per_second, window: None }),
         workers: count(document, "workersCount")?,
         best: difficulty(document, "bestDifficulty")?,
         ..PoolFigures::nothing(at)

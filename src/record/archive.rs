@@ -17,12 +17,13 @@ use log::{info, warn};
 use super::atomic::sync_directory;
 use super::names::{Rotated, rotated_files};
 use super::time_source::{TimeSource, day_of};
-use super::trouble::{Condition, Moment, Trouble};
+use super::write_retry::{Condition, TimePair, WriteRetry};
 use crate::clock::{AGREED_FOR, DateCertainty};
 use crate::config::Record;
-use crate::stop::{Stop, Stopped};
-use crate::supervise::{self, service};
 use crate::util::plural::count_of;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
+use crate::util::supervise::service;
 
 /// Days pass also while nothing is rotated.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
@@ -113,7 +114,7 @@ pub(super) fn compress(path: &Path, rotated: Rotated, stop: &Stop) -> io::Result
 pub(super) struct Archive {
     wake: Sender<()>,
     stop: Stop,
-    trouble: Arc<Mutex<Option<Trouble>>>,
+    trouble: Arc<Mutex<Option<WriteRetry>>>,
 }
 
 impl Archive {
@@ -122,7 +123,7 @@ impl Archive {
         let (wake, woken) = bounded(1);
         let trouble = Arc::new(Mutex::new(None));
         let stop = Stop::new();
-        let mut keeper = Keeper {
+        let mut keeper = Archiver {
             dir: dir.to_owned(),
             retention,
             time,
@@ -145,7 +146,7 @@ impl Archive {
         let _ = self.wake.try_send(());
     }
 
-    pub fn trouble(&self) -> Option<Trouble> {
+    pub fn trouble(&self) -> Option<WriteRetry> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -157,7 +158,7 @@ impl Drop for Archive {
     }
 }
 
-struct Keeper {
+struct Archiver {
     dir: PathBuf,
     retention: Retention,
     time: Arc<dyn TimeSource>,
@@ -166,15 +167,15 @@ struct Keeper {
     has_warned: bool,
     stop: Stop,
     condition: Condition,
-    trouble: Arc<Mutex<Option<Trouble>>>,
+    trouble: Arc<Mutex<Option<WriteRetry>>>,
 }
 
-impl Keeper {
+impl Archiver {
     fn run(&mut self, woken: &Receiver<()>) {
         remove_parts(&self.dir);
         loop {
             supervise::beat();
-            let moment = Moment { monotonic: Instant::now(), time: self.time.now() };
+            let moment = TimePair { monotonic: Instant::now(), time: self.time.now() };
             match self.sweep() {
                 Ok(()) => self.condition.succeeded(),
                 Err(_) if self.stop.is_stopped() => return,

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::share::Outcome;
+use super::share::ShareOutcome;
 use super::text::json_text;
-use crate::analyzer::SessionId;
 use crate::clock::NtpTime;
 use crate::stratum::{Extranonce1, Notify, Submit, encode_hex};
+use crate::tap::SessionId;
 use crate::work::{BlockHash, Header, Height};
 
 /// The directory's name in the data directory.
@@ -36,7 +36,7 @@ pub struct BlockRecord {
     pub user_agent: String,
     /// `None` until the pool has answered. Recording the same share again with the outcome
     /// replaces the file.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<ShareOutcome>,
 }
 
 impl BlockRecord {
@@ -90,9 +90,9 @@ impl BlockRecord {
     }
 }
 
-fn verdict(outcome: &Outcome) -> serde_json::Value {
+fn verdict(outcome: &ShareOutcome) -> serde_json::Value {
     match outcome {
-        Outcome::Rejected { code, reason } => {
+        ShareOutcome::Rejected { code, reason } => {
             json!({ "result": outcome.name(), "code": code, "reason": reason })
         }
         _ => json!({ "result": outcome.name() }),

@@ -8,7 +8,7 @@ const MAX_LINE: usize = 16 * 1024;
 
 /// What a line of `geek.log` is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Topic {
+pub enum GeekTopic {
     /// A job, decoded.
     Job,
     /// A share, rebuilt.
@@ -20,12 +20,12 @@ pub enum Topic {
 }
 
 /// `[2026-11-21T02:13:40.123Z] SHARE: text`
-pub(super) fn geek_line(at: NtpTime, topic: Topic, text: &str) -> String {
+pub(super) fn geek_line(at: NtpTime, topic: GeekTopic, text: &str) -> String {
     let topic = match topic {
-        Topic::Job => "JOB",
-        Topic::Share => "SHARE",
-        Topic::Extranonce => "EXTRANONCE",
-        Topic::Timing => "TIMING",
+        GeekTopic::Job => "JOB",
+        GeekTopic::Share => "SHARE",
+        GeekTopic::Extranonce => "EXTRANONCE",
+        GeekTopic::Timing => "TIMING",
     };
     format!("[{at}] {topic}: {}\n", line_text(text, MAX_LINE))
 }

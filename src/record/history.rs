@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::kept::Kept;
+use super::persisted_json::PersistedJson;
 use crate::analyzer::History;
 use crate::clock::NtpTime;
 
 /// The file's name in the data directory.
 pub const HISTORY_FILE: &str = "history.json";
 
-impl Kept for History {
+impl PersistedJson for History {
     const FILE: &'static str = HISTORY_FILE;
     /// It has news all the time; a crash may cost the charts this much.
     const EVERY: Duration = Duration::from_secs(300);

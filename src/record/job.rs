@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::row::{optional, row, seconds};
+use super::csv::{optional, row, seconds};
 use super::text::cell;
 use crate::clock::NtpTime;
 use crate::stratum::{JobId, Ntime};

@@ -1,7 +1,7 @@
 //! What is written under `data_dir`: a library that the analyzer feeds.
 //!
 //! One thread, `record`, does all the writing. It is fed through a bounded channel that nobody ever
-//! waits for: what finds no room is dropped, counted and said ([`Health`]). A second thread,
+//! waits for: what finds no room is dropped, counted and said ([`RecordingHealth`]). A second thread,
 //! `record-archive`, compresses and removes rotated files.
 //!
 //! | file | content | module |
@@ -11,7 +11,7 @@
 //! | `alerts.log` | `[time] SEVERITY: id`, `Description: …`, `Data: {json}`, 80 dashes | `alert` |
 //! | `geek.log` | `[time] TOPIC: text` | `geek` |
 //! | `blocks/<time>-<hash>.json` | all of a share that is worth a block | `block` |
-//! | `state.json` | what outlives a restart: [`State`] | `state`, `forms`, `kept` |
+//! | `state.json` | what outlives a restart: [`SavedState`] | `state`, `forms`, `kept` |
 //! | `history.json` | the charts' time series: [`History`](crate::analyzer::History) | `history`, `kept` |
 //!
 //! Times are RFC 3339 in UTC with milliseconds. In the CSV files (RFC 4180, newline at the end of a
@@ -44,34 +44,34 @@ mod alert;
 mod archive;
 mod atomic;
 mod block;
-mod forms;
+mod csv;
 mod geek;
 mod history;
 mod job;
-mod kept;
 mod names;
+mod persisted_json;
 mod read_back;
 mod recorder;
 mod rotating;
-mod row;
+mod serde_with;
 mod share;
 mod state;
-mod tail;
 mod text;
 mod time_source;
-mod trouble;
+mod torn_row;
+mod write_retry;
 mod writer;
 
 pub use alert::{AlertKind, AlertRow};
 pub use archive::{Retention, enforce};
 pub use block::{BLOCKS, BlockRecord};
-pub use geek::Topic;
+pub use geek::GeekTopic;
 pub use history::HISTORY_FILE;
 pub use job::JobRow;
 pub use names::{FileName, Rotated};
-pub use recorder::{Health, Recorder};
+pub use recorder::{Recorder, RecordingHealth};
 pub use rotating::RotatingFile;
-pub use share::{Outcome, ShareRow};
-pub use state::{BestShare, Lifetime, STATE_FILE, State};
+pub use share::{ShareOutcome, ShareRow};
+pub use state::{BestShare, LifetimeCounts, STATE_FILE, SavedState};
 pub use time_source::TimeSource;
-pub use trouble::{Moment, Trouble};
+pub use write_retry::{TimePair, WriteRetry};

@@ -12,7 +12,7 @@ use log::{info, warn};
 
 use super::names::{FileName, rotated_files};
 use super::share::ShareRow;
-use super::state::{BestShare, State};
+use super::state::{BestShare, SavedState};
 use crate::clock::NtpTime;
 use crate::stratum::{Difficulty, decode_hex};
 use crate::work::{BlockHash, share_difficulty};
@@ -37,9 +37,10 @@ const ROTATED_BEFORE: Duration = Duration::from_secs(600);
 /// was saved at `saved`. Torn and corrupt rows are skipped; the newest rows are read when there are too
 /// many. Nothing here fails: a file that can't be read restores nothing. Returns whether the state has
 /// changed.
-pub(super) fn restore_best(state: &mut State, dir: &Path, saved: Option<SystemTime>) -> bool {
+pub(super) fn restore_best(state: &mut SavedState, dir: &Path, saved: Option<SystemTime>) -> bool {
     let before = state.clone();
-    let mut reading = Reading { state, left: MAX_READ, deadline: Instant::now() + MAX_TIME, row: Vec::new() };
+    let mut reading =
+        ReadBack { state, left: MAX_READ, deadline: Instant::now() + MAX_TIME, row: Vec::new() };
     for path in files(dir, saved) {
         let has_gone_well = reading.file(&path);
         if let Err(error) = has_gone_well {
@@ -78,15 +79,15 @@ fn files(dir: &Path, saved: Option<SystemTime>) -> Vec<PathBuf> {
     files
 }
 
-struct Reading<'a> {
-    state: &'a mut State,
+struct ReadBack<'a> {
+    state: &'a mut SavedState,
     /// Bytes that may still be read.
     left: u64,
     deadline: Instant,
     row: Vec<u8>,
 }
 
-impl Reading<'_> {
+impl ReadBack<'_> {
     fn file(&mut self, path: &Path) -> io::Result<()> {
         let mut file = File::open(path)?;
         if path.extension().is_some_and(|extension| extension == "gz") {

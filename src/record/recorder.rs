@@ -12,15 +12,16 @@ use crossbeam_channel::{Sender, bounded};
 use super::alert::AlertRow;
 use super::archive::{Archive, Retention};
 use super::block::BlockRecord;
-use super::geek::{Topic, geek_line};
+use super::geek::{GeekTopic, geek_line};
 use super::job::JobRow;
-use super::kept::{self, Waiting};
+use super::persisted_json;
+use super::persisted_json::Waiting;
 use super::read_back;
 use super::share::ShareRow;
-use super::state::{STATE_FILE, State};
+use super::state::{STATE_FILE, SavedState};
 use super::time_source::TimeSource;
-use super::trouble::Trouble;
-use super::writer::{Entry, To, Urgent, Writer};
+use super::write_retry::WriteRetry;
+use super::writer::{RecordBatch, To, Urgent, Writer};
 use crate::analyzer::History;
 use crate::clock::NtpTime;
 use crate::config::Record;
@@ -41,36 +42,36 @@ const FINISH_DEADLINE: Duration = Duration::from_secs(10);
 /// The way to the files. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Recorder {
-    rows: Sender<Entry>,
+    rows: Sender<RecordBatch>,
     urgent: Sender<Urgent>,
     /// Wakes the writer for a state with news that must not be lost. Of one place: it never takes that of a block.
     state_news: Sender<()>,
-    shared: Arc<Shared>,
+    shared: Arc<RecorderShared>,
     wanted: Wanted,
 }
 
 /// How the recording goes; for pages and alerts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Health {
+pub struct RecordingHealth {
     /// Rows that found the queue full: the disk is too slow.
     pub dropped: u64,
     /// Rows that the disk did not take for too long: it is full, or broken.
     pub lost: u64,
     /// What can't be written at present; empty when all is well.
-    pub troubles: Vec<Trouble>,
+    pub troubles: Vec<WriteRetry>,
     /// For how long the disk has held the present write.
     pub blocked_for: Option<Duration>,
 }
 
 /// What passes between the handle and the thread beside the channels.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(super) struct RecorderShared {
     pub dropped: AtomicU64,
     pub lost: AtomicU64,
-    pub troubles: Mutex<Vec<Trouble>>,
+    pub troubles: Mutex<Vec<WriteRetry>>,
     /// Since when the writer has been busy with the disk; `None` while it waits for rows.
     pub writing_since: Mutex<Option<Instant>>,
-    pub state: Arc<Waiting<State>>,
+    pub state: Arc<Waiting<SavedState>>,
     pub history: Arc<Waiting<History>>,
     /// The writer has come to its regular end.
     pub has_finished: AtomicBool,
@@ -95,15 +96,16 @@ impl Recorder {
         record: &Record,
         data_dir: &Path,
         time: impl TimeSource,
-    ) -> io::Result<(Recorder, State, History)> {
+    ) -> io::Result<(Recorder, SavedState, History)> {
         let time: Arc<dyn TimeSource> = Arc::new(time);
         let saved = fs::metadata(data_dir.join(STATE_FILE)).and_then(|data| data.modified()).ok();
-        let (mut state, history) = (kept::load(data_dir, time.now()), kept::load(data_dir, time.now()));
+        let (mut state, history) =
+            (persisted_json::load(data_dir, time.now()), persisted_json::load(data_dir, time.now()));
         let has_restored = read_back::restore_best(&mut state, data_dir, saved);
         let (rows, queued) = bounded(MAX_QUEUED);
         let (urgent, hurry) = bounded(MAX_URGENT);
         let (state_news, news) = bounded(1);
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(RecorderShared::default());
         if has_restored {
             shared.state.set_urgent(Arc::new(state.clone()));
         }
@@ -143,7 +145,7 @@ impl Recorder {
     }
 
     /// A line of `geek.log`; `text` is not asked when that is off.
-    pub fn geek(&self, at: NtpTime, topic: Topic, text: impl FnOnce() -> String) {
+    pub fn geek(&self, at: NtpTime, topic: GeekTopic, text: impl FnOnce() -> String) {
         if self.wanted.geek {
             self.offer(To::Geek, geek_line(at, topic, &text()).into_bytes());
         }
@@ -173,14 +175,14 @@ impl Recorder {
 
     /// Has `state.json` replaced soon, at most once a minute, and at the end. Only the newest state
     /// counts.
-    pub fn save_state(&self, state: State) {
+    pub fn save_state(&self, state: SavedState) {
         self.shared.state.set(Arc::new(state));
     }
 
     /// Has `state.json` replaced at once, for a new best share or a block: every five seconds at most, and
     /// then as soon as these are over. The rows that were recorded before are in their files by then,
     /// so that kill -9 loses neither.
-    pub fn save_state_now(&self, state: State) {
+    pub fn save_state_now(&self, state: SavedState) {
         self.shared.state.set_urgent(Arc::new(state));
         // When there is no room, the writer has yet to be woken by what is there.
         let _ = self.state_news.try_send(());
@@ -193,8 +195,8 @@ impl Recorder {
     }
 
     /// How it goes.
-    pub fn health(&self) -> Health {
-        Health {
+    pub fn health(&self) -> RecordingHealth {
+        RecordingHealth {
             dropped: self.shared.dropped.load(Ordering::Relaxed),
             lost: self.shared.lost.load(Ordering::Relaxed),
             troubles: self.shared.troubles().clone(),
@@ -228,14 +230,14 @@ impl Recorder {
 
     fn offer(&self, to: To, text: Vec<u8>) {
         let has_finished = self.shared.has_finished.load(Ordering::Relaxed);
-        if has_finished || self.rows.try_send(Entry { to, text: text.into_boxed_slice() }).is_err() {
+        if has_finished || self.rows.try_send(RecordBatch { to, text: text.into_boxed_slice() }).is_err() {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-impl Shared {
-    pub fn troubles(&self) -> MutexGuard<'_, Vec<Trouble>> {
+impl RecorderShared {
+    pub fn troubles(&self) -> MutexGuard<'_, Vec<WriteRetry>> {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

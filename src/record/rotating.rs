@@ -10,9 +10,9 @@ use jiff::civil::Date;
 use log::warn;
 
 use super::names::FileName;
-use super::tail;
 use super::time_source::day_of;
-use super::trouble::{Condition, Moment, Trouble};
+use super::torn_row;
+use super::write_retry::{Condition, TimePair, WriteRetry};
 
 /// So much is written without waiting for the flush interval.
 const BATCH: usize = 64 * 1024;
@@ -35,7 +35,7 @@ pub struct RotatingFile {
     /// The first line of a new file, with its newline; empty for none.
     header: String,
     max_bytes: u64,
-    open: Option<Open>,
+    open: Option<OpenFile>,
     /// Whole rows.
     waiting: Vec<u8>,
     /// Where each of them ends.
@@ -49,7 +49,7 @@ pub struct RotatingFile {
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenFile {
     file: File,
     /// The day of what is in it.
     day: Date,
@@ -78,7 +78,7 @@ impl RotatingFile {
 
     /// Takes a row, which ends with its newline. It is in the file after the next
     /// [`RotatingFile::flush`].
-    pub fn append(&mut self, row: &[u8], moment: Moment) {
+    pub fn append(&mut self, row: &[u8], moment: TimePair) {
         let day = moment.time.date();
         if day != self.day || self.waiting.len() + row.len() > MAX_WAITING {
             self.flush(moment);
@@ -98,7 +98,7 @@ impl RotatingFile {
     }
 
     /// Writes what waits; after a failure, only when it is time to try again.
-    pub fn flush(&mut self, moment: Moment) {
+    pub fn flush(&mut self, moment: TimePair) {
         if !self.waiting.is_empty() && self.writing.may_try(moment) {
             self.try_flush(moment);
         }
@@ -106,7 +106,7 @@ impl RotatingFile {
 
     /// The end: writes what waits, whatever failed before, and has it put on the disk. What can't
     /// be written is lost.
-    pub fn close(&mut self, moment: Moment) {
+    pub fn close(&mut self, moment: TimePair) {
         if !self.waiting.is_empty() {
             self.try_flush(moment);
         }
@@ -126,7 +126,7 @@ impl RotatingFile {
     }
 
     /// What fails at present.
-    pub fn trouble(&self) -> Option<&Trouble> {
+    pub fn trouble(&self) -> Option<&WriteRetry> {
         self.writing.trouble().or(self.rotating.trouble())
     }
 
@@ -139,7 +139,7 @@ impl RotatingFile {
         self.dir.join(self.name.live())
     }
 
-    fn try_flush(&mut self, moment: Moment) {
+    fn try_flush(&mut self, moment: TimePair) {
         match self.write_out(moment) {
             Ok(()) => self.writing.succeeded(),
             Err(error) => {
@@ -151,7 +151,7 @@ impl RotatingFile {
         }
     }
 
-    fn write_out(&mut self, moment: Moment) -> io::Result<()> {
+    fn write_out(&mut self, moment: TimePair) -> io::Result<()> {
         let open = match self.still_open() {
             Some(open) => open,
             None => self.open(moment)?,
@@ -174,7 +174,7 @@ impl RotatingFile {
     }
 
     /// The file that the waiting rows belong to: this one, or a new one.
-    fn rotate_if_due(&mut self, mut open: Open, moment: Moment) -> io::Result<Open> {
+    fn rotate_if_due(&mut self, mut open: OpenFile, moment: TimePair) -> io::Result<OpenFile> {
         if open.length <= self.header.len() as u64 {
             // No rows yet.
             open.day = self.day;
@@ -197,7 +197,7 @@ impl RotatingFile {
         }
     }
 
-    fn write_header(&self, open: &mut Open) -> io::Result<()> {
+    fn write_header(&self, open: &mut OpenFile) -> io::Result<()> {
         if let Err((written, error)) = write_all(&open.file, self.header.as_bytes()) {
             if written > 0 {
                 open.file.set_len(0)?;
@@ -219,7 +219,7 @@ impl RotatingFile {
     }
 
     /// The open file, if its name still leads to it.
-    fn still_open(&mut self) -> Option<Open> {
+    fn still_open(&mut self) -> Option<OpenFile> {
         let mut open = self.open.take()?;
         let (there, ours) = (fs::metadata(self.path()).ok()?, open.file.metadata().ok()?);
         // Somebody may have emptied it.
@@ -227,7 +227,7 @@ impl RotatingFile {
         (there.dev() == ours.dev() && there.ino() == ours.ino()).then_some(open)
     }
 
-    fn open(&mut self, moment: Moment) -> io::Result<Open> {
+    fn open(&mut self, moment: TimePair) -> io::Result<OpenFile> {
         fs::create_dir_all(&self.dir)?;
         let open = self.open_once()?;
         if !self.has_foreign_header(&open)? {
@@ -240,17 +240,17 @@ impl RotatingFile {
         self.open_once()
     }
 
-    fn open_once(&self) -> io::Result<Open> {
+    fn open_once(&self) -> io::Result<OpenFile> {
         let path = self.path();
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
         let data = file.metadata()?;
-        let length = if data.is_file() && data.len() > 0 { tail::repair(&mut file, &path)? } else { 0 };
+        let length = if data.is_file() && data.len() > 0 { torn_row::repair(&mut file, &path)? } else { 0 };
         let has_rows = length > self.header.len() as u64;
         let day = if has_rows { day_of(data.modified()?).unwrap_or(self.day) } else { self.day };
-        Ok(Open { file, day, length })
+        Ok(OpenFile { file, day, length })
     }
 
-    fn has_foreign_header(&self, open: &Open) -> io::Result<bool> {
+    fn has_foreign_header(&self, open: &OpenFile) -> io::Result<bool> {
         if open.length == 0 || self.header.is_empty() {
             return Ok(false);
         }

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::row::{milliseconds, number, optional, row, seconds};
+use super::csv::{milliseconds, number, optional, row, seconds};
 use super::text::cell;
-use crate::analyzer::SessionId;
 use crate::clock::NtpTime;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2, JobId, Nonce, Ntime, Version};
+use crate::tap::SessionId;
 use crate::work::{BlockHash, Height};
 
 /// One share and what became of it. Every text may be a stranger's.
@@ -28,7 +28,7 @@ pub struct ShareRow {
     /// The submit's id as it stood on the wire.
     pub msg_id: String,
     pub assigned_difficulty: Option<Difficulty>,
-    pub outcome: Outcome,
+    pub outcome: ShareOutcome,
     /// From the submit to its answer.
     pub response: Option<Duration>,
     pub ntime: Ntime,
@@ -45,7 +45,7 @@ pub struct ShareRow {
 
 /// What the pool said to a share.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ShareOutcome {
     Accepted,
     /// With what the pool gave for code and reason.
     Rejected {
@@ -58,14 +58,14 @@ pub enum Outcome {
     Unknown,
 }
 
-impl Outcome {
+impl ShareOutcome {
     /// `accepted`, `rejected`, `unanswered` or `unknown`.
     pub fn name(&self) -> &'static str {
         match self {
-            Outcome::Accepted => "accepted",
-            Outcome::Rejected { .. } => "rejected",
-            Outcome::Unanswered => "unanswered",
-            Outcome::Unknown => "unknown",
+            ShareOutcome::Accepted => "accepted",
+            ShareOutcome::Rejected { .. } => "rejected",
+            ShareOutcome::Unanswered => "unanswered",
+            ShareOutcome::Unknown => "unknown",
         }
     }
 }
@@ -101,7 +101,7 @@ impl ShareRow {
 
     pub(super) fn to_csv(&self) -> Vec<u8> {
         let (code, reason) = match &self.outcome {
-            Outcome::Rejected { code, reason } => (*code, reason.as_deref()),
+            ShareOutcome::Rejected { code, reason } => (*code, reason.as_deref()),
             _ => (None, None),
         };
         row::<{ ShareRow::COLUMNS.len() }>([

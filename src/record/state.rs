@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::forms;
-use super::kept::Kept;
+use super::persisted_json::PersistedJson;
+use super::serde_with;
 use super::text::cell;
 use crate::clock::NtpTime;
 use crate::stratum::Difficulty;
@@ -19,7 +19,7 @@ pub const STATE_FILE: &str = "state.json";
 /// The version that is written.
 const VERSION: u32 = 1;
 
-/// How many shares [`State::best`] holds.
+/// How many shares [`SavedState::best`] holds.
 const MAX_BEST: usize = 10;
 /// How many workers are remembered; then the one with the least share makes room.
 const MAX_WORKERS: usize = 1000;
@@ -29,7 +29,7 @@ const MAX_POOLS: usize = 64;
 /// Everything that is kept from run to run. Fields of later versions survive being read and
 /// written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct State {
+pub struct SavedState {
     pub version: u32,
     /// The best shares ever, best first.
     #[serde(default)]
@@ -38,7 +38,7 @@ pub struct State {
     #[serde(default)]
     best_by_worker: BTreeMap<String, BestShare>,
     #[serde(default)]
-    pub lifetime: Lifetime,
+    pub lifetime: LifetimeCounts,
     /// By pool: what it was known to be like. The content is its author's concern.
     #[serde(default)]
     fingerprints: BTreeMap<String, Value>,
@@ -51,18 +51,18 @@ pub struct State {
 pub struct BestShare {
     pub worker: String,
     /// What its hash was worth.
-    #[serde(with = "forms::difficulty")]
+    #[serde(with = "serde_with::difficulty")]
     pub difficulty: Difficulty,
-    #[serde(with = "forms::hash")]
+    #[serde(with = "serde_with::hash")]
     pub hash: BlockHash,
-    #[serde(with = "forms::time")]
+    #[serde(with = "serde_with::time")]
     pub at: NtpTime,
 }
 
 /// Counters over all runs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Lifetime {
+pub struct LifetimeCounts {
     pub accepted: u64,
     pub rejected: u64,
     pub unanswered: u64,
@@ -77,20 +77,20 @@ pub struct Lifetime {
     other: BTreeMap<String, Value>,
 }
 
-impl Default for State {
-    fn default() -> State {
-        State {
+impl Default for SavedState {
+    fn default() -> SavedState {
+        SavedState {
             version: VERSION,
             best: Vec::new(),
             best_by_worker: BTreeMap::new(),
-            lifetime: Lifetime::default(),
+            lifetime: LifetimeCounts::default(),
             fingerprints: BTreeMap::new(),
             unknown: BTreeMap::new(),
         }
     }
 }
 
-impl State {
+impl SavedState {
     /// The best shares ever, best first; at most ten.
     pub fn best(&self) -> &[BestShare] {
         &self.best
@@ -158,7 +158,7 @@ impl State {
     }
 }
 
-impl Kept for State {
+impl PersistedJson for SavedState {
     const FILE: &'static str = STATE_FILE;
     const EVERY: Duration = Duration::from_secs(60);
     /// The n-th share is the best so far with a chance of 1 in n, so a million shares bring about 14 best
@@ -166,7 +166,7 @@ impl Kept for State {
     const EVERY_IF_URGENT: Duration = Duration::from_secs(5);
     const WITHOUT: &'static str = "best shares and counters begin anew";
 
-    fn bounded(mut self, _: NtpTime) -> State {
+    fn bounded(mut self, _: NtpTime) -> SavedState {
         self.best.sort_by(|a, b| b.difficulty.value().total_cmp(&a.difficulty.value()));
         self.best.truncate(MAX_BEST);
         while self.best_by_worker.len() > MAX_WORKERS {
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn the_best_are_kept_in_order() {
-        let mut state = State::default();
+        let mut state = SavedState::default();
         assert!(state.offer(share("a", 5.0)));
         assert!(!state.offer(share("b", 3.0)));
         assert!(state.offer(share("b", 9.0)));
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_workers_pushes_no_good_one_out() {
-        let mut state = State::default();
+        let mut state = SavedState::default();
         state.offer(share("good", 1e9));
         for number in 0..3000 {
             state.offer(share(&format!("w{number}"), 1.0 + f64::from(number)));
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn fields_of_a_later_version_survive() {
         let json = r#"{"version":2,"lifetime":{"accepted":7,"later":[1]},"much_later":{"x":1}}"#;
-        let state: State = serde_json::from_str(json).unwrap();
+        let state: SavedState = serde_json::from_str(json).unwrap();
         assert_eq!(state.lifetime.accepted, 7);
         let again = serde_json::to_value(&state).unwrap();
         assert_eq!(again["much_later"]["x"], 1);
@@ -238,12 +238,12 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let mut state = State::default();
+        let mut state = SavedState::default();
         state.offer(share("=cmd()\n⛏️\"", 123.456));
         assert!(state.set_fingerprint("pool", serde_json::json!({ "tag": "/x/" })));
         state.lifetime.accepted_difficulty = 0.1;
         let json = serde_json::to_string(&state).unwrap();
-        assert_eq!(serde_json::from_str::<State>(&json).unwrap(), state);
+        assert_eq!(serde_json::from_str::<SavedState>(&json).unwrap(), state);
         assert_eq!(state.best()[0].worker, "'=cmd()\\n⛏️\"");
     }
 }

@@ -13,26 +13,27 @@ use super::archive::Archive;
 use super::atomic::replace;
 use super::block::{BLOCKS, BlockRecord};
 use super::job::JobRow;
-use super::kept::KeptFile;
 use super::names::FileName;
-use super::recorder::Shared;
+use super::persisted_json::KeptFile;
+use super::recorder::RecorderShared;
 use super::rotating::RotatingFile;
 use super::share::ShareRow;
-use super::state::State;
+use super::state::SavedState;
 use super::time_source::TimeSource;
-use super::trouble::{Condition, Moment, Trouble};
+use super::write_retry::{Condition, TimePair, WriteRetry};
 use crate::analyzer::History;
 use crate::config::Record;
-use crate::stop::Stopped;
-use crate::supervise::{self, service};
 use crate::util::plural::count;
+use crate::util::stop::Stopped;
+use crate::util::supervise;
+use crate::util::supervise::service;
 
 /// Blocks that wait for a disk that fails. Solo miners find one in years.
 const MAX_BLOCKS: usize = 64;
 
 /// What is written in batches: ready to be written, and so of a bounded size.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct RecordBatch {
     pub to: To,
     pub text: Box<[u8]>,
 }
@@ -58,7 +59,7 @@ pub(super) enum Urgent {
 enum Wake {
     Urgent(Urgent),
     StateNews,
-    Row(Entry),
+    Row(RecordBatch),
     TimeOut,
 }
 
@@ -74,11 +75,11 @@ pub(super) struct Writer {
     /// Blocks that the disk has not taken yet: file and content.
     blocks: Vec<(PathBuf, String)>,
     block_condition: Condition,
-    state: KeptFile<State>,
+    state: KeptFile<SavedState>,
     history: KeptFile<History>,
     archive: Archive,
-    shared: Arc<Shared>,
-    /// How much of [`Shared::dropped`] was said.
+    shared: Arc<RecorderShared>,
+    /// How much of [`RecorderShared::dropped`] was said.
     dropped_said: u64,
     blocks_lost: u64,
 }
@@ -89,7 +90,7 @@ impl Writer {
         dir: &Path,
         time: Arc<dyn TimeSource>,
         archive: Archive,
-        shared: Arc<Shared>,
+        shared: Arc<RecorderShared>,
     ) -> Writer {
         let file = |name, header: &str| RotatingFile::new(dir, name, header, record.rotate_mb << 20);
         Writer {
@@ -114,7 +115,7 @@ impl Writer {
     /// Starts the thread. `state_news` tells that the state has news that must not be lost.
     pub fn start(
         mut self,
-        rows: Receiver<Entry>,
+        rows: Receiver<RecordBatch>,
         urgent: Receiver<Urgent>,
         state_news: Receiver<()>,
     ) -> io::Result<()> {
@@ -126,7 +127,7 @@ impl Writer {
         Ok(())
     }
 
-    fn run(&mut self, rows: &Receiver<Entry>, urgent: &Receiver<Urgent>, state_news: &Receiver<()>) {
+    fn run(&mut self, rows: &Receiver<RecordBatch>, urgent: &Receiver<Urgent>, state_news: &Receiver<()>) {
         let mut next_flush = Instant::now() + self.flush;
         let finished = loop {
             supervise::beat();
@@ -177,7 +178,7 @@ impl Writer {
         }
     }
 
-    fn take(&mut self, entry: &Entry) {
+    fn take(&mut self, entry: &RecordBatch) {
         let moment = self.moment();
         let file = match entry.to {
             To::Shares => &mut self.shares,
@@ -245,7 +246,7 @@ impl Writer {
         }
     }
 
-    fn close_all(&mut self, rows: &Receiver<Entry>) {
+    fn close_all(&mut self, rows: &Receiver<RecordBatch>) {
         let moment = self.moment();
         for file in self.files() {
             file.close(moment);
@@ -277,7 +278,7 @@ impl Writer {
 
     /// Tells the archive, whoever asks for the health, and the log.
     fn report(&mut self) {
-        let mut troubles: Vec<Trouble> = Vec::new();
+        let mut troubles: Vec<WriteRetry> = Vec::new();
         let (mut lost, mut has_rotated) = (self.blocks_lost, false);
         for file in self.files() {
             lost += file.lost();
@@ -309,7 +310,7 @@ impl Writer {
         [&mut self.shares, &mut self.timing, &mut self.alerts, &mut self.geek]
     }
 
-    fn moment(&self) -> Moment {
-        Moment { monotonic: Instant::now(), time: self.time.now() }
+    fn moment(&self) -> TimePair {
+        TimePair { monotonic: Instant::now(), time: self.time.now() }
     }
 }

@@ -4,8 +4,8 @@
 //! It subscribes, and authorizes when that is answered.
 
 use crate::stratum::{
-    Agreement, Client, ClientEvent, JobLine, Login, Nbits, Notify, PoolMethod, PrevHash, Spaces,
-    SubscribeAnswer, Verdict,
+    Client, ClientEvent, JobLine, Login, Nbits, Notify, PoolMethod, PrevHash, ReadingAgreement,
+    ResponseVerdict, Spaces, SubscribeAnswer,
 };
 use crate::util::escape::line_text;
 use crate::work::{Coinbase, Height};
@@ -20,7 +20,7 @@ const SEVERAL_WAYS: &str = "miners may read it in several ways";
 
 /// The miner's side.
 #[derive(Debug)]
-pub(super) struct Conversation {
+pub(super) struct ReferenceClient {
     user: Option<String>,
     client: Client<()>,
     subscribed: Option<SubscribeAnswer>,
@@ -47,13 +47,13 @@ pub(super) enum Heard {
     Refusal(String),
 }
 
-impl Conversation {
+impl ReferenceClient {
     /// Something is to be sent at once.
-    pub(super) fn new(user: Option<&str>) -> Conversation {
+    pub(super) fn new(user: Option<&str>) -> ReferenceClient {
         let mut client = Client::new(concat!("sluice-watch/", env!("CARGO_PKG_VERSION")));
         client.subscribe();
         let user = user.map(str::to_owned);
-        Conversation { user, client, subscribed: None, space_doubt: None, refused_user: None }
+        ReferenceClient { user, client, subscribed: None, space_doubt: None, refused_user: None }
     }
 
     /// What is to be sent now; empty for nothing.
@@ -84,7 +84,7 @@ impl Conversation {
                 Some(PoolMethod::Reconnect | PoolMethod::Notify | PoolMethod::SetExtranonce) => {}
                 _ => self.client.reply(&reply),
             },
-            ClientEvent::Authorized(Verdict::Refused { reason, .. }) => {
+            ClientEvent::Authorized(ResponseVerdict::Refused { reason, .. }) => {
                 let said = words(reason.as_deref());
                 self.refused_user = Some(match &self.user {
                     Some(user) => format!("it refuses the user {}{said}", line_text(user, MOST_TEXT)),
@@ -98,7 +98,7 @@ impl Conversation {
                 }
                 Err(why) => return Some(no_jobs(&why)),
             },
-            ClientEvent::SubscribeRefused(Verdict::Refused { reason, .. }) => {
+            ClientEvent::SubscribeRefused(ResponseVerdict::Refused { reason, .. }) => {
                 return Some(no_jobs(&format!("refused{}", words(reason.as_deref()))));
             }
             ClientEvent::ExtranonceSet(spaces) => match (certain(spaces), &mut self.subscribed) {
@@ -114,7 +114,7 @@ impl Conversation {
 
     /// Takes a job in all its readings: what they agree in.
     fn take_work(&self, line: JobLine) -> Heard {
-        let is_doubtful = line.readings.iter().any(|reading| reading.agreement == Agreement::Doubtful);
+        let is_doubtful = line.readings.iter().any(|reading| reading.agreement == ReadingAgreement::Doubtful);
         let doubt = is_doubtful.then(|| SEVERAL_WAYS.to_owned());
         if let Some(why) = line.unreadable.or(doubt).or_else(|| self.space_doubt.clone()) {
             return Heard::UselessJob(shown(&why));

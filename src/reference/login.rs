@@ -21,19 +21,19 @@ pub(super) struct NodeAddress {
     pub(super) name: String,
     /// Without user and password. A query may be secret, too.
     pub(super) url: Secret,
-    pub(super) login: Login,
+    pub(super) login: NodeLogin,
 }
 
 /// How one logs in.
 #[derive(Debug, Clone)]
-pub(super) struct Login {
-    kind: Kind,
+pub(super) struct NodeLogin {
+    kind: LoginKind,
     /// The value of the header `Authorization`; `None` when there is none, or none is known yet.
     header: Option<Secret>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
+enum LoginKind {
     None,
     Password,
     /// The node writes a new one at each start.
@@ -58,22 +58,22 @@ impl NodeAddress {
         Ok(NodeAddress {
             name: if has_port { address.to_owned() } else { format!("{address}:{port}") },
             url: Secret::new(format!("{scheme}://{address}{path}")),
-            login: Login::new(info, cookie)?,
+            login: NodeLogin::new(info, cookie)?,
         })
     }
 }
 
-impl Login {
-    fn new(info: Option<&str>, cookie: Option<&Path>) -> Result<Login, String> {
+impl NodeLogin {
+    fn new(info: Option<&str>, cookie: Option<&Path>) -> Result<NodeLogin, String> {
         match (info, cookie) {
-            (_, Some(cookie)) => Ok(Login { kind: Kind::Cookie(cookie.to_owned()), header: None }),
+            (_, Some(cookie)) => Ok(NodeLogin { kind: LoginKind::Cookie(cookie.to_owned()), header: None }),
             (Some(info), None) => {
                 let (user, password) = url_credentials(info)?;
                 let password = password.as_ref().map_or("", Secret::expose);
                 let text = format!("{}:{password}", user.unwrap_or_default());
-                Ok(Login { kind: Kind::Password, header: Some(basic(&text)) })
+                Ok(NodeLogin { kind: LoginKind::Password, header: Some(basic(&text)) })
             }
-            (None, None) => Ok(Login { kind: Kind::None, header: None }),
+            (None, None) => Ok(NodeLogin { kind: LoginKind::None, header: None }),
         }
     }
 
@@ -82,7 +82,7 @@ impl Login {
     /// # Errors
     /// When it can't be read.
     pub(super) fn header(&mut self) -> Result<Option<Secret>, String> {
-        if let (Kind::Cookie(file), None) = (&self.kind, &self.header) {
+        if let (LoginKind::Cookie(file), None) = (&self.kind, &self.header) {
             let cookie = read(file).map_err(|why| {
                 format!(
                     "can't read its cookie {}: {}; does the node run, and may this user read it?",
@@ -98,9 +98,9 @@ impl Login {
     /// The node refused: whether there is another login by now.
     ///
     /// # Errors
-    /// As [`Login::header`].
+    /// As [`NodeLogin::header`].
     pub(super) fn renew(&mut self) -> Result<bool, String> {
-        if !matches!(self.kind, Kind::Cookie(_)) {
+        if !matches!(self.kind, LoginKind::Cookie(_)) {
             return Ok(false);
         }
         let before = self.header.take();
@@ -109,16 +109,16 @@ impl Login {
 }
 
 /// What can be done when the node refuses; reads on after "it refuses".
-impl fmt::Display for Login {
+impl fmt::Display for NodeLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::None => f.write_str(
+            LoginKind::None => f.write_str(
                 "whoever has no login: put user:password@ into reference.node, or name reference.cookie",
             ),
-            Kind::Password => {
+            LoginKind::Password => {
                 f.write_str("the user and password in reference.node: compare them with its rpcauth")
             }
-            Kind::Cookie(file) => {
+            LoginKind::Cookie(file) => {
                 write!(f, "the cookie in {}: is that this node's?", file.display())
             }
         }

@@ -12,38 +12,38 @@
 //! | `rpc`, `login`, `poller` | a node: questions and answers; its address and login; the thread |
 //! | `herald`, `view` | what is told, and what there is to see |
 
+mod backoff;
 mod conversation;
-mod herald;
 mod login;
-mod pace;
-mod pauses;
+mod poll_interval;
 mod poller;
 mod rpc;
 mod tip;
+mod tip_publisher;
 mod view;
 mod watcher;
 
 use std::io;
 use std::sync::Arc;
 
-pub use pace::Pace;
+pub use poll_interval::PollInterval;
 pub use tip::Tip;
 pub use view::{ReferenceKind, ReferenceView};
 
-use crate::config::Reference;
-use crate::net::{https, priority};
-use crate::stop::{Stop, Stopped};
-use crate::supervise::service;
+use crate::config::ReferenceConfig;
+use crate::net::{https, sched};
 use crate::upstream::{name_of, route_to};
-use herald::Herald;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise::service;
 use login::NodeAddress;
-use poller::Poller;
-use view::Book;
+use poller::NodePoller;
+use tip_publisher::TipPublisher;
+use view::ReferenceStatus;
 use watcher::Watcher;
 
 /// All references, as they fare. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct References(Arc<[Arc<Book>]>);
+pub struct References(Arc<[Arc<ReferenceStatus>]>);
 
 impl References {
     /// Starts a thread for each, which tells what it works on until `stop`. `tell` must not wait.
@@ -51,11 +51,11 @@ impl References {
     /// # Errors
     /// When a thread can't be started, or no TLS can be made for a host.
     pub fn start(
-        configured: &[Reference],
+        configured: &[ReferenceConfig],
         tell: impl Fn(Tip) + Clone + Send + 'static,
         stop: &Stop,
     ) -> io::Result<References> {
-        References::start_with(configured, &Pace::default(), tell, stop)
+        References::start_with(configured, &PollInterval::default(), tell, stop)
     }
 
     /// As [`References::start`], with other times than the polite ones.
@@ -63,8 +63,8 @@ impl References {
     /// # Errors
     /// As [`References::start`].
     pub fn start_with(
-        configured: &[Reference],
-        pace: &Pace,
+        configured: &[ReferenceConfig],
+        pace: &PollInterval,
         tell: impl Fn(Tip) + Clone + Send + 'static,
         stop: &Stop,
     ) -> io::Result<References> {
@@ -73,25 +73,26 @@ impl References {
             let thread = format!("ref-{}", place + 1);
             let (pace, tell, stop) = (pace.clone(), tell.clone(), stop.clone());
             let book = match one {
-                Reference::Pool { upstream, user } => {
-                    let book = Arc::new(Book::new(&name_of(upstream), ReferenceKind::Pool));
+                ReferenceConfig::Pool { upstream, user } => {
+                    let book = Arc::new(ReferenceStatus::new(&name_of(upstream), ReferenceKind::Pool));
                     let route = route_to(upstream, &stop).map_err(io::Error::other)?;
-                    let herald = Herald::new(book.clone(), tell, &pace);
+                    let herald = TipPublisher::new(book.clone(), tell, &pace);
                     let mut watcher = Watcher { route, user: user.clone(), book: book.clone(), herald, pace };
                     start(thread, move || watcher.run(&stop))?;
                     book
                 }
-                Reference::Node { url, cookie } => {
+                ReferenceConfig::Node { url, cookie } => {
                     let node = NodeAddress::new(url, cookie.as_deref()).map_err(|wanted| {
                         io::Error::new(
                             io::ErrorKind::InvalidInput,
                             format!("reference.node must be {wanted}"),
                         )
                     })?;
-                    let book = Arc::new(Book::new(&node.name, ReferenceKind::Node));
-                    let herald = Herald::new(book.clone(), tell, &pace);
+                    let book = Arc::new(ReferenceStatus::new(&node.name, ReferenceKind::Node));
+                    let herald = TipPublisher::new(book.clone(), tell, &pace);
                     let agent = https::agent(pace.request);
-                    let mut poller = Poller { agent, node, book: book.clone(), herald, pace, nbits: None };
+                    let mut poller =
+                        NodePoller { agent, node, book: book.clone(), herald, pace, nbits: None };
                     start(thread, move || poller.run(&stop))?;
                     book
                 }
@@ -110,7 +111,7 @@ impl References {
 /// Starts a thread that never needs to run at once.
 fn start(name: String, mut run: impl FnMut() -> Result<(), Stopped> + Send + 'static) -> io::Result<()> {
     service(name).start(move || {
-        if let Err(why) = priority::yield_to_others() {
+        if let Err(why) = sched::yield_to_others() {
             log::debug!("a reference's thread keeps its priority: {why}");
         }
         // It ends with the program only.

@@ -6,39 +6,39 @@ use std::time::Instant;
 use serde::de::DeserializeOwned;
 use ureq::Agent;
 
-use super::herald::Herald;
+use super::backoff::Backoff;
 use super::login::NodeAddress;
-use super::pace::Pace;
-use super::pauses::Pauses;
-use super::rpc::{self, ChainInfo, HeaderInfo, Standing};
+use super::poll_interval::PollInterval;
+use super::rpc::{self, ChainInfo, HeaderInfo, NodeTip};
 use super::tip::Tip;
-use super::view::Book;
+use super::tip_publisher::TipPublisher;
+use super::view::ReferenceStatus;
 use crate::config::Secret;
 use crate::net::Stamp;
-use crate::stop::{Stop, Stopped};
 use crate::stratum::Nbits;
-use crate::supervise;
 use crate::util::os_error::describe;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
 
 /// An answer is no larger; the right ones have 1 KB.
 const MAX_ANSWER: u64 = 256 * 1024;
 const REFUSED: u16 = 401;
 
 /// One node.
-pub(super) struct Poller<T> {
+pub(super) struct NodePoller<T> {
     pub(super) agent: Agent,
     pub(super) node: NodeAddress,
-    pub(super) book: Arc<Book>,
-    pub(super) herald: Herald<T>,
-    pub(super) pace: Pace,
+    pub(super) book: Arc<ReferenceStatus>,
+    pub(super) herald: TipPublisher<T>,
+    pub(super) pace: PollInterval,
     /// The nbits of the newest block that was asked for, by its hash.
     pub(super) nbits: Option<(String, Nbits)>,
 }
 
-impl<T: Fn(Tip)> Poller<T> {
+impl<T: Fn(Tip)> NodePoller<T> {
     /// Asks until `stop`.
     pub(super) fn run(&mut self, stop: &Stop) -> Result<(), Stopped> {
-        let mut pauses = Pauses::new(self.pace.poll, self.pace.longest_poll);
+        let mut pauses = Backoff::new(self.pace.poll, self.pace.longest_poll);
         loop {
             supervise::beat();
             let asked = self.ask();
@@ -69,12 +69,12 @@ impl<T: Fn(Tip)> Poller<T> {
             return Ok(standing.loading);
         }
         let nbits = self.nbits_of(&standing)?;
-        let Standing { height, prevhash, .. } = standing;
+        let NodeTip { height, prevhash, .. } = standing;
         self.herald.hear(Tip { source: self.book.name(), height, prevhash, nbits, at });
         Ok(None)
     }
 
-    fn nbits_of(&mut self, standing: &Standing) -> Result<Nbits, String> {
+    fn nbits_of(&mut self, standing: &NodeTip) -> Result<Nbits, String> {
         if let Some(nbits) = standing.nbits {
             return Ok(nbits);
         }

@@ -34,7 +34,7 @@ pub(super) struct HeaderInfo {
 
 /// What a node stands on.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Standing {
+pub(super) struct NodeTip {
     /// Of the block to be found.
     pub(super) height: Height,
     pub(super) prevhash: PrevHash,
@@ -56,7 +56,7 @@ pub(super) fn question(method: &str, params: &[&str]) -> String {
 /// In words, with what can be done.
 pub(super) fn read<R: DeserializeOwned>(status: u16, body: &[u8]) -> Result<R, String> {
     #[derive(Deserialize)]
-    struct Answer {
+    struct RpcAnswer {
         #[serde(default)]
         result: Value,
         #[serde(default)]
@@ -64,10 +64,10 @@ pub(super) fn read<R: DeserializeOwned>(status: u16, body: &[u8]) -> Result<R, S
     }
 
     // A refusal has its reason in the body, whatever its status.
-    let answer = serde_json::from_slice::<Answer>(body);
+    let answer = serde_json::from_slice::<RpcAnswer>(body);
     match (status, answer) {
-        (_, Ok(Answer { error, .. })) if !error.is_null() => Err(refusal(&error)),
-        (200..=299, Ok(Answer { result, .. })) => serde_json::from_value(result)
+        (_, Ok(RpcAnswer { error, .. })) if !error.is_null() => Err(refusal(&error)),
+        (200..=299, Ok(RpcAnswer { result, .. })) => serde_json::from_value(result)
             .map_err(|_| String::from("its answer lacks what is needed: is this a Bitcoin node's JSON-RPC?")),
         (200..=299, Err(_)) => Err(String::from("its answer is no JSON: is this a Bitcoin node's JSON-RPC?")),
         (403, _) => {
@@ -94,7 +94,7 @@ impl ChainInfo {
     ///
     /// # Errors
     /// When a number or hash is none.
-    pub(super) fn standing(self) -> Result<Standing, String> {
+    pub(super) fn standing(self) -> Result<NodeTip, String> {
         let best = block_hash(&self.bestblockhash).ok_or("its bestblockhash is no hash")?;
         let height = self.blocks.checked_add(1).ok_or("its number of blocks can't be")?;
         let nbits = self.bits.as_deref().map(nbits).transpose()?;
@@ -104,7 +104,7 @@ impl ChainInfo {
                 self.blocks, self.headers
             )
         });
-        Ok(Standing {
+        Ok(NodeTip {
             height: Height(height),
             prevhash: prevhash_of(&best),
             best: best.to_string(),
@@ -139,7 +139,7 @@ mod tests {
 
     const BEST: &str = "00000000000000000001a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f7";
 
-    fn info(more: &str) -> Result<Standing, String> {
+    fn info(more: &str) -> Result<NodeTip, String> {
         let body =
             format!("{{\"result\":{{\"blocks\":900000,\"bestblockhash\":\"{BEST}\"{more}}},\"error\":null}}");
         read::<ChainInfo>(200, body.as_bytes()).and_then(ChainInfo::standing)

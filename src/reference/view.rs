@@ -44,12 +44,12 @@ impl fmt::Display for ReferenceKind {
 
 /// What a reference's thread writes down, for whoever wants to see it. Locked for a moment only.
 #[derive(Debug)]
-pub(super) struct Book(Mutex<ReferenceView>);
+pub(super) struct ReferenceStatus(Mutex<ReferenceView>);
 
-impl Book {
-    pub(super) fn new(name: &str, kind: ReferenceKind) -> Book {
+impl ReferenceStatus {
+    pub(super) fn new(name: &str, kind: ReferenceKind) -> ReferenceStatus {
         let name = name.into();
-        Book(Mutex::new(ReferenceView { name, kind, is_connected: false, error: None, tip: None }))
+        ReferenceStatus(Mutex::new(ReferenceView { name, kind, is_connected: false, error: None, tip: None }))
     }
 
     pub(super) fn name(&self) -> Arc<str> {

@@ -4,19 +4,19 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::conversation::{Conversation, Heard};
-use super::herald::Herald;
-use super::pace::Pace;
-use super::pauses::Pauses;
+use super::backoff::Backoff;
+use super::conversation::{Heard, ReferenceClient};
+use super::poll_interval::PollInterval;
 use super::tip::Tip;
-use super::view::Book;
-use crate::analyzer::LineReader;
+use super::tip_publisher::TipPublisher;
+use super::view::ReferenceStatus;
 use crate::net::dial::Route;
 use crate::net::options::is_timeout;
-use crate::net::{Reader, Stamp, Stream};
-use crate::stop::{Stop, Stopped};
-use crate::supervise;
+use crate::net::{Stamp, Stream, StreamReader};
+use crate::stratum::LineReader;
 use crate::util::os_error::describe;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
 
 /// Tor may need as long.
 const DIAL_LIMIT: Duration = Duration::from_secs(30);
@@ -39,14 +39,14 @@ const JOBLESS: u32 = 10;
 pub(super) struct Watcher<T> {
     pub(super) route: Route,
     pub(super) user: Option<String>,
-    pub(super) book: Arc<Book>,
-    pub(super) herald: Herald<T>,
-    pub(super) pace: Pace,
+    pub(super) book: Arc<ReferenceStatus>,
+    pub(super) herald: TipPublisher<T>,
+    pub(super) pace: PollInterval,
 }
 
 /// A connection as it goes on.
 struct Talk {
-    conversation: Conversation,
+    conversation: ReferenceClient,
     has_job: bool,
     /// Why the newest job can't be used.
     useless: Option<String>,
@@ -61,7 +61,7 @@ struct Talk {
 impl<T: Fn(Tip)> Watcher<T> {
     /// Watches until `stop`.
     pub(super) fn run(&mut self, stop: &Stop) -> Result<(), Stopped> {
-        let mut pauses = Pauses::new(self.pace.first_pause, self.pace.longest_pause);
+        let mut pauses = Backoff::new(self.pace.first_pause, self.pace.longest_pause);
         loop {
             supervise::beat();
             let began = Instant::now();
@@ -97,7 +97,7 @@ impl<T: Fn(Tip)> Watcher<T> {
     fn listen(&mut self, stream: &Arc<Stream>, talk: &mut Talk, stop: &Stop) -> io::Result<String> {
         stream.set_write_timeout(Some(WRITE_LIMIT))?;
         stream.set_read_timeout(Some(LOOK.min(self.pace.silence)))?;
-        let mut reader = Reader::new(stream.clone());
+        let mut reader = StreamReader::new(stream.clone());
         let mut lines = LineReader::up_to(MAX_LINE);
         let mut buffer = vec![0; 16 * 1024];
         let (mut second, mut bytes) = (Instant::now(), 0);
@@ -183,7 +183,7 @@ impl Talk {
     fn new(user: Option<&str>) -> Talk {
         let now = Instant::now();
         Talk {
-            conversation: Conversation::new(user),
+            conversation: ReferenceClient::new(user),
             has_job: false,
             useless: None,
             has_warned: false,

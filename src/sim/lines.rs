@@ -6,7 +6,7 @@ use std::time::Instant;
 /// Reads lines of a bounded length. A read that times out loses nothing: what has come of the next
 /// line is kept.
 #[derive(Debug)]
-pub(super) struct LineReader<R> {
+pub(super) struct SimLineReader<R> {
     stream: R,
     /// Bytes that have been read; those before `taken` were given out.
     buffer: Vec<u8>,
@@ -15,10 +15,10 @@ pub(super) struct LineReader<R> {
     last_read: Instant,
 }
 
-impl<R: Read> LineReader<R> {
+impl<R: Read> SimLineReader<R> {
     /// `max` is the longest line in bytes.
-    pub fn new(stream: R, max: usize) -> LineReader<R> {
-        LineReader { stream, buffer: Vec::new(), taken: 0, max, last_read: Instant::now() }
+    pub fn new(stream: R, max: usize) -> SimLineReader<R> {
+        SimLineReader { stream, buffer: Vec::new(), taken: 0, max, last_read: Instant::now() }
     }
 
     /// The next line without its end; `None` when the stream ends.
@@ -100,8 +100,8 @@ mod tests {
             }
         }
         for text in [&b"one\r\n\ntwo\nrest"[..]] {
-            let mut whole = LineReader::new(text, 100);
-            let mut drip = LineReader::new(Drip(text.to_vec()), 100);
+            let mut whole = SimLineReader::new(text, 100);
+            let mut drip = SimLineReader::new(Drip(text.to_vec()), 100);
             for expected in [Some(&b"one\r"[..]), Some(b""), Some(b"two"), None] {
                 assert_eq!(whole.next_line().unwrap().as_deref(), expected);
                 assert_eq!(drip.next_line().unwrap().as_deref(), expected);
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn an_endless_line_is_an_error() {
-        let mut lines = LineReader::new(io::repeat(b'x'), 10_000);
+        let mut lines = SimLineReader::new(io::repeat(b'x'), 10_000);
         assert_eq!(lines.next_line().unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 }

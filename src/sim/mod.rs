@@ -13,11 +13,12 @@
 
 mod lines;
 mod miner;
+mod observable;
 mod pool;
 mod random;
-mod watched;
 
-pub use miner::{Habit, HashRate, MinerOptions, MinerStats, SimMiner};
+pub use miner::{MinerModel, MinerOptions, MinerStats, SimHashRate, SimMiner};
 pub use pool::{
-    AcceptedShare, Misbehaviour, OpeningOrder, Payout, PoolOptions, PoolStats, SimPool, Vardiff, WorkerStats,
+    AcceptedShare, Misbehaviour, OpeningOrder, PoolOptions, SimPayout, SimPool, SimPoolStats, SimVardiff,
+    WorkerStats,
 };

@@ -3,16 +3,16 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::snapshot::RuntimeStatus;
 use crate::analyzer::{HashRates, MinerView, Snapshot, Totals};
-use crate::status::figures::{count, count_of, percent, rate, short, span};
-use crate::status::sight::Surroundings;
 use crate::util::escape::Printable;
+use crate::util::format::{count, count_of, percent, rate, short, span};
 
 /// How many miners are listed.
 const TOP: usize = 3;
 
 /// The report, in lines. Every text from the network is escaped.
-pub fn report(snapshot: &Snapshot, around: &Surroundings) -> Vec<String> {
+pub fn report(snapshot: &Snapshot, around: &RuntimeStatus) -> Vec<String> {
     let Some(totals) = &snapshot.totals else { return Vec::new() };
     let mut lines = vec![
         performance(snapshot, totals, around),
@@ -28,7 +28,7 @@ pub fn report(snapshot: &Snapshot, around: &Surroundings) -> Vec<String> {
     lines
 }
 
-fn performance(snapshot: &Snapshot, totals: &Totals, around: &Surroundings) -> String {
+fn performance(snapshot: &Snapshot, totals: &Totals, around: &RuntimeStatus) -> String {
     let seconds = snapshot.up_for.as_secs_f64().max(1.0);
     let messages = snapshot.summary.messages_up + snapshot.summary.messages_down;
     format!(
@@ -95,7 +95,7 @@ fn clock(snapshot: &Snapshot) -> String {
     format!("NTP          {}", Printable(&state))
 }
 
-fn miners(snapshot: &Snapshot, around: &Surroundings) -> String {
+fn miners(snapshot: &Snapshot, around: &RuntimeStatus) -> String {
     let working = |miner: &&MinerView| miner.last_share_ago.is_some_and(|ago| ago < Duration::from_secs(600));
     format!(
         "MINERS       {} connected | {} with a share in the last 10 min",
@@ -104,7 +104,7 @@ fn miners(snapshot: &Snapshot, around: &Surroundings) -> String {
     )
 }
 
-fn pools(totals: &Totals, around: &Surroundings) -> String {
+fn pools(totals: &Totals, around: &RuntimeStatus) -> String {
     let mut line = format!(
         "POOLS        height {} | {}",
         totals.height.map_or_else(|| "unknown".to_owned(), |height| height.to_string()),
@@ -134,7 +134,7 @@ fn top_miners(snapshot: &Snapshot) -> Vec<String> {
     miners.iter().take(TOP).map(line).collect()
 }
 
-fn security(snapshot: &Snapshot, totals: &Totals, around: &Surroundings) -> String {
+fn security(snapshot: &Snapshot, totals: &Totals, around: &RuntimeStatus) -> String {
     let mut line = format!(
         "SECURITY     {} | {} over-long | {} | {} not analysed",
         count(snapshot.summary.unreadable, "unreadable line"),
@@ -169,6 +169,6 @@ mod tests {
 
     #[test]
     fn before_the_first_moment_there_is_nothing_to_report() {
-        assert!(report(&Snapshot::default(), &Surroundings::default()).is_empty());
+        assert!(report(&Snapshot::default(), &RuntimeStatus::default()).is_empty());
     }
 }

@@ -1,16 +1,15 @@
 //! What is shown: `sight` gathers it, the rest says it in its own way. Nothing here owns a truth.
 
-pub mod chart;
+pub mod charts;
 pub mod console;
-pub mod device;
-pub mod figures;
 mod free_memory;
-pub mod http;
 pub mod json;
+mod labels;
 pub mod metrics;
 pub mod page;
 pub mod ready;
-pub mod sight;
+pub mod server;
+pub mod snapshot;
+pub mod user_agent;
 pub mod verdicts;
 pub mod web;
-mod words;

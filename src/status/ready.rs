@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use super::figures::span;
-use super::sight::Sight;
-use crate::upstream::Standing;
+use super::snapshot::StatusSnapshot;
+use crate::upstream::PoolStatus;
+use crate::util::format::span;
 
 /// Ready when a miner's session is with a pool that is up and whose newest job is younger than
 /// `failover.silence_timeout`. Without analysis, whose last word is.
 ///
 /// # Errors
 /// Why not, in one line.
-pub fn readiness(sight: &Sight) -> Result<(), String> {
+pub fn readiness(sight: &StatusSnapshot) -> Result<(), String> {
     let limit = sight.facts.config.failover.silence_timeout;
     let connected = || {
         let upstreams = sight.around.upstreams.iter().enumerate();
-        upstreams.filter(|(_, upstream)| upstream.sessions > 0 && upstream.standing == Standing::Up)
+        upstreams.filter(|(_, upstream)| upstream.sessions > 0 && upstream.standing == PoolStatus::Up)
     };
     if connected().next().is_none() {
         return Err(match sight.around.sessions {
@@ -37,7 +37,7 @@ pub fn readiness(sight: &Sight) -> Result<(), String> {
     }
 }
 
-fn job_age(sight: &Sight, place: usize) -> Option<Duration> {
+fn job_age(sight: &StatusSnapshot, place: usize) -> Option<Duration> {
     let job = sight.snapshot.pools.iter().find(|pool| pool.place == place)?.job.as_ref()?;
     let age = sight.at.timestamp().duration_since(job.at.timestamp());
     // A clock that was just corrected may put the job a little ahead.

@@ -1,23 +1,23 @@
-//! Which address shows what. Reads the newest [`Sight`](super::sight::Sight); takes no lock that a session
+//! Which address shows what. Reads the newest [`StatusSnapshot`](super::snapshot::StatusSnapshot); takes no lock that a session
 //! takes.
 
 use std::sync::Arc;
 
-use super::http::{Answer, Handler, Method, Request};
 use super::json::api;
 use super::metrics::metrics;
 use super::page::{Visit, page};
 use super::ready::readiness;
-use super::sight::Sights;
-use crate::serving::Proxy;
-use crate::supervise;
+use super::server::{GatedRequest, Handler, HttpAnswer, Method};
+use super::snapshot::StatusSnapshots;
+use crate::proxy::Proxy;
 use crate::util::escape::Printable;
+use crate::util::supervise;
 
 /// Prometheus' text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Answers requests that have passed the gate; nothing can be changed.
-pub fn handler(sights: Sights) -> Handler {
+pub fn handler(sights: StatusSnapshots) -> Handler {
     Arc::new(move |request| match request.method {
         Method::Get => answer(request, &sights),
         Method::Post => refuse(),
@@ -26,7 +26,7 @@ pub fn handler(sights: Sights) -> Handler {
 
 /// As [`handler`]; and whoever has the token, which the gate asks of every POST, may clear an
 /// upstream that was taken out of rotation.
-pub fn handler_with_controls(sights: Sights, proxy: Arc<dyn Proxy>) -> Handler {
+pub fn handler_with_controls(sights: StatusSnapshots, proxy: Arc<dyn Proxy>) -> Handler {
     Arc::new(move |request| match request.method {
         Method::Get => answer(request, &sights),
         Method::Post => change(request, &*proxy),
@@ -34,7 +34,7 @@ pub fn handler_with_controls(sights: Sights, proxy: Arc<dyn Proxy>) -> Handler {
 }
 
 /// Whether every thread that serves everybody runs and moves. Asked of the threads themselves: the
-/// [`Sight`](super::sight::Sight) is made by one of them.
+/// [`StatusSnapshot`](super::snapshot::StatusSnapshot) is made by one of them.
 ///
 /// # Errors
 /// Which do not, a line each.
@@ -43,42 +43,42 @@ fn threads_work() -> Result<(), String> {
     if unwell.is_empty() { Ok(()) } else { Err(unwell.join("\n")) }
 }
 
-fn refuse() -> Answer {
-    Answer::text(405, "only GET and HEAD are answered here\n").with_header("Allow", "GET, HEAD")
+fn refuse() -> HttpAnswer {
+    HttpAnswer::text(405, "only GET and HEAD are answered here\n").with_header("Allow", "GET, HEAD")
 }
 
-fn change(request: &Request, proxy: &dyn Proxy) -> Answer {
+fn change(request: &GatedRequest, proxy: &dyn Proxy) -> HttpAnswer {
     let number = request.path.strip_prefix("/api/upstreams/").and_then(|rest| rest.strip_suffix("/clear"));
     let Some(number) = number else { return refuse() };
     // People count from one.
     let place = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
     match place.and_then(|place| proxy.unblock(place)) {
-        None => Answer::not_found(),
-        Some(was_blocked) => Answer::json(format!("{{\"cleared\":{was_blocked}}}")),
+        None => HttpAnswer::not_found(),
+        Some(was_blocked) => HttpAnswer::json(format!("{{\"cleared\":{was_blocked}}}")),
     }
 }
 
-fn answer(request: &Request, sights: &Sights) -> Answer {
+fn answer(request: &GatedRequest, sights: &StatusSnapshots) -> HttpAnswer {
     let sight = sights.newest();
     match request.path.as_str() {
         "/" | "/index.html" => {
             let has_charts = request.query.get("charts").and_then(|text| text.parse().ok());
             let page = page(&sight, &Visit { host: request.host.as_deref(), has_charts });
-            Answer::html(page.html).with_header("Content-Security-Policy", page.policy)
+            HttpAnswer::html(page.html).with_header("Content-Security-Policy", page.policy)
         }
         "/healthz" => match threads_work() {
-            Ok(()) => Answer::text(200, "ok\n"),
-            Err(why) => Answer::text(503, format!("{why}\n")),
+            Ok(()) => HttpAnswer::text(200, "ok\n"),
+            Err(why) => HttpAnswer::text(503, format!("{why}\n")),
         },
         "/readyz" => match threads_work().and_then(|()| readiness(&sight)) {
-            Ok(()) => Answer::text(200, "ready\n"),
-            Err(why) => Answer::text(503, format!("{}\n", Printable(&why.to_string()))),
+            Ok(()) => HttpAnswer::text(200, "ready\n"),
+            Err(why) => HttpAnswer::text(503, format!("{}\n", Printable(&why.to_string()))),
         },
-        "/metrics" => Answer { content_type: EXPOSITION, ..Answer::text(200, metrics(&sight)) },
-        "/robots.txt" => Answer::text(200, "User-agent: *\nDisallow: /\n"),
+        "/metrics" => HttpAnswer { content_type: EXPOSITION, ..HttpAnswer::text(200, metrics(&sight)) },
+        "/robots.txt" => HttpAnswer::text(200, "User-agent: *\nDisallow: /\n"),
         path => match api(path, |name| request.query.get(name).map(str::to_owned), &sight) {
-            Some(reply) => Answer { status: reply.status, ..Answer::json(reply.body) },
-            None => Answer::not_found(),
+            Some(reply) => HttpAnswer { status: reply.status, ..HttpAnswer::json(reply.body) },
+            None => HttpAnswer::not_found(),
         },
     }
 }

@@ -6,18 +6,18 @@ use serde_json::json;
 
 /// Why something is refused: a code of the protocol and words for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct StratumError {
     pub code: RefusalCode,
     pub reason: String,
 }
 
-impl Refusal {
-    pub fn new(code: RefusalCode, reason: impl Into<String>) -> Refusal {
-        Refusal { code, reason: reason.into() }
+impl StratumError {
+    pub fn new(code: RefusalCode, reason: impl Into<String>) -> StratumError {
+        StratumError { code, reason: reason.into() }
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for StratumError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.reason, self.code.number())
     }
@@ -99,7 +99,7 @@ pub fn result(id: &str, result: &str) -> String {
 }
 
 /// A refusal of the request `id`, in the given form.
-pub fn refused(id: &str, refusal: &Refusal, form: ErrorForm) -> String {
+pub fn refused(id: &str, refusal: &StratumError, form: ErrorForm) -> String {
     let code = refusal.code.number();
     let reason = &refusal.reason;
     match form {
@@ -132,12 +132,12 @@ mod tests {
 
     #[test]
     fn the_forms_are_those_of_the_reference() {
-        let refusal = Refusal::new(RefusalCode::JobNotFound, "Job not found");
+        let refusal = StratumError::new(RefusalCode::JobNotFound, "Job not found");
         assert_eq!(
             refused("\"x\"", &refusal, ErrorForm::ArrayWithNull),
             "{\"id\":\"x\",\"result\":null,\"error\":[21,\"Job not found\",null]}\n"
         );
-        let refusal = Refusal::new(RefusalCode::LowDifficulty, "Above target");
+        let refusal = StratumError::new(RefusalCode::LowDifficulty, "Above target");
         assert_eq!(
             refused("7", &refusal, ErrorForm::RejectReason),
             "{\"reject-reason\":\"Above target\",\"result\":false,\"error\":null,\"id\":7}\n"
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_reason_is_escaped() {
-        let refusal = Refusal::new(RefusalCode::Other, "\"quoted\"\n");
+        let refusal = StratumError::new(RefusalCode::Other, "\"quoted\"\n");
         for form in ErrorForm::ALL {
             let line = refused("1", &refusal, form);
             if form != ErrorForm::PlainText {

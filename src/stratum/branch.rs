@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::field::FieldError;
 use super::hex;
+use super::json_field::FieldError;
 
 /// One of a job's merkle branches: 32 bytes that are hashed as they are written, without any
 /// reversal.

@@ -11,20 +11,20 @@ use serde_json::value::RawValue;
 
 use self::early::EarlyJobs;
 pub use self::event::{ClientEvent, JobLine, Spaces};
-use super::answer::{self, Refusal, RefusalCode};
+use super::answer::{self, RefusalCode, StratumError};
 use super::configure::ConfigureAnswer;
 use super::difficulty::Difficulty;
-use super::envelope::Envelope;
 use super::extranonce::Extranonce2Size;
-use super::field::first_text;
-use super::job_reading::Agreement;
+use super::job_reading::ReadingAgreement;
+use super::json_field::first_text;
 use super::login::Login;
+use super::message::Envelope;
 use super::method::PoolMethod;
 use super::readings::Readings;
 use super::reconnect::Reconnect;
 use super::request;
 use super::subscribe::{SubscribeAnswer, SubscribeError};
-use super::verdict::Verdict;
+use super::verdict::ResponseVerdict;
 use super::version::VersionMask;
 
 /// One connection. `T` is a moment of the caller's clock, which is kept with the jobs that wait.
@@ -181,7 +181,7 @@ impl<T: Copy> Client<T> {
             }
             Some(PoolMethod::Ping) => answer::result(message.id(), "\"pong\""),
             _ => {
-                let refusal = Refusal::new(RefusalCode::Other, "Not supported.");
+                let refusal = StratumError::new(RefusalCode::Other, "Not supported.");
                 answer::refused(message.id(), &refusal, Default::default())
             }
         }
@@ -204,19 +204,21 @@ impl<T: Copy> Client<T> {
                         said.subscribed.get_or_insert_default().add(Err(why));
                     }
                     Err(SubscribeError::Refused { code, reason }) => {
-                        said.refusal.get_or_insert(Verdict::Refused { code, reason });
+                        said.refusal.get_or_insert(ResponseVerdict::Refused { code, reason });
                     }
                 }
             }
-            Some(Request::Authorize) => events.push(ClientEvent::Authorized(Verdict::of(answer))),
-            Some(Request::SuggestDifficulty) if answer.has_error() && !Verdict::of(answer).is_accepted() => {
+            Some(Request::Authorize) => events.push(ClientEvent::Authorized(ResponseVerdict::of(answer))),
+            Some(Request::SuggestDifficulty)
+                if answer.has_error() && !ResponseVerdict::of(answer).is_accepted() =>
+            {
                 events.push(ClientEvent::SuggestionRefused);
             }
             Some(Request::SuggestDifficulty) | None => {}
         }
         if request != Some(Request::Subscribe) {
             if let Some(space) = answer.result.and_then(|result| SubscribeAnswer::from_result(result).ok()) {
-                said.unasked.get_or_insert_default().add(Ok((space, Agreement::All)));
+                said.unasked.get_or_insert_default().add(Ok((space, ReadingAgreement::All)));
             }
         }
     }
@@ -251,7 +253,7 @@ impl<T: Copy> Client<T> {
 #[derive(Default)]
 struct LineSpaces {
     subscribed: Option<Spaces>,
-    refusal: Option<Verdict>,
+    refusal: Option<ResponseVerdict>,
     unasked: Option<Spaces>,
     set: Option<Spaces>,
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use super::field::{FieldError, at, elements, string_or_number};
+use super::json_field::{FieldError, at, elements, string_or_number};
 
 /// How hard a share is to find, as a multiple of 4 295 032 833 expected hashes (wire reference,
 /// section 3.2). Fractions are ordinary: NerdMiners work at 0.00015. Finite and above zero.

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use super::field::{FieldError, string, string_or_number};
 use super::hex;
+use super::json_field::{FieldError, string, string_or_number};
 
 /// The pool's part of the coinbase, one for each connection: 0 to 100 bytes, hashed as written.
 /// Empty at Braiins in 2025.

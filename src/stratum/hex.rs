@@ -1,6 +1,6 @@
 //! Hex text and bytes, in the order they are written.
 
-use super::field::FieldError;
+use super::json_field::FieldError;
 
 /// `bytes` as lower-case hex digits.
 pub fn encode(bytes: &[u8]) -> String {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use super::field::{FieldError, string_or_number};
+use super::json_field::{FieldError, string_or_number};
 
 /// The name a pool gives a job. Opaque: it is compared exactly and echoed, never parsed. Pools
 /// begin anew after a restart, so it names a job only together with its connection.

@@ -7,15 +7,15 @@
 use serde_json::value::RawValue;
 
 use super::branch::MerkleBranch;
-use super::field::{FieldError, at, string, values};
 use super::hex;
+use super::hex_u32;
 use super::job_id::JobId;
+use super::json_field::{FieldError, at, string, values};
 use super::nbits::Nbits;
 use super::notify::{Notify, clean_in};
 use super::ntime::Ntime;
 use super::prevhash::PrevHash;
 use super::version::Version;
-use super::word;
 
 /// The most merkle branches that are read: so many cost a share 0.3 ms to rebuild. ESP-Miner and NerdMiner take
 /// 32, cgminer any number.
@@ -25,12 +25,12 @@ const MAX_BRANCHES: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobReading {
     pub job: Notify,
-    pub agreement: Agreement,
+    pub agreement: ReadingAgreement,
 }
 
 /// How far miners agree in reading the params of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Agreement {
+pub enum ReadingAgreement {
     /// Every miner reads this.
     All,
     /// Miners read this, or ignore the job.
@@ -56,7 +56,7 @@ impl Notify {
     /// As [`Notify::from_params`], when no miner is known to make a job of it.
     pub fn as_miners_read(params: Option<&RawValue>) -> Result<JobReading, FieldError> {
         match Notify::from_params(params) {
-            Ok(job) => Ok(JobReading { job, agreement: Agreement::All }),
+            Ok(job) => Ok(JobReading { job, agreement: ReadingAgreement::All }),
             Err(error) => lenient(params).ok_or(error),
         }
     }
@@ -64,7 +64,7 @@ impl Notify {
 
 fn lenient(params: Option<&RawValue>) -> Option<JobReading> {
     let params = values(params?)?;
-    let mut agreement = Agreement::OrIgnored;
+    let mut agreement = ReadingAgreement::OrIgnored;
     let text = |index| {
         let text = string("", at("", &params, index).ok()?).ok()?;
         Some(text.into_owned())
@@ -72,7 +72,7 @@ fn lenient(params: Option<&RawValue>) -> Option<JobReading> {
     let (prevhash, coinb1, coinb2) = (text(1)?, text(2)?, text(3)?);
     let mut doubt = |(bytes, is_exact): (Vec<u8>, bool)| {
         if !is_exact {
-            agreement = Agreement::Doubtful;
+            agreement = ReadingAgreement::Doubtful;
         }
         bytes
     };
@@ -89,7 +89,7 @@ fn lenient(params: Option<&RawValue>) -> Option<JobReading> {
     let branches: Vec<_> = texts.iter().map(branch).collect::<Option<_>>()?;
     let mut number = |index| {
         let raw = at("", &params, index).ok()?;
-        if let Ok(number) = word::from_json("", raw) {
+        if let Ok(number) = hex_u32::from_json("", raw) {
             return Some(number);
         }
         doubt((Vec::new(), false));
@@ -97,7 +97,7 @@ fn lenient(params: Option<&RawValue>) -> Option<JobReading> {
     };
     let (version, nbits, ntime) = (Version(number(5)?), Nbits(number(6)?), Ntime(number(7)?));
     if branches.iter().any(|(_, is_exact)| !is_exact) {
-        agreement = Agreement::Doubtful;
+        agreement = ReadingAgreement::Doubtful;
     }
     let job = Notify {
         job_id: JobId::from_json(at("", &params, 0).ok()?).ok()?,
@@ -130,19 +130,19 @@ mod tests {
     #[test]
     fn forms_that_change_no_value_are_not_doubtful() {
         let plain = read(&params("0100", "[]", "\"4d1b2237\"")).unwrap();
-        assert_eq!(plain.agreement, Agreement::All);
+        assert_eq!(plain.agreement, ReadingAgreement::All);
         for branches in ["null", "{}", "\"\"", "0", "false"] {
             let reading = read(&params("0100", branches, "\"4d1b2237\"")).unwrap();
             assert_eq!(
                 reading,
-                JobReading { agreement: Agreement::OrIgnored, ..plain.clone() },
+                JobReading { agreement: ReadingAgreement::OrIgnored, ..plain.clone() },
                 "{branches}"
             );
         }
         let object = format!(
             r#"{{"0":"a","b":"{HASH}","c":"0100","d":"02","e":[],"f":"20000000","g":"1b04864c","h":"4d1b2237","i":true}}"#
         );
-        assert_eq!(read(&object).unwrap(), JobReading { agreement: Agreement::OrIgnored, ..plain });
+        assert_eq!(read(&object).unwrap(), JobReading { agreement: ReadingAgreement::OrIgnored, ..plain });
         let many = format!("[{}]", vec![format!("\"{HASH}\""); 33].join(","));
         assert_eq!(read(&params("0100", &many, "1")).unwrap().job.branches.len(), 33);
     }
@@ -155,14 +155,14 @@ mod tests {
             let reading = read(&params(written, "[]", "\"4d1b2237\"")).unwrap();
             assert_eq!(
                 (&reading.job.coinb1[..], reading.agreement),
-                (read_as, Agreement::Doubtful),
+                (read_as, ReadingAgreement::Doubtful),
                 "{written}"
             );
         }
         let reading = read(&params("0100", "[]", "\" 0x4d1b2237 \"")).unwrap();
-        assert_eq!((reading.job.ntime, reading.agreement), (Ntime(0x4d1b_2237), Agreement::Doubtful));
+        assert_eq!((reading.job.ntime, reading.agreement), (Ntime(0x4d1b_2237), ReadingAgreement::Doubtful));
         let branch = format!("[\"{HASH}00\"]");
-        assert_eq!(read(&params("0100", &branch, "1")).unwrap().agreement, Agreement::Doubtful);
+        assert_eq!(read(&params("0100", &branch, "1")).unwrap().agreement, ReadingAgreement::Doubtful);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::field::{elements, string_or_number};
+use super::json_field::{elements, string_or_number};
 
 /// The longest user name or password that is kept, in bytes. Miners send up to 191 (wire reference,
 /// section 2.2).

@@ -27,13 +27,15 @@ mod branch;
 mod client;
 mod configure;
 mod difficulty;
-mod envelope;
 mod extranonce;
-mod field;
 mod hex;
+mod hex_u32;
 mod job_id;
 mod job_reading;
+mod json_field;
+pub(crate) mod line_reader;
 mod login;
+mod message;
 mod method;
 mod nbits;
 mod nonce;
@@ -50,33 +52,34 @@ mod timeline;
 mod tolerant;
 mod verdict;
 mod version;
-mod word;
 
-pub use answer::{ErrorForm, Refusal, RefusalCode, accepted, refused, result};
+pub use line_reader::{Line, LineReader, LongLines, MAX_POOL_LINE, MOST_LINE};
+
+pub use answer::{ErrorForm, RefusalCode, StratumError, accepted, refused, result};
 pub use branch::MerkleBranch;
 pub use client::{Client, ClientEvent, JobLine, Spaces};
 pub use configure::{ConfigureAnswer, ConfigureRequest};
 pub use difficulty::Difficulty;
-pub use envelope::{Envelope, EnvelopeError};
 pub use extranonce::{Extranonce1, Extranonce2, Extranonce2Size};
-pub use field::{FieldError, elements, first_name, first_text, shortened};
 pub use hex::{decode as decode_hex, encode as encode_hex};
 pub use job_id::JobId;
-pub use job_reading::{Agreement, JobReading};
+pub use job_reading::{JobReading, ReadingAgreement};
+pub use json_field::{FieldError, elements, first_name, first_text, shortened};
 pub use login::Login;
+pub use message::{Envelope, EnvelopeError};
 pub use method::PoolMethod;
 pub use nbits::Nbits;
 pub use nonce::Nonce;
 pub use notify::Notify;
 pub use ntime::Ntime;
 pub use prevhash::PrevHash;
-pub use readings::{Readings, Shape};
+pub use readings::{LineShape, Readings};
 pub use reconnect::Reconnect;
 pub use request::{configure_line, request_line, subscribe_line};
 pub use submit::Submit;
 pub use subscribe::{SubscribeAnswer, SubscribeError};
 pub use timeline::{DifficultyRange, DifficultyTimeline};
-pub use verdict::{Verdict, says_low_difficulty};
+pub use verdict::{ResponseVerdict, says_low_difficulty};
 pub use version::{Version, VersionBits, VersionMask};
 
 #[cfg(test)]
@@ -104,7 +107,7 @@ mod tests {
 
     fn read_message(envelope: &Envelope<'_>) {
         let _ = (envelope.id(), envelope.numeric_id(), envelope.method());
-        let _ = Verdict::of(envelope);
+        let _ = ResponseVerdict::of(envelope);
         let _ = ConfigureRequest::from_params(envelope.params);
         let _ = ConfigureAnswer::from_result(envelope.result);
         let _ = envelope.result.map(SubscribeAnswer::as_miners_read);

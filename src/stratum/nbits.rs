@@ -1,6 +1,6 @@
 //! The network target in compact form.
 
-use super::word::word;
+use super::hex_u32::word;
 
 word! {
     /// The network target in compact form: one byte of exponent, three of mantissa. What it means

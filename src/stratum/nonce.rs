@@ -1,6 +1,6 @@
 //! The nonce of a share.
 
-use super::word::word;
+use super::hex_u32::word;
 
 word! {
     /// The nonce of a share. Its text may come without leading zeros (NerdMiner).

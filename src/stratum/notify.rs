@@ -4,9 +4,9 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::branch::MerkleBranch;
-use super::field::{FieldError, at, elements, string};
 use super::hex;
 use super::job_id::JobId;
+use super::json_field::{FieldError, at, elements, string};
 use super::nbits::Nbits;
 use super::ntime::Ntime;
 use super::prevhash::PrevHash;

@@ -1,6 +1,6 @@
 //! The time in a block header.
 
-use super::word::word;
+use super::hex_u32::word;
 
 word! {
     /// Seconds since 1970-01-01 UTC, as they stand in a job and in the header.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::field::FieldError;
 use super::hex;
+use super::json_field::FieldError;
 
 /// The second param of a notify, its 32 bytes in the order of the text. That order is neither the
 /// header's nor the displayed hash's: [`work::parent_hash`](crate::work::parent_hash) knows.

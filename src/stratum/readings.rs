@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use super::envelope::Envelope;
-use super::field::FieldError;
-use super::job_reading::{Agreement, JobReading};
+use super::job_reading::{JobReading, ReadingAgreement};
+use super::json_field::FieldError;
+use super::message::Envelope;
 use super::method::PoolMethod;
 use super::notify::Notify;
-use super::tolerant::{Reading, Scanned, scan};
+use super::tolerant::{ObjectReading, Scanned, scan};
 
 /// A line as it may be read. An ordinary line has one reading; an odd one has as many as miners differ, at
 /// most sixteen, or none.
@@ -24,7 +24,7 @@ pub struct Readings<'a> {
 /// What makes a line odd: of two lines with the same shape every miner reads both, or neither. An ordinary
 /// line has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Shape(u16);
+pub struct LineShape(u16);
 
 impl<'a> Readings<'a> {
     /// Reads one line.
@@ -43,7 +43,7 @@ impl<'a> Readings<'a> {
 
     /// Every reading, that of most miners first.
     pub fn messages(&self) -> impl Iterator<Item = Envelope<'_>> {
-        self.plain.iter().copied().chain(self.odd.readings.iter().map(Reading::message))
+        self.plain.iter().copied().chain(self.odd.readings.iter().map(ObjectReading::message))
     }
 
     /// The reading of most miners; `None` for a line that nobody can read.
@@ -59,7 +59,7 @@ impl<'a> Readings<'a> {
             return None;
         }
         let is_ordinary = self.plain.is_some() && name == PoolMethod::Notify.name();
-        let least = if is_ordinary { Agreement::All } else { Agreement::OrIgnored };
+        let least = if is_ordinary { ReadingAgreement::All } else { ReadingAgreement::OrIgnored };
         let read = |JobReading { job, agreement }| JobReading { job, agreement: agreement.max(least) };
         Some(Notify::as_miners_read(message.params).map(read))
     }
@@ -76,8 +76,8 @@ impl<'a> Readings<'a> {
     }
 
     /// What makes the line odd; `None` for an ordinary one.
-    pub fn shape(&self) -> Option<Shape> {
-        self.plain.is_none().then_some(Shape(self.odd.shape))
+    pub fn shape(&self) -> Option<LineShape> {
+        self.plain.is_none().then_some(LineShape(self.odd.shape))
     }
 
     /// Whether a part of the line could not be read, or not understood, and looks like a job: a miner may read
@@ -204,21 +204,21 @@ mod tests {
         };
         let (a, b) = (params("a"), params("b"));
         let job = |id: &str, agreement| Ok((id.to_owned(), agreement));
-        assert_eq!(jobs(&format!("{{\"method\":\"mining.notify\",{a}}}")), [job("a", Agreement::All)]);
+        assert_eq!(jobs(&format!("{{\"method\":\"mining.notify\",{a}}}")), [job("a", ReadingAgreement::All)]);
         for odd in [
             format!("{{\"method\":\"Mining.Notify\",{a}}}"),
             format!("{{\"method\":\"mining.notify\",{a}}} ."),
             format!("{{\"method\":\"mining.notify\",{a},{a}}}"),
         ] {
-            assert_eq!(jobs(&odd), [job("a", Agreement::OrIgnored)], "{odd}");
+            assert_eq!(jobs(&odd), [job("a", ReadingAgreement::OrIgnored)], "{odd}");
         }
         assert_eq!(
             jobs(&format!("{{\"method\":\"mining.notify\",{a},{b}}}")),
-            [job("b", Agreement::OrIgnored), job("a", Agreement::OrIgnored)]
+            [job("b", ReadingAgreement::OrIgnored), job("a", ReadingAgreement::OrIgnored)]
         );
         assert_eq!(
             jobs(&format!("{{\"method\":\"x\",\"Method\":\"mining.notify\",{a}}}")),
-            [job("a", Agreement::OrIgnored)]
+            [job("a", ReadingAgreement::OrIgnored)]
         );
         assert!(jobs("{\"method\":\"mining.notify\",\"params\":[]}")[0].is_err());
         assert_eq!(jobs("{\"id\":1,\"result\":true}"), []);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::field::{elements, shortened, string_or_number};
+use super::json_field::{elements, shortened, string_or_number};
 
 /// The params of a `client.reconnect`, all of which may be missing (wire reference, section 2.10).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -3,8 +3,8 @@
 use serde_json::value::RawValue;
 
 use super::extranonce::Extranonce2Size;
-use super::field::FieldError;
-use super::job_reading::Agreement;
+use super::job_reading::ReadingAgreement;
+use super::json_field::FieldError;
 use super::subscribe::{Leniency, SubscribeAnswer, search_space};
 
 impl SubscribeAnswer {
@@ -24,7 +24,7 @@ impl SubscribeAnswer {
     pub fn of_set_extranonce(
         params: Option<&RawValue>,
         known: Option<Extranonce2Size>,
-    ) -> Result<(SubscribeAnswer, Agreement), FieldError> {
+    ) -> Result<(SubscribeAnswer, ReadingAgreement), FieldError> {
         search_space("params", present(params)?, 0, known, Leniency::OfMiners)
     }
 }
@@ -41,12 +41,12 @@ mod tests {
     fn params_are_read_strictly_and_as_miners_read_them() {
         let four = Extranonce2Size::new(4).ok();
         for (params, known, size, agreement, is_exact) in [
-            (r#"["d1e5",8]"#, None, 8, Agreement::All, true),
-            (r#"["d1e5","8",1]"#, four, 8, Agreement::All, true),
-            (r#"["d1e5"]"#, four, 4, Agreement::OrIgnored, false),
-            (r#"["d1e5",null]"#, four, 4, Agreement::OrIgnored, false),
-            (r#"{"a":"d1e5","b":8}"#, None, 8, Agreement::OrIgnored, false),
-            (r#"["d1e5x",8]"#, None, 8, Agreement::Doubtful, false),
+            (r#"["d1e5",8]"#, None, 8, ReadingAgreement::All, true),
+            (r#"["d1e5","8",1]"#, four, 8, ReadingAgreement::All, true),
+            (r#"["d1e5"]"#, four, 4, ReadingAgreement::OrIgnored, false),
+            (r#"["d1e5",null]"#, four, 4, ReadingAgreement::OrIgnored, false),
+            (r#"{"a":"d1e5","b":8}"#, None, 8, ReadingAgreement::OrIgnored, false),
+            (r#"["d1e5x",8]"#, None, 8, ReadingAgreement::Doubtful, false),
         ] {
             let raw = serde_json::from_str(params).ok();
             let (space, read) = SubscribeAnswer::of_set_extranonce(raw, known).unwrap();

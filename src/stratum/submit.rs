@@ -3,12 +3,12 @@
 use serde_json::value::RawValue;
 
 use super::extranonce::Extranonce2;
-use super::field::{FieldError, at, elements, name, string};
+use super::hex_u32;
 use super::job_id::JobId;
+use super::json_field::{FieldError, at, elements, name, string};
 use super::nonce::Nonce;
 use super::ntime::Ntime;
 use super::version::VersionBits;
-use super::word;
 
 /// So many zeros may stand before a number of eight digits, as where somebody writes 64 bits.
 const MOST_ZEROS: usize = 8;
@@ -35,7 +35,7 @@ impl Submit {
     pub fn from_params(params: Option<&RawValue>) -> Result<Submit, FieldError> {
         let params = elements_of(params)?;
         let worker = string("worker", at("worker", &params, 0)?)?.into_owned();
-        Submit::read(worker, &params, params.get(5).copied(), word::from_json)
+        Submit::read(worker, &params, params.get(5).copied(), hex_u32::from_json)
     }
 
     /// Reads what a miner means, in forms too that pools refuse (wire reference, section 5.4, 31 and 32): with
@@ -73,14 +73,14 @@ fn elements_of(params: Option<&RawValue>) -> Result<Vec<&RawValue>, FieldError> 
 /// A number with `0x`, or with zeros beyond eight digits.
 fn number(field: &'static str, raw: &RawValue) -> Result<u32, FieldError> {
     if !raw.get().starts_with('"') {
-        return word::from_json(field, raw);
+        return hex_u32::from_json(field, raw);
     }
     let text = string(field, raw)?;
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(&text);
     let beyond = digits.len().saturating_sub(8);
     let is_padded =
         beyond > 0 && beyond <= MOST_ZEROS && digits.bytes().take(beyond).all(|digit| digit == b'0');
-    word::from_text(field, if is_padded { &digits[beyond..] } else { digits })
+    hex_u32::from_text(field, if is_padded { &digits[beyond..] } else { digits })
 }
 
 /// Some write the sixth param whether they have one or not.

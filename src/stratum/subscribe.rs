@@ -3,11 +3,11 @@
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::envelope::Envelope;
 use super::extranonce::{Extranonce1, Extranonce2Size};
-use super::field::{FieldError, at, elements, values};
-use super::job_reading::Agreement;
-use super::verdict::Verdict;
+use super::job_reading::ReadingAgreement;
+use super::json_field::{FieldError, at, elements, values};
+use super::message::Envelope;
+use super::verdict::ResponseVerdict;
 
 /// `[subscriptions, extranonce1, extranonce2_size]`. The list of subscriptions matters only for
 /// the resumption of a session and is not kept.
@@ -48,7 +48,7 @@ impl SubscribeAnswer {
     ///
     /// # Errors
     /// When no miner is known to make an extranonce1 and a size of it.
-    pub fn as_miners_read(result: &RawValue) -> Result<(SubscribeAnswer, Agreement), FieldError> {
+    pub fn as_miners_read(result: &RawValue) -> Result<(SubscribeAnswer, ReadingAgreement), FieldError> {
         search_space("subscribe result", result, 1, None, Leniency::OfMiners)
     }
 
@@ -56,13 +56,13 @@ impl SubscribeAnswer {
     ///
     /// # Errors
     /// When it refuses, or no miner is known to make a search space of it.
-    pub fn of_answer(answer: &Envelope<'_>) -> Result<(SubscribeAnswer, Agreement), SubscribeError> {
+    pub fn of_answer(answer: &Envelope<'_>) -> Result<(SubscribeAnswer, ReadingAgreement), SubscribeError> {
         match answer.result.map(SubscribeAnswer::as_miners_read) {
             Some(Ok(space)) => Ok(space),
             Some(Err(why)) if !answer.has_error() => Err(SubscribeError::Unreadable(why)),
-            Some(Err(_)) | None => Err(match Verdict::of(answer) {
-                Verdict::Refused { code, reason } => SubscribeError::Refused { code, reason },
-                Verdict::Accepted => SubscribeError::Refused { code: None, reason: None },
+            Some(Err(_)) | None => Err(match ResponseVerdict::of(answer) {
+                ResponseVerdict::Refused { code, reason } => SubscribeError::Refused { code, reason },
+                ResponseVerdict::Accepted => SubscribeError::Refused { code: None, reason: None },
             }),
         }
     }
@@ -83,7 +83,7 @@ pub(super) fn search_space(
     index: usize,
     known: Option<Extranonce2Size>,
     leniency: Leniency,
-) -> Result<(SubscribeAnswer, Agreement), FieldError> {
+) -> Result<(SubscribeAnswer, ReadingAgreement), FieldError> {
     let is_strict = leniency == Leniency::None;
     let elements = match values(raw).filter(|_| !is_strict) {
         Some(values) => values,
@@ -100,9 +100,9 @@ pub(super) fn search_space(
         None => size?,
     };
     let agreement = match is_exact {
-        false => Agreement::Doubtful,
-        true if raw.get().starts_with('{') || !has_size => Agreement::OrIgnored,
-        true => Agreement::All,
+        false => ReadingAgreement::Doubtful,
+        true if raw.get().starts_with('{') || !has_size => ReadingAgreement::OrIgnored,
+        true => ReadingAgreement::All,
     };
     Ok((SubscribeAnswer { extranonce1, extranonce2_size }, agreement))
 }
@@ -139,9 +139,9 @@ mod tests {
     #[test]
     fn what_only_lenient_miners_read_is_doubtful() {
         for (extranonce1, read_as, agreement) in [
-            ("d1e54072", "d1e54072", Agreement::All),
-            ("0xd1e5", "00d1e5", Agreement::Doubtful),
-            ("d1e54", "d1e5", Agreement::Doubtful),
+            ("d1e54072", "d1e54072", ReadingAgreement::All),
+            ("0xd1e5", "00d1e5", ReadingAgreement::Doubtful),
+            ("d1e54", "d1e5", ReadingAgreement::Doubtful),
         ] {
             let result = format!("[[],\"{extranonce1}\",8]");
             let read = SubscribeAnswer::as_miners_read(serde_json::from_str(&result).unwrap()).unwrap();

@@ -18,7 +18,7 @@ pub struct DifficultyTimeline {
     /// What was in force since the job before it came, and until the newest one did.
     before: DifficultyRange,
     /// The newest last.
-    jobs: VecDeque<Assignment>,
+    jobs: VecDeque<DifficultyAt>,
 }
 
 /// The lowest and the highest difficulty of several.
@@ -29,7 +29,7 @@ pub struct DifficultyRange {
 }
 
 #[derive(Debug, Clone)]
-struct Assignment {
+struct DifficultyAt {
     job: JobId,
     difficulty: Difficulty,
 }
@@ -62,7 +62,7 @@ impl DifficultyTimeline {
         if self.jobs.len() == DifficultyTimeline::MAX_JOBS {
             self.jobs.pop_front();
         }
-        self.jobs.push_back(Assignment { job, difficulty: self.current });
+        self.jobs.push_back(DifficultyAt { job, difficulty: self.current });
     }
 
     /// What the pool said last; 1 when it has said nothing.

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use serde_json::value::RawValue;
 
-use super::envelope::Envelope;
+use super::message::Envelope;
 
 /// Deeper nesting is not read. No message has more than five levels.
 const MAX_DEPTH: usize = 128;
@@ -43,7 +43,7 @@ const COMMA: u16 = 1 << 9;
 #[derive(Debug, Default)]
 pub(super) struct Scanned {
     /// None of them twice. The first one is that of jansson.
-    pub(super) readings: Vec<Reading>,
+    pub(super) readings: Vec<ObjectReading>,
     /// Which leniencies the line needed. Lines of the same shape are read by the same miners.
     pub(super) shape: u16,
     /// Where the part begins that could not be read; `None` when there is none but white space.
@@ -54,12 +54,12 @@ pub(super) struct Scanned {
 
 /// One reading of an object: the values of [`KEYS`] as strict JSON, which all readings share.
 #[derive(Debug, Default)]
-pub(super) struct Reading([Option<Rc<RawValue>>; KEYS.len()]);
+pub(super) struct ObjectReading([Option<Rc<RawValue>>; KEYS.len()]);
 
 /// Reads all objects of `line`.
 pub(super) fn scan(line: &[u8]) -> Scanned {
     let mut scanner = Scanner { bytes: line, place: 0, shape: 0, is_too_large: false };
-    let (mut readings, mut bytes): (Vec<Reading>, usize) = (Vec::new(), 0);
+    let (mut readings, mut bytes): (Vec<ObjectReading>, usize) = (Vec::new(), 0);
     if line.starts_with(b"\xef\xbb\xbf") {
         (scanner.place, scanner.shape) = (3, SPACE);
     }
@@ -73,7 +73,7 @@ pub(super) fn scan(line: &[u8]) -> Scanned {
         if number > 0 {
             scanner.shape |= BEHIND;
         }
-        let mut fields = Fields::default();
+        let mut fields = ObjectFields::default();
         if number >= MAX_OBJECTS || scanner.peek() != Some(b'{') || scanner.message(&mut fields).is_none() {
             unread = Some(start);
             break;
@@ -96,7 +96,7 @@ pub(super) fn scan(line: &[u8]) -> Scanned {
     Scanned { readings, shape: scanner.shape, unread, is_too_large: scanner.is_too_large }
 }
 
-impl Reading {
+impl ObjectReading {
     /// The message.
     pub(super) fn message(&self) -> Envelope<'_> {
         Envelope::of_values(self.0.each_ref().map(Option::as_deref))
@@ -106,7 +106,7 @@ impl Reading {
         self.0.iter().flatten().map(|value| value.get().len()).sum()
     }
 
-    fn is_same(&self, other: &Reading) -> bool {
+    fn is_same(&self, other: &ObjectReading) -> bool {
         self.0.iter().zip(&other.0).all(|pair| match pair {
             (Some(one), Some(other)) => Rc::ptr_eq(one, other) || one.get() == other.get(),
             (None, None) => true,
@@ -126,9 +126,9 @@ struct Field {
 
 /// The fields of one object, in the order of [`KEYS`].
 #[derive(Debug, Default)]
-struct Fields([Field; KEYS.len()]);
+struct ObjectFields([Field; KEYS.len()]);
 
-impl Fields {
+impl ObjectFields {
     /// Takes a value; returns whether the key was there before.
     fn take(&mut self, index: usize, is_exact: bool, value: Rc<RawValue>) -> bool {
         let Some(field) = self.0.get_mut(index) else { return false };
@@ -143,7 +143,7 @@ impl Fields {
     }
 
     /// The object once for each way to choose.
-    fn readings(&self) -> [Reading; 4] {
+    fn readings(&self) -> [ObjectReading; 4] {
         [
             self.chosen(|field| &field.last_exact),
             self.chosen(|field| &field.first),
@@ -152,8 +152,8 @@ impl Fields {
         ]
     }
 
-    fn chosen(&self, choose: impl Fn(&Field) -> &Option<Rc<RawValue>>) -> Reading {
-        Reading(self.0.each_ref().map(|field| choose(field).clone()))
+    fn chosen(&self, choose: impl Fn(&Field) -> &Option<Rc<RawValue>>) -> ObjectReading {
+        ObjectReading(self.0.each_ref().map(|field| choose(field).clone()))
     }
 }
 
@@ -185,7 +185,7 @@ impl Scanner<'_> {
     }
 
     /// One object at the top. `None` when it can't be read.
-    fn message(&mut self, fields: &mut Fields) -> Option<()> {
+    fn message(&mut self, fields: &mut ObjectFields) -> Option<()> {
         self.members(b'}', 0, &mut |scanner, _| {
             let key = scanner.key()?;
             let known = key_place(&key);
@@ -407,7 +407,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn readings(line: impl AsRef<[u8]>) -> Vec<String> {
-        let text = |reading: &Reading| {
+        let text = |reading: &ObjectReading| {
             let values = KEYS.iter().zip(&reading.0).filter_map(|(key, value)| Some((key, value.as_ref()?)));
             let fields: Vec<String> = values.map(|(key, value)| format!("\"{key}\":{value}")).collect();
             format!("{{{}}}", fields.join(","))

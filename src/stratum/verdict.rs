@@ -7,11 +7,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::answer::RefusalCode;
-use super::envelope::Envelope;
+use super::message::Envelope;
 
 /// What an answer to `mining.submit` or `mining.authorize` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ResponseVerdict {
     Accepted,
     /// With the code and the reason the pool gave, as far as it gave any.
     Refused {
@@ -20,14 +20,14 @@ pub enum Verdict {
     },
 }
 
-impl Verdict {
+impl ResponseVerdict {
     /// Reads the forms 1 to 6 of the wire reference, section 2 (form 7 is no message): refused when
     /// there is an error, or when the result is not `true`.
-    pub fn of(answer: &Envelope<'_>) -> Verdict {
+    pub fn of(answer: &Envelope<'_>) -> ResponseVerdict {
         let error = answer.error.map_or(Value::Null, value);
         let accepted = answer.result.is_some_and(|result| result.get() == "true");
         if accepted && is_empty(&error) {
-            return Verdict::Accepted;
+            return ResponseVerdict::Accepted;
         }
         let (code, reason) = match &error {
             Value::Array(parts) => (parts.first().and_then(Value::as_i64), parts.get(1).and_then(text)),
@@ -37,20 +37,20 @@ impl Verdict {
             other => (None, text(other)),
         };
         let reason = reason.or_else(|| answer.reject_reason.and_then(|raw| text(&value(raw))));
-        Verdict::Refused { code, reason }
+        ResponseVerdict::Refused { code, reason }
     }
 
     /// Whether it refuses a share because its difficulty is too low (wire reference, section 2.3).
     pub fn is_low_difficulty(&self) -> bool {
         match self {
-            Verdict::Accepted => false,
-            Verdict::Refused { code, reason } => says_low_difficulty(*code, reason.as_deref()),
+            ResponseVerdict::Accepted => false,
+            ResponseVerdict::Refused { code, reason } => says_low_difficulty(*code, reason.as_deref()),
         }
     }
 
     /// Whether it accepts.
     pub fn is_accepted(&self) -> bool {
-        *self == Verdict::Accepted
+        *self == ResponseVerdict::Accepted
     }
 }
 
@@ -95,17 +95,17 @@ fn text(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stratum::{ErrorForm, Refusal, refused};
+    use crate::stratum::{ErrorForm, StratumError, refused};
 
-    fn of(line: &str) -> Verdict {
-        Verdict::of(&Envelope::read(line.as_bytes()).unwrap())
+    fn of(line: &str) -> ResponseVerdict {
+        ResponseVerdict::of(&Envelope::read(line.as_bytes()).unwrap())
     }
 
     #[test]
     fn every_form_we_write_is_read_as_a_refusal() {
         for form in ErrorForm::ALL.into_iter().filter(|form| *form != ErrorForm::PlainText) {
-            let line = refused("7", &Refusal::new(RefusalCode::JobNotFound, "Stale"), form);
-            let Verdict::Refused { code, reason } = of(&line) else { panic!("{form:?}: {line}") };
+            let line = refused("7", &StratumError::new(RefusalCode::JobNotFound, "Stale"), form);
+            let ResponseVerdict::Refused { code, reason } = of(&line) else { panic!("{form:?}: {line}") };
             match form {
                 ErrorForm::ArrayWithNull
                 | ErrorForm::ArrayWithText

@@ -3,8 +3,8 @@
 
 use serde_json::value::RawValue;
 
-use super::field::first_text;
-use super::word::word;
+use super::hex_u32::word;
+use super::json_field::first_text;
 
 word! {
     /// A block version, unsigned: a mask of ffffffff lets miners set the top bit.

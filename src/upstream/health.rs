@@ -12,7 +12,7 @@ const MOST_DOUBLINGS: u32 = 20;
 
 /// How a pool failed. What is wrong decides what a probe must show before the pool counts as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
+pub enum PoolFailure {
     /// It could not be reached: name, TCP, SOCKS5 or TLS.
     Dial(String),
     /// It closed a connection that had asked something, without one byte of an answer.
@@ -30,22 +30,22 @@ pub enum Failure {
     TurnsMinersAway(String),
 }
 
-impl Failure {
+impl PoolFailure {
     /// Whether the pool is there, and miners get no work from it. It may give some to the next one.
     pub fn is_about_work(&self) -> bool {
-        matches!(self, Failure::NoWork(_) | Failure::TurnsMinersAway(_))
+        matches!(self, PoolFailure::NoWork(_) | PoolFailure::TurnsMinersAway(_))
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for PoolFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Dial(why) => f.write_str(why),
-            Failure::ClosedUnanswered => f.write_str("it closes connections without an answer"),
-            Failure::LostUnanswered(why) => write!(f, "its connections end without an answer: {why}"),
-            Failure::Refused(why) | Failure::TurnsMinersAway(why) => f.write_str(why),
-            Failure::Silent(time) => write!(f, "it has said nothing for {}", seconds(*time)),
-            Failure::NoWork(time) => {
+            PoolFailure::Dial(why) => f.write_str(why),
+            PoolFailure::ClosedUnanswered => f.write_str("it closes connections without an answer"),
+            PoolFailure::LostUnanswered(why) => write!(f, "its connections end without an answer: {why}"),
+            PoolFailure::Refused(why) | PoolFailure::TurnsMinersAway(why) => f.write_str(why),
+            PoolFailure::Silent(time) => write!(f, "it has said nothing for {}", seconds(*time)),
+            PoolFailure::NoWork(time) => {
                 write!(f, "it gives no work: it accepts miners and has sent no job for {}", seconds(*time))
             }
         }
@@ -54,31 +54,31 @@ impl fmt::Display for Failure {
 
 /// Up since when, or failed until when.
 #[derive(Debug)]
-pub struct Health {
+pub struct PoolHealth {
     backoff_min: Duration,
     backoff_max: Duration,
-    state: State,
+    state: HealthState,
     /// What a session has seen that only a probe can confirm.
-    suspicion: Option<Failure>,
+    suspicion: Option<PoolFailure>,
     /// How it gave no work; no probe has seen a job since, whatever else has failed meanwhile.
-    owes_work: Option<Failure>,
-    /// Failures in a row; survives a recovery that does not last, see [`Health::recovered`].
+    owes_work: Option<PoolFailure>,
+    /// Failures in a row; survives a recovery that does not last, see [`PoolHealth::recovered`].
     failures: u32,
 }
 
 #[derive(Debug)]
-enum State {
+enum HealthState {
     Up { since: Instant },
-    Failed { until: Instant, failure: Failure },
+    Failed { until: Instant, failure: PoolFailure },
 }
 
-impl Health {
+impl PoolHealth {
     /// Up, until shown otherwise.
-    pub fn new(backoff_min: Duration, backoff_max: Duration, now: Instant) -> Health {
-        Health {
+    pub fn new(backoff_min: Duration, backoff_max: Duration, now: Instant) -> PoolHealth {
+        PoolHealth {
             backoff_min,
             backoff_max,
-            state: State::Up { since: now },
+            state: HealthState::Up { since: now },
             suspicion: None,
             owes_work: None,
             failures: 0,
@@ -88,21 +88,23 @@ impl Health {
     /// Since when it is up; `None` while it counts as failed.
     pub fn up_since(&self) -> Option<Instant> {
         match self.state {
-            State::Up { since } => Some(since),
-            State::Failed { .. } => None,
+            HealthState::Up { since } => Some(since),
+            HealthState::Failed { .. } => None,
         }
     }
 
     /// A failure of an upstream that counted as up: returns the pause until the next try. Several
     /// sessions that see the same failure count once.
-    pub fn failed(&mut self, failure: Failure, now: Instant) -> Option<Duration> {
+    pub fn failed(&mut self, failure: PoolFailure, now: Instant) -> Option<Duration> {
         match self.state {
             // It was still taken by miners that had no other pool.
-            State::Failed { failure: ref known, .. } if known.is_about_work() && !failure.is_about_work() => {
+            HealthState::Failed { failure: ref known, .. }
+                if known.is_about_work() && !failure.is_about_work() =>
+            {
                 Some(self.pause(failure, now))
             }
-            State::Failed { .. } => None,
-            State::Up { since } => {
+            HealthState::Failed { .. } => None,
+            HealthState::Up { since } => {
                 // A pool that held for longer than the longest pause begins anew.
                 if now.saturating_duration_since(since) > self.backoff_max {
                     self.failures = 0;
@@ -113,14 +115,14 @@ impl Health {
     }
 
     /// One session was let down; whether the pool has failed is for a probe to say.
-    pub fn suspect(&mut self, failure: Failure) {
+    pub fn suspect(&mut self, failure: PoolFailure) {
         if self.up_since().is_some() {
             self.suspicion = Some(failure);
         }
     }
 
     /// The suspicion, to be probed now.
-    pub fn take_suspicion(&mut self) -> Option<Failure> {
+    pub fn take_suspicion(&mut self) -> Option<PoolFailure> {
         self.suspicion.take()
     }
 
@@ -130,7 +132,7 @@ impl Health {
     }
 
     /// A probe failed, too: the next pause is longer.
-    pub fn still_failed(&mut self, failure: Failure, now: Instant) {
+    pub fn still_failed(&mut self, failure: PoolFailure, now: Instant) {
         self.pause(failure, now);
     }
 
@@ -139,7 +141,7 @@ impl Health {
         let was_failed = self.up_since().is_none();
         self.owes_work = None;
         if was_failed {
-            self.state = State::Up { since: now };
+            self.state = HealthState::Up { since: now };
         }
         was_failed
     }
@@ -148,7 +150,7 @@ impl Health {
     /// again one that only gives no work.
     pub fn answered(&mut self) -> bool {
         match (&mut self.state, &self.owes_work) {
-            (State::Failed { failure, .. }, Some(owed)) if !failure.is_about_work() => {
+            (HealthState::Failed { failure, .. }, Some(owed)) if !failure.is_about_work() => {
                 *failure = owed.clone();
                 true
             }
@@ -158,23 +160,23 @@ impl Health {
 
     /// Whether it has failed because it gives no work. It is still better than no pool at all.
     pub fn gives_no_work(&self) -> bool {
-        matches!(&self.state, State::Failed { failure, .. } if failure.is_about_work())
+        matches!(&self.state, HealthState::Failed { failure, .. } if failure.is_about_work())
     }
 
     /// How it gave no work, until a probe has seen a job.
-    pub fn owes_work(&self) -> Option<&Failure> {
+    pub fn owes_work(&self) -> Option<&PoolFailure> {
         self.owes_work.as_ref()
     }
 
     /// When a failed upstream is to be probed, and what had failed.
-    pub fn due(&self) -> Option<(Instant, &Failure)> {
+    pub fn due(&self) -> Option<(Instant, &PoolFailure)> {
         match &self.state {
-            State::Up { .. } => None,
-            State::Failed { until, failure } => Some((*until, failure)),
+            HealthState::Up { .. } => None,
+            HealthState::Failed { until, failure } => Some((*until, failure)),
         }
     }
 
-    fn pause(&mut self, failure: Failure, now: Instant) -> Duration {
+    fn pause(&mut self, failure: PoolFailure, now: Instant) -> Duration {
         let doubled = 2_u32.saturating_pow(self.failures.min(MOST_DOUBLINGS));
         let longest = self.backoff_min.saturating_mul(doubled).min(self.backoff_max);
         // Between half and all of it, so that a farm's proxies don't come back in step.
@@ -184,7 +186,7 @@ impl Health {
         if failure.is_about_work() {
             self.owes_work = Some(failure.clone());
         }
-        self.state = State::Failed { until: now + pause, failure };
+        self.state = HealthState::Failed { until: now + pause, failure };
         pause
     }
 }
@@ -202,14 +204,14 @@ mod tests {
     const MIN: Duration = Duration::from_secs(1);
     const MAX: Duration = Duration::from_secs(60);
 
-    fn dial() -> Failure {
-        Failure::Dial("refused".to_owned())
+    fn dial() -> PoolFailure {
+        PoolFailure::Dial("refused".to_owned())
     }
 
     #[test]
     fn pauses_double_up_to_the_longest() {
         let now = Instant::now();
-        let mut health = Health::new(MIN, MAX, now);
+        let mut health = PoolHealth::new(MIN, MAX, now);
         health.failed(dial(), now);
         let mut pauses = Vec::new();
         for _ in 0..8 {
@@ -226,7 +228,7 @@ mod tests {
     #[test]
     fn many_sessions_that_see_one_failure_count_once() {
         let now = Instant::now();
-        let mut health = Health::new(MIN, MAX, now);
+        let mut health = PoolHealth::new(MIN, MAX, now);
         assert!(health.failed(dial(), now).is_some());
         assert_eq!(health.failed(dial(), now), None);
     }
@@ -234,7 +236,7 @@ mod tests {
     #[test]
     fn a_recovery_that_does_not_last_keeps_its_pauses() {
         let now = Instant::now();
-        let mut health = Health::new(MIN, MAX, now);
+        let mut health = PoolHealth::new(MIN, MAX, now);
         for _ in 0..4 {
             health.failed(dial(), now);
             assert!(health.recovered(now));
@@ -248,15 +250,15 @@ mod tests {
     #[test]
     fn a_pool_without_work_owes_a_job_whatever_else_fails_meanwhile() {
         let now = Instant::now();
-        let mut health = Health::new(MIN, MAX, now);
-        health.failed(Failure::NoWork(MAX), now);
+        let mut health = PoolHealth::new(MIN, MAX, now);
+        health.failed(PoolFailure::NoWork(MAX), now);
         assert!(health.gives_no_work());
-        assert_eq!(health.failed(Failure::NoWork(MAX), now), None);
+        assert_eq!(health.failed(PoolFailure::NoWork(MAX), now), None);
         // Miners that have no other pool still go there, and notice that it is down.
         assert!(health.failed(dial(), now).is_some());
         assert!(!health.gives_no_work());
         health.still_failed(dial(), now);
-        assert_eq!(health.owes_work(), Some(&Failure::NoWork(MAX)));
+        assert_eq!(health.owes_work(), Some(&PoolFailure::NoWork(MAX)));
         // It is there again, and still owes work.
         assert!(health.answered() && health.gives_no_work());
         assert!(!health.answered());
@@ -269,9 +271,9 @@ mod tests {
     #[test]
     fn up_since_begins_with_the_recovery() {
         let now = Instant::now();
-        let mut health = Health::new(MIN, MAX, now);
+        let mut health = PoolHealth::new(MIN, MAX, now);
         assert_eq!(health.up_since(), Some(now));
-        health.failed(Failure::ClosedUnanswered, now);
+        health.failed(PoolFailure::ClosedUnanswered, now);
         assert_eq!(health.up_since(), None);
         let later = now + MIN;
         assert!(health.recovered(later));
@@ -282,13 +284,13 @@ mod tests {
     #[test]
     fn a_suspicion_is_probed_once_and_only_while_up() {
         let now = Instant::now();
-        let mut health = Health::new(MIN, MAX, now);
-        health.suspect(Failure::ClosedUnanswered);
+        let mut health = PoolHealth::new(MIN, MAX, now);
+        health.suspect(PoolFailure::ClosedUnanswered);
         assert!(health.wants_probe() && health.up_since().is_some());
-        assert_eq!(health.take_suspicion(), Some(Failure::ClosedUnanswered));
+        assert_eq!(health.take_suspicion(), Some(PoolFailure::ClosedUnanswered));
         assert!(!health.wants_probe());
         health.failed(dial(), now);
-        health.suspect(Failure::ClosedUnanswered);
+        health.suspect(PoolFailure::ClosedUnanswered);
         assert_eq!(health.take_suspicion(), None);
     }
 

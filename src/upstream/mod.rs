@@ -1,14 +1,14 @@
 //! Which pool is taken: the order of preference, each one's health, connections kept warm, and the
 //! background probes that find out when a failed pool is back.
 
+mod entry;
 mod health;
-mod listing;
-mod one;
+mod list;
 mod probe;
 mod probe_logins;
 mod probe_work;
 mod route;
-mod warm;
+mod spare;
 mod work;
 
 use std::fmt;
@@ -19,16 +19,16 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use crate::config;
-use crate::net::{Stream, descriptors};
-use crate::stop::Stop;
+use crate::net::{Stream, fd_limit};
 use crate::stratum::Reconnect;
+use crate::util::stop::Stop;
 
-pub use health::{Failure, Health};
-pub use listing::{Listing, RelistError, UpstreamId};
-pub use one::Standing;
+pub use entry::PoolStatus;
+pub use health::{PoolFailure, PoolHealth};
+pub use list::{RelistError, UpstreamId, UpstreamList};
 pub use route::{SetupError, route_to};
 
-use one::Upstream;
+use entry::UpstreamEntry;
 pub(crate) use route::name_of;
 
 /// A dial that ran out of less time than this says nothing about the pool.
@@ -37,11 +37,11 @@ const FAIR_SHARE: Duration = Duration::from_secs(3);
 /// All configured upstreams. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Upstreams {
-    shared: Arc<Shared>,
+    shared: Arc<UpstreamsShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct UpstreamsShared {
     listed: ArcSwap<Listed>,
     failover: config::Failover,
     /// The addresses that this program listens on for miners.
@@ -57,9 +57,9 @@ struct Shared {
 /// The upstreams as they are listed now.
 #[derive(Debug)]
 struct Listed {
-    listing: Listing,
+    listing: UpstreamList,
     /// All that are known, by their numbers.
-    upstreams: Vec<Arc<Upstream>>,
+    upstreams: Vec<Arc<UpstreamEntry>>,
     /// Since when this order holds.
     since: Instant,
 }
@@ -75,7 +75,7 @@ impl fmt::Debug for Hook {
 
 /// A connection to a pool.
 #[derive(Debug)]
-pub struct Link {
+pub struct PoolConnection {
     pub stream: Arc<Stream>,
     pub upstream: UpstreamId,
 }
@@ -94,7 +94,7 @@ impl fmt::Display for NoUpstream {
         match self {
             NoUpstream::Unreachable => f.write_str("no pool could be reached"),
             NoUpstream::NoDescriptors => {
-                write!(f, "no connection to a pool can be opened: {}", descriptors::used_up_advice())
+                write!(f, "no connection to a pool can be opened: {}", fd_limit::used_up_advice())
             }
         }
     }
@@ -110,7 +110,7 @@ impl Upstreams {
     /// # Errors
     /// [`SetupError`] for unusable certificates, or when a thread can't be started.
     pub fn start(
-        configured: &[config::Upstream],
+        configured: &[config::UpstreamConfig],
         failover: &config::Failover,
         on_failure: impl Fn() + Send + Sync + 'static,
         stop: &Stop,
@@ -125,13 +125,13 @@ impl Upstreams {
     /// As [`Upstreams::start`].
     pub fn start_beside(
         listening: &[SocketAddr],
-        configured: &[config::Upstream],
+        configured: &[config::UpstreamConfig],
         failover: &config::Failover,
         on_failure: impl Fn() + Send + Sync + 'static,
         stop: &Stop,
     ) -> Result<Upstreams, SetupError> {
-        let none = Listed { listing: Listing::new(&[]), upstreams: Vec::new(), since: Instant::now() };
-        let shared = Shared {
+        let none = Listed { listing: UpstreamList::new(&[]), upstreams: Vec::new(), since: Instant::now() };
+        let shared = UpstreamsShared {
             listed: ArcSwap::from_pointee(none),
             failover: failover.clone(),
             listening: listening.to_vec(),
@@ -141,7 +141,7 @@ impl Upstreams {
             stop: stop.clone(),
         };
         let upstreams = Upstreams { shared: Arc::new(shared) };
-        upstreams.list(Listing::new(configured))?;
+        upstreams.list(UpstreamList::new(configured))?;
         Ok(upstreams)
     }
 
@@ -154,7 +154,7 @@ impl Upstreams {
     /// [`RelistError`]; nothing has changed then.
     pub fn relist(
         &self,
-        configured: &[config::Upstream],
+        configured: &[config::UpstreamConfig],
         tell: impl FnOnce(Vec<String>),
     ) -> Result<bool, RelistError> {
         let listing = &self.shared.listed.load().listing;
@@ -208,7 +208,7 @@ impl Upstreams {
         hosts.any(|host| reconnect.is_to(host))
     }
 
-    /// As [`Listing::rank`].
+    /// As [`UpstreamList::rank`].
     pub fn rank(&self, id: UpstreamId) -> Option<usize> {
         self.listed().listing.rank(id)
     }
@@ -224,7 +224,7 @@ impl Upstreams {
     }
 
     /// As it is configured, or was when it was last listed.
-    pub fn configured(&self, id: UpstreamId) -> Arc<config::Upstream> {
+    pub fn configured(&self, id: UpstreamId) -> Arc<config::UpstreamConfig> {
         self.one(id).configured.clone()
     }
 
@@ -235,7 +235,7 @@ impl Upstreams {
     ///
     /// # Errors
     /// [`NoUpstream`] at the deadline and at the end of the program.
-    pub fn connect(&self, tried: &[UpstreamId], deadline: Instant) -> Result<Link, NoUpstream> {
+    pub fn connect(&self, tried: &[UpstreamId], deadline: Instant) -> Result<PoolConnection, NoUpstream> {
         loop {
             let candidates = self.candidates(tried);
             for (place, upstream) in candidates.iter().enumerate() {
@@ -258,10 +258,15 @@ impl Upstreams {
     ///
     /// # Errors
     /// [`NoUpstream`] when it can't be reached.
-    pub fn connect_to_port(&self, id: UpstreamId, port: u16, deadline: Instant) -> Result<Link, NoUpstream> {
+    pub fn connect_to_port(
+        &self,
+        id: UpstreamId,
+        port: u16,
+        deadline: Instant,
+    ) -> Result<PoolConnection, NoUpstream> {
         let upstream = self.one(id);
         match upstream.dial_at(port, deadline) {
-            Ok(stream) => Ok(Link { stream: Arc::new(stream), upstream: id }),
+            Ok(stream) => Ok(PoolConnection { stream: Arc::new(stream), upstream: id }),
             Err(error) => {
                 log::warn!("pool {id} {}: it asks us to connect to port {port}: {error}", upstream.name);
                 Err(NoUpstream::Unreachable)
@@ -273,13 +278,13 @@ impl Upstreams {
     ///
     /// # Errors
     /// [`NoUpstream`] when it can't be reached, which is remembered.
-    pub fn connect_to(&self, id: UpstreamId, deadline: Instant) -> Result<Link, NoUpstream> {
+    pub fn connect_to(&self, id: UpstreamId, deadline: Instant) -> Result<PoolConnection, NoUpstream> {
         self.dial(&self.one(id), deadline.saturating_duration_since(Instant::now()))?
             .ok_or(NoUpstream::Unreachable)
     }
 
     /// Remembers that a pool failed, unless that is known already.
-    pub fn mark_failed(&self, id: UpstreamId, failure: Failure) {
+    pub fn mark_failed(&self, id: UpstreamId, failure: PoolFailure) {
         self.fail(&self.one(id), failure);
     }
 
@@ -289,7 +294,7 @@ impl Upstreams {
     }
 
     /// A session was let down by a pool that others hear from: a probe finds out.
-    pub fn suspect(&self, id: UpstreamId, failure: Failure) {
+    pub fn suspect(&self, id: UpstreamId, failure: PoolFailure) {
         let upstream = self.one(id);
         log::debug!("pool {id} {} is suspected: {failure}", upstream.name);
         upstream.suspect(failure);
@@ -318,7 +323,7 @@ impl Upstreams {
     }
 
     /// What is known of the upstream.
-    pub fn standing(&self, id: UpstreamId) -> Standing {
+    pub fn standing(&self, id: UpstreamId) -> PoolStatus {
         self.one(id).standing()
     }
 
@@ -369,12 +374,12 @@ impl Upstreams {
     }
 
     /// Numbers come from here, and none is ever taken back.
-    fn one(&self, id: UpstreamId) -> Arc<Upstream> {
+    fn one(&self, id: UpstreamId) -> Arc<UpstreamEntry> {
         self.shared.listed.load().upstreams[id.0].clone()
     }
 
     /// Sets up who is new, lets go who is not listed any more, and lets the new order hold.
-    fn list(&self, listing: Listing) -> Result<(), SetupError> {
+    fn list(&self, listing: UpstreamList) -> Result<(), SetupError> {
         let before = self.listed();
         let was_listed = |id: &UpstreamId| before.listing.rank(*id).is_some();
         let mut upstreams = before.upstreams.clone();
@@ -385,7 +390,7 @@ impl Upstreams {
                 continue;
             }
             let stop = self.shared.stop.child();
-            let started = Upstream::new(id, configured, &self.shared, stop.clone())
+            let started = UpstreamEntry::new(id, configured, &self.shared, stop.clone())
                 .map(Arc::new)
                 .and_then(|one| self.start_work(&one).map(|()| one));
             match started {
@@ -413,18 +418,18 @@ impl Upstreams {
         gone.iter().for_each(|id| before.upstreams[id.0].stop.stop());
         if !before.upstreams.is_empty() {
             // Whoever wrote them down wants to know, before a miner needs them.
-            let untried = || Failure::Dial(String::from("not tried yet"));
+            let untried = || PoolFailure::Dial(String::from("not tried yet"));
             added.iter().for_each(|one| one.suspect(untried()));
         }
         self.wake_waiters();
         Ok(())
     }
 
-    fn start_work(&self, upstream: &Arc<Upstream>) -> Result<(), SetupError> {
-        probe::start(self, upstream).and_then(|()| warm::start(self, upstream)).map_err(SetupError::Thread)
+    fn start_work(&self, upstream: &Arc<UpstreamEntry>) -> Result<(), SetupError> {
+        probe::start(self, upstream).and_then(|()| spare::start(self, upstream)).map_err(SetupError::Thread)
     }
 
-    fn candidates(&self, tried: &[UpstreamId]) -> Vec<Arc<Upstream>> {
+    fn candidates(&self, tried: &[UpstreamId]) -> Vec<Arc<UpstreamEntry>> {
         let listed = self.listed();
         let untried = listed.listing.order().iter().filter(|id| !tried.contains(id));
         let untried: Vec<_> = untried.map(|id| &listed.upstreams[id.0]).collect();
@@ -433,14 +438,16 @@ impl Upstreams {
         if !healthy.is_empty() || !tried.is_empty() {
             return healthy;
         }
-        let is_idle = |one: &&&Arc<Upstream>| one.blocked().is_none() && one.health().gives_no_work();
+        let is_idle = |one: &&&Arc<UpstreamEntry>| one.blocked().is_none() && one.health().gives_no_work();
         untried.iter().filter(is_idle).copied().cloned().collect()
     }
 
     /// `None` when it could not be reached, which is remembered; an error when no other could be either.
-    fn dial(&self, upstream: &Upstream, time: Duration) -> Result<Option<Link>, NoUpstream> {
+    fn dial(&self, upstream: &UpstreamEntry, time: Duration) -> Result<Option<PoolConnection>, NoUpstream> {
         let error = match upstream.dial(Instant::now() + time) {
-            Ok(stream) => return Ok(Some(Link { stream: Arc::new(stream), upstream: upstream.id })),
+            Ok(stream) => {
+                return Ok(Some(PoolConnection { stream: Arc::new(stream), upstream: upstream.id }));
+            }
             Err(error) => error,
         };
         // No pool's fault, and no other pool would be reached either.
@@ -450,7 +457,7 @@ impl Upstreams {
         if self.shared.stop.is_stopped() {
             return Err(NoUpstream::Unreachable);
         }
-        let failure = Failure::Dial(error.to_string());
+        let failure = PoolFailure::Dial(error.to_string());
         if error.is_timeout() && time < FAIR_SHARE {
             // Too little time for a pool that is far away: a probe has more.
             upstream.suspect(failure);
@@ -460,7 +467,7 @@ impl Upstreams {
         Ok(None)
     }
 
-    fn fail(&self, upstream: &Upstream, failure: Failure) {
+    fn fail(&self, upstream: &UpstreamEntry, failure: PoolFailure) {
         if upstream.stop.is_stopped() {
             // What fails now was given up.
             return;
@@ -485,7 +492,7 @@ impl Upstreams {
     }
 
     /// A probe has shown that the pool works.
-    fn recover(&self, upstream: &Upstream) {
+    fn recover(&self, upstream: &UpstreamEntry) {
         if upstream.recover() {
             log::info!("pool {} {} is back", upstream.id, upstream.name);
             (self.shared.on_failure.0)();
@@ -494,7 +501,7 @@ impl Upstreams {
     }
 
     /// A probe has shown that the pool is still dead.
-    fn fail_again(&self, upstream: &Upstream, failure: Failure) {
+    fn fail_again(&self, upstream: &UpstreamEntry, failure: PoolFailure) {
         let is_choice = failure.is_about_work();
         upstream.health().still_failed(failure, Instant::now());
         if is_choice {
@@ -509,7 +516,7 @@ impl Upstreams {
     }
 
     /// A probe hears from the pool, and may wait long for a job yet.
-    fn answered(&self, upstream: &Upstream) {
+    fn answered(&self, upstream: &UpstreamEntry) {
         let is_choice = upstream.health().answered();
         if is_choice {
             self.wake_waiters();

@@ -5,16 +5,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::one::Upstream;
+use super::entry::UpstreamEntry;
 use super::probe_work::ask_for_work;
-use super::{Failure, Upstreams};
-use crate::analyzer::LineReader;
+use super::{PoolFailure, Upstreams};
 use crate::net::options::is_timeout;
-use crate::net::{Reader, Stream};
-use crate::stop::Stopped;
+use crate::net::{Stream, StreamReader};
+use crate::stratum::LineReader;
 use crate::stratum::{Client, ClientEvent};
-use crate::supervise::{self, service};
 use crate::util::os_error::describe;
+use crate::util::stop::Stopped;
+use crate::util::supervise;
+use crate::util::supervise::service;
 
 /// The most that one probe's connection may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
@@ -34,7 +35,7 @@ const MAX_ANSWER: usize = 64 * 1024;
 const AGENT: &str = concat!("sluice/", env!("CARGO_PKG_VERSION"));
 
 /// A thread of its own: a pool that swallows its probes delays nobody else's.
-pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<Upstream>) -> io::Result<()> {
+pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<UpstreamEntry>) -> io::Result<()> {
     let (upstreams, upstream) = (upstreams.clone(), upstream.clone());
     let name = format!("probe-{}", upstream.id.0 + 1);
     let stuck_after = stuck_after(upstreams.shared.failover.answer_timeout);
@@ -47,18 +48,18 @@ fn stuck_after(answer_timeout: Duration) -> Duration {
     STUCK_AFTER + answer_timeout * 2
 }
 
-fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stopped> {
+fn keep_probing(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), Stopped> {
     let failback_after = upstreams.shared.failover.failback_after;
     let recheck = (failback_after / 3).min(LONGEST_RECHECK);
     let mut checked_at = Instant::now();
     // What a pool that is back must go on to disprove until miners are moved to it.
-    let mut last_failure: Option<Failure> = None;
+    let mut last_failure: Option<PoolFailure> = None;
     let mut addresses = upstream.address_changes();
     loop {
         supervise::beat();
         let suspicion = upstream.health().take_suspicion();
         if let Some(suspicion) = suspicion {
-            if let Shown::Failed(failure) = probe(upstreams, upstream, &suspicion) {
+            if let ProbeResult::Failed(failure) = probe(upstreams, upstream, &suspicion) {
                 upstreams.fail(upstream, failure);
             }
         }
@@ -73,9 +74,11 @@ fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stoppe
                 last_failure = Some(failure.clone());
                 checked_at = now;
                 match probe(upstreams, upstream, &failure) {
-                    Shown::Works | Shown::GivesWork | Shown::RefusesLogin => upstreams.recover(upstream),
-                    Shown::Failed(failure) => upstreams.fail_again(upstream, failure),
-                    Shown::Nothing => upstreams.fail_again(upstream, failure),
+                    ProbeResult::Works | ProbeResult::GivesWork | ProbeResult::RefusesLogin => {
+                        upstreams.recover(upstream)
+                    }
+                    ProbeResult::Failed(failure) => upstreams.fail_again(upstream, failure),
+                    ProbeResult::Nothing => upstreams.fail_again(upstream, failure),
                 }
                 Duration::ZERO
             }
@@ -83,7 +86,7 @@ fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stoppe
             None => match &last_failure {
                 Some(failure) if now >= checked_at + recheck => {
                     checked_at = now;
-                    if let Shown::Failed(failure) = probe(upstreams, upstream, failure) {
+                    if let ProbeResult::Failed(failure) = probe(upstreams, upstream, failure) {
                         upstreams.fail(upstream, failure);
                     }
                     // Long enough up: whoever uses it from now on will notice a failure.
@@ -109,19 +112,19 @@ fn keep_probing(upstreams: &Upstreams, upstream: &Upstream) -> Result<(), Stoppe
 }
 
 /// What a probe has shown.
-pub(super) enum Shown {
+pub(super) enum ProbeResult {
     Works,
     /// It has sent a job.
     GivesWork,
     /// It has refused the login.
     RefusesLogin,
-    Failed(Failure),
+    Failed(PoolFailure),
     /// It could not be made, for reasons of our own.
     Nothing,
 }
 
 /// Shows whether what had failed works again.
-fn probe(upstreams: &Upstreams, upstream: &Upstream, failed: &Failure) -> Shown {
+fn probe(upstreams: &Upstreams, upstream: &UpstreamEntry, failed: &PoolFailure) -> ProbeResult {
     supervise::beat();
     let deadline = Instant::now() + PROBE_LIMIT;
     let failover = &upstreams.shared.failover;
@@ -129,34 +132,34 @@ fn probe(upstreams: &Upstreams, upstream: &Upstream, failed: &Failure) -> Shown 
     let has_failed = upstream.health().up_since().is_none();
     let stream = match upstream.dial_anew(deadline) {
         Ok(stream) => stream,
-        Err(error) if error.is_ours() => return Shown::Nothing,
-        Err(error) => return Shown::Failed(Failure::Dial(error.to_string())),
+        Err(error) if error.is_ours() => return ProbeResult::Nothing,
+        Err(error) => return ProbeResult::Failed(PoolFailure::Dial(error.to_string())),
     };
     let login = if owes_work { upstream.probe_logins().next(has_failed) } else { None };
     if let Some(login) = login {
         let answered = || upstreams.answered(upstream);
         let shown = ask_for_work(stream, &login, failover.first_job_timeout, answered, &upstream.stop);
         match shown {
-            Shown::GivesWork => upstream.probe_logins().got_work(login),
-            Shown::RefusesLogin if matches!(failed, Failure::TurnsMinersAway(_)) => {
-                return Shown::Failed(failed.clone());
+            ProbeResult::GivesWork => upstream.probe_logins().got_work(login),
+            ProbeResult::RefusesLogin if matches!(failed, PoolFailure::TurnsMinersAway(_)) => {
+                return ProbeResult::Failed(failed.clone());
             }
             // What one account is refused says nothing of the work that others wait for.
-            Shown::RefusesLogin if has_failed && upstream.probe_logins().refused(&login) => {
-                return Shown::Failed(Failure::NoWork(failover.first_job_timeout));
+            ProbeResult::RefusesLogin if has_failed && upstream.probe_logins().refused(&login) => {
+                return ProbeResult::Failed(PoolFailure::NoWork(failover.first_job_timeout));
             }
             _ => {}
         }
         return shown;
     }
     match failed {
-        Failure::Dial(_) => Shown::Works,
-        Failure::ClosedUnanswered
-        | Failure::LostUnanswered(_)
-        | Failure::NoWork(_)
-        | Failure::TurnsMinersAway(_)
-        | Failure::Silent(_)
-        | Failure::Refused(_) => ask(stream, failover.answer_timeout, failed),
+        PoolFailure::Dial(_) => ProbeResult::Works,
+        PoolFailure::ClosedUnanswered
+        | PoolFailure::LostUnanswered(_)
+        | PoolFailure::NoWork(_)
+        | PoolFailure::TurnsMinersAway(_)
+        | PoolFailure::Silent(_)
+        | PoolFailure::Refused(_) => ask(stream, failover.answer_timeout, failed),
     }
 }
 
@@ -169,36 +172,36 @@ pub(super) fn subscribing() -> Client<()> {
 }
 
 /// Subscribes and waits for the answer. Any will do, except from a pool that had refused miners.
-fn ask(stream: Stream, limit: Duration, failed: &Failure) -> Shown {
+fn ask(stream: Stream, limit: Duration, failed: &PoolFailure) -> ProbeResult {
     let deadline = Instant::now() + limit;
     let mut client = subscribing();
     let request = client.take_outgoing();
     let asked = stream.set_write_timeout(Some(limit)).and_then(|()| stream.send_all(request.as_bytes()));
     if let Err(error) = asked {
-        return Shown::Failed(unanswered(&error, limit));
+        return ProbeResult::Failed(unanswered(&error, limit));
     }
-    let must_accept = matches!(failed, Failure::TurnsMinersAway(_) | Failure::Refused(_));
-    let mut reader = Reader::new(stream.into());
+    let must_accept = matches!(failed, PoolFailure::TurnsMinersAway(_) | PoolFailure::Refused(_));
+    let mut reader = StreamReader::new(stream.into());
     let (mut lines, mut answer) = (LineReader::up_to(MAX_ANSWER), None);
     let (mut buffer, mut read) = ([0; 512], 0);
     while answer.is_none() && read < MAX_ANSWER {
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let received = reader.stream().set_read_timeout(Some(left)).and_then(|()| reader.recv(&mut buffer));
         match received {
-            Ok(received) if received.length > 0 && !must_accept => return Shown::Works,
+            Ok(received) if received.length > 0 && !must_accept => return ProbeResult::Works,
             Ok(received) if received.length > 0 => {
                 read += received.length;
                 lines.read(&buffer[..received.length], |line| {
                     answer = answer.or_else(|| subscribed(&mut client, line))
                 });
             }
-            Ok(_) => return Shown::Failed(Failure::ClosedUnanswered),
-            Err(error) => return Shown::Failed(unanswered(&error, limit)),
+            Ok(_) => return ProbeResult::Failed(PoolFailure::ClosedUnanswered),
+            Err(error) => return ProbeResult::Failed(unanswered(&error, limit)),
         }
     }
     match answer {
-        Some(true) => Shown::Works,
-        _ => Shown::Failed(failed.clone()),
+        Some(true) => ProbeResult::Works,
+        _ => ProbeResult::Failed(failed.clone()),
     }
 }
 
@@ -211,6 +214,6 @@ fn subscribed(client: &mut Client<()>, line: &[u8]) -> Option<bool> {
 }
 
 /// How a connection ended that had asked something.
-pub(super) fn unanswered(error: &io::Error, limit: Duration) -> Failure {
-    if is_timeout(error) { Failure::Silent(limit) } else { Failure::LostUnanswered(describe(error)) }
+pub(super) fn unanswered(error: &io::Error, limit: Duration) -> PoolFailure {
+    if is_timeout(error) { PoolFailure::Silent(limit) } else { PoolFailure::LostUnanswered(describe(error)) }
 }

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::Failure;
-use super::probe::{Shown, subscribing, unanswered};
-use crate::analyzer::LineReader;
+use super::PoolFailure;
+use super::probe::{ProbeResult, subscribing, unanswered};
 use crate::net::options::is_timeout;
-use crate::net::{Reader, Stream};
-use crate::stop::Stop;
-use crate::stratum::{Client, ClientEvent, Login, PoolMethod, Verdict};
-use crate::supervise;
+use crate::net::{Stream, StreamReader};
+use crate::stratum::LineReader;
+use crate::stratum::{Client, ClientEvent, Login, PoolMethod, ResponseVerdict};
+use crate::util::stop::Stop;
+use crate::util::supervise;
 
 /// How often a wait looks whether the program ends.
 const STOP_CHECK: Duration = Duration::from_millis(200);
@@ -25,7 +25,7 @@ const MAX_POOL_LINE: usize = 1 << 20;
 struct Progress {
     subscribed: bool,
     refuses_subscribe: bool,
-    verdict: Option<Verdict>,
+    verdict: Option<ResponseVerdict>,
     has_job: bool,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn ask_for_work(
     limit: Duration,
     answered: impl FnOnce(),
     stop: &Stop,
-) -> Shown {
+) -> ProbeResult {
     let deadline = Instant::now() + limit;
     let mut client = subscribing();
     let asked = stream
@@ -45,9 +45,9 @@ pub(super) fn ask_for_work(
         .and_then(|()| stream.set_write_timeout(Some(limit.min(WRITE_LIMIT))))
         .and_then(|()| stream.send_all(client.take_outgoing().as_bytes()));
     if let Err(error) = asked {
-        return Shown::Failed(unanswered(&error, limit));
+        return ProbeResult::Failed(unanswered(&error, limit));
     }
-    let mut reader = Reader::new(stream.into());
+    let mut reader = StreamReader::new(stream.into());
     let (mut lines, mut progress) = (LineReader::up_to(MAX_POOL_LINE), Progress::default());
     let (mut buffer, mut read, mut answered) = ([0; 4096], 0, Some(answered));
     while Instant::now() < deadline && read < MAX_READ {
@@ -59,33 +59,37 @@ pub(super) fn ask_for_work(
                 lines.read(&buffer[..received.length], |line| progress.take(&mut client, line));
             }
             Err(error) if is_timeout(&error) && !stop.is_stopped() => continue,
-            Err(_) if stop.is_stopped() => return Shown::Nothing,
-            _ if progress.subscribed => return Shown::Failed(closes_early()),
-            Ok(_) => return Shown::Failed(Failure::ClosedUnanswered),
-            Err(error) => return Shown::Failed(unanswered(&error, limit)),
+            Err(_) if stop.is_stopped() => return ProbeResult::Nothing,
+            _ if progress.subscribed => return ProbeResult::Failed(closes_early()),
+            Ok(_) => return ProbeResult::Failed(PoolFailure::ClosedUnanswered),
+            Err(error) => return ProbeResult::Failed(unanswered(&error, limit)),
         }
         if progress.has_job {
-            return Shown::GivesWork;
+            return ProbeResult::GivesWork;
         }
         if progress.refuses_subscribe
             || progress.verdict.as_ref().is_some_and(|verdict| !verdict.is_accepted())
         {
-            return Shown::RefusesLogin;
+            return ProbeResult::RefusesLogin;
         }
         if let Some(answered) = answered.take_if(|_| progress.subscribed) {
             answered();
             client.authorize(login);
             if reader.stream().send_all(client.take_outgoing().as_bytes()).is_err() {
-                return Shown::Failed(closes_early());
+                return ProbeResult::Failed(closes_early());
             }
         }
     }
-    Shown::Failed(if progress.subscribed { Failure::NoWork(limit) } else { Failure::Silent(limit) })
+    ProbeResult::Failed(if progress.subscribed {
+        PoolFailure::NoWork(limit)
+    } else {
+        PoolFailure::Silent(limit)
+    })
 }
 
 /// The pool has answered the subscribe, and then ended the connection.
-fn closes_early() -> Failure {
-    Failure::TurnsMinersAway(String::from("it closes connections before it sends a job"))
+fn closes_early() -> PoolFailure {
+    PoolFailure::TurnsMinersAway(String::from("it closes connections before it sends a job"))
 }
 
 impl Progress {
@@ -112,7 +116,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::supervise::{service, unwell};
+    use crate::util::supervise::{service, unwell};
 
     #[test]
     fn a_long_wait_for_a_job_is_no_stuck_thread() {
@@ -143,7 +147,7 @@ mod tests {
         assert!(progress.subscribed);
         client.authorize(&Login::new("w", "x"));
         progress.take(&mut client, br#"{"id":2,"id":2,"result":true,"error":null}"#);
-        assert!(progress.verdict.as_ref().is_some_and(Verdict::is_accepted));
+        assert!(progress.verdict.as_ref().is_some_and(ResponseVerdict::is_accepted));
         assert!(!progress.has_job);
         progress.take(&mut client, br#"{"id":null,"id":null,"method":"mining.notify","params":["1"]} ."#);
         assert!(progress.has_job);

@@ -5,11 +5,11 @@ use std::io;
 use std::path::Path;
 
 use crate::config;
-use crate::net::dial::{Login, Route, Way};
+use crate::net::dial::{ProxyLogin, Route, Way};
 use crate::net::resolve::Resolver;
 use crate::net::tls::{TlsClient, TlsError, Trust};
-use crate::stop::Stop;
 use crate::util::os_error::describe;
+use crate::util::stop::Stop;
 
 /// An upstream that can't be set up.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl fmt::Display for SetupError {
 impl std::error::Error for SetupError {}
 
 /// Host and port, as configured.
-pub(crate) fn name_of(configured: &config::Upstream) -> String {
+pub(crate) fn name_of(configured: &config::UpstreamConfig) -> String {
     if configured.host.contains(':') {
         format!("[{}]:{}", configured.host, configured.port)
     } else {
@@ -42,7 +42,7 @@ pub(crate) fn name_of(configured: &config::Upstream) -> String {
 ///
 /// # Errors
 /// As [`Upstreams::start`](super::Upstreams::start).
-pub fn route_to(configured: &config::Upstream, stop: &Stop) -> Result<Route, SetupError> {
+pub fn route_to(configured: &config::UpstreamConfig, stop: &Stop) -> Result<Route, SetupError> {
     let tls = match &configured.tls {
         None => None,
         Some(tls) => {
@@ -58,7 +58,7 @@ pub fn route_to(configured: &config::Upstream, stop: &Stop) -> Result<Route, Set
         }
         Some(socks5) => Way::Socks5 {
             proxy: Resolver::start(&socks5.host, socks5.port, stop).map_err(SetupError::Thread)?,
-            login: socks5.user.as_ref().map(|user| Login {
+            login: socks5.user.as_ref().map(|user| ProxyLogin {
                 user: user.clone(),
                 password: socks5.password.as_ref().map_or_else(String::new, |p| p.expose().to_owned()),
             }),

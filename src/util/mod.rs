@@ -10,6 +10,14 @@
 
 pub mod address;
 pub mod escape;
+pub mod format;
+pub mod logging;
+pub(crate) mod nul_tail;
 pub mod os_error;
 pub mod plural;
+pub(crate) mod shared_memory;
 pub mod span;
+pub mod stop;
+pub mod supervise;
+pub mod thread;
+pub(crate) mod token_bucket;

@@ -10,13 +10,14 @@ mod work;
 
 use std::time::Duration;
 
-use super::fitness::tree_bytes;
-use super::found::{Authorized, Found, Suggestion};
 use super::job::Judging;
-use super::moment::Moment;
-use super::settings::{Settings, USER_AGENT};
+use super::nerdminer_check::tree_bytes;
+use super::observations::{Authorized, Observations, Suggestion};
+use super::settings::{USER_AGENT, VerifySettings};
+use super::timestamp::Timestamp;
 use crate::stratum::{
-    Client, ClientEvent, Difficulty, JobReading, Login, PoolMethod, Reconnect, SubscribeAnswer, Verdict,
+    Client, ClientEvent, Difficulty, JobReading, Login, PoolMethod, Reconnect, ResponseVerdict,
+    SubscribeAnswer,
 };
 
 /// What a NerdMiner suggests (wire reference, section 7.2).
@@ -39,14 +40,14 @@ const UNFINISHED: Duration = Duration::from_secs(1);
 
 /// The miner's side.
 #[derive(Debug)]
-pub struct Conversation {
+pub struct VerifyClient {
     worker: String,
     host: String,
     judging: Judging,
     most_drift: i64,
     is_brief: bool,
-    found: Found,
-    client: Client<Moment>,
+    found: Observations,
+    client: Client<Timestamp>,
     subscribe_sent: Duration,
     subscribe_answered: Option<Duration>,
     suggest_sent: Option<Duration>,
@@ -56,19 +57,19 @@ pub struct Conversation {
     earlier_spaces: Vec<SubscribeAnswer>,
 }
 
-impl Conversation {
+impl VerifyClient {
     /// With the pool `host`, as in its URL. Something is to be sent at once.
-    pub fn new(settings: &Settings, host: &str, at: Moment) -> Conversation {
+    pub fn new(settings: &VerifySettings, host: &str, at: Timestamp) -> VerifyClient {
         let mut client = Client::new(USER_AGENT);
         client.configure();
         client.subscribe();
-        Conversation {
+        VerifyClient {
             worker: settings.worker(),
             host: host.to_owned(),
             judging: Judging { expected: settings.expected.clone(), expectations: settings.expectations() },
             most_drift: super::judge::most_drift(),
             is_brief: settings.is_brief,
-            found: Found::default(),
+            found: Observations::default(),
             client,
             subscribe_sent: at.since,
             subscribe_answered: None,
@@ -84,7 +85,7 @@ impl Conversation {
     }
 
     /// Lets time pass.
-    pub fn tick(&mut self, at: Moment) {
+    pub fn tick(&mut self, at: Timestamp) {
         let is_due = self.subscribe_answered.is_some_and(|answered| at.since >= answered + PAUSE);
         if is_due && self.found.authorize_sent.is_none() {
             self.found.authorize_sent = Some(at.since);
@@ -101,7 +102,7 @@ impl Conversation {
     }
 
     /// Whether there is nothing left to find out.
-    pub fn is_enough(&self, at: Moment) -> bool {
+    pub fn is_enough(&self, at: Timestamp) -> bool {
         let found = &self.found;
         if found.subscribe_refused.is_some() || matches!(found.authorized, Authorized::Refused(_)) {
             return true;
@@ -112,17 +113,17 @@ impl Conversation {
     }
 
     /// What was found so far.
-    pub fn found(&self) -> &Found {
+    pub fn found(&self) -> &Observations {
         &self.found
     }
 
     /// What was found.
-    pub fn into_found(self) -> Found {
+    pub fn into_found(self) -> Observations {
         self.found
     }
 
     /// Takes one line of the pool, without its end.
-    pub fn take_line(&mut self, line: &[u8], at: Moment) {
+    pub fn take_line(&mut self, line: &[u8], at: Timestamp) {
         self.found.lines += 1;
         if line.len() > self.found.longest_line {
             self.found.longest_line = line.len();
@@ -136,7 +137,7 @@ impl Conversation {
         }
     }
 
-    fn take_event(&mut self, event: ClientEvent<Moment>, at: Moment) {
+    fn take_event(&mut self, event: ClientEvent<Timestamp>, at: Timestamp) {
         match event {
             ClientEvent::Called { method, reply } => {
                 self.found.is_first_line_foreign |= self.subscribe_answered.is_none();
@@ -185,7 +186,7 @@ impl Conversation {
         }
     }
 
-    fn take_authorized(&mut self, verdict: Verdict, at: Moment) {
+    fn take_authorized(&mut self, verdict: ResponseVerdict, at: Timestamp) {
         self.found.authorize_took = self.found.authorize_sent.map(|sent| at.since.saturating_sub(sent));
         if !verdict.is_accepted() {
             self.found.authorized = Authorized::Refused(reading::refusal(verdict));

@@ -1,6 +1,6 @@
 //! One job as the pool sent it, judged by the proxy's own rules.
 
-use super::moment::Moment;
+use super::timestamp::Timestamp;
 use crate::analyzer::{
     ChainState, ChainVerdict, Expectations, Expected, JudgedJob, OutputView, PayoutState, PayoutVerdict,
     Unverifiable,
@@ -16,7 +16,7 @@ const RETARGET: u32 = 2016;
 pub struct SeenJob {
     /// The first is 1.
     pub number: u64,
-    pub at: Moment,
+    pub at: Timestamp,
     pub job_id: JobId,
     pub clean: bool,
     /// The pool could know by then for whom it is.
@@ -59,7 +59,7 @@ pub(super) struct Judging {
 impl SeenJob {
     pub(super) fn new(
         number: u64,
-        at: Moment,
+        at: Timestamp,
         job: Notify,
         clean: bool,
         is_named: bool,

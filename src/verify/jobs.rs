@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::job::{ParentWork, SeenJob};
 use crate::analyzer::{ChainVerdict, PayoutState};
-use crate::config::Rules;
+use crate::config::RulesConfig;
 
 /// More are only counted; an hour of a pool that sends one every 30 s has 120.
 const MOST_KEPT: usize = 128;
@@ -18,7 +18,7 @@ const SAME_PERCENT: f64 = 0.005;
 
 /// What the pool gave to do.
 #[derive(Debug, Default)]
-pub struct Jobs {
+pub struct JobsSeen {
     /// The first ones, whole.
     pub kept: Vec<SeenJob>,
     pub newest: Option<SeenJob>,
@@ -54,7 +54,7 @@ pub struct Jobs {
     pub is_damned: bool,
 }
 
-impl Jobs {
+impl JobsSeen {
     /// Counts something that may be a job and can't be read.
     pub(super) fn add_unreadable(&mut self, why: &str) {
         self.unreadable += 1;
@@ -127,7 +127,7 @@ impl Jobs {
     pub fn outdated_for(&self, lasted: Duration) -> Option<Duration> {
         let age = lasted.saturating_sub(self.newest.as_ref()?.at.since);
         let habit = self.interval().unwrap_or_default().saturating_mul(LATE_INTERVALS);
-        (age > Rules::default().stale_job.max(habit)).then_some(age)
+        (age > RulesConfig::default().stale_job.max(habit)).then_some(age)
     }
 
     /// Whether each telling job pays the address.

@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use self::jobs::JobsView;
 use super::best_in_a_day;
-use super::fitness::Fitness;
-use super::found::{Authorized, Reconnect, Refusal};
-use super::jobs::Jobs;
-use super::report::Report;
+use super::jobs::JobsSeen;
+use super::nerdminer_check::NerdMinerCheck;
+use super::observations::{Authorized, PoolRefusal, ReconnectSeen};
+use super::report::PoolReport;
 use crate::analyzer::OutputView;
 use crate::util::escape::to_json_pretty;
 
@@ -20,13 +20,13 @@ use crate::util::escape::to_json_pretty;
 ///
 /// # Errors
 /// What serde says; there is no known way to it.
-pub fn document(reports: &[Report]) -> serde_json::Result<String> {
-    let documents: Vec<Document<'_>> = reports.iter().map(Document::of).collect();
+pub fn document(reports: &[PoolReport]) -> serde_json::Result<String> {
+    let documents: Vec<VerifyJson<'_>> = reports.iter().map(VerifyJson::of).collect();
     to_json_pretty(&documents).map(|text| text + "\n")
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct VerifyJson<'a> {
     pool: &'a str,
     address: &'a str,
     worker: String,
@@ -64,11 +64,11 @@ struct PayoutView<'a> {
     wasted_sats: Option<u64>,
     min_percent: f64,
     job: Option<u64>,
-    outputs: Vec<Output<'a>>,
+    outputs: Vec<VerifyOutputJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct Output<'a> {
+struct VerifyOutputJson<'a> {
     address: Option<&'a str>,
     kind: &'static str,
     sats: u64,
@@ -142,11 +142,11 @@ struct ReconnectView<'a> {
     is_foreign: bool,
 }
 
-impl<'a> Document<'a> {
-    fn of(report: &'a Report) -> Document<'a> {
-        let Report { watched, settings, .. } = report;
+impl<'a> VerifyJson<'a> {
+    fn of(report: &'a PoolReport) -> VerifyJson<'a> {
+        let PoolReport { watched, settings, .. } = report;
         let found = &watched.found;
-        Document {
+        VerifyJson {
             pool: &report.pool,
             address: &settings.expected.address,
             worker: settings.worker(),
@@ -176,7 +176,7 @@ impl<'a> Document<'a> {
 }
 
 impl<'a> PayoutView<'a> {
-    fn of(jobs: &'a Jobs, min_percent: f64) -> PayoutView<'a> {
+    fn of(jobs: &'a JobsSeen, min_percent: f64) -> PayoutView<'a> {
         let telling = jobs.worst.as_ref();
         PayoutView {
             state: telling.map(|job| job.payout.state.as_str()),
@@ -187,14 +187,19 @@ impl<'a> PayoutView<'a> {
             wasted_sats: telling.map(|job| job.payout.waste().map_or(0, |waste| waste.lost.0)),
             min_percent,
             job: jobs.shown().map(|job| job.number),
-            outputs: jobs.shown().map_or(&[][..], |job| &job.outputs).iter().map(Output::of).collect(),
+            outputs: jobs
+                .shown()
+                .map_or(&[][..], |job| &job.outputs)
+                .iter()
+                .map(VerifyOutputJson::of)
+                .collect(),
         }
     }
 }
 
-impl<'a> Output<'a> {
-    fn of(output: &'a OutputView) -> Output<'a> {
-        Output {
+impl<'a> VerifyOutputJson<'a> {
+    fn of(output: &'a OutputView) -> VerifyOutputJson<'a> {
+        VerifyOutputJson {
             address: output.address.as_deref(),
             kind: output.kind,
             sats: output.value.0,
@@ -205,7 +210,7 @@ impl<'a> Output<'a> {
 }
 
 impl<'a> ChainView<'a> {
-    fn of(jobs: &'a Jobs) -> ChainView<'a> {
+    fn of(jobs: &'a JobsSeen) -> ChainView<'a> {
         let newest = jobs.newest.as_ref();
         let worst = jobs.worst_chain.as_ref();
         ChainView {
@@ -222,7 +227,7 @@ impl<'a> ChainView<'a> {
 }
 
 impl TimingView {
-    fn of(report: &Report) -> TimingView {
+    fn of(report: &PoolReport) -> TimingView {
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let watched = &report.watched;
         let (found, dial) = (&watched.found, watched.dial);
@@ -247,7 +252,7 @@ impl TimingView {
 }
 
 impl DifficultyView {
-    fn of(report: &Report) -> DifficultyView {
+    fn of(report: &PoolReport) -> DifficultyView {
         let found = &report.watched.found;
         let extranonces = found.subscribed.as_ref().map(|subscribed| &subscribed.extranonces);
         DifficultyView {
@@ -269,7 +274,7 @@ impl<'a> AuthorizeView<'a> {
         match authorized {
             Authorized::Unanswered => view("unanswered"),
             Authorized::Accepted => view("accepted"),
-            Authorized::Refused(Refusal { code, reason }) => {
+            Authorized::Refused(PoolRefusal { code, reason }) => {
                 AuthorizeView { code: *code, reason: reason.as_deref(), ..view("refused") }
             }
         }
@@ -277,7 +282,7 @@ impl<'a> AuthorizeView<'a> {
 }
 
 impl<'a> NerdminerView<'a> {
-    fn of(fitness: &'a Fitness) -> NerdminerView<'a> {
+    fn of(fitness: &'a NerdMinerCheck) -> NerdminerView<'a> {
         NerdminerView {
             fits: fitness.is_fit(),
             obstacles: &fitness.obstacles,
@@ -292,7 +297,7 @@ impl<'a> NerdminerView<'a> {
 }
 
 impl<'a> ReconnectView<'a> {
-    fn of(reconnect: &'a Reconnect) -> ReconnectView<'a> {
+    fn of(reconnect: &'a ReconnectSeen) -> ReconnectView<'a> {
         ReconnectView {
             host: reconnect.host.as_deref(),
             port: reconnect.port.as_deref(),

@@ -1,17 +1,17 @@
 //! What the facts amount to: good, bad, or nothing to be said; with every reason.
 
 use crate::analyzer::{ChainState, PayoutState, Unverifiable};
-use crate::config::{PayoutKind, Rules};
+use crate::config::{PayoutKind, RulesConfig};
 use crate::util::escape::Printable;
 
-use super::found::{Authorized, Found, Refusal};
-use super::settings::Settings;
-use super::watch::{End, Watched};
+use super::observations::{Authorized, Observations, PoolRefusal};
+use super::settings::VerifySettings;
+use super::watch::{WatchEnd, WatchReport};
 use crate::util::plural::count;
 
 /// In the order of how much they decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
+pub enum VerifyOutcome {
     /// Each job would pay the address, and nothing else is wrong.
     Good,
     /// Nothing was seen that proves it, nor the contrary.
@@ -22,7 +22,7 @@ pub enum Outcome {
 
 /// One thing to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct VerifyFinding {
     /// Stable; those of the analyzer's rules where there is such a rule.
     pub id: &'static str,
     pub weight: Weight,
@@ -42,22 +42,22 @@ pub enum Weight {
     Bad,
 }
 
-impl Outcome {
+impl VerifyOutcome {
     /// A stable word for machines.
     pub fn as_str(self) -> &'static str {
         match self {
-            Outcome::Good => "good",
-            Outcome::Unknown => "unknown",
-            Outcome::Bad => "bad",
+            VerifyOutcome::Good => "good",
+            VerifyOutcome::Unknown => "unknown",
+            VerifyOutcome::Bad => "bad",
         }
     }
 
     /// What the program ends with.
     pub fn exit_code(self) -> u8 {
         match self {
-            Outcome::Good => 0,
-            Outcome::Bad => 1,
-            Outcome::Unknown => 2,
+            VerifyOutcome::Good => 0,
+            VerifyOutcome::Bad => 1,
+            VerifyOutcome::Unknown => 2,
         }
     }
 }
@@ -76,55 +76,55 @@ impl Weight {
 
 /// A job farther from the clock than this is none that the network takes, in seconds.
 pub(super) fn most_drift() -> i64 {
-    i64::try_from(Rules::default().max_drift.as_secs()).unwrap_or(i64::MAX)
+    i64::try_from(RulesConfig::default().max_drift.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Judges; the findings that decide come first.
-pub fn judge(watched: &Watched, settings: &Settings) -> (Outcome, Vec<Finding>) {
-    let mut findings = Findings(Vec::new());
+pub fn judge(watched: &WatchReport, settings: &VerifySettings) -> (VerifyOutcome, Vec<VerifyFinding>) {
+    let mut findings = VerifyFindings(Vec::new());
     findings.conversation(watched);
     findings.payout(watched, settings);
     findings.unreadable_jobs(&watched.found);
     findings.chain(&watched.found);
     findings.timing(watched);
     findings.conduct(&watched.found);
-    let Findings(mut findings) = findings;
+    let VerifyFindings(mut findings) = findings;
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
     let outcome = match findings.first().map(|finding| finding.weight) {
-        Some(Weight::Bad) => Outcome::Bad,
-        Some(Weight::Unknown) => Outcome::Unknown,
-        _ if watched.found.jobs.all_pay() => Outcome::Good,
-        _ => Outcome::Unknown,
+        Some(Weight::Bad) => VerifyOutcome::Bad,
+        Some(Weight::Unknown) => VerifyOutcome::Unknown,
+        _ if watched.found.jobs.all_pay() => VerifyOutcome::Good,
+        _ => VerifyOutcome::Unknown,
     };
     (outcome, findings)
 }
 
-struct Findings(Vec<Finding>);
+struct VerifyFindings(Vec<VerifyFinding>);
 
-impl Findings {
+impl VerifyFindings {
     fn add(&mut self, weight: Weight, id: &'static str, text: impl Into<String>) {
-        self.0.push(Finding { id, weight, text: text.into() });
+        self.0.push(VerifyFinding { id, weight, text: text.into() });
     }
 
     /// Whether there was one at all.
-    fn conversation(&mut self, watched: &Watched) {
+    fn conversation(&mut self, watched: &WatchReport) {
         let found = &watched.found;
         match &watched.end {
-            End::Unreachable(why) => {
+            WatchEnd::Unreachable(why) => {
                 self.add(Weight::Unknown, "pool.unreachable", format!("no connection: {}", Printable(why)));
                 return;
             }
-            End::Flood(what) => {
+            WatchEnd::Flood(what) => {
                 let text = format!("the pool sent {what}; nobody listens for so long");
                 self.add(Weight::Unknown, "pool.flood", text);
             }
-            End::Closed(why) if found.jobs.telling < 2 && !is_refused(found) => {
+            WatchEnd::Closed(why) if found.jobs.telling < 2 && !is_refused(found) => {
                 let why = why.as_ref().map_or(String::new(), |why| format!(" ({})", Printable(why)));
                 let weight = if found.jobs.telling == 0 { Weight::Unknown } else { Weight::Warning };
                 self.add(weight, "pool.closed", format!("the pool closed the connection{why}"));
             }
-            End::Stopped => self.add(Weight::Note, "verify.stopped", "ended before its time"),
-            End::Closed(_) | End::Enough | End::Time => {}
+            WatchEnd::Stopped => self.add(Weight::Note, "verify.stopped", "ended before its time"),
+            WatchEnd::Closed(_) | WatchEnd::Enough | WatchEnd::Time => {}
         }
         if let Some(refusal) = &found.subscribe_refused {
             self.add(
@@ -165,7 +165,7 @@ impl Findings {
         }
     }
 
-    fn payout(&mut self, watched: &Watched, settings: &Settings) {
+    fn payout(&mut self, watched: &WatchReport, settings: &VerifySettings) {
         let jobs = &watched.found.jobs;
         let Some(worst) = &jobs.worst else {
             if jobs.count > 0 && !is_refused(&watched.found) {
@@ -204,13 +204,13 @@ impl Findings {
         }
     }
 
-    fn chain(&mut self, found: &Found) {
+    fn chain(&mut self, found: &Observations) {
         let Some(chain) = &found.jobs.worst_chain else { return };
         if chain.state == ChainState::Wrong {
             let text = match chain.network {
                 "mainnet" => format!(
                     "this is not Bitcoin: the network difficulty of its work is {}",
-                    super::words::number(chain.difficulty)
+                    super::phrases::number(chain.difficulty)
                 ),
                 network => format!("this is not Bitcoin's {network}: the difficulty is of another chain"),
             };
@@ -242,17 +242,17 @@ impl Findings {
         }
     }
 
-    fn timing(&mut self, watched: &Watched) {
+    fn timing(&mut self, watched: &WatchReport) {
         let found = &watched.found;
         if let Some(age) = found.jobs.outdated_for(watched.lasted) {
             let text = format!(
                 "no job has come for {}: what the last one says may be out of date",
-                super::words::span(age.as_secs_f64())
+                super::phrases::span(age.as_secs_f64())
             );
             self.add(Weight::Unknown, "timing.notify_gap", text);
         }
         let Some(drift) = found.jobs.worst_drift else { return };
-        let span = super::words::span(drift.unsigned_abs() as f64);
+        let span = super::phrases::span(drift.unsigned_abs() as f64);
         let side = if drift > 0 { "ahead of" } else { "behind" };
         if drift.abs() > most_drift() {
             let text = format!(
@@ -260,13 +260,13 @@ impl Findings {
                  clock right? --ntp asks)"
             );
             self.add(Weight::Bad, "timing.extreme", text);
-        } else if drift.unsigned_abs() > Rules::default().stale_job.as_secs() {
+        } else if drift.unsigned_abs() > RulesConfig::default().stale_job.as_secs() {
             let id = if drift > 0 { "timing.future_job" } else { "timing.old_job" };
             self.add(Weight::Warning, id, format!("a job's time is {span} {side} the clock"));
         }
     }
 
-    fn conduct(&mut self, found: &Found) {
+    fn conduct(&mut self, found: &Observations) {
         if let Some(reconnect) = &found.reconnect {
             let host = reconnect.host.as_deref().unwrap_or("the same host");
             let port = reconnect.port.as_ref().map_or(String::new(), |port| format!(":{port}"));
@@ -294,7 +294,7 @@ impl Findings {
     }
 
     /// Jobs that miners may read and that nobody here could: they may pay anybody.
-    fn unreadable_jobs(&mut self, found: &Found) {
+    fn unreadable_jobs(&mut self, found: &Observations) {
         if found.jobs.unreadable == 0 {
             return;
         }
@@ -314,11 +314,11 @@ fn were(number: u64, noun: &str) -> String {
     format!("{} {}", count(number, noun), if number == 1 { "was" } else { "were" })
 }
 
-fn is_refused(found: &Found) -> bool {
+fn is_refused(found: &Observations) -> bool {
     found.subscribe_refused.is_some() || matches!(found.authorized, Authorized::Refused(_))
 }
 
-fn said(refusal: &Refusal) -> String {
+fn said(refusal: &PoolRefusal) -> String {
     match (&refusal.reason, refusal.code) {
         (Some(reason), Some(code)) => format!(": {} ({code})", Printable(reason)),
         (Some(reason), None) => format!(": {}", Printable(reason)),

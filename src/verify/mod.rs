@@ -13,50 +13,56 @@
 //! | `text`, `table`, `json`, `words` | how it is told |
 
 mod conversation;
-mod fitness;
-mod found;
 mod job;
 mod jobs;
 mod json;
 mod judge;
-mod moment;
+mod nerdminer_check;
+mod observations;
+mod phrases;
 mod report;
 mod settings;
 mod table;
 mod text;
+mod timestamp;
 mod watch;
-mod words;
 
 use std::io;
 
-pub use conversation::{Conversation, SUGGESTED};
-pub use fitness::{Fitness, best_in_a_day};
-pub use found::{Asked, Authorized, Found, Reconnect, Refusal, Subscribed, Suggestion};
+pub use conversation::{SUGGESTED, VerifyClient};
 pub use job::{ParentWork, SeenJob};
-pub use jobs::Jobs;
+pub use jobs::JobsSeen;
 pub use json::document;
-pub use judge::{Finding, Outcome, Weight, judge};
-pub use moment::Moment;
-pub use report::Report;
-pub use settings::Settings;
-pub use table::Table;
-pub use text::{Paint, Text};
-pub use watch::{End, Watched};
+pub use judge::{VerifyFinding, VerifyOutcome, Weight, judge};
+pub use nerdminer_check::{NerdMinerCheck, best_in_a_day};
+pub use observations::{
+    Authorized, DifficultyAsked, Observations, PoolRefusal, ReconnectSeen, Subscribed, Suggestion,
+};
+pub use report::PoolReport;
+pub use settings::VerifySettings;
+pub use table::ReportTable;
+pub use text::{ColorMode, ReportText};
+pub use timestamp::Timestamp;
+pub use watch::{WatchEnd, WatchReport};
 
 use crate::config;
-use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, spawn};
+use crate::util::stop::{Stop, Stopped};
+use crate::util::thread::{SERVICE_STACK, spawn};
 
 /// Looks at one pool.
-pub fn verify(pool: &config::Upstream, settings: &Settings, stop: &Stop) -> Report {
-    Report::new(pool, watch::watch(pool, settings, stop), settings)
+pub fn verify(pool: &config::UpstreamConfig, settings: &VerifySettings, stop: &Stop) -> PoolReport {
+    PoolReport::new(pool, watch::watch(pool, settings, stop), settings)
 }
 
 /// Looks at all of them at once; the reports are in the order of `pools`.
 ///
 /// # Errors
 /// When a thread can't be started.
-pub fn verify_all(pools: &[config::Upstream], settings: &Settings, stop: &Stop) -> io::Result<Vec<Report>> {
+pub fn verify_all(
+    pools: &[config::UpstreamConfig],
+    settings: &VerifySettings,
+    stop: &Stop,
+) -> io::Result<Vec<PoolReport>> {
     let (done, reports) = crossbeam_channel::unbounded();
     for (place, pool) in pools.iter().enumerate() {
         let (pool, settings, stop, done) = (pool.clone(), settings.clone(), stop.clone(), done.clone());
@@ -66,12 +72,12 @@ pub fn verify_all(pools: &[config::Upstream], settings: &Settings, stop: &Stop) 
         })?;
     }
     drop(done);
-    let mut reports: Vec<(usize, Report)> = reports.iter().collect();
+    let mut reports: Vec<(usize, PoolReport)> = reports.iter().collect();
     reports.sort_by_key(|(place, _)| *place);
     Ok(reports.into_iter().map(|(_, report)| report).collect())
 }
 
 /// What the reports amount to together: the worst.
-pub fn worst(reports: &[Report]) -> Outcome {
-    reports.iter().map(|report| report.outcome).max().unwrap_or(Outcome::Unknown)
+pub fn worst(reports: &[PoolReport]) -> VerifyOutcome {
+    reports.iter().map(|report| report.outcome).max().unwrap_or(VerifyOutcome::Unknown)
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::fitness::Fitness;
-use super::judge::{Finding, Outcome, Weight, judge};
-use super::settings::Settings;
-use super::watch::Watched;
+use super::judge::{VerifyFinding, VerifyOutcome, Weight, judge};
+use super::nerdminer_check::NerdMinerCheck;
+use super::settings::VerifySettings;
+use super::watch::WatchReport;
 use crate::clock::ClockState;
 use crate::config;
 
@@ -14,33 +14,37 @@ const ROOM_RATE: f64 = 1e12;
 
 /// Everything that is told of one pool.
 #[derive(Debug)]
-pub struct Report {
+pub struct PoolReport {
     /// Its URL.
     pub pool: String,
-    pub outcome: Outcome,
+    pub outcome: VerifyOutcome,
     /// Those that decide come first.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<VerifyFinding>,
     /// `None` when the pool never answered.
-    pub fitness: Option<Fitness>,
-    pub watched: Watched,
-    pub settings: Settings,
+    pub fitness: Option<NerdMinerCheck>,
+    pub watched: WatchReport,
+    pub settings: VerifySettings,
     /// Whether the job's times were compared with NTP time.
     pub is_ntp: bool,
 }
 
-impl Report {
+impl PoolReport {
     /// Judges what was seen.
-    pub fn new(pool: &config::Upstream, watched: Watched, settings: &Settings) -> Report {
+    pub fn new(pool: &config::UpstreamConfig, watched: WatchReport, settings: &VerifySettings) -> PoolReport {
         let (outcome, mut findings) = judge(&watched, settings);
         if pool.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify) && watched.dial.is_some() {
             let text = "the certificate was not verified: whoever is on the way can change all of this";
-            findings.push(Finding { id: "tls.unverified", weight: Weight::Note, text: text.to_owned() });
+            findings.push(VerifyFinding {
+                id: "tls.unverified",
+                weight: Weight::Note,
+                text: text.to_owned(),
+            });
         }
-        Report {
+        PoolReport {
             pool: pool.to_string(),
             outcome,
             findings,
-            fitness: Fitness::of(&watched.found),
+            fitness: NerdMinerCheck::of(&watched.found),
             watched,
             settings: settings.clone(),
             is_ntp: matches!(settings.clock.state(), ClockState::Synchronised { .. }),

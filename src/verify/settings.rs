@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::analyzer::Expectations;
 use crate::analyzer::Expected;
 use crate::clock::Clock;
-use crate::config::{Network, Payout, PayoutKind};
+use crate::config::{Network, PayoutKind, PayoutPolicy};
 
 /// The worker's name behind the address: a usual one, so that the pool can't tell this check from a miner by it.
 const WORKER: &str = "rig1";
@@ -15,7 +15,7 @@ pub(super) const USER_AGENT: &str = "cgminer/4.11.1";
 
 /// What every pool is asked, and for how long it is watched.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct VerifySettings {
     /// Whom a block must pay.
     pub expected: Expected,
     pub network: Network,
@@ -31,15 +31,15 @@ pub struct Settings {
     pub clock: Clock,
 }
 
-impl Settings {
+impl VerifySettings {
     /// With the defaults: a minute at most, 95 %, the system's clock. `None` when `address` is no
     /// Bitcoin address.
-    pub fn new(address: &str, network: Network) -> Option<Settings> {
-        Some(Settings {
+    pub fn new(address: &str, network: Network) -> Option<VerifySettings> {
+        Some(VerifySettings {
             expected: Expected::of_address(address)?,
             network,
             kind: PayoutKind::Solo,
-            min_percent: Payout::default().min_percent,
+            min_percent: PayoutPolicy::default().min_percent,
             limit: Duration::from_secs(60),
             is_brief: true,
             clock: Clock::system(),
@@ -53,11 +53,11 @@ impl Settings {
 
     /// The proxy's own rules for this address.
     pub(super) fn expectations(&self) -> Expectations {
-        let payout = Payout {
+        let payout = PayoutPolicy {
             address: self.expected.address.parse().ok(),
             kind: self.kind,
             min_percent: self.min_percent,
-            ..Payout::default()
+            ..PayoutPolicy::default()
         };
         Expectations::new(&payout, self.network)
     }

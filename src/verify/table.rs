@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::report::Report;
-use super::text::Paint;
-use super::words::{delay, number};
+use super::phrases::{delay, number};
+use super::report::PoolReport;
+use super::text::ColorMode;
 use crate::analyzer::{ChainState, ChainVerdict, PayoutState};
 
 const HEAD: [&str; 8] =
@@ -13,12 +13,12 @@ const HEAD: [&str; 8] =
 
 /// Reports as one table, a line each.
 #[derive(Debug)]
-pub struct Table<'a> {
-    pub reports: &'a [Report],
-    pub paint: Paint,
+pub struct ReportTable<'a> {
+    pub reports: &'a [PoolReport],
+    pub paint: ColorMode,
 }
 
-impl fmt::Display for Table<'_> {
+impl fmt::Display for ReportTable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows: Vec<[String; 8]> = self.reports.iter().map(cells).collect();
         let width = |column: usize| {
@@ -31,7 +31,7 @@ impl fmt::Display for Table<'_> {
             write_row(f, row, &widths, |column, cell| match column {
                 // Padded before, for colours have no width.
                 1 => {
-                    let word = Paint::Plain.outcome(report.outcome);
+                    let word = ColorMode::Plain.outcome(report.outcome);
                     cell.replacen(&word, &self.paint.outcome(report.outcome), 1)
                 }
                 _ => cell,
@@ -59,7 +59,7 @@ fn network(chain: &ChainVerdict) -> String {
     if chain.state == ChainState::Wrong { format!("not {}", chain.network) } else { chain.network.to_owned() }
 }
 
-fn cells(report: &Report) -> [String; 8] {
+fn cells(report: &PoolReport) -> [String; 8] {
     let watched = &report.watched;
     let found = &watched.found;
     let dash = || "–".to_owned();
@@ -74,7 +74,7 @@ fn cells(report: &Report) -> [String; 8] {
     let fitness = report.fitness.as_ref().filter(|_| found.jobs.count > 0);
     [
         report.pool.clone(),
-        Paint::Plain.outcome(report.outcome),
+        ColorMode::Plain.outcome(report.outcome),
         pays,
         found.jobs.worst_chain.as_ref().map_or_else(dash, network),
         found.difficulty.newest.map_or_else(dash, |difficulty| number(difficulty.value())),

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::fitness::{MOST_COINBASE, MOST_TREE, best_in_a_day};
-use super::found::{Authorized, Suggestion};
 use super::job::{ParentWork, SeenJob};
-use super::judge::{Outcome, Weight};
-use super::report::Report;
-use super::words::{delay, number, span};
+use super::judge::{VerifyOutcome, Weight};
+use super::nerdminer_check::{MOST_COINBASE, MOST_TREE, best_in_a_day};
+use super::observations::{Authorized, Suggestion};
+use super::phrases::{delay, number, span};
+use super::report::PoolReport;
 use crate::analyzer::{ChainState, PayoutState};
 use crate::util::escape::Printable;
 use crate::util::plural::{count, count_of};
@@ -19,29 +19,29 @@ const MOST_OUTPUTS: usize = 24;
 
 /// Whether there is colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Paint {
+pub enum ColorMode {
     Plain,
     Colour,
 }
 
 /// A report in words.
 #[derive(Debug)]
-pub struct Text<'a> {
-    pub report: &'a Report,
-    pub paint: Paint,
+pub struct ReportText<'a> {
+    pub report: &'a PoolReport,
+    pub paint: ColorMode,
 }
 
-impl Paint {
+impl ColorMode {
     /// The outcome's word, in its colour.
-    pub(super) fn outcome(self, outcome: Outcome) -> String {
+    pub(super) fn outcome(self, outcome: VerifyOutcome) -> String {
         let (word, colour) = match outcome {
-            Outcome::Good => ("GOOD", 32),
-            Outcome::Bad => ("BAD", 31),
-            Outcome::Unknown => ("CAN'T TELL", 33),
+            VerifyOutcome::Good => ("GOOD", 32),
+            VerifyOutcome::Bad => ("BAD", 31),
+            VerifyOutcome::Unknown => ("CAN'T TELL", 33),
         };
         match self {
-            Paint::Plain => word.to_owned(),
-            Paint::Colour => format!("\x1b[1;{colour}m{word}\x1b[0m"),
+            ColorMode::Plain => word.to_owned(),
+            ColorMode::Colour => format!("\x1b[1;{colour}m{word}\x1b[0m"),
         }
     }
 }
@@ -50,7 +50,7 @@ impl Paint {
 const LIMITS: &str =
     "This was one connection. A pool can treat your miners otherwise: `sluice run` watches what they get.";
 
-impl fmt::Display for Text<'_> {
+impl fmt::Display for ReportText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.report;
         writeln!(f, "{}", report.pool)?;
@@ -69,7 +69,7 @@ impl fmt::Display for Text<'_> {
 }
 
 /// One sentence that says it.
-fn headline(report: &Report) -> String {
+fn headline(report: &PoolReport) -> String {
     let deciding = report.findings.iter().find(|finding| finding.weight >= Weight::Unknown);
     match (deciding, &report.watched.found.jobs.worst) {
         (Some(finding), _) => finding.text.clone(),
@@ -81,7 +81,7 @@ fn headline(report: &Report) -> String {
     }
 }
 
-impl Text<'_> {
+impl ReportText<'_> {
     fn payout(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let jobs = &self.report.watched.found.jobs;
         let Some(shown) = jobs.shown() else { return Ok(()) };
@@ -130,7 +130,7 @@ impl Text<'_> {
     }
 
     fn timing(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { watched, is_ntp, .. } = self.report;
+        let PoolReport { watched, is_ntp, .. } = self.report;
         let found = &watched.found;
         writeln!(f, "\nTiming")?;
         if let Some(dial) = &watched.dial {
@@ -270,7 +270,7 @@ impl Text<'_> {
             let mark = if finding.weight >= Weight::Warning { "! " } else { "- " };
             writeln!(f, "  {mark}{}", finding.text)?;
         }
-        if self.report.outcome == Outcome::Good {
+        if self.report.outcome == VerifyOutcome::Good {
             writeln!(f, "\n{LIMITS}")?;
         }
         Ok(())

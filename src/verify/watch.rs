@@ -4,19 +4,19 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::conversation::Conversation;
-use super::fitness::MAX_PAUSE;
-use super::found::Found;
-use super::moment::Moment;
-use super::settings::Settings;
-use crate::analyzer::LineReader;
+use super::conversation::VerifyClient;
+use super::nerdminer_check::MAX_PAUSE;
+use super::observations::Observations;
+use super::settings::VerifySettings;
+use super::timestamp::Timestamp;
 use crate::clock::NtpTime;
 use crate::config;
 use crate::net::dial::DialTimes;
 use crate::net::options::is_timeout;
-use crate::net::{Reader, Stream};
-use crate::stop::Stop;
+use crate::net::{Stream, StreamReader};
+use crate::stratum::LineReader;
 use crate::upstream::route_to;
+use crate::util::stop::Stop;
 
 /// Tor may need as long.
 const DIAL_LIMIT: Duration = Duration::from_secs(30);
@@ -32,20 +32,20 @@ const MAX_LINE: usize = 1024 * 1024;
 
 /// What came of watching one pool.
 #[derive(Debug)]
-pub struct Watched {
+pub struct WatchReport {
     /// When it began.
     pub began: NtpTime,
     /// `None` when there was no connection.
     pub dial: Option<DialTimes>,
     /// From the connection to the end.
     pub lasted: Duration,
-    pub end: End,
-    pub found: Found,
+    pub end: WatchEnd,
+    pub found: Observations,
 }
 
 /// Why a watch ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub enum WatchEnd {
     /// There was no connection.
     Unreachable(String),
     /// There was nothing left to find out.
@@ -60,22 +60,22 @@ pub enum End {
     Stopped,
 }
 
-impl End {
+impl WatchEnd {
     /// A stable word for machines.
     pub fn as_str(&self) -> &'static str {
         match self {
-            End::Unreachable(_) => "unreachable",
-            End::Enough => "enough",
-            End::Time => "time",
-            End::Closed(_) => "closed",
-            End::Flood(_) => "flood",
-            End::Stopped => "stopped",
+            WatchEnd::Unreachable(_) => "unreachable",
+            WatchEnd::Enough => "enough",
+            WatchEnd::Time => "time",
+            WatchEnd::Closed(_) => "closed",
+            WatchEnd::Flood(_) => "flood",
+            WatchEnd::Stopped => "stopped",
         }
     }
 }
 
 /// Connects, talks and watches. Never waits beyond the limits of the settings.
-pub(super) fn watch(pool: &config::Upstream, settings: &Settings, stop: &Stop) -> Watched {
+pub(super) fn watch(pool: &config::UpstreamConfig, settings: &VerifySettings, stop: &Stop) -> WatchReport {
     let began = settings.clock.now();
     // Its own, because it also ends what resolves the name.
     let resolving = Stop::new();
@@ -87,19 +87,25 @@ pub(super) fn watch(pool: &config::Upstream, settings: &Settings, stop: &Stop) -
     let (stream, dial) = match dialled {
         Ok(dialled) => dialled,
         Err(why) => {
-            let end = if stop.is_stopped() { End::Stopped } else { End::Unreachable(why) };
-            return Watched { began, dial: None, lasted: Duration::ZERO, end, found: Found::default() };
+            let end = if stop.is_stopped() { WatchEnd::Stopped } else { WatchEnd::Unreachable(why) };
+            return WatchReport {
+                began,
+                dial: None,
+                lasted: Duration::ZERO,
+                end,
+                found: Observations::default(),
+            };
         }
     };
     let start = Instant::now();
-    let clock = || Moment { since: start.elapsed(), clock: settings.clock.now() };
-    let mut conversation = Conversation::new(settings, &pool.host, clock());
+    let clock = || Timestamp { since: start.elapsed(), clock: settings.clock.now() };
+    let mut conversation = VerifyClient::new(settings, &pool.host, clock());
     let end = talk(stream, &mut conversation, settings.limit, &clock, stop);
-    Watched { began, dial: Some(dial), lasted: start.elapsed(), end, found: conversation.into_found() }
+    WatchReport { began, dial: Some(dial), lasted: start.elapsed(), end, found: conversation.into_found() }
 }
 
 /// The pool's lines.
-struct Lines {
+struct PoolLines {
     reader: LineReader,
     /// When the newest bytes came, since the connection.
     newest: Duration,
@@ -107,9 +113,9 @@ struct Lines {
     is_pause_known: bool,
 }
 
-impl Lines {
+impl PoolLines {
     /// Lets time pass: a line may be unfinished for so long that some miners take it for whole.
-    fn tick(&mut self, conversation: &mut Conversation, at: Moment) {
+    fn tick(&mut self, conversation: &mut VerifyClient, at: Timestamp) {
         let pause = at.since.saturating_sub(self.newest);
         if pause >= MAX_PAUSE && !self.is_pause_known && !self.reader.unfinished().is_empty() {
             self.is_pause_known = true;
@@ -120,18 +126,18 @@ impl Lines {
 
 fn talk(
     stream: Stream,
-    conversation: &mut Conversation,
+    conversation: &mut VerifyClient,
     limit: Duration,
-    clock: &impl Fn() -> Moment,
+    clock: &impl Fn() -> Timestamp,
     stop: &Stop,
-) -> End {
+) -> WatchEnd {
     let stream = Arc::new(stream);
-    let mut reader = Reader::new(stream.clone());
+    let mut reader = StreamReader::new(stream.clone());
     let mut lines =
-        Lines { reader: LineReader::up_to(MAX_LINE), newest: Duration::ZERO, is_pause_known: false };
+        PoolLines { reader: LineReader::up_to(MAX_LINE), newest: Duration::ZERO, is_pause_known: false };
     let end = match listen(&stream, (&mut reader, &mut lines), conversation, limit, clock, stop) {
         Ok(end) => end,
-        Err(why) => End::Closed(Some(why.to_string())),
+        Err(why) => WatchEnd::Closed(Some(why.to_string())),
     };
     let age = clock().since.saturating_sub(lines.newest);
     conversation.take_unfinished(lines.reader.unfinished(), age);
@@ -141,12 +147,12 @@ fn talk(
 
 fn listen(
     stream: &Stream,
-    (reader, lines): (&mut Reader, &mut Lines),
-    conversation: &mut Conversation,
+    (reader, lines): (&mut StreamReader, &mut PoolLines),
+    conversation: &mut VerifyClient,
     limit: Duration,
-    clock: &impl Fn() -> Moment,
+    clock: &impl Fn() -> Timestamp,
     stop: &Stop,
-) -> io::Result<End> {
+) -> io::Result<WatchEnd> {
     stream.set_write_timeout(Some(WRITE_LIMIT))?;
     let mut buffer = vec![0; 16 * 1024];
     let mut bytes = 0;
@@ -159,14 +165,14 @@ fn listen(
             stream.send_all(outgoing.as_bytes())?;
         }
         if conversation.is_enough(now) {
-            return Ok(End::Enough);
+            return Ok(WatchEnd::Enough);
         }
         if stop.is_stopped() {
-            return Ok(End::Stopped);
+            return Ok(WatchEnd::Stopped);
         }
         let left = limit.saturating_sub(now.since);
         if left.is_zero() {
-            return Ok(End::Time);
+            return Ok(WatchEnd::Time);
         }
         let next = conversation.next_tick().map(|due| due.saturating_sub(now.since));
         let wait = left.min(STOP_CHECK).min(next.filter(|next| !next.is_zero()).unwrap_or(STOP_CHECK));
@@ -178,7 +184,7 @@ fn listen(
             Err(error) => return Err(error),
         };
         if length == 0 {
-            return Ok(End::Closed(None));
+            return Ok(WatchEnd::Closed(None));
         }
         let at = clock();
         lines.tick(conversation, at);
@@ -195,6 +201,6 @@ fn listen(
         } else {
             continue;
         };
-        return Ok(End::Flood(flood.to_owned()));
+        return Ok(WatchEnd::Flood(flood.to_owned()));
     }
 }

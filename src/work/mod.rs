@@ -40,11 +40,11 @@ mod rolling;
 mod sats;
 mod share;
 mod target;
-mod wide;
+mod u256;
 
 pub use coinbase::{
-    Coinbase, CoinbaseError, CoinbasePart, ExtranoncePlace, Locktime, Output, OutputKind, PoolTag, Sequence,
-    TransactionVersion, assemble_coinbase, coinbase_txid,
+    Coinbase, CoinbaseError, CoinbaseOutput, CoinbasePart, ExtranoncePlace, Locktime, OutputKind, PoolTag,
+    Sequence, TransactionVersion, assemble_coinbase, coinbase_txid,
 };
 pub use difficulty::{expected_hashes, network_difficulty, share_difficulty};
 pub use hash::{BlockHash, MerkleRoot, Txid, double_sha256};
@@ -52,7 +52,7 @@ pub use header::Header;
 pub use height::{Height, HeightError};
 pub use merkle::{merkle_branches, merkle_root, root_of_transactions};
 pub use midstate::Midstate;
-pub use payout::{Chain, PayoutError, PayoutScript, account_of_worker, name_of_worker, payout_script};
+pub use payout::{AddressChain, PayoutError, PayoutScript, account_of_worker, name_of_worker, payout_script};
 pub use prepared::{HashedShare, PreparedJob};
 pub use prevhash::{parent_hash, prevhash_of};
 pub use rebuild::{RebuildError, RebuiltShare, ShareTerms, rebuild};

@@ -40,7 +40,7 @@ impl fmt::Debug for PayoutScript {
 /// The chains an address can belong to, as far as its text tells: the test networks share most of
 /// their forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Chain {
+pub enum AddressChain {
     Mainnet,
     /// testnet3 and testnet4.
     Testnet,
@@ -48,16 +48,17 @@ pub enum Chain {
     Regtest,
 }
 
-impl Chain {
-    const ALL: [Chain; 4] = [Chain::Mainnet, Chain::Testnet, Chain::Signet, Chain::Regtest];
+impl AddressChain {
+    const ALL: [AddressChain; 4] =
+        [AddressChain::Mainnet, AddressChain::Testnet, AddressChain::Signet, AddressChain::Regtest];
 
     /// The same in the terms of the `bitcoin` crate.
     pub(super) fn network(self) -> Network {
         match self {
-            Chain::Mainnet => Network::Bitcoin,
-            Chain::Testnet => Network::Testnet,
-            Chain::Signet => Network::Signet,
-            Chain::Regtest => Network::Regtest,
+            AddressChain::Mainnet => Network::Bitcoin,
+            AddressChain::Testnet => Network::Testnet,
+            AddressChain::Signet => Network::Signet,
+            AddressChain::Regtest => Network::Regtest,
         }
     }
 }
@@ -67,11 +68,11 @@ impl Chain {
 ///
 /// # Errors
 /// When it is no address of any chain.
-pub fn payout_script(address: &str) -> Result<(PayoutScript, Vec<Chain>), PayoutError> {
+pub fn payout_script(address: &str) -> Result<(PayoutScript, Vec<AddressChain>), PayoutError> {
     let address = address.trim();
     let parsed = Address::<NetworkUnchecked>::from_str(address)
         .map_err(|reason| PayoutError { address: address.to_owned(), reason })?;
-    let chains = Chain::ALL.into_iter().filter(|chain| parsed.is_valid_for_network(chain.network()));
+    let chains = AddressChain::ALL.into_iter().filter(|chain| parsed.is_valid_for_network(chain.network()));
     let chains = chains.collect();
     let script = parsed.assume_checked().script_pubkey();
     Ok((PayoutScript(script.into_bytes()), chains))

@@ -155,7 +155,7 @@ pub(super) fn rebuild_over(
     terms: &ShareTerms,
 ) -> Result<RebuiltShare, RebuildError> {
     let target = Target::from_difficulty(terms.difficulty);
-    let guess = Guess::best(joined, submit, terms, &target);
+    let guess = VersionGuess::best(joined, submit, terms, &target);
     let share = RebuiltShare {
         difficulty: share_difficulty(&guess.hash),
         meets_terms: target.is_met_by(&guess.hash),
@@ -177,24 +177,24 @@ pub(super) fn rebuild_over(
 }
 
 /// One way to understand the version bits.
-struct Guess {
+struct VersionGuess {
     convention: VersionConvention,
     header: Header,
     hash: BlockHash,
 }
 
-impl Guess {
+impl VersionGuess {
     /// The first that meets `target`, else the one with the best hash.
-    fn best(joined: &Joined<'_>, submit: &Submit, terms: &ShareTerms, target: &Target) -> Guess {
+    fn best(joined: &Joined<'_>, submit: &Submit, terms: &ShareTerms, target: &Target) -> VersionGuess {
         let job = joined.job.version;
-        let first = Guess::new(VersionConvention::Bip310, job, joined, submit, terms);
+        let first = VersionGuess::new(VersionConvention::Bip310, job, joined, submit, terms);
         // Without a sixth param there is nothing to understand.
         if submit.version_bits.is_none() || target.is_met_by(&first.hash) {
             return first;
         }
         let mut best = first;
         for convention in [VersionConvention::Xor, VersionConvention::Or] {
-            let other = Guess::new(convention, job, joined, submit, terms);
+            let other = VersionGuess::new(convention, job, joined, submit, terms);
             if Target::of_hash(&other.hash) < Target::of_hash(&best.hash) {
                 best = other;
             }
@@ -211,7 +211,7 @@ impl Guess {
         joined: &Joined<'_>,
         submit: &Submit,
         terms: &ShareTerms,
-    ) -> Guess {
+    ) -> VersionGuess {
         let version = match submit.version_bits {
             Some(VersionBits(0)) if terms.version_mask.is_none() => job,
             // Bits that were rolled without an agreement are part of what was hashed.
@@ -227,7 +227,7 @@ impl Guess {
             nonce: submit.nonce,
         };
         let known = joined.known.filter(|(known, _)| *known == header);
-        Guess { convention, header, hash: known.map_or_else(|| header.hash(), |(_, hash)| hash) }
+        VersionGuess { convention, header, hash: known.map_or_else(|| header.hash(), |(_, hash)| hash) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::height::Height;
-use super::payout::Chain;
+use super::payout::AddressChain;
 
 /// An amount in satoshi, of which a bitcoin has 100 000 000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -15,7 +15,7 @@ impl Sats {
 
     /// What the block at `height` may create besides its fees: 50 bitcoins, halved every 210 000
     /// blocks, on regtest every 150 (Bitcoin Core, `GetBlockSubsidy`).
-    pub fn subsidy(height: Height, chain: Chain) -> Sats {
+    pub fn subsidy(height: Height, chain: AddressChain) -> Sats {
         let halvings = height.0 / halving_interval(chain);
         Sats((50 * Sats::BITCOIN.0).checked_shr(halvings).unwrap_or(0))
     }
@@ -29,10 +29,10 @@ impl fmt::Display for Sats {
 }
 
 /// In blocks.
-fn halving_interval(chain: Chain) -> u32 {
+fn halving_interval(chain: AddressChain) -> u32 {
     match chain {
-        Chain::Mainnet | Chain::Testnet | Chain::Signet => 210_000,
-        Chain::Regtest => 150,
+        AddressChain::Mainnet | AddressChain::Testnet | AddressChain::Signet => 210_000,
+        AddressChain::Regtest => 150,
     }
 }
 
@@ -52,13 +52,13 @@ mod tests {
             (33 * 210_000, 0),
             (u32::MAX, 0),
         ] {
-            for chain in [Chain::Mainnet, Chain::Testnet, Chain::Signet] {
+            for chain in [AddressChain::Mainnet, AddressChain::Testnet, AddressChain::Signet] {
                 assert_eq!(Sats::subsidy(Height(height), chain), Sats(sats), "{height}");
             }
         }
-        assert_eq!(Sats::subsidy(Height(149), Chain::Regtest), Sats(5_000_000_000));
-        assert_eq!(Sats::subsidy(Height(150), Chain::Regtest), Sats(2_500_000_000));
-        assert_eq!(Sats::subsidy(Height(u32::MAX), Chain::Regtest), Sats(0));
+        assert_eq!(Sats::subsidy(Height(149), AddressChain::Regtest), Sats(5_000_000_000));
+        assert_eq!(Sats::subsidy(Height(150), AddressChain::Regtest), Sats(2_500_000_000));
+        assert_eq!(Sats::subsidy(Height(u32::MAX), AddressChain::Regtest), Sats(0));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::hash::BlockHash;
-use super::wide::{Wide, shifted_quotient};
+use super::u256::{Wide, shifted_quotient};
 use crate::stratum::{Difficulty, Nbits, encode_hex};
 
 /// The target of difficulty 1 is `0xFFFF × 2^208` (wire reference, section 3.2).

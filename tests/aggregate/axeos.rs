@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sluice::aggregate::Limits;
+use sluice::proxy::aggregate::Limits;
 
 use crate::aggregate::opened::{follow_extranonces, share};
 use crate::aggregate::scripted::{PoolEnd, Scripted, Work};

@@ -1,6 +1,6 @@
 //! Miners join, mine and are credited.
 
-use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
+use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPool};
 
 use crate::aggregate::site::Site;
 use crate::common::wait_for;
@@ -11,12 +11,12 @@ const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
 fn every_kind_of_miner_mines_on_one_connection() {
     let pool = SimPool::start(PoolOptions::with_difficulty(1e-6).unwrap()).unwrap();
     let site = Site::start(&[pool.addr()], "");
-    let miners: Vec<SimMiner> = Habit::ALL
+    let miners: Vec<SimMiner> = MinerModel::ALL
         .iter()
         .enumerate()
         .map(|(place, habit)| {
             let mut options = MinerOptions::new(site.address(), *habit, format!("{ADDRESS}.rig{place}"));
-            options.hash_rate_limit = Some(HashRate(100_000.0));
+            options.hash_rate_limit = Some(SimHashRate(100_000.0));
             SimMiner::start(options).unwrap()
         })
         .collect();
@@ -36,9 +36,9 @@ fn the_analyzer_counts_once_what_it_sees_twice() {
     let site = Site::start(&[pool.addr()], "[vardiff]\nmin = 0.000001\nmax = 0.000001\n");
     let miners: Vec<SimMiner> = (0..3)
         .map(|rig| {
-            let habit = Habit::Cpuminer;
+            let habit = MinerModel::Cpuminer;
             let mut options = MinerOptions::new(site.address(), habit, format!("{ADDRESS}.rig{rig}"));
-            options.hash_rate_limit = Some(HashRate(100_000.0));
+            options.hash_rate_limit = Some(SimHashRate(100_000.0));
             SimMiner::start(options).unwrap()
         })
         .collect();

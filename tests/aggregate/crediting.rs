@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sluice::aggregate::Limits;
+use sluice::proxy::aggregate::Limits;
 
 use crate::aggregate::opened::{
     EASY, QUIET, code, expect_credited, expect_credited_soon, first, follow_extranonces, is_within, share,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluice::aggregate::Limits;
+use sluice::proxy::aggregate::Limits;
 
 use crate::aggregate::opened::{code, expect_credited, first, is_within, send};
 use crate::aggregate::scripted::Scripted;

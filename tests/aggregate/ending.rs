@@ -4,9 +4,9 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sluice::analyzer::Offence;
-use sluice::serving::enforcement;
-use sluice::stop::Stop;
+use sluice::analyzer::EnforcementRequest;
+use sluice::proxy::enforcement;
+use sluice::util::stop::Stop;
 
 use crate::aggregate::opened::{
     EASY, QUIET, code, expect_credited, expect_moved, first, follow_extranonces, share,
@@ -48,7 +48,7 @@ fn a_pool_that_did_wrong_is_left_at_once() {
     let waiting = share(&mut line);
     let id = line.submit(&waiting);
     end.share();
-    offend.send(Offence { upstream: 0, description: "it pays somebody else".to_owned() }).unwrap();
+    offend.send(EnforcementRequest { upstream: 0, description: "it pays somebody else".to_owned() }).unwrap();
     assert_eq!(code(&line.answer(id)), 20);
     end.wait_closed();
     let mut spare = backup.accept();
@@ -70,9 +70,9 @@ fn a_connection_in_the_making_to_a_pool_that_did_wrong_is_given_up() {
     line.ask(1, "mining.subscribe", json!(["first"]));
     let mut end = pool.accept();
     let configure = end.request("mining.configure");
-    offend.send(Offence { upstream: 0, description: "it pays somebody else".to_owned() }).unwrap();
+    offend.send(EnforcementRequest { upstream: 0, description: "it pays somebody else".to_owned() }).unwrap();
     crate::common::wait_for("the block", || {
-        site.running().stats().upstreams[0].standing == sluice::upstream::Standing::Blocked
+        site.running().stats().upstreams[0].standing == sluice::upstream::PoolStatus::Blocked
     });
     end.answer(&configure, json!({}));
     let subscribe = end.request("mining.subscribe");

@@ -1,7 +1,7 @@
 //! A share is hashed once: what it was hashed to when it was judged, the analyzer does not hash again.
 
 use serde_json::json;
-use sluice::analyzer::What;
+use sluice::tap::TapEvent;
 use sluice::work::BlockHash;
 
 use crate::aggregate::finding::Field;
@@ -16,7 +16,7 @@ fn the_analyzer_takes_the_hash_with_which_a_share_was_judged() {
     let scripted = Scripted::start();
     let text = format!("[vardiff]\nmax = 0.000001\n{}", upstream(scripted.address()));
     let (site, analyzer) = Site::tapped(&text, move |mut copy| {
-        if let What::Hashed(share) = &mut copy.what {
+        if let TapEvent::Hashed(share) = &mut copy.what {
             share.hash = marked;
         }
         copy

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sluice::aggregate::Limits;
+use sluice::proxy::aggregate::Limits;
 
 use crate::aggregate::opened::{
     EASY, QUIET, expect_credited, expect_moved, first, follow_extranonces, is_within, send, upstream,

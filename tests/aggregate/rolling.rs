@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sluice::aggregate::Limits;
+use sluice::proxy::aggregate::Limits;
 
 use crate::aggregate::scripted::{PoolEnd, Scripted};
 use crate::aggregate::site::{Line, Site};

@@ -7,11 +7,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluice::aggregate::Limits;
-use sluice::analyzer::{Analyzer, Copy, Setup, Snapshot};
+use sluice::analyzer::{Analyzer, Setup, Snapshot};
 use sluice::app::AppOptions;
 use sluice::config::{Config, Overrides};
+use sluice::proxy::aggregate::Limits;
 use sluice::stratum::{Difficulty, Extranonce1, Extranonce2, Nonce, Notify, Submit};
+use sluice::tap::TapMessage;
 use sluice::work::{ShareTerms, Target, rebuild};
 use std::sync::Arc;
 
@@ -53,7 +54,10 @@ impl Site {
     }
 
     /// As [`Site::with`], with an analyzer whose copies pass through `change` on their way.
-    pub fn tapped(text: &str, change: impl Fn(Copy) -> Copy + Send + 'static) -> (Site, Analyzer) {
+    pub fn tapped(
+        text: &str,
+        change: impl Fn(TapMessage) -> TapMessage + Send + 'static,
+    ) -> (Site, Analyzer) {
         let config = config(text);
         let (analyzer, to_analyzer) = Analyzer::start(Setup::plain(&config.analysis)).unwrap();
         let (queue, copies) = crossbeam_channel::bounded(config.analysis.queue);
@@ -62,7 +66,7 @@ impl Site {
         (Site::with_options(&config, options), analyzer)
     }
 
-    pub fn running(&self) -> &Arc<dyn sluice::serving::Proxy> {
+    pub fn running(&self) -> &Arc<dyn sluice::proxy::Proxy> {
         self.proxy.running()
     }
 

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
+use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPool};
 use sluice::stratum::Extranonce2Size;
 
 use crate::aggregate::scripted::Scripted;
@@ -28,11 +28,11 @@ fn every_size_works_from_end_to_end_also_without_an_extranonce1() {
         };
         let pool = SimPool::start(options).unwrap();
         let site = Site::start(&[pool.addr()], "");
-        let miners: Vec<SimMiner> = [Habit::NerdMiner, Habit::Bitaxe]
+        let miners: Vec<SimMiner> = [MinerModel::NerdMiner, MinerModel::Bitaxe]
             .into_iter()
             .map(|habit| {
                 let mut options = MinerOptions::new(site.address(), habit, "bc1q.rig");
-                options.hash_rate_limit = Some(HashRate(100_000.0));
+                options.hash_rate_limit = Some(SimHashRate(100_000.0));
                 SimMiner::start(options).unwrap()
             })
             .collect();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, SockaddrIn, getpeername, send};
 use serde_json::{Value, json};
-use sluice::aggregate::Limits;
+use sluice::proxy::aggregate::Limits;
 use socket2::{Domain, Socket, Type};
 
 use crate::aggregate::scripted::{PoolEnd, Scripted};
@@ -215,7 +215,7 @@ fn who_has_no_job_yet_hears_something_too() {
 fn a_job_reaches_a_thousand_miners() {
     in_own_process(|| {
         const MINERS: usize = 1000;
-        sluice::net::descriptors::raise_limit().unwrap();
+        sluice::net::fd_limit::raise_limit().unwrap();
         let (mut end, site, _resident, _pool) = world("", Limits::default());
         let miners: Vec<TcpStream> = (0..MINERS)
             .map(|_| {

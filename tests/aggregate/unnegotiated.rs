@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluice::aggregate::Limits;
+use sluice::proxy::aggregate::Limits;
 use sluice::stratum::{Version, VersionBits, VersionMask};
 use sluice::work::VersionConvention;
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluice::aggregate::Limits;
+use sluice::proxy::aggregate::Limits;
 
 use crate::aggregate::opened::{
     EASY, expect_credited, expect_moved, first, follow_extranonces, is_within, upstream,

@@ -2,8 +2,8 @@
 
 use sluice::analyzer::{Alert, Snapshot};
 use sluice::clock::{Clock, ClockState};
-use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
-use sluice::stop::Stop;
+use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPool};
+use sluice::util::stop::Stop;
 
 use crate::common::ntp_server::{DAY, Machine, Manner, Server, really};
 use crate::common::recorded::{Recorded, Records, judged};
@@ -23,8 +23,8 @@ fn mine(clock: Clock, then: impl FnOnce()) -> Records {
     let pool = SimPool::start(options).unwrap();
     let recorded = Recorded::start_by(clock, &upstream(pool.addr()));
     let options = MinerOptions {
-        hash_rate_limit: Some(HashRate(200_000.0)),
-        ..MinerOptions::new(recorded.proxy.address(), Habit::NerdMiner, ADDRESS)
+        hash_rate_limit: Some(SimHashRate(200_000.0)),
+        ..MinerOptions::new(recorded.proxy.address(), MinerModel::NerdMiner, ADDRESS)
     };
     let miner = SimMiner::start(options).unwrap();
     recorded.wait_judged(5);

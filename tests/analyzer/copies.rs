@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use sluice::analyzer::{Analyzer, Chunk, Conversation, Copy, Direction, SessionId, Snapshot, What};
+use sluice::analyzer::{Analyzer, Snapshot};
 use sluice::net::Stamp;
+use sluice::tap::{Conversation, Direction, SessionId, TapBytes, TapEvent, TapMessage};
 
 use crate::common::recorded::{Row, config, judged, rows, setup};
 use crate::common::wait_for;
@@ -14,14 +15,14 @@ use crate::common::wait_for;
 /// An analyzer without sockets.
 pub struct Bench {
     pub analyzer: Analyzer,
-    sender: Sender<Copy>,
+    sender: Sender<TapMessage>,
     directory: tempfile::TempDir,
 }
 
 /// One session of it.
 pub struct Session {
     pub conversation: Arc<Conversation>,
-    sender: Sender<Copy>,
+    sender: Sender<TapMessage>,
 }
 
 impl Bench {
@@ -52,12 +53,12 @@ impl Bench {
 impl Session {
     pub fn say(&self, direction: Direction, text: &str, readable_at: Stamp, sent_at: Stamp, after_gap: bool) {
         let bytes = text.as_bytes().into();
-        let chunk = Chunk { direction, bytes, readable_at, sent_at, after_gap };
-        self.pass(What::Bytes(chunk));
+        let chunk = TapBytes { direction, bytes, readable_at, sent_at, after_gap };
+        self.pass(TapEvent::Bytes(chunk));
     }
 
-    fn pass(&self, what: What) {
-        self.sender.send(Copy { conversation: self.conversation.clone(), what }).unwrap();
+    fn pass(&self, what: TapEvent) {
+        self.sender.send(TapMessage { conversation: self.conversation.clone(), what }).unwrap();
     }
 
     pub fn up(&self, text: &str) {
@@ -164,7 +165,7 @@ fn a_sessions_last_words_are_read() {
         let session = bench.session(number);
         session.up(&submit("4", "1", number as u32));
         session.down(&answer("4", ACCEPTED));
-        session.pass(What::Closed);
+        session.pass(TapEvent::Closed);
         std::thread::sleep(Duration::from_millis(8));
     }
     bench.wait("all verdicts", |snapshot| judged(snapshot) == sessions);
@@ -282,7 +283,7 @@ fn after_a_gap_nobody_can_tell_until_a_share_for_the_next_job() {
     session.say(Direction::Down, "of a line}\n", Stamp::now(), Stamp::now(), true);
     bench.wait("the gap", |snapshot| states(snapshot) == doubtful);
     let why = bench.analyzer.snapshot().pools[0].chain.as_ref().unwrap().doubt;
-    assert_eq!(why, Some(sluice::analyzer::Doubt::Missed));
+    assert_eq!(why, Some(sluice::analyzer::WorkDoubt::Missed));
     // Shares for the job that was lost.
     for id in 10..20 {
         session.up(&submit(&id.to_string(), "a2", id));

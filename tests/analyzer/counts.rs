@@ -6,7 +6,7 @@ use serde_json::Value;
 use sluice::status::json::{api, status};
 use sluice::status::metrics::metrics;
 use sluice::status::page::Visit;
-use sluice::status::sight::Sight;
+use sluice::status::snapshot::StatusSnapshot;
 use sluice::status::{console, page};
 
 use crate::common::prometheus::{read, value};
@@ -47,7 +47,7 @@ fn shares_whose_answers_nobody_followed_are_unknown_everywhere_and_not_unanswere
 
 /// Everything that shows counts of shares.
 fn check(recorded: &Recorded, unknown: u64, unanswered: u64) {
-    let mut sight: Sight = empty("");
+    let mut sight: StatusSnapshot = empty("");
     sight.snapshot = recorded.snapshot();
     let shown: Value = serde_json::from_str(&status(&sight)).unwrap();
     let miners = api("/api/miners", |_| None, &sight).unwrap().body;

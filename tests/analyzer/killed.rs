@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
+use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPool};
 
 use crate::common::binary::Sluice;
 use crate::common::recorded::rows;
@@ -124,8 +124,8 @@ fn after_kill_9_the_best_share_ever_is_known() {
     let sluice = start();
     let miner = |rate: f64| {
         let options = MinerOptions {
-            hash_rate_limit: Some(HashRate(rate)),
-            ..MinerOptions::new(sluice.address(), Habit::NerdMiner, ADDRESS)
+            hash_rate_limit: Some(SimHashRate(rate)),
+            ..MinerOptions::new(sluice.address(), MinerModel::NerdMiner, ADDRESS)
         };
         SimMiner::start(options).unwrap()
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use sluice::analyzer::Span;
-use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
+use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPool};
 use sluice::stratum::{Difficulty, Nbits};
 
 use crate::common::recorded::{Recorded, Records, judged};
@@ -20,10 +20,10 @@ fn pool(options: PoolOptions) -> SimPool {
     SimPool::start(PoolOptions { difficulty: Difficulty::new(EASY).unwrap(), ..options }).unwrap()
 }
 
-fn miner(recorded: &Recorded, habit: Habit, rate: f64) -> SimMiner {
+fn miner(recorded: &Recorded, habit: MinerModel, rate: f64) -> SimMiner {
     let worker = format!("{ADDRESS}.{habit:?}");
     let options = MinerOptions {
-        hash_rate_limit: Some(HashRate(rate)),
+        hash_rate_limit: Some(SimHashRate(rate)),
         extranonce_subscribe: true,
         ..MinerOptions::new(recorded.proxy.address(), habit, worker)
     };
@@ -87,11 +87,12 @@ fn every_habits_shares_are_recorded_as_the_pool_judged_them() {
     let pool = pool(PoolOptions::default());
     let recorded = Recorded::start(&upstream(pool.addr()));
     let rate = 300_000.0;
-    let miners: Vec<SimMiner> = Habit::ALL.into_iter().map(|habit| miner(&recorded, habit, rate)).collect();
-    let worker = |habit: Habit| format!("{ADDRESS}.{habit:?}");
+    let miners: Vec<SimMiner> =
+        MinerModel::ALL.into_iter().map(|habit| miner(&recorded, habit, rate)).collect();
+    let worker = |habit: MinerModel| format!("{ADDRESS}.{habit:?}");
     let found = |least: u64| {
         pool.wait_until(soon(), |stats| {
-            Habit::ALL.into_iter().all(|habit| stats.worker(&worker(habit)).accepted >= least)
+            MinerModel::ALL.into_iter().all(|habit| stats.worker(&worker(habit)).accepted >= least)
         })
     };
     assert!(found(50), "{:?}", pool.stats().workers);
@@ -124,7 +125,7 @@ fn a_block_is_written_with_its_verdict() {
     // One share in about 65,536 hashes is a block: difficulty 1/65536.
     let pool = pool(PoolOptions { nbits: Nbits(0x1f00_ffff), ..PoolOptions::default() });
     let recorded = Recorded::start(&upstream(pool.addr()));
-    let miners = vec![miner(&recorded, Habit::Bitaxe, 400_000.0)];
+    let miners = vec![miner(&recorded, MinerModel::Bitaxe, 400_000.0)];
     let found = pool.wait_until(soon(), |stats| stats.accepted_shares.iter().any(|share| share.is_block));
     assert!(found, "no block");
     let records = finish(recorded, &pool, miners);

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use sluice::analyzer::{Analyzer, Snapshot};
 use sluice::app::{App, AppOptions};
 use sluice::config::{Config, Overrides};
-use sluice::stop::Stop;
+use sluice::util::stop::Stop;
 
 /// Long enough for a busy machine, short enough for a test that fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -61,7 +61,7 @@ impl Proxy {
         self.app.as_ref().unwrap()
     }
 
-    pub fn running(&self) -> &Arc<dyn sluice::serving::Proxy> {
+    pub fn running(&self) -> &Arc<dyn sluice::proxy::Proxy> {
         self.app().proxy()
     }
 

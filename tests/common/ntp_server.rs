@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sluice::clock::{Clock, HostClocks, Pace, Reading};
+use sluice::clock::{Clock, ClockReading, HostClocks, NtpSchedule};
 use sluice::net::Stamp;
-use sluice::stop::Stop;
+use sluice::util::stop::Stop;
 
 /// Seconds.
 pub const DAY: i64 = 86_400;
@@ -114,8 +114,8 @@ fn ntp_now(skew_ms: i64) -> [u8; 8] {
 }
 
 /// Asks as often as a test wants.
-pub fn impatient() -> Pace {
-    Pace {
+pub fn impatient() -> NtpSchedule {
+    NtpSchedule {
         interval: Duration::from_secs(60),
         retry: Duration::from_millis(50),
         between: Duration::from_millis(5),
@@ -158,9 +158,9 @@ impl Machine {
         let shift = self.0.clone();
         HostClocks::simulated(move || {
             let Shift { ahead, passed } = *shift.lock().unwrap();
-            let real = Reading::now();
+            let real = ClockReading::now();
             let system = real.system.shifted((ahead + passed as i64) * 1_000_000_000);
-            Reading { system, steady: real.steady + Duration::from_secs(passed) }
+            ClockReading { system, steady: real.steady + Duration::from_secs(passed) }
         })
     }
 

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
-use sluice::analyzer::{Copy, Setup, Snapshot};
+use sluice::analyzer::{Setup, Snapshot};
 use sluice::app::AppOptions;
 use sluice::clock::Clock;
 use sluice::config::{Config, Overrides};
 use sluice::record::Recorder;
+use sluice::tap::TapMessage;
 
 use super::{Proxy, wait_for};
 
@@ -60,7 +61,7 @@ impl Recorded {
     }
 
     /// The forwarding only; copies pile up until somebody takes them out of the queue.
-    pub fn stalled(text: &str) -> (Recorded, crossbeam_channel::Receiver<Copy>, Config) {
+    pub fn stalled(text: &str) -> (Recorded, crossbeam_channel::Receiver<TapMessage>, Config) {
         let (config, directory) = (config(text), tempfile::tempdir().unwrap());
         let (queue, copies) = crossbeam_channel::bounded(config.analysis.queue);
         let options = AppOptions { queue: Some(queue), ..AppOptions::default() };

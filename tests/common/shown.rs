@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use sluice::analyzer::{MinerView, SessionId, Snapshot};
+use sluice::analyzer::{MinerView, Snapshot};
 use sluice::clock::NtpTime;
 use sluice::config::Config;
-use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
-use sluice::status::sight::{Facts, Sight, Sights, Surroundings};
+use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPool};
+use sluice::status::snapshot::{FixedFacts, RuntimeStatus, StatusSnapshot, StatusSnapshots};
 use sluice::stratum::Difficulty;
+use sluice::tap::SessionId;
 
 use super::recorded::{Recorded, config, judged};
 use super::{DEADLINE, upstream, wait_for};
@@ -23,7 +24,7 @@ pub struct Shown {
     pub pool: SimPool,
     _recorded: Recorded,
     pub miners: Vec<SimMiner>,
-    pub sights: Sights,
+    pub sights: StatusSnapshots,
 }
 
 impl Shown {
@@ -33,9 +34,9 @@ impl Shown {
         let text = format!("{}{more}", upstream(pool.addr()));
         let recorded = Recorded::start(&text);
         let sights = recorded.proxy.app().sights().clone();
-        let miners = names.iter().zip(Habit::ALL.iter().cycle()).map(|(name, habit)| {
+        let miners = names.iter().zip(MinerModel::ALL.iter().cycle()).map(|(name, habit)| {
             let options = MinerOptions {
-                hash_rate_limit: Some(HashRate(300_000.0)),
+                hash_rate_limit: Some(SimHashRate(300_000.0)),
                 ..MinerOptions::new(recorded.proxy.address(), *habit, *name)
             };
             SimMiner::start(options).unwrap()
@@ -47,13 +48,13 @@ impl Shown {
     /// Waits until every miner has so many accepted shares.
     pub fn mine(&self, names: &[&str], least: u64) {
         let done =
-            |stats: &sluice::sim::PoolStats| names.iter().all(|name| stats.worker(name).accepted >= least);
+            |stats: &sluice::sim::SimPoolStats| names.iter().all(|name| stats.worker(name).accepted >= least);
         assert!(self.pool.wait_until(Instant::now() + DEADLINE, done), "{:?}", self.pool.stats().workers);
     }
 
     /// Has the pool ask for `difficulty`, which nobody finds here, and waits until every share is
     /// judged and to be seen.
-    pub fn quiet(&self, difficulty: f64) -> Arc<Sight> {
+    pub fn quiet(&self, difficulty: f64) -> Arc<StatusSnapshot> {
         let difficulty = Difficulty::new(difficulty).unwrap();
         self.pool.set_difficulty(difficulty);
         self.see("the last verdicts", |snapshot| {
@@ -67,21 +68,21 @@ impl Shown {
     }
 
     /// Waits until what is to be seen fulfils the condition.
-    pub fn see(&self, what: &str, condition: impl Fn(&Snapshot) -> bool) -> Arc<Sight> {
+    pub fn see(&self, what: &str, condition: impl Fn(&Snapshot) -> bool) -> Arc<StatusSnapshot> {
         wait_for(what, || condition(&self.sights.newest().snapshot));
         self.sights.newest()
     }
 }
 
 /// Before the first moment, or with analysis off.
-pub fn empty(more: &str) -> Sight {
+pub fn empty(more: &str) -> StatusSnapshot {
     let text = format!("[[upstream]]\nurl = \"stratum+tcp://pool.example:3333\"\n{more}");
     let config: Config = config(&text);
     let at = NtpTime::from_timestamp("2026-11-21T12:00:00.123Z".parse().unwrap());
-    Sight {
-        facts: Arc::new(Facts { started: at, ..Facts::new(&config, Vec::new()) }),
+    StatusSnapshot {
+        facts: Arc::new(FixedFacts { started: at, ..FixedFacts::new(&config, Vec::new()) }),
         snapshot: Arc::default(),
-        around: Surroundings::default(),
+        around: RuntimeStatus::default(),
         at,
         up_for: std::time::Duration::ZERO,
     }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sluice::config::{Config, Http, Overrides, Secret};
-use sluice::sim::{Habit, HashRate, MinerOptions, PoolOptions, SimMiner, SimPool};
-use sluice::status::http::{Handler, HttpServer};
-use sluice::status::sight::{Sight, Sights};
+use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPool};
+use sluice::status::server::{Handler, HttpServer};
+use sluice::status::snapshot::{StatusSnapshot, StatusSnapshots};
 use sluice::status::web;
-use sluice::stop::Stop;
 use sluice::stratum::Nbits;
+use sluice::util::stop::Stop;
 
 use super::{DEADLINE, Proxy, read_line, upstream, wait_for};
 
@@ -41,7 +41,7 @@ pub struct Site {
 }
 
 impl PageServer {
-    pub fn start(sights: Sights, token: Option<&str>) -> PageServer {
+    pub fn start(sights: StatusSnapshots, token: Option<&str>) -> PageServer {
         let listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         let http = Http { listen, token: token.map(Secret::new), ..Http::default() };
         let mut page = PageServer { handler: web::handler(sights), http, server: None };
@@ -51,8 +51,8 @@ impl PageServer {
     }
 
     /// That shows this and nothing else.
-    pub fn fixed(sight: Sight) -> PageServer {
-        PageServer::start(Sights::fixed(sight), None)
+    pub fn fixed(sight: StatusSnapshot) -> PageServer {
+        PageServer::start(StatusSnapshots::fixed(sight), None)
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -103,14 +103,14 @@ impl Site {
     }
 
     /// This moment.
-    pub fn sight(&self) -> Sight {
+    pub fn sight(&self) -> StatusSnapshot {
         (*self.proxy.app().sights().newest()).clone()
     }
 
     /// A miner that hashes, of this name behind the usual address.
-    pub fn mine(&mut self, name: &str, habit: Habit) {
+    pub fn mine(&mut self, name: &str, habit: MinerModel) {
         let options = MinerOptions {
-            hash_rate_limit: Some(HashRate(60_000.0)),
+            hash_rate_limit: Some(SimHashRate(60_000.0)),
             retry_wait: Some(Duration::from_millis(100)),
             ..MinerOptions::new(self.address(), habit, format!("{ADDRESS}.{name}"))
         };

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use sluice::analyzer::Outside;
+use sluice::analyzer::ExternalUpdate;
 use sluice::clock::NtpTime;
 use sluice::config::PoolStatsKind;
 use sluice::config::Severity::Medium;
-use sluice::pool_stats::{Verdict, read};
+use sluice::pool_stats::{CreditVerdict, read};
 
 use crate::forensics::cheats::{HOUR, lasted};
 use crate::forensics::pool::{Habit, MINE};
@@ -63,13 +63,13 @@ fn next_minute(
         world.at(now + late, move |world| {
             let at = NtpTime::from_stamp(world.stamp(), Default::default());
             let figures = read(PoolStatsKind::Ckpool, &[document.into_bytes()], at).unwrap();
-            world.replay.heard(&Outside::Figures(Arc::new(figures)));
+            world.replay.heard(&ExternalUpdate::Figures(Arc::new(figures)));
         });
         next_minute(world, until, books, (accepted, credited, rate));
     });
 }
 
-fn verdict(world: &mut World) -> Verdict {
+fn verdict(world: &mut World) -> CreditVerdict {
     let stamp = world.stamp();
     world.replay.snapshot(stamp).credit.unwrap().verdict
 }
@@ -84,7 +84,7 @@ fn a_pool_credits_half_of_the_work() {
             false => Books { without_total, ..HONEST },
         });
         world.run_until(5.0 * HOUR);
-        assert_eq!(verdict(&mut world), Verdict::Agrees);
+        assert_eq!(verdict(&mut world), CreditVerdict::Agrees);
         world.run_until(12.0 * HOUR);
         let alert = world.book();
         let alert = alert.is("pool.stats_mismatch", Medium, &["credited", "proven", "probability"]);
@@ -115,7 +115,7 @@ fn honest_books() {
         let loud: Vec<_> =
             world.book().above_info().into_iter().filter(|(id, _)| *id != "share.silent").collect();
         assert_eq!(loud, [], "{shares_a_minute}");
-        assert_eq!(verdict(&mut world), Verdict::Agrees);
+        assert_eq!(verdict(&mut world), CreditVerdict::Agrees);
     }
 }
 
@@ -131,5 +131,5 @@ fn work_in_another_name_is_not_missed() {
     ask(&mut world, 6.0 * HOUR, |_| Books { part: 0.12, ..HONEST });
     world.run_until(6.0 * HOUR);
     assert_eq!(world.book().above_info(), []);
-    assert_eq!(verdict(&mut world), Verdict::Agrees);
+    assert_eq!(verdict(&mut world), CreditVerdict::Agrees);
 }

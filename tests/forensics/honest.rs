@@ -1,6 +1,6 @@
 //! Days of honest pools and miners: nothing above info.
 
-use sluice::config::{Payout, PayoutKind};
+use sluice::config::{PayoutKind, PayoutPolicy};
 
 use crate::forensics::blocks::{EASIEST, Layout};
 use crate::forensics::pool::{Habit, MINE, Pays};
@@ -69,7 +69,7 @@ fn public_pool() {
 #[test]
 fn ocean_with_its_extranonce_in_an_output() {
     let habit = Habit { layout: Layout::OpReturn, pays: Pays::Members, early_job: true, ..Habit::default() };
-    let payout = Payout { kind: PayoutKind::Pooled, ..Payout::default() };
+    let payout = PayoutPolicy { kind: PayoutKind::Pooled, ..PayoutPolicy::default() };
     for seed in SEEDS {
         let mut world = World::with(seed, vec![habit.clone()], |setup| {
             setup.expectations = sluice::analyzer::Expectations::new(&payout, sluice::config::Network::Auto);

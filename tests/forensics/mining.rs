@@ -3,7 +3,7 @@
 use sluice::stratum::{Nbits, Nonce, Ntime, Version, encode_hex};
 use sluice::work::{Header, Txid, double_sha256, merkle_root, share_difficulty};
 
-use sluice::analyzer::Direction;
+use sluice::tap::Direction;
 
 use super::{SECOND, Sent, WAY, What, World};
 

@@ -278,7 +278,7 @@ fn a_pool_refuses_the_worker() {
 fn good_news() {
     let habit = Habit { nbits: 0x2001_8000, ..Habit::default() };
     let mut world = World::with(6, vec![habit], |setup| {
-        let payout = sluice::config::Payout::default();
+        let payout = sluice::config::PayoutPolicy::default();
         let testnet = sluice::config::Network::Testnet4;
         setup.expectations = sluice::analyzer::Expectations::new(&payout, testnet);
         setup.analysis.near_miss = 0.5;
@@ -308,7 +308,7 @@ fn good_news() {
 fn regtest(seconds_per_share: f64, hours: f64) -> World {
     let habit = Habit { nbits: 0x207f_ffff, ..Habit::default() };
     let mut world = World::with(6, vec![habit], |setup| {
-        let payout = sluice::config::Payout::default();
+        let payout = sluice::config::PayoutPolicy::default();
         let regtest = sluice::config::Network::Regtest;
         setup.expectations = sluice::analyzer::Expectations::new(&payout, regtest);
     });

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sluice::analyzer::{Conversation, Direction, SessionId};
 use sluice::stratum::encode_hex;
+use sluice::tap::{Conversation, Direction, SessionId};
 
 use super::{SECOND, Session, WAY, What, World};
 use crate::forensics::blocks::{EASIEST, branches, coinbase, prevhash_text};

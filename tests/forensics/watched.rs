@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sluice::analyzer::Outside;
+use sluice::analyzer::ExternalUpdate;
 use sluice::reference::Tip;
 use sluice::stratum::Nbits;
 use sluice::work::{BlockHash, Height, prevhash_of};
@@ -40,7 +40,7 @@ impl World {
         let (height, at) = (Height(height + 1), self.stamp());
         let tip =
             Tip { source: name.into(), height, prevhash: prevhash_of(&parent), nbits: Nbits(nbits), at };
-        self.replay.heard(&Outside::Tip(tip));
+        self.replay.heard(&ExternalUpdate::Tip(tip));
     }
 
     pub(super) fn hears(&mut self, place: usize) {

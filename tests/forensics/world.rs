@@ -12,9 +12,10 @@ use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sluice::analyzer::{Conversation, Direction, Replay, Setup, Totals};
+use sluice::analyzer::{Replay, Setup, Totals};
 use sluice::config::Analysis;
 use sluice::net::Stamp;
+use sluice::tap::{Conversation, Direction};
 use sluice::work::BlockHash;
 
 use crate::forensics::blocks::{EASIEST, invented};

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::unbounded;
 use sluice::config::Http;
-use sluice::status::http::{Answer, HttpServer};
-use sluice::stop::Stop;
+use sluice::status::server::{HttpAnswer, HttpServer};
+use sluice::util::stop::Stop;
 
 use crate::common::{expect_end, wait_for};
 use crate::http::client::{Answered, connect, connect_from, gets_through, is_well};
@@ -51,10 +51,10 @@ fn it_ends_within_a_second_whoever_is_there() {
 fn an_answer_on_its_way_still_arrives() {
     let (entered, inside) = unbounded();
     let (release, held) = unbounded::<()>();
-    let handler = Arc::new(move |_: &sluice::status::http::Request| {
+    let handler = Arc::new(move |_: &sluice::status::server::GatedRequest| {
         entered.send(()).unwrap();
         let _ = held.recv();
-        Answer::text(200, "in time")
+        HttpAnswer::text(200, "in time")
     });
     let http = Http { listen: Some("127.0.0.1:0".parse().unwrap()), ..Http::default() };
     let server = HttpServer::start(&http, handler, &Stop::new()).unwrap().unwrap();
@@ -73,10 +73,10 @@ fn an_answer_on_its_way_still_arrives() {
 fn a_handler_that_never_ends_does_not_hold_it_up() {
     let (entered, inside) = unbounded();
     let (_release, held) = unbounded::<()>();
-    let handler = Arc::new(move |_: &sluice::status::http::Request| {
+    let handler = Arc::new(move |_: &sluice::status::server::GatedRequest| {
         entered.send(()).unwrap();
         let _ = held.recv();
-        Answer::text(200, "")
+        HttpAnswer::text(200, "")
     });
     let http = Http { listen: Some("127.0.0.1:0".parse().unwrap()), ..Http::default() };
     let server = HttpServer::start(&http, handler, &Stop::new()).unwrap().unwrap();

@@ -6,8 +6,8 @@ use std::io::Write;
 use std::sync::Arc;
 
 use sluice::config::{Http, Secret};
-use sluice::status::http::{Answer, HttpServer, Request};
-use sluice::stop::Stop;
+use sluice::status::server::{GatedRequest, HttpAnswer, HttpServer};
+use sluice::util::stop::Stop;
 
 use crate::http::client::{Answered, connect_from};
 
@@ -37,10 +37,10 @@ const MEANT: [&str; 17] = [
 fn start() -> HttpServer {
     let http =
         Http { listen: Some("127.0.0.1:0".parse().unwrap()), token: Some(Secret::new(TOKEN)), hosts: vec![] };
-    let handler = |request: &Request| {
+    let handler = |request: &GatedRequest| {
         let query: Vec<_> = request.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let target = format!("{}{}{:?}", request.path, query.join("&"), request.host);
-        Answer::text(200, "echo")
+        HttpAnswer::text(200, "echo")
             .with_header("X-Target", target)
             .with_header("X-Body", String::from_utf8_lossy(&request.body).into_owned())
     };

@@ -18,7 +18,7 @@ fn serves() {
     if std::env::var_os(WANTED).is_none() {
         return;
     }
-    sluice::logging::start(None, "sluice::status::http=debug,error");
+    sluice::util::logging::start(None, "sluice::status::server=debug,error");
     let mut toy = Toy::start();
     eprintln!("address {}", toy.address());
     // Until the test lets go.

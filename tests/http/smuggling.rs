@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use sluice::config::{Http, Secret};
-use sluice::status::http::{Answer, HttpServer, Request};
-use sluice::stop::Stop;
+use sluice::status::server::{GatedRequest, HttpAnswer, HttpServer};
+use sluice::util::stop::Stop;
 
 use crate::http::client::{Answered, ask_bytes};
 
@@ -19,7 +19,7 @@ const INNER: &str = "GET /smuggled HTTP/1.1\r\nHost: pi\r\nX-Sluice-Token: hunte
 struct Watched {
     _server: HttpServer,
     address: SocketAddr,
-    seen: Arc<Mutex<Vec<Request>>>,
+    seen: Arc<Mutex<Vec<GatedRequest>>>,
 }
 
 impl Watched {
@@ -31,9 +31,9 @@ impl Watched {
         };
         let seen = Arc::new(Mutex::new(Vec::new()));
         let noted = seen.clone();
-        let handler = move |request: &Request| {
+        let handler = move |request: &GatedRequest| {
             noted.lock().unwrap().push(request.clone());
-            Answer::text(200, request.path.clone())
+            HttpAnswer::text(200, request.path.clone())
         };
         let server = HttpServer::start(&http, Arc::new(handler), &Stop::new()).unwrap().unwrap();
         Watched { address: server.address(), _server: server, seen }
@@ -41,7 +41,7 @@ impl Watched {
 
     /// Sends a request with these further header lines and this body: what was answered, and what reached the
     /// handler.
-    fn send(&self, method: &str, lines: &str, body: &str) -> (Answered, Vec<Request>) {
+    fn send(&self, method: &str, lines: &str, body: &str) -> (Answered, Vec<GatedRequest>) {
         let start = format!("{method} /first HTTP/1.1\r\nHost: pi\r\nX-Sluice-Token: {TOKEN}\r\n");
         let answered = ask_bytes(self.address, format!("{start}{lines}\r\n\r\n{body}").as_bytes());
         let seen = std::mem::take(&mut *self.seen.lock().unwrap());

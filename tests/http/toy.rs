@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sluice::config::{Http, Secret};
-use sluice::status::http::{Answer, Handler, HttpServer, Request};
-use sluice::stop::Stop;
+use sluice::status::server::{GatedRequest, Handler, HttpAnswer, HttpServer};
+use sluice::util::stop::Stop;
 
 /// What `/large` has, in bytes.
 pub const LARGE: usize = 4 << 20;
@@ -38,16 +38,16 @@ impl Toy {
 
 pub fn handler() -> Handler {
     let large: Arc<[u8]> = vec![b'x'; LARGE].into();
-    Arc::new(move |request: &Request| match request.path.as_str() {
-        "/" => Answer::html("hello"),
-        "/echo" => Answer::text(200, format!("{request:?}")),
-        "/large" => Answer::new(200, "application/octet-stream", large.clone()),
-        "/huge" => Answer::new(200, "application/octet-stream", vec![b'x'; 9 << 20]),
+    Arc::new(move |request: &GatedRequest| match request.path.as_str() {
+        "/" => HttpAnswer::html("hello"),
+        "/echo" => HttpAnswer::text(200, format!("{request:?}")),
+        "/large" => HttpAnswer::new(200, "application/octet-stream", large.clone()),
+        "/huge" => HttpAnswer::new(200, "application/octet-stream", vec![b'x'; 9 << 20]),
         "/panic" => panic!("on purpose"),
-        "/own" => Answer::json(String::from("{}"))
+        "/own" => HttpAnswer::json(String::from("{}"))
             .with_header("Content-Security-Policy", "default-src 'self'")
             .with_header("X-Own", "yes"),
-        "/healthz" => Answer::text(200, "ok"),
-        _ => Answer::not_found(),
+        "/healthz" => HttpAnswer::text(200, "ok"),
+        _ => HttpAnswer::not_found(),
     })
 }

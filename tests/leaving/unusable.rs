@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use sluice::analyzer::Outside;
+use sluice::analyzer::ExternalUpdate;
 use sluice::config::{Config, Overrides};
 use sluice::reference::References;
-use sluice::status::sight::{Facts, Sights, Sources};
-use sluice::stop::Stop;
+use sluice::status::snapshot::{FixedFacts, Sources, StatusSnapshots};
+use sluice::util::stop::Stop;
 
 use super::QUICK;
 use crate::common::pool::{Mood, Pool};
@@ -82,9 +82,11 @@ fn that_no_pool_can_be_used_is_news_for_the_rules() {
         references: References::default(),
         to_rules: Some(to_rules),
     };
-    let _sights = Sights::start(sources, Facts::new(&config, vec![proxy.address()]), &Stop::new()).unwrap();
+    let _sights =
+        StatusSnapshots::start(sources, FixedFacts::new(&config, vec![proxy.address()]), &Stop::new())
+            .unwrap();
     let next = || match news.recv_timeout(DEADLINE).unwrap() {
-        Outside::PoolsUsable(are_usable) => are_usable,
+        ExternalUpdate::PoolsUsable(are_usable) => are_usable,
         other => panic!("{other:?}"),
     };
     assert!(next());

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sluice::config::Severity;
-use sluice::notify::Pace;
+use sluice::notify::SendPacing;
 use sluice::record::AlertKind;
 
 use crate::common::wait_for;
@@ -13,7 +13,7 @@ use crate::notify::tools::{alert, pace, row, start, wait_health, webhook};
 #[test]
 fn ten_thousand_alerts_are_five_messages_and_then_one_that_sums_up() {
     let server = Server::start(|_| ok());
-    let pace = Pace { interval: Duration::from_secs(2), ..pace() };
+    let pace = SendPacing { interval: Duration::from_secs(2), ..pace() };
     let notifier = start(&webhook(&server.url("/")), &pace);
     let began = Instant::now();
     for n in 0..10_000 {
@@ -43,7 +43,7 @@ fn ten_thousand_alerts_are_five_messages_and_then_one_that_sums_up() {
 #[test]
 fn the_same_is_told_once_and_its_end_too() {
     let server = Server::start(|_| ok());
-    let notifier = start(&webhook(&server.url("/")), &Pace { merge: Duration::from_secs(1), ..pace() });
+    let notifier = start(&webhook(&server.url("/")), &SendPacing { merge: Duration::from_secs(1), ..pace() });
     for _ in 0..10 {
         notifier.tell(&alert("pool"));
     }
@@ -59,8 +59,11 @@ fn the_same_is_told_once_and_its_end_too() {
 fn one_that_never_answers_delays_nobody() {
     let (silent, well) = (Server::start(|_| Answer::Never), Server::start(|_| ok()));
     let text = format!("{}{}", webhook(&silent.url("/")), webhook(&well.url("/")));
-    let patient =
-        Pace { request_limit: Duration::from_secs(60), finish_limit: Duration::from_millis(300), ..pace() };
+    let patient = SendPacing {
+        request_limit: Duration::from_secs(60),
+        finish_limit: Duration::from_millis(300),
+        ..pace()
+    };
     let notifier = start(&text, &patient);
     let began = Instant::now();
     for n in 0..200 {
@@ -100,7 +103,7 @@ fn what_is_queued_at_the_end_is_sent() {
 #[test]
 fn the_end_cuts_a_pause_short_for_one_last_try() {
     let server = Server::start(|n| if n == 0 { Answer::Close } else { ok() });
-    let slow = Pace { pauses: vec![Duration::from_secs(3600)], ..pace() };
+    let slow = SendPacing { pauses: vec![Duration::from_secs(3600)], ..pace() };
     let notifier = start(&webhook(&server.url("/")), &slow);
     notifier.tell(&alert("pool"));
     wait_health(&notifier, "the first try", |health| health.last_error.is_some());

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use sluice::sim::{Habit, HashRate, MinerOptions, OpeningOrder, Payout, PoolOptions, SimMiner, SimPool};
+use sluice::sim::{
+    MinerModel, MinerOptions, OpeningOrder, PoolOptions, SimHashRate, SimMiner, SimPayout, SimPool,
+};
 use sluice::stratum::{Difficulty, Nbits};
 
 use crate::common::binary::Sluice;
@@ -110,7 +112,7 @@ fn no_secret_is_ever_logged() {
         difficulty: Difficulty::new(0.000_001).unwrap(),
         nbits: Nbits(0x1702_3a04),
         opening: OpeningOrder::PublicPool,
-        payout: Payout::Address("bc1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qccfmv3".into()),
+        payout: SimPayout::Address("bc1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qccfmv3".into()),
         ..PoolOptions::default()
     })
     .unwrap();
@@ -119,8 +121,8 @@ fn no_secret_is_ever_logged() {
     let listen = "[listen]\nstratum = [\"127.0.0.1:0\"]\n";
     let sluice = Sluice::run_by(shell, &format!("{listen}{}{notify}", upstream(pool.addr())));
     let options = MinerOptions {
-        hash_rate_limit: Some(HashRate(100_000.0)),
-        ..MinerOptions::new(sluice.address(), Habit::Bitaxe, format!("{ADDRESS}.rig"))
+        hash_rate_limit: Some(SimHashRate(100_000.0)),
+        ..MinerOptions::new(sluice.address(), MinerModel::Bitaxe, format!("{ADDRESS}.rig"))
     };
     let miner = SimMiner::start(options).unwrap();
     for n in 1..=5 {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use sluice::notify::Pace;
+use sluice::notify::SendPacing;
 
 use crate::common::wait_for;
 use crate::notify::tools::{alert, pace, start, wait_health};
@@ -55,7 +55,7 @@ fn one_that_does_not_read_may_end_as_it_likes() {
 fn one_that_hangs_is_killed_with_its_children() {
     let dir = tempfile::tempdir().unwrap();
     let script = "sleep 3600 & echo $! > \"$1/child\"; echo $$ > \"$1/own\"; cat /dev/zero >&2; wait";
-    let quick = Pace { program_limit: Duration::from_millis(500), ..pace() };
+    let quick = SendPacing { program_limit: Duration::from_millis(500), ..pace() };
     let notifier = start(&exec(script, dir.path()), &quick);
     notifier.tell(&alert("pool"));
     let health = wait_health(&notifier, "its end", |health| health.failed == 1);
@@ -78,7 +78,7 @@ fn is_gone(id: &str) -> bool {
 fn the_end_does_not_wait_for_one_that_hangs() {
     let dir = tempfile::tempdir().unwrap();
     let script = "echo $$ > \"$1/own.new\"; mv \"$1/own.new\" \"$1/own\"; exec sleep 3600";
-    let quick = Pace { finish_limit: Duration::from_millis(200), ..pace() };
+    let quick = SendPacing { finish_limit: Duration::from_millis(200), ..pace() };
     let notifier = start(&exec(script, dir.path()), &quick);
     notifier.tell(&alert("pool"));
     wait_for("its start", || dir.path().join("own").exists());

@@ -5,9 +5,9 @@ use std::time::Instant;
 use sluice::app::{App, AppOptions};
 use sluice::config::{Config, Overrides};
 use sluice::notify::Notifier;
-use sluice::sim::{Habit, HashRate, MinerOptions, Payout, PoolOptions, SimMiner, SimPool};
-use sluice::stop::Stop;
+use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPayout, SimPool};
 use sluice::stratum::{Difficulty, Nbits};
+use sluice::util::stop::Stop;
 
 use crate::common::{DEADLINE, upstream, wait_for};
 use crate::notify::server::{Server, ok};
@@ -21,7 +21,7 @@ fn a_pool_that_pays_a_stranger_is_told_once() {
     let server = Server::start(|_| ok());
     let pool = SimPool::start(PoolOptions {
         difficulty: Difficulty::new(0.000_001).unwrap(),
-        payout: Payout::Address(STRANGER.into()),
+        payout: SimPayout::Address(STRANGER.into()),
         // As difficult as Bitcoin's, or that would be an alert too.
         nbits: Nbits(0x1702_1369),
         ..PoolOptions::default()
@@ -40,8 +40,8 @@ fn a_pool_that_pays_a_stranger_is_told_once() {
     let options = AppOptions { record_to, notifier: Some(notifier.clone()), ..AppOptions::default() };
     let app = App::start(&config, options, &Stop::new()).unwrap();
     let options = MinerOptions {
-        hash_rate_limit: Some(HashRate(200_000.0)),
-        ..MinerOptions::new(app.addresses()[0], Habit::Bitaxe, format!("{OWN}.rig"))
+        hash_rate_limit: Some(SimHashRate(200_000.0)),
+        ..MinerOptions::new(app.addresses()[0], MinerModel::Bitaxe, format!("{OWN}.rig"))
     };
     let miner = SimMiner::start(options).unwrap();
     for shares in [20, 40, 60] {

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use sluice::notify::Pace;
+use sluice::notify::SendPacing;
 
 use crate::common::refusing_address;
 use crate::notify::server::{Answer, Server, ok, status};
 use crate::notify::tools::{alert, pace, start, wait_health, webhook};
 
 /// One alert to a server that always answers so: the requests it got, and the error.
-fn failing(answer: impl Fn(usize) -> Answer + Send + Sync + 'static, pace: &Pace) -> (usize, String) {
+fn failing(answer: impl Fn(usize) -> Answer + Send + Sync + 'static, pace: &SendPacing) -> (usize, String) {
     let server = Server::start(answer);
     let notifier = start(&webhook(&server.url("/s3cret")), pace);
     notifier.tell(&alert("pool"));
@@ -71,7 +71,7 @@ fn retry_after_is_heeded_within_bounds() {
             _ => ok(),
         }
     };
-    let patient = Pace { longest_pause: Duration::from_millis(1500), ..pace() };
+    let patient = SendPacing { longest_pause: Duration::from_millis(1500), ..pace() };
     for (asked, least, most) in [
         ("1", 1000, 60_000),
         ("86400", 1500, 60_000),
@@ -105,7 +105,7 @@ fn telegrams_own_pause_and_reason_are_read() {
         "[[notify]]\nkind = \"telegram\"\nurl = \"{}\"\ntoken = \"42:s3cret\"\nchat = \"1\"\n",
         server.url("")
     );
-    let notifier = start(&section, &Pace { longest_pause: Duration::from_secs(1), ..pace() });
+    let notifier = start(&section, &SendPacing { longest_pause: Duration::from_secs(1), ..pace() });
     let began = Instant::now();
     notifier.tell(&alert("one"));
     let health = wait_health(&notifier, "giving up", |health| health.failed == 1);
@@ -115,7 +115,7 @@ fn telegrams_own_pause_and_reason_are_read() {
 
 #[test]
 fn strange_servers_are_survived() {
-    let quick = Pace { request_limit: Duration::from_millis(200), ..pace() };
+    let quick = SendPacing { request_limit: Duration::from_millis(200), ..pace() };
     for (answer, error) in [
         ((|_| Answer::Garbage) as fn(usize) -> Answer, "its answer is not proper HTTP"),
         (|_| Answer::HugeHeader, "its answer is not proper HTTP"),
@@ -147,7 +147,7 @@ fn https_never_becomes_plain_text() {
     // A server that speaks no TLS.
     let server = Server::start(|_| ok());
     let url = server.url("/s3cret").replace("http://", "https://");
-    let notifier = start(&webhook(&url), &Pace { request_limit: Duration::from_secs(1), ..pace() });
+    let notifier = start(&webhook(&url), &SendPacing { request_limit: Duration::from_secs(1), ..pace() });
     notifier.tell(&alert("one"));
     let health = wait_health(&notifier, "giving up", |health| health.failed == 1);
     assert!(!health.last_error.unwrap().contains("s3cret"));

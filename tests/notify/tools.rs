@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use serde_json::json;
 use sluice::clock::NtpTime;
-use sluice::config::{Config, Notify, Overrides, Severity};
-use sluice::notify::{Notifier, Pace, RecipientHealth};
+use sluice::config::{Config, NotifyConfig, Overrides, Severity};
+use sluice::notify::{Notifier, RecipientHealth, SendPacing};
 use sluice::record::{AlertKind, AlertRow};
-use sluice::stop::Stop;
+use sluice::util::stop::Stop;
 
 use crate::common::wait_for;
 
 /// The `[[notify]]` sections of this text.
-pub fn recipients(text: &str) -> Vec<Notify> {
+pub fn recipients(text: &str) -> Vec<NotifyConfig> {
     let text = format!("[[upstream]]\nurl = \"stratum+tcp://127.0.0.1:1\"\n{text}");
     Config::parse(&text, &Overrides::default()).unwrap_or_else(|e| panic!("{e}")).notify
 }
@@ -22,17 +22,17 @@ pub fn webhook(url: &str) -> String {
 }
 
 /// Impatient.
-pub fn pace() -> Pace {
-    Pace {
+pub fn pace() -> SendPacing {
+    SendPacing {
         pauses: vec![Duration::from_millis(5); 4],
         longest_pause: Duration::from_millis(20),
         request_limit: Duration::from_secs(5),
         program_limit: Duration::from_secs(10),
-        ..Pace::default()
+        ..SendPacing::default()
     }
 }
 
-pub fn start(text: &str, pace: &Pace) -> Notifier {
+pub fn start(text: &str, pace: &SendPacing) -> Notifier {
     Notifier::with_pace(&recipients(text), pace, &Stop::new()).unwrap()
 }
 

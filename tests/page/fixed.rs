@@ -5,8 +5,8 @@ use std::sync::Arc;
 use sluice::analyzer::{MinerView, Snapshot};
 use sluice::net::Stamp;
 use sluice::reference::{ReferenceKind, ReferenceView, Tip};
-use sluice::sim::Habit;
-use sluice::status::sight::Sight;
+use sluice::sim::MinerModel;
+use sluice::status::snapshot::StatusSnapshot;
 use sluice::stratum::{Nbits, PrevHash};
 use sluice::work::Height;
 
@@ -15,20 +15,20 @@ use crate::common::site::{ADDRESS, PageServer, Site};
 use crate::page::look::{assert_fine, assert_fine_everywhere};
 
 /// Of one moment with one miner, the same with many.
-fn with_miners(sight: &Sight, count: usize) -> Sight {
+fn with_miners(sight: &StatusSnapshot, count: usize) -> StatusSnapshot {
     let one = &sight.snapshot.miners[0];
     let named = |place| MinerView { worker: format!("{ADDRESS}.miner-{place:03}"), ..one.clone() };
     let snapshot = Snapshot { miners: (0..count).map(named).collect(), ..(*sight.snapshot).clone() };
     let mut around = sight.around.clone();
     around.sessions = count;
-    Sight { snapshot: Arc::new(snapshot), around, ..sight.clone() }
+    StatusSnapshot { snapshot: Arc::new(snapshot), around, ..sight.clone() }
 }
 
 #[test]
 fn a_farm_has_a_hundred_rows_and_a_link_to_the_rest() {
     let Some(browser) = Browser::start() else { return };
     let mut site = Site::start();
-    site.mine("first", Habit::Bitaxe);
+    site.mine("first", MinerModel::Bitaxe);
     site.wait_accepted(1);
     let farm = PageServer::fixed(with_miners(&site.sight(), 150));
     browser.open(&farm.url());
@@ -82,7 +82,7 @@ fn references() -> Vec<ReferenceView> {
 fn references_are_shown_in_every_state() {
     let Some(browser) = Browser::start() else { return };
     let mut site = Site::start();
-    site.mine("first", Habit::Bitaxe);
+    site.mine("first", MinerModel::Bitaxe);
     site.wait_accepted(1);
     let mut sight = site.sight();
     browser.open(&site.url());

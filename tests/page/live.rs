@@ -1,6 +1,6 @@
 //! The page follows what happens without being loaded again, and without disturbing who reads it.
 
-use sluice::sim::{Habit, Payout};
+use sluice::sim::{MinerModel, SimPayout};
 
 use crate::common::browser::Browser;
 use crate::common::site::{STRANGER, Site};
@@ -31,13 +31,13 @@ fn wait_updates(browser: &Browser, count: u32) {
 fn shares_and_miners_appear_by_themselves() {
     let Some(browser) = Browser::start() else { return };
     let mut site = Site::start();
-    site.mine("first", Habit::Bitaxe);
+    site.mine("first", MinerModel::Bitaxe);
     site.wait_accepted(1);
     browser.open(&site.url());
     browser.wait(&format!("{MINERS} === 1"));
     mark(&browser);
     wait_updates(&browser, 1);
-    site.mine("second", Habit::Cpuminer);
+    site.mine("second", MinerModel::Cpuminer);
     browser.wait(&format!("{MINERS} === 2"));
     assert!(browser.text("#miners").contains("second"));
     assert!(browser.text("#answers").contains("2 miners"));
@@ -49,12 +49,12 @@ fn shares_and_miners_appear_by_themselves() {
 fn what_the_visitor_does_survives_updates() {
     let Some(browser) = Browser::start() else { return };
     let pool = Site::pool(2);
-    let payout = Payout::Address(STRANGER.to_owned());
+    let payout = SimPayout::Address(STRANGER.to_owned());
     // Its first job comes after the name was accepted, so it is answerable for that one.
     let opening = sluice::sim::OpeningOrder::PublicPool;
     let options = sluice::sim::PoolOptions { payout, opening, ..pool };
     let mut site = Site::with(options, "127.0.0.1:0", None);
-    site.mine("first", Habit::Bitaxe);
+    site.mine("first", MinerModel::Bitaxe);
     site.wait_accepted(1);
     browser.hurry(6);
     browser.open(&site.url());
@@ -99,7 +99,7 @@ fn sections_come_when_there_is_something_to_show() {
     browser.open(&site.url());
     assert!(browser.is("document.querySelector('#speed') && !document.querySelector('#payout')"));
     mark(&browser);
-    site.mine("first", Habit::Bitaxe);
+    site.mine("first", MinerModel::Bitaxe);
     browser.wait("document.querySelector('#payout')?.innerText.includes('yours')");
     let order = "[...document.querySelectorAll('main > section')].map(each => each.classList[0]).join(' ')";
     let sections = "glance luck charts shares payout alerts miners pools details";
@@ -112,7 +112,7 @@ fn sections_come_when_there_is_something_to_show() {
 fn a_lost_connection_is_told_and_found_again() {
     let Some(browser) = Browser::start() else { return };
     let mut site = Site::start();
-    site.mine("first", Habit::Bitaxe);
+    site.mine("first", MinerModel::Bitaxe);
     site.wait_accepted(1);
     browser.hurry(6);
     browser.open(&site.url());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use sluice::sim::Habit;
+use sluice::sim::MinerModel;
 
 use crate::common::browser::{Browser, Screen};
 use crate::common::site::Site;
@@ -38,9 +38,9 @@ fn nothing_overflows_overlaps_or_is_hard_to_read() {
     let Some(browser) = Browser::start() else { return };
     let mut site = Site::start();
     for (name, habit) in [
-        ("nerd-1", Habit::NerdMiner),
-        ("the-bitaxe-in-the-living-room", Habit::Bitaxe),
-        ("laptop", Habit::Cpuminer),
+        ("nerd-1", MinerModel::NerdMiner),
+        ("the-bitaxe-in-the-living-room", MinerModel::Bitaxe),
+        ("laptop", MinerModel::Cpuminer),
     ] {
         site.mine(name, habit);
     }

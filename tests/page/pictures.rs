@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sluice::sim::{Habit, Payout, PoolOptions};
+use sluice::sim::{MinerModel, PoolOptions, SimPayout};
 use sluice::stratum::Nbits;
 
 use crate::common::browser::{Browser, Screen};
@@ -35,17 +35,17 @@ fn pictures() {
 
     let mut site = Site::start();
     for (name, habit) in [
-        ("nerd-1", Habit::NerdMiner),
-        ("nerd-kitchen", Habit::NerdMiner),
-        ("bitaxe", Habit::Bitaxe),
-        ("laptop", Habit::Cpuminer),
+        ("nerd-1", MinerModel::NerdMiner),
+        ("nerd-kitchen", MinerModel::NerdMiner),
+        ("bitaxe", MinerModel::Bitaxe),
+        ("laptop", MinerModel::Cpuminer),
     ] {
         site.mine(name, habit);
     }
     site.wait_accepted(60);
     take(&browser, &site.url(), &directory, "miners");
 
-    let payout = Payout::Address(STRANGER.to_owned());
+    let payout = SimPayout::Address(STRANGER.to_owned());
     let pool = PoolOptions {
         payout,
         opening: sluice::sim::OpeningOrder::PublicPool,
@@ -53,7 +53,7 @@ fn pictures() {
         ..Site::pool(3)
     };
     let mut bad = Site::with(pool, "127.0.0.1:0", None);
-    bad.mine("bitaxe", Habit::Bitaxe);
+    bad.mine("bitaxe", MinerModel::Bitaxe);
     bad.wait_accepted(10);
     take(&browser, &bad.url(), &directory, "bad-pool");
 

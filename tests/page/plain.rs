@@ -1,6 +1,6 @@
 //! What there is without script, and what the browser says while it loads the page.
 
-use sluice::sim::Habit;
+use sluice::sim::MinerModel;
 
 use crate::common::browser::{Browser, Screen};
 use crate::common::site::Site;
@@ -11,7 +11,7 @@ use crate::page::look::assert_fine;
 fn one_request_shows_all_and_the_console_is_silent() {
     let Some(browser) = Browser::start() else { return };
     let mut site = Site::start();
-    site.mine("first", Habit::Bitaxe);
+    site.mine("first", MinerModel::Bitaxe);
     site.wait_accepted(1);
     browser.hurry(3);
     // What the browser did while it started.
@@ -44,7 +44,7 @@ fn without_script_everything_can_be_read() {
     let Some(browser) = Browser::start() else { return };
     let mut site = Site::start();
     for name in ["first", "second", "third"] {
-        site.mine(name, Habit::Bitaxe);
+        site.mine(name, MinerModel::Bitaxe);
     }
     site.wait_accepted(3);
     browser.scripts(false);

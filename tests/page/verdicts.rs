@@ -1,6 +1,6 @@
 //! A pool that pays somebody else, or works on another chain, can't be overlooked.
 
-use sluice::sim::{Habit, Payout, PoolOptions};
+use sluice::sim::{MinerModel, PoolOptions, SimPayout};
 use sluice::stratum::Nbits;
 
 use crate::common::browser::{Browser, Screen};
@@ -13,7 +13,7 @@ const EASY_CHAIN: Nbits = Nbits(0x1d00_ffff);
 #[test]
 fn a_pool_that_pays_a_stranger_on_no_chain_of_ours() {
     let Some(browser) = Browser::start() else { return };
-    let payout = Payout::Address(STRANGER.to_owned());
+    let payout = SimPayout::Address(STRANGER.to_owned());
     let pool = PoolOptions {
         payout,
         opening: sluice::sim::OpeningOrder::PublicPool,
@@ -21,7 +21,7 @@ fn a_pool_that_pays_a_stranger_on_no_chain_of_ours() {
         ..Site::pool(3)
     };
     let mut site = Site::with(pool, "127.0.0.1:0", None);
-    site.mine("first", Habit::Bitaxe);
+    site.mine("first", MinerModel::Bitaxe);
     site.wait_accepted(1);
     browser.open(&site.url());
     browser.wait("document.querySelectorAll('#alerts details').length >= 2");

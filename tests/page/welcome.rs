@@ -1,6 +1,6 @@
 //! Before the first miner.
 
-use sluice::sim::Habit;
+use sluice::sim::MinerModel;
 
 use crate::common::browser::{Browser, NAME};
 use crate::common::site::Site;
@@ -23,7 +23,7 @@ fn the_first_visitor_is_told_how_to_point_a_miner_here() {
     let told = browser.text("#welcome");
     assert!(told.contains(&format!("stratum+tcp://{NAME}:{port}")), "{told}");
 
-    site.mine("first", Habit::Bitaxe);
+    site.mine("first", MinerModel::Bitaxe);
     browser.wait("document.querySelectorAll('#miners tbody tr').length === 1");
     assert!(browser.is("!document.querySelector('#welcome')"));
     let said = browser.console();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sluice::analyzer::{History, HistoryShare, Span};
-use sluice::record::{HISTORY_FILE, Outcome, Recorder};
+use sluice::record::{HISTORY_FILE, Recorder, ShareOutcome};
 use sluice::stratum::Difficulty;
 
 use super::{noon, quick, read, wait_until};
@@ -24,7 +24,7 @@ fn now() -> u64 {
 fn go_on(history: &mut History, from: u64, seconds: u64) {
     history.tick(from);
     let work = Difficulty::new(512.0).ok();
-    let outcome = &Outcome::Accepted;
+    let outcome = &ShareOutcome::Accepted;
     history.share(from, &HistoryShare { work, difficulty: Some(700.0), outcome, stale: false });
     history.tick(from + seconds);
 }

@@ -9,18 +9,20 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use sluice::analyzer::SessionId;
 use sluice::config::Record;
-use sluice::record::{BLOCKS, BestShare, BlockRecord, Outcome, Recorder, STATE_FILE, ShareRow, State};
+use sluice::record::{
+    BLOCKS, BestShare, BlockRecord, Recorder, STATE_FILE, SavedState, ShareOutcome, ShareRow,
+};
 use sluice::stratum::{
     Difficulty, Extranonce1, Extranonce2, JobId, Nbits, Nonce, Notify, Ntime, PrevHash, Submit, Version,
 };
+use sluice::tap::SessionId;
 use sluice::work::{BlockHash, Height, ShareValues, share_difficulty};
 
 use super::{noon, quick, read, share, start, start_at_noon, wait_until};
 
-fn some_state() -> State {
-    let mut state = State::default();
+fn some_state() -> SavedState {
+    let mut state = SavedState::default();
     state.offer(BestShare {
         worker: "bc1qminer.rig1".into(),
         difficulty: Difficulty::new(987_654.321).unwrap(),
@@ -31,7 +33,7 @@ fn some_state() -> State {
     state
 }
 
-fn block(outcome: Option<Outcome>) -> BlockRecord {
+fn block(outcome: Option<ShareOutcome>) -> BlockRecord {
     let job = Notify {
         job_id: JobId::from_text("65a1f").unwrap(),
         prevhash: PrevHash::from_wire_bytes([7; 32]),
@@ -88,8 +90,8 @@ fn block_files(dir: &Path) -> Vec<String> {
 fn the_state_is_there_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let (recorder, before) = start(dir.path(), &quick());
-    assert_eq!(before, State::default());
-    recorder.save_state(State::default());
+    assert_eq!(before, SavedState::default());
+    recorder.save_state(SavedState::default());
     recorder.save_state(some_state());
     recorder.finish().unwrap();
     let (recorder, after) = start(dir.path(), &quick());
@@ -169,7 +171,7 @@ fn what_the_state_missed_is_read_back_from_the_shares() {
         recorder.record_share(&row);
     }
     // Not accepted; not what the hash is worth; not computed.
-    let rejected = Outcome::Rejected { code: None, reason: None };
+    let rejected = ShareOutcome::Rejected { code: None, reason: None };
     recorder.record_share(&ShareRow { outcome: rejected, ..worth(9e9, "refused") });
     recorder.record_share(&ShareRow { share_difficulty: Some(9e9), ..worth(1e3, "liar") });
     recorder.record_share(&ShareRow { share_difficulty: None, hash: None, ..share(1) });
@@ -231,7 +233,7 @@ fn a_corrupt_state_is_kept_aside_and_a_fresh_one_used() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(STATE_FILE), corrupt).unwrap();
         let (recorder, state) = start_at_noon(dir.path(), &quick());
-        assert_eq!(state, State::default());
+        assert_eq!(state, SavedState::default());
         recorder.save_state(some_state());
         recorder.finish().unwrap();
         assert_eq!(read(dir.path().join("state.json.bad-20261121T120000.123Z")), corrupt);
@@ -258,7 +260,7 @@ fn a_block_is_on_the_disk_at_once_and_its_verdict_added() {
     assert_eq!(json["share"]["worker"], "wörker \u{202e}\n⛏️");
     assert_eq!(json["job"]["nbits"], "207fffff");
     assert_eq!(json["verdict"], serde_json::Value::Null);
-    recorder.record_block(block(Some(Outcome::Accepted))).unwrap();
+    recorder.record_block(block(Some(ShareOutcome::Accepted))).unwrap();
     wait_until("verdict", || read(&file).contains("\"accepted\""));
     recorder.finish().unwrap();
     assert_eq!(block_files(dir.path()).len(), 1);

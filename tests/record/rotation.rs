@@ -8,14 +8,14 @@ use std::time::Instant;
 use flate2::read::GzDecoder;
 use sluice::clock::{AGREED_FOR, Clock, ClockState, DateCertainty, JobTime, NtpTime, Offset};
 use sluice::config::Record;
-use sluice::record::{FileName, Moment, Recorder, Retention, RotatingFile, TimeSource, enforce};
-use sluice::stop::Stop;
+use sluice::record::{FileName, Recorder, Retention, RotatingFile, TimePair, TimeSource, enforce};
+use sluice::util::stop::Stop;
 
 use super::ntp_server::{DAY, Machine, Manner, Server, really};
 use super::{msg_ids, noon, quick, read, share, start_at_noon, time, wait_until};
 
-fn at(time: NtpTime) -> Moment {
-    Moment { monotonic: Instant::now(), time }
+fn at(time: NtpTime) -> TimePair {
+    TimePair { monotonic: Instant::now(), time }
 }
 
 fn names(dir: &Path) -> Vec<String> {
@@ -145,7 +145,7 @@ fn rotated_files_are_compressed_and_no_row_is_lost() {
         names(dir.path()).iter().all(|name| !name.contains("-2026") || name.ends_with(".gz"))
     });
     recorder.finish().unwrap();
-    assert_eq!(recorder.health(), sluice::record::Health::default());
+    assert_eq!(recorder.health(), sluice::record::RecordingHealth::default());
     let names = names(dir.path());
     assert!(names.contains(&"timing-2026-11-20.1.csv.gz".to_owned()), "{names:?}");
     let mut ids = Vec::new();

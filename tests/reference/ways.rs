@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 
-use sluice::config::{Reference, Secret, Socks5, Upstream, UpstreamTls};
+use sluice::config::{ReferenceConfig, Secret, Socks5, UpstreamConfig, UpstreamTls};
 use sluice::sim::{PoolOptions, SimPool};
 
 use crate::common::BarePool;
@@ -13,12 +13,12 @@ use crate::common::tls_bridge;
 use crate::reference::pool::{job, open};
 use crate::reference::{Heard, hurried};
 
-fn at(address: SocketAddr, tls: Option<UpstreamTls>) -> Upstream {
-    Upstream { tls, ..Upstream::new(address.ip().to_string(), address.port()) }
+fn at(address: SocketAddr, tls: Option<UpstreamTls>) -> UpstreamConfig {
+    UpstreamConfig { tls, ..UpstreamConfig::new(address.ip().to_string(), address.port()) }
 }
 
-fn watch(upstream: Upstream) -> Heard {
-    Heard::with(&[Reference::Pool { upstream: Box::new(upstream), user: None }], &hurried())
+fn watch(upstream: UpstreamConfig) -> Heard {
+    Heard::with(&[ReferenceConfig::Pool { upstream: Box::new(upstream), user: None }], &hurried())
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn a_socks5_proxy_is_told_the_name() {
         user: Some(String::from("me")),
         password: Some(Secret::new("s3cret")),
     };
-    let upstream = Upstream { socks5: Some(socks5), ..Upstream::new("pool.onion", 3333) };
+    let upstream = UpstreamConfig { socks5: Some(socks5), ..UpstreamConfig::new("pool.onion", 3333) };
     let heard = watch(upstream);
     assert_eq!(&*heard.wait(1)[0].source, "pool.onion:3333");
     assert_eq!(proxy.asked()[0].host, "pool.onion");

@@ -10,7 +10,7 @@ use sluice::sim::{PoolOptions, SimPool};
 use sluice::status::json::status as status_document;
 use sluice::status::metrics::metrics;
 use sluice::status::page::{Visit, page};
-use sluice::status::sight::Sight;
+use sluice::status::snapshot::StatusSnapshot;
 use sluice::stratum::{Nbits, PrevHash};
 use sluice::work::Height;
 
@@ -85,7 +85,7 @@ fn the_status_shows_what_references_work_on() {
 }
 
 /// A made-up moment with a miner, so that the page is no welcome.
-fn moment() -> Sight {
+fn moment() -> StatusSnapshot {
     let mut sight = empty("");
     sight.around.sessions = 1;
     let hostile = "it refuses: <script>alert(1)</script> \" ' & </section>".to_owned();
@@ -130,6 +130,6 @@ fn strangers_words_are_escaped_everywhere_and_one_may_be_configured_twice() {
     assert!(!page_of(&without).contains("id=\"references\""));
 }
 
-fn page_of(sight: &Sight) -> String {
+fn page_of(sight: &StatusSnapshot) -> String {
     page(sight, &Visit::default()).html
 }

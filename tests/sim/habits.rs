@@ -5,13 +5,13 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluice::sim::{Habit, MinerOptions, SimMiner};
+use sluice::sim::{MinerModel, MinerOptions, SimMiner};
 
 use super::{EASY, SLOW, soon, worker};
 
 #[test]
 fn a_bitaxe_opens_with_one_burst_and_answers_with_requests() {
-    let (mut stream, mut lines, _miner, _listener) = fake_pool(Habit::Bitaxe);
+    let (mut stream, mut lines, _miner, _listener) = fake_pool(MinerModel::Bitaxe);
     let burst: Vec<Value> = (0..3).map(|_| next(&mut lines)).collect();
     let methods: Vec<&str> = burst.iter().map(|request| request["method"].as_str().unwrap()).collect();
     assert_eq!(methods, ["mining.configure", "mining.subscribe", "mining.authorize"]);
@@ -33,7 +33,7 @@ fn a_bitaxe_opens_with_one_burst_and_answers_with_requests() {
 
 #[test]
 fn cgminer_waits_for_each_answer() {
-    let (mut stream, mut lines, _miner, _listener) = fake_pool(Habit::Cgminer);
+    let (mut stream, mut lines, _miner, _listener) = fake_pool(MinerModel::Cgminer);
     assert_eq!(next(&mut lines)["method"], "mining.configure");
     writeln!(stream, r#"{{"id":0,"result":{{"version-rolling":true,"version-rolling.mask":"1fffe000"}}}}"#)
         .unwrap();
@@ -62,7 +62,7 @@ fn cgminer_waits_for_each_answer() {
 
 #[test]
 fn a_nerdminer_reads_one_line_and_goes_on() {
-    let (mut stream, mut lines, miner, _listener) = fake_pool(Habit::NerdMiner);
+    let (mut stream, mut lines, miner, _listener) = fake_pool(MinerModel::NerdMiner);
     let subscribe = next(&mut lines);
     assert_eq!((&subscribe["id"], &subscribe["method"]), (&json!(1), &json!("mining.subscribe")));
     writeln!(stream, r#"{{"id":1,"result":[[],"00112233",4],"error":null}}"#).unwrap();
@@ -90,7 +90,7 @@ fn a_nerdminer_reads_one_line_and_goes_on() {
 
 #[test]
 fn all_shares_of_a_cpuminer_have_one_id() {
-    let (mut stream, mut lines, miner, _listener) = fake_pool(Habit::Cpuminer);
+    let (mut stream, mut lines, miner, _listener) = fake_pool(MinerModel::Cpuminer);
     assert_eq!(next(&mut lines)["id"], 1);
     writeln!(stream, r#"{{"id":1,"result":[[],"00112233",8],"error":null}}"#).unwrap();
     assert_eq!(next(&mut lines)["id"], 2);
@@ -107,7 +107,7 @@ fn all_shares_of_a_cpuminer_have_one_id() {
 }
 
 /// The connection of a miner, and no pool behind it. Connections made later wait at the listener.
-fn fake_pool(habit: Habit) -> (TcpStream, BufReader<TcpStream>, SimMiner, TcpListener) {
+fn fake_pool(habit: MinerModel) -> (TcpStream, BufReader<TcpStream>, SimMiner, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut options = MinerOptions::new(listener.local_addr().unwrap(), habit, worker(habit));
     options.hash_rate_limit = Some(SLOW);

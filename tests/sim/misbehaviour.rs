@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sluice::sim::{Habit, Misbehaviour, PoolOptions, SimMiner};
+use sluice::sim::{MinerModel, Misbehaviour, PoolOptions, SimMiner};
 use sluice::stratum::{ErrorForm, RefusalCode};
 
 use super::client::Client;
@@ -15,7 +15,7 @@ fn every_form_of_refusal_is_recognised() {
     for form in ErrorForm::ALL {
         let misbehaviour = Misbehaviour { reject_valid_shares: true, ..Misbehaviour::default() };
         let pool = pool(PoolOptions { error_form: form, misbehaviour, ..options() });
-        let miner = start(&pool, Habit::Bitaxe, |_| {});
+        let miner = start(&pool, MinerModel::Bitaxe, |_| {});
         let refused = miner.wait_until(soon(), |stats| match form {
             ErrorForm::PlainText => stats.reconnects > 0,
             _ => stats.rejected > 0,
@@ -41,7 +41,7 @@ fn every_form_of_refusal_is_recognised() {
 fn a_nerdminer_gives_up_on_a_silent_pool() {
     let misbehaviour = Misbehaviour { silent: true, ..Misbehaviour::default() };
     let pool = pool(PoolOptions { misbehaviour, ..options() });
-    let miner = start(&pool, Habit::NerdMiner, |_| {});
+    let miner = start(&pool, MinerModel::NerdMiner, |_| {});
     assert!(pool.wait_until(soon(), |stats| stats.connections_ever >= 1));
     let begin = Instant::now();
     assert!(pool.wait_until(soon(), |stats| stats.connections_ever >= 2));
@@ -55,7 +55,8 @@ fn a_nerdminer_gives_up_on_a_silent_pool() {
 #[test]
 fn miners_survive_a_restart_and_cut_connections() {
     let pool = pool(options());
-    let miners: Vec<SimMiner> = Habit::ALL.into_iter().map(|habit| start(&pool, habit, |_| {})).collect();
+    let miners: Vec<SimMiner> =
+        MinerModel::ALL.into_iter().map(|habit| start(&pool, habit, |_| {})).collect();
     let all_mine = |since: u64| {
         for miner in &miners {
             let mining = miner.wait_until(soon(), |stats| stats.connections > since && stats.subscribed);
@@ -65,7 +66,7 @@ fn miners_survive_a_restart_and_cut_connections() {
         let accepted = pool.wait_until(soon(), |stats| {
             let more =
                 |habit| stats.worker(&worker(habit)).accepted > before.worker(&worker(habit)).accepted + 1;
-            Habit::ALL.into_iter().all(more)
+            MinerModel::ALL.into_iter().all(more)
         });
         let stats = pool.stats();
         assert!(accepted, "{:?}", stats.workers);
@@ -90,13 +91,13 @@ fn what_a_pool_does_to_answers_is_seen_by_the_miner() {
     let delay = Duration::from_millis(300);
     let misbehaviour = Misbehaviour { delay_submit_answers: Some(delay), ..Misbehaviour::default() };
     let late_pool = pool(PoolOptions { misbehaviour, ..options() });
-    let late = start(&late_pool, Habit::Cpuminer, |_| {});
+    let late = start(&late_pool, MinerModel::Cpuminer, |_| {});
     let misbehaviour = Misbehaviour { swallow_submit_answers: true, ..Misbehaviour::default() };
     let mute_pool = pool(PoolOptions { misbehaviour, ..options() });
-    let mute = start(&mute_pool, Habit::Cgminer, |_| {});
+    let mute = start(&mute_pool, MinerModel::Cgminer, |_| {});
     let misbehaviour = Misbehaviour { refuse_authorize: true, ..Misbehaviour::default() };
     let strict_pool = pool(PoolOptions { misbehaviour, ..options() });
-    let strict = start(&strict_pool, Habit::Cpuminer, |_| {});
+    let strict = start(&strict_pool, MinerModel::Cpuminer, |_| {});
 
     assert!(late.wait_until(soon(), |stats| stats.accepted >= 2));
     assert!(late.stats().round_trips.iter().all(|time| *time >= delay), "{:?}", late.stats().round_trips);
@@ -114,7 +115,7 @@ fn what_a_pool_does_to_connections_is_survived() {
     let stall = Misbehaviour { stop_reading_after: Some(1), ..Misbehaviour::default() };
     for misbehaviour in [close_on_accept, close_after, stall] {
         let pool = pool(PoolOptions { misbehaviour: misbehaviour.clone(), ..options() });
-        let miner = start(&pool, Habit::Cgminer, |options| {
+        let miner = start(&pool, MinerModel::Cgminer, |options| {
             options.silence_timeout = Some(Duration::from_millis(300))
         });
         if misbehaviour.stop_reading_after.is_none() {
@@ -138,7 +139,8 @@ fn lines_in_single_bytes_are_put_together() {
     let misbehaviour =
         Misbehaviour { notify_byte_by_byte: Some(Duration::from_micros(50)), ..Misbehaviour::default() };
     let pool = pool(PoolOptions { misbehaviour, transactions: 3, ..options() });
-    let miners: Vec<SimMiner> = Habit::ALL.into_iter().map(|habit| start(&pool, habit, |_| {})).collect();
+    let miners: Vec<SimMiner> =
+        MinerModel::ALL.into_iter().map(|habit| start(&pool, habit, |_| {})).collect();
     for miner in &miners {
         assert!(miner.wait_until(soon(), |stats| stats.accepted > 0), "{:?}", miner.stats());
     }
@@ -148,7 +150,7 @@ fn lines_in_single_bytes_are_put_together() {
 fn a_client_that_does_not_read_delays_nobody() {
     let pool = pool(PoolOptions { write_timeout: Duration::from_millis(300), ..options() });
     let stalled = Client::open(&pool, "stalled");
-    let miner = start(&pool, Habit::Cpuminer, |_| {});
+    let miner = start(&pool, MinerModel::Cpuminer, |_| {});
     assert!(miner.wait_until(soon(), |stats| stats.accepted > 0));
     let message = json!({ "id": null, "method": "client.show_message", "params": ["x".repeat(100_000)] });
     for _ in 0..200 {

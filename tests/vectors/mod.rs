@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use serde_json::value::RawValue;
-use sluice::work::Chain;
+use sluice::work::AddressChain;
 
 /// How far a computed number may be from the expected one, relatively.
 const TOLERANCE: f64 = 1e-9;
@@ -50,11 +50,11 @@ pub fn read_json(value: &Value) -> Box<RawValue> {
     RawValue::from_string(value.to_string()).unwrap()
 }
 
-pub fn chain(network: &str) -> Chain {
+pub fn chain(network: &str) -> AddressChain {
     match network {
-        "mainnet" => Chain::Mainnet,
-        "testnet" => Chain::Testnet,
-        "regtest" => Chain::Regtest,
+        "mainnet" => AddressChain::Mainnet,
+        "testnet" => AddressChain::Testnet,
+        "regtest" => AddressChain::Regtest,
         other => panic!("unknown network {other}"),
     }
 }

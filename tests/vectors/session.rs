@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sluice::stratum::{
     ConfigureAnswer, Difficulty, DifficultyRange, DifficultyTimeline, Envelope, Extranonce1, Extranonce2Size,
-    JobId, Notify, Submit, SubscribeAnswer, Verdict, VersionMask, elements,
+    JobId, Notify, ResponseVerdict, Submit, SubscribeAnswer, VersionMask, elements,
 };
 use sluice::work::{PreparedJob, RebuildError, RebuiltShare, ShareTerms};
 
@@ -87,7 +87,7 @@ impl Session {
                     Asked::Share(submit) => {
                         let range = self.timeline.range(&submit.job_id)?;
                         let share = self.rebuild(&submit).ok()?;
-                        return Some((share, range, Verdict::of(envelope).is_accepted()));
+                        return Some((share, range, ResponseVerdict::of(envelope).is_accepted()));
                     }
                 }
             }

@@ -4,15 +4,15 @@ use std::time::{Duration, Instant};
 
 use sluice::config::{Network, TargetFlags};
 use sluice::sim::PoolOptions;
-use sluice::stop::Stop;
-use sluice::verify::{End, Outcome, Report, Settings, Weight, verify, verify_all};
+use sluice::util::stop::Stop;
+use sluice::verify::{PoolReport, VerifyOutcome, VerifySettings, WatchEnd, Weight, verify, verify_all};
 
 use super::{ADDRESS, options, pool, url};
 use crate::common::{DEADLINE, refusing_address};
 
-fn settings(limit: Duration) -> Settings {
-    let settings = Settings::new(ADDRESS, Network::Auto).unwrap();
-    Settings { limit, is_brief: false, ..settings }
+fn settings(limit: Duration) -> VerifySettings {
+    let settings = VerifySettings::new(ADDRESS, Network::Auto).unwrap();
+    VerifySettings { limit, is_brief: false, ..settings }
 }
 
 fn flags(urls: Vec<String>) -> TargetFlags {
@@ -24,7 +24,7 @@ fn what_a_pool_says_in_the_middle_is_told() {
     let pool = pool(options());
     let targets = flags(vec![url(&pool)]).understand().unwrap();
     let stop = Stop::new();
-    let report: Report = std::thread::scope(|scope| {
+    let report: PoolReport = std::thread::scope(|scope| {
         let watching = scope.spawn(|| verify(&targets.pools[0], &settings(DEADLINE), &stop));
         assert!(pool.wait_until(Instant::now() + DEADLINE, |stats| stats.jobs_sent >= 1));
         pool.broadcast(r#"{"id":null,"method":"client.reconnect","params":["elsewhere.example",3333]}"#);
@@ -40,7 +40,7 @@ fn what_a_pool_says_in_the_middle_is_told() {
     let found = &report.watched.found;
     assert!(found.reconnect.as_ref().is_some_and(|reconnect| reconnect.is_foreign), "{found:?}");
     assert_eq!(found.messages, ["down at noon"]);
-    assert!(found.extranonce_changed && matches!(report.watched.end, End::Closed(_)));
+    assert!(found.extranonce_changed && matches!(report.watched.end, WatchEnd::Closed(_)));
     let height =
         |job: Option<&sluice::verify::SeenJob>| job.and_then(|job| job.height).map(|height| height.0);
     assert_eq!(height(found.jobs.first()), Some(967_017));
@@ -49,7 +49,7 @@ fn what_a_pool_says_in_the_middle_is_told() {
         report.findings.iter().any(|finding| finding.id == id && finding.weight == Weight::Warning)
     };
     assert!(warned("pool.redirect") && warned("extranonce.changed"), "{:?}", report.findings);
-    assert_eq!(report.outcome, Outcome::Good);
+    assert_eq!(report.outcome, VerifyOutcome::Good);
 }
 
 #[test]
@@ -58,13 +58,13 @@ fn reports_come_in_the_order_asked_for() {
     let pools = [pool(options()), pool(PoolOptions { transactions: 0, ..options() })];
     let urls = vec![url(&pools[0]), nobody, url(&pools[1])];
     let targets = flags(urls.clone()).understand().unwrap();
-    let brief = Settings { is_brief: true, ..settings(DEADLINE) };
+    let brief = VerifySettings { is_brief: true, ..settings(DEADLINE) };
     let reports = verify_all(&targets.pools, &brief, &Stop::new()).unwrap();
-    let found: Vec<(&str, Outcome)> =
+    let found: Vec<(&str, VerifyOutcome)> =
         reports.iter().map(|report| (report.pool.as_str(), report.outcome)).collect();
-    let wanted = [Outcome::Good, Outcome::Unknown, Outcome::Good];
+    let wanted = [VerifyOutcome::Good, VerifyOutcome::Unknown, VerifyOutcome::Good];
     assert_eq!(found, urls.iter().map(String::as_str).zip(wanted).collect::<Vec<_>>());
-    let empty = |report: &Report| report.findings.iter().any(|finding| finding.id == "chain.empty_job");
+    let empty = |report: &PoolReport| report.findings.iter().any(|finding| finding.id == "chain.empty_job");
     assert!(!empty(&reports[0]) && empty(&reports[2]));
     // Nobody submitted anything.
     assert!(pools.iter().all(|pool| pool.stats().workers.is_empty()));
@@ -77,5 +77,5 @@ fn whoever_is_stopped_at_once_says_so() {
     let stop = Stop::new();
     stop.stop();
     let report = verify(&targets.pools[0], &settings(DEADLINE), &stop);
-    assert_eq!((report.outcome, &report.watched.end), (Outcome::Unknown, &End::Stopped));
+    assert_eq!((report.outcome, &report.watched.end), (VerifyOutcome::Unknown, &WatchEnd::Stopped));
 }

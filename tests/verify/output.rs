@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use serde_json::Value;
-use sluice::sim::{Misbehaviour, Payout, PoolOptions};
+use sluice::sim::{Misbehaviour, PoolOptions, SimPayout};
 
 use super::{ADDRESS, STRANGER, command, options, pool, run, url};
 use crate::common::DEADLINE;
@@ -64,7 +64,7 @@ fn json_has_every_field() {
 #[test]
 fn several_pools_make_a_table_and_the_worst_decides() {
     let good = pool(options());
-    let bad = pool(PoolOptions { payout: Payout::Address(STRANGER.to_owned()), ..options() });
+    let bad = pool(PoolOptions { payout: SimPayout::Address(STRANGER.to_owned()), ..options() });
     let misbehaviour = Misbehaviour { silent: true, ..Misbehaviour::default() };
     let silent = pool(PoolOptions { misbehaviour, ..options() });
     let (good, bad, silent) = (url(&good), url(&bad), url(&silent));

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use sluice::sim::{Misbehaviour, OpeningOrder, Payout, PoolOptions};
+use sluice::sim::{Misbehaviour, OpeningOrder, PoolOptions, SimPayout};
 use sluice::stratum::{Difficulty, Nbits};
 
 use super::{ADDRESS, STRANGER, options, pool, run, url, verify, watch};
@@ -31,14 +31,14 @@ fn an_honest_solo_pool_is_good_in_every_opening_order() {
 
 #[test]
 fn whoever_pays_somebody_else_is_bad() {
-    let stolen = pool(PoolOptions { payout: Payout::Address(STRANGER.to_owned()), ..options() });
+    let stolen = pool(PoolOptions { payout: SimPayout::Address(STRANGER.to_owned()), ..options() });
     let said = verify(&url(&stolen)).expect(1).has("BAD: its work pays somebody else").has(STRANGER);
     said.has("100.00 %").has_not("<- your address").has("--pooled");
 }
 
 #[test]
 fn a_crumb_is_not_enough() {
-    let payout = Payout::Crumb { percent: 2.0, to: STRANGER.to_owned() };
+    let payout = SimPayout::Crumb { percent: 2.0, to: STRANGER.to_owned() };
     let pool = pool(PoolOptions { payout, ..options() });
     let said = verify(&url(&pool)).expect(1);
     said.has("pays this address only 2.00 %").has("98.00 %").has("<- your address");
@@ -83,7 +83,7 @@ fn a_clock_that_is_hours_off_is_bad_and_minutes_are_told() {
 
 #[test]
 fn a_pool_with_its_own_books_can_t_be_told() {
-    let pool = pool(PoolOptions { payout: Payout::Pooled, ..options() });
+    let pool = pool(PoolOptions { payout: SimPayout::Pooled, ..options() });
     let said = run(&[&url(&pool), "--address", ADDRESS, "--pooled"]).expect(2);
     said.has("CAN'T TELL: a block would pay the pool, which is to share it out by its own books");
     let solo = super::pool(options());

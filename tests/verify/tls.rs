@@ -7,8 +7,8 @@ use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
 use sluice::config::{Network, TargetFlags};
 use sluice::net::tls_words::note_clock_error;
-use sluice::stop::Stop;
-use sluice::verify::{Paint, Settings, Text, verify};
+use sluice::util::stop::Stop;
+use sluice::verify::{ColorMode, ReportText, VerifySettings, verify};
 
 use super::{ADDRESS, options, pool, run};
 use crate::common::certificates::Certificate;
@@ -89,9 +89,9 @@ fn said_of(years: (i32, i32), names: &[&str], clock: Option<SignedDuration>) -> 
         ..TargetFlags::default()
     };
     note_clock_error(clock);
-    let settings = Settings::new(ADDRESS, Network::Auto).unwrap();
+    let settings = VerifySettings::new(ADDRESS, Network::Auto).unwrap();
     let report = verify(&flags.understand().unwrap().pools[0], &settings, &Stop::new());
-    Text { report: &report, paint: Paint::Plain }.to_string()
+    ReportText { report: &report, paint: ColorMode::Plain }.to_string()
 }
 
 #[test]

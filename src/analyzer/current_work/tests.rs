@@ -37,7 +37,7 @@ fn state(work: &CurrentWork, seconds: u64) -> Option<PayoutState> {
     badness.map(|(payout, _)| payout)
 }
 
-fn doubt(why: Doubt) -> Option<PayoutState> {
+fn doubt(why: WorkDoubt) -> Option<PayoutState> {
     Some(PayoutState::Unverifiable(Unverifiable::Doubt(why)))
 }
 
@@ -45,23 +45,23 @@ fn doubt(why: Doubt) -> Option<PayoutState> {
 fn the_worst_job_since_the_last_one_that_all_miners_read_counts() {
     let mut work = CurrentWork::default();
     assert_eq!(state(&work, 0), None);
-    work.job(job(GOOD), Agreement::All, ordinary(), at(1));
-    work.job(job(BAD), Agreement::OrIgnored, oddness(0), at(2));
+    work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(1));
+    work.job(job(BAD), ReadingAgreement::OrIgnored, oddness(0), at(2));
     assert_eq!(state(&work, 3), Some(BAD));
     // The miners that read it may ignore another kind.
-    work.job(job(GOOD), Agreement::OrIgnored, oddness(1), at(3));
+    work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(1), at(3));
     assert_eq!(state(&work, 4), Some(BAD));
     // Those that read one of the same kind show it by a share.
-    work.job(job(GOOD), Agreement::OrIgnored, oddness(0), at(4));
+    work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(0), at(4));
     assert_eq!(state(&work, 5), Some(BAD));
     work.worked_on(at(4));
     assert_eq!(state(&work, 5), Some(GOOD));
-    work.job(job(BAD), Agreement::OrIgnored, oddness(1), at(5));
+    work.job(job(BAD), ReadingAgreement::OrIgnored, oddness(1), at(5));
     // A share may be for a job from before it.
-    work.job(job(GOOD), Agreement::All, ordinary(), at(6));
+    work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(6));
     work.worked_on(at(5));
     assert_eq!(state(&work, 7), Some(BAD));
-    work.job(job(GOOD), Agreement::All, ordinary(), at(8));
+    work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(8));
     assert_eq!(state(&work, 9), Some(BAD));
     work.worked_on(at(6));
     assert_eq!(state(&work, 10), Some(GOOD));
@@ -70,42 +70,45 @@ fn the_worst_job_since_the_last_one_that_all_miners_read_counts() {
 #[test]
 fn more_kinds_than_are_kept_leave_nobody_sure() {
     let mut work = CurrentWork::default();
-    work.job(job(GOOD), Agreement::All, ordinary(), at(1));
+    work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(1));
     for number in 0..=MAX_ODD {
-        work.job(job(GOOD), Agreement::OrIgnored, oddness(number), at(2));
+        work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(number), at(2));
     }
     assert_eq!(work.odd.len(), MAX_ODD);
-    assert_eq!(state(&work, 3), doubt(Doubt::Ambiguous));
+    assert_eq!(state(&work, 3), doubt(WorkDoubt::Ambiguous));
 }
 
 #[test]
 fn what_was_not_read_counts_until_a_share_proves_that_the_miner_has_moved_on() {
     let mut work = CurrentWork::default();
-    work.unread(Doubt::Missed, at(1));
-    assert_eq!(state(&work, 1), doubt(Doubt::Missed));
-    work.unread(Doubt::Unread, at(2));
-    work.unread(Doubt::Missed, at(3));
-    assert_eq!((state(&work, 3), work.unread_since()), (doubt(Doubt::Unread), Some((Doubt::Unread, at(1)))));
+    work.unread(WorkDoubt::Missed, at(1));
+    assert_eq!(state(&work, 1), doubt(WorkDoubt::Missed));
+    work.unread(WorkDoubt::Unread, at(2));
+    work.unread(WorkDoubt::Missed, at(3));
+    assert_eq!(
+        (state(&work, 3), work.unread_since()),
+        (doubt(WorkDoubt::Unread), Some((WorkDoubt::Unread, at(1))))
+    );
     // A job that some miners ignore ends no doubt, nor does one that all should read.
-    work.job(job(GOOD), Agreement::OrIgnored, oddness(0), at(4));
-    assert_eq!(state(&work, 4), doubt(Doubt::Unread));
-    work.job(job(GOOD), Agreement::All, ordinary(), at(5));
-    assert_eq!((state(&work, 5), work.unread_since()), (doubt(Doubt::Unread), None));
-    assert_eq!(work.in_doubt_since(at(5)), Some((Doubt::Unread, at(1))));
+    work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(0), at(4));
+    assert_eq!(state(&work, 4), doubt(WorkDoubt::Unread));
+    work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(5));
+    assert_eq!((state(&work, 5), work.unread_since()), (doubt(WorkDoubt::Unread), None));
+    assert_eq!(work.in_doubt_since(at(5)), Some((WorkDoubt::Unread, at(1))));
     assert!(!work.worked_on(at(4)));
-    assert_eq!(state(&work, 6), doubt(Doubt::Unread));
+    assert_eq!(state(&work, 6), doubt(WorkDoubt::Unread));
     assert!(work.worked_on(at(5)), "the doubt ends");
     assert_eq!(state(&work, 6), Some(GOOD));
-    work.unread(Doubt::Unread, at(7));
-    work.job(job(BAD), Agreement::All, ordinary(), at(8));
-    work.unread(Doubt::Unread, at(9));
+    work.unread(WorkDoubt::Unread, at(7));
+    work.job(job(BAD), ReadingAgreement::All, ordinary(), at(8));
+    work.unread(WorkDoubt::Unread, at(9));
     assert_eq!(state(&work, 9), Some(BAD));
-    work.job(job(GOOD), Agreement::All, ordinary(), at(10));
+    work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(10));
     // A newer doubt is not over, unless the share is for a job behind it that some miners ignore.
-    work.unread(Doubt::Ambiguous, at(11));
+    work.unread(WorkDoubt::Ambiguous, at(11));
     assert!(!work.worked_on(at(10)));
-    assert_eq!(state(&work, 11), doubt(Doubt::Ambiguous));
-    work.job(job(GOOD), Agreement::OrIgnored, oddness(0), at(12));
+    assert_eq!(state(&work, 11), doubt(WorkDoubt::Ambiguous));
+    work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(0), at(12));
     assert!(work.worked_on(at(12)));
     assert_eq!(state(&work, 12), Some(GOOD));
 }
@@ -114,13 +117,13 @@ fn what_was_not_read_counts_until_a_share_proves_that_the_miner_has_moved_on() {
 fn a_job_that_could_not_be_judged_counts_until_then_too() {
     let unread = PayoutState::Unverifiable(Unverifiable::Unreadable);
     for (bad, why) in [
-        (unread, Doubt::Unread),
-        (PayoutState::Unverifiable(Unverifiable::Doubt(Doubt::Ambiguous)), Doubt::Ambiguous),
+        (unread, WorkDoubt::Unread),
+        (PayoutState::Unverifiable(Unverifiable::Doubt(WorkDoubt::Ambiguous)), WorkDoubt::Ambiguous),
     ] {
         let mut work = CurrentWork::default();
-        work.job(job(bad), Agreement::All, ordinary(), at(1));
-        work.job(job(GOOD), Agreement::All, ordinary(), at(2));
-        work.job(job(GOOD), Agreement::All, ordinary(), at(3));
+        work.job(job(bad), ReadingAgreement::All, ordinary(), at(1));
+        work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(2));
+        work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(3));
         assert_eq!(state(&work, 4), doubt(why));
         assert!(work.worked_on(at(2)));
         assert_eq!(state(&work, 4), Some(GOOD));
@@ -131,7 +134,7 @@ fn a_job_that_could_not_be_judged_counts_until_then_too() {
 fn the_last_of_several_bad_jobs_counts() {
     let mut work = CurrentWork::default();
     for (number, state) in [BAD, GOOD, PayoutState::Short, GOOD].into_iter().enumerate() {
-        work.job(job(state), Agreement::All, ordinary(), at(number as u64 + 1));
+        work.job(job(state), ReadingAgreement::All, ordinary(), at(number as u64 + 1));
     }
     // The miner may have taken the third and not the fourth.
     work.worked_on(at(2));
@@ -143,30 +146,30 @@ fn the_last_of_several_bad_jobs_counts() {
 #[test]
 fn lost_copies_do_not_count_for_ever() {
     let mut work = CurrentWork::default();
-    work.unread(Doubt::Missed, at(1));
+    work.unread(WorkDoubt::Missed, at(1));
     for number in 0..=60 {
-        work.job(job(GOOD), Agreement::All, ordinary(), at(2 + 60 * number));
+        work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(2 + 60 * number));
     }
-    assert_eq!((state(&work, 3601), state(&work, 3602)), (doubt(Doubt::Missed), Some(GOOD)));
+    assert_eq!((state(&work, 3601), state(&work, 3602)), (doubt(WorkDoubt::Missed), Some(GOOD)));
 }
 
 #[test]
 fn verdicts_are_good_for_as_long_as_the_cadence_allows() {
     let mut work = CurrentWork::default();
-    work.job(job(GOOD), Agreement::All, ordinary(), at(0));
+    work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(0));
     // Nothing is known of the cadence.
-    assert_eq!((state(&work, 3600), state(&work, 3601)), (Some(GOOD), doubt(Doubt::Old)));
+    assert_eq!((state(&work, 3600), state(&work, 3601)), (Some(GOOD), doubt(WorkDoubt::Old)));
     assert!(work.gap(at(3601), STALE).is_some_and(|gap| !gap.is_late && gap.seconds == 3601.0));
     for number in 1..=70 {
-        work.job(job(GOOD), Agreement::All, ordinary(), at(200 * number));
+        work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(200 * number));
     }
     // Three times its longest gap.
-    assert_eq!((state(&work, 14_600), state(&work, 14_601)), (Some(GOOD), doubt(Doubt::Old)));
+    assert_eq!((state(&work, 14_600), state(&work, 14_601)), (Some(GOOD), doubt(WorkDoubt::Old)));
     assert!(work.gap(at(14_601), STALE).is_some_and(|gap| gap.is_late));
     assert_eq!(work.good_until(Duration::from_secs(900)), Some(at(14_900)));
     // What some miners ignore does not make the others' work any newer.
-    work.job(job(GOOD), Agreement::OrIgnored, oddness(0), at(14_602));
-    assert_eq!(state(&work, 14_602), doubt(Doubt::Old));
-    assert!(work.job(job(GOOD), Agreement::All, ordinary(), at(14_603)), "it was late");
+    work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(0), at(14_602));
+    assert_eq!(state(&work, 14_602), doubt(WorkDoubt::Old));
+    assert!(work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(14_603)), "it was late");
     assert_eq!(state(&work, 14_603), Some(GOOD));
 }

@@ -1,11 +1,11 @@
 use super::*;
-use crate::record::Outcome;
+use crate::record::ShareOutcome;
 use crate::stratum::Difficulty;
 
 /// The beginning of an hour.
 const NOON: u64 = 1_795_262_400;
 
-fn share(history: &mut History, at: u64, work: f64, outcome: &Outcome) {
+fn share(history: &mut History, at: u64, work: f64, outcome: &ShareOutcome) {
     let (work, difficulty) = (Difficulty::new(work).ok(), Some(work * 1.5));
     history.share(at, &HistoryShare { work, difficulty, outcome, stale: false });
 }
@@ -15,7 +15,7 @@ fn run(history: &mut History, seconds: std::ops::Range<u64>) {
     history.tick(seconds.start);
     for second in seconds {
         if second % 10 == 0 {
-            share(history, second, 2.0, &Outcome::Accepted);
+            share(history, second, 2.0, &ShareOutcome::Accepted);
         }
         history.tick(second + 1);
         history.tick(second + 1);
@@ -67,9 +67,9 @@ fn where_nothing_ran_is_a_gap() {
 fn a_late_verdict_counts_for_the_time_of_its_share() {
     let mut history = History::default();
     run(&mut history, NOON..NOON + 300);
-    share(&mut history, NOON + 61, 2.0, &Outcome::Unanswered);
+    share(&mut history, NOON + 61, 2.0, &ShareOutcome::Unanswered);
     // Too old for the hour, not for the day.
-    share(&mut history, NOON - 4000, 2.0, &Outcome::Unanswered);
+    share(&mut history, NOON - 4000, 2.0, &ShareOutcome::Unanswered);
     let series = history.series(Span::Hour, NOON + 300);
     let unanswered: Vec<u64> =
         series.iter().filter(|bucket| bucket.unanswered > 0).map(|bucket| bucket.start).collect();
@@ -86,7 +86,7 @@ fn a_clock_that_jumps_adds_seconds_at_most_and_takes_nothing() {
         run(&mut history, NOON..NOON + 1800);
         run(&mut history, elsewhere..elsewhere.saturating_add(30));
         // Sent by the one clock, judged by the other.
-        share(&mut history, elsewhere, 2.0, &Outcome::Rejected { code: None, reason: None });
+        share(&mut history, elsewhere, 2.0, &ShareOutcome::Rejected { code: None, reason: None });
         run(&mut history, NOON + 1800..NOON + 2400);
         let found = watched(&history, Span::Hour, NOON + 2400);
         assert!((2400.0..2460.0).contains(&found), "{elsewhere}: {found}");
@@ -101,7 +101,7 @@ fn a_clock_that_jumps_adds_seconds_at_most_and_takes_nothing() {
 fn a_share_of_a_clock_that_was_ahead_opens_no_future() {
     let mut history = History::default();
     run(&mut history, NOON..NOON + 60);
-    share(&mut history, NOON + 100_000, 2.0, &Outcome::Unanswered);
+    share(&mut history, NOON + 100_000, 2.0, &ShareOutcome::Unanswered);
     assert_eq!(history.series(Span::Hour, NOON + 60)[59].unanswered, 1);
 }
 

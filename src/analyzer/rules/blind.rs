@@ -7,15 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::super::SessionId;
-use super::super::finding::{Event, JobSeen};
 use super::super::share::{JudgedShare, UnseenJob};
-use super::super::verdicts::Doubt;
-use super::{Pulse, Tongue, seconds_between};
+use super::super::verdicts::WorkDoubt;
+use super::{AlertContext, SessionSample, seconds_between};
+use crate::analyzer::session_event::{Event, JobSeen};
 use crate::clock::NtpTime;
 use crate::config::Severity;
-use crate::record::Outcome;
-use crate::stratum::{Agreement, JobId};
+use crate::record::ShareOutcome;
+use crate::stratum::{JobId, ReadingAgreement};
+use crate::tap::SessionId;
 
 const UNREADABLE: &str = "job.unreadable";
 
@@ -29,13 +29,13 @@ const MISSED_SECONDS: f64 = 60.0;
 
 #[derive(Debug, Default)]
 pub(super) struct Blind {
-    sessions: BTreeMap<SessionId, Seen>,
+    sessions: BTreeMap<SessionId, UnreadWork>,
     /// The upstreams of sessions that have ended since the last round.
     left: BTreeSet<Option<usize>>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct UnreadWork {
     upstream: Option<usize>,
     /// Lines since the last job that every miner reads, and on which a share proves that it works.
     unread: u64,
@@ -47,18 +47,18 @@ struct Seen {
 }
 
 impl Blind {
-    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let seen = self.seen(job.session, job.upstream);
         // It proves nothing while the miner may still work on what came before it.
-        let is_in_doubt = job.superseded_doubt.is_some_and(|doubt| doubt != Doubt::Missed);
-        if job.agreement != Agreement::All || is_in_doubt {
+        let is_in_doubt = job.superseded_doubt.is_some_and(|doubt| doubt != WorkDoubt::Missed);
+        if job.agreement != ReadingAgreement::All || is_in_doubt {
             return;
         }
         (seen.unread, seen.missed) = (0, 0);
         self.may_end(job.upstream, at, tongue);
     }
 
-    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut AlertContext<'_>) {
         if let Event::DoubtEnded { session, upstream } = event {
             let seen = self.seen(*session, *upstream);
             (seen.unread, seen.missed) = (0, 0);
@@ -80,8 +80,10 @@ impl Blind {
         });
     }
 
-    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
-        let (Outcome::Accepted, Some(unseen)) = (&judged.outcome, judged.share.unseen_job) else { return };
+    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
+        let (ShareOutcome::Accepted, Some(unseen)) = (&judged.outcome, judged.share.unseen_job) else {
+            return;
+        };
         let job_id = judged.share.submit.as_ref().map(|submit| &submit.job_id);
         let seen = self.seen(judged.session, judged.upstream);
         if unseen == UnseenJob::PerhapsMissed {
@@ -115,12 +117,17 @@ impl Blind {
         self.left.extend(self.sessions.remove(&session).map(|seen| seen.upstream));
     }
 
-    pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn tick(
+        &mut self,
+        sessions: &[SessionSample<'_>],
+        now: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
         for pulse in sessions {
             let Some((doubt, seconds)) = pulse.unread else { continue };
             let upstream = tongue.upstream(pulse.upstream);
             let missed = self.sessions.get(&pulse.session).map_or(0, |seen| seen.missed);
-            if doubt != Doubt::Missed {
+            if doubt != WorkDoubt::Missed {
                 tongue.goes_on(UNREADABLE, upstream, now);
             } else if missed > 0 && seconds > MISSED_SECONDS {
                 if tongue.is_open_about(UNREADABLE, upstream) {
@@ -151,19 +158,19 @@ impl Blind {
     }
 
     /// The state of an upstream is over when none of its sessions shows it.
-    fn may_end(&self, upstream: Option<usize>, at: NtpTime, tongue: &mut Tongue<'_>) {
+    fn may_end(&self, upstream: Option<usize>, at: NtpTime, tongue: &mut AlertContext<'_>) {
         if !tongue.is_open(UNREADABLE) {
             return;
         }
         let is_blind =
-            |seen: &&Seen| seen.upstream == upstream && seen.unread + seen.accepted + seen.missed > 0;
+            |seen: &&UnreadWork| seen.upstream == upstream && seen.unread + seen.accepted + seen.missed > 0;
         if self.sessions.values().find(is_blind).is_none() {
             tongue.ends(UNREADABLE, tongue.upstream(upstream), at);
         }
     }
 
-    fn seen(&mut self, session: SessionId, upstream: Option<usize>) -> &mut Seen {
-        let new = || Seen { upstream, unread: 0, accepted: 0, last_accepted: None, missed: 0 };
+    fn seen(&mut self, session: SessionId, upstream: Option<usize>) -> &mut UnreadWork {
+        let new = || UnreadWork { upstream, unread: 0, accepted: 0, last_accepted: None, missed: 0 };
         let seen = self.sessions.entry(session).or_insert_with(new);
         seen.upstream = upstream;
         seen

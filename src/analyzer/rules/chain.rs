@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::super::SessionId;
-use super::super::finding::JobSeen;
 use super::super::verdicts::ChainState;
+use super::best_block::{RETARGET, Tips, are_likely};
 use super::payout::job_evidence;
-use super::tip::{RETARGET, Tips, are_likely};
-use super::{Pulse, Tongue, number, seconds_between};
+use super::{AlertContext, SessionSample, number, seconds_between};
+use crate::analyzer::session_event::JobSeen;
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::reference;
-use crate::stratum::{Agreement, PrevHash};
+use crate::stratum::{PrevHash, ReadingAgreement};
+use crate::tap::SessionId;
 use crate::work::{parent_hash, share_difficulty};
 
 const WRONG: (&str, Severity) = ("chain.wrong", Severity::High);
@@ -24,14 +24,14 @@ const HEIGHT: (&str, Severity) = ("chain.height", Severity::Medium);
 const COUNTED_SECONDS: f64 = 6.0 * 3600.0;
 
 #[derive(Debug, Default)]
-pub(super) struct Chain {
-    sessions: BTreeMap<SessionId, Seen>,
+pub(super) struct ChainRules {
+    sessions: BTreeMap<SessionId, SessionTip>,
     tips: Tips,
 }
 
 /// The newest block that a session was given work on.
 #[derive(Debug, Clone, Copy)]
-struct Seen {
+struct SessionTip {
     height: u32,
     prevhash: PrevHash,
     /// When the first job of this block came.
@@ -40,19 +40,19 @@ struct Seen {
     counted: (u32, NtpTime),
 }
 
-impl Chain {
-    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
+impl ChainRules {
+    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let upstream = tongue.upstream(job.upstream);
         wrong(job, upstream, at, tongue);
         let is_mainnet = job.chain.network == "mainnet" && job.chain.state == ChainState::Plausible;
         // Who makes blocks up must not make honest pools look late.
         let is_worked_for = is_mainnet && parent_is_good(job, upstream, at, tongue);
         // Who sends what some miners ignore must not look up to date by it.
-        if job.agreement != Agreement::All {
+        if job.agreement != ReadingAgreement::All {
             return;
         }
         let (Some(height), Some(place)) = (job.height, job.upstream) else { return };
-        let new = Seen { height: height.0, prevhash: job.prevhash, at, counted: (height.0, at) };
+        let new = SessionTip { height: height.0, prevhash: job.prevhash, at, counted: (height.0, at) };
         let seen = self.sessions.entry(job.session).or_insert(new);
         if is_mainnet {
             height_rule(job, upstream, seen, &new, tongue);
@@ -70,19 +70,19 @@ impl Chain {
         self.sessions.remove(&session);
     }
 
-    pub(super) fn tick(&self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn tick(&self, sessions: &[SessionSample<'_>], now: NtpTime, tongue: &mut AlertContext<'_>) {
         self.tips.tick(sessions, now, tongue);
     }
 }
 
-fn wrong(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) {
+fn wrong(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut AlertContext<'_>) {
     let verdict = &job.chain;
     match verdict.state {
         ChainState::Wrong => {}
         // A miner without an address proves nothing, for or against.
         ChainState::Unknown => return,
         // A job that some miners ignore does not make the one before it any better.
-        ChainState::Plausible if job.agreement != Agreement::All => return,
+        ChainState::Plausible if job.agreement != ReadingAgreement::All => return,
         ChainState::Plausible => {
             if tongue.is_open(WRONG.0) {
                 for network in [verdict.network, "unknown"] {
@@ -111,11 +111,11 @@ fn wrong(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) {
     });
 }
 
-fn parent_is_good(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) -> bool {
+fn parent_is_good(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut AlertContext<'_>) -> bool {
     let parent = parent_hash(&job.prevhash);
     let worth = share_difficulty(&parent);
     if worth * RETARGET >= job.chain.difficulty {
-        if job.agreement == Agreement::All {
+        if job.agreement == ReadingAgreement::All {
             tongue.ends(BAD_PREVHASH.0, upstream, at);
         }
         return true;
@@ -133,7 +133,13 @@ fn parent_is_good(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongu
 }
 
 /// One connection's blocks go forward, and no faster than blocks come.
-fn height_rule(job: &JobSeen, upstream: &str, before: &Seen, now: &Seen, tongue: &mut Tongue<'_>) {
+fn height_rule(
+    job: &JobSeen,
+    upstream: &str,
+    before: &SessionTip,
+    now: &SessionTip,
+    tongue: &mut AlertContext<'_>,
+) {
     let elapsed = seconds_between(before.at, now.at);
     let step = i64::from(now.height) - i64::from(before.height);
     let jumps = |from: u32, since: NtpTime| {
@@ -157,8 +163,8 @@ fn height_rule(job: &JobSeen, upstream: &str, before: &Seen, now: &Seen, tongue:
     });
 }
 
-impl Seen {
-    fn follow(&mut self, new: &Seen) {
+impl SessionTip {
+    fn follow(&mut self, new: &SessionTip) {
         if self.height == new.height && self.prevhash == new.prevhash {
             return;
         }
@@ -169,6 +175,6 @@ impl Seen {
         } else {
             new.counted
         };
-        *self = Seen { counted, ..*new };
+        *self = SessionTip { counted, ..*new };
     }
 }

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::json;
 
-use super::super::SessionId;
-use super::super::finding::Event;
 use super::super::share::JudgedShare;
-use super::{Tongue, seconds_between};
+use super::{AlertContext, seconds_between};
+use crate::analyzer::session_event::Event;
 use crate::clock::NtpTime;
 use crate::config::Severity;
-use crate::record::Outcome;
+use crate::record::ShareOutcome;
 use crate::stratum::says_low_difficulty;
+use crate::tap::SessionId;
 
 const MISMATCH: (&str, Severity) = ("difficulty.mismatch", Severity::High);
 const ERRATIC: (&str, Severity) = ("difficulty.erratic", Severity::Low);
@@ -26,12 +26,12 @@ const REVERSALS: usize = 4;
 const REVERSAL_SECONDS: f64 = 600.0;
 
 #[derive(Debug, Default)]
-pub(super) struct Difficulty {
-    sessions: BTreeMap<SessionId, Seen>,
+pub(super) struct DifficultyRules {
+    sessions: BTreeMap<SessionId, SessionDifficulty>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct SessionDifficulty {
     /// Shares in a row that were not held to what was asked for.
     faults: u32,
     last: Option<f64>,
@@ -39,22 +39,22 @@ struct Seen {
     reversals: VecDeque<NtpTime>,
 }
 
-impl Difficulty {
-    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+impl DifficultyRules {
+    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let share = &judged.share;
         let (Some(rebuilt), Some(range)) = (&share.rebuilt, share.range) else { return };
         if share.fault.is_some() {
             return;
         }
         let fault = match &judged.outcome {
-            Outcome::Accepted if !rebuilt.meets(range.lowest) => "accepted below",
-            Outcome::Rejected { code, reason }
+            ShareOutcome::Accepted if !rebuilt.meets(range.lowest) => "accepted below",
+            ShareOutcome::Rejected { code, reason }
                 if rebuilt.meets(range.highest) && says_low_difficulty(*code, reason.as_deref()) =>
             {
                 "refused at or above"
             }
-            Outcome::Accepted | Outcome::Rejected { .. } => "",
-            Outcome::Unanswered | Outcome::Unknown => return,
+            ShareOutcome::Accepted | ShareOutcome::Rejected { .. } => "",
+            ShareOutcome::Unanswered | ShareOutcome::Unknown => return,
         };
         let seen = self.sessions.entry(judged.session).or_default();
         let upstream = tongue.upstream(judged.upstream);
@@ -84,7 +84,7 @@ impl Difficulty {
         });
     }
 
-    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let Event::DifficultySet { session, upstream, difficulty } = event else { return };
         let seen = self.sessions.entry(*session).or_default();
         let value = difficulty.value();

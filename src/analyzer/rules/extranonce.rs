@@ -5,12 +5,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::json;
 
-use super::super::finding::{Event, JobSeen};
 use super::super::share::JudgedShare;
-use super::super::{Role, SessionId};
-use super::{Pulse, Tongue};
+use super::{AlertContext, SessionSample};
+use crate::analyzer::session_event::{Event, JobSeen};
 use crate::clock::NtpTime;
 use crate::config::{self, Severity};
+use crate::tap::{Role, SessionId};
 use crate::util::plural::count;
 
 const CHANGED: (&str, Severity) = ("extranonce.changed", Severity::High);
@@ -29,14 +29,14 @@ const MOST_OWNERS: usize = 4;
 pub(super) struct Extranonce {
     /// `rules.min_extranonce2_size`.
     least_size: Option<usize>,
-    sessions: BTreeMap<SessionId, Seen>,
+    sessions: BTreeMap<SessionId, SessionSpace>,
     /// Who has mined in a search space, by its key. A session has one space at a time, so there are no
     /// more of them than sessions.
     owners: HashMap<u64, Vec<SessionId>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Seen {
+struct SessionSpace {
     /// What it searches: with the same, two miners find the same shares.
     key: u64,
     /// When its first and its newest share were sent.
@@ -44,7 +44,7 @@ struct Seen {
 }
 
 impl Extranonce {
-    pub(super) fn new(settings: &config::Rules) -> Extranonce {
+    pub(super) fn new(settings: &config::RulesConfig) -> Extranonce {
         Extranonce {
             least_size: settings.min_extranonce2_size,
             sessions: BTreeMap::new(),
@@ -56,7 +56,7 @@ impl Extranonce {
         let mut hasher = DefaultHasher::new();
         (job.upstream, job.space).hash(&mut hasher);
         let key = hasher.finish();
-        let seen = self.sessions.entry(job.session).or_insert(Seen { key, mined: None });
+        let seen = self.sessions.entry(job.session).or_insert(SessionSpace { key, mined: None });
         if seen.key != key {
             // The halves of the coinbase change with each job: who mined before it mines on.
             let (before, has_mined) = (std::mem::replace(&mut seen.key, key), seen.mined.is_some());
@@ -69,7 +69,7 @@ impl Extranonce {
 
     /// A miner that reconnects may be given the space it had; its old connection, dead and not known to
     /// be, goes on getting jobs. So both must have sent shares while the other one did.
-    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let Some(own) = self.sessions.get_mut(&judged.session) else { return };
         let (first, last) = own.mined.unwrap_or((at, at));
         let mined = (first.min(at), last.max(at));
@@ -112,7 +112,7 @@ impl Extranonce {
         }
     }
 
-    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let Event::ExtranonceChanged { session, upstream, from, to } = event else { return };
         let upstream = tongue.upstream(*upstream);
         tongue.happened(CHANGED, upstream, at, || {
@@ -129,7 +129,12 @@ impl Extranonce {
         }
     }
 
-    pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn tick(
+        &mut self,
+        sessions: &[SessionSample<'_>],
+        now: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
         for pulse in sessions {
             let Some(size) = pulse.extranonce2_size else { continue };
             let bits = pulse.version_mask.map_or(0, |mask| mask.0.count_ones());
@@ -175,16 +180,16 @@ impl Extranonce {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analyzer::alerts::Alerts;
+    use crate::analyzer::alerts::AlertBook;
     use crate::clock::ClockState;
-    use crate::record::State;
+    use crate::record::SavedState;
     use crate::stratum::{Extranonce2Size, VersionMask};
     use std::net::{IpAddr, Ipv4Addr};
 
     /// Whether a space of so many bytes is too small for a miner.
     fn is_small(bytes: u8, mask: Option<u32>, hash_rate: f64, accepted: u64) -> bool {
         let now = NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000).unwrap());
-        let pulse = Pulse {
+        let pulse = SessionSample {
             waits_for_work: false,
             job_silent: None,
             session: SessionId(1),
@@ -206,16 +211,16 @@ mod tests {
             payout: None,
         };
         let clock = ClockState::Unsynchronised { since: now, why: crate::clock::Why::Off };
-        let (mut alerts, mut rows) = (Alerts::new(&[]), Vec::new());
-        let mut tongue = Tongue {
+        let (mut alerts, mut rows) = (AlertBook::new(&[]), Vec::new());
+        let mut tongue = AlertContext {
             alerts: &mut alerts,
             rows: &mut rows,
             upstreams: &[],
             clock: &clock,
-            state: &mut State::default(),
+            state: &mut SavedState::default(),
             unsaved: &mut false,
         };
-        Extranonce::new(&config::Rules::default()).tick(&[pulse], now, &mut tongue);
+        Extranonce::new(&config::RulesConfig::default()).tick(&[pulse], now, &mut tongue);
         let view = alerts.view();
         assert!(view.alerts.iter().all(|alert| alert.severity == Severity::Medium));
         view.counts.contains_key("extranonce.small")

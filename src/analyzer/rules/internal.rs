@@ -2,15 +2,15 @@
 
 use serde_json::json;
 
-use super::Tongue;
+use super::AlertContext;
 use crate::clock::NtpTime;
 use crate::config::Severity;
-use crate::supervise::Restart;
+use crate::util::supervise::Restart;
 
 const RESTARTED: (&str, Severity) = ("internal.restarted", Severity::High);
 
 /// A thread has panicked and goes on.
-pub(in super::super) fn restarted(restart: &Restart, at: NtpTime, tongue: &mut Tongue<'_>) {
+pub(in super::super) fn restarted(restart: &Restart, at: NtpTime, tongue: &mut AlertContext<'_>) {
     let Restart { thread, reason } = restart;
     tongue.happened(RESTARTED, thread, at, || {
         let description = format!(

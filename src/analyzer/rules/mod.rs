@@ -3,48 +3,48 @@
 //! keys of `[rules]`.
 //!
 //! A false alarm is a defect. Where chance is involved a rule asks how unlikely what it sees would be
-//! with an honest pool and miner, and alerts below [`chance::CHANCE`].
+//! with an honest pool and miner, and alerts below [`poisson::CHANCE`].
 
+mod alert_context;
+mod best_block;
 mod blind;
 mod chain;
-mod chance;
-mod credit;
 mod difficulty;
 mod extranonce;
+mod good_news;
 pub(super) mod internal;
-mod news;
 mod payout;
+mod poisson;
 mod pool;
-mod pulse;
+mod pool_credit;
 mod reachable;
 mod recording;
+mod session_sample;
 mod share;
-mod tempo;
+mod share_rate;
 mod timing;
-mod tip;
-mod tongue;
 
-pub(super) use chance::longest_gap;
-pub use credit::CreditView;
-pub(super) use pulse::Pulse;
-pub(super) use tongue::Tongue;
+pub(super) use alert_context::AlertContext;
+pub(super) use poisson::longest_gap;
+pub use pool_credit::CreditView;
+pub(super) use session_sample::SessionSample;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::finding::{Event, JobSeen};
+use super::session_event::{Event, JobSeen};
 use super::share::JudgedShare;
-use super::{Role, SessionId};
 use crate::clock::NtpTime;
 use crate::config;
 use crate::pool_stats::PoolFigures;
-use crate::record::Health;
+use crate::record::RecordingHealth;
 use crate::reference;
+use crate::tap::{Role, SessionId};
 
 /// What the rules are made of.
 #[derive(Debug, Clone)]
-pub(super) struct Settings {
-    pub(super) rules: config::Rules,
+pub(super) struct RuleSettings {
+    pub(super) rules: config::RulesConfig,
     /// `failover.silence_timeout`
     pub(super) silence: Duration,
     /// `failover.first_job_timeout`
@@ -55,51 +55,51 @@ pub(super) struct Settings {
 
 /// All families.
 #[derive(Debug)]
-pub(super) struct Rules {
-    payout: payout::Payout,
+pub(super) struct RuleSet {
+    payout: payout::PayoutRules,
     blind: blind::Blind,
-    chain: chain::Chain,
-    credit: credit::Credit,
+    chain: chain::ChainRules,
+    credit: pool_credit::Credit,
     timing: timing::Timing,
     extranonce: extranonce::Extranonce,
-    difficulty: difficulty::Difficulty,
-    share: share::Share,
-    tempo: tempo::Tempo,
+    difficulty: difficulty::DifficultyRules,
+    share: share::ShareRules,
+    tempo: share_rate::Tempo,
     pool: pool::Pool,
-    news: news::News,
+    news: good_news::GoodNewsRules,
     reachable: reachable::Reachable,
-    recording: recording::Recording,
+    recording: recording::RecordingRules,
 }
 
-impl Rules {
-    pub(super) fn new(settings: &Settings) -> Rules {
-        let Settings { rules, silence, first_job, account } = settings;
-        Rules {
-            payout: payout::Payout::default(),
+impl RuleSet {
+    pub(super) fn new(settings: &RuleSettings) -> RuleSet {
+        let RuleSettings { rules, silence, first_job, account } = settings;
+        RuleSet {
+            payout: payout::PayoutRules::default(),
             blind: blind::Blind::default(),
-            chain: chain::Chain::default(),
-            credit: credit::Credit::new(account.clone()),
+            chain: chain::ChainRules::default(),
+            credit: pool_credit::Credit::new(account.clone()),
             timing: timing::Timing::new(rules),
             extranonce: extranonce::Extranonce::new(rules),
-            difficulty: difficulty::Difficulty::default(),
-            share: share::Share::default(),
-            tempo: tempo::Tempo::new(rules),
+            difficulty: difficulty::DifficultyRules::default(),
+            share: share::ShareRules::default(),
+            tempo: share_rate::Tempo::new(rules),
             pool: pool::Pool::new(*silence, *first_job),
-            news: news::News::default(),
+            news: good_news::GoodNewsRules::default(),
             reachable: reachable::Reachable::default(),
-            recording: recording::Recording::default(),
+            recording: recording::RecordingRules::default(),
         }
     }
 
     /// The thresholds have changed: those families that have any begin anew, the others go on.
-    pub(super) fn judge_by(&mut self, rules: &config::Rules) {
+    pub(super) fn judge_by(&mut self, rules: &config::RulesConfig) {
         self.timing = timing::Timing::new(rules);
         self.extranonce = extranonce::Extranonce::new(rules);
-        self.tempo = tempo::Tempo::new(rules);
+        self.tempo = share_rate::Tempo::new(rules);
     }
 
     /// A job came from a pool.
-    pub(super) fn job(&mut self, job: &JobSeen, role: Role, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn job(&mut self, job: &JobSeen, role: Role, at: NtpTime, tongue: &mut AlertContext<'_>) {
         self.payout.job(job, at, tongue);
         self.blind.job(job, at, tongue);
         self.chain.job(job, at, tongue);
@@ -112,7 +112,7 @@ impl Rules {
     }
 
     /// A job that was excused at first is excused no longer.
-    pub(super) fn rejudged(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn rejudged(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut AlertContext<'_>) {
         self.payout.rejudged(job, at, tongue);
     }
 
@@ -129,7 +129,13 @@ impl Rules {
 
     /// A share's verdict is known, or never will be. Of what this program has judged itself a pool is
     /// never accused.
-    pub(super) fn share(&mut self, judged: &JudgedShare, role: Role, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn share(
+        &mut self,
+        judged: &JudgedShare,
+        role: Role,
+        at: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
         if role.is_with_miner() {
             self.timing.share(judged, at, tongue);
             self.extranonce.share(judged, at, tongue);
@@ -144,7 +150,7 @@ impl Rules {
     }
 
     /// Something else happened in a session.
-    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut AlertContext<'_>) {
         self.blind.event(event, at, tongue);
         self.extranonce.event(event, at, tongue);
         self.difficulty.event(event, at, tongue);
@@ -163,7 +169,7 @@ impl Rules {
     }
 
     /// The pool publishes this.
-    pub(super) fn figures(&mut self, figures: &Arc<PoolFigures>, tongue: &mut Tongue<'_>) {
+    pub(super) fn figures(&mut self, figures: &Arc<PoolFigures>, tongue: &mut AlertContext<'_>) {
         self.credit.figures(figures, tongue);
     }
 
@@ -173,22 +179,33 @@ impl Rules {
     }
 
     /// A share is better than any before, of which the best had this difficulty.
-    pub(super) fn best(&mut self, judged: &JudgedShare, before: f64, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn best(
+        &mut self,
+        judged: &JudgedShare,
+        before: f64,
+        at: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
         self.news.best(judged, before, at, tongue);
     }
 
     /// A share meets the network's target, and that is news.
-    pub(super) fn block(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn block(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
         self.news.block(judged, at, tongue);
     }
 
     /// A share is no block, but near.
-    pub(super) fn near_miss(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn near_miss(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
         self.news.near_miss(judged, at, tongue);
     }
 
     /// How the recording goes.
-    pub(super) fn recording(&mut self, health: &Health, now: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn recording(
+        &mut self,
+        health: &RecordingHealth,
+        now: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
         self.recording.tick(health, now, tongue);
     }
 
@@ -209,8 +226,13 @@ impl Rules {
     }
 
     /// Time has passed.
-    pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
-        let with = |is_such: fn(Role) -> bool| -> Vec<Pulse<'_>> {
+    pub(super) fn tick(
+        &mut self,
+        sessions: &[SessionSample<'_>],
+        now: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
+        let with = |is_such: fn(Role) -> bool| -> Vec<SessionSample<'_>> {
             sessions.iter().filter(|pulse| is_such(pulse.role)).cloned().collect()
         };
         let (pools, miners) = (with(Role::is_with_pool), with(Role::is_with_miner));

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::super::finding::JobSeen;
 use super::super::verdicts::{PayoutState, Unverifiable};
-use super::{Pulse, Tongue, seconds_between};
+use super::{AlertContext, SessionSample, seconds_between};
+use crate::analyzer::session_event::JobSeen;
 use crate::clock::NtpTime;
 use crate::config::Severity;
-use crate::stratum::{Agreement, PrevHash};
+use crate::stratum::{PrevHash, ReadingAgreement};
 
 const MISMATCH: (&str, Severity) = ("payout.mismatch", Severity::High);
 const SHORT: (&str, Severity) = ("payout.short", Severity::High);
@@ -26,13 +26,13 @@ const KEPT_JOBS: u32 = 256;
 const MOST_HABITS: usize = 64;
 
 #[derive(Debug, Default)]
-pub(super) struct Payout {
-    habits: Vec<Habit>,
+pub(super) struct PayoutRules {
+    habits: Vec<UsualPayees>,
 }
 
 /// Whom a pool pays besides a miner. Each address has its own: some pools take a fee of the large only.
 #[derive(Debug)]
-struct Habit {
+struct UsualPayees {
     upstream: Option<usize>,
     address: String,
     print: String,
@@ -45,20 +45,20 @@ struct Habit {
     is_kept: bool,
 }
 
-impl Payout {
-    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
+impl PayoutRules {
+    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let upstream = tongue.upstream(job.upstream);
         verdict(job, upstream, at, tongue);
         self.habit(job, upstream, at, tongue);
     }
 
     /// A job that was excused at first is excused no longer.
-    pub(super) fn rejudged(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn rejudged(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut AlertContext<'_>) {
         verdict(job, tongue.upstream(job.upstream), at, tongue);
     }
 
     /// A state lasts while a miner works on what shows it, and ends when none does any more.
-    pub(super) fn tick(&self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn tick(&self, sessions: &[SessionSample<'_>], now: NtpTime, tongue: &mut AlertContext<'_>) {
         for id in [MISMATCH.0, SHORT.0, UNVERIFIABLE.0] {
             // Those that no session has shown yet.
             let mut open = tongue.open_subjects(id);
@@ -76,16 +76,16 @@ impl Payout {
         }
     }
 
-    fn habit(&mut self, job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) {
+    fn habit(&mut self, job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut AlertContext<'_>) {
         // A job for nobody yet pays the pool; pooled pools pay whom they like.
         let (Some(print), Some(expected)) = (&job.payees, &job.payout.expected) else { return };
-        if job.early || job.agreement != Agreement::All {
+        if job.early || job.agreement != ReadingAgreement::All {
             return;
         }
         let address = &expected.address;
-        let is_this = |habit: &Habit| habit.upstream == job.upstream && habit.address == *address;
+        let is_this = |habit: &UsualPayees| habit.upstream == job.upstream && habit.address == *address;
         let Some(place) = self.habits.iter().position(is_this) else {
-            let mut habit = Habit::new(job, address, print, at);
+            let mut habit = UsualPayees::new(job, address, print, at);
             let kept = tongue.state.fingerprint(&name(upstream, address));
             if let Some(kept) = kept.and_then(|kept| kept["payees"].as_str()) {
                 (habit.print, habit.is_kept) = (kept.to_owned(), true);
@@ -105,7 +105,7 @@ impl Payout {
         upstream: &str,
         print: &str,
         at: NtpTime,
-        tongue: &mut Tongue<'_>,
+        tongue: &mut AlertContext<'_>,
     ) {
         let Some(habit) = self.habits.get_mut(place) else { return };
         habit.seen = at;
@@ -124,7 +124,7 @@ impl Payout {
             }
             return;
         }
-        let new = Habit::new(job, &habit.address, print, at);
+        let new = UsualPayees::new(job, &habit.address, print, at);
         let before = std::mem::replace(habit, new);
         if before.is_kept {
             tongue.happened(CHANGED, upstream, at, || {
@@ -149,9 +149,9 @@ impl Payout {
     }
 }
 
-impl Habit {
-    fn new(job: &JobSeen, address: &str, print: &str, at: NtpTime) -> Habit {
-        Habit {
+impl UsualPayees {
+    fn new(job: &JobSeen, address: &str, print: &str, at: NtpTime) -> UsualPayees {
+        UsualPayees {
             upstream: job.upstream,
             address: address.to_owned(),
             print: print.to_owned(),
@@ -172,7 +172,7 @@ impl Habit {
 }
 
 /// Whether a session's work shows the state of this rule about `subject`.
-fn shows(pulse: &Pulse<'_>, id: &str, upstream: &str, subject: &str) -> bool {
+fn shows(pulse: &SessionSample<'_>, id: &str, upstream: &str, subject: &str) -> bool {
     let Some((state, address)) = pulse.payout else { return false };
     let about = subject.strip_prefix(upstream);
     let is_about_money =
@@ -192,7 +192,7 @@ fn name(upstream: &str, address: &str) -> String {
     format!("{upstream} {address}")
 }
 
-fn verdict(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) {
+fn verdict(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut AlertContext<'_>) {
     let verdict = &job.payout;
     let address = verdict.expected.as_ref().map_or("", |expected| &expected.address);
     if job.early && matches!(verdict.state, PayoutState::Short | PayoutState::Mismatch) {
@@ -206,7 +206,7 @@ fn verdict(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Tongue<'_>) 
     // What another miner's name does not prove stays unproven: that state ends when it is not seen
     // any more.
     // Nor does a job that some miners ignore make the one before it any better.
-    if !matches!(verdict.state, PayoutState::Unverifiable(_)) && job.agreement == Agreement::All {
+    if !matches!(verdict.state, PayoutState::Unverifiable(_)) && job.agreement == ReadingAgreement::All {
         if verdict.state != PayoutState::Mismatch {
             tongue.ends(MISMATCH.0, &about_money, at);
         }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::cadence::Cadence;
-use super::super::finding::{Event, JobSeen};
-use super::super::{SessionId, WorkOwed};
-use super::{Pulse, Tongue, seconds_between};
+use super::{AlertContext, SessionSample, seconds_between};
+use crate::analyzer::job_interval::Cadence;
+use crate::analyzer::session_event::{Event, JobSeen};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::stratum::Reconnect;
+use crate::tap::{SessionId, WorkOwed};
 
 const REDIRECT: (&str, Severity) = ("pool.redirect", Severity::High);
 const SILENT: (&str, Severity) = ("pool.silent", Severity::Medium);
@@ -63,7 +63,7 @@ impl Pool {
         self.cadences.remove(&session);
     }
 
-    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut AlertContext<'_>) {
         match event {
             Event::Redirected { session, upstream, host } => {
                 let upstream = tongue.upstream(*upstream);
@@ -110,17 +110,22 @@ impl Pool {
         }
     }
 
-    pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn tick(
+        &mut self,
+        sessions: &[SessionSample<'_>],
+        now: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
         self.silence(sessions, now, tongue);
         self.no_work(sessions, now, tongue);
     }
 
     /// A pool gives no work when it has accepted miners and none of its sessions gets a job.
-    fn no_work(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+    fn no_work(&mut self, sessions: &[SessionSample<'_>], now: NtpTime, tongue: &mut AlertContext<'_>) {
         let seconds = self.ticked_at.replace(now).map_or(0.0, |before| seconds_between(before, now).max(0.0));
         let elapsed = Duration::from_secs_f64(seconds).min(LONGEST_LOOK);
         let (limit, silence) = (self.first_job, self.silence);
-        let got_job = |pulse: &Pulse<'_>| pulse.job_silent.is_some_and(|since| since <= seconds);
+        let got_job = |pulse: &SessionSample<'_>| pulse.job_silent.is_some_and(|since| since <= seconds);
         for pulse in sessions.iter().filter(|pulse| pulse.waits_for_work) {
             self.owed.entry(pulse.upstream).or_default();
         }
@@ -150,7 +155,7 @@ impl Pool {
     }
 
     /// A pool is silent when none of its miners hears from it.
-    fn silence(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+    fn silence(&mut self, sessions: &[SessionSample<'_>], now: NtpTime, tongue: &mut AlertContext<'_>) {
         let mut heard: BTreeSet<Option<usize>> = BTreeSet::new();
         let mut silent = BTreeSet::new();
         for pulse in sessions {
@@ -195,16 +200,16 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::super::super::Role;
-    use super::super::super::alerts::Alerts;
+    use super::super::super::alerts::AlertBook;
     use super::*;
     use crate::clock::{ClockState, Why};
-    use crate::record::State;
+    use crate::record::SavedState;
+    use crate::tap::Role;
 
     const LIMIT: Duration = Duration::from_secs(75);
 
-    fn waiting() -> Pulse<'static> {
-        Pulse {
+    fn waiting() -> SessionSample<'static> {
+        SessionSample {
             waits_for_work: true,
             job_silent: None,
             session: SessionId(1),
@@ -229,16 +234,16 @@ mod tests {
 
     /// The seconds since the first tick at which the pool is told of, if a tick comes at each of these.
     fn told_at(seconds: impl IntoIterator<Item = i64>) -> Option<i64> {
-        let (mut pool, mut alerts) = (Pool::new(LIMIT * 3, LIMIT), Alerts::new(&[]));
+        let (mut pool, mut alerts) = (Pool::new(LIMIT * 3, LIMIT), AlertBook::new(&[]));
         seconds.into_iter().find(|second| {
             let time = Timestamp::from_second(1_790_000_000 + second).unwrap();
             let (now, mut rows) = (NtpTime::from_timestamp(time), Vec::new());
-            let mut tongue = Tongue {
+            let mut tongue = AlertContext {
                 alerts: &mut alerts,
                 rows: &mut rows,
                 upstreams: &[],
                 clock: &ClockState::Unsynchronised { since: now, why: Why::Off },
-                state: &mut State::default(),
+                state: &mut SavedState::default(),
                 unsaved: &mut false,
             };
             pool.tick(&[waiting()], now, &mut tongue);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::Tongue;
+use super::AlertContext;
 use crate::clock::NtpTime;
 use crate::config::Severity;
 
@@ -25,7 +25,7 @@ impl Reachable {
         self.none_since = if are_usable { None } else { self.none_since.or(Some(now)) };
     }
 
-    pub(super) fn tick(&mut self, now: Instant, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn tick(&mut self, now: Instant, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let lasted = self.none_since.map(|since| now.saturating_duration_since(since));
         match lasted {
             Some(lasted) if lasted >= REPORT_AFTER => {
@@ -49,29 +49,29 @@ impl Reachable {
 mod tests {
     use jiff::Timestamp;
 
-    use super::super::super::alerts::Alerts;
+    use super::super::super::alerts::AlertBook;
     use super::*;
     use crate::clock::{ClockState, Why};
-    use crate::record::{AlertKind, State};
+    use crate::record::{AlertKind, SavedState};
 
     #[test]
     fn it_begins_after_half_a_minute_without_any_pool_and_ends_with_one() {
         let at = |second: u64| {
             NtpTime::from_timestamp(Timestamp::from_second(1_790_000_000 + second as i64).unwrap())
         };
-        let (mut alerts, mut rule, began) = (Alerts::new(&[]), Reachable::default(), Instant::now());
+        let (mut alerts, mut rule, began) = (AlertBook::new(&[]), Reachable::default(), Instant::now());
         let mut told = Vec::new();
         for second in 0..300 {
             let (now, mut rows) = (began + Duration::from_secs(second), Vec::new());
             // A short outage first, then a long one.
             let are_usable = !((5..25).contains(&second) || (50..120).contains(&second));
             rule.heard(are_usable, now);
-            let mut tongue = Tongue {
+            let mut tongue = AlertContext {
                 alerts: &mut alerts,
                 rows: &mut rows,
                 upstreams: &[],
                 clock: &ClockState::Unsynchronised { since: at(0), why: Why::Off },
-                state: &mut State::default(),
+                state: &mut SavedState::default(),
                 unsaved: &mut false,
             };
             rule.tick(now, at(second), &mut tongue);

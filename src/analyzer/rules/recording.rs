@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::Tongue;
+use super::AlertContext;
 use crate::clock::NtpTime;
 use crate::config::Severity;
-use crate::record::{Health, Trouble};
+use crate::record::{RecordingHealth, WriteRetry};
 
 const FAILING: (&str, Severity) = ("record.failing", Severity::Medium);
 
@@ -19,18 +19,18 @@ const TOO_SLOW: &str = "the disk";
 const MAX_WRITE_TIME: Duration = Duration::from_secs(8);
 
 #[derive(Debug, Default)]
-pub(super) struct Recording {
+pub(super) struct RecordingRules {
     /// Why files could not be written when last looked at.
     failing: BTreeSet<String>,
     /// Rows that had found no room when last looked at.
     dropped: u64,
 }
 
-impl Recording {
+impl RecordingRules {
     /// Looks at how the recording goes. The files are a handful, so their number needs no bound.
-    pub(super) fn tick(&mut self, health: &Health, now: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn tick(&mut self, health: &RecordingHealth, now: NtpTime, tongue: &mut AlertContext<'_>) {
         // One full disk is one alert, whichever files it is about.
-        let mut by_error: BTreeMap<&str, Vec<&Trouble>> = BTreeMap::new();
+        let mut by_error: BTreeMap<&str, Vec<&WriteRetry>> = BTreeMap::new();
         for trouble in &health.troubles {
             by_error.entry(&trouble.error).or_default().push(trouble);
         }
@@ -95,21 +95,21 @@ impl Recording {
 mod tests {
     use jiff::Timestamp;
 
-    use super::super::super::alerts::Alerts;
+    use super::super::super::alerts::AlertBook;
     use super::*;
     use crate::clock::{ClockState, Why};
-    use crate::record::{AlertKind, State};
+    use crate::record::{AlertKind, SavedState};
 
     #[test]
     fn it_begins_with_a_file_that_cannot_be_written_and_ends_a_minute_after_it_can() {
         let at =
             |seconds: i64| NtpTime::from_timestamp(Timestamp::from_second(1_790_000_000 + seconds).unwrap());
-        let (mut alerts, mut recording) = (Alerts::new(&[]), Recording::default());
+        let (mut alerts, mut recording) = (AlertBook::new(&[]), RecordingRules::default());
         let mut told = Vec::new();
         for second in 0..200 {
             // One full disk, and so one alert.
             let files = ["data/shares.csv", "data/timing.csv", "data/state.json"];
-            let trouble = |file: &&str| Trouble {
+            let trouble = |file: &&str| WriteRetry {
                 file: (*file).into(),
                 error: String::from("No space left on device"),
                 since: at(0),
@@ -118,14 +118,14 @@ mod tests {
             // From the hundredth second on, rows come faster than the disk takes them, for a while.
             let dropped = u64::from((100..110).contains(&second)) * (second as u64);
             let blocked_for = Some(Duration::from_secs(second as u64 % 5));
-            let health = Health { dropped, lost: 0, troubles, blocked_for };
+            let health = RecordingHealth { dropped, lost: 0, troubles, blocked_for };
             let mut rows = Vec::new();
-            let mut tongue = Tongue {
+            let mut tongue = AlertContext {
                 alerts: &mut alerts,
                 rows: &mut rows,
                 upstreams: &[],
                 clock: &ClockState::Unsynchronised { since: at(0), why: Why::Off },
-                state: &mut State::default(),
+                state: &mut SavedState::default(),
                 unsaved: &mut false,
             };
             recording.tick(&health, at(second), &mut tongue);
@@ -147,16 +147,19 @@ mod tests {
         let at = |seconds: u64| {
             NtpTime::from_timestamp(Timestamp::from_second(1_790_000_000 + seconds as i64).unwrap())
         };
-        let (mut alerts, mut recording) = (Alerts::new(&[]), Recording::default());
+        let (mut alerts, mut recording) = (AlertBook::new(&[]), RecordingRules::default());
         let begins = (0..60).find(|second| {
-            let health = Health { blocked_for: Some(Duration::from_secs(*second)), ..Health::default() };
+            let health = RecordingHealth {
+                blocked_for: Some(Duration::from_secs(*second)),
+                ..RecordingHealth::default()
+            };
             let mut rows = Vec::new();
-            let mut tongue = Tongue {
+            let mut tongue = AlertContext {
                 alerts: &mut alerts,
                 rows: &mut rows,
                 upstreams: &[],
                 clock: &ClockState::Unsynchronised { since: at(0), why: Why::Off },
-                state: &mut State::default(),
+                state: &mut SavedState::default(),
                 unsaved: &mut false,
             };
             recording.tick(&health, at(*second), &mut tongue);

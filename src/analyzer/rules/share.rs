@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
 
-use super::super::finding::{Event, JobSeen};
 use super::super::share::JudgedShare;
-use super::super::{Role, SessionId};
-use super::chance::{CHANCE, Fading, poisson_at_least};
+use super::poisson::{CHANCE, Fading, poisson_at_least};
 use super::timing::is_ntime_good;
-use super::{Tongue, seconds_between};
+use super::{AlertContext, seconds_between};
+use crate::analyzer::session_event::{Event, JobSeen};
 use crate::clock::NtpTime;
 use crate::config::Severity;
-use crate::record::Outcome;
+use crate::record::ShareOutcome;
 use crate::stratum::{PrevHash, says_low_difficulty};
+use crate::tap::{Role, SessionId};
 use crate::util::plural::count;
 
 const VALID_REJECTED: (&str, Severity) = ("share.valid_rejected", Severity::High);
@@ -41,15 +41,15 @@ const HONEST_RATE: f64 = 0.05;
 const MOST_WAITING: usize = 256;
 
 #[derive(Debug, Default)]
-pub(super) struct Share {
-    sessions: BTreeMap<SessionId, Seen>,
+pub(super) struct ShareRules {
+    sessions: BTreeMap<SessionId, SessionShares>,
     waiting: VecDeque<Refused>,
     /// By upstream, of which there are as many as were configured.
-    books: BTreeMap<Option<usize>, Book>,
+    books: BTreeMap<Option<usize>, UpstreamShares>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct SessionShares {
     /// Of the last shares, the newest lowest: a one was accepted.
     outcomes: u128,
     judged: u32,
@@ -61,7 +61,7 @@ struct Seen {
 
 /// What an upstream does with shares.
 #[derive(Debug, Default)]
-struct Book {
+struct UpstreamShares {
     judged: Fading,
     refused: Fading,
     answered: Fading,
@@ -77,7 +77,7 @@ struct Refused {
     evidence: Value,
 }
 
-impl Share {
+impl ShareRules {
     pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime) {
         let seen = self.sessions.entry(job.session).or_default();
         if seen.prevhash.replace(job.prevhash) != Some(job.prevhash) {
@@ -92,14 +92,20 @@ impl Share {
         }
     }
 
-    pub(super) fn share(&mut self, judged: &JudgedShare, role: Role, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn share(
+        &mut self,
+        judged: &JudgedShare,
+        role: Role,
+        at: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
         if role.is_with_miner() {
             sent(judged, at, tongue);
         }
         if role.is_with_pool() {
             self.answered(judged, at, tongue);
         }
-        let is_answered = matches!(judged.outcome, Outcome::Accepted | Outcome::Rejected { .. });
+        let is_answered = matches!(judged.outcome, ShareOutcome::Accepted | ShareOutcome::Rejected { .. });
         // A miner itself sends only what was asked for.
         if is_answered && (role == Role::Direct || !is_low_block(judged)) {
             let subject = match role {
@@ -111,25 +117,25 @@ impl Share {
     }
 
     /// What the pool made of it.
-    fn answered(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+    fn answered(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let share = &judged.share;
         let upstream = tongue.upstream(judged.upstream);
         let book = self.books.entry(judged.upstream).or_default();
         match &judged.outcome {
-            Outcome::Accepted | Outcome::Rejected { .. } => {
+            ShareOutcome::Accepted | ShareOutcome::Rejected { .. } => {
                 book.judged.add(at, REFUSED_SECONDS);
                 book.answered.add(at, UNANSWERED_SECONDS);
                 if book.unanswered.value(at, UNANSWERED_SECONDS) < 1.0 && tongue.is_open(UNANSWERED.0) {
                     tongue.ends(UNANSWERED.0, upstream, at);
                 }
                 // What the miner did wrong itself says nothing of the pool.
-                if let Outcome::Rejected { code, reason } = &judged.outcome {
+                if let ShareOutcome::Rejected { code, reason } = &judged.outcome {
                     if !share.is_repeated && !is_own_fault(judged, *code, reason.as_deref()) {
                         self.refuse(judged, *code, reason.as_deref(), at);
                     }
                 }
             }
-            Outcome::Unanswered => {
+            ShareOutcome::Unanswered => {
                 let count = book.unanswered.add(at, UNANSWERED_SECONDS);
                 let answered = book.answered.value(at, UNANSWERED_SECONDS);
                 if is_more_than_stumbling(count, answered) {
@@ -144,7 +150,7 @@ impl Share {
                     });
                 }
             }
-            Outcome::Unknown => {}
+            ShareOutcome::Unknown => {}
         }
     }
 
@@ -152,7 +158,7 @@ impl Share {
         self.sessions.remove(&session);
     }
 
-    pub(super) fn tick(&mut self, now: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn tick(&mut self, now: NtpTime, tongue: &mut AlertContext<'_>) {
         while self.waiting.front().is_some_and(|refused| seconds_between(refused.at, now) > RACE_SECONDS) {
             if let Some(refused) = self.waiting.pop_front() {
                 self.unexplained(refused, tongue);
@@ -178,7 +184,7 @@ impl Share {
         self.waiting.push_back(Refused { at, session: judged.session, upstream: judged.upstream, evidence });
     }
 
-    fn unexplained(&mut self, refused: Refused, tongue: &mut Tongue<'_>) {
+    fn unexplained(&mut self, refused: Refused, tongue: &mut AlertContext<'_>) {
         let book = self.books.entry(refused.upstream).or_default();
         let count = book.refused.add(refused.at, REFUSED_SECONDS);
         if !is_more_than_stumbling(count, book.judged.value(refused.at, REFUSED_SECONDS)) {
@@ -192,8 +198,8 @@ impl Share {
         });
     }
 
-    fn rate(&mut self, judged: &JudgedShare, subject: &str, at: NtpTime, tongue: &mut Tongue<'_>) {
-        let accepted = judged.outcome == Outcome::Accepted;
+    fn rate(&mut self, judged: &JudgedShare, subject: &str, at: NtpTime, tongue: &mut AlertContext<'_>) {
+        let accepted = judged.outcome == ShareOutcome::Accepted;
         let seen = self.sessions.entry(judged.session).or_default();
         if !accepted && seen.is_of_race(at) {
             return;
@@ -207,7 +213,7 @@ impl Share {
         if poisson_at_least(f64::from(rejected), expected) < CHANCE {
             tongue.lasts(REJECT_RATE, subject, at, || {
                 let reason = match &judged.outcome {
-                    Outcome::Rejected { reason, .. } => reason.clone(),
+                    ShareOutcome::Rejected { reason, .. } => reason.clone(),
                     _ => None,
                 };
                 let shares = count(u64::from(judged_count), "share");
@@ -220,7 +226,7 @@ impl Share {
     }
 }
 
-impl Seen {
+impl SessionShares {
     /// A burst of shares under way when a block or a difficulty came: the first counts for all of it.
     fn is_of_race(&mut self, at: NtpTime) -> bool {
         match &mut self.race {
@@ -233,7 +239,7 @@ impl Seen {
 }
 
 /// What the miner did with it.
-fn sent(judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+fn sent(judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
     let (share, worker) = (&judged.share, &judged.share.worker);
     if let (Some(rebuilt), true) = (&share.rebuilt, share.is_repeated) {
         tongue.lasts(DUPLICATE, worker, at, || {
@@ -264,7 +270,7 @@ fn is_own_fault(judged: &JudgedShare, code: Option<i64>, reason: Option<&str>) -
 /// Whether a share was passed on only because it meets the network's target, and refused because the pool asks
 /// for more than that: the refusal says nothing.
 fn is_low_block(judged: &JudgedShare) -> bool {
-    let Outcome::Rejected { code, reason } = &judged.outcome else { return false };
+    let ShareOutcome::Rejected { code, reason } = &judged.outcome else { return false };
     judged.share.is_block() && says_low_difficulty(*code, reason.as_deref())
 }
 

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::super::finding::JobSeen;
 use super::super::share::{JudgedShare, PendingShare};
 use super::payout::job_evidence;
-use super::{Pulse, Tongue, seconds_between};
+use super::{AlertContext, SessionSample, seconds_between};
+use crate::analyzer::session_event::JobSeen;
 use crate::clock::{ClockState, NtpTime, Why};
 use crate::config::{self, Severity};
 use crate::util::plural::count;
@@ -40,11 +40,11 @@ pub(super) struct Timing {
 }
 
 impl Timing {
-    pub(super) fn new(settings: &config::Rules) -> Timing {
+    pub(super) fn new(settings: &config::RulesConfig) -> Timing {
         Timing { max_drift: settings.max_drift.as_secs_f64(), has_seen_job: false, apart_since: None }
     }
 
-    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut AlertContext<'_>) {
         self.has_seen_job = true;
         if job.was_late {
             tongue.ends(NOTIFY_GAP.0, tongue.upstream(job.upstream), at);
@@ -56,7 +56,7 @@ impl Timing {
         }
     }
 
-    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let (Some(submit), Some(job)) = (&judged.share.submit, judged.share.job_ntime) else { return };
         let subject = &judged.share.worker;
         if is_ntime_good(&judged.share) {
@@ -83,7 +83,12 @@ impl Timing {
         });
     }
 
-    pub(super) fn tick(&mut self, sessions: &[Pulse<'_>], now: NtpTime, tongue: &mut Tongue<'_>) {
+    pub(super) fn tick(
+        &mut self,
+        sessions: &[SessionSample<'_>],
+        now: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
         self.local_clock(now, tongue);
         for pulse in sessions {
             let Some(gap) = pulse.jobs.filter(|gap| gap.is_late) else { continue };
@@ -103,7 +108,7 @@ impl Timing {
         }
     }
 
-    fn drift(&self, job: &JobSeen, at: NtpTime, tongue: &mut Tongue<'_>) {
+    fn drift(&self, job: &JobSeen, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let upstream = tongue.upstream(job.upstream);
         let off = job.time_difference(at);
         let kind = if off.abs() > self.max_drift {
@@ -133,7 +138,7 @@ impl Timing {
     }
 
     /// Which clock is wrong, if any.
-    fn local_clock(&mut self, now: NtpTime, tongue: &mut Tongue<'_>) {
+    fn local_clock(&mut self, now: NtpTime, tongue: &mut AlertContext<'_>) {
         match tongue.clock {
             ClockState::Synchronised { offset, .. } if offset.seconds().abs() > CLOCK_SECONDS => {
                 let seconds = offset.seconds();
@@ -207,9 +212,9 @@ fn can_tell(clock: &ClockState) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analyzer::alerts::Alerts;
+    use crate::analyzer::alerts::AlertBook;
     use crate::clock::Offset;
-    use crate::record::State;
+    use crate::record::SavedState;
     use std::time::Duration;
 
     #[test]
@@ -237,16 +242,16 @@ mod tests {
                 Some("this machine's clock is 100 days slow by the jobs of 2 pools"),
             ),
         ] {
-            let (mut alerts, mut rows) = (Alerts::new(&[]), Vec::new());
-            let mut tongue = Tongue {
+            let (mut alerts, mut rows) = (AlertBook::new(&[]), Vec::new());
+            let mut tongue = AlertContext {
                 alerts: &mut alerts,
                 rows: &mut rows,
                 upstreams: &[],
                 clock: &clock,
-                state: &mut State::default(),
+                state: &mut SavedState::default(),
                 unsaved: &mut false,
             };
-            let mut timing = Timing::new(&config::Rules::default());
+            let mut timing = Timing::new(&config::RulesConfig::default());
             timing.tick(&[], now, &mut tongue);
             timing.tick(&[], now, &mut tongue);
             let view = alerts.view();

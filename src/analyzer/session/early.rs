@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::mem::size_of;
 
 use super::super::current_work::Oddness;
-use super::super::shared_memory::{Reserved, SharedMemory};
 use crate::net::Stamp;
 use crate::stratum::{Difficulty, JobReading};
+use crate::util::shared_memory::{Reserved, SharedMemory};
 
 /// The most jobs that wait. An honest pool sends one, a few send one for each difficulty.
 const MAX_JOBS: usize = 8;
@@ -86,7 +86,7 @@ impl EarlyJob {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stratum::{Agreement, JobId, Nbits, Notify, Ntime, PrevHash, Version};
+    use crate::stratum::{JobId, Nbits, Notify, Ntime, PrevHash, ReadingAgreement, Version};
 
     fn job(id: u64, length: usize) -> EarlyJob {
         let job = Notify {
@@ -101,7 +101,7 @@ mod tests {
             clean_jobs: None,
         };
         EarlyJob {
-            readings: vec![JobReading { job, agreement: Agreement::All }],
+            readings: vec![JobReading { job, agreement: ReadingAgreement::All }],
             oddness: Oddness { shape: None, has_exact_name: true },
             at: Stamp::from_nanos(id),
             assigned: Difficulty::ONE,

@@ -6,17 +6,17 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::super::block::BlockSeen;
-use super::super::finding::{Event, Finding};
-use super::super::requests::Asked;
+use super::super::requests::RequestKind;
 use super::super::share::{PendingShare, UnseenJob};
 use super::super::verdicts::Expected;
-use super::super::{Chunk, Role};
-use super::{MOST_ADDRESSES, Session};
+use super::{AnalyzedSession, MOST_ADDRESSES};
+use crate::analyzer::session_event::{Event, SessionEvent};
 use crate::net::Stamp;
-use crate::record::Outcome;
+use crate::record::ShareOutcome;
 use crate::stratum::{
     ConfigureRequest, Envelope, JobId, Login, Submit, elements, first_name, first_text, shortened,
 };
+use crate::tap::{Role, TapBytes};
 
 /// For so long after lost copies a share may be for a job that was among them: pools take shares of a job for
 /// ten minutes.
@@ -26,12 +26,12 @@ const AFTER_GAP: Duration = Duration::from_secs(600);
 /// ten minutes.
 const RESUMED: Duration = Duration::from_secs(600);
 
-impl Session {
+impl AnalyzedSession {
     pub(super) fn miner_said(
         &mut self,
         message: &Envelope<'_>,
-        chunk: &Chunk,
-        each: &mut impl FnMut(Finding),
+        chunk: &TapBytes,
+        each: &mut impl FnMut(SessionEvent),
     ) {
         let asked = match message.method().as_deref() {
             None => return,
@@ -39,7 +39,7 @@ impl Session {
             Some("mining.subscribe") => {
                 self.user_agent = shortened(&first_text(message.params).unwrap_or_default());
                 self.subscribe_id = Some(shortened(message.id()).into());
-                Asked::Subscribe
+                RequestKind::Subscribe
             }
             Some("mining.authorize") => {
                 self.conversation.authorized.store(true, Ordering::Relaxed);
@@ -47,38 +47,43 @@ impl Session {
                 self.expect(&worker);
                 let login = Login::from_params(message.params);
                 login.iter().cloned().for_each(|login| self.conversation.offer_login(login));
-                Asked::Authorize { worker, login }
+                RequestKind::Authorize { worker, login }
             }
             Some("mining.extranonce.subscribe") => {
                 self.takes_extranonce = true;
-                Asked::Other
+                RequestKind::Other
             }
             Some("mining.configure") => {
                 let asks_for_extranonce = |params: &RawValue| params.get().contains("subscribe-extranonce");
                 self.takes_extranonce |= message.params.is_some_and(asks_for_extranonce);
-                Asked::Configure { mask: ConfigureRequest::from_params(message.params).version_rolling }
+                RequestKind::Configure { mask: ConfigureRequest::from_params(message.params).version_rolling }
             }
             Some("mining.submit") => {
-                each(Finding::Submitted);
+                each(SessionEvent::Submitted);
                 let share = self.share(message, chunk.readable_at, each);
                 if let Some(block) = BlockSeen::of(&share, &self.facts()) {
-                    each(Finding::Block(Box::new(block)));
+                    each(SessionEvent::Block(Box::new(block)));
                 }
-                Asked::Submit(Box::new(share))
+                RequestKind::Submit(Box::new(share))
             }
-            Some(_) => Asked::Other,
+            Some(_) => RequestKind::Other,
         };
         if let Some(lost) = self.requests.make_way(message.id()) {
-            self.give_up(lost, Outcome::Unknown, each);
+            self.give_up(lost, ShareOutcome::Unknown, each);
         }
         match self.requests.ask(message.id(), asked, chunk.readable_at, chunk.sent_at) {
             Ok(()) => {}
             Err((asked, Some(answer))) => self.answered_by(asked, &answer, chunk.sent_at, each),
-            Err((asked, None)) => self.give_up(asked, Outcome::Unknown, each),
+            Err((asked, None)) => self.give_up(asked, ShareOutcome::Unknown, each),
         }
     }
 
-    fn share(&mut self, message: &Envelope<'_>, at: Stamp, each: &mut impl FnMut(Finding)) -> PendingShare {
+    fn share(
+        &mut self,
+        message: &Envelope<'_>,
+        at: Stamp,
+        each: &mut impl FnMut(SessionEvent),
+    ) -> PendingShare {
         let read = match self.conversation.role {
             // As it is read here; a pool may well refuse what it is sent in such a form.
             Role::Miner => Submit::from_miner(message.params),
@@ -103,7 +108,7 @@ impl Session {
             if let Some(received_at) = job.map(|job| job.received_at) {
                 if self.work.worked_on(received_at) {
                     let (session, upstream) = (self.conversation.id, self.conversation.upstream());
-                    each(Finding::Event(Event::DoubtEnded { session, upstream }, at));
+                    each(SessionEvent::Event(Event::DoubtEnded { session, upstream }, at));
                 }
             }
             self.meter.add(proven, at);

@@ -4,30 +4,30 @@ use serde_json::value::RawValue;
 
 use super::super::answer_form::AnswerForm;
 use super::super::current_work::Oddness;
-use super::super::finding::{Event, Finding, JobSeen};
 use super::super::jobs::Added;
-use super::super::judged_job::JudgedJob;
-use super::super::requests::{Asked, Match};
+use super::super::requests::{Match, RequestKind};
 use super::super::same_id::{KeptAnswer, Settled};
 use super::super::share::outcome_of;
-use super::super::unjudged::is_unjudged;
-use super::super::verdicts::Doubt;
-use super::super::{Chunk, Role};
+use super::super::verdicts::WorkDoubt;
 use super::early::EarlyJob;
-use super::{OPENING, Session};
+use super::{AnalyzedSession, OPENING};
+use crate::analyzer::job_verdict::JudgedJob;
+use crate::analyzer::local_refusals::is_unjudged;
+use crate::analyzer::session_event::{Event, JobSeen, SessionEvent};
 use crate::net::Stamp;
-use crate::record::Outcome;
+use crate::record::ShareOutcome;
 use crate::stratum::{
-    Agreement, ConfigureAnswer, Difficulty, Envelope, Extranonce2Size, JobReading, PoolMethod, Readings,
-    Reconnect, SubscribeAnswer, Verdict, VersionMask,
+    ConfigureAnswer, Difficulty, Envelope, Extranonce2Size, JobReading, PoolMethod, ReadingAgreement,
+    Readings, Reconnect, ResponseVerdict, SubscribeAnswer, VersionMask,
 };
+use crate::tap::{Role, TapBytes};
 
 /// As much of a line that could not be read is evidence, in bytes.
 const EXCERPT: usize = 200;
 
-impl Session {
+impl AnalyzedSession {
     /// Follows one line of the pool's, in every way in which miners may read it.
-    pub(super) fn pool_line(&mut self, line: &[u8], chunk: &Chunk, each: &mut impl FnMut(Finding)) {
+    pub(super) fn pool_line(&mut self, line: &[u8], chunk: &TapBytes, each: &mut impl FnMut(SessionEvent)) {
         let at = self.line_came(chunk.readable_at);
         let readings = Readings::of(line);
         let may_hide_job = readings.may_hide_job();
@@ -61,7 +61,7 @@ impl Session {
             }
         }
         if is_empty {
-            each(Finding::Unreadable);
+            each(SessionEvent::Unreadable);
         }
         if has_job || readings.may_hide_job() {
             // Whether or not it can be read: miners may work on it.
@@ -81,7 +81,7 @@ impl Session {
         line: &[u8],
         is_ordinary: bool,
         at: Stamp,
-        each: &mut impl FnMut(Finding),
+        each: &mut impl FnMut(SessionEvent),
     ) {
         let Some(first) = answers.first() else { return };
         let matched = answers.iter().find_map(|message| {
@@ -92,7 +92,7 @@ impl Session {
         });
         match matched {
             Some((message, Match::Request(asked, asked_at))) => {
-                if matches!(asked, Asked::Subscribe) {
+                if matches!(asked, RequestKind::Subscribe) {
                     self.doubt_subscribe_answer(message, answers, line, is_ordinary, at, each);
                 }
                 self.answered(asked, message, asked_at, at, each);
@@ -103,7 +103,7 @@ impl Session {
                 && !self.is_subscribe_answered
                 && self.subscribe_id.as_deref() == Some(first.id()) =>
             {
-                self.answered(Asked::Subscribe, first, at, at, each);
+                self.answered(RequestKind::Subscribe, first, at, at, each);
             }
             None => {
                 self.unasked(answers, line, at, each);
@@ -114,7 +114,7 @@ impl Session {
     }
 
     /// Takes the answers that have found their requests only now.
-    pub(super) fn take_settled(&mut self, each: &mut impl FnMut(Finding)) {
+    pub(super) fn take_settled(&mut self, each: &mut impl FnMut(SessionEvent)) {
         for Settled { asked, asked_at, answer } in self.requests.settled() {
             self.answered_by(asked, &answer, asked_at, each);
         }
@@ -130,7 +130,7 @@ impl Session {
         line: &[u8],
         is_ordinary: bool,
         at: Stamp,
-        each: &mut impl FnMut(Finding),
+        each: &mut impl FnMut(SessionEvent),
     ) {
         let is_same =
             |other: &Envelope<'_>| other.result.map(RawValue::get) == message.result.map(RawValue::get);
@@ -155,7 +155,7 @@ impl Session {
         is_ordinary: bool,
         line: &[u8],
         at: Stamp,
-        each: &mut impl FnMut(Finding),
+        each: &mut impl FnMut(SessionEvent),
     ) {
         let (session, upstream) = (self.conversation.id, self.conversation.upstream());
         match method {
@@ -163,24 +163,24 @@ impl Session {
                 if let Ok(difficulty) = Difficulty::from_params(message.params) {
                     self.difficulties.set_difficulty(difficulty);
                     self.difficulty_set = Some(at);
-                    each(Finding::Event(Event::DifficultySet { session, upstream, difficulty }, at));
+                    each(SessionEvent::Event(Event::DifficultySet { session, upstream, difficulty }, at));
                 }
             }
             PoolMethod::Reconnect => {
                 let Reconnect { host, .. } = Reconnect::from_params(message.params);
-                each(Finding::Event(Event::Redirected { session, upstream, host }, at));
+                each(SessionEvent::Event(Event::Redirected { session, upstream, host }, at));
             }
             PoolMethod::SetExtranonce => match SubscribeAnswer::of_set_extranonce(message.params, None) {
                 Ok((answer, agreement)) => {
                     self.next_extranonce = Some((answer.extranonce1, answer.extranonce2_size));
                     if self.conversation.role == Role::Direct && self.job_came.is_some() {
                         // ESP-Miner takes it at once, also for the present job (wire reference, section 2.6).
-                        self.work.unread(Doubt::Ambiguous, at);
+                        self.work.unread(WorkDoubt::Ambiguous, at);
                     }
                     if !self.takes_extranonce && self.conversation.role == Role::Direct {
                         let why = "a miner that did not ask for mining.set_extranonce may ignore it";
                         self.doubt_space(why, line, at, each);
-                    } else if is_ordinary && agreement == Agreement::All {
+                    } else if is_ordinary && agreement == ReadingAgreement::All {
                         self.space_doubt = None;
                     } else {
                         let why = "miners may read its mining.set_extranonce differently";
@@ -203,7 +203,7 @@ impl Session {
         has_exact_name: bool,
         line: &[u8],
         at: Stamp,
-        each: &mut impl FnMut(Finding),
+        each: &mut impl FnMut(SessionEvent),
     ) {
         let mut read = Vec::new();
         for job in readings.jobs() {
@@ -213,7 +213,7 @@ impl Session {
             }
         }
         if read.is_empty() {
-            each(Finding::Unreadable);
+            each(SessionEvent::Unreadable);
             return;
         }
         for JobReading { job, .. } in &read {
@@ -221,7 +221,7 @@ impl Session {
             self.known_jobs.add(self.conversation.upstream(), &job.job_id);
             self.difficulties.notify(job.job_id.clone());
         }
-        let is_doubtful = read.iter().any(|reading| reading.agreement == Agreement::Doubtful);
+        let is_doubtful = read.iter().any(|reading| reading.agreement == ReadingAgreement::Doubtful);
         let oddness = Oddness { shape: readings.shape(), has_exact_name };
         let (assigned, unread_count) = (self.difficulties.current(), self.work.unread_count());
         let job = EarlyJob { readings: read, oddness, at, assigned, unread_count };
@@ -245,7 +245,7 @@ impl Session {
     }
 
     /// A job whose search space is known. Returns whether its coinbase could be decoded.
-    fn judge(&mut self, job: EarlyJob, each: &mut impl FnMut(Finding)) -> bool {
+    fn judge(&mut self, job: EarlyJob, each: &mut impl FnMut(SessionEvent)) -> bool {
         let EarlyJob { readings, oddness, at, assigned, unread_count: _ } = job;
         if let Some((extranonce1, size)) = self.next_extranonce.take() {
             // From this job on (NiceHash; wire reference, section 2.6).
@@ -260,7 +260,7 @@ impl Session {
         // A pool that has not yet answered who the miner is may not know it: its job can pay anybody.
         let is_new = at.since(self.opened).is_some_and(|age| age < OPENING);
         let early = self.workers.is_empty() && (is_new || self.expected.is_none());
-        let least = readings.iter().map(|reading| reading.agreement).max().unwrap_or(Agreement::All);
+        let least = readings.iter().map(|reading| reading.agreement).max().unwrap_or(ReadingAgreement::All);
         let mut is_decoded = true;
         let mut found = Vec::with_capacity(readings.len());
         for JobReading { job: notify, agreement } in readings {
@@ -272,8 +272,8 @@ impl Session {
                 let seen = JobSeen::new(&self.conversation, job, gap, &judged);
                 judged.excuse(JobSeen { early, agreement, ..seen });
             }
-            let is_doubtful = agreement == Agreement::Doubtful;
-            if let Some(why) = self.space_doubt.or(is_doubtful.then_some(Doubt::Ambiguous)) {
+            let is_doubtful = agreement == ReadingAgreement::Doubtful;
+            if let Some(why) = self.space_doubt.or(is_doubtful.then_some(WorkDoubt::Ambiguous)) {
                 judged.doubt(why);
             }
             let seen = JobSeen::new(&self.conversation, job, gap, &judged);
@@ -295,13 +295,13 @@ impl Session {
             }
             let worker = self.worker().to_owned();
             let seen = JobSeen { worker, block_age, was_late, superseded_doubt, ..seen };
-            each(Finding::Job(Box::new(seen)));
+            each(SessionEvent::Job(Box::new(seen)));
         }
         is_decoded
     }
 
     /// The search space is known: the jobs that waited for it are judged.
-    fn judge_early(&mut self, each: &mut impl FnMut(Finding)) {
+    fn judge_early(&mut self, each: &mut impl FnMut(SessionEvent)) {
         for job in self.early_jobs.take() {
             let (at, has_unread) = (job.at, self.work.unread_count() > job.unread_count);
             let unread = self.work.unread_since().filter(|_| has_unread);
@@ -315,23 +315,23 @@ impl Session {
     }
 
     /// The pool sent what may be a job, and it could not be read: all verdicts are in doubt.
-    pub(super) fn unread(&mut self, why: &str, line: &[u8], at: Stamp, each: &mut impl FnMut(Finding)) {
-        self.work.unread(Doubt::Unread, at);
+    pub(super) fn unread(&mut self, why: &str, line: &[u8], at: Stamp, each: &mut impl FnMut(SessionEvent)) {
+        self.work.unread(WorkDoubt::Unread, at);
         self.unread_event(why, line, at, each);
     }
 
-    fn unread_event(&self, why: &str, line: &[u8], at: Stamp, each: &mut impl FnMut(Finding)) {
+    fn unread_event(&self, why: &str, line: &[u8], at: Stamp, each: &mut impl FnMut(SessionEvent)) {
         let (session, upstream) = (self.conversation.id, self.conversation.upstream());
         let line = line[..line.len().min(EXCERPT)].escape_ascii().to_string();
-        each(Finding::Event(Event::JobUnread { session, upstream, why: why.to_owned(), line }, at));
+        each(SessionEvent::Event(Event::JobUnread { session, upstream, why: why.to_owned(), line }, at));
     }
 
     /// Miners may work in another search space than was read. An extranonce1 can hold outputs, too.
-    fn doubt_space(&mut self, why: &str, line: &[u8], at: Stamp, each: &mut impl FnMut(Finding)) {
-        self.space_doubt = Some(Doubt::Ambiguous);
+    fn doubt_space(&mut self, why: &str, line: &[u8], at: Stamp, each: &mut impl FnMut(SessionEvent)) {
+        self.space_doubt = Some(WorkDoubt::Ambiguous);
         // Jobs that follow are judged in doubt while that lasts.
         if self.job_came.is_some() {
-            self.work.unread(Doubt::Ambiguous, at);
+            self.work.unread(WorkDoubt::Ambiguous, at);
         }
         self.unread_event(why, line, at, each);
     }
@@ -339,13 +339,19 @@ impl Session {
     /// Copies of what the pool sent were lost: a job may have been among them.
     pub(super) fn missed(&mut self, at: Stamp) {
         self.gap_at = Some(at);
-        self.work.unread(Doubt::Missed, at);
+        self.work.unread(WorkDoubt::Missed, at);
     }
 
     /// An answer that nobody waits for. The copy of its request may still come; an extranonce1 for
     /// which none comes was changed without being asked for. One that is the first of its session is taken:
     /// the copy of the request is lost.
-    fn unasked(&mut self, answers: &[Envelope<'_>], line: &[u8], at: Stamp, each: &mut impl FnMut(Finding)) {
+    fn unasked(
+        &mut self,
+        answers: &[Envelope<'_>],
+        line: &[u8],
+        at: Stamp,
+        each: &mut impl FnMut(SessionEvent),
+    ) {
         let read = |message: &Envelope<'_>| SubscribeAnswer::from_result(message.result?).ok();
         let mut spaces: Vec<SubscribeAnswer> = answers.iter().filter_map(read).collect();
         spaces.dedup();
@@ -369,7 +375,7 @@ impl Session {
         }
     }
 
-    fn subscribed(&mut self, answer: SubscribeAnswer, at: Stamp, each: &mut impl FnMut(Finding)) {
+    fn subscribed(&mut self, answer: SubscribeAnswer, at: Stamp, each: &mut impl FnMut(SessionEvent)) {
         if self.extranonce1.as_ref().is_some_and(|known| *known != answer.extranonce1) {
             self.jobs.kill_all(at);
         }
@@ -381,21 +387,21 @@ impl Session {
 
     fn answered(
         &mut self,
-        asked: Asked,
+        asked: RequestKind,
         message: &Envelope<'_>,
         asked_at: Stamp,
         answered_at: Stamp,
-        each: &mut impl FnMut(Finding),
+        each: &mut impl FnMut(SessionEvent),
     ) {
         match asked {
-            Asked::Subscribe => {
+            RequestKind::Subscribe => {
                 self.is_subscribe_answered = true;
                 // Anything else than a list is a refusal.
                 let is_list = |result: &&RawValue| result.get().starts_with(['[', '{']);
                 match message.result.filter(is_list).map(SubscribeAnswer::as_miners_read) {
                     Some(Ok((answer, agreement))) => {
                         let foreign = self.foreign_extranonce1.take();
-                        if agreement != Agreement::All {
+                        if agreement != ReadingAgreement::All {
                             let why = "miners may read its extranonce1 differently";
                             self.doubt_space(why, b"", answered_at, each);
                         } else if foreign.is_some_and(|foreign| foreign != answer.extranonce1) {
@@ -409,7 +415,7 @@ impl Session {
                         }
                         self.subscribed(answer, answered_at, each);
                         let upstream = self.conversation.upstream();
-                        each(Finding::Event(Event::Subscribed { upstream }, answered_at));
+                        each(SessionEvent::Event(Event::Subscribed { upstream }, answered_at));
                     }
                     Some(Err(why)) => {
                         // What was known holds no more.
@@ -420,25 +426,25 @@ impl Session {
                     None => {
                         self.conversation.clock.miner_refused();
                         let (session, upstream) = (self.conversation.id, self.conversation.upstream());
-                        let reason = match Verdict::of(message) {
-                            Verdict::Refused { reason, .. } => reason,
-                            Verdict::Accepted => None,
+                        let reason = match ResponseVerdict::of(message) {
+                            ResponseVerdict::Refused { reason, .. } => reason,
+                            ResponseVerdict::Accepted => None,
                         };
                         let event = Event::SubscribeRefused { session, upstream, reason };
-                        each(Finding::Event(event, answered_at));
+                        each(SessionEvent::Event(event, answered_at));
                         self.judge_early(each);
                     }
                 }
             }
-            Asked::Configure { mask } => {
+            RequestKind::Configure { mask } => {
                 let granted = ConfigureAnswer::from_result(message.good_result()).version_rolling;
                 // BIP310: the answer is a subset of what was asked for; ckpool's is not always.
                 let granted = granted.zip(mask).map(|(granted, asked)| granted.intersection(asked));
                 // What a mining.set_version_mask before it allows is not taken back by a refusal.
                 self.version_mask = granted.or(self.version_mask);
             }
-            Asked::Authorize { worker, login } => {
-                let verdict = Verdict::of(message);
+            RequestKind::Authorize { worker, login } => {
+                let verdict = ResponseVerdict::of(message);
                 let refused = !verdict.is_accepted();
                 if refused {
                     self.conversation.clock.miner_refused();
@@ -450,39 +456,39 @@ impl Session {
                 }
                 let (session, upstream) = (self.conversation.id, self.conversation.upstream());
                 let event = match outcome_of(verdict) {
-                    Outcome::Rejected { reason, .. } => {
+                    ShareOutcome::Rejected { reason, .. } => {
                         Event::AuthorizeRefused { session, upstream, worker: worker.clone(), reason }
                     }
                     _ => Event::Authorized { upstream, worker: worker.clone() },
                 };
-                each(Finding::Event(event, answered_at));
+                each(SessionEvent::Event(event, answered_at));
                 self.note_worker(&worker, refused);
             }
-            Asked::Submit(share) => {
+            RequestKind::Submit(share) => {
                 // A near pool answers before the sending thread has looked at the clock.
                 let after =
                     answered_at.since(asked_at).or_else(|| answered_at.since(share.at)).unwrap_or_default();
-                let outcome = outcome_of(Verdict::of(message));
+                let outcome = outcome_of(ResponseVerdict::of(message));
                 if self.conversation.role == Role::Miner && is_unjudged(&outcome) {
-                    return self.judged(*share, Outcome::Unanswered, None, each);
+                    return self.judged(*share, ShareOutcome::Unanswered, None, each);
                 }
                 self.judged(*share, outcome, Some(after), each);
             }
-            Asked::Other => {}
+            RequestKind::Other => {}
         }
     }
 
     pub(super) fn answered_by(
         &mut self,
-        asked: Asked,
+        asked: RequestKind,
         answer: &KeptAnswer,
         asked_at: Stamp,
-        each: &mut impl FnMut(Finding),
+        each: &mut impl FnMut(SessionEvent),
     ) {
         let readings = Readings::of(&answer.line);
         let answers: Vec<_> = readings.messages().filter(Envelope::is_answer).collect();
         let Some(message) = answers.first() else { return };
-        if matches!(asked, Asked::Subscribe) {
+        if matches!(asked, RequestKind::Subscribe) {
             let is_ordinary = readings.shape().is_none();
             self.doubt_subscribe_answer(message, &answers, &answer.line, is_ordinary, answer.at, each);
         }

@@ -1,11 +1,11 @@
 //! Is it really Bitcoin? Work for another coin has plausible jobs, but its network difficulty is
 //! far lower.
 
-use super::doubt::Doubt;
+use super::doubt::WorkDoubt;
 use super::payout::Expected;
 use crate::config::Network;
 use crate::stratum::Nbits;
-use crate::work::{Chain, network_difficulty};
+use crate::work::{AddressChain, network_difficulty};
 
 /// Mainnet was at 1.28e14 in September 2026 (jobs in `tests/data/real_notifies.jsonl`). A retarget
 /// lowers it to a quarter at most (Bitcoin Core, `CalculateNextWorkRequired`): two of them in a row,
@@ -28,7 +28,7 @@ pub struct ChainVerdict {
     /// Of its nbits; zero when those are no target.
     pub difficulty: f64,
     /// Why the state may not be that of what miners work on now.
-    pub doubt: Option<Doubt>,
+    pub doubt: Option<WorkDoubt>,
 }
 
 /// In the order of how bad they are.
@@ -62,9 +62,11 @@ pub(super) fn judge(network: Network, nbits: Nbits, expected: Option<&Expected>)
     let difficulty = network_difficulty(nbits).unwrap_or(0.0);
     let of_address = expected.map(|expected| form_of(network, Some(expected)));
     let (network, state) = match (network, of_address) {
-        (Network::Mainnet, _) | (Network::Auto, Some(Chain::Mainnet)) => ("mainnet", mainnet(difficulty)),
+        (Network::Mainnet, _) | (Network::Auto, Some(AddressChain::Mainnet)) => {
+            ("mainnet", mainnet(difficulty))
+        }
         (Network::Auto, None) => by_difficulty(nbits, difficulty),
-        (Network::Regtest, _) | (Network::Auto, Some(Chain::Regtest)) => {
+        (Network::Regtest, _) | (Network::Auto, Some(AddressChain::Regtest)) => {
             ("regtest", if nbits == REGTEST { ChainState::Plausible } else { ChainState::Wrong })
         }
         (Network::Signet, _) => ("signet", test(difficulty)),
@@ -77,27 +79,27 @@ pub(super) fn judge(network: Network, nbits: Nbits, expected: Option<&Expected>)
 
 impl ChainVerdict {
     /// Nobody can tell any more. What is bad stays bad.
-    pub(in super::super) fn doubt(&mut self, why: Doubt) {
+    pub(in super::super) fn doubt(&mut self, why: WorkDoubt) {
         if self.state != ChainState::Wrong {
             (self.state, self.doubt) = (self.state.doubted(), Some(why));
         }
     }
 
     /// Of a job that was not read.
-    pub(in super::super) fn doubtful(why: Doubt) -> ChainVerdict {
+    pub(in super::super) fn doubtful(why: WorkDoubt) -> ChainVerdict {
         ChainVerdict { state: ChainState::Unknown, network: "unknown", difficulty: 0.0, doubt: Some(why) }
     }
 }
 
 /// The form of the addresses.
-pub(super) fn form_of(network: Network, expected: Option<&Expected>) -> Chain {
+pub(super) fn form_of(network: Network, expected: Option<&Expected>) -> AddressChain {
     match network {
-        Network::Mainnet => Chain::Mainnet,
-        Network::Testnet3 | Network::Testnet4 => Chain::Testnet,
-        Network::Signet => Chain::Signet,
-        Network::Regtest => Chain::Regtest,
+        Network::Mainnet => AddressChain::Mainnet,
+        Network::Testnet3 | Network::Testnet4 => AddressChain::Testnet,
+        Network::Signet => AddressChain::Signet,
+        Network::Regtest => AddressChain::Regtest,
         Network::Auto => {
-            expected.and_then(|expected| expected.chains.first()).copied().unwrap_or(Chain::Mainnet)
+            expected.and_then(|expected| expected.chains.first()).copied().unwrap_or(AddressChain::Mainnet)
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// In the order of how much they matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Doubt {
+pub enum WorkDoubt {
     /// No job has come for longer than the pool's own cadence allows.
     Old,
     /// Copies of what the pool sent were lost, and no job was read since.
@@ -17,17 +17,17 @@ pub enum Doubt {
     Unread,
 }
 
-impl fmt::Display for Doubt {
+impl fmt::Display for WorkDoubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Doubt::Old => "the pool has sent no job for longer than it usually takes",
-            Doubt::Missed => "Sluice missed some of what the pool sent; a newer job may be among it",
-            Doubt::Excused => {
+            WorkDoubt::Old => "the pool has sent no job for longer than it usually takes",
+            WorkDoubt::Missed => "Sluice missed some of what the pool sent; a newer job may be among it",
+            WorkDoubt::Excused => {
                 "a job that came before the pool knew the miner pays others, and no share proves yet that the \
                  miner works on a later one"
             }
-            Doubt::Ambiguous => "miners may read the pool's newest job in another way than Sluice does",
-            Doubt::Unread => "the pool sent a job that miners may read and Sluice cannot",
+            WorkDoubt::Ambiguous => "miners may read the pool's newest job in another way than Sluice does",
+            WorkDoubt::Unread => "the pool sent a job that miners may read and Sluice cannot",
         })
     }
 }

@@ -6,24 +6,24 @@ mod payout;
 mod subsidy;
 
 pub use chain::{ChainState, ChainVerdict, MAINNET_FLOOR};
-pub use doubt::Doubt;
+pub use doubt::WorkDoubt;
 pub use payout::{Expected, PayoutState, PayoutVerdict, Unverifiable};
 
 use std::sync::Arc;
 
-use crate::config::{Network, Payout};
+use crate::config::{Network, PayoutPolicy};
 use crate::stratum::{Nbits, Ntime};
-use crate::work::{Chain, Coinbase};
+use crate::work::{AddressChain, Coinbase};
 
 /// What is expected of every job, by the configuration.
 #[derive(Debug, Clone)]
 pub struct Expectations {
-    inner: Arc<Inner>,
+    inner: Arc<VerdictsInner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    payout: Payout,
+struct VerdictsInner {
+    payout: PayoutPolicy,
     /// `payout.address`.
     address: Option<Expected>,
     network: Network,
@@ -31,13 +31,13 @@ struct Inner {
 
 impl Expectations {
     /// Of this configuration.
-    pub fn new(payout: &Payout, network: Network) -> Expectations {
+    pub fn new(payout: &PayoutPolicy, network: Network) -> Expectations {
         let address = payout
             .address
             .clone()
             // Its checksum was verified with the configuration.
             .and_then(|address| Expected::of_address(&address.assume_checked().to_string()));
-        Expectations { inner: Arc::new(Inner { payout: payout.clone(), address, network }) }
+        Expectations { inner: Arc::new(VerdictsInner { payout: payout.clone(), address, network }) }
     }
 
     /// Whom the job pays. `workers` are the addresses in the names the miner has given so far,
@@ -49,7 +49,7 @@ impl Expectations {
         workers: Option<&[Expected]>,
     ) -> PayoutVerdict {
         let configured = self.inner.address.as_ref().map(std::slice::from_ref);
-        let Inner { payout, network, .. } = &*self.inner;
+        let VerdictsInner { payout, network, .. } = &*self.inner;
         payout::judge(payout, *network, (coinbase, ntime), configured.or(workers))
     }
 
@@ -60,7 +60,7 @@ impl Expectations {
     }
 
     /// The form that addresses are shown in.
-    pub(super) fn form(&self, workers: Option<&[Expected]>) -> Chain {
+    pub(super) fn form(&self, workers: Option<&[Expected]>) -> AddressChain {
         let expected = self.inner.address.as_ref().or_else(|| workers.and_then(<[_]>::first));
         chain::form_of(self.inner.network, expected)
     }
@@ -68,6 +68,6 @@ impl Expectations {
 
 impl Default for Expectations {
     fn default() -> Expectations {
-        Expectations::new(&Payout::default(), Network::Auto)
+        Expectations::new(&PayoutPolicy::default(), Network::Auto)
     }
 }

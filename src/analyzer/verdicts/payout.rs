@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::doubt::Doubt;
+use super::doubt::WorkDoubt;
 use super::subsidy;
-use crate::config::{Network, Payout, PayoutKind};
+use crate::config::{Network, PayoutKind, PayoutPolicy};
 use crate::stratum::Ntime;
-use crate::work::{Chain, Coinbase, PayoutScript, Sats, account_of_worker, payout_script};
+use crate::work::{AddressChain, Coinbase, PayoutScript, Sats, account_of_worker, payout_script};
 
 /// An address that is to be paid.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Expected {
     pub address: String,
     pub(super) script: PayoutScript,
     /// The chains it is an address of.
-    pub(super) chains: Vec<Chain>,
+    pub(super) chains: Vec<AddressChain>,
 }
 
 /// What a job's coinbase says of the miner's pay.
@@ -55,7 +55,7 @@ pub enum Unverifiable {
     /// The coinbase can't be decoded.
     Unreadable,
     /// The verdict may not be about what miners work on now.
-    Doubt(Doubt),
+    Doubt(WorkDoubt),
 }
 
 /// A reward of which a job throws a part away: a block that claims less than it may create is valid, and nobody
@@ -102,21 +102,21 @@ impl PayoutVerdict {
     }
 
     /// Nobody can tell any more. What is bad stays bad: doubts never make it better.
-    pub(in super::super) fn doubt(&mut self, why: Doubt) {
+    pub(in super::super) fn doubt(&mut self, why: WorkDoubt) {
         if self.state != self.state.doubted(why) {
             *self = PayoutVerdict::doubtful(why);
         }
     }
 
     /// Of a job that was not read.
-    pub(in super::super) fn doubtful(why: Doubt) -> PayoutVerdict {
+    pub(in super::super) fn doubtful(why: WorkDoubt) -> PayoutVerdict {
         unverifiable(Unverifiable::Doubt(why), (Sats(0), Sats(0)))
     }
 }
 
 impl PayoutState {
     /// The state when nobody can tell whether it still holds.
-    pub(in super::super) fn doubted(self, why: Doubt) -> PayoutState {
+    pub(in super::super) fn doubted(self, why: WorkDoubt) -> PayoutState {
         match self {
             PayoutState::Verified | PayoutState::Unverifiable(_) => {
                 PayoutState::Unverifiable(Unverifiable::Doubt(why))
@@ -159,7 +159,7 @@ impl fmt::Display for Unverifiable {
 
 /// Judges a job with this coinbase and ntime; `network` is the configured one.
 pub(super) fn judge(
-    payout: &Payout,
+    payout: &PayoutPolicy,
     network: Network,
     (coinbase, ntime): (Option<&Coinbase>, Ntime),
     expected: Option<&[Expected]>,
@@ -224,7 +224,7 @@ mod tests {
         Coinbase::decode(bytes).unwrap()
     }
 
-    fn state(payout: &Payout, outputs: &[(&str, u64)], worker: &str) -> (&'static str, f64) {
+    fn state(payout: &PayoutPolicy, outputs: &[(&str, u64)], worker: &str) -> (&'static str, f64) {
         let expected: Vec<Expected> = Expected::of_worker(worker).into_iter().collect();
         let verdict = judge(payout, Network::Auto, (Some(&coinbase(outputs)), NTIME), Some(&expected));
         (verdict.state.as_str(), verdict.percent)
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_block_pays_the_miner_or_it_does_not() {
-        let payout = Payout::default();
+        let payout = PayoutPolicy::default();
         let worker = format!("{MINE}.garage");
         assert_eq!(state(&payout, &[(MINE, 98), (OTHER, 2)], &worker), ("verified", 98.0));
         assert_eq!(state(&payout, &[(OTHER, 98), (MINE, 2)], &worker), ("short", 2.0));
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_declared_pool_pays_by_its_own_books() {
-        let payout = Payout { kind: PayoutKind::Pooled, ..Payout::default() };
+        let payout = PayoutPolicy { kind: PayoutKind::Pooled, ..PayoutPolicy::default() };
         assert_eq!(state(&payout, &[(OTHER, 100)], MINE).0, "unverifiable");
         assert_eq!(state(&payout, &[(MINE, 100)], MINE).0, "verified");
     }
@@ -254,7 +254,7 @@ mod tests {
         let expected: Vec<Expected> = Expected::of_worker(MINE).into_iter().collect();
         let judged = |outputs: &[(&str, u64)]| {
             let coinbase = coinbase(outputs);
-            judge(&Payout::default(), Network::Auto, (Some(&coinbase), NTIME), Some(&expected))
+            judge(&PayoutPolicy::default(), Network::Auto, (Some(&coinbase), NTIME), Some(&expected))
         };
         let verdict = judged(&[(MINE, 49), (OTHER, 1)]);
         assert_eq!((verdict.state, verdict.percent), (PayoutState::Short, 49.0));
@@ -272,8 +272,12 @@ mod tests {
     fn a_pool_that_could_not_know_the_miner_is_excused() {
         let expected: Vec<Expected> = Expected::of_worker(MINE).into_iter().collect();
         let of = |outputs: &[(&str, u64)]| {
-            let mut verdict =
-                judge(&Payout::default(), Network::Auto, (Some(&coinbase(outputs)), NTIME), Some(&expected));
+            let mut verdict = judge(
+                &PayoutPolicy::default(),
+                Network::Auto,
+                (Some(&coinbase(outputs)), NTIME),
+                Some(&expected),
+            );
             verdict.excuse();
             verdict.state
         };
@@ -284,7 +288,7 @@ mod tests {
     #[test]
     fn nothing_for_nobody_is_no_proof() {
         // Without a limit an address that gets nothing is still not paid.
-        let payout = Payout { min_percent: 0.0, ..Payout::default() };
+        let payout = PayoutPolicy { min_percent: 0.0, ..PayoutPolicy::default() };
         assert_eq!(state(&payout, &[(OTHER, 100)], MINE).0, "mismatch");
         let verdict = judge(&payout, Network::Auto, (Some(&coinbase(&[(MINE, 1)])), NTIME), None);
         assert_eq!(verdict.state, PayoutState::Unverifiable(Unverifiable::NoWorker));

@@ -2,7 +2,7 @@
 
 use crate::config::Network;
 use crate::stratum::Ntime;
-use crate::work::{Chain, Height, Sats};
+use crate::work::{AddressChain, Height, Sats};
 
 /// Mainnet's first block, in seconds since 1970.
 const GENESIS: u32 = 1_231_006_505;
@@ -19,22 +19,22 @@ const MAX_PACE_PERCENT: u64 = 107;
 /// without a height, which makes no valid block, counts as one that far.
 pub(super) fn least(
     network: Network,
-    chains: &[Chain],
+    chains: &[AddressChain],
     height: Option<Height>,
     ntime: Ntime,
 ) -> Option<Sats> {
     let configured = match network {
         Network::Auto => None,
-        Network::Mainnet => Some(Chain::Mainnet),
-        Network::Testnet3 | Network::Testnet4 => Some(Chain::Testnet),
-        Network::Signet => Some(Chain::Signet),
-        Network::Regtest => Some(Chain::Regtest),
+        Network::Mainnet => Some(AddressChain::Mainnet),
+        Network::Testnet3 | Network::Testnet4 => Some(AddressChain::Testnet),
+        Network::Signet => Some(AddressChain::Signet),
+        Network::Regtest => Some(AddressChain::Regtest),
     };
     let chains = configured.as_ref().map_or(chains, std::slice::from_ref);
-    let subsidy = |chain: &Chain| {
+    let subsidy = |chain: &AddressChain| {
         let height = match chain {
-            Chain::Mainnet => Some(height.unwrap_or(Height(u32::MAX)).min(highest(ntime))),
-            Chain::Testnet | Chain::Signet | Chain::Regtest => height,
+            AddressChain::Mainnet => Some(height.unwrap_or(Height(u32::MAX)).min(highest(ntime))),
+            AddressChain::Testnet | AddressChain::Signet | AddressChain::Regtest => height,
         };
         height.map(|height| Sats::subsidy(height, *chain))
     };
@@ -54,17 +54,17 @@ mod tests {
     /// September 2026.
     const NOW: Ntime = Ntime(1_790_000_000);
 
-    fn sats(network: Network, chains: &[Chain], height: Option<u32>) -> Option<u64> {
+    fn sats(network: Network, chains: &[AddressChain], height: Option<u32>) -> Option<u64> {
         least(network, chains, height.map(Height), NOW).map(|sats| sats.0)
     }
 
     #[test]
     fn the_subsidy_is_that_of_the_height_and_chain() {
-        assert_eq!(sats(Network::Auto, &[Chain::Mainnet], Some(967_017)), Some(312_500_000));
-        assert_eq!(sats(Network::Mainnet, &[Chain::Regtest], Some(967_017)), Some(312_500_000));
-        assert_eq!(sats(Network::Regtest, &[Chain::Mainnet], Some(150)), Some(2_500_000_000));
+        assert_eq!(sats(Network::Auto, &[AddressChain::Mainnet], Some(967_017)), Some(312_500_000));
+        assert_eq!(sats(Network::Mainnet, &[AddressChain::Regtest], Some(967_017)), Some(312_500_000));
+        assert_eq!(sats(Network::Regtest, &[AddressChain::Mainnet], Some(150)), Some(2_500_000_000));
         // Old forms of addresses are the same on all test networks.
-        let test = [Chain::Testnet, Chain::Signet, Chain::Regtest];
+        let test = [AddressChain::Testnet, AddressChain::Signet, AddressChain::Regtest];
         assert_eq!(sats(Network::Auto, &test, Some(150)), Some(2_500_000_000));
         assert_eq!(sats(Network::Auto, &test, Some(149)), Some(5_000_000_000));
         assert_eq!(sats(Network::Testnet4, &test, Some(150)), Some(5_000_000_000));
@@ -75,7 +75,11 @@ mod tests {
     #[test]
     fn a_height_that_mainnet_cannot_have_yet_makes_no_subsidy_smaller() {
         for height in [Some(1_050_000), Some(6_930_000), Some(u32::MAX), None] {
-            assert_eq!(sats(Network::Auto, &[Chain::Mainnet], height), Some(312_500_000), "{height:?}");
+            assert_eq!(
+                sats(Network::Auto, &[AddressChain::Mainnet], height),
+                Some(312_500_000),
+                "{height:?}"
+            );
         }
     }
 

@@ -3,8 +3,8 @@ use std::net::Ipv4Addr;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn limits() -> RateLimit {
-    RateLimit {
+fn limits() -> RateLimitConfig {
+    RateLimitConfig {
         max_connections_per_ip: 3,
         max_connections_per_minute: 5,
         ban: 5 * MINUTE,
@@ -12,7 +12,7 @@ fn limits() -> RateLimit {
     }
 }
 
-fn gatekeeper(max_miners: usize, limits: RateLimit) -> Gatekeeper {
+fn gatekeeper(max_miners: usize, limits: RateLimitConfig) -> Gatekeeper {
     let listen = Listen { max_miners, ..Listen::default() };
     Gatekeeper::new(&listen, &limits)
 }
@@ -22,7 +22,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 /// Connects and hangs up at once until it is refused.
-fn hammer(gate: &Gatekeeper, from: IpAddr, now: Instant) -> (usize, Refusal) {
+fn hammer(gate: &Gatekeeper, from: IpAddr, now: Instant) -> (usize, AdmissionError) {
     let mut admitted = 0;
     loop {
         match gate.admit(from, now) {
@@ -36,7 +36,7 @@ fn hammer(gate: &Gatekeeper, from: IpAddr, now: Instant) -> (usize, Refusal) {
 fn a_place_is_freed_when_its_guard_is_dropped() {
     let (gate, now) = (gatekeeper(100, limits()), Instant::now());
     let kept: Vec<_> = (0..3).map(|_| gate.admit(ip("10.0.0.1"), now).unwrap()).collect();
-    assert_eq!(gate.admit(ip("10.0.0.1"), now).unwrap_err(), Refusal::TooManyFromAddress { limit: 3 });
+    assert_eq!(gate.admit(ip("10.0.0.1"), now).unwrap_err(), AdmissionError::TooManyFromAddress { limit: 3 });
     assert!(gate.admit(ip("10.0.0.2"), now).is_ok());
     drop(kept);
     assert_eq!(gate.counts(now).connections, 0);
@@ -67,14 +67,14 @@ fn the_whole_is_bounded_exempt_or_not() {
     let (gate, now) = (gatekeeper(2, limits()), Instant::now());
     let _one = gate.admit(ip("10.9.0.1"), now).unwrap();
     let _two = gate.admit(ip("10.0.0.1"), now).unwrap();
-    assert_eq!(gate.admit(ip("10.9.0.1"), now).unwrap_err(), Refusal::Full { limit: 2 });
-    assert_eq!(gate.admit(ip("10.0.0.2"), now).unwrap_err(), Refusal::Full { limit: 2 });
+    assert_eq!(gate.admit(ip("10.9.0.1"), now).unwrap_err(), AdmissionError::Full { limit: 2 });
+    assert_eq!(gate.admit(ip("10.0.0.2"), now).unwrap_err(), AdmissionError::Full { limit: 2 });
 }
 
 #[test]
 fn strangers_are_refused() {
     let gate = gatekeeper(2, limits());
-    assert_eq!(gate.admit(ip("8.8.8.8"), Instant::now()).unwrap_err(), Refusal::NotAllowed);
+    assert_eq!(gate.admit(ip("8.8.8.8"), Instant::now()).unwrap_err(), AdmissionError::NotAllowed);
     assert_eq!(gate.counts(Instant::now()).sources, 0);
 }
 
@@ -86,17 +86,19 @@ fn too_fast_is_banned_for_twice_as_long_each_time_up_to_a_day() {
     for _ in 0..11 {
         let (admitted, refusal) = hammer(&gate, from, now);
         assert_eq!(admitted, 5);
-        let Refusal::TooManyPerMinute { limit: 5, ban: Some(ban) } = refusal else { panic!("{refusal}") };
+        let AdmissionError::TooManyPerMinute { limit: 5, ban: Some(ban) } = refusal else {
+            panic!("{refusal}")
+        };
         lengths.push(ban);
         let last_moment = now + ban - Duration::from_millis(1);
-        assert!(matches!(gate.admit(from, last_moment), Err(Refusal::Banned { .. })));
+        assert!(matches!(gate.admit(from, last_moment), Err(AdmissionError::Banned { .. })));
         now += ban;
     }
     assert_eq!(lengths[..3], [5 * MINUTE, 10 * MINUTE, 20 * MINUTE]);
     assert_eq!(lengths[10], DAY);
     // A day of good behaviour makes it forgotten.
     let (_, refusal) = hammer(&gate, from, now + DAY);
-    assert_eq!(refusal, Refusal::TooManyPerMinute { limit: 5, ban: Some(5 * MINUTE) });
+    assert_eq!(refusal, AdmissionError::TooManyPerMinute { limit: 5, ban: Some(5 * MINUTE) });
 }
 
 #[test]
@@ -105,7 +107,7 @@ fn trying_again_at_the_cap_is_no_offence() {
     let _kept: Vec<_> = (0..3).map(|_| gate.admit(ip("10.0.0.1"), now).unwrap()).collect();
     for _ in 0..100 {
         let refusal = gate.admit(ip("10.0.0.1"), now).unwrap_err();
-        assert_eq!(refusal, Refusal::TooManyFromAddress { limit: 3 });
+        assert_eq!(refusal, AdmissionError::TooManyFromAddress { limit: 3 });
     }
 }
 
@@ -129,7 +131,7 @@ fn the_wave_after_the_pools_failure_is_forgiven() {
     }
     let (admitted, refusal) = hammer(&gate, ip("10.0.0.1"), now + MINUTE);
     assert_eq!(admitted, 5);
-    assert!(matches!(refusal, Refusal::TooManyPerMinute { .. }));
+    assert!(matches!(refusal, AdmissionError::TooManyPerMinute { .. }));
 }
 
 #[test]
@@ -140,20 +142,23 @@ fn abuse_leads_to_a_ban_but_one_slip_does_not() {
     }
     assert!(gate.admit(ip("10.0.0.1"), now).is_ok());
     assert_eq!(gate.report_abuse(ip("10.0.0.1"), Abuse::TlsOnPlainPort, now), Some(5 * MINUTE));
-    assert_eq!(gate.admit(ip("10.0.0.1"), now).unwrap_err(), Refusal::Banned { remaining: 5 * MINUTE });
+    assert_eq!(
+        gate.admit(ip("10.0.0.1"), now).unwrap_err(),
+        AdmissionError::Banned { remaining: 5 * MINUTE }
+    );
     assert_eq!(gate.counts(now).banned, 1);
 }
 
 #[test]
 fn zero_means_no_limit_and_no_ban() {
-    let off = RateLimit { max_connections_per_ip: 0, max_connections_per_minute: 0, ..limits() };
+    let off = RateLimitConfig { max_connections_per_ip: 0, max_connections_per_minute: 0, ..limits() };
     let (gate, now) = (gatekeeper(1000, off), Instant::now());
     let kept: Vec<_> = (0..1000).map(|_| gate.admit(ip("10.0.0.1"), now).unwrap()).collect();
     assert_eq!(kept.len(), 1000);
-    let no_ban = RateLimit { ban: Duration::ZERO, ..limits() };
+    let no_ban = RateLimitConfig { ban: Duration::ZERO, ..limits() };
     let gate = gatekeeper(1000, no_ban);
     let (_, refusal) = hammer(&gate, ip("10.0.0.1"), now);
-    assert_eq!(refusal, Refusal::TooManyPerMinute { limit: 5, ban: None });
+    assert_eq!(refusal, AdmissionError::TooManyPerMinute { limit: 5, ban: None });
     assert!(gate.admit(ip("10.0.0.1"), now + 2 * MINUTE).is_ok());
 }
 
@@ -161,14 +166,14 @@ fn zero_means_no_limit_and_no_ban() {
 fn a_flood_of_sources_neither_grows_the_table_nor_frees_the_banned() {
     let (gate, now) = (gatekeeper(100, limits()), Instant::now());
     let (_, refusal) = hammer(&gate, ip("192.168.0.1"), now);
-    assert!(matches!(refusal, Refusal::TooManyPerMinute { .. }));
+    assert!(matches!(refusal, AdmissionError::TooManyPerMinute { .. }));
     let kept = gate.admit(ip("192.168.0.2"), now).unwrap();
     for n in 0..3 * MAX_SOURCES as u32 {
         let flooding = IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n));
         assert!(gate.admit(flooding, now + Duration::from_millis(u64::from(n))).is_ok());
     }
     assert!(gate.counts(now).sources <= MAX_SOURCES);
-    assert!(matches!(gate.admit(ip("192.168.0.1"), now + MINUTE), Err(Refusal::Banned { .. })));
+    assert!(matches!(gate.admit(ip("192.168.0.1"), now + MINUTE), Err(AdmissionError::Banned { .. })));
     drop(kept);
     assert_eq!(gate.counts(now).connections, 0);
 }
@@ -185,8 +190,8 @@ fn when_all_are_banned_newcomers_share_one_entry_that_is_never_banned() {
     }
     assert_eq!(gate.counts(now).banned, MAX_SOURCES);
     let (admitted, refusal) = hammer(&gate, ip("192.168.0.1"), now);
-    assert_eq!((admitted, refusal), (5, Refusal::TooManyPerMinute { limit: 5, ban: None }));
-    assert!(matches!(gate.admit(ip("192.168.0.2"), now), Err(Refusal::TooManyPerMinute { .. })));
+    assert_eq!((admitted, refusal), (5, AdmissionError::TooManyPerMinute { limit: 5, ban: None }));
+    assert!(matches!(gate.admit(ip("192.168.0.2"), now), Err(AdmissionError::TooManyPerMinute { .. })));
     assert!(gate.admit(ip("192.168.0.3"), now + 2 * MINUTE).is_ok());
     assert_eq!(gate.counts(now).sources, MAX_SOURCES);
 }

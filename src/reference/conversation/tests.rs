@@ -15,7 +15,7 @@ fn job() -> String {
 
 const SUBSCRIBED: &str = r#"{"id":1,"result":[[],"d1e54072",4],"error":null}"#;
 
-fn say(conversation: &mut Conversation, line: &str) -> Heard {
+fn say(conversation: &mut ReferenceClient, line: &str) -> Heard {
     conversation.take_line(line.as_bytes())
 }
 
@@ -29,7 +29,7 @@ fn the_job() -> Heard {
 
 #[test]
 fn it_speaks_in_order_and_never_submits() {
-    let mut conversation = Conversation::new(Some("me.there"));
+    let mut conversation = ReferenceClient::new(Some("me.there"));
     let first = conversation.take_outgoing();
     assert!(first.contains("mining.subscribe") && first.lines().count() == 1, "{first}");
     assert_eq!(say(&mut conversation, SUBSCRIBED), Heard::Talk);
@@ -47,7 +47,7 @@ fn it_speaks_in_order_and_never_submits() {
 
 #[test]
 fn a_job_before_the_extranonces_waits_for_them() {
-    let mut conversation = Conversation::new(None);
+    let mut conversation = ReferenceClient::new(None);
     assert_eq!(say(&mut conversation, &job()), Heard::Talk);
     assert_eq!(say(&mut conversation, SUBSCRIBED), the_job());
     assert!(conversation.take_outgoing().contains(NOBODY));
@@ -55,7 +55,7 @@ fn a_job_before_the_extranonces_waits_for_them() {
 
 #[test]
 fn extranonces_may_change() {
-    let mut conversation = Conversation::new(None);
+    let mut conversation = ReferenceClient::new(None);
     say(&mut conversation, SUBSCRIBED);
     say(&mut conversation, r#"{"id":null,"method":"mining.set_extranonce","params":["d1e5",6]}"#);
     assert_eq!(say(&mut conversation, &job()), the_job());
@@ -65,7 +65,7 @@ fn extranonces_may_change() {
 
 #[test]
 fn readings_that_differ_are_useless() {
-    let mut conversation = Conversation::new(None);
+    let mut conversation = ReferenceClient::new(None);
     say(&mut conversation, SUBSCRIBED);
     let odd = |from: &str, to: &str| job().replacen(from, to, 1);
     for line in [
@@ -97,7 +97,7 @@ fn readings_that_differ_are_useless() {
 
 #[test]
 fn an_unreadable_job_before_the_extranonces_is_useless_too() {
-    let mut conversation = Conversation::new(None);
+    let mut conversation = ReferenceClient::new(None);
     say(&mut conversation, &job());
     say(&mut conversation, &job().replacen("010000", "0x010000", 1));
     assert!(matches!(say(&mut conversation, SUBSCRIBED), Heard::UselessJob(_)));
@@ -105,7 +105,7 @@ fn an_unreadable_job_before_the_extranonces_is_useless_too() {
 
 #[test]
 fn questions_are_answered_and_nobody_is_followed() {
-    let mut conversation = Conversation::new(None);
+    let mut conversation = ReferenceClient::new(None);
     conversation.take_outgoing();
     for (line, answer) in [
         (
@@ -125,7 +125,7 @@ fn questions_are_answered_and_nobody_is_followed() {
 
 #[test]
 fn refusals_and_nonsense_are_told_apart() {
-    let mut conversation = Conversation::new(None);
+    let mut conversation = ReferenceClient::new(None);
     assert_eq!(say(&mut conversation, "GET / HTTP/1.1"), Heard::Nonsense);
     let refused = say(&mut conversation, r#"{"id":1,"result":null,"error":[20,"no \u001b[31m",null]}"#);
     let Heard::Refusal(why) = refused else { panic!("{refused:?}") };
@@ -140,7 +140,7 @@ fn refusals_and_nonsense_are_told_apart() {
 
 #[test]
 fn a_coinbase_is_decoded_after_joining_only() {
-    let mut conversation = Conversation::new(None);
+    let mut conversation = ReferenceClient::new(None);
     say(&mut conversation, SUBSCRIBED);
     let mut early = Notify {
         job_id: JobId::from_counter(1),
@@ -172,7 +172,7 @@ proptest::proptest! {
             r#"{"id":null,"method":"mining.set_extranonce","params":["d1e5",6]}"#.to_owned(),
         ]),
     ) {
-        let mut conversation = Conversation::new(None);
+        let mut conversation = ReferenceClient::new(None);
         let start = place.index(line.len());
         let end = (start + instead.len()).min(line.len());
         let line = [&line.as_bytes()[..start], &instead, &line.as_bytes()[end..]].concat();

@@ -2,19 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use super::options::HashRate;
-use super::shared::Shared;
+use super::options::SimHashRate;
+use super::shared::SimMinerShared;
 use super::work::Search;
-use crate::stop::Stopped;
+use crate::util::stop::Stopped;
 use crate::work::share_difficulty;
 
 /// Hashes between two looks at whether there is something else to do: a few milliseconds.
 const BATCH: u32 = 4096;
 
 /// Hashes until the miner is stopped.
-pub(super) fn hash(shared: &Shared) -> Result<(), Stopped> {
-    let mut pace = Pace::new(shared.options.hash_rate_limit);
-    let mut best = Best { high: u32::MAX, difficulty: 0.0 };
+pub(super) fn hash(shared: &SimMinerShared) -> Result<(), Stopped> {
+    let mut pace = HashPace::new(shared.options.hash_rate_limit);
+    let mut best = BestHash { high: u32::MAX, difficulty: 0.0 };
     let mut search: Option<Search> = None;
     while let Some((work, generation)) = shared.wait_for_work() {
         let mut current = match search.take() {
@@ -34,13 +34,13 @@ pub(super) fn hash(shared: &Shared) -> Result<(), Stopped> {
 }
 
 /// The best hash of the miner's life.
-struct Best {
+struct BestHash {
     /// Its highest 32 bits.
     high: u32,
     difficulty: f64,
 }
 
-fn run(shared: &Shared, search: &mut Search, batch: u32, generation: u64, best: &mut Best) {
+fn run(shared: &SimMinerShared, search: &mut Search, batch: u32, generation: u64, best: &mut BestHash) {
     let mut hashes = 0;
     for _ in 0..batch {
         hashes += 1;
@@ -49,7 +49,7 @@ fn run(shared: &Shared, search: &mut Search, batch: u32, generation: u64, best: 
         };
         let difficulty = share_difficulty(&hash);
         if difficulty > best.difficulty {
-            *best = Best { high: high(hash.as_bytes()), difficulty };
+            *best = BestHash { high: high(hash.as_bytes()), difficulty };
             shared.stats.update(|stats| stats.best_difficulty = difficulty);
         }
         if search.is_share(&hash) {
@@ -67,15 +67,15 @@ fn high(hash: &[u8; 32]) -> u32 {
 }
 
 /// Keeps a miner at its hash rate.
-struct Pace {
-    limit: Option<HashRate>,
+struct HashPace {
+    limit: Option<SimHashRate>,
     /// When the next batch is due.
     due: Instant,
 }
 
-impl Pace {
-    fn new(limit: Option<HashRate>) -> Pace {
-        Pace { limit: limit.filter(|rate| rate.0 > 0.0), due: Instant::now() }
+impl HashPace {
+    fn new(limit: Option<SimHashRate>) -> HashPace {
+        HashPace { limit: limit.filter(|rate| rate.0 > 0.0), due: Instant::now() }
     }
 
     /// Twenty batches a second, as far as that goes.
@@ -86,7 +86,7 @@ impl Pace {
         }
     }
 
-    fn wait(&mut self, shared: &Shared, generation: u64) {
+    fn wait(&mut self, shared: &SimMinerShared, generation: u64) {
         let Some(rate) = self.limit else { return };
         self.due += Duration::from_secs_f64(f64::from(self.batch()) / rate.0);
         let now = Instant::now();

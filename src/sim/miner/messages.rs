@@ -7,13 +7,13 @@ use std::time::Instant;
 
 use serde_json::value::RawValue;
 
-use super::habit::Habit;
-use super::session::{Session, SessionEnd};
+use super::model::MinerModel;
+use super::session::{SessionEnd, SimMinerSession};
 use crate::stratum::{
-    Difficulty, Envelope, Notify, SubscribeAnswer, Verdict, VersionMask, elements, first_text,
+    Difficulty, Envelope, Notify, ResponseVerdict, SubscribeAnswer, VersionMask, elements, first_text,
 };
 
-impl Session<'_> {
+impl SimMinerSession<'_> {
     /// Acts on a request or notification of the pool.
     pub fn handle_method(&mut self, message: &Envelope<'_>, method: &str) -> Result<(), SessionEnd> {
         match method {
@@ -23,23 +23,23 @@ impl Session<'_> {
             "mining.set_version_mask" if self.habit.knows_extensions() => {
                 self.set_version_mask(VersionMask::from_params(message.params));
             }
-            "client.reconnect" if self.habit != Habit::NerdMiner => {
+            "client.reconnect" if self.habit != MinerModel::NerdMiner => {
                 return Err(SessionEnd::Reconnect(self.reconnect_target(message.params)));
             }
-            "client.show_message" if self.habit != Habit::NerdMiner => {
+            "client.show_message" if self.habit != MinerModel::NerdMiner => {
                 self.shared.stats.update(|stats| stats.last_message = first_text(message.params));
-                if self.habit == Habit::Cpuminer && message.has_id() {
+                if self.habit == MinerModel::Cpuminer && message.has_id() {
                     self.send(&format!("{{\"id\":{},\"error\":null,\"result\":true}}\n", message.id()))?;
                 }
             }
-            "client.get_version" if self.habit != Habit::NerdMiner => {
+            "client.get_version" if self.habit != MinerModel::NerdMiner => {
                 let agent = self.habit.user_agent();
                 self.send(&format!("{{\"id\":{},\"result\":\"{agent}\",\"error\":null}}\n", message.id()))?;
             }
-            "mining.ping" if self.habit == Habit::Cgminer => {
+            "mining.ping" if self.habit == MinerModel::Cgminer => {
                 self.send(&format!("{{\"id\":{},\"result\":\"pong\",\"error\":null}}\n", message.id()))?;
             }
-            "mining.ping" if self.habit == Habit::Bitaxe => {
+            "mining.ping" if self.habit == MinerModel::Bitaxe => {
                 self.send(&format!("{{\"id\":{},\"method\":\"pong\",\"params\":[]}}\n", message.id()))?;
             }
             _ => {}
@@ -57,11 +57,11 @@ impl Session<'_> {
         };
         let round_trip = sent.elapsed();
         let (accepted, reason) = match self.habit.understand(answer) {
-            Verdict::Accepted => (true, None),
-            Verdict::Refused { code: Some(code), reason } => {
+            ResponseVerdict::Accepted => (true, None),
+            ResponseVerdict::Refused { code: Some(code), reason } => {
                 (false, Some(format!("{code} {}", reason.unwrap_or_default())))
             }
-            Verdict::Refused { code: None, reason } => (false, reason),
+            ResponseVerdict::Refused { code: None, reason } => (false, reason),
         };
         self.shared.stats.update(|stats| stats.record_answer(accepted, reason, Some(round_trip)));
         true
@@ -70,7 +70,7 @@ impl Session<'_> {
     fn take_job(&mut self, params: Option<&RawValue>) -> Result<(), SessionEnd> {
         let job = match Notify::from_params(params) {
             Ok(job) => job,
-            Err(error) if self.habit == Habit::NerdMiner => return Err(SessionEnd::BadJob(error)),
+            Err(error) if self.habit == MinerModel::NerdMiner => return Err(SessionEnd::BadJob(error)),
             Err(error) => {
                 log::debug!("simulated miner: a job was ignored: {error}");
                 return Ok(());
@@ -78,7 +78,8 @@ impl Session<'_> {
         };
         self.last_job = Instant::now();
         self.shared.stats.update(|stats| stats.jobs_seen += 1);
-        if self.habit == Habit::Cpuminer && self.job.as_ref().is_some_and(|old| old.job_id == job.job_id) {
+        if self.habit == MinerModel::Cpuminer && self.job.as_ref().is_some_and(|old| old.job_id == job.job_id)
+        {
             // No new work, to a cpuminer.
             return Ok(());
         }
@@ -101,7 +102,7 @@ impl Session<'_> {
         let (extranonce1, size) = (set.extranonce1, set.extranonce2_size);
         self.shared.stats.update(|stats| stats.extranonce1 = Some(extranonce1.clone()));
         self.extranonce = Some((extranonce1, size));
-        if self.habit == Habit::Bitaxe {
+        if self.habit == MinerModel::Bitaxe {
             // Not with the next job only.
             self.jobs = self.jobs.next();
             self.set_work();
@@ -111,7 +112,7 @@ impl Session<'_> {
     /// Where `client.reconnect` sends this miner: a Bitaxe to its configured pool, cgminer only to
     /// the same host, cpuminer anywhere.
     fn reconnect_target(&self, params: Option<&RawValue>) -> Option<SocketAddr> {
-        if self.habit == Habit::Bitaxe {
+        if self.habit == MinerModel::Bitaxe {
             return None;
         }
         let elements = elements("params", params?).ok()?;
@@ -119,7 +120,7 @@ impl Session<'_> {
         let host = text(0).filter(|host| !host.is_empty() && *host != "null");
         let host: IpAddr = host.map_or(Ok(self.peer.ip()), str::parse).ok()?;
         let port = text(1).and_then(|port| port.parse().ok()).unwrap_or(self.peer.port());
-        let follows = self.habit == Habit::Cpuminer || host == self.peer.ip();
+        let follows = self.habit == MinerModel::Cpuminer || host == self.peer.ip();
         follows.then(|| SocketAddr::new(host, port))
     }
 }

@@ -9,9 +9,9 @@
 //! | `work`, `hasher` | the search for shares |
 //! | `shared` | what the two threads share |
 
-mod habit;
 mod hasher;
 mod messages;
+mod model;
 mod opening;
 mod options;
 mod session;
@@ -26,15 +26,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub use habit::Habit;
-pub use options::{HashRate, MinerOptions};
+pub use model::MinerModel;
+pub use options::{MinerOptions, SimHashRate};
 pub use stats::MinerStats;
 
-use self::session::{Session, SessionEnd};
-use self::shared::Shared;
+use self::session::{SessionEnd, SimMinerSession};
+use self::shared::SimMinerShared;
 use super::random::Random;
-use crate::stop::{Stop, Stopped};
-use crate::thread::{SESSION_STACK, spawn};
+use crate::util::stop::{Stop, Stopped};
+use crate::util::thread::{SESSION_STACK, spawn};
 
 /// Between two connections of a NerdMiner, which does not wait at all but takes about so long for a
 /// turn of its loop.
@@ -46,7 +46,7 @@ static MINERS: AtomicU64 = AtomicU64::new(1);
 /// A miner that connects, hashes and submits until it is stopped. Dropping it stops it.
 #[derive(Debug)]
 pub struct SimMiner {
-    shared: Arc<Shared>,
+    shared: Arc<SimMinerShared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -57,7 +57,7 @@ impl SimMiner {
     /// When the system has no room for its threads.
     pub fn start(options: MinerOptions) -> io::Result<SimMiner> {
         let number = MINERS.fetch_add(1, Ordering::Relaxed);
-        let shared = Arc::new(Shared::new(options, Stop::new()));
+        let shared = Arc::new(SimMinerShared::new(options, Stop::new()));
         let miner = SimMiner { shared: Arc::clone(&shared), threads: Mutex::new(Vec::new()) };
         let hashing = Arc::clone(&shared);
         miner.keep(spawn(format!("{number}-miner-hash"), SESSION_STACK, move || hasher::hash(&hashing))?);
@@ -98,20 +98,20 @@ impl Drop for SimMiner {
     }
 }
 
-fn connect_again_and_again(shared: &Shared, seed: u64) -> Result<(), Stopped> {
+fn connect_again_and_again(shared: &SimMinerShared, seed: u64) -> Result<(), Stopped> {
     let mut random = Random::new(seed);
     let mut redirected: Option<SocketAddr> = None;
     loop {
         shared.stop.check()?;
         let peer = redirected.take().unwrap_or(shared.options.pool);
         let wait = match TcpStream::connect_timeout(&peer, shared.options.habit.connect_timeout()) {
-            Ok(stream) => match Session::run(shared, stream, peer) {
+            Ok(stream) => match SimMinerSession::run(shared, stream, peer) {
                 SessionEnd::Stopped => return Err(Stopped),
                 SessionEnd::Reconnect(target) => {
                     redirected = target;
                     NERDMINER_TURN
                 }
-                _ if shared.options.habit == Habit::NerdMiner => NERDMINER_TURN,
+                _ if shared.options.habit == MinerModel::NerdMiner => NERDMINER_TURN,
                 _ => retry_wait(shared, &mut random),
             },
             Err(error) => {
@@ -124,7 +124,7 @@ fn connect_again_and_again(shared: &Shared, seed: u64) -> Result<(), Stopped> {
     }
 }
 
-fn retry_wait(shared: &Shared, random: &mut Random) -> Duration {
+fn retry_wait(shared: &SimMinerShared, random: &mut Random) -> Duration {
     shared.options.retry_wait.unwrap_or_else(|| {
         let range = shared.options.habit.retry_wait();
         Duration::from_secs(range.start() + random.next() % (range.end() - range.start() + 1))

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::habit::Habit;
-use super::session::{Session, SessionEnd};
-use crate::stratum::{ConfigureAnswer, Envelope, SubscribeAnswer, Verdict};
+use super::model::MinerModel;
+use super::session::{SessionEnd, SimMinerSession};
+use crate::stratum::{ConfigureAnswer, Envelope, ResponseVerdict, SubscribeAnswer};
 
 /// How long a NerdMiner waits after subscribe and authorize before it goes on.
 const NERDMINER_PAUSE: Duration = Duration::from_millis(200);
@@ -18,18 +18,18 @@ const BITAXE_SUBSCRIBE: u64 = 2;
 const BITAXE_AUTHORIZE: u64 = 3;
 
 /// Opens the session as this kind of miner does.
-pub(super) fn open(session: &mut Session<'_>) -> Result<(), SessionEnd> {
+pub(super) fn open(session: &mut SimMinerSession<'_>) -> Result<(), SessionEnd> {
     match session.habit {
-        Habit::NerdMiner => open_nerdminer(session),
-        Habit::Bitaxe => open_bitaxe(session),
-        Habit::Cgminer => open_cgminer(session),
-        Habit::Cpuminer => open_cpuminer(session),
+        MinerModel::NerdMiner => open_nerdminer(session),
+        MinerModel::Bitaxe => open_bitaxe(session),
+        MinerModel::Cgminer => open_cgminer(session),
+        MinerModel::Cpuminer => open_cpuminer(session),
     }
 }
 
 /// Acts on a line after the opening; a Bitaxe, which does not wait, gets the answers of its
 /// opening here as well.
-pub(super) fn handle_line(session: &mut Session<'_>, line: &[u8]) -> Result<(), SessionEnd> {
+pub(super) fn handle_line(session: &mut SimMinerSession<'_>, line: &[u8]) -> Result<(), SessionEnd> {
     let message = match Envelope::read(line) {
         Ok(message) => message,
         Err(error) => {
@@ -41,7 +41,7 @@ pub(super) fn handle_line(session: &mut Session<'_>, line: &[u8]) -> Result<(), 
     if let Some(method) = message.method() {
         return session.handle_method(&message, &method);
     }
-    if session.handle_answer(&message) || session.habit != Habit::Bitaxe {
+    if session.handle_answer(&message) || session.habit != MinerModel::Bitaxe {
         return Ok(());
     }
     match message.numeric_id() {
@@ -50,7 +50,7 @@ pub(super) fn handle_line(session: &mut Session<'_>, line: &[u8]) -> Result<(), 
         }
         Some(BITAXE_SUBSCRIBE) => session.subscribed(read_subscribe(&message, line)?),
         Some(BITAXE_AUTHORIZE) => {
-            let accepted = Verdict::of(&message).is_accepted();
+            let accepted = ResponseVerdict::of(&message).is_accepted();
             session.authorized(accepted);
             if accepted {
                 session.suggest_difficulty()?;
@@ -66,7 +66,7 @@ pub(super) fn handle_line(session: &mut Session<'_>, line: &[u8]) -> Result<(), 
 
 /// Subscribe, and exactly one line as its answer; authorize and suggest_difficulty without looking
 /// at theirs.
-fn open_nerdminer(session: &mut Session<'_>) -> Result<(), SessionEnd> {
+fn open_nerdminer(session: &mut SimMinerSession<'_>) -> Result<(), SessionEnd> {
     session.request("mining.subscribe", &json!([session.habit.user_agent()]))?;
     session.shared.stop.sleep(NERDMINER_PAUSE)?;
     let line = wait_for_line(session, "mining.subscribe")?;
@@ -82,7 +82,7 @@ fn open_nerdminer(session: &mut Session<'_>) -> Result<(), SessionEnd> {
 }
 
 /// Three requests in one write.
-fn open_bitaxe(session: &mut Session<'_>) -> Result<(), SessionEnd> {
+fn open_bitaxe(session: &mut SimMinerSession<'_>) -> Result<(), SessionEnd> {
     let options = &session.shared.options;
     let burst = session.shared.with_wire(|wire| {
         let requests = [
@@ -97,7 +97,7 @@ fn open_bitaxe(session: &mut Session<'_>) -> Result<(), SessionEnd> {
 
 /// Each request waits for the answer to the one before, taking the next line for it; between
 /// authorize and its answer the methods it knows may come.
-fn open_cgminer(session: &mut Session<'_>) -> Result<(), SessionEnd> {
+fn open_cgminer(session: &mut SimMinerSession<'_>) -> Result<(), SessionEnd> {
     let mask = json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }]);
     session.request("mining.configure", &mask)?;
     let line = wait_for_line(session, "mining.configure")?;
@@ -121,7 +121,7 @@ fn open_cgminer(session: &mut Session<'_>) -> Result<(), SessionEnd> {
 }
 
 /// The next line is the answer to subscribe; the answer to authorize is the one with its id.
-fn open_cpuminer(session: &mut Session<'_>) -> Result<(), SessionEnd> {
+fn open_cpuminer(session: &mut SimMinerSession<'_>) -> Result<(), SessionEnd> {
     session.request("mining.subscribe", &json!([session.habit.user_agent()]))?;
     let line = wait_for_line(session, "mining.subscribe")?;
     let answer = Envelope::read(&line).map_err(|_| bad("mining.subscribe", &line))?;
@@ -141,13 +141,13 @@ fn open_cpuminer(session: &mut Session<'_>) -> Result<(), SessionEnd> {
     }
 }
 
-fn authorize(session: &mut Session<'_>) -> Result<u64, SessionEnd> {
+fn authorize(session: &mut SimMinerSession<'_>) -> Result<u64, SessionEnd> {
     let options = &session.shared.options;
     let params = json!([options.worker, options.password]);
     session.request("mining.authorize", &params)
 }
 
-fn wait_for_line(session: &mut Session<'_>, method: &'static str) -> Result<Vec<u8>, SessionEnd> {
+fn wait_for_line(session: &mut SimMinerSession<'_>, method: &'static str) -> Result<Vec<u8>, SessionEnd> {
     let deadline = session.habit.answer_timeout().map(|timeout| Instant::now() + timeout);
     session.read_line(deadline)?.ok_or(SessionEnd::NoAnswer(method))
 }
@@ -157,8 +157,12 @@ fn read_subscribe(answer: &Envelope<'_>, line: &[u8]) -> Result<SubscribeAnswer,
     SubscribeAnswer::from_result(result).map_err(|_| bad("mining.subscribe", line))
 }
 
-fn read_authorize(session: &mut Session<'_>, answer: &Envelope<'_>, line: &[u8]) -> Result<(), SessionEnd> {
-    let accepted = Verdict::of(answer).is_accepted();
+fn read_authorize(
+    session: &mut SimMinerSession<'_>,
+    answer: &Envelope<'_>,
+    line: &[u8],
+) -> Result<(), SessionEnd> {
+    let accepted = ResponseVerdict::of(answer).is_accepted();
     session.authorized(accepted);
     if !accepted {
         return Err(bad("mining.authorize", line));

@@ -3,24 +3,24 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::habit::Habit;
+use super::model::MinerModel;
 use crate::stratum::Difficulty;
 
 /// Hashes per second.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
-pub struct HashRate(pub f64);
+pub struct SimHashRate(pub f64);
 
 /// What a [`SimMiner`](super::SimMiner) is told.
 #[derive(Debug, Clone)]
 pub struct MinerOptions {
     /// Where it connects: the pool, or the proxy before it.
     pub pool: SocketAddr,
-    pub habit: Habit,
+    pub habit: MinerModel,
     /// The user name, usually `address.worker`.
     pub worker: String,
     pub password: String,
     /// How fast it hashes at most; `None` takes a whole processor.
-    pub hash_rate_limit: Option<HashRate>,
+    pub hash_rate_limit: Option<SimHashRate>,
     /// The wait between two attempts to connect; `None` is the habit's own, up to a minute.
     pub retry_wait: Option<Duration>,
     /// Without a line (a NerdMiner: without a job) for so long it reconnects; `None` is the habit's
@@ -34,7 +34,7 @@ pub struct MinerOptions {
 
 impl MinerOptions {
     /// A miner without limits and with the waits of its habit.
-    pub fn new(pool: SocketAddr, habit: Habit, worker: impl Into<String>) -> MinerOptions {
+    pub fn new(pool: SocketAddr, habit: MinerModel, worker: impl Into<String>) -> MinerOptions {
         MinerOptions {
             pool,
             habit,

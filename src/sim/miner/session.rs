@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::habit::Habit;
+use super::model::MinerModel;
 use super::opening;
-use super::shared::Shared;
-use super::work::{ConnectionNumber, JobNumber, Work};
-use crate::sim::lines::{LineReader, timed_out};
-use crate::stop::Stopped;
+use super::shared::SimMinerShared;
+use super::work::{ConnectionNumber, JobNumber, SimWork};
+use crate::sim::lines::{SimLineReader, timed_out};
 use crate::stratum::{
     Difficulty, Extranonce1, Extranonce2Size, FieldError, Notify, SubscribeAnswer, VersionMask,
 };
+use crate::util::stop::Stopped;
 
 /// The longest line that is taken from a pool, in bytes.
 const MAX_LINE: usize = 1024 * 1024;
@@ -77,11 +77,11 @@ impl From<io::Error> for SessionEnd {
 }
 
 /// A connection.
-pub(super) struct Session<'a> {
-    pub shared: &'a Shared,
-    pub habit: Habit,
+pub(super) struct SimMinerSession<'a> {
+    pub shared: &'a SimMinerShared,
+    pub habit: MinerModel,
     pub peer: SocketAddr,
-    pub lines: LineReader<TcpStream>,
+    pub lines: SimLineReader<TcpStream>,
     pub connection: ConnectionNumber,
     pub extranonce: Option<(Extranonce1, Extranonce2Size)>,
     pub version_mask: Option<VersionMask>,
@@ -94,9 +94,9 @@ pub(super) struct Session<'a> {
     pub last_keepalive: Instant,
 }
 
-impl Session<'_> {
+impl SimMinerSession<'_> {
     /// Mines over a new connection until it ends.
-    pub fn run(shared: &Shared, stream: TcpStream, peer: SocketAddr) -> SessionEnd {
+    pub fn run(shared: &SimMinerShared, stream: TcpStream, peer: SocketAddr) -> SessionEnd {
         let started = stream
             .set_nodelay(true)
             .and_then(|()| stream.set_write_timeout(Some(WRITE_TIMEOUT)))
@@ -107,11 +107,11 @@ impl Session<'_> {
         };
         let connection = shared.connect(writing);
         let now = Instant::now();
-        let mut session = Session {
+        let mut session = SimMinerSession {
             shared,
             habit: shared.options.habit,
             peer,
-            lines: LineReader::new(stream, MAX_LINE),
+            lines: SimLineReader::new(stream, MAX_LINE),
             connection,
             extranonce: None,
             version_mask: None,
@@ -217,18 +217,19 @@ impl Session<'_> {
 
     /// What has come of a line when its time is up, if this miner is content with that.
     fn cut_line(&mut self) -> Option<Vec<u8>> {
-        let cuts = self.habit == Habit::NerdMiner && self.lines.last_read().elapsed() >= NERDMINER_LINE_GAP;
+        let cuts =
+            self.habit == MinerModel::NerdMiner && self.lines.last_read().elapsed() >= NERDMINER_LINE_GAP;
         if cuts { self.lines.take_partial() } else { None }
     }
 
     fn silence(&self) -> Option<(Instant, Duration)> {
         let timeout = self.shared.options.silence_timeout.or(self.habit.silence_timeout())?;
-        let since = if self.habit == Habit::NerdMiner { self.last_job } else { self.last_line };
+        let since = if self.habit == MinerModel::NerdMiner { self.last_job } else { self.last_line };
         Some((since + timeout, timeout))
     }
 
     fn keepalive(&self) -> Option<Instant> {
-        if self.habit != Habit::NerdMiner {
+        if self.habit != MinerModel::NerdMiner {
             return None;
         }
         let last_submit = self.shared.with_wire(|wire| wire.last_submit)?;
@@ -237,7 +238,7 @@ impl Session<'_> {
 
     fn next_deadline(&self) -> Option<Instant> {
         // A NerdMiner looks around at least so often, to find half a line.
-        let look = (self.habit == Habit::NerdMiner).then(|| Instant::now() + NERDMINER_LINE_GAP);
+        let look = (self.habit == MinerModel::NerdMiner).then(|| Instant::now() + NERDMINER_LINE_GAP);
         [self.silence().map(|(due, _)| due), self.keepalive(), look].into_iter().flatten().min()
     }
 
@@ -260,8 +261,8 @@ impl Session<'_> {
         let (Some(job), Some((extranonce1, extranonce2_size))) = (&self.job, &self.extranonce) else {
             return;
         };
-        let rolls = matches!(self.habit, Habit::Bitaxe | Habit::Cgminer);
-        self.shared.set_work(Some(Work {
+        let rolls = matches!(self.habit, MinerModel::Bitaxe | MinerModel::Cgminer);
+        self.shared.set_work(Some(SimWork {
             job: Arc::clone(job),
             extranonce1: extranonce1.clone(),
             extranonce2_size: *extranonce2_size,

@@ -9,23 +9,23 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::habit::{FoundShare, Habit};
+use super::model::{FoundShare, MinerModel};
 use super::options::MinerOptions;
 use super::stats::MinerStats;
-use super::work::{ConnectionNumber, Work};
-use crate::sim::watched::Watched;
-use crate::stop::Stop;
+use super::work::{ConnectionNumber, SimWork};
+use crate::sim::observable::Observable;
+use crate::util::stop::Stop;
 
 /// Shares that wait for their answer; the NerdMiner's table has as many.
 const MAX_PENDING_NERDMINER: usize = 32;
 const MAX_PENDING: usize = 1000;
 
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct SimMinerShared {
     pub options: MinerOptions,
     pub stop: Stop,
-    pub stats: Watched<MinerStats>,
-    work: Mutex<Option<Work>>,
+    pub stats: Observable<MinerStats>,
+    work: Mutex<Option<SimWork>>,
     work_changed: Condvar,
     /// Counts the changes of `work`, to be looked at without its lock.
     generation: AtomicU64,
@@ -37,19 +37,19 @@ pub(super) struct Shared {
 pub(super) struct Wire {
     stream: TcpStream,
     connection: ConnectionNumber,
-    habit: Habit,
+    habit: MinerModel,
     next_id: u64,
     pending: VecDeque<(u64, Instant)>,
     /// When the last share was sent.
     pub last_submit: Instant,
 }
 
-impl Shared {
-    pub fn new(options: MinerOptions, stop: Stop) -> Shared {
-        Shared {
+impl SimMinerShared {
+    pub fn new(options: MinerOptions, stop: Stop) -> SimMinerShared {
+        SimMinerShared {
             options,
             stop,
-            stats: Watched::default(),
+            stats: Observable::default(),
             work: Mutex::new(None),
             work_changed: Condvar::new(),
             generation: AtomicU64::new(0),
@@ -58,7 +58,7 @@ impl Shared {
     }
 
     /// Gives the hashing thread something else to do; nothing when there is no job.
-    pub fn set_work(&self, work: Option<Work>) {
+    pub fn set_work(&self, work: Option<SimWork>) {
         self.stats.update(|stats| stats.difficulty = work.as_ref().map(|work| work.difficulty));
         let mut current = self.lock_work();
         *current = work;
@@ -66,13 +66,13 @@ impl Shared {
         self.work_changed.notify_all();
     }
 
-    /// Changes with each [`Shared::set_work`].
+    /// Changes with each [`SimMinerShared::set_work`].
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
     /// The work and its generation; waits while there is none. `None` when the miner is stopped.
-    pub fn wait_for_work(&self) -> Option<(Work, u64)> {
+    pub fn wait_for_work(&self) -> Option<(SimWork, u64)> {
         let mut work = self.lock_work();
         loop {
             if self.stop.is_stopped() {
@@ -152,7 +152,7 @@ impl Shared {
         }
     }
 
-    fn lock_work(&self) -> MutexGuard<'_, Option<Work>> {
+    fn lock_work(&self) -> MutexGuard<'_, Option<SimWork>> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -190,13 +190,13 @@ impl Wire {
 
     fn submit(&mut self, params: &Value) -> io::Result<()> {
         let id = match self.habit {
-            Habit::Cpuminer => 4,
+            MinerModel::Cpuminer => 4,
             _ => {
                 self.next_id += 1;
                 self.next_id - 1
             }
         };
-        let most = if self.habit == Habit::NerdMiner { MAX_PENDING_NERDMINER } else { MAX_PENDING };
+        let most = if self.habit == MinerModel::NerdMiner { MAX_PENDING_NERDMINER } else { MAX_PENDING };
         if self.pending.len() >= most {
             self.pending.pop_front();
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::habit::{FoundShare, Habit};
+use super::model::{FoundShare, MinerModel};
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, Nonce, Notify, VersionBits, VersionMask};
 use crate::work::{BlockHash, Midstate, ShareValues, Target, share_difficulty};
 
@@ -28,7 +28,7 @@ impl JobNumber {
 
 /// A job with all that is needed to hash it.
 #[derive(Debug, Clone)]
-pub(super) struct Work {
+pub(super) struct SimWork {
     pub job: Arc<Notify>,
     pub extranonce1: Extranonce1,
     pub extranonce2_size: Extranonce2Size,
@@ -43,8 +43,8 @@ pub(super) struct Work {
 
 /// A place in a job's search space.
 pub(super) struct Search {
-    work: Work,
-    habit: Habit,
+    work: SimWork,
+    habit: MinerModel,
     target: Target,
     extranonce2: u64,
     version_turn: u32,
@@ -56,7 +56,7 @@ pub(super) struct Search {
 }
 
 impl Search {
-    pub fn new(work: Work, habit: Habit) -> Search {
+    pub fn new(work: SimWork, habit: MinerModel) -> Search {
         let (midstate, version_bits) = prepare(&work, habit, 0, 0);
         Search {
             target: Target::from_difficulty(work.difficulty),
@@ -77,7 +77,7 @@ impl Search {
     }
 
     /// Takes over `work`: from the beginning, or, if it is the same job, only its difficulty.
-    pub fn switch(&mut self, work: Work) {
+    pub fn switch(&mut self, work: SimWork) {
         if (work.connection, work.number) == (self.work.connection, self.work.number) {
             self.target = Target::from_difficulty(work.difficulty);
             self.work = work;
@@ -135,11 +135,16 @@ impl Search {
     }
 }
 
-fn nonces(work: &Work) -> u64 {
+fn nonces(work: &SimWork) -> u64 {
     if work.version_mask.is_some() { u64::from(NONCES_PER_VERSION) } else { 1 << 32 }
 }
 
-fn prepare(work: &Work, habit: Habit, extranonce2: u64, version_turn: u32) -> (Midstate, VersionBits) {
+fn prepare(
+    work: &SimWork,
+    habit: MinerModel,
+    extranonce2: u64,
+    version_turn: u32,
+) -> (Midstate, VersionBits) {
     let (version, bits) = match work.version_mask {
         Some(mask) => habit.roll(work.job.version, mask, version_turn),
         None => (work.job.version, VersionBits(0)),
@@ -159,7 +164,7 @@ mod tests {
     use crate::stratum::{JobId, Nbits, Ntime, PrevHash, Version};
     use std::collections::HashSet;
 
-    fn work(version_mask: Option<VersionMask>) -> Work {
+    fn work(version_mask: Option<VersionMask>) -> SimWork {
         let job = Notify {
             job_id: JobId::from_counter(1),
             prevhash: PrevHash::from_wire_bytes([1; 32]),
@@ -171,7 +176,7 @@ mod tests {
             ntime: Ntime(5),
             clean_jobs: Some(true),
         };
-        Work {
+        SimWork {
             job: Arc::new(job),
             extranonce1: Extranonce1::default(),
             extranonce2_size: Extranonce2Size::new(4).unwrap(),
@@ -184,7 +189,7 @@ mod tests {
 
     #[test]
     fn no_place_is_searched_twice() {
-        let mut search = Search::new(work(Some(VersionMask::BIP320)), Habit::Bitaxe);
+        let mut search = Search::new(work(Some(VersionMask::BIP320)), MinerModel::Bitaxe);
         let mut places = HashSet::new();
         for _ in 0..20 {
             let share = search.share(search.nonce);
@@ -198,7 +203,7 @@ mod tests {
     #[test]
     fn a_share_is_found_where_its_submit_says() {
         let work = work(Some(VersionMask::BIP320));
-        let mut search = Search::new(work.clone(), Habit::Bitaxe);
+        let mut search = Search::new(work.clone(), MinerModel::Bitaxe);
         let mut found = 0;
         while found < 3 {
             let Some((nonce, hash)) = search.step(0) else {
@@ -222,14 +227,14 @@ mod tests {
 
     #[test]
     fn a_new_difficulty_does_not_restart_the_search() {
-        let mut search = Search::new(work(None), Habit::NerdMiner);
+        let mut search = Search::new(work(None), MinerModel::NerdMiner);
         search.step(0);
-        let eased = Work { difficulty: Difficulty::new(1e-9).unwrap(), ..work(None) };
+        let eased = SimWork { difficulty: Difficulty::new(1e-9).unwrap(), ..work(None) };
         search.switch(eased);
         assert_eq!(search.nonce, Nonce(0xda54_e701));
         for other in [
-            Work { number: JobNumber(2), ..work(None) },
-            Work { connection: ConnectionNumber(2), ..work(None) },
+            SimWork { number: JobNumber(2), ..work(None) },
+            SimWork { connection: ConnectionNumber(2), ..work(None) },
         ] {
             search.switch(other);
             assert_eq!(search.nonce, Nonce(0xda54_e700));

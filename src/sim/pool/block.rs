@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::options::{Payout, PoolOptions};
+use super::options::{PoolOptions, SimPayout};
 use crate::sim::random::Random;
 use crate::stratum::{MerkleBranch, Nbits, Ntime, PrevHash, Version};
 use crate::work::{
@@ -90,15 +90,15 @@ impl Block {
     }
 
     /// Who gets what, for a connection that mines for `worker`.
-    pub fn outputs(&self, payout: &Payout, worker: Option<&str>) -> Vec<(u64, PayoutScript)> {
+    pub fn outputs(&self, payout: &SimPayout, worker: Option<&str>) -> Vec<(u64, PayoutScript)> {
         let total = subsidy(self.height) + self.fees;
         let all = |script| vec![(total, script)];
         match payout {
-            Payout::Pooled => all(pool_script()),
-            Payout::Address(address) => {
+            SimPayout::Pooled => all(pool_script()),
+            SimPayout::Address(address) => {
                 all(payout_script(address).map_or_else(|_| pool_script(), |(script, _)| script))
             }
-            Payout::Crumb { percent, to } => {
+            SimPayout::Crumb { percent, to } => {
                 let stranger = payout_script(to).map_or_else(|_| pool_script(), |(script, _)| script);
                 let Some(Ok((script, _))) = worker.map(account_of_worker).map(payout_script) else {
                     return all(stranger);
@@ -106,7 +106,7 @@ impl Block {
                 let crumb = (total as f64 * percent.clamp(0.0, 100.0) / 100.0) as u64;
                 vec![(total - crumb, stranger), (crumb, script)]
             }
-            Payout::Solo { fee_percent } => {
+            SimPayout::Solo { fee_percent } => {
                 let account = worker.map(account_of_worker);
                 let Some(Ok((script, _))) = account.map(payout_script) else {
                     return all(pool_script());
@@ -212,9 +212,9 @@ mod tests {
     fn an_account_that_is_no_address_leaves_the_block_to_the_pool() {
         let block = block(&PoolOptions::default());
         for worker in [None, Some("farm.rig1")] {
-            assert_eq!(block.outputs(&Payout::default(), worker)[0].1, pool_script());
+            assert_eq!(block.outputs(&SimPayout::default(), worker)[0].1, pool_script());
         }
-        assert_eq!(block.outputs(&Payout::Pooled, Some(WORKER)).len(), 1);
+        assert_eq!(block.outputs(&SimPayout::Pooled, Some(WORKER)).len(), 1);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::stratum::{
-    Difficulty, Extranonce1, Extranonce2Size, FieldError, Notify, Refusal, RefusalCode, Submit, Version,
+    Difficulty, Extranonce1, Extranonce2Size, FieldError, Notify, RefusalCode, StratumError, Submit, Version,
     VersionMask,
 };
 use crate::work::{BlockHash, ShareValues, Target, VersionConvention};
@@ -13,9 +13,9 @@ const MAX_SEEN: usize = 1_000_000;
 
 /// The hashes that were accepted within the current block, to know duplicates by.
 #[derive(Debug, Default)]
-pub(super) struct Seen(HashSet<BlockHash>);
+pub(super) struct AcceptedHashes(HashSet<BlockHash>);
 
-impl Seen {
+impl AcceptedHashes {
     /// Whether the hash is new. A full memory forgets everything.
     fn insert(&mut self, hash: BlockHash) -> bool {
         if self.0.len() >= MAX_SEEN {
@@ -27,7 +27,7 @@ impl Seen {
 
 /// A job as it was given to one connection, and what its shares are held to.
 #[derive(Debug)]
-pub(super) struct Assignment<'a> {
+pub(super) struct SimAssignment<'a> {
     pub job: &'a Notify,
     pub extranonce1: &'a Extranonce1,
     pub extranonce2_size: Extranonce2Size,
@@ -45,13 +45,13 @@ pub(super) struct Assignment<'a> {
 /// # Errors
 /// The refusal, in ckpool's words and order: what can be said without hashing comes first.
 pub(super) fn judge(
-    assignment: &Assignment<'_>,
+    assignment: &SimAssignment<'_>,
     submit: &Submit,
-    seen: &mut Seen,
-) -> Result<BlockHash, Refusal> {
-    let other = |reason: &str| Refusal::new(RefusalCode::Other, reason);
+    seen: &mut AcceptedHashes,
+) -> Result<BlockHash, StratumError> {
+    let other = |reason: &str| StratumError::new(RefusalCode::Other, reason);
     if assignment.stale {
-        return Err(Refusal::new(RefusalCode::JobNotFound, "Stale"));
+        return Err(StratumError::new(RefusalCode::JobNotFound, "Stale"));
     }
     if !submit.extranonce2.has_size(assignment.extranonce2_size) {
         return Err(other("Invalid extranonce2 size"));
@@ -67,25 +67,25 @@ pub(super) fn judge(
     };
     let hash = values.header(assignment.job, assignment.extranonce1).hash();
     if !Target::from_difficulty(assignment.required).is_met_by(&hash) {
-        return Err(Refusal::new(RefusalCode::LowDifficulty, "Above target"));
+        return Err(StratumError::new(RefusalCode::LowDifficulty, "Above target"));
     }
     if !seen.insert(hash) {
-        return Err(Refusal::new(RefusalCode::Duplicate, "Duplicate"));
+        return Err(StratumError::new(RefusalCode::Duplicate, "Duplicate"));
     }
     Ok(hash)
 }
 
 /// The refusal of a submit that cannot be read.
-pub(super) fn unreadable(error: &FieldError) -> Refusal {
+pub(super) fn unreadable(error: &FieldError) -> StratumError {
     let reason = match error {
         FieldError::Missing { .. } => "Invalid params".to_owned(),
         other => format!("Invalid {}", other.field()),
     };
-    Refusal::new(RefusalCode::Other, reason)
+    StratumError::new(RefusalCode::Other, reason)
 }
 
 /// The version that was hashed; `None` when the miner rolled bits it may not.
-fn version(assignment: &Assignment<'_>, submit: &Submit) -> Option<Version> {
+fn version(assignment: &SimAssignment<'_>, submit: &Submit) -> Option<Version> {
     let job = assignment.job.version;
     match (submit.version_bits, assignment.version_mask) {
         (None, _) => Some(job),
@@ -124,7 +124,7 @@ mod tests {
             let job = Notify::from_params(serde_json::from_str(&job).ok()).unwrap();
             let extranonce1 = Extranonce1::from_text(vector["extranonce1"].as_str().unwrap()).unwrap();
             let mask = vector.get("version_mask").and_then(Value::as_str);
-            let assignment = Assignment {
+            let assignment = SimAssignment {
                 job: &job,
                 extranonce1: &extranonce1,
                 extranonce2_size: Extranonce2Size::new(vector["extranonce2_size"].as_u64().unwrap() as u8)
@@ -134,7 +134,7 @@ mod tests {
                 required: Difficulty::new(difficulty).unwrap(),
                 stale: context.get("then_notify").is_some(),
             };
-            let mut seen = Seen::default();
+            let mut seen = AcceptedHashes::default();
             for earlier in context.get("already_accepted").and_then(Value::as_array).unwrap_or(&Vec::new()) {
                 judge(&assignment, &submit(earlier).unwrap(), &mut seen).unwrap();
             }

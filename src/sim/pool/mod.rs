@@ -31,25 +31,25 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-pub use options::{Misbehaviour, OpeningOrder, Payout, PoolOptions, Vardiff};
-pub use stats::{AcceptedShare, PoolStats, WorkerStats};
+pub use options::{Misbehaviour, OpeningOrder, PoolOptions, SimPayout, SimVardiff};
+pub use stats::{AcceptedShare, SimPoolStats, WorkerStats};
 
 use self::block::Block;
-use self::judge::Seen;
-use self::outbox::Outbox;
-use self::server::Server;
-use self::session::{Session, SessionId};
+use self::judge::AcceptedHashes;
+use self::outbox::SimOutbox;
+use self::server::SimPoolServer;
+use self::session::{SimPoolSession, SimSessionId};
+use super::observable::Observable;
 use super::random::Random;
-use super::watched::Watched;
 use crate::stratum::{Difficulty, Extranonce1, JobId, Notify};
 use crate::work::BlockHash;
 
 /// A pool on a socket of its own. Dropping it stops it.
 #[derive(Debug)]
 pub struct SimPool {
-    world: Arc<World>,
+    world: Arc<SimPoolWorld>,
     address: SocketAddr,
-    server: Mutex<Option<Server>>,
+    server: Mutex<Option<SimPoolServer>>,
 }
 
 impl SimPool {
@@ -59,8 +59,8 @@ impl SimPool {
     /// When its address is in use, or the system has no room for its threads.
     pub fn start(options: PoolOptions) -> io::Result<SimPool> {
         let listen = options.listen;
-        let world = Arc::new(World::new(options));
-        let server = Server::start(&world, listen)?;
+        let world = Arc::new(SimPoolWorld::new(options));
+        let server = SimPoolServer::start(&world, listen)?;
         Ok(SimPool { world, address: server.address(), server: Mutex::new(Some(server)) })
     }
 
@@ -84,18 +84,18 @@ impl SimPool {
     pub fn restart(&self) -> io::Result<()> {
         let mut server = self.server();
         if server.is_none() {
-            *server = Some(Server::start(&self.world, self.address)?);
+            *server = Some(SimPoolServer::start(&self.world, self.address)?);
         }
         Ok(())
     }
 
     /// What it has seen so far.
-    pub fn stats(&self) -> PoolStats {
-        self.world.stats.look(PoolStats::clone)
+    pub fn stats(&self) -> SimPoolStats {
+        self.world.stats.look(SimPoolStats::clone)
     }
 
     /// Waits until `done` holds for the statistics, and says whether it did before the deadline.
-    pub fn wait_until(&self, deadline: Instant, done: impl FnMut(&PoolStats) -> bool) -> bool {
+    pub fn wait_until(&self, deadline: Instant, done: impl FnMut(&SimPoolStats) -> bool) -> bool {
         self.world.stats.wait_until(deadline, done)
     }
 
@@ -145,7 +145,7 @@ impl SimPool {
         *self.world.misbehaviour.lock().unwrap_or_else(PoisonError::into_inner) = misbehaviour;
     }
 
-    fn server(&self) -> MutexGuard<'_, Option<Server>> {
+    fn server(&self) -> MutexGuard<'_, Option<SimPoolServer>> {
         self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -158,39 +158,39 @@ impl Drop for SimPool {
 
 /// What the threads of a pool share.
 #[derive(Debug)]
-struct World {
+struct SimPoolWorld {
     options: PoolOptions,
-    stats: Watched<PoolStats>,
+    stats: Observable<SimPoolStats>,
     misbehaviour: Mutex<Misbehaviour>,
-    chain: Mutex<Chain>,
+    chain: Mutex<SimChain>,
     sessions: Mutex<Sessions>,
 }
 
 #[derive(Debug)]
-struct Chain {
+struct SimChain {
     block: Block,
     jobs: u64,
-    seen: Seen,
+    seen: AcceptedHashes,
     random: Random,
 }
 
 #[derive(Debug, Default)]
 struct Sessions {
-    by_id: BTreeMap<SessionId, Arc<Session>>,
-    opened: SessionId,
+    by_id: BTreeMap<SimSessionId, Arc<SimPoolSession>>,
+    opened: SimSessionId,
     extranonces: u64,
 }
 
-impl World {
-    fn new(options: PoolOptions) -> World {
+impl SimPoolWorld {
+    fn new(options: PoolOptions) -> SimPoolWorld {
         let mut random = Random::new(options.seed);
         let block = Block::first(&options, &mut random);
-        let stats = PoolStats { height: Some(block.height), ..PoolStats::default() };
+        let stats = SimPoolStats { height: Some(block.height), ..SimPoolStats::default() };
         let sessions = Sessions { extranonces: random.next(), ..Sessions::default() };
-        World {
-            stats: Watched::new(stats),
+        SimPoolWorld {
+            stats: Observable::new(stats),
             misbehaviour: Mutex::new(options.misbehaviour.clone()),
-            chain: Mutex::new(Chain { block, jobs: 0, seen: Seen::default(), random }),
+            chain: Mutex::new(SimChain { block, jobs: 0, seen: AcceptedHashes::default(), random }),
             sessions: Mutex::new(sessions),
             options,
         }
@@ -203,9 +203,9 @@ impl World {
     /// Goes on to the next block, on top of `found` or of somebody else's.
     fn new_block(&self, found: Option<BlockHash>) {
         let height = {
-            let Chain { block, seen, random, .. } = &mut *self.chain();
+            let SimChain { block, seen, random, .. } = &mut *self.chain();
             *block = block.next(found, &self.options, random);
-            *seen = Seen::default();
+            *seen = AcceptedHashes::default();
             block.height
         };
         self.stats.update(|stats| {
@@ -219,7 +219,7 @@ impl World {
 
     fn refresh(&self) {
         {
-            let Chain { block, random, .. } = &mut *self.chain();
+            let SimChain { block, random, .. } = &mut *self.chain();
             block.refresh(&self.options, random);
         }
         for session in self.sessions() {
@@ -251,23 +251,23 @@ impl World {
         job
     }
 
-    fn with_seen<R>(&self, use_seen: impl FnOnce(&mut Seen) -> R) -> R {
+    fn with_seen<R>(&self, use_seen: impl FnOnce(&mut AcceptedHashes) -> R) -> R {
         use_seen(&mut self.chain().seen)
     }
 
-    fn add_session(&self, stream: TcpStream, outbox: Outbox) -> Arc<Session> {
+    fn add_session(&self, stream: TcpStream, outbox: SimOutbox) -> Arc<SimPoolSession> {
         let extranonce1 = self.next_extranonce1();
         let mut sessions = self.lock_sessions();
-        sessions.opened = SessionId(sessions.opened.0 + 1);
+        sessions.opened = SimSessionId(sessions.opened.0 + 1);
         let id = sessions.opened;
-        let session = Arc::new(Session::new(id, stream, outbox, extranonce1, &self.options));
+        let session = Arc::new(SimPoolSession::new(id, stream, outbox, extranonce1, &self.options));
         sessions.by_id.insert(id, Arc::clone(&session));
         drop(sessions);
         self.stats.update(|stats| stats.connections_now += 1);
         session
     }
 
-    fn remove_session(&self, id: SessionId) {
+    fn remove_session(&self, id: SimSessionId) {
         if self.lock_sessions().by_id.remove(&id).is_some() {
             self.stats.update(|stats| stats.connections_now -= 1);
         }
@@ -279,7 +279,7 @@ impl World {
         }
     }
 
-    fn sessions(&self) -> Vec<Arc<Session>> {
+    fn sessions(&self) -> Vec<Arc<SimPoolSession>> {
         self.lock_sessions().by_id.values().cloned().collect()
     }
 
@@ -293,7 +293,7 @@ impl World {
         Extranonce1::from_bytes(bytes).unwrap_or_default()
     }
 
-    fn chain(&self) -> MutexGuard<'_, Chain> {
+    fn chain(&self) -> MutexGuard<'_, SimChain> {
         self.chain.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -15,7 +15,7 @@ pub struct PoolOptions {
     /// The share difficulty a miner begins with.
     pub difficulty: Difficulty,
     /// Adapts the difficulty to each miner; off by default.
-    pub vardiff: Option<Vardiff>,
+    pub vardiff: Option<SimVardiff>,
     /// Whether `mining.suggest_difficulty` is followed; by default it is not.
     pub follow_suggested_difficulty: bool,
     /// The order of the first messages.
@@ -23,7 +23,7 @@ pub struct PoolOptions {
     /// How a refusal looks on the wire.
     pub error_form: ErrorForm,
     /// Whom a block pays.
-    pub payout: Payout,
+    pub payout: SimPayout,
     /// The network's target. The default is that of difficulty 1, which a miner of 1 MH/s meets
     /// about once in 72 minutes. With [`PoolOptions::REGTEST_NBITS`] every other hash is a block.
     pub nbits: Nbits,
@@ -80,7 +80,7 @@ impl Default for PoolOptions {
             follow_suggested_difficulty: false,
             opening: OpeningOrder::default(),
             error_form: ErrorForm::default(),
-            payout: Payout::default(),
+            payout: SimPayout::default(),
             nbits: Nbits(0x1d00_ffff),
             blocks_from_shares: false,
             height: Height(967_017),
@@ -103,7 +103,7 @@ impl Default for PoolOptions {
 
 /// Whom a block pays. A job that is sent before a worker is known pays the pool.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Payout {
+pub enum SimPayout {
     /// The address in the worker's name, less the pool's part; the pool when there is none.
     Solo { fee_percent: f64 },
     /// The pool.
@@ -115,9 +115,9 @@ pub enum Payout {
     Crumb { percent: f64, to: String },
 }
 
-impl Default for Payout {
-    fn default() -> Payout {
-        Payout::Solo { fee_percent: 2.0 }
+impl Default for SimPayout {
+    fn default() -> SimPayout {
+        SimPayout::Solo { fee_percent: 2.0 }
     }
 }
 
@@ -152,7 +152,7 @@ impl OpeningOrder {
 
 /// Adapts a miner's difficulty to its hash rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Vardiff {
+pub struct SimVardiff {
     /// The time between two shares that is aimed at.
     pub target: Duration,
     pub min: Difficulty,

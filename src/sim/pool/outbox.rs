@@ -34,15 +34,15 @@ impl Outgoing {
 
 /// The queue.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub(super) struct SimOutbox {
     queue: Sender<Outgoing>,
 }
 
-impl Outbox {
+impl SimOutbox {
     /// The queue and the end its thread reads.
-    pub fn new() -> (Outbox, Receiver<Outgoing>) {
+    pub fn new() -> (SimOutbox, Receiver<Outgoing>) {
         let (queue, outgoing) = crossbeam_channel::bounded(WAITING);
-        (Outbox { queue }, outgoing)
+        (SimOutbox { queue }, outgoing)
     }
 
     /// Queues a line; says whether there was room for it.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::World;
+use super::SimPoolWorld;
 use super::options::OpeningOrder;
 use super::outbox::Outgoing;
-use super::session::Session;
+use super::session::SimPoolSession;
 use crate::stratum::{
-    ConfigureAnswer, ConfigureRequest, Difficulty, Envelope, Refusal, RefusalCode, SubscribeAnswer, accepted,
-    elements, first_text, result,
+    ConfigureAnswer, ConfigureRequest, Difficulty, Envelope, RefusalCode, StratumError, SubscribeAnswer,
+    accepted, elements, first_text, result,
 };
 
 /// Workers that may be authorised on one connection.
@@ -21,9 +21,9 @@ const MAX_WORKERS: usize = 1000;
 const OCEAN_CONFIGURE: Duration = Duration::from_millis(50);
 const OCEAN_VERSION_MASK: Duration = Duration::from_secs(1);
 
-impl Session {
+impl SimPoolSession {
     /// Answers a request.
-    pub(super) fn dispatch(&self, world: &World, request: &Envelope<'_>, method: &str) {
+    pub(super) fn dispatch(&self, world: &SimPoolWorld, request: &Envelope<'_>, method: &str) {
         match method {
             "mining.configure" => self.configure(world, request),
             "mining.subscribe" => self.subscribe(world, request),
@@ -34,7 +34,11 @@ impl Session {
                     self.lock().subscribed_extranonce = true;
                     self.send_line(accepted(request.id()));
                 } else {
-                    self.refuse(world, request.id(), &Refusal::new(RefusalCode::Other, "Not supported."));
+                    self.refuse(
+                        world,
+                        request.id(),
+                        &StratumError::new(RefusalCode::Other, "Not supported."),
+                    );
                 }
             }
             "mining.ping" => self.send_line(result(request.id(), "\"pong\"")),
@@ -42,16 +46,20 @@ impl Session {
             "pong" => {}
             _ if method.starts_with("mining.suggest_difficulty") => self.suggest_difficulty(world, request),
             _ if world.options.opening == OpeningOrder::Ocean => {
-                let refusal = Refusal::new(RefusalCode::MethodNotFound, "Method not found");
+                let refusal = StratumError::new(RefusalCode::MethodNotFound, "Method not found");
                 self.refuse(world, request.id(), &refusal);
             }
-            _ => self.refuse(world, request.id(), &Refusal::new(RefusalCode::Other, "Not supported.")),
+            _ => self.refuse(world, request.id(), &StratumError::new(RefusalCode::Other, "Not supported.")),
         }
     }
 
-    fn configure(&self, world: &World, request: &Envelope<'_>) {
+    fn configure(&self, world: &SimPoolWorld, request: &Envelope<'_>) {
         let Some(mask) = world.options.version_mask else {
-            return self.refuse(world, request.id(), &Refusal::new(RefusalCode::Other, "Not supported."));
+            return self.refuse(
+                world,
+                request.id(),
+                &StratumError::new(RefusalCode::Other, "Not supported."),
+            );
         };
         let asked = ConfigureRequest::from_params(request.params).version_rolling;
         let granted = asked.map(|asked| asked.intersection(mask)).filter(|granted| !granted.is_empty());
@@ -69,7 +77,7 @@ impl Session {
         }
     }
 
-    fn subscribe(&self, world: &World, request: &Envelope<'_>) {
+    fn subscribe(&self, world: &SimPoolWorld, request: &Envelope<'_>) {
         let mut state = self.lock();
         state.subscribed = true;
         world.stats.update(|stats| {
@@ -98,13 +106,13 @@ impl Session {
         }
     }
 
-    fn authorize(&self, world: &World, request: &Envelope<'_>) {
+    fn authorize(&self, world: &SimPoolWorld, request: &Envelope<'_>) {
         let mut state = self.lock();
         if world.misbehaviour().refuse_authorize {
             return self.refuse(
                 world,
                 request.id(),
-                &Refusal::new(RefusalCode::Unauthorized, "Invalid worker name"),
+                &StratumError::new(RefusalCode::Unauthorized, "Invalid worker name"),
             );
         }
         let worker = first_text(request.params).unwrap_or_default();
@@ -112,7 +120,7 @@ impl Session {
             return self.refuse(
                 world,
                 request.id(),
-                &Refusal::new(RefusalCode::Unauthorized, "Too many workers"),
+                &StratumError::new(RefusalCode::Unauthorized, "Too many workers"),
             );
         }
         world.stats.update(|stats| stats.authorized_ever += 1);
@@ -145,11 +153,11 @@ impl Session {
         }
     }
 
-    fn suggest_difficulty(&self, world: &World, request: &Envelope<'_>) {
+    fn suggest_difficulty(&self, world: &SimPoolWorld, request: &Envelope<'_>) {
         let mut state = self.lock();
         let order = world.options.opening;
         if order == OpeningOrder::Ocean {
-            let refusal = Refusal::new(RefusalCode::MethodNotFound, "Method not found");
+            let refusal = StratumError::new(RefusalCode::MethodNotFound, "Method not found");
             return self.refuse(world, request.id(), &refusal);
         }
         let suggested = suggested(request.params);

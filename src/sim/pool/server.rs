@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::World;
-use super::outbox::{Outbox, send_all};
-use super::session::{Next, Session};
-use crate::sim::lines::LineReader;
-use crate::stop::{Stop, Stopped};
-use crate::thread::{SERVICE_STACK, SESSION_STACK, spawn};
+use super::SimPoolWorld;
+use super::outbox::{SimOutbox, send_all};
+use super::session::{AfterRequest, SimPoolSession};
+use crate::sim::lines::SimLineReader;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::thread::{SERVICE_STACK, SESSION_STACK, spawn};
 
 /// The longest line that is taken from a client, in bytes.
 const MAX_LINE: usize = 16 * 1024;
@@ -24,22 +24,22 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A pool that listens.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(super) struct SimPoolServer {
     address: SocketAddr,
     stop: Stop,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Server {
+impl SimPoolServer {
     /// Listens at `address`.
     ///
     /// # Errors
     /// When the address is in use, or there is no room for a thread.
-    pub fn start(world: &Arc<World>, address: SocketAddr) -> io::Result<Server> {
+    pub fn start(world: &Arc<SimPoolWorld>, address: SocketAddr) -> io::Result<SimPoolServer> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let stop = Stop::new();
-        let mut server = Server { address, stop: stop.clone(), threads: Vec::new() };
+        let mut server = SimPoolServer { address, stop: stop.clone(), threads: Vec::new() };
         let (acceptor, timer) = (Arc::clone(world), Arc::clone(world));
         let stopped = stop.clone();
         server.threads.push(spawn("pool-timer", SERVICE_STACK, move || ignore(keep_time(&timer, &stopped)))?);
@@ -59,7 +59,7 @@ impl Server {
     }
 
     /// Closes the listener and every connection, and waits for the threads.
-    pub fn stop(self, world: &World) {
+    pub fn stop(self, world: &SimPoolWorld) {
         self.stop.stop();
         // The acceptor is blocked in accept; a connection wakes it.
         let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
@@ -72,7 +72,7 @@ impl Server {
     }
 }
 
-fn accept(world: &Arc<World>, listener: &TcpListener, stop: &Stop) -> Result<(), Stopped> {
+fn accept(world: &Arc<SimPoolWorld>, listener: &TcpListener, stop: &Stop) -> Result<(), Stopped> {
     for stream in listener.incoming() {
         if stop.is_stopped() {
             break;
@@ -92,7 +92,7 @@ fn accept(world: &Arc<World>, listener: &TcpListener, stop: &Stop) -> Result<(),
 }
 
 /// Starts the two threads of a client.
-fn serve(world: &Arc<World>, stream: TcpStream) -> io::Result<()> {
+fn serve(world: &Arc<SimPoolWorld>, stream: TcpStream) -> io::Result<()> {
     let now = world.stats.update(|stats| {
         stats.connections_ever += 1;
         stats.connections_now
@@ -102,11 +102,11 @@ fn serve(world: &Arc<World>, stream: TcpStream) -> io::Result<()> {
     }
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(world.options.write_timeout))?;
-    let (outbox, outgoing) = Outbox::new();
+    let (outbox, outgoing) = SimOutbox::new();
     let (reading, writing) = (stream.try_clone()?, stream.try_clone()?);
     let session = world.add_session(stream, outbox);
     let id = session.id.0;
-    let registered = Registered { world: Arc::clone(world), session };
+    let registered = SimSessionGuard { world: Arc::clone(world), session };
 
     spawn(format!("{id}-pool-write"), SESSION_STACK, move || send_all(writing, &outgoing))?;
     spawn(format!("{id}-pool-read"), SESSION_STACK, move || read(&registered, reading))?;
@@ -115,21 +115,21 @@ fn serve(world: &Arc<World>, stream: TcpStream) -> io::Result<()> {
 
 /// A session that is counted and can be found; no longer once this is dropped, by whatever end its
 /// thread comes to.
-struct Registered {
-    world: Arc<World>,
-    session: Arc<Session>,
+struct SimSessionGuard {
+    world: Arc<SimPoolWorld>,
+    session: Arc<SimPoolSession>,
 }
 
-impl Drop for Registered {
+impl Drop for SimSessionGuard {
     fn drop(&mut self) {
         self.session.close();
         self.world.remove_session(self.session.id);
     }
 }
 
-fn read(registered: &Registered, stream: TcpStream) -> io::Result<()> {
-    let Registered { world, session } = registered;
-    let mut lines = LineReader::new(stream, MAX_LINE);
+fn read(registered: &SimSessionGuard, stream: TcpStream) -> io::Result<()> {
+    let SimSessionGuard { world, session } = registered;
+    let mut lines = SimLineReader::new(stream, MAX_LINE);
     if world.misbehaviour().stop_reading_after == Some(0) {
         session.over.wait();
         return Ok(());
@@ -146,14 +146,14 @@ fn read(registered: &Registered, stream: TcpStream) -> io::Result<()> {
             }
         };
         world.stats.update(|stats| stats.lines_received += 1);
-        if session.handle(world, &line) == Next::Close {
+        if session.handle(world, &line) == AfterRequest::Close {
             return Ok(());
         }
     }
 }
 
 /// Makes new blocks and jobs when their time has come.
-fn keep_time(world: &World, stop: &Stop) -> Result<(), Stopped> {
+fn keep_time(world: &SimPoolWorld, stop: &Stop) -> Result<(), Stopped> {
     let options = &world.options;
     let start = Instant::now();
     let mut block = options.block_interval.map(|interval| (start + interval, interval));

@@ -6,34 +6,36 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::World;
+use super::SimPoolWorld;
 use super::options::PoolOptions;
-use super::outbox::{Outbox, Outgoing};
+use super::outbox::{Outgoing, SimOutbox};
 use super::vardiff::ShareRate;
-use crate::stop::Stop;
-use crate::stratum::{Difficulty, Envelope, ErrorForm, Extranonce1, Notify, Refusal, VersionMask, refused};
+use crate::stratum::{
+    Difficulty, Envelope, ErrorForm, Extranonce1, Notify, StratumError, VersionMask, refused,
+};
+use crate::util::stop::Stop;
 
 /// Jobs of a connection that are remembered, stale ones included.
 const MAX_JOBS: usize = 64;
 
 /// Which session; unique within a pool, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) struct SessionId(pub u64);
+pub(super) struct SimSessionId(pub u64);
 
 /// One client.
 #[derive(Debug)]
-pub(super) struct Session {
-    pub id: SessionId,
+pub(super) struct SimPoolSession {
+    pub id: SimSessionId,
     /// Set when the session is over.
     pub over: Stop,
     stream: TcpStream,
-    outbox: Outbox,
-    state: Mutex<State>,
+    outbox: SimOutbox,
+    state: Mutex<SimSessionState>,
 }
 
 /// What changes in the course of a session.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct SimSessionState {
     pub extranonce1: Extranonce1,
     pub subscribed: bool,
     pub subscribed_extranonce: bool,
@@ -59,20 +61,20 @@ pub(super) struct Assigned {
 
 /// Whether a connection goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum AfterRequest {
     Continue,
     Close,
 }
 
-impl Session {
+impl SimPoolSession {
     pub fn new(
-        id: SessionId,
+        id: SimSessionId,
         stream: TcpStream,
-        outbox: Outbox,
+        outbox: SimOutbox,
         extranonce1: Extranonce1,
         options: &PoolOptions,
-    ) -> Session {
-        let state = State {
+    ) -> SimPoolSession {
+        let state = SimSessionState {
             extranonce1,
             subscribed: false,
             subscribed_extranonce: false,
@@ -85,7 +87,7 @@ impl Session {
             jobs: VecDeque::new(),
             lines: 0,
         };
-        Session { id, over: Stop::new(), stream, outbox, state: Mutex::new(state) }
+        SimPoolSession { id, over: Stop::new(), stream, outbox, state: Mutex::new(state) }
     }
 
     /// Ends the connection.
@@ -96,7 +98,7 @@ impl Session {
     }
 
     /// Answers one line.
-    pub fn handle(&self, world: &World, line: &[u8]) -> Next {
+    pub fn handle(&self, world: &SimPoolWorld, line: &[u8]) -> AfterRequest {
         let misbehaviour = world.misbehaviour();
         let lines = {
             let mut state = self.lock();
@@ -104,30 +106,30 @@ impl Session {
             state.lines
         };
         if misbehaviour.close_after.is_some_and(|limit| lines > limit) {
-            return Next::Close;
+            return AfterRequest::Close;
         }
         if misbehaviour.stop_reading_after.is_some_and(|limit| lines > limit) {
             self.over.wait();
-            return Next::Close;
+            return AfterRequest::Close;
         }
         if misbehaviour.silent || line.trim_ascii().is_empty() {
-            return Next::Continue;
+            return AfterRequest::Continue;
         }
         let Ok(request) = Envelope::read(line) else {
             self.send(Outgoing { last: true, ..Outgoing::now("Invalid JSON, disconnecting\n".into()) });
-            return Next::Continue;
+            return AfterRequest::Continue;
         };
         // An answer to one of our own requests.
         let Some(method) = request.method() else {
-            return Next::Continue;
+            return AfterRequest::Continue;
         };
         self.dispatch(world, &request, &method);
-        Next::Continue
+        AfterRequest::Continue
     }
 
     /// Gives the current job to a client that has had one; others get theirs when they ask. `clean`
     /// makes the ones before stale.
-    pub fn renew_job(&self, world: &World, clean: bool) {
+    pub fn renew_job(&self, world: &SimPoolWorld, clean: bool) {
         let mut state = self.lock();
         if state.jobs.is_empty() {
             return;
@@ -142,7 +144,7 @@ impl Session {
     }
 
     /// Changes the difficulty, and gives a job it holds for.
-    pub fn change_difficulty(&self, world: &World, difficulty: Difficulty) {
+    pub fn change_difficulty(&self, world: &SimPoolWorld, difficulty: Difficulty) {
         let mut state = self.lock();
         state.rate = ShareRate::new(Instant::now());
         if state.difficulty_sent {
@@ -154,7 +156,7 @@ impl Session {
     }
 
     /// Changes the extranonce1 of a client that subscribed to that; says whether it did.
-    pub fn change_extranonce1(&self, world: &World, extranonce1: Extranonce1) -> bool {
+    pub fn change_extranonce1(&self, world: &SimPoolWorld, extranonce1: Extranonce1) -> bool {
         let mut state = self.lock();
         if !state.subscribed_extranonce {
             return false;
@@ -173,7 +175,7 @@ impl Session {
         self.send(Outgoing::now(line));
     }
 
-    pub(super) fn send_job_locked(&self, world: &World, state: &mut State, clean: bool) {
+    pub(super) fn send_job_locked(&self, world: &SimPoolWorld, state: &mut SimSessionState, clean: bool) {
         // What tells connections apart has to be somewhere in the coinbase.
         let mark = if world.options.extranonce1_length < 4 { Some(self.id.0 as u32) } else { None };
         let swap_after = world.misbehaviour().swap_payout_after;
@@ -196,12 +198,12 @@ impl Session {
         });
     }
 
-    pub(super) fn send_difficulty(&self, state: &mut State, difficulty: Difficulty) {
+    pub(super) fn send_difficulty(&self, state: &mut SimSessionState, difficulty: Difficulty) {
         state.difficulty = difficulty;
         self.resend_difficulty(state);
     }
 
-    pub(super) fn resend_difficulty(&self, state: &mut State) {
+    pub(super) fn resend_difficulty(&self, state: &mut SimSessionState) {
         state.difficulty_sent = true;
         let difficulty = state.difficulty;
         self.send_line(format!(
@@ -209,7 +211,7 @@ impl Session {
         ));
     }
 
-    pub(super) fn refuse(&self, world: &World, id: &str, refusal: &Refusal) {
+    pub(super) fn refuse(&self, world: &SimPoolWorld, id: &str, refusal: &StratumError) {
         let form = world.options.error_form;
         let last = form == ErrorForm::PlainText;
         self.send(Outgoing { last, ..Outgoing::now(refused(id, refusal, form)) });
@@ -222,7 +224,7 @@ impl Session {
         }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, SimSessionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::stratum::{Difficulty, JobId, Refusal, RefusalCode};
+use crate::stratum::{Difficulty, JobId, RefusalCode, StratumError};
 use crate::work::{BlockHash, Height};
 
 /// The most that is kept of anything that comes from outside.
@@ -10,7 +10,7 @@ const KEPT: usize = 10_000;
 
 /// What a [`SimPool`](super::SimPool) has seen since it was started first.
 #[derive(Debug, Clone, Default)]
-pub struct PoolStats {
+pub struct SimPoolStats {
     pub connections_now: usize,
     pub connections_ever: u64,
     /// Lines of miners, whatever they were.
@@ -51,7 +51,7 @@ pub struct AcceptedShare {
     pub is_block: bool,
 }
 
-impl PoolStats {
+impl SimPoolStats {
     /// Accepted shares of all workers.
     pub fn accepted(&self) -> u64 {
         self.workers.values().map(|worker| worker.accepted).sum()
@@ -76,7 +76,7 @@ impl PoolStats {
         keep(&mut self.accepted_shares, share);
     }
 
-    pub(super) fn record_verdict(&mut self, worker: &str, refusal: Option<&Refusal>) {
+    pub(super) fn record_verdict(&mut self, worker: &str, refusal: Option<&StratumError>) {
         if let Some(refusal) = refusal {
             *self.rejected_by_code.entry(refusal.code).or_default() += 1;
         }

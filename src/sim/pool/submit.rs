@@ -2,19 +2,19 @@
 
 use std::time::Instant;
 
-use super::World;
-use super::judge::{Assignment, judge, unreadable};
+use super::SimPoolWorld;
+use super::judge::{SimAssignment, judge, unreadable};
 use super::outbox::Outgoing;
-use super::session::{Session, State};
+use super::session::{SimPoolSession, SimSessionState};
 use super::stats::AcceptedShare;
 use crate::stratum::{
-    Envelope, ErrorForm, FieldError, Notify, Refusal, RefusalCode, Submit, accepted, refused,
+    Envelope, ErrorForm, FieldError, Notify, RefusalCode, StratumError, Submit, accepted, refused,
 };
 use crate::work::{BlockHash, Target, share_difficulty};
 
-impl Session {
+impl SimPoolSession {
     /// Judges a share and answers it.
-    pub(super) fn submit(&self, world: &World, request: &Envelope<'_>) {
+    pub(super) fn submit(&self, world: &SimPoolWorld, request: &Envelope<'_>) {
         let mut state = self.lock();
         let submit = Submit::from_params(request.params);
         let worker = submit.as_ref().map_or("", |submit| &submit.worker).to_owned();
@@ -30,7 +30,7 @@ impl Session {
             }
         }
         if refusal.is_none() && world.misbehaviour().reject_valid_shares {
-            refusal = Some(Refusal::new(RefusalCode::LowDifficulty, "Above target"));
+            refusal = Some(StratumError::new(RefusalCode::LowDifficulty, "Above target"));
         }
         world.stats.update(|stats| stats.record_verdict(&worker, refusal.as_ref()));
         self.answer_submit(world, request.id(), refusal);
@@ -42,23 +42,23 @@ impl Session {
 
     fn judge(
         &self,
-        world: &World,
-        state: &mut State,
+        world: &SimPoolWorld,
+        state: &mut SimSessionState,
         submit: Result<Submit, FieldError>,
-    ) -> Result<AcceptedShare, Refusal> {
+    ) -> Result<AcceptedShare, StratumError> {
         if !state.subscribed {
-            return Err(Refusal::new(RefusalCode::NotSubscribed, "Not subscribed"));
+            return Err(StratumError::new(RefusalCode::NotSubscribed, "Not subscribed"));
         }
         let submit = submit.map_err(|error| unreadable(&error))?;
         if !state.workers.contains(&submit.worker) {
-            return Err(Refusal::new(RefusalCode::Unauthorized, "Unauthorized worker"));
+            return Err(StratumError::new(RefusalCode::Unauthorized, "Unauthorized worker"));
         }
         let assigned = state.jobs.iter().rev().find(|assigned| assigned.job.job_id == submit.job_id);
         let Some(assigned) = assigned else {
-            return Err(Refusal::new(RefusalCode::JobNotFound, "Job not found"));
+            return Err(StratumError::new(RefusalCode::JobNotFound, "Job not found"));
         };
         let required = assigned.difficulty.min(state.difficulty);
-        let assignment = Assignment {
+        let assignment = SimAssignment {
             job: &assigned.job,
             extranonce1: &assigned.extranonce1,
             extranonce2_size: world.options.extranonce2_size,
@@ -79,7 +79,7 @@ impl Session {
         })
     }
 
-    fn adapt_difficulty(&self, world: &World, state: &mut State) {
+    fn adapt_difficulty(&self, world: &SimPoolWorld, state: &mut SimSessionState) {
         let Some(vardiff) = world.options.vardiff else {
             return;
         };
@@ -90,7 +90,7 @@ impl Session {
         }
     }
 
-    fn answer_submit(&self, world: &World, id: &str, refusal: Option<Refusal>) {
+    fn answer_submit(&self, world: &SimPoolWorld, id: &str, refusal: Option<StratumError>) {
         let misbehaviour = world.misbehaviour();
         if misbehaviour.swallow_submit_answers {
             return;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::options::Vardiff;
+use super::options::SimVardiff;
 use crate::stratum::Difficulty;
 
 /// After so many shares the interval is looked at.
@@ -24,18 +24,18 @@ impl ShareRate {
     }
 
     /// Counts a share, and gives the difficulty to change to when there is one.
-    pub fn share(&mut self, vardiff: &Vardiff, current: Difficulty, now: Instant) -> Option<Difficulty> {
+    pub fn share(&mut self, vardiff: &SimVardiff, current: Difficulty, now: Instant) -> Option<Difficulty> {
         self.shares += 1;
         if self.shares < SHARES { None } else { self.retarget(vardiff, current, now) }
     }
 
     /// The easier difficulty for a connection that has been silent for several intervals.
-    pub fn silence(&mut self, vardiff: &Vardiff, current: Difficulty, now: Instant) -> Option<Difficulty> {
+    pub fn silence(&mut self, vardiff: &SimVardiff, current: Difficulty, now: Instant) -> Option<Difficulty> {
         let silent = now.duration_since(self.since) > vardiff.target * (4 * (self.shares + 1));
         if silent { self.retarget(vardiff, current, now) } else { None }
     }
 
-    fn retarget(&mut self, vardiff: &Vardiff, current: Difficulty, now: Instant) -> Option<Difficulty> {
+    fn retarget(&mut self, vardiff: &SimVardiff, current: Difficulty, now: Instant) -> Option<Difficulty> {
         let interval = now.duration_since(self.since).as_secs_f64() / f64::from(self.shares.max(1));
         let factor = vardiff.target.as_secs_f64() / interval.max(1e-6);
         *self = ShareRate::new(now);
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn it_follows_the_rate_within_its_limits() {
-        let vardiff = Vardiff {
+        let vardiff = SimVardiff {
             target: Duration::from_secs(10),
             min: Difficulty::new(0.5).unwrap(),
             max: Difficulty::new(100.0).unwrap(),

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::query::{Fault, Query};
+use super::query::{JsonQuery, JsonQueryError};
 use super::text;
 use super::value::Time;
 use crate::analyzer::{Alert, AlertsView};
 use crate::config::Severity;
-use crate::status::sight::Sight;
-use crate::status::words;
+use crate::status::labels;
+use crate::status::snapshot::StatusSnapshot;
 
 /// More than are ever kept.
 const MOST: usize = 500;
@@ -19,13 +19,13 @@ const MOST: usize = 500;
 const NEWEST: usize = 5;
 
 #[derive(Debug, Serialize)]
-struct Alerts<'a> {
+struct AlertsJson<'a> {
     at: Time,
     total: usize,
     active: Active,
     counts: &'a BTreeMap<&'static str, u64>,
     not_kept: u64,
-    alerts: Vec<Full<'a>>,
+    alerts: Vec<AlertFullJson<'a>>,
 }
 
 /// How many last, by severity.
@@ -38,14 +38,14 @@ struct Active {
 }
 
 #[derive(Debug, Serialize)]
-struct Full<'a> {
+struct AlertFullJson<'a> {
     #[serde(flatten)]
-    brief: Brief<'a>,
+    brief: AlertBriefJson<'a>,
     evidence: &'a Value,
 }
 
 #[derive(Debug, Serialize)]
-struct Brief<'a> {
+struct AlertBriefJson<'a> {
     id: &'static str,
     severity: &'static str,
     subject: &'a str,
@@ -62,20 +62,20 @@ pub(super) struct Overview<'a> {
     active: Active,
     counts: &'a BTreeMap<&'static str, u64>,
     not_kept: u64,
-    newest: Vec<Brief<'a>>,
+    newest: Vec<AlertBriefJson<'a>>,
 }
 
 /// Those that last first, then the newest.
-pub(super) fn alerts(sight: &Sight, query: &Query<'_>) -> Result<String, Fault> {
+pub(super) fn alerts(sight: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
     let limit = query.number("limit", 100, 1..=MOST)?;
     let view = &sight.snapshot.alerts;
-    Ok(text(&Alerts {
+    Ok(text(&AlertsJson {
         at: Time(sight.at),
         total: view.alerts.len(),
         active: Active::of(view),
         counts: &view.counts,
         not_kept: view.overflowed,
-        alerts: view.alerts.iter().take(limit).map(|alert| Full::of(alert)).collect(),
+        alerts: view.alerts.iter().take(limit).map(|alert| AlertFullJson::of(alert)).collect(),
     }))
 }
 
@@ -85,7 +85,7 @@ impl<'a> Overview<'a> {
             active: Active::of(view),
             counts: &view.counts,
             not_kept: view.overflowed,
-            newest: view.alerts.iter().take(NEWEST).map(|alert| Brief::of(alert)).collect(),
+            newest: view.alerts.iter().take(NEWEST).map(|alert| AlertBriefJson::of(alert)).collect(),
         }
     }
 }
@@ -105,17 +105,17 @@ impl Active {
     }
 }
 
-impl<'a> Full<'a> {
-    fn of(alert: &'a Alert) -> Full<'a> {
-        Full { brief: Brief::of(alert), evidence: &alert.evidence }
+impl<'a> AlertFullJson<'a> {
+    fn of(alert: &'a Alert) -> AlertFullJson<'a> {
+        AlertFullJson { brief: AlertBriefJson::of(alert), evidence: &alert.evidence }
     }
 }
 
-impl<'a> Brief<'a> {
-    fn of(alert: &'a Alert) -> Brief<'a> {
-        Brief {
+impl<'a> AlertBriefJson<'a> {
+    fn of(alert: &'a Alert) -> AlertBriefJson<'a> {
+        AlertBriefJson {
             id: alert.id,
-            severity: words::severity(alert.severity),
+            severity: labels::severity(alert.severity),
             subject: &alert.subject,
             description: &alert.description,
             began: Time(alert.began),

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use serde::{Serialize, Serializer};
 
 use super::value::{Rates, Time, name, number, percent};
-use crate::aggregate::name_at_pool;
 use crate::analyzer::{MinerView, PayoutState, WorkerTotals};
-use crate::status::device::device;
-use crate::status::sight::Sight;
+use crate::proxy::aggregate::name_at_pool;
+use crate::status::snapshot::StatusSnapshot;
+use crate::status::user_agent::device;
 
 /// The first six names are those of the original proxy, and never `null`.
 #[derive(Debug, Serialize)]
@@ -51,14 +51,14 @@ struct Client<'a> {
 /// Some of the connected miners. Each is written as soon as it is made: a farm's would take megabytes.
 #[derive(Debug)]
 pub(super) struct Clients<'a> {
-    sight: &'a Sight,
+    sight: &'a StatusSnapshot,
     miners: Vec<&'a MinerView>,
     /// By user agent, of which there are few.
     devices: HashMap<&'a str, Option<String>>,
 }
 
 impl<'a> Clients<'a> {
-    pub(super) fn of(sight: &'a Sight, miners: impl Iterator<Item = &'a MinerView>) -> Clients<'a> {
+    pub(super) fn of(sight: &'a StatusSnapshot, miners: impl Iterator<Item = &'a MinerView>) -> Clients<'a> {
         let (miners, mut devices): (Vec<&MinerView>, HashMap<_, _>) = (miners.collect(), HashMap::new());
         for miner in &miners {
             devices.entry(miner.user_agent.as_str()).or_insert_with(|| device(&miner.user_agent));
@@ -75,7 +75,7 @@ impl Serialize for Clients<'_> {
 }
 
 impl<'a> Client<'a> {
-    fn of(miner: &'a MinerView, device: Option<&'a str>, sight: &'a Sight) -> Client<'a> {
+    fn of(miner: &'a MinerView, device: Option<&'a str>, sight: &'a StatusSnapshot) -> Client<'a> {
         let totals = sight.snapshot.totals.as_ref();
         let state = miner.upstream.and_then(|place| sight.around.upstreams.get(place));
         let worker = totals.and_then(|totals| totals.workers.get(&miner.worker));

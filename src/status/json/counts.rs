@@ -9,14 +9,14 @@ use super::value::{MILLISECONDS, SECONDS, Times, percent};
 use crate::analyzer::{Latency, MinerView, Totals};
 use crate::config::Mode;
 use crate::record;
-use crate::status::sight::Sight;
+use crate::status::snapshot::StatusSnapshot;
 
 /// A miner that connected or sent a share within this time is active, as in the original proxy.
 const ACTIVE: Duration = Duration::from_secs(60);
 
 /// In this run.
 #[derive(Debug, Serialize)]
-pub(super) struct Shares<'a> {
+pub(super) struct ShareCountsJson<'a> {
     submitted: u64,
     accepted: u64,
     rejected: u64,
@@ -36,15 +36,15 @@ pub(super) struct Shares<'a> {
     reasons: Option<&'a BTreeMap<String, u64>>,
 }
 
-impl<'a> Shares<'a> {
-    pub(super) fn of(sight: &'a Sight) -> Shares<'a> {
+impl<'a> ShareCountsJson<'a> {
+    pub(super) fn of(sight: &'a StatusSnapshot) -> ShareCountsJson<'a> {
         let totals = sight.snapshot.totals.as_ref();
         let count = |count: fn(&Totals) -> u64| totals.map_or(0, count);
         let sum = |sum: fn(&Totals) -> f64| totals.map_or(0.0, sum);
         let (accepted, rejected) = (count(|totals| totals.accepted), count(|totals| totals.rejected));
         let (no_answers, no_ages) = (Latency::default(), Latency::of_ages());
         let minutes = sight.snapshot.up_for.as_secs_f64().max(1.0) / 60.0;
-        Shares {
+        ShareCountsJson {
             submitted: count(|totals| totals.submitted),
             accepted,
             rejected,
@@ -68,7 +68,7 @@ impl<'a> Shares<'a> {
 
 /// In all runs together.
 #[derive(Debug, Serialize)]
-pub(super) struct Lifetime {
+pub(super) struct LifetimeJson {
     accepted: u64,
     rejected: u64,
     unanswered: u64,
@@ -78,9 +78,9 @@ pub(super) struct Lifetime {
     seconds: u64,
 }
 
-impl From<&record::Lifetime> for Lifetime {
-    fn from(lifetime: &record::Lifetime) -> Lifetime {
-        Lifetime {
+impl From<&record::LifetimeCounts> for LifetimeJson {
+    fn from(lifetime: &record::LifetimeCounts) -> LifetimeJson {
+        LifetimeJson {
             accepted: lifetime.accepted,
             rejected: lifetime.rejected,
             unanswered: lifetime.unanswered,
@@ -95,7 +95,7 @@ impl From<&record::Lifetime> for Lifetime {
 /// The names of the original proxy. In passthrough the pool's difficulty passes on untouched:
 /// `enabled` is false, and the limits are what would hold.
 #[derive(Debug, Serialize)]
-pub(super) struct Vardiff {
+pub(super) struct VardiffJson {
     enabled: bool,
     total_clients: usize,
     active_clients: usize,
@@ -106,8 +106,8 @@ pub(super) struct Vardiff {
     max_difficulty: f64,
 }
 
-impl Vardiff {
-    pub(super) fn of(sight: &Sight) -> Vardiff {
+impl VardiffJson {
+    pub(super) fn of(sight: &StatusSnapshot) -> VardiffJson {
         let (miners, config) = (&sight.snapshot.miners, &sight.facts.config.vardiff);
         let is_active = |miner: &&MinerView| {
             miner.connected_for < ACTIVE || miner.last_share_ago.is_some_and(|ago| ago < ACTIVE)
@@ -116,7 +116,7 @@ impl Vardiff {
         let mean = |of: fn(&MinerView) -> f64| {
             miners.iter().map(of).fold(0.0, std::ops::Add::add) / miners.len().max(1) as f64
         };
-        Vardiff {
+        VardiffJson {
             enabled: sight.facts.config.mode == Mode::Aggregate && config.enabled,
             total_clients: sight.around.sessions,
             active_clients: miners.iter().filter(is_active).count(),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::value::{MICROSECONDS, Times};
 use crate::analyzer::Latency;
-use crate::status::sight::Sight;
+use crate::status::snapshot::StatusSnapshot;
 
 /// Since the start.
 #[derive(Debug, Serialize)]
@@ -31,7 +31,7 @@ struct OneWay {
 }
 
 impl Forwarding {
-    pub(super) fn of(sight: &Sight) -> Forwarding {
+    pub(super) fn of(sight: &StatusSnapshot) -> Forwarding {
         let (volume, summary) = (&sight.around.volume, &sight.snapshot.summary);
         // Without the analyzer nobody looks for lines.
         let lines = |messages: u64| sight.facts.config.analysis.enabled.then_some(messages);

@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use super::value::Time;
 use crate::clock::ClockState;
-use crate::record::Health;
-use crate::status::sight::Sight;
+use crate::record::RecordingHealth;
+use crate::status::snapshot::StatusSnapshot;
 
 /// What is known of the time.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Ntp {
+pub(super) struct NtpJson {
     synchronised: bool,
     offset_ms: Option<f64>,
     error_bound_ms: Option<f64>,
@@ -19,22 +19,24 @@ pub(super) struct Ntp {
     reason: Option<String>,
 }
 
-impl Ntp {
-    pub(super) fn of(clock: Option<&ClockState>) -> Ntp {
+impl NtpJson {
+    pub(super) fn of(clock: Option<&ClockState>) -> NtpJson {
         match clock {
-            None => Ntp { reason: Some("nothing is known of the clock yet".to_owned()), ..Ntp::default() },
-            Some(ClockState::Synchronised { offset, error_bound, servers, at }) => Ntp {
+            None => {
+                NtpJson { reason: Some("nothing is known of the clock yet".to_owned()), ..NtpJson::default() }
+            }
+            Some(ClockState::Synchronised { offset, error_bound, servers, at }) => NtpJson {
                 synchronised: true,
                 offset_ms: Some(offset.seconds() * 1e3),
                 error_bound_ms: Some(error_bound.as_secs_f64() * 1e3),
                 servers: Some(*servers),
                 asked_at: Some(Time(*at)),
-                ..Ntp::default()
+                ..NtpJson::default()
             },
-            Some(ClockState::Unsynchronised { since, why }) => Ntp {
+            Some(ClockState::Unsynchronised { since, why }) => NtpJson {
                 unsynchronised_since: Some(Time(*since)),
                 reason: Some(why.to_string()),
-                ..Ntp::default()
+                ..NtpJson::default()
             },
         }
     }
@@ -42,27 +44,27 @@ impl Ntp {
 
 /// How the recording goes.
 #[derive(Debug, Serialize)]
-pub(super) struct Recording<'a> {
+pub(super) struct RecordingJson<'a> {
     dropped_rows: u64,
     lost_rows: u64,
-    troubles: Vec<Trouble<'a>>,
+    troubles: Vec<TroubleJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct Trouble<'a> {
+struct TroubleJson<'a> {
     file: String,
     error: &'a str,
     since: Time,
 }
 
-impl<'a> From<&'a Health> for Recording<'a> {
-    fn from(health: &'a Health) -> Recording<'a> {
-        let trouble = |trouble: &'a crate::record::Trouble| Trouble {
+impl<'a> From<&'a RecordingHealth> for RecordingJson<'a> {
+    fn from(health: &'a RecordingHealth) -> RecordingJson<'a> {
+        let trouble = |trouble: &'a crate::record::WriteRetry| TroubleJson {
             file: trouble.file.display().to_string(),
             error: &trouble.error,
             since: Time(trouble.since),
         };
-        Recording {
+        RecordingJson {
             dropped_rows: health.dropped,
             lost_rows: health.lost,
             troubles: health.troubles.iter().map(trouble).collect(),
@@ -72,7 +74,7 @@ impl<'a> From<&'a Health> for Recording<'a> {
 
 /// Who connects; all names are those of the original proxy.
 #[derive(Debug, Serialize)]
-pub(super) struct RateLimit {
+pub(super) struct RateLimitJson {
     total_ips: usize,
     total_active: usize,
     banned_ips: usize,
@@ -81,10 +83,10 @@ pub(super) struct RateLimit {
     ban_duration_sec: u64,
 }
 
-impl RateLimit {
-    pub(super) fn of(sight: &Sight) -> RateLimit {
+impl RateLimitJson {
+    pub(super) fn of(sight: &StatusSnapshot) -> RateLimitJson {
         let (counts, limits) = (&sight.around.counts, &sight.facts.config.ratelimit);
-        RateLimit {
+        RateLimitJson {
             total_ips: counts.sources,
             total_active: counts.connections,
             banned_ips: counts.banned,
@@ -110,7 +112,7 @@ struct Unwell<'a> {
 }
 
 impl<'a> Threads<'a> {
-    pub(super) fn of(sight: &'a Sight) -> Threads<'a> {
+    pub(super) fn of(sight: &'a StatusSnapshot) -> Threads<'a> {
         let unwell = sight
             .around
             .threads

@@ -2,22 +2,22 @@
 
 use serde::Serialize;
 
-use super::query::{Fault, Query};
+use super::query::{JsonQuery, JsonQueryError};
 use super::text;
 use super::value::Time;
 use crate::analyzer::{Bucket, Span};
-use crate::status::sight::Sight;
+use crate::status::snapshot::StatusSnapshot;
 
 #[derive(Debug, Serialize)]
-struct History {
+struct HistoryJson {
     at: Time,
     span: &'static str,
     bucket_seconds: u64,
-    buckets: Vec<Stretch>,
+    buckets: Vec<HistorySliceJson>,
 }
 
 #[derive(Debug, Serialize)]
-struct Stretch {
+struct HistorySliceJson {
     start_unix: u64,
     watched_seconds: f64,
     /// Hashes per second; `None` where nobody watched.
@@ -32,27 +32,27 @@ struct Stretch {
 }
 
 /// Oldest first; the last bucket is still filling.
-pub(super) fn history(sight: &Sight, query: &Query<'_>) -> Result<String, Fault> {
+pub(super) fn history(sight: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
     let span = match query.text("span") {
         None => Span::Hour,
         Some(name) => Span::parse(&name).ok_or_else(|| {
             let short: String = name.chars().take(32).collect();
-            Fault(format!("span must be 1h, 24h or 7d, not {short:?}"))
+            JsonQueryError(format!("span must be 1h, 24h or 7d, not {short:?}"))
         })?,
     };
     let now = u64::try_from(sight.at.unix_seconds()).unwrap_or(0);
     let buckets = sight.snapshot.history.series(span, now);
-    Ok(text(&History {
+    Ok(text(&HistoryJson {
         at: Time(sight.at),
         span: span.name(),
         bucket_seconds: span.bucket_seconds(),
-        buckets: buckets.iter().map(Stretch::from).collect(),
+        buckets: buckets.iter().map(HistorySliceJson::from).collect(),
     }))
 }
 
-impl From<&Bucket> for Stretch {
-    fn from(bucket: &Bucket) -> Stretch {
-        Stretch {
+impl From<&Bucket> for HistorySliceJson {
+    fn from(bucket: &Bucket) -> HistorySliceJson {
+        HistorySliceJson {
             start_unix: bucket.start,
             watched_seconds: bucket.watched,
             hashrate: bucket.hash_rate(),

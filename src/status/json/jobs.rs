@@ -2,26 +2,26 @@
 
 use serde::Serialize;
 
-use super::query::{Fault, Query};
+use super::query::{JsonQuery, JsonQueryError};
 use super::text;
 use super::value::{Time, name, number, seconds_between};
 use crate::analyzer::RecentJob;
-use crate::status::sight::Sight;
+use crate::status::snapshot::StatusSnapshot;
 use crate::status::verdicts;
 
 /// As many as are kept.
 const MOST: usize = 100;
 
 #[derive(Debug, Serialize)]
-struct Jobs<'a> {
+struct JobsJson<'a> {
     at: Time,
     /// How many of those that are kept were asked for.
     total: usize,
-    jobs: Vec<Job<'a>>,
+    jobs: Vec<JobJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct Job<'a> {
+struct JobJson<'a> {
     at: Time,
     age_seconds: f64,
     upstream: Option<usize>,
@@ -49,22 +49,22 @@ struct Job<'a> {
 }
 
 /// Newest first. A job that several miners got is one, as the first of them got it.
-pub(super) fn jobs(sight: &Sight, query: &Query<'_>) -> Result<String, Fault> {
+pub(super) fn jobs(sight: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
     let limit = query.number("limit", 20, 1..=MOST)?;
     let upstream = query.upstream(sight.around.upstreams.len())?;
     let is_wanted = |recent: &&RecentJob| upstream.is_none_or(|place| recent.job.upstream == Some(place));
     let wanted = || sight.snapshot.recent.jobs.iter().filter(is_wanted);
-    Ok(text(&Jobs {
+    Ok(text(&JobsJson {
         at: Time(sight.at),
         total: wanted().count(),
-        jobs: wanted().take(limit).map(|recent| Job::of(recent, sight)).collect(),
+        jobs: wanted().take(limit).map(|recent| JobJson::of(recent, sight)).collect(),
     }))
 }
 
-impl<'a> Job<'a> {
-    fn of(recent: &'a RecentJob, sight: &'a Sight) -> Job<'a> {
+impl<'a> JobJson<'a> {
+    fn of(recent: &'a RecentJob, sight: &'a StatusSnapshot) -> JobJson<'a> {
         let job = recent.job.as_ref();
-        Job {
+        JobJson {
             at: Time(job.at),
             age_seconds: seconds_between(job.at, sight.at),
             upstream: job.upstream.map(number),

@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use super::clients::Clients;
-use super::query::{Fault, Query};
+use super::query::{JsonQuery, JsonQueryError};
 use super::text;
 use super::value::Time;
 use crate::analyzer::MinerView;
-use crate::status::sight::Sight;
+use crate::status::snapshot::StatusSnapshot;
 use crate::util::escape::printable;
 
 /// About 5 MB; what the server passes on is bounded.
@@ -23,7 +23,7 @@ struct Miners<'a> {
 }
 
 /// In the order in which they connected.
-pub(super) fn miners(sight: &Sight, query: &Query<'_>) -> Result<String, Fault> {
+pub(super) fn miners(sight: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
     let limit = query.number("limit", 100, 1..=MOST)?;
     let offset = query.number("offset", 0, 0..=usize::MAX)?;
     let worker = query.text("worker");

@@ -5,9 +5,9 @@
 //! ([`escape`](crate::util::escape)), so that a tool that prints them bare drives no terminal.
 
 mod alerts;
-mod around;
 mod clients;
 mod counts;
+mod external;
 mod forwarding;
 mod health;
 mod history;
@@ -23,15 +23,15 @@ mod verdict;
 
 use serde::Serialize;
 
-use super::sight::Sight;
+use super::snapshot::StatusSnapshot;
 use crate::util::escape::to_json;
-use query::{Fault, Query};
+use query::{JsonQuery, JsonQueryError};
 
 pub use status::status;
 
 /// An answer with its HTTP status.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
+pub struct JsonReply {
     /// 200 or 400.
     pub status: u16,
     /// A JSON document.
@@ -39,8 +39,8 @@ pub struct Reply {
 }
 
 /// The document at `path`, `None` where there is none. `query` gives a parameter's decoded value.
-pub fn api(path: &str, query: impl Fn(&str) -> Option<String>, sight: &Sight) -> Option<Reply> {
-    let query = Query(&query);
+pub fn api(path: &str, query: impl Fn(&str) -> Option<String>, sight: &StatusSnapshot) -> Option<JsonReply> {
+    let query = JsonQuery(&query);
     let document = match path {
         "/status" => Ok(status(sight)),
         "/api/miners" => miners::miners(sight, &query),
@@ -52,13 +52,13 @@ pub fn api(path: &str, query: impl Fn(&str) -> Option<String>, sight: &Sight) ->
         _ => return None,
     };
     Some(match document {
-        Ok(body) => Reply { status: 200, body },
-        Err(Fault(error)) => Reply { status: 400, body: text(&Refusal { error: &error }) },
+        Ok(body) => JsonReply { status: 200, body },
+        Err(JsonQueryError(error)) => JsonReply { status: 400, body: text(&JsonError { error: &error }) },
     })
 }
 
 #[derive(Debug, Serialize)]
-struct Refusal<'a> {
+struct JsonError<'a> {
     error: &'a str,
 }
 

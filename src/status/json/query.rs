@@ -3,13 +3,13 @@
 use std::ops::RangeInclusive;
 
 /// What is asked for, after decoding.
-pub(super) struct Query<'a>(pub(super) &'a dyn Fn(&str) -> Option<String>);
+pub(super) struct JsonQuery<'a>(pub(super) &'a dyn Fn(&str) -> Option<String>);
 
 /// Why a request can't be answered, for whoever sent it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault(pub(super) String);
+pub(super) struct JsonQueryError(pub(super) String);
 
-impl Query<'_> {
+impl JsonQuery<'_> {
     pub(super) fn text(&self, name: &str) -> Option<String> {
         (self.0)(name)
     }
@@ -19,16 +19,16 @@ impl Query<'_> {
         name: &str,
         default: usize,
         range: RangeInclusive<usize>,
-    ) -> Result<usize, Fault> {
+    ) -> Result<usize, JsonQueryError> {
         Ok(self.optional(name, range)?.unwrap_or(default))
     }
 
     /// An upstream by its number, as its place.
-    pub(super) fn upstream(&self, upstreams: usize) -> Result<Option<usize>, Fault> {
+    pub(super) fn upstream(&self, upstreams: usize) -> Result<Option<usize>, JsonQueryError> {
         Ok(self.optional("upstream", 1..=upstreams.max(1))?.map(|number| number - 1))
     }
 
-    fn optional(&self, name: &str, range: RangeInclusive<usize>) -> Result<Option<usize>, Fault> {
+    fn optional(&self, name: &str, range: RangeInclusive<usize>) -> Result<Option<usize>, JsonQueryError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         match text.parse() {
             // A sign is no part of a number here.
@@ -36,7 +36,9 @@ impl Query<'_> {
             _ => {
                 let short: String = text.chars().take(32).collect();
                 let (first, last) = range.into_inner();
-                Err(Fault(format!("{name} must be a whole number from {first} to {last}, not {short:?}")))
+                Err(JsonQueryError(format!(
+                    "{name} must be a whole number from {first} to {last}, not {short:?}"
+                )))
             }
         }
     }
@@ -46,18 +48,18 @@ impl Query<'_> {
 mod tests {
     use super::*;
 
-    fn limit(text: &str) -> Result<usize, Fault> {
-        Query(&|name| (name == "limit").then(|| text.to_owned())).number("limit", 7, 1..=100)
+    fn limit(text: &str) -> Result<usize, JsonQueryError> {
+        JsonQuery(&|name| (name == "limit").then(|| text.to_owned())).number("limit", 7, 1..=100)
     }
 
     #[test]
     fn nonsense_is_refused_with_the_range() {
         assert_eq!(limit("100"), Ok(100));
         for text in ["", "0", "101", "-1", "+1", "1.0", "1e1", " 1", "99999999999999999999999", "\u{661}"] {
-            let Fault(why) = limit(text).unwrap_err();
+            let JsonQueryError(why) = limit(text).unwrap_err();
             assert!(why.starts_with("limit must be a whole number from 1 to 100, not \""), "{why}");
         }
         assert!(limit(&"9".repeat(10_000)).unwrap_err().0.len() < 100);
-        assert_eq!(Query(&|_| None).number("limit", 7, 1..=100), Ok(7));
+        assert_eq!(JsonQuery(&|_| None).number("limit", 7, 1..=100), Ok(7));
     }
 }

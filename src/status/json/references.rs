@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use super::value::Time;
 use crate::reference::ReferenceView;
-use crate::status::sight::Sight;
+use crate::status::snapshot::StatusSnapshot;
 use crate::work::parent_hash;
 
 /// One of them.
 #[derive(Debug, Serialize)]
-pub(super) struct Reference<'a> {
+pub(super) struct ReferenceJson<'a> {
     name: &'a str,
     kind: &'static str,
     connected: bool,
@@ -20,14 +20,14 @@ pub(super) struct Reference<'a> {
 }
 
 /// In their order.
-pub(super) fn references(sight: &Sight) -> Vec<Reference<'_>> {
-    sight.around.references.iter().map(|view| Reference::of(sight, view)).collect()
+pub(super) fn references(sight: &StatusSnapshot) -> Vec<ReferenceJson<'_>> {
+    sight.around.references.iter().map(|view| ReferenceJson::of(sight, view)).collect()
 }
 
-impl<'a> Reference<'a> {
-    fn of(sight: &Sight, view: &'a ReferenceView) -> Reference<'a> {
+impl<'a> ReferenceJson<'a> {
+    fn of(sight: &StatusSnapshot, view: &'a ReferenceView) -> ReferenceJson<'a> {
         let tip = view.tip.as_ref();
-        Reference {
+        ReferenceJson {
             name: &view.name,
             kind: view.kind.as_str(),
             connected: view.is_connected,

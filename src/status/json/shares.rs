@@ -2,27 +2,27 @@
 
 use serde::Serialize;
 
-use super::query::{Fault, Query};
+use super::query::{JsonQuery, JsonQueryError};
 use super::text;
 use super::value::{Time, name, number};
-use crate::record::{Outcome, ShareRow};
-use crate::status::sight::Sight;
+use crate::record::{ShareOutcome, ShareRow};
+use crate::status::snapshot::StatusSnapshot;
 use crate::stratum::Difficulty;
 
 /// As many as are kept.
 const MOST: usize = 200;
 
 #[derive(Debug, Serialize)]
-struct Shares<'a> {
+struct SharesJson<'a> {
     at: Time,
     /// How many of those that are kept were asked for.
     total: usize,
-    shares: Vec<Share<'a>>,
+    shares: Vec<ShareJson<'a>>,
 }
 
 /// The names are the columns of `shares.csv`, but for `upstream`, which is a number everywhere here.
 #[derive(Debug, Serialize)]
-struct Share<'a> {
+struct ShareJson<'a> {
     timestamp: Time,
     miner_addr: String,
     worker: &'a str,
@@ -51,7 +51,7 @@ struct Share<'a> {
 }
 
 /// Newest first.
-pub(super) fn shares(sight: &Sight, query: &Query<'_>) -> Result<String, Fault> {
+pub(super) fn shares(sight: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
     let limit = query.number("limit", 50, 1..=MOST)?;
     let worker = query.text("worker");
     let upstream = query.upstream(sight.around.upstreams.len())?;
@@ -62,21 +62,21 @@ pub(super) fn shares(sight: &Sight, query: &Query<'_>) -> Result<String, Fault> 
             && upstream.is_none_or(|wanted| place(share) == Some(wanted))
     };
     let wanted = || sight.snapshot.recent.shares.iter().map(AsRef::as_ref).filter(is_wanted);
-    let share = |share| Share::of(share, place(share), sight);
-    Ok(text(&Shares {
+    let share = |share| ShareJson::of(share, place(share), sight);
+    Ok(text(&SharesJson {
         at: Time(sight.at),
         total: wanted().count(),
         shares: wanted().take(limit).map(share).collect(),
     }))
 }
 
-impl<'a> Share<'a> {
-    fn of(share: &'a ShareRow, place: Option<usize>, sight: &'a Sight) -> Share<'a> {
+impl<'a> ShareJson<'a> {
+    fn of(share: &'a ShareRow, place: Option<usize>, sight: &'a StatusSnapshot) -> ShareJson<'a> {
         let (code, reason) = match &share.outcome {
-            Outcome::Rejected { code, reason } => (*code, reason.as_deref()),
+            ShareOutcome::Rejected { code, reason } => (*code, reason.as_deref()),
             _ => (None, None),
         };
-        Share {
+        ShareJson {
             timestamp: Time(share.at),
             miner_addr: share.miner.to_string(),
             worker: &share.worker,

@@ -4,19 +4,19 @@
 use serde::Serialize;
 
 use super::alerts::Overview;
-use super::around::{PoolStats, Recipient};
 use super::clients::Clients;
-use super::counts::{Lifetime, Shares, Vardiff};
+use super::counts::{LifetimeJson, ShareCountsJson, VardiffJson};
+use super::external::{PoolStatsJson, RecipientJson};
 use super::forwarding::Forwarding;
-use super::health::{Ntp, RateLimit, Recording, Threads};
-use super::references::{Reference, references};
+use super::health::{NtpJson, RateLimitJson, RecordingJson, Threads};
+use super::references::{ReferenceJson, references};
 use super::text;
-use super::upstreams::{Brief, briefs};
-use super::value::{Best, Rates, Time};
-use super::verdict::{Chain, Payout};
-use crate::status::sight::Sight;
+use super::upstreams::{UpstreamBriefJson, briefs};
+use super::value::{BestShareJson, Rates, Time};
+use super::verdict::{ChainJson, PayoutJson};
+use crate::status::snapshot::StatusSnapshot;
 use crate::stratum::Difficulty;
-use crate::upstream::Standing;
+use crate::upstream::PoolStatus;
 
 #[derive(Debug, Serialize)]
 struct Status<'a> {
@@ -29,8 +29,8 @@ struct Status<'a> {
     shares_bad: u64,
     clients: Clients<'a>,
     shared: Clients<'a>,
-    vardiff: Vardiff,
-    ratelimit: RateLimit,
+    vardiff: VardiffJson,
+    ratelimit: RateLimitJson,
     mode: &'static str,
     version: &'static str,
     at: Time,
@@ -39,32 +39,32 @@ struct Status<'a> {
     analysis: bool,
     listening: Vec<String>,
     hashrate: Rates,
-    shares: Shares<'a>,
+    shares: ShareCountsJson<'a>,
     blocks: u64,
-    best: Bests<'a>,
-    payout: Payout<'a>,
-    chain: Chain<'a>,
+    best: BestSharesJson<'a>,
+    payout: PayoutJson<'a>,
+    chain: ChainJson<'a>,
     alerts: Overview<'a>,
-    upstreams: Vec<Brief<'a>>,
-    references: Vec<Reference<'a>>,
+    upstreams: Vec<UpstreamBriefJson<'a>>,
+    references: Vec<ReferenceJson<'a>>,
     forwarding: Forwarding,
-    ntp: Ntp,
-    recording: Option<Recording<'a>>,
+    ntp: NtpJson,
+    recording: Option<RecordingJson<'a>>,
     threads: Threads<'a>,
-    pool_stats: Option<PoolStats<'a>>,
-    notify: Vec<Recipient<'a>>,
-    lifetime: Lifetime,
+    pool_stats: Option<PoolStatsJson<'a>>,
+    notify: Vec<RecipientJson<'a>>,
+    lifetime: LifetimeJson,
 }
 
 #[derive(Debug, Serialize)]
-struct Bests<'a> {
-    run: Option<Best<'a>>,
-    day: Option<Best<'a>>,
-    ever: Option<Best<'a>>,
+struct BestSharesJson<'a> {
+    run: Option<BestShareJson<'a>>,
+    day: Option<BestShareJson<'a>>,
+    ever: Option<BestShareJson<'a>>,
 }
 
 /// The document.
-pub fn status(sight: &Sight) -> String {
+pub fn status(sight: &StatusSnapshot) -> String {
     let (facts, snapshot, around) = (&sight.facts, &sight.snapshot, &sight.around);
     let totals = snapshot.totals.as_ref();
     // The one that has been connected longest: sessions are in their order. What miners share stands
@@ -72,7 +72,7 @@ pub fn status(sight: &Sight) -> String {
     let mut sessions = snapshot.shared.iter().chain(&snapshot.miners);
     let first = sessions.find_map(|one| Some((one.extranonce1.as_ref()?, one)));
     text(&Status {
-        upstream: around.upstreams.iter().any(|one| one.sessions > 0 && one.standing == Standing::Up),
+        upstream: around.upstreams.iter().any(|one| one.sessions > 0 && one.standing == PoolStatus::Up),
         extranonce1: first.map(|(extranonce1, _)| extranonce1.to_string()).unwrap_or_default(),
         extranonce2_size: first.and_then(|(_, miner)| miner.extranonce2_size).map_or(0, |size| size.bytes()),
         last_notify_unix: totals.and_then(|totals| totals.last_job).map_or(0, |at| at.unix_seconds()),
@@ -81,8 +81,8 @@ pub fn status(sight: &Sight) -> String {
         shares_bad: totals.map_or(0, |totals| totals.rejected),
         clients: Clients::of(sight, snapshot.miners.iter()),
         shared: Clients::of(sight, snapshot.shared.iter()),
-        vardiff: Vardiff::of(sight),
-        ratelimit: RateLimit::of(sight),
+        vardiff: VardiffJson::of(sight),
+        ratelimit: RateLimitJson::of(sight),
         mode: facts.config.mode.as_str(),
         version: facts.version,
         at: Time(sight.at),
@@ -91,31 +91,34 @@ pub fn status(sight: &Sight) -> String {
         analysis: facts.config.analysis.enabled,
         listening: facts.listening.iter().map(ToString::to_string).collect(),
         hashrate: Rates::from(&snapshot.hash_rates),
-        shares: Shares::of(sight),
+        shares: ShareCountsJson::of(sight),
         blocks: totals.map_or(0, |totals| totals.blocks),
-        best: Bests {
-            run: snapshot.bests.run.as_ref().map(Best::from),
-            day: snapshot.bests.day.as_ref().map(Best::from),
-            ever: snapshot.best_ever.as_ref().map(Best::from),
+        best: BestSharesJson {
+            run: snapshot.bests.run.as_ref().map(BestShareJson::from),
+            day: snapshot.bests.day.as_ref().map(BestShareJson::from),
+            ever: snapshot.best_ever.as_ref().map(BestShareJson::from),
         },
-        payout: Payout::worst(sight),
-        chain: Chain::worst(sight),
+        payout: PayoutJson::worst(sight),
+        chain: ChainJson::worst(sight),
         alerts: Overview::of(&snapshot.alerts),
         upstreams: briefs(sight),
         references: references(sight),
         forwarding: Forwarding::of(sight),
-        ntp: Ntp::of(snapshot.clock.as_ref()),
-        recording: snapshot.recording.as_ref().map(Recording::from),
+        ntp: NtpJson::of(snapshot.clock.as_ref()),
+        recording: snapshot.recording.as_ref().map(RecordingJson::from),
         threads: Threads::of(sight),
-        pool_stats: around.pool_stats.as_ref().map(|health| PoolStats::new(health, snapshot.credit.as_ref())),
-        notify: around.recipients.iter().map(Recipient::from).collect(),
-        lifetime: Lifetime::from(&snapshot.lifetime),
+        pool_stats: around
+            .pool_stats
+            .as_ref()
+            .map(|health| PoolStatsJson::new(health, snapshot.credit.as_ref())),
+        notify: around.recipients.iter().map(RecipientJson::from).collect(),
+        lifetime: LifetimeJson::from(&snapshot.lifetime),
     })
 }
 
 /// What a pool has set last for one of the connected miners; without miners, what the newest share
 /// was asked for.
-fn newest_difficulty(sight: &Sight) -> Option<f64> {
+fn newest_difficulty(sight: &StatusSnapshot) -> Option<f64> {
     let snapshot = &sight.snapshot;
     let sessions = if snapshot.shared.is_empty() { &snapshot.miners } else { &snapshot.shared };
     let set = sessions.iter().filter_map(|one| Some((one.difficulty_since?, one.difficulty)));

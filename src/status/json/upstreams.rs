@@ -5,30 +5,30 @@ use serde::Serialize;
 
 use super::text;
 use super::value::{MILLISECONDS, Time, Times, number, percent};
-use super::verdict::{Chain, Payout};
+use super::verdict::{ChainJson, PayoutJson};
 use crate::analyzer::{Latency, PoolView};
-use crate::serving::UpstreamState;
-use crate::status::sight::Sight;
-use crate::status::words;
-use crate::upstream::Standing;
+use crate::proxy::UpstreamState;
+use crate::status::labels;
+use crate::status::snapshot::StatusSnapshot;
+use crate::upstream::PoolStatus;
 
 #[derive(Debug, Serialize)]
-struct Upstreams<'a> {
+struct UpstreamsJson<'a> {
     at: Time,
-    upstreams: Vec<Full<'a>>,
+    upstreams: Vec<UpstreamFullJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct Full<'a> {
+struct UpstreamFullJson<'a> {
     #[serde(flatten)]
-    brief: Brief<'a>,
-    payout: Payout<'a>,
-    chain: Chain<'a>,
+    brief: UpstreamBriefJson<'a>,
+    payout: PayoutJson<'a>,
+    chain: ChainJson<'a>,
 }
 
 /// The part of `/status`.
 #[derive(Debug, Serialize)]
-pub(super) struct Brief<'a> {
+pub(super) struct UpstreamBriefJson<'a> {
     upstream: usize,
     pool: &'a str,
     url: &'a str,
@@ -52,40 +52,48 @@ pub(super) struct Brief<'a> {
 }
 
 /// In the order of preference.
-pub(super) fn upstreams(sight: &Sight) -> String {
+pub(super) fn upstreams(sight: &StatusSnapshot) -> String {
     let full = |(place, brief)| {
         let pool = view(sight, place);
         let verdict = pool.and_then(|pool| pool.payout.as_ref());
-        Full { brief, payout: Payout::new(sight, pool, verdict), chain: Chain::new(sight, pool) }
+        UpstreamFullJson {
+            brief,
+            payout: PayoutJson::new(sight, pool, verdict),
+            chain: ChainJson::new(sight, pool),
+        }
     };
-    text(&Upstreams { at: Time(sight.at), upstreams: listed(sight).map(full).collect() })
+    text(&UpstreamsJson { at: Time(sight.at), upstreams: listed(sight).map(full).collect() })
 }
 
 /// In the order of preference.
-pub(super) fn briefs(sight: &Sight) -> Vec<Brief<'_>> {
+pub(super) fn briefs(sight: &StatusSnapshot) -> Vec<UpstreamBriefJson<'_>> {
     listed(sight).map(|(_, brief)| brief).collect()
 }
 
-fn listed(sight: &Sight) -> impl Iterator<Item = (usize, Brief<'_>)> {
-    sight.around.listed().into_iter().map(|(place, state)| (place, Brief::of(sight, place, state)))
+fn listed(sight: &StatusSnapshot) -> impl Iterator<Item = (usize, UpstreamBriefJson<'_>)> {
+    sight
+        .around
+        .listed()
+        .into_iter()
+        .map(|(place, state)| (place, UpstreamBriefJson::of(sight, place, state)))
 }
 
-fn view(sight: &Sight, place: usize) -> Option<&PoolView> {
+fn view(sight: &StatusSnapshot, place: usize) -> Option<&PoolView> {
     sight.snapshot.pools.iter().find(|pool| pool.place == place)
 }
 
-impl<'a> Brief<'a> {
-    fn of(sight: &'a Sight, place: usize, state: &'a UpstreamState) -> Brief<'a> {
+impl<'a> UpstreamBriefJson<'a> {
+    fn of(sight: &'a StatusSnapshot, place: usize, state: &'a UpstreamState) -> UpstreamBriefJson<'a> {
         let pool = view(sight, place);
         let count = |count: fn(&PoolView) -> u64| pool.map_or(0, count);
         let (accepted, rejected) = (count(|pool| pool.accepted), count(|pool| pool.rejected));
-        Brief {
+        UpstreamBriefJson {
             upstream: number(place),
             pool: &state.name,
             url: &state.url,
             is_listed: state.rank.is_some(),
-            is_up: state.standing == Standing::Up,
-            standing: words::standing(state.standing),
+            is_up: state.standing == PoolStatus::Up,
+            standing: labels::standing(state.standing),
             sessions: state.sessions,
             heard_seconds_ago: state.heard_ago.map(|ago| ago.as_secs_f64()),
             blocked: state.blocked.as_deref(),

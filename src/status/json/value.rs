@@ -6,8 +6,8 @@ use serde::{Serialize, Serializer};
 
 use crate::analyzer::{HashRates, Latency};
 use crate::clock::NtpTime;
+use crate::proxy::UpstreamState;
 use crate::record::BestShare;
-use crate::serving::UpstreamState;
 
 /// RFC 3339 in UTC with milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -113,16 +113,16 @@ pub(super) const SECONDS: f64 = 1.0;
 
 /// A share to be proud of.
 #[derive(Debug, Serialize)]
-pub(super) struct Best<'a> {
+pub(super) struct BestShareJson<'a> {
     difficulty: f64,
     worker: &'a str,
     hash: String,
     at: Time,
 }
 
-impl<'a> From<&'a BestShare> for Best<'a> {
-    fn from(best: &'a BestShare) -> Best<'a> {
-        Best {
+impl<'a> From<&'a BestShare> for BestShareJson<'a> {
+    fn from(best: &'a BestShare) -> BestShareJson<'a> {
+        BestShareJson {
             difficulty: best.difficulty.value(),
             worker: &best.worker,
             hash: best.hash.to_string(),

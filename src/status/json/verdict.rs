@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use super::value::{Time, name, number, seconds_between};
 use crate::analyzer::{ChainState, JobView, OutputView, PayoutState, PayoutVerdict, PoolView};
-use crate::status::sight::Sight;
-use crate::status::{verdicts, words};
+use crate::status::snapshot::StatusSnapshot;
+use crate::status::{labels, verdicts};
 
 /// Whom a block would pay.
 #[derive(Debug, Serialize)]
-pub(super) struct Payout<'a> {
+pub(super) struct PayoutJson<'a> {
     state: Option<&'static str>,
     reason: Option<String>,
     kind: &'static str,
@@ -23,11 +23,11 @@ pub(super) struct Payout<'a> {
     wasted_sats: Option<u64>,
     upstream: Option<usize>,
     pool: Option<&'a str>,
-    outputs: Vec<Output<'a>>,
+    outputs: Vec<OutputJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct Output<'a> {
+struct OutputJson<'a> {
     address: Option<&'a str>,
     kind: &'static str,
     sats: u64,
@@ -37,7 +37,7 @@ struct Output<'a> {
 
 /// Whose chain the work is on, and its newest job.
 #[derive(Debug, Serialize)]
-pub(super) struct Chain<'a> {
+pub(super) struct ChainJson<'a> {
     state: Option<&'static str>,
     /// Why nobody can tell.
     reason: Option<String>,
@@ -54,27 +54,27 @@ pub(super) struct Chain<'a> {
     pool: Option<&'a str>,
 }
 
-impl<'a> Payout<'a> {
+impl<'a> PayoutJson<'a> {
     /// The worst that a miner is exposed to.
-    pub(super) fn worst(sight: &'a Sight) -> Payout<'a> {
+    pub(super) fn worst(sight: &'a StatusSnapshot) -> PayoutJson<'a> {
         match verdicts::payout(&sight.snapshot) {
-            Some((pool, verdict)) => Payout::new(sight, Some(pool), Some(verdict)),
-            None => Payout::new(sight, None, None),
+            Some((pool, verdict)) => PayoutJson::new(sight, Some(pool), Some(verdict)),
+            None => PayoutJson::new(sight, None, None),
         }
     }
 
     pub(super) fn new(
-        sight: &'a Sight,
+        sight: &'a StatusSnapshot,
         pool: Option<&'a PoolView>,
         verdict: Option<&'a PayoutVerdict>,
-    ) -> Payout<'a> {
+    ) -> PayoutJson<'a> {
         let config = &sight.facts.config.payout;
         let state = verdict.map(|verdict| verdict.state);
         let place = pool.map(|pool| pool.place);
-        Payout {
+        PayoutJson {
             state: state.map(PayoutState::as_str),
             reason: reason(state),
-            kind: words::payout_kind(config.kind),
+            kind: labels::payout_kind(config.kind),
             min_percent: config.min_percent,
             address: verdict.and_then(|verdict| Some(verdict.expected.as_ref()?.address.as_str())),
             percent: verdict.and_then(verdicts::percent),
@@ -83,7 +83,7 @@ impl<'a> Payout<'a> {
             wasted_sats: verdict.map(|verdict| verdict.waste().map_or(0, |waste| waste.lost.0)),
             upstream: place.map(number),
             pool: name(&sight.around.upstreams, place),
-            outputs: pool.map_or(&[][..], |pool| &pool.outputs).iter().map(Output::from).collect(),
+            outputs: pool.map_or(&[][..], |pool| &pool.outputs).iter().map(OutputJson::from).collect(),
         }
     }
 }
@@ -95,9 +95,9 @@ fn reason(state: Option<PayoutState>) -> Option<String> {
     }
 }
 
-impl<'a> From<&'a OutputView> for Output<'a> {
-    fn from(output: &'a OutputView) -> Output<'a> {
-        Output {
+impl<'a> From<&'a OutputView> for OutputJson<'a> {
+    fn from(output: &'a OutputView) -> OutputJson<'a> {
+        OutputJson {
             address: output.address.as_deref(),
             kind: output.kind,
             sats: output.value.0,
@@ -107,17 +107,17 @@ impl<'a> From<&'a OutputView> for Output<'a> {
     }
 }
 
-impl<'a> Chain<'a> {
+impl<'a> ChainJson<'a> {
     /// The worst that a miner works on.
-    pub(super) fn worst(sight: &'a Sight) -> Chain<'a> {
-        Chain::new(sight, verdicts::chain(&sight.snapshot).map(|(pool, _)| pool))
+    pub(super) fn worst(sight: &'a StatusSnapshot) -> ChainJson<'a> {
+        ChainJson::new(sight, verdicts::chain(&sight.snapshot).map(|(pool, _)| pool))
     }
 
-    pub(super) fn new(sight: &'a Sight, pool: Option<&'a PoolView>) -> Chain<'a> {
+    pub(super) fn new(sight: &'a StatusSnapshot, pool: Option<&'a PoolView>) -> ChainJson<'a> {
         let verdict = pool.and_then(|pool| pool.chain.as_ref());
         let job: Option<&JobView> = pool.and_then(|pool| pool.job.as_deref());
         let place = pool.map(|pool| pool.place);
-        Chain {
+        ChainJson {
             state: verdict.map(|verdict| verdict.state).map(ChainState::as_str),
             reason: verdict.and_then(|verdict| Some(verdict.doubt?.to_string())),
             network: verdict.map(|verdict| verdict.network),

@@ -10,12 +10,12 @@ mod shares;
 mod text;
 mod workers;
 
-use super::sight::Sight;
-use text::Document;
+use super::snapshot::StatusSnapshot;
+use text::MetricsText;
 
 /// The document, in the text format 0.0.4.
-pub fn metrics(sight: &Sight) -> String {
-    let mut document = Document::default();
+pub fn metrics(sight: &StatusSnapshot) -> String {
+    let mut document = MetricsText::default();
     process::write(&mut document, sight);
     shares::write(&mut document, sight);
     pools::write(&mut document, sight);

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::text::{Document, Kind, label};
+use super::text::{MetricKind, MetricsText, label};
 use crate::analyzer::PoolView;
-use crate::serving::UpstreamState;
-use crate::status::sight::Sight;
-use crate::status::{verdicts, words};
-use crate::upstream::Standing;
+use crate::proxy::UpstreamState;
+use crate::status::snapshot::StatusSnapshot;
+use crate::status::{labels, verdicts};
+use crate::upstream::PoolStatus;
 
 const ANSWER: [Duration; 14] = [
     Duration::from_millis(1),
@@ -45,7 +45,7 @@ impl One<'_> {
     }
 }
 
-pub(super) fn write(to: &mut Document, sight: &Sight) {
+pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
     let states = sight.around.listed().into_iter();
     let all: Vec<One<'_>> = states
         .map(|(place, state)| One {
@@ -55,7 +55,7 @@ pub(super) fn write(to: &mut Document, sight: &Sight) {
             view: sight.snapshot.pools.iter().find(|pool| pool.place == place),
         })
         .collect();
-    let connected = all.iter().any(|one| one.state.sessions > 0 && one.state.standing == Standing::Up);
+    let connected = all.iter().any(|one| one.state.sessions > 0 && one.state.standing == PoolStatus::Up);
     to.gauge(
         "sluice_upstream_connected",
         "1 while a miner is with an upstream that is up.",
@@ -66,9 +66,9 @@ pub(super) fn write(to: &mut Document, sight: &Sight) {
     shares(to, &all);
 }
 
-fn dialling(to: &mut Document, all: &[One<'_>]) {
+fn dialling(to: &mut MetricsText, all: &[One<'_>]) {
     let mut gauge = |name, help, of: &dyn Fn(&One<'_>) -> Option<f64>| {
-        let mut family = to.family(name, Kind::Gauge, help);
+        let mut family = to.family(name, MetricKind::Gauge, help);
         for one in all {
             if let Some(value) = of(one) {
                 family.sample(&one.labels(), value);
@@ -76,7 +76,7 @@ fn dialling(to: &mut Document, all: &[One<'_>]) {
         }
     };
     gauge("sluice_upstream_up", "1 while it is thought to work.", &|one| {
-        Some(f64::from(u8::from(one.state.standing == Standing::Up)))
+        Some(f64::from(u8::from(one.state.standing == PoolStatus::Up)))
     });
     gauge("sluice_upstream_sessions", "Miners that are with it.", &|one| Some(one.state.sessions as f64));
     gauge("sluice_upstream_silence_seconds", "Since it said something to one of its miners.", &|one| {
@@ -88,17 +88,20 @@ fn dialling(to: &mut Document, all: &[One<'_>]) {
     gauge("sluice_payout_total_btc", "What a block would pay altogether, in bitcoins.", &|one| {
         one.view?.payout.as_ref().map(|verdict| verdict.total.0 as f64 / 1e8)
     });
-    let mut family =
-        to.family("sluice_upstream_standing", Kind::Gauge, "1 for what is known of it, 0 for the rest.");
+    let mut family = to.family(
+        "sluice_upstream_standing",
+        MetricKind::Gauge,
+        "1 for what is known of it, 0 for the rest.",
+    );
     for one in all {
-        family.one_of(&one.labels(), "state", &STANDINGS, words::standing(one.state.standing));
+        family.one_of(&one.labels(), "state", &STANDINGS, labels::standing(one.state.standing));
     }
 }
 
-fn judging(to: &mut Document, all: &[One<'_>]) {
+fn judging(to: &mut MetricsText, all: &[One<'_>]) {
     let mut family = to.family(
         "sluice_payout_state",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "1 for what its newest jobs say of the miner's pay, 0 for the rest.",
     );
     for one in all {
@@ -108,7 +111,7 @@ fn judging(to: &mut Document, all: &[One<'_>]) {
     }
     let mut family = to.family(
         "sluice_chain_state",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "1 for what its newest jobs say of the chain, 0 for the rest.",
     );
     for one in all {
@@ -117,8 +120,9 @@ fn judging(to: &mut Document, all: &[One<'_>]) {
     }
 }
 
-fn shares(to: &mut Document, all: &[One<'_>]) {
-    let mut family = to.family("sluice_upstream_shares_total", Kind::Counter, "Shares by pool and answer.");
+fn shares(to: &mut MetricsText, all: &[One<'_>]) {
+    let mut family =
+        to.family("sluice_upstream_shares_total", MetricKind::Counter, "Shares by pool and answer.");
     for one in all {
         let Some(view) = one.view else { continue };
         let [number, name] = one.labels();
@@ -133,7 +137,7 @@ fn shares(to: &mut Document, all: &[One<'_>]) {
         }
     }
     let mut family =
-        to.family("sluice_pool_answer_seconds", Kind::Histogram, "From a submit to the pool's answer.");
+        to.family("sluice_pool_answer_seconds", MetricKind::Histogram, "From a submit to the pool's answer.");
     for one in all {
         if let Some(view) = one.view {
             family.histogram(&one.labels(), &view.answers, &ANSWER);

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::text::{Document, Kind};
+use super::text::{MetricKind, MetricsText};
 use crate::clock::ClockState;
 use crate::config::{RuleId, Severity};
-use crate::status::sight::Sight;
-use crate::status::words;
+use crate::status::labels;
+use crate::status::snapshot::StatusSnapshot;
 
 /// From a fast machine's copy to what would be noticed.
 const LATENCY: [Duration; 13] = [
@@ -26,7 +26,7 @@ const LATENCY: [Duration; 13] = [
     Duration::from_secs(1),
 ];
 
-pub(super) fn write(to: &mut Document, sight: &Sight) {
+pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
     program(to, sight);
     forwarding(to, sight);
     connections(to, sight);
@@ -35,9 +35,9 @@ pub(super) fn write(to: &mut Document, sight: &Sight) {
     alerts(to, sight);
 }
 
-fn program(to: &mut Document, sight: &Sight) {
+fn program(to: &mut MetricsText, sight: &StatusSnapshot) {
     let facts = &sight.facts;
-    to.family("sluice_build_info", Kind::Gauge, "Always 1; the version is in the label.")
+    to.family("sluice_build_info", MetricKind::Gauge, "Always 1; the version is in the label.")
         .count(&[("version", facts.version), ("mode", facts.config.mode.as_str())], 1);
     to.gauge("sluice_uptime_seconds", "Since the start.", Some(sight.up_for.as_secs_f64()));
     to.gauge(
@@ -56,10 +56,10 @@ fn program(to: &mut Document, sight: &Sight) {
     to.gauge("sluice_analysis_enabled", "0 when nothing but bytes is counted.", Some(analysis));
 }
 
-fn forwarding(to: &mut Document, sight: &Sight) {
+fn forwarding(to: &mut MetricsText, sight: &StatusSnapshot) {
     let (volume, summary) = (&sight.around.volume, &sight.snapshot.summary);
     let mut each = |name, help, [up, down]: [u64; 2]| {
-        let mut family = to.family(name, Kind::Counter, help);
+        let mut family = to.family(name, MetricKind::Counter, help);
         family.count(&[("direction", "up")], up);
         family.count(&[("direction", "down")], down);
     };
@@ -74,7 +74,7 @@ fn forwarding(to: &mut Document, sight: &Sight) {
     each("sluice_forwarding_messages_total", "Lines that the analyzer read.", messages);
     let mut family = to.family(
         "sluice_forwarding_latency_seconds",
-        Kind::Histogram,
+        MetricKind::Histogram,
         "Delay that forwarding added: from readable to handed to the kernel.",
     );
     family.histogram(&[("direction", "up")], &summary.latency_up, &LATENCY);
@@ -94,7 +94,7 @@ fn forwarding(to: &mut Document, sight: &Sight) {
     );
 }
 
-fn connections(to: &mut Document, sight: &Sight) {
+fn connections(to: &mut MetricsText, sight: &StatusSnapshot) {
     let (around, counts) = (&sight.around, &sight.around.counts);
     let mut gauge = |name, help, value: usize| to.gauge(name, help, Some(value as f64));
     gauge("sluice_miners_connected", "Miners that are connected.", around.sessions);
@@ -104,7 +104,7 @@ fn connections(to: &mut Document, sight: &Sight) {
     to.counter("sluice_sessions_total", "Sessions that were opened.", Some(around.volume.sessions));
 }
 
-fn clock(to: &mut Document, sight: &Sight) {
+fn clock(to: &mut MetricsText, sight: &StatusSnapshot) {
     let state = sight.snapshot.clock.as_ref();
     let (offset, bound) = match state {
         Some(ClockState::Synchronised { offset, error_bound, .. }) => {
@@ -118,7 +118,7 @@ fn clock(to: &mut Document, sight: &Sight) {
     to.gauge("sluice_ntp_error_bound_seconds", "The offset can be wrong by so much.", bound);
 }
 
-fn recording(to: &mut Document, sight: &Sight) {
+fn recording(to: &mut MetricsText, sight: &StatusSnapshot) {
     let health = sight.snapshot.recording.as_ref();
     let (dropped, lost) = (health.map(|health| health.dropped), health.map(|health| health.lost));
     to.counter("sluice_recording_dropped_rows_total", "Rows not written: the disk was too slow.", dropped);
@@ -131,27 +131,30 @@ fn recording(to: &mut Document, sight: &Sight) {
     to.gauge("sluice_recording_troubles", "Files that can't be written at present.", troubles);
 }
 
-fn alerts(to: &mut Document, sight: &Sight) {
+fn alerts(to: &mut MetricsText, sight: &StatusSnapshot) {
     let view = &sight.snapshot.alerts;
     // Every rule from the start, so that a first alert is an increase.
     let mut counts: BTreeMap<&str, u64> = RuleId::ALL.iter().map(|rule| (rule.as_str(), 0)).collect();
     counts.extend(&view.counts);
-    let mut family = to.family("sluice_alerts_total", Kind::Counter, "Alerts raised, by rule.");
+    let mut family = to.family("sluice_alerts_total", MetricKind::Counter, "Alerts raised, by rule.");
     for (rule, count) in counts {
         family.count(&[("rule", rule)], count);
     }
     let lasting = || view.alerts.iter().filter(|alert| alert.ended.is_none());
-    let mut family = to.family("sluice_alerts_active", Kind::Gauge, "Alerts that last, by severity.");
+    let mut family = to.family("sluice_alerts_active", MetricKind::Gauge, "Alerts that last, by severity.");
     for severity in [Severity::High, Severity::Medium, Severity::Low, Severity::Info] {
         let count = lasting().filter(|alert| alert.severity == severity).count();
-        family.count(&[("severity", words::severity(severity))], count as u64);
+        family.count(&[("severity", labels::severity(severity))], count as u64);
     }
     let mut by_rule: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for alert in lasting() {
-        *by_rule.entry((alert.id, words::severity(alert.severity))).or_default() += 1;
+        *by_rule.entry((alert.id, labels::severity(alert.severity))).or_default() += 1;
     }
-    let mut family =
-        to.family("sluice_alerts_active_by_rule", Kind::Gauge, "Alerts that last, by rule; those that do.");
+    let mut family = to.family(
+        "sluice_alerts_active_by_rule",
+        MetricKind::Gauge,
+        "Alerts that last, by rule; those that do.",
+    );
     for ((rule, severity), count) in by_rule {
         family.count(&[("rule", rule), ("severity", severity)], count);
     }

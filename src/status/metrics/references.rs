@@ -1,12 +1,12 @@
 //! Each reference. The label `reference` is its number; the same one can be configured twice.
 
-use super::text::{Document, Kind, label};
+use super::text::{MetricKind, MetricsText, label};
 use crate::reference::ReferenceView;
-use crate::status::sight::Sight;
+use crate::status::snapshot::StatusSnapshot;
 
-pub(super) fn write(to: &mut Document, sight: &Sight) {
+pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
     let mut gauge = |name, help, of: &dyn Fn(&ReferenceView) -> Option<f64>| {
-        let mut family = to.family(name, Kind::Gauge, help);
+        let mut family = to.family(name, MetricKind::Gauge, help);
         for (place, view) in sight.around.references.iter().enumerate() {
             if let Some(value) = of(view) {
                 family

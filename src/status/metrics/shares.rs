@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::text::{Document, Kind, label};
+use super::text::{MetricKind, MetricsText, label};
 use crate::analyzer::{HashRates, Totals};
 use crate::record::BestShare;
-use crate::status::sight::Sight;
+use crate::status::snapshot::StatusSnapshot;
 
 const JOB_AGE: [Duration; 14] = [
     Duration::from_secs(1),
@@ -25,14 +25,14 @@ const JOB_AGE: [Duration; 14] = [
     Duration::from_secs(600),
 ];
 
-pub(super) fn write(to: &mut Document, sight: &Sight) {
+pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
     let totals = sight.snapshot.totals.as_ref();
     shares(to, totals);
     work(to, sight, totals);
     jobs(to, sight, totals);
 }
 
-fn shares(to: &mut Document, totals: Option<&Totals>) {
+fn shares(to: &mut MetricsText, totals: Option<&Totals>) {
     let mut counter = |name, help, of: fn(&Totals) -> u64| to.counter(name, help, totals.map(of));
     counter("sluice_submitted_shares_total", "Shares that miners sent.", |totals| totals.submitted);
     counter("sluice_stale_shares_total", "Shares for a job that a later one had ended.", |totals| {
@@ -47,15 +47,18 @@ fn shares(to: &mut Document, totals: Option<&Totals>) {
         |totals| totals.blocks,
     );
     counter("sluice_near_misses_total", "Shares that came near it.", |totals| totals.near_misses);
-    let mut family = to.family("sluice_shares_total", Kind::Counter, "Shares by what became of them.");
+    let mut family = to.family("sluice_shares_total", MetricKind::Counter, "Shares by what became of them.");
     if let Some(totals) = totals {
         family.count(&[("result", "accepted")], totals.accepted);
         family.count(&[("result", "rejected")], totals.rejected);
         family.count(&[("result", "unanswered")], totals.unanswered);
         family.count(&[("result", "unknown")], totals.unknown);
     }
-    let mut family =
-        to.family("sluice_rejected_shares_total", Kind::Counter, "Rejected shares by the pool's words.");
+    let mut family = to.family(
+        "sluice_rejected_shares_total",
+        MetricKind::Counter,
+        "Rejected shares by the pool's words.",
+    );
     let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
     for (reason, count) in totals.iter().flat_map(|totals| &totals.reasons) {
         *reasons.entry(label(reason)).or_default() += count;
@@ -65,9 +68,9 @@ fn shares(to: &mut Document, totals: Option<&Totals>) {
     }
 }
 
-fn work(to: &mut Document, sight: &Sight, totals: Option<&Totals>) {
+fn work(to: &mut MetricsText, sight: &StatusSnapshot, totals: Option<&Totals>) {
     let mut sum = |name, help, of: fn(&Totals) -> f64| {
-        let mut family = to.family(name, Kind::Counter, help);
+        let mut family = to.family(name, MetricKind::Counter, help);
         if let Some(totals) = totals {
             family.sample(&[], of(totals));
         }
@@ -83,7 +86,7 @@ fn work(to: &mut Document, sight: &Sight, totals: Option<&Totals>) {
     let snapshot = &sight.snapshot;
     let mut family = to.family(
         "sluice_hash_rate_hashes_per_second",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Hash rate that shares prove, by window.",
     );
     if totals.is_some() {
@@ -92,7 +95,7 @@ fn work(to: &mut Document, sight: &Sight, totals: Option<&Totals>) {
         }
     }
     let mut family =
-        to.family("sluice_best_difficulty", Kind::Gauge, "Of the best accepted share, by period.");
+        to.family("sluice_best_difficulty", MetricKind::Gauge, "Of the best accepted share, by period.");
     let bests: [(&str, &Option<BestShare>); 3] =
         [("run", &snapshot.bests.run), ("day", &snapshot.bests.day), ("ever", &snapshot.best_ever)];
     for (period, best) in bests {
@@ -102,7 +105,7 @@ fn work(to: &mut Document, sight: &Sight, totals: Option<&Totals>) {
     }
 }
 
-fn jobs(to: &mut Document, sight: &Sight, totals: Option<&Totals>) {
+fn jobs(to: &mut MetricsText, sight: &StatusSnapshot, totals: Option<&Totals>) {
     to.counter(
         "sluice_jobs_total",
         "Jobs, one for each miner that got it.",
@@ -118,7 +121,7 @@ fn jobs(to: &mut Document, sight: &Sight, totals: Option<&Totals>) {
     let difference = totals.and_then(|totals| totals.job_time_difference);
     to.gauge("sluice_job_time_difference_seconds", "The newest job's time less NTP time.", difference);
     let mut family =
-        to.family("sluice_job_age_seconds", Kind::Histogram, "How old its job was when a share came.");
+        to.family("sluice_job_age_seconds", MetricKind::Histogram, "How old its job was when a share came.");
     if let Some(totals) = totals {
         family.histogram(&[], &totals.job_ages, &JOB_AGE);
     }

@@ -11,13 +11,13 @@ const LONGEST_LABEL: usize = 128;
 
 /// The document that is being written: one family after the other.
 #[derive(Debug, Default)]
-pub(super) struct Document {
+pub(super) struct MetricsText {
     text: String,
 }
 
 /// What the numbers of a family mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum MetricKind {
     /// Only grows while the program runs.
     Counter,
     Gauge,
@@ -34,13 +34,13 @@ pub(super) struct Family<'a> {
 /// Names and values.
 pub(super) type Labels<'a> = &'a [(&'static str, &'a str)];
 
-impl Document {
+impl MetricsText {
     /// Begins a family. Names of counters end in `_total`.
-    pub(super) fn family(&mut self, name: &'static str, kind: Kind, help: &str) -> Family<'_> {
+    pub(super) fn family(&mut self, name: &'static str, kind: MetricKind, help: &str) -> Family<'_> {
         let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
         };
         // Into memory: it can't fail, here and below.
         let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
@@ -49,7 +49,7 @@ impl Document {
 
     /// A counter without labels.
     pub(super) fn counter(&mut self, name: &'static str, help: &str, value: Option<u64>) {
-        let mut family = self.family(name, Kind::Counter, help);
+        let mut family = self.family(name, MetricKind::Counter, help);
         if let Some(value) = value {
             family.count(&[], value);
         }
@@ -57,7 +57,7 @@ impl Document {
 
     /// A gauge without labels.
     pub(super) fn gauge(&mut self, name: &'static str, help: &str, value: Option<f64>) {
-        let mut family = self.family(name, Kind::Gauge, help);
+        let mut family = self.family(name, MetricKind::Gauge, help);
         if let Some(value) = value {
             family.sample(&[], value);
         }
@@ -167,8 +167,8 @@ mod tests {
 
     #[test]
     fn labels_are_escaped_and_bounded() {
-        let mut document = Document::default();
-        let mut family = document.family("sluice_x", Kind::Gauge, "Help.");
+        let mut document = MetricsText::default();
+        let mut family = document.family("sluice_x", MetricKind::Gauge, "Help.");
         family.sample(&[("worker", &label("a\"b\\c\nd\u{0}é"))], 1.0);
         family.sample(&[], f64::NAN);
         family.count(&[("a", &"x".repeat(3)), ("b", "")], 2);
@@ -186,9 +186,9 @@ mod tests {
         for millis in [1, 2, 700] {
             latency.record(Duration::from_millis(millis));
         }
-        let mut document = Document::default();
+        let mut document = MetricsText::default();
         let bounds = [Duration::from_micros(10), Duration::from_millis(5), Duration::from_secs(1)];
-        document.family("sluice_y_seconds", Kind::Histogram, "Help.").histogram(
+        document.family("sluice_y_seconds", MetricKind::Histogram, "Help.").histogram(
             &[("d", "up")],
             &latency,
             &bounds,

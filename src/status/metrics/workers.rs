@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::text::{Document, Kind, label};
+use super::text::{MetricKind, MetricsText, label};
 use crate::analyzer::{HashRates, MinerView, WorkerTotals};
-use crate::status::sight::Sight;
+use crate::status::snapshot::StatusSnapshot;
 
 /// The most workers that are shown.
 const MOST: usize = 200;
@@ -13,7 +13,7 @@ const OTHER: &str = "(other)";
 
 /// A worker, or several whose names can't be told apart here.
 #[derive(Debug, Default)]
-struct Worker {
+struct WorkerLabel {
     totals: WorkerTotals,
     /// Of its connections together; `None` without one.
     rates: Option<HashRates>,
@@ -21,9 +21,10 @@ struct Worker {
     silent: Option<f64>,
 }
 
-pub(super) fn write(to: &mut Document, sight: &Sight) {
+pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
     let (workers, not_shown) = bounded(gather(sight));
-    let mut family = to.family("sluice_worker_shares_total", Kind::Counter, "Shares by worker and result.");
+    let mut family =
+        to.family("sluice_worker_shares_total", MetricKind::Counter, "Shares by worker and result.");
     for (name, worker) in &workers {
         let totals = &worker.totals;
         let results = [
@@ -38,20 +39,23 @@ pub(super) fn write(to: &mut Document, sight: &Sight) {
     }
     let mut family = to.family(
         "sluice_worker_proven_difficulty_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "What was asked for, over a worker's shares whose hash proves it.",
     );
     for (name, worker) in &workers {
         family.sample(&[("worker", name)], worker.totals.proven_difficulty);
     }
-    let mut family =
-        to.family("sluice_worker_best_difficulty", Kind::Gauge, "Of a worker's best share in this run.");
+    let mut family = to.family(
+        "sluice_worker_best_difficulty",
+        MetricKind::Gauge,
+        "Of a worker's best share in this run.",
+    );
     for (name, worker) in workers.iter().filter(|(_, worker)| worker.totals.best_difficulty > 0.0) {
         family.sample(&[("worker", name)], worker.totals.best_difficulty);
     }
     let mut family = to.family(
         "sluice_worker_hash_rate_hashes_per_second",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Hash rate that a connected worker's shares prove, by window.",
     );
     for (name, worker) in &workers {
@@ -62,7 +66,7 @@ pub(super) fn write(to: &mut Document, sight: &Sight) {
     }
     let mut family = to.family(
         "sluice_worker_silence_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Since a connected worker's last share; before the first, since it connected.",
     );
     for (name, worker) in workers.iter().filter(|(name, _)| name != OTHER) {
@@ -74,30 +78,30 @@ pub(super) fn write(to: &mut Document, sight: &Sight) {
 }
 
 /// All, by the value of their label.
-fn gather(sight: &Sight) -> BTreeMap<String, Worker> {
-    let mut workers: BTreeMap<String, Worker> = BTreeMap::new();
+fn gather(sight: &StatusSnapshot) -> BTreeMap<String, WorkerLabel> {
+    let mut workers: BTreeMap<String, WorkerLabel> = BTreeMap::new();
     for (name, totals) in sight.snapshot.totals.iter().flat_map(|totals| &totals.workers) {
-        let one = Worker { totals: totals.clone(), ..Worker::default() };
+        let one = WorkerLabel { totals: totals.clone(), ..WorkerLabel::default() };
         workers.entry(label(name)).or_default().add(&one);
     }
     for miner in sight.snapshot.miners.iter().filter(|miner| !miner.worker.is_empty()) {
-        workers.entry(label(&miner.worker)).or_default().add(&Worker::connected(miner));
+        workers.entry(label(&miner.worker)).or_default().add(&WorkerLabel::connected(miner));
     }
     workers
 }
 
 /// Those with most proven work, and how many are only in the sum of the rest.
-fn bounded(workers: BTreeMap<String, Worker>) -> (Vec<(String, Worker)>, usize) {
-    let mut all: Vec<(String, Worker)> = workers.into_iter().collect();
+fn bounded(workers: BTreeMap<String, WorkerLabel>) -> (Vec<(String, WorkerLabel)>, usize) {
+    let mut all: Vec<(String, WorkerLabel)> = workers.into_iter().collect();
     if all.len() <= MOST {
         return (all, 0);
     }
-    let work = |worker: &Worker| worker.totals.proven_difficulty;
+    let work = |worker: &WorkerLabel| worker.totals.proven_difficulty;
     // Stable: of equal ones the first by name, so that the choice does not change from time to time.
     all.sort_by(|(_, a), (_, b)| work(b).total_cmp(&work(a)));
     let rest = all.split_off(MOST);
     let not_shown = rest.len();
-    let mut other = Worker::default();
+    let mut other = WorkerLabel::default();
     for (_, worker) in &rest {
         other.add(worker);
     }
@@ -108,13 +112,13 @@ fn bounded(workers: BTreeMap<String, Worker>) -> (Vec<(String, Worker)>, usize) 
     (all, not_shown)
 }
 
-impl Worker {
-    fn connected(miner: &MinerView) -> Worker {
+impl WorkerLabel {
+    fn connected(miner: &MinerView) -> WorkerLabel {
         let silent = miner.last_share_ago.unwrap_or(miner.connected_for).as_secs_f64();
-        Worker { totals: WorkerTotals::default(), rates: Some(miner.hash_rates), silent: Some(silent) }
+        WorkerLabel { totals: WorkerTotals::default(), rates: Some(miner.hash_rates), silent: Some(silent) }
     }
 
-    fn add(&mut self, other: &Worker) {
+    fn add(&mut self, other: &WorkerLabel) {
         let (mine, theirs) = (&mut self.totals, &other.totals);
         mine.accepted += theirs.accepted;
         mine.rejected += theirs.rejected;

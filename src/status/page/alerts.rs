@@ -5,12 +5,12 @@ use maud::{Markup, html};
 use super::Tone;
 use crate::analyzer::Alert;
 use crate::config::Severity;
-use crate::status::sight::Sight;
+use crate::status::snapshot::StatusSnapshot;
 
 /// How many are listed; the rest is at `/api/alerts`.
 const MOST: usize = 5;
 
-pub(super) fn section(sight: &Sight) -> Markup {
+pub(super) fn section(sight: &StatusSnapshot) -> Markup {
     let alerts = &sight.snapshot.alerts.alerts;
     if !sight.facts.config.analysis.enabled {
         return html! {};

@@ -3,15 +3,16 @@
 use maud::{Markup, PreEscaped, html};
 
 use crate::analyzer::{History, Span};
-use crate::status::chart::{self, Chart};
-use crate::status::figures::{grouped, rate};
-use crate::status::sight::Sight;
+use crate::status::charts;
+use crate::status::charts::Chart;
+use crate::status::snapshot::StatusSnapshot;
+use crate::util::format::{grouped, rate};
 
 /// With less history than this the last hour says more than the last day, in seconds.
 const SHORT_HISTORY: f64 = 2.0 * 3600.0;
 
 /// `has`: the revision that the visitor has; charts that have not changed are left out.
-pub(super) fn section(sight: &Sight, has: Option<u64>) -> Markup {
+pub(super) fn section(sight: &StatusSnapshot, has: Option<u64>) -> Markup {
     let history = &sight.snapshot.history;
     let revision = history.revision();
     if !sight.facts.config.analysis.enabled || has == Some(revision) {
@@ -39,7 +40,7 @@ pub(super) fn section(sight: &Sight, has: Option<u64>) -> Markup {
 
 fn both(history: &History, span: Span, now: u64) -> Markup {
     let series = history.series(span, now);
-    let (rates, shares) = (chart::hash_rate(&series, span), chart::shares(&series, span));
+    let (rates, shares) = (charts::hash_rate(&series, span), charts::shares(&series, span));
     let counted: u64 = series.iter().map(|bucket| u64::from(bucket.accepted)).sum();
     html! {
         figure {

@@ -4,10 +4,10 @@ use maud::{Markup, html};
 
 use crate::analyzer::Latency;
 use crate::clock::ClockState;
-use crate::status::figures::{count, delay, grouped, short, span};
-use crate::status::sight::Sight;
+use crate::status::snapshot::StatusSnapshot;
+use crate::util::format::{count, delay, grouped, short, span};
 
-pub(super) fn section(sight: &Sight) -> Markup {
+pub(super) fn section(sight: &StatusSnapshot) -> Markup {
     let (snapshot, around) = (&sight.snapshot, &sight.around);
     let summary = &snapshot.summary;
     html! {
@@ -85,7 +85,7 @@ fn clock(state: Option<&ClockState>) -> String {
     }
 }
 
-fn records(sight: &Sight) -> Markup {
+fn records(sight: &StatusSnapshot) -> Markup {
     match &sight.snapshot.recording {
         None => html! { "none are written" },
         Some(health) if health.troubles.is_empty() && health.dropped + health.lost == 0 => {

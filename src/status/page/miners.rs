@@ -4,15 +4,15 @@ use maud::{Markup, html};
 
 use super::Tone;
 use crate::analyzer::MinerView;
-use crate::status::device::device;
-use crate::status::figures::{ago, count, grouped, percent, rate, short, span};
-use crate::status::sight::Sight;
+use crate::status::snapshot::StatusSnapshot;
+use crate::status::user_agent::device;
+use crate::util::format::{ago, count, grouped, percent, rate, short, span};
 use crate::work::name_of_worker;
 
 /// How many are listed. A farm's page would be megabytes; its others are at `/api/miners`.
 const MOST: usize = 100;
 
-pub(super) fn section(sight: &Sight) -> Markup {
+pub(super) fn section(sight: &StatusSnapshot) -> Markup {
     let mut miners: Vec<&MinerView> = sight.snapshot.miners.iter().collect();
     miners.sort_by(|a, b| {
         let rates = b.hash_rates.one_hour.total_cmp(&a.hash_rates.one_hour);

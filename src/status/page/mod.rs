@@ -19,23 +19,23 @@
 mod alerts;
 mod charts;
 mod details;
-mod glance;
-mod luck;
+mod external;
 mod miners;
-mod outside;
+mod odds;
 mod payout;
 mod policy;
 mod pools;
 mod references;
 mod shares;
+mod summary;
 mod welcome;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::figures::rate;
-use super::sight::Sight;
+use super::snapshot::StatusSnapshot;
 use crate::analyzer::{PoolView, Snapshot};
 use crate::util::escape;
+use crate::util::format::rate;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("live.js");
@@ -63,7 +63,7 @@ pub struct Visit<'a> {
 }
 
 /// The page as of this moment.
-pub fn page(sight: &Sight, visit: &Visit<'_>) -> Page {
+pub fn page(sight: &StatusSnapshot, visit: &Visit<'_>) -> Page {
     let is_new = sight.around.sessions == 0 && sight.around.volume.sessions == 0 && is_without_shares(sight);
     let title = if is_new {
         String::from("Sluice")
@@ -110,11 +110,11 @@ pub fn page(sight: &Sight, visit: &Visit<'_>) -> Page {
     Page { html: html.into_string(), policy: policy::policy() }
 }
 
-fn sections(sight: &Sight, visit: &Visit<'_>) -> Markup {
+fn sections(sight: &StatusSnapshot, visit: &Visit<'_>) -> Markup {
     html! {
-        (glance::section(sight))
+        (summary::section(sight))
         @if sight.facts.config.analysis.enabled {
-            (luck::section(sight))
+            (odds::section(sight))
             (charts::section(sight, visit.has_charts))
             (shares::section(sight))
             (payout::section(sight))
@@ -122,18 +122,18 @@ fn sections(sight: &Sight, visit: &Visit<'_>) -> Markup {
         (alerts::section(sight))
         (miners::section(sight))
         (pools::section(sight))
-        (outside::section(sight))
+        (external::section(sight))
         (references::section(sight))
         (details::section(sight))
     }
 }
 
-fn time(sight: &Sight) -> Markup {
+fn time(sight: &StatusSnapshot) -> Markup {
     let at = sight.at.timestamp().strftime("%H:%M:%S UTC");
     html! { time datetime=(sight.at) { (at) } }
 }
 
-fn is_without_shares(sight: &Sight) -> bool {
+fn is_without_shares(sight: &StatusSnapshot) -> bool {
     let totals = sight.snapshot.totals.as_ref();
     totals.is_none_or(|totals| totals.submitted == 0) && sight.snapshot.lifetime.accepted == 0
 }
@@ -146,7 +146,7 @@ fn pool_in_use(snapshot: &Snapshot) -> Option<&PoolView> {
 }
 
 /// Host and port.
-fn pool_name<'a>(sight: &'a Sight, pool: &'a PoolView) -> &'a str {
+fn pool_name<'a>(sight: &'a StatusSnapshot, pool: &'a PoolView) -> &'a str {
     sight.around.upstreams.get(pool.place).map_or(&pool.name, |upstream| &upstream.name)
 }
 

@@ -4,10 +4,10 @@ use maud::{Markup, html};
 
 use super::{Tone, pool_name};
 use crate::analyzer::{PayoutState, PoolView, Unverifiable};
-use crate::status::sight::Sight;
+use crate::status::snapshot::StatusSnapshot;
 use crate::status::verdicts;
 
-pub(super) fn section(sight: &Sight) -> Markup {
+pub(super) fn section(sight: &StatusSnapshot) -> Markup {
     let Some((pool, verdict)) = verdicts::payout(&sight.snapshot) else { return html! {} };
     let (tone, word) = match verdict.state {
         PayoutState::Verified => (Tone::Good, String::from("verified")),

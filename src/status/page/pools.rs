@@ -4,12 +4,12 @@ use maud::{Markup, html};
 
 use super::Tone;
 use crate::analyzer::PoolView;
-use crate::serving::UpstreamState;
-use crate::status::figures::{count, delay, grouped, span};
-use crate::status::sight::Sight;
-use crate::upstream::Standing;
+use crate::proxy::UpstreamState;
+use crate::status::snapshot::StatusSnapshot;
+use crate::upstream::PoolStatus;
+use crate::util::format::{count, delay, grouped, span};
 
-pub(super) fn section(sight: &Sight) -> Markup {
+pub(super) fn section(sight: &StatusSnapshot) -> Markup {
     html! {
         section.pools #pools data-live {
             h2 { "Pools" }
@@ -24,11 +24,11 @@ pub(super) fn section(sight: &Sight) -> Markup {
 
 fn one(number: usize, state: &UpstreamState, pool: Option<&PoolView>) -> Markup {
     let (tone, word) = match state.standing {
-        Standing::Up => (Tone::Good, "up"),
-        Standing::Failed if state.gives_no_work => (Tone::Bad, "gives no work"),
-        Standing::Failed => (Tone::Bad, "down"),
-        Standing::Blocked => (Tone::Bad, "out of rotation"),
-        Standing::Untried => (Tone::Calm, "not needed yet"),
+        PoolStatus::Up => (Tone::Good, "up"),
+        PoolStatus::Failed if state.gives_no_work => (Tone::Bad, "gives no work"),
+        PoolStatus::Failed => (Tone::Bad, "down"),
+        PoolStatus::Blocked => (Tone::Bad, "out of rotation"),
+        PoolStatus::Untried => (Tone::Calm, "not needed yet"),
     };
     html! {
         li class=(tone.class()) {

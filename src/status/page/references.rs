@@ -4,11 +4,11 @@ use maud::{Markup, html};
 
 use super::Tone;
 use crate::reference::ReferenceView;
-use crate::status::figures::{grouped, span};
-use crate::status::sight::Sight;
+use crate::status::snapshot::StatusSnapshot;
+use crate::util::format::{grouped, span};
 use crate::work::parent_hash;
 
-pub(super) fn section(sight: &Sight) -> Markup {
+pub(super) fn section(sight: &StatusSnapshot) -> Markup {
     let views = &sight.around.references;
     html! {
         @if !views.is_empty() {
@@ -20,7 +20,7 @@ pub(super) fn section(sight: &Sight) -> Markup {
     }
 }
 
-fn one(sight: &Sight, view: &ReferenceView) -> Markup {
+fn one(sight: &StatusSnapshot, view: &ReferenceView) -> Markup {
     let (tone, word) = match (view.is_connected, &view.error) {
         (true, None) => (Tone::Good, "connected"),
         (true, Some(_)) => (Tone::Warn, "connected"),

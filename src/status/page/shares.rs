@@ -3,13 +3,13 @@
 use maud::{Markup, html};
 
 use crate::analyzer::Totals;
-use crate::status::figures::{grouped, percent};
-use crate::status::sight::Sight;
+use crate::status::snapshot::StatusSnapshot;
+use crate::util::format::{grouped, percent};
 
 /// How many reasons are listed.
 const MOST_REASONS: usize = 5;
 
-pub(super) fn section(sight: &Sight) -> Markup {
+pub(super) fn section(sight: &StatusSnapshot) -> Markup {
     let Some(totals) = &sight.snapshot.totals else { return html! {} };
     let judged = totals.accepted + totals.rejected;
     html! {

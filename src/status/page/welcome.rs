@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use maud::{Markup, html};
 
-use crate::status::sight::Sight;
+use crate::status::snapshot::StatusSnapshot;
 
-pub(super) fn section(sight: &Sight, host: Option<&str>) -> Markup {
+pub(super) fn section(sight: &StatusSnapshot, host: Option<&str>) -> Markup {
     let hosts = hosts(sight, host);
     let port = sight.facts.listening.first().map_or(3334, SocketAddr::port);
     let example = hosts.first().map_or("this-machine", String::as_str);
@@ -35,7 +35,7 @@ pub(super) fn section(sight: &Sight, host: Option<&str>) -> Markup {
 
 /// Names a miner can reach this machine by: what the visitor used, then its own addresses. A listener
 /// on one address is reached by that one only.
-fn hosts(sight: &Sight, host: Option<&str>) -> Vec<String> {
+fn hosts(sight: &StatusSnapshot, host: Option<&str>) -> Vec<String> {
     let listening = || sight.facts.listening.iter().map(SocketAddr::ip);
     let is_open =
         |own: &IpAddr| listening().any(|one| one.is_unspecified() && one.is_ipv4() == own.is_ipv4());

@@ -2,13 +2,13 @@
 
 use crate::stratum::configure::ConfigureAnswer;
 use crate::stratum::difficulty::Difficulty;
-use crate::stratum::field::FieldError;
-use crate::stratum::job_reading::{Agreement, JobReading};
+use crate::stratum::job_reading::{JobReading, ReadingAgreement};
+use crate::stratum::json_field::FieldError;
 use crate::stratum::method::PoolMethod;
 use crate::stratum::readings::Readings;
 use crate::stratum::reconnect::Reconnect;
 use crate::stratum::subscribe::SubscribeAnswer;
-use crate::stratum::verdict::Verdict;
+use crate::stratum::verdict::ResponseVerdict;
 use crate::stratum::version::VersionMask;
 
 /// One thing that a line says.
@@ -32,9 +32,9 @@ pub enum ClientEvent<T> {
     /// The first answer to the subscribe that is no refusal, in all its readings.
     Subscribed(Spaces),
     /// The pool refuses the subscribe.
-    SubscribeRefused(Verdict),
+    SubscribeRefused(ResponseVerdict),
     /// The answer to an authorize.
-    Authorized(Verdict),
+    Authorized(ResponseVerdict),
     /// An error in answer to a suggested difficulty. Many pools give no answer, or an odd one.
     SuggestionRefused,
     /// Something that some miners take for an answer to the subscribe: it has another id, or is a second one.
@@ -63,7 +63,7 @@ pub struct JobLine {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Spaces {
     /// None of them twice, that of most miners first. With each, how far miners agree in it.
-    pub readable: Vec<(SubscribeAnswer, Agreement)>,
+    pub readable: Vec<(SubscribeAnswer, ReadingAgreement)>,
     /// The reason why a reading gives none.
     pub unreadable: Option<FieldError>,
 }
@@ -92,7 +92,7 @@ impl JobLine {
 }
 
 impl Spaces {
-    pub(super) fn add(&mut self, space: Result<(SubscribeAnswer, Agreement), FieldError>) {
+    pub(super) fn add(&mut self, space: Result<(SubscribeAnswer, ReadingAgreement), FieldError>) {
         match space {
             Ok((space, agreement)) => match self.readable.iter_mut().find(|(known, _)| *known == space) {
                 Some((_, known)) => *known = agreement.max(*known),
@@ -114,6 +114,6 @@ impl Spaces {
 
     /// Whether some miners read one of the spaces differently.
     pub fn is_doubtful(&self) -> bool {
-        self.readable.iter().any(|(_, agreement)| *agreement == Agreement::Doubtful)
+        self.readable.iter().any(|(_, agreement)| *agreement == ReadingAgreement::Doubtful)
     }
 }

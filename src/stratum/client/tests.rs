@@ -51,7 +51,7 @@ fn space(extranonce1: &str, size: u8) -> SubscribeAnswer {
 }
 
 fn spaces(extranonce1: &str, size: u8) -> Spaces {
-    Spaces { readable: vec![(space(extranonce1, size), Agreement::All)], unreadable: None }
+    Spaces { readable: vec![(space(extranonce1, size), ReadingAgreement::All)], unreadable: None }
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn requests_are_numbered_in_their_order() {
 
 #[test]
 fn answers_are_known_in_any_order_and_form() {
-    let accepted = ClientEvent::Authorized(Verdict::Accepted);
+    let accepted = ClientEvent::Authorized(ResponseVerdict::Accepted);
     for (line, expected) in [
         (r#"{"id":3,"result":true,"error":null}"#, accepted.clone()),
         (r#"{"id":"3","result":true,"error":[]}"#, accepted.clone()),
@@ -94,7 +94,8 @@ fn answers_are_known_in_any_order_and_form() {
 #[test]
 fn every_answer_can_be_a_refusal() {
     let mut client = client();
-    let refused = |code, reason: &str| Verdict::Refused { code: Some(code), reason: Some(reason.to_owned()) };
+    let refused =
+        |code, reason: &str| ResponseVerdict::Refused { code: Some(code), reason: Some(reason.to_owned()) };
     for (line, expected) in [
         (
             r#"{"id":1,"result":null,"error":[20,"a",null]}"#,

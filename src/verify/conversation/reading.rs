@@ -1,14 +1,14 @@
 //! What the pool's messages say, shortened to what is kept.
 
 use super::{MOST_TEXT, SUGGESTED};
-use crate::stratum::{self, Difficulty, Verdict};
-use crate::verify::found::{Reconnect, Refusal, Suggestion};
+use crate::stratum::{self, Difficulty, ResponseVerdict};
+use crate::verify::observations::{PoolRefusal, ReconnectSeen, Suggestion};
 
 /// A `client.reconnect` from the pool `host`.
-pub(super) fn reconnect(read: stratum::Reconnect, host: &str) -> Reconnect {
+pub(super) fn reconnect(read: stratum::Reconnect, host: &str) -> ReconnectSeen {
     let is_foreign = !read.is_to(host);
     let shortened = |text: String| text.chars().take(MOST_TEXT).collect::<String>();
-    Reconnect {
+    ReconnectSeen {
         host: Some(shortened(read.host)).filter(|host| !host.is_empty()),
         port: read.port,
         is_foreign,
@@ -29,11 +29,11 @@ pub(super) fn suggestion_after(known: Suggestion, before: Option<Difficulty>, se
     }
 }
 
-pub(super) fn refusal(verdict: Verdict) -> Refusal {
+pub(super) fn refusal(verdict: ResponseVerdict) -> PoolRefusal {
     match verdict {
-        Verdict::Accepted => Refusal::default(),
-        Verdict::Refused { code, reason } => {
-            Refusal { code, reason: reason.map(|reason| reason.chars().take(MOST_TEXT).collect()) }
+        ResponseVerdict::Accepted => PoolRefusal::default(),
+        ResponseVerdict::Refused { code, reason } => {
+            PoolRefusal { code, reason: reason.map(|reason| reason.chars().take(MOST_TEXT).collect()) }
         }
     }
 }

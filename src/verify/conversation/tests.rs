@@ -7,19 +7,19 @@ const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
 /// When ckpool's job below was made.
 const JOB_TIME: i64 = 1_720_534_678;
 
-fn at(milliseconds: u64) -> Moment {
+fn at(milliseconds: u64) -> Timestamp {
     let since = Duration::from_millis(milliseconds);
     let clock = jiff::Timestamp::from_second(JOB_TIME).unwrap().checked_add(since).unwrap();
-    Moment { since, clock: NtpTime::from_timestamp(clock) }
+    Timestamp { since, clock: NtpTime::from_timestamp(clock) }
 }
 
-fn conversation(is_brief: bool) -> Conversation {
-    let settings = Settings::new(ADDRESS, Network::Auto).unwrap();
-    Conversation::new(&Settings { is_brief, ..settings }, "pool.example", at(0))
+fn conversation(is_brief: bool) -> VerifyClient {
+    let settings = VerifySettings::new(ADDRESS, Network::Auto).unwrap();
+    VerifyClient::new(&VerifySettings { is_brief, ..settings }, "pool.example", at(0))
 }
 
 /// A conversation as far as a difficulty being suggested at 300 ms.
-fn opened(is_brief: bool) -> Conversation {
+fn opened(is_brief: bool) -> VerifyClient {
     let mut conversation = conversation(is_brief);
     conversation.take_line(br#"{"id":2,"result":[[],"d1e54072",8],"error":null}"#, at(50));
     conversation.tick(at(250));
@@ -28,7 +28,7 @@ fn opened(is_brief: bool) -> Conversation {
     conversation
 }
 
-fn line(conversation: &mut Conversation, milliseconds: u64, line: &str) {
+fn line(conversation: &mut VerifyClient, milliseconds: u64, line: &str) {
     conversation.take_line(line.as_bytes(), at(milliseconds));
 }
 

@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-use super::{Conversation, UNFINISHED};
+use super::{UNFINISHED, VerifyClient};
 use crate::analyzer::PayoutState;
 use crate::stratum::{
-    Agreement, Extranonce2Size, JobLine, JobReading, Notify, Readings, Spaces, SubscribeAnswer,
+    Extranonce2Size, JobLine, JobReading, Notify, ReadingAgreement, Readings, Spaces, SubscribeAnswer,
 };
-use crate::verify::found::Subscribed;
 use crate::verify::job::SeenJob;
-use crate::verify::moment::Moment;
+use crate::verify::observations::Subscribed;
+use crate::verify::timestamp::Timestamp;
 
 /// The most search spaces of earlier times in which a job is judged.
 const MAX_SPACES: usize = 16;
 
-impl Conversation {
+impl VerifyClient {
     /// Takes the answer to subscribe. The jobs that came before it follow.
-    pub(super) fn take_subscribed(&mut self, spaces: Spaces, at: Moment) {
+    pub(super) fn take_subscribed(&mut self, spaces: Spaces, at: Timestamp) {
         self.subscribe_answered = Some(at.since);
         if let Some(first) = spaces.first() {
             let took = at.since.saturating_sub(self.subscribe_sent);
@@ -46,7 +46,7 @@ impl Conversation {
 
     /// A `mining.set_extranonce`: some miners take it at once, others ignore it. So jobs are judged in the search
     /// spaces before it, too, and the present job in the new ones.
-    pub(super) fn change_spaces(&mut self, spaces: Spaces, at: Moment) {
+    pub(super) fn change_spaces(&mut self, spaces: Spaces, at: Timestamp) {
         let Some(subscribed) = &self.found.subscribed else { return };
         let before = std::iter::once(subscribed.extranonces.clone()).chain(self.found.other_spaces.clone());
         for space in before {
@@ -62,7 +62,7 @@ impl Conversation {
     }
 
     /// Takes the job of a line in all its readings. The worst of them counts.
-    pub(super) fn take_job(&mut self, line: JobLine, at: Moment) {
+    pub(super) fn take_job(&mut self, line: JobLine, at: Timestamp) {
         let JobLine { readings, unreadable } = line;
         if let Some(why) = unreadable {
             self.found.jobs.add_unreadable(&why);
@@ -71,7 +71,7 @@ impl Conversation {
             return;
         }
         self.present.clone_from(&readings);
-        let is_doubtful = readings.iter().any(|reading| reading.agreement == Agreement::Doubtful);
+        let is_doubtful = readings.iter().any(|reading| reading.agreement == ReadingAgreement::Doubtful);
         let worst = self.worst(readings, at);
         let has_coinbase = worst.as_ref().is_none_or(SeenJob::has_coinbase);
         let doubt = self.found.space_doubt.clone();
@@ -86,7 +86,7 @@ impl Conversation {
     }
 
     /// The worst of a job's readings in all search spaces; `None` without a search space.
-    fn worst(&self, readings: Vec<JobReading>, at: Moment) -> Option<SeenJob> {
+    fn worst(&self, readings: Vec<JobReading>, at: Timestamp) -> Option<SeenJob> {
         let subscribed = self.found.subscribed.as_ref()?;
         let spaces = || std::iter::once(&subscribed.extranonces).chain(&self.found.other_spaces);
         let seen = readings.iter().flat_map(|JobReading { job, .. }| {
@@ -98,7 +98,7 @@ impl Conversation {
         seen.max_by_key(|job| job.badness(self.most_drift))
     }
 
-    fn seen(&self, job: Notify, space: &SubscribeAnswer, at: Moment) -> SeenJob {
+    fn seen(&self, job: Notify, space: &SubscribeAnswer, at: Timestamp) -> SeenJob {
         let before = self.found.jobs.newest.as_ref();
         let clean = job.clean_jobs.unwrap_or_else(|| {
             before.is_none_or(|before| before.parent != crate::work::parent_hash(&job.prevhash))
@@ -114,7 +114,7 @@ impl Conversation {
     }
 
     /// Takes what has come of a line that pauses for a second: a NerdMiner takes that for the whole line.
-    pub(in crate::verify) fn take_paused(&mut self, rest: &[u8], at: Moment) {
+    pub(in crate::verify) fn take_paused(&mut self, rest: &[u8], at: Timestamp) {
         let readings = Readings::of(rest);
         let (read, unread): (Vec<_>, Vec<_>) = readings.jobs().into_iter().partition(Result::is_ok);
         if let Some(Err(why)) = unread.first() {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::verify::job::SeenJob;
-use crate::verify::jobs::Jobs;
+use crate::verify::jobs::JobsSeen;
 
 #[derive(Serialize)]
 pub(super) struct JobsView {
@@ -12,11 +12,11 @@ pub(super) struct JobsView {
     clean: u64,
     empty: u64,
     unreadable: u64,
-    list: Vec<JobView>,
+    list: Vec<VerifyJobJson>,
 }
 
 #[derive(Serialize)]
-struct JobView {
+struct VerifyJobJson {
     number: u64,
     at: String,
     seconds: f64,
@@ -37,21 +37,21 @@ struct JobView {
 }
 
 impl JobsView {
-    pub(super) fn of(jobs: &Jobs) -> JobsView {
+    pub(super) fn of(jobs: &JobsSeen) -> JobsView {
         JobsView {
             count: jobs.count,
             telling: jobs.telling,
             clean: jobs.clean,
             empty: jobs.empty,
             unreadable: jobs.unreadable,
-            list: jobs.kept.iter().map(JobView::of).collect(),
+            list: jobs.kept.iter().map(VerifyJobJson::of).collect(),
         }
     }
 }
 
-impl JobView {
-    fn of(job: &SeenJob) -> JobView {
-        JobView {
+impl VerifyJobJson {
+    fn of(job: &SeenJob) -> VerifyJobJson {
+        VerifyJobJson {
             number: job.number,
             at: job.at.clock.to_string(),
             seconds: job.at.since.as_secs_f64(),

@@ -9,7 +9,7 @@ use crate::analyzer::Expected;
 use crate::clock::NtpTime;
 use crate::config::Network;
 use crate::net::dial::DialTimes;
-use crate::verify::{Conversation, Moment, Report};
+use crate::verify::{PoolReport, Timestamp, VerifyClient};
 
 /// Nobody's in any of the jobs.
 const STRANGER: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
@@ -43,28 +43,28 @@ fn real_jobs() -> Vec<Real> {
 }
 
 /// As if a pool had sent it to a miner with this address, at the job's own time plus `late`.
-fn watched(real: &Real, settings: &Settings, late: i64) -> Watched {
+fn watched(real: &Real, settings: &VerifySettings, late: i64) -> WatchReport {
     let notify: Value = serde_json::from_str(&real.line).unwrap();
     let ntime = i64::from_str_radix(notify["params"][7].as_str().unwrap(), 16).unwrap();
     let clock = NtpTime::from_timestamp(jiff::Timestamp::from_second(ntime + late).unwrap());
-    let at = |milliseconds| Moment { since: Duration::from_millis(milliseconds), clock };
-    let mut conversation = Conversation::new(settings, "pool.example", at(0));
+    let at = |milliseconds| Timestamp { since: Duration::from_millis(milliseconds), clock };
+    let mut conversation = VerifyClient::new(settings, "pool.example", at(0));
     let subscribed =
         format!(r#"{{"id":2,"result":[[],"{}",{}],"error":null}}"#, real.extranonce1, real.extranonce2_size);
     conversation.take_line(subscribed.as_bytes(), at(10));
     conversation.tick(at(300));
     conversation.take_line(br#"{"id":3,"result":true,"error":null}"#, at(310));
     conversation.take_line(real.line.as_bytes(), at(400));
-    Watched {
+    WatchReport {
         began: clock,
         dial: Some(DialTimes::default()),
         lasted: Duration::from_secs(1),
-        end: End::Time,
+        end: WatchEnd::Time,
         found: conversation.into_found(),
     }
 }
 
-fn ids(findings: &[Finding]) -> Vec<&'static str> {
+fn ids(findings: &[VerifyFinding]) -> Vec<&'static str> {
     findings.iter().filter(|finding| finding.weight >= Weight::Unknown).map(|finding| finding.id).collect()
 }
 
@@ -76,7 +76,8 @@ fn real_jobs_pay_those_they_pay_and_nobody_else() {
         let largest = outputs.iter().max_by_key(|output| output["sats"].as_u64()).unwrap();
         let address = largest["address"].as_str().unwrap();
         // Those of the test networks have an address of theirs.
-        let settings = Settings { min_percent: 50.0, ..Settings::new(address, Network::Auto).unwrap() };
+        let settings =
+            VerifySettings { min_percent: 50.0, ..VerifySettings::new(address, Network::Auto).unwrap() };
         let watch = watched(&real, &settings, 0);
         let job = watch.found.jobs.newest.clone().unwrap();
         assert_eq!(job.height.map(|height| u64::from(height.0)), real.decoded["height"].as_u64());
@@ -93,7 +94,7 @@ fn real_jobs_pay_those_they_pay_and_nobody_else() {
         let is_recent = real.network == "mainnet" && real.year >= 2022;
         let (outcome, findings) = judge(&watch, &settings);
         if is_recent {
-            assert_eq!((outcome, ids(&findings)), (Outcome::Good, vec![]), "{}", real.pool);
+            assert_eq!((outcome, ids(&findings)), (VerifyOutcome::Good, vec![]), "{}", real.pool);
         } else if real.network == "mainnet" {
             // As difficult as it was in 2015 and 2019, and so another coin today.
             assert_eq!(ids(&findings), ["chain.wrong"], "{}", real.pool);
@@ -101,9 +102,13 @@ fn real_jobs_pay_those_they_pay_and_nobody_else() {
             assert_eq!(ids(&findings), Vec::<&str>::new(), "{}", real.pool);
         }
 
-        let stranger = Settings::new(STRANGER, Network::Auto).unwrap();
+        let stranger = VerifySettings::new(STRANGER, Network::Auto).unwrap();
         let (outcome, findings) = judge(&watched(&real, &stranger, 0), &stranger);
-        assert!(outcome == Outcome::Bad && ids(&findings).contains(&"payout.mismatch"), "{}", real.pool);
+        assert!(
+            outcome == VerifyOutcome::Bad && ids(&findings).contains(&"payout.mismatch"),
+            "{}",
+            real.pool
+        );
         judged += 1;
     }
     assert!(judged >= 12, "only {judged}");
@@ -114,7 +119,7 @@ fn real_tags_are_told() {
     let jobs = real_jobs();
     let tag = |pool: &str| {
         let real = jobs.iter().find(|real| real.pool.starts_with(pool)).unwrap();
-        let settings = Settings::new(STRANGER, Network::Auto).unwrap();
+        let settings = VerifySettings::new(STRANGER, Network::Auto).unwrap();
         let job = watched(real, &settings, 0).found.jobs.newest.unwrap();
         job.tag.unwrap().to_string()
     };
@@ -126,9 +131,9 @@ fn real_tags_are_told() {
 #[test]
 fn a_nerdminer_fits_where_the_wire_reference_says_so() {
     for real in real_jobs() {
-        let settings = Settings::new(STRANGER, Network::Auto).unwrap();
+        let settings = VerifySettings::new(STRANGER, Network::Auto).unwrap();
         let watch = watched(&real, &settings, 0);
-        let fitness = crate::verify::Fitness::of(&watch.found).unwrap();
+        let fitness = crate::verify::NerdMinerCheck::of(&watch.found).unwrap();
         let is_small = real.decoded["coinbase_bytes"].as_u64().unwrap() <= 255;
         let can_count = matches!(real.extranonce2_size, 2 | 4 | 8) && !real.extranonce1.is_empty();
         assert_eq!(fitness.is_fit(), is_small && can_count, "{}: {:?}", real.pool, fitness.obstacles);
@@ -139,13 +144,13 @@ fn a_nerdminer_fits_where_the_wire_reference_says_so() {
 fn a_time_too_far_off_is_bad_in_either_direction() {
     let real = real_jobs().into_iter().find(|real| real.pool == "public-pool.io").unwrap();
     let address = real.decoded["outputs"][0]["address"].as_str().unwrap();
-    let settings = Settings::new(address, Network::Auto).unwrap();
+    let settings = VerifySettings::new(address, Network::Auto).unwrap();
     for (late, outcome, id) in [
-        (0, Outcome::Good, None),
-        (301, Outcome::Good, Some("timing.old_job")),
-        (-301, Outcome::Good, Some("timing.future_job")),
-        (7201, Outcome::Bad, Some("timing.extreme")),
-        (-7201, Outcome::Bad, Some("timing.extreme")),
+        (0, VerifyOutcome::Good, None),
+        (301, VerifyOutcome::Good, Some("timing.old_job")),
+        (-301, VerifyOutcome::Good, Some("timing.future_job")),
+        (7201, VerifyOutcome::Bad, Some("timing.extreme")),
+        (-7201, VerifyOutcome::Bad, Some("timing.extreme")),
     ] {
         let (found, findings) = judge(&watched(&real, &settings, late), &settings);
         assert_eq!(found, outcome, "{late}");
@@ -162,15 +167,18 @@ fn a_block_that_nobody_worked_for_is_bad() {
     let mut notify: Value = serde_json::from_str(&real.line).unwrap();
     notify["params"][1] = Value::from("11".repeat(32));
     real.line = notify.to_string();
-    let settings = Settings::new(&address, Network::Auto).unwrap();
+    let settings = VerifySettings::new(&address, Network::Auto).unwrap();
     let (outcome, findings) = judge(&watched(&real, &settings, 0), &settings);
-    assert_eq!((outcome, ids(&findings)), (Outcome::Bad, vec!["chain.bad_prevhash"]));
+    assert_eq!((outcome, ids(&findings)), (VerifyOutcome::Bad, vec!["chain.bad_prevhash"]));
 }
 
 #[test]
 fn the_worst_of_several_pools_counts() {
-    assert!(Outcome::Good < Outcome::Unknown && Outcome::Unknown < Outcome::Bad);
-    assert_eq!([Outcome::Good, Outcome::Bad, Outcome::Unknown].map(Outcome::exit_code), [0, 1, 2]);
-    assert_eq!(crate::verify::worst(&Vec::<Report>::new()), Outcome::Unknown);
+    assert!(VerifyOutcome::Good < VerifyOutcome::Unknown && VerifyOutcome::Unknown < VerifyOutcome::Bad);
+    assert_eq!(
+        [VerifyOutcome::Good, VerifyOutcome::Bad, VerifyOutcome::Unknown].map(VerifyOutcome::exit_code),
+        [0, 1, 2]
+    );
+    assert_eq!(crate::verify::worst(&Vec::<PoolReport>::new()), VerifyOutcome::Unknown);
     assert!(Expected::of_address(STRANGER).is_some());
 }

@@ -2,16 +2,16 @@
 //! cut in two where the extranonces go; the cut can be anywhere, so it is decoded after joining.
 
 mod assemble;
+mod extranonce_position;
 mod output;
-mod place;
 mod reader;
 mod tag;
 
 use std::ops::Range;
 
 pub use assemble::{assemble_coinbase, coinbase_txid};
-pub use output::{Output, OutputKind};
-pub use place::{CoinbasePart, ExtranoncePlace};
+pub use extranonce_position::{CoinbasePart, ExtranoncePlace};
+pub use output::{CoinbaseOutput, OutputKind};
 pub use reader::CoinbaseError;
 pub use tag::PoolTag;
 
@@ -19,7 +19,7 @@ use super::height::{Height, HeightError};
 use super::payout::PayoutScript;
 use super::sats::Sats;
 use crate::stratum::{Extranonce1, Extranonce2Size, Notify};
-use reader::Reader;
+use reader::ByteReader;
 
 /// A decoded coinbase. It keeps the bytes it was decoded from and copies nothing out of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Coinbase {
     /// # Errors
     /// When the bytes are no transaction, have a witness, or have another input than a coinbase's.
     pub fn decode(bytes: Vec<u8>) -> Result<Coinbase, CoinbaseError> {
-        let mut reader = Reader::new(&bytes);
+        let mut reader = ByteReader::new(&bytes);
         let version = TransactionVersion(reader.u32("the version")?);
         read_input_start(&mut reader)?;
         let length = reader.length("the scriptSig's length")?;
@@ -164,10 +164,10 @@ impl Coinbase {
     }
 
     /// The outputs, in their order.
-    pub fn outputs(&self) -> impl ExactSizeIterator<Item = Output<'_>> {
+    pub fn outputs(&self) -> impl ExactSizeIterator<Item = CoinbaseOutput<'_>> {
         self.outputs
             .iter()
-            .map(|output| Output { value: output.value, script: &self.bytes[output.script.clone()] })
+            .map(|output| CoinbaseOutput { value: output.value, script: &self.bytes[output.script.clone()] })
     }
 
     /// What all outputs pay. More than a u64 holds, which no node accepts, is its largest number.
@@ -196,13 +196,13 @@ impl Coinbase {
         self.outputs().filter_map(|output| output.witness_commitment()).last()
     }
 
-    fn sum(&self, counts: impl Fn(&Output<'_>) -> bool) -> u128 {
+    fn sum(&self, counts: impl Fn(&CoinbaseOutput<'_>) -> bool) -> u128 {
         self.outputs().filter(counts).map(|output| u128::from(output.value.0)).sum()
     }
 }
 
 /// The number of inputs, one, and its outpoint, which spends nothing.
-fn read_input_start(reader: &mut Reader<'_>) -> Result<(), CoinbaseError> {
+fn read_input_start(reader: &mut ByteReader<'_>) -> Result<(), CoinbaseError> {
     const NOTHING: [u8; 36] = {
         let mut outpoint = [0; 36];
         let mut index = 32;

@@ -2,12 +2,12 @@
 
 use bitcoin::{Address, Script};
 
-use crate::work::payout::{Chain, PayoutScript};
+use crate::work::payout::{AddressChain, PayoutScript};
 use crate::work::sats::Sats;
 
 /// An output, borrowed from its coinbase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Output<'a> {
+pub struct CoinbaseOutput<'a> {
     pub value: Sats,
     /// The output script.
     pub script: &'a [u8],
@@ -47,7 +47,7 @@ impl OutputKind {
     }
 }
 
-impl Output<'_> {
+impl CoinbaseOutput<'_> {
     /// The form of the script.
     pub fn kind(&self) -> OutputKind {
         let script = Script::from_bytes(self.script);
@@ -66,7 +66,7 @@ impl Output<'_> {
     }
 
     /// The address on `chain`; `None` for scripts that have none.
-    pub fn address(&self, chain: Chain) -> Option<String> {
+    pub fn address(&self, chain: AddressChain) -> Option<String> {
         let script = Script::from_bytes(self.script);
         Address::from_script(script, chain.network()).ok().map(|address| address.to_string())
     }
@@ -90,7 +90,7 @@ mod tests {
 
     fn kind(script: &str) -> &'static str {
         let script = crate::stratum::decode_hex("script", script).unwrap();
-        Output { value: Sats(0), script: &script }.kind().as_str()
+        CoinbaseOutput { value: Sats(0), script: &script }.kind().as_str()
     }
 
     #[test]
@@ -117,7 +117,7 @@ mod tests {
     fn a_commitment_may_be_followed_by_more_and_not_be_cut() {
         let mut script = vec![0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed];
         script.extend([7; 31]);
-        let commitment = |script: &[u8]| Output { value: Sats(0), script }.witness_commitment();
+        let commitment = |script: &[u8]| CoinbaseOutput { value: Sats(0), script }.witness_commitment();
         assert_eq!(commitment(&script), None);
         script.push(7);
         assert_eq!(commitment(&script), Some([7; 32]));

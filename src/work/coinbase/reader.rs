@@ -54,14 +54,14 @@ impl fmt::Display for CoinbaseError {
 impl std::error::Error for CoinbaseError {}
 
 /// Reads fields one after the other, numbers little-endian.
-pub(super) struct Reader<'a> {
+pub(super) struct ByteReader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Reader<'a> {
-    pub fn new(bytes: &'a [u8]) -> Reader<'a> {
-        Reader { bytes, at: 0 }
+impl<'a> ByteReader<'a> {
+    pub fn new(bytes: &'a [u8]) -> ByteReader<'a> {
+        ByteReader { bytes, at: 0 }
     }
 
     /// How many bytes have been read.
@@ -154,14 +154,14 @@ mod tests {
             (&[0xfe, 0x00, 0x00, 0x01, 0x00], 0x1_0000),
             (&[0xff, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00], 0x1_0000_0000),
         ] {
-            let mut reader = Reader::new(bytes);
+            let mut reader = ByteReader::new(bytes);
             assert_eq!(reader.length("a length"), Ok(number));
             assert_eq!(reader.end(), Ok(()));
         }
         for bytes in
             [&[0xfd, 0xfc, 0x00][..], &[0xfe, 0xff, 0xff, 0x00, 0x00], &[0xff, 1, 0, 0, 0, 0, 0, 0, 0]]
         {
-            let error = Reader::new(bytes).length("a length").unwrap_err();
+            let error = ByteReader::new(bytes).length("a length").unwrap_err();
             assert!(matches!(error, CoinbaseError::LongLength { .. }), "{error}");
         }
     }
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn an_error_says_where_and_carries_no_more_than_an_excerpt() {
         let bytes = [0xab; 1000];
-        let mut reader = Reader::new(&bytes);
+        let mut reader = ByteReader::new(&bytes);
         reader.u32("a number").unwrap();
         let error = reader.range("a script", u64::MAX).unwrap_err();
         assert!(error.to_string().contains("a script at byte 4"), "{error}");

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::stratum::{JobId, MerkleBranch, Nbits, Ntime, PrevHash, Version};
-use crate::work::payout::{Chain, payout_script};
+use crate::work::payout::{AddressChain, payout_script};
 
 /// The parts of a valid coinbase, to be put together and spoilt.
 struct Parts {
@@ -239,7 +239,7 @@ proptest! {
                 prop_assert!(coinbase.paid_to(&output.payout_script()) >= output.value);
                 let percent = coinbase.percent_to(&output.payout_script());
                 prop_assert!((0.0..=100.0).contains(&percent));
-                for chain in [Chain::Mainnet, Chain::Testnet, Chain::Signet, Chain::Regtest] {
+                for chain in [AddressChain::Mainnet, AddressChain::Testnet, AddressChain::Signet, AddressChain::Regtest] {
                     if let Some(address) = output.address(chain) {
                         let (script, chains) = payout_script(&address).unwrap();
                         prop_assert_eq!(script.as_bytes(), output.script);

@@ -1,0 +1,44 @@
+//! What is to have consequences beside an alert.
+
+use crossbeam_channel::Sender;
+
+use super::session_event::JobSeen;
+use super::verdicts::{ChainState, PayoutState};
+use crate::config::Consequence;
+
+/// An upstream that is to be left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnforcementRequest {
+    /// The upstream's place in the order of preference.
+    pub upstream: usize,
+    /// One sentence.
+    pub description: String,
+}
+
+/// Which findings are offences, and where they go.
+#[derive(Debug, Clone)]
+pub struct Enforcement {
+    /// `payout.on_mismatch`
+    pub on_mismatch: Consequence,
+    /// `chain.on_wrong`
+    pub on_wrong: Consequence,
+    pub offences: Sender<EnforcementRequest>,
+}
+
+impl Enforcement {
+    /// Every bad job is told: a session may have chosen the pool just before it was blocked.
+    pub(super) fn job(&self, job: &JobSeen) {
+        let Some(upstream) = job.upstream else { return };
+        let address = job.payout.expected.as_ref().map_or("", |expected| &expected.address);
+        let is_unpaid = matches!(job.payout.state, PayoutState::Mismatch | PayoutState::Short);
+        let description = if self.on_mismatch == Consequence::Block && is_unpaid {
+            format!("a block would pay {:.2} % to {address}", job.payout.percent)
+        } else if self.on_wrong == Consequence::Block && job.chain.state == ChainState::Wrong {
+            format!("its work is not that of Bitcoin's {}", job.chain.network)
+        } else {
+            return;
+        };
+        // When there is no room, others of its jobs are waiting there.
+        let _ = self.offences.try_send(EnforcementRequest { upstream, description });
+    }
+}

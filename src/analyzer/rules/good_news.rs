@@ -1,0 +1,94 @@
+//! Good news: `block.found`, `share.near_miss`, `share.best`.
+
+use serde_json::{Value, json};
+
+use super::super::share::JudgedShare;
+use super::AlertContext;
+use crate::clock::NtpTime;
+use crate::config::Severity;
+use crate::record::ShareOutcome;
+use crate::work::name_of_worker;
+
+const BLOCK: (&str, Severity) = ("block.found", Severity::Info);
+const NEAR_MISS: (&str, Severity) = ("share.near_miss", Severity::Info);
+const BEST: (&str, Severity) = ("share.best", Severity::Info);
+
+#[derive(Debug, Default)]
+pub(super) struct GoodNewsRules {}
+
+impl GoodNewsRules {
+    pub(super) fn block(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
+        let name = name_of_worker(&judged.share.worker);
+        tell(BLOCK, judged, at, tongue, |_| {
+            format!("{name} found a share that meets the network's target{}", verdict_of(judged))
+        });
+    }
+
+    pub(super) fn near_miss(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
+        let name = name_of_worker(&judged.share.worker);
+        let network = judged.share.network_difficulty.unwrap_or(f64::INFINITY);
+        tell(NEAR_MISS, judged, at, tongue, |difficulty| {
+            format!(
+                "{name} came close to a block: {:.2} % of the network difficulty",
+                difficulty / network * 100.0
+            )
+        });
+    }
+
+    pub(super) fn best(
+        &mut self,
+        judged: &JudgedShare,
+        before: f64,
+        at: NtpTime,
+        tongue: &mut AlertContext<'_>,
+    ) {
+        let name = name_of_worker(&judged.share.worker);
+        tell(BEST, judged, at, tongue, |difficulty| {
+            format!("{name} found the best share ever: {difficulty:.6}, after {before:.6}")
+        });
+    }
+}
+
+/// The verdict on it, to end a sentence with, and no more than that: a block that a pool has accepted may still
+/// lose a race. The share may have been refused by this program instead of the pool.
+fn verdict_of(judged: &JudgedShare) -> String {
+    match &judged.outcome {
+        ShareOutcome::Accepted => String::from(
+            ", and the pool accepted it. Whether the block is in the chain is not known here: look its hash up",
+        ),
+        ShareOutcome::Rejected { reason, .. } => {
+            let reason = reason.as_deref().unwrap_or("no reason given");
+            format!(", but it was rejected: {reason}")
+        }
+        ShareOutcome::Unanswered => String::from("; the pool has not answered (unanswered)"),
+        ShareOutcome::Unknown => String::from("; the pool's verdict is unknown"),
+    }
+}
+
+fn tell(
+    kind: (&'static str, Severity),
+    judged: &JudgedShare,
+    at: NtpTime,
+    tongue: &mut AlertContext<'_>,
+    description: impl FnOnce(f64) -> String,
+) {
+    let Some(rebuilt) = &judged.share.rebuilt else { return };
+    let upstream = tongue.upstream(judged.upstream);
+    tongue.happened(kind, &judged.share.worker, at, || {
+        (description(rebuilt.difficulty), evidence(judged, upstream))
+    });
+}
+
+fn evidence(judged: &JudgedShare, upstream: &str) -> Value {
+    let share = &judged.share;
+    json!({
+        "worker": share.worker,
+        "hash": share.rebuilt.as_ref().map(|rebuilt| rebuilt.hash.to_string()),
+        "share_difficulty": share.difficulty(),
+        "network_difficulty": share.network_difficulty,
+        "height": share.height.map(|height| height.0),
+        "upstream": upstream,
+        "session": judged.session.0,
+        "outcome": judged.outcome.name(),
+    })
+}

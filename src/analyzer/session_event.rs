@@ -1,0 +1,192 @@
+//! What following a conversation brings up, for the ledger.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use super::block::BlockSeen;
+use super::job_verdict::{JudgedJob, OutputView};
+use super::jobs::SessionJob;
+use super::share::JudgedShare;
+use super::verdicts::{ChainVerdict, PayoutState, PayoutVerdict, WorkDoubt};
+use crate::clock::NtpTime;
+use crate::net::Stamp;
+use crate::stratum::{Difficulty, Extranonce1, JobId, Nbits, Ntime, PrevHash, ReadingAgreement};
+use crate::tap::{Conversation, Direction, SessionId};
+use crate::util::plural::count_of;
+use crate::work::{Coinbase, Height, PoolTag};
+
+/// What following a line has brought up.
+#[derive(Debug)]
+pub(super) enum SessionEvent {
+    /// A share was sent. Its verdict follows.
+    Submitted,
+    /// The same, of a share that is worth a block: nothing waits for its verdict.
+    Block(Box<BlockSeen>),
+    Judged(Box<JudgedShare>),
+    Job(Box<JobSeen>),
+    /// A job that was excused is excused no longer since then; with its new verdict.
+    Rejudged(Box<JobSeen>, Stamp),
+    Unreadable,
+    /// A message, whatever it was.
+    Message(Direction),
+    /// Something that only rules care for, and when.
+    Event(Event, Stamp),
+    Closed(SessionId),
+}
+
+/// What a conversation shows besides jobs and shares.
+#[derive(Debug)]
+pub(super) enum Event {
+    Authorized {
+        upstream: Option<usize>,
+        worker: String,
+    },
+    AuthorizeRefused {
+        session: SessionId,
+        upstream: Option<usize>,
+        worker: String,
+        reason: Option<String>,
+    },
+    SubscribeRefused {
+        session: SessionId,
+        upstream: Option<usize>,
+        reason: Option<String>,
+    },
+    /// A `mining.subscribe` was accepted.
+    Subscribed {
+        upstream: Option<usize>,
+    },
+    DifficultySet {
+        session: SessionId,
+        upstream: Option<usize>,
+        difficulty: Difficulty,
+    },
+    /// `client.reconnect`; no host is the same one.
+    Redirected {
+        session: SessionId,
+        upstream: Option<usize>,
+        host: String,
+    },
+    /// The pool sent what may be a job, and it could not be read.
+    JobUnread {
+        session: SessionId,
+        upstream: Option<usize>,
+        why: String,
+        /// The beginning of the line, escaped.
+        line: String,
+    },
+    /// A share proves that the miner works on a job after everything that could not be judged.
+    DoubtEnded {
+        session: SessionId,
+        upstream: Option<usize>,
+    },
+    /// An answer to a subscribe that nobody had sent, with another extranonce1.
+    ExtranonceChanged {
+        session: SessionId,
+        upstream: Option<usize>,
+        from: Extranonce1,
+        to: Extranonce1,
+    },
+}
+
+/// A job as it came, for the record.
+#[derive(Debug, Clone)]
+pub(super) struct JobSeen {
+    pub(super) session: SessionId,
+    /// The session's worker; empty before the pool has accepted one.
+    pub(super) worker: String,
+    pub(super) upstream: Option<usize>,
+    pub(super) job_id: JobId,
+    pub(super) height: Option<Height>,
+    pub(super) ntime: Ntime,
+    pub(super) at: Stamp,
+    /// Since the job before.
+    pub(super) gap: Option<Duration>,
+    /// Since the first job of its block.
+    pub(super) block_age: Option<Duration>,
+    pub(super) branches: usize,
+    pub(super) network_difficulty: Option<f64>,
+    pub(super) nbits: Nbits,
+    pub(super) prevhash: PrevHash,
+    /// The jobs before it are dead.
+    pub(super) clean: bool,
+    /// Bytes of the whole coinbase; zero when it can't be decoded.
+    pub(super) coinbase_length: usize,
+    pub(super) tag: Option<PoolTag>,
+    pub(super) payout: PayoutVerdict,
+    pub(super) chain: ChainVerdict,
+    /// Who is paid, when it is not whom it should be: the evidence.
+    pub(super) outputs: Vec<OutputView>,
+    /// Whom it pays besides the expected address, as text to compare; `None` for very many.
+    pub(super) payees: Option<String>,
+    /// It came before the pool had answered who the miner is.
+    pub(super) early: bool,
+    /// Why the miner may still work on something before it that could not be judged.
+    pub(super) superseded_doubt: Option<WorkDoubt>,
+    /// How far miners agree that it is a job, and which.
+    pub(super) agreement: ReadingAgreement,
+    /// The one before it came longer ago than the pool's cadence allows.
+    pub(super) was_late: bool,
+    /// Stands for the search space: two sessions with the same find the same shares.
+    pub(super) space: u64,
+}
+
+impl JobSeen {
+    /// The ntime less `at`, in seconds.
+    pub(super) fn time_difference(&self, at: NtpTime) -> f64 {
+        f64::from(self.ntime.0) - at.timestamp().as_millisecond() as f64 / 1e3
+    }
+
+    /// For `geek.log`.
+    pub(super) fn describe(&self) -> String {
+        format!(
+            "session {} job {}: height {}, {}, network difficulty {}",
+            self.session,
+            self.job_id,
+            self.height.map_or_else(|| "?".to_owned(), |height| height.to_string()),
+            count_of(self.branches as u64, "branch", "branches"),
+            self.network_difficulty.unwrap_or_default(),
+        )
+    }
+
+    pub(super) fn new(
+        conversation: &Conversation,
+        job: &SessionJob,
+        gap: Option<Duration>,
+        judged: &JudgedJob,
+    ) -> JobSeen {
+        let mut space = DefaultHasher::new();
+        let extranonce1 = job.prepared.extranonce1();
+        let notify = job.prepared.job();
+        (extranonce1.as_bytes(), &notify.coinb1, &notify.coinb2, notify.prevhash).hash(&mut space);
+        let coinbase = judged.coinbase.as_ref();
+        let is_bad = matches!(judged.payout.state, PayoutState::Short | PayoutState::Mismatch);
+        JobSeen {
+            session: conversation.id,
+            worker: String::new(),
+            upstream: conversation.upstream(),
+            job_id: job.id().clone(),
+            height: job.height,
+            ntime: notify.ntime,
+            at: job.received_at,
+            gap,
+            block_age: None,
+            branches: notify.branches.len(),
+            network_difficulty: job.network_difficulty,
+            nbits: notify.nbits,
+            prevhash: notify.prevhash,
+            clean: judged.clean,
+            coinbase_length: coinbase.map_or(0, |coinbase| coinbase.as_bytes().len()),
+            tag: coinbase.and_then(Coinbase::tag),
+            payout: judged.payout.clone(),
+            chain: judged.chain.clone(),
+            outputs: if is_bad { judged.outputs() } else { Vec::new() },
+            payees: judged.payees(),
+            early: false,
+            superseded_doubt: None,
+            agreement: ReadingAgreement::All,
+            was_late: false,
+            space: space.finish(),
+        }
+    }
+}

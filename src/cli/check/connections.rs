@@ -1,0 +1,117 @@
+//! The part of the summary that is about connections: miners', and those to pools.
+
+use std::fmt;
+
+use crate::config::{Config, Listen, Mode, ProxyProtocol, RateLimitConfig, UpstreamConfig, show_duration};
+use crate::util::plural::count;
+
+pub(super) fn write_listen(f: &mut fmt::Formatter<'_>, listen: &Listen) -> fmt::Result {
+    writeln!(f, "Miners connect to:")?;
+    for address in &listen.stratum {
+        writeln!(f, "  stratum+tcp://{address}")?;
+    }
+    if let Some(tls) = &listen.tls {
+        for address in &tls.listen {
+            writeln!(f, "  stratum+ssl://{address} with the certificate {}", tls.cert.display())?;
+        }
+    }
+    writeln!(f, "  from {}; at most {} at once", listen.allow, listen.max_miners)?;
+    let idle = match listen.idle_timeout {
+        Some(limit) => format!("a silent one after {}", show_duration(limit)),
+        None => String::from("a silent one never"),
+    };
+    writeln!(
+        f,
+        "  a miner that has not authorized within {} is closed, {idle}",
+        show_duration(listen.handshake_timeout)
+    )?;
+    match &listen.proxy_protocol {
+        ProxyProtocol::Off => Ok(()),
+        ProxyProtocol::Everyone => writeln!(f, "  each behind a PROXY protocol header"),
+        ProxyProtocol::From(blocks) => {
+            let blocks: Vec<_> = blocks.iter().map(ToString::to_string).collect();
+            writeln!(f, "  with a PROXY protocol header from {}", blocks.join(", "))
+        }
+    }
+}
+
+pub(super) fn write_limits(f: &mut fmt::Formatter<'_>, limits: &RateLimitConfig) -> fmt::Result {
+    let number = |limit: usize, noun: &str| match limit {
+        0 => format!("any number of {noun}s"),
+        limit => count(limit as u64, noun),
+    };
+    write!(
+        f,
+        "Limits for one address: {}, {} a minute; then ",
+        number(limits.max_connections_per_ip, "connection"),
+        number(limits.max_connections_per_minute, "new one")
+    )?;
+    if limits.ban.is_zero() {
+        writeln!(f, "refused")?;
+    } else {
+        writeln!(f, "banned for {}, longer each time", show_duration(limits.ban))?;
+    }
+    if !limits.exempt.is_empty() {
+        let blocks: Vec<_> = limits.exempt.iter().map(ToString::to_string).collect();
+        writeln!(f, "  except for {}", blocks.join(", "))?;
+    }
+    Ok(())
+}
+
+pub(super) fn write_upstreams(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
+    writeln!(f, "Pools, in order of preference:")?;
+    for (i, upstream) in config.upstreams.iter().enumerate() {
+        write_upstream(f, i + 1, upstream, config.mode)?;
+    }
+    let failover = &config.failover;
+    writeln!(
+        f,
+        "  a miner waits {} for a connection, and {} for a pool's first answer before the next pool is tried",
+        show_duration(failover.connect_deadline),
+        show_duration(failover.answer_timeout)
+    )?;
+    writeln!(
+        f,
+        "  a silent pool is left after {}, one that gives no work after {}; back to a better one after {}; a failed one is \
+         tried again every {} to {}",
+        show_duration(failover.silence_timeout),
+        show_duration(failover.first_job_timeout),
+        show_duration(failover.failback_after),
+        show_duration(failover.backoff_min),
+        show_duration(failover.backoff_max)
+    )
+}
+
+fn write_upstream(
+    f: &mut fmt::Formatter<'_>,
+    number: usize,
+    upstream: &UpstreamConfig,
+    mode: Mode,
+) -> fmt::Result {
+    write!(f, "  {number}. {upstream}")?;
+    if mode == Mode::Aggregate {
+        write!(f, " as {}", upstream.user)?;
+    }
+    if let Some(tls) = &upstream.tls {
+        let trust = if tls.pin_sha256.is_some() {
+            String::from("trusted by its fingerprint")
+        } else if tls.insecure_skip_verify {
+            String::from("NOT VERIFIED")
+        } else if let Some(file) = &tls.ca_file {
+            format!("verified by {}", file.display())
+        } else {
+            String::from("verified by the system's roots")
+        };
+        write!(f, ", certificate {trust}")?;
+    }
+    if let Some(socks5) = &upstream.socks5 {
+        write!(f, ", through {socks5}")?;
+        if socks5.user.is_some() {
+            f.write_str(" with a user name")?;
+        }
+    }
+    if upstream.warm > 0 {
+        write!(f, ", {} kept ready", count(upstream.warm as u64, "connection"))?;
+    }
+    writeln!(f)
+}

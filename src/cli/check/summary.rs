@@ -1,0 +1,247 @@
+//! A configuration in words: what every section means, in a few plain lines. No secret is in it.
+
+use std::fmt;
+
+use crate::config::{
+    AggregateConfig, Analysis, Config, Consequence, ConsoleReport, ForwardPath, Http, Mode, Network,
+    NotifyConfig, NtpConfig, PayoutKind, PayoutPolicy, Record, ReferenceConfig, RulesConfig, VardiffConfig,
+    show_duration, url_host,
+};
+use crate::util::format::short;
+use crate::util::plural::count;
+
+/// The whole of it.
+pub(super) struct ConfigSummary<'a>(pub(super) &'a Config);
+
+impl fmt::Display for ConfigSummary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = self.0;
+        super::connections::write_listen(f, &config.listen)?;
+        super::connections::write_limits(f, &config.ratelimit)?;
+        super::connections::write_upstreams(f, config)?;
+        match config.mode {
+            Mode::Passthrough => write_forward(f, config)?,
+            Mode::Aggregate => write_aggregate(f, &config.aggregate, &config.vardiff)?,
+        }
+        write_analysis(f, &config.analysis)?;
+        write_payout(f, &config.payout, config.network)?;
+        write_rules(f, &config.rules, config.chain.on_wrong)?;
+        write_references(f, &config.references)?;
+        write_pool_stats(f, config)?;
+        write_notify(f, &config.notify)?;
+        write_ntp(f, &config.ntp)?;
+        write_http(f, &config.http)?;
+        write_report(f, config.report.console)?;
+        write_record(f, &config.record)?;
+        writeln!(f, "Everything is written to {}", config.data_dir.display())
+    }
+}
+
+fn write_forward(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
+    let path = match config.forward.path {
+        ForwardPath::Copy => "copy",
+        ForwardPath::Splice => "splice",
+    };
+    writeln!(f, "Mode: passthrough, a connection to the pool for each miner")?;
+    writeln!(f, "  forwarding by {path}, with buffers of {} bytes", config.forward.buffer)
+}
+
+fn write_aggregate(
+    f: &mut fmt::Formatter<'_>,
+    aggregate: &AggregateConfig,
+    vardiff: &VardiffConfig,
+) -> fmt::Result {
+    writeln!(f, "Mode: aggregate, many miners share a connection to the pool")?;
+    writeln!(
+        f,
+        "  a worker's name at the pool: {}; the connection outlives the last miner by {}",
+        aggregate.user,
+        show_duration(aggregate.grace)
+    )?;
+    let authorize =
+        if aggregate.local_authorize { "Sluice itself" } else { "the pool, with their own names" };
+    let unknown = if aggregate.strict_broadcast { "not passed on" } else { "passed on" };
+    writeln!(f, "  miners are authorized by {authorize}; the pool's unknown messages are {unknown}")?;
+    if vardiff.enabled {
+        writeln!(
+            f,
+            "  difficulty for each miner: a share every {}, from {} to {}",
+            show_duration(vardiff.target),
+            short(vardiff.min),
+            short(vardiff.max)
+        )
+    } else {
+        writeln!(f, "  difficulty: the pool's, for every miner")
+    }
+}
+
+fn write_analysis(f: &mut fmt::Formatter<'_>, analysis: &Analysis) -> fmt::Result {
+    if !analysis.enabled {
+        return writeln!(f, "Analysis: off; no share is checked and nothing alerts");
+    }
+    writeln!(
+        f,
+        "Analysis: on; a share is unanswered after {}, a near miss from {} % of a block",
+        show_duration(analysis.share_timeout),
+        analysis.near_miss * 100.0
+    )
+}
+
+fn write_payout(f: &mut fmt::Formatter<'_>, payout: &PayoutPolicy, network: Network) -> fmt::Result {
+    match network {
+        Network::Auto => writeln!(f, "Network: as the pool's work shows")?,
+        known => writeln!(f, "Network: {known}")?,
+    }
+    if payout.kind == PayoutKind::Pooled {
+        return writeln!(f, "Payout: shared out by the pool, so that no block can be checked for an address");
+    }
+    match &payout.address {
+        Some(address) => write!(f, "Payout: a block must pay {}", address.clone().assume_checked())?,
+        None => write!(f, "Payout: a block must pay the address that is the worker's name")?,
+    }
+    writeln!(f, " at least {} %; otherwise {}", payout.min_percent, consequence(payout.on_mismatch))
+}
+
+fn write_rules(f: &mut fmt::Formatter<'_>, rules: &RulesConfig, on_wrong: Consequence) -> fmt::Result {
+    writeln!(f, "Work of another coin or network: {}", consequence(on_wrong))?;
+    write!(
+        f,
+        "Rules: job time off by {} or more, jobs older than {}",
+        show_duration(rules.max_drift),
+        show_duration(rules.stale_job)
+    )?;
+    if let Some(gap) = rules.rapid_share {
+        write!(f, ", shares within {}", show_duration(gap))?;
+    }
+    if let Some(size) = rules.min_extranonce2_size {
+        write!(f, ", an extranonce2 below {}", count(size as u64, "byte"))?;
+    }
+    match rules.off.as_slice() {
+        [] => writeln!(f, "; no rule is off"),
+        off => {
+            let off: Vec<_> = off.iter().map(ToString::to_string).collect();
+            writeln!(f, "\n  off: {}", off.join(", "))
+        }
+    }
+}
+
+fn consequence(consequence: Consequence) -> &'static str {
+    match consequence {
+        Consequence::Alert => "an alert",
+        Consequence::Block => "an alert, and the pool is left",
+    }
+}
+
+fn write_references(f: &mut fmt::Formatter<'_>, references: &[ReferenceConfig]) -> fmt::Result {
+    if references.is_empty() {
+        return writeln!(f, "References: none; only the pools are compared with each other");
+    }
+    writeln!(f, "References, watched and never mined on:")?;
+    for (place, reference) in references.iter().enumerate() {
+        write!(f, "  {}. ", place + 1)?;
+        match reference {
+            ReferenceConfig::Pool { upstream, user } => {
+                write!(f, "the pool {upstream}")?;
+                match user {
+                    Some(user) => writeln!(f, " as {user}")?,
+                    None => writeln!(f)?,
+                }
+            }
+            ReferenceConfig::Node { url, cookie } => {
+                write!(f, "the node at {}", url_host(url.expose()))?;
+                match cookie {
+                    Some(cookie) => writeln!(f, ", with its cookie {}", cookie.display())?,
+                    None if url.expose().contains('@') => writeln!(f, ", with a user and password")?,
+                    None => writeln!(f, ", without a login")?,
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write_pool_stats(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
+    let Some(stats) = &config.pool_stats else {
+        return writeln!(f, "The pool's own statistics: not asked for");
+    };
+    write!(
+        f,
+        "The pool's own statistics: in the form of {}, every {}",
+        stats.kind.as_str(),
+        show_duration(stats.interval)
+    )?;
+    if let Some(url) = &stats.url {
+        write!(f, ", from {}", url_host(url))?;
+    }
+    if let Some(account) = stats.account(&config.payout) {
+        write!(f, ", about {account}")?;
+    }
+    writeln!(f, "{}", if stats.token.is_some() { ", with a token" } else { "" })
+}
+
+fn write_notify(f: &mut fmt::Formatter<'_>, recipients: &[NotifyConfig]) -> fmt::Result {
+    if recipients.is_empty() {
+        return writeln!(f, "Messages: none; alerts are on the page and in alerts.log");
+    }
+    writeln!(f, "Messages:")?;
+    for (place, notify) in recipients.iter().enumerate() {
+        let good_news = if notify.good_news { ", and good news" } else { "" };
+        writeln!(
+            f,
+            "  {}. by {}: alerts from {} up{good_news}",
+            place + 1,
+            notify.to.kind(),
+            notify.min_severity.as_str()
+        )?;
+    }
+    Ok(())
+}
+
+fn write_ntp(f: &mut fmt::Formatter<'_>, ntp: &NtpConfig) -> fmt::Result {
+    if ntp.servers.is_empty() {
+        return writeln!(f, "Time: this machine's clock; no NTP server is asked");
+    }
+    writeln!(f, "Time: by NTP from {}, every {}", ntp.servers.join(", "), show_duration(ntp.interval))
+}
+
+fn write_http(f: &mut fmt::Formatter<'_>, http: &Http) -> fmt::Result {
+    let Some(address) = http.listen else { return writeln!(f, "The page: off") };
+    let who = match (&http.token, address.ip().is_loopback()) {
+        (Some(_), _) => "for whoever has the token",
+        (None, true) => "on this machine only, without a token",
+        (None, false) => "for whoever reaches this machine, without a token",
+    };
+    write!(f, "The page: http://{address}/, {who}")?;
+    match http.hosts.as_slice() {
+        [] => writeln!(f),
+        hosts => writeln!(f, ", also as {}", hosts.join(", ")),
+    }
+}
+
+fn write_report(f: &mut fmt::Formatter<'_>, console: ConsoleReport) -> fmt::Result {
+    match console {
+        ConsoleReport::Auto => writeln!(f, "Report on the console: every 30s on a terminal, else every 5m"),
+        ConsoleReport::Every(interval) => {
+            writeln!(f, "Report on the console: every {}", show_duration(interval))
+        }
+        ConsoleReport::Off => writeln!(f, "Report on the console: off"),
+    }
+}
+
+fn write_record(f: &mut fmt::Formatter<'_>, record: &Record) -> fmt::Result {
+    let files = [("shares.csv", record.shares), ("timing.csv", record.timing), ("geek.log", record.geek)];
+    let written: Vec<_> = files.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect();
+    let written =
+        if written.is_empty() { String::from("alerts and blocks only") } else { written.join(", ") };
+    let kept = match record.keep_days {
+        0 => String::from("for ever"),
+        days => format!("for {}", count(days, "day")),
+    };
+    writeln!(
+        f,
+        "Records: {written}; written every {}, rotated at {} MiB, kept {kept} and up to {} MiB",
+        show_duration(record.flush),
+        record.rotate_mb,
+        record.max_total_mb
+    )
+}

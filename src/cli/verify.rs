@@ -1,0 +1,162 @@
+//! `sluice verify`: looks at pools as a miner would, and says what they are worth.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::CommandFailure;
+use super::signals::stop_on_signals;
+use crate::clock::{Clock, ClockState};
+use crate::config::{NtpConfig, PayoutKind, TargetFlags, Targets};
+use crate::util::stop::Stop;
+use crate::verify::{
+    ColorMode, PoolReport, ReportTable, ReportText, VerifyOutcome, VerifySettings, document, verify_all,
+    worst,
+};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  sluice verify stratum+tcp://solo.ckpool.org:3333 --address bc1q…
+      Would a block of this pool pay this address? For a minute at most; nothing is submitted.
+  sluice verify stratum+tcp://a.example:3333 stratum+ssl://b.example:443 --address bc1q…
+      The same for both at once, with a table at the end.
+  sluice verify stratum+tcp://a.example:3333 --address bc1q… --seconds 1800 --json
+      Half an hour, for a pool that might change its mind; one JSON document.
+
+Exit codes: 0 good, every job would pay the address; 1 bad: it pays somebody else or too little,
+mines another coin, refuses the address, or its time is more than 2 h off; 2 it can't be told (no
+connection, no job, a pool that pays by its own books), or the command line is wrong. Of several
+pools the worst counts: 1, then 2, then 0.";
+
+/// How long the time servers have.
+const NTP_LIMIT: Duration = Duration::from_secs(10);
+/// How often it is looked for their answer.
+const NTP_CHECK: Duration = Duration::from_millis(50);
+
+/// The flags of `verify`. No `Debug`: a URL may hold a password.
+#[derive(Args)]
+pub struct VerifyOptions {
+    /// Pools, such as stratum+tcp://HOST:PORT or stratum+ssl://HOST:PORT
+    #[arg(value_name = "URL", required = true, num_args = 1..=64)]
+    urls: Vec<String>,
+    /// The Bitcoin address that a block must pay
+    #[arg(long, value_name = "ADDR")]
+    address: String,
+    /// Watch for so long, 1 to 3600; else a minute at most, and no longer than the second job
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: Option<u64>,
+    /// The least part of a block for the address, in percent
+    #[arg(long, value_name = "P", default_value_t = 95.0, value_parser = percent)]
+    min_percent: f64,
+    /// The pools share blocks out by their own books: not to pay the address is no fault
+    #[arg(long)]
+    pooled: bool,
+    /// auto, mainnet, testnet3, testnet4, signet or regtest [default: by the address]
+    #[arg(long, value_name = "NET")]
+    network: Option<String>,
+    /// Go through this proxy, such as socks5://127.0.0.1:9050
+    #[arg(long, value_name = "URL")]
+    socks5: Option<String>,
+    /// Trust the TLS certificate with this SHA-256 fingerprint, whoever signed it
+    #[arg(long, value_name = "HEX", conflicts_with_all = ["ca_file", "insecure"])]
+    pin_sha256: Option<String>,
+    /// Trust the authorities in this PEM file instead of the system's
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    ca_file: Option<PathBuf>,
+    /// Trust any TLS certificate
+    #[arg(long)]
+    insecure: bool,
+    /// Ask time servers what time it is, rather than this machine's clock
+    #[arg(long)]
+    ntp: bool,
+    /// One JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks at the pools until it knows enough, the time is over, `stop` or a signal. The code is what
+/// the program is to end with.
+///
+/// # Errors
+/// A wrong command line.
+pub fn run(options: &VerifyOptions, stop: &Stop) -> Result<ExitCode, CommandFailure> {
+    let targets = options.flags().understand()?;
+    Ok(look(options, &targets, stop).unwrap_or_else(|why| {
+        // 1 would say that a pool is bad.
+        log::error!("{why}");
+        ExitCode::from(VerifyOutcome::Unknown.exit_code())
+    }))
+}
+
+fn look(options: &VerifyOptions, targets: &Targets, stop: &Stop) -> io::Result<ExitCode> {
+    stop_on_signals(stop)?;
+    let settings = VerifySettings::new(&targets.address, targets.network);
+    let settings = settings.ok_or_else(|| io::Error::other("the address can't be read"))?;
+    let settings = VerifySettings {
+        kind: if options.pooled { PayoutKind::Pooled } else { PayoutKind::Solo },
+        min_percent: options.min_percent,
+        limit: options.seconds.map_or(settings.limit, Duration::from_secs),
+        is_brief: options.seconds.is_none(),
+        clock: if options.ntp { ask_time(stop)? } else { settings.clock },
+        ..settings
+    };
+    let reports = verify_all(&targets.pools, &settings, stop)?;
+    // Nobody may be there to read it (a closed pipe); the exit code still tells.
+    let _ = tell(&reports, options.json);
+    Ok(ExitCode::from(worst(&reports).exit_code()))
+}
+
+impl VerifyOptions {
+    fn flags(&self) -> TargetFlags {
+        TargetFlags {
+            urls: self.urls.clone(),
+            address: self.address.clone(),
+            network: self.network.clone(),
+            socks5: self.socks5.clone(),
+            pin_sha256: self.pin_sha256.clone(),
+            ca_file: self.ca_file.clone(),
+            insecure: self.insecure,
+        }
+    }
+}
+
+fn tell(reports: &[PoolReport], json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if json {
+        out.write_all(document(reports).map_err(io::Error::other)?.as_bytes())?;
+        return out.flush();
+    }
+    let is_colourful = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let paint = if is_colourful { ColorMode::Colour } else { ColorMode::Plain };
+    for (place, report) in reports.iter().enumerate() {
+        let space = if place > 0 { "\n\n" } else { "" };
+        write!(out, "{space}{}", ReportText { report, paint })?;
+    }
+    if reports.len() > 1 {
+        write!(out, "\n\n{}", ReportTable { reports, paint })?;
+    }
+    out.flush()
+}
+
+/// The corrected clock, or the system's when nobody answers in time, which the report says.
+fn ask_time(stop: &Stop) -> io::Result<Clock> {
+    let clock = Clock::start(&NtpConfig::default(), stop)?;
+    let deadline = Instant::now() + NTP_LIMIT;
+    while matches!(clock.state(), ClockState::Unsynchronised { .. }) && Instant::now() < deadline {
+        if stop.sleep(NTP_CHECK).is_err() {
+            break;
+        }
+    }
+    if let state @ ClockState::Unsynchronised { .. } = clock.state() {
+        log::warn!("{state}; this machine's clock is used");
+    }
+    Ok(clock)
+}
+
+fn percent(text: &str) -> Result<f64, &'static str> {
+    let number: Option<f64> = text.parse().ok();
+    number.filter(|number| (0.0..=100.0).contains(number)).ok_or("it must be a number from 0 to 100")
+}

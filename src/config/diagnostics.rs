@@ -1,0 +1,66 @@
+//! What is noted while a document is read. Shared by all sections, hence the cells.
+
+use std::cell::RefCell;
+
+use super::error::{ConfigFault, Origin, Problem};
+
+/// The faults found so far, and the keys that were asked for.
+pub(super) struct Diagnostics {
+    /// Where the lines end.
+    newlines: Vec<usize>,
+    problems: RefCell<Vec<Problem>>,
+    known: RefCell<Vec<String>>,
+    not_served: RefCell<Vec<String>>,
+}
+
+impl Diagnostics {
+    pub(super) fn new(text: &str) -> Diagnostics {
+        Diagnostics {
+            newlines: text.match_indices('\n').map(|(at, _)| at).collect(),
+            problems: RefCell::default(),
+            known: RefCell::default(),
+            not_served: RefCell::default(),
+        }
+    }
+
+    pub(super) fn add(&self, origin: Origin, key: impl Into<String>, fault: ConfigFault) {
+        self.problems.borrow_mut().push(Problem { origin, key: key.into(), fault });
+    }
+
+    /// Whether nothing is wrong so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.problems.borrow().is_empty()
+    }
+
+    /// The line that holds the byte at `offset`.
+    pub(super) fn line(&self, offset: usize) -> Origin {
+        Origin::Line(1 + self.newlines.partition_point(|newline| *newline < offset))
+    }
+
+    /// The faults in the order of the file, those of the flags last.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        let mut problems = self.problems.into_inner();
+        problems.sort_by_key(|problem| problem.origin);
+        problems
+    }
+
+    /// Remembers that the reader knows `key`.
+    pub(super) fn asked_for(&self, key: String) {
+        self.known.borrow_mut().push(key);
+    }
+
+    /// Remembers that the file sets `name`, which this version does not act upon.
+    pub(super) fn add_not_served(&self, name: String) {
+        self.not_served.borrow_mut().push(name);
+    }
+
+    /// What was remembered by [`Diagnostics::add_not_served`].
+    pub(super) fn take_not_served(&self) -> Vec<String> {
+        self.not_served.take()
+    }
+
+    /// Every key that was asked for, without indices: `upstream.url`.
+    pub(super) fn known_keys(&self) -> Vec<String> {
+        self.known.borrow().clone()
+    }
+}

@@ -1,0 +1,165 @@
+//! `[[reference]]`, `[ntp]` and `[pool_stats]`: what the pool's word is compared with.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bitcoin::Address;
+use bitcoin::address::NetworkUnchecked;
+
+use super::endpoint;
+use super::network::Network;
+use super::reader::Section;
+use super::redaction::Redaction;
+use super::{PayoutPolicy, Secret, UpstreamConfig};
+
+/// One `[[reference]]`: a second opinion about the chain, never mined on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReferenceConfig {
+    /// Another pool; `user` is what it is authorised with.
+    Pool { upstream: Box<UpstreamConfig>, user: Option<String> },
+    /// A node's JSON-RPC. The URL may hold a password.
+    Node { url: Secret, cookie: Option<PathBuf> },
+}
+
+/// `[ntp]`: whose clock is believed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NtpConfig {
+    /// Empty: the system's clock. Default: pool.ntp.org, time.google.com, time.cloudflare.com.
+    pub servers: Vec<String>,
+    /// 1 min to 1 d, default 1 h.
+    pub interval: Duration,
+}
+
+/// `[pool_stats]`: what the pool itself publishes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PoolStatsConfig {
+    pub kind: PoolStatsKind,
+    pub url: Option<String>,
+    pub address: Option<Address<NetworkUnchecked>>,
+    pub token: Option<Secret>,
+    /// 10 s to 1 d, default 60 s.
+    pub interval: Duration,
+}
+
+impl PoolStatsConfig {
+    /// Whose figures they are: its own address, or else the one that is to be paid. `None` for an
+    /// account that the token stands for.
+    pub fn account(&self, payout: &PayoutPolicy) -> Option<String> {
+        let address = self.address.as_ref().or(payout.address.as_ref()).cloned();
+        let is_by_address = self.kind != PoolStatsKind::Braiins;
+        address.filter(|_| is_by_address).map(|address| address.assume_checked().to_string())
+    }
+}
+
+/// `pool_stats.kind`: whose format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolStatsKind {
+    Ckpool,
+    PublicPool,
+    Ocean,
+    Braiins,
+}
+
+impl PoolStatsKind {
+    /// As it is written in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PoolStatsKind::Ckpool => "ckpool",
+            PoolStatsKind::PublicPool => "public-pool",
+            PoolStatsKind::Ocean => "ocean",
+            PoolStatsKind::Braiins => "braiins",
+        }
+    }
+}
+
+impl Default for NtpConfig {
+    fn default() -> NtpConfig {
+        NtpConfig {
+            servers: ["pool.ntp.org", "time.google.com", "time.cloudflare.com"].map(String::from).to_vec(),
+            interval: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// `None` when what is there is wrong, which is noted.
+pub(super) fn read_reference(mut section: Section) -> Option<ReferenceConfig> {
+    let upstream = section.parsed("url", Redaction::Url, UpstreamConfig::from_url);
+    let user = section.text("user");
+    let node = section.parsed("node", Redaction::Credentials, endpoint::node_url).map(Secret::new);
+    let cookie = section.text("cookie").map(PathBuf::from);
+    match (section.is_set("url"), section.is_set("node")) {
+        (true, true) => {
+            section.conflict("node", "and url are two references; give each its own [[reference]]")
+        }
+        (false, false) => section.missing("url", "a reference is a pool (url) or a node (node)"),
+        (true, false) if section.is_set("cookie") => {
+            section.conflict("cookie", "is for a node, not for a pool")
+        }
+        (false, true) if section.is_set("user") => {
+            section.conflict("user", "is for a pool; a node's user and password go into its URL");
+        }
+        _ => {}
+    }
+    if cookie.is_some() && node.as_ref().is_some_and(|node| endpoint::has_user(node.expose())) {
+        section.conflict("cookie", "and the user in node are two logins; remove one of the two");
+    }
+    section.finish();
+    match (upstream, node) {
+        (Some(upstream), _) => Some(ReferenceConfig::Pool { upstream: Box::new(upstream), user }),
+        (None, Some(url)) => Some(ReferenceConfig::Node { url, cookie }),
+        (None, None) => None,
+    }
+}
+
+pub(super) fn read_ntp(mut section: Section) -> NtpConfig {
+    let default = NtpConfig::default();
+    let (minute, day) = (Duration::from_secs(60), Duration::from_secs(86_400));
+    let ntp = NtpConfig {
+        servers: section
+            .list("servers", Redaction::Value, "[\"pool.ntp.org\"]", server)
+            .unwrap_or(default.servers),
+        interval: section.duration("interval", default.interval, minute..=day),
+    };
+    section.finish();
+    ntp
+}
+
+/// `None` when there is no such section, or it is wrong.
+pub(super) fn read_pool_stats(
+    mut section: Section,
+    network: Network,
+    payout: &PayoutPolicy,
+) -> Option<PoolStatsConfig> {
+    let kinds = [
+        ("ckpool", PoolStatsKind::Ckpool),
+        ("public-pool", PoolStatsKind::PublicPool),
+        ("ocean", PoolStatsKind::Ocean),
+        ("braiins", PoolStatsKind::Braiins),
+    ];
+    let (ten_seconds, minute, day) =
+        (Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(86_400));
+    let kind = section.choice("kind", &kinds);
+    let url = section.parsed("url", Redaction::Url, endpoint::http_url);
+    let address = section.parsed("address", Redaction::Value, |text| network.address(text));
+    let token = section.secret("token");
+    let interval = section.duration("interval", minute, ten_seconds..=day);
+    if section.is_present() && !section.is_set("kind") {
+        section.missing("kind", "\"ckpool\", \"public-pool\", \"ocean\" or \"braiins\"");
+    }
+    let is_by_address = kind.is_some_and(|kind| kind != PoolStatsKind::Braiins);
+    if is_by_address && !section.is_set("address") && payout.address.is_none() {
+        section.missing("address", "whose figures? The address that mines, here or as payout.address");
+    }
+    section.finish();
+    Some(PoolStatsConfig { kind: kind?, url, address, token, interval })
+}
+
+/// A host with or without a port; NTP's own port is 123.
+fn server(text: &str) -> Result<String, String> {
+    let is_address = text.parse::<std::net::Ipv6Addr>().is_ok();
+    if is_address || endpoint::host_name(text).is_ok() || endpoint::host_port(text).is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err(String::from("the name or address of an NTP server, such as \"pool.ntp.org\""))
+    }
+}

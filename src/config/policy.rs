@@ -1,0 +1,215 @@
+//! `[payout]`, `[chain]` and `[rules]`: what the analyzer judges by.
+
+use std::fmt;
+use std::time::Duration;
+
+use bitcoin::Address;
+use bitcoin::address::NetworkUnchecked;
+
+use super::did_you_mean;
+use super::network::{self, Network};
+use super::reader::Section;
+use super::redaction::Redaction;
+
+/// `[payout]`: whom a block must pay.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PayoutPolicy {
+    /// Default: the worker's own name, when it is an address. The checksum is verified.
+    pub address: Option<Address<NetworkUnchecked>>,
+    /// Default: solo.
+    pub kind: PayoutKind,
+    /// Less than this part of the block's reward is an alert; 0 to 100, default 95.
+    pub min_percent: f64,
+    /// Default: alert.
+    pub on_mismatch: Consequence,
+}
+
+/// `payout.kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PayoutKind {
+    /// The block pays the miner itself.
+    Solo,
+    /// The block pays the pool, which shares it out: nothing to verify.
+    Pooled,
+}
+
+/// What follows from a finding that costs money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consequence {
+    Alert,
+    /// The sessions on that upstream are closed and it is taken out of rotation.
+    Block,
+}
+
+/// `[chain]`: whose chain the work is on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChainPolicy {
+    /// Default: alert.
+    pub on_wrong: Consequence,
+}
+
+/// `[rules]`: thresholds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RulesConfig {
+    /// Of a job's time from NTP time; 1 s to 30 d, default 7200 s, the consensus rule.
+    pub max_drift: Duration,
+    /// 1 s to 1 d, default 300 s.
+    pub stale_job: Duration,
+    /// The original's rule; `None`, the default: the windowed Poisson test. 1 ms to 1 min.
+    pub rapid_share: Option<Duration>,
+    /// The original's rule, in bytes; `None`, the default: time to exhaustion. 1 to 16.
+    pub min_extranonce2_size: Option<usize>,
+    pub off: Vec<RuleId>,
+}
+
+/// The stable id of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleId(&'static str);
+
+impl RuleId {
+    /// Every rule there is.
+    pub const ALL: [RuleId; 40] = [
+        RuleId("payout.mismatch"),
+        RuleId("payout.short"),
+        RuleId("payout.changed"),
+        RuleId("payout.unverifiable"),
+        RuleId("job.unreadable"),
+        RuleId("chain.wrong"),
+        RuleId("chain.bad_prevhash"),
+        RuleId("chain.height"),
+        RuleId("chain.stuck"),
+        RuleId("chain.behind"),
+        RuleId("chain.empty_job"),
+        RuleId("timing.extreme"),
+        RuleId("timing.future_job"),
+        RuleId("timing.old_job"),
+        RuleId("timing.share_ntime"),
+        RuleId("timing.local_clock"),
+        RuleId("timing.notify_gap"),
+        RuleId("extranonce.changed"),
+        RuleId("extranonce.duplicate"),
+        RuleId("extranonce.small"),
+        RuleId("difficulty.mismatch"),
+        RuleId("difficulty.erratic"),
+        RuleId("share.valid_rejected"),
+        RuleId("share.unanswered"),
+        RuleId("share.duplicate"),
+        RuleId("share.stale"),
+        RuleId("share.rapid"),
+        RuleId("share.silent"),
+        RuleId("share.reject_rate"),
+        RuleId("pool.redirect"),
+        RuleId("pool.silent"),
+        RuleId("pool.no_work"),
+        RuleId("pool.unreachable"),
+        RuleId("pool.stats_mismatch"),
+        RuleId("pool.refused"),
+        RuleId("internal.restarted"),
+        RuleId("record.failing"),
+        RuleId("block.found"),
+        RuleId("share.near_miss"),
+        RuleId("share.best"),
+    ];
+
+    /// The rule of that name, if there is one.
+    pub fn parse(text: &str) -> Option<RuleId> {
+        RuleId::ALL.into_iter().find(|id| id.0 == text)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for RuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Default for PayoutPolicy {
+    fn default() -> PayoutPolicy {
+        PayoutPolicy {
+            address: None,
+            kind: PayoutKind::Solo,
+            min_percent: 95.0,
+            on_mismatch: Consequence::Alert,
+        }
+    }
+}
+
+impl Default for ChainPolicy {
+    fn default() -> ChainPolicy {
+        ChainPolicy { on_wrong: Consequence::Alert }
+    }
+}
+
+impl Default for RulesConfig {
+    fn default() -> RulesConfig {
+        RulesConfig {
+            max_drift: Duration::from_secs(7200),
+            stale_job: Duration::from_secs(300),
+            rapid_share: None,
+            min_extranonce2_size: None,
+            off: Vec::new(),
+        }
+    }
+}
+
+const CONSEQUENCES: [(&str, Consequence); 2] = [("alert", Consequence::Alert), ("block", Consequence::Block)];
+
+/// `instead`: the address of `--address`. `mainnet_pool`: a configured pool that is known to mine mainnet.
+pub(super) fn read_payout(
+    mut section: Section,
+    network: Network,
+    instead: Option<Address<NetworkUnchecked>>,
+    mainnet_pool: Option<&str>,
+) -> PayoutPolicy {
+    let default = PayoutPolicy::default();
+    let kinds = [("solo", PayoutKind::Solo), ("pooled", PayoutKind::Pooled)];
+    let address = section.parsed("address", Redaction::Value, |text| network.address(text));
+    let in_use = address.as_ref().filter(|_| instead.is_none());
+    if let Some(reason) = in_use.and_then(|address| network::misplaced(address, mainnet_pool)) {
+        section.conflict("address", reason);
+    }
+    let payout = PayoutPolicy {
+        address: instead.or(address),
+        kind: section.choice("kind", &kinds).unwrap_or(default.kind),
+        min_percent: section.number("min_percent", default.min_percent, 0.0..=100.0),
+        on_mismatch: section.choice("on_mismatch", &CONSEQUENCES).unwrap_or(default.on_mismatch),
+    };
+    section.finish();
+    payout
+}
+
+pub(super) fn read_chain(mut section: Section) -> ChainPolicy {
+    let default = ChainPolicy::default();
+    let chain =
+        ChainPolicy { on_wrong: section.choice("on_wrong", &CONSEQUENCES).unwrap_or(default.on_wrong) };
+    section.finish();
+    chain
+}
+
+pub(super) fn read_rules(mut section: Section) -> RulesConfig {
+    let default = RulesConfig::default();
+    let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+    let short = Duration::from_millis(1)..=60 * second;
+    let rapid_share = section.duration("rapid_share", Duration::from_millis(5), short);
+    let min_extranonce2_size = section.size("min_extranonce2_size", 4, 1..=16);
+    let rules = RulesConfig {
+        max_drift: section.duration("max_drift", default.max_drift, second..=30 * day),
+        stale_job: section.duration("stale_job", default.stale_job, second..=day),
+        rapid_share: section.is_set("rapid_share").then_some(rapid_share),
+        min_extranonce2_size: section.is_set("min_extranonce2_size").then_some(min_extranonce2_size),
+        off: section.list("off", Redaction::Value, "[\"share.rapid\"]", rule_id).unwrap_or(default.off),
+    };
+    section.finish();
+    rules
+}
+
+fn rule_id(text: &str) -> Result<RuleId, String> {
+    RuleId::parse(text).ok_or_else(|| match did_you_mean::nearest(text, RuleId::ALL.map(RuleId::as_str)) {
+        Some(nearest) => format!("the id of a rule; did you mean {nearest:?}?"),
+        None => String::from("the id of a rule, such as \"share.rapid\" (all are in docs/configuration.md)"),
+    })
+}

@@ -1,0 +1,286 @@
+//! How much a recipient is told: pure, by the time it is told.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::health::AlertCounts;
+use super::message::{Message, subject};
+use super::pace::SendPacing;
+use crate::config::Severity;
+use crate::record::{AlertKind, AlertRow};
+
+/// So many subjects are remembered to tell the same only once.
+const MOST_TOLD: usize = 256;
+
+/// A token bucket, what it has held back, and what was told lately. Bounded.
+#[derive(Debug)]
+pub(super) struct NotifyLimiter {
+    burst: f64,
+    interval: Duration,
+    merge: Duration,
+    tokens: f64,
+    at: Instant,
+    /// The most important alert that is held back, for when there is a token.
+    held: Option<Arc<AlertRow>>,
+    /// All that was held back since the last message, but for `held`.
+    others: AlertCounts,
+    /// The oldest first.
+    told: VecDeque<Told>,
+}
+
+/// An alert that is not told again before `until`.
+#[derive(Debug)]
+struct Told {
+    id: &'static str,
+    subject: String,
+    severity: Severity,
+    kind: AlertKind,
+    until: Instant,
+    /// The newest of what came meanwhile, and how much that was.
+    since: Option<(Arc<AlertRow>, u64)>,
+}
+
+/// What becomes of an alert.
+#[derive(Debug, PartialEq)]
+pub(super) enum Decision {
+    Tell(Message),
+    HeldBack,
+}
+
+impl NotifyLimiter {
+    pub fn new(pace: &SendPacing, now: Instant) -> NotifyLimiter {
+        NotifyLimiter {
+            burst: f64::from(pace.burst),
+            interval: pace.interval,
+            merge: pace.merge,
+            tokens: f64::from(pace.burst),
+            at: now,
+            held: None,
+            others: AlertCounts::new(),
+            told: VecDeque::new(),
+        }
+    }
+
+    /// An alert comes. The same about the same subject waits for its hour to be over. The first end of what
+    /// was told to have begun does not, and neither does one that has become more severe.
+    pub fn take(&mut self, row: Arc<AlertRow>, now: Instant) -> Decision {
+        self.refill(now);
+        self.told.retain(|told| told.until > now || told.since.is_some());
+        let is_same = |told: &&mut Told| told.id == row.id && told.subject == subject(&row);
+        if let Some(told) = self.told.iter_mut().find(is_same) {
+            let is_first_end =
+                row.kind == AlertKind::Ends && told.kind != AlertKind::Ends && told.since.is_none();
+            let is_worse = row.severity > told.severity;
+            if !is_first_end && !is_worse {
+                let count = told.since.as_ref().map_or(0, |(_, count)| *count);
+                told.since = Some((row, count + 1));
+                return Decision::HeldBack;
+            }
+            (told.kind, told.severity) = (row.kind, row.severity);
+        } else {
+            self.remember(&row, now);
+        }
+        if self.may_tell() {
+            return Decision::Tell(self.message(row, 1));
+        }
+        self.hold(row);
+        Decision::HeldBack
+    }
+
+    /// What may be told now of all that was held back.
+    pub fn due(&mut self, now: Instant) -> Option<Message> {
+        self.refill(now);
+        if self.tokens < 1.0 {
+            return None;
+        }
+        if let Some(row) = self.held.take() {
+            self.tokens -= 1.0;
+            return Some(self.message(row, 1));
+        }
+        let merge = self.merge;
+        let told = self.told.iter_mut().find(|told| told.until <= now && told.since.is_some())?;
+        let (row, count) = told.since.take()?;
+        told.kind = row.kind;
+        told.until = now + merge;
+        self.tokens -= 1.0;
+        Some(self.message(row, count))
+    }
+
+    /// When [`NotifyLimiter::due`] has something, if nothing comes before.
+    pub fn next_due(&self) -> Option<Instant> {
+        let missing = (1.0 - self.tokens).max(0.0);
+        let token = self.at + self.interval.mul_f64(missing);
+        let held = self.held.as_ref().map(|_| token);
+        let merged =
+            self.told.iter().filter(|told| told.since.is_some()).map(|told| told.until.max(token)).min();
+        held.into_iter().chain(merged).min()
+    }
+
+    /// Has the next message sum these up too.
+    pub fn sum_up(&mut self, counts: AlertCounts) {
+        for (id, count) in counts {
+            *self.others.entry(id).or_default() += count;
+        }
+    }
+
+    /// How many alerts have never been told.
+    pub fn untold(&self) -> u64 {
+        let merged = self.told.iter().filter_map(|told| told.since.as_ref()).map(|(_, count)| count);
+        u64::from(self.held.is_some()) + self.others.values().chain(merged).sum::<u64>()
+    }
+
+    fn message(&mut self, row: Arc<AlertRow>, count: u64) -> Message {
+        Message { row, count, others: std::mem::take(&mut self.others) }
+    }
+
+    fn may_tell(&mut self) -> bool {
+        let may = self.tokens >= 1.0;
+        if may {
+            self.tokens -= 1.0;
+        }
+        may
+    }
+
+    /// The most important is kept, of equals the newest; the other is counted.
+    fn hold(&mut self, row: Arc<AlertRow>) {
+        let rank = |row: &AlertRow| (row.id == "block.found", row.severity, row.kind != AlertKind::Ends);
+        let counted = match self.held.take() {
+            None => {
+                self.held = Some(row);
+                return;
+            }
+            Some(held) if rank(&row) >= rank(&held) => {
+                self.held = Some(row);
+                held
+            }
+            Some(held) => {
+                self.held = Some(held);
+                row
+            }
+        };
+        *self.others.entry(counted.id).or_default() += 1;
+    }
+
+    fn remember(&mut self, row: &AlertRow, now: Instant) {
+        if self.told.len() >= MOST_TOLD {
+            if let Some(Told { id, since: Some((_, count)), .. }) = self.told.pop_front() {
+                *self.others.entry(id).or_default() += count;
+            }
+        }
+        let (id, subject, kind) = (row.id, subject(row).to_owned(), row.kind);
+        let (severity, until) = (row.severity, now + self.merge);
+        self.told.push_back(Told { id, subject, severity, kind, until, since: None });
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.tokens = (self.tokens + passed / self.interval.as_secs_f64().max(1e-9)).min(self.burst);
+        self.at = self.at.max(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::tests::row;
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn alert(subject: &str, kind: AlertKind) -> Arc<AlertRow> {
+        row("payout.mismatch", Severity::High, kind, subject)
+    }
+
+    fn told(decision: Decision) -> Option<Message> {
+        match decision {
+            Decision::Tell(message) => Some(message),
+            Decision::HeldBack => None,
+        }
+    }
+
+    #[test]
+    fn a_flood_is_five_messages_then_one_in_three_minutes_and_nothing_is_forgotten() {
+        let start = Instant::now();
+        let mut restraint = NotifyLimiter::new(&SendPacing::default(), start);
+        let sent = (0..10_000)
+            .filter(|n| told(restraint.take(alert(&n.to_string(), AlertKind::Happened), start)).is_some());
+        assert_eq!(sent.count(), 5);
+        assert_eq!(restraint.due(start), None);
+        assert_eq!(restraint.next_due(), Some(start + 3 * MINUTE));
+        assert_eq!(restraint.untold(), 9995);
+        let message = restraint.due(start + 3 * MINUTE).unwrap();
+        assert_eq!((message.row.id, message.others["payout.mismatch"]), ("payout.mismatch", 9994));
+        assert_eq!(restraint.next_due(), None);
+        // For a day of floods.
+        let mut sent = 0;
+        for minute in 4..24 * 60 {
+            let now = start + minute * MINUTE;
+            for n in 0..50 {
+                let row = alert(&format!("{minute} {n}"), AlertKind::Happened);
+                sent += u32::from(restraint.due(now).is_some());
+                sent += u32::from(told(restraint.take(row, now)).is_some());
+            }
+        }
+        assert!((470..=486).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn the_most_important_is_told_first() {
+        let start = Instant::now();
+        let mut restraint = NotifyLimiter::new(&SendPacing { burst: 1, ..SendPacing::default() }, start);
+        let low = |n: u32| row("share.duplicate", Severity::Low, AlertKind::Begins, &n.to_string());
+        assert!(told(restraint.take(low(0), start)).is_some());
+        restraint.take(low(1), start);
+        restraint.take(row("block.found", Severity::Info, AlertKind::Happened, "w"), start);
+        restraint.take(alert("p", AlertKind::Begins), start);
+        let message = restraint.due(start + HOUR).unwrap();
+        assert_eq!(message.row.id, "block.found");
+        assert_eq!(message.others, AlertCounts::from([("payout.mismatch", 1), ("share.duplicate", 1)]));
+    }
+
+    #[test]
+    fn the_same_is_told_once_an_hour_and_its_first_end_at_once() {
+        let start = Instant::now();
+        let mut restraint = NotifyLimiter::new(&SendPacing { burst: 1000, ..SendPacing::default() }, start);
+        let mut take = |kind, minute: u32| told(restraint.take(alert("p", kind), start + minute * MINUTE));
+        assert!(take(AlertKind::Begins, 0).is_some());
+        assert!(take(AlertKind::Ends, 1).is_some());
+        for minute in 2..59 {
+            let kind = if minute % 2 == 0 { AlertKind::Begins } else { AlertKind::Ends };
+            assert!(take(kind, minute).is_none());
+        }
+        assert!(take(AlertKind::Begins, 59).is_none());
+        assert_eq!(restraint.next_due(), Some(start + HOUR));
+        assert_eq!(restraint.due(start + 59 * MINUTE), None);
+        let message = restraint.due(start + HOUR).unwrap();
+        assert_eq!((message.row.kind, message.count), (AlertKind::Begins, 58));
+        // And the hour begins anew.
+        assert!(told(restraint.take(alert("p", AlertKind::Begins), start + HOUR + MINUTE)).is_none());
+        assert!(told(restraint.take(alert("q", AlertKind::Begins), start + HOUR + MINUTE)).is_some());
+    }
+
+    #[test]
+    fn what_becomes_more_severe_is_told_at_once() {
+        let start = Instant::now();
+        let mut restraint = NotifyLimiter::new(&SendPacing { burst: 1000, ..SendPacing::default() }, start);
+        let mut take = |severity| {
+            told(restraint.take(row("job.unreadable", severity, AlertKind::Begins, "p"), start)).is_some()
+        };
+        assert!(take(Severity::Medium));
+        assert!(!take(Severity::Medium));
+        assert!(take(Severity::High));
+        assert!(!take(Severity::High) && !take(Severity::Medium));
+    }
+
+    #[test]
+    fn what_did_not_fit_is_summed_up() {
+        let start = Instant::now();
+        let mut restraint = NotifyLimiter::new(&SendPacing::default(), start);
+        restraint.sum_up(AlertCounts::from([("chain.wrong", 3)]));
+        assert_eq!(restraint.next_due(), None);
+        let message = told(restraint.take(alert("p", AlertKind::Begins), start)).unwrap();
+        assert_eq!(message.others, AlertCounts::from([("chain.wrong", 3)]));
+        assert_eq!(restraint.untold(), 0);
+    }
+}

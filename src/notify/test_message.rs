@@ -1,0 +1,44 @@
+//! A message to see whether messages arrive.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::health::AlertCounts;
+use super::message::Message;
+use super::pace::SendPacing;
+use super::transport::{Transport, name};
+use crate::clock::Clock;
+use crate::config::{NotifyConfig, Severity};
+use crate::record::{AlertKind, AlertRow};
+
+/// What became of one recipient's test message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// Such as `notify[2] (discord)`.
+    pub name: String,
+    /// `Err`: why it did not arrive, without secrets.
+    pub result: Result<(), String>,
+}
+
+/// Sends every recipient one message with the id `test.message`, one after the other, each tried
+/// once. Takes up to ten seconds for each, and thirty for a program.
+pub fn try_all(recipients: &[NotifyConfig]) -> Vec<Trial> {
+    let message = Message {
+        row: Arc::new(AlertRow {
+            at: Clock::system().now(),
+            kind: AlertKind::Happened,
+            severity: Severity::Info,
+            id: "test.message",
+            description: String::from("This is a test: alerts will arrive here"),
+            data: json!({ "subject": "sluice check" }),
+        }),
+        count: 1,
+        others: AlertCounts::new(),
+    };
+    let try_one = |(i, medium): (usize, Transport)| Trial {
+        name: name(i + 1, &recipients[i]),
+        result: medium.send(&message, &|| false).map_err(|failure| failure.reason),
+    };
+    Transport::of_all(recipients, &SendPacing::default()).into_iter().enumerate().map(try_one).collect()
+}

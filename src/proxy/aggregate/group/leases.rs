@@ -1,0 +1,170 @@
+//! Who sits where in a connection's search space: a place for each, another one when the connection
+//! changes, free again with the next job.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use super::super::miner::{ConnectedMiner, MoveOutcome};
+use super::prefixes::Slots;
+use super::{GroupState, LeaseError, MinerGroup, UNUSABLE};
+use crate::net::Stamp;
+use crate::proxy::aggregate::jobs::SpaceId;
+use crate::proxy::aggregate::miner::work::ExtranonceLease;
+use crate::proxy::aggregate::pool::connection::{Connection, ExtranonceSpace};
+use crate::upstream::UpstreamId;
+use crate::util::plural::count;
+
+impl MinerGroup {
+    /// Seats a miner in the search space, as soon as there is a pool. Who was in another one is told.
+    ///
+    /// # Errors
+    /// [`LeaseError`], at the deadline at the latest.
+    pub(in super::super) fn seat(
+        &self,
+        miner: &Arc<ConnectedMiner>,
+        deadline: Instant,
+    ) -> Result<(), LeaseError> {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        self.news();
+        let seated = self.wait_for_seat(miner, deadline);
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        seated
+    }
+
+    fn wait_for_seat(&self, miner: &Arc<ConnectedMiner>, deadline: Instant) -> Result<(), LeaseError> {
+        let mut state = self.lock();
+        loop {
+            if state.is_retired || miner.is_leaving() {
+                return Err(LeaseError::NoPool);
+            }
+            let connection = state.connection.clone().filter(|connection| !connection.is_over());
+            if let Some(connection) = connection {
+                let unusable = connection.facts().unusable.clone();
+                if let Some(why) = unusable {
+                    return Err(LeaseError::Unusable(why));
+                }
+                match state.bring_over(miner, &connection, Stamp::now())? {
+                    MoveOutcome::Told => {
+                        state.miners.insert(miner.id(), miner.clone());
+                        state.empty_since = None;
+                        return Ok(());
+                    }
+                    MoveOutcome::MustLeave => return Err(LeaseError::NoPool),
+                }
+            } else if let Some(why) = state.why_unusable(&self.services.upstreams.order()) {
+                return Err(LeaseError::Unusable(why));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let pools = self.services.upstreams.order();
+                let why = state.newly_unusable(&pools).next();
+                return Err(why.map_or(LeaseError::NoPool, |why| LeaseError::Unusable(why.to_owned())));
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// The miner is gone; its place is free from the next job on.
+    pub(in super::super) fn leave(&self, miner: &ConnectedMiner) {
+        let mut state = self.lock();
+        if state.miners.remove(&miner.id()).is_none() {
+            return;
+        }
+        let seat = miner.desk().seat.take();
+        if let (Some(seat), Some((epoch, slots))) = (seat, &mut state.slots) {
+            if seat.epoch == *epoch {
+                slots.release(&seat.prefix);
+            }
+        }
+        if state.miners.is_empty() {
+            state.empty_since = Some(Instant::now());
+            self.tell(state);
+        }
+    }
+
+    pub(crate) fn reseat(&self, state: &mut GroupState, connection: &Arc<Connection>) {
+        let (epoch, newest) = {
+            let facts = connection.facts();
+            (facts.space.as_ref().map(|space| space.epoch), facts.newest.clone())
+        };
+        let now = Stamp::now();
+        let mut leaving = 0_usize;
+        for miner in state.miners.clone().values() {
+            let is_here = miner.desk().seat.as_ref().is_some_and(|seat| Some(seat.epoch) == epoch);
+            if is_here {
+                // It came after the search space and before its first job.
+                newest.iter().for_each(|task| miner.give(task, connection, now));
+            } else if miner.is_leaving() || state.bring_over(miner, connection, now) != Ok(MoveOutcome::Told)
+            {
+                leaving += 1;
+                miner.dismiss();
+            }
+        }
+        if leaving > 0 {
+            // They come back in a wave, and it is not their fault.
+            self.services.reception.gatekeeper.pool_failed(Instant::now());
+            log::info!(
+                "{} can't be told of new extranonces and must reconnect",
+                count(leaving as u64, "miner")
+            );
+        }
+    }
+}
+
+impl GroupState {
+    /// Why no miner can be seated, when that was found just now of each of these pools.
+    fn why_unusable(&self, pools: &[UpstreamId]) -> Option<String> {
+        let mut fresh = self.newly_unusable(pools);
+        let why = fresh.next()?;
+        (fresh.count() + 1 == pools.len()).then(|| why.to_owned())
+    }
+
+    /// What was found just now of these.
+    fn newly_unusable<'a>(&'a self, pools: &'a [UpstreamId]) -> impl Iterator<Item = &'a str> {
+        let found = pools.iter().filter_map(|pool| self.unusable.get(pool));
+        found.filter(|(_, at)| at.elapsed() < UNUSABLE).map(|(why, _)| why.as_str())
+    }
+
+    /// Seats a miner on this connection, with what it may roll before the first job: some use that from
+    /// the next job on only (wire reference, section 2.5).
+    fn bring_over(
+        &mut self,
+        miner: &ConnectedMiner,
+        connection: &Connection,
+        now: Stamp,
+    ) -> Result<MoveOutcome, LeaseError> {
+        let (space, newest, mask) = {
+            let facts = connection.facts();
+            (facts.space.clone(), facts.newest.clone(), facts.knows_mask.then_some(facts.mask))
+        };
+        let Some(space) = space else { return Err(LeaseError::NoPool) };
+        let is_to_be_told = {
+            let desk = miner.desk();
+            desk.is_subscribed && desk.can_move()
+        };
+        if let Some(mask) = mask.filter(|_| is_to_be_told) {
+            miner.set_mask(mask, now);
+        }
+        let work = newest.as_ref().map(|task| (task, connection));
+        miner.conversation.set_carrier(&connection.conversation);
+        miner.move_to(|| self.take_seat(&space), work, now)
+    }
+
+    fn take_seat(&mut self, space: &ExtranonceSpace) -> Result<ExtranonceLease, LeaseError> {
+        let is_of = |(epoch, _): &(SpaceId, Slots)| *epoch == space.epoch;
+        if !self.slots.as_ref().is_some_and(is_of) {
+            self.slots = Some((space.epoch, Slots::beginning_at(space.split, space.epoch.0)));
+        }
+        let prefix = self.slots.as_mut().and_then(|(_, slots)| slots.take()).ok_or(LeaseError::Full)?;
+        match space.split.extranonce1(&space.extranonce1, &prefix) {
+            Ok(extranonce1) => Ok(ExtranonceLease {
+                epoch: space.epoch,
+                prefix: Arc::new(prefix),
+                extranonce1: Arc::new(extranonce1),
+                extranonce2_size: space.split.miner_size(),
+            }),
+            Err(error) => Err(LeaseError::Unusable(error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! Many miners on one connection to a pool: who sits where in its search space, and who is told what.
+//! The connection changes, the miners stay. [`super::pool::manager`] sees to it that there is one.
+
+pub(crate) mod account_hints;
+pub(crate) mod account_router;
+mod broadcast;
+pub(crate) mod extranonce_space;
+mod leases;
+pub(crate) mod prefixes;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+
+use super::AggregateServices;
+use super::identity::{Account, PoolName, WorkerName};
+use super::jobs::{MinerJob, SpaceId, TaskNumbers};
+use super::miner::ConnectedMiner;
+use super::pool::connection::Connection;
+use crate::net::Stamp;
+use crate::stratum::VersionMask;
+use crate::tap::SessionId;
+use crate::tap::ToAnalyzer;
+use crate::upstream::UpstreamId;
+use crate::util::plural::count;
+use prefixes::Slots;
+
+/// So many refused names are asked about again at a look.
+const ASKED_AT_ONCE: usize = 8;
+/// So long a pool that can't be used is not tried again for a miner.
+const UNUSABLE: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(crate) struct MinerGroup {
+    pub(crate) number: usize,
+    /// The address of the miner that it was opened for.
+    pub(crate) opener: IpAddr,
+    services: Arc<AggregateServices>,
+    state: Mutex<GroupState>,
+    /// Told of whatever somebody may wait for: a connection, a job, a miner, an end.
+    changed: Condvar,
+    /// The same connection as in the state; read without a lock for each share.
+    current: ArcSwapOption<Connection>,
+    /// Miners that wait for a seat.
+    waiting: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct GroupState {
+    connection: Option<Arc<Connection>>,
+    slots: Option<(SpaceId, Slots)>,
+    miners: BTreeMap<SessionId, Arc<ConnectedMiner>>,
+    /// Whose work this is; `None` before the first miner has said who it is.
+    account: Option<Account>,
+    /// Pools that could be reached and not be used, with the reason, and when that was found.
+    unusable: BTreeMap<UpstreamId, (String, Instant)>,
+    /// Since when nobody is here.
+    empty_since: Option<Instant>,
+    /// Nobody may come any more: the thread that keeps it has ended.
+    is_retired: bool,
+    /// Counts what somebody may wait for, so that nobody waits for what has happened already.
+    news: u64,
+}
+
+/// How a job differs from the one before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JobNews {
+    /// It is in another search space.
+    pub(crate) is_moved: bool,
+    /// No share of it can be one of the job before, whoever searched there.
+    pub(crate) is_other_work: bool,
+}
+
+/// Why a miner got no place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LeaseError {
+    /// There is no pool, in all the time that a miner can wait.
+    NoPool,
+    /// The search space is used up.
+    Full,
+    /// There are as many connections to pools already as may be.
+    TooMany,
+    /// The pool's search space can't be shared, with the reason.
+    Unusable(String),
+}
+
+impl MinerGroup {
+    pub(crate) fn new(
+        (number, opener): (usize, IpAddr),
+        account: Option<Account>,
+        services: Arc<AggregateServices>,
+    ) -> MinerGroup {
+        let state = GroupState { account, empty_since: Some(Instant::now()), ..GroupState::default() };
+        MinerGroup {
+            number,
+            opener,
+            services,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            current: ArcSwapOption::empty(),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// The connection that there is, if any.
+    pub(crate) fn connection(&self) -> Option<Arc<Connection>> {
+        self.current.load_full()
+    }
+
+    pub(crate) fn services(&self) -> &Arc<AggregateServices> {
+        &self.services
+    }
+
+    /// What the pool lets miners roll; `None` while it has not said.
+    pub(crate) fn known_mask(&self) -> Option<Option<VersionMask>> {
+        let connection = self.connection()?;
+        let facts = connection.facts();
+        facts.knows_mask.then_some(facts.mask)
+    }
+
+    /// Whether this link may carry the account's work; it is the account's from then on.
+    pub(crate) fn claim(&self, account: &Account) -> bool {
+        let mut state = self.lock();
+        let is_its = *state.account.get_or_insert_with(|| account.clone()) == *account;
+        drop(state);
+        self.news();
+        is_its
+    }
+
+    pub(crate) fn account(&self) -> Option<Account> {
+        self.lock().account.clone()
+    }
+
+    /// Whether this search space is that of the connection, and the connection lives.
+    pub(crate) fn is_live(&self, epoch: SpaceId) -> bool {
+        self.connection().is_some_and(|connection| {
+            !connection.is_over()
+                && connection.facts().space.as_ref().is_some_and(|space| space.epoch == epoch)
+        })
+    }
+
+    /// The current job, for a miner that has just become ready for it.
+    pub(crate) fn begin(&self, miner: &ConnectedMiner) {
+        let Some(connection) = self.connection().filter(|one| !one.is_over()) else { return };
+        let newest = connection.facts().newest.clone();
+        if let Some(task) = newest {
+            miner.give(&task, &connection, Stamp::now());
+        }
+    }
+
+    /// The current job once more, as other work and with the miner's new difficulty.
+    pub(crate) fn again(&self, miner: &ConnectedMiner) {
+        let Some(connection) = self.connection().filter(|one| !one.is_over()) else { return };
+        let newest = connection.facts().newest.clone();
+        // To a miner that has not had the newest yet that is other work already: times would run away
+        // if each one's retarget moved them for all.
+        let other = newest.filter(|newest| !miner.desk().has(newest));
+        if let Some(task) = other.or_else(|| self.renew(&connection)) {
+            miner.give(&task, &connection, Stamp::now());
+        }
+    }
+
+    /// Has the pool asked about a miner's name.
+    pub(crate) fn authorize(&self, worker: &WorkerName) {
+        if let Some(connection) = self.connection() {
+            self.authorize_on(&connection, worker);
+        }
+    }
+
+    pub(crate) fn authorize_on(&self, connection: &Connection, worker: &WorkerName) {
+        let pool_name = self.name_at_pool(connection, worker);
+        if pool_name.0.is_empty() {
+            return;
+        }
+        if connection.facts().names.is_full() {
+            let used: HashSet<PoolName> =
+                self.workers().iter().map(|worker| self.name_at_pool(connection, worker)).collect();
+            connection.facts().names.retain(|name| used.contains(name));
+        }
+        let password = worker.password.as_ref().unwrap_or(&connection.configured.password);
+        connection.authorize(&pool_name, password.expose(), self.services.limits.ask_again);
+    }
+
+    /// What the pool has refused it may know by now: it may have been away for a moment.
+    pub(crate) fn ask_again(&self, connection: &Connection) {
+        if !self.services.config.aggregate.local_authorize {
+            // It is for the miners to come again with the right password.
+            return;
+        }
+        let again = self.services.limits.ask_again;
+        let refused = connection.facts().names.refused_since(again, Instant::now());
+        if refused.is_empty() {
+            return;
+        }
+        let used: HashSet<PoolName> =
+            self.workers().iter().map(|worker| self.name_at_pool(connection, worker)).collect();
+        for name in refused.into_iter().filter(|name| used.contains(name)).take(ASKED_AT_ONCE) {
+            connection.authorize(&name, connection.configured.password.expose(), again);
+        }
+    }
+
+    fn name_at_pool(&self, connection: &Connection, worker: &WorkerName) -> PoolName {
+        self.services.naming.at_pool(&worker.name, &connection.configured.user)
+    }
+
+    /// Lets the connection go when nobody was here for so long: `true`, and it is nobody's any more.
+    pub(crate) fn rest(&self, grace: Duration) -> bool {
+        let mut state = self.lock();
+        // Whoever comes from now on waits for the lock, and then for the next connection.
+        let is_idle = self.waiting.load(Ordering::Acquire) == 0
+            && state.empty_since.is_some_and(|since| since.elapsed() >= grace);
+        if is_idle {
+            state.connection = None;
+            self.current.store(None);
+        }
+        is_idle
+    }
+
+    /// Other pools are listed: as [`MinerGroup::part_others`], but who is still with a pool that is not listed any
+    /// more stays there until another works.
+    pub(crate) fn sort_out(&self) {
+        let is_listed =
+            |connection: Arc<Connection>| self.services.upstreams.rank(connection.upstream).is_some();
+        if self.connection().is_none_or(is_listed) {
+            self.part_others();
+        }
+    }
+
+    /// Those who can't share a connection any more, with the pools that are listed now, come again, to
+    /// another one.
+    pub(crate) fn part_others(&self) {
+        let before = self.account();
+        let (own, miners) = self.whose();
+        {
+            let mut state = self.lock();
+            // Who has claimed it meanwhile has it.
+            if state.account == before {
+                state.account = own.clone().filter(|own| !own.0.is_empty());
+            }
+        }
+        let is_nameless = |miner: &ConnectedMiner| {
+            let first = miner.desk().workers.first().cloned();
+            first.is_some_and(|worker| self.services.name_fault(&worker.name).is_some())
+        };
+        let leaving: Vec<_> = miners
+            .iter()
+            .filter(|(account, miner)| Some(account) != own.as_ref() || is_nameless(miner))
+            .collect();
+        if !leaving.is_empty() {
+            self.services.reception.gatekeeper.pool_failed(Instant::now());
+            let leaving = count(leaving.len() as u64, "miner");
+            log::info!("{leaving} must reconnect, each to its own account's connection");
+        }
+        leaving.iter().for_each(|(_, miner)| miner.dismiss());
+    }
+
+    /// Whose the link is, with the pools that are listed now, and the account of each who is here.
+    fn whose(&self) -> (Option<Account>, Vec<(Account, Arc<ConnectedMiner>)>) {
+        let account_of = |miner: &Arc<ConnectedMiner>| {
+            let worker = miner.desk().workers.first().cloned()?;
+            Some(self.services.account(&worker.name))
+        };
+        let miners: Vec<_> =
+            self.miners().into_iter().filter_map(|miner| Some((account_of(&miner)?, miner))).collect();
+        // Where nobody has said who it is yet, it is kept for whom it was opened for.
+        let is_still_its =
+            |own: &Account| miners.is_empty() || miners.iter().any(|(account, _)| account == own);
+        let own = self.account().filter(is_still_its).or_else(|| Some(miners.first()?.0.clone()));
+        (own, miners)
+    }
+
+    /// The names that a new connection is to carry; not those of miners who are about to leave for another.
+    pub(crate) fn own_workers(&self) -> Vec<WorkerName> {
+        let (own, miners) = self.whose();
+        let its = miners.into_iter().filter(|(account, _)| Some(account) == own.as_ref());
+        its.flat_map(|(_, miner)| miner.desk().workers.clone()).collect()
+    }
+
+    /// Sends all away: there is no pool for them, for this reason.
+    pub(crate) fn let_go(&self, why: &str) {
+        let miners = self.miners();
+        let staying = miners.iter().filter(|miner| !miner.is_leaving()).count();
+        if staying > 0 {
+            log::warn!("{why}; {} disconnected", count(staying as u64, "miner"));
+        }
+        miners.iter().for_each(|miner| miner.dismiss());
+    }
+
+    /// Nobody keeps it any more, for whatever reason.
+    pub(crate) fn close_down(&self) {
+        let mut state = self.lock();
+        state.is_retired = true;
+        let connection = state.connection.take();
+        self.current.store(None);
+        let miners = std::mem::take(&mut state.miners);
+        self.tell(state);
+        if let Some(connection) = connection {
+            connection.end();
+        }
+        miners.values().for_each(|miner| miner.dismiss());
+    }
+
+    /// Nobody may come any more. Who is here stays with the connection that there is.
+    pub(crate) fn stop_seating(&self) {
+        let mut state = self.lock();
+        state.is_retired = true;
+        self.tell(state);
+    }
+
+    /// Its thread ends; nobody may come any more. `false` when somebody is here, or is about to be.
+    pub(crate) fn retire(&self) -> bool {
+        let mut state = self.lock();
+        let is_needed = !state.miners.is_empty() || self.waiting.load(Ordering::Acquire) > 0;
+        state.is_retired = !is_needed;
+        !is_needed
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.lock().is_retired
+    }
+
+    /// Whether anybody needs a pool.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0 || !self.lock().miners.is_empty()
+    }
+
+    /// How long nobody was here; `None` when somebody is.
+    pub(crate) fn empty_for(&self) -> Option<Duration> {
+        let state = self.lock();
+        if self.waiting.load(Ordering::Acquire) > 0 {
+            return None;
+        }
+        state.empty_since.map(|since| since.elapsed())
+    }
+
+    pub(crate) fn miners(&self) -> Vec<Arc<ConnectedMiner>> {
+        self.lock().miners.values().cloned().collect()
+    }
+
+    /// Those who are here and have said their name; a new pool is asked about all of them.
+    pub(crate) fn workers(&self) -> Vec<WorkerName> {
+        self.miners().iter().flat_map(|miner| miner.desk().workers.clone()).collect()
+    }
+
+    /// What this pool calls them.
+    pub(crate) fn names_at(&self, upstream: UpstreamId) -> BTreeSet<String> {
+        let configured = self.services.upstreams.configured(upstream);
+        let name = |worker: &WorkerName| self.services.naming.at_pool(&worker.name, &configured.user).0;
+        self.workers().iter().map(name).collect()
+    }
+
+    /// Whether miners of other links work with this pool.
+    pub(crate) fn is_used_by_others(&self, upstream: UpstreamId) -> bool {
+        let works = |connection: Arc<Connection>| {
+            connection.upstream == upstream && !connection.is_over() && connection.facts().newest.is_some()
+        };
+        let links = self.services.hub.links();
+        links
+            .iter()
+            .filter(|link| link.number != self.number)
+            .any(|link| link.connection().is_some_and(works))
+    }
+
+    /// From now on this is the pool. Who is here already moves over, or must come again.
+    pub(crate) fn adopt(&self, connection: &Arc<Connection>) {
+        let known_mask = {
+            let facts = connection.facts();
+            facts.knows_mask.then_some(facts.mask)
+        };
+        known_mask.into_iter().for_each(|mask| self.services.remember_mask(mask));
+        let mut state = self.lock();
+        state.unusable.remove(&connection.upstream);
+        state.connection = Some(connection.clone());
+        self.current.store(Some(connection.clone()));
+        self.reseat(&mut state, connection);
+        self.tell(state);
+    }
+
+    /// A pool was reached and can't be used.
+    pub(crate) fn note_unusable(&self, upstream: UpstreamId, why: &str) {
+        self.lock().unusable.insert(upstream, (why.to_owned(), Instant::now()));
+        self.changed.notify_all();
+    }
+
+    /// There is no pool any more.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.lock();
+        state.connection = None;
+        self.current.store(None);
+        self.tell(state);
+    }
+
+    /// Wakes all who wait for something to change here.
+    pub(crate) fn news(&self) {
+        self.tell(self.lock());
+    }
+
+    /// How much news there was until now.
+    pub(crate) fn moment(&self) -> u64 {
+        self.lock().news
+    }
+
+    /// Waits for news after `seen`, `time` at most.
+    pub(crate) fn wait(&self, seen: u64, time: Duration) {
+        let state = self.lock();
+        let is_old = |state: &mut GroupState| state.news == seen;
+        drop(self.changed.wait_timeout_while(state, time, is_old).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn tell(&self, mut state: MutexGuard<'_, GroupState>) {
+        state.news += 1;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn to_analyzer(&self) -> ToAnalyzer {
+        self.services.to_analyzer.clone()
+    }
+
+    pub(crate) fn next_epoch(&self) -> SpaceId {
+        self.services.next_epoch()
+    }
+
+    pub(crate) fn numbers(&self) -> &TaskNumbers {
+        &self.services.numbers
+    }
+
+    pub(crate) fn is_strict(&self) -> bool {
+        self.services.config.aggregate.strict_broadcast
+    }
+
+    /// Whether miners are seated on this connection.
+    pub(crate) fn is_current(&self, connection: &Arc<Connection>) -> bool {
+        self.lock().is_current(connection)
+    }
+
+    fn renew(&self, connection: &Connection) -> Option<Arc<MinerJob>> {
+        let mut facts = connection.facts();
+        let task = self.services.numbers.again(facts.newest.as_ref()?, Instant::now());
+        facts.newest = Some(task.clone());
+        Some(task)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, GroupState> {
+        // Every change is complete before the lock is let go.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl GroupState {
+    fn is_current(&self, connection: &Arc<Connection>) -> bool {
+        self.connection.as_ref().is_some_and(|current| Arc::ptr_eq(current, connection))
+    }
+}

@@ -1,0 +1,79 @@
+//! What is remembered of miners that have left: a machine that comes back after the pool's failure
+//! goes on at its own difficulty.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::stratum::Difficulty;
+
+/// The most machines that are remembered; each takes about 200 bytes.
+const MOST: usize = 10_000;
+
+/// A machine: where it is, and what it calls itself. Two alike share an entry, which is a first guess
+/// only.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Machine {
+    address: IpAddr,
+    user_agent: String,
+}
+
+/// The last difficulty of each machine.
+#[derive(Debug, Default)]
+pub(crate) struct DifficultyCache(Mutex<CachedDifficulties>);
+
+#[derive(Debug, Default)]
+struct CachedDifficulties {
+    /// With the number under which it stands in `order`.
+    difficulties: HashMap<Machine, (u64, Difficulty)>,
+    /// Those that left longest ago come first.
+    order: BTreeMap<u64, Machine>,
+    last: u64,
+}
+
+impl DifficultyCache {
+    pub(crate) fn remember(&self, address: IpAddr, user_agent: &str, difficulty: Difficulty) {
+        let machine = Machine { address, user_agent: user_agent.to_owned() };
+        let mut entries = self.lock();
+        entries.last += 1;
+        let number = entries.last;
+        if let Some((before, _)) = entries.difficulties.insert(machine.clone(), (number, difficulty)) {
+            entries.order.remove(&before);
+        }
+        entries.order.insert(number, machine);
+        if entries.order.len() > MOST {
+            if let Some((_, oldest)) = entries.order.pop_first() {
+                entries.difficulties.remove(&oldest);
+            }
+        }
+    }
+
+    pub(crate) fn recall(&self, address: IpAddr, user_agent: &str) -> Option<Difficulty> {
+        let machine = Machine { address, user_agent: user_agent.to_owned() };
+        self.lock().difficulties.get(&machine).map(|(_, difficulty)| *difficulty)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, CachedDifficulties> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_not_here_for_longest_is_forgotten_first() {
+        let memory = DifficultyCache::default();
+        let remember = |agent: &str| memory.remember([127, 0, 0, 1].into(), agent, Difficulty::ONE);
+        let knows = |agent: &str| memory.recall([127, 0, 0, 1].into(), agent).is_some();
+        remember("busy");
+        (1..MOST).for_each(|number| remember(&number.to_string()));
+        // There is no room left when it leaves for the second time, and another one for the first.
+        remember("busy");
+        remember("new");
+        assert!(knows("busy") && knows("new") && !knows("1") && knows("2"));
+        let entries = memory.lock();
+        assert_eq!((entries.order.len(), entries.difficulties.len()), (MOST, MOST));
+    }
+}

@@ -1,0 +1,184 @@
+//! Answers in the order of their requests. A share that the pool has to judge keeps its place; what
+//! is answered at once after it waits behind it (wire reference, section 1.4).
+
+use std::collections::VecDeque;
+
+/// The most requests of one miner that wait for the pool; a NerdMiner keeps 32 itself.
+const MOST_WAITING: usize = 512;
+
+/// A request's place among the answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReplySlot(u64);
+
+/// The answers of one miner that can't be sent yet.
+#[derive(Debug, Default)]
+pub(crate) struct OrderedReplies {
+    /// The place of the first in the queue.
+    first: u64,
+    queue: VecDeque<QueuedReply>,
+    /// Nothing is asked of the pool any more.
+    is_over: bool,
+}
+
+#[derive(Debug)]
+enum QueuedReply {
+    /// Not known yet: the request's id, as the miner wrote it.
+    Open(Box<str>),
+    Known(String),
+    /// To a subscribe of this id. The search space in it may be another one when its turn comes.
+    Seat {
+        id: Box<str>,
+        line: String,
+    },
+}
+
+/// What may be sent now.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ready {
+    pub(crate) lines: String,
+    /// An answer to subscribe is among them.
+    pub(crate) tells_seat: bool,
+}
+
+impl OrderedReplies {
+    /// A request whose answer comes later. `None` when too many wait already.
+    pub(crate) fn reserve(&mut self, id: &str) -> Option<ReplySlot> {
+        if self.is_full() || self.is_over {
+            return None;
+        }
+        self.queue.push_back(QueuedReply::Open(id.into()));
+        Some(ReplySlot(self.first + self.queue.len() as u64 - 1))
+    }
+
+    /// Whether nothing more should be asked before some of it was answered.
+    pub(crate) fn is_full(&self) -> bool {
+        self.queue.len() >= MOST_WAITING
+    }
+
+    /// A request that is answered at once: the lines that may be sent now, which is none while an
+    /// earlier one waits.
+    pub(crate) fn answer(&mut self, line: String) -> String {
+        if self.queue.is_empty() {
+            return line;
+        }
+        self.queue.push_back(QueuedReply::Known(line));
+        String::new()
+    }
+
+    /// As [`OrderedReplies::answer`], for a subscribe.
+    pub(crate) fn tell_seat(&mut self, id: &str, line: String) -> Ready {
+        self.queue.push_back(QueuedReply::Seat { id: id.into(), line });
+        self.ready()
+    }
+
+    /// The search space is another one: so are the answers to subscribe that were not sent yet.
+    pub(crate) fn change_seat(&mut self, render: impl Fn(&str) -> String) {
+        for answer in &mut self.queue {
+            if let QueuedReply::Seat { id, line } = answer {
+                *line = render(id);
+            }
+        }
+    }
+
+    /// The answer to a reserved place, once: what may be sent now.
+    pub(crate) fn complete(&mut self, place: ReplySlot, line: String) -> Ready {
+        let index = place.0.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        if let Some(open @ QueuedReply::Open(_)) = index.and_then(|index| self.queue.get_mut(index)) {
+            *open = QueuedReply::Known(line);
+        }
+        self.ready()
+    }
+
+    /// Answers in this way all that the pool has not; nothing waits for it from now on.
+    pub(crate) fn give_up(&mut self, render: impl Fn(&str) -> String) -> Ready {
+        self.is_over = true;
+        for answer in &mut self.queue {
+            if let QueuedReply::Open(id) = answer {
+                *answer = QueuedReply::Known(render(id));
+            }
+        }
+        self.ready()
+    }
+
+    /// Nobody is there to be answered any more.
+    pub(crate) fn close(&mut self) {
+        self.is_over = true;
+        self.first += self.queue.len() as u64;
+        self.queue.clear();
+    }
+
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.iter().filter(|answer| matches!(answer, QueuedReply::Open(_))).count()
+    }
+
+    fn ready(&mut self) -> Ready {
+        let mut ready = Ready::default();
+        while !matches!(self.queue.front(), None | Some(QueuedReply::Open(_))) {
+            match self.queue.pop_front() {
+                Some(QueuedReply::Known(line)) => ready.lines.push_str(&line),
+                Some(QueuedReply::Seat { line, .. }) => {
+                    ready.lines.push_str(&line);
+                    ready.tells_seat = true;
+                }
+                Some(QueuedReply::Open(_)) | None => {}
+            }
+            self.first += 1;
+        }
+        ready
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_overtakes_what_waits_for_the_pool() {
+        let mut answers = OrderedReplies::default();
+        assert_eq!(answers.answer("a".into()), "a");
+        let (one, two) = (answers.reserve("1").unwrap(), answers.reserve("2").unwrap());
+        assert_eq!(answers.answer("b".into()), "");
+        assert_eq!(answers.complete(two, "2".into()).lines, "");
+        assert_eq!(answers.waiting(), 1);
+        assert_eq!(answers.complete(one, "1".into()).lines, "12b");
+        assert_eq!(answers.answer("c".into()), "c");
+        assert_eq!(answers.complete(two, "again".into()).lines, "", "one request, one answer");
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut answers = OrderedReplies::default();
+        let places: Vec<_> = std::iter::from_fn(|| answers.reserve("1")).collect();
+        assert_eq!(places.len(), MOST_WAITING);
+        assert!(answers.is_full());
+        for place in places.iter().rev().take(MOST_WAITING - 1) {
+            assert_eq!(answers.complete(*place, "x".into()).lines, "");
+        }
+        assert_eq!(answers.complete(places[0], "x".into()).lines.len(), MOST_WAITING);
+        assert!(answers.reserve("1").is_some());
+    }
+
+    #[test]
+    fn an_answer_to_subscribe_is_of_the_seat_that_there_is_when_it_leaves() {
+        let mut answers = OrderedReplies::default();
+        let at_once = answers.tell_seat("1", "old".into());
+        assert_eq!(at_once, Ready { lines: "old".into(), tells_seat: true });
+        let place = answers.reserve("2").unwrap();
+        assert_eq!(answers.tell_seat("3", "old".into()), Ready::default());
+        answers.change_seat(|id| format!("new {id}"));
+        let ready = answers.complete(place, "2 ".into());
+        assert_eq!(ready, Ready { lines: "2 new 3".into(), tells_seat: true });
+    }
+
+    #[test]
+    fn what_is_given_up_is_answered_once() {
+        let mut answers = OrderedReplies::default();
+        let (one, _two) = (answers.reserve("1").unwrap(), answers.reserve("2").unwrap());
+        answers.answer("b".into());
+        assert_eq!(answers.give_up(|id| format!("no {id} ")).lines, "no 1 no 2 b");
+        assert_eq!(answers.complete(one, "late".into()).lines, "");
+        assert!(answers.reserve("3").is_none());
+        assert_eq!(answers.answer("c".into()), "c");
+    }
+}

@@ -1,0 +1,153 @@
+//! What becomes of a share: judged by its real hash, before the pool sees it. Pure.
+
+use super::work::AssignedJob;
+use crate::stratum::{
+    Difficulty, Extranonce2, Extranonce2Size, Notify, RefusalCode, StratumError, Submit, VersionMask,
+};
+use crate::util::plural::count;
+use crate::work::{BlockHash, RebuildError, RebuiltShare, Target};
+
+/// The job of a share, and the rest that it is judged by.
+#[derive(Debug)]
+pub(crate) struct ShareContext {
+    pub(crate) given: AssignedJob,
+    /// The version bits that may be rolled.
+    pub(crate) mask: Option<VersionMask>,
+    /// The lower of what the miner was asked for with this job and is asked for now.
+    pub(crate) asked: Difficulty,
+    /// The lower of what the pool asked for with this job and asks for now.
+    pub(crate) pool: Difficulty,
+    /// The job's block is past, or its connection.
+    pub(crate) stale: Option<Stale>,
+}
+
+/// Why a job is dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stale {
+    /// The pool has declared it dead; a block on it may still be the first.
+    Cleaned,
+    /// The pool has given its id to other work (wire reference, section 5.3, 28).
+    Replaced,
+    /// Its connection is gone: the pool would not know what is meant.
+    Gone,
+}
+
+/// What is done with a share.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ShareVerdict {
+    /// The pool is to judge it: it reaches what the pool asks for, or it is worth a block.
+    Forward {
+        hash: BlockHash,
+        is_block: bool,
+        /// A share below what the pool asks for, and good enough for the miner: on a network whose target is
+        /// met by every share that was asked for, a block is nothing that the miner need hear of.
+        is_good_here: bool,
+    },
+    /// Good work, below what the pool asks for: accepted here.
+    Count {
+        hash: BlockHash,
+    },
+    Refuse(StratumError, RejectKind),
+}
+
+/// What sort of bad share it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RejectKind {
+    /// Its job is dead.
+    Stale,
+    /// It is below what was asked for.
+    Low,
+    /// Its version has bits that the miner may not roll.
+    Rolled,
+    Other,
+}
+
+impl ShareContext {
+    /// The job as the pool gave it: the id and time with which the miner has it do not matter.
+    pub(crate) fn job(&self) -> &Notify {
+        self.given.task.job.notify()
+    }
+}
+
+/// Judges a share by what was rebuilt of it.
+pub(crate) fn judge(
+    submit: &Submit,
+    rebuilt: Result<RebuiltShare, RebuildError>,
+    terms: &ShareContext,
+) -> ShareVerdict {
+    let (share, fault) = match rebuilt {
+        Ok(share) => (share, None),
+        Err(error) => {
+            let refusal = StratumError::new(RefusalCode::Other, words(&error));
+            match error.share() {
+                // A length that fits: it is the version.
+                Some(share) => (share.clone(), Some(refusal)),
+                None => return ShareVerdict::Refuse(refusal, RejectKind::Other),
+            }
+        }
+    };
+    let can_be_sent = terms.stale != Some(Stale::Gone);
+    // Whatever else is wrong with it (wire reference, section 3.7).
+    if share.is_block && can_be_sent {
+        let is_faultless = fault.is_none() && fault_of(submit, terms).is_none();
+        let is_counted = matches!(by_difficulty(&share, terms), ShareVerdict::Count { .. });
+        let is_good_here = is_faultless && is_counted && is_every_share_a_block(terms);
+        return ShareVerdict::Forward { hash: share.hash, is_block: true, is_good_here };
+    }
+    if let Some(refusal) = fault {
+        return ShareVerdict::Refuse(refusal, RejectKind::Rolled);
+    }
+    if let Some((refusal, fault)) = fault_of(submit, terms) {
+        return ShareVerdict::Refuse(refusal, fault);
+    }
+    by_difficulty(&share, terms)
+}
+
+/// The refusal of a share whose extranonce2 has another length than the miner was told.
+pub(crate) fn wrong_length(found: &Extranonce2, want: Extranonce2Size) -> ShareVerdict {
+    let words = words(&RebuildError::Extranonce2Length { found: found.clone(), want });
+    ShareVerdict::Refuse(StratumError::new(RefusalCode::Other, words), RejectKind::Other)
+}
+
+fn by_difficulty(share: &RebuiltShare, terms: &ShareContext) -> ShareVerdict {
+    if share.meets(terms.pool) {
+        ShareVerdict::Forward { hash: share.hash, is_block: false, is_good_here: false }
+    } else if share.meets(terms.asked) {
+        ShareVerdict::Count { hash: share.hash }
+    } else {
+        ShareVerdict::Refuse(
+            StratumError::new(RefusalCode::LowDifficulty, "Low difficulty share"),
+            RejectKind::Low,
+        )
+    }
+}
+
+/// Whether what the miner was asked for is no easier than a block, as on regtest.
+fn is_every_share_a_block(terms: &ShareContext) -> bool {
+    let network = Target::from_nbits(terms.job().nbits);
+    network.is_ok_and(|network| network >= Target::from_difficulty(terms.asked))
+}
+
+fn fault_of(submit: &Submit, terms: &ShareContext) -> Option<(StratumError, RejectKind)> {
+    let words = match terms.stale {
+        Some(Stale::Cleaned) => "Stale share",
+        Some(Stale::Replaced) => "Stale share: the pool has given the job's id to another",
+        Some(Stale::Gone) => "Stale share: the pool's connection is new",
+        None => {
+            let is_odd = !submit.ntime.is_within(terms.job().ntime);
+            return is_odd
+                .then(|| (StratumError::new(RefusalCode::Other, "Ntime out of range"), RejectKind::Other));
+        }
+    };
+    Some((StratumError::new(RefusalCode::JobNotFound, words), RejectKind::Stale))
+}
+
+fn words(error: &RebuildError) -> String {
+    match error {
+        RebuildError::Extranonce2Length { found, want } => {
+            format!("Extranonce2 has {} instead of {want}", count(found.as_bytes().len() as u64, "byte"))
+        }
+        RebuildError::BitsOutsideMask { .. } => "Invalid version mask".to_owned(),
+        RebuildError::RollingNotAgreed { .. } => "The pool does not allow version rolling".to_owned(),
+    }
+}

@@ -1,0 +1,234 @@
+//! How many shares a miner found at its present difficulty, over the last hours. Constant size
+//! whatever the rate.
+
+use std::time::{Duration, Instant};
+
+/// Parts of the window; the oldest part falls out at once.
+const PARTS: usize = 32;
+/// A part lasts so many times the time that is wanted between two shares: a full window of a miner
+/// at its right difficulty has 384 shares.
+const PART: f64 = 12.0;
+
+/// Into so many moments the wanted time between two shares is divided; see [`WindowSlice::moments`].
+const MOMENTS: f64 = 32.0;
+
+/// The shares of one difficulty. A share counts for the work of its own job, in shares of the
+/// present difficulty.
+#[derive(Debug, Clone)]
+pub(crate) struct ShareWindow {
+    began: Instant,
+    /// Seconds.
+    part: f64,
+    /// The number of the newest part, counted from the beginning.
+    newest: u64,
+    counts: [f64; PARTS],
+    /// Moments in which there were any.
+    busy: [u32; PARTS],
+    busiest: Option<u64>,
+    /// Seconds after the beginning: the latest time heard of, and the time of the latest share.
+    latest: f64,
+    latest_share: f64,
+}
+
+/// What happened from some time until now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct WindowSlice {
+    /// Shares.
+    pub count: f64,
+    /// Moments with a share, and moments in all: kept shares that come at once are one.
+    pub moments: (f64, f64),
+    pub seconds: f64,
+    /// It begins where the window does.
+    pub whole: bool,
+}
+
+impl ShareWindow {
+    pub fn new(target: Duration, now: Instant) -> ShareWindow {
+        ShareWindow {
+            began: now,
+            // Never zero: it is divided by.
+            part: PART * target.as_secs_f64().max(0.001),
+            newest: 0,
+            counts: [0.0; PARTS],
+            busy: [0; PARTS],
+            busiest: None,
+            latest: 0.0,
+            latest_share: 0.0,
+        }
+    }
+
+    /// So many shares more.
+    pub fn add(&mut self, count: f64, now: Instant) {
+        self.turn(now);
+        self.counts[place(self.newest)] += count;
+        // The cast saturates, after more years than there are.
+        let moment = (self.latest * self.moments_a_second()) as u64;
+        if self.busiest.is_none_or(|busiest| moment > busiest) {
+            self.busiest = Some(moment);
+            self.busy[place(self.newest)] += 1;
+        }
+        self.latest_share = self.latest;
+    }
+
+    /// Forgets what is too old. A time before the latest one is taken for that.
+    pub fn turn(&mut self, now: Instant) {
+        self.latest = now.saturating_duration_since(self.began).as_secs_f64().max(self.latest);
+        // The cast saturates, after more years than there are.
+        let newest = (self.latest / self.part) as u64;
+        for step in 0..(newest - self.newest).min(PARTS as u64) {
+            // What lies between was without shares.
+            self.counts[place(newest - step)] = 0.0;
+            self.busy[place(newest - step)] = 0;
+        }
+        self.newest = newest;
+    }
+
+    /// Seconds since the latest share, or since the beginning.
+    pub fn silence(&self) -> f64 {
+        self.latest - self.latest_share
+    }
+
+    /// All of the window.
+    pub fn whole(&self) -> WindowSlice {
+        let first = self.first();
+        let count = (first..=self.newest).map(|number| self.counts[place(number)]).sum();
+        let busy: u32 = (first..=self.newest).map(|number| self.busy[place(number)]).sum();
+        let seconds = self.since(first);
+        WindowSlice { count, moments: self.moments(busy, seconds), seconds, whole: true }
+    }
+
+    /// The stretches that begin with each part, the shortest first. Where one of its parts is so much
+    /// fuller than the others that this is no accident, the stretch comes without it: a burst of
+    /// shares that were kept somewhere is no hash rate.
+    pub fn stretches(&self) -> impl Iterator<Item = WindowSlice> {
+        let first = self.first();
+        let (mut count, mut busy, mut fullest, mut fullest_seconds) = (0.0, 0, 0.0, 0.0);
+        (first..=self.newest).rev().map(move |number| {
+            let here = self.counts[place(number)];
+            count += here;
+            busy += self.busy[place(number)];
+            if here > fullest {
+                fullest = here;
+                fullest_seconds = self.part.min(self.since(number));
+            }
+            let (seconds, whole) = (self.since(number), number == first);
+            let moments = self.moments(busy, seconds);
+            if is_burst(fullest, fullest_seconds, count, seconds) {
+                WindowSlice { count: count - fullest, moments, seconds: seconds - fullest_seconds, whole }
+            } else {
+                WindowSlice { count, moments, seconds, whole }
+            }
+        })
+    }
+
+    fn moments(&self, busy: u32, seconds: f64) -> (f64, f64) {
+        (f64::from(busy), seconds * self.moments_a_second())
+    }
+
+    fn moments_a_second(&self) -> f64 {
+        MOMENTS * PART / self.part
+    }
+
+    fn first(&self) -> u64 {
+        self.newest.saturating_sub(PARTS as u64 - 1)
+    }
+
+    fn since(&self, number: u64) -> f64 {
+        (self.latest - number as f64 * self.part).max(0.0)
+    }
+}
+
+/// Whether a part has more than its share of all, with a chance below exp(-12). By the relative
+/// entropy of the two ways to divide them (Chernoff's bound for the binomial).
+fn is_burst(part: f64, part_seconds: f64, all: f64, seconds: f64) -> bool {
+    let (rest, rest_seconds) = (all - part, seconds - part_seconds);
+    if rest_seconds <= 0.0 || part_seconds <= 0.0 || part / part_seconds <= all / seconds {
+        return false;
+    }
+    let term = |count: f64, share: f64| if count > 0.0 { count * (count / (all * share)).ln() } else { 0.0 };
+    term(part, part_seconds / seconds) + term(rest, rest_seconds / seconds) > 12.0
+}
+
+fn place(number: u64) -> usize {
+    usize::try_from(number % PARTS as u64).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TARGET: Duration = Duration::from_secs(15);
+
+    #[test]
+    fn a_full_window_has_384_targets_and_no_more() {
+        let began = Instant::now();
+        let mut window = ShareWindow::new(TARGET, began);
+        for share in 1..=4000 {
+            window.add(1.0, began + share * TARGET);
+        }
+        let whole = window.whole();
+        assert!((372.0..=385.0).contains(&whole.count), "{whole:?}");
+        assert!((whole.seconds / whole.count / 15.0 - 1.0).abs() < 0.01, "{whole:?}");
+        let stretches: Vec<_> = window.stretches().collect();
+        assert_eq!(stretches.len(), PARTS);
+        assert_eq!(stretches.last(), Some(&whole));
+        assert!(stretches.windows(2).all(|pair| pair[0].seconds < pair[1].seconds));
+    }
+
+    #[test]
+    fn old_shares_are_forgotten_also_at_once() {
+        let began = Instant::now();
+        let mut window = ShareWindow::new(TARGET, began);
+        window.add(100.0, began);
+        window.turn(began + 384 * TARGET);
+        assert_eq!(window.whole().count, 0.0);
+        assert_eq!(window.silence(), 384.0 * 15.0);
+        window.add(1.0, began + Duration::from_secs(1_000_000_000));
+        assert_eq!((window.whole().count, window.silence()), (1.0, 0.0));
+    }
+
+    #[test]
+    fn a_burst_is_left_out_and_a_change_of_rate_is_not() {
+        let began = Instant::now();
+        let mut window = ShareWindow::new(TARGET, began);
+        window.add(100.0, began);
+        for share in 1..=48 {
+            window.add(1.0, began + share * TARGET);
+        }
+        let whole = window.stretches().last().unwrap();
+        assert!((36.0..=37.0).contains(&whole.count), "{whole:?}");
+        // Ten times the rate for half the time is no single burst.
+        for share in 0..480 {
+            window.add(1.0, began + 48 * TARGET + share * TARGET / 10);
+        }
+        let longest_of_new = window.stretches().nth(3).unwrap();
+        assert!((300.0..=481.0).contains(&longest_of_new.count), "{longest_of_new:?}");
+    }
+
+    #[test]
+    fn kept_shares_that_come_at_once_are_one_moment() {
+        let began = Instant::now();
+        let mut window = ShareWindow::new(TARGET, began);
+        for share in 0..40 {
+            window.add(1.0, began + Duration::from_secs(10) + Duration::from_millis(share));
+        }
+        for share in 1..=20 {
+            window.add(1.0, began + Duration::from_secs(10 + 5 * share));
+        }
+        let whole = window.whole();
+        assert_eq!((whole.count, whole.moments), (60.0, (21.0, 110.0 / 15.0 * MOMENTS)));
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_or_goes_back_breaks_nothing() {
+        let began = Instant::now() + Duration::from_secs(100);
+        let mut window = ShareWindow::new(Duration::ZERO, began);
+        window.add(1.0, began);
+        window.add(1.0, began - Duration::from_secs(50));
+        assert_eq!(
+            window.whole(),
+            WindowSlice { count: 2.0, moments: (1.0, 0.0), seconds: 0.0, whole: true }
+        );
+        assert_eq!(window.silence(), 0.0);
+    }
+}

@@ -1,0 +1,74 @@
+//! The thread that sees time pass for all miners: a difficulty that nobody reaches eases by itself.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::ConnectedMiner;
+use crate::proxy::aggregate::AggregateServices;
+use crate::proxy::aggregate::group::MinerGroup;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
+use crate::util::supervise::service;
+
+/// The thread's heartbeat is later than this only if something holds it.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Starts the thread.
+///
+/// # Errors
+/// When there is no room for it.
+pub(crate) fn start(services: &Arc<AggregateServices>, stop: &Stop) -> io::Result<()> {
+    let (services, stop) = (services.clone(), stop.clone());
+    service("vardiff").beats_within(STUCK_AFTER).start(move || {
+        while stop.sleep(SECOND).is_ok() {
+            supervise::beat();
+            each_alone(services.registry.all(), step, |miner| {
+                // It comes back, and begins anew.
+                log::error!("session {}: its difficulty can't be looked after; closed", miner.id());
+                miner.close();
+            });
+        }
+        Ok::<(), Stopped>(())
+    })?;
+    Ok(())
+}
+
+fn step(miner: &Arc<ConnectedMiner>) {
+    // Silence says nothing of a miner that has no work.
+    let has_pool = |link: &Arc<MinerGroup>| link.connection().is_some_and(|pool| !pool.is_over());
+    let Some(link) = miner.link().filter(has_pool) else { return };
+    let is_urgent = miner.desk().tick(Instant::now());
+    if is_urgent {
+        link.again(miner);
+    }
+}
+
+/// A panic over one is not the others' end. What it leaves is behind locks that recover from poison.
+fn each_alone<T>(all: Vec<T>, step: impl Fn(&T), failed: impl Fn(&T)) {
+    for one in &all {
+        if catch_unwind(AssertUnwindSafe(|| step(one))).is_err() {
+            failed(one);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_over_one_is_not_the_others_end() {
+        let (seen, failed) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        let step = |number: &i32| {
+            assert_ne!(*number, 2, "on purpose");
+            seen.borrow_mut().push(*number);
+        };
+        each_alone(vec![1, 2, 3], step, |number| failed.borrow_mut().push(*number));
+        assert_eq!((seen.into_inner(), failed.into_inner()), (vec![1, 3], vec![2]));
+    }
+}

@@ -1,0 +1,366 @@
+//! One miner's state: what it was given, at which difficulty, in which search space, and the answers that it
+//! waits for. One lock guards all of it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::device_class::DeviceClass;
+use super::replies::OrderedReplies;
+use super::share_verdict::RejectKind;
+use super::vardiff::VardiffState;
+use crate::config;
+use crate::proxy::aggregate::difficulty_line;
+use crate::proxy::aggregate::group::prefixes::Prefix;
+use crate::proxy::aggregate::identity::WorkerName;
+use crate::proxy::aggregate::jobs::{MOST_BYTES, MinerJob, PoolJob, SpaceId};
+use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, JobId, VersionMask};
+use crate::work::{BlockHash, RecentHashes};
+
+/// The most jobs a miner may still answer: half an hour of them at the fastest cadence seen (Braiins,
+/// 3 s; wire reference, section 2.9), and all since the last clean one elsewhere.
+const MOST_GIVEN: usize = 600;
+
+/// Of those that were dead before the last clean one so many are kept, for the rare block on one.
+const KEPT_DEAD: usize = 16;
+
+/// So long a miner may go on with what it had: a block takes 2 s to reach the slowest (wire reference,
+/// section 5.4, 35), and a NerdMiner finishes its queue (section 3.6).
+const GRACE: Duration = Duration::from_secs(5);
+
+/// After a move to another search space, shares for the former one may be on their way for so long.
+const SETTLING: Duration = Duration::from_secs(30);
+
+/// The part of the pool's search space that is one miner's alone.
+#[derive(Debug, Clone)]
+pub(crate) struct ExtranonceLease {
+    pub(crate) epoch: SpaceId,
+    pub(crate) prefix: Arc<Prefix>,
+    pub(crate) extranonce1: Arc<Extranonce1>,
+    pub(crate) extranonce2_size: Extranonce2Size,
+}
+
+/// Where a miner names the difficulty it would like to begin with; the stronger one is greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum WishSource {
+    /// `mining.suggest_difficulty` or `mining.suggest_target`: the firmware's word.
+    Suggested,
+    /// `d=512` in the password: a person's word.
+    Password,
+}
+
+/// A job as one miner has it.
+#[derive(Debug, Clone)]
+pub(crate) struct AssignedJob {
+    pub(crate) task: Arc<MinerJob>,
+    /// What was asked for with it.
+    pub(crate) difficulty: Difficulty,
+    pub(crate) seat: ExtranonceLease,
+    /// What it could roll then.
+    pub(crate) mask: Option<VersionMask>,
+}
+
+/// The state of one miner.
+#[derive(Debug)]
+pub(crate) struct MinerWork {
+    /// Answers that can't be sent yet.
+    pub(crate) answers: OrderedReplies,
+    settings: Arc<config::VardiffConfig>,
+    pub(crate) user_agent: String,
+    /// The difficulty it would like to begin with, and where it said so.
+    wish: Option<(Difficulty, WishSource)>,
+    /// It is told of new extranonces.
+    pub(crate) wants_extranonce: bool,
+    /// The version bits that it can roll; `None` before it has asked.
+    pub(crate) asked_mask: Option<VersionMask>,
+    /// Those that it may roll.
+    pub(crate) mask: Option<VersionMask>,
+    /// Version bits that the pool lets anybody roll, as of the last look.
+    pub(crate) pool_mask: Option<VersionMask>,
+    /// When some were taken from it that it had been granted, or had rolled without asking.
+    pub(crate) narrowed_at: Option<Instant>,
+    pub(crate) seat: Option<ExtranonceLease>,
+    /// When it was told of another search space than its first.
+    pub(crate) moved_at: Option<Instant>,
+    /// It has been told its search space. Nothing is sent to it before.
+    pub(crate) is_subscribed: bool,
+    /// It was told once more, and may have forgotten the rest (wire reference, section 3.6).
+    starts_over: bool,
+    /// Who it has said it is.
+    pub(crate) workers: Vec<WorkerName>,
+    /// It has said who it is, and was not refused.
+    pub(crate) is_authorized: bool,
+    /// How often the pool has refused it since that was looked at.
+    pub(crate) refusals: u32,
+    given: VecDeque<AssignedJob>,
+    /// What these take, about. Miners have the same ones, so that it is hardly more for all of them.
+    given_bytes: usize,
+    vardiff: Option<VardiffState>,
+    /// The last difficulty, of a miner that was here before.
+    remembered: Option<Difficulty>,
+    hashes: RecentHashes,
+    /// When its jobs until then died last.
+    cleaned_at: Option<Instant>,
+    /// When it was last asked for more than before.
+    raised_at: Option<Instant>,
+}
+
+impl MinerWork {
+    pub(crate) fn new(settings: Arc<config::VardiffConfig>) -> MinerWork {
+        MinerWork {
+            answers: OrderedReplies::default(),
+            settings,
+            user_agent: String::new(),
+            wish: None,
+            wants_extranonce: false,
+            asked_mask: None,
+            mask: None,
+            pool_mask: None,
+            narrowed_at: None,
+            seat: None,
+            moved_at: None,
+            is_subscribed: false,
+            starts_over: false,
+            workers: Vec::new(),
+            is_authorized: false,
+            refusals: 0,
+            given: VecDeque::new(),
+            given_bytes: 0,
+            vardiff: None,
+            remembered: None,
+            hashes: RecentHashes::default(),
+            cleaned_at: None,
+            raised_at: None,
+        }
+    }
+
+    /// Other bounds, and another target.
+    pub(crate) fn change(&mut self, settings: Arc<config::VardiffConfig>) {
+        if let Some(vardiff) = &mut self.vardiff {
+            vardiff.change(&settings);
+        }
+        self.settings = settings;
+    }
+
+    /// Gives the job, at the right difficulty: what is to be sent, in one write. Nothing when the
+    /// miner is not ready, or has this job or a later one already. `most`: what the pool asks for now,
+    /// which is 1 before it has said anything (wire reference, section 3.6).
+    pub(crate) fn give(&mut self, task: &Arc<MinerJob>, most: Difficulty, now: Instant) -> Option<Arc<str>> {
+        let seat = self.seat.clone().filter(|seat| self.is_ready() && seat.epoch == task.job.epoch())?;
+        if self.has(task) {
+            return None;
+        }
+        let newest = self.given.back();
+        let is_first = newest.is_none_or(|newest| newest.seat.epoch != seat.epoch);
+        // Also when it is the clean one given again, which was faster here than the one itself.
+        let is_of_later = newest.is_some_and(|newest| newest.task.job.generation != task.job.generation);
+        let has_had_others = newest.is_some();
+        // Work on the former block is worth nothing, whatever the pool says (wire reference, section 3.7);
+        // its late shares are the pool's to judge.
+        let parent = &task.job.notify().prevhash;
+        let is_of_other_block = newest.is_some_and(|newest| newest.task.job.notify().prevhash != *parent);
+        let most = most.min(task.job.difficulty());
+        let before = self.difficulty();
+        if let Some(vardiff) = self.vardiff.as_mut().filter(|_| is_first) {
+            // What was not found without a pool says nothing of the miner.
+            vardiff.resume(now);
+        }
+        let difficulty = self.settle(most, now);
+        let begins = is_first | std::mem::take(&mut self.starts_over);
+        let is_the_end = task.clean || is_first || is_of_later || is_of_other_block;
+        if is_the_end {
+            self.forget_dead(task);
+            self.cleaned_at = has_had_others.then_some(now);
+        }
+        if is_first || is_of_later {
+            // Shares of the dead jobs are refused before anybody asks whether they are new.
+            self.hashes = RecentHashes::default();
+        }
+        if before.is_some_and(|before| before.value() < difficulty.value()) {
+            self.raised_at = Some(now);
+        }
+        let line = task.line(is_the_end || begins);
+        let lines = if before != Some(difficulty) || begins {
+            [difficulty_line(difficulty).as_str(), line].concat().into()
+        } else {
+            line.clone()
+        };
+        self.given_bytes += task.bytes();
+        self.given.push_back(AssignedJob { task: task.clone(), difficulty, seat, mask: self.mask });
+        while self.given.len() > MOST_GIVEN || (self.given_bytes > MOST_BYTES && self.given.len() > 1) {
+            self.given_bytes -= self.given.pop_front().map_or(0, |given| given.task.bytes());
+        }
+        Some(lines)
+    }
+
+    /// Whether it has this job, or a later one. Numbers of two connections say nothing about that.
+    pub(crate) fn has(&self, task: &MinerJob) -> bool {
+        self.given
+            .back()
+            .is_some_and(|newest| newest.seat.epoch == task.job.epoch() && newest.task.number >= task.number)
+    }
+
+    /// Whether shares that are refused in this way are what an honest miner sends at this time: stale
+    /// ones after a block, and low ones after its difficulty has risen.
+    pub(crate) fn is_excused(&self, fault: RejectKind, now: Instant) -> bool {
+        let since = match fault {
+            RejectKind::Stale => self.cleaned_at,
+            RejectKind::Low => self.raised_at,
+            RejectKind::Rolled | RejectKind::Other => None,
+        };
+        since.is_some_and(|since| now.saturating_duration_since(since) < GRACE)
+    }
+
+    /// Its answer to subscribe is on its way. Everything else comes after that.
+    pub(crate) fn was_told_seat(&mut self) {
+        self.is_subscribed = true;
+        self.starts_over = !self.given.is_empty();
+    }
+
+    /// Whether it has to be told its difficulty, and work, once more.
+    pub(crate) fn starts_over(&self) -> bool {
+        self.starts_over
+    }
+
+    /// Whether it can get work, and hear what the pool says.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.is_subscribed && self.is_authorized
+    }
+
+    /// Whether its search space can change: it is told, or was told of none yet.
+    pub(crate) fn can_move(&self) -> bool {
+        !self.is_subscribed || self.wants_extranonce
+    }
+
+    /// Whether shares for jobs that it has no more are to be expected: after a move, and after jobs of
+    /// other blocks in quick succession.
+    pub(crate) fn may_be_late(&self, now: Instant) -> bool {
+        let has_moved = self.moved_at.is_some_and(|at| now.saturating_duration_since(at) < SETTLING);
+        has_moved || self.is_excused(RejectKind::Stale, now)
+    }
+
+    /// The job that a share names.
+    pub(crate) fn find(&self, id: &JobId) -> Option<&AssignedJob> {
+        self.given.iter().rev().find(|given| given.task.id == *id)
+    }
+
+    /// Whether it works at more than the pool asks for now, and must have a job at once.
+    pub(crate) fn is_above(&self, most: Difficulty) -> bool {
+        self.difficulty().is_some_and(|difficulty| difficulty.value() > most.value())
+    }
+
+    /// What it was asked for last.
+    pub(crate) fn difficulty(&self) -> Option<Difficulty> {
+        self.given.back().and(self.vardiff.as_ref()).map(VardiffState::difficulty)
+    }
+
+    /// Whether this hash is new. It is remembered.
+    pub(crate) fn is_new(&mut self, hash: BlockHash) -> bool {
+        self.hashes.is_new(hash)
+    }
+
+    /// A good share, of a job with this difficulty. `true`: it must have a job with another difficulty
+    /// at once.
+    pub(crate) fn count(&mut self, worth: Difficulty, now: Instant) -> bool {
+        self.vardiff
+            .as_mut()
+            .and_then(|vardiff| vardiff.share(worth, now))
+            .is_some_and(|wanted| wanted.urgent)
+    }
+
+    /// Time has passed. As [`MinerWork::count`].
+    pub(crate) fn tick(&mut self, now: Instant) -> bool {
+        let kind = self.kind();
+        let here = self.seat.as_ref().map(|seat| seat.epoch);
+        if self.given.back().map(|given| given.seat.epoch) != here {
+            // It has no work.
+            return false;
+        }
+        let Some(vardiff) = &mut self.vardiff else { return false };
+        if let Some(floor) = kind.lower_floor(vardiff.silence(), vardiff.work()) {
+            vardiff.lower_floor(floor);
+        }
+        vardiff.tick(now).is_some_and(|wanted| wanted.urgent)
+    }
+
+    /// The miner names the difficulty it would like to begin with. `true`: it is to have a job with another
+    /// difficulty at once.
+    ///
+    /// The first wish counts, and one in the password more than a suggestion, which ESP-Miner sends of itself;
+    /// until the first share, because what follows is decided by shares. A NerdMiner repeats its wish every
+    /// 30 s to keep the connection alive, which means nothing (wire reference, section 2.8). Its first one is
+    /// the firmware's constant, so it does not change what it has begun with.
+    pub(crate) fn wish(&mut self, difficulty: Difficulty, source: WishSource, now: Instant) -> bool {
+        if self.wish.is_some_and(|(_, before)| before >= source) {
+            return false;
+        }
+        self.wish = Some((difficulty, source));
+        let kind = self.kind();
+        let (floor, start) = (kind.floor(Some(difficulty.value())), kind.start(Some(difficulty.value())));
+        let is_heeded = self.remembered.is_none() && kind != DeviceClass::Nerd;
+        self.vardiff
+            .as_mut()
+            .filter(|vardiff| is_heeded && vardiff.work() == 0.0)
+            .is_some_and(|vardiff| vardiff.begin_again(floor, start, now))
+    }
+
+    /// Where it begins when it is known from before.
+    pub(crate) fn recall(&mut self, difficulty: Option<Difficulty>) {
+        self.remembered = difficulty;
+    }
+
+    /// The difficulty that its shares have shown to be right.
+    pub(crate) fn proven_difficulty(&self) -> Option<Difficulty> {
+        self.vardiff.as_ref().filter(|vardiff| vardiff.work() > 0.0).map(VardiffState::difficulty)
+    }
+
+    /// Nothing new, for a miner that must hear something: its difficulty once more, or a ping while there
+    /// is no job.
+    pub(crate) fn reminder(&self) -> Option<String> {
+        let ping = || "{\"id\":42,\"method\":\"mining.ping\",\"params\":[]}\n".to_owned();
+        self.difficulty().map(difficulty_line).or_else(|| self.is_ready().then(ping))
+    }
+
+    fn kind(&self) -> DeviceClass {
+        DeviceClass::of(&self.user_agent)
+    }
+
+    /// The difficulty from now on.
+    fn settle(&mut self, most: Difficulty, now: Instant) -> Difficulty {
+        let (kind, suggested) = (self.kind(), self.wish.map(|(wish, _)| wish.value()));
+        let vardiff = self.vardiff.get_or_insert_with(|| {
+            let start = self.remembered.unwrap_or_else(|| kind.start(suggested));
+            let floor = kind.floor(suggested);
+            // It was found out before that it takes fractions.
+            let floor = if kind == DeviceClass::Unknown { floor.min(start.value()) } else { floor };
+            VardiffState::new(&self.settings, floor, start, now)
+        });
+        // A retarget goes out with whichever job comes first.
+        let wanted = vardiff.cap(most, now).map(|retarget| retarget.difficulty);
+        let next = wanted.unwrap_or_else(|| vardiff.difficulty()).min(most);
+        vardiff.sent(next, now);
+        next
+    }
+
+    /// Of jobs that are dead for longer than just now only the last few are kept: a clean job need not
+    /// mean a new block, and a block is a block.
+    fn forget_dead(&mut self, task: &MinerJob) {
+        let life = |job: &PoolJob| (job.epoch(), job.generation);
+        let newest = self.given.back().map(|given| life(&given.task.job));
+        let is_recent = |given: &AssignedJob| {
+            let of_given = life(&given.task.job);
+            Some(of_given) == newest || of_given == life(&task.job)
+        };
+        let dead = self.given.iter().filter(|given| !is_recent(given)).count();
+        let mut surplus = dead.saturating_sub(KEPT_DEAD);
+        self.given.retain(|given| {
+            let is_surplus = surplus > 0 && !is_recent(given);
+            surplus -= usize::from(is_surplus);
+            !is_surplus
+        });
+        self.given_bytes = self.given.iter().map(|given| given.task.bytes()).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! Many miners on one connection to the pool.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `session` | a miner's two threads, from arrival to end |
+//! | `requests`, `requests/seating`, `requests/wishes`, `requests/sharing`, `requests/rolling` | what a miner asks, and what it is answered: its place, its difficulty, its shares and their version bits |
+//! | `judge` | a share by its real hash: forwarded, counted or refused |
+//! | `desk`, `work`, `live` | what one miner was given; jobs, as the pool gave them and as miners have them; those of a connection |
+//! | `miner`, `outbox`, `answers` | the way to a miner: lines now or queued, answers in their order |
+//! | `hub`, `guesses`, `link`, `link/seating`, `link/news` | which connection a miner is on; who sits where in its search space, and who is told what |
+//! | `keeping`, `opening` | dials, replaces, goes back, closes when idle; a new connection until it is of use |
+//! | `losses`, `avoided`, `unconfigured` | which pools lose their connections again and again, know nobody, or can't be asked what may be rolled |
+//! | `connection`, `listening`, `pending` | one connection to a pool: what it gave, says, and owes |
+//! | `identity`, `names` | names: the miner's, and at the pool; what the pool thinks of them |
+//! | `forwarded` | which shares a pool was sent |
+//! | `split`, `slots` | how the pool's extranonce2 is divided, and which prefixes are in use |
+//! | `vardiff`, `window`, `kind` | one miner's difficulty |
+//! | `limits` | patience with peers that take nothing |
+//! | `budget`, `allowance`, `memory` | what a miner may do wrong, and how often; what is remembered of those who left |
+//! | `pace` | the clock's second: difficulties ease in silence |
+//! | `proxy` | what the rest of the program sees of this mode, and changes in it |
+
+mod group;
+mod identity;
+mod jobs;
+mod limits;
+mod miner;
+mod mode;
+mod outbox;
+pub mod pool;
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+
+use super::{ListenerContext, Proxy, Registry, StartError, start_upstreams};
+use crate::config::{self, Config, Mode};
+use crate::net::Stamp;
+use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, VersionMask};
+use crate::tap::SessionId;
+use crate::tap::ToAnalyzer;
+use crate::upstream::Upstreams;
+use crate::util::stop::Stop;
+
+use group::account_router::AccountRouter;
+use identity::{Account, MinerName, NameFault, Naming};
+use jobs::{SpaceId, TaskNumbers};
+use miner::ConnectedMiner;
+use miner::difficulty_cache::DifficultyCache;
+use pool::connection::Connection;
+
+pub use limits::Limits;
+
+/// What all sessions share.
+#[derive(Debug)]
+pub(crate) struct AggregateServices {
+    config: Config,
+    limits: Limits,
+    vardiff: ArcSwap<config::VardiffConfig>,
+    naming: Naming,
+    upstreams: Upstreams,
+    reception: ListenerContext,
+    hub: AccountRouter,
+    registry: Registry<ConnectedMiner>,
+    memory: DifficultyCache,
+    to_analyzer: ToAnalyzer,
+    numbers: TaskNumbers,
+    epochs: AtomicU64,
+    sessions: AtomicU64,
+    /// The version bits that the last pool granted.
+    last_mask: AtomicU32,
+    stop: Stop,
+}
+
+/// Starts the mode. Copies of all conversations go to `to_analyzer`. `own`: the addresses that miners connect
+/// to, which are no pools.
+///
+/// # Errors
+/// [`StartError`] when an upstream or a thread can't be set up.
+pub(crate) fn start(
+    config: &Config,
+    limits: Limits,
+    to_analyzer: ToAnalyzer,
+    own: &[SocketAddr],
+    stop: &Stop,
+) -> Result<Arc<dyn Proxy>, StartError> {
+    // Connections end with the sessions, after what is in flight was answered.
+    let links_stop = Stop::new();
+    let (reception, upstreams) = start_upstreams(config, own, &links_stop)?;
+    let services = Arc::new(AggregateServices {
+        vardiff: ArcSwap::from_pointee(config.vardiff.clone()),
+        naming: Naming::new(config),
+        config: config.clone(),
+        limits,
+        upstreams,
+        reception,
+        hub: AccountRouter::default(),
+        registry: Registry::default(),
+        memory: DifficultyCache::default(),
+        to_analyzer,
+        numbers: TaskNumbers::default(),
+        epochs: AtomicU64::new(0),
+        sessions: AtomicU64::new(1),
+        last_mask: AtomicU32::new(VersionMask::BIP320.0),
+        stop: links_stop,
+    });
+    miner::vardiff_timer::start(&services, stop).map_err(StartError::Thread)?;
+    Ok(services)
+}
+
+/// What a pool with this `[[upstream]] user` calls a miner that calls itself `worker`: in passthrough
+/// the same.
+pub fn name_at_pool<'a>(config: &Config, worker: &'a str, user: Option<&str>) -> Cow<'a, str> {
+    match (config.mode, user) {
+        (Mode::Aggregate, Some(user)) => {
+            let name = MinerName::new(worker.to_owned());
+            Naming::new(config).at_pool(&name, user).0.into()
+        }
+        _ => worker.into(),
+    }
+}
+
+impl AggregateServices {
+    fn next_session(&self) -> SessionId {
+        SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn next_epoch(&self) -> SpaceId {
+        SpaceId(self.epochs.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Whose work this miner's is.
+    fn account(&self, name: &MinerName) -> Account {
+        let listed: Vec<_> =
+            self.upstreams.order().into_iter().map(|upstream| self.upstreams.configured(upstream)).collect();
+        self.naming.account(name, listed.iter().map(|upstream| upstream.user.as_str()))
+    }
+
+    /// Why one of the listed pools could credit nobody for a miner of this name, if so.
+    fn name_fault(&self, name: &MinerName) -> Option<NameFault> {
+        let configured = |upstream| self.upstreams.configured(upstream);
+        self.upstreams
+            .order()
+            .into_iter()
+            .find_map(|upstream| self.naming.fault_of(name, &configured(upstream).user))
+    }
+
+    /// Where the configuration alone says who we are, the pool is told before a miner needs it.
+    fn authorize_own(&self, connection: &Connection) {
+        let configured = &connection.configured;
+        if let Some(name) = self.naming.fixed(&configured.user) {
+            connection.authorize(&name, configured.password.expose(), self.limits.ask_again);
+        }
+    }
+
+    /// What a pool will probably grant.
+    fn likely_mask(&self) -> Option<VersionMask> {
+        let mask = VersionMask(self.last_mask.load(Ordering::Relaxed));
+        (!mask.is_empty()).then_some(mask)
+    }
+
+    fn remember_mask(&self, mask: Option<VersionMask>) {
+        self.last_mask.store(mask.unwrap_or_default().0, Ordering::Relaxed);
+    }
+
+    /// A miner leaves.
+    fn remember(&self, miner: &ConnectedMiner) {
+        let desk = miner.desk();
+        if let Some(difficulty) = desk.proven_difficulty() {
+            self.memory.remember(miner.address().ip(), &desk.user_agent, difficulty);
+        }
+    }
+
+    /// A job has gone out to so many miners.
+    fn fanned_out(&self, miners: usize, readable_at: Stamp) {
+        if let Some(spread) = Stamp::now().since(readable_at) {
+            log::debug!("a job went to {miners} miners within {spread:.1?}");
+        }
+    }
+}
+
+fn difficulty_line(difficulty: Difficulty) -> String {
+    // Plain decimals: some readers know no exponents.
+    format!("{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{}]}}\n", difficulty.value())
+}
+
+fn set_extranonce_line(extranonce1: &Extranonce1, size: Extranonce2Size) -> String {
+    format!("{{\"id\":null,\"method\":\"mining.set_extranonce\",\"params\":[\"{extranonce1}\",{size}]}}\n")
+}
+
+fn set_version_mask_line(mask: VersionMask) -> String {
+    format!("{{\"id\":null,\"method\":\"mining.set_version_mask\",\"params\":[\"{mask}\"]}}\n")
+}

@@ -1,0 +1,105 @@
+//! The mode as the rest of the program sees it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::AggregateServices;
+use super::miner::ConnectedMiner;
+use super::miner::session;
+use crate::config;
+use crate::proxy::{IncomingConnection, ListenerContext, PoolUsage, Proxy, ProxySession, Volume, drain};
+use crate::tap::Conversation;
+use crate::upstream::{UpstreamId, Upstreams};
+
+/// The time that shares in flight may take to be answered at the end of the program.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+impl Proxy for AggregateServices {
+    fn reception(&self) -> &ListenerContext {
+        &self.reception
+    }
+
+    fn upstreams(&self) -> &Upstreams {
+        &self.upstreams
+    }
+
+    fn sessions(&self) -> usize {
+        self.registry.count()
+    }
+
+    fn volume(&self) -> Volume {
+        self.registry.volume()
+    }
+
+    fn conversations(&self) -> Vec<Arc<Conversation>> {
+        self.registry.all().iter().map(|miner| miner.conversation.clone()).collect()
+    }
+
+    fn pool_usage(&self) -> Vec<PoolUsage> {
+        let links = self.hub.links();
+        let usage = links.iter().filter_map(|link| {
+            let (sessions, connection) = (link.miners().len(), link.connection()?);
+            let heard_ago = connection.conversation.down.silent_for();
+            Some(PoolUsage { upstream: connection.upstream, sessions, heard_ago })
+        });
+        usage.collect()
+    }
+
+    fn serve(self: Arc<Self>, connection: IncomingConnection) -> io::Result<()> {
+        session::start(&self, connection)
+    }
+
+    fn leave_pool(&self, upstream: UpstreamId) {
+        for link in self.hub.links() {
+            if let Some(connection) = link.connection().filter(|connection| connection.upstream == upstream) {
+                connection.end();
+                link.news();
+            }
+        }
+    }
+
+    fn pools_relisted(&self) {
+        for link in self.hub.links() {
+            link.sort_out();
+            link.news();
+        }
+    }
+
+    fn set_vardiff(&self, vardiff: &config::VardiffConfig) {
+        self.vardiff.store(Arc::new(vardiff.clone()));
+        for miner in self.registry.all() {
+            miner.desk().change(self.vardiff.load_full());
+        }
+    }
+
+    fn drain(&self) {
+        drain(&self.registry, DRAIN_LIMIT, self.to_analyzer.is_some(), || {
+            self.stop.stop();
+            for link in self.hub.links() {
+                if let Some(connection) = link.connection() {
+                    connection.end();
+                }
+                link.news();
+            }
+        });
+    }
+}
+
+impl ProxySession for ConnectedMiner {
+    fn conversation(&self) -> &Arc<Conversation> {
+        &self.conversation
+    }
+
+    fn stop_reading(&self, deadline: Instant) {
+        self.dismiss_by(deadline);
+    }
+
+    fn is_answered(&self, _: bool) -> bool {
+        self.is_settled()
+    }
+
+    fn abort(&self) {
+        self.close();
+    }
+}

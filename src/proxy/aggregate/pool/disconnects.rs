@@ -1,0 +1,78 @@
+//! Which pools lose their connections again and again. A connection that is lost once is bad luck, and
+//! the next is to the same pool; one that is lost every minute leaves miners without work as often.
+
+use std::time::{Duration, Instant};
+
+use crate::upstream::UpstreamId;
+
+/// What a loss means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// Bad luck.
+    Single,
+    /// One more, and the pool has failed.
+    Repeated,
+    /// The pool has failed.
+    TooMany,
+}
+
+/// The latest losses of a link.
+#[derive(Debug)]
+pub(crate) struct DisconnectCounter {
+    within: Duration,
+    /// So many are a failure of the pool's.
+    most: usize,
+    lost: Vec<(UpstreamId, Instant)>,
+}
+
+impl DisconnectCounter {
+    /// Those within this time of each other count together; so many are too many.
+    pub(crate) fn new(within: Duration, most: usize) -> DisconnectCounter {
+        DisconnectCounter { within, most, lost: Vec::new() }
+    }
+
+    /// A connection to this pool was lost. After too many it begins anew.
+    pub(crate) fn note(&mut self, upstream: UpstreamId, now: Instant) -> Loss {
+        self.lost.retain(|(_, at)| now.saturating_duration_since(*at) < self.within);
+        self.lost.push((upstream, now));
+        match self.lost.iter().filter(|(of, _)| *of == upstream).count() {
+            count if count >= self.most => {
+                self.lost.retain(|(of, _)| *of != upstream);
+                Loss::TooMany
+            }
+            count if count + 1 == self.most => Loss::Repeated,
+            _ => Loss::Single,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_secs(300);
+
+    #[test]
+    fn the_third_within_the_time_is_too_many_however_long_each_connection_lasted() {
+        let (mut losses, now) = (DisconnectCounter::new(WITHIN, 3), Instant::now());
+        let (pool, other) = (UpstreamId(0), UpstreamId(1));
+        let mut lost = |upstream, second| losses.note(upstream, now + Duration::from_secs(second));
+        assert_eq!(lost(pool, 0), Loss::Single);
+        assert_eq!(lost(pool, 100), Loss::Repeated);
+        assert_eq!(lost(other, 150), Loss::Single);
+        assert_eq!(lost(pool, 200), Loss::TooMany);
+        // It has another chance when it is back.
+        assert_eq!(lost(pool, 210), Loss::Single);
+        assert_eq!(lost(other, 220), Loss::Repeated);
+    }
+
+    #[test]
+    fn what_is_long_ago_does_not_count() {
+        let (mut losses, now) = (DisconnectCounter::new(WITHIN, 3), Instant::now());
+        for number in 0..10 {
+            let loss = losses.note(UpstreamId(0), now + number * WITHIN / 2);
+            assert_ne!(loss, Loss::TooMany);
+        }
+        assert!(losses.lost.len() < 3);
+    }
+}

@@ -1,0 +1,79 @@
+//! Which shares a pool was sent. What a miner repeats must not get there a second time, however long
+//! ago the first was; a miner's own memory is too short for that.
+
+use std::collections::HashSet;
+
+use crate::work::BlockHash;
+
+/// So many hashes are kept at least, if there were so many since the last clean job: a hundred a
+/// second for ten minutes. Twice as many, which are 9 MB, at most.
+const KEPT: usize = 65_536;
+
+/// The hashes of the shares that one connection to a pool was sent.
+#[derive(Debug, Default)]
+pub(crate) struct Forwarded {
+    newer: HashSet<BlockHash>,
+    /// Those before the last clean job: a block on a dead job is sent all the same, once.
+    older: HashSet<BlockHash>,
+}
+
+impl Forwarded {
+    /// Notes that the share is sent. `false` when it was before.
+    pub(crate) fn note(&mut self, hash: BlockHash) -> bool {
+        if self.older.contains(&hash) {
+            return false;
+        }
+        if self.newer.len() >= KEPT {
+            self.turn();
+        }
+        self.newer.insert(hash)
+    }
+
+    pub(crate) fn knows(&self, hash: &BlockHash) -> bool {
+        self.newer.contains(hash) || self.older.contains(hash)
+    }
+
+    /// It was not sent after all.
+    pub(crate) fn forget(&mut self, hash: &BlockHash) {
+        self.newer.remove(hash);
+    }
+
+    /// All jobs until now are dead, and with them their shares.
+    pub(crate) fn turn(&mut self) {
+        self.older = std::mem::take(&mut self.newer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(number: usize) -> BlockHash {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&(number as u64).to_le_bytes());
+        BlockHash::from_bytes(bytes)
+    }
+
+    #[test]
+    fn a_share_is_sent_once_between_two_clean_jobs_and_on_the_dead_ones() {
+        let mut forwarded = Forwarded::default();
+        assert!((0..5000).all(|number| forwarded.note(hash(number))));
+        assert!((0..5000).all(|number| !forwarded.note(hash(number))));
+        forwarded.forget(&hash(7));
+        assert!(!forwarded.knows(&hash(7)) && forwarded.note(hash(7)));
+        forwarded.turn();
+        assert!(!forwarded.note(hash(4999)));
+        forwarded.turn();
+        assert!(!forwarded.knows(&hash(4999)));
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let mut forwarded = Forwarded::default();
+        for number in 0..3 * KEPT + 1 {
+            assert!(forwarded.note(hash(number)));
+        }
+        assert!(forwarded.newer.len() + forwarded.older.len() <= 2 * KEPT);
+        assert!(forwarded.knows(&hash(2 * KEPT)));
+    }
+}

@@ -1,0 +1,69 @@
+//! The jobs of a connection that shares may be of: all since the last clean one, within bounds (wire
+//! reference, section 3.7).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::proxy::aggregate::jobs::{MOST_BYTES, PoolJob, is_other_work};
+use crate::stratum::{Notify, Ntime};
+
+/// The most that are kept; see `desk`.
+const MOST: usize = 600;
+
+/// The jobs that are kept, the newest last.
+#[derive(Debug, Default)]
+pub(crate) struct LiveJobs {
+    jobs: VecDeque<Arc<PoolJob>>,
+    bytes: usize,
+}
+
+impl LiveJobs {
+    /// The latest time with which this work was given; `None` when none of it was. Pools send a job
+    /// twice, or return to the one before the last.
+    pub(crate) fn latest_time_of(&self, work: &Notify) -> Option<Ntime> {
+        let same = self.jobs.iter().filter(|job| !is_other_work(job.notify(), work));
+        same.map(|job| job.given_with()).max()
+    }
+
+    /// A job that shares may be of from now on. One of the same id with other work is none any more.
+    pub(crate) fn keep(&mut self, job: &Arc<PoolJob>) {
+        self.jobs.retain(|live| live.generation == job.generation);
+        for live in &self.jobs {
+            let (one, other) = (live.notify(), job.notify());
+            if one.job_id == other.job_id && is_other_work(one, other) {
+                live.is_replaced.store(true, Ordering::Release);
+            }
+        }
+        self.jobs.push_back(job.clone());
+        self.bytes = self.jobs.iter().map(|job| job.bytes()).sum();
+        while self.jobs.len() > MOST || (self.bytes > MOST_BYTES && self.jobs.len() > 1) {
+            self.bytes -= self.jobs.pop_front().map_or(0, |job| job.bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::aggregate::jobs::tests::job_of;
+
+    #[test]
+    fn what_is_kept_is_bounded_in_number_and_in_bytes() {
+        let mut live = LiveJobs::default();
+        for number in 0..1000 {
+            live.keep(&Arc::new(job_of(1, vec![1; 60], number)));
+        }
+        assert_eq!(live.jobs.len(), MOST);
+        for number in 0..1000 {
+            live.keep(&Arc::new(job_of(1, vec![1; 60_000], number)));
+        }
+        assert!(live.bytes <= MOST_BYTES && live.jobs.len() > 200, "{} of {}", live.bytes, live.jobs.len());
+        // However large it is, there is the newest.
+        live.keep(&Arc::new(job_of(1, vec![1; 2 * MOST_BYTES], 1000)));
+        assert_eq!(live.jobs.len(), 1);
+        // A clean one is alone.
+        live.keep(&Arc::new(job_of(2, vec![1; 60], 1001)));
+        assert_eq!((live.jobs.len(), live.bytes), (1, live.jobs[0].bytes()));
+    }
+}

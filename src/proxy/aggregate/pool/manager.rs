@@ -1,0 +1,455 @@
+//! Keeps a link's connection: dials when a miner is there, replaces one that is lost, returns to a
+//! better pool (the new connection works before the old one goes), closes when nobody needs it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::avoided::AvoidedPools;
+use super::connect::{ConnectError, ConnectReason, authorize_all, is_futile, no_work, open};
+use super::connection::Connection;
+use super::disconnects::{DisconnectCounter, Loss};
+use super::no_configure::NoConfigurePools;
+use crate::proxy::aggregate::group::MinerGroup;
+use crate::upstream::{PoolConnection as Dialled, PoolFailure, PoolStatus, UpstreamId};
+use crate::util::os_error::describe;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
+use crate::util::thread::{SERVICE_STACK, spawn};
+
+/// How often it is looked what is to be done when nothing has happened.
+const LOOK: Duration = Duration::from_millis(250);
+/// What is on its way on the connection that is left.
+const DRAIN: Duration = Duration::from_secs(2);
+/// How often it is looked whether it has arrived.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
+/// Before the loss that is one too many.
+const PAUSE: Duration = Duration::from_millis(300);
+/// Before a pool is dialled that knows nobody of the link.
+const AVOIDED_PAUSE: Duration = Duration::from_secs(1);
+/// So many lost connections are a failure of the pool's.
+const MOST_LOSSES: usize = 3;
+/// And so many wishes to be connected to again, which is obeyed every so often at most.
+const MOST_REDIRECTIONS: usize = 6;
+
+/// The body of a link's thread.
+///
+/// # Errors
+/// At the end of the program.
+pub(crate) fn keep(link: &Arc<MinerGroup>, stop: &Stop) -> Result<(), Stopped> {
+    // However this ends, nobody waits for it any longer.
+    let _closing = Closing(link);
+    let within = link.services().limits.losses_within;
+    let (losses, redirections) =
+        (DisconnectCounter::new(within, MOST_LOSSES), DisconnectCounter::new(within, MOST_REDIRECTIONS));
+    let (avoided, unconfigured) = (AvoidedPools::default(), NoConfigurePools::default());
+    let mut keeper = ConnectionManager {
+        link,
+        stop,
+        losses,
+        redirections,
+        avoided,
+        unconfigured,
+        unproven: None,
+        without_since: None,
+        obeyed: None,
+        ignored_until: None,
+    };
+    keeper.run()
+}
+
+struct Closing<'a>(&'a MinerGroup);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        // The end of the program is about to give the miners their answers by the connection that there is.
+        if std::thread::panicking() && supervise::ends_program() {
+            self.0.stop_seating();
+        } else {
+            self.0.close_down();
+        }
+    }
+}
+
+struct ConnectionManager<'a> {
+    link: &'a Arc<MinerGroup>,
+    stop: &'a Stop,
+    losses: DisconnectCounter,
+    redirections: DisconnectCounter,
+    avoided: AvoidedPools,
+    unconfigured: NoConfigurePools,
+    /// A better pool that had not shown that it works when the present one was lost: others are tried first.
+    unproven: Option<UpstreamId>,
+    /// Since when miners have no pool.
+    without_since: Option<Instant>,
+    /// When a pool was last connected to again because it wanted that.
+    obeyed: Option<Instant>,
+    /// The only pool has asked for that too often, and is not obeyed before.
+    ignored_until: Option<Instant>,
+}
+
+/// Why a connection is not served any longer.
+enum ServiceEnd {
+    /// It ended.
+    Lost(UpstreamId),
+    /// It was left, for a reason that is noted.
+    Left,
+    Idle,
+}
+
+impl ConnectionManager<'_> {
+    fn run(&mut self) -> Result<(), Stopped> {
+        while self.wait_for_miners()? {
+            let Some(connection) = self.connect()? else { continue };
+            self.without_since = None;
+            self.link.part_others();
+            self.link.adopt(&connection);
+            // Also those who came while it was made.
+            authorize_all(self.link, &connection);
+            let over = self.serve(connection)?;
+            self.link.abandon();
+            match over {
+                ServiceEnd::Idle => continue,
+                ServiceEnd::Left => {}
+                ServiceEnd::Lost(upstream) => {
+                    self.lost(upstream)?;
+                }
+            }
+            self.without_since = Some(Instant::now());
+            // The miners may come back in a wave, and it is not their fault.
+            self.link.services().reception.gatekeeper.pool_failed(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// `false` when nobody has come for so long that the link is not kept.
+    fn wait_for_miners(&mut self) -> Result<bool, Stopped> {
+        loop {
+            supervise::beat();
+            let seen = self.link.moment();
+            self.stop.check()?;
+            if self.link.is_wanted() {
+                return Ok(true);
+            }
+            self.without_since = None;
+            // The first link stays, so that the next miner need not wait for a thread.
+            let is_spare = self.link.number > 1 || self.link.account().is_some();
+            let is_over = self.link.empty_for().is_some_and(|time| time > self.grace());
+            if is_spare && is_over && self.link.retire() {
+                return Ok(false);
+            }
+            self.link.wait(seen, LOOK);
+        }
+    }
+
+    /// A connection on which miners can be seated. Miners who have no pool for too long are let go: their
+    /// own next pool may be better than none.
+    fn connect(&mut self) -> Result<Option<Arc<Connection>>, Stopped> {
+        let since = *self.without_since.get_or_insert_with(Instant::now);
+        let deadline = since + self.link.services().config.failover.connect_deadline;
+        let dialled = self.dial(deadline)?;
+        let was_reached = dialled.is_some();
+        let connection = match dialled {
+            Some(dialled) => self.open(dialled, Some(deadline), None, None)?,
+            None => None,
+        };
+        if connection.is_none() && Instant::now() >= deadline {
+            self.link.let_go("no pool could be reached");
+            self.without_since = None;
+        } else if !was_reached {
+            // Before the deadline only for reasons of our own, such as no more descriptors.
+            self.stop.sleep(PAUSE)?;
+        }
+        Ok(connection)
+    }
+
+    fn dial(&mut self, deadline: Instant) -> Result<Option<Dialled>, Stopped> {
+        let mut avoided = self.avoided();
+        avoided.extend(self.unproven.take());
+        let upstreams = &self.link.services().upstreams;
+        let mut dialled = None;
+        if !avoided.is_empty() {
+            dialled = upstreams.connect(&avoided, deadline).ok();
+        }
+        if dialled.is_none() {
+            if !avoided.is_empty() {
+                // It is not asked all the time.
+                let left = deadline.saturating_duration_since(Instant::now());
+                self.stop.sleep(AVOIDED_PAUSE.min(left / 4))?;
+            }
+            // Better one that knows nobody, and says so, than none.
+            dialled = upstreams.connect(&[], deadline).ok();
+        }
+        self.stop.check()?;
+        Ok(dialled)
+    }
+
+    /// What is wrong with the pool is noted.
+    fn open(
+        &mut self,
+        dialled: Dialled,
+        deadline: Option<Instant>,
+        instead_of: Option<&Connection>,
+        present: Option<&Connection>,
+    ) -> Result<Option<Arc<Connection>>, Stopped> {
+        let upstream = dialled.upstream;
+        let configure = !self.unconfigured.is_due(upstream);
+        // Who has a pool that works need not take one that does not.
+        let has_choice = instead_of.is_some() || self.has_other(upstream);
+        let purpose = ConnectReason { deadline, has_choice, instead_of, present, configure };
+        match open(self.link, dialled, purpose, self.stop)? {
+            Ok(connection) => {
+                self.unconfigured.answered(upstream, configure);
+                return Ok(Some(connection));
+            }
+            Err(ConnectError::Blocked) => {}
+            Err(ConnectError::Overtaken) => self.unproven = Some(upstream),
+            Err(ConnectError::KnowsNobody) => self.avoid(upstream),
+            // Whoever waits for it has nothing to lose by another try.
+            Err(useless @ (ConnectError::Closed | ConnectError::Wordless)) if deadline.is_some() => {
+                if matches!(useless, ConnectError::Wordless) {
+                    self.unconfigured.wordless(upstream);
+                }
+                self.lost(upstream)?;
+            }
+            Err(ConnectError::Closed | ConnectError::Wordless) => {
+                self.failed(upstream, PoolFailure::ClosedUnanswered)
+            }
+            Err(ConnectError::Failed(failure)) => self.failed(upstream, failure),
+        }
+        Ok(None)
+    }
+
+    /// Until the connection is lost or nobody needs it any more. A better one replaces it meanwhile.
+    fn serve(&mut self, mut connection: Arc<Connection>) -> Result<ServiceEnd, Stopped> {
+        let services = self.link.services().clone();
+        let patience = services.config.failover.connect_deadline;
+        let is_past = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= patience);
+        let patience_for_work = patience.max(services.config.failover.first_job_timeout);
+        let is_idle =
+            |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= patience_for_work);
+        let (mut without_work, mut futile, mut not_before, mut is_noted) = (None, None, None, false);
+        loop {
+            supervise::beat();
+            let seen = self.link.moment();
+            self.stop.check()?;
+            let upstream = connection.upstream;
+            if services.upstreams.standing(upstream) == PoolStatus::Blocked {
+                connection.end();
+                return Ok(ServiceEnd::Left);
+            }
+            if connection.is_over() {
+                return Ok(ServiceEnd::Lost(upstream));
+            }
+            without_work = connection.owes_work().then(|| without_work.unwrap_or_else(Instant::now));
+            if let Some(failure) = self.failure_of(&connection, without_work) {
+                self.failed(upstream, failure);
+                connection.end();
+                return Ok(ServiceEnd::Left);
+            }
+            if !is_noted && connection.has_work() {
+                is_noted = true;
+                services.upstreams.gave_work(upstream, connection.login());
+            }
+            if is_idle(without_work) {
+                // The pool may give some yet, to whoever comes.
+                self.link.let_go("the pool gives no work");
+                without_work = None;
+            }
+            let is_futile = is_futile(self.link, &connection);
+            if is_futile && self.has_other(upstream) {
+                self.avoid(upstream);
+                connection.end();
+                return Ok(ServiceEnd::Left);
+            }
+            futile = is_futile.then(|| futile.unwrap_or_else(Instant::now));
+            if is_past(futile) {
+                // Nobody of these is credited here: their own next pool may be better.
+                log::warn!("pool {upstream} {}: {}", services.upstreams.name(upstream), connection.refusal());
+                self.link.let_go("the pool credits none of them");
+                self.avoid(upstream);
+                connection.end();
+                return Ok(ServiceEnd::Left);
+            }
+            if self.link.rest(self.grace()) {
+                log::info!("pool {upstream}: nobody mines; closed");
+                connection.end();
+                return Ok(ServiceEnd::Idle);
+            }
+            let redirection = self.take_redirection(&connection);
+            let next = if let Some(port) = redirection {
+                let loss = self.redirections.note(upstream, Instant::now());
+                if loss == Loss::TooMany && self.has_other(upstream) {
+                    let failure = PoolFailure::Refused("it asks us to connect again and again".to_owned());
+                    self.failed(upstream, failure);
+                    connection.end();
+                    return Ok(ServiceEnd::Left);
+                }
+                if loss == Loss::TooMany {
+                    let pause = services.limits.losses_within;
+                    self.ignored_until = Some(Instant::now() + pause);
+                    log::warn!(
+                        "pool {upstream} {}: it asks us to connect again and again; there is no other pool, so \
+                         that is ignored for {pause:?}",
+                        services.upstreams.name(upstream)
+                    );
+                    continue;
+                }
+                Some((upstream, port))
+            } else {
+                let stable = services.config.failover.failback_after;
+                let better = services.upstreams.better_than(upstream, stable, &self.avoided());
+                better.map(|(better, _)| (better, None))
+            };
+            if let Some((to, port)) = next.filter(|_| not_before.is_none_or(|at| Instant::now() >= at)) {
+                if let Some(next) = self.go_over(to, port, &connection)? {
+                    (connection, without_work, futile, is_noted) = (next, None, None, false);
+                    continue;
+                }
+                // For reasons of our own, perhaps, that will not have gone at once.
+                not_before = Some(Instant::now() + LOOK);
+            }
+            self.link.wait(seen, LOOK);
+        }
+    }
+
+    /// The port at which the pool wants to be connected to again now, `Some(None)` for the configured one.
+    /// `None` if it does not want that, or was obeyed just before.
+    fn take_redirection(&mut self, connection: &Connection) -> Option<Option<u16>> {
+        let pause = self.link.services().limits.obey_again;
+        let is_obeyed = self.obeyed.is_none_or(|at| at.elapsed() >= pause);
+        let is_ignored = self.ignored_until.is_some_and(|until| Instant::now() < until);
+        let is_due = |(at, _): &mut (Instant, Option<u16>)| is_obeyed && *at <= Instant::now();
+        let (_, port) = connection.facts().redirection.take_if(is_due).filter(|_| !is_ignored)?;
+        self.obeyed = Some(Instant::now());
+        Some(port)
+    }
+
+    /// Why a connection can't be kept, though it lives.
+    fn failure_of(&mut self, connection: &Connection, without_work: Option<Instant>) -> Option<PoolFailure> {
+        let unusable = connection.facts().unusable.clone();
+        if let Some(why) = unusable {
+            return Some(PoolFailure::Refused(why));
+        }
+        let patience = self.link.services().config.failover.first_job_timeout;
+        let is_idle = without_work.is_some_and(|since| since.elapsed() >= patience);
+        (is_idle && self.has_other(connection.upstream)).then(|| no_work(self.link, connection))
+    }
+
+    /// Make before break: the miners move when the other pool, or this one by another connection, has
+    /// answered and given a job.
+    fn go_over(
+        &mut self,
+        to: UpstreamId,
+        port: Option<u16>,
+        from: &Arc<Connection>,
+    ) -> Result<Option<Arc<Connection>>, Stopped> {
+        // For a new connection to the same pool the end of the former one is no bad sign.
+        let other = Some(&**from).filter(|from| from.upstream != to);
+        let Some(dialled) = self.dial_beside(to, port, other)? else { return Ok(None) };
+        let Some(next) = self.open(dialled, None, other, Some(from))? else { return Ok(None) };
+        log::info!("over to pool {to} {}", self.link.services().upstreams.name(to));
+        // Before they are moved: nothing of theirs goes out on this connection.
+        self.link.part_others();
+        self.link.adopt(&next);
+        authorize_all(self.link, &next);
+        drain(self.stop, from, &next);
+        Ok(Some(next))
+    }
+
+    /// Dials while miners go on as they are: when their connection ends, that is more urgent.
+    fn dial_beside(
+        &mut self,
+        to: UpstreamId,
+        port: Option<u16>,
+        present: Option<&Connection>,
+    ) -> Result<Option<Dialled>, Stopped> {
+        let (link, (tell, told)) = (self.link.clone(), crossbeam_channel::bounded(1));
+        let deadline = Instant::now() + self.link.services().config.failover.connect_deadline;
+        let dialling = spawn(format!("dial-{}", self.link.number), SERVICE_STACK, move || {
+            // Whoever asked may have given up.
+            let upstreams = &link.services().upstreams;
+            let dialled = match port {
+                Some(port) => upstreams.connect_to_port(to, port, deadline),
+                None => upstreams.connect_to(to, deadline),
+            };
+            let _ = tell.send(dialled.ok());
+            link.news();
+            Ok::<(), Stopped>(())
+        });
+        if let Err(error) = dialling {
+            log::error!("no thread for another connection to a pool: {}", describe(&error));
+        }
+        loop {
+            let seen = self.link.moment();
+            self.stop.check()?;
+            match told.try_recv() {
+                Ok(dialled) => return Ok(dialled),
+                Err(crossbeam_channel::TryRecvError::Disconnected) => return Ok(None),
+                Err(crossbeam_channel::TryRecvError::Empty) => {}
+            }
+            if present.is_some_and(Connection::is_spent) {
+                self.unproven = Some(to);
+                return Ok(None);
+            }
+            self.link.wait(seen, LOOK);
+        }
+    }
+
+    /// A connection ended. One that does so is bad luck; the next is to the same pool.
+    fn lost(&mut self, upstream: UpstreamId) -> Result<Loss, Stopped> {
+        let loss = self.losses.note(upstream, Instant::now());
+        match loss {
+            Loss::Single => {}
+            Loss::Repeated => self.stop.sleep(PAUSE)?,
+            Loss::TooMany => {
+                self.unconfigured.begin_anew();
+                self.failed(upstream, PoolFailure::Refused("its connections end again and again".to_owned()));
+            }
+        }
+        Ok(loss)
+    }
+
+    fn avoid(&mut self, upstream: UpstreamId) {
+        let name = self.link.services().upstreams.name(upstream);
+        log::warn!("pool {upstream} {name}: it credits nobody of link {}; left", self.link.number);
+        self.avoided.add(upstream, self.link.names_at(upstream), Instant::now());
+    }
+
+    fn avoided(&mut self) -> Vec<UpstreamId> {
+        self.avoided.now(|upstream| self.link.names_at(upstream), Instant::now())
+    }
+
+    /// What a pool did to this link. Where others work with it, it is about the names of this one.
+    fn failed(&mut self, upstream: UpstreamId, failure: PoolFailure) {
+        if self.link.is_used_by_others(upstream) {
+            log::warn!("pool {upstream}: {failure}; left by link {} alone", self.link.number);
+            self.avoided.add(upstream, self.link.names_at(upstream), Instant::now());
+        } else {
+            self.link.services().upstreams.mark_failed(upstream, failure);
+        }
+    }
+
+    /// Whether another pool may know them.
+    fn has_other(&mut self, than: UpstreamId) -> bool {
+        let avoided = self.avoided();
+        let upstreams = &self.link.services().upstreams;
+        let others = upstreams.order().into_iter().filter(|other| *other != than && !avoided.contains(other));
+        others.into_iter().any(|other| upstreams.is_up(other))
+    }
+
+    fn grace(&self) -> Duration {
+        self.link.services().config.aggregate.grace
+    }
+}
+
+/// Ends a connection when what was on its way to it has arrived and was answered, or will not any more.
+/// Where miners are with the next one already, its end ends the waiting too.
+fn drain(stop: &Stop, from: &Connection, next: &Connection) {
+    let deadline = Instant::now() + DRAIN;
+    while !from.is_over() && !next.is_over() && Instant::now() < deadline {
+        if stop.sleep(DRAIN_LOOK).is_err() {
+            break;
+        }
+    }
+    from.end();
+}

@@ -1,0 +1,135 @@
+//! What the pool was asked and has not answered.
+
+use std::collections::HashMap;
+use std::sync::Weak;
+use std::time::{Duration, Instant};
+
+use crate::config::Secret;
+use crate::proxy::aggregate::identity::PoolName;
+use crate::proxy::aggregate::miner::ConnectedMiner;
+use crate::proxy::aggregate::miner::replies::ReplySlot;
+
+/// The most requests that wait: 5,000 miners with a share each, and as many again.
+const MOST: usize = 16_384;
+
+/// A miner's request that the pool is to answer.
+#[derive(Debug)]
+pub(crate) struct Requester {
+    pub(crate) miner: Weak<ConnectedMiner>,
+    pub(crate) place: ReplySlot,
+    /// The request's id, as the miner wrote it.
+    pub(crate) id: Box<str>,
+    /// A share that the pool gets only because the network's target is so easy to meet. It is good
+    /// enough for the miner, whatever the pool thinks of its difficulty.
+    pub(crate) is_good_here: bool,
+}
+
+/// What was asked.
+#[derive(Debug)]
+pub(crate) enum PendingRequest {
+    Configure,
+    Subscribe,
+    Authorize { name: PoolName, password: Option<Secret>, asker: Option<Requester> },
+    Submit { asker: Requester },
+}
+
+/// The open requests of one connection, by the id they were sent with.
+#[derive(Debug, Default)]
+pub(crate) struct PendingRequests {
+    open: HashMap<u64, (PendingRequest, Instant)>,
+    last: u64,
+}
+
+impl PendingRequests {
+    /// Notes a request and numbers it. It has to be noted before it is sent: some pools answer faster
+    /// than one can do it afterwards.
+    ///
+    /// # Errors
+    /// Gives it back when too many wait.
+    pub(crate) fn ask(&mut self, asked: PendingRequest, now: Instant) -> Result<u64, PendingRequest> {
+        if self.is_full() {
+            return Err(asked);
+        }
+        self.last += 1;
+        self.open.insert(self.last, (asked, now));
+        Ok(self.last)
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.open.len() >= MOST
+    }
+
+    /// The answer to this id has come.
+    pub(crate) fn answered(&mut self, id: u64) -> Option<(PendingRequest, Instant)> {
+        self.open.remove(&id)
+    }
+
+    /// Shares that have waited for longer than `share`, and authorizes for longer than `verdict`. Answers
+    /// to the opening are welcome whenever they come.
+    pub(crate) fn expired(
+        &mut self,
+        share: Duration,
+        verdict: Duration,
+        now: Instant,
+    ) -> Vec<PendingRequest> {
+        let is_late = |asked: &PendingRequest, at: &Instant| {
+            let passed = now.saturating_duration_since(*at);
+            match asked {
+                PendingRequest::Configure | PendingRequest::Subscribe => false,
+                // A verdict that nobody waits for is welcome whenever it comes.
+                PendingRequest::Authorize { asker, .. } => asker.is_some() && passed > verdict,
+                PendingRequest::Submit { .. } => passed > share,
+            }
+        };
+        let late = self.open.iter().filter(|(_, (asked, at))| is_late(asked, at));
+        let late: Vec<u64> = late.map(|(id, _)| *id).collect();
+        late.iter().filter_map(|id| self.open.remove(id)).map(|(asked, _)| asked).collect()
+    }
+
+    /// Whether the pool has left an authorize unanswered for so long.
+    pub(crate) fn owes_verdict(&self, verdict: Duration, now: Instant) -> bool {
+        self.open.values().any(|(asked, at)| {
+            matches!(asked, PendingRequest::Authorize { .. }) && now.saturating_duration_since(*at) > verdict
+        })
+    }
+
+    /// All of them: nobody answers any more.
+    pub(crate) fn take_all(&mut self) -> Vec<PendingRequest> {
+        self.open.drain().map(|(_, (asked, _))| asked).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::aggregate::miner::replies::OrderedReplies;
+
+    #[test]
+    fn what_is_late_is_given_up_but_for_the_opening() {
+        let (mut pending, now) = (PendingRequests::default(), Instant::now());
+        let (share, verdict) = (Duration::from_secs(60), Duration::from_secs(5));
+        let configure = pending.ask(PendingRequest::Configure, now).unwrap();
+        let subscribe = pending.ask(PendingRequest::Subscribe, now).unwrap();
+        let name = PoolName("a".to_owned());
+        let asker = || Requester {
+            miner: Weak::new(),
+            place: OrderedReplies::default().reserve("1").unwrap(),
+            id: "1".into(),
+            is_good_here: false,
+        };
+        let own = PendingRequest::Authorize { name: name.clone(), password: None, asker: None };
+        let own = pending.ask(own, now).unwrap();
+        let asked = PendingRequest::Authorize { name, password: None, asker: Some(asker()) };
+        pending.ask(asked, now).unwrap();
+        pending.ask(PendingRequest::Submit { asker: asker() }, now).unwrap();
+        assert!(pending.expired(share, verdict, now + verdict).is_empty());
+        assert!(pending.owes_verdict(verdict, now + verdict * 2));
+        let late = pending.expired(share, verdict, now + verdict * 2);
+        assert!(matches!(late[..], [PendingRequest::Authorize { asker: Some(_), .. }]), "{late:?}");
+        let late = pending.expired(share, verdict, now + share * 2);
+        assert!(matches!(late[..], [PendingRequest::Submit { .. }]), "{late:?}");
+        assert!(matches!(pending.answered(own), Some((PendingRequest::Authorize { asker: None, .. }, _))));
+        assert!(matches!(pending.answered(configure), Some((PendingRequest::Configure, _))));
+        assert!(matches!(pending.answered(subscribe), Some((PendingRequest::Subscribe, _))));
+    }
+}

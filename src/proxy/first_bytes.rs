@@ -1,0 +1,106 @@
+//! A miner's first bytes, held back just long enough to see that they are a miner's.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::ListenerContext;
+use super::linger::linger;
+use super::on_timeout::{OnTimeout, Patient};
+use super::peer_log::{LogTopic, say};
+use super::protocol_guess::{Beginning, Foreign, judge, judge_at_last};
+use crate::limits::Abuse;
+use crate::net::options::is_timeout;
+use crate::net::{Received, Stamp, StreamReader};
+
+/// How long first bytes that could become something foreign are held back.
+const FOREIGN_WAIT: Duration = Duration::from_secs(1);
+
+/// For those who opened the wrong port in a browser.
+const HTTP_TEXT: &str = "This is a Stratum port, for miners only.\n";
+
+/// The first bytes of a miner.
+pub enum FirstBytes {
+    /// They are in the buffer, and a miner's as far as anybody can tell.
+    Miner(Received),
+    /// The peer closed politely before it had said anything.
+    Finished,
+    /// The connection failed before that, or patience ended.
+    Broken,
+    /// No miner: it was told so, and its connection is closed.
+    Refused,
+}
+
+/// Waits for the first bytes and looks whether they are a miner's.
+pub fn first_bytes(
+    reception: &ListenerContext,
+    miner: SocketAddr,
+    watch: &mut impl Patient,
+    reader: &mut StreamReader,
+    buffer: &mut [u8],
+) -> FirstBytes {
+    let mut held = 0;
+    let mut readable_at = None;
+    loop {
+        let timeout = if held == 0 { watch.time_to_wait() } else { Some(FOREIGN_WAIT) };
+        let read = match reader.stream().set_read_timeout(timeout) {
+            Ok(()) => reader.recv(&mut buffer[held..]),
+            Err(error) => Err(error),
+        };
+        let beginning = match read {
+            Ok(received) if received.length > 0 => {
+                held += received.length;
+                readable_at.get_or_insert(received.readable_at);
+                judge(&buffer[..held])
+            }
+            Err(error) if is_timeout(&error) && held == 0 => match watch.on_timeout() {
+                OnTimeout::Wait => continue,
+                OnTimeout::End => return FirstBytes::Broken,
+            },
+            Ok(_) if held == 0 => return FirstBytes::Finished,
+            Err(error) if !is_timeout(&error) && held == 0 => return FirstBytes::Broken,
+            // Closed, or nothing more for a while: what was read is delivered; the end is read again.
+            Ok(_) | Err(_) => judge_at_last(&buffer[..held]),
+        };
+        match beginning {
+            Beginning::Foreign(foreign) => {
+                refuse(reception, miner, foreign);
+                turn_away(reader, foreign);
+                return FirstBytes::Refused;
+            }
+            Beginning::Stratum => {
+                let readable_at = readable_at.unwrap_or_else(Stamp::now);
+                return FirstBytes::Miner(Received { length: held, readable_at });
+            }
+            Beginning::Undecided => {}
+        }
+    }
+}
+
+/// Says what was wrong and counts it against the peer.
+fn refuse(reception: &ListenerContext, miner: SocketAddr, foreign: Foreign) {
+    let (topic, abuse) = match foreign {
+        Foreign::Tls => (LogTopic::TlsOnPlainPort, Abuse::TlsOnPlainPort),
+        Foreign::Http => (LogTopic::Http, Abuse::Http),
+        Foreign::ProxyHeader => (LogTopic::ProxyHeader, Abuse::Garbage),
+        Foreign::LikelyStratumV2 | Foreign::StratumV2 => (LogTopic::StratumV2, Abuse::Garbage),
+    };
+    say(reception, miner, topic, &format_args!("refused: {foreign}"));
+    reception.report_abuse(miner, abuse);
+}
+
+/// Closes; a browser is told why first.
+fn turn_away(reader: &mut StreamReader, foreign: Foreign) {
+    let stream = reader.stream().clone();
+    if foreign == Foreign::Http {
+        // If it does not arrive, nobody reads it.
+        let length = HTTP_TEXT.len();
+        let answer = format!(
+            "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n\r\n{HTTP_TEXT}"
+        );
+        let _ = stream.send_all(answer.as_bytes());
+        stream.finish();
+        linger(reader);
+    }
+    stream.abort();
+}

@@ -1,0 +1,160 @@
+//! What may stand before a miner's first byte: a PROXY header, a TLS handshake. Off the accept
+//! path and under a deadline.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::ListenerContext;
+use super::peer_log::{LogTopic, say};
+use crate::limits::Admission;
+use crate::net::Stream;
+use crate::net::options::time_left;
+use crate::net::proxy_protocol::{self, Parsed, ProxyError};
+use crate::net::tls::TlsServer;
+use crate::net::tls_words;
+use crate::util::address::canonical;
+use crate::util::os_error::describe;
+
+/// The most a PROXY header may have; also the bound of [`proxy_protocol`].
+const MOST_HEADER: usize = 1024;
+
+/// What a listener speaks.
+#[derive(Debug)]
+pub enum TlsPort {
+    Plain,
+    Tls(TlsServer),
+}
+
+/// An accepted connection, on its way to being a miner's stream: [`IncomingConnection::introduce`], then
+/// [`IncomingConnection::admit`], then [`IncomingConnection::establish`]. Each says itself what went wrong.
+#[derive(Debug)]
+pub struct IncomingConnection {
+    socket: TcpStream,
+    /// Whom it speaks for; the peer itself before it has said so.
+    miner: SocketAddr,
+    peer: SocketAddr,
+    port: Arc<TlsPort>,
+    /// `None`: a PROXY header must come first.
+    admission: Option<Admission>,
+}
+
+impl IncomingConnection {
+    pub(crate) fn new(
+        socket: TcpStream,
+        peer: SocketAddr,
+        port: Arc<TlsPort>,
+        admission: Option<Admission>,
+    ) -> IncomingConnection {
+        IncomingConnection { socket, miner: peer, peer, port, admission }
+    }
+
+    /// Who connected.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Whom the visitor speaks for, after its PROXY header if it has to send one.
+    pub fn introduce(&mut self, reception: &ListenerContext, deadline: Instant) -> Option<SocketAddr> {
+        if self.admission.is_none() {
+            match read_proxy_header(&self.socket, deadline) {
+                Ok(source) => self.miner = source.map_or(self.peer, canonical),
+                Err(error) => {
+                    say(reception, self.peer, LogTopic::Arrival, &error);
+                    return None;
+                }
+            }
+        }
+        Some(self.miner)
+    }
+
+    /// The place that the miner's address takes for as long as this is kept; `None` when it is refused.
+    pub fn admit(&mut self, reception: &ListenerContext) -> Option<Admission> {
+        if let Some(admission) = self.admission.take() {
+            return Some(admission);
+        }
+        match reception.gatekeeper.admit(self.miner.ip(), Instant::now()) {
+            Ok(admission) => Some(admission),
+            Err(refusal) => {
+                say(reception, self.miner, LogTopic::Refused, &format_args!("refused: {refusal}"));
+                None
+            }
+        }
+    }
+
+    /// The miner's stream, after the handshake on a TLS port.
+    pub fn establish(self, reception: &ListenerContext, deadline: Instant) -> Option<Stream> {
+        match establish(self.socket, &self.port, deadline) {
+            Ok(stream) => Some(stream),
+            Err(error) => {
+                say(reception, self.miner, LogTopic::Arrival, &error);
+                None
+            }
+        }
+    }
+}
+
+/// Why a connection never became a session.
+#[derive(Debug)]
+enum ArrivalError {
+    NoProxyHeader(io::Error),
+    BadProxyHeader(ProxyError),
+    Tls(io::Error),
+}
+
+impl fmt::Display for ArrivalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ArrivalError::NoProxyHeader(error) => {
+                write!(
+                    f,
+                    "listen.proxy_protocol asks this address for a PROXY header, but none came: {}",
+                    describe(error)
+                )
+            }
+            ArrivalError::BadProxyHeader(error) => {
+                write!(f, "listen.proxy_protocol asks this address for a PROXY header: {error}")
+            }
+            ArrivalError::Tls(error) => write!(f, "the TLS handshake failed: {}", tls_words::of_miner(error)),
+        }
+    }
+}
+
+/// Reads a PROXY header: whom the peer speaks for; `None` when for itself.
+fn read_proxy_header(mut socket: &TcpStream, deadline: Instant) -> Result<Option<SocketAddr>, ArrivalError> {
+    let mut header = Vec::with_capacity(128);
+    loop {
+        match proxy_protocol::parse(&header) {
+            Err(error) => return Err(ArrivalError::BadProxyHeader(error)),
+            Ok(Parsed::Header { source, .. }) => {
+                socket.set_read_timeout(None).map_err(ArrivalError::NoProxyHeader)?;
+                return Ok(source);
+            }
+            Ok(Parsed::Incomplete) if header.len() >= MOST_HEADER => {
+                let error = io::Error::new(io::ErrorKind::InvalidData, "the header is too long");
+                return Err(ArrivalError::NoProxyHeader(error));
+            }
+            Ok(Parsed::Incomplete) => {}
+        }
+        // Byte by byte: what follows the header belongs to the miner.
+        let mut byte = [0];
+        let read = time_left(deadline)
+            .and_then(|left| socket.set_read_timeout(Some(left)))
+            .and_then(|()| socket.read_exact(&mut byte));
+        read.map_err(ArrivalError::NoProxyHeader)?;
+        header.extend(byte);
+    }
+}
+
+/// Shakes hands on a TLS port.
+fn establish(socket: TcpStream, port: &TlsPort, deadline: Instant) -> Result<Stream, ArrivalError> {
+    match port {
+        TlsPort::Plain => Ok(Stream::Plain(socket)),
+        TlsPort::Tls(server) => {
+            let tls = server.accept(socket, deadline).map_err(ArrivalError::Tls)?;
+            Ok(Stream::Tls(Box::new(tls)))
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The accept loop of one listener. It asks the gatekeeper and hands the connection to the mode,
+//! which starts a thread for it; whatever can wait for the network happens there.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+use super::handshake::{IncomingConnection, TlsPort};
+use super::peer_log::{LogTopic, say};
+use super::{ListenerContext, Proxy, StartError};
+use crate::config::{Listen, ProxyProtocol};
+use crate::limits::{Admission, AdmissionError};
+use crate::net::tls::TlsServer;
+use crate::net::{fd_limit, listen};
+use crate::util::address::canonical;
+use crate::util::os_error::describe;
+use crate::util::stop::Stop;
+use crate::util::supervise;
+use crate::util::supervise::{OnPanic, service};
+use crate::util::thread::{join_within, panic_text};
+
+/// Pause after a failed accept: out of descriptors, the next try would fail as well.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long the loop may take to end: it only hands the last visitor over.
+const LAST_ACCEPT: Duration = Duration::from_secs(2);
+
+/// A socket that listens, before anybody is accepted.
+#[derive(Debug)]
+pub struct OpenListener {
+    socket: TcpListener,
+    address: SocketAddr,
+    port: Arc<TlsPort>,
+}
+
+/// A running accept loop.
+#[derive(Debug)]
+pub struct Acceptor {
+    /// The same socket as the loop's.
+    socket: TcpListener,
+    address: SocketAddr,
+    thread: JoinHandle<()>,
+}
+
+/// Opens every listener of the configuration, or none.
+pub fn open_all(config: &Listen) -> Result<Vec<OpenListener>, StartError> {
+    let mut listeners = Vec::new();
+    for address in &config.stratum {
+        listeners.push(OpenListener::open(*address, TlsPort::Plain)?);
+    }
+    if let Some(tls) = &config.tls {
+        let server = TlsServer::new(&tls.cert, &tls.key).map_err(|why| StartError::Tls(Box::new(why)))?;
+        for address in &tls.listen {
+            listeners.push(OpenListener::open(*address, TlsPort::Tls(server.clone()))?);
+        }
+    }
+    Ok(listeners)
+}
+
+impl OpenListener {
+    fn open(address: SocketAddr, port: TlsPort) -> Result<OpenListener, StartError> {
+        let socket = listen::bind(address).map_err(StartError::Listen)?;
+        let address = socket.local_addr().map_err(StartError::Listen)?;
+        Ok(OpenListener { socket, address, port: Arc::new(port) })
+    }
+
+    /// Begins to accept.
+    pub fn start(self, proxy: &Arc<dyn Proxy>, stop: &Stop) -> io::Result<Acceptor> {
+        let (proxy, stop, address) = (proxy.clone(), stop.clone(), self.address);
+        let socket = self.socket.try_clone()?;
+        let name = format!("listen-{}", address.port());
+        let thread = service(name).on_panic(OnPanic::EndProgram).start(move || {
+            self.accept_all(&proxy, &stop);
+            Ok::<(), io::Error>(())
+        })?;
+        Ok(Acceptor { socket, address, thread })
+    }
+
+    /// Where it listens, before anybody is accepted.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn accept_all(&self, proxy: &Arc<dyn Proxy>, stop: &Stop) {
+        let mut failing = false;
+        while !stop.is_stopped() {
+            let accepted = self.socket.accept();
+            supervise::beat();
+            match accepted {
+                Ok(_) if stop.is_stopped() => return,
+                Ok((socket, peer)) => {
+                    failing = false;
+                    let peer = canonical(peer);
+                    // One visitor is no reason to end the program.
+                    let received = AssertUnwindSafe(|| receive(proxy, socket, peer, &self.port));
+                    if let Err(panic) = catch_unwind(received) {
+                        let reason = format!("while it let {peer} in: {}", panic_text(panic.as_ref()));
+                        log::error!("{}: the listener panicked {reason}", self.address);
+                        supervise::note_restart(&reason);
+                    }
+                }
+                Err(error) if is_the_peers(&error) => {}
+                // The socket was shut down for the end.
+                Err(_) if stop.is_stopped() => return,
+                Err(error) => {
+                    if !failing {
+                        let why = match fd_limit::are_used_up(&error) {
+                            true => fd_limit::used_up_advice(),
+                            false => describe(&error),
+                        };
+                        log::error!("{}: can't accept connections: {why}", self.address);
+                    }
+                    failing = true;
+                    if stop.sleep(ACCEPT_PAUSE).is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Acceptor {
+    /// Wakes the loop, which has been told to stop, and waits for its end, for a bounded time.
+    pub fn join(self) {
+        // Ends the wait in accept even when the address has left this machine meanwhile.
+        let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
+        if !join_within(self.thread, LAST_ACCEPT) {
+            log::warn!("{}: the port is still being closed", self.address);
+        }
+    }
+}
+
+/// Lets a connection in, or closes it.
+fn receive(proxy: &Arc<dyn Proxy>, socket: TcpStream, peer: SocketAddr, port: &Arc<TlsPort>) {
+    let reception = proxy.reception();
+    match admit(reception, proxy.sessions(), peer) {
+        Ok(admission) => {
+            if let Err(error) =
+                proxy.clone().serve(IncomingConnection::new(socket, peer, port.clone(), admission))
+            {
+                say(
+                    reception,
+                    peer,
+                    LogTopic::NoThread,
+                    &format_args!("can't start a session: {}", describe(&error)),
+                );
+            }
+        }
+        Err(refusal) => say(reception, peer, LogTopic::Refused, &format_args!("refused: {refusal}")),
+    }
+}
+
+/// A peer that will announce whom it speaks for is counted when it has.
+fn admit(
+    reception: &ListenerContext,
+    sessions: usize,
+    peer: SocketAddr,
+) -> Result<Option<Admission>, AdmissionError> {
+    let limit = reception.listen.max_miners;
+    if sessions >= limit {
+        return Err(AdmissionError::Full { limit });
+    }
+    if announces(reception, peer) {
+        return Ok(None);
+    }
+    reception.gatekeeper.admit(peer.ip(), Instant::now()).map(Some)
+}
+
+/// Whether this peer has to begin with a PROXY header.
+fn announces(reception: &ListenerContext, peer: SocketAddr) -> bool {
+    match &reception.listen.proxy_protocol {
+        ProxyProtocol::Off => false,
+        ProxyProtocol::Everyone => reception.gatekeeper.allows(peer.ip()),
+        ProxyProtocol::From(blocks) => blocks.iter().any(|block| block.contains(peer.ip())),
+    }
+}
+
+/// Errors of accept that belong to the one connection, which is gone.
+fn is_the_peers(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,146 @@
+//! How a session's two directions end. Each passes the end of its side on as a half-close and lets
+//! the other finish; what was read before an end is delivered before a connection is closed. The one
+//! that ends first sees to it that the other ends in bounded time.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::tap::Direction;
+
+/// How long a half-closed session may be without a byte in the direction that is still open.
+const HALF_CLOSED_IDLE: Duration = Duration::from_secs(30);
+/// The same once a side has failed: only what is on its way already is waited for.
+const BROKEN_IDLE: Duration = Duration::from_secs(2);
+
+/// How one direction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DirectionEnd {
+    /// Its source closed politely; the other direction may go on.
+    Finished,
+    /// Its source failed: whatever the other direction brings, nobody answers it.
+    SourceBroken,
+    /// Its destination failed: what it reads has nowhere to go.
+    DestinationBroken,
+}
+
+/// The state both directions share.
+#[derive(Debug, Default)]
+pub struct HalfClose {
+    ended: Mutex<EndGuard>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct EndGuard {
+    up: bool,
+    down: bool,
+}
+
+impl HalfClose {
+    /// Called once by each direction when it has nothing more to forward. Returns when the other has
+    /// ended as well. `progress` counts the other direction's bytes; `abort` wakes it from whatever
+    /// it waits for.
+    pub fn end(&self, mine: Direction, how: DirectionEnd, progress: impl Fn() -> u64, abort: impl Fn()) {
+        let idle = match how {
+            DirectionEnd::Finished => HALF_CLOSED_IDLE,
+            DirectionEnd::SourceBroken | DirectionEnd::DestinationBroken => BROKEN_IDLE,
+        };
+        let mut ended = self.mark(mine);
+        let mut seen = progress();
+        let mut deadline = Instant::now() + idle;
+        while !ended.both() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let now_seen = progress();
+                if now_seen == seen {
+                    abort();
+                }
+                (seen, deadline) = (now_seen, Instant::now() + idle);
+                continue;
+            }
+            ended = self.changed.wait_timeout(ended, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Called instead by an upward direction that was paused for shutdown: waits for the other
+    /// without hurrying it.
+    pub fn wait(&self, mine: Direction) {
+        let mut ended = self.mark(mine);
+        while !ended.both() {
+            ended = self.changed.wait(ended).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Whether both directions have ended.
+    pub fn is_over(&self) -> bool {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).both()
+    }
+
+    /// Whether this direction has ended.
+    pub fn is_ended(&self, direction: Direction) -> bool {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        match direction {
+            Direction::Up => ended.up,
+            Direction::Down => ended.down,
+        }
+    }
+
+    /// A direction that ends by a panic must not keep the other waiting.
+    pub fn mark_ended(&self, mine: Direction) {
+        drop(self.mark(mine));
+    }
+
+    fn mark(&self, mine: Direction) -> MutexGuard<'_, EndGuard> {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        match mine {
+            Direction::Up => ended.up = true,
+            Direction::Down => ended.down = true,
+        }
+        self.changed.notify_all();
+        ended
+    }
+}
+
+impl EndGuard {
+    fn both(&self) -> bool {
+        self.up && self.down
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn the_first_waits_for_the_second() {
+        let ending = Arc::new(HalfClose::default());
+        let first = {
+            let ending = ending.clone();
+            std::thread::spawn(move || {
+                ending.end(Direction::Up, DirectionEnd::Finished, || 0, || panic!("the other is not hung"));
+            })
+        };
+        ending.end(Direction::Down, DirectionEnd::Finished, || 0, || panic!("the other is not hung"));
+        first.join().unwrap();
+    }
+
+    #[test]
+    fn a_hung_other_is_aborted() {
+        let ending = Arc::new(HalfClose::default());
+        let aborts = AtomicUsize::new(0);
+        ending.end(
+            Direction::Up,
+            DirectionEnd::DestinationBroken,
+            || 7,
+            || {
+                aborts.fetch_add(1, Ordering::Relaxed);
+                // What a woken thread does; from another thread, as the lock is held here.
+                let ending = ending.clone();
+                std::thread::spawn(move || ending.mark_ended(Direction::Down));
+            },
+        );
+        assert_eq!(aborts.load(Ordering::Relaxed), 1);
+    }
+}

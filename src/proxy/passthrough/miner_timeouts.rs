@@ -1,0 +1,103 @@
+//! How long a miner may take: to authorize, and between two messages.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::session::SessionGuard;
+use crate::net::Stream;
+use crate::proxy::{LogTopic, OnTimeout, Patient, Watch, say};
+use crate::util::span::seconds;
+
+/// Looks after a miner's time.
+pub(super) struct MinerWatch<'a> {
+    presence: &'a SessionGuard,
+    miner: Arc<Stream>,
+    /// The handshake is over; only silence counts from here on.
+    authorized: bool,
+}
+
+impl<'a> MinerWatch<'a> {
+    pub(super) fn new(presence: &'a SessionGuard, miner: Arc<Stream>) -> MinerWatch<'a> {
+        MinerWatch { presence, miner, authorized: false }
+    }
+
+    /// Sets the time for the next read.
+    pub(super) fn arm(&mut self) {
+        let time = self.time_to_wait();
+        // A socket that refuses this fails in the read as well.
+        let _ = self.miner.set_read_timeout(time);
+    }
+
+    /// Whether the handshake is over, as far as anybody can tell: the analyzer sees it; where it
+    /// sees nothing, or not all, a conversation that both sides take part in has to do.
+    fn is_authorized(&mut self) -> bool {
+        if !self.authorized {
+            let conversation = &self.presence.session.conversation;
+            let blind = self.presence.services.to_analyzer.is_none()
+                || conversation.dropped_copies.load(Ordering::Relaxed) > 0;
+            self.authorized = conversation.authorized.load(Ordering::Relaxed)
+                || (blind && conversation.up.has_begun() && conversation.down.has_begun());
+        }
+        self.authorized
+    }
+
+    fn quiet_for(&self) -> Duration {
+        let session = &self.presence.session;
+        session.conversation.up.silent_for().unwrap_or_else(|| session.accepted_at.elapsed())
+    }
+
+    fn give_up(&self, why: &str, limit: Duration) -> OnTimeout {
+        let text = format!("closed: it {why} ({})", seconds(limit));
+        say(
+            &self.presence.services.reception,
+            self.presence.session.conversation.miner(),
+            LogTopic::Quiet,
+            &text,
+        );
+        OnTimeout::End
+    }
+}
+
+impl Watch for MinerWatch<'_> {
+    fn on_timeout(&mut self) -> OnTimeout {
+        if self.on_bytes() == OnTimeout::End {
+            return OnTimeout::End;
+        }
+        match self.presence.services.reception.listen.idle_timeout {
+            Some(limit) if self.is_authorized() && self.quiet_for() >= limit => {
+                self.give_up("sent nothing for the whole of listen.idle_timeout", limit)
+            }
+            _ => {
+                self.arm();
+                OnTimeout::Wait
+            }
+        }
+    }
+
+    /// A miner may talk and talk without ever authorizing.
+    fn on_bytes(&mut self) -> OnTimeout {
+        if self.authorized {
+            return OnTimeout::Wait;
+        }
+        let limit = self.presence.services.reception.listen.handshake_timeout;
+        if self.is_authorized() {
+            self.arm();
+        } else if self.presence.session.accepted_at.elapsed() >= limit {
+            return self.give_up("did not authorize within listen.handshake_timeout", limit);
+        }
+        OnTimeout::Wait
+    }
+}
+
+impl Patient for MinerWatch<'_> {
+    fn time_to_wait(&mut self) -> Option<Duration> {
+        let listen = &self.presence.services.reception.listen;
+        let idle_left = listen.idle_timeout.map(|limit| limit.saturating_sub(self.quiet_for()));
+        let handshake_left = (!self.is_authorized())
+            .then(|| listen.handshake_timeout.saturating_sub(self.presence.session.accepted_at.elapsed()));
+        let left = [idle_left, handshake_left].into_iter().flatten().min();
+        // Zero would mean "for ever".
+        left.map(|left| left.max(Duration::from_millis(1)))
+    }
+}

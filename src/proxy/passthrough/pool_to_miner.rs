@@ -1,0 +1,370 @@
+//! From the pool down to the miner: the second of a session's two threads. It dials, and goes on to
+//! the next pool when the first one is dead behind its open door.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::half_close::DirectionEnd;
+use super::handshake_scan::{JobFinder, ScanResult};
+use super::miner_to_pool::{FinishGuard, splice_refused};
+use super::pump;
+use super::session::SessionGuard;
+use crate::config::ForwardPath;
+use crate::net::options::{is_dead, is_timeout};
+use crate::net::{Received, Stamp, Stream, StreamReader};
+use crate::proxy::{LogTopic, OnTimeout, Watch, linger, say};
+use crate::tap::Tap;
+use crate::tap::{Direction, SessionClock};
+use crate::upstream::{PoolConnection, PoolFailure, UpstreamId};
+use crate::util::span::seconds;
+use crate::util::stop::Stopped;
+
+/// A session that lasted for so long was no knock at the door.
+const AT_WORK: Duration = Duration::from_secs(5);
+/// Pause before pools that let this session down are tried once more.
+const ROUND: Duration = Duration::from_millis(250);
+
+/// The downward thread's own things.
+pub(super) struct Downward {
+    presence: Arc<SessionGuard>,
+    buffer: Vec<u8>,
+    tap: Tap,
+    /// Where no analyzer sees the first job.
+    jobs: Option<JobFinder>,
+}
+
+/// A pool that has begun to speak, or to whom there is no alternative.
+struct Opened {
+    link: Arc<PoolConnection>,
+    reader: StreamReader,
+    first: First,
+}
+
+/// What the pool did first.
+enum First {
+    Bytes(Received),
+    Closed(DirectionEnd),
+    Silent,
+}
+
+/// Notes the first job; whether it need not be looked for any more.
+fn note_job(found: ScanResult<()>, clock: &SessionClock) -> bool {
+    if found != ScanResult::NotYet {
+        // After too much else nobody can tell, and the pool is not blamed.
+        clock.job_came();
+    }
+    found != ScanResult::NotYet
+}
+
+/// The read timeout is the pool's whole `silence_timeout`.
+#[derive(Default)]
+struct PoolWatch {
+    silent: bool,
+    /// The kernel has given the connection up.
+    dead: bool,
+}
+
+impl Watch for PoolWatch {
+    fn on_timeout(&mut self) -> OnTimeout {
+        self.silent = true;
+        OnTimeout::End
+    }
+
+    fn on_error(&mut self, error: &io::Error) {
+        self.dead = is_dead(error);
+    }
+}
+
+impl Downward {
+    pub(super) fn new(presence: Arc<SessionGuard>) -> Downward {
+        let (services, conversation) = (&presence.services, &presence.session.conversation);
+        let tap = Tap::new(services.to_analyzer.clone(), conversation.clone(), Direction::Down);
+        let buffer = vec![0; services.config.forward.buffer];
+        let jobs = services.to_analyzer.is_none().then(JobFinder::default);
+        Downward { presence, buffer, tap, jobs }
+    }
+
+    /// The thread's body.
+    pub(super) fn run(mut self) -> Result<(), Stopped> {
+        let session = self.presence.session.clone();
+        let _marked = FinishGuard { session: session.clone(), direction: Direction::Down };
+        let Some(mut opened) = self.open() else {
+            session.abort();
+            return Ok(());
+        };
+        let Some(miner) = session.opening.wait_for_miner() else {
+            return Ok(());
+        };
+        let end = self.forward(&mut opened, &miner);
+        if end != DirectionEnd::DestinationBroken
+            && !session.is_closing()
+            && !session.ending.is_ended(Direction::Up)
+        {
+            session.note_ended_by_pool();
+        }
+        // First the pardon: a miner may be back the moment it learns of the end.
+        self.pardon(end);
+        if end != DirectionEnd::DestinationBroken {
+            miner.finish();
+        }
+        // A session that was told to end is not half-closed: nothing more is to come.
+        let end = match end {
+            DirectionEnd::Finished if session.is_closing() => DirectionEnd::SourceBroken,
+            end => end,
+        };
+        let abort = || session.abort();
+        session.ending.end(Direction::Down, end, || session.progress(Direction::Up), abort);
+        if end == DirectionEnd::DestinationBroken {
+            linger(&mut opened.reader);
+        }
+        Ok(())
+    }
+
+    /// Finds a pool that answers; `None` when there is none, or no miner any more.
+    fn open(&mut self) -> Option<Opened> {
+        let presence = self.presence.clone();
+        let (services, session) = (&presence.services, &presence.session);
+        let failover = &services.config.failover;
+        let mut tried: Vec<UpstreamId> = Vec::new();
+        let mut deadline = session.accepted_at + failover.connect_deadline;
+        let mut extended = false;
+        loop {
+            let link = match services.upstreams.connect(&tried, deadline) {
+                Ok(link) => Arc::new(link),
+                // All were tried once: begin anew with whichever comes back, while there is time.
+                Err(_) if !tried.is_empty() && Instant::now() + ROUND < deadline => {
+                    tried.clear();
+                    if services.upstreams.stop().sleep(ROUND).is_ok() {
+                        continue;
+                    }
+                    return None;
+                }
+                // Nobody waits for a pool any more.
+                Err(_) if services.upstreams.stop().is_stopped() || session.is_closing() => return None,
+                Err(error) => {
+                    say(
+                        &services.reception,
+                        session.conversation.miner(),
+                        LogTopic::Pool,
+                        &format_args!("closed: {error}"),
+                    );
+                    return None;
+                }
+            };
+            let mut opened = self.take(link)?;
+            while matches!(opened.first, First::Silent) && session.opening.expects_answer() {
+                // Make before break: the silent pool is kept until another one is there.
+                tried.push(opened.link.upstream);
+                self.suspect(opened.link.upstream, PoolFailure::Silent(failover.answer_timeout));
+                match services.upstreams.connect(&tried, Instant::now() + failover.connect_deadline) {
+                    Ok(next) => opened = self.take(Arc::new(next))?,
+                    Err(_) => {
+                        session.opening.settle_on_link();
+                        opened.first = self.first_answer(&mut opened.reader);
+                    }
+                }
+            }
+            if let (First::Closed(_), true) = (&opened.first, self.may_try_another(&opened.link, &tried)) {
+                let upstream = opened.link.upstream;
+                tried.push(upstream);
+                self.suspect(upstream, PoolFailure::ClosedUnanswered);
+                // A pool that closes an old, idle opening gives the next one its time; once.
+                if Instant::now() >= deadline && !extended {
+                    extended = true;
+                    deadline = Instant::now() + failover.connect_deadline;
+                }
+                continue;
+            }
+            if matches!(opened.first, First::Closed(_)) && self.owed_answer() {
+                // There is no other pool, and the miner is closed; what is wrong is to be known.
+                self.suspect(opened.link.upstream, PoolFailure::ClosedUnanswered);
+            }
+            return Some(opened);
+        }
+    }
+
+    /// Gives the link what the miner has said, and waits for its first answer.
+    fn take(&mut self, link: Arc<PoolConnection>) -> Option<Opened> {
+        let session = &self.presence.session;
+        let mut reader = StreamReader::new(link.stream.clone());
+        session.conversation.set_upstream(link.upstream.0);
+        if !session.opening.offer(&link) {
+            if !session.opening.is_open() {
+                return None;
+            }
+            return Some(Opened { link, reader, first: First::Closed(DirectionEnd::SourceBroken) });
+        }
+        let first = self.first_answer(&mut reader);
+        Some(Opened { link, reader, first })
+    }
+
+    /// Waits for the pool's first bytes, for as long as it may owe them.
+    fn first_answer(&mut self, reader: &mut StreamReader) -> First {
+        loop {
+            let (limit, asked) = self.answer_limit();
+            let left = match asked {
+                Some(asked) => limit.saturating_sub(asked.elapsed()),
+                None => limit,
+            };
+            if left.is_zero() {
+                return First::Silent;
+            }
+            let read = match reader.stream().set_read_timeout(Some(left.max(Duration::from_millis(1)))) {
+                Ok(()) => reader.recv(&mut self.buffer),
+                Err(error) => Err(error),
+            };
+            match read {
+                Ok(received) if received.length > 0 => return First::Bytes(received),
+                Ok(_) => return First::Closed(DirectionEnd::Finished),
+                Err(error) if is_timeout(&error) && !self.presence.session.opening.is_over() => {}
+                Err(_) => return First::Closed(DirectionEnd::SourceBroken),
+            }
+        }
+    }
+
+    /// How long a pool that was asked something may be silent, and since when it was asked.
+    fn answer_limit(&self) -> (Duration, Option<Instant>) {
+        let (services, opening) = (&self.presence.services, &self.presence.session.opening);
+        let failover = &services.config.failover;
+        let has_others = services.upstreams.choices() > 1 && opening.expects_answer();
+        let limit = if has_others { failover.answer_timeout } else { failover.silence_timeout };
+        (limit, opening.asked())
+    }
+
+    /// Whether a pool that closed without a word may be left for another. One that the miner never
+    /// asked anything, and that closed after a while, did nothing wrong.
+    fn may_try_another(&self, link: &PoolConnection, tried: &[UpstreamId]) -> bool {
+        self.presence.services.upstreams.choices() > tried.len() + 1
+            && !tried.contains(&link.upstream)
+            && self.owed_answer()
+    }
+
+    /// Whether a pool that closes without a word does wrong.
+    fn owed_answer(&self) -> bool {
+        let (services, session) = (&self.presence.services, &self.presence.session);
+        let was_asked = session.opening.asked().is_some();
+        let at_once = session.accepted_at.elapsed() < services.config.failover.connect_deadline;
+        session.opening.expects_answer() && (was_asked || at_once)
+    }
+
+    /// The pool gave this session no first answer. One session's bad luck is no proof (its miner may
+    /// have said something that no pool answers): a probe decides.
+    fn suspect(&self, upstream: UpstreamId, failure: PoolFailure) {
+        self.presence.services.upstreams.suspect(upstream, failure);
+    }
+
+    /// The pool fell silent in mid-session. Where others hear from it, a probe decides.
+    fn fell_silent(&self, upstream: UpstreamId, silence: Duration) {
+        let (services, failure) = (&self.presence.services, PoolFailure::Silent(silence));
+        if services.registry.heard_from(upstream, silence) {
+            services.upstreams.suspect(upstream, failure);
+        } else {
+            services.upstreams.mark_failed(upstream, failure);
+        }
+    }
+
+    fn forward(&mut self, opened: &mut Opened, miner: &Stream) -> DirectionEnd {
+        let failover = self.presence.services.config.failover.clone();
+        match &opened.first {
+            First::Bytes(received) => {
+                let bytes = &self.buffer[..received.length];
+                if miner.send_all(bytes).is_err() {
+                    return DirectionEnd::DestinationBroken;
+                }
+                self.tap.forwarded(bytes, received.readable_at, Stamp::now());
+                let clock = &self.presence.session.conversation.clock;
+                if self.jobs.as_mut().is_some_and(|jobs| note_job(jobs.look(bytes), clock)) {
+                    self.jobs = None;
+                }
+                self.presence.session.opening.settle_on_link();
+                self.say_began(&opened.link);
+            }
+            First::Closed(end) => {
+                self.presence.session.opening.settle_on_link();
+                return *end;
+            }
+            First::Silent => {
+                self.fell_silent(opened.link.upstream, failover.silence_timeout);
+                return DirectionEnd::SourceBroken;
+            }
+        }
+        // A failing setsockopt shows in the read as well.
+        let _ = opened.link.stream.set_read_timeout(Some(failover.silence_timeout));
+        self.pump(opened, miner, failover.silence_timeout)
+    }
+
+    /// A pool that ends a session that was at work, or restarts and so ends all of them, sends miners
+    /// back here that have done nothing wrong.
+    fn pardon(&self, end: DirectionEnd) {
+        let (services, session) = (&self.presence.services, &self.presence.session);
+        let was_at_work = session.accepted_at.elapsed() >= AT_WORK;
+        if end != DirectionEnd::DestinationBroken && was_at_work && !session.ending.is_ended(Direction::Up) {
+            services.reception.gatekeeper.pardon(session.conversation.miner().ip(), Instant::now());
+        }
+    }
+
+    fn say_began(&self, link: &PoolConnection) {
+        let (services, conversation) = (&self.presence.services, &self.presence.session.conversation);
+        let (id, upstream) = (conversation.id, link.upstream);
+        let name = services.upstreams.name(upstream);
+        say(
+            &services.reception,
+            conversation.miner(),
+            LogTopic::Began,
+            &format_args!("session {id} with pool {upstream} {name}"),
+        );
+    }
+
+    /// Since the pool's last bytes, `most` at most.
+    fn silent_for(&self, most: Duration) -> Duration {
+        let session = &self.presence.session;
+        let silence = session.conversation.down.silent_for();
+        silence.unwrap_or_else(|| session.accepted_at.elapsed()).min(most)
+    }
+
+    fn pump(&mut self, opened: &mut Opened, miner: &Stream, silence_timeout: Duration) -> DirectionEnd {
+        let presence = self.presence.clone();
+        let link = opened.link.clone();
+        let mut watch = PoolWatch::default();
+        let (forward, pipes) = (&presence.services.config.forward, &presence.services.pipes);
+        let mut end = None;
+        if let Some(jobs) = &mut self.jobs {
+            let clock = &presence.session.conversation.clock;
+            end = pump::copy_until(
+                &mut opened.reader,
+                miner,
+                &mut self.buffer,
+                &mut self.tap,
+                &mut watch,
+                |bytes| note_job(jobs.look(bytes), clock),
+            );
+        }
+        if end.is_none() && forward.path == ForwardPath::Splice {
+            match pump::splice(&link.stream, miner, forward.buffer, pipes, &mut self.tap, &mut watch) {
+                Ok(ended) => end = Some(ended),
+                Err(refused) => splice_refused(&presence, &refused),
+            }
+        }
+        let end = end.unwrap_or_else(|| {
+            pump::copy(&mut opened.reader, miner, &mut self.buffer, &mut self.tap, &mut watch)
+        });
+        if watch.silent || watch.dead {
+            let silence = if watch.silent { silence_timeout } else { self.silent_for(silence_timeout) };
+            match watch.silent {
+                true => self.fell_silent(link.upstream, silence),
+                // It may be this connection's fault alone, such as a router's that was restarted.
+                false => self.suspect(link.upstream, PoolFailure::Silent(silence)),
+            }
+            let name = presence.services.upstreams.name(link.upstream);
+            let what = if watch.silent { "has said nothing" } else { "is unreachable: no sign of life" };
+            say(
+                &presence.services.reception,
+                presence.session.conversation.miner(),
+                LogTopic::Pool,
+                &format_args!("closed: pool {} {name} {what} for {}", link.upstream, seconds(silence)),
+            );
+        }
+        end
+    }
+}

@@ -1,0 +1,166 @@
+//! The two forwarding paths: read, send, stamp, copy, next. No lock, no parsing, no logging and no
+//! allocation but the copy's.
+
+use std::io;
+
+use super::half_close::DirectionEnd;
+use super::pipes::PipeBudget;
+use crate::net::options::is_timeout;
+use crate::net::splice::Splicer;
+use crate::net::{Stamp, Stream, StreamReader};
+use crate::proxy::{OnTimeout, Watch};
+use crate::tap::Tap;
+
+/// Forwards through a buffer until one side ends.
+pub(super) fn copy(
+    from: &mut StreamReader,
+    to: &Stream,
+    buffer: &mut [u8],
+    tap: &mut Tap,
+    watch: &mut impl Watch,
+) -> DirectionEnd {
+    // `is_enough` is never true.
+    copy_until(from, to, buffer, tap, watch, |_| false).unwrap_or(DirectionEnd::SourceBroken)
+}
+
+/// As [`copy`], until `is_enough` says so of bytes that were sent on: `None` then.
+pub(super) fn copy_until(
+    from: &mut StreamReader,
+    to: &Stream,
+    buffer: &mut [u8],
+    tap: &mut Tap,
+    watch: &mut impl Watch,
+    mut is_enough: impl FnMut(&[u8]) -> bool,
+) -> Option<DirectionEnd> {
+    loop {
+        let received = match from.recv(buffer) {
+            Ok(received) if received.length == 0 => return Some(DirectionEnd::Finished),
+            Ok(received) => received,
+            Err(error) => match after(&error, watch) {
+                OnTimeout::Wait => continue,
+                OnTimeout::End => return Some(DirectionEnd::SourceBroken),
+            },
+        };
+        let bytes = &buffer[..received.length];
+        if to.send_all(bytes).is_err() {
+            return Some(DirectionEnd::DestinationBroken);
+        }
+        tap.forwarded(bytes, received.readable_at, Stamp::now());
+        if watch.on_bytes() == OnTimeout::End {
+            return Some(DirectionEnd::SourceBroken);
+        }
+        if is_enough(bytes) {
+            return None;
+        }
+    }
+}
+
+/// Forwards through a pipe until one side ends. Both sides must be plain TCP; gives the reader back
+/// the work (`None`) when they are not, or when there are no pipes to be had.
+pub(super) fn splice(
+    from: &Stream,
+    to: &Stream,
+    size: usize,
+    budget: &PipeBudget,
+    tap: &mut Tap,
+    watch: &mut impl Watch,
+) -> Result<DirectionEnd, SpliceRefused> {
+    let (Some(from), Some(to)) = (from.plain(), to.plain()) else {
+        return Err(SpliceRefused::Tls);
+    };
+    let _grant = budget.take(if tap.is_open() { 2 } else { 1 }).ok_or(SpliceRefused::Budget)?;
+    let mut splicer = Splicer::new(size, tap.is_open()).map_err(SpliceRefused::Pipe)?;
+    loop {
+        let length = match splicer.take(from) {
+            Ok(0) => return Ok(DirectionEnd::Finished),
+            Ok(length) => length,
+            Err(error) => match after(&error, watch) {
+                OnTimeout::Wait => continue,
+                OnTimeout::End => return Ok(DirectionEnd::SourceBroken),
+            },
+        };
+        // The kernel gives splice no receive stamp; the return of the call is the next best.
+        let readable_at = Stamp::now();
+        let duplicated = splicer.duplicate(length).unwrap_or(0);
+        if splicer.give(to, length).is_err() {
+            return Ok(DirectionEnd::DestinationBroken);
+        }
+        let sent_at = Stamp::now();
+        // A part that was duplicated must leave the second pipe, too, but is no use to anybody.
+        let copy = splicer.copy(duplicated).ok().filter(|_| duplicated == length);
+        tap.spliced(length, copy, readable_at, sent_at);
+        if watch.on_bytes() == OnTimeout::End {
+            return Ok(DirectionEnd::SourceBroken);
+        }
+    }
+}
+
+/// Why the splice path is not possible.
+#[derive(Debug)]
+pub(super) enum SpliceRefused {
+    /// One side speaks TLS.
+    Tls,
+    /// The descriptors are needed for miners.
+    Budget,
+    /// No pipe: the user's share of pipe memory is used up.
+    Pipe(io::Error),
+}
+
+fn after(error: &io::Error, watch: &mut impl Watch) -> OnTimeout {
+    if is_timeout(error) {
+        return watch.on_timeout();
+    }
+    watch.on_error(error);
+    OnTimeout::End
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use socket2::SockRef;
+
+    use super::*;
+    use crate::tap::{Conversation, Direction, SessionId};
+
+    #[derive(Default)]
+    struct Noting {
+        timeouts: usize,
+        errors: Vec<io::ErrorKind>,
+    }
+
+    impl Watch for Noting {
+        fn on_timeout(&mut self) -> OnTimeout {
+            self.timeouts += 1;
+            OnTimeout::Wait
+        }
+
+        fn on_error(&mut self, error: &io::Error) {
+            self.errors.push(error.kind());
+        }
+    }
+
+    /// A peer that reads nothing until the kernel gives it up, as it does with one whose packets are lost.
+    #[test]
+    fn what_the_kernel_gives_up_is_no_read_timeout() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (_far, peer) = listener.accept().unwrap();
+        SockRef::from(&near).set_tcp_user_timeout(Some(Duration::from_millis(50))).unwrap();
+        // It fills the window, which stays closed.
+        near.set_nonblocking(true).unwrap();
+        while (&near).write(&[0; 65_536]).is_ok() {}
+        near.set_nonblocking(false).unwrap();
+        let from = Arc::new(Stream::Plain(near));
+        from.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let (mut reader, mut watch) = (StreamReader::new(from.clone()), Noting::default());
+        let conversation = Arc::new(Conversation::new(SessionId(1), peer, Stamp::now()));
+        let mut tap = Tap::new(None, conversation, Direction::Down);
+        let end = copy(&mut reader, &from, &mut [0; 64], &mut tap, &mut watch);
+        assert_eq!((end, watch.timeouts), (DirectionEnd::SourceBroken, 0));
+        assert_eq!(watch.errors, [io::ErrorKind::TimedOut]);
+    }
+}

@@ -1,0 +1,70 @@
+//! Log lines about peers. A NerdMiner that is refused comes back several times a second, a scanner
+//! more often: of each kind a peer has one line in ten seconds, and what was left out is counted.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use log::Level;
+
+use super::ListenerContext;
+
+/// What a line is about; lines of one topic hold back each other only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogTopic {
+    /// A session began.
+    Began,
+    /// A session ended.
+    Ended,
+    /// Not let in: the list, a ban, a cap.
+    Refused,
+    /// A ban begins.
+    Banned,
+    /// TLS, HTTP, a PROXY header, Stratum V2 where they don't belong.
+    TlsOnPlainPort,
+    Http,
+    ProxyHeader,
+    StratumV2,
+    /// The PROXY header or TLS handshake that should have come.
+    Arrival,
+    /// No pool, or one that fell silent.
+    Pool,
+    /// The miner said nothing for too long.
+    Quiet,
+    NoThread,
+}
+
+impl LogTopic {
+    fn name(self) -> &'static str {
+        match self {
+            LogTopic::Began => "began",
+            LogTopic::Ended => "ended",
+            LogTopic::Refused => "refused",
+            LogTopic::Banned => "banned",
+            LogTopic::TlsOnPlainPort => "tls",
+            LogTopic::Http => "http",
+            LogTopic::ProxyHeader => "proxy header",
+            LogTopic::StratumV2 => "stratum v2",
+            LogTopic::Arrival => "arrival",
+            LogTopic::Pool => "pool",
+            LogTopic::Quiet => "quiet",
+            LogTopic::NoThread => "no thread",
+        }
+    }
+
+    fn level(self) -> Level {
+        match self {
+            LogTopic::Began | LogTopic::Ended => Level::Info,
+            _ => Level::Warn,
+        }
+    }
+}
+
+/// One line about a peer, unless it has had one of this topic just now.
+pub fn say(reception: &ListenerContext, peer: SocketAddr, topic: LogTopic, text: &dyn Display) {
+    match reception.quiet.speak(peer.ip().into(), topic.name(), Instant::now()) {
+        None => {}
+        Some(0) => log::log!(topic.level(), "{peer}: {text}"),
+        Some(more) => log::log!(topic.level(), "{peer}: {text} ({more} more like this were not written)"),
+    }
+}

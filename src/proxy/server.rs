@@ -1,0 +1,87 @@
+//! The ports that miners connect to, and the mode behind them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::listener::{Acceptor, OpenListener, open_all};
+use super::{ListenerContext, Proxy, StartError};
+use crate::config::{Config, Listen};
+use crate::upstream::Upstreams;
+use crate::util::stop::Stop;
+
+/// A proxy with its ports.
+#[derive(Debug)]
+pub struct ProxyServer {
+    proxy: Arc<dyn Proxy>,
+    /// Listeners that accept nobody yet; connections wait in the kernel.
+    listeners: Vec<OpenListener>,
+    acceptors: Vec<Acceptor>,
+    addresses: Vec<SocketAddr>,
+    stop: Stop,
+}
+
+impl ProxyServer {
+    /// Opens the ports, then starts the mode. Nobody is accepted yet.
+    ///
+    /// # Errors
+    /// [`StartError`] when a listener, a certificate or an upstream can't be set up; nothing runs then.
+    pub fn open(
+        listen: &Listen,
+        stop: &Stop,
+        start: impl FnOnce(&[SocketAddr]) -> Result<Arc<dyn Proxy>, StartError>,
+    ) -> Result<ProxyServer, StartError> {
+        let listeners = open_all(listen)?;
+        let addresses: Vec<_> = listeners.iter().map(OpenListener::address).collect();
+        let proxy = start(&addresses)?;
+        Ok(ProxyServer { proxy, listeners, acceptors: Vec::new(), addresses, stop: stop.clone() })
+    }
+
+    /// Begins to accept miners, once everything that they need is there.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn accept(&mut self) -> Result<(), StartError> {
+        for listener in self.listeners.drain(..) {
+            let acceptor = listener.start(&self.proxy, &self.stop).map_err(StartError::Thread)?;
+            self.acceptors.push(acceptor);
+        }
+        Ok(())
+    }
+
+    /// The addresses miners can connect to; ports that were configured as 0 have their number.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    pub fn proxy(&self) -> &Arc<dyn Proxy> {
+        &self.proxy
+    }
+
+    /// Closes the ports, lets shares in flight get their answers, and ends all sessions.
+    pub fn shut_down(self) {
+        self.stop.stop();
+        for acceptor in self.acceptors {
+            acceptor.join();
+        }
+        self.proxy.drain();
+    }
+}
+
+/// Sets up what every mode needs before it can serve: the access control of the ports, and the pools. `own`:
+/// the addresses Sluice itself listens on, which are no pools.
+///
+/// # Errors
+/// When a pool can't be set up.
+pub(crate) fn start_upstreams(
+    config: &Config,
+    own: &[SocketAddr],
+    stop: &Stop,
+) -> Result<(ListenerContext, Upstreams), StartError> {
+    let reception = ListenerContext::new(&config.listen, &config.ratelimit);
+    let gatekeeper = reception.gatekeeper.clone();
+    let on_failure = move || gatekeeper.pool_failed(Instant::now());
+    let upstreams = Upstreams::start_beside(own, &config.upstreams, &config.failover, on_failure, stop)
+        .map_err(StartError::Upstream)?;
+    Ok((reception, upstreams))
+}

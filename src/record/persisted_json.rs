@@ -1,0 +1,221 @@
+//! Files that are kept from run to run: read at the start, and replaced as a whole now and then.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::atomic::replace;
+use super::text::json_text;
+use super::write_retry::{Condition, TimePair, WriteRetry};
+use crate::clock::NtpTime;
+use crate::util::os_error::describe;
+
+/// Ours are below 1 MiB.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// What such a file holds.
+pub(super) trait PersistedJson: Serialize + DeserializeOwned + Default {
+    /// The file's name in the data directory.
+    const FILE: &'static str;
+    /// Each time is an fsync, which wears an SD card: no more often than this.
+    const EVERY: Duration;
+    /// The same for news that must not be lost.
+    const EVERY_IF_URGENT: Duration = Self::EVERY;
+    /// What follows when there is none, for the log.
+    const WITHOUT: &'static str;
+
+    /// Holds what somebody else may have written to our bounds.
+    fn bounded(self, now: NtpTime) -> Self;
+
+    /// # Errors
+    /// When it has no form in JSON.
+    fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self)
+    }
+}
+
+/// The newest that is not on the disk yet; how it passes from the analyzer to the writer.
+#[derive(Debug)]
+pub(super) struct Waiting<T>(Mutex<Option<NewestCopy<T>>>);
+
+#[derive(Debug)]
+struct NewestCopy<T> {
+    content: Arc<T>,
+    is_urgent: bool,
+}
+
+/// The writer's side of such a file.
+#[derive(Debug)]
+pub(super) struct KeptFile<T> {
+    path: PathBuf,
+    waiting: Arc<Waiting<T>>,
+    condition: Condition,
+    saved: Option<Instant>,
+}
+
+/// Reads what was kept. A file that can't be read is put aside as `<file>.bad-<time>`, and a fresh
+/// content returned.
+pub(super) fn load<T: PersistedJson>(dir: &Path, now: NtpTime) -> T {
+    let (path, without) = (dir.join(T::FILE), T::WITHOUT);
+    let reason = match read::<T>(&path) {
+        Ok(content) => return content.bounded(now),
+        Err(error) if is_nothing(&error) => {
+            info!("{}: not there yet; {without}", path.display());
+            return T::default();
+        }
+        Err(error) => error,
+    };
+    let time = now.timestamp().strftime("%Y%m%dT%H%M%S%.3fZ");
+    let aside = dir.join(format!("{}.bad-{time}", T::FILE));
+    let kept = match fs::rename(&path, &aside) {
+        Ok(()) => format!("it is kept as {}", aside.display()),
+        Err(error) => format!("it can't be kept aside either: {}", describe(&error)),
+    };
+    warn!("{}: {reason}; {kept}; {without}", path.display());
+    T::default()
+}
+
+impl<T> Waiting<T> {
+    pub fn set(&self, content: Arc<T>) {
+        let mut waiting = self.lock();
+        let is_urgent = waiting.as_ref().is_some_and(|newest| newest.is_urgent);
+        *waiting = Some(NewestCopy { content, is_urgent });
+    }
+
+    /// The same for news that must not be lost.
+    pub fn set_urgent(&self, content: Arc<T>) {
+        *self.lock() = Some(NewestCopy { content, is_urgent: true });
+    }
+
+    /// Has what could not be saved wait again. A newer content that has come meanwhile takes its place, and its
+    /// urgency with it.
+    fn put_back(&self, unsaved: NewestCopy<T>) {
+        let mut waiting = self.lock();
+        match waiting.as_mut() {
+            Some(newer) => newer.is_urgent |= unsaved.is_urgent,
+            None => *waiting = Some(unsaved),
+        }
+    }
+
+    fn is_urgent(&self) -> bool {
+        self.lock().as_ref().is_some_and(|newest| newest.is_urgent)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<NewestCopy<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Default for Waiting<T> {
+    fn default() -> Waiting<T> {
+        Waiting(Mutex::new(None))
+    }
+}
+
+impl<T: PersistedJson> KeptFile<T> {
+    pub fn new(dir: &Path, waiting: Arc<Waiting<T>>) -> KeptFile<T> {
+        KeptFile { path: dir.join(T::FILE), waiting, condition: Condition::default(), saved: None }
+    }
+
+    /// Replaces the file when there is something new and it is time; at the end it is.
+    pub fn write(&mut self, moment: TimePair, is_end: bool) {
+        let every = if self.waiting.is_urgent() { T::EVERY_IF_URGENT } else { T::EVERY };
+        let is_early = self.saved.is_some_and(|saved| saved.elapsed() < every);
+        if !is_end && (is_early || !self.condition.may_try(moment)) {
+            return;
+        }
+        let Some(newest) = self.waiting.lock().take() else {
+            return;
+        };
+        match save(&self.path, &*newest.content) {
+            Ok(()) => {
+                self.saved = Some(moment.monotonic);
+                self.condition.succeeded();
+            }
+            Err(reason) => {
+                self.condition.failed(moment, &self.path, &reason, "its content waits in memory");
+                self.waiting.put_back(newest);
+            }
+        }
+    }
+
+    /// How long urgent news must still wait for their turn; `None` when there are none, or when the
+    /// disk fails.
+    pub fn urgent_in(&self, moment: TimePair) -> Option<Duration> {
+        let is_due = self.waiting.is_urgent() && self.condition.may_try(moment);
+        let passed = self.saved.map_or(T::EVERY_IF_URGENT, |saved| saved.elapsed());
+        is_due.then(|| T::EVERY_IF_URGENT.saturating_sub(passed))
+    }
+
+    pub fn trouble(&self) -> Option<&WriteRetry> {
+        self.condition.trouble()
+    }
+}
+
+fn save<T: PersistedJson>(path: &Path, content: &T) -> io::Result<()> {
+    replace(path, format!("{}\n", json_text(&content.to_json()?)).as_bytes())
+}
+
+fn read<T: PersistedJson>(path: &Path) -> io::Result<T> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_BYTES).read_to_string(&mut text)?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use serde::Deserialize;
+
+    /// A file during whose saving a newer content comes that is not urgent.
+    #[derive(Debug, Default, Serialize, Deserialize)]
+    struct Busy {
+        number: u64,
+        #[serde(skip)]
+        news: Option<Arc<Waiting<Busy>>>,
+    }
+
+    impl PersistedJson for Busy {
+        const FILE: &'static str = "busy.json";
+        const EVERY: Duration = Duration::from_secs(60);
+        const EVERY_IF_URGENT: Duration = Duration::ZERO;
+        const WITHOUT: &'static str = "";
+
+        fn bounded(self, _: NtpTime) -> Busy {
+            self
+        }
+
+        fn to_json(&self) -> serde_json::Result<String> {
+            if let Some(news) = &self.news {
+                news.set(Arc::new(Busy { number: self.number + 1, news: None }));
+            }
+            serde_json::to_string(self)
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_saved_leaves_its_urgency_to_what_came_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().join("data");
+        fs::write(&data_dir, "no directory").unwrap();
+        let waiting = Arc::new(Waiting::default());
+        let mut file = KeptFile::new(&data_dir, waiting.clone());
+        waiting.set_urgent(Arc::new(Busy { number: 1, news: Some(waiting.clone()) }));
+        let now = Clock::system().now();
+        file.write(TimePair { monotonic: Instant::now(), time: now }, false);
+        assert!(file.trouble().is_some());
+        assert!(waiting.is_urgent());
+        assert_eq!(waiting.lock().as_ref().map(|newest| newest.content.number), Some(2));
+    }
+}

@@ -1,0 +1,64 @@
+//! The end of a file after a crash: a row of which only the beginning was written, and NULs where the
+//! file system had made the file longer and not yet written its content.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use log::warn;
+
+use crate::util::nul_tail;
+use crate::util::plural::count;
+
+/// No row of ours is longer, so a newline further back does not end one.
+const MAX_ROW: u64 = 64 * 1024;
+
+/// Makes sure that `file` ends with a newline, and returns its length. NULs at its end, however many,
+/// carry nothing and are cut off. A torn row is moved to `path` + `.partial`, so that every line of the
+/// file stays a whole row; what can't be moved gets a newline instead.
+///
+/// # Errors
+/// The disk's.
+pub(super) fn repair(file: &mut File, path: &Path) -> io::Result<u64> {
+    let with_nuls = file.metadata()?.len();
+    let length = nul_tail::cut(file)?;
+    if length < with_nuls {
+        let nuls = with_nuls - length;
+        let bytes = count(nuls, "NUL byte");
+        warn!(
+            "{}: {bytes} at its end, as a power cut leaves them, carried nothing and were cut off",
+            path.display()
+        );
+    }
+    let start = length.saturating_sub(MAX_ROW);
+    let mut end = Vec::new();
+    file.seek(SeekFrom::Start(start))?;
+    Read::by_ref(file).take(MAX_ROW).read_to_end(&mut end)?;
+    if end.is_empty() || end.ends_with(b"\n") {
+        return Ok(length);
+    }
+    let newline = end.iter().rposition(|byte| *byte == b'\n');
+    let whole = match newline {
+        Some(newline) => newline + 1,
+        None if start == 0 => 0,
+        // Not written by us; not ours to cut.
+        None => end.len(),
+    };
+    let (torn, cut) = (&end[whole..], start + whole as u64);
+    if !torn.is_empty() && set_aside(torn, path).is_ok() {
+        file.set_len(cut)?;
+        warn!("{}: its last row was torn by an unclean end; it is in {0}.partial now", path.display());
+        return Ok(cut);
+    }
+    file.write_all(b"\n")?;
+    Ok(length + 1)
+}
+
+fn set_aside(torn: &[u8], path: &Path) -> io::Result<()> {
+    let mut partial = path.to_owned().into_os_string();
+    partial.push(".partial");
+    let mut file = OpenOptions::new().append(true).create(true).open(partial)?;
+    file.write_all(&[torn, b"\n"].concat())?;
+    // Before it is cut from where it was.
+    file.sync_all()
+}

@@ -1,0 +1,69 @@
+//! A value that can be waited for.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// A value behind a lock, with a bell that rings at each change.
+#[derive(Debug, Default)]
+pub(super) struct Observable<T> {
+    value: Mutex<T>,
+    changed: Condvar,
+}
+
+impl<T> Observable<T> {
+    pub fn new(value: T) -> Observable<T> {
+        Observable { value: Mutex::new(value), changed: Condvar::new() }
+    }
+
+    /// Changes the value and tells everybody who waits.
+    pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+        let result = change(&mut self.lock());
+        self.changed.notify_all();
+        result
+    }
+
+    /// Looks at the value.
+    pub fn look<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        look(&self.lock())
+    }
+
+    /// Waits until `done` holds, and says whether it did before the deadline.
+    pub fn wait_until(&self, deadline: Instant, mut done: impl FnMut(&T) -> bool) -> bool {
+        let mut value = self.lock();
+        loop {
+            if done(&value) {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            value = self.changed.wait_timeout(value, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, T> {
+        // Counters and records: a panic can leave them wrong, not unsound.
+        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    #[test]
+    fn a_change_wakes_who_waits_for_it() {
+        let watched = Arc::new(Observable::new(0));
+        let other = Arc::clone(&watched);
+        let thread = std::thread::spawn(move || {
+            other.wait_until(Instant::now() + Duration::from_secs(60), |value| *value == 2)
+        });
+        watched.update(|value| *value = 1);
+        watched.update(|value| *value = 2);
+        assert!(thread.join().unwrap());
+        assert!(!watched.wait_until(Instant::now(), |value| *value == 3));
+    }
+}

@@ -1,0 +1,63 @@
+//! Best share, and how likely a block is.
+
+use maud::{Markup, html};
+
+use super::pool_in_use;
+use crate::record::BestShare;
+use crate::status::snapshot::StatusSnapshot;
+use crate::util::format::{blocks_per_day, count, in_words, odds, short, time_to_block};
+use crate::work::name_of_worker;
+
+pub(super) fn section(sight: &StatusSnapshot) -> Markup {
+    let snapshot = &sight.snapshot;
+    let network = network_difficulty(sight);
+    let best = snapshot.best_ever.as_ref().or(snapshot.bests.run.as_ref());
+    let expected = blocks_per_day(snapshot.hash_rates.one_hour.max(snapshot.hash_rates.one_day), network);
+    html! {
+        section.luck #luck data-live {
+            div.card.gold {
+                h2 { "Best share" }
+                @match best {
+                    Some(best) => {
+                        p.figure { (short(best.difficulty.value())) }
+                        p {
+                            (best.at.timestamp().strftime("%-d %B %Y")) ", " span title=(best.worker) { (name_of_worker(&best.worker)) }
+                            @if let Some(network) = network { br; (closeness(best, network)) }
+                        }
+                    }
+                    None => { p.figure { "–" } p { "the first accepted share will be one" } }
+                }
+                @if let Some(today) = snapshot.bests.day.as_ref().filter(|today| best.is_none_or(|best| best.hash != today.hash)) { p.quiet { "today " (short(today.difficulty.value())) } }
+            }
+            div.card {
+                h2 { "Odds per day" }
+                @match expected {
+                    Some(expected) => {
+                        p.figure { (odds(expected)) }
+                        p { "one block in " (time_to_block(expected)) " on average" }
+                    }
+                    None => { p.figure { "–" } p { "known once shares have come" } }
+                }
+                @if snapshot.lifetime.blocks > 0 {
+                    p.quiet { (count(snapshot.lifetime.blocks, "share")) " met the network's target so far" }
+                }
+            }
+        }
+    }
+}
+
+fn network_difficulty(sight: &StatusSnapshot) -> Option<f64> {
+    let of_pool = pool_in_use(&sight.snapshot).and_then(|pool| pool.job.as_ref()?.network_difficulty);
+    of_pool.or(sight.snapshot.totals.as_ref().and_then(|totals| totals.network_difficulty))
+}
+
+fn closeness(best: &BestShare, network: f64) -> String {
+    let part = best.difficulty.value() / network;
+    if part >= 1.0 {
+        String::from("meets the network's difficulty")
+    } else if part >= 0.001 {
+        format!("{:.1} % of a block", part * 100.0)
+    } else {
+        format!("a block takes {} times as much", in_words(1.0 / part))
+    }
+}

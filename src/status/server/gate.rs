@@ -1,0 +1,193 @@
+//! The public port: accepts within bounds and starts a thread for each visitor.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+use super::access::Access;
+use super::connection;
+use super::log_once::LogOnce;
+use super::refusal::GateRefusal;
+use super::reply::HttpReply;
+use super::tiny_http::TinyHttp;
+use super::visitors::Visitors;
+use crate::limits::Source;
+use crate::net::{fd_limit, sched};
+use crate::util::address::canonical;
+use crate::util::os_error::describe;
+use crate::util::stop::{Stop, Stopped};
+use crate::util::supervise;
+use crate::util::supervise::service;
+use crate::util::thread::{SESSION_STACK, join_within, spawn};
+
+/// Pause after a failed accept: out of descriptors, the next try would fail as well.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Refused connections that are kept open for a while: closed at once, with the request unread, the
+/// reset would overtake the answer.
+const MAX_LINGERING: usize = 32;
+
+/// How long answers on their way may take at the end, and then their threads.
+const LAST_ANSWERS: Duration = Duration::from_millis(400);
+const LAST_THREADS: Duration = Duration::from_millis(200);
+
+/// What every visitor's thread uses.
+#[derive(Debug)]
+pub(super) struct GateShared {
+    pub(super) access: Access,
+    pub(super) inner: TinyHttp,
+}
+
+/// The running accept loop.
+#[derive(Debug)]
+pub(super) struct Gate {
+    /// The same socket as the loop's.
+    listener: TcpListener,
+    shared: Arc<GateShared>,
+    visitors: Arc<Visitors>,
+    /// Only this gate's; the program's may never be stopped.
+    end: Stop,
+    thread: JoinHandle<()>,
+}
+
+impl Gate {
+    /// Begins to accept.
+    ///
+    /// # Errors
+    /// No room for a thread or a descriptor.
+    pub(super) fn start(
+        listener: TcpListener,
+        access: Access,
+        inner: TinyHttp,
+        stop: Stop,
+    ) -> io::Result<Gate> {
+        let shared = Arc::new(GateShared { access, inner });
+        let visitors = Arc::new(Visitors::default());
+        let end = Stop::new();
+        let mut door = GateListener {
+            listener: listener.try_clone()?,
+            shared: shared.clone(),
+            visitors: visitors.clone(),
+            stops: [end.clone(), stop],
+            lingering: VecDeque::new(),
+        };
+        let thread = service("http").stack(SESSION_STACK).start(move || {
+            // Every thread that is started from here is as patient.
+            if let Err(error) = sched::yield_to_others() {
+                log::debug!("the page's threads are scheduled like any other: {error}");
+            }
+            door.accept_all();
+            // Also when it was the program that stopped: the other handle would keep the port open, and
+            // visitors waiting.
+            let _ = SockRef::from(&door.listener).shutdown(Shutdown::Both);
+            Ok::<(), Stopped>(())
+        })?;
+        Ok(Gate { listener, shared, visitors, end, thread })
+    }
+
+    /// Closes the port and ends every connection, after a short time for answers on their way.
+    pub(super) fn shut_down(self) {
+        self.end.stop();
+        // Ends the wait in accept.
+        let _ = SockRef::from(&self.listener).shutdown(Shutdown::Both);
+        if !join_within(self.thread, LAST_THREADS) {
+            log::debug!("the page's port is still being closed");
+        }
+        drop(self.listener);
+        self.visitors.stop_listening();
+        if !self.visitors.wait_empty(LAST_ANSWERS) {
+            self.visitors.dismiss_all();
+            self.visitors.wait_empty(LAST_THREADS);
+        }
+        self.shared.inner.shut_down();
+    }
+}
+
+struct GateListener {
+    listener: TcpListener,
+    shared: Arc<GateShared>,
+    visitors: Arc<Visitors>,
+    stops: [Stop; 2],
+    lingering: VecDeque<TcpStream>,
+}
+
+impl GateListener {
+    fn accept_all(&mut self) {
+        let failures = LogOnce::default();
+        while !self.is_stopped() {
+            supervise::beat();
+            match self.listener.accept() {
+                Ok(_) if self.is_stopped() => return,
+                Ok((socket, peer)) => self.receive(socket, canonical(peer)),
+                Err(error) if is_the_peers(&error) => {}
+                // The socket was shut down for the end.
+                Err(_) if self.is_stopped() => return,
+                Err(error) => {
+                    if failures.begins(Instant::now()) {
+                        log::error!("the page's port can't accept connections: {}", describe(&error));
+                    }
+                    // They hold descriptors.
+                    self.lingering.clear();
+                    if fd_limit::are_used_up(&error) {
+                        self.visitors.dismiss_one(Instant::now());
+                    }
+                    if self.stops[0].sleep(ACCEPT_PAUSE).is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stops.iter().any(Stop::is_stopped)
+    }
+
+    fn receive(&mut self, socket: TcpStream, peer: SocketAddr) {
+        let socket = Arc::new(socket);
+        let Some(place) = self.visitors.enter(&socket, Source::from(peer.ip()), Instant::now()) else {
+            log::debug!("http {peer}: refused, too many visitors");
+            self.refuse(socket);
+            return;
+        };
+        let (shared, theirs) = (self.shared.clone(), socket.clone());
+        let name = format!("http-{}", place.number());
+        let started = spawn(name, SESSION_STACK, move || {
+            connection::serve(&shared, &place, &theirs, peer);
+            Ok::<(), Stopped>(())
+        });
+        if let Err(error) = started {
+            log::debug!("http {peer}: no thread: {error}");
+            self.refuse(socket);
+        }
+    }
+
+    /// Says that it is full, without waiting for anything.
+    fn refuse(&mut self, socket: Arc<TcpStream>) {
+        // Whoever else had it has let it go.
+        let Some(socket) = Arc::into_inner(socket) else {
+            return;
+        };
+        if socket.set_nonblocking(true).is_err() {
+            return;
+        }
+        let reply = HttpReply::from(GateRefusal::Full.answer());
+        let _ = (&socket).write(&[reply.head(), reply.body].concat());
+        let _ = (&socket).read(&mut [0; 4096]);
+        let _ = socket.shutdown(Shutdown::Write);
+        self.lingering.push_back(socket);
+        if self.lingering.len() > MAX_LINGERING {
+            self.lingering.pop_front();
+        }
+    }
+}
+
+/// Errors of accept that belong to the one connection, which is gone.
+fn is_the_peers(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted)
+}

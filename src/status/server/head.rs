@@ -1,0 +1,279 @@
+//! The head of a request: read under one deadline and a limit, and understood strictly.
+
+use std::io::{self, ErrorKind};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use httparse::{EMPTY_HEADER, Error, Status};
+
+use super::access::VisitorCredentials;
+use super::refusal::GateRefusal;
+use super::target::RequestTarget;
+use super::{body, timed, token};
+use crate::config::Secret;
+
+/// Larger heads are refused, in bytes.
+pub(super) const MAX_HEAD: usize = 8192;
+
+/// More headers are refused.
+const MAX_HEADERS: usize = 64;
+
+/// A head that can be judged.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct RequestHead {
+    pub(super) verb: Verb,
+    /// Without the token.
+    pub(super) target: RequestTarget,
+    /// As it was written; `None` only with HTTP/1.0.
+    pub(super) host: Option<String>,
+    /// The body's length in bytes.
+    pub(super) length: usize,
+    /// Whether the body comes only after a "go on".
+    pub(super) waits: bool,
+    pub(super) credentials: VisitorCredentials,
+    /// Whether a person reads the answer.
+    pub(super) wants_page: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Get,
+    Head,
+    Post,
+}
+
+/// Why there is no head.
+#[derive(Debug)]
+pub(super) enum NoHead {
+    Refused(GateRefusal),
+    /// The visitor went, or said nothing at all, as browsers do that connect beforehand.
+    Gone(io::Error),
+}
+
+impl From<GateRefusal> for NoHead {
+    fn from(refusal: GateRefusal) -> NoHead {
+        NoHead::Refused(refusal)
+    }
+}
+
+/// Reads a head until `deadline`, with what came of the body already.
+pub(super) fn read(socket: &TcpStream, deadline: Instant) -> Result<(RequestHead, Vec<u8>), NoHead> {
+    let mut buffer = vec![0; MAX_HEAD];
+    let mut filled = 0;
+    loop {
+        let was_empty = filled == 0;
+        let count = match timed::read(socket, &mut buffer[filled..], deadline) {
+            Ok(0) if was_empty => return Err(NoHead::Gone(ErrorKind::UnexpectedEof.into())),
+            Ok(0) => return Err(GateRefusal::Malformed("The request ends in its middle.").into()),
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::TimedOut && !was_empty => {
+                return Err(GateRefusal::Slow.into());
+            }
+            Err(error) => return Err(NoHead::Gone(error)),
+        };
+        let has_line = buffer[filled..filled + count].contains(&b'\n');
+        filled += count;
+        // A head that comes byte by byte is not looked at again for every byte; nor does a peer that
+        // speaks something else wait for a line's end.
+        if has_line || was_empty || filled == MAX_HEAD {
+            if let Some((head, length)) = RequestHead::parse(&buffer[..filled])? {
+                buffer.truncate(filled);
+                buffer.drain(..length);
+                return Ok((head, buffer));
+            }
+        }
+        if filled == MAX_HEAD {
+            let is_in_first_line = !buffer.contains(&b'\n');
+            let refusal =
+                if is_in_first_line { GateRefusal::TargetTooLong } else { GateRefusal::HeadTooLarge };
+            return Err(refusal.into());
+        }
+    }
+}
+
+impl RequestHead {
+    /// The head at the beginning of `bytes` and its length; `None` when it is not complete.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, GateRefusal> {
+        let mut headers = [EMPTY_HEADER; MAX_HEADERS];
+        let mut request = httparse::Request::new(&mut headers);
+        let length = match request.parse(bytes) {
+            Ok(Status::Complete(length)) => length,
+            Ok(Status::Partial) => return Ok(None),
+            Err(error) => return Err(refusal(error)),
+        };
+        // Complete, so all three are there.
+        let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version)
+        else {
+            return Err(GateRefusal::Malformed("The request line is not complete."));
+        };
+        let verb = match method {
+            "GET" => Verb::Get,
+            "HEAD" => Verb::Head,
+            "POST" => Verb::Post,
+            _ => return Err(GateRefusal::Method),
+        };
+        let headers = Headers(request.headers);
+        let mut target = RequestTarget::parse(target).map_err(GateRefusal::Malformed)?;
+        let host = headers.only_one("Host", "There is more than one Host header.")?.map(String::from);
+        if host.is_none() && version > 0 {
+            return Err(GateRefusal::Malformed("A Host header is needed."));
+        }
+        let length_told = body::length(headers.all("Content-Length"))?;
+        if headers.all("Transfer-Encoding").next().is_some() {
+            // Both together are how requests are smuggled past a gate.
+            return Err(match length_told {
+                Some(_) => GateRefusal::Malformed("There are both Content-Length and Transfer-Encoding."),
+                None => GateRefusal::TransferEncoding,
+            });
+        }
+        if verb == Verb::Post && length_told.is_none() {
+            return Err(GateRefusal::NoLength);
+        }
+        let waits = match headers.only_one("Expect", "There is more than one Expect header.")? {
+            None => false,
+            Some(value) if value.eq_ignore_ascii_case("100-continue") => version > 0,
+            Some(_) => return Err(GateRefusal::Expectation),
+        };
+        let credentials = headers.credentials(target.query.take("token"))?;
+        let wants_page = headers.texts("Accept").any(|value| value.contains("text/html"));
+        let length_told = length_told.unwrap_or(0);
+        let head = RequestHead { verb, target, host, length: length_told, waits, credentials, wants_page };
+        Ok(Some((head, length)))
+    }
+}
+
+fn refusal(error: Error) -> GateRefusal {
+    match error {
+        Error::TooManyHeaders => GateRefusal::HeadTooLarge,
+        Error::Version => GateRefusal::Version,
+        _ => GateRefusal::Malformed("This is not an HTTP request. This port speaks http, not https."),
+    }
+}
+
+struct Headers<'h>(&'h [httparse::Header<'h>]);
+
+impl<'h> Headers<'h> {
+    fn all(&self, name: &str) -> impl Iterator<Item = &'h [u8]> {
+        self.0.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+    }
+
+    /// Those that are text.
+    fn texts(&self, name: &str) -> impl Iterator<Item = &'h str> {
+        self.all(name).filter_map(|value| std::str::from_utf8(value).ok())
+    }
+
+    fn only_one(&self, name: &str, else_say: &'static str) -> Result<Option<&'h str>, GateRefusal> {
+        let mut all = self.all(name);
+        let Some(value) = all.next() else {
+            return Ok(None);
+        };
+        if all.next().is_some() {
+            return Err(GateRefusal::Malformed(else_say));
+        }
+        std::str::from_utf8(value).map(Some).map_err(|_| GateRefusal::Malformed("A header is not text."))
+    }
+
+    fn credentials(&self, query: Option<String>) -> Result<VisitorCredentials, GateRefusal> {
+        let own = self.only_one("X-Sluice-Token", "There is more than one X-Sluice-Token.")?;
+        let bearer = self
+            .only_one("Authorization", "There is more than one Authorization header.")?
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
+            .map(|(_, token)| token.trim());
+        let cookie = self
+            .texts("Cookie")
+            .flat_map(|value| value.split(';'))
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(name, _)| name.trim() == token::COOKIE)
+            .map(|(_, value)| value.trim());
+        Ok(VisitorCredentials {
+            header: own.or(bearer).map(Secret::new),
+            query: query.map(Secret::new),
+            cookie: cookie.map(Secret::new),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(text: &str) -> Result<Option<(RequestHead, usize)>, GateRefusal> {
+        RequestHead::parse(text.replace('\n', "\r\n").as_bytes())
+    }
+
+    fn refused(text: &str) -> u16 {
+        match parse(text) {
+            Err(refusal) => refusal.status().0,
+            Ok(Some(_)) => 200,
+            Ok(None) => 0,
+        }
+    }
+
+    #[test]
+    fn a_usual_request() {
+        let text = "POST /a?b=c&token=t HTTP/1.1\nHost: Pi:8080\nContent-Length: 3\n\nabc";
+        let (head, length) = parse(text).unwrap().unwrap();
+        assert_eq!(length, text.replace('\n', "\r\n").len() - 3);
+        assert_eq!((head.verb, head.length, head.waits), (Verb::Post, 3, false));
+        assert_eq!(head.host.as_deref(), Some("Pi:8080"));
+        assert_eq!(head.target.encode(), "/a?b=c");
+        assert_eq!(head.credentials.query.unwrap().expose(), "t");
+    }
+
+    #[test]
+    fn what_is_refused_and_how() {
+        let with = |line: &str| format!("GET / HTTP/1.1\nHost: a\n{line}\n\n");
+        for (text, status) in [
+            ("GET / HTTP/1.1\nHost: a\n", 0),
+            ("GET /\n", 400),
+            ("GET / HTTP/1.1\n\n", 400),
+            ("GET / HTTP/1.0\n\n", 200),
+            ("GET / HTTP/1.1\nHost: a\nHost: a\n\n", 400),
+            ("GET / HTTP/1.2\nHost: a\n\n", 505),
+            ("PRI * HTTP/2.0\n\nSM\n\n", 505),
+            ("OPTIONS * HTTP/1.1\nHost: a\n\n", 405),
+            ("get / HTTP/1.1\nHost: a\n\n", 405),
+            ("CONNECT a:1 HTTP/1.1\nHost: a\n\n", 405),
+            ("GET * HTTP/1.1\nHost: a\n\n", 400),
+            ("GET  / HTTP/1.1\nHost: a\n\n", 400),
+            ("POST / HTTP/1.1\nHost: a\n\n", 411),
+            ("\u{16}\u{3}\u{1}", 400),
+        ] {
+            assert_eq!(refused(text), status, "{text:?}");
+        }
+        for (line, status) in [
+            ("X: y", 200),
+            ("X: \0", 400),
+            ("X : y", 400),
+            ("X", 400),
+            (" X: folded", 400),
+            ("Content-Length: 99999999999", 413),
+            ("Content-Length: 1\nContent-Length: 1", 400),
+            ("Content-Length: 1\nTransfer-Encoding: chunked", 400),
+            ("Transfer-Encoding: chunked", 501),
+            ("Transfer-Encoding:", 501),
+            ("Expect: 200-ok", 417),
+            ("X-Sluice-Token: a\nX-Sluice-Token: b", 400),
+        ] {
+            assert_eq!(refused(&with(line)), status, "{line:?}");
+        }
+        assert_eq!(refused(&with(&vec!["A: b"; 63].join("\n"))), 200);
+        assert_eq!(refused(&with(&vec!["A: b"; 64].join("\n"))), 431);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = RequestHead::parse(&bytes);
+        }
+
+        #[test]
+        fn nearly_a_request_is_no_panic(
+            method in "(GET|POST|HEAD|X)", target in "\\PC{0,20}", line in "[ -~\r\n]{0,40}",
+        ) {
+            let _ = RequestHead::parse(format!("{method} {target} HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n").as_bytes());
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! A failure that comes again and again is told once.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// After so long without one, the next failure is news.
+const CALM: Duration = Duration::from_secs(60);
+
+/// One kind of failure.
+#[derive(Debug, Default)]
+pub(super) struct LogOnce(Mutex<Option<Instant>>);
+
+impl LogOnce {
+    /// Counts a failure: whether it is the first of its streak.
+    pub(super) fn begins(&self, now: Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = last.replace(now);
+        before.is_none_or(|before| now.saturating_duration_since(before) >= CALM)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn once_until_there_was_calm() {
+        let (streak, start) = (LogOnce::default(), Instant::now());
+        assert!(streak.begins(start));
+        for second in 1..300 {
+            assert!(!streak.begins(start + Duration::from_secs(second)));
+        }
+        assert!(streak.begins(start + Duration::from_secs(299) + CALM));
+    }
+}

@@ -1,0 +1,114 @@
+//! What stands behind the `?`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::percent;
+
+/// More than this nobody asks for.
+const MAX_PARAMETERS: usize = 32;
+
+/// Query parameters, decoded; at most 32.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueryParams(Vec<(String, String)>);
+
+/// Too many parameters, or one that is not percent-encoded UTF-8 without control characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueryParamsError;
+
+impl fmt::Display for QueryParamsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the query must be at most {MAX_PARAMETERS} percent-encoded parameters")
+    }
+}
+
+impl std::error::Error for QueryParamsError {}
+
+impl QueryParams {
+    /// The first parameter of this name; a name without `=` has an empty value.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Every parameter in its order, name and value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Removes every parameter of this name and returns the first one's value.
+    pub(super) fn take(&mut self, name: &str) -> Option<String> {
+        let value = self.get(name).map(String::from);
+        self.0.retain(|(each, _)| each != name);
+        value
+    }
+
+    /// Percent-encoded with its `?`; nothing when it is empty.
+    pub(super) fn encode(&self, into: &mut String) {
+        for (place, (name, value)) in self.iter().enumerate() {
+            into.push(if place == 0 { '?' } else { '&' });
+            percent::encode(name, false, into);
+            into.push('=');
+            percent::encode(value, false, into);
+        }
+    }
+}
+
+impl FromStr for QueryParams {
+    type Err = QueryParamsError;
+
+    /// Reads `a=1&b=2`, without the `?`.
+    fn from_str(text: &str) -> Result<QueryParams, QueryParamsError> {
+        let mut parameters = Vec::new();
+        for part in text.split('&').filter(|part| !part.is_empty()) {
+            if parameters.len() == MAX_PARAMETERS {
+                return Err(QueryParamsError);
+            }
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let name = percent::decode(name, true).ok_or(QueryParamsError)?;
+            parameters.push((name, percent::decode(value, true).ok_or(QueryParamsError)?));
+        }
+        Ok(QueryParams(parameters))
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for QueryParams {
+    /// The first 32 of them.
+    fn from(parameters: [(&str, &str); N]) -> QueryParams {
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        QueryParams(parameters.into_iter().take(MAX_PARAMETERS).map(owned).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_values_are_decoded() {
+        let query: QueryParams = "a=1&&b=x%26y+z&flag&a=2&=".parse().unwrap();
+        assert_eq!(query.get("a"), Some("1"));
+        assert_eq!(query.get("b"), Some("x&y z"));
+        assert_eq!(query.get("flag"), Some(""));
+        assert_eq!(query.get("c"), None);
+        let mut encoded = String::new();
+        query.encode(&mut encoded);
+        assert_eq!(encoded, "?a=1&b=x%26y%20z&flag=&a=2&=");
+        assert_eq!(encoded[1..].parse(), Ok(query));
+    }
+
+    #[test]
+    fn all_of_a_name_are_taken() {
+        let mut query = QueryParams::from([("token", "1"), ("a", "2"), ("token", "3")]);
+        assert_eq!(query.take("token").as_deref(), Some("1"));
+        assert_eq!(query, QueryParams::from([("a", "2")]));
+        assert_eq!(query.take("token"), None);
+    }
+
+    #[test]
+    fn no_more_than_32_and_nothing_malformed() {
+        assert!("a=1&".repeat(32).parse::<QueryParams>().is_ok());
+        assert_eq!("a=1&".repeat(33).parse::<QueryParams>(), Err(QueryParamsError));
+        assert_eq!("a=%".parse::<QueryParams>(), Err(QueryParamsError));
+        assert_eq!("%ff=1".parse::<QueryParams>(), Err(QueryParamsError));
+    }
+}

@@ -1,0 +1,195 @@
+//! The way over the private socket: a request rewritten to what is needed, its answer into memory.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+use httparse::{EMPTY_HEADER, Status};
+
+use super::head::{RequestHead, Verb};
+use super::reply::HttpReply;
+use super::timed;
+
+/// Larger answers are refused, in bytes.
+pub(super) const MAX_ANSWER: usize = 8 << 20;
+
+/// An answer's head in bytes, and how many headers it may have.
+const MAX_HEAD: usize = 64 << 10;
+const MAX_HEADERS: usize = 64;
+
+/// The headers that the gate and the workers speak of.
+pub(super) const HOST_HEADER: &str = "X-Sluice-Host";
+pub(super) const KEY_HEADER: &str = "X-Sluice-Key";
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Broken {
+    TimedOut,
+    /// So many bytes.
+    TooLarge(usize),
+    /// No memory for it now.
+    NoMemory,
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Broken {
+        if error.kind() == ErrorKind::TimedOut { Broken::TimedOut } else { Broken::Failed(error) }
+    }
+}
+
+/// The request as it goes over the private socket. HTTP/1.0, so that the answer is never chunked.
+pub(super) fn encode(head: &RequestHead, body: &[u8], key: &str) -> Vec<u8> {
+    let (method, body) = match head.verb {
+        Verb::Get | Verb::Head => ("GET", &[][..]),
+        Verb::Post => ("POST", body),
+    };
+    let mut text =
+        format!("{method} {} HTTP/1.0\r\nHost: sluice\r\nConnection: close\r\n", head.target.encode());
+    let mut add = |name: &str, value: &str| {
+        for part in [name, ": ", value, "\r\n"] {
+            text.push_str(part);
+        }
+    };
+    add(KEY_HEADER, key);
+    if let Some(host) = head.target.authority.as_ref().or(head.host.as_ref()) {
+        add(HOST_HEADER, host);
+    }
+    if head.verb == Verb::Post {
+        add("Content-Length", &body.len().to_string());
+    }
+    let mut bytes = text.into_bytes();
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// Sends `request` and takes the whole answer until `deadline`. `hold` sets memory aside for it.
+pub(super) fn exchange<S: AsFd>(
+    socket: &S,
+    request: &[u8],
+    deadline: Instant,
+    hold: &dyn Fn(usize) -> bool,
+) -> Result<HttpReply, Broken>
+where
+    for<'a> &'a S: Read + Write,
+{
+    timed::write_all(socket, request, deadline)?;
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 8192];
+    let (mut reply, head_length, body_length) = loop {
+        let count = timed::read(socket, &mut buffer, deadline)?;
+        if count == 0 {
+            return Err(Broken::Failed(ErrorKind::UnexpectedEof.into()));
+        }
+        bytes.extend_from_slice(&buffer[..count]);
+        if let Some(head) = parse_head(&bytes)? {
+            break head;
+        }
+        if bytes.len() > MAX_HEAD {
+            return Err(malformed());
+        }
+    };
+    if body_length > MAX_ANSWER {
+        return Err(Broken::TooLarge(body_length));
+    }
+    if !hold(body_length) {
+        return Err(Broken::NoMemory);
+    }
+    reply.body.reserve_exact(body_length);
+    reply.body.extend_from_slice(&bytes[head_length..]);
+    while reply.body.len() < body_length {
+        let count = timed::read(socket, &mut buffer, deadline)?;
+        if count == 0 {
+            return Err(Broken::Failed(ErrorKind::UnexpectedEof.into()));
+        }
+        reply.body.extend_from_slice(&buffer[..count]);
+    }
+    reply.body.truncate(body_length);
+    Ok(reply)
+}
+
+/// The head, its length and the body's; `None` when it is not complete.
+fn parse_head(bytes: &[u8]) -> Result<Option<(HttpReply, usize, usize)>, Broken> {
+    let mut headers = [EMPTY_HEADER; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    let length = match response.parse(bytes) {
+        Ok(Status::Complete(length)) => length,
+        Ok(Status::Partial) => return Ok(None),
+        Err(_) => return Err(malformed()),
+    };
+    let mut reply = HttpReply { status: response.code.unwrap_or(500), headers: Vec::new(), body: Vec::new() };
+    let mut body_length = None;
+    for header in response.headers.iter() {
+        let value = String::from_utf8_lossy(header.value).into_owned();
+        if header.name.eq_ignore_ascii_case("Content-Length") {
+            body_length = value.parse().ok();
+        }
+        reply.headers.push((header.name.to_owned(), value));
+    }
+    // What our workers answer has a type; a server that dies answers without one.
+    if !reply.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Content-Type")) {
+        return Err(Broken::Failed(io::Error::other("it gave up a request")));
+    }
+    // Always told, or it could not be told from one that breaks off.
+    let body_length = body_length.ok_or_else(malformed)?;
+    Ok(Some((reply, length, body_length)))
+}
+
+fn malformed() -> Broken {
+    Broken::Failed(io::Error::new(ErrorKind::InvalidData, "an answer that is not HTTP"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const KEY: &str = "k";
+
+    /// One request: its request line and headers, and the body.
+    fn taken_apart(bytes: &[u8]) -> (Vec<String>, Vec<u8>) {
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        (head.split("\r\n").map(str::to_owned).collect(), bytes[end + 4..].to_vec())
+    }
+
+    /// Whatever a visitor writes, the inner server gets these lines and no others.
+    fn is_minimal(head: &RequestHead, body: &[u8]) {
+        let (lines, passed_on) = taken_apart(&encode(head, body, KEY));
+        let is_post = head.verb == Verb::Post;
+        let mut names = vec!["Host", "Connection", KEY_HEADER];
+        names.extend((head.host.is_some() || head.target.authority.is_some()).then_some(HOST_HEADER));
+        names.extend(is_post.then_some("Content-Length"));
+        let found: Vec<&str> = lines[1..].iter().map(|line| line.split_once(": ").unwrap().0).collect();
+        assert_eq!(found, names);
+        assert_eq!(lines[0].split(' ').count(), 3, "{lines:?}");
+        assert!(lines.iter().all(|line| line.bytes().all(|byte| byte >= b' ')), "{lines:?}");
+        assert_eq!(passed_on, if is_post { body } else { b"" });
+    }
+
+    #[test]
+    fn the_rewritten_request_is_minimal() {
+        let text = "POST /a?b=%26c HTTP/1.1\r\nHost: Pi\r\nX: y\r\nCookie: a=b\r\nContent-Length: 3\r\n\r\n";
+        let (head, _) = RequestHead::parse(text.as_bytes()).unwrap().unwrap();
+        is_minimal(&head, b"a\r\n");
+        let text = "GET http://pi:80/x HTTP/1.1\r\nHost: Pi\r\nConnection: keep-alive\r\n\r\n";
+        let (head, _) = RequestHead::parse(text.as_bytes()).unwrap().unwrap();
+        is_minimal(&head, b"ignored");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_let_through_is_rewritten_to_the_same_lines(
+            method in "(GET|POST|HEAD)",
+            target in "(/|http://h/|)[!-~]{0,30}",
+            host in "[ -~]{0,12}",
+            lines in prop::collection::vec("(Content-Length|Transfer-Encoding|Host|X-Sluice-Key|[A-Za-z-]{1,8})[: \t]{1,3}[ -~\t]{0,12}(\r\n|\n|\r)", 0..5),
+        ) {
+            let text = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{}\r\n", lines.concat());
+            if let Ok(Some((head, _))) = RequestHead::parse(text.as_bytes()) {
+                is_minimal(&head, b"body\r\n\r\n");
+            }
+        }
+    }
+}

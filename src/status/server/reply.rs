@@ -1,0 +1,153 @@
+//! An answer as it goes out: the headers that every answer carries, and the bytes.
+
+use jiff::Timestamp;
+
+use super::answer::HttpAnswer;
+
+/// What every answer says unless it says something else by itself. No page may be framed, read or
+/// run by another site, and nothing is kept.
+const ALWAYS: [(&str, &str); 6] = [
+    ("Cache-Control", "no-store"),
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    ),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+];
+
+/// What belongs to one hop, is written here, or would open the page to other sites.
+const NOT_PASSED_ON: [&str; 9] = [
+    "connection",
+    "content-length",
+    "date",
+    "keep-alive",
+    "server",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-sluice-key",
+];
+
+/// An answer in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HttpReply {
+    pub(super) status: u16,
+    /// With the Content-Type.
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+}
+
+impl HttpReply {
+    /// Everything before the body.
+    pub(super) fn head(&self) -> Vec<u8> {
+        let mut text = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        let mut add = |name: &str, value: &str| {
+            for part in [name, ": ", value, "\r\n"] {
+                text.push_str(part);
+            }
+        };
+        add("Date", &Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+        for (name, value) in self.headers.iter().filter(|(name, value)| may_go_out(name, value)) {
+            add(name, value);
+        }
+        for (name, value) in ALWAYS {
+            if !self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)) {
+                add(name, value);
+            }
+        }
+        add("Content-Length", &self.body.len().to_string());
+        add("Connection", "close");
+        let mut bytes = text.into_bytes();
+        bytes.extend_from_slice(b"\r\n");
+        bytes
+    }
+}
+
+impl From<HttpAnswer> for HttpReply {
+    fn from(answer: HttpAnswer) -> HttpReply {
+        let mut headers = vec![(String::from("Content-Type"), answer.content_type.to_owned())];
+        headers.extend(answer.headers.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        HttpReply { status: answer.status, headers, body: answer.body.to_vec() }
+    }
+}
+
+fn may_go_out(name: &str, value: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    !NOT_PASSED_ON.contains(&name.as_str()) && !name.starts_with("access-control-") && is_header(&name, value)
+}
+
+/// Whether these can't be taken for anything but one header.
+pub(super) fn is_header(name: &str, value: &str) -> bool {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    !name.is_empty() && name.bytes().all(is_name) && value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        202 => "Accepted",
+        204 => "No Content",
+        303 => "See Other",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        // Allowed to be empty.
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(answer: HttpAnswer) -> String {
+        String::from_utf8(HttpReply::from(answer).head()).unwrap()
+    }
+
+    #[test]
+    fn every_answer_carries_the_headers_once() {
+        let answer = HttpAnswer::html("x").with_header("content-security-policy", "default-src 'self'");
+        let text = text(answer).to_ascii_lowercase();
+        for (name, _) in ALWAYS {
+            assert_eq!(text.matches(&format!("\r\n{}: ", name.to_ascii_lowercase())).count(), 1, "{text}");
+        }
+        assert!(text.contains("content-security-policy: default-src 'self'\r\n"), "{text}");
+        assert!(text.ends_with("\r\ncontent-length: 1\r\nconnection: close\r\n\r\n"), "{text}");
+        assert!(text.contains("\r\ndate: ") && text.contains(" gmt\r\n"), "{text}");
+    }
+
+    #[test]
+    fn nothing_of_the_inner_hop_goes_out() {
+        let answer = HttpAnswer::text(200, "")
+            .with_header("Server", "tiny-http")
+            .with_header("Transfer-Encoding", "chunked")
+            .with_header("Access-Control-Allow-Origin", "*")
+            .with_header("X-Split", "a\r\nSet-Cookie: b")
+            .with_header("X-Kept", "yes");
+        let text = text(answer);
+        for name in ["Server", "Transfer-Encoding", "Access-Control", "Set-Cookie"] {
+            assert!(!text.contains(name), "{text}");
+        }
+        assert!(text.contains("X-Kept: yes\r\n"));
+    }
+}

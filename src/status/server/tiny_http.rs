@@ -1,0 +1,281 @@
+//! `tiny_http` behind its private socket, started again when it has died: one failed accept, for want
+//! of a descriptor or a thread, ends it for ever.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded};
+use tiny_http::Server;
+
+use super::Handler;
+use super::log_once::LogOnce;
+use super::relay::{self, Broken};
+use super::reply::HttpReply;
+use super::unix_socket;
+use super::unix_socket::{Door, PrivateDirectory};
+use super::worker::{self, WORKERS, WorkerShared};
+use crate::net::fd_limit;
+
+/// Requests at the same time; each is a thread of `tiny_http` for a moment. Others wait.
+const MAX_AT_ONCE: usize = 8;
+
+/// When every worker has been in the handler for so long, nothing more is passed on.
+const STUCK: Duration = Duration::from_secs(10);
+
+/// So often at most a server that died is replaced: its idle threads take five seconds to end.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often one request is tried.
+const MAX_TRIES: usize = 3;
+
+/// At the end, workers that stay in the handler are left behind after so long.
+const LAST_WORKERS: Duration = Duration::from_millis(200);
+
+/// Why a request has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RelayFailure {
+    /// The handler took too long.
+    TimedOut,
+    TooLarge,
+    NoMemory,
+    Unavailable,
+}
+
+/// The inner server, whichever instance it is at.
+pub(super) struct TinyHttp {
+    handler: Handler,
+    directory: PrivateDirectory,
+    /// What the workers know the gate by.
+    key: String,
+    state: Mutex<TinyHttpState>,
+    freed: Condvar,
+    failures: LogOnce,
+}
+
+struct TinyHttpState {
+    instance: Option<Arc<Instance>>,
+    /// The next instance's.
+    number: u64,
+    started: Instant,
+    at_once: usize,
+    ended: bool,
+}
+
+struct Instance {
+    /// Held by its workers: with the last of them it ends and gives up what it has not answered.
+    server: Weak<Server>,
+    door: Door,
+    work: Arc<WorkerShared>,
+    /// Ends when every worker has ended.
+    alive: Receiver<Infallible>,
+}
+
+/// Leave to pass one request on, until dropped.
+struct Turn<'i>(&'i TinyHttp);
+
+impl TinyHttp {
+    pub(super) fn start(handler: Handler) -> io::Result<TinyHttp> {
+        let (directory, key) = (PrivateDirectory::new()?, unix_socket::random_name());
+        let instance = Instance::start(&handler, &directory, &key, 0)?;
+        let state = TinyHttpState {
+            instance: Some(Arc::new(instance)),
+            number: 1,
+            started: Instant::now(),
+            at_once: 0,
+            ended: false,
+        };
+        let (state, freed) = (Mutex::new(state), Condvar::new());
+        Ok(TinyHttp { handler, directory, key, state, freed, failures: LogOnce::default() })
+    }
+
+    /// What requests must carry.
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Passes `request` on and returns its answer, or why there is none by `deadline`. One that
+    /// `is_repeatable` is asked again when the server died over it. `hold` sets memory aside.
+    pub(super) fn pass_on(
+        &self,
+        request: &[u8],
+        is_repeatable: bool,
+        deadline: Instant,
+        hold: &dyn Fn(usize) -> bool,
+    ) -> Result<HttpReply, RelayFailure> {
+        let _turn = self.turn(deadline)?;
+        let mut reason = io::Error::other("it does not answer");
+        for _ in 0..MAX_TRIES {
+            let instance = match self.instance(deadline) {
+                Ok(instance) => instance,
+                Err(error) => {
+                    reason = error;
+                    break;
+                }
+            };
+            if instance.work.is_stuck(STUCK) {
+                reason = io::Error::other("every thread of it is at something that does not end");
+                break;
+            }
+            let socket = match unix_socket::have_room().and_then(|()| instance.door.connect()) {
+                Ok(socket) => socket,
+                Err(error) if fd_limit::are_used_up(&error) => {
+                    reason = error;
+                    break;
+                }
+                Err(error) => {
+                    reason = error;
+                    instance.work.end();
+                    continue;
+                }
+            };
+            match relay::exchange(&socket, request, deadline, hold) {
+                Ok(reply) => return Ok(reply),
+                Err(Broken::NoMemory) => return Err(RelayFailure::NoMemory),
+                Err(Broken::TooLarge(bytes)) => {
+                    self.complain(&format_args!("an answer of {bytes} bytes is more than it may have"));
+                    return Err(RelayFailure::TooLarge);
+                }
+                Err(Broken::TimedOut) => {
+                    self.complain(&"it took too long to answer");
+                    return Err(RelayFailure::TimedOut);
+                }
+                Err(Broken::Failed(error)) => {
+                    reason = error;
+                    instance.work.end();
+                    if !is_repeatable {
+                        break;
+                    }
+                }
+            }
+        }
+        self.complain(&reason);
+        Err(RelayFailure::Unavailable)
+    }
+
+    /// Ends the server and removes its socket.
+    pub(super) fn shut_down(&self) {
+        let instance = {
+            let mut state = self.lock();
+            state.ended = true;
+            state.instance.take()
+        };
+        self.freed.notify_all();
+        if let Some(instance) = instance {
+            instance.retire();
+            // Ends with an error when all have ended: nothing is ever sent.
+            let _ = instance.alive.recv_timeout(LAST_WORKERS);
+            drop(instance);
+        }
+        self.directory.remove();
+    }
+
+    /// Once for each time that it begins to fail.
+    fn complain(&self, what: &dyn fmt::Display) {
+        if self.failures.begins(Instant::now()) {
+            log::error!("the page can't be answered: {what}");
+        }
+    }
+
+    fn turn(&self, deadline: Instant) -> Result<Turn<'_>, RelayFailure> {
+        let mut state = self.lock();
+        while state.at_once >= MAX_AT_ONCE {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(RelayFailure::TimedOut);
+            }
+            if state.ended {
+                return Err(RelayFailure::Unavailable);
+            }
+            state = self.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.at_once += 1;
+        Ok(Turn(self))
+    }
+
+    /// The one that runs; a new one in the place of one that died.
+    fn instance(&self, deadline: Instant) -> io::Result<Arc<Instance>> {
+        let mut state = self.lock();
+        loop {
+            if state.ended {
+                return Err(io::Error::other("it has ended"));
+            }
+            if let Some(instance) = state.instance.as_ref().filter(|each| !each.work.has_ended()) {
+                return Ok(instance.clone());
+            }
+            let now = Instant::now();
+            let next = state.started + RESTART_PAUSE;
+            if now >= next {
+                break;
+            }
+            if now >= deadline {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let pause = next.saturating_duration_since(now);
+            state = self.freed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if let Some(dead) = state.instance.take() {
+            dead.retire();
+        }
+        state.started = Instant::now();
+        let number = state.number;
+        state.number += 1;
+        let instance = Arc::new(Instance::start(&self.handler, &self.directory, &self.key, number)?);
+        log::debug!("the page's inner server was started again");
+        state.instance = Some(instance.clone());
+        Ok(instance)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, TinyHttpState> {
+        // Each change is whole before anything could panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.lock().at_once -= 1;
+        self.0.freed.notify_one();
+    }
+}
+
+impl Instance {
+    fn start(
+        handler: &Handler,
+        directory: &PrivateDirectory,
+        key: &str,
+        number: u64,
+    ) -> io::Result<Instance> {
+        let (listener, door) = directory.listen(number)?;
+        let server = Server::from_listener(listener, None).map_err(io::Error::other)?;
+        let (server, work) = (Arc::new(server), Arc::new(WorkerShared::default()));
+        let (holds, alive) = bounded(0);
+        let instance = Instance { server: Arc::downgrade(&server), door, work, alive };
+        let started = worker::start(&server, handler, key, &instance.work, &holds);
+        if started.is_err() {
+            instance.retire();
+        }
+        started.map(|()| instance)
+    }
+
+    /// Lets its workers end, and the server with them.
+    fn retire(&self) {
+        self.work.end();
+        if let Some(server) = self.server.upgrade() {
+            for _ in 0..WORKERS {
+                server.unblock();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for TinyHttp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! The private socket: reachable by this user only, in a directory that lives as long as the server.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::PathBuf;
+
+/// 128 bits that nobody can guess, as hex. The hasher's keys come from the system's generator.
+pub(super) fn random_name() -> String {
+    let half = || RandomState::new().hash_one(std::process::id());
+    format!("{:016x}{:016x}", half(), half())
+}
+
+#[cfg(unix)]
+pub(super) use unix::{Door, PrivateDirectory, have_room};
+
+#[cfg(unix)]
+mod unix {
+    use super::{PathBuf, io, random_name};
+    use std::fs::{self, DirBuilder};
+    use std::os::unix::fs::DirBuilderExt;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    /// Whether there are descriptors left for a connection's both ends: without them the inner server
+    /// would not just refuse it, but die of it. Somebody else may still take them in between.
+    pub(in super::super) fn have_room() -> io::Result<()> {
+        let _four = (UnixStream::pair()?, UnixStream::pair()?);
+        Ok(())
+    }
+
+    /// A directory that only this user may enter. Removed when dropped.
+    #[derive(Debug)]
+    pub(in super::super) struct PrivateDirectory(PathBuf);
+
+    /// Where a listener can be reached.
+    #[derive(Debug, Clone)]
+    pub(in super::super) struct Door(PathBuf);
+
+    impl PrivateDirectory {
+        /// In the service's own directory, the user's, or the one for temporary files.
+        pub(in super::super) fn new() -> io::Result<PrivateDirectory> {
+            let own = |name: &str| {
+                let value = std::env::var_os(name)?;
+                let first = std::env::split_paths(&value).next()?;
+                first.is_absolute().then_some(first)
+            };
+            let places = [own("RUNTIME_DIRECTORY"), own("XDG_RUNTIME_DIR"), Some(std::env::temp_dir())];
+            let mut result = Err(io::ErrorKind::NotFound.into());
+            for place in places.into_iter().flatten() {
+                let path = place.join(format!("sluice-{}-{}", std::process::id(), random_name()));
+                // Fails when something is there, so nobody can have prepared it.
+                match DirBuilder::new().mode(0o700).create(&path) {
+                    Ok(()) => return Ok(PrivateDirectory(path)),
+                    Err(error) => {
+                        let text = format!("can't make the directory {}: {error}", path.display());
+                        result = Err(io::Error::new(error.kind(), text));
+                    }
+                }
+            }
+            result
+        }
+
+        /// A new listener. One that was there before is not in its way.
+        pub(in super::super) fn listen(&self, number: u64) -> io::Result<(tiny_http::Listener, Door)> {
+            // Cleaners of temporary files, and the end of a login, take it away.
+            if !self.0.exists() {
+                DirBuilder::new().mode(0o700).create(&self.0)?;
+            }
+            let path = self.0.join(number.to_string());
+            let listener = UnixListener::bind(&path)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+            Ok((listener.into(), Door(path)))
+        }
+
+        #[cfg(test)]
+        pub(in super::super) fn path(&self) -> &std::path::Path {
+            &self.0
+        }
+
+        pub(in super::super) fn remove(&self) {
+            // What is left behind then is empty, or a socket that nobody listens to.
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    impl Drop for PrivateDirectory {
+        fn drop(&mut self) {
+            self.remove();
+        }
+    }
+
+    impl Door {
+        pub(in super::super) fn connect(&self) -> io::Result<UnixStream> {
+            UnixStream::connect(&self.0)
+        }
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) use loopback::{Directory, Door, have_room};
+
+/// Where there are no Unix sockets: a port of this machine, which only the key protects.
+#[cfg(not(unix))]
+mod loopback {
+    use super::io;
+    use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
+    pub(in super::super) fn have_room() -> io::Result<()> {
+        Ok(())
+    }
+
+    #[derive(Debug)]
+    pub(in super::super) struct Directory;
+
+    #[derive(Debug, Clone)]
+    pub(in super::super) struct Door(SocketAddr);
+
+    impl PrivateDirectory {
+        pub(in super::super) fn new() -> io::Result<PrivateDirectory> {
+            Ok(PrivateDirectory)
+        }
+
+        pub(in super::super) fn listen(&self, _number: u64) -> io::Result<(tiny_http::Listener, Door)> {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let address = listener.local_addr()?;
+            Ok((listener.into(), Door(address)))
+        }
+
+        pub(in super::super) fn remove(&self) {}
+    }
+
+    impl Door {
+        pub(in super::super) fn connect(&self) -> io::Result<TcpStream> {
+            TcpStream::connect(self.0)
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The threads that take requests from `tiny_http` and call the handler.
+
+use std::convert::Infallible;
+use std::io::{self, Cursor};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use tiny_http::{Header, Response, Server, StatusCode};
+
+use super::body::MAX_BODY;
+use super::log_once::LogOnce;
+use super::relay::{HOST_HEADER, KEY_HEADER};
+use super::reply;
+use super::target::RequestTarget;
+use super::{GatedRequest, Handler, HttpAnswer, Method};
+use crate::net::sched;
+use crate::util::stop::Stopped;
+use crate::util::thread::{SERVICE_STACK, spawn};
+
+/// How many; a slow answer holds up one of them.
+pub(super) const WORKERS: usize = 2;
+
+/// What the workers of one server share.
+#[derive(Debug, Default)]
+pub(super) struct WorkerShared {
+    /// Since when each has been in the handler.
+    busy: Mutex<[Option<Instant>; WORKERS]>,
+    ended: AtomicBool,
+    panics: LogOnce,
+}
+
+impl WorkerShared {
+    /// Whether every worker has been in the handler for so long.
+    pub(super) fn is_stuck(&self, time: Duration) -> bool {
+        let now = Instant::now();
+        let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.iter().all(|since| since.is_some_and(|since| now.saturating_duration_since(since) >= time))
+    }
+
+    /// Whether one has given up, because the server accepts nothing more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Asks all to end after what they are at.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    fn set(&self, place: usize, since: Option<Instant>) {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = busy.get_mut(place) {
+            *slot = since;
+        }
+    }
+}
+
+/// Starts all of them; each holds `alive` until it ends.
+pub(super) fn start(
+    server: &Arc<Server>,
+    handler: &Handler,
+    key: &str,
+    work: &Arc<WorkerShared>,
+    alive: &Sender<Infallible>,
+) -> io::Result<()> {
+    for place in 0..WORKERS {
+        let (server, work, alive) = (server.clone(), work.clone(), alive.clone());
+        let (handler, key) = (handler.clone(), key.to_owned());
+        spawn(format!("page-{place}"), SERVICE_STACK, move || {
+            let _ = sched::yield_to_others();
+            serve_all(&server, &handler, &key, &work, place);
+            // First the server, which ends with its last holder.
+            drop(server);
+            drop(alive);
+            Ok::<(), Stopped>(())
+        })?;
+    }
+    Ok(())
+}
+
+fn serve_all(server: &Server, handler: &Handler, key: &str, work: &WorkerShared, place: usize) {
+    while !work.has_ended() {
+        let Ok(request) = server.recv() else {
+            // It accepts nothing more, or was told to end: so are the others.
+            work.end();
+            server.unblock();
+            return;
+        };
+        // A request that is dropped is answered with 500.
+        let _ = catch_unwind(AssertUnwindSafe(|| respond(request, handler, key, work, place)));
+        work.set(place, None);
+    }
+    server.unblock();
+}
+
+fn respond(mut request: tiny_http::Request, handler: &Handler, key: &str, work: &WorkerShared, place: usize) {
+    let answer = match understand(&mut request, key) {
+        Some(understood) => {
+            work.set(place, Some(Instant::now()));
+            let answer = call(handler, &understood, work);
+            work.set(place, None);
+            answer
+        }
+        None => HttpAnswer::text(400, "This did not come through the gate.\n"),
+    };
+    // Errors: the gate has given up on it.
+    let _ = request.respond(response(&answer));
+}
+
+/// What the gate passed on; `None` from anybody else.
+fn understand(request: &mut tiny_http::Request, key: &str) -> Option<GatedRequest> {
+    let header = |name: &'static str| {
+        let headers = request.headers().iter();
+        headers.filter(|header| header.field.equiv(name)).map(|header| header.value.to_string()).next()
+    };
+    if header(KEY_HEADER).as_deref() != Some(key) {
+        return None;
+    }
+    let host = header(HOST_HEADER);
+    let method = match request.method() {
+        tiny_http::Method::Get => Method::Get,
+        tiny_http::Method::Post => Method::Post,
+        _ => return None,
+    };
+    let RequestTarget { path, query, .. } = RequestTarget::parse(request.url()).ok()?;
+    let mut body = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(request.as_reader(), MAX_BODY as u64), &mut body).ok()?;
+    Some(GatedRequest { method, path, query, body, host })
+}
+
+fn call(handler: &Handler, request: &GatedRequest, work: &WorkerShared) -> HttpAnswer {
+    // The handler shares nothing with us; what it shares with itself is its own to keep whole.
+    if let Ok(answer) = catch_unwind(AssertUnwindSafe(|| handler(request))) {
+        return answer;
+    }
+    if work.panics.begins(Instant::now()) {
+        log::error!("the page's handler panicked at {:?}", request.path);
+    }
+    HttpAnswer::text(500, "The page could not be made.\n")
+}
+
+fn response(answer: &HttpAnswer) -> Response<Cursor<Arc<[u8]>>> {
+    let content_type = ("Content-Type", answer.content_type);
+    let others = answer.headers.iter().map(|(name, value)| (*name, value.as_str()));
+    let headers = std::iter::once(content_type)
+        .chain(others)
+        // It would be believed instead of the body's own.
+        .filter(|(name, _)| !name.eq_ignore_ascii_case("Content-Length"))
+        .filter(|(name, value)| reply::is_header(name, value))
+        .filter_map(|(name, value)| Header::from_bytes(name, value).ok())
+        .collect();
+    let status = if (200..=599).contains(&answer.status) { answer.status } else { 500 };
+    let length = answer.body.len();
+    // By default it sends longer bodies in chunks.
+    Response::new(StatusCode(status), headers, Cursor::new(answer.body.clone()), Some(length), None)
+        .with_chunked_threshold(usize::MAX)
+}

@@ -1,0 +1,220 @@
+//! A short name for people of what a miner calls itself (wire reference, section 1.5).
+
+use crate::util::escape::is_unprintable;
+
+/// The longest name, in characters.
+const LONGEST: usize = 48;
+
+/// Of a user agent: `bitaxe/BM1370/v2.9.0` is a `Bitaxe Gamma (BM1370), firmware v2.9.0`. One that is
+/// not known is shown as it is, cleaned and shortened. `None` for an empty one.
+pub fn device(user_agent: &str) -> Option<String> {
+    let clean = clean(user_agent);
+    let lower = clean.to_ascii_lowercase();
+    if clean.is_empty() {
+        return None;
+    }
+    let agent = Agent::read(&clean);
+    let known = KNOWN.iter().find(|known| lower.starts_with(known.begins));
+    let name = match known {
+        Some(KnownAgent { shape: AgentShape::Axe(make), .. }) => agent.axe(make),
+        Some(KnownAgent { shape: AgentShape::Software(name), .. }) => agent.with_version(name),
+        // The maker's word is part of the model's name already: `Antminer S21/…`.
+        Some(KnownAgent { shape: AgentShape::Machine(name), .. }) => agent.machine(name),
+        None => clean,
+    };
+    Some(name.chars().take(LONGEST).collect())
+}
+
+/// How the rest of a user agent is to be read.
+enum AgentShape {
+    /// `make/chip/firmware`: boards with the ESP-Miner firmware and its descendants.
+    Axe(&'static str),
+    /// `name/version`.
+    Software(&'static str),
+    /// `make model/firmware`.
+    Machine(&'static str),
+}
+
+struct KnownAgent {
+    /// In lower case. The first that fits counts.
+    begins: &'static str,
+    shape: AgentShape,
+}
+
+const fn axe(begins: &'static str, make: &'static str) -> KnownAgent {
+    KnownAgent { begins, shape: AgentShape::Axe(make) }
+}
+
+const fn software(begins: &'static str, name: &'static str) -> KnownAgent {
+    KnownAgent { begins, shape: AgentShape::Software(name) }
+}
+
+const fn machine(begins: &'static str, name: &'static str) -> KnownAgent {
+    KnownAgent { begins, shape: AgentShape::Machine(name) }
+}
+
+const KNOWN: [KnownAgent; 30] = [
+    software("nerdminerv2", "NerdMiner V2"),
+    software("nerdminer", "NerdMiner"),
+    software("han_solominer", "HAN SOLOminer"),
+    software("nmminer", "NMMiner"),
+    software("leafminer", "LeafMiner"),
+    software("sparkminer", "SparkMiner"),
+    axe("nerdqaxe++", "NerdQAxe++"),
+    axe("nerdqaxeplus", "NerdQAxe+"),
+    axe("nerdqaxe", "NerdQAxe"),
+    axe("nerdoctaxe", "NerdOctaxe"),
+    axe("nerdaxe", "NerdAxe"),
+    axe("lucky", "Lucky Miner"),
+    axe("bitaxe", "Bitaxe"),
+    axe("esp-miner", "ESP-Miner"),
+    software("cgminer", "cgminer"),
+    software("sgminer", "sgminer"),
+    software("bfgminer", "BFGMiner"),
+    software("cpuminer", "cpuminer"),
+    software("minerd", "cpuminer"),
+    machine("antminer", "Antminer"),
+    machine("whatsminer", "Whatsminer"),
+    software("btminer", "Whatsminer (btminer)"),
+    machine("avalon", "Avalon"),
+    machine("innosilicon", "Innosilicon"),
+    software("bosminer", "Braiins OS"),
+    software("luxminer", "LuxOS"),
+    software("powerplay-bm", "ePIC PowerPlay"),
+    software("xminer", "VNish (xminer)"),
+    software("nicehash", "NiceHash"),
+    software("vnish", "VNish"),
+];
+
+/// Between slashes, or before brackets: `bitaxe/BM1368 (v2.1.9)`, `bitaxe v2.2`.
+struct Agent<'a> {
+    first: &'a str,
+    parts: Vec<&'a str>,
+}
+
+impl<'a> Agent<'a> {
+    fn read(clean: &'a str) -> Agent<'a> {
+        let mut pieces = clean.split('/').map(str::trim);
+        let first = pieces.next().unwrap_or_default();
+        Agent { first, parts: pieces.filter(|part| !part.is_empty()).collect() }
+    }
+
+    fn axe(&self, make: &str) -> String {
+        let words = self
+            .parts
+            .iter()
+            .flat_map(|part| part.split([' ', '(', ')']))
+            .chain(self.first.split(' ').skip(1));
+        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        let chip = words.iter().find(|word| word.len() < 12 && word.to_ascii_uppercase().starts_with("BM1"));
+        let firmware = words.iter().find(|word| is_version(word));
+        let mut name = make.to_owned();
+        if let Some(chip) = chip {
+            if let (Some(model), "Bitaxe") = (bitaxe(chip), make) {
+                name.push(' ');
+                name.push_str(model);
+            }
+            name.push_str(&format!(" ({})", chip.to_ascii_uppercase()));
+        }
+        if let Some(firmware) = firmware {
+            name.push_str(", firmware ");
+            name.push_str(&shown(firmware));
+        }
+        name
+    }
+
+    fn with_version(&self, name: &str) -> String {
+        let words =
+            self.parts.iter().flat_map(|part| part.split(' ')).chain(self.first.split([' ', '-']).skip(1));
+        match words.into_iter().find(|word| is_version(word)) {
+            Some(version) => format!("{name} {}", version.trim_start_matches(['v', 'V'])),
+            None => name.to_owned(),
+        }
+    }
+
+    fn machine(&self, name: &str) -> String {
+        let model = self.first.get(name.len()..).unwrap_or_default().trim_matches([' ', '-', '_']);
+        if model.is_empty() { self.with_version(name) } else { format!("{name} {model}") }
+    }
+}
+
+/// Which board has the chip.
+fn bitaxe(chip: &str) -> Option<&'static str> {
+    match chip.to_ascii_uppercase().as_str() {
+        "BM1397" => Some("Max"),
+        "BM1366" => Some("Ultra"),
+        "BM1368" => Some("Supra"),
+        "BM1370" => Some("Gamma"),
+        _ => None,
+    }
+}
+
+fn is_version(word: &str) -> bool {
+    let word = word.trim_start_matches(['v', 'V']);
+    word.contains('.') && word.starts_with(|first: char| first.is_ascii_digit())
+}
+
+/// With one small v: `V1.8.3`, `v2.9.0` and `2.9.0` are written alike.
+fn shown(version: &str) -> String {
+    format!("v{}", version.trim_start_matches(['v', 'V']))
+}
+
+/// Without what could hide or turn text around; runs of spaces become one.
+fn clean(user_agent: &str) -> String {
+    let visible = |c: char| if is_unprintable(c) { ' ' } else { c };
+    let text: String = user_agent.chars().take(256).map(visible).collect();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn real_user_agents_have_names() {
+        for (user_agent, name) in [
+            ("NerdMinerV2/V1.8.3", "NerdMiner V2 1.8.3"),
+            ("NerdMinerV2", "NerdMiner V2"),
+            ("HAN_SOLOminer/V1.2", "HAN SOLOminer 1.2"),
+            ("NMMiner/v0.3.01", "NMMiner 0.3.01"),
+            ("bitaxe/BM1370/v2.9.0", "Bitaxe Gamma (BM1370), firmware v2.9.0"),
+            ("bitaxe/BM1368", "Bitaxe Supra (BM1368)"),
+            ("bitaxe/BM1368 (v2.1.9-8-g04c8b80-dirty)", "Bitaxe Supra (BM1368), firmware v2.1.9-8-g04c8b8"),
+            ("bitaxe v2.2", "Bitaxe, firmware v2.2"),
+            ("bitaxe/BM1366/v2.4.5", "Bitaxe Ultra (BM1366), firmware v2.4.5"),
+            ("bitaxe", "Bitaxe"),
+            ("NerdQAxe+/BM1368/v1.0.30", "NerdQAxe (BM1368), firmware v1.0.30"),
+            ("NerdQAxe++/BM1370/v1.0.30", "NerdQAxe++ (BM1370), firmware v1.0.30"),
+            ("NerdOCTAXE/BM1370/v1.0.30", "NerdOctaxe (BM1370), firmware v1.0.30"),
+            ("cgminer/4.13.6", "cgminer 4.13.6"),
+            ("cpuminer/2.5.1", "cpuminer 2.5.1"),
+            ("cpuminer-multi/1.3.6", "cpuminer 1.3.6"),
+            ("Antminer S21/Tue Mar 4 2025", "Antminer S21"),
+            ("Antminer S19j Pro", "Antminer S19j Pro"),
+            ("whatsminer/v1.1", "Whatsminer 1.1"),
+            ("AvalonNano3", "Avalon Nano3"),
+            ("bosminer-plus-tuner 0.2.0-36c56a9363", "Braiins OS 0.2.0"),
+            ("PowerPlay-BM/1.2.3", "ePIC PowerPlay 1.2.3"),
+            ("xminer-1.2.6", "VNish (xminer) 1.2.6"),
+            ("NiceHash/1.0.0", "NiceHash 1.0.0"),
+            ("tang++/0.2.0", "tang++/0.2.0"),
+        ] {
+            assert_eq!(device(user_agent).as_deref(), Some(name), "{user_agent}");
+        }
+    }
+
+    #[test]
+    fn hostile_ones_are_cleaned_and_short() {
+        assert_eq!(device(""), None);
+        assert_eq!(device(" \n\u{202e}\0"), None);
+        assert_eq!(device("a\u{1b}[2J\nb\u{202e}c  d").as_deref(), Some("a [2J b c d"));
+        for hostile in
+            ["x".repeat(10_000), "bitaxe/".repeat(2000), "é".repeat(500), "antminer é€😀".repeat(99)]
+        {
+            assert!(device(&hostile).unwrap().chars().count() <= LONGEST);
+        }
+        for odd in ["antmin", "antminer€", "antmineré/", "/", "///", "bitaxe///v", "cgminer/ ."] {
+            assert!(device(odd).is_some(), "{odd}");
+        }
+    }
+}

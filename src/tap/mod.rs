@@ -1,0 +1,15 @@
+//! The words that forwarding and analysis share: whose session a message belongs to, which direction it
+//! went, and the sending end. The forwarding threads put a copy of what they have sent into a bounded queue;
+//! the analyzer takes it out. Neither waits for the other.
+
+pub(crate) mod conversation;
+pub(crate) mod fair_share;
+pub(crate) mod sender;
+pub(crate) mod session_clock;
+pub(crate) mod work_owed;
+
+pub use conversation::{Conversation, Direction, Role, SessionId, TapBytes, TapEvent, TapMessage, Traffic};
+pub use sender::ToAnalyzer;
+pub(crate) use sender::{Tap, announce, offer_hash};
+pub use session_clock::SessionClock;
+pub use work_owed::WorkOwed;

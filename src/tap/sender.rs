@@ -1,0 +1,254 @@
+//! The tap: a copy of what was forwarded goes to the analyzer, after the send and only if there is
+//! room. What finds no room is counted, and the next copy says that something is missing.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, TrySendError};
+
+use super::fair_share::has_room;
+use super::{Conversation, Direction, TapBytes, TapEvent, TapMessage};
+use crate::net::Stamp;
+use crate::work::HashedShare;
+
+/// The most bytes of a copy; a job has 1.4 to 4 KiB. More bytes are passed on in several copies, so that what
+/// waits in the queue is bounded in bytes as well: 64 MiB with the default settings.
+const MAX_COPY: usize = 4096;
+
+/// How long the end of a session waits for room in the queue. An analyzer that runs makes some within
+/// milliseconds; one that does not must not keep the sessions that have ended.
+const ROOM_LIMIT: Duration = Duration::from_millis(500);
+
+/// The way to the analyzer; `None` when analysis is off.
+pub type ToAnalyzer = Option<Sender<TapMessage>>;
+
+/// One direction's end of the tap.
+#[derive(Debug)]
+pub struct Tap {
+    to_analyzer: ToAnalyzer,
+    conversation: Arc<Conversation>,
+    direction: Direction,
+    gap: bool,
+}
+
+impl Tap {
+    pub fn new(to_analyzer: ToAnalyzer, conversation: Arc<Conversation>, direction: Direction) -> Tap {
+        Tap { to_analyzer, conversation, direction, gap: false }
+    }
+
+    /// Whether anybody wants copies.
+    pub fn is_open(&self) -> bool {
+        self.to_analyzer.is_some()
+    }
+
+    /// Counts `bytes` that have left, and passes a copy on.
+    pub fn forwarded(&mut self, bytes: &[u8], readable_at: Stamp, sent_at: Stamp) {
+        self.conversation.traffic(self.direction).count(bytes.len());
+        if self.is_open() {
+            for piece in bytes.chunks(MAX_COPY) {
+                self.pass_on(piece.into(), readable_at, sent_at);
+            }
+        }
+    }
+
+    /// As [`Tap::forwarded`], with a copy that exists already; `None` when it could not be made.
+    pub fn spliced(&mut self, length: usize, copy: Option<Box<[u8]>>, readable_at: Stamp, sent_at: Stamp) {
+        self.conversation.traffic(self.direction).count(length);
+        match copy {
+            Some(copy) if self.is_open() && copy.len() <= MAX_COPY => {
+                self.pass_on(copy, readable_at, sent_at);
+            }
+            Some(copy) if self.is_open() => {
+                for piece in copy.chunks(MAX_COPY) {
+                    self.pass_on(piece.into(), readable_at, sent_at);
+                }
+            }
+            Some(_) => {}
+            None if self.is_open() => self.dropped(),
+            None => {}
+        }
+    }
+
+    /// Tells the analyzer, waiting a little for room, that the miner is not read any more. Only for the
+    /// end of this direction, when no bytes wait behind this thread.
+    pub fn paused(&self) {
+        if let Some(to_analyzer) = &self.to_analyzer {
+            let copy = TapMessage { conversation: self.conversation.clone(), what: TapEvent::MinerPaused };
+            if to_analyzer.send_timeout(copy, ROOM_LIMIT).is_err() {
+                // As after any copy that was lost: what the pool owes the miner is not known.
+                self.conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn pass_on(&mut self, bytes: Box<[u8]>, readable_at: Stamp, sent_at: Stamp) {
+        let chunk = TapBytes { direction: self.direction, bytes, readable_at, sent_at, after_gap: self.gap };
+        match offer(&self.to_analyzer, &self.conversation, TapEvent::Bytes(chunk)) {
+            Offered::Taken => self.gap = false,
+            Offered::Full => self.dropped(),
+        }
+    }
+
+    fn dropped(&mut self) {
+        self.gap = true;
+        self.conversation.traffic(self.direction).dropped.fetch_add(1, Ordering::Relaxed);
+        self.conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Tells the analyzer of a session's opening or end, if there is room; it can do without.
+pub fn announce(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, what: TapEvent) {
+    let _ = offer(to_analyzer, conversation, what);
+}
+
+/// Tells the analyzer what a share was hashed to, so that it need not hash it again, while its queue is mostly
+/// empty; it can do without.
+pub fn offer_hash(
+    to_analyzer: &ToAnalyzer,
+    conversation: &Arc<Conversation>,
+    hashed: impl FnOnce() -> HashedShare,
+) {
+    let has_room = |queue: &&Sender<TapMessage>| queue.len() <= queue.capacity().unwrap_or(usize::MAX) / 4;
+    if to_analyzer.as_ref().is_some_and(|queue| has_room(&queue)) {
+        announce(to_analyzer, conversation, TapEvent::Hashed(Box::new(hashed())));
+    }
+}
+
+enum Offered {
+    Taken,
+    Full,
+}
+
+fn offer(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, what: TapEvent) -> Offered {
+    let Some(to_analyzer) = to_analyzer else {
+        return Offered::Taken;
+    };
+    let traffic = match &what {
+        TapEvent::Bytes(chunk) => Some(conversation.traffic(chunk.direction)),
+        TapEvent::Opened | TapEvent::Hashed(_) | TapEvent::MinerPaused | TapEvent::Closed => None,
+    };
+    if let Some(traffic) = traffic {
+        let capacity = to_analyzer.capacity().unwrap_or(usize::MAX);
+        let free = || capacity.saturating_sub(to_analyzer.len());
+        if !has_room(conversation.role, traffic.waiting(), capacity, free) {
+            return Offered::Full;
+        }
+        traffic.put_in();
+    }
+    match to_analyzer.try_send(TapMessage { conversation: conversation.clone(), what }) {
+        Ok(()) => Offered::Taken,
+        Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+            traffic.iter().for_each(|traffic| traffic.taken_out());
+            Offered::Full
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tap::SessionId;
+
+    fn conversation() -> Arc<Conversation> {
+        Arc::new(Conversation::new(SessionId(1), "127.0.0.1:1".parse().unwrap(), Stamp::now()))
+    }
+
+    /// As the analyzer takes a copy out.
+    fn bytes_of(copy: TapMessage) -> (Vec<u8>, bool) {
+        match copy.what {
+            TapEvent::Bytes(chunk) => {
+                copy.conversation.traffic(chunk.direction).taken_out();
+                (chunk.bytes.into_vec(), chunk.after_gap)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_full_queue_drops_the_copy_counts_it_and_marks_the_gap() {
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        let conversation = conversation();
+        let mut tap = Tap::new(Some(sender), conversation.clone(), Direction::Up);
+        for text in [b"a", b"b", b"c"] {
+            tap.forwarded(text, Stamp::now(), Stamp::now());
+        }
+        assert_eq!(conversation.dropped_copies.load(Ordering::Relaxed), 2);
+        assert_eq!(conversation.up.bytes.load(Ordering::Relaxed), 3);
+        assert_eq!(bytes_of(receiver.recv().unwrap()), (b"a".to_vec(), false));
+        tap.forwarded(b"d", Stamp::now(), Stamp::now());
+        assert_eq!(bytes_of(receiver.recv().unwrap()), (b"d".to_vec(), true));
+        tap.forwarded(b"e", Stamp::now(), Stamp::now());
+        assert_eq!(bytes_of(receiver.recv().unwrap()), (b"e".to_vec(), false));
+    }
+
+    #[test]
+    fn much_at_once_comes_in_pieces_and_nothing_is_missing() {
+        let (sender, receiver) = crossbeam_channel::bounded(1024);
+        let conversation = conversation();
+        let mut tap = Tap::new(Some(sender), conversation.clone(), Direction::Down);
+        let bytes: Vec<u8> = (0..3 * MAX_COPY + 5).map(|place| place as u8).collect();
+        for _ in 0..4 {
+            tap.forwarded(&bytes, Stamp::now(), Stamp::now());
+            tap.spliced(bytes.len(), Some(bytes.as_slice().into()), Stamp::now(), Stamp::now());
+        }
+        let pieces: Vec<Vec<u8>> = receiver.try_iter().map(|copy| bytes_of(copy).0).collect();
+        assert!(pieces.iter().all(|piece| piece.len() <= MAX_COPY));
+        assert_eq!(pieces.concat(), bytes.repeat(8));
+        assert_eq!(conversation.down.chunks.load(Ordering::Relaxed), 8, "reads, not copies");
+    }
+
+    #[test]
+    fn one_that_floods_leaves_room_for_others_and_its_other_direction() {
+        let (sender, receiver) = crossbeam_channel::bounded(1024);
+        let (loud, quiet) = (conversation(), conversation());
+        let mut flood = Tap::new(Some(sender.clone()), loud.clone(), Direction::Up);
+        for _ in 0..1000 {
+            flood.forwarded(b"x", Stamp::now(), Stamp::now());
+        }
+        assert_eq!((receiver.len(), loud.dropped_copies.load(Ordering::Relaxed)), (768, 232));
+        for conversation in [&loud, &quiet] {
+            let mut tap = Tap::new(Some(sender.clone()), conversation.clone(), Direction::Down);
+            for _ in 0..10 {
+                tap.forwarded(b"y", Stamp::now(), Stamp::now());
+            }
+        }
+        assert_eq!(receiver.len(), 768 + 20);
+        assert_eq!(quiet.dropped_copies.load(Ordering::Relaxed), 0);
+        // What the analyzer has taken out counts no more.
+        for copy in receiver.try_iter() {
+            copy.conversation.traffic(Direction::Up).taken_out();
+        }
+        assert_eq!(loud.up.waiting(), 0);
+        flood.forwarded(b"z", Stamp::now(), Stamp::now());
+        assert_eq!(receiver.len(), 1);
+    }
+
+    #[test]
+    fn a_long_job_finds_room_in_a_queue_that_others_have_nearly_filled() {
+        const QUEUE: usize = 16_384;
+        let bytes: Vec<u8> = (0..16 * MAX_COPY).map(|place| place as u8).collect();
+        for is_spliced in [false, true] {
+            let (sender, receiver) = crossbeam_channel::bounded(QUEUE);
+            for _ in 0..QUEUE - 16 {
+                announce(&Some(sender.clone()), &conversation(), TapEvent::Opened);
+            }
+            let mut tap = Tap::new(Some(sender), conversation(), Direction::Down);
+            match is_spliced {
+                false => tap.forwarded(&bytes, Stamp::now(), Stamp::now()),
+                true => tap.spliced(bytes.len(), Some(bytes.as_slice().into()), Stamp::now(), Stamp::now()),
+            }
+            let pieces = receiver.try_iter().skip(QUEUE - 16).flat_map(|copy| bytes_of(copy).0);
+            assert_eq!(pieces.collect::<Vec<u8>>(), bytes, "spliced: {is_spliced}");
+        }
+    }
+
+    #[test]
+    fn without_an_analyzer_bytes_are_still_counted() {
+        let conversation = conversation();
+        let mut tap = Tap::new(None, conversation.clone(), Direction::Down);
+        tap.forwarded(b"abc", Stamp::now(), Stamp::now());
+        assert_eq!(conversation.down.bytes.load(Ordering::Relaxed), 3);
+        assert_eq!(conversation.dropped_copies.load(Ordering::Relaxed), 0);
+    }
+}

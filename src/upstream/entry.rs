@@ -1,0 +1,199 @@
+//! One upstream: how it is reached, and how it fares.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::health::{PoolFailure, PoolHealth};
+use super::list::UpstreamId;
+use super::probe_logins::ProbeLogins;
+use super::route::{SetupError, name_of, route_to};
+use super::spare::WarmConnections;
+use super::{UpstreamsShared, lock};
+use crate::config;
+use crate::net::Stream;
+use crate::net::dial::{DialError, Route};
+use crate::util::stop::Stop;
+
+/// What is known of an upstream, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolStatus {
+    /// No miner needed it yet.
+    Untried,
+    Up,
+    Failed,
+    /// Taken out of rotation for what it did, until a person clears it or the program restarts.
+    Blocked,
+}
+
+impl fmt::Display for PoolStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PoolStatus::Untried => "not needed yet",
+            PoolStatus::Up => "up",
+            PoolStatus::Failed => "FAILED",
+            PoolStatus::Blocked => "BLOCKED",
+        })
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct UpstreamEntry {
+    pub(super) id: UpstreamId,
+    pub(super) configured: Arc<config::UpstreamConfig>,
+    /// Host and port, for people.
+    pub(super) name: Arc<str>,
+    route: Route,
+    /// The addresses that this program listens on for miners.
+    listening: Vec<SocketAddr>,
+    health: Mutex<PoolHealth>,
+    /// Why a person has to say that it may be used again.
+    blocked: Mutex<Option<String>>,
+    /// It was connected to at least once.
+    reached: AtomicBool,
+    probe_logins: Mutex<ProbeLogins>,
+    /// Told when there is something to probe.
+    news: Condvar,
+    pub(super) warm: WarmConnections,
+    /// It is not listed any more, or the program ends.
+    pub(super) stop: Stop,
+}
+
+impl UpstreamEntry {
+    /// Names are resolved in the background from now on, until `stop`.
+    ///
+    /// # Errors
+    /// [`SetupError`] for unusable certificates, or when a thread can't be started.
+    pub(super) fn new(
+        id: UpstreamId,
+        configured: &config::UpstreamConfig,
+        UpstreamsShared { failover, listening, .. }: &UpstreamsShared,
+        stop: Stop,
+    ) -> Result<UpstreamEntry, SetupError> {
+        Ok(UpstreamEntry {
+            id,
+            configured: Arc::new(configured.clone()),
+            name: name_of(configured).into(),
+            route: route_to(configured, &stop)?,
+            listening: listening.clone(),
+            health: Mutex::new(PoolHealth::new(failover.backoff_min, failover.backoff_max, Instant::now())),
+            blocked: Mutex::new(None),
+            reached: AtomicBool::new(false),
+            probe_logins: Mutex::default(),
+            news: Condvar::new(),
+            warm: WarmConnections::new(configured.warm),
+            stop,
+        })
+    }
+
+    /// What was taken out of rotation stays out under other terms: a person clears it.
+    pub(super) fn inherit_block(&self, before: &[Arc<UpstreamEntry>]) {
+        let is_it = |other: &&Arc<UpstreamEntry>| other.name == self.name && other.blocked().is_some();
+        if let Some(blocked) = before.iter().find(is_it) {
+            let why = blocked.blocked().clone();
+            log::warn!("pool {} {} stays out of rotation", self.id, self.name);
+            *self.blocked() = why;
+        }
+    }
+
+    pub(super) fn health(&self) -> MutexGuard<'_, PoolHealth> {
+        lock(&self.health)
+    }
+
+    /// Why it is out of rotation.
+    pub(super) fn blocked(&self) -> MutexGuard<'_, Option<String>> {
+        lock(&self.blocked)
+    }
+
+    /// The logins that probes use.
+    pub(super) fn probe_logins(&self) -> MutexGuard<'_, ProbeLogins> {
+        lock(&self.probe_logins)
+    }
+
+    /// Since when it has been thought to work.
+    pub(super) fn up_since(&self) -> Option<Instant> {
+        self.health().up_since().filter(|_| self.blocked().is_none())
+    }
+
+    pub(super) fn standing(&self) -> PoolStatus {
+        if self.blocked().is_some() {
+            return PoolStatus::Blocked;
+        }
+        match (self.health().up_since(), self.reached.load(Ordering::Relaxed)) {
+            (None, _) => PoolStatus::Failed,
+            (Some(_), true) => PoolStatus::Up,
+            (Some(_), false) => PoolStatus::Untried,
+        }
+    }
+
+    /// Dials, or takes a warm connection.
+    pub(super) fn dial(&self, deadline: Instant) -> Result<Stream, DialError> {
+        let stream = match self.warm.take() {
+            Some(stream) => stream,
+            None => self.dial_anew(deadline)?,
+        };
+        self.reached.store(true, Ordering::Relaxed);
+        Ok(stream)
+    }
+
+    /// Dials.
+    pub(super) fn dial_anew(&self, deadline: Instant) -> Result<Stream, DialError> {
+        let stream = self.route.dial(deadline, &self.stop)?;
+        if is_itself(&stream, &self.listening) {
+            return Err(DialError::Itself);
+        }
+        Ok(stream)
+    }
+
+    /// Dials its host at another port.
+    pub(super) fn dial_at(&self, port: u16, deadline: Instant) -> Result<Stream, DialError> {
+        self.route.dial_at(port, deadline, &self.stop)
+    }
+
+    /// How often its addresses have become others.
+    pub(super) fn address_changes(&self) -> u64 {
+        self.route.address_changes()
+    }
+
+    /// It has failed: the pause until the next try, unless that is known already.
+    pub(super) fn fail(&self, failure: PoolFailure) -> Option<Duration> {
+        let pause = self.health().failed(failure, Instant::now());
+        self.news.notify_all();
+        self.warm.clear();
+        pause
+    }
+
+    /// A probe is to find out whether it has failed.
+    pub(super) fn suspect(&self, failure: PoolFailure) {
+        self.health().suspect(failure);
+        self.news.notify_all();
+    }
+
+    /// It works. `true` when it had counted as failed.
+    pub(super) fn recover(&self) -> bool {
+        self.reached.store(true, Ordering::Relaxed);
+        self.health().recovered(Instant::now())
+    }
+
+    /// Sleeps for `time`, or until there is something new to probe.
+    pub(super) fn wait_for_news(&self, time: Duration, known: bool) {
+        let health = self.health();
+        if known || !health.wants_probe() {
+            drop(self.news.wait_timeout(health, time).unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
+/// Whether the connection goes to a port on which this program listens, on this machine: both ends have the same
+/// address then.
+fn is_itself(stream: &Stream, listening: &[SocketAddr]) -> bool {
+    let socket = stream.socket();
+    let (Ok(own), Ok(peer)) = (socket.local_addr(), socket.peer_addr()) else { return false };
+    let is_there = |at: &SocketAddr| {
+        let is_address = at.ip().is_unspecified() || at.ip() == peer.ip();
+        at.port() == peer.port() && is_address
+    };
+    own.ip() == peer.ip() && listening.iter().any(is_there)
+}

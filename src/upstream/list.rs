@@ -1,0 +1,141 @@
+//! Which upstreams are listed, in which order. Each has a number for as long as the program runs,
+//! whatever is listed beside it later: sessions, jobs and records are told apart by it.
+
+use std::fmt;
+
+use super::route::SetupError;
+use crate::config;
+
+/// The most different upstreams that one run can be told of.
+const MOST_KNOWN: usize = 256;
+
+/// An upstream's number: its place in the first list, or the next free one when it came later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UpstreamId(pub usize);
+
+impl fmt::Display for UpstreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // People count from one.
+        write!(f, "#{}", self.0 + 1)
+    }
+}
+
+/// All upstreams that were ever listed, and the order of preference that holds now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpstreamList {
+    known: Vec<config::UpstreamConfig>,
+    order: Vec<UpstreamId>,
+}
+
+/// Why other upstreams can't be taken while the program runs.
+#[derive(Debug)]
+pub enum RelistError {
+    Setup(SetupError),
+    /// This run was told of too many different ones.
+    TooMany,
+}
+
+impl fmt::Display for RelistError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RelistError::Setup(why) => write!(f, "{why}"),
+            RelistError::TooMany => f.write_str("too many different upstreams for one run; start it again"),
+        }
+    }
+}
+
+impl std::error::Error for RelistError {}
+
+impl UpstreamList {
+    /// The first list.
+    pub fn new(configured: &[config::UpstreamConfig]) -> UpstreamList {
+        UpstreamList { known: configured.to_vec(), order: (0..configured.len()).map(UpstreamId).collect() }
+    }
+
+    /// Another list. Whoever stands in it as before keeps the number.
+    ///
+    /// # Errors
+    /// When this run can't be told of any more.
+    pub fn relisted(&self, configured: &[config::UpstreamConfig]) -> Result<UpstreamList, RelistError> {
+        let mut next = UpstreamList { known: self.known.clone(), order: Vec::new() };
+        for one in configured {
+            let is_it = |(number, known): &(usize, &config::UpstreamConfig)| {
+                *known == one && !next.order.contains(&UpstreamId(*number))
+            };
+            let known = next.known.iter().enumerate().find(is_it).map(|(number, _)| number);
+            let number = known.unwrap_or_else(|| {
+                next.known.push(one.clone());
+                next.known.len() - 1
+            });
+            next.order.push(UpstreamId(number));
+        }
+        if next.known.len() <= MOST_KNOWN { Ok(next) } else { Err(RelistError::TooMany) }
+    }
+
+    /// In the order of preference.
+    pub fn order(&self) -> &[UpstreamId] {
+        &self.order
+    }
+
+    /// How much others are preferred: 0 for the best; `None` for one that is not listed any more.
+    pub fn rank(&self, id: UpstreamId) -> Option<usize> {
+        self.order.iter().position(|listed| *listed == id)
+    }
+
+    /// By their numbers, those that are not listed any more included.
+    pub fn known(&self) -> &[config::UpstreamConfig] {
+        &self.known
+    }
+
+    /// Their URLs, by their numbers.
+    pub fn urls(&self) -> Vec<String> {
+        self.known.iter().map(ToString::to_string).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(hosts: &[&str]) -> Vec<config::UpstreamConfig> {
+        hosts.iter().map(|host| config::UpstreamConfig::new(*host, 3333)).collect()
+    }
+
+    fn order(listing: &UpstreamList) -> Vec<usize> {
+        listing.order().iter().map(|id| id.0).collect()
+    }
+
+    #[test]
+    fn who_stays_keeps_the_number() {
+        let first = UpstreamList::new(&list(&["a", "b"]));
+        let second = first.relisted(&list(&["c", "b"])).unwrap();
+        assert_eq!(order(&second), [2, 1]);
+        assert_eq!((second.rank(UpstreamId(0)), second.rank(UpstreamId(1))), (None, Some(1)));
+        let third = second.relisted(&list(&["b", "a", "c"])).unwrap();
+        assert_eq!(order(&third), [1, 0, 2]);
+        assert_eq!(third.urls()[2], "stratum+tcp://c:3333");
+    }
+
+    #[test]
+    fn another_setting_makes_another_upstream() {
+        let mut changed = list(&["a"]);
+        changed[0].user = "farm".to_owned();
+        assert_eq!(order(&UpstreamList::new(&list(&["a"])).relisted(&changed).unwrap()), [1]);
+    }
+
+    #[test]
+    fn the_same_one_twice_has_two_numbers() {
+        let twice = UpstreamList::new(&list(&["a", "a"]));
+        assert_eq!(order(&twice.relisted(&list(&["a", "a"])).unwrap()), [0, 1]);
+    }
+
+    #[test]
+    fn what_one_run_can_be_told_of_is_bounded() {
+        let mut listing = UpstreamList::new(&list(&["a"]));
+        for number in 0..MOST_KNOWN - 1 {
+            listing = listing.relisted(&list(&[&format!("pool-{number}")])).unwrap();
+        }
+        assert!(matches!(listing.relisted(&list(&["one-too-many"])), Err(RelistError::TooMany)));
+        assert_eq!(order(&listing.relisted(&list(&["a"])).unwrap()), [0]);
+    }
+}

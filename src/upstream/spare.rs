@@ -1,0 +1,131 @@
+//! Connections made ahead of need, for ways that are slow to make (Tor, TLS): a NerdMiner gives up
+//! after 1.2 s (wire reference, section 1.6).
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::entry::UpstreamEntry;
+use super::{PoolFailure, Upstreams, lock};
+use crate::net::Stream;
+use crate::util::stop::Stopped;
+use crate::util::supervise;
+use crate::util::supervise::service;
+
+/// How old an unused connection may grow. DATUM closes one that has not subscribed after 15 s
+/// (wire reference, section 1.6).
+const FRESH: Duration = Duration::from_secs(12);
+/// How often the stock is looked through at least.
+const ROUND: Duration = Duration::from_secs(1);
+/// The most that making one may take; Tor needs its time.
+const DIAL_LIMIT: Duration = Duration::from_secs(30);
+
+/// The stock of one upstream.
+#[derive(Debug)]
+pub(super) struct WarmConnections {
+    wanted: usize,
+    stock: Mutex<VecDeque<SpareConnection>>,
+    taken: Condvar,
+}
+
+#[derive(Debug)]
+struct SpareConnection {
+    stream: Stream,
+    since: Instant,
+}
+
+impl WarmConnections {
+    pub(super) fn new(wanted: usize) -> WarmConnections {
+        WarmConnections { wanted, stock: Mutex::default(), taken: Condvar::new() }
+    }
+
+    /// The freshest connection that is still alive.
+    pub(super) fn take(&self) -> Option<Stream> {
+        let taken = loop {
+            match self.stock().pop_back() {
+                Some(kept) if is_alive(&kept) => break Some(kept.stream),
+                Some(_) => {}
+                None => break None,
+            }
+        };
+        if self.wanted > 0 {
+            self.taken.notify_one();
+        }
+        taken
+    }
+
+    /// Forgets all: the pool has failed.
+    pub(super) fn clear(&self) {
+        self.stock().clear();
+    }
+
+    fn stock(&self) -> MutexGuard<'_, VecDeque<SpareConnection>> {
+        lock(&self.stock)
+    }
+
+    /// Removes what is old or dead; how many are missing then.
+    fn missing(&self) -> usize {
+        let mut stock = self.stock();
+        stock.retain(is_alive);
+        self.wanted.saturating_sub(stock.len())
+    }
+
+    fn wait(&self) {
+        let stock = self.stock();
+        if stock.len() >= self.wanted {
+            drop(self.taken.wait_timeout(stock, ROUND).unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
+/// A thread of its own, where a stock is wanted.
+pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<UpstreamEntry>) -> io::Result<()> {
+    if upstream.warm.wanted > 0 {
+        let (upstreams, upstream) = (upstreams.clone(), upstream.clone());
+        let name = format!("warm-{}", upstream.id.0 + 1);
+        service(name).start(move || keep_warm(&upstreams, &upstream))?;
+    }
+    Ok(())
+}
+
+fn keep_warm(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), Stopped> {
+    let stop = &upstream.stop;
+    while !stop.is_stopped() {
+        supervise::beat();
+        if upstream.up_since().is_none() {
+            // The probes will tell; a stock of refusals is of no use.
+            if stop.sleep(ROUND).is_err() {
+                break;
+            }
+            continue;
+        }
+        for _ in 0..upstream.warm.missing() {
+            match upstream.dial_anew(Instant::now() + DIAL_LIMIT) {
+                Ok(stream) => {
+                    upstream.warm.stock().push_back(SpareConnection { stream, since: Instant::now() })
+                }
+                Err(error) if error.is_ours() => {
+                    if stop.sleep(ROUND).is_err() {
+                        return Ok(());
+                    }
+                    break;
+                }
+                Err(error) => {
+                    upstreams.fail(upstream, PoolFailure::Dial(error.to_string()));
+                    break;
+                }
+            }
+        }
+        upstream.warm.wait();
+    }
+    upstream.warm.clear();
+    Ok(())
+}
+
+fn is_alive(kept: &SpareConnection) -> bool {
+    if kept.since.elapsed() >= FRESH {
+        return false;
+    }
+    kept.stream.is_alive()
+}

@@ -1,0 +1,202 @@
+//! The services that run, how each fares, and the restarts there were.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::util::stop::Stop;
+
+/// Restarts that are kept with their reasons, for whoever reports them twice a second.
+const MAX_KEPT: usize = 64;
+
+/// A panic that was survived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restart {
+    pub thread: String,
+    pub reason: String,
+}
+
+/// How one service fares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceHealth {
+    pub name: String,
+    pub restarts: u64,
+    /// Why it does not do its work at present; `None` when all is well.
+    pub trouble: Option<String>,
+}
+
+/// One service thread.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) name: String,
+    /// It has panicked, and is not started again.
+    is_off: AtomicBool,
+    restarts: AtomicU64,
+    /// Milliseconds from [`BEGAN`] to the last heartbeat.
+    beat: AtomicU64,
+    stale_after: Option<Duration>,
+}
+
+/// A service's place in the registry. It leaves with the thread, unless the thread is missed.
+#[derive(Debug)]
+pub(super) struct ServiceGuard(Arc<Service>);
+
+#[derive(Debug, Default)]
+struct ServiceRegistry {
+    services: Vec<Arc<Service>>,
+    /// All restarts since the start of the process, those of threads that have ended included.
+    restarts: u64,
+    /// The newest of them.
+    newest: VecDeque<Restart>,
+    /// What ends the program in order.
+    stop: Option<Stop>,
+    failure: Option<String>,
+}
+
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+static REGISTRY: LazyLock<Mutex<ServiceRegistry>> = LazyLock::new(Mutex::default);
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<Service>>> = const { RefCell::new(None) };
+}
+
+/// A service without which the program can't go on stops it by this.
+pub fn end_program_through(stop: &Stop) {
+    lock().stop = Some(stop.clone());
+}
+
+/// Whether a service can end the program in order: not where another program uses this library.
+pub fn ends_program() -> bool {
+    lock().stop.is_some()
+}
+
+/// The service that ended the program, and why, if one did.
+pub fn failure() -> Option<String> {
+    lock().failure.clone()
+}
+
+/// Every service that runs or is missed, in the order of their names.
+pub fn health() -> Vec<ServiceHealth> {
+    let services = lock().services.clone();
+    let mut health: Vec<ServiceHealth> = services.iter().map(|service| service.health()).collect();
+    health.sort_by(|one, other| one.name.cmp(&other.name));
+    health
+}
+
+/// A line for each service that does not do its work, with its name and the reason.
+pub fn unwell() -> Vec<String> {
+    let troubled = health().into_iter().filter_map(|one| Some((one.name, one.trouble?)));
+    troubled.map(|(name, trouble)| format!("thread {name} {trouble}")).collect()
+}
+
+/// How many restarts there were, and those of them that came after the first `seen`, as far as they are
+/// still known.
+pub fn restarts(seen: u64) -> (u64, Vec<Restart>) {
+    let registry = lock();
+    let new = usize::try_from(registry.restarts.saturating_sub(seen)).unwrap_or(usize::MAX);
+    let skipped = registry.newest.len().saturating_sub(new);
+    (registry.restarts, registry.newest.iter().skip(skipped).cloned().collect())
+}
+
+/// The current service has survived a panic by itself, without being started again.
+pub fn note_restart(reason: &str) {
+    with_current(|service| service.restarted(reason));
+}
+
+pub(super) fn set_current(service: &ServiceGuard) {
+    CURRENT.with(|current| *current.borrow_mut() = Some(service.0.clone()));
+}
+
+pub(super) fn with_current(act: impl FnOnce(&Arc<Service>)) {
+    // Not found while the thread's own storage is being given up.
+    let _ = CURRENT.try_with(|current| current.borrow().as_ref().map(act));
+}
+
+pub(super) fn end_program(name: &str, reason: &str) {
+    let mut registry = lock();
+    registry.failure.get_or_insert_with(|| format!("thread {name} panicked: {reason}"));
+    let stop = registry.stop.clone();
+    drop(registry);
+    if let Some(stop) = stop {
+        stop.stop();
+    }
+}
+
+impl ServiceGuard {
+    pub(super) fn new(name: &str, stale_after: Option<Duration>) -> ServiceGuard {
+        let service = Arc::new(Service {
+            name: name.to_owned(),
+            is_off: AtomicBool::new(false),
+            restarts: AtomicU64::new(0),
+            beat: AtomicU64::new(now()),
+            stale_after,
+        });
+        lock().services.push(service.clone());
+        ServiceGuard(service)
+    }
+}
+
+impl Drop for ServiceGuard {
+    fn drop(&mut self) {
+        if !self.0.is_off() {
+            lock().services.retain(|other| !Arc::ptr_eq(other, &self.0));
+        }
+    }
+}
+
+impl Deref for ServiceGuard {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.0
+    }
+}
+
+impl Service {
+    pub(super) fn beat(&self) {
+        self.beat.store(now(), Ordering::Relaxed);
+    }
+
+    /// Stays in the registry for ever, as one that is missed.
+    pub(super) fn stay_off(&self) {
+        self.is_off.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn restarted(&self, reason: &str) {
+        self.restarts.fetch_add(1, Ordering::Relaxed);
+        self.beat();
+        let mut registry = lock();
+        registry.restarts += 1;
+        registry.newest.push_back(Restart { thread: self.name.clone(), reason: reason.to_owned() });
+        if registry.newest.len() > MAX_KEPT {
+            registry.newest.pop_front();
+        }
+    }
+
+    fn is_off(&self) -> bool {
+        self.is_off.load(Ordering::Relaxed)
+    }
+
+    fn health(&self) -> ServiceHealth {
+        let quiet = Duration::from_millis(now().saturating_sub(self.beat.load(Ordering::Relaxed)));
+        let trouble = if self.is_off() {
+            Some("has panicked and does not run".to_owned())
+        } else {
+            let is_stale = self.stale_after.is_some_and(|limit| quiet > limit);
+            is_stale.then(|| format!("has not moved for {} s", quiet.as_secs()))
+        };
+        ServiceHealth { name: self.name.clone(), restarts: self.restarts.load(Ordering::Relaxed), trouble }
+    }
+}
+
+fn now() -> u64 {
+    u64::try_from(BEGAN.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn lock() -> MutexGuard<'static, ServiceRegistry> {
+    // Each change of the registry is whole in itself.
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
