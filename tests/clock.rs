@@ -7,7 +7,7 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ntp_server::{DAY, Machine, Manner, Server, impatient, really};
-use sluice::clock::{Clock, ClockState, JobTime, NtpSchedule, Offset, Why};
+use sluice::clock::{Clock, ClockState, JobTime, NtpSchedule, Offset, UnsyncReason};
 use sluice::net::Stamp;
 use sluice::util::stop::Stop;
 
@@ -29,7 +29,7 @@ impl Drop for Running {
 fn start(servers: &[&Server]) -> Running {
     let names: Vec<String> = servers.iter().map(|server| server.address.to_string()).collect();
     let stop = Stop::new();
-    Running { clock: Clock::start_with_pace(&names, impatient(), &stop).unwrap(), stop }
+    Running { clock: Clock::start_with_schedule(&names, impatient(), &stop).unwrap(), stop }
 }
 
 fn wait_for(clock: &Clock, what: &str, is_so: impl Fn(&ClockState) -> bool) -> ClockState {
@@ -55,7 +55,13 @@ fn synchronised(clock: &Clock) -> (Offset, Duration, usize) {
 /// What is said when there is no time.
 fn refused(clock: &Clock) -> String {
     let is_refused = |state: &ClockState| {
-        matches!(state, ClockState::Unsynchronised { why: Why::NoAnswer(_) | Why::Disagreement(_), .. })
+        matches!(
+            state,
+            ClockState::Unsynchronised {
+                reason: UnsyncReason::NoAnswer(_) | UnsyncReason::Disagreement(_),
+                ..
+            }
+        )
     };
     let state = wait_for(clock, "refused", is_refused);
     assert_eq!(clock.offset(), None);
@@ -152,7 +158,7 @@ fn a_closed_port_is_noticed_at_once() {
     let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let stop = Stop::new();
     let pace = NtpSchedule { timeout: Duration::from_secs(60), ..impatient() };
-    let clock = Clock::start_with_pace(&[address.to_string()], pace, &stop).unwrap();
+    let clock = Clock::start_with_schedule(&[address.to_string()], pace, &stop).unwrap();
     let said = refused(&clock);
     assert!(said.contains("nobody listens"), "{said}");
     stop.stop();
@@ -175,7 +181,7 @@ fn an_answer_that_took_too_long_is_refused() {
     let server = Server::start(manner);
     let stop = Stop::new();
     let pace = NtpSchedule { timeout: Duration::from_secs(5), ..impatient() };
-    let clock = Clock::start_with_pace(&[server.address.to_string()], pace, &stop).unwrap();
+    let clock = Clock::start_with_schedule(&[server.address.to_string()], pace, &stop).unwrap();
     let said = refused(&clock);
     assert!(said.contains("to answer"), "{said}");
     stop.stop();
@@ -194,8 +200,8 @@ fn silence_leaves_the_systems_clock_and_a_later_answer_is_taken() {
 
 #[test]
 fn no_server_is_off() {
-    let clock = Clock::start_with_pace(&[], impatient(), &Stop::new()).unwrap();
-    assert!(matches!(clock.state(), ClockState::Unsynchronised { why: Why::Off, .. }));
+    let clock = Clock::start_with_schedule(&[], impatient(), &Stop::new()).unwrap();
+    assert!(matches!(clock.state(), ClockState::Unsynchronised { reason: UnsyncReason::Off, .. }));
     assert_eq!(clock.offset(), None);
 }
 
@@ -253,7 +259,10 @@ fn ntp_that_the_systems_clock_and_the_jobs_contradict_is_not_believed() {
     assert!((clock.now().unix_seconds() - really()).abs() <= 1);
     let state = clock.state();
     assert!(
-        matches!(state, ClockState::Unsynchronised { why: Why::Contradicted { pools: 1, .. }, .. }),
+        matches!(
+            state,
+            ClockState::Unsynchronised { reason: UnsyncReason::Contradicted { pools: 1, .. }, .. }
+        ),
         "{state:?}"
     );
     assert!(state.to_string().contains("100 days ahead of"), "{state}");

@@ -61,7 +61,7 @@ const MAX_UNFOLLOWED: usize = 1024;
 
 /// What the analyzer works with beside the copies.
 pub struct Setup {
-    pub analysis: config::Analysis,
+    pub analysis: config::AnalysisConfig,
     pub expectations: Expectations,
     pub rules: config::RulesConfig,
     /// `failover.silence_timeout`
@@ -104,13 +104,13 @@ pub struct Published(Arc<ArcSwap<Snapshot>>);
 
 impl Setup {
     /// With the system's clock, and without records.
-    pub fn plain(analysis: &config::Analysis) -> Setup {
+    pub fn plain(analysis: &config::AnalysisConfig) -> Setup {
         Setup {
             analysis: analysis.clone(),
             expectations: Expectations::default(),
             rules: config::RulesConfig::default(),
-            silence: config::Failover::default().silence_timeout,
-            first_job: config::Failover::default().first_job_timeout,
+            silence: config::FailoverConfig::default().silence_timeout,
+            first_job: config::FailoverConfig::default().first_job_timeout,
             enforcement: None,
             clock: Clock::system(),
             recorder: None,

@@ -13,7 +13,7 @@ use super::proxy::Proxy;
 use super::run::after_failure;
 use super::signals::stop_on_signals;
 use crate::analyzer::{Analyzer, AnalyzerCounts, Setup};
-use crate::config::{Config, Failover, Http, Mode, UpstreamConfig};
+use crate::config::{Config, FailoverConfig, HttpConfig, Mode, UpstreamConfig};
 use crate::sim::{MinerModel, MinerOptions, MinerStats, PoolOptions, SimHashRate, SimMiner, SimPool};
 use crate::status::server::HttpServer;
 use crate::status::snapshot::{FixedFacts, Sources, StatusSnapshots};
@@ -280,7 +280,7 @@ fn configuration(pools: &[SimPool; 2], is_aggregate: bool) -> Config {
         // As lively as the other world.
         config.vardiff.target = Duration::from_secs(2);
     }
-    config.failover = Failover { failback_after: Duration::from_secs(5), ..config.failover };
+    config.failover = FailoverConfig { failback_after: Duration::from_secs(5), ..config.failover };
     config
 }
 
@@ -305,13 +305,13 @@ fn start_page(
     let sources = Sources::new(proxy.observer(), Some(analyzer.published()));
     let handler = web::handler(StatusSnapshots::start(sources, facts, stop).map_err(failure)?);
     let start = |listen| {
-        let http = Http { listen, ..Http::default() };
+        let http = HttpConfig { listen, ..HttpConfig::default() };
         HttpServer::start(&http, handler.clone(), stop).map_err(failure)
     };
     match options.http {
         Some(PageAddress(listen)) => start(listen),
         None => {
-            let usual = Http::default().listen;
+            let usual = HttpConfig::default().listen;
             start(usual).or_else(|_| start(usual.map(|usual| SocketAddr::new(usual.ip(), 0))))
         }
     }

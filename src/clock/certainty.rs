@@ -6,12 +6,12 @@ use std::time::Duration;
 /// How long this machine's clock, NTP and the pools' jobs must have agreed on the day. A clock that is
 /// wrong after a start is put right within minutes; in three hours NTP servers are asked three times
 /// at the usual interval, and a pool has sent hundreds of jobs.
-pub const AGREED_FOR: Duration = Duration::from_secs(3 * 3600);
+pub const MIN_AGREEMENT: Duration = Duration::from_secs(3 * 3600);
 
 /// How much the date can be relied on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DateCertainty {
-    /// The witnesses have agreed for [`AGREED_FOR`].
+    /// The witnesses have agreed for [`MIN_AGREEMENT`].
     Certain,
     /// The witnesses agree, but not for long enough yet.
     NotYet,
@@ -40,20 +40,24 @@ impl DateDoubt {
 
 /// Since when the witnesses have agreed.
 #[derive(Debug, Default)]
-pub(super) struct WitnessAgreement {
+pub(super) struct DateAgreement {
     /// By the steady clock.
     since: Option<Duration>,
 }
 
-impl WitnessAgreement {
+impl DateAgreement {
     /// Takes what the witnesses say at `now`, by the steady clock.
-    pub fn look(&mut self, verdict: Result<(), DateDoubt>, now: Duration) -> DateCertainty {
+    pub fn update(&mut self, verdict: Result<(), DateDoubt>, now: Duration) -> DateCertainty {
         if let Err(doubt) = verdict {
             self.since = None;
             return DateCertainty::Doubtful(doubt);
         }
         let since = *self.since.get_or_insert(now);
-        if now.saturating_sub(since) >= AGREED_FOR { DateCertainty::Certain } else { DateCertainty::NotYet }
+        if now.saturating_sub(since) >= MIN_AGREEMENT {
+            DateCertainty::Certain
+        } else {
+            DateCertainty::NotYet
+        }
     }
 }
 
@@ -63,14 +67,14 @@ mod tests {
 
     #[test]
     fn the_date_is_certain_after_hours_of_agreement_and_a_doubt_begins_them_anew() {
-        let mut agreement = WitnessAgreement::default();
+        let mut agreement = DateAgreement::default();
         let hours = |hours: u64| Duration::from_secs(hours * 3600);
-        assert_eq!(agreement.look(Ok(()), hours(100)), DateCertainty::NotYet);
-        assert_eq!(agreement.look(Ok(()), hours(103)), DateCertainty::Certain);
+        assert_eq!(agreement.update(Ok(()), hours(100)), DateCertainty::NotYet);
+        assert_eq!(agreement.update(Ok(()), hours(103)), DateCertainty::Certain);
         let doubt = DateDoubt::missing("no answer");
-        assert_eq!(agreement.look(Err(doubt.clone()), hours(104)), DateCertainty::Doubtful(doubt));
-        assert_eq!(agreement.look(Ok(()), hours(105)), DateCertainty::NotYet);
-        assert_eq!(agreement.look(Ok(()), hours(107)), DateCertainty::NotYet);
-        assert_eq!(agreement.look(Ok(()), hours(108)), DateCertainty::Certain);
+        assert_eq!(agreement.update(Err(doubt.clone()), hours(104)), DateCertainty::Doubtful(doubt));
+        assert_eq!(agreement.update(Ok(()), hours(105)), DateCertainty::NotYet);
+        assert_eq!(agreement.update(Ok(()), hours(107)), DateCertainty::NotYet);
+        assert_eq!(agreement.update(Ok(()), hours(108)), DateCertainty::Certain);
     }
 }

@@ -11,7 +11,7 @@ use super::median::Disagreement;
 use super::query::NtpSample;
 use super::server::NtpServer;
 use super::time::{NtpTime, Offset};
-use super::{Clock, ClockState, Why};
+use super::{Clock, ClockState, UnsyncReason};
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::supervise::service;
@@ -86,7 +86,7 @@ impl ClockKeeper {
             supervise::beat();
             let pause = if let Err(why) = self.round()? {
                 if self.last_good.is_none_or(|good| good.elapsed() > MAX_AGE) {
-                    self.lose(why);
+                    self.report_loss(why);
                 } else {
                     debug!("this round of NTP had no result: {why}");
                 }
@@ -103,9 +103,9 @@ impl ClockKeeper {
 
     /// Asks every server [`SAMPLES`] times. The first answers are used at once; the later ones
     /// make them better.
-    fn round(&mut self) -> Result<Result<(), Why>, Stopped> {
+    fn round(&mut self) -> Result<Result<(), UnsyncReason>, Stopped> {
         self.servers.iter_mut().for_each(NtpServer::begin_round);
-        let mut result = Err(Why::Starting);
+        let mut result = Err(UnsyncReason::Starting);
         for pass in 0..SAMPLES {
             if pass > 0 {
                 self.stop.sleep(self.pace.between)?;
@@ -117,18 +117,18 @@ impl ClockKeeper {
                     server.ask(self.pace.timeout, &self.clock.shared.host);
                 }
             }
-            result = self.conclude();
+            result = self.combine_samples();
         }
         Ok(result)
     }
 
-    fn conclude(&mut self) -> Result<(), Why> {
+    fn combine_samples(&mut self) -> Result<(), UnsyncReason> {
         let now = self.clock.reading();
         let best = self.servers.iter().filter_map(|server| server.best);
         let samples: Vec<NtpSample> = best.map(|sample| sample.at(now)).collect();
         match median::agree(&samples) {
-            None => Err(Why::NoAnswer(self.said())),
-            Some(Err(Disagreement)) => Err(Why::Disagreement(self.said())),
+            None => Err(UnsyncReason::NoAnswer(self.describe_servers())),
+            Some(Err(Disagreement)) => Err(UnsyncReason::Disagreement(self.describe_servers())),
             Some(Ok(agreed)) => {
                 self.last_good = Some(Instant::now());
                 let state = ClockState::Synchronised {
@@ -147,7 +147,7 @@ impl ClockKeeper {
     }
 
     /// Says of each server what it said.
-    fn said(&self) -> String {
+    fn describe_servers(&self) -> String {
         let one = |server: &NtpServer| match (server.best, server.failure) {
             (Some(sample), _) => format!("{}: {}", server.name, sample.offset),
             (None, Some(failure)) => format!("{}: {failure}", server.name),
@@ -156,11 +156,11 @@ impl ClockKeeper {
         self.servers.iter().map(one).collect::<Vec<_>>().join("; ")
     }
 
-    fn lose(&mut self, why: Why) {
+    fn report_loss(&mut self, why: UnsyncReason) {
         self.last_good = None;
         let is_news = match self.clock.state() {
             ClockState::Synchronised { .. } => true,
-            ClockState::Unsynchronised { why: Why::Starting, .. } => true,
+            ClockState::Unsynchronised { reason: UnsyncReason::Starting, .. } => true,
             ClockState::Unsynchronised { .. } => false,
         };
         if is_news {
@@ -168,7 +168,7 @@ impl ClockKeeper {
         }
         let now = self.clock.reading();
         let since = NtpTime::from_stamp(now.system, Offset::default());
-        self.clock.set(ClockState::Unsynchronised { since, why }, now);
+        self.clock.set(ClockState::Unsynchronised { since, reason: why }, now);
     }
 
     /// Waits for `pause`; less when the system's clock is set meanwhile. The offset is corrected by

@@ -12,7 +12,7 @@ const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// What the servers agree on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Agreed {
+pub(super) struct Consensus {
     pub offset: Offset,
     /// Half of the round trip behind the median, the larger of two.
     pub error_bound: Duration,
@@ -25,7 +25,7 @@ pub(super) struct Disagreement;
 
 /// The median of those who agree with the median of all. One server is believed, two have to agree
 /// with each other; of three, one may lie. `None` for no answers.
-pub(super) fn agree(samples: &[NtpSample]) -> Option<Result<Agreed, Disagreement>> {
+pub(super) fn agree(samples: &[NtpSample]) -> Option<Result<Consensus, Disagreement>> {
     let (middle, _) = median(samples)?;
     let agrees = |sample: &&NtpSample| {
         let apart = Duration::from_micros(sample.offset.micros().abs_diff(middle.micros()));
@@ -36,7 +36,7 @@ pub(super) fn agree(samples: &[NtpSample]) -> Option<Result<Agreed, Disagreement
         return Some(Err(Disagreement));
     }
     let (offset, error_bound) = median(&agreeing)?;
-    Some(Ok(Agreed { offset, error_bound, servers: agreeing.len() }))
+    Some(Ok(Consensus { offset, error_bound, servers: agreeing.len() }))
 }
 
 /// The middle one, or between the middle two.

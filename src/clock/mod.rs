@@ -33,7 +33,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use certainty::WitnessAgreement;
+use certainty::DateAgreement;
 use jiff::SignedDuration;
 use witnesses::{JobTimes, Vote};
 
@@ -42,7 +42,7 @@ use crate::net::{Stamp, tls_words};
 use crate::util::plural::count;
 use crate::util::stop::Stop;
 
-pub use certainty::{AGREED_FOR, DateCertainty, DateDoubt};
+pub use certainty::{DateCertainty, DateDoubt, MIN_AGREEMENT};
 pub use host::{ClockReading, HostClocks};
 pub use keeper::NtpSchedule;
 pub use time::{NtpTime, Offset};
@@ -72,13 +72,13 @@ pub enum ClockState {
     Unsynchronised {
         /// By the system's clock.
         since: NtpTime,
-        why: Why,
+        reason: UnsyncReason,
     },
 }
 
 /// Why there is no NTP time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
+pub enum UnsyncReason {
     /// No server is configured.
     Off,
     /// The first answers are not in yet.
@@ -108,14 +108,14 @@ impl Clock {
     /// # Errors
     /// When no thread can be started.
     pub fn start(ntp: &NtpConfig, stop: &Stop) -> io::Result<Clock> {
-        Clock::start_with_pace(&ntp.servers, NtpSchedule::every(ntp.interval), stop)
+        Clock::start_with_schedule(&ntp.servers, NtpSchedule::every(ntp.interval), stop)
     }
 
     /// As [`Clock::start`], with other times than the polite ones.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start_with_pace(servers: &[String], pace: NtpSchedule, stop: &Stop) -> io::Result<Clock> {
+    pub fn start_with_schedule(servers: &[String], pace: NtpSchedule, stop: &Stop) -> io::Result<Clock> {
         Clock::start_on(HostClocks::default(), servers, pace, stop)
     }
 
@@ -130,16 +130,16 @@ impl Clock {
         stop: &Stop,
     ) -> io::Result<Clock> {
         if servers.is_empty() {
-            return Ok(Clock::unsynchronised(host, Why::Off));
+            return Ok(Clock::unsynchronised(host, UnsyncReason::Off));
         }
-        let clock = Clock::unsynchronised(host, Why::Starting);
+        let clock = Clock::unsynchronised(host, UnsyncReason::Starting);
         keeper::start(clock.clone(), servers, pace, stop)?;
         Ok(clock)
     }
 
     /// The system's clock, for `servers = []` and for tests.
     pub fn system() -> Clock {
-        Clock::unsynchronised(HostClocks::default(), Why::Off)
+        Clock::unsynchronised(HostClocks::default(), UnsyncReason::Off)
     }
 
     /// NTP time, or the system's while there is none.
@@ -183,10 +183,13 @@ impl Clock {
             (Vote::AgainstNtp { pools }, _, Some(ntp)) => {
                 let system = NtpTime::from_stamp(now.system, Offset::default());
                 let since = *known.contradicted_since.get_or_insert(system);
-                ClockState::Unsynchronised { since, why: Why::Contradicted { ntp, pools } }
+                ClockState::Unsynchronised { since, reason: UnsyncReason::Contradicted { ntp, pools } }
             }
             (Vote::AgainstSystem { ahead, pools }, ClockState::Unsynchronised { since, .. }, _) => {
-                ClockState::Unsynchronised { since: *since, why: Why::Outvoted { jobs: ahead, pools } }
+                ClockState::Unsynchronised {
+                    since: *since,
+                    reason: UnsyncReason::Outvoted { jobs: ahead, pools },
+                }
             }
             (_, ClockState::Synchronised { error_bound, servers, at, .. }, Some(offset)) => {
                 let (error_bound, servers, at) = (*error_bound, *servers, *at);
@@ -199,7 +202,7 @@ impl Clock {
     /// Takes the time that a pool's job carries as a witness.
     /// A session's first job may have been made long ago, so it counts only while there is no other.
     pub fn job_time(&self, pool: &str, job: JobTime, now: &ClockReading) {
-        self.shared.lock().jobs.take(pool, job, *now);
+        self.shared.lock().jobs.record(pool, job, *now);
         self.note_error(now);
     }
 
@@ -209,18 +212,18 @@ impl Clock {
         let now = self.reading();
         let mut known = self.shared.lock();
         let verdict = known.confirm_day(&now);
-        known.agreement.look(verdict, now.steady)
+        known.agreement.update(verdict, now.steady)
     }
 
-    fn unsynchronised(host: HostClocks, why: Why) -> Clock {
+    fn unsynchronised(host: HostClocks, why: UnsyncReason) -> Clock {
         let reading = host.read();
         let since = NtpTime::from_stamp(reading.system, Offset::default());
         let known = KnownTime {
-            ntp: ClockState::Unsynchronised { since, why },
+            ntp: ClockState::Unsynchronised { since, reason: why },
             reading,
             contradicted_since: None,
             jobs: JobTimes::default(),
-            agreement: WitnessAgreement::default(),
+            agreement: DateAgreement::default(),
         };
         Clock { shared: Arc::new(ClockShared { host, known: Mutex::new(known) }) }
     }
@@ -242,8 +245,8 @@ impl Clock {
         known.reading = now;
         known.ntp = match (&known.ntp, state) {
             // Another reason does not begin the time without synchronisation anew.
-            (ClockState::Unsynchronised { since, .. }, ClockState::Unsynchronised { why, .. }) => {
-                ClockState::Unsynchronised { since: *since, why }
+            (ClockState::Unsynchronised { since, .. }, ClockState::Unsynchronised { reason: why, .. }) => {
+                ClockState::Unsynchronised { since: *since, reason: why }
             }
             (_, state) => state,
         };
@@ -267,7 +270,7 @@ struct KnownTime {
     /// By the system's clock; as of the last look at the state.
     contradicted_since: Option<NtpTime>,
     jobs: JobTimes,
-    agreement: WitnessAgreement,
+    agreement: DateAgreement,
 }
 
 impl ClockShared {
@@ -295,11 +298,11 @@ impl KnownTime {
                 let ahead = offset.ahead_or_behind();
                 return Err(DateDoubt::contradiction(format!("NTP's time is {ahead} this machine's clock")));
             }
-            (None, ClockState::Unsynchronised { why: Why::Off, .. }) => {}
-            (None, ClockState::Unsynchronised { why: why @ Why::Disagreement(_), .. }) => {
+            (None, ClockState::Unsynchronised { reason: UnsyncReason::Off, .. }) => {}
+            (None, ClockState::Unsynchronised { reason: why @ UnsyncReason::Disagreement(_), .. }) => {
                 return Err(DateDoubt::contradiction(why.to_string()));
             }
-            (None, ClockState::Unsynchronised { why, .. }) => {
+            (None, ClockState::Unsynchronised { reason: why, .. }) => {
                 return Err(DateDoubt::missing(why.to_string()));
             }
             (None, ClockState::Synchronised { .. }) => {}
@@ -319,19 +322,19 @@ impl fmt::Display for ClockState {
                 )?;
                 f.write_str(if *servers == 1 { "server)" } else { "servers)" })
             }
-            ClockState::Unsynchronised { why, .. } => write!(f, "unsynchronised: {why}"),
+            ClockState::Unsynchronised { reason: why, .. } => write!(f, "unsynchronised: {why}"),
         }
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for UnsyncReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Why::Off => f.write_str("no NTP server is configured"),
-            Why::Starting => f.write_str("no NTP server has answered yet"),
-            Why::NoAnswer(said) => write!(f, "no NTP server gave a usable answer ({said})"),
-            Why::Disagreement(said) => write!(f, "the NTP servers contradict each other ({said})"),
-            Why::Contradicted { ntp, pools } => {
+            UnsyncReason::Off => f.write_str("no NTP server is configured"),
+            UnsyncReason::Starting => f.write_str("no NTP server has answered yet"),
+            UnsyncReason::NoAnswer(said) => write!(f, "no NTP server gave a usable answer ({said})"),
+            UnsyncReason::Disagreement(said) => write!(f, "the NTP servers contradict each other ({said})"),
+            UnsyncReason::Contradicted { ntp, pools } => {
                 let jobs = jobs_of(*pools);
                 let ahead = ntp.ahead_or_behind();
                 write!(
@@ -339,7 +342,7 @@ impl fmt::Display for Why {
                     "NTP's time is {ahead} the system's clock, with which {jobs} agree: NTP is not believed"
                 )
             }
-            Why::Outvoted { jobs, pools } => {
+            UnsyncReason::Outvoted { jobs, pools } => {
                 write!(f, "{} are {} the system's clock", jobs_of(*pools), jobs.ahead_or_behind())
             }
         }

@@ -107,7 +107,7 @@ pub(super) fn ask(
 }
 
 /// A packet without extensions.
-const PACKET: usize = 48;
+const PACKET_LENGTH: usize = 48;
 
 /// The socket that `sntpc` speaks through. The transmit timestamp on the wire is a random number,
 /// so that nobody who has not seen the question can forge its answer, and the server learns
@@ -146,8 +146,8 @@ impl Exchange {
     }
 
     fn send(&self, request: &[u8]) -> Result<usize, NtpQueryError> {
-        let mut packet: [u8; PACKET] = request.try_into().map_err(|_| NtpQueryError::Malformed)?;
-        self.sent.set(eight(&packet, 40));
+        let mut packet: [u8; PACKET_LENGTH] = request.try_into().map_err(|_| NtpQueryError::Malformed)?;
+        self.sent.set(eight_bytes(&packet, 40));
         packet[40..48].copy_from_slice(&self.cookie);
         self.socket.send(&packet).map_err(|error| from_io(&error))
     }
@@ -161,13 +161,13 @@ impl Exchange {
             }
             self.socket.set_read_timeout(Some(left)).map_err(|error| from_io(&error))?;
             // Extensions and a signature behind the packet are cut off.
-            let mut packet = [0; PACKET];
+            let mut packet = [0; PACKET_LENGTH];
             match self.socket.recv(&mut packet) {
-                Ok(PACKET) if packet[24..32] == self.cookie => {
+                Ok(PACKET_LENGTH) if packet[24..32] == self.cookie => {
                     self.answer.set(Some(NtpHeader(packet)));
                     packet[24..32].copy_from_slice(&self.sent.get());
-                    buffer.get_mut(..PACKET).ok_or(NtpQueryError::Malformed)?.copy_from_slice(&packet);
-                    return Ok(PACKET);
+                    buffer.get_mut(..PACKET_LENGTH).ok_or(NtpQueryError::Malformed)?.copy_from_slice(&packet);
+                    return Ok(PACKET_LENGTH);
                 }
                 Ok(_) => nothing_yet = NtpQueryError::NotTheAnswer,
                 Err(error) => match from_io(&error) {
@@ -178,7 +178,7 @@ impl Exchange {
         }
     }
 
-    fn keep<T>(&self, result: Result<T, NtpQueryError>) -> sntpc::Result<T> {
+    fn keep_failure<T>(&self, result: Result<T, NtpQueryError>) -> sntpc::Result<T> {
         result.map_err(|failure| {
             self.failure.set(Some(failure));
             sntpc::Error::Network
@@ -188,17 +188,17 @@ impl Exchange {
 
 impl NtpUdpSocket for Exchange {
     async fn send_to(&self, request: &[u8], _address: SocketAddr) -> sntpc::Result<usize> {
-        self.keep(self.send(request))
+        self.keep_failure(self.send(request))
     }
 
     async fn recv_from(&self, buffer: &mut [u8]) -> sntpc::Result<(usize, SocketAddr)> {
-        self.keep(self.receive(buffer)).map(|length| (length, self.address))
+        self.keep_failure(self.receive(buffer)).map(|length| (length, self.address))
     }
 }
 
 /// The parts of an answer that `sntpc` keeps to itself (RFC 5905, section 7.3).
 #[derive(Clone, Copy)]
-struct NtpHeader([u8; PACKET]);
+struct NtpHeader([u8; PACKET_LENGTH]);
 
 impl NtpHeader {
     fn verify(self) -> Result<(), NtpQueryError> {
@@ -251,7 +251,7 @@ impl NtpTimestampGenerator for SystemClock<'_> {
     }
 }
 
-fn eight(packet: &[u8; PACKET], at: usize) -> [u8; 8] {
+fn eight_bytes(packet: &[u8; PACKET_LENGTH], at: usize) -> [u8; 8] {
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&packet[at..at + 8]);
     bytes

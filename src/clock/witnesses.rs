@@ -20,7 +20,7 @@ const DAY_TOLERANCE: Duration = Duration::from_secs(2 * 3600);
 const MAX_JOB_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// A pool whose newest job is older is not in use.
-const IN_USE: Duration = Duration::from_secs(2 * 3600);
+const IN_USE_WITHIN: Duration = Duration::from_secs(2 * 3600);
 
 /// Caps the pools that are remembered. A configuration has a handful.
 const MAX_POOLS: usize = 256;
@@ -32,7 +32,7 @@ const MIN_POOLS_AGAINST_SYSTEM: usize = 2;
 /// The newest job of each pool, as a witness of the time.
 #[derive(Debug, Default)]
 pub(super) struct JobTimes {
-    pools: BTreeMap<String, NewestTimes>,
+    pools: BTreeMap<String, NewestJobTime>,
 }
 
 /// The time that a job carries.
@@ -47,7 +47,7 @@ pub struct JobTime {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct NewestTimes {
+struct NewestJobTime {
     job: JobTime,
     reading: ClockReading,
 }
@@ -65,8 +65,8 @@ pub(super) enum Vote {
 
 impl JobTimes {
     /// Takes the time of a pool's job that came at `reading`.
-    pub fn take(&mut self, pool: &str, job: JobTime, reading: ClockReading) {
-        let newest = NewestTimes { job, reading };
+    pub fn record(&mut self, pool: &str, job: JobTime, reading: ClockReading) {
+        let newest = NewestJobTime { job, reading };
         if let Some(known) = self.pools.get_mut(pool) {
             if !job.is_first || known.job.is_first {
                 *known = newest;
@@ -107,14 +107,14 @@ impl JobTimes {
     /// # Errors
     /// What they say instead.
     pub fn confirm_day(&self, now: &ClockReading) -> Result<(), DateDoubt> {
-        let mut in_use = self.pools.iter().filter(|(_, time)| time.age(now) <= IN_USE).peekable();
+        let mut in_use = self.pools.iter().filter(|(_, time)| time.age(now) <= IN_USE_WITHIN).peekable();
         if in_use.peek().is_none() {
-            let hours = IN_USE.as_secs() / 3600;
+            let hours = IN_USE_WITHIN.as_secs() / 3600;
             return Err(DateDoubt::missing(format!(
                 "no pool has sent a job in the last {hours} hours, whose time would confirm this machine's clock"
             )));
         }
-        let ahead = |time: &NewestTimes| time.ahead_at(now);
+        let ahead = |time: &NewestJobTime| time.ahead_at(now);
         match in_use.find(|(_, time)| !is_same_day(ahead(time))) {
             Some((pool, time)) => Err(DateDoubt::contradiction(format!(
                 "the jobs of {pool} are {} this machine's clock",
@@ -125,7 +125,7 @@ impl JobTimes {
     }
 }
 
-impl NewestTimes {
+impl NewestJobTime {
     fn age(&self, now: &ClockReading) -> Duration {
         now.steady.saturating_sub(self.reading.steady)
     }
@@ -164,7 +164,7 @@ mod tests {
     fn jobs(pools: &[(&str, i64)]) -> JobTimes {
         let mut times = JobTimes::default();
         for (pool, ahead) in pools {
-            times.take(pool, job(*ahead, true), reading(0, 0));
+            times.record(pool, job(*ahead, true), reading(0, 0));
         }
         times
     }
@@ -217,7 +217,7 @@ mod tests {
         let late = reading(3 * 3600, 3 * 3600);
         assert!(jobs(&[("a", 5)]).confirm_day(&late).is_err());
         let mut testnet = JobTimes::default();
-        testnet.take("a", job(3600, false), reading(0, 0));
+        testnet.record("a", job(3600, false), reading(0, 0));
         assert_eq!(testnet.confirm_day(&now), Ok(()));
         assert_eq!(testnet.vote(Some(seconds(100 * DAY)), &now), Vote::Undisputed);
     }
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_connections_first_job_does_not_replace_a_later_one() {
         let mut times = jobs(&[("a", 5)]);
-        times.take("a", JobTime { is_first: true, ..job(-5000, true) }, reading(0, 0));
+        times.record("a", JobTime { is_first: true, ..job(-5000, true) }, reading(0, 0));
         let lie = Some(seconds(100 * DAY));
         assert_eq!(times.vote(lie, &reading(0, 0)), Vote::AgainstNtp { pools: 1 });
     }
@@ -234,7 +234,7 @@ mod tests {
     fn the_pools_are_bounded() {
         let mut times = JobTimes::default();
         for number in 0..2 * MAX_POOLS {
-            times.take(&number.to_string(), job(0, true), reading(0, 0));
+            times.record(&number.to_string(), job(0, true), reading(0, 0));
         }
         assert_eq!(times.pools.len(), MAX_POOLS);
     }

@@ -10,7 +10,7 @@ pub(super) struct Diagnostics {
     newlines: Vec<usize>,
     problems: RefCell<Vec<Problem>>,
     known: RefCell<Vec<String>>,
-    not_served: RefCell<Vec<String>>,
+    ignored: RefCell<Vec<String>>,
 }
 
 impl Diagnostics {
@@ -19,7 +19,7 @@ impl Diagnostics {
             newlines: text.match_indices('\n').map(|(at, _)| at).collect(),
             problems: RefCell::default(),
             known: RefCell::default(),
-            not_served: RefCell::default(),
+            ignored: RefCell::default(),
         }
     }
 
@@ -45,18 +45,18 @@ impl Diagnostics {
     }
 
     /// Remembers that the reader knows `key`.
-    pub(super) fn asked_for(&self, key: String) {
+    pub(super) fn add_known(&self, key: String) {
         self.known.borrow_mut().push(key);
     }
 
     /// Remembers that the file sets `name`, which this version does not act upon.
-    pub(super) fn add_not_served(&self, name: String) {
-        self.not_served.borrow_mut().push(name);
+    pub(super) fn add_ignored(&self, name: String) {
+        self.ignored.borrow_mut().push(name);
     }
 
     /// What was remembered by [`Diagnostics::add_not_served`].
-    pub(super) fn take_not_served(&self) -> Vec<String> {
-        self.not_served.take()
+    pub(super) fn take_ignored(&self) -> Vec<String> {
+        self.ignored.take()
     }
 
     /// Every key that was asked for, without indices: `upstream.url`.

@@ -13,7 +13,7 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
 }
 
 /// Writes a length of time as a configuration has it, in the largest unit that is exact: `"5m"`.
-pub fn show(time: Duration) -> String {
+pub fn format_duration(time: Duration) -> String {
     let millis = time.as_millis();
     if millis == 0 {
         return String::from("0s");
@@ -46,7 +46,7 @@ mod tests {
         #[test]
         fn shown_is_read_back(millis in 0u64..1_000_000_000_000) {
             let time = Duration::from_millis(millis);
-            prop_assert_eq!(parse(&show(time)), Some(time));
+            prop_assert_eq!(parse(&format_duration(time)), Some(time));
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::util::os_error::describe;
 #[derive(Debug)]
 pub enum ConfigError {
     /// Neither a file nor a pool was named, and no file is where one is looked for.
-    NoFile { looked: Vec<PathBuf> },
+    NoFile { searched: Vec<PathBuf> },
     /// The file could not be read as text.
     Unreadable { file: PathBuf, reason: io::Error },
     /// Everything that is wrong, in the order of the file, flags last; never empty.
@@ -21,7 +21,7 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConfigError::NoFile { looked } => {
+            ConfigError::NoFile { searched: looked } => {
                 f.write_str("no configuration: neither ")?;
                 for (i, path) in looked.iter().enumerate() {
                     write!(f, "{}{}", if i == 0 { "" } else { " nor " }, path.display())?;

@@ -116,7 +116,7 @@ pub(super) fn read_ntp(mut section: Section) -> NtpConfig {
     let (minute, day) = (Duration::from_secs(60), Duration::from_secs(86_400));
     let ntp = NtpConfig {
         servers: section
-            .list("servers", Redaction::Value, "[\"pool.ntp.org\"]", server)
+            .list("servers", Redaction::Value, "[\"pool.ntp.org\"]", ntp_server)
             .unwrap_or(default.servers),
         interval: section.duration("interval", default.interval, minute..=day),
     };
@@ -155,7 +155,7 @@ pub(super) fn read_pool_stats(
 }
 
 /// A host with or without a port; NTP's own port is 123.
-fn server(text: &str) -> Result<String, String> {
+fn ntp_server(text: &str) -> Result<String, String> {
     let is_address = text.parse::<std::net::Ipv6Addr>().is_ok();
     if is_address || endpoint::host_name(text).is_ok() || endpoint::host_port(text).is_ok() {
         Ok(text.to_owned())

@@ -6,7 +6,7 @@ use super::reader::Section;
 
 /// When a pool is given up, and when it is taken again.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Failover {
+pub struct FailoverConfig {
     /// A miner for whom no upstream could be reached within this time is closed; 100 ms to 5 min,
     /// default 10 s.
     pub connect_deadline: Duration,
@@ -29,9 +29,9 @@ pub struct Failover {
     pub backoff_max: Duration,
 }
 
-impl Default for Failover {
-    fn default() -> Failover {
-        Failover {
+impl Default for FailoverConfig {
+    fn default() -> FailoverConfig {
+        FailoverConfig {
             connect_deadline: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(5),
             silence_timeout: Duration::from_secs(180),
@@ -43,13 +43,13 @@ impl Default for Failover {
     }
 }
 
-pub(super) fn read(mut section: Section) -> Failover {
-    let default = Failover::default();
+pub(super) fn read(mut section: Section) -> FailoverConfig {
+    let default = FailoverConfig::default();
     let (millisecond, second) = (Duration::from_millis(1), Duration::from_secs(1));
     let (hour, day) = (3600 * second, 86_400 * second);
     let connect_deadline =
         section.duration("connect_deadline", default.connect_deadline, 100 * millisecond..=300 * second);
-    let failover = Failover {
+    let failover = FailoverConfig {
         connect_deadline,
         answer_timeout: section.duration(
             "answer_timeout",

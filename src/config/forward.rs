@@ -4,7 +4,7 @@ use super::reader::Section;
 
 /// Which way the bytes take.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Forward {
+pub struct ForwardConfig {
     /// Default: copy.
     pub path: ForwardPath,
     /// Bytes of each thread's own buffer; 1024 to 1 MiB, default 16384.
@@ -20,16 +20,16 @@ pub enum ForwardPath {
     Splice,
 }
 
-impl Default for Forward {
-    fn default() -> Forward {
-        Forward { path: ForwardPath::Copy, buffer: 16_384 }
+impl Default for ForwardConfig {
+    fn default() -> ForwardConfig {
+        ForwardConfig { path: ForwardPath::Copy, buffer: 16_384 }
     }
 }
 
-pub(super) fn read(mut section: Section) -> Forward {
-    let default = Forward::default();
+pub(super) fn read(mut section: Section) -> ForwardConfig {
+    let default = ForwardConfig::default();
     let words = [("copy", ForwardPath::Copy), ("splice", ForwardPath::Splice)];
-    let forward = Forward {
+    let forward = ForwardConfig {
         path: section.choice("path", &words).unwrap_or(default.path),
         buffer: section.size("buffer", default.buffer, 1024..=1 << 20),
     };

@@ -13,7 +13,7 @@ use crate::util::address::canonical;
 
 /// Where miners connect.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Listen {
+pub struct ListenConfig {
     /// Plain Stratum. Default: `0.0.0.0:3334`. Empty only when `tls` has a listener.
     pub stratum: Vec<SocketAddr>,
     /// Default: private networks.
@@ -52,9 +52,9 @@ pub struct ListenTls {
     pub listen: Vec<SocketAddr>,
 }
 
-impl Default for Listen {
-    fn default() -> Listen {
-        Listen {
+impl Default for ListenConfig {
+    fn default() -> ListenConfig {
+        ListenConfig {
             stratum: vec![SocketAddr::from(([0, 0, 0, 0], 3334))],
             allow: AllowList::private(),
             max_miners: 1000,
@@ -67,11 +67,11 @@ impl Default for Listen {
 }
 
 /// `instead`: the addresses of `--listen`, which replace `listen.stratum`.
-pub(super) fn read(mut section: Section, instead: Option<Vec<SocketAddr>>) -> Listen {
-    let default = Listen::default();
+pub(super) fn read(mut section: Section, instead: Option<Vec<SocketAddr>>) -> ListenConfig {
+    let default = ListenConfig::default();
     let hour = Duration::from_secs(3600);
     let stratum = section.list("stratum", Redaction::Value, "[\"0.0.0.0:3334\"]", socket_address);
-    let listen = Listen {
+    let listen = ListenConfig {
         stratum: instead.or(stratum).unwrap_or(default.stratum),
         allow: read_allow(&mut section).unwrap_or(default.allow),
         max_miners: section.size("max_miners", default.max_miners, 1..=65_536),
@@ -91,7 +91,7 @@ pub(super) fn read(mut section: Section, instead: Option<Vec<SocketAddr>>) -> Li
     if listen.stratum.is_empty() && listen.tls.is_none() {
         section.conflict("stratum", "is empty and there is no tls listener either; no miner could connect");
     }
-    refuse_repeated(&section, &listen);
+    reject_duplicates(&section, &listen);
     section.finish();
     listen
 }
@@ -119,7 +119,8 @@ fn read_proxy_protocol(section: &mut Section) -> ProxyProtocol {
         None | Some(DeValue::Boolean(false)) => ProxyProtocol::Off,
         Some(DeValue::Boolean(true)) => ProxyProtocol::Everyone,
         Some(DeValue::Array(_)) => {
-            let blocks = section.list(key, Redaction::Value, "[\"10.0.0.2\"]", block).unwrap_or_default();
+            let blocks =
+                section.list(key, Redaction::Value, "[\"10.0.0.2\"]", address_block).unwrap_or_default();
             if blocks.is_empty() {
                 section
                     .conflict(key, "is an empty list; write false, or the addresses of your load balancers");
@@ -134,7 +135,7 @@ fn read_proxy_protocol(section: &mut Section) -> ProxyProtocol {
 }
 
 /// Reads one entry of a list of address blocks.
-pub(super) fn block(entry: &str) -> Result<AddressBlock, String> {
+pub(super) fn address_block(entry: &str) -> Result<AddressBlock, String> {
     entry.parse().map_err(|wrong: crate::limits::BlockError| wrong.to_string())
 }
 
@@ -159,10 +160,10 @@ fn read_tls(mut section: Section) -> Option<ListenTls> {
     Some(ListenTls { cert: cert?, key: key?, listen })
 }
 
-fn refuse_repeated(section: &Section, listen: &Listen) {
+fn reject_duplicates(section: &Section, listen: &ListenConfig) {
     let mut seen: Vec<SocketAddr> = Vec::new();
-    for address in all(listen) {
-        match seen.iter().find(|other| collide(**other, address)) {
+    for address in all_addresses(listen) {
+        match seen.iter().find(|other| is_conflict(**other, address)) {
             Some(other) if *other == address => section
                 .conflict("stratum", format!("(with tls.listen) names {address} twice; keep one of the two")),
             Some(other) => section.conflict(
@@ -176,17 +177,17 @@ fn refuse_repeated(section: &Section, listen: &Listen) {
 }
 
 /// What is wrong with this address for the page, where miners connect to the same port.
-pub(super) fn taken_by_miners(listen: &Listen, page: SocketAddr) -> Option<String> {
-    let other = all(listen).find(|other| collide(*other, page))?;
+pub(super) fn conflict_with_miners(listen: &ListenConfig, page: SocketAddr) -> Option<String> {
+    let other = all_addresses(listen).find(|other| is_conflict(*other, page))?;
     Some(format!("is {page}, but miners connect to {other}; the page needs a port of its own"))
 }
 
-fn all(listen: &Listen) -> impl Iterator<Item = SocketAddr> + '_ {
+fn all_addresses(listen: &ListenConfig) -> impl Iterator<Item = SocketAddr> + '_ {
     listen.stratum.iter().chain(listen.tls.iter().flat_map(|tls| &tls.listen)).copied()
 }
 
 /// Whether one of the two could not be listened on beside the other. Port 0 is another port each time.
-fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+fn is_conflict(one: SocketAddr, other: SocketAddr) -> bool {
     let same_ip = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() != 0 && one.port() == other.port() && one.is_ipv4() == other.is_ipv4() && same_ip
 }

@@ -22,7 +22,7 @@ const USUAL_FILES: [&str; 2] = ["config.toml", "/etc/sluice/config.toml"];
 const MAX_BYTES: u64 = 1 << 20;
 
 /// What is read and checked in every mode, and of no use in this one.
-fn unused_in(mode: Mode) -> &'static [&'static str] {
+fn ignored_in(mode: Mode) -> &'static [&'static str] {
     match mode {
         Mode::Passthrough => &["vardiff", "aggregate"],
         Mode::Aggregate => &["forward"],
@@ -71,7 +71,7 @@ pub fn find_file(path: Option<&Path>, overrides: &Overrides) -> Result<Option<Pa
     // One that exists but can't be read must be complained about, not passed over.
     match usual.iter().find(|file| file.symlink_metadata().is_ok()) {
         Some(file) => Ok(Some(file.clone())),
-        None => Err(ConfigError::NoFile { looked: usual.to_vec() }),
+        None => Err(ConfigError::NoFile { searched: usual.to_vec() }),
     }
 }
 
@@ -133,7 +133,7 @@ fn read_document(document: &DeTable, notes: &Diagnostics, overrides: &Overrides)
     let mut top = Section::top(notes, document);
     let mode = read_mode(&mut top);
     let network = network::read(&mut top);
-    let flags = overrides.understand(network, notes);
+    let flags = overrides.parse(network, notes);
     let data_dir = top.text("data_dir").map(PathBuf::from);
     let upstream_sections = top.sections("upstream");
     let is_without_pool = overrides.pools.is_empty() && upstream_sections.is_empty();
@@ -155,7 +155,7 @@ fn read_document(document: &DeTable, notes: &Diagnostics, overrides: &Overrides)
     if let (Some(pool), true) = (mainnet_pool, network != Network::Auto && network != Network::Mainnet) {
         top.conflict("network", format!("is {network}, but {pool} mines mainnet; name a pool of {network}"));
     } else if let Some(reason) =
-        flags.address.as_ref().and_then(|address| network::misplaced(address, mainnet_pool))
+        flags.address.as_ref().and_then(|address| network::wrong_network(address, mainnet_pool))
     {
         notes.add(Origin::Flag, "--address", ConfigFault::Conflict { reason });
     }
@@ -186,18 +186,20 @@ fn read_document(document: &DeTable, notes: &Diagnostics, overrides: &Overrides)
         payout,
         notify: top.sections("notify").into_iter().filter_map(outputs::read_notify).collect(),
         report: report::read(top.section("report")),
-        not_served: Vec::new(),
+        ignored_keys: Vec::new(),
     };
-    if let Some(reason) = config.http.listen.and_then(|page| listen::taken_by_miners(&config.listen, page)) {
+    if let Some(reason) =
+        config.http.listen.and_then(|page| listen::conflict_with_miners(&config.listen, page))
+    {
         match (&overrides.http, &overrides.listen[..]) {
             (None, []) => top.conflict("http.listen", reason),
             _ => notes.add(Origin::Flag, "--http", ConfigFault::Conflict { reason }),
         }
     }
-    top.not_served(unused_in(mode));
+    top.note_ignored(ignored_in(mode));
     top.finish();
-    let not_served = notes.take_not_served();
-    (!config.upstreams.is_empty()).then_some(Config { not_served, ..config })
+    let not_served = notes.take_ignored();
+    (!config.upstreams.is_empty()).then_some(Config { ignored_keys: not_served, ..config })
 }
 
 fn read_mode(top: &mut Section) -> Mode {

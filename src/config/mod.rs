@@ -2,7 +2,7 @@
 //! Keys, defaults and reasons: `config.toml.example`.
 //!
 //! One file a section, each with the section's type, its defaults and its reading; `reader` walks
-//! the document, `notes` remembers what it met, `show` says how much of a value may be printed,
+//! the document, `notes` remembers what it met, `format_duration` says how much of a value may be printed,
 //! `error` what is wrong; `load` finds the file.
 
 mod aggregate;
@@ -34,20 +34,20 @@ mod upstream;
 use std::path::PathBuf;
 
 pub use aggregate::{AggregateConfig, VardiffConfig};
-pub use analysis::Analysis;
-pub use duration::show as show_duration;
+pub use analysis::AnalysisConfig;
+pub use duration::format_duration as show_duration;
 pub(crate) use endpoint::{credentials as url_credentials, shown_host as url_host};
 pub use error::{ConfigError, ConfigFault, Origin, Problem};
 pub use external_sources::{NtpConfig, PoolStatsConfig, PoolStatsKind, ReferenceConfig};
-pub use failover::Failover;
-pub use forward::{Forward, ForwardPath};
-pub use listen::{Listen, ListenTls, ProxyProtocol};
+pub use failover::FailoverConfig;
+pub use forward::{ForwardConfig, ForwardPath};
+pub use listen::{ListenConfig, ListenTls, ProxyProtocol};
 pub use load::{find_file, known_keys};
 pub use mode::Mode;
 pub use network::Network;
-pub use outputs::{Http, NotifyConfig, NotifyRecipient, Record, Severity};
+pub use outputs::{HttpConfig, NotifyConfig, NotifyRecipient, RecordConfig, Severity};
 pub use overrides::Overrides;
-pub use policy::{ChainPolicy, Consequence, PayoutKind, PayoutPolicy, RuleId, RulesConfig};
+pub use policy::{ChainPolicy, OnViolation, PayoutKind, PayoutPolicy, RuleId, RulesConfig};
 pub use ratelimit::RateLimitConfig;
 pub use report::{ConsoleReport, ReportConfig};
 pub use secret::Secret;
@@ -61,19 +61,19 @@ pub struct Config {
     /// Where everything is written; default `data`, below the working directory.
     pub data_dir: PathBuf,
     pub network: Network,
-    pub listen: Listen,
+    pub listen: ListenConfig,
     /// In order of preference; never empty after validation.
     pub upstreams: Vec<UpstreamConfig>,
-    pub failover: Failover,
-    pub forward: Forward,
-    pub analysis: Analysis,
+    pub failover: FailoverConfig,
+    pub forward: ForwardConfig,
+    pub analysis: AnalysisConfig,
     pub payout: PayoutPolicy,
     pub chain: ChainPolicy,
     pub rules: RulesConfig,
     pub references: Vec<ReferenceConfig>,
     pub ntp: NtpConfig,
-    pub record: Record,
-    pub http: Http,
+    pub record: RecordConfig,
+    pub http: HttpConfig,
     pub ratelimit: RateLimitConfig,
     pub aggregate: AggregateConfig,
     pub vardiff: VardiffConfig,
@@ -82,7 +82,7 @@ pub struct Config {
     pub report: ReportConfig,
     /// What the file sets explicitly although it is of no use in this mode: `[vardiff]`,
     /// `upstream[1].user`.
-    pub not_served: Vec<String>,
+    pub ignored_keys: Vec<String>,
 }
 
 impl Config {
@@ -92,25 +92,25 @@ impl Config {
             mode: Mode::default(),
             data_dir: PathBuf::from("data"),
             network: Network::default(),
-            listen: Listen::default(),
+            listen: ListenConfig::default(),
             upstreams,
-            failover: Failover::default(),
-            forward: Forward::default(),
-            analysis: Analysis::default(),
+            failover: FailoverConfig::default(),
+            forward: ForwardConfig::default(),
+            analysis: AnalysisConfig::default(),
             payout: PayoutPolicy::default(),
             chain: ChainPolicy::default(),
             rules: RulesConfig::default(),
             references: Vec::new(),
             ntp: NtpConfig::default(),
-            record: Record::default(),
-            http: Http::default(),
+            record: RecordConfig::default(),
+            http: HttpConfig::default(),
             ratelimit: RateLimitConfig::default(),
             aggregate: AggregateConfig::default(),
             vardiff: VardiffConfig::default(),
             pool_stats: None,
             notify: Vec::new(),
             report: ReportConfig::default(),
-            not_served: Vec::new(),
+            ignored_keys: Vec::new(),
         }
     }
 
@@ -160,8 +160,8 @@ impl Config {
     }
 
     /// One sentence for each entry of [`Config::not_served`].
-    pub fn not_served_warnings(&self) -> Vec<String> {
+    pub fn ignored_key_warnings(&self) -> Vec<String> {
         let say = |name: &String| format!("{name} has no effect in mode = \"{}\"", self.mode);
-        self.not_served.iter().map(say).collect()
+        self.ignored_keys.iter().map(say).collect()
     }
 }

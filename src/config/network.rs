@@ -22,7 +22,7 @@ pub enum Network {
 }
 
 impl Network {
-    const WORDS: [(&'static str, Network); 6] = [
+    const NAMES: [(&'static str, Network); 6] = [
         ("auto", Network::Auto),
         ("mainnet", Network::Mainnet),
         ("testnet3", Network::Testnet3),
@@ -58,16 +58,16 @@ impl Network {
     ///
     /// # Errors
     /// The words there are.
-    pub(super) fn from_word(text: &str) -> Result<Network, String> {
-        let found = Network::WORDS.iter().find(|(word, _)| *word == text);
+    pub(super) fn parse(text: &str) -> Result<Network, String> {
+        let found = Network::NAMES.iter().find(|(word, _)| *word == text);
         found.map(|(_, network)| *network).ok_or_else(|| {
-            let words: Vec<&str> = Network::WORDS.iter().map(|(word, _)| *word).collect();
+            let words: Vec<&str> = Network::NAMES.iter().map(|(word, _)| *word).collect();
             format!("one of {}", words.join(", "))
         })
     }
 
     fn name(self) -> &'static str {
-        Network::WORDS.iter().find(|(_, network)| *network == self).map_or("auto", |(name, _)| name)
+        Network::NAMES.iter().find(|(_, network)| *network == self).map_or("auto", |(name, _)| name)
     }
 }
 
@@ -94,7 +94,10 @@ pub(super) fn known_mainnet_pool(upstreams: &[UpstreamConfig]) -> Option<&str> {
 }
 
 /// What is wrong with an address of a test network where one of the pools mines mainnet.
-pub(super) fn misplaced(address: &Address<NetworkUnchecked>, mainnet_pool: Option<&str>) -> Option<String> {
+pub(super) fn wrong_network(
+    address: &Address<NetworkUnchecked>,
+    mainnet_pool: Option<&str>,
+) -> Option<String> {
     let pool = mainnet_pool.filter(|_| !address.is_valid_for_network(bitcoin::Network::Bitcoin))?;
     Some(format!("is an address of a test network, but {pool} mines mainnet: no block of it could pay there"))
 }
@@ -107,7 +110,7 @@ impl fmt::Display for Network {
 }
 
 pub(super) fn read(top: &mut Section) -> Network {
-    top.choice("network", &Network::WORDS).unwrap_or_default()
+    top.choice("network", &Network::NAMES).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::{Secret, endpoint, listen};
 
 /// `[record]`: the files under `data_dir`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Record {
+pub struct RecordConfig {
     /// `shares.csv`; default true.
     pub shares: bool,
     /// `timing.csv`; default true.
@@ -28,7 +28,7 @@ pub struct Record {
 
 /// `[http]`: the page.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Http {
+pub struct HttpConfig {
     /// `None` for off; default `127.0.0.1:8080`.
     pub listen: Option<SocketAddr>,
     /// Asked of every visitor.
@@ -108,9 +108,9 @@ impl Severity {
     }
 }
 
-impl Default for Record {
-    fn default() -> Record {
-        Record {
+impl Default for RecordConfig {
+    fn default() -> RecordConfig {
+        RecordConfig {
             shares: true,
             timing: true,
             geek: false,
@@ -122,16 +122,16 @@ impl Default for Record {
     }
 }
 
-impl Default for Http {
-    fn default() -> Http {
-        Http { listen: Some(SocketAddr::from(([127, 0, 0, 1], 8080))), token: None, hosts: Vec::new() }
+impl Default for HttpConfig {
+    fn default() -> HttpConfig {
+        HttpConfig { listen: Some(SocketAddr::from(([127, 0, 0, 1], 8080))), token: None, hosts: Vec::new() }
     }
 }
 
-pub(super) fn read_record(mut section: Section) -> Record {
-    let default = Record::default();
+pub(super) fn read_record(mut section: Section) -> RecordConfig {
+    let default = RecordConfig::default();
     let flush = Duration::from_millis(100)..=Duration::from_secs(3600);
-    let record = Record {
+    let record = RecordConfig {
         shares: section.bool("shares", default.shares),
         timing: section.bool("timing", default.timing),
         geek: section.bool("geek", default.geek),
@@ -149,14 +149,14 @@ pub(super) fn read_record(mut section: Section) -> Record {
 }
 
 /// `instead`: the address of `--http`.
-pub(super) fn read_http(mut section: Section, instead: Option<Option<SocketAddr>>) -> Http {
+pub(super) fn read_http(mut section: Section, instead: Option<Option<SocketAddr>>) -> HttpConfig {
     let listen = section.parsed("listen", Redaction::Value, address_or_off);
-    let default = Http::default();
-    let http = Http {
+    let default = HttpConfig::default();
+    let http = HttpConfig {
         listen: instead.or(listen).unwrap_or(default.listen),
         token: section.secret("token"),
         hosts: section
-            .list("hosts", Redaction::Value, "[\"miner.example.org\"]", visited_name)
+            .list("hosts", Redaction::Value, "[\"miner.example.org\"]", page_host)
             .unwrap_or(default.hosts),
     };
     section.finish();
@@ -164,7 +164,7 @@ pub(super) fn read_http(mut section: Section, instead: Option<Option<SocketAddr>
 }
 
 /// A name as a browser sends it, but for its port.
-fn visited_name(text: &str) -> Result<String, String> {
+fn page_host(text: &str) -> Result<String, String> {
     let wanted = || String::from("a host name without a port, such as \"miner.example.org\"");
     let name = endpoint::host_name(text).map_err(|_| wanted())?;
     Ok(name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase())

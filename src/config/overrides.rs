@@ -29,7 +29,7 @@ pub struct Overrides {
 }
 
 /// The same, understood. `None`: the file decides, or the flag is wrong, which is noted.
-pub(super) struct Understood {
+pub(super) struct ParsedFlags {
     pub upstreams: Option<Vec<UpstreamConfig>>,
     pub listen: Option<Vec<SocketAddr>>,
     pub http: Option<Option<SocketAddr>>,
@@ -38,7 +38,7 @@ pub(super) struct Understood {
 }
 
 impl Overrides {
-    pub(super) fn understand(&self, network: Network, notes: &Diagnostics) -> Understood {
+    pub(super) fn parse(&self, network: Network, notes: &Diagnostics) -> ParsedFlags {
         let data_dir = self.data_dir.clone().filter(|path| {
             let is_empty = path.as_os_str().is_empty();
             if is_empty {
@@ -51,7 +51,7 @@ impl Overrides {
             }
             !is_empty
         });
-        Understood {
+        ParsedFlags {
             upstreams: each(&self.pools, "--pool", Redaction::Url, notes, UpstreamConfig::from_url),
             listen: each(&self.listen, "--listen", Redaction::Value, notes, listen::socket_address),
             http: one(self.http.as_deref(), "--http", notes, outputs::address_or_off),

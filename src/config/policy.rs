@@ -21,7 +21,7 @@ pub struct PayoutPolicy {
     /// Less than this part of the block's reward is an alert; 0 to 100, default 95.
     pub min_percent: f64,
     /// Default: alert.
-    pub on_mismatch: Consequence,
+    pub on_mismatch: OnViolation,
 }
 
 /// `payout.kind`.
@@ -35,7 +35,7 @@ pub enum PayoutKind {
 
 /// What follows from a finding that costs money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consequence {
+pub enum OnViolation {
     Alert,
     /// The sessions on that upstream are closed and it is taken out of rotation.
     Block,
@@ -45,7 +45,7 @@ pub enum Consequence {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChainPolicy {
     /// Default: alert.
-    pub on_wrong: Consequence,
+    pub on_wrong: OnViolation,
 }
 
 /// `[rules]`: thresholds.
@@ -132,14 +132,14 @@ impl Default for PayoutPolicy {
             address: None,
             kind: PayoutKind::Solo,
             min_percent: 95.0,
-            on_mismatch: Consequence::Alert,
+            on_mismatch: OnViolation::Alert,
         }
     }
 }
 
 impl Default for ChainPolicy {
     fn default() -> ChainPolicy {
-        ChainPolicy { on_wrong: Consequence::Alert }
+        ChainPolicy { on_wrong: OnViolation::Alert }
     }
 }
 
@@ -155,7 +155,7 @@ impl Default for RulesConfig {
     }
 }
 
-const CONSEQUENCES: [(&str, Consequence); 2] = [("alert", Consequence::Alert), ("block", Consequence::Block)];
+const ON_VIOLATION: [(&str, OnViolation); 2] = [("alert", OnViolation::Alert), ("block", OnViolation::Block)];
 
 /// `instead`: the address of `--address`. `mainnet_pool`: a configured pool that is known to mine mainnet.
 pub(super) fn read_payout(
@@ -168,14 +168,14 @@ pub(super) fn read_payout(
     let kinds = [("solo", PayoutKind::Solo), ("pooled", PayoutKind::Pooled)];
     let address = section.parsed("address", Redaction::Value, |text| network.address(text));
     let in_use = address.as_ref().filter(|_| instead.is_none());
-    if let Some(reason) = in_use.and_then(|address| network::misplaced(address, mainnet_pool)) {
+    if let Some(reason) = in_use.and_then(|address| network::wrong_network(address, mainnet_pool)) {
         section.conflict("address", reason);
     }
     let payout = PayoutPolicy {
         address: instead.or(address),
         kind: section.choice("kind", &kinds).unwrap_or(default.kind),
         min_percent: section.number("min_percent", default.min_percent, 0.0..=100.0),
-        on_mismatch: section.choice("on_mismatch", &CONSEQUENCES).unwrap_or(default.on_mismatch),
+        on_mismatch: section.choice("on_mismatch", &ON_VIOLATION).unwrap_or(default.on_mismatch),
     };
     section.finish();
     payout
@@ -184,7 +184,7 @@ pub(super) fn read_payout(
 pub(super) fn read_chain(mut section: Section) -> ChainPolicy {
     let default = ChainPolicy::default();
     let chain =
-        ChainPolicy { on_wrong: section.choice("on_wrong", &CONSEQUENCES).unwrap_or(default.on_wrong) };
+        ChainPolicy { on_wrong: section.choice("on_wrong", &ON_VIOLATION).unwrap_or(default.on_wrong) };
     section.finish();
     chain
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::listen::block;
+use super::listen::address_block;
 use super::reader::Section;
 use super::redaction::Redaction;
 use crate::limits::AddressBlock;
@@ -48,7 +48,7 @@ pub(super) fn read(mut section: Section) -> RateLimitConfig {
         ),
         ban: section.duration("ban", default.ban, Duration::ZERO..=day),
         exempt: section
-            .list("exempt", Redaction::Value, "[\"192.168.1.0/24\"]", block)
+            .list("exempt", Redaction::Value, "[\"192.168.1.0/24\"]", address_block)
             .unwrap_or(default.exempt),
     };
     section.finish();

@@ -50,26 +50,26 @@ impl<'n, 'd> Section<'n, 'd> {
     }
 
     /// Notes a fault of `key`, or of the section when `key` is not set.
-    pub(super) fn refuse(&self, key: &str, fault: ConfigFault) {
+    pub(super) fn add_fault(&self, key: &str, fault: ConfigFault) {
         let origin = match self.find(key) {
             Some((_, value)) => self.notes.line(value.span().start),
             None => self.origin,
         };
-        self.notes.add(origin, self.full(key), fault);
+        self.notes.add(origin, self.full_key(key), fault);
     }
 
     /// Notes that `key` does not go together with something else; `reason` reads on after the key.
     pub(super) fn conflict(&self, key: &str, reason: impl Into<String>) {
-        self.refuse(key, ConfigFault::Conflict { reason: reason.into() });
+        self.add_fault(key, ConfigFault::Conflict { reason: reason.into() });
     }
 
     /// Notes that `key` must be set.
     pub(super) fn missing(&self, key: &str, wanted: impl Into<String>) {
-        self.refuse(key, ConfigFault::Missing { wanted: wanted.into() });
+        self.add_fault(key, ConfigFault::Missing { wanted: wanted.into() });
     }
 
     /// Remembers which of `keys` the file sets, because this version does not act upon them.
-    pub(super) fn not_served(&self, keys: &[&str]) {
+    pub(super) fn note_ignored(&self, keys: &[&str]) {
         for (key, value) in self.table.into_iter().flatten() {
             if !keys.contains(&key.get_ref().as_ref()) {
                 continue;
@@ -78,8 +78,8 @@ impl<'n, 'd> Section<'n, 'd> {
             if value.get_ref().as_table().is_some_and(DeTable::is_empty) {
                 continue;
             }
-            let name = self.full(key.get_ref());
-            self.notes.add_not_served(match value.get_ref() {
+            let name = self.full_key(key.get_ref());
+            self.notes.add_ignored(match value.get_ref() {
                 DeValue::Table(_) => format!("[{name}]"),
                 DeValue::Array(array) if array.iter().any(|each| each.get_ref().is_table()) => {
                     format!("[[{name}]]")
@@ -104,7 +104,9 @@ impl<'n, 'd> Section<'n, 'd> {
             Some(DeValue::Integer(value)) => {
                 match u64::from_str_radix(value.as_str(), value.radix()) {
                     Ok(number) if range.contains(&number) => return number,
-                    _ => self.refuse(key, ConfigFault::Value { shown: shorten(&value.to_string()), wanted }),
+                    _ => {
+                        self.add_fault(key, ConfigFault::Value { shown: shorten(&value.to_string()), wanted })
+                    }
                 }
                 default
             }
@@ -134,7 +136,7 @@ impl<'n, 'd> Section<'n, 'd> {
         match parsed.filter(|number| range.contains(number)) {
             Some(number) => number,
             None => {
-                self.refuse(key, ConfigFault::Value { shown: shorten(text), wanted });
+                self.add_fault(key, ConfigFault::Value { shown: shorten(text), wanted });
                 default
             }
         }
@@ -147,7 +149,8 @@ impl<'n, 'd> Section<'n, 'd> {
         default: Duration,
         range: RangeInclusive<Duration>,
     ) -> Duration {
-        let (least, most) = (duration::show(*range.start()), duration::show(*range.end()));
+        let (least, most) =
+            (duration::format_duration(*range.start()), duration::format_duration(*range.end()));
         let wanted = format!("a time from \"{least}\" to \"{most}\", with its unit: ms, s, m, h or d");
         self.parsed_as(key, wanted.clone(), Redaction::Value, |text| {
             duration::parse(text).filter(|time| range.contains(time)).ok_or(wanted)
@@ -162,7 +165,8 @@ impl<'n, 'd> Section<'n, 'd> {
         default: Option<Duration>,
         range: RangeInclusive<Duration>,
     ) -> Option<Duration> {
-        let (least, most) = (duration::show(*range.start()), duration::show(*range.end()));
+        let (least, most) =
+            (duration::format_duration(*range.start()), duration::format_duration(*range.end()));
         let wanted = format!(
             "\"0s\" for never, or a time from \"{least}\" to \"{most}\", with its unit: ms, s, m, h or d"
         );
@@ -240,7 +244,7 @@ impl<'n, 'd> Section<'n, 'd> {
                     wanted: String::from("a text in quotes"),
                 },
             };
-            let place = format!("{}[{}]", self.full(key), i + 1);
+            let place = format!("{}[{}]", self.full_key(key), i + 1);
             self.notes.add(self.notes.line(element.span().start), place, fault);
         }
         (list.len() == array.len()).then_some(list)
@@ -257,12 +261,12 @@ impl<'n, 'd> Section<'n, 'd> {
             None => (self.origin, None),
             Some((line, DeValue::Table(table))) => (line, Some(table)),
             Some((line, other)) => {
-                let wanted = format!("a section: [{}]", self.full(key));
+                let wanted = format!("a section: [{}]", self.full_key(key));
                 self.wrong_type(key, other, Redaction::Hidden, wanted, ());
                 (line, None)
             }
         };
-        self.inner(key, self.full(key), origin, table)
+        self.subsection(key, self.full_key(key), origin, table)
     }
 
     /// The sections `[[key]]`, in the order of the file.
@@ -276,10 +280,10 @@ impl<'n, 'd> Section<'n, 'd> {
         };
         let mut sections = Vec::new();
         for (i, element) in array.iter().enumerate() {
-            let path = format!("{}[{}]", self.full(key), i + 1);
+            let path = format!("{}[{}]", self.full_key(key), i + 1);
             let origin = self.notes.line(element.span().start);
             match element.get_ref() {
-                DeValue::Table(table) => sections.push(self.inner(key, path, origin, Some(table))),
+                DeValue::Table(table) => sections.push(self.subsection(key, path, origin, Some(table))),
                 other => self.notes.add(
                     origin,
                     path,
@@ -297,13 +301,14 @@ impl<'n, 'd> Section<'n, 'd> {
             if self.asked.contains(&name) {
                 continue;
             }
-            let nearest = did_you_mean::nearest(name, self.asked.iter().copied()).map(|name| self.full(name));
+            let nearest =
+                did_you_mean::nearest(name, self.asked.iter().copied()).map(|name| self.full_key(name));
             let line = self.notes.line(key.span().start);
-            self.notes.add(line, self.full(&key_name(name)), ConfigFault::UnknownKey { nearest });
+            self.notes.add(line, self.full_key(&key_name(name)), ConfigFault::UnknownKey { nearest });
         }
     }
 
-    fn inner(
+    fn subsection(
         &self,
         key: &str,
         path: String,
@@ -325,7 +330,7 @@ impl<'n, 'd> Section<'n, 'd> {
             DeValue::String(text) => match parse(text) {
                 Ok(value) => Some(value),
                 Err(wanted) => {
-                    self.refuse(key, ConfigFault::Value { shown: show.of(text), wanted });
+                    self.add_fault(key, ConfigFault::Value { shown: show.of(text), wanted });
                     None
                 }
             },
@@ -342,7 +347,7 @@ impl<'n, 'd> Section<'n, 'd> {
         wanted: impl Into<String>,
         default: T,
     ) -> T {
-        self.refuse(key, ConfigFault::WrongType { found: found(value, show), wanted: wanted.into() });
+        self.add_fault(key, ConfigFault::WrongType { found: found(value, show), wanted: wanted.into() });
         default
     }
 
@@ -352,7 +357,7 @@ impl<'n, 'd> Section<'n, 'd> {
 
     fn take_spanned(&mut self, key: &'static str) -> Option<(Origin, &'n DeValue<'d>)> {
         self.asked.push(key);
-        self.notes.asked_for(join(&self.kind, key));
+        self.notes.add_known(join(&self.kind, key));
         let (_, value) = self.find(key)?;
         Some((self.notes.line(value.span().start), value.get_ref()))
     }
@@ -361,7 +366,7 @@ impl<'n, 'd> Section<'n, 'd> {
         self.table?.iter().find(|(name, _)| name.get_ref() == key)
     }
 
-    fn full(&self, key: &str) -> String {
+    fn full_key(&self, key: &str) -> String {
         join(&self.path, key)
     }
 }

@@ -36,12 +36,12 @@ impl TargetFlags {
     ///
     /// # Errors
     /// With everything that is wrong.
-    pub fn understand(&self) -> Result<Targets, ConfigError> {
+    pub fn parse(&self) -> Result<Targets, ConfigError> {
         let notes = Diagnostics::new("");
         let wrong = |flag: &str, show: Redaction, text: &str, wanted: String| {
             notes.add(Origin::Flag, flag, ConfigFault::Value { shown: show.of(text), wanted });
         };
-        let network = self.network.as_deref().map(Network::from_word).unwrap_or(Ok(Network::Auto));
+        let network = self.network.as_deref().map(Network::parse).unwrap_or(Ok(Network::Auto));
         let network = network.unwrap_or_else(|wanted| {
             wrong("--network", Redaction::Value, self.network.as_deref().unwrap_or_default(), wanted);
             Network::Auto
@@ -107,7 +107,7 @@ mod tests {
             network: Some("mainnet".to_owned()),
             ..flags(&["stratum+tcp://a:1", "stratum+ssl://b:2"])
         };
-        let targets = given.understand().unwrap();
+        let targets = given.parse().unwrap();
         assert_eq!(targets.network, Network::Mainnet);
         assert_eq!(targets.pools[0].tls, None);
         assert!(targets.pools[1].tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify));
@@ -123,7 +123,7 @@ mod tests {
             pin_sha256: Some("ab".to_owned()),
             ..flags(&["pool:3333"])
         };
-        let said = given.understand().unwrap_err().to_string();
+        let said = given.parse().unwrap_err().to_string();
         for part in
             ["--address = \"my_account\" must be a Bitcoin address", "--network", "regtest", "--socks5"]
         {
@@ -132,6 +132,6 @@ mod tests {
         assert!(said.contains("--pin-sha256") && said.contains("put stratum+tcp://"), "{said}");
         assert!(!said.contains("secret"), "{said}");
         let plain = TargetFlags { insecure: true, ..flags(&["stratum+tcp://a:1"]) };
-        assert!(plain.understand().unwrap_err().to_string().contains("stratum+ssl://"));
+        assert!(plain.parse().unwrap_err().to_string().contains("stratum+ssl://"));
     }
 }

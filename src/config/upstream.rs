@@ -101,7 +101,7 @@ pub(super) fn read(mut section: Section, mode: Mode) -> Option<UpstreamConfig> {
     let password = section.secret("pass");
     if mode == Mode::Passthrough {
         // The identity is the miner's own as long as bytes are only forwarded.
-        section.not_served(&["user", "pass"]);
+        section.note_ignored(&["user", "pass"]);
     }
     let socks5 = section.parsed("socks5", Redaction::Credentials, endpoint::socks5_url);
     let tls = UpstreamTls {
@@ -111,8 +111,8 @@ pub(super) fn read(mut section: Section, mode: Mode) -> Option<UpstreamConfig> {
     };
     let warm = section.size("warm", 0, 0..=64);
     match &upstream {
-        Some(UpstreamConfig { tls: None, .. }) => refuse_tls_keys(&section, &tls),
-        _ => refuse_contradictions(&section, &tls),
+        Some(UpstreamConfig { tls: None, .. }) => reject_tls_keys(&section, &tls),
+        _ => reject_contradictions(&section, &tls),
     }
     section.finish();
     let upstream = upstream?;
@@ -126,7 +126,7 @@ pub(super) fn read(mut section: Section, mode: Mode) -> Option<UpstreamConfig> {
     })
 }
 
-fn refuse_tls_keys(section: &Section, tls: &UpstreamTls) {
+fn reject_tls_keys(section: &Section, tls: &UpstreamTls) {
     for (key, is_given) in [
         ("ca_file", section.is_set("ca_file")),
         ("pin_sha256", section.is_set("pin_sha256")),
@@ -141,7 +141,7 @@ fn refuse_tls_keys(section: &Section, tls: &UpstreamTls) {
     }
 }
 
-fn refuse_contradictions(section: &Section, tls: &UpstreamTls) {
+fn reject_contradictions(section: &Section, tls: &UpstreamTls) {
     if tls.pin_sha256.is_some() && tls.insecure_skip_verify {
         section.conflict("insecure_skip_verify", "contradicts pin_sha256; remove one of the two");
     }

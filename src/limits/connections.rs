@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::minute::Minute;
-use super::{AllowList, Source};
-use crate::config::{Listen, RateLimitConfig};
+use super::minute::MinuteCounter;
+use super::{AddressKey, AllowList};
+use crate::config::{ListenConfig, RateLimitConfig};
 use crate::util::plural::count;
 use crate::util::span::seconds;
 
@@ -45,7 +45,7 @@ struct GatekeeperInner {
 #[derive(Debug, Default)]
 struct GatekeeperState {
     connections: usize,
-    sources: HashMap<Source, AddressRecord>,
+    sources: HashMap<AddressKey, AddressRecord>,
     /// Those for whom the table has no room, counted together and never banned: a ban of this
     /// entry would shut out every newcomer.
     others: Option<AddressRecord>,
@@ -55,8 +55,8 @@ struct GatekeeperState {
 #[derive(Debug)]
 struct AddressRecord {
     connections: usize,
-    rate: Minute,
-    abuse: Minute,
+    rate: MinuteCounter,
+    abuse: MinuteCounter,
     seen: Instant,
     /// So many connections were closed by a pool, the last of them then: their miners come back.
     pardons: u32,
@@ -76,7 +76,7 @@ pub struct Admission {
 #[derive(Debug, Clone, Copy)]
 enum Slot {
     Exempt,
-    Of(Source),
+    Of(AddressKey),
     Others,
 }
 
@@ -122,7 +122,7 @@ pub struct ConnectionCounts {
 }
 
 impl Gatekeeper {
-    pub fn new(listen: &Listen, limits: &RateLimitConfig) -> Gatekeeper {
+    pub fn new(listen: &ListenConfig, limits: &RateLimitConfig) -> Gatekeeper {
         let inner = GatekeeperInner {
             allow: listen.allow.clone(),
             max_miners: listen.max_miners,
@@ -260,8 +260,8 @@ impl GatekeeperInner {
         entry.bans = entry.bans.saturating_add(1);
         entry.banned_until = Some(now + length);
         // What led to this ban must not lead to the next one as well.
-        entry.rate = Minute::new(now);
-        entry.abuse = Minute::new(now);
+        entry.rate = MinuteCounter::new(now);
+        entry.abuse = MinuteCounter::new(now);
         Some(length)
     }
 }
@@ -269,7 +269,7 @@ impl GatekeeperInner {
 impl GatekeeperState {
     /// The slot that `ip` is counted in, made if there is room for it.
     fn slot(&mut self, ip: IpAddr, max_sources: usize, now: Instant) -> Slot {
-        let source = Source::from(ip);
+        let source = AddressKey::from(ip);
         if !self.sources.contains_key(&source) {
             if self.sources.len() >= max_sources {
                 self.forget_some(max_sources, now);
@@ -294,7 +294,7 @@ impl GatekeeperState {
     /// Forgets an eighth of the table, so that a flood of sources pays for one search in a
     /// thousand connections: the longest unseen first, never one that is connected or banned.
     fn forget_some(&mut self, max_sources: usize, now: Instant) {
-        let mut idle: Vec<(Instant, Source)> = self
+        let mut idle: Vec<(Instant, AddressKey)> = self
             .sources
             .iter()
             .filter(|(_, entry)| entry.connections == 0 && entry.ban_left(now).is_none())
@@ -311,8 +311,8 @@ impl AddressRecord {
     fn new(now: Instant) -> AddressRecord {
         AddressRecord {
             connections: 0,
-            rate: Minute::new(now),
-            abuse: Minute::new(now),
+            rate: MinuteCounter::new(now),
+            abuse: MinuteCounter::new(now),
             seen: now,
             pardons: 0,
             pardoned_at: now,

@@ -12,4 +12,4 @@ pub use connections::{
 };
 pub use networks::{AddressBlock, AllowList, BlockError};
 pub use quiet::LogLimiter;
-pub use source::Source;
+pub use source::AddressKey;

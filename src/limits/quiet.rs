@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Source;
+use super::AddressKey;
 
 /// One line per source and topic in this time.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -21,12 +21,12 @@ pub struct LogLimiter {
 
 #[derive(Debug, Default)]
 struct LogLimiterInner {
-    sources: HashMap<(Source, &'static str), Spoken>,
-    others: Option<Spoken>,
+    sources: HashMap<(AddressKey, &'static str), TopicLog>,
+    others: Option<TopicLog>,
 }
 
 #[derive(Debug)]
-struct Spoken {
+struct TopicLog {
     last: Instant,
     suppressed: u64,
 }
@@ -38,7 +38,7 @@ impl LogLimiter {
 
     /// Whether a line of this `topic` about `source` may be written now: `Some(n)` yes, after `n`
     /// suppressed ones; `None` no, it was counted instead.
-    pub fn speak(&self, source: Source, topic: &'static str, now: Instant) -> Option<u64> {
+    pub fn allow(&self, source: AddressKey, topic: &'static str, now: Instant) -> Option<u64> {
         // A panic elsewhere can't leave a count half-changed.
         let key = (source, topic);
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,20 +49,20 @@ impl LogLimiter {
             inner.sources.retain(|_, spoken| !spoken.is_over(now));
         }
         if inner.sources.len() < MAX_SOURCES {
-            inner.sources.insert(key, Spoken { last: now, suppressed: 0 });
+            inner.sources.insert(key, TopicLog { last: now, suppressed: 0 });
             return Some(0);
         }
         match &mut inner.others {
             Some(spoken) => spoken.speak(now),
             none => {
-                *none = Some(Spoken { last: now, suppressed: 0 });
+                *none = Some(TopicLog { last: now, suppressed: 0 });
                 Some(0)
             }
         }
     }
 }
 
-impl Spoken {
+impl TopicLog {
     fn speak(&mut self, now: Instant) -> Option<u64> {
         if !self.is_over(now) {
             self.suppressed = self.suppressed.saturating_add(1);
@@ -82,31 +82,31 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
-    fn source(n: u32) -> Source {
-        Source::V4(Ipv4Addr::from_bits(n))
+    fn source(n: u32) -> AddressKey {
+        AddressKey::V4(Ipv4Addr::from_bits(n))
     }
 
     #[test]
     fn a_noisy_source_is_counted_and_another_still_heard() {
         let (quiet, start) = (LogLimiter::new(), Instant::now());
-        assert_eq!(quiet.speak(source(1), "t", start), Some(0));
+        assert_eq!(quiet.allow(source(1), "t", start), Some(0));
         for ms in 0..50 {
-            assert_eq!(quiet.speak(source(1), "t", start + Duration::from_millis(ms)), None);
+            assert_eq!(quiet.allow(source(1), "t", start + Duration::from_millis(ms)), None);
         }
-        assert_eq!(quiet.speak(source(2), "t", start), Some(0));
-        assert_eq!(quiet.speak(source(1), "another", start), Some(0));
-        assert_eq!(quiet.speak(source(1), "t", start + PAUSE), Some(50));
-        assert_eq!(quiet.speak(source(1), "t", start + 2 * PAUSE), Some(0));
+        assert_eq!(quiet.allow(source(2), "t", start), Some(0));
+        assert_eq!(quiet.allow(source(1), "another", start), Some(0));
+        assert_eq!(quiet.allow(source(1), "t", start + PAUSE), Some(50));
+        assert_eq!(quiet.allow(source(1), "t", start + 2 * PAUSE), Some(0));
     }
 
     #[test]
     fn a_flood_of_sources_shares_one_line() {
         let (quiet, start) = (LogLimiter::new(), Instant::now());
-        let lines = (0..100_000).filter(|n| quiet.speak(source(*n), "t", start).is_some()).count();
+        let lines = (0..100_000).filter(|n| quiet.allow(source(*n), "t", start).is_some()).count();
         assert_eq!(lines, MAX_SOURCES + 1);
         assert_eq!(quiet.inner.lock().unwrap().sources.len(), MAX_SOURCES);
         // And when it is over, the table is free again.
-        assert_eq!(quiet.speak(source(200_000), "t", start + PAUSE), Some(0));
+        assert_eq!(quiet.allow(source(200_000), "t", start + PAUSE), Some(0));
         assert_eq!(quiet.inner.lock().unwrap().sources.len(), 1);
     }
 }

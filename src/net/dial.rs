@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 pub use super::connect::connect_any;
 
-use super::connect::Attempts;
+use super::connect::ConnectAttempts;
 use super::fd_limit;
 use super::options::is_timeout;
 use super::resolve::Resolver;
@@ -30,12 +30,12 @@ pub struct Route {
     pub host: String,
     pub port: u16,
     pub tls: Option<TlsClient>,
-    pub way: Way,
+    pub kind: RouteKind,
 }
 
 /// Directly, or through a proxy.
 #[derive(Debug)]
-pub enum Way {
+pub enum RouteKind {
     Direct(Resolver),
     Socks5 { proxy: Resolver, login: Option<ProxyLogin> },
 }
@@ -82,7 +82,7 @@ impl fmt::Display for DialError {
             DialError::Resolve(error) => f.write_str(&describe(error)),
             DialError::Connect(error) => write!(f, "can't connect: {}", describe(error)),
             DialError::Socks5(error) => write!(f, "the SOCKS5 proxy can't connect: {error}"),
-            DialError::Tls(error) => write!(f, "TLS failed: {}", tls_words::of_client(error)),
+            DialError::Tls(error) => write!(f, "TLS failed: {}", tls_words::describe_client_error(error)),
         }
     }
 }
@@ -102,15 +102,15 @@ impl DialError {
     }
 
     /// Whether the fault lies here, and says nothing about the pool: no descriptor was left.
-    pub fn is_ours(&self) -> bool {
-        matches!(self, DialError::Connect(error) if fd_limit::are_used_up(error))
+    pub fn is_local(&self) -> bool {
+        matches!(self, DialError::Connect(error) if fd_limit::is_out_of_fds(error))
     }
 }
 
 impl Route {
     /// How often the addresses of the pool, or of the proxy on the way to it, have become others.
     pub fn address_changes(&self) -> u64 {
-        let (Way::Direct(resolver) | Way::Socks5 { proxy: resolver, .. }) = &self.way;
+        let (RouteKind::Direct(resolver) | RouteKind::Socks5 { proxy: resolver, .. }) = &self.kind;
         resolver.changes()
     }
 
@@ -140,19 +140,19 @@ impl Route {
 
     fn dial_port(&self, port: u16, deadline: Instant, stop: &Stop) -> Result<(Stream, DialTimes), DialError> {
         let mut times = DialTimes::default();
-        let mut step = Lap(Instant::now());
+        let mut step = StepTimer(Instant::now());
         let connect_by = deadline.min(Instant::now() + CONNECT_LIMIT);
-        let (Way::Direct(resolver) | Way::Socks5 { proxy: resolver, .. }) = &self.way;
+        let (RouteKind::Direct(resolver) | RouteKind::Socks5 { proxy: resolver, .. }) = &self.kind;
         // A proxy's own port stays.
-        let direct_port = matches!(self.way, Way::Direct(_)).then_some(port);
+        let direct_port = matches!(self.kind, RouteKind::Direct(_)).then_some(port);
         let addresses = resolver.addresses(connect_by).map_err(DialError::Resolve)?;
         times.resolve = step.next();
-        let socket = Attempts::new(&addresses, Some(resolver), direct_port)
+        let socket = ConnectAttempts::new(&addresses, Some(resolver), direct_port)
             .connect(connect_by, stop)
             .map_err(DialError::Connect)?;
         resolver.confirm();
         times.connect = step.next();
-        if let Way::Socks5 { login, .. } = &self.way {
+        if let RouteKind::Socks5 { login, .. } = &self.kind {
             let credentials = login
                 .as_ref()
                 .map(|login| Socks5Credentials { user: &login.user, password: &login.password });
@@ -173,9 +173,9 @@ impl Route {
 }
 
 /// Where the last step ended.
-struct Lap(Instant);
+struct StepTimer(Instant);
 
-impl Lap {
+impl StepTimer {
     fn next(&mut self) -> Duration {
         let before = std::mem::replace(&mut self.0, Instant::now());
         self.0.duration_since(before)

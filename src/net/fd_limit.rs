@@ -10,7 +10,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 ///
 /// # Errors
 /// What the system says; the old limit then stays.
-pub fn raise_limit() -> io::Result<u64> {
+pub fn raise_fd_limit() -> io::Result<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if soft < hard {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
@@ -19,13 +19,13 @@ pub fn raise_limit() -> io::Result<u64> {
 }
 
 /// How many this process may open now; `u64::MAX` when the system does not say.
-pub fn limit() -> u64 {
+pub fn fd_limit() -> u64 {
     getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft)
 }
 
 /// Whether a call failed because no descriptor was left, here (`EMFILE`) or in the whole system
 /// (`ENFILE`).
-pub fn are_used_up(error: &io::Error) -> bool {
+pub fn is_out_of_fds(error: &io::Error) -> bool {
     let code = error.raw_os_error();
     code == Some(Errno::EMFILE as i32) || code == Some(Errno::ENFILE as i32)
 }

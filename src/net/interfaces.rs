@@ -6,7 +6,7 @@ use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 
 /// As many as a page has room for.
-const MOST: usize = 4;
+const MAX_ADDRESSES: usize = 4;
 
 /// The addresses of the interfaces that are up, loopback and link-local ones left out, IPv4 first.
 /// Empty when the system does not tell.
@@ -23,7 +23,7 @@ pub fn addresses() -> Vec<IpAddr> {
         .collect();
     addresses.sort();
     addresses.dedup();
-    addresses.truncate(MOST);
+    addresses.truncate(MAX_ADDRESSES);
     addresses
 }
 

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::util::os_error::describe;
 
 /// A key file is smaller; so much of it is looked at for a reason.
-const MOST_LOOKED_AT: u64 = 64 * 1024;
+const MAX_INSPECTED: u64 = 64 * 1024;
 
 /// All certificates of the file; never none.
 ///
@@ -20,9 +20,9 @@ const MOST_LOOKED_AT: u64 = 64 * 1024;
 pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match read {
-        Ok(list) if list.is_empty() => Err(in_words(&Error::NoItemsFound, "certificate")),
+        Ok(list) if list.is_empty() => Err(describe_pem_error(&Error::NoItemsFound, "certificate")),
         Ok(list) => Ok(list),
-        Err(reason) => Err(in_words(&reason, "certificate")),
+        Err(reason) => Err(describe_pem_error(&reason, "certificate")),
     }
 }
 
@@ -39,20 +39,20 @@ pub fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
                  once (openssl pkey -in {name} -out {name}.plain) and let only Sluice's user read it"
             );
         }
-        in_words(&reason, "private key")
+        describe_pem_error(&reason, "private key")
     })
 }
 
 /// PKCS #8 says it in the label, older forms in a header.
 fn is_encrypted(file: &Path) -> bool {
     let mut start = Vec::new();
-    let read = File::open(file).and_then(|file| file.take(MOST_LOOKED_AT).read_to_end(&mut start));
+    let read = File::open(file).and_then(|file| file.take(MAX_INSPECTED).read_to_end(&mut start));
     let text = String::from_utf8_lossy(&start);
     read.is_ok()
         && (text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("Proc-Type: 4,ENCRYPTED"))
 }
 
-fn in_words(reason: &Error, wanted: &str) -> String {
+fn describe_pem_error(reason: &Error, wanted: &str) -> String {
     match reason {
         Error::Io(reason) => describe(reason),
         Error::NoItemsFound => format!("it holds no {wanted} in PEM form"),

@@ -62,7 +62,7 @@ struct ResolvedAddresses {
 
 /// Stands for the answer to a question that is being asked.
 #[derive(Debug, Clone, Copy)]
-pub struct NextAnswer(u64);
+pub struct PendingAnswer(u64);
 
 impl Resolver {
     /// Begins to resolve `host`, and goes on until `stop`. An address needs no thread.
@@ -84,7 +84,7 @@ impl Resolver {
             let (shared, stop) = (shared.clone(), stop.clone());
             // The thread is not joined: a name server may hold it for long after the end.
             // Without a limit for its heartbeat: a name server may hold it for as long as it likes.
-            service(format!("dns-{host}")).start(move || shared.keep_asking(&stop))?;
+            service(format!("dns-{host}")).start(move || shared.run(&stop))?;
         }
         Ok(Resolver { shared })
     }
@@ -102,7 +102,7 @@ impl Resolver {
                 return Ok(answer.addresses.clone());
             }
             let failure = answer.failure.clone();
-            if let Some(failure) = failure.filter(|_| self.shared.want(&mut answer).is_none()) {
+            if let Some(failure) = failure.filter(|_| self.shared.request(&mut answer).is_none()) {
                 return Err(io::Error::new(io::ErrorKind::NotFound, failure));
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -115,10 +115,10 @@ impl Resolver {
 
     /// Nobody answers at the known addresses: the name is asked for again. `None` if the answer could not be
     /// another one.
-    pub fn doubt(&self) -> Option<NextAnswer> {
+    pub fn resolve_again(&self) -> Option<PendingAnswer> {
         let mut answer = self.shared.lock();
         answer.is_doubted = true;
-        self.shared.want(&mut answer)
+        self.shared.request(&mut answer)
     }
 
     /// A connection was made.
@@ -127,7 +127,7 @@ impl Resolver {
     }
 
     /// The addresses, once the question was answered. Waits for `time` at most.
-    pub fn next(&self, answer: NextAnswer, time: Duration) -> Option<Vec<SocketAddr>> {
+    pub fn wait_for(&self, answer: PendingAnswer, time: Duration) -> Option<Vec<SocketAddr>> {
         let deadline = Instant::now() + time;
         let mut known = self.shared.lock();
         while known.count < answer.0 {
@@ -147,7 +147,7 @@ impl Resolver {
 }
 
 impl ResolverShared {
-    fn keep_asking(&self, stop: &Stop) -> Result<(), Stopped> {
+    fn run(&self, stop: &Stop) -> Result<(), Stopped> {
         loop {
             supervise::beat();
             let pause = self.take(look_up(&self.host, self.port));
@@ -179,14 +179,14 @@ impl ResolverShared {
     }
 
     /// Has the name asked for again, unless that was done just now.
-    fn want(&self, answer: &mut ResolvedAddresses) -> Option<NextAnswer> {
+    fn request(&self, answer: &mut ResolvedAddresses) -> Option<PendingAnswer> {
         let is_fresh = answer.answered_at.is_some_and(|at| at.elapsed() < MIN_BETWEEN);
         if self.is_literal || is_fresh {
             return None;
         }
         answer.is_wanted = true;
         self.wanted.notify_all();
-        Some(NextAnswer(answer.count + 1))
+        Some(PendingAnswer(answer.count + 1))
     }
 
     /// Keeps a good answer; a failure only where there was no good one.
@@ -281,7 +281,7 @@ mod tests {
         let resolver = Resolver::start("127.0.0.1", 1, &Stop::new()).unwrap();
         resolver.shared.lock().addresses.clear();
         resolver.shared.take(Ok(Vec::new()));
-        assert!(resolver.doubt().is_none(), "it was asked just now");
+        assert!(resolver.resolve_again().is_none(), "it was asked just now");
         let error = resolver.addresses(soon()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
@@ -310,11 +310,11 @@ mod tests {
         assert_eq!((found[0], resolver.changes()), ("127.0.0.2:7".parse().unwrap(), 1));
         set_test_name(name, &addresses(3));
         let next = loop {
-            if let Some(next) = resolver.doubt() {
+            if let Some(next) = resolver.resolve_again() {
                 break next;
             }
         };
-        let found = resolver.next(next, Duration::from_secs(5)).unwrap();
+        let found = resolver.wait_for(next, Duration::from_secs(5)).unwrap();
         assert_eq!((found[0], resolver.changes()), ("127.0.0.3:7".parse().unwrap(), 2));
         stop.stop();
     }

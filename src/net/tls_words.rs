@@ -24,9 +24,9 @@ pub fn note_clock_error(error: Option<SignedDuration>) {
 }
 
 /// Why this end, as the client, could not shake hands.
-pub fn of_client(error: &io::Error) -> String {
+pub fn describe_client_error(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(reason) => of_server_certificate(reason),
+        Some(reason) => describe_server_fault(reason),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             String::from("it closed the connection during the TLS handshake; is this its port for TLS?")
         }
@@ -35,7 +35,7 @@ pub fn of_client(error: &io::Error) -> String {
 }
 
 /// Why this end, as the server, could not shake hands with a miner.
-pub fn of_miner(error: &io::Error) -> String {
+pub fn describe_miner_error(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => String::from(
             "it does not speak TLS: set the miner to stratum+ssl, or to a port of listen.stratum",
@@ -53,28 +53,28 @@ pub fn of_miner(error: &io::Error) -> String {
 }
 
 /// Why an HTTPS service was not reached. Those are verified by the system's authorities only.
-pub fn of_https(reason: &Error) -> String {
+pub fn describe_https_error(reason: &Error) -> String {
     match reason {
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => String::from(
             "its certificate was issued by no authority that this machine trusts: add that authority to the \
              system's certificates",
         ),
-        other => of_server_certificate(other),
+        other => describe_server_fault(other),
     }
 }
 
-/// As [`of_https`], for an error that may hold such a reason.
-pub fn of_https_io(error: &io::Error) -> String {
+/// As [`describe_https_error`], for an error that may hold such a reason.
+pub fn describe_https_io_error(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(reason) => of_https(reason),
+        Some(reason) => describe_https_error(reason),
         None => describe(error),
     }
 }
 
 /// What a client has against a server.
-fn of_server_certificate(reason: &Error) -> String {
+fn describe_server_fault(reason: &Error) -> String {
     match reason {
-        Error::InvalidCertificate(fault) => of_certificate(fault),
+        Error::InvalidCertificate(fault) => describe_certificate_fault(fault),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => String::from(
             "it does not speak TLS on this port: is the port right, or is it a plain one (stratum+tcp://)?",
         ),
@@ -82,7 +82,7 @@ fn of_server_certificate(reason: &Error) -> String {
     }
 }
 
-fn of_certificate(fault: &CertificateError) -> String {
+fn describe_certificate_fault(fault: &CertificateError) -> String {
     let clock = |validated: UnixTime| clock(validated.as_secs(), CLOCK_ERROR.load(Ordering::Relaxed));
     match fault {
         CertificateError::UnknownIssuer => String::from(
@@ -213,8 +213,10 @@ mod tests {
             (CertificateError::NotValidForName, "URL"),
         ] {
             let name = format!("{fault:?}");
-            let said =
-                of_client(&io::Error::new(io::ErrorKind::InvalidData, Error::InvalidCertificate(fault)));
+            let said = describe_client_error(&io::Error::new(
+                io::ErrorKind::InvalidData,
+                Error::InvalidCertificate(fault),
+            ));
             assert!(said.contains(remedy) && !said.contains(&name), "{said}");
         }
     }

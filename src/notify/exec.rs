@@ -18,16 +18,16 @@ use crate::util::escape::line_text;
 use crate::util::os_error::describe;
 
 /// What a program may need of our environment. The rest may hold secrets.
-const PASSED_ON: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+const PASSED_ENV: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 
 /// The exit code of one who wants to be asked again (`EX_TEMPFAIL`).
-const TRY_AGAIN: i32 = 75;
+const EX_TEMPFAIL: i32 = 75;
 
 /// How often the program is looked after.
-const LOOK: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Bytes of its stderr that are kept.
-const MAX_SAID: usize = 512;
+const MAX_STDERR: usize = 512;
 
 /// Runs it to its end, for at most `limit`, or until `is_over`; then it is killed with its children.
 /// The first line on its stderr goes to the log at debug; its stdout is not read.
@@ -45,7 +45,7 @@ pub(super) fn run(
     command
         .args(arguments.iter().map(Secret::expose))
         .env_clear()
-        .envs(PASSED_ON.iter().filter_map(|name| Some((name, env::var_os(name)?))))
+        .envs(PASSED_ENV.iter().filter_map(|name| Some((name, env::var_os(name)?))))
         .env("SLUICE_ALERT_ID", message.row.id)
         .env("SLUICE_ALERT_KIND", message.row.kind.as_str())
         .env("SLUICE_ALERT_SEVERITY", message.row.severity.as_str())
@@ -61,14 +61,14 @@ pub(super) fn run(
     let child = command
         .spawn()
         .map_err(|why| SendFailure::never(format!("it can't be started: {}", describe(&why))))?;
-    let mut running = Running::new(child, message.json());
+    let mut running = RunningProgram::new(child, message.json());
     let result = running.wait(Instant::now() + limit, is_over);
-    if let Some(line) = String::from_utf8_lossy(&running.said).lines().next() {
+    if let Some(line) = String::from_utf8_lossy(&running.stderr_start).lines().next() {
         log::debug!("a program that was told of an alert said: {}", line_text(line, 200));
     }
     match result {
         Ok(Some(status)) if status.success() => Ok(()),
-        Ok(Some(status)) if status.code() == Some(TRY_AGAIN) => {
+        Ok(Some(status)) if status.code() == Some(EX_TEMPFAIL) => {
             Err(SendFailure::later("it wants to be asked again"))
         }
         Ok(Some(status)) => Err(SendFailure::never(format!("it ended with {status}"))),
@@ -78,30 +78,30 @@ pub(super) fn run(
 }
 
 /// A program, its pipes, and what is left to be written. Killed when dropped.
-struct Running {
+struct RunningProgram {
     child: Child,
     stdin: Option<ChildStdin>,
     stderr: Option<ChildStderr>,
     unwritten: Vec<u8>,
-    said: Vec<u8>,
+    stderr_start: Vec<u8>,
     has_ended: bool,
 }
 
-impl Running {
-    fn new(mut child: Child, input: String) -> Running {
+impl RunningProgram {
+    fn new(mut child: Child, input: String) -> RunningProgram {
         let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
         let mut unwritten = input.into_bytes();
         unwritten.push(b'\n');
-        Running { child, stdin, stderr, unwritten, said: Vec::new(), has_ended: false }
+        RunningProgram { child, stdin, stderr, unwritten, stderr_start: Vec::new(), has_ended: false }
     }
 
     /// `None`: killed. The pipes never block, whatever the program does with its ends.
     fn wait(&mut self, deadline: Instant, is_over: &dyn Fn() -> bool) -> io::Result<Option<ExitStatus>> {
         if let Some(stdin) = &self.stdin {
-            never_block(stdin)?;
+            set_nonblocking(stdin)?;
         }
         if let Some(stderr) = &self.stderr {
-            never_block(stderr)?;
+            set_nonblocking(stderr)?;
         }
         loop {
             self.write();
@@ -114,7 +114,7 @@ impl Running {
             if Instant::now() >= deadline || is_over() {
                 return Ok(None);
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -141,8 +141,8 @@ impl Running {
             match stderr.read(&mut chunk) {
                 Ok(0) => break,
                 Ok(read) => {
-                    let room = MAX_SAID.saturating_sub(self.said.len());
-                    self.said.extend(chunk.iter().take(read.min(room)));
+                    let room = MAX_STDERR.saturating_sub(self.stderr_start.len());
+                    self.stderr_start.extend(chunk.iter().take(read.min(room)));
                 }
                 Err(_) => break,
             }
@@ -150,7 +150,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningProgram {
     fn drop(&mut self) {
         if self.has_ended {
             return;
@@ -162,7 +162,7 @@ impl Drop for Running {
     }
 }
 
-fn never_block(pipe: &impl AsFd) -> io::Result<()> {
+fn set_nonblocking(pipe: &impl AsFd) -> io::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(pipe, FcntlArg::F_GETFL)?);
     fcntl(pipe, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
     Ok(())

@@ -45,7 +45,7 @@ pub(super) fn post(agent: &Agent, request: &HttpPost) -> Result<(), SendFailure>
     if let Some(token) = &request.token {
         post = post.header("Authorization", format!("Bearer {}", token.expose()));
     }
-    let mut response = post.send(request.body.as_bytes()).map_err(|error| of_error(&error))?;
+    let mut response = post.send(request.body.as_bytes()).map_err(|error| describe_error(&error))?;
     let status = response.status();
     if status.is_success() {
         return Ok(());
@@ -60,7 +60,7 @@ pub(super) fn post(agent: &Agent, request: &HttpPost) -> Result<(), SendFailure>
         reason.push_str(", a redirect, which is not followed");
     }
     if let Some(said) = said {
-        reason.push_str(&format!(": {}", line_text(&hidden(said, request), MAX_EXPLANATION)));
+        reason.push_str(&format!(": {}", line_text(&redact(said, request), MAX_EXPLANATION)));
     }
     let again = match status.as_u16() {
         408 | 429 | 500..=599 => Retry::Later(asked_pause.or_else(|| asked_in_body(&answer))),
@@ -76,7 +76,7 @@ fn asked_in_body(answer: &Value) -> Option<Duration> {
 }
 
 /// The client's own texts may hold the URL, so they are not used.
-fn of_error(error: &Error) -> SendFailure {
+fn describe_error(error: &Error) -> SendFailure {
     match error {
         Error::Http(_) | Error::BadUri(_) => {
             SendFailure::never("its URL or token can't be used in a request")
@@ -84,11 +84,11 @@ fn of_error(error: &Error) -> SendFailure {
         Error::Timeout(_) => SendFailure::later("no answer in time"),
         Error::HostNotFound => SendFailure::later("its host name is not known"),
         Error::Io(why) if why.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-            SendFailure::later(format!("TLS: {}", line_text(&tls_words::of_https_io(why), 300)))
+            SendFailure::later(format!("TLS: {}", line_text(&tls_words::describe_https_io_error(why), 300)))
         }
         Error::Io(why) => SendFailure::later(format!("connection: {}", line_text(&describe(why), 200))),
         Error::Rustls(why) => {
-            SendFailure::later(format!("TLS: {}", line_text(&tls_words::of_https(why), 300)))
+            SendFailure::later(format!("TLS: {}", line_text(&tls_words::describe_https_error(why), 300)))
         }
         Error::Tls(why) => SendFailure::later(format!("TLS: {why}")),
         Error::Protocol(_) | Error::LargeResponseHeader(..) => {
@@ -99,7 +99,7 @@ fn of_error(error: &Error) -> SendFailure {
 }
 
 /// A service may repeat what it was asked; our secrets are taken out before anything is cut.
-fn hidden(said: &str, request: &HttpPost) -> String {
+fn redact(said: &str, request: &HttpPost) -> String {
     let url = request.url.expose();
     let after_host = url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
     let tokens = request.secrets.iter().chain(&request.token).map(Secret::expose);
@@ -125,7 +125,7 @@ mod tests {
             secrets: vec![Secret::new("42:abc")],
         };
         let said = "no /hook/s3cret?x=1 for tk_1, see https://h/hook/s3cret?x=1, 42:abc";
-        assert_eq!(hidden(said, &request), "no *** for ***, see ***, ***");
+        assert_eq!(redact(said, &request), "no *** for ***, see ***, ***");
         assert!(!format!("{request:?}").contains("s3cret"));
     }
 }

@@ -11,7 +11,7 @@ use crate::config::Severity;
 use crate::record::{AlertKind, AlertRow};
 
 /// So many subjects are remembered to tell the same only once.
-const MOST_TOLD: usize = 256;
+const MAX_REMEMBERED: usize = 256;
 
 /// A token bucket, what it has held back, and what was told lately. Bounded.
 #[derive(Debug)]
@@ -22,16 +22,16 @@ pub(super) struct NotifyLimiter {
     tokens: f64,
     at: Instant,
     /// The most important alert that is held back, for when there is a token.
-    held: Option<Arc<AlertRow>>,
-    /// All that was held back since the last message, but for `held`.
+    deferred: Option<Arc<AlertRow>>,
+    /// All that was held back since the last message, but for `deferred`.
     others: AlertCounts,
     /// The oldest first.
-    told: VecDeque<Told>,
+    sent: VecDeque<SentAlert>,
 }
 
 /// An alert that is not told again before `until`.
 #[derive(Debug)]
-struct Told {
+struct SentAlert {
     id: &'static str,
     subject: String,
     severity: Severity,
@@ -44,8 +44,8 @@ struct Told {
 /// What becomes of an alert.
 #[derive(Debug, PartialEq)]
 pub(super) enum Decision {
-    Tell(Message),
-    HeldBack,
+    Send(Message),
+    Deferred,
 }
 
 impl NotifyLimiter {
@@ -53,12 +53,12 @@ impl NotifyLimiter {
         NotifyLimiter {
             burst: f64::from(pace.burst),
             interval: pace.interval,
-            merge: pace.merge,
+            merge: pace.repeat_interval,
             tokens: f64::from(pace.burst),
             at: now,
-            held: None,
+            deferred: None,
             others: AlertCounts::new(),
-            told: VecDeque::new(),
+            sent: VecDeque::new(),
         }
     }
 
@@ -66,26 +66,26 @@ impl NotifyLimiter {
     /// was told to have begun does not, and neither does one that has become more severe.
     pub fn take(&mut self, row: Arc<AlertRow>, now: Instant) -> Decision {
         self.refill(now);
-        self.told.retain(|told| told.until > now || told.since.is_some());
-        let is_same = |told: &&mut Told| told.id == row.id && told.subject == subject(&row);
-        if let Some(told) = self.told.iter_mut().find(is_same) {
+        self.sent.retain(|told| told.until > now || told.since.is_some());
+        let is_same = |told: &&mut SentAlert| told.id == row.id && told.subject == subject(&row);
+        if let Some(told) = self.sent.iter_mut().find(is_same) {
             let is_first_end =
                 row.kind == AlertKind::Ends && told.kind != AlertKind::Ends && told.since.is_none();
             let is_worse = row.severity > told.severity;
             if !is_first_end && !is_worse {
                 let count = told.since.as_ref().map_or(0, |(_, count)| *count);
                 told.since = Some((row, count + 1));
-                return Decision::HeldBack;
+                return Decision::Deferred;
             }
             (told.kind, told.severity) = (row.kind, row.severity);
         } else {
             self.remember(&row, now);
         }
-        if self.may_tell() {
-            return Decision::Tell(self.message(row, 1));
+        if self.take_token() {
+            return Decision::Send(self.message(row, 1));
         }
-        self.hold(row);
-        Decision::HeldBack
+        self.defer(row);
+        Decision::Deferred
     }
 
     /// What may be told now of all that was held back.
@@ -94,12 +94,12 @@ impl NotifyLimiter {
         if self.tokens < 1.0 {
             return None;
         }
-        if let Some(row) = self.held.take() {
+        if let Some(row) = self.deferred.take() {
             self.tokens -= 1.0;
             return Some(self.message(row, 1));
         }
         let merge = self.merge;
-        let told = self.told.iter_mut().find(|told| told.until <= now && told.since.is_some())?;
+        let told = self.sent.iter_mut().find(|told| told.until <= now && told.since.is_some())?;
         let (row, count) = told.since.take()?;
         told.kind = row.kind;
         told.until = now + merge;
@@ -111,30 +111,30 @@ impl NotifyLimiter {
     pub fn next_due(&self) -> Option<Instant> {
         let missing = (1.0 - self.tokens).max(0.0);
         let token = self.at + self.interval.mul_f64(missing);
-        let held = self.held.as_ref().map(|_| token);
+        let held = self.deferred.as_ref().map(|_| token);
         let merged =
-            self.told.iter().filter(|told| told.since.is_some()).map(|told| told.until.max(token)).min();
+            self.sent.iter().filter(|told| told.since.is_some()).map(|told| told.until.max(token)).min();
         held.into_iter().chain(merged).min()
     }
 
     /// Has the next message sum these up too.
-    pub fn sum_up(&mut self, counts: AlertCounts) {
+    pub fn add_to_summary(&mut self, counts: AlertCounts) {
         for (id, count) in counts {
             *self.others.entry(id).or_default() += count;
         }
     }
 
     /// How many alerts have never been told.
-    pub fn untold(&self) -> u64 {
-        let merged = self.told.iter().filter_map(|told| told.since.as_ref()).map(|(_, count)| count);
-        u64::from(self.held.is_some()) + self.others.values().chain(merged).sum::<u64>()
+    pub fn unsent(&self) -> u64 {
+        let merged = self.sent.iter().filter_map(|told| told.since.as_ref()).map(|(_, count)| count);
+        u64::from(self.deferred.is_some()) + self.others.values().chain(merged).sum::<u64>()
     }
 
     fn message(&mut self, row: Arc<AlertRow>, count: u64) -> Message {
         Message { row, count, others: std::mem::take(&mut self.others) }
     }
 
-    fn may_tell(&mut self) -> bool {
+    fn take_token(&mut self) -> bool {
         let may = self.tokens >= 1.0;
         if may {
             self.tokens -= 1.0;
@@ -143,19 +143,19 @@ impl NotifyLimiter {
     }
 
     /// The most important is kept, of equals the newest; the other is counted.
-    fn hold(&mut self, row: Arc<AlertRow>) {
+    fn defer(&mut self, row: Arc<AlertRow>) {
         let rank = |row: &AlertRow| (row.id == "block.found", row.severity, row.kind != AlertKind::Ends);
-        let counted = match self.held.take() {
+        let counted = match self.deferred.take() {
             None => {
-                self.held = Some(row);
+                self.deferred = Some(row);
                 return;
             }
             Some(held) if rank(&row) >= rank(&held) => {
-                self.held = Some(row);
+                self.deferred = Some(row);
                 held
             }
             Some(held) => {
-                self.held = Some(held);
+                self.deferred = Some(held);
                 row
             }
         };
@@ -163,14 +163,14 @@ impl NotifyLimiter {
     }
 
     fn remember(&mut self, row: &AlertRow, now: Instant) {
-        if self.told.len() >= MOST_TOLD {
-            if let Some(Told { id, since: Some((_, count)), .. }) = self.told.pop_front() {
+        if self.sent.len() >= MAX_REMEMBERED {
+            if let Some(SentAlert { id, since: Some((_, count)), .. }) = self.sent.pop_front() {
                 *self.others.entry(id).or_default() += count;
             }
         }
         let (id, subject, kind) = (row.id, subject(row).to_owned(), row.kind);
         let (severity, until) = (row.severity, now + self.merge);
-        self.told.push_back(Told { id, subject, severity, kind, until, since: None });
+        self.sent.push_back(SentAlert { id, subject, severity, kind, until, since: None });
     }
 
     fn refill(&mut self, now: Instant) {
@@ -194,8 +194,8 @@ mod tests {
 
     fn told(decision: Decision) -> Option<Message> {
         match decision {
-            Decision::Tell(message) => Some(message),
-            Decision::HeldBack => None,
+            Decision::Send(message) => Some(message),
+            Decision::Deferred => None,
         }
     }
 
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(sent.count(), 5);
         assert_eq!(restraint.due(start), None);
         assert_eq!(restraint.next_due(), Some(start + 3 * MINUTE));
-        assert_eq!(restraint.untold(), 9995);
+        assert_eq!(restraint.unsent(), 9995);
         let message = restraint.due(start + 3 * MINUTE).unwrap();
         assert_eq!((message.row.id, message.others["payout.mismatch"]), ("payout.mismatch", 9994));
         assert_eq!(restraint.next_due(), None);
@@ -277,10 +277,10 @@ mod tests {
     fn what_did_not_fit_is_summed_up() {
         let start = Instant::now();
         let mut restraint = NotifyLimiter::new(&SendPacing::default(), start);
-        restraint.sum_up(AlertCounts::from([("chain.wrong", 3)]));
+        restraint.add_to_summary(AlertCounts::from([("chain.wrong", 3)]));
         assert_eq!(restraint.next_due(), None);
         let message = told(restraint.take(alert("p", AlertKind::Begins), start)).unwrap();
         assert_eq!(message.others, AlertCounts::from([("chain.wrong", 3)]));
-        assert_eq!(restraint.untold(), 0);
+        assert_eq!(restraint.unsent(), 0);
     }
 }

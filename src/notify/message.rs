@@ -49,7 +49,7 @@ impl Message {
 
     /// The alert's sentence, without anything that drives a terminal, reorders a line or is a link.
     pub fn description(&self) -> String {
-        unlinked(&line_text(&self.row.description, MAX_DESCRIPTION))
+        defang_links(&line_text(&self.row.description, MAX_DESCRIPTION))
     }
 
     /// A few lines for people, below the title: at most about 4,000 bytes.
@@ -60,7 +60,7 @@ impl Message {
         }
         let all: u64 = self.others.values().sum();
         if all > 0 {
-            text.push_str(&format!("\nand {all} more: {}", summed_up(&self.others)));
+            text.push_str(&format!("\nand {all} more: {}", summarize(&self.others)));
         }
         text
     }
@@ -95,7 +95,7 @@ impl Message {
     /// How much it should disturb.
     pub fn urgency(&self) -> Urgency {
         match (self.row.kind, self.row.id, self.row.severity) {
-            (AlertKind::Ends, ..) => Urgency::Over,
+            (AlertKind::Ends, ..) => Urgency::Ended,
             (_, "block.found", _) => Urgency::Block,
             (_, id, _) if is_good_news(id) => Urgency::GoodNews,
             (_, _, severity) => Urgency::Alert(severity),
@@ -109,7 +109,7 @@ pub(super) enum Urgency {
     Block,
     GoodNews,
     Alert(Severity),
-    Over,
+    Ended,
 }
 
 /// What an alert is about; empty when it does not say.
@@ -118,13 +118,13 @@ pub(super) fn subject(row: &AlertRow) -> &str {
 }
 
 /// At most `most` bytes, cut between characters.
-pub(super) fn cut(text: &str, most: usize) -> &str {
+pub(super) fn truncate(text: &str, most: usize) -> &str {
     let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     &text[..end]
 }
 
 /// The most frequent first: `payout.mismatch ×30, chain.wrong ×7`.
-fn summed_up(counts: &AlertCounts) -> String {
+fn summarize(counts: &AlertCounts) -> String {
     let mut sorted: Vec<_> = counts.iter().collect();
     sorted.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let mut named: Vec<String> =
@@ -136,7 +136,7 @@ fn summed_up(counts: &AlertCounts) -> String {
 }
 
 /// Web addresses in a worker's name are not to be tapped on: `hxxp://`.
-fn unlinked(text: &str) -> String {
+fn defang_links(text: &str) -> String {
     let (mut safe, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at);
@@ -225,6 +225,6 @@ pub(super) mod tests {
 
     #[test]
     fn cuts_between_characters() {
-        assert_eq!((cut("aé", 2), cut("aé", 3), cut("", 5)), ("a", "aé", ""));
+        assert_eq!((truncate("aé", 2), truncate("aé", 3), truncate("", 5)), ("a", "aé", ""));
     }
 }

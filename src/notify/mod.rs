@@ -36,4 +36,4 @@ pub use health::RecipientHealth;
 pub use notifier::Notifier;
 pub use pace::SendPacing;
 pub use selection::{is_good_news, is_wanted};
-pub use test_message::{Trial, try_all};
+pub use test_message::{TestResult, send_test_messages};

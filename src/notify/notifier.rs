@@ -37,7 +37,7 @@ struct NotifierInner {
 struct RecipientQueue {
     wants: NotifyConfig,
     rows: Sender<Arc<AlertRow>>,
-    book: Arc<DeliveryRecord>,
+    deliveries: Arc<DeliveryRecord>,
 }
 
 impl Notifier {
@@ -46,14 +46,14 @@ impl Notifier {
     /// # Errors
     /// When the system has no room for another thread.
     pub fn start(recipients: &[NotifyConfig], stop: &Stop) -> io::Result<Notifier> {
-        Notifier::with_pace(recipients, &SendPacing::default(), stop)
+        Notifier::with_pacing(recipients, &SendPacing::default(), stop)
     }
 
     /// As [`Notifier::start`], with other times and numbers.
     ///
     /// # Errors
     /// When the system has no room for another thread.
-    pub fn with_pace(recipients: &[NotifyConfig], pace: &SendPacing, stop: &Stop) -> io::Result<Notifier> {
+    pub fn with_pacing(recipients: &[NotifyConfig], pace: &SendPacing, stop: &Stop) -> io::Result<Notifier> {
         let (ending, until) = bounded(0);
         let (living, alive) = bounded(0);
         let deadline = Arc::new(OnceLock::new());
@@ -64,15 +64,15 @@ impl Notifier {
             let book = Arc::new(DeliveryRecord::new(name.clone()));
             let mut worker = RecipientWorker {
                 name,
-                medium,
+                transport: medium,
                 rows: queued,
                 ending: until.clone(),
                 deadline: Arc::clone(&deadline),
-                book: book.clone(),
+                deliveries: book.clone(),
                 pace: pace.clone(),
-                restraint: NotifyLimiter::new(pace, Instant::now()),
+                limiter: NotifyLimiter::new(pace, Instant::now()),
                 stop: stop.clone(),
-                said: false,
+                has_logged_failure: false,
             };
             let living: Sender<Infallible> = living.clone();
             service(format!("notify-{}", i + 1)).start(move || {
@@ -81,7 +81,7 @@ impl Notifier {
                 worker.run();
                 Ok::<(), Stopped>(())
             })?;
-            queues.push(RecipientQueue { wants: recipients[i].clone(), rows, book });
+            queues.push(RecipientQueue { wants: recipients[i].clone(), rows, deliveries: book });
         }
         let finish_limit = pace.finish_limit;
         let ending = Mutex::new(Some(ending));
@@ -89,12 +89,12 @@ impl Notifier {
     }
 
     /// Has everybody told who wants to know. Never waits: what finds no room is counted.
-    pub fn tell(&self, row: &AlertRow) {
+    pub fn notify(&self, row: &AlertRow) {
         let mut shared = None;
         for queue in self.0.recipients.iter().filter(|queue| is_wanted(row, &queue.wants)) {
             let row = shared.get_or_insert_with(|| Arc::new(row.clone()));
             if queue.rows.try_send(Arc::clone(row)).is_err() {
-                let mut book = queue.book.lock();
+                let mut book = queue.deliveries.lock();
                 book.health.held_back += 1;
                 *book.overflowed.entry(row.id).or_default() += 1;
             }
@@ -103,7 +103,7 @@ impl Notifier {
 
     /// How it goes with each recipient, in the configuration's order.
     pub fn health(&self) -> Vec<RecipientHealth> {
-        self.0.recipients.iter().map(|queue| queue.book.lock().health.clone()).collect()
+        self.0.recipients.iter().map(|queue| queue.deliveries.lock().health.clone()).collect()
     }
 
     /// Gives what is queued two more seconds, then returns. Whoever is in the middle of a request is
@@ -119,7 +119,7 @@ impl Notifier {
 
 impl fmt::Debug for Notifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.0.recipients.iter().map(|queue| queue.book.lock().health.name.clone());
+        let names = self.0.recipients.iter().map(|queue| queue.deliveries.lock().health.name.clone());
         f.debug_tuple("Notifier").field(&names.collect::<Vec<_>>()).finish()
     }
 }

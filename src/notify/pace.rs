@@ -10,9 +10,9 @@ pub struct SendPacing {
     /// After that, one in so long.
     pub interval: Duration,
     /// The same about the same subject is told once in so long.
-    pub merge: Duration,
+    pub repeat_interval: Duration,
     /// The pauses between the tries of one message; there is one try more than pauses.
-    pub pauses: Vec<Duration>,
+    pub retry_pauses: Vec<Duration>,
     /// The longest `Retry-After` that is heeded.
     pub longest_pause: Duration,
     /// A request is given up after so long.
@@ -31,8 +31,8 @@ impl Default for SendPacing {
             burst: 5,
             // Twenty an hour.
             interval: Duration::from_secs(180),
-            merge: Duration::from_secs(3600),
-            pauses: [1, 10, 60, 300].map(Duration::from_secs).to_vec(),
+            repeat_interval: Duration::from_secs(3600),
+            retry_pauses: [1, 10, 60, 300].map(Duration::from_secs).to_vec(),
             longest_pause: Duration::from_secs(300),
             request_limit: Duration::from_secs(10),
             program_limit: Duration::from_secs(30),

@@ -14,7 +14,7 @@ use crate::record::{AlertKind, AlertRow};
 
 /// What became of one recipient's test message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trial {
+pub struct TestResult {
     /// Such as `notify[2] (discord)`.
     pub name: String,
     /// `Err`: why it did not arrive, without secrets.
@@ -23,7 +23,7 @@ pub struct Trial {
 
 /// Sends every recipient one message with the id `test.message`, one after the other, each tried
 /// once. Takes up to ten seconds for each, and thirty for a program.
-pub fn try_all(recipients: &[NotifyConfig]) -> Vec<Trial> {
+pub fn send_test_messages(recipients: &[NotifyConfig]) -> Vec<TestResult> {
     let message = Message {
         row: Arc::new(AlertRow {
             at: Clock::system().now(),
@@ -36,7 +36,7 @@ pub fn try_all(recipients: &[NotifyConfig]) -> Vec<Trial> {
         count: 1,
         others: AlertCounts::new(),
     };
-    let try_one = |(i, medium): (usize, Transport)| Trial {
+    let try_one = |(i, medium): (usize, Transport)| TestResult {
         name: name(i + 1, &recipients[i]),
         result: medium.send(&message, &|| false).map_err(|failure| failure.reason),
     };

@@ -22,7 +22,7 @@ use super::figures::PoolFigures;
 use crate::clock::NtpTime;
 
 /// Fewer shares prove nothing.
-const LEAST_SHARES: usize = 30;
+const MIN_SHARES: usize = 30;
 /// The pool's figures may be so far behind, and its clock and ours so far apart.
 const LAG: f64 = 150.0;
 /// A lower probability is no accident.
@@ -32,7 +32,7 @@ const HASHES: f64 = 4_294_967_296.0;
 
 /// The work that the pool has accepted.
 #[derive(Debug, Clone, Copy)]
-pub struct Proven<'a> {
+pub struct ProvenWork<'a> {
     /// Since when all shares are known.
     pub since: NtpTime,
     /// When each share was sent, and the difficulty it counts for; the oldest first.
@@ -57,7 +57,7 @@ pub enum CreditVerdict {
 
 /// Compares the newest figures with what was proven. `before`: earlier figures of the same pool and
 /// account, from at least ten minutes before.
-pub fn compare(proven: &Proven<'_>, newest: &PoolFigures, before: Option<&PoolFigures>) -> CreditVerdict {
+pub fn compare(proven: &ProvenWork<'_>, newest: &PoolFigures, before: Option<&PoolFigures>) -> CreditVerdict {
     by_totals(proven, newest, before)
         .or_else(|| by_hash_rate(proven, newest))
         .unwrap_or(CreditVerdict::Unknown)
@@ -65,7 +65,7 @@ pub fn compare(proven: &Proven<'_>, newest: &PoolFigures, before: Option<&PoolFi
 
 /// `None`: the pool publishes no totals, or they began anew.
 fn by_totals(
-    proven: &Proven<'_>,
+    proven: &ProvenWork<'_>,
     newest: &PoolFigures,
     before: Option<&PoolFigures>,
 ) -> Option<CreditVerdict> {
@@ -83,7 +83,7 @@ fn by_totals(
     Some(sample.judge(credited, sample.sum))
 }
 
-fn by_hash_rate(proven: &Proven<'_>, newest: &PoolFigures) -> Option<CreditVerdict> {
+fn by_hash_rate(proven: &ProvenWork<'_>, newest: &PoolFigures) -> Option<CreditVerdict> {
     let rate = newest.hash_rate?;
     let window = rate.window.filter(|window| *window >= Duration::from_secs(300))?.as_secs_f64();
     let to = seconds(newest.at);
@@ -101,7 +101,7 @@ fn by_hash_rate(proven: &Proven<'_>, newest: &PoolFigures) -> Option<CreditVerdi
 }
 
 /// What an average that fades exponentially would take for the work of one window.
-fn faded(proven: &Proven<'_>, end: f64, window: f64) -> f64 {
+fn faded(proven: &ProvenWork<'_>, end: f64, window: f64) -> f64 {
     let weight = |at: f64| if at > end { 0.0 } else { ((at - end) / window).exp() };
     proven.shares.iter().map(|(at, work)| work * weight(seconds(*at))).sum()
 }
@@ -116,7 +116,7 @@ struct CreditSample {
 }
 
 impl CreditSample {
-    fn between(proven: &Proven<'_>, from: f64, to: f64) -> CreditSample {
+    fn between(proven: &ProvenWork<'_>, from: f64, to: f64) -> CreditSample {
         let mut sample = CreditSample::default();
         for (at, work) in proven.shares {
             let at = seconds(*at);
@@ -131,7 +131,7 @@ impl CreditSample {
     }
 
     fn judge(&self, credited: f64, proven: f64) -> CreditVerdict {
-        if self.count < LEAST_SHARES || !credited.is_finite() {
+        if self.count < MIN_SHARES || !credited.is_finite() {
             return CreditVerdict::Unknown;
         }
         let less = proven - credited;
@@ -164,13 +164,13 @@ mod tests {
     }
 
     fn total(seconds: f64, total: f64) -> PoolFigures {
-        PoolFigures { accepted_difficulty_total: Some(total), ..PoolFigures::nothing(at(seconds)) }
+        PoolFigures { accepted_difficulty_total: Some(total), ..PoolFigures::empty(at(seconds)) }
     }
 
     fn rate(seconds: f64, work_in_an_hour: f64) -> PoolFigures {
         let window = Some(Duration::from_secs(3600));
         let hash_rate = Some(PublishedHashRate { per_second: work_in_an_hour * HASHES / 3600.0, window });
-        PoolFigures { hash_rate, ..PoolFigures::nothing(at(seconds)) }
+        PoolFigures { hash_rate, ..PoolFigures::empty(at(seconds)) }
     }
 
     /// A Poisson process; the pauses between shares are exponential.
@@ -210,7 +210,7 @@ mod tests {
         for round in 0..20_000 {
             let pause = [2.0, 10.0, 40.0, 100.0][round % 4];
             let shares = miner.shares(pause, 8000.0);
-            let proven = Proven { since: at(0.0), shares: &shares };
+            let proven = ProvenWork { since: at(0.0), shares: &shares };
             // The books are up to two minutes behind.
             let lag = 120.0 * miner.next();
             let credited = sum(&shares, 0.0, 8000.0 - lag);
@@ -234,7 +234,7 @@ mod tests {
     fn a_pool_that_keeps_work_back_is_found() {
         let mut miner = Miner(1);
         let shares = miner.shares(10.0, 20_000.0);
-        let proven = Proven { since: at(0.0), shares: &shares };
+        let proven = ProvenWork { since: at(0.0), shares: &shares };
         let all = sum(&shares, 0.0, 20_000.0);
         let found = compare(&proven, &total(20_000.0, all * 0.7), Some(&total(0.0, 0.0)));
         let CreditVerdict::CreditsLess { credited, proven: work, probability } = found else {
@@ -253,15 +253,15 @@ mod tests {
     #[test]
     fn no_verdict_without_enough_to_go_by() {
         let few: Vec<_> = (0..29).map(|n| (at(1000.0 + f64::from(n)), 1.0)).collect();
-        let proven = Proven { since: at(0.0), shares: &few };
+        let proven = ProvenWork { since: at(0.0), shares: &few };
         assert_eq!(compare(&proven, &rate(4000.0, 0.0), None), CreditVerdict::Unknown);
         assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(0.0, 0.0))), CreditVerdict::Unknown);
         let many: Vec<_> = (0..4000).map(|n| (at(f64::from(n)), 1.0)).collect();
-        let proven = Proven { since: at(1000.0), shares: &many };
+        let proven = ProvenWork { since: at(1000.0), shares: &many };
         // The window began before anything was known.
         assert_eq!(compare(&proven, &rate(4000.0, 0.0), None), CreditVerdict::Unknown);
         assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(0.0, 0.0))), CreditVerdict::Unknown);
-        let proven = Proven { since: at(0.0), shares: &many };
+        let proven = ProvenWork { since: at(0.0), shares: &many };
         assert!(matches!(compare(&proven, &rate(4000.0, 0.0), None), CreditVerdict::CreditsLess { .. }));
         // Without a window, with books that began anew, too close together, or with nothing at all.
         let mut without = rate(4000.0, 0.0);
@@ -269,13 +269,13 @@ mod tests {
         assert_eq!(compare(&proven, &without, None), CreditVerdict::Unknown);
         assert_eq!(compare(&proven, &total(4000.0, 5.0), Some(&total(0.0, 9.0))), CreditVerdict::Unknown);
         assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(3900.0, 0.0))), CreditVerdict::Unknown);
-        assert_eq!(compare(&proven, &PoolFigures::nothing(at(4000.0)), None), CreditVerdict::Unknown);
+        assert_eq!(compare(&proven, &PoolFigures::empty(at(4000.0)), None), CreditVerdict::Unknown);
     }
 
     #[test]
     fn a_miner_that_has_just_begun_is_no_evidence_against_a_fading_average() {
         let shares = Miner(3).shares(1.0, 3600.0);
-        let proven = Proven { since: at(-10_000.0), shares: &shares };
+        let proven = ProvenWork { since: at(-10_000.0), shares: &shares };
         let fading = faded(&proven, START as f64 + 3600.0, 3600.0);
         assert!(fading < 0.7 * sum(&shares, 0.0, 3600.0));
         assert_eq!(compare(&proven, &rate(3600.0, fading), None), CreditVerdict::Agrees);

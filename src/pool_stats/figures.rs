@@ -31,23 +31,23 @@ pub struct PublishedHashRate {
 
 /// An answer that can't be used: not the document that was expected, or with an absurd value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unusable {
+pub struct AnswerError {
     /// The field, or the whole.
     pub what: String,
     pub why: &'static str,
 }
 
-impl fmt::Display for Unusable {
+impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.what, self.why)
     }
 }
 
-impl std::error::Error for Unusable {}
+impl std::error::Error for AnswerError {}
 
 impl PoolFigures {
     /// Nothing is known yet.
-    pub(super) fn nothing(at: NtpTime) -> PoolFigures {
+    pub(super) fn empty(at: NtpTime) -> PoolFigures {
         PoolFigures {
             at,
             hash_rate: None,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::figures::{PoolFigures, Unusable};
+use super::figures::{AnswerError, PoolFigures};
 use super::{braiins, ckpool, ocean, public_pool};
 use crate::clock::NtpTime;
 use crate::config::PoolStatsKind;
@@ -31,12 +31,12 @@ pub(super) fn paths(kind: PoolStatsKind, address: Option<&str>) -> Option<Vec<St
 ///
 /// # Errors
 /// When they are not JSON objects, hold none of the expected figures, or a value that can't be.
-pub fn read(kind: PoolStatsKind, answers: &[Vec<u8>], at: NtpTime) -> Result<PoolFigures, Unusable> {
+pub fn read(kind: PoolStatsKind, answers: &[Vec<u8>], at: NtpTime) -> Result<PoolFigures, AnswerError> {
     let mut documents = Vec::with_capacity(answers.len());
     for answer in answers {
         match serde_json::from_slice::<Value>(answer) {
             Ok(document @ Value::Object(_)) => documents.push(document),
-            _ => return Err(Unusable { what: String::from("the answer"), why: "is not a JSON object" }),
+            _ => return Err(AnswerError { what: String::from("the answer"), why: "is not a JSON object" }),
         }
     }
     let figures = match (kind, documents.as_slice()) {
@@ -44,10 +44,10 @@ pub fn read(kind: PoolStatsKind, answers: &[Vec<u8>], at: NtpTime) -> Result<Poo
         (PoolStatsKind::PublicPool, [document]) => public_pool::read(document, at)?,
         (PoolStatsKind::Ocean, [rates, snapshot]) => ocean::read(rates, snapshot, at)?,
         (PoolStatsKind::Braiins, [document]) => braiins::read(document, at)?,
-        _ => return Err(Unusable { what: String::from("an answer"), why: "is missing" }),
+        _ => return Err(AnswerError { what: String::from("an answer"), why: "is missing" }),
     };
-    if figures == PoolFigures::nothing(at) {
-        return Err(Unusable { what: String::from("the answer"), why: "holds no figures" });
+    if figures == PoolFigures::empty(at) {
+        return Err(AnswerError { what: String::from("the answer"), why: "holds no figures" });
     }
     Ok(figures)
 }
@@ -62,7 +62,7 @@ mod tests {
         NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000).unwrap())
     }
 
-    fn read_texts(kind: PoolStatsKind, answers: &[&str]) -> Result<PoolFigures, Unusable> {
+    fn read_texts(kind: PoolStatsKind, answers: &[&str]) -> Result<PoolFigures, AnswerError> {
         let answers: Vec<Vec<u8>> = answers.iter().map(|text| text.as_bytes().to_vec()).collect();
         read(kind, &answers, at())
     }

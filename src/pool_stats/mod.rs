@@ -14,7 +14,7 @@ mod ocean;
 mod poller;
 mod public_pool;
 
-pub use comparison::{CreditVerdict, Proven, compare};
-pub use figures::{PoolFigures, PublishedHashRate, Unusable};
+pub use comparison::{CreditVerdict, ProvenWork, compare};
+pub use figures::{AnswerError, PoolFigures, PublishedHashRate};
 pub use kinds::read;
 pub use poller::{PublishedStats, StatsHealth};

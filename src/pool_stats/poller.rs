@@ -96,7 +96,7 @@ struct PoolStatsPoller {
 }
 
 /// A question that got no figures: why, and when the pool wants to be asked again.
-struct Unanswered {
+struct FetchError {
     reason: String,
     pause: Option<Duration>,
 }
@@ -135,15 +135,15 @@ impl PoolStatsPoller {
         }
     }
 
-    fn ask(&self) -> Result<PoolFigures, Unanswered> {
+    fn ask(&self) -> Result<PoolFigures, FetchError> {
         let at = self.clock.now();
         let answers = self.urls.iter().map(|url| self.get(url.expose())).collect::<Result<Vec<_>, _>>()?;
         read(self.config.kind, &answers, at)
-            .map_err(|unusable| Unanswered { reason: unusable.to_string(), pause: None })
+            .map_err(|unusable| FetchError { reason: unusable.to_string(), pause: None })
     }
 
-    fn get(&self, url: &str) -> Result<Vec<u8>, Unanswered> {
-        let failed = |reason: &str| Unanswered { reason: reason.to_owned(), pause: None };
+    fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
+        let failed = |reason: &str| FetchError { reason: reason.to_owned(), pause: None };
         let mut request = self.agent.get(url).header("Accept", "application/json");
         if let Some(token) = &self.config.token {
             request = match self.config.kind {
@@ -156,10 +156,10 @@ impl PoolStatsPoller {
             ureq::Error::Timeout(_) => failed("no answer in time"),
             ureq::Error::HostNotFound => failed("the host's name is not known"),
             ureq::Error::Io(why) if why.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-                failed(&format!("TLS: {}", tls_words::of_https_io(&why)))
+                failed(&format!("TLS: {}", tls_words::describe_https_io_error(&why)))
             }
             ureq::Error::Io(why) => failed(&format!("connection: {}", describe(&why))),
-            ureq::Error::Rustls(why) => failed(&format!("TLS: {}", tls_words::of_https(&why))),
+            ureq::Error::Rustls(why) => failed(&format!("TLS: {}", tls_words::describe_https_error(&why))),
             ureq::Error::Tls(why) => failed(&format!("TLS: {why}")),
             ureq::Error::Http(_) | ureq::Error::BadUri(_) => failed("the URL or token can't be used"),
             _ => failed("the answer is not proper HTTP"),
@@ -168,7 +168,7 @@ impl PoolStatsPoller {
             let asked = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
             let pause = asked.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
             let reason = format!("the pool answered {}", response.status().as_u16());
-            return Err(Unanswered { reason, pause });
+            return Err(FetchError { reason, pause });
         }
         let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
         body.map_err(|_| failed("the answer is too long or broken off"))

@@ -117,7 +117,9 @@ impl fmt::Display for ArrivalError {
             ArrivalError::BadProxyHeader(error) => {
                 write!(f, "listen.proxy_protocol asks this address for a PROXY header: {error}")
             }
-            ArrivalError::Tls(error) => write!(f, "the TLS handshake failed: {}", tls_words::of_miner(error)),
+            ArrivalError::Tls(error) => {
+                write!(f, "the TLS handshake failed: {}", tls_words::describe_miner_error(error))
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use socket2::SockRef;
 use super::handshake::{IncomingConnection, TlsPort};
 use super::peer_log::{LogTopic, say};
 use super::{ListenerContext, StartError};
-use crate::config::{Listen, ProxyProtocol};
+use crate::config::{ListenConfig, ProxyProtocol};
 use crate::limits::{Admission, AdmissionError};
 use crate::net::listen;
 use crate::net::tls::TlsServer;
@@ -62,7 +62,7 @@ pub struct Acceptor {
 }
 
 /// Opens every listener of the configuration, or none.
-pub fn open_all(config: &Listen) -> Result<Vec<OpenListener>, StartError> {
+pub fn open_all(config: &ListenConfig) -> Result<Vec<OpenListener>, StartError> {
     let mut listeners = Vec::new();
     for address in &config.stratum {
         listeners.push(OpenListener::open(*address, TlsPort::Plain)?);

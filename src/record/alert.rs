@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::text::json_text;
+use super::text::escape_json;
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::util::escape::line_text;
@@ -14,7 +14,7 @@ const MAX_DATA: usize = 16 * 1024;
 const MAX_DESCRIPTION: usize = 1024;
 
 /// What ends a record: 80 dashes.
-const RULE_LINE: &str = "--------------------------------------------------------------------------------";
+const SEPARATOR: &str = "--------------------------------------------------------------------------------";
 
 /// Where in an alert's life a record stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,11 +61,11 @@ impl AlertRow {
             data = json!({ "left_out": "too long", "bytes": data.len() }).to_string();
         }
         format!(
-            "[{}] {severity}: {}\nDescription: {}\nData: {}\n{RULE_LINE}\n",
+            "[{}] {severity}: {}\nDescription: {}\nData: {}\n{SEPARATOR}\n",
             self.at,
             self.id,
             line_text(&self.description, MAX_DESCRIPTION),
-            json_text(&data),
+            escape_json(&data),
         )
     }
 }

@@ -15,20 +15,20 @@ use jiff::civil::{Date, date};
 use log::{info, warn};
 
 use super::atomic::sync_directory;
-use super::names::{Rotated, rotated_files};
+use super::names::{RotatedName, rotated_files};
 use super::time_source::{TimeSource, day_of};
-use super::write_retry::{Condition, TimePair, WriteRetry};
-use crate::clock::{AGREED_FOR, DateCertainty};
-use crate::config::Record;
+use super::write_retry::{TimePair, WriteError, WriteRetry};
+use crate::clock::{DateCertainty, MIN_AGREEMENT};
+use crate::config::RecordConfig;
 use crate::util::plural::count_of;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::supervise::service;
 
 /// Days pass also while nothing is rotated.
-const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// After a failure.
-const TRY_AGAIN: Duration = Duration::from_secs(60);
+const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Sluice is not older, so a file of an earlier day was written before the clock was right, which on
 /// a Pi is at every start. How old it is, nobody knows.
@@ -36,7 +36,7 @@ const FIRST_DAY: Date = date(2026, 1, 1);
 
 /// What is compressed at once. After each piece the thread rests for as long as it took, so that
 /// even on one slow core half of the time is left to others.
-const PIECE: usize = 64 * 1024;
+const CHUNK: usize = 64 * 1024;
 
 /// How much may be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub struct Retention {
 }
 
 impl Retention {
-    pub fn of(record: &Record) -> Retention {
+    pub fn of(record: &RecordConfig) -> Retention {
         let days = Some(record.keep_days).filter(|days| *days > 0);
         Retention { days, bytes: record.max_total_mb << 20 }
     }
@@ -61,7 +61,7 @@ impl Retention {
 ///
 /// # Errors
 /// The disk's.
-pub fn enforce(dir: &Path, retention: Retention, time: &dyn TimeSource) -> io::Result<usize> {
+pub fn apply_retention(dir: &Path, retention: Retention, time: &dyn TimeSource) -> io::Result<usize> {
     let mut files = Vec::new();
     for (path, rotated) in rotated_files(dir)? {
         let Ok(data) = fs::metadata(&path) else { continue };
@@ -96,8 +96,8 @@ pub fn enforce(dir: &Path, retention: Retention, time: &dyn TimeSource) -> io::R
 ///
 /// # Errors
 /// The disk's; `Interrupted` when stopped.
-pub(super) fn compress(path: &Path, rotated: Rotated, stop: &Stop) -> io::Result<()> {
-    let compressed = path.with_file_name(Rotated { is_compressed: true, ..rotated }.name());
+pub(super) fn compress(path: &Path, rotated: RotatedName, stop: &Stop) -> io::Result<()> {
+    let compressed = path.with_file_name(RotatedName { is_compressed: true, ..rotated }.name());
     let part = part_of(&compressed);
     let written = compress_to(path, &part, stop).and_then(|()| fs::rename(&part, &compressed));
     if written.is_err() {
@@ -114,7 +114,7 @@ pub(super) fn compress(path: &Path, rotated: Rotated, stop: &Stop) -> io::Result
 pub(super) struct Archive {
     wake: Sender<()>,
     stop: Stop,
-    trouble: Arc<Mutex<Option<WriteRetry>>>,
+    trouble: Arc<Mutex<Option<WriteError>>>,
 }
 
 impl Archive {
@@ -130,7 +130,7 @@ impl Archive {
             began: Instant::now(),
             has_warned: false,
             stop: stop.clone(),
-            condition: Condition::default(),
+            condition: WriteRetry::default(),
             trouble: trouble.clone(),
         };
         service("record-archive").start(move || {
@@ -146,7 +146,7 @@ impl Archive {
         let _ = self.wake.try_send(());
     }
 
-    pub fn trouble(&self) -> Option<WriteRetry> {
+    pub fn error(&self) -> Option<WriteError> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -166,8 +166,8 @@ struct Archiver {
     /// The owner knows that old files are kept because the date is doubtful.
     has_warned: bool,
     stop: Stop,
-    condition: Condition,
-    trouble: Arc<Mutex<Option<WriteRetry>>>,
+    condition: WriteRetry,
+    trouble: Arc<Mutex<Option<WriteError>>>,
 }
 
 impl Archiver {
@@ -184,8 +184,8 @@ impl Archiver {
                     self.condition.failed(moment, &self.dir, &error, then);
                 }
             }
-            let trouble = self.condition.trouble().cloned();
-            let pause = if trouble.is_some() { TRY_AGAIN } else { LOOK_AGAIN };
+            let trouble = self.condition.error().cloned();
+            let pause = if trouble.is_some() { RETRY_INTERVAL } else { SWEEP_INTERVAL };
             *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
             if woken.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
                 return;
@@ -199,13 +199,13 @@ impl Archiver {
             return Ok(());
         }
         // Removing first: there may be no room to compress.
-        enforce(&self.dir, self.retention, &*self.time)?;
+        apply_retention(&self.dir, self.retention, &*self.time)?;
         for (path, rotated) in rotated_files(&self.dir)? {
             if !rotated.is_compressed {
                 compress(&path, rotated, &self.stop)?;
             }
         }
-        let spared = enforce(&self.dir, self.retention, &*self.time)?;
+        let spared = apply_retention(&self.dir, self.retention, &*self.time)?;
         self.warn_of_spared(spared);
         Ok(())
     }
@@ -221,7 +221,7 @@ impl Archiver {
             DateCertainty::NotYet => return,
             DateCertainty::Doubtful(doubt) => doubt,
         };
-        let is_due = doubt.is_contradiction || self.began.elapsed() > AGREED_FOR;
+        let is_due = doubt.is_contradiction || self.began.elapsed() > MIN_AGREEMENT;
         if spared == 0 || self.has_warned || !is_due {
             return;
         }
@@ -234,7 +234,7 @@ impl Archiver {
             self.dir.display(),
             self.retention.days.unwrap_or(0),
             doubt.reason,
-            AGREED_FOR.as_secs() / 3600,
+            MIN_AGREEMENT.as_secs() / 3600,
         );
     }
 }
@@ -243,7 +243,7 @@ fn compress_to(path: &Path, part: &Path, stop: &Stop) -> io::Result<()> {
     let mut source = File::open(path)?;
     // Level 1: on a Pi seven times as fast as level 6, for a quarter of the size instead of a fifth.
     let mut encoder = GzEncoder::new(BufWriter::new(File::create(part)?), Compression::fast());
-    let mut piece = vec![0; PIECE];
+    let mut piece = vec![0; CHUNK];
     loop {
         let begin = Instant::now();
         let length = source.read(&mut piece)?;
@@ -267,7 +267,8 @@ fn part_of(compressed: &Path) -> PathBuf {
 fn remove_parts(dir: &Path) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let compressed = name.to_str().and_then(|name| name.strip_suffix(".part")).and_then(Rotated::parse);
+        let compressed =
+            name.to_str().and_then(|name| name.strip_suffix(".part")).and_then(RotatedName::parse);
         if compressed.is_some_and(|rotated| rotated.is_compressed) {
             let _ = fs::remove_file(entry.path());
         }

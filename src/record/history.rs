@@ -12,8 +12,8 @@ pub const HISTORY_FILE: &str = "history.json";
 impl PersistedJson for History {
     const FILE: &'static str = HISTORY_FILE;
     /// It has news all the time; a crash may cost the charts this much.
-    const EVERY: Duration = Duration::from_secs(300);
-    const WITHOUT: &'static str = "the charts begin anew";
+    const SAVE_INTERVAL: Duration = Duration::from_secs(300);
+    const IF_MISSING: &'static str = "the charts begin anew";
 
     fn bounded(self, now: NtpTime) -> History {
         History::bounded(self, u64::try_from(now.unix_seconds()).unwrap_or(0))

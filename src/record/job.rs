@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::csv::{optional, row, seconds};
-use super::text::cell;
+use super::text::csv_field;
 use crate::clock::NtpTime;
 use crate::stratum::{JobId, Ntime};
 use crate::work::Height;
@@ -43,8 +43,8 @@ impl JobRow {
     pub(super) fn to_csv(&self) -> Vec<u8> {
         let ahead_ms = i64::from(self.ntime.0) * 1000 - self.at.timestamp().as_millisecond();
         row::<{ JobRow::COLUMNS.len() }>([
-            cell(&self.pool),
-            cell(self.job_id.as_str()),
+            csv_field(&self.pool),
+            csv_field(self.job_id.as_str()),
             optional(self.height),
             self.ntime.to_string(),
             self.at.to_string(),

@@ -19,10 +19,10 @@ use crate::work::{BlockHash, share_difficulty};
 
 /// What is read in one start. The state is at most a minute older than the rows; a farm of 5,000 miners
 /// writes 20 MiB in that time.
-const MAX_READ: u64 = 64 << 20;
+const MAX_READ_BYTES: u64 = 64 << 20;
 
 /// How long it may hold up the start.
-const MAX_TIME: Duration = Duration::from_secs(2);
+const MAX_READ_TIME: Duration = Duration::from_secs(2);
 
 /// No row of ours is longer; a longer one is skipped to its end.
 const MAX_ROW: u64 = 64 * 1024;
@@ -40,7 +40,7 @@ const ROTATED_BEFORE: Duration = Duration::from_secs(600);
 pub(super) fn restore_best(state: &mut SavedState, dir: &Path, saved: Option<SystemTime>) -> bool {
     let before = state.clone();
     let mut reading =
-        ReadBack { state, left: MAX_READ, deadline: Instant::now() + MAX_TIME, row: Vec::new() };
+        ReadBack { state, left: MAX_READ_BYTES, deadline: Instant::now() + MAX_READ_TIME, row: Vec::new() };
     for path in files(dir, saved) {
         let has_gone_well = reading.file(&path);
         if let Err(error) = has_gone_well {

@@ -15,16 +15,16 @@ use super::block::BlockRecord;
 use super::geek::{GeekTopic, geek_line};
 use super::job::JobRow;
 use super::persisted_json;
-use super::persisted_json::Waiting;
+use super::persisted_json::SaveSlot;
 use super::read_back;
 use super::share::ShareRow;
 use super::state::{STATE_FILE, SavedState};
 use super::time_source::TimeSource;
-use super::write_retry::WriteRetry;
-use super::writer::{RecordBatch, To, Urgent, Writer};
+use super::write_retry::WriteError;
+use super::writer::{QueuedRecord, RecordFile, UrgentMessage, Writer};
 use crate::analyzer::History;
 use crate::clock::NtpTime;
-use crate::config::Record;
+use crate::config::RecordConfig;
 use crate::util::plural::count;
 
 /// Rows that may wait while the disk is busy: of honest ones 2 MiB.
@@ -42,12 +42,12 @@ const FINISH_DEADLINE: Duration = Duration::from_secs(10);
 /// The way to the files. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Recorder {
-    rows: Sender<RecordBatch>,
-    urgent: Sender<Urgent>,
+    rows: Sender<QueuedRecord>,
+    urgent: Sender<UrgentMessage>,
     /// Wakes the writer for a state with news that must not be lost. Of one place: it never takes that of a block.
     state_news: Sender<()>,
     shared: Arc<RecorderShared>,
-    wanted: Wanted,
+    wanted: EnabledFiles,
 }
 
 /// How the recording goes; for pages and alerts.
@@ -58,7 +58,7 @@ pub struct RecordingHealth {
     /// Rows that the disk did not take for too long: it is full, or broken.
     pub lost: u64,
     /// What can't be written at present; empty when all is well.
-    pub troubles: Vec<WriteRetry>,
+    pub write_errors: Vec<WriteError>,
 }
 
 /// What passes between the handle and the thread beside the channels.
@@ -66,16 +66,16 @@ pub struct RecordingHealth {
 pub(super) struct RecorderShared {
     pub dropped: AtomicU64,
     pub lost: AtomicU64,
-    pub troubles: Mutex<Vec<WriteRetry>>,
-    pub state: Arc<Waiting<SavedState>>,
-    pub history: Arc<Waiting<History>>,
+    pub write_errors: Mutex<Vec<WriteError>>,
+    pub state: Arc<SaveSlot<SavedState>>,
+    pub history: Arc<SaveSlot<History>>,
     /// The writer has come to its regular end.
     pub has_finished: AtomicBool,
 }
 
 /// Which of the optional files are written.
 #[derive(Debug, Clone, Copy)]
-struct Wanted {
+struct EnabledFiles {
     shares: bool,
     timing: bool,
     geek: bool,
@@ -89,7 +89,7 @@ impl Recorder {
     /// # Errors
     /// When no thread can be started.
     pub fn start(
-        record: &Record,
+        record: &RecordConfig,
         data_dir: &Path,
         time: impl TimeSource,
     ) -> io::Result<(Recorder, SavedState, History)> {
@@ -107,7 +107,7 @@ impl Recorder {
         }
         let archive = Archive::start(data_dir, Retention::of(record), time.clone())?;
         Writer::new(record, data_dir, time, archive, shared.clone()).start(queued, hurry, news)?;
-        let wanted = Wanted { shares: record.shares, timing: record.timing, geek: record.geek };
+        let wanted = EnabledFiles { shares: record.shares, timing: record.timing, geek: record.geek };
         Ok((Recorder { rows, urgent, state_news, shared, wanted }, state, history))
     }
 
@@ -124,26 +124,26 @@ impl Recorder {
     /// A row of `shares.csv`.
     pub fn record_share(&self, row: &ShareRow) {
         if self.wanted.shares {
-            self.offer(To::Shares, row.to_csv());
+            self.enqueue(RecordFile::Shares, row.to_csv());
         }
     }
 
     /// A row of `timing.csv`.
     pub fn record_job(&self, row: &JobRow) {
         if self.wanted.timing {
-            self.offer(To::Timing, row.to_csv());
+            self.enqueue(RecordFile::Timing, row.to_csv());
         }
     }
 
     /// A record of `alerts.log`.
     pub fn record_alert(&self, row: &AlertRow) {
-        self.offer(To::Alerts, row.to_text().into_bytes());
+        self.enqueue(RecordFile::Alerts, row.to_text().into_bytes());
     }
 
     /// A line of `geek.log`; `text` is not asked when that is off.
     pub fn geek(&self, at: NtpTime, topic: GeekTopic, text: impl FnOnce() -> String) {
         if self.wanted.geek {
-            self.offer(To::Geek, geek_line(at, topic, &text()).into_bytes());
+            self.enqueue(RecordFile::Geek, geek_line(at, topic, &text()).into_bytes());
         }
     }
 
@@ -154,11 +154,11 @@ impl Recorder {
     /// `TimedOut` when there was no room; the header is in the log then. A disk that fails is told
     /// by [`Recorder::health`], and the block kept in memory and tried again.
     pub fn record_block(&self, block: BlockRecord) -> io::Result<()> {
-        match self.urgent.send_timeout(Urgent::Block(Box::new(block)), BLOCK_DEADLINE) {
+        match self.urgent.send_timeout(UrgentMessage::Block(Box::new(block)), BLOCK_DEADLINE) {
             Ok(()) => Ok(()),
             Err(unsent) => {
                 self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-                if let Urgent::Block(block) = unsent.into_inner() {
+                if let UrgentMessage::Block(block) = unsent.into_inner() {
                     log::error!(
                         "a share that meets the network's target could not be recorded, the disk is too slow: {}",
                         block.to_json()
@@ -195,7 +195,7 @@ impl Recorder {
         RecordingHealth {
             dropped: self.shared.dropped.load(Ordering::Relaxed),
             lost: self.shared.lost.load(Ordering::Relaxed),
-            troubles: self.shared.troubles().clone(),
+            write_errors: self.shared.write_errors().clone(),
         }
     }
 
@@ -215,7 +215,7 @@ impl Recorder {
             io::Error::new(io::ErrorKind::TimedOut, said)
         };
         let (done, ended) = bounded(1);
-        match self.urgent.send_timeout(Urgent::Finish(done), FINISH_DEADLINE) {
+        match self.urgent.send_timeout(UrgentMessage::Finish(done), FINISH_DEADLINE) {
             Ok(()) => ended.recv_timeout(FINISH_DEADLINE).map_err(|_| late()),
             Err(unsent) if unsent.is_timeout() => Err(late()),
             Err(_) if self.shared.has_finished.load(Ordering::Relaxed) => Ok(()),
@@ -223,16 +223,16 @@ impl Recorder {
         }
     }
 
-    fn offer(&self, to: To, text: Vec<u8>) {
+    fn enqueue(&self, to: RecordFile, text: Vec<u8>) {
         let has_finished = self.shared.has_finished.load(Ordering::Relaxed);
-        if has_finished || self.rows.try_send(RecordBatch { to, text: text.into_boxed_slice() }).is_err() {
+        if has_finished || self.rows.try_send(QueuedRecord { to, text: text.into_boxed_slice() }).is_err() {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 impl RecorderShared {
-    pub fn troubles(&self) -> MutexGuard<'_, Vec<WriteRetry>> {
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn write_errors(&self) -> MutexGuard<'_, Vec<WriteError>> {
+        self.write_errors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

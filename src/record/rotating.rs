@@ -12,14 +12,14 @@ use log::warn;
 use super::names::FileName;
 use super::time_source::day_of;
 use super::torn_row;
-use super::write_retry::{Condition, TimePair, WriteRetry};
+use super::write_retry::{TimePair, WriteError, WriteRetry};
 
 /// So much is written without waiting for the flush interval.
-const BATCH: usize = 64 * 1024;
+const FLUSH_AT: usize = 64 * 1024;
 
 /// So much waits in memory while the disk does not take it: a thousand shares. What comes after is
 /// lost, and counted.
-const MAX_WAITING: usize = 256 * 1024;
+const MAX_BUFFERED: usize = 256 * 1024;
 
 /// One live file. Nothing here fails: what can't be written waits, then is counted as lost.
 ///
@@ -43,8 +43,8 @@ pub struct RotatingFile {
     /// The day of the rows that wait.
     day: Date,
     lost: u64,
-    writing: Condition,
-    rotating: Condition,
+    writing: WriteRetry,
+    rotating: WriteRetry,
     has_rotated: bool,
 }
 
@@ -70,8 +70,8 @@ impl RotatingFile {
             ends: VecDeque::new(),
             day: Date::ZERO,
             lost: 0,
-            writing: Condition::default(),
-            rotating: Condition::default(),
+            writing: WriteRetry::default(),
+            rotating: WriteRetry::default(),
             has_rotated: false,
         }
     }
@@ -80,19 +80,19 @@ impl RotatingFile {
     /// [`RotatingFile::flush`].
     pub fn append(&mut self, row: &[u8], moment: TimePair) {
         let day = moment.time.date();
-        if day != self.day || self.waiting.len() + row.len() > MAX_WAITING {
+        if day != self.day || self.waiting.len() + row.len() > MAX_BUFFERED {
             self.flush(moment);
         }
         if self.waiting.is_empty() {
             self.day = day;
         }
-        if self.waiting.len() + row.len() > MAX_WAITING {
+        if self.waiting.len() + row.len() > MAX_BUFFERED {
             self.lost += 1;
             return;
         }
         self.waiting.extend_from_slice(row);
         self.ends.push_back(self.waiting.len());
-        if self.waiting.len() >= BATCH {
+        if self.waiting.len() >= FLUSH_AT {
             self.flush(moment);
         }
     }
@@ -126,8 +126,8 @@ impl RotatingFile {
     }
 
     /// What fails at present.
-    pub fn trouble(&self) -> Option<&WriteRetry> {
-        self.writing.trouble().or(self.rotating.trouble())
+    pub fn error(&self) -> Option<&WriteError> {
+        self.writing.error().or(self.rotating.error())
     }
 
     /// Whether there is a new rotated file since the last call.
@@ -152,7 +152,7 @@ impl RotatingFile {
     }
 
     fn write_out(&mut self, moment: TimePair) -> io::Result<()> {
-        let open = match self.still_open() {
+        let open = match self.take_open() {
             Some(open) => open,
             None => self.open(moment)?,
         };
@@ -164,7 +164,7 @@ impl RotatingFile {
             Ok(()) => (self.waiting.len(), Ok(())),
             Err((written, error)) => (written, Err(error)),
         };
-        let whole = self.forget_written(written);
+        let whole = self.drop_written(written);
         open.length += whole as u64;
         if written > whole {
             open.file.set_len(open.length)?;
@@ -210,7 +210,7 @@ impl RotatingFile {
 
     /// Takes the rows that end within `written` bytes out of those that wait, and tells how many
     /// bytes they have.
-    fn forget_written(&mut self, written: usize) -> usize {
+    fn drop_written(&mut self, written: usize) -> usize {
         let rows = self.ends.partition_point(|end| *end <= written);
         let whole = self.ends.drain(..rows).next_back().unwrap_or(0);
         self.waiting.drain(..whole);
@@ -219,7 +219,7 @@ impl RotatingFile {
     }
 
     /// The open file, if its name still leads to it.
-    fn still_open(&mut self) -> Option<OpenFile> {
+    fn take_open(&mut self) -> Option<OpenFile> {
         let mut open = self.open.take()?;
         let (there, ours) = (fs::metadata(self.path()).ok()?, open.file.metadata().ok()?);
         // Somebody may have emptied it.
@@ -262,7 +262,7 @@ impl RotatingFile {
     }
 
     fn rotate(&mut self, day: Date) -> io::Result<()> {
-        let rotated = self.name.next(&self.dir, day)?;
+        let rotated = self.name.next_rotated(&self.dir, day)?;
         fs::rename(self.path(), self.dir.join(rotated.name()))?;
         self.has_rotated = true;
         Ok(())

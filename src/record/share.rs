@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::csv::{milliseconds, number, optional, row, seconds};
-use super::text::cell;
+use super::text::csv_field;
 use crate::clock::NtpTime;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2, JobId, Nonce, Ntime, Version};
 use crate::tap::SessionId;
@@ -107,17 +107,17 @@ impl ShareRow {
         row::<{ ShareRow::COLUMNS.len() }>([
             self.at.to_string(),
             self.miner.to_string(),
-            cell(&self.worker),
-            cell(self.job_id.as_str()),
+            csv_field(&self.worker),
+            csv_field(self.job_id.as_str()),
             self.nonce.to_string(),
             self.share_difficulty.map(number).unwrap_or_default(),
             self.job_age.map(seconds).unwrap_or_default(),
             optional(self.is_block),
-            cell(&self.msg_id),
+            csv_field(&self.msg_id),
             self.assigned_difficulty.map(|difficulty| number(difficulty.value())).unwrap_or_default(),
             self.outcome.name().to_owned(),
             optional(code),
-            reason.map(cell).unwrap_or_default(),
+            reason.map(csv_field).unwrap_or_default(),
             self.response.map(milliseconds).unwrap_or_default(),
             self.ntime.to_string(),
             optional(self.version),
@@ -126,9 +126,9 @@ impl ShareRow {
             optional(self.hash),
             optional(self.height),
             self.network_difficulty.map(number).unwrap_or_default(),
-            cell(&self.upstream),
+            csv_field(&self.upstream),
             self.session.to_string(),
-            cell(&self.user_agent),
+            csv_field(&self.user_agent),
         ])
     }
 }

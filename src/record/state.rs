@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::persisted_json::PersistedJson;
 use super::serde_with;
-use super::text::cell;
+use super::text::csv_field;
 use crate::clock::NtpTime;
 use crate::stratum::Difficulty;
 use crate::work::BlockHash;
@@ -98,7 +98,7 @@ impl SavedState {
 
     /// A worker's best share ever.
     pub fn best_of(&self, worker: &str) -> Option<&BestShare> {
-        self.best_by_worker.get(&cell(worker))
+        self.best_by_worker.get(&csv_field(worker))
     }
 
     /// Every remembered worker's best share, in the order of their names.
@@ -108,7 +108,7 @@ impl SavedState {
 
     /// Takes a share into account. True when it is the best ever of all.
     pub fn offer(&mut self, share: BestShare) -> bool {
-        let share = BestShare { worker: cell(&share.worker), ..share };
+        let share = BestShare { worker: csv_field(&share.worker), ..share };
         let is_best = self.best.first().is_none_or(|best| share.difficulty > best.difficulty);
         let place = self.best.partition_point(|best| best.difficulty >= share.difficulty);
         // A share that is read again after a restart is no second one.
@@ -122,12 +122,12 @@ impl SavedState {
 
     /// What was kept of a pool.
     pub fn fingerprint(&self, pool: &str) -> Option<&Value> {
-        self.fingerprints.get(&cell(pool))
+        self.fingerprints.get(&csv_field(pool))
     }
 
     /// Keeps something of a pool. False when there are too many pools already.
     pub fn set_fingerprint(&mut self, pool: &str, fingerprint: Value) -> bool {
-        let pool = cell(pool);
+        let pool = csv_field(pool);
         let has_room = self.fingerprints.len() < MAX_POOLS || self.fingerprints.contains_key(&pool);
         if has_room {
             self.fingerprints.insert(pool, fingerprint);
@@ -160,11 +160,11 @@ impl SavedState {
 
 impl PersistedJson for SavedState {
     const FILE: &'static str = STATE_FILE;
-    const EVERY: Duration = Duration::from_secs(60);
+    const SAVE_INTERVAL: Duration = Duration::from_secs(60);
     /// The n-th share is the best so far with a chance of 1 in n, so a million shares bring about 14 best
     /// ones, most of them in the first minutes of a fresh start.
-    const EVERY_IF_URGENT: Duration = Duration::from_secs(5);
-    const WITHOUT: &'static str = "best shares and counters begin anew";
+    const URGENT_SAVE_INTERVAL: Duration = Duration::from_secs(5);
+    const IF_MISSING: &'static str = "best shares and counters begin anew";
 
     fn bounded(mut self, _: NtpTime) -> SavedState {
         self.best.sort_by(|a, b| b.difficulty.value().total_cmp(&a.difficulty.value()));

@@ -10,7 +10,7 @@ const MAX_CELL: usize = 128;
 /// would take it for a formula (first character `=`, `+`, `-`, `@`, their full-width forms, tab or a
 /// line break; <https://owasp.org/www-community/attacks/CSV_Injection>). Quoting is the CSV
 /// writer's concern.
-pub(super) fn cell(text: &str) -> String {
+pub(super) fn csv_field(text: &str) -> String {
     let is_formula = text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n']);
     if is_formula { format!("'{}", line_text(text, MAX_CELL)) } else { line_text(text, MAX_CELL) }
 }
@@ -18,7 +18,7 @@ pub(super) fn cell(text: &str) -> String {
 /// JSON of a file that this program reads back, or that is evidence: its texts stay what they are. `serde_json`
 /// escapes the ASCII control characters; the others can only stand inside of a text, where `\u202e`
 /// means the same. What is written for readers elsewhere is [`to_json`](crate::util::escape::to_json).
-pub(crate) fn json_text(json: &str) -> String {
+pub(crate) fn escape_json(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
         if c == '\n' || !is_unprintable(c) {
@@ -39,16 +39,16 @@ mod tests {
     #[test]
     fn formulas_get_an_apostrophe() {
         for formula in ["=cmd()|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "＝1"] {
-            assert_eq!(cell(formula), format!("'{formula}"));
+            assert_eq!(csv_field(formula), format!("'{formula}"));
         }
-        assert_eq!(cell("\t=1"), "'\\t=1");
-        assert_eq!(cell("\r=1"), "'\\r=1");
-        assert_eq!(cell("bc1q.rig-1"), "bc1q.rig-1");
+        assert_eq!(csv_field("\t=1"), "'\\t=1");
+        assert_eq!(csv_field("\r=1"), "'\\r=1");
+        assert_eq!(csv_field("bc1q.rig-1"), "bc1q.rig-1");
     }
 
     #[test]
     fn what_is_read_back_is_what_was_written() {
-        let json = json_text(&serde_json::json!("a\n\u{202e}\u{85}\u{61c}\u{e0041}⛏️").to_string());
+        let json = escape_json(&serde_json::json!("a\n\u{202e}\u{85}\u{61c}\u{e0041}⛏️").to_string());
         assert_eq!(json, "\"a\\n\\u202e\\u0085\\u061c\\udb40\\udc41⛏️\"");
         assert_eq!(serde_json::from_str::<String>(&json).unwrap(), "a\n\u{202e}\u{85}\u{61c}\u{e0041}⛏️");
     }

@@ -16,7 +16,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Something that can't be written at present.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WriteRetry {
+pub struct WriteError {
     pub file: PathBuf,
     /// The system's words.
     pub error: String,
@@ -32,18 +32,18 @@ pub struct TimePair {
 
 /// Whether something works, and when to try again if not.
 #[derive(Debug, Default)]
-pub(super) struct Condition {
+pub(super) struct WriteRetry {
     failing: Option<Failing>,
 }
 
 #[derive(Debug)]
 struct Failing {
-    trouble: WriteRetry,
+    trouble: WriteError,
     pause: Duration,
     again: Instant,
 }
 
-impl Condition {
+impl WriteRetry {
     /// Whether it is time to try.
     pub fn may_try(&self, moment: TimePair) -> bool {
         self.failing.as_ref().is_none_or(|failing| moment.monotonic >= failing.again)
@@ -58,7 +58,7 @@ impl Condition {
                 (moment.time, FIRST_PAUSE)
             }
         };
-        let trouble = WriteRetry { file: file.to_owned(), error: error.to_string(), since };
+        let trouble = WriteError { file: file.to_owned(), error: error.to_string(), since };
         self.failing = Some(Failing { trouble, pause, again: moment.monotonic + pause });
     }
 
@@ -69,7 +69,7 @@ impl Condition {
         }
     }
 
-    pub fn trouble(&self) -> Option<&WriteRetry> {
+    pub fn error(&self) -> Option<&WriteError> {
         self.failing.as_ref().map(|failing| &failing.trouble)
     }
 }

@@ -11,18 +11,18 @@ use log::{error, warn};
 
 use super::archive::Archive;
 use super::atomic::replace;
-use super::block::{BLOCKS, BlockRecord};
+use super::block::{BLOCKS_DIR, BlockRecord};
 use super::job::JobRow;
 use super::names::FileName;
-use super::persisted_json::KeptFile;
+use super::persisted_json::PersistedFile;
 use super::recorder::RecorderShared;
 use super::rotating::RotatingFile;
 use super::share::ShareRow;
 use super::state::SavedState;
 use super::time_source::TimeSource;
-use super::write_retry::{Condition, TimePair, WriteRetry};
+use super::write_retry::{TimePair, WriteError, WriteRetry};
 use crate::analyzer::History;
-use crate::config::Record;
+use crate::config::RecordConfig;
 use crate::util::plural::count;
 use crate::util::stop::Stopped;
 use crate::util::supervise;
@@ -33,14 +33,14 @@ const MAX_BLOCKS: usize = 64;
 
 /// What is written in batches: ready to be written, and so of a bounded size.
 #[derive(Debug)]
-pub(super) struct RecordBatch {
-    pub to: To,
+pub(super) struct QueuedRecord {
+    pub to: RecordFile,
     pub text: Box<[u8]>,
 }
 
 /// Where it belongs.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum To {
+pub(super) enum RecordFile {
     Shares,
     Timing,
     Alerts,
@@ -49,7 +49,7 @@ pub(super) enum To {
 
 /// What does not wait for rows.
 #[derive(Debug)]
-pub(super) enum Urgent {
+pub(super) enum UrgentMessage {
     Block(Box<BlockRecord>),
     /// Everything is on the disk when the channel is told.
     Finish(Sender<()>),
@@ -66,9 +66,9 @@ pub(super) struct Writer {
     geek: RotatingFile,
     /// Blocks that the disk has not taken yet: file and content.
     blocks: Vec<(PathBuf, String)>,
-    block_condition: Condition,
-    state: KeptFile<SavedState>,
-    history: KeptFile<History>,
+    block_condition: WriteRetry,
+    state: PersistedFile<SavedState>,
+    history: PersistedFile<History>,
     archive: Archive,
     shared: Arc<RecorderShared>,
     /// How much of [`RecorderShared::dropped`] was said.
@@ -78,7 +78,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub fn new(
-        record: &Record,
+        record: &RecordConfig,
         dir: &Path,
         time: Arc<dyn TimeSource>,
         archive: Archive,
@@ -94,9 +94,9 @@ impl Writer {
             alerts: file(FileName::ALERTS, ""),
             geek: file(FileName::GEEK, ""),
             blocks: Vec::new(),
-            block_condition: Condition::default(),
-            state: KeptFile::new(dir, shared.state.clone()),
-            history: KeptFile::new(dir, shared.history.clone()),
+            block_condition: WriteRetry::default(),
+            state: PersistedFile::new(dir, shared.state.clone()),
+            history: PersistedFile::new(dir, shared.history.clone()),
             archive,
             shared,
             dropped_said: 0,
@@ -107,8 +107,8 @@ impl Writer {
     /// Starts the thread. `state_news` tells that the state has news that must not be lost.
     pub fn start(
         mut self,
-        rows: Receiver<RecordBatch>,
-        urgent: Receiver<Urgent>,
+        rows: Receiver<QueuedRecord>,
+        urgent: Receiver<UrgentMessage>,
         state_news: Receiver<()>,
     ) -> io::Result<()> {
         // Without a heartbeat: a disk that hangs holds it, and a restart of the program cures no disk.
@@ -119,18 +119,23 @@ impl Writer {
         Ok(())
     }
 
-    fn run(&mut self, rows: &Receiver<RecordBatch>, urgent: &Receiver<Urgent>, state_news: &Receiver<()>) {
+    fn run(
+        &mut self,
+        rows: &Receiver<QueuedRecord>,
+        urgent: &Receiver<UrgentMessage>,
+        state_news: &Receiver<()>,
+    ) {
         let mut next_flush = Instant::now() + self.flush;
         let finished = loop {
             supervise::beat();
             let mut left = next_flush.saturating_duration_since(Instant::now());
-            if let Some(urgent) = self.state.urgent_in(self.moment()) {
+            if let Some(urgent) = self.state.urgent_delay(self.moment()) {
                 left = left.min(urgent);
             }
             select_biased! {
                 recv(urgent) -> message => match message {
-                    Ok(Urgent::Block(block)) => self.take_block(&block),
-                    Ok(Urgent::Finish(done)) => break Some(done),
+                    Ok(UrgentMessage::Block(block)) => self.record_block(&block),
+                    Ok(UrgentMessage::Finish(done)) => break Some(done),
                     Err(_) => break None,
                 },
                 recv(state_news) -> message => match message {
@@ -157,8 +162,8 @@ impl Writer {
             self.take(&entry);
         }
         for message in urgent.try_iter().take(urgent.len()) {
-            if let Urgent::Block(block) = message {
-                self.take_block(&block);
+            if let UrgentMessage::Block(block) = message {
+                self.record_block(&block);
             }
         }
         self.close_all(rows);
@@ -168,19 +173,19 @@ impl Writer {
         }
     }
 
-    fn take(&mut self, entry: &RecordBatch) {
+    fn take(&mut self, entry: &QueuedRecord) {
         let moment = self.moment();
         let file = match entry.to {
-            To::Shares => &mut self.shares,
-            To::Timing => &mut self.timing,
-            To::Alerts => &mut self.alerts,
-            To::Geek => &mut self.geek,
+            RecordFile::Shares => &mut self.shares,
+            RecordFile::Timing => &mut self.timing,
+            RecordFile::Alerts => &mut self.alerts,
+            RecordFile::Geek => &mut self.geek,
         };
         file.append(&entry.text, moment);
     }
 
     /// Writes the block, and with it the rows that tell of it.
-    fn take_block(&mut self, block: &BlockRecord) {
+    fn record_block(&mut self, block: &BlockRecord) {
         let (file, json) = (self.dir.join(block.file()), block.to_json());
         self.blocks.retain(|(waiting, _)| *waiting != file);
         if self.blocks.len() >= MAX_BLOCKS {
@@ -209,7 +214,7 @@ impl Writer {
                         file.display()
                     );
                 }
-                let file = self.dir.join(BLOCKS);
+                let file = self.dir.join(BLOCKS_DIR);
                 self.block_condition.failed(moment, &file, &reason, "blocks wait in memory");
                 return;
             }
@@ -231,12 +236,12 @@ impl Writer {
 
     fn write_urgent_state(&mut self) {
         let moment = self.moment();
-        if self.state.urgent_in(moment).is_some_and(|left| left.is_zero()) {
+        if self.state.urgent_delay(moment).is_some_and(|left| left.is_zero()) {
             self.state.write(moment, false);
         }
     }
 
-    fn close_all(&mut self, rows: &Receiver<RecordBatch>) {
+    fn close_all(&mut self, rows: &Receiver<QueuedRecord>) {
         let moment = self.moment();
         for file in self.files() {
             file.close(moment);
@@ -249,11 +254,11 @@ impl Writer {
         // Recorded while the files were closed.
         self.shared.dropped.fetch_add(rows.try_iter().count() as u64, Ordering::Relaxed);
         self.report();
-        self.tell_losses();
+        self.log_losses();
     }
 
     /// The end of the program is the last chance to say what was never written.
-    fn tell_losses(&self) {
+    fn log_losses(&self) {
         let (lost, dropped) =
             (self.shared.lost.load(Ordering::Relaxed), self.shared.dropped.load(Ordering::Relaxed));
         if lost + dropped > 0 {
@@ -268,21 +273,21 @@ impl Writer {
 
     /// Tells the archive, whoever asks for the health, and the log.
     fn report(&mut self) {
-        let mut troubles: Vec<WriteRetry> = Vec::new();
+        let mut troubles: Vec<WriteError> = Vec::new();
         let (mut lost, mut has_rotated) = (self.blocks_lost, false);
         for file in self.files() {
             lost += file.lost();
             has_rotated |= file.take_rotated();
-            troubles.extend(file.trouble().cloned());
+            troubles.extend(file.error().cloned());
         }
         if has_rotated {
             self.archive.wake();
         }
-        troubles.extend(self.block_condition.trouble().cloned());
-        troubles.extend(self.state.trouble().cloned());
-        troubles.extend(self.history.trouble().cloned());
-        troubles.extend(self.archive.trouble());
-        *self.shared.troubles() = troubles;
+        troubles.extend(self.block_condition.error().cloned());
+        troubles.extend(self.state.error().cloned());
+        troubles.extend(self.history.error().cloned());
+        troubles.extend(self.archive.error());
+        *self.shared.write_errors() = troubles;
         let lost_before = self.shared.lost.swap(lost, Ordering::Relaxed);
         if lost_before == 0 && lost > 0 {
             warn!("{}: rows are lost, the disk does not take them", self.dir.display());

@@ -66,7 +66,7 @@ impl UpstreamEntry {
     pub(super) fn new(
         id: UpstreamId,
         configured: &config::UpstreamConfig,
-        failover: &config::Failover,
+        failover: &config::FailoverConfig,
         stop: Stop,
     ) -> Result<UpstreamEntry, SetupError> {
         Ok(UpstreamEntry {

@@ -42,7 +42,7 @@ pub struct Upstreams {
 #[derive(Debug)]
 struct UpstreamsShared {
     listed: ArcSwap<Listed>,
-    failover: config::Failover,
+    failover: config::FailoverConfig,
     /// Told whenever an upstream's health changes for the better, when others are listed, and at the end.
     changed: Condvar,
     /// Guards nothing but the wait for `changed`; no miner that finds a healthy upstream takes it.
@@ -98,7 +98,7 @@ impl Upstreams {
     /// [`SetupError`] for unusable certificates, or when a thread can't be started.
     pub fn start(
         configured: &[config::UpstreamConfig],
-        failover: &config::Failover,
+        failover: &config::FailoverConfig,
         on_failure: impl Fn() + Send + Sync + 'static,
         stop: &Stop,
     ) -> Result<Upstreams, SetupError> {
@@ -402,7 +402,7 @@ impl Upstreams {
             Err(error) => error,
         };
         // No pool's fault, and no other pool would be reached either.
-        if self.shared.stop.is_stopped() || error.is_ours() {
+        if self.shared.stop.is_stopped() || error.is_local() {
             return Err(NoUpstream);
         }
         let failure = PoolFailure::Dial(error.to_string());

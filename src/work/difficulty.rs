@@ -15,7 +15,7 @@ pub fn share_difficulty(hash: &BlockHash) -> f64 {
 /// # Errors
 /// When the nbits are no target.
 pub fn network_difficulty(nbits: Nbits) -> Result<f64, TargetError> {
-    Ok(difficulty_1() / Target::from_nbits(nbits)?.wide().to_f64())
+    Ok(difficulty_1() / Target::from_nbits(nbits)?.as_u256().to_f64())
 }
 
 /// How many hashes a share of this difficulty takes on average: `difficulty × 2^256 / T1`, which

@@ -43,7 +43,7 @@ mod target;
 mod u256;
 
 pub use coinbase::{
-    Coinbase, CoinbaseError, CoinbaseOutput, CoinbasePart, ExtranoncePlace, Locktime, OutputKind, PoolTag,
+    Coinbase, CoinbaseError, CoinbaseOutput, CoinbasePart, ExtranoncePosition, Locktime, OutputKind, PoolTag,
     Sequence, TransactionVersion, assemble_coinbase, coinbase_txid,
 };
 pub use difficulty::{expected_hashes, network_difficulty, share_difficulty};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sluice::analyzer::{Analyzer, Setup};
-use sluice::config::{Config, Http, Overrides, Secret};
+use sluice::config::{Config, HttpConfig, Overrides, Secret};
 use sluice::proxy::passthrough::Passthrough;
 use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPool};
 use sluice::status::server::{Handler, HttpServer};
@@ -29,7 +29,7 @@ const DIFFICULTY: f64 = 0.000_005;
 /// The page's server, which can go and come back.
 pub struct PageServer {
     handler: Handler,
-    http: Http,
+    http: HttpConfig,
     server: Option<HttpServer>,
 }
 
@@ -47,7 +47,7 @@ pub struct Site {
 impl PageServer {
     pub fn start(sights: StatusSnapshots, token: Option<&str>) -> PageServer {
         let listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let http = Http { listen, token: token.map(Secret::new), ..Http::default() };
+        let http = HttpConfig { listen, token: token.map(Secret::new), ..HttpConfig::default() };
         let mut page = PageServer { handler: web::handler(sights), http, server: None };
         page.resume();
         page.http.listen = Some(page.address());

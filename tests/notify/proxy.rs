@@ -35,9 +35,9 @@ fn a_pool_that_pays_a_stranger_is_told_once() {
         webhook(&server.url("/hook"))
     );
     let config = Config::parse(&text, &Overrides::default()).unwrap();
-    assert!(config.not_served.is_empty());
+    assert!(config.ignored_keys.is_empty());
     let directory = tempfile::tempdir().unwrap();
-    let notifier = Notifier::with_pace(&config.notify, &pace(), &Stop::new()).unwrap();
+    let notifier = Notifier::with_pacing(&config.notify, &pace(), &Stop::new()).unwrap();
     let setup = Setup { notifier: Some(notifier.clone()), ..setup(&config, directory.path()) };
     let (analyzer, sender) = Analyzer::start(setup).unwrap();
     let passthrough = Passthrough::start(&config, Some(sender), &Stop::new()).unwrap();

@@ -209,7 +209,7 @@ mod tests {
             extranonce2_size: Some(Extranonce2Size::new(bytes).unwrap()),
             version_mask: mask.map(VersionMask),
         };
-        let clock = ClockState::Unsynchronised { since: now, why: crate::clock::Why::Off };
+        let clock = ClockState::Unsynchronised { since: now, reason: crate::clock::UnsyncReason::Off };
         let (mut alerts, mut rows) = (AlertBook::new(&[]), Vec::new());
         let mut tongue = AlertContext {
             alerts: &mut alerts,

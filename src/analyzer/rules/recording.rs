@@ -26,7 +26,7 @@ impl RecordingRules {
     /// Looks at how the recording goes. The files are a handful, so their number needs no bound.
     pub(super) fn tick(&mut self, health: &RecordingHealth, now: NtpTime, tongue: &mut AlertContext<'_>) {
         let mut failing = BTreeSet::new();
-        for trouble in &health.troubles {
+        for trouble in &health.write_errors {
             let subject = trouble.file.display().to_string();
             tongue.persists(FAILING, &subject, now, || {
                 let description = format!(
@@ -70,8 +70,8 @@ mod tests {
 
     use super::super::super::alerts::AlertBook;
     use super::*;
-    use crate::clock::{ClockState, Why};
-    use crate::record::{AlertKind, SavedState, WriteRetry};
+    use crate::clock::{ClockState, UnsyncReason};
+    use crate::record::{AlertKind, SavedState, WriteError};
 
     #[test]
     fn it_begins_with_a_file_that_cannot_be_written_and_ends_a_minute_after_it_can() {
@@ -80,7 +80,7 @@ mod tests {
         let (mut alerts, mut recording) = (AlertBook::new(&[]), RecordingRules::default());
         let mut told = Vec::new();
         for second in 0..200 {
-            let trouble = WriteRetry {
+            let trouble = WriteError {
                 file: "data/shares.csv".into(),
                 error: String::from("No space left on device"),
                 since: at(0),
@@ -88,13 +88,13 @@ mod tests {
             let troubles = if second < 60 { vec![trouble] } else { Vec::new() };
             // From the hundredth second on, rows come faster than the disk takes them, for a while.
             let dropped = u64::from((100..110).contains(&second)) * (second as u64);
-            let health = RecordingHealth { dropped, lost: 0, troubles };
+            let health = RecordingHealth { dropped, lost: 0, write_errors: troubles };
             let mut rows = Vec::new();
             let mut tongue = AlertContext {
                 alerts: &mut alerts,
                 rows: &mut rows,
                 upstreams: &[],
-                clock: &ClockState::Unsynchronised { since: at(0), why: Why::Off },
+                clock: &ClockState::Unsynchronised { since: at(0), reason: UnsyncReason::Off },
                 state: &mut SavedState::default(),
                 unsaved: &mut false,
             };

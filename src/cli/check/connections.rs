@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use crate::config::{Config, Listen, Mode, ProxyProtocol, RateLimitConfig, UpstreamConfig, show_duration};
+use crate::config::{
+    Config, ListenConfig, Mode, ProxyProtocol, RateLimitConfig, UpstreamConfig, show_duration,
+};
 use crate::util::plural::count;
 
-pub(super) fn write_listen(f: &mut fmt::Formatter<'_>, listen: &Listen) -> fmt::Result {
+pub(super) fn write_listen(f: &mut fmt::Formatter<'_>, listen: &ListenConfig) -> fmt::Result {
     writeln!(f, "Miners connect to:")?;
     for address in &listen.stratum {
         writeln!(f, "  stratum+tcp://{address}")?;

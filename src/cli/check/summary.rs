@@ -3,9 +3,9 @@
 use std::fmt;
 
 use crate::config::{
-    AggregateConfig, Analysis, Config, Consequence, ConsoleReport, ForwardPath, Http, Mode, Network,
-    NotifyConfig, NtpConfig, PayoutKind, PayoutPolicy, Record, ReferenceConfig, RulesConfig, VardiffConfig,
-    show_duration, url_host,
+    AggregateConfig, AnalysisConfig, Config, ConsoleReport, ForwardPath, HttpConfig, Mode, Network,
+    NotifyConfig, NtpConfig, OnViolation, PayoutKind, PayoutPolicy, RecordConfig, ReferenceConfig,
+    RulesConfig, VardiffConfig, show_duration, url_host,
 };
 use crate::util::format::short;
 use crate::util::plural::count;
@@ -75,7 +75,7 @@ fn write_aggregate(
     }
 }
 
-fn write_analysis(f: &mut fmt::Formatter<'_>, analysis: &Analysis) -> fmt::Result {
+fn write_analysis(f: &mut fmt::Formatter<'_>, analysis: &AnalysisConfig) -> fmt::Result {
     if !analysis.enabled {
         return writeln!(f, "Analysis: off; no share is checked and nothing alerts");
     }
@@ -102,7 +102,7 @@ fn write_payout(f: &mut fmt::Formatter<'_>, payout: &PayoutPolicy, network: Netw
     writeln!(f, " at least {} %; otherwise {}", payout.min_percent, consequence(payout.on_mismatch))
 }
 
-fn write_rules(f: &mut fmt::Formatter<'_>, rules: &RulesConfig, on_wrong: Consequence) -> fmt::Result {
+fn write_rules(f: &mut fmt::Formatter<'_>, rules: &RulesConfig, on_wrong: OnViolation) -> fmt::Result {
     writeln!(f, "Work of another coin or network: {}", consequence(on_wrong))?;
     write!(
         f,
@@ -125,10 +125,10 @@ fn write_rules(f: &mut fmt::Formatter<'_>, rules: &RulesConfig, on_wrong: Conseq
     }
 }
 
-fn consequence(consequence: Consequence) -> &'static str {
+fn consequence(consequence: OnViolation) -> &'static str {
     match consequence {
-        Consequence::Alert => "an alert",
-        Consequence::Block => "an alert, and the pool is left",
+        OnViolation::Alert => "an alert",
+        OnViolation::Block => "an alert, and the pool is left",
     }
 }
 
@@ -204,7 +204,7 @@ fn write_ntp(f: &mut fmt::Formatter<'_>, ntp: &NtpConfig) -> fmt::Result {
     writeln!(f, "Time: by NTP from {}, every {}", ntp.servers.join(", "), show_duration(ntp.interval))
 }
 
-fn write_http(f: &mut fmt::Formatter<'_>, http: &Http) -> fmt::Result {
+fn write_http(f: &mut fmt::Formatter<'_>, http: &HttpConfig) -> fmt::Result {
     let Some(address) = http.listen else { return writeln!(f, "The page: off") };
     let who = match (&http.token, address.ip().is_loopback()) {
         (Some(_), _) => "for whoever has the token",
@@ -228,7 +228,7 @@ fn write_report(f: &mut fmt::Formatter<'_>, console: ConsoleReport) -> fmt::Resu
     }
 }
 
-fn write_record(f: &mut fmt::Formatter<'_>, record: &Record) -> fmt::Result {
+fn write_record(f: &mut fmt::Formatter<'_>, record: &RecordConfig) -> fmt::Result {
     let files = [("shares.csv", record.shares), ("timing.csv", record.timing), ("geek.log", record.geek)];
     let written: Vec<_> = files.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect();
     let written =

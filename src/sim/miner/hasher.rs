@@ -22,7 +22,7 @@ pub(super) fn hash(shared: &SimMinerShared) -> Result<(), Stopped> {
                 search.switch(work);
                 search
             }
-            None => Search::new(work, shared.options.habit),
+            None => Search::new(work, shared.options.model),
         };
         while shared.generation() == generation {
             run(shared, &mut current, pace.batch(), generation, &mut best);

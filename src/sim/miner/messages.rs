@@ -58,7 +58,7 @@ impl SimMinerSession<'_> {
             return false;
         };
         let round_trip = sent.elapsed();
-        let (accepted, reason) = match self.habit.understand(answer) {
+        let (accepted, reason) = match self.habit.verdict(answer) {
             ResponseVerdict::Accepted => (true, None),
             ResponseVerdict::Refused { code: Some(code), reason } => {
                 (false, Some(format!("{code} {}", reason.unwrap_or_default())))

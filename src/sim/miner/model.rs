@@ -200,7 +200,7 @@ impl MinerModel {
     }
 
     /// How it understands an answer to a share.
-    pub(super) fn understand(self, answer: &Envelope<'_>) -> ResponseVerdict {
+    pub(super) fn verdict(self, answer: &Envelope<'_>) -> ResponseVerdict {
         if self != MinerModel::NerdMiner {
             return ResponseVerdict::of(answer);
         }
@@ -260,11 +260,11 @@ mod tests {
         ] {
             let answer = Envelope::read(line).unwrap();
             for habit in MinerModel::ALL {
-                assert_eq!(habit.understand(&answer).is_accepted(), habit == MinerModel::NerdMiner);
+                assert_eq!(habit.verdict(&answer).is_accepted(), habit == MinerModel::NerdMiner);
             }
         }
         let answer = Envelope::read(br#"{"id":4,"result":null,"error":[21,"Stale",null]}"#).unwrap();
-        assert!(MinerModel::ALL.into_iter().all(|habit| !habit.understand(&answer).is_accepted()));
+        assert!(MinerModel::ALL.into_iter().all(|habit| !habit.verdict(&answer).is_accepted()));
     }
 
     #[test]

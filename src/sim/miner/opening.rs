@@ -87,7 +87,7 @@ fn open_bitaxe(session: &mut SimMinerSession<'_>) -> Result<(), SessionEnd> {
     let burst = session.shared.with_wire(|wire| {
         let requests = [
             ("mining.configure", json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }])),
-            ("mining.subscribe", json!([options.habit.user_agent()])),
+            ("mining.subscribe", json!([options.model.user_agent()])),
             ("mining.authorize", json!([options.worker, options.password])),
         ];
         requests.iter().map(|(method, params)| wire.prepare(method, params).1).collect::<String>()

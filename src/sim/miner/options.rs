@@ -15,7 +15,7 @@ pub struct SimHashRate(pub f64);
 pub struct MinerOptions {
     /// Where it connects: the pool, or the proxy before it.
     pub pool: SocketAddr,
-    pub habit: MinerModel,
+    pub model: MinerModel,
     /// The user name, usually `address.worker`.
     pub worker: String,
     pub password: String,
@@ -37,7 +37,7 @@ impl MinerOptions {
     pub fn new(pool: SocketAddr, habit: MinerModel, worker: impl Into<String>) -> MinerOptions {
         MinerOptions {
             pool,
-            habit,
+            model: habit,
             worker: worker.into(),
             password: "x".to_owned(),
             hash_rate_limit: None,

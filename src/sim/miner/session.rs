@@ -109,7 +109,7 @@ impl SimMinerSession<'_> {
         let now = Instant::now();
         let mut session = SimMinerSession {
             shared,
-            habit: shared.options.habit,
+            habit: shared.options.model,
             peer,
             lines: SimLineReader::new(stream, MAX_LINE),
             connection,

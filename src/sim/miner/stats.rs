@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::stratum::{Difficulty, Extranonce1};
 
 /// The most that is kept of anything that comes from outside.
-const KEPT: usize = 1000;
+const MAX_KEPT: usize = 1000;
 
 /// What a [`SimMiner`](super::SimMiner) has seen since it was started.
 #[derive(Debug, Clone, Default)]
@@ -54,12 +54,12 @@ impl MinerStats {
         } else {
             self.rejected += 1;
             let reason = reason.unwrap_or_else(|| "(no reason)".to_owned());
-            if self.reasons.len() < KEPT || self.reasons.contains_key(&reason) {
+            if self.reasons.len() < MAX_KEPT || self.reasons.contains_key(&reason) {
                 *self.reasons.entry(reason).or_default() += 1;
             }
         }
         if let Some(round_trip) = round_trip {
-            if self.round_trips.len() >= KEPT {
+            if self.round_trips.len() >= MAX_KEPT {
                 self.round_trips.pop_front();
             }
             self.round_trips.push_back(round_trip);

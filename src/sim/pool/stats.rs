@@ -6,7 +6,7 @@ use crate::stratum::{Difficulty, JobId, RefusalCode, StratumError};
 use crate::work::{BlockHash, Height};
 
 /// The most that is kept of anything that comes from outside.
-const KEPT: usize = 10_000;
+const MAX_KEPT: usize = 10_000;
 
 /// What a [`SimPool`](super::SimPool) has seen since it was started first.
 #[derive(Debug, Clone, Default)]
@@ -80,7 +80,7 @@ impl SimPoolStats {
         if let Some(refusal) = refusal {
             *self.rejected_by_code.entry(refusal.code).or_default() += 1;
         }
-        if self.workers.len() >= KEPT && !self.workers.contains_key(worker) {
+        if self.workers.len() >= MAX_KEPT && !self.workers.contains_key(worker) {
             return;
         }
         let worker = self.workers.entry(worker.to_owned()).or_default();
@@ -96,7 +96,7 @@ impl SimPoolStats {
 }
 
 fn keep<T>(list: &mut VecDeque<T>, new: T) {
-    if list.len() >= KEPT {
+    if list.len() >= MAX_KEPT {
         list.pop_front();
     }
     list.push_back(new);

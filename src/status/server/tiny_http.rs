@@ -121,7 +121,7 @@ impl TinyHttp {
             }
             let socket = match unix_socket::have_room().and_then(|()| instance.door.connect()) {
                 Ok(socket) => socket,
-                Err(error) if fd_limit::are_used_up(&error) => {
+                Err(error) if fd_limit::is_out_of_fds(&error) => {
                     reason = error;
                     break;
                 }

@@ -10,7 +10,7 @@ mod tag;
 use std::ops::Range;
 
 pub use assemble::{assemble_coinbase, coinbase_txid};
-pub use extranonce_position::{CoinbasePart, ExtranoncePlace};
+pub use extranonce_position::{CoinbasePart, ExtranoncePosition};
 pub use output::{CoinbaseOutput, OutputKind};
 pub use reader::CoinbaseError;
 pub use tag::PoolTag;
@@ -159,8 +159,8 @@ impl Coinbase {
     }
 
     /// Where the extranonces are; `None` after [`Coinbase::decode`], which cannot know.
-    pub fn extranonce_place(&self) -> Option<ExtranoncePlace> {
-        self.extranonce.clone().map(|bytes| ExtranoncePlace::of(self, bytes))
+    pub fn extranonce_position(&self) -> Option<ExtranoncePosition> {
+        self.extranonce.clone().map(|bytes| ExtranoncePosition::of(self, bytes))
     }
 
     /// The outputs, in their order.
