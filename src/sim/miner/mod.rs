@@ -2,17 +2,17 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `options`, `stats` | what it is told, and what it tells |
-//! | `model` | what sets the kinds of miners apart |
-//! | `opening` | how each begins a session |
-//! | `session`, `messages` | a connection, and what the pool says on it |
+//! | `options`, `stats` | settings and statistics |
+//! | `model` | the differences between the kinds of miners |
+//! | `handshake` | the first messages of each kind |
+//! | `session`, `messages` | a connection, and the pool's messages on it |
 //! | `work`, `hasher` | the search for shares |
-//! | `shared` | what the two threads share |
+//! | `shared` | the data shared by the two threads |
 
+mod handshake;
 mod hasher;
 mod messages;
 mod model;
-mod opening;
 mod options;
 mod session;
 mod shared;
@@ -36,8 +36,8 @@ use super::random::Random;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::thread::{SESSION_STACK, spawn};
 
-/// Between two connections of a NerdMiner, which does not wait at all but takes about so long for a
-/// turn of its loop.
+/// Time between two connections of a NerdMiner, which does not wait but needs this long for one turn
+/// of its loop.
 const NERDMINER_TURN: Duration = Duration::from_millis(50);
 
 /// Numbers the miners of this process, for the names of their threads.
@@ -66,7 +66,7 @@ impl SimMiner {
         Ok(miner)
     }
 
-    /// What it has seen so far.
+    /// The present statistics.
     pub fn stats(&self) -> MinerStats {
         self.shared.stats.look(MinerStats::clone)
     }

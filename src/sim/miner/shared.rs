@@ -1,4 +1,4 @@
-//! What a miner's two threads share: the work, the connection to submit to, the statistics.
+//! Data shared by a miner's two threads: the work, the connection, the statistics.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};

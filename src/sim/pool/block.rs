@@ -19,7 +19,7 @@ pub(super) const VERSION: Version = Version(0x2000_0000);
 /// A satoshi is the unit of coinbase values; a bitcoin has so many.
 const SATOSHI: u64 = 100_000_000;
 
-/// The block that is being looked for.
+/// The block that is being mined.
 #[derive(Debug)]
 pub(super) struct Block {
     pub height: Height,
@@ -27,7 +27,7 @@ pub(super) struct Block {
     pub branches: Vec<MerkleBranch>,
     /// In satoshi.
     fees: u64,
-    /// What the witness commitment would commit to, were there witnesses.
+    /// The value of the witness commitment; there are no witnesses.
     commitment: [u8; 32],
 }
 
@@ -89,7 +89,7 @@ impl Block {
         (coinb1, coinb2)
     }
 
-    /// Who gets what, for a connection that mines for `worker`.
+    /// The payouts for a connection that mines for `worker`.
     pub fn outputs(&self, payout: &SimPayout, worker: Option<&str>) -> Vec<(u64, PayoutScript)> {
         let total = subsidy(self.height) + self.fees;
         let all = |script| vec![(total, script)];
@@ -146,7 +146,7 @@ pub(super) fn pool_script() -> PayoutScript {
     PayoutScript::from_bytes(script)
 }
 
-/// What a block may create, in satoshi: 50 bitcoins, halved every 210 000 blocks.
+/// The subsidy of a block in satoshi: 50 bitcoins, halved every 210 000 blocks.
 fn subsidy(height: Height) -> u64 {
     (50 * SATOSHI).checked_shr(height.0 / 210_000).unwrap_or(0)
 }
