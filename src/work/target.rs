@@ -48,7 +48,7 @@ impl Target {
         if wide == U256([0; 4]) { Err(TargetError::Zero(nbits)) } else { Ok(Target(wide)) }
     }
 
-    /// Whether `hash` is at or below the target.
+    /// True if `hash` is at or below the target.
     pub fn is_met_by(&self, hash: &BlockHash) -> bool {
         number(hash) <= self.0
     }

@@ -1,4 +1,4 @@
-//! The little 256-bit arithmetic that targets need. Numbers are 64-bit limbs, the lowest first.
+//! The 256-bit arithmetic of targets. Numbers are 64-bit limbs, the lowest first.
 
 /// An unsigned 256-bit number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,7 +60,7 @@ impl U256 {
         (high | u64::from(below)) as f64 * 2_f64.powi(shift as i32)
     }
 
-    /// How many bits the number has.
+    /// The number's length in bits.
     fn bits(self) -> u32 {
         match self.0.iter().rposition(|limb| *limb != 0) {
             Some(limb) => limb as u32 * 64 + 64 - self.0[limb].leading_zeros(),

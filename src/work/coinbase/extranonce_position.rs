@@ -1,4 +1,4 @@
-//! Where in a coinbase the extranonces are (wire reference, section 4.4).
+//! The position of the extranonces in a coinbase (wire reference, section 4.4).
 
 use std::fmt;
 use std::ops::Range;
@@ -19,8 +19,8 @@ pub enum CoinbasePart {
     Locktime,
 }
 
-/// Where the extranonces begin and in which field they end. They span fields at F2Pool, whose
-/// extranonce2 ends with the nSequence.
+/// The fields in which the extranonces begin and end. They span fields at F2Pool, whose extranonce2
+/// ends with the nSequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ExtranoncePosition {
     /// The field of the first byte.
@@ -40,7 +40,7 @@ impl ExtranoncePosition {
         ExtranoncePosition { first, last, offset: extranonce.start - field.start, length: field.len() }
     }
 
-    /// Whether more than one field is involved.
+    /// True if more than one field is involved.
     pub fn is_spanning(&self) -> bool {
         self.first != self.last
     }
@@ -60,7 +60,7 @@ impl fmt::Display for CoinbasePart {
     }
 }
 
-/// As in `scriptSig offset 16 of 53`.
+/// The form `scriptSig offset 16 of 53`.
 impl fmt::Display for ExtranoncePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} offset {} of {}", self.first, self.offset, self.length)?;
