@@ -1,5 +1,5 @@
-//! Keeps one noisy peer from filling the log: a NerdMiner that is refused comes back several
-//! times a second, a scanner more often.
+//! Rate limit of log lines about peers: a rejected NerdMiner reconnects several times a second, a
+//! scanner more often.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::AddressKey;
 
-/// One line per source and topic in this time.
+/// Shortest time between two lines about the same address and topic.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// How many are told apart; beyond it the newcomers share one.
+/// Caps the addresses counted separately; further ones share one entry.
 const MAX_SOURCES: usize = 1024;
 
-/// Decides which lines about a peer are written.
+/// Decides which lines about a peer are logged.
 #[derive(Debug, Default)]
 pub struct LogLimiter {
     inner: Mutex<LogLimiterInner>,
@@ -36,8 +36,8 @@ impl LogLimiter {
         LogLimiter::default()
     }
 
-    /// Whether a line of this `topic` about `source` may be written now: `Some(n)` yes, after `n`
-    /// suppressed ones; `None` no, it was counted instead.
+    /// Decides about a line of this `topic` about `source`: `Some(n)` if it may be logged now, after `n`
+    /// suppressed lines; `None` if not, and the line is counted as suppressed.
     pub fn allow(&self, source: AddressKey, topic: &'static str, now: Instant) -> Option<u64> {
         // A panic elsewhere can't leave a count half-changed.
         let key = (source, topic);
@@ -87,26 +87,26 @@ mod tests {
     }
 
     #[test]
-    fn a_noisy_source_is_counted_and_another_still_heard() {
-        let (quiet, start) = (LogLimiter::new(), Instant::now());
-        assert_eq!(quiet.allow(source(1), "t", start), Some(0));
+    fn a_noisy_source_is_suppressed_and_others_are_not() {
+        let (limiter, start) = (LogLimiter::new(), Instant::now());
+        assert_eq!(limiter.allow(source(1), "t", start), Some(0));
         for ms in 0..50 {
-            assert_eq!(quiet.allow(source(1), "t", start + Duration::from_millis(ms)), None);
+            assert_eq!(limiter.allow(source(1), "t", start + Duration::from_millis(ms)), None);
         }
-        assert_eq!(quiet.allow(source(2), "t", start), Some(0));
-        assert_eq!(quiet.allow(source(1), "another", start), Some(0));
-        assert_eq!(quiet.allow(source(1), "t", start + PAUSE), Some(50));
-        assert_eq!(quiet.allow(source(1), "t", start + 2 * PAUSE), Some(0));
+        assert_eq!(limiter.allow(source(2), "t", start), Some(0));
+        assert_eq!(limiter.allow(source(1), "another", start), Some(0));
+        assert_eq!(limiter.allow(source(1), "t", start + PAUSE), Some(50));
+        assert_eq!(limiter.allow(source(1), "t", start + 2 * PAUSE), Some(0));
     }
 
     #[test]
     fn a_flood_of_sources_shares_one_line() {
-        let (quiet, start) = (LogLimiter::new(), Instant::now());
-        let lines = (0..100_000).filter(|n| quiet.allow(source(*n), "t", start).is_some()).count();
+        let (limiter, start) = (LogLimiter::new(), Instant::now());
+        let lines = (0..100_000).filter(|n| limiter.allow(source(*n), "t", start).is_some()).count();
         assert_eq!(lines, MAX_SOURCES + 1);
-        assert_eq!(quiet.inner.lock().unwrap().sources.len(), MAX_SOURCES);
+        assert_eq!(limiter.inner.lock().unwrap().sources.len(), MAX_SOURCES);
         // And when it is over, the table is free again.
-        assert_eq!(quiet.allow(source(200_000), "t", start + PAUSE), Some(0));
-        assert_eq!(quiet.inner.lock().unwrap().sources.len(), 1);
+        assert_eq!(limiter.allow(source(200_000), "t", start + PAUSE), Some(0));
+        assert_eq!(limiter.inner.lock().unwrap().sources.len(), 1);
     }
 }

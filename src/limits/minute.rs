@@ -1,11 +1,11 @@
-//! A count over the last 60 seconds that needs no list of times.
+//! A count over the last 60 seconds of constant size.
 
 use std::time::{Duration, Instant};
 
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Counts events of the last minute from two fixed minutes: the current one in full, the previous
-/// one for the share of it that the last 60 seconds still cover. Constant size whatever the rate.
+/// Counts the events of the last minute by two fixed minutes: the current one in full, and the part of
+/// the previous one that the last 60 seconds still cover.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MinuteCounter {
     started: Instant,
@@ -24,7 +24,7 @@ impl MinuteCounter {
         self.current = self.current.saturating_add(1);
     }
 
-    /// How many there were in the last 60 seconds, exact for the first minute.
+    /// The number of events in the last 60 seconds, exact for the first minute.
     pub(super) fn count(&mut self, now: Instant) -> u32 {
         self.advance(now);
         let covered = 1.0 - now.saturating_duration_since(self.started).as_secs_f64() / WINDOW.as_secs_f64();
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_rate_is_seen_as_itself() {
+    fn a_steady_rate_is_counted() {
         let start = Instant::now();
         let mut minute = MinuteCounter::new(start);
         for second in 0..600 {

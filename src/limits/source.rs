@@ -1,10 +1,10 @@
-//! The key that a peer is counted under.
+//! The key under which an address is counted.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An IPv4 address, or the /64 of an IPv6 address: whoever holds one IPv6 address holds the
-/// 2^64 of its network, so counting them one by one would count nothing.
+/// An IPv4 address, or the /64 of an IPv6 address. The owner of one IPv6 address has the 2^64 of its
+/// network, so single ones are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AddressKey {
     V4(Ipv4Addr),
