@@ -119,7 +119,7 @@ fn two_that_contradict_each_other_give_no_time() {
 fn what_is_no_good_answer_is_refused_with_its_reason() {
     for (manner, reason) in [
         (Manner::Silent, "does not answer"),
-        (Manner::Kiss(b"RATE"), "asks to be asked less"),
+        (Manner::Kiss(b"RATE"), "asks for fewer queries"),
         (Manner::Kiss(b"DENY"), "refuses to serve"),
         (Manner::LeapAlarm, "is not synchronised itself"),
         (Manner::Stratum(16), "stratum 16"),
@@ -131,7 +131,7 @@ fn what_is_no_good_answer_is_refused_with_its_reason() {
         let server = Server::start(manner);
         let running = start(&[&server]);
         let said = refused(&running.clock);
-        assert!(said.contains(reason) || said.contains("asked to be left alone"), "{manner:?}: {said}");
+        assert!(said.contains(reason) || said.contains("asked for a pause"), "{manner:?}: {said}");
     }
 }
 

@@ -97,7 +97,7 @@ fn impossible_values_name_the_range() {
         &["rules.off[1] = \"share.rapit\"", "did you mean \"share.rapid\"?"],
     );
     says("[ratelimit]\nexempt = [\"192.168.1.7/24\"]\n", &["ratelimit.exempt[1]", "\"192.168.1.0/24\""]);
-    says("[listen]\nallow = []\n", &["listen.allow lets nobody connect"]);
+    says("[listen]\nallow = []\n", &["listen.allow is empty, so no miner could connect"]);
     says("[listen]\nstratum = []\n", &["no miner could connect"]);
     says("[listen]\nstratum = [\"1.2.3.4:5\", \"1.2.3.4:5\"]\n", &["1.2.3.4:5 twice"]);
     says("[listen]\nstratum = [\":3334\"]\n", &["listen.stratum[1] = \":3334\"", "0.0.0.0:3334"]);

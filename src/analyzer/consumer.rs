@@ -24,7 +24,7 @@ use super::verdicts::Expectations;
 use super::{AnalyzerCounts, Enforcement, ExternalUpdate};
 use crate::clock::Clock;
 use crate::config;
-use crate::net::sched::yield_to_others;
+use crate::net::process::yield_to_others;
 use crate::notify::Notifier;
 use crate::record::{Recorder, SavedState};
 use crate::tap::{Direction, Role, SessionId, TapEvent, TapMessage};

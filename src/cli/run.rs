@@ -17,7 +17,7 @@ use crate::analyzer::{
 };
 use crate::clock::Clock;
 use crate::config::{Config, ConsoleReport, ForwardPath};
-use crate::net::fd_limit;
+use crate::net::process;
 use crate::notify::Notifier;
 use crate::pool_stats::PublishedStats;
 use crate::proxy::enforcement;
@@ -247,7 +247,7 @@ fn check_descriptors(config: &Config) {
     };
     let session = SOCKETS_PER_SESSION + pipes * DESCRIPTORS_PER_PIPE;
     let wanted = OWN_DESCRIPTORS + session * config.listen.max_miners as u64;
-    match fd_limit::raise_fd_limit() {
+    match process::raise_fd_limit() {
         Ok(limit) if limit < wanted => log::warn!(
             "this process may open {limit} files, but listen.max_miners = {} may need {wanted} ({session} a \
              miner): raise the limit (LimitNOFILE= in systemd, ulimit -Hn)",

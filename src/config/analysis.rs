@@ -1,20 +1,19 @@
-//! `[analysis]`: the consumer of the copies.
+//! `[analysis]`: the analyzer of forwarded traffic.
 
 use std::time::Duration;
 
 use super::reader::Section;
 
-/// The consumer of the copies.
+/// `[analysis]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnalysisConfig {
     /// Default: true.
     pub enabled: bool,
-    /// How many copies may wait for the analyzer; 16 to 1048576, default 16384.
+    /// Caps the copies of messages queued for the analyzer; 16 to 1048576, default 16384.
     pub queue: usize,
-    /// A share without an answer for so long counts as unanswered; 1 s to 1 h, default 60 s.
+    /// Time after which a share without an answer counts as unanswered; 1 s to 1 h, default 60 s.
     pub share_timeout: Duration,
-    /// The part of the network's difficulty from which a share is a near miss; 0 to 1, default
-    /// 0.01.
+    /// Fraction of the network's difficulty from which a share is a near miss; 0 to 1, default 0.01.
     pub near_miss: f64,
 }
 

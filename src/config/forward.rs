@@ -1,13 +1,13 @@
-//! `[forward]`: which way the bytes take.
+//! `[forward]`: how bytes are forwarded.
 
 use super::reader::Section;
 
-/// Which way the bytes take.
+/// `[forward]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ForwardConfig {
     /// Default: copy.
     pub path: ForwardPath,
-    /// Bytes of each thread's own buffer; 1024 to 1 MiB, default 16384.
+    /// Size of each thread's buffer in bytes; 1024 to 1 MiB, default 16384.
     pub buffer: usize,
 }
 

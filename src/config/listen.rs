@@ -1,4 +1,4 @@
-//! `[listen]`: where miners connect, and who may.
+//! `[listen]`: the addresses miners connect to, and the miners that may.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,42 +11,42 @@ use super::redaction::Redaction;
 use crate::limits::{AddressBlock, AllowList};
 use crate::util::address::canonical;
 
-/// Where miners connect.
+/// `[listen]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListenConfig {
-    /// Plain Stratum. Default: `0.0.0.0:3334`. Empty only when `tls` has a listener.
+    /// Plain Stratum listeners. Default: `0.0.0.0:3334`. Empty only if `tls` has a listener.
     pub stratum: Vec<SocketAddr>,
     /// Default: private networks.
     pub allow: AllowList,
     /// 1 to 65536, default 1000.
     pub max_miners: usize,
-    /// From the accept to the first `mining.authorize`; 1 s to 1 h, default 60 s.
+    /// Time from the accept to the first `mining.authorize`; 1 s to 1 h, default 60 s.
     pub handshake_timeout: Duration,
-    /// A miner that sends nothing for so long is closed. `None`, the default: never. A NerdMiner
-    /// may be silent for hours.
+    /// Time after which a silent miner is disconnected. The default, `None`, is never: a NerdMiner may
+    /// be silent for hours.
     pub idle_timeout: Option<Duration>,
     /// Default: off.
     pub proxy_protocol: ProxyProtocol,
     pub tls: Option<ListenTls>,
 }
 
-/// `listen.proxy_protocol`: whose PROXY header (v1 or v2) is believed.
+/// `listen.proxy_protocol`: the peers that must send a PROXY header (v1 or v2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProxyProtocol {
-    /// `false`: nobody's; a header is refused.
+    /// `false`: no peer; a header is rejected.
     Off,
-    /// `true`: every peer that `listen.allow` lets in must send one.
+    /// `true`: every peer that `listen.allow` accepts.
     Everyone,
-    /// A list of addresses: those must send one, the others must not.
+    /// A list of addresses: these peers must send a header, others must not.
     From(Vec<AddressBlock>),
 }
 
-/// `listen.tls`: listeners that speak TLS to miners.
+/// `listen.tls`: TLS listeners for miners.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenTls {
-    /// PEM, the server's own certificate first.
+    /// PEM file of the certificate chain, the server's own certificate first.
     pub cert: PathBuf,
-    /// PEM.
+    /// PEM file of the private key.
     pub key: PathBuf,
     /// Default: `0.0.0.0:3335`. Never empty.
     pub listen: Vec<SocketAddr>,
@@ -66,13 +66,13 @@ impl Default for ListenConfig {
     }
 }
 
-/// `instead`: the addresses of `--listen`, which replace `listen.stratum`.
-pub(super) fn read(mut section: Section, instead: Option<Vec<SocketAddr>>) -> ListenConfig {
+/// Reads the section. `from_flag` has the addresses of `--listen`, which replace `listen.stratum`.
+pub(super) fn read(mut section: Section, from_flag: Option<Vec<SocketAddr>>) -> ListenConfig {
     let default = ListenConfig::default();
     let hour = Duration::from_secs(3600);
     let stratum = section.list("stratum", Redaction::Value, "[\"0.0.0.0:3334\"]", socket_address);
     let listen = ListenConfig {
-        stratum: instead.or(stratum).unwrap_or(default.stratum),
+        stratum: from_flag.or(stratum).unwrap_or(default.stratum),
         allow: read_allow(&mut section).unwrap_or(default.allow),
         max_miners: section.size("max_miners", default.max_miners, 1..=65_536),
         handshake_timeout: section.duration(
@@ -96,7 +96,7 @@ pub(super) fn read(mut section: Section, instead: Option<Vec<SocketAddr>>) -> Li
     listen
 }
 
-/// Reads an address and port to listen on; port 0 lets the system choose one.
+/// Parses an address and port to listen on; for port 0 the system chooses one.
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map(canonical).map_err(|_| {
         String::from("an address with a port, such as \"0.0.0.0:3334\", \"127.0.0.1:3334\" or \"[::]:3334\"")
@@ -108,7 +108,10 @@ fn read_allow(section: &mut Section) -> Option<AllowList> {
         AllowList::blocks_of(entry).map_err(|wrong| format!("\"private\", \"any\" or {wrong}"))
     })?;
     if blocks.is_empty() {
-        section.conflict("allow", "lets nobody connect; name \"private\" or the blocks of your miners");
+        section.conflict(
+            "allow",
+            "is empty, so no miner could connect; list \"private\" or the blocks of your miners",
+        );
     }
     Some(blocks.into_iter().flatten().collect())
 }
@@ -134,7 +137,7 @@ fn read_proxy_protocol(section: &mut Section) -> ProxyProtocol {
     }
 }
 
-/// Reads one entry of a list of address blocks.
+/// Parses one entry of a list of address blocks.
 pub(super) fn address_block(entry: &str) -> Result<AddressBlock, String> {
     entry.parse().map_err(|wrong: crate::limits::BlockError| wrong.to_string())
 }
@@ -164,11 +167,12 @@ fn reject_duplicates(section: &Section, listen: &ListenConfig) {
     let mut seen: Vec<SocketAddr> = Vec::new();
     for address in all_addresses(listen) {
         match seen.iter().find(|other| is_conflict(**other, address)) {
-            Some(other) if *other == address => section
-                .conflict("stratum", format!("(with tls.listen) names {address} twice; keep one of the two")),
+            Some(other) if *other == address => {
+                section.conflict("stratum", format!("(with tls.listen) names {address} twice; remove one"))
+            }
             Some(other) => section.conflict(
                 "stratum",
-                format!("(with tls.listen) names {address}, which is a part of {other}; keep one of the two"),
+                format!("(with tls.listen) names {address}, which is a part of {other}; remove one"),
             ),
             None => {}
         }
@@ -176,7 +180,7 @@ fn reject_duplicates(section: &Section, listen: &ListenConfig) {
     }
 }
 
-/// What is wrong with this address for the page, where miners connect to the same port.
+/// The fault if the page's address uses the same port as a miner listener.
 pub(super) fn conflict_with_miners(listen: &ListenConfig, page: SocketAddr) -> Option<String> {
     let other = all_addresses(listen).find(|other| is_conflict(*other, page))?;
     Some(format!("is {page}, but miners connect to {other}; the page needs a port of its own"))
@@ -186,7 +190,7 @@ fn all_addresses(listen: &ListenConfig) -> impl Iterator<Item = SocketAddr> + '_
     listen.stratum.iter().chain(listen.tls.iter().flat_map(|tls| &tls.listen)).copied()
 }
 
-/// Whether one of the two could not be listened on beside the other. Port 0 is another port each time.
+/// True if the system could not listen on both. Port 0 is a different port each time.
 fn is_conflict(one: SocketAddr, other: SocketAddr) -> bool {
     let same_ip = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() != 0 && one.port() == other.port() && one.is_ipv4() == other.is_ipv4() && same_ip

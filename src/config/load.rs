@@ -1,4 +1,4 @@
-//! From a file and flags to a [`Config`].
+//! Builds a [`Config`] from a file and flags.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,13 +15,13 @@ use super::{
     listen, network, outputs, policy, ratelimit, report, upstream,
 };
 
-/// Where a file is looked for when none is named.
+/// Paths that are tried if no file is named.
 const USUAL_FILES: [&str; 2] = ["config.toml", "/etc/sluice/config.toml"];
 
-/// No configuration is larger; a device file or a disk image given by mistake is.
+/// Caps what is read, in case a device file or a disk image is named by mistake.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// What is read and checked in every mode, and of no use in this one.
+/// Sections that are checked in every mode and have no effect in this one.
 fn ignored_in(mode: Mode) -> &'static [&'static str] {
     match mode {
         Mode::Passthrough => &["vardiff", "aggregate"],
@@ -30,10 +30,10 @@ fn ignored_in(mode: Mode) -> &'static [&'static str] {
 }
 
 impl Config {
-    /// Reads the file that [`find_file`] finds, with the flags above it.
+    /// Reads the file that [`find_file`] finds; flags take precedence over it.
     ///
     /// # Errors
-    /// With everything that is wrong, not only the first.
+    /// All faults, not only the first.
     pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
         let file = find_file(path, overrides)?;
         let text = match &file {
@@ -45,21 +45,21 @@ impl Config {
         read(&text, overrides).map_err(|notes| ConfigError::Invalid { file, problems: notes.into_problems() })
     }
 
-    /// Reads `text` as the content of a file.
+    /// Parses `text` as the content of a file.
     ///
     /// # Errors
-    /// With everything that is wrong, not only the first.
+    /// All faults, not only the first.
     pub fn parse(text: &str, overrides: &Overrides) -> Result<Config, ConfigError> {
         read(text, overrides)
             .map_err(|notes| ConfigError::Invalid { file: None, problems: notes.into_problems() })
     }
 }
 
-/// The file to read: the one named; else, unless `--pool` makes one unnecessary, `config.toml`
-/// here or in `/etc/sluice`.
+/// The file to read: `path` if given; else `config.toml` here or in `/etc/sluice`, unless `--pool`
+/// makes a file unnecessary.
 ///
 /// # Errors
-/// [`ConfigError::NoFile`] when there is neither file nor pool.
+/// [`ConfigError::NoFile`] if there is neither a file nor a pool.
 pub fn find_file(path: Option<&Path>, overrides: &Overrides) -> Result<Option<PathBuf>, ConfigError> {
     if let Some(path) = path {
         return Ok(Some(path.to_owned()));
@@ -68,7 +68,7 @@ pub fn find_file(path: Option<&Path>, overrides: &Overrides) -> Result<Option<Pa
         return Ok(None);
     }
     let usual = USUAL_FILES.map(PathBuf::from);
-    // One that exists but can't be read must be complained about, not passed over.
+    // A file that exists but can't be read must be reported, not skipped.
     match usual.iter().find(|file| file.symlink_metadata().is_ok()) {
         Some(file) => Ok(Some(file.clone())),
         None => Err(ConfigError::NoFile { searched: usual.to_vec() }),
@@ -92,10 +92,10 @@ fn read_text(file: &Path) -> io::Result<String> {
     let mut text = String::new();
     let file = File::open(file)?;
     if file.metadata()?.is_dir() {
-        return Err(io::Error::other("it is a directory; name the file in it"));
+        return Err(io::Error::other("this is a directory; name the file in it"));
     }
     if file.take(MAX_BYTES + 1).read_to_string(&mut text)? as u64 > MAX_BYTES {
-        return Err(io::Error::other("it is larger than 1 MiB, which no configuration is"));
+        return Err(io::Error::other("this file is larger than 1 MiB, so it is no configuration"));
     }
     Ok(text)
 }
@@ -106,7 +106,7 @@ fn read(text: &str, overrides: &Overrides) -> Result<Config, Diagnostics> {
     for error in &errors {
         note_syntax(error, &notes, text);
     }
-    // What was recovered from a broken text would only add faults that are none.
+    // A partially parsed document would only add false errors.
     if !errors.is_empty() {
         return Err(notes);
     }
@@ -116,7 +116,8 @@ fn read(text: &str, overrides: &Overrides) -> Result<Config, Diagnostics> {
     }
 }
 
-/// The parser's own message is used, never its excerpt of the line: that may hold a secret.
+/// Reports a syntax error with the parser's message, but without its excerpt of the line, which may
+/// hold a secret.
 fn note_syntax(error: &toml::de::Error, notes: &Diagnostics, text: &str) {
     let origin = error.span().map_or(Origin::File, |span| notes.line(span.start));
     let key = error.span().and_then(|span| text.get(span)).unwrap_or_default();
@@ -128,7 +129,7 @@ fn note_syntax(error: &toml::de::Error, notes: &Diagnostics, text: &str) {
     }
 }
 
-/// `None` only when the faults noted leave nothing to go on with.
+/// Reads the whole document; `None` if no usable pool is configured.
 fn read_document(document: &DeTable, notes: &Diagnostics, overrides: &Overrides) -> Option<Config> {
     let mut top = Section::top(notes, document);
     let mode = read_mode(&mut top);

@@ -1,4 +1,4 @@
-//! `network`: which Bitcoin this is.
+//! `network`: the Bitcoin network.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use bitcoin::address::NetworkUnchecked;
 use super::UpstreamConfig;
 use super::reader::Section;
 
-/// Which Bitcoin this is.
+/// The Bitcoin network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Network {
-    /// As the pool's work shows.
+    /// Detected from the pool's work.
     #[default]
     Auto,
     Mainnet,
@@ -31,10 +31,10 @@ impl Network {
         ("regtest", Network::Regtest),
     ];
 
-    /// Reads an address with its checksum verified, of this network when that is known.
+    /// Parses an address, and verifies its checksum and its network, if that is known.
     ///
     /// # Errors
-    /// What would be right.
+    /// A description of a correct value.
     pub(super) fn address(self, text: &str) -> Result<Address<NetworkUnchecked>, String> {
         let address: Address<NetworkUnchecked> = text
             .parse()
@@ -54,10 +54,10 @@ impl Network {
         }
     }
 
-    /// Reads the word of the configuration.
+    /// Parses the word of the configuration.
     ///
     /// # Errors
-    /// The words there are.
+    /// A list of the valid words.
     pub(super) fn parse(text: &str) -> Result<Network, String> {
         let found = Network::NAMES.iter().find(|(word, _)| *word == text);
         found.map(|(_, network)| *network).ok_or_else(|| {
@@ -71,7 +71,7 @@ impl Network {
     }
 }
 
-/// Public pools that mine mainnet and nothing else under these names.
+/// Public pools that only mine mainnet under these names.
 const MAINNET_POOLS: [&str; 9] = [
     "solo.ckpool.org",
     "eusolo.ckpool.org",
@@ -93,7 +93,7 @@ pub(super) fn known_mainnet_pool(upstreams: &[UpstreamConfig]) -> Option<&str> {
     upstreams.iter().map(|upstream| upstream.host.as_str()).find(|host| is_known(host))
 }
 
-/// What is wrong with an address of a test network where one of the pools mines mainnet.
+/// The fault if `address` belongs to a test network although a pool mines mainnet.
 pub(super) fn wrong_network(
     address: &Address<NetworkUnchecked>,
     mainnet_pool: Option<&str>,
@@ -103,7 +103,7 @@ pub(super) fn wrong_network(
 }
 
 impl fmt::Display for Network {
-    /// As it is written in the configuration.
+    /// The word in the configuration.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

@@ -1,4 +1,4 @@
-//! The flags that stand above the file.
+//! The flags that take precedence over the file.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,8 +12,8 @@ use super::network::Network;
 use super::redaction::Redaction;
 use super::{UpstreamConfig, listen, outputs};
 
-/// What the command line says, as it was typed; [`super::Config::load`] judges it together with
-/// the file, so that every fault is told at once. Not `Debug`: a URL may hold a password.
+/// Flags as they were typed. [`super::Config::load`] checks them together with the file, so that all
+/// faults are reported at once. Not `Debug`, because a URL may hold a password.
 #[derive(Clone, Default)]
 pub struct Overrides {
     /// `--pool URL`, in order of preference; replaces the file's upstreams.
@@ -28,7 +28,7 @@ pub struct Overrides {
     pub data_dir: Option<PathBuf>,
 }
 
-/// The same, understood. `None`: the file decides, or the flag is wrong, which is noted.
+/// The parsed flags. `None` if the flag is absent, or wrong, which is recorded.
 pub(super) struct ParsedFlags {
     pub upstreams: Option<Vec<UpstreamConfig>>,
     pub listen: Option<Vec<SocketAddr>>,

@@ -1,4 +1,4 @@
-//! `[ratelimit]`: how often one address may connect.
+//! `[ratelimit]`: limits on the connections of one address.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use super::reader::Section;
 use super::redaction::Redaction;
 use crate::limits::AddressBlock;
 
-/// How often one address (IPv6: one /64) may connect.
+/// Limits on the connections of one address (IPv6: one /64).
 #[derive(Debug, Clone, PartialEq)]
 pub struct RateLimitConfig {
-    /// At the same time; 0 for no limit, default 100.
+    /// Simultaneous connections; 0 for no limit, default 100.
     pub max_connections_per_ip: usize,
-    /// New ones; 0 for no limit, default 60.
+    /// New connections per minute; 0 for no limit, default 60.
     pub max_connections_per_minute: usize,
-    /// The first ban's length; it doubles with repetition, up to a day. Zero: refuse, never ban.
+    /// Length of the first ban; it doubles each time, up to a day. Zero: reject connections, never ban.
     /// Default 5 min.
     pub ban: Duration,
-    /// Those know neither cap nor rate nor ban. Default: none; loopback is no exception.
+    /// Addresses without any of these limits. Default: none, not even loopback.
     pub exempt: Vec<AddressBlock>,
 }
 

@@ -1,6 +1,6 @@
-//! Walks a parsed TOML document section by section. Each key is asked for by type; what was never
-//! asked for is unknown. Nothing stops at the first fault: the default stands in, and the fault is
-//! noted with its line.
+//! Walks a parsed TOML document section by section. The caller reads each key by type; a key that
+//! nobody has read is unknown. Reading does not stop at the first fault: the fault is recorded with
+//! its line, and the default is used in its place.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use super::error::{ConfigFault, Origin};
 use super::redaction::{Redaction, found, key_name, shorten};
 use super::secret::Secret;
 
-/// One section, or one absent section that is all defaults.
+/// A section of the document, or an absent one, whose keys all have their defaults.
 pub(super) struct Section<'n, 'd> {
     notes: &'n Diagnostics,
-    /// Such as `upstream[2]`; empty at the top.
+    /// The section's path, such as `upstream[2]`; empty at the top.
     path: String,
-    /// Without indices.
+    /// The path without indices.
     kind: String,
     origin: Origin,
     table: Option<&'n DeTable<'d>>,
@@ -39,17 +39,17 @@ impl<'n, 'd> Section<'n, 'd> {
         }
     }
 
-    /// Whether the file has this section.
+    /// True if the file has this section.
     pub(super) fn is_present(&self) -> bool {
         self.table.is_some()
     }
 
-    /// Whether the file sets `key`, whatever to.
+    /// True if the file sets `key`.
     pub(super) fn is_set(&self, key: &str) -> bool {
         self.find(key).is_some()
     }
 
-    /// Notes a fault of `key`, or of the section when `key` is not set.
+    /// Records a fault of `key`, or of the section if `key` is not set.
     pub(super) fn add_fault(&self, key: &str, fault: ConfigFault) {
         let origin = match self.find(key) {
             Some((_, value)) => self.notes.line(value.span().start),
@@ -58,17 +58,17 @@ impl<'n, 'd> Section<'n, 'd> {
         self.notes.add(origin, self.full_key(key), fault);
     }
 
-    /// Notes that `key` does not go together with something else; `reason` reads on after the key.
+    /// Records that `key` conflicts with another setting; `reason` continues the sentence after the key.
     pub(super) fn conflict(&self, key: &str, reason: impl Into<String>) {
         self.add_fault(key, ConfigFault::Conflict { reason: reason.into() });
     }
 
-    /// Notes that `key` must be set.
+    /// Records that `key` must be set.
     pub(super) fn missing(&self, key: &str, wanted: impl Into<String>) {
         self.add_fault(key, ConfigFault::Missing { wanted: wanted.into() });
     }
 
-    /// Remembers which of `keys` the file sets, because this version does not act upon them.
+    /// Records which of `keys` the file sets, because this mode ignores them.
     pub(super) fn note_ignored(&self, keys: &[&str]) {
         for (key, value) in self.table.into_iter().flatten() {
             if !keys.contains(&key.get_ref().as_ref()) {
@@ -114,7 +114,7 @@ impl<'n, 'd> Section<'n, 'd> {
         }
     }
 
-    /// As [`Section::integer`], for what is counted in memory.
+    /// Like [`Section::integer`], for sizes and counts in memory.
     pub(super) fn size(&mut self, key: &'static str, default: usize, range: RangeInclusive<usize>) -> usize {
         let range = *range.start() as u64..=*range.end() as u64;
         // The range's end is a `usize`, so the value is one.
@@ -158,7 +158,7 @@ impl<'n, 'd> Section<'n, 'd> {
         .unwrap_or(default)
     }
 
-    /// As [`Section::duration`], where `"0s"` means never.
+    /// Like [`Section::duration`], where `"0s"` means never.
     pub(super) fn duration_or_never(
         &mut self,
         key: &'static str,
@@ -178,7 +178,7 @@ impl<'n, 'd> Section<'n, 'd> {
         .unwrap_or(default)
     }
 
-    /// One of a few words.
+    /// One of the given words.
     pub(super) fn choice<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
         let names: Vec<_> = words.iter().map(|(name, _)| format!("{name:?}")).collect();
         let wanted = names.join(" or ");
@@ -187,25 +187,25 @@ impl<'n, 'd> Section<'n, 'd> {
         })
     }
 
-    /// A text that is not empty.
+    /// A non-empty text.
     pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
         self.parsed(key, Redaction::Value, |text| {
-            if text.is_empty() { Err(String::from("a text that is not empty")) } else { Ok(text.to_owned()) }
+            if text.is_empty() { Err(String::from("a text, not an empty one")) } else { Ok(text.to_owned()) }
         })
     }
 
-    /// A text that no message shows.
+    /// A non-empty text that no message shows.
     pub(super) fn secret(&mut self, key: &'static str) -> Option<Secret> {
         self.parsed(key, Redaction::Hidden, |text| {
             if text.is_empty() {
-                Err(String::from("a text that is not empty"))
+                Err(String::from("a text, not an empty one"))
             } else {
                 Ok(Secret::new(text))
             }
         })
     }
 
-    /// A text that `parse` understands; its error says what would be right.
+    /// A text parsed by `parse`, whose error describes a correct value.
     pub(super) fn parsed<T>(
         &mut self,
         key: &'static str,
@@ -215,8 +215,7 @@ impl<'n, 'd> Section<'n, 'd> {
         self.parsed_as(key, String::from("a text in quotes"), show, parse)
     }
 
-    /// A list of texts; `None` when it is not set or any element is wrong, which is noted as
-    /// `key[2]`.
+    /// A list of texts; `None` if it is not set or an element is wrong, which is recorded as `key[2]`.
     pub(super) fn list<T>(
         &mut self,
         key: &'static str,
@@ -250,7 +249,7 @@ impl<'n, 'd> Section<'n, 'd> {
         (list.len() == array.len()).then_some(list)
     }
 
-    /// The value of a key that may have one of several types.
+    /// The raw value of a key that may have one of several types.
     pub(super) fn any(&mut self, key: &'static str) -> Option<&'n DeValue<'d>> {
         self.take(key)
     }
@@ -294,7 +293,7 @@ impl<'n, 'd> Section<'n, 'd> {
         sections
     }
 
-    /// Refuses every key that nobody asked for.
+    /// Records every key that was not read as unknown.
     pub(super) fn finish(self) {
         for (key, _) in self.table.into_iter().flatten() {
             let name = key.get_ref().as_ref();
@@ -338,7 +337,7 @@ impl<'n, 'd> Section<'n, 'd> {
         }
     }
 
-    /// Notes that `value` has the wrong type, and goes on with `default`.
+    /// Records that `value` has the wrong type, and returns `default`.
     pub(super) fn wrong_type<T>(
         &self,
         key: &str,

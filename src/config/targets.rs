@@ -1,4 +1,4 @@
-//! Pools that are named on the command line for one look at them.
+//! Pools named on the command line of `sluice verify`.
 
 use std::path::PathBuf;
 
@@ -8,12 +8,12 @@ use super::network::Network;
 use super::redaction::Redaction;
 use super::{UpstreamConfig, UpstreamTls, endpoint, upstream};
 
-/// What the command line says, as it was typed. Not `Debug`: a URL may hold a password.
+/// Flags as they were typed. Not `Debug`, because a URL may contain a password.
 #[derive(Clone, Default)]
 pub struct TargetFlags {
     pub urls: Vec<String>,
     pub address: String,
-    /// A word of `network`; `None` for "auto".
+    /// A word of the key `network`; `None` for "auto".
     pub network: Option<String>,
     pub socks5: Option<String>,
     pub pin_sha256: Option<String>,
@@ -21,21 +21,21 @@ pub struct TargetFlags {
     pub insecure: bool,
 }
 
-/// The same, understood.
+/// The parsed flags.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Targets {
     /// Never empty.
     pub pools: Vec<UpstreamConfig>,
-    /// Its checksum is verified; an address of `network`, where that is known.
+    /// An address with a valid checksum, of `network` if that is known.
     pub address: String,
     pub network: Network,
 }
 
 impl TargetFlags {
-    /// What the flags mean.
+    /// Parses the flags.
     ///
     /// # Errors
-    /// With everything that is wrong.
+    /// All faults, not only the first.
     pub fn parse(&self) -> Result<Targets, ConfigError> {
         let notes = Diagnostics::new("");
         let wrong = |flag: &str, show: Redaction, text: &str, wanted: String| {
@@ -72,7 +72,7 @@ impl TargetFlags {
         }
         let has_tls_flag = self.insecure || self.ca_file.is_some() || self.pin_sha256.is_some();
         if notes.is_empty() && has_tls_flag && pools.iter().all(|pool| pool.tls.is_none()) {
-            let reason = "is about TLS, but no URL begins with stratum+ssl://".to_owned();
+            let reason = "is for TLS, but no URL begins with stratum+ssl://".to_owned();
             let flags = "--insecure, --ca-file or --pin-sha256";
             notes.add(Origin::Flag, flags, ConfigFault::Conflict { reason });
         }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_reach_the_pools_they_are_for() {
+    fn tls_flags_apply_to_tls_pools_only() {
         let given = TargetFlags {
             socks5: Some("socks5://tor:9050".to_owned()),
             insecure: true,
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_said_at_once_and_no_password() {
+    fn all_faults_are_reported_at_once_without_passwords() {
         let given = TargetFlags {
             address: "my_account".to_owned(),
             network: Some("bitcoin".to_owned()),

@@ -1,5 +1,5 @@
-//! TCP connections to the addresses of one name: side by side, and to new addresses if the known ones do not
-//! answer.
+//! TCP connections to the addresses of one name, in parallel; the name is resolved again if no known
+//! address answers.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,56 +11,57 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::fd_limit;
 use super::options::{time_left, tune_towards_pool};
+use super::process;
 use super::resolve::{PendingAnswer, Resolver};
 use crate::util::os_error::describe;
 use crate::util::stop::Stop;
 
-/// How long one address is tried alone before the next is tried beside it (RFC 8305, section 5).
+/// Head start of an address before the next is tried in parallel (RFC 8305, section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
-/// How often a wait for TCP looks whether the program ends.
+/// Time between two checks whether the program ends.
 const STOP_CHECK: Duration = Duration::from_millis(100);
-/// How long the answer to a name that is asked for again is waited for when all its known addresses have
-/// failed. A NerdMiner gives up after 1.2 s, and the next pool is still to be tried.
+/// Longest wait for new addresses if all known ones have failed. A NerdMiner gives up after 1.2 s,
+/// and the next pool must be tried within that time.
 const RESOLVE_AGAIN_WAIT: Duration = Duration::from_millis(300);
-/// More addresses than this are not tried.
+/// Caps the addresses that are tried.
 const MAX_ADDRESSES: usize = 8;
 
-/// Connects to the first of `addresses` that answers. Each gets a head start over the next, which
-/// is tried at once when it fails; families alternate (RFC 8305).
+/// Connects to the first of `addresses` that answers. Each has a head start over the next, which is
+/// tried at once if it fails; address families alternate (RFC 8305).
 ///
 /// # Errors
-/// The last failure when all have failed; `TimedOut` at the deadline; [`Stopped`](crate::util::stop::Stopped) inside `Other`.
+/// The last failure if all have failed; `TimedOut` at the deadline;
+/// [`Stopped`](crate::util::stop::Stopped) inside `Other`.
 pub fn connect_any(addresses: &[SocketAddr], deadline: Instant, stop: &Stop) -> io::Result<TcpStream> {
     ConnectAttempts::new(addresses, None, None).connect(deadline, stop)
 }
 
-/// The connections that are tried side by side.
+/// Connection attempts that run in parallel.
 pub(super) struct ConnectAttempts<'a> {
     waiting: VecDeque<SocketAddr>,
-    /// All that were or will be tried.
+    /// All addresses that were or will be tried.
     known: Vec<SocketAddr>,
     trying: Vec<(SocketAddr, Socket)>,
     next_at: Instant,
-    /// Has other addresses, perhaps, when these don't answer.
+    /// Resolves the name again if these addresses do not answer.
     resolver: Option<&'a Resolver>,
     port: Option<u16>,
     began: Instant,
-    /// What the name is asked for again.
+    /// The new lookup of the name, once it was started.
     lookup: Option<NewLookup>,
 }
 
-/// Where the name's further addresses are.
+/// A new lookup of the name.
 #[derive(Clone, Copy)]
 enum NewLookup {
     Open(PendingAnswer, Instant),
-    /// Answered, or not to be asked.
+    /// Answered, or not possible.
     Closed,
 }
 
 impl<'a> ConnectAttempts<'a> {
-    /// `port` stands in place of the addresses' own.
+    /// Prepares the attempts. `port` replaces the port of the addresses.
     pub(super) fn new(
         addresses: &[SocketAddr],
         resolver: Option<&'a Resolver>,
@@ -92,7 +93,7 @@ impl<'a> ConnectAttempts<'a> {
                 if let Some(address) = self.waiting.pop_front() {
                     match begin(address) {
                         Ok(socket) => self.trying.push((address, socket)),
-                        Err(error) if fd_limit::is_out_of_fds(&error) => return Err(error),
+                        Err(error) if process::is_out_of_fds(&error) => return Err(error),
                         Err(error) => (failure, has_failed) = (with_address(address, &error), true),
                     }
                 }
@@ -130,13 +131,13 @@ impl<'a> ConnectAttempts<'a> {
         }
     }
 
-    /// When it is looked what is to be done next.
+    /// When the next step is due.
     fn wake(&self, deadline: Instant) -> Instant {
         let look_at = deadline.min(Instant::now() + STOP_CHECK);
         if self.waiting.is_empty() { look_at } else { look_at.min(self.next_at) }
     }
 
-    /// The known addresses don't answer: the name may have others by now. Once.
+    /// Resolves the name again, once, because the known addresses do not answer.
     fn resolve_again(&mut self) {
         if self.lookup.is_none() {
             let question = self.resolver.and_then(Resolver::resolve_again);
@@ -145,7 +146,7 @@ impl<'a> ConnectAttempts<'a> {
         }
     }
 
-    /// Whether there are other addresses to try, for which nobody waits for long.
+    /// Waits shortly for new addresses. Whether there are any.
     fn wait_for_new_addresses(&mut self, deadline: Instant) -> bool {
         let Some(NewLookup::Open(_, asked_at)) = self.lookup else { return false };
         let by = deadline.min(asked_at + RESOLVE_AGAIN_WAIT);
@@ -187,7 +188,7 @@ fn begin(address: SocketAddr) -> io::Result<Socket> {
     }
 }
 
-/// Whether any of the connections has an outcome before `wake`.
+/// True if one of the attempts has an outcome before `wake`.
 fn wait_writable(trying: &[(SocketAddr, Socket)], wake: Instant) -> io::Result<bool> {
     let mut entries: Vec<PollFd<'_>> =
         trying.iter().map(|(_, socket)| PollFd::new(socket.as_fd(), PollFlags::POLLOUT)).collect();
@@ -200,7 +201,7 @@ fn wait_writable(trying: &[(SocketAddr, Socket)], wake: Instant) -> io::Result<b
     }
 }
 
-/// `None` while the connection is still being made.
+/// The outcome of an attempt; `None` while it is in progress.
 fn outcome(socket: &Socket) -> Option<io::Result<()>> {
     match socket.take_error() {
         Err(error) | Ok(Some(error)) => Some(Err(error)),
@@ -217,7 +218,7 @@ fn with_address(address: SocketAddr, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{address}: {}", describe(error)))
 }
 
-/// Keeps the order within each family, and begins with the family of the first.
+/// Alternates address families, beginning with that of the first; keeps the order within each.
 fn alternate_families(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<SocketAddr>, Vec<SocketAddr>) =

@@ -1,5 +1,4 @@
-//! Certificates and keys in PEM files. What is wrong with a file is said without the file's name, which
-//! whoever asks puts in front.
+//! Certificates and keys in PEM files. Errors do not contain the file's name; the caller adds it.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,13 +9,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::util::os_error::describe;
 
-/// A key file is smaller; so much of it is looked at for a reason.
+/// Caps the bytes of a key file that are inspected for the cause of an error.
 const MAX_INSPECTED: u64 = 64 * 1024;
 
-/// All certificates of the file; never none.
+/// All certificates of the file; never an empty list.
 ///
 /// # Errors
-/// What is wrong with the file.
+/// The fault of the file.
 pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match read {
@@ -29,7 +28,7 @@ pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String>
 /// The first private key of the file.
 ///
 /// # Errors
-/// What is wrong with the file.
+/// The fault of the file.
 pub fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_file(file).map_err(|reason| {
         if !matches!(reason, Error::Io(_)) && is_encrypted(file) {
@@ -43,7 +42,7 @@ pub fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
     })
 }
 
-/// PKCS #8 says it in the label, older forms in a header.
+/// True if the key is encrypted: PKCS #8 has it in the label, older forms in a header.
 fn is_encrypted(file: &Path) -> bool {
     let mut start = Vec::new();
     let read = File::open(file).and_then(|file| file.take(MAX_INSPECTED).read_to_end(&mut start));

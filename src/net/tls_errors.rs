@@ -1,4 +1,4 @@
-//! Why a TLS handshake failed, in words for the owner: what is wrong, and what to do.
+//! Messages for failed TLS handshakes: what is wrong, and what to do.
 
 use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,19 +11,19 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 use crate::util::os_error::describe;
 use crate::util::span::span;
 
-/// Of NTP time from the system's clock, in milliseconds; [`UNKNOWN`] while there is no NTP time.
+/// Offset of NTP time from the system's clock in milliseconds; [`UNKNOWN`] while there is no NTP time.
 static CLOCK_ERROR: AtomicI64 = AtomicI64::new(UNKNOWN);
 const UNKNOWN: i64 = i64::MIN;
-/// A smaller error of the clock makes no certificate look out of date.
+/// Clock error in milliseconds from which the clock is blamed for a rejected certificate.
 const CLOCK_IS_WRONG: i64 = 60_000;
 
-/// Remembers how wrong the system's clock is, so that a certificate is not blamed for it. `None`: not known.
+/// Sets the error of the system's clock, so that a certificate is not blamed for it. `None` if unknown.
 pub fn note_clock_error(error: Option<SignedDuration>) {
     let millis = error.and_then(|error| i64::try_from(error.as_millis()).ok());
     CLOCK_ERROR.store(millis.unwrap_or(UNKNOWN), Ordering::Relaxed);
 }
 
-/// Why this end, as the client, could not shake hands.
+/// Describes why our handshake as a client failed.
 pub fn describe_client_error(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(reason) => describe_server_fault(reason),
@@ -34,7 +34,7 @@ pub fn describe_client_error(error: &io::Error) -> String {
     }
 }
 
-/// Why this end, as the server, could not shake hands with a miner.
+/// Describes why a miner's handshake failed.
 pub fn describe_miner_error(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => String::from(
@@ -52,7 +52,7 @@ pub fn describe_miner_error(error: &io::Error) -> String {
     }
 }
 
-/// Why an HTTPS service was not reached. Those are verified by the system's authorities only.
+/// Describes why an HTTPS service could not be reached; those are verified by the system's authorities.
 pub fn describe_https_error(reason: &Error) -> String {
     match reason {
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => String::from(
@@ -63,7 +63,7 @@ pub fn describe_https_error(reason: &Error) -> String {
     }
 }
 
-/// As [`describe_https_error`], for an error that may hold such a reason.
+/// Like [`describe_https_error`], for an I/O error that may contain such a reason.
 pub fn describe_https_io_error(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(reason) => describe_https_error(reason),
@@ -71,7 +71,7 @@ pub fn describe_https_io_error(error: &io::Error) -> String {
     }
 }
 
-/// What a client has against a server.
+/// Describes a server's fault, as a client sees it.
 fn describe_server_fault(reason: &Error) -> String {
     match reason {
         Error::InvalidCertificate(fault) => describe_certificate_fault(fault),
@@ -120,7 +120,7 @@ fn describe_certificate_fault(fault: &CertificateError) -> String {
              trusts another authority of that name",
         ),
         CertificateError::Revoked => String::from("its certificate was revoked by its authority"),
-        // Its Debug name is the only one it has.
+        // It only has a Debug name.
         CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
             String::from("its certificate is self-signed, as an authority's own: name it with pin_sha256")
         }
@@ -128,7 +128,7 @@ fn describe_certificate_fault(fault: &CertificateError) -> String {
     }
 }
 
-/// What both ends can have against each other.
+/// Describes faults that either end can have.
 fn generic(reason: &Error) -> String {
     match reason {
         Error::AlertReceived(AlertDescription::UnrecognisedName) => {
@@ -153,7 +153,7 @@ fn distrusts(alert: AlertDescription) -> bool {
     )
 }
 
-/// Whether the certificate or the clock is to blame, as far as NTP tells.
+/// Says whether the certificate or the clock is wrong, as far as NTP tells.
 fn clock(machine: u64, error_millis: i64) -> String {
     let now = time(machine);
     if error_millis == UNKNOWN {

@@ -1,4 +1,4 @@
-//! Judging a server's certificate other than by an authority: by its fingerprint, or not at all.
+//! Verification of a server's certificate by its fingerprint, or none at all.
 
 use std::sync::Arc;
 
@@ -8,8 +8,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use sha2::{Digest, Sha256};
 
-/// Believes the one certificate whose DER form has this SHA-256, whoever signed it and whatever
-/// names it carries.
+/// Accepts the certificate whose DER form has this SHA-256, whatever its issuer and names.
 #[derive(Debug)]
 pub(super) struct PinnedCertificate {
     pin: [u8; 32],
@@ -22,7 +21,7 @@ impl PinnedCertificate {
     }
 }
 
-/// Believes any certificate; the handshake still proves that the peer has its key.
+/// Accepts any certificate; the handshake still proves that the peer has its key.
 #[derive(Debug)]
 pub(super) struct AnyCertificate {
     signatures: Signatures,
@@ -34,11 +33,11 @@ impl AnyCertificate {
     }
 }
 
-/// The part that both leave to the provider: the handshake's own signatures.
+/// Verifies the handshake's signatures with the provider, for both verifiers.
 #[derive(Debug)]
 struct Signatures(Arc<CryptoProvider>);
 
-/// Everything but the judgement of the certificate itself.
+/// Implements the trait except for the certificate itself.
 macro_rules! handshake_signatures {
     () => {
         fn verify_tls12_signature(

@@ -1,4 +1,4 @@
-//! A program of one's own: the alert as JSON on its stdin and in its environment.
+//! The user's own program, which gets the alert as JSON on stdin and in its environment.
 
 use std::env;
 use std::io::{self, Read, Write};
@@ -11,29 +11,29 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::failure::SendFailure;
 use super::message::Message;
+use super::transport::SendFailure;
 use crate::config::Secret;
 use crate::util::escape::line_text;
 use crate::util::os_error::describe;
 
-/// What a program may need of our environment. The rest may hold secrets.
+/// Environment variables that the program inherits. Others may contain secrets.
 const PASSED_ENV: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 
-/// The exit code of one who wants to be asked again (`EX_TEMPFAIL`).
+/// Exit code of a program that asks for a retry.
 const EX_TEMPFAIL: i32 = 75;
 
-/// How often the program is looked after.
+/// Time between two polls of the program.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Bytes of its stderr that are kept.
+/// Caps the bytes of its stderr that are kept.
 const MAX_STDERR: usize = 512;
 
-/// Runs it to its end, for at most `limit`, or until `is_over`; then it is killed with its children.
-/// The first line on its stderr goes to the log at debug; its stdout is not read.
+/// Runs the program for at most `limit`, or until `is_over`, then kills it with its children. The first
+/// line of its stderr is logged at debug level; its stdout is discarded.
 ///
 /// # Errors
-/// When it can't be started, is killed, or ends with another code than 0; 75 may pass.
+/// If it can't be started, is killed, or exits with another code than 0; after 75, a retry makes sense.
 pub(super) fn run(
     command: &[Secret],
     message: &Message,
@@ -53,7 +53,7 @@ pub(super) fn run(
         .env("SLUICE_ALERT_SUBJECT", message.subject())
         .env("SLUICE_ALERT_DESCRIPTION", message.description())
         .env("SLUICE_ALERT_TITLE", message.title())
-        // A group of its own, to be killed as a whole.
+        // A process group of its own, so that it can be killed with its children.
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -64,20 +64,20 @@ pub(super) fn run(
     let mut running = RunningProgram::new(child, message.json());
     let result = running.wait(Instant::now() + limit, is_over);
     if let Some(line) = String::from_utf8_lossy(&running.stderr_start).lines().next() {
-        log::debug!("a program that was told of an alert said: {}", line_text(line, 200));
+        log::debug!("a notification program wrote to stderr: {}", line_text(line, 200));
     }
     match result {
         Ok(Some(status)) if status.success() => Ok(()),
         Ok(Some(status)) if status.code() == Some(EX_TEMPFAIL) => {
-            Err(SendFailure::later("it wants to be asked again"))
+            Err(SendFailure::later("it asked for a retry (exit code 75)"))
         }
         Ok(Some(status)) => Err(SendFailure::never(format!("it ended with {status}"))),
         Ok(None) => Err(SendFailure::never(format!("it did not end within {limit:?} and was killed"))),
-        Err(why) => Err(SendFailure::never(format!("it can't be looked after: {}", describe(&why)))),
+        Err(why) => Err(SendFailure::never(format!("it can't be monitored: {}", describe(&why)))),
     }
 }
 
-/// A program, its pipes, and what is left to be written. Killed when dropped.
+/// A running program with its pipes and unwritten input. Dropping it kills the program.
 struct RunningProgram {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -95,7 +95,8 @@ impl RunningProgram {
         RunningProgram { child, stdin, stderr, unwritten, stderr_start: Vec::new(), has_ended: false }
     }
 
-    /// `None`: killed. The pipes never block, whatever the program does with its ends.
+    /// Waits for the end; `None` if the deadline comes first. The pipes never block, whatever the program
+    /// does.
     fn wait(&mut self, deadline: Instant, is_over: &dyn Fn() -> bool) -> io::Result<Option<ExitStatus>> {
         if let Some(stdin) = &self.stdin {
             set_nonblocking(stdin)?;
@@ -125,18 +126,18 @@ impl RunningProgram {
                 Ok(written) if written > 0 => drop(self.unwritten.drain(..written)),
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => return,
                 Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
-                // It does not want to know.
+                // It does not read its input.
                 Ok(_) | Err(_) => break,
             }
         }
         self.stdin = None;
     }
 
-    /// Everything is read, so that the program is not held up; the beginning is kept.
+    /// Reads all of stderr, so that the program does not block, and keeps the beginning.
     fn read(&mut self) {
         let Some(stderr) = &mut self.stderr else { return };
         let mut chunk = [0; 1024];
-        // A program that never stops talking is still looked after.
+        // Bounded, so that a program that never stops writing is still polled.
         for _ in 0..64 {
             match stderr.read(&mut chunk) {
                 Ok(0) => break,

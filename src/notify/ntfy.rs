@@ -1,10 +1,10 @@
-//! ntfy: a POST of text, its headers say how loud. <https://docs.ntfy.sh/publish/>
+//! ntfy: a POST of text, with the priority in headers. <https://docs.ntfy.sh/publish/>
 
 use super::http::HttpPost;
 use super::message::{Message, Urgency, truncate};
 use crate::config::{Secret, Severity};
 
-/// Bytes of a message; ntfy turns longer ones into files.
+/// Caps the bytes of a message; ntfy turns longer ones into attachments.
 const MAX_BYTES: usize = 4000;
 
 pub(super) fn request(url: &Secret, token: Option<&Secret>, message: &Message) -> HttpPost {

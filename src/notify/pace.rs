@@ -1,27 +1,27 @@
-//! How much is sent, and how long is waited.
+//! Rate limits, retries and time limits of messages.
 
 use std::time::Duration;
 
-/// The times and numbers that all recipients share. The default is what `run` uses.
+/// The limits that all recipients share. `run` uses the default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendPacing {
-    /// Messages that may follow each other at once.
+    /// Messages that may be sent at once.
     pub burst: u32,
-    /// After that, one in so long.
+    /// After that, the time between two messages.
     pub interval: Duration,
-    /// The same about the same subject is told once in so long.
+    /// Shortest time between two messages with the same alert and subject.
     pub repeat_interval: Duration,
-    /// The pauses between the tries of one message; there is one try more than pauses.
+    /// The pauses between the attempts to send a message; there is one attempt more than pauses.
     pub retry_pauses: Vec<Duration>,
-    /// The longest `Retry-After` that is heeded.
+    /// The longest `Retry-After` that is respected.
     pub longest_pause: Duration,
-    /// A request is given up after so long.
+    /// Time limit of a request.
     pub request_limit: Duration,
-    /// A program is killed after so long.
+    /// Time after which a program is killed.
     pub program_limit: Duration,
-    /// How long [`Notifier::finish`](super::Notifier::finish) waits.
+    /// Longest time [`Notifier::finish`](super::Notifier::finish) waits.
     pub finish_limit: Duration,
-    /// Alerts that may wait for one recipient.
+    /// Caps the alerts queued for one recipient.
     pub queue: usize,
 }
 

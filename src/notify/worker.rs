@@ -1,4 +1,4 @@
-//! The thread of one recipient.
+//! The thread that sends one recipient's messages.
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
@@ -6,36 +6,36 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, at, never, select};
 
-use super::failure::Retry;
 use super::health::DeliveryRecord;
 use super::limiter::{Decision, NotifyLimiter};
 use super::message::Message;
 use super::pace::SendPacing;
+use super::transport::Retry;
 use super::transport::Transport;
 use crate::record::AlertRow;
 use crate::util::plural::count;
 use crate::util::stop::Stop;
 use crate::util::supervise;
 
-/// Takes alerts out of the queue, and sees them to their recipient.
+/// Takes alerts from the queue and sends them to the recipient.
 pub(super) struct RecipientWorker {
     pub name: String,
     pub transport: Transport,
     pub rows: Receiver<Arc<AlertRow>>,
-    /// Disconnected when the end has come.
+    /// Disconnected when the program ends.
     pub ending: Receiver<Infallible>,
-    /// Nothing is begun after this.
+    /// No request is started after this time.
     pub deadline: Arc<OnceLock<Instant>>,
     pub deliveries: Arc<DeliveryRecord>,
     pub pace: SendPacing,
     pub limiter: NotifyLimiter,
     pub stop: Stop,
-    /// The present failure was said in the log.
+    /// The present failure was logged.
     pub has_logged_failure: bool,
 }
 
 impl RecipientWorker {
-    /// Until the end is asked for, or nobody is left to tell anything.
+    /// Runs until the end is requested or every [`Notifier`](super::Notifier) is dropped.
     pub fn run(&mut self) {
         loop {
             supervise::beat();
@@ -75,7 +75,7 @@ impl RecipientWorker {
         }
     }
 
-    /// What found no room in the queue is told with the next message.
+    /// Adds the alerts that did not fit into the queue to the next message.
     fn sum_up_overflow(&mut self) {
         let overflowed = std::mem::take(&mut self.deliveries.lock().overflowed);
         self.limiter.add_to_summary(overflowed);
@@ -103,7 +103,7 @@ impl RecipientWorker {
             let Some(pause) = pause else {
                 if !std::mem::replace(&mut self.has_logged_failure, true) {
                     log::warn!(
-                        "{}: a message about {} did not arrive: {}; further failures are counted only",
+                        "{}: a message about {} could not be delivered: {}; further failures are only counted",
                         self.name,
                         message.row.id,
                         failure.reason
@@ -116,7 +116,7 @@ impl RecipientWorker {
         }
     }
 
-    /// Whether the end has come, so that one try is left.
+    /// Waits before a retry. True if the program ends, so that one try is left.
     fn pause(&self, time: Duration) -> bool {
         match self.ending.recv_timeout(time) {
             Err(RecvTimeoutError::Disconnected) => true,
@@ -127,14 +127,14 @@ impl RecipientWorker {
 
     fn arrived(&mut self) {
         if std::mem::take(&mut self.has_logged_failure) {
-            log::info!("{}: messages arrive again", self.name);
+            log::info!("{}: messages are delivered again", self.name);
         }
         let health = &mut self.deliveries.lock().health;
         health.sent += 1;
         health.last_error = None;
     }
 
-    /// The next message that arrives tells of this one too.
+    /// Counts a failed message and adds it to the summary in the next one.
     fn lost(&mut self, message: &Message) {
         self.deliveries.lock().health.failed += 1;
         self.limiter.add_to_summary(message.others.clone());

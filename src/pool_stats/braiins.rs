@@ -12,7 +12,8 @@ pub(super) fn paths() -> Vec<String> {
     vec![String::from("/accounts/workers/json/btc/")]
 }
 
-/// The sum of the workers' rates of the last hour. Its units are in fields of their own.
+/// Parses the answer. The hash rate is the sum of the workers' rates of the last hour, whose units are
+/// in separate fields.
 pub(super) fn read(document: &Value, at: NtpTime) -> Result<PoolFigures, AnswerError> {
     let workers = document.get("btc").and_then(|btc| btc.get("workers")).and_then(Value::as_object);
     let Some(workers) = workers else {

@@ -12,8 +12,8 @@ pub(super) fn paths(address: &str) -> Vec<String> {
     vec![format!("/users/{address}")]
 }
 
-/// The hash rates are averages that fade exponentially with these times; the hour's is taken, it is
-/// neither nervous nor slow.
+/// Parses the answer. Its hash rates are exponential moving averages over these times; that of the hour
+/// is preferred, as neither jittery nor slow.
 pub(super) fn read(document: &Value, at: NtpTime) -> Result<PoolFigures, AnswerError> {
     let mut rate = None;
     for (field, seconds) in [("hashrate1hr", 3600), ("hashrate5m", 300), ("hashrate1d", 86_400)] {

@@ -1,12 +1,12 @@
-//! Whether the pool credits what was proven. Pure.
+//! Whether the pool credits the proven work. Pure.
 //!
-//! **What is compared.** Where the pool publishes the sum of all it has credited, the difference of
-//! two of its figures with the work proven between them. Else its hash rate, times its window, with
-//! the work proven in that window.
+//! **Comparison.** If the pool publishes the sum of all credited work, the difference of two such
+//! figures is compared with the work proven between them. Else its hash rate, times its window, is
+//! compared with the work proven in that window.
 //!
-//! **What is not evidence.** The pool's books are some time behind, and its hash rate may be an
-//! average that fades exponentially: the smallest of what those readings allow counts as proven. A
-//! pool that credits more (a miner that does not come through here) agrees.
+//! **Allowances.** The pool's figures lag behind, and its hash rate may be an exponential moving
+//! average: the smallest work that these readings allow counts as proven. A pool that credits more,
+//! for example for a miner that does not use Sluice, is correct.
 //!
 //! **The test.** Shares are a Poisson process, so a sum of difficulties `d` has the variance `V = Σd²`.
 //! The pool's sum and ours are taken for two independent samples of the same hash rate, which is
@@ -21,49 +21,49 @@ use std::time::Duration;
 use super::figures::PoolFigures;
 use crate::clock::NtpTime;
 
-/// Fewer shares prove nothing.
+/// Fewest shares for a verdict.
 const MIN_SHARES: usize = 30;
-/// The pool's figures may be so far behind, and its clock and ours so far apart.
+/// Seconds that the pool's figures may lag behind, or its clock and ours may differ.
 const LAG: f64 = 150.0;
-/// A lower probability is no accident.
+/// Probability below which a difference is no accident.
 const THRESHOLD: f64 = 1e-7;
-/// Hashes that a share of difficulty 1 takes on average.
+/// Average number of hashes for a share of difficulty 1.
 const HASHES: f64 = 4_294_967_296.0;
 
-/// The work that the pool has accepted.
+/// The accepted work.
 #[derive(Debug, Clone, Copy)]
 pub struct ProvenWork<'a> {
-    /// Since when all shares are known.
+    /// The time since which all shares are known.
     pub since: NtpTime,
-    /// When each share was sent, and the difficulty it counts for; the oldest first.
+    /// Time and assigned difficulty of each share, the oldest first.
     pub shares: &'a [(NtpTime, f64)],
 }
 
-/// What the comparison says.
+/// The result of the comparison.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum CreditVerdict {
-    /// Too few shares, or figures that say nothing about a time that is known.
+    /// There are too few shares, or figures about an unknown time only.
     Unknown,
-    /// The pool credits what was proven, within chance, or more.
+    /// The pool credits the proven work, within chance, or more.
     Agrees,
-    /// It credits less than was proven; as sums of difficulty over the same time.
+    /// The pool credits less than was proven; both are sums of difficulty over the same time.
     CreditsLess {
         credited: f64,
         proven: f64,
-        /// An upper bound of how likely an honest pool looks like this.
+        /// Upper bound of the probability of these figures for an honest pool.
         probability: f64,
     },
 }
 
-/// Compares the newest figures with what was proven. `before`: earlier figures of the same pool and
-/// account, from at least ten minutes before.
+/// Compares the newest figures with the proven work. `before` has figures of the same pool and account
+/// from at least ten minutes earlier.
 pub fn compare(proven: &ProvenWork<'_>, newest: &PoolFigures, before: Option<&PoolFigures>) -> CreditVerdict {
     by_totals(proven, newest, before)
         .or_else(|| by_hash_rate(proven, newest))
         .unwrap_or(CreditVerdict::Unknown)
 }
 
-/// `None`: the pool publishes no totals, or they began anew.
+/// Compares totals; `None` if the pool publishes none, or they were reset.
 fn by_totals(
     proven: &ProvenWork<'_>,
     newest: &PoolFigures,
@@ -78,7 +78,7 @@ fn by_totals(
     if seconds(proven.since) > from {
         return None;
     }
-    // Shares at the edges may stand on either side.
+    // Shares at the edges may belong to either side.
     let sample = CreditSample::between(proven, from + LAG, to - LAG);
     Some(sample.judge(credited, sample.sum))
 }
@@ -87,7 +87,7 @@ fn by_hash_rate(proven: &ProvenWork<'_>, newest: &PoolFigures) -> Option<CreditV
     let rate = newest.hash_rate?;
     let window = rate.window.filter(|window| *window >= Duration::from_secs(300))?.as_secs_f64();
     let to = seconds(newest.at);
-    // A fading average looks back longer than its window.
+    // An exponential moving average covers more than its window.
     if seconds(proven.since) > to - window - LAG {
         return None;
     }
@@ -100,13 +100,13 @@ fn by_hash_rate(proven: &ProvenWork<'_>, newest: &PoolFigures) -> Option<CreditV
     Some(sample.judge(credited, least))
 }
 
-/// What an average that fades exponentially would take for the work of one window.
+/// The work of one window as an exponential moving average sees it.
 fn faded(proven: &ProvenWork<'_>, end: f64, window: f64) -> f64 {
     let weight = |at: f64| if at > end { 0.0 } else { ((at - end) / window).exp() };
     proven.shares.iter().map(|(at, work)| work * weight(seconds(*at))).sum()
 }
 
-/// The shares of a time.
+/// The shares of a time span.
 #[derive(Debug, Default)]
 struct CreditSample {
     count: usize,

@@ -1,21 +1,21 @@
-//! Numbers as pools write them: as numbers, as texts, with units. Lenient with the form, strict with
-//! what can't be.
+//! Numbers as pools write them: as numbers, as texts, with units. Lenient about the form, strict about
+//! impossible values.
 
 use serde_json::Value;
 
 use super::figures::AnswerError;
 
-/// Hashes a second. All of Bitcoin has about 1e21.
+/// Caps a hash rate per second. All of Bitcoin has about 1e21.
 const MAX_HASHES: f64 = 1e24;
-/// A difficulty, or a sum of them.
+/// Caps a difficulty, or a sum of difficulties.
 const MAX_DIFFICULTY: f64 = 1e30;
 const MAX_WORKERS: f64 = 1e7;
-/// A share can't be older than Bitcoin (2009) …
+/// Earliest time of a share: Bitcoin's start in 2009.
 const FIRST_SHARE: f64 = 1.23e9;
-/// … nor further in the future than a clock may be wrong.
+/// Largest error of a clock, by which a share may be in the future.
 const CLOCK_ERROR: f64 = 86_400.0;
 
-/// Hashes per second; `None` when the field is not there.
+/// A hash rate per second; `None` if the field is absent.
 pub(super) fn hash_rate(document: &Value, field: &str) -> Result<Option<f64>, AnswerError> {
     bounded(document, field, MAX_HASHES)
 }
@@ -29,7 +29,7 @@ pub(super) fn count(document: &Value, field: &str) -> Result<Option<u64>, Answer
     Ok(bounded(document, field, MAX_WORKERS)?.map(|count| count as u64))
 }
 
-/// Seconds since 1970; 0 means never. `now` likewise.
+/// Seconds since 1970, as is `now`; `None` for 0, which means never.
 pub(super) fn unix_time(document: &Value, field: &str, now: i64) -> Result<Option<i64>, AnswerError> {
     match bounded(document, field, now as f64 + CLOCK_ERROR)? {
         None | Some(0.0) => Ok(None),
@@ -38,7 +38,7 @@ pub(super) fn unix_time(document: &Value, field: &str, now: i64) -> Result<Optio
     }
 }
 
-/// A number with a unit as a power of 1000 behind it: `1.48T`, `78.2K`, `1e15`, `0`.
+/// Parses a number with an optional unit, a power of 1000: `1.48T`, `78.2K`, `1e15`, `0`.
 pub(super) fn with_unit(text: &str) -> Option<f64> {
     let text = text.trim();
     let text = strip_suffix_ignoring_case(text, "h/s").unwrap_or(text).trim_end();
@@ -53,7 +53,7 @@ pub(super) fn with_unit(text: &str) -> Option<f64> {
         _ => (text.len(), 1.0),
     };
     let number = text[..digits].trim_end();
-    // `parse` alone would take "inf" and "nan".
+    // `parse` alone would accept "inf" and "nan".
     if !number.starts_with(|c: char| c.is_ascii_digit() || c == '.' || c == '-') {
         return None;
     }

@@ -12,7 +12,7 @@ pub(super) fn paths(address: &str) -> Vec<String> {
     vec![format!("/user_hashrate/{address}"), format!("/statsnap/{address}")]
 }
 
-/// `rates` and `snapshot` in the order of [`paths`].
+/// Parses the answers, in the order of [`paths`].
 pub(super) fn read(rates: &Value, snapshot: &Value, at: NtpTime) -> Result<PoolFigures, AnswerError> {
     let result = |document: &Value| document.get("result").cloned().unwrap_or_default();
     let (rates, snapshot) = (result(rates), result(snapshot));

@@ -1,4 +1,4 @@
-//! What is asked of which kind of pool, and how its answers are read.
+//! The paths and parsers of each kind of pool API.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use super::{braiins, ckpool, ocean, public_pool};
 use crate::clock::NtpTime;
 use crate::config::PoolStatsKind;
 
-/// Where a kind is asked when the configuration names no URL.
+/// The default URL of an API.
 pub(super) fn usual_url(kind: PoolStatsKind) -> &'static str {
     match kind {
         PoolStatsKind::Ckpool => "https://solo.ckpool.org",
@@ -17,7 +17,7 @@ pub(super) fn usual_url(kind: PoolStatsKind) -> &'static str {
     }
 }
 
-/// The paths behind the URL, one request each. `None`: an address is needed.
+/// The paths to request. `None` if an address is needed and missing.
 pub(super) fn paths(kind: PoolStatsKind, address: Option<&str>) -> Option<Vec<String>> {
     Some(match kind {
         PoolStatsKind::Ckpool => ckpool::paths(address?),
@@ -27,10 +27,10 @@ pub(super) fn paths(kind: PoolStatsKind, address: Option<&str>) -> Option<Vec<St
     })
 }
 
-/// Reads the answers, which stand in the order in which they were asked for; `at` is when that was.
+/// Parses the answers, in the order of the requests made at `at`.
 ///
 /// # Errors
-/// When they are not JSON objects, hold none of the expected figures, or a value that can't be.
+/// If they are not JSON objects, contain none of the expected figures, or an impossible value.
 pub fn read(kind: PoolStatsKind, answers: &[Vec<u8>], at: NtpTime) -> Result<PoolFigures, AnswerError> {
     let mut documents = Vec::with_capacity(answers.len());
     for answer in answers {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_refused() {
+    fn invalid_answers_are_rejected() {
         for kind in [PoolStatsKind::Ckpool, PoolStatsKind::PublicPool, PoolStatsKind::Braiins] {
             for text in ["", "<html>", "[]", "{}", "null", "{\"error\": \"no such user\"}"] {
                 assert!(read_texts(kind, &[text]).is_err(), "{kind:?} {text}");

@@ -10,7 +10,7 @@ pub(super) fn paths(address: &str) -> Vec<String> {
     vec![format!("/api/client/{address}")]
 }
 
-/// It publishes each session's hash rate without saying over which time, and no sum of work.
+/// Parses the answer, which has each session's hash rate over an unknown time, and no sum of work.
 pub(super) fn read(document: &Value, at: NtpTime) -> Result<PoolFigures, AnswerError> {
     let mut rate = None;
     for worker in document.get("workers").and_then(Value::as_array).into_iter().flatten() {

@@ -14,7 +14,7 @@ use crate::net::Stream;
 use crate::net::options::time_left;
 use crate::net::proxy_protocol::{self, Parsed, ProxyError};
 use crate::net::tls::TlsServer;
-use crate::net::tls_words;
+use crate::net::tls_errors;
 use crate::util::address::canonical;
 use crate::util::os_error::describe;
 
@@ -118,7 +118,7 @@ impl fmt::Display for ArrivalError {
                 write!(f, "listen.proxy_protocol asks this address for a PROXY header: {error}")
             }
             ArrivalError::Tls(error) => {
-                write!(f, "the TLS handshake failed: {}", tls_words::describe_miner_error(error))
+                write!(f, "the TLS handshake failed: {}", tls_errors::describe_miner_error(error))
             }
         }
     }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::json::escape_json;
 use super::share::ShareOutcome;
-use super::text::escape_json;
 use crate::clock::NtpTime;
 use crate::stratum::{Extranonce1, Notify, Submit, encode_hex};
 use crate::tap::SessionId;
@@ -15,14 +15,14 @@ use crate::work::{BlockHash, Header, Height};
 /// The directory's name in the data directory.
 pub const BLOCKS_DIR: &str = "blocks";
 
-/// A share that is worth a block, with all that is needed to build the block or to prove that it
-/// was found.
+/// A share that is worth a block, with everything needed to build the block or to prove that it was
+/// found.
 #[derive(Debug, Clone)]
 pub struct BlockRecord {
-    /// When the submit came in.
+    /// When the submit arrived.
     pub at: NtpTime,
     pub header: Header,
-    /// Without witness, as it is hashed.
+    /// The transaction without witness, as it is hashed.
     pub coinbase: Vec<u8>,
     pub height: Option<Height>,
     pub share_difficulty: f64,

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::csv::{optional, row, seconds};
-use super::text::csv_field;
+use super::csv::{csv_field, optional, row, seconds};
 use crate::clock::NtpTime;
 use crate::stratum::{JobId, Ntime};
 use crate::work::Height;
@@ -16,13 +15,13 @@ pub struct JobRow {
     pub job_id: JobId,
     pub height: Option<Height>,
     pub ntime: Ntime,
-    /// When the job came in.
+    /// When the job arrived.
     pub at: NtpTime,
-    /// Since the job before, of the same pool and session.
+    /// Time since the previous job of the same pool and session.
     pub receive_gap: Option<Duration>,
-    /// Since the job's prevhash was first seen.
+    /// Time since the job's prevhash was first seen.
     pub prevhash_age: Option<Duration>,
-    /// Merkle branches; none for an empty block.
+    /// Number of merkle branches; none for an empty block.
     pub branches: usize,
 }
 

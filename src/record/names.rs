@@ -1,4 +1,4 @@
-//! The names of our files, live and rotated. Nothing with another name is ever touched.
+//! Names of the live and the rotated files. Files with other names are never touched.
 
 use std::fs;
 use std::io;
@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 
-/// A file that is appended to and rotated: `stem.extension`.
+/// The name of a file that is appended to and rotated: `stem.extension`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileName {
     pub stem: &'static str,
     pub extension: &'static str,
 }
 
-/// A rotated file: `stem-2026-11-21.1.extension`, with `.gz` behind it once it is compressed. The
-/// date is the day of its rows in UTC, the number counts the files of that day from 1.
+/// The name of a rotated file: `stem-2026-11-21.1.extension`, followed by `.gz` once it is compressed.
+/// The date is the day of its rows in UTC; the number counts the files of that day from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RotatedName {
     pub file: FileName,
@@ -32,15 +32,15 @@ impl FileName {
     pub const ALERTS: FileName = FileName { stem: "alerts", extension: "log" };
     /// `geek.log`
     pub const GEEK: FileName = FileName { stem: "geek", extension: "log" };
-    /// All that rotate.
+    /// All rotating files.
     pub const ALL: [FileName; 4] = [FileName::SHARES, FileName::TIMING, FileName::ALERTS, FileName::GEEK];
 
-    /// The file that is written to.
+    /// The name of the live file.
     pub fn live(self) -> String {
         format!("{}.{}", self.stem, self.extension)
     }
 
-    /// The first number of this day that is not taken, in the order of time.
+    /// The name with the next free number of this day.
     pub(super) fn next_rotated(self, dir: &Path, date: Date) -> io::Result<RotatedName> {
         let same_day = |(_, rotated): &(PathBuf, RotatedName)| rotated.file == self && rotated.date == date;
         let taken = rotated_files(dir)?;
@@ -57,7 +57,7 @@ impl RotatedName {
         format!("{stem}-{}.{}.{extension}{gz}", self.date, self.number)
     }
 
-    /// `None` for any name that we would not have given.
+    /// Parses a name; `None` unless Sluice would write it exactly so.
     pub(super) fn parse(name: &str) -> Option<RotatedName> {
         let plain = name.strip_suffix(".gz");
         FileName::ALL.into_iter().find_map(|file| {
@@ -66,13 +66,13 @@ impl RotatedName {
             let (date, number) = rest.split_once('.')?;
             let (date, number) = (date.parse().ok()?, number.parse().ok()?);
             let rotated = RotatedName { file, date, number, is_compressed: plain.is_some() };
-            // Dates and numbers can be written in other ways, but not by us.
+            // Sluice writes dates and numbers in one form only.
             (rotated.name() == name).then_some(rotated)
         })
     }
 }
 
-/// Our rotated files in `dir`, in no order. Links and directories are not ours.
+/// The rotated files in `dir`, in no particular order, without links and directories.
 pub(super) fn rotated_files(dir: &Path) -> io::Result<Vec<(PathBuf, RotatedName)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_names_are_read_back_and_no_others() {
+    fn only_our_own_names_are_parsed() {
         for name in ["shares-2026-11-21.1.csv", "alerts-2026-01-02.37.log.gz"] {
             assert_eq!(RotatedName::parse(name).unwrap().name(), name);
         }

@@ -1,4 +1,4 @@
-//! Files that are kept from run to run: read at the start, and replaced as a whole now and then.
+//! JSON files kept from run to run: read at the start, and replaced as a whole from time to time.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -11,36 +11,40 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::atomic::replace;
-use super::text::escape_json;
+use super::json::escape_json;
 use super::write_retry::{TimePair, WriteError, WriteRetry};
+use crate::analyzer::History;
 use crate::clock::NtpTime;
 use crate::util::os_error::describe;
 
-/// Ours are below 1 MiB.
+/// The name of the charts' time series in the data directory.
+pub const HISTORY_FILE: &str = "history.json";
+
+/// Caps what is read. Sluice writes less than 1 MiB.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// What such a file holds.
+/// The content of such a file.
 pub(super) trait PersistedJson: Serialize + DeserializeOwned + Default {
     /// The file's name in the data directory.
     const FILE: &'static str;
-    /// Each time is an fsync, which wears an SD card: no more often than this.
+    /// Shortest time between two saves. Each is an fsync, which wears an SD card.
     const SAVE_INTERVAL: Duration;
-    /// The same for news that must not be lost.
+    /// Shortest time between two saves of urgent content.
     const URGENT_SAVE_INTERVAL: Duration = Self::SAVE_INTERVAL;
-    /// What follows when there is none, for the log.
+    /// The consequence if there is no file, for the log.
     const IF_MISSING: &'static str;
 
-    /// Holds what somebody else may have written to our bounds.
+    /// Applies our limits to content that another program may have written.
     fn bounded(self, now: NtpTime) -> Self;
 
     /// # Errors
-    /// When it has no form in JSON.
+    /// If it can't be written as JSON.
     fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self)
     }
 }
 
-/// The newest that is not on the disk yet; how it passes from the analyzer to the writer.
+/// The newest unsaved content, which the analyzer hands to the writer.
 #[derive(Debug)]
 pub(super) struct SaveSlot<T>(Mutex<Option<UnsavedContent<T>>>);
 
@@ -50,7 +54,7 @@ struct UnsavedContent<T> {
     is_urgent: bool,
 }
 
-/// The writer's side of such a file.
+/// The writer's handle of such a file.
 #[derive(Debug)]
 pub(super) struct PersistedFile<T> {
     path: PathBuf,
@@ -59,8 +63,8 @@ pub(super) struct PersistedFile<T> {
     saved: Option<Instant>,
 }
 
-/// Reads what was kept. A file that can't be read is put aside as `<file>.bad-<time>`, and a fresh
-/// content returned.
+/// Reads the file. If it can't be read, it is renamed to `<file>.bad-<time>`, and the default content
+/// is returned.
 pub(super) fn load<T: PersistedJson>(dir: &Path, now: NtpTime) -> T {
     let (path, without) = (dir.join(T::FILE), T::IF_MISSING);
     let reason = match read::<T>(&path) {
@@ -75,7 +79,7 @@ pub(super) fn load<T: PersistedJson>(dir: &Path, now: NtpTime) -> T {
     let aside = dir.join(format!("{}.bad-{time}", T::FILE));
     let kept = match fs::rename(&path, &aside) {
         Ok(()) => format!("it is kept as {}", aside.display()),
-        Err(error) => format!("it can't be kept aside either: {}", describe(&error)),
+        Err(error) => format!("it can't be renamed either: {}", describe(&error)),
     };
     warn!("{}: {reason}; {kept}; {without}", path.display());
     T::default()
@@ -88,13 +92,12 @@ impl<T> SaveSlot<T> {
         *waiting = Some(UnsavedContent { content, is_urgent });
     }
 
-    /// The same for news that must not be lost.
+    /// Like [`SaveSlot::set`], for content that must be saved soon.
     pub fn set_urgent(&self, content: Arc<T>) {
         *self.lock() = Some(UnsavedContent { content, is_urgent: true });
     }
 
-    /// Has what could not be saved wait again. A newer content that has come meanwhile takes its place, and its
-    /// urgency with it.
+    /// Returns content that could not be saved. If there is newer content by now, that inherits the urgency.
     fn put_back(&self, unsaved: UnsavedContent<T>) {
         let mut waiting = self.lock();
         match waiting.as_mut() {
@@ -123,7 +126,7 @@ impl<T: PersistedJson> PersistedFile<T> {
         PersistedFile { path: dir.join(T::FILE), waiting, condition: WriteRetry::default(), saved: None }
     }
 
-    /// Replaces the file when there is something new and it is time; at the end it is.
+    /// Saves new content if a save is due, or at the end.
     pub fn write(&mut self, moment: TimePair, is_end: bool) {
         let every = if self.waiting.is_urgent() { T::URGENT_SAVE_INTERVAL } else { T::SAVE_INTERVAL };
         let is_early = self.saved.is_some_and(|saved| saved.elapsed() < every);
@@ -139,14 +142,13 @@ impl<T: PersistedJson> PersistedFile<T> {
                 self.condition.succeeded();
             }
             Err(reason) => {
-                self.condition.failed(moment, &self.path, &reason, "its content waits in memory");
+                self.condition.failed(moment, &self.path, &reason, "its content stays in memory");
                 self.waiting.put_back(newest);
             }
         }
     }
 
-    /// How long urgent news must still wait for their turn; `None` when there are none, or when the
-    /// disk fails.
+    /// Time until urgent content may be saved; `None` if there is none, or if the disk fails.
     pub fn urgent_delay(&self, moment: TimePair) -> Option<Duration> {
         let is_due = self.waiting.is_urgent() && self.condition.may_try(moment);
         let passed = self.saved.map_or(T::URGENT_SAVE_INTERVAL, |saved| saved.elapsed());
@@ -155,6 +157,22 @@ impl<T: PersistedJson> PersistedFile<T> {
 
     pub fn error(&self) -> Option<&WriteError> {
         self.condition.error()
+    }
+}
+
+impl PersistedJson for History {
+    const FILE: &'static str = HISTORY_FILE;
+    /// The history always has new content; a crash may cost the charts this much.
+    const SAVE_INTERVAL: Duration = Duration::from_secs(300);
+    const IF_MISSING: &'static str = "the charts start empty";
+
+    fn bounded(self, now: NtpTime) -> History {
+        History::bounded(self, u64::try_from(now.unix_seconds()).unwrap_or(0))
+    }
+
+    /// One line, because indentation would double its length.
+    fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
     }
 }
 
@@ -178,7 +196,7 @@ mod tests {
     use crate::clock::Clock;
     use serde::Deserialize;
 
-    /// A file during whose saving a newer content comes that is not urgent.
+    /// Content that is replaced by newer, not urgent content while it is being saved.
     #[derive(Debug, Default, Serialize, Deserialize)]
     struct Busy {
         number: u64,
@@ -205,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_saved_leaves_its_urgency_to_what_came_meanwhile() {
+    fn newer_content_inherits_the_urgency_of_unsaved_content() {
         let dir = tempfile::tempdir().unwrap();
         let data_dir = dir.path().join("data");
         fs::write(&data_dir, "no directory").unwrap();

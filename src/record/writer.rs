@@ -1,4 +1,4 @@
-//! The one thread that writes: rows in batches, blocks at once.
+//! The writer thread: rows in batches, blocks at once.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,17 +28,17 @@ use crate::util::stop::Stopped;
 use crate::util::supervise;
 use crate::util::supervise::service;
 
-/// Blocks that wait for a disk that fails. Solo miners find one in years.
+/// Caps the blocks kept in memory while the disk fails. Solo miners find one in years.
 const MAX_BLOCKS: usize = 64;
 
-/// What is written in batches: ready to be written, and so of a bounded size.
+/// A formatted record for one of the batched files.
 #[derive(Debug)]
 pub(super) struct QueuedRecord {
     pub to: RecordFile,
     pub text: Box<[u8]>,
 }
 
-/// Where it belongs.
+/// The file a record belongs to.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum RecordFile {
     Shares,
@@ -47,15 +47,15 @@ pub(super) enum RecordFile {
     Geek,
 }
 
-/// What does not wait for rows.
+/// A message that is handled before queued rows.
 #[derive(Debug)]
 pub(super) enum UrgentMessage {
     Block(Box<BlockRecord>),
-    /// Everything is on the disk when the channel is told.
+    /// Requests the end; the writer sends on the channel when everything is on the disk.
     Finish(Sender<()>),
 }
 
-/// What the thread holds.
+/// The state of the writer thread.
 pub(super) struct Writer {
     dir: PathBuf,
     time: Arc<dyn TimeSource>,
@@ -64,14 +64,14 @@ pub(super) struct Writer {
     timing: RotatingFile,
     alerts: RotatingFile,
     geek: RotatingFile,
-    /// Blocks that the disk has not taken yet: file and content.
+    /// Path and content of blocks that are not written yet.
     blocks: Vec<(PathBuf, String)>,
     block_condition: WriteRetry,
     state: PersistedFile<SavedState>,
     history: PersistedFile<History>,
     archive: Archive,
     shared: Arc<RecorderShared>,
-    /// How much of [`RecorderShared::dropped`] was said.
+    /// The part of [`RecorderShared::dropped`] that was logged.
     dropped_said: u64,
     blocks_lost: u64,
 }
@@ -104,14 +104,14 @@ impl Writer {
         }
     }
 
-    /// Starts the thread. `state_news` tells that the state has news that must not be lost.
+    /// Starts the thread. `state_news` signals that an urgent state waits to be saved.
     pub fn start(
         mut self,
         rows: Receiver<QueuedRecord>,
         urgent: Receiver<UrgentMessage>,
         state_news: Receiver<()>,
     ) -> io::Result<()> {
-        // Without a heartbeat: a disk that hangs holds it, and a restart of the program cures no disk.
+        // Without a heartbeat: a hanging disk blocks this thread, and a restart would not help.
         service("record").start(move || {
             self.run(&rows, &urgent, &state_news);
             Ok::<(), Stopped>(())
@@ -140,7 +140,7 @@ impl Writer {
                 },
                 recv(state_news) -> message => match message {
                     Ok(()) => {
-                        // The rows first: they tell where the news come from.
+                        // The rows first: they contain the share that the state is about.
                         rows.try_iter().take(rows.len()).for_each(|entry| self.take(&entry));
                         self.flush_all();
                     }
@@ -157,7 +157,7 @@ impl Writer {
                 next_flush = Instant::now() + self.flush;
             }
         };
-        // Whoever goes on recording does not put the end off for ever.
+        // A caller that keeps recording must not delay the end for ever.
         for entry in rows.try_iter().take(rows.len()) {
             self.take(&entry);
         }
@@ -168,7 +168,7 @@ impl Writer {
         }
         self.close_all(rows);
         if let Some(done) = finished {
-            // Whoever asked may have lost patience.
+            // The caller may have timed out.
             let _ = done.send(());
         }
     }
@@ -184,14 +184,14 @@ impl Writer {
         file.append(&entry.text, moment);
     }
 
-    /// Writes the block, and with it the rows that tell of it.
+    /// Writes the block, and then the rows about it.
     fn record_block(&mut self, block: &BlockRecord) {
         let (file, json) = (self.dir.join(block.file()), block.to_json());
         self.blocks.retain(|(waiting, _)| *waiting != file);
         if self.blocks.len() >= MAX_BLOCKS {
             self.blocks_lost += 1;
             error!(
-                "a share that meets the network's target could not be recorded, too many wait for the disk: {json}"
+                "a share that meets the network's target could not be recorded, because too many blocks wait for the disk: {json}"
             );
             return;
         }
@@ -200,7 +200,7 @@ impl Writer {
         self.flush_all();
     }
 
-    /// Tries at once when `is_new`, else only when it is time to try again.
+    /// Writes pending blocks: at once if `is_new`, else only if a retry is due.
     fn write_blocks(&mut self, is_new: bool) {
         let moment = self.moment();
         if self.blocks.is_empty() || !(is_new || self.block_condition.may_try(moment)) {
@@ -251,27 +251,27 @@ impl Writer {
         self.history.write(moment, true);
         self.blocks_lost += self.blocks.len() as u64;
         self.shared.has_finished.store(true, Ordering::Relaxed);
-        // Recorded while the files were closed.
+        // Rows recorded while the files were being closed.
         self.shared.dropped.fetch_add(rows.try_iter().count() as u64, Ordering::Relaxed);
         self.report();
         self.log_losses();
     }
 
-    /// The end of the program is the last chance to say what was never written.
+    /// Logs at the end of the program how many rows were never written.
     fn log_losses(&self) {
         let (lost, dropped) =
             (self.shared.lost.load(Ordering::Relaxed), self.shared.dropped.load(Ordering::Relaxed));
         if lost + dropped > 0 {
             error!(
-                "{}: {} of this run lost: {lost} that the disk did not take, {dropped} that came faster than \
-                 it wrote",
+                "{}: {} of this run lost: {lost} because the disk failed, {dropped} because it was too \
+                 slow",
                 self.dir.display(),
                 count(lost + dropped, "row"),
             );
         }
     }
 
-    /// Tells the archive, whoever asks for the health, and the log.
+    /// Updates the archive thread, the health and the log.
     fn report(&mut self) {
         let mut troubles: Vec<WriteError> = Vec::new();
         let (mut lost, mut has_rotated) = (self.blocks_lost, false);
@@ -290,7 +290,7 @@ impl Writer {
         *self.shared.write_errors() = troubles;
         let lost_before = self.shared.lost.swap(lost, Ordering::Relaxed);
         if lost_before == 0 && lost > 0 {
-            warn!("{}: rows are lost, the disk does not take them", self.dir.display());
+            warn!("{}: rows are lost, because the disk can't be written", self.dir.display());
         }
         let dropped = self.shared.dropped.load(Ordering::Relaxed);
         if dropped > self.dropped_said {

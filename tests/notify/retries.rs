@@ -117,8 +117,8 @@ fn telegrams_own_pause_and_reason_are_read() {
 fn strange_servers_are_survived() {
     let quick = SendPacing { request_limit: Duration::from_millis(200), ..pace() };
     for (answer, error) in [
-        ((|_| Answer::Garbage) as fn(usize) -> Answer, "its answer is not proper HTTP"),
-        (|_| Answer::HugeHeader, "its answer is not proper HTTP"),
+        ((|_| Answer::Garbage) as fn(usize) -> Answer, "its answer is not valid HTTP"),
+        (|_| Answer::HugeHeader, "its answer is not valid HTTP"),
         (|_| Answer::HugeBody(500), "it answered 500"),
         (|_| Answer::Never, "no answer in time"),
         (|_| Answer::Close, "connection: "),

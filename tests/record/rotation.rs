@@ -257,7 +257,7 @@ fn a_clock_that_is_wrong_deletes_nothing() {
 }
 
 #[test]
-fn archives_go_by_age_when_all_witnesses_have_agreed_for_hours() {
+fn old_archives_are_removed_once_all_time_sources_have_agreed_for_hours() {
     let stop = Stop::new();
     let honest = Server::start(Manner::Skewed(0));
     for servers in [&[&honest] as &[&Server], &[]] {

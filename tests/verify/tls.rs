@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
 use sluice::config::{Network, TargetFlags};
-use sluice::net::tls_words::note_clock_error;
+use sluice::net::tls_errors::note_clock_error;
 use sluice::util::stop::Stop;
 use sluice::verify::{ColorMode, ReportText, VerifySettings, verify};
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::net::fd_limit;
+use crate::net::process;
 
 /// Descriptors that are nobody's session: listeners, files, probes, warm connections.
 pub const OWN_DESCRIPTORS: u64 = 128;
@@ -31,7 +31,7 @@ impl PipeBudget {
     /// What this process's limit leaves when `max_miners` are connected.
     pub(super) fn beside(max_miners: usize) -> PipeBudget {
         let kept = OWN_DESCRIPTORS + SOCKETS_PER_SESSION * max_miners as u64;
-        PipeBudget::of(fd_limit::fd_limit().saturating_sub(kept) / DESCRIPTORS_PER_PIPE)
+        PipeBudget::of(process::fd_limit().saturating_sub(kept) / DESCRIPTORS_PER_PIPE)
     }
 
     fn of(pipes: u64) -> PipeBudget {

@@ -17,7 +17,7 @@ use super::reply::HttpReply;
 use super::tiny_http::TinyHttp;
 use super::visitors::Visitors;
 use crate::limits::AddressKey;
-use crate::net::{fd_limit, sched};
+use crate::net::process;
 use crate::util::address::canonical;
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
@@ -78,7 +78,7 @@ impl Gate {
         };
         let thread = service("http").stack(SESSION_STACK).start(move || {
             // Every thread that is started from here is as patient.
-            if let Err(error) = sched::yield_to_others() {
+            if let Err(error) = process::yield_to_others() {
                 log::debug!("the page's threads are scheduled like any other: {error}");
             }
             door.accept_all();
@@ -133,7 +133,7 @@ impl GateListener {
                     }
                     // They hold descriptors.
                     self.lingering.clear();
-                    if fd_limit::is_out_of_fds(&error) {
+                    if process::is_out_of_fds(&error) {
                         self.visitors.dismiss_one(Instant::now());
                     }
                     if self.stops[0].sleep(ACCEPT_PAUSE).is_err() {
