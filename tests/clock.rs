@@ -124,9 +124,9 @@ fn what_is_no_good_answer_is_refused_with_its_reason() {
         (Manner::LeapAlarm, "is not synchronised itself"),
         (Manner::Stratum(16), "stratum 16"),
         (Manner::RootDispersion(5), "may be off by 5.0s"),
-        (Manner::Short, "no answer to the question"),
-        (Manner::WrongOrigin, "no answer to the question"),
-        (Manner::Skewed(-20 * 365 * 24 * 3_600_000), "cannot be"),
+        (Manner::Short, "do not answer the query"),
+        (Manner::WrongOrigin, "do not answer the query"),
+        (Manner::Skewed(-20 * 365 * 24 * 3_600_000), "impossible time"),
     ] {
         let server = Server::start(manner);
         let running = start(&[&server]);

@@ -42,7 +42,8 @@ impl Config {
             }
             None => String::new(),
         };
-        read(&text, overrides).map_err(|notes| ConfigError::Invalid { file, problems: notes.into_problems() })
+        read(&text, overrides)
+            .map_err(|diagnostics| ConfigError::Invalid { file, problems: diagnostics.into_problems() })
     }
 
     /// Parses `text` as the content of a file.
@@ -51,7 +52,7 @@ impl Config {
     /// All faults, not only the first.
     pub fn parse(text: &str, overrides: &Overrides) -> Result<Config, ConfigError> {
         read(text, overrides)
-            .map_err(|notes| ConfigError::Invalid { file: None, problems: notes.into_problems() })
+            .map_err(|diagnostics| ConfigError::Invalid { file: None, problems: diagnostics.into_problems() })
     }
 }
 
@@ -78,11 +79,11 @@ pub fn find_file(path: Option<&Path>, overrides: &Overrides) -> Result<Option<Pa
 /// Every key a file may set, without indices, such as `upstream.url`; sorted.
 pub fn known_keys() -> Vec<String> {
     let text = "[[upstream]]\n[[reference]]\n[[notify]]\n";
-    let notes = Diagnostics::new(text);
+    let diagnostics = Diagnostics::new(text);
     if let Ok(document) = DeTable::parse(text) {
-        read_document(document.get_ref(), &notes, &Overrides::default());
+        read_document(document.get_ref(), &diagnostics, &Overrides::default());
     }
-    let mut keys = notes.known_keys();
+    let mut keys = diagnostics.known_keys();
     keys.sort();
     keys.dedup();
     keys
@@ -101,40 +102,40 @@ fn read_text(file: &Path) -> io::Result<String> {
 }
 
 fn read(text: &str, overrides: &Overrides) -> Result<Config, Diagnostics> {
-    let notes = Diagnostics::new(text);
+    let diagnostics = Diagnostics::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        note_syntax(error, &notes, text);
+        note_syntax(error, &diagnostics, text);
     }
     // A partially parsed document would only add false errors.
     if !errors.is_empty() {
-        return Err(notes);
+        return Err(diagnostics);
     }
-    match read_document(document.get_ref(), &notes, overrides) {
-        Some(config) if notes.is_empty() => Ok(config),
-        _ => Err(notes),
+    match read_document(document.get_ref(), &diagnostics, overrides) {
+        Some(config) if diagnostics.is_empty() => Ok(config),
+        _ => Err(diagnostics),
     }
 }
 
 /// Reports a syntax error with the parser's message, but without its excerpt of the line, which may
 /// hold a secret.
-fn note_syntax(error: &toml::de::Error, notes: &Diagnostics, text: &str) {
-    let origin = error.span().map_or(Origin::File, |span| notes.line(span.start));
+fn note_syntax(error: &toml::de::Error, diagnostics: &Diagnostics, text: &str) {
+    let origin = error.span().map_or(Origin::File, |span| diagnostics.line(span.start));
     let key = error.span().and_then(|span| text.get(span)).unwrap_or_default();
     if error.message().starts_with("duplicate key") {
-        notes.add(origin, Redaction::Value.of(key), ConfigFault::Duplicate);
+        diagnostics.add(origin, Redaction::Value.of(key), ConfigFault::Duplicate);
     } else {
         let reason = error.message().replace('\n', "; ");
-        notes.add(origin, String::new(), ConfigFault::Syntax { reason });
+        diagnostics.add(origin, String::new(), ConfigFault::Syntax { reason });
     }
 }
 
 /// Reads the whole document; `None` if no usable pool is configured.
-fn read_document(document: &DeTable, notes: &Diagnostics, overrides: &Overrides) -> Option<Config> {
-    let mut top = Section::top(notes, document);
+fn read_document(document: &DeTable, diagnostics: &Diagnostics, overrides: &Overrides) -> Option<Config> {
+    let mut top = Section::top(diagnostics, document);
     let mode = read_mode(&mut top);
     let network = network::read(&mut top);
-    let flags = overrides.parse(network, notes);
+    let flags = overrides.parse(network, diagnostics);
     let data_dir = top.text("data_dir").map(PathBuf::from);
     let upstream_sections = top.sections("upstream");
     let is_without_pool = overrides.pools.is_empty() && upstream_sections.is_empty();
@@ -158,7 +159,7 @@ fn read_document(document: &DeTable, notes: &Diagnostics, overrides: &Overrides)
     } else if let Some(reason) =
         flags.address.as_ref().and_then(|address| network::wrong_network(address, mainnet_pool))
     {
-        notes.add(Origin::Flag, "--address", ConfigFault::Conflict { reason });
+        diagnostics.add(Origin::Flag, "--address", ConfigFault::Conflict { reason });
     }
     let payout = policy::read_payout(top.section("payout"), network, flags.address, mainnet_pool);
     let config = Config {
@@ -194,12 +195,12 @@ fn read_document(document: &DeTable, notes: &Diagnostics, overrides: &Overrides)
     {
         match (&overrides.http, &overrides.listen[..]) {
             (None, []) => top.conflict("http.listen", reason),
-            _ => notes.add(Origin::Flag, "--http", ConfigFault::Conflict { reason }),
+            _ => diagnostics.add(Origin::Flag, "--http", ConfigFault::Conflict { reason }),
         }
     }
     top.note_ignored(ignored_in(mode));
     top.finish();
-    let not_served = notes.take_ignored();
+    let not_served = diagnostics.take_ignored();
     (!config.upstreams.is_empty()).then_some(Config { ignored_keys: not_served, ..config })
 }
 

@@ -167,7 +167,7 @@ impl Config {
         warnings
     }
 
-    /// One sentence for each entry of [`Config::not_served`].
+    /// One sentence for each entry of [`Config::ignored_keys`].
     pub fn ignored_key_warnings(&self) -> Vec<String> {
         let say = |name: &String| format!("{name} has no effect in mode = \"{}\"", self.mode);
         self.ignored_keys.iter().map(say).collect()

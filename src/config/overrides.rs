@@ -38,12 +38,12 @@ pub(super) struct ParsedFlags {
 }
 
 impl Overrides {
-    pub(super) fn parse(&self, network: Network, notes: &Diagnostics) -> ParsedFlags {
+    pub(super) fn parse(&self, network: Network, diagnostics: &Diagnostics) -> ParsedFlags {
         let data_dir = self.data_dir.clone().filter(|path| {
             let is_empty = path.as_os_str().is_empty();
             if is_empty {
                 let wanted = String::from("the path of a directory");
-                notes.add(
+                diagnostics.add(
                     Origin::Flag,
                     "--data-dir",
                     ConfigFault::Value { shown: String::from("\"\""), wanted },
@@ -52,10 +52,10 @@ impl Overrides {
             !is_empty
         });
         ParsedFlags {
-            upstreams: each(&self.pools, "--pool", Redaction::Url, notes, UpstreamConfig::from_url),
-            listen: each(&self.listen, "--listen", Redaction::Value, notes, listen::socket_address),
-            http: one(self.http.as_deref(), "--http", notes, outputs::address_or_off),
-            address: one(self.address.as_deref(), "--address", notes, |text| network.address(text)),
+            upstreams: each(&self.pools, "--pool", Redaction::Url, diagnostics, UpstreamConfig::from_url),
+            listen: each(&self.listen, "--listen", Redaction::Value, diagnostics, listen::socket_address),
+            http: one(self.http.as_deref(), "--http", diagnostics, outputs::address_or_off),
+            address: one(self.address.as_deref(), "--address", diagnostics, |text| network.address(text)),
             data_dir,
         }
     }
@@ -64,8 +64,8 @@ impl Overrides {
 fn each<T>(
     values: &[String],
     flag: &str,
-    show: Redaction,
-    notes: &Diagnostics,
+    redaction: Redaction,
+    diagnostics: &Diagnostics,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Option<Vec<T>> {
     if values.is_empty() {
@@ -76,8 +76,8 @@ fn each<T>(
         match parse(text) {
             Ok(value) => understood.push(value),
             Err(wanted) => {
-                let shown = show.of(text);
-                notes.add(Origin::Flag, flag, ConfigFault::Value { shown, wanted });
+                let shown = redaction.of(text);
+                diagnostics.add(Origin::Flag, flag, ConfigFault::Value { shown, wanted });
             }
         }
     }
@@ -87,9 +87,9 @@ fn each<T>(
 fn one<T>(
     value: Option<&str>,
     flag: &str,
-    notes: &Diagnostics,
+    diagnostics: &Diagnostics,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Option<T> {
     let values: Vec<String> = value.map(String::from).into_iter().collect();
-    each(&values, flag, Redaction::Value, notes, parse)?.pop()
+    each(&values, flag, Redaction::Value, diagnostics, parse)?.pop()
 }

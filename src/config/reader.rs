@@ -17,25 +17,25 @@ use super::secret::Secret;
 
 /// A section of the document, or an absent one, whose keys all have their defaults.
 pub(super) struct Section<'n, 'd> {
-    notes: &'n Diagnostics,
+    diagnostics: &'n Diagnostics,
     /// The section's path, such as `upstream[2]`; empty at the top.
     path: String,
     /// The path without indices.
     kind: String,
     origin: Origin,
     table: Option<&'n DeTable<'d>>,
-    asked: Vec<&'static str>,
+    known: Vec<&'static str>,
 }
 
 impl<'n, 'd> Section<'n, 'd> {
-    pub(super) fn top(notes: &'n Diagnostics, table: &'n DeTable<'d>) -> Section<'n, 'd> {
+    pub(super) fn top(diagnostics: &'n Diagnostics, table: &'n DeTable<'d>) -> Section<'n, 'd> {
         Section {
-            notes,
+            diagnostics,
             path: String::new(),
             kind: String::new(),
             origin: Origin::File,
             table: Some(table),
-            asked: Vec::new(),
+            known: Vec::new(),
         }
     }
 
@@ -52,10 +52,10 @@ impl<'n, 'd> Section<'n, 'd> {
     /// Records a fault of `key`, or of the section if `key` is not set.
     pub(super) fn add_fault(&self, key: &str, fault: ConfigFault) {
         let origin = match self.find(key) {
-            Some((_, value)) => self.notes.line(value.span().start),
+            Some((_, value)) => self.diagnostics.line(value.span().start),
             None => self.origin,
         };
-        self.notes.add(origin, self.full_key(key), fault);
+        self.diagnostics.add(origin, self.full_key(key), fault);
     }
 
     /// Records that `key` conflicts with another setting; `reason` continues the sentence after the key.
@@ -79,7 +79,7 @@ impl<'n, 'd> Section<'n, 'd> {
                 continue;
             }
             let name = self.full_key(key.get_ref());
-            self.notes.add_ignored(match value.get_ref() {
+            self.diagnostics.add_ignored(match value.get_ref() {
                 DeValue::Table(_) => format!("[{name}]"),
                 DeValue::Array(array) if array.iter().any(|each| each.get_ref().is_table()) => {
                     format!("[[{name}]]")
@@ -189,44 +189,36 @@ impl<'n, 'd> Section<'n, 'd> {
 
     /// A non-empty text.
     pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
-        self.parsed(key, Redaction::Value, |text| {
-            if text.is_empty() { Err(String::from("a text, not an empty one")) } else { Ok(text.to_owned()) }
-        })
+        self.parsed(key, Redaction::Value, non_empty)
     }
 
     /// A non-empty text that no message shows.
     pub(super) fn secret(&mut self, key: &'static str) -> Option<Secret> {
-        self.parsed(key, Redaction::Hidden, |text| {
-            if text.is_empty() {
-                Err(String::from("a text, not an empty one"))
-            } else {
-                Ok(Secret::new(text))
-            }
-        })
+        self.parsed(key, Redaction::Hidden, non_empty).map(Secret::new)
     }
 
     /// A text parsed by `parse`, whose error describes a correct value.
     pub(super) fn parsed<T>(
         &mut self,
         key: &'static str,
-        show: Redaction,
+        redaction: Redaction,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        self.parsed_as(key, String::from("a text in quotes"), show, parse)
+        self.parsed_as(key, String::from("a text in quotes"), redaction, parse)
     }
 
     /// A list of texts; `None` if it is not set or an element is wrong, which is recorded as `key[2]`.
     pub(super) fn list<T>(
         &mut self,
         key: &'static str,
-        show: Redaction,
+        redaction: Redaction,
         example: &str,
         mut parse: impl FnMut(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
         let wanted = format!("a list of texts such as {example}");
         let array = match self.take(key)? {
             DeValue::Array(array) => array,
-            other => return self.wrong_type(key, other, show, wanted, None),
+            other => return self.wrong_type(key, other, redaction, wanted, None),
         };
         let mut list = Vec::with_capacity(array.len());
         for (i, element) in array.iter().enumerate() {
@@ -236,15 +228,15 @@ impl<'n, 'd> Section<'n, 'd> {
                         list.push(value);
                         continue;
                     }
-                    Err(wanted) => ConfigFault::Value { shown: show.of(text), wanted },
+                    Err(wanted) => ConfigFault::Value { shown: redaction.of(text), wanted },
                 },
                 other => ConfigFault::WrongType {
-                    found: found(other, show),
+                    found: found(other, redaction),
                     wanted: String::from("a text in quotes"),
                 },
             };
             let place = format!("{}[{}]", self.full_key(key), i + 1);
-            self.notes.add(self.notes.line(element.span().start), place, fault);
+            self.diagnostics.add(self.diagnostics.line(element.span().start), place, fault);
         }
         (list.len() == array.len()).then_some(list)
     }
@@ -280,10 +272,10 @@ impl<'n, 'd> Section<'n, 'd> {
         let mut sections = Vec::new();
         for (i, element) in array.iter().enumerate() {
             let path = format!("{}[{}]", self.full_key(key), i + 1);
-            let origin = self.notes.line(element.span().start);
+            let origin = self.diagnostics.line(element.span().start);
             match element.get_ref() {
                 DeValue::Table(table) => sections.push(self.subsection(key, path, origin, Some(table))),
-                other => self.notes.add(
+                other => self.diagnostics.add(
                     origin,
                     path,
                     ConfigFault::WrongType { found: found(other, Redaction::Hidden), wanted: wanted.clone() },
@@ -297,13 +289,13 @@ impl<'n, 'd> Section<'n, 'd> {
     pub(super) fn finish(self) {
         for (key, _) in self.table.into_iter().flatten() {
             let name = key.get_ref().as_ref();
-            if self.asked.contains(&name) {
+            if self.known.contains(&name) {
                 continue;
             }
             let nearest =
-                did_you_mean::nearest(name, self.asked.iter().copied()).map(|name| self.full_key(name));
-            let line = self.notes.line(key.span().start);
-            self.notes.add(line, self.full_key(&key_name(name)), ConfigFault::UnknownKey { nearest });
+                did_you_mean::nearest(name, self.known.iter().copied()).map(|name| self.full_key(name));
+            let line = self.diagnostics.line(key.span().start);
+            self.diagnostics.add(line, self.full_key(&key_name(name)), ConfigFault::UnknownKey { nearest });
         }
     }
 
@@ -315,25 +307,25 @@ impl<'n, 'd> Section<'n, 'd> {
         table: Option<&'n DeTable<'d>>,
     ) -> Section<'n, 'd> {
         let kind = join(&self.kind, key);
-        Section { notes: self.notes, path, kind, origin, table, asked: Vec::new() }
+        Section { diagnostics: self.diagnostics, path, kind, origin, table, known: Vec::new() }
     }
 
     fn parsed_as<T>(
         &mut self,
         key: &'static str,
         wanted_type: String,
-        show: Redaction,
+        redaction: Redaction,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         match self.take(key)? {
             DeValue::String(text) => match parse(text) {
                 Ok(value) => Some(value),
                 Err(wanted) => {
-                    self.add_fault(key, ConfigFault::Value { shown: show.of(text), wanted });
+                    self.add_fault(key, ConfigFault::Value { shown: redaction.of(text), wanted });
                     None
                 }
             },
-            other => self.wrong_type(key, other, show, wanted_type, None),
+            other => self.wrong_type(key, other, redaction, wanted_type, None),
         }
     }
 
@@ -342,11 +334,11 @@ impl<'n, 'd> Section<'n, 'd> {
         &self,
         key: &str,
         value: &DeValue,
-        show: Redaction,
+        redaction: Redaction,
         wanted: impl Into<String>,
         default: T,
     ) -> T {
-        self.add_fault(key, ConfigFault::WrongType { found: found(value, show), wanted: wanted.into() });
+        self.add_fault(key, ConfigFault::WrongType { found: found(value, redaction), wanted: wanted.into() });
         default
     }
 
@@ -355,10 +347,10 @@ impl<'n, 'd> Section<'n, 'd> {
     }
 
     fn take_spanned(&mut self, key: &'static str) -> Option<(Origin, &'n DeValue<'d>)> {
-        self.asked.push(key);
-        self.notes.add_known(join(&self.kind, key));
+        self.known.push(key);
+        self.diagnostics.add_known(join(&self.kind, key));
         let (_, value) = self.find(key)?;
-        Some((self.notes.line(value.span().start), value.get_ref()))
+        Some((self.diagnostics.line(value.span().start), value.get_ref()))
     }
 
     fn find(&self, key: &str) -> Option<(&'n Spanned<toml::de::DeString<'d>>, &'n Spanned<DeValue<'d>>)> {
@@ -372,4 +364,8 @@ impl<'n, 'd> Section<'n, 'd> {
 
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+fn non_empty(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err(String::from("a text, not an empty one")) } else { Ok(text.to_owned()) }
 }

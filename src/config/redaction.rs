@@ -58,9 +58,9 @@ pub(super) fn key_name(name: &str) -> String {
 }
 
 /// Describes a value of the wrong type: the value, if it is short and not secret, and its type.
-pub(super) fn found(value: &DeValue, show: Redaction) -> String {
+pub(super) fn found(value: &DeValue, redaction: Redaction) -> String {
     let (shown, kind) = match value {
-        DeValue::String(text) => (show.of(text), "a text"),
+        DeValue::String(text) => (redaction.of(text), "a text"),
         DeValue::Integer(number) => (shorten(&number.to_string()), "a whole number"),
         DeValue::Float(number) => (shorten(number.as_str()), "a number with a fraction"),
         DeValue::Boolean(value) => (value.to_string(), "a yes-or-no"),
@@ -68,7 +68,7 @@ pub(super) fn found(value: &DeValue, show: Redaction) -> String {
         DeValue::Array(_) => return String::from("a list"),
         DeValue::Table(_) => return String::from("a section"),
     };
-    if show == Redaction::Hidden { String::from(kind) } else { format!("{shown}, {kind}") }
+    if redaction == Redaction::Hidden { String::from(kind) } else { format!("{shown}, {kind}") }
 }
 
 #[cfg(test)]

@@ -37,9 +37,9 @@ impl TargetFlags {
     /// # Errors
     /// All faults, not only the first.
     pub fn parse(&self) -> Result<Targets, ConfigError> {
-        let notes = Diagnostics::new("");
-        let wrong = |flag: &str, show: Redaction, text: &str, wanted: String| {
-            notes.add(Origin::Flag, flag, ConfigFault::Value { shown: show.of(text), wanted });
+        let diagnostics = Diagnostics::new("");
+        let wrong = |flag: &str, redaction: Redaction, text: &str, wanted: String| {
+            diagnostics.add(Origin::Flag, flag, ConfigFault::Value { shown: redaction.of(text), wanted });
         };
         let network = self.network.as_deref().map(Network::parse).unwrap_or(Ok(Network::Auto));
         let network = network.unwrap_or_else(|wanted| {
@@ -71,16 +71,16 @@ impl TargetFlags {
             }
         }
         let has_tls_flag = self.insecure || self.ca_file.is_some() || self.pin_sha256.is_some();
-        if notes.is_empty() && has_tls_flag && pools.iter().all(|pool| pool.tls.is_none()) {
+        if diagnostics.is_empty() && has_tls_flag && pools.iter().all(|pool| pool.tls.is_none()) {
             let reason = "is for TLS, but no URL begins with stratum+ssl://".to_owned();
             let flags = "--insecure, --ca-file or --pin-sha256";
-            notes.add(Origin::Flag, flags, ConfigFault::Conflict { reason });
+            diagnostics.add(Origin::Flag, flags, ConfigFault::Conflict { reason });
         }
         if self.urls.is_empty() {
             let wanted = "such as stratum+tcp://solo.ckpool.org:3333".to_owned();
-            notes.add(Origin::Flag, "URL", ConfigFault::Missing { wanted });
+            diagnostics.add(Origin::Flag, "URL", ConfigFault::Missing { wanted });
         }
-        let problems = notes.into_problems();
+        let problems = diagnostics.into_problems();
         if !problems.is_empty() {
             return Err(ConfigError::Invalid { file: None, problems });
         }

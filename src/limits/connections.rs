@@ -270,7 +270,7 @@ impl GatekeeperState {
         let source = AddressKey::from(ip);
         if !self.sources.contains_key(&source) {
             if self.sources.len() >= max_sources {
-                self.forget_some(max_sources, now);
+                self.evict_idle(max_sources, now);
             }
             if self.sources.len() >= max_sources {
                 self.others.get_or_insert_with(|| AddressRecord::new(now));
@@ -291,7 +291,7 @@ impl GatekeeperState {
 
     /// Evicts an eighth of the table, the longest unused entries first, but none that is connected or
     /// banned. In a flood of addresses, this search happens once in a thousand connections.
-    fn forget_some(&mut self, max_sources: usize, now: Instant) {
+    fn evict_idle(&mut self, max_sources: usize, now: Instant) {
         let mut idle: Vec<(Instant, AddressKey)> = self
             .sources
             .iter()

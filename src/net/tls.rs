@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Server
 
 use super::pem;
 use super::tls_stream::TlsStream;
-use super::tls_verify::{AnyCertificate, PinnedCertificate};
+use super::tls_verify::IssuerIgnored;
 
 /// An unusable TLS setting, with the file and the reason.
 #[derive(Debug)]
@@ -88,14 +88,11 @@ impl TlsClient {
         let config = match trust {
             Trust::System => builder.with_root_certificates(system_roots()).with_no_client_auth(),
             Trust::Roots(file) => builder.with_root_certificates(roots_of(file)?).with_no_client_auth(),
-            Trust::Pin(pin) => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(PinnedCertificate::new(*pin, provider())))
-                .with_no_client_auth(),
-            Trust::Anybody => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AnyCertificate::new(provider())))
-                .with_no_client_auth(),
+            Trust::Pin(_) | Trust::Anybody => {
+                let pin = if let Trust::Pin(pin) = trust { Some(*pin) } else { None };
+                let verifier = IssuerIgnored { pin, provider: provider() };
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
+            }
         };
         Ok(TlsClient { config: Arc::new(config), name })
     }
