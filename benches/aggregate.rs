@@ -44,7 +44,7 @@ const POOL_STACK: usize = 64 * 1024;
 const MINERS: &str = "BENCH_AGGREGATE_MINERS";
 
 fn main() {
-    sluice::net::fd_limit::raise_limit().unwrap();
+    sluice::net::process::raise_fd_limit().unwrap();
     if std::env::var(MINERS).is_ok() {
         return miners::serve();
     }

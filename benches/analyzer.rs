@@ -27,7 +27,7 @@ fn main() {
     let copies = copies(&notify);
     let frames = time_frames(&copies);
     let queue = copies.len() + 16;
-    let config = config::Analysis { queue, ..config::Analysis::default() };
+    let config = config::AnalysisConfig { queue, ..config::AnalysisConfig::default() };
     let (sender, receiver) = crossbeam_channel::bounded(queue);
     for copy in copies {
         // There is room for all.

@@ -36,7 +36,7 @@ const GIVEN_BACK: Duration = Duration::from_secs(5);
 const MARGIN: usize = 2;
 
 fn main() {
-    sluice::net::fd_limit::raise_limit().unwrap();
+    sluice::net::process::raise_fd_limit().unwrap();
     if setting("SLUICE_STACKS", 0) == 0 {
         memory();
     }

@@ -45,7 +45,7 @@ fn main() {
         0 => vec![100, 500, 2000],
         count => vec![count],
     };
-    let files = sluice::net::fd_limit::raise_limit().unwrap();
+    let files = sluice::net::process::raise_fd_limit().unwrap();
 
     let (listener, address) = common::listen();
     common::start_pool(listener, None);

@@ -128,7 +128,7 @@ fn job_decode(bencher: Bencher, id: &str) {
     let size = *sizes.iter().find(|size| Coinbase::of_job(&job, &extranonce1, **size).is_ok()).unwrap();
     bencher.bench(|| {
         let coinbase = Coinbase::of_job(black_box(&job), &extranonce1, size).unwrap();
-        black_box((coinbase.height().ok(), coinbase.tag(), coinbase.extranonce_place()));
+        black_box((coinbase.height().ok(), coinbase.tag(), coinbase.extranonce_position()));
         for output in coinbase.outputs() {
             black_box((output.kind(), output.address(AddressChain::Mainnet)));
         }

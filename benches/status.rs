@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sluice::analyzer::{Analyzer, HashRates, MinerView, PayoutState, Setup, Snapshot};
 use sluice::clock::NtpTime;
-use sluice::config::{Analysis, Config, Overrides};
+use sluice::config::{AnalysisConfig, Config, Overrides};
 use sluice::record::BestShare;
 use sluice::status::json::status;
 use sluice::status::metrics::metrics;
@@ -49,7 +49,7 @@ fn time(name: &str, document: impl Fn() -> String) -> Duration {
 fn sight() -> StatusSnapshot {
     let text = "[[upstream]]\nurl = \"stratum+tcp://pool.example:3333\"\n";
     let config = Config::parse(text, &Overrides::default()).unwrap();
-    let (analyzer, _copies) = Analyzer::start(Setup::plain(&Analysis::default())).unwrap();
+    let (analyzer, _copies) = Analyzer::start(Setup::plain(&AnalysisConfig::default())).unwrap();
     let snapshot = analyzer.finish();
     let at = snapshot.at.unwrap();
     let miners = (1..=MINERS).map(|session| miner(session, at)).collect();

@@ -6,7 +6,7 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ntp_server::{DAY, Machine, Manner, Server, impatient, really};
-use sluice::clock::{Clock, ClockState, JobTime, NtpSchedule, Offset, Why};
+use sluice::clock::{Clock, ClockState, JobTime, NtpSchedule, Offset, UnsyncReason};
 use sluice::net::Stamp;
 use sluice::util::stop::Stop;
 
@@ -28,7 +28,7 @@ impl Drop for Running {
 fn start(servers: &[&Server]) -> Running {
     let names: Vec<String> = servers.iter().map(|server| server.address.to_string()).collect();
     let stop = Stop::new();
-    Running { clock: Clock::start_with_pace(&names, impatient(), &stop).unwrap(), stop }
+    Running { clock: Clock::start_with_schedule(&names, impatient(), &stop).unwrap(), stop }
 }
 
 fn wait_for(clock: &Clock, what: &str, is_so: impl Fn(&ClockState) -> bool) -> ClockState {
@@ -54,7 +54,13 @@ fn synchronised(clock: &Clock) -> (Offset, Duration, usize) {
 /// What is said when there is no time.
 fn refused(clock: &Clock) -> String {
     let is_refused = |state: &ClockState| {
-        matches!(state, ClockState::Unsynchronised { why: Why::NoAnswer(_) | Why::Disagreement(_), .. })
+        matches!(
+            state,
+            ClockState::Unsynchronised {
+                reason: UnsyncReason::NoAnswer(_) | UnsyncReason::Disagreement(_),
+                ..
+            }
+        )
     };
     let state = wait_for(clock, "refused", is_refused);
     assert_eq!(clock.offset(), None);
@@ -112,19 +118,19 @@ fn two_that_contradict_each_other_give_no_time() {
 fn what_is_no_good_answer_is_refused_with_its_reason() {
     for (manner, reason) in [
         (Manner::Silent, "does not answer"),
-        (Manner::Kiss(b"RATE"), "asks to be asked less"),
+        (Manner::Kiss(b"RATE"), "asks for fewer queries"),
         (Manner::Kiss(b"DENY"), "refuses to serve"),
         (Manner::LeapAlarm, "is not synchronised itself"),
         (Manner::Stratum(16), "stratum 16"),
         (Manner::RootDispersion(5), "may be off by 5.0s"),
-        (Manner::Short, "no answer to the question"),
-        (Manner::WrongOrigin, "no answer to the question"),
-        (Manner::Skewed(-20 * 365 * 24 * 3_600_000), "cannot be"),
+        (Manner::Short, "do not answer the query"),
+        (Manner::WrongOrigin, "do not answer the query"),
+        (Manner::Skewed(-20 * 365 * 24 * 3_600_000), "impossible time"),
     ] {
         let server = Server::start(manner);
         let running = start(&[&server]);
         let said = refused(&running.clock);
-        assert!(said.contains(reason) || said.contains("asked to be left alone"), "{manner:?}: {said}");
+        assert!(said.contains(reason) || said.contains("asked for a pause"), "{manner:?}: {said}");
     }
 }
 
@@ -151,7 +157,7 @@ fn a_closed_port_is_noticed_at_once() {
     let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let stop = Stop::new();
     let pace = NtpSchedule { timeout: Duration::from_secs(60), ..impatient() };
-    let clock = Clock::start_with_pace(&[address.to_string()], pace, &stop).unwrap();
+    let clock = Clock::start_with_schedule(&[address.to_string()], pace, &stop).unwrap();
     let said = refused(&clock);
     assert!(said.contains("nobody listens"), "{said}");
     stop.stop();
@@ -174,7 +180,7 @@ fn an_answer_that_took_too_long_is_refused() {
     let server = Server::start(manner);
     let stop = Stop::new();
     let pace = NtpSchedule { timeout: Duration::from_secs(5), ..impatient() };
-    let clock = Clock::start_with_pace(&[server.address.to_string()], pace, &stop).unwrap();
+    let clock = Clock::start_with_schedule(&[server.address.to_string()], pace, &stop).unwrap();
     let said = refused(&clock);
     assert!(said.contains("to answer"), "{said}");
     stop.stop();
@@ -193,8 +199,8 @@ fn silence_leaves_the_systems_clock_and_a_later_answer_is_taken() {
 
 #[test]
 fn no_server_is_off() {
-    let clock = Clock::start_with_pace(&[], impatient(), &Stop::new()).unwrap();
-    assert!(matches!(clock.state(), ClockState::Unsynchronised { why: Why::Off, .. }));
+    let clock = Clock::start_with_schedule(&[], impatient(), &Stop::new()).unwrap();
+    assert!(matches!(clock.state(), ClockState::Unsynchronised { reason: UnsyncReason::Off, .. }));
     assert_eq!(clock.offset(), None);
 }
 
@@ -252,7 +258,10 @@ fn ntp_that_the_systems_clock_and_the_jobs_contradict_is_not_believed() {
     assert!((clock.now().unix_seconds() - really()).abs() <= 1);
     let state = clock.state();
     assert!(
-        matches!(state, ClockState::Unsynchronised { why: Why::Contradicted { pools: 1, .. }, .. }),
+        matches!(
+            state,
+            ClockState::Unsynchronised { reason: UnsyncReason::Contradicted { pools: 1, .. }, .. }
+        ),
         "{state:?}"
     );
     assert!(state.to_string().contains("100 days ahead of"), "{state}");

@@ -66,7 +66,7 @@ fn the_coinbases_of_the_vectors() {
             outputs: &vector["expected_outputs"],
         };
         expected.check(&coinbase);
-        let place = coinbase.extranonce_place().unwrap();
+        let place = coinbase.extranonce_position().unwrap();
         let in_sequence = [place.first, place.last].contains(&CoinbasePart::Sequence);
         assert_eq!(Some(in_sequence), vector["expected_sequence_is_extranonce"].as_bool());
         ran += 1;
@@ -176,7 +176,7 @@ impl Expected<'_> {
     }
 
     fn check_place(&self, coinbase: &Coinbase) {
-        let place = coinbase.extranonce_place().unwrap();
+        let place = coinbase.extranonce_position().unwrap();
         if self.is_in_output(coinbase) {
             // Version, input, scriptSig, nSequence, one output's count, value and length.
             let script = 4 + 1 + 36 + 1 + coinbase.script_sig().len() + 4 + 1 + 8 + 1;
@@ -189,7 +189,7 @@ impl Expected<'_> {
     }
 
     fn is_in_output(&self, coinbase: &Coinbase) -> bool {
-        let place = coinbase.extranonce_place().unwrap();
+        let place = coinbase.extranonce_position().unwrap();
         let inside = matches!(place.first, CoinbasePart::OutputScript(0));
         assert_eq!(inside, self.place.starts_with("output script (OP_RETURN)"), "{}", self.pool);
         inside

@@ -97,7 +97,7 @@ fn impossible_values_name_the_range() {
         &["rules.off[1] = \"share.rapit\"", "did you mean \"share.rapid\"?"],
     );
     says("[ratelimit]\nexempt = [\"192.168.1.7/24\"]\n", &["ratelimit.exempt[1]", "\"192.168.1.0/24\""]);
-    says("[listen]\nallow = []\n", &["listen.allow lets nobody connect"]);
+    says("[listen]\nallow = []\n", &["listen.allow is empty, so no miner could connect"]);
     says("[listen]\nstratum = []\n", &["no miner could connect"]);
     says("[listen]\nstratum = [\"1.2.3.4:5\", \"1.2.3.4:5\"]\n", &["1.2.3.4:5 twice"]);
     says("[listen]\nstratum = [\":3334\"]\n", &["listen.stratum[1] = \":3334\"", "0.0.0.0:3334"]);
@@ -176,7 +176,7 @@ fn no_message_holds_a_secret() {
          kind = \"webhook\"\nurl = \"https://h/hunter2\"\n[[reference]]\nnode = \"http://u:hunter2@h/\"\n\
          [pool_stats]\nkind = \"braiins\"\ntoken = \"hunter2\"\n",
     );
-    let everything = format!("{config:?} {:?} {:?}", config.warnings(), config.not_served_warnings());
+    let everything = format!("{config:?} {:?} {:?}", config.warnings(), config.ignored_key_warnings());
     assert!(!everything.contains(SECRET), "{everything}");
 }
 
@@ -216,34 +216,34 @@ fn flags_stand_above_the_file() {
     assert_eq!(config.http.listen, None);
     assert!(config.payout.address.is_some());
     assert_eq!(config.data_dir, PathBuf::from("/tmp/elsewhere"));
-    assert_eq!(config.not_served, [""; 0]);
+    assert_eq!(config.ignored_keys, [""; 0]);
     let wrong = Overrides { address: Some(String::from("bc1qwrong")), ..overrides };
     let said = Config::parse("", &wrong).unwrap_err().to_string();
     assert!(said.starts_with("--address = \"bc1qwrong\" must be a Bitcoin address"), "{said}");
 }
 
 #[test]
-fn what_is_unwise_or_of_no_use_is_told() {
+fn unwise_and_ignored_settings_are_warned_about() {
     let config = with_pool(
         "[listen]\nallow = [\"any\"]\n[payout]\nkind = \"pooled\"\non_mismatch = \"block\"\n[vardiff]\nenabled = true\n",
     );
-    assert_eq!(config.not_served, ["[vardiff]"]);
-    assert_eq!(config.not_served_warnings(), ["[vardiff] has no effect in mode = \"passthrough\""]);
+    assert_eq!(config.ignored_keys, ["[vardiff]"]);
+    assert_eq!(config.ignored_key_warnings(), ["[vardiff] has no effect in mode = \"passthrough\""]);
     let shared = load("mode = \"aggregate\"\n[vardiff]\nenabled = true\n[forward]\nbuffer = 4096\n[[upstream]]\nurl=\"stratum+tcp://h:1\"\nuser = \"u\"\n").unwrap();
-    assert_eq!(shared.not_served, ["[forward]"]);
+    assert_eq!(shared.ignored_keys, ["[forward]"]);
     assert_eq!(shared.upstreams[0].user, "u");
     assert!(config.warnings()[0].starts_with("listen.allow"));
     let config =
         load("[[upstream]]\nurl=\"stratum+ssl://h:1\"\ninsecure_skip_verify=true\nuser=\"u\"\n").unwrap();
     assert!(config.warnings()[0].contains("upstream[1].insecure_skip_verify"));
-    assert_eq!(config.not_served, ["upstream[1].user"]);
+    assert_eq!(config.ignored_keys, ["upstream[1].user"]);
     assert_eq!(default_config().warnings(), Vec::<String>::new());
     let config = with_pool("[analysis]\nenabled = false\n[[notify]]\nkind = \"ntfy\"\nurl = \"https://h\"\n");
     assert!(config.warnings()[0].starts_with("analysis.enabled = false"), "{:?}", config.warnings());
     let reference = "[[reference]]\nurl = \"stratum+tcp://p:1\"\n";
     assert_eq!(with_pool(reference).warnings(), [""; 0]);
     let warnings = with_pool(&format!("[analysis]\nenabled = false\n{reference}")).warnings();
-    assert!(warnings.len() == 1 && warnings[0].contains("no [[reference]] is ever asked"), "{warnings:?}");
+    assert!(warnings.len() == 1 && warnings[0].contains("no [[reference]] is contacted"), "{warnings:?}");
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn the_example_is_the_defaults() {
     let as_it_is = load(EXAMPLE).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(as_it_is, default_config());
     let uncommented = load(&example(|_| false)).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(Config { not_served: Vec::new(), ..uncommented }, default_config());
+    assert_eq!(Config { ignored_keys: Vec::new(), ..uncommented }, default_config());
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn round(miners: &[TcpStream], number: usize) {
 fn two_thousand_miners_at_once() {
     in_own_process(|| {
         // Theirs and the pool's ends.
-        let limit = sluice::net::fd_limit::raise_limit().unwrap();
+        let limit = sluice::net::process::raise_fd_limit().unwrap();
         assert!(limit > 2 * MINERS as u64 + 100, "only {limit} descriptors: ulimit -Hn");
         let pool = EchoPool::start();
         let sluice = Sluice::run(&format!(

@@ -102,8 +102,8 @@ fn strange_answers_are_no_figures() {
         (|_| json("<html>"), "the answer is not a JSON object"),
         (|_| json(r#"{"hashrate1hr": "9e99"}"#), "hashrate1hr has a value that can't be"),
         (|_| Answer::HugeBody(200), "the answer is too long or broken off"),
-        (|_| Answer::HugeHeader, "the answer is not proper HTTP"),
-        (|_| Answer::Garbage, "the answer is not proper HTTP"),
+        (|_| Answer::HugeHeader, "its answer is not valid HTTP"),
+        (|_| Answer::Garbage, "its answer is not valid HTTP"),
         (|_| Answer::Close, "connection: "),
     ] {
         let said = failing(answer).last_error.unwrap();

@@ -314,7 +314,7 @@ fn a_clean_stop_warns_of_nothing() {
         let sluice = Sluice::run(&text);
         let miner = sluice.connect();
         (&miner).write_all(SUBSCRIBE).unwrap();
-        sluice.wait_line("the pool's figures: ");
+        sluice.wait_line("the pool's figures could not be read: ");
         sluice.signal("TERM");
         let (status, log) = sluice.wait();
         assert!(status.success(), "{log}");

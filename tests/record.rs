@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sluice::clock::NtpTime;
-use sluice::config::{Record, Severity};
+use sluice::config::{RecordConfig, Severity};
 use sluice::record::{AlertKind, AlertRow, GeekTopic, JobRow, Recorder, SavedState, ShareOutcome, ShareRow};
 use sluice::stratum::{Difficulty, Extranonce1, Extranonce2, JobId, Nonce, Ntime, Version};
 use sluice::tap::SessionId;
@@ -34,18 +34,18 @@ fn noon() -> NtpTime {
     time("2026-11-21T12:00:00.123Z")
 }
 
-fn quick() -> Record {
-    Record { flush: Duration::from_millis(100), ..Record::default() }
+fn quick() -> RecordConfig {
+    RecordConfig { flush: Duration::from_millis(100), ..RecordConfig::default() }
 }
 
 /// With the real time, which files that are opened again are dated by.
-fn start(dir: &Path, record: &Record) -> (Recorder, SavedState) {
+fn start(dir: &Path, record: &RecordConfig) -> (Recorder, SavedState) {
     let now = || NtpTime::from_timestamp(jiff::Timestamp::now());
     let (recorder, state, _) = Recorder::start(record, dir, now).unwrap();
     (recorder, state)
 }
 
-fn start_at_noon(dir: &Path, record: &Record) -> (Recorder, SavedState) {
+fn start_at_noon(dir: &Path, record: &RecordConfig) -> (Recorder, SavedState) {
     let (recorder, state, _) = Recorder::start(record, dir, noon).unwrap();
     (recorder, state)
 }
@@ -164,7 +164,7 @@ fn a_share_is_one_row_with_the_promised_columns() {
 #[test]
 fn jobs_alerts_and_the_deep_dive_have_the_promised_forms() {
     let dir = tempfile::tempdir().unwrap();
-    let (recorder, _) = start(dir.path(), &Record { geek: true, ..quick() });
+    let (recorder, _) = start(dir.path(), &RecordConfig { geek: true, ..quick() });
     recorder.record_job(&job());
     recorder.record_alert(&alert("The coinbase pays somebody else", serde_json::json!({ "paid": 0 })));
     recorder.geek(noon(), GeekTopic::Share, || "hash 00ff".into());
@@ -187,7 +187,8 @@ fn jobs_alerts_and_the_deep_dive_have_the_promised_forms() {
 #[test]
 fn what_is_off_is_not_written_and_not_asked() {
     let dir = tempfile::tempdir().unwrap();
-    let (recorder, _) = start(dir.path(), &Record { shares: false, timing: false, geek: false, ..quick() });
+    let (recorder, _) =
+        start(dir.path(), &RecordConfig { shares: false, timing: false, geek: false, ..quick() });
     recorder.record_share(&share(1));
     recorder.record_job(&job());
     recorder.geek(noon(), GeekTopic::Job, || panic!("asked"));
@@ -220,7 +221,7 @@ fn no_text_of_a_stranger_is_a_formula_a_forged_row_or_a_terminal_command() {
         "\u{1b}]0;owned\u{7}\u{202e}gnp.exe\u{85}\u{2028}\u{7f}",
         "<script>alert(1)</script>",
     ];
-    let (recorder, _) = start(dir.path(), &Record { geek: true, ..quick() });
+    let (recorder, _) = start(dir.path(), &RecordConfig { geek: true, ..quick() });
     for text in hostile {
         let outcome = ShareOutcome::Rejected { code: None, reason: Some(text.into()) };
         recorder.record_share(&ShareRow {

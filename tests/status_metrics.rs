@@ -15,7 +15,7 @@ use sluice::upstream::PoolStatus;
 
 /// Totals of a proxy that has seen nothing, to be filled.
 fn totals() -> Totals {
-    let setup = sluice::analyzer::Setup::plain(&sluice::config::Analysis::default());
+    let setup = sluice::analyzer::Setup::plain(&sluice::config::AnalysisConfig::default());
     let (analyzer, _copies) = sluice::analyzer::Analyzer::start(setup).unwrap();
     analyzer.finish().totals.clone().unwrap()
 }

@@ -426,7 +426,7 @@ impl Accounting {
                 recorder.record_alert(&row);
             }
             if let Some(notifier) = &self.notifier {
-                notifier.tell(&row);
+                notifier.notify(&row);
             }
         }
     }

@@ -25,7 +25,7 @@ use super::verdicts::Expectations;
 use super::{AnalyzerCounts, Enforcement, ExternalUpdate};
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::net::sched::yield_to_others;
+use crate::net::process::yield_to_others;
 use crate::notify::Notifier;
 use crate::record::{Recorder, SavedState};
 use crate::tap::{Direction, Role, SessionId, TapEvent, TapMessage};
@@ -65,7 +65,7 @@ const MAX_UNFOLLOWED: usize = 1024;
 
 /// What the analyzer works with beside the copies.
 pub struct Setup {
-    pub analysis: config::Analysis,
+    pub analysis: config::AnalysisConfig,
     pub expectations: Expectations,
     pub rules: config::RulesConfig,
     /// `failover.silence_timeout`
@@ -116,7 +116,7 @@ pub struct AnalyzerEnded;
 
 impl Setup {
     /// With the system's clock, without records, and otherwise with the defaults of the configuration.
-    pub fn plain(analysis: &config::Analysis) -> Setup {
+    pub fn plain(analysis: &config::AnalysisConfig) -> Setup {
         Setup::of(&Config { analysis: analysis.clone(), ..Config::with_upstreams(Vec::new()) })
     }
 

@@ -4,7 +4,7 @@ use crossbeam_channel::Sender;
 
 use super::session_event::JobSeen;
 use super::verdicts::{ChainState, PayoutState};
-use crate::config::Consequence;
+use crate::config::OnViolation;
 
 /// An upstream that is to be left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,9 +19,9 @@ pub struct EnforcementRequest {
 #[derive(Debug, Clone)]
 pub struct Enforcement {
     /// `payout.on_mismatch`
-    pub on_mismatch: Consequence,
+    pub on_mismatch: OnViolation,
     /// `chain.on_wrong`
-    pub on_wrong: Consequence,
+    pub on_wrong: OnViolation,
     pub offences: Sender<EnforcementRequest>,
 }
 
@@ -31,9 +31,9 @@ impl Enforcement {
         let Some(upstream) = job.upstream else { return };
         let address = job.payout.expected.as_ref().map_or("", |expected| &expected.address);
         let is_unpaid = matches!(job.payout.state, PayoutState::Mismatch | PayoutState::Short);
-        let description = if self.on_mismatch == Consequence::Block && is_unpaid {
+        let description = if self.on_mismatch == OnViolation::Block && is_unpaid {
             format!("a block would pay {:.2} % to {address}", job.payout.percent)
-        } else if self.on_wrong == Consequence::Block && job.chain.state == ChainState::Wrong {
+        } else if self.on_wrong == OnViolation::Block && job.chain.state == ChainState::Wrong {
             format!("its work is not that of Bitcoin's {}", job.chain.network)
         } else {
             return;

@@ -31,9 +31,9 @@ pub struct ReloadedPolicy {
     pub rules: config::RulesConfig,
     pub expectations: Expectations,
     /// `payout.on_mismatch`
-    pub on_mismatch: config::Consequence,
+    pub on_mismatch: config::OnViolation,
     /// `chain.on_wrong`
-    pub on_wrong: config::Consequence,
+    pub on_wrong: config::OnViolation,
 }
 
 impl ReloadedPolicy {

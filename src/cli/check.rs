@@ -10,7 +10,7 @@ use clap::Args;
 use self::summary::ConfigSummary;
 use super::{CommandFailure, Options, preflight};
 use crate::config::Config;
-use crate::notify::try_all;
+use crate::notify::send_test_messages;
 use crate::util::escape::printable;
 use crate::util::plural::count;
 
@@ -40,7 +40,7 @@ pub fn run(CheckOptions { options, notify }: &CheckOptions) -> Result<(), Comman
     for warning in &warnings {
         text.push_str(&format!("Warning: {warning}\n"));
     }
-    for warning in config.not_served_warnings() {
+    for warning in config.ignored_key_warnings() {
         text.push_str(&format!("Note: {warning}\n"));
     }
     if found.errors.is_empty() {
@@ -63,7 +63,7 @@ fn test_messages(config: &Config) -> Result<(), CommandFailure> {
     if config.notify.is_empty() {
         return Err(CommandFailure::Runtime("there is no [[notify]], so nobody is told of anything".into()));
     }
-    let trials = try_all(&config.notify);
+    let trials = send_test_messages(&config.notify);
     let mut text = String::from("Test messages:\n");
     for trial in &trials {
         match &trial.result {

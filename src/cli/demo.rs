@@ -13,7 +13,7 @@ use super::run::after_failure;
 use super::signals::stop_on_signals;
 use crate::analyzer::AnalyzerCounts;
 use crate::app::{App, AppOptions};
-use crate::config::{Config, Failover, Http, Mode, UpstreamConfig};
+use crate::config::{Config, FailoverConfig, HttpConfig, Mode, UpstreamConfig};
 use crate::sim::{MinerModel, MinerOptions, MinerStats, PoolOptions, SimHashRate, SimMiner, SimPool};
 use crate::status::server::{HttpServer, PagePort};
 use crate::stratum::{Difficulty, Nbits};
@@ -270,14 +270,14 @@ fn configuration(pools: &[SimPool; 2], is_aggregate: bool) -> Config {
         // As lively as the other world.
         config.vardiff.target = Duration::from_secs(2);
     }
-    config.failover = Failover { failback_after: Duration::from_secs(5), ..config.failover };
+    config.failover = FailoverConfig { failback_after: Duration::from_secs(5), ..config.failover };
     config
 }
 
 /// Opens the port of the page; `None` when the page is off.
 fn page_port(options: &DemoOptions) -> Result<Option<PagePort>, CommandFailure> {
-    let open = |listen| HttpServer::bind(&Http { listen, ..Http::default() });
-    let usual = Http::default().listen;
+    let open = |listen| HttpServer::bind(&HttpConfig { listen, ..HttpConfig::default() });
+    let usual = HttpConfig::default().listen;
     match options.http {
         Some(PageAddress(listen)) => open(listen),
         None => open(usual).or_else(|_| open(usual.map(|usual| SocketAddr::new(usual.ip(), 0)))),

@@ -74,7 +74,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode, CommandFailure> {
             let config = options.load()?;
             let missed = preflight::prepare(&config)?;
             logging::start(Some(&config.data_dir), "info");
-            let unwise = config.warnings().into_iter().chain(config.not_served_warnings());
+            let unwise = config.warnings().into_iter().chain(config.ignored_key_warnings());
             for warning in unwise.chain(missed) {
                 log::warn!("{warning}");
             }

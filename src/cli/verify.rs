@@ -83,7 +83,7 @@ pub struct VerifyOptions {
 /// # Errors
 /// A wrong command line.
 pub fn run(options: &VerifyOptions, stop: &Stop) -> Result<ExitCode, CommandFailure> {
-    let targets = options.flags().understand()?;
+    let targets = options.flags().parse()?;
     Ok(look(options, &targets, stop).unwrap_or_else(|why| {
         // 1 would say that a pool is bad.
         log::error!("{why}");

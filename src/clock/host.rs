@@ -1,5 +1,5 @@
-//! This machine's two clocks, read together: the one that is set now and then, and the one that only
-//! runs on.
+//! This machine's two clocks, read together: the system's clock, which can be set, and the steady
+//! clock, which can't.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use nix::time::{ClockId, clock_gettime};
 use super::time::Offset;
 use crate::net::Stamp;
 
-/// The system's clock was set if it moved this much more or less than the steady clock. Slewing
-/// moves both alike, and reading the two clocks takes microseconds, so anything larger is a step.
+/// Smallest difference between the two clocks' progress that counts as a step. Slewing moves both
+/// alike, and reading both takes microseconds.
 const MIN_STEP: Duration = Duration::from_millis(500);
 
-/// How often the pair is read again when the thread was held up between the two reads.
+/// Caps the attempts to read both clocks without an interruption in between.
 const MAX_READS: usize = 4;
 
-/// A pair that took longer to read is read again.
+/// Longest time for reading both clocks; a slower reading is repeated.
 const MAX_READ_TIME: Duration = Duration::from_micros(200);
 
-/// The two clocks at one moment.
+/// Both clocks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockReading {
     /// The system's clock.
     pub system: Stamp,
-    /// The time since the machine was started, time asleep included. Nobody sets it.
+    /// Time since the machine was started, including suspension. It can't be set.
     pub steady: Duration,
 }
 
@@ -43,8 +43,8 @@ impl ClockReading {
         }
     }
 
-    /// How far the system's clock was set between `earlier` and this reading: positive when it was
-    /// set forward, zero when nobody set it.
+    /// The step of the system's clock between `earlier` and this reading: positive if forward, zero if
+    /// it was not set.
     pub fn step_since(&self, earlier: &ClockReading) -> Offset {
         let ahead = |reading: &ClockReading| {
             i128::from(reading.system.as_nanos()) - i128::try_from(reading.steady.as_nanos()).unwrap_or(0)
@@ -60,7 +60,7 @@ impl ClockReading {
 pub struct HostClocks(Arc<dyn Fn() -> ClockReading + Send + Sync>);
 
 impl HostClocks {
-    /// Takes the source of readings, for tests that set a clock.
+    /// Clocks read from a function, for tests that set a clock.
     pub fn simulated(read: impl Fn() -> ClockReading + Send + Sync + 'static) -> HostClocks {
         HostClocks(Arc::new(read))
     }
@@ -72,7 +72,7 @@ impl HostClocks {
 }
 
 impl Default for HostClocks {
-    /// The machine's own.
+    /// This machine's clocks.
     fn default() -> HostClocks {
         HostClocks::simulated(ClockReading::now)
     }
@@ -85,7 +85,7 @@ impl fmt::Debug for HostClocks {
 }
 
 fn steady() -> Duration {
-    // CLOCK_MONOTONIC stands still while the machine sleeps, which would look like a clock that was set.
+    // CLOCK_MONOTONIC stops during suspension, which would look like a step.
     clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
 }
 
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_is_noticed_and_one_that_is_slewed_is_not() {
+    fn a_step_is_noticed_and_slewing_is_not() {
         let before = reading(0, 5_000);
         for (moved_ms, step_ms) in
             [(10_000, 0), (10_005, 0), (9_501, 0), (10_600, 600), (9_400, -600), (3_610_000, 3_600_000)]

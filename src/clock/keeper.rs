@@ -1,4 +1,4 @@
-//! The thread `ntp`: when the servers are asked, and when again.
+//! The thread `ntp`, which queries the servers on a schedule.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -11,39 +11,38 @@ use super::median::Disagreement;
 use super::query::NtpSample;
 use super::server::NtpServer;
 use super::time::{NtpTime, Offset};
-use super::{Clock, ClockState, Why};
+use super::{Clock, ClockState, UnsyncReason};
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::supervise::service;
 
-/// More servers make the median no better.
+/// Caps the servers: more do not improve the median.
 const MAX_SERVERS: usize = 16;
 
-/// How often each server is asked in a round; the sample with the lowest round trip counts.
+/// Queries to each server in a round; the sample with the lowest round trip counts.
 const SAMPLES: usize = 3;
 
-/// An offset older than this is not believed any more: an ordinary crystal (50 ppm) is then off by
-/// another 4 s.
+/// Age from which an offset is not trusted: an ordinary crystal (50 ppm) has then drifted by 4 s.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
-/// How often servers are asked.
+/// The schedule of queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NtpSchedule {
-    /// From round to round, give or take a tenth.
+    /// Time between two rounds, give or take a tenth.
     pub interval: Duration,
-    /// After the first round without a result; doubled each time, up to `interval`.
+    /// Pause after the first round without a result; doubled each time, up to `interval`.
     pub retry: Duration,
-    /// Between two questions to the same server. Servers that limit rates want 2 s (ntpd's
-    /// `discard minimum`).
+    /// Time between two queries to the same server. Rate-limiting servers want 2 s (ntpd's `discard
+    /// minimum`).
     pub between: Duration,
-    /// For one name, and for one answer.
+    /// Time limit for resolving a name, and for an answer.
     pub timeout: Duration,
-    /// How often the system's clock is compared with the monotonic one.
+    /// Time between two comparisons of the system's clock with the monotonic one.
     pub watch: Duration,
 }
 
 impl NtpSchedule {
-    /// What public servers allow: one round every `interval`, which is at least a minute.
+    /// A schedule that public servers allow: one round every `interval`, which is at least a minute.
     pub fn every(interval: Duration) -> NtpSchedule {
         NtpSchedule {
             interval: interval.max(Duration::from_secs(60)),
@@ -55,17 +54,17 @@ impl NtpSchedule {
     }
 }
 
-/// Starts the thread that keeps `clock` right until `stop`.
+/// Starts the thread that updates `clock` until `stop`.
 pub(super) fn start(clock: Clock, servers: &[String], pace: NtpSchedule, stop: &Stop) -> io::Result<()> {
     if servers.len() > MAX_SERVERS {
-        warn!("ntp.servers: only the first {MAX_SERVERS} are asked");
+        warn!("ntp.servers: only the first {MAX_SERVERS} are queried");
     }
     let servers = servers.iter().take(MAX_SERVERS).map(|name| NtpServer::new(name)).collect();
     let stop = stop.clone();
     let mut keeper = ClockKeeper { clock, servers, pace, stop, last_good: None };
-    // The thread is not joined: an unanswered question may hold it for `timeout` after the end.
+    // The thread is not joined: an unanswered query may block it for `timeout` after the end.
     service("ntp").start(move || {
-        // Being stopped is its ordinary end.
+        // Being stopped is the regular end.
         keeper.run().or(Ok::<(), Stopped>(()))
     })?;
     Ok(())
@@ -86,7 +85,7 @@ impl ClockKeeper {
             supervise::beat();
             let pause = if let Err(why) = self.round()? {
                 if self.last_good.is_none_or(|good| good.elapsed() > MAX_AGE) {
-                    self.lose(why);
+                    self.report_loss(why);
                 } else {
                     debug!("this round of NTP had no result: {why}");
                 }
@@ -101,34 +100,34 @@ impl ClockKeeper {
         }
     }
 
-    /// Asks every server [`SAMPLES`] times. The first answers are used at once; the later ones
-    /// make them better.
-    fn round(&mut self) -> Result<Result<(), Why>, Stopped> {
+    /// Queries every server [`SAMPLES`] times. The first answers are used at once; later ones improve the
+    /// result.
+    fn round(&mut self) -> Result<Result<(), UnsyncReason>, Stopped> {
         self.servers.iter_mut().for_each(NtpServer::begin_round);
-        let mut result = Err(Why::Starting);
+        let mut result = Err(UnsyncReason::Starting);
         for pass in 0..SAMPLES {
             if pass > 0 {
                 self.stop.sleep(self.pace.between)?;
             }
             for server in &mut self.servers {
                 self.stop.check()?;
-                // A server that has twice said nothing is not there.
+                // After two unanswered queries the server counts as unreachable.
                 if pass < 2 || server.best.is_some() {
                     server.ask(self.pace.timeout, &self.clock.shared.host);
                 }
             }
-            result = self.conclude();
+            result = self.combine_samples();
         }
         Ok(result)
     }
 
-    fn conclude(&mut self) -> Result<(), Why> {
+    fn combine_samples(&mut self) -> Result<(), UnsyncReason> {
         let now = self.clock.reading();
         let best = self.servers.iter().filter_map(|server| server.best);
         let samples: Vec<NtpSample> = best.map(|sample| sample.at(now)).collect();
         match median::agree(&samples) {
-            None => Err(Why::NoAnswer(self.said())),
-            Some(Err(Disagreement)) => Err(Why::Disagreement(self.said())),
+            None => Err(UnsyncReason::NoAnswer(self.describe_servers())),
+            Some(Err(Disagreement)) => Err(UnsyncReason::Disagreement(self.describe_servers())),
             Some(Ok(agreed)) => {
                 self.last_good = Some(Instant::now());
                 let state = ClockState::Synchronised {
@@ -146,8 +145,8 @@ impl ClockKeeper {
         }
     }
 
-    /// Says of each server what it said.
-    fn said(&self) -> String {
+    /// Lists each server's offset or failure.
+    fn describe_servers(&self) -> String {
         let one = |server: &NtpServer| match (server.best, server.failure) {
             (Some(sample), _) => format!("{}: {}", server.name, sample.offset),
             (None, Some(failure)) => format!("{}: {failure}", server.name),
@@ -156,11 +155,11 @@ impl ClockKeeper {
         self.servers.iter().map(one).collect::<Vec<_>>().join("; ")
     }
 
-    fn lose(&mut self, why: Why) {
+    fn report_loss(&mut self, why: UnsyncReason) {
         self.last_good = None;
         let is_news = match self.clock.state() {
             ClockState::Synchronised { .. } => true,
-            ClockState::Unsynchronised { why: Why::Starting, .. } => true,
+            ClockState::Unsynchronised { reason: UnsyncReason::Starting, .. } => true,
             ClockState::Unsynchronised { .. } => false,
         };
         if is_news {
@@ -168,11 +167,11 @@ impl ClockKeeper {
         }
         let now = self.clock.reading();
         let since = NtpTime::from_stamp(now.system, Offset::default());
-        self.clock.set(ClockState::Unsynchronised { since, why }, now);
+        self.clock.set(ClockState::Unsynchronised { since, reason: why }, now);
     }
 
-    /// Waits for `pause`; less when the system's clock is set meanwhile. The offset is corrected by
-    /// that step at once, wherever it is used; the servers are asked to see whether all is well.
+    /// Waits for `pause`, or until the system's clock is set. Users of the offset correct it by that step
+    /// at once; the next round verifies the result.
     fn wait(&mut self, pause: Duration) -> Result<(), Stopped> {
         let end = Instant::now() + pause;
         loop {
@@ -185,15 +184,15 @@ impl ClockKeeper {
             let step = self.clock.reading().step_since(&before);
             if step != Offset::default() {
                 let way = if step.micros() > 0 { "forward" } else { "back" };
-                info!("the system's clock was set {way} by {}; NTP servers are asked again", step.amount());
+                info!("the system's clock was set {way} by {}; NTP servers are queried again", step.amount());
                 return Ok(());
             }
         }
     }
 }
 
-/// Within a tenth of `interval`, so that many programs do not ask in step; never under a minute
-/// where `interval` is not.
+/// Varies `interval` by up to a tenth, so that many programs do not query in step; never below a minute
+/// unless `interval` is.
 fn jittered(interval: Duration) -> Duration {
     let share = (RandomState::new().build_hasher().finish() % 1000) as f64 / 1000.0;
     let floor = interval.min(Duration::from_secs(60));
@@ -205,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_minute_is_never_undercut() {
+    fn a_pause_is_never_below_a_minute() {
         for interval in [Duration::from_secs(60), Duration::from_secs(3600)] {
             for _ in 0..100 {
                 let pause = jittered(interval);

@@ -1,31 +1,31 @@
-//! Several servers' answers to one offset.
+//! One offset from several servers' samples.
 
 use std::time::Duration;
 
 use super::query::NtpSample;
 use super::time::Offset;
 
-/// What honest servers may differ by beside what the way to them explains. Public servers agree
-/// within milliseconds; this is generous to smeared leap seconds, during which Google's and others
-/// differ by up to one second.
+/// Largest difference between honest servers beyond their round trips. Public servers agree within
+/// milliseconds; this allows for smeared leap seconds, during which Google's servers and others differ
+/// by up to one second.
 const TOLERANCE: Duration = Duration::from_secs(1);
 
-/// What the servers agree on.
+/// The offset that the servers agree on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Agreed {
+pub(super) struct Consensus {
     pub offset: Offset,
-    /// Half of the round trip behind the median, the larger of two.
+    /// Half of the median sample's round trip, or of the longer one of two.
     pub error_bound: Duration,
     pub servers: usize,
 }
 
-/// More than half of the servers that answered have to agree for any to be believed.
+/// The servers contradict each other: no more than half of them agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Disagreement;
 
-/// The median of those who agree with the median of all. One server is believed, two have to agree
-/// with each other; of three, one may lie. `None` for no answers.
-pub(super) fn agree(samples: &[NtpSample]) -> Option<Result<Agreed, Disagreement>> {
+/// The median of the samples that agree with the median of all. A single server is trusted, two have to
+/// agree with each other, and of three one may be wrong. `None` if there are no samples.
+pub(super) fn agree(samples: &[NtpSample]) -> Option<Result<Consensus, Disagreement>> {
     let (middle, _) = median(samples)?;
     let agrees = |sample: &&NtpSample| {
         let apart = Duration::from_micros(sample.offset.micros().abs_diff(middle.micros()));
@@ -36,10 +36,10 @@ pub(super) fn agree(samples: &[NtpSample]) -> Option<Result<Agreed, Disagreement
         return Some(Err(Disagreement));
     }
     let (offset, error_bound) = median(&agreeing)?;
-    Some(Ok(Agreed { offset, error_bound, servers: agreeing.len() }))
+    Some(Ok(Consensus { offset, error_bound, servers: agreeing.len() }))
 }
 
-/// The middle one, or between the middle two.
+/// The middle offset, or the mean of the middle two.
 fn median(samples: &[NtpSample]) -> Option<(Offset, Duration)> {
     let mut sorted = samples.to_vec();
     sorted.sort_by_key(|sample| sample.offset);
@@ -65,26 +65,26 @@ mod tests {
     }
 
     #[test]
-    fn one_is_believed_and_none_is_nothing() {
+    fn a_single_sample_is_trusted() {
         assert_eq!(agree(&[]), None);
         assert_eq!(agreed_ms(&[sample(250, 20)]), Some((250, 1)));
     }
 
     #[test]
-    fn a_liar_among_three_is_refused() {
+    fn a_wrong_sample_among_three_is_ignored() {
         let hours = 5 * 3_600_000;
         assert_eq!(agreed_ms(&[sample(10, 20), sample(hours, 1), sample(14, 30)]), Some((12, 2)));
         assert_eq!(agreed_ms(&[sample(-hours, 1), sample(10, 20), sample(14, 30)]), Some((12, 2)));
     }
 
     #[test]
-    fn two_that_contradict_each_other_are_not_believed() {
+    fn two_contradicting_samples_are_not_trusted() {
         assert_eq!(agree(&[sample(0, 20), sample(3_600_000, 20)]), Some(Err(Disagreement)));
         assert_eq!(agreed_ms(&[sample(0, 20), sample(900, 20)]), Some((450, 2)));
     }
 
     #[test]
-    fn neither_of_two_equal_parties_is_believed() {
+    fn two_equal_groups_are_not_trusted() {
         let hour = 3_600_000;
         let samples = [sample(0, 20), sample(1, 20), sample(hour, 20), sample(hour, 20)];
         assert_eq!(agree(&samples), Some(Err(Disagreement)));

@@ -1,52 +1,52 @@
-//! NTP time, beside the system's clock, which is never changed.
+//! NTP time. The system's clock is never changed.
 //!
-//! A thread `ntp` asks several servers now and then (RFC 5905, the client's part of SNTP) and
-//! keeps one number: how far the system's clock is off. When the system's clock is set, that number
-//! is corrected by the same step before it is used again. Without a server in reach the system's
-//! clock is used as it is, and [`Clock::state`] says so. NTP is not believed blindly either: if the
-//! pools' jobs agree with the system's clock and not with NTP, the system's clock is used.
+//! The thread `ntp` queries several servers periodically (RFC 5905, the client's part of SNTP) and
+//! keeps the offset of the system's clock. If the system's clock is set, the offset is corrected by
+//! the same step. If no server can be reached, the system's clock is used as it is, and
+//! [`Clock::state`] says so. NTP is not trusted blindly either: if the pools' jobs agree with the
+//! system's clock and not with NTP, the system's clock is used.
 //!
 //! | file | what it is |
 //! |---|---|
 //! | `time` | a corrected point in time, and an offset |
-//! | `host` | this machine's two clocks, and whether the one was set |
-//! | `witnesses` | the jobs' times, and who outvotes whom |
+//! | `host` | this machine's two clocks, and whether the system's clock was set |
+//! | `job_times` | the jobs' times, and the vote of the three time sources |
 //! | `certainty` | whether the date is certain enough to delete files by |
-//! | `query` | one question to one address, and what an answer must be like |
-//! | `server` | one configured server: its name's addresses, its samples, its wish to be left alone |
-//! | `lookup` | a name to addresses, with a deadline |
-//! | `consensus` | several servers' answers to one offset |
-//! | `keeper` | the thread: when to ask, when to ask again |
+//! | `query` | one query to one address, and the validation of its answer |
+//! | `server` | one configured server: addresses, samples, back-off |
+//! | `resolve` | a server's name to addresses, with a deadline |
+//! | `median` | one offset from several servers' samples |
+//! | `keeper` | the thread and its schedule |
 
 mod certainty;
 mod host;
+mod job_times;
 mod keeper;
 mod median;
 mod query;
 mod resolve;
 mod server;
 mod time;
-mod witnesses;
 
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use certainty::WitnessAgreement;
+use certainty::DateAgreement;
 use jiff::SignedDuration;
-use witnesses::{JobTimes, Vote};
+use job_times::{JobTimes, Vote};
 
 use crate::config::NtpConfig;
-use crate::net::{Stamp, tls_words};
+use crate::net::{Stamp, tls_errors};
 use crate::util::plural::count;
 use crate::util::stop::Stop;
 
-pub use certainty::{AGREED_FOR, DateCertainty, DateDoubt};
+pub use certainty::{DateCertainty, DateDoubt, MIN_AGREEMENT};
 pub use host::{ClockReading, HostClocks};
+pub use job_times::JobTime;
 pub use keeper::NtpSchedule;
 pub use time::{NtpTime, Offset};
-pub use witnesses::JobTime;
 
 /// The corrected clock. Clones share it.
 #[derive(Debug, Clone)]
@@ -54,75 +54,75 @@ pub struct Clock {
     shared: Arc<ClockShared>,
 }
 
-/// What is known of the time.
+/// The state of the clock.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClockState {
     /// [`Clock::now`] is NTP time.
     Synchronised {
         offset: Offset,
-        /// Half of the round trip behind the offset: an uneven way can falsify it by no more. The
-        /// servers' own errors are not in it.
+        /// Half of the round trip behind the offset, which bounds the error of an asymmetric path. The
+        /// servers' own errors are not included.
         error_bound: Duration,
-        /// How many servers agreed.
+        /// Number of servers that agreed.
         servers: usize,
-        /// When they were last asked with success.
+        /// When they last answered.
         at: NtpTime,
     },
     /// [`Clock::now`] is the system's clock.
     Unsynchronised {
-        /// By the system's clock.
+        /// Measured by the system's clock.
         since: NtpTime,
-        why: Why,
+        reason: UnsyncReason,
     },
 }
 
-/// Why there is no NTP time.
+/// The reason why there is no NTP time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
+pub enum UnsyncReason {
     /// No server is configured.
     Off,
-    /// The first answers are not in yet.
+    /// The servers have not answered yet.
     Starting,
     /// No server gave a usable answer; one sentence about each.
     NoAnswer(String),
-    /// The servers contradict each other; what each says.
+    /// The servers contradict each other; has what each says.
     Disagreement(String),
-    /// The servers agree on a time that the system's clock and the jobs of so many pools contradict.
+    /// The servers agree, but the system's clock and the jobs of `pools` pools contradict them.
     Contradicted {
-        /// What the servers say is to be added to the system's clock.
+        /// The offset of the system's clock according to the servers.
         ntp: Offset,
         pools: usize,
     },
-    /// Without NTP: the jobs of so many pools agree on another time than the system's clock.
+    /// There is no NTP, and the jobs of `pools` pools contradict the system's clock.
     Outvoted {
-        /// What the jobs say is to be added to the system's clock.
+        /// The offset of the system's clock according to the jobs.
         jobs: Offset,
         pools: usize,
     },
 }
 
 impl Clock {
-    /// Begins to ask the configured servers, and goes on until `stop`. Returns at once; an empty
-    /// list needs no thread.
+    /// Starts to query the configured servers until `stop`. Returns at once; an empty list needs no
+    /// thread.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If no thread can be started.
     pub fn start(ntp: &NtpConfig, stop: &Stop) -> io::Result<Clock> {
-        Clock::start_with_pace(&ntp.servers, NtpSchedule::every(ntp.interval), stop)
+        Clock::start_with_schedule(&ntp.servers, NtpSchedule::every(ntp.interval), stop)
     }
 
-    /// As [`Clock::start`], with other times than the polite ones.
+    /// Like [`Clock::start`], with another schedule.
     ///
     /// # Errors
-    /// When no thread can be started.
-    pub fn start_with_pace(servers: &[String], pace: NtpSchedule, stop: &Stop) -> io::Result<Clock> {
+    /// If no thread can be started.
+    pub fn start_with_schedule(servers: &[String], pace: NtpSchedule, stop: &Stop) -> io::Result<Clock> {
         Clock::start_on(HostClocks::default(), servers, pace, stop)
     }
 
-    /// As [`Clock::start_with_pace`], on other clocks than this machine's.
+    /// Like [`Clock::start_with_schedule`], on simulated clocks.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If no thread can be started.
     pub fn start_on(
         host: HostClocks,
         servers: &[String],
@@ -130,19 +130,19 @@ impl Clock {
         stop: &Stop,
     ) -> io::Result<Clock> {
         if servers.is_empty() {
-            return Ok(Clock::unsynchronised(host, Why::Off));
+            return Ok(Clock::unsynchronised(host, UnsyncReason::Off));
         }
-        let clock = Clock::unsynchronised(host, Why::Starting);
+        let clock = Clock::unsynchronised(host, UnsyncReason::Starting);
         keeper::start(clock.clone(), servers, pace, stop)?;
         Ok(clock)
     }
 
     /// The system's clock, for `servers = []` and for tests.
     pub fn system() -> Clock {
-        Clock::unsynchronised(HostClocks::default(), Why::Off)
+        Clock::unsynchronised(HostClocks::default(), UnsyncReason::Off)
     }
 
-    /// NTP time, or the system's while there is none.
+    /// NTP time, or the system's if there is none.
     pub fn now(&self) -> NtpTime {
         let now = self.reading();
         NtpTime::from_stamp(now.system, self.offset_at(&now).unwrap_or_default())
@@ -153,24 +153,24 @@ impl Clock {
         NtpTime::from_stamp(stamp, self.offset().unwrap_or_default())
     }
 
-    /// What [`Clock::correct`] adds; `None` while unsynchronised.
+    /// The offset that [`Clock::correct`] adds; `None` while unsynchronised.
     pub fn offset(&self) -> Option<Offset> {
         self.offset_at(&self.reading())
     }
 
-    /// What is to be added to a stamp of the system's clock as that stood at `now`.
+    /// The offset of the system's clock as it was at `now`.
     pub fn offset_at(&self, now: &ClockReading) -> Option<Offset> {
         let known = self.shared.lock();
         let offset = known.ntp_at(now)?;
         (known.jobs.vote(Some(offset), now) == Vote::Undisputed).then_some(offset)
     }
 
-    /// Reads the clocks that this one stands on.
+    /// Reads the underlying clocks.
     pub fn reading(&self) -> ClockReading {
         self.shared.host.read()
     }
 
-    /// The whole of what is known. For pages and alerts, not for every share.
+    /// The whole state, for pages and alerts; too slow for every share.
     pub fn state(&self) -> ClockState {
         let now = self.reading();
         let mut known = self.shared.lock();
@@ -183,10 +183,13 @@ impl Clock {
             (Vote::AgainstNtp { pools }, _, Some(ntp)) => {
                 let system = NtpTime::from_stamp(now.system, Offset::default());
                 let since = *known.contradicted_since.get_or_insert(system);
-                ClockState::Unsynchronised { since, why: Why::Contradicted { ntp, pools } }
+                ClockState::Unsynchronised { since, reason: UnsyncReason::Contradicted { ntp, pools } }
             }
             (Vote::AgainstSystem { ahead, pools }, ClockState::Unsynchronised { since, .. }, _) => {
-                ClockState::Unsynchronised { since: *since, why: Why::Outvoted { jobs: ahead, pools } }
+                ClockState::Unsynchronised {
+                    since: *since,
+                    reason: UnsyncReason::Outvoted { jobs: ahead, pools },
+                }
             }
             (_, ClockState::Synchronised { error_bound, servers, at, .. }, Some(offset)) => {
                 let (error_bound, servers, at) = (*error_bound, *servers, *at);
@@ -196,54 +199,54 @@ impl Clock {
         }
     }
 
-    /// Takes the time that a pool's job carries as a witness.
-    /// A session's first job may have been made long ago, so it counts only while there is no other.
+    /// Records the time in a pool's job as a time source. A session's first job may be old, so it counts
+    /// only while there is no other.
     pub fn job_time(&self, pool: &str, job: JobTime, now: &ClockReading) {
-        self.shared.lock().jobs.take(pool, job, *now);
+        self.shared.lock().jobs.record(pool, job, *now);
         self.note_error(now);
     }
 
-    /// Whether the date is certain enough to delete files by. To be asked every few seconds: a
-    /// disagreement that nobody has asked about is not noticed.
+    /// The certainty of the date, which decides whether old files may be deleted. It must be called every few seconds, because
+    /// a disagreement is only noticed by a call.
     pub fn date_certainty(&self) -> DateCertainty {
         let now = self.reading();
         let mut known = self.shared.lock();
         let verdict = known.confirm_day(&now);
-        known.agreement.look(verdict, now.steady)
+        known.agreement.update(verdict, now.steady)
     }
 
-    fn unsynchronised(host: HostClocks, why: Why) -> Clock {
+    fn unsynchronised(host: HostClocks, why: UnsyncReason) -> Clock {
         let reading = host.read();
         let since = NtpTime::from_stamp(reading.system, Offset::default());
         let known = KnownTime {
-            ntp: ClockState::Unsynchronised { since, why },
+            ntp: ClockState::Unsynchronised { since, reason: why },
             reading,
             contradicted_since: None,
             jobs: JobTimes::default(),
-            agreement: WitnessAgreement::default(),
+            agreement: DateAgreement::default(),
         };
         Clock { shared: Arc::new(ClockShared { host, known: Mutex::new(known) }) }
     }
 
-    /// Tells what certificates are judged by how far the system's clock is off.
+    /// Passes the clock's error to the code that explains rejected certificates.
     fn note_error(&self, now: &ClockReading) {
         let known = self.offset_at(now);
-        tls_words::note_clock_error(known.map(|offset| SignedDuration::from_micros(offset.micros())));
+        tls_errors::note_clock_error(known.map(|offset| SignedDuration::from_micros(offset.micros())));
     }
 
-    /// Whether the servers have given a time, believed or not.
+    /// True if the servers have given a time, trusted or not.
     fn is_synchronised(&self) -> bool {
         matches!(self.shared.lock().ntp, ClockState::Synchronised { .. })
     }
 
-    /// Takes the servers' result, whose offset is to the system's clock as it stood at `now`.
+    /// Stores the servers' result. Its offset is relative to the system's clock at `now`.
     fn set(&self, state: ClockState, now: ClockReading) {
         let mut known = self.shared.lock();
         known.reading = now;
         known.ntp = match (&known.ntp, state) {
-            // Another reason does not begin the time without synchronisation anew.
-            (ClockState::Unsynchronised { since, .. }, ClockState::Unsynchronised { why, .. }) => {
-                ClockState::Unsynchronised { since: *since, why }
+            // Another reason does not restart the time without synchronisation.
+            (ClockState::Unsynchronised { since, .. }, ClockState::Unsynchronised { reason: why, .. }) => {
+                ClockState::Unsynchronised { since: *since, reason: why }
             }
             (_, state) => state,
         };
@@ -262,12 +265,12 @@ struct ClockShared {
 struct KnownTime {
     /// The servers' result.
     ntp: ClockState,
-    /// The clocks when that result was taken.
+    /// The clocks at the time of that result.
     reading: ClockReading,
-    /// By the system's clock; as of the last look at the state.
+    /// Measured by the system's clock; updated when the state is read.
     contradicted_since: Option<NtpTime>,
     jobs: JobTimes,
-    agreement: WitnessAgreement,
+    agreement: DateAgreement,
 }
 
 impl ClockShared {
@@ -277,8 +280,7 @@ impl ClockShared {
 }
 
 impl KnownTime {
-    /// What the servers say is to be added to the system's clock as it stands at `now`: that clock
-    /// may have been set since they were asked.
+    /// The offset according to the servers, corrected if the system's clock was set since their answer.
     fn ntp_at(&self, now: &ClockReading) -> Option<Offset> {
         match &self.ntp {
             ClockState::Synchronised { offset, .. } => Some(offset.minus(now.step_since(&self.reading))),
@@ -286,20 +288,20 @@ impl KnownTime {
         }
     }
 
-    /// Whether all three witnesses agree on the day. NTP that is switched off is none; NTP that does
-    /// not answer could say anything, so it confirms nothing.
+    /// Checks that all time sources agree on the day. NTP that is switched off does not count. NTP that does
+    /// not answer makes the day doubtful.
     fn confirm_day(&self, now: &ClockReading) -> Result<(), DateDoubt> {
         match (self.ntp_at(now), &self.ntp) {
-            (Some(offset), _) if witnesses::is_same_day(offset) => {}
+            (Some(offset), _) if job_times::is_same_day(offset) => {}
             (Some(offset), _) => {
                 let ahead = offset.ahead_or_behind();
                 return Err(DateDoubt::contradiction(format!("NTP's time is {ahead} this machine's clock")));
             }
-            (None, ClockState::Unsynchronised { why: Why::Off, .. }) => {}
-            (None, ClockState::Unsynchronised { why: why @ Why::Disagreement(_), .. }) => {
+            (None, ClockState::Unsynchronised { reason: UnsyncReason::Off, .. }) => {}
+            (None, ClockState::Unsynchronised { reason: why @ UnsyncReason::Disagreement(_), .. }) => {
                 return Err(DateDoubt::contradiction(why.to_string()));
             }
-            (None, ClockState::Unsynchronised { why, .. }) => {
+            (None, ClockState::Unsynchronised { reason: why, .. }) => {
                 return Err(DateDoubt::missing(why.to_string()));
             }
             (None, ClockState::Synchronised { .. }) => {}
@@ -319,27 +321,27 @@ impl fmt::Display for ClockState {
                 )?;
                 f.write_str(if *servers == 1 { "server)" } else { "servers)" })
             }
-            ClockState::Unsynchronised { why, .. } => write!(f, "unsynchronised: {why}"),
+            ClockState::Unsynchronised { reason: why, .. } => write!(f, "unsynchronised: {why}"),
         }
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for UnsyncReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Why::Off => f.write_str("no NTP server is configured"),
-            Why::Starting => f.write_str("no NTP server has answered yet"),
-            Why::NoAnswer(said) => write!(f, "no NTP server gave a usable answer ({said})"),
-            Why::Disagreement(said) => write!(f, "the NTP servers contradict each other ({said})"),
-            Why::Contradicted { ntp, pools } => {
+            UnsyncReason::Off => f.write_str("no NTP server is configured"),
+            UnsyncReason::Starting => f.write_str("no NTP server has answered yet"),
+            UnsyncReason::NoAnswer(said) => write!(f, "no NTP server gave a usable answer ({said})"),
+            UnsyncReason::Disagreement(said) => write!(f, "the NTP servers contradict each other ({said})"),
+            UnsyncReason::Contradicted { ntp, pools } => {
                 let jobs = jobs_of(*pools);
                 let ahead = ntp.ahead_or_behind();
                 write!(
                     f,
-                    "NTP's time is {ahead} the system's clock, with which {jobs} agree: NTP is not believed"
+                    "NTP's time is {ahead} the system's clock, with which {jobs} agree: NTP is not trusted"
                 )
             }
-            Why::Outvoted { jobs, pools } => {
+            UnsyncReason::Outvoted { jobs, pools } => {
                 write!(f, "{} are {} the system's clock", jobs_of(*pools), jobs.ahead_or_behind())
             }
         }

@@ -1,5 +1,5 @@
-//! One question to one address, and what an answer must be like to be believed. The arithmetic of
-//! the four timestamps is `sntpc`'s.
+//! One query to one address, and the validation of its answer. `sntpc` does the arithmetic of the four
+//! timestamps.
 
 use std::cell::Cell;
 use std::fmt;
@@ -13,14 +13,14 @@ use sntpc::{NtpContext, NtpTimestampGenerator, NtpUdpSocket};
 use super::host::{ClockReading, HostClocks};
 use super::time::Offset;
 
-/// An answer that took longer says too little: the offset is uncertain by half of it.
+/// Longest round trip that is accepted; the offset is uncertain by half of it.
 pub(super) const MAX_ROUND_TRIP: Duration = Duration::from_secs(1);
 
-/// How far a server may be from its own reference: half the root delay and the root dispersion
-/// (RFC 5905, section 7.2, MAXDIST).
+/// Largest root distance of a server, which is half the root delay plus the root dispersion (RFC 5905,
+/// section 7.2, MAXDIST).
 const MAX_ROOT_DISTANCE: Duration = Duration::from_secs(1);
 
-/// 2026-01-01: this program is not older, so no right clock shows an earlier time.
+/// 2026-01-01, before this program was written; no right clock shows an earlier time.
 const EARLIEST: i64 = 1_767_225_600;
 /// The end of the 32-bit seconds in a block header, in 2106.
 const LATEST: i64 = u32::MAX as i64;
@@ -28,50 +28,50 @@ const LATEST: i64 = u32::MAX as i64;
 /// One server's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NtpSample {
-    /// To the system's clock as it stood then.
+    /// The offset of the system's clock at `reading`.
     pub offset: Offset,
     pub round_trip: Duration,
-    /// When it was taken.
+    /// The clocks when the answer arrived.
     pub reading: ClockReading,
 }
 
 impl NtpSample {
-    /// The same, for the system's clock as it stands now: it may have been set since.
+    /// The sample corrected to `now`, if the system's clock was set since.
     pub fn at(self, now: ClockReading) -> NtpSample {
         NtpSample { offset: self.offset.minus(now.step_since(&self.reading)), reading: now, ..self }
     }
 }
 
-/// Why a question gave no sample.
+/// The reason why a query gave no sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NtpQueryError {
-    /// Nothing came that could be the answer.
+    /// No answer arrived in time.
     Silent,
-    /// Something came, but not the answer to this question.
+    /// A packet arrived, but not the answer to this query.
     NotTheAnswer,
-    /// Nobody listens there.
+    /// The port is closed.
     Refused,
     Io(io::ErrorKind),
-    /// The server asks to be asked less.
+    /// The server asks for fewer queries (RATE).
     Rate,
-    /// The server asks not to be asked again (DENY, RSTR).
+    /// The server rejects further queries (DENY, RSTR).
     Denied,
     /// Another kiss of death.
     Kiss,
-    /// The server says of itself that it is not synchronised.
+    /// The server reports that it is not synchronised.
     Unsynchronised,
     Stratum(u8),
     RoundTrip(Duration),
     RootDistance(Duration),
-    /// A time before this program was written, or one that no block can have.
+    /// The time is before this program was written, or later than a block header can hold.
     Implausible,
-    /// The system's clock was set between question and answer.
+    /// The system's clock was set between query and answer.
     ClockSet,
     Malformed,
 }
 
-/// Asks the server at `address` once. Ends after `timeout` at the latest; a closed port is noticed
-/// at once. Stray datagrams are passed over.
+/// Queries the server at `address` once, for at most `timeout`. A closed port is noticed at once;
+/// stray datagrams are ignored.
 pub(super) fn ask(
     address: SocketAddr,
     timeout: Duration,
@@ -82,7 +82,7 @@ pub(super) fn ask(
     let context = NtpContext::new(SystemClock { host, reading: before });
     let result = sntpc::sync::get_time(address, &exchange, context);
     let reading = host.read();
-    // What the exchange saw is more precise than what sntpc makes of it.
+    // The exchange's own error is more precise than that of `sntpc`.
     if let Some(failure) = exchange.failure.get() {
         return Err(failure);
     }
@@ -106,19 +106,19 @@ pub(super) fn ask(
     Ok(sample)
 }
 
-/// A packet without extensions.
-const PACKET: usize = 48;
+/// Length of a packet without extensions.
+const PACKET_LENGTH: usize = 48;
 
-/// The socket that `sntpc` speaks through. The transmit timestamp on the wire is a random number,
-/// so that nobody who has not seen the question can forge its answer, and the server learns
-/// nothing of this machine's clock; `sntpc` never notices.
+/// The socket used by `sntpc`. It replaces the transmit timestamp on the wire by a random number, so
+/// that nobody who has not seen the query can forge its answer, and the server learns nothing about
+/// this machine's clock. `sntpc` does not notice.
 struct Exchange {
-    /// Connected: other senders' datagrams are dropped by the kernel, a closed port is an error.
+    /// A connected socket: the kernel drops other senders' datagrams and reports a closed port.
     socket: UdpSocket,
     address: SocketAddr,
     deadline: Instant,
     cookie: [u8; 8],
-    /// The transmit timestamp that the cookie stands for.
+    /// The transmit timestamp that the cookie replaces.
     sent: Cell<[u8; 8]>,
     answer: Cell<Option<NtpHeader>>,
     failure: Cell<Option<NtpQueryError>>,
@@ -146,8 +146,8 @@ impl Exchange {
     }
 
     fn send(&self, request: &[u8]) -> Result<usize, NtpQueryError> {
-        let mut packet: [u8; PACKET] = request.try_into().map_err(|_| NtpQueryError::Malformed)?;
-        self.sent.set(eight(&packet, 40));
+        let mut packet: [u8; PACKET_LENGTH] = request.try_into().map_err(|_| NtpQueryError::Malformed)?;
+        self.sent.set(eight_bytes(&packet, 40));
         packet[40..48].copy_from_slice(&self.cookie);
         self.socket.send(&packet).map_err(|error| from_io(&error))
     }
@@ -160,14 +160,14 @@ impl Exchange {
                 return Err(nothing_yet);
             }
             self.socket.set_read_timeout(Some(left)).map_err(|error| from_io(&error))?;
-            // Extensions and a signature behind the packet are cut off.
-            let mut packet = [0; PACKET];
+            // Extensions and a signature after the packet are cut off.
+            let mut packet = [0; PACKET_LENGTH];
             match self.socket.recv(&mut packet) {
-                Ok(PACKET) if packet[24..32] == self.cookie => {
+                Ok(PACKET_LENGTH) if packet[24..32] == self.cookie => {
                     self.answer.set(Some(NtpHeader(packet)));
                     packet[24..32].copy_from_slice(&self.sent.get());
-                    buffer.get_mut(..PACKET).ok_or(NtpQueryError::Malformed)?.copy_from_slice(&packet);
-                    return Ok(PACKET);
+                    buffer.get_mut(..PACKET_LENGTH).ok_or(NtpQueryError::Malformed)?.copy_from_slice(&packet);
+                    return Ok(PACKET_LENGTH);
                 }
                 Ok(_) => nothing_yet = NtpQueryError::NotTheAnswer,
                 Err(error) => match from_io(&error) {
@@ -178,7 +178,7 @@ impl Exchange {
         }
     }
 
-    fn keep<T>(&self, result: Result<T, NtpQueryError>) -> sntpc::Result<T> {
+    fn keep_failure<T>(&self, result: Result<T, NtpQueryError>) -> sntpc::Result<T> {
         result.map_err(|failure| {
             self.failure.set(Some(failure));
             sntpc::Error::Network
@@ -188,17 +188,17 @@ impl Exchange {
 
 impl NtpUdpSocket for Exchange {
     async fn send_to(&self, request: &[u8], _address: SocketAddr) -> sntpc::Result<usize> {
-        self.keep(self.send(request))
+        self.keep_failure(self.send(request))
     }
 
     async fn recv_from(&self, buffer: &mut [u8]) -> sntpc::Result<(usize, SocketAddr)> {
-        self.keep(self.receive(buffer)).map(|length| (length, self.address))
+        self.keep_failure(self.receive(buffer)).map(|length| (length, self.address))
     }
 }
 
-/// The parts of an answer that `sntpc` keeps to itself (RFC 5905, section 7.3).
+/// The fields of an answer that `sntpc` does not expose (RFC 5905, section 7.3).
 #[derive(Clone, Copy)]
-struct NtpHeader([u8; PACKET]);
+struct NtpHeader([u8; PACKET_LENGTH]);
 
 impl NtpHeader {
     fn verify(self) -> Result<(), NtpQueryError> {
@@ -223,14 +223,15 @@ impl NtpHeader {
         Ok(())
     }
 
-    /// 16 bits of seconds and 16 of their fraction.
+    /// A short-format time: 16 bits of seconds and 16 bits of fraction.
     fn short_format(self, at: usize) -> Duration {
         let bytes = [self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]];
         Duration::from_secs_f64(f64::from(u32::from_be_bytes(bytes)) / 65_536.0)
     }
 }
 
-/// `sntpc`'s own reads the clock with an unwrap, and a Pi without a battery may start before 1970.
+/// A timestamp generator for `sntpc`, whose own panics before 1970, where a Pi without a battery may
+/// start.
 #[derive(Clone, Copy)]
 struct SystemClock<'a> {
     host: &'a HostClocks,
@@ -251,7 +252,7 @@ impl NtpTimestampGenerator for SystemClock<'_> {
     }
 }
 
-fn eight(packet: &[u8; PACKET], at: usize) -> [u8; 8] {
+fn eight_bytes(packet: &[u8; PACKET_LENGTH], at: usize) -> [u8; 8] {
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&packet[at..at + 8]);
     bytes
@@ -269,18 +270,18 @@ impl fmt::Display for NtpQueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NtpQueryError::Silent => f.write_str("does not answer; is UDP port 123 open in the firewall?"),
-            NtpQueryError::NotTheAnswer => f.write_str("sends what is no answer to the question"),
+            NtpQueryError::NotTheAnswer => f.write_str("sends packets that do not answer the query"),
             NtpQueryError::Refused => f.write_str("nobody listens on that port"),
             NtpQueryError::Io(kind) => write!(f, "{kind}"),
-            NtpQueryError::Rate => f.write_str("asks to be asked less"),
+            NtpQueryError::Rate => f.write_str("asks for fewer queries"),
             NtpQueryError::Denied => f.write_str("refuses to serve this address"),
             NtpQueryError::Kiss => f.write_str("refuses to answer"),
             NtpQueryError::Unsynchronised => f.write_str("is not synchronised itself"),
             NtpQueryError::Stratum(stratum) => write!(f, "has stratum {stratum}"),
             NtpQueryError::RoundTrip(time) => write!(f, "took {time:.1?} to answer"),
             NtpQueryError::RootDistance(distance) => write!(f, "may be off by {distance:.1?} itself"),
-            NtpQueryError::Implausible => f.write_str("gives a time that cannot be"),
-            NtpQueryError::ClockSet => f.write_str("was asked while the system's clock was set"),
+            NtpQueryError::Implausible => f.write_str("gives an impossible time"),
+            NtpQueryError::ClockSet => f.write_str("was queried while the system's clock was set"),
             NtpQueryError::Malformed => f.write_str("sends no valid answer"),
         }
     }

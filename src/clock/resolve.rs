@@ -1,4 +1,4 @@
-//! A name to addresses, with a deadline.
+//! Resolution of an NTP server's name, with a deadline.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
@@ -8,29 +8,29 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use crate::util::stop::Stopped;
 use crate::util::thread::{SERVICE_STACK, spawn};
 
-/// NTP's own port.
+/// The default port of NTP.
 const PORT: u16 = 123;
 
-/// A host and port whose addresses are asked for anew in each round: `pool.ntp.org` is others each
-/// time. (A pool's [`Resolver`](crate::net::resolve::Resolver) would ask every minute for what is
+/// A host and port that is resolved anew in each round, because `pool.ntp.org` has other addresses each
+/// time. (A pool's [`Resolver`](crate::net::resolve::Resolver) would resolve every minute what is
 /// needed every hour.)
 pub(super) struct Lookup {
     host: String,
     port: u16,
-    /// A question that outlived its deadline; no second is begun beside it.
+    /// A lookup that outlived its deadline; no second one is started beside it.
     pending: Option<Receiver<Vec<SocketAddr>>>,
-    /// The last good answer outlives a name server that fails.
+    /// The last good answer, used if the name server fails.
     known: Vec<SocketAddr>,
 }
 
 impl Lookup {
-    /// Takes `host`, `host:port`, an IPv4 or IPv6 address, or `[IPv6]:port`.
+    /// Parses `host`, `host:port`, an IPv4 or IPv6 address, or `[IPv6]:port`.
     pub fn new(text: &str) -> Lookup {
         let (host, port) = host_and_port(text);
         Lookup { host, port, pending: None, known: Vec::new() }
     }
 
-    /// The addresses; the old ones, or none, where there is no new answer within `timeout`.
+    /// The addresses; the old ones, or none, if there is no new answer within `timeout`.
     pub fn addresses(&mut self, timeout: Duration) -> &[SocketAddr] {
         if let Ok(address) = self.host.parse::<IpAddr>() {
             self.known = vec![SocketAddr::new(address, self.port)];
@@ -46,13 +46,13 @@ impl Lookup {
         &self.known
     }
 
-    /// `getaddrinfo` can block for as long as it likes, so it has a thread of its own.
+    /// Starts a lookup in a thread of its own, because `getaddrinfo` can block for any time.
     fn ask(&self) -> Option<Receiver<Vec<SocketAddr>>> {
         let (sender, answer) = bounded(1);
         let (host, port) = (self.host.clone(), self.port);
         let thread = spawn("ntp-dns", SERVICE_STACK, move || {
             let addresses = (host.as_str(), port).to_socket_addrs();
-            // Whoever asked may be gone.
+            // The receiver may be gone.
             let _ = sender.send(addresses.map(Iterator::collect).unwrap_or_default());
             Ok::<(), Stopped>(())
         });
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_of_a_server() {
+    fn every_form_of_a_server_is_parsed() {
         for (text, host, port) in [
             ("pool.ntp.org", "pool.ntp.org", 123),
             ("ntp.example:1123", "ntp.example", 1123),
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_addresses_is_no_wait_beyond_the_deadline() {
+    fn resolving_ends_at_the_deadline() {
         let mut lookup = Lookup::new("localhost:1123");
         assert!(lookup.addresses(Duration::from_secs(5)).iter().all(|address| address.port() == 1123));
         let mut lookup = Lookup::new("nowhere.invalid");

@@ -8,34 +8,34 @@ use super::host::HostClocks;
 use super::query::{self, NtpQueryError, NtpSample};
 use super::resolve::Lookup;
 
-/// How many of a name's addresses are tried: the first may be IPv6 on a machine without it.
+/// Caps the addresses tried of a name: the first may be IPv6 on a machine without it.
 const MAX_ADDRESSES: usize = 3;
 
-/// After RATE, an address is left alone for so long: RFC 5905 asks for an "immediate" reduction,
-/// and the largest usual poll interval is 2^10 s.
-const REST_AFTER_RATE: Duration = Duration::from_secs(1024);
-/// After DENY and RSTR. RFC 5905 wants no further packets; addresses change their owner.
-const REST_AFTER_DENIAL: Duration = Duration::from_secs(24 * 3600);
+/// Pause for an address after RATE: RFC 5905 asks for an "immediate" reduction, and the largest usual
+/// poll interval is 2^10 s.
+const BACKOFF_AFTER_RATE: Duration = Duration::from_secs(1024);
+/// Pause after DENY and RSTR. RFC 5905 forbids further packets, but addresses change their owner.
+const BACKOFF_AFTER_DENIAL: Duration = Duration::from_secs(24 * 3600);
 
-/// A server's name and what it has said in this round.
+/// A server and its answers in the present round.
 pub(super) struct NtpServer {
     pub name: String,
     lookup: Lookup,
-    resting: HashMap<SocketAddr, Instant>,
-    /// The one address that is asked throughout a round, once one has answered.
+    backing_off: HashMap<SocketAddr, Instant>,
+    /// The address used for the rest of the round, once one has answered.
     address: Option<SocketAddr>,
-    /// The sample with the lowest round trip: it waited least in queues, so it is the most right.
+    /// The sample with the lowest round trip, which is the most precise because it waited least in queues.
     pub best: Option<NtpSample>,
-    /// Why the last question of the round gave none.
+    /// Why the last query of the round gave no sample.
     pub failure: Option<NtpFailure>,
 }
 
-/// Why a server gave nothing.
+/// The reason why a server gave no sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NtpFailure {
     NoAddress,
-    /// Asked to leave it alone, in this round or an earlier one.
-    Resting,
+    /// The server asked for a pause, in this round or an earlier one.
+    BackingOff,
     Query(NtpQueryError),
 }
 
@@ -44,21 +44,21 @@ impl NtpServer {
         NtpServer {
             name: name.to_owned(),
             lookup: Lookup::new(name),
-            resting: HashMap::new(),
+            backing_off: HashMap::new(),
             address: None,
             best: None,
             failure: None,
         }
     }
 
-    /// Forgets the last round.
+    /// Clears the results of the last round.
     pub fn begin_round(&mut self) {
         let now = Instant::now();
-        self.resting.retain(|_, until| *until > now);
+        self.backing_off.retain(|_, until| *until > now);
         (self.address, self.best, self.failure) = (None, None, None);
     }
 
-    /// Asks once, at the address that answered before or at the first that answers.
+    /// Queries once, at the address that answered before or at the first that answers.
     pub fn ask(&mut self, timeout: Duration, host: &HostClocks) {
         let known = match self.address {
             Some(address) => vec![address],
@@ -68,8 +68,8 @@ impl NtpServer {
             self.failure = Some(NtpFailure::NoAddress);
         }
         for address in known {
-            if self.resting.contains_key(&address) {
-                self.failure = Some(NtpFailure::Resting);
+            if self.backing_off.contains_key(&address) {
+                self.failure = Some(NtpFailure::BackingOff);
                 continue;
             }
             match query::ask(address, timeout, host) {
@@ -84,11 +84,11 @@ impl NtpServer {
                 Err(error) => {
                     self.failure = Some(NtpFailure::Query(error));
                     let rest = match error {
-                        NtpQueryError::Rate => REST_AFTER_RATE,
-                        NtpQueryError::Denied | NtpQueryError::Kiss => REST_AFTER_DENIAL,
+                        NtpQueryError::Rate => BACKOFF_AFTER_RATE,
+                        NtpQueryError::Denied | NtpQueryError::Kiss => BACKOFF_AFTER_DENIAL,
                         _ => continue,
                     };
-                    self.resting.insert(address, Instant::now() + rest);
+                    self.backing_off.insert(address, Instant::now() + rest);
                 }
             }
         }
@@ -99,7 +99,7 @@ impl std::fmt::Display for NtpFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             NtpFailure::NoAddress => f.write_str("has no address; is the name right, does DNS work?"),
-            NtpFailure::Resting => f.write_str("asked to be left alone"),
+            NtpFailure::BackingOff => f.write_str("asked for a pause"),
             NtpFailure::Query(error) => error.fmt(f),
         }
     }

@@ -1,4 +1,4 @@
-//! A corrected point in time, and the correction.
+//! A corrected point in time, and the offset that corrects it.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,30 +10,30 @@ use jiff::tz::TimeZone;
 use crate::net::Stamp;
 use crate::util::plural::count;
 
-/// A point in time by NTP, or by the system's clock while there is no NTP. Shown as RFC 3339 in
-/// UTC with milliseconds.
+/// A point in NTP time, or in system time if there is no NTP. Shown as RFC 3339 in UTC with
+/// milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NtpTime(Timestamp);
 
-/// What is added to the system's clock to get NTP time, in microseconds: positive when the
+/// The offset in microseconds that is added to the system's clock to get NTP time: positive if the
 /// system's clock is slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Offset(i64);
 
 impl NtpTime {
-    /// A stamp of the system's clock with the correction added.
+    /// The time of a stamp of the system's clock, with `offset` added.
     pub fn from_stamp(stamp: Stamp, offset: Offset) -> NtpTime {
         let nanos = i128::from(stamp.as_nanos()) + i128::from(offset.0) * 1000;
-        // Year 9999 is the latest; a stamp in nanoseconds ends in 2554.
+        // `Timestamp` ends in the year 9999, a stamp in nanoseconds in 2554.
         NtpTime(Timestamp::from_nanosecond(nanos).unwrap_or(Timestamp::MAX))
     }
 
-    /// Takes a time that is known to be right.
+    /// Wraps a time that is known to be right.
     pub fn from_timestamp(timestamp: Timestamp) -> NtpTime {
         NtpTime(timestamp)
     }
 
-    /// The time for calculations and other formats.
+    /// The timestamp, for calculations and other formats.
     pub fn timestamp(self) -> Timestamp {
         self.0
     }
@@ -56,49 +56,49 @@ impl fmt::Display for NtpTime {
 }
 
 impl Offset {
-    /// Takes microseconds.
+    /// An offset of `micros` microseconds.
     pub fn from_micros(micros: i64) -> Offset {
         Offset(micros)
     }
 
-    /// The microseconds.
+    /// The offset in microseconds.
     pub fn micros(self) -> i64 {
         self.0
     }
 
-    /// The same in seconds.
+    /// The offset in seconds.
     pub fn seconds(self) -> f64 {
         self.0 as f64 / 1e6
     }
 
-    /// This less another one.
+    /// The difference to another offset.
     pub(super) fn minus(self, other: Offset) -> Offset {
         Offset(self.0.saturating_sub(other.0))
     }
 
-    /// Whether the two differ by no more than `tolerance`.
+    /// True if the two differ by no more than `tolerance`.
     pub(super) fn is_within(self, tolerance: Duration, other: Offset) -> bool {
         u128::from(self.0.abs_diff(other.0)) <= tolerance.as_micros()
     }
 
-    /// For people: `100 days ahead of` for a positive one, `12 minutes behind` for a negative one.
+    /// The offset in words: `100 days ahead of` if positive, `12 minutes behind` if negative.
     pub fn ahead_or_behind(self) -> String {
         let way = if self.0 < 0 { "behind" } else { "ahead of" };
         format!("{} {way}", self.amount())
     }
 
-    /// For people, without its direction: `100 days`, `1 hour`, `12 minutes`, `5 seconds`.
+    /// The offset in words without its direction: `100 days`, `1 hour`, `12 minutes`, `5 seconds`.
     pub fn amount(self) -> String {
         const UNITS: [(&str, u64); 4] = [("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)];
         let seconds = self.0.unsigned_abs().saturating_add(500_000) / 1_000_000;
-        // From two of them on, so that 25 hours are not "1 day".
+        // A unit is used from two of it on, so that 25 hours are not "1 day".
         let unit = |(_, length): &(&str, u64)| seconds >= 2 * length;
         let (name, length) = UNITS.into_iter().find(unit).unwrap_or(UNITS[3]);
         count((seconds + length / 2) / length, name)
     }
 }
 
-/// Milliseconds with a sign; seconds from ten of them.
+/// Signed milliseconds, or seconds from 10 s on.
 impl fmt::Display for Offset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.unsigned_abs() < 10_000_000 {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_is_told_in_words() {
+    fn an_offset_is_formatted_in_words() {
         let of = |seconds: i64| Offset::from_micros(seconds * 1_000_000).ahead_or_behind();
         assert_eq!(of(8_640_000), "100 days ahead of");
         assert_eq!(of(-90_000), "25 hours behind");

@@ -1,4 +1,4 @@
-//! `[aggregate]` and `[vardiff]`: one connection to the pool for many miners.
+//! `[aggregate]` and `[vardiff]`: one pool connection for many miners.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use super::redaction::Redaction;
 /// `[aggregate]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AggregateConfig {
-    /// The name at the pool, with `{user}` and `{worker}` filled in; default `{user}`.
+    /// Template of the user name at the pool, with `{user}` and `{worker}`; default `{user}`.
     pub user: String,
-    /// How long the pool's connection outlives the last miner; up to 1 h, default 30 s.
+    /// Time the pool connection stays open after the last miner has left; up to 1 h, default 30 s.
     pub grace: Duration,
-    /// False: the miner's own user and password are authorised at the pool first. Default true.
+    /// False: the pool must accept the miner's own user and password first. Default true.
     pub local_authorize: bool,
-    /// True: unknown `mining.*` notifications of the pool are not passed on. Default false.
+    /// True: unknown `mining.*` notifications of the pool are not forwarded. Default false.
     pub strict_broadcast: bool,
 }
 
-/// `[vardiff]`: the difficulty given to each miner.
+/// `[vardiff]`: the difficulty of each miner.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VardiffConfig {
     /// Default: true.
     pub enabled: bool,
-    /// Time between two shares of one miner; 1 s to 10 min, default 15 s.
+    /// Target time between two shares of a miner; 1 s to 10 min, default 15 s.
     pub target: Duration,
     /// 1e-6 to 1e15, default 1e-6.
     pub min: f64,
@@ -71,7 +71,7 @@ pub(super) fn read_vardiff(mut section: Section) -> VardiffConfig {
     };
     if vardiff.min > vardiff.max {
         let key = if section.is_set("min") { "min" } else { "max" };
-        section.conflict(key, "is wrong: min must not be greater than max");
+        section.conflict(key, "is out of range: min must not be greater than max");
     }
     section.finish();
     vardiff

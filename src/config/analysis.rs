@@ -1,33 +1,37 @@
-//! `[analysis]`: the consumer of the copies.
+//! `[analysis]`: the analyzer of forwarded traffic.
 
 use std::time::Duration;
 
 use super::reader::Section;
 
-/// The consumer of the copies.
+/// `[analysis]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Analysis {
+pub struct AnalysisConfig {
     /// Default: true.
     pub enabled: bool,
-    /// How many copies may wait for the analyzer; 16 to 1048576, default 16384.
+    /// Caps the copies of messages queued for the analyzer; 16 to 1048576, default 16384.
     pub queue: usize,
-    /// A share without an answer for so long counts as unanswered; 1 s to 1 h, default 60 s.
+    /// Time after which a share without an answer counts as unanswered; 1 s to 1 h, default 60 s.
     pub share_timeout: Duration,
-    /// The part of the network's difficulty from which a share is a near miss; 0 to 1, default
-    /// 0.01.
+    /// Fraction of the network's difficulty from which a share is a near miss; 0 to 1, default 0.01.
     pub near_miss: f64,
 }
 
-impl Default for Analysis {
-    fn default() -> Analysis {
-        Analysis { enabled: true, queue: 16_384, share_timeout: Duration::from_secs(60), near_miss: 0.01 }
+impl Default for AnalysisConfig {
+    fn default() -> AnalysisConfig {
+        AnalysisConfig {
+            enabled: true,
+            queue: 16_384,
+            share_timeout: Duration::from_secs(60),
+            near_miss: 0.01,
+        }
     }
 }
 
-pub(super) fn read(mut section: Section) -> Analysis {
-    let default = Analysis::default();
+pub(super) fn read(mut section: Section) -> AnalysisConfig {
+    let default = AnalysisConfig::default();
     let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
-    let analysis = Analysis {
+    let analysis = AnalysisConfig {
         enabled: section.bool("enabled", default.enabled),
         queue: section.size("queue", default.queue, 16..=1 << 20),
         share_timeout: section.duration("share_timeout", default.share_timeout, second..=hour),

@@ -1,10 +1,10 @@
-//! What differs between two configurations.
+//! The differences between two configurations, for a reload.
 
 use super::Config;
 
 impl Config {
-    /// The sections that are not the same in `other`, as they are named in the file. Nothing for two
-    /// files that say the same in other words.
+    /// The sections that differ from `other`, named as in the file. Compares values, not their
+    /// spelling.
     pub fn changes(&self, other: &Config) -> Vec<&'static str> {
         let sections = [
             ("mode", self.mode == other.mode),
@@ -39,7 +39,7 @@ mod tests {
     use crate::config::Overrides;
 
     #[test]
-    fn each_section_is_noticed() {
+    fn each_changed_section_is_listed() {
         let pool = "[[upstream]]\nurl = \"stratum+tcp://a:1\"\n";
         let parse = |text: &str| Config::parse(&format!("{text}{pool}"), &Overrides::default()).unwrap();
         let before = parse("");

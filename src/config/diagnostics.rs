@@ -1,16 +1,17 @@
-//! What is noted while a document is read. Shared by all sections, hence the cells.
+//! Faults and known keys, collected while a document is read. All sections share them, hence the
+//! cells.
 
 use std::cell::RefCell;
 
 use super::error::{ConfigFault, Origin, Problem};
 
-/// The faults found so far, and the keys that were asked for.
+/// The faults found so far, and the keys that were read.
 pub(super) struct Diagnostics {
-    /// Where the lines end.
+    /// The offset of each line end.
     newlines: Vec<usize>,
     problems: RefCell<Vec<Problem>>,
     known: RefCell<Vec<String>>,
-    not_served: RefCell<Vec<String>>,
+    ignored: RefCell<Vec<String>>,
 }
 
 impl Diagnostics {
@@ -19,7 +20,7 @@ impl Diagnostics {
             newlines: text.match_indices('\n').map(|(at, _)| at).collect(),
             problems: RefCell::default(),
             known: RefCell::default(),
-            not_served: RefCell::default(),
+            ignored: RefCell::default(),
         }
     }
 
@@ -27,7 +28,7 @@ impl Diagnostics {
         self.problems.borrow_mut().push(Problem { origin, key: key.into(), fault });
     }
 
-    /// Whether nothing is wrong so far.
+    /// True if no fault was found so far.
     pub(super) fn is_empty(&self) -> bool {
         self.problems.borrow().is_empty()
     }
@@ -37,29 +38,29 @@ impl Diagnostics {
         Origin::Line(1 + self.newlines.partition_point(|newline| *newline < offset))
     }
 
-    /// The faults in the order of the file, those of the flags last.
+    /// The faults in the order of the file; those of flags come last.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();
         problems.sort_by_key(|problem| problem.origin);
         problems
     }
 
-    /// Remembers that the reader knows `key`.
-    pub(super) fn asked_for(&self, key: String) {
+    /// Records that `key` is a known one.
+    pub(super) fn add_known(&self, key: String) {
         self.known.borrow_mut().push(key);
     }
 
-    /// Remembers that the file sets `name`, which this version does not act upon.
-    pub(super) fn add_not_served(&self, name: String) {
-        self.not_served.borrow_mut().push(name);
+    /// Records that the file sets `name`, which this mode ignores.
+    pub(super) fn add_ignored(&self, name: String) {
+        self.ignored.borrow_mut().push(name);
     }
 
-    /// What was remembered by [`Diagnostics::add_not_served`].
-    pub(super) fn take_not_served(&self) -> Vec<String> {
-        self.not_served.take()
+    /// The keys recorded by [`Diagnostics::add_ignored`].
+    pub(super) fn take_ignored(&self) -> Vec<String> {
+        self.ignored.take()
     }
 
-    /// Every key that was asked for, without indices: `upstream.url`.
+    /// Every key that was read, without indices: `upstream.url`.
     pub(super) fn known_keys(&self) -> Vec<String> {
         self.known.borrow().clone()
     }

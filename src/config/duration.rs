@@ -1,10 +1,10 @@
-//! Lengths of time as a person writes them.
+//! Durations as people write them.
 
 use std::time::Duration;
 
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// Reads a whole number with a unit: `"500ms"`, `"60s"`, `"5m"`, `"1h"`, `"1d"`.
+/// Parses a whole number with a unit: `"500ms"`, `"60s"`, `"5m"`, `"1h"`, `"1d"`.
 pub(super) fn parse(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
@@ -12,8 +12,8 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
     number.parse::<u64>().ok()?.checked_mul(*millis).map(Duration::from_millis)
 }
 
-/// Writes a length of time as a configuration has it, in the largest unit that is exact: `"5m"`.
-pub fn show(time: Duration) -> String {
+/// Formats a duration as the configuration writes it, in the largest exact unit: `"5m"`.
+pub fn format_duration(time: Duration) -> String {
     let millis = time.as_millis();
     if millis == 0 {
         return String::from("0s");
@@ -46,7 +46,7 @@ mod tests {
         #[test]
         fn shown_is_read_back(millis in 0u64..1_000_000_000_000) {
             let time = Duration::from_millis(millis);
-            prop_assert_eq!(parse(&show(time)), Some(time));
+            prop_assert_eq!(parse(&format_duration(time)), Some(time));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Hosts, ports and the URLs made of them.
+//! Hosts, ports and URLs.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -11,8 +11,8 @@ pub(super) enum PoolScheme {
     Ssl,
 }
 
-/// Reads `stratum+tcp://host:port` or `stratum+ssl://host:port`; an IPv6 host stands in brackets
-/// and is returned without them. The error says what would be right.
+/// Parses `stratum+tcp://host:port` or `stratum+ssl://host:port`. An IPv6 host is written in brackets
+/// and returned without them. The error describes a correct value.
 pub(super) fn pool_url(text: &str) -> Result<(PoolScheme, String, u16), String> {
     let example = "such as \"stratum+tcp://solo.ckpool.org:3333\"";
     let Some((scheme, rest)) = text.split_once("://") else {
@@ -46,8 +46,8 @@ pub(super) fn pool_url(text: &str) -> Result<(PoolScheme, String, u16), String> 
     Ok((scheme, host, port))
 }
 
-/// Reads `socks5://user:password@host:port`; user and password may be percent-encoded.
-/// `socks5h://` is the same: names are always resolved by the proxy.
+/// Parses `socks5://user:password@host:port`; user and password may be percent-encoded.
+/// `socks5h://` means the same: the proxy always resolves names.
 pub(super) fn socks5_url(text: &str) -> Result<Socks5, String> {
     let wanted = "a URL such as \"socks5://127.0.0.1:9050\" or \"socks5://user:password@host:1080\"";
     let Some(rest) = text.strip_prefix("socks5://").or_else(|| text.strip_prefix("socks5h://")) else {
@@ -73,7 +73,7 @@ pub(super) fn socks5_url(text: &str) -> Result<Socks5, String> {
     Ok(Socks5 { host, port, user, password })
 }
 
-/// Reads `host:port`, `1.2.3.4:port` or `[::1]:port`.
+/// Parses `host:port`, `1.2.3.4:port` or `[::1]:port`.
 pub(super) fn host_port(text: &str) -> Result<(String, u16), String> {
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let wanted = "an IPv6 address in brackets with a port behind it, such as \"[2001:db8::1]:3333\"";
@@ -96,7 +96,7 @@ pub(super) fn host_port(text: &str) -> Result<(String, u16), String> {
     }
 }
 
-/// Accepts an IPv4 address or a name that DNS could know.
+/// Accepts an IPv4 address or a valid DNS name.
 pub(super) fn host_name(host: &str) -> Result<&str, String> {
     let name = host.strip_suffix('.').unwrap_or(host);
     let is_label = |label: &str| {
@@ -106,7 +106,7 @@ pub(super) fn host_name(host: &str) -> Result<&str, String> {
     if name.len() > 253 || !name.split('.').all(is_label) {
         return Err(String::from("a host name of letters, digits, dots and hyphens, or an address"));
     }
-    // "300.1.2.3" is a slip in an address, not a name.
+    // "300.1.2.3" is a mistyped address, not a name.
     let last = name.rsplit('.').next().unwrap_or_default();
     let looks_like_an_address = last.bytes().all(|byte| byte.is_ascii_digit());
     if looks_like_an_address && name.parse::<Ipv4Addr>().is_err() {
@@ -115,7 +115,7 @@ pub(super) fn host_name(host: &str) -> Result<&str, String> {
     Ok(host)
 }
 
-/// An `http://` or `https://` URL as far as it is judged here: scheme, host and port.
+/// Checks scheme, host and port of an `http://` or `https://` URL.
 pub(super) fn http_url(text: &str) -> Result<String, String> {
     let wanted = "a URL such as \"https://host/path\"";
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(wanted)?;
@@ -128,7 +128,7 @@ pub(super) fn http_url(text: &str) -> Result<String, String> {
     if is_clean && is_address { Ok(text.to_owned()) } else { Err(wanted.to_owned()) }
 }
 
-/// As [`http_url`], for a URL that may hold a user and a password.
+/// Like [`http_url`], for a URL that may contain a user and a password.
 pub(super) fn node_url(text: &str) -> Result<String, String> {
     let url = http_url(text)?;
     if let Some(info) = user_info(&url) {
@@ -137,7 +137,7 @@ pub(super) fn node_url(text: &str) -> Result<String, String> {
     Ok(url)
 }
 
-/// Scheme, host and port of an HTTP URL: whatever may be a secret is left out.
+/// Scheme, host and port of an HTTP URL, without anything that may be a secret.
 pub(crate) fn shown_host(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -145,7 +145,7 @@ pub(crate) fn shown_host(url: &str) -> String {
     format!("{scheme}://{host}")
 }
 
-/// Whether a URL holds a user.
+/// True if a URL contains a user.
 pub(super) fn has_user(url: &str) -> bool {
     user_info(url).is_some()
 }
@@ -156,7 +156,7 @@ fn user_info(url: &str) -> Option<&str> {
     authority.rsplit_once('@').map(|(info, _)| info)
 }
 
-/// Splits `user:password` and undoes the percent-encoding of both.
+/// Splits `user:password` and percent-decodes both.
 pub(crate) fn credentials(info: &str) -> Result<(Option<String>, Option<Secret>), String> {
     let (user, password) = match info.split_once(':') {
         Some((user, password)) => (user, Some(password)),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn pools() {
+    fn pool_urls() {
         assert_eq!(
             pool("stratum+tcp://solo.ckpool.org:3333"),
             Ok((PoolScheme::Tcp, "solo.ckpool.org".into(), 3333))
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_pool_is_told_its_remedy() {
+    fn a_wrong_pool_url_says_how_to_fix_it() {
         for (wrong, remedy) in [
             ("solo.ckpool.org:3333", "put stratum+tcp://"),
             ("http://pool:3333", "stratum+tcp:// or stratum+ssl://"),
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn socks_with_everything() {
+    fn socks5_urls() {
         let socks = socks5_url("socks5://us%40er:p%3Aa:s@[::1]:9050").unwrap();
         assert_eq!((socks.host.as_str(), socks.port), ("::1", 9050));
         assert_eq!(socks.user.as_deref(), Some("us@er"));
@@ -269,7 +269,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_text_is_no_panic(text in "(socks5://|stratum\\+tcp://|http://)?\\PC{0,30}") {
+        fn arbitrary_text_does_not_panic(text in "(socks5://|stratum\\+tcp://|http://)?\\PC{0,30}") {
             let _ = (pool_url(&text), socks5_url(&text), http_url(&text));
         }
     }

@@ -1,5 +1,5 @@
-//! What can be wrong with a configuration. Every sentence names the key, the value and what would
-//! be right; no sentence ever holds a secret.
+//! Faults of a configuration. Each message names the key, the value and a correct value, and never
+//! contains a secret.
 
 use std::fmt;
 use std::io;
@@ -7,21 +7,21 @@ use std::path::PathBuf;
 
 use crate::util::os_error::describe;
 
-/// Why there is no configuration. All of these are the user's to mend: exit code 2.
+/// The reason why no configuration could be loaded. The user can fix all of them: exit code 2.
 #[derive(Debug)]
 pub enum ConfigError {
-    /// Neither a file nor a pool was named, and no file is where one is looked for.
-    NoFile { looked: Vec<PathBuf> },
+    /// Neither a file nor a pool was named, and no file exists at the usual paths.
+    NoFile { searched: Vec<PathBuf> },
     /// The file could not be read as text.
     Unreadable { file: PathBuf, reason: io::Error },
-    /// Everything that is wrong, in the order of the file, flags last; never empty.
+    /// All faults in the order of the file, those of flags last; never empty.
     Invalid { file: Option<PathBuf>, problems: Vec<Problem> },
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConfigError::NoFile { looked } => {
+            ConfigError::NoFile { searched: looked } => {
                 f.write_str("no configuration: neither ")?;
                 for (i, path) in looked.iter().enumerate() {
                     write!(f, "{}{}", if i == 0 { "" } else { " nor " }, path.display())?;
@@ -59,7 +59,7 @@ impl std::error::Error for ConfigError {
     }
 }
 
-/// One thing that is wrong.
+/// One fault and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     pub origin: Origin,
@@ -77,7 +77,7 @@ impl fmt::Display for Problem {
         let key = &self.key;
         match &self.fault {
             ConfigFault::Syntax { reason } => write!(f, "not valid TOML: {reason}"),
-            ConfigFault::Duplicate => write!(f, "{key} is set twice; keep one of the two"),
+            ConfigFault::Duplicate => write!(f, "{key} is set twice; remove one"),
             ConfigFault::UnknownKey { nearest: Some(nearest) } => {
                 write!(f, "unknown key {key}; did you mean {nearest}?")
             }
@@ -92,7 +92,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Where the wrong thing stands.
+/// The place of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// The first line is 1.
@@ -103,7 +103,7 @@ pub enum Origin {
     Flag,
 }
 
-/// What is wrong with it.
+/// The kind of a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigFault {
     Syntax {
@@ -117,7 +117,7 @@ pub enum ConfigFault {
         found: String,
         wanted: String,
     },
-    /// `shown` is the value as it may be printed: `***` for a secret.
+    /// A wrong value. `shown` is its printable form: `***` for a secret.
     Value {
         shown: String,
         wanted: String,
@@ -125,7 +125,7 @@ pub enum ConfigFault {
     Missing {
         wanted: String,
     },
-    /// Right by itself, but not together with the rest; reads on after the key.
+    /// A correct value that conflicts with another setting; the reason continues after the key.
     Conflict {
         reason: String,
     },

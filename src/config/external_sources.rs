@@ -1,4 +1,5 @@
-//! `[[reference]]`, `[ntp]` and `[pool_stats]`: what the pool's word is compared with.
+//! `[[reference]]`, `[ntp]` and `[pool_stats]`: external sources that the pool's data is compared
+//! with.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,25 +13,25 @@ use super::reader::Section;
 use super::redaction::Redaction;
 use super::{PayoutPolicy, Secret, UpstreamConfig};
 
-/// One `[[reference]]`: a second opinion about the chain, never mined on.
+/// One `[[reference]]`: a second source for the state of the chain, never mined on.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReferenceConfig {
-    /// Another pool; `user` is what it is authorised with.
+    /// Another pool; `user` is the name for `mining.authorize`.
     Pool { upstream: Box<UpstreamConfig>, user: Option<String> },
-    /// A node's JSON-RPC. The URL may hold a password.
+    /// A node's JSON-RPC. The URL may contain a password.
     Node { url: Secret, cookie: Option<PathBuf> },
 }
 
-/// `[ntp]`: whose clock is believed.
+/// `[ntp]`: the time servers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NtpConfig {
-    /// Empty: the system's clock. Default: pool.ntp.org, time.google.com, time.cloudflare.com.
+    /// Default: pool.ntp.org, time.google.com, time.cloudflare.com. Empty: the system's clock is used.
     pub servers: Vec<String>,
     /// 1 min to 1 d, default 1 h.
     pub interval: Duration,
 }
 
-/// `[pool_stats]`: what the pool itself publishes.
+/// `[pool_stats]`: the figures that the pool publishes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PoolStatsConfig {
     pub kind: PoolStatsKind,
@@ -42,8 +43,8 @@ pub struct PoolStatsConfig {
 }
 
 impl PoolStatsConfig {
-    /// Whose figures they are: its own address, or else the one that is to be paid. `None` for an
-    /// account that the token stands for.
+    /// The address whose figures are requested: its own, or else `payout.address`. `None` if the token
+    /// identifies the account.
     pub fn account(&self, payout: &PayoutPolicy) -> Option<String> {
         let address = self.address.as_ref().or(payout.address.as_ref()).cloned();
         let is_by_address = self.kind != PoolStatsKind::Braiins;
@@ -51,7 +52,7 @@ impl PoolStatsConfig {
     }
 }
 
-/// `pool_stats.kind`: whose format.
+/// `pool_stats.kind`: the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolStatsKind {
     Ckpool,
@@ -61,7 +62,7 @@ pub enum PoolStatsKind {
 }
 
 impl PoolStatsKind {
-    /// As it is written in the configuration.
+    /// The word in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             PoolStatsKind::Ckpool => "ckpool",
@@ -81,7 +82,7 @@ impl Default for NtpConfig {
     }
 }
 
-/// `None` when what is there is wrong, which is noted.
+/// Reads one reference; `None` if it is wrong, which is recorded.
 pub(super) fn read_reference(mut section: Section) -> Option<ReferenceConfig> {
     let upstream = section.parsed("url", Redaction::Url, UpstreamConfig::from_url);
     let user = section.text("user");
@@ -101,7 +102,7 @@ pub(super) fn read_reference(mut section: Section) -> Option<ReferenceConfig> {
         _ => {}
     }
     if cookie.is_some() && node.as_ref().is_some_and(|node| endpoint::has_user(node.expose())) {
-        section.conflict("cookie", "and the user in node are two logins; remove one of the two");
+        section.conflict("cookie", "and the user in node are two logins; remove one");
     }
     section.finish();
     match (upstream, node) {
@@ -116,7 +117,7 @@ pub(super) fn read_ntp(mut section: Section) -> NtpConfig {
     let (minute, day) = (Duration::from_secs(60), Duration::from_secs(86_400));
     let ntp = NtpConfig {
         servers: section
-            .list("servers", Redaction::Value, "[\"pool.ntp.org\"]", server)
+            .list("servers", Redaction::Value, "[\"pool.ntp.org\"]", ntp_server)
             .unwrap_or(default.servers),
         interval: section.duration("interval", default.interval, minute..=day),
     };
@@ -124,7 +125,7 @@ pub(super) fn read_ntp(mut section: Section) -> NtpConfig {
     ntp
 }
 
-/// `None` when there is no such section, or it is wrong.
+/// Reads the section; `None` if it is absent or wrong.
 pub(super) fn read_pool_stats(
     mut section: Section,
     network: Network,
@@ -148,14 +149,14 @@ pub(super) fn read_pool_stats(
     }
     let is_by_address = kind.is_some_and(|kind| kind != PoolStatsKind::Braiins);
     if is_by_address && !section.is_set("address") && payout.address.is_none() {
-        section.missing("address", "whose figures? The address that mines, here or as payout.address");
+        section.missing("address", "set it, or payout.address, to the address whose figures are wanted");
     }
     section.finish();
     Some(PoolStatsConfig { kind: kind?, url, address, token, interval })
 }
 
-/// A host with or without a port; NTP's own port is 123.
-fn server(text: &str) -> Result<String, String> {
+/// Accepts a host with or without a port; the default port is 123.
+fn ntp_server(text: &str) -> Result<String, String> {
     let is_address = text.parse::<std::net::Ipv6Addr>().is_ok();
     if is_address || endpoint::host_name(text).is_ok() || endpoint::host_port(text).is_ok() {
         Ok(text.to_owned())

@@ -1,37 +1,37 @@
-//! `[failover]`: when a pool is given up, and when it is taken again.
+//! `[failover]`: when Sluice leaves a pool, and when it returns.
 
 use std::time::Duration;
 
 use super::reader::Section;
 
-/// When a pool is given up, and when it is taken again.
+/// `[failover]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Failover {
-    /// A miner for whom no upstream could be reached within this time is closed; 100 ms to 5 min,
-    /// default 10 s.
+pub struct FailoverConfig {
+    /// Time within which a pool must be reached for a miner, else the miner is disconnected; 100 ms to
+    /// 5 min, default 10 s.
     pub connect_deadline: Duration,
-    /// A pool that was spoken to and gives no first answer within this time is left for the next
-    /// one within the same miner connection; more than 0, at most `connect_deadline`, default 5 s
-    /// (or `connect_deadline`, if that is less).
+    /// Time a pool has for its first answer before Sluice moves the miner to the next pool, within the
+    /// same miner connection; more than 0, at most `connect_deadline`, default 5 s (or
+    /// `connect_deadline`, if that is less).
     pub answer_timeout: Duration,
-    /// A pool that sends no line for so long counts as failed; 1 s to 1 d, default 180 s.
+    /// Time without a line after which a pool counts as failed; 1 s to 1 d, default 180 s.
     pub silence_timeout: Duration,
-    /// A pool that accepts a miner's authorize and sends no job within this time is left for the next
-    /// one; 100 ms to 1 h, default 75 s: public-pool makes its jobs once a minute, and the first miner to
-    /// come back may have to wait for the next one.
+    /// Time a pool has for its first job after it has accepted a miner's authorize, before Sluice moves on
+    /// to the next pool; 100 ms to 1 h. Default 75 s, because public-pool makes a job once a minute, and
+    /// the first miner to reconnect may have to wait for the next.
     pub first_job_timeout: Duration,
-    /// A preferred pool must have been well for so long before sessions return to it; up to 1 d,
-    /// default 5 min.
+    /// Time a preferred pool must have been healthy before sessions return to it; up to 1 d, default
+    /// 5 min.
     pub failback_after: Duration,
-    /// The first pause after a failure; 10 ms to 1 h, default 1 s.
+    /// First pause before a failed pool is retried; 10 ms to 1 h, default 1 s.
     pub backoff_min: Duration,
-    /// The longest pause; `backoff_min` to 1 d, default 60 s.
+    /// Longest such pause; `backoff_min` to 1 d, default 60 s.
     pub backoff_max: Duration,
 }
 
-impl Default for Failover {
-    fn default() -> Failover {
-        Failover {
+impl Default for FailoverConfig {
+    fn default() -> FailoverConfig {
+        FailoverConfig {
             connect_deadline: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(5),
             silence_timeout: Duration::from_secs(180),
@@ -43,13 +43,13 @@ impl Default for Failover {
     }
 }
 
-pub(super) fn read(mut section: Section) -> Failover {
-    let default = Failover::default();
+pub(super) fn read(mut section: Section) -> FailoverConfig {
+    let default = FailoverConfig::default();
     let (millisecond, second) = (Duration::from_millis(1), Duration::from_secs(1));
     let (hour, day) = (3600 * second, 86_400 * second);
     let connect_deadline =
         section.duration("connect_deadline", default.connect_deadline, 100 * millisecond..=300 * second);
-    let failover = Failover {
+    let failover = FailoverConfig {
         connect_deadline,
         answer_timeout: section.duration(
             "answer_timeout",
@@ -68,7 +68,10 @@ pub(super) fn read(mut section: Section) -> Failover {
     };
     if failover.backoff_min > failover.backoff_max {
         let key = if section.is_set("backoff_min") { "backoff_min" } else { "backoff_max" };
-        section.conflict(key, "is wrong: backoff_min must not be longer than backoff_max (default \"60s\")");
+        section.conflict(
+            key,
+            "is out of range: backoff_min must not be longer than backoff_max (default \"60s\")",
+        );
     }
     section.finish();
     failover

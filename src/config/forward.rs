@@ -1,13 +1,13 @@
-//! `[forward]`: which way the bytes take.
+//! `[forward]`: how bytes are forwarded.
 
 use super::reader::Section;
 
-/// Which way the bytes take.
+/// `[forward]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Forward {
+pub struct ForwardConfig {
     /// Default: copy.
     pub path: ForwardPath,
-    /// Bytes of each thread's own buffer; 1024 to 1 MiB, default 16384.
+    /// Size of each thread's buffer in bytes; 1024 to 1 MiB, default 16384.
     pub buffer: usize,
 }
 
@@ -20,16 +20,16 @@ pub enum ForwardPath {
     Splice,
 }
 
-impl Default for Forward {
-    fn default() -> Forward {
-        Forward { path: ForwardPath::Copy, buffer: 16_384 }
+impl Default for ForwardConfig {
+    fn default() -> ForwardConfig {
+        ForwardConfig { path: ForwardPath::Copy, buffer: 16_384 }
     }
 }
 
-pub(super) fn read(mut section: Section) -> Forward {
-    let default = Forward::default();
+pub(super) fn read(mut section: Section) -> ForwardConfig {
+    let default = ForwardConfig::default();
     let words = [("copy", ForwardPath::Copy), ("splice", ForwardPath::Splice)];
-    let forward = Forward {
+    let forward = ForwardConfig {
         path: section.choice("path", &words).unwrap_or(default.path),
         buffer: section.size("buffer", default.buffer, 1024..=1 << 20),
     };

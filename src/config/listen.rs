@@ -1,4 +1,4 @@
-//! `[listen]`: where miners connect, and who may.
+//! `[listen]`: the addresses miners connect to, and the miners that may.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,50 +11,50 @@ use super::redaction::Redaction;
 use crate::limits::{AddressBlock, AllowList};
 use crate::util::address::canonical;
 
-/// Where miners connect.
+/// `[listen]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Listen {
-    /// Plain Stratum. Default: `0.0.0.0:3334`. Empty only when `tls` has a listener.
+pub struct ListenConfig {
+    /// Plain Stratum listeners. Default: `0.0.0.0:3334`. Empty only if `tls` has a listener.
     pub stratum: Vec<SocketAddr>,
     /// Default: private networks.
     pub allow: AllowList,
     /// 1 to 65536, default 1000.
     pub max_miners: usize,
-    /// From the accept to the first `mining.authorize`; 1 s to 1 h, default 60 s.
+    /// Time from the accept to the first `mining.authorize`; 1 s to 1 h, default 60 s.
     pub handshake_timeout: Duration,
-    /// A miner that sends nothing for so long is closed. `None`, the default: never. A NerdMiner
-    /// may be silent for hours.
+    /// Time after which a silent miner is disconnected. The default, `None`, is never: a NerdMiner may
+    /// be silent for hours.
     pub idle_timeout: Option<Duration>,
     /// Default: off.
     pub proxy_protocol: ProxyProtocol,
     pub tls: Option<ListenTls>,
 }
 
-/// `listen.proxy_protocol`: whose PROXY header (v1 or v2) is believed.
+/// `listen.proxy_protocol`: the peers that must send a PROXY header (v1 or v2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProxyProtocol {
-    /// `false`: nobody's; a header is refused.
+    /// `false`: no peer; a header is rejected.
     Off,
-    /// `true`: every peer that `listen.allow` lets in must send one.
+    /// `true`: every peer that `listen.allow` accepts.
     Everyone,
-    /// A list of addresses: those must send one, the others must not.
+    /// A list of addresses: these peers must send a header, others must not.
     From(Vec<AddressBlock>),
 }
 
-/// `listen.tls`: listeners that speak TLS to miners.
+/// `listen.tls`: TLS listeners for miners.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenTls {
-    /// PEM, the server's own certificate first.
+    /// PEM file of the certificate chain, the server's own certificate first.
     pub cert: PathBuf,
-    /// PEM.
+    /// PEM file of the private key.
     pub key: PathBuf,
     /// Default: `0.0.0.0:3335`. Never empty.
     pub listen: Vec<SocketAddr>,
 }
 
-impl Default for Listen {
-    fn default() -> Listen {
-        Listen {
+impl Default for ListenConfig {
+    fn default() -> ListenConfig {
+        ListenConfig {
             stratum: vec![SocketAddr::from(([0, 0, 0, 0], 3334))],
             allow: AllowList::private(),
             max_miners: 1000,
@@ -66,13 +66,13 @@ impl Default for Listen {
     }
 }
 
-/// `instead`: the addresses of `--listen`, which replace `listen.stratum`.
-pub(super) fn read(mut section: Section, instead: Option<Vec<SocketAddr>>) -> Listen {
-    let default = Listen::default();
+/// Reads the section. `from_flag` has the addresses of `--listen`, which replace `listen.stratum`.
+pub(super) fn read(mut section: Section, from_flag: Option<Vec<SocketAddr>>) -> ListenConfig {
+    let default = ListenConfig::default();
     let hour = Duration::from_secs(3600);
     let stratum = section.list("stratum", Redaction::Value, "[\"0.0.0.0:3334\"]", socket_address);
-    let listen = Listen {
-        stratum: instead.or(stratum).unwrap_or(default.stratum),
+    let listen = ListenConfig {
+        stratum: from_flag.or(stratum).unwrap_or(default.stratum),
         allow: read_allow(&mut section).unwrap_or(default.allow),
         max_miners: section.size("max_miners", default.max_miners, 1..=65_536),
         handshake_timeout: section.duration(
@@ -91,12 +91,12 @@ pub(super) fn read(mut section: Section, instead: Option<Vec<SocketAddr>>) -> Li
     if listen.stratum.is_empty() && listen.tls.is_none() {
         section.conflict("stratum", "is empty and there is no tls listener either; no miner could connect");
     }
-    refuse_repeated(&section, &listen);
+    reject_duplicates(&section, &listen);
     section.finish();
     listen
 }
 
-/// Reads an address and port to listen on; port 0 lets the system choose one.
+/// Parses an address and port to listen on; for port 0 the system chooses one.
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map(canonical).map_err(|_| {
         String::from("an address with a port, such as \"0.0.0.0:3334\", \"127.0.0.1:3334\" or \"[::]:3334\"")
@@ -108,7 +108,10 @@ fn read_allow(section: &mut Section) -> Option<AllowList> {
         AllowList::blocks_of(entry).map_err(|wrong| format!("\"private\", \"any\" or {wrong}"))
     })?;
     if blocks.is_empty() {
-        section.conflict("allow", "lets nobody connect; name \"private\" or the blocks of your miners");
+        section.conflict(
+            "allow",
+            "is empty, so no miner could connect; list \"private\" or the blocks of your miners",
+        );
     }
     Some(blocks.into_iter().flatten().collect())
 }
@@ -119,7 +122,8 @@ fn read_proxy_protocol(section: &mut Section) -> ProxyProtocol {
         None | Some(DeValue::Boolean(false)) => ProxyProtocol::Off,
         Some(DeValue::Boolean(true)) => ProxyProtocol::Everyone,
         Some(DeValue::Array(_)) => {
-            let blocks = section.list(key, Redaction::Value, "[\"10.0.0.2\"]", block).unwrap_or_default();
+            let blocks =
+                section.list(key, Redaction::Value, "[\"10.0.0.2\"]", address_block).unwrap_or_default();
             if blocks.is_empty() {
                 section
                     .conflict(key, "is an empty list; write false, or the addresses of your load balancers");
@@ -133,8 +137,8 @@ fn read_proxy_protocol(section: &mut Section) -> ProxyProtocol {
     }
 }
 
-/// Reads one entry of a list of address blocks.
-pub(super) fn block(entry: &str) -> Result<AddressBlock, String> {
+/// Parses one entry of a list of address blocks.
+pub(super) fn address_block(entry: &str) -> Result<AddressBlock, String> {
     entry.parse().map_err(|wrong: crate::limits::BlockError| wrong.to_string())
 }
 
@@ -159,15 +163,16 @@ fn read_tls(mut section: Section) -> Option<ListenTls> {
     Some(ListenTls { cert: cert?, key: key?, listen })
 }
 
-fn refuse_repeated(section: &Section, listen: &Listen) {
+fn reject_duplicates(section: &Section, listen: &ListenConfig) {
     let mut seen: Vec<SocketAddr> = Vec::new();
-    for address in all(listen) {
-        match seen.iter().find(|other| collide(**other, address)) {
-            Some(other) if *other == address => section
-                .conflict("stratum", format!("(with tls.listen) names {address} twice; keep one of the two")),
+    for address in all_addresses(listen) {
+        match seen.iter().find(|other| is_conflict(**other, address)) {
+            Some(other) if *other == address => {
+                section.conflict("stratum", format!("(with tls.listen) names {address} twice; remove one"))
+            }
             Some(other) => section.conflict(
                 "stratum",
-                format!("(with tls.listen) names {address}, which is a part of {other}; keep one of the two"),
+                format!("(with tls.listen) names {address}, which is a part of {other}; remove one"),
             ),
             None => {}
         }
@@ -175,18 +180,18 @@ fn refuse_repeated(section: &Section, listen: &Listen) {
     }
 }
 
-/// What is wrong with this address for the page, where miners connect to the same port.
-pub(super) fn taken_by_miners(listen: &Listen, page: SocketAddr) -> Option<String> {
-    let other = all(listen).find(|other| collide(*other, page))?;
+/// The fault if the page's address uses the same port as a miner listener.
+pub(super) fn conflict_with_miners(listen: &ListenConfig, page: SocketAddr) -> Option<String> {
+    let other = all_addresses(listen).find(|other| is_conflict(*other, page))?;
     Some(format!("is {page}, but miners connect to {other}; the page needs a port of its own"))
 }
 
-fn all(listen: &Listen) -> impl Iterator<Item = SocketAddr> + '_ {
+fn all_addresses(listen: &ListenConfig) -> impl Iterator<Item = SocketAddr> + '_ {
     listen.stratum.iter().chain(listen.tls.iter().flat_map(|tls| &tls.listen)).copied()
 }
 
-/// Whether one of the two could not be listened on beside the other. Port 0 is another port each time.
-fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+/// True if the system could not listen on both. Port 0 is a different port each time.
+fn is_conflict(one: SocketAddr, other: SocketAddr) -> bool {
     let same_ip = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() != 0 && one.port() == other.port() && one.is_ipv4() == other.is_ipv4() && same_ip
 }

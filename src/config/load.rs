@@ -1,4 +1,4 @@
-//! From a file and flags to a [`Config`].
+//! Builds a [`Config`] from a file and flags.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,14 +15,14 @@ use super::{
     listen, network, outputs, policy, ratelimit, report, upstream,
 };
 
-/// Where a file is looked for when none is named.
+/// Paths that are tried if no file is named.
 const USUAL_FILES: [&str; 2] = ["config.toml", "/etc/sluice/config.toml"];
 
-/// No configuration is larger; a device file or a disk image given by mistake is.
+/// Caps what is read, in case a device file or a disk image is named by mistake.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// What is read and checked in every mode, and of no use in this one.
-fn unused_in(mode: Mode) -> &'static [&'static str] {
+/// Sections that are checked in every mode and have no effect in this one.
+fn ignored_in(mode: Mode) -> &'static [&'static str] {
     match mode {
         Mode::Passthrough => &["vardiff", "aggregate"],
         Mode::Aggregate => &["forward"],
@@ -30,10 +30,10 @@ fn unused_in(mode: Mode) -> &'static [&'static str] {
 }
 
 impl Config {
-    /// Reads the file that [`find_file`] finds, with the flags above it.
+    /// Reads the file that [`find_file`] finds; flags take precedence over it.
     ///
     /// # Errors
-    /// With everything that is wrong, not only the first.
+    /// All faults, not only the first.
     pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
         let file = find_file(path, overrides)?;
         let text = match &file {
@@ -42,24 +42,25 @@ impl Config {
             }
             None => String::new(),
         };
-        read(&text, overrides).map_err(|notes| ConfigError::Invalid { file, problems: notes.into_problems() })
+        read(&text, overrides)
+            .map_err(|diagnostics| ConfigError::Invalid { file, problems: diagnostics.into_problems() })
     }
 
-    /// Reads `text` as the content of a file.
+    /// Parses `text` as the content of a file.
     ///
     /// # Errors
-    /// With everything that is wrong, not only the first.
+    /// All faults, not only the first.
     pub fn parse(text: &str, overrides: &Overrides) -> Result<Config, ConfigError> {
         read(text, overrides)
-            .map_err(|notes| ConfigError::Invalid { file: None, problems: notes.into_problems() })
+            .map_err(|diagnostics| ConfigError::Invalid { file: None, problems: diagnostics.into_problems() })
     }
 }
 
-/// The file to read: the one named; else, unless `--pool` makes one unnecessary, `config.toml`
-/// here or in `/etc/sluice`.
+/// The file to read: `path` if given; else `config.toml` here or in `/etc/sluice`, unless `--pool`
+/// makes a file unnecessary.
 ///
 /// # Errors
-/// [`ConfigError::NoFile`] when there is neither file nor pool.
+/// [`ConfigError::NoFile`] if there is neither a file nor a pool.
 pub fn find_file(path: Option<&Path>, overrides: &Overrides) -> Result<Option<PathBuf>, ConfigError> {
     if let Some(path) = path {
         return Ok(Some(path.to_owned()));
@@ -68,21 +69,21 @@ pub fn find_file(path: Option<&Path>, overrides: &Overrides) -> Result<Option<Pa
         return Ok(None);
     }
     let usual = USUAL_FILES.map(PathBuf::from);
-    // One that exists but can't be read must be complained about, not passed over.
+    // A file that exists but can't be read must be reported, not skipped.
     match usual.iter().find(|file| file.symlink_metadata().is_ok()) {
         Some(file) => Ok(Some(file.clone())),
-        None => Err(ConfigError::NoFile { looked: usual.to_vec() }),
+        None => Err(ConfigError::NoFile { searched: usual.to_vec() }),
     }
 }
 
 /// Every key a file may set, without indices, such as `upstream.url`; sorted.
 pub fn known_keys() -> Vec<String> {
     let text = "[[upstream]]\n[[reference]]\n[[notify]]\n";
-    let notes = Diagnostics::new(text);
+    let diagnostics = Diagnostics::new(text);
     if let Ok(document) = DeTable::parse(text) {
-        read_document(document.get_ref(), &notes, &Overrides::default());
+        read_document(document.get_ref(), &diagnostics, &Overrides::default());
     }
-    let mut keys = notes.known_keys();
+    let mut keys = diagnostics.known_keys();
     keys.sort();
     keys.dedup();
     keys
@@ -92,48 +93,49 @@ fn read_text(file: &Path) -> io::Result<String> {
     let mut text = String::new();
     let file = File::open(file)?;
     if file.metadata()?.is_dir() {
-        return Err(io::Error::other("it is a directory; name the file in it"));
+        return Err(io::Error::other("this is a directory; name the file in it"));
     }
     if file.take(MAX_BYTES + 1).read_to_string(&mut text)? as u64 > MAX_BYTES {
-        return Err(io::Error::other("it is larger than 1 MiB, which no configuration is"));
+        return Err(io::Error::other("this file is larger than 1 MiB, so it is no configuration"));
     }
     Ok(text)
 }
 
 fn read(text: &str, overrides: &Overrides) -> Result<Config, Diagnostics> {
-    let notes = Diagnostics::new(text);
+    let diagnostics = Diagnostics::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        note_syntax(error, &notes, text);
+        note_syntax(error, &diagnostics, text);
     }
-    // What was recovered from a broken text would only add faults that are none.
+    // A partially parsed document would only add false errors.
     if !errors.is_empty() {
-        return Err(notes);
+        return Err(diagnostics);
     }
-    match read_document(document.get_ref(), &notes, overrides) {
-        Some(config) if notes.is_empty() => Ok(config),
-        _ => Err(notes),
+    match read_document(document.get_ref(), &diagnostics, overrides) {
+        Some(config) if diagnostics.is_empty() => Ok(config),
+        _ => Err(diagnostics),
     }
 }
 
-/// The parser's own message is used, never its excerpt of the line: that may hold a secret.
-fn note_syntax(error: &toml::de::Error, notes: &Diagnostics, text: &str) {
-    let origin = error.span().map_or(Origin::File, |span| notes.line(span.start));
+/// Reports a syntax error with the parser's message, but without its excerpt of the line, which may
+/// hold a secret.
+fn note_syntax(error: &toml::de::Error, diagnostics: &Diagnostics, text: &str) {
+    let origin = error.span().map_or(Origin::File, |span| diagnostics.line(span.start));
     let key = error.span().and_then(|span| text.get(span)).unwrap_or_default();
     if error.message().starts_with("duplicate key") {
-        notes.add(origin, Redaction::Value.of(key), ConfigFault::Duplicate);
+        diagnostics.add(origin, Redaction::Value.of(key), ConfigFault::Duplicate);
     } else {
         let reason = error.message().replace('\n', "; ");
-        notes.add(origin, String::new(), ConfigFault::Syntax { reason });
+        diagnostics.add(origin, String::new(), ConfigFault::Syntax { reason });
     }
 }
 
-/// `None` only when the faults noted leave nothing to go on with.
-fn read_document(document: &DeTable, notes: &Diagnostics, overrides: &Overrides) -> Option<Config> {
-    let mut top = Section::top(notes, document);
+/// Reads the whole document; `None` if no usable pool is configured.
+fn read_document(document: &DeTable, diagnostics: &Diagnostics, overrides: &Overrides) -> Option<Config> {
+    let mut top = Section::top(diagnostics, document);
     let mode = read_mode(&mut top);
     let network = network::read(&mut top);
-    let flags = overrides.understand(network, notes);
+    let flags = overrides.parse(network, diagnostics);
     let data_dir = top.text("data_dir").map(PathBuf::from);
     let upstream_sections = top.sections("upstream");
     let is_without_pool = overrides.pools.is_empty() && upstream_sections.is_empty();
@@ -155,9 +157,9 @@ fn read_document(document: &DeTable, notes: &Diagnostics, overrides: &Overrides)
     if let (Some(pool), true) = (mainnet_pool, network != Network::Auto && network != Network::Mainnet) {
         top.conflict("network", format!("is {network}, but {pool} mines mainnet; name a pool of {network}"));
     } else if let Some(reason) =
-        flags.address.as_ref().and_then(|address| network::misplaced(address, mainnet_pool))
+        flags.address.as_ref().and_then(|address| network::wrong_network(address, mainnet_pool))
     {
-        notes.add(Origin::Flag, "--address", ConfigFault::Conflict { reason });
+        diagnostics.add(Origin::Flag, "--address", ConfigFault::Conflict { reason });
     }
     let payout = policy::read_payout(top.section("payout"), network, flags.address, mainnet_pool);
     let config = Config {
@@ -186,18 +188,20 @@ fn read_document(document: &DeTable, notes: &Diagnostics, overrides: &Overrides)
         payout,
         notify: top.sections("notify").into_iter().filter_map(outputs::read_notify).collect(),
         report: report::read(top.section("report")),
-        not_served: Vec::new(),
+        ignored_keys: Vec::new(),
     };
-    if let Some(reason) = config.http.listen.and_then(|page| listen::taken_by_miners(&config.listen, page)) {
+    if let Some(reason) =
+        config.http.listen.and_then(|page| listen::conflict_with_miners(&config.listen, page))
+    {
         match (&overrides.http, &overrides.listen[..]) {
             (None, []) => top.conflict("http.listen", reason),
-            _ => notes.add(Origin::Flag, "--http", ConfigFault::Conflict { reason }),
+            _ => diagnostics.add(Origin::Flag, "--http", ConfigFault::Conflict { reason }),
         }
     }
-    top.not_served(unused_in(mode));
+    top.note_ignored(ignored_in(mode));
     top.finish();
-    let not_served = notes.take_not_served();
-    (!config.upstreams.is_empty()).then_some(Config { not_served, ..config })
+    let not_served = diagnostics.take_ignored();
+    (!config.upstreams.is_empty()).then_some(Config { ignored_keys: not_served, ..config })
 }
 
 fn read_mode(top: &mut Section) -> Mode {

@@ -1,9 +1,9 @@
-//! The validated configuration. Whoever holds a [`Config`] can rely on every value being in range.
-//! Keys, defaults and reasons: `config.toml.example`.
+//! The validated configuration: every value of a [`Config`] is in range. `config.toml.example` lists the
+//! keys with their defaults and reasons.
 //!
-//! One file a section, each with the section's type, its defaults and its reading; `reader` walks
-//! the document, `notes` remembers what it met, `show` says how much of a value may be printed,
-//! `error` what is wrong; `load` finds the file.
+//! Each section has a file with its type, its defaults and its parsing. `load` finds and reads the
+//! configuration file, `reader` walks the document, `diagnostics` collects the faults, `redaction`
+//! decides how much of a value a message may show, and `error` phrases the faults.
 
 mod aggregate;
 mod analysis;
@@ -18,7 +18,6 @@ mod failover;
 mod forward;
 mod listen;
 mod load;
-mod mode;
 mod network;
 mod outputs;
 mod overrides;
@@ -31,96 +30,105 @@ mod secret;
 mod targets;
 mod upstream;
 
+use std::fmt;
 use std::path::PathBuf;
 
 pub use aggregate::{AggregateConfig, VardiffConfig};
-pub use analysis::Analysis;
-pub use duration::show as show_duration;
+pub use analysis::AnalysisConfig;
+pub use duration::format_duration;
 pub(crate) use endpoint::{credentials as url_credentials, shown_host as url_host};
 pub use error::{ConfigError, ConfigFault, Origin, Problem};
 pub use external_sources::{NtpConfig, PoolStatsConfig, PoolStatsKind, ReferenceConfig};
-pub use failover::Failover;
-pub use forward::{Forward, ForwardPath};
-pub use listen::{Listen, ListenTls, ProxyProtocol};
+pub use failover::FailoverConfig;
+pub use forward::{ForwardConfig, ForwardPath};
+pub use listen::{ListenConfig, ListenTls, ProxyProtocol};
 pub use load::{find_file, known_keys};
-pub use mode::Mode;
 pub use network::Network;
-pub use outputs::{Http, NotifyConfig, NotifyRecipient, Record, Severity};
+pub use outputs::{HttpConfig, NotifyConfig, NotifyRecipient, RecordConfig, Severity};
 pub use overrides::Overrides;
-pub use policy::{ChainPolicy, Consequence, PayoutKind, PayoutPolicy, RuleId, RulesConfig};
+pub use policy::{ChainPolicy, OnViolation, PayoutKind, PayoutPolicy, RuleId, RulesConfig};
 pub use ratelimit::RateLimitConfig;
 pub use report::{ConsoleReport, ReportConfig};
 pub use secret::Secret;
 pub use targets::{TargetFlags, Targets};
 pub use upstream::{Socks5, UpstreamConfig, UpstreamTls};
 
-/// Everything that Sluice is told at its start.
+/// The settings of one run, from the file and the flags.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     pub mode: Mode,
-    /// Where everything is written; default `data`, below the working directory.
+    /// Directory of all files that Sluice writes; default `data`, below the working directory.
     pub data_dir: PathBuf,
     pub network: Network,
-    pub listen: Listen,
+    pub listen: ListenConfig,
     /// In order of preference; never empty after validation.
     pub upstreams: Vec<UpstreamConfig>,
-    pub failover: Failover,
-    pub forward: Forward,
-    pub analysis: Analysis,
+    pub failover: FailoverConfig,
+    pub forward: ForwardConfig,
+    pub analysis: AnalysisConfig,
     pub payout: PayoutPolicy,
     pub chain: ChainPolicy,
     pub rules: RulesConfig,
     pub references: Vec<ReferenceConfig>,
     pub ntp: NtpConfig,
-    pub record: Record,
-    pub http: Http,
+    pub record: RecordConfig,
+    pub http: HttpConfig,
     pub ratelimit: RateLimitConfig,
     pub aggregate: AggregateConfig,
     pub vardiff: VardiffConfig,
     pub pool_stats: Option<PoolStatsConfig>,
     pub notify: Vec<NotifyConfig>,
     pub report: ReportConfig,
-    /// What the file sets explicitly although it is of no use in this mode: `[vardiff]`,
-    /// `upstream[1].user`.
-    pub not_served: Vec<String>,
+    /// Keys that the file sets although this mode ignores them: `[vardiff]`, `upstream[1].user`.
+    pub ignored_keys: Vec<String>,
+}
+
+/// The way miners reach the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Each miner has a pool connection of its own; bytes are forwarded untouched.
+    #[default]
+    Passthrough,
+    /// Many miners share one pool connection; Sluice validates their shares first.
+    Aggregate,
 }
 
 impl Config {
-    /// The defaults, with these pools.
+    /// The defaults with these pools.
     pub fn with_upstreams(upstreams: Vec<UpstreamConfig>) -> Config {
         Config {
             mode: Mode::default(),
             data_dir: PathBuf::from("data"),
             network: Network::default(),
-            listen: Listen::default(),
+            listen: ListenConfig::default(),
             upstreams,
-            failover: Failover::default(),
-            forward: Forward::default(),
-            analysis: Analysis::default(),
+            failover: FailoverConfig::default(),
+            forward: ForwardConfig::default(),
+            analysis: AnalysisConfig::default(),
             payout: PayoutPolicy::default(),
             chain: ChainPolicy::default(),
             rules: RulesConfig::default(),
             references: Vec::new(),
             ntp: NtpConfig::default(),
-            record: Record::default(),
-            http: Http::default(),
+            record: RecordConfig::default(),
+            http: HttpConfig::default(),
             ratelimit: RateLimitConfig::default(),
             aggregate: AggregateConfig::default(),
             vardiff: VardiffConfig::default(),
             pool_stats: None,
             notify: Vec::new(),
             report: ReportConfig::default(),
-            not_served: Vec::new(),
+            ignored_keys: Vec::new(),
         }
     }
 
-    /// What is allowed but unwise; one sentence each, to be said at every start.
+    /// One sentence for each setting that is allowed but unwise; they are logged at every start.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         for (i, upstream) in self.upstreams.iter().enumerate() {
             if upstream.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify) {
                 warnings.push(format!(
-                    "upstream[{}].insecure_skip_verify: anybody on the way to {upstream} can read and change \
+                    "upstream[{}].insecure_skip_verify: anyone between here and {upstream} can read and change \
                      what is mined; use pin_sha256 or ca_file instead",
                     i + 1
                 ));
@@ -128,40 +136,56 @@ impl Config {
         }
         if self.listen.allow.is_open_to_the_world() {
             warnings.push(String::from(
-                "listen.allow lets in any address: everybody who reaches this port can mine through it; name \
+                "listen.allow accepts any address: anyone who reaches this port can mine through it; list \
                  the networks of your miners instead",
             ));
         }
         if let (Network::Auto, Some(address)) = (self.network, &self.payout.address) {
             if !address.is_valid_for_network(bitcoin::Network::Bitcoin) {
                 warnings.push(String::from(
-                    "payout.address belongs to a test network, whose coins are worth nothing; set network to \
-                     that one's name if this is meant",
+                    "payout.address belongs to a test network, whose coins are worth nothing; if this is \
+                     intended, set network to that network",
                 ));
             }
         }
         if !self.notify.is_empty() && !self.analysis.enabled {
             warnings.push(String::from(
-                "analysis.enabled = false: there are no alerts, so no [[notify]] is ever told of anything",
+                "analysis.enabled = false: there are no alerts, so [[notify]] sends nothing",
             ));
         }
         if self.pool_stats.is_some() && !self.analysis.enabled {
             warnings.push(String::from(
-                "analysis.enabled = false: nothing is proven that the pool's figures could be compared with, so \
-                 [pool_stats] is not asked",
+                "analysis.enabled = false: there is nothing to compare the pool's figures with, so [pool_stats] \
+                 is not polled",
             ));
         }
         if !self.references.is_empty() && !self.analysis.enabled {
             warnings.push(String::from(
-                "analysis.enabled = false: nothing is compared, so no [[reference]] is ever asked",
+                "analysis.enabled = false: nothing is compared, so no [[reference]] is contacted",
             ));
         }
         warnings
     }
 
-    /// One sentence for each entry of [`Config::not_served`].
-    pub fn not_served_warnings(&self) -> Vec<String> {
+    /// One sentence for each entry of [`Config::ignored_keys`].
+    pub fn ignored_key_warnings(&self) -> Vec<String> {
         let say = |name: &String| format!("{name} has no effect in mode = \"{}\"", self.mode);
-        self.not_served.iter().map(say).collect()
+        self.ignored_keys.iter().map(say).collect()
+    }
+}
+
+impl Mode {
+    /// The word in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Passthrough => "passthrough",
+            Mode::Aggregate => "aggregate",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }

@@ -1,4 +1,4 @@
-//! `network`: which Bitcoin this is.
+//! `network`: the Bitcoin network.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use bitcoin::address::NetworkUnchecked;
 use super::UpstreamConfig;
 use super::reader::Section;
 
-/// Which Bitcoin this is.
+/// The Bitcoin network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Network {
-    /// As the pool's work shows.
+    /// Detected from the pool's work.
     #[default]
     Auto,
     Mainnet,
@@ -22,7 +22,7 @@ pub enum Network {
 }
 
 impl Network {
-    const WORDS: [(&'static str, Network); 6] = [
+    const NAMES: [(&'static str, Network); 6] = [
         ("auto", Network::Auto),
         ("mainnet", Network::Mainnet),
         ("testnet3", Network::Testnet3),
@@ -31,10 +31,10 @@ impl Network {
         ("regtest", Network::Regtest),
     ];
 
-    /// Reads an address with its checksum verified, of this network when that is known.
+    /// Parses an address, and verifies its checksum and its network, if that is known.
     ///
     /// # Errors
-    /// What would be right.
+    /// A description of a correct value.
     pub(super) fn address(self, text: &str) -> Result<Address<NetworkUnchecked>, String> {
         let address: Address<NetworkUnchecked> = text
             .parse()
@@ -54,24 +54,24 @@ impl Network {
         }
     }
 
-    /// Reads the word of the configuration.
+    /// Parses the word of the configuration.
     ///
     /// # Errors
-    /// The words there are.
-    pub(super) fn from_word(text: &str) -> Result<Network, String> {
-        let found = Network::WORDS.iter().find(|(word, _)| *word == text);
+    /// A list of the valid words.
+    pub(super) fn parse(text: &str) -> Result<Network, String> {
+        let found = Network::NAMES.iter().find(|(word, _)| *word == text);
         found.map(|(_, network)| *network).ok_or_else(|| {
-            let words: Vec<&str> = Network::WORDS.iter().map(|(word, _)| *word).collect();
+            let words: Vec<&str> = Network::NAMES.iter().map(|(word, _)| *word).collect();
             format!("one of {}", words.join(", "))
         })
     }
 
     fn name(self) -> &'static str {
-        Network::WORDS.iter().find(|(_, network)| *network == self).map_or("auto", |(name, _)| name)
+        Network::NAMES.iter().find(|(_, network)| *network == self).map_or("auto", |(name, _)| name)
     }
 }
 
-/// Public pools that mine mainnet and nothing else under these names.
+/// Public pools that only mine mainnet under these names.
 const MAINNET_POOLS: [&str; 9] = [
     "solo.ckpool.org",
     "eusolo.ckpool.org",
@@ -93,21 +93,24 @@ pub(super) fn known_mainnet_pool(upstreams: &[UpstreamConfig]) -> Option<&str> {
     upstreams.iter().map(|upstream| upstream.host.as_str()).find(|host| is_known(host))
 }
 
-/// What is wrong with an address of a test network where one of the pools mines mainnet.
-pub(super) fn misplaced(address: &Address<NetworkUnchecked>, mainnet_pool: Option<&str>) -> Option<String> {
+/// The fault if `address` belongs to a test network although a pool mines mainnet.
+pub(super) fn wrong_network(
+    address: &Address<NetworkUnchecked>,
+    mainnet_pool: Option<&str>,
+) -> Option<String> {
     let pool = mainnet_pool.filter(|_| !address.is_valid_for_network(bitcoin::Network::Bitcoin))?;
     Some(format!("is an address of a test network, but {pool} mines mainnet: no block of it could pay there"))
 }
 
 impl fmt::Display for Network {
-    /// As it is written in the configuration.
+    /// The word in the configuration.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
 pub(super) fn read(top: &mut Section) -> Network {
-    top.choice("network", &Network::WORDS).unwrap_or_default()
+    top.choice("network", &Network::NAMES).unwrap_or_default()
 }
 
 #[cfg(test)]

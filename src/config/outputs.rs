@@ -1,4 +1,4 @@
-//! `[record]`, `[http]` and `[[notify]]`: what is written, shown and sent.
+//! `[record]`, `[http]` and `[[notify]]`: files, page and messages.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,46 +9,46 @@ use super::{Secret, endpoint, listen};
 
 /// `[record]`: the files under `data_dir`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Record {
+pub struct RecordConfig {
     /// `shares.csv`; default true.
     pub shares: bool,
     /// `timing.csv`; default true.
     pub timing: bool,
     /// `geek.log`; default false.
     pub geek: bool,
-    /// How long a line may wait in memory, kind to SD cards; 100 ms to 1 h, default 5 s.
+    /// Longest time a line is buffered in memory, which spares SD cards; 100 ms to 1 h, default 5 s.
     pub flush: Duration,
     /// Size at which a file is rotated, in MiB; 1 to 4096, default 64.
     pub rotate_mb: u64,
-    /// Rotated files are removed after so many days; 0 for never, default 90.
+    /// Days after which rotated files are removed; 0 for never, default 90.
     pub keep_days: u64,
-    /// All rotated files together, in MiB; at least `rotate_mb`, default 1024.
+    /// Total size of rotated files in MiB; at least `rotate_mb`, default 1024.
     pub max_total_mb: u64,
 }
 
 /// `[http]`: the page.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Http {
+pub struct HttpConfig {
     /// `None` for off; default `127.0.0.1:8080`.
     pub listen: Option<SocketAddr>,
-    /// Asked of every visitor.
+    /// Token that every visitor needs, if set.
     pub token: Option<Secret>,
-    /// Further names the page may be called by, in lower case and without a final dot. Addresses and
-    /// the names of a home network need not be here.
+    /// Further host names of the page, in lower case and without a final dot. Addresses and the names
+    /// of a home network need not be listed.
     pub hosts: Vec<String>,
 }
 
-/// One `[[notify]]`: who is told.
+/// One `[[notify]]`: a recipient and the alerts it gets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NotifyConfig {
     pub to: NotifyRecipient,
     /// Default: high.
     pub min_severity: Severity,
-    /// Blocks, near misses and best shares too, whatever their severity; default true.
+    /// True if it also gets blocks, near misses and best shares of any severity; default true.
     pub good_news: bool,
 }
 
-/// `notify.kind` with what it needs. A webhook's URL is its key, so it is a secret.
+/// `notify.kind` with its settings. A webhook's URL is its key, so it is a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotifyRecipient {
     Ntfy {
@@ -56,7 +56,7 @@ pub enum NotifyRecipient {
         token: Option<Secret>,
     },
     Telegram {
-        /// Of another Bot API server than Telegram's own.
+        /// URL of a Bot API server other than Telegram's own.
         url: Option<Secret>,
         token: Secret,
         chat: String,
@@ -68,13 +68,13 @@ pub enum NotifyRecipient {
         url: Secret,
         token: Option<Secret>,
     },
-    /// A program and its arguments, which may hold a password; no shell is involved. Never empty.
+    /// A program and its arguments, which may contain a password; no shell is involved. Never empty.
     Exec {
         command: Vec<Secret>,
     },
 }
 
-/// How grave an alert is.
+/// The severity of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     Info,
@@ -97,7 +97,7 @@ impl NotifyRecipient {
 }
 
 impl Severity {
-    /// As it is written in the configuration.
+    /// The word in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Severity::Info => "info",
@@ -108,9 +108,9 @@ impl Severity {
     }
 }
 
-impl Default for Record {
-    fn default() -> Record {
-        Record {
+impl Default for RecordConfig {
+    fn default() -> RecordConfig {
+        RecordConfig {
             shares: true,
             timing: true,
             geek: false,
@@ -122,16 +122,16 @@ impl Default for Record {
     }
 }
 
-impl Default for Http {
-    fn default() -> Http {
-        Http { listen: Some(SocketAddr::from(([127, 0, 0, 1], 8080))), token: None, hosts: Vec::new() }
+impl Default for HttpConfig {
+    fn default() -> HttpConfig {
+        HttpConfig { listen: Some(SocketAddr::from(([127, 0, 0, 1], 8080))), token: None, hosts: Vec::new() }
     }
 }
 
-pub(super) fn read_record(mut section: Section) -> Record {
-    let default = Record::default();
+pub(super) fn read_record(mut section: Section) -> RecordConfig {
+    let default = RecordConfig::default();
     let flush = Duration::from_millis(100)..=Duration::from_secs(3600);
-    let record = Record {
+    let record = RecordConfig {
         shares: section.bool("shares", default.shares),
         timing: section.bool("timing", default.timing),
         geek: section.bool("geek", default.geek),
@@ -142,35 +142,35 @@ pub(super) fn read_record(mut section: Section) -> Record {
     };
     if record.max_total_mb < record.rotate_mb {
         let key = if section.is_set("max_total_mb") { "max_total_mb" } else { "rotate_mb" };
-        section.conflict(key, "is wrong: max_total_mb must not be less than rotate_mb (default 64)");
+        section.conflict(key, "is out of range: max_total_mb must not be less than rotate_mb (default 64)");
     }
     section.finish();
     record
 }
 
-/// `instead`: the address of `--http`.
-pub(super) fn read_http(mut section: Section, instead: Option<Option<SocketAddr>>) -> Http {
+/// Reads the section. `from_flag` is the address of `--http`.
+pub(super) fn read_http(mut section: Section, from_flag: Option<Option<SocketAddr>>) -> HttpConfig {
     let listen = section.parsed("listen", Redaction::Value, address_or_off);
-    let default = Http::default();
-    let http = Http {
-        listen: instead.or(listen).unwrap_or(default.listen),
+    let default = HttpConfig::default();
+    let http = HttpConfig {
+        listen: from_flag.or(listen).unwrap_or(default.listen),
         token: section.secret("token"),
         hosts: section
-            .list("hosts", Redaction::Value, "[\"miner.example.org\"]", visited_name)
+            .list("hosts", Redaction::Value, "[\"miner.example.org\"]", page_host)
             .unwrap_or(default.hosts),
     };
     section.finish();
     http
 }
 
-/// A name as a browser sends it, but for its port.
-fn visited_name(text: &str) -> Result<String, String> {
+/// Parses a host name as a browser sends it, without the port.
+fn page_host(text: &str) -> Result<String, String> {
     let wanted = || String::from("a host name without a port, such as \"miner.example.org\"");
     let name = endpoint::host_name(text).map_err(|_| wanted())?;
     Ok(name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase())
 }
 
-/// An address to listen on, or an empty text for off.
+/// Parses an address to listen on, or an empty text for off.
 pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
     if text.is_empty() {
         return Ok(None);
@@ -180,7 +180,7 @@ pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
         .map_err(|_| String::from("an address with a port, such as \"127.0.0.1:8080\", or \"\" for off"))
 }
 
-/// `None` when what is there is wrong, which is noted.
+/// Reads one recipient; `None` if it is wrong, which is recorded.
 pub(super) fn read_notify(mut section: Section) -> Option<NotifyConfig> {
     #[derive(Clone, Copy)]
     enum NotifyServiceName {
@@ -220,7 +220,7 @@ pub(super) fn read_notify(mut section: Section) -> Option<NotifyConfig> {
         Some(NotifyServiceName::Ntfy | NotifyServiceName::Discord | NotifyServiceName::Webhook) => &["url"],
     };
     for key in needed.iter().filter(|key| !section.is_set(key)) {
-        section.missing(key, "this [[notify]] cannot do without it");
+        section.missing(key, "this kind of [[notify]] needs it");
     }
     if command.as_ref().is_some_and(Vec::is_empty) {
         section.conflict("command", "is empty; name a program, then its arguments");

@@ -1,4 +1,4 @@
-//! The flags that stand above the file.
+//! The flags that take precedence over the file.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,8 +12,8 @@ use super::network::Network;
 use super::redaction::Redaction;
 use super::{UpstreamConfig, listen, outputs};
 
-/// What the command line says, as it was typed; [`super::Config::load`] judges it together with
-/// the file, so that every fault is told at once. Not `Debug`: a URL may hold a password.
+/// Flags as they were typed. [`super::Config::load`] checks them together with the file, so that all
+/// faults are reported at once. Not `Debug`, because a URL may hold a password.
 #[derive(Clone, Default)]
 pub struct Overrides {
     /// `--pool URL`, in order of preference; replaces the file's upstreams.
@@ -28,8 +28,8 @@ pub struct Overrides {
     pub data_dir: Option<PathBuf>,
 }
 
-/// The same, understood. `None`: the file decides, or the flag is wrong, which is noted.
-pub(super) struct Understood {
+/// The parsed flags. `None` if the flag is absent, or wrong, which is recorded.
+pub(super) struct ParsedFlags {
     pub upstreams: Option<Vec<UpstreamConfig>>,
     pub listen: Option<Vec<SocketAddr>>,
     pub http: Option<Option<SocketAddr>>,
@@ -38,12 +38,12 @@ pub(super) struct Understood {
 }
 
 impl Overrides {
-    pub(super) fn understand(&self, network: Network, notes: &Diagnostics) -> Understood {
+    pub(super) fn parse(&self, network: Network, diagnostics: &Diagnostics) -> ParsedFlags {
         let data_dir = self.data_dir.clone().filter(|path| {
             let is_empty = path.as_os_str().is_empty();
             if is_empty {
                 let wanted = String::from("the path of a directory");
-                notes.add(
+                diagnostics.add(
                     Origin::Flag,
                     "--data-dir",
                     ConfigFault::Value { shown: String::from("\"\""), wanted },
@@ -51,11 +51,11 @@ impl Overrides {
             }
             !is_empty
         });
-        Understood {
-            upstreams: each(&self.pools, "--pool", Redaction::Url, notes, UpstreamConfig::from_url),
-            listen: each(&self.listen, "--listen", Redaction::Value, notes, listen::socket_address),
-            http: one(self.http.as_deref(), "--http", notes, outputs::address_or_off),
-            address: one(self.address.as_deref(), "--address", notes, |text| network.address(text)),
+        ParsedFlags {
+            upstreams: each(&self.pools, "--pool", Redaction::Url, diagnostics, UpstreamConfig::from_url),
+            listen: each(&self.listen, "--listen", Redaction::Value, diagnostics, listen::socket_address),
+            http: one(self.http.as_deref(), "--http", diagnostics, outputs::address_or_off),
+            address: one(self.address.as_deref(), "--address", diagnostics, |text| network.address(text)),
             data_dir,
         }
     }
@@ -64,8 +64,8 @@ impl Overrides {
 fn each<T>(
     values: &[String],
     flag: &str,
-    show: Redaction,
-    notes: &Diagnostics,
+    redaction: Redaction,
+    diagnostics: &Diagnostics,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Option<Vec<T>> {
     if values.is_empty() {
@@ -76,8 +76,8 @@ fn each<T>(
         match parse(text) {
             Ok(value) => understood.push(value),
             Err(wanted) => {
-                let shown = show.of(text);
-                notes.add(Origin::Flag, flag, ConfigFault::Value { shown, wanted });
+                let shown = redaction.of(text);
+                diagnostics.add(Origin::Flag, flag, ConfigFault::Value { shown, wanted });
             }
         }
     }
@@ -87,9 +87,9 @@ fn each<T>(
 fn one<T>(
     value: Option<&str>,
     flag: &str,
-    notes: &Diagnostics,
+    diagnostics: &Diagnostics,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Option<T> {
     let values: Vec<String> = value.map(String::from).into_iter().collect();
-    each(&values, flag, Redaction::Value, notes, parse)?.pop()
+    each(&values, flag, Redaction::Value, diagnostics, parse)?.pop()
 }

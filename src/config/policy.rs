@@ -1,4 +1,4 @@
-//! `[payout]`, `[chain]` and `[rules]`: what the analyzer judges by.
+//! `[payout]`, `[chain]` and `[rules]`: the thresholds of the analyzer.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,17 +11,18 @@ use super::network::{self, Network};
 use super::reader::Section;
 use super::redaction::Redaction;
 
-/// `[payout]`: whom a block must pay.
+/// `[payout]`: the recipient of a block's reward.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PayoutPolicy {
-    /// Default: the worker's own name, when it is an address. The checksum is verified.
+    /// The address that must be paid, with a valid checksum. Default: the worker's name, if that is an
+    /// address.
     pub address: Option<Address<NetworkUnchecked>>,
     /// Default: solo.
     pub kind: PayoutKind,
-    /// Less than this part of the block's reward is an alert; 0 to 100, default 95.
+    /// Percentage of the block's reward below which an alert is raised; 0 to 100, default 95.
     pub min_percent: f64,
     /// Default: alert.
-    pub on_mismatch: Consequence,
+    pub on_mismatch: OnViolation,
 }
 
 /// `payout.kind`.
@@ -29,35 +30,38 @@ pub struct PayoutPolicy {
 pub enum PayoutKind {
     /// The block pays the miner itself.
     Solo,
-    /// The block pays the pool, which shares it out: nothing to verify.
+    /// The block pays the pool, which distributes the reward: nothing to verify.
     Pooled,
 }
 
-/// What follows from a finding that costs money.
+/// The action after a violation that costs money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consequence {
+pub enum OnViolation {
     Alert,
-    /// The sessions on that upstream are closed and it is taken out of rotation.
+    /// Close the sessions on that upstream and take it out of rotation.
     Block,
 }
 
-/// `[chain]`: whose chain the work is on.
+/// `[chain]`: the chain that the work must belong to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChainPolicy {
     /// Default: alert.
-    pub on_wrong: Consequence,
+    pub on_wrong: OnViolation,
 }
 
 /// `[rules]`: thresholds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RulesConfig {
-    /// Of a job's time from NTP time; 1 s to 30 d, default 7200 s, the consensus rule.
+    /// Largest difference of a job's time from NTP time; 1 s to 30 d, default 7200 s, the consensus
+    /// rule.
     pub max_drift: Duration,
-    /// 1 s to 1 d, default 300 s.
+    /// Age at which a job is stale; 1 s to 1 d, default 300 s.
     pub stale_job: Duration,
-    /// The original's rule; `None`, the default: the windowed Poisson test. 1 ms to 1 min.
+    /// Shortest time between two shares; 1 ms to 1 min. `None`, the default, selects the windowed Poisson
+    /// test.
     pub rapid_share: Option<Duration>,
-    /// The original's rule, in bytes; `None`, the default: time to exhaustion. 1 to 16.
+    /// Fewest bytes of extranonce2; 1 to 16. `None`, the default, selects the time until the search space
+    /// is exhausted.
     pub min_extranonce2_size: Option<usize>,
     pub off: Vec<RuleId>,
 }
@@ -111,7 +115,7 @@ impl RuleId {
         RuleId("share.best"),
     ];
 
-    /// The rule of that name, if there is one.
+    /// The rule with this id, if there is one.
     pub fn parse(text: &str) -> Option<RuleId> {
         RuleId::ALL.into_iter().find(|id| id.0 == text)
     }
@@ -133,14 +137,14 @@ impl Default for PayoutPolicy {
             address: None,
             kind: PayoutKind::Solo,
             min_percent: 95.0,
-            on_mismatch: Consequence::Alert,
+            on_mismatch: OnViolation::Alert,
         }
     }
 }
 
 impl Default for ChainPolicy {
     fn default() -> ChainPolicy {
-        ChainPolicy { on_wrong: Consequence::Alert }
+        ChainPolicy { on_wrong: OnViolation::Alert }
     }
 }
 
@@ -156,27 +160,28 @@ impl Default for RulesConfig {
     }
 }
 
-const CONSEQUENCES: [(&str, Consequence); 2] = [("alert", Consequence::Alert), ("block", Consequence::Block)];
+const ON_VIOLATION: [(&str, OnViolation); 2] = [("alert", OnViolation::Alert), ("block", OnViolation::Block)];
 
-/// `instead`: the address of `--address`. `mainnet_pool`: a configured pool that is known to mine mainnet.
+/// Reads the section. `from_flag` is the address of `--address`; `mainnet_pool` is a configured pool
+/// that is known to mine mainnet.
 pub(super) fn read_payout(
     mut section: Section,
     network: Network,
-    instead: Option<Address<NetworkUnchecked>>,
+    from_flag: Option<Address<NetworkUnchecked>>,
     mainnet_pool: Option<&str>,
 ) -> PayoutPolicy {
     let default = PayoutPolicy::default();
     let kinds = [("solo", PayoutKind::Solo), ("pooled", PayoutKind::Pooled)];
     let address = section.parsed("address", Redaction::Value, |text| network.address(text));
-    let in_use = address.as_ref().filter(|_| instead.is_none());
-    if let Some(reason) = in_use.and_then(|address| network::misplaced(address, mainnet_pool)) {
+    let in_use = address.as_ref().filter(|_| from_flag.is_none());
+    if let Some(reason) = in_use.and_then(|address| network::wrong_network(address, mainnet_pool)) {
         section.conflict("address", reason);
     }
     let payout = PayoutPolicy {
-        address: instead.or(address),
+        address: from_flag.or(address),
         kind: section.choice("kind", &kinds).unwrap_or(default.kind),
         min_percent: section.number("min_percent", default.min_percent, 0.0..=100.0),
-        on_mismatch: section.choice("on_mismatch", &CONSEQUENCES).unwrap_or(default.on_mismatch),
+        on_mismatch: section.choice("on_mismatch", &ON_VIOLATION).unwrap_or(default.on_mismatch),
     };
     section.finish();
     payout
@@ -185,7 +190,7 @@ pub(super) fn read_payout(
 pub(super) fn read_chain(mut section: Section) -> ChainPolicy {
     let default = ChainPolicy::default();
     let chain =
-        ChainPolicy { on_wrong: section.choice("on_wrong", &CONSEQUENCES).unwrap_or(default.on_wrong) };
+        ChainPolicy { on_wrong: section.choice("on_wrong", &ON_VIOLATION).unwrap_or(default.on_wrong) };
     section.finish();
     chain
 }

@@ -1,23 +1,23 @@
-//! `[ratelimit]`: how often one address may connect.
+//! `[ratelimit]`: limits on the connections of one address.
 
 use std::time::Duration;
 
-use super::listen::block;
+use super::listen::address_block;
 use super::reader::Section;
 use super::redaction::Redaction;
 use crate::limits::AddressBlock;
 
-/// How often one address (IPv6: one /64) may connect.
+/// Limits on the connections of one address (IPv6: one /64).
 #[derive(Debug, Clone, PartialEq)]
 pub struct RateLimitConfig {
-    /// At the same time; 0 for no limit, default 100.
+    /// Simultaneous connections; 0 for no limit, default 100.
     pub max_connections_per_ip: usize,
-    /// New ones; 0 for no limit, default 60.
+    /// New connections per minute; 0 for no limit, default 60.
     pub max_connections_per_minute: usize,
-    /// The first ban's length; it doubles with repetition, up to a day. Zero: refuse, never ban.
+    /// Length of the first ban; it doubles each time, up to a day. Zero: reject connections, never ban.
     /// Default 5 min.
     pub ban: Duration,
-    /// Those know neither cap nor rate nor ban. Default: none; loopback is no exception.
+    /// Addresses without any of these limits. Default: none, not even loopback.
     pub exempt: Vec<AddressBlock>,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn read(mut section: Section) -> RateLimitConfig {
         ),
         ban: section.duration("ban", default.ban, Duration::ZERO..=day),
         exempt: section
-            .list("exempt", Redaction::Value, "[\"192.168.1.0/24\"]", block)
+            .list("exempt", Redaction::Value, "[\"192.168.1.0/24\"]", address_block)
             .unwrap_or(default.exempt),
     };
     section.finish();

@@ -1,6 +1,6 @@
-//! Walks a parsed TOML document section by section. Each key is asked for by type; what was never
-//! asked for is unknown. Nothing stops at the first fault: the default stands in, and the fault is
-//! noted with its line.
+//! Walks a parsed TOML document section by section. The caller reads each key by type; a key that
+//! nobody has read is unknown. Reading does not stop at the first fault: the fault is recorded with
+//! its line, and the default is used in its place.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -15,61 +15,61 @@ use super::error::{ConfigFault, Origin};
 use super::redaction::{Redaction, found, key_name, shorten};
 use super::secret::Secret;
 
-/// One section, or one absent section that is all defaults.
+/// A section of the document, or an absent one, whose keys all have their defaults.
 pub(super) struct Section<'n, 'd> {
-    notes: &'n Diagnostics,
-    /// Such as `upstream[2]`; empty at the top.
+    diagnostics: &'n Diagnostics,
+    /// The section's path, such as `upstream[2]`; empty at the top.
     path: String,
-    /// Without indices.
+    /// The path without indices.
     kind: String,
     origin: Origin,
     table: Option<&'n DeTable<'d>>,
-    asked: Vec<&'static str>,
+    known: Vec<&'static str>,
 }
 
 impl<'n, 'd> Section<'n, 'd> {
-    pub(super) fn top(notes: &'n Diagnostics, table: &'n DeTable<'d>) -> Section<'n, 'd> {
+    pub(super) fn top(diagnostics: &'n Diagnostics, table: &'n DeTable<'d>) -> Section<'n, 'd> {
         Section {
-            notes,
+            diagnostics,
             path: String::new(),
             kind: String::new(),
             origin: Origin::File,
             table: Some(table),
-            asked: Vec::new(),
+            known: Vec::new(),
         }
     }
 
-    /// Whether the file has this section.
+    /// True if the file has this section.
     pub(super) fn is_present(&self) -> bool {
         self.table.is_some()
     }
 
-    /// Whether the file sets `key`, whatever to.
+    /// True if the file sets `key`.
     pub(super) fn is_set(&self, key: &str) -> bool {
         self.find(key).is_some()
     }
 
-    /// Notes a fault of `key`, or of the section when `key` is not set.
-    pub(super) fn refuse(&self, key: &str, fault: ConfigFault) {
+    /// Records a fault of `key`, or of the section if `key` is not set.
+    pub(super) fn add_fault(&self, key: &str, fault: ConfigFault) {
         let origin = match self.find(key) {
-            Some((_, value)) => self.notes.line(value.span().start),
+            Some((_, value)) => self.diagnostics.line(value.span().start),
             None => self.origin,
         };
-        self.notes.add(origin, self.full(key), fault);
+        self.diagnostics.add(origin, self.full_key(key), fault);
     }
 
-    /// Notes that `key` does not go together with something else; `reason` reads on after the key.
+    /// Records that `key` conflicts with another setting; `reason` continues the sentence after the key.
     pub(super) fn conflict(&self, key: &str, reason: impl Into<String>) {
-        self.refuse(key, ConfigFault::Conflict { reason: reason.into() });
+        self.add_fault(key, ConfigFault::Conflict { reason: reason.into() });
     }
 
-    /// Notes that `key` must be set.
+    /// Records that `key` must be set.
     pub(super) fn missing(&self, key: &str, wanted: impl Into<String>) {
-        self.refuse(key, ConfigFault::Missing { wanted: wanted.into() });
+        self.add_fault(key, ConfigFault::Missing { wanted: wanted.into() });
     }
 
-    /// Remembers which of `keys` the file sets, because this version does not act upon them.
-    pub(super) fn not_served(&self, keys: &[&str]) {
+    /// Records which of `keys` the file sets, because this mode ignores them.
+    pub(super) fn note_ignored(&self, keys: &[&str]) {
         for (key, value) in self.table.into_iter().flatten() {
             if !keys.contains(&key.get_ref().as_ref()) {
                 continue;
@@ -78,8 +78,8 @@ impl<'n, 'd> Section<'n, 'd> {
             if value.get_ref().as_table().is_some_and(DeTable::is_empty) {
                 continue;
             }
-            let name = self.full(key.get_ref());
-            self.notes.add_not_served(match value.get_ref() {
+            let name = self.full_key(key.get_ref());
+            self.diagnostics.add_ignored(match value.get_ref() {
                 DeValue::Table(_) => format!("[{name}]"),
                 DeValue::Array(array) if array.iter().any(|each| each.get_ref().is_table()) => {
                     format!("[[{name}]]")
@@ -104,7 +104,9 @@ impl<'n, 'd> Section<'n, 'd> {
             Some(DeValue::Integer(value)) => {
                 match u64::from_str_radix(value.as_str(), value.radix()) {
                     Ok(number) if range.contains(&number) => return number,
-                    _ => self.refuse(key, ConfigFault::Value { shown: shorten(&value.to_string()), wanted }),
+                    _ => {
+                        self.add_fault(key, ConfigFault::Value { shown: shorten(&value.to_string()), wanted })
+                    }
                 }
                 default
             }
@@ -112,7 +114,7 @@ impl<'n, 'd> Section<'n, 'd> {
         }
     }
 
-    /// As [`Section::integer`], for what is counted in memory.
+    /// Like [`Section::integer`], for sizes and counts in memory.
     pub(super) fn size(&mut self, key: &'static str, default: usize, range: RangeInclusive<usize>) -> usize {
         let range = *range.start() as u64..=*range.end() as u64;
         // The range's end is a `usize`, so the value is one.
@@ -134,7 +136,7 @@ impl<'n, 'd> Section<'n, 'd> {
         match parsed.filter(|number| range.contains(number)) {
             Some(number) => number,
             None => {
-                self.refuse(key, ConfigFault::Value { shown: shorten(text), wanted });
+                self.add_fault(key, ConfigFault::Value { shown: shorten(text), wanted });
                 default
             }
         }
@@ -147,7 +149,8 @@ impl<'n, 'd> Section<'n, 'd> {
         default: Duration,
         range: RangeInclusive<Duration>,
     ) -> Duration {
-        let (least, most) = (duration::show(*range.start()), duration::show(*range.end()));
+        let (least, most) =
+            (duration::format_duration(*range.start()), duration::format_duration(*range.end()));
         let wanted = format!("a time from \"{least}\" to \"{most}\", with its unit: ms, s, m, h or d");
         self.parsed_as(key, wanted.clone(), Redaction::Value, |text| {
             duration::parse(text).filter(|time| range.contains(time)).ok_or(wanted)
@@ -155,14 +158,15 @@ impl<'n, 'd> Section<'n, 'd> {
         .unwrap_or(default)
     }
 
-    /// As [`Section::duration`], where `"0s"` means never.
+    /// Like [`Section::duration`], where `"0s"` means never.
     pub(super) fn duration_or_never(
         &mut self,
         key: &'static str,
         default: Option<Duration>,
         range: RangeInclusive<Duration>,
     ) -> Option<Duration> {
-        let (least, most) = (duration::show(*range.start()), duration::show(*range.end()));
+        let (least, most) =
+            (duration::format_duration(*range.start()), duration::format_duration(*range.end()));
         let wanted = format!(
             "\"0s\" for never, or a time from \"{least}\" to \"{most}\", with its unit: ms, s, m, h or d"
         );
@@ -174,7 +178,7 @@ impl<'n, 'd> Section<'n, 'd> {
         .unwrap_or(default)
     }
 
-    /// One of a few words.
+    /// One of the given words.
     pub(super) fn choice<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
         let names: Vec<_> = words.iter().map(|(name, _)| format!("{name:?}")).collect();
         let wanted = names.join(" or ");
@@ -183,47 +187,38 @@ impl<'n, 'd> Section<'n, 'd> {
         })
     }
 
-    /// A text that is not empty.
+    /// A non-empty text.
     pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
-        self.parsed(key, Redaction::Value, |text| {
-            if text.is_empty() { Err(String::from("a text that is not empty")) } else { Ok(text.to_owned()) }
-        })
+        self.parsed(key, Redaction::Value, non_empty)
     }
 
-    /// A text that no message shows.
+    /// A non-empty text that no message shows.
     pub(super) fn secret(&mut self, key: &'static str) -> Option<Secret> {
-        self.parsed(key, Redaction::Hidden, |text| {
-            if text.is_empty() {
-                Err(String::from("a text that is not empty"))
-            } else {
-                Ok(Secret::new(text))
-            }
-        })
+        self.parsed(key, Redaction::Hidden, non_empty).map(Secret::new)
     }
 
-    /// A text that `parse` understands; its error says what would be right.
+    /// A text parsed by `parse`, whose error describes a correct value.
     pub(super) fn parsed<T>(
         &mut self,
         key: &'static str,
-        show: Redaction,
+        redaction: Redaction,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        self.parsed_as(key, String::from("a text in quotes"), show, parse)
+        self.parsed_as(key, String::from("a text in quotes"), redaction, parse)
     }
 
-    /// A list of texts; `None` when it is not set or any element is wrong, which is noted as
-    /// `key[2]`.
+    /// A list of texts; `None` if it is not set or an element is wrong, which is recorded as `key[2]`.
     pub(super) fn list<T>(
         &mut self,
         key: &'static str,
-        show: Redaction,
+        redaction: Redaction,
         example: &str,
         mut parse: impl FnMut(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
         let wanted = format!("a list of texts such as {example}");
         let array = match self.take(key)? {
             DeValue::Array(array) => array,
-            other => return self.wrong_type(key, other, show, wanted, None),
+            other => return self.wrong_type(key, other, redaction, wanted, None),
         };
         let mut list = Vec::with_capacity(array.len());
         for (i, element) in array.iter().enumerate() {
@@ -233,20 +228,20 @@ impl<'n, 'd> Section<'n, 'd> {
                         list.push(value);
                         continue;
                     }
-                    Err(wanted) => ConfigFault::Value { shown: show.of(text), wanted },
+                    Err(wanted) => ConfigFault::Value { shown: redaction.of(text), wanted },
                 },
                 other => ConfigFault::WrongType {
-                    found: found(other, show),
+                    found: found(other, redaction),
                     wanted: String::from("a text in quotes"),
                 },
             };
-            let place = format!("{}[{}]", self.full(key), i + 1);
-            self.notes.add(self.notes.line(element.span().start), place, fault);
+            let place = format!("{}[{}]", self.full_key(key), i + 1);
+            self.diagnostics.add(self.diagnostics.line(element.span().start), place, fault);
         }
         (list.len() == array.len()).then_some(list)
     }
 
-    /// The value of a key that may have one of several types.
+    /// The raw value of a key that may have one of several types.
     pub(super) fn any(&mut self, key: &'static str) -> Option<&'n DeValue<'d>> {
         self.take(key)
     }
@@ -257,12 +252,12 @@ impl<'n, 'd> Section<'n, 'd> {
             None => (self.origin, None),
             Some((line, DeValue::Table(table))) => (line, Some(table)),
             Some((line, other)) => {
-                let wanted = format!("a section: [{}]", self.full(key));
+                let wanted = format!("a section: [{}]", self.full_key(key));
                 self.wrong_type(key, other, Redaction::Hidden, wanted, ());
                 (line, None)
             }
         };
-        self.inner(key, self.full(key), origin, table)
+        self.subsection(key, self.full_key(key), origin, table)
     }
 
     /// The sections `[[key]]`, in the order of the file.
@@ -276,11 +271,11 @@ impl<'n, 'd> Section<'n, 'd> {
         };
         let mut sections = Vec::new();
         for (i, element) in array.iter().enumerate() {
-            let path = format!("{}[{}]", self.full(key), i + 1);
-            let origin = self.notes.line(element.span().start);
+            let path = format!("{}[{}]", self.full_key(key), i + 1);
+            let origin = self.diagnostics.line(element.span().start);
             match element.get_ref() {
-                DeValue::Table(table) => sections.push(self.inner(key, path, origin, Some(table))),
-                other => self.notes.add(
+                DeValue::Table(table) => sections.push(self.subsection(key, path, origin, Some(table))),
+                other => self.diagnostics.add(
                     origin,
                     path,
                     ConfigFault::WrongType { found: found(other, Redaction::Hidden), wanted: wanted.clone() },
@@ -290,20 +285,21 @@ impl<'n, 'd> Section<'n, 'd> {
         sections
     }
 
-    /// Refuses every key that nobody asked for.
+    /// Records every key that was not read as unknown.
     pub(super) fn finish(self) {
         for (key, _) in self.table.into_iter().flatten() {
             let name = key.get_ref().as_ref();
-            if self.asked.contains(&name) {
+            if self.known.contains(&name) {
                 continue;
             }
-            let nearest = did_you_mean::nearest(name, self.asked.iter().copied()).map(|name| self.full(name));
-            let line = self.notes.line(key.span().start);
-            self.notes.add(line, self.full(&key_name(name)), ConfigFault::UnknownKey { nearest });
+            let nearest =
+                did_you_mean::nearest(name, self.known.iter().copied()).map(|name| self.full_key(name));
+            let line = self.diagnostics.line(key.span().start);
+            self.diagnostics.add(line, self.full_key(&key_name(name)), ConfigFault::UnknownKey { nearest });
         }
     }
 
-    fn inner(
+    fn subsection(
         &self,
         key: &str,
         path: String,
@@ -311,38 +307,38 @@ impl<'n, 'd> Section<'n, 'd> {
         table: Option<&'n DeTable<'d>>,
     ) -> Section<'n, 'd> {
         let kind = join(&self.kind, key);
-        Section { notes: self.notes, path, kind, origin, table, asked: Vec::new() }
+        Section { diagnostics: self.diagnostics, path, kind, origin, table, known: Vec::new() }
     }
 
     fn parsed_as<T>(
         &mut self,
         key: &'static str,
         wanted_type: String,
-        show: Redaction,
+        redaction: Redaction,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         match self.take(key)? {
             DeValue::String(text) => match parse(text) {
                 Ok(value) => Some(value),
                 Err(wanted) => {
-                    self.refuse(key, ConfigFault::Value { shown: show.of(text), wanted });
+                    self.add_fault(key, ConfigFault::Value { shown: redaction.of(text), wanted });
                     None
                 }
             },
-            other => self.wrong_type(key, other, show, wanted_type, None),
+            other => self.wrong_type(key, other, redaction, wanted_type, None),
         }
     }
 
-    /// Notes that `value` has the wrong type, and goes on with `default`.
+    /// Records that `value` has the wrong type, and returns `default`.
     pub(super) fn wrong_type<T>(
         &self,
         key: &str,
         value: &DeValue,
-        show: Redaction,
+        redaction: Redaction,
         wanted: impl Into<String>,
         default: T,
     ) -> T {
-        self.refuse(key, ConfigFault::WrongType { found: found(value, show), wanted: wanted.into() });
+        self.add_fault(key, ConfigFault::WrongType { found: found(value, redaction), wanted: wanted.into() });
         default
     }
 
@@ -351,21 +347,25 @@ impl<'n, 'd> Section<'n, 'd> {
     }
 
     fn take_spanned(&mut self, key: &'static str) -> Option<(Origin, &'n DeValue<'d>)> {
-        self.asked.push(key);
-        self.notes.asked_for(join(&self.kind, key));
+        self.known.push(key);
+        self.diagnostics.add_known(join(&self.kind, key));
         let (_, value) = self.find(key)?;
-        Some((self.notes.line(value.span().start), value.get_ref()))
+        Some((self.diagnostics.line(value.span().start), value.get_ref()))
     }
 
     fn find(&self, key: &str) -> Option<(&'n Spanned<toml::de::DeString<'d>>, &'n Spanned<DeValue<'d>>)> {
         self.table?.iter().find(|(name, _)| name.get_ref() == key)
     }
 
-    fn full(&self, key: &str) -> String {
+    fn full_key(&self, key: &str) -> String {
         join(&self.path, key)
     }
 }
 
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+fn non_empty(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err(String::from("a text, not an empty one")) } else { Ok(text.to_owned()) }
 }

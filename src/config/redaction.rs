@@ -1,8 +1,8 @@
-//! Values as a message may show them: short, escaped, and never a secret.
+//! The printable form of a value: short, escaped and without secrets.
 
 use toml::de::DeValue;
 
-/// How much of a value a message may show.
+/// The part of a value that a message may show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Redaction {
     Value,
@@ -14,20 +14,20 @@ pub(super) enum Redaction {
 }
 
 impl Redaction {
-    /// `text` as it may be printed, quoted and escaped.
+    /// The printable form of `text`, quoted and escaped.
     pub(super) fn of(self, text: &str) -> String {
         match self {
             Redaction::Value => format!("\"{}\"", shorten(text)),
             Redaction::Url => format!("\"{}\"", shorten(&without_credentials(text))),
-            // Without '@' what looks like the port may be the password of "user:password".
+            // Without '@', the apparent port may be the password of "user:password".
             Redaction::Credentials if text.contains('@') => Redaction::Url.of(text),
             Redaction::Credentials | Redaction::Hidden => String::from("***"),
         }
     }
 }
 
-/// Everything that may be a password is left out: what stands before the last `@`, wherever that
-/// is (a password may hold a '?' of its own), and a query.
+/// Removes everything that may be a password: the part before the last `@` (a password may contain
+/// a '?' itself), and the query.
 fn without_credentials(url: &str) -> String {
     let is_scheme =
         |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
@@ -45,22 +45,22 @@ fn without_credentials(url: &str) -> String {
     }
 }
 
-/// Escaped, and at most about 80 characters.
+/// Escapes `text` and cuts it to about 80 characters.
 pub(super) fn shorten(text: &str) -> String {
     let escaped: String = text.chars().take(80).flat_map(char::escape_debug).collect();
     if text.chars().nth(80).is_some() { escaped + "…" } else { escaped }
 }
 
-/// A key as it is written in a file: quoted when it is not a bare one.
+/// A key as a file writes it: quoted unless it is a bare one.
 pub(super) fn key_name(name: &str) -> String {
     let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if !name.is_empty() && name.bytes().all(is_bare) { shorten(name) } else { Redaction::Value.of(name) }
 }
 
-/// A value of the wrong type: itself, where it is short and may be shown, and its type.
-pub(super) fn found(value: &DeValue, show: Redaction) -> String {
+/// Describes a value of the wrong type: the value, if it is short and not secret, and its type.
+pub(super) fn found(value: &DeValue, redaction: Redaction) -> String {
     let (shown, kind) = match value {
-        DeValue::String(text) => (show.of(text), "a text"),
+        DeValue::String(text) => (redaction.of(text), "a text"),
         DeValue::Integer(number) => (shorten(&number.to_string()), "a whole number"),
         DeValue::Float(number) => (shorten(number.as_str()), "a number with a fraction"),
         DeValue::Boolean(value) => (value.to_string(), "a yes-or-no"),
@@ -68,7 +68,7 @@ pub(super) fn found(value: &DeValue, show: Redaction) -> String {
         DeValue::Array(_) => return String::from("a list"),
         DeValue::Table(_) => return String::from("a section"),
     };
-    if show == Redaction::Hidden { String::from(kind) } else { format!("{shown}, {kind}") }
+    if redaction == Redaction::Hidden { String::from(kind) } else { format!("{shown}, {kind}") }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::duration;
 use super::reader::Section;
 use super::redaction::Redaction;
 
-/// The periodic report on the console.
+/// `[report]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReportConfig {
     /// Default: auto.
@@ -35,7 +35,7 @@ pub(super) fn read(mut section: Section) -> ReportConfig {
     let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
     let console = match section.any("console") {
         None => ConsoleReport::Auto,
-        // The original's habit: a bare number is seconds.
+        // A bare number is seconds, as in the proxy that Sluice succeeds.
         Some(DeValue::Integer(_)) => {
             ConsoleReport::Every(second * section.size("console", 30, 1..=86_400) as u32)
         }

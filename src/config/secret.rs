@@ -1,4 +1,4 @@
-//! A text that must not reach a log, a page or `Debug`.
+//! Secrets that must not reach a log, a page or `Debug` output.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ impl Secret {
         Secret(text.into())
     }
 
-    /// The secret itself, for the one place that sends it.
+    /// The secret itself, for the code that sends it.
     pub fn expose(&self) -> &str {
         &self.0
     }

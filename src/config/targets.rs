@@ -1,4 +1,4 @@
-//! Pools that are named on the command line for one look at them.
+//! Pools named on the command line of `sluice verify`.
 
 use std::path::PathBuf;
 
@@ -8,12 +8,12 @@ use super::network::Network;
 use super::redaction::Redaction;
 use super::{UpstreamConfig, UpstreamTls, endpoint, upstream};
 
-/// What the command line says, as it was typed. Not `Debug`: a URL may hold a password.
+/// Flags as they were typed. Not `Debug`, because a URL may contain a password.
 #[derive(Clone, Default)]
 pub struct TargetFlags {
     pub urls: Vec<String>,
     pub address: String,
-    /// A word of `network`; `None` for "auto".
+    /// A word of the key `network`; `None` for "auto".
     pub network: Option<String>,
     pub socks5: Option<String>,
     pub pin_sha256: Option<String>,
@@ -21,27 +21,27 @@ pub struct TargetFlags {
     pub insecure: bool,
 }
 
-/// The same, understood.
+/// The parsed flags.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Targets {
     /// Never empty.
     pub pools: Vec<UpstreamConfig>,
-    /// Its checksum is verified; an address of `network`, where that is known.
+    /// An address with a valid checksum, of `network` if that is known.
     pub address: String,
     pub network: Network,
 }
 
 impl TargetFlags {
-    /// What the flags mean.
+    /// Parses the flags.
     ///
     /// # Errors
-    /// With everything that is wrong.
-    pub fn understand(&self) -> Result<Targets, ConfigError> {
-        let notes = Diagnostics::new("");
-        let wrong = |flag: &str, show: Redaction, text: &str, wanted: String| {
-            notes.add(Origin::Flag, flag, ConfigFault::Value { shown: show.of(text), wanted });
+    /// All faults, not only the first.
+    pub fn parse(&self) -> Result<Targets, ConfigError> {
+        let diagnostics = Diagnostics::new("");
+        let wrong = |flag: &str, redaction: Redaction, text: &str, wanted: String| {
+            diagnostics.add(Origin::Flag, flag, ConfigFault::Value { shown: redaction.of(text), wanted });
         };
-        let network = self.network.as_deref().map(Network::from_word).unwrap_or(Ok(Network::Auto));
+        let network = self.network.as_deref().map(Network::parse).unwrap_or(Ok(Network::Auto));
         let network = network.unwrap_or_else(|wanted| {
             wrong("--network", Redaction::Value, self.network.as_deref().unwrap_or_default(), wanted);
             Network::Auto
@@ -71,16 +71,16 @@ impl TargetFlags {
             }
         }
         let has_tls_flag = self.insecure || self.ca_file.is_some() || self.pin_sha256.is_some();
-        if notes.is_empty() && has_tls_flag && pools.iter().all(|pool| pool.tls.is_none()) {
-            let reason = "is about TLS, but no URL begins with stratum+ssl://".to_owned();
+        if diagnostics.is_empty() && has_tls_flag && pools.iter().all(|pool| pool.tls.is_none()) {
+            let reason = "is for TLS, but no URL begins with stratum+ssl://".to_owned();
             let flags = "--insecure, --ca-file or --pin-sha256";
-            notes.add(Origin::Flag, flags, ConfigFault::Conflict { reason });
+            diagnostics.add(Origin::Flag, flags, ConfigFault::Conflict { reason });
         }
         if self.urls.is_empty() {
             let wanted = "such as stratum+tcp://solo.ckpool.org:3333".to_owned();
-            notes.add(Origin::Flag, "URL", ConfigFault::Missing { wanted });
+            diagnostics.add(Origin::Flag, "URL", ConfigFault::Missing { wanted });
         }
-        let problems = notes.into_problems();
+        let problems = diagnostics.into_problems();
         if !problems.is_empty() {
             return Err(ConfigError::Invalid { file: None, problems });
         }
@@ -100,14 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn flags_reach_the_pools_they_are_for() {
+    fn tls_flags_apply_to_tls_pools_only() {
         let given = TargetFlags {
             socks5: Some("socks5://tor:9050".to_owned()),
             insecure: true,
             network: Some("mainnet".to_owned()),
             ..flags(&["stratum+tcp://a:1", "stratum+ssl://b:2"])
         };
-        let targets = given.understand().unwrap();
+        let targets = given.parse().unwrap();
         assert_eq!(targets.network, Network::Mainnet);
         assert_eq!(targets.pools[0].tls, None);
         assert!(targets.pools[1].tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify));
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_said_at_once_and_no_password() {
+    fn all_faults_are_reported_at_once_without_passwords() {
         let given = TargetFlags {
             address: "my_account".to_owned(),
             network: Some("bitcoin".to_owned()),
@@ -123,7 +123,7 @@ mod tests {
             pin_sha256: Some("ab".to_owned()),
             ..flags(&["pool:3333"])
         };
-        let said = given.understand().unwrap_err().to_string();
+        let said = given.parse().unwrap_err().to_string();
         for part in
             ["--address = \"my_account\" must be a Bitcoin address", "--network", "regtest", "--socks5"]
         {
@@ -132,6 +132,6 @@ mod tests {
         assert!(said.contains("--pin-sha256") && said.contains("put stratum+tcp://"), "{said}");
         assert!(!said.contains("secret"), "{said}");
         let plain = TargetFlags { insecure: true, ..flags(&["stratum+tcp://a:1"]) };
-        assert!(plain.understand().unwrap_err().to_string().contains("stratum+ssl://"));
+        assert!(plain.parse().unwrap_err().to_string().contains("stratum+ssl://"));
     }
 }

@@ -12,29 +12,29 @@ use super::{Mode, Secret};
 /// One `[[upstream]]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpstreamConfig {
-    /// A name, an IPv4 address, or an IPv6 address without brackets.
+    /// A host name, an IPv4 address, or an IPv6 address without brackets.
     pub host: String,
     /// Never 0.
     pub port: u16,
     /// `Some` for `stratum+ssl://`.
     pub tls: Option<UpstreamTls>,
     pub socks5: Option<Socks5>,
-    /// How many connections are kept ready (0 to 64, default 0).
+    /// Number of spare connections kept ready; 0 to 64, default 0.
     pub warm: usize,
-    /// Aggregate mode: who the miners are at this pool, with `{user}` and `{worker}` filled in;
-    /// default `{user}`.
+    /// Aggregate mode: template of the user name at this pool, with `{user}` and `{worker}`; default
+    /// `{user}`.
     pub user: String,
-    /// Aggregate mode; default `x`.
+    /// Aggregate mode: the password at this pool; default `x`.
     pub password: Secret,
 }
 
-/// How an upstream's certificate is judged.
+/// The verification of an upstream's certificate.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct UpstreamTls {
-    /// Instead of the system's roots.
+    /// Certificate authorities in place of the system's.
     pub ca_file: Option<PathBuf>,
-    /// SHA-256 of the server certificate's DER; in addition to nothing else: a pinned
-    /// certificate is trusted whoever signed it.
+    /// SHA-256 of the server certificate's DER form. A pinned certificate is trusted whoever signed it,
+    /// and no other check applies.
     pub pin_sha256: Option<[u8; 32]>,
     /// Warned about at every start.
     pub insecure_skip_verify: bool,
@@ -50,16 +50,16 @@ pub struct Socks5 {
 }
 
 impl UpstreamConfig {
-    /// Without any further settings. An IPv6 address stands without brackets.
+    /// An upstream with default settings. An IPv6 address is written without brackets.
     pub fn new(host: impl Into<String>, port: u16) -> UpstreamConfig {
         let (user, password) = (String::from("{user}"), Secret::new("x"));
         UpstreamConfig { host: host.into(), port, tls: None, socks5: None, warm: 0, user, password }
     }
 
-    /// Reads a URL without any further settings, as `--pool` gives it.
+    /// Parses a URL, as `--pool` gives it; the other settings have their defaults.
     ///
     /// # Errors
-    /// What would be right.
+    /// A description of a correct value.
     pub(super) fn from_url(url: &str) -> Result<UpstreamConfig, String> {
         let (scheme, host, port) = endpoint::pool_url(url)?;
         let tls = (scheme == PoolScheme::Ssl).then(UpstreamTls::default);
@@ -82,7 +82,7 @@ impl fmt::Display for Socks5 {
     }
 }
 
-/// A host as it stands in a URL.
+/// A host as a URL writes it.
 struct Bracketed<'a>(&'a str);
 
 impl fmt::Display for Bracketed<'_> {
@@ -91,7 +91,7 @@ impl fmt::Display for Bracketed<'_> {
     }
 }
 
-/// `None` when the URL is missing or wrong, which is noted.
+/// Reads one upstream; `None` if the URL is missing or wrong, which is recorded.
 pub(super) fn read(mut section: Section, mode: Mode) -> Option<UpstreamConfig> {
     let upstream = section.parsed("url", Redaction::Url, UpstreamConfig::from_url);
     if !section.is_set("url") {
@@ -100,8 +100,8 @@ pub(super) fn read(mut section: Section, mode: Mode) -> Option<UpstreamConfig> {
     let user = section.parsed("user", Redaction::Value, user_template);
     let password = section.secret("pass");
     if mode == Mode::Passthrough {
-        // The identity is the miner's own as long as bytes are only forwarded.
-        section.not_served(&["user", "pass"]);
+        // In this mode the miner authorizes with its own user and password.
+        section.note_ignored(&["user", "pass"]);
     }
     let socks5 = section.parsed("socks5", Redaction::Credentials, endpoint::socks5_url);
     let tls = UpstreamTls {
@@ -111,8 +111,8 @@ pub(super) fn read(mut section: Section, mode: Mode) -> Option<UpstreamConfig> {
     };
     let warm = section.size("warm", 0, 0..=64);
     match &upstream {
-        Some(UpstreamConfig { tls: None, .. }) => refuse_tls_keys(&section, &tls),
-        _ => refuse_contradictions(&section, &tls),
+        Some(UpstreamConfig { tls: None, .. }) => reject_tls_keys(&section, &tls),
+        _ => reject_contradictions(&section, &tls),
     }
     section.finish();
     let upstream = upstream?;
@@ -126,7 +126,7 @@ pub(super) fn read(mut section: Section, mode: Mode) -> Option<UpstreamConfig> {
     })
 }
 
-fn refuse_tls_keys(section: &Section, tls: &UpstreamTls) {
+fn reject_tls_keys(section: &Section, tls: &UpstreamTls) {
     for (key, is_given) in [
         ("ca_file", section.is_set("ca_file")),
         ("pin_sha256", section.is_set("pin_sha256")),
@@ -135,25 +135,25 @@ fn refuse_tls_keys(section: &Section, tls: &UpstreamTls) {
         if is_given {
             section.conflict(
                 key,
-                "is about TLS, but the url says stratum+tcp://; write stratum+ssl:// there, or remove this key",
+                "is for TLS, but the url says stratum+tcp://; write stratum+ssl:// there, or remove this key",
             );
         }
     }
 }
 
-fn refuse_contradictions(section: &Section, tls: &UpstreamTls) {
+fn reject_contradictions(section: &Section, tls: &UpstreamTls) {
     if tls.pin_sha256.is_some() && tls.insecure_skip_verify {
-        section.conflict("insecure_skip_verify", "contradicts pin_sha256; remove one of the two");
+        section.conflict("insecure_skip_verify", "contradicts pin_sha256; remove one");
     }
     if tls.pin_sha256.is_some() && tls.ca_file.is_some() {
         section.conflict(
             "ca_file",
-            "has no use beside pin_sha256, which trusts one certificate whoever signed it; remove one of the two",
+            "has no effect beside pin_sha256, which trusts one certificate whoever signed it; remove one",
         );
     }
 }
 
-/// 64 hexadecimal digits, with or without colons between the bytes as `openssl` prints them.
+/// Parses 64 hexadecimal digits, with or without colons between the bytes as `openssl` prints them.
 pub(super) fn fingerprint(text: &str) -> Result<[u8; 32], String> {
     let wanted = "the SHA-256 fingerprint of the certificate: 64 hexadecimal digits, colons allowed";
     let digits: String = if text.contains(':') {

@@ -1,4 +1,4 @@
-//! The gatekeeper: asked once for each new connection.
+//! The gatekeeper, which decides about each new connection.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,28 +6,28 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::minute::Minute;
-use super::{AllowList, Source};
-use crate::config::{Listen, RateLimitConfig};
+use super::minute::MinuteCounter;
+use super::{AddressKey, AllowList};
+use crate::config::{ListenConfig, RateLimitConfig};
 use crate::util::plural::count;
 use crate::util::span::seconds;
 
-/// How many sources are remembered at least; more when `listen.max_miners` is large. An entry is
-/// about 150 bytes, so the table stays near 1 MB.
+/// Caps the remembered addresses, unless `listen.max_miners` needs more. An entry has about 150 bytes,
+/// so the table stays near 1 MB.
 pub const MAX_SOURCES: usize = 8192;
 
-/// After the pool's own failure every miner comes back at once, and keeps trying: for so long
-/// connections are not counted against the rate.
+/// Time after a pool failure, when all miners reconnect at once, in which connections do not count
+/// towards the rate.
 pub const POOL_FAILURE_GRACE: Duration = Duration::from_secs(60);
 
-/// So many reports of abuse in a minute are worth a ban. One is not: a browser pointed at the
-/// wrong port, or a health check, is no attack.
+/// Reports of abuse per minute that cause a ban. A single one, from a browser at the wrong port or a
+/// health check, is no attack.
 const MAX_ABUSE_PER_MINUTE: u32 = 10;
 
-/// No ban is longer, and a source that behaved for so long since its last one starts afresh.
+/// The longest ban, and the time without abuse after which ban lengths start over.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Lets connections in. Clones share the counts.
+/// Admits connections. Clones share the counts.
 #[derive(Debug, Clone)]
 pub struct Gatekeeper {
     inner: Arc<GatekeeperInner>,
@@ -45,9 +45,9 @@ struct GatekeeperInner {
 #[derive(Debug, Default)]
 struct GatekeeperState {
     connections: usize,
-    sources: HashMap<Source, AddressRecord>,
-    /// Those for whom the table has no room, counted together and never banned: a ban of this
-    /// entry would shut out every newcomer.
+    sources: HashMap<AddressKey, AddressRecord>,
+    /// Addresses for which the table has no room, counted together. This entry is never banned, because
+    /// that would shut out every new address.
     others: Option<AddressRecord>,
     pool_failed: Option<Instant>,
 }
@@ -55,18 +55,18 @@ struct GatekeeperState {
 #[derive(Debug)]
 struct AddressRecord {
     connections: usize,
-    rate: Minute,
-    abuse: Minute,
+    rate: MinuteCounter,
+    abuse: MinuteCounter,
     seen: Instant,
-    /// So many connections were closed by a pool, the last of them then: their miners come back.
+    /// Number and last time of connections closed by a pool, whose miners will reconnect.
     pardons: u32,
     pardoned_at: Instant,
     banned_until: Option<Instant>,
-    /// How many bans there were without a day of good behaviour between them.
+    /// Number of bans without a day without abuse between them.
     bans: u32,
 }
 
-/// A connection that was let in; dropping it frees its place.
+/// An admitted connection; dropping it frees its place.
 #[derive(Debug)]
 pub struct Admission {
     inner: Arc<GatekeeperInner>,
@@ -76,23 +76,23 @@ pub struct Admission {
 #[derive(Debug, Clone, Copy)]
 enum Slot {
     Exempt,
-    Of(Source),
+    Of(AddressKey),
     Others,
 }
 
-/// What a peer did that no miner does.
+/// Behaviour that no miner shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Abuse {
     /// A TLS ClientHello on a listener that speaks plain Stratum.
     TlsOnPlainPort,
     Http,
-    /// Neither JSON nor anything else that is known.
+    /// Data that is neither JSON nor any known protocol.
     Garbage,
-    /// A flood of shares that are none, or of requests that nobody understands.
+    /// A flood of malformed shares or unknown requests.
     BadShares,
 }
 
-/// Why a connection is not let in.
+/// The reason why a connection is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdmissionError {
     /// Outside `listen.allow`.
@@ -103,7 +103,7 @@ pub enum AdmissionError {
     TooManyFromAddress {
         limit: usize,
     },
-    /// With the ban that begins with it, if bans are on.
+    /// Too many new connections, with the ban that this causes, if bans are enabled.
     TooManyPerMinute {
         limit: usize,
         ban: Option<Duration>,
@@ -113,7 +113,7 @@ pub enum AdmissionError {
     },
 }
 
-/// What the gatekeeper counts, for the status.
+/// The gatekeeper's counts, for the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ConnectionCounts {
     pub sources: usize,
@@ -122,7 +122,7 @@ pub struct ConnectionCounts {
 }
 
 impl Gatekeeper {
-    pub fn new(listen: &Listen, limits: &RateLimitConfig) -> Gatekeeper {
+    pub fn new(listen: &ListenConfig, limits: &RateLimitConfig) -> Gatekeeper {
         let inner = GatekeeperInner {
             allow: listen.allow.clone(),
             max_miners: listen.max_miners,
@@ -134,18 +134,17 @@ impl Gatekeeper {
         Gatekeeper { inner: Arc::new(inner) }
     }
 
-    /// Whether `ip` is on the allow list; counts nothing. For the peer that speaks the PROXY
-    /// protocol on behalf of others.
+    /// True if `ip` is on the allow list, without counting it. For a peer that sends PROXY headers on
+    /// behalf of others.
     pub fn allows(&self, ip: IpAddr) -> bool {
         self.inner.allow.contains(ip)
     }
 
-    /// Decides about a new connection from `ip`. Only those that are let in count towards the
-    /// rate: a farm with more miners than `max_connections_per_ip` is refused some of them, not
-    /// banned for their trying again.
+    /// Decides about a new connection from `ip`. Only admitted ones count towards the rate, so a farm with
+    /// more miners than `max_connections_per_ip` is not banned for reconnecting.
     ///
     /// # Errors
-    /// The reason for which it is to be closed.
+    /// The reason to close it.
     pub fn admit(&self, ip: IpAddr, now: Instant) -> Result<Admission, AdmissionError> {
         let inner = &self.inner;
         if !inner.allow.contains(ip) {
@@ -180,14 +179,14 @@ impl Gatekeeper {
         Ok(Admission { inner: Arc::clone(inner), slot })
     }
 
-    /// Told when a pool failed, so that the wave of miners coming back is not taken for an
-    /// attack: for [`POOL_FAILURE_GRACE`] connections count against the caps, not the rate.
+    /// Reports a pool failure, so that the reconnecting miners are not taken for an attack: for
+    /// [`POOL_FAILURE_GRACE`], connections do not count towards the rate.
     pub fn pool_failed(&self, now: Instant) {
         self.inner.lock().pool_failed = Some(now);
     }
 
-    /// Told when a pool ended the session of a miner at `ip`: that miner's next connection is not
-    /// counted against the rate, if it comes within [`POOL_FAILURE_GRACE`].
+    /// Reports that a pool has closed the session of a miner at `ip`: its next connection does not count
+    /// towards the rate, if it comes within [`POOL_FAILURE_GRACE`].
     pub fn pardon(&self, ip: IpAddr, now: Instant) {
         let mut state = self.inner.lock();
         let slot = state.slot(ip, self.inner.max_sources, now);
@@ -197,8 +196,7 @@ impl Gatekeeper {
         }
     }
 
-    /// Counts what a peer did towards a ban; `Some` when one begins, with its length. Exempt
-    /// addresses are not counted.
+    /// Counts abuse. Returns the length of the ban if it causes one. Exempt addresses are not counted.
     pub fn report_abuse(&self, ip: IpAddr, _abuse: Abuse, now: Instant) -> Option<Duration> {
         let inner = &self.inner;
         if inner.is_exempt(ip) {
@@ -259,20 +257,20 @@ impl GatekeeperInner {
         let length = self.limits.ban.saturating_mul(doubled).min(DAY);
         entry.bans = entry.bans.saturating_add(1);
         entry.banned_until = Some(now + length);
-        // What led to this ban must not lead to the next one as well.
-        entry.rate = Minute::new(now);
-        entry.abuse = Minute::new(now);
+        // Abuse that caused this ban must not count towards the next.
+        entry.rate = MinuteCounter::new(now);
+        entry.abuse = MinuteCounter::new(now);
         Some(length)
     }
 }
 
 impl GatekeeperState {
-    /// The slot that `ip` is counted in, made if there is room for it.
+    /// The slot in which `ip` is counted, created if there is room.
     fn slot(&mut self, ip: IpAddr, max_sources: usize, now: Instant) -> Slot {
-        let source = Source::from(ip);
+        let source = AddressKey::from(ip);
         if !self.sources.contains_key(&source) {
             if self.sources.len() >= max_sources {
-                self.forget_some(max_sources, now);
+                self.evict_idle(max_sources, now);
             }
             if self.sources.len() >= max_sources {
                 self.others.get_or_insert_with(|| AddressRecord::new(now));
@@ -291,10 +289,10 @@ impl GatekeeperState {
         }
     }
 
-    /// Forgets an eighth of the table, so that a flood of sources pays for one search in a
-    /// thousand connections: the longest unseen first, never one that is connected or banned.
-    fn forget_some(&mut self, max_sources: usize, now: Instant) {
-        let mut idle: Vec<(Instant, Source)> = self
+    /// Evicts an eighth of the table, the longest unused entries first, but none that is connected or
+    /// banned. In a flood of addresses, this search happens once in a thousand connections.
+    fn evict_idle(&mut self, max_sources: usize, now: Instant) {
+        let mut idle: Vec<(Instant, AddressKey)> = self
             .sources
             .iter()
             .filter(|(_, entry)| entry.connections == 0 && entry.ban_left(now).is_none())
@@ -311,8 +309,8 @@ impl AddressRecord {
     fn new(now: Instant) -> AddressRecord {
         AddressRecord {
             connections: 0,
-            rate: Minute::new(now),
-            abuse: Minute::new(now),
+            rate: MinuteCounter::new(now),
+            abuse: MinuteCounter::new(now),
             seen: now,
             pardons: 0,
             pardoned_at: now,

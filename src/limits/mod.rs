@@ -1,15 +1,15 @@
-//! Who may connect, how often, and who is banned. Everything here is told the time, so nothing
-//! here sleeps, and every table is bounded: a hostile peer can make it forget, never grow.
+//! Access control: the allow list, connection limits and bans. Callers pass the time, so nothing here
+//! sleeps. Every table is bounded: a hostile peer can cause evictions, but no growth.
 
 mod connections;
+mod log_limiter;
 mod minute;
 mod networks;
-mod quiet;
 mod source;
 
 pub use connections::{
     Abuse, Admission, AdmissionError, ConnectionCounts, Gatekeeper, MAX_SOURCES, POOL_FAILURE_GRACE,
 };
+pub use log_limiter::LogLimiter;
 pub use networks::{AddressBlock, AllowList, BlockError};
-pub use quiet::LogLimiter;
-pub use source::Source;
+pub use source::AddressKey;

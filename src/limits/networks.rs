@@ -14,7 +14,7 @@ pub struct AddressBlock {
 }
 
 impl AddressBlock {
-    /// Whether `ip` lies in the block.
+    /// True if `ip` lies in the block.
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.network, ip.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(ip)) => masked_v4(ip, self.prefix) == network,
@@ -104,7 +104,7 @@ pub struct AllowList {
 }
 
 impl AllowList {
-    /// What `"private"` stands for: loopback, RFC 1918, IPv4 and IPv6 link-local, IPv6 unique
+    /// The blocks of `"private"`: loopback, RFC 1918, IPv4 and IPv6 link-local, IPv6 unique
     /// local addresses.
     pub const PRIVATE: [AddressBlock; 8] = [
         AddressBlock::v4([127, 0, 0, 0], 8),
@@ -117,7 +117,7 @@ impl AllowList {
         AddressBlock::v6(0xfc00, 7),
     ];
 
-    /// What `"any"` stands for.
+    /// The blocks of `"any"`.
     pub const ANY: [AddressBlock; 2] = [AddressBlock::v4([0; 4], 0), AddressBlock::v6(0, 0)];
 
     pub fn private() -> AllowList {
@@ -128,12 +128,12 @@ impl AllowList {
         AllowList { blocks: AllowList::ANY.to_vec() }
     }
 
-    /// Whether `ip` may connect.
+    /// True if `ip` may connect.
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.blocks.iter().any(|block| block.contains(ip))
     }
 
-    /// Whether the whole of IPv4 or of IPv6 may connect, which is worth a warning.
+    /// True if the whole of IPv4 or of IPv6 may connect, which is worth a warning.
     pub fn is_open_to_the_world(&self) -> bool {
         self.blocks.iter().any(|block| block.prefix == 0)
     }

@@ -1,31 +1,31 @@
-//! The key that a peer is counted under.
+//! The key under which an address is counted.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An IPv4 address, or the /64 of an IPv6 address: whoever holds one IPv6 address holds the
-/// 2^64 of its network, so counting them one by one would count nothing.
+/// An IPv4 address, or the /64 of an IPv6 address. The owner of one IPv6 address has the 2^64 of its
+/// network, so single ones are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Source {
+pub enum AddressKey {
     V4(Ipv4Addr),
     /// The upper 64 bits.
     V6(u64),
 }
 
-impl From<IpAddr> for Source {
-    fn from(ip: IpAddr) -> Source {
+impl From<IpAddr> for AddressKey {
+    fn from(ip: IpAddr) -> AddressKey {
         match ip.to_canonical() {
-            IpAddr::V4(ip) => Source::V4(ip),
-            IpAddr::V6(ip) => Source::V6((ip.to_bits() >> 64) as u64),
+            IpAddr::V4(ip) => AddressKey::V4(ip),
+            IpAddr::V6(ip) => AddressKey::V6((ip.to_bits() >> 64) as u64),
         }
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for AddressKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Source::V4(ip) => write!(f, "{ip}"),
-            Source::V6(upper) => write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(*upper) << 64)),
+            AddressKey::V4(ip) => write!(f, "{ip}"),
+            AddressKey::V6(upper) => write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(*upper) << 64)),
         }
     }
 }
@@ -34,8 +34,8 @@ impl fmt::Display for Source {
 mod tests {
     use super::*;
 
-    fn source(ip: &str) -> Source {
-        Source::from(ip.parse::<IpAddr>().unwrap())
+    fn source(ip: &str) -> AddressKey {
+        AddressKey::from(ip.parse::<IpAddr>().unwrap())
     }
 
     #[test]

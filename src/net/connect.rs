@@ -1,5 +1,5 @@
-//! TCP connections to the addresses of one name: side by side, and to new addresses if the known ones do not
-//! answer.
+//! TCP connections to the addresses of one name, in parallel; the name is resolved again if no known
+//! address answers.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,67 +11,68 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::fd_limit;
 use super::options::{time_left, tune_towards_pool};
-use super::resolve::{NextAnswer, Resolver};
+use super::process;
+use super::resolve::{PendingAnswer, Resolver};
 use crate::util::os_error::describe;
 use crate::util::stop::Stop;
 
-/// How long one address is tried alone before the next is tried beside it (RFC 8305, section 5).
+/// Head start of an address before the next is tried in parallel (RFC 8305, section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
-/// How often a wait for TCP looks whether the program ends.
+/// Time between two checks whether the program ends.
 const STOP_CHECK: Duration = Duration::from_millis(100);
-/// How long the answer to a name that is asked for again is waited for when all its known addresses have
-/// failed. A NerdMiner gives up after 1.2 s, and the next pool is still to be tried.
-const OTHER_ADDRESSES: Duration = Duration::from_millis(300);
-/// More addresses than this are not tried.
-const MOST_ADDRESSES: usize = 8;
+/// Longest wait for new addresses if all known ones have failed. A NerdMiner gives up after 1.2 s,
+/// and the next pool must be tried within that time.
+const RESOLVE_AGAIN_WAIT: Duration = Duration::from_millis(300);
+/// Caps the addresses that are tried.
+const MAX_ADDRESSES: usize = 8;
 
-/// Connects to the first of `addresses` that answers. Each gets a head start over the next, which
-/// is tried at once when it fails; families alternate (RFC 8305).
+/// Connects to the first of `addresses` that answers. Each has a head start over the next, which is
+/// tried at once if it fails; address families alternate (RFC 8305).
 ///
 /// # Errors
-/// The last failure when all have failed; `TimedOut` at the deadline; [`Stopped`](crate::util::stop::Stopped) inside `Other`.
+/// The last failure if all have failed; `TimedOut` at the deadline;
+/// [`Stopped`](crate::util::stop::Stopped) inside `Other`.
 pub fn connect_any(addresses: &[SocketAddr], deadline: Instant, stop: &Stop) -> io::Result<TcpStream> {
-    Attempts::new(addresses, None, None).connect(deadline, stop)
+    ConnectAttempts::new(addresses, None, None).connect(deadline, stop)
 }
 
-/// The connections that are tried side by side.
-pub(super) struct Attempts<'a> {
+/// Connection attempts that run in parallel.
+pub(super) struct ConnectAttempts<'a> {
     waiting: VecDeque<SocketAddr>,
-    /// All that were or will be tried.
+    /// All addresses that were or will be tried.
     known: Vec<SocketAddr>,
     trying: Vec<(SocketAddr, Socket)>,
     next_at: Instant,
-    /// Has other addresses, perhaps, when these don't answer.
+    /// Resolves the name again if these addresses do not answer.
     resolver: Option<&'a Resolver>,
     port: Option<u16>,
     began: Instant,
-    /// What the name is asked for again.
-    asked: Option<Question>,
+    /// The new lookup of the name, once it was started.
+    lookup: Option<NewLookup>,
 }
 
-/// Where the name's further addresses are.
+/// A new lookup of the name.
 #[derive(Clone, Copy)]
-enum Question {
-    Open(NextAnswer, Instant),
-    /// Answered, or not to be asked.
+enum NewLookup {
+    Open(PendingAnswer, Instant),
+    /// Answered, or not possible.
     Closed,
 }
 
-impl<'a> Attempts<'a> {
-    /// `port` stands in place of the addresses' own.
+impl<'a> ConnectAttempts<'a> {
+    /// Prepares the attempts. `port` replaces the port of the addresses.
     pub(super) fn new(
         addresses: &[SocketAddr],
         resolver: Option<&'a Resolver>,
         port: Option<u16>,
-    ) -> Attempts<'a> {
+    ) -> ConnectAttempts<'a> {
         let known: Vec<_> = alternate_families(addresses)
             .into_iter()
             .map(|one| at_port(one, port))
-            .take(MOST_ADDRESSES)
+            .take(MAX_ADDRESSES)
             .collect();
-        Attempts {
+        ConnectAttempts {
             waiting: known.iter().copied().collect(),
             known,
             trying: Vec::new(),
@@ -79,7 +80,7 @@ impl<'a> Attempts<'a> {
             resolver,
             port,
             began: Instant::now(),
-            asked: None,
+            lookup: None,
         }
     }
 
@@ -92,26 +93,26 @@ impl<'a> Attempts<'a> {
                 if let Some(address) = self.waiting.pop_front() {
                     match begin(address) {
                         Ok(socket) => self.trying.push((address, socket)),
-                        Err(error) if fd_limit::are_used_up(&error) => return Err(error),
-                        Err(error) => (failure, has_failed) = (named(address, &error), true),
+                        Err(error) if process::is_out_of_fds(&error) => return Err(error),
+                        Err(error) => (failure, has_failed) = (with_address(address, &error), true),
                     }
                 }
                 continue;
             }
             if has_failed || self.began.elapsed() >= NEXT_ADDRESS {
-                self.ask_again();
+                self.resolve_again();
             }
             if self.trying.is_empty() {
-                if self.wait_for_others(deadline) {
+                if self.wait_for_new_addresses(deadline) {
                     continue;
                 }
                 return Err(failure);
             }
-            self.take_others(Duration::ZERO);
+            self.take_new_addresses(Duration::ZERO);
             stop.check().map_err(io::Error::other)?;
             if !wait_writable(&self.trying, self.wake(deadline))? {
                 time_left(deadline).map_err(|error| match self.trying.last() {
-                    Some((address, _)) => named(*address, &error),
+                    Some((address, _)) => with_address(*address, &error),
                     None => error,
                 })?;
             }
@@ -122,7 +123,7 @@ impl<'a> Attempts<'a> {
                     Some(Ok(())) => return finish(self.trying.swap_remove(index).1),
                     Some(Err(error)) => {
                         let (address, _) = self.trying.remove(index);
-                        (failure, has_failed) = (named(address, &error), true);
+                        (failure, has_failed) = (with_address(address, &error), true);
                         self.next_at = Instant::now();
                     }
                 }
@@ -130,35 +131,36 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// When it is looked what is to be done next.
+    /// When the next step is due.
     fn wake(&self, deadline: Instant) -> Instant {
         let look_at = deadline.min(Instant::now() + STOP_CHECK);
         if self.waiting.is_empty() { look_at } else { look_at.min(self.next_at) }
     }
 
-    /// The known addresses don't answer: the name may have others by now. Once.
-    fn ask_again(&mut self) {
-        if self.asked.is_none() {
-            let question = self.resolver.and_then(Resolver::doubt);
-            self.asked = Some(question.map_or(Question::Closed, |next| Question::Open(next, Instant::now())));
+    /// Resolves the name again, once, because the known addresses do not answer.
+    fn resolve_again(&mut self) {
+        if self.lookup.is_none() {
+            let question = self.resolver.and_then(Resolver::resolve_again);
+            self.lookup =
+                Some(question.map_or(NewLookup::Closed, |next| NewLookup::Open(next, Instant::now())));
         }
     }
 
-    /// Whether there are other addresses to try, for which nobody waits for long.
-    fn wait_for_others(&mut self, deadline: Instant) -> bool {
-        let Some(Question::Open(_, asked_at)) = self.asked else { return false };
-        let by = deadline.min(asked_at + OTHER_ADDRESSES);
-        self.take_others(by.saturating_duration_since(Instant::now()));
+    /// Waits shortly for new addresses. Whether there are any.
+    fn wait_for_new_addresses(&mut self, deadline: Instant) -> bool {
+        let Some(NewLookup::Open(_, asked_at)) = self.lookup else { return false };
+        let by = deadline.min(asked_at + RESOLVE_AGAIN_WAIT);
+        self.take_new_addresses(by.saturating_duration_since(Instant::now()));
         !self.waiting.is_empty()
     }
 
-    fn take_others(&mut self, time: Duration) {
-        let (Some(Question::Open(next, _)), Some(resolver)) = (self.asked, self.resolver) else { return };
-        let Some(addresses) = resolver.next(next, time) else { return };
-        self.asked = Some(Question::Closed);
+    fn take_new_addresses(&mut self, time: Duration) {
+        let (Some(NewLookup::Open(next, _)), Some(resolver)) = (self.lookup, self.resolver) else { return };
+        let Some(addresses) = resolver.wait_for(next, time) else { return };
+        self.lookup = Some(NewLookup::Closed);
         for address in alternate_families(&addresses) {
             let address = at_port(address, self.port);
-            if !self.known.contains(&address) && self.known.len() < 2 * MOST_ADDRESSES {
+            if !self.known.contains(&address) && self.known.len() < 2 * MAX_ADDRESSES {
                 self.known.push(address);
                 self.waiting.push_back(address);
             }
@@ -186,7 +188,7 @@ fn begin(address: SocketAddr) -> io::Result<Socket> {
     }
 }
 
-/// Whether any of the connections has an outcome before `wake`.
+/// True if one of the attempts has an outcome before `wake`.
 fn wait_writable(trying: &[(SocketAddr, Socket)], wake: Instant) -> io::Result<bool> {
     let mut entries: Vec<PollFd<'_>> =
         trying.iter().map(|(_, socket)| PollFd::new(socket.as_fd(), PollFlags::POLLOUT)).collect();
@@ -199,7 +201,7 @@ fn wait_writable(trying: &[(SocketAddr, Socket)], wake: Instant) -> io::Result<b
     }
 }
 
-/// `None` while the connection is still being made.
+/// The outcome of an attempt; `None` while it is in progress.
 fn outcome(socket: &Socket) -> Option<io::Result<()>> {
     match socket.take_error() {
         Err(error) | Ok(Some(error)) => Some(Err(error)),
@@ -212,11 +214,11 @@ fn finish(socket: Socket) -> io::Result<TcpStream> {
     Ok(socket.into())
 }
 
-fn named(address: SocketAddr, error: &io::Error) -> io::Error {
+fn with_address(address: SocketAddr, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{address}: {}", describe(error)))
 }
 
-/// Keeps the order within each family, and begins with the family of the first.
+/// Alternates address families, beginning with that of the first; keeps the order within each.
 fn alternate_families(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<SocketAddr>, Vec<SocketAddr>) =

@@ -1,5 +1,5 @@
-//! Connecting to a pool: name, TCP, SOCKS5, TLS, each step under its own limit and all of them under
-//! the caller's deadline.
+//! Connects to a pool: name resolution, TCP, SOCKS5, TLS. Each step has its own time limit, and all of
+//! them the caller's deadline.
 
 use std::fmt;
 use std::io;
@@ -7,40 +7,40 @@ use std::time::{Duration, Instant};
 
 pub use super::connect::connect_any;
 
-use super::connect::Attempts;
-use super::fd_limit;
+use super::connect::ConnectAttempts;
 use super::options::is_timeout;
+use super::process;
 use super::resolve::Resolver;
 use super::socks5::{self, Socks5Credentials, Socks5Error};
 use super::stream::Stream;
 use super::tls::TlsClient;
-use super::tls_words;
+use super::tls_errors;
 use crate::util::os_error::describe;
 use crate::util::stop::Stop;
 
-/// The most that resolving and connecting may take.
+/// Time limit for resolving and connecting.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// The most that a TLS handshake may take.
+/// Time limit for a TLS handshake.
 const TLS_LIMIT: Duration = Duration::from_secs(5);
 
-/// Everything that is needed to reach one pool.
+/// The route to one pool.
 #[derive(Debug)]
 pub struct Route {
-    /// As in the URL; what the SOCKS5 proxy is asked for.
+    /// The host as in the URL; also sent to a SOCKS5 proxy.
     pub host: String,
     pub port: u16,
     pub tls: Option<TlsClient>,
-    pub way: Way,
+    pub kind: RouteKind,
 }
 
-/// Directly, or through a proxy.
+/// A direct route, or one through a proxy.
 #[derive(Debug)]
-pub enum Way {
+pub enum RouteKind {
     Direct(Resolver),
     Socks5 { proxy: Resolver, login: Option<ProxyLogin> },
 }
 
-/// For the proxy; the password does not print.
+/// User and password for the proxy. `Debug` hides the password.
 #[derive(Clone)]
 pub struct ProxyLogin {
     pub user: String,
@@ -53,19 +53,19 @@ impl fmt::Debug for ProxyLogin {
     }
 }
 
-/// How long each step of a connection took.
+/// The duration of each step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DialTimes {
-    /// Zero for an address, and for a name that was known already.
+    /// Zero for an address, and for a name that was resolved before.
     pub resolve: Duration,
-    /// TCP to the pool, or to the proxy.
+    /// TCP connection to the pool or the proxy.
     pub connect: Duration,
-    /// From the proxy's greeting to its connection to the pool.
+    /// SOCKS5 handshake, including the proxy's connection to the pool.
     pub socks5: Option<Duration>,
     pub tls: Option<Duration>,
 }
 
-/// Which step failed, and how.
+/// The step that failed, and its error.
 #[derive(Debug)]
 pub enum DialError {
     Resolve(io::Error),
@@ -87,7 +87,7 @@ impl fmt::Display for DialError {
             DialError::Resolve(error) => f.write_str(&describe(error)),
             DialError::Connect(error) => write!(f, "can't connect: {}", describe(error)),
             DialError::Socks5(error) => write!(f, "the SOCKS5 proxy can't connect: {error}"),
-            DialError::Tls(error) => write!(f, "TLS failed: {}", tls_words::of_client(error)),
+            DialError::Tls(error) => write!(f, "TLS failed: {}", tls_errors::describe_client_error(error)),
         }
     }
 }
@@ -95,7 +95,7 @@ impl fmt::Display for DialError {
 impl std::error::Error for DialError {}
 
 impl DialError {
-    /// Whether the time was over before there was an outcome.
+    /// True if the step timed out.
     pub fn is_timeout(&self) -> bool {
         match self {
             DialError::Resolve(error) | DialError::Connect(error) | DialError::Tls(error) => {
@@ -106,62 +106,62 @@ impl DialError {
         }
     }
 
-    /// Whether the fault lies here, and says nothing about the pool: no descriptor was left.
-    pub fn is_ours(&self) -> bool {
-        matches!(self, DialError::Connect(error) if fd_limit::are_used_up(error))
+    /// True if the cause is local and says nothing about the pool: no file descriptor was left.
+    pub fn is_local(&self) -> bool {
+        matches!(self, DialError::Connect(error) if process::is_out_of_fds(error))
     }
 }
 
 impl Route {
-    /// How often the addresses of the pool, or of the proxy on the way to it, have become others.
+    /// Number of times the addresses of the pool, or of its proxy, have changed.
     pub fn address_changes(&self) -> u64 {
-        let (Way::Direct(resolver) | Way::Socks5 { proxy: resolver, .. }) = &self.way;
+        let (RouteKind::Direct(resolver) | RouteKind::Socks5 { proxy: resolver, .. }) = &self.kind;
         resolver.changes()
     }
 
-    /// Connects. The stream has no timeouts afterwards.
+    /// Connects. The returned stream has no timeouts.
     ///
     /// # Errors
-    /// The step that failed, at the latest at `deadline`; waiting for TCP ends early with `stop`.
+    /// The step that failed, at the latest at `deadline`. `stop` ends a wait for TCP early.
     pub fn dial(&self, deadline: Instant, stop: &Stop) -> Result<Stream, DialError> {
         self.dial_timed(deadline, stop).map(|(stream, _)| stream)
     }
 
-    /// As [`Route::dial`], to another port of the same host.
+    /// Like [`Route::dial`], to another port of the same host.
     ///
     /// # Errors
-    /// As [`Route::dial`].
+    /// Like [`Route::dial`].
     pub fn dial_at(&self, port: u16, deadline: Instant, stop: &Stop) -> Result<Stream, DialError> {
         self.dial_port(port, deadline, stop).map(|(stream, _)| stream)
     }
 
-    /// As [`Route::dial`], and says how long each step took.
+    /// Like [`Route::dial`]; also returns the duration of each step.
     ///
     /// # Errors
-    /// As [`Route::dial`].
+    /// Like [`Route::dial`].
     pub fn dial_timed(&self, deadline: Instant, stop: &Stop) -> Result<(Stream, DialTimes), DialError> {
         self.dial_port(self.port, deadline, stop)
     }
 
     fn dial_port(&self, port: u16, deadline: Instant, stop: &Stop) -> Result<(Stream, DialTimes), DialError> {
         let mut times = DialTimes::default();
-        let mut step = Lap(Instant::now());
+        let mut step = StepTimer(Instant::now());
         let connect_by = deadline.min(Instant::now() + CONNECT_LIMIT);
-        let (Way::Direct(resolver) | Way::Socks5 { proxy: resolver, .. }) = &self.way;
-        // A proxy's own port stays.
-        let direct_port = matches!(self.way, Way::Direct(_)).then_some(port);
+        let (RouteKind::Direct(resolver) | RouteKind::Socks5 { proxy: resolver, .. }) = &self.kind;
+        // The proxy's own port does not change.
+        let direct_port = matches!(self.kind, RouteKind::Direct(_)).then_some(port);
         let addresses = resolver.addresses(connect_by).map_err(DialError::Resolve)?;
         times.resolve = step.next();
-        let socket = Attempts::new(&addresses, Some(resolver), direct_port)
+        let socket = ConnectAttempts::new(&addresses, Some(resolver), direct_port)
             .connect(connect_by, stop)
             .map_err(DialError::Connect)?;
         resolver.confirm();
         times.connect = step.next();
-        if let Way::Socks5 { login, .. } = &self.way {
+        if let RouteKind::Socks5 { login, .. } = &self.kind {
             let credentials = login
                 .as_ref()
                 .map(|login| Socks5Credentials { user: &login.user, password: &login.password });
-            // Tor builds a circuit in this step, which may take all the time there is.
+            // Tor builds a circuit in this step, which may take all the remaining time.
             socks5::connect(&socket, &self.host, port, credentials, deadline).map_err(DialError::Socks5)?;
             times.socks5 = Some(step.next());
         }
@@ -177,10 +177,10 @@ impl Route {
     }
 }
 
-/// Where the last step ended.
-struct Lap(Instant);
+/// Measures steps; holds the end of the last one.
+struct StepTimer(Instant);
 
-impl Lap {
+impl StepTimer {
     fn next(&mut self) -> Duration {
         let before = std::mem::replace(&mut self.0, Instant::now());
         self.0.duration_since(before)

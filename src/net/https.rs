@@ -1,21 +1,26 @@
-//! The HTTP client: with our TLS provider and the system's roots, bounded in time, and never led
-//! elsewhere.
+//! The HTTP client: our TLS provider, the system's roots, a time limit, and no redirects.
 
 use std::time::Duration;
 
 use rustls::RootCertStore;
-use ureq::Agent;
 use ureq::config::Config;
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::{Agent, Error};
 
 use super::tls::provider;
+use super::tls_errors;
+use crate::util::escape::line_text;
+use crate::util::os_error::describe;
 
-/// Headers of an answer take no more.
+/// Caps the characters of an error's reason, which a server may influence.
+const MAX_REASON: usize = 300;
+
+/// Caps the size of an answer's headers.
 const MAX_HEADERS: usize = 16 * 1024;
 
-/// A client whose requests take at most `limit` from the name's resolution to the last byte read.
-/// It follows no redirect, keeps no connection, takes every status for an answer and heeds no
-/// proxy of the environment: what it is given may be a secret.
+/// Creates a client whose requests take at most `limit`, from name resolution to the last byte read.
+/// Because URLs may contain secrets, it follows no redirects and ignores proxies of the environment. It
+/// keeps no connections, and returns answers of any status.
 pub fn agent(limit: Duration) -> Agent {
     let tls = TlsConfig::builder()
         .provider(TlsProvider::Rustls)
@@ -36,7 +41,26 @@ pub fn agent(limit: Duration) -> Agent {
         .new_agent()
 }
 
-/// The system's roots, or Mozilla's where the system has none.
+/// Describes why a request failed, without the client's own texts, which may contain the URL.
+pub fn describe_error(error: &Error) -> String {
+    match error {
+        Error::Http(_) | Error::BadUri(_) => String::from("its URL or token can't be used in a request"),
+        Error::Timeout(_) => String::from("no answer in time"),
+        Error::HostNotFound => String::from("its host name can't be resolved"),
+        Error::Io(why) if why.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+            format!("TLS: {}", line_text(&tls_errors::describe_https_io_error(why), MAX_REASON))
+        }
+        Error::Io(why) => format!("connection: {}", line_text(&describe(why), MAX_REASON)),
+        Error::Rustls(why) => {
+            format!("TLS: {}", line_text(&tls_errors::describe_https_error(why), MAX_REASON))
+        }
+        Error::Tls(why) => format!("TLS: {why}"),
+        Error::Protocol(_) | Error::LargeResponseHeader(..) => String::from("its answer is not valid HTTP"),
+        _ => String::from("the request failed"),
+    }
+}
+
+/// The system's roots, or Mozilla's if the system has none.
 fn roots() -> RootCerts {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {

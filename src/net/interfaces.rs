@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 
-/// As many as a page has room for.
-const MOST: usize = 4;
+/// Caps the addresses: a page has room for so many.
+const MAX_ADDRESSES: usize = 4;
 
 /// The addresses of the interfaces that are up, loopback and link-local ones left out, IPv4 first.
-/// Empty when the system does not tell.
+/// Empty if the system does not tell.
 pub fn addresses() -> Vec<IpAddr> {
     let Ok(interfaces) = getifaddrs() else { return Vec::new() };
     let mut addresses: Vec<IpAddr> = interfaces
@@ -23,7 +23,7 @@ pub fn addresses() -> Vec<IpAddr> {
         .collect();
     addresses.sort();
     addresses.dedup();
-    addresses.truncate(MOST);
+    addresses.truncate(MAX_ADDRESSES);
     addresses
 }
 
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn none_of_them_is_this_machine_s_own_secret() {
+    fn loopback_and_link_local_are_left_out() {
         assert!(addresses().iter().all(is_reachable));
         assert!(!is_reachable(&"127.0.0.1".parse().unwrap()));
         assert!(!is_reachable(&"fe80::1".parse().unwrap()));

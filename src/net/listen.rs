@@ -12,17 +12,17 @@ use crate::util::os_error::describe;
 const BACKLOG: i32 = 4096;
 
 /// Binds and listens. `SO_REUSEADDR` is set, so that a restart need not wait for old connections to
-/// be forgotten; an IPv6 address takes IPv6 only, so that `0.0.0.0` and `[::]` can stand side by
-/// side. What is accepted inherits the socket's options.
+/// time out. An IPv6 address accepts IPv6 only, so that `0.0.0.0` and `[::]` can be used together.
+/// Accepted connections inherit the socket's options.
 ///
 /// # Errors
-/// The system's own (address in use, not available, permission), with the address in the text.
+/// Errors of the system (address in use, not available, permission), with the address in the text.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     bind_bare(address)
         .map_err(|e| io::Error::new(e.kind(), format!("can't listen on {address}: {}", describe(&e))))
 }
 
-/// As [`bind`], with the system's own error.
+/// Like [`bind`], with the plain error of the system.
 ///
 /// # Errors
 /// The system's own.

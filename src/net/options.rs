@@ -1,4 +1,4 @@
-//! The options that every connection gets, on both sides.
+//! The socket options of every connection.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -12,22 +12,22 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// How long sent bytes may stay unacknowledged, a closed window included: the same 90 s after which
-/// keepalive gives an idle peer up, instead of the kernel's quarter of an hour.
+/// Time that sent bytes may stay unacknowledged, a closed window included: the 90 s after which
+/// keepalive gives up an idle peer, instead of the kernel's quarter of an hour.
 const USER_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// The same towards pools. A cut line is noticed after 30 s, whether or not there is something to send:
-/// each second that miners work for a pool that hears nothing is lost. A line that is back sooner goes on
-/// as before, and one that is back later would be noticed by TCP after a minute only.
+/// Keepalive towards pools. A cut line is noticed after 30 s, whether or not there is something to send,
+/// because work for an unreachable pool is lost. A connection survives a shorter interruption; after a
+/// longer one, TCP would only notice the return after a minute.
 const POOL_KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
 const POOL_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 pub const POOL_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// No delay for small messages, and a dead peer is noticed after about 90 s whether or not there
-/// was something to send.
+/// Disables the delay of small messages, and makes a dead peer noticed after about 90 s, whether or not
+/// there was something to send.
 ///
 /// # Errors
-/// What `setsockopt` says; the socket is unusable then.
+/// Errors of `setsockopt`; the socket is then unusable.
 pub fn tune<'s, S>(socket: &'s S) -> io::Result<()>
 where
     SockRef<'s>: From<&'s S>,
@@ -35,10 +35,10 @@ where
     set(&SockRef::from(socket), (KEEPALIVE_IDLE, KEEPALIVE_INTERVAL), USER_TIMEOUT)
 }
 
-/// As [`tune`], for connections to pools: a dead one is noticed after about 30 s.
+/// Like [`tune`], for connections to pools: a dead pool is noticed after about 30 s.
 ///
 /// # Errors
-/// As [`tune`].
+/// Like [`tune`].
 pub fn tune_towards_pool<'s, S>(socket: &'s S) -> io::Result<()>
 where
     SockRef<'s>: From<&'s S>,
@@ -60,10 +60,10 @@ fn set(
     Ok(())
 }
 
-/// What is left until `deadline`, as a socket timeout.
+/// The time left until `deadline`, as a socket timeout.
 ///
 /// # Errors
-/// `TimedOut` when nothing is left (a socket timeout of zero would mean "for ever").
+/// `TimedOut` if no time is left (a socket timeout of zero would mean "for ever").
 pub fn time_left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
@@ -74,8 +74,8 @@ pub fn time_left(deadline: Instant) -> io::Result<Duration> {
     }
 }
 
-/// A socket timeout or a deadline of our own that ran out. The kernel's verdict that the peer is gone
-/// ([`is_dead`]) is not one: the connection has ended then.
+/// True if a socket timeout or our own deadline has expired. A peer that the kernel has given up
+/// ([`is_dead`]) is not a timeout: that connection has ended.
 pub fn is_timeout(error: &io::Error) -> bool {
     match error.kind() {
         io::ErrorKind::WouldBlock => true,
@@ -84,7 +84,7 @@ pub fn is_timeout(error: &io::Error) -> bool {
     }
 }
 
-/// The kernel has given the connection up, because the peer acknowledged nothing for too long.
+/// True if the kernel has given up the connection, because the peer acknowledged nothing for too long.
 pub fn is_dead(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::ETIMEDOUT as i32)
 }

@@ -1,5 +1,4 @@
-//! Certificates and keys in PEM files. What is wrong with a file is said without the file's name, which
-//! whoever asks puts in front.
+//! Certificates and keys in PEM files. Errors do not contain the file's name; the caller adds it.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,26 +9,26 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::util::os_error::describe;
 
-/// A key file is smaller; so much of it is looked at for a reason.
-const MOST_LOOKED_AT: u64 = 64 * 1024;
+/// Caps the bytes of a key file that are inspected for the cause of an error.
+const MAX_INSPECTED: u64 = 64 * 1024;
 
-/// All certificates of the file; never none.
+/// All certificates of the file; never an empty list.
 ///
 /// # Errors
-/// What is wrong with the file.
+/// The fault of the file.
 pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match read {
-        Ok(list) if list.is_empty() => Err(in_words(&Error::NoItemsFound, "certificate")),
+        Ok(list) if list.is_empty() => Err(describe_pem_error(&Error::NoItemsFound, "certificate")),
         Ok(list) => Ok(list),
-        Err(reason) => Err(in_words(&reason, "certificate")),
+        Err(reason) => Err(describe_pem_error(&reason, "certificate")),
     }
 }
 
 /// The first private key of the file.
 ///
 /// # Errors
-/// What is wrong with the file.
+/// The fault of the file.
 pub fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_file(file).map_err(|reason| {
         if !matches!(reason, Error::Io(_)) && is_encrypted(file) {
@@ -39,20 +38,20 @@ pub fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
                  once (openssl pkey -in {name} -out {name}.plain) and let only Sluice's user read it"
             );
         }
-        in_words(&reason, "private key")
+        describe_pem_error(&reason, "private key")
     })
 }
 
-/// PKCS #8 says it in the label, older forms in a header.
+/// True if the key is encrypted: PKCS #8 has it in the label, older forms in a header.
 fn is_encrypted(file: &Path) -> bool {
     let mut start = Vec::new();
-    let read = File::open(file).and_then(|file| file.take(MOST_LOOKED_AT).read_to_end(&mut start));
+    let read = File::open(file).and_then(|file| file.take(MAX_INSPECTED).read_to_end(&mut start));
     let text = String::from_utf8_lossy(&start);
     read.is_ok()
         && (text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("Proc-Type: 4,ENCRYPTED"))
 }
 
-fn in_words(reason: &Error, wanted: &str) -> String {
+fn describe_pem_error(reason: &Error, wanted: &str) -> String {
     match reason {
         Error::Io(reason) => describe(reason),
         Error::NoItemsFound => format!("it holds no {wanted} in PEM form"),

@@ -1,9 +1,9 @@
-//! Who listens on a port, where the system tells.
+//! The process that listens on a port.
 
 use std::net::SocketAddr;
 
-/// The name and number of the process that listens on this port; `None` where that can't be seen, such
-/// as another user's process.
+/// Name and id of the process that listens on this port; `None` if it is not visible, such as another
+/// user's process.
 #[cfg(target_os = "linux")]
 pub fn port_owner(address: SocketAddr) -> Option<(String, u32)> {
     let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
@@ -35,7 +35,7 @@ pub fn port_owner(_address: SocketAddr) -> Option<(String, u32)> {
     None
 }
 
-/// The inodes of the sockets in one of the kernel's tables that listen on this port.
+/// The inodes of the sockets in a kernel table that listen on this port.
 #[cfg(target_os = "linux")]
 fn listening(table: &str, port: u16) -> Vec<String> {
     const LISTEN: &str = "0A";

@@ -1,6 +1,5 @@
-//! The PROXY protocol header (versions 1 and 2) that a load balancer puts in front of a
-//! connection to say who is really connecting. Pure: bytes in, verdict out, as often as more bytes
-//! arrive.
+//! The PROXY protocol header (versions 1 and 2), which a load balancer sends first to pass on the
+//! client's address. Pure: the caller parses again whenever more bytes arrive.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,28 +7,28 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// The longest header of version 1, its line end included.
 pub const MAX_V1: usize = 107;
 
-/// The longest header of version 2 that is accepted: the 16 fixed bytes and 536 of addresses and
-/// TLVs, which is what the specification promises to fit into one segment. Longer ones carry
-/// certificates and the like, of which nothing is used here.
+/// The longest accepted header of version 2: 16 fixed bytes and 536 of addresses and TLVs, which the
+/// specification guarantees to fit into one segment. Longer ones carry certificates and the like,
+/// which Sluice does not use.
 pub const MAX_V2: usize = 16 + 536;
 
 const V2_SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 
-/// What the bytes are so far.
+/// The result of parsing the bytes received so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parsed {
     /// The beginning of a header; never for [`MAX_V2`] bytes or more.
     Incomplete,
     /// A whole header, which ends after `length` bytes.
     Header {
-        /// Who is really connecting. `None` when the sender does not say (`UNKNOWN`, `LOCAL`, or
-        /// no TCP over IP): it is the sender itself, such as its health check.
+        /// The client's address. `None` if the header has none (`UNKNOWN`, `LOCAL`, or no TCP over
+        /// IP): the sender itself connects, for example for a health check.
         source: Option<SocketAddr>,
         length: usize,
     },
 }
 
-/// Why the bytes are no header. Each carries the offending bytes, escaped, at most 64 of them.
+/// The reason why the bytes are no header. Each has the offending bytes, escaped, at most 64.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProxyError {
     /// Neither version's signature.
@@ -46,7 +45,7 @@ pub enum ProxyError {
 /// Reads the header at the beginning of `buf`.
 ///
 /// # Errors
-/// As soon as the bytes can no longer become a header.
+/// The reason, as soon as the bytes can't become a header.
 pub fn parse(buf: &[u8]) -> Result<Parsed, ProxyError> {
     if starts_like(buf, &V2_SIGNATURE) {
         parse_v2(buf)
@@ -67,7 +66,7 @@ fn parse_v1(buf: &[u8]) -> Result<Parsed, ProxyError> {
     let text = std::str::from_utf8(line).map_err(|_| bad_line(line))?;
     let fields: Vec<&str> = text.split(' ').collect();
     let source = match fields[..] {
-        // What follows UNKNOWN is to be ignored.
+        // Text after UNKNOWN must be ignored.
         ["PROXY", "UNKNOWN", ..] => None,
         ["PROXY", "TCP4", source, destination, port, destination_port] => {
             let source: Ipv4Addr = source.parse().map_err(|_| bad_line(line))?;
@@ -88,7 +87,7 @@ fn parse_v1(buf: &[u8]) -> Result<Parsed, ProxyError> {
 
 fn parse_v2(buf: &[u8]) -> Result<Parsed, ProxyError> {
     let bad = || ProxyError::BadBinary { bytes: escaped(buf) };
-    // The fields are judged as soon as they are there, not only when all is.
+    // Fields are checked as soon as they have arrived.
     let version_command = buf.get(12).copied();
     if version_command.is_some_and(|byte| byte != 0x20 && byte != 0x21) {
         return Err(bad());
@@ -137,7 +136,7 @@ fn parse_v2(buf: &[u8]) -> Result<Parsed, ProxyError> {
     Ok(Parsed::Header { source, length })
 }
 
-/// Whether `buf` begins with `signature`, or is itself the beginning of it.
+/// True if `buf` begins with `signature`, or is itself the beginning of it.
 fn starts_like(buf: &[u8], signature: &[u8]) -> bool {
     let common = buf.len().min(signature.len());
     buf[..common] == signature[..common]

@@ -1,9 +1,9 @@
-//! Names to addresses, ahead of need. `getaddrinfo` can block for as long as it likes, so it runs
-//! in a thread of its own for each name; whoever dials takes the last answer, and waits only where
-//! there has never been one. An old answer outlives a name server that fails.
+//! Name resolution in the background. `getaddrinfo` can block for any time, so each name has a thread
+//! of its own. A caller gets the last answer, and waits only if there is none yet. The old answer stays
+//! valid if the name server fails.
 //!
-//! If an address does not answer, the name is asked for again at once, and every few seconds until a
-//! connection is made: the pool may have moved.
+//! If no address answers, the name is resolved again at once, and then every few seconds until a
+//! connection succeeds, because the pool may have moved.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,17 +16,16 @@ use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::supervise::service;
 
-/// How old an answer may grow before it is asked for again.
+/// Age after which an answer is refreshed.
 const REFRESH: Duration = Duration::from_secs(60);
-/// How soon a failed question is asked again, and one whose addresses do not answer.
+/// Pause before a lookup is repeated that failed, or whose addresses do not answer.
 const RETRY: Duration = Duration::from_secs(5);
-/// The least time between two questions, whoever asks: a farm that reconnects should not flood the name
-/// server.
+/// Shortest time between two lookups, so that a farm that reconnects does not flood the name server.
 const MIN_BETWEEN: Duration = Duration::from_secs(1);
-/// How often the waiting thread looks whether the program ends.
+/// Time between two checks whether the program ends.
 const STOP_CHECK: Duration = Duration::from_millis(250);
 
-/// One host and port, and where they are.
+/// Resolves one host and port.
 #[derive(Debug, Clone)]
 pub struct Resolver {
     shared: Arc<ResolverShared>,
@@ -36,39 +35,39 @@ pub struct Resolver {
 struct ResolverShared {
     host: String,
     port: u16,
-    /// An address as text needs no question.
+    /// The host is an address, which needs no lookup.
     is_literal: bool,
     answer: Mutex<ResolvedAddresses>,
-    /// Told of each answer.
+    /// Notified of each answer.
     changed: Condvar,
-    /// Told when an answer is wanted sooner.
+    /// Notified when a lookup is requested.
     wanted: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct ResolvedAddresses {
     addresses: Vec<SocketAddr>,
-    /// The last question's failure.
+    /// The failure of the last lookup.
     failure: Option<String>,
-    /// How many questions were answered, or failed.
+    /// Number of completed lookups.
     count: u64,
-    /// How often the addresses became others.
+    /// Number of times the addresses have changed.
     changes: u64,
     answered_at: Option<Instant>,
     is_wanted: bool,
-    /// Nobody answers at the known addresses.
+    /// The known addresses do not answer.
     is_doubted: bool,
 }
 
-/// Stands for the answer to a question that is being asked.
+/// A lookup in progress.
 #[derive(Debug, Clone, Copy)]
-pub struct NextAnswer(u64);
+pub struct PendingAnswer(u64);
 
 impl Resolver {
-    /// Begins to resolve `host`, and goes on until `stop`. An address needs no thread.
+    /// Starts to resolve `host` periodically until `stop`. An address needs no thread.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If no thread can be started.
     pub fn start(host: &str, port: u16, stop: &Stop) -> io::Result<Resolver> {
         let literal = host.parse::<IpAddr>().ok();
         let addresses = literal.map(|address| SocketAddr::new(address, port)).into_iter().collect();
@@ -82,19 +81,19 @@ impl Resolver {
         });
         if literal.is_none() {
             let (shared, stop) = (shared.clone(), stop.clone());
-            // The thread is not joined: a name server may hold it for long after the end.
-            // Without a limit for its heartbeat: a name server may hold it for as long as it likes.
-            service(format!("dns-{host}")).start(move || shared.keep_asking(&stop))?;
+            // The thread is not joined: a name server may block it long after the end.
+            // Without a heartbeat limit: a name server may block it for any time.
+            service(format!("dns-{host}")).start(move || shared.run(&stop))?;
         }
         Ok(Resolver { shared })
     }
 
-    /// The addresses, in the system's order of preference. Where there are none, the name is asked for
-    /// again, unless that has just failed.
+    /// The addresses, in the system's order of preference. If there are none, a lookup is requested, unless
+    /// one has just failed.
     ///
     /// # Errors
-    /// `TimedOut` when there is no answer by the deadline; `NotFound` with the system's reason when
-    /// the name could not be resolved.
+    /// `TimedOut` if there is no answer by the deadline; `NotFound` with the system's reason if the name
+    /// could not be resolved.
     pub fn addresses(&self, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
         let mut answer = self.shared.lock();
         loop {
@@ -102,7 +101,7 @@ impl Resolver {
                 return Ok(answer.addresses.clone());
             }
             let failure = answer.failure.clone();
-            if let Some(failure) = failure.filter(|_| self.shared.want(&mut answer).is_none()) {
+            if let Some(failure) = failure.filter(|_| self.shared.request(&mut answer).is_none()) {
                 return Err(io::Error::new(io::ErrorKind::NotFound, failure));
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -113,21 +112,21 @@ impl Resolver {
         }
     }
 
-    /// Nobody answers at the known addresses: the name is asked for again. `None` if the answer could not be
-    /// another one.
-    pub fn doubt(&self) -> Option<NextAnswer> {
+    /// Requests a new lookup because the known addresses do not answer. `None` if it could not give other
+    /// addresses.
+    pub fn resolve_again(&self) -> Option<PendingAnswer> {
         let mut answer = self.shared.lock();
         answer.is_doubted = true;
-        self.shared.want(&mut answer)
+        self.shared.request(&mut answer)
     }
 
-    /// A connection was made.
+    /// Reports a successful connection.
     pub fn confirm(&self) {
         self.shared.lock().is_doubted = false;
     }
 
-    /// The addresses, once the question was answered. Waits for `time` at most.
-    pub fn next(&self, answer: NextAnswer, time: Duration) -> Option<Vec<SocketAddr>> {
+    /// Waits for the answer of a lookup, for at most `time`.
+    pub fn wait_for(&self, answer: PendingAnswer, time: Duration) -> Option<Vec<SocketAddr>> {
         let deadline = Instant::now() + time;
         let mut known = self.shared.lock();
         while known.count < answer.0 {
@@ -140,14 +139,14 @@ impl Resolver {
         Some(known.addresses.clone())
     }
 
-    /// How often the name's addresses have become others.
+    /// Number of times the name's addresses have changed.
     pub fn changes(&self) -> u64 {
         self.shared.lock().changes
     }
 }
 
 impl ResolverShared {
-    fn keep_asking(&self, stop: &Stop) -> Result<(), Stopped> {
+    fn run(&self, stop: &Stop) -> Result<(), Stopped> {
         loop {
             supervise::beat();
             let pause = self.take(look_up(&self.host, self.port));
@@ -157,7 +156,7 @@ impl ResolverShared {
         }
     }
 
-    /// Waits for `pause`, or until an answer is wanted sooner.
+    /// Waits for `pause`, or until a lookup is requested.
     fn wait(&self, pause: Duration, stop: &Stop) -> Result<(), Stopped> {
         let asked_at = Instant::now();
         let mut answer = self.lock();
@@ -178,18 +177,18 @@ impl ResolverShared {
         }
     }
 
-    /// Has the name asked for again, unless that was done just now.
-    fn want(&self, answer: &mut ResolvedAddresses) -> Option<NextAnswer> {
+    /// Requests a lookup, unless there was one just now.
+    fn request(&self, answer: &mut ResolvedAddresses) -> Option<PendingAnswer> {
         let is_fresh = answer.answered_at.is_some_and(|at| at.elapsed() < MIN_BETWEEN);
         if self.is_literal || is_fresh {
             return None;
         }
         answer.is_wanted = true;
         self.wanted.notify_all();
-        Some(NextAnswer(answer.count + 1))
+        Some(PendingAnswer(answer.count + 1))
     }
 
-    /// Keeps a good answer; a failure only where there was no good one.
+    /// Stores a good answer, or a failure if there was no good answer before. Returns the next pause.
     fn take(&self, asked: io::Result<Vec<SocketAddr>>) -> Duration {
         let mut answer = self.lock();
         answer.count += 1;
@@ -224,11 +223,10 @@ impl ResolverShared {
     }
 }
 
-/// The addresses that tests give to names, which no name server is asked for then.
+/// Addresses of names in tests, which are not looked up.
 static TEST_NAMES: OnceLock<Mutex<HashMap<String, Vec<IpAddr>>>> = OnceLock::new();
 
-/// Gives a name these addresses in this process, for tests: a name that moves needs no name server. `None`
-/// of them: the name is not known.
+/// Sets the addresses of a name in this process, for tests. With none, the name is unknown.
 #[doc(hidden)]
 pub fn set_test_name(name: &str, addresses: &[IpAddr]) {
     let names = TEST_NAMES.get_or_init(Mutex::default);
@@ -281,7 +279,7 @@ mod tests {
         let resolver = Resolver::start("127.0.0.1", 1, &Stop::new()).unwrap();
         resolver.shared.lock().addresses.clear();
         resolver.shared.take(Ok(Vec::new()));
-        assert!(resolver.doubt().is_none(), "it was asked just now");
+        assert!(resolver.resolve_again().is_none(), "it was asked just now");
         let error = resolver.addresses(soon()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
@@ -310,11 +308,11 @@ mod tests {
         assert_eq!((found[0], resolver.changes()), ("127.0.0.2:7".parse().unwrap(), 1));
         set_test_name(name, &addresses(3));
         let next = loop {
-            if let Some(next) = resolver.doubt() {
+            if let Some(next) = resolver.resolve_again() {
                 break next;
             }
         };
-        let found = resolver.next(next, Duration::from_secs(5)).unwrap();
+        let found = resolver.wait_for(next, Duration::from_secs(5)).unwrap();
         assert_eq!((found[0], resolver.changes()), ("127.0.0.3:7".parse().unwrap(), 2));
         stop.stop();
     }

@@ -23,19 +23,19 @@ pub struct Socks5Credentials<'a> {
     pub password: &'a str,
 }
 
-/// Why the proxy did not connect us.
+/// The reason why the proxy did not connect us.
 #[derive(Debug)]
 pub enum Socks5Error {
     Io(io::Error),
-    /// It answered with something that is not SOCKS5.
+    /// The proxy's answer is not SOCKS5.
     NotSocks5(u8),
-    /// None of the ways to log in that we offered.
+    /// The proxy accepts none of the offered login methods.
     NoMethod,
-    /// User and password were refused.
+    /// The proxy rejected user and password.
     Login,
     /// A name, user or password longer than the protocol's 255 bytes.
     TooLong(&'static str),
-    /// The reply code of a refusal (RFC 1928, section 6; Tor's own begin at 0xf0).
+    /// The reply code of a rejection (RFC 1928, section 6; Tor's own codes begin at 0xf0).
     Refused(u8),
 }
 
@@ -60,11 +60,11 @@ impl From<io::Error> for Socks5Error {
     }
 }
 
-/// Asks the proxy behind `proxy` for a connection to `host:port`. Afterwards the socket carries the
-/// conversation, from its first byte on, and has no timeouts.
+/// Requests a connection to `host:port` from the proxy on socket `proxy`. Afterwards the socket carries
+/// the connection's bytes and has no timeouts.
 ///
 /// # Errors
-/// [`Socks5Error`]; `TimedOut` inside `Io` at the deadline, however slowly the proxy drips.
+/// [`Socks5Error`]; `TimedOut` inside `Io` at the deadline, even if the proxy sends single bytes.
 pub fn connect(
     proxy: &TcpStream,
     host: &str,
@@ -126,8 +126,7 @@ fn log_in(
     }
 }
 
-/// The reply names the address that the proxy connected from; it is read exactly, so that not one
-/// byte of the conversation behind it is taken.
+/// Reads the reply with the proxy's address exactly, and no byte of the connection after it.
 fn read_reply(proxy: &TcpStream, deadline: Instant) -> Result<(), Socks5Error> {
     let [version, code, _reserved, kind] = receive(proxy, deadline)?;
     if version != VERSION {
@@ -170,7 +169,7 @@ fn receive<const N: usize>(proxy: &TcpStream, deadline: Instant) -> io::Result<[
 
 fn receive_into(mut proxy: &TcpStream, mut bytes: &mut [u8], deadline: Instant) -> io::Result<()> {
     while !bytes.is_empty() {
-        // Anew for each read: a proxy that drips bytes may not stretch the deadline.
+        // Set anew for each read, so that a proxy that sends single bytes can't extend the deadline.
         proxy.set_read_timeout(Some(time_left(deadline)?))?;
         match proxy.read(bytes) {
             Ok(0) => {

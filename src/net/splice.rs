@@ -1,5 +1,5 @@
-//! The path on which no byte enters user space: `splice(2)` from socket to pipe to socket, and
-//! `tee(2)` into a second pipe where a copy is wanted.
+//! Forwarding without copies in user space: `splice(2)` from socket to pipe to socket, and `tee(2)`
+//! into a second pipe for the analyzer's copy.
 
 use std::io;
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice, tee};
 use nix::unistd::{pipe2, read};
 
-/// A pipe between two sockets, and one beside it for the copy.
+/// A pipe between two sockets, and a second one for the copy.
 #[derive(Debug)]
 pub struct Splicer {
     through: Pipe,
@@ -18,7 +18,7 @@ pub struct Splicer {
 }
 
 impl Splicer {
-    /// Pipes for `size` bytes (rounded up by the kernel); a second one `with_copy`.
+    /// Creates a pipe for `size` bytes (rounded up by the kernel), and a second one if `with_copy`.
     ///
     /// # Errors
     /// Out of descriptors, or beyond the user's share of pipe memory (`fs.pipe-user-pages-soft`).
@@ -27,7 +27,7 @@ impl Splicer {
         Ok(Splicer { through: Pipe::new(size)?, beside, size })
     }
 
-    /// Waits for bytes on `from` and moves them into the pipe: how many, 0 at the end.
+    /// Waits for bytes on `from` and moves them into the pipe. Returns how many; 0 at the end.
     ///
     /// # Errors
     /// The socket's; its read timeout is `WouldBlock`.
@@ -37,7 +37,7 @@ impl Splicer {
         Ok(taken)
     }
 
-    /// Duplicates the `length` bytes in the pipe for [`Splicer::copy`]: how many it could.
+    /// Duplicates the `length` bytes in the pipe for [`Splicer::copy`]. Returns how many it could.
     ///
     /// # Errors
     /// The kernel's.
@@ -66,7 +66,7 @@ impl Splicer {
         Ok(())
     }
 
-    /// Reads the duplicated bytes, after the real ones have left.
+    /// Reads the duplicated bytes, after the original ones were sent.
     ///
     /// # Errors
     /// The pipe's.
@@ -101,7 +101,7 @@ impl Pipe {
     }
 }
 
-/// Repeats what a signal interrupted.
+/// Repeats a call that a signal interrupted.
 fn again<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
     loop {
         match call() {

@@ -1,4 +1,4 @@
-//! Points in time, and the kernel's own stamp of when bytes came in.
+//! Points in time, and the kernel's timestamps of received bytes.
 
 use std::io::{self, IoSliceMut};
 use std::net::TcpStream;
@@ -23,17 +23,17 @@ impl Stamp {
         self.0
     }
 
-    /// From nanoseconds since 1970.
+    /// A stamp of `nanos` nanoseconds since 1970.
     pub fn from_nanos(nanos: u64) -> Stamp {
         Stamp(nanos)
     }
 
-    /// So many nanoseconds later, or earlier; held at the ends of what a stamp can be.
+    /// The stamp moved by `nanos`, clamped to the range of a stamp.
     pub fn shifted(self, nanos: i64) -> Stamp {
         Stamp(self.0.saturating_add_signed(nanos))
     }
 
-    /// The time from `earlier` to this; `None` when the clock was set back in between.
+    /// The time from `earlier` to this stamp; `None` if the clock was set back in between.
     pub fn since(self, earlier: Stamp) -> Option<Duration> {
         self.0.checked_sub(earlier.0).map(Duration::from_nanos)
     }
@@ -46,22 +46,22 @@ impl From<SystemTime> for Stamp {
     }
 }
 
-/// Reads from one socket and tells when the bytes became readable.
+/// Reads from one socket, with the time at which the bytes became readable.
 #[derive(Debug)]
 pub struct StampedReader {
-    /// Room for the kernel's control message; `None` where the socket gives no stamps.
+    /// Buffer for the kernel's control message; `None` if the socket has no timestamps.
     control: Option<Vec<u8>>,
 }
 
 impl StampedReader {
-    /// Asks the kernel for receive timestamps (`SO_TIMESTAMPNS`). Where it has none, the return of
-    /// the read is the stamp.
+    /// Enables the kernel's receive timestamps (`SO_TIMESTAMPNS`). If there are none, the time after the
+    /// read is used.
     pub fn new(socket: &TcpStream) -> StampedReader {
         let kernel_stamps = setsockopt(socket, sockopt::ReceiveTimestampns, &true).is_ok();
         StampedReader { control: kernel_stamps.then(|| nix::cmsg_space!(TimeSpec)) }
     }
 
-    /// One `recv`: how many bytes, and when the last of them had arrived.
+    /// Calls `recv` once. Returns how many bytes, and when the last of them had arrived.
     ///
     /// # Errors
     /// The socket's; a timeout is `WouldBlock`. An interrupted call is repeated.

@@ -16,7 +16,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Sends all of `bytes`; returns when the kernel has the last of them.
+    /// Sends all of `bytes`; returns once the kernel has the last of them.
     ///
     /// # Errors
     /// The socket's.
@@ -27,26 +27,26 @@ impl Stream {
         }
     }
 
-    /// Closes the sending direction after what was sent: the peer reads it all, then the end.
+    /// Closes the sending direction: the peer reads all sent bytes, then the end.
     pub fn finish(&self) {
-        // The peer may be gone already, which is as good an end.
+        // The peer may have closed the connection already.
         let _ = match self {
             Stream::Plain(socket) => socket.shutdown(Shutdown::Write),
             Stream::Tls(tls) => tls.finish(),
         };
     }
 
-    /// Wakes this connection's reader: it still gets what has arrived, then the end.
+    /// Wakes the reader, which still gets the received bytes, then the end.
     pub fn stop_reading(&self) {
         let _ = self.socket().shutdown(Shutdown::Read);
     }
 
-    /// Ends both directions at once and wakes whoever waits for either.
+    /// Closes both directions at once and wakes all waiting threads.
     pub fn abort(&self) {
         let _ = self.socket().shutdown(Shutdown::Both);
     }
 
-    /// How long a read may wait; `None` is for ever. Holds from the next read on.
+    /// Sets the timeout of reads from the next one on; `None` is for ever.
     ///
     /// # Errors
     /// The socket's.
@@ -54,7 +54,7 @@ impl Stream {
         self.socket().set_read_timeout(timeout)
     }
 
-    /// How long a send may wait; `None` is for ever. Holds from the next send on.
+    /// Sets the timeout of sends from the next one on; `None` is for ever.
     ///
     /// # Errors
     /// The socket's.
@@ -62,8 +62,8 @@ impl Stream {
         self.socket().set_write_timeout(timeout)
     }
 
-    /// Whether the peer has not closed yet. For a connection that nobody reads or writes at the
-    /// moment; what the peer has said is left to be read.
+    /// True if the peer has not closed yet. For a connection that no thread reads or writes at the moment;
+    /// received bytes stay readable.
     pub fn is_alive(&self) -> bool {
         let socket = self.socket();
         if socket.set_nonblocking(true).is_err() {
@@ -79,7 +79,7 @@ impl Stream {
         alive && socket.set_nonblocking(false).is_ok()
     }
 
-    /// The TCP socket, below TLS too.
+    /// The TCP socket, also below TLS.
     pub fn socket(&self) -> &TcpStream {
         match self {
             Stream::Plain(socket) => socket,
@@ -87,7 +87,7 @@ impl Stream {
         }
     }
 
-    /// The socket, when its bytes are the conversation's.
+    /// The socket if it carries the bytes unencrypted.
     pub fn plain(&self) -> Option<&TcpStream> {
         match self {
             Stream::Plain(socket) => Some(socket),
@@ -96,7 +96,7 @@ impl Stream {
     }
 }
 
-/// What one read brought.
+/// The result of one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Received {
     /// 0: the peer has closed its sending direction.
@@ -131,7 +131,7 @@ impl StreamReader {
         &self.stream
     }
 
-    /// Waits for bytes and takes what is there, a part of a line too.
+    /// Waits for bytes and returns those received, which may end within a line.
     ///
     /// # Errors
     /// The socket's; a read timeout is `WouldBlock`.

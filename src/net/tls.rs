@@ -1,4 +1,4 @@
-//! TLS by rustls: one place for its crypto provider, its roots, and the two kinds of configuration.
+//! TLS by rustls: crypto provider, roots, and the client's and the server's configuration.
 
 use std::fmt;
 use std::io;
@@ -13,9 +13,9 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Server
 
 use super::pem;
 use super::tls_stream::TlsStream;
-use super::tls_verify::{AnyCertificate, PinnedCertificate};
+use super::tls_verify::IssuerIgnored;
 
-/// A TLS setting that can't be used; says which file and why.
+/// An unusable TLS setting, with the file and the reason.
 #[derive(Debug)]
 pub enum TlsError {
     Certificate {
@@ -26,7 +26,7 @@ pub enum TlsError {
         file: PathBuf,
         why: String,
     },
-    /// Certificate and key were read, but don't go together.
+    /// Certificate and key don't belong together.
     Mismatch {
         cert: PathBuf,
         key: PathBuf,
@@ -54,20 +54,20 @@ impl fmt::Display for TlsError {
 
 impl std::error::Error for TlsError {}
 
-/// Whom a client believes.
+/// The certificates that a client trusts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
-    /// The system's roots, or Mozilla's where the system has none.
+    /// The system's roots, or Mozilla's if the system has none.
     System,
     /// The roots in this PEM file only.
     Roots(PathBuf),
     /// The one certificate with this SHA-256 of its DER form.
     Pin([u8; 32]),
-    /// Anybody. For tests of one's own; whoever sits between can read and change everything.
+    /// Any certificate, for tests. A man in the middle can read and change everything.
     Anybody,
 }
 
-/// Says how to shake hands with one server.
+/// Performs TLS handshakes with one server.
 #[derive(Clone)]
 pub struct TlsClient {
     config: Arc<ClientConfig>,
@@ -75,7 +75,7 @@ pub struct TlsClient {
 }
 
 impl TlsClient {
-    /// For the server `host` (a name or an address, as in the URL).
+    /// Prepares handshakes with `host` (a name or an address, as in the URL).
     ///
     /// # Errors
     /// [`TlsError`] for an unusable name or roots file.
@@ -88,22 +88,19 @@ impl TlsClient {
         let config = match trust {
             Trust::System => builder.with_root_certificates(system_roots()).with_no_client_auth(),
             Trust::Roots(file) => builder.with_root_certificates(roots_of(file)?).with_no_client_auth(),
-            Trust::Pin(pin) => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(PinnedCertificate::new(*pin, provider())))
-                .with_no_client_auth(),
-            Trust::Anybody => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AnyCertificate::new(provider())))
-                .with_no_client_auth(),
+            Trust::Pin(_) | Trust::Anybody => {
+                let pin = if let Trust::Pin(pin) = trust { Some(*pin) } else { None };
+                let verifier = IssuerIgnored { pin, provider: provider() };
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
+            }
         };
         Ok(TlsClient { config: Arc::new(config), name })
     }
 
-    /// Shakes hands on a connected socket.
+    /// Performs the handshake on a connected socket.
     ///
     /// # Errors
-    /// As [`TlsStream::handshake`].
+    /// Like [`TlsStream::handshake`].
     pub fn connect(&self, socket: TcpStream, deadline: Instant) -> io::Result<TlsStream> {
         let connection = ClientConnection::new(self.config.clone(), self.name.clone())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
@@ -117,14 +114,14 @@ impl fmt::Debug for TlsClient {
     }
 }
 
-/// Shakes hands with those who connect.
+/// Performs TLS handshakes with connecting miners.
 #[derive(Debug, Clone)]
 pub struct TlsServer {
     config: Arc<ServerConfig>,
 }
 
 impl TlsServer {
-    /// With the certificate chain and the private key in these PEM files.
+    /// Loads the certificate chain and the private key from PEM files.
     ///
     /// # Errors
     /// [`TlsError`] naming the file.
@@ -140,10 +137,10 @@ impl TlsServer {
         Ok(TlsServer { config: Arc::new(config) })
     }
 
-    /// Shakes hands on an accepted socket.
+    /// Performs the handshake on an accepted socket.
     ///
     /// # Errors
-    /// As [`TlsStream::handshake`].
+    /// Like [`TlsStream::handshake`].
     pub fn accept(&self, socket: TcpStream, deadline: Instant) -> io::Result<TlsStream> {
         let connection = ServerConnection::new(self.config.clone())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
@@ -151,7 +148,7 @@ impl TlsServer {
     }
 }
 
-/// The one choice of crypto provider: ring needs nothing but a C compiler on a Raspberry Pi.
+/// The crypto provider: ring, which only needs a C compiler on a Raspberry Pi.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }

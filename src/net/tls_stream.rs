@@ -1,7 +1,7 @@
-//! A TLS session that one thread reads while another writes.
+//! A TLS session that is read by one thread while another writes.
 //!
 //! Three rules keep the two threads independent:
-//! - while a thread waits for the network it holds no lock that the other ever waits for;
+//! - while a thread waits for the network, it holds no lock that the other waits for;
 //! - the writer holds `outgoing` from encryption to the end of the send, so that records leave in
 //!   the order in which they were made; the reader only ever *tries* that lock, for the rare answer
 //!   of its own (a key update);
@@ -17,7 +17,7 @@ use rustls::Connection;
 use super::options::time_left;
 use super::stamp::{Stamp, StampedReader};
 
-/// Bytes read from the socket at once: a TLS record at most, with its overhead.
+/// Bytes read from the socket at once: at most a TLS record with its overhead.
 const RAW_BUFFER: usize = 16 * 1024 + 512;
 
 /// An established TLS session over TCP.
@@ -29,11 +29,11 @@ pub struct TlsStream {
 }
 
 impl TlsStream {
-    /// Shakes hands on `socket`, as client or server, and clears the socket's timeouts afterwards.
+    /// Performs the handshake on `socket`, as client or server, and clears the socket's timeouts.
     ///
     /// # Errors
-    /// `TimedOut` at the deadline, `InvalidData` with rustls's reason when the peer is refused or
-    /// refuses, else the socket's own error.
+    /// `TimedOut` at the deadline, `InvalidData` with rustls's reason if either side rejects the other,
+    /// else the socket's error.
     pub fn handshake(socket: TcpStream, mut connection: Connection, deadline: Instant) -> io::Result<Self> {
         while connection.is_handshaking() {
             while connection.wants_write() {
@@ -49,7 +49,7 @@ impl TlsStream {
                     ));
                 }
                 if let Err(error) = connection.process_new_packets() {
-                    // The alert that tells the peer why.
+                    // Sends the alert with the reason.
                     let _ = connection.write_tls(&mut &socket);
                     return Err(io::Error::new(io::ErrorKind::InvalidData, error));
                 }
@@ -64,7 +64,7 @@ impl TlsStream {
         Ok(TlsStream { socket, connection: Mutex::new(connection), outgoing: Mutex::default() })
     }
 
-    /// The socket below, for its options and addresses.
+    /// The underlying socket, for its options and addresses.
     pub fn socket(&self) -> &TcpStream {
         &self.socket
     }
@@ -84,7 +84,7 @@ impl TlsStream {
             }
             self.flush(&mut outgoing)?;
         }
-        // What the reader wanted to answer meanwhile and left to us.
+        // Records that the reader has queued meanwhile.
         write_records(&mut lock(&self.connection), &mut outgoing)?;
         self.flush(&mut outgoing)
     }
@@ -104,8 +104,8 @@ impl TlsStream {
         self.socket.shutdown(Shutdown::Write)
     }
 
-    /// Takes in what has come, without waiting (the socket is non-blocking): session tickets, or
-    /// the end. `false` after the end or an error.
+    /// Processes received records without waiting (the socket is non-blocking), such as session tickets.
+    /// `false` after the end or an error.
     pub(super) fn is_alive(&self) -> bool {
         let mut connection = lock(&self.connection);
         loop {
@@ -127,7 +127,7 @@ impl TlsStream {
         sent
     }
 
-    /// Sends what the session itself wants to say, unless a writer is at it, who then does.
+    /// Sends the session's own records, unless a writer is active, which then sends them.
     fn answer(&self) -> io::Result<()> {
         let mut outgoing = match self.outgoing.try_lock() {
             Ok(outgoing) => outgoing,
@@ -139,7 +139,7 @@ impl TlsStream {
     }
 }
 
-/// The reading end of a [`TlsStream`]: bytes off the wire that are not decrypted yet.
+/// The reading end of a [`TlsStream`], with received bytes that are not decrypted yet.
 #[derive(Debug)]
 pub struct TlsReader {
     stamped: StampedReader,
@@ -148,7 +148,7 @@ pub struct TlsReader {
     end: usize,
     /// When the bytes in `raw` arrived.
     stamp: Stamp,
-    /// What the session ends with when all that was decrypted is read.
+    /// The end of the session, returned once all decrypted bytes were read.
     failed: Option<io::Error>,
 }
 
@@ -158,7 +158,7 @@ impl TlsReader {
         TlsReader { stamped, raw: vec![0; RAW_BUFFER], start: 0, end: 0, stamp: Stamp::now(), failed: None }
     }
 
-    /// Decrypted bytes into `buffer`; 0 when the peer has closed, politely or not.
+    /// Reads decrypted bytes into `buffer`; 0 if the peer has closed, with or without `close_notify`.
     ///
     /// # Errors
     /// The socket's; `InvalidData` when a record does not decrypt.
@@ -179,7 +179,7 @@ impl TlsReader {
                 }
                 if self.start < self.end {
                     self.start += connection.read_tls(&mut &self.raw[self.start..self.end])?;
-                    // What was decrypted before a bad record, or an alert, is delivered first.
+                    // Bytes decrypted before a bad record or an alert are delivered first.
                     self.failed = connection
                         .process_new_packets()
                         .err()
@@ -201,7 +201,7 @@ impl TlsReader {
         let (length, stamp) = self.stamped.recv(&stream.socket, &mut self.raw)?;
         (self.start, self.end, self.stamp) = (0, length, stamp);
         if length == 0 {
-            // Tells the session of the end, so that its reader says so, too.
+            // Passes the end to the session, so that its reader reports it too.
             lock(&stream.connection).read_tls(&mut io::empty())?;
         }
         Ok(())

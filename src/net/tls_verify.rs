@@ -1,4 +1,4 @@
-//! Judging a server's certificate other than by an authority: by its fingerprint, or not at all.
+//! Verification of a server's certificate by its fingerprint, or none at all.
 
 use std::sync::Arc;
 
@@ -8,66 +8,15 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use sha2::{Digest, Sha256};
 
-/// Believes the one certificate whose DER form has this SHA-256, whoever signed it and whatever
-/// names it carries.
+/// Accepts the certificate whose DER form has the pinned SHA-256, whatever its issuer and names, or any
+/// certificate if there is no pin. The handshake still proves that the peer has the key.
 #[derive(Debug)]
-pub(super) struct PinnedCertificate {
-    pin: [u8; 32],
-    signatures: Signatures,
+pub(super) struct IssuerIgnored {
+    pub pin: Option<[u8; 32]>,
+    pub provider: Arc<CryptoProvider>,
 }
 
-impl PinnedCertificate {
-    pub(super) fn new(pin: [u8; 32], provider: Arc<CryptoProvider>) -> Self {
-        PinnedCertificate { pin, signatures: Signatures(provider) }
-    }
-}
-
-/// Believes any certificate; the handshake still proves that the peer has its key.
-#[derive(Debug)]
-pub(super) struct AnyCertificate {
-    signatures: Signatures,
-}
-
-impl AnyCertificate {
-    pub(super) fn new(provider: Arc<CryptoProvider>) -> Self {
-        AnyCertificate { signatures: Signatures(provider) }
-    }
-}
-
-/// The part that both leave to the provider: the handshake's own signatures.
-#[derive(Debug)]
-struct Signatures(Arc<CryptoProvider>);
-
-/// Everything but the judgement of the certificate itself.
-macro_rules! handshake_signatures {
-    () => {
-        fn verify_tls12_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            let algorithms = &self.signatures.0.signature_verification_algorithms;
-            verify_tls12_signature(message, certificate, signature, algorithms)
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            let algorithms = &self.signatures.0.signature_verification_algorithms;
-            verify_tls13_signature(message, certificate, signature, algorithms)
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            self.signatures.0.signature_verification_algorithms.supported_schemes()
-        }
-    };
-}
-
-impl ServerCertVerifier for PinnedCertificate {
+impl ServerCertVerifier for IssuerIgnored {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -77,31 +26,37 @@ impl ServerCertVerifier for PinnedCertificate {
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let found: [u8; 32] = Sha256::digest(certificate).into();
-        if found == self.pin {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            log::warn!(
-                "a pool's certificate has SHA-256 {}, which is not the pinned one",
-                faster_hex::hex_string(&found)
-            );
-            Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+        if self.pin.is_none_or(|pin| pin == found) {
+            return Ok(ServerCertVerified::assertion());
         }
+        log::warn!(
+            "a pool's certificate has SHA-256 {}, which is not the pinned one",
+            faster_hex::hex_string(&found)
+        );
+        Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
     }
 
-    handshake_signatures!();
-}
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
+    fn verify_tls12_signature(
         &self,
-        _certificate: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
-    handshake_signatures!();
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
 }

@@ -6,11 +6,11 @@ use super::http::HttpPost;
 use super::message::Message;
 use crate::config::Secret;
 
-/// Characters of the text (the limit of a message is 2000).
+/// Caps the characters of the text (a message may have 2000).
 const MAX_CHARACTERS: usize = 1800;
 
 pub(super) fn request(url: &Secret, message: &Message) -> HttpPost {
-    // Inside of a code block nothing is markup, link or mention; only a backtick could end it.
+    // A code block contains no markup, links or mentions; only a backtick could end it.
     let text: String = message.text().replace('`', "'").chars().take(MAX_CHARACTERS).collect();
     let content = format!("**{}**\n```\n{text}\n```", message.title());
     let body = json!({ "content": content, "allowed_mentions": { "parse": [] } });

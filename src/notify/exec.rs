@@ -1,4 +1,4 @@
-//! A program of one's own: the alert as JSON on its stdin and in its environment.
+//! The user's own program, which gets the alert as JSON on stdin and in its environment.
 
 use std::env;
 use std::io::{self, Read, Write};
@@ -11,29 +11,29 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::failure::SendFailure;
 use super::message::Message;
+use super::transport::SendFailure;
 use crate::config::Secret;
 use crate::util::escape::line_text;
 use crate::util::os_error::describe;
 
-/// What a program may need of our environment. The rest may hold secrets.
-const PASSED_ON: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+/// Environment variables that the program inherits. Others may contain secrets.
+const PASSED_ENV: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 
-/// The exit code of one who wants to be asked again (`EX_TEMPFAIL`).
-const TRY_AGAIN: i32 = 75;
+/// Exit code of a program that asks for a retry.
+const EX_TEMPFAIL: i32 = 75;
 
-/// How often the program is looked after.
-const LOOK: Duration = Duration::from_millis(10);
+/// Time between two polls of the program.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Bytes of its stderr that are kept.
-const MAX_SAID: usize = 512;
+/// Caps the bytes of its stderr that are kept.
+const MAX_STDERR: usize = 512;
 
-/// Runs it to its end, for at most `limit`, or until `is_over`; then it is killed with its children.
-/// The first line on its stderr goes to the log at debug; its stdout is not read.
+/// Runs the program for at most `limit`, or until `is_over`, then kills it with its children. The first
+/// line of its stderr is logged at debug level; its stdout is discarded.
 ///
 /// # Errors
-/// When it can't be started, is killed, or ends with another code than 0; 75 may pass.
+/// If it can't be started, is killed, or exits with another code than 0; after 75, a retry makes sense.
 pub(super) fn run(
     command: &[Secret],
     message: &Message,
@@ -45,7 +45,7 @@ pub(super) fn run(
     command
         .args(arguments.iter().map(Secret::expose))
         .env_clear()
-        .envs(PASSED_ON.iter().filter_map(|name| Some((name, env::var_os(name)?))))
+        .envs(PASSED_ENV.iter().filter_map(|name| Some((name, env::var_os(name)?))))
         .env("SLUICE_ALERT_ID", message.row.id)
         .env("SLUICE_ALERT_KIND", message.row.kind.as_str())
         .env("SLUICE_ALERT_SEVERITY", message.row.severity.as_str())
@@ -53,7 +53,7 @@ pub(super) fn run(
         .env("SLUICE_ALERT_SUBJECT", message.subject())
         .env("SLUICE_ALERT_DESCRIPTION", message.description())
         .env("SLUICE_ALERT_TITLE", message.title())
-        // A group of its own, to be killed as a whole.
+        // A process group of its own, so that it can be killed with its children.
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -61,47 +61,48 @@ pub(super) fn run(
     let child = command
         .spawn()
         .map_err(|why| SendFailure::never(format!("it can't be started: {}", describe(&why))))?;
-    let mut running = Running::new(child, message.json());
+    let mut running = RunningProgram::new(child, message.json());
     let result = running.wait(Instant::now() + limit, is_over);
-    if let Some(line) = String::from_utf8_lossy(&running.said).lines().next() {
-        log::debug!("a program that was told of an alert said: {}", line_text(line, 200));
+    if let Some(line) = String::from_utf8_lossy(&running.stderr_start).lines().next() {
+        log::debug!("a notification program wrote to stderr: {}", line_text(line, 200));
     }
     match result {
         Ok(Some(status)) if status.success() => Ok(()),
-        Ok(Some(status)) if status.code() == Some(TRY_AGAIN) => {
-            Err(SendFailure::later("it wants to be asked again"))
+        Ok(Some(status)) if status.code() == Some(EX_TEMPFAIL) => {
+            Err(SendFailure::later("it asked for a retry (exit code 75)"))
         }
         Ok(Some(status)) => Err(SendFailure::never(format!("it ended with {status}"))),
         Ok(None) => Err(SendFailure::never(format!("it did not end within {limit:?} and was killed"))),
-        Err(why) => Err(SendFailure::never(format!("it can't be looked after: {}", describe(&why)))),
+        Err(why) => Err(SendFailure::never(format!("it can't be monitored: {}", describe(&why)))),
     }
 }
 
-/// A program, its pipes, and what is left to be written. Killed when dropped.
-struct Running {
+/// A running program with its pipes and unwritten input. Dropping it kills the program.
+struct RunningProgram {
     child: Child,
     stdin: Option<ChildStdin>,
     stderr: Option<ChildStderr>,
     unwritten: Vec<u8>,
-    said: Vec<u8>,
+    stderr_start: Vec<u8>,
     has_ended: bool,
 }
 
-impl Running {
-    fn new(mut child: Child, input: String) -> Running {
+impl RunningProgram {
+    fn new(mut child: Child, input: String) -> RunningProgram {
         let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
         let mut unwritten = input.into_bytes();
         unwritten.push(b'\n');
-        Running { child, stdin, stderr, unwritten, said: Vec::new(), has_ended: false }
+        RunningProgram { child, stdin, stderr, unwritten, stderr_start: Vec::new(), has_ended: false }
     }
 
-    /// `None`: killed. The pipes never block, whatever the program does with its ends.
+    /// Waits for the end; `None` if the deadline comes first. The pipes never block, whatever the program
+    /// does.
     fn wait(&mut self, deadline: Instant, is_over: &dyn Fn() -> bool) -> io::Result<Option<ExitStatus>> {
         if let Some(stdin) = &self.stdin {
-            never_block(stdin)?;
+            set_nonblocking(stdin)?;
         }
         if let Some(stderr) = &self.stderr {
-            never_block(stderr)?;
+            set_nonblocking(stderr)?;
         }
         loop {
             self.write();
@@ -114,7 +115,7 @@ impl Running {
             if Instant::now() >= deadline || is_over() {
                 return Ok(None);
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -125,24 +126,24 @@ impl Running {
                 Ok(written) if written > 0 => drop(self.unwritten.drain(..written)),
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => return,
                 Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
-                // It does not want to know.
+                // It does not read its input.
                 Ok(_) | Err(_) => break,
             }
         }
         self.stdin = None;
     }
 
-    /// Everything is read, so that the program is not held up; the beginning is kept.
+    /// Reads all of stderr, so that the program does not block, and keeps the beginning.
     fn read(&mut self) {
         let Some(stderr) = &mut self.stderr else { return };
         let mut chunk = [0; 1024];
-        // A program that never stops talking is still looked after.
+        // Bounded, so that a program that never stops writing is still polled.
         for _ in 0..64 {
             match stderr.read(&mut chunk) {
                 Ok(0) => break,
                 Ok(read) => {
-                    let room = MAX_SAID.saturating_sub(self.said.len());
-                    self.said.extend(chunk.iter().take(read.min(room)));
+                    let room = MAX_STDERR.saturating_sub(self.stderr_start.len());
+                    self.stderr_start.extend(chunk.iter().take(read.min(room)));
                 }
                 Err(_) => break,
             }
@@ -150,7 +151,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningProgram {
     fn drop(&mut self) {
         if self.has_ended {
             return;
@@ -162,7 +163,7 @@ impl Drop for Running {
     }
 }
 
-fn never_block(pipe: &impl AsFd) -> io::Result<()> {
+fn set_nonblocking(pipe: &impl AsFd) -> io::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(pipe, FcntlArg::F_GETFL)?);
     fcntl(pipe, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
     Ok(())

@@ -1,34 +1,35 @@
-//! How it goes with one recipient.
+//! The delivery state of one recipient.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What there is to see of a recipient since the start.
+/// The state of a recipient since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecipientHealth {
-    /// Such as `notify[2] (discord)`: its place in the configuration, from 1, and its kind.
+    /// Place in the configuration, counted from 1, and kind, such as `notify[2] (discord)`.
     pub name: String,
-    /// Messages that arrived.
+    /// Messages that were delivered.
     pub sent: u64,
-    /// Messages that were given up.
+    /// Messages that could not be delivered.
     pub failed: u64,
-    /// Alerts that got no message of their own: too many, the same again, or no room in the queue.
+    /// Alerts without a message of their own: too many, repeated, or no room in the queue.
     pub held_back: u64,
-    /// Why the newest try failed; `None` once a message has arrived again.
+    /// Why the newest attempt failed; `None` after a delivered message.
     pub last_error: Option<String>,
 }
 
-/// How many alerts of each id.
+/// The number of alerts of each id.
 pub(super) type AlertCounts = BTreeMap<&'static str, u64>;
 
-/// What the one who tells and the recipient's thread share. Locked for a moment only.
+/// Data shared by the [`Notifier`](super::Notifier) and the recipient's thread. It is locked for a
+/// moment only.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryRecord(Mutex<HealthEntries>);
 
 #[derive(Debug, Default)]
 pub(super) struct HealthEntries {
     pub health: RecipientHealth,
-    /// What found no room in the queue, until a message sums it up.
+    /// Alerts that did not fit into the queue, until a message sums them up.
     pub overflowed: AlertCounts,
 }
 
@@ -39,7 +40,7 @@ impl DeliveryRecord {
     }
 
     pub fn lock(&self) -> MutexGuard<'_, HealthEntries> {
-        // Numbers can't be left half-changed by a panic.
+        // A panic can't leave numbers half-changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,23 +1,22 @@
-//! Sends a request, and judges the answer.
+//! Sends a request and classifies the answer.
 
 use std::time::Duration;
 
 use serde_json::Value;
 use ureq::{Agent, Error};
 
-use super::failure::{Retry, SendFailure};
+use super::transport::{Retry, SendFailure};
 use crate::config::Secret;
-use crate::net::tls_words;
+use crate::net::https;
 use crate::util::escape::line_text;
-use crate::util::os_error::describe;
 
-/// Bytes of an answer that are read; only those of refusals are.
+/// Caps the bytes read of an answer. Only error answers are read.
 const MAX_ANSWER: u64 = 4096;
 
-/// Characters of a service's own explanation.
+/// Caps the characters of a service's explanation.
 const MAX_EXPLANATION: usize = 200;
 
-/// One POST.
+/// A POST request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HttpPost {
     pub url: Secret,
@@ -26,17 +25,17 @@ pub(super) struct HttpPost {
     pub token: Option<Secret>,
     pub content_type: &'static str,
     pub body: String,
-    /// The field of a refusal's JSON that says why; `None` for whoever may say anything.
+    /// The field of an error answer's JSON that has the reason; `None` for untrusted servers.
     pub explanation: Option<&'static str>,
-    /// What no explanation may repeat.
+    /// Texts that must not appear in an explanation.
     pub secrets: Vec<Secret>,
 }
 
-/// Sends it. 2xx is success; 408, 429 and 5xx may pass, as may whatever goes wrong on the way;
-/// everything else, redirects included, is a refusal.
+/// Sends the request. 2xx is success. 408, 429, 5xx and connection errors are temporary failures; every
+/// other status, redirects included, is permanent.
 ///
 /// # Errors
-/// With a reason that holds neither URL nor token.
+/// With a reason that contains neither URL nor token.
 pub(super) fn post(agent: &Agent, request: &HttpPost) -> Result<(), SendFailure> {
     let mut post = agent.post(request.url.expose()).header("Content-Type", request.content_type);
     for (name, value) in &request.headers {
@@ -45,7 +44,7 @@ pub(super) fn post(agent: &Agent, request: &HttpPost) -> Result<(), SendFailure>
     if let Some(token) = &request.token {
         post = post.header("Authorization", format!("Bearer {}", token.expose()));
     }
-    let mut response = post.send(request.body.as_bytes()).map_err(|error| of_error(&error))?;
+    let mut response = post.send(request.body.as_bytes()).map_err(|error| send_failure(&error))?;
     let status = response.status();
     if status.is_success() {
         return Ok(());
@@ -60,7 +59,7 @@ pub(super) fn post(agent: &Agent, request: &HttpPost) -> Result<(), SendFailure>
         reason.push_str(", a redirect, which is not followed");
     }
     if let Some(said) = said {
-        reason.push_str(&format!(": {}", line_text(&hidden(said, request), MAX_EXPLANATION)));
+        reason.push_str(&format!(": {}", line_text(&redact(said, request), MAX_EXPLANATION)));
     }
     let again = match status.as_u16() {
         408 | 429 | 500..=599 => Retry::Later(asked_pause.or_else(|| asked_in_body(&answer))),
@@ -69,37 +68,23 @@ pub(super) fn post(agent: &Agent, request: &HttpPost) -> Result<(), SendFailure>
     Err(SendFailure { reason, again })
 }
 
-/// Telegram and Discord say how long to wait in the body.
+/// The pause that Telegram and Discord ask for in the body.
 fn asked_in_body(answer: &Value) -> Option<Duration> {
     let asked = answer.get("retry_after").or_else(|| answer.get("parameters")?.get("retry_after"))?;
     Duration::try_from_secs_f64(asked.as_f64()?).ok()
 }
 
-/// The client's own texts may hold the URL, so they are not used.
-fn of_error(error: &Error) -> SendFailure {
+/// Classifies an error of the client: only an unusable URL or token is permanent.
+fn send_failure(error: &Error) -> SendFailure {
+    let reason = https::describe_error(error);
     match error {
-        Error::Http(_) | Error::BadUri(_) => {
-            SendFailure::never("its URL or token can't be used in a request")
-        }
-        Error::Timeout(_) => SendFailure::later("no answer in time"),
-        Error::HostNotFound => SendFailure::later("its host name is not known"),
-        Error::Io(why) if why.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-            SendFailure::later(format!("TLS: {}", line_text(&tls_words::of_https_io(why), 300)))
-        }
-        Error::Io(why) => SendFailure::later(format!("connection: {}", line_text(&describe(why), 200))),
-        Error::Rustls(why) => {
-            SendFailure::later(format!("TLS: {}", line_text(&tls_words::of_https(why), 300)))
-        }
-        Error::Tls(why) => SendFailure::later(format!("TLS: {why}")),
-        Error::Protocol(_) | Error::LargeResponseHeader(..) => {
-            SendFailure::later("its answer is not proper HTTP")
-        }
-        _ => SendFailure::later("the request failed"),
+        Error::Http(_) | Error::BadUri(_) => SendFailure::never(reason),
+        _ => SendFailure::later(reason),
     }
 }
 
-/// A service may repeat what it was asked; our secrets are taken out before anything is cut.
-fn hidden(said: &str, request: &HttpPost) -> String {
+/// Removes our secrets from a service's explanation, which may repeat the request.
+fn redact(said: &str, request: &HttpPost) -> String {
     let url = request.url.expose();
     let after_host = url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
     let tokens = request.secrets.iter().chain(&request.token).map(Secret::expose);
@@ -114,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn explanations_hold_no_secret() {
+    fn explanations_contain_no_secret() {
         let request = HttpPost {
             url: Secret::new("https://h/hook/s3cret?x=1"),
             headers: Vec::new(),
@@ -125,7 +110,7 @@ mod tests {
             secrets: vec![Secret::new("42:abc")],
         };
         let said = "no /hook/s3cret?x=1 for tk_1, see https://h/hook/s3cret?x=1, 42:abc";
-        assert_eq!(hidden(said, &request), "no *** for ***, see ***, ***");
+        assert_eq!(redact(said, &request), "no *** for ***, see ***, ***");
         assert!(!format!("{request:?}").contains("s3cret"));
     }
 }

@@ -1,4 +1,4 @@
-//! How much a recipient is told: pure, by the time it is told.
+//! The rate limit of a recipient's messages. Pure: callers pass the time.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use super::pace::SendPacing;
 use crate::config::Severity;
 use crate::record::{AlertKind, AlertRow};
 
-/// So many subjects are remembered to tell the same only once.
-const MOST_TOLD: usize = 256;
+/// Caps the subjects remembered to suppress repeated messages.
+const MAX_REMEMBERED: usize = 256;
 
-/// A token bucket, what it has held back, and what was told lately. Bounded.
+/// A token bucket, the deferred alerts, and the recently sent ones. Bounded.
 #[derive(Debug)]
 pub(super) struct NotifyLimiter {
     burst: f64,
@@ -21,31 +21,31 @@ pub(super) struct NotifyLimiter {
     merge: Duration,
     tokens: f64,
     at: Instant,
-    /// The most important alert that is held back, for when there is a token.
-    held: Option<Arc<AlertRow>>,
-    /// All that was held back since the last message, but for `held`.
+    /// The most important deferred alert, sent when there is a token.
+    deferred: Option<Arc<AlertRow>>,
+    /// Counts of the other alerts deferred since the last message.
     others: AlertCounts,
-    /// The oldest first.
-    told: VecDeque<Told>,
+    /// Recently sent alerts, the oldest first.
+    sent: VecDeque<SentAlert>,
 }
 
-/// An alert that is not told again before `until`.
+/// An alert that is not repeated before `until`.
 #[derive(Debug)]
-struct Told {
+struct SentAlert {
     id: &'static str,
     subject: String,
     severity: Severity,
     kind: AlertKind,
     until: Instant,
-    /// The newest of what came meanwhile, and how much that was.
+    /// The newest repetition since, and the number of repetitions.
     since: Option<(Arc<AlertRow>, u64)>,
 }
 
-/// What becomes of an alert.
+/// The decision about an alert.
 #[derive(Debug, PartialEq)]
 pub(super) enum Decision {
-    Tell(Message),
-    HeldBack,
+    Send(Message),
+    Deferred,
 }
 
 impl NotifyLimiter {
@@ -53,53 +53,53 @@ impl NotifyLimiter {
         NotifyLimiter {
             burst: f64::from(pace.burst),
             interval: pace.interval,
-            merge: pace.merge,
+            merge: pace.repeat_interval,
             tokens: f64::from(pace.burst),
             at: now,
-            held: None,
+            deferred: None,
             others: AlertCounts::new(),
-            told: VecDeque::new(),
+            sent: VecDeque::new(),
         }
     }
 
-    /// An alert comes. The same about the same subject waits for its hour to be over. The first end of what
-    /// was told to have begun does not, and neither does one that has become more severe.
+    /// Decides about an alert. A repetition about the same subject waits until its hour is over, unless it
+    /// is the first end of a state whose begin was sent, or it has become more severe.
     pub fn take(&mut self, row: Arc<AlertRow>, now: Instant) -> Decision {
         self.refill(now);
-        self.told.retain(|told| told.until > now || told.since.is_some());
-        let is_same = |told: &&mut Told| told.id == row.id && told.subject == subject(&row);
-        if let Some(told) = self.told.iter_mut().find(is_same) {
+        self.sent.retain(|told| told.until > now || told.since.is_some());
+        let is_same = |told: &&mut SentAlert| told.id == row.id && told.subject == subject(&row);
+        if let Some(told) = self.sent.iter_mut().find(is_same) {
             let is_first_end =
                 row.kind == AlertKind::Ends && told.kind != AlertKind::Ends && told.since.is_none();
             let is_worse = row.severity > told.severity;
             if !is_first_end && !is_worse {
                 let count = told.since.as_ref().map_or(0, |(_, count)| *count);
                 told.since = Some((row, count + 1));
-                return Decision::HeldBack;
+                return Decision::Deferred;
             }
             (told.kind, told.severity) = (row.kind, row.severity);
         } else {
             self.remember(&row, now);
         }
-        if self.may_tell() {
-            return Decision::Tell(self.message(row, 1));
+        if self.take_token() {
+            return Decision::Send(self.message(row, 1));
         }
-        self.hold(row);
-        Decision::HeldBack
+        self.defer(row);
+        Decision::Deferred
     }
 
-    /// What may be told now of all that was held back.
+    /// The next deferred message that may be sent now.
     pub fn due(&mut self, now: Instant) -> Option<Message> {
         self.refill(now);
         if self.tokens < 1.0 {
             return None;
         }
-        if let Some(row) = self.held.take() {
+        if let Some(row) = self.deferred.take() {
             self.tokens -= 1.0;
             return Some(self.message(row, 1));
         }
         let merge = self.merge;
-        let told = self.told.iter_mut().find(|told| told.until <= now && told.since.is_some())?;
+        let told = self.sent.iter_mut().find(|told| told.until <= now && told.since.is_some())?;
         let (row, count) = told.since.take()?;
         told.kind = row.kind;
         told.until = now + merge;
@@ -107,34 +107,34 @@ impl NotifyLimiter {
         Some(self.message(row, count))
     }
 
-    /// When [`NotifyLimiter::due`] has something, if nothing comes before.
+    /// When [`NotifyLimiter::due`] has a message, if no alert arrives before.
     pub fn next_due(&self) -> Option<Instant> {
         let missing = (1.0 - self.tokens).max(0.0);
         let token = self.at + self.interval.mul_f64(missing);
-        let held = self.held.as_ref().map(|_| token);
+        let held = self.deferred.as_ref().map(|_| token);
         let merged =
-            self.told.iter().filter(|told| told.since.is_some()).map(|told| told.until.max(token)).min();
+            self.sent.iter().filter(|told| told.since.is_some()).map(|told| told.until.max(token)).min();
         held.into_iter().chain(merged).min()
     }
 
-    /// Has the next message sum these up too.
-    pub fn sum_up(&mut self, counts: AlertCounts) {
+    /// Adds counts to the summary in the next message.
+    pub fn add_to_summary(&mut self, counts: AlertCounts) {
         for (id, count) in counts {
             *self.others.entry(id).or_default() += count;
         }
     }
 
-    /// How many alerts have never been told.
-    pub fn untold(&self) -> u64 {
-        let merged = self.told.iter().filter_map(|told| told.since.as_ref()).map(|(_, count)| count);
-        u64::from(self.held.is_some()) + self.others.values().chain(merged).sum::<u64>()
+    /// Number of alerts that were never sent.
+    pub fn unsent(&self) -> u64 {
+        let merged = self.sent.iter().filter_map(|told| told.since.as_ref()).map(|(_, count)| count);
+        u64::from(self.deferred.is_some()) + self.others.values().chain(merged).sum::<u64>()
     }
 
     fn message(&mut self, row: Arc<AlertRow>, count: u64) -> Message {
         Message { row, count, others: std::mem::take(&mut self.others) }
     }
 
-    fn may_tell(&mut self) -> bool {
+    fn take_token(&mut self) -> bool {
         let may = self.tokens >= 1.0;
         if may {
             self.tokens -= 1.0;
@@ -142,20 +142,20 @@ impl NotifyLimiter {
         may
     }
 
-    /// The most important is kept, of equals the newest; the other is counted.
-    fn hold(&mut self, row: Arc<AlertRow>) {
+    /// Defers the more important of two alerts, or the newer of equal ones; the other is only counted.
+    fn defer(&mut self, row: Arc<AlertRow>) {
         let rank = |row: &AlertRow| (row.id == "block.found", row.severity, row.kind != AlertKind::Ends);
-        let counted = match self.held.take() {
+        let counted = match self.deferred.take() {
             None => {
-                self.held = Some(row);
+                self.deferred = Some(row);
                 return;
             }
             Some(held) if rank(&row) >= rank(&held) => {
-                self.held = Some(row);
+                self.deferred = Some(row);
                 held
             }
             Some(held) => {
-                self.held = Some(held);
+                self.deferred = Some(held);
                 row
             }
         };
@@ -163,14 +163,14 @@ impl NotifyLimiter {
     }
 
     fn remember(&mut self, row: &AlertRow, now: Instant) {
-        if self.told.len() >= MOST_TOLD {
-            if let Some(Told { id, since: Some((_, count)), .. }) = self.told.pop_front() {
+        if self.sent.len() >= MAX_REMEMBERED {
+            if let Some(SentAlert { id, since: Some((_, count)), .. }) = self.sent.pop_front() {
                 *self.others.entry(id).or_default() += count;
             }
         }
         let (id, subject, kind) = (row.id, subject(row).to_owned(), row.kind);
         let (severity, until) = (row.severity, now + self.merge);
-        self.told.push_back(Told { id, subject, severity, kind, until, since: None });
+        self.sent.push_back(SentAlert { id, subject, severity, kind, until, since: None });
     }
 
     fn refill(&mut self, now: Instant) {
@@ -194,56 +194,56 @@ mod tests {
 
     fn told(decision: Decision) -> Option<Message> {
         match decision {
-            Decision::Tell(message) => Some(message),
-            Decision::HeldBack => None,
+            Decision::Send(message) => Some(message),
+            Decision::Deferred => None,
         }
     }
 
     #[test]
-    fn a_flood_is_five_messages_then_one_in_three_minutes_and_nothing_is_forgotten() {
+    fn a_flood_is_five_messages_then_one_in_three_minutes_and_every_alert_is_counted() {
         let start = Instant::now();
-        let mut restraint = NotifyLimiter::new(&SendPacing::default(), start);
+        let mut limiter = NotifyLimiter::new(&SendPacing::default(), start);
         let sent = (0..10_000)
-            .filter(|n| told(restraint.take(alert(&n.to_string(), AlertKind::Happened), start)).is_some());
+            .filter(|n| told(limiter.take(alert(&n.to_string(), AlertKind::Happened), start)).is_some());
         assert_eq!(sent.count(), 5);
-        assert_eq!(restraint.due(start), None);
-        assert_eq!(restraint.next_due(), Some(start + 3 * MINUTE));
-        assert_eq!(restraint.untold(), 9995);
-        let message = restraint.due(start + 3 * MINUTE).unwrap();
+        assert_eq!(limiter.due(start), None);
+        assert_eq!(limiter.next_due(), Some(start + 3 * MINUTE));
+        assert_eq!(limiter.unsent(), 9995);
+        let message = limiter.due(start + 3 * MINUTE).unwrap();
         assert_eq!((message.row.id, message.others["payout.mismatch"]), ("payout.mismatch", 9994));
-        assert_eq!(restraint.next_due(), None);
+        assert_eq!(limiter.next_due(), None);
         // For a day of floods.
         let mut sent = 0;
         for minute in 4..24 * 60 {
             let now = start + minute * MINUTE;
             for n in 0..50 {
                 let row = alert(&format!("{minute} {n}"), AlertKind::Happened);
-                sent += u32::from(restraint.due(now).is_some());
-                sent += u32::from(told(restraint.take(row, now)).is_some());
+                sent += u32::from(limiter.due(now).is_some());
+                sent += u32::from(told(limiter.take(row, now)).is_some());
             }
         }
         assert!((470..=486).contains(&sent), "{sent}");
     }
 
     #[test]
-    fn the_most_important_is_told_first() {
+    fn the_most_important_is_sent_first() {
         let start = Instant::now();
-        let mut restraint = NotifyLimiter::new(&SendPacing { burst: 1, ..SendPacing::default() }, start);
+        let mut limiter = NotifyLimiter::new(&SendPacing { burst: 1, ..SendPacing::default() }, start);
         let low = |n: u32| row("share.duplicate", Severity::Low, AlertKind::Begins, &n.to_string());
-        assert!(told(restraint.take(low(0), start)).is_some());
-        restraint.take(low(1), start);
-        restraint.take(row("block.found", Severity::Info, AlertKind::Happened, "w"), start);
-        restraint.take(alert("p", AlertKind::Begins), start);
-        let message = restraint.due(start + HOUR).unwrap();
+        assert!(told(limiter.take(low(0), start)).is_some());
+        limiter.take(low(1), start);
+        limiter.take(row("block.found", Severity::Info, AlertKind::Happened, "w"), start);
+        limiter.take(alert("p", AlertKind::Begins), start);
+        let message = limiter.due(start + HOUR).unwrap();
         assert_eq!(message.row.id, "block.found");
         assert_eq!(message.others, AlertCounts::from([("payout.mismatch", 1), ("share.duplicate", 1)]));
     }
 
     #[test]
-    fn the_same_is_told_once_an_hour_and_its_first_end_at_once() {
+    fn a_repetition_is_sent_once_an_hour_and_its_first_end_at_once() {
         let start = Instant::now();
-        let mut restraint = NotifyLimiter::new(&SendPacing { burst: 1000, ..SendPacing::default() }, start);
-        let mut take = |kind, minute: u32| told(restraint.take(alert("p", kind), start + minute * MINUTE));
+        let mut limiter = NotifyLimiter::new(&SendPacing { burst: 1000, ..SendPacing::default() }, start);
+        let mut take = |kind, minute: u32| told(limiter.take(alert("p", kind), start + minute * MINUTE));
         assert!(take(AlertKind::Begins, 0).is_some());
         assert!(take(AlertKind::Ends, 1).is_some());
         for minute in 2..59 {
@@ -251,21 +251,21 @@ mod tests {
             assert!(take(kind, minute).is_none());
         }
         assert!(take(AlertKind::Begins, 59).is_none());
-        assert_eq!(restraint.next_due(), Some(start + HOUR));
-        assert_eq!(restraint.due(start + 59 * MINUTE), None);
-        let message = restraint.due(start + HOUR).unwrap();
+        assert_eq!(limiter.next_due(), Some(start + HOUR));
+        assert_eq!(limiter.due(start + 59 * MINUTE), None);
+        let message = limiter.due(start + HOUR).unwrap();
         assert_eq!((message.row.kind, message.count), (AlertKind::Begins, 58));
         // And the hour begins anew.
-        assert!(told(restraint.take(alert("p", AlertKind::Begins), start + HOUR + MINUTE)).is_none());
-        assert!(told(restraint.take(alert("q", AlertKind::Begins), start + HOUR + MINUTE)).is_some());
+        assert!(told(limiter.take(alert("p", AlertKind::Begins), start + HOUR + MINUTE)).is_none());
+        assert!(told(limiter.take(alert("q", AlertKind::Begins), start + HOUR + MINUTE)).is_some());
     }
 
     #[test]
-    fn what_becomes_more_severe_is_told_at_once() {
+    fn a_more_severe_repetition_is_sent_at_once() {
         let start = Instant::now();
-        let mut restraint = NotifyLimiter::new(&SendPacing { burst: 1000, ..SendPacing::default() }, start);
+        let mut limiter = NotifyLimiter::new(&SendPacing { burst: 1000, ..SendPacing::default() }, start);
         let mut take = |severity| {
-            told(restraint.take(row("job.unreadable", severity, AlertKind::Begins, "p"), start)).is_some()
+            told(limiter.take(row("job.unreadable", severity, AlertKind::Begins, "p"), start)).is_some()
         };
         assert!(take(Severity::Medium));
         assert!(!take(Severity::Medium));
@@ -274,13 +274,13 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_fit_is_summed_up() {
+    fn overflowed_alerts_are_summed_up() {
         let start = Instant::now();
-        let mut restraint = NotifyLimiter::new(&SendPacing::default(), start);
-        restraint.sum_up(AlertCounts::from([("chain.wrong", 3)]));
-        assert_eq!(restraint.next_due(), None);
-        let message = told(restraint.take(alert("p", AlertKind::Begins), start)).unwrap();
+        let mut limiter = NotifyLimiter::new(&SendPacing::default(), start);
+        limiter.add_to_summary(AlertCounts::from([("chain.wrong", 3)]));
+        assert_eq!(limiter.next_due(), None);
+        let message = told(limiter.take(alert("p", AlertKind::Begins), start)).unwrap();
         assert_eq!(message.others, AlertCounts::from([("chain.wrong", 3)]));
-        assert_eq!(restraint.untold(), 0);
+        assert_eq!(limiter.unsent(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! What one message says, in words and as JSON.
+//! The content of a message, as text and as JSON.
 
 use std::fs;
 use std::sync::{Arc, OnceLock};
@@ -6,38 +6,37 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Value, json};
 
 use super::health::AlertCounts;
-use super::selection::is_good_news;
 use crate::config::Severity;
 use crate::record::{AlertKind, AlertRow};
 use crate::util::escape::{line_text, to_json};
 use crate::util::plural::count;
 
-/// Characters of a description.
+/// Caps the characters of a description.
 const MAX_DESCRIPTION: usize = 600;
-/// Characters of a subject.
+/// Caps the characters of a subject.
 const MAX_SUBJECT: usize = 200;
-/// Bytes of an alert's data; more is left out, and said.
+/// Caps the bytes of an alert's data; larger data is replaced by a note.
 const MAX_DATA: usize = 16 * 1024;
-/// So many of the ids held back are named.
+/// Caps the ids listed in the summary.
 const MAX_NAMED: usize = 6;
 
-/// One alert, and what is told beside it.
+/// An alert with a summary of deferred ones.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Message {
     pub row: Arc<AlertRow>,
-    /// How often the same was noticed since it was last told; 1 when it is new.
+    /// Number of times this alert was raised since it was last sent; 1 if it is new.
     pub count: u64,
-    /// What was held back before this message.
+    /// The alerts deferred before this message.
     pub others: AlertCounts,
 }
 
 impl Message {
-    /// The subject of the alert: a pool, a worker.
+    /// The subject of the alert, such as a pool or a worker.
     pub fn subject(&self) -> String {
         line_text(subject(&self.row), MAX_SUBJECT)
     }
 
-    /// One line of ASCII.
+    /// The title: one line of ASCII.
     pub fn title(&self) -> String {
         let (id, host) = (self.row.id, host());
         match (self.row.kind, self.row.severity) {
@@ -47,25 +46,25 @@ impl Message {
         }
     }
 
-    /// The alert's sentence, without anything that drives a terminal, reorders a line or is a link.
+    /// The alert's description, without control characters, reordering and links.
     pub fn description(&self) -> String {
-        unlinked(&line_text(&self.row.description, MAX_DESCRIPTION))
+        defang_links(&line_text(&self.row.description, MAX_DESCRIPTION))
     }
 
-    /// A few lines for people, below the title: at most about 4,000 bytes.
+    /// The text below the title: a few lines of at most about 4,000 bytes.
     pub fn text(&self) -> String {
         let mut text = format!("{}\n{}", self.description(), self.row.at);
         if self.count > 1 {
-            text.push_str(&format!("\nnoticed {} since it was last told", count(self.count, "time")));
+            text.push_str(&format!("\nraised {} since the last message about it", count(self.count, "time")));
         }
         let all: u64 = self.others.values().sum();
         if all > 0 {
-            text.push_str(&format!("\nand {all} more: {}", summed_up(&self.others)));
+            text.push_str(&format!("\nand {all} more: {}", summarize(&self.others)));
         }
         text
     }
 
-    /// Everything, for programs; on one line.
+    /// The whole message as one line of JSON.
     pub fn json(&self) -> String {
         let row = &self.row;
         let bytes = row.data.to_string().len();
@@ -88,14 +87,14 @@ impl Message {
             "host": host(),
             "version": env!("CARGO_PKG_VERSION"),
         });
-        // A value of our own: it can't fail.
+        // Serializing our own value can't fail.
         to_json(&document).unwrap_or_default()
     }
 
-    /// How much it should disturb.
+    /// The urgency of the message.
     pub fn urgency(&self) -> Urgency {
         match (self.row.kind, self.row.id, self.row.severity) {
-            (AlertKind::Ends, ..) => Urgency::Over,
+            (AlertKind::Ends, ..) => Urgency::Ended,
             (_, "block.found", _) => Urgency::Block,
             (_, id, _) if is_good_news(id) => Urgency::GoodNews,
             (_, _, severity) => Urgency::Alert(severity),
@@ -103,28 +102,33 @@ impl Message {
     }
 }
 
-/// What a message is to its reader.
+/// The urgency of a message for its reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Urgency {
     Block,
     GoodNews,
     Alert(Severity),
-    Over,
+    Ended,
 }
 
-/// What an alert is about; empty when it does not say.
+/// True if an alert is good news: a block, a near miss, or the best share ever.
+pub fn is_good_news(id: &str) -> bool {
+    matches!(id, "block.found" | "share.near_miss" | "share.best")
+}
+
+/// The subject of an alert; empty if it has none.
 pub(super) fn subject(row: &AlertRow) -> &str {
     row.data.get("subject").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// At most `most` bytes, cut between characters.
-pub(super) fn cut(text: &str, most: usize) -> &str {
+/// Cuts `text` to at most `most` bytes, between characters.
+pub(super) fn truncate(text: &str, most: usize) -> &str {
     let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     &text[..end]
 }
 
-/// The most frequent first: `payout.mismatch ×30, chain.wrong ×7`.
-fn summed_up(counts: &AlertCounts) -> String {
+/// Lists ids with their counts, the most frequent first: `payout.mismatch ×30, chain.wrong ×7`.
+fn summarize(counts: &AlertCounts) -> String {
     let mut sorted: Vec<_> = counts.iter().collect();
     sorted.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let mut named: Vec<String> =
@@ -135,8 +139,8 @@ fn summed_up(counts: &AlertCounts) -> String {
     named.join(", ")
 }
 
-/// Web addresses in a worker's name are not to be tapped on: `hxxp://`.
-fn unlinked(text: &str) -> String {
+/// Writes `http` as `hxxp`, so that an address in a worker's name is no link.
+fn defang_links(text: &str) -> String {
     let (mut safe, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at);
@@ -185,7 +189,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn it_says_what_when_and_what_else() {
+    fn the_text_has_description_time_and_summary() {
         let mut message =
             message(row("payout.mismatch", Severity::High, AlertKind::Begins, "stratum+tcp://p:1"));
         assert_eq!(message.text(), "stratum+tcp://p:1: it is so\n2026-11-21T01:53:40.000Z");
@@ -193,15 +197,14 @@ pub(super) mod tests {
         message.count = 3;
         message.others = AlertCounts::from([("chain.wrong", 7), ("payout.mismatch", 30)]);
         let text = message.text();
-        let more =
-            "\nnoticed 3 times since it was last told\nand 37 more: payout.mismatch ×30, chain.wrong ×7";
+        let more = "\nraised 3 times since the last message about it\nand 37 more: payout.mismatch ×30, chain.wrong ×7";
         assert!(text.ends_with(more), "{text}");
         message.row = row("payout.mismatch", Severity::High, AlertKind::Ends, "p");
         assert_eq!(message.title(), format!("over: payout.mismatch on {}", host()));
     }
 
     #[test]
-    fn strangers_texts_are_escaped_cut_and_no_links() {
+    fn untrusted_texts_are_escaped_cut_and_no_links() {
         let hostile = format!("w\n\u{1b}[2J\u{202e} HTTPS://evil.example xhttp://e {}", "é".repeat(2000));
         let message = message(row("share.best", Severity::Info, AlertKind::Happened, &hostile));
         let text = message.text();
@@ -225,6 +228,6 @@ pub(super) mod tests {
 
     #[test]
     fn cuts_between_characters() {
-        assert_eq!((cut("aé", 2), cut("aé", 3), cut("", 5)), ("a", "aé", ""));
+        assert_eq!((truncate("aé", 2), truncate("aé", 3), truncate("", 5)), ("a", "aé", ""));
     }
 }

@@ -1,23 +1,22 @@
-//! Messages about alerts, to phones and programs. For people: `docs/notifications.md`.
+//! Messages about alerts, to phones and programs. The user's guide is `docs/notifications.md`.
 //!
-//! **Who** (`selection`). An alert goes to those whose `min_severity` it reaches; good news also to
-//! those with `good_news`.
+//! **Selection** (`notifier`). A recipient gets the alerts that reach its `min_severity`, and good news
+//! if `good_news` is set.
 //!
-//! **How much** (`restraint`). Whoever sits on the network can raise alerts; nobody's phone may be
-//! filled by it. Each recipient gets at most five messages at once and twenty an hour; the same
-//! about the same subject once an hour. What is held back is summed up in the next message.
+//! **Rate** (`limiter`). Anyone on the network can cause alerts, and must not flood a phone. Each
+//! recipient gets at most five messages at once and twenty an hour, and the same alert about the same
+//! subject once an hour. The next message sums up the deferred ones.
 //!
-//! **How** (`worker`). Each recipient has a thread, so a slow one delays nobody: not the analyzer,
-//! whose [`Notifier::tell`] never waits, not the others, and the program's end by two seconds. What
-//! fails is tried five times; what is refused is said in the log.
+//! **Delivery** (`worker`). Each recipient has a thread, so that a slow one delays neither the analyzer,
+//! whose [`Notifier::notify`] never waits, nor the others, and the shutdown by two seconds at most. A
+//! message that fails is tried five times; a rejection is logged.
 //!
-//! **To whom** (`ntfy`, `telegram`, `discord`, `webhook` make requests, `http` sends them; `exec`
-//! runs a program). URLs and tokens are secrets: recipients are called `notify[2] (discord)`.
-//! Strangers' texts (`message`) are shown as they are, never as commands, links or mentions.
+//! **Services** (`ntfy`, `telegram`, `discord` and `webhook` build requests, which `http` sends; `exec`
+//! runs a program). URLs and tokens are secrets, so recipients are called `notify[2] (discord)`.
+//! Untrusted texts (`message`) are shown as text, never as commands, links or mentions.
 
 mod discord;
 mod exec;
-mod failure;
 mod health;
 mod http;
 mod limiter;
@@ -25,7 +24,6 @@ mod message;
 mod notifier;
 mod ntfy;
 mod pace;
-mod selection;
 mod telegram;
 mod test_message;
 mod transport;
@@ -33,7 +31,7 @@ mod webhook;
 mod worker;
 
 pub use health::RecipientHealth;
-pub use notifier::Notifier;
+pub use message::is_good_news;
+pub use notifier::{Notifier, is_wanted};
 pub use pace::SendPacing;
-pub use selection::{is_good_news, is_wanted};
-pub use test_message::{Trial, try_all};
+pub use test_message::{TestResult, send_test_messages};

@@ -1,4 +1,4 @@
-//! The handle that the analyzer tells alerts to.
+//! The analyzer's handle for sending notifications.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -10,8 +10,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::health::{DeliveryRecord, RecipientHealth};
 use super::limiter::NotifyLimiter;
+use super::message::is_good_news;
 use super::pace::SendPacing;
-use super::selection::is_wanted;
 use super::transport::{Transport, name};
 use super::worker::RecipientWorker;
 use crate::config::NotifyConfig;
@@ -19,41 +19,41 @@ use crate::record::AlertRow;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise::service;
 
-/// The way to all recipients. Clones share it.
+/// Queues alerts for all recipients. Clones share the queues.
 #[derive(Clone)]
 pub struct Notifier(Arc<NotifierInner>);
 
 struct NotifierInner {
     recipients: Vec<RecipientQueue>,
-    /// Dropped to tell the threads that the end has come.
+    /// Dropped to tell the threads to end.
     ending: Mutex<Option<Sender<Infallible>>>,
-    /// Disconnected when the last thread has ended.
+    /// Disconnected once the last thread has ended.
     alive: Receiver<Infallible>,
     deadline: Arc<OnceLock<Instant>>,
     finish_limit: Duration,
 }
 
-/// The near end of one recipient.
+/// The queue of one recipient.
 struct RecipientQueue {
     wants: NotifyConfig,
     rows: Sender<Arc<AlertRow>>,
-    book: Arc<DeliveryRecord>,
+    deliveries: Arc<DeliveryRecord>,
 }
 
 impl Notifier {
-    /// Starts a thread for each recipient. Once `stop` is stopped, what fails is not tried again.
+    /// Starts a thread for each recipient. Once `stop` is stopped, failed messages are not retried.
     ///
     /// # Errors
-    /// When the system has no room for another thread.
+    /// If no thread can be started.
     pub fn start(recipients: &[NotifyConfig], stop: &Stop) -> io::Result<Notifier> {
-        Notifier::with_pace(recipients, &SendPacing::default(), stop)
+        Notifier::with_pacing(recipients, &SendPacing::default(), stop)
     }
 
-    /// As [`Notifier::start`], with other times and numbers.
+    /// Like [`Notifier::start`], with other limits.
     ///
     /// # Errors
-    /// When the system has no room for another thread.
-    pub fn with_pace(recipients: &[NotifyConfig], pace: &SendPacing, stop: &Stop) -> io::Result<Notifier> {
+    /// If no thread can be started.
+    pub fn with_pacing(recipients: &[NotifyConfig], pace: &SendPacing, stop: &Stop) -> io::Result<Notifier> {
         let (ending, until) = bounded(0);
         let (living, alive) = bounded(0);
         let deadline = Arc::new(OnceLock::new());
@@ -64,60 +64,67 @@ impl Notifier {
             let book = Arc::new(DeliveryRecord::new(name.clone()));
             let mut worker = RecipientWorker {
                 name,
-                medium,
+                transport: medium,
                 rows: queued,
                 ending: until.clone(),
                 deadline: Arc::clone(&deadline),
-                book: book.clone(),
+                deliveries: book.clone(),
                 pace: pace.clone(),
-                restraint: NotifyLimiter::new(pace, Instant::now()),
+                limiter: NotifyLimiter::new(pace, Instant::now()),
                 stop: stop.clone(),
-                said: false,
+                has_logged_failure: false,
                 _living: living.clone(),
             };
             service(format!("notify-{}", i + 1)).start(move || {
                 worker.run();
                 Ok::<(), Stopped>(())
             })?;
-            queues.push(RecipientQueue { wants: recipients[i].clone(), rows, book });
+            queues.push(RecipientQueue { wants: recipients[i].clone(), rows, deliveries: book });
         }
         let finish_limit = pace.finish_limit;
         let ending = Mutex::new(Some(ending));
         Ok(Notifier(Arc::new(NotifierInner { recipients: queues, ending, alive, deadline, finish_limit })))
     }
 
-    /// Has everybody told who wants to know. Never waits: what finds no room is counted.
-    pub fn tell(&self, row: &AlertRow) {
+    /// Queues an alert for all recipients that want it. Never waits: if a queue is full, the alert is
+    /// counted and summed up later.
+    pub fn notify(&self, row: &AlertRow) {
         let mut shared = None;
         for queue in self.0.recipients.iter().filter(|queue| is_wanted(row, &queue.wants)) {
             let row = shared.get_or_insert_with(|| Arc::new(row.clone()));
             if queue.rows.try_send(Arc::clone(row)).is_err() {
-                let mut book = queue.book.lock();
+                let mut book = queue.deliveries.lock();
                 book.health.held_back += 1;
                 *book.overflowed.entry(row.id).or_default() += 1;
             }
         }
     }
 
-    /// How it goes with each recipient, in the configuration's order.
+    /// The state of each recipient, in the order of the configuration.
     pub fn health(&self) -> Vec<RecipientHealth> {
-        self.0.recipients.iter().map(|queue| queue.book.lock().health.clone()).collect()
+        self.0.recipients.iter().map(|queue| queue.deliveries.lock().health.clone()).collect()
     }
 
-    /// Gives what is queued two more seconds, then returns. Whoever is in the middle of a request is
-    /// left to the end of the program.
+    /// Gives queued messages two more seconds, then returns. A request that is still running ends with
+    /// the program.
     pub fn finish(&self) {
         let deadline = *self.0.deadline.get_or_init(|| Instant::now() + self.0.finish_limit);
         drop(self.0.ending.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Err(RecvTimeoutError::Timeout) = self.0.alive.recv_deadline(deadline) {
-            log::warn!("not every message could be sent before the end");
+            log::warn!("not every notification could be sent before the program ended; see alerts.log");
         }
     }
 }
 
 impl fmt::Debug for Notifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.0.recipients.iter().map(|queue| queue.book.lock().health.name.clone());
+        let names = self.0.recipients.iter().map(|queue| queue.deliveries.lock().health.name.clone());
         f.debug_tuple("Notifier").field(&names.collect::<Vec<_>>()).finish()
     }
+}
+
+/// True if a recipient wants an alert: it is severe enough, or it is good news and the recipient wants
+/// that. The end of a state is as severe as the state.
+pub fn is_wanted(row: &AlertRow, recipient: &NotifyConfig) -> bool {
+    row.severity >= recipient.min_severity || recipient.good_news && is_good_news(row.id)
 }

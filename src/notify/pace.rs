@@ -1,27 +1,27 @@
-//! How much is sent, and how long is waited.
+//! Rate limits, retries and time limits of messages.
 
 use std::time::Duration;
 
-/// The times and numbers that all recipients share. The default is what `run` uses.
+/// The limits that all recipients share. `run` uses the default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendPacing {
-    /// Messages that may follow each other at once.
+    /// Messages that may be sent at once.
     pub burst: u32,
-    /// After that, one in so long.
+    /// After that, the time between two messages.
     pub interval: Duration,
-    /// The same about the same subject is told once in so long.
-    pub merge: Duration,
-    /// The pauses between the tries of one message; there is one try more than pauses.
-    pub pauses: Vec<Duration>,
-    /// The longest `Retry-After` that is heeded.
+    /// Shortest time between two messages with the same alert and subject.
+    pub repeat_interval: Duration,
+    /// The pauses between the attempts to send a message; there is one attempt more than pauses.
+    pub retry_pauses: Vec<Duration>,
+    /// The longest `Retry-After` that is respected.
     pub longest_pause: Duration,
-    /// A request is given up after so long.
+    /// Time limit of a request.
     pub request_limit: Duration,
-    /// A program is killed after so long.
+    /// Time after which a program is killed.
     pub program_limit: Duration,
-    /// How long [`Notifier::finish`](super::Notifier::finish) waits.
+    /// Longest time [`Notifier::finish`](super::Notifier::finish) waits.
     pub finish_limit: Duration,
-    /// Alerts that may wait for one recipient.
+    /// Caps the alerts queued for one recipient.
     pub queue: usize,
 }
 
@@ -31,8 +31,8 @@ impl Default for SendPacing {
             burst: 5,
             // Twenty an hour.
             interval: Duration::from_secs(180),
-            merge: Duration::from_secs(3600),
-            pauses: [1, 10, 60, 300].map(Duration::from_secs).to_vec(),
+            repeat_interval: Duration::from_secs(3600),
+            retry_pauses: [1, 10, 60, 300].map(Duration::from_secs).to_vec(),
             longest_pause: Duration::from_secs(300),
             request_limit: Duration::from_secs(10),
             program_limit: Duration::from_secs(30),

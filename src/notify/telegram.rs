@@ -8,16 +8,16 @@ use crate::config::Secret;
 
 const SERVER: &str = "https://api.telegram.org";
 
-/// Characters of a message (its limit is 4096).
+/// Caps the characters of the text (a message may have 4096).
 const MAX_CHARACTERS: usize = 3500;
 
-/// `server`: another Bot API server than Telegram's.
+/// Builds the request. `server` is a Bot API server other than Telegram's.
 pub(super) fn request(server: Option<&Secret>, token: &Secret, chat: &str, message: &Message) -> HttpPost {
     let server = server.map_or(SERVER, Secret::expose).trim_end_matches('/');
     let title = message.title();
     let text: String = message.text().chars().take(MAX_CHARACTERS).collect();
     let length = |text: &str| text.encode_utf16().count();
-    // No markup is parsed. What is marked as code is not searched for links, mentions and commands.
+    // No markup is parsed. Text marked as code is not searched for links, mentions and commands.
     let body = json!({
         "chat_id": chat,
         "text": format!("{title}\n{text}"),

@@ -1,4 +1,4 @@
-//! A message to see whether messages arrive.
+//! Test messages of `sluice check --notify`.
 
 use std::sync::Arc;
 
@@ -12,18 +12,18 @@ use crate::clock::Clock;
 use crate::config::{NotifyConfig, Severity};
 use crate::record::{AlertKind, AlertRow};
 
-/// What became of one recipient's test message.
+/// The outcome of one recipient's test message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trial {
+pub struct TestResult {
     /// Such as `notify[2] (discord)`.
     pub name: String,
-    /// `Err`: why it did not arrive, without secrets.
+    /// `Err` has the reason, without secrets.
     pub result: Result<(), String>,
 }
 
-/// Sends every recipient one message with the id `test.message`, one after the other, each tried
-/// once. Takes up to ten seconds for each, and thirty for a program.
-pub fn try_all(recipients: &[NotifyConfig]) -> Vec<Trial> {
+/// Sends each recipient one message with the id `test.message`, one after the other, without retries.
+/// Takes up to ten seconds for each, and thirty for a program.
+pub fn send_test_messages(recipients: &[NotifyConfig]) -> Vec<TestResult> {
     let message = Message {
         row: Arc::new(AlertRow {
             at: Clock::system().now(),
@@ -36,7 +36,7 @@ pub fn try_all(recipients: &[NotifyConfig]) -> Vec<Trial> {
         count: 1,
         others: AlertCounts::new(),
     };
-    let try_one = |(i, medium): (usize, Transport)| Trial {
+    let try_one = |(i, medium): (usize, Transport)| TestResult {
         name: name(i + 1, &recipients[i]),
         result: medium.send(&message, &|| false).map_err(|failure| failure.reason),
     };

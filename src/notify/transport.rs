@@ -1,11 +1,10 @@
-//! The way to one recipient.
+//! Sending to one recipient by its service.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use ureq::Agent;
 
-use super::failure::SendFailure;
 use super::http::post;
 use super::message::Message;
 use super::pace::SendPacing;
@@ -13,7 +12,7 @@ use super::{discord, exec, ntfy, telegram, webhook};
 use crate::config::{NotifyConfig, NotifyRecipient};
 use crate::net::https;
 
-/// Whom messages are sent to, and by what.
+/// A recipient with what is needed to reach it.
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
     to: NotifyRecipient,
@@ -22,7 +21,8 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    /// Those of all recipients; they share one client, which reads the system's certificates.
+    /// The transports of all recipients. They share one HTTP client, which reads the system's
+    /// certificates.
     pub fn of_all(recipients: &[NotifyConfig], pace: &SendPacing) -> Vec<Transport> {
         let is_http = |notify: &NotifyConfig| !matches!(notify.to, NotifyRecipient::Exec { .. });
         let agent = recipients.iter().any(is_http).then(|| https::agent(pace.request_limit));
@@ -34,14 +34,14 @@ impl Transport {
         recipients.iter().map(medium).collect()
     }
 
-    /// One try. `is_over` cuts a program short.
+    /// Makes one attempt. A program is killed early once `is_over` is true.
     ///
     /// # Errors
-    /// Why it did not arrive, without secrets.
+    /// The reason, without secrets.
     pub fn send(&self, message: &Message, is_over: &dyn Fn() -> bool) -> Result<(), SendFailure> {
-        // A server that makes the client panic must not silence this recipient for ever.
+        // If a server makes the client panic, later messages must still be sent.
         catch_unwind(AssertUnwindSafe(|| self.send_once(message, is_over)))
-            .unwrap_or_else(|_| Err(SendFailure::later("the sending failed on a fault of ours")))
+            .unwrap_or_else(|_| Err(SendFailure::later("an internal error in the HTTP client")))
     }
 
     fn send_once(&self, message: &Message, is_over: &dyn Fn() -> bool) -> Result<(), SendFailure> {
@@ -61,7 +61,35 @@ impl Transport {
     }
 }
 
-/// What a recipient is called: its place from 1, and its kind.
+/// A failed attempt. The reason contains no secret, so it may be logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SendFailure {
+    pub reason: String,
+    pub again: Retry,
+}
+
+/// The use of a retry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retry {
+    /// No: it would fail the same way.
+    Never,
+    /// Yes, after the time that the server asked for, if any.
+    Later(Option<Duration>),
+}
+
+impl SendFailure {
+    /// A permanent failure.
+    pub fn never(reason: impl Into<String>) -> SendFailure {
+        SendFailure { reason: reason.into(), again: Retry::Never }
+    }
+
+    /// A temporary failure.
+    pub fn later(reason: impl Into<String>) -> SendFailure {
+        SendFailure { reason: reason.into(), again: Retry::Later(None) }
+    }
+}
+
+/// The name of a recipient: its place, counted from 1, and its kind.
 pub(super) fn name(place: usize, recipient: &NotifyConfig) -> String {
     format!("notify[{place}] ({})", recipient.to.kind())
 }

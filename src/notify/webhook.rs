@@ -1,4 +1,4 @@
-//! A server of one's own: a POST of JSON, described in `docs/notifications.md`.
+//! The user's own server: a POST of JSON, described in `docs/notifications.md`.
 
 use super::http::HttpPost;
 use super::message::Message;

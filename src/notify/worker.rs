@@ -1,4 +1,4 @@
-//! The thread of one recipient.
+//! The thread that sends one recipient's messages.
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
@@ -6,48 +6,48 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, at, never, select};
 
-use super::failure::Retry;
 use super::health::DeliveryRecord;
 use super::limiter::{Decision, NotifyLimiter};
 use super::message::Message;
 use super::pace::SendPacing;
+use super::transport::Retry;
 use super::transport::Transport;
 use crate::record::AlertRow;
 use crate::util::plural::count;
 use crate::util::stop::Stop;
 use crate::util::supervise;
 
-/// Takes alerts out of the queue, and sees them to their recipient.
+/// Takes alerts from the queue and sends them to the recipient.
 pub(super) struct RecipientWorker {
     pub name: String,
-    pub medium: Transport,
+    pub transport: Transport,
     pub rows: Receiver<Arc<AlertRow>>,
-    /// Disconnected when the end has come.
+    /// Disconnected when the program ends.
     pub ending: Receiver<Infallible>,
-    /// Nothing is begun after this.
+    /// No request is started after this time.
     pub deadline: Arc<OnceLock<Instant>>,
-    pub book: Arc<DeliveryRecord>,
+    pub deliveries: Arc<DeliveryRecord>,
     pub pace: SendPacing,
-    pub restraint: NotifyLimiter,
+    pub limiter: NotifyLimiter,
     pub stop: Stop,
-    /// The present failure was said in the log.
-    pub said: bool,
+    /// The present failure was logged.
+    pub has_logged_failure: bool,
     /// Disconnected when the thread has ended. The last field, so that the queue is closed before: an alert that comes
     /// after the end is counted, not put where nobody takes it out.
     pub _living: Sender<Infallible>,
 }
 
 impl RecipientWorker {
-    /// Until the end is asked for, or nobody is left to tell anything.
+    /// Runs until the end is requested or every [`Notifier`](super::Notifier) is dropped.
     pub fn run(&mut self) {
         loop {
             supervise::beat();
             self.sum_up_overflow();
-            if let Some(message) = self.restraint.due(Instant::now()) {
+            if let Some(message) = self.limiter.due(Instant::now()) {
                 self.deliver(&message);
                 continue;
             }
-            let due = self.restraint.next_due().map_or_else(never, at);
+            let due = self.limiter.next_due().map_or_else(never, at);
             select! {
                 recv(self.rows) -> row => match row {
                     Ok(row) => self.take(row),
@@ -61,7 +61,7 @@ impl RecipientWorker {
             self.take(row);
         }
         self.sum_up_overflow();
-        let untold = self.restraint.untold();
+        let untold = self.limiter.unsent();
         if untold > 0 {
             log::info!(
                 "{}: {} could not be sent before the program ended; see alerts.log",
@@ -72,20 +72,20 @@ impl RecipientWorker {
     }
 
     fn take(&mut self, row: Arc<AlertRow>) {
-        match self.restraint.take(row, Instant::now()) {
-            Decision::Tell(message) => self.deliver(&message),
-            Decision::HeldBack => self.book.lock().health.held_back += 1,
+        match self.limiter.take(row, Instant::now()) {
+            Decision::Send(message) => self.deliver(&message),
+            Decision::Deferred => self.deliveries.lock().health.held_back += 1,
         }
     }
 
-    /// What found no room in the queue is told with the next message.
+    /// Adds the alerts that did not fit into the queue to the next message.
     fn sum_up_overflow(&mut self) {
-        let overflowed = std::mem::take(&mut self.book.lock().overflowed);
-        self.restraint.sum_up(overflowed);
+        let overflowed = std::mem::take(&mut self.deliveries.lock().overflowed);
+        self.limiter.add_to_summary(overflowed);
     }
 
     fn deliver(&mut self, message: &Message) {
-        let mut pauses = self.pace.pauses.clone().into_iter();
+        let mut pauses = self.pace.retry_pauses.clone().into_iter();
         let mut is_last = false;
         loop {
             if self.is_over() {
@@ -93,10 +93,10 @@ impl RecipientWorker {
             }
             let deadline = self.deadline.clone();
             let is_over = move || deadline.get().is_some_and(|deadline| Instant::now() >= *deadline);
-            let Err(failure) = self.medium.send(message, &is_over) else {
+            let Err(failure) = self.transport.send(message, &is_over) else {
                 return self.arrived();
             };
-            self.book.lock().health.last_error = Some(failure.reason.clone());
+            self.deliveries.lock().health.last_error = Some(failure.reason.clone());
             let pause = match failure.again {
                 Retry::Later(asked) if !is_last && !self.stop.is_stopped() => pauses
                     .next()
@@ -104,9 +104,9 @@ impl RecipientWorker {
                 Retry::Later(_) | Retry::Never => None,
             };
             let Some(pause) = pause else {
-                if !std::mem::replace(&mut self.said, true) {
+                if !std::mem::replace(&mut self.has_logged_failure, true) {
                     log::warn!(
-                        "{}: a message about {} did not arrive: {}; further failures are counted only",
+                        "{}: a message about {} could not be delivered: {}; further failures are only counted",
                         self.name,
                         message.row.id,
                         failure.reason
@@ -119,7 +119,7 @@ impl RecipientWorker {
         }
     }
 
-    /// Whether the end has come, so that one try is left.
+    /// Waits before a retry. True if the program ends, so that one try is left.
     fn pause(&self, time: Duration) -> bool {
         match self.ending.recv_timeout(time) {
             Err(RecvTimeoutError::Disconnected) => true,
@@ -129,19 +129,19 @@ impl RecipientWorker {
     }
 
     fn arrived(&mut self) {
-        if std::mem::take(&mut self.said) {
-            log::info!("{}: messages arrive again", self.name);
+        if std::mem::take(&mut self.has_logged_failure) {
+            log::info!("{}: messages are delivered again", self.name);
         }
-        let health = &mut self.book.lock().health;
+        let health = &mut self.deliveries.lock().health;
         health.sent += 1;
         health.last_error = None;
     }
 
-    /// The next message that arrives tells of this one too.
+    /// Counts a failed message and adds it to the summary in the next one.
     fn lost(&mut self, message: &Message) {
-        self.book.lock().health.failed += 1;
-        self.restraint.sum_up(message.others.clone());
-        self.restraint.sum_up([(message.row.id, message.count)].into());
+        self.deliveries.lock().health.failed += 1;
+        self.limiter.add_to_summary(message.others.clone());
+        self.limiter.add_to_summary([(message.row.id, message.count)].into());
     }
 
     fn is_over(&self) -> bool {

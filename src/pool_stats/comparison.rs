@@ -1,12 +1,12 @@
-//! Whether the pool credits what was proven. Pure.
+//! Whether the pool credits the proven work. Pure.
 //!
-//! **What is compared.** Where the pool publishes the sum of all it has credited, the difference of
-//! two of its figures with the work proven between them. Else its hash rate, times its window, with
-//! the work proven in that window.
+//! **Comparison.** If the pool publishes the sum of all credited work, the difference of two such
+//! figures is compared with the work proven between them. Else its hash rate, times its window, is
+//! compared with the work proven in that window.
 //!
-//! **What is not evidence.** The pool's books are some time behind, and its hash rate may be an
-//! average that fades exponentially: the smallest of what those readings allow counts as proven. A
-//! pool that credits more (a miner that does not come through here) agrees.
+//! **Allowances.** The pool's figures lag behind, and its hash rate may be an exponential moving
+//! average: the smallest work that these readings allow counts as proven. A pool that credits more,
+//! for example for a miner that does not use Sluice, is correct.
 //!
 //! **The test.** Shares are a Poisson process, so a sum of difficulties `d` has the variance `V = Σd²`.
 //! The pool's sum and ours are taken for two independent samples of the same hash rate, which is
@@ -21,51 +21,51 @@ use std::time::Duration;
 use super::figures::PoolFigures;
 use crate::clock::NtpTime;
 
-/// Fewer shares prove nothing.
-const LEAST_SHARES: usize = 30;
-/// The pool's figures may be so far behind, and its clock and ours so far apart.
+/// Fewest shares for a verdict.
+const MIN_SHARES: usize = 30;
+/// Seconds that the pool's figures may lag behind, or its clock and ours may differ.
 const LAG: f64 = 150.0;
-/// A lower probability is no accident.
+/// Probability below which a difference is no accident.
 const THRESHOLD: f64 = 1e-7;
-/// Hashes that a share of difficulty 1 takes on average.
+/// Average number of hashes for a share of difficulty 1.
 const HASHES: f64 = 4_294_967_296.0;
 
-/// The work that the pool has accepted.
+/// The accepted work.
 #[derive(Debug, Clone, Copy)]
-pub struct Proven<'a> {
-    /// Since when all shares are known.
+pub struct ProvenWork<'a> {
+    /// The time since which all shares are known.
     pub since: NtpTime,
-    /// When each share was sent, and the difficulty it counts for; the oldest first.
+    /// Time and assigned difficulty of each share, the oldest first.
     pub shares: &'a [(NtpTime, f64)],
 }
 
-/// What the comparison says.
+/// The result of the comparison.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum CreditVerdict {
-    /// Too few shares, or figures that say nothing about a time that is known.
+    /// There are too few shares, or figures about an unknown time only.
     Unknown,
-    /// The pool credits what was proven, within chance, or more.
+    /// The pool credits the proven work, within chance, or more.
     Agrees,
-    /// It credits less than was proven; as sums of difficulty over the same time.
+    /// The pool credits less than was proven; both are sums of difficulty over the same time.
     CreditsLess {
         credited: f64,
         proven: f64,
-        /// An upper bound of how likely an honest pool looks like this.
+        /// Upper bound of the probability of these figures for an honest pool.
         probability: f64,
     },
 }
 
-/// Compares the newest figures with what was proven. `before`: earlier figures of the same pool and
-/// account, from at least ten minutes before.
-pub fn compare(proven: &Proven<'_>, newest: &PoolFigures, before: Option<&PoolFigures>) -> CreditVerdict {
+/// Compares the newest figures with the proven work. `before` has figures of the same pool and account
+/// from at least ten minutes earlier.
+pub fn compare(proven: &ProvenWork<'_>, newest: &PoolFigures, before: Option<&PoolFigures>) -> CreditVerdict {
     by_totals(proven, newest, before)
         .or_else(|| by_hash_rate(proven, newest))
         .unwrap_or(CreditVerdict::Unknown)
 }
 
-/// `None`: the pool publishes no totals, or they began anew.
+/// Compares totals; `None` if the pool publishes none, or they were reset.
 fn by_totals(
-    proven: &Proven<'_>,
+    proven: &ProvenWork<'_>,
     newest: &PoolFigures,
     before: Option<&PoolFigures>,
 ) -> Option<CreditVerdict> {
@@ -78,16 +78,16 @@ fn by_totals(
     if seconds(proven.since) > from {
         return None;
     }
-    // Shares at the edges may stand on either side.
+    // Shares at the edges may belong to either side.
     let sample = CreditSample::between(proven, from + LAG, to - LAG);
     Some(sample.judge(credited, sample.sum))
 }
 
-fn by_hash_rate(proven: &Proven<'_>, newest: &PoolFigures) -> Option<CreditVerdict> {
+fn by_hash_rate(proven: &ProvenWork<'_>, newest: &PoolFigures) -> Option<CreditVerdict> {
     let rate = newest.hash_rate?;
     let window = rate.window.filter(|window| *window >= Duration::from_secs(300))?.as_secs_f64();
     let to = seconds(newest.at);
-    // A fading average looks back longer than its window.
+    // An exponential moving average covers more than its window.
     if seconds(proven.since) > to - window - LAG {
         return None;
     }
@@ -100,13 +100,13 @@ fn by_hash_rate(proven: &Proven<'_>, newest: &PoolFigures) -> Option<CreditVerdi
     Some(sample.judge(credited, least))
 }
 
-/// What an average that fades exponentially would take for the work of one window.
-fn faded(proven: &Proven<'_>, end: f64, window: f64) -> f64 {
+/// The work of one window as an exponential moving average sees it.
+fn faded(proven: &ProvenWork<'_>, end: f64, window: f64) -> f64 {
     let weight = |at: f64| if at > end { 0.0 } else { ((at - end) / window).exp() };
     proven.shares.iter().map(|(at, work)| work * weight(seconds(*at))).sum()
 }
 
-/// The shares of a time.
+/// The shares of a time span.
 #[derive(Debug, Default)]
 struct CreditSample {
     count: usize,
@@ -116,7 +116,7 @@ struct CreditSample {
 }
 
 impl CreditSample {
-    fn between(proven: &Proven<'_>, from: f64, to: f64) -> CreditSample {
+    fn between(proven: &ProvenWork<'_>, from: f64, to: f64) -> CreditSample {
         let mut sample = CreditSample::default();
         for (at, work) in proven.shares {
             let at = seconds(*at);
@@ -131,7 +131,7 @@ impl CreditSample {
     }
 
     fn judge(&self, credited: f64, proven: f64) -> CreditVerdict {
-        if self.count < LEAST_SHARES || !credited.is_finite() {
+        if self.count < MIN_SHARES || !credited.is_finite() {
             return CreditVerdict::Unknown;
         }
         let less = proven - credited;
@@ -164,13 +164,13 @@ mod tests {
     }
 
     fn total(seconds: f64, total: f64) -> PoolFigures {
-        PoolFigures { accepted_difficulty_total: Some(total), ..PoolFigures::nothing(at(seconds)) }
+        PoolFigures { accepted_difficulty_total: Some(total), ..PoolFigures::empty(at(seconds)) }
     }
 
     fn rate(seconds: f64, work_in_an_hour: f64) -> PoolFigures {
         let window = Some(Duration::from_secs(3600));
         let hash_rate = Some(PublishedHashRate { per_second: work_in_an_hour * HASHES / 3600.0, window });
-        PoolFigures { hash_rate, ..PoolFigures::nothing(at(seconds)) }
+        PoolFigures { hash_rate, ..PoolFigures::empty(at(seconds)) }
     }
 
     /// A Poisson process; the pauses between shares are exponential.
@@ -210,7 +210,7 @@ mod tests {
         for round in 0..20_000 {
             let pause = [2.0, 10.0, 40.0, 100.0][round % 4];
             let shares = miner.shares(pause, 8000.0);
-            let proven = Proven { since: at(0.0), shares: &shares };
+            let proven = ProvenWork { since: at(0.0), shares: &shares };
             // The books are up to two minutes behind.
             let lag = 120.0 * miner.next();
             let credited = sum(&shares, 0.0, 8000.0 - lag);
@@ -234,7 +234,7 @@ mod tests {
     fn a_pool_that_keeps_work_back_is_found() {
         let mut miner = Miner(1);
         let shares = miner.shares(10.0, 20_000.0);
-        let proven = Proven { since: at(0.0), shares: &shares };
+        let proven = ProvenWork { since: at(0.0), shares: &shares };
         let all = sum(&shares, 0.0, 20_000.0);
         let found = compare(&proven, &total(20_000.0, all * 0.7), Some(&total(0.0, 0.0)));
         let CreditVerdict::CreditsLess { credited, proven: work, probability } = found else {
@@ -253,15 +253,15 @@ mod tests {
     #[test]
     fn no_verdict_without_enough_to_go_by() {
         let few: Vec<_> = (0..29).map(|n| (at(1000.0 + f64::from(n)), 1.0)).collect();
-        let proven = Proven { since: at(0.0), shares: &few };
+        let proven = ProvenWork { since: at(0.0), shares: &few };
         assert_eq!(compare(&proven, &rate(4000.0, 0.0), None), CreditVerdict::Unknown);
         assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(0.0, 0.0))), CreditVerdict::Unknown);
         let many: Vec<_> = (0..4000).map(|n| (at(f64::from(n)), 1.0)).collect();
-        let proven = Proven { since: at(1000.0), shares: &many };
+        let proven = ProvenWork { since: at(1000.0), shares: &many };
         // The window began before anything was known.
         assert_eq!(compare(&proven, &rate(4000.0, 0.0), None), CreditVerdict::Unknown);
         assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(0.0, 0.0))), CreditVerdict::Unknown);
-        let proven = Proven { since: at(0.0), shares: &many };
+        let proven = ProvenWork { since: at(0.0), shares: &many };
         assert!(matches!(compare(&proven, &rate(4000.0, 0.0), None), CreditVerdict::CreditsLess { .. }));
         // Without a window, with books that began anew, too close together, or with nothing at all.
         let mut without = rate(4000.0, 0.0);
@@ -269,13 +269,13 @@ mod tests {
         assert_eq!(compare(&proven, &without, None), CreditVerdict::Unknown);
         assert_eq!(compare(&proven, &total(4000.0, 5.0), Some(&total(0.0, 9.0))), CreditVerdict::Unknown);
         assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(3900.0, 0.0))), CreditVerdict::Unknown);
-        assert_eq!(compare(&proven, &PoolFigures::nothing(at(4000.0)), None), CreditVerdict::Unknown);
+        assert_eq!(compare(&proven, &PoolFigures::empty(at(4000.0)), None), CreditVerdict::Unknown);
     }
 
     #[test]
     fn a_miner_that_has_just_begun_is_no_evidence_against_a_fading_average() {
         let shares = Miner(3).shares(1.0, 3600.0);
-        let proven = Proven { since: at(-10_000.0), shares: &shares };
+        let proven = ProvenWork { since: at(-10_000.0), shares: &shares };
         let fading = faded(&proven, START as f64 + 3600.0, 3600.0);
         assert!(fading < 0.7 * sum(&shares, 0.0, 3600.0));
         assert_eq!(compare(&proven, &rate(3600.0, fading), None), CreditVerdict::Agrees);

@@ -1,14 +1,14 @@
-//! What a pool says, in one form for all.
+//! The figures of a pool, in one form for all APIs.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::clock::NtpTime;
 
-/// What the pool published at one moment. What it does not publish is `None`.
+/// The figures at one moment. A figure that the pool does not publish is `None`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PoolFigures {
-    /// When it was asked.
+    /// When they were requested.
     pub at: NtpTime,
     pub hash_rate: Option<PublishedHashRate>,
     /// The sum of the difficulties of all shares it has credited so far.
@@ -20,34 +20,34 @@ pub struct PoolFigures {
     pub best: Option<f64>,
 }
 
-/// A hash rate as the pool reckons it.
+/// A hash rate as the pool estimates it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PublishedHashRate {
     /// Hashes per second.
     pub per_second: f64,
-    /// The time it is reckoned over; `None` when the pool does not say.
+    /// The time over which it is estimated; `None` if the pool does not say.
     pub window: Option<Duration>,
 }
 
-/// An answer that can't be used: not the document that was expected, or with an absurd value.
+/// An unusable answer: not the expected document, or with an absurd value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unusable {
-    /// The field, or the whole.
+pub struct AnswerError {
+    /// The field, or the whole answer.
     pub what: String,
     pub why: &'static str,
 }
 
-impl fmt::Display for Unusable {
+impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.what, self.why)
     }
 }
 
-impl std::error::Error for Unusable {}
+impl std::error::Error for AnswerError {}
 
 impl PoolFigures {
-    /// Nothing is known yet.
-    pub(super) fn nothing(at: NtpTime) -> PoolFigures {
+    /// Figures without any value.
+    pub(super) fn empty(at: NtpTime) -> PoolFigures {
         PoolFigures {
             at,
             hash_rate: None,

@@ -1,20 +1,20 @@
-//! What the pool publishes about its miner, and whether it credits what was proven.
+//! The figures that a pool publishes about its miner, and their comparison with the proven work.
 //!
-//! `poller` asks, politely; `kinds` says what is asked of whom and reads the answers (`ckpool`,
-//! `public_pool`, `ocean`, `braiins`, with `numbers` for their ways to write numbers); `comparison`
-//! judges. Off unless `[pool_stats]` is set: nobody is called without being asked.
+//! `poller` requests them; `pool_api` knows the paths and parsers of each API (`ckpool`, `public_pool`,
+//! `ocean`, `braiins`, with `numbers` for their number formats); `comparison` compares. Off unless
+//! `[pool_stats]` is set.
 
 mod braiins;
 mod ckpool;
 mod comparison;
 mod figures;
-mod kinds;
 mod numbers;
 mod ocean;
 mod poller;
+mod pool_api;
 mod public_pool;
 
-pub use comparison::{CreditVerdict, Proven, compare};
-pub use figures::{PoolFigures, PublishedHashRate, Unusable};
-pub use kinds::read;
+pub use comparison::{CreditVerdict, ProvenWork, compare};
+pub use figures::{AnswerError, PoolFigures, PublishedHashRate};
 pub use poller::{PublishedStats, StatsHealth};
+pub use pool_api::read;

@@ -1,36 +1,36 @@
-//! Numbers as pools write them: as numbers, as texts, with units. Lenient with the form, strict with
-//! what can't be.
+//! Numbers as pools write them: as numbers, as texts, with units. Lenient about the form, strict about
+//! impossible values.
 
 use serde_json::Value;
 
-use super::figures::Unusable;
+use super::figures::AnswerError;
 
-/// Hashes a second. All of Bitcoin has about 1e21.
-const MOST_HASHES: f64 = 1e24;
-/// A difficulty, or a sum of them.
-const MOST_DIFFICULTY: f64 = 1e30;
-const MOST_WORKERS: f64 = 1e7;
-/// A share can't be older than Bitcoin (2009) …
+/// Caps a hash rate per second. All of Bitcoin has about 1e21.
+const MAX_HASHES: f64 = 1e24;
+/// Caps a difficulty, or a sum of difficulties.
+const MAX_DIFFICULTY: f64 = 1e30;
+const MAX_WORKERS: f64 = 1e7;
+/// Earliest time of a share: Bitcoin's start in 2009.
 const FIRST_SHARE: f64 = 1.23e9;
-/// … nor further in the future than a clock may be wrong.
+/// Largest error of a clock, by which a share may be in the future.
 const CLOCK_ERROR: f64 = 86_400.0;
 
-/// Hashes per second; `None` when the field is not there.
-pub(super) fn hash_rate(document: &Value, field: &str) -> Result<Option<f64>, Unusable> {
-    bounded(document, field, MOST_HASHES)
+/// A hash rate per second; `None` if the field is absent.
+pub(super) fn hash_rate(document: &Value, field: &str) -> Result<Option<f64>, AnswerError> {
+    bounded(document, field, MAX_HASHES)
 }
 
 /// A difficulty, or a sum of difficulties.
-pub(super) fn difficulty(document: &Value, field: &str) -> Result<Option<f64>, Unusable> {
-    bounded(document, field, MOST_DIFFICULTY)
+pub(super) fn difficulty(document: &Value, field: &str) -> Result<Option<f64>, AnswerError> {
+    bounded(document, field, MAX_DIFFICULTY)
 }
 
-pub(super) fn count(document: &Value, field: &str) -> Result<Option<u64>, Unusable> {
-    Ok(bounded(document, field, MOST_WORKERS)?.map(|count| count as u64))
+pub(super) fn count(document: &Value, field: &str) -> Result<Option<u64>, AnswerError> {
+    Ok(bounded(document, field, MAX_WORKERS)?.map(|count| count as u64))
 }
 
-/// Seconds since 1970; 0 means never. `now` likewise.
-pub(super) fn moment(document: &Value, field: &str, now: i64) -> Result<Option<i64>, Unusable> {
+/// Seconds since 1970, as is `now`; `None` for 0, which means never.
+pub(super) fn unix_time(document: &Value, field: &str, now: i64) -> Result<Option<i64>, AnswerError> {
     match bounded(document, field, now as f64 + CLOCK_ERROR)? {
         None | Some(0.0) => Ok(None),
         Some(moment) if moment < FIRST_SHARE => Err(absurd(field)),
@@ -38,7 +38,7 @@ pub(super) fn moment(document: &Value, field: &str, now: i64) -> Result<Option<i
     }
 }
 
-/// A number with a unit as a power of 1000 behind it: `1.48T`, `78.2K`, `1e15`, `0`.
+/// Parses a number with an optional unit, a power of 1000: `1.48T`, `78.2K`, `1e15`, `0`.
 pub(super) fn with_unit(text: &str) -> Option<f64> {
     let text = text.trim();
     let text = strip_suffix_ignoring_case(text, "h/s").unwrap_or(text).trim_end();
@@ -53,7 +53,7 @@ pub(super) fn with_unit(text: &str) -> Option<f64> {
         _ => (text.len(), 1.0),
     };
     let number = text[..digits].trim_end();
-    // `parse` alone would take "inf" and "nan".
+    // `parse` alone would accept "inf" and "nan".
     if !number.starts_with(|c: char| c.is_ascii_digit() || c == '.' || c == '-') {
         return None;
     }
@@ -61,7 +61,7 @@ pub(super) fn with_unit(text: &str) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-fn bounded(document: &Value, field: &str, most: f64) -> Result<Option<f64>, Unusable> {
+fn bounded(document: &Value, field: &str, most: f64) -> Result<Option<f64>, AnswerError> {
     let number = match document.get(field) {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Number(number)) => number.as_f64(),
@@ -70,14 +70,14 @@ fn bounded(document: &Value, field: &str, most: f64) -> Result<Option<f64>, Unus
         Some(_) => None,
     };
     match number {
-        None => Err(Unusable { what: field.to_owned(), why: "is not a number" }),
+        None => Err(AnswerError { what: field.to_owned(), why: "is not a number" }),
         Some(number) if (0.0..=most).contains(&number) => Ok(Some(number)),
         Some(_) => Err(absurd(field)),
     }
 }
 
-fn absurd(field: &str) -> Unusable {
-    Unusable { what: field.to_owned(), why: "has a value that can't be" }
+fn absurd(field: &str) -> AnswerError {
+    AnswerError { what: field.to_owned(), why: "has a value that can't be" }
 }
 
 fn strip_suffix_ignoring_case<'a>(text: &'a str, suffix: &str) -> Option<&'a str> {
@@ -123,11 +123,11 @@ mod tests {
         assert_eq!(hash_rate(&json!({ "h": "" }), "h"), Ok(None));
         assert_eq!(hash_rate(&json!([]), "h"), Ok(None));
         let now = 1_790_000_000;
-        assert_eq!(moment(&json!({ "t": "1789999999" }), "t", now), Ok(Some(1_789_999_999)));
-        assert_eq!(moment(&json!({ "t": 0 }), "t", now), Ok(None));
-        assert!(moment(&json!({ "t": 5 }), "t", now).is_err());
+        assert_eq!(unix_time(&json!({ "t": "1789999999" }), "t", now), Ok(Some(1_789_999_999)));
+        assert_eq!(unix_time(&json!({ "t": 0 }), "t", now), Ok(None));
+        assert!(unix_time(&json!({ "t": 5 }), "t", now).is_err());
         // Milliseconds are not seconds.
-        assert!(moment(&json!({ "t": 1_789_999_999_000_i64 }), "t", now).is_err());
+        assert!(unix_time(&json!({ "t": 1_789_999_999_000_i64 }), "t", now).is_err());
         assert!(count(&json!({ "n": 1e9 }), "n").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! The thread that asks the pool, politely.
+//! The thread that requests the pool's figures.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -10,24 +10,22 @@ use arc_swap::ArcSwapOption;
 use ureq::Agent;
 
 use super::figures::PoolFigures;
-use super::kinds::{paths, read, usual_url};
+use super::pool_api::{paths, read, usual_url};
 use crate::clock::Clock;
 use crate::config;
 use crate::net::https;
-use crate::net::tls_words;
-use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::supervise::service;
 
-/// A request takes no longer.
+/// Time limit of a request.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
-/// An answer is no larger.
+/// Caps the size of an answer.
 const MAX_ANSWER: u64 = 256 * 1024;
-/// After failures the pauses double up to this, or the interval if that is longer.
+/// Longest pause after failures, unless the interval is longer; pauses double up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
-/// What a pool publishes, as of its newest answer. Clones share it.
+/// The figures of the pool's newest answer. Clones share them.
 #[derive(Debug, Clone)]
 pub struct PublishedStats(Arc<PoolStatsShared>);
 
@@ -37,21 +35,21 @@ struct PoolStatsShared {
     health: Mutex<StatsHealth>,
 }
 
-/// How the asking goes.
+/// The state of the requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatsHealth {
     pub answered: u64,
     pub failed: u64,
-    /// Why the newest question failed, without URL and token; `None` after an answer.
+    /// Why the newest request failed, without URL and token; `None` after an answer.
     pub last_error: Option<String>,
 }
 
 impl PublishedStats {
-    /// Starts the thread `pool-stats`, which asks at once and then about every `interval` until
-    /// `stop`, about `account` where the pool wants an address, and tells `tell` what it was answered.
+    /// Starts the thread `pool-stats`, which requests the figures at once and then about every `interval`
+    /// until `stop`, and passes them to `tell`. `account` is the address, if the pool needs one.
     ///
     /// # Errors
-    /// `InvalidInput` when an address is needed and there is none; when no thread can be started.
+    /// `InvalidInput` if an address is needed and missing; else if no thread can be started.
     pub fn start(
         config: &config::PoolStatsConfig,
         account: Option<&str>,
@@ -60,7 +58,10 @@ impl PublishedStats {
         stop: &Stop,
     ) -> io::Result<PublishedStats> {
         let paths = paths(config.kind, account).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidInput, "pool_stats.address is missing: whose figures?")
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "pool_stats.address is missing: set it to the address whose figures are wanted",
+            )
         })?;
         let base = config.url.as_deref().unwrap_or(usual_url(config.kind)).trim_end_matches('/');
         let stats = PublishedStats(Arc::default());
@@ -76,12 +77,12 @@ impl PublishedStats {
         Ok(stats)
     }
 
-    /// The newest figures, if there was an answer.
+    /// The newest figures, if there are any.
     pub fn newest(&self) -> Option<Arc<PoolFigures>> {
         self.0.newest.load_full()
     }
 
-    /// How the asking goes.
+    /// The state of the requests.
     pub fn health(&self) -> StatsHealth {
         self.0.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -95,8 +96,8 @@ struct PoolStatsPoller {
     shared: Arc<PoolStatsShared>,
 }
 
-/// A question that got no figures: why, and when the pool wants to be asked again.
-struct Unanswered {
+/// A request without usable answer: the reason, and the pause that the pool asks for.
+struct FetchError {
     reason: String,
     pause: Option<Duration>,
 }
@@ -120,7 +121,10 @@ impl PoolStatsPoller {
                 }
                 Err(unanswered) => {
                     if failures == 0 {
-                        log::warn!("the pool's figures: {}; asking less often", unanswered.reason);
+                        log::warn!(
+                            "the pool's figures could not be read: {}; they are requested less often now",
+                            unanswered.reason
+                        );
                     }
                     health.failed += 1;
                     health.last_error = Some(unanswered.reason);
@@ -135,15 +139,15 @@ impl PoolStatsPoller {
         }
     }
 
-    fn ask(&self) -> Result<PoolFigures, Unanswered> {
+    fn ask(&self) -> Result<PoolFigures, FetchError> {
         let at = self.clock.now();
         let answers = self.urls.iter().map(|url| self.get(url.expose())).collect::<Result<Vec<_>, _>>()?;
         read(self.config.kind, &answers, at)
-            .map_err(|unusable| Unanswered { reason: unusable.to_string(), pause: None })
+            .map_err(|unusable| FetchError { reason: unusable.to_string(), pause: None })
     }
 
-    fn get(&self, url: &str) -> Result<Vec<u8>, Unanswered> {
-        let failed = |reason: &str| Unanswered { reason: reason.to_owned(), pause: None };
+    fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
+        let failed = |reason: &str| FetchError { reason: reason.to_owned(), pause: None };
         let mut request = self.agent.get(url).header("Accept", "application/json");
         if let Some(token) = &self.config.token {
             request = match self.config.kind {
@@ -151,31 +155,19 @@ impl PoolStatsPoller {
                 _ => request.header("Authorization", format!("Bearer {}", token.expose())),
             };
         }
-        // The client's own texts may hold the URL.
-        let mut response = request.call().map_err(|error| match error {
-            ureq::Error::Timeout(_) => failed("no answer in time"),
-            ureq::Error::HostNotFound => failed("the host's name is not known"),
-            ureq::Error::Io(why) if why.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-                failed(&format!("TLS: {}", tls_words::of_https_io(&why)))
-            }
-            ureq::Error::Io(why) => failed(&format!("connection: {}", describe(&why))),
-            ureq::Error::Rustls(why) => failed(&format!("TLS: {}", tls_words::of_https(&why))),
-            ureq::Error::Tls(why) => failed(&format!("TLS: {why}")),
-            ureq::Error::Http(_) | ureq::Error::BadUri(_) => failed("the URL or token can't be used"),
-            _ => failed("the answer is not proper HTTP"),
-        })?;
+        let mut response = request.call().map_err(|error| failed(&https::describe_error(&error)))?;
         if !response.status().is_success() {
             let asked = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
             let pause = asked.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
             let reason = format!("the pool answered {}", response.status().as_u16());
-            return Err(Unanswered { reason, pause });
+            return Err(FetchError { reason, pause });
         }
         let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
         body.map_err(|_| failed("the answer is too long or broken off"))
     }
 }
 
-/// A tenth more or less: many proxies that were started together do not ask together.
+/// Varies a pause by up to a tenth, so that proxies started together do not poll in step.
 fn with_jitter(pause: Duration) -> Duration {
     let random = RandomState::new().build_hasher().finish() % 2001;
     pause.mul_f64(0.9 + random as f64 / 10_000.0)

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::figures::{PoolFigures, PublishedHashRate, Unusable};
+use super::figures::{AnswerError, PoolFigures, PublishedHashRate};
 use super::numbers::{count, difficulty, hash_rate};
 use crate::clock::NtpTime;
 
@@ -10,8 +10,8 @@ pub(super) fn paths(address: &str) -> Vec<String> {
     vec![format!("/api/client/{address}")]
 }
 
-/// It publishes each session's hash rate without saying over which time, and no sum of work.
-pub(super) fn read(document: &Value, at: NtpTime) -> Result<PoolFigures, Unusable> {
+/// Parses the answer, which has each session's hash rate over an unknown time, and no sum of work.
+pub(super) fn read(document: &Value, at: NtpTime) -> Result<PoolFigures, AnswerError> {
     let mut rate = None;
     for worker in document.get("workers").and_then(Value::as_array).into_iter().flatten() {
         if let Some(more) = hash_rate(worker, "hashRate")? {
@@ -22,6 +22,6 @@ pub(super) fn read(document: &Value, at: NtpTime) -> Result<PoolFigures, Unusabl
         hash_rate: rate.map(|per_second| PublishedHashRate { per_second, window: None }),
         workers: count(document, "workersCount")?,
         best: difficulty(document, "bestDifficulty")?,
-        ..PoolFigures::nothing(at)
+        ..PoolFigures::empty(at)
     })
 }

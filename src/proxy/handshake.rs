@@ -14,7 +14,7 @@ use crate::net::Stream;
 use crate::net::options::time_left;
 use crate::net::proxy_protocol::{self, Parsed, ProxyError};
 use crate::net::tls::TlsServer;
-use crate::net::tls_words;
+use crate::net::tls_errors;
 use crate::util::address::canonical;
 use crate::util::os_error::describe;
 
@@ -117,7 +117,9 @@ impl fmt::Display for ArrivalError {
             ArrivalError::BadProxyHeader(error) => {
                 write!(f, "listen.proxy_protocol asks this address for a PROXY header: {error}")
             }
-            ArrivalError::Tls(error) => write!(f, "the TLS handshake failed: {}", tls_words::of_miner(error)),
+            ArrivalError::Tls(error) => {
+                write!(f, "the TLS handshake failed: {}", tls_errors::describe_miner_error(error))
+            }
         }
     }
 }

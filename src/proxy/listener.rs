@@ -13,10 +13,10 @@ use socket2::SockRef;
 use super::handshake::{IncomingConnection, TlsPort};
 use super::peer_log::{LogTopic, say};
 use super::{ListenerContext, Proxy, StartError};
-use crate::config::{Listen, ProxyProtocol};
+use crate::config::{ListenConfig, ProxyProtocol};
 use crate::limits::{Admission, AdmissionError};
 use crate::net::tls::TlsServer;
-use crate::net::{fd_limit, listen};
+use crate::net::{listen, process};
 use crate::util::address::canonical;
 use crate::util::os_error::describe;
 use crate::util::stop::Stop;
@@ -48,7 +48,7 @@ pub struct Acceptor {
 }
 
 /// Opens every listener of the configuration, or none.
-pub fn open_all(config: &Listen) -> Result<Vec<OpenListener>, StartError> {
+pub fn open_all(config: &ListenConfig) -> Result<Vec<OpenListener>, StartError> {
     let mut listeners = Vec::new();
     for address in &config.stratum {
         listeners.push(OpenListener::open(*address, TlsPort::Plain)?);
@@ -109,8 +109,8 @@ impl OpenListener {
                 Err(_) if stop.is_stopped() => return,
                 Err(error) => {
                     if !failing {
-                        let why = match fd_limit::are_used_up(&error) {
-                            true => fd_limit::used_up_advice(),
+                        let why = match process::is_out_of_fds(&error) {
+                            true => process::fd_advice(),
                             false => describe(&error),
                         };
                         log::error!("{}: can't accept connections: {why}", self.address);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::peer_log::{LogTopic, say};
-use crate::config::{Listen, RateLimitConfig};
+use crate::config::{ListenConfig, RateLimitConfig};
 use crate::limits::{Abuse, Gatekeeper, LogLimiter};
 use crate::util::span::seconds;
 
@@ -15,13 +15,13 @@ const ARRIVAL_LIMIT: Duration = Duration::from_secs(10);
 /// send.
 #[derive(Debug)]
 pub struct ListenerContext {
-    pub listen: Listen,
+    pub listen: ListenConfig,
     pub gatekeeper: Gatekeeper,
     pub(crate) quiet: LogLimiter,
 }
 
 impl ListenerContext {
-    pub fn new(listen: &Listen, limits: &RateLimitConfig) -> ListenerContext {
+    pub fn new(listen: &ListenConfig, limits: &RateLimitConfig) -> ListenerContext {
         ListenerContext {
             listen: listen.clone(),
             gatekeeper: Gatekeeper::new(listen, limits),

@@ -62,7 +62,7 @@ impl LogTopic {
 
 /// One line about a peer, unless it has had one of this topic just now.
 pub fn say(reception: &ListenerContext, peer: SocketAddr, topic: LogTopic, text: &dyn Display) {
-    match reception.quiet.speak(peer.ip().into(), topic.name(), Instant::now()) {
+    match reception.quiet.allow(peer.ip().into(), topic.name(), Instant::now()) {
         None => {}
         Some(0) => log::log!(topic.level(), "{peer}: {text}"),
         Some(more) => log::log!(topic.level(), "{peer}: {text} ({more} more like this were not written)"),

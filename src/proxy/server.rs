@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::listener::{Acceptor, OpenListener, open_all};
 use super::{ListenerContext, Proxy, StartError};
-use crate::config::{Config, Listen};
+use crate::config::{Config, ListenConfig};
 use crate::upstream::Upstreams;
 use crate::util::stop::Stop;
 
@@ -27,7 +27,7 @@ impl ProxyServer {
     /// # Errors
     /// [`StartError`] when a listener, a certificate or an upstream can't be set up; nothing runs then.
     pub fn open(
-        listen: &Listen,
+        listen: &ListenConfig,
         stop: &Stop,
         start: impl FnOnce(&[SocketAddr]) -> Result<Arc<dyn Proxy>, StartError>,
     ) -> Result<ProxyServer, StartError> {

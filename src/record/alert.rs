@@ -1,34 +1,34 @@
-//! A record of `alerts.log`.
+//! An entry of `alerts.log`.
 
 use serde_json::{Value, json};
 
-use super::text::json_text;
+use super::json::escape_json;
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::util::escape::line_text;
 
-/// The data of one alert in bytes; more is left out, and said.
+/// Caps the bytes of an alert's data; larger data is replaced by a note.
 const MAX_DATA: usize = 16 * 1024;
 
-/// Characters of a description.
+/// Caps the characters of a description.
 const MAX_DESCRIPTION: usize = 1024;
 
-/// What ends a record: 80 dashes.
-const RULE_LINE: &str = "--------------------------------------------------------------------------------";
+/// The end of an entry: 80 dashes.
+const SEPARATOR: &str = "--------------------------------------------------------------------------------";
 
-/// Where in an alert's life a record stands.
+/// The begin or the end of a state, or an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AlertKind {
-    /// A state has begun, and lasts.
+    /// A state has begun and continues.
     Begins,
-    /// A state is over.
+    /// A state has ended.
     Ends,
-    /// Something happened once.
+    /// An event occurred.
     Happened,
 }
 
 impl AlertKind {
-    /// As messages for programs say it.
+    /// The word in machine-readable messages.
     pub fn as_str(self) -> &'static str {
         match self {
             AlertKind::Begins => "begins",
@@ -55,17 +55,17 @@ pub struct AlertRow {
 impl AlertRow {
     pub(super) fn to_text(&self) -> String {
         let severity = self.severity.as_str().to_ascii_uppercase();
-        // Evidence keeps the exact names, with JSON's own escapes.
+        // Evidence keeps exact names, in JSON's own escapes.
         let mut data = self.data.to_string();
         if data.len() > MAX_DATA {
             data = json!({ "left_out": "too long", "bytes": data.len() }).to_string();
         }
         format!(
-            "[{}] {severity}: {}\nDescription: {}\nData: {}\n{RULE_LINE}\n",
+            "[{}] {severity}: {}\nDescription: {}\nData: {}\n{SEPARATOR}\n",
             self.at,
             self.id,
             line_text(&self.description, MAX_DESCRIPTION),
-            json_text(&data),
+            escape_json(&data),
         )
     }
 }

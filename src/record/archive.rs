@@ -1,4 +1,4 @@
-//! What becomes of rotated files: they are compressed, and the oldest removed. A thread of its own,
+//! The thread that compresses rotated files and removes the oldest. It is separate from the writer,
 //! so that no row waits for it.
 
 use std::fs::{self, File};
@@ -15,58 +15,58 @@ use jiff::civil::{Date, date};
 use log::{info, warn};
 
 use super::atomic::sync_directory;
-use super::names::{Rotated, rotated_files};
+use super::names::{RotatedName, rotated_files};
 use super::time_source::{TimeSource, day_of};
-use super::write_retry::{Condition, TimePair, WriteRetry};
-use crate::clock::{AGREED_FOR, DateCertainty};
-use crate::config::Record;
+use super::write_retry::{TimePair, WriteError, WriteRetry};
+use crate::clock::{DateCertainty, MIN_AGREEMENT};
+use crate::config::RecordConfig;
 use crate::util::plural::count_of;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::supervise::service;
 
-/// Days pass also while nothing is rotated.
-const LOOK_AGAIN: Duration = Duration::from_secs(3600);
-/// After a failure.
-const TRY_AGAIN: Duration = Duration::from_secs(60);
+/// Time between two sweeps: files grow old even if nothing is rotated.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// Pause after a failure.
+const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Sluice is not older, so a file of an earlier day was written before the clock was right, which on
-/// a Pi is at every start. How old it is, nobody knows.
+/// The day of Sluice's first release. A file of an earlier day was written before the clock was set,
+/// as happens on a Pi at every start, so its age is unknown.
 const FIRST_DAY: Date = date(2026, 1, 1);
 
-/// What is compressed at once. After each piece the thread rests for as long as it took, so that
-/// even on one slow core half of the time is left to others.
-const PIECE: usize = 64 * 1024;
+/// Bytes compressed at once. After each chunk the thread sleeps for as long as the chunk took, so that
+/// it uses at most half of a slow core.
+const CHUNK: usize = 64 * 1024;
 
-/// How much may be kept.
+/// Limits on the rotated files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// `None` for ever.
+    /// Days a file is kept; `None` for ever.
     pub days: Option<u64>,
-    /// All rotated files together.
+    /// Total size of all rotated files.
     pub bytes: u64,
 }
 
 impl Retention {
-    pub fn of(record: &Record) -> Retention {
+    pub fn of(record: &RecordConfig) -> Retention {
         let days = Some(record.keep_days).filter(|days| *days > 0);
         Retention { days, bytes: record.max_total_mb << 20 }
     }
 }
 
-/// Removes the oldest rotated files in `dir` until `retention` holds: what is too large always, what is
-/// too old only when the date is certain, since a wrong clock would make everything old. Files that are
-/// not ours, and the live ones, are never touched. Returns how many files are kept only because the
-/// date is not certain.
+/// Removes the oldest rotated files in `dir` until `retention` holds. Files over the size limit are
+/// always removed, old ones only if the date is certain, because a wrong clock makes every file look
+/// old. Live files and other programs' files are never touched. Returns how many files are kept only
+/// because the date is not certain.
 ///
 /// # Errors
-/// The disk's.
-pub fn enforce(dir: &Path, retention: Retention, time: &dyn TimeSource) -> io::Result<usize> {
+/// Errors of the disk.
+pub fn apply_retention(dir: &Path, retention: Retention, time: &dyn TimeSource) -> io::Result<usize> {
     let mut files = Vec::new();
     for (path, rotated) in rotated_files(dir)? {
         let Ok(data) = fs::metadata(&path) else { continue };
-        // The name's date is wrong when the clock was wrong then. What was touched later is not older
-        // than that, so the later of the two counts.
+        // The date in the name is wrong if the clock was wrong then. A file modified later is not older
+        // than that, so the later date counts.
         let touched = data.modified().ok().and_then(day_of).unwrap_or(rotated.date);
         files.push((rotated.date.max(touched), rotated, path, data.len()));
     }
@@ -77,13 +77,13 @@ pub fn enforce(dir: &Path, retention: Retention, time: &dyn TimeSource) -> io::R
     });
     let is_certain = time.date_certainty() == DateCertainty::Certain;
     let (mut total, mut spared) = (0, 0);
-    // From the newest: what comes after the sum is full is too much.
+    // From the newest: all files after the sum exceeds the limit are removed.
     for (date, rotated, path, length) in files.iter().rev() {
         total += length;
         let is_old = oldest.is_some_and(|oldest| *date < oldest && rotated.date >= FIRST_DAY);
         if total > retention.bytes || (is_old && is_certain) {
             remove_if_there(path)?;
-            info!("{}: removed, as [record] says", path.display());
+            info!("{}: removed, because [record] limits age and size of archives", path.display());
         } else if is_old {
             spared += 1;
         }
@@ -91,13 +91,13 @@ pub fn enforce(dir: &Path, retention: Retention, time: &dyn TimeSource) -> io::R
     Ok(spared)
 }
 
-/// Compresses the rotated file at `path` and removes the original. A crash leaves the original, or
-/// both, and the next call ends the work.
+/// Compresses the rotated file at `path` and removes the original. After a crash, the next call
+/// completes the work.
 ///
 /// # Errors
-/// The disk's; `Interrupted` when stopped.
-pub(super) fn compress(path: &Path, rotated: Rotated, stop: &Stop) -> io::Result<()> {
-    let compressed = path.with_file_name(Rotated { is_compressed: true, ..rotated }.name());
+/// Errors of the disk; `Interrupted` if stopped.
+pub(super) fn compress(path: &Path, rotated: RotatedName, stop: &Stop) -> io::Result<()> {
+    let compressed = path.with_file_name(RotatedName { is_compressed: true, ..rotated }.name());
     let part = part_of(&compressed);
     let written = compress_to(path, &part, stop).and_then(|()| fs::rename(&part, &compressed));
     if written.is_err() {
@@ -110,15 +110,15 @@ pub(super) fn compress(path: &Path, rotated: Rotated, stop: &Stop) -> io::Result
     remove_if_there(path)
 }
 
-/// The thread that keeps the rotated files.
+/// The handle of the archive thread.
 pub(super) struct Archive {
     wake: Sender<()>,
     stop: Stop,
-    trouble: Arc<Mutex<Option<WriteRetry>>>,
+    trouble: Arc<Mutex<Option<WriteError>>>,
 }
 
 impl Archive {
-    /// Begins with what an earlier run left.
+    /// Starts the thread, which begins with the files of earlier runs.
     pub fn start(dir: &Path, retention: Retention, time: Arc<dyn TimeSource>) -> io::Result<Archive> {
         let (wake, woken) = bounded(1);
         let trouble = Arc::new(Mutex::new(None));
@@ -130,7 +130,7 @@ impl Archive {
             began: Instant::now(),
             has_warned: false,
             stop: stop.clone(),
-            condition: Condition::default(),
+            condition: WriteRetry::default(),
             trouble: trouble.clone(),
         };
         service("record-archive").start(move || {
@@ -140,19 +140,19 @@ impl Archive {
         Ok(Archive { wake, stop, trouble })
     }
 
-    /// Says that there is a new rotated file.
+    /// Tells the thread that there is a new rotated file.
     pub fn wake(&self) {
-        // One word is enough: it looks at everything each time.
+        // If a signal is pending already, the next sweep finds this file too.
         let _ = self.wake.try_send(());
     }
 
-    pub fn trouble(&self) -> Option<WriteRetry> {
+    pub fn error(&self) -> Option<WriteError> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Drop for Archive {
-    /// A file that is being compressed is left as it is, for the next start.
+    /// Stops the thread. A half-compressed file is done again at the next start.
     fn drop(&mut self) {
         self.stop.stop();
     }
@@ -163,11 +163,11 @@ struct Archiver {
     retention: Retention,
     time: Arc<dyn TimeSource>,
     began: Instant,
-    /// The owner knows that old files are kept because the date is doubtful.
+    /// The log has the warning that old files are kept because the date is uncertain.
     has_warned: bool,
     stop: Stop,
-    condition: Condition,
-    trouble: Arc<Mutex<Option<WriteRetry>>>,
+    condition: WriteRetry,
+    trouble: Arc<Mutex<Option<WriteError>>>,
 }
 
 impl Archiver {
@@ -184,8 +184,8 @@ impl Archiver {
                     self.condition.failed(moment, &self.dir, &error, then);
                 }
             }
-            let trouble = self.condition.trouble().cloned();
-            let pause = if trouble.is_some() { TRY_AGAIN } else { LOOK_AGAIN };
+            let trouble = self.condition.error().cloned();
+            let pause = if trouble.is_some() { RETRY_INTERVAL } else { SWEEP_INTERVAL };
             *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
             if woken.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
                 return;
@@ -195,22 +195,22 @@ impl Archiver {
 
     fn sweep(&mut self) -> io::Result<()> {
         if !self.dir.is_dir() {
-            // Nothing was rotated yet. That there is no such directory, the writer tells.
+            // Nothing was rotated yet. The writer reports a missing directory.
             return Ok(());
         }
-        // Removing first: there may be no room to compress.
-        enforce(&self.dir, self.retention, &*self.time)?;
+        // Remove files first: compression may need the room.
+        apply_retention(&self.dir, self.retention, &*self.time)?;
         for (path, rotated) in rotated_files(&self.dir)? {
             if !rotated.is_compressed {
                 compress(&path, rotated, &self.stop)?;
             }
         }
-        let spared = enforce(&self.dir, self.retention, &*self.time)?;
+        let spared = apply_retention(&self.dir, self.retention, &*self.time)?;
         self.warn_of_spared(spared);
         Ok(())
     }
 
-    /// Tells once why files stay that look too old. A witness that is only missing is waited for:
+    /// Warns once why old-looking files are kept. If a time source is only missing, it waits first:
     /// after a start there is no miner yet, and so no job.
     fn warn_of_spared(&mut self, spared: usize) {
         let doubt = match self.time.date_certainty() {
@@ -221,7 +221,7 @@ impl Archiver {
             DateCertainty::NotYet => return,
             DateCertainty::Doubtful(doubt) => doubt,
         };
-        let is_due = doubt.is_contradiction || self.began.elapsed() > AGREED_FOR;
+        let is_due = doubt.is_contradiction || self.began.elapsed() > MIN_AGREEMENT;
         if spared == 0 || self.has_warned || !is_due {
             return;
         }
@@ -234,7 +234,7 @@ impl Archiver {
             self.dir.display(),
             self.retention.days.unwrap_or(0),
             doubt.reason,
-            AGREED_FOR.as_secs() / 3600,
+            MIN_AGREEMENT.as_secs() / 3600,
         );
     }
 }
@@ -243,7 +243,7 @@ fn compress_to(path: &Path, part: &Path, stop: &Stop) -> io::Result<()> {
     let mut source = File::open(path)?;
     // Level 1: on a Pi seven times as fast as level 6, for a quarter of the size instead of a fifth.
     let mut encoder = GzEncoder::new(BufWriter::new(File::create(part)?), Compression::fast());
-    let mut piece = vec![0; PIECE];
+    let mut piece = vec![0; CHUNK];
     loop {
         let begin = Instant::now();
         let length = source.read(&mut piece)?;
@@ -263,11 +263,12 @@ fn part_of(compressed: &Path) -> PathBuf {
     PathBuf::from(part)
 }
 
-/// Removes what a crash left of a compression.
+/// Removes partial files left by a crash during compression.
 fn remove_parts(dir: &Path) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let compressed = name.to_str().and_then(|name| name.strip_suffix(".part")).and_then(Rotated::parse);
+        let compressed =
+            name.to_str().and_then(|name| name.strip_suffix(".part")).and_then(RotatedName::parse);
         if compressed.is_some_and(|rotated| rotated.is_compressed) {
             let _ = fs::remove_file(entry.path());
         }

@@ -5,24 +5,24 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::json::escape_json;
 use super::share::ShareOutcome;
-use super::text::json_text;
 use crate::clock::NtpTime;
 use crate::stratum::{Extranonce1, Notify, Submit, encode_hex};
 use crate::tap::SessionId;
 use crate::work::{BlockHash, Header, Height};
 
 /// The directory's name in the data directory.
-pub const BLOCKS: &str = "blocks";
+pub const BLOCKS_DIR: &str = "blocks";
 
-/// A share that is worth a block, with all that is needed to build the block or to prove that it
-/// was found.
+/// A share that is worth a block, with everything needed to build the block or to prove that it was
+/// found.
 #[derive(Debug, Clone)]
 pub struct BlockRecord {
-    /// When the submit came in.
+    /// When the submit arrived.
     pub at: NtpTime,
     pub header: Header,
-    /// Without witness, as it is hashed.
+    /// The transaction without witness, as it is hashed.
     pub coinbase: Vec<u8>,
     pub height: Option<Height>,
     pub share_difficulty: f64,
@@ -48,7 +48,7 @@ impl BlockRecord {
     /// `blocks/<time>-<hash>.json`; the time is that of the submit, such as `20261121T021340.123Z`.
     pub fn file(&self) -> PathBuf {
         let time = self.at.timestamp().strftime("%Y%m%dT%H%M%S%.3fZ").to_string();
-        [BLOCKS.to_owned(), format!("{time}-{}.json", self.hash())].iter().collect()
+        [BLOCKS_DIR.to_owned(), format!("{time}-{}.json", self.hash())].iter().collect()
     }
 
     pub(super) fn to_json(&self) -> String {
@@ -86,7 +86,7 @@ impl BlockRecord {
             "user_agent": self.user_agent,
             "verdict": self.outcome.as_ref().map(verdict),
         });
-        json_text(&format!("{value:#}\n"))
+        escape_json(&format!("{value:#}\n"))
     }
 }
 

@@ -3,23 +3,23 @@
 use crate::clock::NtpTime;
 use crate::util::escape::line_text;
 
-/// Characters of one line: a job with its coinbase in hex.
+/// Caps the characters of one line: enough for a job with its coinbase in hex.
 const MAX_LINE: usize = 16 * 1024;
 
-/// What a line of `geek.log` is about.
+/// The topic of a line of `geek.log`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GeekTopic {
-    /// A job, decoded.
+    /// A decoded job.
     Job,
-    /// A share, rebuilt.
+    /// A rebuilt share.
     Share,
-    /// Search space.
+    /// The search space.
     Extranonce,
-    /// A message's times.
+    /// The times of a message.
     Timing,
 }
 
-/// `[2026-11-21T02:13:40.123Z] SHARE: text`
+/// Formats a line: `[2026-11-21T02:13:40.123Z] SHARE: text`.
 pub(super) fn geek_line(at: NtpTime, topic: GeekTopic, text: &str) -> String {
     let topic = match topic {
         GeekTopic::Job => "JOB",

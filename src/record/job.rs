@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::csv::{optional, row, seconds};
-use super::text::cell;
+use super::csv::{csv_field, optional, row, seconds};
 use crate::clock::NtpTime;
 use crate::stratum::{JobId, Ntime};
 use crate::work::Height;
@@ -16,13 +15,13 @@ pub struct JobRow {
     pub job_id: JobId,
     pub height: Option<Height>,
     pub ntime: Ntime,
-    /// When the job came in.
+    /// When the job arrived.
     pub at: NtpTime,
-    /// Since the job before, of the same pool and session.
+    /// Time since the previous job of the same pool and session.
     pub receive_gap: Option<Duration>,
-    /// Since the job's prevhash was first seen.
+    /// Time since the job's prevhash was first seen.
     pub prevhash_age: Option<Duration>,
-    /// Merkle branches; none for an empty block.
+    /// Number of merkle branches; none for an empty block.
     pub branches: usize,
 }
 
@@ -43,8 +42,8 @@ impl JobRow {
     pub(super) fn to_csv(&self) -> Vec<u8> {
         let ahead_ms = i64::from(self.ntime.0) * 1000 - self.at.timestamp().as_millisecond();
         row::<{ JobRow::COLUMNS.len() }>([
-            cell(&self.pool),
-            cell(self.job_id.as_str()),
+            csv_field(&self.pool),
+            csv_field(self.job_id.as_str()),
             optional(self.height),
             self.ntime.to_string(),
             self.at.to_string(),

@@ -1,4 +1,4 @@
-//! The names of our files, live and rotated. Nothing with another name is ever touched.
+//! Names of the live and the rotated files. Files with other names are never touched.
 
 use std::fs;
 use std::io;
@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 
-/// A file that is appended to and rotated: `stem.extension`.
+/// The name of a file that is appended to and rotated: `stem.extension`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileName {
     pub stem: &'static str,
     pub extension: &'static str,
 }
 
-/// A rotated file: `stem-2026-11-21.1.extension`, with `.gz` behind it once it is compressed. The
-/// date is the day of its rows in UTC, the number counts the files of that day from 1.
+/// The name of a rotated file: `stem-2026-11-21.1.extension`, followed by `.gz` once it is compressed.
+/// The date is the day of its rows in UTC; the number counts the files of that day from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rotated {
+pub struct RotatedName {
     pub file: FileName,
     pub date: Date,
     pub number: u32,
@@ -32,52 +32,52 @@ impl FileName {
     pub const ALERTS: FileName = FileName { stem: "alerts", extension: "log" };
     /// `geek.log`
     pub const GEEK: FileName = FileName { stem: "geek", extension: "log" };
-    /// All that rotate.
+    /// All rotating files.
     pub const ALL: [FileName; 4] = [FileName::SHARES, FileName::TIMING, FileName::ALERTS, FileName::GEEK];
 
-    /// The file that is written to.
+    /// The name of the live file.
     pub fn live(self) -> String {
         format!("{}.{}", self.stem, self.extension)
     }
 
-    /// The first number of this day that is not taken, in the order of time.
-    pub(super) fn next(self, dir: &Path, date: Date) -> io::Result<Rotated> {
-        let same_day = |(_, rotated): &(PathBuf, Rotated)| rotated.file == self && rotated.date == date;
+    /// The name with the next free number of this day.
+    pub(super) fn next_rotated(self, dir: &Path, date: Date) -> io::Result<RotatedName> {
+        let same_day = |(_, rotated): &(PathBuf, RotatedName)| rotated.file == self && rotated.date == date;
         let taken = rotated_files(dir)?;
         let last = taken.iter().filter(|one| same_day(one)).map(|(_, rotated)| rotated.number).max();
         let number = last.unwrap_or(0).saturating_add(1);
-        Ok(Rotated { file: self, date, number, is_compressed: false })
+        Ok(RotatedName { file: self, date, number, is_compressed: false })
     }
 }
 
-impl Rotated {
+impl RotatedName {
     pub(super) fn name(self) -> String {
         let FileName { stem, extension } = self.file;
         let gz = if self.is_compressed { ".gz" } else { "" };
         format!("{stem}-{}.{}.{extension}{gz}", self.date, self.number)
     }
 
-    /// `None` for any name that we would not have given.
-    pub(super) fn parse(name: &str) -> Option<Rotated> {
+    /// Parses a name; `None` unless Sluice would write it exactly so.
+    pub(super) fn parse(name: &str) -> Option<RotatedName> {
         let plain = name.strip_suffix(".gz");
         FileName::ALL.into_iter().find_map(|file| {
             let rest = plain.unwrap_or(name).strip_prefix(file.stem)?.strip_prefix('-')?;
             let rest = rest.strip_suffix(file.extension)?.strip_suffix('.')?;
             let (date, number) = rest.split_once('.')?;
             let (date, number) = (date.parse().ok()?, number.parse().ok()?);
-            let rotated = Rotated { file, date, number, is_compressed: plain.is_some() };
-            // Dates and numbers can be written in other ways, but not by us.
+            let rotated = RotatedName { file, date, number, is_compressed: plain.is_some() };
+            // Sluice writes dates and numbers in one form only.
             (rotated.name() == name).then_some(rotated)
         })
     }
 }
 
-/// Our rotated files in `dir`, in no order. Links and directories are not ours.
-pub(super) fn rotated_files(dir: &Path) -> io::Result<Vec<(PathBuf, Rotated)>> {
+/// The rotated files in `dir`, in no particular order, without links and directories.
+pub(super) fn rotated_files(dir: &Path) -> io::Result<Vec<(PathBuf, RotatedName)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        let rotated = entry.file_name().to_str().and_then(Rotated::parse);
+        let rotated = entry.file_name().to_str().and_then(RotatedName::parse);
         if let (Some(rotated), true) = (rotated, entry.file_type()?.is_file()) {
             files.push((entry.path(), rotated));
         }
@@ -90,9 +90,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_names_are_read_back_and_no_others() {
+    fn only_our_own_names_are_parsed() {
         for name in ["shares-2026-11-21.1.csv", "alerts-2026-01-02.37.log.gz"] {
-            assert_eq!(Rotated::parse(name).unwrap().name(), name);
+            assert_eq!(RotatedName::parse(name).unwrap().name(), name);
         }
         for name in [
             "shares.csv",
@@ -107,7 +107,7 @@ mod tests {
             "sluice.log.1",
             "",
         ] {
-            assert_eq!(Rotated::parse(name), None, "{name}");
+            assert_eq!(RotatedName::parse(name), None, "{name}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Files that are kept from run to run: read at the start, and replaced as a whole now and then.
+//! JSON files kept from run to run: read at the start, and replaced as a whole from time to time.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -11,61 +11,65 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::atomic::replace;
-use super::text::json_text;
-use super::write_retry::{Condition, TimePair, WriteRetry};
+use super::json::escape_json;
+use super::write_retry::{TimePair, WriteError, WriteRetry};
+use crate::analyzer::History;
 use crate::clock::NtpTime;
 use crate::util::os_error::describe;
 
-/// Ours are below 1 MiB.
+/// The name of the charts' time series in the data directory.
+pub const HISTORY_FILE: &str = "history.json";
+
+/// Caps what is read. Sluice writes less than 1 MiB.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// What such a file holds.
+/// The content of such a file.
 pub(super) trait PersistedJson: Serialize + DeserializeOwned + Default {
     /// The file's name in the data directory.
     const FILE: &'static str;
-    /// Each time is an fsync, which wears an SD card: no more often than this.
-    const EVERY: Duration;
-    /// The same for news that must not be lost.
-    const EVERY_IF_URGENT: Duration = Self::EVERY;
-    /// What follows when there is none, for the log.
-    const WITHOUT: &'static str;
+    /// Shortest time between two saves. Each is an fsync, which wears an SD card.
+    const SAVE_INTERVAL: Duration;
+    /// Shortest time between two saves of urgent content.
+    const URGENT_SAVE_INTERVAL: Duration = Self::SAVE_INTERVAL;
+    /// The consequence if there is no file, for the log.
+    const IF_MISSING: &'static str;
 
-    /// Holds what somebody else may have written to our bounds.
+    /// Applies our limits to content that another program may have written.
     fn bounded(self, now: NtpTime) -> Self;
 
     /// # Errors
-    /// When it has no form in JSON.
+    /// If it can't be written as JSON.
     fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self)
     }
 }
 
-/// The newest that is not on the disk yet; how it passes from the analyzer to the writer.
+/// The newest unsaved content, which the analyzer hands to the writer.
 #[derive(Debug)]
-pub(super) struct Waiting<T>(Mutex<Option<NewestCopy<T>>>);
+pub(super) struct SaveSlot<T>(Mutex<Option<UnsavedContent<T>>>);
 
 #[derive(Debug)]
-struct NewestCopy<T> {
+struct UnsavedContent<T> {
     content: Arc<T>,
     is_urgent: bool,
 }
 
-/// The writer's side of such a file.
+/// The writer's handle of such a file.
 #[derive(Debug)]
-pub(super) struct KeptFile<T> {
+pub(super) struct PersistedFile<T> {
     path: PathBuf,
-    waiting: Arc<Waiting<T>>,
-    condition: Condition,
+    waiting: Arc<SaveSlot<T>>,
+    condition: WriteRetry,
     saved: Option<Instant>,
 }
 
-/// Reads what was kept. A file that can't be read is put aside as `<file>.bad-<time>`, and a fresh
-/// content returned.
+/// Reads the file. If it can't be read, it is renamed to `<file>.bad-<time>`, and the default content
+/// is returned.
 pub(super) fn load<T: PersistedJson>(dir: &Path, now: NtpTime) -> T {
-    let (path, without) = (dir.join(T::FILE), T::WITHOUT);
+    let (path, without) = (dir.join(T::FILE), T::IF_MISSING);
     let reason = match read::<T>(&path) {
         Ok(content) => return content.bounded(now),
-        Err(error) if is_nothing(&error) => {
+        Err(error) if is_missing(&error) => {
             info!("{}: not there yet; {without}", path.display());
             return T::default();
         }
@@ -75,27 +79,26 @@ pub(super) fn load<T: PersistedJson>(dir: &Path, now: NtpTime) -> T {
     let aside = dir.join(format!("{}.bad-{time}", T::FILE));
     let kept = match fs::rename(&path, &aside) {
         Ok(()) => format!("it is kept as {}", aside.display()),
-        Err(error) => format!("it can't be kept aside either: {}", describe(&error)),
+        Err(error) => format!("it can't be renamed either: {}", describe(&error)),
     };
     warn!("{}: {reason}; {kept}; {without}", path.display());
     T::default()
 }
 
-impl<T> Waiting<T> {
+impl<T> SaveSlot<T> {
     pub fn set(&self, content: Arc<T>) {
         let mut waiting = self.lock();
         let is_urgent = waiting.as_ref().is_some_and(|newest| newest.is_urgent);
-        *waiting = Some(NewestCopy { content, is_urgent });
+        *waiting = Some(UnsavedContent { content, is_urgent });
     }
 
-    /// The same for news that must not be lost.
+    /// Like [`SaveSlot::set`], for content that must be saved soon.
     pub fn set_urgent(&self, content: Arc<T>) {
-        *self.lock() = Some(NewestCopy { content, is_urgent: true });
+        *self.lock() = Some(UnsavedContent { content, is_urgent: true });
     }
 
-    /// Has what could not be saved wait again. A newer content that has come meanwhile takes its place, and its
-    /// urgency with it.
-    fn put_back(&self, unsaved: NewestCopy<T>) {
+    /// Returns content that could not be saved. If there is newer content by now, that inherits the urgency.
+    fn put_back(&self, unsaved: UnsavedContent<T>) {
         let mut waiting = self.lock();
         match waiting.as_mut() {
             Some(newer) => newer.is_urgent |= unsaved.is_urgent,
@@ -107,25 +110,25 @@ impl<T> Waiting<T> {
         self.lock().as_ref().is_some_and(|newest| newest.is_urgent)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<NewestCopy<T>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<UnsavedContent<T>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T> Default for Waiting<T> {
-    fn default() -> Waiting<T> {
-        Waiting(Mutex::new(None))
+impl<T> Default for SaveSlot<T> {
+    fn default() -> SaveSlot<T> {
+        SaveSlot(Mutex::new(None))
     }
 }
 
-impl<T: PersistedJson> KeptFile<T> {
-    pub fn new(dir: &Path, waiting: Arc<Waiting<T>>) -> KeptFile<T> {
-        KeptFile { path: dir.join(T::FILE), waiting, condition: Condition::default(), saved: None }
+impl<T: PersistedJson> PersistedFile<T> {
+    pub fn new(dir: &Path, waiting: Arc<SaveSlot<T>>) -> PersistedFile<T> {
+        PersistedFile { path: dir.join(T::FILE), waiting, condition: WriteRetry::default(), saved: None }
     }
 
-    /// Replaces the file when there is something new and it is time; at the end it is.
+    /// Saves new content if a save is due, or at the end.
     pub fn write(&mut self, moment: TimePair, is_end: bool) {
-        let every = if self.waiting.is_urgent() { T::EVERY_IF_URGENT } else { T::EVERY };
+        let every = if self.waiting.is_urgent() { T::URGENT_SAVE_INTERVAL } else { T::SAVE_INTERVAL };
         let is_early = self.saved.is_some_and(|saved| saved.elapsed() < every);
         if !is_end && (is_early || !self.condition.may_try(moment)) {
             return;
@@ -139,27 +142,42 @@ impl<T: PersistedJson> KeptFile<T> {
                 self.condition.succeeded();
             }
             Err(reason) => {
-                self.condition.failed(moment, &self.path, &reason, "its content waits in memory");
+                self.condition.failed(moment, &self.path, &reason, "its content stays in memory");
                 self.waiting.put_back(newest);
             }
         }
     }
 
-    /// How long urgent news must still wait for their turn; `None` when there are none, or when the
-    /// disk fails.
-    pub fn urgent_in(&self, moment: TimePair) -> Option<Duration> {
+    /// Time until urgent content may be saved; `None` if there is none, or if the disk fails.
+    pub fn urgent_delay(&self, moment: TimePair) -> Option<Duration> {
         let is_due = self.waiting.is_urgent() && self.condition.may_try(moment);
-        let passed = self.saved.map_or(T::EVERY_IF_URGENT, |saved| saved.elapsed());
-        is_due.then(|| T::EVERY_IF_URGENT.saturating_sub(passed))
+        let passed = self.saved.map_or(T::URGENT_SAVE_INTERVAL, |saved| saved.elapsed());
+        is_due.then(|| T::URGENT_SAVE_INTERVAL.saturating_sub(passed))
     }
 
-    pub fn trouble(&self) -> Option<&WriteRetry> {
-        self.condition.trouble()
+    pub fn error(&self) -> Option<&WriteError> {
+        self.condition.error()
+    }
+}
+
+impl PersistedJson for History {
+    const FILE: &'static str = HISTORY_FILE;
+    /// The history always has new content; a crash may cost the charts this much.
+    const SAVE_INTERVAL: Duration = Duration::from_secs(300);
+    const IF_MISSING: &'static str = "the charts start empty";
+
+    fn bounded(self, now: NtpTime) -> History {
+        History::bounded(self, u64::try_from(now.unix_seconds()).unwrap_or(0))
+    }
+
+    /// One line, because indentation would double its length.
+    fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
     }
 }
 
 fn save<T: PersistedJson>(path: &Path, content: &T) -> io::Result<()> {
-    replace(path, format!("{}\n", json_text(&content.to_json()?)).as_bytes())
+    replace(path, format!("{}\n", escape_json(&content.to_json()?)).as_bytes())
 }
 
 fn read<T: PersistedJson>(path: &Path) -> io::Result<T> {
@@ -168,7 +186,7 @@ fn read<T: PersistedJson>(path: &Path) -> io::Result<T> {
     Ok(serde_json::from_str(&text)?)
 }
 
-fn is_nothing(error: &io::Error) -> bool {
+fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
@@ -178,19 +196,19 @@ mod tests {
     use crate::clock::Clock;
     use serde::Deserialize;
 
-    /// A file during whose saving a newer content comes that is not urgent.
+    /// Content that is replaced by newer, not urgent content while it is being saved.
     #[derive(Debug, Default, Serialize, Deserialize)]
     struct Busy {
         number: u64,
         #[serde(skip)]
-        news: Option<Arc<Waiting<Busy>>>,
+        news: Option<Arc<SaveSlot<Busy>>>,
     }
 
     impl PersistedJson for Busy {
         const FILE: &'static str = "busy.json";
-        const EVERY: Duration = Duration::from_secs(60);
-        const EVERY_IF_URGENT: Duration = Duration::ZERO;
-        const WITHOUT: &'static str = "";
+        const SAVE_INTERVAL: Duration = Duration::from_secs(60);
+        const URGENT_SAVE_INTERVAL: Duration = Duration::ZERO;
+        const IF_MISSING: &'static str = "";
 
         fn bounded(self, _: NtpTime) -> Busy {
             self
@@ -205,16 +223,16 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_saved_leaves_its_urgency_to_what_came_meanwhile() {
+    fn newer_content_inherits_the_urgency_of_unsaved_content() {
         let dir = tempfile::tempdir().unwrap();
         let data_dir = dir.path().join("data");
         fs::write(&data_dir, "no directory").unwrap();
-        let waiting = Arc::new(Waiting::default());
-        let mut file = KeptFile::new(&data_dir, waiting.clone());
+        let waiting = Arc::new(SaveSlot::default());
+        let mut file = PersistedFile::new(&data_dir, waiting.clone());
         waiting.set_urgent(Arc::new(Busy { number: 1, news: Some(waiting.clone()) }));
         let now = Clock::system().now();
         file.write(TimePair { monotonic: Instant::now(), time: now }, false);
-        assert!(file.trouble().is_some());
+        assert!(file.error().is_some());
         assert!(waiting.is_urgent());
         assert_eq!(waiting.lock().as_ref().map(|newest| newest.content.number), Some(2));
     }

@@ -1,5 +1,5 @@
-//! Reads back from `shares.csv` what `state.json` missed: the program was killed before it was written,
-//! or it can't be read.
+//! Restores best shares from `shares.csv` that `state.json` lacks because the program was killed
+//! before it was saved, or because it can't be read.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -17,30 +17,30 @@ use crate::clock::NtpTime;
 use crate::stratum::{Difficulty, decode_hex};
 use crate::work::{BlockHash, share_difficulty};
 
-/// What is read in one start. The state is at most a minute older than the rows; a farm of 5,000 miners
-/// writes 20 MiB in that time.
-const MAX_READ: u64 = 64 << 20;
+/// Caps the bytes read at one start. The state is at most a minute older than the rows, and a farm of
+/// 5,000 miners writes 20 MiB in that time.
+const MAX_READ_BYTES: u64 = 64 << 20;
 
-/// How long it may hold up the start.
-const MAX_TIME: Duration = Duration::from_secs(2);
+/// Caps the delay of the start.
+const MAX_READ_TIME: Duration = Duration::from_secs(2);
 
-/// No row of ours is longer; a longer one is skipped to its end.
+/// Longest row that Sluice writes; a longer one is skipped.
 const MAX_ROW: u64 = 64 * 1024;
 
-/// How many rows are read between two looks at the clock.
+/// Rows read between two checks of the time.
 const ROWS_AT_ONCE: usize = 256;
 
-/// A rotated file that was written to so long before the state was saved has nothing new.
+/// A rotated file last written this long before the state was saved has no new rows.
 const ROTATED_BEFORE: Duration = Duration::from_secs(600);
 
-/// Offers the accepted shares of `shares.csv`, and of rotated ones as far as needed, to `state`, which
-/// was saved at `saved`. Torn and corrupt rows are skipped; the newest rows are read when there are too
-/// many. Nothing here fails: a file that can't be read restores nothing. Returns whether the state has
-/// changed.
+/// Adds the accepted shares of `shares.csv`, and of rotated files where needed, to `state`, which was
+/// saved at `saved`. Torn and corrupt rows are skipped, and only the newest rows are read if there are
+/// too many. It does not fail: a file that can't be read restores nothing. Returns whether the state
+/// has changed.
 pub(super) fn restore_best(state: &mut SavedState, dir: &Path, saved: Option<SystemTime>) -> bool {
     let before = state.clone();
     let mut reading =
-        ReadBack { state, left: MAX_READ, deadline: Instant::now() + MAX_TIME, row: Vec::new() };
+        ReadBack { state, left: MAX_READ_BYTES, deadline: Instant::now() + MAX_READ_TIME, row: Vec::new() };
     for path in files(dir, saved) {
         let has_gone_well = reading.file(&path);
         if let Err(error) = has_gone_well {
@@ -61,7 +61,7 @@ pub(super) fn restore_best(state: &mut SavedState, dir: &Path, saved: Option<Sys
     *state != before
 }
 
-/// The files that may have what the state misses, newest first.
+/// The files that may contain missing shares, newest first.
 fn files(dir: &Path, saved: Option<SystemTime>) -> Vec<PathBuf> {
     let live = dir.join(FileName::SHARES.live());
     let modified = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
@@ -70,7 +70,7 @@ fn files(dir: &Path, saved: Option<SystemTime>) -> Vec<PathBuf> {
         (None, Some(_)) => true,
         (_, None) => false,
     };
-    // A regular end writes the state after the rows.
+    // A regular shutdown saves the state after the rows.
     let mut files = if is_newer(&live, Duration::ZERO) { vec![live] } else { Vec::new() };
     let mut rotated = rotated_files(dir).unwrap_or_default();
     rotated.retain(|(path, rotated)| rotated.file == FileName::SHARES && is_newer(path, ROTATED_BEFORE));
@@ -81,7 +81,7 @@ fn files(dir: &Path, saved: Option<SystemTime>) -> Vec<PathBuf> {
 
 struct ReadBack<'a> {
     state: &'a mut SavedState,
-    /// Bytes that may still be read.
+    /// Bytes left to read.
     left: u64,
     deadline: Instant,
     row: Vec<u8>,
@@ -118,8 +118,8 @@ impl ReadBack<'_> {
     }
 }
 
-/// The share of a whole row with an accepted share; `None` for everything else. The hash says what the
-/// share is worth, so that a corrupt row brings no record.
+/// Parses a row with an accepted share; `None` for any other row. The difficulty must match the hash,
+/// so that a corrupt row sets no record.
 fn accepted_share(row: &[u8]) -> Option<BestShare> {
     let row = row.strip_suffix(b"\n")?;
     let mut fields = csv::StringRecord::new();

@@ -1,4 +1,4 @@
-//! The handle that the analyzer holds: it passes things on, and never waits for the disk.
+//! The analyzer's handle of the recorder. It queues records and never waits for the disk.
 
 use std::fs;
 use std::io;
@@ -15,85 +15,86 @@ use super::block::BlockRecord;
 use super::geek::{GeekTopic, geek_line};
 use super::job::JobRow;
 use super::persisted_json;
-use super::persisted_json::Waiting;
+use super::persisted_json::SaveSlot;
 use super::read_back;
 use super::share::ShareRow;
 use super::state::{STATE_FILE, SavedState};
 use super::time_source::TimeSource;
-use super::write_retry::WriteRetry;
-use super::writer::{RecordBatch, To, Urgent, Writer};
+use super::write_retry::WriteError;
+use super::writer::{QueuedRecord, RecordFile, UrgentMessage, Writer};
 use crate::analyzer::History;
 use crate::clock::NtpTime;
-use crate::config::Record;
+use crate::config::RecordConfig;
 use crate::util::plural::count;
 
-/// Rows that may wait while the disk is busy: of honest ones 2 MiB.
+/// Caps the rows queued while the disk is busy: about 2 MiB of ordinary ones.
 const MAX_QUEUED: usize = 4096;
 
-/// Blocks that may wait.
+/// Caps the queued blocks.
 const MAX_URGENT: usize = 16;
 
-/// How long a found block waits for room: it is worth holding the analyzer up, not stopping it.
+/// Longest time the analyzer waits for room for a found block.
 const BLOCK_DEADLINE: Duration = Duration::from_secs(2);
 
-/// How long the end of the program waits for the disk.
+/// Longest time the shutdown waits for the disk.
 const FINISH_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The way to the files. Clones share it.
+/// Queues records for the files. Clones share the queue.
 #[derive(Debug, Clone)]
 pub struct Recorder {
-    rows: Sender<RecordBatch>,
-    urgent: Sender<Urgent>,
-    /// Wakes the writer for a state with news that must not be lost. Of one place: it never takes that of a block.
+    rows: Sender<QueuedRecord>,
+    urgent: Sender<UrgentMessage>,
+    /// Wakes the writer to save an urgent state. A channel of its own, so that it never takes a block's
+    /// place.
     state_news: Sender<()>,
     shared: Arc<RecorderShared>,
-    wanted: Wanted,
+    wanted: EnabledFiles,
 }
 
-/// How the recording goes; for pages and alerts.
+/// The state of the recording, for the page and alerts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecordingHealth {
-    /// Rows that found the queue full: the disk is too slow.
+    /// Rows dropped because the queue was full: the disk is too slow.
     pub dropped: u64,
-    /// Rows that the disk did not take for too long: it is full, or broken.
+    /// Rows lost because the disk failed for too long: it is full or broken.
     pub lost: u64,
-    /// What can't be written at present; empty when all is well.
-    pub troubles: Vec<WriteRetry>,
+    /// The files that can't be written at present; empty if there are none.
+    pub write_errors: Vec<WriteError>,
     /// For how long the disk has held the present write.
     pub blocked_for: Option<Duration>,
 }
 
-/// What passes between the handle and the thread beside the channels.
+/// Data shared by the handle and the writer thread, beside the channels.
 #[derive(Debug, Default)]
 pub(super) struct RecorderShared {
     pub dropped: AtomicU64,
     pub lost: AtomicU64,
-    pub troubles: Mutex<Vec<WriteRetry>>,
+    pub write_errors: Mutex<Vec<WriteError>>,
     /// Since when the writer has been busy with the disk; `None` while it waits for rows.
     pub writing_since: Mutex<Option<Instant>>,
-    pub state: Arc<Waiting<SavedState>>,
-    pub history: Arc<Waiting<History>>,
-    /// The writer has come to its regular end.
+    pub state: Arc<SaveSlot<SavedState>>,
+    pub history: Arc<SaveSlot<History>>,
+    /// The writer has ended regularly.
     pub has_finished: AtomicBool,
 }
 
-/// Which of the optional files are written.
+/// The optional files that are written.
 #[derive(Debug, Clone, Copy)]
-struct Wanted {
+struct EnabledFiles {
     shares: bool,
     timing: bool,
     geek: bool,
 }
 
 impl Recorder {
-    /// Reads `state.json` and `history.json` in `data_dir` and starts the two threads, `record` and `record-archive`.
-    /// `time` is what days are counted by. A directory that can't be written is no
-    /// error: [`Recorder::health`] tells, and it is tried again.
+    /// Reads `state.json` and `history.json` in `data_dir`, and starts the threads `record` and
+    /// `record-archive`. `time` decides when a day ends. A directory that can't be written is no error:
+    /// [`Recorder::health`] reports it, and writing is retried.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If no thread can be started.
     pub fn start(
-        record: &Record,
+        record: &RecordConfig,
         data_dir: &Path,
         time: impl TimeSource,
     ) -> io::Result<(Recorder, SavedState, History)> {
@@ -111,58 +112,58 @@ impl Recorder {
         }
         let archive = Archive::start(data_dir, Retention::of(record), time.clone())?;
         Writer::new(record, data_dir, time, archive, shared.clone()).start(queued, hurry, news)?;
-        let wanted = Wanted { shares: record.shares, timing: record.timing, geek: record.geek };
+        let wanted = EnabledFiles { shares: record.shares, timing: record.timing, geek: record.geek };
         Ok((Recorder { rows, urgent, state_news, shared, wanted }, state, history))
     }
 
-    /// Whether so many rows wait that one session may take the place of others'.
+    /// True if the queue is so full that one busy session could crowd out others.
     pub fn is_crowded(&self) -> bool {
         self.rows.len() > MAX_QUEUED / 2
     }
 
-    /// A row was not recorded, to leave room for others'.
+    /// Counts a row that the caller dropped, to leave room for other sessions.
     pub fn count_dropped(&self) {
         self.shared.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A row of `shares.csv`.
+    /// Records a row of `shares.csv`.
     pub fn record_share(&self, row: &ShareRow) {
         if self.wanted.shares {
-            self.offer(To::Shares, row.to_csv());
+            self.enqueue(RecordFile::Shares, row.to_csv());
         }
     }
 
-    /// A row of `timing.csv`.
+    /// Records a row of `timing.csv`.
     pub fn record_job(&self, row: &JobRow) {
         if self.wanted.timing {
-            self.offer(To::Timing, row.to_csv());
+            self.enqueue(RecordFile::Timing, row.to_csv());
         }
     }
 
-    /// A record of `alerts.log`.
+    /// Records an alert in `alerts.log`.
     pub fn record_alert(&self, row: &AlertRow) {
-        self.offer(To::Alerts, row.to_text().into_bytes());
+        self.enqueue(RecordFile::Alerts, row.to_text().into_bytes());
     }
 
-    /// A line of `geek.log`; `text` is not asked when that is off.
+    /// Records a line of `geek.log`; `text` is not called if that file is off.
     pub fn geek(&self, at: NtpTime, topic: GeekTopic, text: impl FnOnce() -> String) {
         if self.wanted.geek {
-            self.offer(To::Geek, geek_line(at, topic, &text()).into_bytes());
+            self.enqueue(RecordFile::Geek, geek_line(at, topic, &text()).into_bytes());
         }
     }
 
-    /// A file of `blocks/`, written and put on the disk at once, before any row that waits. The
-    /// same block again, with its outcome, replaces the file. Waits up to two seconds for room.
+    /// Records a file of `blocks/`, which is written and synced at once, before any queued row. If the same
+    /// block is recorded again with its outcome, the file is replaced. Waits up to two seconds for room.
     ///
     /// # Errors
-    /// `TimedOut` when there was no room; the header is in the log then. A disk that fails is told
-    /// by [`Recorder::health`], and the block kept in memory and tried again.
+    /// `TimedOut` if there was no room; the log then has the block. If the disk fails,
+    /// [`Recorder::health`] reports it, and the block stays in memory until a retry succeeds.
     pub fn record_block(&self, block: BlockRecord) -> io::Result<()> {
-        match self.urgent.send_timeout(Urgent::Block(Box::new(block)), BLOCK_DEADLINE) {
+        match self.urgent.send_timeout(UrgentMessage::Block(Box::new(block)), BLOCK_DEADLINE) {
             Ok(()) => Ok(()),
             Err(unsent) => {
                 self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-                if let Urgent::Block(block) = unsent.into_inner() {
+                if let UrgentMessage::Block(block) = unsent.into_inner() {
                     log::error!(
                         "a share that meets the network's target could not be recorded, the disk is too slow: {}",
                         block.to_json()
@@ -173,43 +174,41 @@ impl Recorder {
         }
     }
 
-    /// Has `state.json` replaced soon, at most once a minute, and at the end. Only the newest state
-    /// counts.
+    /// Saves `state.json` soon, at most once a minute, and at the end. Only the newest state is kept.
     pub fn save_state(&self, state: SavedState) {
         self.shared.state.set(Arc::new(state));
     }
 
-    /// Has `state.json` replaced at once, for a new best share or a block: every five seconds at most, and
-    /// then as soon as these are over. The rows that were recorded before are in their files by then,
-    /// so that kill -9 loses neither.
+    /// Saves `state.json` at once, for a new best share or a block, but at most every five seconds. The
+    /// rows recorded before are written first, so that kill -9 loses neither.
     pub fn save_state_now(&self, state: SavedState) {
         self.shared.state.set_urgent(Arc::new(state));
-        // When there is no room, the writer has yet to be woken by what is there.
+        // If the channel is full, the writer is about to wake up anyway.
         let _ = self.state_news.try_send(());
     }
 
-    /// Has `history.json` replaced soon, at most every five minutes, and at the end. Only the newest
-    /// counts.
+    /// Saves `history.json` soon, at most every five minutes, and at the end. Only the newest history is
+    /// kept.
     pub fn save_history(&self, history: Arc<History>) {
         self.shared.history.set(history);
     }
 
-    /// How it goes.
+    /// The present state of the recording.
     pub fn health(&self) -> RecordingHealth {
         RecordingHealth {
             dropped: self.shared.dropped.load(Ordering::Relaxed),
             lost: self.shared.lost.load(Ordering::Relaxed),
-            troubles: self.shared.troubles().clone(),
+            write_errors: self.shared.write_errors().clone(),
             blocked_for: self.shared.writing_since().map(|since| since.elapsed()),
         }
     }
 
-    /// Writes everything that was recorded so far, has it put on the disk, and ends the threads.
-    /// What is recorded later is dropped and counted.
+    /// Writes and syncs everything recorded so far, and ends the threads. Later records are dropped and
+    /// counted.
     ///
     /// # Errors
-    /// `TimedOut` when the disk does not end within ten seconds, `Other` when the thread had died.
-    /// What could not be written is told by [`Recorder::health`].
+    /// `TimedOut` if the disk needs more than ten seconds, `Other` if the thread had died.
+    /// [`Recorder::health`] tells what could not be written.
     pub fn finish(&self) -> io::Result<()> {
         let late = || {
             let waiting = self.rows.len() as u64;
@@ -220,7 +219,7 @@ impl Recorder {
             io::Error::new(io::ErrorKind::TimedOut, said)
         };
         let (done, ended) = bounded(1);
-        match self.urgent.send_timeout(Urgent::Finish(done), FINISH_DEADLINE) {
+        match self.urgent.send_timeout(UrgentMessage::Finish(done), FINISH_DEADLINE) {
             Ok(()) => ended.recv_timeout(FINISH_DEADLINE).map_err(|_| late()),
             Err(unsent) if unsent.is_timeout() => Err(late()),
             Err(_) if self.shared.has_finished.load(Ordering::Relaxed) => Ok(()),
@@ -228,17 +227,17 @@ impl Recorder {
         }
     }
 
-    fn offer(&self, to: To, text: Vec<u8>) {
+    fn enqueue(&self, to: RecordFile, text: Vec<u8>) {
         let has_finished = self.shared.has_finished.load(Ordering::Relaxed);
-        if has_finished || self.rows.try_send(RecordBatch { to, text: text.into_boxed_slice() }).is_err() {
+        if has_finished || self.rows.try_send(QueuedRecord { to, text: text.into_boxed_slice() }).is_err() {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 impl RecorderShared {
-    pub fn troubles(&self) -> MutexGuard<'_, Vec<WriteRetry>> {
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn write_errors(&self) -> MutexGuard<'_, Vec<WriteError>> {
+        self.write_errors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn writing_since(&self) -> MutexGuard<'_, Option<Instant>> {

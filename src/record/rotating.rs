@@ -1,4 +1,4 @@
-//! A file that is appended to in batches, and put aside when its day ends or it is full.
+//! A file that is appended to in batches, and rotated when its day ends or it is full.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -12,22 +12,22 @@ use log::warn;
 use super::names::FileName;
 use super::time_source::day_of;
 use super::torn_row;
-use super::write_retry::{Condition, TimePair, WriteRetry};
+use super::write_retry::{TimePair, WriteError, WriteRetry};
 
-/// So much is written without waiting for the flush interval.
-const BATCH: usize = 64 * 1024;
+/// Buffered bytes that are written without waiting for the flush interval.
+const FLUSH_AT: usize = 64 * 1024;
 
-/// So much waits in memory while the disk does not take it: a thousand shares. What comes after is
-/// lost, and counted.
-const MAX_WAITING: usize = 256 * 1024;
+/// Caps the bytes buffered while the disk fails: about a thousand shares. Further rows are lost and
+/// counted.
+const MAX_BUFFERED: usize = 256 * 1024;
 
-/// One live file. Nothing here fails: what can't be written waits, then is counted as lost.
+/// A live file. Its methods do not fail: rows that can't be written are buffered, then counted as
+/// lost.
 ///
-/// * Only whole rows are left in the file: what the disk took of half a row is cut off again, and
-///   the torn row of a crash is moved to `.partial` when the file is next opened.
-/// * A file that was deleted or replaced is made anew at the next flush.
-/// * A file that begins with another header is rotated first: one file never has two sets of
-///   columns.
+/// * The file contains whole rows only: half a row is cut off again if the disk takes no more, and a
+///   row torn by a crash is moved to `.partial` when the file is next opened.
+/// * A file that was deleted or replaced is created again at the next flush.
+/// * A file with a different header is rotated first, so that no file has two sets of columns.
 #[derive(Debug)]
 pub struct RotatingFile {
     dir: PathBuf,
@@ -36,28 +36,28 @@ pub struct RotatingFile {
     header: String,
     max_bytes: u64,
     open: Option<OpenFile>,
-    /// Whole rows.
+    /// Whole rows that are not written yet.
     waiting: Vec<u8>,
-    /// Where each of them ends.
+    /// The end of each row in `waiting`.
     ends: VecDeque<usize>,
-    /// The day of the rows that wait.
+    /// The day of the rows in `waiting`.
     day: Date,
     lost: u64,
-    writing: Condition,
-    rotating: Condition,
+    writing: WriteRetry,
+    rotating: WriteRetry,
     has_rotated: bool,
 }
 
 #[derive(Debug)]
 struct OpenFile {
     file: File,
-    /// The day of what is in it.
+    /// The day of its rows.
     day: Date,
     length: u64,
 }
 
 impl RotatingFile {
-    /// Touches nothing yet. `header` without its newline, empty for none.
+    /// Prepares the file without opening it. `header` has no newline, and is empty for none.
     pub fn new(dir: &Path, name: FileName, header: &str, max_bytes: u64) -> RotatingFile {
         let header = if header.is_empty() { String::new() } else { format!("{header}\n") };
         RotatingFile {
@@ -70,42 +70,41 @@ impl RotatingFile {
             ends: VecDeque::new(),
             day: Date::ZERO,
             lost: 0,
-            writing: Condition::default(),
-            rotating: Condition::default(),
+            writing: WriteRetry::default(),
+            rotating: WriteRetry::default(),
             has_rotated: false,
         }
     }
 
-    /// Takes a row, which ends with its newline. It is in the file after the next
-    /// [`RotatingFile::flush`].
+    /// Buffers a row, which ends with its newline, until the next [`RotatingFile::flush`].
     pub fn append(&mut self, row: &[u8], moment: TimePair) {
         let day = moment.time.date();
-        if day != self.day || self.waiting.len() + row.len() > MAX_WAITING {
+        if day != self.day || self.waiting.len() + row.len() > MAX_BUFFERED {
             self.flush(moment);
         }
         if self.waiting.is_empty() {
             self.day = day;
         }
-        if self.waiting.len() + row.len() > MAX_WAITING {
+        if self.waiting.len() + row.len() > MAX_BUFFERED {
             self.lost += 1;
             return;
         }
         self.waiting.extend_from_slice(row);
         self.ends.push_back(self.waiting.len());
-        if self.waiting.len() >= BATCH {
+        if self.waiting.len() >= FLUSH_AT {
             self.flush(moment);
         }
     }
 
-    /// Writes what waits; after a failure, only when it is time to try again.
+    /// Writes the buffered rows; after a failure, only if a retry is due.
     pub fn flush(&mut self, moment: TimePair) {
         if !self.waiting.is_empty() && self.writing.may_try(moment) {
             self.try_flush(moment);
         }
     }
 
-    /// The end: writes what waits, whatever failed before, and has it put on the disk. What can't
-    /// be written is lost.
+    /// Writes the buffered rows even if no retry is due, syncs and closes the file. Rows that can't be
+    /// written are lost.
     pub fn close(&mut self, moment: TimePair) {
         if !self.waiting.is_empty() {
             self.try_flush(moment);
@@ -120,17 +119,17 @@ impl RotatingFile {
         self.ends.clear();
     }
 
-    /// Rows that were lost because the disk did not take them.
+    /// Number of rows lost because the disk failed.
     pub fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// What fails at present.
-    pub fn trouble(&self) -> Option<&WriteRetry> {
-        self.writing.trouble().or(self.rotating.trouble())
+    /// The present failure.
+    pub fn error(&self) -> Option<&WriteError> {
+        self.writing.error().or(self.rotating.error())
     }
 
-    /// Whether there is a new rotated file since the last call.
+    /// True if a file was rotated since the last call.
     pub fn take_rotated(&mut self) -> bool {
         std::mem::take(&mut self.has_rotated)
     }
@@ -143,16 +142,16 @@ impl RotatingFile {
         match self.write_out(moment) {
             Ok(()) => self.writing.succeeded(),
             Err(error) => {
-                // The next attempt begins with opening it, which finds out what is there.
+                // The next attempt opens the file again and checks its content.
                 self.open = None;
-                let then = "rows wait in memory, and are lost when it lasts";
+                let then = "rows are buffered in memory, and are lost if this lasts";
                 self.writing.failed(moment, &self.path(), &error, then);
             }
         }
     }
 
     fn write_out(&mut self, moment: TimePair) -> io::Result<()> {
-        let open = match self.still_open() {
+        let open = match self.take_open() {
             Some(open) => open,
             None => self.open(moment)?,
         };
@@ -164,7 +163,7 @@ impl RotatingFile {
             Ok(()) => (self.waiting.len(), Ok(())),
             Err((written, error)) => (written, Err(error)),
         };
-        let whole = self.forget_written(written);
+        let whole = self.drop_written(written);
         open.length += whole as u64;
         if written > whole {
             open.file.set_len(open.length)?;
@@ -208,9 +207,9 @@ impl RotatingFile {
         Ok(())
     }
 
-    /// Takes the rows that end within `written` bytes out of those that wait, and tells how many
-    /// bytes they have.
-    fn forget_written(&mut self, written: usize) -> usize {
+    /// Removes the rows that end within the first `written` bytes from the buffer, and returns their
+    /// length.
+    fn drop_written(&mut self, written: usize) -> usize {
         let rows = self.ends.partition_point(|end| *end <= written);
         let whole = self.ends.drain(..rows).next_back().unwrap_or(0);
         self.waiting.drain(..whole);
@@ -218,11 +217,11 @@ impl RotatingFile {
         whole
     }
 
-    /// The open file, if its name still leads to it.
-    fn still_open(&mut self) -> Option<OpenFile> {
+    /// Takes the open file, if its path still leads to it.
+    fn take_open(&mut self) -> Option<OpenFile> {
         let mut open = self.open.take()?;
         let (there, ours) = (fs::metadata(self.path()).ok()?, open.file.metadata().ok()?);
-        // Somebody may have emptied it.
+        // Another program may have emptied it.
         open.length = ours.len();
         (there.dev() == ours.dev() && there.ino() == ours.ino()).then_some(open)
     }
@@ -233,7 +232,7 @@ impl RotatingFile {
         if !self.has_foreign_header(&open)? {
             return Ok(open);
         }
-        warn!("{}: has other columns; it is rotated, and a new one begun", self.path().display());
+        warn!("{}: has other columns; it is rotated, and a new file is started", self.path().display());
         self.rotate(open.day).inspect_err(|error| {
             self.rotating.failed(moment, &self.path(), error, "it has other columns and can't be rotated");
         })?;
@@ -262,14 +261,14 @@ impl RotatingFile {
     }
 
     fn rotate(&mut self, day: Date) -> io::Result<()> {
-        let rotated = self.name.next(&self.dir, day)?;
+        let rotated = self.name.next_rotated(&self.dir, day)?;
         fs::rename(self.path(), self.dir.join(rotated.name()))?;
         self.has_rotated = true;
         Ok(())
     }
 }
 
-/// As [`Write::write_all`], but tells how much was written before it failed.
+/// Like [`Write::write_all`], but returns how much was written before a failure.
 fn write_all(mut file: &File, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
     let mut written = 0;
     while written < bytes.len() {

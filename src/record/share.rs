@@ -3,33 +3,32 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::csv::{milliseconds, number, optional, row, seconds};
-use super::text::cell;
+use super::csv::{csv_field, milliseconds, number, optional, row, seconds};
 use crate::clock::NtpTime;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2, JobId, Nonce, Ntime, Version};
 use crate::tap::SessionId;
 use crate::work::{BlockHash, Height};
 
-/// One share and what became of it. Every text may be a stranger's.
+/// One share and its outcome. Every text is untrusted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShareRow {
-    /// When the submit came in.
+    /// When the submit arrived.
     pub at: NtpTime,
     pub miner: SocketAddr,
     pub worker: String,
     pub job_id: JobId,
     pub nonce: Nonce,
-    /// What the hash is worth; `None` when it could not be computed.
+    /// Difficulty of the hash; `None` if it could not be computed.
     pub share_difficulty: Option<f64>,
-    /// Since the job was sent to the miner; `None` for an unknown job.
+    /// Time since the job was sent to the miner; `None` for an unknown job.
     pub job_age: Option<Duration>,
-    /// Whether the hash meets the network's target; `None` when it could not be computed.
+    /// True if the hash meets the network's target; `None` if it could not be computed.
     pub is_block: Option<bool>,
-    /// The submit's id as it stood on the wire.
+    /// The submit's id as on the wire.
     pub msg_id: String,
     pub assigned_difficulty: Option<Difficulty>,
     pub outcome: ShareOutcome,
-    /// From the submit to its answer.
+    /// Time from the submit to its answer.
     pub response: Option<Duration>,
     pub ntime: Ntime,
     pub version: Option<Version>,
@@ -43,11 +42,11 @@ pub struct ShareRow {
     pub user_agent: String,
 }
 
-/// What the pool said to a share.
+/// The pool's answer to a share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShareOutcome {
     Accepted,
-    /// With what the pool gave for code and reason.
+    /// Rejected, with the pool's code and reason.
     Rejected {
         code: Option<i64>,
         reason: Option<String>,
@@ -107,17 +106,17 @@ impl ShareRow {
         row::<{ ShareRow::COLUMNS.len() }>([
             self.at.to_string(),
             self.miner.to_string(),
-            cell(&self.worker),
-            cell(self.job_id.as_str()),
+            csv_field(&self.worker),
+            csv_field(self.job_id.as_str()),
             self.nonce.to_string(),
             self.share_difficulty.map(number).unwrap_or_default(),
             self.job_age.map(seconds).unwrap_or_default(),
             optional(self.is_block),
-            cell(&self.msg_id),
+            csv_field(&self.msg_id),
             self.assigned_difficulty.map(|difficulty| number(difficulty.value())).unwrap_or_default(),
             self.outcome.name().to_owned(),
             optional(code),
-            reason.map(cell).unwrap_or_default(),
+            reason.map(csv_field).unwrap_or_default(),
             self.response.map(milliseconds).unwrap_or_default(),
             self.ntime.to_string(),
             optional(self.version),
@@ -126,9 +125,9 @@ impl ShareRow {
             optional(self.hash),
             optional(self.height),
             self.network_difficulty.map(number).unwrap_or_default(),
-            cell(&self.upstream),
+            csv_field(&self.upstream),
             self.session.to_string(),
-            cell(&self.user_agent),
+            csv_field(&self.user_agent),
         ])
     }
 }

@@ -1,4 +1,4 @@
-//! What outlives a restart: `state.json`.
+//! Best shares and counters over all runs: `state.json`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::csv::csv_field;
+use super::json;
 use super::persisted_json::PersistedJson;
-use super::serde_with;
-use super::text::cell;
 use crate::clock::NtpTime;
 use crate::stratum::Difficulty;
 use crate::work::BlockHash;
@@ -16,18 +16,17 @@ use crate::work::BlockHash;
 /// The file's name in the data directory.
 pub const STATE_FILE: &str = "state.json";
 
-/// The version that is written.
+/// Version of the format.
 const VERSION: u32 = 1;
 
-/// How many shares [`SavedState::best`] holds.
+/// Number of shares in [`SavedState::best`].
 const MAX_BEST: usize = 10;
-/// How many workers are remembered; then the one with the least share makes room.
+/// Caps the remembered workers; the one with the worst share is evicted.
 const MAX_WORKERS: usize = 1000;
-/// How many pools are remembered.
+/// Caps the remembered pools.
 const MAX_POOLS: usize = 64;
 
-/// Everything that is kept from run to run. Fields of later versions survive being read and
-/// written.
+/// The data kept from run to run. Unknown fields of later versions are preserved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SavedState {
     pub version: u32,
@@ -39,23 +38,23 @@ pub struct SavedState {
     best_by_worker: BTreeMap<String, BestShare>,
     #[serde(default)]
     pub lifetime: LifetimeCounts,
-    /// By pool: what it was known to be like. The content is its author's concern.
+    /// A fingerprint of each pool, whose content is opaque here.
     #[serde(default)]
     fingerprints: BTreeMap<String, Value>,
     #[serde(flatten)]
     unknown: BTreeMap<String, Value>,
 }
 
-/// A share to be proud of.
+/// One of the best shares.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BestShare {
     pub worker: String,
-    /// What its hash was worth.
-    #[serde(with = "serde_with::difficulty")]
+    /// The difficulty of its hash.
+    #[serde(with = "json::difficulty")]
     pub difficulty: Difficulty,
-    #[serde(with = "serde_with::hash")]
+    #[serde(with = "json::hash")]
     pub hash: BlockHash,
-    #[serde(with = "serde_with::time")]
+    #[serde(with = "json::time")]
     pub at: NtpTime,
 }
 
@@ -69,9 +68,9 @@ pub struct LifetimeCounts {
     pub unknown: u64,
     /// Shares that met the network's target.
     pub blocks: u64,
-    /// The difficulties of the accepted shares, as assigned, added up.
+    /// The sum of the assigned difficulties of accepted shares.
     pub accepted_difficulty: f64,
-    /// How long Sluice has run, in seconds.
+    /// Total running time of Sluice, in seconds.
     pub seconds: u64,
     #[serde(flatten)]
     other: BTreeMap<String, Value>,
@@ -98,7 +97,7 @@ impl SavedState {
 
     /// A worker's best share ever.
     pub fn best_of(&self, worker: &str) -> Option<&BestShare> {
-        self.best_by_worker.get(&cell(worker))
+        self.best_by_worker.get(&csv_field(worker))
     }
 
     /// Every remembered worker's best share, in the order of their names.
@@ -106,12 +105,12 @@ impl SavedState {
         self.best_by_worker.values()
     }
 
-    /// Takes a share into account. True when it is the best ever of all.
+    /// Adds a share if it is good enough. True if it is the best ever.
     pub fn offer(&mut self, share: BestShare) -> bool {
-        let share = BestShare { worker: cell(&share.worker), ..share };
+        let share = BestShare { worker: csv_field(&share.worker), ..share };
         let is_best = self.best.first().is_none_or(|best| share.difficulty > best.difficulty);
         let place = self.best.partition_point(|best| best.difficulty >= share.difficulty);
-        // A share that is read again after a restart is no second one.
+        // A share that is read again after a restart is no new one.
         if !self.best.iter().any(|best| best.hash == share.hash) {
             self.best.insert(place, share.clone());
             self.best.truncate(MAX_BEST);
@@ -120,14 +119,14 @@ impl SavedState {
         is_best
     }
 
-    /// What was kept of a pool.
+    /// The saved fingerprint of a pool.
     pub fn fingerprint(&self, pool: &str) -> Option<&Value> {
-        self.fingerprints.get(&cell(pool))
+        self.fingerprints.get(&csv_field(pool))
     }
 
-    /// Keeps something of a pool. False when there are too many pools already.
+    /// Saves the fingerprint of a pool. False if there are too many pools already.
     pub fn set_fingerprint(&mut self, pool: &str, fingerprint: Value) -> bool {
-        let pool = cell(pool);
+        let pool = csv_field(pool);
         let has_room = self.fingerprints.len() < MAX_POOLS || self.fingerprints.contains_key(&pool);
         if has_room {
             self.fingerprints.insert(pool, fingerprint);
@@ -160,11 +159,11 @@ impl SavedState {
 
 impl PersistedJson for SavedState {
     const FILE: &'static str = STATE_FILE;
-    const EVERY: Duration = Duration::from_secs(60);
-    /// The n-th share is the best so far with a chance of 1 in n, so a million shares bring about 14 best
-    /// ones, most of them in the first minutes of a fresh start.
-    const EVERY_IF_URGENT: Duration = Duration::from_secs(5);
-    const WITHOUT: &'static str = "best shares and counters begin anew";
+    const SAVE_INTERVAL: Duration = Duration::from_secs(60);
+    /// The n-th share is the best so far with a chance of 1 in n, so a million shares cause about 14 urgent
+    /// saves, most of them in the first minutes of a fresh start.
+    const URGENT_SAVE_INTERVAL: Duration = Duration::from_secs(5);
+    const IF_MISSING: &'static str = "best shares and counters start from zero";
 
     fn bounded(mut self, _: NtpTime) -> SavedState {
         self.best.sort_by(|a, b| b.difficulty.value().total_cmp(&a.difficulty.value()));
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_workers_pushes_no_good_one_out() {
+    fn a_flood_of_workers_evicts_no_good_one() {
         let mut state = SavedState::default();
         state.offer(share("good", 1e9));
         for number in 0..3000 {

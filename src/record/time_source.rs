@@ -1,4 +1,4 @@
-//! The time that files are dated by, and how far it can be relied on.
+//! The time that dates files, and its certainty.
 
 use std::time::SystemTime;
 
@@ -7,12 +7,12 @@ use jiff::civil::Date;
 
 use crate::clock::{Clock, DateCertainty, NtpTime};
 
-/// Tells the time.
+/// A source of the time.
 pub trait TimeSource: Send + Sync + 'static {
-    /// The time that days are counted by.
+    /// The present time, whose date decides about rotation.
     fn now(&self) -> NtpTime;
 
-    /// Whether files may be deleted because they are old.
+    /// The certainty of the date, which decides whether old files may be deleted.
     fn date_certainty(&self) -> DateCertainty;
 }
 
@@ -26,7 +26,7 @@ impl TimeSource for Clock {
     }
 }
 
-/// A time that nobody vouches for: nothing is deleted by it.
+/// An unverified time, by which no file is deleted.
 impl<F: Fn() -> NtpTime + Send + Sync + 'static> TimeSource for F {
     fn now(&self) -> NtpTime {
         self()
@@ -37,7 +37,7 @@ impl<F: Fn() -> NtpTime + Send + Sync + 'static> TimeSource for F {
     }
 }
 
-/// The day of a file's time, in UTC.
+/// The UTC date of a file's time.
 pub(super) fn day_of(time: SystemTime) -> Option<Date> {
     Timestamp::try_from(time).ok().map(|time| NtpTime::from_timestamp(time).date())
 }

@@ -1,5 +1,5 @@
-//! The end of a file after a crash: a row of which only the beginning was written, and NULs where the
-//! file system had made the file longer and not yet written its content.
+//! Repair of a file's end after a crash: a row of which only the beginning was written, and NULs where
+//! the file system had extended the file but not yet written its content.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,12 +10,12 @@ use log::warn;
 use crate::util::nul_tail;
 use crate::util::plural::count;
 
-/// No row of ours is longer, so a newline further back does not end one.
+/// Longest row that Sluice writes; a newline further back does not end one.
 const MAX_ROW: u64 = 64 * 1024;
 
-/// Makes sure that `file` ends with a newline, and returns its length. NULs at its end, however many,
-/// carry nothing and are cut off. A torn row is moved to `path` + `.partial`, so that every line of the
-/// file stays a whole row; what can't be moved gets a newline instead.
+/// Makes sure that `file` ends with a newline, and returns its length. NULs at its end are cut off. A
+/// torn row is moved to `path` + `.partial`, so that every line of the file is a whole row; if it can't
+/// be moved, a newline is appended.
 ///
 /// # Errors
 /// The disk's.
@@ -25,10 +25,7 @@ pub(super) fn repair(file: &mut File, path: &Path) -> io::Result<u64> {
     if length < with_nuls {
         let nuls = with_nuls - length;
         let bytes = count(nuls, "NUL byte");
-        warn!(
-            "{}: {bytes} at its end, as a power cut leaves them, carried nothing and were cut off",
-            path.display()
-        );
+        warn!("{}: {bytes} at its end, as a power cut leaves them, were cut off", path.display());
     }
     let start = length.saturating_sub(MAX_ROW);
     let mut end = Vec::new();
@@ -41,13 +38,16 @@ pub(super) fn repair(file: &mut File, path: &Path) -> io::Result<u64> {
     let whole = match newline {
         Some(newline) => newline + 1,
         None if start == 0 => 0,
-        // Not written by us; not ours to cut.
+        // Sluice writes no such row, so it is left alone.
         None => end.len(),
     };
     let (torn, cut) = (&end[whole..], start + whole as u64);
     if !torn.is_empty() && set_aside(torn, path).is_ok() {
         file.set_len(cut)?;
-        warn!("{}: its last row was torn by an unclean end; it is in {0}.partial now", path.display());
+        warn!(
+            "{}: its last row was incomplete after an unclean end; it was moved to {0}.partial",
+            path.display()
+        );
         return Ok(cut);
     }
     file.write_all(b"\n")?;

@@ -1,4 +1,4 @@
-//! What fails on the disk: said once, tried again later, and told to whoever asks.
+//! Disk errors: logged once, retried with growing pauses, and reported to the status.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,45 +11,45 @@ use crate::util::os_error::describe;
 
 /// The first pause after a failure; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause: how long a disk may be back unnoticed.
+/// The longest pause: a disk that works again is noticed within this time.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Something that can't be written at present.
+/// A file that can't be written at present.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WriteRetry {
+pub struct WriteError {
     pub file: PathBuf,
-    /// The system's words.
+    /// The system's message.
     pub error: String,
     pub since: NtpTime,
 }
 
-/// One moment by both clocks: pauses are measured by the one, days by the other.
+/// One moment on both clocks: pauses are measured by the monotonic clock, days by the other.
 #[derive(Debug, Clone, Copy)]
 pub struct TimePair {
     pub monotonic: Instant,
     pub time: NtpTime,
 }
 
-/// Whether something works, and when to try again if not.
+/// The state of writing a file: it works, or a retry is due at some time.
 #[derive(Debug, Default)]
-pub(super) struct Condition {
+pub(super) struct WriteRetry {
     failing: Option<Failing>,
 }
 
 #[derive(Debug)]
 struct Failing {
-    trouble: WriteRetry,
+    trouble: WriteError,
     pause: Duration,
     again: Instant,
 }
 
-impl Condition {
-    /// Whether it is time to try.
+impl WriteRetry {
+    /// True if writing works or a retry is due.
     pub fn may_try(&self, moment: TimePair) -> bool {
         self.failing.as_ref().is_none_or(|failing| moment.monotonic >= failing.again)
     }
 
-    /// Notes a failure; the first of a row is logged, with what becomes of the data.
+    /// Records a failure. The first one in a row is logged with `then`, the consequence for the data.
     pub fn failed(&mut self, moment: TimePair, file: &Path, error: &io::Error, then: &str) {
         let (since, pause) = match &self.failing {
             Some(before) => (before.trouble.since, (before.pause * 2).min(LONGEST_PAUSE)),
@@ -58,18 +58,18 @@ impl Condition {
                 (moment.time, FIRST_PAUSE)
             }
         };
-        let trouble = WriteRetry { file: file.to_owned(), error: error.to_string(), since };
+        let trouble = WriteError { file: file.to_owned(), error: error.to_string(), since };
         self.failing = Some(Failing { trouble, pause, again: moment.monotonic + pause });
     }
 
-    /// Notes that it works.
+    /// Records a success, and logs it after a failure.
     pub fn succeeded(&mut self) {
         if let Some(failing) = self.failing.take() {
             info!("{}: can be written again", failing.trouble.file.display());
         }
     }
 
-    pub fn trouble(&self) -> Option<&WriteRetry> {
+    pub fn error(&self) -> Option<&WriteError> {
         self.failing.as_ref().map(|failing| &failing.trouble)
     }
 }

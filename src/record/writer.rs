@@ -1,4 +1,4 @@
-//! The one thread that writes: rows in batches, blocks at once.
+//! The writer thread: rows in batches, blocks at once.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,59 +11,59 @@ use log::{error, warn};
 
 use super::archive::Archive;
 use super::atomic::replace;
-use super::block::{BLOCKS, BlockRecord};
+use super::block::{BLOCKS_DIR, BlockRecord};
 use super::job::JobRow;
 use super::names::FileName;
-use super::persisted_json::KeptFile;
+use super::persisted_json::PersistedFile;
 use super::recorder::RecorderShared;
 use super::rotating::RotatingFile;
 use super::share::ShareRow;
 use super::state::SavedState;
 use super::time_source::TimeSource;
-use super::write_retry::{Condition, TimePair, WriteRetry};
+use super::write_retry::{TimePair, WriteError, WriteRetry};
 use crate::analyzer::History;
-use crate::config::Record;
+use crate::config::RecordConfig;
 use crate::util::plural::count;
 use crate::util::stop::Stopped;
 use crate::util::supervise;
 use crate::util::supervise::service;
 
-/// Blocks that wait for a disk that fails. Solo miners find one in years.
+/// Caps the blocks kept in memory while the disk fails. Solo miners find one in years.
 const MAX_BLOCKS: usize = 64;
 
-/// What is written in batches: ready to be written, and so of a bounded size.
+/// A formatted record for one of the batched files.
 #[derive(Debug)]
-pub(super) struct RecordBatch {
-    pub to: To,
+pub(super) struct QueuedRecord {
+    pub to: RecordFile,
     pub text: Box<[u8]>,
 }
 
-/// Where it belongs.
+/// The file a record belongs to.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum To {
+pub(super) enum RecordFile {
     Shares,
     Timing,
     Alerts,
     Geek,
 }
 
-/// What does not wait for rows.
+/// A message that is handled before queued rows.
 #[derive(Debug)]
-pub(super) enum Urgent {
+pub(super) enum UrgentMessage {
     Block(Box<BlockRecord>),
-    /// Everything is on the disk when the channel is told.
+    /// Requests the end; the writer sends on the channel when everything is on the disk.
     Finish(Sender<()>),
 }
 
-/// What wakes the thread.
+/// The reason for which the writer woke.
 enum Wake {
-    Urgent(Urgent),
+    Urgent(UrgentMessage),
     StateNews,
-    Row(RecordBatch),
+    Row(QueuedRecord),
     TimeOut,
 }
 
-/// What the thread holds.
+/// The state of the writer thread.
 pub(super) struct Writer {
     dir: PathBuf,
     time: Arc<dyn TimeSource>,
@@ -72,21 +72,21 @@ pub(super) struct Writer {
     timing: RotatingFile,
     alerts: RotatingFile,
     geek: RotatingFile,
-    /// Blocks that the disk has not taken yet: file and content.
+    /// Path and content of blocks that are not written yet.
     blocks: Vec<(PathBuf, String)>,
-    block_condition: Condition,
-    state: KeptFile<SavedState>,
-    history: KeptFile<History>,
+    block_condition: WriteRetry,
+    state: PersistedFile<SavedState>,
+    history: PersistedFile<History>,
     archive: Archive,
     shared: Arc<RecorderShared>,
-    /// How much of [`RecorderShared::dropped`] was said.
+    /// The part of [`RecorderShared::dropped`] that was logged.
     dropped_said: u64,
     blocks_lost: u64,
 }
 
 impl Writer {
     pub fn new(
-        record: &Record,
+        record: &RecordConfig,
         dir: &Path,
         time: Arc<dyn TimeSource>,
         archive: Archive,
@@ -102,9 +102,9 @@ impl Writer {
             alerts: file(FileName::ALERTS, ""),
             geek: file(FileName::GEEK, ""),
             blocks: Vec::new(),
-            block_condition: Condition::default(),
-            state: KeptFile::new(dir, shared.state.clone()),
-            history: KeptFile::new(dir, shared.history.clone()),
+            block_condition: WriteRetry::default(),
+            state: PersistedFile::new(dir, shared.state.clone()),
+            history: PersistedFile::new(dir, shared.history.clone()),
             archive,
             shared,
             dropped_said: 0,
@@ -112,14 +112,14 @@ impl Writer {
         }
     }
 
-    /// Starts the thread. `state_news` tells that the state has news that must not be lost.
+    /// Starts the thread. `state_news` signals that an urgent state waits to be saved.
     pub fn start(
         mut self,
-        rows: Receiver<RecordBatch>,
-        urgent: Receiver<Urgent>,
+        rows: Receiver<QueuedRecord>,
+        urgent: Receiver<UrgentMessage>,
         state_news: Receiver<()>,
     ) -> io::Result<()> {
-        // Without a heartbeat: a disk that hangs holds it, and a restart of the program cures no disk.
+        // Without a heartbeat: a hanging disk blocks this thread, and a restart would not help.
         service("record").start(move || {
             self.run(&rows, &urgent, &state_news);
             Ok::<(), Stopped>(())
@@ -127,14 +127,19 @@ impl Writer {
         Ok(())
     }
 
-    fn run(&mut self, rows: &Receiver<RecordBatch>, urgent: &Receiver<Urgent>, state_news: &Receiver<()>) {
+    fn run(
+        &mut self,
+        rows: &Receiver<QueuedRecord>,
+        urgent: &Receiver<UrgentMessage>,
+        state_news: &Receiver<()>,
+    ) {
         let mut next_flush = Instant::now() + self.flush;
         let finished = loop {
             supervise::beat();
             // Also after a panic.
             *self.shared.writing_since() = None;
             let mut left = next_flush.saturating_duration_since(Instant::now());
-            if let Some(urgent) = self.state.urgent_in(self.moment()) {
+            if let Some(urgent) = self.state.urgent_delay(self.moment()) {
                 left = left.min(urgent);
             }
             let wake = select_biased! {
@@ -145,8 +150,8 @@ impl Writer {
             };
             *self.shared.writing_since() = Some(Instant::now());
             match wake {
-                Ok(Wake::Urgent(Urgent::Block(block))) => self.take_block(&block),
-                Ok(Wake::Urgent(Urgent::Finish(done))) => break Some(done),
+                Ok(Wake::Urgent(UrgentMessage::Block(block))) => self.record_block(&block),
+                Ok(Wake::Urgent(UrgentMessage::Finish(done))) => break Some(done),
                 Ok(Wake::StateNews) => {
                     // The rows first: they tell where the news come from.
                     rows.try_iter().take(rows.len()).for_each(|entry| self.take(&entry));
@@ -161,42 +166,42 @@ impl Writer {
                 next_flush = Instant::now() + self.flush;
             }
         };
-        // Whoever goes on recording does not put the end off for ever.
+        // A caller that keeps recording must not delay the end for ever.
         for entry in rows.try_iter().take(rows.len()) {
             self.take(&entry);
         }
         for message in urgent.try_iter().take(urgent.len()) {
-            if let Urgent::Block(block) = message {
-                self.take_block(&block);
+            if let UrgentMessage::Block(block) = message {
+                self.record_block(&block);
             }
         }
         self.close_all(rows);
         *self.shared.writing_since() = None;
         if let Some(done) = finished {
-            // Whoever asked may have lost patience.
+            // The caller may have timed out.
             let _ = done.send(());
         }
     }
 
-    fn take(&mut self, entry: &RecordBatch) {
+    fn take(&mut self, entry: &QueuedRecord) {
         let moment = self.moment();
         let file = match entry.to {
-            To::Shares => &mut self.shares,
-            To::Timing => &mut self.timing,
-            To::Alerts => &mut self.alerts,
-            To::Geek => &mut self.geek,
+            RecordFile::Shares => &mut self.shares,
+            RecordFile::Timing => &mut self.timing,
+            RecordFile::Alerts => &mut self.alerts,
+            RecordFile::Geek => &mut self.geek,
         };
         file.append(&entry.text, moment);
     }
 
-    /// Writes the block, and with it the rows that tell of it.
-    fn take_block(&mut self, block: &BlockRecord) {
+    /// Writes the block, and then the rows about it.
+    fn record_block(&mut self, block: &BlockRecord) {
         let (file, json) = (self.dir.join(block.file()), block.to_json());
         self.blocks.retain(|(waiting, _)| *waiting != file);
         if self.blocks.len() >= MAX_BLOCKS {
             self.blocks_lost += 1;
             error!(
-                "a share that meets the network's target could not be recorded, too many wait for the disk: {json}"
+                "a share that meets the network's target could not be recorded, because too many blocks wait for the disk: {json}"
             );
             return;
         }
@@ -205,7 +210,7 @@ impl Writer {
         self.flush_all();
     }
 
-    /// Tries at once when `is_new`, else only when it is time to try again.
+    /// Writes pending blocks: at once if `is_new`, else only if a retry is due.
     fn write_blocks(&mut self, is_new: bool) {
         let moment = self.moment();
         if self.blocks.is_empty() || !(is_new || self.block_condition.may_try(moment)) {
@@ -219,7 +224,7 @@ impl Writer {
                         file.display()
                     );
                 }
-                let file = self.dir.join(BLOCKS);
+                let file = self.dir.join(BLOCKS_DIR);
                 self.block_condition.failed(moment, &file, &reason, "blocks wait in memory");
                 return;
             }
@@ -241,12 +246,12 @@ impl Writer {
 
     fn write_urgent_state(&mut self) {
         let moment = self.moment();
-        if self.state.urgent_in(moment).is_some_and(|left| left.is_zero()) {
+        if self.state.urgent_delay(moment).is_some_and(|left| left.is_zero()) {
             self.state.write(moment, false);
         }
     }
 
-    fn close_all(&mut self, rows: &Receiver<RecordBatch>) {
+    fn close_all(&mut self, rows: &Receiver<QueuedRecord>) {
         let moment = self.moment();
         for file in self.files() {
             file.close(moment);
@@ -256,46 +261,46 @@ impl Writer {
         self.history.write(moment, true);
         self.blocks_lost += self.blocks.len() as u64;
         self.shared.has_finished.store(true, Ordering::Relaxed);
-        // Recorded while the files were closed.
+        // Rows recorded while the files were being closed.
         self.shared.dropped.fetch_add(rows.try_iter().count() as u64, Ordering::Relaxed);
         self.report();
-        self.tell_losses();
+        self.log_losses();
     }
 
-    /// The end of the program is the last chance to say what was never written.
-    fn tell_losses(&self) {
+    /// Logs at the end of the program how many rows were never written.
+    fn log_losses(&self) {
         let (lost, dropped) =
             (self.shared.lost.load(Ordering::Relaxed), self.shared.dropped.load(Ordering::Relaxed));
         if lost + dropped > 0 {
             error!(
-                "{}: {} of this run lost: {lost} that the disk did not take, {dropped} that came faster than \
-                 it wrote",
+                "{}: {} of this run lost: {lost} because the disk failed, {dropped} because it was too \
+                 slow",
                 self.dir.display(),
                 count(lost + dropped, "row"),
             );
         }
     }
 
-    /// Tells the archive, whoever asks for the health, and the log.
+    /// Updates the archive thread, the health and the log.
     fn report(&mut self) {
-        let mut troubles: Vec<WriteRetry> = Vec::new();
+        let mut troubles: Vec<WriteError> = Vec::new();
         let (mut lost, mut has_rotated) = (self.blocks_lost, false);
         for file in self.files() {
             lost += file.lost();
             has_rotated |= file.take_rotated();
-            troubles.extend(file.trouble().cloned());
+            troubles.extend(file.error().cloned());
         }
         if has_rotated {
             self.archive.wake();
         }
-        troubles.extend(self.block_condition.trouble().cloned());
-        troubles.extend(self.state.trouble().cloned());
-        troubles.extend(self.history.trouble().cloned());
-        troubles.extend(self.archive.trouble());
-        *self.shared.troubles() = troubles;
+        troubles.extend(self.block_condition.error().cloned());
+        troubles.extend(self.state.error().cloned());
+        troubles.extend(self.history.error().cloned());
+        troubles.extend(self.archive.error());
+        *self.shared.write_errors() = troubles;
         let lost_before = self.shared.lost.swap(lost, Ordering::Relaxed);
         if lost_before == 0 && lost > 0 {
-            warn!("{}: rows are lost, the disk does not take them", self.dir.display());
+            warn!("{}: rows are lost, because the disk can't be written", self.dir.display());
         }
         let dropped = self.shared.dropped.load(Ordering::Relaxed);
         if dropped > self.dropped_said {

@@ -31,7 +31,7 @@ pub use tip::Tip;
 pub use view::{ReferenceKind, ReferenceView};
 
 use crate::config::ReferenceConfig;
-use crate::net::{https, sched};
+use crate::net::{https, process};
 use crate::upstream::{name_of, route_to};
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise::service;
@@ -111,7 +111,7 @@ impl References {
 /// Starts a thread that never needs to run at once.
 fn start(name: String, mut run: impl FnMut() -> Result<(), Stopped> + Send + 'static) -> io::Result<()> {
     service(name).start(move || {
-        if let Err(why) = sched::yield_to_others() {
+        if let Err(why) = process::yield_to_others() {
             log::debug!("a reference's thread keeps its priority: {why}");
         }
         // It ends with the program only.

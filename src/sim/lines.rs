@@ -1,4 +1,4 @@
-//! Lines out of a byte stream.
+//! Lines of a byte stream.
 
 use std::io::{self, Read};
 use std::time::Instant;
@@ -24,7 +24,7 @@ impl<R: Read> SimLineReader<R> {
     /// The next line without its end; `None` when the stream ends.
     ///
     /// # Errors
-    /// Those of the stream, and [`io::ErrorKind::InvalidData`] for a line that is too long.
+    /// Errors of the stream, and [`io::ErrorKind::InvalidData`] for a line that is too long.
     pub fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             if let Some(line) = self.complete_line() {
@@ -51,7 +51,7 @@ impl<R: Read> SimLineReader<R> {
         }
     }
 
-    /// What has come of a line that is not complete, taken out.
+    /// Takes the received part of an incomplete line.
     pub fn take_partial(&mut self) -> Option<Vec<u8>> {
         let partial = self.buffer.split_off(self.taken);
         self.buffer.clear();
@@ -59,7 +59,7 @@ impl<R: Read> SimLineReader<R> {
         if partial.is_empty() { None } else { Some(partial) }
     }
 
-    /// When the last byte came.
+    /// When the last byte arrived.
     pub fn last_read(&self) -> Instant {
         self.last_read
     }
@@ -78,7 +78,7 @@ impl<R: Read> SimLineReader<R> {
     }
 }
 
-/// Whether a read or write ended because its time was up.
+/// True if a read or write ended because its time was up.
 pub(super) fn timed_out(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

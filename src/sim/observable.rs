@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// A value behind a lock, with a bell that rings at each change.
+/// A value behind a lock, with a notification of each change.
 #[derive(Debug, Default)]
 pub(super) struct Observable<T> {
     value: Mutex<T>,
@@ -15,14 +15,14 @@ impl<T> Observable<T> {
         Observable { value: Mutex::new(value), changed: Condvar::new() }
     }
 
-    /// Changes the value and tells everybody who waits.
+    /// Changes the value and wakes all waiting threads.
     pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         let result = change(&mut self.lock());
         self.changed.notify_all();
         result
     }
 
-    /// Looks at the value.
+    /// Reads the value.
     pub fn look<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         look(&self.lock())
     }

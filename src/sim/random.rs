@@ -1,4 +1,4 @@
-//! Repeatable random numbers, for things that need to differ and not to be secret.
+//! Repeatable random numbers, for values that must differ but need not be secret.
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 #[derive(Debug, Clone)]

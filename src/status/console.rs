@@ -146,7 +146,7 @@ fn security(snapshot: &Snapshot, totals: &Totals, around: &RuntimeStatus) -> Str
         if recording.dropped + recording.lost > 0 {
             let _ = write!(line, " | {} not recorded", count(recording.dropped + recording.lost, "row"));
         }
-        for trouble in &recording.troubles {
+        for trouble in &recording.write_errors {
             let _ = write!(line, " | can't write {}", Printable(&trouble.file.display().to_string()));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::net::heap;
+use crate::net::process;
 
 /// Fewer sessions leave too little to be worth the call, which may hold up others for milliseconds.
 const MIN_SESSIONS: usize = 50;
@@ -28,7 +28,7 @@ impl FreeMemory {
     /// Takes the number of sessions, and gives memory back when it is time.
     pub(super) fn look(&mut self, sessions: usize, now: Instant) {
         if self.is_due(sessions, now) {
-            heap::release_free_memory();
+            process::release_free_memory();
             log::debug!(
                 "memory of {} sessions that are gone is given back",
                 self.most.saturating_sub(sessions)

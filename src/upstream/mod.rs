@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use crate::config;
-use crate::net::{Stream, fd_limit};
+use crate::net::{Stream, process};
 use crate::stratum::Reconnect;
 use crate::util::stop::Stop;
 
@@ -43,7 +43,7 @@ pub struct Upstreams {
 #[derive(Debug)]
 struct UpstreamsShared {
     listed: ArcSwap<Listed>,
-    failover: config::Failover,
+    failover: config::FailoverConfig,
     /// The addresses that this program listens on for miners.
     listening: Vec<SocketAddr>,
     /// Told whenever an upstream's health changes for the better, when others are listed, and at the end.
@@ -94,7 +94,7 @@ impl fmt::Display for NoUpstream {
         match self {
             NoUpstream::Unreachable => f.write_str("no pool could be reached"),
             NoUpstream::NoDescriptors => {
-                write!(f, "no connection to a pool can be opened: {}", fd_limit::used_up_advice())
+                write!(f, "no connection to a pool can be opened: {}", process::fd_advice())
             }
         }
     }
@@ -111,7 +111,7 @@ impl Upstreams {
     /// [`SetupError`] for unusable certificates, or when a thread can't be started.
     pub fn start(
         configured: &[config::UpstreamConfig],
-        failover: &config::Failover,
+        failover: &config::FailoverConfig,
         on_failure: impl Fn() + Send + Sync + 'static,
         stop: &Stop,
     ) -> Result<Upstreams, SetupError> {
@@ -126,7 +126,7 @@ impl Upstreams {
     pub fn start_beside(
         listening: &[SocketAddr],
         configured: &[config::UpstreamConfig],
-        failover: &config::Failover,
+        failover: &config::FailoverConfig,
         on_failure: impl Fn() + Send + Sync + 'static,
         stop: &Stop,
     ) -> Result<Upstreams, SetupError> {
@@ -451,7 +451,7 @@ impl Upstreams {
             Err(error) => error,
         };
         // No pool's fault, and no other pool would be reached either.
-        if error.is_ours() {
+        if error.is_local() {
             return Err(NoUpstream::NoDescriptors);
         }
         if self.shared.stop.is_stopped() {

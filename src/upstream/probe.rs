@@ -132,7 +132,7 @@ fn probe(upstreams: &Upstreams, upstream: &UpstreamEntry, failed: &PoolFailure) 
     let has_failed = upstream.health().up_since().is_none();
     let stream = match upstream.dial_anew(deadline) {
         Ok(stream) => stream,
-        Err(error) if error.is_ours() => return ProbeResult::Nothing,
+        Err(error) if error.is_local() => return ProbeResult::Nothing,
         Err(error) => return ProbeResult::Failed(PoolFailure::Dial(error.to_string())),
     };
     let login = if owes_work { upstream.probe_logins().next(has_failed) } else { None };

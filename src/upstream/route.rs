@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::config;
-use crate::net::dial::{ProxyLogin, Route, Way};
+use crate::net::dial::{ProxyLogin, Route, RouteKind};
 use crate::net::resolve::Resolver;
 use crate::net::tls::{TlsClient, TlsError, Trust};
 use crate::util::os_error::describe;
@@ -53,10 +53,10 @@ pub fn route_to(configured: &config::UpstreamConfig, stop: &Stop) -> Result<Rout
         }
     };
     let way = match &configured.socks5 {
-        None => {
-            Way::Direct(Resolver::start(&configured.host, configured.port, stop).map_err(SetupError::Thread)?)
-        }
-        Some(socks5) => Way::Socks5 {
+        None => RouteKind::Direct(
+            Resolver::start(&configured.host, configured.port, stop).map_err(SetupError::Thread)?,
+        ),
+        Some(socks5) => RouteKind::Socks5 {
             proxy: Resolver::start(&socks5.host, socks5.port, stop).map_err(SetupError::Thread)?,
             login: socks5.user.as_ref().map(|user| ProxyLogin {
                 user: user.clone(),
@@ -64,7 +64,7 @@ pub fn route_to(configured: &config::UpstreamConfig, stop: &Stop) -> Result<Rout
             }),
         },
     };
-    Ok(Route { host: configured.host.clone(), port: configured.port, tls, way })
+    Ok(Route { host: configured.host.clone(), port: configured.port, tls, kind: way })
 }
 
 fn trust_of(insecure: bool, pin: Option<[u8; 32]>, ca_file: Option<&Path>) -> Trust {

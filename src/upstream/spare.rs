@@ -105,7 +105,7 @@ fn keep_warm(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), Stop
                 Ok(stream) => {
                     upstream.warm.stock().push_back(SpareConnection { stream, since: Instant::now() })
                 }
-                Err(error) if error.is_ours() => {
+                Err(error) if error.is_local() => {
                     if stop.sleep(ROUND).is_err() {
                         return Ok(());
                     }

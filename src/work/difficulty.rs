@@ -4,21 +4,21 @@ use super::hash::BlockHash;
 use super::target::{Target, TargetError, difficulty_1, number};
 use crate::stratum::{Difficulty, Nbits};
 
-/// What a share with this hash is worth: the target of difficulty 1 divided by the hash, within
-/// one unit in the last place of an f64. Infinite for a hash of zero.
+/// The difficulty of a hash: the target of difficulty 1 divided by the hash, within one unit in the last
+/// place of an f64. Infinite for a hash of zero.
 pub fn share_difficulty(hash: &BlockHash) -> f64 {
     difficulty_1() / number(hash).to_f64()
 }
 
-/// What a block is worth on the network of these nbits.
+/// The network's difficulty with these nbits.
 ///
 /// # Errors
 /// When the nbits are no target.
 pub fn network_difficulty(nbits: Nbits) -> Result<f64, TargetError> {
-    Ok(difficulty_1() / Target::from_nbits(nbits)?.wide().to_f64())
+    Ok(difficulty_1() / Target::from_nbits(nbits)?.as_u256().to_f64())
 }
 
-/// How many hashes a share of this difficulty takes on average: `difficulty × 2^256 / T1`, which
+/// The average number of hashes for a share of this difficulty: `difficulty × 2^256 / T1`, which
 /// is 4 295 032 833.000015 for 1 and not quite 2^32.
 pub fn expected_hashes(difficulty: Difficulty) -> f64 {
     difficulty.value() * (2_f64.powi(256) / difficulty_1())

@@ -1,4 +1,4 @@
-//! Double SHA-256 and the three things it names.
+//! Double SHA-256 and the three kinds of hashes it makes.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ macro_rules! hash {
             }
         }
 
-        /// As people read it: all 32 bytes reversed.
+        /// The display order: all 32 bytes reversed.
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let mut bytes = self.0;

@@ -1,5 +1,5 @@
-//! Hashing many nonces of one header. The first 64 of its 80 bytes do not contain the nonce, so
-//! their part of SHA-256 is done once.
+//! Hashing of many nonces of one header. The first 64 of its 80 bytes do not contain the nonce, so
+//! their part of SHA-256 is computed once.
 
 use sha2::block_api::compress256;
 
@@ -40,8 +40,8 @@ impl Midstate {
         BlockHash::from_bytes(bytes)
     }
 
-    /// The highest 32 bits of that hash as a number: enough to tell nearly every hash that misses
-    /// a target, at less cost than the whole.
+    /// The highest 32 bits of that hash as a number, which suffice to reject nearly every hash that misses a
+    /// target, at less cost than the whole.
     pub fn hash_high(&mut self, nonce: Nonce) -> u32 {
         self.last_state(nonce)[7].swap_bytes()
     }
@@ -59,7 +59,7 @@ impl Midstate {
     }
 }
 
-/// A last block whose message, of `length` bytes altogether, has yet to be written over its start.
+/// A last block with padding for a message of `length` bytes, to be written over its start.
 fn padding(length: u64) -> [u8; 64] {
     let mut block = [0; 64];
     let end = (length % 64) as usize;

@@ -1,6 +1,5 @@
-//! Bitcoin: from a job and a share to a block header, its hash and what that is worth. Pure
-//! functions; nothing here knows of sockets or sessions. Checked against the vectors in
-//! `tests/data/vectors.json`.
+//! Bitcoin's arithmetic: block headers from jobs and shares, hashes, targets and payouts. Pure
+//! functions, without sockets and sessions, checked against the vectors in `tests/data/vectors.json`.
 //!
 //! Byte order is converted in one place each: the words of a prevhash in `prevhash`, the numbers
 //! of a header in `header`, hash and number in `hash` and `target`.
@@ -11,11 +10,10 @@
 //! | `prevhash` | the previous block's hash, between its Stratum text and a block hash |
 //! | `coinbase` | assembly from its two halves and the extranonces; what the transaction says |
 //! | `merkle` | branches of a block, and the root they lead to |
-//! | `header` | the 80 bytes |
+//! | `header` | the 80 bytes; a job and a miner's values put together |
 //! | `midstate` | hashing many nonces of one header |
-//! | `share` | a job and a miner's values put together |
 //! | `rebuild`, `prepared` | a submit judged by its hash; a job prepared for many of them |
-//! | `target`, `wide` | targets from nbits and from difficulty; 256-bit numbers |
+//! | `target`, `u256` | targets from nbits and from difficulty; 256-bit numbers |
 //! | `difficulty` | share, network difficulty, expected hashes |
 //! | `rolling` | the three conventions of version rolling |
 //! | `height` | the block height in a coinbase (BIP34) |
@@ -38,17 +36,16 @@ mod rebuild;
 mod recent_hashes;
 mod rolling;
 mod sats;
-mod share;
 mod target;
 mod u256;
 
 pub use coinbase::{
-    Coinbase, CoinbaseError, CoinbaseOutput, CoinbasePart, ExtranoncePlace, Locktime, OutputKind, PoolTag,
+    Coinbase, CoinbaseError, CoinbaseOutput, CoinbasePart, ExtranoncePosition, Locktime, OutputKind, PoolTag,
     Sequence, TransactionVersion, assemble_coinbase, coinbase_txid,
 };
 pub use difficulty::{expected_hashes, network_difficulty, share_difficulty};
 pub use hash::{BlockHash, MerkleRoot, Txid, double_sha256};
-pub use header::Header;
+pub use header::{Header, ShareValues};
 pub use height::{Height, HeightError};
 pub use merkle::{merkle_branches, merkle_root, root_of_transactions};
 pub use midstate::Midstate;
@@ -59,5 +56,4 @@ pub use rebuild::{RebuildError, RebuiltShare, ShareTerms, rebuild};
 pub use recent_hashes::RecentHashes;
 pub use rolling::VersionConvention;
 pub use sats::Sats;
-pub use share::ShareValues;
 pub use target::{Target, TargetError};

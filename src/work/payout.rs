@@ -9,7 +9,7 @@ use bitcoin::network::Network;
 
 use crate::stratum::encode_hex;
 
-/// An output script: what addresses are compared by, since one script may have several texts.
+/// An output script. Addresses are compared by it, because a script may have several texts.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PayoutScript(Vec<u8>);
 
@@ -92,8 +92,8 @@ pub fn account_of_worker(worker: &str) -> &str {
     }
 }
 
-/// What tells an owner's workers apart: the part of the name after an address, or the whole name
-/// where there is none, or nothing after it.
+/// The name of a worker within its account: the part after an address, or the whole name if there is no
+/// address or nothing after it.
 pub fn name_of_worker(worker: &str) -> &str {
     let account = account_of_worker(worker);
     if payout_script(account).is_err() {

@@ -13,10 +13,10 @@ use super::rebuild::{Joined, RebuildError, RebuiltShare, ShareTerms, check_lengt
 use super::target::{Target, TargetError};
 use crate::stratum::{Extranonce1, Extranonce2, Nonce, Notify, Ntime, Submit};
 
-/// A job with everything done that does not depend on the share. The coinbase up to the
-/// extranonce2 is hashed once, so a share costs the rest of it, a merkle step for each branch, and
-/// the header. That is a gain with the long coinbases of pooled payout; a ckpool's has its
-/// extranonces within the first 64 bytes, which are one step of SHA-256.
+/// A job with all work done that does not depend on the share. The coinbase up to the extranonce2 is
+/// hashed once, so a share costs the rest of it, a merkle step for each branch, and the header. That
+/// pays off with the long coinbases of pooled payout; ckpool's has its extranonces within the first 64
+/// bytes, which are one step of SHA-256.
 #[derive(Debug, Clone)]
 pub struct PreparedJob {
     job: Arc<Notify>,
@@ -56,7 +56,7 @@ impl PreparedJob {
         self.parent
     }
 
-    /// What a block must meet.
+    /// The target of a block.
     ///
     /// # Errors
     /// When the job's nbits are no target.
@@ -71,10 +71,10 @@ impl PreparedJob {
         merkle_root(&txid, &self.job.branches)
     }
 
-    /// As the function [`rebuild`](super::rebuild()), at less cost.
+    /// Does the same as the function [`rebuild`](super::rebuild()), at less cost.
     ///
     /// # Errors
-    /// When the submit does not keep to the terms.
+    /// If the submit violates the terms.
     pub fn rebuild(&self, submit: &Submit, terms: &ShareTerms) -> Result<RebuiltShare, RebuildError> {
         self.rebuild_knowing(None, submit, terms)
     }

@@ -1,5 +1,5 @@
-//! Every result that can be had in two ways, had in both: from a prepared job and without, from
-//! our code and from the `bitcoin` crate.
+//! Comparison of results computed in two ways: with and without a prepared job, by our code and by the
+//! `bitcoin` crate.
 
 use bitcoin::block;
 use bitcoin::consensus::encode::serialize;

@@ -1,4 +1,4 @@
-//! From a submit back to the header the miner hashed.
+//! Rebuilds the header that the miner hashed from a submit.
 
 use std::fmt;
 
@@ -15,14 +15,14 @@ use crate::stratum::{
 };
 use crate::util::plural::count;
 
-/// What a connection and its pool have agreed on for a job.
+/// The terms agreed between a connection and its pool for a job.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ShareTerms {
     pub extranonce2_size: Extranonce2Size,
     /// `None` when no version rolling was negotiated.
     pub version_mask: Option<VersionMask>,
-    /// What the share is expected to reach. It decides between the conventions of version rolling
-    /// where they differ, and [`RebuiltShare::meets_terms`].
+    /// The difficulty that the share should reach. It decides between the conventions of version rolling if
+    /// they differ, and [`RebuiltShare::meets_terms`].
     pub difficulty: Difficulty,
 }
 
@@ -31,13 +31,13 @@ pub struct ShareTerms {
 pub struct RebuiltShare {
     pub header: Header,
     pub hash: BlockHash,
-    /// What the hash is worth; infinite for a hash of zero.
+    /// Difficulty of the hash; infinite for a hash of zero.
     pub difficulty: f64,
-    /// How the version bits were understood. The first one, BIP310, where all give the same.
+    /// The convention by which the version bits were read; BIP310 if all give the same.
     pub convention: VersionConvention,
     /// Whether the hash reaches the difficulty of the terms.
     pub meets_terms: bool,
-    /// Whether the hash meets the job's nbits. Never for nbits that are no target.
+    /// True if the hash meets the job's nbits. Never for nbits that are no target.
     pub is_block: bool,
 }
 
@@ -47,17 +47,17 @@ impl RebuiltShare {
         self.header.version
     }
 
-    /// Whether the hash reaches `difficulty`, equality included.
+    /// True if the hash reaches `difficulty`, equality included.
     pub fn meets(&self, difficulty: Difficulty) -> bool {
         Target::from_difficulty(difficulty).is_met_by(&self.hash)
     }
 }
 
-/// A submit that does not keep to the terms. Wherever there is something to hash, the share is
-/// there as well, because the pool may think otherwise.
+/// A submit that violates the terms. It includes the share if there is something to hash, because the
+/// pool may decide differently.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RebuildError {
-    /// Nobody can know what was hashed: some pools cut or pad what comes, miners do not.
+    /// The hashed header is unknown, because some pools cut or pad an extranonce2 of the wrong length.
     Extranonce2Length { found: Extranonce2, want: Extranonce2Size },
     /// The miner changed bits that it may not.
     BitsOutsideMask { bits: VersionBits, mask: VersionMask, share: Box<RebuiltShare> },
@@ -107,9 +107,8 @@ impl std::error::Error for RebuildError {}
 /// the best hash decides: a wrong guess gives a random one, far below any real share.
 ///
 /// # Errors
-/// When the submit does not keep to the terms. Whether the ntime is in its range is
-/// [`Ntime::is_within`](crate::stratum::Ntime::is_within)'s question, whether the job is the right
-/// one the caller's.
+/// If the submit violates the terms. The caller checks the ntime with
+/// [`Ntime::is_within`](crate::stratum::Ntime::is_within), and that it is the right job.
 pub fn rebuild(
     job: &Notify,
     extranonce1: &Extranonce1,
@@ -124,7 +123,7 @@ pub fn rebuild(
     rebuild_over(&joined, submit, terms)
 }
 
-/// What a share's header is made of besides the submit.
+/// The parts of a share's header that do not come from the submit.
 pub(super) struct Joined<'a> {
     pub job: &'a Notify,
     pub parent: BlockHash,
@@ -136,7 +135,7 @@ pub(super) struct Joined<'a> {
 }
 
 /// # Errors
-/// When the extranonce2 has another length than agreed.
+/// If the extranonce2 does not have the agreed length.
 pub(super) fn check_length(submit: &Submit, terms: &ShareTerms) -> Result<(), RebuildError> {
     let want = terms.extranonce2_size;
     if submit.extranonce2.has_size(want) {
@@ -145,10 +144,10 @@ pub(super) fn check_length(submit: &Submit, terms: &ShareTerms) -> Result<(), Re
     Err(RebuildError::Extranonce2Length { found: submit.extranonce2.clone(), want })
 }
 
-/// The rest of a rebuild, once the merkle root is known.
+/// Completes a rebuild with the merkle root.
 ///
 /// # Errors
-/// When version bits are not allowed.
+/// If version bits are not allowed.
 pub(super) fn rebuild_over(
     joined: &Joined<'_>,
     submit: &Submit,
@@ -176,7 +175,7 @@ pub(super) fn rebuild_over(
     }
 }
 
-/// One way to understand the version bits.
+/// A header by one convention of version bits.
 struct VersionGuess {
     convention: VersionConvention,
     header: Header,
@@ -188,7 +187,7 @@ impl VersionGuess {
     fn best(joined: &Joined<'_>, submit: &Submit, terms: &ShareTerms, target: &Target) -> VersionGuess {
         let job = joined.job.version;
         let first = VersionGuess::new(VersionConvention::Bip310, job, joined, submit, terms);
-        // Without a sixth param there is nothing to understand.
+        // Without a sixth param there are no version bits.
         if submit.version_bits.is_none() || target.is_met_by(&first.hash) {
             return first;
         }

@@ -1,11 +1,11 @@
-//! Which shares were sent already. Bounded: what is repeated is repeated soon.
+//! Detection of duplicate shares. Bounded, because duplicates are usually sent soon.
 
 use std::collections::{HashSet, VecDeque};
 
 use super::hash::BlockHash;
 
-/// How many are remembered; a Bitaxe sends so many in half an hour.
-const MOST: usize = 1024;
+/// Caps the remembered hashes; a Bitaxe sends so many in half an hour.
+const MAX_HASHES: usize = 1024;
 
 /// The newest hashes of one miner.
 #[derive(Debug, Default)]
@@ -15,13 +15,13 @@ pub struct RecentHashes {
 }
 
 impl RecentHashes {
-    /// Remembers the hash. `false` when it was there before.
+    /// Remembers the hash. `false` if it was there before.
     pub fn is_new(&mut self, hash: BlockHash) -> bool {
         if !self.known.insert(hash) {
             return false;
         }
         self.order.push_back(hash);
-        if self.order.len() > MOST {
+        if self.order.len() > MAX_HASHES {
             if let Some(oldest) = self.order.pop_front() {
                 self.known.remove(&oldest);
             }
@@ -44,10 +44,10 @@ mod tests {
         let mut hashes = RecentHashes::default();
         assert!(hashes.is_new(hash(0)));
         assert!(!hashes.is_new(hash(0)));
-        for n in 1..=MOST as u32 {
+        for n in 1..=MAX_HASHES as u32 {
             assert!(hashes.is_new(hash(n)));
         }
-        assert_eq!(hashes.order.len(), MOST);
+        assert_eq!(hashes.order.len(), MAX_HASHES);
         assert!(hashes.is_new(hash(0)));
     }
 }

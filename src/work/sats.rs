@@ -1,4 +1,4 @@
-//! Amounts of money, and how much of it a block may create.
+//! Amounts of bitcoin, and the subsidy of a block.
 
 use std::fmt;
 
@@ -13,8 +13,8 @@ impl Sats {
     /// One bitcoin.
     pub const BITCOIN: Sats = Sats(100_000_000);
 
-    /// What the block at `height` may create besides its fees: 50 bitcoins, halved every 210 000
-    /// blocks, on regtest every 150 (Bitcoin Core, `GetBlockSubsidy`).
+    /// The subsidy of the block at `height`: 50 bitcoins, halved every 210 000 blocks, on regtest every
+    /// 150 (Bitcoin Core, `GetBlockSubsidy`).
     pub fn subsidy(height: Height, chain: AddressChain) -> Sats {
         let halvings = height.0 / halving_interval(chain);
         Sats((50 * Sats::BITCOIN.0).checked_shr(halvings).unwrap_or(0))

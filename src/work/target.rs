@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::hash::BlockHash;
-use super::u256::{Wide, shifted_quotient};
+use super::u256::{U256, shifted_quotient};
 use crate::stratum::{Difficulty, Nbits, encode_hex};
 
 /// The target of difficulty 1 is `0xFFFF × 2^208` (wire reference, section 3.2).
@@ -11,7 +11,7 @@ const DIFFICULTY_1: (u64, u32) = (0xffff, 208);
 
 /// The number a hash must not exceed, from 0 to 2^256 − 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Target(Wide);
+pub struct Target(U256);
 
 impl Target {
     /// The target of a share difficulty: that of difficulty 1 divided by it, rounded down, exact
@@ -23,9 +23,9 @@ impl Target {
         let (value, shift) = DIFFICULTY_1;
         let shift = shift as i32 - exponent;
         let wide = match u32::try_from(shift) {
-            Ok(shift) => shifted_quotient(value, shift, mantissa).unwrap_or(Wide::MAX),
+            Ok(shift) => shifted_quotient(value, shift, mantissa).unwrap_or(U256::MAX),
             // Divided by more than 2^208, and the mantissa has more bits than 0xFFFF.
-            Err(_) => Wide([0; 4]),
+            Err(_) => U256([0; 4]),
         };
         Target(wide)
     }
@@ -42,13 +42,13 @@ impl Target {
             return Err(TargetError::Negative(nbits));
         }
         let wide = match exponent.checked_sub(3) {
-            Some(bytes) => Wide::shifted(mantissa, 8 * bytes).ok_or(TargetError::TooLarge(nbits))?,
-            None => Wide([mantissa >> (8 * (3 - exponent)), 0, 0, 0]),
+            Some(bytes) => U256::shifted(mantissa, 8 * bytes).ok_or(TargetError::TooLarge(nbits))?,
+            None => U256([mantissa >> (8 * (3 - exponent)), 0, 0, 0]),
         };
-        if wide == Wide([0; 4]) { Err(TargetError::Zero(nbits)) } else { Ok(Target(wide)) }
+        if wide == U256([0; 4]) { Err(TargetError::Zero(nbits)) } else { Ok(Target(wide)) }
     }
 
-    /// Whether `hash` is at or below the target.
+    /// True if `hash` is at or below the target.
     pub fn is_met_by(&self, hash: &BlockHash) -> bool {
         number(hash) <= self.0
     }
@@ -68,7 +68,7 @@ impl Target {
         self.0.to_be_bytes()
     }
 
-    pub(super) fn wide(&self) -> Wide {
+    pub(super) fn as_u256(&self) -> U256 {
         self.0
     }
 }
@@ -108,8 +108,8 @@ impl fmt::Display for TargetError {
 impl std::error::Error for TargetError {}
 
 /// The hash as a number.
-pub(super) fn number(hash: &BlockHash) -> Wide {
-    Wide::from_le_bytes(hash.as_bytes())
+pub(super) fn number(hash: &BlockHash) -> U256 {
+    U256::from_le_bytes(hash.as_bytes())
 }
 
 /// The target of difficulty 1.

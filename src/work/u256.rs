@@ -1,18 +1,18 @@
-//! The little 256-bit arithmetic that targets need. Numbers are 64-bit limbs, the lowest first.
+//! The 256-bit arithmetic of targets. Numbers are 64-bit limbs, the lowest first.
 
 /// An unsigned 256-bit number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Wide(pub [u64; 4]);
+pub(super) struct U256(pub [u64; 4]);
 
-impl Wide {
-    pub const MAX: Wide = Wide([u64::MAX; 4]);
+impl U256 {
+    pub const MAX: U256 = U256([u64::MAX; 4]);
 
-    pub fn from_le_bytes(bytes: &[u8; 32]) -> Wide {
+    pub fn from_le_bytes(bytes: &[u8; 32]) -> U256 {
         let mut limbs = [0; 4];
         for (limb, chunk) in limbs.iter_mut().zip(bytes.chunks_exact(8)) {
             *limb = chunk.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
         }
-        Wide(limbs)
+        U256(limbs)
     }
 
     pub fn to_be_bytes(self) -> [u8; 32] {
@@ -24,9 +24,9 @@ impl Wide {
     }
 
     /// `value × 2^shift`; `None` when that is 2^256 or more.
-    pub fn shifted(value: u64, shift: u32) -> Option<Wide> {
+    pub fn shifted(value: u64, shift: u32) -> Option<U256> {
         if value == 0 {
-            return Some(Wide([0; 4]));
+            return Some(U256([0; 4]));
         }
         if shift + (64 - value.leading_zeros()) > 256 {
             return None;
@@ -38,7 +38,7 @@ impl Wide {
         if limb < 3 {
             limbs[limb + 1] = (wide >> 64) as u64;
         }
-        Some(Wide(limbs))
+        Some(U256(limbs))
     }
 
     /// The nearest f64, ties to even.
@@ -60,7 +60,7 @@ impl Wide {
         (high | u64::from(below)) as f64 * 2_f64.powi(shift as i32)
     }
 
-    /// How many bits the number has.
+    /// The number's length in bits.
     fn bits(self) -> u32 {
         match self.0.iter().rposition(|limb| *limb != 0) {
             Some(limb) => limb as u32 * 64 + 64 - self.0[limb].leading_zeros(),
@@ -69,21 +69,21 @@ impl Wide {
     }
 }
 
-impl PartialOrd for Wide {
-    fn partial_cmp(&self, other: &Wide) -> Option<std::cmp::Ordering> {
+impl PartialOrd for U256 {
+    fn partial_cmp(&self, other: &U256) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Wide {
-    fn cmp(&self, other: &Wide) -> std::cmp::Ordering {
+impl Ord for U256 {
+    fn cmp(&self, other: &U256) -> std::cmp::Ordering {
         self.0.iter().rev().cmp(other.0.iter().rev())
     }
 }
 
 /// `value × 2^shift / divisor`, rounded down; `None` when that is 2^256 or more. `divisor` is not
 /// zero.
-pub(super) fn shifted_quotient(value: u64, shift: u32, divisor: u64) -> Option<Wide> {
+pub(super) fn shifted_quotient(value: u64, shift: u32, divisor: u64) -> Option<U256> {
     // The quotient has at least this many bits less one, whatever the divisor.
     if value != 0 && shift >= 256 + 64 {
         return None;
@@ -106,7 +106,7 @@ pub(super) fn shifted_quotient(value: u64, shift: u32, divisor: u64) -> Option<W
     if high.iter().any(|limb| *limb != 0) {
         return None;
     }
-    Some(Wide([low[0], low[1], low[2], low[3]]))
+    Some(U256([low[0], low[1], low[2], low[3]]))
 }
 
 #[cfg(test)]
@@ -118,39 +118,39 @@ mod tests {
         let mut bytes = [0; 32];
         bytes[0] = 1;
         bytes[31] = 0xff;
-        let wide = Wide::from_le_bytes(&bytes);
+        let wide = U256::from_le_bytes(&bytes);
         bytes.reverse();
         assert_eq!(wide.to_be_bytes(), bytes);
     }
 
     #[test]
     fn shifts_stop_at_2_to_the_256() {
-        assert_eq!(Wide::shifted(0xffff, 208).unwrap().to_f64(), 65535.0 * 2_f64.powi(208));
-        assert!(Wide::shifted(1, 255).is_some());
-        assert!(Wide::shifted(1, 256).is_none());
-        assert!(Wide::shifted(3, 255).is_none());
-        assert_eq!(Wide::shifted(0, 4000), Some(Wide([0; 4])));
+        assert_eq!(U256::shifted(0xffff, 208).unwrap().to_f64(), 65535.0 * 2_f64.powi(208));
+        assert!(U256::shifted(1, 255).is_some());
+        assert!(U256::shifted(1, 256).is_none());
+        assert!(U256::shifted(3, 255).is_none());
+        assert_eq!(U256::shifted(0, 4000), Some(U256([0; 4])));
     }
 
     #[test]
     fn rounding_to_f64_is_to_nearest_with_ties_to_even() {
-        assert_eq!(Wide::MAX.to_f64(), 2_f64.powi(256));
-        assert_eq!(Wide([0; 4]).to_f64(), 0.0);
+        assert_eq!(U256::MAX.to_f64(), 2_f64.powi(256));
+        assert_eq!(U256([0; 4]).to_f64(), 0.0);
         // 2^53 + 1 lies between two f64: a tie goes to the even one, one bit below it does not.
-        let tie = Wide::shifted((1 << 53) + 1, 64).unwrap();
+        let tie = U256::shifted((1 << 53) + 1, 64).unwrap();
         assert_eq!(tie.to_f64(), 2_f64.powi(53 + 64));
-        let above = Wide([1, tie.0[1], tie.0[2], tie.0[3]]);
+        let above = U256([1, tie.0[1], tie.0[2], tie.0[3]]);
         assert_eq!(above.to_f64(), (2_f64.powi(53) + 2.0) * 2_f64.powi(64));
     }
 
     #[test]
     fn quotients_are_exact() {
-        assert_eq!(shifted_quotient(0xffff, 208, 1), Wide::shifted(0xffff, 208));
-        assert_eq!(shifted_quotient(1, 260, 1 << 60), Wide::shifted(1, 200));
+        assert_eq!(shifted_quotient(0xffff, 208, 1), U256::shifted(0xffff, 208));
+        assert_eq!(shifted_quotient(1, 260, 1 << 60), U256::shifted(1, 200));
         assert_eq!(shifted_quotient(1, 256, 1), None);
         assert_eq!(shifted_quotient(1, 100_000, u64::MAX), None);
-        assert_eq!(shifted_quotient(7, 0, 2), Some(Wide([3, 0, 0, 0])));
+        assert_eq!(shifted_quotient(7, 0, 2), Some(U256([3, 0, 0, 0])));
         // 2^64 / 3 rounded down.
-        assert_eq!(shifted_quotient(1, 64, 3), Some(Wide([0x5555_5555_5555_5555, 0, 0, 0])));
+        assert_eq!(shifted_quotient(1, 64, 3), Some(U256([0x5555_5555_5555_5555, 0, 0, 0])));
     }
 }

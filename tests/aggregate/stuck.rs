@@ -215,7 +215,7 @@ fn who_has_no_job_yet_hears_something_too() {
 fn a_job_reaches_a_thousand_miners() {
     in_own_process(|| {
         const MINERS: usize = 1000;
-        sluice::net::fd_limit::raise_limit().unwrap();
+        sluice::net::process::raise_fd_limit().unwrap();
         let (mut end, site, _resident, _pool) = world("", Limits::default());
         let miners: Vec<TcpStream> = (0..MINERS)
             .map(|_| {

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluice::config::{Config, Http, Overrides, Secret};
+use sluice::config::{Config, HttpConfig, Overrides, Secret};
 use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPool};
 use sluice::status::server::{Handler, HttpServer};
 use sluice::status::snapshot::{StatusSnapshot, StatusSnapshots};
@@ -27,7 +27,7 @@ const DIFFICULTY: f64 = 0.000_005;
 /// The page's server, which can go and come back.
 pub struct PageServer {
     handler: Handler,
-    http: Http,
+    http: HttpConfig,
     server: Option<HttpServer>,
 }
 
@@ -43,7 +43,7 @@ pub struct Site {
 impl PageServer {
     pub fn start(sights: StatusSnapshots, token: Option<&str>) -> PageServer {
         let listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let http = Http { listen, token: token.map(Secret::new), ..Http::default() };
+        let http = HttpConfig { listen, token: token.map(Secret::new), ..HttpConfig::default() };
         let mut page = PageServer { handler: web::handler(sights), http, server: None };
         page.resume();
         page.http.listen = Some(page.address());

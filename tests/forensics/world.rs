@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sluice::analyzer::{Replay, Setup, Totals};
-use sluice::config::Analysis;
+use sluice::config::AnalysisConfig;
 use sluice::net::Stamp;
 use sluice::tap::{Conversation, Direction};
 use sluice::work::BlockHash;
@@ -160,7 +160,7 @@ impl World {
     pub fn with(seed: u64, habits: Vec<Habit>, change: impl FnOnce(&mut Setup)) -> World {
         let mut random = Random::new(seed);
         let now = BEGIN * 1_000_000_000;
-        let mut setup = Setup::plain(&Analysis::default());
+        let mut setup = Setup::plain(&AnalysisConfig::default());
         setup.upstreams =
             (0..habits.len()).map(|place| format!("stratum+tcp://pool{place}.example:3333")).collect();
         change(&mut setup);

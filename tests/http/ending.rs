@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::unbounded;
-use sluice::config::Http;
+use sluice::config::HttpConfig;
 use sluice::status::server::{HttpAnswer, HttpServer};
 use sluice::util::stop::Stop;
 
@@ -18,10 +18,10 @@ use crate::http::toy::{Toy, handler};
 
 #[test]
 fn off_is_none_and_a_port_in_use_is_named() {
-    let off = Http { listen: None, ..Http::default() };
+    let off = HttpConfig { listen: None, ..HttpConfig::default() };
     assert!(HttpServer::start(&off, handler(), &Stop::new()).unwrap().is_none());
     let toy = Toy::start();
-    let taken = Http { listen: Some(toy.address()), ..Http::default() };
+    let taken = HttpConfig { listen: Some(toy.address()), ..HttpConfig::default() };
     let error = HttpServer::start(&taken, handler(), &Stop::new()).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
     assert!(error.to_string().contains(&toy.address().to_string()), "{error}");
@@ -56,7 +56,7 @@ fn an_answer_on_its_way_still_arrives() {
         let _ = held.recv();
         HttpAnswer::text(200, "in time")
     });
-    let http = Http { listen: Some("127.0.0.1:0".parse().unwrap()), ..Http::default() };
+    let http = HttpConfig { listen: Some("127.0.0.1:0".parse().unwrap()), ..HttpConfig::default() };
     let server = HttpServer::start(&http, handler, &Stop::new()).unwrap().unwrap();
     let mut stream = connect(server.address());
     stream.write_all(b"GET / HTTP/1.1\r\nHost: pi\r\n\r\n").unwrap();
@@ -78,7 +78,7 @@ fn a_handler_that_never_ends_does_not_hold_it_up() {
         let _ = held.recv();
         HttpAnswer::text(200, "")
     });
-    let http = Http { listen: Some("127.0.0.1:0".parse().unwrap()), ..Http::default() };
+    let http = HttpConfig { listen: Some("127.0.0.1:0".parse().unwrap()), ..HttpConfig::default() };
     let server = HttpServer::start(&http, handler, &Stop::new()).unwrap().unwrap();
     let mut stream = connect(server.address());
     stream.write_all(b"GET / HTTP/1.1\r\nHost: pi\r\n\r\n").unwrap();

@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use sluice::config::{Http, Secret};
+use sluice::config::{HttpConfig, Secret};
 use sluice::status::server::{GatedRequest, HttpAnswer, HttpServer};
 use sluice::util::stop::Stop;
 
@@ -35,8 +35,11 @@ const MEANT: [&str; 17] = [
 
 /// A handler that puts all it is given into headers, as none of ours does.
 fn start() -> HttpServer {
-    let http =
-        Http { listen: Some("127.0.0.1:0".parse().unwrap()), token: Some(Secret::new(TOKEN)), hosts: vec![] };
+    let http = HttpConfig {
+        listen: Some("127.0.0.1:0".parse().unwrap()),
+        token: Some(Secret::new(TOKEN)),
+        hosts: vec![],
+    };
     let handler = |request: &GatedRequest| {
         let query: Vec<_> = request.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let target = format!("{}{}{:?}", request.path, query.join("&"), request.host);

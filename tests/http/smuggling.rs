@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use sluice::config::{Http, Secret};
+use sluice::config::{HttpConfig, Secret};
 use sluice::status::server::{GatedRequest, HttpAnswer, HttpServer};
 use sluice::util::stop::Stop;
 
@@ -24,7 +24,7 @@ struct Watched {
 
 impl Watched {
     fn start() -> Watched {
-        let http = Http {
+        let http = HttpConfig {
             listen: Some("127.0.0.1:0".parse().unwrap()),
             token: Some(Secret::new(TOKEN)),
             hosts: vec![],

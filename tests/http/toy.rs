@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sluice::config::{Http, Secret};
+use sluice::config::{HttpConfig, Secret};
 use sluice::status::server::{GatedRequest, Handler, HttpAnswer, HttpServer};
 use sluice::util::stop::Stop;
 
@@ -21,7 +21,7 @@ impl Toy {
     }
 
     pub fn with(token: Option<&str>, hosts: &[&str]) -> Toy {
-        let http = Http {
+        let http = HttpConfig {
             listen: Some("127.0.0.1:0".parse().unwrap()),
             token: token.map(Secret::new),
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),

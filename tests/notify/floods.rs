@@ -17,7 +17,7 @@ fn ten_thousand_alerts_are_five_messages_and_then_one_that_sums_up() {
     let notifier = start(&webhook(&server.url("/")), &pace);
     let began = Instant::now();
     for n in 0..10_000 {
-        notifier.tell(&alert(&n.to_string()));
+        notifier.notify(&alert(&n.to_string()));
     }
     let took = began.elapsed();
     assert!(took < Duration::from_secs(2), "telling took {took:?}");
@@ -25,7 +25,7 @@ fn ten_thousand_alerts_are_five_messages_and_then_one_that_sums_up() {
     let bursts =
         wait_health(&notifier, "all to be sorted", |health| health.sent + health.held_back >= 10_000);
     assert!((5..=6).contains(&bursts.sent), "{bursts:?}");
-    notifier.tell(&row("block.found", Severity::Info, AlertKind::Happened, "rig"));
+    notifier.notify(&row("block.found", Severity::Info, AlertKind::Happened, "rig"));
     let asked = server.wait(6);
     let last = asked[5].json();
     let mut all = 0;
@@ -43,15 +43,16 @@ fn ten_thousand_alerts_are_five_messages_and_then_one_that_sums_up() {
 #[test]
 fn the_same_is_told_once_and_its_end_too() {
     let server = Server::start(|_| ok());
-    let notifier = start(&webhook(&server.url("/")), &SendPacing { merge: Duration::from_secs(1), ..pace() });
+    let notifier =
+        start(&webhook(&server.url("/")), &SendPacing { repeat_interval: Duration::from_secs(1), ..pace() });
     for _ in 0..10 {
-        notifier.tell(&alert("pool"));
+        notifier.notify(&alert("pool"));
     }
     let health = wait_health(&notifier, "one", |health| health.sent == 1 && health.held_back == 9);
     assert_eq!(health.failed, 0);
     let again = server.wait(2)[1].json();
     assert_eq!((&again["count"], &again["kind"]), (&9.into(), &"begins".into()));
-    notifier.tell(&row("payout.mismatch", Severity::High, AlertKind::Ends, "pool"));
+    notifier.notify(&row("payout.mismatch", Severity::High, AlertKind::Ends, "pool"));
     assert_eq!(server.wait(3)[2].json()["kind"], "ends");
 }
 
@@ -67,7 +68,7 @@ fn one_that_never_answers_delays_nobody() {
     let notifier = start(&text, &patient);
     let began = Instant::now();
     for n in 0..200 {
-        notifier.tell(&alert(&n.to_string()));
+        notifier.notify(&alert(&n.to_string()));
     }
     assert!(began.elapsed() < Duration::from_secs(1));
     silent.wait(1);
@@ -90,12 +91,12 @@ fn what_is_queued_at_the_end_is_sent() {
     let server = Server::start(|_| ok());
     let notifier = start(&webhook(&server.url("/")), &pace());
     for n in 0..5 {
-        notifier.tell(&alert(&n.to_string()));
+        notifier.notify(&alert(&n.to_string()));
     }
     notifier.finish();
     assert_eq!(server.asked().len(), 5);
     // Afterwards nobody is there, and nobody minds.
-    notifier.tell(&alert("late"));
+    notifier.notify(&alert("late"));
     notifier.finish();
     assert_eq!(notifier.health()[0].held_back, 1);
 }
@@ -103,9 +104,9 @@ fn what_is_queued_at_the_end_is_sent() {
 #[test]
 fn the_end_cuts_a_pause_short_for_one_last_try() {
     let server = Server::start(|n| if n == 0 { Answer::Close } else { ok() });
-    let slow = SendPacing { pauses: vec![Duration::from_secs(3600)], ..pace() };
+    let slow = SendPacing { retry_pauses: vec![Duration::from_secs(3600)], ..pace() };
     let notifier = start(&webhook(&server.url("/")), &slow);
-    notifier.tell(&alert("pool"));
+    notifier.notify(&alert("pool"));
     wait_health(&notifier, "the first try", |health| health.last_error.is_some());
     notifier.finish();
     assert_eq!((server.asked().len(), notifier.health()[0].sent), (2, 1));

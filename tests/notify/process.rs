@@ -131,7 +131,7 @@ fn no_secret_is_ever_logged() {
     assert_eq!(
         sluice
             .lines_with(
-                "notify[2] (telegram): a message about payout.mismatch did not arrive: it answered 400: ***"
+                "notify[2] (telegram): a message about payout.mismatch could not be delivered: it answered 400: ***"
             )
             .len(),
         1

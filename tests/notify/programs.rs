@@ -21,7 +21,7 @@ fn it_gets_the_alert_on_stdin_and_in_its_environment_and_nothing_of_ours() {
     let dir = tempfile::tempdir().unwrap();
     let script = "cat > \"$1/stdin\"; env > \"$1/env\"; pwd > \"$1/pwd\"; echo well >&2";
     let notifier = start(&exec(script, dir.path()), &pace());
-    notifier.tell(&alert("$(touch /tmp/never) `x`; pool"));
+    notifier.notify(&alert("$(touch /tmp/never) `x`; pool"));
     wait_health(&notifier, "its end", |health| health.sent == 1);
     let told: Value = serde_json::from_slice(&fs::read(dir.path().join("stdin")).unwrap()).unwrap();
     assert_eq!((&told["id"], &told["data"]["percent"]), (&"payout.mismatch".into(), &0.5.into()));
@@ -47,7 +47,7 @@ fn one_that_does_not_read_may_end_as_it_likes() {
     let notifier = start(&exec("exec 0<&-; exit 0", dir.path()), &pace());
     let mut large = alert("pool");
     large.data["much"] = "x".repeat(15_000).into();
-    notifier.tell(&large);
+    notifier.notify(&large);
     wait_health(&notifier, "its end", |health| health.sent == 1);
 }
 
@@ -57,7 +57,7 @@ fn one_that_hangs_is_killed_with_its_children() {
     let script = "sleep 3600 & echo $! > \"$1/child\"; echo $$ > \"$1/own\"; cat /dev/zero >&2; wait";
     let quick = SendPacing { program_limit: Duration::from_millis(500), ..pace() };
     let notifier = start(&exec(script, dir.path()), &quick);
-    notifier.tell(&alert("pool"));
+    notifier.notify(&alert("pool"));
     let health = wait_health(&notifier, "its end", |health| health.failed == 1);
     assert_eq!(health.last_error.as_deref(), Some("it did not end within 500ms and was killed"));
     for name in ["own", "child"] {
@@ -80,7 +80,7 @@ fn the_end_does_not_wait_for_one_that_hangs() {
     let script = "echo $$ > \"$1/own.new\"; mv \"$1/own.new\" \"$1/own\"; exec sleep 3600";
     let quick = SendPacing { finish_limit: Duration::from_millis(200), ..pace() };
     let notifier = start(&exec(script, dir.path()), &quick);
-    notifier.tell(&alert("pool"));
+    notifier.notify(&alert("pool"));
     wait_for("its start", || dir.path().join("own").exists());
     let began = Instant::now();
     notifier.finish();
@@ -94,11 +94,11 @@ fn its_exit_code_counts() {
     let dir = tempfile::tempdir().unwrap();
     let count = || fs::read_to_string(dir.path().join("runs")).unwrap().lines().count();
     let notifier = start(&exec("echo run >> \"$1/runs\"; exit 3", dir.path()), &pace());
-    notifier.tell(&alert("pool"));
+    notifier.notify(&alert("pool"));
     let health = wait_health(&notifier, "its end", |health| health.failed == 1);
     assert_eq!((health.last_error.as_deref(), count()), (Some("it ended with exit status: 3"), 1));
     let notifier = start(&exec("echo run >> \"$1/runs\"; exit 75", dir.path()), &pace());
-    notifier.tell(&alert("pool"));
+    notifier.notify(&alert("pool"));
     wait_health(&notifier, "giving up", |health| health.failed == 1);
     assert_eq!(count(), 1 + 5);
 }
@@ -108,7 +108,7 @@ fn one_that_is_not_there_is_told() {
     let notifier =
         start("[[notify]]\nkind = \"exec\"\ncommand = [\"/nowhere/s3cret\", \"s3cret\"]\n", &pace());
     assert!(!format!("{notifier:?}").contains("s3cret"));
-    notifier.tell(&alert("pool"));
+    notifier.notify(&alert("pool"));
     let error = wait_health(&notifier, "giving up", |health| health.failed == 1).last_error.unwrap();
     assert!(error.starts_with("it can't be started") && !error.contains("s3cret"), "{error}");
 }

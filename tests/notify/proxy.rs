@@ -33,9 +33,9 @@ fn a_pool_that_pays_a_stranger_is_told_once() {
         webhook(&server.url("/hook"))
     );
     let config = Config::parse(&text, &Overrides::default()).unwrap();
-    assert!(config.not_served.is_empty());
+    assert!(config.ignored_keys.is_empty());
     let directory = tempfile::tempdir().unwrap();
-    let notifier = Notifier::with_pace(&config.notify, &pace(), &Stop::new()).unwrap();
+    let notifier = Notifier::with_pacing(&config.notify, &pace(), &Stop::new()).unwrap();
     let record_to = Some(directory.path().to_owned());
     let options = AppOptions { record_to, notifier: Some(notifier.clone()), ..AppOptions::default() };
     let app = App::start(&config, options, &Stop::new()).unwrap();

@@ -11,7 +11,7 @@ use crate::notify::tools::{alert, host, pace, row, start};
 fn asked(section: &str, alert: &sluice::record::AlertRow) -> Asked {
     let server = Server::start(|_| ok());
     let notifier = start(&section.replace("URL", &server.url("")), &pace());
-    notifier.tell(alert);
+    notifier.notify(alert);
     let asked = server.wait(1).remove(0);
     notifier.finish();
     assert_eq!(server.asked().len(), 1);
@@ -51,7 +51,7 @@ fn a_user_in_the_url_is_sent_as_one() {
     let server = Server::start(|_| ok());
     let url = format!("http://me:s3cret@{}/topic", server.address());
     let notifier = start(&format!("[[notify]]\nkind = \"ntfy\"\nurl = \"{url}\"\n"), &pace());
-    notifier.tell(&alert("pool"));
+    notifier.notify(&alert("pool"));
     assert_eq!(server.wait(1)[0].header("authorization"), "Basic bWU6czNjcmV0");
 }
 

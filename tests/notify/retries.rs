@@ -12,7 +12,7 @@ use crate::notify::tools::{alert, pace, start, wait_health, webhook};
 fn failing(answer: impl Fn(usize) -> Answer + Send + Sync + 'static, pace: &SendPacing) -> (usize, String) {
     let server = Server::start(answer);
     let notifier = start(&webhook(&server.url("/s3cret")), pace);
-    notifier.tell(&alert("pool"));
+    notifier.notify(&alert("pool"));
     let health = wait_health(&notifier, "giving up", |health| health.failed == 1);
     assert_eq!(health.sent, 0);
     (server.asked().len(), health.last_error.unwrap())
@@ -22,11 +22,11 @@ fn failing(answer: impl Fn(usize) -> Answer + Send + Sync + 'static, pace: &Send
 fn what_may_pass_is_tried_five_times_and_then_told_with_the_next() {
     let server = Server::start(|n| if n < 5 { status(500) } else { ok() });
     let notifier = start(&webhook(&server.url("/")), &pace());
-    notifier.tell(&alert("one"));
+    notifier.notify(&alert("one"));
     let health = wait_health(&notifier, "giving up", |health| health.failed == 1);
     assert_eq!(health.last_error.as_deref(), Some("it answered 500"));
     assert_eq!(server.asked().len(), 5);
-    notifier.tell(&alert("two"));
+    notifier.notify(&alert("two"));
     let health = wait_health(&notifier, "the next", |health| health.sent == 1);
     assert_eq!(health.last_error, None);
     assert_eq!(server.asked()[5].json()["held_back"]["payout.mismatch"], 1);
@@ -36,7 +36,7 @@ fn what_may_pass_is_tried_five_times_and_then_told_with_the_next() {
 fn a_failure_that_passes_is_none() {
     let server = Server::start(|n| if n < 3 { status(503) } else { ok() });
     let notifier = start(&webhook(&server.url("/")), &pace());
-    notifier.tell(&alert("one"));
+    notifier.notify(&alert("one"));
     let health = wait_health(&notifier, "its arrival", |health| health.sent == 1);
     assert_eq!((health.failed, health.last_error, server.asked().len()), (0, None, 4));
 }
@@ -82,7 +82,7 @@ fn retry_after_is_heeded_within_bounds() {
         let server = Server::start(later(asked));
         let notifier = start(&webhook(&server.url("/")), &patient);
         let began = Instant::now();
-        notifier.tell(&alert("one"));
+        notifier.notify(&alert("one"));
         wait_health(&notifier, "its arrival", |health| health.sent == 1);
         let took = began.elapsed();
         assert!(
@@ -107,7 +107,7 @@ fn telegrams_own_pause_and_reason_are_read() {
     );
     let notifier = start(&section, &SendPacing { longest_pause: Duration::from_secs(1), ..pace() });
     let began = Instant::now();
-    notifier.tell(&alert("one"));
+    notifier.notify(&alert("one"));
     let health = wait_health(&notifier, "giving up", |health| health.failed == 1);
     assert!(began.elapsed() >= Duration::from_secs(1));
     assert_eq!(health.last_error.as_deref(), Some("it answered 400: Bad Request: no chat for ***\\u{202e}"));
@@ -117,8 +117,8 @@ fn telegrams_own_pause_and_reason_are_read() {
 fn strange_servers_are_survived() {
     let quick = SendPacing { request_limit: Duration::from_millis(200), ..pace() };
     for (answer, error) in [
-        ((|_| Answer::Garbage) as fn(usize) -> Answer, "its answer is not proper HTTP"),
-        (|_| Answer::HugeHeader, "its answer is not proper HTTP"),
+        ((|_| Answer::Garbage) as fn(usize) -> Answer, "its answer is not valid HTTP"),
+        (|_| Answer::HugeHeader, "its answer is not valid HTTP"),
         (|_| Answer::HugeBody(500), "it answered 500"),
         (|_| Answer::Never, "no answer in time"),
         (|_| Answer::Close, "connection: "),
@@ -129,14 +129,14 @@ fn strange_servers_are_survived() {
     }
     let server = Server::start(|_| Answer::HugeBody(200));
     let notifier = start(&webhook(&server.url("/")), &quick);
-    notifier.tell(&alert("one"));
+    notifier.notify(&alert("one"));
     wait_health(&notifier, "its arrival", |health| health.sent == 1);
 }
 
 #[test]
 fn nobody_listening_is_tried_again() {
     let notifier = start(&webhook(&format!("http://{}/s3cret", refusing_address())), &pace());
-    notifier.tell(&alert("one"));
+    notifier.notify(&alert("one"));
     let health = wait_health(&notifier, "giving up", |health| health.failed == 1);
     let error = health.last_error.unwrap();
     assert!(error.contains("refused") && !error.contains("s3cret"), "{error}");
@@ -148,7 +148,7 @@ fn https_never_becomes_plain_text() {
     let server = Server::start(|_| ok());
     let url = server.url("/s3cret").replace("http://", "https://");
     let notifier = start(&webhook(&url), &SendPacing { request_limit: Duration::from_secs(1), ..pace() });
-    notifier.tell(&alert("one"));
+    notifier.notify(&alert("one"));
     let health = wait_health(&notifier, "giving up", |health| health.failed == 1);
     assert!(!health.last_error.unwrap().contains("s3cret"));
     assert!(server.asked().iter().all(|asked| !asked.line.contains("s3cret")));

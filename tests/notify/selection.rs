@@ -1,4 +1,4 @@
-//! Who is told of what.
+//! Selection of the alerts that a recipient gets.
 
 use sluice::config::Severity::{High, Info, Low, Medium};
 use sluice::notify::is_wanted;

@@ -24,7 +24,7 @@ pub fn webhook(url: &str) -> String {
 /// Impatient.
 pub fn pace() -> SendPacing {
     SendPacing {
-        pauses: vec![Duration::from_millis(5); 4],
+        retry_pauses: vec![Duration::from_millis(5); 4],
         longest_pause: Duration::from_millis(20),
         request_limit: Duration::from_secs(5),
         program_limit: Duration::from_secs(10),
@@ -33,7 +33,7 @@ pub fn pace() -> SendPacing {
 }
 
 pub fn start(text: &str, pace: &SendPacing) -> Notifier {
-    Notifier::with_pace(&recipients(text), pace, &Stop::new()).unwrap()
+    Notifier::with_pacing(&recipients(text), pace, &Stop::new()).unwrap()
 }
 
 pub fn alert(subject: &str) -> AlertRow {

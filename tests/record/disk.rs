@@ -29,7 +29,7 @@ impl Drop for Tiny<'_> {
 
 fn wait_for_trouble(recorder: &Recorder, error: &str) {
     wait_until("the trouble is told", || {
-        recorder.health().troubles.iter().any(|trouble| trouble.error.contains(error))
+        recorder.health().write_errors.iter().any(|trouble| trouble.error.contains(error))
     });
 }
 
@@ -43,12 +43,12 @@ fn a_full_disk_is_told_and_rows_go_on_when_there_is_room() {
         recorder.record_share(&share(id));
     }
     wait_for_trouble(&recorder, "No space left");
-    let trouble = recorder.health().troubles.remove(0);
+    let trouble = recorder.health().write_errors.remove(0);
     assert_eq!((trouble.file, trouble.since), (path.clone(), super::noon()));
     fs::remove_file(&path).unwrap();
     recorder.record_share(&share(10));
     wait_until("written", || fs::read_to_string(&path).is_ok_and(|text| msg_ids(&text).len() == 11));
-    wait_until("well again", || recorder.health().troubles.is_empty());
+    wait_until("well again", || recorder.health().write_errors.is_empty());
     recorder.finish().unwrap();
     assert_eq!(msg_ids(&read(&path)), (0..11).collect::<Vec<_>>());
     assert_eq!(recorder.health().lost, 0);
@@ -116,7 +116,7 @@ fn a_directory_that_can_not_be_made_is_told_and_made_later() {
     wait_until("written", || path.exists());
     recorder.finish().unwrap();
     assert_eq!(msg_ids(&read(&path)), [1]);
-    assert!(recorder.health().troubles.is_empty());
+    assert!(recorder.health().write_errors.is_empty());
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn what_can_not_be_written_at_the_end_is_counted() {
     let (recorder, _) = start(dir.path(), &quick());
     recorder.record_share(&share(1));
     recorder.finish().unwrap();
-    assert_eq!((recorder.health().lost, recorder.health().troubles.len()), (1, 1));
+    assert_eq!((recorder.health().lost, recorder.health().write_errors.len()), (1, 1));
     recorder.record_share(&share(2));
     assert_eq!(recorder.health().dropped, 1, "after the end nothing is taken");
     recorder.finish().unwrap();
@@ -195,5 +195,5 @@ fn a_write_that_hangs_is_told_while_it_lasts() {
     (0..1000).for_each(|id| recorder.record_share(&share(id)));
     let hangs = || recorder.health().blocked_for.is_some_and(|time| time >= Duration::from_millis(300));
     wait_until("the write hangs", hangs);
-    assert_eq!((recorder.health().dropped, recorder.health().troubles.len()), (0, 0));
+    assert_eq!((recorder.health().dropped, recorder.health().write_errors.len()), (0, 0));
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use sluice::config::Record;
+use sluice::config::RecordConfig;
 use sluice::record::{
-    BLOCKS, BestShare, BlockRecord, Recorder, STATE_FILE, SavedState, ShareOutcome, ShareRow,
+    BLOCKS_DIR, BestShare, BlockRecord, Recorder, STATE_FILE, SavedState, ShareOutcome, ShareRow,
 };
 use sluice::stratum::{
     Difficulty, Extranonce1, Extranonce2, JobId, Nbits, Nonce, Notify, Ntime, PrevHash, Submit, Version,
@@ -79,7 +79,7 @@ fn block(outcome: Option<ShareOutcome>) -> BlockRecord {
 }
 
 fn block_files(dir: &Path) -> Vec<String> {
-    fs::read_dir(dir.join(BLOCKS))
+    fs::read_dir(dir.join(BLOCKS_DIR))
         .into_iter()
         .flatten()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -129,8 +129,8 @@ fn best_of(row: &ShareRow) -> BestShare {
 }
 
 /// With everything else written at the end only.
-fn lazy() -> Record {
-    Record { flush: Duration::from_secs(3600), ..Record::default() }
+fn lazy() -> RecordConfig {
+    RecordConfig { flush: Duration::from_secs(3600), ..RecordConfig::default() }
 }
 
 #[test]
@@ -244,13 +244,13 @@ fn a_corrupt_state_is_kept_aside_and_a_fresh_one_used() {
 #[test]
 fn a_block_is_on_the_disk_at_once_and_its_verdict_added() {
     let dir = tempfile::tempdir().unwrap();
-    let slow = Record { flush: Duration::from_secs(3600), ..Record::default() };
+    let slow = RecordConfig { flush: Duration::from_secs(3600), ..RecordConfig::default() };
     let (recorder, _) = start(dir.path(), &slow);
     recorder.record_share(&share(1));
     recorder.record_block(block(None)).unwrap();
     wait_until("written", || block_files(dir.path()).iter().any(|name| name.ends_with(".json")));
     let hash = block(None).hash();
-    let file = dir.path().join(BLOCKS).join(format!("20261121T120000.123Z-{hash}.json"));
+    let file = dir.path().join(BLOCKS_DIR).join(format!("20261121T120000.123Z-{hash}.json"));
     let json = read(&file);
     assert!(!json.contains(['\u{202e}', '\u{1b}']));
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -320,13 +320,13 @@ fn a_block_finds_room_after_many_new_bests_on_a_disk_that_hangs() {
 fn a_block_waits_for_a_disk_that_fails() {
     let dir = tempfile::tempdir().unwrap();
     // A file where the directory should be.
-    fs::write(dir.path().join(BLOCKS), "").unwrap();
+    fs::write(dir.path().join(BLOCKS_DIR), "").unwrap();
     let (recorder, _) = start(dir.path(), &quick());
     recorder.record_block(block(None)).unwrap();
-    wait_until("told", || !recorder.health().troubles.is_empty());
-    assert!(recorder.health().troubles[0].file.ends_with(BLOCKS));
-    fs::remove_file(dir.path().join(BLOCKS)).unwrap();
+    wait_until("told", || !recorder.health().write_errors.is_empty());
+    assert!(recorder.health().write_errors[0].file.ends_with(BLOCKS_DIR));
+    fs::remove_file(dir.path().join(BLOCKS_DIR)).unwrap();
     wait_until("written", || block_files(dir.path()).iter().any(|name| name.ends_with(".json")));
-    wait_until("well again", || recorder.health().troubles.is_empty());
+    wait_until("well again", || recorder.health().write_errors.is_empty());
     recorder.finish().unwrap();
 }

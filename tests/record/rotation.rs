@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use flate2::read::GzDecoder;
-use sluice::clock::{AGREED_FOR, Clock, ClockState, DateCertainty, JobTime, NtpTime, Offset};
-use sluice::config::Record;
-use sluice::record::{FileName, Recorder, Retention, RotatingFile, TimePair, TimeSource, enforce};
+use sluice::clock::{Clock, ClockState, DateCertainty, JobTime, MIN_AGREEMENT, NtpTime, Offset};
+use sluice::config::RecordConfig;
+use sluice::record::{FileName, Recorder, Retention, RotatingFile, TimePair, TimeSource, apply_retention};
 use sluice::util::stop::Stop;
 
 use super::ntp_server::{DAY, Machine, Manner, Server, really};
@@ -130,7 +130,7 @@ fn rotated_files_are_compressed_and_no_row_is_lost() {
     // What earlier runs left: one not compressed, one half compressed.
     fs::write(dir.path().join("timing-2026-11-20.1.csv"), "left\n").unwrap();
     fs::write(dir.path().join("shares-2026-11-20.1.csv.gz.part"), "half").unwrap();
-    let (recorder, _) = start_at_noon(dir.path(), &Record { rotate_mb: 1, ..quick() });
+    let (recorder, _) = start_at_noon(dir.path(), &RecordConfig { rotate_mb: 1, ..quick() });
     for batch in 0..12 {
         for id in 0..1000 {
             recorder.record_share(&share(batch * 1000 + id));
@@ -192,25 +192,25 @@ fn the_oldest_go_first_and_nothing_that_is_not_ours() {
         names(dir).into_iter().filter(ours).collect()
     };
     let certain = Certain(noon());
-    enforce(dir.path(), Retention { days: Some(90), bytes: 1 << 20 }, &certain).unwrap();
+    apply_retention(dir.path(), Retention { days: Some(90), bytes: 1 << 20 }, &certain).unwrap();
     assert_eq!(rotated(dir.path()).len(), 5, "one was older than 90 days");
     // Written before the clock was right: then nobody knows how old they are.
     let of_no_day = archive(dir.path(), "shares-1970-01-01.1.csv.gz", 100);
     let of_the_past = archive(dir.path(), "shares-2026-01-02.1.csv.gz", 100);
     set_modified(&of_the_past, noon());
     let of_the_future = archive(dir.path(), "shares-2027-03-01.1.csv.gz", 100);
-    enforce(dir.path(), Retention { days: Some(90), bytes: 1 << 20 }, &certain).unwrap();
+    apply_retention(dir.path(), Retention { days: Some(90), bytes: 1 << 20 }, &certain).unwrap();
     for file in [of_no_day, of_the_past, of_the_future] {
         assert!(file.exists());
         fs::remove_file(file).unwrap();
     }
     // The date may be wrong: then age is no reason, and size still is one.
     let old = archive(dir.path(), "shares-2026-08-22.1.csv.gz", 100);
-    assert_eq!(enforce(dir.path(), Retention { days: Some(90), bytes: 1 << 20 }, &noon).unwrap(), 1);
+    assert_eq!(apply_retention(dir.path(), Retention { days: Some(90), bytes: 1 << 20 }, &noon).unwrap(), 1);
     assert!(old.exists());
-    enforce(dir.path(), Retention { days: None, bytes: 250 }, &noon).unwrap();
+    apply_retention(dir.path(), Retention { days: None, bytes: 250 }, &noon).unwrap();
     assert_eq!(rotated(dir.path()), ["timing-2026-11-01.10.csv.gz", "timing-2026-11-01.11.csv.gz"]);
-    enforce(dir.path(), Retention { days: None, bytes: 0 }, &noon).unwrap();
+    apply_retention(dir.path(), Retention { days: None, bytes: 0 }, &noon).unwrap();
     assert!(rotated(dir.path()).is_empty());
     for name in others {
         assert!(dir.path().join(name).exists(), "{name}");
@@ -227,7 +227,8 @@ fn left_after_a_start(clock: Clock, old: &[i64]) -> Vec<i64> {
     }
     // Compressed after the files that are too old were removed.
     archive(dir.path(), &format!("timing-{}.1.csv", days_ago(0)), 100);
-    let (recorder, ..) = Recorder::start(&Record { keep_days: 90, ..quick() }, dir.path(), clock).unwrap();
+    let (recorder, ..) =
+        Recorder::start(&RecordConfig { keep_days: 90, ..quick() }, dir.path(), clock).unwrap();
     wait_until("compressed", || dir.path().join(format!("timing-{}.1.csv.gz", days_ago(0))).exists());
     recorder.finish().unwrap();
     let names = names(dir.path());
@@ -256,7 +257,7 @@ fn a_clock_that_is_wrong_deletes_nothing() {
 }
 
 #[test]
-fn archives_go_by_age_when_all_witnesses_have_agreed_for_hours() {
+fn old_archives_are_removed_once_all_time_sources_have_agreed_for_hours() {
     let stop = Stop::new();
     let honest = Server::start(Manner::Skewed(0));
     for servers in [&[&honest] as &[&Server], &[]] {
@@ -272,7 +273,7 @@ fn archives_go_by_age_when_all_witnesses_have_agreed_for_hours() {
         assert_eq!(left_after_a_start(clock.clone(), &[91, 30]), [91, 30]);
         for _ in 0..3 {
             // The machine sleeps, or is busy; NTP's answers are still good.
-            machine.pass(AGREED_FOR.as_secs() / 3);
+            machine.pass(MIN_AGREEMENT.as_secs() / 3);
             clock.job_time("pool.example", job(-5_000_000), &clock.reading());
             clock.date_certainty();
         }

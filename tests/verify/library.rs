@@ -22,7 +22,7 @@ fn flags(urls: Vec<String>) -> TargetFlags {
 #[test]
 fn what_a_pool_says_in_the_middle_is_told() {
     let pool = pool(options());
-    let targets = flags(vec![url(&pool)]).understand().unwrap();
+    let targets = flags(vec![url(&pool)]).parse().unwrap();
     let stop = Stop::new();
     let report: PoolReport = std::thread::scope(|scope| {
         let watching = scope.spawn(|| verify(&targets.pools[0], &settings(DEADLINE), &stop));
@@ -57,7 +57,7 @@ fn reports_come_in_the_order_asked_for() {
     let nobody = format!("stratum+tcp://{}", refusing_address());
     let pools = [pool(options()), pool(PoolOptions { transactions: 0, ..options() })];
     let urls = vec![url(&pools[0]), nobody, url(&pools[1])];
-    let targets = flags(urls.clone()).understand().unwrap();
+    let targets = flags(urls.clone()).parse().unwrap();
     let brief = VerifySettings { is_brief: true, ..settings(DEADLINE) };
     let reports = verify_all(&targets.pools, &brief, &Stop::new()).unwrap();
     let found: Vec<(&str, VerifyOutcome)> =
@@ -73,7 +73,7 @@ fn reports_come_in_the_order_asked_for() {
 #[test]
 fn whoever_is_stopped_at_once_says_so() {
     let pool = pool(options());
-    let targets = flags(vec![url(&pool)]).understand().unwrap();
+    let targets = flags(vec![url(&pool)]).parse().unwrap();
     let stop = Stop::new();
     stop.stop();
     let report = verify(&targets.pools[0], &settings(DEADLINE), &stop);

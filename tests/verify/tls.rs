@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
 use sluice::config::{Network, TargetFlags};
-use sluice::net::tls_words::note_clock_error;
+use sluice::net::tls_errors::note_clock_error;
 use sluice::util::stop::Stop;
 use sluice::verify::{ColorMode, ReportText, VerifySettings, verify};
 
@@ -90,7 +90,7 @@ fn said_of(years: (i32, i32), names: &[&str], clock: Option<SignedDuration>) -> 
     };
     note_clock_error(clock);
     let settings = VerifySettings::new(ADDRESS, Network::Auto).unwrap();
-    let report = verify(&flags.understand().unwrap().pools[0], &settings, &Stop::new());
+    let report = verify(&flags.parse().unwrap().pools[0], &settings, &Stop::new());
     ReportText { report: &report, paint: ColorMode::Plain }.to_string()
 }
 

@@ -210,7 +210,7 @@ mod tests {
             version_mask: mask.map(VersionMask),
             payout: None,
         };
-        let clock = ClockState::Unsynchronised { since: now, why: crate::clock::Why::Off };
+        let clock = ClockState::Unsynchronised { since: now, reason: crate::clock::UnsyncReason::Off };
         let (mut alerts, mut rows) = (AlertBook::new(&[]), Vec::new());
         let mut tongue = AlertContext {
             alerts: &mut alerts,

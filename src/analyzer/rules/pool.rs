@@ -202,7 +202,7 @@ mod tests {
 
     use super::super::super::alerts::AlertBook;
     use super::*;
-    use crate::clock::{ClockState, Why};
+    use crate::clock::{ClockState, UnsyncReason};
     use crate::record::SavedState;
     use crate::tap::Role;
 
@@ -242,7 +242,7 @@ mod tests {
                 alerts: &mut alerts,
                 rows: &mut rows,
                 upstreams: &[],
-                clock: &ClockState::Unsynchronised { since: now, why: Why::Off },
+                clock: &ClockState::Unsynchronised { since: now, reason: UnsyncReason::Off },
                 state: &mut SavedState::default(),
                 unsaved: &mut false,
             };

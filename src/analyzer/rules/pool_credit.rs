@@ -9,7 +9,7 @@ use super::super::share::JudgedShare;
 use super::{AlertContext, number};
 use crate::clock::NtpTime;
 use crate::config::Severity;
-use crate::pool_stats::{CreditVerdict, PoolFigures, Proven, compare};
+use crate::pool_stats::{CreditVerdict, PoolFigures, ProvenWork, compare};
 use crate::record::ShareOutcome;
 use crate::work::account_of_worker;
 
@@ -117,7 +117,7 @@ impl Credit {
     /// The worst of what the last half hour, hour, two hours and so on say, and of the hash rate: a
     /// pool that has just begun to keep work back was honest before.
     fn judge(&mut self, figures: &PoolFigures, since: NtpTime) -> CreditVerdict {
-        let proven = Proven { since, shares: self.shares.make_contiguous() };
+        let proven = ProvenWork { since, shares: self.shares.make_contiguous() };
         let doubling = self.earlier.iter().rev().zip(1_usize..).filter(|(_, n)| n.is_power_of_two());
         let before = doubling.map(|(before, _)| Some(&**before)).chain([None]);
         let verdicts = before.map(|before| compare(&proven, figures, before));

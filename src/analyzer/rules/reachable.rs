@@ -51,7 +51,7 @@ mod tests {
 
     use super::super::super::alerts::AlertBook;
     use super::*;
-    use crate::clock::{ClockState, Why};
+    use crate::clock::{ClockState, UnsyncReason};
     use crate::record::{AlertKind, SavedState};
 
     #[test]
@@ -70,7 +70,7 @@ mod tests {
                 alerts: &mut alerts,
                 rows: &mut rows,
                 upstreams: &[],
-                clock: &ClockState::Unsynchronised { since: at(0), why: Why::Off },
+                clock: &ClockState::Unsynchronised { since: at(0), reason: UnsyncReason::Off },
                 state: &mut SavedState::default(),
                 unsaved: &mut false,
             };

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::AlertContext;
 use crate::clock::NtpTime;
 use crate::config::Severity;
-use crate::record::{RecordingHealth, WriteRetry};
+use crate::record::{RecordingHealth, WriteError};
 
 const FAILING: (&str, Severity) = ("record.failing", Severity::Medium);
 
@@ -20,7 +20,7 @@ const MAX_WRITE_TIME: Duration = Duration::from_secs(8);
 
 #[derive(Debug, Default)]
 pub(super) struct RecordingRules {
-    /// Why files could not be written when last looked at.
+    /// UnsyncReason files could not be written when last looked at.
     failing: BTreeSet<String>,
     /// Rows that had found no room when last looked at.
     dropped: u64,
@@ -30,8 +30,8 @@ impl RecordingRules {
     /// Looks at how the recording goes. The files are a handful, so their number needs no bound.
     pub(super) fn tick(&mut self, health: &RecordingHealth, now: NtpTime, tongue: &mut AlertContext<'_>) {
         // One full disk is one alert, whichever files it is about.
-        let mut by_error: BTreeMap<&str, Vec<&WriteRetry>> = BTreeMap::new();
-        for trouble in &health.troubles {
+        let mut by_error: BTreeMap<&str, Vec<&WriteError>> = BTreeMap::new();
+        for trouble in &health.write_errors {
             by_error.entry(&trouble.error).or_default().push(trouble);
         }
         let mut failing = BTreeSet::new();
@@ -97,7 +97,7 @@ mod tests {
 
     use super::super::super::alerts::AlertBook;
     use super::*;
-    use crate::clock::{ClockState, Why};
+    use crate::clock::{ClockState, UnsyncReason};
     use crate::record::{AlertKind, SavedState};
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
         for second in 0..200 {
             // One full disk, and so one alert.
             let files = ["data/shares.csv", "data/timing.csv", "data/state.json"];
-            let trouble = |file: &&str| WriteRetry {
+            let trouble = |file: &&str| WriteError {
                 file: (*file).into(),
                 error: String::from("No space left on device"),
                 since: at(0),
@@ -118,13 +118,13 @@ mod tests {
             // From the hundredth second on, rows come faster than the disk takes them, for a while.
             let dropped = u64::from((100..110).contains(&second)) * (second as u64);
             let blocked_for = Some(Duration::from_secs(second as u64 % 5));
-            let health = RecordingHealth { dropped, lost: 0, troubles, blocked_for };
+            let health = RecordingHealth { dropped, lost: 0, write_errors: troubles, blocked_for };
             let mut rows = Vec::new();
             let mut tongue = AlertContext {
                 alerts: &mut alerts,
                 rows: &mut rows,
                 upstreams: &[],
-                clock: &ClockState::Unsynchronised { since: at(0), why: Why::Off },
+                clock: &ClockState::Unsynchronised { since: at(0), reason: UnsyncReason::Off },
                 state: &mut SavedState::default(),
                 unsaved: &mut false,
             };
@@ -158,7 +158,7 @@ mod tests {
                 alerts: &mut alerts,
                 rows: &mut rows,
                 upstreams: &[],
-                clock: &ClockState::Unsynchronised { since: at(0), why: Why::Off },
+                clock: &ClockState::Unsynchronised { since: at(0), reason: UnsyncReason::Off },
                 state: &mut SavedState::default(),
                 unsaved: &mut false,
             };

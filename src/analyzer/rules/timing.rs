@@ -6,7 +6,7 @@ use super::super::share::{JudgedShare, PendingShare};
 use super::payout::job_evidence;
 use super::{AlertContext, SessionSample, seconds_between};
 use crate::analyzer::session_event::JobSeen;
-use crate::clock::{ClockState, NtpTime, Why};
+use crate::clock::{ClockState, NtpTime, UnsyncReason};
 use crate::config::{self, Severity};
 use crate::util::plural::count;
 
@@ -155,7 +155,7 @@ impl Timing {
                     (description, json!({ "wrong": "system", "offset_seconds": seconds }))
                 });
             }
-            ClockState::Unsynchronised { why: Why::Contradicted { ntp, pools }, .. } => {
+            ClockState::Unsynchronised { reason: UnsyncReason::Contradicted { ntp, pools }, .. } => {
                 tongue.ends(LOCAL_CLOCK.0, SYSTEM, now);
                 tongue.persists(LOCAL_CLOCK, NTP, now, || {
                     let description = format!(
@@ -167,7 +167,7 @@ impl Timing {
                     (description, json!({ "wrong": "ntp", "offset_seconds": ntp.seconds(), "pools": pools }))
                 });
             }
-            ClockState::Unsynchronised { why: Why::Outvoted { jobs, pools }, .. } => {
+            ClockState::Unsynchronised { reason: UnsyncReason::Outvoted { jobs, pools }, .. } => {
                 tongue.ends(LOCAL_CLOCK.0, NTP, now);
                 tongue.persists(LOCAL_CLOCK, SYSTEM, now, || {
                     let way = if jobs.micros() > 0 { "slow" } else { "fast" };
@@ -181,7 +181,8 @@ impl Timing {
                     (description, json!({ "wrong": "system", "offset_seconds": jobs.seconds(), "pools": pools }))
                 });
             }
-            ClockState::Synchronised { .. } | ClockState::Unsynchronised { why: Why::Off, .. } => {
+            ClockState::Synchronised { .. }
+            | ClockState::Unsynchronised { reason: UnsyncReason::Off, .. } => {
                 self.apart_since = None;
                 tongue.ends(LOCAL_CLOCK.0, SYSTEM, now);
                 tongue.ends(LOCAL_CLOCK.0, NTP, now);
@@ -205,7 +206,9 @@ pub(super) fn is_ntime_good(share: &PendingShare) -> bool {
 fn can_tell(clock: &ClockState) -> bool {
     match clock {
         ClockState::Synchronised { .. } => true,
-        ClockState::Unsynchronised { why, .. } => matches!(why, Why::Off | Why::Contradicted { .. }),
+        ClockState::Unsynchronised { reason: why, .. } => {
+            matches!(why, UnsyncReason::Off | UnsyncReason::Contradicted { .. })
+        }
     }
 }
 
@@ -227,18 +230,18 @@ mod tests {
             servers: 3,
             at: now,
         };
-        let because = |why| ClockState::Unsynchronised { since: now, why };
+        let because = |why| ClockState::Unsynchronised { since: now, reason: why };
         for (clock, way) in [
             (synchronised(300), Some("300 s slow")),
             (synchronised(-300), Some("300 s fast")),
             (synchronised(30), None),
-            (because(Why::Off), None),
+            (because(UnsyncReason::Off), None),
             (
-                because(Why::Contradicted { ntp: offset(8_640_000), pools: 1 }),
+                because(UnsyncReason::Contradicted { ntp: offset(8_640_000), pools: 1 }),
                 Some("the NTP servers are wrong: their time is 100 days ahead of this machine's clock"),
             ),
             (
-                because(Why::Outvoted { jobs: offset(8_640_000), pools: 2 }),
+                because(UnsyncReason::Outvoted { jobs: offset(8_640_000), pools: 2 }),
                 Some("this machine's clock is 100 days slow by the jobs of 2 pools"),
             ),
         ] {

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use crate::config::{Config, Listen, Mode, ProxyProtocol, RateLimitConfig, UpstreamConfig, show_duration};
+use crate::config::{
+    Config, ListenConfig, Mode, ProxyProtocol, RateLimitConfig, UpstreamConfig, format_duration,
+};
 use crate::util::plural::count;
 
-pub(super) fn write_listen(f: &mut fmt::Formatter<'_>, listen: &Listen) -> fmt::Result {
+pub(super) fn write_listen(f: &mut fmt::Formatter<'_>, listen: &ListenConfig) -> fmt::Result {
     writeln!(f, "Miners connect to:")?;
     for address in &listen.stratum {
         writeln!(f, "  stratum+tcp://{address}")?;
@@ -17,13 +19,13 @@ pub(super) fn write_listen(f: &mut fmt::Formatter<'_>, listen: &Listen) -> fmt::
     }
     writeln!(f, "  from {}; at most {} at once", listen.allow, listen.max_miners)?;
     let idle = match listen.idle_timeout {
-        Some(limit) => format!("a silent one after {}", show_duration(limit)),
+        Some(limit) => format!("a silent one after {}", format_duration(limit)),
         None => String::from("a silent one never"),
     };
     writeln!(
         f,
         "  a miner that has not authorized within {} is closed, {idle}",
-        show_duration(listen.handshake_timeout)
+        format_duration(listen.handshake_timeout)
     )?;
     match &listen.proxy_protocol {
         ProxyProtocol::Off => Ok(()),
@@ -49,7 +51,7 @@ pub(super) fn write_limits(f: &mut fmt::Formatter<'_>, limits: &RateLimitConfig)
     if limits.ban.is_zero() {
         writeln!(f, "refused")?;
     } else {
-        writeln!(f, "banned for {}, longer each time", show_duration(limits.ban))?;
+        writeln!(f, "banned for {}, longer each time", format_duration(limits.ban))?;
     }
     if !limits.exempt.is_empty() {
         let blocks: Vec<_> = limits.exempt.iter().map(ToString::to_string).collect();
@@ -67,18 +69,18 @@ pub(super) fn write_upstreams(f: &mut fmt::Formatter<'_>, config: &Config) -> fm
     writeln!(
         f,
         "  a miner waits {} for a connection, and {} for a pool's first answer before the next pool is tried",
-        show_duration(failover.connect_deadline),
-        show_duration(failover.answer_timeout)
+        format_duration(failover.connect_deadline),
+        format_duration(failover.answer_timeout)
     )?;
     writeln!(
         f,
         "  a silent pool is left after {}, one that gives no work after {}; back to a better one after {}; a failed one is \
          tried again every {} to {}",
-        show_duration(failover.silence_timeout),
-        show_duration(failover.first_job_timeout),
-        show_duration(failover.failback_after),
-        show_duration(failover.backoff_min),
-        show_duration(failover.backoff_max)
+        format_duration(failover.silence_timeout),
+        format_duration(failover.first_job_timeout),
+        format_duration(failover.failback_after),
+        format_duration(failover.backoff_min),
+        format_duration(failover.backoff_max)
     )
 }
 

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use crate::config::{
-    AggregateConfig, Analysis, Config, Consequence, ConsoleReport, ForwardPath, Http, Mode, Network,
-    NotifyConfig, NtpConfig, PayoutKind, PayoutPolicy, Record, ReferenceConfig, RulesConfig, VardiffConfig,
-    show_duration, url_host,
+    AggregateConfig, AnalysisConfig, Config, ConsoleReport, ForwardPath, HttpConfig, Mode, Network,
+    NotifyConfig, NtpConfig, OnViolation, PayoutKind, PayoutPolicy, RecordConfig, ReferenceConfig,
+    RulesConfig, VardiffConfig, format_duration, url_host,
 };
 use crate::util::format::short;
 use crate::util::plural::count;
@@ -56,7 +56,7 @@ fn write_aggregate(
         f,
         "  a worker's name at the pool: {}; the connection outlives the last miner by {}",
         aggregate.user,
-        show_duration(aggregate.grace)
+        format_duration(aggregate.grace)
     )?;
     let authorize =
         if aggregate.local_authorize { "Sluice itself" } else { "the pool, with their own names" };
@@ -66,7 +66,7 @@ fn write_aggregate(
         writeln!(
             f,
             "  difficulty for each miner: a share every {}, from {} to {}",
-            show_duration(vardiff.target),
+            format_duration(vardiff.target),
             short(vardiff.min),
             short(vardiff.max)
         )
@@ -75,14 +75,14 @@ fn write_aggregate(
     }
 }
 
-fn write_analysis(f: &mut fmt::Formatter<'_>, analysis: &Analysis) -> fmt::Result {
+fn write_analysis(f: &mut fmt::Formatter<'_>, analysis: &AnalysisConfig) -> fmt::Result {
     if !analysis.enabled {
         return writeln!(f, "Analysis: off; no share is checked and nothing alerts");
     }
     writeln!(
         f,
         "Analysis: on; a share is unanswered after {}, a near miss from {} % of a block",
-        show_duration(analysis.share_timeout),
+        format_duration(analysis.share_timeout),
         analysis.near_miss * 100.0
     )
 }
@@ -102,16 +102,16 @@ fn write_payout(f: &mut fmt::Formatter<'_>, payout: &PayoutPolicy, network: Netw
     writeln!(f, " at least {} %; otherwise {}", payout.min_percent, consequence(payout.on_mismatch))
 }
 
-fn write_rules(f: &mut fmt::Formatter<'_>, rules: &RulesConfig, on_wrong: Consequence) -> fmt::Result {
+fn write_rules(f: &mut fmt::Formatter<'_>, rules: &RulesConfig, on_wrong: OnViolation) -> fmt::Result {
     writeln!(f, "Work of another coin or network: {}", consequence(on_wrong))?;
     write!(
         f,
         "Rules: job time off by {} or more, jobs older than {}",
-        show_duration(rules.max_drift),
-        show_duration(rules.stale_job)
+        format_duration(rules.max_drift),
+        format_duration(rules.stale_job)
     )?;
     if let Some(gap) = rules.rapid_share {
-        write!(f, ", shares within {}", show_duration(gap))?;
+        write!(f, ", shares within {}", format_duration(gap))?;
     }
     if let Some(size) = rules.min_extranonce2_size {
         write!(f, ", an extranonce2 below {}", count(size as u64, "byte"))?;
@@ -125,10 +125,10 @@ fn write_rules(f: &mut fmt::Formatter<'_>, rules: &RulesConfig, on_wrong: Conseq
     }
 }
 
-fn consequence(consequence: Consequence) -> &'static str {
+fn consequence(consequence: OnViolation) -> &'static str {
     match consequence {
-        Consequence::Alert => "an alert",
-        Consequence::Block => "an alert, and the pool is left",
+        OnViolation::Alert => "an alert",
+        OnViolation::Block => "an alert, and the pool is left",
     }
 }
 
@@ -168,7 +168,7 @@ fn write_pool_stats(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result 
         f,
         "The pool's own statistics: in the form of {}, every {}",
         stats.kind.as_str(),
-        show_duration(stats.interval)
+        format_duration(stats.interval)
     )?;
     if let Some(url) = &stats.url {
         write!(f, ", from {}", url_host(url))?;
@@ -201,10 +201,10 @@ fn write_ntp(f: &mut fmt::Formatter<'_>, ntp: &NtpConfig) -> fmt::Result {
     if ntp.servers.is_empty() {
         return writeln!(f, "Time: this machine's clock; no NTP server is asked");
     }
-    writeln!(f, "Time: by NTP from {}, every {}", ntp.servers.join(", "), show_duration(ntp.interval))
+    writeln!(f, "Time: by NTP from {}, every {}", ntp.servers.join(", "), format_duration(ntp.interval))
 }
 
-fn write_http(f: &mut fmt::Formatter<'_>, http: &Http) -> fmt::Result {
+fn write_http(f: &mut fmt::Formatter<'_>, http: &HttpConfig) -> fmt::Result {
     let Some(address) = http.listen else { return writeln!(f, "The page: off") };
     let who = match (&http.token, address.ip().is_loopback()) {
         (Some(_), _) => "for whoever has the token",
@@ -222,13 +222,13 @@ fn write_report(f: &mut fmt::Formatter<'_>, console: ConsoleReport) -> fmt::Resu
     match console {
         ConsoleReport::Auto => writeln!(f, "Report on the console: every 30s on a terminal, else every 5m"),
         ConsoleReport::Every(interval) => {
-            writeln!(f, "Report on the console: every {}", show_duration(interval))
+            writeln!(f, "Report on the console: every {}", format_duration(interval))
         }
         ConsoleReport::Off => writeln!(f, "Report on the console: off"),
     }
 }
 
-fn write_record(f: &mut fmt::Formatter<'_>, record: &Record) -> fmt::Result {
+fn write_record(f: &mut fmt::Formatter<'_>, record: &RecordConfig) -> fmt::Result {
     let files = [("shares.csv", record.shares), ("timing.csv", record.timing), ("geek.log", record.geek)];
     let written: Vec<_> = files.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect();
     let written =
@@ -240,7 +240,7 @@ fn write_record(f: &mut fmt::Formatter<'_>, record: &Record) -> fmt::Result {
     writeln!(
         f,
         "Records: {written}; written every {}, rotated at {} MiB, kept {kept} and up to {} MiB",
-        show_duration(record.flush),
+        format_duration(record.flush),
         record.rotate_mb,
         record.max_total_mb
     )

@@ -1,7 +1,7 @@
 //! Whether this process may open as many files as the miners need.
 
 use crate::config::{Config, ForwardPath, Mode};
-use crate::net::fd_limit;
+use crate::net::process;
 use crate::proxy::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
 use crate::util::os_error::describe;
 
@@ -10,7 +10,7 @@ use crate::util::os_error::describe;
 pub(super) fn verify(config: &Config) -> Option<String> {
     let session = per_miner(config);
     let wanted = OWN_DESCRIPTORS + session * config.listen.max_miners as u64;
-    match fd_limit::raise_limit() {
+    match process::raise_fd_limit() {
         Ok(limit) if limit < wanted => Some(format!(
             "this process may open {limit} files, but listen.max_miners = {} may need {wanted} ({session} for each \
              miner, {OWN_DESCRIPTORS} beside them): raise the limit (LimitNOFILE= in systemd, ulimit -Hn), or lower \

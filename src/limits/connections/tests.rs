@@ -13,7 +13,7 @@ fn limits() -> RateLimitConfig {
 }
 
 fn gatekeeper(max_miners: usize, limits: RateLimitConfig) -> Gatekeeper {
-    let listen = Listen { max_miners, ..Listen::default() };
+    let listen = ListenConfig { max_miners, ..ListenConfig::default() };
     Gatekeeper::new(&listen, &limits)
 }
 

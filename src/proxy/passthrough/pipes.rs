@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::net::fd_limit;
-pub use crate::net::fd_limit::{OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
+use crate::net::process;
+pub use crate::net::process::{OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
 
 /// The two ends of a pipe.
 pub const DESCRIPTORS_PER_PIPE: u64 = 2;
@@ -28,7 +28,7 @@ impl PipeBudget {
     /// What this process's limit leaves when `max_miners` are connected.
     pub(super) fn beside(max_miners: usize) -> PipeBudget {
         let kept = OWN_DESCRIPTORS + SOCKETS_PER_SESSION * max_miners as u64;
-        PipeBudget::of(fd_limit::limit().saturating_sub(kept) / DESCRIPTORS_PER_PIPE)
+        PipeBudget::of(process::fd_limit().saturating_sub(kept) / DESCRIPTORS_PER_PIPE)
     }
 
     fn of(pipes: u64) -> PipeBudget {

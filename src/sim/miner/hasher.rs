@@ -8,7 +8,7 @@ use super::work::Search;
 use crate::util::stop::Stopped;
 use crate::work::share_difficulty;
 
-/// Hashes between two looks at whether there is something else to do: a few milliseconds.
+/// Hashes between two checks for new work: a few milliseconds.
 const BATCH: u32 = 4096;
 
 /// Hashes until the miner is stopped.
@@ -22,7 +22,7 @@ pub(super) fn hash(shared: &SimMinerShared) -> Result<(), Stopped> {
                 search.switch(work);
                 search
             }
-            None => Search::new(work, shared.options.habit),
+            None => Search::new(work, shared.options.model),
         };
         while shared.generation() == generation {
             run(shared, &mut current, pace.batch(), generation, &mut best);
@@ -91,7 +91,7 @@ impl HashPace {
         self.due += Duration::from_secs_f64(f64::from(self.batch()) / rate.0);
         let now = Instant::now();
         if self.due + Duration::from_secs(1) < now {
-            // Far behind, for lack of work or of processor: not to be made up for.
+            // Far behind, for lack of work or CPU time: the backlog is dropped.
             self.due = now;
         }
         while Instant::now() < self.due && shared.generation() == generation {

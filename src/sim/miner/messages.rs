@@ -1,4 +1,4 @@
-//! What a pool says after the opening, and what each kind of miner does about it (wire reference,
+//! The reactions of each kind of miner to the pool's messages after the handshake (wire reference,
 //! sections 2.5 to 2.11 and 3.6).
 
 use std::net::{IpAddr, SocketAddr};
@@ -56,7 +56,7 @@ impl SimMinerSession<'_> {
             return false;
         };
         let round_trip = sent.elapsed();
-        let (accepted, reason) = match self.habit.understand(answer) {
+        let (accepted, reason) = match self.habit.verdict(answer) {
             ResponseVerdict::Accepted => (true, None),
             ResponseVerdict::Refused { code: Some(code), reason } => {
                 (false, Some(format!("{code} {}", reason.unwrap_or_default())))
@@ -109,8 +109,8 @@ impl SimMinerSession<'_> {
         }
     }
 
-    /// Where `client.reconnect` sends this miner: a Bitaxe to its configured pool, cgminer only to
-    /// the same host, cpuminer anywhere.
+    /// The target of `client.reconnect`: for a Bitaxe its configured pool, for cgminer only the same host,
+    /// for cpuminer any host.
     fn reconnect_target(&self, params: Option<&RawValue>) -> Option<SocketAddr> {
         if self.habit == MinerModel::Bitaxe {
             return None;

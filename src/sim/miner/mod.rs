@@ -2,17 +2,17 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `options`, `stats` | what it is told, and what it tells |
-//! | `habit` | what sets the kinds of miners apart |
-//! | `opening` | how each begins a session |
-//! | `session`, `messages` | a connection, and what the pool says on it |
+//! | `options`, `stats` | settings and statistics |
+//! | `model` | the differences between the kinds of miners |
+//! | `handshake` | the first messages of each kind |
+//! | `session`, `messages` | a connection, and the pool's messages on it |
 //! | `work`, `hasher` | the search for shares |
-//! | `shared` | what the two threads share |
+//! | `shared` | the data shared by the two threads |
 
+mod handshake;
 mod hasher;
 mod messages;
 mod model;
-mod opening;
 mod options;
 mod session;
 mod shared;
@@ -36,8 +36,8 @@ use super::random::Random;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::thread::{SESSION_STACK, spawn};
 
-/// Between two connections of a NerdMiner, which does not wait at all but takes about so long for a
-/// turn of its loop.
+/// Time between two connections of a NerdMiner, which does not wait but needs this long for one turn
+/// of its loop.
 const NERDMINER_TURN: Duration = Duration::from_millis(50);
 
 /// Numbers the miners of this process, for the names of their threads.
@@ -61,12 +61,12 @@ impl SimMiner {
         let miner = SimMiner { shared: Arc::clone(&shared), threads: Mutex::new(Vec::new()) };
         let hashing = Arc::clone(&shared);
         miner.keep(spawn(format!("{number}-miner-hash"), SESSION_STACK, move || hasher::hash(&hashing))?);
-        let network = move || connect_again_and_again(&shared, number).or(Ok::<(), Stopped>(()));
+        let network = move || reconnect_loop(&shared, number).or(Ok::<(), Stopped>(()));
         miner.keep(spawn(format!("{number}-miner-net"), SESSION_STACK, network)?);
         Ok(miner)
     }
 
-    /// What it has seen so far.
+    /// The present statistics.
     pub fn stats(&self) -> MinerStats {
         self.shared.stats.look(MinerStats::clone)
     }
@@ -98,20 +98,20 @@ impl Drop for SimMiner {
     }
 }
 
-fn connect_again_and_again(shared: &SimMinerShared, seed: u64) -> Result<(), Stopped> {
+fn reconnect_loop(shared: &SimMinerShared, seed: u64) -> Result<(), Stopped> {
     let mut random = Random::new(seed);
     let mut redirected: Option<SocketAddr> = None;
     loop {
         shared.stop.check()?;
         let peer = redirected.take().unwrap_or(shared.options.pool);
-        let wait = match TcpStream::connect_timeout(&peer, shared.options.habit.connect_timeout()) {
+        let wait = match TcpStream::connect_timeout(&peer, shared.options.model.connect_timeout()) {
             Ok(stream) => match SimMinerSession::run(shared, stream, peer) {
                 SessionEnd::Stopped => return Err(Stopped),
                 SessionEnd::Reconnect(target) => {
                     redirected = target;
                     NERDMINER_TURN
                 }
-                _ if shared.options.habit == MinerModel::NerdMiner => NERDMINER_TURN,
+                _ if shared.options.model == MinerModel::NerdMiner => NERDMINER_TURN,
                 _ => retry_wait(shared, &mut random),
             },
             Err(error) => {
@@ -126,7 +126,7 @@ fn connect_again_and_again(shared: &SimMinerShared, seed: u64) -> Result<(), Sto
 
 fn retry_wait(shared: &SimMinerShared, random: &mut Random) -> Duration {
     shared.options.retry_wait.unwrap_or_else(|| {
-        let range = shared.options.habit.retry_wait();
+        let range = shared.options.model.retry_wait();
         Duration::from_secs(range.start() + random.next() % (range.end() - range.start() + 1))
     })
 }

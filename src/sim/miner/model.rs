@@ -1,5 +1,5 @@
-//! What sets one kind of miner apart from another: constants and texts. What they do in turn is in
-//! `opening`. All of it from the wire reference, sections 1.3 to 1.6, 2.3 and 7.
+//! The constants and texts of each kind of miner, from the wire reference, sections 1.3 to 1.6, 2.3 and
+//! 7. Their sequence of messages is in `handshake`.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(super) struct FoundShare {
     pub nonce: Nonce,
     /// Zero for a miner that rolls nothing.
     pub version_bits: VersionBits,
-    /// Whether rolling was negotiated.
+    /// True if rolling was negotiated.
     pub rolling: bool,
 }
 
@@ -42,7 +42,7 @@ impl MinerModel {
     pub const ALL: [MinerModel; 4] =
         [MinerModel::NerdMiner, MinerModel::Bitaxe, MinerModel::Cgminer, MinerModel::Cpuminer];
 
-    /// What it calls itself in `mining.subscribe`.
+    /// The user agent in `mining.subscribe`.
     pub fn user_agent(self) -> &'static str {
         match self {
             MinerModel::NerdMiner => "NerdMinerV2/V1.8.3",
@@ -52,7 +52,7 @@ impl MinerModel {
         }
     }
 
-    /// How long it tries to connect.
+    /// Time limit of a connection attempt.
     pub(super) fn connect_timeout(self) -> Duration {
         Duration::from_secs(match self {
             MinerModel::NerdMiner => 3,
@@ -62,8 +62,7 @@ impl MinerModel {
         })
     }
 
-    /// How long it waits after a connection that failed; a NerdMiner for a random time within the
-    /// range.
+    /// Seconds it waits after a failed connection; a NerdMiner waits a random time within the range.
     pub(super) fn retry_wait(self) -> std::ops::RangeInclusive<u64> {
         match self {
             MinerModel::NerdMiner => 1..=60,
@@ -72,7 +71,7 @@ impl MinerModel {
         }
     }
 
-    /// How long the answers of its opening may take.
+    /// Time limit of the answers during its handshake.
     pub(super) fn answer_timeout(self) -> Option<Duration> {
         match self {
             MinerModel::NerdMiner => Some(Duration::from_secs(1)),
@@ -82,7 +81,7 @@ impl MinerModel {
         }
     }
 
-    /// After so long without a line (a NerdMiner: without a job) it reconnects.
+    /// Time without a line (a NerdMiner: without a job) after which it reconnects.
     pub(super) fn silence_timeout(self) -> Option<Duration> {
         match self {
             MinerModel::NerdMiner => Some(Duration::from_secs(600)),
@@ -92,7 +91,7 @@ impl MinerModel {
         }
     }
 
-    /// What it suggests as difficulty, if it suggests one by itself.
+    /// The difficulty that it suggests by default, if any.
     pub(super) fn suggested_difficulty(self) -> Option<f64> {
         match self {
             MinerModel::NerdMiner => Some(0.000_15),
@@ -106,17 +105,17 @@ impl MinerModel {
         if self == MinerModel::Cgminer { 0 } else { 1 }
     }
 
-    /// Whether a difficulty holds for the job that is being worked on, too.
+    /// True if a difficulty holds for the job that is being worked on, too.
     pub(super) fn takes_difficulty_at_once(self) -> bool {
         self == MinerModel::NerdMiner
     }
 
-    /// Whether it knows `mining.set_extranonce` and `mining.set_version_mask`.
+    /// True if it knows `mining.set_extranonce` and `mining.set_version_mask`.
     pub(super) fn knows_extensions(self) -> bool {
         matches!(self, MinerModel::Bitaxe | MinerModel::Cgminer)
     }
 
-    /// Whether a share must be harder than the difficulty, not just as hard.
+    /// True if a share must be harder than the difficulty, not just as hard.
     pub(super) fn is_strict(self) -> bool {
         self == MinerModel::NerdMiner
     }
@@ -199,8 +198,8 @@ impl MinerModel {
         }
     }
 
-    /// How it understands an answer to a share.
-    pub(super) fn understand(self, answer: &Envelope<'_>) -> ResponseVerdict {
+    /// Its interpretation of an answer to a share.
+    pub(super) fn verdict(self, answer: &Envelope<'_>) -> ResponseVerdict {
         if self != MinerModel::NerdMiner {
             return ResponseVerdict::of(answer);
         }
@@ -260,11 +259,11 @@ mod tests {
         ] {
             let answer = Envelope::read(line).unwrap();
             for habit in MinerModel::ALL {
-                assert_eq!(habit.understand(&answer).is_accepted(), habit == MinerModel::NerdMiner);
+                assert_eq!(habit.verdict(&answer).is_accepted(), habit == MinerModel::NerdMiner);
             }
         }
         let answer = Envelope::read(br#"{"id":4,"result":null,"error":[21,"Stale",null]}"#).unwrap();
-        assert!(MinerModel::ALL.into_iter().all(|habit| !habit.understand(&answer).is_accepted()));
+        assert!(MinerModel::ALL.into_iter().all(|habit| !habit.verdict(&answer).is_accepted()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! How a simulated miner behaves.
+//! Settings of a simulated miner.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,34 +10,34 @@ use crate::stratum::Difficulty;
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct SimHashRate(pub f64);
 
-/// What a [`SimMiner`](super::SimMiner) is told.
+/// Settings of a [`SimMiner`](super::SimMiner).
 #[derive(Debug, Clone)]
 pub struct MinerOptions {
-    /// Where it connects: the pool, or the proxy before it.
+    /// The address it connects to: the pool, or a proxy before it.
     pub pool: SocketAddr,
-    pub habit: MinerModel,
+    pub model: MinerModel,
     /// The user name, usually `address.worker`.
     pub worker: String,
     pub password: String,
-    /// How fast it hashes at most; `None` takes a whole processor.
+    /// Its hash rate limit; `None` uses a whole CPU.
     pub hash_rate_limit: Option<SimHashRate>,
-    /// The wait between two attempts to connect; `None` is the habit's own, up to a minute.
+    /// Pause between two connection attempts; `None` for the model's default, up to a minute.
     pub retry_wait: Option<Duration>,
-    /// Without a line (a NerdMiner: without a job) for so long it reconnects; `None` is the habit's
-    /// own, up to ten minutes or for ever.
+    /// Time without a line (a NerdMiner: without a job) after which it reconnects; `None` for the model's
+    /// default, up to ten minutes or for ever.
     pub silence_timeout: Option<Duration>,
-    /// What it suggests; `None` is the habit's own, if it has one.
+    /// The difficulty it suggests; `None` for the model's default, if any.
     pub suggested_difficulty: Option<Difficulty>,
-    /// Whether a Bitaxe asks for extranonce changes, which its owner has to switch on.
+    /// True if a Bitaxe asks for extranonce changes, which its owner has to switch on.
     pub extranonce_subscribe: bool,
 }
 
 impl MinerOptions {
-    /// A miner without limits and with the waits of its habit.
+    /// A miner without limits, with the pauses of its model.
     pub fn new(pool: SocketAddr, habit: MinerModel, worker: impl Into<String>) -> MinerOptions {
         MinerOptions {
             pool,
-            habit,
+            model: habit,
             worker: worker.into(),
             password: "x".to_owned(),
             hash_rate_limit: None,

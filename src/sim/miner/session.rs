@@ -1,5 +1,5 @@
-//! A connection of a simulated miner, from its first byte to its last. What is said first is in
-//! `opening`, what is done about the pool's messages in `messages`.
+//! A connection of a simulated miner. `handshake` has its first messages, `messages` its reactions to
+//! the pool's.
 
 use std::fmt;
 use std::io;
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::handshake;
 use super::model::MinerModel;
-use super::opening;
 use super::shared::SimMinerShared;
 use super::work::{ConnectionNumber, JobNumber, SimWork};
 use crate::sim::lines::{SimLineReader, timed_out};
@@ -19,16 +19,16 @@ use crate::stratum::{
 };
 use crate::util::stop::Stopped;
 
-/// The longest line that is taken from a pool, in bytes.
+/// Longest accepted line of a pool, in bytes.
 const MAX_LINE: usize = 1024 * 1024;
 
-/// A pool that takes no line for so long is gone.
+/// Time after which a pool that reads nothing counts as gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Without a share sent or a job received for so long a NerdMiner suggests its difficulty again.
+/// Time without a share or a job after which a NerdMiner suggests its difficulty again.
 const NERDMINER_KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// A NerdMiner takes what it has of a line when the rest is later than this.
+/// Time after which a NerdMiner processes an incomplete line.
 const NERDMINER_LINE_GAP: Duration = Duration::from_secs(1);
 
 /// Why a connection ended.
@@ -38,7 +38,7 @@ pub(super) enum SessionEnd {
     /// By the pool.
     Closed,
     Io(io::Error),
-    /// The opening's answers did not come in time.
+    /// An answer of the handshake did not arrive in time.
     NoAnswer(&'static str),
     /// The line that should have been the answer was not.
     BadAnswer(&'static str, String),
@@ -85,7 +85,7 @@ pub(super) struct SimMinerSession<'a> {
     pub connection: ConnectionNumber,
     pub extranonce: Option<(Extranonce1, Extranonce2Size)>,
     pub version_mask: Option<VersionMask>,
-    /// What the next job is mined at.
+    /// The difficulty of the next job.
     pub difficulty: Difficulty,
     pub job: Option<Arc<Notify>>,
     pub jobs: JobNumber,
@@ -109,7 +109,7 @@ impl SimMinerSession<'_> {
         let now = Instant::now();
         let mut session = SimMinerSession {
             shared,
-            habit: shared.options.habit,
+            habit: shared.options.model,
             peer,
             lines: SimLineReader::new(stream, MAX_LINE),
             connection,
@@ -122,7 +122,7 @@ impl SimMinerSession<'_> {
             last_job: now,
             last_keepalive: now,
         };
-        let end = match opening::open(&mut session).and_then(|()| session.mine()) {
+        let end = match handshake::open(&mut session).and_then(|()| session.mine()) {
             Ok(never) => match never {},
             Err(end) => end,
         };
@@ -204,18 +204,18 @@ impl SimMinerSession<'_> {
         Ok(())
     }
 
-    /// Everything after the opening.
+    /// Mines after the handshake, until the session ends.
     fn mine(&mut self) -> Result<std::convert::Infallible, SessionEnd> {
         loop {
             let deadline = self.next_deadline();
             match self.read_line(deadline)? {
-                Some(line) => opening::handle_line(self, &line)?,
+                Some(line) => handshake::handle_line(self, &line)?,
                 None => self.act_on_time()?,
             }
         }
     }
 
-    /// What has come of a line when its time is up, if this miner is content with that.
+    /// The received part of a line after a timeout, if this miner processes incomplete lines.
     fn cut_line(&mut self) -> Option<Vec<u8>> {
         let cuts =
             self.habit == MinerModel::NerdMiner && self.lines.last_read().elapsed() >= NERDMINER_LINE_GAP;

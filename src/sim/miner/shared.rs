@@ -1,4 +1,4 @@
-//! What a miner's two threads share: the work, the connection to submit to, the statistics.
+//! Data shared by a miner's two threads: the work, the connection, the statistics.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -102,7 +102,7 @@ impl SimMinerShared {
             stats.connections += 1;
             ConnectionNumber(stats.connections)
         });
-        let habit = self.options.habit;
+        let habit = self.options.model;
         let wire = Wire {
             stream,
             connection,
@@ -139,7 +139,7 @@ impl SimMinerShared {
 
     /// Sends a share, if the connection it was found for is still there.
     pub fn submit(&self, connection: ConnectionNumber, share: &FoundShare) {
-        let params = self.options.habit.submit_params(&self.options.worker, share);
+        let params = self.options.model.submit_params(&self.options.worker, share);
         let mut wire = self.lock_wire();
         let Some(wire) = wire.as_mut().filter(|wire| wire.connection == connection) else {
             return;

@@ -1,38 +1,38 @@
-//! What a simulated miner has seen.
+//! Statistics of a simulated miner.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::stratum::{Difficulty, Extranonce1};
 
-/// The most that is kept of anything that comes from outside.
-const KEPT: usize = 1000;
+/// Caps each list of received values.
+const MAX_KEPT: usize = 1000;
 
-/// What a [`SimMiner`](super::SimMiner) has seen since it was started.
+/// Statistics of a [`SimMiner`](super::SimMiner) since its start.
 #[derive(Debug, Clone, Default)]
 pub struct MinerStats {
-    /// Whether there is a connection now.
+    /// True if there is a connection now.
     pub connected: bool,
-    /// Whether subscribe was answered on it.
+    /// True if subscribe was answered on it.
     pub subscribed: bool,
-    /// Whether authorize was answered `true` on it; a NerdMiner does not look.
+    /// True if authorize was answered `true` on it; a NerdMiner does not look.
     pub authorized: bool,
     /// Connections that were made.
     pub connections: u64,
     /// Connections after the first one.
     pub reconnects: u64,
     pub extranonce1: Option<Extranonce1>,
-    /// What it mines at now.
+    /// The present difficulty.
     pub difficulty: Option<Difficulty>,
     pub jobs_seen: u64,
     pub hashes: u64,
     pub submitted: u64,
-    /// As this kind of miner understands the answers: a NerdMiner takes some refusals for good.
+    /// Shares accepted in this miner's view: a NerdMiner counts some rejections as accepted.
     pub accepted: u64,
     pub rejected: u64,
     /// By what the miner shows of the reason.
     pub reasons: BTreeMap<String, u64>,
-    /// Of all hashes, whether they were submitted or not.
+    /// The best difficulty of all hashes, submitted or not.
     pub best_difficulty: f64,
     /// From a submit to its answer; the newest 1000, oldest first.
     pub round_trips: VecDeque<Duration>,
@@ -54,12 +54,12 @@ impl MinerStats {
         } else {
             self.rejected += 1;
             let reason = reason.unwrap_or_else(|| "(no reason)".to_owned());
-            if self.reasons.len() < KEPT || self.reasons.contains_key(&reason) {
+            if self.reasons.len() < MAX_KEPT || self.reasons.contains_key(&reason) {
                 *self.reasons.entry(reason).or_default() += 1;
             }
         }
         if let Some(round_trip) = round_trip {
-            if self.round_trips.len() >= KEPT {
+            if self.round_trips.len() >= MAX_KEPT {
                 self.round_trips.pop_front();
             }
             self.round_trips.push_back(round_trip);

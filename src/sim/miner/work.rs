@@ -1,4 +1,4 @@
-//! What is being hashed: a job, and the way through its search space.
+//! The work of a miner: a job, and the position in its search space.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ const NONCES_PER_VERSION: u32 = 1 << 16;
 /// And takes the next extranonce2 after so many versions.
 const VERSIONS_PER_EXTRANONCE2: u32 = 8;
 
-/// Which connection of a miner, counted from 1.
+/// The number of a miner's connection, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ConnectionNumber(pub u64);
 
-/// Which job of a connection, counted from 1.
+/// The number of a connection's job, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct JobNumber(pub u64);
 
@@ -35,7 +35,7 @@ pub(super) struct SimWork {
     /// `None` when the version is not rolled.
     pub version_mask: Option<VersionMask>,
     pub difficulty: Difficulty,
-    /// Which connection the job came from: shares of others are worth nothing.
+    /// The connection of the job; its shares are worthless on any other.
     pub connection: ConnectionNumber,
     /// The same one with another difficulty means the same search goes on.
     pub number: JobNumber,
@@ -102,7 +102,7 @@ impl Search {
         Some((nonce, self.midstate.hash(nonce)))
     }
 
-    /// Whether a hash is a share, as this miner sees it.
+    /// True if a hash is a share, as this miner sees it.
     pub fn is_share(&self, hash: &BlockHash) -> bool {
         if self.habit.is_strict() {
             share_difficulty(hash) > self.work.difficulty.value()

@@ -6,8 +6,8 @@ use super::options::{PoolOptions, SimPayout};
 use crate::sim::random::Random;
 use crate::stratum::{MerkleBranch, Nbits, Ntime, PrevHash, Version};
 use crate::work::{
-    BlockHash, Height, PayoutScript, Target, Txid, account_of_worker, merkle_branches, payout_script,
-    prevhash_of,
+    AddressChain, BlockHash, Height, PayoutScript, Sats, Target, Txid, account_of_worker, merkle_branches,
+    payout_script, prevhash_of,
 };
 
 /// The mark the pool leaves in the coinbase.
@@ -16,10 +16,7 @@ const TAG: &[u8] = b"/sluice simulated pool/";
 /// The version of every block: version bits in use, none of them set.
 pub(super) const VERSION: Version = Version(0x2000_0000);
 
-/// A satoshi is the unit of coinbase values; a bitcoin has so many.
-const SATOSHI: u64 = 100_000_000;
-
-/// The block that is being looked for.
+/// The block that is being mined.
 #[derive(Debug)]
 pub(super) struct Block {
     pub height: Height,
@@ -27,7 +24,7 @@ pub(super) struct Block {
     pub branches: Vec<MerkleBranch>,
     /// In satoshi.
     fees: u64,
-    /// What the witness commitment would commit to, were there witnesses.
+    /// The value of the witness commitment; there are no witnesses.
     commitment: [u8; 32],
 }
 
@@ -48,7 +45,7 @@ impl Block {
         let transactions: Vec<Txid> =
             (0..options.transactions).map(|_| Txid::from_bytes(random.bytes_32())).collect();
         self.branches = merkle_branches(&transactions);
-        self.fees = random.next() % (SATOSHI / 10);
+        self.fees = random.next() % (Sats::BITCOIN.0 / 10);
         self.commitment = random.bytes_32();
     }
 
@@ -89,9 +86,9 @@ impl Block {
         (coinb1, coinb2)
     }
 
-    /// Who gets what, for a connection that mines for `worker`.
+    /// The payouts for a connection that mines for `worker`.
     pub fn outputs(&self, payout: &SimPayout, worker: Option<&str>) -> Vec<(u64, PayoutScript)> {
-        let total = subsidy(self.height) + self.fees;
+        let total = Sats::subsidy(self.height, AddressChain::Mainnet).0 + self.fees;
         let all = |script| vec![(total, script)];
         match payout {
             SimPayout::Pooled => all(pool_script()),
@@ -144,11 +141,6 @@ pub(super) fn pool_script() -> PayoutScript {
     let mut script = vec![0x00, 0x14];
     script.extend(*b"sluice simulated pwl");
     PayoutScript::from_bytes(script)
-}
-
-/// What a block may create, in satoshi: 50 bitcoins, halved every 210 000 blocks.
-fn subsidy(height: Height) -> u64 {
-    (50 * SATOSHI).checked_shr(height.0 / 210_000).unwrap_or(0)
 }
 
 /// A random hash that meets the target of `nbits`, as that of a block must.

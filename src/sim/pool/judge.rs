@@ -1,4 +1,4 @@
-//! Judging shares by their hash.
+//! Validation of shares by their hash.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ const MAX_SEEN: usize = 1_000_000;
 pub(super) struct AcceptedHashes(HashSet<BlockHash>);
 
 impl AcceptedHashes {
-    /// Whether the hash is new. A full memory forgets everything.
+    /// True if the hash is new. A full memory forgets everything.
     fn insert(&mut self, hash: BlockHash) -> bool {
         if self.0.len() >= MAX_SEEN {
             self.0.clear();
@@ -36,7 +36,7 @@ pub(super) struct SimAssignment<'a> {
     pub convention: VersionConvention,
     /// The lower of what held for the job and what holds now.
     pub required: Difficulty,
-    /// Whether a new block has come since.
+    /// True if a new block has come since.
     pub stale: bool,
 }
 

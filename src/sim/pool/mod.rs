@@ -2,13 +2,13 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `options`, `stats` | what it is told, and what it tells |
+//! | `options`, `stats` | settings and statistics |
 //! | `server` | its threads |
 //! | `session` | a client: its connection and its jobs |
-//! | `requests`, `submit` | what a client asks for, and its shares |
-//! | `outbox` | what goes out to a client |
-//! | `block` | the block that is being looked for, and its coinbase |
-//! | `judge` | shares |
+//! | `requests`, `submit` | a client's requests and shares |
+//! | `outbox` | the queue of lines to a client |
+//! | `block` | the block that is being mined, and its coinbase |
+//! | `judge` | validation of shares |
 //! | `vardiff` | difficulty that follows the miner |
 //!
 //! Locks are taken in this order: a session's state, then the world's chain, then the statistics;
@@ -64,7 +64,7 @@ impl SimPool {
         Ok(SimPool { world, address: server.address(), server: Mutex::new(Some(server)) })
     }
 
-    /// Where it listens, or listened.
+    /// The address it listens on, or has listened on.
     pub fn addr(&self) -> SocketAddr {
         self.address
     }
@@ -89,7 +89,7 @@ impl SimPool {
         Ok(())
     }
 
-    /// What it has seen so far.
+    /// The present statistics.
     pub fn stats(&self) -> SimPoolStats {
         self.world.stats.look(SimPoolStats::clone)
     }
@@ -140,7 +140,7 @@ impl SimPool {
         }
     }
 
-    /// Changes what it does wrong, for connections that are open as well.
+    /// Changes its misbehaviour, also for open connections.
     pub fn set_misbehaviour(&self, misbehaviour: Misbehaviour) {
         *self.world.misbehaviour.lock().unwrap_or_else(PoisonError::into_inner) = misbehaviour;
     }
@@ -156,7 +156,7 @@ impl Drop for SimPool {
     }
 }
 
-/// What the threads of a pool share.
+/// Data shared by the threads of a pool.
 #[derive(Debug)]
 struct SimPoolWorld {
     options: PoolOptions,

@@ -1,4 +1,4 @@
-//! How a simulated pool behaves.
+//! Settings of a simulated pool.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -6,55 +6,55 @@ use std::time::Duration;
 use crate::stratum::{Difficulty, ErrorForm, Extranonce2Size, FieldError, Nbits, VersionMask};
 use crate::work::{Height, VersionConvention};
 
-/// How a [`SimPool`](super::SimPool) behaves. The default is a solo pool in ckpool's manner whose
-/// difficulty one thread reaches many times a second.
+/// Settings of a [`SimPool`](super::SimPool). The default is a solo pool like ckpool, with a difficulty
+/// that one thread reaches many times a second.
 #[derive(Debug, Clone)]
 pub struct PoolOptions {
-    /// Where it listens; port 0 takes a free one.
+    /// The address it listens on; port 0 takes a free one.
     pub listen: SocketAddr,
     /// The share difficulty a miner begins with.
     pub difficulty: Difficulty,
     /// Adapts the difficulty to each miner; off by default.
     pub vardiff: Option<SimVardiff>,
-    /// Whether `mining.suggest_difficulty` is followed; by default it is not.
+    /// True if `mining.suggest_difficulty` is followed; by default it is not.
     pub follow_suggested_difficulty: bool,
     /// The order of the first messages.
     pub opening: OpeningOrder,
-    /// How a refusal looks on the wire.
+    /// The form of a rejection on the wire.
     pub error_form: ErrorForm,
-    /// Whom a block pays.
+    /// The payouts of a block.
     pub payout: SimPayout,
     /// The network's target. The default is that of difficulty 1, which a miner of 1 MH/s meets
     /// about once in 72 minutes. With [`PoolOptions::REGTEST_NBITS`] every other hash is a block.
     pub nbits: Nbits,
-    /// Whether a share that meets `nbits` ends the block. Off by default, so that tests with low
+    /// True if a share that meets `nbits` ends the block. Off by default, so that tests with low
     /// nbits keep their jobs.
     pub blocks_from_shares: bool,
     /// The height of the first block.
     pub height: Height,
     /// Transactions of a block besides the coinbase. The default makes 12 merkle branches.
     pub transactions: usize,
-    /// A new block after so long; never by default.
+    /// Time between two blocks; never by default.
     pub block_interval: Option<Duration>,
-    /// A new job for the same block after so long, 30 s by default as with ckpool.
+    /// Time between two jobs for the same block; 30 s by default, as at ckpool.
     pub refresh_interval: Option<Duration>,
     /// Bytes of extranonce1, at most 32. Below 4, what tells connections apart goes into coinb1.
     pub extranonce1_length: usize,
     pub extranonce2_size: Extranonce2Size,
     /// The version bits miners may roll; `None` for a pool that does not know `mining.configure`.
     pub version_mask: Option<VersionMask>,
-    /// How a share's version bits are combined with the job's version.
+    /// The convention for version bits.
     pub version_convention: VersionConvention,
-    /// Whether `mining.extranonce.subscribe` is answered `true`.
+    /// True if `mining.extranonce.subscribe` is answered `true`.
     pub extranonce_subscribe: bool,
     /// Added to the time in jobs, in seconds: a pool whose clock is wrong.
     pub ntime_offset: i64,
     /// More connections than this are closed at once.
     pub max_connections: usize,
-    /// A client that does not take its lines for so long is closed.
+    /// Time after which a client that does not read is disconnected.
     pub write_timeout: Duration,
     pub misbehaviour: Misbehaviour,
-    /// Of the invented transactions and hashes.
+    /// The seed of the invented transactions and hashes.
     pub seed: u64,
 }
 
@@ -101,7 +101,7 @@ impl Default for PoolOptions {
     }
 }
 
-/// Whom a block pays. A job that is sent before a worker is known pays the pool.
+/// The payouts of a block. A job that is sent before a worker is known pays the pool.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SimPayout {
     /// The address in the worker's name, less the pool's part; the pool when there is none.
@@ -159,15 +159,15 @@ pub struct SimVardiff {
     pub max: Difficulty,
 }
 
-/// What a pool does wrong. All of it can be changed while it runs, with
+/// The misbehaviour of a pool. It can be changed at run time with
 /// [`SimPool::set_misbehaviour`](super::SimPool::set_misbehaviour).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Misbehaviour {
     /// Closes every connection as soon as it is made.
     pub close_on_accept: bool,
-    /// Reads and never says a word.
+    /// Reads and never answers.
     pub silent: bool,
-    /// Reads nothing after so many lines, and says nothing more to them.
+    /// Stops reading and answering after so many lines.
     pub stop_reading_after: Option<u64>,
     /// Closes a connection after so many lines of the miner.
     pub close_after: Option<u64>,

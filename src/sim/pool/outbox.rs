@@ -1,5 +1,5 @@
-//! What goes out to one client: a bounded queue and the thread that empties it, so that a client
-//! that does not read delays nobody else.
+//! The bounded queue of lines to a client, and the thread that sends them, so that a client that does
+//! not read delays no other.
 
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-/// Lines that may wait for a client.
+/// Caps the lines queued for a client.
 const WAITING: usize = 4096;
 
 /// A line on its way out, its end included.
@@ -108,7 +108,7 @@ fn send(stream: &mut TcpStream, item: &Outgoing) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the client is simply gone.
+/// True if the client is simply gone.
 fn is_disconnect(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected)

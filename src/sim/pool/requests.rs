@@ -1,4 +1,4 @@
-//! What a client asks for, and the order of the answers (wire reference, section 1.4). Shares are in
+//! A client's requests, and the order of the answers (wire reference, section 1.4). Shares are in
 //! `submit`.
 
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::stratum::{
 /// Workers that may be authorised on one connection.
 const MAX_WORKERS: usize = 1000;
 
-/// How long an OCEAN-like pool takes to answer configure, and to send its set_version_mask.
+/// Delays of an OCEAN-like pool's configure answer and of its set_version_mask.
 const OCEAN_CONFIGURE: Duration = Duration::from_millis(50);
 const OCEAN_VERSION_MASK: Duration = Duration::from_secs(1);
 

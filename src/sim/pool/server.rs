@@ -1,4 +1,4 @@
-//! The threads of a simulated pool: one that accepts, one that keeps time, and two for each client.
+//! The threads of a simulated pool: an acceptor, a timer, and two for each client.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,13 +13,13 @@ use crate::sim::lines::SimLineReader;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::thread::{SERVICE_STACK, SESSION_STACK, spawn};
 
-/// The longest line that is taken from a client, in bytes.
+/// Longest accepted line of a client, in bytes.
 const MAX_LINE: usize = 16 * 1024;
 
-/// After an accept that failed, for example because there are no file descriptors left.
+/// Pause after a failed accept, for example because no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long stopping waits for the clients' threads to end.
+/// Longest time that stopping waits for the clients' threads.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A pool that listens.
@@ -113,8 +113,7 @@ fn serve(world: &Arc<SimPoolWorld>, stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// A session that is counted and can be found; no longer once this is dropped, by whatever end its
-/// thread comes to.
+/// Registers a session; dropping it removes the session, however its thread ends.
 struct SimSessionGuard {
     world: Arc<SimPoolWorld>,
     session: Arc<SimPoolSession>,
@@ -176,7 +175,7 @@ fn keep_time(world: &SimPoolWorld, stop: &Stop) -> Result<(), Stopped> {
     }
 }
 
-/// Whether the time has come, which is then set anew.
+/// True if the time has come, which is then set anew.
 fn advance(timer: &mut Option<(Instant, Duration)>, now: Instant) -> bool {
     match timer {
         Some((due, interval)) if *due <= now => {

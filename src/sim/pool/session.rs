@@ -18,7 +18,7 @@ use crate::util::stop::Stop;
 /// Jobs of a connection that are remembered, stale ones included.
 const MAX_JOBS: usize = 64;
 
-/// Which session; unique within a pool, counted from 1.
+/// The id of a session; unique within a pool, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct SimSessionId(pub u64);
 
@@ -33,14 +33,14 @@ pub(super) struct SimPoolSession {
     state: Mutex<SimSessionState>,
 }
 
-/// What changes in the course of a session.
+/// The mutable state of a session.
 #[derive(Debug)]
 pub(super) struct SimSessionState {
     pub extranonce1: Extranonce1,
     pub subscribed: bool,
     pub subscribed_extranonce: bool,
     pub workers: BTreeSet<String>,
-    /// Whom the coinbase pays: the first that was authorised.
+    /// The worker that the coinbase pays: the first that was authorised.
     pub worker: Option<String>,
     pub version_mask: Option<VersionMask>,
     pub difficulty: Difficulty,
@@ -59,7 +59,7 @@ pub(super) struct Assigned {
     pub stale: bool,
 }
 
-/// Whether a connection goes on.
+/// The fate of a connection after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AfterRequest {
     Continue,

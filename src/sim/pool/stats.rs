@@ -1,14 +1,14 @@
-//! What a simulated pool has seen.
+//! Statistics of a simulated pool.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::stratum::{Difficulty, JobId, RefusalCode, StratumError};
 use crate::work::{BlockHash, Height};
 
-/// The most that is kept of anything that comes from outside.
-const KEPT: usize = 10_000;
+/// Caps each list of received values.
+const MAX_KEPT: usize = 10_000;
 
-/// What a [`SimPool`](super::SimPool) has seen since it was started first.
+/// Statistics of a [`SimPool`](super::SimPool) since its first start.
 #[derive(Debug, Clone, Default)]
 pub struct SimPoolStats {
     pub connections_now: usize,
@@ -26,7 +26,7 @@ pub struct SimPoolStats {
     /// The newest 10 000, oldest first.
     pub accepted_shares: VecDeque<AcceptedShare>,
     pub rejected_by_code: BTreeMap<RefusalCode, u64>,
-    /// As in `mining.subscribe`; the newest 10 000.
+    /// User agents of `mining.subscribe`; the newest 10 000.
     pub user_agents: VecDeque<String>,
 }
 
@@ -43,11 +43,11 @@ pub struct AcceptedShare {
     pub worker: String,
     pub job_id: JobId,
     pub hash: BlockHash,
-    /// What the share was worth.
+    /// Difficulty of the share's hash.
     pub difficulty: f64,
-    /// What was asked for.
+    /// The assigned difficulty.
     pub required: Difficulty,
-    /// Whether it met the network's target as well.
+    /// True if it met the network's target as well.
     pub is_block: bool,
 }
 
@@ -67,7 +67,7 @@ impl SimPoolStats {
         self.rejected_by_code.get(&code).copied().unwrap_or(0)
     }
 
-    /// What is known of the worker of this name.
+    /// The statistics of the worker with this name.
     pub fn worker(&self, name: &str) -> WorkerStats {
         self.workers.get(name).copied().unwrap_or_default()
     }
@@ -80,7 +80,7 @@ impl SimPoolStats {
         if let Some(refusal) = refusal {
             *self.rejected_by_code.entry(refusal.code).or_default() += 1;
         }
-        if self.workers.len() >= KEPT && !self.workers.contains_key(worker) {
+        if self.workers.len() >= MAX_KEPT && !self.workers.contains_key(worker) {
             return;
         }
         let worker = self.workers.entry(worker.to_owned()).or_default();
@@ -96,7 +96,7 @@ impl SimPoolStats {
 }
 
 fn keep<T>(list: &mut VecDeque<T>, new: T) {
-    if list.len() >= KEPT {
+    if list.len() >= MAX_KEPT {
         list.pop_front();
     }
     list.push_back(new);

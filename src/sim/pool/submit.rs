@@ -1,4 +1,4 @@
-//! What becomes of a share: judged, counted, answered.
+//! Handling of a share: validate, count, answer.
 
 use std::time::Instant;
 

@@ -5,10 +5,10 @@ use std::time::Instant;
 use super::options::SimVardiff;
 use crate::stratum::Difficulty;
 
-/// After so many shares the interval is looked at.
+/// Shares after which the interval is checked.
 const SHARES: u32 = 8;
 
-/// No change is larger than this factor.
+/// Largest factor of a change.
 const MAX_STEP: f64 = 4.0;
 
 /// A connection's shares since its difficulty was last looked at.

@@ -33,7 +33,7 @@ impl NtpJson {
                 asked_at: Some(Time(*at)),
                 ..NtpJson::default()
             },
-            Some(ClockState::Unsynchronised { since, why }) => NtpJson {
+            Some(ClockState::Unsynchronised { since, reason: why }) => NtpJson {
                 unsynchronised_since: Some(Time(*since)),
                 reason: Some(why.to_string()),
                 ..NtpJson::default()
@@ -59,7 +59,7 @@ struct TroubleJson<'a> {
 
 impl<'a> From<&'a RecordingHealth> for RecordingJson<'a> {
     fn from(health: &'a RecordingHealth) -> RecordingJson<'a> {
-        let trouble = |trouble: &'a crate::record::WriteRetry| TroubleJson {
+        let trouble = |trouble: &'a crate::record::WriteError| TroubleJson {
             file: trouble.file.display().to_string(),
             error: &trouble.error,
             since: Time(trouble.since),
@@ -67,7 +67,7 @@ impl<'a> From<&'a RecordingHealth> for RecordingJson<'a> {
         RecordingJson {
             dropped_rows: health.dropped,
             lost_rows: health.lost,
-            troubles: health.troubles.iter().map(trouble).collect(),
+            troubles: health.write_errors.iter().map(trouble).collect(),
         }
     }
 }

@@ -127,7 +127,7 @@ fn recording(to: &mut MetricsText, sight: &StatusSnapshot) {
         "Rows not written: the disk took none for too long.",
         lost,
     );
-    let troubles = health.map(|health| health.troubles.len() as f64);
+    let troubles = health.map(|health| health.write_errors.len() as f64);
     to.gauge("sluice_recording_troubles", "Files that can't be written at present.", troubles);
 }
 

@@ -88,11 +88,11 @@ fn clock(state: Option<&ClockState>) -> String {
 fn records(sight: &StatusSnapshot) -> Markup {
     match &sight.snapshot.recording {
         None => html! { "none are written" },
-        Some(health) if health.troubles.is_empty() && health.dropped + health.lost == 0 => {
+        Some(health) if health.write_errors.is_empty() && health.dropped + health.lost == 0 => {
             html! { "in " (sight.facts.config.data_dir.display()) }
         }
         Some(health) => html! {
-            @for trouble in &health.troubles { (trouble.file.display()) " can't be written; " }
+            @for trouble in &health.write_errors { (trouble.file.display()) " can't be written; " }
             (count(health.dropped + health.lost, "row")) " lost"
         },
     }

@@ -9,7 +9,7 @@ use super::refusal::GateRefusal;
 use super::token::{self, Token};
 use super::token_attempts::TokenAttempts;
 use crate::config::Secret;
-use crate::limits::Source;
+use crate::limits::AddressKey;
 
 /// For monitors, which get yes or no and nothing else.
 const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
@@ -44,7 +44,12 @@ impl Access {
     }
 
     /// Lets a request through, or says what to answer instead.
-    pub(super) fn judge(&self, head: &RequestHead, source: Source, now: Instant) -> Result<(), HttpAnswer> {
+    pub(super) fn judge(
+        &self,
+        head: &RequestHead,
+        source: AddressKey,
+        now: Instant,
+    ) -> Result<(), HttpAnswer> {
         self.judge_host(head).map_err(GateRefusal::answer)?;
         let refuse = |refusal: GateRefusal| if head.wants_page { refusal.page() } else { refusal.answer() };
         let is_write = head.verb == Verb::Post;
@@ -113,7 +118,7 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
-    const SOURCE: Source = Source::V4(Ipv4Addr::LOCALHOST);
+    const SOURCE: AddressKey = AddressKey::V4(Ipv4Addr::LOCALHOST);
 
     fn judge(access: &Access, text: &str) -> Result<(), HttpAnswer> {
         let text = text.replace('\n', "\r\n");

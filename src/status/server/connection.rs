@@ -13,7 +13,7 @@ use super::reply::HttpReply;
 use super::timed;
 use super::tiny_http::RelayFailure;
 use super::visitors::VisitorSlot;
-use crate::limits::Source;
+use crate::limits::AddressKey;
 
 /// For the whole head, however its bytes come.
 const HEAD_TIME: Duration = Duration::from_secs(5);
@@ -72,7 +72,7 @@ fn answer(
         Err(NoHead::Gone(error)) => return Err(error),
     };
     let head_only = head.verb == Verb::Head;
-    if let Err(answer) = shared.access.judge(&head, Source::from(peer.ip()), Instant::now()) {
+    if let Err(answer) = shared.access.judge(&head, AddressKey::from(peer.ip()), Instant::now()) {
         return Ok(ConnectionOutcome { reply: answer.into(), head_only });
     }
     let body = match read_body(socket, &head, body) {

@@ -16,8 +16,8 @@ use super::refusal::GateRefusal;
 use super::reply::HttpReply;
 use super::tiny_http::TinyHttp;
 use super::visitors::Visitors;
-use crate::limits::Source;
-use crate::net::{fd_limit, sched};
+use crate::limits::AddressKey;
+use crate::net::process;
 use crate::util::address::canonical;
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
@@ -78,7 +78,7 @@ impl Gate {
         };
         let thread = service("http").stack(SESSION_STACK).start(move || {
             // Every thread that is started from here is as patient.
-            if let Err(error) = sched::yield_to_others() {
+            if let Err(error) = process::yield_to_others() {
                 log::debug!("the page's threads are scheduled like any other: {error}");
             }
             door.accept_all();
@@ -133,7 +133,7 @@ impl GateListener {
                     }
                     // They hold descriptors.
                     self.lingering.clear();
-                    if fd_limit::are_used_up(&error) {
+                    if process::is_out_of_fds(&error) {
                         self.visitors.dismiss_one(Instant::now());
                     }
                     if self.stops[0].sleep(ACCEPT_PAUSE).is_err() {
@@ -150,7 +150,7 @@ impl GateListener {
 
     fn receive(&mut self, socket: TcpStream, peer: SocketAddr) {
         let socket = Arc::new(socket);
-        let Some(place) = self.visitors.enter(&socket, Source::from(peer.ip()), Instant::now()) else {
+        let Some(place) = self.visitors.enter(&socket, AddressKey::from(peer.ip()), Instant::now()) else {
             log::debug!("http {peer}: refused, too many visitors");
             self.refuse(socket);
             return;

@@ -101,7 +101,7 @@ impl HttpServer {
     /// # Errors
     /// An address in use or not available, with the address in the text; no place for the private
     /// socket; no room for a thread.
-    pub fn start(http: &config::Http, handler: Handler, stop: &Stop) -> io::Result<Option<HttpServer>> {
+    pub fn start(http: &config::HttpConfig, handler: Handler, stop: &Stop) -> io::Result<Option<HttpServer>> {
         let Some(port) = HttpServer::bind(http)? else { return Ok(None) };
         port.serve(http, handler, stop).map(Some)
     }
@@ -110,7 +110,7 @@ impl HttpServer {
     ///
     /// # Errors
     /// An address in use or not available, with the address in the text.
-    pub fn bind(http: &config::Http) -> io::Result<Option<PagePort>> {
+    pub fn bind(http: &config::HttpConfig) -> io::Result<Option<PagePort>> {
         let Some(address) = http.listen else { return Ok(None) };
         let listener = listen::bind(address)?;
         let address = listener.local_addr()?;
@@ -140,7 +140,7 @@ impl PagePort {
     ///
     /// # Errors
     /// No place for the private socket; no room for a thread.
-    pub fn serve(self, http: &config::Http, handler: Handler, stop: &Stop) -> io::Result<HttpServer> {
+    pub fn serve(self, http: &config::HttpConfig, handler: Handler, stop: &Stop) -> io::Result<HttpServer> {
         let PagePort { listener, address } = self;
         let inner = TinyHttp::start(handler).map_err(|error| {
             io::Error::new(error.kind(), format!("can't start what answers behind {address}: {error}"))

@@ -17,7 +17,7 @@ use super::reply::HttpReply;
 use super::unix_socket;
 use super::unix_socket::{Door, PrivateDirectory};
 use super::worker::{self, WORKERS, WorkerShared};
-use crate::net::fd_limit;
+use crate::net::process;
 
 /// Requests at the same time; each is a thread of `tiny_http` for a moment. Others wait.
 const MAX_AT_ONCE: usize = 8;
@@ -121,7 +121,7 @@ impl TinyHttp {
             }
             let socket = match unix_socket::have_room().and_then(|()| instance.door.connect()) {
                 Ok(socket) => socket,
-                Err(error) if fd_limit::are_used_up(&error) => {
+                Err(error) if process::is_out_of_fds(&error) => {
                     reason = error;
                     break;
                 }

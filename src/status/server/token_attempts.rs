@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::limits::Source;
+use crate::limits::AddressKey;
 
 /// So many wrong ones in a minute.
 pub(super) const MAX_WRONG: u32 = 10;
@@ -20,7 +20,7 @@ pub(super) struct TokenAttempts(Mutex<AttemptCounts>);
 
 #[derive(Debug, Default)]
 struct AttemptCounts {
-    sources: HashMap<Source, Count>,
+    sources: HashMap<AddressKey, Count>,
     others: Option<Count>,
 }
 
@@ -33,7 +33,7 @@ struct Count {
 
 impl TokenAttempts {
     /// Whether this address has to wait.
-    pub(super) fn are_used_up(&self, source: Source, now: Instant) -> bool {
+    pub(super) fn are_used_up(&self, source: AddressKey, now: Instant) -> bool {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = match counts.sources.get(&source) {
             Some(count) => Some(count),
@@ -44,7 +44,7 @@ impl TokenAttempts {
     }
 
     /// Counts a wrong token.
-    pub(super) fn add(&self, source: Source, now: Instant) {
+    pub(super) fn add(&self, source: AddressKey, now: Instant) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = &mut *counts;
         if !counts.sources.contains_key(&source) && counts.sources.len() >= MAX_SOURCES {
@@ -74,8 +74,8 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
-    fn source(n: u32) -> Source {
-        Source::V4(Ipv4Addr::from_bits(n))
+    fn source(n: u32) -> AddressKey {
+        AddressKey::V4(Ipv4Addr::from_bits(n))
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::limits::Source;
+use crate::limits::AddressKey;
 
 /// Connections in all.
 pub(super) const MAX_VISITORS: usize = 64;
@@ -46,7 +46,7 @@ struct VisitorTable {
 #[derive(Debug)]
 struct VisitorEntry {
     number: u64,
-    source: Source,
+    source: AddressKey,
     since: Instant,
     socket: Arc<TcpStream>,
     held: usize,
@@ -66,7 +66,7 @@ impl Visitors {
     pub(super) fn enter(
         self: &Arc<Visitors>,
         socket: &Arc<TcpStream>,
-        source: Source,
+        source: AddressKey,
         now: Instant,
     ) -> Option<VisitorSlot> {
         let mut table = self.lock();
@@ -206,8 +206,8 @@ mod tests {
     use std::io::Read;
     use std::net::{Ipv4Addr, TcpListener};
 
-    fn source(n: u32) -> Source {
-        Source::V4(Ipv4Addr::from_bits(n))
+    fn source(n: u32) -> AddressKey {
+        AddressKey::V4(Ipv4Addr::from_bits(n))
     }
 
     /// Both ends.

@@ -16,7 +16,7 @@ use super::relay::{HOST_HEADER, KEY_HEADER};
 use super::reply;
 use super::target::RequestTarget;
 use super::{GatedRequest, Handler, HttpAnswer, Method};
-use crate::net::sched;
+use crate::net::process;
 use crate::util::stop::Stopped;
 use crate::util::thread::{SERVICE_STACK, spawn};
 
@@ -70,7 +70,7 @@ pub(super) fn start(
         let (server, work, alive) = (server.clone(), work.clone(), alive.clone());
         let (handler, key) = (handler.clone(), key.to_owned());
         spawn(format!("page-{place}"), SERVICE_STACK, move || {
-            let _ = sched::yield_to_others();
+            let _ = process::yield_to_others();
             serve_all(&server, &handler, &key, &work, place);
             // First the server, which ends with its last holder.
             drop(server);

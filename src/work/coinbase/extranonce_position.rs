@@ -1,4 +1,4 @@
-//! Where in a coinbase the extranonces are (wire reference, section 4.4).
+//! The position of the extranonces in a coinbase (wire reference, section 4.4).
 
 use std::fmt;
 use std::ops::Range;
@@ -19,10 +19,10 @@ pub enum CoinbasePart {
     Locktime,
 }
 
-/// Where the extranonces begin and in which field they end. They span fields at F2Pool, whose
-/// extranonce2 ends with the nSequence.
+/// The fields in which the extranonces begin and end. They span fields at F2Pool, whose extranonce2
+/// ends with the nSequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ExtranoncePlace {
+pub struct ExtranoncePosition {
     /// The field of the first byte.
     pub first: CoinbasePart,
     /// The field of the last byte.
@@ -33,14 +33,14 @@ pub struct ExtranoncePlace {
     pub length: usize,
 }
 
-impl ExtranoncePlace {
-    pub(super) fn of(coinbase: &Coinbase, extranonce: Range<usize>) -> ExtranoncePlace {
+impl ExtranoncePosition {
+    pub(super) fn of(coinbase: &Coinbase, extranonce: Range<usize>) -> ExtranoncePosition {
         let (first, field) = part_at(coinbase, extranonce.start);
         let (last, _) = part_at(coinbase, extranonce.end.saturating_sub(1).max(extranonce.start));
-        ExtranoncePlace { first, last, offset: extranonce.start - field.start, length: field.len() }
+        ExtranoncePosition { first, last, offset: extranonce.start - field.start, length: field.len() }
     }
 
-    /// Whether more than one field is involved.
+    /// True if more than one field is involved.
     pub fn is_spanning(&self) -> bool {
         self.first != self.last
     }
@@ -60,8 +60,8 @@ impl fmt::Display for CoinbasePart {
     }
 }
 
-/// As in `scriptSig offset 16 of 53`.
-impl fmt::Display for ExtranoncePlace {
+/// The form `scriptSig offset 16 of 53`.
+impl fmt::Display for ExtranoncePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} offset {} of {}", self.first, self.offset, self.length)?;
         if self.is_spanning() {

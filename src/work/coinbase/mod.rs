@@ -1,7 +1,6 @@
 //! The coinbase transaction (wire reference, section 4). Stratum transports it without witness and
 //! cut in two where the extranonces go; the cut can be anywhere, so it is decoded after joining.
 
-mod assemble;
 mod extranonce_position;
 mod output;
 mod reader;
@@ -9,30 +8,30 @@ mod tag;
 
 use std::ops::Range;
 
-pub use assemble::{assemble_coinbase, coinbase_txid};
-pub use extranonce_position::{CoinbasePart, ExtranoncePlace};
+pub use extranonce_position::{CoinbasePart, ExtranoncePosition};
 pub use output::{CoinbaseOutput, OutputKind};
 pub use reader::CoinbaseError;
 pub use tag::PoolTag;
 
+use super::hash::{Txid, double_sha256};
 use super::height::{Height, HeightError};
 use super::payout::PayoutScript;
 use super::sats::Sats;
-use crate::stratum::{Extranonce1, Extranonce2Size, Notify};
+use crate::stratum::{Extranonce1, Extranonce2, Extranonce2Size, Notify};
 use reader::ByteReader;
 
-/// A decoded coinbase. It keeps the bytes it was decoded from and copies nothing out of them.
+/// A decoded coinbase, which keeps its bytes and copies nothing out of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coinbase {
     bytes: Vec<u8>,
     pub version: TransactionVersion,
     script_sig: Range<usize>,
     pub sequence: Sequence,
-    /// Where the first output begins, its value.
+    /// Offset of the first output, which begins with its value.
     outputs_start: usize,
     outputs: Vec<OutputSpan>,
     pub locktime: Locktime,
-    /// Where both extranonces together are, when that is known.
+    /// The range of both extranonces, if known.
     extranonce: Option<Range<usize>>,
 }
 
@@ -57,6 +56,21 @@ struct OutputSpan {
 /// The shortest output: a value and the length of an empty script.
 const SHORTEST_OUTPUT: usize = 9;
 
+/// `coinb1 ‖ extranonce1 ‖ extranonce2 ‖ coinb2`.
+pub fn assemble_coinbase(
+    coinb1: &[u8],
+    extranonce1: &Extranonce1,
+    extranonce2: &Extranonce2,
+    coinb2: &[u8],
+) -> Vec<u8> {
+    [coinb1, extranonce1.as_bytes(), extranonce2.as_bytes(), coinb2].concat()
+}
+
+/// The id of the assembled transaction. Having no witness, it is hashed as it is.
+pub fn coinbase_txid(coinbase: &[u8]) -> Txid {
+    Txid::from_bytes(double_sha256(coinbase))
+}
+
 impl Coinbase {
     /// Decodes a joined transaction, exactly to its last byte (wire reference, section 4.1).
     ///
@@ -71,7 +85,7 @@ impl Coinbase {
         let sequence = Sequence(reader.u32("the sequence")?);
         let count = reader.length("the number of outputs")?;
         let outputs_start = reader.at();
-        // The count is the peer's word; the room for outputs is what there are bytes for.
+        // The count is untrusted; memory is reserved for as many outputs as the bytes allow.
         let most = reader.rest().len() / SHORTEST_OUTPUT;
         let mut outputs = Vec::with_capacity(usize::try_from(count).map_or(most, |count| count.min(most)));
         for _ in 0..count {
@@ -97,7 +111,7 @@ impl Coinbase {
     /// extranonces are.
     ///
     /// # Errors
-    /// As [`Coinbase::decode`]; and when who is paid depends on the extranonce2, which each miner chooses.
+    /// Like [`Coinbase::decode`], and if the payout depends on the extranonce2, which each miner chooses.
     pub fn of_job(
         job: &Notify,
         extranonce1: &Extranonce1,
@@ -122,7 +136,8 @@ impl Coinbase {
         Ok(Coinbase { extranonce: Some(start..end), ..coinbase })
     }
 
-    /// Whether both pay the same to the same. Outputs without value carry data: OCEAN has its extranonces there.
+    /// True if both have the same payouts. Outputs without value contain data; OCEAN has its extranonces
+    /// there.
     fn pays_like(&self, other: &Coinbase) -> bool {
         fn paying(coinbase: &Coinbase) -> impl Iterator<Item = (Sats, &[u8])> {
             let spans = coinbase.outputs.iter().filter(|output| output.value.0 > 0);
@@ -149,7 +164,7 @@ impl Coinbase {
         Height::from_script_sig(self.script_sig())
     }
 
-    /// What the pool writes about itself; `None` when there is no text.
+    /// The pool's text about itself; `None` if there is none.
     pub fn tag(&self) -> Option<PoolTag> {
         let start = self.script_sig.start;
         let extranonce = self.extranonce.clone().unwrap_or(start..start);
@@ -158,9 +173,9 @@ impl Coinbase {
         PoolTag::from_script_sig(self.script_sig(), extranonce)
     }
 
-    /// Where the extranonces are; `None` after [`Coinbase::decode`], which cannot know.
-    pub fn extranonce_place(&self) -> Option<ExtranoncePlace> {
-        self.extranonce.clone().map(|bytes| ExtranoncePlace::of(self, bytes))
+    /// The position of the extranonces; `None` after [`Coinbase::decode`], which does not know it.
+    pub fn extranonce_position(&self) -> Option<ExtranoncePosition> {
+        self.extranonce.clone().map(|bytes| ExtranoncePosition::of(self, bytes))
     }
 
     /// The outputs, in their order.
@@ -170,18 +185,18 @@ impl Coinbase {
             .map(|output| CoinbaseOutput { value: output.value, script: &self.bytes[output.script.clone()] })
     }
 
-    /// What all outputs pay. More than a u64 holds, which no node accepts, is its largest number.
+    /// The sum of all outputs, saturating at the largest u64; no node accepts more.
     pub fn total(&self) -> Sats {
         Sats(u64::try_from(self.sum(|_| true)).unwrap_or(u64::MAX))
     }
 
-    /// What `script` is paid, by however many outputs; zero when there is none.
+    /// The sum of the outputs to `script`; zero if there is none.
     pub fn paid_to(&self, script: &PayoutScript) -> Sats {
         let paid = self.sum(|output| output.script == script.as_bytes());
         Sats(u64::try_from(paid).unwrap_or(u64::MAX))
     }
 
-    /// What `script` is paid, in percent of the total; zero when nothing is paid at all.
+    /// The percentage of the total that `script` gets; zero if the total is zero.
     pub fn percent_to(&self, script: &PayoutScript) -> f64 {
         let total = self.sum(|_| true);
         if total == 0 {
@@ -190,8 +205,8 @@ impl Coinbase {
         self.sum(|output| output.script == script.as_bytes()) as f64 / total as f64 * 100.0
     }
 
-    /// What the block's witnesses are committed to (BIP141): the last output that is such a
-    /// commitment counts. `None` in a block without SegWit transactions.
+    /// The witness commitment of the block (BIP141), which is in the last such output. `None` in a block
+    /// without SegWit transactions.
     pub fn witness_commitment(&self) -> Option<[u8; 32]> {
         self.outputs().filter_map(|output| output.witness_commitment()).last()
     }

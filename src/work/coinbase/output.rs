@@ -1,4 +1,4 @@
-//! An output of a coinbase: what it pays, and to whom.
+//! An output of a coinbase: its value and its recipient.
 
 use bitcoin::{Address, Script};
 
@@ -22,7 +22,7 @@ pub enum OutputKind {
     P2wpkh,
     P2wsh,
     P2tr,
-    /// A witness program that is none of the above: of the future, or of a wrong length.
+    /// Another witness program: of a future version, or of a wrong length.
     OtherWitness,
     /// Data that nobody can spend.
     OpReturn,
@@ -76,8 +76,8 @@ impl CoinbaseOutput<'_> {
         PayoutScript::from_bytes(self.script.to_vec())
     }
 
-    /// What this output commits the block's witnesses to, when that is what it is for: `OP_RETURN`,
-    /// a push of 36 bytes or more, `aa21a9ed`, 32 bytes of commitment (BIP141).
+    /// The witness commitment, if this output is one: `OP_RETURN`, a push of 36 bytes or more, `aa21a9ed`,
+    /// 32 bytes of commitment (BIP141).
     pub fn witness_commitment(&self) -> Option<[u8; 32]> {
         let commitment = self.script.strip_prefix(&[0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed])?;
         commitment.first_chunk().copied()

@@ -1,4 +1,4 @@
-//! Bitcoin's serialization, as far as a coinbase needs it, and what can be wrong with one.
+//! Bitcoin's serialization, as far as a coinbase needs it, and the faults of a coinbase.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::stratum::encode_hex;
 use crate::util::plural::count;
 
-/// The most bytes of a coinbase that an error carries.
+/// Caps the bytes of a coinbase that an error contains.
 const EXCERPT: usize = 16;
 
 /// Bytes that are no coinbase. `at` counts bytes from the start of the transaction; texts are hex.
@@ -24,7 +24,7 @@ pub enum CoinbaseError {
     InputCount { found: u64 },
     /// The one input spends something.
     Outpoint { found: String },
-    /// Who is paid, or how much, depends on the extranonce2.
+    /// The payout depends on the extranonce2.
     PayChanges,
 }
 
@@ -64,12 +64,12 @@ impl<'a> ByteReader<'a> {
         ByteReader { bytes, at: 0 }
     }
 
-    /// How many bytes have been read.
+    /// The number of bytes read so far.
     pub fn at(&self) -> usize {
         self.at
     }
 
-    /// What has not been read yet.
+    /// The bytes not read yet.
     pub fn rest(&self) -> &'a [u8] {
         &self.bytes[self.at..]
     }
@@ -132,7 +132,7 @@ impl<'a> ByteReader<'a> {
     }
 }
 
-/// What an error may carry of a peer's bytes.
+/// The excerpt of a peer's bytes in an error.
 fn excerpt(bytes: &[u8]) -> String {
     match bytes.get(..EXCERPT) {
         Some(start) if bytes.len() > EXCERPT => format!("{}…", encode_hex(start)),

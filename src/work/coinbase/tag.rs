@@ -1,4 +1,4 @@
-//! What a pool writes about itself into the scriptSig (wire reference, section 4.3).
+//! The text that a pool writes into the scriptSig (wire reference, section 4.3).
 
 use std::fmt;
 use std::ops::Range;
@@ -11,10 +11,10 @@ const MERGED_MINING: [u8; 4] = [0xfa, 0xbe, 0x6d, 0x6d];
 /// The mark and all that belongs to it, in bytes.
 const MERGED_MINING_LENGTH: usize = 44;
 
-/// The opcode that pushes so much; it looks like a comma.
+/// The opcode that pushes these bytes; it looks like a comma.
 const PUSH_MERGED_MINING: u8 = MERGED_MINING_LENGTH as u8;
 
-/// The shortest text that is not taken for chance.
+/// Shortest text that does not count as accidental.
 const SHORTEST: usize = 4;
 
 /// The texts in a scriptSig, joined by spaces. Safe to show: without control characters and those
@@ -72,8 +72,8 @@ fn collect_texts(bytes: &[u8], texts: &mut Vec<String>) {
     }
 }
 
-/// What is shown for a character: nothing for those that are invisible or turn the direction of
-/// writing, a replacement for those that have no meaning of their own.
+/// The printable form of a character: none if it is invisible or changes the direction of writing, a
+/// replacement if it has no meaning of its own.
 fn shown(character: char) -> Option<char> {
     match u32::from(character) {
         // Soft hyphen, Arabic letter mark, Mongolian vowel separator.

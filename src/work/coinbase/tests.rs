@@ -81,7 +81,7 @@ fn every_field_is_read() {
     assert_eq!(coinbase.paid_to(&script), Sats(7));
     assert_eq!(coinbase.percent_to(&script), 87.5);
     assert_eq!(coinbase.witness_commitment(), None);
-    assert_eq!(coinbase.extranonce_place(), None);
+    assert_eq!(coinbase.extranonce_position(), None);
 }
 
 #[test]
@@ -122,11 +122,11 @@ fn the_place_of_the_extranonces() {
         (2..79, "start offset 2 of 42 to nLockTime"),
     ] {
         let coinbase = Parts::default().decode().unwrap();
-        let place = (ExtranoncePlace::of(&coinbase, extranonce.clone()).to_string(), place);
+        let place = (ExtranoncePosition::of(&coinbase, extranonce.clone()).to_string(), place);
         assert_eq!(place.0, place.1, "{extranonce:?}");
     }
     let coinbase = of_job(&bytes, 48..55).unwrap();
-    let place = coinbase.extranonce_place().unwrap();
+    let place = coinbase.extranonce_position().unwrap();
     assert!(place.is_spanning());
     assert_eq!((place.first, place.last), (CoinbasePart::ScriptSig, CoinbasePart::Sequence));
 }
@@ -229,12 +229,12 @@ proptest! {
         let start = start.index(bytes.len());
         let end = (start + length).min(bytes.len());
         let whole = Coinbase::decode(bytes.clone()).unwrap();
-        let place = ExtranoncePlace::of(&whole, start..end);
+        let place = ExtranoncePosition::of(&whole, start..end);
         prop_assert!(place.offset <= place.length, "{place}");
         // Zeros for the extranonce2 may make it another transaction, or none.
         if let Ok(coinbase) = of_job(&bytes, start..end) {
             let _ = (coinbase.height(), coinbase.tag(), coinbase.total(), coinbase.witness_commitment());
-            let _ = coinbase.extranonce_place().map(|place| place.to_string());
+            let _ = coinbase.extranonce_position().map(|place| place.to_string());
             for output in coinbase.outputs() {
                 prop_assert!(coinbase.paid_to(&output.payout_script()) >= output.value);
                 let percent = coinbase.percent_to(&output.payout_script());

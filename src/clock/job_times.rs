@@ -1,5 +1,5 @@
-//! Three witnesses of the time: this machine's clock, the NTP servers, and the pools' jobs, each of
-//! which carries a time. Two that agree outvote the third.
+//! The times in the pools' jobs, as a third time source beside this machine's clock and the NTP
+//! servers. Two that agree outvote the third.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,65 +8,65 @@ use super::certainty::DateDoubt;
 use super::host::ClockReading;
 use super::time::Offset;
 
-/// Witnesses agree within this. Jobs tell the time no better: a pool's own clock may be a minute off,
-/// and a job that is given out again is minutes old.
+/// Tolerance within which time sources agree. Jobs are no more precise: a pool's clock may be a minute
+/// off, and a job that is sent again is minutes old.
 pub(super) const JOB_TOLERANCE: Duration = Duration::from_secs(600);
 
-/// The tolerance where whole days are counted. No network takes a block further ahead than two hours,
-/// and test networks' pools put their jobs up to that far ahead.
+/// Tolerance for the date. No network accepts a block more than two hours ahead, and test networks'
+/// pools date their jobs up to that far ahead.
 const DAY_TOLERANCE: Duration = Duration::from_secs(2 * 3600);
 
-/// An older job is no witness any more.
+/// Age from which a job is ignored.
 const MAX_JOB_AGE: Duration = Duration::from_secs(24 * 3600);
 
-/// A pool whose newest job is older is not in use.
-const IN_USE: Duration = Duration::from_secs(2 * 3600);
+/// A pool is in use if its newest job is at most this old.
+const IN_USE_WITHIN: Duration = Duration::from_secs(2 * 3600);
 
-/// Caps the pools that are remembered. A configuration has a handful.
+/// Caps the remembered pools. A configuration has a handful.
 const MAX_POOLS: usize = 256;
 
-/// One pool's word proves nothing against this machine's clock alone, since either may be wrong. Two
+/// Pools needed to outvote this machine's clock without NTP. With one pool, either may be wrong; two
 /// pools are not wrong by the same amount.
 const MIN_POOLS_AGAINST_SYSTEM: usize = 2;
 
-/// The newest job of each pool, as a witness of the time.
+/// The time in the newest job of each pool.
 #[derive(Debug, Default)]
 pub(super) struct JobTimes {
-    pools: BTreeMap<String, NewestTimes>,
+    pools: BTreeMap<String, NewestJobTime>,
 }
 
-/// The time that a job carries.
+/// The time in a job.
 #[derive(Debug, Clone, Copy)]
 pub struct JobTime {
-    /// That time less the system's clock when the job came.
+    /// The job's time minus the system's clock when the job arrived.
     pub ahead: Offset,
-    /// False for test networks, whose pools put their jobs' times ahead.
+    /// False for test networks, whose pools date their jobs ahead.
     pub is_exact: bool,
-    /// The first job of a connection: some pools give a new miner an old one.
+    /// The first job of a connection: some pools send a new miner an old job.
     pub is_first: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct NewestTimes {
+struct NewestJobTime {
     job: JobTime,
     reading: ClockReading,
 }
 
-/// The outcome of comparing the three.
+/// The result of comparing the three time sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Vote {
-    /// Nothing speaks against NTP, or against the system's clock where there is no NTP.
+    /// No majority contradicts NTP, or the system's clock if there is no NTP.
     Undisputed,
-    /// The system's clock and the jobs of so many pools agree, NTP differs.
+    /// The system's clock and the jobs of `pools` pools agree, and NTP differs.
     AgainstNtp { pools: usize },
-    /// There is no NTP, and the jobs of so many pools agree on another time than the system's clock.
+    /// There is no NTP, and the jobs of `pools` pools agree on another time than the system's clock.
     AgainstSystem { ahead: Offset, pools: usize },
 }
 
 impl JobTimes {
-    /// Takes the time of a pool's job that came at `reading`.
-    pub fn take(&mut self, pool: &str, job: JobTime, reading: ClockReading) {
-        let newest = NewestTimes { job, reading };
+    /// Records the time of a pool's job that arrived at `reading`.
+    pub fn record(&mut self, pool: &str, job: JobTime, reading: ClockReading) {
+        let newest = NewestJobTime { job, reading };
         if let Some(known) = self.pools.get_mut(pool) {
             if !job.is_first || known.job.is_first {
                 *known = newest;
@@ -76,7 +76,7 @@ impl JobTimes {
         }
     }
 
-    /// Compares the witnesses; `ntp` is what the servers say is to be added to the system's clock.
+    /// Compares the time sources; `ntp` is the offset according to the servers.
     pub fn vote(&self, ntp: Option<Offset>, now: &ClockReading) -> Vote {
         let times: Vec<Offset> = self
             .pools
@@ -102,19 +102,19 @@ impl JobTimes {
         }
     }
 
-    /// Whether the pools in use agree with the system's clock on the day.
+    /// Checks that the pools in use agree with the system's clock on the day.
     ///
     /// # Errors
-    /// What they say instead.
+    /// The contradiction, or the lack of such a pool.
     pub fn confirm_day(&self, now: &ClockReading) -> Result<(), DateDoubt> {
-        let mut in_use = self.pools.iter().filter(|(_, time)| time.age(now) <= IN_USE).peekable();
+        let mut in_use = self.pools.iter().filter(|(_, time)| time.age(now) <= IN_USE_WITHIN).peekable();
         if in_use.peek().is_none() {
-            let hours = IN_USE.as_secs() / 3600;
+            let hours = IN_USE_WITHIN.as_secs() / 3600;
             return Err(DateDoubt::missing(format!(
                 "no pool has sent a job in the last {hours} hours, whose time would confirm this machine's clock"
             )));
         }
-        let ahead = |time: &NewestTimes| time.ahead_at(now);
+        let ahead = |time: &NewestJobTime| time.ahead_at(now);
         match in_use.find(|(_, time)| !is_same_day(ahead(time))) {
             Some((pool, time)) => Err(DateDoubt::contradiction(format!(
                 "the jobs of {pool} are {} this machine's clock",
@@ -125,18 +125,18 @@ impl JobTimes {
     }
 }
 
-impl NewestTimes {
+impl NewestJobTime {
     fn age(&self, now: &ClockReading) -> Duration {
         now.steady.saturating_sub(self.reading.steady)
     }
 
-    /// The same, for the system's clock as it stands now: it may have been set since.
+    /// The job's offset, corrected if the system's clock was set since.
     fn ahead_at(&self, now: &ClockReading) -> Offset {
         self.job.ahead.minus(now.step_since(&self.reading))
     }
 }
 
-/// Whether a clock that is off by this much is right enough to count days by.
+/// True if a clock with this offset shows the right date, within the tolerance.
 pub(super) fn is_same_day(offset: Offset) -> bool {
     offset.is_within(DAY_TOLERANCE, Offset::default())
 }
@@ -164,7 +164,7 @@ mod tests {
     fn jobs(pools: &[(&str, i64)]) -> JobTimes {
         let mut times = JobTimes::default();
         for (pool, ahead) in pools {
-            times.take(pool, job(*ahead, true), reading(0, 0));
+            times.record(pool, job(*ahead, true), reading(0, 0));
         }
         times
     }
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(jobs(&[("a", 5), ("b", -30), ("c", 9 * DAY)]).vote(lie, &now), against_ntp(2));
         // A machine that has just been switched on: NTP and the jobs are right.
         assert_eq!(jobs(&[("a", 100 * DAY)]).vote(lie, &now), Vote::Undisputed);
-        // Nobody agrees with anybody.
+        // No two sources agree.
         assert_eq!(jobs(&[("a", 50 * DAY)]).vote(lie, &now), Vote::Undisputed);
         // The pool is wrong.
         assert_eq!(jobs(&[("a", 9 * DAY)]).vote(Some(seconds(1)), &now), Vote::Undisputed);
@@ -217,7 +217,7 @@ mod tests {
         let late = reading(3 * 3600, 3 * 3600);
         assert!(jobs(&[("a", 5)]).confirm_day(&late).is_err());
         let mut testnet = JobTimes::default();
-        testnet.take("a", job(3600, false), reading(0, 0));
+        testnet.record("a", job(3600, false), reading(0, 0));
         assert_eq!(testnet.confirm_day(&now), Ok(()));
         assert_eq!(testnet.vote(Some(seconds(100 * DAY)), &now), Vote::Undisputed);
     }
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_connections_first_job_does_not_replace_a_later_one() {
         let mut times = jobs(&[("a", 5)]);
-        times.take("a", JobTime { is_first: true, ..job(-5000, true) }, reading(0, 0));
+        times.record("a", JobTime { is_first: true, ..job(-5000, true) }, reading(0, 0));
         let lie = Some(seconds(100 * DAY));
         assert_eq!(times.vote(lie, &reading(0, 0)), Vote::AgainstNtp { pools: 1 });
     }
@@ -234,7 +234,7 @@ mod tests {
     fn the_pools_are_bounded() {
         let mut times = JobTimes::default();
         for number in 0..2 * MAX_POOLS {
-            times.take(&number.to_string(), job(0, true), reading(0, 0));
+            times.record(&number.to_string(), job(0, true), reading(0, 0));
         }
         assert_eq!(times.pools.len(), MAX_POOLS);
     }

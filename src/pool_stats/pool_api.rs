@@ -1,13 +1,13 @@
-//! What is asked of which kind of pool, and how its answers are read.
+//! The paths and parsers of each kind of pool API.
 
 use serde_json::Value;
 
-use super::figures::{PoolFigures, Unusable};
+use super::figures::{AnswerError, PoolFigures};
 use super::{braiins, ckpool, ocean, public_pool};
 use crate::clock::NtpTime;
 use crate::config::PoolStatsKind;
 
-/// Where a kind is asked when the configuration names no URL.
+/// The default URL of an API.
 pub(super) fn usual_url(kind: PoolStatsKind) -> &'static str {
     match kind {
         PoolStatsKind::Ckpool => "https://solo.ckpool.org",
@@ -17,7 +17,7 @@ pub(super) fn usual_url(kind: PoolStatsKind) -> &'static str {
     }
 }
 
-/// The paths behind the URL, one request each. `None`: an address is needed.
+/// The paths to request. `None` if an address is needed and missing.
 pub(super) fn paths(kind: PoolStatsKind, address: Option<&str>) -> Option<Vec<String>> {
     Some(match kind {
         PoolStatsKind::Ckpool => ckpool::paths(address?),
@@ -27,16 +27,16 @@ pub(super) fn paths(kind: PoolStatsKind, address: Option<&str>) -> Option<Vec<St
     })
 }
 
-/// Reads the answers, which stand in the order in which they were asked for; `at` is when that was.
+/// Parses the answers, in the order of the requests made at `at`.
 ///
 /// # Errors
-/// When they are not JSON objects, hold none of the expected figures, or a value that can't be.
-pub fn read(kind: PoolStatsKind, answers: &[Vec<u8>], at: NtpTime) -> Result<PoolFigures, Unusable> {
+/// If they are not JSON objects, contain none of the expected figures, or an impossible value.
+pub fn read(kind: PoolStatsKind, answers: &[Vec<u8>], at: NtpTime) -> Result<PoolFigures, AnswerError> {
     let mut documents = Vec::with_capacity(answers.len());
     for answer in answers {
         match serde_json::from_slice::<Value>(answer) {
             Ok(document @ Value::Object(_)) => documents.push(document),
-            _ => return Err(Unusable { what: String::from("the answer"), why: "is not a JSON object" }),
+            _ => return Err(AnswerError { what: String::from("the answer"), why: "is not a JSON object" }),
         }
     }
     let figures = match (kind, documents.as_slice()) {
@@ -44,10 +44,10 @@ pub fn read(kind: PoolStatsKind, answers: &[Vec<u8>], at: NtpTime) -> Result<Poo
         (PoolStatsKind::PublicPool, [document]) => public_pool::read(document, at)?,
         (PoolStatsKind::Ocean, [rates, snapshot]) => ocean::read(rates, snapshot, at)?,
         (PoolStatsKind::Braiins, [document]) => braiins::read(document, at)?,
-        _ => return Err(Unusable { what: String::from("an answer"), why: "is missing" }),
+        _ => return Err(AnswerError { what: String::from("an answer"), why: "is missing" }),
     };
-    if figures == PoolFigures::nothing(at) {
-        return Err(Unusable { what: String::from("the answer"), why: "holds no figures" });
+    if figures == PoolFigures::empty(at) {
+        return Err(AnswerError { what: String::from("the answer"), why: "holds no figures" });
     }
     Ok(figures)
 }
@@ -62,7 +62,7 @@ mod tests {
         NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000).unwrap())
     }
 
-    fn read_texts(kind: PoolStatsKind, answers: &[&str]) -> Result<PoolFigures, Unusable> {
+    fn read_texts(kind: PoolStatsKind, answers: &[&str]) -> Result<PoolFigures, AnswerError> {
         let answers: Vec<Vec<u8>> = answers.iter().map(|text| text.as_bytes().to_vec()).collect();
         read(kind, &answers, at())
     }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_refused() {
+    fn invalid_answers_are_rejected() {
         for kind in [PoolStatsKind::Ckpool, PoolStatsKind::PublicPool, PoolStatsKind::Braiins] {
             for text in ["", "<html>", "[]", "{}", "null", "{\"error\": \"no such user\"}"] {
                 assert!(read_texts(kind, &[text]).is_err(), "{kind:?} {text}");

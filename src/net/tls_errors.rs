@@ -1,4 +1,4 @@
-//! Why a TLS handshake failed, in words for the owner: what is wrong, and what to do.
+//! Messages for failed TLS handshakes: what is wrong, and what to do.
 
 use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,22 +11,22 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 use crate::util::os_error::describe;
 use crate::util::span::span;
 
-/// Of NTP time from the system's clock, in milliseconds; [`UNKNOWN`] while there is no NTP time.
+/// Offset of NTP time from the system's clock in milliseconds; [`UNKNOWN`] while there is no NTP time.
 static CLOCK_ERROR: AtomicI64 = AtomicI64::new(UNKNOWN);
 const UNKNOWN: i64 = i64::MIN;
-/// A smaller error of the clock makes no certificate look out of date.
+/// Clock error in milliseconds from which the clock is blamed for a rejected certificate.
 const CLOCK_IS_WRONG: i64 = 60_000;
 
-/// Remembers how wrong the system's clock is, so that a certificate is not blamed for it. `None`: not known.
+/// Sets the error of the system's clock, so that a certificate is not blamed for it. `None` if unknown.
 pub fn note_clock_error(error: Option<SignedDuration>) {
     let millis = error.and_then(|error| i64::try_from(error.as_millis()).ok());
     CLOCK_ERROR.store(millis.unwrap_or(UNKNOWN), Ordering::Relaxed);
 }
 
-/// Why this end, as the client, could not shake hands.
-pub fn of_client(error: &io::Error) -> String {
+/// Describes why our handshake as a client failed.
+pub fn describe_client_error(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(reason) => of_server_certificate(reason),
+        Some(reason) => describe_server_fault(reason),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             String::from("it closed the connection during the TLS handshake; is this its port for TLS?")
         }
@@ -34,8 +34,8 @@ pub fn of_client(error: &io::Error) -> String {
     }
 }
 
-/// Why this end, as the server, could not shake hands with a miner.
-pub fn of_miner(error: &io::Error) -> String {
+/// Describes why a miner's handshake failed.
+pub fn describe_miner_error(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => String::from(
             "it does not speak TLS: set the miner to stratum+ssl, or to a port of listen.stratum",
@@ -52,29 +52,29 @@ pub fn of_miner(error: &io::Error) -> String {
     }
 }
 
-/// Why an HTTPS service was not reached. Those are verified by the system's authorities only.
-pub fn of_https(reason: &Error) -> String {
+/// Describes why an HTTPS service could not be reached; those are verified by the system's authorities.
+pub fn describe_https_error(reason: &Error) -> String {
     match reason {
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => String::from(
             "its certificate was issued by no authority that this machine trusts: add that authority to the \
              system's certificates",
         ),
-        other => of_server_certificate(other),
+        other => describe_server_fault(other),
     }
 }
 
-/// As [`of_https`], for an error that may hold such a reason.
-pub fn of_https_io(error: &io::Error) -> String {
+/// Like [`describe_https_error`], for an I/O error that may contain such a reason.
+pub fn describe_https_io_error(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(reason) => of_https(reason),
+        Some(reason) => describe_https_error(reason),
         None => describe(error),
     }
 }
 
-/// What a client has against a server.
-fn of_server_certificate(reason: &Error) -> String {
+/// Describes a server's fault, as a client sees it.
+fn describe_server_fault(reason: &Error) -> String {
     match reason {
-        Error::InvalidCertificate(fault) => of_certificate(fault),
+        Error::InvalidCertificate(fault) => describe_certificate_fault(fault),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => String::from(
             "it does not speak TLS on this port: is the port right, or is it a plain one (stratum+tcp://)?",
         ),
@@ -82,7 +82,7 @@ fn of_server_certificate(reason: &Error) -> String {
     }
 }
 
-fn of_certificate(fault: &CertificateError) -> String {
+fn describe_certificate_fault(fault: &CertificateError) -> String {
     let clock = |validated: UnixTime| clock(validated.as_secs(), CLOCK_ERROR.load(Ordering::Relaxed));
     match fault {
         CertificateError::UnknownIssuer => String::from(
@@ -120,7 +120,7 @@ fn of_certificate(fault: &CertificateError) -> String {
              trusts another authority of that name",
         ),
         CertificateError::Revoked => String::from("its certificate was revoked by its authority"),
-        // Its Debug name is the only one it has.
+        // It only has a Debug name.
         CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
             String::from("its certificate is self-signed, as an authority's own: name it with pin_sha256")
         }
@@ -128,7 +128,7 @@ fn of_certificate(fault: &CertificateError) -> String {
     }
 }
 
-/// What both ends can have against each other.
+/// Describes faults that either end can have.
 fn generic(reason: &Error) -> String {
     match reason {
         Error::AlertReceived(AlertDescription::UnrecognisedName) => {
@@ -153,7 +153,7 @@ fn distrusts(alert: AlertDescription) -> bool {
     )
 }
 
-/// Whether the certificate or the clock is to blame, as far as NTP tells.
+/// Says whether the certificate or the clock is wrong, as far as NTP tells.
 fn clock(machine: u64, error_millis: i64) -> String {
     let now = time(machine);
     if error_millis == UNKNOWN {
@@ -213,8 +213,10 @@ mod tests {
             (CertificateError::NotValidForName, "URL"),
         ] {
             let name = format!("{fault:?}");
-            let said =
-                of_client(&io::Error::new(io::ErrorKind::InvalidData, Error::InvalidCertificate(fault)));
+            let said = describe_client_error(&io::Error::new(
+                io::ErrorKind::InvalidData,
+                Error::InvalidCertificate(fault),
+            ));
             assert!(said.contains(remedy) && !said.contains(&name), "{said}");
         }
     }

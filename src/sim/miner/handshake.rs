@@ -1,5 +1,4 @@
-//! How each kind of miner opens a session, and tells the answers of its opening from the rest
-//! (wire reference, section 1.4).
+//! The handshake of each kind of miner (wire reference, section 1.4).
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use super::model::MinerModel;
 use super::session::{SessionEnd, SimMinerSession};
 use crate::stratum::{ConfigureAnswer, Envelope, ResponseVerdict, SubscribeAnswer};
 
-/// How long a NerdMiner waits after subscribe and authorize before it goes on.
+/// Pause of a NerdMiner after subscribe and authorize.
 const NERDMINER_PAUSE: Duration = Duration::from_millis(200);
 
 /// The ids of a Bitaxe's burst.
@@ -33,7 +32,7 @@ pub(super) fn handle_line(session: &mut SimMinerSession<'_>, line: &[u8]) -> Res
     let message = match Envelope::read(line) {
         Ok(message) => message,
         Err(error) => {
-            // None of them closes a connection for it; the reason is worth keeping.
+            // No miner closes a connection because of it, but the reason is recorded.
             session.shared.stats.update(|stats| stats.last_error = Some(error.to_string()));
             return Ok(());
         }
@@ -87,7 +86,7 @@ fn open_bitaxe(session: &mut SimMinerSession<'_>) -> Result<(), SessionEnd> {
     let burst = session.shared.with_wire(|wire| {
         let requests = [
             ("mining.configure", json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }])),
-            ("mining.subscribe", json!([options.habit.user_agent()])),
+            ("mining.subscribe", json!([options.model.user_agent()])),
             ("mining.authorize", json!([options.worker, options.password])),
         ];
         requests.iter().map(|(method, params)| wire.prepare(method, params).1).collect::<String>()

@@ -1,0 +1,112 @@
+//! Rate limit of log lines about peers: a rejected NerdMiner reconnects several times a second, a
+//! scanner more often.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::AddressKey;
+
+/// Shortest time between two lines about the same address and topic.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Caps the addresses counted separately; further ones share one entry.
+const MAX_SOURCES: usize = 1024;
+
+/// Decides which lines about a peer are logged.
+#[derive(Debug, Default)]
+pub struct LogLimiter {
+    inner: Mutex<LogLimiterInner>,
+}
+
+#[derive(Debug, Default)]
+struct LogLimiterInner {
+    sources: HashMap<(AddressKey, &'static str), TopicLog>,
+    others: Option<TopicLog>,
+}
+
+#[derive(Debug)]
+struct TopicLog {
+    last: Instant,
+    suppressed: u64,
+}
+
+impl LogLimiter {
+    pub fn new() -> LogLimiter {
+        LogLimiter::default()
+    }
+
+    /// Decides about a line of this `topic` about `source`: `Some(n)` if it may be logged now, after `n`
+    /// suppressed lines; `None` if not, and the line is counted as suppressed.
+    pub fn allow(&self, source: AddressKey, topic: &'static str, now: Instant) -> Option<u64> {
+        // A panic elsewhere can't leave a count half-changed.
+        let key = (source, topic);
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(spoken) = inner.sources.get_mut(&key) {
+            return spoken.speak(now);
+        }
+        if inner.sources.len() >= MAX_SOURCES {
+            inner.sources.retain(|_, spoken| !spoken.is_over(now));
+        }
+        if inner.sources.len() < MAX_SOURCES {
+            inner.sources.insert(key, TopicLog { last: now, suppressed: 0 });
+            return Some(0);
+        }
+        match &mut inner.others {
+            Some(spoken) => spoken.speak(now),
+            none => {
+                *none = Some(TopicLog { last: now, suppressed: 0 });
+                Some(0)
+            }
+        }
+    }
+}
+
+impl TopicLog {
+    fn speak(&mut self, now: Instant) -> Option<u64> {
+        if !self.is_over(now) {
+            self.suppressed = self.suppressed.saturating_add(1);
+            return None;
+        }
+        self.last = now;
+        Some(std::mem::take(&mut self.suppressed))
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last) >= PAUSE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn source(n: u32) -> AddressKey {
+        AddressKey::V4(Ipv4Addr::from_bits(n))
+    }
+
+    #[test]
+    fn a_noisy_source_is_suppressed_and_others_are_not() {
+        let (limiter, start) = (LogLimiter::new(), Instant::now());
+        assert_eq!(limiter.allow(source(1), "t", start), Some(0));
+        for ms in 0..50 {
+            assert_eq!(limiter.allow(source(1), "t", start + Duration::from_millis(ms)), None);
+        }
+        assert_eq!(limiter.allow(source(2), "t", start), Some(0));
+        assert_eq!(limiter.allow(source(1), "another", start), Some(0));
+        assert_eq!(limiter.allow(source(1), "t", start + PAUSE), Some(50));
+        assert_eq!(limiter.allow(source(1), "t", start + 2 * PAUSE), Some(0));
+    }
+
+    #[test]
+    fn a_flood_of_sources_shares_one_line() {
+        let (limiter, start) = (LogLimiter::new(), Instant::now());
+        let lines = (0..100_000).filter(|n| limiter.allow(source(*n), "t", start).is_some()).count();
+        assert_eq!(lines, MAX_SOURCES + 1);
+        assert_eq!(limiter.inner.lock().unwrap().sources.len(), MAX_SOURCES);
+        // And when it is over, the table is free again.
+        assert_eq!(limiter.allow(source(200_000), "t", start + PAUSE), Some(0));
+        assert_eq!(limiter.inner.lock().unwrap().sources.len(), 1);
+    }
+}
