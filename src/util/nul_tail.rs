@@ -1,26 +1,26 @@
-//! The NULs at the end of a file after a power cut: the file system had made the file longer and had
+//! Removal of the NULs that a power cut can leave at the end of a file: the file system had extended the file and
 //! not yet written its content.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// What is looked at in one piece.
-const PIECE: u64 = 64 * 1024;
+/// The number of bytes read at once, from the end backwards.
+const CHUNK: u64 = 64 * 1024;
 
-/// Cuts off the NULs at the end of `file`, however many, and returns its length.
+/// Truncates `file` to remove all NULs at its end, and returns the new length.
 ///
 /// # Errors
-/// The disk's.
+/// The file can't be read or truncated.
 pub(crate) fn cut(file: &mut File) -> io::Result<u64> {
     let length = file.metadata()?.len();
     let mut end = length;
-    let mut piece = Vec::new();
+    let mut chunk = Vec::new();
     while end > 0 {
-        let start = end.saturating_sub(PIECE);
-        piece.clear();
+        let start = end.saturating_sub(CHUNK);
+        chunk.clear();
         file.seek(SeekFrom::Start(start))?;
-        Read::by_ref(file).take(end - start).read_to_end(&mut piece)?;
-        match piece.iter().rposition(|byte| *byte != 0) {
+        Read::by_ref(file).take(end - start).read_to_end(&mut chunk)?;
+        match chunk.iter().rposition(|byte| *byte != 0) {
             Some(last) => {
                 end = start + last as u64 + 1;
                 break;
