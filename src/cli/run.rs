@@ -1,4 +1,4 @@
-//! `sluice run`: forwards until it is told to stop.
+//! `sluice run`: forwards until it is stopped.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
@@ -23,27 +23,27 @@ use crate::util::supervise;
 /// When it can't start: a port in use, an unreadable certificate, no threads.
 pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFailure> {
     let runtime = |why: io::Error| CommandFailure::Runtime(why.into());
-    let hang_ups = stop_on_signals(&stop).map_err(runtime)?;
+    let reload_signals = stop_on_signals(&stop).map_err(runtime)?;
     let lock = DataDirLock::take(&config.data_dir).map_err(|why| CommandFailure::Environment(vec![why]))?;
-    lock.keep(&stop).map_err(runtime)?;
-    // Before anything runs, so that a port in use ends nothing that has begun.
-    let port = page_port(&config).map_err(runtime)?;
+    lock.keep_locked(&stop).map_err(runtime)?;
+    // Opened before any part starts, so that a port in use is found first.
+    let page = page_port(&config).map_err(runtime)?;
     let parts = AppOptions {
         record_to: Some(config.data_dir.clone()),
         uses_network: true,
-        page: port,
+        page,
         owns_process: true,
         ..AppOptions::default()
     };
     let mut app = App::prepare(&config, parts, &stop).map_err(CommandFailure::Runtime)?;
-    Reload { options, app: app.reloadable() }.start(hang_ups).map_err(runtime)?;
+    Reload { options, app: app.reloadable() }.start(reload_signals).map_err(runtime)?;
     for (place, upstream) in config.upstreams.iter().enumerate() {
         log::info!("pool #{} {upstream}", place + 1);
     }
     if let Some(address) = app.page_address() {
         log::info!("the page is at http://{address}/");
     }
-    // Now that everything stands.
+    // Only now, when every part runs.
     app.accept().map_err(CommandFailure::Runtime)?;
     for address in app.addresses() {
         log::info!("miners can connect to {address}");
@@ -55,27 +55,27 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFa
         report(&app.sights().newest());
     }
     stop.wait();
-    log::info!("no more shares are taken; those in flight get their answers");
+    log::info!("stopping: new shares are rejected; shares in flight still get their answers");
     app.shut_down(report);
-    after_failure()
+    service_failure()
 }
 
-/// How the program ends: an error, and so exit code 1, when a thread that it can't do without has failed.
-/// Whatever started it (systemd, a container) starts it again then.
-pub(super) fn after_failure() -> Result<(), CommandFailure> {
+/// Returns an error, and so exit code 1, if a service thread has failed and ended the program. systemd or the container
+/// then restarts it.
+pub(super) fn service_failure() -> Result<(), CommandFailure> {
     match supervise::failure() {
         None => Ok(()),
         Some(why) => Err(CommandFailure::Runtime(
-            format!("{why}; sluice could not go on without it. This is a fault of sluice: please report it")
+            format!("{why}; sluice could not go on without it. This is a bug in sluice: please report it")
                 .into(),
         )),
     }
 }
 
-/// Opens the page's port, if there is to be a page.
+/// Opens the page's port. `None` if the page is off or can't be served.
 ///
 /// # Errors
-/// A wrong address: that is the configuration's fault, and better heard of at once.
+/// The address is in use or not this machine's: a fault of the configuration that is better reported at once.
 fn page_port(config: &Config) -> io::Result<Option<PagePort>> {
     match HttpServer::bind(&config.http) {
         Ok(port) => Ok(port),
@@ -83,13 +83,13 @@ fn page_port(config: &Config) -> io::Result<Option<PagePort>> {
             Err(why)
         }
         Err(why) => {
-            log::error!("there is no page: {}; miners are served all the same", describe(&why));
+            log::error!("the page can't be served: {}; miners are not affected", describe(&why));
             Ok(None)
         }
     }
 }
 
-/// How often the console has a report; `None`: never.
+/// The interval of the console report; `None` for off.
 fn report_interval(setting: ConsoleReport) -> Option<Duration> {
     match setting {
         ConsoleReport::Auto if io::stderr().is_terminal() => Some(Duration::from_secs(30)),
