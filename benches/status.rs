@@ -1,5 +1,5 @@
-//! What the documents cost with 2,000 connected miners: `cargo bench --bench status`. Whoever asks
-//! for one waits for it; forwarding does not.
+//! The cost of the status documents with 2,000 connected miners: `cargo bench --bench status`. A client waits for them;
+//! forwarding does not.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -18,17 +18,17 @@ use sluice::work::BlockHash;
 
 const MINERS: u64 = 2000;
 const RUNS: usize = 200;
-/// DESIGN: of `/status`.
-const MOST: Duration = Duration::from_millis(5);
+/// The promised limit for `/status`.
+const MAX_STATUS_TIME: Duration = Duration::from_millis(5);
 
 fn main() {
     let sight = sight();
     let took = time("/status", || status(&sight));
     time("/metrics", || metrics(&sight));
-    assert!(took < MOST, "/status takes {took:.1?}");
+    assert!(took < MAX_STATUS_TIME, "/status takes {took:.1?}");
 }
 
-/// The quickest of many runs, which is what it takes when nothing else runs.
+/// The fastest of many runs: the time if nothing else runs on the machine.
 fn time(name: &str, document: impl Fn() -> String) -> Duration {
     let mut times: Vec<Duration> = (0..RUNS)
         .map(|_| {
