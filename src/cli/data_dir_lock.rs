@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,6 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::preflight::EnvironmentError;
+use crate::util::files::is_at_path;
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
@@ -19,7 +19,7 @@ use crate::util::supervise::service;
 /// An empty file that is locked while the program runs.
 const LOCK_FILE: &str = "lock";
 
-/// How often the lock file is checked: somebody may delete it.
+/// The interval of checks of the lock file: somebody may delete it.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The held lock. It is released when this is dropped, and however the process ends.
@@ -83,7 +83,7 @@ pub(super) fn is_locked(data_dir: &Path) -> bool {
 impl LockState {
     fn renew(&mut self) {
         let Some(held) = &self.lock else { return };
-        if is_in_place(held, &self.dir) {
+        if is_at_path(held, &self.dir.join(LOCK_FILE)) {
             return;
         }
         match fs::create_dir_all(&self.dir).and_then(|()| lock(&self.dir)) {
@@ -121,14 +121,6 @@ fn lock(data_dir: &Path) -> io::Result<Flock<File>> {
         Errno::EWOULDBLOCK => io::ErrorKind::WouldBlock.into(),
         error => error.into(),
     })
-}
-
-/// True if the path still leads to the locked file.
-fn is_in_place(held: &File, data_dir: &Path) -> bool {
-    let (Ok(there), Ok(ours)) = (fs::metadata(data_dir.join(LOCK_FILE)), held.metadata()) else {
-        return false;
-    };
-    (there.dev(), there.ino()) == (ours.dev(), ours.ino())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::CommandFailure;
 use super::run::service_failure;
 use super::signals::stop_on_signals;
 use crate::analyzer::AnalyzerCounts;
-use crate::app::{App, AppOptions};
+use crate::app::{App, AppError, AppOptions};
 use crate::config::{Config, FailoverConfig, HttpConfig, Mode, UpstreamConfig};
 use crate::sim::{MinerModel, MinerOptions, MinerStats, PoolOptions, SimHashRate, SimMiner, SimPool};
 use crate::status::server::{HttpServer, PagePort};
@@ -81,14 +81,14 @@ impl FromStr for PageAddress {
 /// # Errors
 /// A part can't be started.
 pub fn run(options: &DemoOptions, stop: Stop) -> Result<(), CommandFailure> {
-    stop_on_signals(&stop).map_err(failure)?;
+    stop_on_signals(&stop)?;
     let world = DemoWorld::start(options, &stop)?;
     let mut out = io::stdout().lock();
     // If stdout is a closed pipe, the demo ends.
     let result = world.run(&mut out, options.seconds.map(Duration::from_secs), &stop);
     let ended = world.shut_down(&mut out);
     match result.and(ended) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(failure(error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => service_failure(),
     }
 }
@@ -108,14 +108,14 @@ impl DemoWorld {
         let config = demo_config(&pools, options.aggregate);
         let app_options =
             AppOptions { page: page_port(options)?, owns_process: true, ..AppOptions::default() };
-        let app = App::start(&config, app_options, stop).map_err(CommandFailure::Runtime)?;
+        let app = App::start(&config, app_options, stop)?;
         let address = app.addresses()[0];
         let mut miners = Vec::new();
         for (name, model, rate) in MINERS {
             let mut options = MinerOptions::new(address, model, format!("{ADDRESS}.{name}"));
             options.hash_rate_limit = Some(SimHashRate(rate));
             options.retry_wait = Some(Duration::from_millis(500));
-            miners.push(SimMiner::start(options).map_err(failure)?);
+            miners.push(SimMiner::start(options)?);
         }
         Ok(DemoWorld { pools, miners, app, address, began: Instant::now() })
     }
@@ -255,18 +255,18 @@ fn delay_summary(summary: &AnalyzerCounts) -> String {
 }
 
 fn start_pool(seed: u64, difficulty: f64) -> Result<SimPool, CommandFailure> {
-    let mut options =
-        PoolOptions::with_difficulty(difficulty).map_err(|why| CommandFailure::Runtime(why.into()))?;
+    let mut options = PoolOptions::with_difficulty(difficulty).map_err(AppError::from)?;
     // NerdMiners suggest 0.00015; the demo keeps its own difficulty.
     options.follow_suggested_difficulty = false;
     options.refresh_interval = Some(Duration::from_secs(10));
     options.nbits = NBITS;
     options.seed = seed;
-    SimPool::start(options).map_err(failure)
+    Ok(SimPool::start(options)?)
 }
 
 fn demo_config(pools: &[SimPool; 2], is_aggregate: bool) -> Config {
-    let upstreams = pools.iter().map(|pool| to_upstream(pool.addr())).collect();
+    let to_upstream = |pool: &SimPool| UpstreamConfig::new(pool.addr().ip().to_string(), pool.addr().port());
+    let upstreams = pools.iter().map(to_upstream).collect();
     let mut config = Config::with_upstreams(upstreams);
     config.listen.stratum = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     if is_aggregate {
@@ -279,20 +279,11 @@ fn demo_config(pools: &[SimPool; 2], is_aggregate: bool) -> Config {
 }
 
 /// Opens the port of the page; `None` when the page is off.
-fn page_port(options: &DemoOptions) -> Result<Option<PagePort>, CommandFailure> {
+fn page_port(options: &DemoOptions) -> io::Result<Option<PagePort>> {
     let open = |listen| HttpServer::bind(&HttpConfig { listen, ..HttpConfig::default() });
     let usual = HttpConfig::default().listen;
     match options.http {
         Some(PageAddress(listen)) => open(listen),
         None => open(usual).or_else(|_| open(usual.map(|usual| SocketAddr::new(usual.ip(), 0)))),
     }
-    .map_err(failure)
-}
-
-fn to_upstream(address: SocketAddr) -> UpstreamConfig {
-    UpstreamConfig::new(address.ip().to_string(), address.port())
-}
-
-fn failure(why: io::Error) -> CommandFailure {
-    CommandFailure::Runtime(why.into())
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::preflight::EnvironmentError;
+use crate::app::AppError;
 use crate::config::ConfigError;
 use crate::util::logging;
 
@@ -21,7 +22,7 @@ pub enum CommandFailure {
     /// All faults of the machine; never empty.
     Environment(Vec<EnvironmentError>),
     /// A fault of the machine that only shows when the program starts or runs.
-    Runtime(Box<dyn std::error::Error + Send + Sync>),
+    Runtime(AppError),
 }
 
 /// The exit code of a command: its own, or that of its failure. Prints a failure on stderr, one line for each fault.
@@ -65,5 +66,17 @@ impl From<ConfigError> for CommandFailure {
 impl From<Vec<EnvironmentError>> for CommandFailure {
     fn from(faults: Vec<EnvironmentError>) -> CommandFailure {
         CommandFailure::Environment(faults)
+    }
+}
+
+impl From<io::Error> for CommandFailure {
+    fn from(reason: io::Error) -> CommandFailure {
+        CommandFailure::Runtime(reason.into())
+    }
+}
+
+impl From<AppError> for CommandFailure {
+    fn from(reason: AppError) -> CommandFailure {
+        CommandFailure::Runtime(reason)
     }
 }

@@ -24,7 +24,7 @@ const VARDIFF: &str = "[vardiff]";
 /// Uses `payout.address` if it names no account itself.
 const POOL_STATS: &str = "[pool_stats]";
 
-/// How long the analyzer may take to accept a new policy. It empties its channel twice a second.
+/// The time that the analyzer has to accept a new policy. It empties its channel twice a second.
 const ANALYZER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reloads the configuration at each SIGHUP.

@@ -22,12 +22,11 @@ use crate::util::supervise;
 /// # Errors
 /// When it can't start: a port in use, an unreadable certificate, no threads.
 pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFailure> {
-    let runtime = |why: io::Error| CommandFailure::Runtime(why.into());
-    let reload_signals = stop_on_signals(&stop).map_err(runtime)?;
+    let reload_signals = stop_on_signals(&stop)?;
     let lock = DataDirLock::take(&config.data_dir).map_err(|why| CommandFailure::Environment(vec![why]))?;
-    lock.keep_locked(&stop).map_err(runtime)?;
+    lock.keep_locked(&stop)?;
     // Opened before any part starts, so that a port in use is found first.
-    let page = page_port(&config).map_err(runtime)?;
+    let page = page_port(&config)?;
     let parts = AppOptions {
         record_to: Some(config.data_dir.clone()),
         uses_network: true,
@@ -35,8 +34,8 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFa
         owns_process: true,
         ..AppOptions::default()
     };
-    let mut app = App::prepare(&config, parts, &stop).map_err(CommandFailure::Runtime)?;
-    Reload { options, app: app.reloadable() }.start(reload_signals).map_err(runtime)?;
+    let mut app = App::prepare(&config, parts, &stop)?;
+    Reload { options, app: app.reloadable() }.start(reload_signals)?;
     for (place, upstream) in config.upstreams.iter().enumerate() {
         log::info!("pool #{} {upstream}", place + 1);
     }
@@ -44,7 +43,7 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFa
         log::info!("the page is at http://{address}/");
     }
     // Only now, when every part runs.
-    app.accept().map_err(CommandFailure::Runtime)?;
+    app.accept()?;
     for address in app.addresses() {
         log::info!("miners can connect to {address}");
     }

@@ -31,7 +31,7 @@ mines another coin, refuses the address, or its time is more than 2 h off; 2 it 
 connection, no job, a pool that pays by its own books), or the command line is wrong. Of several
 pools the worst counts: 1, then 2, then 0.";
 
-/// How long the NTP servers may take to answer.
+/// The time that the NTP servers have to answer.
 const NTP_TIMEOUT: Duration = Duration::from_secs(10);
 const NTP_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 

@@ -24,7 +24,7 @@ pub(super) struct NodeAddress {
     pub(super) login: NodeLogin,
 }
 
-/// How Sluice logs in to the node.
+/// The login at the node.
 #[derive(Debug, Clone)]
 pub(super) struct NodeLogin {
     kind: LoginKind,

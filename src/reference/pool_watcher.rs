@@ -21,7 +21,7 @@ use crate::util::supervise;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Sluice sends a few hundred bytes; a pool that does not take them in this time does not read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often the thread checks the time-outs, due tips and the end of the program.
+/// The interval of checks for time-outs, due tips and the end of the program.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The same limit as for the pools that are mined on (wire reference, sections 5.1 and 6).

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How often references are asked and reported, and when they time out. The defaults are polite to strangers'
+/// Intervals and time-outs of references. The defaults are polite to strangers'
 /// servers; tests set shorter ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReferenceTimings {

@@ -6,11 +6,11 @@
 //! `\u{202e}`. Everything else stays as it is: quotes, backslashes, emoji, any script.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io;
 
 use serde::Serialize;
-use serde_json::ser::{CharEscape, Formatter, Serializer};
+use serde_json::ser::{CharEscape, CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
 /// A peer's text, escaped when it is printed.
 pub struct Printable<'a>(pub &'a str);
@@ -18,12 +18,10 @@ pub struct Printable<'a>(pub &'a str);
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for piece in self.0.split_inclusive(is_unprintable) {
-            match piece.chars().next_back().filter(|last| is_unprintable(*last)) {
-                Some(last) => {
-                    f.write_str(&piece[..piece.len() - last.len_utf8()])?;
-                    write!(f, "{}", last.escape_default())?;
-                }
-                None => f.write_str(piece)?,
+            let (printable, unprintable) = split_last(piece);
+            f.write_str(printable)?;
+            if let Some(c) = unprintable {
+                write!(f, "{}", c.escape_default())?;
             }
         }
         Ok(())
@@ -64,12 +62,7 @@ pub fn is_unprintable(c: char) -> bool {
 /// # Errors
 /// The same as [`serde_json::to_string`].
 pub fn to_json(document: &impl Serialize) -> serde_json::Result<String> {
-    let mut bytes = Vec::with_capacity(256);
-    document.serialize(&mut Serializer::with_formatter(
-        &mut bytes,
-        EscapingFormatter(serde_json::ser::CompactFormatter),
-    ))?;
-    into_text(bytes)
+    serialize(document, CompactFormatter)
 }
 
 /// Serializes indented JSON, escaped like [`to_json`].
@@ -77,19 +70,35 @@ pub fn to_json(document: &impl Serialize) -> serde_json::Result<String> {
 /// # Errors
 /// The same as [`serde_json::to_string_pretty`].
 pub fn to_json_pretty(document: &impl Serialize) -> serde_json::Result<String> {
-    let mut bytes = Vec::with_capacity(256);
-    let pretty = serde_json::ser::PrettyFormatter::new();
-    document.serialize(&mut Serializer::with_formatter(&mut bytes, EscapingFormatter(pretty)))?;
-    into_text(bytes)
+    serialize(document, PrettyFormatter::new())
 }
 
-fn into_text(bytes: Vec<u8>) -> serde_json::Result<String> {
+fn serialize(document: &impl Serialize, formatter: impl Formatter) -> serde_json::Result<String> {
+    let mut bytes = Vec::with_capacity(256);
+    document.serialize(&mut Serializer::with_formatter(&mut bytes, EscapingFormatter(formatter)))?;
     // The serializer writes whole characters only.
     String::from_utf8(bytes).map_err(serde::ser::Error::custom)
 }
 
+/// Splits an unprintable last character off.
+fn split_last(piece: &str) -> (&str, Option<char>) {
+    match piece.chars().next_back().filter(|last| is_unprintable(*last)) {
+        Some(last) => (&piece[..piece.len() - last.len_utf8()], Some(last)),
+        None => (piece, None),
+    }
+}
+
 /// Escapes the content of strings and leaves the rest to the inner formatter.
 struct EscapingFormatter<F>(F);
+
+/// Defines methods that call the inner formatter.
+macro_rules! delegate {
+    ($($method:ident($($argument:ident: $type:ty)?);)*) => {$(
+        fn $method<W: ?Sized + io::Write>(&mut self, to: &mut W $(, $argument: $type)?) -> io::Result<()> {
+            self.0.$method(to $(, $argument)?)
+        }
+    )*};
+}
 
 impl<F: Formatter> Formatter for EscapingFormatter<F> {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, to: &mut W, text: &str) -> io::Result<()> {
@@ -97,12 +106,10 @@ impl<F: Formatter> Formatter for EscapingFormatter<F> {
             return self.0.write_string_fragment(to, text);
         }
         for piece in text.split_inclusive(is_unprintable) {
-            match piece.chars().next_back().filter(|last| is_unprintable(*last)) {
-                Some(last) => {
-                    self.0.write_string_fragment(to, &piece[..piece.len() - last.len_utf8()])?;
-                    write!(to, "\\{}", last.escape_default())?;
-                }
-                None => self.0.write_string_fragment(to, piece)?,
+            let (printable, unprintable) = split_last(piece);
+            self.0.write_string_fragment(to, printable)?;
+            if let Some(c) = unprintable {
+                write!(to, "\\{}", c.escape_default())?;
             }
         }
         Ok(())
@@ -123,56 +130,26 @@ impl<F: Formatter> Formatter for EscapingFormatter<F> {
         write!(to, "\\{}", c.escape_default())
     }
 
-    fn begin_array<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.0.begin_array(to)
-    }
-
-    fn end_array<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.0.end_array(to)
-    }
-
-    fn begin_array_value<W: ?Sized + io::Write>(&mut self, to: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_array_value(to, first)
-    }
-
-    fn end_array_value<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.0.end_array_value(to)
-    }
-
-    fn begin_object<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.0.begin_object(to)
-    }
-
-    fn end_object<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.0.end_object(to)
-    }
-
-    fn begin_object_key<W: ?Sized + io::Write>(&mut self, to: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_object_key(to, first)
-    }
-
-    fn end_object_key<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.0.end_object_key(to)
-    }
-
-    fn begin_object_value<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.0.begin_object_value(to)
-    }
-
-    fn end_object_value<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.0.end_object_value(to)
+    delegate! {
+        begin_array();
+        end_array();
+        begin_array_value(first: bool);
+        end_array_value();
+        begin_object();
+        end_object();
+        begin_object_key(first: bool);
+        end_object_key();
+        begin_object_value();
+        end_object_value();
     }
 }
 
 /// Escapes a whole HTML page: its own markup has no unprintable character.
 pub fn html(markup: String) -> String {
-    if !markup.contains(is_unprintable) {
-        return markup;
+    match printable(&markup) {
+        Cow::Owned(escaped) => escaped,
+        Cow::Borrowed(_) => markup,
     }
-    let mut shown = String::with_capacity(markup.len() + 64);
-    // Writing to a String can't fail.
-    let _ = write!(shown, "{}", Printable(&markup));
-    shown
 }
 
 #[cfg(test)]

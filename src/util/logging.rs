@@ -7,7 +7,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -16,7 +15,7 @@ use crossbeam_channel::{Sender, bounded};
 use env_logger::{Builder, Env, Target};
 use jiff::Timestamp;
 
-use super::nul_tail;
+use super::files::{cut_trailing_nuls, is_at_path};
 use super::stop::Stopped;
 use super::supervise;
 use super::supervise::service;
@@ -39,7 +38,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// The pause after a write error, so that a failing disk is not asked for every line.
 const RETRY_PAUSE: Duration = Duration::from_secs(60);
 
-/// How often the log checks that its file still exists: somebody may delete the whole directory.
+/// The interval of checks that the file still exists: somebody may delete the whole directory.
 const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Starts the log, on stderr and, with `data_dir`, in [`FILE_NAME`] there. If the file can't be written, stderr says so
@@ -220,8 +219,7 @@ impl LogFile {
             return true;
         }
         self.checked_at = Some(Instant::now());
-        let (Ok(there), Ok(ours)) = (std::fs::metadata(&self.path), file.metadata()) else { return false };
-        (there.dev(), there.ino()) == (ours.dev(), ours.ino())
+        is_at_path(file, &self.path)
     }
 
     fn open_file(&mut self) -> io::Result<(File, u64)> {
@@ -230,7 +228,7 @@ impl LogFile {
             std::fs::create_dir_all(dir)?;
         }
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(&self.path)?;
-        let mut size = if file.metadata()?.is_file() { nul_tail::cut(&mut file)? } else { 0 };
+        let mut size = if file.metadata()?.is_file() { cut_trailing_nuls(&mut file)? } else { 0 };
         if size > 0 && !ends_line(&mut file)? {
             // A crash left a partial line; the next line must not be appended to it.
             file.write_all(b"\n")?;

@@ -4,20 +4,20 @@
 //! |---|---|
 //! | [`address`] | IPv4-mapped peer addresses as IPv4 |
 //! | [`escape`] | escaping of peers' texts for every output |
+//! | [`files`] | files that a power cut has damaged, or that were replaced |
 //! | [`format`], [`plural`], [`span`] | numbers, counted nouns ("1 connection") and durations for people |
 //! | [`logging`] | the log, on stderr and in `sluice.log` |
 //! | [`memory_budget`], [`token_bucket`] | limits on memory and on rates |
-//! | [`nul_tail`] | removal of the NULs that a power cut leaves at the end of a file |
 //! | [`os_error`] | operating system errors in words |
 //! | [`stop`] | shutdown as an ordinary error |
 //! | [`supervise`], [`thread`] | service threads that are restarted; named threads |
 
 pub mod address;
 pub mod escape;
+pub(crate) mod files;
 pub mod format;
 pub mod logging;
 pub(crate) mod memory_budget;
-pub(crate) mod nul_tail;
 pub mod os_error;
 pub mod plural;
 pub mod span;
