@@ -33,16 +33,16 @@ pub fn run(CheckOptions { options, notify }: &CheckOptions) -> Result<(), Comman
     let config = options.load()?;
     let file = options.file()?;
     let source = file.map_or_else(|| String::from("the command line"), |file| file.display().to_string());
-    let findings = preflight::check(&config);
+    let report = preflight::check(&config);
     let mut text = format!("Configuration from {source}\n{}", ConfigSummary(&config));
-    let warnings: Vec<String> = config.warnings().into_iter().chain(findings.warnings).collect();
+    let warnings: Vec<String> = config.warnings().into_iter().chain(report.warnings).collect();
     for warning in &warnings {
         text.push_str(&format!("Warning: {warning}\n"));
     }
     for warning in config.ignored_key_warnings() {
         text.push_str(&format!("Note: {warning}\n"));
     }
-    if findings.errors.is_empty() {
+    if report.errors.is_empty() {
         text.push_str(&match warnings.len() {
             0 => String::from("Everything is in order.\n"),
             many => format!("No error, {}.\n", count(many as u64, "warning")),
@@ -52,13 +52,13 @@ pub fn run(CheckOptions { options, notify }: &CheckOptions) -> Result<(), Comman
     let text: String = text.lines().map(|line| format!("{}\n", printable(line))).collect();
     // stdout may be a closed pipe; the exit code still shows the result.
     let _ = io::stdout().write_all(text.as_bytes());
-    if !findings.errors.is_empty() {
-        return Err(findings.errors.into());
+    if !report.errors.is_empty() {
+        return Err(report.errors.into());
     }
-    if *notify { send_messages(&config) } else { Ok(()) }
+    if *notify { run_notify_test(&config) } else { Ok(()) }
 }
 
-fn send_messages(config: &Config) -> Result<(), CommandFailure> {
+fn run_notify_test(config: &Config) -> Result<(), CommandFailure> {
     if config.notify.is_empty() {
         return Err(CommandFailure::Runtime(
             "there is no [[notify]] section, so alerts are sent to nobody: add one to test it".into(),

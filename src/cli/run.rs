@@ -20,21 +20,21 @@ use crate::util::supervise;
 /// Forwards until `stop` or a signal.
 ///
 /// # Errors
-/// When it can't start: a port in use, an unreadable certificate, no threads.
+/// A part can't be started: a port in use, an unreadable certificate, no threads.
 pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFailure> {
     let reload_signals = stop_on_signals(&stop)?;
     let lock = DataDirLock::take(&config.data_dir).map_err(|why| CommandFailure::Environment(vec![why]))?;
     lock.keep_locked(&stop)?;
     // Opened before any part starts, so that a port in use is found first.
     let page = page_port(&config)?;
-    let parts = AppOptions {
+    let app_options = AppOptions {
         record_to: Some(config.data_dir.clone()),
         uses_network: true,
         page,
         owns_process: true,
         ..AppOptions::default()
     };
-    let mut app = App::prepare(&config, parts, &stop)?;
+    let mut app = App::prepare(&config, app_options, &stop)?;
     Reload { options, app: app.reloadable() }.start(reload_signals)?;
     for (place, upstream) in config.upstreams.iter().enumerate() {
         log::info!("pool #{} {upstream}", place + 1);
@@ -54,7 +54,7 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFa
         report(&app.sights().newest());
     }
     stop.wait();
-    log::info!("stopping: new shares are rejected; shares in flight still get their answers");
+    log::info!("stopping: Sluice forwards no new shares; shares in flight still get their answers");
     app.shut_down(report);
     service_failure()
 }

@@ -133,45 +133,46 @@ fn check_cookie(number: usize, cookie: &Path) -> Result<(), String> {
 
 fn check_program(number: usize, program: &str) -> Result<(), String> {
     let is_program = |file: &Path| file.is_file() && access(file, AccessFlags::X_OK).is_ok();
-    let report = if program.contains('/') {
+    let exists = if program.contains('/') {
         is_program(Path::new(program))
     } else {
         let path = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&path).any(|dir| is_program(&dir.join(program)))
     };
-    if report {
+    if exists {
         return Ok(());
     }
     // The command is not shown: any word of it may be a secret.
     Err(format!(
-        "notify[{number}].command: its program does not exist, or this user may not run it; no alert is sent until that is fixed"
+        "notify[{number}].command: its program does not exist, or this user may not run it; no alert \
+         reaches it until that is fixed"
     ))
 }
 
 /// Checks the permissions, and then creates and removes an empty directory.
 fn check_data_dir(data_dir: &Path) -> Result<(), EnvironmentError> {
-    let error = |dir: &Path, reason| Err(EnvironmentError::DataDir { dir: dir.to_owned(), reason });
+    let fail = |dir: &Path, reason| Err(EnvironmentError::DataDir { dir: dir.to_owned(), reason });
     // The nearest ancestor that exists; "" is the working directory.
     let existing =
         data_dir.ancestors().find(|dir| dir.as_os_str().is_empty() || dir.symlink_metadata().is_ok());
     let existing = existing.filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match existing.metadata() {
         Ok(metadata) if !metadata.is_dir() => {
-            return error(existing, io::Error::from(io::ErrorKind::NotADirectory));
+            return fail(existing, io::Error::from(io::ErrorKind::NotADirectory));
         }
         Ok(_) => {}
-        Err(reason) => return error(existing, reason),
+        Err(reason) => return fail(existing, reason),
     }
     if let Err(reason) =
         faccessat(AT_FDCWD, existing, AccessFlags::W_OK | AccessFlags::X_OK, AtFlags::AT_EACCESS)
     {
-        return error(existing, io::Error::from(reason));
+        return fail(existing, io::Error::from(reason));
     }
     // Kernel file systems such as /proc grant permission and then reject the write.
     let test_dir = existing.join(format!(".sluice-check-{}", std::process::id()));
     match std::fs::create_dir(&test_dir).and_then(|()| std::fs::remove_dir(&test_dir)) {
         Ok(()) => Ok(()),
-        Err(reason) => error(existing, reason),
+        Err(reason) => fail(existing, reason),
     }
 }
 
