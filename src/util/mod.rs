@@ -5,7 +5,7 @@
 //! | [`address`] | IPv4-mapped peer addresses as IPv4 |
 //! | [`escape`] | escaping of peers' texts for every output |
 //! | [`files`] | files that a power cut has damaged, or that were replaced |
-//! | [`format`], [`plural`], [`span`] | numbers, counted nouns ("1 connection") and durations for people |
+//! | [`mod@format`], [`plural`], [`span`] | numbers, counted nouns ("1 connection") and durations for people |
 //! | [`logging`] | the log, on stderr and in `sluice.log` |
 //! | [`memory_budget`], [`token_bucket`] | limits on memory and on rates |
 //! | [`os_error`] | operating system errors in words |
