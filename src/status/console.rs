@@ -1,4 +1,4 @@
-//! The periodic report on the console: one section a line.
+//! The periodic report on the console: one line a section.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use crate::analyzer::{HashRates, MinerView, Snapshot, Totals};
 use crate::util::escape::Printable;
 use crate::util::format::{count, count_of, percent, rate, short, span};
 
-/// How many miners are listed.
+/// Caps the listed miners and reject reasons.
 const TOP: usize = 3;
 
-/// The report, in lines. Every text from the network is escaped.
+/// The report as lines. Every text from the network is escaped.
 pub fn report(snapshot: &Snapshot, around: &RuntimeStatus) -> Vec<String> {
     let Some(totals) = &snapshot.totals else { return Vec::new() };
     let mut lines = vec![

@@ -1,4 +1,4 @@
-//! Stable words for machines.
+//! Stable words for machines, in JSON and metrics.
 
 use crate::config::{PayoutKind, Severity};
 use crate::upstream::PoolStatus;

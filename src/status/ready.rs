@@ -1,4 +1,4 @@
-//! Whether there is work to be done: for watchdogs and load balancers.
+//! `/readyz`: readiness for watchdogs and load balancers.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use super::snapshot::StatusSnapshot;
 use crate::upstream::PoolStatus;
 use crate::util::format::span;
 
-/// Ready when a miner's session is with a pool that is up and whose newest job is younger than
-/// `failover.silence_timeout`. Without analysis, whose last word is.
+/// Checks that a miner's session is with a pool that is up and whose newest job is younger than
+/// `failover.silence_timeout`. If analysis is off, the age of the pool's last bytes counts instead.
 ///
 /// # Errors
-/// Why not, in one line.
+/// The reason why Sluice is not ready, in one line.
 pub fn readiness(sight: &StatusSnapshot) -> Result<(), String> {
     let limit = sight.facts.config.failover.silence_timeout;
     let connected = || {
@@ -40,6 +40,6 @@ pub fn readiness(sight: &StatusSnapshot) -> Result<(), String> {
 fn job_age(sight: &StatusSnapshot, place: usize) -> Option<Duration> {
     let job = sight.snapshot.pools.iter().find(|pool| pool.place == place)?.job.as_ref()?;
     let age = sight.at.timestamp().duration_since(job.at.timestamp());
-    // A clock that was just corrected may put the job a little ahead.
+    // After a clock correction the job may lie a little in the future.
     Some(age.try_into().unwrap_or_default())
 }

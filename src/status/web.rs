@@ -1,5 +1,5 @@
-//! Which address shows what. Reads the newest [`StatusSnapshot`](super::snapshot::StatusSnapshot); takes no lock that a session
-//! takes.
+//! Routes: the document behind each path. Handlers read the newest
+//! [`StatusSnapshot`](super::snapshot::StatusSnapshot) and take no lock that a session takes.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::proxy::Proxy;
 use crate::util::escape::Printable;
 use crate::util::supervise;
 
-/// Prometheus' text format.
+/// The content type of Prometheus' text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Answers requests that have passed the gate; nothing can be changed.
+/// Answers GET requests that have passed the gate. Nothing can be changed.
 pub fn handler(sights: StatusSnapshots) -> Handler {
     Arc::new(move |request| match request.method {
         Method::Get => answer(request, &sights),
@@ -24,8 +24,8 @@ pub fn handler(sights: StatusSnapshots) -> Handler {
     })
 }
 
-/// As [`handler`]; and whoever has the token, which the gate asks of every POST, may clear an
-/// upstream that was taken out of rotation.
+/// Answers GET requests like [`handler`], and a POST that clears an upstream which was taken out of
+/// rotation. The gate asks for the token before every POST.
 pub fn handler_with_controls(sights: StatusSnapshots, proxy: Arc<dyn Proxy>) -> Handler {
     Arc::new(move |request| match request.method {
         Method::Get => answer(request, &sights),
@@ -33,11 +33,11 @@ pub fn handler_with_controls(sights: StatusSnapshots, proxy: Arc<dyn Proxy>) -> 
     })
 }
 
-/// Whether every thread that serves everybody runs and moves. Asked of the threads themselves: the
-/// [`StatusSnapshot`](super::snapshot::StatusSnapshot) is made by one of them.
+/// Checks that every service thread is alive and makes progress. It asks the threads themselves, since
+/// the [`StatusSnapshot`](super::snapshot::StatusSnapshot) is made by one of them.
 ///
 /// # Errors
-/// Which do not, a line each.
+/// The threads that are not, a line each.
 fn threads_work() -> Result<(), String> {
     let unwell = supervise::unwell();
     if unwell.is_empty() { Ok(()) } else { Err(unwell.join("\n")) }
@@ -50,7 +50,7 @@ fn refuse() -> HttpAnswer {
 fn change(request: &GatedRequest, proxy: &dyn Proxy) -> HttpAnswer {
     let number = request.path.strip_prefix("/api/upstreams/").and_then(|rest| rest.strip_suffix("/clear"));
     let Some(number) = number else { return refuse() };
-    // People count from one.
+    // The API counts upstreams from 1.
     let place = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
     match place.and_then(|place| proxy.unblock(place)) {
         None => HttpAnswer::not_found(),

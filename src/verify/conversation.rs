@@ -1,9 +1,8 @@
-//! The miner's side of a conversation, without sockets and without a clock of its own: lines and
-//! the passing of time go in, lines to be sent and what was found come out. It never submits.
+//! The miner's side of a conversation, without sockets and without a clock of its own. Lines and time go
+//! in; lines to send and observations come out. It never submits a share.
 //!
-//! Configure and subscribe go out together. Authorize follows a pause after subscribe's answer, as a
-//! NerdMiner's does: what comes before it was not made for the address. Then a difficulty is
-//! suggested.
+//! It sends configure and subscribe together, authorize a pause after the answer to subscribe, as a
+//! NerdMiner does, and then a suggested difficulty. Jobs before authorize were not made for the address.
 
 mod reading;
 mod work;
@@ -20,25 +19,25 @@ use crate::stratum::{
     SubscribeAnswer,
 };
 
-/// What a NerdMiner suggests (wire reference, section 7.2).
+/// The difficulty that a NerdMiner suggests (wire reference, section 7.2).
 pub const SUGGESTED: f64 = 0.000_15;
 
-/// As a NerdMiner waits before it authorizes.
+/// The pause before authorize, as in the NerdMiner firmware.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How long a pool has to follow the suggestion before the watch may end: at least this, and three
-/// times what its first answer took.
+/// The time a pool has to follow the suggestion before the watch may end: at least this, and three
+/// times its first response time.
 const SETTLE: Duration = Duration::from_secs(1);
 const SETTLE_ANSWERS: u32 = 3;
-/// A brief watch has seen enough with a job so long after the first: one that comes sooner belongs
-/// to a change of difficulty.
+/// A brief watch ends with a job this long after the first. An earlier job belongs to a change of
+/// difficulty.
 const NEXT_JOB: Duration = Duration::from_secs(1);
-/// A pool's words are kept so far.
+/// Caps the messages of a pool that are kept, and their length in characters.
 const MOST_MESSAGES: usize = 8;
 const MOST_TEXT: usize = 200;
-/// A line that is unfinished for so long is none that is on its way.
+/// An unfinished line that has not changed for this long counts as complete.
 const UNFINISHED: Duration = Duration::from_secs(1);
 
-/// The miner's side.
+/// The miner's side of a conversation.
 #[derive(Debug)]
 pub struct VerifyClient {
     worker: String,
@@ -51,14 +50,14 @@ pub struct VerifyClient {
     subscribe_sent: Duration,
     subscribe_answered: Option<Duration>,
     suggest_sent: Option<Duration>,
-    /// The present job in all its readings.
+    /// The current job in all its readings.
     present: Vec<JobReading>,
     /// The search spaces before each `mining.set_extranonce`, which some miners ignore.
     earlier_spaces: Vec<SubscribeAnswer>,
 }
 
 impl VerifyClient {
-    /// With the pool `host`, as in its URL. Something is to be sent at once.
+    /// Starts a conversation with the pool `host`, as in its URL. The first lines are ready to send.
     pub fn new(settings: &VerifySettings, host: &str, at: Timestamp) -> VerifyClient {
         let mut client = Client::new(USER_AGENT);
         client.configure();
@@ -79,12 +78,12 @@ impl VerifyClient {
         }
     }
 
-    /// What is to be sent now; empty for nothing.
+    /// Takes the lines to send now. Empty if there are none.
     pub fn take_outgoing(&mut self) -> String {
         self.client.take_outgoing()
     }
 
-    /// Lets time pass.
+    /// Advances the time.
     pub fn tick(&mut self, at: Timestamp) {
         let is_due = self.subscribe_answered.is_some_and(|answered| at.since >= answered + PAUSE);
         if is_due && self.found.authorize_sent.is_none() {
@@ -93,7 +92,8 @@ impl VerifyClient {
         }
     }
 
-    /// When time has to pass next, since the connection; `None` when only a line is waited for.
+    /// The time of the next [`tick`](VerifyClient::tick), since the connection. `None` if only a line can
+    /// change anything.
     pub fn next_tick(&self) -> Option<Duration> {
         match self.found.authorize_sent {
             None => self.subscribe_answered.map(|answered| answered + PAUSE),
@@ -101,7 +101,7 @@ impl VerifyClient {
         }
     }
 
-    /// Whether there is nothing left to find out.
+    /// Tells whether everything is known.
     pub fn is_enough(&self, at: Timestamp) -> bool {
         let found = &self.found;
         if found.subscribe_refused.is_some() || matches!(found.authorized, Authorized::Refused(_)) {
@@ -112,17 +112,17 @@ impl VerifyClient {
         is_known && is_settled
     }
 
-    /// What was found so far.
+    /// The observations so far.
     pub fn found(&self) -> &Observations {
         &self.found
     }
 
-    /// What was found.
+    /// Returns the observations.
     pub fn into_found(self) -> Observations {
         self.found
     }
 
-    /// Takes one line of the pool, without its end.
+    /// Takes one line of the pool, without its line end.
     pub fn take_line(&mut self, line: &[u8], at: Timestamp) {
         self.found.lines += 1;
         if line.len() > self.found.longest_line {
@@ -213,7 +213,7 @@ impl VerifyClient {
     }
 
     fn take_reconnect(&mut self, reconnect: Reconnect) {
-        // The one that leads away matters most.
+        // A redirect to another host matters most.
         if self.found.reconnect.as_ref().is_none_or(|known| !known.is_foreign) {
             self.found.reconnect = Some(reading::reconnect(reconnect, &self.host));
         }

@@ -1,4 +1,4 @@
-//! One job as the pool sent it, judged by the proxy's own rules.
+//! One job as the pool sent it, judged by the rules of the proxy.
 
 use super::timestamp::Timestamp;
 use crate::analyzer::{
@@ -8,48 +8,48 @@ use crate::analyzer::{
 use crate::stratum::{JobId, Nbits, Notify, Ntime, SubscribeAnswer};
 use crate::work::{BlockHash, Coinbase, Height, PoolTag, Sats, Target, parent_hash};
 
-/// Between two retargets of the difficulty, in blocks.
+/// The blocks between two difficulty adjustments.
 const RETARGET: u32 = 2016;
 
-/// What a job says.
+/// One job with its verdicts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SeenJob {
-    /// The first is 1.
+    /// The number of the job; the first is 1.
     pub number: u64,
     pub at: Timestamp,
     pub job_id: JobId,
     pub clean: bool,
-    /// The pool could know by then for whom it is.
+    /// The job came after authorize, so the pool could make it for the address.
     pub is_named: bool,
     pub height: Option<Height>,
-    /// The block it builds on.
+    /// The block that the job builds on.
     pub parent: BlockHash,
     pub parent_work: ParentWork,
     pub nbits: Nbits,
     pub ntime: Ntime,
     pub tag: Option<PoolTag>,
-    /// None in a block without transactions.
+    /// The number of merkle branches; zero without transactions.
     pub branches: usize,
-    /// Both halves and both extranonces.
+    /// The size of the coinbase: both halves and both extranonces.
     pub coinbase_bytes: usize,
     pub payout: PayoutVerdict,
-    /// What the address gets.
+    /// The amount that the address gets.
     pub paid: Sats,
     pub chain: ChainVerdict,
-    /// Largest first, without those of no value.
+    /// The outputs with a value, largest first.
     pub outputs: Vec<OutputView>,
 }
 
-/// Whether the block that a job builds on was hard enough to find.
+/// Whether the hash of the parent block meets its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParentWork {
     Met,
     Missed,
-    /// Its own target was another one: after a retarget, and on networks that allow easy blocks.
+    /// The parent's target differs from the job's: after a retarget, and on networks with easy blocks.
     Unknown,
 }
 
-/// Whom to judge for, and by what.
+/// The address that must be paid, and the expectations of the rules.
 #[derive(Debug, Clone)]
 pub(super) struct Judging {
     pub expected: Expected,
@@ -95,29 +95,28 @@ impl SeenJob {
         }
     }
 
-    /// The job's time less the clock's, in seconds: positive for a job from the future.
+    /// The job's time minus the clock's, in seconds. Positive for a job from the future.
     pub fn drift(&self) -> i64 {
         i64::from(self.ntime.0) - self.at.clock.unix_seconds()
     }
 
-    /// Whether its payout says something: every job that the pool could make for the address, and
-    /// one before that if it pays already.
+    /// Tells whether the job's payout decides: it came after authorize, or it already pays the address.
     pub fn is_telling(&self) -> bool {
         self.is_named || self.payout.state == PayoutState::Verified
     }
 
-    /// Whether its coinbase could be decoded.
+    /// Tells whether the coinbase could be decoded.
     pub(super) fn has_coinbase(&self) -> bool {
         self.payout.state != PayoutState::Unverifiable(Unverifiable::Unreadable)
     }
 
-    /// How bad it is, to compare readings of the same line.
+    /// Ranks the readings of one line by how bad they are.
     pub(super) fn badness(&self, most_drift: i64) -> impl Ord + use<> {
         let is_baseless = self.parent_work == ParentWork::Missed;
         (self.is_damning(most_drift), self.payout.state, self.chain.state, is_baseless, self.drift().abs())
     }
 
-    /// Whether nothing that comes later can make this pool a good one.
+    /// Tells whether this job alone makes the outcome bad.
     pub(super) fn is_damning(&self, most_drift: i64) -> bool {
         let payout = matches!(self.payout.state, PayoutState::Short | PayoutState::Mismatch);
         (payout && self.is_named)
@@ -128,7 +127,7 @@ impl SeenJob {
 }
 
 impl ParentWork {
-    /// A stable word for machines; `None` when nothing is known.
+    /// The value in JSON; `None` if unknown.
     pub fn is_met(self) -> Option<bool> {
         match self {
             ParentWork::Met => Some(true),
@@ -138,15 +137,16 @@ impl ParentWork {
     }
 }
 
-/// Compared with the job's own target, which is the parent's as well except after a retarget. A
-/// retarget at most quadruples the difficulty, but a parent that met the old target proves little.
+/// Compares the parent's hash with the job's target, which is the parent's as well except after a
+/// retarget. A retarget at most quadruples the difficulty, but a parent that met the old target
+/// proves little.
 fn parent_work(parent: &BlockHash, nbits: Nbits, height: Option<Height>, network: &str) -> ParentWork {
     let Ok(target) = Target::from_nbits(nbits) else { return ParentWork::Unknown };
     if target.is_met_by(parent) {
         return ParentWork::Met;
     }
     let is_after_retarget = height.is_some_and(|height| height.0 % RETARGET == 0);
-    // testnet has blocks of difficulty 1 between the others.
+    // Test networks have blocks of difficulty 1 between the others.
     if network == "mainnet" && !is_after_retarget { ParentWork::Missed } else { ParentWork::Unknown }
 }
 

@@ -1,5 +1,4 @@
-//! Reports for machines: one array. Names are stable; numbers are numbers, times RFC 3339, and what
-//! is not known is null.
+//! The reports as one JSON array. Names are stable, times are RFC 3339, and unknown values are null.
 
 mod jobs;
 
@@ -16,10 +15,10 @@ use super::report::PoolReport;
 use crate::analyzer::OutputView;
 use crate::util::escape::to_json_pretty;
 
-/// The document, with a newline at its end.
+/// Renders the document with a final newline.
 ///
 /// # Errors
-/// What serde says; there is no known way to it.
+/// The error of serde. There is no known cause of one.
 pub fn document(reports: &[PoolReport]) -> serde_json::Result<String> {
     let documents: Vec<VerifyJson<'_>> = reports.iter().map(VerifyJson::of).collect();
     to_json_pretty(&documents).map(|text| text + "\n")

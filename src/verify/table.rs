@@ -1,4 +1,4 @@
-//! Several pools beside each other.
+//! The comparison of several pools.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::analyzer::{ChainState, ChainVerdict, PayoutState};
 const HEAD: [&str; 8] =
     ["pool", "verdict", "pays you", "network", "difficulty", "connect", "first job", "NerdMiner"];
 
-/// Reports as one table, a line each.
+/// Displays reports as one table, a line each.
 #[derive(Debug)]
 pub struct ReportTable<'a> {
     pub reports: &'a [PoolReport],
@@ -29,7 +29,7 @@ impl fmt::Display for ReportTable<'_> {
         write_row(f, &HEAD.map(str::to_owned), &widths, |_, cell| cell)?;
         for (row, report) in rows.iter().zip(self.reports) {
             write_row(f, row, &widths, |column, cell| match column {
-                // Padded before, for colours have no width.
+                // The cell is already padded, since colour codes have no width.
                 1 => {
                     let word = ColorMode::Plain.outcome(report.outcome);
                     cell.replacen(&word, &self.paint.outcome(report.outcome), 1)

@@ -1,4 +1,4 @@
-//! A report for people. Whatever came from the network is escaped.
+//! The report for people. Texts from the network are escaped.
 
 use std::fmt;
 
@@ -12,19 +12,19 @@ use crate::analyzer::{ChainState, PayoutState};
 use crate::util::escape::Printable;
 use crate::util::plural::{count, count_of};
 
-/// More jobs are only counted.
+/// Caps the listed jobs.
 const MOST_JOBS: usize = 12;
-/// Nor are more outputs shown.
+/// Caps the listed outputs.
 const MOST_OUTPUTS: usize = 24;
 
-/// Whether there is colour.
+/// Whether the output has colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColorMode {
     Plain,
     Colour,
 }
 
-/// A report in words.
+/// Displays a report as text.
 #[derive(Debug)]
 pub struct ReportText<'a> {
     pub report: &'a PoolReport,
@@ -32,7 +32,7 @@ pub struct ReportText<'a> {
 }
 
 impl ColorMode {
-    /// The outcome's word, in its colour.
+    /// The outcome as a word in its colour.
     pub(super) fn outcome(self, outcome: VerifyOutcome) -> String {
         let (word, colour) = match outcome {
             VerifyOutcome::Good => ("GOOD", 32),
@@ -46,9 +46,8 @@ impl ColorMode {
     }
 }
 
-/// Said of a good pool: this check proves nothing about other connections.
-const LIMITS: &str =
-    "This was one connection. A pool can treat your miners otherwise: `sluice run` watches what they get.";
+/// The note on a good outcome: the check proves nothing about other connections.
+const LIMITS: &str = "This was one connection. A pool can treat your miners differently: `sluice run` checks the work they get.";
 
 impl fmt::Display for ReportText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,7 +67,7 @@ impl fmt::Display for ReportText<'_> {
     }
 }
 
-/// One sentence that says it.
+/// The outcome's reason in one sentence.
 fn headline(report: &PoolReport) -> String {
     let deciding = report.findings.iter().find(|finding| finding.weight >= Weight::Unknown);
     match (deciding, &report.watched.found.jobs.worst) {
@@ -77,7 +76,7 @@ fn headline(report: &PoolReport) -> String {
             "a block would pay {} {:.2} % ({})",
             report.settings.expected.address, worst.payout.percent, worst.paid
         ),
-        (None, None) => "nothing was seen".to_owned(),
+        (None, None) => "nothing was received".to_owned(),
     }
 }
 
@@ -97,7 +96,7 @@ impl ReportText<'_> {
             writeln!(f, "  {:>6.2} %  {:>16}  {whom}{mark}", output.percent, output.value.to_string())?;
         }
         match shown.outputs.len() {
-            0 => writeln!(f, "  nobody that could be read"),
+            0 => writeln!(f, "  no readable output"),
             length if length > MOST_OUTPUTS => {
                 writeln!(f, "  and {}", count((length - MOST_OUTPUTS) as u64, "smaller one"))
             }
@@ -110,8 +109,8 @@ impl ReportText<'_> {
         let Some(newest) = &jobs.newest else { return Ok(()) };
         writeln!(f, "\nChain")?;
         let verdict = match newest.chain.state {
-            ChainState::Plausible => "as hard as it should be",
-            ChainState::Unknown => "test networks have no least difficulty to go by",
+            ChainState::Plausible => "plausible for this network",
+            ChainState::Unknown => "test networks have no minimum difficulty to compare with",
             ChainState::Wrong => "NOT this network's",
         };
         let height = newest.height.map_or("no height".to_owned(), |height| format!("height {height}"));
@@ -120,7 +119,7 @@ impl ReportText<'_> {
         let work = match newest.parent_work {
             ParentWork::Met => "its hash meets the target",
             ParentWork::Missed => "its hash MISSES the target",
-            ParentWork::Unknown => "its own target is not known",
+            ParentWork::Unknown => "its own target is unknown",
         };
         row(f, "builds on", &format!("{} ({work})", newest.parent))?;
         match &newest.tag {
@@ -187,7 +186,7 @@ impl ReportText<'_> {
         let Some(subscribed) = &found.subscribed else { return Ok(()) };
         writeln!(f, "\nDifficulty and extranonces")?;
         let asked = &found.difficulty;
-        let first = asked.first.map_or("1 (never said)".to_owned(), |first| number(first.value()));
+        let first = asked.first.map_or("1 (never set)".to_owned(), |first| number(first.value()));
         row(f, "asked", &first)?;
         let newest = asked.newest.map_or(1.0, |newest| newest.value());
         let suggestion = match asked.suggestion {
@@ -196,7 +195,7 @@ impl ReportText<'_> {
             Suggestion::Refused => "refused".to_owned(),
             Suggestion::Lowered => format!("not followed, but lowered to {}", number(newest)),
             Suggestion::Followed => format!("followed: {}", number(newest)),
-            Suggestion::Needless => "needless, for it asks for less".to_owned(),
+            Suggestion::Needless => "not needed, the pool already asks for less".to_owned(),
         };
         row(f, "suggested", &format!("{} {suggestion}", super::SUGGESTED))?;
         let extranonces = &subscribed.extranonces;
@@ -214,7 +213,7 @@ impl ReportText<'_> {
         )?;
         match found.version_mask {
             Some(mask) => row(f, "version bits", &mask.to_string()),
-            None => row(f, "version bits", "no rolling"),
+            None => row(f, "version bits", "no version rolling"),
         }
     }
 
@@ -249,7 +248,7 @@ impl ReportText<'_> {
         for job in jobs.kept.iter().take(MOST_JOBS) {
             write_job(f, job)?;
         }
-        // What decides is always shown.
+        // The deciding job is always shown.
         let later = jobs.worst.as_ref().filter(|job| job.number > MOST_JOBS as u64);
         if let Some(worst) = later.filter(|job| job.payout.state != PayoutState::Verified) {
             write_job(f, worst)?;

@@ -1,4 +1,4 @@
-//! From what plotters writes to what the page can use.
+//! Turns the SVG that plotters writes into markup for the page.
 
 use std::fmt::Write;
 
@@ -8,13 +8,14 @@ use plotters::prelude::*;
 /// The size in the SVG's own units.
 pub(super) const WIDTH: u32 = 720;
 pub(super) const HEIGHT: u32 = 200;
-/// Plotters knows whole numbers only; a line needs tenths not to look like a staircase.
+/// The steps in one SVG unit. Plotters draws in whole numbers; without tenths a line looks like a
+/// staircase.
 pub(super) const RESOLUTION: u32 = 10;
 
-/// The outcome of drawing into memory, which does not fail.
+/// The result of drawing into memory, which does not fail.
 pub(super) type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
-/// What the page's stylesheet tells apart.
+/// The kinds of shapes that the page's stylesheet distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     Grid,
@@ -26,7 +27,7 @@ pub(super) enum Class {
 }
 
 impl Class {
-    /// In the order of drawing.
+    /// All classes in drawing order.
     const ALL: [Class; 6] =
         [Class::Grid, Class::Area, Class::Line, Class::Accepted, Class::Rejected, Class::Unanswered];
 
@@ -41,13 +42,13 @@ impl Class {
         }
     }
 
-    /// The colour that it is drawn with, and found by.
+    /// The colour that marks shapes of this class in plotters' output.
     pub(super) fn marker(self) -> RGBColor {
         RGBColor(1, 2, self as u8)
     }
 }
 
-/// Draws, and writes the element. The summary is its label.
+/// Draws a chart and returns its `<svg>` element. The summary is its label.
 pub(super) fn svg(summary: &str, draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, Shift>) -> Drawn) -> String {
     let mut drawn = String::new();
     {
@@ -65,7 +66,7 @@ pub(super) fn svg(summary: &str, draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, 
     )
 }
 
-/// One path for each class, of all the shapes of its colour.
+/// Joins all shapes of a class into one path.
 fn paths(drawn: &str) -> String {
     let mut paths = String::new();
     for class in Class::ALL {
@@ -83,12 +84,12 @@ fn paths(drawn: &str) -> String {
     paths
 }
 
-/// One element of plotters as a part of a path. `None` for what we do not draw.
+/// Converts one element of plotters to a part of a path. `None` for elements that the charts do not use.
 fn shape(element: &str) -> Option<String> {
     let value = |name: &str| attribute(element, name);
     let number = |name: &str| value(name)?.parse::<i64>().ok();
     if element.starts_with("<rect ") {
-        // Bars are many; whole numbers are fine enough for their height, and shorter.
+        // There are many bars. Whole numbers are precise enough for their height, and shorter.
         let edge = |y: i64| (y as f64 / f64::from(RESOLUTION)).round();
         let (x, width, y) = (unit(number("x")?), number("width")?, number("y")?);
         let (top, bottom) = (edge(y), edge(y + number("height")?));
@@ -99,7 +100,7 @@ fn shape(element: &str) -> Option<String> {
     for point in value("points")?.split_whitespace() {
         let (x, y) = point.split_once(',')?;
         let (x, y) = (unit(x.parse().ok()?), unit(y.parse().ok()?));
-        // After an M, what has no letter is a line.
+        // After an M, coordinates without a letter are a line.
         let _ = write!(path, "{}{x} {y}", if path.is_empty() { "M" } else { " " });
     }
     Some(path + end)
@@ -110,7 +111,7 @@ fn attribute<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     Some(rest.split_once('"')?.0)
 }
 
-/// Plotters' number in the SVG's units.
+/// Converts a coordinate of plotters to the SVG's units.
 fn unit(number: i64) -> String {
     (number as f64 / f64::from(RESOLUTION)).to_string()
 }

@@ -1,19 +1,19 @@
 //! The vertical scale.
 
-/// No chart is higher: twice that is still a number.
+/// Caps a scale. Twice this value is still finite.
 const HIGHEST: f64 = 1e300;
 
-/// From zero to a round value.
+/// A scale from zero to a round value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Scale {
-    /// 1, 2 or 5 times a power of ten, so that it seldom changes.
+    /// 1, 2 or 5 times a power of ten, so that it rarely changes.
     pub top: f64,
     /// Round values from zero to the top.
     pub lines: Vec<f64>,
 }
 
 impl Scale {
-    /// One that has room for `highest`. When that is nothing there is only the line at zero.
+    /// A scale with room for `highest`. If that is zero, the scale has only the line at zero.
     pub(super) fn over(highest: f64) -> Scale {
         let is_something = highest > 0.0 && !highest.is_nan();
         if !is_something {
@@ -21,7 +21,7 @@ impl Scale {
         }
         let highest = highest.clamp(1.0 / HIGHEST, HIGHEST);
         let power = highest.log10().floor() as i32;
-        // The logarithm may be off by a little, to either side.
+        // The logarithm may be slightly off in either direction.
         let tops = (power - 1..=power + 1)
             .flat_map(|power| [(1, 5), (2, 4), (5, 5)].map(|(digit, parts)| (digit, power, parts)));
         let fitting = tops.map(|(digit, power, parts)| (round(digit, power), parts));
@@ -31,7 +31,7 @@ impl Scale {
     }
 }
 
-/// `digit` times ten to the `power`, as exactly as if it were written like that.
+/// `digit` times ten to the `power`, with the precision of a literal.
 fn round(digit: i32, power: i32) -> f64 {
     let factor = 10_f64.powi(power.abs());
     if power < 0 { f64::from(digit) / factor } else { f64::from(digit) * factor }

@@ -1,4 +1,4 @@
-//! `/api/alerts`: what was noticed, and a summary of it for `/status`.
+//! `/api/alerts`, and the summary of the alerts in `/status`.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use crate::config::Severity;
 use crate::status::labels;
 use crate::status::snapshot::StatusSnapshot;
 
-/// More than are ever kept.
+/// Caps `limit`. No more alerts than this are ever kept.
 const MOST: usize = 500;
-/// How many `/status` shows.
+/// Caps the alerts in `/status`.
 const NEWEST: usize = 5;
 
 #[derive(Debug, Serialize)]
@@ -28,7 +28,7 @@ struct AlertsJson<'a> {
     alerts: Vec<AlertFullJson<'a>>,
 }
 
-/// How many last, by severity.
+/// The number of active alerts by severity.
 #[derive(Debug, Default, Serialize)]
 struct Active {
     high: usize,
@@ -56,7 +56,7 @@ struct AlertBriefJson<'a> {
     ended: Option<Time>,
 }
 
-/// The part of `/status`.
+/// The summary in `/status`.
 #[derive(Debug, Serialize)]
 pub(super) struct Overview<'a> {
     active: Active,
@@ -65,7 +65,7 @@ pub(super) struct Overview<'a> {
     newest: Vec<AlertBriefJson<'a>>,
 }
 
-/// Those that last first, then the newest.
+/// Lists active alerts first, then the newest.
 pub(super) fn alerts(sight: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
     let limit = query.number("limit", 100, 1..=MOST)?;
     let view = &sight.snapshot.alerts;

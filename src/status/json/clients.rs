@@ -1,4 +1,4 @@
-//! A connected miner, as `/status` and `/api/miners` show it.
+//! Connected miners in `/status` and `/api/miners`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,12 +11,12 @@ use crate::proxy::aggregate::name_at_pool;
 use crate::status::snapshot::StatusSnapshot;
 use crate::status::user_agent::device;
 
-/// The first six names are those of the original proxy, and never `null`.
+/// One connected miner. The first six names are those of the original proxy and never `null`.
 #[derive(Debug, Serialize)]
 struct Client<'a> {
     ip: String,
     worker: &'a str,
-    /// What the pool sees: in passthrough the same.
+    /// The name at the pool. In passthrough mode it is the same.
     upstream_user: Cow<'a, str>,
     ok: u64,
     bad: u64,
@@ -43,17 +43,17 @@ struct Client<'a> {
     extranonce1: Option<String>,
     extranonce2_size: Option<usize>,
     payout: Option<&'static str>,
-    /// Of its worker, over all sessions of this run.
+    /// The mean response time to its worker, over all sessions of this run.
     answer_ms: Option<f64>,
     cadence_seconds: Option<f64>,
 }
 
-/// Some of the connected miners. Each is written as soon as it is made: a farm's would take megabytes.
+/// A list of connected miners. Each is built while it is written, since a farm's would take megabytes.
 #[derive(Debug)]
 pub(super) struct Clients<'a> {
     sight: &'a StatusSnapshot,
     miners: Vec<&'a MinerView>,
-    /// By user agent, of which there are few.
+    /// Device names by user agent, of which there are few.
     devices: HashMap<&'a str, Option<String>>,
 }
 

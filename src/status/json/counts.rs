@@ -1,4 +1,4 @@
-//! Shares, as they were counted in this run and in all runs.
+//! The share counts of this run and of all runs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::config::Mode;
 use crate::record;
 use crate::status::snapshot::StatusSnapshot;
 
-/// A miner that connected or sent a share within this time is active, as in the original proxy.
+/// A miner that connected or sent a share within this time is active, as with the original proxy.
 const ACTIVE: Duration = Duration::from_secs(60);
 
-/// In this run.
+/// The share counts of this run.
 #[derive(Debug, Serialize)]
 pub(super) struct ShareCountsJson<'a> {
     submitted: u64,
@@ -66,7 +66,7 @@ impl<'a> ShareCountsJson<'a> {
     }
 }
 
-/// In all runs together.
+/// The share counts of all runs together.
 #[derive(Debug, Serialize)]
 pub(super) struct LifetimeJson {
     accepted: u64,
@@ -92,8 +92,8 @@ impl From<&record::LifetimeCounts> for LifetimeJson {
     }
 }
 
-/// The names of the original proxy. In passthrough the pool's difficulty passes on untouched:
-/// `enabled` is false, and the limits are what would hold.
+/// The vardiff state, with the names of the original proxy. In passthrough mode the pool's difficulty
+/// is forwarded unchanged: `enabled` is false, and the limits are those that would apply.
 #[derive(Debug, Serialize)]
 pub(super) struct VardiffJson {
     enabled: bool,
@@ -112,7 +112,7 @@ impl VardiffJson {
         let is_active = |miner: &&MinerView| {
             miner.connected_for < ACTIVE || miner.last_share_ago.is_some_and(|ago| ago < ACTIVE)
         };
-        // Not sum(): of nothing that is -0.
+        // Not sum(), which is -0 for an empty list.
         let mean = |of: fn(&MinerView) -> f64| {
             miners.iter().map(of).fold(0.0, std::ops::Add::add) / miners.len().max(1) as f64
         };

@@ -1,4 +1,4 @@
-//! What is asked and told outside: the pool's own figures, and who is told of alerts.
+//! The pool's own statistics and the recipients of notifications in `/status`.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::analyzer::CreditView;
 use crate::notify::RecipientHealth;
 use crate::pool_stats::{CreditVerdict, StatsHealth};
 
-/// What the pool publishes; `null` when it is not asked.
+/// The statistics that the pool publishes; `null` when they are not configured.
 #[derive(Debug, Serialize)]
 pub(super) struct PoolStatsJson<'a> {
     answered: u64,
@@ -54,7 +54,7 @@ impl<'a> PoolStatsJson<'a> {
     }
 }
 
-/// How it goes with one who is told.
+/// The state of one recipient.
 #[derive(Debug, Serialize)]
 pub(super) struct RecipientJson<'a> {
     name: &'a str,

@@ -1,4 +1,4 @@
-//! What was carried, and how much delay that added.
+//! The forwarded traffic and the added latency in `/status`.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use super::value::{MICROSECONDS, Times};
 use crate::analyzer::Latency;
 use crate::status::snapshot::StatusSnapshot;
 
-/// Since the start.
+/// The totals since the start.
 #[derive(Debug, Serialize)]
 pub(super) struct Forwarding {
     sessions: u64,
@@ -33,7 +33,7 @@ struct OneWay {
 impl Forwarding {
     pub(super) fn of(sight: &StatusSnapshot) -> Forwarding {
         let (volume, summary) = (&sight.around.volume, &sight.snapshot.summary);
-        // Without the analyzer nobody looks for lines.
+        // Only the analyzer counts lines.
         let lines = |messages: u64| sight.facts.config.analysis.enabled.then_some(messages);
         let way = |messages: u64, chunks: u64, bytes: u64, latency: &Latency| OneWay {
             messages: lines(messages),

@@ -1,4 +1,4 @@
-//! The clock, the records and the limits.
+//! The clock, the records, the limits and the threads in `/status`.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::clock::ClockState;
 use crate::record::RecordingHealth;
 use crate::status::snapshot::StatusSnapshot;
 
-/// What is known of the time.
+/// The state of the clock.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct NtpJson {
     synchronised: bool,
@@ -23,7 +23,7 @@ impl NtpJson {
     pub(super) fn of(clock: Option<&ClockState>) -> NtpJson {
         match clock {
             None => {
-                NtpJson { reason: Some("nothing is known of the clock yet".to_owned()), ..NtpJson::default() }
+                NtpJson { reason: Some("the clock was not checked yet".to_owned()), ..NtpJson::default() }
             }
             Some(ClockState::Synchronised { offset, error_bound, servers, at }) => NtpJson {
                 synchronised: true,
@@ -42,7 +42,7 @@ impl NtpJson {
     }
 }
 
-/// How the recording goes.
+/// The state of the records.
 #[derive(Debug, Serialize)]
 pub(super) struct RecordingJson<'a> {
     dropped_rows: u64,
@@ -72,7 +72,7 @@ impl<'a> From<&'a RecordingHealth> for RecordingJson<'a> {
     }
 }
 
-/// Who connects; all names are those of the original proxy.
+/// The connection limits. All names are those of the original proxy.
 #[derive(Debug, Serialize)]
 pub(super) struct RateLimitJson {
     total_ips: usize,
@@ -97,11 +97,11 @@ impl RateLimitJson {
     }
 }
 
-/// The threads that serve everybody.
+/// The service threads.
 #[derive(Debug, Serialize)]
 pub(super) struct Threads<'a> {
     restarts: u64,
-    /// Those that do not do their work at present.
+    /// Threads that have died or make no progress.
     unwell: Vec<Unwell<'a>>,
 }
 

@@ -1,4 +1,4 @@
-//! `/api/history`: the series behind the page's charts.
+//! `/api/history`: the data of the page's charts.
 
 use serde::Serialize;
 
@@ -20,9 +20,9 @@ struct HistoryJson {
 struct HistorySliceJson {
     start_unix: u64,
     watched_seconds: f64,
-    /// Hashes per second; `None` where nobody watched.
+    /// Hashes per second; `None` if Sluice did not run.
     hashrate: Option<f64>,
-    /// Difficulty.
+    /// The work that shares proved, as difficulty.
     proven_difficulty: f64,
     accepted: u32,
     rejected: u32,
@@ -31,7 +31,7 @@ struct HistorySliceJson {
     best: Option<f64>,
 }
 
-/// Oldest first; the last bucket is still filling.
+/// Lists the buckets, oldest first. The last bucket is still filling.
 pub(super) fn history(sight: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
     let span = match query.text("span") {
         None => Span::Hour,

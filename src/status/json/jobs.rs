@@ -9,13 +9,13 @@ use crate::analyzer::RecentJob;
 use crate::status::snapshot::StatusSnapshot;
 use crate::status::verdicts;
 
-/// As many as are kept.
+/// Caps `limit`. The analyzer keeps as many jobs.
 const MOST: usize = 100;
 
 #[derive(Debug, Serialize)]
 struct JobsJson<'a> {
     at: Time,
-    /// How many of those that are kept were asked for.
+    /// The number of kept jobs that match the query.
     total: usize,
     jobs: Vec<JobJson<'a>>,
 }
@@ -48,7 +48,8 @@ struct JobJson<'a> {
     network: &'static str,
 }
 
-/// Newest first. A job that several miners got is one, as the first of them got it.
+/// Lists the jobs, newest first. A job that several miners received is listed once, as the first of
+/// them received it.
 pub(super) fn jobs(sight: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
     let limit = query.number("limit", 20, 1..=MOST)?;
     let upstream = query.upstream(sight.around.upstreams.len())?;

@@ -10,19 +10,19 @@ use crate::analyzer::MinerView;
 use crate::status::snapshot::StatusSnapshot;
 use crate::util::escape::printable;
 
-/// About 5 MB; what the server passes on is bounded.
+/// Caps `limit`. So many miners take about 5 MB; the gate relays 8 MiB at most.
 const MOST: usize = 5000;
 
 #[derive(Debug, Serialize)]
 struct Miners<'a> {
     at: Time,
-    /// How many there are that were asked for.
+    /// The number of miners that match the query.
     total: usize,
     offset: usize,
     miners: Clients<'a>,
 }
 
-/// In the order in which they connected.
+/// Lists the miners in the order in which they connected.
 pub(super) fn miners(sight: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
     let limit = query.number("limit", 100, 1..=MOST)?;
     let offset = query.number("offset", 0, 0..=usize::MAX)?;

@@ -7,7 +7,7 @@ use crate::reference::ReferenceView;
 use crate::status::snapshot::StatusSnapshot;
 use crate::work::parent_hash;
 
-/// One of them.
+/// One reference.
 #[derive(Debug, Serialize)]
 pub(super) struct ReferenceJson<'a> {
     name: &'a str,
@@ -19,7 +19,7 @@ pub(super) struct ReferenceJson<'a> {
     since: Option<Time>,
 }
 
-/// In their order.
+/// Lists the references in the order of the configuration.
 pub(super) fn references(sight: &StatusSnapshot) -> Vec<ReferenceJson<'_>> {
     sight.around.references.iter().map(|view| ReferenceJson::of(sight, view)).collect()
 }

@@ -1,4 +1,4 @@
-//! `/api/shares`: the newest shares, in the terms of `shares.csv`.
+//! `/api/shares`: the newest shares, with the column names of `shares.csv`.
 
 use serde::Serialize;
 
@@ -9,18 +9,18 @@ use crate::record::{ShareOutcome, ShareRow};
 use crate::status::snapshot::StatusSnapshot;
 use crate::stratum::Difficulty;
 
-/// As many as are kept.
+/// Caps `limit`. The analyzer keeps as many shares.
 const MOST: usize = 200;
 
 #[derive(Debug, Serialize)]
 struct SharesJson<'a> {
     at: Time,
-    /// How many of those that are kept were asked for.
+    /// The number of kept shares that match the query.
     total: usize,
     shares: Vec<ShareJson<'a>>,
 }
 
-/// The names are the columns of `shares.csv`, but for `upstream`, which is a number everywhere here.
+/// One share. The names are the columns of `shares.csv`, except that `upstream` is a number.
 #[derive(Debug, Serialize)]
 struct ShareJson<'a> {
     timestamp: Time,
@@ -50,7 +50,7 @@ struct ShareJson<'a> {
     user_agent: &'a str,
 }
 
-/// Newest first.
+/// Lists the shares, newest first.
 pub(super) fn shares(sight: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
     let limit = query.number("limit", 50, 1..=MOST)?;
     let worker = query.text("worker");

@@ -1,5 +1,5 @@
-//! `/status`: everything of one moment. The first eight names, `vardiff` and `ratelimit` are those of
-//! the proxy that Sluice succeeds; their types never change, so they are never `null`.
+//! `/status`: everything in one document. The first eight names, `vardiff` and `ratelimit` are those
+//! of the original proxy. Their types never change, so they are never `null`.
 
 use serde::Serialize;
 
@@ -67,8 +67,8 @@ struct BestSharesJson<'a> {
 pub fn status(sight: &StatusSnapshot) -> String {
     let (facts, snapshot, around) = (&sight.facts, &sight.snapshot, &sight.around);
     let totals = snapshot.totals.as_ref();
-    // The one that has been connected longest: sessions are in their order. What miners share stands
-    // above what each has of it.
+    // The miner that has been connected longest, since sessions are listed in order. A connection that
+    // miners share comes before the miners' own parts of it.
     let mut sessions = snapshot.shared.iter().chain(&snapshot.miners);
     let first = sessions.find_map(|one| Some((one.extranonce1.as_ref()?, one)));
     text(&Status {
@@ -116,8 +116,8 @@ pub fn status(sight: &StatusSnapshot) -> String {
     })
 }
 
-/// What a pool has set last for one of the connected miners; without miners, what the newest share
-/// was asked for.
+/// The difficulty that a pool last set for a connected miner. Without miners, the difficulty that was
+/// assigned to the newest share.
 fn newest_difficulty(sight: &StatusSnapshot) -> Option<f64> {
     let snapshot = &sight.snapshot;
     let sessions = if snapshot.shared.is_empty() { &snapshot.miners } else { &snapshot.shared };

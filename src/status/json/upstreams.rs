@@ -1,5 +1,4 @@
-//! `/api/upstreams`: each pool, as dialling, its jobs and its answers show it; and the short form of
-//! `/status`.
+//! `/api/upstreams`: each pool's connection, jobs and responses; and the short form in `/status`.
 
 use serde::Serialize;
 
@@ -26,13 +25,13 @@ struct UpstreamFullJson<'a> {
     chain: ChainJson<'a>,
 }
 
-/// The part of `/status`.
+/// The short form in `/status`.
 #[derive(Debug, Serialize)]
 pub(super) struct UpstreamBriefJson<'a> {
     upstream: usize,
     pool: &'a str,
     url: &'a str,
-    /// Miners are with it until another works.
+    /// False for an upstream that was removed from the configuration while miners are still connected to it.
     is_listed: bool,
     is_up: bool,
     standing: &'static str,
@@ -51,7 +50,7 @@ pub(super) struct UpstreamBriefJson<'a> {
     chain_state: Option<&'static str>,
 }
 
-/// In the order of preference.
+/// Lists the upstreams in the order of preference.
 pub(super) fn upstreams(sight: &StatusSnapshot) -> String {
     let full = |(place, brief)| {
         let pool = view(sight, place);
@@ -65,7 +64,7 @@ pub(super) fn upstreams(sight: &StatusSnapshot) -> String {
     text(&UpstreamsJson { at: Time(sight.at), upstreams: listed(sight).map(full).collect() })
 }
 
-/// In the order of preference.
+/// Lists the short forms in the order of preference.
 pub(super) fn briefs(sight: &StatusSnapshot) -> Vec<UpstreamBriefJson<'_>> {
     listed(sight).map(|(_, brief)| brief).collect()
 }

@@ -1,4 +1,4 @@
-//! Forms that several documents share.
+//! Values that several documents share.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::clock::NtpTime;
 use crate::proxy::UpstreamState;
 use crate::record::BestShare;
 
-/// RFC 3339 in UTC with milliseconds.
+/// A time, written as RFC 3339 in UTC with milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Time(pub(super) NtpTime);
 
@@ -22,8 +22,8 @@ impl Serialize for Time {
     }
 }
 
-/// As [`NtpTime`] shows itself, from 1970 to the year 9999. Four times for each of thousands of miners,
-/// that would take most of the time of `/status`.
+/// Formats a time like [`NtpTime`]'s `Display`, from 1970 to the year 9999. `/status` has four times
+/// for each of thousands of miners, and `Display` would take most of its time.
 fn rfc3339(time: NtpTime) -> Option<[u8; 24]> {
     let millis = u64::try_from(time.timestamp().as_millisecond()).ok()?;
     let (seconds, millis) = (millis / 1000, millis % 1000);
@@ -50,7 +50,7 @@ fn rfc3339(time: NtpTime) -> Option<[u8; 24]> {
     for (start, length, value) in fields {
         let mut rest = value;
         for digit in text[start..start + length].iter_mut().rev() {
-            // One digit: it fits.
+            // A digit fits in a byte.
             *digit = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
@@ -58,7 +58,7 @@ fn rfc3339(time: NtpTime) -> Option<[u8; 24]> {
     (year <= 9999).then_some(text)
 }
 
-/// Hashes per second.
+/// Hash rates by window, in hashes per second.
 #[derive(Debug, Serialize)]
 pub(super) struct Rates {
     #[serde(rename = "1m")]
@@ -82,7 +82,7 @@ impl From<&HashRates> for Rates {
     }
 }
 
-/// Times in one unit; `null` before the first.
+/// A distribution of durations in one unit. All values are `null` before the first sample.
 #[derive(Debug, Serialize)]
 pub(super) struct Times {
     count: u64,
@@ -93,7 +93,7 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// In so many to the second.
+    /// Converts a distribution to a unit with `per_second` to the second.
     pub(super) fn of(latency: &Latency, per_second: f64) -> Times {
         let count = latency.count();
         let some = |time: Duration| (count > 0).then_some(time.as_secs_f64() * per_second);
@@ -111,7 +111,7 @@ pub(super) const MILLISECONDS: f64 = 1e3;
 pub(super) const MICROSECONDS: f64 = 1e6;
 pub(super) const SECONDS: f64 = 1.0;
 
-/// A share to be proud of.
+/// A best share.
 #[derive(Debug, Serialize)]
 pub(super) struct BestShareJson<'a> {
     difficulty: f64,
@@ -131,23 +131,23 @@ impl<'a> From<&'a BestShare> for BestShareJson<'a> {
     }
 }
 
-/// How people count upstreams: from 1.
+/// The number of an upstream in the API, which counts from 1.
 pub(super) fn number(place: usize) -> usize {
     place + 1
 }
 
-/// Host and port of the upstream of this number.
+/// Host and port of the upstream with this index.
 pub(super) fn name(upstreams: &[UpstreamState], place: Option<usize>) -> Option<&str> {
     upstreams.get(place?).map(|upstream| upstream.name.as_str())
 }
 
-/// `None` when nothing was judged.
+/// The percentage of `part`. `None` if both are zero.
 pub(super) fn percent(part: u64, rest: u64) -> Option<f64> {
     let whole = part + rest;
     (whole > 0).then(|| part as f64 * 100.0 / whole as f64)
 }
 
-/// From `then` to `now`; a clock that was set back makes no negative age.
+/// The seconds from `then` to `now`. Zero if the clock was set back.
 pub(super) fn seconds_between(then: NtpTime, now: NtpTime) -> f64 {
     now.timestamp().duration_since(then.timestamp()).as_secs_f64().max(0.0)
 }
@@ -160,7 +160,7 @@ mod tests {
     fn times_are_written_as_everywhere_else() {
         let mut nanos = 1_234_567_891_i128;
         for _ in 0..20_000 {
-            // Every hour, day and leap year has its turn until the year 2263.
+            // Covers all hours, days and leap years until the year 2263.
             let time = NtpTime::from_timestamp(jiff::Timestamp::from_nanosecond(nanos).unwrap());
             assert_eq!(rfc3339(time).unwrap(), time.to_string().as_bytes(), "{time}");
             nanos += 462_345_678_912_345;

@@ -1,4 +1,4 @@
-//! Whom a block would pay, and whose chain the work is on.
+//! The payout and chain verdicts.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::analyzer::{ChainState, JobView, OutputView, PayoutState, PayoutVerdic
 use crate::status::snapshot::StatusSnapshot;
 use crate::status::{labels, verdicts};
 
-/// Whom a block would pay.
+/// The payout verdict: the outputs of a block.
 #[derive(Debug, Serialize)]
 pub(super) struct PayoutJson<'a> {
     state: Option<&'static str>,
@@ -17,9 +17,9 @@ pub(super) struct PayoutJson<'a> {
     address: Option<&'a str>,
     percent: Option<f64>,
     total_sats: Option<u64>,
-    /// The total, or the subsidy of the height if that is more.
+    /// The total, or the block subsidy of the height if that is more.
     reward_sats: Option<u64>,
-    /// What the job claims for nobody.
+    /// The part of the reward that no output claims.
     wasted_sats: Option<u64>,
     upstream: Option<usize>,
     pool: Option<&'a str>,
@@ -35,11 +35,11 @@ struct OutputJson<'a> {
     is_expected: bool,
 }
 
-/// Whose chain the work is on, and its newest job.
+/// The chain verdict and the newest job.
 #[derive(Debug, Serialize)]
 pub(super) struct ChainJson<'a> {
     state: Option<&'static str>,
-    /// Why nobody can tell.
+    /// The reason why the chain is unknown.
     reason: Option<String>,
     network: Option<&'static str>,
     height: Option<u32>,
@@ -55,7 +55,7 @@ pub(super) struct ChainJson<'a> {
 }
 
 impl<'a> PayoutJson<'a> {
-    /// The worst that a miner is exposed to.
+    /// The worst payout among the pools in use.
     pub(super) fn worst(sight: &'a StatusSnapshot) -> PayoutJson<'a> {
         match verdicts::payout(&sight.snapshot) {
             Some((pool, verdict)) => PayoutJson::new(sight, Some(pool), Some(verdict)),
@@ -108,7 +108,7 @@ impl<'a> From<&'a OutputView> for OutputJson<'a> {
 }
 
 impl<'a> ChainJson<'a> {
-    /// The worst that a miner works on.
+    /// The worst chain verdict among the pools in use.
     pub(super) fn worst(sight: &'a StatusSnapshot) -> ChainJson<'a> {
         ChainJson::new(sight, verdicts::chain(&sight.snapshot).map(|(pool, _)| pool))
     }

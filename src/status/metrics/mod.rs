@@ -1,7 +1,7 @@
-//! `/metrics`: the same moment for Prometheus. Names, labels and what each means: `docs/api.md`.
+//! `/metrics` for Prometheus. Names, labels and meanings: `docs/api.md`.
 //!
-//! Base units: seconds, bytes, hashes per second, ratios of one. What is not known has no sample, so
-//! that no chart shows a zero that is none.
+//! Base units: seconds, bytes, hashes per second, ratios of one. An unknown value has no sample, so
+//! that no chart shows it as zero.
 
 mod pools;
 mod process;
@@ -13,7 +13,7 @@ mod workers;
 use super::snapshot::StatusSnapshot;
 use text::MetricsText;
 
-/// The document, in the text format 0.0.4.
+/// Renders the document in the text format 0.0.4.
 pub fn metrics(sight: &StatusSnapshot) -> String {
     let mut document = MetricsText::default();
     process::write(&mut document, sight);

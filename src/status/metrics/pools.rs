@@ -1,4 +1,5 @@
-//! Each upstream. The label `upstream` is its number; the same pool can be configured twice.
+//! Metrics of each upstream. The label `upstream` is its number, since the same pool can be configured
+//! twice.
 
 use std::time::Duration;
 
@@ -25,13 +26,13 @@ const ANSWER: [Duration; 14] = [
     Duration::from_secs(5),
     Duration::from_secs(30),
 ];
-/// Before the first job there is no verdict.
+/// The state before the first job.
 const NONE: &str = "none";
 const PAYOUTS: [&str; 5] = ["verified", "unverifiable", "short", "mismatch", NONE];
 const CHAINS: [&str; 4] = ["plausible", "unknown", "wrong", NONE];
 const STANDINGS: [&str; 3] = ["untried", "up", "failed"];
 
-/// An upstream with its labels.
+/// An upstream with the values of its labels.
 struct One<'a> {
     number: String,
     name: String,
@@ -58,7 +59,7 @@ pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
     let connected = all.iter().any(|one| one.state.sessions > 0 && one.state.standing == PoolStatus::Up);
     to.gauge(
         "sluice_upstream_connected",
-        "1 while a miner is with an upstream that is up.",
+        "1 while a miner is connected to an upstream that is up.",
         Some(f64::from(u8::from(connected))),
     );
     dialling(to, &all);
@@ -75,23 +76,27 @@ fn dialling(to: &mut MetricsText, all: &[One<'_>]) {
             }
         }
     };
-    gauge("sluice_upstream_up", "1 while it is thought to work.", &|one| {
+    gauge("sluice_upstream_up", "1 while the upstream is up.", &|one| {
         Some(f64::from(u8::from(one.state.standing == PoolStatus::Up)))
     });
-    gauge("sluice_upstream_sessions", "Miners that are with it.", &|one| Some(one.state.sessions as f64));
-    gauge("sluice_upstream_silence_seconds", "Since it said something to one of its miners.", &|one| {
-        one.state.heard_ago.map(|ago| ago.as_secs_f64())
+    gauge("sluice_upstream_sessions", "Miners connected to the upstream.", &|one| {
+        Some(one.state.sessions as f64)
     });
-    gauge("sluice_payout_ratio", "What a block would pay the expected address, of all.", &|one| {
+    gauge(
+        "sluice_upstream_silence_seconds",
+        "Time since the pool last sent anything to one of its miners.",
+        &|one| one.state.heard_ago.map(|ago| ago.as_secs_f64()),
+    );
+    gauge("sluice_payout_ratio", "Part of a block that the expected address would get.", &|one| {
         verdicts::percent(one.view?.payout.as_ref()?).map(|percent| percent / 100.0)
     });
-    gauge("sluice_payout_total_btc", "What a block would pay altogether, in bitcoins.", &|one| {
+    gauge("sluice_payout_total_btc", "Total payout of a block, in bitcoins.", &|one| {
         one.view?.payout.as_ref().map(|verdict| verdict.total.0 as f64 / 1e8)
     });
     let mut family = to.family(
         "sluice_upstream_standing",
         MetricKind::Gauge,
-        "1 for what is known of it, 0 for the rest.",
+        "1 for the state of the upstream, 0 for the other states.",
     );
     for one in all {
         family.one_of(&one.labels(), "state", &STANDINGS, labels::standing(one.state.standing));
@@ -102,7 +107,7 @@ fn judging(to: &mut MetricsText, all: &[One<'_>]) {
     let mut family = to.family(
         "sluice_payout_state",
         MetricKind::Gauge,
-        "1 for what its newest jobs say of the miner's pay, 0 for the rest.",
+        "1 for the payout verdict on the newest jobs, 0 for the others.",
     );
     for one in all {
         let state =
@@ -112,7 +117,7 @@ fn judging(to: &mut MetricsText, all: &[One<'_>]) {
     let mut family = to.family(
         "sluice_chain_state",
         MetricKind::Gauge,
-        "1 for what its newest jobs say of the chain, 0 for the rest.",
+        "1 for the chain verdict on the newest jobs, 0 for the others.",
     );
     for one in all {
         let state = one.view.and_then(|view| view.chain.as_ref()).map_or(NONE, |chain| chain.state.as_str());
@@ -122,7 +127,7 @@ fn judging(to: &mut MetricsText, all: &[One<'_>]) {
 
 fn shares(to: &mut MetricsText, all: &[One<'_>]) {
     let mut family =
-        to.family("sluice_upstream_shares_total", MetricKind::Counter, "Shares by pool and answer.");
+        to.family("sluice_upstream_shares_total", MetricKind::Counter, "Shares by pool and result.");
     for one in all {
         let Some(view) = one.view else { continue };
         let [number, name] = one.labels();
@@ -136,8 +141,11 @@ fn shares(to: &mut MetricsText, all: &[One<'_>]) {
             family.count(&[number, name, ("result", result)], count);
         }
     }
-    let mut family =
-        to.family("sluice_pool_answer_seconds", MetricKind::Histogram, "From a submit to the pool's answer.");
+    let mut family = to.family(
+        "sluice_pool_answer_seconds",
+        MetricKind::Histogram,
+        "Time from a submit to the pool's response.",
+    );
     for one in all {
         if let Some(view) = one.view {
             family.histogram(&one.labels(), &view.answers, &ANSWER);

@@ -1,4 +1,5 @@
-//! Each reference. The label `reference` is its number; the same one can be configured twice.
+//! Metrics of each reference. The label `reference` is its number, since the same one can be
+//! configured twice.
 
 use super::text::{MetricKind, MetricsText, label};
 use crate::reference::ReferenceView;
@@ -14,10 +15,10 @@ pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
             }
         }
     };
-    gauge("sluice_reference_connected", "1 while it says what it works on.", &|view| {
+    gauge("sluice_reference_connected", "1 while the reference is connected.", &|view| {
         Some(f64::from(u8::from(view.is_connected)))
     });
-    gauge("sluice_reference_height", "Of the block that it works on.", &|view| {
+    gauge("sluice_reference_height", "Height of the block that the reference works on.", &|view| {
         view.tip.as_ref().map(|tip| f64::from(tip.height.0))
     });
 }

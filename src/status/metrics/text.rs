@@ -6,16 +6,16 @@ use std::time::Duration;
 use crate::analyzer::Latency;
 use crate::util::escape::printable;
 
-/// The longest value of a label, in characters.
+/// Caps the value of a label, in characters.
 const LONGEST_LABEL: usize = 128;
 
-/// The document that is being written: one family after the other.
+/// The document, written one metric family after the other.
 #[derive(Debug, Default)]
 pub(super) struct MetricsText {
     text: String,
 }
 
-/// What the numbers of a family mean.
+/// The type of a metric family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MetricKind {
     /// Only grows while the program runs.
@@ -24,25 +24,25 @@ pub(super) enum MetricKind {
     Histogram,
 }
 
-/// A family whose samples are being written.
+/// A metric family whose samples are being written.
 #[derive(Debug)]
 pub(super) struct Family<'a> {
     text: &'a mut String,
     name: &'static str,
 }
 
-/// Names and values.
+/// The names and values of a sample's labels.
 pub(super) type Labels<'a> = &'a [(&'static str, &'a str)];
 
 impl MetricsText {
-    /// Begins a family. Names of counters end in `_total`.
+    /// Starts a family. Names of counters end in `_total`.
     pub(super) fn family(&mut self, name: &'static str, kind: MetricKind, help: &str) -> Family<'_> {
         let kind = match kind {
             MetricKind::Counter => "counter",
             MetricKind::Gauge => "gauge",
             MetricKind::Histogram => "histogram",
         };
-        // Into memory: it can't fail, here and below.
+        // Writing to memory can't fail, here and below.
         let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
         Family { text: &mut self.text, name }
     }
@@ -69,7 +69,7 @@ impl MetricsText {
 }
 
 impl Family<'_> {
-    /// One number. What is none, or not finite, is left out: it would spoil every sum.
+    /// Writes one sample. A value that is not finite is left out, since it would spoil every sum.
     pub(super) fn sample(&mut self, labels: Labels<'_>, value: f64) {
         if value.is_finite() {
             self.line("", labels, None, &number(value));
@@ -80,7 +80,7 @@ impl Family<'_> {
         self.line("", labels, None, &value.to_string());
     }
 
-    /// 1 for the one that is, 0 for the others: a state that a chart can show and an alert can ask for.
+    /// Writes a state as one sample a possible value: 1 for the current one, 0 for the others.
     pub(super) fn one_of(
         &mut self,
         labels: Labels<'_>,
@@ -94,7 +94,7 @@ impl Family<'_> {
         }
     }
 
-    /// Buckets that reach up to these bounds, each holding those below it, too.
+    /// Writes cumulative buckets with these upper bounds.
     pub(super) fn histogram(&mut self, labels: Labels<'_>, latency: &Latency, bounds: &[Duration]) {
         let count = latency.count();
         for bound in bounds {
@@ -123,14 +123,14 @@ impl Family<'_> {
     }
 }
 
-/// A stranger's text as the value of a label: of bounded length, and escaped as in every other output.
-/// Different texts can become the same one, so whoever has several adds up what belongs together.
+/// Turns a text from the network into the value of a label: escaped as in every other output, and of
+/// bounded length. Different texts can become the same value, so callers add up samples by value.
 pub(super) fn label(text: &str) -> String {
     printable(text).chars().take(LONGEST_LABEL).collect()
 }
 
 fn escape(text: &mut String, value: &str) {
-    // Whoever forgets `label` shows nothing that drives a terminal either.
+    // Escapes texts that did not pass through `label` as well.
     for c in printable(value).chars() {
         match c {
             '\\' => text.push_str("\\\\"),
@@ -140,7 +140,7 @@ fn escape(text: &mut String, value: &str) {
     }
 }
 
-/// Without hundreds of zeros.
+/// Formats a number without hundreds of zeros.
 fn number(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 {

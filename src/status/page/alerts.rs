@@ -1,4 +1,4 @@
-//! The alerts, with their evidence to unfold.
+//! The newest alerts with their evidence.
 
 use maud::{Markup, html};
 
@@ -7,7 +7,7 @@ use crate::analyzer::Alert;
 use crate::config::Severity;
 use crate::status::snapshot::StatusSnapshot;
 
-/// How many are listed; the rest is at `/api/alerts`.
+/// Caps the listed alerts. The others are at `/api/alerts`.
 const MOST: usize = 5;
 
 pub(super) fn section(sight: &StatusSnapshot) -> Markup {
@@ -33,7 +33,7 @@ fn is_news(alert: &Alert) -> bool {
     matches!(alert.id, "block.found" | "share.near_miss" | "share.best")
 }
 
-/// Class and sign.
+/// The class and the sign of an alert.
 fn look(alert: &Alert) -> (&'static str, &'static str) {
     let tone = match (alert.severity, alert.ended.is_some()) {
         _ if is_news(alert) => return ("news", "★"),
@@ -48,14 +48,14 @@ fn one(alert: &Alert) -> Markup {
     let (class, sign) = look(alert);
     let began = alert.began.timestamp().strftime("%-d %b %H:%M");
     let evidence = serde_json::to_string_pretty(&alert.evidence).unwrap_or_default();
-    // Keeps it unfolded over updates.
+    // The script keeps elements with an id open across updates.
     let id = format!("alert-{}-{}", alert.id, alert.began.timestamp().as_millisecond());
     html! {
         details class=(class) id=(id) {
             summary {
                 span.sign aria-hidden="true" { (sign) }
                 span.text { (alert.description) }
-                span.when { (began) @if alert.count > 1 { " · " (alert.count) "×" } @if alert.ended.is_none() { " · lasts" } @else if !is_news(alert) { " · over" } }
+                span.when { (began) @if alert.count > 1 { " · " (alert.count) "×" } @if alert.ended.is_none() { " · active" } @else if !is_news(alert) { " · ended" } }
             }
             p.quiet { (alert.id) ", " (alert.severity.as_str()) ", " (alert.began) " to " (alert.last) }
             pre { (evidence) }

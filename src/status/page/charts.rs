@@ -1,4 +1,4 @@
-//! The last hour, day and week. The stylesheet shows the chosen one, so that no script is needed.
+//! Charts of the last hour, day and week. The stylesheet shows the selected one without script.
 
 use maud::{Markup, PreEscaped, html};
 
@@ -8,10 +8,10 @@ use crate::status::charts::Chart;
 use crate::status::snapshot::StatusSnapshot;
 use crate::util::format::{grouped, rate};
 
-/// With less history than this the last hour says more than the last day, in seconds.
+/// With less history than this, in seconds, the page shows the last hour first.
 const SHORT_HISTORY: f64 = 2.0 * 3600.0;
 
-/// `has`: the revision that the visitor has; charts that have not changed are left out.
+/// Renders the charts, or nothing if the visitor already has this revision of them.
 pub(super) fn section(sight: &StatusSnapshot, has: Option<u64>) -> Markup {
     let history = &sight.snapshot.history;
     let revision = history.revision();
@@ -57,7 +57,7 @@ fn both(history: &History, span: Span, now: u64) -> Markup {
 
 fn plot(chart: &Chart, class: &str, top: &str) -> Markup {
     html! {
-        // Drawn here from numbers alone; nothing of it comes from the network.
+        // Drawn from numbers only. No text from the network is in it.
         div class=(class) { (PreEscaped(&chart.svg)) @if !chart.is_empty { span.top { (top) } } }
     }
 }

@@ -1,4 +1,4 @@
-//! For the curious: what Sluice itself adds and drops, the clock, the records.
+//! Details: the latency that Sluice adds, dropped copies, the clock, the records.
 
 use maud::{Markup, html};
 
@@ -26,7 +26,7 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
                     }
                     @if totals.job_ages.count() > 0 {
                         dt { "Age of a share's job" }
-                        dd { (delay(totals.job_ages.quantile(0.5))) ", 1 in 100 older than " (delay(totals.job_ages.quantile(0.99))) }
+                        dd { (delay(totals.job_ages.quantile(0.5))) ", p99 " (delay(totals.job_ages.quantile(0.99))) }
                     }
                     dt { "Work proven" } dd { "difficulty " (short(totals.proven_difficulty)) ", accepted " (short(totals.accepted_difficulty)) }
                 }
@@ -53,7 +53,7 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
     }
 }
 
-/// `+0.4 s`, and never `-0.0`.
+/// Formats a difference as `+0.4 s`, and never as `-0.0 s`.
 fn off(seconds: f64) -> String {
     if seconds.abs() < 0.05 { String::from("0.0 s") } else { format!("{seconds:+.1} s") }
 }
@@ -70,15 +70,14 @@ fn latency(latency: &Latency) -> Markup {
         return html! { "nothing forwarded yet" };
     }
     html! {
-        (delay(latency.quantile(0.5))) ", 1 in 100 later than " (delay(latency.quantile(0.99)))
-        ", at most " (delay(latency.max()))
+        (delay(latency.quantile(0.5))) ", p99 " (delay(latency.quantile(0.99))) ", max " (delay(latency.max()))
     }
 }
 
 fn clock(state: Option<&ClockState>) -> String {
     match state {
         Some(ClockState::Synchronised { offset, error_bound, .. }) => {
-            format!("right, by NTP: {offset} to be added, ± {}", delay(*error_bound))
+            format!("synchronised by NTP: offset {offset}, ± {}", delay(*error_bound))
         }
         Some(state) => state.to_string(),
         None => String::from("unknown"),

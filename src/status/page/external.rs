@@ -1,5 +1,4 @@
-//! What is asked and told outside: the pool's own figures, and who is told of alerts. Nothing when
-//! neither is configured.
+//! The pool's own statistics and the recipients of notifications, if they are configured.
 
 use maud::{Markup, html};
 
@@ -28,7 +27,7 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
 }
 
 fn pool_stats(health: &StatsHealth, credit: Option<&CreditView>) -> Markup {
-    // public-pool publishes neither a total nor the time that its hash rate is over.
+    // public-pool publishes neither a total nor the window of its hash rate.
     let is_comparable = credit.is_some_and(|credit| {
         let figures = &credit.figures;
         let window = figures.hash_rate.and_then(|rate| rate.window);
@@ -37,27 +36,27 @@ fn pool_stats(health: &StatsHealth, credit: Option<&CreditView>) -> Markup {
     let (tone, words) = match (&health.last_error, credit.map(|credit| credit.verdict)) {
         (_, Some(CreditVerdict::CreditsLess { credited, proven, .. })) => {
             let (credited, proven) = (short(credited), short(proven));
-            (Tone::Bad, format!("credit {credited} of the {proven} that was proven"))
+            (Tone::Bad, format!("credits {credited} of {proven} proven work"))
         }
-        (None, Some(CreditVerdict::Agrees)) => (Tone::Good, "credit what was proven".to_owned()),
+        (None, Some(CreditVerdict::Agrees)) => (Tone::Good, "credits all proven work".to_owned()),
         (None, Some(CreditVerdict::Unknown)) if is_comparable => {
-            (Tone::Calm, "too little was proven so far to compare".to_owned())
+            (Tone::Calm, "too little proven work yet to compare".to_owned())
         }
         (None, Some(CreditVerdict::Unknown)) => {
-            (Tone::Calm, "can't be compared with what was proven".to_owned())
+            (Tone::Calm, "can't be compared with the proven work".to_owned())
         }
         (None, None) => (Tone::Calm, "no answer yet".to_owned()),
-        (Some(_), _) => (Tone::Warn, "can't be had".to_owned()),
+        (Some(_), _) => (Tone::Warn, "unavailable".to_owned()),
     };
     html! {
         li class=(tone.class()) {
             span.sign aria-hidden="true" { (tone.sign()) }
             div {
-                strong { "The pool's figures" }
+                strong { "Pool statistics" }
                 span { (words) }
                 @if let Some(why) = &health.last_error { span { (why) } }
                 @if let Some(figures) = credit.and_then(|credit| credit.figures.hash_rate) {
-                    span { (rate(figures.per_second)) " by its count" }
+                    span { (rate(figures.per_second)) " by the pool's count" }
                 }
             }
         }
@@ -73,8 +72,8 @@ fn recipient(health: &RecipientHealth) -> Markup {
                 strong { (health.name) }
                 span {
                     (count(health.sent, "message")) " sent"
-                    @if health.failed > 0 { ", " (health.failed) " given up" }
-                    @if health.held_back > 0 { ", " (count(health.held_back, "alert")) " summed up" }
+                    @if health.failed > 0 { ", " (health.failed) " failed" }
+                    @if health.held_back > 0 { ", " (count(health.held_back, "alert")) " sent in summaries" }
                 }
                 @if let Some(why) = &health.last_error { span { (why) } }
             }

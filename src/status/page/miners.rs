@@ -1,4 +1,4 @@
-//! The miners, fastest first.
+//! The connected miners, fastest first.
 
 use maud::{Markup, html};
 
@@ -9,7 +9,7 @@ use crate::status::user_agent::device;
 use crate::util::format::{ago, count, grouped, percent, rate, short, span};
 use crate::work::name_of_worker;
 
-/// How many are listed. A farm's page would be megabytes; its others are at `/api/miners`.
+/// Caps the listed miners, since a farm's page would be megabytes. The others are at `/api/miners`.
 const MOST: usize = 100;
 
 pub(super) fn section(sight: &StatusSnapshot) -> Markup {
@@ -23,7 +23,7 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
         section.miners #miners data-live {
             h2 { (count(miners.len().max(sight.around.sessions) as u64, "miner")) }
             @if miners.is_empty() {
-                p.quiet { @if sight.around.sessions == 0 { "Nobody is connected." } @else { "Nothing is known of them yet." } }
+                p.quiet { @if sight.around.sessions == 0 { "No miner is connected." } @else { "No details yet." } }
             } @else {
                 table {
                     thead {

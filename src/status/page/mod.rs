@@ -1,20 +1,22 @@
-//! The page: what a miner's owner wants to know, at a glance, then in detail. One response without
-//! any outside resource, readable without script; a little script asks for it again and again and
+//! The status page: a summary of what a miner's owner wants to know, then the details. It is one
+//! response without outside resources and is readable without script. A small script polls it and
 //! replaces what has changed.
 //!
-//! Every text from the network is escaped by the templates, and by [`escape::html`]. Nothing has a `style` attribute and no
-//! element an event handler, so that the policy in [`Page::policy`] allows this page's own two pieces
-//! and nothing else.
+//! The templates and [`escape::html`] escape every text from the network. No element has a `style`
+//! attribute or an event handler, so that the policy in [`Page::policy`] can allow the page's own
+//! stylesheet and script and nothing else.
 //!
-//! | file | what it shows |
+//! | file | section |
 //! |---|---|
-//! | `glance` | hash rate, and the answers to five questions |
-//! | `luck` | best share, odds of a block |
+//! | `summary` | hash rate, and the answers to five questions |
+//! | `odds` | best share, odds of a block |
 //! | `charts` | the last hour, day and week |
-//! | `shares` | accepted, rejected, stale; with reasons |
-//! | `payout` | whom a block would pay, output by output |
-//! | `miners`, `alerts`, `pools`, `references`, `details` | one list each |
-//! | `welcome` | instead of all that, before the first miner: how to point one here |
+//! | `shares` | accepted, rejected, stale; reject reasons |
+//! | `payout` | the outputs of a block |
+//! | `miners`, `alerts`, `pools`, `references` | one list each |
+//! | `external` | the pool's own statistics, and the notifications |
+//! | `details` | added latency, clock, records |
+//! | `welcome` | instructions to connect a miner, shown instead of all that before the first one |
 
 mod alerts;
 mod charts;
@@ -53,16 +55,16 @@ pub struct Page {
     pub policy: &'static str,
 }
 
-/// What the visitor asked for.
+/// The parts of a request that change the page.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Visit<'a> {
-    /// The name under which the visitor found this machine, with or without a port.
+    /// The Host header: the name under which the visitor reached this machine, with or without a port.
     pub host: Option<&'a str>,
-    /// The revision of the charts that the visitor has already.
+    /// The revision of the charts that the visitor already has.
     pub has_charts: Option<u64>,
 }
 
-/// The page as of this moment.
+/// Renders the page.
 pub fn page(sight: &StatusSnapshot, visit: &Visit<'_>) -> Page {
     let is_new = sight.around.sessions == 0 && sight.around.volume.sessions == 0 && is_without_shares(sight);
     let title = if is_new {
@@ -71,7 +73,7 @@ pub fn page(sight: &StatusSnapshot, visit: &Visit<'_>) -> Page {
         format!("{} · Sluice", rate(sight.snapshot.hash_rates.five_minutes))
     };
     let sections = if is_new { welcome::section(sight, visit.host) } else { sections(sight, visit) };
-    // The templates escape what HTML needs; this escapes what drives a terminal or reorders a line.
+    // The templates escape HTML. This also escapes characters that drive a terminal or reorder a line.
     let shown = PreEscaped(escape::html(sections.into_string()));
     let html = html! {
         (DOCTYPE)
@@ -138,25 +140,25 @@ fn is_without_shares(sight: &StatusSnapshot) -> bool {
     totals.is_none_or(|totals| totals.submitted == 0) && sight.snapshot.lifetime.accepted == 0
 }
 
-/// The pool that matters: the one with the most miners, else the first that ever had a job.
+/// The pool with the most miners, else the first that ever sent a job.
 fn pool_in_use(snapshot: &Snapshot) -> Option<&PoolView> {
     let with_jobs = || snapshot.pools.iter().filter(|pool| pool.job.is_some());
-    // Of several with the same number the most preferred one.
+    // Among pools with as many miners the most preferred one.
     with_jobs().rev().max_by_key(|pool| pool.miners)
 }
 
-/// Host and port.
+/// The pool's host and port.
 fn pool_name<'a>(sight: &'a StatusSnapshot, pool: &'a PoolView) -> &'a str {
     sight.around.upstreams.get(pool.place).map_or(&pool.name, |upstream| &upstream.name)
 }
 
-/// How something stands, for its colour and its sign.
+/// The rating of a line, shown by its colour and its sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tone {
     Good,
     Bad,
     Warn,
-    /// Neither good nor bad, or not known.
+    /// Neither good nor bad, or unknown.
     Calm,
 }
 
@@ -170,7 +172,7 @@ impl Tone {
         }
     }
 
-    /// Nobody has to see colours.
+    /// The sign that says the same as the colour.
     fn sign(self) -> &'static str {
         match self {
             Tone::Good => "✓",

@@ -1,4 +1,4 @@
-//! Best share, and how likely a block is.
+//! The best share, and the odds of a block.
 
 use maud::{Markup, html};
 
@@ -25,7 +25,7 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
                             @if let Some(network) = network { br; (closeness(best, network)) }
                         }
                     }
-                    None => { p.figure { "–" } p { "the first accepted share will be one" } }
+                    None => { p.figure { "–" } p { "no accepted share yet" } }
                 }
                 @if let Some(today) = snapshot.bests.day.as_ref().filter(|today| best.is_none_or(|best| best.hash != today.hash)) { p.quiet { "today " (short(today.difficulty.value())) } }
             }
@@ -36,7 +36,7 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
                         p.figure { (odds(expected)) }
                         p { "one block in " (time_to_block(expected)) " on average" }
                     }
-                    None => { p.figure { "–" } p { "known once shares have come" } }
+                    None => { p.figure { "–" } p { "known after the first shares" } }
                 }
                 @if snapshot.lifetime.blocks > 0 {
                     p.quiet { (count(snapshot.lifetime.blocks, "share")) " met the network's target so far" }
@@ -58,6 +58,6 @@ fn closeness(best: &BestShare, network: f64) -> String {
     } else if part >= 0.001 {
         format!("{:.1} % of a block", part * 100.0)
     } else {
-        format!("a block takes {} times as much", in_words(1.0 / part))
+        format!("a block needs {} × more", in_words(1.0 / part))
     }
 }

@@ -1,4 +1,4 @@
-//! Whom a block would pay, output by output, at the pool where it is worst.
+//! The outputs of a block, at the pool with the worst payout.
 
 use maud::{Markup, html};
 
@@ -20,7 +20,7 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
         section.payout #payout data-live {
             h2 { "What a block would pay " span class=(tone.class()) { (word) } }
             @if is_doubtful {
-                p.quiet { "what the newest job of " (pool_name(sight, pool)) " would pay is not known" }
+                p.quiet { "unknown what the newest job of " (pool_name(sight, pool)) " would pay" }
             } @else {
                 @if pool.outputs.is_empty() { p.quiet { "the coinbase can't be read" } } @else { (outputs(pool)) }
                 @if let Some(waste) = verdict.waste() { p { (waste) ": nobody would get that" } }
@@ -38,7 +38,7 @@ fn outputs(pool: &PoolView) -> Markup {
                     span.percent { (format!("{:.2} %", output.percent)) }
                     span.address { (output.address.as_deref().unwrap_or(output.kind)) }
                     span.amount { (output.value) @if output.is_expected { " · yours" } }
-                    // Its length is the attribute's: no inline style is needed.
+                    // The length comes from an attribute, since the policy allows no inline style.
                     progress max="100" value=(format!("{:.2}", output.percent)) aria-hidden="true" {}
                 }
             }

@@ -1,4 +1,5 @@
-//! The `Content-Security-Policy`: this page's own style and script, by their hashes, and no more.
+//! The `Content-Security-Policy`: it allows the page's own stylesheet and script, by their hashes, and
+//! nothing else.
 
 use std::sync::OnceLock;
 
@@ -8,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{SCRIPT, STYLE};
 
-/// The same for every page: both pieces are constants.
+/// The policy, the same for every page.
 pub(super) fn policy() -> &'static str {
     static POLICY: OnceLock<String> = OnceLock::new();
     POLICY.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! The upstreams in the order of preference, with their health.
+//! The upstreams in order of preference, with their health.
 
 use maud::{Markup, html};
 
@@ -37,18 +37,18 @@ fn one(number: usize, state: &UpstreamState, pool: Option<&PoolView>) -> Markup 
                 strong { (state.name) }
                 span { (word) ", " (count(state.sessions as u64, "miner")) }
                 @if state.rank.is_none() {
-                    span { "not listed any more; left as soon as another pool works" }
+                    span { "removed from the configuration; its miners move as soon as another pool works" }
                 }
                 @if let Some(why) = &state.blocked {
                     span { (why) "; cleared by a restart, or by POST /api/upstreams/" (number) "/clear with the token" }
                 }
                 @if let Some((why, left)) = &state.trouble {
-                    span { (why) "; next try in " (span(*left)) }
+                    span { (why) "; retry in " (span(*left)) }
                 }
                 @if let Some(pool) = pool { @if pool.accepted + pool.rejected > 0 {
                     span {
                         (grouped(pool.accepted)) " accepted, " (grouped(pool.rejected)) " rejected; answers in "
-                        (delay(pool.answers.quantile(0.5))) ", 1 in 100 later than " (delay(pool.answers.quantile(0.99)))
+                        (delay(pool.answers.quantile(0.5))) ", p99 " (delay(pool.answers.quantile(0.99)))
                     }
                 } }
                 @if let Some(tag) = pool.and_then(|pool| pool.job.as_ref()?.tag.as_ref()) {

@@ -1,4 +1,4 @@
-//! The references, where there are any: what they work on, or why that is not known.
+//! The references, if any: the block that each works on, or its error.
 
 use maud::{Markup, html};
 
@@ -24,7 +24,7 @@ fn one(sight: &StatusSnapshot, view: &ReferenceView) -> Markup {
     let (tone, word) = match (view.is_connected, &view.error) {
         (true, None) => (Tone::Good, "connected"),
         (true, Some(_)) => (Tone::Warn, "connected"),
-        (false, None) => (Tone::Calm, "not heard yet"),
+        (false, None) => (Tone::Calm, "not connected yet"),
         (false, Some(_)) => (Tone::Bad, "failed"),
     };
     html! {

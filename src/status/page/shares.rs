@@ -1,4 +1,4 @@
-//! What became of the shares, with the pool's reasons.
+//! The outcomes of the shares, with the pool's reject reasons.
 
 use maud::{Markup, html};
 
@@ -6,7 +6,7 @@ use crate::analyzer::Totals;
 use crate::status::snapshot::StatusSnapshot;
 use crate::util::format::{grouped, percent};
 
-/// How many reasons are listed.
+/// Caps the listed reasons.
 const MOST_REASONS: usize = 5;
 
 pub(super) fn section(sight: &StatusSnapshot) -> Markup {

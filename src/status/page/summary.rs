@@ -1,4 +1,4 @@
-//! The first screen of a phone: how fast, and the answers to five questions.
+//! The first screen: the hash rate, and the answers to five questions.
 
 use std::time::Duration;
 
@@ -13,10 +13,11 @@ use crate::status::verdicts;
 use crate::upstream::PoolStatus;
 use crate::util::format::{ago, count, delay, grouped, rate, rate_parts};
 
-/// Low-power miners may be silent for hours, but who looks wants to know.
+/// A share within this time counts as mining. Low-power miners may find none for hours; the page then
+/// says "Connected".
 const LATELY: Duration = Duration::from_secs(600);
 
-/// An answer.
+/// One answer.
 struct SummaryLine {
     tone: Tone,
     title: String,
@@ -36,7 +37,7 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
                     span { "24 h " b { (rate(rates.one_day)) } }
                 }
             } } @else {
-                // Without looking at shares nobody knows how fast.
+                // The hash rate is known from shares only.
                 div.speed { h1 { span.number { "–" } } }
             }
             ul.answers #answers data-live {
@@ -65,7 +66,7 @@ fn answers(sight: &StatusSnapshot) -> Vec<SummaryLine> {
         answers.push(SummaryLine {
             tone: Tone::Calm,
             title: String::from("Analysis is off"),
-            detail: String::from("shares and jobs are forwarded, and not looked at"),
+            detail: String::from("shares and jobs are forwarded unread"),
         });
     }
     answers
@@ -99,7 +100,7 @@ fn mining(sight: &StatusSnapshot) -> SummaryLine {
     SummaryLine { tone, title: title.to_owned(), detail }
 }
 
-/// Why no pool can be used.
+/// The reason why no pool can be used.
 fn no_pool(upstreams: &[(usize, &UpstreamState)]) -> &'static str {
     match upstreams {
         [(_, only)] if only.gives_no_work => {
@@ -113,7 +114,7 @@ fn no_pool(upstreams: &[(usize, &UpstreamState)]) -> &'static str {
 /// Would a block pay me?
 fn payout(pool: Option<&PoolView>) -> SummaryLine {
     let Some(verdict) = pool.and_then(|pool| pool.payout.as_ref()) else {
-        return unknown("Whom a block would pay", "no job has come yet");
+        return unknown("Whom a block would pay", "no job received yet");
     };
     let address = verdict.expected.as_ref().map_or("", |expected| &expected.address);
     let (tone, title, detail) = match verdict.state {
@@ -131,7 +132,7 @@ fn payout(pool: Option<&PoolView>) -> SummaryLine {
             format!("not a satoshi to {}", shortened(address)),
         ),
         PayoutState::Unverifiable(why) => {
-            (Tone::Calm, String::from("Nobody can tell whom a block would pay"), why.to_string())
+            (Tone::Calm, String::from("Unknown whom a block would pay"), why.to_string())
         }
     };
     SummaryLine { tone, title, detail }
@@ -140,7 +141,7 @@ fn payout(pool: Option<&PoolView>) -> SummaryLine {
 /// Is this really Bitcoin?
 fn chain(pool: Option<&PoolView>) -> SummaryLine {
     let Some(verdict) = pool.and_then(|pool| pool.chain.as_ref()) else {
-        return unknown("Which chain", "no job has come yet");
+        return unknown("Which chain", "no job received yet");
     };
     let job = pool.and_then(|pool| pool.job.as_ref());
     let height = job
@@ -150,7 +151,7 @@ fn chain(pool: Option<&PoolView>) -> SummaryLine {
     let detail: Vec<String> =
         [Some(height), tag].into_iter().flatten().filter(|text| !text.is_empty()).collect();
     if let (Some(why), ChainState::Unknown) = (verdict.doubt, verdict.state) {
-        return unknown("Nobody can tell which chain this is", &why.to_string());
+        return unknown("Unknown which chain this is", &why.to_string());
     }
     let (tone, title) = match (verdict.state, verdict.network) {
         (ChainState::Plausible, "mainnet") => (Tone::Good, String::from("This is Bitcoin")),
@@ -162,7 +163,7 @@ fn chain(pool: Option<&PoolView>) -> SummaryLine {
     SummaryLine { tone, title, detail: detail.join(", ") }
 }
 
-/// Is the pool quick, and its work fresh?
+/// Does the pool answer quickly, and is its work fresh?
 fn pool_answers(sight: &StatusSnapshot, pool: Option<&PoolView>) -> SummaryLine {
     let Some(pool) = pool else {
         let upstreams = sight.around.listed();
@@ -172,10 +173,10 @@ fn pool_answers(sight: &StatusSnapshot, pool: Option<&PoolView>) -> SummaryLine 
                 title: String::from("The pool gives no work"),
                 detail: match &idle.trouble {
                     Some((why, _)) => format!("{}: {why}", idle.name),
-                    None => format!("{} accepts miners and sends no job", idle.name),
+                    None => format!("{} accepts miners but sends no job", idle.name),
                 },
             },
-            None => unknown("The pool", "nothing has come from it yet"),
+            None => unknown("The pool", "nothing received from it yet"),
         };
     };
     let since_job = pool
@@ -189,13 +190,13 @@ fn pool_answers(sight: &StatusSnapshot, pool: Option<&PoolView>) -> SummaryLine 
     let (tone, title) = match (is_up, recent_answer(pool)) {
         (false, _) if gives_no_work => (Tone::Warn, String::from("The pool gives no work")),
         (false, _) => (Tone::Warn, String::from("The pool is down")),
-        (true, None) => (Tone::Calm, String::from("The pool has judged no share lately")),
+        (true, None) => (Tone::Calm, String::from("The pool has answered no share lately")),
         (true, Some(time)) => (Tone::Good, format!("The pool answers in {}", delay(time))),
     };
     SummaryLine { tone, title, detail: format!("{}{job}", pool_name(sight, pool)) }
 }
 
-/// The middle one of its newest answers: what it did hours ago is not asked for.
+/// The median of the pool's newest response times. Times from hours ago do not matter.
 fn recent_answer(pool: &PoolView) -> Option<Duration> {
     let mut times: Vec<Duration> = pool.newest_answers.iter().copied().collect();
     times.sort_unstable();
@@ -225,7 +226,7 @@ fn unknown(title: &str, detail: &str) -> SummaryLine {
     SummaryLine { tone: Tone::Calm, title: title.to_owned(), detail: detail.to_owned() }
 }
 
-/// An address that fits a phone; the whole one is among the outputs.
+/// Shortens an address to fit a phone. The outputs show the full address.
 fn shortened(address: &str) -> String {
     let characters: Vec<char> = address.chars().collect();
     if characters.len() <= 20 {

@@ -1,4 +1,4 @@
-//! Who is let through. Pure: it is told the time and touches no socket.
+//! The access check: host, token, and brute-force limit. It uses no socket and no clock of its own.
 
 use std::time::Instant;
 
@@ -11,10 +11,10 @@ use super::token_attempts::TokenAttempts;
 use crate::config::Secret;
 use crate::limits::AddressKey;
 
-/// For monitors, which get yes or no and nothing else.
+/// Paths without a token, for monitors. They answer yes or no and nothing else.
 const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
-/// The rules of one server.
+/// The access rules of one server.
 #[derive(Debug)]
 pub(super) struct Access {
     names: MachineNames,
@@ -22,7 +22,7 @@ pub(super) struct Access {
     tries: TokenAttempts,
 }
 
-/// What a visitor shows.
+/// The credentials in a request.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct VisitorCredentials {
     /// `Authorization: Bearer` or `X-Sluice-Token`.
@@ -34,7 +34,7 @@ pub(super) struct VisitorCredentials {
 }
 
 impl Access {
-    /// `hosts` in lower case.
+    /// The rules for a token and the additional `hosts`, which are in lower case.
     pub(super) fn new(token: Option<&Secret>, hosts: &[String]) -> Access {
         Access {
             names: MachineNames::new(hosts),
@@ -43,7 +43,7 @@ impl Access {
         }
     }
 
-    /// Lets a request through, or says what to answer instead.
+    /// Checks a request. The error is the answer to send instead.
     pub(super) fn judge(
         &self,
         head: &RequestHead,
@@ -67,12 +67,12 @@ impl Access {
         if *shown == VisitorCredentials::default() {
             return Err(refuse(GateRefusal::NoToken));
         }
-        // Its value can't be guessed, so that who has it need not suffer from those who guess.
+        // A cookie can't be guessed, so its owner is not limited by others' attempts.
         let has_cookie = shown.cookie.as_ref().is_some_and(|value| token.is_cookie(value.expose()));
         if has_cookie && shown.header.is_none() && shown.query.is_none() {
             return Ok(());
         }
-        // Even the right one, or guessing would go on.
+        // This also rejects the right token, or guessing could continue.
         if self.tries.are_used_up(source, now) {
             return Err(refuse(GateRefusal::TooManyTries));
         }
@@ -84,14 +84,14 @@ impl Access {
             _ => {
                 self.tries.add(source, now);
                 let answer = refuse(GateRefusal::WrongToken);
-                // Else a page left open would use up the tries with each refresh.
+                // Otherwise a page that stays open would use up the attempts with its refreshes.
                 let is_stale = shown.cookie.as_ref().is_some_and(|value| !token.is_cookie(value.expose()));
                 Err(if is_stale { answer.with_header("Set-Cookie", token::forget_cookie()) } else { answer })
             }
         }
     }
 
-    /// The Host header and, should there be one, the target's own authority.
+    /// Checks the Host header and the authority of an absolute target.
     fn judge_host(&self, head: &RequestHead) -> Result<(), GateRefusal> {
         for name in head.host.iter().chain(&head.target.authority) {
             match self.names.judge(name) {
@@ -106,7 +106,7 @@ impl Access {
     }
 }
 
-/// Sends a browser to the same page without the token, which it shows as a cookie from now on.
+/// Redirects a browser to the same page without the token in the URL, and sets the cookie.
 fn remember(head: &RequestHead, token: &Secret) -> HttpAnswer {
     HttpAnswer::text(303, "")
         .with_header("Location", head.target.encode())
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(get("X-Sluice-Token: hunter2\n"), 200);
         assert_eq!(get("X-Sluice-Token: hunter3\n"), 401);
         assert_eq!(get("Authorization: Basic aHVudGVyMg==\n"), 401);
-        // The token itself is no cookie.
+        // The token itself is not the cookie's value.
         assert_eq!(get("Cookie: sluice_token=hunter2\n"), 401);
         assert_eq!(status(&access, "GET /healthz HTTP/1.1\nHost: pi\n\n"), 200);
         assert_eq!(status(&access, "GET /healthz/ HTTP/1.1\nHost: pi\n\n"), 401);
@@ -200,7 +200,7 @@ mod tests {
         };
         assert_eq!(post("/", &format!("Cookie: {cookie}\n")), 401);
         assert_eq!(post("/?token=hunter2", ""), 401);
-        // A probe's path is no way around it.
+        // The open paths do not allow a write either.
         assert_eq!(post("/healthz", ""), 401);
         assert_eq!(post("/", "X-Sluice-Token: hunter2\n"), 200);
     }
@@ -213,12 +213,12 @@ mod tests {
         }
         assert_eq!(status(&access, "GET /?token=hunter2 HTTP/1.1\nHost: pi\n\n"), 429);
         assert_eq!(status(&access, "GET /healthz HTTP/1.1\nHost: pi\n\n"), 200);
-        // Who has the cookie does not suffer from those who guess.
+        // The owner of the cookie is not limited by others' attempts.
         let cookie = token::set_cookie(&Secret::new("hunter2"));
         let cookie = cookie.split(';').next().unwrap();
         assert_eq!(status(&access, &format!("GET / HTTP/1.1\nHost: pi\nCookie: {cookie}\n\n")), 200);
         assert_eq!(status(&access, &format!("GET / HTTP/1.1\nHost: pi\nCookie: {cookie}0\n\n")), 429);
-        // Without any, one is told how to give it.
+        // A request without a token gets the explanation.
         assert_eq!(status(&access, "GET / HTTP/1.1\nHost: pi\n\n"), 401);
     }
 

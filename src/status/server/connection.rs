@@ -1,4 +1,4 @@
-//! One visitor: a request is read, judged, passed on and answered, each within its time.
+//! One visitor's connection: it reads, checks, relays and answers one request, each step with a timeout.
 
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -15,27 +15,27 @@ use super::tiny_http::RelayFailure;
 use super::visitors::VisitorSlot;
 use crate::limits::AddressKey;
 
-/// For the whole head, however its bytes come.
+/// The timeout for the whole head.
 const HEAD_TIME: Duration = Duration::from_secs(5);
 
-/// For the whole body.
+/// The timeout for the whole body.
 const BODY_TIME: Duration = Duration::from_secs(5);
 
-/// For the handler and what lies between.
+/// The timeout for the relay and the handler.
 const INNER_TIME: Duration = Duration::from_secs(10);
 
-/// For the visitor to take the whole answer.
+/// The timeout for sending the whole answer.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
-/// Bodies up to this many bytes are put behind their head.
+/// Bodies up to this many bytes are sent with their head in one write.
 const ONE_WRITE: usize = 16 << 10;
 
-/// What a visitor still sends after the answer is read for so long and up to so much: a reset for
-/// unread bytes would take the answer away from it.
+/// Bounds on reading what a visitor still sends after the answer. Unread bytes would reset the
+/// connection, and the visitor would lose the answer.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 const MAX_DRAINED: usize = 1 << 20;
 
-/// What the visitor gets.
+/// The reply to a visitor.
 struct ConnectionOutcome {
     reply: HttpReply,
     head_only: bool,
@@ -46,7 +46,7 @@ pub(super) fn serve(shared: &GateShared, place: &VisitorSlot, socket: &TcpStream
     let outcome = match answer(shared, place, socket, peer) {
         Ok(outcome) => outcome,
         Err(error) => {
-            log::debug!("http {peer}: gone without a request: {error}");
+            log::debug!("http {peer}: closed without a request: {error}");
             return;
         }
     };
@@ -59,7 +59,7 @@ pub(super) fn serve(shared: &GateShared, place: &VisitorSlot, socket: &TcpStream
     }
 }
 
-/// The error: the visitor went before there was anything to answer.
+/// Reads a request and obtains its reply. The error means that the visitor left without a request.
 fn answer(
     shared: &GateShared,
     place: &VisitorSlot,
@@ -113,7 +113,7 @@ fn refused(refusal: GateRefusal, head_only: bool) -> ConnectionOutcome {
     ConnectionOutcome { reply: refusal.answer().into(), head_only }
 }
 
-/// Reads what is missing of the body; `body` is what came with the head.
+/// Reads the rest of the body; `body` is the part that came with the head.
 fn read_body(socket: &TcpStream, head: &RequestHead, mut body: Vec<u8>) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + BODY_TIME;
     if head.waits && body.len() < head.length {
@@ -127,13 +127,13 @@ fn read_body(socket: &TcpStream, head: &RequestHead, mut body: Vec<u8>) -> io::R
             count => body.extend_from_slice(&buffer[..count]),
         }
     }
-    // What follows would be a further request, which this connection does not take.
+    // Bytes after the body would be a second request, which this connection does not serve.
     body.truncate(head.length);
     Ok(body)
 }
 
 fn drain(socket: &TcpStream) {
-    // Errors: it has gone, which is what is waited for.
+    // On an error the visitor has left already.
     if socket.shutdown(Shutdown::Write).is_err() {
         return;
     }

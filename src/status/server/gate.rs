@@ -1,4 +1,4 @@
-//! The public port: accepts within bounds and starts a thread for each visitor.
+//! The public port: it accepts a bounded number of connections and starts a thread for each.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -25,18 +25,18 @@ use crate::util::supervise;
 use crate::util::supervise::service;
 use crate::util::thread::{SESSION_STACK, join_within, spawn};
 
-/// Pause after a failed accept: out of descriptors, the next try would fail as well.
+/// The pause after a failed accept. Without free descriptors the next one would fail as well.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Refused connections that are kept open for a while: closed at once, with the request unread, the
-/// reset would overtake the answer.
+/// Caps the rejected connections that stay open for a while. If they were closed at once, with the
+/// request unread, the reset would overtake the answer.
 const MAX_LINGERING: usize = 32;
 
-/// How long answers on their way may take at the end, and then their threads.
+/// The time for pending answers at shutdown, and then for their threads.
 const LAST_ANSWERS: Duration = Duration::from_millis(400);
 const LAST_THREADS: Duration = Duration::from_millis(200);
 
-/// What every visitor's thread uses.
+/// The state that all visitor threads share.
 #[derive(Debug)]
 pub(super) struct GateShared {
     pub(super) access: Access,
@@ -50,16 +50,16 @@ pub(super) struct Gate {
     listener: TcpListener,
     shared: Arc<GateShared>,
     visitors: Arc<Visitors>,
-    /// Only this gate's; the program's may never be stopped.
+    /// Stops this gate only, not the program.
     end: Stop,
     thread: JoinHandle<()>,
 }
 
 impl Gate {
-    /// Begins to accept.
+    /// Starts to accept connections.
     ///
     /// # Errors
-    /// No room for a thread or a descriptor.
+    /// No thread or descriptor left.
     pub(super) fn start(
         listener: TcpListener,
         access: Access,
@@ -77,20 +77,19 @@ impl Gate {
             lingering: VecDeque::new(),
         };
         let thread = service("http").stack(SESSION_STACK).start(move || {
-            // Every thread that is started from here is as patient.
+            // Threads that this one starts inherit its scheduling.
             if let Err(error) = process::yield_to_others() {
-                log::debug!("the page's threads are scheduled like any other: {error}");
+                log::debug!("the page's threads run at normal priority: {error}");
             }
             door.accept_all();
-            // Also when it was the program that stopped: the other handle would keep the port open, and
-            // visitors waiting.
+            // The other handle would keep the port open, and visitors waiting, when the program stops.
             let _ = SockRef::from(&door.listener).shutdown(Shutdown::Both);
             Ok::<(), Stopped>(())
         })?;
         Ok(Gate { listener, shared, visitors, end, thread })
     }
 
-    /// Closes the port and ends every connection, after a short time for answers on their way.
+    /// Closes the port, and every connection after a short time for pending answers.
     pub(super) fn shut_down(self) {
         self.end.stop();
         // Ends the wait in accept.
@@ -131,7 +130,7 @@ impl GateListener {
                     if failures.begins(Instant::now()) {
                         log::error!("the page's port can't accept connections: {}", describe(&error));
                     }
-                    // They hold descriptors.
+                    // Lingering connections hold descriptors.
                     self.lingering.clear();
                     if process::is_out_of_fds(&error) {
                         self.visitors.dismiss_one(Instant::now());
@@ -151,7 +150,7 @@ impl GateListener {
     fn receive(&mut self, socket: TcpStream, peer: SocketAddr) {
         let socket = Arc::new(socket);
         let Some(place) = self.visitors.enter(&socket, AddressKey::from(peer.ip()), Instant::now()) else {
-            log::debug!("http {peer}: refused, too many visitors");
+            log::debug!("http {peer}: rejected, too many visitors");
             self.refuse(socket);
             return;
         };
@@ -167,9 +166,9 @@ impl GateListener {
         }
     }
 
-    /// Says that it is full, without waiting for anything.
+    /// Answers that the server is full, without waiting.
     fn refuse(&mut self, socket: Arc<TcpStream>) {
-        // Whoever else had it has let it go.
+        // No other thread holds the socket any more.
         let Some(socket) = Arc::into_inner(socket) else {
             return;
         };
@@ -187,7 +186,7 @@ impl GateListener {
     }
 }
 
-/// Errors of accept that belong to the one connection, which is gone.
+/// Recognises errors of accept that concern one connection only.
 fn is_the_peers(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted)
 }

@@ -1,4 +1,4 @@
-//! The head of a request: read under one deadline and a limit, and understood strictly.
+//! The head of a request: read with a deadline and a size limit, and parsed strictly.
 
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
@@ -12,26 +12,26 @@ use super::target::RequestTarget;
 use super::{body, timed, token};
 use crate::config::Secret;
 
-/// Larger heads are refused, in bytes.
+/// Caps the head, in bytes.
 pub(super) const MAX_HEAD: usize = 8192;
 
-/// More headers are refused.
+/// Caps the headers of a request.
 const MAX_HEADERS: usize = 64;
 
-/// A head that can be judged.
+/// The parsed head of a request.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct RequestHead {
     pub(super) verb: Verb,
     /// Without the token.
     pub(super) target: RequestTarget,
-    /// As it was written; `None` only with HTTP/1.0.
+    /// The Host header as it was sent. `None` with HTTP/1.0 only.
     pub(super) host: Option<String>,
     /// The body's length in bytes.
     pub(super) length: usize,
-    /// Whether the body comes only after a "go on".
+    /// The client sends the body only after `100 Continue`.
     pub(super) waits: bool,
     pub(super) credentials: VisitorCredentials,
-    /// Whether a person reads the answer.
+    /// The client is a browser.
     pub(super) wants_page: bool,
 }
 
@@ -42,11 +42,11 @@ pub(super) enum Verb {
     Post,
 }
 
-/// Why there is no head.
+/// The reason why there is no head.
 #[derive(Debug)]
 pub(super) enum NoHead {
     Refused(GateRefusal),
-    /// The visitor went, or said nothing at all, as browsers do that connect beforehand.
+    /// The visitor left or sent nothing, as browsers do that connect in advance.
     Gone(io::Error),
 }
 
@@ -56,7 +56,7 @@ impl From<GateRefusal> for NoHead {
     }
 }
 
-/// Reads a head until `deadline`, with what came of the body already.
+/// Reads a head until `deadline`, and returns it with the part of the body that came with it.
 pub(super) fn read(socket: &TcpStream, deadline: Instant) -> Result<(RequestHead, Vec<u8>), NoHead> {
     let mut buffer = vec![0; MAX_HEAD];
     let mut filled = 0;
@@ -73,8 +73,8 @@ pub(super) fn read(socket: &TcpStream, deadline: Instant) -> Result<(RequestHead
         };
         let has_line = buffer[filled..filled + count].contains(&b'\n');
         filled += count;
-        // A head that comes byte by byte is not looked at again for every byte; nor does a peer that
-        // speaks something else wait for a line's end.
+        // Parses after each line rather than after each byte, and after the first bytes, so that a peer
+        // that speaks another protocol gets its answer at once.
         if has_line || was_empty || filled == MAX_HEAD {
             if let Some((head, length)) = RequestHead::parse(&buffer[..filled])? {
                 buffer.truncate(filled);
@@ -92,7 +92,7 @@ pub(super) fn read(socket: &TcpStream, deadline: Instant) -> Result<(RequestHead
 }
 
 impl RequestHead {
-    /// The head at the beginning of `bytes` and its length; `None` when it is not complete.
+    /// Parses the head at the start of `bytes`, with its length. `None` if it is incomplete.
     pub(super) fn parse(bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, GateRefusal> {
         let mut headers = [EMPTY_HEADER; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
@@ -101,7 +101,7 @@ impl RequestHead {
             Ok(Status::Partial) => return Ok(None),
             Err(error) => return Err(refusal(error)),
         };
-        // Complete, so all three are there.
+        // A complete head has all three.
         let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version)
         else {
             return Err(GateRefusal::Malformed("The request line is not complete."));
@@ -118,15 +118,15 @@ impl RequestHead {
         if host.is_none() && version > 0 {
             return Err(GateRefusal::Malformed("A Host header is needed."));
         }
-        let length_told = body::length(headers.all("Content-Length"))?;
+        let content_length = body::length(headers.all("Content-Length"))?;
         if headers.all("Transfer-Encoding").next().is_some() {
-            // Both together are how requests are smuggled past a gate.
-            return Err(match length_told {
+            // Both headers together are a request smuggling attack.
+            return Err(match content_length {
                 Some(_) => GateRefusal::Malformed("There are both Content-Length and Transfer-Encoding."),
                 None => GateRefusal::TransferEncoding,
             });
         }
-        if verb == Verb::Post && length_told.is_none() {
+        if verb == Verb::Post && content_length.is_none() {
             return Err(GateRefusal::NoLength);
         }
         let waits = match headers.only_one("Expect", "There is more than one Expect header.")? {
@@ -136,8 +136,8 @@ impl RequestHead {
         };
         let credentials = headers.credentials(target.query.take("token"))?;
         let wants_page = headers.texts("Accept").any(|value| value.contains("text/html"));
-        let length_told = length_told.unwrap_or(0);
-        let head = RequestHead { verb, target, host, length: length_told, waits, credentials, wants_page };
+        let content_length = content_length.unwrap_or(0);
+        let head = RequestHead { verb, target, host, length: content_length, waits, credentials, wants_page };
         Ok(Some((head, length)))
     }
 }
@@ -157,7 +157,7 @@ impl<'h> Headers<'h> {
         self.0.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
     }
 
-    /// Those that are text.
+    /// The values of a header that are text.
     fn texts(&self, name: &str) -> impl Iterator<Item = &'h str> {
         self.all(name).filter_map(|value| std::str::from_utf8(value).ok())
     }

@@ -1,38 +1,38 @@
-//! By which names the page may be called. A web page elsewhere can point a name of its own at this
-//! machine (DNS rebinding) and would read ours through the visitor's browser; the Host header tells.
+//! The host names that the page answers to. A web page elsewhere can point its own name at this machine
+//! (DNS rebinding) and read the status page through the visitor's browser. The Host header reveals it.
 
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Nobody outside can point these at a home network.
+/// Name suffixes that nobody outside can point at a home network.
 const HOME_ENDINGS: [&str; 7] =
     [".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa", ".fritz.box"];
 
-/// The names of this machine.
+/// The host names of this machine.
 #[derive(Debug, Clone)]
 pub(super) struct MachineNames(Vec<String>);
 
-/// What a Host header is.
+/// The verdict on a Host header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HostHeader {
     Ours,
     Foreign,
-    /// Not a host at all.
+    /// Not a host name.
     Malformed,
 }
 
 impl MachineNames {
-    /// `configured` in lower case; the machine's own name is found out here.
+    /// The `configured` names, which are in lower case, and the machine's own name.
     pub(super) fn new(configured: &[String]) -> MachineNames {
         let mut names = configured.to_vec();
-        // No name, no harm: it is one more that is allowed.
+        // Without it, one name fewer is allowed.
         if let Ok(own) = fs::read_to_string("/proc/sys/kernel/hostname") {
             names.push(own.trim().to_ascii_lowercase());
         }
         MachineNames(names)
     }
 
-    /// Judges a Host header's value, or the authority of an absolute target.
+    /// Checks the value of a Host header or the authority of an absolute target.
     pub(super) fn judge(&self, value: &str) -> HostHeader {
         if let Some(rest) = value.strip_prefix('[') {
             let Some((address, port)) = rest.split_once(']') else {

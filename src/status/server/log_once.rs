@@ -1,17 +1,17 @@
-//! A failure that comes again and again is told once.
+//! Logs a repeated failure once.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// After so long without one, the next failure is news.
+/// After this time without a failure, the next one is logged again.
 const CALM: Duration = Duration::from_secs(60);
 
-/// One kind of failure.
+/// Tracks one kind of failure.
 #[derive(Debug, Default)]
 pub(super) struct LogOnce(Mutex<Option<Instant>>);
 
 impl LogOnce {
-    /// Counts a failure: whether it is the first of its streak.
+    /// Records a failure and tells whether it is the first of a series, which is to be logged.
     pub(super) fn begins(&self, now: Instant) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = last.replace(now);

@@ -1,18 +1,19 @@
-//! What stands behind the `?`.
+//! The query of a request target.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::percent;
 
-/// More than this nobody asks for.
+/// Caps the parameters of a query.
 const MAX_PARAMETERS: usize = 32;
 
-/// Query parameters, decoded; at most 32.
+/// Decoded query parameters, at most 32.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueryParams(Vec<(String, String)>);
 
-/// Too many parameters, or one that is not percent-encoded UTF-8 without control characters.
+/// The query has too many parameters, or one that is not percent-encoded UTF-8 without control
+/// characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueryParamsError;
 
@@ -25,12 +26,12 @@ impl fmt::Display for QueryParamsError {
 impl std::error::Error for QueryParamsError {}
 
 impl QueryParams {
-    /// The first parameter of this name; a name without `=` has an empty value.
+    /// The first parameter of this name. A name without `=` has an empty value.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str())
     }
 
-    /// Every parameter in its order, name and value.
+    /// All parameters in order, name and value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -42,7 +43,7 @@ impl QueryParams {
         value
     }
 
-    /// Percent-encoded with its `?`; nothing when it is empty.
+    /// Writes the query percent-encoded with its `?`. An empty one writes nothing.
     pub(super) fn encode(&self, into: &mut String) {
         for (place, (name, value)) in self.iter().enumerate() {
             into.push(if place == 0 { '?' } else { '&' });
@@ -72,7 +73,7 @@ impl FromStr for QueryParams {
 }
 
 impl<const N: usize> From<[(&str, &str); N]> for QueryParams {
-    /// The first 32 of them.
+    /// Takes the first 32 parameters.
     fn from(parameters: [(&str, &str); N]) -> QueryParams {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         QueryParams(parameters.into_iter().take(MAX_PARAMETERS).map(owned).collect())

@@ -1,4 +1,5 @@
-//! The way over the private socket: a request rewritten to what is needed, its answer into memory.
+//! The relay over the private socket: it rewrites a request to the necessary lines and reads the reply
+//! into memory.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
@@ -10,24 +11,24 @@ use super::head::{RequestHead, Verb};
 use super::reply::HttpReply;
 use super::timed;
 
-/// Larger answers are refused, in bytes.
+/// Caps an answer's body, in bytes.
 pub(super) const MAX_ANSWER: usize = 8 << 20;
 
-/// An answer's head in bytes, and how many headers it may have.
+/// Caps an answer's head, in bytes, and its headers.
 const MAX_HEAD: usize = 64 << 10;
 const MAX_HEADERS: usize = 64;
 
-/// The headers that the gate and the workers speak of.
+/// The headers that the gate adds for the workers.
 pub(super) const HOST_HEADER: &str = "X-Sluice-Host";
 pub(super) const KEY_HEADER: &str = "X-Sluice-Key";
 
-/// Why there is no answer.
+/// The reason why there is no reply.
 #[derive(Debug)]
 pub(super) enum Broken {
     TimedOut,
-    /// So many bytes.
+    /// The size of the body in bytes.
     TooLarge(usize),
-    /// No memory for it now.
+    /// No answer memory left.
     NoMemory,
     Failed(io::Error),
 }
@@ -38,7 +39,7 @@ impl From<io::Error> for Broken {
     }
 }
 
-/// The request as it goes over the private socket. HTTP/1.0, so that the answer is never chunked.
+/// Encodes the request for the private socket. It is HTTP/1.0, so that the reply is never chunked.
 pub(super) fn encode(head: &RequestHead, body: &[u8], key: &str) -> Vec<u8> {
     let (method, body) = match head.verb {
         Verb::Get | Verb::Head => ("GET", &[][..]),
@@ -64,12 +65,12 @@ pub(super) fn encode(head: &RequestHead, body: &[u8], key: &str) -> Vec<u8> {
     bytes
 }
 
-/// Sends `request` and takes the whole answer until `deadline`. `hold` sets memory aside for it.
+/// Sends `request` and reads the whole reply until `deadline`. `reserve` reserves memory for it.
 pub(super) fn exchange<S: AsFd>(
     socket: &S,
     request: &[u8],
     deadline: Instant,
-    hold: &dyn Fn(usize) -> bool,
+    reserve: &dyn Fn(usize) -> bool,
 ) -> Result<HttpReply, Broken>
 where
     for<'a> &'a S: Read + Write,
@@ -93,7 +94,7 @@ where
     if body_length > MAX_ANSWER {
         return Err(Broken::TooLarge(body_length));
     }
-    if !hold(body_length) {
+    if !reserve(body_length) {
         return Err(Broken::NoMemory);
     }
     reply.body.reserve_exact(body_length);
@@ -109,7 +110,7 @@ where
     Ok(reply)
 }
 
-/// The head, its length and the body's; `None` when it is not complete.
+/// Parses the head: the reply, the length of the head and that of the body. `None` if it is incomplete.
 fn parse_head(bytes: &[u8]) -> Result<Option<(HttpReply, usize, usize)>, Broken> {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
@@ -127,11 +128,11 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(HttpReply, usize, usize)>, Broken>
         }
         reply.headers.push((header.name.to_owned(), value));
     }
-    // What our workers answer has a type; a server that dies answers without one.
+    // Every answer of a worker has a type. A dying server answers without one.
     if !reply.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Content-Type")) {
         return Err(Broken::Failed(io::Error::other("it gave up a request")));
     }
-    // Always told, or it could not be told from one that breaks off.
+    // Without a length a truncated reply would go unnoticed.
     let body_length = body_length.ok_or_else(malformed)?;
     Ok(Some((reply, length, body_length)))
 }
@@ -147,14 +148,14 @@ mod tests {
 
     const KEY: &str = "k";
 
-    /// One request: its request line and headers, and the body.
+    /// Splits a request into its lines and its body.
     fn taken_apart(bytes: &[u8]) -> (Vec<String>, Vec<u8>) {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         (head.split("\r\n").map(str::to_owned).collect(), bytes[end + 4..].to_vec())
     }
 
-    /// Whatever a visitor writes, the inner server gets these lines and no others.
+    /// Checks that the inner server gets these lines and no others, whatever a visitor sends.
     fn is_minimal(head: &RequestHead, body: &[u8]) {
         let (lines, passed_on) = taken_apart(&encode(head, body, KEY));
         let is_post = head.verb == Verb::Post;

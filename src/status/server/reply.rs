@@ -1,11 +1,11 @@
-//! An answer as it goes out: the headers that every answer carries, and the bytes.
+//! The reply to a visitor: the default headers and the bytes.
 
 use jiff::Timestamp;
 
 use super::answer::HttpAnswer;
 
-/// What every answer says unless it says something else by itself. No page may be framed, read or
-/// run by another site, and nothing is kept.
+/// The headers of every reply, unless the answer sets its own. No other site may frame, read or run a
+/// page, and nothing is cached.
 const ALWAYS: [(&str, &str); 6] = [
     ("Cache-Control", "no-store"),
     (
@@ -18,7 +18,8 @@ const ALWAYS: [(&str, &str); 6] = [
     ("X-Frame-Options", "DENY"),
 ];
 
-/// What belongs to one hop, is written here, or would open the page to other sites.
+/// Headers that belong to one hop or are written here. Those that would open the page to other sites
+/// are stripped as well, by their prefix.
 const NOT_PASSED_ON: [&str; 9] = [
     "connection",
     "content-length",
@@ -31,17 +32,17 @@ const NOT_PASSED_ON: [&str; 9] = [
     "x-sluice-key",
 ];
 
-/// An answer in memory.
+/// A reply in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HttpReply {
     pub(super) status: u16,
-    /// With the Content-Type.
+    /// All headers, with the Content-Type.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
 
 impl HttpReply {
-    /// Everything before the body.
+    /// Encodes everything before the body.
     pub(super) fn head(&self) -> Vec<u8> {
         let mut text = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         let mut add = |name: &str, value: &str| {
@@ -79,7 +80,7 @@ fn may_go_out(name: &str, value: &str) -> bool {
     !NOT_PASSED_ON.contains(&name.as_str()) && !name.starts_with("access-control-") && is_header(&name, value)
 }
 
-/// Whether these can't be taken for anything but one header.
+/// Tells whether name and value can only be read as one header.
 pub(super) fn is_header(name: &str, value: &str) -> bool {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     !name.is_empty() && name.bytes().all(is_name) && value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
@@ -111,7 +112,7 @@ fn reason(status: u16) -> &'static str {
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
         505 => "HTTP Version Not Supported",
-        // Allowed to be empty.
+        // The reason phrase may be empty.
         _ => "",
     }
 }

@@ -1,24 +1,24 @@
-//! The request's target: the path and what stands behind it.
+//! The request target: path and query.
 
 use super::percent;
 use super::query::QueryParams;
 
-/// What is asked for, decoded.
+/// The decoded target of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RequestTarget {
     pub(super) path: String,
     pub(super) query: QueryParams,
-    /// Of the absolute form, `http://authority/path`.
+    /// The authority of the absolute form, `http://authority/path`.
     pub(super) authority: Option<String>,
 }
 
 impl RequestTarget {
-    /// The error says what is wrong.
+    /// Parses a target. The error says what is wrong.
     pub(super) fn parse(text: &str) -> Result<RequestTarget, &'static str> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("the path must be ASCII, anything else percent-encoded");
         }
-        // What a browser keeps to itself; a program may send it.
+        // Browsers do not send the fragment, but other programs may.
         let text = text.split('#').next().unwrap_or_default();
         let (authority, text) = match text.get(..7) {
             Some(scheme) if scheme.eq_ignore_ascii_case("http://") => {

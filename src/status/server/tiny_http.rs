@@ -1,5 +1,5 @@
-//! `tiny_http` behind its private socket, started again when it has died: one failed accept, for want
-//! of a descriptor or a thread, ends it for ever.
+//! `tiny_http` behind its private socket. It is restarted when it has died, because one failed accept,
+//! for lack of a descriptor or a thread, ends it for good.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -19,22 +19,23 @@ use super::unix_socket::{Door, PrivateDirectory};
 use super::worker::{self, WORKERS, WorkerShared};
 use crate::net::process;
 
-/// Requests at the same time; each is a thread of `tiny_http` for a moment. Others wait.
+/// Caps concurrent requests, since each occupies a thread of `tiny_http`. Others wait.
 const MAX_AT_ONCE: usize = 8;
 
-/// When every worker has been in the handler for so long, nothing more is passed on.
+/// When every worker has been in the handler for this long, requests are no longer relayed.
 const STUCK: Duration = Duration::from_secs(10);
 
-/// So often at most a server that died is replaced: its idle threads take five seconds to end.
+/// The shortest time between two restarts, since the idle threads of a dead server take five seconds
+/// to end.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often one request is tried.
+/// Caps the attempts for one request.
 const MAX_TRIES: usize = 3;
 
-/// At the end, workers that stay in the handler are left behind after so long.
+/// The time that workers in the handler get at shutdown. After it they are abandoned.
 const LAST_WORKERS: Duration = Duration::from_millis(200);
 
-/// Why a request has no answer.
+/// The reason why a request has no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RelayFailure {
     /// The handler took too long.
@@ -44,11 +45,11 @@ pub(super) enum RelayFailure {
     Unavailable,
 }
 
-/// The inner server, whichever instance it is at.
+/// The inner server across its restarts.
 pub(super) struct TinyHttp {
     handler: Handler,
     directory: PrivateDirectory,
-    /// What the workers know the gate by.
+    /// The secret by which the workers recognise the gate.
     key: String,
     state: Mutex<TinyHttpState>,
     freed: Condvar,
@@ -57,7 +58,7 @@ pub(super) struct TinyHttp {
 
 struct TinyHttpState {
     instance: Option<Arc<Instance>>,
-    /// The next instance's.
+    /// The number of the next instance.
     number: u64,
     started: Instant,
     at_once: usize,
@@ -65,15 +66,15 @@ struct TinyHttpState {
 }
 
 struct Instance {
-    /// Held by its workers: with the last of them it ends and gives up what it has not answered.
+    /// Owned by the workers. When the last of them ends, the server ends and drops open requests.
     server: Weak<Server>,
     door: Door,
     work: Arc<WorkerShared>,
-    /// Ends when every worker has ended.
+    /// Disconnects when every worker has ended.
     alive: Receiver<Infallible>,
 }
 
-/// Leave to pass one request on, until dropped.
+/// The permit to relay one request, until dropped.
 struct Turn<'i>(&'i TinyHttp);
 
 impl TinyHttp {
@@ -91,19 +92,19 @@ impl TinyHttp {
         Ok(TinyHttp { handler, directory, key, state, freed, failures: LogOnce::default() })
     }
 
-    /// What requests must carry.
+    /// The key that requests must carry.
     pub(super) fn key(&self) -> &str {
         &self.key
     }
 
-    /// Passes `request` on and returns its answer, or why there is none by `deadline`. One that
-    /// `is_repeatable` is asked again when the server died over it. `hold` sets memory aside.
+    /// Relays `request` and returns its reply, or the reason why there is none by `deadline`. A request
+    /// that `is_repeatable` is sent again if the server dies over it. `reserve` reserves memory.
     pub(super) fn pass_on(
         &self,
         request: &[u8],
         is_repeatable: bool,
         deadline: Instant,
-        hold: &dyn Fn(usize) -> bool,
+        reserve: &dyn Fn(usize) -> bool,
     ) -> Result<HttpReply, RelayFailure> {
         let _turn = self.turn(deadline)?;
         let mut reason = io::Error::other("it does not answer");
@@ -116,7 +117,7 @@ impl TinyHttp {
                 }
             };
             if instance.work.is_stuck(STUCK) {
-                reason = io::Error::other("every thread of it is at something that does not end");
+                reason = io::Error::other("all its threads are stuck in a request");
                 break;
             }
             let socket = match unix_socket::have_room().and_then(|()| instance.door.connect()) {
@@ -131,11 +132,11 @@ impl TinyHttp {
                     continue;
                 }
             };
-            match relay::exchange(&socket, request, deadline, hold) {
+            match relay::exchange(&socket, request, deadline, reserve) {
                 Ok(reply) => return Ok(reply),
                 Err(Broken::NoMemory) => return Err(RelayFailure::NoMemory),
                 Err(Broken::TooLarge(bytes)) => {
-                    self.complain(&format_args!("an answer of {bytes} bytes is more than it may have"));
+                    self.complain(&format_args!("an answer of {bytes} bytes is too large"));
                     return Err(RelayFailure::TooLarge);
                 }
                 Err(Broken::TimedOut) => {
@@ -165,17 +166,17 @@ impl TinyHttp {
         self.freed.notify_all();
         if let Some(instance) = instance {
             instance.retire();
-            // Ends with an error when all have ended: nothing is ever sent.
+            // Returns an error when all workers have ended, since nothing is ever sent.
             let _ = instance.alive.recv_timeout(LAST_WORKERS);
             drop(instance);
         }
         self.directory.remove();
     }
 
-    /// Once for each time that it begins to fail.
+    /// Logs the first failure of a series.
     fn complain(&self, what: &dyn fmt::Display) {
         if self.failures.begins(Instant::now()) {
-            log::error!("the page can't be answered: {what}");
+            log::error!("the status page can't answer a request: {what}");
         }
     }
 
@@ -195,7 +196,7 @@ impl TinyHttp {
         Ok(Turn(self))
     }
 
-    /// The one that runs; a new one in the place of one that died.
+    /// The running instance. One that has died is replaced.
     fn instance(&self, deadline: Instant) -> io::Result<Arc<Instance>> {
         let mut state = self.lock();
         loop {
@@ -223,13 +224,13 @@ impl TinyHttp {
         let number = state.number;
         state.number += 1;
         let instance = Arc::new(Instance::start(&self.handler, &self.directory, &self.key, number)?);
-        log::debug!("the page's inner server was started again");
+        log::debug!("the page's inner server was restarted");
         state.instance = Some(instance.clone());
         Ok(instance)
     }
 
     fn lock(&self) -> MutexGuard<'_, TinyHttpState> {
-        // Each change is whole before anything could panic.
+        // No change can be interrupted by a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -260,7 +261,7 @@ impl Instance {
         started.map(|()| instance)
     }
 
-    /// Lets its workers end, and the server with them.
+    /// Ends the workers, and the server with them.
     fn retire(&self) {
         self.work.end();
         if let Some(server) = self.server.upgrade() {
@@ -273,7 +274,7 @@ impl Instance {
 
 impl fmt::Debug for TinyHttp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").field("directory", &self.directory).finish_non_exhaustive()
+        f.debug_struct("TinyHttp").field("directory", &self.directory).finish_non_exhaustive()
     }
 }
 

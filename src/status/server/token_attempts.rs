@@ -1,4 +1,4 @@
-//! Wrong tokens, counted for each address, so that none can be guessed.
+//! Limits the wrong tokens of each address, so that the token can't be guessed.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use crate::limits::AddressKey;
 
-/// So many wrong ones in a minute.
+/// Caps the wrong tokens of one address in a minute.
 pub(super) const MAX_WRONG: u32 = 10;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How many addresses are told apart; beyond it the newcomers share one count.
+/// Caps the tracked addresses. Further addresses share one count.
 const MAX_SOURCES: usize = 1024;
 
-/// The counts.
+/// The wrong tokens by address.
 #[derive(Debug, Default)]
 pub(super) struct TokenAttempts(Mutex<AttemptCounts>);
 
@@ -24,7 +24,7 @@ struct AttemptCounts {
     others: Option<Count>,
 }
 
-/// Since the first wrong one.
+/// The wrong tokens since the first of them.
 #[derive(Debug, Clone, Copy)]
 struct Count {
     since: Instant,
@@ -32,7 +32,7 @@ struct Count {
 }
 
 impl TokenAttempts {
-    /// Whether this address has to wait.
+    /// Tells whether this address has used up its attempts.
     pub(super) fn are_used_up(&self, source: AddressKey, now: Instant) -> bool {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = match counts.sources.get(&source) {
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(tries.0.lock().unwrap().sources.len(), MAX_SOURCES);
         assert!(tries.are_used_up(source(200_000), start));
         assert!(!tries.are_used_up(source(1), start));
-        // A minute later the table is free again.
+        // A minute later the table is empty again.
         tries.add(source(200_000), start + MINUTE);
         assert_eq!(tries.0.lock().unwrap().sources.len(), 1);
     }

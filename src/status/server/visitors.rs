@@ -1,6 +1,5 @@
-//! Who is there: how many connections, from where, for how long, and what memory their answers take.
-//! When it is full, who has been there longest makes room, so that nobody can keep others out by
-//! just staying.
+//! The open connections: their number, source, age, and the memory of their answers. When the server is
+//! full, the oldest connection is evicted, so that nobody can keep others out by staying connected.
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,28 +7,28 @@ use std::time::{Duration, Instant};
 
 use crate::limits::AddressKey;
 
-/// Connections in all.
+/// Caps all connections.
 pub(super) const MAX_VISITORS: usize = 64;
 
-/// Connections of one address (IPv6: one /64). A browser has six.
+/// Caps the connections of one address (IPv6: one /64). A browser opens six.
 pub(super) const MAX_FROM_ONE: usize = 16;
 
-/// Threads, with those of connections that were closed and are about to notice.
+/// Caps the threads, including those of evicted connections that have not ended yet.
 const MAX_THREADS: usize = 2 * MAX_VISITORS;
 
-/// Who has been there for less is not sent away.
+/// Younger connections are not evicted.
 const MIN_STAY: Duration = Duration::from_secs(1);
 
-/// All answers that are being taken, in bytes.
+/// Caps the memory of all answers, in bytes.
 const MAX_HELD: usize = 16 << 20;
 
-/// Smaller answers, in bytes, always find room: 128 of them are 8 MiB.
+/// Answers up to this size, in bytes, need no reservation: 128 of them are 8 MiB.
 const SMALL: usize = 64 << 10;
 
-/// How long to wait for memory at a time while somebody who has to go goes.
+/// The interval between checks for memory while evicted connections end.
 const RELEASE_PAUSE: Duration = Duration::from_millis(20);
 
-/// All who are there.
+/// The open connections of the server.
 #[derive(Debug, Default)]
 pub(super) struct Visitors {
     table: Mutex<VisitorTable>,
@@ -50,11 +49,11 @@ struct VisitorEntry {
     since: Instant,
     socket: Arc<TcpStream>,
     held: usize,
-    /// Told to go; its thread has not ended yet.
+    /// Evicted; its thread has not ended yet.
     leaving: bool,
 }
 
-/// One visitor's place, until dropped.
+/// One connection's slot, until dropped.
 #[derive(Debug)]
 pub(super) struct VisitorSlot {
     visitors: Arc<Visitors>,
@@ -62,7 +61,7 @@ pub(super) struct VisitorSlot {
 }
 
 impl Visitors {
-    /// A place for this connection; `None` when there is none and nobody has stayed long enough.
+    /// Takes a slot for this connection. `None` if the server is full and no connection can be evicted.
     pub(super) fn enter(
         self: &Arc<Visitors>,
         socket: &Arc<TcpStream>,
@@ -86,26 +85,26 @@ impl Visitors {
         Some(VisitorSlot { visitors: self.clone(), number })
     }
 
-    /// Closes the connection that has been there longest, if that is long enough.
+    /// Evicts the oldest connection, if it is old enough.
     pub(super) fn dismiss_one(&self, now: Instant) {
         self.lock().dismiss_longest(now, |_| true);
     }
 
-    /// Ends every wait for a visitor's next byte. Answers on their way still go out.
+    /// Ends every wait for a visitor's next byte. Pending answers are still sent.
     pub(super) fn stop_listening(&self) {
         for visitor in &self.lock().present {
             let _ = visitor.socket.shutdown(Shutdown::Read);
         }
     }
 
-    /// Ends every wait.
+    /// Closes all connections.
     pub(super) fn dismiss_all(&self) {
         for visitor in &mut self.lock().present {
             visitor.dismiss();
         }
     }
 
-    /// Waits until nobody is there any more: whether that came true in `time`.
+    /// Waits up to `time` until every connection has ended. False if some have not.
     pub(super) fn wait_empty(&self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         let mut table = self.lock();
@@ -120,7 +119,7 @@ impl Visitors {
     }
 
     fn lock(&self) -> MutexGuard<'_, VisitorTable> {
-        // Each change is whole before anything could panic.
+        // No change can be interrupted by a panic.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -134,7 +133,7 @@ impl VisitorTable {
         self.present.iter().filter(|visitor| !visitor.leaving && which(visitor)).count()
     }
 
-    /// Sends the one away that has been there longest, if that is long enough.
+    /// Evicts the oldest of some connections, if it is old enough.
     fn dismiss_longest(&mut self, now: Instant, which: impl Fn(&VisitorEntry) -> bool) -> Option<()> {
         let longest = self
             .present
@@ -150,19 +149,19 @@ impl VisitorTable {
 impl VisitorEntry {
     fn dismiss(&mut self) {
         self.leaving = true;
-        // Its thread wakes up with an end or an error.
+        // The connection's thread wakes up with an end or an error.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
 
 impl VisitorSlot {
-    /// For thread names.
+    /// A number for the name of the thread.
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    /// Sets `bytes` of memory aside for this visitor's answer until the place is dropped; false when
-    /// there is none until `deadline`, or none to be had from those who have stayed long enough.
+    /// Reserves `bytes` of memory for this visitor's answer until the slot is dropped. False if there is
+    /// none until `deadline`, or if no other holder can be evicted.
     pub(super) fn hold(&self, bytes: usize, deadline: Instant) -> bool {
         if bytes <= SMALL {
             return true;
@@ -210,7 +209,7 @@ mod tests {
         AddressKey::V4(Ipv4Addr::from_bits(n))
     }
 
-    /// Both ends.
+    /// Both ends of a connection.
     fn connection() -> (Arc<TcpStream>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -228,7 +227,7 @@ mod tests {
             (1..MAX_FROM_ONE).map(|_| visitors.enter(&socket, source(1), later).unwrap()).collect();
         assert!(visitors.enter(&socket, source(1), later).is_none());
         places.push(visitors.enter(&socket, source(2), later).unwrap());
-        // A second after the first came, it is closed for a newcomer, but only for one.
+        // A second after the first connected, it is evicted for one newcomer, and only one.
         let then = start + MIN_STAY;
         places.push(visitors.enter(&socket, source(1), then).unwrap());
         assert_eq!(first_client.read(&mut [0]).unwrap(), 0);
@@ -264,7 +263,7 @@ mod tests {
         let mut places: Vec<VisitorSlot> = (0..4).map(enter).collect();
         assert!(places.iter().all(|place| place.hold(large, deadline)));
         let next = enter(5);
-        assert!(!next.hold(large, deadline), "nobody has stayed long enough");
+        assert!(!next.hold(large, deadline), "no connection is old enough");
         assert!(next.hold(SMALL, deadline));
         places.pop();
         assert!(next.hold(large, deadline));
@@ -284,7 +283,7 @@ mod tests {
         let holder = visitors.enter(&old, source(1), past).unwrap();
         assert!(holder.hold(MAX_HELD, deadline));
         let thread = std::thread::spawn(move || {
-            // Blocked like one whose visitor does not read, until it is told to go.
+            // Blocks like the thread of a visitor that does not read, until it is evicted.
             let _ = (&*old).read(&mut [0]);
             drop(holder);
         });

@@ -1,4 +1,4 @@
-//! The threads that take requests from `tiny_http` and call the handler.
+//! The worker threads that take requests from `tiny_http` and call the handler.
 
 use std::convert::Infallible;
 use std::io::{self, Cursor};
@@ -20,32 +20,32 @@ use crate::net::process;
 use crate::util::stop::Stopped;
 use crate::util::thread::{SERVICE_STACK, spawn};
 
-/// How many; a slow answer holds up one of them.
+/// The number of workers. A slow request blocks one of them.
 pub(super) const WORKERS: usize = 2;
 
-/// What the workers of one server share.
+/// The state that the workers of one server share.
 #[derive(Debug, Default)]
 pub(super) struct WorkerShared {
-    /// Since when each has been in the handler.
+    /// The time at which each worker entered the handler.
     busy: Mutex<[Option<Instant>; WORKERS]>,
     ended: AtomicBool,
     panics: LogOnce,
 }
 
 impl WorkerShared {
-    /// Whether every worker has been in the handler for so long.
+    /// Tells whether every worker has been in the handler for this time.
     pub(super) fn is_stuck(&self, time: Duration) -> bool {
         let now = Instant::now();
         let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         busy.iter().all(|since| since.is_some_and(|since| now.saturating_duration_since(since) >= time))
     }
 
-    /// Whether one has given up, because the server accepts nothing more.
+    /// Tells whether the workers have ended or are about to.
     pub(super) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Asks all to end after what they are at.
+    /// Asks all workers to end after their current request.
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Release);
     }
@@ -58,7 +58,7 @@ impl WorkerShared {
     }
 }
 
-/// Starts all of them; each holds `alive` until it ends.
+/// Starts the workers. Each holds `alive` until it ends.
 pub(super) fn start(
     server: &Arc<Server>,
     handler: &Handler,
@@ -72,7 +72,7 @@ pub(super) fn start(
         spawn(format!("page-{place}"), SERVICE_STACK, move || {
             let _ = process::yield_to_others();
             serve_all(&server, &handler, &key, &work, place);
-            // First the server, which ends with its last holder.
+            // The server ends with its last owner, before `alive` disconnects.
             drop(server);
             drop(alive);
             Ok::<(), Stopped>(())
@@ -84,12 +84,12 @@ pub(super) fn start(
 fn serve_all(server: &Server, handler: &Handler, key: &str, work: &WorkerShared, place: usize) {
     while !work.has_ended() {
         let Ok(request) = server.recv() else {
-            // It accepts nothing more, or was told to end: so are the others.
+            // The server accepts no more requests, or is to end. So are the other workers.
             work.end();
             server.unblock();
             return;
         };
-        // A request that is dropped is answered with 500.
+        // `tiny_http` answers a dropped request with 500.
         let _ = catch_unwind(AssertUnwindSafe(|| respond(request, handler, key, work, place)));
         work.set(place, None);
     }
@@ -106,11 +106,11 @@ fn respond(mut request: tiny_http::Request, handler: &Handler, key: &str, work: 
         }
         None => HttpAnswer::text(400, "This did not come through the gate.\n"),
     };
-    // Errors: the gate has given up on it.
+    // On an error the gate has given up on the request.
     let _ = request.respond(response(&answer));
 }
 
-/// What the gate passed on; `None` from anybody else.
+/// Reads a request of the gate. `None` if it came from anywhere else.
 fn understand(request: &mut tiny_http::Request, key: &str) -> Option<GatedRequest> {
     let header = |name: &'static str| {
         let headers = request.headers().iter();
@@ -132,14 +132,14 @@ fn understand(request: &mut tiny_http::Request, key: &str) -> Option<GatedReques
 }
 
 fn call(handler: &Handler, request: &GatedRequest, work: &WorkerShared) -> HttpAnswer {
-    // The handler shares nothing with us; what it shares with itself is its own to keep whole.
+    // The handler shares no state with the worker, and its own survives a panic.
     if let Ok(answer) = catch_unwind(AssertUnwindSafe(|| handler(request))) {
         return answer;
     }
     if work.panics.begins(Instant::now()) {
-        log::error!("the page's handler panicked at {:?}", request.path);
+        log::error!("the status page panicked while answering {:?}: please report this bug", request.path);
     }
-    HttpAnswer::text(500, "The page could not be made.\n")
+    HttpAnswer::text(500, "The page could not be rendered. The log says why.\n")
 }
 
 fn response(answer: &HttpAnswer) -> Response<Cursor<Arc<[u8]>>> {
@@ -147,14 +147,14 @@ fn response(answer: &HttpAnswer) -> Response<Cursor<Arc<[u8]>>> {
     let others = answer.headers.iter().map(|(name, value)| (*name, value.as_str()));
     let headers = std::iter::once(content_type)
         .chain(others)
-        // It would be believed instead of the body's own.
+        // It would replace the body's own length.
         .filter(|(name, _)| !name.eq_ignore_ascii_case("Content-Length"))
         .filter(|(name, value)| reply::is_header(name, value))
         .filter_map(|(name, value)| Header::from_bytes(name, value).ok())
         .collect();
     let status = if (200..=599).contains(&answer.status) { answer.status } else { 500 };
     let length = answer.body.len();
-    // By default it sends longer bodies in chunks.
+    // By default longer bodies are chunked.
     Response::new(StatusCode(status), headers, Cursor::new(answer.body.clone()), Some(length), None)
         .with_chunked_threshold(usize::MAX)
 }

@@ -1,10 +1,10 @@
-//! What the pool's messages say, shortened to what is kept.
+//! Reads the pool's messages and truncates the kept texts.
 
 use super::{MOST_TEXT, SUGGESTED};
 use crate::stratum::{self, Difficulty, ResponseVerdict};
 use crate::verify::observations::{PoolRefusal, ReconnectSeen, Suggestion};
 
-/// A `client.reconnect` from the pool `host`.
+/// Reads a `client.reconnect` from the pool `host`.
 pub(super) fn reconnect(read: stratum::Reconnect, host: &str) -> ReconnectSeen {
     let is_foreign = !read.is_to(host);
     let shortened = |text: String| text.chars().take(MOST_TEXT).collect::<String>();
@@ -15,9 +15,9 @@ pub(super) fn reconnect(read: stratum::Reconnect, host: &str) -> ReconnectSeen {
     }
 }
 
-/// What a difficulty that comes after the suggestion says of it. `before` is the one it replaces.
+/// The reaction to the suggestion after a difficulty was set. `before` is the difficulty it replaces.
 pub(super) fn suggestion_after(known: Suggestion, before: Option<Difficulty>, set: Difficulty) -> Suggestion {
-    // Some pools round to one digit.
+    // Some pools round to one significant digit.
     let is_suggested = (SUGGESTED * 0.5..=SUGGESTED * 1.5).contains(&set.value());
     match (known, before) {
         (Suggestion::Followed | Suggestion::Needless, _) => known,

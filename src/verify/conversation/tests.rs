@@ -4,7 +4,7 @@ use crate::config::Network;
 
 const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
 
-/// When ckpool's job below was made.
+/// The time of ckpool's job below.
 const JOB_TIME: i64 = 1_720_534_678;
 
 fn at(milliseconds: u64) -> Timestamp {
@@ -18,7 +18,7 @@ fn conversation(is_brief: bool) -> VerifyClient {
     VerifyClient::new(&VerifySettings { is_brief, ..settings }, "pool.example", at(0))
 }
 
-/// A conversation as far as a difficulty being suggested at 300 ms.
+/// A conversation up to the suggested difficulty at 300 ms.
 fn opened(is_brief: bool) -> VerifyClient {
     let mut conversation = conversation(is_brief);
     conversation.take_line(br#"{"id":2,"result":[[],"d1e54072",8],"error":null}"#, at(50));
@@ -83,7 +83,7 @@ fn a_brief_watch_ends_with_the_second_job_and_a_long_one_does_not() {
         line(&mut conversation, 5000, &mine());
         assert_eq!(conversation.is_enough(at(5000)), is_enough);
     }
-    // What is bad for certain ends any.
+    // A bad job ends any watch.
     let mut conversation = opened(false);
     line(&mut conversation, 400, &job("51"));
     assert!(!conversation.is_enough(at(1299)), "the suggestion may still be followed");
@@ -269,7 +269,7 @@ fn a_job_grows_old() {
     let lasted = |seconds| Duration::from_secs(seconds);
     assert_eq!(conversation.found().jobs.outdated_for(lasted(300)), None);
     assert!(conversation.found().jobs.outdated_for(lasted(302)).is_some());
-    // A pool whose jobs come with blocks only.
+    // A pool that sends jobs with new blocks only.
     line(&mut conversation, 600_400, &mine());
     assert_eq!(conversation.found().jobs.outdated_for(lasted(3600)), None);
 }

@@ -1,4 +1,4 @@
-//! The jobs of a report.
+//! The jobs in the JSON report.
 
 use serde::Serialize;
 
