@@ -22,9 +22,9 @@ const RUNS: usize = 200;
 const MOST: Duration = Duration::from_millis(5);
 
 fn main() {
-    let sight = sight();
-    let took = time("/status", || status(&sight));
-    time("/metrics", || metrics(&sight));
+    let snapshot = snapshot();
+    let took = time("/status", || status(&snapshot));
+    time("/metrics", || metrics(&snapshot));
     assert!(took < MOST, "/status takes {took:.1?}");
 }
 
@@ -46,7 +46,7 @@ fn time(name: &str, document: impl Fn() -> String) -> Duration {
     best
 }
 
-fn sight() -> StatusSnapshot {
+fn snapshot() -> StatusSnapshot {
     let text = "[[upstream]]\nurl = \"stratum+tcp://pool.example:3333\"\n";
     let config = Config::parse(text, &Overrides::default()).unwrap();
     let (analyzer, _copies) = Analyzer::start(Setup::plain(&AnalysisConfig::default())).unwrap();
@@ -57,7 +57,7 @@ fn sight() -> StatusSnapshot {
     StatusSnapshot {
         facts: Arc::new(FixedFacts::new(&config, Vec::new())),
         snapshot,
-        around: RuntimeStatus::default(),
+        runtime: RuntimeStatus::default(),
         at,
         up_for: Duration::from_secs(86_400),
     }

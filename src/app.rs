@@ -25,7 +25,7 @@ use crate::proxy::{Proxy, ProxyServer, enforcement};
 use crate::record::Recorder;
 use crate::reference::{References, Tip};
 use crate::status::server::{HttpServer, PagePort};
-use crate::status::snapshot::{FixedFacts, RuntimeStatus, Sources, StatusSnapshot, StatusSnapshots};
+use crate::status::snapshot::{FixedFacts, RuntimeStatus, SnapshotSources, StatusSnapshot, StatusSnapshots};
 use crate::status::web;
 use crate::tap::TapMessage;
 use crate::util::os_error::describe;
@@ -65,7 +65,7 @@ pub struct App {
     server: ProxyServer,
     /// `None` when analysis is off, or done elsewhere.
     analyzer: Option<Analyzer>,
-    sights: StatusSnapshots,
+    snapshots: StatusSnapshots,
     page: Option<HttpServer>,
     notifier: Option<Notifier>,
     reloadable: Reloadable,
@@ -134,7 +134,7 @@ impl App {
         }
         let to_rules = is_analyzed.then_some(news);
         let live = Arc::new(ArcSwap::from_pointee(config.clone()));
-        let sources = Sources {
+        let sources = SnapshotSources {
             proxy: proxy.clone(),
             analyzer: analyzer.as_ref().map(Analyzer::published),
             pool_stats,
@@ -143,9 +143,9 @@ impl App {
             references,
             to_rules: to_rules.clone(),
         };
-        let sights =
+        let snapshots =
             StatusSnapshots::start(sources, FixedFacts::new(config, server.addresses().to_vec()), stop)?;
-        let handler = web::handler_with_controls(sights.clone(), proxy.clone());
+        let handler = web::handler_with_controls(snapshots.clone(), proxy.clone());
         let page = page.and_then(|port| match port.serve(&config.http, handler, stop) {
             Ok(page) => Some(page),
             Err(why) => {
@@ -154,7 +154,7 @@ impl App {
             }
         });
         let reloadable = Reloadable { config: live, proxy, names, to_analyzer: to_rules };
-        Ok(App { server, analyzer, sights, page, notifier, reloadable })
+        Ok(App { server, analyzer, snapshots, page, notifier, reloadable })
     }
 
     /// Begins to accept miners, once everything that they need is there.
@@ -180,8 +180,8 @@ impl App {
     }
 
     /// Everything that is shown, as of less than a second ago.
-    pub fn sights(&self) -> &StatusSnapshots {
-        &self.sights
+    pub fn snapshots(&self) -> &StatusSnapshots {
+        &self.snapshots
     }
 
     /// The analyzer's findings as of less than a second ago; empty without one.
@@ -214,12 +214,12 @@ impl App {
         }
         let mut last = Arc::default();
         if let Some(analyzer) = self.analyzer {
-            let sight = self.sights.newest();
+            let status = self.snapshots.newest();
             last = analyzer.finish();
             // The miners that were there until the end, and all that was forwarded.
             let (sessions, volume) = (last.miners.len(), proxy.volume());
-            let around = RuntimeStatus { sessions, upstreams, volume, ..sight.around.clone() };
-            report(&StatusSnapshot { snapshot: last.clone(), around, ..(*sight).clone() });
+            let runtime = RuntimeStatus { sessions, upstreams, volume, ..status.runtime.clone() };
+            report(&StatusSnapshot { snapshot: last.clone(), runtime, ..(*status).clone() });
         }
         // After the analyzer, whose last alerts are to be told too.
         if let Some(notifier) = self.notifier {

@@ -130,13 +130,13 @@ fn tell(reports: &[PoolReport], json: bool) -> io::Result<()> {
         return out.flush();
     }
     let is_colourful = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let paint = if is_colourful { ColorMode::Colour } else { ColorMode::Plain };
+    let color = if is_colourful { ColorMode::Colour } else { ColorMode::Plain };
     for (place, report) in reports.iter().enumerate() {
         let space = if place > 0 { "\n\n" } else { "" };
-        write!(out, "{space}{}", ReportText { report, paint })?;
+        write!(out, "{space}{}", ReportText { report, color })?;
     }
     if reports.len() > 1 {
-        write!(out, "\n\n{}", ReportTable { reports, paint })?;
+        write!(out, "\n\n{}", ReportTable { reports, color })?;
     }
     out.flush()
 }

@@ -14,17 +14,17 @@ use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
-use self::markup::{Class, HEIGHT, RESOLUTION, WIDTH};
+use self::markup::{HEIGHT, RESOLUTION, ShapeClass, WIDTH};
 use self::scale::Scale;
 use crate::analyzer::{Bucket, Span};
 use crate::util::format::rate;
 
 /// The width of a bar as a part of its bucket's width.
-const BAR: f64 = 0.8;
+const BAR_WIDTH: f64 = 0.8;
 /// The smallest height of a bar's segment, so that one rejected share among a thousand is visible.
-const LEAST_PART: f64 = 1.0 / 200.0;
+const MIN_SEGMENT_HEIGHT: f64 = 1.0 / 200.0;
 /// The smallest top of the scale, so that few shares do not fill the height.
-const LEAST_SHARES: f64 = 5.0;
+const MIN_TOP_SHARES: f64 = 5.0;
 /// Leaves room above the line, so that it is not cut at the edge.
 const HEADROOM: f64 = 1.03;
 
@@ -61,11 +61,11 @@ pub fn hash_rate(series: &[Bucket], span: Span) -> Chart {
     };
     let svg = markup::svg(&summary, |canvas| {
         grid(canvas, &scale)?;
-        let plane = plane(canvas, rates.len(), &scale);
+        let coordinates = coordinates(canvas, rates.len(), &scale);
         for run in runs(&rates) {
             let points = points(&rates, run);
-            plane.draw(&Polygon::new(closed(&points), Class::Area.marker().filled()))?;
-            plane.draw(&PathElement::new(points, Class::Line.marker()))?;
+            coordinates.draw(&Polygon::new(closed(&points), ShapeClass::Area.marker().filled()))?;
+            coordinates.draw(&PathElement::new(points, ShapeClass::Line.marker()))?;
         }
         Ok(())
     });
@@ -79,7 +79,7 @@ pub fn shares(series: &[Bucket], span: Span) -> Chart {
     let totals = [total(0), total(1), total(2)];
     let is_empty =
         totals.iter().sum::<f64>() == 0.0 && series.iter().all(|bucket| bucket.hash_rate().is_none());
-    let highest = counts.iter().map(|counts| counts.iter().sum()).fold(LEAST_SHARES, f64::max);
+    let highest = counts.iter().map(|counts| counts.iter().sum()).fold(MIN_TOP_SHARES, f64::max);
     let scale = Scale::over(highest);
     let summary = match is_empty {
         false => {
@@ -91,15 +91,16 @@ pub fn shares(series: &[Bucket], span: Span) -> Chart {
     };
     let svg = markup::svg(&summary, |canvas| {
         grid(canvas, &scale)?;
-        let plane = plane(canvas, counts.len(), &scale);
+        let coordinates = coordinates(canvas, counts.len(), &scale);
         for (place, counts) in counts.iter().enumerate() {
-            let left = place as f64 + (1.0 - BAR) / 2.0;
+            let left = place as f64 + (1.0 - BAR_WIDTH) / 2.0;
             let mut below = 0.0;
-            let parts = counts.iter().zip([Class::Accepted, Class::Rejected, Class::Unanswered]);
+            let parts =
+                counts.iter().zip([ShapeClass::Accepted, ShapeClass::Rejected, ShapeClass::Unanswered]);
             for (count, class) in parts.filter(|(count, _)| **count > 0.0) {
-                let above = below + count.max(scale.top * LEAST_PART);
-                let corners = [(left, above), (left + BAR, below)];
-                plane.draw(&Rectangle::new(corners, class.marker().filled()))?;
+                let above = below + count.max(scale.top * MIN_SEGMENT_HEIGHT);
+                let corners = [(left, above), (left + BAR_WIDTH, below)];
+                coordinates.draw(&Rectangle::new(corners, class.marker().filled()))?;
                 below = above;
             }
         }
@@ -109,19 +110,19 @@ pub fn shares(series: &[Bucket], span: Span) -> Chart {
 }
 
 type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Plane<'a> = DrawingArea<SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+type Coordinates<'a> = DrawingArea<SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// The coordinate system: a bucket is 1 wide, and zero is at the lower edge.
-fn plane<'a>(canvas: &Canvas<'a>, buckets: usize, scale: &Scale) -> Plane<'a> {
+fn coordinates<'a>(canvas: &Canvas<'a>, buckets: usize, scale: &Scale) -> Coordinates<'a> {
     let (right, bottom) = ((WIDTH * RESOLUTION) as i32, (HEIGHT * RESOLUTION) as i32);
     let (across, up) = (0.0..buckets.max(1) as f64, 0.0..scale.top);
     canvas.apply_coord_spec(Cartesian2d::new(across, up, (0..right, bottom..0)))
 }
 
-fn grid(canvas: &Canvas, scale: &Scale) -> markup::Drawn {
-    let plane = plane(canvas, 1, scale);
+fn grid(canvas: &Canvas, scale: &Scale) -> markup::DrawResult {
+    let coordinates = coordinates(canvas, 1, scale);
     for line in &scale.lines {
-        plane.draw(&PathElement::new([(0.0, *line), (1.0, *line)], Class::Grid.marker()))?;
+        coordinates.draw(&PathElement::new([(0.0, *line), (1.0, *line)], ShapeClass::Grid.marker()))?;
     }
     Ok(())
 }

@@ -9,31 +9,31 @@ const MIN_SESSIONS: usize = 50;
 
 /// The time without further change before memory is returned, so that a wave of disconnects is over
 /// and every part of the program has dropped those sessions.
-const QUIET: Duration = Duration::from_secs(3);
+const SETTLE_TIME: Duration = Duration::from_secs(3);
 
 /// Watches the number of sessions and returns memory to the system.
 #[derive(Debug)]
 pub(super) struct FreeMemory {
     /// The most sessions since memory was last returned.
-    most: usize,
+    peak: usize,
     last: usize,
     changed: Instant,
 }
 
 impl FreeMemory {
     pub(super) fn new(now: Instant) -> FreeMemory {
-        FreeMemory { most: 0, last: 0, changed: now }
+        FreeMemory { peak: 0, last: 0, changed: now }
     }
 
     /// Takes the number of sessions, and returns memory when it is time.
-    pub(super) fn look(&mut self, sessions: usize, now: Instant) {
+    pub(super) fn update(&mut self, sessions: usize, now: Instant) {
         if self.is_due(sessions, now) {
             process::release_free_memory();
             log::debug!(
                 "free memory returned to the system: {} sessions have closed",
-                self.most.saturating_sub(sessions)
+                self.peak.saturating_sub(sessions)
             );
-            self.most = sessions;
+            self.peak = sessions;
         }
     }
 
@@ -41,9 +41,9 @@ impl FreeMemory {
         if sessions != self.last {
             (self.last, self.changed) = (sessions, now);
         }
-        self.most = self.most.max(sessions);
-        let gone = self.most - sessions;
-        gone >= MIN_SESSIONS && gone * 2 >= self.most && now.duration_since(self.changed) >= QUIET
+        self.peak = self.peak.max(sessions);
+        let gone = self.peak - sessions;
+        gone >= MIN_SESSIONS && gone * 2 >= self.peak && now.duration_since(self.changed) >= SETTLE_TIME
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
         assert!(!memory.is_due(900, at(61)) && !memory.is_due(900, at(90)));
         assert!(!memory.is_due(10, at(91)) && !memory.is_due(9, at(93)) && !memory.is_due(9, at(95)));
         assert!(memory.is_due(9, at(96)));
-        memory.most = 9;
+        memory.peak = 9;
         assert!(!memory.is_due(9, at(200)));
         // The few miners of a home are not worth it.
         assert!(!memory.is_due(30, at(201)) && !memory.is_due(0, at(202)) && !memory.is_due(0, at(300)));

@@ -30,7 +30,7 @@ use crate::util::supervise::{ServiceHealth, service};
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// The longest wait for the analyzer. If the analyzer hangs, everything else is still up to date.
-const MAX_WAIT: Duration = Duration::from_secs(1);
+const MAX_ANALYZER_WAIT: Duration = Duration::from_secs(1);
 
 /// The thread is reported as stuck when its heartbeat is later than this.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
@@ -40,7 +40,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(30);
 pub struct StatusSnapshot {
     pub facts: Arc<FixedFacts>,
     pub snapshot: Arc<Snapshot>,
-    pub around: RuntimeStatus,
+    pub runtime: RuntimeStatus,
     /// The time of the snapshot: NTP time if it is known, else the system's.
     pub at: NtpTime,
     pub up_for: Duration,
@@ -94,8 +94,8 @@ impl RuntimeStatus {
     /// Lists the upstreams with their numbers in the order of preference. Upstreams that were removed
     /// from the configuration follow as long as miners are connected to them.
     pub fn listed(&self) -> Vec<(usize, &UpstreamState)> {
-        let is_of_use = |(_, one): &(usize, &UpstreamState)| one.rank.is_some() || one.sessions > 0;
-        let mut listed: Vec<_> = self.upstreams.iter().enumerate().filter(is_of_use).collect();
+        let is_shown = |(_, one): &(usize, &UpstreamState)| one.rank.is_some() || one.sessions > 0;
+        let mut listed: Vec<_> = self.upstreams.iter().enumerate().filter(is_shown).collect();
         listed.sort_by_key(|(_, one)| one.rank.unwrap_or(usize::MAX));
         listed
     }
@@ -107,7 +107,7 @@ pub struct StatusSnapshots(Arc<ArcSwap<StatusSnapshot>>);
 
 /// The parts of the program from which a snapshot is gathered.
 #[derive(Debug)]
-pub struct Sources {
+pub struct SnapshotSources {
     pub proxy: Arc<dyn Proxy>,
     /// `None` when analysis is off.
     pub analyzer: Option<Published>,
@@ -135,40 +135,40 @@ impl StatusSnapshots {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(sources: Sources, facts: FixedFacts, stop: &Stop) -> io::Result<StatusSnapshots> {
+    pub fn start(sources: SnapshotSources, facts: FixedFacts, stop: &Stop) -> io::Result<StatusSnapshots> {
         let (mut facts, began) = (Arc::new(facts), Instant::now());
         let first = sources.gather(&facts, began);
-        let sights = StatusSnapshots(Arc::new(ArcSwap::from_pointee(first)));
-        let (published, until) = (sights.clone(), stop.clone());
-        let (mut memory, mut told) = (FreeMemory::new(began), None);
+        let snapshots = StatusSnapshots(Arc::new(ArcSwap::from_pointee(first)));
+        let (published, thread_stop) = (snapshots.clone(), stop.clone());
+        let (mut memory, mut last_sent) = (FreeMemory::new(began), None);
         service("survey").beats_within(STUCK_AFTER).start(move || {
-            while sources.wait(&until).is_ok() {
+            while sources.wait(&thread_stop).is_ok() {
                 supervise::beat();
                 let config = sources.config.load();
                 if facts.config != **config {
                     facts = Arc::new(FixedFacts { config: (**config).clone(), ..(*facts).clone() });
                 }
                 drop(config);
-                let sight = sources.gather(&facts, began);
-                let are_usable = sight.around.has_usable_pool();
-                let news = ExternalUpdate::PoolsUsable(are_usable);
+                let status = sources.gather(&facts, began);
+                let has_usable_pool = status.runtime.has_usable_pool();
+                let update = ExternalUpdate::PoolsUsable(has_usable_pool);
                 // If the queue is full, the update is sent in the next round.
-                if told != Some(are_usable)
-                    && sources.to_rules.as_ref().is_some_and(|rules| rules.try_send(news).is_ok())
+                if last_sent != Some(has_usable_pool)
+                    && sources.to_rules.as_ref().is_some_and(|rules| rules.try_send(update).is_ok())
                 {
-                    told = Some(are_usable);
+                    last_sent = Some(has_usable_pool);
                 }
-                memory.look(sight.around.sessions, Instant::now());
-                published.0.store(Arc::new(sight));
+                memory.update(status.runtime.sessions, Instant::now());
+                published.0.store(Arc::new(status));
             }
             Ok::<(), Stopped>(())
         })?;
-        Ok(sights)
+        Ok(snapshots)
     }
 
     /// A snapshot that never changes, for tests and pictures.
-    pub fn fixed(sight: StatusSnapshot) -> StatusSnapshots {
-        StatusSnapshots(Arc::new(ArcSwap::from_pointee(sight)))
+    pub fn fixed(status: StatusSnapshot) -> StatusSnapshots {
+        StatusSnapshots(Arc::new(ArcSwap::from_pointee(status)))
     }
 
     /// The newest snapshot.
@@ -197,10 +197,10 @@ fn offset(snapshot: &Snapshot) -> Offset {
     }
 }
 
-impl Sources {
+impl SnapshotSources {
     /// Waits until the analyzer publishes or the interval ends.
     fn wait(&self, stop: &Stop) -> Result<(), Stopped> {
-        match self.analyzer.as_ref().map(|analyzer| analyzer.wait_for_next(MAX_WAIT)) {
+        match self.analyzer.as_ref().map(|analyzer| analyzer.wait_for_next(MAX_ANALYZER_WAIT)) {
             Some(Ok(())) => stop.check(),
             Some(Err(AnalyzerEnded)) | None => stop.sleep(INTERVAL),
         }
@@ -214,7 +214,7 @@ impl Sources {
             facts: facts.clone(),
             at: NtpTime::from_stamp(Stamp::now(), offset),
             up_for: began.elapsed(),
-            around: RuntimeStatus {
+            runtime: RuntimeStatus {
                 sessions,
                 volume,
                 counts,

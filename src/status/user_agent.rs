@@ -3,11 +3,11 @@
 use crate::util::escape::is_unprintable;
 
 /// Caps a device name, in characters.
-const LONGEST: usize = 48;
+const MAX_NAME_CHARS: usize = 48;
 
 /// Names the device of a user agent: `bitaxe/BM1370/v2.9.0` is a `Bitaxe Gamma (BM1370), firmware v2.9.0`.
 /// An unknown user agent is shown as it is, cleaned and shortened. `None` for an empty one.
-pub fn device(user_agent: &str) -> Option<String> {
+pub fn device_name(user_agent: &str) -> Option<String> {
     let clean = clean(user_agent);
     let lower = clean.to_ascii_lowercase();
     if clean.is_empty() {
@@ -22,7 +22,7 @@ pub fn device(user_agent: &str) -> Option<String> {
         Some(KnownAgent { shape: AgentShape::Machine(name), .. }) => agent.machine(name),
         None => clean,
     };
-    Some(name.chars().take(LONGEST).collect())
+    Some(name.chars().take(MAX_NAME_CHARS).collect())
 }
 
 /// The format of the rest of a user agent.
@@ -199,22 +199,22 @@ mod tests {
             ("NiceHash/1.0.0", "NiceHash 1.0.0"),
             ("tang++/0.2.0", "tang++/0.2.0"),
         ] {
-            assert_eq!(device(user_agent).as_deref(), Some(name), "{user_agent}");
+            assert_eq!(device_name(user_agent).as_deref(), Some(name), "{user_agent}");
         }
     }
 
     #[test]
     fn hostile_ones_are_cleaned_and_short() {
-        assert_eq!(device(""), None);
-        assert_eq!(device(" \n\u{202e}\0"), None);
-        assert_eq!(device("a\u{1b}[2J\nb\u{202e}c  d").as_deref(), Some("a [2J b c d"));
+        assert_eq!(device_name(""), None);
+        assert_eq!(device_name(" \n\u{202e}\0"), None);
+        assert_eq!(device_name("a\u{1b}[2J\nb\u{202e}c  d").as_deref(), Some("a [2J b c d"));
         for hostile in
             ["x".repeat(10_000), "bitaxe/".repeat(2000), "é".repeat(500), "antminer é€😀".repeat(99)]
         {
-            assert!(device(&hostile).unwrap().chars().count() <= LONGEST);
+            assert!(device_name(&hostile).unwrap().chars().count() <= MAX_NAME_CHARS);
         }
         for odd in ["antmin", "antminer€", "antmineré/", "/", "///", "bitaxe///v", "cgminer/ ."] {
-            assert!(device(odd).is_some(), "{odd}");
+            assert!(device_name(odd).is_some(), "{odd}");
         }
     }
 }

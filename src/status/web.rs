@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::json::api;
 use super::metrics::metrics;
-use super::page::{Visit, page};
+use super::page::{PageRequest, page};
 use super::ready::readiness;
 use super::server::{GatedRequest, Handler, HttpAnswer, Method};
 use super::snapshot::StatusSnapshots;
@@ -17,18 +17,18 @@ use crate::util::supervise;
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Answers GET requests that have passed the gate. Nothing can be changed.
-pub fn handler(sights: StatusSnapshots) -> Handler {
+pub fn handler(snapshots: StatusSnapshots) -> Handler {
     Arc::new(move |request| match request.method {
-        Method::Get => answer(request, &sights),
+        Method::Get => answer(request, &snapshots),
         Method::Post => refuse(),
     })
 }
 
 /// Answers GET requests like [`handler`], and a POST that clears an upstream which was taken out of
 /// rotation. The gate asks for the token before every POST.
-pub fn handler_with_controls(sights: StatusSnapshots, proxy: Arc<dyn Proxy>) -> Handler {
+pub fn handler_with_controls(snapshots: StatusSnapshots, proxy: Arc<dyn Proxy>) -> Handler {
     Arc::new(move |request| match request.method {
-        Method::Get => answer(request, &sights),
+        Method::Get => answer(request, &snapshots),
         Method::Post => change(request, &*proxy),
     })
 }
@@ -58,25 +58,25 @@ fn change(request: &GatedRequest, proxy: &dyn Proxy) -> HttpAnswer {
     }
 }
 
-fn answer(request: &GatedRequest, sights: &StatusSnapshots) -> HttpAnswer {
-    let sight = sights.newest();
+fn answer(request: &GatedRequest, snapshots: &StatusSnapshots) -> HttpAnswer {
+    let status = snapshots.newest();
     match request.path.as_str() {
         "/" | "/index.html" => {
             let has_charts = request.query.get("charts").and_then(|text| text.parse().ok());
-            let page = page(&sight, &Visit { host: request.host.as_deref(), has_charts });
+            let page = page(&status, &PageRequest { host: request.host.as_deref(), has_charts });
             HttpAnswer::html(page.html).with_header("Content-Security-Policy", page.policy)
         }
         "/healthz" => match threads_work() {
             Ok(()) => HttpAnswer::text(200, "ok\n"),
             Err(why) => HttpAnswer::text(503, format!("{why}\n")),
         },
-        "/readyz" => match threads_work().and_then(|()| readiness(&sight)) {
+        "/readyz" => match threads_work().and_then(|()| readiness(&status)) {
             Ok(()) => HttpAnswer::text(200, "ready\n"),
             Err(why) => HttpAnswer::text(503, format!("{}\n", Printable(&why.to_string()))),
         },
-        "/metrics" => HttpAnswer { content_type: EXPOSITION, ..HttpAnswer::text(200, metrics(&sight)) },
+        "/metrics" => HttpAnswer { content_type: EXPOSITION, ..HttpAnswer::text(200, metrics(&status)) },
         "/robots.txt" => HttpAnswer::text(200, "User-agent: *\nDisallow: /\n"),
-        path => match api(path, |name| request.query.get(name).map(str::to_owned), &sight) {
+        path => match api(path, |name| request.query.get(name).map(str::to_owned), &status) {
             Some(reply) => HttpAnswer { status: reply.status, ..HttpAnswer::json(reply.body) },
             None => HttpAnswer::not_found(),
         },

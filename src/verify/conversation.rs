@@ -9,8 +9,8 @@ mod work;
 
 use std::time::Duration;
 
-use super::job::Judging;
-use super::nerdminer_check::tree_bytes;
+use super::job::JobPolicy;
+use super::nerdminer_check::json_memory;
 use super::observations::{Authorized, Observations, Suggestion};
 use super::settings::{USER_AGENT, VerifySettings};
 use super::timestamp::Timestamp;
@@ -20,30 +20,30 @@ use crate::stratum::{
 };
 
 /// The difficulty that a NerdMiner suggests (wire reference, section 7.2).
-pub const SUGGESTED: f64 = 0.000_15;
+pub const SUGGESTED_DIFFICULTY: f64 = 0.000_15;
 
 /// The pause before authorize, as in the NerdMiner firmware.
-const PAUSE: Duration = Duration::from_millis(200);
+const AUTHORIZE_DELAY: Duration = Duration::from_millis(200);
 /// The time a pool has to follow the suggestion before the watch may end: at least this, and three
 /// times its first response time.
-const SETTLE: Duration = Duration::from_secs(1);
-const SETTLE_ANSWERS: u32 = 3;
+const MIN_SETTLE_TIME: Duration = Duration::from_secs(1);
+const SETTLE_RESPONSE_TIMES: u32 = 3;
 /// A brief watch ends with a job this long after the first. An earlier job belongs to a change of
 /// difficulty.
-const NEXT_JOB: Duration = Duration::from_secs(1);
+const MIN_TIME_TO_NEXT_JOB: Duration = Duration::from_secs(1);
 /// Caps the messages of a pool that are kept, and their length in characters.
-const MOST_MESSAGES: usize = 8;
-const MOST_TEXT: usize = 200;
+const MAX_MESSAGES: usize = 8;
+const MAX_TEXT_CHARS: usize = 200;
 /// An unfinished line that has not changed for this long counts as complete.
-const UNFINISHED: Duration = Duration::from_secs(1);
+const UNFINISHED_AFTER: Duration = Duration::from_secs(1);
 
 /// The miner's side of a conversation.
 #[derive(Debug)]
 pub struct VerifyClient {
     worker: String,
     host: String,
-    judging: Judging,
-    most_drift: i64,
+    policy: JobPolicy,
+    max_drift: i64,
     is_brief: bool,
     found: Observations,
     client: Client<Timestamp>,
@@ -65,8 +65,8 @@ impl VerifyClient {
         VerifyClient {
             worker: settings.worker(),
             host: host.to_owned(),
-            judging: Judging { expected: settings.expected.clone(), expectations: settings.expectations() },
-            most_drift: super::judge::most_drift(),
+            policy: JobPolicy { expected: settings.expected.clone(), expectations: settings.expectations() },
+            max_drift: super::judge::max_drift(),
             is_brief: settings.is_brief,
             found: Observations::default(),
             client,
@@ -85,7 +85,7 @@ impl VerifyClient {
 
     /// Advances the time.
     pub fn tick(&mut self, at: Timestamp) {
-        let is_due = self.subscribe_answered.is_some_and(|answered| at.since >= answered + PAUSE);
+        let is_due = self.subscribe_answered.is_some_and(|answered| at.since >= answered + AUTHORIZE_DELAY);
         if is_due && self.found.authorize_sent.is_none() {
             self.found.authorize_sent = Some(at.since);
             self.client.authorize(&Login::new(self.worker.as_str(), "x"));
@@ -96,19 +96,20 @@ impl VerifyClient {
     /// change anything.
     pub fn next_tick(&self) -> Option<Duration> {
         match self.found.authorize_sent {
-            None => self.subscribe_answered.map(|answered| answered + PAUSE),
+            None => self.subscribe_answered.map(|answered| answered + AUTHORIZE_DELAY),
             Some(_) => self.suggest_sent.map(|sent| sent + self.settle()),
         }
     }
 
     /// Tells whether everything is known.
-    pub fn is_enough(&self, at: Timestamp) -> bool {
+    pub fn is_complete(&self, at: Timestamp) -> bool {
         let found = &self.found;
         if found.subscribe_refused.is_some() || matches!(found.authorized, Authorized::Refused(_)) {
             return true;
         }
         let is_settled = self.suggest_sent.is_some_and(|sent| at.since >= sent + self.settle());
-        let is_known = found.jobs.is_damned || (self.is_brief && found.jobs.telling_for() >= Some(NEXT_JOB));
+        let is_known = found.jobs.is_ruled_out
+            || (self.is_brief && found.jobs.telling_for() >= Some(MIN_TIME_TO_NEXT_JOB));
         is_known && is_settled
     }
 
@@ -118,7 +119,7 @@ impl VerifyClient {
     }
 
     /// Returns the observations.
-    pub fn into_found(self) -> Observations {
+    pub fn into_observations(self) -> Observations {
         self.found
     }
 
@@ -127,11 +128,11 @@ impl VerifyClient {
         self.found.lines += 1;
         if line.len() > self.found.longest_line {
             self.found.longest_line = line.len();
-            self.found.largest_tree = self.found.largest_tree.max(tree_bytes(line));
+            self.found.largest_memory = self.found.largest_memory.max(json_memory(line));
         }
         for event in self.client.take_line(line, at) {
             if event == ClientEvent::Unreadable {
-                self.take_nonsense(line);
+                self.take_unreadable(line);
             }
             self.take_event(event, at);
         }
@@ -140,7 +141,7 @@ impl VerifyClient {
     fn take_event(&mut self, event: ClientEvent<Timestamp>, at: Timestamp) {
         match event {
             ClientEvent::Called { method, reply } => {
-                self.found.is_first_line_foreign |= self.subscribe_answered.is_none();
+                self.found.is_first_line_other |= self.subscribe_answered.is_none();
                 let is_question = matches!(method, Some(PoolMethod::GetVersion | PoolMethod::Ping) | None);
                 reply.iter().filter(|_| is_question).for_each(|reply| self.client.reply(reply));
             }
@@ -166,8 +167,8 @@ impl VerifyClient {
             }
             ClientEvent::Difficulty(difficulty) => self.take_difficulty(difficulty),
             ClientEvent::Reconnect(reconnect) => self.take_reconnect(reconnect),
-            ClientEvent::Message(text) if self.found.messages.len() < MOST_MESSAGES => {
-                self.found.messages.push(text.chars().take(MOST_TEXT).collect());
+            ClientEvent::Message(text) if self.found.messages.len() < MAX_MESSAGES => {
+                self.found.messages.push(text.chars().take(MAX_TEXT_CHARS).collect());
             }
             ClientEvent::Job(job, at) => self.take_job(job, at),
             ClientEvent::Unreadable
@@ -178,10 +179,10 @@ impl VerifyClient {
         }
     }
 
-    fn take_nonsense(&mut self, line: &[u8]) {
+    fn take_unreadable(&mut self, line: &[u8]) {
         self.found.unreadable += 1;
         if self.found.unreadable_sample.is_none() {
-            let start = &line[..line.len().min(MOST_TEXT)];
+            let start = &line[..line.len().min(MAX_TEXT_CHARS)];
             self.found.unreadable_sample = Some(String::from_utf8_lossy(start).into_owned());
         }
     }
@@ -195,9 +196,9 @@ impl VerifyClient {
         self.found.authorized = Authorized::Accepted;
         self.suggest_sent = Some(at.since);
         let asked = &mut self.found.difficulty;
-        let is_low = asked.newest.is_some_and(|asked| asked.value() <= SUGGESTED);
+        let is_low = asked.newest.is_some_and(|asked| asked.value() <= SUGGESTED_DIFFICULTY);
         asked.suggestion = if is_low { Suggestion::Needless } else { Suggestion::Ignored };
-        self.client.suggest_difficulty(SUGGESTED);
+        self.client.suggest_difficulty(SUGGESTED_DIFFICULTY);
     }
 
     fn take_difficulty(&mut self, set: Difficulty) {
@@ -221,7 +222,7 @@ impl VerifyClient {
 
     fn settle(&self) -> Duration {
         let answer = self.found.subscribed.as_ref().map_or(Duration::ZERO, |subscribed| subscribed.took);
-        SETTLE.max(answer.saturating_mul(SETTLE_ANSWERS))
+        MIN_SETTLE_TIME.max(answer.saturating_mul(SETTLE_RESPONSE_TIMES))
     }
 }
 

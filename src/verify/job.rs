@@ -9,11 +9,11 @@ use crate::stratum::{JobId, Nbits, Notify, Ntime, SubscribeAnswer};
 use crate::work::{BlockHash, Coinbase, Height, PoolTag, Sats, Target, parent_hash};
 
 /// The blocks between two difficulty adjustments.
-const RETARGET: u32 = 2016;
+const RETARGET_INTERVAL: u32 = 2016;
 
 /// One job with its verdicts.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SeenJob {
+pub struct ObservedJob {
     /// The number of the job; the first is 1.
     pub number: u64,
     pub at: Timestamp,
@@ -51,12 +51,12 @@ pub enum ParentWork {
 
 /// The address that must be paid, and the expectations of the rules.
 #[derive(Debug, Clone)]
-pub(super) struct Judging {
+pub(super) struct JobPolicy {
     pub expected: Expected,
     pub expectations: Expectations,
 }
 
-impl SeenJob {
+impl ObservedJob {
     pub(super) fn new(
         number: u64,
         at: Timestamp,
@@ -64,17 +64,17 @@ impl SeenJob {
         clean: bool,
         is_named: bool,
         extranonces: &SubscribeAnswer,
-        judging: &Judging,
-    ) -> SeenJob {
+        policy: &JobPolicy,
+    ) -> ObservedJob {
         let SubscribeAnswer { extranonce1, extranonce2_size } = extranonces;
         let extranonce_bytes = extranonce1.as_bytes().len() + extranonce2_size.bytes();
         let coinbase = Coinbase::of_job(&job, extranonce1, *extranonce2_size).ok();
-        let judged = JudgedJob::new((job.nbits, job.ntime), clean, coinbase, None, &judging.expectations);
+        let judged = JudgedJob::new((job.nbits, job.ntime), clean, coinbase, None, &policy.expectations);
         let outputs = judged.outputs();
         let coinbase = judged.coinbase.as_ref();
         let height = coinbase.and_then(|coinbase| coinbase.height().ok());
         let parent = parent_hash(&job.prevhash);
-        SeenJob {
+        ObservedJob {
             number,
             at,
             is_named,
@@ -84,7 +84,7 @@ impl SeenJob {
             tag: coinbase.and_then(Coinbase::tag),
             branches: job.branches.len(),
             coinbase_bytes: job.coinb1.len() + extranonce_bytes + job.coinb2.len(),
-            paid: coinbase.map_or(Sats(0), |coinbase| paid(coinbase, &judging.expected)),
+            paid: coinbase.map_or(Sats(0), |coinbase| paid(coinbase, &policy.expected)),
             nbits: job.nbits,
             ntime: job.ntime,
             job_id: job.job_id,
@@ -111,18 +111,24 @@ impl SeenJob {
     }
 
     /// Ranks the readings of one line by how bad they are.
-    pub(super) fn badness(&self, most_drift: i64) -> impl Ord + use<> {
-        let is_baseless = self.parent_work == ParentWork::Missed;
-        (self.is_damning(most_drift), self.payout.state, self.chain.state, is_baseless, self.drift().abs())
+    pub(super) fn badness(&self, max_drift: i64) -> impl Ord + use<> {
+        let has_bad_parent = self.parent_work == ParentWork::Missed;
+        (
+            self.rules_out_good(max_drift),
+            self.payout.state,
+            self.chain.state,
+            has_bad_parent,
+            self.drift().abs(),
+        )
     }
 
     /// Tells whether this job alone makes the outcome bad.
-    pub(super) fn is_damning(&self, most_drift: i64) -> bool {
+    pub(super) fn rules_out_good(&self, max_drift: i64) -> bool {
         let payout = matches!(self.payout.state, PayoutState::Short | PayoutState::Mismatch);
         (payout && self.is_named)
             || self.chain.state == ChainState::Wrong
             || self.parent_work == ParentWork::Missed
-            || self.drift().abs() > most_drift
+            || self.drift().abs() > max_drift
     }
 }
 
@@ -145,7 +151,7 @@ fn parent_work(parent: &BlockHash, nbits: Nbits, height: Option<Height>, network
     if target.is_met_by(parent) {
         return ParentWork::Met;
     }
-    let is_after_retarget = height.is_some_and(|height| height.0 % RETARGET == 0);
+    let is_after_retarget = height.is_some_and(|height| height.0 % RETARGET_INTERVAL == 0);
     // Test networks have blocks of difficulty 1 between the others.
     if network == "mainnet" && !is_after_retarget { ParentWork::Missed } else { ParentWork::Unknown }
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::job::{ParentWork, SeenJob};
+use super::job::{ObservedJob, ParentWork};
 use crate::analyzer::{ChainVerdict, PayoutState};
 use crate::config::RulesConfig;
 
 /// Caps the kept jobs. A pool that sends a job every 30 s sends 120 in an hour.
-const MOST_KEPT: usize = 128;
+const MAX_KEPT_JOBS: usize = 128;
 
 /// A job is late after this many of the pool's own intervals. Blocks come at random: one in 22,000
 /// takes ten times as long as the mean.
@@ -18,14 +18,14 @@ const SAME_PERCENT: f64 = 0.005;
 
 /// The jobs that a pool sent.
 #[derive(Debug, Default)]
-pub struct JobsSeen {
+pub struct ObservedJobs {
     /// The first jobs.
-    pub kept: Vec<SeenJob>,
-    pub newest: Option<SeenJob>,
+    pub kept: Vec<ObservedJob>,
+    pub newest: Option<ObservedJob>,
     /// The first job with the worst payout among the telling ones.
-    pub worst: Option<SeenJob>,
+    pub worst: Option<ObservedJob>,
     /// The first job that builds on a block whose hash misses the target.
-    pub baseless: Option<SeenJob>,
+    pub bad_parent: Option<ObservedJob>,
     /// The worst chain verdict.
     pub worst_chain: Option<ChainVerdict>,
     /// The largest difference between a job's time and the clock, in seconds.
@@ -51,22 +51,22 @@ pub struct JobsSeen {
     /// The height decreased at some point.
     pub went_back: bool,
     /// The outcome is bad, whatever comes later.
-    pub is_damned: bool,
+    pub is_ruled_out: bool,
 }
 
-impl JobsSeen {
+impl ObservedJobs {
     /// Counts a line that may be a job and could not be read.
     pub(super) fn add_unreadable(&mut self, why: &str) {
         self.unreadable += 1;
         self.unreadable_reason.get_or_insert_with(|| why.to_owned());
     }
 
-    pub(super) fn add(&mut self, job: SeenJob, most_drift: i64) {
+    pub(super) fn add(&mut self, job: ObservedJob, max_drift: i64) {
         self.count += 1;
         self.clean += u64::from(job.clean);
         self.empty += u64::from(job.branches == 0);
         self.largest_coinbase = self.largest_coinbase.max(job.coinbase_bytes);
-        self.is_damned |= job.is_damning(most_drift);
+        self.is_ruled_out |= job.rules_out_good(max_drift);
         if let Some(before) = &self.newest {
             let gap = job.at.since.saturating_sub(before.at.since);
             self.longest_gap = self.longest_gap.max(Some(gap));
@@ -77,7 +77,7 @@ impl JobsSeen {
             self.telling += 1;
             self.telling_from = self.telling_from.or(Some(job.at.since));
             self.telling_to = Some(job.at.since);
-            let is_worse = |worst: &SeenJob| {
+            let is_worse = |worst: &ObservedJob| {
                 let is_less = job.payout.percent < worst.payout.percent - SAME_PERCENT;
                 job.payout.state > worst.payout.state || (job.payout.state == worst.payout.state && is_less)
             };
@@ -85,8 +85,8 @@ impl JobsSeen {
                 self.worst = Some(job.clone());
             }
         }
-        if job.parent_work == ParentWork::Missed && self.baseless.is_none() {
-            self.baseless = Some(job.clone());
+        if job.parent_work == ParentWork::Missed && self.bad_parent.is_none() {
+            self.bad_parent = Some(job.clone());
         }
         if self.worst_chain.as_ref().is_none_or(|worst| job.chain.state > worst.state) {
             self.worst_chain = Some(job.chain.clone());
@@ -95,19 +95,19 @@ impl JobsSeen {
         if self.worst_drift.is_none_or(|worst| drift.abs() > worst.abs()) {
             self.worst_drift = Some(drift);
         }
-        if self.kept.len() < MOST_KEPT {
+        if self.kept.len() < MAX_KEPT_JOBS {
             self.kept.push(job.clone());
         }
         self.newest = Some(job);
     }
 
     /// The first job.
-    pub fn first(&self) -> Option<&SeenJob> {
+    pub fn first(&self) -> Option<&ObservedJob> {
         self.kept.first()
     }
 
     /// The job to show: the one with the worst payout, else the newest.
-    pub fn shown(&self) -> Option<&SeenJob> {
+    pub fn shown(&self) -> Option<&ObservedJob> {
         self.worst.as_ref().or(self.newest.as_ref())
     }
 

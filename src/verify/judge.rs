@@ -76,20 +76,20 @@ impl Weight {
 
 /// The largest difference between a job's time and the clock, in seconds. The network rejects blocks
 /// beyond it.
-pub(super) fn most_drift() -> i64 {
+pub(super) fn max_drift() -> i64 {
     i64::try_from(RulesConfig::default().max_drift.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Judges a check. The deciding findings come first.
 pub fn judge(watched: &WatchReport, settings: &VerifySettings) -> (VerifyOutcome, Vec<VerifyFinding>) {
-    let mut findings = VerifyFindings(Vec::new());
+    let mut findings = FindingList(Vec::new());
     findings.conversation(watched);
     findings.payout(watched, settings);
     findings.unreadable_jobs(&watched.found);
     findings.chain(&watched.found);
     findings.timing(watched);
     findings.conduct(&watched.found);
-    let VerifyFindings(mut findings) = findings;
+    let FindingList(mut findings) = findings;
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
     let outcome = match findings.first().map(|finding| finding.weight) {
         Some(Weight::Bad) => VerifyOutcome::Bad,
@@ -100,9 +100,9 @@ pub fn judge(watched: &WatchReport, settings: &VerifySettings) -> (VerifyOutcome
     (outcome, findings)
 }
 
-struct VerifyFindings(Vec<VerifyFinding>);
+struct FindingList(Vec<VerifyFinding>);
 
-impl VerifyFindings {
+impl FindingList {
     fn add(&mut self, weight: Weight, id: &'static str, text: impl Into<String>) {
         self.0.push(VerifyFinding { id, weight, text: text.into() });
     }
@@ -219,7 +219,7 @@ impl VerifyFindings {
             };
             self.add(Weight::Bad, "chain.wrong", text);
         }
-        if let Some(job) = &found.jobs.baseless {
+        if let Some(job) = &found.jobs.bad_parent {
             let text = format!(
                 "job {} builds on {}, which is no valid block: its hash misses the target",
                 job.number, job.parent
@@ -257,7 +257,7 @@ impl VerifyFindings {
         let Some(drift) = found.jobs.worst_drift else { return };
         let span = super::phrases::span(drift.unsigned_abs() as f64);
         let side = if drift > 0 { "ahead of" } else { "behind" };
-        if drift.abs() > most_drift() {
+        if drift.abs() > max_drift() {
             let text = format!(
                 "a job's time is {span} {side} the clock (the network rejects such blocks; is this machine's \
                  clock right? --ntp asks)"

@@ -29,14 +29,14 @@ mod watch;
 
 use std::io;
 
-pub use conversation::{SUGGESTED, VerifyClient};
-pub use job::{ParentWork, SeenJob};
-pub use jobs::JobsSeen;
+pub use conversation::{SUGGESTED_DIFFICULTY, VerifyClient};
+pub use job::{ObservedJob, ParentWork};
+pub use jobs::ObservedJobs;
 pub use json::document;
 pub use judge::{VerifyFinding, VerifyOutcome, Weight, judge};
 pub use nerdminer_check::{NerdMinerCheck, best_in_a_day};
 pub use observations::{
-    Authorized, DifficultyAsked, Observations, PoolRefusal, ReconnectSeen, Subscribed, Suggestion,
+    Authorized, DifficultyAsked, Observations, ObservedReconnect, PoolRefusal, Subscribed, Suggestion,
 };
 pub use report::PoolReport;
 pub use settings::VerifySettings;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::jobs::JobsSeen;
+use super::jobs::ObservedJobs;
 use crate::stratum::{Difficulty, SubscribeAnswer, VersionMask};
 
 /// The observations of a conversation.
@@ -23,16 +23,16 @@ pub struct Observations {
     /// `None` if the pool rejected version rolling or did not answer.
     pub version_mask: Option<VersionMask>,
     pub difficulty: DifficultyAsked,
-    pub jobs: JobsSeen,
+    pub jobs: ObservedJobs,
     /// The pool changed the extranonces by `mining.set_extranonce`, which was not subscribed to.
     pub extranonce_changed: bool,
-    pub reconnect: Option<ReconnectSeen>,
+    pub reconnect: Option<ObservedReconnect>,
     /// The messages that the pool wants to be shown. They are escaped where they are printed.
     pub messages: Vec<String>,
     /// Jobs whose line paused for a second.
     pub cut_jobs: u64,
     /// Another line came before the answers to configure and subscribe.
-    pub is_first_line_foreign: bool,
+    pub is_first_line_other: bool,
     pub lines: u64,
     /// Lines that were not a Stratum message.
     pub unreadable: u64,
@@ -41,7 +41,7 @@ pub struct Observations {
     /// The longest line, in bytes.
     pub longest_line: usize,
     /// The most memory that a NerdMiner needs for a line, in bytes.
-    pub largest_tree: usize,
+    pub largest_memory: usize,
 }
 
 /// The answer to `mining.subscribe`.
@@ -97,7 +97,7 @@ pub enum Suggestion {
 
 /// A `client.reconnect` of the pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReconnectSeen {
+pub struct ObservedReconnect {
     /// `None` for the same host.
     pub host: Option<String>,
     pub port: Option<String>,

@@ -10,7 +10,7 @@ use crate::clock::ClockState;
 use crate::config;
 
 /// The hash rate for which the extranonce2's room is given: about a Bitaxe, in hashes per second.
-const ROOM_RATE: f64 = 1e12;
+const REFERENCE_HASH_RATE: f64 = 1e12;
 
 /// The report on one pool.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct PoolReport {
     /// The findings; deciding ones come first.
     pub findings: Vec<VerifyFinding>,
     /// `None` if the pool never answered.
-    pub fitness: Option<NerdMinerCheck>,
+    pub nerdminer: Option<NerdMinerCheck>,
     pub watched: WatchReport,
     pub settings: VerifySettings,
     /// The jobs' times were compared with NTP time rather than the system's clock.
@@ -44,7 +44,7 @@ impl PoolReport {
             pool: pool.to_string(),
             outcome,
             findings,
-            fitness: NerdMinerCheck::of(&watched.found),
+            nerdminer: NerdMinerCheck::of(&watched.found),
             watched,
             settings: settings.clone(),
             is_ntp: matches!(settings.clock.state(), ClockState::Synchronised { .. }),
@@ -64,6 +64,6 @@ impl PoolReport {
     pub fn extranonce_room(&self) -> Option<f64> {
         let subscribed = self.watched.found.subscribed.as_ref()?;
         let bits = 8 * subscribed.extranonces.extranonce2_size.bytes() + 32;
-        Some(2_f64.powi(i32::try_from(bits).unwrap_or(i32::MAX)) / ROOM_RATE)
+        Some(2_f64.powi(i32::try_from(bits).unwrap_or(i32::MAX)) / REFERENCE_HASH_RATE)
     }
 }

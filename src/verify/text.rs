@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::job::{ParentWork, SeenJob};
+use super::job::{ObservedJob, ParentWork};
 use super::judge::{VerifyOutcome, Weight};
-use super::nerdminer_check::{MOST_COINBASE, MOST_TREE, best_in_a_day};
+use super::nerdminer_check::{MAX_COINBASE_BYTES, MAX_JSON_MEMORY, best_in_a_day};
 use super::observations::{Authorized, Suggestion};
 use super::phrases::{delay, number, span};
 use super::report::PoolReport;
@@ -13,9 +13,9 @@ use crate::util::escape::Printable;
 use crate::util::plural::{count, count_of};
 
 /// Caps the listed jobs.
-const MOST_JOBS: usize = 12;
+const MAX_LISTED_JOBS: usize = 12;
 /// Caps the listed outputs.
-const MOST_OUTPUTS: usize = 24;
+const MAX_LISTED_OUTPUTS: usize = 24;
 
 /// Whether the output has colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum ColorMode {
 #[derive(Debug)]
 pub struct ReportText<'a> {
     pub report: &'a PoolReport,
-    pub paint: ColorMode,
+    pub color: ColorMode,
 }
 
 impl ColorMode {
@@ -47,13 +47,13 @@ impl ColorMode {
 }
 
 /// The note on a good outcome: the check proves nothing about other connections.
-const LIMITS: &str = "This was one connection. A pool can treat your miners differently: `sluice run` checks the work they get.";
+const CAVEAT: &str = "This was one connection. A pool can treat your miners differently: `sluice run` checks the work they get.";
 
 impl fmt::Display for ReportText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.report;
         writeln!(f, "{}", report.pool)?;
-        writeln!(f, "{}: {}", self.paint.outcome(report.outcome), headline(report))?;
+        writeln!(f, "{}: {}", self.color.outcome(report.outcome), headline(report))?;
         if report.watched.dial.is_none() {
             return Ok(());
         }
@@ -90,15 +90,15 @@ impl ReportText<'_> {
             count => format!(" (job {} of {count})", shown.number),
         };
         writeln!(f, "\nWhom a block pays{of}")?;
-        for output in shown.outputs.iter().take(MOST_OUTPUTS) {
+        for output in shown.outputs.iter().take(MAX_LISTED_OUTPUTS) {
             let whom = output.address.as_deref().unwrap_or(output.kind);
             let mark = if output.is_expected { "  <- your address" } else { "" };
             writeln!(f, "  {:>6.2} %  {:>16}  {whom}{mark}", output.percent, output.value.to_string())?;
         }
         match shown.outputs.len() {
             0 => writeln!(f, "  no readable output"),
-            length if length > MOST_OUTPUTS => {
-                writeln!(f, "  and {}", count((length - MOST_OUTPUTS) as u64, "smaller one"))
+            length if length > MAX_LISTED_OUTPUTS => {
+                writeln!(f, "  and {}", count((length - MAX_LISTED_OUTPUTS) as u64, "smaller one"))
             }
             _ => Ok(()),
         }
@@ -197,7 +197,7 @@ impl ReportText<'_> {
             Suggestion::Followed => format!("followed: {}", number(newest)),
             Suggestion::Needless => "not needed, the pool already asks for less".to_owned(),
         };
-        row(f, "suggested", &format!("{} {suggestion}", super::SUGGESTED))?;
+        row(f, "suggested", &format!("{} {suggestion}", super::SUGGESTED_DIFFICULTY))?;
         let extranonces = &subscribed.extranonces;
         let room = self.report.extranonce_room().map_or(String::new(), span);
         let extranonce1 = extranonces.extranonce1.to_string();
@@ -218,22 +218,22 @@ impl ReportText<'_> {
     }
 
     fn nerdminer(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(fitness) = &self.report.fitness else { return Ok(()) };
-        let fits = if fitness.is_fit() { "fits" } else { "does NOT fit" };
+        let Some(nerdminer) = &self.report.nerdminer else { return Ok(()) };
+        let fits = if nerdminer.is_fit() { "fits" } else { "does NOT fit" };
         writeln!(f, "\nFor a NerdMiner: {fits}")?;
-        if let Some(bytes) = fitness.coinbase_bytes {
-            row(f, "coinbase", &format!("{bytes} of at most {MOST_COINBASE} bytes"))?;
+        if let Some(bytes) = nerdminer.coinbase_bytes {
+            row(f, "coinbase", &format!("{bytes} of at most {MAX_COINBASE_BYTES} bytes"))?;
         }
         let line = format!(
-            "{} bytes, about {} of {MOST_TREE} bytes of its memory",
-            fitness.longest_line, fitness.largest_tree
+            "{} bytes, about {} of {MAX_JSON_MEMORY} bytes of its memory",
+            nerdminer.longest_line, nerdminer.largest_memory
         );
         row(f, "longest line", &line)?;
-        if let Some(seconds) = fitness.share_time {
+        if let Some(seconds) = nerdminer.share_time {
             let best = number(best_in_a_day());
             row(f, "a share", &format!("every {} at 78 kH/s (in a day it reaches {best})", span(seconds)))?;
         }
-        for text in fitness.obstacles.iter().chain(&fitness.nuisances) {
+        for text in nerdminer.obstacles.iter().chain(&nerdminer.nuisances) {
             writeln!(f, "  - {text}")?;
         }
         Ok(())
@@ -245,16 +245,16 @@ impl ReportText<'_> {
             return Ok(());
         }
         writeln!(f, "\nJobs")?;
-        for job in jobs.kept.iter().take(MOST_JOBS) {
+        for job in jobs.kept.iter().take(MAX_LISTED_JOBS) {
             write_job(f, job)?;
         }
         // The deciding job is always shown.
-        let later = jobs.worst.as_ref().filter(|job| job.number > MOST_JOBS as u64);
+        let later = jobs.worst.as_ref().filter(|job| job.number > MAX_LISTED_JOBS as u64);
         if let Some(worst) = later.filter(|job| job.payout.state != PayoutState::Verified) {
             write_job(f, worst)?;
         }
         match jobs.count {
-            count if count > MOST_JOBS as u64 => writeln!(f, "  … {count} in all"),
+            count if count > MAX_LISTED_JOBS as u64 => writeln!(f, "  … {count} in all"),
             _ => Ok(()),
         }
     }
@@ -270,7 +270,7 @@ impl ReportText<'_> {
             writeln!(f, "  {mark}{}", finding.text)?;
         }
         if self.report.outcome == VerifyOutcome::Good {
-            writeln!(f, "\n{LIMITS}")?;
+            writeln!(f, "\n{CAVEAT}")?;
         }
         Ok(())
     }
@@ -280,7 +280,7 @@ fn row(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
     writeln!(f, "  {name:<13} {text}")
 }
 
-fn write_job(f: &mut fmt::Formatter<'_>, job: &SeenJob) -> fmt::Result {
+fn write_job(f: &mut fmt::Formatter<'_>, job: &ObservedJob) -> fmt::Result {
     let height = job.height.map_or("no height".to_owned(), |height| format!("height {height}"));
     let pays = match (job.payout.state, job.is_named) {
         (PayoutState::Verified, _) => format!("pays {:.2} %", job.payout.percent),

@@ -19,16 +19,16 @@ use crate::upstream::route_to;
 use crate::util::stop::Stop;
 
 /// The connect timeout. Tor may need as long.
-const DIAL_LIMIT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The timeout for sending, which is a few hundred bytes.
-const WRITE_LIMIT: Duration = Duration::from_secs(5);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The interval between checks for the end of the program.
-const STOP_CHECK: Duration = Duration::from_millis(100);
+const STOP_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Caps the bytes and lines of a pool. A job every three seconds for an hour takes 2 MB.
-const MOST_BYTES: usize = 16 << 20;
-const MOST_LINES: u64 = 50_000;
+const MAX_BYTES: usize = 16 << 20;
+const MAX_LINES: u64 = 50_000;
 /// Caps a line, as in aggregate mode (wire reference, section 5.1, 6).
-const MAX_LINE: usize = 1024 * 1024;
+const MAX_LINE_BYTES: usize = 1024 * 1024;
 
 /// The result of watching one pool.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ pub(super) fn watch(pool: &config::UpstreamConfig, settings: &VerifySettings, st
     // A stop of its own, because stopping it also ends the name resolution.
     let resolving = Stop::new();
     let dialled = route_to(pool, &resolving).map_err(|why| why.to_string()).and_then(|route| {
-        let deadline = Instant::now() + DIAL_LIMIT.min(settings.limit.max(Duration::from_secs(1)));
+        let deadline = Instant::now() + CONNECT_TIMEOUT.min(settings.limit.max(Duration::from_secs(1)));
         route.dial_timed(deadline, stop).map_err(|why| why.to_string())
     });
     resolving.stop();
@@ -100,8 +100,14 @@ pub(super) fn watch(pool: &config::UpstreamConfig, settings: &VerifySettings, st
     let start = Instant::now();
     let clock = || Timestamp { since: start.elapsed(), clock: settings.clock.now() };
     let mut conversation = VerifyClient::new(settings, &pool.host, clock());
-    let end = talk(stream, &mut conversation, settings.limit, &clock, stop);
-    WatchReport { began, dial: Some(dial), lasted: start.elapsed(), end, found: conversation.into_found() }
+    let end = converse(stream, &mut conversation, settings.limit, &clock, stop);
+    WatchReport {
+        began,
+        dial: Some(dial),
+        lasted: start.elapsed(),
+        end,
+        found: conversation.into_observations(),
+    }
 }
 
 /// Splits the pool's bytes into lines.
@@ -124,7 +130,7 @@ impl PoolLines {
     }
 }
 
-fn talk(
+fn converse(
     stream: Stream,
     conversation: &mut VerifyClient,
     limit: Duration,
@@ -133,9 +139,12 @@ fn talk(
 ) -> WatchEnd {
     let stream = Arc::new(stream);
     let mut reader = StreamReader::new(stream.clone());
-    let mut lines =
-        PoolLines { reader: LineReader::up_to(MAX_LINE), newest: Duration::ZERO, is_pause_known: false };
-    let end = match listen(&stream, (&mut reader, &mut lines), conversation, limit, clock, stop) {
+    let mut lines = PoolLines {
+        reader: LineReader::up_to(MAX_LINE_BYTES),
+        newest: Duration::ZERO,
+        is_pause_known: false,
+    };
+    let end = match read_lines(&stream, (&mut reader, &mut lines), conversation, limit, clock, stop) {
         Ok(end) => end,
         Err(why) => WatchEnd::Closed(Some(why.to_string())),
     };
@@ -145,7 +154,7 @@ fn talk(
     end
 }
 
-fn listen(
+fn read_lines(
     stream: &Stream,
     (reader, lines): (&mut StreamReader, &mut PoolLines),
     conversation: &mut VerifyClient,
@@ -153,7 +162,7 @@ fn listen(
     clock: &impl Fn() -> Timestamp,
     stop: &Stop,
 ) -> io::Result<WatchEnd> {
-    stream.set_write_timeout(Some(WRITE_LIMIT))?;
+    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
     let mut buffer = vec![0; 16 * 1024];
     let mut bytes = 0;
     loop {
@@ -164,7 +173,7 @@ fn listen(
         if !outgoing.is_empty() {
             stream.send_all(outgoing.as_bytes())?;
         }
-        if conversation.is_enough(now) {
+        if conversation.is_complete(now) {
             return Ok(WatchEnd::Enough);
         }
         if stop.is_stopped() {
@@ -175,7 +184,9 @@ fn listen(
             return Ok(WatchEnd::Time);
         }
         let next = conversation.next_tick().map(|due| due.saturating_sub(now.since));
-        let wait = left.min(STOP_CHECK).min(next.filter(|next| !next.is_zero()).unwrap_or(STOP_CHECK));
+        let wait = left
+            .min(STOP_POLL_INTERVAL)
+            .min(next.filter(|next| !next.is_zero()).unwrap_or(STOP_POLL_INTERVAL));
         // Zero would mean no timeout.
         stream.set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
         let length = match reader.recv(&mut buffer) {
@@ -194,9 +205,9 @@ fn listen(
         let flood = if lines.reader.too_long > 0 {
             conversation.take_overlong();
             "a line of more than 1 MiB"
-        } else if bytes > MOST_BYTES {
+        } else if bytes > MAX_BYTES {
             "more than 16 MiB"
-        } else if conversation.found().lines > MOST_LINES {
+        } else if conversation.found().lines > MAX_LINES {
             "more than 50,000 lines"
         } else {
             continue;

@@ -94,7 +94,7 @@ fn sections_come_when_there_is_something_to_show() {
     // Connected and silent: nothing is known of a pool's job.
     let silent = site.proxy.connect();
     site.proxy.wait_sessions(1);
-    wait_for("the page to know of it", || site.sight().around.sessions == 1);
+    wait_for("the page to know of it", || site.status().runtime.sessions == 1);
     browser.hurry(6);
     browser.open(&site.url());
     assert!(browser.is("document.querySelector('#speed') && !document.querySelector('#payout')"));

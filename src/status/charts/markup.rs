@@ -13,11 +13,11 @@ pub(super) const HEIGHT: u32 = 200;
 pub(super) const RESOLUTION: u32 = 10;
 
 /// The result of drawing into memory, which does not fail.
-pub(super) type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+pub(super) type DrawResult = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
 /// The kinds of shapes that the page's stylesheet distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
+pub(super) enum ShapeClass {
     Grid,
     Area,
     Line,
@@ -26,19 +26,25 @@ pub(super) enum Class {
     Unanswered,
 }
 
-impl Class {
+impl ShapeClass {
     /// All classes in drawing order.
-    const ALL: [Class; 6] =
-        [Class::Grid, Class::Area, Class::Line, Class::Accepted, Class::Rejected, Class::Unanswered];
+    const ALL: [ShapeClass; 6] = [
+        ShapeClass::Grid,
+        ShapeClass::Area,
+        ShapeClass::Line,
+        ShapeClass::Accepted,
+        ShapeClass::Rejected,
+        ShapeClass::Unanswered,
+    ];
 
     fn name(self) -> &'static str {
         match self {
-            Class::Grid => "grid",
-            Class::Area => "area",
-            Class::Line => "line",
-            Class::Accepted => "accepted",
-            Class::Rejected => "rejected",
-            Class::Unanswered => "unanswered",
+            ShapeClass::Grid => "grid",
+            ShapeClass::Area => "area",
+            ShapeClass::Line => "line",
+            ShapeClass::Accepted => "accepted",
+            ShapeClass::Rejected => "rejected",
+            ShapeClass::Unanswered => "unanswered",
         }
     }
 
@@ -49,7 +55,10 @@ impl Class {
 }
 
 /// Draws a chart and returns its `<svg>` element. The summary is its label.
-pub(super) fn svg(summary: &str, draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, Shift>) -> Drawn) -> String {
+pub(super) fn svg(
+    summary: &str,
+    draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, Shift>) -> DrawResult,
+) -> String {
     let mut drawn = String::new();
     {
         let size = (WIDTH * RESOLUTION, HEIGHT * RESOLUTION);
@@ -69,13 +78,13 @@ pub(super) fn svg(summary: &str, draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, 
 /// Joins all shapes of a class into one path.
 fn paths(drawn: &str) -> String {
     let mut paths = String::new();
-    for class in Class::ALL {
+    for class in ShapeClass::ALL {
         let RGBColor(red, green, blue) = class.marker();
         let marker = format!("\"#{red:02X}{green:02X}{blue:02X}\"");
         let shapes: String = drawn.lines().filter(|line| line.contains(&marker)).filter_map(shape).collect();
         if !shapes.is_empty() {
             let stroke = match class {
-                Class::Grid | Class::Line => " fill=\"none\" vector-effect=\"non-scaling-stroke\"",
+                ShapeClass::Grid | ShapeClass::Line => " fill=\"none\" vector-effect=\"non-scaling-stroke\"",
                 _ => "",
             };
             let _ = write!(paths, "<path class=\"{}\"{stroke} d=\"{shapes}\"/>", class.name());

@@ -1,7 +1,7 @@
 //! The vertical scale.
 
 /// Caps a scale. Twice this value is still finite.
-const HIGHEST: f64 = 1e300;
+const MAX_TOP: f64 = 1e300;
 
 /// A scale from zero to a round value.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,13 +19,13 @@ impl Scale {
         if !is_something {
             return Scale { top: 1.0, lines: vec![0.0] };
         }
-        let highest = highest.clamp(1.0 / HIGHEST, HIGHEST);
+        let highest = highest.clamp(1.0 / MAX_TOP, MAX_TOP);
         let power = highest.log10().floor() as i32;
         // The logarithm may be slightly off in either direction.
         let tops = (power - 1..=power + 1)
             .flat_map(|power| [(1, 5), (2, 4), (5, 5)].map(|(digit, parts)| (digit, power, parts)));
         let fitting = tops.map(|(digit, power, parts)| (round(digit, power), parts));
-        let (top, parts) = fitting.into_iter().find(|(top, _)| *top >= highest).unwrap_or((HIGHEST, 5));
+        let (top, parts) = fitting.into_iter().find(|(top, _)| *top >= highest).unwrap_or((MAX_TOP, 5));
         let below = (0..parts).map(|part| top * f64::from(part) / f64::from(parts));
         Scale { top, lines: below.chain([top]).collect() }
     }

@@ -5,15 +5,15 @@ use std::collections::HashMap;
 
 use serde::{Serialize, Serializer};
 
-use super::value::{Rates, Time, name, number, percent};
+use super::value::{HashRatesJson, TimeJson, name, number, percent};
 use crate::analyzer::{MinerView, PayoutState, WorkerTotals};
 use crate::proxy::aggregate::name_at_pool;
 use crate::status::snapshot::StatusSnapshot;
-use crate::status::user_agent::device;
+use crate::status::user_agent::device_name;
 
 /// One connected miner. The first six names are those of the original proxy and never `null`.
 #[derive(Debug, Serialize)]
-struct Client<'a> {
+struct MinerJson<'a> {
     ip: String,
     worker: &'a str,
     /// The name at the pool. In passthrough mode it is the same.
@@ -26,20 +26,20 @@ struct Client<'a> {
     device: Option<&'a str>,
     upstream: Option<usize>,
     pool: Option<&'a str>,
-    connected_since: Time,
+    connected_since: TimeJson,
     connected_seconds: f64,
-    last_share: Option<Time>,
+    last_share: Option<TimeJson>,
     last_share_seconds: Option<f64>,
     unanswered: u64,
     unknown: u64,
     stale: u64,
     accepted_percent: Option<f64>,
     accepted_difficulty: f64,
-    hashrate: Rates,
+    hashrate: HashRatesJson,
     best: Option<f64>,
     best_ever: Option<f64>,
-    best_ever_at: Option<Time>,
-    difficulty_since: Option<Time>,
+    best_ever_at: Option<TimeJson>,
+    difficulty_since: Option<TimeJson>,
     extranonce1: Option<String>,
     extranonce2_size: Option<usize>,
     payout: Option<&'static str>,
@@ -50,40 +50,43 @@ struct Client<'a> {
 
 /// A list of connected miners. Each is built while it is written, since a farm's would take megabytes.
 #[derive(Debug)]
-pub(super) struct Clients<'a> {
-    sight: &'a StatusSnapshot,
+pub(super) struct MinersJson<'a> {
+    status: &'a StatusSnapshot,
     miners: Vec<&'a MinerView>,
     /// Device names by user agent, of which there are few.
     devices: HashMap<&'a str, Option<String>>,
 }
 
-impl<'a> Clients<'a> {
-    pub(super) fn of(sight: &'a StatusSnapshot, miners: impl Iterator<Item = &'a MinerView>) -> Clients<'a> {
+impl<'a> MinersJson<'a> {
+    pub(super) fn of(
+        status: &'a StatusSnapshot,
+        miners: impl Iterator<Item = &'a MinerView>,
+    ) -> MinersJson<'a> {
         let (miners, mut devices): (Vec<&MinerView>, HashMap<_, _>) = (miners.collect(), HashMap::new());
         for miner in &miners {
-            devices.entry(miner.user_agent.as_str()).or_insert_with(|| device(&miner.user_agent));
+            devices.entry(miner.user_agent.as_str()).or_insert_with(|| device_name(&miner.user_agent));
         }
-        Clients { sight, miners, devices }
+        MinersJson { status, miners, devices }
     }
 }
 
-impl Serialize for Clients<'_> {
+impl Serialize for MinersJson<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let device = |miner: &MinerView| self.devices.get(miner.user_agent.as_str())?.as_deref();
-        to.collect_seq(self.miners.iter().map(|miner| Client::of(miner, device(miner), self.sight)))
+        to.collect_seq(self.miners.iter().map(|miner| MinerJson::of(miner, device(miner), self.status)))
     }
 }
 
-impl<'a> Client<'a> {
-    fn of(miner: &'a MinerView, device: Option<&'a str>, sight: &'a StatusSnapshot) -> Client<'a> {
-        let totals = sight.snapshot.totals.as_ref();
-        let state = miner.upstream.and_then(|place| sight.around.upstreams.get(place));
+impl<'a> MinerJson<'a> {
+    fn of(miner: &'a MinerView, device: Option<&'a str>, status: &'a StatusSnapshot) -> MinerJson<'a> {
+        let totals = status.snapshot.totals.as_ref();
+        let state = miner.upstream.and_then(|place| status.runtime.upstreams.get(place));
         let worker = totals.and_then(|totals| totals.workers.get(&miner.worker));
-        Client {
+        MinerJson {
             ip: miner.miner.to_string(),
             worker: &miner.worker,
             upstream_user: name_at_pool(
-                &sight.facts.config,
+                &status.facts.config,
                 &miner.worker,
                 state.map(|state| state.user.as_str()),
             ),
@@ -94,21 +97,21 @@ impl<'a> Client<'a> {
             user_agent: &miner.user_agent,
             device,
             upstream: miner.upstream.map(number),
-            pool: name(&sight.around.upstreams, miner.upstream),
-            connected_since: Time(miner.connected_since),
+            pool: name(&status.runtime.upstreams, miner.upstream),
+            connected_since: TimeJson(miner.connected_since),
             connected_seconds: miner.connected_for.as_secs_f64(),
-            last_share: miner.last_share.map(Time),
+            last_share: miner.last_share.map(TimeJson),
             last_share_seconds: miner.last_share_ago.map(|ago| ago.as_secs_f64()),
             unanswered: miner.unanswered,
             unknown: miner.unknown,
             stale: miner.stale,
             accepted_percent: percent(miner.accepted, miner.rejected),
             accepted_difficulty: miner.accepted_difficulty,
-            hashrate: Rates::from(&miner.hash_rates),
+            hashrate: HashRatesJson::from(&miner.hash_rates),
             best: Some(miner.best).filter(|best| *best > 0.0),
             best_ever: miner.best_ever.as_ref().map(|best| best.difficulty.value()),
-            best_ever_at: miner.best_ever.as_ref().map(|best| Time(best.at)),
-            difficulty_since: miner.difficulty_since.map(Time),
+            best_ever_at: miner.best_ever.as_ref().map(|best| TimeJson(best.at)),
+            difficulty_since: miner.difficulty_since.map(TimeJson),
             extranonce1: miner.extranonce1.as_ref().map(ToString::to_string),
             extranonce2_size: miner.extranonce2_size.map(|size| size.bytes()),
             payout: miner.payout.map(PayoutState::as_str),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::value::Time;
+use super::value::TimeJson;
 use crate::clock::ClockState;
 use crate::record::RecordingHealth;
 use crate::status::snapshot::StatusSnapshot;
@@ -14,8 +14,8 @@ pub(super) struct NtpJson {
     offset_ms: Option<f64>,
     error_bound_ms: Option<f64>,
     servers: Option<usize>,
-    asked_at: Option<Time>,
-    unsynchronised_since: Option<Time>,
+    asked_at: Option<TimeJson>,
+    unsynchronised_since: Option<TimeJson>,
     reason: Option<String>,
 }
 
@@ -30,11 +30,11 @@ impl NtpJson {
                 offset_ms: Some(offset.seconds() * 1e3),
                 error_bound_ms: Some(error_bound.as_secs_f64() * 1e3),
                 servers: Some(*servers),
-                asked_at: Some(Time(*at)),
+                asked_at: Some(TimeJson(*at)),
                 ..NtpJson::default()
             },
             Some(ClockState::Unsynchronised { since, reason: why }) => NtpJson {
-                unsynchronised_since: Some(Time(*since)),
+                unsynchronised_since: Some(TimeJson(*since)),
                 reason: Some(why.to_string()),
                 ..NtpJson::default()
             },
@@ -54,7 +54,7 @@ pub(super) struct RecordingJson<'a> {
 struct TroubleJson<'a> {
     file: String,
     error: &'a str,
-    since: Time,
+    since: TimeJson,
 }
 
 impl<'a> From<&'a RecordingHealth> for RecordingJson<'a> {
@@ -62,7 +62,7 @@ impl<'a> From<&'a RecordingHealth> for RecordingJson<'a> {
         let trouble = |trouble: &'a crate::record::WriteError| TroubleJson {
             file: trouble.file.display().to_string(),
             error: &trouble.error,
-            since: Time(trouble.since),
+            since: TimeJson(trouble.since),
         };
         RecordingJson {
             dropped_rows: health.dropped,
@@ -84,8 +84,8 @@ pub(super) struct RateLimitJson {
 }
 
 impl RateLimitJson {
-    pub(super) fn of(sight: &StatusSnapshot) -> RateLimitJson {
-        let (counts, limits) = (&sight.around.counts, &sight.facts.config.ratelimit);
+    pub(super) fn of(status: &StatusSnapshot) -> RateLimitJson {
+        let (counts, limits) = (&status.runtime.counts, &status.facts.config.ratelimit);
         RateLimitJson {
             total_ips: counts.sources,
             total_active: counts.connections,
@@ -99,25 +99,24 @@ impl RateLimitJson {
 
 /// The service threads.
 #[derive(Debug, Serialize)]
-pub(super) struct Threads<'a> {
+pub(super) struct ThreadsJson<'a> {
     restarts: u64,
     /// Threads that have died or make no progress.
-    unwell: Vec<Unwell<'a>>,
+    unwell: Vec<UnwellThreadJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct Unwell<'a> {
+struct UnwellThreadJson<'a> {
     thread: &'a str,
     trouble: &'a str,
 }
 
-impl<'a> Threads<'a> {
-    pub(super) fn of(sight: &'a StatusSnapshot) -> Threads<'a> {
-        let unwell = sight
-            .around
-            .threads
-            .iter()
-            .filter_map(|one| Some(Unwell { thread: &one.name, trouble: one.trouble.as_deref()? }));
-        Threads { restarts: sight.around.thread_restarts, unwell: unwell.collect() }
+impl<'a> ThreadsJson<'a> {
+    pub(super) fn of(status: &'a StatusSnapshot) -> ThreadsJson<'a> {
+        let unwell =
+            status.runtime.threads.iter().filter_map(|one| {
+                Some(UnwellThreadJson { thread: &one.name, trouble: one.trouble.as_deref()? })
+            });
+        ThreadsJson { restarts: status.runtime.thread_restarts, unwell: unwell.collect() }
     }
 }

@@ -39,16 +39,16 @@ pub struct JsonReply {
 }
 
 /// The document at `path`, or `None` if there is none. `query` looks up a parameter's decoded value.
-pub fn api(path: &str, query: impl Fn(&str) -> Option<String>, sight: &StatusSnapshot) -> Option<JsonReply> {
+pub fn api(path: &str, query: impl Fn(&str) -> Option<String>, status: &StatusSnapshot) -> Option<JsonReply> {
     let query = JsonQuery(&query);
     let document = match path {
-        "/status" => Ok(status(sight)),
-        "/api/miners" => miners::miners(sight, &query),
-        "/api/shares" => shares::shares(sight, &query),
-        "/api/alerts" => alerts::alerts(sight, &query),
-        "/api/jobs" => jobs::jobs(sight, &query),
-        "/api/upstreams" => Ok(upstreams::upstreams(sight)),
-        "/api/history" => history::history(sight, &query),
+        "/status" => Ok(status::status(status)),
+        "/api/miners" => miners::miners(status, &query),
+        "/api/shares" => shares::shares(status, &query),
+        "/api/alerts" => alerts::alerts(status, &query),
+        "/api/jobs" => jobs::jobs(status, &query),
+        "/api/upstreams" => Ok(upstreams::upstreams(status)),
+        "/api/history" => history::history(status, &query),
         _ => return None,
     };
     Some(match document {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::value::Time;
+use super::value::TimeJson;
 use crate::reference::ReferenceView;
 use crate::status::snapshot::StatusSnapshot;
 use crate::work::parent_hash;
@@ -16,16 +16,16 @@ pub(super) struct ReferenceJson<'a> {
     error: Option<&'a str>,
     height: Option<u32>,
     prevhash: Option<String>,
-    since: Option<Time>,
+    since: Option<TimeJson>,
 }
 
 /// Lists the references in the order of the configuration.
-pub(super) fn references(sight: &StatusSnapshot) -> Vec<ReferenceJson<'_>> {
-    sight.around.references.iter().map(|view| ReferenceJson::of(sight, view)).collect()
+pub(super) fn references(status: &StatusSnapshot) -> Vec<ReferenceJson<'_>> {
+    status.runtime.references.iter().map(|view| ReferenceJson::of(status, view)).collect()
 }
 
 impl<'a> ReferenceJson<'a> {
-    fn of(sight: &StatusSnapshot, view: &'a ReferenceView) -> ReferenceJson<'a> {
+    fn of(status: &StatusSnapshot, view: &'a ReferenceView) -> ReferenceJson<'a> {
         let tip = view.tip.as_ref();
         ReferenceJson {
             name: &view.name,
@@ -34,7 +34,7 @@ impl<'a> ReferenceJson<'a> {
             error: view.error.as_deref(),
             height: tip.map(|tip| tip.height.0),
             prevhash: tip.map(|tip| parent_hash(&tip.prevhash).to_string()),
-            since: tip.map(|tip| Time(sight.time_of(tip.at))),
+            since: tip.map(|tip| TimeJson(status.time_of(tip.at))),
         }
     }
 }

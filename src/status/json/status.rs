@@ -3,23 +3,23 @@
 
 use serde::Serialize;
 
-use super::alerts::Overview;
-use super::clients::Clients;
+use super::alerts::AlertsSummaryJson;
+use super::clients::MinersJson;
 use super::counts::{LifetimeJson, ShareCountsJson, VardiffJson};
 use super::external::{PoolStatsJson, RecipientJson};
-use super::forwarding::Forwarding;
-use super::health::{NtpJson, RateLimitJson, RecordingJson, Threads};
+use super::forwarding::ForwardingJson;
+use super::health::{NtpJson, RateLimitJson, RecordingJson, ThreadsJson};
 use super::references::{ReferenceJson, references};
 use super::text;
 use super::upstreams::{UpstreamBriefJson, briefs};
-use super::value::{BestShareJson, Rates, Time};
+use super::value::{BestShareJson, HashRatesJson, TimeJson};
 use super::verdict::{ChainJson, PayoutJson};
 use crate::status::snapshot::StatusSnapshot;
 use crate::stratum::Difficulty;
 use crate::upstream::PoolStatus;
 
 #[derive(Debug, Serialize)]
-struct Status<'a> {
+struct StatusJson<'a> {
     upstream: bool,
     extranonce1: String,
     extranonce2_size: usize,
@@ -27,30 +27,30 @@ struct Status<'a> {
     last_diff: f64,
     shares_ok: u64,
     shares_bad: u64,
-    clients: Clients<'a>,
-    shared: Clients<'a>,
+    clients: MinersJson<'a>,
+    shared: MinersJson<'a>,
     vardiff: VardiffJson,
     ratelimit: RateLimitJson,
     mode: &'static str,
     version: &'static str,
-    at: Time,
-    started: Time,
+    at: TimeJson,
+    started: TimeJson,
     uptime_seconds: f64,
     analysis: bool,
     listening: Vec<String>,
-    hashrate: Rates,
+    hashrate: HashRatesJson,
     shares: ShareCountsJson<'a>,
     blocks: u64,
     best: BestSharesJson<'a>,
     payout: PayoutJson<'a>,
     chain: ChainJson<'a>,
-    alerts: Overview<'a>,
+    alerts: AlertsSummaryJson<'a>,
     upstreams: Vec<UpstreamBriefJson<'a>>,
     references: Vec<ReferenceJson<'a>>,
-    forwarding: Forwarding,
+    forwarding: ForwardingJson,
     ntp: NtpJson,
     recording: Option<RecordingJson<'a>>,
-    threads: Threads<'a>,
+    threads: ThreadsJson<'a>,
     pool_stats: Option<PoolStatsJson<'a>>,
     notify: Vec<RecipientJson<'a>>,
     lifetime: LifetimeJson,
@@ -64,62 +64,62 @@ struct BestSharesJson<'a> {
 }
 
 /// The document.
-pub fn status(sight: &StatusSnapshot) -> String {
-    let (facts, snapshot, around) = (&sight.facts, &sight.snapshot, &sight.around);
+pub fn status(status: &StatusSnapshot) -> String {
+    let (facts, snapshot, runtime) = (&status.facts, &status.snapshot, &status.runtime);
     let totals = snapshot.totals.as_ref();
     // The miner that has been connected longest, since sessions are listed in order. A connection that
     // miners share comes before the miners' own parts of it.
     let mut sessions = snapshot.shared.iter().chain(&snapshot.miners);
     let first = sessions.find_map(|one| Some((one.extranonce1.as_ref()?, one)));
-    text(&Status {
-        upstream: around.upstreams.iter().any(|one| one.sessions > 0 && one.standing == PoolStatus::Up),
+    text(&StatusJson {
+        upstream: runtime.upstreams.iter().any(|one| one.sessions > 0 && one.standing == PoolStatus::Up),
         extranonce1: first.map(|(extranonce1, _)| extranonce1.to_string()).unwrap_or_default(),
         extranonce2_size: first.and_then(|(_, miner)| miner.extranonce2_size).map_or(0, |size| size.bytes()),
         last_notify_unix: totals.and_then(|totals| totals.last_job).map_or(0, |at| at.unix_seconds()),
-        last_diff: newest_difficulty(sight).unwrap_or(0.0),
+        last_diff: newest_difficulty(status).unwrap_or(0.0),
         shares_ok: totals.map_or(0, |totals| totals.accepted),
         shares_bad: totals.map_or(0, |totals| totals.rejected),
-        clients: Clients::of(sight, snapshot.miners.iter()),
-        shared: Clients::of(sight, snapshot.shared.iter()),
-        vardiff: VardiffJson::of(sight),
-        ratelimit: RateLimitJson::of(sight),
+        clients: MinersJson::of(status, snapshot.miners.iter()),
+        shared: MinersJson::of(status, snapshot.shared.iter()),
+        vardiff: VardiffJson::of(status),
+        ratelimit: RateLimitJson::of(status),
         mode: facts.config.mode.as_str(),
         version: facts.version,
-        at: Time(sight.at),
-        started: Time(facts.started),
-        uptime_seconds: sight.up_for.as_secs_f64(),
+        at: TimeJson(status.at),
+        started: TimeJson(facts.started),
+        uptime_seconds: status.up_for.as_secs_f64(),
         analysis: facts.config.analysis.enabled,
         listening: facts.listening.iter().map(ToString::to_string).collect(),
-        hashrate: Rates::from(&snapshot.hash_rates),
-        shares: ShareCountsJson::of(sight),
+        hashrate: HashRatesJson::from(&snapshot.hash_rates),
+        shares: ShareCountsJson::of(status),
         blocks: totals.map_or(0, |totals| totals.blocks),
         best: BestSharesJson {
             run: snapshot.bests.run.as_ref().map(BestShareJson::from),
             day: snapshot.bests.day.as_ref().map(BestShareJson::from),
             ever: snapshot.best_ever.as_ref().map(BestShareJson::from),
         },
-        payout: PayoutJson::worst(sight),
-        chain: ChainJson::worst(sight),
-        alerts: Overview::of(&snapshot.alerts),
-        upstreams: briefs(sight),
-        references: references(sight),
-        forwarding: Forwarding::of(sight),
+        payout: PayoutJson::worst(status),
+        chain: ChainJson::worst(status),
+        alerts: AlertsSummaryJson::of(&snapshot.alerts),
+        upstreams: briefs(status),
+        references: references(status),
+        forwarding: ForwardingJson::of(status),
         ntp: NtpJson::of(snapshot.clock.as_ref()),
         recording: snapshot.recording.as_ref().map(RecordingJson::from),
-        threads: Threads::of(sight),
-        pool_stats: around
+        threads: ThreadsJson::of(status),
+        pool_stats: runtime
             .pool_stats
             .as_ref()
             .map(|health| PoolStatsJson::new(health, snapshot.credit.as_ref())),
-        notify: around.recipients.iter().map(RecipientJson::from).collect(),
+        notify: runtime.recipients.iter().map(RecipientJson::from).collect(),
         lifetime: LifetimeJson::from(&snapshot.lifetime),
     })
 }
 
 /// The difficulty that a pool last set for a connected miner. Without miners, the difficulty that was
 /// assigned to the newest share.
-fn newest_difficulty(sight: &StatusSnapshot) -> Option<f64> {
-    let snapshot = &sight.snapshot;
+fn newest_difficulty(status: &StatusSnapshot) -> Option<f64> {
+    let snapshot = &status.snapshot;
     let sessions = if snapshot.shared.is_empty() { &snapshot.miners } else { &snapshot.shared };
     let set = sessions.iter().filter_map(|one| Some((one.difficulty_since?, one.difficulty)));
     let newest = set.max_by_key(|(since, _)| *since).map(|(_, difficulty)| difficulty);

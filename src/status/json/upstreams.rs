@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::text;
-use super::value::{MILLISECONDS, Time, Times, number, percent};
+use super::value::{LatencyJson, MILLISECONDS, TimeJson, number, percent};
 use super::verdict::{ChainJson, PayoutJson};
 use crate::analyzer::{Latency, PoolView};
 use crate::proxy::UpstreamState;
@@ -13,7 +13,7 @@ use crate::upstream::PoolStatus;
 
 #[derive(Debug, Serialize)]
 struct UpstreamsJson<'a> {
-    at: Time,
+    at: TimeJson,
     upstreams: Vec<UpstreamFullJson<'a>>,
 }
 
@@ -45,45 +45,45 @@ pub(super) struct UpstreamBriefJson<'a> {
     unanswered: u64,
     unknown: u64,
     accepted_percent: Option<f64>,
-    answer_ms: Times,
+    answer_ms: LatencyJson,
     payout_state: Option<&'static str>,
     chain_state: Option<&'static str>,
 }
 
 /// Lists the upstreams in the order of preference.
-pub(super) fn upstreams(sight: &StatusSnapshot) -> String {
+pub(super) fn upstreams(status: &StatusSnapshot) -> String {
     let full = |(place, brief)| {
-        let pool = view(sight, place);
+        let pool = view(status, place);
         let verdict = pool.and_then(|pool| pool.payout.as_ref());
         UpstreamFullJson {
             brief,
-            payout: PayoutJson::new(sight, pool, verdict),
-            chain: ChainJson::new(sight, pool),
+            payout: PayoutJson::new(status, pool, verdict),
+            chain: ChainJson::new(status, pool),
         }
     };
-    text(&UpstreamsJson { at: Time(sight.at), upstreams: listed(sight).map(full).collect() })
+    text(&UpstreamsJson { at: TimeJson(status.at), upstreams: listed(status).map(full).collect() })
 }
 
 /// Lists the short forms in the order of preference.
-pub(super) fn briefs(sight: &StatusSnapshot) -> Vec<UpstreamBriefJson<'_>> {
-    listed(sight).map(|(_, brief)| brief).collect()
+pub(super) fn briefs(status: &StatusSnapshot) -> Vec<UpstreamBriefJson<'_>> {
+    listed(status).map(|(_, brief)| brief).collect()
 }
 
-fn listed(sight: &StatusSnapshot) -> impl Iterator<Item = (usize, UpstreamBriefJson<'_>)> {
-    sight
-        .around
+fn listed(status: &StatusSnapshot) -> impl Iterator<Item = (usize, UpstreamBriefJson<'_>)> {
+    status
+        .runtime
         .listed()
         .into_iter()
-        .map(|(place, state)| (place, UpstreamBriefJson::of(sight, place, state)))
+        .map(|(place, state)| (place, UpstreamBriefJson::of(status, place, state)))
 }
 
-fn view(sight: &StatusSnapshot, place: usize) -> Option<&PoolView> {
-    sight.snapshot.pools.iter().find(|pool| pool.place == place)
+fn view(status: &StatusSnapshot, place: usize) -> Option<&PoolView> {
+    status.snapshot.pools.iter().find(|pool| pool.place == place)
 }
 
 impl<'a> UpstreamBriefJson<'a> {
-    fn of(sight: &'a StatusSnapshot, place: usize, state: &'a UpstreamState) -> UpstreamBriefJson<'a> {
-        let pool = view(sight, place);
+    fn of(status: &'a StatusSnapshot, place: usize, state: &'a UpstreamState) -> UpstreamBriefJson<'a> {
+        let pool = view(status, place);
         let count = |count: fn(&PoolView) -> u64| pool.map_or(0, count);
         let (accepted, rejected) = (count(|pool| pool.accepted), count(|pool| pool.rejected));
         UpstreamBriefJson {
@@ -103,7 +103,7 @@ impl<'a> UpstreamBriefJson<'a> {
             unanswered: count(|pool| pool.unanswered),
             unknown: count(|pool| pool.unknown),
             accepted_percent: percent(accepted, rejected),
-            answer_ms: Times::of(pool.map_or(&Latency::default(), |pool| &pool.answers), MILLISECONDS),
+            answer_ms: LatencyJson::of(pool.map_or(&Latency::default(), |pool| &pool.answers), MILLISECONDS),
             payout_state: pool.and_then(|pool| Some(pool.payout.as_ref()?.state.as_str())),
             chain_state: pool.and_then(|pool| Some(pool.chain.as_ref()?.state.as_str())),
         }

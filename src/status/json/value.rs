@@ -11,9 +11,9 @@ use crate::record::BestShare;
 
 /// A time, written as RFC 3339 in UTC with milliseconds.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Time(pub(super) NtpTime);
+pub(super) struct TimeJson(pub(super) NtpTime);
 
-impl Serialize for Time {
+impl Serialize for TimeJson {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match rfc3339(self.0) {
             Some(text) => to.serialize_str(std::str::from_utf8(&text).unwrap_or_default()),
@@ -60,7 +60,7 @@ fn rfc3339(time: NtpTime) -> Option<[u8; 24]> {
 
 /// Hash rates by window, in hashes per second.
 #[derive(Debug, Serialize)]
-pub(super) struct Rates {
+pub(super) struct HashRatesJson {
     #[serde(rename = "1m")]
     one_minute: f64,
     #[serde(rename = "5m")]
@@ -71,9 +71,9 @@ pub(super) struct Rates {
     one_day: f64,
 }
 
-impl From<&HashRates> for Rates {
-    fn from(rates: &HashRates) -> Rates {
-        Rates {
+impl From<&HashRates> for HashRatesJson {
+    fn from(rates: &HashRates) -> HashRatesJson {
+        HashRatesJson {
             one_minute: rates.one_minute,
             five_minutes: rates.five_minutes,
             one_hour: rates.one_hour,
@@ -84,7 +84,7 @@ impl From<&HashRates> for Rates {
 
 /// A distribution of durations in one unit. All values are `null` before the first sample.
 #[derive(Debug, Serialize)]
-pub(super) struct Times {
+pub(super) struct LatencyJson {
     count: u64,
     mean: Option<f64>,
     p50: Option<f64>,
@@ -92,12 +92,12 @@ pub(super) struct Times {
     max: Option<f64>,
 }
 
-impl Times {
+impl LatencyJson {
     /// Converts a distribution to a unit with `per_second` to the second.
-    pub(super) fn of(latency: &Latency, per_second: f64) -> Times {
+    pub(super) fn of(latency: &Latency, per_second: f64) -> LatencyJson {
         let count = latency.count();
         let some = |time: Duration| (count > 0).then_some(time.as_secs_f64() * per_second);
-        Times {
+        LatencyJson {
             count,
             mean: some(latency.total()).map(|total| total / count as f64),
             p50: some(latency.quantile(0.5)),
@@ -117,7 +117,7 @@ pub(super) struct BestShareJson<'a> {
     difficulty: f64,
     worker: &'a str,
     hash: String,
-    at: Time,
+    at: TimeJson,
 }
 
 impl<'a> From<&'a BestShare> for BestShareJson<'a> {
@@ -126,7 +126,7 @@ impl<'a> From<&'a BestShare> for BestShareJson<'a> {
             difficulty: best.difficulty.value(),
             worker: &best.worker,
             hash: best.hash.to_string(),
-            at: Time(best.at),
+            at: TimeJson(best.at),
         }
     }
 }
@@ -167,7 +167,7 @@ mod tests {
         }
         for time in [jiff::Timestamp::MIN, jiff::Timestamp::MAX, jiff::Timestamp::UNIX_EPOCH] {
             let time = NtpTime::from_timestamp(time);
-            let text = serde_json::to_string(&Time(time)).unwrap();
+            let text = serde_json::to_string(&TimeJson(time)).unwrap();
             assert_eq!(text, format!("\"{time}\""));
         }
     }

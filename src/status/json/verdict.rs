@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::value::{Time, name, number, seconds_between};
+use super::value::{TimeJson, name, number, seconds_between};
 use crate::analyzer::{ChainState, JobView, OutputView, PayoutState, PayoutVerdict, PoolView};
 use crate::status::snapshot::StatusSnapshot;
 use crate::status::{labels, verdicts};
@@ -48,7 +48,7 @@ pub(super) struct ChainJson<'a> {
     nbits: Option<String>,
     tag: Option<&'a str>,
     job_id: Option<&'a str>,
-    job_at: Option<Time>,
+    job_at: Option<TimeJson>,
     job_age_seconds: Option<f64>,
     upstream: Option<usize>,
     pool: Option<&'a str>,
@@ -56,19 +56,19 @@ pub(super) struct ChainJson<'a> {
 
 impl<'a> PayoutJson<'a> {
     /// The worst payout among the pools in use.
-    pub(super) fn worst(sight: &'a StatusSnapshot) -> PayoutJson<'a> {
-        match verdicts::payout(&sight.snapshot) {
-            Some((pool, verdict)) => PayoutJson::new(sight, Some(pool), Some(verdict)),
-            None => PayoutJson::new(sight, None, None),
+    pub(super) fn worst(status: &'a StatusSnapshot) -> PayoutJson<'a> {
+        match verdicts::payout(&status.snapshot) {
+            Some((pool, verdict)) => PayoutJson::new(status, Some(pool), Some(verdict)),
+            None => PayoutJson::new(status, None, None),
         }
     }
 
     pub(super) fn new(
-        sight: &'a StatusSnapshot,
+        status: &'a StatusSnapshot,
         pool: Option<&'a PoolView>,
         verdict: Option<&'a PayoutVerdict>,
     ) -> PayoutJson<'a> {
-        let config = &sight.facts.config.payout;
+        let config = &status.facts.config.payout;
         let state = verdict.map(|verdict| verdict.state);
         let place = pool.map(|pool| pool.place);
         PayoutJson {
@@ -82,7 +82,7 @@ impl<'a> PayoutJson<'a> {
             reward_sats: verdict.map(|verdict| verdict.reward.0),
             wasted_sats: verdict.map(|verdict| verdict.waste().map_or(0, |waste| waste.lost.0)),
             upstream: place.map(number),
-            pool: name(&sight.around.upstreams, place),
+            pool: name(&status.runtime.upstreams, place),
             outputs: pool.map_or(&[][..], |pool| &pool.outputs).iter().map(OutputJson::from).collect(),
         }
     }
@@ -109,11 +109,11 @@ impl<'a> From<&'a OutputView> for OutputJson<'a> {
 
 impl<'a> ChainJson<'a> {
     /// The worst chain verdict among the pools in use.
-    pub(super) fn worst(sight: &'a StatusSnapshot) -> ChainJson<'a> {
-        ChainJson::new(sight, verdicts::chain(&sight.snapshot).map(|(pool, _)| pool))
+    pub(super) fn worst(status: &'a StatusSnapshot) -> ChainJson<'a> {
+        ChainJson::new(status, verdicts::chain(&status.snapshot).map(|(pool, _)| pool))
     }
 
-    pub(super) fn new(sight: &'a StatusSnapshot, pool: Option<&'a PoolView>) -> ChainJson<'a> {
+    pub(super) fn new(status: &'a StatusSnapshot, pool: Option<&'a PoolView>) -> ChainJson<'a> {
         let verdict = pool.and_then(|pool| pool.chain.as_ref());
         let job: Option<&JobView> = pool.and_then(|pool| pool.job.as_deref());
         let place = pool.map(|pool| pool.place);
@@ -129,10 +129,10 @@ impl<'a> ChainJson<'a> {
             nbits: job.map(|job| job.nbits.to_string()),
             tag: job.and_then(|job| job.tag.as_deref()),
             job_id: job.map(|job| job.job_id.as_str()),
-            job_at: job.map(|job| Time(job.at)),
-            job_age_seconds: job.map(|job| seconds_between(job.at, sight.at)),
+            job_at: job.map(|job| TimeJson(job.at)),
+            job_age_seconds: job.map(|job| seconds_between(job.at, status.at)),
             upstream: place.map(number),
-            pool: name(&sight.around.upstreams, place),
+            pool: name(&status.runtime.upstreams, place),
         }
     }
 }

@@ -14,12 +14,12 @@ use super::snapshot::StatusSnapshot;
 use text::MetricsText;
 
 /// Renders the document in the text format 0.0.4.
-pub fn metrics(sight: &StatusSnapshot) -> String {
+pub fn metrics(status: &StatusSnapshot) -> String {
     let mut document = MetricsText::default();
-    process::write(&mut document, sight);
-    shares::write(&mut document, sight);
-    pools::write(&mut document, sight);
-    references::write(&mut document, sight);
-    workers::write(&mut document, sight);
+    process::write(&mut document, status);
+    shares::write(&mut document, status);
+    pools::write(&mut document, status);
+    references::write(&mut document, status);
+    workers::write(&mut document, status);
     document.finish()
 }

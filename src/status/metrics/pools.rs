@@ -10,7 +10,7 @@ use crate::status::snapshot::StatusSnapshot;
 use crate::status::{labels, verdicts};
 use crate::upstream::PoolStatus;
 
-const ANSWER: [Duration; 14] = [
+const ANSWER_BUCKETS: [Duration; 14] = [
     Duration::from_millis(1),
     Duration::from_millis(5),
     Duration::from_millis(10),
@@ -27,33 +27,33 @@ const ANSWER: [Duration; 14] = [
     Duration::from_secs(30),
 ];
 /// The state before the first job.
-const NONE: &str = "none";
-const PAYOUTS: [&str; 5] = ["verified", "unverifiable", "short", "mismatch", NONE];
-const CHAINS: [&str; 4] = ["plausible", "unknown", "wrong", NONE];
+const NO_VERDICT: &str = "none";
+const PAYOUT_STATES: [&str; 5] = ["verified", "unverifiable", "short", "mismatch", NO_VERDICT];
+const CHAIN_STATES: [&str; 4] = ["plausible", "unknown", "wrong", NO_VERDICT];
 const STANDINGS: [&str; 3] = ["untried", "up", "failed"];
 
 /// An upstream with the values of its labels.
-struct One<'a> {
+struct UpstreamMetrics<'a> {
     number: String,
     name: String,
     state: &'a UpstreamState,
     view: Option<&'a PoolView>,
 }
 
-impl One<'_> {
+impl UpstreamMetrics<'_> {
     fn labels(&self) -> [(&'static str, &str); 2] {
         [("upstream", &self.number), ("pool", &self.name)]
     }
 }
 
-pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
-    let states = sight.around.listed().into_iter();
-    let all: Vec<One<'_>> = states
-        .map(|(place, state)| One {
+pub(super) fn write(to: &mut MetricsText, status: &StatusSnapshot) {
+    let states = status.runtime.listed().into_iter();
+    let all: Vec<UpstreamMetrics<'_>> = states
+        .map(|(place, state)| UpstreamMetrics {
             number: (place + 1).to_string(),
             name: label(&state.name),
             state,
-            view: sight.snapshot.pools.iter().find(|pool| pool.place == place),
+            view: status.snapshot.pools.iter().find(|pool| pool.place == place),
         })
         .collect();
     let connected = all.iter().any(|one| one.state.sessions > 0 && one.state.standing == PoolStatus::Up);
@@ -62,13 +62,13 @@ pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
         "1 while a miner is connected to an upstream that is up.",
         Some(f64::from(u8::from(connected))),
     );
-    dialling(to, &all);
-    judging(to, &all);
+    health(to, &all);
+    verdict_states(to, &all);
     shares(to, &all);
 }
 
-fn dialling(to: &mut MetricsText, all: &[One<'_>]) {
-    let mut gauge = |name, help, of: &dyn Fn(&One<'_>) -> Option<f64>| {
+fn health(to: &mut MetricsText, all: &[UpstreamMetrics<'_>]) {
+    let mut gauge = |name, help, of: &dyn Fn(&UpstreamMetrics<'_>) -> Option<f64>| {
         let mut family = to.family(name, MetricKind::Gauge, help);
         for one in all {
             if let Some(value) = of(one) {
@@ -99,11 +99,11 @@ fn dialling(to: &mut MetricsText, all: &[One<'_>]) {
         "1 for the state of the upstream, 0 for the other states.",
     );
     for one in all {
-        family.one_of(&one.labels(), "state", &STANDINGS, labels::standing(one.state.standing));
+        family.state(&one.labels(), "state", &STANDINGS, labels::standing(one.state.standing));
     }
 }
 
-fn judging(to: &mut MetricsText, all: &[One<'_>]) {
+fn verdict_states(to: &mut MetricsText, all: &[UpstreamMetrics<'_>]) {
     let mut family = to.family(
         "sluice_payout_state",
         MetricKind::Gauge,
@@ -111,8 +111,8 @@ fn judging(to: &mut MetricsText, all: &[One<'_>]) {
     );
     for one in all {
         let state =
-            one.view.and_then(|view| view.payout.as_ref()).map_or(NONE, |payout| payout.state.as_str());
-        family.one_of(&one.labels(), "state", &PAYOUTS, state);
+            one.view.and_then(|view| view.payout.as_ref()).map_or(NO_VERDICT, |payout| payout.state.as_str());
+        family.state(&one.labels(), "state", &PAYOUT_STATES, state);
     }
     let mut family = to.family(
         "sluice_chain_state",
@@ -120,12 +120,13 @@ fn judging(to: &mut MetricsText, all: &[One<'_>]) {
         "1 for the chain verdict on the newest jobs, 0 for the others.",
     );
     for one in all {
-        let state = one.view.and_then(|view| view.chain.as_ref()).map_or(NONE, |chain| chain.state.as_str());
-        family.one_of(&one.labels(), "state", &CHAINS, state);
+        let state =
+            one.view.and_then(|view| view.chain.as_ref()).map_or(NO_VERDICT, |chain| chain.state.as_str());
+        family.state(&one.labels(), "state", &CHAIN_STATES, state);
     }
 }
 
-fn shares(to: &mut MetricsText, all: &[One<'_>]) {
+fn shares(to: &mut MetricsText, all: &[UpstreamMetrics<'_>]) {
     let mut family =
         to.family("sluice_upstream_shares_total", MetricKind::Counter, "Shares by pool and result.");
     for one in all {
@@ -148,7 +149,7 @@ fn shares(to: &mut MetricsText, all: &[One<'_>]) {
     );
     for one in all {
         if let Some(view) = one.view {
-            family.histogram(&one.labels(), &view.answers, &ANSWER);
+            family.histogram(&one.labels(), &view.answers, &ANSWER_BUCKETS);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::status::labels;
 use crate::status::snapshot::StatusSnapshot;
 
 /// The histogram bounds, from a copy on a fast machine to a delay that people notice.
-const LATENCY: [Duration; 13] = [
+const LATENCY_BUCKETS: [Duration; 13] = [
     Duration::from_micros(10),
     Duration::from_micros(25),
     Duration::from_micros(50),
@@ -26,20 +26,20 @@ const LATENCY: [Duration; 13] = [
     Duration::from_secs(1),
 ];
 
-pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
-    program(to, sight);
-    forwarding(to, sight);
-    connections(to, sight);
-    clock(to, sight);
-    recording(to, sight);
-    alerts(to, sight);
+pub(super) fn write(to: &mut MetricsText, status: &StatusSnapshot) {
+    program(to, status);
+    forwarding(to, status);
+    connections(to, status);
+    clock(to, status);
+    recording(to, status);
+    alerts(to, status);
 }
 
-fn program(to: &mut MetricsText, sight: &StatusSnapshot) {
-    let facts = &sight.facts;
+fn program(to: &mut MetricsText, status: &StatusSnapshot) {
+    let facts = &status.facts;
     to.family("sluice_build_info", MetricKind::Gauge, "Always 1; the version is in the label.")
         .count(&[("version", facts.version), ("mode", facts.config.mode.as_str())], 1);
-    to.gauge("sluice_uptime_seconds", "Time since the start.", Some(sight.up_for.as_secs_f64()));
+    to.gauge("sluice_uptime_seconds", "Time since the start.", Some(status.up_for.as_secs_f64()));
     to.gauge(
         "sluice_start_time_seconds",
         "Start of the program, since 1970.",
@@ -48,9 +48,9 @@ fn program(to: &mut MetricsText, sight: &StatusSnapshot) {
     to.counter(
         "sluice_thread_restarts_total",
         "Panics that service threads have survived; each is a bug in Sluice.",
-        Some(sight.around.thread_restarts),
+        Some(status.runtime.thread_restarts),
     );
-    let unwell = sight.around.threads.iter().filter(|one| one.trouble.is_some()).count();
+    let unwell = status.runtime.threads.iter().filter(|one| one.trouble.is_some()).count();
     to.gauge(
         "sluice_threads_unwell",
         "Service threads that have died or make no progress.",
@@ -60,8 +60,8 @@ fn program(to: &mut MetricsText, sight: &StatusSnapshot) {
     to.gauge("sluice_analysis_enabled", "0 when Sluice only counts bytes.", Some(analysis));
 }
 
-fn forwarding(to: &mut MetricsText, sight: &StatusSnapshot) {
-    let (volume, summary) = (&sight.around.volume, &sight.snapshot.summary);
+fn forwarding(to: &mut MetricsText, status: &StatusSnapshot) {
+    let (volume, summary) = (&status.runtime.volume, &status.snapshot.summary);
     let mut each = |name, help, [up, down]: [u64; 2]| {
         let mut family = to.family(name, MetricKind::Counter, help);
         family.count(&[("direction", "up")], up);
@@ -81,8 +81,8 @@ fn forwarding(to: &mut MetricsText, sight: &StatusSnapshot) {
         MetricKind::Histogram,
         "Latency that forwarding added: from readable to handed to the kernel.",
     );
-    family.histogram(&[("direction", "up")], &summary.latency_up, &LATENCY);
-    family.histogram(&[("direction", "down")], &summary.latency_down, &LATENCY);
+    family.histogram(&[("direction", "up")], &summary.latency_up, &LATENCY_BUCKETS);
+    family.histogram(&[("direction", "down")], &summary.latency_down, &LATENCY_BUCKETS);
     let mut counter = |name, help, value| to.counter(name, help, Some(value));
     counter(
         "sluice_dropped_copies_total",
@@ -94,18 +94,18 @@ fn forwarding(to: &mut MetricsText, sight: &StatusSnapshot) {
     counter("sluice_conversation_gaps_total", "Conversations resumed after dropped copies.", summary.gaps);
 }
 
-fn connections(to: &mut MetricsText, sight: &StatusSnapshot) {
-    let (around, counts) = (&sight.around, &sight.around.counts);
+fn connections(to: &mut MetricsText, status: &StatusSnapshot) {
+    let (runtime, counts) = (&status.runtime, &status.runtime.counts);
     let mut gauge = |name, help, value: usize| to.gauge(name, help, Some(value as f64));
-    gauge("sluice_miners_connected", "Connected miners.", around.sessions);
+    gauge("sluice_miners_connected", "Connected miners.", runtime.sessions);
     gauge("sluice_connections", "Connections that count against the limits.", counts.connections);
     gauge("sluice_connection_sources", "Addresses that the limits track.", counts.sources);
     gauge("sluice_banned_sources", "Banned addresses.", counts.banned);
-    to.counter("sluice_sessions_total", "Opened sessions.", Some(around.volume.sessions));
+    to.counter("sluice_sessions_total", "Opened sessions.", Some(runtime.volume.sessions));
 }
 
-fn clock(to: &mut MetricsText, sight: &StatusSnapshot) {
-    let state = sight.snapshot.clock.as_ref();
+fn clock(to: &mut MetricsText, status: &StatusSnapshot) {
+    let state = status.snapshot.clock.as_ref();
     let (offset, bound) = match state {
         Some(ClockState::Synchronised { offset, error_bound, .. }) => {
             (Some(offset.seconds()), Some(error_bound.as_secs_f64()))
@@ -118,8 +118,8 @@ fn clock(to: &mut MetricsText, sight: &StatusSnapshot) {
     to.gauge("sluice_ntp_error_bound_seconds", "Bound on the error of the offset.", bound);
 }
 
-fn recording(to: &mut MetricsText, sight: &StatusSnapshot) {
-    let health = sight.snapshot.recording.as_ref();
+fn recording(to: &mut MetricsText, status: &StatusSnapshot) {
+    let health = status.snapshot.recording.as_ref();
     let (dropped, lost) = (health.map(|health| health.dropped), health.map(|health| health.lost));
     to.counter(
         "sluice_recording_dropped_rows_total",
@@ -135,8 +135,8 @@ fn recording(to: &mut MetricsText, sight: &StatusSnapshot) {
     to.gauge("sluice_recording_troubles", "Files that can't be written now.", troubles);
 }
 
-fn alerts(to: &mut MetricsText, sight: &StatusSnapshot) {
-    let view = &sight.snapshot.alerts;
+fn alerts(to: &mut MetricsText, status: &StatusSnapshot) {
+    let view = &status.snapshot.alerts;
     // Every rule has a sample from the start, so that its first alert is an increase.
     let mut counts: BTreeMap<&str, u64> = RuleId::ALL.iter().map(|rule| (rule.as_str(), 0)).collect();
     counts.extend(&view.counts);

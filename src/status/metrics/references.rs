@@ -5,10 +5,10 @@ use super::text::{MetricKind, MetricsText, label};
 use crate::reference::ReferenceView;
 use crate::status::snapshot::StatusSnapshot;
 
-pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
+pub(super) fn write(to: &mut MetricsText, status: &StatusSnapshot) {
     let mut gauge = |name, help, of: &dyn Fn(&ReferenceView) -> Option<f64>| {
         let mut family = to.family(name, MetricKind::Gauge, help);
-        for (place, view) in sight.around.references.iter().enumerate() {
+        for (place, view) in status.runtime.references.iter().enumerate() {
             if let Some(value) = of(view) {
                 family
                     .sample(&[("reference", &(place + 1).to_string()), ("name", &label(&view.name))], value);

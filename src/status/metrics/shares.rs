@@ -8,7 +8,7 @@ use crate::analyzer::{HashRates, Totals};
 use crate::record::BestShare;
 use crate::status::snapshot::StatusSnapshot;
 
-const JOB_AGE: [Duration; 14] = [
+const JOB_AGE_BUCKETS: [Duration; 14] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
     Duration::from_secs(5),
@@ -25,11 +25,11 @@ const JOB_AGE: [Duration; 14] = [
     Duration::from_secs(600),
 ];
 
-pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
-    let totals = sight.snapshot.totals.as_ref();
+pub(super) fn write(to: &mut MetricsText, status: &StatusSnapshot) {
+    let totals = status.snapshot.totals.as_ref();
     shares(to, totals);
-    work(to, sight, totals);
-    jobs(to, sight, totals);
+    work(to, status, totals);
+    jobs(to, status, totals);
 }
 
 fn shares(to: &mut MetricsText, totals: Option<&Totals>) {
@@ -70,7 +70,7 @@ fn shares(to: &mut MetricsText, totals: Option<&Totals>) {
     }
 }
 
-fn work(to: &mut MetricsText, sight: &StatusSnapshot, totals: Option<&Totals>) {
+fn work(to: &mut MetricsText, status: &StatusSnapshot, totals: Option<&Totals>) {
     let mut sum = |name, help, of: fn(&Totals) -> f64| {
         let mut family = to.family(name, MetricKind::Counter, help);
         if let Some(totals) = totals {
@@ -87,7 +87,7 @@ fn work(to: &mut MetricsText, sight: &StatusSnapshot, totals: Option<&Totals>) {
         "Sum of the assigned difficulties of shares whose hash proves it.",
         |totals| totals.proven_difficulty,
     );
-    let snapshot = &sight.snapshot;
+    let snapshot = &status.snapshot;
     let mut family = to.family(
         "sluice_hash_rate_hashes_per_second",
         MetricKind::Gauge,
@@ -112,14 +112,14 @@ fn work(to: &mut MetricsText, sight: &StatusSnapshot, totals: Option<&Totals>) {
     }
 }
 
-fn jobs(to: &mut MetricsText, sight: &StatusSnapshot, totals: Option<&Totals>) {
+fn jobs(to: &mut MetricsText, status: &StatusSnapshot, totals: Option<&Totals>) {
     to.counter(
         "sluice_jobs_total",
         "Jobs, counted once for each miner that received them.",
         totals.map(|totals| totals.jobs),
     );
     let last = totals.and_then(|totals| totals.last_job);
-    let age = last.map(|last| sight.at.timestamp().duration_since(last.timestamp()).as_secs_f64().max(0.0));
+    let age = last.map(|last| status.at.timestamp().duration_since(last.timestamp()).as_secs_f64().max(0.0));
     to.gauge("sluice_last_job_age_seconds", "Time since a miner last received a job.", age);
     let network = totals.and_then(|totals| totals.network_difficulty);
     to.gauge("sluice_network_difficulty", "Network difficulty of the newest job.", network);
@@ -130,7 +130,7 @@ fn jobs(to: &mut MetricsText, sight: &StatusSnapshot, totals: Option<&Totals>) {
     let mut family =
         to.family("sluice_job_age_seconds", MetricKind::Histogram, "Age of the job when its share arrived.");
     if let Some(totals) = totals {
-        family.histogram(&[], &totals.job_ages, &JOB_AGE);
+        family.histogram(&[], &totals.job_ages, &JOB_AGE_BUCKETS);
     }
 }
 

@@ -7,10 +7,10 @@ use crate::analyzer::{HashRates, MinerView, WorkerTotals};
 use crate::status::snapshot::StatusSnapshot;
 
 /// Caps the workers with samples of their own.
-const MOST: usize = 200;
+const MAX_WORKERS: usize = 200;
 /// The worker label for the sum of all others. The analyzer uses the same name for workers beyond its
 /// own cap.
-const OTHER: &str = "(other)";
+const OTHER_WORKERS: &str = "(other)";
 
 /// A worker, or several workers whose names become the same label.
 #[derive(Debug, Default)]
@@ -22,8 +22,8 @@ struct WorkerLabel {
     silent: Option<f64>,
 }
 
-pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
-    let (workers, not_shown) = bounded(gather(sight));
+pub(super) fn write(to: &mut MetricsText, status: &StatusSnapshot) {
+    let (workers, not_shown) = bounded(gather(status));
     let mut family =
         to.family("sluice_worker_shares_total", MetricKind::Counter, "Shares by worker and result.");
     for (name, worker) in &workers {
@@ -70,7 +70,7 @@ pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
         MetricKind::Gauge,
         "Time since a connected worker's last share; before the first, since it connected.",
     );
-    for (name, worker) in workers.iter().filter(|(name, _)| name != OTHER) {
+    for (name, worker) in workers.iter().filter(|(name, _)| name != OTHER_WORKERS) {
         if let Some(silent) = worker.silent {
             family.sample(&[("worker", name)], silent);
         }
@@ -83,13 +83,13 @@ pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
 }
 
 /// Collects all workers by the value of their label.
-fn gather(sight: &StatusSnapshot) -> BTreeMap<String, WorkerLabel> {
+fn gather(status: &StatusSnapshot) -> BTreeMap<String, WorkerLabel> {
     let mut workers: BTreeMap<String, WorkerLabel> = BTreeMap::new();
-    for (name, totals) in sight.snapshot.totals.iter().flat_map(|totals| &totals.workers) {
+    for (name, totals) in status.snapshot.totals.iter().flat_map(|totals| &totals.workers) {
         let one = WorkerLabel { totals: totals.clone(), ..WorkerLabel::default() };
         workers.entry(label(name)).or_default().add(&one);
     }
-    for miner in sight.snapshot.miners.iter().filter(|miner| !miner.worker.is_empty()) {
+    for miner in status.snapshot.miners.iter().filter(|miner| !miner.worker.is_empty()) {
         workers.entry(label(&miner.worker)).or_default().add(&WorkerLabel::connected(miner));
     }
     workers
@@ -98,21 +98,21 @@ fn gather(sight: &StatusSnapshot) -> BTreeMap<String, WorkerLabel> {
 /// Keeps the workers with the most proven work and adds up the others; with the number of the others.
 fn bounded(workers: BTreeMap<String, WorkerLabel>) -> (Vec<(String, WorkerLabel)>, usize) {
     let mut all: Vec<(String, WorkerLabel)> = workers.into_iter().collect();
-    if all.len() <= MOST {
+    if all.len() <= MAX_WORKERS {
         return (all, 0);
     }
     let work = |worker: &WorkerLabel| worker.totals.proven_difficulty;
     // The sort is stable: among equals the first by name is kept, so that the choice does not fluctuate.
     all.sort_by(|(_, a), (_, b)| work(b).total_cmp(&work(a)));
-    let rest = all.split_off(MOST);
+    let rest = all.split_off(MAX_WORKERS);
     let not_shown = rest.len();
     let mut other = WorkerLabel::default();
     for (_, worker) in &rest {
         other.add(worker);
     }
-    match all.iter_mut().find(|(name, _)| name == OTHER) {
+    match all.iter_mut().find(|(name, _)| name == OTHER_WORKERS) {
         Some((_, known)) => known.add(&other),
-        None => all.push((OTHER.to_owned(), other)),
+        None => all.push((OTHER_WORKERS.to_owned(), other)),
     }
     (all, not_shown)
 }

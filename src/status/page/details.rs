@@ -7,8 +7,8 @@ use crate::clock::ClockState;
 use crate::status::snapshot::StatusSnapshot;
 use crate::util::format::{count, delay, grouped, short, span};
 
-pub(super) fn section(sight: &StatusSnapshot) -> Markup {
-    let (snapshot, around) = (&sight.snapshot, &sight.around);
+pub(super) fn section(status: &StatusSnapshot) -> Markup {
+    let (snapshot, runtime) = (&status.snapshot, &status.runtime);
     let summary = &snapshot.summary;
     html! {
         section.details #details data-live {
@@ -20,7 +20,7 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
                     dt { "Job time" }
                     dd {
                         @match totals.job_time_difference {
-                            Some(seconds) => { (off(seconds)) (what_time(snapshot.clock.as_ref())) }
+                            Some(seconds) => { (signed_seconds(seconds)) (time_source(snapshot.clock.as_ref())) }
                             None => { "no job yet" }
                         }
                     }
@@ -41,24 +41,24 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
                 dt { "Forwarded" }
                 dd {
                     (count(summary.messages_up + summary.messages_down, "message")) ", "
-                    (short((around.volume.bytes_up + around.volume.bytes_down) as f64)) "B"
-                    @if around.volume.dropped_copies > 0 { ", " (grouped(around.volume.dropped_copies)) " not analysed" }
+                    (short((runtime.volume.bytes_up + runtime.volume.bytes_down) as f64)) "B"
+                    @if runtime.volume.dropped_copies > 0 { ", " (grouped(runtime.volume.dropped_copies)) " not analysed" }
                 }
-                dt { "Records" } dd { (records(sight)) }
-                dt { "Running" } dd { (span(sight.up_for)) " since " (sight.facts.started.timestamp().strftime("%-d %B %Y, %H:%M UTC")) }
+                dt { "Records" } dd { (records(status)) }
+                dt { "Running" } dd { (span(status.up_for)) " since " (status.facts.started.timestamp().strftime("%-d %B %Y, %H:%M UTC")) }
                 dt { "Listening" }
-                dd { @for (place, address) in sight.facts.listening.iter().enumerate() { @if place > 0 { ", " } (address) } }
+                dd { @for (place, address) in status.facts.listening.iter().enumerate() { @if place > 0 { ", " } (address) } }
             }
         }
     }
 }
 
 /// Formats a difference as `+0.4 s`, and never as `-0.0 s`.
-fn off(seconds: f64) -> String {
+fn signed_seconds(seconds: f64) -> String {
     if seconds.abs() < 0.05 { String::from("0.0 s") } else { format!("{seconds:+.1} s") }
 }
 
-fn what_time(clock: Option<&ClockState>) -> &'static str {
+fn time_source(clock: Option<&ClockState>) -> &'static str {
     match clock {
         Some(ClockState::Synchronised { .. }) => " from NTP time",
         _ => " from this machine's clock",
@@ -84,11 +84,11 @@ fn clock(state: Option<&ClockState>) -> String {
     }
 }
 
-fn records(sight: &StatusSnapshot) -> Markup {
-    match &sight.snapshot.recording {
+fn records(status: &StatusSnapshot) -> Markup {
+    match &status.snapshot.recording {
         None => html! { "none are written" },
         Some(health) if health.write_errors.is_empty() && health.dropped + health.lost == 0 => {
-            html! { "in " (sight.facts.config.data_dir.display()) }
+            html! { "in " (status.facts.config.data_dir.display()) }
         }
         Some(health) => html! {
             @for trouble in &health.write_errors { (trouble.file.display()) " can't be written; " }

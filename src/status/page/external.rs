@@ -9,17 +9,17 @@ use crate::pool_stats::{CreditVerdict, StatsHealth};
 use crate::status::snapshot::StatusSnapshot;
 use crate::util::format::{count, rate, short};
 
-pub(super) fn section(sight: &StatusSnapshot) -> Markup {
-    let around = &sight.around;
+pub(super) fn section(status: &StatusSnapshot) -> Markup {
+    let runtime = &status.runtime;
     html! {
-        @if around.pool_stats.is_some() || !around.recipients.is_empty() {
+        @if runtime.pool_stats.is_some() || !runtime.recipients.is_empty() {
             section.pools #outside data-live {
                 h2 { "Asked and told" }
                 ol {
-                    @if let Some(health) = &around.pool_stats {
-                        (pool_stats(health, sight.snapshot.credit.as_ref()))
+                    @if let Some(health) = &runtime.pool_stats {
+                        (pool_stats(health, status.snapshot.credit.as_ref()))
                     }
-                    @for health in &around.recipients { (recipient(health)) }
+                    @for health in &runtime.recipients { (recipient(health)) }
                 }
             }
         }
@@ -33,19 +33,19 @@ fn pool_stats(health: &StatsHealth, credit: Option<&CreditView>) -> Markup {
         let window = figures.hash_rate.and_then(|rate| rate.window);
         figures.accepted_difficulty_total.is_some() || window.is_some()
     });
-    let (tone, words) = match (&health.last_error, credit.map(|credit| credit.verdict)) {
+    let (tone, text) = match (&health.last_error, credit.map(|credit| credit.verdict)) {
         (_, Some(CreditVerdict::CreditsLess { credited, proven, .. })) => {
             let (credited, proven) = (short(credited), short(proven));
             (Tone::Bad, format!("credits {credited} of {proven} proven work"))
         }
         (None, Some(CreditVerdict::Agrees)) => (Tone::Good, "credits all proven work".to_owned()),
         (None, Some(CreditVerdict::Unknown)) if is_comparable => {
-            (Tone::Calm, "too little proven work yet to compare".to_owned())
+            (Tone::Neutral, "too little proven work yet to compare".to_owned())
         }
         (None, Some(CreditVerdict::Unknown)) => {
-            (Tone::Calm, "can't be compared with the proven work".to_owned())
+            (Tone::Neutral, "can't be compared with the proven work".to_owned())
         }
-        (None, None) => (Tone::Calm, "no answer yet".to_owned()),
+        (None, None) => (Tone::Neutral, "no answer yet".to_owned()),
         (Some(_), _) => (Tone::Warn, "unavailable".to_owned()),
     };
     html! {
@@ -53,7 +53,7 @@ fn pool_stats(health: &StatsHealth, credit: Option<&CreditView>) -> Markup {
             span.sign aria-hidden="true" { (tone.sign()) }
             div {
                 strong { "Pool statistics" }
-                span { (words) }
+                span { (text) }
                 @if let Some(why) = &health.last_error { span { (why) } }
                 @if let Some(figures) = credit.and_then(|credit| credit.figures.hash_rate) {
                     span { (rate(figures.per_second)) " by the pool's count" }

@@ -57,7 +57,7 @@ pub struct Page {
 
 /// The parts of a request that change the page.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Visit<'a> {
+pub struct PageRequest<'a> {
     /// The Host header: the name under which the visitor reached this machine, with or without a port.
     pub host: Option<&'a str>,
     /// The revision of the charts that the visitor already has.
@@ -65,14 +65,16 @@ pub struct Visit<'a> {
 }
 
 /// Renders the page.
-pub fn page(sight: &StatusSnapshot, visit: &Visit<'_>) -> Page {
-    let is_new = sight.around.sessions == 0 && sight.around.volume.sessions == 0 && is_without_shares(sight);
-    let title = if is_new {
+pub fn page(status: &StatusSnapshot, request: &PageRequest<'_>) -> Page {
+    let is_welcome =
+        status.runtime.sessions == 0 && status.runtime.volume.sessions == 0 && has_no_shares(status);
+    let title = if is_welcome {
         String::from("Sluice")
     } else {
-        format!("{} · Sluice", rate(sight.snapshot.hash_rates.five_minutes))
+        format!("{} · Sluice", rate(status.snapshot.hash_rates.five_minutes))
     };
-    let sections = if is_new { welcome::section(sight, visit.host) } else { sections(sight, visit) };
+    let sections =
+        if is_welcome { welcome::section(status, request.host) } else { sections(status, request) };
     // The templates escape HTML. This also escapes characters that drive a terminal or reorder a line.
     let shown = PreEscaped(escape::html(sections.into_string()));
     let html = html! {
@@ -89,17 +91,17 @@ pub fn page(sight: &StatusSnapshot, visit: &Visit<'_>) -> Page {
                 noscript { meta http-equiv="refresh" content="30"; }
                 style { (PreEscaped(STYLE)) }
             }
-            body data-version=(sight.facts.version) data-started=(sight.facts.started) {
+            body data-version=(status.facts.version) data-started=(status.facts.started) {
                 header {
                     p.mark { span aria-hidden="true" { "≋" } " Sluice" }
-                    p.stamp #stamp data-live { (time(sight)) }
+                    p.stamp #stamp data-live { (time(status)) }
                 }
                 main {
                     (shown)
                 }
                 footer {
                     p {
-                        "Sluice " (sight.facts.version) " · "
+                        "Sluice " (status.facts.version) " · "
                         a href="/status" { "status" } " · "
                         a href="/api/shares" { "shares" } " · "
                         a href="/metrics" { "metrics" }
@@ -112,32 +114,32 @@ pub fn page(sight: &StatusSnapshot, visit: &Visit<'_>) -> Page {
     Page { html: html.into_string(), policy: policy::policy() }
 }
 
-fn sections(sight: &StatusSnapshot, visit: &Visit<'_>) -> Markup {
+fn sections(status: &StatusSnapshot, request: &PageRequest<'_>) -> Markup {
     html! {
-        (summary::section(sight))
-        @if sight.facts.config.analysis.enabled {
-            (odds::section(sight))
-            (charts::section(sight, visit.has_charts))
-            (shares::section(sight))
-            (payout::section(sight))
+        (summary::section(status))
+        @if status.facts.config.analysis.enabled {
+            (odds::section(status))
+            (charts::section(status, request.has_charts))
+            (shares::section(status))
+            (payout::section(status))
         }
-        (alerts::section(sight))
-        (miners::section(sight))
-        (pools::section(sight))
-        (external::section(sight))
-        (references::section(sight))
-        (details::section(sight))
+        (alerts::section(status))
+        (miners::section(status))
+        (pools::section(status))
+        (external::section(status))
+        (references::section(status))
+        (details::section(status))
     }
 }
 
-fn time(sight: &StatusSnapshot) -> Markup {
-    let at = sight.at.timestamp().strftime("%H:%M:%S UTC");
-    html! { time datetime=(sight.at) { (at) } }
+fn time(status: &StatusSnapshot) -> Markup {
+    let at = status.at.timestamp().strftime("%H:%M:%S UTC");
+    html! { time datetime=(status.at) { (at) } }
 }
 
-fn is_without_shares(sight: &StatusSnapshot) -> bool {
-    let totals = sight.snapshot.totals.as_ref();
-    totals.is_none_or(|totals| totals.submitted == 0) && sight.snapshot.lifetime.accepted == 0
+fn has_no_shares(status: &StatusSnapshot) -> bool {
+    let totals = status.snapshot.totals.as_ref();
+    totals.is_none_or(|totals| totals.submitted == 0) && status.snapshot.lifetime.accepted == 0
 }
 
 /// The pool with the most miners, else the first that ever sent a job.
@@ -148,8 +150,8 @@ fn pool_in_use(snapshot: &Snapshot) -> Option<&PoolView> {
 }
 
 /// The pool's host and port.
-fn pool_name<'a>(sight: &'a StatusSnapshot, pool: &'a PoolView) -> &'a str {
-    sight.around.upstreams.get(pool.place).map_or(&pool.name, |upstream| &upstream.name)
+fn pool_name<'a>(status: &'a StatusSnapshot, pool: &'a PoolView) -> &'a str {
+    status.runtime.upstreams.get(pool.place).map_or(&pool.name, |upstream| &upstream.name)
 }
 
 /// The rating of a line, shown by its colour and its sign.
@@ -159,7 +161,7 @@ enum Tone {
     Bad,
     Warn,
     /// Neither good nor bad, or unknown.
-    Calm,
+    Neutral,
 }
 
 impl Tone {
@@ -168,7 +170,7 @@ impl Tone {
             Tone::Good => "good",
             Tone::Bad => "bad",
             Tone::Warn => "warn",
-            Tone::Calm => "calm",
+            Tone::Neutral => "calm",
         }
     }
 
@@ -178,7 +180,7 @@ impl Tone {
             Tone::Good => "✓",
             Tone::Bad => "✕",
             Tone::Warn => "!",
-            Tone::Calm => "·",
+            Tone::Neutral => "·",
         }
     }
 }

@@ -8,9 +8,9 @@ use crate::status::snapshot::StatusSnapshot;
 use crate::util::format::{blocks_per_day, count, in_words, odds, short, time_to_block};
 use crate::work::name_of_worker;
 
-pub(super) fn section(sight: &StatusSnapshot) -> Markup {
-    let snapshot = &sight.snapshot;
-    let network = network_difficulty(sight);
+pub(super) fn section(status: &StatusSnapshot) -> Markup {
+    let snapshot = &status.snapshot;
+    let network = network_difficulty(status);
     let best = snapshot.best_ever.as_ref().or(snapshot.bests.run.as_ref());
     let expected = blocks_per_day(snapshot.hash_rates.one_hour.max(snapshot.hash_rates.one_day), network);
     html! {
@@ -46,9 +46,9 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
     }
 }
 
-fn network_difficulty(sight: &StatusSnapshot) -> Option<f64> {
-    let of_pool = pool_in_use(&sight.snapshot).and_then(|pool| pool.job.as_ref()?.network_difficulty);
-    of_pool.or(sight.snapshot.totals.as_ref().and_then(|totals| totals.network_difficulty))
+fn network_difficulty(status: &StatusSnapshot) -> Option<f64> {
+    let of_pool = pool_in_use(&status.snapshot).and_then(|pool| pool.job.as_ref()?.network_difficulty);
+    of_pool.or(status.snapshot.totals.as_ref().and_then(|totals| totals.network_difficulty))
 }
 
 fn closeness(best: &BestShare, network: f64) -> String {

@@ -9,13 +9,13 @@ use crate::status::snapshot::StatusSnapshot;
 use crate::upstream::PoolStatus;
 use crate::util::format::{count, delay, grouped, span};
 
-pub(super) fn section(sight: &StatusSnapshot) -> Markup {
+pub(super) fn section(status: &StatusSnapshot) -> Markup {
     html! {
         section.pools #pools data-live {
             h2 { "Pools" }
             ol {
-                @for (place, state) in sight.around.listed() {
-                    (one(place + 1, state, sight.snapshot.pools.iter().find(|pool| pool.place == place)))
+                @for (place, state) in status.runtime.listed() {
+                    (one(place + 1, state, status.snapshot.pools.iter().find(|pool| pool.place == place)))
                 }
             }
         }
@@ -28,7 +28,7 @@ fn one(number: usize, state: &UpstreamState, pool: Option<&PoolView>) -> Markup 
         PoolStatus::Failed if state.gives_no_work => (Tone::Bad, "gives no work"),
         PoolStatus::Failed => (Tone::Bad, "down"),
         PoolStatus::Blocked => (Tone::Bad, "out of rotation"),
-        PoolStatus::Untried => (Tone::Calm, "not needed yet"),
+        PoolStatus::Untried => (Tone::Neutral, "not needed yet"),
     };
     html! {
         li class=(tone.class()) {

@@ -8,23 +8,23 @@ use crate::status::snapshot::StatusSnapshot;
 use crate::util::format::{grouped, span};
 use crate::work::parent_hash;
 
-pub(super) fn section(sight: &StatusSnapshot) -> Markup {
-    let views = &sight.around.references;
+pub(super) fn section(status: &StatusSnapshot) -> Markup {
+    let views = &status.runtime.references;
     html! {
         @if !views.is_empty() {
             section.references #references data-live {
                 h2 { "References" }
-                ol { @for view in views { (one(sight, view)) } }
+                ol { @for view in views { (one(status, view)) } }
             }
         }
     }
 }
 
-fn one(sight: &StatusSnapshot, view: &ReferenceView) -> Markup {
+fn one(status: &StatusSnapshot, view: &ReferenceView) -> Markup {
     let (tone, word) = match (view.is_connected, &view.error) {
         (true, None) => (Tone::Good, "connected"),
         (true, Some(_)) => (Tone::Warn, "connected"),
-        (false, None) => (Tone::Calm, "not connected yet"),
+        (false, None) => (Tone::Neutral, "not connected yet"),
         (false, Some(_)) => (Tone::Bad, "failed"),
     };
     html! {
@@ -36,7 +36,7 @@ fn one(sight: &StatusSnapshot, view: &ReferenceView) -> Markup {
                 @if let Some(error) = &view.error { span { (error) } }
                 @if let Some(tip) = &view.tip {
                     span title=(parent_hash(&tip.prevhash)) {
-                        "block " (grouped(tip.height.0.into())) " for " (span(sight.since(tip.at)))
+                        "block " (grouped(tip.height.0.into())) " for " (span(status.since(tip.at)))
                     }
                 }
             }

@@ -15,7 +15,7 @@ use crate::util::format::{ago, count, delay, grouped, rate, rate_parts};
 
 /// A share within this time counts as mining. Low-power miners may find none for hours; the page then
 /// says "Connected".
-const LATELY: Duration = Duration::from_secs(600);
+const RECENT_SHARE: Duration = Duration::from_secs(600);
 
 /// One answer.
 struct SummaryLine {
@@ -24,12 +24,12 @@ struct SummaryLine {
     detail: String,
 }
 
-pub(super) fn section(sight: &StatusSnapshot) -> Markup {
-    let rates = &sight.snapshot.hash_rates;
+pub(super) fn section(status: &StatusSnapshot) -> Markup {
+    let rates = &status.snapshot.hash_rates;
     let (number, unit) = rate_parts(rates.five_minutes);
     html! {
         section.glance {
-            @if sight.facts.config.analysis.enabled { div.speed #speed data-live {
+            @if status.facts.config.analysis.enabled { div.speed #speed data-live {
                 h1 { span.number { (number) } span.unit { " " (unit) } }
                 p.windows {
                     span { "1 min " b { (rate(rates.one_minute)) } }
@@ -41,7 +41,7 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
                 div.speed { h1 { span.number { "–" } } }
             }
             ul.answers #answers data-live {
-                @for answer in answers(sight) {
+                @for answer in answers(status) {
                     li class=(answer.tone.class()) {
                         span.sign aria-hidden="true" { (answer.tone.sign()) }
                         div {
@@ -55,16 +55,16 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
     }
 }
 
-fn answers(sight: &StatusSnapshot) -> Vec<SummaryLine> {
-    let pool = pool_in_use(&sight.snapshot);
-    let mut answers = vec![mining(sight)];
-    if sight.facts.config.analysis.enabled {
-        let (payer, chain_of) = (verdicts::payout(&sight.snapshot), verdicts::chain(&sight.snapshot));
+fn answers(status: &StatusSnapshot) -> Vec<SummaryLine> {
+    let pool = pool_in_use(&status.snapshot);
+    let mut answers = vec![mining(status)];
+    if status.facts.config.analysis.enabled {
+        let (payer, chain_of) = (verdicts::payout(&status.snapshot), verdicts::chain(&status.snapshot));
         let (payer, chain_of) = (payer.map(|(pool, _)| pool), chain_of.map(|(pool, _)| pool));
-        answers.extend([payout(payer), chain(chain_of), pool_answers(sight, pool), alerts(sight)]);
+        answers.extend([payout(payer), chain(chain_of), pool_answers(status, pool), alerts(status)]);
     } else {
         answers.push(SummaryLine {
-            tone: Tone::Calm,
+            tone: Tone::Neutral,
             title: String::from("Analysis is off"),
             detail: String::from("shares and jobs are forwarded unread"),
         });
@@ -73,11 +73,11 @@ fn answers(sight: &StatusSnapshot) -> Vec<SummaryLine> {
 }
 
 /// Is it mining?
-fn mining(sight: &StatusSnapshot) -> SummaryLine {
-    let sessions = sight.around.sessions as u64;
-    let miners = &sight.snapshot.miners;
+fn mining(status: &StatusSnapshot) -> SummaryLine {
+    let sessions = status.runtime.sessions as u64;
+    let miners = &status.snapshot.miners;
     let last = miners.iter().filter_map(|miner| miner.last_share_ago).min();
-    let upstreams = sight.around.listed();
+    let upstreams = status.runtime.listed();
     let (tone, title, detail) = match (sessions, last) {
         _ if upstreams
             .iter()
@@ -86,16 +86,16 @@ fn mining(sight: &StatusSnapshot) -> SummaryLine {
             (Tone::Bad, "Not mining", String::from(no_pool(&upstreams)))
         }
         (0, _) => (Tone::Warn, "Not mining", String::from("no miner is connected")),
-        (_, Some(last)) if last < LATELY => {
+        (_, Some(last)) if last < RECENT_SHARE => {
             (Tone::Good, "Mining", format!("{}, last share {}", count(sessions, "miner"), ago(last)))
         }
         (_, Some(last)) => {
-            (Tone::Calm, "Connected", format!("{}, last share {}", count(sessions, "miner"), ago(last)))
+            (Tone::Neutral, "Connected", format!("{}, last share {}", count(sessions, "miner"), ago(last)))
         }
-        (_, None) if !sight.facts.config.analysis.enabled => {
-            (Tone::Calm, "Connected", count(sessions, "miner"))
+        (_, None) if !status.facts.config.analysis.enabled => {
+            (Tone::Neutral, "Connected", count(sessions, "miner"))
         }
-        (_, None) => (Tone::Calm, "Connected", format!("{}, no share yet", count(sessions, "miner"))),
+        (_, None) => (Tone::Neutral, "Connected", format!("{}, no share yet", count(sessions, "miner"))),
     };
     SummaryLine { tone, title: title.to_owned(), detail }
 }
@@ -132,7 +132,7 @@ fn payout(pool: Option<&PoolView>) -> SummaryLine {
             format!("not a satoshi to {}", shortened(address)),
         ),
         PayoutState::Unverifiable(why) => {
-            (Tone::Calm, String::from("Unknown whom a block would pay"), why.to_string())
+            (Tone::Neutral, String::from("Unknown whom a block would pay"), why.to_string())
         }
     };
     SummaryLine { tone, title, detail }
@@ -156,7 +156,7 @@ fn chain(pool: Option<&PoolView>) -> SummaryLine {
     let (tone, title) = match (verdict.state, verdict.network) {
         (ChainState::Plausible, "mainnet") => (Tone::Good, String::from("This is Bitcoin")),
         (ChainState::Plausible | ChainState::Unknown, network) => {
-            (Tone::Calm, format!("This is a test network: {network}"))
+            (Tone::Neutral, format!("This is a test network: {network}"))
         }
         (ChainState::Wrong, _) => (Tone::Bad, String::from("This is not Bitcoin")),
     };
@@ -164,9 +164,9 @@ fn chain(pool: Option<&PoolView>) -> SummaryLine {
 }
 
 /// Does the pool answer quickly, and is its work fresh?
-fn pool_answers(sight: &StatusSnapshot, pool: Option<&PoolView>) -> SummaryLine {
+fn pool_answers(status: &StatusSnapshot, pool: Option<&PoolView>) -> SummaryLine {
     let Some(pool) = pool else {
-        let upstreams = sight.around.listed();
+        let upstreams = status.runtime.listed();
         return match upstreams.iter().find(|(_, one)| one.gives_no_work) {
             Some((_, idle)) => SummaryLine {
                 tone: Tone::Warn,
@@ -182,18 +182,18 @@ fn pool_answers(sight: &StatusSnapshot, pool: Option<&PoolView>) -> SummaryLine 
     let since_job = pool
         .job
         .as_ref()
-        .and_then(|job| sight.at.timestamp().duration_since(job.at.timestamp()).try_into().ok());
+        .and_then(|job| status.at.timestamp().duration_since(job.at.timestamp()).try_into().ok());
     let job = since_job.map_or_else(String::new, |age: Duration| format!(", newest job {}", ago(age)));
-    let state = sight.around.upstreams.get(pool.place);
+    let state = status.runtime.upstreams.get(pool.place);
     let gives_no_work = state.is_some_and(|state| state.gives_no_work);
     let is_up = state.is_none_or(|state| !matches!(state.standing, PoolStatus::Failed | PoolStatus::Blocked));
     let (tone, title) = match (is_up, recent_answer(pool)) {
         (false, _) if gives_no_work => (Tone::Warn, String::from("The pool gives no work")),
         (false, _) => (Tone::Warn, String::from("The pool is down")),
-        (true, None) => (Tone::Calm, String::from("The pool has answered no share lately")),
+        (true, None) => (Tone::Neutral, String::from("The pool has answered no share lately")),
         (true, Some(time)) => (Tone::Good, format!("The pool answers in {}", delay(time))),
     };
-    SummaryLine { tone, title, detail: format!("{}{job}", pool_name(sight, pool)) }
+    SummaryLine { tone, title, detail: format!("{}{job}", pool_name(status, pool)) }
 }
 
 /// The median of the pool's newest response times. Times from hours ago do not matter.
@@ -204,8 +204,8 @@ fn recent_answer(pool: &PoolView) -> Option<Duration> {
 }
 
 /// Is anything wrong?
-fn alerts(sight: &StatusSnapshot) -> SummaryLine {
-    let lasting = || sight.snapshot.alerts.alerts.iter().filter(|alert| alert.ended.is_none());
+fn alerts(status: &StatusSnapshot) -> SummaryLine {
+    let lasting = || status.snapshot.alerts.alerts.iter().filter(|alert| alert.ended.is_none());
     let serious = || lasting().filter(|alert| alert.severity > Severity::Info);
     let worst = serious().max_by_key(|alert| alert.severity);
     match worst {
@@ -223,7 +223,7 @@ fn alerts(sight: &StatusSnapshot) -> SummaryLine {
 }
 
 fn unknown(title: &str, detail: &str) -> SummaryLine {
-    SummaryLine { tone: Tone::Calm, title: title.to_owned(), detail: detail.to_owned() }
+    SummaryLine { tone: Tone::Neutral, title: title.to_owned(), detail: detail.to_owned() }
 }
 
 /// Shortens an address to fit a phone. The outputs show the full address.

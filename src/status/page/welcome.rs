@@ -7,9 +7,9 @@ use maud::{Markup, html};
 
 use crate::status::snapshot::StatusSnapshot;
 
-pub(super) fn section(sight: &StatusSnapshot, host: Option<&str>) -> Markup {
-    let hosts = hosts(sight, host);
-    let port = sight.facts.listening.first().map_or(3334, SocketAddr::port);
+pub(super) fn section(status: &StatusSnapshot, host: Option<&str>) -> Markup {
+    let hosts = hosts(status, host);
+    let port = status.facts.listening.first().map_or(3334, SocketAddr::port);
     let example = hosts.first().map_or("this-machine", String::as_str);
     html! {
         section.welcome #welcome data-live {
@@ -22,11 +22,11 @@ pub(super) fn section(sight: &StatusSnapshot, host: Option<&str>) -> Markup {
                 dt { "Password" } dd { code { "x" } }
             }
             p.quiet { "As a URL: " code { "stratum+tcp://" (example) ":" (port) } }
-            @if sight.facts.listening.iter().all(|address| address.ip().is_loopback()) {
+            @if status.facts.listening.iter().all(|address| address.ip().is_loopback()) {
                 p.quiet { "Sluice listens on this machine only. Set listen.stratum in the configuration to let other machines connect." }
             }
             p.quiet {
-                "Shares go on to " @for (rank, (_, pool)) in sight.around.listed().into_iter().enumerate() { @if rank > 0 { ", then " } (pool.name) }
+                "Shares go on to " @for (rank, (_, pool)) in status.runtime.listed().into_iter().enumerate() { @if rank > 0 { ", then " } (pool.name) }
                 ". This page shows your miners as soon as one connects."
             }
         }
@@ -35,14 +35,14 @@ pub(super) fn section(sight: &StatusSnapshot, host: Option<&str>) -> Markup {
 
 /// The names and addresses by which a miner can reach this machine: the name that the visitor used,
 /// then the machine's own addresses. A listener on one address is reachable by that address only.
-fn hosts(sight: &StatusSnapshot, host: Option<&str>) -> Vec<String> {
-    let listening = || sight.facts.listening.iter().map(SocketAddr::ip);
+fn hosts(status: &StatusSnapshot, host: Option<&str>) -> Vec<String> {
+    let listening = || status.facts.listening.iter().map(SocketAddr::ip);
     let is_open =
         |own: &IpAddr| listening().any(|one| one.is_unspecified() && one.is_ipv4() == own.is_ipv4());
     let mut hosts = Vec::new();
     if listening().any(|one| one.is_unspecified()) {
         hosts.extend(host.map(without_port).filter(|host| !is_loopback(host)).map(str::to_owned));
-        hosts.extend(sight.around.own_addresses.iter().filter(|own| is_open(own)).map(ToString::to_string));
+        hosts.extend(status.runtime.own_addresses.iter().filter(|own| is_open(own)).map(ToString::to_string));
     }
     hosts.extend(listening().filter(|one| !one.is_unspecified()).map(|one| one.to_string()));
     let mut known = BTreeSet::new();

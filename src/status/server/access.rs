@@ -19,7 +19,7 @@ const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 pub(super) struct Access {
     names: MachineNames,
     token: Option<Token>,
-    tries: TokenAttempts,
+    attempts: TokenAttempts,
 }
 
 /// The credentials in a request.
@@ -39,64 +39,65 @@ impl Access {
         Access {
             names: MachineNames::new(hosts),
             token: token.map(Token::new),
-            tries: TokenAttempts::default(),
+            attempts: TokenAttempts::default(),
         }
     }
 
     /// Checks a request. The error is the answer to send instead.
-    pub(super) fn judge(
+    pub(super) fn check(
         &self,
         head: &RequestHead,
         source: AddressKey,
         now: Instant,
     ) -> Result<(), HttpAnswer> {
-        self.judge_host(head).map_err(GateRefusal::answer)?;
-        let refuse = |refusal: GateRefusal| if head.wants_page { refusal.page() } else { refusal.answer() };
+        self.check_host(head).map_err(GateRefusal::answer)?;
+        let refuse = |refusal: GateRefusal| if head.accepts_html { refusal.page() } else { refusal.answer() };
         let is_write = head.verb == Verb::Post;
         let Some(token) = &self.token else {
-            return if is_write { Err(refuse(GateRefusal::WritesAreOff)) } else { Ok(()) };
+            return if is_write { Err(refuse(GateRefusal::WritesDisabled)) } else { Ok(()) };
         };
         if !is_write && OPEN_PATHS.contains(&head.target.path.as_str()) {
             return Ok(());
         }
-        let shown = &head.credentials;
+        let credentials = &head.credentials;
         // A form on another site can make a browser send the cookie or a query, but no header.
-        if is_write && shown.header.is_none() {
+        if is_write && credentials.header.is_none() {
             return Err(refuse(GateRefusal::WriteNeedsHeader));
         }
-        if *shown == VisitorCredentials::default() {
+        if *credentials == VisitorCredentials::default() {
             return Err(refuse(GateRefusal::NoToken));
         }
         // A cookie can't be guessed, so its owner is not limited by others' attempts.
-        let has_cookie = shown.cookie.as_ref().is_some_and(|value| token.is_cookie(value.expose()));
-        if has_cookie && shown.header.is_none() && shown.query.is_none() {
+        let has_cookie = credentials.cookie.as_ref().is_some_and(|value| token.is_cookie(value.expose()));
+        if has_cookie && credentials.header.is_none() && credentials.query.is_none() {
             return Ok(());
         }
         // This also rejects the right token, or guessing could continue.
-        if self.tries.are_used_up(source, now) {
-            return Err(refuse(GateRefusal::TooManyTries));
+        if self.attempts.is_limited(source, now) {
+            return Err(refuse(GateRefusal::TooManyAttempts));
         }
-        match shown {
+        match credentials {
             VisitorCredentials { header: Some(text), .. } if token.is(text.expose()) => Ok(()),
             VisitorCredentials { header: None, query: Some(text), .. } if token.is(text.expose()) => {
-                Err(remember(head, text))
+                Err(redirect_with_cookie(head, text))
             }
             _ => {
-                self.tries.add(source, now);
+                self.attempts.add(source, now);
                 let answer = refuse(GateRefusal::WrongToken);
                 // Otherwise a page that stays open would use up the attempts with its refreshes.
-                let is_stale = shown.cookie.as_ref().is_some_and(|value| !token.is_cookie(value.expose()));
+                let is_stale =
+                    credentials.cookie.as_ref().is_some_and(|value| !token.is_cookie(value.expose()));
                 Err(if is_stale { answer.with_header("Set-Cookie", token::forget_cookie()) } else { answer })
             }
         }
     }
 
     /// Checks the Host header and the authority of an absolute target.
-    fn judge_host(&self, head: &RequestHead) -> Result<(), GateRefusal> {
+    fn check_host(&self, head: &RequestHead) -> Result<(), GateRefusal> {
         for name in head.host.iter().chain(&head.target.authority) {
-            match self.names.judge(name) {
-                HostHeader::Ours => {}
-                HostHeader::Foreign => return Err(GateRefusal::ForeignHost),
+            match self.names.check(name) {
+                HostHeader::Known => {}
+                HostHeader::Unknown => return Err(GateRefusal::UnknownHost),
                 HostHeader::Malformed => {
                     return Err(GateRefusal::Malformed("The Host header is not a host."));
                 }
@@ -107,7 +108,7 @@ impl Access {
 }
 
 /// Redirects a browser to the same page without the token in the URL, and sets the cookie.
-fn remember(head: &RequestHead, token: &Secret) -> HttpAnswer {
+fn redirect_with_cookie(head: &RequestHead, token: &Secret) -> HttpAnswer {
     HttpAnswer::text(303, "")
         .with_header("Location", head.target.encode())
         .with_header("Set-Cookie", token::set_cookie(token))
@@ -120,14 +121,14 @@ mod tests {
 
     const SOURCE: AddressKey = AddressKey::V4(Ipv4Addr::LOCALHOST);
 
-    fn judge(access: &Access, text: &str) -> Result<(), HttpAnswer> {
+    fn check(access: &Access, text: &str) -> Result<(), HttpAnswer> {
         let text = text.replace('\n', "\r\n");
         let (head, _) = RequestHead::parse(text.as_bytes()).unwrap().unwrap();
-        access.judge(&head, SOURCE, Instant::now())
+        access.check(&head, SOURCE, Instant::now())
     }
 
     fn status(access: &Access, text: &str) -> u16 {
-        judge(access, text).map_or_else(|answer| answer.status, |()| 200)
+        check(access, text).map_or_else(|answer| answer.status, |()| 200)
     }
 
     fn guarded() -> Access {
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_is_judged_first() {
+    fn the_host_is_checked_first() {
         let access = guarded();
         assert_eq!(status(&access, "GET /healthz HTTP/1.1\nHost: evil.example\n\n"), 421);
         assert_eq!(status(&access, "GET http://evil.example/ HTTP/1.1\nHost: pi.local\n\n"), 421);
@@ -152,7 +153,7 @@ mod tests {
     fn without_a_token_all_may_read_and_nobody_write() {
         let access = Access::new(None, &[]);
         assert_eq!(status(&access, "GET /status HTTP/1.1\nHost: pi\n\n"), 200);
-        let refused = judge(&access, "POST / HTTP/1.1\nHost: pi\nContent-Length: 0\nX-Sluice-Token: x\n\n")
+        let refused = check(&access, "POST / HTTP/1.1\nHost: pi\nContent-Length: 0\nX-Sluice-Token: x\n\n")
             .unwrap_err();
         assert_eq!(refused.status, 403);
         assert!(String::from_utf8_lossy(&refused.body).contains("http.token"));
@@ -177,7 +178,7 @@ mod tests {
     #[test]
     fn the_query_becomes_a_cookie() {
         let access = guarded();
-        let answer = judge(&access, "GET /a%20b?x=1&token=hunter2&y=%26 HTTP/1.1\nHost: pi\n\n").unwrap_err();
+        let answer = check(&access, "GET /a%20b?x=1&token=hunter2&y=%26 HTTP/1.1\nHost: pi\n\n").unwrap_err();
         assert_eq!(answer.status, 303);
         assert_eq!(header(&answer, "Location"), Some("/a%20b?x=1&y=%26"));
         let cookie = header(&answer, "Set-Cookie").unwrap().split(';').next().unwrap();
@@ -224,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_stale_cookie_is_forgotten() {
-        let answer = judge(&guarded(), "GET / HTTP/1.1\nHost: pi\nCookie: sluice_token=00\n\n").unwrap_err();
+        let answer = check(&guarded(), "GET / HTTP/1.1\nHost: pi\nCookie: sluice_token=00\n\n").unwrap_err();
         assert!(header(&answer, "Set-Cookie").unwrap().contains("Max-Age=0"));
     }
 }

@@ -33,8 +33,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const MAX_LINGERING: usize = 32;
 
 /// The time for pending answers at shutdown, and then for their threads.
-const LAST_ANSWERS: Duration = Duration::from_millis(400);
-const LAST_THREADS: Duration = Duration::from_millis(200);
+const ANSWER_GRACE: Duration = Duration::from_millis(400);
+const THREAD_GRACE: Duration = Duration::from_millis(200);
 
 /// The state that all visitor threads share.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub(super) struct Gate {
     shared: Arc<GateShared>,
     visitors: Arc<Visitors>,
     /// Stops this gate only, not the program.
-    end: Stop,
+    gate_stop: Stop,
     thread: JoinHandle<()>,
 }
 
@@ -68,12 +68,12 @@ impl Gate {
     ) -> io::Result<Gate> {
         let shared = Arc::new(GateShared { access, inner });
         let visitors = Arc::new(Visitors::default());
-        let end = Stop::new();
-        let mut door = GateListener {
+        let gate_stop = Stop::new();
+        let mut accept_loop = AcceptLoop {
             listener: listener.try_clone()?,
             shared: shared.clone(),
             visitors: visitors.clone(),
-            stops: [end.clone(), stop],
+            stops: [gate_stop.clone(), stop],
             lingering: VecDeque::new(),
         };
         let thread = service("http").stack(SESSION_STACK).start(move || {
@@ -81,33 +81,33 @@ impl Gate {
             if let Err(error) = process::yield_to_others() {
                 log::debug!("the page's threads run at normal priority: {error}");
             }
-            door.accept_all();
+            accept_loop.run();
             // The other handle would keep the port open, and visitors waiting, when the program stops.
-            let _ = SockRef::from(&door.listener).shutdown(Shutdown::Both);
+            let _ = SockRef::from(&accept_loop.listener).shutdown(Shutdown::Both);
             Ok::<(), Stopped>(())
         })?;
-        Ok(Gate { listener, shared, visitors, end, thread })
+        Ok(Gate { listener, shared, visitors, gate_stop, thread })
     }
 
     /// Closes the port, and every connection after a short time for pending answers.
     pub(super) fn shut_down(self) {
-        self.end.stop();
+        self.gate_stop.stop();
         // Ends the wait in accept.
         let _ = SockRef::from(&self.listener).shutdown(Shutdown::Both);
-        if !join_within(self.thread, LAST_THREADS) {
+        if !join_within(self.thread, THREAD_GRACE) {
             log::debug!("the page's port is still being closed");
         }
         drop(self.listener);
-        self.visitors.stop_listening();
-        if !self.visitors.wait_empty(LAST_ANSWERS) {
-            self.visitors.dismiss_all();
-            self.visitors.wait_empty(LAST_THREADS);
+        self.visitors.stop_reading();
+        if !self.visitors.wait_empty(ANSWER_GRACE) {
+            self.visitors.close_all();
+            self.visitors.wait_empty(THREAD_GRACE);
         }
         self.shared.inner.shut_down();
     }
 }
 
-struct GateListener {
+struct AcceptLoop {
     listener: TcpListener,
     shared: Arc<GateShared>,
     visitors: Arc<Visitors>,
@@ -115,25 +115,25 @@ struct GateListener {
     lingering: VecDeque<TcpStream>,
 }
 
-impl GateListener {
-    fn accept_all(&mut self) {
+impl AcceptLoop {
+    fn run(&mut self) {
         let failures = LogOnce::default();
         while !self.is_stopped() {
             supervise::beat();
             match self.listener.accept() {
                 Ok(_) if self.is_stopped() => return,
-                Ok((socket, peer)) => self.receive(socket, canonical(peer)),
-                Err(error) if is_the_peers(&error) => {}
-                // The socket was shut down for the end.
+                Ok((socket, peer)) => self.serve(socket, canonical(peer)),
+                Err(error) if is_peer_error(&error) => {}
+                // The socket was shut down for the shutdown.
                 Err(_) if self.is_stopped() => return,
                 Err(error) => {
-                    if failures.begins(Instant::now()) {
+                    if failures.is_first(Instant::now()) {
                         log::error!("the page's port can't accept connections: {}", describe(&error));
                     }
                     // Lingering connections hold descriptors.
                     self.lingering.clear();
                     if process::is_out_of_fds(&error) {
-                        self.visitors.dismiss_one(Instant::now());
+                        self.visitors.evict_oldest(Instant::now());
                     }
                     if self.stops[0].sleep(ACCEPT_PAUSE).is_err() {
                         return;
@@ -147,27 +147,27 @@ impl GateListener {
         self.stops.iter().any(Stop::is_stopped)
     }
 
-    fn receive(&mut self, socket: TcpStream, peer: SocketAddr) {
+    fn serve(&mut self, socket: TcpStream, peer: SocketAddr) {
         let socket = Arc::new(socket);
-        let Some(place) = self.visitors.enter(&socket, AddressKey::from(peer.ip()), Instant::now()) else {
+        let Some(slot) = self.visitors.admit(&socket, AddressKey::from(peer.ip()), Instant::now()) else {
             log::debug!("http {peer}: rejected, too many visitors");
-            self.refuse(socket);
+            self.reject(socket);
             return;
         };
-        let (shared, theirs) = (self.shared.clone(), socket.clone());
-        let name = format!("http-{}", place.number());
+        let (shared, visitor_socket) = (self.shared.clone(), socket.clone());
+        let name = format!("http-{}", slot.number());
         let started = spawn(name, SESSION_STACK, move || {
-            connection::serve(&shared, &place, &theirs, peer);
+            connection::serve(&shared, &slot, &visitor_socket, peer);
             Ok::<(), Stopped>(())
         });
         if let Err(error) = started {
             log::debug!("http {peer}: no thread: {error}");
-            self.refuse(socket);
+            self.reject(socket);
         }
     }
 
     /// Answers that the server is full, without waiting.
-    fn refuse(&mut self, socket: Arc<TcpStream>) {
+    fn reject(&mut self, socket: Arc<TcpStream>) {
         // No other thread holds the socket any more.
         let Some(socket) = Arc::into_inner(socket) else {
             return;
@@ -187,6 +187,6 @@ impl GateListener {
 }
 
 /// Recognises errors of accept that concern one connection only.
-fn is_the_peers(error: &io::Error) -> bool {
+fn is_peer_error(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted)
 }

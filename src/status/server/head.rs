@@ -29,10 +29,10 @@ pub(super) struct RequestHead {
     /// The body's length in bytes.
     pub(super) length: usize,
     /// The client sends the body only after `100 Continue`.
-    pub(super) waits: bool,
+    pub(super) expects_continue: bool,
     pub(super) credentials: VisitorCredentials,
     /// The client is a browser.
-    pub(super) wants_page: bool,
+    pub(super) accepts_html: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,32 +44,32 @@ pub(super) enum Verb {
 
 /// The reason why there is no head.
 #[derive(Debug)]
-pub(super) enum NoHead {
-    Refused(GateRefusal),
+pub(super) enum HeadError {
+    Rejected(GateRefusal),
     /// The visitor left or sent nothing, as browsers do that connect in advance.
-    Gone(io::Error),
+    Closed(io::Error),
 }
 
-impl From<GateRefusal> for NoHead {
-    fn from(refusal: GateRefusal) -> NoHead {
-        NoHead::Refused(refusal)
+impl From<GateRefusal> for HeadError {
+    fn from(refusal: GateRefusal) -> HeadError {
+        HeadError::Rejected(refusal)
     }
 }
 
 /// Reads a head until `deadline`, and returns it with the part of the body that came with it.
-pub(super) fn read(socket: &TcpStream, deadline: Instant) -> Result<(RequestHead, Vec<u8>), NoHead> {
+pub(super) fn read(socket: &TcpStream, deadline: Instant) -> Result<(RequestHead, Vec<u8>), HeadError> {
     let mut buffer = vec![0; MAX_HEAD];
     let mut filled = 0;
     loop {
         let was_empty = filled == 0;
         let count = match timed::read(socket, &mut buffer[filled..], deadline) {
-            Ok(0) if was_empty => return Err(NoHead::Gone(ErrorKind::UnexpectedEof.into())),
+            Ok(0) if was_empty => return Err(HeadError::Closed(ErrorKind::UnexpectedEof.into())),
             Ok(0) => return Err(GateRefusal::Malformed("The request ends in its middle.").into()),
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::TimedOut && !was_empty => {
-                return Err(GateRefusal::Slow.into());
+                return Err(GateRefusal::RequestTimeout.into());
             }
-            Err(error) => return Err(NoHead::Gone(error)),
+            Err(error) => return Err(HeadError::Closed(error)),
         };
         let has_line = buffer[filled..filled + count].contains(&b'\n');
         filled += count;
@@ -129,15 +129,23 @@ impl RequestHead {
         if verb == Verb::Post && content_length.is_none() {
             return Err(GateRefusal::NoLength);
         }
-        let waits = match headers.only_one("Expect", "There is more than one Expect header.")? {
+        let expects_continue = match headers.only_one("Expect", "There is more than one Expect header.")? {
             None => false,
             Some(value) if value.eq_ignore_ascii_case("100-continue") => version > 0,
             Some(_) => return Err(GateRefusal::Expectation),
         };
         let credentials = headers.credentials(target.query.take("token"))?;
-        let wants_page = headers.texts("Accept").any(|value| value.contains("text/html"));
+        let accepts_html = headers.texts("Accept").any(|value| value.contains("text/html"));
         let content_length = content_length.unwrap_or(0);
-        let head = RequestHead { verb, target, host, length: content_length, waits, credentials, wants_page };
+        let head = RequestHead {
+            verb,
+            target,
+            host,
+            length: content_length,
+            expects_continue,
+            credentials,
+            accepts_html,
+        };
         Ok(Some((head, length)))
     }
 }
@@ -162,13 +170,13 @@ impl<'h> Headers<'h> {
         self.all(name).filter_map(|value| std::str::from_utf8(value).ok())
     }
 
-    fn only_one(&self, name: &str, else_say: &'static str) -> Result<Option<&'h str>, GateRefusal> {
+    fn only_one(&self, name: &str, problem: &'static str) -> Result<Option<&'h str>, GateRefusal> {
         let mut all = self.all(name);
         let Some(value) = all.next() else {
             return Ok(None);
         };
         if all.next().is_some() {
-            return Err(GateRefusal::Malformed(else_say));
+            return Err(GateRefusal::Malformed(problem));
         }
         std::str::from_utf8(value).map(Some).map_err(|_| GateRefusal::Malformed("A header is not text."))
     }
@@ -216,7 +224,7 @@ mod tests {
         let text = "POST /a?b=c&token=t HTTP/1.1\nHost: Pi:8080\nContent-Length: 3\n\nabc";
         let (head, length) = parse(text).unwrap().unwrap();
         assert_eq!(length, text.replace('\n', "\r\n").len() - 3);
-        assert_eq!((head.verb, head.length, head.waits), (Verb::Post, 3, false));
+        assert_eq!((head.verb, head.length, head.expects_continue), (Verb::Post, 3, false));
         assert_eq!(head.host.as_deref(), Some("Pi:8080"));
         assert_eq!(head.target.encode(), "/a?b=c");
         assert_eq!(head.credentials.query.unwrap().expose(), "t");

@@ -5,7 +5,7 @@ use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Name suffixes that nobody outside can point at a home network.
-const HOME_ENDINGS: [&str; 7] =
+const HOME_SUFFIXES: [&str; 7] =
     [".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa", ".fritz.box"];
 
 /// The host names of this machine.
@@ -15,8 +15,8 @@ pub(super) struct MachineNames(Vec<String>);
 /// The verdict on a Host header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HostHeader {
-    Ours,
-    Foreign,
+    Known,
+    Unknown,
     /// Not a host name.
     Malformed,
 }
@@ -33,13 +33,13 @@ impl MachineNames {
     }
 
     /// Checks the value of a Host header or the authority of an absolute target.
-    pub(super) fn judge(&self, value: &str) -> HostHeader {
+    pub(super) fn check(&self, value: &str) -> HostHeader {
         if let Some(rest) = value.strip_prefix('[') {
             let Some((address, port)) = rest.split_once(']') else {
                 return HostHeader::Malformed;
             };
             let is_right = address.parse::<Ipv6Addr>().is_ok() && is_port_or_nothing(port);
-            return if is_right { HostHeader::Ours } else { HostHeader::Malformed };
+            return if is_right { HostHeader::Known } else { HostHeader::Malformed };
         }
         let (name, port) = value.split_at(value.find(':').unwrap_or(value.len()));
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
@@ -52,9 +52,9 @@ impl MachineNames {
         }
         let is_ours = !name.contains('.')
             || name.parse::<Ipv4Addr>().is_ok()
-            || HOME_ENDINGS.iter().any(|ending| name.ends_with(ending))
+            || HOME_SUFFIXES.iter().any(|ending| name.ends_with(ending))
             || self.0.contains(&name);
-        if is_ours { HostHeader::Ours } else { HostHeader::Foreign }
+        if is_ours { HostHeader::Known } else { HostHeader::Unknown }
     }
 }
 
@@ -71,7 +71,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_list() {
+    fn known_unknown_and_malformed_hosts() {
         let names = MachineNames::new(&[String::from("miner.example.org")]);
         let ours = [
             "127.0.0.1",
@@ -97,7 +97,7 @@ mod tests {
             "pi:",
         ];
         for host in ours {
-            assert_eq!(names.judge(host), HostHeader::Ours, "{host}");
+            assert_eq!(names.check(host), HostHeader::Known, "{host}");
         }
         let foreign = [
             "evil.example",
@@ -111,7 +111,7 @@ mod tests {
             "evillocal.com",
         ];
         for host in foreign {
-            assert_eq!(names.judge(host), HostHeader::Foreign, "{host}");
+            assert_eq!(names.check(host), HostHeader::Unknown, "{host}");
         }
         let malformed = [
             "",
@@ -134,7 +134,7 @@ mod tests {
             "pi:123456",
         ];
         for host in malformed {
-            assert_eq!(names.judge(host), HostHeader::Malformed, "{host}");
+            assert_eq!(names.check(host), HostHeader::Malformed, "{host}");
         }
     }
 
@@ -142,15 +142,15 @@ mod tests {
     fn this_machine_answers_to_its_own_name() {
         let names = MachineNames::new(&[]);
         if let Ok(own) = fs::read_to_string("/proc/sys/kernel/hostname") {
-            assert_eq!(names.judge(own.trim()), HostHeader::Ours);
+            assert_eq!(names.check(own.trim()), HostHeader::Known);
         }
-        assert_eq!(MachineNames(vec![String::from("a.example")]).judge("a.example"), HostHeader::Ours);
+        assert_eq!(MachineNames(vec![String::from("a.example")]).check("a.example"), HostHeader::Known);
     }
 
     proptest! {
         #[test]
         fn arbitrary_text_is_no_panic(text in "[\\[\\]:.a1\\PC]{0,30}") {
-            let _ = MachineNames(Vec::new()).judge(&text);
+            let _ = MachineNames(Vec::new()).check(&text);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// After this time without a failure, the next one is logged again.
-const CALM: Duration = Duration::from_secs(60);
+const QUIET_PERIOD: Duration = Duration::from_secs(60);
 
 /// Tracks one kind of failure.
 #[derive(Debug, Default)]
@@ -12,10 +12,10 @@ pub(super) struct LogOnce(Mutex<Option<Instant>>);
 
 impl LogOnce {
     /// Records a failure and tells whether it is the first of a series, which is to be logged.
-    pub(super) fn begins(&self, now: Instant) -> bool {
+    pub(super) fn is_first(&self, now: Instant) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = last.replace(now);
-        before.is_none_or(|before| now.saturating_duration_since(before) >= CALM)
+        before.is_none_or(|before| now.saturating_duration_since(before) >= QUIET_PERIOD)
     }
 }
 
@@ -26,10 +26,10 @@ mod tests {
     #[test]
     fn once_until_there_was_calm() {
         let (streak, start) = (LogOnce::default(), Instant::now());
-        assert!(streak.begins(start));
+        assert!(streak.is_first(start));
         for second in 1..300 {
-            assert!(!streak.begins(start + Duration::from_secs(second)));
+            assert!(!streak.is_first(start + Duration::from_secs(second)));
         }
-        assert!(streak.begins(start + Duration::from_secs(299) + CALM));
+        assert!(streak.is_first(start + Duration::from_secs(299) + QUIET_PERIOD));
     }
 }

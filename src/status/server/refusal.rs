@@ -12,13 +12,13 @@ pub(super) enum GateRefusal {
     /// 401: a wrong token.
     WrongToken,
     /// 403: nothing can be changed, because no token is configured.
-    WritesAreOff,
+    WritesDisabled,
     /// 401: a write whose token came in a cookie or a query.
     WriteNeedsHeader,
     /// 405.
     Method,
     /// 408.
-    Slow,
+    RequestTimeout,
     /// 411.
     NoLength,
     /// 413.
@@ -28,9 +28,9 @@ pub(super) enum GateRefusal {
     /// 417.
     Expectation,
     /// 421.
-    ForeignHost,
+    UnknownHost,
     /// 429.
-    TooManyTries,
+    TooManyAttempts,
     /// 431.
     HeadTooLarge,
     /// 500: the handler's answer is larger than the gate relays.
@@ -42,7 +42,7 @@ pub(super) enum GateRefusal {
     /// 503: the inner server does not answer.
     Unavailable,
     /// 504: the handler took too long.
-    NoAnswer,
+    HandlerTimeout,
     /// 505.
     Version,
 }
@@ -57,7 +57,7 @@ impl GateRefusal {
                 "A token is needed. Add ?token=... to the address once, or send it as the header Authorization: Bearer ... or X-Sluice-Token: ...",
             ),
             GateRefusal::WrongToken => (401, "Wrong token. The configuration has it as http.token."),
-            GateRefusal::WritesAreOff => (
+            GateRefusal::WritesDisabled => (
                 403,
                 "Changes are off, because no token is configured. To allow them, set http.token in the configuration.",
             ),
@@ -66,16 +66,16 @@ impl GateRefusal {
                 "To change something, send the token as the header Authorization: Bearer ... or X-Sluice-Token: ...",
             ),
             GateRefusal::Method => (405, "Only GET, HEAD and POST are supported."),
-            GateRefusal::Slow => (408, "The request took too long to arrive."),
+            GateRefusal::RequestTimeout => (408, "The request took too long to arrive."),
             GateRefusal::NoLength => (411, "A POST needs a Content-Length, which may be 0."),
             GateRefusal::BodyTooLarge => (413, "The body is larger than 4096 bytes."),
             GateRefusal::TargetTooLong => (414, "The address is too long."),
             GateRefusal::Expectation => (417, "Only Expect: 100-continue is supported."),
-            GateRefusal::ForeignHost => (
+            GateRefusal::UnknownHost => (
                 421,
                 "The page does not answer to this host name, to protect it from other web pages. Use the machine's address, or add the name to http.hosts in the configuration.",
             ),
-            GateRefusal::TooManyTries => {
+            GateRefusal::TooManyAttempts => {
                 (429, "Too many wrong tokens came from this address. Try again in a minute.")
             }
             GateRefusal::HeadTooLarge => {
@@ -87,7 +87,7 @@ impl GateRefusal {
             }
             GateRefusal::Full => (503, "Too many visitors at the same time. Try again in a second."),
             GateRefusal::Unavailable => (503, "The page can't answer now. Try again in a second."),
-            GateRefusal::NoAnswer => (504, "The page took too long to answer."),
+            GateRefusal::HandlerTimeout => (504, "The page took too long to answer."),
             GateRefusal::Version => (505, "Only HTTP/1.0 and HTTP/1.1 are supported."),
         }
     }
@@ -98,7 +98,7 @@ impl GateRefusal {
         let answer = HttpAnswer::text(status, format!("{text}\n"));
         match self {
             GateRefusal::Method => answer.with_header("Allow", "GET, HEAD, POST"),
-            GateRefusal::TooManyTries => answer.with_header("Retry-After", "60"),
+            GateRefusal::TooManyAttempts => answer.with_header("Retry-After", "60"),
             GateRefusal::Full | GateRefusal::Unavailable => answer.with_header("Retry-After", "1"),
             _ if status == 401 => answer.with_header("WWW-Authenticate", "Bearer realm=\"sluice\""),
             _ => answer,
@@ -132,7 +132,7 @@ mod tests {
     fn only_a_missing_or_wrong_token_is_a_page() {
         assert_eq!(GateRefusal::NoToken.page().content_type, "text/html; charset=utf-8");
         assert_eq!(GateRefusal::WriteNeedsHeader.page().content_type, "text/plain; charset=utf-8");
-        assert!(GateRefusal::ForeignHost.status().1.contains("http.hosts"));
-        assert!(GateRefusal::WritesAreOff.status().1.contains("http.token"));
+        assert!(GateRefusal::UnknownHost.status().1.contains("http.hosts"));
+        assert!(GateRefusal::WritesDisabled.status().1.contains("http.token"));
     }
 }

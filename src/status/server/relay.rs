@@ -24,7 +24,7 @@ pub(super) const KEY_HEADER: &str = "X-Sluice-Key";
 
 /// The reason why there is no reply.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub(super) enum ExchangeError {
     TimedOut,
     /// The size of the body in bytes.
     TooLarge(usize),
@@ -33,9 +33,13 @@ pub(super) enum Broken {
     Failed(io::Error),
 }
 
-impl From<io::Error> for Broken {
-    fn from(error: io::Error) -> Broken {
-        if error.kind() == ErrorKind::TimedOut { Broken::TimedOut } else { Broken::Failed(error) }
+impl From<io::Error> for ExchangeError {
+    fn from(error: io::Error) -> ExchangeError {
+        if error.kind() == ErrorKind::TimedOut {
+            ExchangeError::TimedOut
+        } else {
+            ExchangeError::Failed(error)
+        }
     }
 }
 
@@ -71,7 +75,7 @@ pub(super) fn exchange<S: AsFd>(
     request: &[u8],
     deadline: Instant,
     reserve: &dyn Fn(usize) -> bool,
-) -> Result<HttpReply, Broken>
+) -> Result<HttpReply, ExchangeError>
 where
     for<'a> &'a S: Read + Write,
 {
@@ -81,7 +85,7 @@ where
     let (mut reply, head_length, body_length) = loop {
         let count = timed::read(socket, &mut buffer, deadline)?;
         if count == 0 {
-            return Err(Broken::Failed(ErrorKind::UnexpectedEof.into()));
+            return Err(ExchangeError::Failed(ErrorKind::UnexpectedEof.into()));
         }
         bytes.extend_from_slice(&buffer[..count]);
         if let Some(head) = parse_head(&bytes)? {
@@ -92,17 +96,17 @@ where
         }
     };
     if body_length > MAX_ANSWER {
-        return Err(Broken::TooLarge(body_length));
+        return Err(ExchangeError::TooLarge(body_length));
     }
     if !reserve(body_length) {
-        return Err(Broken::NoMemory);
+        return Err(ExchangeError::NoMemory);
     }
     reply.body.reserve_exact(body_length);
     reply.body.extend_from_slice(&bytes[head_length..]);
     while reply.body.len() < body_length {
         let count = timed::read(socket, &mut buffer, deadline)?;
         if count == 0 {
-            return Err(Broken::Failed(ErrorKind::UnexpectedEof.into()));
+            return Err(ExchangeError::Failed(ErrorKind::UnexpectedEof.into()));
         }
         reply.body.extend_from_slice(&buffer[..count]);
     }
@@ -111,7 +115,7 @@ where
 }
 
 /// Parses the head: the reply, the length of the head and that of the body. `None` if it is incomplete.
-fn parse_head(bytes: &[u8]) -> Result<Option<(HttpReply, usize, usize)>, Broken> {
+fn parse_head(bytes: &[u8]) -> Result<Option<(HttpReply, usize, usize)>, ExchangeError> {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let length = match response.parse(bytes) {
@@ -130,15 +134,15 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(HttpReply, usize, usize)>, Broken>
     }
     // Every answer of a worker has a type. A dying server answers without one.
     if !reply.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Content-Type")) {
-        return Err(Broken::Failed(io::Error::other("it gave up a request")));
+        return Err(ExchangeError::Failed(io::Error::other("it gave up a request")));
     }
     // Without a length a truncated reply would go unnoticed.
     let body_length = body_length.ok_or_else(malformed)?;
     Ok(Some((reply, length, body_length)))
 }
 
-fn malformed() -> Broken {
-    Broken::Failed(io::Error::new(ErrorKind::InvalidData, "an answer that is not HTTP"))
+fn malformed() -> ExchangeError {
+    ExchangeError::Failed(io::Error::new(ErrorKind::InvalidData, "an answer that is not HTTP"))
 }
 
 #[cfg(test)]

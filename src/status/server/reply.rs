@@ -6,7 +6,7 @@ use super::answer::HttpAnswer;
 
 /// The headers of every reply, unless the answer sets its own. No other site may frame, read or run a
 /// page, and nothing is cached.
-const ALWAYS: [(&str, &str); 6] = [
+const DEFAULT_HEADERS: [(&str, &str); 6] = [
     ("Cache-Control", "no-store"),
     (
         "Content-Security-Policy",
@@ -20,7 +20,7 @@ const ALWAYS: [(&str, &str); 6] = [
 
 /// Headers that belong to one hop or are written here. Those that would open the page to other sites
 /// are stripped as well, by their prefix.
-const NOT_PASSED_ON: [&str; 9] = [
+const STRIPPED_HEADERS: [&str; 9] = [
     "connection",
     "content-length",
     "date",
@@ -51,10 +51,10 @@ impl HttpReply {
             }
         };
         add("Date", &Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
-        for (name, value) in self.headers.iter().filter(|(name, value)| may_go_out(name, value)) {
+        for (name, value) in self.headers.iter().filter(|(name, value)| is_sendable(name, value)) {
             add(name, value);
         }
-        for (name, value) in ALWAYS {
+        for (name, value) in DEFAULT_HEADERS {
             if !self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)) {
                 add(name, value);
             }
@@ -75,13 +75,15 @@ impl From<HttpAnswer> for HttpReply {
     }
 }
 
-fn may_go_out(name: &str, value: &str) -> bool {
+fn is_sendable(name: &str, value: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    !NOT_PASSED_ON.contains(&name.as_str()) && !name.starts_with("access-control-") && is_header(&name, value)
+    !STRIPPED_HEADERS.contains(&name.as_str())
+        && !name.starts_with("access-control-")
+        && is_single_header(&name, value)
 }
 
 /// Tells whether name and value can only be read as one header.
-pub(super) fn is_header(name: &str, value: &str) -> bool {
+pub(super) fn is_single_header(name: &str, value: &str) -> bool {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     !name.is_empty() && name.bytes().all(is_name) && value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
@@ -129,7 +131,7 @@ mod tests {
     fn every_answer_carries_the_headers_once() {
         let answer = HttpAnswer::html("x").with_header("content-security-policy", "default-src 'self'");
         let text = text(answer).to_ascii_lowercase();
-        for (name, _) in ALWAYS {
+        for (name, _) in DEFAULT_HEADERS {
             assert_eq!(text.matches(&format!("\r\n{}: ", name.to_ascii_lowercase())).count(), 1, "{text}");
         }
         assert!(text.contains("content-security-policy: default-src 'self'\r\n"), "{text}");

@@ -12,28 +12,28 @@ use tiny_http::Server;
 
 use super::Handler;
 use super::log_once::LogOnce;
-use super::relay::{self, Broken};
+use super::relay::{self, ExchangeError};
 use super::reply::HttpReply;
 use super::unix_socket;
-use super::unix_socket::{Door, PrivateDirectory};
-use super::worker::{self, WORKERS, WorkerShared};
+use super::unix_socket::{ListenerAddress, PrivateDirectory};
+use super::worker::{self, WORKER_COUNT, WorkerShared};
 use crate::net::process;
 
 /// Caps concurrent requests, since each occupies a thread of `tiny_http`. Others wait.
-const MAX_AT_ONCE: usize = 8;
+const MAX_CONCURRENT: usize = 8;
 
 /// When every worker has been in the handler for this long, requests are no longer relayed.
-const STUCK: Duration = Duration::from_secs(10);
+const STUCK_AFTER: Duration = Duration::from_secs(10);
 
 /// The shortest time between two restarts, since the idle threads of a dead server take five seconds
 /// to end.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// Caps the attempts for one request.
-const MAX_TRIES: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// The time that workers in the handler get at shutdown. After it they are abandoned.
-const LAST_WORKERS: Duration = Duration::from_millis(200);
+const WORKER_GRACE: Duration = Duration::from_millis(200);
 
 /// The reason why a request has no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,21 +61,21 @@ struct TinyHttpState {
     /// The number of the next instance.
     number: u64,
     started: Instant,
-    at_once: usize,
+    in_flight: usize,
     ended: bool,
 }
 
 struct Instance {
     /// Owned by the workers. When the last of them ends, the server ends and drops open requests.
     server: Weak<Server>,
-    door: Door,
+    address: ListenerAddress,
     work: Arc<WorkerShared>,
     /// Disconnects when every worker has ended.
     alive: Receiver<Infallible>,
 }
 
 /// The permit to relay one request, until dropped.
-struct Turn<'i>(&'i TinyHttp);
+struct Permit<'i>(&'i TinyHttp);
 
 impl TinyHttp {
     pub(super) fn start(handler: Handler) -> io::Result<TinyHttp> {
@@ -85,7 +85,7 @@ impl TinyHttp {
             instance: Some(Arc::new(instance)),
             number: 1,
             started: Instant::now(),
-            at_once: 0,
+            in_flight: 0,
             ended: false,
         };
         let (state, freed) = (Mutex::new(state), Condvar::new());
@@ -99,16 +99,16 @@ impl TinyHttp {
 
     /// Relays `request` and returns its reply, or the reason why there is none by `deadline`. A request
     /// that `is_repeatable` is sent again if the server dies over it. `reserve` reserves memory.
-    pub(super) fn pass_on(
+    pub(super) fn relay_request(
         &self,
         request: &[u8],
         is_repeatable: bool,
         deadline: Instant,
         reserve: &dyn Fn(usize) -> bool,
     ) -> Result<HttpReply, RelayFailure> {
-        let _turn = self.turn(deadline)?;
+        let _permit = self.permit(deadline)?;
         let mut reason = io::Error::other("it does not answer");
-        for _ in 0..MAX_TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let instance = match self.instance(deadline) {
                 Ok(instance) => instance,
                 Err(error) => {
@@ -116,11 +116,11 @@ impl TinyHttp {
                     break;
                 }
             };
-            if instance.work.is_stuck(STUCK) {
+            if instance.work.is_stuck(STUCK_AFTER) {
                 reason = io::Error::other("all its threads are stuck in a request");
                 break;
             }
-            let socket = match unix_socket::have_room().and_then(|()| instance.door.connect()) {
+            let socket = match unix_socket::check_free_fds().and_then(|()| instance.address.connect()) {
                 Ok(socket) => socket,
                 Err(error) if process::is_out_of_fds(&error) => {
                     reason = error;
@@ -134,16 +134,16 @@ impl TinyHttp {
             };
             match relay::exchange(&socket, request, deadline, reserve) {
                 Ok(reply) => return Ok(reply),
-                Err(Broken::NoMemory) => return Err(RelayFailure::NoMemory),
-                Err(Broken::TooLarge(bytes)) => {
-                    self.complain(&format_args!("an answer of {bytes} bytes is too large"));
+                Err(ExchangeError::NoMemory) => return Err(RelayFailure::NoMemory),
+                Err(ExchangeError::TooLarge(bytes)) => {
+                    self.log_failure(&format_args!("an answer of {bytes} bytes is too large"));
                     return Err(RelayFailure::TooLarge);
                 }
-                Err(Broken::TimedOut) => {
-                    self.complain(&"it took too long to answer");
+                Err(ExchangeError::TimedOut) => {
+                    self.log_failure(&"it took too long to answer");
                     return Err(RelayFailure::TimedOut);
                 }
-                Err(Broken::Failed(error)) => {
+                Err(ExchangeError::Failed(error)) => {
                     reason = error;
                     instance.work.end();
                     if !is_repeatable {
@@ -152,7 +152,7 @@ impl TinyHttp {
                 }
             }
         }
-        self.complain(&reason);
+        self.log_failure(&reason);
         Err(RelayFailure::Unavailable)
     }
 
@@ -167,22 +167,22 @@ impl TinyHttp {
         if let Some(instance) = instance {
             instance.retire();
             // Returns an error when all workers have ended, since nothing is ever sent.
-            let _ = instance.alive.recv_timeout(LAST_WORKERS);
+            let _ = instance.alive.recv_timeout(WORKER_GRACE);
             drop(instance);
         }
         self.directory.remove();
     }
 
     /// Logs the first failure of a series.
-    fn complain(&self, what: &dyn fmt::Display) {
-        if self.failures.begins(Instant::now()) {
+    fn log_failure(&self, what: &dyn fmt::Display) {
+        if self.failures.is_first(Instant::now()) {
             log::error!("the status page can't answer a request: {what}");
         }
     }
 
-    fn turn(&self, deadline: Instant) -> Result<Turn<'_>, RelayFailure> {
+    fn permit(&self, deadline: Instant) -> Result<Permit<'_>, RelayFailure> {
         let mut state = self.lock();
-        while state.at_once >= MAX_AT_ONCE {
+        while state.in_flight >= MAX_CONCURRENT {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(RelayFailure::TimedOut);
@@ -192,8 +192,8 @@ impl TinyHttp {
             }
             state = self.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.at_once += 1;
-        Ok(Turn(self))
+        state.in_flight += 1;
+        Ok(Permit(self))
     }
 
     /// The running instance. One that has died is replaced.
@@ -235,9 +235,9 @@ impl TinyHttp {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.0.lock().at_once -= 1;
+        self.0.lock().in_flight -= 1;
         self.0.freed.notify_one();
     }
 }
@@ -249,11 +249,11 @@ impl Instance {
         key: &str,
         number: u64,
     ) -> io::Result<Instance> {
-        let (listener, door) = directory.listen(number)?;
+        let (listener, address) = directory.listen(number)?;
         let server = Server::from_listener(listener, None).map_err(io::Error::other)?;
         let (server, work) = (Arc::new(server), Arc::new(WorkerShared::default()));
         let (holds, alive) = bounded(0);
-        let instance = Instance { server: Arc::downgrade(&server), door, work, alive };
+        let instance = Instance { server: Arc::downgrade(&server), address, work, alive };
         let started = worker::start(&server, handler, key, &instance.work, &holds);
         if started.is_err() {
             instance.retire();
@@ -265,7 +265,7 @@ impl Instance {
     fn retire(&self) {
         self.work.end();
         if let Some(server) = self.server.upgrade() {
-            for _ in 0..WORKERS {
+            for _ in 0..WORKER_COUNT {
                 server.unblock();
             }
         }

@@ -12,7 +12,7 @@ pub(super) fn random_name() -> String {
 }
 
 #[cfg(unix)]
-pub(super) use unix::{Door, PrivateDirectory, have_room};
+pub(super) use unix::{ListenerAddress, PrivateDirectory, check_free_fds};
 
 #[cfg(unix)]
 mod unix {
@@ -23,7 +23,7 @@ mod unix {
 
     /// Checks that descriptors are left for both ends of a connection. Without them the inner server
     /// would die instead of rejecting it. Another thread may still take them in between.
-    pub(in super::super) fn have_room() -> io::Result<()> {
+    pub(in super::super) fn check_free_fds() -> io::Result<()> {
         let _four = (UnixStream::pair()?, UnixStream::pair()?);
         Ok(())
     }
@@ -34,7 +34,7 @@ mod unix {
 
     /// The path of a listener.
     #[derive(Debug, Clone)]
-    pub(in super::super) struct Door(PathBuf);
+    pub(in super::super) struct ListenerAddress(PathBuf);
 
     impl PrivateDirectory {
         /// Creates the directory in the service's runtime directory, the user's, or the temporary one.
@@ -61,7 +61,10 @@ mod unix {
         }
 
         /// Opens a new listener under this number.
-        pub(in super::super) fn listen(&self, number: u64) -> io::Result<(tiny_http::Listener, Door)> {
+        pub(in super::super) fn listen(
+            &self,
+            number: u64,
+        ) -> io::Result<(tiny_http::Listener, ListenerAddress)> {
             // Cleaners of temporary files, and the end of a login, delete the directory.
             if !self.0.exists() {
                 DirBuilder::new().mode(0o700).create(&self.0)?;
@@ -69,7 +72,7 @@ mod unix {
             let path = self.0.join(number.to_string());
             let listener = UnixListener::bind(&path)
                 .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-            Ok((listener.into(), Door(path)))
+            Ok((listener.into(), ListenerAddress(path)))
         }
 
         #[cfg(test)]
@@ -89,7 +92,7 @@ mod unix {
         }
     }
 
-    impl Door {
+    impl ListenerAddress {
         pub(in super::super) fn connect(&self) -> io::Result<UnixStream> {
             UnixStream::connect(&self.0)
         }
@@ -97,7 +100,7 @@ mod unix {
 }
 
 #[cfg(not(unix))]
-pub(super) use loopback::{Door, PrivateDirectory, have_room};
+pub(super) use loopback::{ListenerAddress, PrivateDirectory, check_free_fds};
 
 /// The replacement on systems without Unix sockets: a loopback port, which only the key protects.
 #[cfg(not(unix))]
@@ -105,7 +108,7 @@ mod loopback {
     use super::io;
     use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
-    pub(in super::super) fn have_room() -> io::Result<()> {
+    pub(in super::super) fn check_free_fds() -> io::Result<()> {
         Ok(())
     }
 
@@ -113,23 +116,26 @@ mod loopback {
     pub(in super::super) struct PrivateDirectory;
 
     #[derive(Debug, Clone)]
-    pub(in super::super) struct Door(SocketAddr);
+    pub(in super::super) struct ListenerAddress(SocketAddr);
 
     impl PrivateDirectory {
         pub(in super::super) fn new() -> io::Result<PrivateDirectory> {
             Ok(PrivateDirectory)
         }
 
-        pub(in super::super) fn listen(&self, _number: u64) -> io::Result<(tiny_http::Listener, Door)> {
+        pub(in super::super) fn listen(
+            &self,
+            _number: u64,
+        ) -> io::Result<(tiny_http::Listener, ListenerAddress)> {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
             let address = listener.local_addr()?;
-            Ok((listener.into(), Door(address)))
+            Ok((listener.into(), ListenerAddress(address)))
         }
 
         pub(in super::super) fn remove(&self) {}
     }
 
-    impl Door {
+    impl ListenerAddress {
         pub(in super::super) fn connect(&self) -> io::Result<TcpStream> {
             TcpStream::connect(self.0)
         }

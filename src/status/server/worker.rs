@@ -21,13 +21,13 @@ use crate::util::stop::Stopped;
 use crate::util::thread::{SERVICE_STACK, spawn};
 
 /// The number of workers. A slow request blocks one of them.
-pub(super) const WORKERS: usize = 2;
+pub(super) const WORKER_COUNT: usize = 2;
 
 /// The state that the workers of one server share.
 #[derive(Debug, Default)]
 pub(super) struct WorkerShared {
     /// The time at which each worker entered the handler.
-    busy: Mutex<[Option<Instant>; WORKERS]>,
+    busy: Mutex<[Option<Instant>; WORKER_COUNT]>,
     ended: AtomicBool,
     panics: LogOnce,
 }
@@ -50,9 +50,9 @@ impl WorkerShared {
         self.ended.store(true, Ordering::Release);
     }
 
-    fn set(&self, place: usize, since: Option<Instant>) {
+    fn set_busy(&self, index: usize, since: Option<Instant>) {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = busy.get_mut(place) {
+        if let Some(slot) = busy.get_mut(index) {
             *slot = since;
         }
     }
@@ -66,12 +66,12 @@ pub(super) fn start(
     work: &Arc<WorkerShared>,
     alive: &Sender<Infallible>,
 ) -> io::Result<()> {
-    for place in 0..WORKERS {
+    for index in 0..WORKER_COUNT {
         let (server, work, alive) = (server.clone(), work.clone(), alive.clone());
         let (handler, key) = (handler.clone(), key.to_owned());
-        spawn(format!("page-{place}"), SERVICE_STACK, move || {
+        spawn(format!("page-{index}"), SERVICE_STACK, move || {
             let _ = process::yield_to_others();
-            serve_all(&server, &handler, &key, &work, place);
+            serve_all(&server, &handler, &key, &work, index);
             // The server ends with its last owner, before `alive` disconnects.
             drop(server);
             drop(alive);
@@ -81,7 +81,7 @@ pub(super) fn start(
     Ok(())
 }
 
-fn serve_all(server: &Server, handler: &Handler, key: &str, work: &WorkerShared, place: usize) {
+fn serve_all(server: &Server, handler: &Handler, key: &str, work: &WorkerShared, index: usize) {
     while !work.has_ended() {
         let Ok(request) = server.recv() else {
             // The server accepts no more requests, or is to end. So are the other workers.
@@ -90,18 +90,18 @@ fn serve_all(server: &Server, handler: &Handler, key: &str, work: &WorkerShared,
             return;
         };
         // `tiny_http` answers a dropped request with 500.
-        let _ = catch_unwind(AssertUnwindSafe(|| respond(request, handler, key, work, place)));
-        work.set(place, None);
+        let _ = catch_unwind(AssertUnwindSafe(|| respond(request, handler, key, work, index)));
+        work.set_busy(index, None);
     }
     server.unblock();
 }
 
-fn respond(mut request: tiny_http::Request, handler: &Handler, key: &str, work: &WorkerShared, place: usize) {
-    let answer = match understand(&mut request, key) {
-        Some(understood) => {
-            work.set(place, Some(Instant::now()));
-            let answer = call(handler, &understood, work);
-            work.set(place, None);
+fn respond(mut request: tiny_http::Request, handler: &Handler, key: &str, work: &WorkerShared, index: usize) {
+    let answer = match read_gated(&mut request, key) {
+        Some(gated) => {
+            work.set_busy(index, Some(Instant::now()));
+            let answer = call_handler(handler, &gated, work);
+            work.set_busy(index, None);
             answer
         }
         None => HttpAnswer::text(400, "This did not come through the gate.\n"),
@@ -111,7 +111,7 @@ fn respond(mut request: tiny_http::Request, handler: &Handler, key: &str, work: 
 }
 
 /// Reads a request of the gate. `None` if it came from anywhere else.
-fn understand(request: &mut tiny_http::Request, key: &str) -> Option<GatedRequest> {
+fn read_gated(request: &mut tiny_http::Request, key: &str) -> Option<GatedRequest> {
     let header = |name: &'static str| {
         let headers = request.headers().iter();
         headers.filter(|header| header.field.equiv(name)).map(|header| header.value.to_string()).next()
@@ -131,12 +131,12 @@ fn understand(request: &mut tiny_http::Request, key: &str) -> Option<GatedReques
     Some(GatedRequest { method, path, query, body, host })
 }
 
-fn call(handler: &Handler, request: &GatedRequest, work: &WorkerShared) -> HttpAnswer {
+fn call_handler(handler: &Handler, request: &GatedRequest, work: &WorkerShared) -> HttpAnswer {
     // The handler shares no state with the worker, and its own survives a panic.
     if let Ok(answer) = catch_unwind(AssertUnwindSafe(|| handler(request))) {
         return answer;
     }
-    if work.panics.begins(Instant::now()) {
+    if work.panics.is_first(Instant::now()) {
         log::error!("the status page panicked while answering {:?}: please report this bug", request.path);
     }
     HttpAnswer::text(500, "The page could not be rendered. The log says why.\n")
@@ -149,7 +149,7 @@ fn response(answer: &HttpAnswer) -> Response<Cursor<Arc<[u8]>>> {
         .chain(others)
         // It would replace the body's own length.
         .filter(|(name, _)| !name.eq_ignore_ascii_case("Content-Length"))
-        .filter(|(name, value)| reply::is_header(name, value))
+        .filter(|(name, value)| reply::is_single_header(name, value))
         .filter_map(|(name, value)| Header::from_bytes(name, value).ok())
         .collect();
     let status = if (200..=599).contains(&answer.status) { answer.status } else { 500 };

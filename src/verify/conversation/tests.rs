@@ -75,19 +75,19 @@ fn it_speaks_in_order_and_never_submits() {
 
 #[test]
 fn a_brief_watch_ends_with_the_second_job_and_a_long_one_does_not() {
-    for (is_brief, is_enough) in [(true, true), (false, false)] {
+    for (is_brief, is_complete) in [(true, true), (false, false)] {
         let mut conversation = opened(is_brief);
         line(&mut conversation, 300, &mine());
         line(&mut conversation, 301, &mine());
-        assert!(!conversation.is_enough(at(5000)), "it came with a change of difficulty");
+        assert!(!conversation.is_complete(at(5000)), "it came with a change of difficulty");
         line(&mut conversation, 5000, &mine());
-        assert_eq!(conversation.is_enough(at(5000)), is_enough);
+        assert_eq!(conversation.is_complete(at(5000)), is_complete);
     }
     // A bad job ends any watch.
     let mut conversation = opened(false);
     line(&mut conversation, 400, &job("51"));
-    assert!(!conversation.is_enough(at(1299)), "the suggestion may still be followed");
-    assert!(conversation.is_enough(at(1300)));
+    assert!(!conversation.is_complete(at(1299)), "the suggestion may still be followed");
+    assert!(conversation.is_complete(at(1300)));
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn a_job_from_before_authorize_says_nothing_unless_it_pays() {
     line(&mut conversation, 50, r#"{"id":2,"result":[[],"d1e54072",8],"error":null}"#);
     line(&mut conversation, 60, &job("51"));
     let found = conversation.found();
-    assert_eq!((found.jobs.count, found.jobs.telling, found.jobs.is_damned), (2, 0, false));
-    assert!(found.is_first_line_foreign);
+    assert_eq!((found.jobs.count, found.jobs.telling, found.jobs.is_ruled_out), (2, 0, false));
+    assert!(found.is_first_line_other);
     line(&mut conversation, 70, &mine());
     assert_eq!(conversation.found().jobs.telling, 1);
 }
@@ -175,7 +175,7 @@ fn everything_that_is_kept_is_bounded() {
         line(&mut conversation, 400, &format!(r#"{{"method":"client.show_message","params":["{long}"]}}"#));
         line(&mut conversation, 400, &long);
     }
-    let found = conversation.into_found();
+    let found = conversation.into_observations();
     assert_eq!((found.jobs.count, found.jobs.kept.len(), found.messages.len()), (2000, 128, 8));
     assert_eq!((found.messages[0].len(), found.unreadable), (200, 2000));
     assert_eq!(found.unreadable_sample.map(|sample| sample.len()), Some(200));
@@ -185,7 +185,7 @@ fn everything_that_is_kept_is_bounded() {
 fn a_refusal_ends_it_at_once() {
     let mut conversation = conversation(false);
     line(&mut conversation, 50, r#"{"id":2,"result":null,"error":[20,"go away",null]}"#);
-    assert!(conversation.is_enough(at(50)));
+    assert!(conversation.is_complete(at(50)));
     assert_eq!(conversation.found().subscribe_refused.as_ref().and_then(|why| why.code), Some(20));
 }
 
@@ -199,7 +199,7 @@ fn the_worst_reading_of_a_line_counts() {
         let mut conversation = opened(false);
         line(&mut conversation, 400, &text);
         let jobs = &conversation.found().jobs;
-        assert_eq!((jobs.count, jobs.is_damned, jobs.unreadable), (1, true, 0), "{text}");
+        assert_eq!((jobs.count, jobs.is_ruled_out, jobs.unreadable), (1, true, 0), "{text}");
     }
     let mut conversation = opened(false);
     line(&mut conversation, 400, &twice(&mine(), &mine()));
@@ -239,7 +239,7 @@ fn every_job_before_the_extranonces_is_judged_and_few_are_kept() {
 fn an_answer_to_subscribe_that_cannot_be_read_is_no_refusal() {
     let mut conversation = conversation(false);
     line(&mut conversation, 50, r#"{"id":2,"result":[[],null,8],"error":null}"#);
-    assert!(!conversation.is_enough(at(50)));
+    assert!(!conversation.is_complete(at(50)));
     conversation.tick(at(250));
     assert!(conversation.take_outgoing().contains("mining.authorize"));
     line(&mut conversation, 300, &mine());

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use super::{UNFINISHED, VerifyClient};
+use super::{UNFINISHED_AFTER, VerifyClient};
 use crate::analyzer::PayoutState;
 use crate::stratum::{
     Extranonce2Size, JobLine, JobReading, Notify, ReadingAgreement, Readings, Spaces, SubscribeAnswer,
 };
-use crate::verify::job::SeenJob;
+use crate::verify::job::ObservedJob;
 use crate::verify::observations::Subscribed;
 use crate::verify::timestamp::Timestamp;
 
 /// Caps the earlier search spaces in which a job is judged.
-const MAX_SPACES: usize = 16;
+const MAX_EARLIER_SPACES: usize = 16;
 
 impl VerifyClient {
     /// Takes the answer to subscribe. The events of jobs that came before it follow.
@@ -51,14 +51,14 @@ impl VerifyClient {
         let Some(subscribed) = &self.found.subscribed else { return };
         let before = std::iter::once(subscribed.extranonces.clone()).chain(self.found.other_spaces.clone());
         for space in before {
-            if !self.earlier_spaces.contains(&space) && self.earlier_spaces.len() < MAX_SPACES {
+            if !self.earlier_spaces.contains(&space) && self.earlier_spaces.len() < MAX_EARLIER_SPACES {
                 self.earlier_spaces.push(space);
             }
         }
         self.set_spaces(spaces);
-        let worst = self.worst(self.present.clone(), at).filter(SeenJob::has_coinbase);
+        let worst = self.worst(self.present.clone(), at).filter(ObservedJob::has_coinbase);
         if let Some(worst) = worst.filter(|worst| worst.payout.state >= PayoutState::Short) {
-            self.found.jobs.add(worst, self.most_drift);
+            self.found.jobs.add(worst, self.max_drift);
         }
     }
 
@@ -74,7 +74,7 @@ impl VerifyClient {
         self.present.clone_from(&readings);
         let is_doubtful = readings.iter().any(|reading| reading.agreement == ReadingAgreement::Doubtful);
         let worst = self.worst(readings, at);
-        let has_coinbase = worst.as_ref().is_none_or(SeenJob::has_coinbase);
+        let has_coinbase = worst.as_ref().is_none_or(ObservedJob::has_coinbase);
         let doubt = self.found.space_doubt.clone();
         let doubt = doubt.or_else(|| is_doubtful.then(|| "miners may read it differently".to_owned()));
         let doubt = doubt.or_else(|| (!has_coinbase).then(|| "its coinbase can't be decoded".to_owned()));
@@ -82,31 +82,31 @@ impl VerifyClient {
             self.found.jobs.add_unreadable(&why);
         }
         if let Some(worst) = worst {
-            self.found.jobs.add(worst, self.most_drift);
+            self.found.jobs.add(worst, self.max_drift);
         }
     }
 
     /// The worst of a job's readings in all search spaces; `None` without a search space.
-    fn worst(&self, readings: Vec<JobReading>, at: Timestamp) -> Option<SeenJob> {
+    fn worst(&self, readings: Vec<JobReading>, at: Timestamp) -> Option<ObservedJob> {
         let subscribed = self.found.subscribed.as_ref()?;
         let spaces = || std::iter::once(&subscribed.extranonces).chain(&self.found.other_spaces);
         let seen = readings.iter().flat_map(|JobReading { job, .. }| {
             // A job that does not fit an earlier space is no work for a miner that still uses it.
             let earlier = self.earlier_spaces.iter().map(|space| self.seen(job.clone(), space, at));
-            let earlier = earlier.filter(SeenJob::has_coinbase);
+            let earlier = earlier.filter(ObservedJob::has_coinbase);
             spaces().map(|space| self.seen(job.clone(), space, at)).chain(earlier).collect::<Vec<_>>()
         });
-        seen.max_by_key(|job| job.badness(self.most_drift))
+        seen.max_by_key(|job| job.badness(self.max_drift))
     }
 
-    fn seen(&self, job: Notify, space: &SubscribeAnswer, at: Timestamp) -> SeenJob {
+    fn seen(&self, job: Notify, space: &SubscribeAnswer, at: Timestamp) -> ObservedJob {
         let before = self.found.jobs.newest.as_ref();
         let clean = job.clean_jobs.unwrap_or_else(|| {
             before.is_none_or(|before| before.parent != crate::work::parent_hash(&job.prevhash))
         });
         let number = self.found.jobs.count + 1;
         let is_named = self.found.authorize_sent.is_some();
-        SeenJob::new(number, at, job, clean, is_named, space, &self.judging)
+        ObservedJob::new(number, at, job, clean, is_named, space, &self.policy)
     }
 
     /// Takes a line that is longer than the limit.
@@ -124,7 +124,7 @@ impl VerifyClient {
         self.found.cut_jobs += u64::from(read.is_empty() && readings.may_hide_job());
         let read = read.into_iter().flatten().collect();
         if let Some(worst) = self.worst(read, at).filter(|worst| worst.payout.state >= PayoutState::Short) {
-            self.found.jobs.add(worst, self.most_drift);
+            self.found.jobs.add(worst, self.max_drift);
         }
     }
 
@@ -132,7 +132,7 @@ impl VerifyClient {
     pub(in crate::verify) fn take_unfinished(&mut self, rest: &[u8], age: Duration) {
         let readings = Readings::of(rest);
         let is_whole = !readings.jobs().is_empty();
-        if is_whole || (age >= UNFINISHED && readings.may_hide_job()) {
+        if is_whole || (age >= UNFINISHED_AFTER && readings.may_hide_job()) {
             self.found.jobs.add_unreadable("the line has no end");
         }
     }

@@ -60,7 +60,7 @@ fn watched(real: &Real, settings: &VerifySettings, late: i64) -> WatchReport {
         dial: Some(DialTimes::default()),
         lasted: Duration::from_secs(1),
         end: WatchEnd::Time,
-        found: conversation.into_found(),
+        found: conversation.into_observations(),
     }
 }
 
@@ -133,10 +133,10 @@ fn a_nerdminer_fits_where_the_wire_reference_says_so() {
     for real in real_jobs() {
         let settings = VerifySettings::new(STRANGER, Network::Auto).unwrap();
         let watch = watched(&real, &settings, 0);
-        let fitness = crate::verify::NerdMinerCheck::of(&watch.found).unwrap();
+        let nerdminer = crate::verify::NerdMinerCheck::of(&watch.found).unwrap();
         let is_small = real.decoded["coinbase_bytes"].as_u64().unwrap() <= 255;
         let can_count = matches!(real.extranonce2_size, 2 | 4 | 8) && !real.extranonce1.is_empty();
-        assert_eq!(fitness.is_fit(), is_small && can_count, "{}: {:?}", real.pool, fitness.obstacles);
+        assert_eq!(nerdminer.is_fit(), is_small && can_count, "{}: {:?}", real.pool, nerdminer.obstacles);
     }
 }
 

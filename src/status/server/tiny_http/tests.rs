@@ -19,7 +19,7 @@ fn pass(inner: &TinyHttp, text: &str, deadline: Instant) -> Result<HttpReply, Re
     let text = text.replace('\n', "\r\n");
     let (head, at) = RequestHead::parse(text.as_bytes()).unwrap().unwrap();
     let request = relay::encode(&head, &text.as_bytes()[at..], inner.key());
-    inner.pass_on(&request, text.starts_with("GET"), deadline, &|_| true)
+    inner.relay_request(&request, text.starts_with("GET"), deadline, &|_| true)
 }
 
 fn get(inner: &TinyHttp, path: &str) -> Result<HttpReply, RelayFailure> {
@@ -60,7 +60,7 @@ fn the_directory_is_private_and_removed() {
 fn without_the_key_nothing_is_answered() {
     let inner = start(|_| HttpAnswer::text(200, "secret"));
     let request = b"GET / HTTP/1.0\r\nX-Sluice-Key: 0\r\n\r\n";
-    let reply = inner.pass_on(request, true, soon(), &|_| true).unwrap();
+    let reply = inner.relay_request(request, true, soon(), &|_| true).unwrap();
     assert_eq!(reply.status, 400);
 }
 
@@ -105,7 +105,7 @@ fn a_server_that_died_is_replaced() {
         assert_eq!(end, Err(RecvTimeoutError::Disconnected), "round {round}: it lives on");
     }
     // No visitor noticed, so nothing was logged.
-    assert!(inner.failures.begins(Instant::now()), "a failure was logged");
+    assert!(inner.failures.is_first(Instant::now()), "a failure was logged");
 }
 
 #[test]
@@ -146,11 +146,11 @@ fn a_stuck_handler_is_left_behind() {
         HttpAnswer::text(200, "")
     });
     let short = || Instant::now() + Duration::from_millis(50);
-    for _ in 0..=WORKERS {
+    for _ in 0..=WORKER_COUNT {
         assert_eq!(pass(&inner, "GET / HTTP/1.1\nHost: a\n\n", short()), Err(RelayFailure::TimedOut));
     }
     let work = inner.lock().instance.as_ref().unwrap().work.clone();
-    assert!(work.is_stuck(Duration::from_millis(1)) && !work.is_stuck(STUCK));
+    assert!(work.is_stuck(Duration::from_millis(1)) && !work.is_stuck(STUCK_AFTER));
     let begun = Instant::now();
     inner.shut_down();
     assert!(begun.elapsed() < Duration::from_secs(1));
@@ -164,14 +164,14 @@ fn eight_at_once_and_the_others_wait() {
         let _ = stuck.recv();
         HttpAnswer::text(200, "")
     }));
-    let threads: Vec<_> = (0..3 * MAX_AT_ONCE)
+    let threads: Vec<_> = (0..3 * MAX_CONCURRENT)
         .map(|_| {
             let inner = inner.clone();
             std::thread::spawn(move || get(&inner, "/").map(|reply| reply.status))
         })
         .collect();
     let deadline = soon();
-    while inner.lock().at_once < MAX_AT_ONCE {
+    while inner.lock().in_flight < MAX_CONCURRENT {
         assert!(Instant::now() < deadline);
         std::thread::yield_now();
     }
@@ -179,5 +179,5 @@ fn eight_at_once_and_the_others_wait() {
     for thread in threads {
         assert_eq!(thread.join().unwrap(), Ok(200));
     }
-    assert_eq!(inner.lock().at_once, 0);
+    assert_eq!(inner.lock().in_flight, 0);
 }
