@@ -4,7 +4,6 @@ pub mod charts;
 pub mod console;
 mod free_memory;
 pub mod json;
-mod labels;
 pub mod metrics;
 pub mod page;
 pub mod ready;

@@ -4,16 +4,14 @@
 //! It sends configure and subscribe together, authorize a pause after the answer to subscribe, as a
 //! NerdMiner does, and then a suggested difficulty. Jobs before authorize were not made for the address.
 
-mod reading;
 mod work;
 
 use std::time::Duration;
 
 use super::job::JobPolicy;
 use super::nerdminer_check::json_memory;
-use super::observations::{Authorized, Observations, Suggestion};
+use super::observations::{Authorized, Observations, ObservedReconnect, PoolRefusal, Suggestion, Timestamp};
 use super::settings::{USER_AGENT, VerifySettings};
-use super::timestamp::Timestamp;
 use crate::stratum::{
     Client, ClientEvent, Difficulty, JobReading, Login, PoolMethod, Reconnect, ResponseVerdict,
     SubscribeAnswer,
@@ -149,7 +147,7 @@ impl VerifyClient {
             ClientEvent::VersionMask(mask) => self.found.version_mask = Some(mask),
             ClientEvent::Subscribed(spaces) => self.take_subscribed(spaces, at),
             ClientEvent::SubscribeRefused(verdict) => {
-                self.found.subscribe_refused.get_or_insert_with(|| reading::refusal(verdict));
+                self.found.subscribe_refused.get_or_insert_with(|| rejection(verdict));
             }
             ClientEvent::Authorized(verdict) if self.found.authorized == Authorized::Unanswered => {
                 self.take_authorized(verdict, at);
@@ -190,7 +188,7 @@ impl VerifyClient {
     fn take_authorized(&mut self, verdict: ResponseVerdict, at: Timestamp) {
         self.found.authorize_took = self.found.authorize_sent.map(|sent| at.since.saturating_sub(sent));
         if !verdict.is_accepted() {
-            self.found.authorized = Authorized::Refused(reading::refusal(verdict));
+            self.found.authorized = Authorized::Refused(rejection(verdict));
             return;
         }
         self.found.authorized = Authorized::Accepted;
@@ -209,20 +207,54 @@ impl VerifyClient {
             asked.first = Some(set);
         }
         if self.suggest_sent.is_some() {
-            asked.suggestion = reading::suggestion_after(asked.suggestion, before, set);
+            asked.suggestion = suggestion_after(asked.suggestion, before, set);
         }
     }
 
     fn take_reconnect(&mut self, reconnect: Reconnect) {
         // A redirect to another host matters most.
         if self.found.reconnect.as_ref().is_none_or(|known| !known.is_foreign) {
-            self.found.reconnect = Some(reading::reconnect(reconnect, &self.host));
+            self.found.reconnect = Some(observed_reconnect(reconnect, &self.host));
         }
     }
 
     fn settle(&self) -> Duration {
         let answer = self.found.subscribed.as_ref().map_or(Duration::ZERO, |subscribed| subscribed.took);
         MIN_SETTLE_TIME.max(answer.saturating_mul(SETTLE_RESPONSE_TIMES))
+    }
+}
+
+/// Reads a `client.reconnect` from the pool `host`.
+fn observed_reconnect(read: Reconnect, host: &str) -> ObservedReconnect {
+    let is_foreign = !read.is_to(host);
+    let shortened = |text: String| text.chars().take(MAX_TEXT_CHARS).collect::<String>();
+    ObservedReconnect {
+        host: Some(shortened(read.host)).filter(|host| !host.is_empty()),
+        port: read.port,
+        is_foreign,
+    }
+}
+
+/// The reaction to the suggestion after a difficulty was set. `before` is the difficulty it replaces.
+fn suggestion_after(known: Suggestion, before: Option<Difficulty>, set: Difficulty) -> Suggestion {
+    // Some pools round to one significant digit.
+    let is_suggested = (SUGGESTED_DIFFICULTY * 0.5..=SUGGESTED_DIFFICULTY * 1.5).contains(&set.value());
+    match (known, before) {
+        (Suggestion::Followed | Suggestion::Needless, _) => known,
+        (_, Some(before)) if set == before => known,
+        _ if is_suggested => Suggestion::Followed,
+        (_, None) if set.value() < SUGGESTED_DIFFICULTY => Suggestion::Needless,
+        (_, Some(before)) if set < before => Suggestion::Lowered,
+        _ => known,
+    }
+}
+
+fn rejection(verdict: ResponseVerdict) -> PoolRefusal {
+    match verdict {
+        ResponseVerdict::Accepted => PoolRefusal::default(),
+        ResponseVerdict::Refused { code, reason } => {
+            PoolRefusal { code, reason: reason.map(|reason| reason.chars().take(MAX_TEXT_CHARS).collect()) }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! One job as the pool sent it, judged by the rules of the proxy.
 
-use super::timestamp::Timestamp;
+use super::observations::Timestamp;
 use crate::analyzer::{
     ChainState, ChainVerdict, Expectations, Expected, JudgedJob, OutputView, PayoutState, PayoutVerdict,
     Unverifiable,

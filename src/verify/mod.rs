@@ -24,7 +24,6 @@ mod report;
 mod settings;
 mod table;
 mod text;
-mod timestamp;
 mod watch;
 
 use std::io;
@@ -37,12 +36,12 @@ pub use judge::{VerifyFinding, VerifyOutcome, Weight, judge};
 pub use nerdminer_check::{NerdMinerCheck, best_in_a_day};
 pub use observations::{
     Authorized, DifficultyAsked, Observations, ObservedReconnect, PoolRefusal, Subscribed, Suggestion,
+    Timestamp,
 };
 pub use report::PoolReport;
 pub use settings::VerifySettings;
 pub use table::ReportTable;
 pub use text::{ColorMode, ReportText};
-pub use timestamp::Timestamp;
 pub use watch::{WatchEnd, WatchReport};
 
 use crate::config;

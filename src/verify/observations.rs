@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::jobs::ObservedJobs;
+use crate::clock::NtpTime;
 use crate::stratum::{Difficulty, SubscribeAnswer, VersionMask};
 
 /// The observations of a conversation.
@@ -42,6 +43,15 @@ pub struct Observations {
     pub longest_line: usize,
     /// The most memory that a NerdMiner needs for a line, in bytes.
     pub largest_memory: usize,
+}
+
+/// The time of an event, by a monotonic clock and by the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timestamp {
+    /// The time since the connection.
+    pub since: Duration,
+    /// NTP time if it is known, else the system's.
+    pub clock: NtpTime,
 }
 
 /// The answer to `mining.subscribe`.

@@ -24,11 +24,6 @@ pub(super) fn span(seconds: f64) -> String {
     }
 }
 
-/// Formats a measured delay.
-pub(super) fn delay(time: Duration) -> String {
-    format::delay(time)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::phrases::{delay, number};
+use super::phrases::number;
 use super::report::PoolReport;
 use super::text::ColorMode;
 use crate::analyzer::{ChainState, ChainVerdict, PayoutState};
+use crate::util::format::delay;
 
 const COLUMNS: [&str; 8] =
     ["pool", "verdict", "pays you", "network", "difficulty", "connect", "first job", "NerdMiner"];

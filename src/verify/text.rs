@@ -6,10 +6,11 @@ use super::job::{ObservedJob, ParentWork};
 use super::judge::{VerifyOutcome, Weight};
 use super::nerdminer_check::{MAX_COINBASE_BYTES, MAX_JSON_MEMORY, best_in_a_day};
 use super::observations::{Authorized, Suggestion};
-use super::phrases::{delay, number, span};
+use super::phrases::{number, span};
 use super::report::PoolReport;
 use crate::analyzer::{ChainState, PayoutState};
 use crate::util::escape::Printable;
+use crate::util::format::delay;
 use crate::util::plural::{count, count_of};
 
 /// Caps the listed jobs.

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::conversation::VerifyClient;
 use super::nerdminer_check::MAX_PAUSE;
-use super::observations::Observations;
+use super::observations::{Observations, Timestamp};
 use super::settings::VerifySettings;
-use super::timestamp::Timestamp;
 use crate::clock::NtpTime;
 use crate::config;
 use crate::net::dial::DialTimes;

@@ -10,7 +10,6 @@ use super::text;
 use super::value::TimeJson;
 use crate::analyzer::{Alert, AlertsView};
 use crate::config::Severity;
-use crate::status::labels;
 use crate::status::snapshot::StatusSnapshot;
 
 /// Caps `limit`. No more alerts than this are ever kept.
@@ -115,7 +114,7 @@ impl<'a> AlertBriefJson<'a> {
     fn of(alert: &'a Alert) -> AlertBriefJson<'a> {
         AlertBriefJson {
             id: alert.id,
-            severity: labels::severity(alert.severity),
+            severity: alert.severity.as_str(),
             subject: &alert.subject,
             description: &alert.description,
             began: TimeJson(alert.began),

@@ -5,7 +5,6 @@
 //! ([`escape`](crate::util::escape)), so that a tool that prints them can't be made to drive a terminal.
 
 mod alerts;
-mod clients;
 mod counts;
 mod external;
 mod forwarding;
@@ -18,7 +17,7 @@ mod references;
 mod shares;
 mod status;
 mod upstreams;
-mod value;
+pub(super) mod value;
 mod verdict;
 
 use serde::Serialize;

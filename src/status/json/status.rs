@@ -4,11 +4,11 @@
 use serde::Serialize;
 
 use super::alerts::AlertsSummaryJson;
-use super::clients::MinersJson;
 use super::counts::{LifetimeJson, ShareCountsJson, VardiffJson};
 use super::external::{PoolStatsJson, RecipientJson};
 use super::forwarding::ForwardingJson;
 use super::health::{NtpJson, RateLimitJson, RecordingJson, ThreadsJson};
+use super::miners::MinersJson;
 use super::references::{ReferenceJson, references};
 use super::text;
 use super::upstreams::{UpstreamBriefJson, briefs};

@@ -2,12 +2,11 @@
 
 use serde::Serialize;
 
-use super::text;
 use super::value::{LatencyJson, MILLISECONDS, TimeJson, number, percent};
 use super::verdict::{ChainJson, PayoutJson};
+use super::{text, value};
 use crate::analyzer::{Latency, PoolView};
 use crate::proxy::UpstreamState;
-use crate::status::labels;
 use crate::status::snapshot::StatusSnapshot;
 use crate::upstream::PoolStatus;
 
@@ -92,7 +91,7 @@ impl<'a> UpstreamBriefJson<'a> {
             url: &state.url,
             is_listed: state.rank.is_some(),
             is_up: state.standing == PoolStatus::Up,
-            standing: labels::standing(state.standing),
+            standing: value::standing(state.standing),
             sessions: state.sessions,
             heard_seconds_ago: state.heard_ago.map(|ago| ago.as_secs_f64()),
             blocked: state.blocked.as_deref(),

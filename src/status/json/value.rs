@@ -8,6 +8,7 @@ use crate::analyzer::{HashRates, Latency};
 use crate::clock::NtpTime;
 use crate::proxy::UpstreamState;
 use crate::record::BestShare;
+use crate::upstream::PoolStatus;
 
 /// A time, written as RFC 3339 in UTC with milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -134,6 +135,16 @@ impl<'a> From<&'a BestShare> for BestShareJson<'a> {
 /// The number of an upstream in the API, which counts from 1.
 pub(super) fn number(place: usize) -> usize {
     place + 1
+}
+
+/// The stable word for the state of an upstream, in JSON and metrics.
+pub(in crate::status) fn standing(standing: PoolStatus) -> &'static str {
+    match standing {
+        PoolStatus::Untried => "untried",
+        PoolStatus::Up => "up",
+        PoolStatus::Failed => "failed",
+        PoolStatus::Blocked => "blocked",
+    }
 }
 
 /// Host and port of the upstream with this index.

@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::value::{TimeJson, name, number, seconds_between};
 use crate::analyzer::{ChainState, JobView, OutputView, PayoutState, PayoutVerdict, PoolView};
+use crate::config::PayoutKind;
 use crate::status::snapshot::StatusSnapshot;
-use crate::status::{labels, verdicts};
+use crate::status::verdicts;
 
 /// The payout verdict: the outputs of a block.
 #[derive(Debug, Serialize)]
@@ -74,7 +75,10 @@ impl<'a> PayoutJson<'a> {
         PayoutJson {
             state: state.map(PayoutState::as_str),
             reason: reason(state),
-            kind: labels::payout_kind(config.kind),
+            kind: match config.kind {
+                PayoutKind::Solo => "solo",
+                PayoutKind::Pooled => "pooled",
+            },
             min_percent: config.min_percent,
             address: verdict.and_then(|verdict| Some(verdict.expected.as_ref()?.address.as_str())),
             percent: verdict.and_then(verdicts::percent),

@@ -5,13 +5,13 @@
 
 mod pools;
 mod process;
-mod references;
 mod shares;
 mod text;
 mod workers;
 
 use super::snapshot::StatusSnapshot;
-use text::MetricsText;
+use crate::reference::ReferenceView;
+use text::{MetricKind, MetricsText, label};
 
 /// Renders the document in the text format 0.0.4.
 pub fn metrics(status: &StatusSnapshot) -> String {
@@ -19,7 +19,26 @@ pub fn metrics(status: &StatusSnapshot) -> String {
     process::write(&mut document, status);
     shares::write(&mut document, status);
     pools::write(&mut document, status);
-    references::write(&mut document, status);
+    references(&mut document, status);
     workers::write(&mut document, status);
     document.finish()
+}
+
+/// Writes each reference. The label `reference` is its number, since the same one can be configured twice.
+fn references(to: &mut MetricsText, status: &StatusSnapshot) {
+    let mut gauge = |name, help, of: &dyn Fn(&ReferenceView) -> Option<f64>| {
+        let mut family = to.family(name, MetricKind::Gauge, help);
+        for (place, view) in status.runtime.references.iter().enumerate() {
+            if let Some(value) = of(view) {
+                family
+                    .sample(&[("reference", &(place + 1).to_string()), ("name", &label(&view.name))], value);
+            }
+        }
+    };
+    gauge("sluice_reference_connected", "1 while the reference is connected.", &|view| {
+        Some(f64::from(u8::from(view.is_connected)))
+    });
+    gauge("sluice_reference_height", "Height of the block that the reference works on.", &|view| {
+        view.tip.as_ref().map(|tip| f64::from(tip.height.0))
+    });
 }

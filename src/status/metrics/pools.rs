@@ -6,26 +6,14 @@ use std::time::Duration;
 use super::text::{MetricKind, MetricsText, label};
 use crate::analyzer::PoolView;
 use crate::proxy::UpstreamState;
+use crate::status::json::value::standing;
 use crate::status::snapshot::StatusSnapshot;
-use crate::status::{labels, verdicts};
+use crate::status::verdicts;
 use crate::upstream::PoolStatus;
 
-const ANSWER_BUCKETS: [Duration; 14] = [
-    Duration::from_millis(1),
-    Duration::from_millis(5),
-    Duration::from_millis(10),
-    Duration::from_millis(20),
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(150),
-    Duration::from_millis(200),
-    Duration::from_millis(300),
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(5),
-    Duration::from_secs(30),
-];
+/// The histogram bounds for response times.
+const ANSWER_BUCKETS_MILLIS: [u64; 14] =
+    [1, 5, 10, 20, 50, 100, 150, 200, 300, 500, 1000, 2000, 5000, 30_000];
 /// The state before the first job.
 const NO_VERDICT: &str = "none";
 const PAYOUT_STATES: [&str; 5] = ["verified", "unverifiable", "short", "mismatch", NO_VERDICT];
@@ -99,7 +87,7 @@ fn health(to: &mut MetricsText, all: &[UpstreamMetrics<'_>]) {
         "1 for the state of the upstream, 0 for the other states.",
     );
     for one in all {
-        family.state(&one.labels(), "state", &STANDINGS, labels::standing(one.state.standing));
+        family.state(&one.labels(), "state", &STANDINGS, standing(one.state.standing));
     }
 }
 
@@ -149,7 +137,7 @@ fn shares(to: &mut MetricsText, all: &[UpstreamMetrics<'_>]) {
     );
     for one in all {
         if let Some(view) = one.view {
-            family.histogram(&one.labels(), &view.answers, &ANSWER_BUCKETS);
+            family.histogram(&one.labels(), &view.answers, &ANSWER_BUCKETS_MILLIS.map(Duration::from_millis));
         }
     }
 }

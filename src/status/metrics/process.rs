@@ -6,25 +6,11 @@ use std::time::Duration;
 use super::text::{MetricKind, MetricsText};
 use crate::clock::ClockState;
 use crate::config::{RuleId, Severity};
-use crate::status::labels;
 use crate::status::snapshot::StatusSnapshot;
 
 /// The histogram bounds, from a copy on a fast machine to a delay that people notice.
-const LATENCY_BUCKETS: [Duration; 13] = [
-    Duration::from_micros(10),
-    Duration::from_micros(25),
-    Duration::from_micros(50),
-    Duration::from_micros(100),
-    Duration::from_micros(250),
-    Duration::from_micros(500),
-    Duration::from_millis(1),
-    Duration::from_micros(2500),
-    Duration::from_millis(5),
-    Duration::from_millis(10),
-    Duration::from_millis(25),
-    Duration::from_millis(100),
-    Duration::from_secs(1),
-];
+const LATENCY_BUCKETS_MICROS: [u64; 13] =
+    [10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 100_000, 1_000_000];
 
 pub(super) fn write(to: &mut MetricsText, status: &StatusSnapshot) {
     program(to, status);
@@ -81,8 +67,16 @@ fn forwarding(to: &mut MetricsText, status: &StatusSnapshot) {
         MetricKind::Histogram,
         "Latency that forwarding added: from readable to handed to the kernel.",
     );
-    family.histogram(&[("direction", "up")], &summary.latency_up, &LATENCY_BUCKETS);
-    family.histogram(&[("direction", "down")], &summary.latency_down, &LATENCY_BUCKETS);
+    family.histogram(
+        &[("direction", "up")],
+        &summary.latency_up,
+        &LATENCY_BUCKETS_MICROS.map(Duration::from_micros),
+    );
+    family.histogram(
+        &[("direction", "down")],
+        &summary.latency_down,
+        &LATENCY_BUCKETS_MICROS.map(Duration::from_micros),
+    );
     let mut counter = |name, help, value| to.counter(name, help, Some(value));
     counter(
         "sluice_dropped_copies_total",
@@ -148,11 +142,11 @@ fn alerts(to: &mut MetricsText, status: &StatusSnapshot) {
     let mut family = to.family("sluice_alerts_active", MetricKind::Gauge, "Active alerts by severity.");
     for severity in [Severity::High, Severity::Medium, Severity::Low, Severity::Info] {
         let count = lasting().filter(|alert| alert.severity == severity).count();
-        family.count(&[("severity", labels::severity(severity))], count as u64);
+        family.count(&[("severity", severity.as_str())], count as u64);
     }
     let mut by_rule: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for alert in lasting() {
-        *by_rule.entry((alert.id, labels::severity(alert.severity))).or_default() += 1;
+        *by_rule.entry((alert.id, alert.severity.as_str())).or_default() += 1;
     }
     let mut family = to.family(
         "sluice_alerts_active_by_rule",

@@ -8,22 +8,8 @@ use crate::analyzer::{HashRates, Totals};
 use crate::record::BestShare;
 use crate::status::snapshot::StatusSnapshot;
 
-const JOB_AGE_BUCKETS: [Duration; 14] = [
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(5),
-    Duration::from_secs(10),
-    Duration::from_secs(15),
-    Duration::from_secs(20),
-    Duration::from_secs(30),
-    Duration::from_secs(45),
-    Duration::from_secs(60),
-    Duration::from_secs(90),
-    Duration::from_secs(120),
-    Duration::from_secs(180),
-    Duration::from_secs(300),
-    Duration::from_secs(600),
-];
+/// The histogram bounds for the age of a share's job.
+const JOB_AGE_BUCKETS_SECS: [u64; 14] = [1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600];
 
 pub(super) fn write(to: &mut MetricsText, status: &StatusSnapshot) {
     let totals = status.snapshot.totals.as_ref();
@@ -130,7 +116,7 @@ fn jobs(to: &mut MetricsText, status: &StatusSnapshot, totals: Option<&Totals>) 
     let mut family =
         to.family("sluice_job_age_seconds", MetricKind::Histogram, "Age of the job when its share arrived.");
     if let Some(totals) = totals {
-        family.histogram(&[], &totals.job_ages, &JOB_AGE_BUCKETS);
+        family.histogram(&[], &totals.job_ages, &JOB_AGE_BUCKETS_SECS.map(Duration::from_secs));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::Tone;
+use super::{Tone, list_item};
 use crate::analyzer::CreditView;
 use crate::notify::RecipientHealth;
 use crate::pool_stats::{CreditVerdict, StatsHealth};
@@ -12,15 +12,16 @@ use crate::util::format::{count, rate, short};
 pub(super) fn section(status: &StatusSnapshot) -> Markup {
     let runtime = &status.runtime;
     html! {
-        @if runtime.pool_stats.is_some() || !runtime.recipients.is_empty() {
-            section.pools #outside data-live {
-                h2 { "Asked and told" }
-                ol {
-                    @if let Some(health) = &runtime.pool_stats {
-                        (pool_stats(health, status.snapshot.credit.as_ref()))
-                    }
-                    @for health in &runtime.recipients { (recipient(health)) }
-                }
+        @if let Some(health) = &runtime.pool_stats {
+            section.pool-stats.pools #pool-stats data-live {
+                h2 { "Pool statistics" }
+                ol { (pool_stats(health, status.snapshot.credit.as_ref())) }
+            }
+        }
+        @if !runtime.recipients.is_empty() {
+            section.notifications.pools #notifications data-live {
+                h2 { "Notifications" }
+                ol { @for health in &runtime.recipients { (recipient(health)) } }
             }
         }
     }
@@ -48,35 +49,25 @@ fn pool_stats(health: &StatsHealth, credit: Option<&CreditView>) -> Markup {
         (None, None) => (Tone::Neutral, "no answer yet".to_owned()),
         (Some(_), _) => (Tone::Warn, "unavailable".to_owned()),
     };
-    html! {
-        li class=(tone.class()) {
-            span.sign aria-hidden="true" { (tone.sign()) }
-            div {
-                strong { "Pool statistics" }
-                span { (text) }
-                @if let Some(why) = &health.last_error { span { (why) } }
-                @if let Some(figures) = credit.and_then(|credit| credit.figures.hash_rate) {
-                    span { (rate(figures.per_second)) " by the pool's count" }
-                }
-            }
+    let details = html! {
+        span { (text) }
+        @if let Some(why) = &health.last_error { span { (why) } }
+        @if let Some(figures) = credit.and_then(|credit| credit.figures.hash_rate) {
+            span { (rate(figures.per_second)) " by the pool's count" }
         }
-    }
+    };
+    list_item(tone, "Shares credited", details)
 }
 
 fn recipient(health: &RecipientHealth) -> Markup {
     let tone = if health.last_error.is_some() { Tone::Bad } else { Tone::Good };
-    html! {
-        li class=(tone.class()) {
-            span.sign aria-hidden="true" { (tone.sign()) }
-            div {
-                strong { (health.name) }
-                span {
-                    (count(health.sent, "message")) " sent"
-                    @if health.failed > 0 { ", " (health.failed) " failed" }
-                    @if health.held_back > 0 { ", " (count(health.held_back, "alert")) " sent in summaries" }
-                }
-                @if let Some(why) = &health.last_error { span { (why) } }
-            }
+    let details = html! {
+        span {
+            (count(health.sent, "message")) " sent"
+            @if health.failed > 0 { ", " (health.failed) " failed" }
+            @if health.held_back > 0 { ", " (count(health.held_back, "alert")) " sent in summaries" }
         }
-    }
+        @if let Some(why) = &health.last_error { span { (why) } }
+    };
+    list_item(tone, &health.name, details)
 }

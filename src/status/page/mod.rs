@@ -25,14 +25,18 @@ mod external;
 mod miners;
 mod odds;
 mod payout;
-mod policy;
 mod pools;
 mod references;
 mod shares;
 mod summary;
 mod welcome;
 
+use std::sync::OnceLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest, Sha256};
 
 use super::snapshot::StatusSnapshot;
 use crate::analyzer::{PoolView, Snapshot};
@@ -111,7 +115,7 @@ pub fn page(status: &StatusSnapshot, request: &PageRequest<'_>) -> Page {
             }
         }
     };
-    Page { html: html.into_string(), policy: policy::policy() }
+    Page { html: html.into_string(), policy: policy() }
 }
 
 fn sections(status: &StatusSnapshot, request: &PageRequest<'_>) -> Markup {
@@ -130,6 +134,24 @@ fn sections(status: &StatusSnapshot, request: &PageRequest<'_>) -> Markup {
         (references::section(status))
         (details::section(status))
     }
+}
+
+/// The `Content-Security-Policy`: it allows the page's own stylesheet and script, by their hashes, and
+/// nothing else.
+fn policy() -> &'static str {
+    static POLICY: OnceLock<String> = OnceLock::new();
+    POLICY.get_or_init(|| {
+        format!(
+            "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src data:; base-uri \
+             'none'; form-action 'none'; frame-ancestors 'none'",
+            source(STYLE),
+            source(SCRIPT)
+        )
+    })
+}
+
+fn source(text: &str) -> String {
+    format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)))
 }
 
 fn time(status: &StatusSnapshot) -> Markup {
@@ -181,6 +203,16 @@ impl Tone {
             Tone::Bad => "✕",
             Tone::Warn => "!",
             Tone::Neutral => "·",
+        }
+    }
+}
+
+/// A line of a list: the sign of its tone, a title and the details.
+fn list_item(tone: Tone, title: &str, details: Markup) -> Markup {
+    html! {
+        li class=(tone.class()) {
+            span.sign aria-hidden="true" { (tone.sign()) }
+            div { strong { (title) } (details) }
         }
     }
 }

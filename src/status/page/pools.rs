@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::Tone;
+use super::{Tone, list_item};
 use crate::analyzer::PoolView;
 use crate::proxy::UpstreamState;
 use crate::status::snapshot::StatusSnapshot;
@@ -30,31 +30,26 @@ fn one(number: usize, state: &UpstreamState, pool: Option<&PoolView>) -> Markup 
         PoolStatus::Blocked => (Tone::Bad, "out of rotation"),
         PoolStatus::Untried => (Tone::Neutral, "not needed yet"),
     };
-    html! {
-        li class=(tone.class()) {
-            span.sign aria-hidden="true" { (tone.sign()) }
-            div {
-                strong { (state.name) }
-                span { (word) ", " (count(state.sessions as u64, "miner")) }
-                @if state.rank.is_none() {
-                    span { "removed from the configuration; its miners move as soon as another pool works" }
-                }
-                @if let Some(why) = &state.blocked {
-                    span { (why) "; cleared by a restart, or by POST /api/upstreams/" (number) "/clear with the token" }
-                }
-                @if let Some((why, left)) = &state.trouble {
-                    span { (why) "; retry in " (span(*left)) }
-                }
-                @if let Some(pool) = pool { @if pool.accepted + pool.rejected > 0 {
-                    span {
-                        (grouped(pool.accepted)) " accepted, " (grouped(pool.rejected)) " rejected; answers in "
-                        (delay(pool.answers.quantile(0.5))) ", p99 " (delay(pool.answers.quantile(0.99)))
-                    }
-                } }
-                @if let Some(tag) = pool.and_then(|pool| pool.job.as_ref()?.tag.as_ref()) {
-                    span.tag { "“" (tag) "”" }
-                }
-            }
+    let details = html! {
+        span { (word) ", " (count(state.sessions as u64, "miner")) }
+        @if state.rank.is_none() {
+            span { "removed from the configuration; its miners move as soon as another pool works" }
         }
-    }
+        @if let Some(why) = &state.blocked {
+            span { (why) "; cleared by a restart, or by POST /api/upstreams/" (number) "/clear with the token" }
+        }
+        @if let Some((why, left)) = &state.trouble {
+            span { (why) "; retry in " (span(*left)) }
+        }
+        @if let Some(pool) = pool { @if pool.accepted + pool.rejected > 0 {
+            span {
+                (grouped(pool.accepted)) " accepted, " (grouped(pool.rejected)) " rejected; answers in "
+                (delay(pool.answers.quantile(0.5))) ", p99 " (delay(pool.answers.quantile(0.99)))
+            }
+        } }
+        @if let Some(tag) = pool.and_then(|pool| pool.job.as_ref()?.tag.as_ref()) {
+            span.tag { "“" (tag) "”" }
+        }
+    };
+    list_item(tone, &state.name, details)
 }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::Tone;
+use super::{Tone, list_item};
 use crate::reference::ReferenceView;
 use crate::status::snapshot::StatusSnapshot;
 use crate::util::format::{grouped, span};
@@ -27,19 +27,14 @@ fn one(status: &StatusSnapshot, view: &ReferenceView) -> Markup {
         (false, None) => (Tone::Neutral, "not connected yet"),
         (false, Some(_)) => (Tone::Bad, "failed"),
     };
-    html! {
-        li class=(tone.class()) {
-            span.sign aria-hidden="true" { (tone.sign()) }
-            div {
-                strong { (view.name) }
-                span { "a " (view.kind) ", " (word) }
-                @if let Some(error) = &view.error { span { (error) } }
-                @if let Some(tip) = &view.tip {
-                    span title=(parent_hash(&tip.prevhash)) {
-                        "block " (grouped(tip.height.0.into())) " for " (span(status.since(tip.at)))
-                    }
-                }
+    let details = html! {
+        span { "a " (view.kind) ", " (word) }
+        @if let Some(error) = &view.error { span { (error) } }
+        @if let Some(tip) = &view.tip {
+            span title=(parent_hash(&tip.prevhash)) {
+                "block " (grouped(tip.height.0.into())) " for " (span(status.since(tip.at)))
             }
         }
-    }
+    };
+    list_item(tone, &view.name, details)
 }

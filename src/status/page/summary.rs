@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::{Tone, pool_in_use, pool_name};
+use super::{Tone, list_item, pool_in_use, pool_name};
 use crate::analyzer::{ChainState, PayoutState, PoolView};
 use crate::config::Severity;
 use crate::proxy::UpstreamState;
@@ -42,13 +42,7 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
             }
             ul.answers #answers data-live {
                 @for answer in answers(status) {
-                    li class=(answer.tone.class()) {
-                        span.sign aria-hidden="true" { (answer.tone.sign()) }
-                        div {
-                            strong { (answer.title) }
-                            span { (answer.detail) }
-                        }
-                    }
+                    (list_item(answer.tone, &answer.title, html! { span { (answer.detail) } }))
                 }
             }
         }

@@ -4,9 +4,8 @@ use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::body::MAX_BODY;
 use super::gate::GateShared;
-use super::head::{self, HeadError, RequestHead, Verb};
+use super::head::{self, HeadError, MAX_BODY, RequestHead, Verb};
 use super::refusal::GateRefusal;
 use super::relay;
 use super::reply::HttpReply;

@@ -124,7 +124,7 @@ impl AcceptLoop {
                 Ok(_) if self.is_stopped() => return,
                 Ok((socket, peer)) => self.serve(socket, canonical(peer)),
                 Err(error) if is_peer_error(&error) => {}
-                // The socket was shut down for the shutdown.
+                // The shutdown has closed the socket.
                 Err(_) if self.is_stopped() => return,
                 Err(error) => {
                     if failures.is_first(Instant::now()) {

@@ -9,11 +9,14 @@ use httparse::{EMPTY_HEADER, Error, Status};
 use super::access::VisitorCredentials;
 use super::refusal::GateRefusal;
 use super::target::RequestTarget;
-use super::{body, timed, token};
+use super::{timed, token};
 use crate::config::Secret;
 
 /// Caps the head, in bytes.
 pub(super) const MAX_HEAD: usize = 8192;
+
+/// Caps the body, in bytes.
+pub(super) const MAX_BODY: usize = 4096;
 
 /// Caps the headers of a request.
 const MAX_HEADERS: usize = 64;
@@ -118,15 +121,15 @@ impl RequestHead {
         if host.is_none() && version > 0 {
             return Err(GateRefusal::Malformed("A Host header is needed."));
         }
-        let content_length = body::length(headers.all("Content-Length"))?;
+        let length_header = content_length(headers.all("Content-Length"))?;
         if headers.all("Transfer-Encoding").next().is_some() {
             // Both headers together are a request smuggling attack.
-            return Err(match content_length {
+            return Err(match length_header {
                 Some(_) => GateRefusal::Malformed("There are both Content-Length and Transfer-Encoding."),
                 None => GateRefusal::TransferEncoding,
             });
         }
-        if verb == Verb::Post && content_length.is_none() {
+        if verb == Verb::Post && length_header.is_none() {
             return Err(GateRefusal::NoLength);
         }
         let expects_continue = match headers.only_one("Expect", "There is more than one Expect header.")? {
@@ -136,12 +139,11 @@ impl RequestHead {
         };
         let credentials = headers.credentials(target.query.take("token"))?;
         let accepts_html = headers.texts("Accept").any(|value| value.contains("text/html"));
-        let content_length = content_length.unwrap_or(0);
         let head = RequestHead {
             verb,
             target,
             host,
-            length: content_length,
+            length: length_header.unwrap_or(0),
             expects_continue,
             credentials,
             accepts_html,
@@ -155,6 +157,26 @@ fn refusal(error: Error) -> GateRefusal {
         Error::TooManyHeaders => GateRefusal::HeadTooLarge,
         Error::Version => GateRefusal::Version,
         _ => GateRefusal::Malformed("This is not an HTTP request. This port speaks http, not https."),
+    }
+}
+
+/// The body's length from the Content-Length headers, of which there may be one.
+fn content_length<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<Option<usize>, GateRefusal> {
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(GateRefusal::Malformed("There is more than one Content-Length."));
+    }
+    // `parse` alone would accept "+5".
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(GateRefusal::Malformed("The Content-Length is not a number."));
+    }
+    // Only digits, so a failure means that the number is too large.
+    let length = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+    match length {
+        Some(length) if length <= MAX_BODY => Ok(Some(length)),
+        _ => Err(GateRefusal::BodyTooLarge),
     }
 }
 
@@ -269,6 +291,21 @@ mod tests {
         }
         assert_eq!(refused(&with(&vec!["A: b"; 63].join("\n"))), 200);
         assert_eq!(refused(&with(&vec!["A: b"; 64].join("\n"))), 431);
+    }
+
+    #[test]
+    fn the_content_length_is_one_number_up_to_the_limit() {
+        let read = |values: &[&str]| content_length(values.iter().map(|value| value.as_bytes()));
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&["0"]), Ok(Some(0)));
+        assert_eq!(read(&["4096"]), Ok(Some(4096)));
+        for large in ["4097", "99999999999", "99999999999999999999999999"] {
+            assert_eq!(read(&[large]), Err(GateRefusal::BodyTooLarge));
+        }
+        for wrong in ["", "+5", "-5", "5, 5", "0x5", "5 5"] {
+            assert!(matches!(read(&[wrong]), Err(GateRefusal::Malformed(_))), "{wrong}");
+        }
+        assert!(matches!(read(&["5", "5"]), Err(GateRefusal::Malformed(_))));
     }
 
     proptest! {

@@ -20,7 +20,6 @@
 
 mod access;
 mod answer;
-mod body;
 mod connection;
 mod gate;
 mod head;
@@ -50,7 +49,7 @@ use crate::net::listen;
 use crate::util::stop::Stop;
 
 pub use answer::HttpAnswer;
-pub use query::{QueryParams, QueryParamsError};
+pub use query::QueryParams;
 
 use access::Access;
 use gate::Gate;

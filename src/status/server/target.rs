@@ -38,7 +38,8 @@ impl RequestTarget {
         if path.split('/').any(|segment| segment == "." || segment == "..") {
             return Err("the path must not hold . or .. segments");
         }
-        let query = query.parse().map_err(|_| "the query must be at most 32 percent-encoded parameters")?;
+        let query =
+            QueryParams::parse(query).ok_or("the query must be at most 32 percent-encoded parameters")?;
         Ok(RequestTarget { path, query, authority })
     }
 
@@ -71,27 +72,9 @@ mod tests {
 
     #[test]
     fn what_is_refused() {
-        let refused = [
-            "",
-            "*",
-            "a",
-            "?x",
-            "//evil.example/",
-            "/%2fevil.example/",
-            "https://host/",
-            "/..",
-            "/../etc/passwd",
-            "/a/%2e%2E/b",
-            "/./a",
-            "/%",
-            "/%00",
-            "/%0d%0aSet-Cookie:x",
-            "/%ff",
-            "/é",
-            "/?a=%",
-            "host:443",
-        ];
-        for text in refused {
+        let refused = "* a ?x //evil.example/ /%2fevil.example/ https://host/ /.. /../etc/passwd /a/%2e%2E/b \
+             /./a /% /%00 /%0d%0aSet-Cookie:x /%ff /é /?a=% host:443";
+        for text in refused.split(' ').chain([""]) {
             assert!(RequestTarget::parse(text).is_err(), "{text}");
         }
     }

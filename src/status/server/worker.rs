@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 use tiny_http::{Header, Response, Server, StatusCode};
 
-use super::body::MAX_BODY;
+use super::head::MAX_BODY;
 use super::log_once::LogOnce;
 use super::relay::{HOST_HEADER, KEY_HEADER};
 use super::reply;

@@ -8,8 +8,7 @@ use crate::stratum::{
     Extranonce2Size, JobLine, JobReading, Notify, ReadingAgreement, Readings, Spaces, SubscribeAnswer,
 };
 use crate::verify::job::ObservedJob;
-use crate::verify::observations::Subscribed;
-use crate::verify::timestamp::Timestamp;
+use crate::verify::observations::{Subscribed, Timestamp};
 
 /// Caps the earlier search spaces in which a job is judged.
 const MAX_EARLIER_SPACES: usize = 16;
