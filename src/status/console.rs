@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn before_the_first_moment_there_is_nothing_to_report() {
+    fn without_a_snapshot_the_report_is_empty() {
         assert!(report(&Snapshot::default(), &RuntimeStatus::default()).is_empty());
     }
 }

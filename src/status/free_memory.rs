@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_given_back_when_most_have_gone_and_nobody_else_goes() {
+    fn memory_is_returned_when_most_sessions_have_closed_and_none_follows() {
         let began = Instant::now();
         let at = |seconds| began + Duration::from_secs(seconds);
         let mut memory = FreeMemory::new(began);

@@ -40,7 +40,7 @@ pub struct ObservedJob {
     pub outputs: Vec<OutputView>,
 }
 
-/// Whether the hash of the parent block meets its target.
+/// The check of the parent block's hash against its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParentWork {
     Met,

@@ -88,7 +88,7 @@ pub fn judge(watched: &WatchReport, settings: &VerifySettings) -> (VerifyOutcome
     findings.unreadable_jobs(&watched.found);
     findings.chain(&watched.found);
     findings.timing(watched);
-    findings.conduct(&watched.found);
+    findings.behaviour(&watched.found);
     let FindingList(mut findings) = findings;
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
     let outcome = match findings.first().map(|finding| finding.weight) {
@@ -133,12 +133,12 @@ impl FindingList {
             self.add(
                 Weight::Bad,
                 "pool.refused",
-                format!("the pool rejects mining.subscribe{}", said(refusal)),
+                format!("the pool rejects mining.subscribe{}", pool_reason(refusal)),
             );
         }
         match &found.authorized {
             Authorized::Refused(refusal) => {
-                let text = format!("the pool rejects this address as a user name{}", said(refusal));
+                let text = format!("the pool rejects this address as a user name{}", pool_reason(refusal));
                 self.add(Weight::Bad, "pool.refused", text);
             }
             Authorized::Unanswered if found.authorize_sent.is_some() => {
@@ -269,7 +269,7 @@ impl FindingList {
         }
     }
 
-    fn conduct(&mut self, found: &Observations) {
+    fn behaviour(&mut self, found: &Observations) {
         if let Some(reconnect) = &found.reconnect {
             let host = reconnect.host.as_deref().unwrap_or("the same host");
             let port = reconnect.port.as_ref().map_or(String::new(), |port| format!(":{port}"));
@@ -290,8 +290,11 @@ impl FindingList {
         }
         if found.unreadable > 0 {
             let sample = found.unreadable_sample.as_deref().unwrap_or_default();
-            let text =
-                format!("{} not Stratum, such as \"{}\"", were(found.unreadable, "line"), Printable(sample));
+            let text = format!(
+                "{} not Stratum, such as \"{}\"",
+                count_were(found.unreadable, "line"),
+                Printable(sample)
+            );
             self.add(Weight::Warning, "pool.nonsense", text);
         }
     }
@@ -313,7 +316,7 @@ impl FindingList {
 }
 
 /// `1 line was`, `2 lines were`
-fn were(number: u64, noun: &str) -> String {
+fn count_were(number: u64, noun: &str) -> String {
     format!("{} {}", count(number, noun), if number == 1 { "was" } else { "were" })
 }
 
@@ -321,7 +324,7 @@ fn is_refused(found: &Observations) -> bool {
     found.subscribe_refused.is_some() || matches!(found.authorized, Authorized::Refused(_))
 }
 
-fn said(refusal: &PoolRefusal) -> String {
+fn pool_reason(refusal: &PoolRefusal) -> String {
     match (&refusal.reason, refusal.code) {
         (Some(reason), Some(code)) => format!(": {} ({code})", Printable(reason)),
         (Some(reason), None) => format!(": {}", Printable(reason)),

@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_of_any_length_have_words() {
+    fn times_of_any_length_are_formatted() {
         for (seconds, text) in [
             (0.0, "0.0 µs"),
             (0.0043, "4.3 ms"),

@@ -18,7 +18,7 @@ const MAX_LISTED_JOBS: usize = 12;
 /// Caps the listed outputs.
 const MAX_LISTED_OUTPUTS: usize = 24;
 
-/// Whether the output has colours.
+/// The use of colours in the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColorMode {
     Plain,
@@ -261,8 +261,8 @@ impl ReportText<'_> {
     }
 
     fn remarks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let said = headline(self.report);
-        let mut rest = self.report.findings.iter().filter(|finding| finding.text != said).peekable();
+        let headline_text = headline(self.report);
+        let mut rest = self.report.findings.iter().filter(|finding| finding.text != headline_text).peekable();
         if rest.peek().is_some() {
             writeln!(f, "\nRemarks")?;
         }

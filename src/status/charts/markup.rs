@@ -151,13 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_stays_a_text() {
+    fn the_summary_is_escaped() {
         let svg = svg("a \"b\" <c> & d", |_| Ok(()));
         assert!(svg.ends_with(" aria-label=\"a &quot;b&quot; &lt;c&gt; &amp; d\"></svg>"), "{svg}");
     }
 
     #[test]
-    fn what_plotters_may_write_some_day_is_left_out() {
+    fn unknown_elements_are_left_out() {
         for odd in [
             "",
             "<rect x=\"a\"/>",

@@ -130,7 +130,7 @@ fn a_bucket_that_has_just_begun_is_no_spike() {
 }
 
 #[test]
-fn nothing_watched_is_empty_and_nothing_found_is_zero() {
+fn unwatched_time_is_empty_and_time_without_shares_is_zero() {
     for span in Span::ALL {
         let nothing = vec![Bucket::default(); span.buckets()];
         for chart in
@@ -162,7 +162,7 @@ fn few_shares_do_not_fill_the_height() {
 }
 
 #[test]
-fn one_refused_share_among_many_is_seen() {
+fn one_rejected_share_among_many_is_visible() {
     let mut series = vec![bucket(Span::Week, 0.0, 4000, 0, 0); 168];
     series[0].rejected = 1;
     let chart = shares(&series, Span::Week);

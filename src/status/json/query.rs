@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_with_the_range() {
+    fn invalid_numbers_are_rejected_with_the_range() {
         assert_eq!(limit("100"), Ok(100));
         for text in ["", "0", "101", "-1", "+1", "1.0", "1e1", " 1", "99999999999999999999999", "\u{661}"] {
             let JsonQueryError(why) = limit(text).unwrap_err();

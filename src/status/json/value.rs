@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_written_as_everywhere_else() {
+    fn times_match_the_display_of_ntp_time() {
         let mut nanos = 1_234_567_891_i128;
         for _ in 0..20_000 {
             // Covers all hours, days and leap years until the year 2263.

@@ -14,7 +14,7 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
     let best = snapshot.best_ever.as_ref().or(snapshot.bests.run.as_ref());
     let expected = blocks_per_day(snapshot.hash_rates.one_hour.max(snapshot.hash_rates.one_day), network);
     html! {
-        section.luck #luck data-live {
+        section.odds #odds data-live {
             div.card.gold {
                 h2 { "Best share" }
                 @match best {

@@ -23,7 +23,7 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
                 p.quiet { "unknown what the newest job of " (pool_name(status, pool)) " would pay" }
             } @else {
                 @if pool.outputs.is_empty() { p.quiet { "the coinbase can't be read" } } @else { (outputs(pool)) }
-                @if let Some(waste) = verdict.waste() { p { (waste) ": nobody would get that" } }
+                @if let Some(waste) = verdict.waste() { p { (waste) ": no output claims it" } }
                 p.quiet { (verdict.total) " in all, by the newest job of " (pool_name(status, pool)) }
             }
         }

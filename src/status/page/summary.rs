@@ -28,7 +28,7 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
     let rates = &status.snapshot.hash_rates;
     let (number, unit) = rate_parts(rates.five_minutes);
     html! {
-        section.glance {
+        section.summary {
             @if status.facts.config.analysis.enabled { div.speed #speed data-live {
                 h1 { span.number { (number) } span.unit { " " (unit) } }
                 p.windows {
@@ -123,7 +123,7 @@ fn payout(pool: Option<&PoolView>) -> SummaryLine {
         PayoutState::Mismatch => (
             Tone::Bad,
             String::from("A block would pay you nothing"),
-            format!("not a satoshi to {}", shortened(address)),
+            format!("no output pays {}", shortened(address)),
         ),
         PayoutState::Unverifiable(why) => {
             (Tone::Neutral, String::from("Unknown whom a block would pay"), why.to_string())

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_token_all_may_read_and_nobody_write() {
+    fn without_a_configured_token_reading_is_open_and_writing_is_off() {
         let access = Access::new(None, &[]);
         assert_eq!(status(&access, "GET /status HTTP/1.1\nHost: pi\n\n"), 200);
         let refused = check(&access, "POST / HTTP/1.1\nHost: pi\nContent-Length: 0\nX-Sluice-Token: x\n\n")
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_show_the_token() {
+    fn every_way_to_send_the_token() {
         let access = guarded();
         let get = |more: &str| status(&access, &format!("GET / HTTP/1.1\nHost: pi\n{more}\n"));
         assert_eq!(get(""), 401);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn guessing_ends_after_ten_and_with_the_right_one_too() {
+    fn after_ten_wrong_tokens_even_the_right_one_is_rejected() {
         let access = guarded();
         for _ in 0..10 {
             assert_eq!(status(&access, "GET /?token=x HTTP/1.1\nHost: pi\n\n"), 401);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_cookie_is_forgotten() {
+    fn a_stale_cookie_is_deleted() {
         let answer = check(&guarded(), "GET / HTTP/1.1\nHost: pi\nCookie: sluice_token=00\n\n").unwrap_err();
         assert!(header(&answer, "Set-Cookie").unwrap().contains("Max-Age=0"));
     }

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_and_how() {
+    fn malformed_requests_are_rejected() {
         let with = |line: &str| format!("GET / HTTP/1.1\nHost: a\n{line}\n\n");
         for (text, status) in [
             ("GET / HTTP/1.1\nHost: a\n", 0),

@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn once_until_there_was_calm() {
+    fn a_series_of_failures_is_logged_once() {
         let (streak, start) = (LogOnce::default(), Instant::now());
         assert!(streak.is_first(start));
         for second in 1..300 {

@@ -45,7 +45,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_is_decoded_and_what_is_refused() {
+    fn valid_text_is_decoded_and_invalid_text_rejected() {
         assert_eq!(decode("/a%20b+c", false).as_deref(), Some("/a b+c"));
         assert_eq!(decode("a%2Bb+c%e2%82%ac", true).as_deref(), Some("a+b c€"));
         for wrong in ["%", "%4", "%zz", "%+1", "a%00b", "%0d%0a", "%7f", "%ff", "%c3%28", "%c2%80"] {
@@ -55,7 +55,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_encoded_is_decoded(text in "\\PC{0,40}") {
+        fn encoded_text_is_decoded(text in "\\PC{0,40}") {
             prop_assume!(!text.contains(char::is_control));
             for keep_slash in [true, false] {
                 let mut encoded = String::new();

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_a_name_are_taken() {
+    fn taking_a_parameter_removes_all_of_its_name() {
         let mut query = QueryParams::from([("token", "1"), ("a", "2"), ("token", "3")]);
         assert_eq!(query.take("token").as_deref(), Some("1"));
         assert_eq!(query, QueryParams::from([("a", "2")]));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_32_and_nothing_malformed() {
+    fn too_many_or_malformed_parameters_are_rejected() {
         assert!(QueryParams::parse(&"a=1&".repeat(32)).is_some());
         for wrong in ["a=1&".repeat(33).as_str(), "a=%", "%ff=1"] {
             assert_eq!(QueryParams::parse(wrong), None);

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_carries_the_headers_once() {
+    fn every_answer_has_each_default_header_once() {
         let answer = HttpAnswer::html("x").with_header("content-security-policy", "default-src 'self'");
         let text = text(answer).to_ascii_lowercase();
         for (name, _) in DEFAULT_HEADERS {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_inner_hop_goes_out() {
+    fn headers_of_the_inner_server_are_stripped() {
         let answer = HttpAnswer::text(200, "")
             .with_header("Server", "tiny-http")
             .with_header("Transfer-Encoding", "chunked")

@@ -58,7 +58,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn every_form_that_is_understood() {
+    fn accepted_targets() {
         let target = RequestTarget::parse("/a%20b/c?x=1").unwrap();
         assert_eq!((target.path.as_str(), target.query.get("x")), ("/a b/c", Some("1")));
         assert_eq!(target.encode(), "/a%20b/c?x=1");
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused() {
+    fn rejected_targets() {
         let refused = "* a ?x //evil.example/ /%2fevil.example/ https://host/ /.. /../etc/passwd /a/%2e%2E/b \
              /./a /% /%00 /%0d%0aSet-Cookie:x /%ff /é /?a=% host:443";
         for text in refused.split(' ').chain([""]) {
@@ -81,7 +81,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_is_the_same_again(text in "(http://h)?/[a-z%./?&=+#0-9]{0,30}") {
+        fn encoding_and_parsing_round_trip(text in "(http://h)?/[a-z%./?&=+#0-9]{0,30}") {
             if let Ok(mut target) = RequestTarget::parse(&text) {
                 target.authority = None;
                 prop_assert_eq!(RequestTarget::parse(&target.encode()), Ok(target));

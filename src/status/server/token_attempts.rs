@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_a_minute_for_each_address() {
+    fn ten_wrong_tokens_a_minute_for_each_address() {
         let (attempts, start) = (TokenAttempts::default(), Instant::now());
         for _ in 0..MAX_WRONG_TOKENS {
             assert!(!attempts.is_limited(source(1), start));

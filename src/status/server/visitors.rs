@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_can_not_fill_it_and_its_oldest_makes_room() {
+    fn one_address_is_capped_and_its_oldest_connection_is_evicted() {
         let (visitors, start) = (Arc::new(Visitors::default()), Instant::now());
         let (socket, _client) = connection();
         let (first, mut first_client) = connection();
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_do_not_end_are_counted() {
+    fn threads_of_evicted_connections_are_counted() {
         let (visitors, start) = (Arc::new(Visitors::default()), Instant::now());
         let (socket, _client) = connection();
         let mut slots = Vec::new();
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn who_holds_memory_for_long_makes_room() {
+    fn the_oldest_holder_of_memory_is_evicted() {
         let visitors = Arc::new(Visitors::default());
         let (old, mut old_client) = connection();
         let (new, _new_client) = connection();

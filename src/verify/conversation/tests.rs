@@ -48,7 +48,7 @@ fn mine() -> String {
 }
 
 #[test]
-fn it_speaks_in_order_and_never_submits() {
+fn it_sends_requests_in_order_and_never_submits() {
     let mut conversation = conversation(true);
     let said = conversation.take_outgoing();
     let lines: Vec<&str> = said.lines().collect();
@@ -91,7 +91,7 @@ fn a_brief_watch_ends_with_the_second_job_and_a_long_one_does_not() {
 }
 
 #[test]
-fn a_job_from_before_authorize_says_nothing_unless_it_pays() {
+fn a_job_before_authorize_counts_only_if_it_pays() {
     let mut conversation = conversation(true);
     // Even before the answer to subscribe.
     line(&mut conversation, 10, &job("51"));
@@ -105,7 +105,7 @@ fn a_job_from_before_authorize_says_nothing_unless_it_pays() {
 }
 
 #[test]
-fn what_becomes_of_the_suggestion() {
+fn reactions_to_the_suggested_difficulty() {
     let difficulty =
         |value: &str| format!("{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{value}]}}");
     for (before, after, expected) in [
@@ -145,7 +145,7 @@ fn the_pools_own_requests_are_answered() {
 }
 
 #[test]
-fn a_redirect_is_foreign_by_its_host() {
+fn a_redirect_to_another_host_is_foreign() {
     for (params, is_foreign) in [
         ("[]", false),
         (r#"["",3333]"#, false),
@@ -182,7 +182,7 @@ fn everything_that_is_kept_is_bounded() {
 }
 
 #[test]
-fn a_refusal_ends_it_at_once() {
+fn a_rejected_subscribe_ends_the_watch() {
     let mut conversation = conversation(false);
     line(&mut conversation, 50, r#"{"id":2,"result":null,"error":[20,"go away",null]}"#);
     assert!(conversation.is_complete(at(50)));
@@ -208,7 +208,7 @@ fn the_worst_reading_of_a_line_counts() {
 }
 
 #[test]
-fn what_may_be_a_job_and_cannot_be_read_is_counted() {
+fn unreadable_lines_that_may_be_jobs_are_counted() {
     for text in [
         mine().replace("[],", "[null],"),
         mine().replace("\"0100", "\"0x0100"),
@@ -224,7 +224,7 @@ fn what_may_be_a_job_and_cannot_be_read_is_counted() {
 }
 
 #[test]
-fn every_job_before_the_extranonces_is_judged_and_few_are_kept() {
+fn every_job_before_subscribe_is_judged_and_few_are_kept() {
     let mut conversation = conversation(false);
     line(&mut conversation, 10, &mine());
     for _ in 0..30 {
@@ -236,7 +236,7 @@ fn every_job_before_the_extranonces_is_judged_and_few_are_kept() {
 }
 
 #[test]
-fn an_answer_to_subscribe_that_cannot_be_read_is_no_refusal() {
+fn an_unreadable_answer_to_subscribe_is_no_rejection() {
     let mut conversation = conversation(false);
     line(&mut conversation, 50, r#"{"id":2,"result":[[],null,8],"error":null}"#);
     assert!(!conversation.is_complete(at(50)));
@@ -263,7 +263,7 @@ fn a_line_without_an_end_may_be_a_job() {
 }
 
 #[test]
-fn a_job_grows_old() {
+fn a_job_becomes_outdated() {
     let mut conversation = opened(false);
     line(&mut conversation, 400, &mine());
     let lasted = |seconds| Duration::from_secs(seconds);

@@ -69,7 +69,7 @@ fn ids(findings: &[VerifyFinding]) -> Vec<&'static str> {
 }
 
 #[test]
-fn real_jobs_pay_those_they_pay_and_nobody_else() {
+fn real_jobs_pay_their_addresses_only() {
     let mut judged = 0;
     for real in real_jobs() {
         let outputs = real.decoded["outputs"].as_array().unwrap();
@@ -161,7 +161,7 @@ fn a_time_too_far_off_is_bad_in_either_direction() {
 }
 
 #[test]
-fn a_block_that_nobody_worked_for_is_bad() {
+fn a_parent_whose_hash_misses_the_target_is_bad() {
     let mut real = real_jobs().into_iter().find(|real| real.pool == "public-pool.io").unwrap();
     let address = real.decoded["outputs"][0]["address"].as_str().unwrap().to_owned();
     let mut notify: Value = serde_json::from_str(&real.line).unwrap();

@@ -66,7 +66,7 @@ fn without_the_key_nothing_is_answered() {
 
 /// A cleaner of temporary files may delete it.
 #[test]
-fn a_directory_that_was_taken_away_is_made_again() {
+fn a_deleted_directory_is_created_again() {
     let inner = start(|_| HttpAnswer::text(200, "here"));
     let path = inner.directory.path().to_owned();
     fs::remove_dir_all(&path).unwrap();
@@ -109,7 +109,7 @@ fn a_server_that_died_is_replaced() {
 }
 
 #[test]
-fn a_panic_is_one_500() {
+fn a_panic_is_answered_with_500() {
     let inner = start(|request| {
         assert!(request.path != "/panic", "on purpose");
         HttpAnswer::text(200, "here")
@@ -122,7 +122,7 @@ fn a_panic_is_one_500() {
 }
 
 #[test]
-fn what_a_handler_can_not_answer() {
+fn invalid_answers_of_a_handler() {
     let inner = start(|request| match request.path.as_str() {
         "/large" => HttpAnswer::new(200, "text/plain", vec![b'x'; relay::MAX_ANSWER + 1]),
         "/largest" => HttpAnswer::new(200, "text/plain", vec![b'x'; relay::MAX_ANSWER]),
@@ -139,7 +139,7 @@ fn what_a_handler_can_not_answer() {
 
 /// A handler that never returns delays neither other requests for ever nor the shutdown.
 #[test]
-fn a_stuck_handler_is_left_behind() {
+fn a_stuck_handler_does_not_delay_the_shutdown() {
     let (release, stuck) = unbounded::<()>();
     let inner = start(move |_| {
         let _ = stuck.recv();
@@ -158,7 +158,7 @@ fn a_stuck_handler_is_left_behind() {
 }
 
 #[test]
-fn eight_at_once_and_the_others_wait() {
+fn at_most_eight_requests_are_in_flight() {
     let (release, stuck) = unbounded::<()>();
     let inner = Arc::new(start(move |_| {
         let _ = stuck.recv();
