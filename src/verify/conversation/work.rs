@@ -24,6 +24,16 @@ impl VerifyClient {
         self.set_spaces(spaces);
     }
 
+    /// Takes a `mining.set_extranonce` before the answer to subscribe. Some miners may keep its search space, so
+    /// jobs are judged in it as well.
+    pub(super) fn take_early_spaces(&mut self, spaces: Spaces) {
+        if let Some(why) = doubt(&spaces) {
+            self.found.jobs.add_unreadable(&why);
+        }
+        let room = MAX_EARLIER_SPACES.saturating_sub(self.earlier_spaces.len());
+        self.earlier_spaces.extend(spaces.spaces().take(room).cloned());
+    }
+
     /// Takes a line that some miners may read as an answer to subscribe. It does not matter if it repeats the
     /// known search space.
     pub(super) fn take_unasked(&mut self, spaces: &Spaces) {
