@@ -31,7 +31,6 @@ const HEADROOM: f64 = 1.03;
 /// A drawing, with the values that the page needs to label it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chart {
-    /// The `<svg>` element.
     pub svg: String,
     /// The value at the upper edge, in H/s or in shares a bucket. Zero is at the lower edge.
     pub top: f64,

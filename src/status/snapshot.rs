@@ -69,11 +69,9 @@ pub struct RuntimeStatus {
     pub upstreams: Vec<UpstreamState>,
     /// The state of the requests for the pool's own statistics. `None` when they are not configured.
     pub pool_stats: Option<StatsHealth>,
-    /// The recipients of notifications.
     pub recipients: Vec<RecipientHealth>,
     /// The references in the order of the configuration.
     pub references: Vec<ReferenceView>,
-    /// The service threads.
     pub threads: Vec<ServiceHealth>,
     /// The number of panics that service threads have survived.
     pub thread_restarts: u64,
@@ -171,7 +169,6 @@ impl StatusSnapshots {
         StatusSnapshots(Arc::new(ArcSwap::from_pointee(status)))
     }
 
-    /// The newest snapshot.
     pub fn newest(&self) -> Arc<StatusSnapshot> {
         self.0.load_full()
     }

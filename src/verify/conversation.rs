@@ -116,7 +116,6 @@ impl VerifyClient {
         &self.found
     }
 
-    /// Returns the observations.
     pub fn into_observations(self) -> Observations {
         self.found
     }

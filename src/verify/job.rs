@@ -11,7 +11,6 @@ use crate::work::{BlockHash, Coinbase, Height, PoolTag, Sats, Target, parent_has
 /// The blocks between two difficulty adjustments.
 const RETARGET_INTERVAL: u32 = 2016;
 
-/// One job with its verdicts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObservedJob {
     /// The number of the job; the first is 1.

@@ -26,7 +26,6 @@ pub struct ObservedJobs {
     pub worst: Option<ObservedJob>,
     /// The first job that builds on a block whose hash misses the target.
     pub bad_parent: Option<ObservedJob>,
-    /// The worst chain verdict.
     pub worst_chain: Option<ChainVerdict>,
     /// The largest difference between a job's time and the clock, in seconds.
     pub worst_drift: Option<i64>,
@@ -101,7 +100,6 @@ impl ObservedJobs {
         self.newest = Some(job);
     }
 
-    /// The first job.
     pub fn first(&self) -> Option<&ObservedJob> {
         self.kept.first()
     }

@@ -20,7 +20,6 @@ pub enum VerifyOutcome {
     Bad,
 }
 
-/// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifyFinding {
     /// A stable id. It is the analyzer's rule id if there is such a rule.
@@ -37,7 +36,6 @@ pub enum Weight {
     Note,
     /// Worth a look, but decides nothing.
     Warning,
-    /// The outcome is unknown.
     Unknown,
     Bad,
 }
@@ -52,7 +50,6 @@ impl VerifyOutcome {
         }
     }
 
-    /// The exit code of the program.
     pub fn exit_code(self) -> u8 {
         match self {
             VerifyOutcome::Good => 0,

@@ -6,7 +6,6 @@ use super::jobs::ObservedJobs;
 use crate::clock::NtpTime;
 use crate::stratum::{Difficulty, SubscribeAnswer, VersionMask};
 
-/// The observations of a conversation.
 #[derive(Debug, Default)]
 pub struct Observations {
     pub subscribed: Option<Subscribed>,

@@ -12,7 +12,6 @@ use crate::config;
 /// The hash rate for which the extranonce2's room is given: about a Bitaxe, in hashes per second.
 const REFERENCE_HASH_RATE: f64 = 1e12;
 
-/// The report on one pool.
 #[derive(Debug)]
 pub struct PoolReport {
     /// The pool's URL.

@@ -13,7 +13,6 @@ const WORKER: &str = "rig1";
 /// and behave better than usual.
 pub(super) const USER_AGENT: &str = "cgminer/4.11.1";
 
-/// The settings of a check.
 #[derive(Debug, Clone)]
 pub struct VerifySettings {
     /// The address that a block must pay.

@@ -25,7 +25,6 @@ pub enum ColorMode {
     Colour,
 }
 
-/// Displays a report as text.
 #[derive(Debug)]
 pub struct ReportText<'a> {
     pub report: &'a PoolReport,

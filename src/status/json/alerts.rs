@@ -55,7 +55,6 @@ struct AlertBriefJson<'a> {
     ended: Option<TimeJson>,
 }
 
-/// The summary in `/status`.
 #[derive(Debug, Serialize)]
 pub(super) struct AlertsSummaryJson<'a> {
     active: ActiveAlertsJson,

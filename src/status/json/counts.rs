@@ -14,7 +14,6 @@ use crate::status::snapshot::StatusSnapshot;
 /// A miner that connected or sent a share within this time is active, as with the original proxy.
 const ACTIVE_WITHIN: Duration = Duration::from_secs(60);
 
-/// The share counts of this run.
 #[derive(Debug, Serialize)]
 pub(super) struct ShareCountsJson<'a> {
     submitted: u64,

@@ -54,7 +54,6 @@ impl<'a> PoolStatsJson<'a> {
     }
 }
 
-/// The state of one recipient.
 #[derive(Debug, Serialize)]
 pub(super) struct RecipientJson<'a> {
     name: &'a str,

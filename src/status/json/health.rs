@@ -42,7 +42,6 @@ impl NtpJson {
     }
 }
 
-/// The state of the records.
 #[derive(Debug, Serialize)]
 pub(super) struct RecordingJson<'a> {
     dropped_rows: u64,
@@ -97,7 +96,6 @@ impl RateLimitJson {
     }
 }
 
-/// The service threads.
 #[derive(Debug, Serialize)]
 pub(super) struct ThreadsJson<'a> {
     restarts: u64,

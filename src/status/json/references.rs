@@ -7,7 +7,6 @@ use crate::reference::ReferenceView;
 use crate::status::snapshot::StatusSnapshot;
 use crate::work::parent_hash;
 
-/// One reference.
 #[derive(Debug, Serialize)]
 pub(super) struct ReferenceJson<'a> {
     name: &'a str,

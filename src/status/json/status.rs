@@ -63,7 +63,6 @@ struct BestSharesJson<'a> {
     ever: Option<BestShareJson<'a>>,
 }
 
-/// The document.
 pub fn status(status: &StatusSnapshot) -> String {
     let (facts, snapshot, runtime) = (&status.facts, &status.snapshot, &status.runtime);
     let totals = snapshot.totals.as_ref();

@@ -112,7 +112,6 @@ pub(super) const MILLISECONDS: f64 = 1e3;
 pub(super) const MICROSECONDS: f64 = 1e6;
 pub(super) const SECONDS: f64 = 1.0;
 
-/// A best share.
 #[derive(Debug, Serialize)]
 pub(super) struct BestShareJson<'a> {
     difficulty: f64,

@@ -37,9 +37,9 @@ fn pool_stats(health: &StatsHealth, credit: Option<&CreditView>) -> Markup {
     let (tone, text) = match (&health.last_error, credit.map(|credit| credit.verdict)) {
         (_, Some(CreditVerdict::CreditsLess { credited, proven, .. })) => {
             let (credited, proven) = (short(credited), short(proven));
-            (Tone::Bad, format!("credits {credited} of {proven} proven work"))
+            (Tone::Bad, format!("the pool credits {credited} of {proven} proven"))
         }
-        (None, Some(CreditVerdict::Agrees)) => (Tone::Good, "credits all proven work".to_owned()),
+        (None, Some(CreditVerdict::Agrees)) => (Tone::Good, "the pool credits all proven work".to_owned()),
         (None, Some(CreditVerdict::Unknown)) if is_comparable => {
             (Tone::Neutral, "too little proven work yet to compare".to_owned())
         }
@@ -56,7 +56,7 @@ fn pool_stats(health: &StatsHealth, credit: Option<&CreditView>) -> Markup {
             span { (rate(figures.per_second)) " by the pool's count" }
         }
     };
-    list_item(tone, "Shares credited", details)
+    list_item(tone, "Credited work", details)
 }
 
 fn recipient(health: &RecipientHealth) -> Markup {
@@ -65,7 +65,7 @@ fn recipient(health: &RecipientHealth) -> Markup {
         span {
             (count(health.sent, "message")) " sent"
             @if health.failed > 0 { ", " (health.failed) " failed" }
-            @if health.held_back > 0 { ", " (count(health.held_back, "alert")) " sent in summaries" }
+            @if health.held_back > 0 { ", " (count(health.held_back, "alert")) " without a message of their own" }
         }
         @if let Some(why) = &health.last_error { span { (why) } }
     };

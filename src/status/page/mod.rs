@@ -68,7 +68,6 @@ pub struct PageRequest<'a> {
     pub has_charts: Option<u64>,
 }
 
-/// Renders the page.
 pub fn page(status: &StatusSnapshot, request: &PageRequest<'_>) -> Page {
     let is_welcome =
         status.runtime.sessions == 0 && status.runtime.volume.sessions == 0 && has_no_shares(status);

@@ -22,14 +22,12 @@ pub(super) struct Access {
     attempts: TokenAttempts,
 }
 
-/// The credentials in a request.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct VisitorCredentials {
     /// `Authorization: Bearer` or `X-Sluice-Token`.
     pub(super) header: Option<Secret>,
     /// `?token=`.
     pub(super) query: Option<Secret>,
-    /// The cookie.
     pub(super) cookie: Option<Secret>,
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-/// The answer of a handler.
 #[derive(Debug, Clone)]
 pub struct HttpAnswer {
     /// 200 to 599.
@@ -16,22 +15,18 @@ pub struct HttpAnswer {
 }
 
 impl HttpAnswer {
-    /// 200 with a page.
     pub fn html(page: impl Into<String>) -> HttpAnswer {
         HttpAnswer::new(200, "text/html; charset=utf-8", page.into().into_bytes())
     }
 
-    /// 200 with a JSON text.
     pub fn json(text: String) -> HttpAnswer {
         HttpAnswer::new(200, "application/json", text.into_bytes())
     }
 
-    /// Plain text.
     pub fn text(status: u16, text: impl Into<String>) -> HttpAnswer {
         HttpAnswer::new(status, "text/plain; charset=utf-8", text.into().into_bytes())
     }
 
-    /// 404.
     pub fn not_found() -> HttpAnswer {
         HttpAnswer::text(404, "There is nothing here.\n")
     }
@@ -41,7 +36,6 @@ impl HttpAnswer {
         HttpAnswer { status, content_type, headers: Vec::new(), body: body.into() }
     }
 
-    /// Adds a header.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> HttpAnswer {
         self.headers.push((name, value.into()));

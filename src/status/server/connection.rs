@@ -34,7 +34,6 @@ const MAX_SINGLE_WRITE: usize = 16 << 10;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_DRAINED_BYTES: usize = 1 << 20;
 
-/// The reply to a visitor.
 struct VisitorReply {
     reply: HttpReply,
     head_only: bool,

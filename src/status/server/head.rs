@@ -21,7 +21,6 @@ pub(super) const MAX_BODY: usize = 4096;
 /// Caps the headers of a request.
 const MAX_HEADERS: usize = 64;
 
-/// The parsed head of a request.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct RequestHead {
     pub(super) verb: Verb,

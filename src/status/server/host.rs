@@ -8,7 +8,6 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 const HOME_SUFFIXES: [&str; 7] =
     [".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa", ".fritz.box"];
 
-/// The host names of this machine.
 #[derive(Debug, Clone)]
 pub(super) struct MachineNames(Vec<String>);
 

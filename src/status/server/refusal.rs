@@ -7,35 +7,23 @@ use super::answer::HttpAnswer;
 pub(super) enum GateRefusal {
     /// 400, with the problem.
     Malformed(&'static str),
-    /// 401: no token.
     NoToken,
-    /// 401: a wrong token.
     WrongToken,
     /// 403: nothing can be changed, because no token is configured.
     WritesDisabled,
     /// 401: a write whose token came in a cookie or a query.
     WriteNeedsHeader,
-    /// 405.
     Method,
-    /// 408.
     RequestTimeout,
-    /// 411.
     NoLength,
-    /// 413.
     BodyTooLarge,
-    /// 414.
     TargetTooLong,
-    /// 417.
     Expectation,
-    /// 421.
     UnknownHost,
-    /// 429.
     TooManyAttempts,
-    /// 431.
     HeadTooLarge,
     /// 500: the handler's answer is larger than the gate relays.
     AnswerTooLarge,
-    /// 501.
     TransferEncoding,
     /// 503: too many visitors.
     Full,
@@ -43,7 +31,6 @@ pub(super) enum GateRefusal {
     Unavailable,
     /// 504: the handler took too long.
     HandlerTimeout,
-    /// 505.
     Version,
 }
 

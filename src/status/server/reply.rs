@@ -32,7 +32,6 @@ const STRIPPED_HEADERS: [&str; 9] = [
     "x-sluice-key",
 ];
 
-/// A reply in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HttpReply {
     pub(super) status: u16,

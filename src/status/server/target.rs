@@ -3,7 +3,6 @@
 use super::percent;
 use super::query::QueryParams;
 
-/// The decoded target of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RequestTarget {
     pub(super) path: String,
