@@ -145,7 +145,7 @@ impl App {
         };
         let snapshots =
             StatusSnapshots::start(sources, FixedFacts::new(config, server.addresses().to_vec()), stop)?;
-        let handler = web::handler_with_controls(snapshots.clone(), proxy.clone());
+        let handler = web::handler(snapshots.clone(), Some(proxy.clone()));
         let page = page.and_then(|port| match port.serve(&config.http, handler, stop) {
             Ok(page) => Some(page),
             Err(why) => {

@@ -296,7 +296,7 @@ fn nonsense_gets_a_clear_answer() {
 
 #[test]
 fn the_server_passes_them_on() {
-    let handler = handler(StatusSnapshots::fixed(empty("")));
+    let handler = handler(StatusSnapshots::fixed(empty("")), None);
     let ask = |path: &str, query: QueryParams| {
         let (method, path) = (Method::Get, path.to_owned());
         let answer = handler(&GatedRequest { method, path, query, body: Vec::new(), host: None });

@@ -16,20 +16,13 @@ use crate::util::supervise;
 /// The content type of Prometheus' text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Answers GET requests that have passed the gate. Nothing can be changed.
-pub fn handler(snapshots: StatusSnapshots) -> Handler {
-    Arc::new(move |request| match request.method {
-        Method::Get => answer(request, &snapshots),
-        Method::Post => refuse(),
-    })
-}
-
-/// Answers GET requests like [`handler`], and a POST that clears an upstream which was taken out of
-/// rotation. The gate asks for the token before every POST.
-pub fn handler_with_controls(snapshots: StatusSnapshots, proxy: Arc<dyn Proxy>) -> Handler {
-    Arc::new(move |request| match request.method {
-        Method::Get => answer(request, &snapshots),
-        Method::Post => change(request, &*proxy),
+/// Answers GET requests that have passed the gate. With a `proxy`, a POST can clear an upstream that was
+/// taken out of rotation; the gate asks for the token before every POST.
+pub fn handler(snapshots: StatusSnapshots, proxy: Option<Arc<dyn Proxy>>) -> Handler {
+    Arc::new(move |request| match (request.method, &proxy) {
+        (Method::Get, _) => answer(request, &snapshots),
+        (Method::Post, Some(proxy)) => change(request, &**proxy),
+        (Method::Post, None) => method_not_allowed(),
     })
 }
 
@@ -43,13 +36,13 @@ fn threads_work() -> Result<(), String> {
     if unwell.is_empty() { Ok(()) } else { Err(unwell.join("\n")) }
 }
 
-fn refuse() -> HttpAnswer {
+fn method_not_allowed() -> HttpAnswer {
     HttpAnswer::text(405, "only GET and HEAD are answered here\n").with_header("Allow", "GET, HEAD")
 }
 
 fn change(request: &GatedRequest, proxy: &dyn Proxy) -> HttpAnswer {
     let number = request.path.strip_prefix("/api/upstreams/").and_then(|rest| rest.strip_suffix("/clear"));
-    let Some(number) = number else { return refuse() };
+    let Some(number) = number else { return method_not_allowed() };
     // The API counts upstreams from 1.
     let place = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
     match place.and_then(|place| proxy.unblock(place)) {

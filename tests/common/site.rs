@@ -44,7 +44,7 @@ impl PageServer {
     pub fn start(snapshots: StatusSnapshots, token: Option<&str>) -> PageServer {
         let listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         let http = HttpConfig { listen, token: token.map(Secret::new), ..HttpConfig::default() };
-        let mut page = PageServer { handler: web::handler(snapshots), http, server: None };
+        let mut page = PageServer { handler: web::handler(snapshots, None), http, server: None };
         page.resume();
         page.http.listen = Some(page.address());
         page

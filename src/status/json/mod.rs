@@ -13,7 +13,6 @@ mod history;
 mod jobs;
 mod miners;
 mod query;
-mod references;
 mod shares;
 mod status;
 mod upstreams;

@@ -9,14 +9,15 @@ use super::external::{PoolStatsJson, RecipientJson};
 use super::forwarding::ForwardingJson;
 use super::health::{NtpJson, RateLimitJson, RecordingJson, ThreadsJson};
 use super::miners::MinersJson;
-use super::references::{ReferenceJson, references};
 use super::text;
 use super::upstreams::{UpstreamBriefJson, briefs};
 use super::value::{BestShareJson, HashRatesJson, TimeJson};
 use super::verdict::{ChainJson, PayoutJson};
+use crate::reference::ReferenceView;
 use crate::status::snapshot::StatusSnapshot;
 use crate::stratum::Difficulty;
 use crate::upstream::PoolStatus;
+use crate::work::parent_hash;
 
 #[derive(Debug, Serialize)]
 struct StatusJson<'a> {
@@ -124,4 +125,35 @@ fn newest_difficulty(status: &StatusSnapshot) -> Option<f64> {
     let newest = set.max_by_key(|(since, _)| *since).map(|(_, difficulty)| difficulty);
     let of_share = || snapshot.recent.shares.first()?.assigned_difficulty.map(Difficulty::value);
     newest.or_else(of_share)
+}
+
+#[derive(Debug, Serialize)]
+struct ReferenceJson<'a> {
+    name: &'a str,
+    kind: &'static str,
+    connected: bool,
+    error: Option<&'a str>,
+    height: Option<u32>,
+    prevhash: Option<String>,
+    since: Option<TimeJson>,
+}
+
+/// Lists the references in the order of the configuration.
+fn references(status: &StatusSnapshot) -> Vec<ReferenceJson<'_>> {
+    status.runtime.references.iter().map(|view| ReferenceJson::of(status, view)).collect()
+}
+
+impl<'a> ReferenceJson<'a> {
+    fn of(status: &StatusSnapshot, view: &'a ReferenceView) -> ReferenceJson<'a> {
+        let tip = view.tip.as_ref();
+        ReferenceJson {
+            name: &view.name,
+            kind: view.kind.as_str(),
+            connected: view.is_connected,
+            error: view.error.as_deref(),
+            height: tip.map(|tip| tip.height.0),
+            prevhash: tip.map(|tip| parent_hash(&tip.prevhash).to_string()),
+            since: tip.map(|tip| TimeJson(status.time_of(tip.at))),
+        }
+    }
 }
