@@ -11,7 +11,7 @@ use sluice::config::{AnalysisConfig, Config, Overrides};
 use sluice::record::BestShare;
 use sluice::status::json::status;
 use sluice::status::metrics::metrics;
-use sluice::status::snapshot::{FixedFacts, RuntimeStatus, StatusSnapshot};
+use sluice::status::snapshot::{ProgramInfo, RuntimeStatus, StatusSnapshot};
 use sluice::stratum::{Difficulty, Extranonce1, Extranonce2Size};
 use sluice::tap::SessionId;
 use sluice::work::BlockHash;
@@ -55,7 +55,7 @@ fn snapshot() -> StatusSnapshot {
     let miners = (1..=MINERS).map(|session| miner(session, at)).collect();
     let snapshot = Arc::new(Snapshot { miners, ..(*snapshot).clone() });
     StatusSnapshot {
-        facts: Arc::new(FixedFacts::new(&config, Vec::new())),
+        program: Arc::new(ProgramInfo::new(&config, Vec::new())),
         snapshot,
         runtime: RuntimeStatus::default(),
         at,

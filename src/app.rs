@@ -25,7 +25,7 @@ use crate::proxy::{Proxy, ProxyServer, enforcement};
 use crate::record::Recorder;
 use crate::reference::{References, Tip};
 use crate::status::server::{HttpServer, PagePort};
-use crate::status::snapshot::{FixedFacts, RuntimeStatus, SnapshotSources, StatusSnapshot, StatusSnapshots};
+use crate::status::snapshot::{ProgramInfo, RuntimeStatus, SnapshotSources, StatusSnapshot, StatusSnapshots};
 use crate::status::web;
 use crate::tap::TapMessage;
 use crate::util::os_error::describe;
@@ -144,7 +144,7 @@ impl App {
             to_rules: to_rules.clone(),
         };
         let snapshots =
-            StatusSnapshots::start(sources, FixedFacts::new(config, server.addresses().to_vec()), stop)?;
+            StatusSnapshots::start(sources, ProgramInfo::new(config, server.addresses().to_vec()), stop)?;
         let handler = web::handler(snapshots.clone(), Some(proxy.clone()));
         let page = page.and_then(|port| match port.serve(&config.http, handler, stop) {
             Ok(page) => Some(page),

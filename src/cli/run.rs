@@ -100,7 +100,7 @@ fn report_interval(setting: ConsoleReport) -> Option<Duration> {
 }
 
 fn report(status: &StatusSnapshot) {
-    if !status.facts.config.analysis.enabled {
+    if !status.program.config.analysis.enabled {
         let up = status.up_for.as_secs();
         let miners = count(status.runtime.sessions as u64, "miner");
         log::info!("up {up} s, {miners}; analysis is off");

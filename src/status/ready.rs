@@ -12,7 +12,7 @@ use crate::util::format::span;
 /// # Errors
 /// The reason why Sluice is not ready, in one line.
 pub fn readiness(status: &StatusSnapshot) -> Result<(), String> {
-    let limit = status.facts.config.failover.silence_timeout;
+    let limit = status.program.config.failover.silence_timeout;
     let connected = || {
         let upstreams = status.runtime.upstreams.iter().enumerate();
         upstreams.filter(|(_, upstream)| upstream.sessions > 0 && upstream.standing == PoolStatus::Up)
@@ -26,7 +26,7 @@ pub fn readiness(status: &StatusSnapshot) -> Result<(), String> {
             _ => String::from("no pool is connected"),
         });
     }
-    let newest = match status.facts.config.analysis.enabled {
+    let newest = match status.program.config.analysis.enabled {
         true => connected().filter_map(|(place, _)| job_age(status, place)).min(),
         false => connected().filter_map(|(_, upstream)| upstream.heard_ago).min(),
     };

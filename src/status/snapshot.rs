@@ -1,5 +1,5 @@
 //! Everything that is shown, as of one moment: the analyzer's snapshot, the state of forwarding, and
-//! the facts that never change. One thread gathers it whenever the analyzer has published, twice a
+//! the program itself. One thread gathers it whenever the analyzer has published, twice a
 //! second. Readers take the newest one without a lock.
 
 use std::io;
@@ -38,7 +38,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// Everything that is shown, as of one moment.
 #[derive(Debug, Clone)]
 pub struct StatusSnapshot {
-    pub facts: Arc<FixedFacts>,
+    pub program: Arc<ProgramInfo>,
     pub snapshot: Arc<Snapshot>,
     pub runtime: RuntimeStatus,
     /// The time of the snapshot: NTP time if it is known, else the system's.
@@ -46,9 +46,9 @@ pub struct StatusSnapshot {
     pub up_for: Duration,
 }
 
-/// Facts that never change while the program runs, and the configuration in effect.
+/// The program: its version, start and listeners, and the configuration in effect.
 #[derive(Debug, Clone)]
-pub struct FixedFacts {
+pub struct ProgramInfo {
     pub version: &'static str,
     pub config: Config,
     /// The addresses miners can connect to. Port 0 is replaced by the port that the system chose.
@@ -119,11 +119,11 @@ pub struct SnapshotSources {
     pub to_rules: Option<Sender<ExternalUpdate>>,
 }
 
-impl FixedFacts {
+impl ProgramInfo {
     /// The facts of a configuration and of the listeners that were opened for it.
-    pub fn new(config: &Config, listening: Vec<SocketAddr>) -> FixedFacts {
+    pub fn new(config: &Config, listening: Vec<SocketAddr>) -> ProgramInfo {
         let started = NtpTime::from_timestamp(jiff::Timestamp::now());
-        FixedFacts { version: env!("CARGO_PKG_VERSION"), config: config.clone(), listening, started }
+        ProgramInfo { version: env!("CARGO_PKG_VERSION"), config: config.clone(), listening, started }
     }
 }
 
@@ -133,9 +133,9 @@ impl StatusSnapshots {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(sources: SnapshotSources, facts: FixedFacts, stop: &Stop) -> io::Result<StatusSnapshots> {
-        let (mut facts, began) = (Arc::new(facts), Instant::now());
-        let first = sources.gather(&facts, began);
+    pub fn start(sources: SnapshotSources, program: ProgramInfo, stop: &Stop) -> io::Result<StatusSnapshots> {
+        let (mut program, began) = (Arc::new(program), Instant::now());
+        let first = sources.gather(&program, began);
         let snapshots = StatusSnapshots(Arc::new(ArcSwap::from_pointee(first)));
         let (published, thread_stop) = (snapshots.clone(), stop.clone());
         let (mut memory, mut last_sent) = (FreeMemory::new(began), None);
@@ -143,11 +143,11 @@ impl StatusSnapshots {
             while sources.wait(&thread_stop).is_ok() {
                 supervise::beat();
                 let config = sources.config.load();
-                if facts.config != **config {
-                    facts = Arc::new(FixedFacts { config: (**config).clone(), ..(*facts).clone() });
+                if program.config != **config {
+                    program = Arc::new(ProgramInfo { config: (**config).clone(), ..(*program).clone() });
                 }
                 drop(config);
-                let status = sources.gather(&facts, began);
+                let status = sources.gather(&program, began);
                 let has_usable_pool = status.runtime.has_usable_pool();
                 let update = ExternalUpdate::PoolsUsable(has_usable_pool);
                 // If the queue is full, the update is sent in the next round.
@@ -203,12 +203,12 @@ impl SnapshotSources {
         }
     }
 
-    fn gather(&self, facts: &Arc<FixedFacts>, began: Instant) -> StatusSnapshot {
+    fn gather(&self, program: &Arc<ProgramInfo>, began: Instant) -> StatusSnapshot {
         let snapshot = self.analyzer.as_ref().map(Published::snapshot).unwrap_or_default();
         let offset = offset(&snapshot);
         let ProxyStats { sessions, volume, counts, upstreams } = self.proxy.stats();
         StatusSnapshot {
-            facts: facts.clone(),
+            program: program.clone(),
             at: NtpTime::from_stamp(Stamp::now(), offset),
             up_for: began.elapsed(),
             runtime: RuntimeStatus {

@@ -7,7 +7,7 @@ use sluice::analyzer::{MinerView, Snapshot};
 use sluice::clock::NtpTime;
 use sluice::config::Config;
 use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPool};
-use sluice::status::snapshot::{FixedFacts, RuntimeStatus, StatusSnapshot, StatusSnapshots};
+use sluice::status::snapshot::{ProgramInfo, RuntimeStatus, StatusSnapshot, StatusSnapshots};
 use sluice::stratum::Difficulty;
 use sluice::tap::SessionId;
 
@@ -80,7 +80,7 @@ pub fn empty(more: &str) -> StatusSnapshot {
     let config: Config = config(&text);
     let at = NtpTime::from_timestamp("2026-11-21T12:00:00.123Z".parse().unwrap());
     StatusSnapshot {
-        facts: Arc::new(FixedFacts { started: at, ..FixedFacts::new(&config, Vec::new()) }),
+        program: Arc::new(ProgramInfo { started: at, ..ProgramInfo::new(&config, Vec::new()) }),
         snapshot: Arc::default(),
         runtime: RuntimeStatus::default(),
         at,

@@ -110,7 +110,7 @@ pub(super) struct VardiffJson {
 
 impl VardiffJson {
     pub(super) fn of(status: &StatusSnapshot) -> VardiffJson {
-        let (miners, config) = (&status.snapshot.miners, &status.facts.config.vardiff);
+        let (miners, config) = (&status.snapshot.miners, &status.program.config.vardiff);
         let is_active = |miner: &&MinerView| {
             miner.connected_for < ACTIVE_WITHIN || miner.last_share_ago.is_some_and(|ago| ago < ACTIVE_WITHIN)
         };
@@ -119,7 +119,7 @@ impl VardiffJson {
             miners.iter().map(of).fold(0.0, std::ops::Add::add) / miners.len().max(1) as f64
         };
         VardiffJson {
-            enabled: status.facts.config.mode == Mode::Aggregate && config.enabled,
+            enabled: status.program.config.mode == Mode::Aggregate && config.enabled,
             total_clients: status.runtime.sessions,
             active_clients: miners.iter().filter(is_active).count(),
             avg_difficulty: mean(|miner| miner.difficulty),

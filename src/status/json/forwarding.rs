@@ -34,7 +34,7 @@ impl ForwardingJson {
     pub(super) fn of(status: &StatusSnapshot) -> ForwardingJson {
         let (volume, summary) = (&status.runtime.volume, &status.snapshot.summary);
         // Only the analyzer counts lines.
-        let lines = |messages: u64| status.facts.config.analysis.enabled.then_some(messages);
+        let lines = |messages: u64| status.program.config.analysis.enabled.then_some(messages);
         let way = |messages: u64, chunks: u64, bytes: u64, latency: &Latency| DirectionJson {
             messages: lines(messages),
             chunks,

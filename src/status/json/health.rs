@@ -84,7 +84,7 @@ pub(super) struct RateLimitJson {
 
 impl RateLimitJson {
     pub(super) fn of(status: &StatusSnapshot) -> RateLimitJson {
-        let (counts, limits) = (&status.runtime.counts, &status.facts.config.ratelimit);
+        let (counts, limits) = (&status.runtime.counts, &status.program.config.ratelimit);
         RateLimitJson {
             total_ips: counts.sources,
             total_active: counts.connections,

@@ -120,7 +120,7 @@ impl<'a> MinerJson<'a> {
             ip: miner.miner.to_string(),
             worker: &miner.worker,
             upstream_user: name_at_pool(
-                &status.facts.config,
+                &status.program.config,
                 &miner.worker,
                 state.map(|state| state.user.as_str()),
             ),

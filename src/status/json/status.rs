@@ -65,7 +65,7 @@ struct BestSharesJson<'a> {
 }
 
 pub fn status(status: &StatusSnapshot) -> String {
-    let (facts, snapshot, runtime) = (&status.facts, &status.snapshot, &status.runtime);
+    let (program, snapshot, runtime) = (&status.program, &status.snapshot, &status.runtime);
     let totals = snapshot.totals.as_ref();
     // The miner that has been connected longest, since sessions are listed in order. A connection that
     // miners share comes before the miners' own parts of it.
@@ -83,13 +83,13 @@ pub fn status(status: &StatusSnapshot) -> String {
         shared: MinersJson::of(status, snapshot.shared.iter()),
         vardiff: VardiffJson::of(status),
         ratelimit: RateLimitJson::of(status),
-        mode: facts.config.mode.as_str(),
-        version: facts.version,
+        mode: program.config.mode.as_str(),
+        version: program.version,
         at: TimeJson(status.at),
-        started: TimeJson(facts.started),
+        started: TimeJson(program.started),
         uptime_seconds: status.up_for.as_secs_f64(),
-        analysis: facts.config.analysis.enabled,
-        listening: facts.listening.iter().map(ToString::to_string).collect(),
+        analysis: program.config.analysis.enabled,
+        listening: program.listening.iter().map(ToString::to_string).collect(),
         hashrate: HashRatesJson::from(&snapshot.hash_rates),
         shares: ShareCountsJson::of(status),
         blocks: totals.map_or(0, |totals| totals.blocks),

@@ -69,7 +69,7 @@ impl<'a> PayoutJson<'a> {
         pool: Option<&'a PoolView>,
         verdict: Option<&'a PayoutVerdict>,
     ) -> PayoutJson<'a> {
-        let config = &status.facts.config.payout;
+        let config = &status.program.config.payout;
         let state = verdict.map(|verdict| verdict.state);
         let place = pool.map(|pool| pool.place);
         PayoutJson {

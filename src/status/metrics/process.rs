@@ -22,14 +22,14 @@ pub(super) fn write(to: &mut MetricsText, status: &StatusSnapshot) {
 }
 
 fn program(to: &mut MetricsText, status: &StatusSnapshot) {
-    let facts = &status.facts;
+    let program = &status.program;
     to.family("sluice_build_info", MetricKind::Gauge, "Always 1; the version is in the label.")
-        .count(&[("version", facts.version), ("mode", facts.config.mode.as_str())], 1);
+        .count(&[("version", program.version), ("mode", program.config.mode.as_str())], 1);
     to.gauge("sluice_uptime_seconds", "Time since the start.", Some(status.up_for.as_secs_f64()));
     to.gauge(
         "sluice_start_time_seconds",
         "Start of the program, since 1970.",
-        Some(facts.started.timestamp().as_millisecond() as f64 / 1e3),
+        Some(program.started.timestamp().as_millisecond() as f64 / 1e3),
     );
     to.counter(
         "sluice_thread_restarts_total",
@@ -42,7 +42,7 @@ fn program(to: &mut MetricsText, status: &StatusSnapshot) {
         "Service threads that have died or make no progress.",
         Some(unwell as f64),
     );
-    let analysis = f64::from(u8::from(facts.config.analysis.enabled));
+    let analysis = f64::from(u8::from(program.config.analysis.enabled));
     to.gauge("sluice_analysis_enabled", "0 when Sluice only counts bytes.", Some(analysis));
 }
 

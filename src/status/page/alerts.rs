@@ -12,7 +12,7 @@ const MAX_LISTED: usize = 5;
 
 pub(super) fn section(status: &StatusSnapshot) -> Markup {
     let alerts = &status.snapshot.alerts.alerts;
-    if !status.facts.config.analysis.enabled {
+    if !status.program.config.analysis.enabled {
         return html! {};
     }
     html! {

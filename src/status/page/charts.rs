@@ -15,7 +15,7 @@ const SHORT_HISTORY: f64 = 2.0 * 3600.0;
 pub(super) fn section(status: &StatusSnapshot, has: Option<u64>) -> Markup {
     let history = &status.snapshot.history;
     let revision = history.revision();
-    if !status.facts.config.analysis.enabled || has == Some(revision) {
+    if !status.program.config.analysis.enabled || has == Some(revision) {
         return html! {};
     }
     let now = u64::try_from(status.at.unix_seconds()).unwrap_or(0);

@@ -45,9 +45,9 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
                     @if runtime.volume.dropped_copies > 0 { ", " (grouped(runtime.volume.dropped_copies)) " not analysed" }
                 }
                 dt { "Records" } dd { (records(status)) }
-                dt { "Running" } dd { (span(status.up_for)) " since " (status.facts.started.timestamp().strftime("%-d %B %Y, %H:%M UTC")) }
+                dt { "Running" } dd { (span(status.up_for)) " since " (status.program.started.timestamp().strftime("%-d %B %Y, %H:%M UTC")) }
                 dt { "Listening" }
-                dd { @for (place, address) in status.facts.listening.iter().enumerate() { @if place > 0 { ", " } (address) } }
+                dd { @for (place, address) in status.program.listening.iter().enumerate() { @if place > 0 { ", " } (address) } }
             }
         }
     }
@@ -88,7 +88,7 @@ fn records(status: &StatusSnapshot) -> Markup {
     match &status.snapshot.recording {
         None => html! { "none are written" },
         Some(health) if health.write_errors.is_empty() && health.dropped + health.lost == 0 => {
-            html! { "in " (status.facts.config.data_dir.display()) }
+            html! { "in " (status.program.config.data_dir.display()) }
         }
         Some(health) => html! {
             @for trouble in &health.write_errors { (trouble.file.display()) " can't be written; " }

@@ -94,7 +94,7 @@ pub fn page(status: &StatusSnapshot, request: &PageRequest<'_>) -> Page {
                 noscript { meta http-equiv="refresh" content="30"; }
                 style { (PreEscaped(STYLE)) }
             }
-            body data-version=(status.facts.version) data-started=(status.facts.started) {
+            body data-version=(status.program.version) data-started=(status.program.started) {
                 header {
                     p.mark { span aria-hidden="true" { "≋" } " Sluice" }
                     p.stamp #stamp data-live { (time(status)) }
@@ -104,7 +104,7 @@ pub fn page(status: &StatusSnapshot, request: &PageRequest<'_>) -> Page {
                 }
                 footer {
                     p {
-                        "Sluice " (status.facts.version) " · "
+                        "Sluice " (status.program.version) " · "
                         a href="/status" { "status" } " · "
                         a href="/api/shares" { "shares" } " · "
                         a href="/metrics" { "metrics" }
@@ -120,7 +120,7 @@ pub fn page(status: &StatusSnapshot, request: &PageRequest<'_>) -> Page {
 fn sections(status: &StatusSnapshot, request: &PageRequest<'_>) -> Markup {
     html! {
         (summary::section(status))
-        @if status.facts.config.analysis.enabled {
+        @if status.program.config.analysis.enabled {
             (odds::section(status))
             (charts::section(status, request.has_charts))
             (shares::section(status))

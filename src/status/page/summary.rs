@@ -29,7 +29,7 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
     let (number, unit) = rate_parts(rates.five_minutes);
     html! {
         section.summary {
-            @if status.facts.config.analysis.enabled { div.speed #speed data-live {
+            @if status.program.config.analysis.enabled { div.speed #speed data-live {
                 h1 { span.number { (number) } span.unit { " " (unit) } }
                 p.windows {
                     span { "1 min " b { (rate(rates.one_minute)) } }
@@ -52,7 +52,7 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
 fn answers(status: &StatusSnapshot) -> Vec<SummaryLine> {
     let pool = pool_in_use(&status.snapshot);
     let mut answers = vec![mining(status)];
-    if status.facts.config.analysis.enabled {
+    if status.program.config.analysis.enabled {
         let (payer, chain_of) = (verdicts::payout(&status.snapshot), verdicts::chain(&status.snapshot));
         let (payer, chain_of) = (payer.map(|(pool, _)| pool), chain_of.map(|(pool, _)| pool));
         answers.extend([payout(payer), chain(chain_of), pool_answers(status, pool), alerts(status)]);
@@ -86,7 +86,7 @@ fn mining(status: &StatusSnapshot) -> SummaryLine {
         (_, Some(last)) => {
             (Tone::Neutral, "Connected", format!("{}, last share {}", count(sessions, "miner"), ago(last)))
         }
-        (_, None) if !status.facts.config.analysis.enabled => {
+        (_, None) if !status.program.config.analysis.enabled => {
             (Tone::Neutral, "Connected", count(sessions, "miner"))
         }
         (_, None) => (Tone::Neutral, "Connected", format!("{}, no share yet", count(sessions, "miner"))),

@@ -9,7 +9,7 @@ use crate::status::snapshot::StatusSnapshot;
 
 pub(super) fn section(status: &StatusSnapshot, host: Option<&str>) -> Markup {
     let hosts = hosts(status, host);
-    let port = status.facts.listening.first().map_or(3334, SocketAddr::port);
+    let port = status.program.listening.first().map_or(3334, SocketAddr::port);
     let example = hosts.first().map_or("this-machine", String::as_str);
     html! {
         section.welcome #welcome data-live {
@@ -22,7 +22,7 @@ pub(super) fn section(status: &StatusSnapshot, host: Option<&str>) -> Markup {
                 dt { "Password" } dd { code { "x" } }
             }
             p.quiet { "As a URL: " code { "stratum+tcp://" (example) ":" (port) } }
-            @if status.facts.listening.iter().all(|address| address.ip().is_loopback()) {
+            @if status.program.listening.iter().all(|address| address.ip().is_loopback()) {
                 p.quiet { "Sluice listens on this machine only. Set listen.stratum in the configuration to let other machines connect." }
             }
             p.quiet {
@@ -36,7 +36,7 @@ pub(super) fn section(status: &StatusSnapshot, host: Option<&str>) -> Markup {
 /// The names and addresses by which a miner can reach this machine: the name that the visitor used,
 /// then the machine's own addresses. A listener on one address is reachable by that address only.
 fn hosts(status: &StatusSnapshot, host: Option<&str>) -> Vec<String> {
-    let listening = || status.facts.listening.iter().map(SocketAddr::ip);
+    let listening = || status.program.listening.iter().map(SocketAddr::ip);
     let is_open =
         |own: &IpAddr| listening().any(|one| one.is_unspecified() && one.is_ipv4() == own.is_ipv4());
     let mut hosts = Vec::new();
