@@ -3,24 +3,24 @@
 use super::rules::longest_gap;
 
 /// What is known fades by this part with each job: some hundred of them count.
-const FADES: f64 = 0.99;
+const DECAY: f64 = 0.99;
 /// A clock's habit shows after so many gaps of which none was longer than so many means. Of jobs that
 /// come with blocks only, sixty gaps look like that once in a million times.
-const REGULAR_GAPS: u32 = 60;
-const REGULAR_SPREAD: f64 = 1.6;
+const MIN_REGULAR_GAPS: u32 = 60;
+const MAX_REGULAR_SPREAD: f64 = 1.6;
 /// A regular pool is late after so many of its longest gaps.
-const REGULAR_LATE: f64 = 3.0;
+const REGULAR_LATE_FACTOR: f64 = 3.0;
 
 /// The gaps between the jobs of one session.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Cadence {
+pub(super) struct JobIntervals {
     count: f64,
     seconds: f64,
     longest: f64,
     gaps: u32,
 }
 
-impl Cadence {
+impl JobIntervals {
     /// A further job, so many seconds after the one before. What was too long is no habit.
     pub(super) fn job(&mut self, gap: f64, was_late: bool) {
         if was_late {
@@ -28,9 +28,9 @@ impl Cadence {
         }
         let gap = gap.max(0.0);
         self.gaps = self.gaps.saturating_add(1);
-        self.count = self.count * FADES + 1.0;
-        self.seconds = self.seconds * FADES + gap;
-        self.longest = gap.max(self.longest * FADES);
+        self.count = self.count * DECAY + 1.0;
+        self.seconds = self.seconds * DECAY + gap;
+        self.longest = gap.max(self.longest * DECAY);
     }
 
     /// The longest gap of late, in seconds.
@@ -42,8 +42,8 @@ impl Cadence {
     /// by chance, as of blocks.
     pub(super) fn late_after(&self) -> f64 {
         let mean = self.seconds / self.count.max(1.0);
-        if self.gaps >= REGULAR_GAPS && self.longest <= REGULAR_SPREAD * mean {
-            return self.longest * REGULAR_LATE;
+        if self.gaps >= MIN_REGULAR_GAPS && self.longest <= MAX_REGULAR_SPREAD * mean {
+            return self.longest * REGULAR_LATE_FACTOR;
         }
         longest_gap(self.count, self.seconds)
     }
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn a_regular_pool_is_late_soon_and_one_that_waits_for_blocks_is_not() {
-        let mut regular = Cadence::default();
+        let mut regular = JobIntervals::default();
         let mut by_blocks = regular;
         for number in 1..200 {
             regular.job(30.0, false);
@@ -64,7 +64,7 @@ mod tests {
         assert!((89.0..91.0).contains(&regular.late_after()), "{}", regular.late_after());
         assert!(by_blocks.late_after() > 23.0 * 600.0, "{}", by_blocks.late_after());
         // Five gaps say next to nothing.
-        let mut new = Cadence::default();
+        let mut new = JobIntervals::default();
         for _ in 1..=5 {
             new.job(30.0, false);
         }

@@ -11,17 +11,17 @@ use crate::stratum::Notify;
 /// When the jobs of all sessions together take more, sessions keep only their newest few. An honest pool's
 /// are far below: 64 of 17 KB, whoever has them, and 1,000 miners that each have jobs of their own of 1 KB
 /// reach half of it.
-const MAX_BYTES: usize = 128 << 20;
+const SOFT_MAX_BYTES: usize = 128 << 20;
 
 /// When they take this much nevertheless, because a pool gives each miner large jobs of its own, sessions
 /// forget everything but a small newest one.
-const MAX_BYTES_AT_ALL: usize = 192 << 20;
+const HARD_MAX_BYTES: usize = 192 << 20;
 
 /// A job of more bytes is forgotten when there is no room. The largest coinbase in use makes one of 17 KB.
 pub(super) const LARGE_JOB: usize = 32 << 10;
 
 /// Fewer entries are not worth looking through.
-const FEW_ENTRIES: usize = 64;
+const MIN_ENTRIES_TO_SWEEP: usize = 64;
 
 /// Keeps jobs by their content. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +47,7 @@ struct JobStoreInner {
 
 impl JobStore {
     /// The job of this content: the one that is there already, or this one.
-    pub(super) fn keep(&self, notify: Notify) -> Arc<StoredJob> {
+    pub(super) fn intern(&self, notify: Notify) -> Arc<StoredJob> {
         let mut jobs = self.0.lock();
         let same = jobs.entry(content_hash(&notify)).or_default();
         same.retain(|job| job.strong_count() > 0);
@@ -69,12 +69,12 @@ impl JobStore {
 
     /// Whether sessions must keep only their newest few.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes() > MAX_BYTES
+        self.bytes() > SOFT_MAX_BYTES
     }
 
     /// Whether sessions must forget what they have.
     pub(super) fn is_overflowing(&self) -> bool {
-        self.bytes() > MAX_BYTES_AT_ALL
+        self.bytes() > HARD_MAX_BYTES
     }
 
     /// The bytes of all jobs that somebody has.
@@ -83,9 +83,9 @@ impl JobStore {
     }
 
     /// Forgets the entries of jobs that nobody has any more.
-    pub(super) fn tidy(&self) {
+    pub(super) fn remove_dead_entries(&self) {
         let mut jobs = self.0.lock();
-        if jobs.len() > FEW_ENTRIES + 2 * self.0.count.load(Ordering::Relaxed) {
+        if jobs.len() > MIN_ENTRIES_TO_SWEEP + 2 * self.0.count.load(Ordering::Relaxed) {
             jobs.retain(|_, same| same.iter().any(|job| job.strong_count() > 0));
             jobs.shrink_to_fit();
         }
@@ -125,12 +125,12 @@ mod tests {
     #[test]
     fn the_same_work_is_kept_once_whatever_its_id() {
         let store = JobStore::default();
-        let first = store.keep(notify("1", 7, 28_000));
+        let first = store.intern(notify("1", 7, 28_000));
         let bytes = store.bytes();
-        let others: Vec<_> = (0..100).map(|id| store.keep(notify(&id.to_string(), 7, 28_000))).collect();
+        let others: Vec<_> = (0..100).map(|id| store.intern(notify(&id.to_string(), 7, 28_000))).collect();
         assert!(others.iter().all(|job| Arc::ptr_eq(job, &first)));
         assert!(store.bytes() == bytes && bytes < 30_000);
-        let other = store.keep(notify("1", 8, 28_000));
+        let other = store.intern(notify("1", 8, 28_000));
         assert!(!Arc::ptr_eq(&other, &first));
         assert_eq!(store.bytes(), 2 * bytes);
         drop((first, others));
@@ -143,9 +143,9 @@ mod tests {
     fn entries_of_jobs_that_are_gone_go_too() {
         let store = JobStore::default();
         for ntime in 0..1000 {
-            store.keep(notify("1", ntime, 10));
+            store.intern(notify("1", ntime, 10));
         }
-        store.tidy();
+        store.remove_dead_entries();
         assert_eq!(store.0.lock().len(), 0);
     }
 }

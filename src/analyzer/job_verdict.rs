@@ -11,10 +11,10 @@ use crate::work::{AddressChain, Coinbase, Sats};
 const MAX_KEPT_COINBASE: usize = 32 * 1024;
 
 /// Of more outputs than this the smallest are left out; OCEAN has about twenty.
-const MOST_OUTPUTS: usize = 64;
+const MAX_OUTPUTS: usize = 64;
 
 /// A solo pool takes its fee to one address or two.
-const MOST_PAYEES: usize = 6;
+const MAX_PAYEES: usize = 6;
 
 /// A job with its verdicts.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl JudgedJob {
     }
 
     /// Why nobody can tell whom it pays, if its pool is to blame.
-    pub(super) fn unjudged(&self) -> Option<WorkDoubt> {
+    pub(super) fn unverifiable_reason(&self) -> Option<WorkDoubt> {
         match self.payout.state {
             PayoutState::Unverifiable(Unverifiable::Doubt(why)) => Some(why),
             PayoutState::Unverifiable(Unverifiable::Unreadable) => Some(WorkDoubt::Unread),
@@ -131,7 +131,7 @@ impl JudgedJob {
         expectations: &Expectations,
     ) -> Option<JobSeen> {
         let seen = self.early.take()?;
-        self.again(workers, expectations);
+        self.rejudge(workers, expectations);
         if self.payout.state == PayoutState::Unverifiable(Unverifiable::NoWorker) {
             self.early = Some(seen);
             return None;
@@ -141,7 +141,7 @@ impl JudgedJob {
     }
 
     /// The same job under other expectations.
-    pub(super) fn again(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
+    pub(super) fn rejudge(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
         let (coinbase, early, doubt) = (self.coinbase.take(), self.early.take(), self.doubt);
         // Without the coinbase the verdict can only stay.
         let kept_outputs = std::mem::take(&mut self.kept_outputs);
@@ -169,7 +169,7 @@ impl JudgedJob {
             .filter(|output| !is_expected(output.script))
             .map(|output| encode_hex(output.script))
             .collect();
-        if others.len() > MOST_PAYEES {
+        if others.len() > MAX_PAYEES {
             return None;
         }
         others.sort();
@@ -198,6 +198,6 @@ impl JudgedJob {
         };
         let mut paying: Vec<_> = coinbase.outputs().filter(|output| output.value.0 > 0).collect();
         paying.sort_by_key(|output| std::cmp::Reverse(output.value));
-        paying.into_iter().take(MOST_OUTPUTS).map(view).collect()
+        paying.into_iter().take(MAX_OUTPUTS).map(view).collect()
     }
 }

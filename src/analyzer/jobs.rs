@@ -12,16 +12,16 @@ use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, JobId, Notify, Pr
 use crate::work::{Coinbase, Height, PreparedJob, network_difficulty};
 
 /// The most jobs that are kept: at one in 15 s, ten minutes' worth and more.
-const MOST_JOBS: usize = 64;
+const MAX_JOBS: usize = 64;
 /// The most bytes that the jobs of one session may have, the newest apart: twice as much as 64 of the largest
 /// in use take.
 const MAX_BYTES: usize = 4 << 20;
 /// So many stay when the jobs of all sessions take too much: most shares are for one of these.
-const FEW_JOBS: usize = 4;
+const MAX_JOBS_WHEN_FULL: usize = 4;
 /// ckpool takes shares of a job for ten minutes.
-const LONGEST_LIFE: Duration = Duration::from_secs(600);
+const MAX_JOB_AGE: Duration = Duration::from_secs(600);
 /// For so long after a clean job shares of the older ones may still be under way.
-const LATE: Duration = Duration::from_secs(120);
+const MAX_STALE_AGE: Duration = Duration::from_secs(120);
 
 /// One job as it came.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) struct SessionJob {
     stored: Arc<StoredJob>,
     pub(super) received_at: Stamp,
     /// A later clean job has made shares of this one stale.
-    pub(super) dead_since: Option<Stamp>,
+    pub(super) stale_since: Option<Stamp>,
     /// When another one came after it.
     pub(super) followed_at: Option<Stamp>,
     /// By BIP34, when the coinbase can be decoded.
@@ -49,7 +49,7 @@ pub(super) struct SessionJob {
 
 /// A job that was just added.
 #[derive(Debug)]
-pub(super) struct Added<'a> {
+pub(super) struct AddedJob<'a> {
     pub(super) job: &'a SessionJob,
     /// `None` when it can't be decoded.
     pub(super) coinbase: Option<Coinbase>,
@@ -84,17 +84,17 @@ impl SessionJobs {
         extranonce2_size: Extranonce2Size,
         assigned: Difficulty,
         at: Stamp,
-    ) -> Added<'_> {
+    ) -> AddedJob<'_> {
         let clean = notify.is_clean_after(self.prevhash.as_ref());
         if clean {
-            self.kill_all(at);
+            self.mark_all_stale(at);
         }
         if self.prevhash.as_ref() != Some(&notify.prevhash) {
             self.prevhash = Some(notify.prevhash);
             self.block_since = Some(at);
         }
-        self.jobs.retain(|job| *job.id() != notify.job_id && !job.is_over(at));
-        if self.jobs.len() >= MOST_JOBS {
+        self.jobs.retain(|job| *job.id() != notify.job_id && !job.is_expired(at));
+        if self.jobs.len() >= MAX_JOBS {
             self.jobs.pop_front();
         }
         self.shrink();
@@ -105,14 +105,14 @@ impl SessionJobs {
         let height = coinbase.as_ref().and_then(|coinbase| coinbase.height().ok());
         let network_difficulty = network_difficulty(notify.nbits).ok();
         let (id, clean_jobs) = (notify.job_id.clone(), notify.clean_jobs);
-        let stored = self.store.keep(notify);
+        let stored = self.store.intern(notify);
         self.jobs.push_back(SessionJob {
             prepared: PreparedJob::new(stored.notify.clone(), extranonce1.clone()),
             id,
             clean_jobs,
             stored,
             received_at: at,
-            dead_since: None,
+            stale_since: None,
             followed_at: None,
             height,
             network_difficulty,
@@ -122,16 +122,16 @@ impl SessionJobs {
         self.bytes = self.jobs.iter().map(|job| job.stored.bytes).sum();
         let is_too_much = |jobs: &SessionJobs| {
             (jobs.bytes > MAX_BYTES && jobs.jobs.len() > 1)
-                || (jobs.store.is_full() && jobs.jobs.len() > FEW_JOBS)
+                || (jobs.store.is_full() && jobs.jobs.len() > MAX_JOBS_WHEN_FULL)
         };
         while is_too_much(self) {
             self.bytes -= self.jobs.pop_front().map_or(0, |job| job.stored.bytes);
         }
-        Added { job: &self.jobs[self.jobs.len() - 1], coinbase, clean }
+        AddedJob { job: &self.jobs[self.jobs.len() - 1], coinbase, clean }
     }
 
     /// All sessions' jobs take too much: this one's go, but for the newest unless that is large.
-    pub(super) fn make_room(&mut self) {
+    pub(super) fn keep_newest_if_small(&mut self) {
         let newest = self.jobs.pop_back().filter(|job| job.stored.bytes <= LARGE_JOB);
         self.jobs = newest.into_iter().collect();
         self.bytes = self.jobs.iter().map(|job| job.stored.bytes).sum();
@@ -161,9 +161,9 @@ impl SessionJobs {
 
     /// The extranonce1 has changed: jobs that are out are worth nothing with the new one, shares of
     /// the old one may still be under way.
-    pub(super) fn kill_all(&mut self, at: Stamp) {
+    pub(super) fn mark_all_stale(&mut self, at: Stamp) {
         for job in &mut self.jobs {
-            job.dead_since.get_or_insert(at);
+            job.stale_since.get_or_insert(at);
         }
     }
 }
@@ -178,9 +178,10 @@ impl SessionJob {
         Notify { job_id: self.id.clone(), clean_jobs: self.clean_jobs, ..(*self.stored.notify).clone() }
     }
 
-    fn is_over(&self, now: Stamp) -> bool {
+    fn is_expired(&self, now: Stamp) -> bool {
         let older = |since: Stamp, limit| now.since(since).is_some_and(|age| age > limit);
-        older(self.received_at, LONGEST_LIFE) || self.dead_since.is_some_and(|dead| older(dead, LATE))
+        older(self.received_at, MAX_JOB_AGE)
+            || self.stale_since.is_some_and(|dead| older(dead, MAX_STALE_AGE))
     }
 }
 
@@ -240,15 +241,15 @@ pub(super) mod tests {
         }
         // Whatever their number, each session has no more than its few.
         assert!(
-            store.is_full() && store.bytes() < 80 * (FEW_JOBS + 1) * ((1 << 20) + 1000),
+            store.is_full() && store.bytes() < 80 * (MAX_JOBS_WHEN_FULL + 1) * ((1 << 20) + 1000),
             "{}",
             store.bytes()
         );
-        sessions.iter_mut().for_each(SessionJobs::make_room);
+        sessions.iter_mut().for_each(SessionJobs::keep_newest_if_small);
         assert_eq!(store.bytes(), 0, "large ones are forgotten");
         add(&mut sessions[0], notify("a", 1, 10_000));
         add(&mut sessions[0], notify("b", 2, 10_000));
-        sessions[0].make_room();
+        sessions[0].keep_newest_if_small();
         assert_eq!(sessions[0].newest().unwrap().id().as_str(), "b");
     }
 }

@@ -57,7 +57,7 @@ pub use recent::{JobView, RecentJob, RecentView};
 pub use replay::Replay;
 pub use rules::CreditView;
 
-pub use local_refusals::{DISMISSED, LOST, SILENT, TOO_MANY};
+pub use local_refusals::{MINER_CLOSED, POOL_LOST, POOL_SILENT, TOO_MANY_PENDING};
 pub use share::{JudgedShare, PendingShare, UnseenJob};
 pub use snapshot::{MinerView, Snapshot};
 pub use summary::{AnalyzerCounts, Latency};

@@ -20,7 +20,7 @@ impl UpstreamNames {
     }
 
     /// Empty for one that has no number, or that nobody has named.
-    pub(super) fn of(&self, place: Option<usize>) -> String {
+    pub(super) fn name(&self, place: Option<usize>) -> String {
         place.and_then(|place| self.0.load().get(place).cloned()).unwrap_or_default()
     }
 }

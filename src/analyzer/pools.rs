@@ -16,7 +16,7 @@ use crate::net::Stamp;
 use crate::record::ShareOutcome;
 
 /// As many show how fast it answers lately.
-const NEWEST_ANSWERS: usize = 20;
+const MAX_NEWEST_ANSWERS: usize = 20;
 
 /// An upstream, to be shown.
 #[derive(Debug, Clone)]
@@ -58,14 +58,14 @@ impl Pools {
         Pools { pools: BTreeMap::new(), good_until: BTreeMap::new(), names }
     }
 
-    pub(super) fn job(&mut self, place: Option<usize>, job: Arc<JobView>) {
-        if let Some(pool) = self.of(place) {
+    pub(super) fn set_job(&mut self, place: Option<usize>, job: Arc<JobView>) {
+        if let Some(pool) = self.pool_mut(place) {
             pool.job = Some(job);
         }
     }
 
-    pub(super) fn judged(&mut self, judged: &JudgedShare) {
-        let Some(pool) = self.of(judged.upstream) else { return };
+    pub(super) fn count_share(&mut self, judged: &JudgedShare) {
+        let Some(pool) = self.pool_mut(judged.upstream) else { return };
         match judged.outcome {
             ShareOutcome::Accepted => pool.accepted += 1,
             ShareOutcome::Rejected { .. } => pool.rejected += 1,
@@ -74,7 +74,7 @@ impl Pools {
         }
         if let Some(time) = judged.answered_after {
             pool.answers.record(time);
-            if pool.newest_answers.len() >= NEWEST_ANSWERS {
+            if pool.newest_answers.len() >= MAX_NEWEST_ANSWERS {
                 pool.newest_answers.pop_front();
             }
             pool.newest_answers.push_back(time);
@@ -91,7 +91,7 @@ impl Pools {
     ) -> Vec<PoolView> {
         // Also those that nothing has come from yet.
         for place in 0..self.names.all().len() {
-            self.of(Some(place));
+            self.pool_mut(Some(place));
         }
         let mut found: BTreeMap<usize, PoolWork<'_>> = BTreeMap::new();
         for session in sessions {
@@ -108,22 +108,22 @@ impl Pools {
             let PoolWork { miners, worst, .. } = found.get(place).copied().unwrap_or_default();
             pool.miners = miners;
             if let Some(verdicts) = worst.and_then(|session| session.verdicts(now, stale_job)) {
-                pool.take(verdicts);
+                pool.set_verdicts(verdicts);
                 if let Some(until) = worst.and_then(|session| session.verdicts_until(stale_job)) {
                     self.good_until.insert(*place, until);
                 }
             } else if self.good_until.get(place).is_some_and(|until| *until < now) {
                 // The last miner left long ago.
                 self.good_until.remove(place);
-                pool.verdicts_are_old();
+                pool.doubt_old_verdicts();
             }
         }
         self.pools.values().cloned().collect()
     }
 
-    fn of(&mut self, place: Option<usize>) -> Option<&mut PoolView> {
+    fn pool_mut(&mut self, place: Option<usize>) -> Option<&mut PoolView> {
         let place = place?;
-        let new = || PoolView::new(place, self.names.of(Some(place)));
+        let new = || PoolView::new(place, self.names.name(Some(place)));
         Some(self.pools.entry(place).or_insert_with(new))
     }
 }
@@ -137,16 +137,16 @@ struct PoolWork<'a> {
 }
 
 impl PoolView {
-    fn take(&mut self, verdicts: CurrentVerdicts) {
+    fn set_verdicts(&mut self, verdicts: CurrentVerdicts) {
         let CurrentVerdicts { payout, chain, outputs } = verdicts;
         (self.payout, self.chain, self.outputs) = (Some(payout), Some(chain), outputs.into());
     }
 
-    fn verdicts_are_old(&mut self) {
+    fn doubt_old_verdicts(&mut self) {
         let (Some(payout), Some(chain)) = (self.payout.take(), self.chain.take()) else { return };
         let mut verdicts = CurrentVerdicts { payout, chain, outputs: self.outputs.to_vec() };
         verdicts.doubt(WorkDoubt::Old);
-        self.take(verdicts);
+        self.set_verdicts(verdicts);
     }
 
     fn new(place: usize, name: String) -> PoolView {

@@ -12,8 +12,8 @@ use crate::stratum::{JobId, Nbits, Ntime};
 use crate::work::{BlockHash, Height, parent_hash};
 
 /// How many of each are kept.
-const MOST_SHARES: usize = 200;
-const MOST_JOBS: usize = 100;
+const MAX_SHARES: usize = 200;
+const MAX_JOBS: usize = 100;
 /// A pool sends the same job to all its miners within moments, so it is among the newest.
 const SAME_JOB_SEARCH: usize = 16;
 
@@ -70,15 +70,15 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    pub(super) fn share(&mut self, row: Arc<ShareRow>) {
+    pub(super) fn add_share(&mut self, row: Arc<ShareRow>) {
         self.changed = true;
-        self.shares.truncate(MOST_SHARES - 1);
+        self.shares.truncate(MAX_SHARES - 1);
         self.shares.push_front(row);
     }
 
     /// Another miner's copy of a job counts as the same one. Which miner gets the job first is
     /// chance; what is shown is its copy.
-    pub(super) fn job(&mut self, seen: &JobSeen, at: NtpTime) -> Arc<JobView> {
+    pub(super) fn add_job(&mut self, seen: &JobSeen, at: NtpTime) -> Arc<JobView> {
         self.changed = true;
         let parent = parent_hash(&seen.prevhash);
         let is_same = |recent: &&mut RecentJob| {
@@ -90,7 +90,7 @@ impl Recent {
             return known.job.clone();
         }
         let job = Arc::new(JobView::new(seen, parent, at));
-        self.jobs.truncate(MOST_JOBS - 1);
+        self.jobs.truncate(MAX_JOBS - 1);
         self.jobs.push_front(RecentJob { job: job.clone(), miners: 1 });
         job
     }

@@ -11,7 +11,7 @@ use crate::net::Stamp;
 use crate::tap::{Direction, TapBytes};
 
 /// How long a copy is held for those that were forwarded before it.
-pub(super) const HOLD: Duration = Duration::from_millis(20);
+pub(super) const HOLD_TIME: Duration = Duration::from_millis(20);
 
 /// The held copies of one session.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub(super) struct ReorderBuffer {
 
 impl ReorderBuffer {
     /// A copy as it comes out of the channel.
-    pub(super) fn hold(&mut self, chunk: TapBytes) {
+    pub(super) fn push(&mut self, chunk: TapBytes) {
         let last = match chunk.direction {
             Direction::Up => &mut self.last_up,
             Direction::Down => &mut self.last_down,
@@ -52,7 +52,7 @@ impl ReorderBuffer {
     }
 
     /// The earliest of the held copies.
-    pub(super) fn release(&mut self) -> Option<TapBytes> {
+    pub(super) fn pop(&mut self) -> Option<TapBytes> {
         self.held.pop_first().map(|(_, chunk)| chunk)
     }
 }
@@ -67,7 +67,7 @@ mod tests {
     }
 
     fn released(order: &mut ReorderBuffer) -> Vec<String> {
-        std::iter::from_fn(|| order.release())
+        std::iter::from_fn(|| order.pop())
             .map(|chunk| String::from_utf8(chunk.bytes.into_vec()).unwrap())
             .collect()
     }
@@ -75,18 +75,18 @@ mod tests {
     #[test]
     fn an_answer_that_overtook_its_share_comes_after_it() {
         let mut order = ReorderBuffer::default();
-        order.hold(chunk(Direction::Down, 30, "answer"));
-        order.hold(chunk(Direction::Up, 20, "share"));
-        order.hold(chunk(Direction::Down, 40, "job"));
+        order.push(chunk(Direction::Down, 30, "answer"));
+        order.push(chunk(Direction::Up, 20, "share"));
+        order.push(chunk(Direction::Down, 40, "job"));
         assert_eq!(released(&mut order), ["share", "answer", "job"]);
     }
 
     #[test]
     fn a_clock_set_back_does_not_turn_one_direction_around() {
         let mut order = ReorderBuffer::default();
-        order.hold(chunk(Direction::Up, 90, "first half"));
-        order.hold(chunk(Direction::Up, 10, "second half"));
-        order.hold(chunk(Direction::Up, 10, "third"));
+        order.push(chunk(Direction::Up, 90, "first half"));
+        order.push(chunk(Direction::Up, 10, "second half"));
+        order.push(chunk(Direction::Up, 10, "third"));
         assert_eq!(released(&mut order), ["first half", "second half", "third"]);
     }
 }

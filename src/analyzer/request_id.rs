@@ -9,12 +9,12 @@ const MAX_ID_LENGTH: usize = 128;
 const MAX_WHOLE_FLOAT: f64 = 9_007_199_254_740_992.0;
 
 /// The id as written, cut to the length that is kept.
-pub(super) fn kept(id: &str) -> &str {
+pub(super) fn truncated(id: &str) -> &str {
     let end = (0..=MAX_ID_LENGTH.min(id.len())).rev().find(|end| id.is_char_boundary(*end));
     &id[..end.unwrap_or(0)]
 }
 
-/// The form that all spellings of one id have in common. `id` is JSON, as [`kept`] returns it.
+/// The form that all spellings of one id have in common. `id` is JSON, as [`truncated`] returns it.
 pub(super) fn canonical(id: &str) -> Cow<'_, str> {
     if is_plain_number(id) || id == "null" {
         return Cow::Borrowed(id);
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn long_ids_are_cut_between_characters() {
-        assert_eq!(kept(&"é".repeat(30_000)).len(), MAX_ID_LENGTH);
-        assert_eq!(canonical(kept(&"9".repeat(1000))).len(), MAX_ID_LENGTH);
+        assert_eq!(truncated(&"é".repeat(30_000)).len(), MAX_ID_LENGTH);
+        assert_eq!(canonical(truncated(&"9".repeat(1000))).len(), MAX_ID_LENGTH);
     }
 }

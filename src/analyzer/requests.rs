@@ -10,8 +10,8 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::answer_form::AnswerForm;
-use super::request_id::{canonical, kept};
-use super::same_id::{KeptAnswer, OpenRequest, SameId, Settled};
+use super::request_id::{canonical, truncated};
+use super::same_id::{KeptAnswer, OpenRequest, SameId, SettledRequest};
 use super::share::PendingShare;
 use crate::net::Stamp;
 use crate::stratum::{Login, VersionMask};
@@ -26,23 +26,23 @@ const MAX_OPEN_SHARES_AT_POOL: usize = 20_480;
 /// Other requests: a farm proxy authorizes 1,000 workers at once. They are counted apart, so that requests
 /// nobody answers leave the room of shares alone.
 const MAX_OPEN_OTHERS: usize = 1024;
-/// In aggregate mode all miners' names are asked about on one connection.
+/// In aggregate mode all miners' names are kind about on one connection.
 const MAX_OPEN_OTHERS_AT_POOL: usize = 10_240;
 /// The most answers that wait for their requests.
 const MAX_EARLY_ANSWERS: usize = 32;
 /// The time an answer waits for its request.
-const EARLY: Duration = Duration::from_secs(1);
+const MAX_EARLY_AGE: Duration = Duration::from_secs(1);
 /// The longest answer that is kept, in bytes: a mere verdict is much shorter.
 const MAX_KEPT_LINE: usize = 1024;
 /// The most answers that are kept because they can belong to more than one request.
 const MAX_UNCLEAR_ANSWERS: usize = 64;
-/// The time after which a kept answer is taken for the share's. Pools answer in order: what was asked together
+/// The time after which a kept answer is taken for the share's. Pools answer in order: what was kind together
 /// is answered together, however long the way is.
-const SETTLE: Duration = Duration::from_secs(1);
+const MAX_UNCLEAR_AGE: Duration = Duration::from_secs(1);
 /// A request that has no answer for so long when a share with its id is sent gets none any more.
-const NEVER_ANSWERED: Duration = Duration::from_secs(10);
+const UNANSWERED_AFTER: Duration = Duration::from_secs(10);
 
-/// What was asked.
+/// What was kind.
 #[derive(Debug)]
 pub(super) enum RequestKind {
     Subscribe,
@@ -63,9 +63,9 @@ pub(super) enum RequestKind {
 pub(super) enum Match {
     /// This request's, which was sent then.
     Request(RequestKind, Stamp),
-    /// One of several requests' with its id; [`OpenRequests::settled`] has it later.
-    Unclear,
-    Nobody,
+    /// One of several requests' with its id; [`OpenRequests::take_settled`] has it later.
+    Ambiguous,
+    NoRequest,
 }
 
 /// The open requests of one session.
@@ -80,7 +80,7 @@ pub(super) struct OpenRequests {
     shares: u32,
     early: VecDeque<KeptAnswer>,
     unclear: usize,
-    settled: Vec<Settled>,
+    settled: Vec<SettledRequest>,
 }
 
 impl OpenRequests {
@@ -109,38 +109,38 @@ impl OpenRequests {
     /// # Errors
     /// Gives the request back with its answer, when that had come before it; without one when there
     /// is no room, because nobody answers this miner.
-    pub(super) fn ask(
+    pub(super) fn add(
         &mut self,
         id: &str,
-        asked: RequestKind,
+        kind: RequestKind,
         readable: Stamp,
         sent: Stamp,
     ) -> Result<(), (RequestKind, Option<KeptAnswer>)> {
-        let id = kept(id);
+        let id = truncated(id);
         let key = canonical(id);
         let is_answered = |early: &KeptAnswer| {
-            canonical(&early.id) == key && early.at >= readable && early.form.fits(&asked)
+            canonical(&early.id) == key && early.at >= readable && early.form.fits(&kind)
         };
         if let Some(place) = self.early.iter().position(is_answered) {
-            return Err((asked, self.early.remove(place)));
+            return Err((kind, self.early.remove(place)));
         }
-        let is_share = matches!(asked, RequestKind::Submit(_));
+        let is_share = matches!(kind, RequestKind::Submit(_));
         let shares = self.shares as usize;
         let is_full =
             if is_share { shares >= self.max_shares } else { self.count - shares >= self.max_others };
         if is_full {
-            return Err((asked, None));
+            return Err((kind, None));
         }
         self.count += 1;
         self.shares += u32::from(is_share);
-        let request = OpenRequest { id: id.into(), asked, at: sent, doubtful: false };
+        let request = OpenRequest { id: id.into(), kind, at: sent, doubtful: false };
         let same = match self.open.get_mut(&*key) {
             Some(same) => same,
             None => self.open.entry(key.into()).or_default(),
         };
         if is_share && !self.answers_all && same.unclear.is_empty() {
-            self.count -=
-                same.pass_over(|request| readable.since(request.at).is_some_and(|age| age >= NEVER_ANSWERED));
+            self.count -= same
+                .pass_over(|request| readable.since(request.at).is_some_and(|age| age >= UNANSWERED_AFTER));
         }
         same.requests.push_back(request);
         Ok(())
@@ -148,11 +148,11 @@ impl OpenRequests {
 
     /// Some of what the pool said is lost. Where several requests have one id, nobody can know any
     /// more which of them the next answer belongs to: they are given up.
-    pub(super) fn lost_answers(&mut self) -> Vec<RequestKind> {
+    pub(super) fn answers_lost(&mut self) -> Vec<RequestKind> {
         let (mut lost, mut unclear) = (Vec::new(), 0);
         self.open.retain(|_, same| {
             if same.requests.len() > 1 {
-                lost.extend(same.requests.drain(..).map(|request| request.asked));
+                lost.extend(same.requests.drain(..).map(|request| request.kind));
                 unclear += same.unclear.drain(..).count();
             }
             same.requests.iter_mut().for_each(|request| request.doubtful = true);
@@ -165,22 +165,21 @@ impl OpenRequests {
 
     /// The id is about to be used again: a request of this id whose answer may be lost must not take
     /// the next one's.
-    pub(super) fn make_way(&mut self, id: &str) -> Option<RequestKind> {
-        let key = canonical(kept(id));
+    pub(super) fn drop_doubtful(&mut self, id: &str) -> Option<RequestKind> {
+        let key = canonical(truncated(id));
         let same = self.open.get_mut(&*key)?;
         if !same.requests.front()?.doubtful {
             return None;
         }
-        let OpenRequest { asked, .. } = same.requests.pop_front()?;
+        let OpenRequest { kind, .. } = same.requests.pop_front()?;
         self.drop_if_empty(&key);
-        self.forget(std::slice::from_ref(&asked));
-        Some(asked)
+        self.forget(std::slice::from_ref(&kind));
+        Some(kind)
     }
 
     fn forget(&mut self, gone: &[RequestKind]) {
         self.count -= gone.len();
-        self.shares -=
-            gone.iter().map(|asked| u32::from(matches!(asked, RequestKind::Submit(_)))).sum::<u32>();
+        self.shares -= gone.iter().map(|kind| u32::from(matches!(kind, RequestKind::Submit(_)))).sum::<u32>();
     }
 
     fn drop_if_empty(&mut self, key: &str) {
@@ -192,30 +191,30 @@ impl OpenRequests {
 
     /// An answer: to the oldest request with this id that it can belong to.
     pub(super) fn answer(&mut self, id: &str, form: AnswerForm, at: Stamp, line: &[u8]) -> Match {
-        let id = kept(id);
+        let id = truncated(id);
         let key = canonical(id);
-        let Some(same) = self.open.get_mut(&*key) else { return Match::Nobody };
-        let Some(place) = same.first_fit(id, form) else { return Match::Nobody };
+        let Some(same) = self.open.get_mut(&*key) else { return Match::NoRequest };
+        let Some(place) = same.first_fit(id, form) else { return Match::NoRequest };
         // Only a verdict can be the wrong request's: other forms say what they answer.
         let is_verdict = matches!(form, AnswerForm::Yes | AnswerForm::Refusal);
         let is_behind = !same.unclear.is_empty() && is_verdict;
         if !is_behind && (self.answers_all || !same.is_unclear(id, form, place)) {
-            let Some(OpenRequest { asked, at, .. }) = same.requests.remove(place) else {
-                return Match::Nobody;
+            let Some(OpenRequest { kind, at, .. }) = same.requests.remove(place) else {
+                return Match::NoRequest;
             };
-            self.forget(std::slice::from_ref(&asked));
+            self.forget(std::slice::from_ref(&kind));
             self.settle(&key, false);
             self.drop_if_empty(&key);
-            return Match::Request(asked, at);
+            return Match::Request(kind, at);
         }
         if line.len() > MAX_KEPT_LINE {
-            return Match::Nobody;
+            return Match::NoRequest;
         }
         same.unclear.push_back(KeptAnswer { id: id.into(), form, at, line: line.into() });
         self.unclear += 1;
         self.settle(&key, self.unclear > MAX_UNCLEAR_ANSWERS);
         self.drop_if_empty(&key);
-        Match::Unclear
+        Match::Ambiguous
     }
 
     /// Gives kept answers to their requests as far as it is clear now whose they are. `is_due`: the pool has
@@ -226,33 +225,32 @@ impl OpenRequests {
         same.settle(is_due, &mut self.settled);
         self.count -= before.0 - same.requests.len();
         self.unclear -= before.1 - same.unclear.len();
-        let shares =
-            self.settled[before.2..].iter().filter(|one| matches!(one.asked, RequestKind::Submit(_)));
+        let shares = self.settled[before.2..].iter().filter(|one| matches!(one.kind, RequestKind::Submit(_)));
         self.shares -= shares.count() as u32;
     }
 
     /// Requests whose kept answers have found them.
-    pub(super) fn settled(&mut self) -> Vec<Settled> {
+    pub(super) fn take_settled(&mut self) -> Vec<SettledRequest> {
         std::mem::take(&mut self.settled)
     }
 
-    /// Keeps an answer that nobody has asked for yet.
-    pub(super) fn keep(&mut self, id: &str, form: AnswerForm, at: Stamp, line: &[u8]) {
+    /// Keeps an answer that nobody has kind for yet.
+    pub(super) fn keep_early_answer(&mut self, id: &str, form: AnswerForm, at: Stamp, line: &[u8]) {
         if line.len() > MAX_KEPT_LINE {
             return;
         }
         if self.early.len() >= MAX_EARLY_ANSWERS {
             self.early.pop_front();
         }
-        self.early.push_back(KeptAnswer { id: kept(id).into(), form, at, line: line.into() });
+        self.early.push_back(KeptAnswer { id: truncated(id).into(), form, at, line: line.into() });
     }
 
     /// Settles what is unclear for too long, and takes out what has waited for longer than `timeout`.
     pub(super) fn expire(&mut self, timeout: Duration, now: Stamp) -> Vec<RequestKind> {
         let is_over = |at: Stamp, limit: Duration| now.since(at).is_some_and(|age| age >= limit);
-        self.early.retain(|early| !is_over(early.at, EARLY));
+        self.early.retain(|early| !is_over(early.at, MAX_EARLY_AGE));
         if self.unclear > 0 {
-            let limit = SETTLE.min(timeout / 2);
+            let limit = MAX_UNCLEAR_AGE.min(timeout / 2);
             let is_due = |same: &SameId| same.unclear.front().is_some_and(|answer| is_over(answer.at, limit));
             let due: Vec<Box<str>> =
                 self.open.iter().filter(|(_, same)| is_due(same)).map(|(key, _)| key.clone()).collect();
@@ -264,7 +262,7 @@ impl OpenRequests {
         let (mut expired, mut unclear) = (Vec::new(), 0);
         self.open.retain(|_, same| {
             while same.requests.front().is_some_and(|request| is_over(request.at, timeout)) {
-                expired.extend(same.requests.pop_front().map(|request| request.asked));
+                expired.extend(same.requests.pop_front().map(|request| request.kind));
             }
             if same.requests.is_empty() {
                 unclear += same.unclear.len();
@@ -283,7 +281,7 @@ impl OpenRequests {
             keys.iter().for_each(|key| self.settle(key, true));
         }
         (self.count, self.shares, self.unclear) = (0, 0, 0);
-        self.open.drain().flat_map(|(_, same)| same.requests).map(|request| request.asked).collect()
+        self.open.drain().flat_map(|(_, same)| same.requests).map(|request| request.kind).collect()
     }
 
     /// When the oldest share was sent that waits for its answer.
@@ -292,12 +290,12 @@ impl OpenRequests {
             return None;
         }
         let requests = self.open.values().flat_map(|same| &same.requests);
-        let shares = requests.filter(|request| matches!(request.asked, RequestKind::Submit(_)));
+        let shares = requests.filter(|request| matches!(request.kind, RequestKind::Submit(_)));
         shares.map(|request| request.at).min()
     }
 
     /// How many shares wait for their answers.
-    pub(super) fn shares(&self) -> u32 {
+    pub(super) fn open_shares(&self) -> u32 {
         self.shares
     }
 }

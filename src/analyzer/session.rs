@@ -28,24 +28,24 @@ use crate::stratum::line_reader::{Line, LineReader, LongLines};
 use crate::stratum::{Difficulty, DifficultyTimeline, Extranonce1, Extranonce2Size, Readings, VersionMask};
 use crate::tap::{Conversation, Direction, TapBytes};
 use crate::work::RecentHashes;
-use early::EarlyJobs;
-pub(super) use early::EarlyMemory;
+use early::WaitingJobs;
+pub(super) use early::WaitingMemory;
 use seen_jobs::SeenJobs;
 
 /// The most workers of one connection; farm proxies authorize many.
-const MOST_WORKERS: usize = 1024;
+const MAX_WORKERS: usize = 1024;
 /// The most addresses among their names that a block is searched for.
-const MOST_ADDRESSES: usize = 16;
+const MAX_ADDRESSES: usize = 16;
 /// How long the request to an answer may be late.
-const UNASKED: Duration = Duration::from_secs(2);
+const MAX_REQUEST_DELAY: Duration = Duration::from_secs(2);
 /// A line that is unfinished for so long is none that is still on its way: packets that are lost come again
 /// within seconds.
-const UNFINISHED: Duration = Duration::from_secs(10);
+const MAX_UNFINISHED_AGE: Duration = Duration::from_secs(10);
 /// An opening that takes longer is none.
-const OPENING: Duration = Duration::from_secs(60);
+const MAX_OPENING: Duration = Duration::from_secs(60);
 /// A job for others, from before the pool knew the miner, is excused for so long after the miner has begun to mine.
 /// Pools follow such a job with another one at once.
-const EXCUSED: Duration = Duration::from_secs(10);
+const MAX_EXCUSE: Duration = Duration::from_secs(10);
 /// Why a line was not read.
 const TOO_LONG: &str = "its line is longer than 1 MiB, or too many pools send long lines";
 
@@ -67,33 +67,33 @@ pub(super) struct AnalyzedSession {
     /// A `mining.set_extranonce` that holds from the next job on.
     next_extranonce: Option<(Extranonce1, Extranonce2Size)>,
     /// From an answer before the one that the miner waits for.
-    foreign_extranonce1: Option<Extranonce1>,
+    first_unasked_extranonce1: Option<Extranonce1>,
     /// From an answer that nobody waits for.
     unasked_extranonce1: Option<(Extranonce1, Stamp)>,
     /// When the pool last said anything.
-    heard: Option<Stamp>,
+    last_pool_bytes_at: Option<Stamp>,
     /// When the pool's newest lines came, and how many came then.
     newest_lines: (Stamp, i64),
     /// The pool has accepted an authorize.
-    is_accepted: bool,
+    is_authorized: bool,
     /// When the pool first accepted an authorize or a share.
     mining_since: Option<Stamp>,
     /// When the newest job came, readable or not.
-    job_came: Option<Stamp>,
+    last_job_at: Option<Stamp>,
     version_mask: Option<VersionMask>,
     difficulties: DifficultyTimeline,
     /// When the pool set it last.
     pub(super) difficulty_set: Option<Stamp>,
     jobs: SessionJobs,
     /// Those that came before the search space was known.
-    early_jobs: EarlyJobs,
+    waiting_jobs: WaitingJobs,
     /// The message id of the newest subscribe.
     subscribe_id: Option<Box<str>>,
     /// The pool has answered the subscribe, so that jobs could be judged by now.
     is_subscribe_answered: bool,
     /// Why the search space is not sure: then no verdict on a job is.
     space_doubt: Option<WorkDoubt>,
-    /// The miner has asked to be told of another extranonce1.
+    /// The miner has kind to be told of another extranonce1.
     takes_extranonce: bool,
     /// When the line began that has no end yet; `None` also when it was looked at.
     unfinished_since: Option<Stamp>,
@@ -108,11 +108,11 @@ pub(super) struct AnalyzedSession {
     work: CurrentWork,
     hashes: RecentHashes,
     pub(super) meter: WorkMeter,
-    pub(super) tally: Tally,
+    pub(super) counts: SessionCounts,
 }
 
 /// What all sessions share.
-type SharedBySessions = (LongLines, EarlyMemory, (KnownJobs, HashedShares), JobStore);
+type SharedBySessions = (LongLines, WaitingMemory, (KnownJobs, HashedShares), JobStore);
 
 /// A name that was authorized, or was to be.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ struct SessionWorker {
 
 /// A session's figures.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Tally {
+pub(super) struct SessionCounts {
     pub(super) accepted: u64,
     pub(super) rejected: u64,
     /// The pool had its time.
@@ -131,7 +131,7 @@ pub(super) struct Tally {
     /// What the pool said is not known: the session ended first, or copies were not analysed.
     pub(super) unknown: u64,
     pub(super) stale: u64,
-    /// Sum of what was asked for, over accepted shares.
+    /// Sum of what was kind for, over accepted shares.
     pub(super) accepted_difficulty: f64,
     pub(super) best: f64,
     pub(super) last_share: Option<Stamp>,
@@ -142,7 +142,7 @@ impl AnalyzedSession {
         conversation: Arc<Conversation>,
         opened: Stamp,
         expectations: Expectations,
-        (long_lines, early_memory, (known_jobs, hashed_shares), store): SharedBySessions,
+        (long_lines, waiting_memory, (known_jobs, hashed_shares), store): SharedBySessions,
     ) -> AnalyzedSession {
         AnalyzedSession {
             requests: OpenRequests::new(conversation.role),
@@ -158,18 +158,18 @@ impl AnalyzedSession {
             extranonce1: None,
             extranonce2_size: None,
             next_extranonce: None,
-            foreign_extranonce1: None,
+            first_unasked_extranonce1: None,
             unasked_extranonce1: None,
-            heard: None,
+            last_pool_bytes_at: None,
             newest_lines: (opened, 0),
-            is_accepted: false,
+            is_authorized: false,
             mining_since: None,
-            job_came: None,
+            last_job_at: None,
             version_mask: None,
             difficulties: DifficultyTimeline::new(),
             difficulty_set: None,
             jobs: SessionJobs::new(store),
-            early_jobs: EarlyJobs::new(early_memory),
+            waiting_jobs: WaitingJobs::new(waiting_memory),
             subscribe_id: None,
             is_subscribe_answered: false,
             space_doubt: None,
@@ -183,7 +183,7 @@ impl AnalyzedSession {
             work: CurrentWork::default(),
             hashes: RecentHashes::default(),
             meter: WorkMeter::new(opened),
-            tally: Tally::default(),
+            counts: SessionCounts::default(),
         }
     }
 
@@ -192,16 +192,16 @@ impl AnalyzedSession {
     pub(super) fn resume(&mut self, at: Stamp) {
         self.up.gap();
         self.down.gap();
-        self.missed(at);
+        self.copies_lost(at);
     }
 
     /// The jobs of all sessions take too much.
     pub(super) fn forget_jobs(&mut self) {
-        self.jobs.make_room();
+        self.jobs.keep_newest_if_small();
     }
 
     /// Jobs are judged by these from now on, and the present one once more.
-    pub(super) fn expect_by(&mut self, expectations: Expectations) {
+    pub(super) fn set_expectations(&mut self, expectations: Expectations) {
         self.work.again(self.expected.as_deref(), &expectations);
         self.expectations = expectations;
     }
@@ -209,7 +209,7 @@ impl AnalyzedSession {
     /// Follows what was forwarded together.
     pub(super) fn read(&mut self, chunk: &TapBytes, each: &mut impl FnMut(SessionEvent)) {
         if chunk.direction == Direction::Down {
-            self.heard = Some(chunk.readable_at);
+            self.last_pool_bytes_at = Some(chunk.readable_at);
         }
         let mut reader = std::mem::take(match chunk.direction {
             Direction::Up => &mut self.up,
@@ -219,9 +219,9 @@ impl AnalyzedSession {
             reader.gap();
             if chunk.direction == Direction::Down {
                 self.lost_copies = self.conversation.down.dropped.load(Ordering::Relaxed);
-                self.missed(chunk.readable_at);
-                for asked in self.requests.lost_answers() {
-                    self.give_up(asked, ShareOutcome::Unknown, each);
+                self.copies_lost(chunk.readable_at);
+                for kind in self.requests.answers_lost() {
+                    self.give_up(kind, ShareOutcome::Unknown, each);
                 }
             }
         }
@@ -257,16 +257,16 @@ impl AnalyzedSession {
     fn miner_line(&mut self, line: &[u8], chunk: &TapBytes, each: &mut impl FnMut(SessionEvent)) {
         let readings = Readings::of(line);
         match readings.first() {
-            Some(message) => self.miner_said(&message, chunk, each),
+            Some(message) => self.miner_message(&message, chunk, each),
             None => {
-                self.conversation.garbage.fetch_add(1, Ordering::Relaxed);
+                self.conversation.unreadable_lines.fetch_add(1, Ordering::Relaxed);
                 each(SessionEvent::Unreadable);
             }
         }
     }
 
     /// A time of its own for each of the pool's lines, in their order: many can come at once.
-    fn line_came(&mut self, at: Stamp) -> Stamp {
+    fn stamp_of_line(&mut self, at: Stamp) -> Stamp {
         let (known, count) = &mut self.newest_lines;
         *count = if *known == at { *count + 1 } else { 0 };
         *known = at;
@@ -278,7 +278,7 @@ impl AnalyzedSession {
         self.up.too_long + self.down.too_long
     }
 
-    fn facts(&self) -> BlockFinder {
+    fn block_finder(&self) -> BlockFinder {
         BlockFinder {
             session: self.conversation.id,
             miner: self.conversation.miner(),
@@ -295,8 +295,8 @@ impl AnalyzedSession {
         let outcome = if is_whole { ShareOutcome::Unanswered } else { ShareOutcome::Unknown };
         let expired = self.requests.expire(timeout, now);
         self.take_settled(each);
-        for asked in expired {
-            self.give_up(asked, outcome.clone(), each);
+        for kind in expired {
+            self.give_up(kind, outcome.clone(), each);
         }
         self.publish();
         self.look_at_unfinished_line(now, each);
@@ -304,19 +304,20 @@ impl AnalyzedSession {
         let lost_copies = self.conversation.down.dropped.load(Ordering::Relaxed);
         if lost_copies > self.lost_copies {
             self.lost_copies = lost_copies;
-            self.missed(now);
+            self.copies_lost(now);
         }
         let oldest = self.requests.oldest_share();
         let age = oldest.map(|at| now.since(at).unwrap_or_default());
         self.conversation.clock.set_oldest_unanswered(age);
-        self.conversation.clock.looked();
+        self.conversation.clock.mark_current();
         self.change_extranonce1(now, each);
         self.end_excuse(now, each);
     }
 
     /// Judges jobs anew that came before the pool knew the miner, if the miner seems to stay with them.
     fn end_excuse(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
-        let (since, excused) = self.mining_since.map_or((self.opened, OPENING), |since| (since, EXCUSED));
+        let (since, excused) =
+            self.mining_since.map_or((self.opened, MAX_OPENING), |since| (since, MAX_EXCUSE));
         if now.since(since).is_none_or(|age| age < excused) || !self.work.has_early() {
             return;
         }
@@ -328,7 +329,7 @@ impl AnalyzedSession {
     /// A NerdMiner takes what has come within a second for a line, also without an end (wire reference,
     /// section 1.4).
     fn look_at_unfinished_line(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
-        let is_due = |since: Stamp| now.since(since).is_some_and(|age| age >= UNFINISHED);
+        let is_due = |since: Stamp| now.since(since).is_some_and(|age| age >= MAX_UNFINISHED_AGE);
         if !self.unfinished_since.is_some_and(is_due) {
             return;
         }
@@ -344,8 +345,8 @@ impl AnalyzedSession {
     pub(super) fn close(&mut self, each: &mut impl FnMut(SessionEvent)) {
         let open = self.requests.take_all();
         self.take_settled(each);
-        for asked in open {
-            self.give_up(asked, ShareOutcome::Unknown, each);
+        for kind in open {
+            self.give_up(kind, ShareOutcome::Unknown, each);
         }
         each(SessionEvent::Closed(self.conversation.id));
     }
@@ -376,7 +377,7 @@ impl AnalyzedSession {
     }
 
     /// How it stands, for rules that watch time pass.
-    pub(super) fn pulse(&self, now: Stamp, jobs: Option<JobGap>) -> SessionSample<'_> {
+    pub(super) fn sample(&self, now: Stamp, jobs: Option<JobGap>) -> SessionSample<'_> {
         let seconds = |since: Stamp| now.since(since).unwrap_or_default().as_secs_f64();
         SessionSample {
             session: self.conversation.id,
@@ -386,13 +387,13 @@ impl AnalyzedSession {
             miner: self.conversation.miner().ip(),
             hash_rate: self.meter.one_hour(now),
             difficulty: self.difficulty().value(),
-            accepted: self.tally.accepted,
+            accepted: self.counts.accepted,
             watched: seconds(self.opened),
-            pool_silent: self.heard.map(seconds),
-            waits_for_work: self.is_accepted && self.job_came.is_none(),
-            job_silent: self.job_came.map(seconds),
-            unanswered: self.requests.shares(),
-            share_silent: self.tally.last_share.map(seconds),
+            pool_silent: self.last_pool_bytes_at.map(seconds),
+            waits_for_work: self.is_authorized && self.last_job_at.is_none(),
+            job_silent: self.last_job_at.map(seconds),
+            unanswered: self.requests.open_shares(),
+            share_silent: self.counts.last_share.map(seconds),
             jobs,
             unread: self.work.in_doubt_since(now).map(|(doubt, since)| (doubt, seconds(since))),
             extranonce2_size: self.extranonce2_size,
@@ -402,7 +403,8 @@ impl AnalyzedSession {
     }
 
     fn change_extranonce1(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
-        let is_due = |(_, at): &(Extranonce1, Stamp)| now.since(*at).is_some_and(|age| age > UNASKED);
+        let is_due =
+            |(_, at): &(Extranonce1, Stamp)| now.since(*at).is_some_and(|age| age > MAX_REQUEST_DELAY);
         if !self.unasked_extranonce1.as_ref().is_some_and(is_due) {
             return;
         }
@@ -417,11 +419,11 @@ impl AnalyzedSession {
     }
 
     /// Notes the pool's verdict on a name. One that was refused and is accepted later counts from then on. A
-    /// refusal takes nothing back: some pools refuse to be asked twice about a name that they know.
-    fn note_worker(&mut self, name: &str, refused: bool) {
+    /// refusal takes nothing back: some pools refuse to be kind twice about a name that they know.
+    fn set_worker_verdict(&mut self, name: &str, refused: bool) {
         if let Some(known) = self.workers.iter_mut().find(|known| known.name == name) {
             known.refused &= refused;
-        } else if self.workers.len() < MOST_WORKERS {
+        } else if self.workers.len() < MAX_WORKERS {
             self.workers.push(SessionWorker { name: name.to_owned(), refused });
         }
     }
@@ -442,8 +444,8 @@ impl AnalyzedSession {
     }
 
     fn publish(&self) {
-        self.conversation.unanswered.store(self.requests.shares(), Ordering::Release);
-        if self.requests.shares() == 0 {
+        self.conversation.unanswered.store(self.requests.open_shares(), Ordering::Release);
+        if self.requests.open_shares() == 0 {
             self.conversation.clock.set_oldest_unanswered(None);
         }
     }
@@ -456,13 +458,13 @@ impl AnalyzedSession {
         }
     }
 
-    fn give_up(&mut self, asked: RequestKind, outcome: ShareOutcome, each: &mut impl FnMut(SessionEvent)) {
-        if let RequestKind::Submit(share) = asked {
-            self.judged(*share, outcome, None, each);
+    fn give_up(&mut self, kind: RequestKind, outcome: ShareOutcome, each: &mut impl FnMut(SessionEvent)) {
+        if let RequestKind::Submit(share) = kind {
+            self.count_share(*share, outcome, None, each);
         }
     }
 
-    fn judged(
+    fn count_share(
         &mut self,
         mut share: PendingShare,
         outcome: ShareOutcome,
@@ -475,22 +477,22 @@ impl AnalyzedSession {
         }
         match outcome {
             ShareOutcome::Accepted => {
-                self.tally.accepted += 1;
-                self.tally.accepted_difficulty += share.assigned.map_or(0.0, Difficulty::value);
+                self.counts.accepted += 1;
+                self.counts.accepted_difficulty += share.assigned.map_or(0.0, Difficulty::value);
                 self.mining_since.get_or_insert(share.at);
                 if self.worker().is_empty() {
-                    self.note_worker(&share.worker, false);
+                    self.set_worker_verdict(&share.worker, false);
                 }
                 if self.expected.is_none() {
-                    self.expect(&share.worker);
+                    self.expect_payee(&share.worker);
                 }
             }
-            ShareOutcome::Rejected { .. } => self.tally.rejected += 1,
-            ShareOutcome::Unanswered => self.tally.unanswered += 1,
-            ShareOutcome::Unknown => self.tally.unknown += 1,
+            ShareOutcome::Rejected { .. } => self.counts.rejected += 1,
+            ShareOutcome::Unanswered => self.counts.unanswered += 1,
+            ShareOutcome::Unknown => self.counts.unknown += 1,
         }
-        self.tally.stale += u64::from(share.stale);
-        let BlockFinder { session, miner, user_agent, upstream } = self.facts();
+        self.counts.stale += u64::from(share.stale);
+        let BlockFinder { session, miner, user_agent, upstream } = self.block_finder();
         each(SessionEvent::Judged(Box::new(JudgedShare {
             session,
             miner,

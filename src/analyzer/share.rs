@@ -29,7 +29,7 @@ pub struct PendingShare {
     /// A later clean job had come before it.
     pub stale: bool,
     /// For how long a newer job had been there.
-    pub followed: Option<Duration>,
+    pub superseded_for: Option<Duration>,
     /// What the pool had asked for with its job.
     pub assigned: Option<Difficulty>,
     /// The least that the pool may ask for it: the lower of then and now.
@@ -57,7 +57,7 @@ pub enum UnseenJob {
     /// Nothing was lost: the pool sent it in a form that could not be read.
     Unread,
     /// Copies of what the pool sent were lost not long before.
-    PerhapsMissed,
+    MaybeMissed,
 }
 
 /// A share with everything that will ever be known of it.
@@ -75,7 +75,7 @@ pub struct JudgedShare {
 }
 
 impl JudgedShare {
-    pub(super) fn facts(&self) -> BlockFinder {
+    pub(super) fn block_finder(&self) -> BlockFinder {
         BlockFinder {
             session: self.session,
             miner: self.miner,
@@ -104,8 +104,8 @@ impl PendingShare {
             id: shortened(id).into(),
             extranonce1: job.map(|job| job.prepared.extranonce1().clone()),
             job_age: job.and_then(|job| at.since(job.received_at)),
-            stale: job.is_some_and(|job| job.dead_since.is_some_and(|dead| dead < at)),
-            followed: job.and_then(|job| at.since(job.followed_at?)),
+            stale: job.is_some_and(|job| job.stale_since.is_some_and(|dead| dead < at)),
+            superseded_for: job.and_then(|job| at.since(job.followed_at?)),
             assigned: job.map(|job| job.assigned),
             lowest,
             range,
@@ -150,7 +150,7 @@ impl PendingShare {
             extranonce1: None,
             job_age: None,
             stale: false,
-            followed: None,
+            superseded_for: None,
             assigned: None,
             lowest: None,
             range: None,

@@ -86,38 +86,38 @@ pub struct MinerView {
 
 impl Snapshot {
     pub(super) fn of(
-        ledger: &mut Accounting,
+        accounting: &mut Accounting,
         sessions: &HashMap<SessionId, AnalyzedSession>,
         (up_for, stale_job): (Duration, Duration),
         now: Stamp,
     ) -> Snapshot {
-        let pools = ledger.pools.view(sessions.values(), now, stale_job);
+        let pools = accounting.pools.view(sessions.values(), now, stale_job);
         let views = |is_such: fn(Role) -> bool| {
             let such = sessions.values().filter(|session| is_such(session.conversation.role));
             let mut views: Vec<_> =
-                such.map(|session| MinerView::of(session, ledger, sessions, (now, stale_job))).collect();
+                such.map(|session| MinerView::of(session, accounting, sessions, (now, stale_job))).collect();
             views.sort_by_key(|view| view.session);
             views
         };
         let (miners, shared) = (views(Role::is_with_miner), views(|role| role == Role::Pool));
         Snapshot {
-            at: Some(ledger.correct(now)),
+            at: Some(accounting.correct(now)),
             up_for,
-            summary: ledger.summary.clone(),
-            hash_rates: ledger.totals.hash_rates(now),
-            totals: Some(ledger.totals.clone()),
-            bests: ledger.bests.clone(),
-            best_ever: ledger.state.best().first().cloned(),
-            lifetime: ledger.state.lifetime.clone(),
-            history: ledger.history.clone(),
+            summary: accounting.summary.clone(),
+            hash_rates: accounting.totals.hash_rates(now),
+            totals: Some(accounting.totals.clone()),
+            bests: accounting.bests.clone(),
+            best_ever: accounting.state.best().first().cloned(),
+            lifetime: accounting.state.lifetime.clone(),
+            history: accounting.history.clone(),
             miners,
             shared,
             pools,
-            recent: ledger.recent.view(),
-            alerts: ledger.alerts.view(),
-            credit: ledger.credit().cloned(),
-            clock: Some(ledger.clock_state()),
-            recording: ledger.recording(),
+            recent: accounting.recent.view(),
+            alerts: accounting.alerts.view(),
+            credit: accounting.credit().cloned(),
+            clock: Some(accounting.clock_state()),
+            recording: accounting.recording(),
         }
     }
 }
@@ -125,11 +125,11 @@ impl Snapshot {
 impl MinerView {
     pub(super) fn of(
         session: &AnalyzedSession,
-        ledger: &Accounting,
+        accounting: &Accounting,
         sessions: &HashMap<SessionId, AnalyzedSession>,
         (now, stale_job): (Stamp, Duration),
     ) -> MinerView {
-        let (conversation, tally) = (&session.conversation, &session.tally);
+        let (conversation, counts) = (&session.conversation, &session.counts);
         let (extranonce1, extranonce2_size) = session.extranonce();
         MinerView {
             session: conversation.id,
@@ -138,20 +138,20 @@ impl MinerView {
             user_agent: session.user_agent.clone(),
             upstream: conversation.upstream(),
             difficulty: session.difficulty().value(),
-            difficulty_since: session.difficulty_set.map(|set| ledger.correct(set)),
-            best: tally.best,
-            accepted: tally.accepted,
-            rejected: tally.rejected,
-            unanswered: tally.unanswered,
-            unknown: tally.unknown,
+            difficulty_since: session.difficulty_set.map(|set| accounting.correct(set)),
+            best: counts.best,
+            accepted: counts.accepted,
+            rejected: counts.rejected,
+            unanswered: counts.unanswered,
+            unknown: counts.unknown,
             hash_rates: session.meter.rates(now),
             connected_for: now.since(session.opened).unwrap_or_default(),
-            connected_since: ledger.correct(session.opened),
-            last_share_ago: tally.last_share.and_then(|last| now.since(last)),
-            last_share: tally.last_share.map(|last| ledger.correct(last)),
-            stale: tally.stale,
-            accepted_difficulty: tally.accepted_difficulty,
-            best_ever: ledger.state.best_of(session.worker()).cloned(),
+            connected_since: accounting.correct(session.opened),
+            last_share_ago: counts.last_share.and_then(|last| now.since(last)),
+            last_share: counts.last_share.map(|last| accounting.correct(last)),
+            stale: counts.stale,
+            accepted_difficulty: counts.accepted_difficulty,
+            best_ever: accounting.state.best_of(session.worker()).cloned(),
             extranonce1: extranonce1.cloned(),
             extranonce2_size,
             payout: match conversation.role {

@@ -8,9 +8,9 @@ use hdrhistogram::Histogram;
 use crate::tap::Direction;
 
 /// The longest delay that is told apart.
-const LONGEST: Duration = Duration::from_secs(60);
+const MAX_DELAY: Duration = Duration::from_secs(60);
 /// Jobs become as old as blocks are late.
-const LONGEST_AGE: Duration = Duration::from_secs(7200);
+const MAX_JOB_AGE: Duration = Duration::from_secs(7200);
 
 /// Counts since the start. A message is a line.
 #[derive(Debug, Clone, Default)]
@@ -56,14 +56,14 @@ pub struct Latency {
 
 impl Default for Latency {
     fn default() -> Latency {
-        Latency::between(Duration::from_nanos(100), LONGEST)
+        Latency::between(Duration::from_nanos(100), MAX_DELAY)
     }
 }
 
 impl Latency {
     /// For ages of jobs: from a millisecond to two hours.
     pub fn of_ages() -> Latency {
-        Latency::between(Duration::from_millis(1), LONGEST_AGE)
+        Latency::between(Duration::from_millis(1), MAX_JOB_AGE)
     }
 
     fn between(shortest: Duration, longest: Duration) -> Latency {
@@ -108,7 +108,7 @@ impl Latency {
     }
 
     /// These and those together.
-    pub fn and(&self, other: &Latency) -> Latency {
+    pub fn merged(&self, other: &Latency) -> Latency {
         let mut both = self.clone();
         both.total = both.total.saturating_add(other.total);
         if let (Some(mine), Some(others)) = (&mut both.histogram, &other.histogram) {
@@ -152,9 +152,9 @@ mod tests {
         assert_eq!(latency.total(), Duration::from_micros(5050));
         assert_eq!(latency.within(Duration::from_secs(1)), 100);
         assert!((49..=51).contains(&latency.within(Duration::from_micros(50))));
-        let twice = latency.and(&latency);
+        let twice = latency.merged(&latency);
         assert_eq!((twice.count(), twice.total()), (200, latency.total() * 2));
         latency.record(Duration::from_secs(3600));
-        assert!(latency.max() >= LONGEST);
+        assert!(latency.max() >= MAX_DELAY);
     }
 }

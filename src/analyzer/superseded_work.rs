@@ -12,7 +12,7 @@ use crate::net::Stamp;
 
 /// Lost copies leave verdicts in doubt for so long after the next job if no share comes. Copies are lost when
 /// this machine is overloaded, and a slow miner may not send a share for days.
-const MISSED_COUNTS: Duration = Duration::from_secs(3600);
+const MAX_MISSED_AGE: Duration = Duration::from_secs(3600);
 
 /// The worst of what came before the newest job, until a share proves that the miner has moved on.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ impl SupersededWork {
             self.add_doubt(doubt, at);
         }
         for job in jobs {
-            if let Some(why) = job.unjudged() {
+            if let Some(why) = job.unverifiable_reason() {
                 self.add_doubt(Some((why, at)), at);
             } else if job.is_bad() {
                 self.followed_at = Some(at);
@@ -67,7 +67,7 @@ impl SupersededWork {
 
     /// Why nobody can tell what the miner works on, and since when.
     pub(super) fn doubt(&self, now: Stamp) -> Option<(WorkDoubt, Stamp)> {
-        let is_over = |since: Stamp| now.since(since).is_some_and(|age| age > MISSED_COUNTS);
+        let is_over = |since: Stamp| now.since(since).is_some_and(|age| age > MAX_MISSED_AGE);
         self.doubt.filter(|(why, since)| *why != WorkDoubt::Missed || !is_over(*since))
     }
 

@@ -12,8 +12,8 @@ use crate::net::Stamp;
 use crate::record::ShareOutcome;
 
 /// The most reasons of refusals, and workers, that are told apart; the rest is "other".
-const MOST_KINDS: usize = 64;
-const MOST_WORKERS: usize = 8192;
+const MAX_REASONS: usize = 64;
+const MAX_WORKERS: usize = 8192;
 const OTHER: &str = "(other)";
 
 /// Counts of shares and jobs since the start.
@@ -82,12 +82,12 @@ impl WorkerTotals {
     }
 
     /// The mean time between two of its shares, over all of its sessions.
-    pub fn cadence(&self) -> Option<Duration> {
+    pub fn mean_share_interval(&self) -> Option<Duration> {
         let gaps = u32::try_from(self.sent).ok()?.checked_sub(1).filter(|gaps| *gaps > 0)?;
         Some(self.newest?.since(self.first?)? / gaps)
     }
 
-    fn tempo(&mut self, judged: &JudgedShare) {
+    fn count_timing(&mut self, judged: &JudgedShare) {
         let at = judged.share.at;
         self.sent += 1;
         self.first.get_or_insert(at);
@@ -137,7 +137,7 @@ impl Totals {
         Some(self.answers.total() / count)
     }
 
-    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime) {
+    pub(super) fn add_job(&mut self, job: &JobSeen, at: NtpTime) {
         self.jobs += 1;
         self.height = job.height.map(|height| height.0).or(self.height);
         self.network_difficulty = job.network_difficulty.or(self.network_difficulty);
@@ -146,17 +146,17 @@ impl Totals {
     }
 
     /// The pool has answered a share, or has not.
-    pub(super) fn answered(&mut self, judged: &JudgedShare) {
+    pub(super) fn add_answer(&mut self, judged: &JudgedShare) {
         if let Some(time) = judged.answered_after {
             self.answers.record(time);
         }
     }
 
     /// True for a near miss: a share that is no block, but worth so much of one, where not every share is.
-    pub(super) fn judged(&mut self, judged: &JudgedShare, counts_as_block: bool, near_miss: f64) -> bool {
+    pub(super) fn add_share(&mut self, judged: &JudgedShare, counts_as_block: bool, near_miss: f64) -> bool {
         let share = &judged.share;
         let proven = share.proven().map_or(0.0, |difficulty| difficulty.value());
-        let worker = entry(&mut self.workers, &share.worker, MOST_WORKERS);
+        let worker = entry(&mut self.workers, &share.worker, MAX_WORKERS);
         match &judged.outcome {
             ShareOutcome::Accepted => {
                 self.accepted += 1;
@@ -169,7 +169,7 @@ impl Totals {
                 self.rejected += 1;
                 worker.rejected += 1;
                 let reason = reason.as_deref().unwrap_or("(no reason)");
-                *entry(&mut self.reasons, reason, MOST_KINDS) += 1;
+                *entry(&mut self.reasons, reason, MAX_REASONS) += 1;
             }
             ShareOutcome::Unanswered => {
                 self.unanswered += 1;
@@ -193,7 +193,7 @@ impl Totals {
         if let Some(proven) = share.proven() {
             self.meter.add(proven, share.at);
         }
-        worker.tempo(judged);
+        worker.count_timing(judged);
         if let Some(age) = share.job_age {
             self.job_ages.record(age);
         }

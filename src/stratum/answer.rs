@@ -89,17 +89,17 @@ impl ErrorForm {
 }
 
 /// The answer `true` to the request `id`, which is JSON text to be echoed.
-pub fn accepted(id: &str) -> String {
-    result(id, "true")
+pub fn accept_line(id: &str) -> String {
+    result_line(id, "true")
 }
 
 /// The answer `result`, which is JSON text, to the request `id`.
-pub fn result(id: &str, result: &str) -> String {
+pub fn result_line(id: &str, result: &str) -> String {
     format!("{{\"id\":{id},\"result\":{result},\"error\":null}}\n")
 }
 
 /// A refusal of the request `id`, in the given form.
-pub fn refused(id: &str, refusal: &StratumError, form: ErrorForm) -> String {
+pub fn refuse_line(id: &str, refusal: &StratumError, form: ErrorForm) -> String {
     let code = refusal.code.number();
     let reason = &refusal.reason;
     match form {
@@ -134,12 +134,12 @@ mod tests {
     fn the_forms_are_those_of_the_reference() {
         let refusal = StratumError::new(RefusalCode::JobNotFound, "Job not found");
         assert_eq!(
-            refused("\"x\"", &refusal, ErrorForm::ArrayWithNull),
+            refuse_line("\"x\"", &refusal, ErrorForm::ArrayWithNull),
             "{\"id\":\"x\",\"result\":null,\"error\":[21,\"Job not found\",null]}\n"
         );
         let refusal = StratumError::new(RefusalCode::LowDifficulty, "Above target");
         assert_eq!(
-            refused("7", &refusal, ErrorForm::RejectReason),
+            refuse_line("7", &refusal, ErrorForm::RejectReason),
             "{\"reject-reason\":\"Above target\",\"result\":false,\"error\":null,\"id\":7}\n"
         );
     }
@@ -148,7 +148,7 @@ mod tests {
     fn a_reason_is_escaped() {
         let refusal = StratumError::new(RefusalCode::Other, "\"quoted\"\n");
         for form in ErrorForm::ALL {
-            let line = refused("1", &refusal, form);
+            let line = refuse_line("1", &refusal, form);
             if form != ErrorForm::PlainText {
                 assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), "{line}");
             }

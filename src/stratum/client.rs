@@ -10,7 +10,7 @@ mod event;
 use serde_json::value::RawValue;
 
 use self::early::EarlyJobs;
-pub use self::event::{ClientEvent, JobLine, Spaces};
+pub use self::event::{ClientEvent, JobLine, SearchSpaces};
 use super::answer::{self, RefusalCode, StratumError};
 use super::configure::ConfigureAnswer;
 use super::difficulty::Difficulty;
@@ -105,7 +105,7 @@ impl<T: Copy> Client<T> {
         if readings.first().is_none() {
             events.push(ClientEvent::Unreadable);
         }
-        let mut said = LineSpaces::default();
+        let mut said = LineSearchSpaces::default();
         for (place, message) in readings.messages().enumerate() {
             let method = message.pool_method();
             if !message.is_answer() || method == Some(PoolMethod::Notify) {
@@ -116,7 +116,7 @@ impl<T: Copy> Client<T> {
                 self.answered(&message, &mut said, &mut events);
             }
         }
-        self.take_spaces(said, &mut events);
+        self.take_search_spaces(said, &mut events);
         match JobLine::of(&readings) {
             Some(job) if self.is_subscribed => events.push(ClientEvent::Job(job, at)),
             Some(job) => {
@@ -146,7 +146,7 @@ impl<T: Copy> Client<T> {
         message: &Envelope<'_>,
         method: Option<PoolMethod>,
         is_first: bool,
-        said: &mut LineSpaces,
+        said: &mut LineSearchSpaces,
         events: &mut Vec<ClientEvent<T>>,
     ) {
         let reply = if is_first && message.has_id() { Some(self.usual_reply(message, method)) } else { None };
@@ -177,17 +177,17 @@ impl<T: Copy> Client<T> {
     fn usual_reply(&self, message: &Envelope<'_>, method: Option<PoolMethod>) -> String {
         match method {
             Some(PoolMethod::GetVersion) => {
-                answer::result(message.id(), &serde_json::Value::from(self.agent.as_str()).to_string())
+                answer::result_line(message.id(), &serde_json::Value::from(self.agent.as_str()).to_string())
             }
-            Some(PoolMethod::Ping) => answer::result(message.id(), "\"pong\""),
+            Some(PoolMethod::Ping) => answer::result_line(message.id(), "\"pong\""),
             _ => {
                 let refusal = StratumError::new(RefusalCode::Other, "Not supported.");
-                answer::refused(message.id(), &refusal, Default::default())
+                answer::refuse_line(message.id(), &refusal, Default::default())
             }
         }
     }
 
-    fn answered(&self, answer: &Envelope<'_>, said: &mut LineSpaces, events: &mut Vec<ClientEvent<T>>) {
+    fn answered(&self, answer: &Envelope<'_>, said: &mut LineSearchSpaces, events: &mut Vec<ClientEvent<T>>) {
         let request = self.request_of(answer);
         match request {
             Some(Request::Configure) => {
@@ -223,8 +223,8 @@ impl<T: Copy> Client<T> {
         }
     }
 
-    fn take_spaces(&mut self, said: LineSpaces, events: &mut Vec<ClientEvent<T>>) {
-        let LineSpaces { subscribed, refusal, unasked, set } = said;
+    fn take_search_spaces(&mut self, said: LineSearchSpaces, events: &mut Vec<ClientEvent<T>>) {
+        let LineSearchSpaces { subscribed, refusal, unasked, set } = said;
         let (first, again) = if self.is_subscribed { (None, subscribed) } else { (subscribed, None) };
         events.extend(unasked.into_iter().chain(again).map(ClientEvent::UnaskedSpaces));
         match (first, refusal) {
@@ -251,11 +251,11 @@ impl<T: Copy> Client<T> {
 
 /// What the readings of one line say of search spaces.
 #[derive(Default)]
-struct LineSpaces {
-    subscribed: Option<Spaces>,
+struct LineSearchSpaces {
+    subscribed: Option<SearchSpaces>,
     refusal: Option<ResponseVerdict>,
-    unasked: Option<Spaces>,
-    set: Option<Spaces>,
+    unasked: Option<SearchSpaces>,
+    set: Option<SearchSpaces>,
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ impl Difficulty {
     pub fn from_json(raw: &RawValue) -> Result<Difficulty, FieldError> {
         let text = string_or_number("difficulty", raw)?;
         let value: f64 =
-            text.trim().parse().map_err(|_| FieldError::kind("difficulty", raw.get(), "a number"))?;
+            text.trim().parse().map_err(|_| FieldError::wrong_type("difficulty", raw.get(), "a number"))?;
         Difficulty::new(value)
     }
 

@@ -23,12 +23,12 @@ pub(super) fn from_json(field: &'static str, raw: &RawValue) -> Result<u32, Fiel
     if raw.get().starts_with('"') {
         return from_text(field, &string_or_number(field, raw)?);
     }
-    raw.get().parse().map_err(|_| FieldError::kind(field, raw.get(), "8 hex digits"))
+    raw.get().parse().map_err(|_| FieldError::wrong_type(field, raw.get(), "8 hex digits"))
 }
 
 /// Declares a 32-bit quantity of its own type: its text forms, and nothing that would let it be
 /// taken for another.
-macro_rules! word {
+macro_rules! hex_u32 {
     ($(#[$doc:meta])* $name:ident, $field:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -63,7 +63,7 @@ macro_rules! word {
     };
 }
 
-pub(super) use word;
+pub(super) use hex_u32;
 
 #[cfg(test)]
 mod tests {

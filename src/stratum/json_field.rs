@@ -7,11 +7,11 @@ use std::fmt;
 use serde_json::value::RawValue;
 
 /// The longest piece of a peer's text that an error carries, in characters.
-const EXCERPT: usize = 80;
+const MAX_EXCERPT_CHARS: usize = 80;
 
 /// What is kept of a stranger's text, in characters. One more than a record shows, so that it shows that
 /// something is missing.
-const MOST_TEXT: usize = 129;
+const MAX_KEPT_CHARS: usize = 129;
 
 /// A field of a message that cannot be understood. Carries the text as it came, shortened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl FieldError {
         }
     }
 
-    pub(super) fn kind(field: &'static str, found: &str, want: &'static str) -> FieldError {
+    pub(super) fn wrong_type(field: &'static str, found: &str, want: &'static str) -> FieldError {
         FieldError::Type { field, found: excerpt(found), want }
     }
 
@@ -84,7 +84,7 @@ impl std::error::Error for FieldError {}
 /// # Errors
 /// [`FieldError::Type`] when it is anything else.
 pub fn elements<'a>(field: &'static str, raw: &'a RawValue) -> Result<Vec<&'a RawValue>, FieldError> {
-    serde_json::from_str(raw.get()).map_err(|_| FieldError::kind(field, raw.get(), "an array"))
+    serde_json::from_str(raw.get()).map_err(|_| FieldError::wrong_type(field, raw.get(), "an array"))
 }
 
 /// The elements of an array, or the values of an object in their order: ESP-Miner does not tell the two
@@ -124,12 +124,12 @@ pub fn first_text(params: Option<&RawValue>) -> Option<String> {
 
 /// Whose name the first of `params` is, as in authorize and submit: a text, or a number as it is written.
 /// Empty when it is anything else, or missing.
-pub fn first_name(params: Option<&RawValue>) -> String {
+pub fn worker_name(params: Option<&RawValue>) -> String {
     let first = params.and_then(|params| elements("params", params).ok()?.first().copied());
     first.map(name).unwrap_or_default()
 }
 
-/// The name that an element is; see [`first_name`].
+/// The name that an element is; see [`worker_name`].
 pub(super) fn name(raw: &RawValue) -> String {
     string_or_number("name", raw).map_or_else(|_| String::new(), Cow::into_owned)
 }
@@ -151,7 +151,7 @@ pub(super) fn string<'a>(field: &'static str, raw: &'a RawValue) -> Result<Cow<'
 
     serde_json::from_str::<Text>(raw.get())
         .map(|text| text.0)
-        .map_err(|_| FieldError::kind(field, raw.get(), "a text"))
+        .map_err(|_| FieldError::wrong_type(field, raw.get(), "a text"))
 }
 
 /// A JSON string, or a number as it is written: some pools send numbers where others send texts.
@@ -162,18 +162,18 @@ pub(super) fn string_or_number<'a>(
     match raw.get().as_bytes().first() {
         Some(b'"') => string(field, raw),
         Some(b'0'..=b'9' | b'-') => Ok(Cow::Borrowed(raw.get())),
-        _ => Err(FieldError::kind(field, raw.get(), "a text")),
+        _ => Err(FieldError::wrong_type(field, raw.get(), "a text")),
     }
 }
 
 /// As much of a stranger's text as is kept anywhere: of a name, an id, a reason.
 pub fn shortened(text: &str) -> String {
-    text.chars().take(MOST_TEXT).collect()
+    text.chars().take(MAX_KEPT_CHARS).collect()
 }
 
 /// What an error may carry of a peer's text.
 fn excerpt(text: &str) -> String {
-    match text.char_indices().nth(EXCERPT) {
+    match text.char_indices().nth(MAX_EXCERPT_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

@@ -4,10 +4,10 @@ use crate::util::shared_memory::{Reserved, SharedMemory};
 
 /// The longest line of a miner that is looked at, in bytes, and of a pool without regard to how many others
 /// send long ones: the largest coinbase in use makes a notify of 34,000 (wire reference, section 1.2).
-pub const MOST_LINE: usize = 64 * 1024;
+pub const MAX_MINER_LINE: usize = 64 * 1024;
 /// The longest line of a pool that is looked at, in bytes: miners read longer ones than any honest pool sends.
 pub const MAX_POOL_LINE: usize = 1024 * 1024;
-/// The most that unfinished lines longer than [`MOST_LINE`] take in all sessions together, in bytes: 64 pools
+/// The max that unfinished lines longer than [`MAX_MINER_LINE`] take in all sessions together, in bytes: 64 pools
 /// can be in the middle of the longest one. Without this bound 5,000 sessions could take 5 GB.
 const MAX_LONG_LINES: usize = 64 * MAX_POOL_LINE;
 
@@ -18,9 +18,9 @@ pub struct LongLines(SharedMemory);
 /// Joins one direction of one conversation to lines.
 #[derive(Debug)]
 pub struct LineReader {
-    most: usize,
+    max: usize,
     partial: Vec<u8>,
-    /// For what is longer than [`MOST_LINE`]; `None`: the reader has a bound of its own only.
+    /// For what is longer than [`MAX_MINER_LINE`]; `None`: the reader has a bound of its own only.
     long_lines: Option<LongLines>,
     reserved: Option<Reserved>,
     /// Everything up to the next newline is thrown away.
@@ -42,7 +42,7 @@ pub enum Line<'a> {
 
 impl Default for LineReader {
     fn default() -> LineReader {
-        LineReader::up_to(MOST_LINE)
+        LineReader::up_to(MAX_MINER_LINE)
     }
 }
 
@@ -53,10 +53,10 @@ impl Default for LongLines {
 }
 
 impl LineReader {
-    /// Lines longer than `most` bytes are skipped.
-    pub fn up_to(most: usize) -> LineReader {
+    /// Lines longer than `max` bytes are skipped.
+    pub fn up_to(max: usize) -> LineReader {
         LineReader {
-            most,
+            max,
             partial: Vec::new(),
             long_lines: None,
             reserved: None,
@@ -66,7 +66,7 @@ impl LineReader {
         }
     }
 
-    /// Lines of a pool. What is longer than [`MOST_LINE`] is read while there is room in `long_lines`.
+    /// Lines of a pool. What is longer than [`MAX_MINER_LINE`] is read while there is room in `long_lines`.
     pub fn of_pool(long_lines: LongLines) -> LineReader {
         LineReader { long_lines: Some(long_lines), ..LineReader::up_to(MAX_POOL_LINE) }
     }
@@ -101,10 +101,10 @@ impl LineReader {
             bytes = rest;
             if self.skipping {
                 self.skipping = false;
-            } else if self.partial.is_empty() && head.len() <= self.most {
-                give(head, &mut each);
+            } else if self.partial.is_empty() && head.len() <= self.max {
+                emit(head, &mut each);
             } else if self.keep(head) {
-                give(&self.partial, &mut each);
+                emit(&self.partial, &mut each);
                 self.partial.clear();
                 self.reserved = None;
             } else {
@@ -125,7 +125,7 @@ impl LineReader {
     /// Adds to the unfinished line; `false` when it has become too long.
     fn keep(&mut self, bytes: &[u8]) -> bool {
         let length = self.partial.len() + bytes.len();
-        if length > self.most || !self.has_room(length) {
+        if length > self.max || !self.has_room(length) {
             self.forget();
             self.skipping = true;
             self.too_long += 1;
@@ -138,8 +138,8 @@ impl LineReader {
     /// Whether an unfinished line may be so long. A long one reserves all that it may become.
     fn has_room(&mut self, length: usize) -> bool {
         match &self.long_lines {
-            Some(long_lines) if length > MOST_LINE && self.reserved.is_none() => {
-                self.reserved = long_lines.0.reserve(self.most);
+            Some(long_lines) if length > MAX_MINER_LINE && self.reserved.is_none() => {
+                self.reserved = long_lines.0.reserve(self.max);
                 self.reserved.is_some()
             }
             _ => true,
@@ -151,7 +151,7 @@ impl LineReader {
     }
 }
 
-fn give(line: &[u8], each: &mut impl FnMut(Line<'_>)) {
+fn emit(line: &[u8], each: &mut impl FnMut(Line<'_>)) {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if !line.is_empty() {
         each(Line::Whole(line));
@@ -184,7 +184,7 @@ mod tests {
         let mut reader = LineReader::default();
         for _ in 0..1000 {
             reader.read(&chunk, |_| panic!("no line is complete"));
-            assert!(reader.partial.len() <= MOST_LINE);
+            assert!(reader.partial.len() <= MAX_MINER_LINE);
         }
         let mut lines = Vec::new();
         reader.read(b"tail\nnext\n", |line| lines.push(line.to_vec()));
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn the_longest_line_is_read_and_one_byte_more_is_not() {
-        for (length, expected) in [(MOST_LINE, 1), (MOST_LINE + 1, 0)] {
+        for (length, expected) in [(MAX_MINER_LINE, 1), (MAX_MINER_LINE + 1, 0)] {
             let mut line = vec![b'x'; length];
             line.push(b'\n');
             for split in [0, 1, length, length + 1] {
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn long_lines_of_all_sessions_share_their_memory() {
         let long_lines = LongLines::default();
-        let chunk = vec![b'x'; MOST_LINE + 1];
+        let chunk = vec![b'x'; MAX_MINER_LINE + 1];
         let mut readers: Vec<LineReader> = (0..65).map(|_| LineReader::of_pool(long_lines.clone())).collect();
         for reader in &mut readers {
             reader.read(&chunk, |_| {});
@@ -257,7 +257,7 @@ mod tests {
         let _all: Vec<Reserved> = (0..64).map(|_| long_lines.0.reserve(MAX_POOL_LINE).unwrap()).collect();
         let mut reader = LineReader::of_pool(long_lines);
         let mut lines = 0;
-        reader.read(&vec![b'x'; MOST_LINE], |_| {});
+        reader.read(&vec![b'x'; MAX_MINER_LINE], |_| {});
         reader.read(b"\n", |_| lines += 1);
         assert_eq!((lines, reader.too_long), (1, 0));
     }

@@ -53,18 +53,18 @@ mod tolerant;
 mod verdict;
 mod version;
 
-pub use line_reader::{Line, LineReader, LongLines, MAX_POOL_LINE, MOST_LINE};
+pub use line_reader::{Line, LineReader, LongLines, MAX_MINER_LINE, MAX_POOL_LINE};
 
-pub use answer::{ErrorForm, RefusalCode, StratumError, accepted, refused, result};
+pub use answer::{ErrorForm, RefusalCode, StratumError, accept_line, refuse_line, result_line};
 pub use branch::MerkleBranch;
-pub use client::{Client, ClientEvent, JobLine, Spaces};
+pub use client::{Client, ClientEvent, JobLine, SearchSpaces};
 pub use configure::{ConfigureAnswer, ConfigureRequest};
 pub use difficulty::Difficulty;
 pub use extranonce::{Extranonce1, Extranonce2, Extranonce2Size};
 pub use hex::{decode as decode_hex, encode as encode_hex};
 pub use job_id::JobId;
 pub use job_reading::{JobReading, ReadingAgreement};
-pub use json_field::{FieldError, elements, first_name, first_text, shortened};
+pub use json_field::{FieldError, elements, first_text, shortened, worker_name};
 pub use login::Login;
 pub use message::{Envelope, EnvelopeError};
 pub use method::PoolMethod;
@@ -114,7 +114,7 @@ mod tests {
         let _ = Notify::from_params(envelope.params).map(|job| job.line());
         let _ = Notify::as_miners_read(envelope.params).map(|reading| reading.job.line());
         let _ = Submit::from_params(envelope.params);
-        let _ = (first_text(envelope.params), first_name(envelope.params));
+        let _ = (first_text(envelope.params), worker_name(envelope.params));
         let _ = envelope.result.map(Difficulty::from_json);
     }
 

@@ -1,8 +1,8 @@
 //! The nonce of a share.
 
-use super::hex_u32::word;
+use super::hex_u32::hex_u32;
 
-word! {
+hex_u32! {
     /// The nonce of a share. Its text may come without leading zeros (NerdMiner).
     Nonce, "nonce"
 }

@@ -1,8 +1,8 @@
 //! The time in a block header.
 
-use super::hex_u32::word;
+use super::hex_u32::hex_u32;
 
-word! {
+hex_u32! {
     /// Seconds since 1970-01-01 UTC, as they stand in a job and in the header.
     Ntime, "ntime"
 }

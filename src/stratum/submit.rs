@@ -11,7 +11,7 @@ use super::ntime::Ntime;
 use super::version::VersionBits;
 
 /// So many zeros may stand before a number of eight digits, as where somebody writes 64 bits.
-const MOST_ZEROS: usize = 8;
+const MAX_PADDING_ZEROS: usize = 8;
 
 /// A share as a miner sends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Submit {
     pub version_bits: Option<VersionBits>,
 }
 
-type ReadWord = fn(&'static str, &RawValue) -> Result<u32, FieldError>;
+type ReadNumber = fn(&'static str, &RawValue) -> Result<u32, FieldError>;
 
 impl Submit {
     /// Reads the params as pools do: five or six, the numbers in any of the forms that those take.
@@ -46,14 +46,14 @@ impl Submit {
     pub fn from_miner(params: Option<&RawValue>) -> Result<Submit, FieldError> {
         let params = elements_of(params)?;
         let worker = name(at("worker", &params, 0)?);
-        Submit::read(worker, &params, params.get(5).copied().filter(|raw| !is_nothing(raw)), number)
+        Submit::read(worker, &params, params.get(5).copied().filter(|raw| !is_empty_param(raw)), number)
     }
 
     fn read(
         worker: String,
         params: &[&RawValue],
         sixth: Option<&RawValue>,
-        word: ReadWord,
+        word: ReadNumber,
     ) -> Result<Submit, FieldError> {
         Ok(Submit {
             worker,
@@ -79,12 +79,12 @@ fn number(field: &'static str, raw: &RawValue) -> Result<u32, FieldError> {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(&text);
     let beyond = digits.len().saturating_sub(8);
     let is_padded =
-        beyond > 0 && beyond <= MOST_ZEROS && digits.bytes().take(beyond).all(|digit| digit == b'0');
+        beyond > 0 && beyond <= MAX_PADDING_ZEROS && digits.bytes().take(beyond).all(|digit| digit == b'0');
     hex_u32::from_text(field, if is_padded { &digits[beyond..] } else { digits })
 }
 
 /// Some write the sixth param whether they have one or not.
-fn is_nothing(raw: &RawValue) -> bool {
+fn is_empty_param(raw: &RawValue) -> bool {
     matches!(raw.get(), "null" | "\"\"")
 }
 

@@ -18,7 +18,7 @@ const MAX_DEPTH: usize = 128;
 const MAX_OBJECTS: usize = 4;
 /// The most bytes of all readings of one line together: a line of a pool can have 1 MiB, and each of its bytes
 /// become six (`\u0001`) in each of sixteen readings. Lines of honest pools have one reading.
-const MAX_READINGS: usize = 2 * 1024 * 1024;
+const MAX_READING_BYTES: usize = 2 * 1024 * 1024;
 /// The keys of a message, as [`Envelope`] knows them.
 pub(super) const KEYS: [&str; 6] = ["id", "method", "params", "result", "error", "reject-reason"];
 
@@ -83,7 +83,7 @@ pub(super) fn scan(line: &[u8]) -> Scanned {
                 continue;
             }
             bytes += reading.bytes();
-            if bytes > MAX_READINGS {
+            if bytes > MAX_READING_BYTES {
                 scanner.is_too_large = true;
                 break;
             }
@@ -276,7 +276,7 @@ impl Scanner<'_> {
                 self.literal(&token, out);
             }
         }
-        if out.len() > MAX_READINGS {
+        if out.len() > MAX_READING_BYTES {
             self.is_too_large = true;
             return None;
         }
@@ -417,7 +417,7 @@ mod tests {
 
     #[test]
     fn the_readings_of_one_line_are_bounded() {
-        let long = "1".repeat(MAX_READINGS / 4);
+        let long = "1".repeat(MAX_READING_BYTES / 4);
         let line = format!("{{\"id\":1,\"params\":[{long}]}}");
         let twice = scan(line.repeat(2).replacen(":1,", ":2,", 1).as_bytes());
         assert_eq!((twice.readings.len(), twice.is_too_large, twice.unread), (2, false, None));
@@ -426,7 +426,7 @@ mod tests {
         let many = scan(format!("{{\"ID\":0,\"id\":1,\"id\":2,\"ID\":3,\"params\":[{long}]}}").as_bytes());
         assert_eq!((many.readings.len(), many.is_too_large), (3, true));
         // A byte that becomes six.
-        let grown = format!("{{\"params\":[\"{}\"]}}", "\u{1}".repeat(MAX_READINGS / 4));
+        let grown = format!("{{\"params\":[\"{}\"]}}", "\u{1}".repeat(MAX_READING_BYTES / 4));
         let grown = scan(grown.as_bytes());
         assert_eq!((grown.readings.len(), grown.is_too_large, grown.unread), (0, true, Some(0)));
     }

@@ -95,7 +95,7 @@ fn text(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stratum::{ErrorForm, StratumError, refused};
+    use crate::stratum::{ErrorForm, StratumError, refuse_line};
 
     fn of(line: &str) -> ResponseVerdict {
         ResponseVerdict::of(&Envelope::read(line.as_bytes()).unwrap())
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn every_form_we_write_is_read_as_a_refusal() {
         for form in ErrorForm::ALL.into_iter().filter(|form| *form != ErrorForm::PlainText) {
-            let line = refused("7", &StratumError::new(RefusalCode::JobNotFound, "Stale"), form);
+            let line = refuse_line("7", &StratumError::new(RefusalCode::JobNotFound, "Stale"), form);
             let ResponseVerdict::Refused { code, reason } = of(&line) else { panic!("{form:?}: {line}") };
             match form {
                 ErrorForm::ArrayWithNull

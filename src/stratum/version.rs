@@ -3,20 +3,20 @@
 
 use serde_json::value::RawValue;
 
-use super::hex_u32::word;
+use super::hex_u32::hex_u32;
 use super::json_field::first_text;
 
-word! {
+hex_u32! {
     /// A block version, unsigned: a mask of ffffffff lets miners set the top bit.
     Version, "version"
 }
 
-word! {
+hex_u32! {
     /// The sixth param of a submit: what the miner did to the job's version.
     VersionBits, "version bits"
 }
 
-word! {
+hex_u32! {
     /// The version bits a miner may change.
     VersionMask, "version mask"
 }

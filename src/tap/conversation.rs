@@ -78,13 +78,13 @@ impl Traffic {
     }
 
     /// A copy is about to be put into the queue.
-    pub fn put_in(&self) {
+    pub fn enqueued(&self) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A copy was taken out of the queue, or found no place in it.
-    pub fn taken_out(&self) {
-        // Copies that were not announced by `put_in` don't count.
+    pub fn dequeued(&self) {
+        // Copies that were not announced by `enqueued` don't count.
         let less_one = |waiting: usize| waiting.checked_sub(1);
         let _ = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less_one);
     }
@@ -150,9 +150,9 @@ pub struct Conversation {
     /// Requests of the miner that the pool has not answered yet. Set by the analyzer.
     pub unanswered: AtomicU32,
     /// The analyzer has seen everything that the miner said, and the miner is no longer read.
-    pub heard_out: AtomicBool,
+    pub fully_read: AtomicBool,
     /// Lines of the miner that are no Stratum message. Set by the analyzer.
-    pub garbage: AtomicU32,
+    pub unreadable_lines: AtomicU32,
     /// Whether the pool gives work, and when.
     pub clock: SessionClock,
     /// The last login that the pool accepted here, or is thought to have; if none, the first that was offered.
@@ -190,8 +190,8 @@ impl Conversation {
             dropped_copies: AtomicU64::new(0),
             authorized: AtomicBool::new(false),
             unanswered: AtomicU32::new(0),
-            heard_out: AtomicBool::new(false),
-            garbage: AtomicU32::new(0),
+            fully_read: AtomicBool::new(false),
+            unreadable_lines: AtomicU32::new(0),
             clock: SessionClock::new(now),
             login: Mutex::new(None),
         }
@@ -203,7 +203,7 @@ impl Conversation {
     }
 
     /// The peer speaks for somebody else. Only the first announcement counts.
-    pub fn announce(&self, miner: SocketAddr) {
+    pub fn set_announced_miner(&self, miner: SocketAddr) {
         let _ = self.announced.set(miner);
     }
 
@@ -256,7 +256,7 @@ impl Conversation {
 #[derive(Debug)]
 pub struct TapMessage {
     pub conversation: Arc<Conversation>,
-    pub what: TapEvent,
+    pub event: TapEvent,
 }
 
 /// One event of a session. Copies of its two directions can arrive out of order: each is put into

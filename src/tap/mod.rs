@@ -10,6 +10,6 @@ pub(crate) mod work_owed;
 
 pub use conversation::{Conversation, Direction, Role, SessionId, TapBytes, TapEvent, TapMessage, Traffic};
 pub use sender::ToAnalyzer;
-pub(crate) use sender::{Tap, announce, offer_hash};
+pub(crate) use sender::{Tap, offer_hash, send_event};
 pub use session_clock::SessionClock;
 pub use work_owed::WorkOwed;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// The analyzer looks at every session twice a second; after so long without a look it has stopped, or can't
 /// keep up, and what it knows is old.
-const MAX_LOOK_AGE: Duration = Duration::from_secs(5);
+const MAX_UPDATE_AGE: Duration = Duration::from_secs(5);
 
 /// One session's moments. Each is written by one thread and read by others without a lock.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct SessionClock {
     refused: SessionTime,
     job: SessionTime,
     submit: SessionTime,
-    look: SessionTime,
+    updated: SessionTime,
 }
 
 /// Nanoseconds since the session began, at least 1; 0 if it has not happened.
@@ -32,7 +32,7 @@ impl SessionClock {
             refused: never(),
             job: never(),
             submit: never(),
-            look: never(),
+            updated: never(),
         }
     }
 
@@ -64,13 +64,13 @@ impl SessionClock {
     }
 
     /// The analyzer has just looked at the session.
-    pub(crate) fn looked(&self) {
-        self.look.set(self.since.elapsed());
+    pub(crate) fn mark_current(&self) {
+        self.updated.set(self.since.elapsed());
     }
 
     /// Whether the analyzer keeps these moments up to date.
     pub fn is_current(&self) -> bool {
-        self.look.ago(self.since).is_some_and(|age| age < MAX_LOOK_AGE)
+        self.updated.ago(self.since).is_some_and(|age| age < MAX_UPDATE_AGE)
     }
 
     /// How long ago the pool accepted the first `mining.authorize`.
@@ -129,7 +129,7 @@ mod tests {
         assert!(clock.refused_ago().is_some());
         assert!(clock.unanswered_for().is_some_and(|age| age < Duration::from_secs(5)));
         assert!(!clock.is_current());
-        clock.looked();
+        clock.mark_current();
         assert!(clock.is_current());
         clock.set_oldest_unanswered(None);
         assert_eq!(clock.unanswered_for(), None);

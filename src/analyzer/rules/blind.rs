@@ -86,7 +86,7 @@ impl Blind {
         };
         let job_id = judged.share.submit.as_ref().map(|submit| &submit.job_id);
         let seen = self.seen(judged.session, judged.upstream);
-        if unseen == UnseenJob::PerhapsMissed {
+        if unseen == UnseenJob::MaybeMissed {
             seen.missed += 1;
             return;
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{AlertContext, SessionSample, seconds_between};
-use crate::analyzer::job_interval::Cadence;
+use crate::analyzer::job_interval::JobIntervals;
 use crate::analyzer::session_event::{Event, JobSeen};
 use crate::clock::NtpTime;
 use crate::config::Severity;
@@ -31,7 +31,7 @@ pub(super) struct Pool {
     silence: f64,
     silent: BTreeSet<Option<usize>>,
     /// When the newest job of each session came, and how often they come.
-    cadences: BTreeMap<SessionId, (NtpTime, Cadence)>,
+    cadences: BTreeMap<SessionId, (NtpTime, JobIntervals)>,
     /// How long a pool may take for its first job.
     first_job: Duration,
     owed: BTreeMap<Option<usize>, WorkOwed>,
@@ -52,7 +52,7 @@ impl Pool {
 
     pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime) {
         let Some((last, cadence)) = self.cadences.get_mut(&job.session) else {
-            self.cadences.insert(job.session, (at, Cadence::default()));
+            self.cadences.insert(job.session, (at, JobIntervals::default()));
             return;
         };
         cadence.job(seconds_between(*last, at), false);

@@ -262,7 +262,7 @@ fn is_own_fault(judged: &JudgedShare, code: Option<i64>, reason: Option<&str>) -
     if share.stale || share.fault.is_some() || !is_ntime_good(share) {
         return true;
     }
-    let is_over = share.followed.is_some_and(|since| since.as_secs_f64() > FOLLOWED_SECONDS);
+    let is_over = share.superseded_for.is_some_and(|since| since.as_secs_f64() > FOLLOWED_SECONDS);
     let reason = reason.unwrap_or_default().to_ascii_lowercase();
     is_over && (code == Some(21) || reason.contains("stale") || reason.contains("job"))
 }

@@ -4,15 +4,15 @@ use serde_json::value::RawValue;
 
 use super::super::answer_form::AnswerForm;
 use super::super::current_work::Oddness;
-use super::super::jobs::Added;
+use super::super::jobs::AddedJob;
 use super::super::requests::{Match, RequestKind};
-use super::super::same_id::{KeptAnswer, Settled};
+use super::super::same_id::{KeptAnswer, SettledRequest};
 use super::super::share::outcome_of;
 use super::super::verdicts::WorkDoubt;
-use super::early::EarlyJob;
-use super::{AnalyzedSession, OPENING};
+use super::early::WaitingJob;
+use super::{AnalyzedSession, MAX_OPENING};
 use crate::analyzer::job_verdict::JudgedJob;
-use crate::analyzer::local_refusals::is_unjudged;
+use crate::analyzer::local_refusals::is_local_refusal;
 use crate::analyzer::session_event::{Event, JobSeen, SessionEvent};
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
@@ -23,17 +23,17 @@ use crate::stratum::{
 use crate::tap::{Role, TapBytes};
 
 /// As much of a line that could not be read is evidence, in bytes.
-const EXCERPT: usize = 200;
+const MAX_EXCERPT_BYTES: usize = 200;
 
 impl AnalyzedSession {
     /// Follows one line of the pool's, in every way in which miners may read it.
     pub(super) fn pool_line(&mut self, line: &[u8], chunk: &TapBytes, each: &mut impl FnMut(SessionEvent)) {
-        let at = self.line_came(chunk.readable_at);
+        let at = self.stamp_of_line(chunk.readable_at);
         let readings = Readings::of(line);
         let may_hide_job = readings.may_hide_job();
         if let Some(message) = readings.plain().filter(|message| message.method().is_none() && !may_hide_job)
         {
-            return self.pool_answered(&[*message], line, true, at, each);
+            return self.pool_answer(&[*message], line, true, at, each);
         }
         if may_hide_job {
             self.unread("it is no message that a miner is known to read", line, at, each);
@@ -55,7 +55,7 @@ impl AnalyzedSession {
                 }
                 Some(method) => {
                     let is_ordinary = readings.shape().is_none() && name == method.name();
-                    self.pool_said(method, &message, is_ordinary, line, at, each);
+                    self.pool_message(method, &message, is_ordinary, line, at, each);
                 }
                 None => {}
             }
@@ -66,16 +66,16 @@ impl AnalyzedSession {
         if has_job || readings.may_hide_job() {
             // Whether or not it can be read: miners may work on it.
             self.conversation.clock.job_came();
-            self.job_came = Some(at);
+            self.last_job_at = Some(at);
         }
         if has_job {
             self.job_line(&readings, has_exact_name, line, at, each);
         }
-        self.pool_answered(&answers, line, readings.shape().is_none(), at, each);
+        self.pool_answer(&answers, line, readings.shape().is_none(), at, each);
     }
 
     /// An answer, in one reading or several. It goes to the first request that one of them is about.
-    fn pool_answered(
+    fn pool_answer(
         &mut self,
         answers: &[Envelope<'_>],
         line: &[u8],
@@ -86,16 +86,16 @@ impl AnalyzedSession {
         let Some(first) = answers.first() else { return };
         let matched = answers.iter().find_map(|message| {
             match self.requests.answer(message.id(), AnswerForm::of(message), at, line) {
-                Match::Nobody => None,
+                Match::NoRequest => None,
                 found => Some((message, found)),
             }
         });
         match matched {
-            Some((message, Match::Request(asked, asked_at))) => {
-                if matches!(asked, RequestKind::Subscribe) {
+            Some((message, Match::Request(kind, sent_at))) => {
+                if matches!(kind, RequestKind::Subscribe) {
                     self.doubt_subscribe_answer(message, answers, line, is_ordinary, at, each);
                 }
-                self.answered(asked, message, asked_at, at, each);
+                self.apply_answer(kind, message, sent_at, at, each);
             }
             Some(_) => {}
             // ESP-Miner takes the values of an object for a list.
@@ -103,11 +103,11 @@ impl AnalyzedSession {
                 && !self.is_subscribe_answered
                 && self.subscribe_id.as_deref() == Some(first.id()) =>
             {
-                self.answered(RequestKind::Subscribe, first, at, at, each);
+                self.apply_answer(RequestKind::Subscribe, first, at, at, each);
             }
             None => {
-                self.unasked(answers, line, at, each);
-                self.requests.keep(first.id(), AnswerForm::of(first), at, line);
+                self.unasked_answer(answers, line, at, each);
+                self.requests.keep_early_answer(first.id(), AnswerForm::of(first), at, line);
             }
         }
         self.take_settled(each);
@@ -115,8 +115,8 @@ impl AnalyzedSession {
 
     /// Takes the answers that have found their requests only now.
     pub(super) fn take_settled(&mut self, each: &mut impl FnMut(SessionEvent)) {
-        for Settled { asked, asked_at, answer } in self.requests.settled() {
-            self.answered_by(asked, &answer, asked_at, each);
+        for SettledRequest { kind, sent_at, answer } in self.requests.take_settled() {
+            self.apply_kept_answer(kind, &answer, sent_at, each);
         }
     }
 
@@ -148,7 +148,7 @@ impl AnalyzedSession {
         }
     }
 
-    fn pool_said(
+    fn pool_message(
         &mut self,
         method: PoolMethod,
         message: &Envelope<'_>,
@@ -173,7 +173,7 @@ impl AnalyzedSession {
             PoolMethod::SetExtranonce => match SubscribeAnswer::of_set_extranonce(message.params, None) {
                 Ok((answer, agreement)) => {
                     self.next_extranonce = Some((answer.extranonce1, answer.extranonce2_size));
-                    if self.conversation.role == Role::Direct && self.job_came.is_some() {
+                    if self.conversation.role == Role::Direct && self.last_job_at.is_some() {
                         // ESP-Miner takes it at once, also for the present job (wire reference, section 2.6).
                         self.work.unread(WorkDoubt::Ambiguous, at);
                     }
@@ -224,9 +224,9 @@ impl AnalyzedSession {
         let is_doubtful = read.iter().any(|reading| reading.agreement == ReadingAgreement::Doubtful);
         let oddness = Oddness { shape: readings.shape(), has_exact_name };
         let (assigned, unread_count) = (self.difficulties.current(), self.work.unread_count());
-        let job = EarlyJob { readings: read, oddness, at, assigned, unread_count };
+        let job = WaitingJob { readings: read, oddness, at, assigned, unread_count };
         if self.extranonce1.is_some() {
-            let is_decoded = self.judge(job, each);
+            let is_decoded = self.judge_job(job, each);
             if is_doubtful {
                 self.unread_event("miners may read its values differently", line, at, each);
             } else if !is_decoded {
@@ -234,7 +234,7 @@ impl AnalyzedSession {
             }
         } else if self.is_subscribe_answered {
             self.unread("the pool's extranonce1 could not be read", line, at, each);
-        } else if !self.early_jobs.keep(job) {
+        } else if !self.waiting_jobs.keep(job) {
             self.unread(
                 "it came before the search space was known, and is too long to be kept",
                 line,
@@ -245,11 +245,11 @@ impl AnalyzedSession {
     }
 
     /// A job whose search space is known. Returns whether its coinbase could be decoded.
-    fn judge(&mut self, job: EarlyJob, each: &mut impl FnMut(SessionEvent)) -> bool {
-        let EarlyJob { readings, oddness, at, assigned, unread_count: _ } = job;
+    fn judge_job(&mut self, job: WaitingJob, each: &mut impl FnMut(SessionEvent)) -> bool {
+        let WaitingJob { readings, oddness, at, assigned, unread_count: _ } = job;
         if let Some((extranonce1, size)) = self.next_extranonce.take() {
             // From this job on (NiceHash; wire reference, section 2.6).
-            self.jobs.kill_all(at);
+            self.jobs.mark_all_stale(at);
             (self.extranonce1, self.extranonce2_size) = (Some(extranonce1), Some(size));
         }
         let (Some(extranonce1), Some(size)) = (&self.extranonce1, self.extranonce2_size) else {
@@ -258,14 +258,14 @@ impl AnalyzedSession {
         let gap = self.jobs.newest().and_then(|job| at.since(job.received_at));
         let workers = self.expected.as_deref();
         // A pool that has not yet answered who the miner is may not know it: its job can pay anybody.
-        let is_new = at.since(self.opened).is_some_and(|age| age < OPENING);
+        let is_new = at.since(self.opened).is_some_and(|age| age < MAX_OPENING);
         let early = self.workers.is_empty() && (is_new || self.expected.is_none());
         let least = readings.iter().map(|reading| reading.agreement).max().unwrap_or(ReadingAgreement::All);
         let mut is_decoded = true;
         let mut found = Vec::with_capacity(readings.len());
         for JobReading { job: notify, agreement } in readings {
             let times = (notify.nbits, notify.ntime);
-            let Added { job, coinbase, clean } = self.jobs.add(notify, extranonce1, size, assigned, at);
+            let AddedJob { job, coinbase, clean } = self.jobs.add(notify, extranonce1, size, assigned, at);
             is_decoded &= coinbase.is_some();
             let mut judged = JudgedJob::new(times, clean, coinbase, workers, &self.expectations);
             if early {
@@ -301,13 +301,13 @@ impl AnalyzedSession {
     }
 
     /// The search space is known: the jobs that waited for it are judged.
-    fn judge_early(&mut self, each: &mut impl FnMut(SessionEvent)) {
-        for job in self.early_jobs.take() {
+    fn judge_waiting(&mut self, each: &mut impl FnMut(SessionEvent)) {
+        for job in self.waiting_jobs.take() {
             let (at, has_unread) = (job.at, self.work.unread_count() > job.unread_count);
             let unread = self.work.unread_since().filter(|_| has_unread);
             if self.extranonce1.is_none() {
                 self.unread("the pool's extranonce1 could not be read", b"", at, each);
-            } else if !self.judge(job, each) {
+            } else if !self.judge_job(job, each) {
                 self.unread_event("its coinbase can't be decoded", b"", at, each);
             }
             self.work.stays_unread(unread);
@@ -322,7 +322,7 @@ impl AnalyzedSession {
 
     fn unread_event(&self, why: &str, line: &[u8], at: Stamp, each: &mut impl FnMut(SessionEvent)) {
         let (session, upstream) = (self.conversation.id, self.conversation.upstream());
-        let line = line[..line.len().min(EXCERPT)].escape_ascii().to_string();
+        let line = line[..line.len().min(MAX_EXCERPT_BYTES)].escape_ascii().to_string();
         each(SessionEvent::Event(Event::JobUnread { session, upstream, why: why.to_owned(), line }, at));
     }
 
@@ -330,22 +330,22 @@ impl AnalyzedSession {
     fn doubt_space(&mut self, why: &str, line: &[u8], at: Stamp, each: &mut impl FnMut(SessionEvent)) {
         self.space_doubt = Some(WorkDoubt::Ambiguous);
         // Jobs that follow are judged in doubt while that lasts.
-        if self.job_came.is_some() {
+        if self.last_job_at.is_some() {
             self.work.unread(WorkDoubt::Ambiguous, at);
         }
         self.unread_event(why, line, at, each);
     }
 
     /// Copies of what the pool sent were lost: a job may have been among them.
-    pub(super) fn missed(&mut self, at: Stamp) {
+    pub(super) fn copies_lost(&mut self, at: Stamp) {
         self.gap_at = Some(at);
         self.work.unread(WorkDoubt::Missed, at);
     }
 
     /// An answer that nobody waits for. The copy of its request may still come; an extranonce1 for
-    /// which none comes was changed without being asked for. One that is the first of its session is taken:
+    /// which none comes was changed without being kind for. One that is the first of its session is taken:
     /// the copy of the request is lost.
-    fn unasked(
+    fn unasked_answer(
         &mut self,
         answers: &[Envelope<'_>],
         line: &[u8],
@@ -356,14 +356,14 @@ impl AnalyzedSession {
         let mut spaces: Vec<SubscribeAnswer> = answers.iter().filter_map(read).collect();
         spaces.dedup();
         if spaces.len() > 1 {
-            let why = "miners may read an answer to mining.subscribe that nobody asked for differently";
+            let why = "miners may read an answer to mining.subscribe that nobody kind for differently";
             self.doubt_space(why, line, at, each);
         }
         match &self.extranonce1 {
             None => {
                 if let Some(answer) = spaces.into_iter().next() {
-                    self.foreign_extranonce1 = Some(answer.extranonce1.clone());
-                    self.subscribed(answer, at, each);
+                    self.first_unasked_extranonce1 = Some(answer.extranonce1.clone());
+                    self.set_search_space(answer, at, each);
                 }
             }
             Some(known) => {
@@ -375,32 +375,32 @@ impl AnalyzedSession {
         }
     }
 
-    fn subscribed(&mut self, answer: SubscribeAnswer, at: Stamp, each: &mut impl FnMut(SessionEvent)) {
+    fn set_search_space(&mut self, answer: SubscribeAnswer, at: Stamp, each: &mut impl FnMut(SessionEvent)) {
         if self.extranonce1.as_ref().is_some_and(|known| *known != answer.extranonce1) {
-            self.jobs.kill_all(at);
+            self.jobs.mark_all_stale(at);
         }
         self.unasked_extranonce1 = None;
         self.extranonce1 = Some(answer.extranonce1);
         self.extranonce2_size = Some(answer.extranonce2_size);
-        self.judge_early(each);
+        self.judge_waiting(each);
     }
 
-    fn answered(
+    fn apply_answer(
         &mut self,
-        asked: RequestKind,
+        kind: RequestKind,
         message: &Envelope<'_>,
-        asked_at: Stamp,
+        sent_at: Stamp,
         answered_at: Stamp,
         each: &mut impl FnMut(SessionEvent),
     ) {
-        match asked {
+        match kind {
             RequestKind::Subscribe => {
                 self.is_subscribe_answered = true;
                 // Anything else than a list is a refusal.
                 let is_list = |result: &&RawValue| result.get().starts_with(['[', '{']);
                 match message.result.filter(is_list).map(SubscribeAnswer::as_miners_read) {
                     Some(Ok((answer, agreement))) => {
-                        let foreign = self.foreign_extranonce1.take();
+                        let foreign = self.first_unasked_extranonce1.take();
                         if agreement != ReadingAgreement::All {
                             let why = "miners may read its extranonce1 differently";
                             self.doubt_space(why, b"", answered_at, each);
@@ -413,7 +413,7 @@ impl AnalyzedSession {
                             let why = "its extranonce2 is longer than 8 bytes, of which miners send fewer";
                             self.doubt_space(why, b"", answered_at, each);
                         }
-                        self.subscribed(answer, answered_at, each);
+                        self.set_search_space(answer, answered_at, each);
                         let upstream = self.conversation.upstream();
                         each(SessionEvent::Event(Event::Subscribed { upstream }, answered_at));
                     }
@@ -421,7 +421,7 @@ impl AnalyzedSession {
                         // What was known holds no more.
                         (self.extranonce1, self.extranonce2_size) = (None, None);
                         self.unread(&why.to_string(), b"", answered_at, each);
-                        self.judge_early(each);
+                        self.judge_waiting(each);
                     }
                     None => {
                         self.conversation.clock.miner_refused();
@@ -432,14 +432,14 @@ impl AnalyzedSession {
                         };
                         let event = Event::SubscribeRefused { session, upstream, reason };
                         each(SessionEvent::Event(event, answered_at));
-                        self.judge_early(each);
+                        self.judge_waiting(each);
                     }
                 }
             }
             RequestKind::Configure { mask } => {
                 let granted = ConfigureAnswer::from_result(message.good_result()).version_rolling;
-                // BIP310: the answer is a subset of what was asked for; ckpool's is not always.
-                let granted = granted.zip(mask).map(|(granted, asked)| granted.intersection(asked));
+                // BIP310: the answer is a subset of what was kind for; ckpool's is not always.
+                let granted = granted.zip(mask).map(|(granted, kind)| granted.intersection(kind));
                 // What a mining.set_version_mask before it allows is not taken back by a refusal.
                 self.version_mask = granted.or(self.version_mask);
             }
@@ -451,7 +451,7 @@ impl AnalyzedSession {
                 } else {
                     login.into_iter().for_each(|login| self.conversation.set_login(login));
                     self.conversation.clock.authorize_accepted();
-                    self.is_accepted = true;
+                    self.is_authorized = true;
                     self.mining_since.get_or_insert(answered_at);
                 }
                 let (session, upstream) = (self.conversation.id, self.conversation.upstream());
@@ -462,36 +462,36 @@ impl AnalyzedSession {
                     _ => Event::Authorized { upstream, worker: worker.clone() },
                 };
                 each(SessionEvent::Event(event, answered_at));
-                self.note_worker(&worker, refused);
+                self.set_worker_verdict(&worker, refused);
             }
             RequestKind::Submit(share) => {
                 // A near pool answers before the sending thread has looked at the clock.
                 let after =
-                    answered_at.since(asked_at).or_else(|| answered_at.since(share.at)).unwrap_or_default();
+                    answered_at.since(sent_at).or_else(|| answered_at.since(share.at)).unwrap_or_default();
                 let outcome = outcome_of(ResponseVerdict::of(message));
-                if self.conversation.role == Role::Miner && is_unjudged(&outcome) {
-                    return self.judged(*share, ShareOutcome::Unanswered, None, each);
+                if self.conversation.role == Role::Miner && is_local_refusal(&outcome) {
+                    return self.count_share(*share, ShareOutcome::Unanswered, None, each);
                 }
-                self.judged(*share, outcome, Some(after), each);
+                self.count_share(*share, outcome, Some(after), each);
             }
             RequestKind::Other => {}
         }
     }
 
-    pub(super) fn answered_by(
+    pub(super) fn apply_kept_answer(
         &mut self,
-        asked: RequestKind,
+        kind: RequestKind,
         answer: &KeptAnswer,
-        asked_at: Stamp,
+        sent_at: Stamp,
         each: &mut impl FnMut(SessionEvent),
     ) {
         let readings = Readings::of(&answer.line);
         let answers: Vec<_> = readings.messages().filter(Envelope::is_answer).collect();
         let Some(message) = answers.first() else { return };
-        if matches!(asked, RequestKind::Subscribe) {
+        if matches!(kind, RequestKind::Subscribe) {
             let is_ordinary = readings.shape().is_none();
             self.doubt_subscribe_answer(message, &answers, &answer.line, is_ordinary, answer.at, each);
         }
-        self.answered(asked, message, asked_at, answer.at, each);
+        self.apply_answer(kind, message, sent_at, answer.at, each);
     }
 }

@@ -30,7 +30,7 @@ pub enum ClientEvent<T> {
         is_accepted: bool,
     },
     /// The first answer to the subscribe that is no refusal, in all its readings.
-    Subscribed(Spaces),
+    Subscribed(SearchSpaces),
     /// The pool refuses the subscribe.
     SubscribeRefused(ResponseVerdict),
     /// The answer to an authorize.
@@ -38,9 +38,9 @@ pub enum ClientEvent<T> {
     /// An error in answer to a suggested difficulty. Many pools give no answer, or an odd one.
     SuggestionRefused,
     /// Something that some miners take for an answer to the subscribe: it has another id, or is a second one.
-    UnaskedSpaces(Spaces),
+    UnaskedSpaces(SearchSpaces),
     /// A `mining.set_extranonce`, in all its readings. It may come before the answer to the subscribe.
-    ExtranonceSet(Spaces),
+    ExtranonceSet(SearchSpaces),
     Difficulty(Difficulty),
     VersionMask(VersionMask),
     Reconnect(Reconnect),
@@ -61,7 +61,7 @@ pub struct JobLine {
 
 /// The search spaces that miners may take from one line.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Spaces {
+pub struct SearchSpaces {
     /// None of them twice, that of most miners first. With each, how far miners agree in it.
     pub readable: Vec<(SubscribeAnswer, ReadingAgreement)>,
     /// The reason why a reading gives none.
@@ -91,7 +91,7 @@ impl JobLine {
     }
 }
 
-impl Spaces {
+impl SearchSpaces {
     pub(super) fn add(&mut self, space: Result<(SubscribeAnswer, ReadingAgreement), FieldError>) {
         match space {
             Ok((space, agreement)) => match self.readable.iter_mut().find(|(known, _)| *known == space) {

@@ -50,8 +50,8 @@ fn space(extranonce1: &str, size: u8) -> SubscribeAnswer {
     }
 }
 
-fn spaces(extranonce1: &str, size: u8) -> Spaces {
-    Spaces { readable: vec![(space(extranonce1, size), ReadingAgreement::All)], unreadable: None }
+fn spaces(extranonce1: &str, size: u8) -> SearchSpaces {
+    SearchSpaces { readable: vec![(space(extranonce1, size), ReadingAgreement::All)], unreadable: None }
 }
 
 #[test]

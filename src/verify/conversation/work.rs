@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{UNFINISHED, VerifyClient};
 use crate::analyzer::PayoutState;
 use crate::stratum::{
-    Extranonce2Size, JobLine, JobReading, Notify, ReadingAgreement, Readings, Spaces, SubscribeAnswer,
+    Extranonce2Size, JobLine, JobReading, Notify, ReadingAgreement, Readings, SearchSpaces, SubscribeAnswer,
 };
 use crate::verify::job::SeenJob;
 use crate::verify::observations::Subscribed;
@@ -16,7 +16,7 @@ const MAX_SPACES: usize = 16;
 
 impl VerifyClient {
     /// Takes the answer to subscribe. The jobs that came before it follow.
-    pub(super) fn take_subscribed(&mut self, spaces: Spaces, at: Timestamp) {
+    pub(super) fn take_subscribed(&mut self, spaces: SearchSpaces, at: Timestamp) {
         self.subscribe_answered = Some(at.since);
         if let Some(first) = spaces.first() {
             let took = at.since.saturating_sub(self.subscribe_sent);
@@ -26,7 +26,7 @@ impl VerifyClient {
     }
 
     /// Takes what some miners may take for an answer to subscribe. It does not matter if it says what is known.
-    pub(super) fn take_unasked(&mut self, spaces: &Spaces) {
+    pub(super) fn take_unasked(&mut self, spaces: &SearchSpaces) {
         let known = self.found.subscribed.as_ref().map(|subscribed| &subscribed.extranonces);
         if spaces.spaces().any(|space| Some(space) != known) {
             let why = "a second answer to mining.subscribe: miners may take either";
@@ -35,7 +35,7 @@ impl VerifyClient {
     }
 
     /// Puts the search spaces in force. Those that are known stay where none can be read.
-    fn set_spaces(&mut self, spaces: Spaces) {
+    fn set_spaces(&mut self, spaces: SearchSpaces) {
         self.found.space_doubt = doubt(&spaces);
         let mut readable = spaces.readable.into_iter().map(|(space, _)| space);
         if let (Some(subscribed), Some(first)) = (&mut self.found.subscribed, readable.next()) {
@@ -46,7 +46,7 @@ impl VerifyClient {
 
     /// A `mining.set_extranonce`: some miners take it at once, others ignore it. So jobs are judged in the search
     /// spaces before it, too, and the present job in the new ones.
-    pub(super) fn change_spaces(&mut self, spaces: Spaces, at: Timestamp) {
+    pub(super) fn change_spaces(&mut self, spaces: SearchSpaces, at: Timestamp) {
         let Some(subscribed) = &self.found.subscribed else { return };
         let before = std::iter::once(subscribed.extranonces.clone()).chain(self.found.other_spaces.clone());
         for space in before {
@@ -138,7 +138,7 @@ impl VerifyClient {
 }
 
 /// The reason why miners may take another search space than those that were read.
-fn doubt(spaces: &Spaces) -> Option<String> {
+fn doubt(spaces: &SearchSpaces) -> Option<String> {
     let is_long = |space: &SubscribeAnswer| space.extranonce2_size.bytes() > Extranonce2Size::MAX_OF_MINERS;
     if let Some(why) = &spaces.unreadable {
         return Some(why.to_string());
