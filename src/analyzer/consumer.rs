@@ -16,7 +16,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 use super::closing_order::in_turns;
 use super::external_update::ROOM;
 use super::history::History;
-use super::names::UpstreamNames;
+use super::pools::UpstreamNames;
 use super::reorder_buffer::HOLD_TIME;
 use super::session_tracker::SessionTracker;
 use super::snapshot::Snapshot;
@@ -394,7 +394,7 @@ impl Consumer {
         let held = match event {
             TapEvent::Opened => return,
             // Not held: it is looked for when the copy of the share is read.
-            TapEvent::Hashed(hashed) => return self.follower.hashed_shares.add(*hashed),
+            TapEvent::Hashed(hashed) => return self.follower.shared.hashed_shares.add(*hashed),
             TapEvent::Bytes(mut chunk) => {
                 conversation.traffic(chunk.direction).dequeued();
                 let summary = &mut self.follower.accounting.summary;

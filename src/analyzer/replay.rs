@@ -1,4 +1,4 @@
-//! The analyzer without its thread and without the machine's clock, for simulated days.
+//! The analyzer without its thread and without the system's clock, for simulated days.
 
 use std::sync::Arc;
 
@@ -10,18 +10,18 @@ use crate::net::Stamp;
 use crate::record::SavedState;
 use crate::tap::{Conversation, Direction, TapBytes};
 
-/// Follows what it is told, when it is told that it was.
+/// An analyzer that takes bytes and times from its caller.
 pub struct Replay {
     tracker: SessionTracker,
 }
 
 impl Replay {
-    /// Begins at this time.
+    /// A replay that begins at `now`.
     pub fn new(setup: Setup, now: Stamp) -> Replay {
         Replay { tracker: SessionTracker::new(setup, now) }
     }
 
-    /// Bytes were forwarded.
+    /// Follows bytes that were forwarded.
     pub fn forwarded(
         &mut self,
         conversation: &Arc<Conversation>,
@@ -34,27 +34,27 @@ impl Replay {
         self.tracker.read(conversation, &chunk);
     }
 
-    /// There are update from outside.
+    /// Takes an update from outside the conversations.
     pub fn update(&mut self, update: &ExternalUpdate) {
         self.tracker.update(update);
     }
 
-    /// The session is over.
+    /// Ends a session.
     pub fn closed(&mut self, conversation: &Conversation) {
         self.tracker.close(conversation.id, conversation.opened);
     }
 
-    /// Time has passed. The thread says so twice a second.
+    /// Lets time pass. The analyzer's thread does so twice a second.
     pub fn tick(&mut self, now: Stamp) {
         self.tracker.tick(now);
     }
 
-    /// What outlives a restart.
+    /// The state that outlives a restart.
     pub fn state(&self) -> &SavedState {
         &self.tracker.accounting.state
     }
 
-    /// What there is to see.
+    /// Everything that is shown, as of `now`.
     pub fn snapshot(&mut self, now: Stamp) -> Snapshot {
         self.tracker.snapshot(now)
     }

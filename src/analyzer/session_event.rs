@@ -30,13 +30,13 @@ pub(super) enum SessionEvent {
     /// A message, whatever it was.
     Message(Direction),
     /// Something that only rules care for, and when.
-    Event(Event, Stamp),
+    Event(ProtocolEvent, Stamp),
     Closed(SessionId),
 }
 
 /// What a conversation shows besides jobs and shares.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(super) enum ProtocolEvent {
     Authorized {
         upstream: Option<usize>,
         worker: String,

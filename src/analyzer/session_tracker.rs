@@ -1,5 +1,5 @@
-//! Follows conversations whose copies come in their right order, and keeps the books. It knows no
-//! time but what it is told, so that a day can pass in a second.
+//! Follows conversations whose copies come in order, and feeds the accounting. It takes the time from its caller,
+//! so that tests can let a day pass in a second.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,46 +10,36 @@ use super::accounting::Accounting;
 use super::alerts::AlertBook;
 use super::consumer::Setup;
 use super::current_work::JobGap;
-use super::hashed_shares::HashedShares;
-use super::job_store::JobStore;
-use super::known_jobs::KnownJobs;
 use super::rules::{RuleSet, RuleSettings, SessionSample};
-use super::session::{AnalyzedSession, WaitingMemory};
+use super::session::{AnalyzedSession, SharedState};
 use super::session_event::SessionEvent;
 use super::snapshot::{MinerView, Snapshot};
 use super::verdicts::Expectations;
 use super::{Enforcement, ExternalUpdate, ReloadedPolicy};
 use crate::config;
 use crate::net::Stamp;
-use crate::stratum::line_reader::LongLines;
 use crate::tap::{Conversation, Role, SessionId, TapBytes};
 
-/// Room for so many sessions is not worth giving back.
-const SPARE_SESSIONS: usize = 64;
+/// Capacity for this many more sessions is not worth giving back.
+const MAX_SPARE_SESSIONS: usize = 64;
 
-/// All sessions, and what outlives them.
+/// All sessions, and the accounting that outlives them.
 pub(super) struct SessionTracker {
     pub(super) accounting: Accounting,
     expectations: Expectations,
     enforcement: Option<Enforcement>,
     sessions: HashMap<SessionId, AnalyzedSession>,
-    long_lines: LongLines,
-    waiting_memory: WaitingMemory,
-    known_jobs: KnownJobs,
-    /// Shares that were hashed where they were judged.
-    pub(super) hashed_shares: HashedShares,
-    /// Sessions that were followed before all was forgotten, until they say more or are over.
+    pub(super) shared: SharedState,
+    /// Sessions that were forgotten by [`SessionTracker::forget_sessions`] and have not spoken since.
     forgotten: HashSet<SessionId>,
-    /// The contents of all sessions' jobs.
-    job_store: JobStore,
     share_timeout: Duration,
-    /// What the rules were made of.
+    /// The settings that the present rules were made from.
     settings: RuleSettings,
     started: Stamp,
     /// The program is ending: [`SessionTracker::ended_miners`] is kept.
     pub(super) is_ending: bool,
-    /// The miners whose sessions have ended since, as they were then. No more than were connected: nobody is
-    /// accepted any more.
+    /// The last state of miners whose sessions have ended since. Bounded by the number of connections: no more are
+    /// accepted.
     ended_miners: Vec<MinerView>,
 }
 
@@ -89,12 +79,8 @@ impl SessionTracker {
             expectations,
             enforcement,
             sessions: HashMap::new(),
-            long_lines: LongLines::default(),
-            waiting_memory: WaitingMemory::default(),
-            known_jobs: KnownJobs::default(),
-            hashed_shares: HashedShares::default(),
+            shared: SharedState::default(),
             forgotten: HashSet::new(),
-            job_store: JobStore::default(),
             share_timeout: analysis.share_timeout,
             settings,
             started: now,
@@ -103,18 +89,14 @@ impl SessionTracker {
         }
     }
 
-    /// The session of this conversation, begun if it is new.
+    /// The session of this conversation. It is created if it is new.
     pub(super) fn session(&mut self, conversation: &Arc<Conversation>) -> &mut AnalyzedSession {
-        let (expectations, long_lines, known_jobs) = (&self.expectations, &self.long_lines, &self.known_jobs);
-        let (waiting_memory, store) = (&self.waiting_memory, &self.job_store);
-        let hashed_shares = &self.hashed_shares;
+        let (expectations, shared) = (&self.expectations, &self.shared);
         let opened = conversation.opened.shifted(self.accounting.skew.saturating_neg());
-        let known = || (known_jobs.clone(), hashed_shares.clone());
-        let shared = || (long_lines.clone(), waiting_memory.clone(), known(), store.clone());
         let was_forgotten = self.forgotten.remove(&conversation.id);
         let new = || {
             let mut session =
-                AnalyzedSession::new(conversation.clone(), opened, expectations.clone(), shared());
+                AnalyzedSession::new(conversation.clone(), opened, expectations.clone(), shared.clone());
             if was_forgotten {
                 session.resume(opened);
             }
@@ -123,7 +105,7 @@ impl SessionTracker {
         self.sessions.entry(conversation.id).or_insert_with(new)
     }
 
-    /// Reads the oldest chunk that the session's order holds, and gives its length in bytes.
+    /// Reads the oldest chunk in the session's reorder buffer, and returns its length in bytes.
     pub(super) fn read_held(&mut self, id: SessionId) -> usize {
         let Some(session) = self.sessions.get_mut(&id) else { return 0 };
         let Some(chunk) = session.order.pop() else { return 0 };
@@ -131,12 +113,12 @@ impl SessionTracker {
         chunk.bytes.len()
     }
 
-    /// Whom a session connects, as long as it is followed.
+    /// The role of a session that is followed.
     pub(super) fn role(&self, id: SessionId) -> Option<Role> {
         self.sessions.get(&id).map(|session| session.conversation.role)
     }
 
-    /// A chunk that need not be put in order.
+    /// Reads a chunk that need not be put in order.
     pub(super) fn read(&mut self, conversation: &Arc<Conversation>, chunk: &TapBytes) {
         self.session(conversation);
         if let Some(session) = self.sessions.get_mut(&conversation.id) {
@@ -144,7 +126,7 @@ impl SessionTracker {
         }
     }
 
-    /// News from outside the conversations.
+    /// Takes an update from outside the conversations.
     pub(super) fn update(&mut self, update: &ExternalUpdate) {
         match update {
             ExternalUpdate::Judgement(policy) => self.set_policy(policy),
@@ -163,7 +145,7 @@ impl SessionTracker {
             (enforcement.on_mismatch, enforcement.on_wrong) = (policy.on_mismatch, policy.on_wrong);
         }
         self.accounting.alerts.turn_off(&policy.rules.off);
-        // Rules that go on as they were keep what they have seen.
+        // Rules whose settings stay the same keep their history.
         let with_old_silence =
             config::RulesConfig { off: self.settings.rules.off.clone(), ..policy.rules.clone() };
         if self.settings.rules != with_old_silence {
@@ -172,19 +154,20 @@ impl SessionTracker {
         self.settings.rules = policy.rules.clone();
     }
 
-    /// The system's clock was set, by so many nanoseconds since the start. Rules that compare times
-    /// begin anew.
+    /// Follows a change of the system's clock. `skew` is the sum of all changes since the start, in nanoseconds.
+    /// Rules that compare times start over.
     pub(super) fn clock_was_set(&mut self, skew: i64) {
         self.accounting.clock_was_set(skew, RuleSet::new(&self.settings));
     }
 
-    /// The miner is not read any more, and all that it said was followed.
+    /// Marks the miner's bytes as fully read: the proxy has stopped reading them, and all copies are followed.
     pub(super) fn miner_paused(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get(&id) {
             session.conversation.fully_read.store(true, Ordering::Release);
         }
     }
 
+    /// Ends a session.
     pub(super) fn close(&mut self, id: SessionId, now: Stamp) {
         self.forgotten.remove(&id);
         let Some(mut session) = self.sessions.remove(&id) else { return };
@@ -200,19 +183,19 @@ impl SessionTracker {
         }
     }
 
-    /// How many bytes of copies all sessions hold.
+    /// The bytes of all copies that wait in reorder buffers.
     pub(super) fn held_bytes(&self) -> usize {
         self.sessions.values().map(|session| session.order.bytes()).sum()
     }
 
-    /// A session that can't be followed any more; nothing more is learnt from it.
+    /// Stops following a session for good.
     pub(super) fn forget(&mut self, id: SessionId) -> Option<Arc<Conversation>> {
         let session = self.sessions.remove(&id)?;
         self.accounting.take(SessionEvent::Closed(id), session.conversation.role);
         Some(session.conversation.clone())
     }
 
-    /// All of them. They are followed from their next bytes on.
+    /// Forgets all sessions. Each is followed again from its next bytes on.
     pub(super) fn forget_sessions(&mut self) {
         let forgotten = std::mem::take(&mut self.sessions);
         self.forgotten = forgotten.keys().copied().collect();
@@ -227,8 +210,8 @@ impl SessionTracker {
         open.into_iter().for_each(|id| self.close(id, now));
     }
 
-    /// What is due twice a second. The update of a session's end may have been dropped; then nobody else
-    /// holds the conversation any more.
+    /// Does what is due twice a second. If the message of a session's end was dropped, the session ends here: the
+    /// analyzer is then the last to hold the conversation.
     pub(super) fn tick(&mut self, now: Stamp) {
         let (timeout, accounting, enforcement) =
             (self.share_timeout, &mut self.accounting, self.enforcement.as_ref());
@@ -242,36 +225,36 @@ impl SessionTracker {
         }
         over.into_iter().for_each(|id| self.close(id, now));
         self.bound_memory();
-        self.hashed_shares.forget_older();
+        self.shared.hashed_shares.forget_older();
         let stale_job = self.settings.rules.stale_job;
         let gaps: Vec<Option<JobGap>> =
-            self.sessions.values_mut().map(|session| session.job_gap(now, stale_job)).collect();
+            self.sessions.values_mut().map(|session| session.work.gap(now, stale_job)).collect();
         let sessions = self.sessions.values().zip(gaps);
         let samples: Vec<SessionSample<'_>> =
             sessions.map(|(session, gap)| session.sample(now, gap)).collect();
         self.accounting.round(&samples, now);
         for (id, session) in &mut self.sessions {
-            session.accepts_unseen(self.accounting.accepts_unseen(*id));
+            session.work.accepts_unseen(self.accounting.accepts_unseen(*id));
         }
     }
 
-    /// Holds the jobs of all sessions to their bound, and gives back the room of sessions that are gone.
+    /// Bounds the memory for the jobs of all sessions, and gives back the room of ended sessions.
     fn bound_memory(&mut self) {
-        if self.job_store.is_overflowing() {
+        if self.shared.job_store.is_overflowing() {
             log::warn!(
-                "the pool's jobs take {} MiB of memory, which honest ones never do; all but small new ones are \
-                 forgotten, so shares for them can't be judged",
-                self.job_store.bytes() >> 20
+                "the pool's jobs take {} MiB of memory, far more than honest pools' do; Sluice forgets all of them but \
+                 each session's newest small one, so it cannot judge late shares for the others",
+                self.shared.job_store.bytes() >> 20
             );
             self.sessions.values_mut().for_each(AnalyzedSession::forget_jobs);
         }
-        self.job_store.remove_dead_entries();
-        if self.sessions.capacity() > SPARE_SESSIONS + 4 * self.sessions.len() {
+        self.shared.job_store.remove_dead_entries();
+        if self.sessions.capacity() > MAX_SPARE_SESSIONS + 4 * self.sessions.len() {
             self.sessions.shrink_to(2 * self.sessions.len());
         }
     }
 
-    /// What there is to see.
+    /// Everything that is shown, as of `now`.
     pub(super) fn snapshot(&mut self, now: Stamp) -> Snapshot {
         let up_for = now.since(self.started).unwrap_or_default();
         let stale_job = self.settings.rules.stale_job;

@@ -159,7 +159,7 @@ impl MinerView {
                 Role::Miner => conversation.carrier().and_then(|carrier| sessions.get(&carrier)),
                 Role::Direct | Role::Pool => Some(session),
             }
-            .and_then(|session| session.badness(now, stale_job))
+            .and_then(|session| session.work.badness(now, stale_job))
             .map(|(payout, _)| payout),
         }
     }

@@ -6,14 +6,15 @@
 //! (cJSON, ArduinoJson; cgminer behind a NUL); every byte up to 0x20 as white space, control characters in
 //! texts, bytes that are no UTF-8 (cJSON); texts in single quotes, keys without quotes (ArduinoJson).
 
+mod scanner;
+
 use std::rc::Rc;
 
 use serde_json::value::RawValue;
 
 use super::message::Envelope;
+use scanner::{BEHIND, SPACE, Scanner};
 
-/// Deeper nesting is not read. No message has more than five levels.
-const MAX_DEPTH: usize = 128;
 /// The most objects of one line that are read. Miners read one.
 const MAX_OBJECTS: usize = 4;
 /// The most bytes of all readings of one line together: a line of a pool can have 1 MiB, and each of its bytes
@@ -27,17 +28,6 @@ pub(super) fn key_place(key: &str) -> Option<usize> {
     let name = key.split('\0').next().unwrap_or_default();
     KEYS.iter().position(|known| known.eq_ignore_ascii_case(name))
 }
-
-const SPACE: u16 = 1;
-const BEHIND: u16 = 1 << 1;
-const TWICE: u16 = 1 << 2;
-const CASE: u16 = 1 << 3;
-const QUOTES: u16 = 1 << 4;
-const CONTROL: u16 = 1 << 5;
-const NOT_UTF8: u16 = 1 << 6;
-const ESCAPE: u16 = 1 << 7;
-const TOKEN: u16 = 1 << 8;
-const COMMA: u16 = 1 << 9;
 
 /// What a lenient reading of a line gives.
 #[derive(Debug, Default)]
@@ -58,7 +48,7 @@ pub(super) struct ObjectReading([Option<Rc<RawValue>>; KEYS.len()]);
 
 /// Reads all objects of `line`.
 pub(super) fn scan(line: &[u8]) -> Scanned {
-    let mut scanner = Scanner { bytes: line, place: 0, shape: 0, is_too_large: false };
+    let mut scanner = Scanner::new(line);
     let (mut readings, mut bytes): (Vec<ObjectReading>, usize) = (Vec::new(), 0);
     if line.starts_with(b"\xef\xbb\xbf") {
         (scanner.place, scanner.shape) = (3, SPACE);
@@ -155,250 +145,6 @@ impl ObjectFields {
     fn chosen(&self, choose: impl Fn(&Field) -> &Option<Rc<RawValue>>) -> ObjectReading {
         ObjectReading(self.0.each_ref().map(|field| choose(field).clone()))
     }
-}
-
-struct Scanner<'a> {
-    bytes: &'a [u8],
-    place: usize,
-    shape: u16,
-    is_too_large: bool,
-}
-
-impl Scanner<'_> {
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.place).copied()
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.place += 1;
-        Some(byte)
-    }
-
-    fn space(&mut self) {
-        while let Some(byte @ 0..=b' ') = self.peek() {
-            if !matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
-                self.shape |= SPACE;
-            }
-            self.place += 1;
-        }
-    }
-
-    /// One object at the top. `None` when it can't be read.
-    fn message(&mut self, fields: &mut ObjectFields) -> Option<()> {
-        self.members(b'}', 0, &mut |scanner, _| {
-            let key = scanner.key()?;
-            let known = key_place(&key);
-            scanner.colon()?;
-            let Some(index) = known else { return scanner.value(1, &mut String::new()) };
-            let mut value = String::new();
-            scanner.value(1, &mut value)?;
-            let is_exact = KEYS[index] == key;
-            if !is_exact {
-                scanner.shape |= CASE;
-            }
-            let value = RawValue::from_string(value).ok()?;
-            if fields.take(index, is_exact, value.into()) {
-                scanner.shape |= TWICE;
-            }
-            Some(())
-        })
-    }
-
-    /// What stands between two brackets. `each` reads one member and is told whether it is the first.
-    fn members(
-        &mut self,
-        end: u8,
-        depth: usize,
-        each: &mut dyn FnMut(&mut Self, bool) -> Option<()>,
-    ) -> Option<()> {
-        if depth > MAX_DEPTH {
-            return None;
-        }
-        self.next()?;
-        let mut is_first = true;
-        loop {
-            self.space();
-            if self.peek()? == end {
-                self.place += 1;
-                return Some(());
-            }
-            each(self, is_first)?;
-            is_first = false;
-            self.space();
-            match self.peek()? {
-                b',' => {
-                    self.place += 1;
-                    self.space();
-                    if self.peek()? == end {
-                        self.shape |= COMMA;
-                    }
-                }
-                byte if byte == end => {}
-                _ => return None,
-            }
-        }
-    }
-
-    fn value(&mut self, depth: usize, out: &mut String) -> Option<()> {
-        self.space();
-        match self.peek()? {
-            b'{' => {
-                out.push('{');
-                self.members(b'}', depth, &mut |scanner, is_first| {
-                    if !is_first {
-                        out.push(',');
-                    }
-                    let key = scanner.key()?;
-                    quote(&key, out);
-                    scanner.colon()?;
-                    out.push(':');
-                    scanner.value(depth + 1, out)
-                })?;
-                out.push('}');
-            }
-            b'[' => {
-                out.push('[');
-                self.members(b']', depth, &mut |scanner, is_first| {
-                    if !is_first {
-                        out.push(',');
-                    }
-                    scanner.value(depth + 1, out)
-                })?;
-                out.push(']');
-            }
-            b'"' | b'\'' => {
-                let text = self.text()?;
-                quote(&text, out);
-            }
-            _ => {
-                let token = self.token()?;
-                self.literal(&token, out);
-            }
-        }
-        if out.len() > MAX_READING_BYTES {
-            self.is_too_large = true;
-            return None;
-        }
-        Some(())
-    }
-
-    fn key(&mut self) -> Option<String> {
-        if matches!(self.peek()?, b'"' | b'\'') {
-            return self.text();
-        }
-        self.shape |= TOKEN;
-        self.token()
-    }
-
-    fn colon(&mut self) -> Option<()> {
-        self.space();
-        (self.next()? == b':').then_some(())
-    }
-
-    /// A run of letters, digits and what numbers are written with.
-    fn token(&mut self) -> Option<String> {
-        let start = self.place;
-        while self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte)) {
-            self.place += 1;
-        }
-        let token = &self.bytes[start..self.place];
-        (!token.is_empty()).then(|| String::from_utf8_lossy(token).into_owned())
-    }
-
-    fn literal(&mut self, token: &str, out: &mut String) {
-        if serde_json::from_str::<serde::de::IgnoredAny>(token).is_ok() {
-            out.push_str(token);
-            return;
-        }
-        self.shape |= TOKEN;
-        match token.parse::<f64>() {
-            Ok(number) if number.is_finite() => out.push_str(&serde_json::json!(number).to_string()),
-            _ => quote(token, out),
-        }
-    }
-
-    /// A text in either kind of quotes.
-    fn text(&mut self) -> Option<String> {
-        let end = self.next()?;
-        if end == b'\'' {
-            self.shape |= QUOTES;
-        }
-        let mut bytes = Vec::new();
-        loop {
-            match self.next()? {
-                byte if byte == end => break,
-                b'\\' => self.escape(&mut bytes)?,
-                byte => {
-                    if byte < b' ' {
-                        self.shape |= CONTROL;
-                    }
-                    bytes.push(byte);
-                }
-            }
-        }
-        Some(String::from_utf8(bytes).unwrap_or_else(|error| {
-            self.shape |= NOT_UTF8;
-            String::from_utf8_lossy(error.as_bytes()).into_owned()
-        }))
-    }
-
-    fn escape(&mut self, bytes: &mut Vec<u8>) -> Option<()> {
-        let byte = match self.next()? {
-            b'n' => b'\n',
-            b't' => b'\t',
-            b'r' => b'\r',
-            b'b' => 0x08,
-            b'f' => 0x0c,
-            b'u' => {
-                let letter = self.unicode();
-                bytes.extend(letter.encode_utf8(&mut [0; 4]).as_bytes());
-                return Some(());
-            }
-            byte @ (b'"' | b'\\' | b'/') => byte,
-            byte => {
-                self.shape |= ESCAPE;
-                byte
-            }
-        };
-        bytes.push(byte);
-        Some(())
-    }
-
-    /// What follows `\u`. Half a pair, or no digits at all, is U+FFFD.
-    fn unicode(&mut self) -> char {
-        let Some(high) = self.four_digits() else {
-            self.shape |= ESCAPE;
-            return char::REPLACEMENT_CHARACTER;
-        };
-        if let Some(letter) = char::from_u32(high) {
-            return letter;
-        }
-        let before = self.place;
-        if (0xd800..0xdc00).contains(&high) && self.bytes[self.place..].starts_with(b"\\u") {
-            self.place += 2;
-            if let Some(low @ 0xdc00..0xe000) = self.four_digits() {
-                let code = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-                return char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
-            }
-        }
-        self.place = before;
-        self.shape |= ESCAPE;
-        char::REPLACEMENT_CHARACTER
-    }
-
-    fn four_digits(&mut self) -> Option<u32> {
-        let digits = std::str::from_utf8(self.bytes.get(self.place..self.place + 4)?).ok()?;
-        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return None;
-        }
-        self.place += 4;
-        u32::from_str_radix(digits, 16).ok()
-    }
-}
-
-fn quote(text: &str, out: &mut String) {
-    out.push_str(&serde_json::Value::from(text).to_string());
 }
 
 #[cfg(test)]

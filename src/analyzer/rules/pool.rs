@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{AlertContext, SessionSample, seconds_between};
 use crate::analyzer::job_interval::JobIntervals;
-use crate::analyzer::session_event::{Event, JobSeen};
+use crate::analyzer::session_event::{JobSeen, ProtocolEvent};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::stratum::Reconnect;
@@ -63,9 +63,9 @@ impl Pool {
         self.cadences.remove(&session);
     }
 
-    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut AlertContext<'_>) {
+    pub(super) fn event(&mut self, event: &ProtocolEvent, at: NtpTime, tongue: &mut AlertContext<'_>) {
         match event {
-            Event::Redirected { session, upstream, host } => {
+            ProtocolEvent::Redirected { session, upstream, host } => {
                 let upstream = tongue.upstream(*upstream);
                 let reconnect = Reconnect { host: host.clone(), ..Reconnect::default() };
                 if reconnect.is_to(upstream) {
@@ -76,7 +76,7 @@ impl Pool {
                     (description, json!({ "host": host, "session": session.0 }))
                 });
             }
-            Event::AuthorizeRefused { session, upstream, worker, reason } => {
+            ProtocolEvent::AuthorizeRefused { session, upstream, worker, reason } => {
                 let upstream = tongue.upstream(*upstream);
                 let subject = format!("{upstream} {worker}");
                 tongue.lasts(REFUSED, &subject, at, || {
@@ -84,7 +84,7 @@ impl Pool {
                     (description, json!({ "worker": worker, "reason": reason, "session": session.0 }))
                 });
             }
-            Event::SubscribeRefused { session, upstream, reason } => {
+            ProtocolEvent::SubscribeRefused { session, upstream, reason } => {
                 let name = tongue.upstream(*upstream);
                 tongue.lasts(REFUSED, name, at, || {
                     let description = format!(
@@ -94,19 +94,19 @@ impl Pool {
                     (description, json!({ "worker": null, "reason": reason, "session": session.0 }))
                 });
             }
-            Event::Subscribed { upstream } if tongue.is_open(REFUSED.0) => {
+            ProtocolEvent::Subscribed { upstream } if tongue.is_open(REFUSED.0) => {
                 tongue.ends(REFUSED.0, tongue.upstream(*upstream), at);
             }
-            Event::Authorized { upstream, worker } if tongue.is_open(REFUSED.0) => {
+            ProtocolEvent::Authorized { upstream, worker } if tongue.is_open(REFUSED.0) => {
                 let subject = format!("{} {worker}", tongue.upstream(*upstream));
                 tongue.ends(REFUSED.0, &subject, at);
             }
-            Event::Subscribed { .. }
-            | Event::Authorized { .. }
-            | Event::DifficultySet { .. }
-            | Event::ExtranonceChanged { .. }
-            | Event::JobUnread { .. }
-            | Event::DoubtEnded { .. } => {}
+            ProtocolEvent::Subscribed { .. }
+            | ProtocolEvent::Authorized { .. }
+            | ProtocolEvent::DifficultySet { .. }
+            | ProtocolEvent::ExtranonceChanged { .. }
+            | ProtocolEvent::JobUnread { .. }
+            | ProtocolEvent::DoubtEnded { .. } => {}
         }
     }
 

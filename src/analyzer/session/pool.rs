@@ -1,32 +1,20 @@
-//! What the pool says: jobs, difficulties, answers.
+//! The pool's lines: jobs, difficulties, answers.
 
-use serde_json::value::RawValue;
-
-use super::super::answer_form::AnswerForm;
-use super::super::current_work::Oddness;
-use super::super::jobs::AddedJob;
-use super::super::requests::{Match, RequestKind};
-use super::super::same_id::{KeptAnswer, SettledRequest};
-use super::super::share::outcome_of;
-use super::super::verdicts::WorkDoubt;
-use super::early::WaitingJob;
-use super::{AnalyzedSession, MAX_OPENING};
-use crate::analyzer::job_verdict::JudgedJob;
-use crate::analyzer::local_refusals::is_local_refusal;
-use crate::analyzer::session_event::{Event, JobSeen, SessionEvent};
+use super::AnalyzedSession;
+use crate::analyzer::answer_form::AnswerForm;
+use crate::analyzer::requests::{Match, RequestKind};
+use crate::analyzer::same_id::{KeptAnswer, SettledRequest};
+use crate::analyzer::session_event::{ProtocolEvent, SessionEvent};
+use crate::analyzer::share::{is_local_refusal, outcome_of};
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
 use crate::stratum::{
-    ConfigureAnswer, Difficulty, Envelope, Extranonce2Size, JobReading, PoolMethod, ReadingAgreement,
-    Readings, Reconnect, ResponseVerdict, SubscribeAnswer, VersionMask,
+    ConfigureAnswer, Difficulty, Envelope, PoolMethod, Readings, Reconnect, ResponseVerdict, VersionMask,
 };
 use crate::tap::{Role, TapBytes};
 
-/// As much of a line that could not be read is evidence, in bytes.
-const MAX_EXCERPT_BYTES: usize = 200;
-
 impl AnalyzedSession {
-    /// Follows one line of the pool's, in every way in which miners may read it.
+    /// Follows one line of the pool in every way in which miners may read it.
     pub(super) fn pool_line(&mut self, line: &[u8], chunk: &TapBytes, each: &mut impl FnMut(SessionEvent)) {
         let at = self.stamp_of_line(chunk.readable_at);
         let readings = Readings::of(line);
@@ -47,7 +35,7 @@ impl AnalyzedSession {
                 continue;
             };
             match PoolMethod::of(&name) {
-                // Some pools repeat the method in the answer. Nobody asks for a job.
+                // Some pools repeat the method in an answer. A job is never an answer.
                 method if message.is_answer() && method != Some(PoolMethod::Notify) => answers.push(message),
                 Some(PoolMethod::Notify) => {
                     has_job = true;
@@ -64,7 +52,7 @@ impl AnalyzedSession {
             each(SessionEvent::Unreadable);
         }
         if has_job || readings.may_hide_job() {
-            // Whether or not it can be read: miners may work on it.
+            // Miners may work on it even if it cannot be read here.
             self.conversation.clock.job_came();
             self.last_job_at = Some(at);
         }
@@ -74,7 +62,7 @@ impl AnalyzedSession {
         self.pool_answer(&answers, line, readings.shape().is_none(), at, each);
     }
 
-    /// An answer, in one reading or several. It goes to the first request that one of them is about.
+    /// Follows an answer in its readings. It belongs to the first request that one of the readings fits.
     fn pool_answer(
         &mut self,
         answers: &[Envelope<'_>],
@@ -98,7 +86,7 @@ impl AnalyzedSession {
                 self.apply_answer(kind, message, sent_at, at, each);
             }
             Some(_) => {}
-            // ESP-Miner takes the values of an object for a list.
+            // ESP-Miner reads the values of an object as a list.
             None if AnswerForm::of(first) == AnswerForm::Object
                 && !self.is_subscribe_answered
                 && self.subscribe_id.as_deref() == Some(first.id()) =>
@@ -113,41 +101,14 @@ impl AnalyzedSession {
         self.take_settled(each);
     }
 
-    /// Takes the answers that have found their requests only now.
+    /// Applies kept answers whose requests are known only now.
     pub(super) fn take_settled(&mut self, each: &mut impl FnMut(SessionEvent)) {
         for SettledRequest { kind, sent_at, answer } in self.requests.take_settled() {
             self.apply_kept_answer(kind, &answer, sent_at, each);
         }
     }
 
-    /// Doubts the search space when the readings of the answer to a subscribe differ, or when miners may take
-    /// what a `mining.set_extranonce` before it said. Only an ordinary answer ends an earlier doubt: part of
-    /// the miners may not read an odd one.
-    fn doubt_subscribe_answer(
-        &mut self,
-        message: &Envelope<'_>,
-        answers: &[Envelope<'_>],
-        line: &[u8],
-        is_ordinary: bool,
-        at: Stamp,
-        each: &mut impl FnMut(SessionEvent),
-    ) {
-        let is_same =
-            |other: &Envelope<'_>| other.result.map(RawValue::get) == message.result.map(RawValue::get);
-        let extranonce1 = message.result.and_then(|result| SubscribeAnswer::from_result(result).ok());
-        let extranonce1 = extranonce1.map(|answer| answer.extranonce1);
-        let is_changed =
-            self.next_extranonce.as_ref().is_some_and(|(next, _)| Some(next) != extranonce1.as_ref());
-        if !answers.iter().all(is_same) {
-            self.doubt_space("miners may read its answer to mining.subscribe differently", line, at, each);
-        } else if is_changed {
-            let why = "miners may take the answer to mining.subscribe or the mining.set_extranonce before it";
-            self.doubt_space(why, line, at, each);
-        } else if is_ordinary {
-            self.space_doubt = None;
-        }
-    }
-
+    /// Follows a message with a method of the pool.
     fn pool_message(
         &mut self,
         method: PoolMethod,
@@ -163,32 +124,17 @@ impl AnalyzedSession {
                 if let Ok(difficulty) = Difficulty::from_params(message.params) {
                     self.difficulties.set_difficulty(difficulty);
                     self.difficulty_set = Some(at);
-                    each(SessionEvent::Event(Event::DifficultySet { session, upstream, difficulty }, at));
+                    each(SessionEvent::Event(
+                        ProtocolEvent::DifficultySet { session, upstream, difficulty },
+                        at,
+                    ));
                 }
             }
             PoolMethod::Reconnect => {
                 let Reconnect { host, .. } = Reconnect::from_params(message.params);
-                each(SessionEvent::Event(Event::Redirected { session, upstream, host }, at));
+                each(SessionEvent::Event(ProtocolEvent::Redirected { session, upstream, host }, at));
             }
-            PoolMethod::SetExtranonce => match SubscribeAnswer::of_set_extranonce(message.params, None) {
-                Ok((answer, agreement)) => {
-                    self.next_extranonce = Some((answer.extranonce1, answer.extranonce2_size));
-                    if self.conversation.role == Role::Direct && self.last_job_at.is_some() {
-                        // ESP-Miner takes it at once, also for the present job (wire reference, section 2.6).
-                        self.work.unread(WorkDoubt::Ambiguous, at);
-                    }
-                    if !self.takes_extranonce && self.conversation.role == Role::Direct {
-                        let why = "a miner that did not ask for mining.set_extranonce may ignore it";
-                        self.doubt_space(why, line, at, each);
-                    } else if is_ordinary && agreement == ReadingAgreement::All {
-                        self.space_doubt = None;
-                    } else {
-                        let why = "miners may read its mining.set_extranonce differently";
-                        self.doubt_space(why, line, at, each);
-                    }
-                }
-                Err(why) => self.doubt_space(&why.to_string(), line, at, each),
-            },
+            PoolMethod::SetExtranonce => self.set_extranonce(message, is_ordinary, line, at, each),
             PoolMethod::SetVersionMask => {
                 self.version_mask = VersionMask::from_params(message.params).or(self.version_mask);
             }
@@ -196,195 +142,7 @@ impl AnalyzedSession {
         }
     }
 
-    /// A line that is a job, in one reading at least.
-    fn job_line(
-        &mut self,
-        readings: &Readings<'_>,
-        has_exact_name: bool,
-        line: &[u8],
-        at: Stamp,
-        each: &mut impl FnMut(SessionEvent),
-    ) {
-        let mut read = Vec::new();
-        for job in readings.jobs() {
-            match job {
-                Ok(job) => read.push(job),
-                Err(why) => self.unread(&why.to_string(), line, at, each),
-            }
-        }
-        if read.is_empty() {
-            each(SessionEvent::Unreadable);
-            return;
-        }
-        for JobReading { job, .. } in &read {
-            self.seen_jobs.add(&job.job_id, at);
-            self.known_jobs.add(self.conversation.upstream(), &job.job_id);
-            self.difficulties.notify(job.job_id.clone());
-        }
-        let is_doubtful = read.iter().any(|reading| reading.agreement == ReadingAgreement::Doubtful);
-        let oddness = Oddness { shape: readings.shape(), has_exact_name };
-        let (assigned, unread_count) = (self.difficulties.current(), self.work.unread_count());
-        let job = WaitingJob { readings: read, oddness, at, assigned, unread_count };
-        if self.extranonce1.is_some() {
-            let is_decoded = self.judge_job(job, each);
-            if is_doubtful {
-                self.unread_event("miners may read its values differently", line, at, each);
-            } else if !is_decoded {
-                self.unread_event("its coinbase can't be decoded", line, at, each);
-            }
-        } else if self.is_subscribe_answered {
-            self.unread("the pool's extranonce1 could not be read", line, at, each);
-        } else if !self.waiting_jobs.keep(job) {
-            self.unread(
-                "it came before the search space was known, and is too long to be kept",
-                line,
-                at,
-                each,
-            );
-        }
-    }
-
-    /// A job whose search space is known. Returns whether its coinbase could be decoded.
-    fn judge_job(&mut self, job: WaitingJob, each: &mut impl FnMut(SessionEvent)) -> bool {
-        let WaitingJob { readings, oddness, at, assigned, unread_count: _ } = job;
-        if let Some((extranonce1, size)) = self.next_extranonce.take() {
-            // From this job on (NiceHash; wire reference, section 2.6).
-            self.jobs.mark_all_stale(at);
-            (self.extranonce1, self.extranonce2_size) = (Some(extranonce1), Some(size));
-        }
-        let (Some(extranonce1), Some(size)) = (&self.extranonce1, self.extranonce2_size) else {
-            return false;
-        };
-        let gap = self.jobs.newest().and_then(|job| at.since(job.received_at));
-        let workers = self.expected.as_deref();
-        // A pool that has not yet answered who the miner is may not know it: its job can pay anybody.
-        let is_new = at.since(self.opened).is_some_and(|age| age < MAX_OPENING);
-        let early = self.workers.is_empty() && (is_new || self.expected.is_none());
-        let least = readings.iter().map(|reading| reading.agreement).max().unwrap_or(ReadingAgreement::All);
-        let mut is_decoded = true;
-        let mut found = Vec::with_capacity(readings.len());
-        for JobReading { job: notify, agreement } in readings {
-            let times = (notify.nbits, notify.ntime);
-            let AddedJob { job, coinbase, clean } = self.jobs.add(notify, extranonce1, size, assigned, at);
-            is_decoded &= coinbase.is_some();
-            let mut judged = JudgedJob::new(times, clean, coinbase, workers, &self.expectations);
-            if early {
-                let seen = JobSeen::new(&self.conversation, job, gap, &judged);
-                judged.excuse(JobSeen { early, agreement, ..seen });
-            }
-            let is_doubtful = agreement == ReadingAgreement::Doubtful;
-            if let Some(why) = self.space_doubt.or(is_doubtful.then_some(WorkDoubt::Ambiguous)) {
-                judged.doubt(why);
-            }
-            let seen = JobSeen::new(&self.conversation, job, gap, &judged);
-            found.push((judged, JobSeen { early, agreement, ..seen }));
-        }
-        // The worst comes last: what rules say of it lasts.
-        found.sort_by_key(|(judged, _)| judged.badness());
-        let block_age = self.jobs.block_age(at);
-        let (judged, seen): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-        let worst = judged.into_iter().next_back();
-        let was_late = worst.is_some_and(|worst| self.work.job(worst, least, oddness, at));
-        let superseded_doubt = self.work.superseded_doubt(at);
-        for mut seen in seen {
-            if let Some(bad) = self.work.superseded_bad().filter(|job| job.payout.state > seen.payout.state) {
-                (seen.payout, seen.outputs) = (bad.payout.clone(), bad.outputs());
-            }
-            if let Some(bad) = self.work.superseded_bad().filter(|job| job.chain.state > seen.chain.state) {
-                seen.chain = bad.chain.clone();
-            }
-            let worker = self.worker().to_owned();
-            let seen = JobSeen { worker, block_age, was_late, superseded_doubt, ..seen };
-            each(SessionEvent::Job(Box::new(seen)));
-        }
-        is_decoded
-    }
-
-    /// The search space is known: the jobs that waited for it are judged.
-    fn judge_waiting(&mut self, each: &mut impl FnMut(SessionEvent)) {
-        for job in self.waiting_jobs.take() {
-            let (at, has_unread) = (job.at, self.work.unread_count() > job.unread_count);
-            let unread = self.work.unread_since().filter(|_| has_unread);
-            if self.extranonce1.is_none() {
-                self.unread("the pool's extranonce1 could not be read", b"", at, each);
-            } else if !self.judge_job(job, each) {
-                self.unread_event("its coinbase can't be decoded", b"", at, each);
-            }
-            self.work.stays_unread(unread);
-        }
-    }
-
-    /// The pool sent what may be a job, and it could not be read: all verdicts are in doubt.
-    pub(super) fn unread(&mut self, why: &str, line: &[u8], at: Stamp, each: &mut impl FnMut(SessionEvent)) {
-        self.work.unread(WorkDoubt::Unread, at);
-        self.unread_event(why, line, at, each);
-    }
-
-    fn unread_event(&self, why: &str, line: &[u8], at: Stamp, each: &mut impl FnMut(SessionEvent)) {
-        let (session, upstream) = (self.conversation.id, self.conversation.upstream());
-        let line = line[..line.len().min(MAX_EXCERPT_BYTES)].escape_ascii().to_string();
-        each(SessionEvent::Event(Event::JobUnread { session, upstream, why: why.to_owned(), line }, at));
-    }
-
-    /// Miners may work in another search space than was read. An extranonce1 can hold outputs, too.
-    fn doubt_space(&mut self, why: &str, line: &[u8], at: Stamp, each: &mut impl FnMut(SessionEvent)) {
-        self.space_doubt = Some(WorkDoubt::Ambiguous);
-        // Jobs that follow are judged in doubt while that lasts.
-        if self.last_job_at.is_some() {
-            self.work.unread(WorkDoubt::Ambiguous, at);
-        }
-        self.unread_event(why, line, at, each);
-    }
-
-    /// Copies of what the pool sent were lost: a job may have been among them.
-    pub(super) fn copies_lost(&mut self, at: Stamp) {
-        self.gap_at = Some(at);
-        self.work.unread(WorkDoubt::Missed, at);
-    }
-
-    /// An answer that nobody waits for. The copy of its request may still come; an extranonce1 for
-    /// which none comes was changed without being kind for. One that is the first of its session is taken:
-    /// the copy of the request is lost.
-    fn unasked_answer(
-        &mut self,
-        answers: &[Envelope<'_>],
-        line: &[u8],
-        at: Stamp,
-        each: &mut impl FnMut(SessionEvent),
-    ) {
-        let read = |message: &Envelope<'_>| SubscribeAnswer::from_result(message.result?).ok();
-        let mut spaces: Vec<SubscribeAnswer> = answers.iter().filter_map(read).collect();
-        spaces.dedup();
-        if spaces.len() > 1 {
-            let why = "miners may read an answer to mining.subscribe that nobody kind for differently";
-            self.doubt_space(why, line, at, each);
-        }
-        match &self.extranonce1 {
-            None => {
-                if let Some(answer) = spaces.into_iter().next() {
-                    self.first_unasked_extranonce1 = Some(answer.extranonce1.clone());
-                    self.set_search_space(answer, at, each);
-                }
-            }
-            Some(known) => {
-                let is_other = |answer: &SubscribeAnswer| answer.extranonce1 != *known;
-                if let Some(other) = spaces.into_iter().find(is_other) {
-                    self.unasked_extranonce1 = Some((other.extranonce1, at));
-                }
-            }
-        }
-    }
-
-    fn set_search_space(&mut self, answer: SubscribeAnswer, at: Stamp, each: &mut impl FnMut(SessionEvent)) {
-        if self.extranonce1.as_ref().is_some_and(|known| *known != answer.extranonce1) {
-            self.jobs.mark_all_stale(at);
-        }
-        self.unasked_extranonce1 = None;
-        self.extranonce1 = Some(answer.extranonce1);
-        self.extranonce2_size = Some(answer.extranonce2_size);
-        self.judge_waiting(each);
-    }
-
+    /// Applies the answer to a request of the miner.
     fn apply_answer(
         &mut self,
         kind: RequestKind,
@@ -394,53 +152,12 @@ impl AnalyzedSession {
         each: &mut impl FnMut(SessionEvent),
     ) {
         match kind {
-            RequestKind::Subscribe => {
-                self.is_subscribe_answered = true;
-                // Anything else than a list is a refusal.
-                let is_list = |result: &&RawValue| result.get().starts_with(['[', '{']);
-                match message.result.filter(is_list).map(SubscribeAnswer::as_miners_read) {
-                    Some(Ok((answer, agreement))) => {
-                        let foreign = self.first_unasked_extranonce1.take();
-                        if agreement != ReadingAgreement::All {
-                            let why = "miners may read its extranonce1 differently";
-                            self.doubt_space(why, b"", answered_at, each);
-                        } else if foreign.is_some_and(|foreign| foreign != answer.extranonce1) {
-                            let why = "it answered mining.subscribe twice, and miners may take either answer";
-                            self.doubt_space(why, b"", answered_at, each);
-                        } else if answer.extranonce2_size.bytes() > Extranonce2Size::MAX_OF_MINERS
-                            && self.conversation.role == Role::Direct
-                        {
-                            let why = "its extranonce2 is longer than 8 bytes, of which miners send fewer";
-                            self.doubt_space(why, b"", answered_at, each);
-                        }
-                        self.set_search_space(answer, answered_at, each);
-                        let upstream = self.conversation.upstream();
-                        each(SessionEvent::Event(Event::Subscribed { upstream }, answered_at));
-                    }
-                    Some(Err(why)) => {
-                        // What was known holds no more.
-                        (self.extranonce1, self.extranonce2_size) = (None, None);
-                        self.unread(&why.to_string(), b"", answered_at, each);
-                        self.judge_waiting(each);
-                    }
-                    None => {
-                        self.conversation.clock.miner_refused();
-                        let (session, upstream) = (self.conversation.id, self.conversation.upstream());
-                        let reason = match ResponseVerdict::of(message) {
-                            ResponseVerdict::Refused { reason, .. } => reason,
-                            ResponseVerdict::Accepted => None,
-                        };
-                        let event = Event::SubscribeRefused { session, upstream, reason };
-                        each(SessionEvent::Event(event, answered_at));
-                        self.judge_waiting(each);
-                    }
-                }
-            }
+            RequestKind::Subscribe => self.apply_subscribe_answer(message, answered_at, each),
             RequestKind::Configure { mask } => {
                 let granted = ConfigureAnswer::from_result(message.good_result()).version_rolling;
-                // BIP310: the answer is a subset of what was kind for; ckpool's is not always.
-                let granted = granted.zip(mask).map(|(granted, kind)| granted.intersection(kind));
-                // What a mining.set_version_mask before it allows is not taken back by a refusal.
+                // BIP310: the pool grants a subset of the bits asked for. ckpool does not always keep to it.
+                let granted = granted.zip(mask).map(|(granted, asked)| granted.intersection(asked));
+                // A refusal does not take back an earlier mining.set_version_mask.
                 self.version_mask = granted.or(self.version_mask);
             }
             RequestKind::Authorize { worker, login } => {
@@ -457,15 +174,15 @@ impl AnalyzedSession {
                 let (session, upstream) = (self.conversation.id, self.conversation.upstream());
                 let event = match outcome_of(verdict) {
                     ShareOutcome::Rejected { reason, .. } => {
-                        Event::AuthorizeRefused { session, upstream, worker: worker.clone(), reason }
+                        ProtocolEvent::AuthorizeRefused { session, upstream, worker: worker.clone(), reason }
                     }
-                    _ => Event::Authorized { upstream, worker: worker.clone() },
+                    _ => ProtocolEvent::Authorized { upstream, worker: worker.clone() },
                 };
                 each(SessionEvent::Event(event, answered_at));
                 self.set_worker_verdict(&worker, refused);
             }
             RequestKind::Submit(share) => {
-                // A near pool answers before the sending thread has looked at the clock.
+                // The answer of a near pool can be stamped before the share was stamped as sent.
                 let after =
                     answered_at.since(sent_at).or_else(|| answered_at.since(share.at)).unwrap_or_default();
                 let outcome = outcome_of(ResponseVerdict::of(message));
@@ -478,6 +195,7 @@ impl AnalyzedSession {
         }
     }
 
+    /// Applies an answer that was kept until its request was known.
     pub(super) fn apply_kept_answer(
         &mut self,
         kind: RequestKind,
