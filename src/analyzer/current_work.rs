@@ -259,7 +259,7 @@ impl CurrentWork {
     fn came(&mut self, at: Stamp) -> bool {
         let was_late = std::mem::take(&mut self.was_late);
         if let Some(last) = self.last {
-            self.cadence.job(at.since(last).unwrap_or_default().as_secs_f64(), was_late);
+            self.cadence.add(at.since(last).unwrap_or_default().as_secs_f64(), was_late);
         }
         self.last = Some(at);
         was_late

@@ -1,49 +1,47 @@
-//! The jobs of one session. All since the last clean one can still get shares, and late shares of
-//! the one before are to be told from unknown ones (wire reference, section 3.7).
+//! The jobs of one session. All jobs since the last clean one can still get shares. Older ones are kept for a while,
+//! to tell a late share from one for an unknown job (wire reference, section 3.7).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::job_store::{JobStore, LARGE_JOB, StoredJob};
-
 use crate::net::Stamp;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, JobId, Notify, PrevHash};
 use crate::work::{Coinbase, Height, PreparedJob, network_difficulty};
 
-/// The most jobs that are kept: at one in 15 s, ten minutes' worth and more.
+/// The most jobs that are kept: at a job every 15 s, more than ten minutes' worth.
 const MAX_JOBS: usize = 64;
-/// The most bytes that the jobs of one session may have, the newest apart: twice as much as 64 of the largest
-/// in use take.
+/// The most bytes of one session's jobs, without the newest: twice as much as 64 of the largest in use take.
 const MAX_BYTES: usize = 4 << 20;
-/// So many stay when the jobs of all sessions take too much: most shares are for one of these.
+/// The most jobs of a session while those of all sessions take too much. Most shares are for one of these.
 const MAX_JOBS_WHEN_FULL: usize = 4;
 /// ckpool takes shares of a job for ten minutes.
 const MAX_JOB_AGE: Duration = Duration::from_secs(600);
-/// For so long after a clean job shares of the older ones may still be under way.
+/// Shares for older jobs may be on their way for this long after a clean job.
 const MAX_STALE_AGE: Duration = Duration::from_secs(120);
 
-/// One job as it came.
+/// One job.
 #[derive(Debug)]
 pub(super) struct SessionJob {
     pub(super) prepared: PreparedJob,
-    /// As this session has it.
+    /// The id in this session.
     id: JobId,
     clean_jobs: Option<bool>,
-    /// Its content, which other sessions may share.
+    /// The content, which other sessions may share.
     stored: Arc<StoredJob>,
     pub(super) received_at: Stamp,
-    /// A later clean job has made shares of this one stale.
+    /// The time of the clean job that made shares for this one stale.
     pub(super) stale_since: Option<Stamp>,
-    /// When another one came after it.
+    /// The time of the next job.
     pub(super) followed_at: Option<Stamp>,
-    /// By BIP34, when the coinbase can be decoded.
+    /// The height in the coinbase (BIP34); `None` if the coinbase cannot be decoded.
     pub(super) height: Option<Height>,
-    /// Of its nbits, when they are a target.
+    /// The difficulty of the nbits; `None` if they are no target.
     pub(super) network_difficulty: Option<f64>,
-    /// What the pool asked for when the job came.
+    /// The difficulty in force when the job came.
     pub(super) assigned: Difficulty,
-    /// As agreed when the job came; its extranonce1 is in `prepared`.
+    /// The size in force when the job came. The extranonce1 is in `prepared`.
     pub(super) extranonce2_size: Extranonce2Size,
 }
 
@@ -51,9 +49,9 @@ pub(super) struct SessionJob {
 #[derive(Debug)]
 pub(super) struct AddedJob<'a> {
     pub(super) job: &'a SessionJob,
-    /// `None` when it can't be decoded.
+    /// `None` if it cannot be decoded.
     pub(super) coinbase: Option<Coinbase>,
-    /// It has ended those before it.
+    /// It ends the jobs before it.
     pub(super) clean: bool,
 }
 
@@ -62,21 +60,20 @@ pub(super) struct AddedJob<'a> {
 pub(super) struct SessionJobs {
     store: JobStore,
     jobs: VecDeque<SessionJob>,
-    /// Of these jobs together.
+    /// The bytes of all these jobs.
     bytes: usize,
     prevhash: Option<PrevHash>,
-    /// When the block of the newest job was first seen.
+    /// The time when the newest job's block was first seen.
     block_since: Option<Stamp>,
 }
 
 impl SessionJobs {
-    /// None yet; their contents will be in `store`.
+    /// No jobs yet. Their contents will be kept in `store`.
     pub(super) fn new(store: JobStore) -> SessionJobs {
         SessionJobs { store, ..SessionJobs::default() }
     }
 
-    /// A job has come. One of the same id takes the older one's place: pools that restart count
-    /// from one again.
+    /// Adds a job. It replaces an older job with the same id: pools that restart count from one again.
     pub(super) fn add(
         &mut self,
         notify: Notify,
@@ -130,21 +127,21 @@ impl SessionJobs {
         AddedJob { job: &self.jobs[self.jobs.len() - 1], coinbase, clean }
     }
 
-    /// All sessions' jobs take too much: this one's go, but for the newest unless that is large.
+    /// Forgets all jobs but the newest, and that one too if it is large.
     pub(super) fn keep_newest_if_small(&mut self) {
         let newest = self.jobs.pop_back().filter(|job| job.stored.bytes <= LARGE_JOB);
         self.jobs = newest.into_iter().collect();
         self.bytes = self.jobs.iter().map(|job| job.stored.bytes).sum();
     }
 
-    /// Gives memory back when a burst of jobs is over.
+    /// Gives memory back after a burst of jobs.
     fn shrink(&mut self) {
         if self.jobs.capacity() > 8 && self.jobs.capacity() > 4 * self.jobs.len() {
             self.jobs.shrink_to(2 * self.jobs.len() + 1);
         }
     }
 
-    /// The job of this id, dead ones included.
+    /// The job with this id, stale or not.
     pub(super) fn get(&self, id: &JobId) -> Option<&SessionJob> {
         self.jobs.iter().rev().find(|job| job.id() == id)
     }
@@ -154,13 +151,13 @@ impl SessionJobs {
         self.jobs.back()
     }
 
-    /// For how long the newest job's block has been known.
+    /// The time since the newest job's block was first seen.
     pub(super) fn block_age(&self, now: Stamp) -> Option<Duration> {
         self.block_since.and_then(|since| now.since(since))
     }
 
-    /// The extranonce1 has changed: jobs that are out are worth nothing with the new one, shares of
-    /// the old one may still be under way.
+    /// Marks all jobs as stale, as a clean job or another extranonce1 does. Shares for them may still be on their
+    /// way.
     pub(super) fn mark_all_stale(&mut self, at: Stamp) {
         for job in &mut self.jobs {
             job.stale_since.get_or_insert(at);
@@ -173,7 +170,7 @@ impl SessionJob {
         &self.id
     }
 
-    /// The whole job as this session has it.
+    /// The whole job with this session's id and `clean_jobs`.
     pub(super) fn notify(&self) -> Notify {
         Notify { job_id: self.id.clone(), clean_jobs: self.clean_jobs, ..(*self.stored.notify).clone() }
     }
@@ -190,7 +187,7 @@ pub(super) mod tests {
     use super::*;
     use crate::stratum::{Nbits, Ntime, PrevHash, Version};
 
-    /// A job whose coinbase has so many bytes.
+    /// A job whose coinbase has about this many bytes.
     pub(in super::super) fn notify(id: &str, ntime: u32, coinbase: usize) -> Notify {
         Notify {
             job_id: JobId::from_text(id).unwrap(),
@@ -234,12 +231,11 @@ pub(super) mod tests {
         let mut sessions: Vec<SessionJobs> = (0..80).map(|_| SessionJobs::new(store.clone())).collect();
         for number in 0..10 {
             for (place, session) in sessions.iter_mut().enumerate() {
-                // Each its own.
                 add(session, notify(&number.to_string(), number * 1000 + place as u32, 1 << 20));
                 assert!(session.bytes <= MAX_BYTES && session.newest().is_some());
             }
         }
-        // Whatever their number, each session has no more than its few.
+        // Each session keeps only a few.
         assert!(
             store.is_full() && store.bytes() < 80 * (MAX_JOBS_WHEN_FULL + 1) * ((1 << 20) + 1000),
             "{}",

@@ -1,8 +1,7 @@
-//! Puts the copies of a session's two directions in order. Each is put into the channel by the
-//! thread that forwarded it; a thread can be held up between its send and its `try_send`, so that
-//! a pool's answer arrives here before the share it answers.
+//! Puts the copies of a session's two directions in order. Each forwarding thread puts its own copies into the
+//! channel. If it is delayed between its send and its `try_send`, a pool's answer arrives here before the share.
 //!
-//! The order is that of becoming readable: whatever caused a message was readable before it.
+//! Copies are ordered by the time when they became readable: the cause of a message was readable before it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use std::time::Duration;
 use crate::net::Stamp;
 use crate::tap::{Direction, TapBytes};
 
-/// How long a copy is held for those that were forwarded before it.
+/// The time that a copy waits for earlier ones.
 pub(super) const HOLD_TIME: Duration = Duration::from_millis(20);
 
 /// The held copies of one session.
@@ -18,13 +17,13 @@ pub(super) const HOLD_TIME: Duration = Duration::from_millis(20);
 pub(super) struct ReorderBuffer {
     held: BTreeMap<(Stamp, u64), TapBytes>,
     arrivals: u64,
-    /// A direction's own copies never change places, whatever the clock does.
+    /// The newest stamp of each direction. Copies of one direction keep their order even if the clock is set back.
     last_up: Stamp,
     last_down: Stamp,
 }
 
 impl ReorderBuffer {
-    /// A copy as it comes out of the channel.
+    /// Adds a copy as it comes out of the channel.
     pub(super) fn push(&mut self, chunk: TapBytes) {
         let last = match chunk.direction {
             Direction::Up => &mut self.last_up,
@@ -36,22 +35,22 @@ impl ReorderBuffer {
         self.held.insert((place, self.arrivals), chunk);
     }
 
-    /// How many copies are held.
+    /// The number of copies in the buffer.
     pub(super) fn len(&self) -> usize {
         self.held.len()
     }
 
-    /// How many bytes the held copies have.
+    /// The bytes of all copies in the buffer.
     pub(super) fn bytes(&self) -> usize {
         self.held.values().map(|chunk| chunk.bytes.len()).sum()
     }
 
-    /// Whether no copy is held.
+    /// Returns whether the buffer is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
-    /// The earliest of the held copies.
+    /// Takes out the earliest copy.
     pub(super) fn pop(&mut self) -> Option<TapBytes> {
         self.held.pop_first().map(|(_, chunk)| chunk)
     }

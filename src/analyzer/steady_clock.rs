@@ -1,14 +1,14 @@
-//! A clock that nobody sets. Stamps come from the system's clock, which is set now and then: a
-//! Raspberry Pi's by days after a start. All that is reckoned here is reckoned in stamps as they would
-//! be had the clock never been set; only what is shown and recorded is put back to the clock's time.
+//! A clock that is never set. Stamps come from the system's clock, which may be set: a Raspberry Pi sets its own by
+//! days after a start. The analyzer calculates with stamps as they would be if the clock had never been set. Only
+//! shown and recorded times are converted back.
 
 use std::time::{Duration, Instant};
 
 use crate::net::Stamp;
 
-/// A smaller step is the clock's own adjustment.
+/// A smaller step, in nanoseconds, is an ordinary adjustment of the clock.
 const MIN_STEP_NANOS: i64 = 1_000_000_000;
-/// A stamp that is further off than this was taken on the other side of a step.
+/// A stamp further away than this was taken before a step of the clock.
 const MAX_STAMP_DISTANCE: Duration = Duration::from_secs(60);
 
 /// Compares the system's clock with the monotonic one.
@@ -16,7 +16,7 @@ const MAX_STAMP_DISTANCE: Duration = Duration::from_secs(60);
 pub(super) struct SteadyClock {
     wall: Stamp,
     steady: Instant,
-    /// Nanoseconds by which the clock was set since the start, all together.
+    /// The sum of all steps since the start, in nanoseconds.
     skew: i64,
 }
 
@@ -25,7 +25,7 @@ impl SteadyClock {
         SteadyClock { wall, steady, skew: 0 }
     }
 
-    /// Looks at both clocks. The whole skew when the clock was set since the last look.
+    /// Compares both clocks. Returns the whole skew if the clock was set since the last update.
     pub(super) fn update(&mut self, wall: Stamp, steady: Instant) -> Option<i64> {
         let passed =
             i128::try_from(steady.saturating_duration_since(self.steady).as_nanos()).unwrap_or(i128::MAX);
@@ -39,7 +39,7 @@ impl SteadyClock {
         Some(self.skew)
     }
 
-    /// A stamp of the system's clock, as it would be had that never been set.
+    /// Converts a stamp of the system's clock to what it would be if the clock had never been set.
     pub(super) fn steady_stamp(&self, stamp: Stamp) -> Stamp {
         let (shifted, now) = (stamp.shifted(self.skew.saturating_neg()), self.now());
         let is_near =
@@ -47,7 +47,7 @@ impl SteadyClock {
         if is_near(shifted, now) || is_near(now, shifted) { shifted } else { now }
     }
 
-    /// As of the last look.
+    /// The time of the last update.
     pub(super) fn now(&self) -> Stamp {
         self.wall.shifted(self.skew.saturating_neg())
     }

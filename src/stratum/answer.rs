@@ -1,10 +1,10 @@
-//! Writing answers. Each function returns one line with its end.
+//! Writing answers. Each function returns one line with its newline.
 
 use std::fmt;
 
 use serde_json::json;
 
-/// Why something is refused: a code of the protocol and words for people.
+/// The reason for a refusal: a code of the protocol and a text for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StratumError {
     pub code: RefusalCode,
@@ -27,13 +27,13 @@ impl fmt::Display for StratumError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RefusalCode {
     Other,
-    /// Also for stale jobs.
+    /// The job is unknown or stale.
     JobNotFound,
     Duplicate,
     LowDifficulty,
     Unauthorized,
     NotSubscribed,
-    /// -3, of OCEAN and MiningCore.
+    /// Code -3, as OCEAN and MiningCore send it.
     MethodNotFound,
 }
 
@@ -52,10 +52,10 @@ impl RefusalCode {
     }
 }
 
-/// The forms a refusal has on the wire (wire reference, section 2, where they are numbered).
+/// The forms of a refusal on the wire (numbered as in the wire reference, section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ErrorForm {
-    /// Form 1, `[21,"Job not found",null]`: the only one every miner understands.
+    /// Form 1, `[21,"Job not found",null]`. The only form that every miner understands.
     #[default]
     ArrayWithNull,
     /// Form 2, `[21,"Job not found",""]`, of public-pool.
@@ -70,12 +70,12 @@ pub enum ErrorForm {
     Object,
     /// Form 6, `"result":false,"error":null` and nothing else.
     BareFalse,
-    /// Form 7, words instead of JSON; whoever sends them closes the connection.
+    /// Form 7, text instead of JSON. The pool that sends it closes the connection.
     PlainText,
 }
 
 impl ErrorForm {
-    /// All of them.
+    /// All forms.
     pub const ALL: [ErrorForm; 8] = [
         ErrorForm::ArrayWithNull,
         ErrorForm::ArrayWithText,
@@ -88,17 +88,17 @@ impl ErrorForm {
     ];
 }
 
-/// The answer `true` to the request `id`, which is JSON text to be echoed.
+/// Accepts the request `id`, which is JSON text and is echoed, with the result `true`.
 pub fn accept_line(id: &str) -> String {
     result_line(id, "true")
 }
 
-/// The answer `result`, which is JSON text, to the request `id`.
+/// Answers the request `id` with `result`, which is JSON text.
 pub fn result_line(id: &str, result: &str) -> String {
     format!("{{\"id\":{id},\"result\":{result},\"error\":null}}\n")
 }
 
-/// A refusal of the request `id`, in the given form.
+/// Refuses the request `id` in the given form.
 pub fn refuse_line(id: &str, refusal: &StratumError, form: ErrorForm) -> String {
     let code = refusal.code.number();
     let reason = &refusal.reason;

@@ -1,42 +1,40 @@
-//! Chunks of bytes to lines. Bounded: a line that is too long is skipped to its end and counted.
+//! Joins chunks of bytes to lines. A line that is too long is skipped to its end and counted.
 
 use crate::util::shared_memory::{Reserved, SharedMemory};
 
-/// The longest line of a miner that is looked at, in bytes, and of a pool without regard to how many others
-/// send long ones: the largest coinbase in use makes a notify of 34,000 (wire reference, section 1.2).
+/// The longest line of a miner that is read, in bytes. Lines of a pool up to this length need no shared memory: the
+/// largest coinbase in use makes a notify of 34,000 bytes (wire reference, section 1.2).
 pub const MAX_MINER_LINE: usize = 64 * 1024;
-/// The longest line of a pool that is looked at, in bytes: miners read longer ones than any honest pool sends.
+/// The longest line of a pool that is read, in bytes: miners read longer lines than any honest pool sends.
 pub const MAX_POOL_LINE: usize = 1024 * 1024;
-/// The max that unfinished lines longer than [`MAX_MINER_LINE`] take in all sessions together, in bytes: 64 pools
-/// can be in the middle of the longest one. Without this bound 5,000 sessions could take 5 GB.
-const MAX_LONG_LINES: usize = 64 * MAX_POOL_LINE;
+/// The most bytes of unfinished lines longer than [`MAX_MINER_LINE`] in all sessions: enough for 64 of the longest
+/// lines. Without this bound 5,000 sessions could take 5 GB.
+const MAX_LONG_LINE_BYTES: usize = 64 * MAX_POOL_LINE;
 
 /// The memory for long unfinished lines, which all sessions share.
 #[derive(Debug, Clone)]
 pub struct LongLines(SharedMemory);
 
-/// Joins one direction of one conversation to lines.
+/// Joins the bytes of one direction to lines.
 #[derive(Debug)]
 pub struct LineReader {
     max: usize,
     partial: Vec<u8>,
-    /// For what is longer than [`MAX_MINER_LINE`]; `None`: the reader has a bound of its own only.
+    /// The memory for lines longer than [`MAX_MINER_LINE`]; `None` for a reader with only its own bound.
     long_lines: Option<LongLines>,
     reserved: Option<Reserved>,
-    /// Everything up to the next newline is thrown away.
+    /// Everything up to the next newline is skipped.
     skipping: bool,
-    /// How many lines were too long.
+    /// The number of lines that were too long.
     pub too_long: u64,
-    /// How often bytes were missing.
-    pub gaps: u64,
 }
 
-/// What a reader finds.
+/// A line as the reader found it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line<'a> {
     /// A line without its newline.
     Whole(&'a [u8]),
-    /// A line is longer than can be looked at. Told when that shows.
+    /// A line that is too long. Reported as soon as that shows.
     TooLong,
 }
 
@@ -48,12 +46,12 @@ impl Default for LineReader {
 
 impl Default for LongLines {
     fn default() -> LongLines {
-        LongLines(SharedMemory::of(MAX_LONG_LINES))
+        LongLines(SharedMemory::of(MAX_LONG_LINE_BYTES))
     }
 }
 
 impl LineReader {
-    /// Lines longer than `max` bytes are skipped.
+    /// A reader that skips lines longer than `max` bytes.
     pub fn up_to(max: usize) -> LineReader {
         LineReader {
             max,
@@ -62,30 +60,28 @@ impl LineReader {
             reserved: None,
             skipping: false,
             too_long: 0,
-            gaps: 0,
         }
     }
 
-    /// Lines of a pool. What is longer than [`MAX_MINER_LINE`] is read while there is room in `long_lines`.
+    /// A reader of a pool's lines. Those longer than [`MAX_MINER_LINE`] are read if there is room in `long_lines`.
     pub fn of_pool(long_lines: LongLines) -> LineReader {
         LineReader { long_lines: Some(long_lines), ..LineReader::up_to(MAX_POOL_LINE) }
     }
 
-    /// Copies were lost: what there is of a line is no use, and the next bytes may begin in the
-    /// middle of one.
+    /// Handles lost bytes: drops the unfinished line, and skips to the next newline because the next bytes may begin
+    /// in the middle of a line.
     pub fn gap(&mut self) {
         self.forget();
         self.skipping = true;
-        self.gaps += 1;
     }
 
-    /// The beginning of the line that is not complete yet.
+    /// The beginning of the unfinished line.
     pub fn unfinished(&self) -> &[u8] {
         &self.partial
     }
 
-    /// Takes bytes and gives each line that they complete to `each`, without its newline. Empty
-    /// lines are left out (wire reference, section 1.1). A line that lies within `bytes` is not copied.
+    /// Takes bytes and passes each line that they complete to `each`, without its newline. Empty lines are left out
+    /// (wire reference, section 1.1). A line that lies within `bytes` is not copied.
     pub fn read(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8])) {
         self.read_all(bytes, |line| {
             if let Line::Whole(line) = line {
@@ -94,7 +90,7 @@ impl LineReader {
         });
     }
 
-    /// As [`LineReader::read`], and tells of lines that are too long, too, in their order.
+    /// Reads like [`LineReader::read`], and reports lines that are too long as well, in order.
     pub fn read_all(&mut self, mut bytes: &[u8], mut each: impl FnMut(Line<'_>)) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             let (head, rest) = (&bytes[..end], &bytes[end + 1..]);
@@ -116,13 +112,13 @@ impl LineReader {
         if !self.skipping && !bytes.is_empty() && !self.keep(bytes) {
             each(Line::TooLong);
         }
-        // One long line should not hold its memory for the rest of the session.
+        // A long line should not keep its memory for the rest of the session.
         if self.partial.is_empty() && self.partial.capacity() > 4096 {
             self.partial = Vec::new();
         }
     }
 
-    /// Adds to the unfinished line; `false` when it has become too long.
+    /// Appends to the unfinished line. Returns `false` if it has become too long.
     fn keep(&mut self, bytes: &[u8]) -> bool {
         let length = self.partial.len() + bytes.len();
         if length > self.max || !self.has_room(length) {
@@ -135,7 +131,7 @@ impl LineReader {
         true
     }
 
-    /// Whether an unfinished line may be so long. A long one reserves all that it may become.
+    /// Returns whether an unfinished line may have this length. A long one reserves memory for the longest line.
     fn has_room(&mut self, length: usize) -> bool {
         match &self.long_lines {
             Some(long_lines) if length > MAX_MINER_LINE && self.reserved.is_none() => {
@@ -239,14 +235,14 @@ mod tests {
         }
         assert_eq!(readers.iter().filter(|reader| reader.too_long > 0).count(), 1);
         let used = || long_lines.0.used();
-        assert_eq!(used(), MAX_LONG_LINES);
+        assert_eq!(used(), MAX_LONG_LINE_BYTES);
         // The end of a line gives its part back, and so do a gap, a line that is too long, and the session's end.
         let mut lengths = Vec::new();
         readers[0].read(b"end\n", |line| lengths.push(line.len()));
         assert_eq!(lengths, [chunk.len() + 3]);
         readers[1].gap();
         readers[2].read(&vec![b'x'; MAX_POOL_LINE], |_| {});
-        assert_eq!(used(), MAX_LONG_LINES - 3 * MAX_POOL_LINE);
+        assert_eq!(used(), MAX_LONG_LINE_BYTES - 3 * MAX_POOL_LINE);
         drop(readers);
         assert_eq!(used(), 0);
     }

@@ -1,10 +1,12 @@
-//! Reading a line as leniently as the most lenient miner does. Each value that is found is written anew as
-//! strict JSON, once; a reading chooses among the values as miners choose among equal keys.
+//! The readings of a line by lenient miners. Each value is written once as strict JSON. A reading chooses among the
+//! values as a miner chooses among equal keys.
 //!
-//! What is let through, and by whom: of two equal keys the first (cJSON: ESP-Miner) or the last (jansson:
-//! cgminer, cpuminer; ArduinoJson: NerdMiner); keys in another case or with a NUL (cJSON); anything behind the object
-//! (cJSON, ArduinoJson; cgminer behind a NUL); every byte up to 0x20 as white space, control characters in
-//! texts, bytes that are no UTF-8 (cJSON); texts in single quotes, keys without quotes (ArduinoJson).
+//! The leniencies, and the libraries and miners that have them:
+//! - the first of two equal keys (cJSON: ESP-Miner) or the last (jansson: cgminer, cpuminer; ArduinoJson: NerdMiner);
+//! - keys in another case or with a NUL (cJSON);
+//! - anything behind the object (cJSON, ArduinoJson; cgminer behind a NUL);
+//! - every byte up to 0x20 as white space, control characters in texts, invalid UTF-8 (cJSON);
+//! - texts in single quotes, keys without quotes (ArduinoJson).
 
 mod scanner;
 
@@ -13,32 +15,32 @@ use std::rc::Rc;
 use serde_json::value::RawValue;
 
 use super::message::Envelope;
-use scanner::{BEHIND, SPACE, Scanner};
+use scanner::{BEHIND_OBJECT, ODD_WHITE_SPACE, Scanner};
 
 /// The most objects of one line that are read. Miners read one.
 const MAX_OBJECTS: usize = 4;
-/// The most bytes of all readings of one line together: a line of a pool can have 1 MiB, and each of its bytes
-/// become six (`\u0001`) in each of sixteen readings. Lines of honest pools have one reading.
+/// The most bytes of all readings of one line. A pool's line can have 1 MiB, and each byte can become six (`\u0001`)
+/// in each of sixteen readings. Lines of honest pools have one reading.
 const MAX_READING_BYTES: usize = 2 * 1024 * 1024;
-/// The keys of a message, as [`Envelope`] knows them.
+/// The keys of a message that [`Envelope`] knows.
 pub(super) const KEYS: [&str; 6] = ["id", "method", "params", "result", "error", "reject-reason"];
 
-/// The place in [`KEYS`] of a key as cJSON compares it: without case, and up to a NUL.
+/// The index in [`KEYS`] of a key as cJSON compares it: without case, and up to a NUL.
 pub(super) fn key_place(key: &str) -> Option<usize> {
     let name = key.split('\0').next().unwrap_or_default();
     KEYS.iter().position(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// What a lenient reading of a line gives.
+/// All readings of a line.
 #[derive(Debug, Default)]
 pub(super) struct Scanned {
-    /// None of them twice. The first one is that of jansson.
+    /// The distinct readings. The first one is jansson's.
     pub(super) readings: Vec<ObjectReading>,
-    /// Which leniencies the line needed. Lines of the same shape are read by the same miners.
+    /// The leniencies that the line needs. Lines of the same shape are read by the same miners.
     pub(super) shape: u16,
-    /// Where the part begins that could not be read; `None` when there is none but white space.
+    /// The start of the part that could not be read; `None` if everything but white space was read.
     pub(super) unread: Option<usize>,
-    /// It has more readings, which would take too much memory.
+    /// The line has more readings, which would take too much memory.
     pub(super) is_too_large: bool,
 }
 
@@ -51,20 +53,20 @@ pub(super) fn scan(line: &[u8]) -> Scanned {
     let mut scanner = Scanner::new(line);
     let (mut readings, mut bytes): (Vec<ObjectReading>, usize) = (Vec::new(), 0);
     if line.starts_with(b"\xef\xbb\xbf") {
-        (scanner.place, scanner.shape) = (3, SPACE);
+        (scanner.place, scanner.shape) = (3, ODD_WHITE_SPACE);
     }
     let mut unread = None;
     for number in 0.. {
-        scanner.space();
+        scanner.skip_white_space();
         let start = scanner.place;
         if start >= line.len() {
             break;
         }
         if number > 0 {
-            scanner.shape |= BEHIND;
+            scanner.shape |= BEHIND_OBJECT;
         }
         let mut fields = ObjectFields::default();
-        if number >= MAX_OBJECTS || scanner.peek() != Some(b'{') || scanner.message(&mut fields).is_none() {
+        if number >= MAX_OBJECTS || scanner.peek() != Some(b'{') || scanner.object(&mut fields).is_none() {
             unread = Some(start);
             break;
         }
@@ -87,7 +89,7 @@ pub(super) fn scan(line: &[u8]) -> Scanned {
 }
 
 impl ObjectReading {
-    /// The message.
+    /// The reading as a message.
     pub(super) fn message(&self) -> Envelope<'_> {
         Envelope::of_values(self.0.each_ref().map(Option::as_deref))
     }
@@ -105,7 +107,7 @@ impl ObjectReading {
     }
 }
 
-/// The values of one key: of all, and of those whose key is in the usual case.
+/// The values of one key: the first and last of all, and of those whose key is in the usual case.
 #[derive(Debug, Default, Clone)]
 struct Field {
     first: Option<Rc<RawValue>>,
@@ -119,7 +121,7 @@ struct Field {
 struct ObjectFields([Field; KEYS.len()]);
 
 impl ObjectFields {
-    /// Takes a value; returns whether the key was there before.
+    /// Adds a value. Returns whether the key was there before.
     fn take(&mut self, index: usize, is_exact: bool, value: Rc<RawValue>) -> bool {
         let Some(field) = self.0.get_mut(index) else { return false };
         let was_there = field.first.is_some();
@@ -132,7 +134,7 @@ impl ObjectFields {
         was_there
     }
 
-    /// The object once for each way to choose.
+    /// One reading for each way to choose among equal keys.
     fn readings(&self) -> [ObjectReading; 4] {
         [
             self.chosen(|field| &field.last_exact),

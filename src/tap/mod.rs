@@ -1,6 +1,5 @@
-//! The words that forwarding and analysis share: whose session a message belongs to, which direction it
-//! went, and the sending end. The forwarding threads put a copy of what they have sent into a bounded queue;
-//! the analyzer takes it out. Neither waits for the other.
+//! The tap between forwarding and analysis. The forwarding threads put a copy of the bytes they have sent into a
+//! bounded queue, and the analyzer takes it out. Neither waits for the other.
 
 pub(crate) mod conversation;
 pub(crate) mod fair_share;

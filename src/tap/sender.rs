@@ -1,5 +1,5 @@
-//! The tap: a copy of what was forwarded goes to the analyzer, after the send and only if there is
-//! room. What finds no room is counted, and the next copy says that something is missing.
+//! The sending end of the tap. A copy of forwarded bytes goes to the analyzer after the send, and only if there is
+//! room in the queue. A copy without room is dropped and counted, and the next one is marked as following a gap.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,15 +12,15 @@ use super::{Conversation, Direction, TapBytes, TapEvent, TapMessage};
 use crate::net::Stamp;
 use crate::work::HashedShare;
 
-/// The most bytes of a copy; a job has 1.4 to 4 KiB. More bytes are passed on in several copies, so that what
-/// waits in the queue is bounded in bytes as well: 64 MiB with the default settings.
+/// The most bytes of a copy. A job has 1.4 to 4 KiB; more bytes are split into several copies. This bounds the queue
+/// in bytes as well: 64 MiB with the default settings.
 const MAX_COPY_BYTES: usize = 4096;
 
-/// How long the end of a session waits for room in the queue. An analyzer that runs makes some within
-/// milliseconds; one that does not must not keep the sessions that have ended.
+/// The time that the end of a session waits for room in the queue. A running analyzer makes room within milliseconds;
+/// a stopped one must not keep sessions from ending.
 const MAX_WAIT_FOR_ROOM: Duration = Duration::from_millis(500);
 
-/// The way to the analyzer; `None` when analysis is off.
+/// The queue to the analyzer; `None` if analysis is off.
 pub type ToAnalyzer = Option<Sender<TapMessage>>;
 
 /// One direction's end of the tap.
@@ -37,12 +37,12 @@ impl Tap {
         Tap { to_analyzer, conversation, direction, gap: false }
     }
 
-    /// Whether anybody wants copies.
+    /// Returns whether the analyzer takes copies.
     pub fn is_open(&self) -> bool {
         self.to_analyzer.is_some()
     }
 
-    /// Counts `bytes` that have left, and passes a copy on.
+    /// Counts bytes that were sent, and passes a copy on.
     pub fn forwarded(&mut self, bytes: &[u8], readable_at: Stamp, sent_at: Stamp) {
         self.conversation.traffic(self.direction).count(bytes.len());
         if self.is_open() {
@@ -52,7 +52,7 @@ impl Tap {
         }
     }
 
-    /// As [`Tap::forwarded`], with a copy that exists already; `None` when it could not be made.
+    /// Counts spliced bytes and passes on their copy. `None` stands for a copy that could not be made.
     pub fn spliced(&mut self, length: usize, copy: Option<Box<[u8]>>, readable_at: Stamp, sent_at: Stamp) {
         self.conversation.traffic(self.direction).count(length);
         match copy {
@@ -70,13 +70,13 @@ impl Tap {
         }
     }
 
-    /// Tells the analyzer, waiting a little for room, that the miner is not read any more. Only for the
-    /// end of this direction, when no bytes wait behind this thread.
+    /// Tells the analyzer that the miner is no longer read. Waits a little for room, so it is only for the end of
+    /// this direction, when no bytes wait to be forwarded.
     pub fn miner_paused(&self) {
         if let Some(to_analyzer) = &self.to_analyzer {
             let copy = TapMessage { conversation: self.conversation.clone(), event: TapEvent::MinerPaused };
             if to_analyzer.send_timeout(copy, MAX_WAIT_FOR_ROOM).is_err() {
-                // As after any copy that was lost: what the pool owes the miner is not known.
+                // As after any lost copy, the number of unanswered requests is not known.
                 self.conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -97,13 +97,13 @@ impl Tap {
     }
 }
 
-/// Tells the analyzer of a session's opening or end, if there is room; it can do without.
+/// Tells the analyzer of a session's begin or end if there is room. The analyzer works without it, too.
 pub fn send_event(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, event: TapEvent) {
     let _ = offer(to_analyzer, conversation, event);
 }
 
-/// Tells the analyzer what a share was hashed to, so that it need not hash it again, while its queue is mostly
-/// empty; it can do without.
+/// Gives the analyzer the hash of a share, so that it need not hash it again, if its queue is at most a quarter full.
+/// The analyzer works without it, too.
 pub fn offer_hash(
     to_analyzer: &ToAnalyzer,
     conversation: &Arc<Conversation>,
@@ -154,7 +154,7 @@ mod tests {
         Arc::new(Conversation::new(SessionId(1), "127.0.0.1:1".parse().unwrap(), Stamp::now()))
     }
 
-    /// As the analyzer takes a copy out.
+    /// Takes a copy out as the analyzer does.
     fn bytes_of(copy: TapMessage) -> (Vec<u8>, bool) {
         match copy.event {
             TapEvent::Bytes(chunk) => {
@@ -215,7 +215,7 @@ mod tests {
         }
         assert_eq!(receiver.len(), 768 + 20);
         assert_eq!(quiet.dropped_copies.load(Ordering::Relaxed), 0);
-        // What the analyzer has taken out counts no more.
+        // Copies that the analyzer has taken out count no more.
         for copy in receiver.try_iter() {
             copy.conversation.traffic(Direction::Up).dequeued();
         }

@@ -170,22 +170,22 @@ fn unclear_answers_are_bounded() {
 }
 
 proptest::proptest! {
-    /// Whatever is kind and answered: nothing is lost or counted twice.
+    /// Whatever is asked and answered: nothing is lost or counted twice.
     #[test]
     fn the_books_are_right(steps in proptest::collection::vec((0..4_u8, 0..6_u8, 0..6_u8), 0..200)) {
         let mut requests = OpenRequests::new(Role::Direct);
-        let (mut kind, mut done) = (0, 0);
+        let (mut asked, mut done) = (0, 0);
         for (now, (id, what, form)) in steps.into_iter().enumerate() {
             let (id, now) = (["4", "\"4\"", "null", "4.0"][usize::from(id)], at(now as u64 / 8));
             let forms = [AnswerForm::Yes, AnswerForm::Refusal, AnswerForm::List, AnswerForm::Object];
             match what {
                 0 | 1 => {
-                    kind += 1;
+                    asked += 1;
                     done += usize::from(requests.add(id, share("a"), now, now).is_err());
                 }
                 2 => {
-                    let kind = [RequestKind::Subscribe, RequestKind::Configure { mask: None }, RequestKind::Other];
-                    let kind = kind.into_iter().nth(usize::from(form) % 3).unwrap();
+                    let kinds = [RequestKind::Subscribe, RequestKind::Configure { mask: None }, RequestKind::Other];
+                    let kind = kinds.into_iter().nth(usize::from(form) % 3).unwrap();
                     let _ = requests.add(id, kind, now, now);
                 }
                 3 | 4 => {
@@ -207,6 +207,6 @@ proptest::proptest! {
         }
         let left = requests.take_all().into_iter().filter(|one| matches!(one, RequestKind::Submit(_))).count();
         done += settled(&mut requests).iter().filter(|(name, _)| name == "a").count();
-        assert_eq!(kind, done + left);
+        assert_eq!(asked, done + left);
     }
 }

@@ -55,7 +55,7 @@ impl Pool {
             self.cadences.insert(job.session, (at, JobIntervals::default()));
             return;
         };
-        cadence.job(seconds_between(*last, at), false);
+        cadence.add(seconds_between(*last, at), false);
         *last = at;
     }
 

@@ -4,20 +4,20 @@ use serde_json::value::RawValue;
 
 use super::{KEYS, MAX_READING_BYTES, ObjectFields, key_place};
 
-/// Deeper nesting is not read. No message has more than five levels.
+/// The deepest nesting that is read. No message has more than five levels.
 const MAX_DEPTH: usize = 128;
 
 // The leniencies that a line can need, one bit each.
-pub(super) const SPACE: u16 = 1;
-pub(super) const BEHIND: u16 = 1 << 1;
-const TWICE: u16 = 1 << 2;
-const CASE: u16 = 1 << 3;
-const QUOTES: u16 = 1 << 4;
-const CONTROL: u16 = 1 << 5;
+pub(super) const ODD_WHITE_SPACE: u16 = 1;
+pub(super) const BEHIND_OBJECT: u16 = 1 << 1;
+const DUPLICATE_KEY: u16 = 1 << 2;
+const OTHER_CASE: u16 = 1 << 3;
+const SINGLE_QUOTES: u16 = 1 << 4;
+const CONTROL_CHARACTER: u16 = 1 << 5;
 const NOT_UTF8: u16 = 1 << 6;
-const ESCAPE: u16 = 1 << 7;
-const TOKEN: u16 = 1 << 8;
-const COMMA: u16 = 1 << 9;
+const ODD_ESCAPE: u16 = 1 << 7;
+const BARE_TOKEN: u16 = 1 << 8;
+const TRAILING_COMMA: u16 = 1 << 9;
 
 /// A position in a line, and the leniencies needed so far.
 pub(super) struct Scanner<'a> {
@@ -33,7 +33,7 @@ impl<'a> Scanner<'a> {
         Scanner { bytes, place: 0, shape: 0, is_too_large: false }
     }
 
-    /// The next byte, which stays.
+    /// The next byte, without taking it.
     pub(super) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.place).copied()
     }
@@ -45,17 +45,17 @@ impl<'a> Scanner<'a> {
     }
 
     /// Skips white space: every byte up to 0x20.
-    pub(super) fn space(&mut self) {
+    pub(super) fn skip_white_space(&mut self) {
         while let Some(byte @ 0..=b' ') = self.peek() {
             if !matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
-                self.shape |= SPACE;
+                self.shape |= ODD_WHITE_SPACE;
             }
             self.place += 1;
         }
     }
 
-    /// One object at the top. `None` when it can't be read.
-    pub(super) fn message(&mut self, fields: &mut ObjectFields) -> Option<()> {
+    /// Reads one object at the top level. Returns `None` if it cannot be read.
+    pub(super) fn object(&mut self, fields: &mut ObjectFields) -> Option<()> {
         self.members(b'}', 0, &mut |scanner, _| {
             let key = scanner.key()?;
             let known = key_place(&key);
@@ -65,17 +65,17 @@ impl<'a> Scanner<'a> {
             scanner.value(1, &mut value)?;
             let is_exact = KEYS[index] == key;
             if !is_exact {
-                scanner.shape |= CASE;
+                scanner.shape |= OTHER_CASE;
             }
             let value = RawValue::from_string(value).ok()?;
             if fields.take(index, is_exact, value.into()) {
-                scanner.shape |= TWICE;
+                scanner.shape |= DUPLICATE_KEY;
             }
             Some(())
         })
     }
 
-    /// What stands between two brackets. `each` reads one member and is told whether it is the first.
+    /// Reads the members between two brackets. `each` reads one and gets whether it is the first.
     fn members(
         &mut self,
         end: u8,
@@ -88,20 +88,20 @@ impl<'a> Scanner<'a> {
         self.next()?;
         let mut is_first = true;
         loop {
-            self.space();
+            self.skip_white_space();
             if self.peek()? == end {
                 self.place += 1;
                 return Some(());
             }
             each(self, is_first)?;
             is_first = false;
-            self.space();
+            self.skip_white_space();
             match self.peek()? {
                 b',' => {
                     self.place += 1;
-                    self.space();
+                    self.skip_white_space();
                     if self.peek()? == end {
-                        self.shape |= COMMA;
+                        self.shape |= TRAILING_COMMA;
                     }
                 }
                 byte if byte == end => {}
@@ -110,8 +110,9 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Reads a value and writes it to `out` as strict JSON.
     fn value(&mut self, depth: usize, out: &mut String) -> Option<()> {
-        self.space();
+        self.skip_white_space();
         match self.peek()? {
             b'{' => {
                 out.push('{');
@@ -157,16 +158,16 @@ impl<'a> Scanner<'a> {
         if matches!(self.peek()?, b'"' | b'\'') {
             return self.text();
         }
-        self.shape |= TOKEN;
+        self.shape |= BARE_TOKEN;
         self.token()
     }
 
     fn colon(&mut self) -> Option<()> {
-        self.space();
+        self.skip_white_space();
         (self.next()? == b':').then_some(())
     }
 
-    /// A run of letters, digits and what numbers are written with.
+    /// Reads a run of letters, digits and the signs of numbers.
     fn token(&mut self) -> Option<String> {
         let start = self.place;
         while self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte)) {
@@ -176,23 +177,24 @@ impl<'a> Scanner<'a> {
         (!token.is_empty()).then(|| String::from_utf8_lossy(token).into_owned())
     }
 
+    /// Writes a bare token as the number or text that it is.
     fn literal(&mut self, token: &str, out: &mut String) {
         if serde_json::from_str::<serde::de::IgnoredAny>(token).is_ok() {
             out.push_str(token);
             return;
         }
-        self.shape |= TOKEN;
+        self.shape |= BARE_TOKEN;
         match token.parse::<f64>() {
             Ok(number) if number.is_finite() => out.push_str(&serde_json::json!(number).to_string()),
             _ => quote(token, out),
         }
     }
 
-    /// A text in either kind of quotes.
+    /// Reads a text in either kind of quotes.
     fn text(&mut self) -> Option<String> {
         let end = self.next()?;
         if end == b'\'' {
-            self.shape |= QUOTES;
+            self.shape |= SINGLE_QUOTES;
         }
         let mut bytes = Vec::new();
         loop {
@@ -201,7 +203,7 @@ impl<'a> Scanner<'a> {
                 b'\\' => self.escape(&mut bytes)?,
                 byte => {
                     if byte < b' ' {
-                        self.shape |= CONTROL;
+                        self.shape |= CONTROL_CHARACTER;
                     }
                     bytes.push(byte);
                 }
@@ -227,7 +229,7 @@ impl<'a> Scanner<'a> {
             }
             byte @ (b'"' | b'\\' | b'/') => byte,
             byte => {
-                self.shape |= ESCAPE;
+                self.shape |= ODD_ESCAPE;
                 byte
             }
         };
@@ -235,10 +237,10 @@ impl<'a> Scanner<'a> {
         Some(())
     }
 
-    /// What follows `\u`. Half a pair, or no digits at all, is U+FFFD.
+    /// Reads the digits after `\u`. Half a surrogate pair, or no digits at all, gives U+FFFD.
     fn unicode(&mut self) -> char {
         let Some(high) = self.four_digits() else {
-            self.shape |= ESCAPE;
+            self.shape |= ODD_ESCAPE;
             return char::REPLACEMENT_CHARACTER;
         };
         if let Some(letter) = char::from_u32(high) {
@@ -253,7 +255,7 @@ impl<'a> Scanner<'a> {
             }
         }
         self.place = before;
-        self.shape |= ESCAPE;
+        self.shape |= ODD_ESCAPE;
         char::REPLACEMENT_CHARACTER
     }
 
