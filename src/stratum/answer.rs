@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The reason for a refusal: a code of the protocol and a text for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,28 +100,20 @@ pub fn result_line(id: &str, result: &str) -> String {
 
 /// Refuses the request `id` in the given form.
 pub fn refuse_line(id: &str, refusal: &StratumError, form: ErrorForm) -> String {
-    let code = refusal.code.number();
-    let reason = &refusal.reason;
+    let (code, reason) = (refusal.code.number(), &refusal.reason);
+    let line =
+        |result: &str, error: Value| format!("{{\"id\":{id},\"result\":{result},\"error\":{error}}}\n");
     match form {
-        ErrorForm::ArrayWithNull => {
-            format!("{{\"id\":{id},\"result\":null,\"error\":{}}}\n", json!([code, reason, null]))
-        }
-        ErrorForm::ArrayWithText => {
-            format!("{{\"id\":{id},\"result\":null,\"error\":{}}}\n", json!([code, reason, ""]))
-        }
-        ErrorForm::ArrayOfTwo => {
-            format!("{{\"id\":{id},\"result\":null,\"error\":{}}}\n", json!([code, reason]))
-        }
+        ErrorForm::ArrayWithNull => line("null", json!([code, reason, null])),
+        ErrorForm::ArrayWithText => line("null", json!([code, reason, ""])),
+        ErrorForm::ArrayOfTwo => line("null", json!([code, reason])),
         ErrorForm::RejectReason => {
             let reason = json!(reason);
             format!("{{\"reject-reason\":{reason},\"result\":false,\"error\":null,\"id\":{id}}}\n")
         }
-        ErrorForm::Text => format!("{{\"id\":{id},\"result\":false,\"error\":{}}}\n", json!(reason)),
-        ErrorForm::Object => {
-            let error = json!({ "code": code, "message": reason, "traceback": null });
-            format!("{{\"id\":{id},\"result\":null,\"error\":{error}}}\n")
-        }
-        ErrorForm::BareFalse => format!("{{\"id\":{id},\"result\":false,\"error\":null}}\n"),
+        ErrorForm::Text => line("false", json!(reason)),
+        ErrorForm::Object => line("null", json!({ "code": code, "message": reason, "traceback": null })),
+        ErrorForm::BareFalse => line("false", Value::Null),
         ErrorForm::PlainText => format!("{reason}, disconnecting\n"),
     }
 }

@@ -27,7 +27,7 @@ impl VerifyClient {
 
     /// A `mining.set_extranonce` before the answer to subscribe: some miners may keep its search space, so jobs are
     /// judged in it, too.
-    pub(super) fn take_early_spaces(&mut self, spaces: Spaces) {
+    pub(super) fn take_early_spaces(&mut self, spaces: SearchSpaces) {
         if let Some(why) = doubt(&spaces) {
             self.found.jobs.add_unreadable(&why);
         }
