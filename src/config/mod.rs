@@ -22,7 +22,6 @@ mod network;
 mod outputs;
 mod overrides;
 mod policy;
-mod ratelimit;
 mod reader;
 mod redaction;
 mod report;
@@ -32,6 +31,8 @@ mod upstream;
 
 use std::fmt;
 use std::path::PathBuf;
+
+use crate::limits::RateLimitConfig;
 
 pub use aggregate::{AggregateConfig, VardiffConfig};
 pub use analysis::AnalysisConfig;
@@ -47,7 +48,6 @@ pub use network::Network;
 pub use outputs::{HttpConfig, NotifyConfig, NotifyRecipient, RecordConfig, Severity};
 pub use overrides::Overrides;
 pub use policy::{ChainPolicy, OnViolation, PayoutKind, PayoutPolicy, RuleId, RulesConfig};
-pub use ratelimit::RateLimitConfig;
 pub use report::{ConsoleReport, ReportConfig};
 pub use secret::Secret;
 pub use targets::{TargetFlags, Targets};

@@ -9,6 +9,7 @@ mod source;
 
 pub use connections::{
     Abuse, Admission, AdmissionError, ConnectionCounts, Gatekeeper, MAX_SOURCES, POOL_FAILURE_GRACE,
+    RateLimitConfig,
 };
 pub use log_limiter::LogLimiter;
 pub use networks::{AddressBlock, AllowList, BlockError};

@@ -12,7 +12,7 @@
 //! | `geek.log` | `[time] TOPIC: text` | `geek` |
 //! | `blocks/<time>-<hash>.json` | everything about a share that is worth a block | `block` |
 //! | `state.json` | best shares and counters over all runs: [`SavedState`] | `state`, `json`, `persisted_json` |
-//! | `history.json` | the charts' time series: [`History`](crate::analyzer::History) | `persisted_json` |
+//! | `history.json` | the charts' time series: [`History`] | `history`, `persisted_json` |
 //!
 //! Times are RFC 3339 in UTC with milliseconds. In the CSV files (RFC 4180, newline at the end of a
 //! row) a protocol quantity (nonce, ntime, version) is written in hex as on the wire, other numbers in
@@ -46,6 +46,7 @@ mod atomic;
 mod block;
 mod csv;
 mod geek;
+mod history;
 mod job;
 mod json;
 mod names;
@@ -64,6 +65,7 @@ pub use alert::{AlertKind, AlertRow};
 pub use archive::{Retention, apply_retention};
 pub use block::{BLOCKS_DIR, BlockRecord};
 pub use geek::GeekTopic;
+pub use history::{Bucket, History, HistoryShare, Span};
 pub use job::JobRow;
 pub use names::{FileName, RotatedName};
 pub use persisted_json::HISTORY_FILE;

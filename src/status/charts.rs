@@ -16,7 +16,7 @@ use plotters::prelude::*;
 
 use self::markup::{Class, HEIGHT, RESOLUTION, WIDTH};
 use self::scale::Scale;
-use crate::analyzer::{Bucket, Span};
+use crate::record::{Bucket, Span};
 use crate::util::format::rate;
 
 /// How much of a bucket's width its bar has.
