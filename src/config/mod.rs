@@ -37,6 +37,7 @@ use crate::limits::RateLimitConfig;
 pub use aggregate::{AggregateConfig, VardiffConfig};
 pub use analysis::AnalysisConfig;
 pub use duration::format_duration;
+pub use endpoint::Socks5;
 pub(crate) use endpoint::{credentials as url_credentials, shown_host as url_host};
 pub use error::{ConfigError, ConfigFault, Origin, Problem};
 pub use external_sources::{NtpConfig, PoolStatsConfig, PoolStatsKind, ReferenceConfig};
@@ -51,7 +52,7 @@ pub use policy::{ChainPolicy, OnViolation, PayoutKind, PayoutPolicy, RuleId, Rul
 pub use report::{ConsoleReport, ReportConfig};
 pub use secret::Secret;
 pub use targets::{TargetFlags, Targets};
-pub use upstream::{Socks5, UpstreamConfig, UpstreamTls};
+pub use upstream::{UpstreamConfig, UpstreamTls};
 
 /// The settings of one run, from the file and the flags.
 #[derive(Debug, Clone, PartialEq)]
