@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::alert::AlertRow;
+use super::alerts_log::AlertRow;
 use super::archive::{Archive, Retention};
 use super::block::BlockRecord;
-use super::geek::{GeekTopic, geek_line};
+use super::geek_log::{GeekTopic, geek_line};
 use super::history::History;
-use super::job::JobRow;
 use super::persisted_json;
 use super::read_back;
-use super::share::ShareRow;
-use super::state::{STATE_FILE, SavedState};
+use super::shares_csv::ShareRow;
+use super::state_json::{STATE_FILE, SavedState};
 use super::time_source::TimeSource;
+use super::timing_csv::JobRow;
 use super::write_retry::WriteError;
 use super::writer::{QueuedRecord, RecordFile, RecorderShared, UrgentMessage, Writer};
 use crate::clock::NtpTime;

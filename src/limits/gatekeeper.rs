@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::minute::MinuteCounter;
+use super::minute_counter::MinuteCounter;
 use super::{AddressBlock, AddressKey, AllowList};
 use crate::util::plural::count;
 use crate::util::span::seconds;
