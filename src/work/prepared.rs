@@ -120,7 +120,7 @@ pub struct HashedShare {
 }
 
 impl HashedShare {
-    /// Whether a share of this job with this extranonce2 has the same merkle root.
+    /// True if a share of this job with this extranonce2 has the same merkle root.
     fn has_root_of(&self, job: &PreparedJob, extranonce2: &Extranonce2) -> bool {
         let (one, other) = (self.job.job(), job.job());
         self.job.extranonces(&self.extranonce2).eq(job.extranonces(extranonce2))
