@@ -30,7 +30,7 @@ pub fn expected_hashes(difficulty: Difficulty) -> f64 {
     difficulty.value() * (2_f64.powi(256) / difficulty_1())
 }
 
-/// The expected number of blocks per day. `None` if the hash rate or the network's difficulty is unknown.
+/// The expected number of blocks in a day. `None` if the hash rate or the network's difficulty is unknown.
 pub fn blocks_per_day(hash_rate: f64, network_difficulty: Option<f64>) -> Option<f64> {
     let difficulty = Difficulty::new(network_difficulty?).ok()?;
     let blocks = hash_rate * SECONDS_PER_DAY / expected_hashes(difficulty);
