@@ -6,9 +6,7 @@ use std::time::Instant;
 
 use super::alerts::AlertBook;
 use super::block::{BlockCounter, BlockSeen};
-use super::bucket::HistoryShare;
 use super::external_update::ExternalUpdate;
-use super::history::History;
 use super::pools::Pools;
 use super::pools::UpstreamNames;
 use super::recent::Recent;
@@ -23,8 +21,8 @@ use crate::config::{self, Severity};
 use crate::net::Stamp;
 use crate::notify::Notifier;
 use crate::record::{
-    AlertRow, BestShare, BlockRecord, GeekTopic, JobRow, Recorder, RecordingHealth, SavedState, ShareOutcome,
-    ShareRow,
+    AlertRow, BestShare, BlockRecord, GeekTopic, History, JobRow, Recorder, RecordingHealth, SavedState,
+    ShareOutcome, ShareRow,
 };
 use crate::stratum::Difficulty;
 use crate::tap::{Role, SessionId};
@@ -284,7 +282,7 @@ impl Accounting {
             self.judge(|rules, tongue| rules.near_miss(&judged, at, tongue));
         }
         let is_best = self.offer_best(&judged);
-        Arc::make_mut(&mut self.history).share(unix(at), &HistoryShare::from(&judged));
+        Arc::make_mut(&mut self.history).share(unix(at), &judged.for_history());
         if let Some(block) = BlockSeen::of(&judged.share, &judged.block_finder()) {
             let record = self.block_record(&block, Some(judged.outcome.clone()));
             self.record_block(record);

@@ -15,7 +15,6 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 
 use super::closing_order::in_turns;
 use super::external_update::ROOM;
-use super::history::History;
 use super::pools::UpstreamNames;
 use super::reorder_buffer::HOLD_TIME;
 use super::session_tracker::SessionTracker;
@@ -27,7 +26,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::net::process::yield_to_others;
 use crate::notify::Notifier;
-use crate::record::{Recorder, SavedState};
+use crate::record::{History, Recorder, SavedState};
 use crate::tap::{Direction, Role, SessionId, TapEvent, TapMessage};
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};

@@ -5,7 +5,6 @@ mod accounting;
 mod alerts;
 mod answer_form;
 mod block;
-mod bucket;
 mod closing_order;
 mod consumer;
 mod current_work;
@@ -13,7 +12,6 @@ mod enforcement;
 mod external_update;
 mod hashed_shares;
 mod hashrate;
-mod history;
 mod job_ids;
 mod job_interval;
 mod job_store;
@@ -39,12 +37,10 @@ mod totals;
 mod verdicts;
 
 pub use alerts::{Alert, AlertsView};
-pub use bucket::{Bucket, HistoryShare};
 pub use consumer::{Analyzer, AnalyzerEnded, Published, Setup};
 
 pub use accounting::BestShares;
 pub use hashrate::{HashRates, WorkMeter};
-pub use history::{History, Span};
 pub use job_verdict::{JudgedJob, OutputView};
 
 pub use enforcement::{Enforcement, EnforcementRequest};

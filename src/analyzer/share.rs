@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::block::BlockFinder;
 use super::jobs::SessionJob;
 use crate::net::Stamp;
-use crate::record::ShareOutcome;
+use crate::record::{HistoryShare, ShareOutcome};
 use crate::stratum::{
     Difficulty, DifficultyRange, Extranonce1, Notify, Ntime, ResponseVerdict, Submit, VersionMask, shortened,
 };
@@ -85,6 +85,16 @@ pub struct JudgedShare {
 }
 
 impl JudgedShare {
+    /// The part of it that the charts' history counts.
+    pub(super) fn for_history(&self) -> HistoryShare<'_> {
+        HistoryShare {
+            work: self.share.proven(),
+            difficulty: self.share.difficulty(),
+            outcome: &self.outcome,
+            stale: self.share.stale,
+        }
+    }
+
     pub(super) fn block_finder(&self) -> BlockFinder {
         BlockFinder {
             session: self.session,

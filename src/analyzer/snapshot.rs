@@ -13,10 +13,10 @@ use super::recent::RecentView;
 use super::rules::CreditView;
 use super::session::AnalyzedSession;
 use super::verdicts::PayoutState;
-use super::{AnalyzerCounts, History, Totals};
+use super::{AnalyzerCounts, Totals};
 use crate::clock::{ClockState, NtpTime};
 use crate::net::Stamp;
-use crate::record::{BestShare, LifetimeCounts, RecordingHealth};
+use crate::record::{BestShare, History, LifetimeCounts, RecordingHealth};
 use crate::stratum::{Extranonce1, Extranonce2Size};
 use crate::tap::{Role, SessionId};
 
