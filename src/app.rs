@@ -25,7 +25,7 @@ use crate::proxy::{Proxy, ProxyServer, enforcement};
 use crate::record::Recorder;
 use crate::reference::{References, Tip};
 use crate::status::server::{HttpServer, PagePort};
-use crate::status::snapshot::{FixedFacts, RuntimeStatus, Sources, StatusSnapshot, StatusSnapshots};
+use crate::status::snapshot::{ProgramInfo, RuntimeStatus, SnapshotSources, StatusSnapshot, StatusSnapshots};
 use crate::status::web;
 use crate::tap::TapMessage;
 use crate::util::os_error::describe;
@@ -65,7 +65,7 @@ pub struct App {
     server: ProxyServer,
     /// `None` if analysis is off, or another queue gets the copies.
     analyzer: Option<Analyzer>,
-    sights: StatusSnapshots,
+    snapshots: StatusSnapshots,
     page: Option<HttpServer>,
     notifier: Option<Notifier>,
     reloadable: Reloadable,
@@ -134,7 +134,7 @@ impl App {
         }
         let to_rules = is_analyzed.then_some(news);
         let live_config = Arc::new(ArcSwap::from_pointee(config.clone()));
-        let sources = Sources {
+        let sources = SnapshotSources {
             proxy: proxy.clone(),
             analyzer: analyzer.as_ref().map(Analyzer::published),
             pool_stats,
@@ -143,9 +143,9 @@ impl App {
             references,
             to_rules: to_rules.clone(),
         };
-        let sights =
-            StatusSnapshots::start(sources, FixedFacts::new(config, server.addresses().to_vec()), stop)?;
-        let handler = web::handler_with_controls(sights.clone(), proxy.clone());
+        let snapshots =
+            StatusSnapshots::start(sources, ProgramInfo::new(config, server.addresses().to_vec()), stop)?;
+        let handler = web::handler(snapshots.clone(), Some(proxy.clone()));
         let page = page.and_then(|port| match port.serve(&config.http, handler, stop) {
             Ok(page) => Some(page),
             Err(why) => {
@@ -154,7 +154,7 @@ impl App {
             }
         });
         let reloadable = Reloadable { config: live_config, proxy, names, to_analyzer: to_rules };
-        Ok(App { server, analyzer, sights, page, notifier, reloadable })
+        Ok(App { server, analyzer, snapshots, page, notifier, reloadable })
     }
 
     /// Begins to accept miners.
@@ -180,8 +180,8 @@ impl App {
     }
 
     /// The status for page, JSON and metrics, at most a second old.
-    pub fn sights(&self) -> &StatusSnapshots {
-        &self.sights
+    pub fn snapshots(&self) -> &StatusSnapshots {
+        &self.snapshots
     }
 
     /// The analyzer's results, at most a second old; empty without an analyzer.
@@ -213,12 +213,12 @@ impl App {
         }
         let mut last = Arc::default();
         if let Some(analyzer) = self.analyzer {
-            let sight = self.sights.newest();
+            let status = self.snapshots.newest();
             last = analyzer.finish();
             // The miners that were connected until the end, and everything that was forwarded.
             let (sessions, volume) = (last.miners.len(), proxy.volume());
-            let around = RuntimeStatus { sessions, upstreams, volume, ..sight.around.clone() };
-            report(&StatusSnapshot { snapshot: last.clone(), around, ..(*sight).clone() });
+            let runtime = RuntimeStatus { sessions, upstreams, volume, ..status.runtime.clone() };
+            report(&StatusSnapshot { snapshot: last.clone(), runtime, ..(*status).clone() });
         }
         // After the analyzer, so that its last alerts are sent too.
         if let Some(notifier) = self.notifier {

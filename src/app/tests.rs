@@ -50,14 +50,14 @@ fn both_modes_serve_reload_and_shut_down_without_losing_a_share() {
         proxy.relist(&config.upstreams, |listed| names.set(listed)).unwrap();
         proxy.set_vardiff(&config.vardiff);
         let mut reported = None;
-        let last = app.shut_down(|sight| reported = Some(sight.clone()));
+        let last = app.shut_down(|status| reported = Some(status.clone()));
         let accepted = pool.stats().accepted();
         assert_eq!(miner.stats().accepted, accepted, "{mode:?}: a share in flight got no answer");
         let totals = last.totals.as_ref().unwrap();
         assert_eq!((totals.accepted, proxy.sessions()), (accepted, 0), "{mode:?}");
-        let around = reported.unwrap().around;
-        assert_eq!((around.sessions, around.upstreams[0].sessions), (1, 1), "{mode:?}");
-        assert!(around.volume.bytes_up > 0, "{mode:?}");
+        let runtime = reported.unwrap().runtime;
+        assert_eq!((runtime.sessions, runtime.upstreams[0].sessions), (1, 1), "{mode:?}");
+        assert!(runtime.volume.bytes_up > 0, "{mode:?}");
         assert!(directory.path().join("shares.csv").exists(), "{mode:?}");
     }
 }
@@ -72,7 +72,7 @@ fn the_status_follows_the_analyzer_within_100_ms() {
         let before = app.snapshot();
         wait_for("the analyzer to publish", || !Arc::ptr_eq(&before, &app.snapshot()));
         let (published_at, published) = (Instant::now(), app.snapshot());
-        let is_shown = || app.sights().newest().snapshot.at >= published.at;
+        let is_shown = || app.snapshots().newest().snapshot.at >= published.at;
         wait_for("it to be shown", is_shown);
         lags.push(published_at.elapsed());
     }

@@ -51,7 +51,7 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFa
         if stop.sleep(interval).is_err() {
             break;
         }
-        report(&app.sights().newest());
+        report(&app.snapshots().newest());
     }
     stop.wait();
     log::info!("stopping: Sluice forwards no new shares; shares in flight still get their answers");
@@ -98,13 +98,13 @@ fn report_interval(setting: ConsoleReport) -> Option<Duration> {
     }
 }
 
-fn report(sight: &StatusSnapshot) {
-    if !sight.facts.config.analysis.enabled {
-        let up = sight.up_for.as_secs();
-        let miners = count(sight.around.sessions as u64, "miner");
+fn report(status: &StatusSnapshot) {
+    if !status.program.config.analysis.enabled {
+        let up = status.up_for.as_secs();
+        let miners = count(status.runtime.sessions as u64, "miner");
         log::info!("up {up} s, {miners}; analysis is off");
     }
-    for line in console::report(&sight.snapshot, &sight.around) {
+    for line in console::report(&status.snapshot, &status.runtime) {
         log::info!("{line}");
     }
 }

@@ -128,13 +128,13 @@ fn print_reports(reports: &[PoolReport], json: bool) -> io::Result<()> {
         return out.flush();
     }
     let has_colours = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let paint = if has_colours { ColorMode::Colour } else { ColorMode::Plain };
+    let color = if has_colours { ColorMode::Colour } else { ColorMode::Plain };
     for (place, report) in reports.iter().enumerate() {
         let space = if place > 0 { "\n\n" } else { "" };
-        write!(out, "{space}{}", ReportText { report, paint })?;
+        write!(out, "{space}{}", ReportText { report, color })?;
     }
     if reports.len() > 1 {
-        write!(out, "\n\n{}", ReportTable { reports, paint })?;
+        write!(out, "\n\n{}", ReportTable { reports, color })?;
     }
     out.flush()
 }
