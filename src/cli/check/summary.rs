@@ -71,7 +71,7 @@ fn write_aggregate(
             short(vardiff.max)
         )
     } else {
-        writeln!(f, "  difficulty: the pool's, forevery miner")
+        writeln!(f, "  difficulty: the pool's, for every miner")
     }
 }
 
