@@ -1,13 +1,13 @@
-//! The end of all sessions when the program ends: shares in flight get their answers first.
+//! Ends all sessions at shutdown. Shares in flight get their answers first.
 
 use std::time::{Duration, Instant};
 
 use super::registry::{ProxySession, Registry};
 use crate::util::plural::count;
 
-/// The time between two looks whether shares in flight are answered.
+/// The time between two checks whether shares in flight are answered.
 const ANSWER_CHECK: Duration = Duration::from_millis(5);
-/// The time that sessions may take to end once they were told to.
+/// The time that sessions may take to end once they are told to.
 const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 
 /// Ends all sessions. Shares in flight may take `limit` to be answered; `close_pools` then closes the

@@ -1,5 +1,5 @@
-//! What follows from a finding that costs money, where the configuration says so: the upstream leaves the
-//! rotation, and the sessions on it are closed, so that their miners come back on the next one.
+//! Carries out what the analyzer asks for after an alert, if the configuration says so: it takes the pool out
+//! of rotation and closes the sessions on it, so that their miners reconnect to the next one.
 
 use std::io;
 use std::sync::Arc;
@@ -14,19 +14,19 @@ use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::supervise::service;
 
-/// Offences that may wait. Each bad job is one, so that none is missed for good.
+/// Caps the requests that wait. Every bad job makes one, so a request that is dropped is made again.
 const MOST_WAITING: usize = 64;
 /// The thread's heartbeat is later than this only if something holds it.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
-/// How often it is looked whether the program ends.
+/// The time between two checks whether the program ends.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Where the analyzer sends what it finds.
+/// The channel on which the analyzer sends its requests.
 pub fn channel() -> (Sender<EnforcementRequest>, Receiver<EnforcementRequest>) {
     bounded(MOST_WAITING)
 }
 
-/// Starts the thread that acts upon offences until `stop`.
+/// Starts the thread that carries out requests until `stop`.
 ///
 /// # Errors
 /// When no thread can be started.
@@ -52,6 +52,6 @@ fn enforce(proxy: &dyn Proxy, offence: &EnforcementRequest) {
         return;
     }
     upstreams.block(upstream, &offence.description);
-    // Also those that had chosen it before it was blocked.
+    // Sessions that had chosen the pool before it was blocked are closed too.
     proxy.leave_pool(upstream);
 }

@@ -1,4 +1,4 @@
-//! A miner's first bytes, held back just long enough to see that they are a miner's.
+//! Holds a miner's first bytes back just long enough to see that they are a miner's.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,25 +12,25 @@ use crate::limits::Abuse;
 use crate::net::options::is_timeout;
 use crate::net::{Received, Stamp, StreamReader};
 
-/// How long first bytes that could become something foreign are held back.
+/// The time that first bytes are held back while they could still become another protocol.
 const FOREIGN_WAIT: Duration = Duration::from_secs(1);
 
-/// For those who opened the wrong port in a browser.
+/// The page for people who open the wrong port in a browser.
 const HTTP_TEXT: &str = "This is a Stratum port, for miners only.\n";
 
-/// The first bytes of a miner.
+/// The outcome of waiting for a miner's first bytes.
 pub enum FirstBytes {
-    /// They are in the buffer, and a miner's as far as anybody can tell.
+    /// The bytes are in the buffer, and nothing shows that they are not a miner's.
     Miner(Received),
-    /// The peer closed politely before it had said anything.
+    /// The peer closed before it sent anything.
     Finished,
-    /// The connection failed before that, or patience ended.
+    /// The connection failed before that, or the time was up.
     Broken,
-    /// No miner: it was told so, and its connection is closed.
+    /// The peer is no miner. It was told so where it can read that, and its connection is closed.
     Refused,
 }
 
-/// Waits for the first bytes and looks whether they are a miner's.
+/// Waits for the first bytes and checks that they are a miner's.
 pub fn first_bytes(
     reception: &ListenerContext,
     miner: SocketAddr,
@@ -58,7 +58,8 @@ pub fn first_bytes(
             },
             Ok(_) if held == 0 => return FirstBytes::Finished,
             Err(error) if !is_timeout(&error) && held == 0 => return FirstBytes::Broken,
-            // Closed, or nothing more for a while: what was read is delivered; the end is read again.
+            // The peer closed, or sent nothing more for a while: what was read is delivered, and the end is
+            // read again.
             Ok(_) | Err(_) => judge_at_last(&buffer[..held]),
         };
         match beginning {
@@ -76,7 +77,7 @@ pub fn first_bytes(
     }
 }
 
-/// Says what was wrong and counts it against the peer.
+/// Logs what was wrong and counts it against the peer.
 fn refuse(reception: &ListenerContext, miner: SocketAddr, foreign: Foreign) {
     let (topic, abuse) = match foreign {
         Foreign::Tls => (LogTopic::TlsOnPlainPort, Abuse::TlsOnPlainPort),
@@ -88,11 +89,11 @@ fn refuse(reception: &ListenerContext, miner: SocketAddr, foreign: Foreign) {
     reception.report_abuse(miner, abuse);
 }
 
-/// Closes; a browser is told why first.
+/// Closes the connection. A browser is told why first.
 fn turn_away(reader: &mut StreamReader, foreign: Foreign) {
     let stream = reader.stream().clone();
     if foreign == Foreign::Http {
-        // If it does not arrive, nobody reads it.
+        // An answer that does not arrive is lost; nothing depends on it.
         let length = HTTP_TEXT.len();
         let answer = format!(
             "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\

@@ -1,5 +1,5 @@
-//! What may stand before a miner's first byte: a PROXY header, a TLS handshake. Off the accept
-//! path and under a deadline.
+//! The steps before a miner's first byte: a PROXY header, a TLS handshake. They run off the accept path and
+//! under a deadline.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -18,22 +18,22 @@ use crate::net::tls_errors;
 use crate::util::address::canonical;
 use crate::util::os_error::describe;
 
-/// The most a PROXY header may have; also the bound of [`proxy_protocol`].
+/// Caps a PROXY header, in bytes. [`proxy_protocol`] has the same limit.
 const MOST_HEADER: usize = 1024;
 
-/// What a listener speaks.
+/// The transport of a listener.
 #[derive(Debug)]
 pub enum TlsPort {
     Plain,
     Tls(TlsServer),
 }
 
-/// An accepted connection, on its way to being a miner's stream: [`IncomingConnection::introduce`], then
-/// [`IncomingConnection::admit`], then [`IncomingConnection::establish`]. Each says itself what went wrong.
+/// An accepted connection on its way to a miner's stream: [`IncomingConnection::introduce`], then
+/// [`IncomingConnection::admit`], then [`IncomingConnection::establish`]. Each step logs its own failure.
 #[derive(Debug)]
 pub struct IncomingConnection {
     socket: TcpStream,
-    /// Whom it speaks for; the peer itself before it has said so.
+    /// The address that the connection speaks for: the peer's own until a PROXY header names another.
     miner: SocketAddr,
     peer: SocketAddr,
     port: Arc<TlsPort>,
@@ -51,12 +51,12 @@ impl IncomingConnection {
         IncomingConnection { socket, miner: peer, peer, port, admission }
     }
 
-    /// Who connected.
+    /// The address that connected.
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    /// Whom the visitor speaks for, after its PROXY header if it has to send one.
+    /// The miner's address, read from the PROXY header if the peer has to send one.
     pub fn introduce(&mut self, reception: &ListenerContext, deadline: Instant) -> Option<SocketAddr> {
         if self.admission.is_none() {
             match read_proxy_header(&self.socket, deadline) {
@@ -70,7 +70,8 @@ impl IncomingConnection {
         Some(self.miner)
     }
 
-    /// The place that the miner's address takes for as long as this is kept; `None` when it is refused.
+    /// Counts the connection against the miner's address for as long as the result is kept. `None` if it is
+    /// refused.
     pub fn admit(&mut self, reception: &ListenerContext) -> Option<Admission> {
         if let Some(admission) = self.admission.take() {
             return Some(admission);
@@ -96,7 +97,7 @@ impl IncomingConnection {
     }
 }
 
-/// Why a connection never became a session.
+/// The reason that a connection never became a session.
 #[derive(Debug)]
 enum ArrivalError {
     NoProxyHeader(io::Error),
@@ -124,7 +125,7 @@ impl fmt::Display for ArrivalError {
     }
 }
 
-/// Reads a PROXY header: whom the peer speaks for; `None` when for itself.
+/// Reads a PROXY header and returns the address that the peer speaks for. `None`: the peer speaks for itself.
 fn read_proxy_header(mut socket: &TcpStream, deadline: Instant) -> Result<Option<SocketAddr>, ArrivalError> {
     let mut header = Vec::with_capacity(128);
     loop {
@@ -150,7 +151,7 @@ fn read_proxy_header(mut socket: &TcpStream, deadline: Instant) -> Result<Option
     }
 }
 
-/// Shakes hands on a TLS port.
+/// Performs the handshake on a TLS port.
 fn establish(socket: TcpStream, port: &TlsPort, deadline: Instant) -> Result<Stream, ArrivalError> {
     match port {
         TlsPort::Plain => Ok(Stream::Plain(socket)),

@@ -1,17 +1,17 @@
-//! Reading on before a socket is closed: with unread bytes in it the kernel would send a reset, which
-//! destroys what the peer has not read yet.
+//! Reads on before a socket is closed. With unread bytes in it the kernel would send a reset, which destroys
+//! what the peer has not read yet.
 
 use std::time::{Duration, Instant};
 
 use crate::net::StreamReader;
 use crate::net::options::time_left;
 
-/// How long a peer is read on.
+/// The time for which a peer is read on.
 const LINGER: Duration = Duration::from_secs(2);
 
 const LINGER_BUFFER: usize = 4096;
 
-/// Reads and throws away until the peer closes, for a bounded time.
+/// Reads and discards until the peer closes, for a bounded time.
 pub fn linger(reader: &mut StreamReader) {
     let mut buffer = vec![0; LINGER_BUFFER];
     let deadline = Instant::now() + LINGER;

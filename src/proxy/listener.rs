@@ -1,5 +1,5 @@
-//! The accept loop of one listener. It asks the gatekeeper and hands the connection to the mode,
-//! which starts a thread for it; whatever can wait for the network happens there.
+//! The accept loop of one listener. It asks the gatekeeper and hands the connection to the mode, which starts
+//! a thread for it. Whatever can wait for the network happens in that thread.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -24,13 +24,13 @@ use crate::util::supervise;
 use crate::util::supervise::{OnPanic, service};
 use crate::util::thread::{join_within, panic_text};
 
-/// Pause after a failed accept: out of descriptors, the next try would fail as well.
+/// The pause after a failed accept. Without file descriptors, the next try would fail as well.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long the loop may take to end: it only hands the last visitor over.
+/// The time that the loop may take to end. It only hands over the last connection.
 const LAST_ACCEPT: Duration = Duration::from_secs(2);
 
-/// A socket that listens, before anybody is accepted.
+/// A listening socket that does not accept yet.
 #[derive(Debug)]
 pub struct OpenListener {
     socket: TcpListener,
@@ -69,7 +69,7 @@ impl OpenListener {
         Ok(OpenListener { socket, address, port: Arc::new(port) })
     }
 
-    /// Begins to accept.
+    /// Starts to accept.
     pub fn start(self, proxy: &Arc<dyn Proxy>, stop: &Stop) -> io::Result<Acceptor> {
         let (proxy, stop, address) = (proxy.clone(), stop.clone(), self.address);
         let socket = self.socket.try_clone()?;
@@ -81,7 +81,7 @@ impl OpenListener {
         Ok(Acceptor { socket, address, thread })
     }
 
-    /// Where it listens, before anybody is accepted.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -96,7 +96,7 @@ impl OpenListener {
                 Ok((socket, peer)) => {
                     failing = false;
                     let peer = canonical(peer);
-                    // One visitor is no reason to end the program.
+                    // A panic over one connection must not end the program.
                     let received = AssertUnwindSafe(|| receive(proxy, socket, peer, &self.port));
                     if let Err(panic) = catch_unwind(received) {
                         let reason = format!("while it let {peer} in: {}", panic_text(panic.as_ref()));
@@ -126,7 +126,7 @@ impl OpenListener {
 }
 
 impl Acceptor {
-    /// Wakes the loop, which has been told to stop, and waits for its end, for a bounded time.
+    /// Wakes the loop, which has been told to stop, and waits for its end for a bounded time.
     pub fn join(self) {
         // Ends the wait in accept even when the address has left this machine meanwhile.
         let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
@@ -136,7 +136,7 @@ impl Acceptor {
     }
 }
 
-/// Lets a connection in, or closes it.
+/// Admits a connection, or closes it.
 fn receive(proxy: &Arc<dyn Proxy>, socket: TcpStream, peer: SocketAddr, port: &Arc<TlsPort>) {
     let reception = proxy.reception();
     match admit(reception, proxy.sessions(), peer) {
@@ -156,7 +156,7 @@ fn receive(proxy: &Arc<dyn Proxy>, socket: TcpStream, peer: SocketAddr, port: &A
     }
 }
 
-/// A peer that will announce whom it speaks for is counted when it has.
+/// Applies the limits. A peer that has to send a PROXY header is counted when it has sent it.
 fn admit(
     reception: &ListenerContext,
     sessions: usize,
@@ -181,7 +181,7 @@ fn announces(reception: &ListenerContext, peer: SocketAddr) -> bool {
     }
 }
 
-/// Errors of accept that belong to the one connection, which is gone.
+/// Whether an error of accept belongs to the one connection, which is gone.
 fn is_the_peers(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! What all sessions share while they are let in and received.
+//! Shared by all sessions while they are admitted.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -8,11 +8,11 @@ use crate::config::{ListenConfig, RateLimitConfig};
 use crate::limits::{Abuse, Gatekeeper, LogLimiter};
 use crate::util::span::seconds;
 
-/// The most that a PROXY header and a TLS handshake may take together.
+/// Caps the time for a PROXY header and a TLS handshake together.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(10);
 
-/// Whom to let in, and what may be said about them. Nothing in it is locked between a read and its
-/// send.
+/// The access control of the listeners and the limiter of log lines about peers. Nothing in it is locked
+/// between a read and its send.
 #[derive(Debug)]
 pub struct ListenerContext {
     pub listen: ListenConfig,
@@ -29,12 +29,13 @@ impl ListenerContext {
         }
     }
 
-    /// Until when one that was accepted then must have arrived.
+    /// The deadline for the PROXY header and the TLS handshake of a connection that was accepted at this
+    /// time.
     pub fn arrival_deadline(&self, accepted_at: Instant) -> Instant {
         accepted_at + ARRIVAL_LIMIT.min(self.listen.handshake_timeout)
     }
 
-    /// Counts an abuse against a miner's address, and says so when that gets it banned.
+    /// Counts an abuse against a miner's address, and logs the ban if that leads to one.
     pub fn report_abuse(&self, miner: SocketAddr, abuse: Abuse) {
         if let Some(ban) = self.gatekeeper.report_abuse(miner.ip(), abuse, Instant::now()) {
             say(

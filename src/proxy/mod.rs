@@ -1,9 +1,10 @@
-//! What every mode does around a miner's session: let it in, receive it, look at its first bytes,
-//! pass copies on, say how it goes. What a session is, the mode says.
+//! Shared by both modes: a miner's connection is accepted, its handshake is done, its first bytes are
+//! checked, copies of what is forwarded go to the analyzer, and the end is logged. The mode defines the
+//! session itself.
 //!
-//! The way of a miner: [`listener`] (asks the gatekeeper) → [`Proxy::serve`] of the mode, with a [`IncomingConnection`] →
-//! [`handshake`] (PROXY header, TLS) → [`mod@first_bytes`] (is it a miner at all) → the mode's session,
-//! with a [`Tap`](crate::tap::Tap) for each direction.
+//! The steps of a miner's connection: [`listener`] (asks the gatekeeper) → [`Proxy::serve`] of the mode, with
+//! an [`IncomingConnection`] → [`handshake`] (PROXY header, TLS) → [`mod@first_bytes`] (is it a miner at all)
+//! → the mode's session, with a [`Tap`](crate::tap::Tap) for each direction.
 
 pub mod aggregate;
 mod drain;

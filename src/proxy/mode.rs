@@ -53,7 +53,7 @@ pub trait Proxy: fmt::Debug + Send + Sync + 'static {
     fn drain(&self);
 }
 
-/// One connection to a pool, or one session's.
+/// One connection to a pool in aggregate mode, or one session's in passthrough mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolUsage {
     pub upstream: UpstreamId,
@@ -82,19 +82,19 @@ impl dyn Proxy {
         }
     }
 
-    /// Whether the pool of this number is thought to work.
+    /// Whether the pool of this number counts as up.
     pub fn is_up(&self, place: usize) -> bool {
         place < self.upstreams().count() && self.upstreams().is_up(UpstreamId(place))
     }
 
-    /// Puts the pool of this number back into rotation, because a person says so. `None` if there is no such
+    /// Puts the pool of this number back into rotation at a person's request. `None` if there is no such
     /// pool, `false` if it was not blocked.
     pub fn unblock(&self, place: usize) -> Option<bool> {
         (place < self.upstreams().count()).then(|| self.upstreams().clear(UpstreamId(place)))
     }
 
     /// Takes over another list of pools, or another order. Miners on a pool that stays are not touched; the
-    /// others move as soon as another pool works. `tell` as for [`Upstreams::relist`].
+    /// others move as soon as another pool works. `on_urls` as for [`Upstreams::relist`].
     ///
     /// # Errors
     /// [`RelistError`]; everything is as before then.

@@ -1,20 +1,20 @@
-//! Who looks after a direction's time while its thread waits in a read.
+//! The time limits of a direction while its thread waits in a read.
 
 use std::io;
 use std::time::Duration;
 
-/// What to do when a read timeout has run out.
+/// The reaction to a read timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnTimeout {
-    /// Read on (with the timeout that is set by now).
+    /// Read on, with the timeout that is set by now.
     Wait,
     /// End the session.
     End,
 }
 
-/// Whoever looks after a direction, beside its bytes.
+/// Watches over one direction, beside its bytes.
 pub trait Watch {
-    /// A read timeout has run out.
+    /// A read timeout has expired.
     fn on_timeout(&mut self) -> OnTimeout;
 
     /// The connection that is read has failed, otherwise than by a read timeout.
@@ -26,8 +26,8 @@ pub trait Watch {
     }
 }
 
-/// A watch that knows how long it will wait.
+/// A watch that sets the read timeouts itself.
 pub trait Patient: Watch {
-    /// How long the next bytes may take; `None`: for ever.
+    /// The time that the next bytes may take. `None`: no limit.
     fn time_to_wait(&mut self) -> Option<Duration>;
 }

@@ -1,5 +1,5 @@
-//! Log lines about peers. A NerdMiner that is refused comes back several times a second, a scanner
-//! more often: of each kind a peer has one line in ten seconds, and what was left out is counted.
+//! Log lines about peers. A NerdMiner that is refused reconnects several times a second, a scanner more
+//! often. Of each topic a peer gets one line in ten seconds; further ones are counted.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -9,27 +9,27 @@ use log::Level;
 
 use super::ListenerContext;
 
-/// What a line is about; lines of one topic hold back each other only.
+/// The topic of a line. Lines are limited for each topic on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogTopic {
     /// A session began.
     Began,
     /// A session ended.
     Ended,
-    /// Not let in: the list, a ban, a cap.
+    /// The connection was refused: the allow list, a ban, a cap.
     Refused,
     /// A ban begins.
     Banned,
-    /// TLS, HTTP, a PROXY header, Stratum V2 where they don't belong.
+    /// TLS, HTTP, a PROXY header or Stratum V2 where they don't belong.
     TlsOnPlainPort,
     Http,
     ProxyHeader,
     StratumV2,
-    /// The PROXY header or TLS handshake that should have come.
+    /// The PROXY header or TLS handshake failed.
     Arrival,
-    /// No pool, or one that fell silent.
+    /// There is no pool, or it fell silent.
     Pool,
-    /// The miner said nothing for too long.
+    /// The miner sent nothing for too long.
     Quiet,
     NoThread,
 }
@@ -60,7 +60,7 @@ impl LogTopic {
     }
 }
 
-/// One line about a peer, unless it has had one of this topic just now.
+/// Logs one line about a peer, unless it has had one of this topic in the last seconds.
 pub fn say(reception: &ListenerContext, peer: SocketAddr, topic: LogTopic, text: &dyn Display) {
     match reception.quiet.allow(peer.ip().into(), topic.name(), Instant::now()) {
         None => {}

@@ -1,13 +1,13 @@
-//! Who connects to a Stratum port by mistake: browsers, TLS clients, senders of a PROXY header
-//! (wire reference, section 5.1), miners that are set to Stratum V2. Stratum V1 begins with `{`, so a
-//! few bytes tell.
+//! Recognises peers that connect to a Stratum port by mistake: browsers, TLS clients, senders of a PROXY
+//! header (wire reference, section 5.1), miners that are set to Stratum V2. Stratum V1 begins with `{`, so a
+//! few bytes are enough.
 
 use std::fmt;
 
 const PROXY_V1: &[u8] = b"PROXY ";
 /// The PROXY protocol's binary signature, version 2.
 const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-/// Some write it in front of a JSON text.
+/// A byte order mark, which some write in front of JSON.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const HTTP_METHODS: [&[u8]; 9] =
     [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"TRACE ", b"PATCH "];
@@ -17,7 +17,7 @@ const TLS_HANDSHAKE: [u8; 2] = [0x16, 3];
 /// A Stratum V2 miner begins with its half of a Noise key exchange, which is one public key in the
 /// ElligatorSwift encoding: 64 bytes that look random. It sends nothing more before it has an answer.
 const V2_KEY_LENGTH: usize = 64;
-/// So many of them have the highest bit set at least: 32 on average, and fewer than 8 once in 1e11.
+/// The fewest of these bytes with the highest bit set: 32 on average, and fewer than 8 once in 1e11.
 const V2_LEAST_HIGH_BYTES: usize = 8;
 /// Without encryption it begins with a frame of type SetupConnection: extension 0, message type 0, three
 /// bytes of length, a protocol number (0 is mining), and 2 as the least and the greatest version.
@@ -33,7 +33,7 @@ pub enum Foreign {
     ProxyHeader,
     /// The encrypted handshake, as far as random bytes can be recognised.
     LikelyStratumV2,
-    /// Its first message in the clear.
+    /// The first message without encryption.
     StratumV2,
 }
 
@@ -58,17 +58,17 @@ impl fmt::Display for Foreign {
     }
 }
 
-/// What the first bytes of a connection are.
+/// The guess about the first bytes of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beginning {
-    /// Nothing known to be foreign: forward.
+    /// Nothing known to be another protocol: forward.
     Stratum,
     Foreign(Foreign),
-    /// Could still become something foreign; more bytes will tell.
+    /// It could still become another protocol; more bytes will tell.
     Undecided,
 }
 
-/// Judges the first bytes.
+/// Guesses the protocol from the first bytes.
 pub fn judge(head: &[u8]) -> Beginning {
     if is_setup_connection(head) {
         return Beginning::Foreign(Foreign::StratumV2);
@@ -94,15 +94,15 @@ fn is_setup_connection(head: &[u8]) -> bool {
     head.len() >= V2_SETUP_LENGTH && head.starts_with(&V2_SETUP) && head[7..11] == V2_SETUP_VERSIONS
 }
 
-/// Random bytes of just this length, which are no text in any encoding that JSON may have.
+/// Whether these are random bytes of just this length, which are no text in any encoding that JSON may have.
 fn looks_like_v2_key(head: &[u8]) -> bool {
     head.len() == V2_KEY_LENGTH
         && head.iter().filter(|byte| !byte.is_ascii()).count() >= V2_LEAST_HIGH_BYTES
         && std::str::from_utf8(head).is_err()
 }
 
-/// A part of a key or of a frame. One that begins like text is not waited for: no text is held back for
-/// the rare key that arrives in pieces and begins like one.
+/// Whether this may be part of a key or of a frame. Nothing that begins like text is held back for the rare
+/// key that arrives in pieces and begins like text.
 fn could_become_v2(head: &[u8]) -> bool {
     let is_binary = |byte: &u8| !byte.is_ascii_graphic() && !byte.is_ascii_whitespace();
     let is_byte_order_mark =
@@ -110,7 +110,7 @@ fn could_become_v2(head: &[u8]) -> bool {
     head.len() < V2_KEY_LENGTH && head.first().is_some_and(is_binary) && !is_byte_order_mark(head)
 }
 
-/// Judges first bytes that no more have followed for a while.
+/// Guesses the protocol when no more bytes have followed for a while.
 pub fn judge_at_last(head: &[u8]) -> Beginning {
     match judge(head) {
         // A lone first byte of TLS: nothing of Stratum begins like this.

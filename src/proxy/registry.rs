@@ -1,5 +1,5 @@
-//! The sessions that exist. Locked when one begins or ends and by whoever looks at them, never while bytes are
-//! forwarded.
+//! The sessions that exist. The lock is taken when a session begins or ends and by readers of the list, never
+//! while bytes are forwarded.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! The ports that miners connect to, and the mode behind them.
+//! The listeners that miners connect to, and the mode behind them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use crate::config::{Config, ListenConfig};
 use crate::upstream::Upstreams;
 use crate::util::stop::Stop;
 
-/// A proxy with its ports.
+/// A proxy with its listeners.
 #[derive(Debug)]
 pub struct ProxyServer {
     proxy: Arc<dyn Proxy>,
-    /// Listeners that accept nobody yet; connections wait in the kernel.
+    /// Listeners that do not accept yet; connections wait in the kernel.
     listeners: Vec<OpenListener>,
     acceptors: Vec<Acceptor>,
     addresses: Vec<SocketAddr>,
@@ -22,7 +22,7 @@ pub struct ProxyServer {
 }
 
 impl ProxyServer {
-    /// Opens the ports, then starts the mode. Nobody is accepted yet.
+    /// Opens the listeners, then starts the mode. No connection is accepted yet.
     ///
     /// # Errors
     /// [`StartError`] when a listener, a certificate or an upstream can't be set up; nothing runs then.
@@ -37,7 +37,7 @@ impl ProxyServer {
         Ok(ProxyServer { proxy, listeners, acceptors: Vec::new(), addresses, stop: stop.clone() })
     }
 
-    /// Begins to accept miners, once everything that they need is there.
+    /// Starts to accept miners, once everything that they need is there.
     ///
     /// # Errors
     /// When no thread can be started.
@@ -49,7 +49,7 @@ impl ProxyServer {
         Ok(())
     }
 
-    /// The addresses miners can connect to; ports that were configured as 0 have their number.
+    /// The addresses that miners can connect to. A port configured as 0 has its real number.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -58,7 +58,7 @@ impl ProxyServer {
         &self.proxy
     }
 
-    /// Closes the ports, lets shares in flight get their answers, and ends all sessions.
+    /// Closes the listeners, lets shares in flight get their answers, and ends all sessions.
     pub fn shut_down(self) {
         self.stop.stop();
         for acceptor in self.acceptors {
@@ -68,8 +68,8 @@ impl ProxyServer {
     }
 }
 
-/// Sets up what every mode needs before it can serve: the access control of the ports, and the pools. `own`:
-/// the addresses Sluice itself listens on, which are no pools.
+/// Sets up the access control of the listeners and the pools, which both modes need. `own`: the addresses
+/// that Sluice itself listens on, which are no pools.
 ///
 /// # Errors
 /// When a pool can't be set up.

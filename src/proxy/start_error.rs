@@ -1,4 +1,4 @@
-//! One error for all that can keep a mode from its start: each ends the program with its own words.
+//! The error for everything that keeps a mode from starting.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use crate::net::tls::TlsError;
 use crate::upstream::SetupError;
 use crate::util::os_error::describe;
 
-/// Why serving could not begin.
+/// The reason that a mode could not start.
 #[derive(Debug)]
 pub enum StartError {
     Listen(io::Error),

@@ -1,4 +1,4 @@
-//! One upstream: how it is reached, and how it fares.
+//! One upstream: how it is reached, and its state.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,14 +17,14 @@ use crate::net::Stream;
 use crate::net::dial::{DialError, Route};
 use crate::util::stop::Stop;
 
-/// What is known of an upstream, for people.
+/// The state of an upstream, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolStatus {
-    /// No miner needed it yet.
+    /// No miner has needed it yet.
     Untried,
     Up,
     Failed,
-    /// Taken out of rotation for what it did, until a person clears it or the program restarts.
+    /// Out of rotation because of an alert, until a person clears it or the program restarts.
     Blocked,
 }
 
@@ -49,20 +49,20 @@ pub(super) struct UpstreamEntry {
     /// The addresses that this program listens on for miners.
     listening: Vec<SocketAddr>,
     health: Mutex<PoolHealth>,
-    /// Why a person has to say that it may be used again.
+    /// The reason that it is out of rotation until a person clears it.
     blocked: Mutex<Option<String>>,
     /// It was connected to at least once.
     reached: AtomicBool,
     probe_logins: Mutex<ProbeLogins>,
-    /// Told when there is something to probe.
+    /// Notified when there is something to probe.
     news: Condvar,
     pub(super) warm: WarmConnections,
-    /// It is not listed any more, or the program ends.
+    /// Stopped when it is not listed any more, or the program ends.
     pub(super) stop: Stop,
 }
 
 impl UpstreamEntry {
-    /// Names are resolved in the background from now on, until `stop`.
+    /// Sets the upstream up. Names are resolved in the background from now on, until `stop`.
     ///
     /// # Errors
     /// [`SetupError`] for unusable certificates, or when a thread can't be started.
@@ -88,7 +88,7 @@ impl UpstreamEntry {
         })
     }
 
-    /// What was taken out of rotation stays out under other terms: a person clears it.
+    /// Keeps a blocked pool out of rotation when it is listed with other settings. A person clears it.
     pub(super) fn inherit_block(&self, before: &[Arc<UpstreamEntry>]) {
         let is_it = |other: &&Arc<UpstreamEntry>| other.name == self.name && other.blocked().is_some();
         if let Some(blocked) = before.iter().find(is_it) {
@@ -102,7 +102,7 @@ impl UpstreamEntry {
         lock(&self.health)
     }
 
-    /// Why it is out of rotation.
+    /// The reason that it is out of rotation.
     pub(super) fn blocked(&self) -> MutexGuard<'_, Option<String>> {
         lock(&self.blocked)
     }
@@ -112,7 +112,7 @@ impl UpstreamEntry {
         lock(&self.probe_logins)
     }
 
-    /// Since when it has been thought to work.
+    /// Since when it has counted as up.
     pub(super) fn up_since(&self) -> Option<Instant> {
         self.health().up_since().filter(|_| self.blocked().is_none())
     }
@@ -128,7 +128,7 @@ impl UpstreamEntry {
         }
     }
 
-    /// Dials, or takes a warm connection.
+    /// Takes a spare connection, or dials.
     pub(super) fn dial(&self, deadline: Instant) -> Result<Stream, DialError> {
         let stream = match self.warm.take() {
             Some(stream) => stream,
@@ -152,12 +152,12 @@ impl UpstreamEntry {
         self.route.dial_at(port, deadline, &self.stop)
     }
 
-    /// How often its addresses have become others.
+    /// The number of times that its addresses have changed.
     pub(super) fn address_changes(&self) -> u64 {
         self.route.address_changes()
     }
 
-    /// It has failed: the pause until the next try, unless that is known already.
+    /// Marks it as failed. Returns the pause until the next try, unless it had failed already.
     pub(super) fn fail(&self, failure: PoolFailure) -> Option<Duration> {
         let pause = self.health().failed(failure, Instant::now());
         self.news.notify_all();
@@ -165,13 +165,13 @@ impl UpstreamEntry {
         pause
     }
 
-    /// A probe is to find out whether it has failed.
+    /// Has a probe find out whether it has failed.
     pub(super) fn suspect(&self, failure: PoolFailure) {
         self.health().suspect(failure);
         self.news.notify_all();
     }
 
-    /// It works. `true` when it had counted as failed.
+    /// Marks it as working. `true` when it had counted as failed.
     pub(super) fn recover(&self) -> bool {
         self.reached.store(true, Ordering::Relaxed);
         self.health().recovered(Instant::now())
@@ -186,8 +186,8 @@ impl UpstreamEntry {
     }
 }
 
-/// Whether the connection goes to a port on which this program listens, on this machine: both ends have the same
-/// address then.
+/// Whether the connection goes to a port on which this program listens, on this machine: both ends have the
+/// same address then.
 fn is_itself(stream: &Stream, listening: &[SocketAddr]) -> bool {
     let socket = stream.socket();
     let (Ok(own), Ok(peer)) = (socket.local_addr(), socket.peer_addr()) else { return false };

@@ -1,15 +1,15 @@
-//! Which upstreams are listed, in which order. Each has a number for as long as the program runs,
-//! whatever is listed beside it later: sessions, jobs and records are told apart by it.
+//! The listed upstreams and their order. Each has a number for as long as the program runs, whatever is
+//! listed later: sessions, jobs and records refer to it.
 
 use std::fmt;
 
 use super::route::SetupError;
 use crate::config;
 
-/// The most different upstreams that one run can be told of.
+/// Caps the different upstreams of one run.
 const MOST_KNOWN: usize = 256;
 
-/// An upstream's number: its place in the first list, or the next free one when it came later.
+/// An upstream's number: its position in the first list, or the next free one when it came later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UpstreamId(pub usize);
 
@@ -20,18 +20,18 @@ impl fmt::Display for UpstreamId {
     }
 }
 
-/// All upstreams that were ever listed, and the order of preference that holds now.
+/// All upstreams that were ever listed, and the present order of preference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpstreamList {
     known: Vec<config::UpstreamConfig>,
     order: Vec<UpstreamId>,
 }
 
-/// Why other upstreams can't be taken while the program runs.
+/// The reason that another list of upstreams can't be used while the program runs.
 #[derive(Debug)]
 pub enum RelistError {
     Setup(SetupError),
-    /// This run was told of too many different ones.
+    /// This run has had too many different ones.
     TooMany,
 }
 
@@ -52,10 +52,10 @@ impl UpstreamList {
         UpstreamList { known: configured.to_vec(), order: (0..configured.len()).map(UpstreamId).collect() }
     }
 
-    /// Another list. Whoever stands in it as before keeps the number.
+    /// The next list. An upstream with the same settings keeps its number.
     ///
     /// # Errors
-    /// When this run can't be told of any more.
+    /// When this run has had too many different ones.
     pub fn relisted(&self, configured: &[config::UpstreamConfig]) -> Result<UpstreamList, RelistError> {
         let mut next = UpstreamList { known: self.known.clone(), order: Vec::new() };
         for one in configured {
@@ -72,22 +72,23 @@ impl UpstreamList {
         if next.known.len() <= MOST_KNOWN { Ok(next) } else { Err(RelistError::TooMany) }
     }
 
-    /// In the order of preference.
+    /// The listed upstreams, the most preferred one first.
     pub fn order(&self) -> &[UpstreamId] {
         &self.order
     }
 
-    /// How much others are preferred: 0 for the best; `None` for one that is not listed any more.
+    /// The number of upstreams that are preferred to this one: 0 for the best. `None` for one that is not
+    /// listed any more.
     pub fn rank(&self, id: UpstreamId) -> Option<usize> {
         self.order.iter().position(|listed| *listed == id)
     }
 
-    /// By their numbers, those that are not listed any more included.
+    /// All upstreams by their numbers, those that are not listed any more included.
     pub fn known(&self) -> &[config::UpstreamConfig] {
         &self.known
     }
 
-    /// Their URLs, by their numbers.
+    /// The URLs of all, by their numbers.
     pub fn urls(&self) -> Vec<String> {
         self.known.iter().map(ToString::to_string).collect()
     }

@@ -1,5 +1,5 @@
-//! Which pool is taken: the order of preference, each one's health, connections kept warm, and the
-//! background probes that find out when a failed pool is back.
+//! The list of pools: their order of preference, the health of each, spare connections, and the background
+//! probes that find out when a failed pool is back.
 
 mod entry;
 mod health;
@@ -31,7 +31,7 @@ pub use route::{SetupError, route_to};
 use entry::UpstreamEntry;
 pub(crate) use route::name_of;
 
-/// A dial that ran out of less time than this says nothing about the pool.
+/// A connection attempt that had less time than this shows nothing about the pool.
 const FAIR_SHARE: Duration = Duration::from_secs(3);
 
 /// All configured upstreams. Clones share them.
@@ -46,9 +46,9 @@ struct UpstreamsShared {
     failover: config::FailoverConfig,
     /// The addresses that this program listens on for miners.
     listening: Vec<SocketAddr>,
-    /// Told whenever an upstream's health changes for the better, when others are listed, and at the end.
+    /// Notified whenever an upstream's health improves, when others are listed, and at the end.
     changed: Condvar,
-    /// Guards nothing but the wait for `changed`; no miner that finds a healthy upstream takes it.
+    /// Guards nothing but the wait for `changed`. A miner that finds a healthy upstream does not take it.
     waiters: Mutex<()>,
     on_failure: Hook,
     stop: Stop,
@@ -58,13 +58,13 @@ struct UpstreamsShared {
 #[derive(Debug)]
 struct Listed {
     listing: UpstreamList,
-    /// All that are known, by their numbers.
+    /// All upstreams that were ever listed, by their numbers.
     upstreams: Vec<Arc<UpstreamEntry>>,
     /// Since when this order holds.
     since: Instant,
 }
 
-/// Called whenever an upstream has failed or is back: miners will come in a wave.
+/// Called whenever an upstream has failed or is back, because miners then come in a wave.
 struct Hook(Box<dyn Fn() + Send + Sync>);
 
 impl fmt::Debug for Hook {
@@ -80,12 +80,12 @@ pub struct PoolConnection {
     pub upstream: UpstreamId,
 }
 
-/// No connection to any upstream.
+/// The reason that there is no connection to any upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoUpstream {
     /// None could be reached in time.
     Unreachable,
-    /// This process may open no more files; no pool is at fault.
+    /// This process can open no more files; no pool is at fault.
     NoDescriptors,
 }
 
@@ -103,9 +103,9 @@ impl fmt::Display for NoUpstream {
 impl std::error::Error for NoUpstream {}
 
 impl Upstreams {
-    /// Sets the upstreams up and starts their background work (names, probes, warm connections),
-    /// which goes on until `stop`. `on_failure` is called
-    /// whenever one has failed or is back, and while all have failed: miners come in waves then.
+    /// Sets the upstreams up and starts their background work (names, probes, spare connections), which goes
+    /// on until `stop`. `on_failure` is called whenever one has failed or is back, and while all have failed:
+    /// miners come in waves then.
     ///
     /// # Errors
     /// [`SetupError`] for unusable certificates, or when a thread can't be started.
@@ -118,8 +118,8 @@ impl Upstreams {
         Upstreams::start_beside(&[], configured, failover, on_failure, stop)
     }
 
-    /// As [`Upstreams::start`], for a program that listens on these addresses itself: a connection that ends
-    /// there is no connection to a pool.
+    /// Starts as [`Upstreams::start`] does, for a program that listens on these addresses itself: a
+    /// connection that ends there is no connection to a pool.
     ///
     /// # Errors
     /// As [`Upstreams::start`].
@@ -145,10 +145,10 @@ impl Upstreams {
         Ok(upstreams)
     }
 
-    /// From now on these, in this order. Who is listed as before is not touched; those that are not
-    /// listed any more are nobody's choice, and whoever is with one learns it from
-    /// [`Upstreams::better_than`]. `tell` hears the URLs of all, by their numbers, before the first
-    /// connection to a new one. `false` when nothing has changed.
+    /// Takes over another list or another order. Upstreams that are listed as before are not touched. Those
+    /// that are not listed any more get no new miners, and [`Upstreams::better_than`] moves the others off
+    /// them. `on_urls` gets the URLs of all, by their numbers, before the first connection to a new one.
+    /// `false` when nothing has changed.
     ///
     /// # Errors
     /// [`RelistError`]; nothing has changed then.
@@ -186,17 +186,17 @@ impl Upstreams {
         parts.join("; ")
     }
 
-    /// How many have a number, those that are not listed any more included.
+    /// The number of upstreams that were ever listed.
     pub fn count(&self) -> usize {
         self.listed().upstreams.len()
     }
 
-    /// How many there are to choose from.
+    /// The number of upstreams that are listed.
     pub fn choices(&self) -> usize {
         self.listed().listing.order().len()
     }
 
-    /// Those that are listed, the most preferred one first.
+    /// The listed upstreams, the most preferred one first.
     pub fn order(&self) -> Vec<UpstreamId> {
         self.listed().listing.order().to_vec()
     }
@@ -208,12 +208,12 @@ impl Upstreams {
         hosts.any(|host| reconnect.is_to(host))
     }
 
-    /// As [`UpstreamList::rank`].
+    /// The number of listed upstreams that are preferred to this one, see [`UpstreamList::rank`].
     pub fn rank(&self, id: UpstreamId) -> Option<usize> {
         self.listed().listing.rank(id)
     }
 
-    /// Asked for the end of everything here.
+    /// Stops all background work of the upstreams.
     pub fn stop(&self) -> &Stop {
         &self.shared.stop
     }
@@ -223,14 +223,14 @@ impl Upstreams {
         self.one(id).name.clone()
     }
 
-    /// As it is configured, or was when it was last listed.
+    /// The configuration of the upstream, as of when it was last listed.
     pub fn configured(&self, id: UpstreamId) -> Arc<config::UpstreamConfig> {
         self.one(id).configured.clone()
     }
 
-    /// Connects to the most preferred upstream that is healthy and not among `tried`. One that fails
-    /// is marked, and the next is tried at once. If none is healthy, one that only gives no work is taken:
-    /// it may have some soon. When there is none of these either, waits for one to come back,
+    /// Connects to the most preferred upstream that is healthy and not among `tried`. If one fails, it is
+    /// marked as failed, and the next is tried at once. If none is healthy, one that only gives no work is
+    /// taken: it may have some soon. If there is none of these either, this waits for one to come back,
     /// unless `tried` names any: whoever looks for a second pool has something else to do.
     ///
     /// # Errors
@@ -239,7 +239,7 @@ impl Upstreams {
         loop {
             let candidates = self.candidates(tried);
             for (place, upstream) in candidates.iter().enumerate() {
-                // A pool that swallows everything may not eat the others' time.
+                // A pool that drops all packets may not use up the others' time.
                 let left = deadline.saturating_duration_since(Instant::now());
                 let share = left / u32::try_from(candidates.len() - place).unwrap_or(1);
                 if let Some(link) = self.dial(upstream, share)? {
@@ -253,8 +253,8 @@ impl Upstreams {
         }
     }
 
-    /// Connects to this one's host at another port, because the pool asks for that. Whether that works says
-    /// nothing of the configured port.
+    /// Connects to this upstream's host at another port, because the pool asks for that. The outcome shows
+    /// nothing about the configured port.
     ///
     /// # Errors
     /// [`NoUpstream`] when it can't be reached.
@@ -274,35 +274,35 @@ impl Upstreams {
         }
     }
 
-    /// Connects to this one.
+    /// Connects to this upstream.
     ///
     /// # Errors
-    /// [`NoUpstream`] when it can't be reached, which is remembered.
+    /// [`NoUpstream`] when it can't be reached; it is marked as failed then.
     pub fn connect_to(&self, id: UpstreamId, deadline: Instant) -> Result<PoolConnection, NoUpstream> {
         self.dial(&self.one(id), deadline.saturating_duration_since(Instant::now()))?
             .ok_or(NoUpstream::Unreachable)
     }
 
-    /// Remembers that a pool failed, unless that is known already.
+    /// Marks a pool as failed, unless it is already.
     pub fn mark_failed(&self, id: UpstreamId, failure: PoolFailure) {
         self.fail(&self.one(id), failure);
     }
 
-    /// Whether miners of this pool could be with another one that is thought to work.
+    /// Whether miners of this pool could move to another one that counts as up.
     pub fn has_alternative(&self, id: UpstreamId) -> bool {
         self.order().into_iter().any(|other| other != id && self.is_up(other))
     }
 
-    /// A session was let down by a pool that others hear from: a probe finds out.
+    /// Notes that the pool failed one session while others still use it. A probe finds out.
     pub fn suspect(&self, id: UpstreamId, failure: PoolFailure) {
         let upstream = self.one(id);
         log::debug!("pool {id} {} is suspected: {failure}", upstream.name);
         upstream.suspect(failure);
     }
 
-    /// Where whoever is with this upstream should be, `avoided` apart, and since when: a preferred one
-    /// that has been healthy for `stable`. Whoever is with one that is not listed any more should be
-    /// with any that works.
+    /// The upstream that miners of this one should move to, and since when: a preferred one that has been
+    /// healthy for `stable` and is not `avoided`. Miners of one that is not listed any more should move to
+    /// any that works.
     pub fn better_than(
         &self,
         id: UpstreamId,
@@ -322,7 +322,7 @@ impl Upstreams {
         })
     }
 
-    /// What is known of the upstream.
+    /// The state of the upstream, for people.
     pub fn standing(&self, id: UpstreamId) -> PoolStatus {
         self.one(id).standing()
     }
@@ -333,14 +333,14 @@ impl Upstreams {
         let is_new = upstream.blocked().replace(why.to_owned()).is_none();
         if is_new {
             upstream.warm.clear();
-            // Its miners will come in a wave, and it is not their fault.
+            // Its miners will come in a wave, which is not their fault.
             (self.shared.on_failure.0)();
             log::error!("pool {id} {} is taken out of rotation: {why}", upstream.name);
         }
         is_new
     }
 
-    /// A person says that the upstream may be used again. `false` when it was not blocked.
+    /// Puts the upstream back into rotation at a person's request. `false` when it was not blocked.
     pub fn clear(&self, id: UpstreamId) -> bool {
         let upstream = self.one(id);
         let was_blocked = upstream.blocked().take().is_some();
@@ -351,12 +351,12 @@ impl Upstreams {
         was_blocked
     }
 
-    /// Why the upstream is out of rotation.
+    /// The reason that the upstream is out of rotation.
     pub fn blocked(&self, id: UpstreamId) -> Option<String> {
         self.one(id).blocked().clone()
     }
 
-    /// How a failed upstream failed last, and how long until it is probed again.
+    /// The last failure of a failed upstream, and the time until it is probed again.
     pub fn trouble(&self, id: UpstreamId) -> Option<(String, Duration)> {
         let upstream = self.one(id);
         let health = upstream.health();
@@ -364,7 +364,7 @@ impl Upstreams {
         Some((failure.to_string(), until.saturating_duration_since(Instant::now())))
     }
 
-    /// Whether the upstream is thought to work.
+    /// Whether the upstream counts as up.
     pub fn is_up(&self, id: UpstreamId) -> bool {
         self.one(id).up_since().is_some()
     }
@@ -373,12 +373,13 @@ impl Upstreams {
         self.shared.listed.load_full()
     }
 
-    /// Numbers come from here, and none is ever taken back.
+    /// The entry of an upstream. Numbers come from the list, and none is ever taken back.
     fn one(&self, id: UpstreamId) -> Arc<UpstreamEntry> {
         self.shared.listed.load().upstreams[id.0].clone()
     }
 
-    /// Sets up who is new, lets go who is not listed any more, and lets the new order hold.
+    /// Sets up the new upstreams, stops those that are not listed any more, and puts the new order into
+    /// effect.
     fn list(&self, listing: UpstreamList) -> Result<(), SetupError> {
         let before = self.listed();
         let was_listed = |id: &UpstreamId| before.listing.rank(*id).is_some();
@@ -414,10 +415,11 @@ impl Upstreams {
         let gone = before.listing.order().iter().filter(|id| listing.rank(**id).is_none());
         let gone: Vec<UpstreamId> = gone.copied().collect();
         self.shared.listed.store(Arc::new(Listed { listing, upstreams, since: Instant::now() }));
-        // Nobody chooses them any more, so nothing is begun in vain.
+        // New miners do not choose them any more, so nothing is begun in vain.
         gone.iter().for_each(|id| before.upstreams[id.0].stop.stop());
         if !before.upstreams.is_empty() {
-            // Whoever wrote them down wants to know, before a miner needs them.
+            // New pools are probed at once, so that a mistake in the configuration shows before a miner needs
+            // them.
             let untried = || PoolFailure::Dial(String::from("not tried yet"));
             added.iter().for_each(|one| one.suspect(untried()));
         }
@@ -442,7 +444,8 @@ impl Upstreams {
         untried.iter().filter(is_idle).copied().cloned().collect()
     }
 
-    /// `None` when it could not be reached, which is remembered; an error when no other could be either.
+    /// Connects to one upstream. `None` when it could not be reached; it is marked as failed then. An error
+    /// when no other could be reached either.
     fn dial(&self, upstream: &UpstreamEntry, time: Duration) -> Result<Option<PoolConnection>, NoUpstream> {
         let error = match upstream.dial(Instant::now() + time) {
             Ok(stream) => {
@@ -450,7 +453,7 @@ impl Upstreams {
             }
             Err(error) => error,
         };
-        // No pool's fault, and no other pool would be reached either.
+        // No pool is at fault, and no other pool would be reached either.
         if error.is_local() {
             return Err(NoUpstream::NoDescriptors);
         }
@@ -459,7 +462,7 @@ impl Upstreams {
         }
         let failure = PoolFailure::Dial(error.to_string());
         if error.is_timeout() && time < FAIR_SHARE {
-            // Too little time for a pool that is far away: a probe has more.
+            // There was too little time for a pool that is far away: a probe has more.
             upstream.suspect(failure);
         } else {
             self.fail(upstream, failure);
@@ -469,7 +472,7 @@ impl Upstreams {
 
     fn fail(&self, upstream: &UpstreamEntry, failure: PoolFailure) {
         if upstream.stop.is_stopped() {
-            // What fails now was given up.
+            // The pool is not listed any more, so that its connections were given up.
             return;
         }
         let text = failure.to_string();
@@ -491,7 +494,7 @@ impl Upstreams {
         Ok(())
     }
 
-    /// A probe has shown that the pool works.
+    /// Marks a pool as up after a good probe.
     fn recover(&self, upstream: &UpstreamEntry) {
         if upstream.recover() {
             log::info!("pool {} {} is back", upstream.id, upstream.name);
@@ -500,22 +503,22 @@ impl Upstreams {
         }
     }
 
-    /// A probe has shown that the pool is still dead.
+    /// Marks a pool as still failed after a probe.
     fn fail_again(&self, upstream: &UpstreamEntry, failure: PoolFailure) {
         let is_choice = failure.is_about_work();
         upstream.health().still_failed(failure, Instant::now());
         if is_choice {
-            // Whoever has no other pool takes it all the same.
+            // Miners that have no other pool take it all the same.
             self.wake_waiters();
         }
-        // While there is no pool at all, miners have reason to come again and again.
+        // While no pool is up at all, miners have reason to reconnect again and again.
         let is_up = |id: UpstreamId| self.is_up(id);
         if !self.order().into_iter().any(is_up) {
             (self.shared.on_failure.0)();
         }
     }
 
-    /// A probe hears from the pool, and may wait long for a job yet.
+    /// Notes that a probe was answered, while it may still wait long for a job.
     fn answered(&self, upstream: &UpstreamEntry) {
         let is_choice = upstream.health().answered();
         if is_choice {
@@ -524,13 +527,13 @@ impl Upstreams {
     }
 
     fn wake_waiters(&self) {
-        // Taking the lock once makes sure that nobody is between its look and its wait.
+        // Taking the lock once makes sure that no thread is between its check and its wait.
         drop(lock(&self.shared.waiters));
         self.shared.changed.notify_all();
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is behind these locks is changed in single steps.
+    // The data behind these locks is changed in single steps.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,16 +1,17 @@
-//! The logins with which probes ask a pool for work: the one that the pool gave work to last, and those of the
-//! last few accounts that came here. One account without work is no proof against the pool.
+//! The logins with which probes ask a pool for work: the one that the pool gave work to last, and those of
+//! the last few accounts that were refused or got none. One account without work is no proof against the
+//! pool.
 
 use std::collections::VecDeque;
 
 use crate::stratum::Login;
 use crate::work::account_of_worker;
 
-/// Accounts that are remembered beside the one that got work. Each may cost a probe of
+/// Caps the accounts that are remembered beside the one that got work. Each may cost a probe of
 /// `failover.first_job_timeout`, so more would only delay the others.
 const MAX_OTHERS: usize = 4;
 
-/// What is remembered for one pool's probes.
+/// The logins for one pool's probes.
 #[derive(Debug, Default)]
 pub(super) struct ProbeLogins {
     /// The login that the pool gave work to last.
@@ -21,14 +22,14 @@ pub(super) struct ProbeLogins {
 }
 
 impl ProbeLogins {
-    /// The pool gives work to this login.
+    /// Notes that the pool gives work to this login.
     pub(super) fn got_work(&mut self, login: Login) {
         self.others.retain(|other| account(other) != account(&login));
         self.served = Some(login);
         self.is_others_turn = false;
     }
 
-    /// The login of a miner that the pool may give work to. A new account is tried next.
+    /// Adds the login of a miner that the pool may give work to. A new account is tried next.
     pub(super) fn may_get_work(&mut self, login: Login) {
         let is_its = |other: &Login| account(other) == account(&login);
         if self.served.as_ref().is_some_and(is_its) {
@@ -37,22 +38,22 @@ impl ProbeLogins {
         match self.others.iter().position(is_its) {
             Some(place) => self.others[place] = login,
             None => {
-                // The one that was tried last goes.
+                // The one that was tried last is dropped.
                 self.others.truncate(MAX_OTHERS - 1);
                 self.others.push_front(login);
             }
         }
     }
 
-    /// The pool refuses this login, which is not tried again. Whether others are left to try.
+    /// Removes a login that the pool refuses. Returns whether others are left to try.
     pub(super) fn refused(&mut self, login: &Login) -> bool {
         self.served = self.served.take().filter(|served| served != login);
         self.others.retain(|other| other != login);
         self.served.is_some() || !self.others.is_empty()
     }
 
-    /// The login of the next probe: for a pool that counts as up, the one that it gave work to; for one that
-    /// has failed, that one and the others in turn.
+    /// The login of the next probe. A pool that counts as up is asked as the login that it gave work to; one
+    /// that has failed, as that one and the others in turn.
     pub(super) fn next(&mut self, has_failed: bool) -> Option<Login> {
         let is_others_turn = self.served.is_none() || (has_failed && self.is_others_turn);
         self.is_others_turn = !has_failed || !self.is_others_turn;

@@ -1,5 +1,5 @@
-//! Connections made ahead of need, for ways that are slow to make (Tor, TLS): a NerdMiner gives up
-//! after 1.2 s (wire reference, section 1.6).
+//! Spare connections, made ahead of need for routes that take long to connect (Tor, TLS): a NerdMiner gives
+//! up after 1.2 s (wire reference, section 1.6).
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,15 +13,15 @@ use crate::util::stop::Stopped;
 use crate::util::supervise;
 use crate::util::supervise::service;
 
-/// How old an unused connection may grow. DATUM closes one that has not subscribed after 15 s
-/// (wire reference, section 1.6).
+/// The age at which an unused connection is closed. DATUM closes one that has not subscribed after 15 s (wire
+/// reference, section 1.6).
 const FRESH: Duration = Duration::from_secs(12);
-/// How often the stock is looked through at least.
+/// The longest time between two checks of the spare connections.
 const ROUND: Duration = Duration::from_secs(1);
-/// The most that making one may take; Tor needs its time.
+/// Caps the time for one connection; Tor needs its time.
 const DIAL_LIMIT: Duration = Duration::from_secs(30);
 
-/// The stock of one upstream.
+/// The spare connections of one upstream.
 #[derive(Debug)]
 pub(super) struct WarmConnections {
     wanted: usize,
@@ -40,7 +40,7 @@ impl WarmConnections {
         WarmConnections { wanted, stock: Mutex::default(), taken: Condvar::new() }
     }
 
-    /// The freshest connection that is still alive.
+    /// Takes the freshest connection that is still alive.
     pub(super) fn take(&self) -> Option<Stream> {
         let taken = loop {
             match self.stock().pop_back() {
@@ -55,7 +55,7 @@ impl WarmConnections {
         taken
     }
 
-    /// Forgets all: the pool has failed.
+    /// Closes all, because the pool has failed.
     pub(super) fn clear(&self) {
         self.stock().clear();
     }
@@ -64,7 +64,7 @@ impl WarmConnections {
         lock(&self.stock)
     }
 
-    /// Removes what is old or dead; how many are missing then.
+    /// Removes connections that are old or dead, and returns how many are missing then.
     fn missing(&self) -> usize {
         let mut stock = self.stock();
         stock.retain(is_alive);
@@ -79,7 +79,7 @@ impl WarmConnections {
     }
 }
 
-/// A thread of its own, where a stock is wanted.
+/// Starts a thread for this upstream, if spare connections are configured.
 pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<UpstreamEntry>) -> io::Result<()> {
     if upstream.warm.wanted > 0 {
         let (upstreams, upstream) = (upstreams.clone(), upstream.clone());
@@ -94,7 +94,7 @@ fn keep_warm(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), Stop
     while !stop.is_stopped() {
         supervise::beat();
         if upstream.up_since().is_none() {
-            // The probes will tell; a stock of refusals is of no use.
+            // The probes find out; spare connections to a pool that refuses them would not help.
             if stop.sleep(ROUND).is_err() {
                 break;
             }

@@ -1,11 +1,11 @@
-//! Whether pools give work: what sessions have seen, for the list of pools and for its probes.
+//! Records whether pools give work, as seen by sessions, for the list of pools and its probes.
 
 use super::{UpstreamId, Upstreams};
 use crate::stratum::Login;
 
 impl Upstreams {
-    /// A session of this login got its first job from the pool. A pool that had failed because it gave no
-    /// work is trusted again.
+    /// Notes that a session with this login got its first job from the pool. A pool that had failed because
+    /// it gave no work counts as up again.
     pub fn gave_work(&self, id: UpstreamId, login: Option<Login>) {
         let upstream = self.one(id);
         if let Some(login) = login {
@@ -17,13 +17,13 @@ impl Upstreams {
         }
     }
 
-    /// The pool gives no work to this login. While it has failed, probes ask as this one, too.
+    /// Notes that the pool gives no work to this login. While it has failed, probes use this login, too.
     pub fn note_login(&self, id: UpstreamId, login: Login) {
         self.one(id).probe_logins().may_get_work(login);
     }
 
-    /// A miner with this login, which says the same to whatever pool it comes to, gets work from this pool.
-    /// While another one has failed, its probes ask as this miner, too.
+    /// Offers the login of a miner that gets work from this pool, and that uses the same login at any pool,
+    /// to the probes of the other pools that have failed.
     pub fn offer_login(&self, id: UpstreamId, login: &Login) {
         for other in self.order().into_iter().filter(|other| *other != id) {
             let other = self.one(other);

@@ -1,5 +1,5 @@
-//! Jobs: as the pool gave them, and as miners get them. A job is hashed as far as its extranonces and rendered
-//! once; what miners get is that same buffer.
+//! Jobs: as the pool sent them, and as miners get them. A job is hashed as far as its extranonces and
+//! rendered once; all miners get that same buffer.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -10,41 +10,41 @@ use crate::net::Stamp;
 use crate::stratum::{Difficulty, JobId, Notify, Ntime, VersionMask};
 use crate::work::PreparedJob;
 
-/// Tells connections to pools apart. Extranonces, slots and the pools' job ids mean something within
-/// one of them only (wire reference, section 5.3, 28).
+/// The number of a search space, of which a connection to a pool has one at a time. Extranonces, prefixes and
+/// the pool's job ids have a meaning within one of them only (wire reference, section 5.3, 28).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SpaceId(pub(crate) u64);
 
-/// What the jobs that are kept may take: at the usual size of a job there are far fewer bytes, and at
-/// 60 KB each (wire reference, section 1.2: the largest is of 34) there are still hundreds.
+/// Caps the bytes of the jobs that are kept: jobs of the usual size need far fewer, and at 60 KB each (wire
+/// reference, section 1.2: the largest is of 34) hundreds still fit.
 pub(crate) const MOST_BYTES: usize = 16 * 1024 * 1024;
 
-/// A job of the pool's.
+/// A job from a pool.
 #[derive(Debug)]
 pub(crate) struct PoolJob {
-    /// Where its shares go, as long as that is there.
+    /// The connection that its shares go to, while that exists.
     pub(crate) source: Weak<Connection>,
-    /// Where they are searched.
+    /// The search space of its shares.
     pub(crate) space: ExtranonceSpace,
-    /// The job with the pool's own id, ready for the shares of all miners: their search spaces are parts of the
-    /// pool's.
+    /// The job with the pool's own id, ready for the shares of all miners, whose search spaces are parts of
+    /// the pool's.
     pub(crate) prepared: Arc<PreparedJob>,
     /// The bits of the lowest difficulty that the pool has asked for while this was its newest job.
     difficulty: AtomicU64,
-    /// The latest time with which it was given.
+    /// The latest ntime that miners got with it.
     given_with: AtomicU32,
-    /// How often the pool had declared earlier jobs dead by then. A job of a lower generation is stale.
+    /// The number of times that the pool had cleaned its jobs by then. A job of a lower generation is stale.
     pub(crate) generation: u64,
     /// The version bits that the pool let miners roll when it gave the job.
     pub(crate) mask: Option<VersionMask>,
     pub(crate) readable_at: Stamp,
     pub(crate) received: Instant,
-    /// The pool has given other work the same id: a share of this one would be taken for one of that.
+    /// The pool has given other work the same id: it would take a share of this job for one of that.
     pub(crate) is_replaced: AtomicBool,
 }
 
 impl PoolJob {
-    /// A job that has come just now.
+    /// A job that has just come from the pool.
     pub(crate) fn new(
         (source, space): (Weak<Connection>, ExtranonceSpace),
         notify: Notify,
@@ -76,25 +76,25 @@ impl PoolJob {
         self.space.epoch
     }
 
-    /// The lowest that the pool has asked for with it. Where the pool asks for less in between, miners
-    /// are given this job with that, and what they find then is for the pool (wire reference, section
-    /// 3.6, rule 1).
+    /// The lowest difficulty that the pool has asked for with this job. If the pool lowers the difficulty in
+    /// between, miners get this job at the lower one, and their shares are forwarded to the pool (wire
+    /// reference, section 3.6, rule 1).
     pub(crate) fn difficulty(&self) -> Difficulty {
         Difficulty::new(f64::from_bits(self.difficulty.load(Ordering::Acquire))).unwrap_or(Difficulty::ONE)
     }
 
-    /// The pool asks for this while it is the newest.
+    /// Notes the difficulty that the pool asks for while this is the newest job.
     pub(crate) fn asked_for(&self, difficulty: Difficulty) {
         // Numbers above zero have the order of their bits.
         self.difficulty.fetch_min(difficulty.value().to_bits(), Ordering::AcqRel);
     }
 
-    /// The latest time with which it was given.
+    /// The latest ntime that miners got with it.
     pub(crate) fn given_with(&self) -> Ntime {
         Ntime(self.given_with.load(Ordering::Acquire))
     }
 
-    /// About what it takes to keep it.
+    /// The memory that it takes, roughly, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let Notify { coinb1, coinb2, branches, .. } = self.notify();
         size_of::<PoolJob>()
@@ -105,31 +105,31 @@ impl PoolJob {
     }
 }
 
-/// A job with the id under which miners have it. The same job can be given several times, with later
-/// times: then it is other work, and nobody repeats what was done already.
+/// A job with the id under which miners have it. The same job can be issued several times, with later times:
+/// then it is other work, and no miner repeats what was done already.
 #[derive(Debug)]
 pub(crate) struct MinerJob {
     /// Counts up over all connections.
     pub(crate) number: u64,
     pub(crate) id: JobId,
     pub(crate) job: Arc<PoolJob>,
-    /// The time that miners are given with it.
+    /// The ntime that miners get with it.
     pub(crate) ntime: Ntime,
     /// The notification as miners get it: one that ends all earlier jobs, and one that does not.
     clean_line: Arc<str>,
     plain_line: Arc<str>,
-    /// Whether all earlier jobs are dead.
+    /// Whether it ends all earlier jobs.
     pub(crate) clean: bool,
 }
 
-/// Numbers tasks.
+/// Numbers the jobs that miners get.
 #[derive(Debug, Default)]
 pub(crate) struct TaskNumbers(AtomicU64);
 
 impl TaskNumbers {
-    /// The job as it came. Where the same work was given `before`, with this time at the latest, its
-    /// time goes on from there: pools send the same job twice, and a miner that gets it under another id
-    /// would do it all again (wire reference, section 5.3, 29).
+    /// Issues a job as it came. If the same work was issued `before`, with this time at the latest, its time
+    /// goes on from there: pools send the same job twice, and a miner that gets it under another id would do
+    /// it all again (wire reference, section 5.3, 29).
     pub(crate) fn first(&self, job: Arc<PoolJob>, clean: bool, before: Option<Ntime>) -> Arc<MinerJob> {
         let least = before.map_or(0, |before| before.0.saturating_add(1));
         let own = job.notify().ntime.0;
@@ -137,8 +137,8 @@ impl TaskNumbers {
         Arc::new(self.task(job, Ntime(ntime), clean))
     }
 
-    /// The same job once more, later: its time has gone on with the clock, by a second at least, and by
-    /// no more than pools allow (wire reference, section 3.4).
+    /// Issues the same job once more, with a later time: it has advanced with the clock, by a second at
+    /// least, and by no more than pools allow (wire reference, section 3.4).
     pub(crate) fn again(&self, task: &MinerJob, now: Instant) -> Arc<MinerJob> {
         let job = task.job.clone();
         let passed = now.saturating_duration_since(job.received).as_secs();
@@ -168,7 +168,7 @@ impl TaskNumbers {
     }
 }
 
-/// No share of the one can be a share of the other, whatever its time.
+/// Whether no share of the one can be a share of the other, whatever its time.
 pub(crate) fn is_other_work(one: &Notify, other: &Notify) -> bool {
     (one.prevhash, one.version, one.nbits) != (other.prevhash, other.version, other.nbits)
         || one.branches != other.branches
@@ -176,21 +176,20 @@ pub(crate) fn is_other_work(one: &Notify, other: &Notify) -> bool {
         || one.coinb2 != other.coinb2
 }
 
-/// Half of what ckpool accepts, in seconds; the rest is the miner's.
+/// Caps the seconds by which a job's time is advanced: half of what ckpool accepts; the rest is the miner's.
 const MOST_ROLLED: u32 = 3500;
 
-/// How a clean job ends, and another one.
+/// The end of the line of a clean job, and of another one.
 const CLEAN_END: &str = "true]}\n";
 const END: &str = "false]}\n";
 
 impl MinerJob {
-    /// The notification as it is sent. The first job after new extranonces is clean, whatever the pool
-    /// said.
+    /// The notification as it is sent. The first job after new extranonces is clean, whatever the pool said.
     pub(crate) fn line(&self, clean: bool) -> &Arc<str> {
         if clean { &self.clean_line } else { &self.plain_line }
     }
 
-    /// About what it takes to keep it.
+    /// The memory that it takes, roughly, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<MinerJob>() + self.clean_line.len() + self.plain_line.len() + self.job.bytes()
     }
@@ -198,7 +197,7 @@ impl MinerJob {
 
 #[cfg(test)]
 impl PoolJob {
-    /// Of no connection.
+    /// A job without a connection.
     pub(crate) fn sample(epoch: SpaceId, notify: Notify, generation: u64) -> PoolJob {
         let split = Split::of(Extranonce2Size::new(8).unwrap()).unwrap();
         let space = ExtranonceSpace { epoch, extranonce1: Extranonce1::default(), split };

@@ -1,24 +1,13 @@
-//! Many miners on one connection to the pool.
+//! Aggregate mode: many miners on one connection to the pool.
 //!
-//! | file | what it is |
-//! |---|---|
-//! | `session` | a miner's two threads, from arrival to end |
-//! | `requests`, `requests/seating`, `requests/wishes`, `requests/sharing`, `requests/rolling` | what a miner asks, and what it is answered: its place, its difficulty, its shares and their version bits |
-//! | `judge` | a share by its real hash: forwarded, counted or refused |
-//! | `desk`, `work`, `live` | what one miner was given; jobs, as the pool gave them and as miners have them; those of a connection |
-//! | `miner`, `outbox`, `answers` | the way to a miner: lines now or queued, answers in their order |
-//! | `hub`, `guesses`, `link`, `link/seating`, `link/news` | which connection a miner is on; who sits where in its search space, and who is told what |
-//! | `keeping`, `opening` | dials, replaces, goes back, closes when idle; a new connection until it is of use |
-//! | `losses`, `avoided`, `unconfigured` | which pools lose their connections again and again, know nobody, or can't be asked what may be rolled |
-//! | `connection`, `listening`, `pending` | one connection to a pool: what it gave, says, and owes |
-//! | `identity`, `names` | names: the miner's, and at the pool; what the pool thinks of them |
-//! | `forwarded` | which shares a pool was sent |
-//! | `split`, `slots` | how the pool's extranonce2 is divided, and which prefixes are in use |
-//! | `vardiff`, `window`, `kind` | one miner's difficulty |
-//! | `limits` | patience with peers that take nothing |
-//! | `budget`, `allowance`, `memory` | what a miner may do wrong, and how often; what is remembered of those who left |
-//! | `pace` | the clock's second: difficulties ease in silence |
-//! | `proxy` | what the rest of the program sees of this mode, and changes in it |
+//! - [`miner`]: a connected miner: its two threads, its requests and replies, its difficulty and its jobs.
+//! - [`group`]: the miners that share a connection: which account and connection a miner belongs to, who has
+//! which part of the search space, and who gets what the pool sends.
+//! - [`pool`]: one connection to a pool: connecting, reading, open requests, names, and the manager that
+//! replaces it.
+//! - `jobs`: jobs as the pool sent them and as miners have them. `outbox`: lines to one peer, sent now or
+//! queued.
+//! - `identity`: names of miners, and at the pool. `mode`: what the rest of the program sees.
 
 mod group;
 mod identity;
@@ -54,7 +43,7 @@ use pool::connection::Connection;
 
 pub use limits::Limits;
 
-/// What all sessions share.
+/// Shared by all sessions.
 #[derive(Debug)]
 pub(crate) struct AggregateServices {
     config: Config,
@@ -111,8 +100,8 @@ pub(crate) fn start(
     Ok(services)
 }
 
-/// What a pool with this `[[upstream]] user` calls a miner that calls itself `worker`: in passthrough
-/// the same.
+/// The name at a pool with this `[[upstream]] user` of a miner that calls itself `worker`. In passthrough
+/// mode it is the same.
 pub fn name_at_pool<'a>(config: &Config, worker: &'a str, user: Option<&str>) -> Cow<'a, str> {
     match (config.mode, user) {
         (Mode::Aggregate, Some(user)) => {
@@ -132,14 +121,14 @@ impl AggregateServices {
         SpaceId(self.epochs.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// Whose work this miner's is.
+    /// The account of a miner of this name.
     fn account(&self, name: &MinerName) -> Account {
         let listed: Vec<_> =
             self.upstreams.order().into_iter().map(|upstream| self.upstreams.configured(upstream)).collect();
         self.naming.account(name, listed.iter().map(|upstream| upstream.user.as_str()))
     }
 
-    /// Why one of the listed pools could credit nobody for a miner of this name, if so.
+    /// The reason that one of the listed pools could credit nobody for a miner of this name, if there is one.
     fn name_fault(&self, name: &MinerName) -> Option<NameFault> {
         let configured = |upstream| self.upstreams.configured(upstream);
         self.upstreams
@@ -148,7 +137,7 @@ impl AggregateServices {
             .find_map(|upstream| self.naming.fault_of(name, &configured(upstream).user))
     }
 
-    /// Where the configuration alone says who we are, the pool is told before a miner needs it.
+    /// Authorizes the configured name in advance, if all miners have the same name at this pool.
     fn authorize_own(&self, connection: &Connection) {
         let configured = &connection.configured;
         if let Some(name) = self.naming.fixed(&configured.user) {
@@ -156,7 +145,7 @@ impl AggregateServices {
         }
     }
 
-    /// What a pool will probably grant.
+    /// The version bits that a pool will probably grant.
     fn likely_mask(&self) -> Option<VersionMask> {
         let mask = VersionMask(self.last_mask.load(Ordering::Relaxed));
         (!mask.is_empty()).then_some(mask)
@@ -166,7 +155,7 @@ impl AggregateServices {
         self.last_mask.store(mask.unwrap_or_default().0, Ordering::Relaxed);
     }
 
-    /// A miner leaves.
+    /// Remembers the difficulty of a miner that leaves.
     fn remember(&self, miner: &ConnectedMiner) {
         let desk = miner.desk();
         if let Some(difficulty) = desk.proven_difficulty() {
@@ -174,7 +163,7 @@ impl AggregateServices {
         }
     }
 
-    /// A job has gone out to so many miners.
+    /// Logs how long a job took to reach so many miners.
     fn fanned_out(&self, miners: usize, readable_at: Stamp) {
         if let Some(spread) = Stamp::now().since(readable_at) {
             log::debug!("a job went to {miners} miners within {spread:.1?}");

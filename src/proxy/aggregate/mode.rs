@@ -1,4 +1,4 @@
-//! The mode as the rest of the program sees it.
+//! Implements the trait that the rest of the program sees.
 
 use std::io;
 use std::sync::Arc;

@@ -1,6 +1,5 @@
-//! What is to be sent to one peer. A line goes out at once where the socket takes it; what it does
-//! not take waits in a bounded queue, which the peer's own thread empties. Whoever sends is never
-//! kept waiting, and a peer that takes nothing for too long is closed.
+//! Lines to one peer. A line is sent at once if the socket takes it. The rest waits in a bounded queue, which
+//! the peer's own thread empties. A sender never waits, and a peer that takes nothing for too long is closed.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,22 +16,22 @@ use crate::tap::Tap;
 use crate::util::os_error::describe;
 use crate::util::span::seconds;
 
-/// Lines that belong together and go out in one write.
+/// Lines that belong together and are sent in one write.
 #[derive(Debug, Clone)]
 struct LineBatch {
     bytes: Arc<[u8]>,
-    /// Since when they could have been sent: when that which they follow from was readable.
+    /// The time from which their delay counts: when the lines that caused them were readable.
     since: Stamp,
 }
 
-/// The way to one peer.
+/// The queue of lines to one peer.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     limits: Limits,
     stream: OnceLock<Arc<Stream>>,
     state: Mutex<OutboxState>,
     changed: Condvar,
-    /// More than half of the queue is in use, or was a moment ago; read without the lock.
+    /// More than half of the queue is in use, or was a moment ago. Read without the lock.
     is_crowded: AtomicBool,
 }
 
@@ -40,16 +39,16 @@ pub(crate) struct Outbox {
 struct OutboxState {
     queue: VecDeque<LineBatch>,
     queued: usize,
-    /// Of the first of the queue, so many bytes have left.
+    /// The bytes of the first batch in the queue that have been sent.
     sent: usize,
     /// The peer's thread is writing without the lock.
     is_writing: bool,
-    /// Nothing is taken any more; what waits is still sent.
+    /// Nothing more is taken; what waits is still sent.
     is_finishing: bool,
     is_closed: bool,
     /// It was closed because it did not take what was sent.
     is_overrun: bool,
-    /// Why nothing more could be sent to the peer.
+    /// The reason that nothing more could be sent to the peer.
     failure: Option<String>,
     /// The peer's thread has nothing more to do.
     is_over: bool,
@@ -59,27 +58,27 @@ struct OutboxState {
     tap: Tap,
 }
 
-/// What the thread of an outbox was woken for, beside sending.
+/// The reason that the thread of an outbox was woken, beside sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WakeReason {
-    /// Nothing was sent for so long.
+    /// Nothing was sent for the time given to [`Outbox::run`].
     Quiet,
     /// The time of [`Outbox::wake_at`].
     Due,
 }
 
-/// Why the thread of an outbox woke.
+/// The next step of the thread of an outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AfterWake {
     Write,
     Wake(WakeReason),
-    /// Everything was sent: the peer is to be told that it was the end.
+    /// Everything was sent: the sending direction is closed.
     Finish,
     Over,
 }
 
 impl Outbox {
-    /// Copies of what has left go to `tap`.
+    /// An outbox without a stream. Copies of what was sent go to `tap`.
     pub(crate) fn new(tap: Tap, limits: Limits) -> Outbox {
         Outbox {
             limits,
@@ -103,7 +102,7 @@ impl Outbox {
         }
     }
 
-    /// There is somebody to send to.
+    /// Sets the peer's stream.
     pub(crate) fn open(&self, stream: Arc<Stream>) {
         // A peer that takes nothing must not keep its thread for ever; a socket that refuses the limit
         // fails in the write as well.
@@ -116,15 +115,15 @@ impl Outbox {
         self.changed.notify_all();
     }
 
-    /// Sends, now or as soon as the peer takes it. `false` when the peer is not worth it any more. `since`: when
-    /// that which this follows from was readable.
+    /// Sends, now or as soon as the peer takes it. `false` when the peer is being closed. `since`: the time
+    /// from which the delay counts.
     pub(crate) fn send(&self, bytes: impl AsRef<[u8]>, since: Stamp) -> bool {
         let bytes = bytes.as_ref();
         self.send_or_queue(bytes, || bytes.into(), since)
     }
 
-    /// As [`Outbox::send`], for lines that several peers get: what a peer does not take at once waits without
-    /// being copied.
+    /// Sends lines that several peers get, as [`Outbox::send`] does: what a peer does not take at once waits
+    /// without being copied.
     pub(crate) fn send_shared(&self, lines: &Arc<str>, since: Stamp) -> bool {
         self.send_or_queue(lines.as_bytes(), || lines.clone().into(), since)
     }
@@ -163,8 +162,8 @@ impl Outbox {
         true
     }
 
-    /// The body of the peer's thread: sends what waits, until the end. After `quiet` without a byte to
-    /// the peer, and when it is due, it calls `wake`.
+    /// Runs the peer's thread: sends what waits, until the end. Calls `wake` after `quiet` without a byte to
+    /// the peer, and at the time of [`Outbox::wake_at`].
     ///
     /// # Errors
     /// The socket's: the peer is gone, or took nothing for too long.
@@ -173,9 +172,9 @@ impl Outbox {
         self.send_all(quiet, wake)
     }
 
-    /// Waits until half of the queue is free again, for whoever makes the peer's answers: then a peer
-    /// that asks faster than it reads is asked to wait, and is not closed for its own answers. The end
-    /// of the peer ends this too, which is [`Limits::write`] away at most. `true` when it took time.
+    /// Waits until half of the queue is free again. The thread that makes the peer's replies calls this: a
+    /// peer that sends requests faster than it reads is slowed down, and is not closed for its own replies.
+    /// The end of the peer, which is [`Limits::write`] away at most, ends this too. `true` when it took time.
     pub(crate) fn wait_for_room(&self) -> bool {
         if !self.is_crowded.load(Ordering::Acquire) {
             return false;
@@ -202,7 +201,7 @@ impl Outbox {
         self.changed.notify_all();
     }
 
-    /// Waits until all was sent that ever will be, `time` at most.
+    /// Waits until everything was sent, `time` at most.
     pub(crate) fn wait_over(&self, time: Duration) {
         let deadline = Instant::now() + time;
         let mut state = self.lock();
@@ -221,8 +220,8 @@ impl Outbox {
             match next {
                 AfterWake::Over => return Ok(()),
                 AfterWake::Finish => {
-                    // Not under the lock: TLS says goodbye in a record, which waits for a peer that does not
-                    // read, and whoever has a job for everybody takes this lock.
+                    // Not under the lock: TLS ends with a record, which waits for a peer that does not read,
+                    // and a thread that broadcasts a job takes this lock.
                     drop(state);
                     if let Some(stream) = self.stream.get() {
                         stream.finish();
@@ -243,7 +242,7 @@ impl Outbox {
         self.lock().is_overrun
     }
 
-    /// Why this end closed the connection, if it did because nothing more could be sent.
+    /// The reason that this end closed the connection, if it did because nothing more could be sent.
     pub(crate) fn failure(&self) -> Option<String> {
         self.lock().failure.clone()
     }
@@ -258,20 +257,20 @@ impl Outbox {
         describe(error)
     }
 
-    /// Takes nothing more; what waits is still sent, and then the peer is told that it was the end.
+    /// Takes nothing more. What waits is still sent, and then the sending direction is closed.
     pub(crate) fn finish(&self) {
         self.lock().is_finishing = true;
         self.changed.notify_all();
     }
 
-    /// The peer's reader gets what has arrived, and then the end.
+    /// Ends the reading of the peer: its reader gets what has arrived, and then the end.
     pub(crate) fn stop_reading(&self) {
         if let Some(stream) = self.stream.get() {
             stream.stop_reading();
         }
     }
 
-    /// Ends at once.
+    /// Closes the connection at once.
     pub(crate) fn close(&self) {
         self.close_with(self.lock());
     }
@@ -295,7 +294,7 @@ impl Outbox {
             }
             let left = quiet.saturating_sub(state.last_sent.elapsed());
             if left.is_zero() {
-                // Whether or not there is anything to remind of, the next time is a whole pause later.
+                // Whether or not there is anything to send, the next time is a whole pause later.
                 state.last_sent = Instant::now();
                 return (AfterWake::Wake(WakeReason::Quiet), state);
             }
@@ -349,7 +348,7 @@ impl Outbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, OutboxState> {
-        // What is queued is whole lines, also after a panic.
+        // The queue holds whole lines, also after a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -361,7 +360,7 @@ impl OutboxState {
     }
 }
 
-/// However the peer's thread ends, also by a panic: nobody waits for it any longer.
+/// Ends the waiting for the peer's thread, also when it panics.
 struct OutboxEndGuard<'a>(&'a Outbox);
 
 impl Drop for OutboxEndGuard<'_> {
@@ -374,8 +373,8 @@ impl Drop for OutboxEndGuard<'_> {
     }
 }
 
-/// As much as the socket takes at this moment. TLS may have to wait in the middle of a record: that is
-/// the thread's business.
+/// Sends as much as the socket takes at this moment. TLS may have to wait in the middle of a record, so the
+/// thread sends that.
 fn send_now(stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
     let Some(socket) = stream.plain() else { return Ok(0) };
     match SockRef::from(socket).send_with_flags(bytes, libc_flags()) {
@@ -386,7 +385,7 @@ fn send_now(stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// Don't wait, and no signal when the peer is gone.
+/// Without waiting, and without a signal when the peer is gone.
 fn libc_flags() -> i32 {
     use nix::sys::socket::MsgFlags;
     (MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL).bits()
@@ -454,7 +453,7 @@ mod tests {
         let _ = sender.join().unwrap();
     }
 
-    /// Sends more than the peer will ever read, and says why that ended.
+    /// Sends more than the peer will ever read, and returns the reason that this ended.
     fn overfed(limits: Limits, prepare: impl FnOnce(&TcpStream)) -> String {
         let (outbox, _far) = plain(limits);
         prepare(outbox.stream.get().unwrap().socket());

@@ -1,6 +1,6 @@
-//! The way back: when a preferred pool has been reachable and stable for `failback_after`, sessions
-//! on a lower one are closed one by one, so that their miners reconnect to it. Never all at once: a
-//! pool that has just come up should not be met by a wave.
+//! Fails back: when a preferred pool has been reachable and stable for `failback_after`, sessions on a lower
+//! one are closed one by one, so that their miners reconnect to it. They are never closed all at once: a pool
+//! that has just come up should not be met by a wave.
 
 use std::io;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use crate::util::supervise::service;
 
 /// The thread's heartbeat is later than this only if something holds it: a move takes less.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
-/// How often it is looked for a session to move.
+/// The time between two searches for a session to move.
 const ROUND: Duration = Duration::from_secs(1);
 /// The least time between two moves.
 const GAP: Duration = Duration::from_millis(250);
-/// How long the next move waits for the moved miner to be back.
+/// The time that the next move waits for the moved miner to be back.
 const BACK_LIMIT: Duration = Duration::from_secs(10);
-/// How often it is looked whether the pool has answered.
+/// The time between two checks whether the pool has answered.
 const ANSWER_CHECK: Duration = Duration::from_millis(20);
-/// A session whose shares are not all answered is left alone for so long.
+/// The time for which a session with unanswered shares is not moved.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// Starts the thread.
@@ -44,7 +44,7 @@ fn keep_returning(services: &PassthroughServices, stop: &Stop) -> Result<(), Sto
         supervise::beat();
         if let Some((session, better)) = on_a_lower_one(services, failback_after) {
             wait_for_answers(services, &session, better, stop)?;
-            // One that is not read any more has to come again in any case.
+            // A session that is not read any more has to be closed in any case.
             if services.upstreams.is_up(better) || session.is_paused() {
                 move_back(services, &session, better, stop)?;
             }
@@ -52,9 +52,9 @@ fn keep_returning(services: &PassthroughServices, stop: &Stop) -> Result<(), Sto
     }
 }
 
-/// The oldest session that is on a lower upstream because the preferred one was down, or on one that is
-/// not listed any more, and where it should be. One that came later has been let down by the preferred
-/// one, and would be so again.
+/// The oldest session that is on a lower upstream because the preferred one was down, or on one that is not
+/// listed any more, and the upstream it should be on. A session that began later was failed by the preferred
+/// one, and would be again.
 fn on_a_lower_one(
     services: &PassthroughServices,
     stable: Duration,
@@ -67,8 +67,8 @@ fn on_a_lower_one(
     services.registry.all().into_iter().find_map(should_be)
 }
 
-/// Waits for a moment at which the pool owes the miner nothing. A miner that always has a share in flight
-/// is not read any more, so that there is one.
+/// Waits for a moment at which the pool owes the miner nothing. A miner that always has a share in flight is
+/// paused, so that there is one.
 fn wait_for_answers(
     services: &PassthroughServices,
     session: &PassthroughSession,

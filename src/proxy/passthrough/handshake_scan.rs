@@ -1,5 +1,5 @@
-//! Finds a miner's login and the pool's first job while analysis is off. The bytes are looked at after they
-//! were sent on, and only until these two have been seen.
+//! Finds a miner's login and the pool's first job while analysis is off. The bytes are scanned after they
+//! were forwarded, and only until both have been seen.
 
 use crate::stratum::LineReader;
 use crate::stratum::{Envelope, Login};
@@ -7,27 +7,27 @@ use crate::stratum::{Envelope, Login};
 /// An authorize request is shorter than this, in bytes (wire reference, section 1.2: ckpool reads no longer
 /// one).
 const MAX_AUTHORIZE_LINE: usize = 2048;
-/// A handshake is over after so many bytes of one direction, found or not.
+/// Caps the bytes of one direction that are scanned, whether something was found or not.
 const MAX_HANDSHAKE: usize = 64 * 1024;
-/// What may stand between a key's colon and its value, and the method's name, in bytes.
+/// Caps the bytes between a key's colon and the end of its value.
 const OVERLAP: usize = 64;
 
 const AUTHORIZE: &[u8] = b"mining.authorize";
 const NOTIFY: &[u8] = b"\"mining.notify\"";
 
-/// Looks for the login in what the miner says.
+/// Looks for the login in the miner's bytes.
 #[derive(Debug)]
 pub(super) struct LoginFinder {
     lines: LineReader,
     seen: usize,
 }
 
-/// What a look at some bytes has shown.
+/// The outcome of scanning some bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ScanResult<T> {
     NotYet,
     Here(T),
-    /// There was too much else; it is not looked for any more.
+    /// Too many other bytes came first; the scan has ended.
     GivenUp,
 }
 
@@ -58,11 +58,11 @@ fn login_in(line: &[u8]) -> Option<Login> {
     Login::from_params(message.params.filter(|_| is_authorize))
 }
 
-/// Looks for a job in what the pool says. The answer to a subscribe has the name of the method, too, but
-/// not as the value of a key.
+/// Looks for a job in the pool's bytes. The answer to a subscribe has the name of the method, too, but not as
+/// the value of a key.
 #[derive(Debug, Default)]
 pub(super) struct JobFinder {
-    /// The end of the former bytes.
+    /// The end of the bytes before.
     tail: Vec<u8>,
     seen: usize,
 }

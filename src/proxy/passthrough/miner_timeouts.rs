@@ -1,4 +1,4 @@
-//! How long a miner may take: to authorize, and between two messages.
+//! Limits how long a miner may take to authorize, and between two messages.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,7 +9,7 @@ use crate::net::Stream;
 use crate::proxy::{LogTopic, OnTimeout, Patient, Watch, say};
 use crate::util::span::seconds;
 
-/// Looks after a miner's time.
+/// Watches a miner's time limits.
 pub(super) struct MinerWatch<'a> {
     presence: &'a SessionGuard,
     miner: Arc<Stream>,
@@ -22,15 +22,15 @@ impl<'a> MinerWatch<'a> {
         MinerWatch { presence, miner, authorized: false }
     }
 
-    /// Sets the time for the next read.
+    /// Sets the timeout of the next read.
     pub(super) fn arm(&mut self) {
         let time = self.time_to_wait();
         // A socket that refuses this fails in the read as well.
         let _ = self.miner.set_read_timeout(time);
     }
 
-    /// Whether the handshake is over, as far as anybody can tell: the analyzer sees it; where it
-    /// sees nothing, or not all, a conversation that both sides take part in has to do.
+    /// Whether the handshake is over. The analyzer notes it. Where the analyzer sees nothing or not all,
+    /// bytes in both directions count as a finished handshake.
     fn is_authorized(&mut self) -> bool {
         if !self.authorized {
             let conversation = &self.presence.session.conversation;
@@ -75,7 +75,7 @@ impl Watch for MinerWatch<'_> {
         }
     }
 
-    /// A miner may talk and talk without ever authorizing.
+    /// A miner may keep sending without ever authorizing.
     fn on_bytes(&mut self) -> OnTimeout {
         if self.authorized {
             return OnTimeout::Wait;
@@ -97,7 +97,7 @@ impl Patient for MinerWatch<'_> {
         let handshake_left = (!self.is_authorized())
             .then(|| listen.handshake_timeout.saturating_sub(self.presence.session.accepted_at.elapsed()));
         let left = [idle_left, handshake_left].into_iter().flatten().min();
-        // Zero would mean "for ever".
+        // Zero would mean "no timeout".
         left.map(|left| left.max(Duration::from_millis(1)))
     }
 }

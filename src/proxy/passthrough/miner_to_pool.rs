@@ -1,5 +1,5 @@
-//! From the miner up to the pool: the first of a session's two threads. It also receives the miner
-//! (PROXY header, TLS) while the other one dials.
+//! From the miner up to the pool: the first of a session's two threads. It also performs the miner's
+//! handshake (PROXY header, TLS) while the other one connects to the pool.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,10 +24,10 @@ use crate::util::os_error::describe;
 use crate::util::stop::Stopped;
 use crate::util::thread::{SESSION_STACK, spawn};
 
-/// A pool that owes its first answer for so long to a miner that leaves is looked at.
+/// A miner that leaves after the pool has owed it the first answer for this long causes a probe.
 const WORTH_A_PROBE: Duration = Duration::from_millis(900);
 
-/// The upward thread's own things.
+/// The state of the upward thread.
 pub(super) struct Upward {
     presence: Arc<SessionGuard>,
     visitor: IncomingConnection,
@@ -43,7 +43,7 @@ impl Upward {
         let presence = self.presence.clone();
         let session = presence.session.clone();
         let _marked = FinishGuard { session: session.clone(), direction: Direction::Up };
-        // Dialling begins now, not when the miner has spoken.
+        // The pool is dialled now, not when the miner has sent something.
         let down = Downward::new(presence.clone());
         if let Err(error) =
             spawn(format!("{}-down", session.conversation.id), SESSION_STACK, move || down.run())
@@ -63,12 +63,12 @@ impl Upward {
         };
         let mut forwarder = Forwarder::new(&presence, miner);
         let end = forwarder.forward();
-        // However it ended: at the program's end nobody waits for more of this miner's shares.
+        // However it ended: at shutdown no more shares of this miner are waited for.
         forwarder.tap.paused();
         let abort = || session.abort();
         if end == DirectionEnd::Finished && session.is_paused() {
             session.ending.wait(Direction::Up);
-            // What it has sent meanwhile must not make the kernel take its last answers back.
+            // What the miner has sent meanwhile must not make the kernel reset its last answers.
             linger(&mut forwarder.reader);
         } else {
             session.ending.end(Direction::Up, end, || session.progress(Direction::Down), abort);
@@ -79,7 +79,7 @@ impl Upward {
         Ok(())
     }
 
-    /// Turns the visitor into the miner's stream.
+    /// Turns the incoming connection into the miner's stream.
     fn arrive(self) -> Option<Arc<Stream>> {
         let Upward { presence, mut visitor } = self;
         let (session, reception) = (&presence.session, &presence.services.reception);
@@ -92,14 +92,14 @@ impl Upward {
     }
 }
 
-/// Carries the miner's bytes.
+/// Forwards the miner's bytes.
 struct Forwarder<'a> {
     presence: &'a SessionGuard,
     reader: StreamReader,
     buffer: Vec<u8>,
     tap: Tap,
     watch: MinerWatch<'a>,
-    /// Where no analyzer sees the login.
+    /// Looks for the login where no analyzer does.
     logins: Option<LoginFinder>,
 }
 
@@ -136,7 +136,7 @@ impl<'a> Forwarder<'a> {
             Err(end) => end,
         };
         self.suspect_silence();
-        // The pool reads everything, and then the end. Where it was us who stopped reading it does not: some
+        // The pool reads everything, and then the end. A session that Sluice paused is not half-closed: some
         // pools close at a half-close without answering what is in flight.
         if !(end == DirectionEnd::Finished && self.presence.session.is_paused()) {
             self.presence.session.opening.finish();
@@ -144,10 +144,10 @@ impl<'a> Forwarder<'a> {
         end
     }
 
-    /// Sends what the miner says until it is settled which pool it is; then returns the link.
+    /// Sends the miner's bytes until the session has settled on a pool, and returns that connection.
     fn open(&mut self, mut received: Received) -> Result<Arc<PoolConnection>, DirectionEnd> {
         let opening = &self.presence.session.opening;
-        // Waiting for the pool is not forwarding, and does not count as its delay.
+        // Waiting for the pool is not forwarding, and does not count as Sluice's delay.
         let linked_at = opening.wait_for_link().ok_or(DirectionEnd::DestinationBroken)?;
         loop {
             let bytes = &self.buffer[..received.length];
@@ -187,8 +187,8 @@ impl<'a> Forwarder<'a> {
         }
     }
 
-    /// A NerdMiner leaves after 1.2 s without an answer, long before `answer_timeout`. That proves
-    /// nothing, but is worth a probe: it would come back to the same dead pool for ever.
+    /// A NerdMiner leaves after 1.2 s without an answer, long before `answer_timeout`. That proves nothing,
+    /// but is worth a probe: the miner would reconnect to the same dead pool for ever.
     fn suspect_silence(&self) {
         let session = &self.presence.session;
         let silence = session.opening.unanswered_for().filter(|time| *time >= WORTH_A_PROBE);
@@ -230,7 +230,7 @@ impl<'a> Forwarder<'a> {
     }
 }
 
-/// Notes the login; whether it need not be looked for any more. Whether the pool accepts it nobody sees.
+/// Notes the login. `true` when the scan can end. Whether the pool accepts the login is not known here.
 fn note_login(found: ScanResult<Login>, conversation: &Conversation) -> bool {
     match found {
         ScanResult::NotYet => return false,
@@ -243,7 +243,7 @@ fn note_login(found: ScanResult<Login>, conversation: &Conversation) -> bool {
     true
 }
 
-/// Says once, for all sessions, that the splice path is not taken.
+/// Logs once, for all sessions, that the splice path is not taken.
 pub(super) fn splice_refused(presence: &SessionGuard, refused: &SpliceRefused) {
     if !presence.services.splice_refused.swap(true, Ordering::Relaxed) {
         match refused {
@@ -268,7 +268,7 @@ pub(super) fn splice_refused(presence: &SessionGuard, refused: &SpliceRefused) {
     }
 }
 
-/// Whatever ends a thread, a panic too, the other one learns of it.
+/// Tells the other thread when this one ends, also by a panic.
 pub(super) struct FinishGuard {
     pub(super) session: Arc<PassthroughSession>,
     pub(super) direction: Direction,

@@ -1,8 +1,9 @@
-//! A miner's session: its own connection to the pool, and two threads that carry the bytes.
+//! Passthrough mode: each miner's session has its own connection to the pool, and two threads that forward
+//! the bytes.
 //!
-//! The way of a byte: [`crate::proxy`] (accept, PROXY header, TLS, first bytes) → [`first_answer`] (until
-//! the pool's first answer) → [`miner_to_pool`] and [`pool_to_miner`], each a [`pump`], which gives the tap its copy
-//! → [`half_close`].
+//! The path of a byte: [`crate::proxy`] (accept, PROXY header, TLS, first bytes) → [`first_answer`] (until
+//! the pool's first answer) → [`miner_to_pool`] and [`pool_to_miner`], each a [`pump`], which gives the tap
+//! its copy → [`half_close`].
 
 mod failback;
 mod first_answer;
@@ -33,7 +34,7 @@ pub use pipes::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
 use session::PassthroughSession;
 use turned_away::UnservedSessions;
 
-/// What all sessions share. Nothing in it is locked between a read and its send.
+/// Shared by all sessions. Nothing in it is locked between a read and its send.
 #[derive(Debug)]
 struct PassthroughServices {
     config: Config,
@@ -44,7 +45,7 @@ struct PassthroughServices {
     to_analyzer: ToAnalyzer,
     pipes: PipeBudget,
     next_session: AtomicU64,
-    /// Whether it was said that splice is not possible.
+    /// Whether it was logged that splice is not possible.
     splice_refused: AtomicBool,
 }
 

@@ -1,4 +1,4 @@
-//! The mode as the rest of the program sees it.
+//! Implements the trait that the rest of the program sees.
 
 use std::io;
 use std::sync::Arc;
@@ -85,8 +85,8 @@ impl ProxySession for PassthroughSession {
 }
 
 impl Registry<PassthroughSession> {
-    /// Whether any session that this pool gave work to has had bytes from it lately: then the silence of another
-    /// session is not the pool's. Answers to a subscribe are no sign of life.
+    /// Whether any session that this pool has given work to got bytes from it lately: then the silence of
+    /// another session is not the pool's. Answers to a subscribe do not count.
     pub(super) fn heard_from(&self, upstream: UpstreamId, within: Duration) -> bool {
         self.any(|session| {
             let conversation = &session.conversation;

@@ -1,6 +1,6 @@
-//! Looks after the pools that sessions are with: whether they take miners, give work and answer. A pool
-//! that does not is left: new sessions go to the next one, those that are stuck are closed one by one, so
-//! that their miners reconnect to it.
+//! Checks that the pools that sessions are on accept miners, give work and answer. If a pool does not, new
+//! sessions go to the next one, and the sessions that are stuck are closed one by one, so that their miners
+//! reconnect to it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,36 +20,36 @@ use crate::util::supervise::service;
 
 /// The thread's heartbeat is later than this only if something holds it.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
-/// How often the pools are looked at.
+/// The time between two checks of the pools.
 const ROUND: Duration = Duration::from_millis(500);
 /// The time between two sessions that are closed: the next pool should not be met by a wave, and a miner
-/// that stands still should not wait for long.
+/// without work should not wait long.
 const GAP: Duration = Duration::from_millis(50);
-/// Sessions are closed so long after their pool has failed, so that the analyzer, which looks twice a
-/// second, reports why.
+/// The time between a pool's failure and the first closed session. The analyzer, which checks twice a second,
+/// reports the reason first.
 const BEFORE_CLOSING: Duration = Duration::from_secs(1);
-/// A pool that owes answers for so many times `failover.answer_timeout`, 20 s by default, and says nothing to
-/// anybody meanwhile, is probed. Answers take 30 to 100 ms (wire reference, section 2.3); a pool that
-/// restarts, or a router, may need some seconds.
+/// A pool that owes answers for this many times `failover.answer_timeout`, which is 20 s by default, and
+/// sends nothing to any miner meanwhile, is probed. Answers take 30 to 100 ms (wire reference, section 2.3);
+/// a pool or a router that restarts may need some seconds.
 const UNANSWERED: u32 = 4;
-/// A session that hears nothing for so long from a pool that fails its probes is dead, though nothing shows
-/// it: pools send a job every 30 to 60 s (wire reference, section 2.9). Where a longer silence is expected,
-/// it takes half of that.
+/// A session that gets nothing for this long from a pool that fails its probes is dead, though the socket
+/// does not show it: pools send a job every 30 to 60 s (wire reference, section 2.9). Where a longer silence
+/// is configured, it takes half of that.
 const DEAD_SILENCE: Duration = Duration::from_secs(70);
-/// Without analysis nobody knows whether the pool has accepted a login. A probe can see that, so it is
-/// asked early.
+/// Without analysis it is not known whether the pool has accepted a login. A probe can see that, so it is
+/// made early.
 const UNSEEN_LOGIN: Duration = Duration::from_secs(10);
-/// The least time between two suspicions of one pool that a probe did not confirm.
+/// The shortest time between two suspicions of one pool that a probe did not confirm.
 const SUSPECT_AGAIN: Duration = Duration::from_secs(60);
 
-/// A session that ended is looked at so much later: the analyzer reads what was forwarded within some 30 ms.
+/// The age at which an ended session is evaluated: the analyzer reads what was forwarded within some 30 ms.
 const READ_BY_THEN: Duration = Duration::from_millis(250);
 
-/// What is said of a pool that turns miners away.
+/// The failure of a pool that rejects miners, as it is logged.
 const REFUSES: &str = "it refuses every miner that comes";
 const ENDS_EARLY: &str = "it closes connections before it sends a job";
 
-/// Logins of miners without work that probes are told of, the oldest miners' first.
+/// Caps the logins of miners without work that probes get, the oldest miners' first.
 const MAX_NOTED: usize = 4;
 
 /// Starts the thread.
@@ -73,7 +73,7 @@ struct PoolSupervisor<'a> {
     looked_at: Instant,
 }
 
-/// What is remembered of one pool.
+/// The state of one pool.
 #[derive(Debug, Default)]
 struct WatchedPool {
     owed: WorkOwed,
@@ -117,8 +117,8 @@ impl PoolSupervisor<'_> {
         Ok(())
     }
 
-    /// A pool that refuses whoever comes, or ends their sessions before they have work, is of no use. Where
-    /// others are served, it is the miner's own trouble. `ended` are sessions that ended without work.
+    /// Notices a pool that rejects every miner, or ends their sessions before they have work. If others are
+    /// served, the miner is at fault. `ended` are sessions that ended without work.
     fn look_for_refusals(
         &mut self,
         id: UpstreamId,
@@ -134,7 +134,7 @@ impl PoolSupervisor<'_> {
         }
         let refused = |session: &Arc<PassthroughSession>| session.refused_ago().map(|_| TurnedAway::Refused);
         let ended_early = |session: &Arc<PassthroughSession>| {
-            // Without analysis nobody sees why a miner left that had logged in and got no job.
+            // Without analysis it is not known why a miner left that had logged in and got no job.
             let is_early = session.is_ended_by_pool() || (!is_analyzed && session.waits_for_work());
             is_early.then_some(TurnedAway::EndedEarly)
         };
@@ -180,7 +180,7 @@ impl PoolSupervisor<'_> {
         };
         let pool = self.pools.entry(id).or_default();
         if upstreams.is_up(id) && pool.failed_since.take().is_some() {
-            // A probe has seen work. What was waited before is settled.
+            // A probe has seen work. Earlier waiting does not count any more.
             pool.owed = WorkOwed::default();
         }
         let waited = pool.owed.pass(elapsed, limit, !waiting.is_empty(), sessions.iter().any(got_job));
@@ -190,7 +190,7 @@ impl PoolSupervisor<'_> {
         let failure = PoolFailure::NoWork(limit);
         let serves_others = sessions.iter().any(|session| session.is_served());
         let note_logins = || {
-            // The oldest one's is noted last, and tried first.
+            // The oldest miner's login is noted last, and tried first.
             for session in waiting.iter().take(MAX_NOTED).rev() {
                 session.conversation.login().into_iter().for_each(|login| upstreams.note_login(id, login));
             }
@@ -199,10 +199,10 @@ impl PoolSupervisor<'_> {
             note_logins();
             upstreams.mark_failed(id, failure);
         } else if may_suspect && (own_wait >= limit || (!is_analyzed && waited >= UNSEEN_LOGIN.min(limit))) {
-            // Others get work, or nobody knows whether it was owed.
+            // Others get work, or it is not known whether work was owed.
             pool.suspected_at = Some(Instant::now());
             note_logins();
-            // Whether it has accepted anybody is not known without analysis.
+            // Without analysis it is not known whether the pool has accepted anyone.
             let is_unseen = !is_analyzed && !serves_others;
             upstreams.suspect(
                 id,
@@ -228,7 +228,7 @@ impl PoolSupervisor<'_> {
         }
     }
 
-    /// How long a pool may owe the answer to a share.
+    /// The time that a pool may owe the answer to a share.
     fn unanswered_limit(&self) -> Duration {
         self.services.config.failover.answer_timeout * UNANSWERED
     }

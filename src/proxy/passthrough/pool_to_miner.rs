@@ -1,5 +1,5 @@
-//! From the pool down to the miner: the second of a session's two threads. It dials, and goes on to
-//! the next pool when the first one is dead behind its open door.
+//! From the pool down to the miner: the second of a session's two threads. It connects to a pool, and moves
+//! on to the next one when the first accepts the connection and does not answer.
 
 use std::io;
 use std::sync::Arc;
@@ -20,44 +20,44 @@ use crate::upstream::{PoolConnection, PoolFailure, UpstreamId};
 use crate::util::span::seconds;
 use crate::util::stop::Stopped;
 
-/// A session that lasted for so long was no knock at the door.
+/// A session that lasted this long was no mere connection attempt.
 const AT_WORK: Duration = Duration::from_secs(5);
-/// Pause before pools that let this session down are tried once more.
+/// The pause before pools that failed this session are tried once more.
 const ROUND: Duration = Duration::from_millis(250);
 
-/// The downward thread's own things.
+/// The state of the downward thread.
 pub(super) struct Downward {
     presence: Arc<SessionGuard>,
     buffer: Vec<u8>,
     tap: Tap,
-    /// Where no analyzer sees the first job.
+    /// Looks for the first job where no analyzer does.
     jobs: Option<JobFinder>,
 }
 
-/// A pool that has begun to speak, or to whom there is no alternative.
+/// A pool that has sent its first bytes, or to which there is no alternative.
 struct Opened {
     link: Arc<PoolConnection>,
     reader: StreamReader,
     first: First,
 }
 
-/// What the pool did first.
+/// The first thing that the pool did.
 enum First {
     Bytes(Received),
     Closed(DirectionEnd),
     Silent,
 }
 
-/// Notes the first job; whether it need not be looked for any more.
+/// Notes the first job. `true` when the scan can end.
 fn note_job(found: ScanResult<()>, clock: &SessionClock) -> bool {
     if found != ScanResult::NotYet {
-        // After too much else nobody can tell, and the pool is not blamed.
+        // After too many other bytes it is not known, and the pool is not blamed.
         clock.job_came();
     }
     found != ScanResult::NotYet
 }
 
-/// The read timeout is the pool's whole `silence_timeout`.
+/// Watches the pool. The read timeout is its whole `silence_timeout`.
 #[derive(Default)]
 struct PoolWatch {
     silent: bool,
@@ -103,12 +103,12 @@ impl Downward {
         {
             session.note_ended_by_pool();
         }
-        // First the pardon: a miner may be back the moment it learns of the end.
+        // The pardon comes first: a miner may be back the moment it sees the end.
         self.pardon(end);
         if end != DirectionEnd::DestinationBroken {
             miner.finish();
         }
-        // A session that was told to end is not half-closed: nothing more is to come.
+        // A session that was told to end is not half-closed: nothing more will come.
         let end = match end {
             DirectionEnd::Finished if session.is_closing() => DirectionEnd::SourceBroken,
             end => end,
@@ -121,7 +121,7 @@ impl Downward {
         Ok(())
     }
 
-    /// Finds a pool that answers; `None` when there is none, or no miner any more.
+    /// Finds a pool that answers. `None` when there is none, or the miner has left.
     fn open(&mut self) -> Option<Opened> {
         let presence = self.presence.clone();
         let (services, session) = (&presence.services, &presence.session);
@@ -132,7 +132,7 @@ impl Downward {
         loop {
             let link = match services.upstreams.connect(&tried, deadline) {
                 Ok(link) => Arc::new(link),
-                // All were tried once: begin anew with whichever comes back, while there is time.
+                // All were tried once: start over with whichever comes back, while there is time.
                 Err(_) if !tried.is_empty() && Instant::now() + ROUND < deadline => {
                     tried.clear();
                     if services.upstreams.stop().sleep(ROUND).is_ok() {
@@ -140,7 +140,7 @@ impl Downward {
                     }
                     return None;
                 }
-                // Nobody waits for a pool any more.
+                // The miner does not wait for a pool any more.
                 Err(_) if services.upstreams.stop().is_stopped() || session.is_closing() => return None,
                 Err(error) => {
                     say(
@@ -154,7 +154,7 @@ impl Downward {
             };
             let mut opened = self.take(link)?;
             while matches!(opened.first, First::Silent) && session.opening.expects_answer() {
-                // Make before break: the silent pool is kept until another one is there.
+                // Make before break: the silent pool is kept until another one is connected.
                 tried.push(opened.link.upstream);
                 self.suspect(opened.link.upstream, PoolFailure::Silent(failover.answer_timeout));
                 match services.upstreams.connect(&tried, Instant::now() + failover.connect_deadline) {
@@ -169,7 +169,7 @@ impl Downward {
                 let upstream = opened.link.upstream;
                 tried.push(upstream);
                 self.suspect(upstream, PoolFailure::ClosedUnanswered);
-                // A pool that closes an old, idle opening gives the next one its time; once.
+                // A pool that closes an old, idle connection gives the next one its time, once.
                 if Instant::now() >= deadline && !extended {
                     extended = true;
                     deadline = Instant::now() + failover.connect_deadline;
@@ -177,14 +177,14 @@ impl Downward {
                 continue;
             }
             if matches!(opened.first, First::Closed(_)) && self.owed_answer() {
-                // There is no other pool, and the miner is closed; what is wrong is to be known.
+                // There is no other pool, and the miner is disconnected; a probe finds out what is wrong.
                 self.suspect(opened.link.upstream, PoolFailure::ClosedUnanswered);
             }
             return Some(opened);
         }
     }
 
-    /// Gives the link what the miner has said, and waits for its first answer.
+    /// Replays the miner's bytes on the connection, and waits for its first answer.
     fn take(&mut self, link: Arc<PoolConnection>) -> Option<Opened> {
         let session = &self.presence.session;
         let mut reader = StreamReader::new(link.stream.clone());
@@ -223,7 +223,7 @@ impl Downward {
         }
     }
 
-    /// How long a pool that was asked something may be silent, and since when it was asked.
+    /// The time that a pool may be silent after a request, and when that request was sent.
     fn answer_limit(&self) -> (Duration, Option<Instant>) {
         let (services, opening) = (&self.presence.services, &self.presence.session.opening);
         let failover = &services.config.failover;
@@ -232,15 +232,15 @@ impl Downward {
         (limit, opening.asked())
     }
 
-    /// Whether a pool that closed without a word may be left for another. One that the miner never
-    /// asked anything, and that closed after a while, did nothing wrong.
+    /// Whether a pool that closed without an answer may be left for another. One that the miner never sent a
+    /// request, and that closed after a while, did nothing wrong.
     fn may_try_another(&self, link: &PoolConnection, tried: &[UpstreamId]) -> bool {
         self.presence.services.upstreams.choices() > tried.len() + 1
             && !tried.contains(&link.upstream)
             && self.owed_answer()
     }
 
-    /// Whether a pool that closes without a word does wrong.
+    /// Whether a pool that closes without an answer is at fault.
     fn owed_answer(&self) -> bool {
         let (services, session) = (&self.presence.services, &self.presence.session);
         let was_asked = session.opening.asked().is_some();
@@ -248,13 +248,13 @@ impl Downward {
         session.opening.expects_answer() && (was_asked || at_once)
     }
 
-    /// The pool gave this session no first answer. One session's bad luck is no proof (its miner may
-    /// have said something that no pool answers): a probe decides.
+    /// The pool gave this session no first answer. One session is no proof (its miner may have sent something
+    /// that no pool answers): a probe decides.
     fn suspect(&self, upstream: UpstreamId, failure: PoolFailure) {
         self.presence.services.upstreams.suspect(upstream, failure);
     }
 
-    /// The pool fell silent in mid-session. Where others hear from it, a probe decides.
+    /// The pool fell silent in mid-session. If other sessions still get bytes from it, a probe decides.
     fn fell_silent(&self, upstream: UpstreamId, silence: Duration) {
         let (services, failure) = (&self.presence.services, PoolFailure::Silent(silence));
         if services.registry.heard_from(upstream, silence) {
@@ -294,8 +294,8 @@ impl Downward {
         self.pump(opened, miner, failover.silence_timeout)
     }
 
-    /// A pool that ends a session that was at work, or restarts and so ends all of them, sends miners
-    /// back here that have done nothing wrong.
+    /// Pardons the miner of a session that the pool ended. A pool that restarts ends all of them, and their
+    /// miners reconnect without having done anything wrong.
     fn pardon(&self, end: DirectionEnd) {
         let (services, session) = (&self.presence.services, &self.presence.session);
         let was_at_work = session.accepted_at.elapsed() >= AT_WORK;
@@ -316,7 +316,7 @@ impl Downward {
         );
     }
 
-    /// Since the pool's last bytes, `most` at most.
+    /// The time since the pool's last bytes, `most` at most.
     fn silent_for(&self, most: Duration) -> Duration {
         let session = &self.presence.session;
         let silence = session.conversation.down.silent_for();

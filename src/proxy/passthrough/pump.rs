@@ -1,5 +1,5 @@
-//! The two forwarding paths: read, send, stamp, copy, next. No lock, no parsing, no logging and no
-//! allocation but the copy's.
+//! The two forwarding paths: read, send, stamp, copy, next. No lock, no parsing, no logging and no allocation
+//! but the copy's.
 
 use std::io;
 
@@ -23,7 +23,7 @@ pub(super) fn copy(
     copy_until(from, to, buffer, tap, watch, |_| false).unwrap_or(DirectionEnd::SourceBroken)
 }
 
-/// As [`copy`], until `is_enough` says so of bytes that were sent on: `None` then.
+/// Forwards as [`copy`] does, until `is_enough` returns `true` for bytes that were sent on: `None` then.
 pub(super) fn copy_until(
     from: &mut StreamReader,
     to: &Stream,
@@ -55,8 +55,10 @@ pub(super) fn copy_until(
     }
 }
 
-/// Forwards through a pipe until one side ends. Both sides must be plain TCP; gives the reader back
-/// the work (`None`) when they are not, or when there are no pipes to be had.
+/// Forwards through a pipe until one side ends.
+///
+/// # Errors
+/// [`SpliceRefused`] when a side is not plain TCP, or when there are no pipes. The caller copies then.
 pub(super) fn splice(
     from: &Stream,
     to: &Stream,
@@ -86,7 +88,7 @@ pub(super) fn splice(
             return Ok(DirectionEnd::DestinationBroken);
         }
         let sent_at = Stamp::now();
-        // A part that was duplicated must leave the second pipe, too, but is no use to anybody.
+        // A part that was duplicated must leave the second pipe, too, but is not used.
         let copy = splicer.copy(duplicated).ok().filter(|_| duplicated == length);
         tap.spliced(length, copy, readable_at, sent_at);
         if watch.on_bytes() == OnTimeout::End {
@@ -95,12 +97,12 @@ pub(super) fn splice(
     }
 }
 
-/// Why the splice path is not possible.
+/// The reason that the splice path is not possible.
 #[derive(Debug)]
 pub(super) enum SpliceRefused {
     /// One side speaks TLS.
     Tls,
-    /// The descriptors are needed for miners.
+    /// The file descriptors are needed for miners.
     Budget,
     /// No pipe: the user's share of pipe memory is used up.
     Pipe(io::Error),

@@ -1,4 +1,4 @@
-//! Sessions in a row that a pool has turned away. Time is passed in.
+//! Counts the sessions in a row that a pool has turned away. Time is passed in.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use super::session::PassthroughSession;
 
-/// Caps the ended sessions that wait for the pool supervisor, which takes them twice a second. More would show
-/// nothing that these do not.
+/// Caps the ended sessions that wait for the pool supervisor, which takes them twice a second. More would
+/// show nothing new.
 const MAX_UNSERVED: usize = 64;
 
-/// Refusals in a row, without anybody served meanwhile, after which a pool is left. One may be a miner's
+/// Refusals in a row, without any miner served meanwhile, after which a pool is left. One may be a miner's
 /// mistake that is corrected at once.
 const MAX_REFUSALS: u32 = 2;
 /// Sessions in a row that ended before they had work, after which a probe looks at the pool. A pool that
 /// restarts ends one or two.
 const MAX_EARLY_ENDS: u32 = 3;
-/// After so long without another one, earlier ones say nothing about the pool any more.
+/// The time after which earlier sessions show nothing about the pool any more.
 const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 /// How a session was turned away.
@@ -24,21 +24,21 @@ const FORGET_AFTER: Duration = Duration::from_secs(600);
 pub(super) enum TurnedAway {
     /// The pool refused its subscribe or authorize.
     Refused,
-    /// It ended before it had work.
+    /// The session ended before it had work.
     EndedEarly,
 }
 
-/// What is to follow.
+/// The next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Nothing,
-    /// A probe finds out whether the pool serves anybody.
+    /// A probe finds out whether the pool serves anyone.
     Probe,
     /// The pool is left.
     Leave,
 }
 
-/// One pool's count.
+/// The count of one pool.
 #[derive(Debug, Default)]
 pub(super) struct TurnedAwayCount {
     refused: u32,
@@ -47,7 +47,7 @@ pub(super) struct TurnedAwayCount {
 }
 
 impl TurnedAwayCount {
-    /// Another session was turned away.
+    /// Counts another session that was turned away.
     pub(super) fn note(&mut self, how: TurnedAway, now: Instant) {
         if self.last_at.is_some_and(|last| now.saturating_duration_since(last) > FORGET_AFTER) {
             *self = TurnedAwayCount::default();
@@ -59,7 +59,8 @@ impl TurnedAwayCount {
         }
     }
 
-    /// `is_waiting`: a miner that was refused has stayed, without work, for as long as a pool may take.
+    /// Decides the next step. `is_waiting`: a refused miner has stayed, without work, for as long as a pool
+    /// may take.
     pub(super) fn next(&self, is_waiting: bool) -> Next {
         if self.refused >= MAX_REFUSALS || is_waiting {
             Next::Leave

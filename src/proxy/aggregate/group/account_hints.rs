@@ -1,5 +1,5 @@
-//! Whose a miner probably is that has not said so: it gets its search space before it says who it is
-//! (wire reference, section 1.4), and search spaces belong to accounts.
+//! Guesses the account of a miner that has not authorized yet. It gets its search space before that (wire
+//! reference, section 1.4), and search spaces belong to accounts.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use crate::proxy::aggregate::identity::Account;
 
-/// The most addresses that are remembered.
+/// Caps the addresses that are remembered.
 const MOST: usize = 8192;
-/// The most accounts that are expected at one of them.
+/// Caps the accounts that are expected at one address.
 const MOST_EXPECTED: usize = 256;
-/// A miner that was sent away for another search space comes again within seconds; a NerdMiner may take
-/// a minute (wire reference, section 1.6).
+/// The time for which a miner that was disconnected for another search space is expected back. It takes
+/// seconds; a NerdMiner may take a minute (wire reference, section 1.6).
 const SOON: Duration = Duration::from_secs(90);
 
-/// By address. An address can have miners of several accounts behind it.
+/// The likely accounts by address. One address can have miners of several accounts behind it.
 #[derive(Debug, Default)]
 pub(crate) struct AccountHints {
     addresses: HashMap<IpAddr, AccountHint>,
@@ -25,19 +25,19 @@ pub(crate) struct AccountHints {
 
 #[derive(Debug, Default)]
 struct AccountHint {
-    /// Who was there last.
+    /// The account of the miner that authorized last.
     last: Account,
-    /// Who was sent away to come again, in that order.
+    /// The accounts of miners that must reconnect, in that order.
     expected: VecDeque<(Account, Instant)>,
 }
 
 impl AccountHints {
-    /// A miner of this account is there.
+    /// Notes that a miner of this account has authorized.
     pub(crate) fn remember(&mut self, address: IpAddr, account: &Account) {
         self.of(address).last = account.clone();
     }
 
-    /// A miner of this account was sent away, and comes again. `false` when too many have been.
+    /// Notes that a miner of this account must reconnect. `false` when too many already must.
     pub(crate) fn expect(&mut self, address: IpAddr, account: &Account, now: Instant) -> bool {
         let expected = &mut self.of(address).expected;
         expected.retain(|(_, since)| now.saturating_duration_since(*since) < SOON);
@@ -48,13 +48,13 @@ impl AccountHints {
         has_room
     }
 
-    /// It was another who came: that one is expected still, before all others.
+    /// Undoes a wrong guess: the miner was another's, and that account is still expected, before all others.
     pub(crate) fn put_back(&mut self, address: IpAddr, account: Account, now: Instant) {
         self.of(address).expected.push_front((account, now));
     }
 
-    /// Whose the miner is that comes from there; and whether one of that account is expected, and no
-    /// longer is.
+    /// The likely account of a miner from this address, and whether one of that account was expected. It no
+    /// longer is then.
     pub(crate) fn take(&mut self, address: IpAddr, now: Instant) -> Option<(Account, bool)> {
         let guess = self.addresses.get_mut(&address)?;
         guess.expected.retain(|(_, since)| now.saturating_duration_since(*since) < SOON);

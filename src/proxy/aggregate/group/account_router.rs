@@ -1,4 +1,4 @@
-//! All links, and which of them a miner is seated on: one of its own account's, with room.
+//! Assigns each miner to a group: one of its own account's, with room.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,10 +14,10 @@ use crate::util::os_error::describe;
 use crate::util::stop::Stopped;
 use crate::util::supervise::{OnPanic, service};
 
-/// The most connections to pools at a time: an account each, or one more for each full search space.
+/// Caps the connections to pools: one for each account, or one more for each full search space.
 const MOST_LINKS: usize = 256;
-/// And the most that miners of one address may have had opened: whoever makes accounts up there shuts
-/// out nobody else.
+/// Caps the pool connections that miners behind one address can cause, so that one host inventing account
+/// names cannot exhaust them for others.
 const MOST_OF_ONE: usize = 64;
 
 #[derive(Debug, Default)]
@@ -33,9 +33,9 @@ struct RouterState {
 }
 
 impl AccountRouter {
-    /// Seats a miner on a link that has room, opening one if there is none. Who has not said whose it is
-    /// is taken for one of those who are expected at its address, or were there last; in the first case,
-    /// whose it was taken for.
+    /// Leases a part of a group's search space to a miner, creating a group if none has room. A miner that
+    /// has not authorized is taken for one that is expected at its address, or for the last one there. In the
+    /// first case this returns the account that it was taken for.
     ///
     /// # Errors
     /// [`LeaseError`], at the deadline at the latest.
@@ -56,7 +56,7 @@ impl AccountRouter {
         let mut tried = Vec::new();
         loop {
             let link = match self.candidate(services, address, account, &tried) {
-                // It was only a guess, and there is room with others.
+                // It was only a guess, and there is room in other groups.
                 Err(LeaseError::TooMany) if is_guessed => {
                     (account, is_guessed) = (None, false);
                     continue;
@@ -79,7 +79,7 @@ impl AccountRouter {
         }
     }
 
-    /// Takes a miner from where it sits.
+    /// Removes a miner from its group.
     pub(crate) fn part(&self, miner: &ConnectedMiner) {
         if let Some(link) = miner.link() {
             link.leave(miner);
@@ -87,13 +87,13 @@ impl AccountRouter {
         }
     }
 
-    /// A miner of this account is at this address.
+    /// Notes that a miner of this account is at this address.
     pub(crate) fn remember(&self, address: IpAddr, account: &Account) {
         self.lock().guesses.remember(address, account);
     }
 
-    /// A miner of this account will come again from there at once, and will not have said who it is. It
-    /// was taken for one of `other`. `false` when that happens too often.
+    /// Notes that a miner of this account will reconnect from there, and will not have authorized when it
+    /// subscribes. It was taken for one of `other`. `false` when that happens too often.
     pub(crate) fn expect(&self, address: IpAddr, account: &Account, other: Option<Account>) -> bool {
         let (mut state, now) = (self.lock(), Instant::now());
         let has_room = state.guesses.expect(address, account, now);
@@ -103,12 +103,12 @@ impl AccountRouter {
         has_room
     }
 
-    /// The links that there are.
+    /// All groups.
     pub(crate) fn links(&self) -> Vec<Arc<MinerGroup>> {
         self.lock().links.clone()
     }
 
-    /// A link for this account that is not among `tried`; a new one if there is room for one.
+    /// A group for this account that is not among `tried`, or a new one if there is room for one.
     fn candidate(
         &self,
         services: &Arc<AggregateServices>,
@@ -137,7 +137,8 @@ impl AccountRouter {
         let number = state.opened;
         let link = Arc::new(MinerGroup::new((number, address), account.cloned(), services.clone()));
         let (kept, stop) = (link.clone(), services.stop.clone());
-        // What it was about to do with its connection is lost with it, and its miners wait for that.
+        // A panic would lose what the manager was about to do with its connection, and its miners wait for
+        // that.
         let manager = service(format!("link-{number}")).on_panic(OnPanic::EndProgram);
         let thread = manager.start(move || match keep(&kept, &stop) {
             Ok(()) | Err(Stopped) => Ok::<(), Stopped>(()),

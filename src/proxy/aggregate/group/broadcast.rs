@@ -1,4 +1,4 @@
-//! What the pool says, for all who are on a link.
+//! Broadcasts what the pool sends to all miners of a group.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,13 +16,14 @@ use crate::proxy::aggregate::pool::pending::Requester;
 use crate::proxy::{LogTopic, say};
 use crate::stratum::{Difficulty, Reconnect, StratumError, VersionMask};
 
-/// Longer words are not passed on: they would fill the queue of every miner that does not take them at once.
+/// Caps the lines that are passed on. Longer ones would fill the queue of every miner that does not take them
+/// at once.
 const MOST_SAID: usize = 64 * 1024;
-/// A pool that wants to be connected to later is obeyed after so long at the latest.
+/// Caps the wait before a reconnection at the pool's request.
 const MOST_WAIT: Duration = Duration::from_secs(10);
 
 impl MinerGroup {
-    /// A miner's worker was judged by the pool.
+    /// Handles the pool's verdict on a miner's worker.
     pub(in super::super) fn authorized(&self, asker: &Requester, is_accepted: bool) {
         let Some(miner) = asker.miner.upgrade() else { return };
         if is_accepted {
@@ -46,7 +47,7 @@ impl MinerGroup {
         self.news();
     }
 
-    /// The pool has judged a share.
+    /// Handles the pool's verdict on a share.
     pub(in super::super) fn share_judged(
         &self,
         connection: &Arc<Connection>,
@@ -65,12 +66,12 @@ impl MinerGroup {
         }
     }
 
-    /// A job came, as it differs from the one before.
+    /// Broadcasts a job. `change` tells how it differs from the one before.
     pub(in super::super) fn job(&self, connection: &Arc<Connection>, task: &Arc<MinerJob>, news: JobNews) {
         let miners: Vec<Arc<ConnectedMiner>> = {
             let mut state = self.lock();
             if !state.is_current(connection) {
-                // Somebody may wait for this one to be ready.
+                // A thread may wait for this connection to be ready.
                 return self.tell(state);
             }
             if news.is_moved {
@@ -87,8 +88,8 @@ impl MinerGroup {
         self.services.fanned_out(miners.len(), task.job.readable_at);
     }
 
-    /// The pool asks for another difficulty. Who works above it gets a job at once: shares that only the
-    /// pool would have liked are lost.
+    /// Handles another difficulty of the pool's. Miners that work above it get a job at once: shares that
+    /// only the pool would have accepted would be lost.
     pub(in super::super) fn difficulty_changed(&self, connection: &Arc<Connection>, difficulty: Difficulty) {
         if !self.is_current(connection) {
             return;
@@ -116,7 +117,7 @@ impl MinerGroup {
         self.news();
     }
 
-    /// Says the pool's own words to everybody, but for very long ones.
+    /// Passes a line of the pool's on to all miners, unless it is very long.
     pub(in super::super) fn pass_on(&self, connection: &Arc<Connection>, line: &[u8], at: Stamp) {
         if line.len() <= MOST_SAID && self.is_current(connection) {
             let line = [line.trim_ascii_end(), b"\n"].concat();
@@ -129,8 +130,8 @@ impl MinerGroup {
         }
     }
 
-    /// The pool asks for another connection, perhaps to another port. Only a configured host is followed
-    /// (wire reference, section 2.10): the keeper makes the next connection first.
+    /// Handles `client.reconnect`, perhaps to another port. Only a configured host is followed (wire
+    /// reference, section 2.10). The manager makes the next connection first.
     pub(in super::super) fn redirected(&self, connection: &Arc<Connection>, params: Option<&RawValue>) {
         let reconnect = Reconnect::from_params(params);
         let services = &self.services;
@@ -144,7 +145,7 @@ impl MinerGroup {
         let is_new = {
             let mut facts = connection.facts();
             let is_new = facts.redirection.is_none();
-            // Another port of the pool's own host is followed; a name of another configured pool is not.
+            // Another port of the pool's own host is followed. The port of another configured pool is not.
             let is_own = reconnect.is_to(&connection.configured.host);
             let port = reconnect.port_number().filter(|_| is_own);
             let at = Instant::now() + reconnect.wait.min(MOST_WAIT);

@@ -1,5 +1,5 @@
-//! How the pool's extranonce2 is divided: a prefix that is the miner's number, and the rest, which
-//! the miner counts through (wire reference, section 5.3, 21 to 23).
+//! Splits the pool's extranonce2: a prefix that is the miner's number, and the rest, which the miner counts
+//! through (wire reference, section 5.3, 21 to 23).
 
 use std::fmt;
 
@@ -7,27 +7,27 @@ use super::prefixes::Prefix;
 use crate::stratum::{Extranonce1, Extranonce2, Extranonce2Size, FieldError};
 use crate::util::plural::count;
 
-/// The division for one connection to the pool.
+/// The split for one connection to the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Split {
     pool: Extranonce2Size,
     miner: Extranonce2Size,
 }
 
-/// The pool's search space can't be divided.
+/// The reason that the pool's search space can't be split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SplitError {
-    /// Its extranonce2 is too short.
+    /// The extranonce2 is too short.
     Short { size: Extranonce2Size },
-    /// With a prefix, its extranonce1 of so many bytes is longer than [`Extranonce1::MAX`].
+    /// With a prefix, the extranonce1 of this length is longer than [`Extranonce1::MAX`].
     Long { extranonce1: usize, prefix: usize },
 }
 
 impl Split {
-    /// Divides `size`. A miner gets 4 bytes, which every miner takes: 8 where 4 remain for the prefix,
-    /// and 2 where there are not 5. A NerdMiner knows no other sizes than 2, 4 and 8. From 9 to 11 it
-    /// stays at 4: 2^32 of them for each job, time and version are more than any machine needs, and
-    /// with 8 there would be as few as one byte for the prefix.
+    /// Splits `size`. A miner gets 4 bytes, which every miner takes: 8 where 4 remain for the prefix, and 2
+    /// where there are not 5. A NerdMiner knows no other sizes than 2, 4 and 8. From 9 to 11 it stays at 4:
+    /// 2^32 of them for each job, time and version are more than any machine needs, and with 8 there would be
+    /// as few as one byte for the prefix.
     ///
     /// # Errors
     /// When there are less than 3 bytes.
@@ -42,7 +42,8 @@ impl Split {
         Ok(Split { pool: size, miner })
     }
 
-    /// Divides what a pool gave: as [`Split::of`], where every miner's extranonce1 has a lawful length.
+    /// Splits the search space that a pool gave, as [`Split::of`] does, if every miner's extranonce1 has a
+    /// valid length.
     ///
     /// # Errors
     /// [`SplitError`].
@@ -55,7 +56,7 @@ impl Split {
         Ok(split)
     }
 
-    /// How many bytes the prefix has.
+    /// The length of the prefix in bytes.
     pub fn prefix_width(self) -> usize {
         self.pool.bytes() - self.miner.bytes()
     }
@@ -70,7 +71,7 @@ impl Split {
         self.miner
     }
 
-    /// How many miners there may be at once. The prefix of zeros only is nobody's.
+    /// The number of miners that can be connected at once. The prefix of zeros only is never used.
     pub fn capacity(self) -> u64 {
         match self.prefix_width() {
             width @ 0..=7 => (1 << (8 * width)) - 1,
@@ -78,7 +79,7 @@ impl Split {
         }
     }
 
-    /// The extranonce1 that the miner with `prefix` is given.
+    /// The extranonce1 for the miner with `prefix`.
     ///
     /// # Errors
     /// When it would be longer than [`Extranonce1::MAX_READ`], which [`Split::of_space`] rules out.
@@ -86,7 +87,7 @@ impl Split {
         Extranonce1::from_bytes([pool.as_bytes(), prefix.as_bytes()].concat())
     }
 
-    /// What the pool is sent for a share of the miner with `prefix`.
+    /// The extranonce2 that the pool gets for a share of the miner with `prefix`.
     pub fn upstream_extranonce2(self, prefix: &Prefix, miner: &Extranonce2) -> Extranonce2 {
         Extranonce2::from_bytes([prefix.as_bytes(), miner.as_bytes()].concat())
     }

@@ -1,5 +1,5 @@
-//! Who sits where in a connection's search space: a place for each, another one when the connection
-//! changes, free again with the next job.
+//! Leases parts of a connection's search space: each miner gets one, gets another one when the connection
+//! changes, and frees it with the next job after it left.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -16,7 +16,8 @@ use crate::upstream::UpstreamId;
 use crate::util::plural::count;
 
 impl MinerGroup {
-    /// Seats a miner in the search space, as soon as there is a pool. Who was in another one is told.
+    /// Leases a part of the search space to a miner, as soon as there is a pool. A miner that had another one
+    /// gets new extranonces.
     ///
     /// # Errors
     /// [`LeaseError`], at the deadline at the latest.
@@ -65,7 +66,7 @@ impl MinerGroup {
         }
     }
 
-    /// The miner is gone; its place is free from the next job on.
+    /// Removes the miner. Its prefix is free from the next job on.
     pub(in super::super) fn leave(&self, miner: &ConnectedMiner) {
         let mut state = self.lock();
         if state.miners.remove(&miner.id()).is_none() {
@@ -93,7 +94,7 @@ impl MinerGroup {
         for miner in state.miners.clone().values() {
             let is_here = miner.desk().seat.as_ref().is_some_and(|seat| Some(seat.epoch) == epoch);
             if is_here {
-                // It came after the search space and before its first job.
+                // It joined after the search space was known and before the first job.
                 newest.iter().for_each(|task| miner.give(task, connection, now));
             } else if miner.is_leaving() || state.bring_over(miner, connection, now) != Ok(MoveOutcome::Told)
             {
@@ -102,7 +103,7 @@ impl MinerGroup {
             }
         }
         if leaving > 0 {
-            // They come back in a wave, and it is not their fault.
+            // They reconnect in a wave, which is not their fault.
             self.services.reception.gatekeeper.pool_failed(Instant::now());
             log::info!(
                 "{} can't be told of new extranonces and must reconnect",
@@ -113,21 +114,21 @@ impl MinerGroup {
 }
 
 impl GroupState {
-    /// Why no miner can be seated, when that was found just now of each of these pools.
+    /// The reason that no miner can get a lease, if all of these pools were found unusable in the last 10 s.
     fn why_unusable(&self, pools: &[UpstreamId]) -> Option<String> {
         let mut fresh = self.newly_unusable(pools);
         let why = fresh.next()?;
         (fresh.count() + 1 == pools.len()).then(|| why.to_owned())
     }
 
-    /// What was found just now of these.
+    /// The reasons recorded in the last 10 s for which these pools could not be used.
     fn newly_unusable<'a>(&'a self, pools: &'a [UpstreamId]) -> impl Iterator<Item = &'a str> {
         let found = pools.iter().filter_map(|pool| self.unusable.get(pool));
         found.filter(|(_, at)| at.elapsed() < UNUSABLE).map(|(why, _)| why.as_str())
     }
 
-    /// Seats a miner on this connection, with what it may roll before the first job: some use that from
-    /// the next job on only (wire reference, section 2.5).
+    /// Leases a part of this connection's search space to a miner. The miner gets its version mask before the
+    /// first job: some use it from the next job on only (wire reference, section 2.5).
     fn bring_over(
         &mut self,
         miner: &ConnectedMiner,

@@ -1,5 +1,5 @@
-//! Many miners on one connection to a pool: who sits where in its search space, and who is told what.
-//! The connection changes, the miners stay. [`super::pool::manager`] sees to it that there is one.
+//! Many miners on one connection to a pool: they share its search space and get what it sends. The connection
+//! changes, the miners stay. [`super::pool::manager`] keeps the connection.
 
 pub(crate) mod account_hints;
 pub(crate) mod account_router;
@@ -29,9 +29,9 @@ use crate::upstream::UpstreamId;
 use crate::util::plural::count;
 use prefixes::Slots;
 
-/// So many refused names are asked about again at a look.
+/// Caps the refused names that are authorized again at one check.
 const ASKED_AT_ONCE: usize = 8;
-/// So long a pool that can't be used is not tried again for a miner.
+/// The time for which a pool that can't be used is not tried again for a miner.
 const UNUSABLE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
@@ -41,11 +41,11 @@ pub(crate) struct MinerGroup {
     pub(crate) opener: IpAddr,
     services: Arc<AggregateServices>,
     state: Mutex<GroupState>,
-    /// Told of whatever somebody may wait for: a connection, a job, a miner, an end.
+    /// Notified of whatever a thread may wait for: a connection, a job, a miner, an end.
     changed: Condvar,
     /// The same connection as in the state; read without a lock for each share.
     current: ArcSwapOption<Connection>,
-    /// Miners that wait for a seat.
+    /// Miners that wait for a lease.
     waiting: AtomicUsize,
 }
 
@@ -54,35 +54,36 @@ pub(crate) struct GroupState {
     connection: Option<Arc<Connection>>,
     slots: Option<(SpaceId, Slots)>,
     miners: BTreeMap<SessionId, Arc<ConnectedMiner>>,
-    /// Whose work this is; `None` before the first miner has said who it is.
+    /// The account of the group. `None` before the first miner has authorized.
     account: Option<Account>,
     /// Pools that could be reached and not be used, with the reason, and when that was found.
     unusable: BTreeMap<UpstreamId, (String, Instant)>,
-    /// Since when nobody is here.
+    /// Since when there has been no miner.
     empty_since: Option<Instant>,
-    /// Nobody may come any more: the thread that keeps it has ended.
+    /// No miner can join any more: the thread that manages the group has ended.
     is_retired: bool,
-    /// Counts what somebody may wait for, so that nobody waits for what has happened already.
+    /// Counts the changes that a thread may wait for, so that none waits for a change that has happened
+    /// already.
     news: u64,
 }
 
-/// How a job differs from the one before.
+/// The difference of a job from the one before.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct JobNews {
-    /// It is in another search space.
+    /// It belongs to another search space.
     pub(crate) is_moved: bool,
     /// No share of it can be one of the job before, whoever searched there.
     pub(crate) is_other_work: bool,
 }
 
-/// Why a miner got no place.
+/// The reason that a miner got no lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LeaseError {
-    /// There is no pool, in all the time that a miner can wait.
+    /// No pool was usable in all the time that a miner can wait.
     NoPool,
-    /// The search space is used up.
+    /// All prefixes of the search space are used.
     Full,
-    /// There are as many connections to pools already as may be.
+    /// The limit of connections to pools is reached.
     TooMany,
     /// The pool's search space can't be shared, with the reason.
     Unusable(String),
@@ -106,7 +107,7 @@ impl MinerGroup {
         }
     }
 
-    /// The connection that there is, if any.
+    /// The present connection, if there is one.
     pub(crate) fn connection(&self) -> Option<Arc<Connection>> {
         self.current.load_full()
     }
@@ -115,14 +116,14 @@ impl MinerGroup {
         &self.services
     }
 
-    /// What the pool lets miners roll; `None` while it has not said.
+    /// The version bits that the pool lets miners roll. `None` while the pool has not said.
     pub(crate) fn known_mask(&self) -> Option<Option<VersionMask>> {
         let connection = self.connection()?;
         let facts = connection.facts();
         facts.knows_mask.then_some(facts.mask)
     }
 
-    /// Whether this link may carry the account's work; it is the account's from then on.
+    /// Whether this group may mine for the account. The group belongs to the account from then on.
     pub(crate) fn claim(&self, account: &Account) -> bool {
         let mut state = self.lock();
         let is_its = *state.account.get_or_insert_with(|| account.clone()) == *account;
@@ -143,7 +144,7 @@ impl MinerGroup {
         })
     }
 
-    /// The current job, for a miner that has just become ready for it.
+    /// Sends the current job to a miner that has just become ready for it.
     pub(crate) fn begin(&self, miner: &ConnectedMiner) {
         let Some(connection) = self.connection().filter(|one| !one.is_over()) else { return };
         let newest = connection.facts().newest.clone();
@@ -152,19 +153,19 @@ impl MinerGroup {
         }
     }
 
-    /// The current job once more, as other work and with the miner's new difficulty.
+    /// Sends the current job once more, as other work and with the miner's new difficulty.
     pub(crate) fn again(&self, miner: &ConnectedMiner) {
         let Some(connection) = self.connection().filter(|one| !one.is_over()) else { return };
         let newest = connection.facts().newest.clone();
-        // To a miner that has not had the newest yet that is other work already: times would run away
-        // if each one's retarget moved them for all.
+        // For a miner that has not had the newest job yet, that is other work already. Times would run away
+        // if each miner's retarget advanced them for all.
         let other = newest.filter(|newest| !miner.desk().has(newest));
         if let Some(task) = other.or_else(|| self.renew(&connection)) {
             miner.give(&task, &connection, Stamp::now());
         }
     }
 
-    /// Has the pool asked about a miner's name.
+    /// Authorizes a miner's name at the pool.
     pub(crate) fn authorize(&self, worker: &WorkerName) {
         if let Some(connection) = self.connection() {
             self.authorize_on(&connection, worker);
@@ -185,10 +186,10 @@ impl MinerGroup {
         connection.authorize(&pool_name, password.expose(), self.services.limits.ask_again);
     }
 
-    /// What the pool has refused it may know by now: it may have been away for a moment.
+    /// Authorizes refused names again: the pool may have been unable to check them for a moment.
     pub(crate) fn ask_again(&self, connection: &Connection) {
         if !self.services.config.aggregate.local_authorize {
-            // It is for the miners to come again with the right password.
+            // The miners have to reconnect with the right password.
             return;
         }
         let again = self.services.limits.ask_again;
@@ -207,10 +208,10 @@ impl MinerGroup {
         self.services.naming.at_pool(&worker.name, &connection.configured.user)
     }
 
-    /// Lets the connection go when nobody was here for so long: `true`, and it is nobody's any more.
+    /// Drops the connection if there has been no miner for `grace`. `true` if it did.
     pub(crate) fn rest(&self, grace: Duration) -> bool {
         let mut state = self.lock();
-        // Whoever comes from now on waits for the lock, and then for the next connection.
+        // A miner that joins from now on waits for the lock, and then for the next connection.
         let is_idle = self.waiting.load(Ordering::Acquire) == 0
             && state.empty_since.is_some_and(|since| since.elapsed() >= grace);
         if is_idle {
@@ -220,8 +221,8 @@ impl MinerGroup {
         is_idle
     }
 
-    /// Other pools are listed: as [`MinerGroup::part_others`], but who is still with a pool that is not listed any
-    /// more stays there until another works.
+    /// Adapts to another list of pools, see [`MinerGroup::part_others`]. Miners of a pool that is not listed
+    /// any more stay there until another works.
     pub(crate) fn sort_out(&self) {
         let is_listed =
             |connection: Arc<Connection>| self.services.upstreams.rank(connection.upstream).is_some();
@@ -230,14 +231,14 @@ impl MinerGroup {
         }
     }
 
-    /// Those who can't share a connection any more, with the pools that are listed now, come again, to
-    /// another one.
+    /// Disconnects miners whose account may no longer share this connection with the pools that are listed
+    /// now, so that they reconnect to another one.
     pub(crate) fn part_others(&self) {
         let before = self.account();
         let (own, miners) = self.whose();
         {
             let mut state = self.lock();
-            // Who has claimed it meanwhile has it.
+            // An account that has claimed the group meanwhile keeps it.
             if state.account == before {
                 state.account = own.clone().filter(|own| !own.0.is_empty());
             }
@@ -258,7 +259,7 @@ impl MinerGroup {
         leaving.iter().for_each(|(_, miner)| miner.dismiss());
     }
 
-    /// Whose the link is, with the pools that are listed now, and the account of each who is here.
+    /// The account of the group with the pools that are listed now, and the account of each of its miners.
     fn whose(&self) -> (Option<Account>, Vec<(Account, Arc<ConnectedMiner>)>) {
         let account_of = |miner: &Arc<ConnectedMiner>| {
             let worker = miner.desk().workers.first().cloned()?;
@@ -266,21 +267,21 @@ impl MinerGroup {
         };
         let miners: Vec<_> =
             self.miners().into_iter().filter_map(|miner| Some((account_of(&miner)?, miner))).collect();
-        // Where nobody has said who it is yet, it is kept for whom it was opened for.
+        // A group without an authorized miner stays with the account that it was created for.
         let is_still_its =
             |own: &Account| miners.is_empty() || miners.iter().any(|(account, _)| account == own);
         let own = self.account().filter(is_still_its).or_else(|| Some(miners.first()?.0.clone()));
         (own, miners)
     }
 
-    /// The names that a new connection is to carry; not those of miners who are about to leave for another.
+    /// The names that a new connection is to carry, without those of miners that are about to leave.
     pub(crate) fn own_workers(&self) -> Vec<WorkerName> {
         let (own, miners) = self.whose();
         let its = miners.into_iter().filter(|(account, _)| Some(account) == own.as_ref());
         its.flat_map(|(_, miner)| miner.desk().workers.clone()).collect()
     }
 
-    /// Sends all away: there is no pool for them, for this reason.
+    /// Disconnects all miners, because there is no pool for them for this reason.
     pub(crate) fn let_go(&self, why: &str) {
         let miners = self.miners();
         let staying = miners.iter().filter(|miner| !miner.is_leaving()).count();
@@ -290,7 +291,7 @@ impl MinerGroup {
         miners.iter().for_each(|miner| miner.dismiss());
     }
 
-    /// Nobody keeps it any more, for whatever reason.
+    /// Closes the group for good, for whatever reason.
     pub(crate) fn close_down(&self) {
         let mut state = self.lock();
         state.is_retired = true;
@@ -304,14 +305,14 @@ impl MinerGroup {
         miners.values().for_each(|miner| miner.dismiss());
     }
 
-    /// Nobody may come any more. Who is here stays with the connection that there is.
+    /// Lets no more miners join. Those that are here keep the present connection.
     pub(crate) fn stop_seating(&self) {
         let mut state = self.lock();
         state.is_retired = true;
         self.tell(state);
     }
 
-    /// Its thread ends; nobody may come any more. `false` when somebody is here, or is about to be.
+    /// Retires the group, if no miner is here or about to join. `false` otherwise.
     pub(crate) fn retire(&self) -> bool {
         let mut state = self.lock();
         let is_needed = !state.miners.is_empty() || self.waiting.load(Ordering::Acquire) > 0;
@@ -323,12 +324,12 @@ impl MinerGroup {
         self.lock().is_retired
     }
 
-    /// Whether anybody needs a pool.
+    /// Whether any miner needs a pool.
     pub(crate) fn is_wanted(&self) -> bool {
         self.waiting.load(Ordering::Acquire) > 0 || !self.lock().miners.is_empty()
     }
 
-    /// How long nobody was here; `None` when somebody is.
+    /// The time without any miner. `None` when there is one.
     pub(crate) fn empty_for(&self) -> Option<Duration> {
         let state = self.lock();
         if self.waiting.load(Ordering::Acquire) > 0 {
@@ -341,19 +342,19 @@ impl MinerGroup {
         self.lock().miners.values().cloned().collect()
     }
 
-    /// Those who are here and have said their name; a new pool is asked about all of them.
+    /// The authorized names of all miners. A new connection authorizes them all.
     pub(crate) fn workers(&self) -> Vec<WorkerName> {
         self.miners().iter().flat_map(|miner| miner.desk().workers.clone()).collect()
     }
 
-    /// What this pool calls them.
+    /// The names of all miners at this pool.
     pub(crate) fn names_at(&self, upstream: UpstreamId) -> BTreeSet<String> {
         let configured = self.services.upstreams.configured(upstream);
         let name = |worker: &WorkerName| self.services.naming.at_pool(&worker.name, &configured.user).0;
         self.workers().iter().map(name).collect()
     }
 
-    /// Whether miners of other links work with this pool.
+    /// Whether miners of other groups work with this pool.
     pub(crate) fn is_used_by_others(&self, upstream: UpstreamId) -> bool {
         let works = |connection: Arc<Connection>| {
             connection.upstream == upstream && !connection.is_over() && connection.facts().newest.is_some()
@@ -365,7 +366,7 @@ impl MinerGroup {
             .any(|link| link.connection().is_some_and(works))
     }
 
-    /// From now on this is the pool. Who is here already moves over, or must come again.
+    /// Makes this the present connection. Miners that are here move over, or must reconnect.
     pub(crate) fn adopt(&self, connection: &Arc<Connection>) {
         let known_mask = {
             let facts = connection.facts();
@@ -380,13 +381,13 @@ impl MinerGroup {
         self.tell(state);
     }
 
-    /// A pool was reached and can't be used.
+    /// Notes that a pool was reached and can't be used.
     pub(crate) fn note_unusable(&self, upstream: UpstreamId, why: &str) {
         self.lock().unusable.insert(upstream, (why.to_owned(), Instant::now()));
         self.changed.notify_all();
     }
 
-    /// There is no pool any more.
+    /// Drops the connection, which has ended.
     pub(crate) fn abandon(&self) {
         let mut state = self.lock();
         state.connection = None;
@@ -394,17 +395,17 @@ impl MinerGroup {
         self.tell(state);
     }
 
-    /// Wakes all who wait for something to change here.
+    /// Wakes all threads that wait for a change of this group.
     pub(crate) fn news(&self) {
         self.tell(self.lock());
     }
 
-    /// How much news there was until now.
+    /// The number of changes until now.
     pub(crate) fn moment(&self) -> u64 {
         self.lock().news
     }
 
-    /// Waits for news after `seen`, `time` at most.
+    /// Waits for a change after `seen`, `time` at most.
     pub(crate) fn wait(&self, seen: u64, time: Duration) {
         let state = self.lock();
         let is_old = |state: &mut GroupState| state.news == seen;
@@ -433,7 +434,7 @@ impl MinerGroup {
         self.services.config.aggregate.strict_broadcast
     }
 
-    /// Whether miners are seated on this connection.
+    /// Whether this is the connection of the group.
     pub(crate) fn is_current(&self, connection: &Arc<Connection>) -> bool {
         self.lock().is_current(connection)
     }
@@ -446,7 +447,7 @@ impl MinerGroup {
     }
 
     fn lock(&self) -> MutexGuard<'_, GroupState> {
-        // Every change is complete before the lock is let go.
+        // Every change is complete before the lock is released.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,19 +1,18 @@
-//! Which prefixes are in use. Two miners with the same one would do the same work (wire reference,
-//! section 5.3, 22 and 23).
+//! The prefixes that are in use. Two miners with the same one would do the same work (wire reference, section
+//! 5.3, 22 and 23).
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::extranonce_space::Split;
 
-/// Room that is kept when many have left.
+/// The capacity that is kept when many have left.
 const SPARE: usize = 64;
 
-/// Tells the tables apart.
+/// Numbers the tables.
 static TABLES: AtomicU64 = AtomicU64::new(0);
 
-/// A miner's part of the pool's extranonce2. There is no second one of it; it goes back by
-/// [`Slots::release`].
+/// A miner's part of the pool's extranonce2. It exists once, and is returned by [`Slots::release`].
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Prefix {
     table: u64,
@@ -29,7 +28,7 @@ pub struct Slots {
     capacity: u64,
     /// The number last given.
     last: u64,
-    /// Held, or retired.
+    /// Held by a miner, or retired.
     used: HashSet<u64>,
     retired: HashSet<u64>,
 }
@@ -42,15 +41,15 @@ impl Prefix {
 }
 
 impl Slots {
-    /// All free, beginning with 1.
+    /// A table of free prefixes that begins with 1.
     #[cfg(test)]
     pub fn new(split: Split) -> Slots {
         Slots::beginning_at(split, 0)
     }
 
-    /// All free; the first given is another one for each `number`. Pools are known that give every
-    /// connection the same extranonce1, or none (wire reference, section 5.3, 21): with the same prefixes
-    /// two of them would search the same space, should the coinbases be the same as well.
+    /// A table of free prefixes that begins elsewhere for each `number`. Some pools give every connection the
+    /// same extranonce1, or none (wire reference, section 5.3, 21): with the same prefixes two connections
+    /// would search the same space, should the coinbases be the same as well.
     pub fn beginning_at(split: Split, number: u64) -> Slots {
         let capacity = split.capacity();
         // Multiples of the golden ratio lie far apart, however many there are.
@@ -66,11 +65,11 @@ impl Slots {
         }
     }
 
-    /// The next free prefix, never the one of zeros; `None` when all are in use or retired.
+    /// Takes the next free prefix, never the one of zeros. `None` when all are in use or retired.
     ///
-    /// Goes on from the last one, so that a freed number is not soon used again. In one round as many
-    /// are passed over as are in use, and the others are given: while half are free, one is passed
-    /// over for each that is given, on average.
+    /// It goes on from the last one, so that a freed number is not soon used again. One round passes over as
+    /// many as are in use and returns the others: while half are free, one is passed over for each that is
+    /// returned, on average.
     pub fn take(&mut self) -> Option<Prefix> {
         if self.used.len() as u64 >= self.capacity {
             return None;
@@ -83,15 +82,15 @@ impl Slots {
         }
     }
 
-    /// The miner is gone. Its prefix is free from the [`Slots::next_job`] on, because shares of the
-    /// present job may be repeated until then. One of another table is nothing to this.
+    /// Retires the prefix of a miner that has left. It is free from the [`Slots::next_job`] on, because
+    /// shares of the present job may be repeated until then. A prefix of another table has no effect.
     pub fn release(&mut self, prefix: &Prefix) {
         if prefix.table == self.table && self.used.contains(&prefix.number) {
             self.retired.insert(prefix.number);
         }
     }
 
-    /// The pool has sent other work: what was retired is free.
+    /// Frees the retired prefixes, because the pool has sent other work.
     pub fn next_job(&mut self) {
         for number in self.retired.drain() {
             self.used.remove(&number);
@@ -100,7 +99,7 @@ impl Slots {
         self.used.shrink_to(SPARE);
     }
 
-    /// How many are held, without the retired.
+    /// The number of prefixes that miners hold, without the retired ones.
     #[cfg(test)]
     fn held(&self) -> usize {
         self.used.len() - self.retired.len()

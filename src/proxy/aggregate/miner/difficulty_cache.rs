@@ -1,5 +1,5 @@
-//! What is remembered of miners that have left: a machine that comes back after the pool's failure
-//! goes on at its own difficulty.
+//! Remembers the difficulty of miners that have left: a machine that reconnects after the pool's failure goes
+//! on at its own difficulty.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -7,11 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::stratum::Difficulty;
 
-/// The most machines that are remembered; each takes about 200 bytes.
+/// Caps the machines that are remembered; each takes about 200 bytes.
 const MOST: usize = 10_000;
 
-/// A machine: where it is, and what it calls itself. Two alike share an entry, which is a first guess
-/// only.
+/// A machine: its address and its user agent. Two alike share an entry, which is a first guess only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Machine {
     address: IpAddr,
@@ -24,9 +23,9 @@ pub(crate) struct DifficultyCache(Mutex<CachedDifficulties>);
 
 #[derive(Debug, Default)]
 struct CachedDifficulties {
-    /// With the number under which it stands in `order`.
+    /// The last difficulty, with the machine's number in `order`.
     difficulties: HashMap<Machine, (u64, Difficulty)>,
-    /// Those that left longest ago come first.
+    /// The machines, those that left longest ago first.
     order: BTreeMap<u64, Machine>,
     last: u64,
 }

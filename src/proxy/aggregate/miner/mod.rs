@@ -1,10 +1,10 @@
-//! A connected miner, as the threads see it that have something for it: its own two, the pool's
-//! reader, the clock.
+//! A connected miner, as seen by the threads that have something for it: its own two, the pool's reader, the
+//! vardiff timer.
 //!
-//! Locks are taken in this order, and none is held while waiting for the network: the state of a link
-//! ([`MinerGroup`]), the state of a miner ([`ConnectedMiner::desk`]), the facts of a connection ([`Connection::facts`]), an
-//! outbox. No other lock is taken under these: the one on which link a miner is on, and those on a connection's
-//! open requests and on the shares that it was sent. A share takes each lock once.
+//! Locks are taken in this order, and none is held while waiting for the network: the state of a group
+//! ([`MinerGroup`]), the state of a miner ([`ConnectedMiner::desk`]), the state of a connection
+//! ([`Connection::facts`]), an outbox. No other lock is taken under these: the one on a miner's group, and
+//! those on a connection's open requests and on its forwarded shares. A share takes each lock once.
 
 pub(crate) mod device_class;
 pub(crate) mod difficulty_cache;
@@ -38,11 +38,11 @@ use crate::tap::{Conversation, SessionId};
 use replies::{OrderedReplies, Ready, ReplySlot};
 use work::{ExtranonceLease, MinerWork};
 
-/// How often a wait for answers looks whether the miner is leaving.
+/// The time between two checks, while waiting for replies, whether the miner is leaving.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// How long after the reading was stopped requests may have arrived that are taken. What was sent before is
-/// there by then; a miner that never stops sending must not keep its session open.
+/// Caps the time after the end of reading in which requests may arrive. What was sent before is there by
+/// then; a miner that never stops sending must not keep its session open.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
@@ -52,25 +52,25 @@ pub(crate) struct ConnectedMiner {
     pub(crate) outbox: Outbox,
     limits: Limits,
     desk: Mutex<MinerWork>,
-    /// Told when the pool has answered something, or it is over. Belongs to the lock on `desk`.
+    /// Notified when the pool has answered something, or the session is over. Belongs to the lock on `desk`.
     answered: Condvar,
     link: Mutex<Option<Arc<MinerGroup>>>,
     /// It was told to end, or has.
     is_leaving: AtomicBool,
-    /// When the reading of it was stopped; nothing that arrives much later is taken.
+    /// When reading from it was stopped. What arrives much later is not taken.
     stopped_at: OnceLock<Stamp>,
-    /// When what the pool has not answered by then is answered here.
+    /// When what the pool has not answered by then is answered with an error.
     give_up_at: OnceLock<Instant>,
-    /// Nothing more is read of it.
+    /// Nothing more is read from it.
     is_heard: AtomicBool,
 }
 
-/// What became of a miner whose extranonce was to change.
+/// The outcome of moving a miner to another search space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MoveOutcome {
     /// It goes on in the new search space.
     Told,
-    /// It has no way of being told: it must connect again.
+    /// It can't get new extranonces: it must reconnect.
     MustLeave,
 }
 
@@ -105,7 +105,7 @@ impl ConnectedMiner {
     }
 
     pub(crate) fn desk(&self) -> MutexGuard<'_, MinerWork> {
-        // Each change of a desk is complete in itself.
+        // Each change of a miner's state is complete in itself.
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -117,24 +117,24 @@ impl ConnectedMiner {
         *self.link.lock().unwrap_or_else(PoisonError::into_inner) = link;
     }
 
-    /// Says something that is no answer.
+    /// Sends lines that are no reply.
     pub(crate) fn say(&self, lines: impl AsRef<[u8]>, since: Stamp) {
         self.outbox.send(lines, since);
     }
 
-    /// Answers a request, in its turn.
+    /// Replies to a request, in the order of the requests.
     pub(crate) fn answer(&self, line: String, since: Stamp) {
         self.answer_in(&mut self.desk(), line, since);
     }
 
-    /// As [`ConnectedMiner::answer`], for a caller that holds the lock already.
+    /// Replies as [`ConnectedMiner::answer`] does, for a caller that holds the lock already.
     pub(crate) fn answer_in(&self, desk: &mut MinerWork, line: String, since: Stamp) {
         let ready = desk.answers.answer(line);
         self.send_ready(&ready, since);
     }
 
-    /// Answers a subscribe with the miner's seat. `false`: that is worth nothing any more. One that is
-    /// taken away later is taken away aloud.
+    /// Answers a subscribe with the miner's lease. `false` if the lease is not valid any more. A lease that
+    /// ends later ends with new extranonces or a disconnect.
     pub(crate) fn tell_seat(&self, id: &str, since: Stamp) -> bool {
         let link = self.link();
         let mut desk = self.desk();
@@ -148,8 +148,8 @@ impl ConnectedMiner {
         true
     }
 
-    /// What follows an answer to subscribe, as soon as that was sent: what was granted before the pool
-    /// was known may have been too much or too little, and some begin anew with each answer.
+    /// Sends what follows an answer to subscribe: the version mask, since the one granted before the pool was
+    /// known may have been wrong, and a job. Some miners start over with each answer.
     pub(crate) fn welcome(&self) {
         let Some(link) = self.link() else { return };
         if let Some(mask) = link.known_mask() {
@@ -163,13 +163,14 @@ impl ConnectedMiner {
         }
     }
 
-    /// Keeps the place of a request that the pool answers. `None` when too many wait.
+    /// Reserves the place of a reply that the pool will give. `None` when too many wait.
     pub(crate) fn reserve(&self, id: &str) -> Option<ReplySlot> {
         self.desk().answers.reserve(id)
     }
 
-    /// As [`ConnectedMiner::reserve`], for a caller that holds the lock already. Waits for a place until `deadline`,
-    /// without the lock. Meanwhile nothing more is read of the miner, which is better than losing its shares.
+    /// Reserves as [`ConnectedMiner::reserve`] does, for a caller that holds the lock already. Waits for a
+    /// place until `deadline`, without the lock. Meanwhile nothing more is read from the miner, which is
+    /// better than losing its shares.
     pub(crate) fn reserve_until<'a>(
         &self,
         mut desk: MutexGuard<'a, MinerWork>,
@@ -186,8 +187,8 @@ impl ConnectedMiner {
         }
     }
 
-    /// Takes the lock once the miner has room for more answers: one that asks faster than it reads, or than
-    /// the pool answers, is not read any faster. `true` when it took time.
+    /// Takes the lock once there is room for more replies. A miner that sends requests faster than it reads,
+    /// or than the pool answers, is slowed down. `true` when it took time.
     pub(crate) fn desk_with_room(&self) -> (MutexGuard<'_, MinerWork>, bool) {
         let mut has_waited = false;
         loop {
@@ -201,12 +202,12 @@ impl ConnectedMiner {
         }
     }
 
-    /// The pool has answered.
+    /// Completes a reserved reply with the pool's answer.
     pub(crate) fn complete(&self, place: ReplySlot, line: String, since: Stamp) {
         self.release_by(|answers| answers.complete(place, line), since);
     }
 
-    /// The miner's own thread was woken.
+    /// Handles a wake-up of the miner's own thread.
     pub(crate) fn wake(&self, why: WakeReason) {
         match why {
             WakeReason::Quiet => self.remind(),
@@ -222,23 +223,23 @@ impl ConnectedMiner {
         }
     }
 
-    /// Gives a job of this connection, if the miner is ready for one and has none newer. `since`: when
-    /// it could first have been given.
+    /// Sends a job of this connection, if the miner is ready for one and has none newer. `since`: the time
+    /// from which the delay counts.
     pub(crate) fn give(&self, task: &Arc<MinerJob>, connection: &Connection, since: Stamp) {
         let mut desk = self.desk();
-        // The pool's difficulty is read under the desk's lock: whoever lowers it looks at the desks
-        // after that, and finds who was given more.
+        // The pool's difficulty is read under the lock on the miner: a thread that lowers it looks at the
+        // miners after that, and finds those that got more.
         if let Some(lines) = desk.give(task, connection.difficulty(), Instant::now()) {
-            // Under the desk's lock: jobs leave in the order in which they were given.
+            // Under the lock on the miner: jobs leave in the order in which they were assigned.
             self.outbox.send_shared(&lines, since);
         }
     }
 
-    /// Seats the miner in a search space, with a job of it if there is one already. Who has not been
-    /// told of any yet learns of it by the answer to its subscribe.
+    /// Moves the miner to a search space, with a job of it if there is one already. A miner that has not
+    /// subscribed yet gets the space in the answer to its subscribe.
     ///
     /// # Errors
-    /// As `take`, which is asked for the seat if the miner can have it.
+    /// The error of `take`, which is called for the lease if the miner can move.
     pub(crate) fn move_to(
         &self,
         take: impl FnOnce() -> Result<ExtranonceLease, LeaseError>,
@@ -251,7 +252,7 @@ impl ConnectedMiner {
         }
         let seat = take()?;
         let mut lines = set_extranonce_line(&seat.extranonce1, seat.extranonce2_size);
-        // An answer to subscribe that waits behind another one would come too late to be true.
+        // An answer to subscribe that waits behind another one would be out of date.
         desk.answers.change_seat(|id| self.seat_line(id, &seat));
         desk.seat = Some(seat);
         if !desk.is_subscribed {
@@ -266,11 +267,11 @@ impl ConnectedMiner {
         Ok(MoveOutcome::Told)
     }
 
-    /// The pool lets its miners roll other bits than before.
+    /// Applies the version bits that the pool allows from now on.
     pub(crate) fn set_mask(&self, of_pool: Option<VersionMask>, now: Stamp) {
         let mut desk = self.desk();
-        // Nothing comes before the answer to subscribe (wire reference, section 1.4), after which this is
-        // looked at again.
+        // Nothing is sent before the answer to subscribe (wire reference, section 1.4), after which this is
+        // called again.
         if !desk.is_subscribed {
             return;
         }
@@ -278,7 +279,7 @@ impl ConnectedMiner {
         let rollable = of_pool.unwrap_or_default();
         let rollable_before = desk.pool_mask.replace(rollable);
         let Some(asked) = desk.asked_mask else {
-            // It has negotiated nothing and can't be told, but it may roll all the same.
+            // It has negotiated nothing and can't get a new mask, but it may roll all the same.
             if rollable_before.is_some_and(|before| narrows(before, rollable)) {
                 desk.narrowed_at = Some(Instant::now());
             }
@@ -295,7 +296,7 @@ impl ConnectedMiner {
         }
     }
 
-    /// Nothing was sent for so long that some miners would leave.
+    /// Sends a reminder, because some miners leave after a long silence.
     fn remind(&self) {
         let desk = self.desk();
         if let Some(line) = desk.reminder() {
@@ -303,16 +304,17 @@ impl ConnectedMiner {
         }
     }
 
-    /// Ends the session in order. While the pool owes the miner an answer, what it sends is still read, since
-    /// it may be a block; but only for a quarter of [`Limits::dismissal`], since a miner that always has a share
-    /// in flight would never be through.
+    /// Disconnects the miner in order. While the pool owes it an answer, its requests are still read, since a
+    /// share may be a block; but only for a quarter of [`Limits::dismissal`], since a miner that always has a
+    /// share in flight would never be done.
+    ///
     /// The session closes once everything is answered. A pool that does not answer is waited for at most
-    /// [`Limits::dismissal`]; the miner then gets its answers from here.
+    /// [`Limits::dismissal`]; then the miner gets an error.
     pub(crate) fn dismiss(&self) {
         self.dismiss_by(Instant::now() + self.limits.dismissal);
     }
 
-    /// As [`ConnectedMiner::dismiss`], with another deadline for the pool's answers.
+    /// Disconnects as [`ConnectedMiner::dismiss`] does, with another deadline for the pool's answers.
     pub(crate) fn dismiss_by(&self, deadline: Instant) {
         let desk = self.desk();
         let _ = self.give_up_at.set(deadline);
@@ -322,29 +324,29 @@ impl ConnectedMiner {
         self.end_if_answered(&desk.answers);
     }
 
-    /// Whether bytes that became readable at `at` came too late to be taken: the reading was stopped
+    /// Whether bytes that became readable at `at` came too late to be taken: reading was stopped
     /// [`LAST_WORDS`] before. The kernel still passes on what arrives after that.
     pub(crate) fn is_too_late(&self, at: Stamp) -> bool {
         let stopped = self.stopped_at.get();
         stopped.is_some_and(|stopped| at.since(*stopped).is_some_and(|time| time > LAST_WORDS))
     }
 
-    /// Its own thread reads what has come, and then the end.
+    /// Ends the reading: the miner's own thread reads what has come, and then the end.
     fn stop_reading(&self) {
         let _ = self.stopped_at.set(Stamp::now());
         self.outbox.stop_reading();
     }
 
-    /// Whether the pool owes this miner nothing, and will not: its requests were all read, or it never
-    /// had a search space to find shares in.
+    /// Whether the pool owes this miner nothing, and will not: its requests were all read, or it never had a
+    /// search space to find shares in.
     pub(crate) fn is_settled(&self) -> bool {
-        // In this order: a request that was being read has its place among the answers by now.
+        // In this order: a request that was being read has its place among the replies by now.
         let is_heard = self.is_heard.load(Ordering::Acquire);
         let desk = self.desk();
         (is_heard || !desk.is_subscribed) && desk.answers.waiting() == 0
     }
 
-    /// All its requests were read: the session ends once the answers are there and sent.
+    /// Ends the session once the replies are there and sent. All requests were read.
     pub(crate) fn finish(&self) {
         let desk = self.desk();
         self.is_leaving.store(true, Ordering::Release);
@@ -368,7 +370,7 @@ impl ConnectedMiner {
         self.is_leaving.store(true, Ordering::Release);
         self.is_heard.store(true, Ordering::Release);
         self.outbox.close();
-        // Under the lock, or it would be missed by who is about to wait.
+        // Under the lock, or a thread that is about to wait would miss it.
         self.desk().answers.close();
         self.answered.notify_all();
     }
@@ -377,7 +379,7 @@ impl ConnectedMiner {
         self.is_leaving.load(Ordering::Acquire)
     }
 
-    /// Sends what can be sent after this change of the answers.
+    /// Changes the replies, and sends what can be sent then.
     fn release_by(&self, change: impl FnOnce(&mut OrderedReplies) -> Ready, since: Stamp) {
         let mut desk = self.desk();
         let ready = change(&mut desk.answers);
@@ -390,8 +392,8 @@ impl ConnectedMiner {
         }
     }
 
-    /// Under the desk's lock: nothing comes before the first answer to subscribe, and everything that
-    /// follows from it after it.
+    /// Sends replies under the lock on the miner: nothing comes before the first answer to subscribe, and
+    /// everything that follows from it after it.
     fn release(&self, desk: &mut MinerWork, ready: &Ready, since: Stamp) {
         if ready.tells_seat {
             desk.was_told_seat();

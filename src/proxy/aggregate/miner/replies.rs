@@ -1,22 +1,22 @@
-//! Answers in the order of their requests. A share that the pool has to judge keeps its place; what
-//! is answered at once after it waits behind it (wire reference, section 1.4).
+//! Replies in the order of their requests. A share that the pool has to judge keeps its place; replies that
+//! are ready earlier wait behind it (wire reference, section 1.4).
 
 use std::collections::VecDeque;
 
-/// The most requests of one miner that wait for the pool; a NerdMiner keeps 32 itself.
+/// Caps the requests of one miner that wait for the pool; a NerdMiner keeps 32 itself.
 const MOST_WAITING: usize = 512;
 
-/// A request's place among the answers.
+/// The place of a reply among the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReplySlot(u64);
 
-/// The answers of one miner that can't be sent yet.
+/// The replies of one miner that can't be sent yet.
 #[derive(Debug, Default)]
 pub(crate) struct OrderedReplies {
     /// The place of the first in the queue.
     first: u64,
     queue: VecDeque<QueuedReply>,
-    /// Nothing is asked of the pool any more.
+    /// No more requests are passed to the pool.
     is_over: bool,
 }
 
@@ -25,14 +25,14 @@ enum QueuedReply {
     /// Not known yet: the request's id, as the miner wrote it.
     Open(Box<str>),
     Known(String),
-    /// To a subscribe of this id. The search space in it may be another one when its turn comes.
+    /// The answer to a subscribe of this id. Its search space may change before it is sent.
     Seat {
         id: Box<str>,
         line: String,
     },
 }
 
-/// What may be sent now.
+/// The replies that may be sent now.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ready {
     pub(crate) lines: String,
@@ -41,7 +41,7 @@ pub(crate) struct Ready {
 }
 
 impl OrderedReplies {
-    /// A request whose answer comes later. `None` when too many wait already.
+    /// Reserves the place of a reply that comes later. `None` when too many wait already.
     pub(crate) fn reserve(&mut self, id: &str) -> Option<ReplySlot> {
         if self.is_full() || self.is_over {
             return None;
@@ -50,13 +50,12 @@ impl OrderedReplies {
         Some(ReplySlot(self.first + self.queue.len() as u64 - 1))
     }
 
-    /// Whether nothing more should be asked before some of it was answered.
+    /// Whether no more requests should be read before some are answered.
     pub(crate) fn is_full(&self) -> bool {
         self.queue.len() >= MOST_WAITING
     }
 
-    /// A request that is answered at once: the lines that may be sent now, which is none while an
-    /// earlier one waits.
+    /// Replies at once. Returns the lines that may be sent now, which are none while an earlier reply waits.
     pub(crate) fn answer(&mut self, line: String) -> String {
         if self.queue.is_empty() {
             return line;
@@ -65,13 +64,13 @@ impl OrderedReplies {
         String::new()
     }
 
-    /// As [`OrderedReplies::answer`], for a subscribe.
+    /// Replies to a subscribe, as [`OrderedReplies::answer`] does.
     pub(crate) fn tell_seat(&mut self, id: &str, line: String) -> Ready {
         self.queue.push_back(QueuedReply::Seat { id: id.into(), line });
         self.ready()
     }
 
-    /// The search space is another one: so are the answers to subscribe that were not sent yet.
+    /// Renders the answers to subscribe that were not sent yet again, because the search space has changed.
     pub(crate) fn change_seat(&mut self, render: impl Fn(&str) -> String) {
         for answer in &mut self.queue {
             if let QueuedReply::Seat { id, line } = answer {
@@ -80,7 +79,7 @@ impl OrderedReplies {
         }
     }
 
-    /// The answer to a reserved place, once: what may be sent now.
+    /// Fills a reserved place, once. Returns what may be sent now.
     pub(crate) fn complete(&mut self, place: ReplySlot, line: String) -> Ready {
         let index = place.0.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
         if let Some(open @ QueuedReply::Open(_)) = index.and_then(|index| self.queue.get_mut(index)) {
@@ -89,7 +88,7 @@ impl OrderedReplies {
         self.ready()
     }
 
-    /// Answers in this way all that the pool has not; nothing waits for it from now on.
+    /// Fills all reserved places in this way. No more can be reserved from now on.
     pub(crate) fn give_up(&mut self, render: impl Fn(&str) -> String) -> Ready {
         self.is_over = true;
         for answer in &mut self.queue {
@@ -100,14 +99,14 @@ impl OrderedReplies {
         self.ready()
     }
 
-    /// Nobody is there to be answered any more.
+    /// Drops all replies, because the miner is gone.
     pub(crate) fn close(&mut self) {
         self.is_over = true;
         self.first += self.queue.len() as u64;
         self.queue.clear();
     }
 
-    /// How many wait.
+    /// The number of replies that wait for the pool.
     pub(crate) fn waiting(&self) -> usize {
         self.queue.iter().filter(|answer| matches!(answer, QueuedReply::Open(_))).count()
     }

@@ -1,4 +1,4 @@
-//! A miner's session: its two threads, from its arrival to its end.
+//! A miner's session: its two threads, from the accepted connection to the end.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +22,7 @@ use crate::util::thread::{SESSION_STACK, spawn};
 
 const BUFFER: usize = 8 * 1024;
 
-/// Starts a session.
+/// Starts a session for an accepted connection.
 ///
 /// # Errors
 /// When the system has no room for another thread; the connection is closed then.
@@ -42,7 +42,7 @@ pub(crate) fn start(services: &Arc<AggregateServices>, visitor: IncomingConnecti
     Ok(())
 }
 
-/// A session's place among the others. Dropping it ends the session.
+/// A session's entry among the others. Dropping it ends the session.
 struct MinerGuard {
     services: Arc<AggregateServices>,
     miner: Arc<ConnectedMiner>,
@@ -82,7 +82,7 @@ fn run(presence: &MinerGuard, visitor: IncomingConnection) {
         if let Err(error) = sending.outbox.run(quiet, |why| sending.wake(why)) {
             log::debug!("session {}: {error}", sending.id());
         }
-        // The other thread learns that it is over.
+        // The other thread sees the end.
         woken.stop_reading();
         Ok::<(), Stopped>(())
     });
@@ -103,10 +103,11 @@ fn run(presence: &MinerGuard, visitor: IncomingConnection) {
         timeout: None,
     };
     let ending = session.read();
-    // What it was answered last is still to reach it.
+    // The last replies are still to be sent.
     miner.finish();
     if ending == RequestsEnd::Polite {
-        // Also what the pool has yet to say: some close their sending half after the last request.
+        // The pool's answers are still to come, too: some miners close their sending half after the last
+        // request.
         let services = &presence.services;
         miner.outbox.wait_over(services.config.analysis.share_timeout + services.limits.write);
     }
@@ -130,18 +131,18 @@ struct AggregateSession<'a> {
     tap: Tap,
     requests: MinerRequests,
     heard: Instant,
-    /// When what was read before was done with.
+    /// When what was read before had been handled.
     free_at: Stamp,
-    /// The socket's, as it was set last.
+    /// The socket's read timeout, as it was set last.
     timeout: Option<Option<Duration>>,
 }
 
-/// How a miner's requests ended.
+/// The end of a miner's requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RequestsEnd {
-    /// It is still owed what it asked for.
+    /// The miner still waits for its replies.
     Polite,
-    /// Nobody waits for anything.
+    /// The miner waits for nothing.
     Broken,
 }
 
@@ -199,9 +200,9 @@ impl AggregateSession<'_> {
     fn take(&mut self, received: Received) -> Flow {
         self.heard = Instant::now();
         let bytes = &self.buffer[..received.length];
-        // What waited in the kernel behind earlier requests comes after the answers to those.
+        // A request that waited in the kernel behind earlier ones is handled after the replies to those.
         let at = received.readable_at.max(self.free_at);
-        // Before it is answered: the analyzer wants the question first.
+        // Before it is answered: the analyzer needs the request first.
         self.tap.forwarded(bytes, at, Stamp::now());
         let requests = &mut self.requests;
         let mut then = Flow::GoOn;
@@ -221,8 +222,8 @@ impl AggregateSession<'_> {
         reception.report_abuse(miner, abuse);
     }
 
-    /// Once for a miner that is heard from all the time: the limit is the same after each of its words. Who
-    /// ends the session wakes the thread by the end of the stream.
+    /// Sets the read timeout, if it has changed. It is set once for a miner that sends all the time. The end
+    /// of the stream wakes the thread when the session ends.
     fn set_timeout(&mut self) -> std::io::Result<()> {
         let timeout = self.time_to_wait();
         if self.timeout != Some(timeout) {
@@ -232,13 +233,13 @@ impl AggregateSession<'_> {
         Ok(())
     }
 
-    /// How long the miner's next bytes may take.
+    /// The time that the miner's next bytes may take.
     fn time_to_wait(&mut self) -> Option<Duration> {
         let listen = &self.presence.services.config.listen;
         let idle = listen.idle_timeout;
         let opening = (!self.requests.is_authorized())
             .then(|| listen.handshake_timeout.saturating_sub(self.presence.miner.accepted_at.elapsed()));
-        // Zero would mean "for ever".
+        // Zero would mean "no timeout".
         [idle, opening].into_iter().flatten().min().map(|left| left.max(Duration::from_millis(1)))
     }
 
@@ -263,7 +264,7 @@ impl AggregateSession<'_> {
     }
 }
 
-/// How long a miner may take to say its first word.
+/// Limits the time to the first bytes of a miner.
 struct FirstWordLimit<'a> {
     presence: &'a MinerGuard,
 }

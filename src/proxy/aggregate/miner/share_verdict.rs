@@ -1,4 +1,4 @@
-//! What becomes of a share: judged by its real hash, before the pool sees it. Pure.
+//! Judges a share by its real hash, before the pool gets it. Pure.
 
 use super::work::AssignedJob;
 use crate::stratum::{
@@ -7,7 +7,7 @@ use crate::stratum::{
 use crate::util::plural::count;
 use crate::work::{BlockHash, RebuildError, RebuiltShare, Target};
 
-/// The job of a share, and the rest that it is judged by.
+/// The job of a share, and the terms that it is judged by.
 #[derive(Debug)]
 pub(crate) struct ShareContext {
     pub(crate) given: AssignedJob,
@@ -17,45 +17,45 @@ pub(crate) struct ShareContext {
     pub(crate) asked: Difficulty,
     /// The lower of what the pool asked for with this job and asks for now.
     pub(crate) pool: Difficulty,
-    /// The job's block is past, or its connection.
+    /// The reason that the job is dead, if it is.
     pub(crate) stale: Option<Stale>,
 }
 
-/// Why a job is dead.
+/// The reason that a job is dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stale {
-    /// The pool has declared it dead; a block on it may still be the first.
+    /// The pool has cleaned it. A block on it may still be the first.
     Cleaned,
     /// The pool has given its id to other work (wire reference, section 5.3, 28).
     Replaced,
-    /// Its connection is gone: the pool would not know what is meant.
+    /// Its connection is gone: no other connection knows the job.
     Gone,
 }
 
-/// What is done with a share.
+/// The verdict on a share.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ShareVerdict {
-    /// The pool is to judge it: it reaches what the pool asks for, or it is worth a block.
+    /// The pool gets it: it meets the pool's difficulty, or it is a block.
     Forward {
         hash: BlockHash,
         is_block: bool,
-        /// A share below what the pool asks for, and good enough for the miner: on a network whose target is
-        /// met by every share that was asked for, a block is nothing that the miner need hear of.
+        /// A share below the pool's difficulty that is good enough for the miner. On a network whose target
+        /// is met by every share, a block is nothing that the miner need know of.
         is_good_here: bool,
     },
-    /// Good work, below what the pool asks for: accepted here.
+    /// It is good work, below the pool's difficulty: accepted here.
     Count {
         hash: BlockHash,
     },
     Refuse(StratumError, RejectKind),
 }
 
-/// What sort of bad share it is.
+/// The kind of a rejected share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RejectKind {
     /// Its job is dead.
     Stale,
-    /// It is below what was asked for.
+    /// It is below the miner's difficulty.
     Low,
     /// Its version has bits that the miner may not roll.
     Rolled,
@@ -63,13 +63,13 @@ pub(crate) enum RejectKind {
 }
 
 impl ShareContext {
-    /// The job as the pool gave it: the id and time with which the miner has it do not matter.
+    /// The job as the pool gave it. The id and time with which the miner has it do not matter.
     pub(crate) fn job(&self) -> &Notify {
         self.given.task.job.notify()
     }
 }
 
-/// Judges a share by what was rebuilt of it.
+/// Judges a share by what was rebuilt from it.
 pub(crate) fn judge(
     submit: &Submit,
     rebuilt: Result<RebuiltShare, RebuildError>,
@@ -80,14 +80,14 @@ pub(crate) fn judge(
         Err(error) => {
             let refusal = StratumError::new(RefusalCode::Other, words(&error));
             match error.share() {
-                // A length that fits: it is the version.
+                // The length is right, so it is the version.
                 Some(share) => (share.clone(), Some(refusal)),
                 None => return ShareVerdict::Refuse(refusal, RejectKind::Other),
             }
         }
     };
     let can_be_sent = terms.stale != Some(Stale::Gone);
-    // Whatever else is wrong with it (wire reference, section 3.7).
+    // A block is sent whatever else is wrong with it (wire reference, section 3.7).
     if share.is_block && can_be_sent {
         let is_faultless = fault.is_none() && fault_of(submit, terms).is_none();
         let is_counted = matches!(by_difficulty(&share, terms), ShareVerdict::Count { .. });
@@ -103,7 +103,7 @@ pub(crate) fn judge(
     by_difficulty(&share, terms)
 }
 
-/// The refusal of a share whose extranonce2 has another length than the miner was told.
+/// The rejection of a share whose extranonce2 has another length than the miner's.
 pub(crate) fn wrong_length(found: &Extranonce2, want: Extranonce2Size) -> ShareVerdict {
     let words = words(&RebuildError::Extranonce2Length { found: found.clone(), want });
     ShareVerdict::Refuse(StratumError::new(RefusalCode::Other, words), RejectKind::Other)
@@ -122,7 +122,7 @@ fn by_difficulty(share: &RebuiltShare, terms: &ShareContext) -> ShareVerdict {
     }
 }
 
-/// Whether what the miner was asked for is no easier than a block, as on regtest.
+/// Whether the miner's difficulty is no easier than a block, as on regtest.
 fn is_every_share_a_block(terms: &ShareContext) -> bool {
     let network = Target::from_nbits(terms.job().nbits);
     network.is_ok_and(|network| network >= Target::from_difficulty(terms.asked))

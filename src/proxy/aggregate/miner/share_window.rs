@@ -1,15 +1,15 @@
-//! How many shares a miner found at its present difficulty, over the last hours. Constant size
+//! Counts the shares that a miner found at its present difficulty, over the last hours. Constant size
 //! whatever the rate.
 
 use std::time::{Duration, Instant};
 
-/// Parts of the window; the oldest part falls out at once.
+/// The parts of the window. The oldest part is dropped as a whole.
 const PARTS: usize = 32;
-/// A part lasts so many times the time that is wanted between two shares: a full window of a miner
-/// at its right difficulty has 384 shares.
+/// The length of a part as a multiple of the wanted time between two shares: a full window of a miner at its
+/// right difficulty has 384 shares.
 const PART: f64 = 12.0;
 
-/// Into so many moments the wanted time between two shares is divided; see [`WindowSlice::moments`].
+/// The number of moments in the wanted time between two shares, see [`WindowSlice::moments`].
 const MOMENTS: f64 = 32.0;
 
 /// The shares of one difficulty. A share counts for the work of its own job, in shares of the
@@ -22,23 +22,23 @@ pub(crate) struct ShareWindow {
     /// The number of the newest part, counted from the beginning.
     newest: u64,
     counts: [f64; PARTS],
-    /// Moments in which there were any.
+    /// Moments with a share.
     busy: [u32; PARTS],
     busiest: Option<u64>,
-    /// Seconds after the beginning: the latest time heard of, and the time of the latest share.
+    /// Seconds after the beginning: the latest time seen, and the time of the latest share.
     latest: f64,
     latest_share: f64,
 }
 
-/// What happened from some time until now.
+/// The shares of a stretch of time until now.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct WindowSlice {
-    /// Shares.
+    /// The number of shares.
     pub count: f64,
     /// Moments with a share, and moments in all: kept shares that come at once are one.
     pub moments: (f64, f64),
     pub seconds: f64,
-    /// It begins where the window does.
+    /// Whether it begins where the window does.
     pub whole: bool,
 }
 
@@ -57,7 +57,7 @@ impl ShareWindow {
         }
     }
 
-    /// So many shares more.
+    /// Adds shares.
     pub fn add(&mut self, count: f64, now: Instant) {
         self.turn(now);
         self.counts[place(self.newest)] += count;
@@ -70,13 +70,13 @@ impl ShareWindow {
         self.latest_share = self.latest;
     }
 
-    /// Forgets what is too old. A time before the latest one is taken for that.
+    /// Drops what is too old. A time before the latest one counts as that one.
     pub fn turn(&mut self, now: Instant) {
         self.latest = now.saturating_duration_since(self.began).as_secs_f64().max(self.latest);
         // The cast saturates, after more years than there are.
         let newest = (self.latest / self.part) as u64;
         for step in 0..(newest - self.newest).min(PARTS as u64) {
-            // What lies between was without shares.
+            // The parts in between had no shares.
             self.counts[place(newest - step)] = 0.0;
             self.busy[place(newest - step)] = 0;
         }
@@ -88,7 +88,7 @@ impl ShareWindow {
         self.latest - self.latest_share
     }
 
-    /// All of the window.
+    /// The whole window.
     pub fn whole(&self) -> WindowSlice {
         let first = self.first();
         let count = (first..=self.newest).map(|number| self.counts[place(number)]).sum();
@@ -97,9 +97,9 @@ impl ShareWindow {
         WindowSlice { count, moments: self.moments(busy, seconds), seconds, whole: true }
     }
 
-    /// The stretches that begin with each part, the shortest first. Where one of its parts is so much
-    /// fuller than the others that this is no accident, the stretch comes without it: a burst of
-    /// shares that were kept somewhere is no hash rate.
+    /// The slices that begin with each part, the shortest first. If one of its parts is so much fuller than
+    /// the others that this is no accident, the slice comes without it: a burst of shares that were kept
+    /// somewhere is no hash rate.
     pub fn stretches(&self) -> impl Iterator<Item = WindowSlice> {
         let first = self.first();
         let (mut count, mut busy, mut fullest, mut fullest_seconds) = (0.0, 0, 0.0, 0.0);

@@ -1,4 +1,4 @@
-//! One miner's difficulty. Pure.
+//! The difficulty of one miner. Pure.
 //!
 //! **What is compared.** The shares since the difficulty was sent with those that would have come if
 //! it were right. Shares are found without memory, so their number is Poisson's: `exp(-G)` with
@@ -32,34 +32,34 @@ use super::share_window::{ShareWindow, WindowSlice};
 use crate::config;
 use crate::stratum::Difficulty;
 
-/// `G` from which all shares of a difficulty are no accident: one in a thousand.
+/// The `G` from which all shares of a difficulty are no accident: one in a thousand.
 const UNLIKELY: f64 = 7.0;
-/// The same for any stretch of them, because there are many to look at.
+/// The same for any slice of them, because there are many to look at.
 const VERY_UNLIKELY: f64 = 12.0;
-/// So many shares know the rate to 6 %, which is within 20 % in 99.7 of 100 cases.
+/// The shares that give the rate to 6 %, which is within 20 % in 99.7 of 100 cases.
 const EXACT: f64 = 256.0;
-/// So many moments with a share know the rate well enough for a rough step, to a fifth; and it must be so
+/// The moments with a share that give the rate to a fifth, which is enough for a rough step. It must be this
 /// far from right, which is then no accident in a million cases.
 const ROUGH: f64 = 24.0;
 const ROUGHLY_TWICE: f64 = 2.0;
 const MOST_UNLIKELY: f64 = 14.0;
-/// Of moments that have all a share nobody knows how many it were.
+/// The share of moments with a share above which the rate can't be estimated from them.
 const FULL: f64 = 0.8;
-/// Enough for a step down of less than a half, to 8 %; the window has not more for certain.
+/// The shares for a step down of less than a half, to 8 %. The window may not have more.
 const EXACT_DOWN: f64 = 160.0;
-/// Found shares for one expected, where a deviation is small.
+/// The ratio of found to expected shares at which a deviation is small.
 const SMALL: std::ops::Range<f64> = 0.6..1.6;
-/// A rate is never reckoned over less than this part of the target: a kept batch arrives in no time.
+/// The shortest part of the target over which a rate is reckoned: a kept batch arrives in no time.
 const SHORTEST: f64 = 1.0 / 16.0;
-/// So many times the wanted rate cannot wait for the pool's next job.
+/// The multiple of the wanted rate that cannot wait for the pool's next job.
 const FLOOD: f64 = 16.0;
 /// The first step in silence, and the further ones.
 const EASE: [f64; 2] = [16.0, 4096.0];
-/// Less is never right: fractions go down to here.
+/// The lowest difficulty: fractions go down to here.
 const LEAST: f64 = 1e-6;
-/// A share is judged with others, so that a flood costs little.
+/// Shares are judged in batches, so that a flood costs little.
 const JUDGED_TOGETHER: u32 = 16;
-/// A late share of a much higher difficulty counts for no more shares than this.
+/// Caps the shares that a late share of a much higher difficulty counts for.
 const LATE: f64 = 2.0;
 
 /// Decides one miner's difficulty.
@@ -67,29 +67,29 @@ const LATE: f64 = 2.0;
 pub struct VardiffState {
     settings: config::VardiffConfig,
     floor: f64,
-    /// What the pool asks; infinite until it is known.
+    /// The pool's difficulty. Infinite until it is known.
     cap: f64,
     sent: Difficulty,
-    /// What the miner would have without the cap.
+    /// The difficulty that the miner would have without the cap.
     right: f64,
-    /// What was last found; kept until it is sent.
+    /// The last estimate, kept until it is sent.
     judged: Option<Estimate>,
-    /// The present difficulty comes from silence, and there was no share of it yet.
+    /// The present difficulty comes from silence, and there was no share at it yet.
     eased: bool,
-    /// The present difficulty is young, and an exact step is the next.
+    /// The present difficulty is young, and the next step is an exact one.
     young: bool,
-    /// It begins anew at a difficulty that was not sent yet: the shares so far say nothing of it.
+    /// It starts over at a difficulty that was not sent yet: the shares so far show nothing about it.
     awaits_start: bool,
     window: ShareWindow,
     unjudged: u32,
     work: f64,
 }
 
-/// Another difficulty is wanted.
+/// A change of the difficulty.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Retarget {
     pub difficulty: Difficulty,
-    /// True: the miner must be sent a job at once. False: it is sent with the pool's next job.
+    /// Whether the miner must get a job at once. Otherwise it gets the difficulty with the pool's next job.
     pub urgent: bool,
 }
 
@@ -100,8 +100,8 @@ struct Estimate {
 }
 
 impl VardiffState {
-    /// The miner is sent `start`, put within the bounds, at `now`; see [`Vardiff::difficulty`]. It is
-    /// never given less than `floor`, unless the pool asks for less.
+    /// The state of a miner that gets `start`, put within the bounds, at `now`; see
+    /// [`VardiffState::difficulty`]. It never gets less than `floor`, unless the pool asks for less.
     pub fn new(
         settings: &config::VardiffConfig,
         floor: f64,
@@ -129,7 +129,7 @@ impl VardiffState {
         vardiff
     }
 
-    /// Other bounds, and another target, from the next judgement on.
+    /// Sets other bounds and another target, from the next estimate on.
     pub fn change(&mut self, settings: &config::VardiffConfig) {
         self.settings = settings.clone();
     }
@@ -139,8 +139,8 @@ impl VardiffState {
         self.sent
     }
 
-    /// A share was found, `worth` the difficulty that its job was sent with. Says only now and then
-    /// what [`Vardiff::tick`] would.
+    /// Counts a share, `worth` the difficulty that its job was sent with. Returns only now and then what
+    /// [`VardiffState::tick`] would.
     pub fn share(&mut self, worth: Difficulty, now: Instant) -> Option<Retarget> {
         let count = worth.value() / self.sent.value();
         self.window.add(count.min(LATE), now);
@@ -151,17 +151,17 @@ impl VardiffState {
         if self.unjudged < JUDGED_TOGETHER { None } else { self.tick(now) }
     }
 
-    /// The retarget that is wanted now. To be asked about once a second, and before each job of the
-    /// pool: a retarget stays wanted until it is sent, but not when the miner has fallen silent.
+    /// The retarget that is wanted now. Called once a second, and before each job of the pool. A retarget
+    /// stays wanted until it is sent, unless the miner falls silent.
     pub fn tick(&mut self, now: Instant) -> Option<Retarget> {
         self.unjudged = 0;
         self.window.turn(now);
-        // As many would have shown that it is not right.
+        // This many shares would have shown that it is not right.
         self.young &= self.window.whole().count < EXACT;
         self.judged = if self.settings.enabled && !self.awaits_start { self.judge() } else { None };
         let difficulty = self.within(self.judged.map_or(self.right, |judged| judged.right));
         if difficulty == self.sent {
-            // A bound holds the difficulty; what the miner would have is known all the same.
+            // A bound limits the difficulty. The miner's own one is known all the same.
             if let Some(judged) = self.judged.take() {
                 self.settle(judged);
             }
@@ -173,15 +173,15 @@ impl VardiffState {
         Some(Retarget { difficulty, urgent })
     }
 
-    /// The pool asks for `most`: no miner is given more. When this is more than before, the miner
-    /// gets up to what is right for it.
+    /// Sets the pool's difficulty, above which no miner gets. If this is more than before, the miner gets up
+    /// to its own one.
     pub fn cap(&mut self, most: Difficulty, now: Instant) -> Option<Retarget> {
         self.cap = most.value();
         self.tick(now)
     }
 
-    /// Begins anew at `start`, put within the bounds, as if nothing had been sent: it goes out as a retarget
-    /// with the next job. `false`, and nothing changes, if that is the difficulty which was sent.
+    /// Starts over at `start`, put within the bounds, as if nothing had been sent: it goes out as a retarget
+    /// with the next job. `false`, and nothing changes, if that is the difficulty that was sent.
     pub fn begin_again(&mut self, floor: f64, start: Difficulty, now: Instant) -> bool {
         let fresh = VardiffState::new(&self.settings, floor, start, now);
         let fresh =
@@ -193,13 +193,13 @@ impl VardiffState {
         is_other
     }
 
-    /// From now on the miner may be given as little as `floor`. A floor never rises.
+    /// Lowers the floor. It never rises.
     pub fn lower_floor(&mut self, floor: f64) {
         self.floor = self.floor.min(floor);
     }
 
-    /// The retarget was sent, with a job. From here on this difficulty is judged by its own shares;
-    /// late ones of jobs before it count for their own work.
+    /// Notes that the retarget was sent, with a job. From here on this difficulty is judged by its own
+    /// shares; late ones of jobs before it count for their own work.
     pub fn sent(&mut self, difficulty: Difficulty, now: Instant) {
         self.awaits_start = false;
         if difficulty == self.sent {
@@ -207,7 +207,7 @@ impl VardiffState {
         }
         match self.judged.take() {
             Some(judged) if self.within(judged.right) == difficulty => self.settle(judged),
-            // By the cap alone.
+            // Changed by the cap alone.
             _ if self.within(self.right) == difficulty => {}
             _ => self.right = difficulty.value(),
         }
@@ -215,13 +215,13 @@ impl VardiffState {
         self.resume(now);
     }
 
-    /// The miner had no work until now: the time before says nothing of it.
+    /// Starts a new window, because the miner had no work until now: the time before shows nothing about it.
     pub fn resume(&mut self, now: Instant) {
         self.window = ShareWindow::new(self.settings.target, now);
         self.unjudged = 0;
     }
 
-    /// How long there was no share at the present difficulty; as of the last call with a time.
+    /// The time without a share at the present difficulty, as of the last call with a time.
     pub fn silence(&self) -> Duration {
         Duration::try_from_secs_f64(self.window.silence()).unwrap_or_default()
     }
@@ -237,7 +237,7 @@ impl VardiffState {
         self.young = true;
     }
 
-    /// What the shares say is right, where that is not what it was taken for.
+    /// The estimate from the shares, if they show that the difficulty is not right.
     fn judge(&self) -> Option<Estimate> {
         let silence =
             WindowSlice { count: 0.0, moments: (0.0, 0.0), seconds: self.window.silence(), whole: false };
@@ -258,8 +258,8 @@ impl VardiffState {
         Some(Estimate { right, silent: clearest.count < 0.5 })
     }
 
-    /// What is about right by far too many shares, before there are enough to be exact. As the first step
-    /// only: the next are exact ones.
+    /// A rough estimate from far too many shares, before there are enough to be exact. It is used as the
+    /// first step only; the next are exact ones.
     fn roughly_right_by(
         &self,
         WindowSlice { moments: (busy, all), seconds, .. }: WindowSlice,
@@ -267,7 +267,7 @@ impl VardiffState {
         if self.young || busy < ROUGH || busy > FULL * all {
             return None;
         }
-        // What the moments without a share say of the rate.
+        // The rate as the moments without a share show it.
         let count = -all * (1.0 - busy / all).ln();
         let expected = self.expected(seconds, self.right);
         let is_clear = count > ROUGHLY_TWICE * expected && improbability(count, expected) >= MOST_UNLIKELY;
@@ -275,13 +275,13 @@ impl VardiffState {
         (is_clear && !silent).then(|| self.right * count / expected)
     }
 
-    /// What is right by an improbable stretch; `None` when a better answer is worth waiting for.
+    /// The right difficulty from an improbable slice. `None` when a better estimate is worth waiting for.
     fn right_by(&self, stretch: WindowSlice) -> Option<f64> {
         let WindowSlice { count, seconds, .. } = stretch;
         let expected = self.expected(seconds, self.right);
         let ratio = count / expected;
-        // A small deviation is looked at so long until chance makes it large: three quarters of it, as a
-        // power, come nearer to the truth.
+        // A small deviation is checked until chance makes it large: three quarters of it, as a power, come
+        // nearer to the truth.
         let found = self.right * if SMALL.contains(&ratio) { ratio.powf(0.75) } else { ratio };
         if count > expected {
             // Without time there is no rate, and a miner that has just fallen silent has another.
@@ -294,11 +294,11 @@ impl VardiffState {
         if count >= EXACT_DOWN {
             return Some(found);
         }
-        // The low end of what is likely: the next step is one up, which is exact.
+        // The low end of the likely range: the next step is one up, which is exact.
         (count < 0.5 * expected).then(|| found * count / (count + 2.0 * count.sqrt()))
     }
 
-    /// Shares of the present difficulty that a miner finds in `seconds` for which `right` is right.
+    /// The shares of the present difficulty that a miner finds in `seconds` for which `right` is right.
     fn expected(&self, seconds: f64, right: f64) -> f64 {
         (seconds / self.target()).max(SHORTEST) * right / self.sent.value()
     }
@@ -311,7 +311,8 @@ impl VardiffState {
         self.settings.min.max(self.floor).max(LEAST)
     }
 
-    /// What may be sent for `right`. The cap is above everything, then the settings, then the floor.
+    /// The difficulty that may be sent for `right`. The cap is above everything, then the settings, then the
+    /// floor.
     fn within(&self, right: f64) -> Difficulty {
         let value = if self.settings.enabled {
             // Miners that know no fractions read 14.2 as 14 (wire reference, section 2.7).
@@ -331,7 +332,7 @@ fn improbability(count: f64, expected: f64) -> f64 {
     if count > 0.0 { count * (count / expected).ln() - count + expected } else { expected }
 }
 
-/// To three digits, because people read it.
+/// Rounds to three digits, because people read it.
 fn rounded(value: f64) -> f64 {
     format!("{value:.2e}").parse().unwrap_or(value)
 }

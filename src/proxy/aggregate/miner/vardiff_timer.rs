@@ -1,4 +1,4 @@
-//! The thread that sees time pass for all miners: a difficulty that nobody reaches eases by itself.
+//! The thread that lets time pass for all miners: a difficulty that no share reaches eases by itself.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,7 +26,7 @@ pub(crate) fn start(services: &Arc<AggregateServices>, stop: &Stop) -> io::Resul
         while stop.sleep(SECOND).is_ok() {
             supervise::beat();
             each_alone(services.registry.all(), step, |miner| {
-                // It comes back, and begins anew.
+                // It reconnects, and starts over.
                 log::error!("session {}: its difficulty can't be looked after; closed", miner.id());
                 miner.close();
             });
@@ -37,7 +37,7 @@ pub(crate) fn start(services: &Arc<AggregateServices>, stop: &Stop) -> io::Resul
 }
 
 fn step(miner: &Arc<ConnectedMiner>) {
-    // Silence says nothing of a miner that has no work.
+    // Silence shows nothing about a miner that has no work.
     let has_pool = |link: &Arc<MinerGroup>| link.connection().is_some_and(|pool| !pool.is_over());
     let Some(link) = miner.link().filter(has_pool) else { return };
     let is_urgent = miner.desk().tick(Instant::now());
@@ -46,7 +46,8 @@ fn step(miner: &Arc<ConnectedMiner>) {
     }
 }
 
-/// A panic over one is not the others' end. What it leaves is behind locks that recover from poison.
+/// Calls `step` for each. A panic over one is not the others' end; what it leaves is behind locks that
+/// recover from poison.
 fn each_alone<T>(all: Vec<T>, step: impl Fn(&T), failed: impl Fn(&T)) {
     for one in &all {
         if catch_unwind(AssertUnwindSafe(|| step(one))).is_err() {

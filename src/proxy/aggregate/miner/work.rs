@@ -1,5 +1,5 @@
-//! One miner's state: what it was given, at which difficulty, in which search space, and the answers that it
-//! waits for. One lock guards all of it.
+//! The state of one miner: its jobs and their difficulty, its search space, and the replies that it waits
+//! for. One lock guards all of it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,21 +17,21 @@ use crate::proxy::aggregate::jobs::{MOST_BYTES, MinerJob, PoolJob, SpaceId};
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, JobId, VersionMask};
 use crate::work::{BlockHash, RecentHashes};
 
-/// The most jobs a miner may still answer: half an hour of them at the fastest cadence seen (Braiins,
-/// 3 s; wire reference, section 2.9), and all since the last clean one elsewhere.
+/// Caps the jobs that a miner may still send shares for: half an hour of them at the shortest interval seen
+/// (Braiins, 3 s; wire reference, section 2.9), and all since the last clean one elsewhere.
 const MOST_GIVEN: usize = 600;
 
-/// Of those that were dead before the last clean one so many are kept, for the rare block on one.
+/// Caps the jobs kept that were dead before the last clean one, for the rare block on one.
 const KEPT_DEAD: usize = 16;
 
-/// So long a miner may go on with what it had: a block takes 2 s to reach the slowest (wire reference,
-/// section 5.4, 35), and a NerdMiner finishes its queue (section 3.6).
+/// The time that a miner may go on with its former jobs: a block takes 2 s to reach the slowest (wire
+/// reference, section 5.4, 35), and a NerdMiner finishes its queue (section 3.6).
 const GRACE: Duration = Duration::from_secs(5);
 
-/// After a move to another search space, shares for the former one may be on their way for so long.
+/// The time after a move to another search space in which shares for the former one may still arrive.
 const SETTLING: Duration = Duration::from_secs(30);
 
-/// The part of the pool's search space that is one miner's alone.
+/// The part of the pool's search space that belongs to one miner alone.
 #[derive(Debug, Clone)]
 pub(crate) struct ExtranonceLease {
     pub(crate) epoch: SpaceId,
@@ -40,12 +40,12 @@ pub(crate) struct ExtranonceLease {
     pub(crate) extranonce2_size: Extranonce2Size,
 }
 
-/// Where a miner names the difficulty it would like to begin with; the stronger one is greater.
+/// The origin of a miner's wish for a difficulty to begin with. The stronger one is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum WishSource {
-    /// `mining.suggest_difficulty` or `mining.suggest_target`: the firmware's word.
+    /// `mining.suggest_difficulty` or `mining.suggest_target`: set by the firmware.
     Suggested,
-    /// `d=512` in the password: a person's word.
+    /// `d=512` in the password: set by a person.
     Password,
 }
 
@@ -53,55 +53,55 @@ pub(crate) enum WishSource {
 #[derive(Debug, Clone)]
 pub(crate) struct AssignedJob {
     pub(crate) task: Arc<MinerJob>,
-    /// What was asked for with it.
+    /// The miner's difficulty with this job.
     pub(crate) difficulty: Difficulty,
     pub(crate) seat: ExtranonceLease,
-    /// What it could roll then.
+    /// The version bits the miner was allowed to roll when it got this job.
     pub(crate) mask: Option<VersionMask>,
 }
 
 /// The state of one miner.
 #[derive(Debug)]
 pub(crate) struct MinerWork {
-    /// Answers that can't be sent yet.
+    /// Replies that can't be sent yet.
     pub(crate) answers: OrderedReplies,
     settings: Arc<config::VardiffConfig>,
     pub(crate) user_agent: String,
-    /// The difficulty it would like to begin with, and where it said so.
+    /// The difficulty that it would like to begin with, and where it asked for that.
     wish: Option<(Difficulty, WishSource)>,
-    /// It is told of new extranonces.
+    /// It accepts new extranonces.
     pub(crate) wants_extranonce: bool,
-    /// The version bits that it can roll; `None` before it has asked.
+    /// The version bits that it can roll. `None` before it has sent `mining.configure`.
     pub(crate) asked_mask: Option<VersionMask>,
-    /// Those that it may roll.
+    /// The version bits that it may roll.
     pub(crate) mask: Option<VersionMask>,
-    /// Version bits that the pool lets anybody roll, as of the last look.
+    /// The version bits that the pool lets anyone roll, as of the last check.
     pub(crate) pool_mask: Option<VersionMask>,
-    /// When some were taken from it that it had been granted, or had rolled without asking.
+    /// When some bits were taken from it that it had been granted, or had rolled without asking.
     pub(crate) narrowed_at: Option<Instant>,
     pub(crate) seat: Option<ExtranonceLease>,
-    /// When it was told of another search space than its first.
+    /// When it moved to another search space than its first.
     pub(crate) moved_at: Option<Instant>,
-    /// It has been told its search space. Nothing is sent to it before.
+    /// Its subscribe was answered. Nothing else is sent to it before.
     pub(crate) is_subscribed: bool,
-    /// It was told once more, and may have forgotten the rest (wire reference, section 3.6).
+    /// It subscribed once more, and may have forgotten the rest (wire reference, section 3.6).
     starts_over: bool,
-    /// Who it has said it is.
+    /// The names that it has authorized.
     pub(crate) workers: Vec<WorkerName>,
-    /// It has said who it is, and was not refused.
+    /// It has authorized, and was not refused.
     pub(crate) is_authorized: bool,
-    /// How often the pool has refused it since that was looked at.
+    /// The pool's refusals of its names since the last check.
     pub(crate) refusals: u32,
     given: VecDeque<AssignedJob>,
-    /// What these take, about. Miners have the same ones, so that it is hardly more for all of them.
+    /// The memory of these, roughly. Miners share the same ones, so that it is hardly more for all of them.
     given_bytes: usize,
     vardiff: Option<VardiffState>,
-    /// The last difficulty, of a miner that was here before.
+    /// The last difficulty of a miner that was connected before.
     remembered: Option<Difficulty>,
     hashes: RecentHashes,
     /// When its jobs until then died last.
     cleaned_at: Option<Instant>,
-    /// When it was last asked for more than before.
+    /// When its difficulty was last raised.
     raised_at: Option<Instant>,
 }
 
@@ -134,7 +134,7 @@ impl MinerWork {
         }
     }
 
-    /// Other bounds, and another target.
+    /// Sets other bounds, and another target.
     pub(crate) fn change(&mut self, settings: Arc<config::VardiffConfig>) {
         if let Some(vardiff) = &mut self.vardiff {
             vardiff.change(&settings);
@@ -142,9 +142,9 @@ impl MinerWork {
         self.settings = settings;
     }
 
-    /// Gives the job, at the right difficulty: what is to be sent, in one write. Nothing when the
-    /// miner is not ready, or has this job or a later one already. `most`: what the pool asks for now,
-    /// which is 1 before it has said anything (wire reference, section 3.6).
+    /// Assigns the job, at the right difficulty, and returns the lines to send, in one write. `None` when the
+    /// miner is not ready, or has this job or a later one already. `most`: the pool's present difficulty,
+    /// which is 1 before the pool has set one (wire reference, section 3.6).
     pub(crate) fn give(&mut self, task: &Arc<MinerJob>, most: Difficulty, now: Instant) -> Option<Arc<str>> {
         let seat = self.seat.clone().filter(|seat| self.is_ready() && seat.epoch == task.job.epoch())?;
         if self.has(task) {
@@ -152,17 +152,17 @@ impl MinerWork {
         }
         let newest = self.given.back();
         let is_first = newest.is_none_or(|newest| newest.seat.epoch != seat.epoch);
-        // Also when it is the clean one given again, which was faster here than the one itself.
+        // Also when it is the clean job issued again, which was faster here than the first one.
         let is_of_later = newest.is_some_and(|newest| newest.task.job.generation != task.job.generation);
         let has_had_others = newest.is_some();
-        // Work on the former block is worth nothing, whatever the pool says (wire reference, section 3.7);
-        // its late shares are the pool's to judge.
+        // Work on the former block is worthless, whatever the pool says (wire reference, section 3.7); the
+        // pool judges its late shares.
         let parent = &task.job.notify().prevhash;
         let is_of_other_block = newest.is_some_and(|newest| newest.task.job.notify().prevhash != *parent);
         let most = most.min(task.job.difficulty());
         let before = self.difficulty();
         if let Some(vardiff) = self.vardiff.as_mut().filter(|_| is_first) {
-            // What was not found without a pool says nothing of the miner.
+            // Shares that were not found without a pool show nothing about the miner.
             vardiff.resume(now);
         }
         let difficulty = self.settle(most, now);
@@ -173,7 +173,7 @@ impl MinerWork {
             self.cleaned_at = has_had_others.then_some(now);
         }
         if is_first || is_of_later {
-            // Shares of the dead jobs are refused before anybody asks whether they are new.
+            // Shares of the dead jobs are rejected before they are checked for duplicates.
             self.hashes = RecentHashes::default();
         }
         if before.is_some_and(|before| before.value() < difficulty.value()) {
@@ -193,15 +193,15 @@ impl MinerWork {
         Some(lines)
     }
 
-    /// Whether it has this job, or a later one. Numbers of two connections say nothing about that.
+    /// Whether it has this job, or a later one. Numbers of two connections can't be compared.
     pub(crate) fn has(&self, task: &MinerJob) -> bool {
         self.given
             .back()
             .is_some_and(|newest| newest.seat.epoch == task.job.epoch() && newest.task.number >= task.number)
     }
 
-    /// Whether shares that are refused in this way are what an honest miner sends at this time: stale
-    /// ones after a block, and low ones after its difficulty has risen.
+    /// Whether an honest miner sends shares of this kind at this time: stale ones after a block, and low ones
+    /// after its difficulty has risen.
     pub(crate) fn is_excused(&self, fault: RejectKind, now: Instant) -> bool {
         let since = match fault {
             RejectKind::Stale => self.cleaned_at,
@@ -211,28 +211,28 @@ impl MinerWork {
         since.is_some_and(|since| now.saturating_duration_since(since) < GRACE)
     }
 
-    /// Its answer to subscribe is on its way. Everything else comes after that.
+    /// Notes that its answer to subscribe is on its way. Everything else comes after that.
     pub(crate) fn was_told_seat(&mut self) {
         self.is_subscribed = true;
         self.starts_over = !self.given.is_empty();
     }
 
-    /// Whether it has to be told its difficulty, and work, once more.
+    /// Whether it must get its difficulty, and work, once more.
     pub(crate) fn starts_over(&self) -> bool {
         self.starts_over
     }
 
-    /// Whether it can get work, and hear what the pool says.
+    /// Whether it can get work and the pool's messages.
     pub(crate) fn is_ready(&self) -> bool {
         self.is_subscribed && self.is_authorized
     }
 
-    /// Whether its search space can change: it is told, or was told of none yet.
+    /// Whether its search space can change: it accepts new extranonces, or has none yet.
     pub(crate) fn can_move(&self) -> bool {
         !self.is_subscribed || self.wants_extranonce
     }
 
-    /// Whether shares for jobs that it has no more are to be expected: after a move, and after jobs of
+    /// Whether shares for jobs that it no longer has are to be expected: after a move, and after jobs of
     /// other blocks in quick succession.
     pub(crate) fn may_be_late(&self, now: Instant) -> bool {
         let has_moved = self.moved_at.is_some_and(|at| now.saturating_duration_since(at) < SETTLING);
@@ -244,12 +244,12 @@ impl MinerWork {
         self.given.iter().rev().find(|given| given.task.id == *id)
     }
 
-    /// Whether it works at more than the pool asks for now, and must have a job at once.
+    /// Whether its difficulty is above the pool's present one, so that it must get a job at once.
     pub(crate) fn is_above(&self, most: Difficulty) -> bool {
         self.difficulty().is_some_and(|difficulty| difficulty.value() > most.value())
     }
 
-    /// What it was asked for last.
+    /// Its difficulty with its last job.
     pub(crate) fn difficulty(&self) -> Option<Difficulty> {
         self.given.back().and(self.vardiff.as_ref()).map(VardiffState::difficulty)
     }
@@ -259,8 +259,8 @@ impl MinerWork {
         self.hashes.is_new(hash)
     }
 
-    /// A good share, of a job with this difficulty. `true`: it must have a job with another difficulty
-    /// at once.
+    /// Counts a good share of a job with this difficulty. `true` when it must get a job with another
+    /// difficulty at once.
     pub(crate) fn count(&mut self, worth: Difficulty, now: Instant) -> bool {
         self.vardiff
             .as_mut()
@@ -268,7 +268,7 @@ impl MinerWork {
             .is_some_and(|wanted| wanted.urgent)
     }
 
-    /// Time has passed. As [`MinerWork::count`].
+    /// Lets time pass. Returns as [`MinerWork::count`] does.
     pub(crate) fn tick(&mut self, now: Instant) -> bool {
         let kind = self.kind();
         let here = self.seat.as_ref().map(|seat| seat.epoch);
@@ -283,13 +283,13 @@ impl MinerWork {
         vardiff.tick(now).is_some_and(|wanted| wanted.urgent)
     }
 
-    /// The miner names the difficulty it would like to begin with. `true`: it is to have a job with another
-    /// difficulty at once.
+    /// Notes the difficulty that the miner would like to begin with. `true` when it is to get a job with
+    /// another difficulty at once.
     ///
-    /// The first wish counts, and one in the password more than a suggestion, which ESP-Miner sends of itself;
-    /// until the first share, because what follows is decided by shares. A NerdMiner repeats its wish every
-    /// 30 s to keep the connection alive, which means nothing (wire reference, section 2.8). Its first one is
-    /// the firmware's constant, so it does not change what it has begun with.
+    /// The first wish counts, and one in the password more than a suggestion, which ESP-Miner sends by
+    /// itself; and only until the first share, because shares decide what follows. A NerdMiner repeats its
+    /// wish every 30 s to keep the connection alive, which means nothing (wire reference, section 2.8). Its
+    /// first one is the firmware's constant, so it does not change the start.
     pub(crate) fn wish(&mut self, difficulty: Difficulty, source: WishSource, now: Instant) -> bool {
         if self.wish.is_some_and(|(_, before)| before >= source) {
             return false;
@@ -304,18 +304,18 @@ impl MinerWork {
             .is_some_and(|vardiff| vardiff.begin_again(floor, start, now))
     }
 
-    /// Where it begins when it is known from before.
+    /// Sets the difficulty to begin with, if the miner is known from before.
     pub(crate) fn recall(&mut self, difficulty: Option<Difficulty>) {
         self.remembered = difficulty;
     }
 
-    /// The difficulty that its shares have shown to be right.
+    /// The difficulty that its shares have proven.
     pub(crate) fn proven_difficulty(&self) -> Option<Difficulty> {
         self.vardiff.as_ref().filter(|vardiff| vardiff.work() > 0.0).map(VardiffState::difficulty)
     }
 
-    /// Nothing new, for a miner that must hear something: its difficulty once more, or a ping while there
-    /// is no job.
+    /// A line that says nothing new, for a miner that must get something: its difficulty once more, or a ping
+    /// while there is no job.
     pub(crate) fn reminder(&self) -> Option<String> {
         let ping = || "{\"id\":42,\"method\":\"mining.ping\",\"params\":[]}\n".to_owned();
         self.difficulty().map(difficulty_line).or_else(|| self.is_ready().then(ping))
@@ -325,25 +325,25 @@ impl MinerWork {
         DeviceClass::of(&self.user_agent)
     }
 
-    /// The difficulty from now on.
+    /// Sets the difficulty from now on.
     fn settle(&mut self, most: Difficulty, now: Instant) -> Difficulty {
         let (kind, suggested) = (self.kind(), self.wish.map(|(wish, _)| wish.value()));
         let vardiff = self.vardiff.get_or_insert_with(|| {
             let start = self.remembered.unwrap_or_else(|| kind.start(suggested));
             let floor = kind.floor(suggested);
-            // It was found out before that it takes fractions.
+            // A former session showed that it takes fractions.
             let floor = if kind == DeviceClass::Unknown { floor.min(start.value()) } else { floor };
             VardiffState::new(&self.settings, floor, start, now)
         });
-        // A retarget goes out with whichever job comes first.
+        // A retarget goes out with the next job, whichever it is.
         let wanted = vardiff.cap(most, now).map(|retarget| retarget.difficulty);
         let next = wanted.unwrap_or_else(|| vardiff.difficulty()).min(most);
         vardiff.sent(next, now);
         next
     }
 
-    /// Of jobs that are dead for longer than just now only the last few are kept: a clean job need not
-    /// mean a new block, and a block is a block.
+    /// Drops jobs that died before the last clean one, but for the last few: a clean job need not mean a new
+    /// block, and a block is a block.
     fn forget_dead(&mut self, task: &MinerJob) {
         let life = |job: &PoolJob| (job.epoch(), job.generation);
         let newest = self.given.back().map(|given| life(&given.task.job));

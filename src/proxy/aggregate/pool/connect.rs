@@ -1,4 +1,4 @@
-//! A new connection to a pool, until miners can be seated there.
+//! Connects to a pool, until miners can be moved there.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,44 +14,44 @@ use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::thread::{SERVICE_STACK, spawn};
 
-/// How often it is looked what is to be done when nothing has happened.
+/// The longest time between two checks.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// What a new connection is for.
+/// The purpose of a new connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConnectReason<'a> {
-    /// Those of the link have no pool from then on: they are let go. `None`: they have one meanwhile.
+    /// When the group's miners are disconnected for want of a pool. `None`: they have one meanwhile.
     pub(crate) deadline: Option<Instant>,
-    /// There is another pool. Without one, a pool that knows nobody or has no work will do.
+    /// Whether there is another pool. Without one, a pool that credits nobody or has no work will do.
     pub(crate) has_choice: bool,
-    /// A connection to another pool, which it is to replace if it proves better.
+    /// A connection to another pool, which this one replaces if it proves better.
     pub(crate) instead_of: Option<&'a Connection>,
     /// The connection that the miners have meanwhile, to whichever pool.
     pub(crate) present: Option<&'a Connection>,
-    /// The pool is asked what may be rolled.
+    /// Whether the pool gets `mining.configure`.
     pub(crate) configure: bool,
 }
 
-/// Why a connection is of no use.
+/// The reason that a connection can't be used.
 #[derive(Debug)]
 pub(crate) enum ConnectError {
     /// The pool has failed.
     Failed(PoolFailure),
-    /// It has hung up, before or after its first word.
+    /// It was closed before the pool's first line, or after it.
     Wordless,
     Closed,
-    /// It is there, and knows nobody of this link.
+    /// The pool credits no miner of this group.
     KnowsNobody,
-    /// It was taken out of rotation meanwhile.
+    /// The pool was taken out of rotation meanwhile.
     Blocked,
-    /// What it was to replace has ended, and it has not shown that it is any better.
+    /// The connection that it was to replace has ended, and this one has not proven better.
     Overtaken,
 }
 
-/// Opens a connection, and waits until miners can be seated there.
+/// Connects, and waits until miners can be moved there.
 ///
 /// # Errors
-/// At the end of the program; the connection is ended then.
+/// Only at the end of the program; the connection is closed then.
 pub(crate) fn open(
     link: &Arc<MinerGroup>,
     dialled: Dialled,
@@ -66,7 +66,7 @@ pub(crate) fn open(
     Ok(opened?.map(|()| connection))
 }
 
-/// Says that the pool has failed because it gives no work, and leaves a probe the login to find out with.
+/// The failure of a pool that gives no work. A probe gets the login to find out with.
 pub(crate) fn no_work(link: &MinerGroup, connection: &Connection) -> PoolFailure {
     let services = link.services();
     connection
@@ -76,7 +76,7 @@ pub(crate) fn no_work(link: &MinerGroup, connection: &Connection) -> PoolFailure
     PoolFailure::NoWork(services.config.failover.first_job_timeout)
 }
 
-/// Asks the pool about everybody who is here.
+/// Authorizes the names of all miners of the group.
 pub(crate) fn authorize_all(link: &MinerGroup, connection: &Connection) {
     for worker in link.own_workers() {
         link.authorize_on(connection, &worker);
@@ -84,9 +84,9 @@ pub(crate) fn authorize_all(link: &MinerGroup, connection: &Connection) {
     link.services().authorize_own(connection);
 }
 
-/// Whether nobody's work is worth anything on this connection.
+/// Whether no miner's work is credited on this connection.
 pub(crate) fn is_futile(link: &MinerGroup, connection: &Connection) -> bool {
-    // Where miners bring their own passwords, it is for them to bring the right ones.
+    // Where miners bring their own passwords, they have to bring the right ones.
     let names_are_ours = link.services().config.aggregate.local_authorize;
     connection.credits_nobody() || (names_are_ours && connection.refuses_everybody())
 }
@@ -129,7 +129,7 @@ fn start_threads(link: &Arc<MinerGroup>, connection: &Arc<Connection>) {
     }
 }
 
-/// However the reading ends, also by a panic: what waits for the connection is told.
+/// Wakes those that wait for the connection when the reading ends, also by a panic.
 struct ReaderEndGuard<'a> {
     link: &'a MinerGroup,
     connection: &'a Connection,
@@ -143,7 +143,7 @@ impl Drop for ReaderEndGuard<'_> {
     }
 }
 
-/// A connection has ended: the pool's standing is looked after.
+/// Records how a connection has ended.
 fn note_end(link: &MinerGroup, connection: &Connection, end: &ConnectionEnd) {
     let services = link.services();
     let (upstream, name) = (connection.upstream, services.upstreams.name(connection.upstream));
@@ -151,7 +151,7 @@ fn note_end(link: &MinerGroup, connection: &Connection, end: &ConnectionEnd) {
         ConnectionEnd::Ended => {}
         ConnectionEnd::Closed => log::warn!("pool {upstream} {name}: it closed the connection"),
         ConnectionEnd::Failed(why) => log::warn!("pool {upstream} {name}: the connection was lost: {why}"),
-        // Before the end is seen: the next connection is to another pool.
+        // Marked before the end is seen: the next connection is to another pool.
         ConnectionEnd::Silent(time) => services.upstreams.mark_failed(upstream, PoolFailure::Silent(*time)),
     }
 }
@@ -167,7 +167,7 @@ fn wait_until_usable(
     let (limit, job_limit) =
         (services.config.failover.answer_timeout, services.config.failover.first_job_timeout);
     let began = Instant::now();
-    // When it was asked about our names.
+    // When the names were authorized.
     let mut asked_at = None;
     loop {
         let seen = link.moment();
@@ -195,7 +195,7 @@ fn wait_until_usable(
         if has_choice && is_futile(link, connection) {
             return Ok(Err(ConnectError::KnowsNobody));
         }
-        // With miners on their way from another pool it is worth waiting for a job to give them.
+        // With miners on their way from another pool it is worth waiting for a job.
         if has_space && (link.miners().is_empty() || (has_job && !connection.owes_verdicts())) {
             return Ok(Ok(()));
         }
@@ -204,7 +204,7 @@ fn wait_until_usable(
         }
         let waited = asked_at.map_or(Duration::ZERO, |at| at.elapsed());
         if waited >= services.limits.first_job.min(job_limit) {
-            // Who has a pool is not brought to one without work.
+            // Miners that have a pool are not moved to one without work.
             let has_pool = present.is_some_and(|present| !present.is_spent());
             if !connection.owes_work() || !has_pool && waited < job_limit {
                 return Ok(Ok(()));
@@ -222,7 +222,7 @@ fn wait_until_usable(
         if deadline.is_some_and(|deadline| now >= deadline) {
             link.let_go("no pool could be reached");
         }
-        // Woken in time for whatever is due first.
+        // Wakes in time for whatever is due first.
         let job_due = asked_at.map(|at| at + services.limits.first_job.min(job_limit));
         let due = [Some(began + limit).filter(|_| !has_space), job_due, deadline].into_iter().flatten();
         let due = due.map(|at| at.saturating_duration_since(now)).filter(|time| !time.is_zero()).min();

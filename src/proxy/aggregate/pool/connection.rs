@@ -1,5 +1,5 @@
-//! One connection to a pool: what it gave, what it was asked, what is sent to it. [`super::reader`]
-//! reads it.
+//! One connection to a pool: its state, its open requests, and the lines that are sent to it.
+//! [`super::reader`] reads it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,58 +26,59 @@ use crate::tap::Tap;
 use crate::upstream::UpstreamId;
 use crate::work::BlockHash;
 
-/// So many refusals of every name in a row, without an accepted share: the pool takes work and credits
-/// nobody (wire reference, section 5.3, 26).
+/// The refusals of every name in a row, without an accepted share, after which the pool takes work and
+/// credits nobody (wire reference, section 5.3, 26).
 const UNAUTHORIZED: u32 = 10;
 
-/// The fewest version bits that are worth rolling, as the configure says.
+/// The fewest version bits that are worth rolling, as sent in `mining.configure`.
 const LEAST_ROLLED_BITS: u32 = 2;
 
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) upstream: UpstreamId,
-    /// Who we are there, among others.
+    /// The pool's configuration, among it the user that it knows us by.
     pub(crate) configured: Arc<config::UpstreamConfig>,
     pub(crate) stream: Arc<Stream>,
     pub(crate) conversation: Arc<Conversation>,
     outbox: Outbox,
     pending: Mutex<PendingRequests>,
-    /// Told when the pool owes less.
+    /// Notified when the pool owes fewer answers.
     answered: Condvar,
     forwarded: Mutex<Forwarded>,
     facts: Mutex<PoolState>,
-    /// The bits of the difficulty that the pool asks for now.
+    /// The bits of the pool's present difficulty.
     difficulty: AtomicU64,
-    /// How often the pool has declared earlier jobs dead.
+    /// The number of times that the pool has cleaned its jobs.
     generation: AtomicU64,
     is_over: AtomicBool,
 }
 
-/// What the pool has said of itself.
+/// The state of a connection, as the pool has set it.
 #[derive(Debug, Default)]
 pub(crate) struct PoolState {
     pub(crate) space: Option<ExtranonceSpace>,
-    /// From a `mining.set_extranonce`: holds from the next job on (wire reference, section 2.6).
+    /// The search space of a `mining.set_extranonce`, in effect from the next job on (wire reference, section
+    /// 2.6).
     pub(crate) next_space: Option<(Extranonce1, Extranonce2Size)>,
     /// A job that came before the search space was known.
     pub(crate) early_job: Option<Box<[u8]>>,
-    /// Why its extranonce2 can't be shared, or its subscribe answer can't be read.
+    /// The reason that the connection can't be used, such as an extranonce2 that can't be split.
     pub(crate) unusable: Option<String>,
     pub(crate) mask: Option<VersionMask>,
-    /// It has answered the configure, or said what may be rolled in another way.
+    /// It has answered `mining.configure`, or set the mask in another way.
     pub(crate) knows_mask: bool,
     pub(crate) newest: Option<Arc<MinerJob>>,
     pub(crate) live: LiveJobs,
-    /// Since when a job can't be read that may have ended those before it.
+    /// Since when there has been an unreadable job that may have ended those before it.
     pub(crate) unread_since: Option<Instant>,
-    /// When the pool wants to be connected to again, and at which port if not at the configured one.
+    /// When the pool wants a reconnection, and at which port if not at the configured one.
     pub(crate) redirection: Option<(Instant, Option<u16>)>,
     pub(crate) names: PoolNames,
     /// Refusals for an unknown worker since the last accepted share.
     pub(crate) unauthorized: u32,
 }
 
-/// The search space that the pool gave, divided.
+/// The search space that the pool gave, and its split.
 #[derive(Debug, Clone)]
 pub(crate) struct ExtranonceSpace {
     pub(crate) epoch: SpaceId,
@@ -85,18 +86,18 @@ pub(crate) struct ExtranonceSpace {
     pub(crate) split: Split,
 }
 
-/// What a pool has said about the name and the version bits of a share.
+/// The pool's view of the name and the version bits of a share.
 #[derive(Debug)]
 pub(crate) struct AtPool {
-    /// The name that a share goes out under.
+    /// The name that the share goes out under.
     pub(crate) name: PoolName,
-    /// The pool's words, where it does not know who has found the share: nobody is credited.
+    /// The pool's refusal, if it does not know the miner's name: no one is credited.
     pub(crate) refusal: Option<StratumError>,
     /// The version bits that miners may roll; `None` while the pool has not said.
     pub(crate) mask: Option<Option<VersionMask>>,
 }
 
-/// Why a share could not be passed on.
+/// The reason that a share could not be forwarded.
 #[derive(Debug)]
 pub(crate) enum SubmitError {
     /// The connection is over.
@@ -131,7 +132,7 @@ impl Connection {
         }
     }
 
-    /// The body of the thread that sends what waits.
+    /// Runs the thread that sends what waits.
     ///
     /// # Errors
     /// The socket's.
@@ -142,12 +143,12 @@ impl Connection {
         result
     }
 
-    /// Why nothing more could be sent, if that ended the connection.
+    /// The reason that nothing more could be sent, if that ended the connection.
     pub(crate) fn send_failure(&self) -> Option<String> {
         self.outbox.failure()
     }
 
-    /// Asks what may be rolled, if it is to, and for a search space.
+    /// Sends `mining.configure`, if asked to, and `mining.subscribe`.
     pub(crate) fn open(&self, configure: bool) {
         if configure {
             self.ask(PendingRequest::Configure, |id| configure_line(id, Some(LEAST_ROLLED_BITS)));
@@ -158,7 +159,7 @@ impl Connection {
         self.ask(PendingRequest::Subscribe, |id| subscribe_line(id, agent));
     }
 
-    /// Asks whether the pool knows this name, unless it was asked within `again`.
+    /// Authorizes a name, unless that was done within `again`.
     pub(crate) fn authorize(&self, name: &PoolName, password: &str, again: Duration) {
         if self.facts().names.ask(name, again, Instant::now()) {
             let asked = PendingRequest::Authorize { name: name.clone(), password: None, asker: None };
@@ -167,10 +168,10 @@ impl Connection {
         }
     }
 
-    /// Asks for a miner that waits for the verdict.
+    /// Authorizes the name of a miner that waits for the verdict.
     ///
     /// # Errors
-    /// Gives the asker back, who must be answered otherwise.
+    /// Gives the requester back, which must be answered in another way.
     pub(crate) fn authorize_for(
         &self,
         name: &PoolName,
@@ -186,12 +187,12 @@ impl Connection {
         }
     }
 
-    /// The pool's words, where it does not know this name, for the miner.
+    /// The pool's refusal of this name, in its words, for the miner.
     pub(crate) fn refusal_of(&self, name: &PoolName) -> Option<StratumError> {
         self.facts().refusal_of(name)
     }
 
-    /// All that a share of this name needs to know of the pool.
+    /// The pool's view of a share under this name.
     pub(crate) fn at_pool(&self, name: PoolName) -> AtPool {
         let facts = self.facts();
         AtPool {
@@ -201,7 +202,7 @@ impl Connection {
         }
     }
 
-    /// Notes that this share is about to be sent. `false`: it was already.
+    /// Notes that this share is about to be sent. `false` if it was sent before.
     pub(crate) fn note_forwarded(&self, hash: BlockHash) -> bool {
         self.forwarded().note(hash)
     }
@@ -211,7 +212,7 @@ impl Connection {
         self.facts().credits_nobody()
     }
 
-    /// Why nobody is credited here, in words.
+    /// The reason that no one is credited here, for people.
     pub(crate) fn refusal(&self) -> String {
         let facts = self.facts();
         let of_name = facts
@@ -221,12 +222,12 @@ impl Connection {
         of_name.unwrap_or_else(|| "it credits nobody".to_owned())
     }
 
-    /// Whether every name that it was asked about was refused.
+    /// Whether every name that was authorized was refused.
     pub(crate) fn refuses_everybody(&self) -> bool {
         self.facts().names.are_all_refused()
     }
 
-    /// Whether it knows who mines, or may, and has given no job. Whom it refuses it owes none.
+    /// Whether it has accepted a miner, or may, and has given no job. It owes none to miners that it refuses.
     pub(crate) fn owes_work(&self) -> bool {
         let facts = self.facts();
         facts.newest.is_none() && facts.names.is_any_welcome()
@@ -244,31 +245,31 @@ impl Connection {
         Some(Login::new(name.0.clone(), password.unwrap_or(&self.configured.password).expose()))
     }
 
-    /// Whether nothing more is to be expected of it: it is over, or is about to be left.
+    /// Whether nothing more is to be expected of it: it has ended, or is about to be left.
     pub(crate) fn is_spent(&self) -> bool {
         self.is_over() || self.facts().unusable.is_some()
     }
 
-    /// Whether it has still to say what it thinks of every name.
+    /// Whether it has not answered any authorize yet.
     pub(crate) fn owes_verdicts(&self) -> bool {
         self.facts().names.are_all_open()
     }
 
-    /// Whether this share was sent already.
+    /// Whether this share was sent before.
     pub(crate) fn was_forwarded(&self, hash: &BlockHash) -> bool {
         self.forwarded().knows(hash)
     }
 
-    /// It was not sent after all.
+    /// Takes back that a share was sent.
     pub(crate) fn forget_forwarded(&self, hash: &BlockHash) {
         self.forwarded().forget(hash);
     }
 
-    /// Passes a share on. `params` are those of `mining.submit`. Where the pool owes very many answers it
-    /// waits until `deadline`.
+    /// Forwards a share. `params` are those of `mining.submit`. Waits until `deadline` if the pool owes very
+    /// many answers.
     ///
     /// # Errors
-    /// Gives the asker back, who must be answered otherwise.
+    /// Gives the requester back, which must be answered in another way.
     pub(crate) fn submit(
         &self,
         asker: Requester,
@@ -283,13 +284,14 @@ impl Connection {
         let id = match self.pending_with_room(deadline).ask(asked, Instant::now()) {
             Ok(id) => id,
             Err(PendingRequest::Submit { asker }) => return Err(SubmitError::Full(asker)),
-            // Nothing else was put in.
+            // No other request was put in.
             Err(_) => return Ok(()),
         };
         if self.outbox.send(request_line(id, "mining.submit", params), since) {
             return Ok(());
         }
-        // Who ends the connection answers what waits; if that was before this was noted, it is done here.
+        // The thread that ends the connection answers what waits. If that was before this request was noted,
+        // it is done here.
         match self.pending().answered(id) {
             Some((PendingRequest::Submit { asker }, _)) => Err(SubmitError::Over(asker)),
             _ => Ok(()),
@@ -301,15 +303,15 @@ impl Connection {
         self.outbox.send(line, Stamp::now());
     }
 
-    /// What was asked under this id, and when.
+    /// Takes the open request of this id, and when it was sent.
     pub(crate) fn answered(&self, id: u64) -> Option<(PendingRequest, Instant)> {
         let answered = self.pending().answered(id);
         self.answered.notify_one();
         answered
     }
 
-    /// Answers all that has waited for the pool for too long: shares for `share`; verdicts on names, once
-    /// there was one, for `verdict`.
+    /// Gives up requests that have waited too long for the pool: shares after `share`, and authorizes, once
+    /// one was accepted, after `verdict`.
     pub(crate) fn expire(&self, share: Duration, verdict: Duration) {
         let now = Instant::now();
         let verdict = if self.facts().names.has_voice() { verdict } else { share };
@@ -322,7 +324,7 @@ impl Connection {
         let (names, late): (Vec<_>, Vec<_>) =
             late.into_iter().partition(|asked| matches!(asked, PendingRequest::Authorize { .. }));
         if owes_verdict && self.facts().names.is_ignored() {
-            // Whoever waits for a verdict is credited as the first was.
+            // Miners that wait for a verdict are credited as the first one was.
             names.into_iter().for_each(welcome);
         } else {
             give_up(names, &StratumError::new(RefusalCode::Other, SILENT));
@@ -330,7 +332,7 @@ impl Connection {
         give_up(late, &StratumError::new(RefusalCode::Other, SILENT));
     }
 
-    /// The connection is over; all that waits for it is answered.
+    /// Ends the connection, and answers all that waits for it.
     pub(crate) fn end(&self) {
         self.is_over.store(true, Ordering::Release);
         self.outbox.close();
@@ -356,18 +358,18 @@ impl Connection {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// All jobs until now are dead.
+    /// Notes that all jobs until now are dead.
     pub(crate) fn next_generation(&self) -> u64 {
         self.forwarded().turn();
         self.generation.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     pub(crate) fn facts(&self) -> MutexGuard<'_, PoolState> {
-        // Each fact is whole in itself.
+        // Each change is complete in itself.
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `None` when it was sent; else what was asked, as nobody will answer.
+    /// Sends a request. `None` when it was sent; else the request, which will not be answered.
     fn ask(&self, asked: PendingRequest, line: impl FnOnce(u64) -> String) -> Option<PendingRequest> {
         let id = match self.pending().ask(asked, Instant::now()) {
             Ok(id) => id,
@@ -401,7 +403,7 @@ impl Connection {
 }
 
 impl ExtranonceSpace {
-    /// Whether it is what the pool gave with these.
+    /// Whether the pool gave it with these.
     pub(crate) fn is(&self, extranonce1: &Extranonce1, size: Extranonce2Size) -> bool {
         let bytes = self.split.prefix_width() + self.split.miner_size().bytes();
         self.extranonce1 == *extranonce1 && bytes == size.bytes()
@@ -409,7 +411,7 @@ impl ExtranonceSpace {
 }
 
 impl SubmitError {
-    /// The miner's request, and what it is answered.
+    /// The miner's request, and the error that answers it.
     pub(crate) fn into_refusal(self) -> (Requester, StratumError) {
         match self {
             SubmitError::Over(asker) => {
@@ -435,7 +437,7 @@ impl PoolState {
         }
     }
 
-    /// Takes the search space that the pool gives.
+    /// Splits the search space that the pool gives.
     pub(crate) fn divide(&mut self, epoch: SpaceId, extranonce1: Extranonce1, size: Extranonce2Size) {
         match Split::of_space(&extranonce1, size) {
             Ok(split) => self.space = Some(ExtranonceSpace { epoch, extranonce1, split }),
@@ -444,7 +446,7 @@ impl PoolState {
     }
 }
 
-/// Answers those who would wait for ever.
+/// Answers requests that the pool will not answer.
 pub(crate) fn give_up(open: Vec<PendingRequest>, refusal: &StratumError) {
     for asked in open {
         let is_authorize = matches!(asked, PendingRequest::Authorize { .. });
@@ -454,13 +456,13 @@ pub(crate) fn give_up(open: Vec<PendingRequest>, refusal: &StratumError) {
         };
         tell(&asker, refused(&asker.id, refusal, Default::default()), Stamp::now());
         if is_authorize {
-            // It is not to believe that it is unknown: it asks again when it comes again.
+            // The miner must not take its name for unknown: it authorizes again after a reconnect.
             asker.miner.upgrade().iter().for_each(|miner| miner.dismiss());
         }
     }
 }
 
-/// Lets a miner in whose name the pool has no opinion of.
+/// Accepts a miner on whose name the pool has no opinion.
 fn welcome(asked: PendingRequest) {
     let PendingRequest::Authorize { asker: Some(asker), .. } = asked else { return };
     tell(&asker, accepted(&asker.id), Stamp::now());
@@ -472,7 +474,7 @@ fn welcome(asked: PendingRequest) {
     }
 }
 
-/// Passes an answer on, if its miner is still there.
+/// Passes an answer on, if its miner is still connected.
 pub(crate) fn tell(asker: &Requester, line: String, since: Stamp) {
     if let Some(miner) = asker.miner.upgrade() {
         miner.complete(asker.place, line, since);

@@ -1,37 +1,37 @@
-//! Which pools lose their connections again and again. A connection that is lost once is bad luck, and
-//! the next is to the same pool; one that is lost every minute leaves miners without work as often.
+//! Counts how often each pool loses its connections. One lost connection is bad luck, and the next is to the
+//! same pool; a connection that is lost every minute leaves miners without work as often.
 
 use std::time::{Duration, Instant};
 
 use crate::upstream::UpstreamId;
 
-/// What a loss means.
+/// The meaning of a lost connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Loss {
     /// Bad luck.
     Single,
-    /// One more, and the pool has failed.
+    /// One more, and the pool counts as failed.
     Repeated,
-    /// The pool has failed.
+    /// The pool counts as failed.
     TooMany,
 }
 
-/// The latest losses of a link.
+/// The latest lost connections of a group.
 #[derive(Debug)]
 pub(crate) struct DisconnectCounter {
     within: Duration,
-    /// So many are a failure of the pool's.
+    /// The number that makes the pool count as failed.
     most: usize,
     lost: Vec<(UpstreamId, Instant)>,
 }
 
 impl DisconnectCounter {
-    /// Those within this time of each other count together; so many are too many.
+    /// A counter of those within this time of each other.
     pub(crate) fn new(within: Duration, most: usize) -> DisconnectCounter {
         DisconnectCounter { within, most, lost: Vec::new() }
     }
 
-    /// A connection to this pool was lost. After too many it begins anew.
+    /// Notes a lost connection to this pool. After too many it starts over.
     pub(crate) fn note(&mut self, upstream: UpstreamId, now: Instant) -> Loss {
         self.lost.retain(|(_, at)| now.saturating_duration_since(*at) < self.within);
         self.lost.push((upstream, now));

@@ -1,19 +1,19 @@
-//! Which shares a pool was sent. What a miner repeats must not get there a second time, however long
-//! ago the first was; a miner's own memory is too short for that.
+//! The shares that a pool was sent. A share that a miner repeats must not get there a second time, however
+//! long ago the first was. A miner's own memory of hashes is too short for that.
 
 use std::collections::HashSet;
 
 use crate::work::BlockHash;
 
-/// So many hashes are kept at least, if there were so many since the last clean job: a hundred a
-/// second for ten minutes. Twice as many, which are 9 MB, at most.
+/// The fewest hashes kept, if there were so many since the last clean job: a hundred a second for ten
+/// minutes. The most are twice as many, which take 9 MB.
 const KEPT: usize = 65_536;
 
 /// The hashes of the shares that one connection to a pool was sent.
 #[derive(Debug, Default)]
 pub(crate) struct Forwarded {
     newer: HashSet<BlockHash>,
-    /// Those before the last clean job: a block on a dead job is sent all the same, once.
+    /// Hashes before the last clean job: a block on a dead job is sent all the same, once.
     older: HashSet<BlockHash>,
 }
 
@@ -33,12 +33,12 @@ impl Forwarded {
         self.newer.contains(hash) || self.older.contains(hash)
     }
 
-    /// It was not sent after all.
+    /// Takes back that a share was sent.
     pub(crate) fn forget(&mut self, hash: &BlockHash) {
         self.newer.remove(hash);
     }
 
-    /// All jobs until now are dead, and with them their shares.
+    /// Notes that all jobs until now are dead, and with them their shares.
     pub(crate) fn turn(&mut self) {
         self.older = std::mem::take(&mut self.newer);
     }

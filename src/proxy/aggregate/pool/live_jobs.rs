@@ -1,4 +1,4 @@
-//! The jobs of a connection that shares may be of: all since the last clean one, within bounds (wire
+//! The jobs of a connection that shares may still be for: all since the last clean one, within limits (wire
 //! reference, section 3.7).
 
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use crate::proxy::aggregate::jobs::{MOST_BYTES, PoolJob, is_other_work};
 use crate::stratum::{Notify, Ntime};
 
-/// The most that are kept; see `desk`.
+/// Caps the jobs that are kept, as for each miner.
 const MOST: usize = 600;
 
 /// The jobs that are kept, the newest last.
@@ -19,14 +19,14 @@ pub(crate) struct LiveJobs {
 }
 
 impl LiveJobs {
-    /// The latest time with which this work was given; `None` when none of it was. Pools send a job
-    /// twice, or return to the one before the last.
+    /// The latest time with which this work was issued. `None` when it never was. Pools send a job twice, or
+    /// return to the one before the last.
     pub(crate) fn latest_time_of(&self, work: &Notify) -> Option<Ntime> {
         let same = self.jobs.iter().filter(|job| !is_other_work(job.notify(), work));
         same.map(|job| job.given_with()).max()
     }
 
-    /// A job that shares may be of from now on. One of the same id with other work is none any more.
+    /// Keeps a job that shares may be for from now on. A job of the same id with other work is replaced.
     pub(crate) fn keep(&mut self, job: &Arc<PoolJob>) {
         self.jobs.retain(|live| live.generation == job.generation);
         for live in &self.jobs {

@@ -1,5 +1,6 @@
-//! Keeps a link's connection: dials when a miner is there, replaces one that is lost, returns to a
-//! better pool (the new connection works before the old one goes), closes when nobody needs it.
+//! Manages a group's connection: connects when a miner is there, replaces a connection that is lost, returns
+//! to a better pool (the new connection works before the old one closes), and closes it when no miner needs
+//! it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,27 +17,27 @@ use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::thread::{SERVICE_STACK, spawn};
 
-/// How often it is looked what is to be done when nothing has happened.
+/// The longest time between two checks.
 const LOOK: Duration = Duration::from_millis(250);
-/// What is on its way on the connection that is left.
+/// The time for answers that are on their way on a connection that is left.
 const DRAIN: Duration = Duration::from_secs(2);
-/// How often it is looked whether it has arrived.
+/// The time between two checks whether they have arrived.
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
-/// Before the loss that is one too many.
+/// The pause before the loss that is one too many.
 const PAUSE: Duration = Duration::from_millis(300);
-/// Before a pool is dialled that knows nobody of the link.
+/// The pause before a connection to a pool that credits no miner of the group.
 const AVOIDED_PAUSE: Duration = Duration::from_secs(1);
-/// So many lost connections are a failure of the pool's.
+/// The lost connections that make a pool count as failed.
 const MOST_LOSSES: usize = 3;
-/// And so many wishes to be connected to again, which is obeyed every so often at most.
+/// The requests for a reconnection that make a pool count as failed.
 const MOST_REDIRECTIONS: usize = 6;
 
-/// The body of a link's thread.
+/// Runs the thread of a group.
 ///
 /// # Errors
 /// At the end of the program.
 pub(crate) fn keep(link: &Arc<MinerGroup>, stop: &Stop) -> Result<(), Stopped> {
-    // However this ends, nobody waits for it any longer.
+    // However this ends, no thread waits for it any longer.
     let _closing = Closing(link);
     let within = link.services().limits.losses_within;
     let (losses, redirections) =
@@ -61,7 +62,7 @@ struct Closing<'a>(&'a MinerGroup);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        // The end of the program is about to give the miners their answers by the connection that there is.
+        // The end of the program is about to give the miners their answers on the present connection.
         if std::thread::panicking() && supervise::ends_program() {
             self.0.stop_seating();
         } else {
@@ -79,19 +80,19 @@ struct ConnectionManager<'a> {
     unconfigured: NoConfigurePools,
     /// A better pool that had not shown that it works when the present one was lost: others are tried first.
     unproven: Option<UpstreamId>,
-    /// Since when miners have no pool.
+    /// Since when the miners have had no pool.
     without_since: Option<Instant>,
-    /// When a pool was last connected to again because it wanted that.
+    /// When a reconnection was last made at a pool's request.
     obeyed: Option<Instant>,
-    /// The only pool has asked for that too often, and is not obeyed before.
+    /// When such requests of the only pool, which has made too many, are followed again.
     ignored_until: Option<Instant>,
 }
 
-/// Why a connection is not served any longer.
+/// The reason that a connection is not used any longer.
 enum ServiceEnd {
     /// It ended.
     Lost(UpstreamId),
-    /// It was left, for a reason that is noted.
+    /// It was closed, for a reason that is logged.
     Left,
     Idle,
 }
@@ -103,7 +104,7 @@ impl ConnectionManager<'_> {
             self.without_since = None;
             self.link.part_others();
             self.link.adopt(&connection);
-            // Also those who came while it was made.
+            // Also the names of miners that joined while it was made.
             authorize_all(self.link, &connection);
             let over = self.serve(connection)?;
             self.link.abandon();
@@ -115,13 +116,13 @@ impl ConnectionManager<'_> {
                 }
             }
             self.without_since = Some(Instant::now());
-            // The miners may come back in a wave, and it is not their fault.
+            // The miners may reconnect in a wave, which is not their fault.
             self.link.services().reception.gatekeeper.pool_failed(Instant::now());
         }
         Ok(())
     }
 
-    /// `false` when nobody has come for so long that the link is not kept.
+    /// Waits until a miner needs a pool. `false` when none has come for so long that the group is retired.
     fn wait_for_miners(&mut self) -> Result<bool, Stopped> {
         loop {
             supervise::beat();
@@ -131,7 +132,7 @@ impl ConnectionManager<'_> {
                 return Ok(true);
             }
             self.without_since = None;
-            // The first link stays, so that the next miner need not wait for a thread.
+            // The first group stays, so that the next miner need not wait for a thread.
             let is_spare = self.link.number > 1 || self.link.account().is_some();
             let is_over = self.link.empty_for().is_some_and(|time| time > self.grace());
             if is_spare && is_over && self.link.retire() {
@@ -141,8 +142,8 @@ impl ConnectionManager<'_> {
         }
     }
 
-    /// A connection on which miners can be seated. Miners who have no pool for too long are let go: their
-    /// own next pool may be better than none.
+    /// A connection that miners can be moved to. Miners that have no pool for too long are disconnected:
+    /// their own next pool may be better than none.
     fn connect(&mut self) -> Result<Option<Arc<Connection>>, Stopped> {
         let since = *self.without_since.get_or_insert_with(Instant::now);
         let deadline = since + self.link.services().config.failover.connect_deadline;
@@ -156,7 +157,8 @@ impl ConnectionManager<'_> {
             self.link.let_go("no pool could be reached");
             self.without_since = None;
         } else if !was_reached {
-            // Before the deadline only for reasons of our own, such as no more descriptors.
+            // Before the deadline this happens only for reasons of this program, such as no more file
+            // descriptors.
             self.stop.sleep(PAUSE)?;
         }
         Ok(connection)
@@ -172,18 +174,18 @@ impl ConnectionManager<'_> {
         }
         if dialled.is_none() {
             if !avoided.is_empty() {
-                // It is not asked all the time.
+                // Such a pool is not asked all the time.
                 let left = deadline.saturating_duration_since(Instant::now());
                 self.stop.sleep(AVOIDED_PAUSE.min(left / 4))?;
             }
-            // Better one that knows nobody, and says so, than none.
+            // A pool that credits nobody, and says so, is better than none.
             dialled = upstreams.connect(&[], deadline).ok();
         }
         self.stop.check()?;
         Ok(dialled)
     }
 
-    /// What is wrong with the pool is noted.
+    /// Opens a connection, and records what is wrong with the pool if that fails.
     fn open(
         &mut self,
         dialled: Dialled,
@@ -193,7 +195,7 @@ impl ConnectionManager<'_> {
     ) -> Result<Option<Arc<Connection>>, Stopped> {
         let upstream = dialled.upstream;
         let configure = !self.unconfigured.is_due(upstream);
-        // Who has a pool that works need not take one that does not.
+        // Miners that have a pool that works need not take one that does not.
         let has_choice = instead_of.is_some() || self.has_other(upstream);
         let purpose = ConnectReason { deadline, has_choice, instead_of, present, configure };
         match open(self.link, dialled, purpose, self.stop)? {
@@ -204,7 +206,7 @@ impl ConnectionManager<'_> {
             Err(ConnectError::Blocked) => {}
             Err(ConnectError::Overtaken) => self.unproven = Some(upstream),
             Err(ConnectError::KnowsNobody) => self.avoid(upstream),
-            // Whoever waits for it has nothing to lose by another try.
+            // Miners that wait for it have nothing to lose by another try.
             Err(useless @ (ConnectError::Closed | ConnectError::Wordless)) if deadline.is_some() => {
                 if matches!(useless, ConnectError::Wordless) {
                     self.unconfigured.wordless(upstream);
@@ -219,7 +221,8 @@ impl ConnectionManager<'_> {
         Ok(None)
     }
 
-    /// Until the connection is lost or nobody needs it any more. A better one replaces it meanwhile.
+    /// Manages the connection until it is lost or no miner needs it any more. A better one replaces it
+    /// meanwhile.
     fn serve(&mut self, mut connection: Arc<Connection>) -> Result<ServiceEnd, Stopped> {
         let services = self.link.services().clone();
         let patience = services.config.failover.connect_deadline;
@@ -251,7 +254,7 @@ impl ConnectionManager<'_> {
                 services.upstreams.gave_work(upstream, connection.login());
             }
             if is_idle(without_work) {
-                // The pool may give some yet, to whoever comes.
+                // The pool may give work later, to miners that come then.
                 self.link.let_go("the pool gives no work");
                 without_work = None;
             }
@@ -263,7 +266,7 @@ impl ConnectionManager<'_> {
             }
             futile = is_futile.then(|| futile.unwrap_or_else(Instant::now));
             if is_past(futile) {
-                // Nobody of these is credited here: their own next pool may be better.
+                // No miner of the group is credited here: their own next pool may be better.
                 log::warn!("pool {upstream} {}: {}", services.upstreams.name(upstream), connection.refusal());
                 self.link.let_go("the pool credits none of them");
                 self.avoid(upstream);
@@ -305,15 +308,15 @@ impl ConnectionManager<'_> {
                     (connection, without_work, futile, is_noted) = (next, None, None, false);
                     continue;
                 }
-                // For reasons of our own, perhaps, that will not have gone at once.
+                // Perhaps the cause is in this program, and will not be gone at once.
                 not_before = Some(Instant::now() + LOOK);
             }
             self.link.wait(seen, LOOK);
         }
     }
 
-    /// The port at which the pool wants to be connected to again now, `Some(None)` for the configured one.
-    /// `None` if it does not want that, or was obeyed just before.
+    /// The port for a reconnection that the pool wants now, `Some(None)` for the configured one. `None` if it
+    /// wants none, or has had one just before.
     fn take_redirection(&mut self, connection: &Connection) -> Option<Option<u16>> {
         let pause = self.link.services().limits.obey_again;
         let is_obeyed = self.obeyed.is_none_or(|at| at.elapsed() >= pause);
@@ -324,7 +327,7 @@ impl ConnectionManager<'_> {
         Some(port)
     }
 
-    /// Why a connection can't be kept, though it lives.
+    /// The failure for which a live connection can't be kept.
     fn failure_of(&mut self, connection: &Connection, without_work: Option<Instant>) -> Option<PoolFailure> {
         let unusable = connection.facts().unusable.clone();
         if let Some(why) = unusable {
@@ -335,8 +338,8 @@ impl ConnectionManager<'_> {
         (is_idle && self.has_other(connection.upstream)).then(|| no_work(self.link, connection))
     }
 
-    /// Make before break: the miners move when the other pool, or this one by another connection, has
-    /// answered and given a job.
+    /// Switches to another pool, or to another connection to this one. Make before break: the miners move
+    /// when the new connection has answered and given a job.
     fn go_over(
         &mut self,
         to: UpstreamId,
@@ -356,7 +359,8 @@ impl ConnectionManager<'_> {
         Ok(Some(next))
     }
 
-    /// Dials while miners go on as they are: when their connection ends, that is more urgent.
+    /// Dials while the miners stay as they are. If their connection ends, this gives up, because that is more
+    /// urgent.
     fn dial_beside(
         &mut self,
         to: UpstreamId,
@@ -366,7 +370,7 @@ impl ConnectionManager<'_> {
         let (link, (tell, told)) = (self.link.clone(), crossbeam_channel::bounded(1));
         let deadline = Instant::now() + self.link.services().config.failover.connect_deadline;
         let dialling = spawn(format!("dial-{}", self.link.number), SERVICE_STACK, move || {
-            // Whoever asked may have given up.
+            // The thread that waits for this may have given up.
             let upstreams = &link.services().upstreams;
             let dialled = match port {
                 Some(port) => upstreams.connect_to_port(to, port, deadline),
@@ -395,7 +399,7 @@ impl ConnectionManager<'_> {
         }
     }
 
-    /// A connection ended. One that does so is bad luck; the next is to the same pool.
+    /// Notes that a connection ended. One is bad luck; the next is to the same pool.
     fn lost(&mut self, upstream: UpstreamId) -> Result<Loss, Stopped> {
         let loss = self.losses.note(upstream, Instant::now());
         match loss {
@@ -419,7 +423,8 @@ impl ConnectionManager<'_> {
         self.avoided.now(|upstream| self.link.names_at(upstream), Instant::now())
     }
 
-    /// What a pool did to this link. Where others work with it, it is about the names of this one.
+    /// Records a failure that this group has seen. If other groups work with the pool, the names of this one
+    /// are to blame.
     fn failed(&mut self, upstream: UpstreamId, failure: PoolFailure) {
         if self.link.is_used_by_others(upstream) {
             log::warn!("pool {upstream}: {failure}; left by link {} alone", self.link.number);
@@ -429,7 +434,7 @@ impl ConnectionManager<'_> {
         }
     }
 
-    /// Whether another pool may know them.
+    /// Whether another pool is up and may credit the miners.
     fn has_other(&mut self, than: UpstreamId) -> bool {
         let avoided = self.avoided();
         let upstreams = &self.link.services().upstreams;
@@ -442,8 +447,8 @@ impl ConnectionManager<'_> {
     }
 }
 
-/// Ends a connection when what was on its way to it has arrived and was answered, or will not any more.
-/// Where miners are with the next one already, its end ends the waiting too.
+/// Ends a connection when the answers that are on their way have arrived, or will not any more. If miners are
+/// with the next one already, its end ends the waiting, too.
 fn drain(stop: &Stop, from: &Connection, next: &Connection) {
     let deadline = Instant::now() + DRAIN;
     while !from.is_over() && !next.is_over() && Instant::now() < deadline {

@@ -1,4 +1,4 @@
-//! What the pool thinks of names, on one connection, and under which one a share goes out.
+//! The names that one connection authorized, the pool's verdicts, and the name under which a share goes out.
 //!
 //! Pools differ: most judge each `mining.authorize`; ckpool judges the first of a connection, ignores all
 //! others, and refuses shares under any other name ("Worker mismatch", wire reference, section 2.2).
@@ -10,10 +10,10 @@ use crate::config::Secret;
 use crate::proxy::aggregate::identity::PoolName;
 use crate::stratum::{RefusalCode, StratumError};
 
-/// More names than this are not remembered; a farm's workers have one each.
+/// Caps the names that are remembered; a farm's workers have one each.
 const MOST: usize = 8192;
 
-/// What the pool thinks of a name.
+/// The pool's verdict on a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NameStatus {
     Asked,
@@ -25,17 +25,17 @@ pub(crate) enum NameStatus {
 #[derive(Debug, Default)]
 pub(crate) struct PoolNames {
     known: HashMap<PoolName, NameEntry>,
-    /// The first that was accepted: shares under it are credited whatever the pool thinks of others.
+    /// The first that was accepted: shares under it are credited whatever the pool says of other names.
     voice: Option<PoolName>,
-    /// Why the pool is thought to know no other name than the first.
+    /// The reason that the pool is thought to know no other name than the first.
     single: Option<Single>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Single {
-    /// It leaves further ones unanswered.
+    /// It leaves further authorizes unanswered.
     Silent,
-    /// It has refused a share for its name.
+    /// It has refused a share because of its name.
     Mismatch,
 }
 
@@ -49,8 +49,8 @@ struct NameEntry {
 }
 
 impl PoolNames {
-    /// Whether the pool is to be asked about this name, which is noted then. One that it knows is not; nor
-    /// one that waits for its verdict, or was refused, within `again`.
+    /// Whether the pool is to be asked about this name, which is noted then. A name that it has accepted is
+    /// not; nor one that waits for its verdict, or was refused, within `again`.
     pub(crate) fn ask(&mut self, name: &PoolName, again: Duration, now: Instant) -> bool {
         let is_due = match self.known.get(name) {
             None => self.known.len() < MOST,
@@ -63,7 +63,7 @@ impl PoolNames {
         is_due
     }
 
-    /// The pool is asked about this name.
+    /// Notes that the pool is asked about this name.
     pub(crate) fn note(&mut self, name: &PoolName, now: Instant) {
         if let Some(entry) = self.known.get_mut(name) {
             entry.asked = now;
@@ -73,7 +73,8 @@ impl PoolNames {
         }
     }
 
-    /// Refused ones that are due to be asked about again: a pool may have been away for a moment.
+    /// The refused names that are due to be asked about again: the pool may have been unable to check them for a
+    /// moment.
     pub(crate) fn refused_since(&self, again: Duration, now: Instant) -> Vec<PoolName> {
         let is_due = |entry: &NameEntry| {
             self.single.is_none()
@@ -83,8 +84,8 @@ impl PoolNames {
         self.known.iter().filter(|(_, entry)| is_due(entry)).map(|(name, _)| name.clone()).collect()
     }
 
-    /// The pool's verdict. What it has accepted stays: another miner's wrong password is that one's own
-    /// affair.
+    /// Records the pool's verdict. An accepted name stays accepted: another miner's wrong password is no
+    /// reason to drop it.
     pub(crate) fn judge(&mut self, name: &PoolName, standing: NameStatus, password: Option<Secret>) {
         if standing == NameStatus::Accepted {
             if self.voice.is_none() {
@@ -101,7 +102,7 @@ impl PoolNames {
         }
     }
 
-    /// A share was refused: whether for the name that it went out under.
+    /// Whether a share was refused because of the name that it went out under.
     pub(crate) fn is_about_a_name(&mut self, refusal: &StratumError) -> bool {
         let reason = refusal.reason.to_ascii_lowercase();
         let is_mismatch =
@@ -112,7 +113,7 @@ impl PoolNames {
         is_mismatch || refusal.code == RefusalCode::Unauthorized
     }
 
-    /// The pool has left a further authorize unanswered. `false` when it was the first.
+    /// Notes that the pool has left an authorize unanswered. `false` when it was the first.
     pub(crate) fn is_ignored(&mut self) -> bool {
         let accepted = self.known.values().filter(|entry| entry.standing == NameStatus::Accepted).count();
         if accepted == 1 && self.single.is_none() {
@@ -121,7 +122,7 @@ impl PoolNames {
         self.single.is_some()
     }
 
-    /// Whether the pool would say yes to this name with this password, as far as that is known.
+    /// Whether the pool would accept this name with this password, as far as that is known.
     pub(crate) fn vouches_for(&self, name: &PoolName, password: Option<&Secret>) -> bool {
         self.single.is_some()
             || self.known.get(name).is_some_and(|entry| {
@@ -129,15 +130,15 @@ impl PoolNames {
             })
     }
 
-    /// What the pool thinks of the name; `None` when it was never asked, or does not matter.
+    /// The pool's verdict on the name. `None` when it was never asked, or when the verdict does not matter.
     pub(crate) fn standing(&self, name: &PoolName) -> Option<&NameStatus> {
         let entry = self.known.get(name)?;
         let is_spoken_for = self.single.is_some() && matches!(entry.standing, NameStatus::Refused(_));
         (!is_spoken_for).then_some(&entry.standing)
     }
 
-    /// The name that a share of this one goes out under: its own where the pool has accepted it, else the
-    /// first that was, since all names of a connection are of one account.
+    /// The name that a share of this one goes out under: its own if the pool has accepted it, else the first
+    /// that was accepted, since all names of a connection are of one account.
     pub(crate) fn voice<'a>(&'a self, name: &'a PoolName) -> &'a PoolName {
         let is_known = self.single.is_none() && self.standing(name) == Some(&NameStatus::Accepted);
         if is_known { name } else { self.voice.as_ref().unwrap_or(name) }
@@ -160,7 +161,7 @@ impl PoolNames {
             && self.known.values().all(|entry| matches!(entry.standing, NameStatus::Refused(_)))
     }
 
-    /// One that was refused, and why.
+    /// A name that was refused, and the refusal.
     pub(crate) fn first_refusal(&self) -> Option<(&PoolName, &StratumError)> {
         self.known.iter().find_map(|(name, entry)| match &entry.standing {
             NameStatus::Refused(refusal) => Some((name, refusal)),
@@ -168,12 +169,12 @@ impl PoolNames {
         })
     }
 
-    /// Whether there is any that was not refused.
+    /// Whether there is a name that was not refused.
     pub(crate) fn is_any_welcome(&self) -> bool {
         self.known.values().any(|entry| !matches!(entry.standing, NameStatus::Refused(_)))
     }
 
-    /// Whether the pool has not said what it thinks of any name.
+    /// Whether the pool has given no verdict on any name.
     pub(crate) fn are_all_open(&self) -> bool {
         !self.known.is_empty() && self.known.values().all(|entry| entry.standing == NameStatus::Asked)
     }
@@ -182,7 +183,7 @@ impl PoolNames {
         self.known.len() >= MOST
     }
 
-    /// Forgets those that nobody has any more.
+    /// Drops the names that no miner has any more.
     pub(crate) fn retain(&mut self, is_used: impl Fn(&PoolName) -> bool) {
         let voice = self.voice.clone();
         self.known.retain(|name, _| Some(name) == voice.as_ref() || is_used(name));

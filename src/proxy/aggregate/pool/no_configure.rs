@@ -1,9 +1,10 @@
-//! Pools that close the connection when they are asked to be configured (wire reference, section 2.4):
-//! they are taken without.
+//! Pools that close the connection when they get `mining.configure` (wire reference, section 2.4): they are
+//! used without it.
 
 use crate::upstream::UpstreamId;
 
-/// So many connections in a row that end without a word: one may be a pool that is just starting.
+/// Connections in a row that ended without a line after which `mining.configure` is left out: one may be a
+/// pool that is just starting.
 const ENOUGH: u32 = 2;
 
 #[derive(Debug, Default)]
@@ -18,22 +19,22 @@ impl NoConfigurePools {
         self.wordless.is_some_and(|(of, count)| of == upstream && count >= ENOUGH)
     }
 
-    /// A connection has ended without a word of the pool's. One that did so unasked as well has another
-    /// reason.
+    /// Notes a connection that ended without a line of the pool's. If it ended so without `mining.configure`
+    /// as well, there is another reason.
     pub(crate) fn wordless(&mut self, upstream: UpstreamId) {
         let before = self.wordless.filter(|(of, _)| *of == upstream).map_or(0, |(_, count)| count);
         self.wordless = Some((upstream, if before >= ENOUGH { 0 } else { before + 1 }));
     }
 
-    /// The pool has answered. Where it was asked to be configured, it can be; where it was not, the next
-    /// connection asks again, once.
+    /// Notes that the pool has answered. If it got `mining.configure`, it can take it; if not, the next
+    /// connection sends it again, once.
     pub(crate) fn answered(&mut self, upstream: UpstreamId, was_asked: bool) {
         if self.wordless.is_some_and(|(of, _)| of == upstream) {
             self.wordless = (!was_asked).then_some((upstream, ENOUGH - 1));
         }
     }
 
-    /// The pool is down, which explains all silence.
+    /// Starts over, because the pool is down, which explains the missing lines.
     pub(crate) fn begin_anew(&mut self) {
         self.wordless = None;
     }

@@ -1,4 +1,4 @@
-//! What the pool was asked and has not answered.
+//! The requests that the pool has not answered.
 
 use std::collections::HashMap;
 use std::sync::Weak;
@@ -9,7 +9,7 @@ use crate::proxy::aggregate::identity::PoolName;
 use crate::proxy::aggregate::miner::ConnectedMiner;
 use crate::proxy::aggregate::miner::replies::ReplySlot;
 
-/// The most requests that wait: 5,000 miners with a share each, and as many again.
+/// Caps the requests that wait: 5,000 miners with a share each, and three times as many.
 const MOST: usize = 16_384;
 
 /// A miner's request that the pool is to answer.
@@ -19,12 +19,12 @@ pub(crate) struct Requester {
     pub(crate) place: ReplySlot,
     /// The request's id, as the miner wrote it.
     pub(crate) id: Box<str>,
-    /// A share that the pool gets only because the network's target is so easy to meet. It is good
-    /// enough for the miner, whatever the pool thinks of its difficulty.
+    /// Whether this is a share that the pool gets only because the network's target is so easy to meet. It is
+    /// good enough for the miner, whatever the pool says about its difficulty.
     pub(crate) is_good_here: bool,
 }
 
-/// What was asked.
+/// A request to the pool.
 #[derive(Debug)]
 pub(crate) enum PendingRequest {
     Configure,
@@ -41,8 +41,8 @@ pub(crate) struct PendingRequests {
 }
 
 impl PendingRequests {
-    /// Notes a request and numbers it. It has to be noted before it is sent: some pools answer faster
-    /// than one can do it afterwards.
+    /// Notes a request and numbers it. It has to be noted before it is sent: some pools answer faster than it
+    /// could be done afterwards.
     ///
     /// # Errors
     /// Gives it back when too many wait.
@@ -59,13 +59,13 @@ impl PendingRequests {
         self.open.len() >= MOST
     }
 
-    /// The answer to this id has come.
+    /// Takes the request of this id, which was answered.
     pub(crate) fn answered(&mut self, id: u64) -> Option<(PendingRequest, Instant)> {
         self.open.remove(&id)
     }
 
-    /// Shares that have waited for longer than `share`, and authorizes for longer than `verdict`. Answers
-    /// to the opening are welcome whenever they come.
+    /// Takes the shares that have waited for longer than `share`, and the authorizes that have for longer
+    /// than `verdict`. Answers to configure and subscribe are used whenever they come.
     pub(crate) fn expired(
         &mut self,
         share: Duration,
@@ -76,7 +76,7 @@ impl PendingRequests {
             let passed = now.saturating_duration_since(*at);
             match asked {
                 PendingRequest::Configure | PendingRequest::Subscribe => false,
-                // A verdict that nobody waits for is welcome whenever it comes.
+                // A verdict that no miner waits for is used whenever it comes.
                 PendingRequest::Authorize { asker, .. } => asker.is_some() && passed > verdict,
                 PendingRequest::Submit { .. } => passed > share,
             }
@@ -86,14 +86,14 @@ impl PendingRequests {
         late.iter().filter_map(|id| self.open.remove(id)).map(|(asked, _)| asked).collect()
     }
 
-    /// Whether the pool has left an authorize unanswered for so long.
+    /// Whether the pool has left an authorize unanswered for this long.
     pub(crate) fn owes_verdict(&self, verdict: Duration, now: Instant) -> bool {
         self.open.values().any(|(asked, at)| {
             matches!(asked, PendingRequest::Authorize { .. }) && now.saturating_duration_since(*at) > verdict
         })
     }
 
-    /// All of them: nobody answers any more.
+    /// Takes all of them: the pool answers no more.
     pub(crate) fn take_all(&mut self) -> Vec<PendingRequest> {
         self.open.drain().map(|(_, (asked, _))| asked).collect()
     }

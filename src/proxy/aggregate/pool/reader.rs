@@ -1,4 +1,4 @@
-//! What a pool says, read line by line: answers go to whom they belong, jobs to all.
+//! Reads what a pool sends line by line: answers go to their requesters, jobs to all miners.
 
 use std::fmt::Display;
 use std::io;
@@ -23,32 +23,32 @@ use crate::tap::Tap;
 use crate::util::os_error::describe;
 use crate::util::span::seconds;
 
-/// How often it is looked for requests that wait too long.
+/// The time between two checks for requests that wait too long.
 const LOOK: Duration = Duration::from_millis(500);
 const BUFFER: usize = 16 * 1024;
-/// The longest line that is read (wire reference, section 5.1, 6).
+/// Caps a line, in bytes (wire reference, section 5.1, 6).
 const MOST_LINE: usize = 1024 * 1024;
 const NOTIFY: &str = "mining.notify";
-/// What miners know. Some take a method by its beginning, and don't mind capitals (wire reference, section
-/// 5.2, 16): nothing that begins like these is passed on.
+/// The methods that miners know. Some recognise a method by its beginning, in any case (wire reference,
+/// section 5.2, 16): nothing that begins like these is passed on.
 const KNOWN: [&str; 5] =
     [NOTIFY, "mining.set_difficulty", "mining.set_extranonce", "mining.set_version_mask", "mining.ping"];
-/// A pool's words in an answer are kept so far.
+/// Caps the characters that are kept of the reason in a pool's answer.
 const MOST_WORDS: usize = 200;
 
-/// How a connection ended.
+/// The end of a connection.
 #[derive(Debug)]
 pub(crate) enum ConnectionEnd {
     Closed,
-    /// The failure, in words.
+    /// It failed, for this reason.
     Failed(String),
-    /// There was no line for so long.
+    /// There was no line for this long.
     Silent(Duration),
-    /// It was told to.
+    /// This program ended it.
     Ended,
 }
 
-/// Reads until the end. Whoever called this ends the connection.
+/// Reads until the end. The caller then ends the connection.
 pub(crate) fn listen(
     link: &Arc<MinerGroup>,
     connection: &Arc<Connection>,
@@ -67,14 +67,14 @@ pub(crate) fn listen(
         Err(_) if connection.is_over() => ConnectionEnd::Ended,
         Err(error) => ConnectionEnd::Failed(lost(&error, listener.heard.elapsed())),
     };
-    // The reading ends, too, when this end could not send: that is the reason then.
+    // The reading ends, too, when this end could not send. That is the reason then.
     match (end, connection.send_failure()) {
         (ConnectionEnd::Closed | ConnectionEnd::Failed(_), Some(failure)) => ConnectionEnd::Failed(failure),
         (end, _) => end,
     }
 }
 
-/// Why a connection broke, after so long without a word of the pool's.
+/// The reason that a connection broke, after this long without a line from the pool.
 fn lost(error: &io::Error, silence: Duration) -> String {
     if is_dead(error) {
         return format!("it is unreachable: no sign of life for {}", seconds(silence));
@@ -151,14 +151,14 @@ impl PoolReader<'_> {
         let name = message.method();
         match name.as_ref().map(|method| method.to_ascii_lowercase()).as_deref() {
             None => self.answer(&message, at),
-            // Some pools repeat the method in an answer. Nobody asks for a job.
+            // Some pools repeat the method in an answer. A job never is an answer.
             Some(method) if message.is_answer() && method != NOTIFY => self.answer(&message, at),
-            // Some miners would ignore it: nobody can say that the pool means it as a job.
+            // Some miners would ignore it, so that it is not known whether the pool means it as a job.
             Some(NOTIFY) if name.as_deref() != Some(NOTIFY) => {
                 self.unread(Notify::clean_in(message.params), &"its method is not in lower case");
             }
             Some(NOTIFY) if self.connection.facts().space.is_none() => {
-                // It is read once its search space is known (wire reference, section 5.3, 19).
+                // It is read once the search space is known (wire reference, section 5.3, 19).
                 self.connection.facts().early_job = Some(line.into());
             }
             // It would fill the queue of every miner that does not take it at once.
@@ -258,8 +258,8 @@ impl PoolReader<'_> {
         self.link.news();
     }
 
-    /// A pool that does not answer the configure has no version rolling, unless it says so later (wire
-    /// reference, section 2.4).
+    /// Assumes no version rolling if the pool does not answer `mining.configure`, unless it sets a mask later
+    /// (wire reference, section 2.4).
     fn miss_configure(&self) {
         let limit = self.link.services().config.failover.answer_timeout;
         if self.began.elapsed() > limit && !self.connection.facts().knows_mask {
@@ -292,11 +292,11 @@ impl PoolReader<'_> {
         match SubscribeAnswer::from_set_extranonce(message.params) {
             Ok(SubscribeAnswer { extranonce1, extranonce2_size: size }) => {
                 let mut facts = self.connection.facts();
-                // Some pools repeat what they gave; nobody has to move for that.
+                // Some pools repeat what they gave; no miner has to move for that.
                 let is_same = facts.space.as_ref().is_some_and(|space| space.is(&extranonce1, size));
                 facts.next_space = (!is_same).then_some((extranonce1, size));
             }
-            // What is done in the former search space from the next job on is worth nothing.
+            // Work in the former search space is worthless from the next job on.
             Err(error) => self.give_up(format!("its mining.set_extranonce can't be read: {error}")),
         }
     }
@@ -306,7 +306,7 @@ impl PoolReader<'_> {
             Ok(notify) => notify,
             Err(error) => return self.unread(Notify::clean_in(message.params), &error),
         };
-        // Under one lock: a job that is given again meanwhile may not get a later number than this one.
+        // Under one lock: a job that is issued again meanwhile must not get a later number than this one.
         let (task, news) = {
             let mut facts = self.connection.facts();
             let next = facts.next_space.take();
@@ -315,14 +315,14 @@ impl PoolReader<'_> {
                 facts.divide(self.link.next_epoch(), extranonce1, size);
             }
             if facts.unusable.is_some() {
-                // The link leaves it.
+                // The manager leaves it.
                 drop(facts);
                 return self.link.news();
             }
             let Some(space) = facts.space.clone() else { return };
             let parent = facts.newest.as_ref().map(|task| task.job.notify().prevhash);
             let clean = notify.is_clean_after(parent.as_ref()) || is_moved;
-            // Shares of what an unread job has ended are the pool's to judge.
+            // The pool judges the shares of jobs that an unreadable one has ended.
             let was_unread = facts.unread_since.take().is_some();
             let generation =
                 if clean { self.connection.next_generation() } else { self.connection.generation() };
@@ -334,15 +334,15 @@ impl PoolReader<'_> {
             facts.live.keep(&job);
             let task = self.link.numbers().first(job, clean || was_unread, before);
             facts.newest = Some(task.clone());
-            // Pools may repeat a job with nothing but a new time, which jobs that are given again have too.
+            // Pools may repeat a job with only a new time, which jobs that are issued again have, too.
             (task, JobNews { is_moved, is_other_work: before.is_none() })
         };
         self.link.job(self.connection, &task, news);
     }
 
-    /// A job can't be read. Where it has ended those before it, or may have, miners work for nothing until
-    /// the next one; there is a moment for that, as an empty block's job is followed by the full one (wire
-    /// reference, section 2.9).
+    /// Notes a job that can't be read. If it has ended those before it, or may have, miners work for nothing
+    /// until the next one. The connection is kept for a moment, as an empty block's job is followed by the
+    /// full one (wire reference, section 2.9).
     fn unread(&self, clean: Option<bool>, why: &dyn Display) {
         let (services, upstream) = (self.link.services(), self.connection.upstream);
         let text = format!("pool {upstream}: a job that can't be read: {why}");
@@ -360,14 +360,14 @@ impl PoolReader<'_> {
         }
     }
 
-    /// The link leaves it.
+    /// Marks the connection as unusable. The manager leaves it.
     fn give_up(&self, why: String) {
         self.connection.facts().unusable.get_or_insert(why);
         self.link.news();
     }
 }
 
-/// What the answer to the subscribe gives, or why it can't be used.
+/// The search space in the answer to the subscribe, or why it can't be used.
 fn space_in(answer: &Envelope<'_>) -> Result<SubscribeAnswer, String> {
     match answer.good_result() {
         Some(result) => SubscribeAnswer::from_result(result)
@@ -376,7 +376,8 @@ fn space_in(answer: &Envelope<'_>) -> Result<SubscribeAnswer, String> {
     }
 }
 
-/// `None`: accepted. What the pool leaves out is put in: miners show nothing else properly.
+/// The pool's refusal, or `None` if it accepted. A missing code or reason is filled in: miners show nothing
+/// else properly.
 fn refusal_of(verdict: &ResponseVerdict, code: RefusalCode, words: &str) -> Option<StratumError> {
     let ResponseVerdict::Refused { code: given, reason } = verdict else { return None };
     let known = [

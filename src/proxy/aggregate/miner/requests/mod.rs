@@ -1,5 +1,6 @@
-//! Requests of a miner, line by line, and their answers. Its shares: [`submit`], and their version
-//! bits: [`version_rolling`]; its place: [`subscribe`]; what it would like to begin with: [`suggest`].
+//! Handles a miner's requests line by line. Its shares: [`submit`], and their version bits:
+//! [`version_rolling`]; its lease: [`subscribe`]; the difficulty that it would like to begin with:
+//! [`suggest`].
 
 mod submit;
 mod subscribe;
@@ -24,27 +25,27 @@ use crate::stratum::{
 };
 use crate::util::token_bucket::TokenBucket;
 
-/// The most names of one connection; farm proxies authorize many.
+/// Caps the names of one connection; farm proxies authorize many.
 const MOST_NAMES: usize = 1024;
-/// So many of them are asked about at once, and so many a second then.
+/// The names that are authorized at once, and those per second after that.
 const NAMES_AT_ONCE: f64 = 64.0;
 const NAMES_PER_SECOND: f64 = 20.0;
-/// Lines other than shares: so many at once, as of a farm proxy that authorizes 1,000 workers and says
-/// something for each, and so many a second then. A NerdMiner says something every 30 s.
+/// Lines other than shares that are handled at once, as of a farm proxy that authorizes 1,000 workers and
+/// sends a line for each, and those per second after that. A NerdMiner sends a line every 30 s.
 const REQUESTS_AT_ONCE: f64 = 2048.0;
 const REQUESTS_PER_SECOND: f64 = 20.0;
-/// How often one that waits looks whether it has to leave.
+/// The time between two checks, while waiting, whether the miner is leaving.
 const LOOK: Duration = Duration::from_millis(50);
-/// The longest id, in bytes. It is kept with the answer; an honest one has 20.
+/// Caps a request's id, in bytes. It is kept with the reply; an honest one has 20.
 const MOST_ID: usize = 1024;
 
-/// Whether the session goes on.
+/// Whether the session continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
     GoOn,
     /// It ends when everything was sent.
     Leave,
-    /// It did too much that no miner does.
+    /// The miner sent too much that no honest miner sends.
     Ban,
 }
 
@@ -53,19 +54,19 @@ pub(crate) struct MinerRequests {
     services: Arc<AggregateServices>,
     miner: Arc<ConnectedMiner>,
     budget: FaultBudget,
-    /// New names.
+    /// Limits new names.
     names: TokenBucket,
-    /// Lines other than shares.
+    /// Limits lines other than shares.
     requests: TokenBucket,
-    /// Whose it has said it is.
+    /// The account of its names.
     account: Option<Account>,
-    /// Whose it was taken for, of those who are expected at its address.
+    /// The account that it was taken for, of those that are expected at its address.
     taken_for: Option<Account>,
-    /// Whose it is about to say it is: some say everything in one burst.
+    /// The account of an authorize in the same burst of bytes as the subscribe.
     foreseen: Option<Account>,
-    /// Until when a request of the last bytes had to wait for the pool, and what came with it too.
+    /// When a request of the last bytes stopped waiting for the pool. What came with it had to wait, too.
     waited: Option<Stamp>,
-    /// The miner has said who it is, and was not refused. Never taken back.
+    /// The miner has authorized, and was not refused. Never taken back.
     is_authorized: bool,
 }
 
@@ -87,13 +88,14 @@ impl MinerRequests {
         }
     }
 
-    /// Whether the miner has said who it is.
+    /// Whether the miner has authorized.
     pub(crate) fn is_authorized(&mut self) -> bool {
         self.is_authorized = self.is_authorized || self.miner.desk().is_authorized;
         self.is_authorized
     }
 
-    /// Bytes have come. Looks ahead: who says who it is at once gets the right search space at once.
+    /// Looks for an authorize in new bytes: a miner that sends it in one burst with the subscribe gets the
+    /// right search space at once.
     pub(crate) fn foresee(&mut self, bytes: &[u8]) {
         self.waited = None;
         if self.account.is_some() || self.miner.desk().is_subscribed {
@@ -106,7 +108,7 @@ impl MinerRequests {
         self.foreseen = name.map(|name| self.services.account(&name));
     }
 
-    /// Takes a line.
+    /// Handles a line.
     pub(crate) fn take(&mut self, line: &[u8], at: Stamp) -> Flow {
         if line.iter().all(u8::is_ascii_whitespace) {
             return self.unanswered();
@@ -129,7 +131,7 @@ impl MinerRequests {
         }
         drop(desk);
         if is_leaving {
-            // Its shares are still worth something, nothing else is.
+            // Its shares still have a value, other requests do not.
             return Flow::GoOn;
         }
         let Ok(message) = message else {
@@ -142,7 +144,7 @@ impl MinerRequests {
         }
         let Some(method) = message.method() else {
             if message.result.is_some() || message.error.is_some() {
-                // An answer to something that was said to it.
+                // It is a reply to something that was sent to it.
                 return self.unanswered();
             }
             self.refuse(message.id(), RefusalCode::Other, "There is no method", at);
@@ -195,10 +197,10 @@ impl MinerRequests {
         let is_local = self.services.config.aggregate.local_authorize;
         let account = self.services.account(&name);
         let is_bound = is_local || self.miner.desk().is_authorized;
-        // As it is reckoned now: other pools may be listed since it said so.
+        // The account with the pools that are listed now: others may have been listed since it authorized.
         let own = self.miner.desk().workers.first().map(|worker| self.services.account(&worker.name));
         if is_bound && own.is_some_and(|own| own != account) {
-            // All its work is on one connection to the pool.
+            // All its work goes out on one connection to the pool.
             self.refuse(message.id(), RefusalCode::Unauthorized, "One account for each connection", at);
             return Flow::GoOn;
         }
@@ -216,7 +218,7 @@ impl MinerRequests {
         self.account = Some(account.clone());
         if is_local {
             match self.known_refusal(&worker) {
-                // It gets its work all the same, if there is any: the pool may be asked again.
+                // It gets work all the same, if there is any: the pool may be asked again.
                 Some(refusal) => self.miner.answer(refused(message.id(), &refusal, Default::default()), at),
                 None => self.miner.answer(accepted(message.id()), at),
             }
@@ -234,12 +236,12 @@ impl MinerRequests {
         self.authorize_at_pool(&worker, &account, message.id(), at)
     }
 
-    /// The name that an authorize gives.
+    /// The name in an authorize.
     fn name_in(&self, message: &Envelope<'_>) -> MinerName {
         MinerName::new(self.services.naming.text(&first_name(message.params)))
     }
 
-    /// Nobody could be credited for its work. It is told so, rather than let in and never given a job.
+    /// Refuses a name for which no one could be credited, rather than accept it and never send a job.
     fn refuse_name(&mut self, name: &MinerName, fault: NameFault, id: &str, at: Stamp) -> Flow {
         let text = format!("authorize refused: {fault} (it is {:?}); set it in the miner", name.as_str());
         say(&self.services.reception, self.miner.address(), LogTopic::Refused, &text);
@@ -247,14 +249,14 @@ impl MinerRequests {
         self.fault()
     }
 
-    /// What the pool has said of this name, if it has refused it.
+    /// The pool's refusal of this name, if it has refused it.
     fn known_refusal(&self, worker: &WorkerName) -> Option<StratumError> {
         let connection = self.miner.link()?.connection()?;
         let name = self.services.naming.at_pool(&worker.name, &connection.configured.user);
         connection.refusal_of(&name)
     }
 
-    /// Notes who it has said it is, and whether that is new. `None` when those are too many.
+    /// Keeps a name, and returns whether it is new. `None` when there are too many.
     fn keep_name(&mut self, worker: &WorkerName, account: &Account) -> Option<bool> {
         let mut desk = self.miner.desk();
         let before = desk.workers.len();
@@ -267,8 +269,8 @@ impl MinerRequests {
         Some(is_new)
     }
 
-    /// Each new name is a question to the pool, on a connection that others share: who has very many
-    /// waits, and everything else it says waits with it.
+    /// Slows down new names. Each is a request to the pool, on a connection that others share: a miner with
+    /// very many waits, and all its other requests wait, too.
     fn pace_names(&mut self) {
         let until = Instant::now() + self.names.take(Instant::now());
         while Instant::now() < until && !self.miner.is_leaving() {
@@ -276,8 +278,8 @@ impl MinerRequests {
         }
     }
 
-    /// The account is known now: the miner must be on a link of its own account's. `false`: it has no
-    /// way of being told of another search space, and must connect again; then it is right at once.
+    /// Moves the miner to a group of its own account's, now that the account is known. `false` if it can't
+    /// get new extranonces and must reconnect; then it is right at once.
     fn join(&mut self, account: &Account) -> bool {
         let Some(link) = self.miner.link() else { return true };
         if account.0.is_empty() || link.claim(account) {
@@ -293,7 +295,8 @@ impl MinerRequests {
         self.take_seat(Some(account), deadline).is_ok()
     }
 
-    /// It was taken for another's, and will be right the next time: that is no fault of its own.
+    /// Ends the session of a miner that was taken for another's. It will be right after the reconnect, so
+    /// that this is not its fault.
     fn come_again(&mut self, account: &Account) -> Flow {
         let address = self.miner.address().ip();
         if self.services.hub.expect(address, account, self.taken_for.take()) {
@@ -304,7 +307,7 @@ impl MinerRequests {
 
     fn authorize_at_pool(&mut self, worker: &WorkerName, account: &Account, id: &str, at: Stamp) -> Flow {
         if self.miner.link().is_none() {
-            // It says who it is before it subscribes.
+            // It authorizes before it subscribes.
             let deadline = Instant::now() + self.services.config.failover.connect_deadline;
             if let Err(why) = self.take_seat(Some(account), deadline) {
                 return self.no_seat(&why, id, at);
@@ -318,7 +321,7 @@ impl MinerRequests {
         };
         let pool_name = self.services.naming.at_pool(&worker.name, &connection.configured.user);
         if connection.facts().names.vouches_for(&pool_name, worker.password.as_ref()) {
-            // The pool would say the same again, or nothing at all (wire reference, section 2.2).
+            // The pool would answer the same again, or not at all (wire reference, section 2.2).
             self.answer(accepted(id), at);
             self.miner.desk().is_authorized = true;
             self.begin();
@@ -345,12 +348,12 @@ impl MinerRequests {
         Flow::Leave
     }
 
-    /// Something had to wait for the pool. That is no delay of ours.
+    /// Notes that a request had to wait for the pool. That is not Sluice's delay.
     fn has_waited(&mut self) {
         self.waited = Some(Stamp::now());
     }
 
-    /// When a request that came at this time could first have been answered.
+    /// The time from which the delay of a request that came at this time counts.
     fn since(&self, at: Stamp) -> Stamp {
         self.waited.map_or(at, |waited| waited.max(at))
     }
@@ -370,7 +373,7 @@ impl MinerRequests {
         self.miner.answer(refused(id, &StratumError::new(code, reason), Default::default()), at);
     }
 
-    /// A line that needs no answer. Very many are a fault all the same.
+    /// Handles a line that needs no reply. Very many are a fault all the same.
     fn unanswered(&mut self) -> Flow {
         if self.requests.take_if_any(Instant::now()) { Flow::GoOn } else { self.fault() }
     }

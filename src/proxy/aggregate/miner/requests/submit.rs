@@ -1,5 +1,6 @@
-//! What becomes of a miner's shares: looked up, hashed, judged, answered or passed on. The miner's lock is held from
-//! the look-up to the answer. It is let go before the share is sent to the pool, which may have to be waited for.
+//! Handles a miner's shares: they are looked up, hashed, judged, and answered or forwarded. The lock on the
+//! miner is held from the look-up to the reply. It is released before the share is sent to the pool, which
+//! may have to be waited for.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
@@ -27,15 +28,15 @@ use crate::work::{HashedShare, RebuildError, RebuiltShare, ShareTerms};
 struct SubmittedShare {
     submit: Submit,
     context: ShareContext,
-    /// Where it would go, and what the pool has said about its name and version bits. `None` when the connection
-    /// of its job is gone.
+    /// The connection of its job, and what the pool has said about its name and version bits. `None` when the
+    /// connection is gone.
     pool: Option<(Arc<Connection>, AtPool)>,
-    /// Whether the miner has said that it is called so.
+    /// Whether the miner has authorized this name.
     is_named: bool,
 }
 
 impl MinerRequests {
-    /// Takes a share, with the lock on the miner, which is taken once.
+    /// Handles a share, with the lock on the miner, which is taken once.
     pub(crate) fn submit(
         &mut self,
         message: &Envelope<'_>,
@@ -57,7 +58,7 @@ impl MinerRequests {
             Ok(share) => share,
             Err(refusal) => {
                 refuse(&mut desk, &refusal);
-                // What was on its way when the pool changed is nobody's fault.
+                // A share that was on its way when the pool changed is no one's fault.
                 let is_unknown = refusal.code == RefusalCode::JobNotFound;
                 let is_late = is_unknown && desk.may_be_late(Instant::now());
                 return if is_late { Flow::GoOn } else { self.fault() };
@@ -68,7 +69,7 @@ impl MinerRequests {
             ShareVerdict::Count { hash } => (hash, None),
             ShareVerdict::Refuse(refusal, fault) => {
                 refuse(&mut desk, &refusal);
-                // Without a pool there is nothing that it could mine instead.
+                // Without a pool there is nothing else that it could mine.
                 let is_excused = fault == RejectKind::Stale && share.pool.is_none()
                     || desk.is_excused(fault, Instant::now());
                 let (asked_mask, narrowed_at) = (desk.asked_mask, desk.narrowed_at);
@@ -79,7 +80,7 @@ impl MinerRequests {
             }
         };
         let is_block = for_pool.is_some_and(|(is_block, _)| is_block);
-        // A block is worth a try under any name.
+        // A block is sent under any name.
         if !share.is_named && !is_block {
             refuse(&mut desk, &unauthorized());
             return self.fault();
@@ -93,14 +94,14 @@ impl MinerRequests {
             true => !connection.note_forwarded(hash),
             false => connection.was_forwarded(&hash),
         });
-        // A repeated one that the pool has not had, and wants now, is still worth something to it.
+        // A repeated share that the pool has not had, and wants now, still has a value.
         if was_sent || !is_new && for_pool.is_none() {
             refuse(&mut desk, &StratumError::new(RefusalCode::Duplicate, "Duplicate share"));
             return self.fault();
         }
         let is_urgent = is_new && desk.count(share.context.asked, Instant::now());
         match (&share.pool, for_pool) {
-            // A share is for the pool only when there is one.
+            // A share goes to the pool only when there is one.
             (Some((connection, at_pool)), Some((_, is_good_here))) if is_to_be_sent => {
                 let deadline = Instant::now() + self.services.config.analysis.share_timeout;
                 let (mut desk, place) = miner.reserve_until(desk, id, deadline);
@@ -121,7 +122,7 @@ impl MinerRequests {
             }
             _ => {
                 match refused_name {
-                    // It is work all the same, and the miner's difficulty goes by it.
+                    // It is work all the same, and counts for the miner's difficulty.
                     Some(refusal) => refuse(&mut desk, refusal),
                     None => miner.answer_in(&mut desk, accepted(id), at),
                 }
@@ -131,7 +132,7 @@ impl MinerRequests {
         self.credit(is_new, is_urgent)
     }
 
-    /// The job that a share is for, and all that it is judged by.
+    /// The job of a share, and the terms that it is judged by.
     fn look_up(&self, submit: Submit, desk: &MinerWork) -> Result<SubmittedShare, StratumError> {
         if desk.seat.is_none() {
             return Err(StratumError::new(RefusalCode::NotSubscribed, "Not subscribed"));
@@ -144,13 +145,13 @@ impl MinerRequests {
             _ => return Err(StratumError::new(RefusalCode::JobNotFound, "Job not found")),
         };
         let name = match desk.workers.first() {
-            // A block by an unknown name is its own all the same.
+            // A block under an unknown name is sent under the miner's own name.
             Some(first) if !is_named => self.services.naming.text(first.name.as_str()),
             _ => name,
         };
         let asked = desk.difficulty().map_or(given.difficulty, |now| now.min(given.difficulty));
         let job = &given.task.job;
-        // Not the link's: one that was left for a better pool lives on for a moment.
+        // Not the group's connection: one that was left for a better pool lives on for a moment.
         let pool = job.source.upgrade().filter(|one| !one.is_over()).map(|connection| {
             let name = self.services.naming.at_pool(&MinerName::new(name), &connection.configured.user);
             let at_pool = connection.at_pool(name);
@@ -173,12 +174,12 @@ impl MinerRequests {
         Ok(SubmittedShare { submit, context, pool, is_named })
     }
 
-    /// Hashes and judges a share. From then on it has the extranonce2 that the pool knows it by.
+    /// Hashes and judges a share. From then on it has the extranonce2 that the pool gets.
     fn judged(&self, share: &mut SubmittedShare) -> ShareVerdict {
         let SubmittedShare { submit, context, .. } = share;
         let (job, seat) = (&context.given.task.job, &context.given.seat);
         if !submit.extranonce2.has_size(seat.extranonce2_size) {
-            // Never passed on: some pools let a wrong length spoil the job for everybody.
+            // Never forwarded: at some pools a wrong length spoils the job for all miners.
             return wrong_length(&submit.extranonce2, seat.extranonce2_size);
         }
         submit.extranonce2 = job.space.split.upstream_extranonce2(&seat.prefix, &submit.extranonce2);
@@ -201,7 +202,7 @@ impl MinerRequests {
         judge(submit, rebuilt, context)
     }
 
-    /// A share was good, if it was new.
+    /// Credits a good share, if it was new.
     fn credit(&mut self, is_new: bool, is_urgent: bool) -> Flow {
         if !is_new {
             return self.fault();
@@ -213,7 +214,7 @@ impl MinerRequests {
         Flow::GoOn
     }
 
-    /// The current job, as other work and with another difficulty.
+    /// Sends the current job, as other work and with another difficulty.
     pub(crate) fn give_again(&self) {
         if let Some(link) = self.miner.link() {
             link.again(&self.miner);

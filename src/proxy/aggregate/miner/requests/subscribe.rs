@@ -1,4 +1,5 @@
-//! A miner's place: what it agrees upon, and the part of the search space that it is told of.
+//! Handles `mining.configure` and `mining.subscribe`: the extensions and the part of the search space that a
+//! miner gets.
 
 use std::time::Instant;
 
@@ -26,7 +27,7 @@ impl MinerRequests {
         let wants_extranonce = asks_for(message, "subscribe-extranonce");
         {
             let mut desk = self.miner.desk();
-            // One about something else leaves what was agreed upon.
+            // A request about other extensions leaves the granted mask.
             if asked.is_some() {
                 (desk.asked_mask, desk.mask, desk.narrowed_at) = (asked, granted, None);
             }
@@ -41,7 +42,7 @@ impl MinerRequests {
         }
         for extension in ["minimum-difficulty", "subscribe-extranonce", "info"] {
             if asks_for(message, extension) {
-                // The least difficulty is the vardiff's business; nobody was seen to insist.
+                // Vardiff decides the lowest difficulty; no miner was seen to insist.
                 answer.insert(extension.to_owned(), json!(extension != "minimum-difficulty"));
             }
         }
@@ -72,17 +73,17 @@ impl MinerRequests {
             workers.iter().for_each(|worker| link.authorize(worker));
         }
         self.miner.welcome();
-        // Each answer is followed by a job of its own, and there is no need for many.
+        // Each answer is followed by a job of its own, and no miner needs many.
         if is_told_again { self.fault() } else { Flow::GoOn }
     }
 
-    /// Seats the miner with those of its account's, as far as that is known.
+    /// Leases a part of the search space of a group of the miner's account, as far as that is known.
     pub(crate) fn take_seat(
         &mut self,
         account: Option<&Account>,
         deadline: Instant,
     ) -> Result<(), LeaseError> {
-        // Who has no name is welcome anywhere.
+        // A miner without a name may join any group.
         let account = account.filter(|account| !account.0.is_empty());
         loop {
             self.taken_for = self.services.hub.seat(&self.services, &self.miner, account, deadline)?;
@@ -90,7 +91,7 @@ impl MinerRequests {
             if account.is_none_or(is_claimed) {
                 return Ok(());
             }
-            // It became another's meanwhile.
+            // The group became another account's meanwhile.
             self.services.hub.part(&self.miner);
         }
     }

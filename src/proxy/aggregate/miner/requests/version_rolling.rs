@@ -1,8 +1,8 @@
-//! Version bits of a share: which ones a miner may roll, and what the pool is sent (wire reference,
+//! Version bits of a share: the ones a miner may roll, and the ones that the pool gets (wire reference,
 //! sections 2.5 and 3.3).
 //!
-//! The pool decides which bits may be rolled. What a miner negotiated says how its bits are to be
-//! read; a miner that negotiated nothing, or less than it rolls, loses no work for that.
+//! The pool decides which bits may be rolled. The mask that a miner negotiated says how its bits are to be
+//! read. A miner that negotiated nothing, or less than it rolls, loses no work for that.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::proxy::{LogTopic, say};
 use crate::stratum::{Submit, Version, VersionBits, VersionMask};
 
 impl MinerRequests {
-    /// The share has version bits that the pool does not allow. `Some`: that is no fault of the miner's.
+    /// Handles a share with version bits that the pool does not allow. `Some`: that is not the miner's fault.
     ///
     /// A miner whose bits were taken away and that knows nothing of the change is disconnected after
     /// [`Limits::narrowing`](crate::proxy::aggregate::Limits::narrowing): it negotiates others when it reconnects.

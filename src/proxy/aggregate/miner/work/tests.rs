@@ -44,7 +44,7 @@ fn a_new_block_is_clean_also_when_its_job_given_again_is_faster() {
     assert!(!again.clean);
     let lines = desk.give(&again, Difficulty::ONE, now).unwrap();
     assert!(lines.trim_end().ends_with("true]}"), "{lines}");
-    // What has been overtaken is not given.
+    // A job that a newer one has overtaken is not sent.
     assert_eq!(desk.give(&two, Difficulty::ONE, now), None);
     let once_more = numbers.again(&again, now);
     assert!(desk.give(&once_more, Difficulty::ONE, now).unwrap().trim_end().ends_with("false]}"));
