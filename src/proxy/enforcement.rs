@@ -15,28 +15,28 @@ use crate::util::supervise;
 use crate::util::supervise::service;
 
 /// Caps the requests that wait. Every bad job makes one, so a request that is dropped is made again.
-const MOST_WAITING: usize = 64;
+const MAX_WAITING_REQUESTS: usize = 64;
 /// The thread's heartbeat is later than this only if something holds it.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// The time between two checks whether the program ends.
-const LOOK: Duration = Duration::from_millis(200);
+const STOP_CHECK: Duration = Duration::from_millis(200);
 
 /// The channel on which the analyzer sends its requests.
 pub fn channel() -> (Sender<EnforcementRequest>, Receiver<EnforcementRequest>) {
-    bounded(MOST_WAITING)
+    bounded(MAX_WAITING_REQUESTS)
 }
 
 /// Starts the thread that carries out requests until `stop`.
 ///
 /// # Errors
 /// When no thread can be started.
-pub fn start(proxy: &Arc<dyn Proxy>, offences: Receiver<EnforcementRequest>, stop: &Stop) -> io::Result<()> {
+pub fn start(proxy: &Arc<dyn Proxy>, requests: Receiver<EnforcementRequest>, stop: &Stop) -> io::Result<()> {
     let (proxy, stop) = (proxy.clone(), stop.clone());
     service("enforcement").beats_within(STUCK_AFTER).start(move || {
         while stop.check().is_ok() {
             supervise::beat();
-            match offences.recv_timeout(LOOK) {
-                Ok(offence) => enforce(&*proxy, &offence),
+            match requests.recv_timeout(STOP_CHECK) {
+                Ok(request) => enforce(&*proxy, &request),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -46,12 +46,12 @@ pub fn start(proxy: &Arc<dyn Proxy>, offences: Receiver<EnforcementRequest>, sto
     Ok(())
 }
 
-fn enforce(proxy: &dyn Proxy, offence: &EnforcementRequest) {
-    let (upstreams, upstream) = (proxy.upstreams(), UpstreamId(offence.upstream));
-    if offence.upstream >= upstreams.count() {
+fn enforce(proxy: &dyn Proxy, request: &EnforcementRequest) {
+    let (upstreams, upstream) = (proxy.upstreams(), UpstreamId(request.upstream));
+    if request.upstream >= upstreams.count() {
         return;
     }
-    upstreams.block(upstream, &offence.description);
+    upstreams.block(upstream, &request.description);
     // Sessions that had chosen the pool before it was blocked are closed too.
     proxy.leave_pool(upstream);
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::ListenerContext;
-use super::peer_log::{LogTopic, say};
+use super::peer_log::{LogTopic, log_peer};
 use crate::limits::Admission;
 use crate::net::Stream;
 use crate::net::options::time_left;
@@ -19,7 +19,7 @@ use crate::util::address::canonical;
 use crate::util::os_error::describe;
 
 /// Caps a PROXY header, in bytes. [`proxy_protocol`] has the same limit.
-const MOST_HEADER: usize = 1024;
+const MAX_PROXY_HEADER: usize = 1024;
 
 /// The transport of a listener.
 #[derive(Debug)]
@@ -57,12 +57,12 @@ impl IncomingConnection {
     }
 
     /// The miner's address, read from the PROXY header if the peer has to send one.
-    pub fn introduce(&mut self, reception: &ListenerContext, deadline: Instant) -> Option<SocketAddr> {
+    pub fn introduce(&mut self, listener_context: &ListenerContext, deadline: Instant) -> Option<SocketAddr> {
         if self.admission.is_none() {
             match read_proxy_header(&self.socket, deadline) {
                 Ok(source) => self.miner = source.map_or(self.peer, canonical),
                 Err(error) => {
-                    say(reception, self.peer, LogTopic::Arrival, &error);
+                    log_peer(listener_context, self.peer, LogTopic::Handshake, &error);
                     return None;
                 }
             }
@@ -72,25 +72,30 @@ impl IncomingConnection {
 
     /// Counts the connection against the miner's address for as long as the result is kept. `None` if it is
     /// refused.
-    pub fn admit(&mut self, reception: &ListenerContext) -> Option<Admission> {
+    pub fn admit(&mut self, listener_context: &ListenerContext) -> Option<Admission> {
         if let Some(admission) = self.admission.take() {
             return Some(admission);
         }
-        match reception.gatekeeper.admit(self.miner.ip(), Instant::now()) {
+        match listener_context.gatekeeper.admit(self.miner.ip(), Instant::now()) {
             Ok(admission) => Some(admission),
             Err(refusal) => {
-                say(reception, self.miner, LogTopic::Refused, &format_args!("refused: {refusal}"));
+                log_peer(
+                    listener_context,
+                    self.miner,
+                    LogTopic::Refused,
+                    &format_args!("refused: {refusal}"),
+                );
                 None
             }
         }
     }
 
     /// The miner's stream, after the handshake on a TLS port.
-    pub fn establish(self, reception: &ListenerContext, deadline: Instant) -> Option<Stream> {
+    pub fn establish(self, listener_context: &ListenerContext, deadline: Instant) -> Option<Stream> {
         match establish(self.socket, &self.port, deadline) {
             Ok(stream) => Some(stream),
             Err(error) => {
-                say(reception, self.miner, LogTopic::Arrival, &error);
+                log_peer(listener_context, self.miner, LogTopic::Handshake, &error);
                 None
             }
         }
@@ -99,26 +104,26 @@ impl IncomingConnection {
 
 /// The reason that a connection never became a session.
 #[derive(Debug)]
-enum ArrivalError {
+enum HandshakeError {
     NoProxyHeader(io::Error),
     BadProxyHeader(ProxyError),
     Tls(io::Error),
 }
 
-impl fmt::Display for ArrivalError {
+impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ArrivalError::NoProxyHeader(error) => {
+            HandshakeError::NoProxyHeader(error) => {
                 write!(
                     f,
                     "listen.proxy_protocol asks this address for a PROXY header, but none came: {}",
                     describe(error)
                 )
             }
-            ArrivalError::BadProxyHeader(error) => {
+            HandshakeError::BadProxyHeader(error) => {
                 write!(f, "listen.proxy_protocol asks this address for a PROXY header: {error}")
             }
-            ArrivalError::Tls(error) => {
+            HandshakeError::Tls(error) => {
                 write!(f, "the TLS handshake failed: {}", tls_errors::describe_miner_error(error))
             }
         }
@@ -126,18 +131,21 @@ impl fmt::Display for ArrivalError {
 }
 
 /// Reads a PROXY header and returns the address that the peer speaks for. `None`: the peer speaks for itself.
-fn read_proxy_header(mut socket: &TcpStream, deadline: Instant) -> Result<Option<SocketAddr>, ArrivalError> {
+fn read_proxy_header(
+    mut socket: &TcpStream,
+    deadline: Instant,
+) -> Result<Option<SocketAddr>, HandshakeError> {
     let mut header = Vec::with_capacity(128);
     loop {
         match proxy_protocol::parse(&header) {
-            Err(error) => return Err(ArrivalError::BadProxyHeader(error)),
+            Err(error) => return Err(HandshakeError::BadProxyHeader(error)),
             Ok(Parsed::Header { source, .. }) => {
-                socket.set_read_timeout(None).map_err(ArrivalError::NoProxyHeader)?;
+                socket.set_read_timeout(None).map_err(HandshakeError::NoProxyHeader)?;
                 return Ok(source);
             }
-            Ok(Parsed::Incomplete) if header.len() >= MOST_HEADER => {
+            Ok(Parsed::Incomplete) if header.len() >= MAX_PROXY_HEADER => {
                 let error = io::Error::new(io::ErrorKind::InvalidData, "the header is too long");
-                return Err(ArrivalError::NoProxyHeader(error));
+                return Err(HandshakeError::NoProxyHeader(error));
             }
             Ok(Parsed::Incomplete) => {}
         }
@@ -146,17 +154,17 @@ fn read_proxy_header(mut socket: &TcpStream, deadline: Instant) -> Result<Option
         let read = time_left(deadline)
             .and_then(|left| socket.set_read_timeout(Some(left)))
             .and_then(|()| socket.read_exact(&mut byte));
-        read.map_err(ArrivalError::NoProxyHeader)?;
+        read.map_err(HandshakeError::NoProxyHeader)?;
         header.extend(byte);
     }
 }
 
 /// Performs the handshake on a TLS port.
-fn establish(socket: TcpStream, port: &TlsPort, deadline: Instant) -> Result<Stream, ArrivalError> {
+fn establish(socket: TcpStream, port: &TlsPort, deadline: Instant) -> Result<Stream, HandshakeError> {
     match port {
         TlsPort::Plain => Ok(Stream::Plain(socket)),
         TlsPort::Tls(server) => {
-            let tls = server.accept(socket, deadline).map_err(ArrivalError::Tls)?;
+            let tls = server.accept(socket, deadline).map_err(HandshakeError::Tls)?;
             Ok(Stream::Tls(Box::new(tls)))
         }
     }

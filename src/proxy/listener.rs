@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use super::handshake::{IncomingConnection, TlsPort};
-use super::peer_log::{LogTopic, say};
+use super::peer_log::{LogTopic, log_peer};
 use super::{ListenerContext, Proxy, StartError};
 use crate::config::{ListenConfig, ProxyProtocol};
 use crate::limits::{Admission, AdmissionError};
@@ -28,7 +28,7 @@ use crate::util::thread::{join_within, panic_text};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The time that the loop may take to end. It only hands over the last connection.
-const LAST_ACCEPT: Duration = Duration::from_secs(2);
+const MAX_CLOSE_TIME: Duration = Duration::from_secs(2);
 
 /// A listening socket that does not accept yet.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl OpenListener {
                         supervise::note_restart(&reason);
                     }
                 }
-                Err(error) if is_the_peers(&error) => {}
+                Err(error) if is_peer_error(&error) => {}
                 // The socket was shut down for the end.
                 Err(_) if stop.is_stopped() => return,
                 Err(error) => {
@@ -130,7 +130,7 @@ impl Acceptor {
     pub fn join(self) {
         // Ends the wait in accept even when the address has left this machine meanwhile.
         let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
-        if !join_within(self.thread, LAST_ACCEPT) {
+        if !join_within(self.thread, MAX_CLOSE_TIME) {
             log::warn!("{}: the port is still being closed", self.address);
         }
     }
@@ -138,51 +138,53 @@ impl Acceptor {
 
 /// Admits a connection, or closes it.
 fn receive(proxy: &Arc<dyn Proxy>, socket: TcpStream, peer: SocketAddr, port: &Arc<TlsPort>) {
-    let reception = proxy.reception();
-    match admit(reception, proxy.sessions(), peer) {
+    let listener_context = proxy.listener_context();
+    match admit(listener_context, proxy.sessions(), peer) {
         Ok(admission) => {
             if let Err(error) =
                 proxy.clone().serve(IncomingConnection::new(socket, peer, port.clone(), admission))
             {
-                say(
-                    reception,
+                log_peer(
+                    listener_context,
                     peer,
                     LogTopic::NoThread,
                     &format_args!("can't start a session: {}", describe(&error)),
                 );
             }
         }
-        Err(refusal) => say(reception, peer, LogTopic::Refused, &format_args!("refused: {refusal}")),
+        Err(refusal) => {
+            log_peer(listener_context, peer, LogTopic::Refused, &format_args!("refused: {refusal}"))
+        }
     }
 }
 
 /// Applies the limits. A peer that has to send a PROXY header is counted when it has sent it.
 fn admit(
-    reception: &ListenerContext,
+    listener_context: &ListenerContext,
     sessions: usize,
     peer: SocketAddr,
 ) -> Result<Option<Admission>, AdmissionError> {
-    let limit = reception.listen.max_miners;
+    let limit = listener_context.listen.max_miners;
     if sessions >= limit {
         return Err(AdmissionError::Full { limit });
     }
-    if announces(reception, peer) {
+    if must_send_proxy_header(listener_context, peer) {
         return Ok(None);
     }
-    reception.gatekeeper.admit(peer.ip(), Instant::now()).map(Some)
+    listener_context.gatekeeper.admit(peer.ip(), Instant::now()).map(Some)
 }
 
 /// Whether this peer has to begin with a PROXY header.
-fn announces(reception: &ListenerContext, peer: SocketAddr) -> bool {
-    match &reception.listen.proxy_protocol {
+fn must_send_proxy_header(listener_context: &ListenerContext, peer: SocketAddr) -> bool {
+    match &listener_context.listen.proxy_protocol {
         ProxyProtocol::Off => false,
-        ProxyProtocol::Everyone => reception.gatekeeper.allows(peer.ip()),
+        ProxyProtocol::Everyone => listener_context.gatekeeper.allows(peer.ip()),
         ProxyProtocol::From(blocks) => blocks.iter().any(|block| block.contains(peer.ip())),
     }
 }
 
 /// Whether an error of accept belongs to the one connection, which is gone.
-fn is_the_peers(error: &io::Error) -> bool {
+fn is_peer_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::peer_log::{LogTopic, say};
+use super::peer_log::{LogTopic, log_peer};
 use crate::config::{ListenConfig, RateLimitConfig};
 use crate::limits::{Abuse, Gatekeeper, LogLimiter};
 use crate::util::span::seconds;
 
 /// Caps the time for a PROXY header and a TLS handshake together.
-const ARRIVAL_LIMIT: Duration = Duration::from_secs(10);
+const MAX_HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
 /// The access control of the listeners and the limiter of log lines about peers. Nothing in it is locked
 /// between a read and its send.
@@ -17,7 +17,7 @@ const ARRIVAL_LIMIT: Duration = Duration::from_secs(10);
 pub struct ListenerContext {
     pub listen: ListenConfig,
     pub gatekeeper: Gatekeeper,
-    pub(crate) quiet: LogLimiter,
+    pub(crate) log_limiter: LogLimiter,
 }
 
 impl ListenerContext {
@@ -25,20 +25,20 @@ impl ListenerContext {
         ListenerContext {
             listen: listen.clone(),
             gatekeeper: Gatekeeper::new(listen, limits),
-            quiet: LogLimiter::new(),
+            log_limiter: LogLimiter::new(),
         }
     }
 
     /// The deadline for the PROXY header and the TLS handshake of a connection that was accepted at this
     /// time.
-    pub fn arrival_deadline(&self, accepted_at: Instant) -> Instant {
-        accepted_at + ARRIVAL_LIMIT.min(self.listen.handshake_timeout)
+    pub fn handshake_deadline(&self, accepted_at: Instant) -> Instant {
+        accepted_at + MAX_HANDSHAKE_TIME.min(self.listen.handshake_timeout)
     }
 
     /// Counts an abuse against a miner's address, and logs the ban if that leads to one.
     pub fn report_abuse(&self, miner: SocketAddr, abuse: Abuse) {
         if let Some(ban) = self.gatekeeper.report_abuse(miner.ip(), abuse, Instant::now()) {
-            say(
+            log_peer(
                 self,
                 miner,
                 LogTopic::Banned,

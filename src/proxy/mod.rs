@@ -34,8 +34,8 @@ pub(crate) use first_bytes::{FirstBytes, first_bytes};
 pub(crate) use handshake::IncomingConnection;
 pub(crate) use linger::linger;
 pub(crate) use listener_context::ListenerContext;
-pub(crate) use peer_log::{LogTopic, say};
+pub(crate) use peer_log::{LogTopic, log_peer};
 pub(crate) use registry::{ProxySession, Registry};
 pub(crate) use server::start_upstreams;
 
-pub(crate) use on_timeout::{OnTimeout, Patient, Watch};
+pub(crate) use on_timeout::{OnTimeout, TimedWatch, Watch};

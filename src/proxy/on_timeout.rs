@@ -27,7 +27,7 @@ pub trait Watch {
 }
 
 /// A watch that sets the read timeouts itself.
-pub trait Patient: Watch {
+pub trait TimedWatch: Watch {
     /// The time that the next bytes may take. `None`: no limit.
-    fn time_to_wait(&mut self) -> Option<Duration>;
+    fn read_timeout(&mut self) -> Option<Duration>;
 }

@@ -26,11 +26,11 @@ pub enum LogTopic {
     ProxyHeader,
     StratumV2,
     /// The PROXY header or TLS handshake failed.
-    Arrival,
+    Handshake,
     /// There is no pool, or it fell silent.
     Pool,
     /// The miner sent nothing for too long.
-    Quiet,
+    Idle,
     NoThread,
 }
 
@@ -45,9 +45,9 @@ impl LogTopic {
             LogTopic::Http => "http",
             LogTopic::ProxyHeader => "proxy header",
             LogTopic::StratumV2 => "stratum v2",
-            LogTopic::Arrival => "arrival",
+            LogTopic::Handshake => "handshake",
             LogTopic::Pool => "pool",
-            LogTopic::Quiet => "quiet",
+            LogTopic::Idle => "idle",
             LogTopic::NoThread => "no thread",
         }
     }
@@ -61,8 +61,8 @@ impl LogTopic {
 }
 
 /// Logs one line about a peer, unless it has had one of this topic in the last seconds.
-pub fn say(reception: &ListenerContext, peer: SocketAddr, topic: LogTopic, text: &dyn Display) {
-    match reception.quiet.allow(peer.ip().into(), topic.name(), Instant::now()) {
+pub fn log_peer(listener_context: &ListenerContext, peer: SocketAddr, topic: LogTopic, text: &dyn Display) {
+    match listener_context.log_limiter.allow(peer.ip().into(), topic.name(), Instant::now()) {
         None => {}
         Some(0) => log::log!(topic.level(), "{peer}: {text}"),
         Some(more) => log::log!(topic.level(), "{peer}: {text} ({more} more like this were not written)"),

@@ -78,10 +78,11 @@ pub(crate) fn start_upstreams(
     own: &[SocketAddr],
     stop: &Stop,
 ) -> Result<(ListenerContext, Upstreams), StartError> {
-    let reception = ListenerContext::new(&config.listen, &config.ratelimit);
-    let gatekeeper = reception.gatekeeper.clone();
+    let listener_context = ListenerContext::new(&config.listen, &config.ratelimit);
+    let gatekeeper = listener_context.gatekeeper.clone();
     let on_failure = move || gatekeeper.pool_failed(Instant::now());
-    let upstreams = Upstreams::start_beside(own, &config.upstreams, &config.failover, on_failure, stop)
-        .map_err(StartError::Upstream)?;
-    Ok((reception, upstreams))
+    let upstreams =
+        Upstreams::start_with_own_addresses(own, &config.upstreams, &config.failover, on_failure, stop)
+            .map_err(StartError::Upstream)?;
+    Ok((listener_context, upstreams))
 }

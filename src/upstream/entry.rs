@@ -10,7 +10,7 @@ use super::health::{PoolFailure, PoolHealth};
 use super::list::UpstreamId;
 use super::probe_logins::ProbeLogins;
 use super::route::{SetupError, name_of, route_to};
-use super::spare::WarmConnections;
+use super::spare::SpareConnections;
 use super::{UpstreamsShared, lock};
 use crate::config;
 use crate::net::Stream;
@@ -47,7 +47,7 @@ pub(super) struct UpstreamEntry {
     pub(super) name: Arc<str>,
     route: Route,
     /// The addresses that this program listens on for miners.
-    listening: Vec<SocketAddr>,
+    own_addresses: Vec<SocketAddr>,
     health: Mutex<PoolHealth>,
     /// The reason that it is out of rotation until a person clears it.
     blocked: Mutex<Option<String>>,
@@ -55,8 +55,8 @@ pub(super) struct UpstreamEntry {
     reached: AtomicBool,
     probe_logins: Mutex<ProbeLogins>,
     /// Notified when there is something to probe.
-    news: Condvar,
-    pub(super) warm: WarmConnections,
+    probe_wanted: Condvar,
+    pub(super) spares: SpareConnections,
     /// Stopped when it is not listed any more, or the program ends.
     pub(super) stop: Stop,
 }
@@ -69,7 +69,7 @@ impl UpstreamEntry {
     pub(super) fn new(
         id: UpstreamId,
         configured: &config::UpstreamConfig,
-        UpstreamsShared { failover, listening, .. }: &UpstreamsShared,
+        UpstreamsShared { failover, own_addresses, .. }: &UpstreamsShared,
         stop: Stop,
     ) -> Result<UpstreamEntry, SetupError> {
         Ok(UpstreamEntry {
@@ -77,13 +77,13 @@ impl UpstreamEntry {
             configured: Arc::new(configured.clone()),
             name: name_of(configured).into(),
             route: route_to(configured, &stop)?,
-            listening: listening.clone(),
+            own_addresses: own_addresses.clone(),
             health: Mutex::new(PoolHealth::new(failover.backoff_min, failover.backoff_max, Instant::now())),
             blocked: Mutex::new(None),
             reached: AtomicBool::new(false),
             probe_logins: Mutex::default(),
-            news: Condvar::new(),
-            warm: WarmConnections::new(configured.warm),
+            probe_wanted: Condvar::new(),
+            spares: SpareConnections::new(configured.warm),
             stop,
         })
     }
@@ -130,7 +130,7 @@ impl UpstreamEntry {
 
     /// Takes a spare connection, or dials.
     pub(super) fn dial(&self, deadline: Instant) -> Result<Stream, DialError> {
-        let stream = match self.warm.take() {
+        let stream = match self.spares.take() {
             Some(stream) => stream,
             None => self.dial_anew(deadline)?,
         };
@@ -141,7 +141,7 @@ impl UpstreamEntry {
     /// Dials.
     pub(super) fn dial_anew(&self, deadline: Instant) -> Result<Stream, DialError> {
         let stream = self.route.dial(deadline, &self.stop)?;
-        if is_itself(&stream, &self.listening) {
+        if is_itself(&stream, &self.own_addresses) {
             return Err(DialError::Itself);
         }
         Ok(stream)
@@ -160,15 +160,15 @@ impl UpstreamEntry {
     /// Marks it as failed. Returns the pause until the next try, unless it had failed already.
     pub(super) fn fail(&self, failure: PoolFailure) -> Option<Duration> {
         let pause = self.health().failed(failure, Instant::now());
-        self.news.notify_all();
-        self.warm.clear();
+        self.probe_wanted.notify_all();
+        self.spares.clear();
         pause
     }
 
     /// Has a probe find out whether it has failed.
     pub(super) fn suspect(&self, failure: PoolFailure) {
         self.health().suspect(failure);
-        self.news.notify_all();
+        self.probe_wanted.notify_all();
     }
 
     /// Marks it as working. `true` when it had counted as failed.
@@ -178,22 +178,22 @@ impl UpstreamEntry {
     }
 
     /// Sleeps for `time`, or until there is something new to probe.
-    pub(super) fn wait_for_news(&self, time: Duration, known: bool) {
+    pub(super) fn wait_for_probe_request(&self, time: Duration, known: bool) {
         let health = self.health();
         if known || !health.wants_probe() {
-            drop(self.news.wait_timeout(health, time).unwrap_or_else(PoisonError::into_inner));
+            drop(self.probe_wanted.wait_timeout(health, time).unwrap_or_else(PoisonError::into_inner));
         }
     }
 }
 
 /// Whether the connection goes to a port on which this program listens, on this machine: both ends have the
 /// same address then.
-fn is_itself(stream: &Stream, listening: &[SocketAddr]) -> bool {
+fn is_itself(stream: &Stream, own_addresses: &[SocketAddr]) -> bool {
     let socket = stream.socket();
     let (Ok(own), Ok(peer)) = (socket.local_addr(), socket.peer_addr()) else { return false };
     let is_there = |at: &SocketAddr| {
         let is_address = at.ip().is_unspecified() || at.ip() == peer.ip();
         at.port() == peer.port() && is_address
     };
-    own.ip() == peer.ip() && listening.iter().any(is_there)
+    own.ip() == peer.ip() && own_addresses.iter().any(is_there)
 }

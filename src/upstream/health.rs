@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::util::span::seconds;
 
 /// Caps the doublings of the pause, whatever `backoff_max` says.
-const MOST_DOUBLINGS: u32 = 20;
+const MAX_DOUBLINGS: u32 = 20;
 
 /// A failure of a pool. It decides what a probe must show before the pool counts as up again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,7 +178,7 @@ impl PoolHealth {
     }
 
     fn pause(&mut self, failure: PoolFailure, now: Instant) -> Duration {
-        let doubled = 2_u32.saturating_pow(self.failures.min(MOST_DOUBLINGS));
+        let doubled = 2_u32.saturating_pow(self.failures.min(MAX_DOUBLINGS));
         let longest = self.backoff_min.saturating_mul(doubled).min(self.backoff_max);
         // Between half and all of it, so that a farm's proxies don't retry in step.
         let pause = longest / 2 + longest.mul_f64(random_fraction() / 2.0);

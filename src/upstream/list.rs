@@ -7,7 +7,7 @@ use super::route::SetupError;
 use crate::config;
 
 /// Caps the different upstreams of one run.
-const MOST_KNOWN: usize = 256;
+const MAX_UPSTREAMS: usize = 256;
 
 /// An upstream's number: its position in the first list, or the next free one when it came later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,7 +69,7 @@ impl UpstreamList {
             });
             next.order.push(UpstreamId(number));
         }
-        if next.known.len() <= MOST_KNOWN { Ok(next) } else { Err(RelistError::TooMany) }
+        if next.known.len() <= MAX_UPSTREAMS { Ok(next) } else { Err(RelistError::TooMany) }
     }
 
     /// The listed upstreams, the most preferred one first.
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn what_one_run_can_be_told_of_is_bounded() {
         let mut listing = UpstreamList::new(&list(&["a"]));
-        for number in 0..MOST_KNOWN - 1 {
+        for number in 0..MAX_UPSTREAMS - 1 {
             listing = listing.relisted(&list(&[&format!("pool-{number}")])).unwrap();
         }
         assert!(matches!(listing.relisted(&list(&["one-too-many"])), Err(RelistError::TooMany)));

@@ -32,7 +32,7 @@ use entry::UpstreamEntry;
 pub(crate) use route::name_of;
 
 /// A connection attempt that had less time than this shows nothing about the pool.
-const FAIR_SHARE: Duration = Duration::from_secs(3);
+const MIN_DIAL_TIME: Duration = Duration::from_secs(3);
 
 /// All configured upstreams. Clones share them.
 #[derive(Debug, Clone)]
@@ -45,19 +45,19 @@ struct UpstreamsShared {
     listed: ArcSwap<Listed>,
     failover: config::FailoverConfig,
     /// The addresses that this program listens on for miners.
-    listening: Vec<SocketAddr>,
+    own_addresses: Vec<SocketAddr>,
     /// Notified whenever an upstream's health improves, when others are listed, and at the end.
     changed: Condvar,
     /// Guards nothing but the wait for `changed`. A miner that finds a healthy upstream does not take it.
     waiters: Mutex<()>,
-    on_failure: Hook,
+    on_failure: FailureHook,
     stop: Stop,
 }
 
 /// The upstreams as they are listed now.
 #[derive(Debug)]
 struct Listed {
-    listing: UpstreamList,
+    list: UpstreamList,
     /// All upstreams that were ever listed, by their numbers.
     upstreams: Vec<Arc<UpstreamEntry>>,
     /// Since when this order holds.
@@ -65,11 +65,11 @@ struct Listed {
 }
 
 /// Called whenever an upstream has failed or is back, because miners then come in a wave.
-struct Hook(Box<dyn Fn() + Send + Sync>);
+struct FailureHook(Box<dyn Fn() + Send + Sync>);
 
-impl fmt::Debug for Hook {
+impl fmt::Debug for FailureHook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hook")
+        f.write_str("FailureHook")
     }
 }
 
@@ -115,7 +115,7 @@ impl Upstreams {
         on_failure: impl Fn() + Send + Sync + 'static,
         stop: &Stop,
     ) -> Result<Upstreams, SetupError> {
-        Upstreams::start_beside(&[], configured, failover, on_failure, stop)
+        Upstreams::start_with_own_addresses(&[], configured, failover, on_failure, stop)
     }
 
     /// Starts as [`Upstreams::start`] does, for a program that listens on these addresses itself: a
@@ -123,21 +123,21 @@ impl Upstreams {
     ///
     /// # Errors
     /// As [`Upstreams::start`].
-    pub fn start_beside(
-        listening: &[SocketAddr],
+    pub fn start_with_own_addresses(
+        own_addresses: &[SocketAddr],
         configured: &[config::UpstreamConfig],
         failover: &config::FailoverConfig,
         on_failure: impl Fn() + Send + Sync + 'static,
         stop: &Stop,
     ) -> Result<Upstreams, SetupError> {
-        let none = Listed { listing: UpstreamList::new(&[]), upstreams: Vec::new(), since: Instant::now() };
+        let none = Listed { list: UpstreamList::new(&[]), upstreams: Vec::new(), since: Instant::now() };
         let shared = UpstreamsShared {
             listed: ArcSwap::from_pointee(none),
             failover: failover.clone(),
-            listening: listening.to_vec(),
+            own_addresses: own_addresses.to_vec(),
             changed: Condvar::new(),
             waiters: Mutex::new(()),
-            on_failure: Hook(Box::new(on_failure)),
+            on_failure: FailureHook(Box::new(on_failure)),
             stop: stop.clone(),
         };
         let upstreams = Upstreams { shared: Arc::new(shared) };
@@ -155,14 +155,14 @@ impl Upstreams {
     pub fn relist(
         &self,
         configured: &[config::UpstreamConfig],
-        tell: impl FnOnce(Vec<String>),
+        on_urls: impl FnOnce(Vec<String>),
     ) -> Result<bool, RelistError> {
-        let listing = &self.shared.listed.load().listing;
-        let next = listing.relisted(configured)?;
-        if next == *listing {
+        let list = &self.shared.listed.load().list;
+        let next = list.relisted(configured)?;
+        if next == *list {
             return Ok(false);
         }
-        tell(next.urls());
+        on_urls(next.urls());
         let before = self.order();
         self.list(next).map_err(RelistError::Setup)?;
         log::info!("the list of pools: {}", self.describe_relisting(&before));
@@ -192,25 +192,25 @@ impl Upstreams {
     }
 
     /// The number of upstreams that are listed.
-    pub fn choices(&self) -> usize {
-        self.listed().listing.order().len()
+    pub fn listed_count(&self) -> usize {
+        self.listed().list.order().len()
     }
 
     /// The listed upstreams, the most preferred one first.
     pub fn order(&self) -> Vec<UpstreamId> {
-        self.listed().listing.order().to_vec()
+        self.listed().list.order().to_vec()
     }
 
     /// Whether a `client.reconnect` leads to a host that is listed.
-    pub fn lists(&self, reconnect: &Reconnect) -> bool {
+    pub fn is_listed_host(&self, reconnect: &Reconnect) -> bool {
         let listed = self.listed();
-        let mut hosts = listed.listing.order().iter().map(|id| &listed.upstreams[id.0].configured.host);
+        let mut hosts = listed.list.order().iter().map(|id| &listed.upstreams[id.0].configured.host);
         hosts.any(|host| reconnect.is_to(host))
     }
 
     /// The number of listed upstreams that are preferred to this one, see [`UpstreamList::rank`].
     pub fn rank(&self, id: UpstreamId) -> Option<usize> {
-        self.listed().listing.rank(id)
+        self.listed().list.rank(id)
     }
 
     /// Stops all background work of the upstreams.
@@ -220,12 +220,12 @@ impl Upstreams {
 
     /// Host and port, as configured.
     pub fn name(&self, id: UpstreamId) -> Arc<str> {
-        self.one(id).name.clone()
+        self.entry(id).name.clone()
     }
 
     /// The configuration of the upstream, as of when it was last listed.
     pub fn configured(&self, id: UpstreamId) -> Arc<config::UpstreamConfig> {
-        self.one(id).configured.clone()
+        self.entry(id).configured.clone()
     }
 
     /// Connects to the most preferred upstream that is healthy and not among `tried`. If one fails, it is
@@ -242,14 +242,14 @@ impl Upstreams {
                 // A pool that drops all packets may not use up the others' time.
                 let left = deadline.saturating_duration_since(Instant::now());
                 let share = left / u32::try_from(candidates.len() - place).unwrap_or(1);
-                if let Some(link) = self.dial(upstream, share)? {
-                    return Ok(link);
+                if let Some(connection) = self.dial(upstream, share)? {
+                    return Ok(connection);
                 }
             }
             if Instant::now() >= deadline || !tried.is_empty() {
                 return Err(NoUpstream::Unreachable);
             }
-            self.wait_for_one(deadline)?;
+            self.wait_for_any(deadline)?;
         }
     }
 
@@ -264,7 +264,7 @@ impl Upstreams {
         port: u16,
         deadline: Instant,
     ) -> Result<PoolConnection, NoUpstream> {
-        let upstream = self.one(id);
+        let upstream = self.entry(id);
         match upstream.dial_at(port, deadline) {
             Ok(stream) => Ok(PoolConnection { stream: Arc::new(stream), upstream: id }),
             Err(error) => {
@@ -279,13 +279,13 @@ impl Upstreams {
     /// # Errors
     /// [`NoUpstream`] when it can't be reached; it is marked as failed then.
     pub fn connect_to(&self, id: UpstreamId, deadline: Instant) -> Result<PoolConnection, NoUpstream> {
-        self.dial(&self.one(id), deadline.saturating_duration_since(Instant::now()))?
+        self.dial(&self.entry(id), deadline.saturating_duration_since(Instant::now()))?
             .ok_or(NoUpstream::Unreachable)
     }
 
     /// Marks a pool as failed, unless it is already.
     pub fn mark_failed(&self, id: UpstreamId, failure: PoolFailure) {
-        self.fail(&self.one(id), failure);
+        self.fail(&self.entry(id), failure);
     }
 
     /// Whether miners of this pool could move to another one that counts as up.
@@ -295,7 +295,7 @@ impl Upstreams {
 
     /// Notes that the pool failed one session while others still use it. A probe finds out.
     pub fn suspect(&self, id: UpstreamId, failure: PoolFailure) {
-        let upstream = self.one(id);
+        let upstream = self.entry(id);
         log::debug!("pool {id} {} is suspected: {failure}", upstream.name);
         upstream.suspect(failure);
     }
@@ -310,8 +310,8 @@ impl Upstreams {
         avoided: &[UpstreamId],
     ) -> Option<(UpstreamId, Instant)> {
         let listed = self.listed();
-        let rank = listed.listing.rank(id);
-        let mut better = listed.listing.order().iter().take(rank.unwrap_or(usize::MAX));
+        let rank = listed.list.rank(id);
+        let mut better = listed.list.order().iter().take(rank.unwrap_or(usize::MAX));
         better.find_map(|better| {
             let up_since = listed.upstreams[better.0].up_since().filter(|_| !avoided.contains(better))?;
             if rank.is_none() {
@@ -324,15 +324,15 @@ impl Upstreams {
 
     /// The state of the upstream, for people.
     pub fn standing(&self, id: UpstreamId) -> PoolStatus {
-        self.one(id).standing()
+        self.entry(id).standing()
     }
 
     /// Takes the upstream out of rotation. `false` when it was already.
     pub fn block(&self, id: UpstreamId, why: &str) -> bool {
-        let upstream = self.one(id);
+        let upstream = self.entry(id);
         let is_new = upstream.blocked().replace(why.to_owned()).is_none();
         if is_new {
-            upstream.warm.clear();
+            upstream.spares.clear();
             // Its miners will come in a wave, which is not their fault.
             (self.shared.on_failure.0)();
             log::error!("pool {id} {} is taken out of rotation: {why}", upstream.name);
@@ -341,8 +341,8 @@ impl Upstreams {
     }
 
     /// Puts the upstream back into rotation at a person's request. `false` when it was not blocked.
-    pub fn clear(&self, id: UpstreamId) -> bool {
-        let upstream = self.one(id);
+    pub fn unblock(&self, id: UpstreamId) -> bool {
+        let upstream = self.entry(id);
         let was_blocked = upstream.blocked().take().is_some();
         if was_blocked {
             log::warn!("pool {id} {} is in rotation again", upstream.name);
@@ -353,12 +353,12 @@ impl Upstreams {
 
     /// The reason that the upstream is out of rotation.
     pub fn blocked(&self, id: UpstreamId) -> Option<String> {
-        self.one(id).blocked().clone()
+        self.entry(id).blocked().clone()
     }
 
     /// The last failure of a failed upstream, and the time until it is probed again.
     pub fn trouble(&self, id: UpstreamId) -> Option<(String, Duration)> {
-        let upstream = self.one(id);
+        let upstream = self.entry(id);
         let health = upstream.health();
         let (until, failure) = health.due()?;
         Some((failure.to_string(), until.saturating_duration_since(Instant::now())))
@@ -366,7 +366,7 @@ impl Upstreams {
 
     /// Whether the upstream counts as up.
     pub fn is_up(&self, id: UpstreamId) -> bool {
-        self.one(id).up_since().is_some()
+        self.entry(id).up_since().is_some()
     }
 
     fn listed(&self) -> Arc<Listed> {
@@ -374,54 +374,54 @@ impl Upstreams {
     }
 
     /// The entry of an upstream. Numbers come from the list, and none is ever taken back.
-    fn one(&self, id: UpstreamId) -> Arc<UpstreamEntry> {
+    fn entry(&self, id: UpstreamId) -> Arc<UpstreamEntry> {
         self.shared.listed.load().upstreams[id.0].clone()
     }
 
     /// Sets up the new upstreams, stops those that are not listed any more, and puts the new order into
     /// effect.
-    fn list(&self, listing: UpstreamList) -> Result<(), SetupError> {
+    fn list(&self, list: UpstreamList) -> Result<(), SetupError> {
         let before = self.listed();
-        let was_listed = |id: &UpstreamId| before.listing.rank(*id).is_some();
+        let was_listed = |id: &UpstreamId| before.list.rank(*id).is_some();
         let mut upstreams = before.upstreams.clone();
         let mut added = Vec::new();
-        for (number, configured) in listing.known().iter().enumerate() {
+        for (number, configured) in list.known().iter().enumerate() {
             let id = UpstreamId(number);
-            if listing.rank(id).is_none() || was_listed(&id) {
+            if list.rank(id).is_none() || was_listed(&id) {
                 continue;
             }
             let stop = self.shared.stop.child();
             let started = UpstreamEntry::new(id, configured, &self.shared, stop.clone())
                 .map(Arc::new)
-                .and_then(|one| self.start_work(&one).map(|()| one));
+                .and_then(|entry| self.start_work(&entry).map(|()| entry));
             match started {
-                Ok(one) => {
-                    one.inherit_block(&before.upstreams);
-                    added.push(one);
+                Ok(entry) => {
+                    entry.inherit_block(&before.upstreams);
+                    added.push(entry);
                 }
                 Err(why) => {
                     stop.stop();
-                    added.iter().for_each(|one| one.stop.stop());
+                    added.iter().for_each(|entry| entry.stop.stop());
                     return Err(why);
                 }
             }
         }
-        for one in &added {
-            match upstreams.get_mut(one.id.0) {
-                Some(slot) => *slot = one.clone(),
-                None => upstreams.push(one.clone()),
+        for entry in &added {
+            match upstreams.get_mut(entry.id.0) {
+                Some(slot) => *slot = entry.clone(),
+                None => upstreams.push(entry.clone()),
             }
         }
-        let gone = before.listing.order().iter().filter(|id| listing.rank(**id).is_none());
+        let gone = before.list.order().iter().filter(|id| list.rank(**id).is_none());
         let gone: Vec<UpstreamId> = gone.copied().collect();
-        self.shared.listed.store(Arc::new(Listed { listing, upstreams, since: Instant::now() }));
+        self.shared.listed.store(Arc::new(Listed { list, upstreams, since: Instant::now() }));
         // New miners do not choose them any more, so nothing is begun in vain.
         gone.iter().for_each(|id| before.upstreams[id.0].stop.stop());
         if !before.upstreams.is_empty() {
             // New pools are probed at once, so that a mistake in the configuration shows before a miner needs
             // them.
             let untried = || PoolFailure::Dial(String::from("not tried yet"));
-            added.iter().for_each(|one| one.suspect(untried()));
+            added.iter().for_each(|entry| entry.suspect(untried()));
         }
         self.wake_waiters();
         Ok(())
@@ -433,14 +433,15 @@ impl Upstreams {
 
     fn candidates(&self, tried: &[UpstreamId]) -> Vec<Arc<UpstreamEntry>> {
         let listed = self.listed();
-        let untried = listed.listing.order().iter().filter(|id| !tried.contains(id));
+        let untried = listed.list.order().iter().filter(|id| !tried.contains(id));
         let untried: Vec<_> = untried.map(|id| &listed.upstreams[id.0]).collect();
         let healthy: Vec<_> =
-            untried.iter().filter(|one| one.up_since().is_some()).copied().cloned().collect();
+            untried.iter().filter(|entry| entry.up_since().is_some()).copied().cloned().collect();
         if !healthy.is_empty() || !tried.is_empty() {
             return healthy;
         }
-        let is_idle = |one: &&&Arc<UpstreamEntry>| one.blocked().is_none() && one.health().gives_no_work();
+        let is_idle =
+            |entry: &&&Arc<UpstreamEntry>| entry.blocked().is_none() && entry.health().gives_no_work();
         untried.iter().filter(is_idle).copied().cloned().collect()
     }
 
@@ -461,7 +462,7 @@ impl Upstreams {
             return Err(NoUpstream::Unreachable);
         }
         let failure = PoolFailure::Dial(error.to_string());
-        if error.is_timeout() && time < FAIR_SHARE {
+        if error.is_timeout() && time < MIN_DIAL_TIME {
             // There was too little time for a pool that is far away: a probe has more.
             upstream.suspect(failure);
         } else {
@@ -482,7 +483,7 @@ impl Upstreams {
         }
     }
 
-    fn wait_for_one(&self, deadline: Instant) -> Result<(), NoUpstream> {
+    fn wait_for_any(&self, deadline: Instant) -> Result<(), NoUpstream> {
         let mut guard = lock(&self.shared.waiters);
         while self.candidates(&[]).is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -504,7 +505,7 @@ impl Upstreams {
     }
 
     /// Marks a pool as still failed after a probe.
-    fn fail_again(&self, upstream: &UpstreamEntry, failure: PoolFailure) {
+    fn still_failing(&self, upstream: &UpstreamEntry, failure: PoolFailure) {
         let is_choice = failure.is_about_work();
         upstream.health().still_failed(failure, Instant::now());
         if is_choice {

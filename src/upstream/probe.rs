@@ -18,14 +18,14 @@ use crate::util::supervise;
 use crate::util::supervise::service;
 
 /// Caps the time of one probe's connection.
-const PROBE_LIMIT: Duration = Duration::from_secs(10);
+const MAX_PROBE_TIME: Duration = Duration::from_secs(10);
 /// The longest time between two probes of a pool that is back, before miners are moved to it.
-const LONGEST_RECHECK: Duration = Duration::from_secs(30);
+const MAX_RECHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// The thread's heartbeat is later than this, and than the time for an answer, only if something holds it: a
 /// connection and a pause are shorter, and a wait for a job beats meanwhile.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
 /// The longest time between two checks of the probes' thread for work.
-const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+const MAX_SLEEP: Duration = Duration::from_secs(1);
 
 /// Caps the bytes that a probe reads. The answer to a subscribe has a few hundred; other lines before it may
 /// have more.
@@ -50,7 +50,7 @@ fn stuck_after(answer_timeout: Duration) -> Duration {
 
 fn keep_probing(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), Stopped> {
     let failback_after = upstreams.shared.failover.failback_after;
-    let recheck = (failback_after / 3).min(LONGEST_RECHECK);
+    let recheck = (failback_after / 3).min(MAX_RECHECK_INTERVAL);
     let mut checked_at = Instant::now();
     // The failure that a pool must keep disproving until miners are moved back to it.
     let mut last_failure: Option<PoolFailure> = None;
@@ -77,8 +77,8 @@ fn keep_probing(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), S
                     ProbeResult::Works | ProbeResult::GivesWork | ProbeResult::RefusesLogin => {
                         upstreams.recover(upstream)
                     }
-                    ProbeResult::Failed(failure) => upstreams.fail_again(upstream, failure),
-                    ProbeResult::Nothing => upstreams.fail_again(upstream, failure),
+                    ProbeResult::Failed(failure) => upstreams.still_failing(upstream, failure),
+                    ProbeResult::Nothing => upstreams.still_failing(upstream, failure),
                 }
                 Duration::ZERO
             }
@@ -97,7 +97,7 @@ fn keep_probing(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), S
                     Duration::ZERO
                 }
                 Some(_) => (checked_at + recheck).saturating_duration_since(now),
-                None => LONGEST_SLEEP,
+                None => MAX_SLEEP,
             },
         };
         if upstream.stop.is_stopped() {
@@ -106,7 +106,7 @@ fn keep_probing(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), S
             return Ok(());
         }
         if !pause.is_zero() {
-            upstream.wait_for_news(pause.min(LONGEST_SLEEP), due_before);
+            upstream.wait_for_probe_request(pause.min(MAX_SLEEP), due_before);
         }
     }
 }
@@ -126,7 +126,7 @@ pub(super) enum ProbeResult {
 /// Probes whether a failed pool works again.
 fn probe(upstreams: &Upstreams, upstream: &UpstreamEntry, failed: &PoolFailure) -> ProbeResult {
     supervise::beat();
-    let deadline = Instant::now() + PROBE_LIMIT;
+    let deadline = Instant::now() + MAX_PROBE_TIME;
     let failover = &upstreams.shared.failover;
     let owes_work = upstream.health().owes_work().is_some() || failed.is_about_work();
     let has_failed = upstream.health().up_since().is_none();
@@ -159,22 +159,22 @@ fn probe(upstreams: &Upstreams, upstream: &UpstreamEntry, failed: &PoolFailure) 
         | PoolFailure::NoWork(_)
         | PoolFailure::TurnsMinersAway(_)
         | PoolFailure::Silent(_)
-        | PoolFailure::Refused(_) => ask(stream, failover.answer_timeout, failed),
+        | PoolFailure::Refused(_) => probe_subscribe(stream, failover.answer_timeout, failed),
     }
 }
 
 /// A client that is about to subscribe. The answer proves more than a connection does: a pool can accept
 /// connections and be dead behind that.
-pub(super) fn subscribing() -> Client<()> {
+pub(super) fn subscribing_client() -> Client<()> {
     let mut client = Client::new(AGENT);
     client.subscribe();
     client
 }
 
 /// Subscribes and waits for the answer. Any answer will do, except from a pool that had refused miners.
-fn ask(stream: Stream, limit: Duration, failed: &PoolFailure) -> ProbeResult {
+fn probe_subscribe(stream: Stream, limit: Duration, failed: &PoolFailure) -> ProbeResult {
     let deadline = Instant::now() + limit;
-    let mut client = subscribing();
+    let mut client = subscribing_client();
     let request = client.take_outgoing();
     let asked = stream.set_write_timeout(Some(limit)).and_then(|()| stream.send_all(request.as_bytes()));
     if let Err(error) = asked {

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::PoolFailure;
-use super::probe::{ProbeResult, subscribing, unanswered};
+use super::probe::{ProbeResult, subscribing_client, unanswered};
 use crate::net::options::is_timeout;
 use crate::net::{Stream, StreamReader};
 use crate::stratum::LineReader;
@@ -40,7 +40,7 @@ pub(super) fn ask_for_work(
     stop: &Stop,
 ) -> ProbeResult {
     let deadline = Instant::now() + limit;
-    let mut client = subscribing();
+    let mut client = subscribing_client();
     let asked = stream
         .set_read_timeout(Some(STOP_CHECK.min(limit)))
         .and_then(|()| stream.set_write_timeout(Some(limit.min(WRITE_LIMIT))))
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_pool_that_writes_every_line_oddly_gives_work_all_the_same() {
-        let (mut client, mut progress) = (subscribing(), Progress::default());
+        let (mut client, mut progress) = (subscribing_client(), Progress::default());
         progress.take(&mut client, br#"{"id":1,"id":1,"result":[[],"0a0b0c0d",8],"error":null}"#);
         assert!(progress.subscribed);
         client.authorize(&Login::new("w", "x"));

@@ -7,7 +7,7 @@ impl Upstreams {
     /// Notes that a session with this login got its first job from the pool. A pool that had failed because
     /// it gave no work counts as up again.
     pub fn gave_work(&self, id: UpstreamId, login: Option<Login>) {
-        let upstream = self.one(id);
+        let upstream = self.entry(id);
         if let Some(login) = login {
             upstream.probe_logins().got_work(login);
         }
@@ -19,14 +19,14 @@ impl Upstreams {
 
     /// Notes that the pool gives no work to this login. While it has failed, probes use this login, too.
     pub fn note_login(&self, id: UpstreamId, login: Login) {
-        self.one(id).probe_logins().may_get_work(login);
+        self.entry(id).probe_logins().may_get_work(login);
     }
 
     /// Offers the login of a miner that gets work from this pool, and that uses the same login at any pool,
     /// to the probes of the other pools that have failed.
     pub fn offer_login(&self, id: UpstreamId, login: &Login) {
         for other in self.order().into_iter().filter(|other| *other != id) {
-            let other = self.one(other);
+            let other = self.entry(other);
             if other.blocked().is_none() {
                 other.probe_logins().may_get_work(login.clone());
             }
@@ -35,6 +35,6 @@ impl Upstreams {
 
     /// Whether the pool counts as failed because it gives no work.
     pub fn gives_no_work(&self, id: UpstreamId) -> bool {
-        self.one(id).health().gives_no_work()
+        self.entry(id).health().gives_no_work()
     }
 }

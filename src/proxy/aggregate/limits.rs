@@ -9,37 +9,37 @@ pub struct Limits {
     /// silence (wire reference, section 1.6: cgminer).
     pub remind_after: Duration,
     /// The time after which a peer that takes nothing of what waits for it is closed.
-    pub write: Duration,
+    pub write_timeout: Duration,
     /// The time after which a pool is asked again about a name that it has refused, or not judged.
-    pub ask_again: Duration,
+    pub authorize_retry: Duration,
     /// Caps the bytes that wait for one peer: a hundred jobs, which is an hour of them (wire reference,
     /// section 1.2: public-pool has 256 KiB).
-    pub most_queued: usize,
+    pub max_queued_bytes: usize,
     /// The time to wait for a new connection's first job, and for the pool's verdict on the names, before
     /// miners that have no other pool are moved to it all the same.
     pub first_job: Duration,
     /// The time that miners go on with what they have when an unreadable job may have ended it.
-    pub unread_job: Duration,
+    pub unreadable_job_grace: Duration,
     /// The shortest time between two reconnections at the pool's request.
-    pub obey_again: Duration,
+    pub redirect_interval: Duration,
     /// A pool whose connection is lost repeatedly within this time has failed.
-    pub losses_within: Duration,
+    pub disconnect_window: Duration,
     /// The time that a miner which must reconnect is kept for shares that the pool has not answered.
-    pub dismissal: Duration,
+    pub disconnect_wait: Duration,
     /// The time that a miner may go on rolling version bits that were taken from it.
-    pub narrowing: Duration,
+    pub mask_grace: Duration,
 }
 
 impl Limits {
     /// The limits of a connection to a pool: all miners' open shares together, at 300 bytes each. A pool that
     /// reads nothing for a moment is no reason to lose the shares of all.
     pub(crate) fn of_pool(self) -> Limits {
-        Limits { most_queued: self.most_queued.saturating_mul(32), ..self }
+        Limits { max_queued_bytes: self.max_queued_bytes.saturating_mul(32), ..self }
     }
 
     /// Caps the lines that wait, however short.
-    pub(crate) fn most_lines(&self) -> usize {
-        self.most_queued / 64
+    pub(crate) fn max_queued_lines(&self) -> usize {
+        self.max_queued_bytes / 64
     }
 }
 
@@ -47,15 +47,15 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             remind_after: Duration::from_secs(55),
-            write: Duration::from_secs(20),
-            ask_again: Duration::from_secs(60),
-            most_queued: 256 * 1024,
+            write_timeout: Duration::from_secs(20),
+            authorize_retry: Duration::from_secs(60),
+            max_queued_bytes: 256 * 1024,
             first_job: Duration::from_secs(5),
-            unread_job: Duration::from_secs(2),
-            obey_again: Duration::from_secs(5),
-            losses_within: Duration::from_secs(300),
-            dismissal: Duration::from_secs(2),
-            narrowing: Duration::from_secs(5),
+            unreadable_job_grace: Duration::from_secs(2),
+            redirect_interval: Duration::from_secs(5),
+            disconnect_window: Duration::from_secs(300),
+            disconnect_wait: Duration::from_secs(2),
+            mask_grace: Duration::from_secs(5),
         }
     }
 }

@@ -36,10 +36,10 @@ use crate::util::stop::Stop;
 
 use group::account_router::AccountRouter;
 use identity::{Account, MinerName, NameFault, Naming};
-use jobs::{SpaceId, TaskNumbers};
+use jobs::{JobNumbers, SpaceId};
 use miner::ConnectedMiner;
 use miner::difficulty_cache::DifficultyCache;
-use pool::connection::Connection;
+use pool::connection::SharedConnection;
 
 pub use limits::Limits;
 
@@ -51,13 +51,13 @@ pub(crate) struct AggregateServices {
     vardiff: ArcSwap<config::VardiffConfig>,
     naming: Naming,
     upstreams: Upstreams,
-    reception: ListenerContext,
-    hub: AccountRouter,
+    listener_context: ListenerContext,
+    router: AccountRouter,
     registry: Registry<ConnectedMiner>,
-    memory: DifficultyCache,
+    difficulty_cache: DifficultyCache,
     to_analyzer: ToAnalyzer,
-    numbers: TaskNumbers,
-    epochs: AtomicU64,
+    numbers: JobNumbers,
+    last_space_id: AtomicU64,
     sessions: AtomicU64,
     /// The version bits that the last pool granted.
     last_mask: AtomicU32,
@@ -77,24 +77,24 @@ pub(crate) fn start(
     stop: &Stop,
 ) -> Result<Arc<dyn Proxy>, StartError> {
     // Connections end with the sessions, after what is in flight was answered.
-    let links_stop = Stop::new();
-    let (reception, upstreams) = start_upstreams(config, own, &links_stop)?;
+    let pools_stop = Stop::new();
+    let (listener_context, upstreams) = start_upstreams(config, own, &pools_stop)?;
     let services = Arc::new(AggregateServices {
         vardiff: ArcSwap::from_pointee(config.vardiff.clone()),
         naming: Naming::new(config),
         config: config.clone(),
         limits,
         upstreams,
-        reception,
-        hub: AccountRouter::default(),
+        listener_context,
+        router: AccountRouter::default(),
         registry: Registry::default(),
-        memory: DifficultyCache::default(),
+        difficulty_cache: DifficultyCache::default(),
         to_analyzer,
-        numbers: TaskNumbers::default(),
-        epochs: AtomicU64::new(0),
+        numbers: JobNumbers::default(),
+        last_space_id: AtomicU64::new(0),
         sessions: AtomicU64::new(1),
         last_mask: AtomicU32::new(VersionMask::BIP320.0),
-        stop: links_stop,
+        stop: pools_stop,
     });
     miner::vardiff_timer::start(&services, stop).map_err(StartError::Thread)?;
     Ok(services)
@@ -117,8 +117,8 @@ impl AggregateServices {
         SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn next_epoch(&self) -> SpaceId {
-        SpaceId(self.epochs.fetch_add(1, Ordering::Relaxed) + 1)
+    fn next_space_id(&self) -> SpaceId {
+        SpaceId(self.last_space_id.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// The account of a miner of this name.
@@ -138,10 +138,10 @@ impl AggregateServices {
     }
 
     /// Authorizes the configured name in advance, if all miners have the same name at this pool.
-    fn authorize_own(&self, connection: &Connection) {
+    fn authorize_own(&self, connection: &SharedConnection) {
         let configured = &connection.configured;
         if let Some(name) = self.naming.fixed(&configured.user) {
-            connection.authorize(&name, configured.password.expose(), self.limits.ask_again);
+            connection.authorize(&name, configured.password.expose(), self.limits.authorize_retry);
         }
     }
 
@@ -157,9 +157,9 @@ impl AggregateServices {
 
     /// Remembers the difficulty of a miner that leaves.
     fn remember(&self, miner: &ConnectedMiner) {
-        let desk = miner.desk();
-        if let Some(difficulty) = desk.proven_difficulty() {
-            self.memory.remember(miner.address().ip(), &desk.user_agent, difficulty);
+        let work = miner.work();
+        if let Some(difficulty) = work.proven_difficulty() {
+            self.difficulty_cache.remember(miner.address().ip(), &work.user_agent, difficulty);
         }
     }
 

@@ -106,7 +106,7 @@ impl Outbox {
     pub(crate) fn open(&self, stream: Arc<Stream>) {
         // A peer that takes nothing must not keep its thread for ever; a socket that refuses the limit
         // fails in the write as well.
-        let _ = stream.set_write_timeout(Some(self.limits.write));
+        let _ = stream.set_write_timeout(Some(self.limits.write_timeout));
         let _ = self.stream.set(stream);
         let state = self.lock();
         if state.is_closed {
@@ -136,12 +136,12 @@ impl Outbox {
         if let (true, Some(stream)) = (state.queue.is_empty() && !state.is_writing, self.stream.get()) {
             match send_now(stream, bytes) {
                 Ok(sent) if sent == bytes.len() => {
-                    state.left(bytes, since);
+                    state.note_sent(bytes, since);
                     return true;
                 }
                 Ok(sent) => state.sent = sent,
                 Err(error) => {
-                    state.failure = Some(self.why(&error));
+                    state.failure = Some(self.describe_failure(&error));
                     self.close_with(state);
                     return false;
                 }
@@ -149,7 +149,7 @@ impl Outbox {
         }
         state.queued += bytes.len();
         state.queue.push_back(LineBatch { bytes: kept(), since });
-        if state.queued > self.limits.most_queued || state.queue.len() > self.limits.most_lines() {
+        if state.queued > self.limits.max_queued_bytes || state.queue.len() > self.limits.max_queued_lines() {
             state.is_overrun = true;
             state.failure = Some(String::from("it does not read what it is sent, too much waits for it"));
             self.close_with(state);
@@ -174,7 +174,7 @@ impl Outbox {
 
     /// Waits until half of the queue is free again. The thread that makes the peer's replies calls this: a
     /// peer that sends requests faster than it reads is slowed down, and is not closed for its own replies.
-    /// The end of the peer, which is [`Limits::write`] away at most, ends this too. `true` when it took time.
+    /// The end of the peer, which is [`Limits::write_timeout`] away at most, ends this too. `true` when it took time.
     pub(crate) fn wait_for_room(&self) -> bool {
         if !self.is_crowded.load(Ordering::Acquire) {
             return false;
@@ -190,7 +190,8 @@ impl Outbox {
     }
 
     fn is_half_full(&self, state: &OutboxState) -> bool {
-        state.queue.len() > self.limits.most_lines() / 2 || state.queued > self.limits.most_queued / 2
+        state.queue.len() > self.limits.max_queued_lines() / 2
+            || state.queued > self.limits.max_queued_bytes / 2
     }
 
     /// Wakes the peer's thread at this time, if it is still there; the earliest time counts.
@@ -247,9 +248,9 @@ impl Outbox {
         self.lock().failure.clone()
     }
 
-    fn why(&self, error: &io::Error) -> String {
+    fn describe_failure(&self, error: &io::Error) -> String {
         if is_timeout(error) {
-            return format!("it has taken nothing that was sent for {}", seconds(self.limits.write));
+            return format!("it has taken nothing that was sent for {}", seconds(self.limits.write_timeout));
         }
         if is_dead(error) {
             return String::from("it is unreachable: what was sent is not acknowledged");
@@ -318,14 +319,14 @@ impl Outbox {
                 state.queue.pop_front();
                 state.queued = state.queued.saturating_sub(lines.bytes.len());
                 state.sent = 0;
-                state.left(&lines.bytes, lines.since);
+                state.note_sent(&lines.bytes, lines.since);
                 drop(state);
                 self.changed.notify_all();
                 Ok(())
             }
             Err(error) => {
                 state.is_overrun = is_timeout(&error);
-                state.failure = Some(self.why(&error));
+                state.failure = Some(self.describe_failure(&error));
                 self.close_with(state);
                 Err(error)
             }
@@ -354,7 +355,7 @@ impl Outbox {
 }
 
 impl OutboxState {
-    fn left(&mut self, bytes: &[u8], since: Stamp) {
+    fn note_sent(&mut self, bytes: &[u8], since: Stamp) {
         self.last_sent = Instant::now();
         self.tap.forwarded(bytes, since, Stamp::now());
     }
@@ -416,7 +417,7 @@ mod tests {
         let (outbox, mut far) = plain(Limits::default());
         let outbox = Arc::new(outbox);
         let running = outbox.clone();
-        let thread = std::thread::spawn(move || running.run(Duration::ZERO, |_| panic!("on purpose")));
+        let thread = std::thread::spawn(move || running.run(Duration::ZERO, |_| panic!("on reason")));
         assert!(thread.join().is_err());
         outbox.wait_over(Duration::from_secs(20));
         outbox.wait_for_room();
@@ -426,12 +427,12 @@ mod tests {
 
     #[test]
     fn who_makes_answers_waits_for_a_peer_that_does_not_read_them() {
-        let limits = Limits { most_queued: 64 * 1024, ..Limits::default() };
+        let limits = Limits { max_queued_bytes: 64 * 1024, ..Limits::default() };
         let (outbox, mut far) = plain(limits);
         let outbox = Arc::new(outbox);
         outbox.wait_for_room();
         // The kernel takes some megabytes before anything waits here.
-        while outbox.lock().queued <= limits.most_queued / 2 {
+        while outbox.lock().queued <= limits.max_queued_bytes / 2 {
             assert!(outbox.send(vec![b'x'; 8 * 1024], Stamp::now()));
         }
         let (told, waited) = mpsc::channel();
@@ -446,7 +447,7 @@ mod tests {
         let reader =
             std::thread::spawn(move || while far.read(&mut [0; 65_536]).is_ok_and(|read| read > 0) {});
         let left = waited.recv_timeout(Duration::from_secs(20)).unwrap();
-        assert!(left <= limits.most_queued / 2, "{left}");
+        assert!(left <= limits.max_queued_bytes / 2, "{left}");
         outbox.close();
         waiter.join().unwrap();
         reader.join().unwrap();
@@ -468,7 +469,7 @@ mod tests {
 
     #[test]
     fn who_ended_a_connection_and_why_is_known() {
-        let short = Limits { write: Duration::from_millis(50), ..Limits::default() };
+        let short = Limits { write_timeout: Duration::from_millis(50), ..Limits::default() };
         assert_eq!(overfed(short, |_| ()), "it has taken nothing that was sent for 0.1 s");
         let said = overfed(Limits::default(), |socket| {
             SockRef::from(socket).set_tcp_user_timeout(Some(Duration::from_millis(50))).unwrap();
@@ -529,7 +530,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_while_a_peer_that_does_not_read_is_told_of_the_end() {
-        let limits = Limits { write: Duration::from_millis(500), ..Limits::default() };
+        let limits = Limits { write_timeout: Duration::from_millis(500), ..Limits::default() };
         // The kernel may make room after all, and the goodbye goes out at once: then it is tried again.
         for _ in 0..10 {
             let (outbox, _far) = full_tls(limits);
@@ -543,8 +544,8 @@ mod tests {
                 longest = longest.max(asked.elapsed());
                 std::thread::yield_now();
             }
-            if began.elapsed() >= limits.write / 2 {
-                assert!(longest < limits.write / 2, "somebody had to wait for {longest:?}");
+            if began.elapsed() >= limits.write_timeout / 2 {
+                assert!(longest < limits.write_timeout / 2, "somebody had to wait for {longest:?}");
                 return;
             }
         }

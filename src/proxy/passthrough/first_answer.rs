@@ -10,7 +10,7 @@ use crate::upstream::PoolConnection;
 
 /// Caps the bytes that are kept. A handshake has a few hundred bytes; a miner that sends more stays with the
 /// pool that is connected, without a second try.
-const MOST_KEPT: usize = 16 * 1024;
+const MAX_KEPT_BYTES: usize = 16 * 1024;
 
 /// Coordinates a session's two threads until the first answer. No other session shares it.
 #[derive(Debug, Default)]
@@ -23,12 +23,12 @@ pub(super) struct FirstAnswer {
 struct FirstAnswerState {
     phase: Phase,
     miner: Option<Arc<Stream>>,
-    link: Option<Arc<PoolConnection>>,
+    connection: Option<Arc<PoolConnection>>,
     /// When the connection was made.
-    linked_at: Stamp,
+    connected_at: Stamp,
     kept: Vec<u8>,
     /// When the pool was first sent a request.
-    asked: Option<Instant>,
+    requested_at: Option<Instant>,
     /// The miner has closed its sending direction.
     finished: bool,
 }
@@ -80,14 +80,14 @@ impl FirstAnswer {
     }
 
     /// Waits until there is a connection and returns since when. `None` when there will be none.
-    pub(super) fn wait_for_link(&self) -> Option<Stamp> {
+    pub(super) fn wait_for_connection(&self) -> Option<Stamp> {
         let mut state = self.lock();
         loop {
             if state.phase == Phase::Over {
                 return None;
             }
-            if state.link.is_some() {
-                return Some(state.linked_at);
+            if state.connection.is_some() {
+                return Some(state.connected_at);
             }
             state = self.wait(state);
         }
@@ -96,25 +96,25 @@ impl FirstAnswer {
     /// Sends the miner's bytes to the pool.
     pub(super) fn send(&self, bytes: &[u8]) -> Sent {
         let mut state = self.lock();
-        let link = match (state.phase, &state.link) {
+        let connection = match (state.phase, &state.connection) {
             (Phase::Over, _) | (_, None) => return Sent::Over,
-            (Phase::Settled, Some(link)) => return Sent::Settled(link.clone()),
-            (Phase::Open, Some(link)) => link.clone(),
+            (Phase::Settled, Some(connection)) => return Sent::Settled(connection.clone()),
+            (Phase::Open, Some(connection)) => connection.clone(),
         };
-        if state.kept.len() + bytes.len() > MOST_KEPT {
+        if state.kept.len() + bytes.len() > MAX_KEPT_BYTES {
             self.settle(&mut state);
-            return Sent::Settled(link);
+            return Sent::Settled(connection);
         }
         state.kept.extend_from_slice(bytes);
         // No pool answers half a line, or what a port scanner sends.
         if bytes.contains(&b'\n') {
-            state.asked.get_or_insert_with(Instant::now);
+            state.requested_at.get_or_insert_with(Instant::now);
         }
         // The lock is held over this send so that no other connection can come in between. The bytes are so
         // few that a fresh connection's send buffer takes them.
-        if link.stream.send_all(bytes).is_err() {
+        if connection.stream.send_all(bytes).is_err() {
             // The other thread reads the end of this connection and looks for another.
-            link.stream.abort();
+            connection.stream.abort();
         }
         Sent::Kept
     }
@@ -123,44 +123,44 @@ impl FirstAnswer {
     pub(super) fn finish(&self) {
         let mut state = self.lock();
         state.finished = true;
-        let link = state.link.clone();
+        let connection = state.connection.clone();
         // Not under the lock: encrypted bytes before the end may wait for a pool that stalls.
         drop(state);
-        if let Some(link) = link {
-            link.stream.finish();
+        if let Some(connection) = connection {
+            connection.stream.finish();
         }
     }
 
     /// Replays the miner's bytes so far on this connection. `false` when the session is over or has settled,
     /// or when this connection is broken already.
-    pub(super) fn offer(&self, link: &Arc<PoolConnection>) -> bool {
+    pub(super) fn offer(&self, connection: &Arc<PoolConnection>) -> bool {
         let mut state = self.lock();
         if state.phase != Phase::Open {
             return false;
         }
-        if !state.kept.is_empty() && link.stream.send_all(&state.kept).is_err() {
+        if !state.kept.is_empty() && connection.stream.send_all(&state.kept).is_err() {
             return false;
         }
         if state.finished {
-            link.stream.finish();
+            connection.stream.finish();
         }
-        if state.asked.is_some() {
-            state.asked = Some(Instant::now());
+        if state.requested_at.is_some() {
+            state.requested_at = Some(Instant::now());
         }
-        state.link = Some(link.clone());
-        state.linked_at = Stamp::now();
+        state.connection = Some(connection.clone());
+        state.connected_at = Stamp::now();
         self.changed.notify_all();
         true
     }
 
     /// Keeps the session on this connection from now on: the pool has answered, or there is no other to try.
-    pub(super) fn settle_on_link(&self) {
+    pub(super) fn settle_on_connection(&self) {
         self.settle(&mut self.lock());
     }
 
     /// Since when the pool owes its first answer. `None` when it was sent no request.
-    pub(super) fn asked(&self) -> Option<Instant> {
-        self.lock().asked
+    pub(super) fn requested_at(&self) -> Option<Instant> {
+        self.lock().requested_at
     }
 
     /// Whether the session could still move to another pool.
@@ -181,7 +181,7 @@ impl FirstAnswer {
         let mut state = self.lock();
         state.phase = Phase::Over;
         self.changed.notify_all();
-        (state.miner.clone(), state.link.clone())
+        (state.miner.clone(), state.connection.clone())
     }
 
     /// Whether [`FirstAnswer::give_up`] was called.
@@ -192,19 +192,19 @@ impl FirstAnswer {
     /// For how long the pool has owed its first answer.
     pub(super) fn unanswered_for(&self) -> Option<Duration> {
         let state = self.lock();
-        state.asked.filter(|_| state.phase == Phase::Open).map(|asked| asked.elapsed())
+        state.requested_at.filter(|_| state.phase == Phase::Open).map(|requested_at| requested_at.elapsed())
     }
 
     /// The connections that exist.
     pub(super) fn streams(&self) -> (Option<Arc<Stream>>, Option<Arc<PoolConnection>>) {
         let state = self.lock();
-        (state.miner.clone(), state.link.clone())
+        (state.miner.clone(), state.connection.clone())
     }
 
     /// Drops the connections: they close when their threads are done with them.
     pub(super) fn forget(&self) {
         let mut state = self.lock();
-        (state.phase, state.miner, state.link) = (Phase::Over, None, None);
+        (state.phase, state.miner, state.connection) = (Phase::Over, None, None);
     }
 
     fn settle(&self, state: &mut FirstAnswerState) {

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use crate::tap::Direction;
 
 /// The time that a half-closed session may be without a byte in the direction that is still open.
-const HALF_CLOSED_IDLE: Duration = Duration::from_secs(30);
+const MAX_HALF_CLOSED_IDLE: Duration = Duration::from_secs(30);
 /// The same once a side has failed: only what is already on its way is waited for.
-const BROKEN_IDLE: Duration = Duration::from_secs(2);
+const MAX_BROKEN_IDLE: Duration = Duration::from_secs(2);
 
 /// How one direction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +26,12 @@ pub enum DirectionEnd {
 /// Shared by both directions.
 #[derive(Debug, Default)]
 pub struct HalfClose {
-    ended: Mutex<EndGuard>,
+    ended: Mutex<EndedDirections>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct EndGuard {
+struct EndedDirections {
     up: bool,
     down: bool,
 }
@@ -41,8 +41,8 @@ impl HalfClose {
     /// `progress` counts the other direction's bytes; `abort` wakes it from whatever it waits for.
     pub fn end(&self, mine: Direction, how: DirectionEnd, progress: impl Fn() -> u64, abort: impl Fn()) {
         let idle = match how {
-            DirectionEnd::Finished => HALF_CLOSED_IDLE,
-            DirectionEnd::SourceBroken | DirectionEnd::DestinationBroken => BROKEN_IDLE,
+            DirectionEnd::Finished => MAX_HALF_CLOSED_IDLE,
+            DirectionEnd::SourceBroken | DirectionEnd::DestinationBroken => MAX_BROKEN_IDLE,
         };
         let mut ended = self.mark(mine);
         let mut seen = progress();
@@ -88,7 +88,7 @@ impl HalfClose {
         drop(self.mark(mine));
     }
 
-    fn mark(&self, mine: Direction) -> MutexGuard<'_, EndGuard> {
+    fn mark(&self, mine: Direction) -> MutexGuard<'_, EndedDirections> {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         match mine {
             Direction::Up => ended.up = true,
@@ -99,7 +99,7 @@ impl HalfClose {
     }
 }
 
-impl EndGuard {
+impl EndedDirections {
     fn both(&self) -> bool {
         self.up && self.down
     }
@@ -113,30 +113,35 @@ mod tests {
 
     #[test]
     fn the_first_waits_for_the_second() {
-        let ending = Arc::new(HalfClose::default());
+        let half_close = Arc::new(HalfClose::default());
         let first = {
-            let ending = ending.clone();
+            let half_close = half_close.clone();
             std::thread::spawn(move || {
-                ending.end(Direction::Up, DirectionEnd::Finished, || 0, || panic!("the other is not hung"));
+                half_close.end(
+                    Direction::Up,
+                    DirectionEnd::Finished,
+                    || 0,
+                    || panic!("the other is not hung"),
+                );
             })
         };
-        ending.end(Direction::Down, DirectionEnd::Finished, || 0, || panic!("the other is not hung"));
+        half_close.end(Direction::Down, DirectionEnd::Finished, || 0, || panic!("the other is not hung"));
         first.join().unwrap();
     }
 
     #[test]
     fn a_hung_other_is_aborted() {
-        let ending = Arc::new(HalfClose::default());
+        let half_close = Arc::new(HalfClose::default());
         let aborts = AtomicUsize::new(0);
-        ending.end(
+        half_close.end(
             Direction::Up,
             DirectionEnd::DestinationBroken,
             || 7,
             || {
                 aborts.fetch_add(1, Ordering::Relaxed);
                 // What a woken thread does; from another thread, as the lock is held here.
-                let ending = ending.clone();
-                std::thread::spawn(move || ending.mark_ended(Direction::Down));
+                let half_close = half_close.clone();
+                std::thread::spawn(move || half_close.mark_ended(Direction::Down));
             },
         );
         assert_eq!(aborts.load(Ordering::Relaxed), 1);

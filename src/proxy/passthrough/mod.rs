@@ -39,7 +39,7 @@ use turned_away::UnservedSessions;
 struct PassthroughServices {
     config: Config,
     upstreams: Upstreams,
-    reception: ListenerContext,
+    listener_context: ListenerContext,
     registry: Registry<PassthroughSession>,
     unserved: UnservedSessions,
     to_analyzer: ToAnalyzer,
@@ -60,15 +60,15 @@ pub(crate) fn start(
     own: &[SocketAddr],
     stop: &Stop,
 ) -> Result<Arc<dyn Proxy>, StartError> {
-    let (reception, upstreams) = start_upstreams(config, own, stop)?;
+    let (listener_context, upstreams) = start_upstreams(config, own, stop)?;
     let services = Arc::new(PassthroughServices {
-        reception,
+        listener_context,
         config: config.clone(),
         upstreams,
         registry: Registry::default(),
         unserved: UnservedSessions::default(),
         to_analyzer,
-        pipes: PipeBudget::beside(config.listen.max_miners),
+        pipes: PipeBudget::for_miners(config.listen.max_miners),
         next_session: AtomicU64::new(1),
         splice_refused: AtomicBool::new(false),
     });

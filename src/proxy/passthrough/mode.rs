@@ -17,8 +17,8 @@ use crate::upstream::{UpstreamId, Upstreams};
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
 impl Proxy for PassthroughServices {
-    fn reception(&self) -> &ListenerContext {
-        &self.reception
+    fn listener_context(&self) -> &ListenerContext {
+        &self.listener_context
     }
 
     fn upstreams(&self) -> &Upstreams {

@@ -26,7 +26,7 @@ pub(super) struct PipeGrant {
 
 impl PipeBudget {
     /// The pipes that this process's limit leaves when `max_miners` are connected.
-    pub(super) fn beside(max_miners: usize) -> PipeBudget {
+    pub(super) fn for_miners(max_miners: usize) -> PipeBudget {
         let kept = OWN_DESCRIPTORS + SOCKETS_PER_SESSION * max_miners as u64;
         PipeBudget::of(process::fd_limit().saturating_sub(kept) / DESCRIPTORS_PER_PIPE)
     }

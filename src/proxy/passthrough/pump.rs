@@ -36,7 +36,7 @@ pub(super) fn copy_until(
         let received = match from.recv(buffer) {
             Ok(received) if received.length == 0 => return Some(DirectionEnd::Finished),
             Ok(received) => received,
-            Err(error) => match after(&error, watch) {
+            Err(error) => match handle_error(&error, watch) {
                 OnTimeout::Wait => continue,
                 OnTimeout::End => return Some(DirectionEnd::SourceBroken),
             },
@@ -76,7 +76,7 @@ pub(super) fn splice(
         let length = match splicer.take(from) {
             Ok(0) => return Ok(DirectionEnd::Finished),
             Ok(length) => length,
-            Err(error) => match after(&error, watch) {
+            Err(error) => match handle_error(&error, watch) {
                 OnTimeout::Wait => continue,
                 OnTimeout::End => return Ok(DirectionEnd::SourceBroken),
             },
@@ -108,7 +108,7 @@ pub(super) enum SpliceRefused {
     Pipe(io::Error),
 }
 
-fn after(error: &io::Error, watch: &mut impl Watch) -> OnTimeout {
+fn handle_error(error: &io::Error, watch: &mut impl Watch) -> OnTimeout {
     if is_timeout(error) {
         return watch.on_timeout();
     }
@@ -129,12 +129,12 @@ mod tests {
     use crate::tap::{Conversation, Direction, SessionId};
 
     #[derive(Default)]
-    struct Noting {
+    struct RecordingWatch {
         timeouts: usize,
         errors: Vec<io::ErrorKind>,
     }
 
-    impl Watch for Noting {
+    impl Watch for RecordingWatch {
         fn on_timeout(&mut self) -> OnTimeout {
             self.timeouts += 1;
             OnTimeout::Wait
@@ -158,7 +158,7 @@ mod tests {
         near.set_nonblocking(false).unwrap();
         let from = Arc::new(Stream::Plain(near));
         from.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let (mut reader, mut watch) = (StreamReader::new(from.clone()), Noting::default());
+        let (mut reader, mut watch) = (StreamReader::new(from.clone()), RecordingWatch::default());
         let conversation = Arc::new(Conversation::new(SessionId(1), peer, Stamp::now()));
         let mut tap = Tap::new(None, conversation, Direction::Down);
         let end = copy(&mut reader, &from, &mut [0; 64], &mut tap, &mut watch);

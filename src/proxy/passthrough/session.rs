@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use super::PassthroughServices;
 use super::first_answer::FirstAnswer;
 use super::half_close::HalfClose;
-use super::miner_to_pool::Upward;
+use super::miner_to_pool::MinerToPool;
 use crate::limits::{Abuse, Admission};
 use crate::net::Stamp;
-use crate::proxy::{IncomingConnection, LogTopic, say};
+use crate::proxy::{IncomingConnection, LogTopic, log_peer};
 use crate::tap::announce;
 use crate::tap::{Conversation, Direction, SessionId, TapEvent};
 use crate::util::plural::count;
@@ -20,15 +20,15 @@ use crate::util::thread::{SESSION_STACK, spawn};
 
 /// Without the analyzer it is not known what is in flight. This long after the miner's last bytes the answer
 /// should have come (30–100 ms are usual; wire reference, section 2.3).
-const UNWATCHED_ANSWER: Duration = Duration::from_secs(2);
+const UNSEEN_ANSWER_TIME: Duration = Duration::from_secs(2);
 
 /// Shared by a session's two threads and by those that watch it.
 #[derive(Debug)]
 pub(super) struct PassthroughSession {
     pub(super) conversation: Arc<Conversation>,
     pub(super) accepted_at: Instant,
-    pub(super) opening: FirstAnswer,
-    pub(super) ending: HalfClose,
+    pub(super) first_answer: FirstAnswer,
+    pub(super) half_close: HalfClose,
     /// It was told to end.
     closing: AtomicBool,
     /// The list of pools knows that the pool gave it work.
@@ -54,14 +54,14 @@ pub(super) struct SessionGuard {
 ///
 /// # Errors
 /// When the system has no room for another thread; the connection is closed then.
-pub(super) fn start(services: &Arc<PassthroughServices>, visitor: IncomingConnection) -> io::Result<()> {
+pub(super) fn start(services: &Arc<PassthroughServices>, incoming: IncomingConnection) -> io::Result<()> {
     let id = SessionId(services.next_session.fetch_add(1, Ordering::Relaxed));
-    let conversation = Arc::new(Conversation::new(id, visitor.peer(), Stamp::now()));
+    let conversation = Arc::new(Conversation::new(id, incoming.peer(), Stamp::now()));
     let session = Arc::new(PassthroughSession {
         conversation,
         accepted_at: Instant::now(),
-        opening: FirstAnswer::default(),
-        ending: HalfClose::default(),
+        first_answer: FirstAnswer::default(),
+        half_close: HalfClose::default(),
         closing: AtomicBool::new(false),
         work_noted: AtomicBool::new(false),
         turned_away_noted: AtomicBool::new(false),
@@ -70,9 +70,9 @@ pub(super) fn start(services: &Arc<PassthroughServices>, visitor: IncomingConnec
     });
     services.registry.add(session.clone());
     announce(&services.to_analyzer, &session.conversation, TapEvent::Opened);
-    let presence = SessionGuard { session, services: services.clone(), admission: Mutex::new(None) };
+    let guard = SessionGuard { session, services: services.clone(), admission: Mutex::new(None) };
     // From here on dropping the guard takes the session out of the registry again.
-    let upward = Upward::new(Arc::new(presence), visitor);
+    let upward = MinerToPool::new(Arc::new(guard), incoming);
     spawn(format!("{id}-up"), SESSION_STACK, move || upward.run())?;
     Ok(())
 }
@@ -81,7 +81,7 @@ impl PassthroughSession {
     /// Stops reading from the miner; what has arrived is still forwarded.
     pub(super) fn pause_miner(&self) {
         self.paused.store(true, Ordering::Release);
-        match self.opening.streams() {
+        match self.first_answer.streams() {
             (Some(miner), Some(_)) => miner.stop_reading(),
             // No pool is connected yet: there is nothing in flight.
             _ => self.close(),
@@ -96,7 +96,7 @@ impl PassthroughSession {
     /// Whether the pool owes this miner nothing. `watched`: the analyzer follows the session.
     pub(super) fn is_answered(&self, watched: bool) -> bool {
         let conversation = &self.conversation;
-        if self.is_closing() || self.ending.is_over() {
+        if self.is_closing() || self.half_close.is_over() {
             return true;
         }
         if watched && conversation.dropped_copies.load(Ordering::Relaxed) == 0 {
@@ -105,16 +105,16 @@ impl PassthroughSession {
         }
         // A session that never got an answer has no share in flight.
         !conversation.down.has_begun()
-            || conversation.up.silent_for().is_none_or(|time| time >= UNWATCHED_ANSWER)
+            || conversation.up.silent_for().is_none_or(|time| time >= UNSEEN_ANSWER_TIME)
     }
 
     /// Ends the session: the pool's side at once. The miner gets what had come from the pool, and then the
     /// end.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Release);
-        let (miner, link) = self.opening.give_up();
-        match (miner, link) {
-            (_, Some(link)) => link.stream.abort(),
+        let (miner, connection) = self.first_answer.give_up();
+        match (miner, connection) {
+            (_, Some(connection)) => connection.stream.abort(),
             (Some(miner), None) => miner.abort(),
             (None, None) => {}
         }
@@ -150,7 +150,7 @@ impl PassthroughSession {
 
     /// Whether the miner's side is still open. A miner that has left waits for nothing.
     pub(super) fn has_miner(&self) -> bool {
-        !self.ending.is_ended(Direction::Up)
+        !self.half_close.is_ended(Direction::Up)
     }
 
     /// Notes that the pool ends the session, not the miner.
@@ -172,12 +172,12 @@ impl PassthroughSession {
 
     /// Wakes both threads from whatever they wait for.
     pub(super) fn abort(&self) {
-        let (miner, link) = self.opening.give_up();
+        let (miner, connection) = self.first_answer.give_up();
         if let Some(miner) = miner {
             miner.abort();
         }
-        if let Some(link) = link {
-            link.stream.abort();
+        if let Some(connection) = connection {
+            connection.stream.abort();
         }
     }
 
@@ -196,13 +196,13 @@ impl SessionGuard {
 
 impl Drop for SessionGuard {
     fn drop(&mut self) {
-        let PassthroughSession { conversation, opening, .. } = &*self.session;
+        let PassthroughSession { conversation, first_answer, .. } = &*self.session;
         // The analyzer may hold the conversation for longer, but not its sockets.
-        opening.forget();
+        first_answer.forget();
         announce(&self.services.to_analyzer, conversation, TapEvent::Closed);
         let garbage = conversation.garbage.load(Ordering::Relaxed) > 0;
         if garbage && !conversation.authorized.load(Ordering::Relaxed) {
-            self.services.reception.report_abuse(conversation.miner(), Abuse::Garbage);
+            self.services.listener_context.report_abuse(conversation.miner(), Abuse::Garbage);
         }
         if conversation.down.has_begun() {
             let (up, down) = (self.session.progress(Direction::Up), self.session.progress(Direction::Down));
@@ -213,7 +213,7 @@ impl Drop for SessionGuard {
                 count(up, "byte"),
                 count(down, "byte")
             );
-            say(&self.services.reception, conversation.miner(), LogTopic::Ended, &text);
+            log_peer(&self.services.listener_context, conversation.miner(), LogTopic::Ended, &text);
         }
         if !self.session.is_served() && conversation.down.has_begun() {
             self.services.unserved.add(self.session.clone(), Instant::now());

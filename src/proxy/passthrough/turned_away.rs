@@ -17,7 +17,7 @@ const MAX_REFUSALS: u32 = 2;
 /// restarts ends one or two.
 const MAX_EARLY_ENDS: u32 = 3;
 /// The time after which earlier sessions show nothing about the pool any more.
-const FORGET_AFTER: Duration = Duration::from_secs(600);
+const RESET_AFTER: Duration = Duration::from_secs(600);
 
 /// How a session was turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) enum TurnedAway {
 
 /// The next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum NextStep {
     Nothing,
     /// A probe finds out whether the pool serves anyone.
     Probe,
@@ -49,7 +49,7 @@ pub(super) struct TurnedAwayCount {
 impl TurnedAwayCount {
     /// Counts another session that was turned away.
     pub(super) fn note(&mut self, how: TurnedAway, now: Instant) {
-        if self.last_at.is_some_and(|last| now.saturating_duration_since(last) > FORGET_AFTER) {
+        if self.last_at.is_some_and(|last| now.saturating_duration_since(last) > RESET_AFTER) {
             *self = TurnedAwayCount::default();
         }
         self.last_at = Some(now);
@@ -61,13 +61,13 @@ impl TurnedAwayCount {
 
     /// Decides the next step. `is_waiting`: a refused miner has stayed, without work, for as long as a pool
     /// may take.
-    pub(super) fn next(&self, is_waiting: bool) -> Next {
+    pub(super) fn next(&self, is_waiting: bool) -> NextStep {
         if self.refused >= MAX_REFUSALS || is_waiting {
-            Next::Leave
+            NextStep::Leave
         } else if self.refused + self.ended_early >= MAX_EARLY_ENDS {
-            Next::Probe
+            NextStep::Probe
         } else {
-            Next::Nothing
+            NextStep::Nothing
         }
     }
 }
@@ -103,15 +103,15 @@ mod tests {
     #[test]
     fn two_refusals_and_three_early_ends_are_no_chance() {
         let (mut count, now) = (TurnedAwayCount::default(), Instant::now());
-        assert_eq!(count.next(false), Next::Nothing);
+        assert_eq!(count.next(false), NextStep::Nothing);
         count.note(TurnedAway::Refused, now);
-        assert_eq!((count.next(false), count.next(true)), (Next::Nothing, Next::Leave));
+        assert_eq!((count.next(false), count.next(true)), (NextStep::Nothing, NextStep::Leave));
         count.note(TurnedAway::EndedEarly, now);
         count.note(TurnedAway::EndedEarly, now);
-        assert_eq!(count.next(false), Next::Probe);
+        assert_eq!(count.next(false), NextStep::Probe);
         count.note(TurnedAway::Refused, now);
-        assert_eq!(count.next(false), Next::Leave);
-        count.note(TurnedAway::Refused, now + FORGET_AFTER * 2);
-        assert_eq!(count.next(false), Next::Nothing);
+        assert_eq!(count.next(false), NextStep::Leave);
+        count.note(TurnedAway::Refused, now + RESET_AFTER * 2);
+        assert_eq!(count.next(false), NextStep::Nothing);
     }
 }

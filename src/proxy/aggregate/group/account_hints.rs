@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use crate::proxy::aggregate::identity::Account;
 
 /// Caps the addresses that are remembered.
-const MOST: usize = 8192;
+const MAX_ADDRESSES: usize = 8192;
 /// Caps the accounts that are expected at one address.
-const MOST_EXPECTED: usize = 256;
+const MAX_EXPECTED: usize = 256;
 /// The time for which a miner that was disconnected for another search space is expected back. It takes
 /// seconds; a NerdMiner may take a minute (wire reference, section 1.6).
-const SOON: Duration = Duration::from_secs(90);
+const MAX_RECONNECT_TIME: Duration = Duration::from_secs(90);
 
 /// The likely accounts by address. One address can have miners of several accounts behind it.
 #[derive(Debug, Default)]
@@ -38,10 +38,10 @@ impl AccountHints {
     }
 
     /// Notes that a miner of this account must reconnect. `false` when too many already must.
-    pub(crate) fn expect(&mut self, address: IpAddr, account: &Account, now: Instant) -> bool {
+    pub(crate) fn expect_reconnect(&mut self, address: IpAddr, account: &Account, now: Instant) -> bool {
         let expected = &mut self.of(address).expected;
-        expected.retain(|(_, since)| now.saturating_duration_since(*since) < SOON);
-        let has_room = expected.len() < MOST_EXPECTED;
+        expected.retain(|(_, since)| now.saturating_duration_since(*since) < MAX_RECONNECT_TIME);
+        let has_room = expected.len() < MAX_EXPECTED;
         if has_room {
             expected.push_back((account.clone(), now));
         }
@@ -56,16 +56,16 @@ impl AccountHints {
     /// The likely account of a miner from this address, and whether one of that account was expected. It no
     /// longer is then.
     pub(crate) fn take(&mut self, address: IpAddr, now: Instant) -> Option<(Account, bool)> {
-        let guess = self.addresses.get_mut(&address)?;
-        guess.expected.retain(|(_, since)| now.saturating_duration_since(*since) < SOON);
-        let expected = guess.expected.pop_front().map(|(account, _)| (account, true));
-        Some(expected.unwrap_or_else(|| (guess.last.clone(), false)))
+        let hint = self.addresses.get_mut(&address)?;
+        hint.expected.retain(|(_, since)| now.saturating_duration_since(*since) < MAX_RECONNECT_TIME);
+        let expected = hint.expected.pop_front().map(|(account, _)| (account, true));
+        Some(expected.unwrap_or_else(|| (hint.last.clone(), false)))
     }
 
     fn of(&mut self, address: IpAddr) -> &mut AccountHint {
         if !self.addresses.contains_key(&address) {
             self.order.push_back(address);
-            if self.order.len() > MOST {
+            if self.order.len() > MAX_ADDRESSES {
                 if let Some(oldest) = self.order.pop_front() {
                     self.addresses.remove(&oldest);
                 }
@@ -85,29 +85,29 @@ mod tests {
 
     #[test]
     fn who_was_sent_away_comes_again_in_that_order() {
-        let (mut guesses, here, now) = (AccountHints::default(), IpAddr::from([10, 0, 0, 1]), Instant::now());
-        assert_eq!(guesses.take(here, now), None);
-        guesses.remember(here, &account("last"));
-        guesses.expect(here, &account("one"), now);
-        guesses.expect(here, &account("two"), now);
-        guesses.expect(here, &account("late"), now);
-        assert_eq!(guesses.take(here, now), Some((account("one"), true)));
-        guesses.put_back(here, account("one"), now);
-        assert_eq!(guesses.take(here, now), Some((account("one"), true)));
-        assert_eq!(guesses.take(here, now), Some((account("two"), true)));
-        assert_eq!(guesses.take(here, now + SOON), Some((account("last"), false)));
-        assert_eq!(guesses.take([10, 0, 0, 2].into(), now), None);
+        let (mut hints, here, now) = (AccountHints::default(), IpAddr::from([10, 0, 0, 1]), Instant::now());
+        assert_eq!(hints.take(here, now), None);
+        hints.remember(here, &account("last"));
+        hints.expect_reconnect(here, &account("one"), now);
+        hints.expect_reconnect(here, &account("two"), now);
+        hints.expect_reconnect(here, &account("late"), now);
+        assert_eq!(hints.take(here, now), Some((account("one"), true)));
+        hints.put_back(here, account("one"), now);
+        assert_eq!(hints.take(here, now), Some((account("one"), true)));
+        assert_eq!(hints.take(here, now), Some((account("two"), true)));
+        assert_eq!(hints.take(here, now + MAX_RECONNECT_TIME), Some((account("last"), false)));
+        assert_eq!(hints.take([10, 0, 0, 2].into(), now), None);
     }
 
     #[test]
     fn addresses_and_expectations_are_bounded() {
-        let (mut guesses, now) = (AccountHints::default(), Instant::now());
+        let (mut hints, now) = (AccountHints::default(), Instant::now());
         for number in 0..10_000_u32 {
-            guesses.remember(IpAddr::from(number.to_be_bytes()), &account("a"));
-            guesses.expect([127, 0, 0, 1].into(), &account("a"), now);
+            hints.remember(IpAddr::from(number.to_be_bytes()), &account("a"));
+            hints.expect_reconnect([127, 0, 0, 1].into(), &account("a"), now);
         }
-        assert!(guesses.addresses.len() <= MOST && guesses.order.len() <= MOST);
-        let most = guesses.addresses.values().map(|guess| guess.expected.len()).max();
-        assert!(most <= Some(MOST_EXPECTED));
+        assert!(hints.addresses.len() <= MAX_ADDRESSES && hints.order.len() <= MAX_ADDRESSES);
+        let most = hints.addresses.values().map(|hint| hint.expected.len()).max();
+        assert!(most <= Some(MAX_EXPECTED));
     }
 }

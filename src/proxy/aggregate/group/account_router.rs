@@ -9,16 +9,16 @@ use super::{LeaseError, MinerGroup};
 use crate::proxy::aggregate::AggregateServices;
 use crate::proxy::aggregate::identity::Account;
 use crate::proxy::aggregate::miner::ConnectedMiner;
-use crate::proxy::aggregate::pool::manager::keep;
+use crate::proxy::aggregate::pool::manager::manage;
 use crate::util::os_error::describe;
 use crate::util::stop::Stopped;
 use crate::util::supervise::{OnPanic, service};
 
 /// Caps the connections to pools: one for each account, or one more for each full search space.
-const MOST_LINKS: usize = 256;
+const MAX_GROUPS: usize = 256;
 /// Caps the pool connections that miners behind one address can cause, so that one host inventing account
 /// names cannot exhaust them for others.
-const MOST_OF_ONE: usize = 64;
+const MAX_GROUPS_PER_ADDRESS: usize = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct AccountRouter {
@@ -27,9 +27,9 @@ pub(crate) struct AccountRouter {
 
 #[derive(Debug, Default)]
 struct RouterState {
-    links: Vec<Arc<MinerGroup>>,
+    groups: Vec<Arc<MinerGroup>>,
     opened: usize,
-    guesses: AccountHints,
+    hints: AccountHints,
 }
 
 impl AccountRouter {
@@ -39,7 +39,7 @@ impl AccountRouter {
     ///
     /// # Errors
     /// [`LeaseError`], at the deadline at the latest.
-    pub(crate) fn seat(
+    pub(crate) fn lease(
         &self,
         services: &Arc<AggregateServices>,
         miner: &Arc<ConnectedMiner>,
@@ -49,13 +49,13 @@ impl AccountRouter {
         let address = miner.address().ip();
         let guess = match account {
             Some(_) => None,
-            None => self.lock().guesses.take(address, Instant::now()),
+            None => self.lock().hints.take(address, Instant::now()),
         };
         let mut is_guessed = guess.is_some();
         let mut account = account.or(guess.as_ref().map(|(account, _)| account));
         let mut tried = Vec::new();
         loop {
-            let link = match self.candidate(services, address, account, &tried) {
+            let group = match self.candidate(services, address, account, &tried) {
                 // It was only a guess, and there is room in other groups.
                 Err(LeaseError::TooMany) if is_guessed => {
                     (account, is_guessed) = (None, false);
@@ -63,14 +63,14 @@ impl AccountRouter {
                 }
                 found => found?,
             };
-            match link.seat(miner, deadline) {
+            match group.lease(miner, deadline) {
                 Ok(()) => {
-                    miner.set_link(Some(link));
+                    miner.set_group(Some(group));
                     return Ok(guess.filter(|(_, is_expected)| *is_expected).map(|(account, _)| account));
                 }
-                Err(LeaseError::Full) => tried.push(link.number),
+                Err(LeaseError::Full) => tried.push(group.number),
                 Err(LeaseError::NoPool)
-                    if link.is_retired()
+                    if group.is_retired()
                         && !miner.is_leaving()
                         && !services.stop.is_stopped()
                         && Instant::now() < deadline => {}
@@ -80,32 +80,37 @@ impl AccountRouter {
     }
 
     /// Removes a miner from its group.
-    pub(crate) fn part(&self, miner: &ConnectedMiner) {
-        if let Some(link) = miner.link() {
-            link.leave(miner);
-            miner.set_link(None);
+    pub(crate) fn remove(&self, miner: &ConnectedMiner) {
+        if let Some(group) = miner.group() {
+            group.leave(miner);
+            miner.set_group(None);
         }
     }
 
     /// Notes that a miner of this account is at this address.
     pub(crate) fn remember(&self, address: IpAddr, account: &Account) {
-        self.lock().guesses.remember(address, account);
+        self.lock().hints.remember(address, account);
     }
 
     /// Notes that a miner of this account will reconnect from there, and will not have authorized when it
     /// subscribes. It was taken for one of `other`. `false` when that happens too often.
-    pub(crate) fn expect(&self, address: IpAddr, account: &Account, other: Option<Account>) -> bool {
+    pub(crate) fn expect_reconnect(
+        &self,
+        address: IpAddr,
+        account: &Account,
+        other: Option<Account>,
+    ) -> bool {
         let (mut state, now) = (self.lock(), Instant::now());
-        let has_room = state.guesses.expect(address, account, now);
+        let has_room = state.hints.expect_reconnect(address, account, now);
         if let Some(other) = other.filter(|_| has_room) {
-            state.guesses.put_back(address, other, now);
+            state.hints.put_back(address, other, now);
         }
         has_room
     }
 
     /// All groups.
-    pub(crate) fn links(&self) -> Vec<Arc<MinerGroup>> {
-        self.lock().links.clone()
+    pub(crate) fn groups(&self) -> Vec<Arc<MinerGroup>> {
+        self.lock().groups.clone()
     }
 
     /// A group for this account that is not among `tried`, or a new one if there is room for one.
@@ -117,38 +122,38 @@ impl AccountRouter {
         tried: &[usize],
     ) -> Result<Arc<MinerGroup>, LeaseError> {
         let mut state = self.lock();
-        state.links.retain(|link| !link.is_retired());
-        let fits = |link: &&Arc<MinerGroup>| {
-            let of_link = link.account();
-            let is_its = match (&of_link, account) {
-                (Some(of_link), Some(account)) => of_link == account,
+        state.groups.retain(|group| !group.is_retired());
+        let fits = |group: &&Arc<MinerGroup>| {
+            let of_group = group.account();
+            let is_its = match (&of_group, account) {
+                (Some(of_group), Some(account)) => of_group == account,
                 _ => true,
             };
-            is_its && !tried.contains(&link.number)
+            is_its && !tried.contains(&group.number)
         };
-        if let Some(link) = state.links.iter().find(fits) {
-            return Ok(link.clone());
+        if let Some(group) = state.groups.iter().find(fits) {
+            return Ok(group.clone());
         }
-        let of_one = state.links.iter().filter(|link| link.opener == address).count();
-        if state.links.len() >= MOST_LINKS || of_one >= MOST_OF_ONE {
+        let of_one = state.groups.iter().filter(|group| group.opener == address).count();
+        if state.groups.len() >= MAX_GROUPS || of_one >= MAX_GROUPS_PER_ADDRESS {
             return Err(LeaseError::TooMany);
         }
         state.opened += 1;
         let number = state.opened;
-        let link = Arc::new(MinerGroup::new((number, address), account.cloned(), services.clone()));
-        let (kept, stop) = (link.clone(), services.stop.clone());
+        let group = Arc::new(MinerGroup::new((number, address), account.cloned(), services.clone()));
+        let (kept, stop) = (group.clone(), services.stop.clone());
         // A panic would lose what the manager was about to do with its connection, and its miners wait for
         // that.
-        let manager = service(format!("link-{number}")).on_panic(OnPanic::EndProgram);
-        let thread = manager.start(move || match keep(&kept, &stop) {
+        let manager = service(format!("group-{number}")).on_panic(OnPanic::EndProgram);
+        let thread = manager.start(move || match manage(&kept, &stop) {
             Ok(()) | Err(Stopped) => Ok::<(), Stopped>(()),
         });
         if let Err(error) = thread {
             log::error!("no thread for another connection to the pool: {}", describe(&error));
             return Err(LeaseError::TooMany);
         }
-        state.links.push(link.clone());
-        Ok(link)
+        state.groups.push(group.clone());
+        Ok(group)
     }
 
     fn lock(&self) -> MutexGuard<'_, RouterState> {

@@ -18,21 +18,21 @@ use arc_swap::ArcSwapOption;
 
 use super::AggregateServices;
 use super::identity::{Account, PoolName, WorkerName};
-use super::jobs::{MinerJob, SpaceId, TaskNumbers};
+use super::jobs::{JobNumbers, MinerJob, SpaceId};
 use super::miner::ConnectedMiner;
-use super::pool::connection::Connection;
+use super::pool::connection::SharedConnection;
 use crate::net::Stamp;
 use crate::stratum::VersionMask;
 use crate::tap::SessionId;
 use crate::tap::ToAnalyzer;
 use crate::upstream::UpstreamId;
 use crate::util::plural::count;
-use prefixes::Slots;
+use prefixes::PrefixTable;
 
 /// Caps the refused names that are authorized again at one check.
-const ASKED_AT_ONCE: usize = 8;
+const MAX_NAME_RETRIES: usize = 8;
 /// The time for which a pool that can't be used is not tried again for a miner.
-const UNUSABLE: Duration = Duration::from_secs(10);
+const UNUSABLE_TIME: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(crate) struct MinerGroup {
@@ -44,15 +44,15 @@ pub(crate) struct MinerGroup {
     /// Notified of whatever a thread may wait for: a connection, a job, a miner, an end.
     changed: Condvar,
     /// The same connection as in the state; read without a lock for each share.
-    current: ArcSwapOption<Connection>,
+    current: ArcSwapOption<SharedConnection>,
     /// Miners that wait for a lease.
     waiting: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct GroupState {
-    connection: Option<Arc<Connection>>,
-    slots: Option<(SpaceId, Slots)>,
+    connection: Option<Arc<SharedConnection>>,
+    prefixes: Option<(SpaceId, PrefixTable)>,
     miners: BTreeMap<SessionId, Arc<ConnectedMiner>>,
     /// The account of the group. `None` before the first miner has authorized.
     account: Option<Account>,
@@ -64,12 +64,12 @@ pub(crate) struct GroupState {
     is_retired: bool,
     /// Counts the changes that a thread may wait for, so that none waits for a change that has happened
     /// already.
-    news: u64,
+    changes: u64,
 }
 
 /// The difference of a job from the one before.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct JobNews {
+pub(crate) struct JobChange {
     /// It belongs to another search space.
     pub(crate) is_moved: bool,
     /// No share of it can be one of the job before, whoever searched there.
@@ -108,7 +108,7 @@ impl MinerGroup {
     }
 
     /// The present connection, if there is one.
-    pub(crate) fn connection(&self) -> Option<Arc<Connection>> {
+    pub(crate) fn connection(&self) -> Option<Arc<SharedConnection>> {
         self.current.load_full()
     }
 
@@ -119,8 +119,8 @@ impl MinerGroup {
     /// The version bits that the pool lets miners roll. `None` while the pool has not said.
     pub(crate) fn known_mask(&self) -> Option<Option<VersionMask>> {
         let connection = self.connection()?;
-        let facts = connection.facts();
-        facts.knows_mask.then_some(facts.mask)
+        let pool_state = connection.pool_state();
+        pool_state.knows_mask.then_some(pool_state.mask)
     }
 
     /// Whether this group may mine for the account. The group belongs to the account from then on.
@@ -128,7 +128,7 @@ impl MinerGroup {
         let mut state = self.lock();
         let is_its = *state.account.get_or_insert_with(|| account.clone()) == *account;
         drop(state);
-        self.news();
+        self.wake_waiters();
         is_its
     }
 
@@ -137,31 +137,31 @@ impl MinerGroup {
     }
 
     /// Whether this search space is that of the connection, and the connection lives.
-    pub(crate) fn is_live(&self, epoch: SpaceId) -> bool {
+    pub(crate) fn is_live(&self, space_id: SpaceId) -> bool {
         self.connection().is_some_and(|connection| {
             !connection.is_over()
-                && connection.facts().space.as_ref().is_some_and(|space| space.epoch == epoch)
+                && connection.pool_state().space.as_ref().is_some_and(|space| space.space_id == space_id)
         })
     }
 
     /// Sends the current job to a miner that has just become ready for it.
-    pub(crate) fn begin(&self, miner: &ConnectedMiner) {
+    pub(crate) fn send_current_job(&self, miner: &ConnectedMiner) {
         let Some(connection) = self.connection().filter(|one| !one.is_over()) else { return };
-        let newest = connection.facts().newest.clone();
-        if let Some(task) = newest {
-            miner.give(&task, &connection, Stamp::now());
+        let newest = connection.pool_state().newest.clone();
+        if let Some(miner_job) = newest {
+            miner.send_job(&miner_job, &connection, Stamp::now());
         }
     }
 
     /// Sends the current job once more, as other work and with the miner's new difficulty.
-    pub(crate) fn again(&self, miner: &ConnectedMiner) {
+    pub(crate) fn resend_job(&self, miner: &ConnectedMiner) {
         let Some(connection) = self.connection().filter(|one| !one.is_over()) else { return };
-        let newest = connection.facts().newest.clone();
+        let newest = connection.pool_state().newest.clone();
         // For a miner that has not had the newest job yet, that is other work already. Times would run away
         // if each miner's retarget advanced them for all.
-        let other = newest.filter(|newest| !miner.desk().has(newest));
-        if let Some(task) = other.or_else(|| self.renew(&connection)) {
-            miner.give(&task, &connection, Stamp::now());
+        let other = newest.filter(|newest| !miner.work().has(newest));
+        if let Some(miner_job) = other.or_else(|| self.renew(&connection)) {
+            miner.send_job(&miner_job, &connection, Stamp::now());
         }
     }
 
@@ -172,44 +172,44 @@ impl MinerGroup {
         }
     }
 
-    pub(crate) fn authorize_on(&self, connection: &Connection, worker: &WorkerName) {
+    pub(crate) fn authorize_on(&self, connection: &SharedConnection, worker: &WorkerName) {
         let pool_name = self.name_at_pool(connection, worker);
         if pool_name.0.is_empty() {
             return;
         }
-        if connection.facts().names.is_full() {
+        if connection.pool_state().names.is_full() {
             let used: HashSet<PoolName> =
                 self.workers().iter().map(|worker| self.name_at_pool(connection, worker)).collect();
-            connection.facts().names.retain(|name| used.contains(name));
+            connection.pool_state().names.retain(|name| used.contains(name));
         }
         let password = worker.password.as_ref().unwrap_or(&connection.configured.password);
-        connection.authorize(&pool_name, password.expose(), self.services.limits.ask_again);
+        connection.authorize(&pool_name, password.expose(), self.services.limits.authorize_retry);
     }
 
     /// Authorizes refused names again: the pool may have been unable to check them for a moment.
-    pub(crate) fn ask_again(&self, connection: &Connection) {
+    pub(crate) fn retry_refused_names(&self, connection: &SharedConnection) {
         if !self.services.config.aggregate.local_authorize {
             // The miners have to reconnect with the right password.
             return;
         }
-        let again = self.services.limits.ask_again;
-        let refused = connection.facts().names.refused_since(again, Instant::now());
+        let again = self.services.limits.authorize_retry;
+        let refused = connection.pool_state().names.refused_since(again, Instant::now());
         if refused.is_empty() {
             return;
         }
         let used: HashSet<PoolName> =
             self.workers().iter().map(|worker| self.name_at_pool(connection, worker)).collect();
-        for name in refused.into_iter().filter(|name| used.contains(name)).take(ASKED_AT_ONCE) {
+        for name in refused.into_iter().filter(|name| used.contains(name)).take(MAX_NAME_RETRIES) {
             connection.authorize(&name, connection.configured.password.expose(), again);
         }
     }
 
-    fn name_at_pool(&self, connection: &Connection, worker: &WorkerName) -> PoolName {
+    fn name_at_pool(&self, connection: &SharedConnection, worker: &WorkerName) -> PoolName {
         self.services.naming.at_pool(&worker.name, &connection.configured.user)
     }
 
     /// Drops the connection if there has been no miner for `grace`. `true` if it did.
-    pub(crate) fn rest(&self, grace: Duration) -> bool {
+    pub(crate) fn drop_if_idle(&self, grace: Duration) -> bool {
         let mut state = self.lock();
         // A miner that joins from now on waits for the lock, and then for the next connection.
         let is_idle = self.waiting.load(Ordering::Acquire) == 0
@@ -221,21 +221,21 @@ impl MinerGroup {
         is_idle
     }
 
-    /// Adapts to another list of pools, see [`MinerGroup::part_others`]. Miners of a pool that is not listed
+    /// Adapts to another list of pools, see [`MinerGroup::disconnect_others`]. Miners of a pool that is not listed
     /// any more stay there until another works.
-    pub(crate) fn sort_out(&self) {
+    pub(crate) fn pools_relisted(&self) {
         let is_listed =
-            |connection: Arc<Connection>| self.services.upstreams.rank(connection.upstream).is_some();
+            |connection: Arc<SharedConnection>| self.services.upstreams.rank(connection.upstream).is_some();
         if self.connection().is_none_or(is_listed) {
-            self.part_others();
+            self.disconnect_others();
         }
     }
 
     /// Disconnects miners whose account may no longer share this connection with the pools that are listed
     /// now, so that they reconnect to another one.
-    pub(crate) fn part_others(&self) {
+    pub(crate) fn disconnect_others(&self) {
         let before = self.account();
-        let (own, miners) = self.whose();
+        let (own, miners) = self.owner_and_miners();
         {
             let mut state = self.lock();
             // An account that has claimed the group meanwhile keeps it.
@@ -244,7 +244,7 @@ impl MinerGroup {
             }
         }
         let is_nameless = |miner: &ConnectedMiner| {
-            let first = miner.desk().workers.first().cloned();
+            let first = miner.work().workers.first().cloned();
             first.is_some_and(|worker| self.services.name_fault(&worker.name).is_some())
         };
         let leaving: Vec<_> = miners
@@ -252,17 +252,17 @@ impl MinerGroup {
             .filter(|(account, miner)| Some(account) != own.as_ref() || is_nameless(miner))
             .collect();
         if !leaving.is_empty() {
-            self.services.reception.gatekeeper.pool_failed(Instant::now());
+            self.services.listener_context.gatekeeper.pool_failed(Instant::now());
             let leaving = count(leaving.len() as u64, "miner");
             log::info!("{leaving} must reconnect, each to its own account's connection");
         }
-        leaving.iter().for_each(|(_, miner)| miner.dismiss());
+        leaving.iter().for_each(|(_, miner)| miner.disconnect());
     }
 
     /// The account of the group with the pools that are listed now, and the account of each of its miners.
-    fn whose(&self) -> (Option<Account>, Vec<(Account, Arc<ConnectedMiner>)>) {
+    fn owner_and_miners(&self) -> (Option<Account>, Vec<(Account, Arc<ConnectedMiner>)>) {
         let account_of = |miner: &Arc<ConnectedMiner>| {
-            let worker = miner.desk().workers.first().cloned()?;
+            let worker = miner.work().workers.first().cloned()?;
             Some(self.services.account(&worker.name))
         };
         let miners: Vec<_> =
@@ -276,40 +276,40 @@ impl MinerGroup {
 
     /// The names that a new connection is to carry, without those of miners that are about to leave.
     pub(crate) fn own_workers(&self) -> Vec<WorkerName> {
-        let (own, miners) = self.whose();
+        let (own, miners) = self.owner_and_miners();
         let its = miners.into_iter().filter(|(account, _)| Some(account) == own.as_ref());
-        its.flat_map(|(_, miner)| miner.desk().workers.clone()).collect()
+        its.flat_map(|(_, miner)| miner.work().workers.clone()).collect()
     }
 
     /// Disconnects all miners, because there is no pool for them for this reason.
-    pub(crate) fn let_go(&self, why: &str) {
+    pub(crate) fn disconnect_all(&self, why: &str) {
         let miners = self.miners();
         let staying = miners.iter().filter(|miner| !miner.is_leaving()).count();
         if staying > 0 {
             log::warn!("{why}; {} disconnected", count(staying as u64, "miner"));
         }
-        miners.iter().for_each(|miner| miner.dismiss());
+        miners.iter().for_each(|miner| miner.disconnect());
     }
 
     /// Closes the group for good, for whatever reason.
-    pub(crate) fn close_down(&self) {
+    pub(crate) fn shut_down(&self) {
         let mut state = self.lock();
         state.is_retired = true;
         let connection = state.connection.take();
         self.current.store(None);
         let miners = std::mem::take(&mut state.miners);
-        self.tell(state);
+        self.notify_changed(state);
         if let Some(connection) = connection {
             connection.end();
         }
-        miners.values().for_each(|miner| miner.dismiss());
+        miners.values().for_each(|miner| miner.disconnect());
     }
 
     /// Lets no more miners join. Those that are here keep the present connection.
-    pub(crate) fn stop_seating(&self) {
+    pub(crate) fn stop_leasing(&self) {
         let mut state = self.lock();
         state.is_retired = true;
-        self.tell(state);
+        self.notify_changed(state);
     }
 
     /// Retires the group, if no miner is here or about to join. `false` otherwise.
@@ -344,7 +344,7 @@ impl MinerGroup {
 
     /// The authorized names of all miners. A new connection authorizes them all.
     pub(crate) fn workers(&self) -> Vec<WorkerName> {
-        self.miners().iter().flat_map(|miner| miner.desk().workers.clone()).collect()
+        self.miners().iter().flat_map(|miner| miner.work().workers.clone()).collect()
     }
 
     /// The names of all miners at this pool.
@@ -356,29 +356,31 @@ impl MinerGroup {
 
     /// Whether miners of other groups work with this pool.
     pub(crate) fn is_used_by_others(&self, upstream: UpstreamId) -> bool {
-        let works = |connection: Arc<Connection>| {
-            connection.upstream == upstream && !connection.is_over() && connection.facts().newest.is_some()
+        let works = |connection: Arc<SharedConnection>| {
+            connection.upstream == upstream
+                && !connection.is_over()
+                && connection.pool_state().newest.is_some()
         };
-        let links = self.services.hub.links();
-        links
+        let groups = self.services.router.groups();
+        groups
             .iter()
-            .filter(|link| link.number != self.number)
-            .any(|link| link.connection().is_some_and(works))
+            .filter(|group| group.number != self.number)
+            .any(|group| group.connection().is_some_and(works))
     }
 
     /// Makes this the present connection. Miners that are here move over, or must reconnect.
-    pub(crate) fn adopt(&self, connection: &Arc<Connection>) {
+    pub(crate) fn switch_to(&self, connection: &Arc<SharedConnection>) {
         let known_mask = {
-            let facts = connection.facts();
-            facts.knows_mask.then_some(facts.mask)
+            let pool_state = connection.pool_state();
+            pool_state.knows_mask.then_some(pool_state.mask)
         };
         known_mask.into_iter().for_each(|mask| self.services.remember_mask(mask));
         let mut state = self.lock();
         state.unusable.remove(&connection.upstream);
         state.connection = Some(connection.clone());
         self.current.store(Some(connection.clone()));
-        self.reseat(&mut state, connection);
-        self.tell(state);
+        self.move_miners(&mut state, connection);
+        self.notify_changed(state);
     }
 
     /// Notes that a pool was reached and can't be used.
@@ -388,32 +390,32 @@ impl MinerGroup {
     }
 
     /// Drops the connection, which has ended.
-    pub(crate) fn abandon(&self) {
+    pub(crate) fn drop_connection(&self) {
         let mut state = self.lock();
         state.connection = None;
         self.current.store(None);
-        self.tell(state);
+        self.notify_changed(state);
     }
 
     /// Wakes all threads that wait for a change of this group.
-    pub(crate) fn news(&self) {
-        self.tell(self.lock());
+    pub(crate) fn wake_waiters(&self) {
+        self.notify_changed(self.lock());
     }
 
     /// The number of changes until now.
-    pub(crate) fn moment(&self) -> u64 {
-        self.lock().news
+    pub(crate) fn change_count(&self) -> u64 {
+        self.lock().changes
     }
 
     /// Waits for a change after `seen`, `time` at most.
-    pub(crate) fn wait(&self, seen: u64, time: Duration) {
+    pub(crate) fn wait_for_change(&self, seen: u64, time: Duration) {
         let state = self.lock();
-        let is_old = |state: &mut GroupState| state.news == seen;
+        let is_old = |state: &mut GroupState| state.changes == seen;
         drop(self.changed.wait_timeout_while(state, time, is_old).unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn tell(&self, mut state: MutexGuard<'_, GroupState>) {
-        state.news += 1;
+    fn notify_changed(&self, mut state: MutexGuard<'_, GroupState>) {
+        state.changes += 1;
         drop(state);
         self.changed.notify_all();
     }
@@ -422,11 +424,11 @@ impl MinerGroup {
         self.services.to_analyzer.clone()
     }
 
-    pub(crate) fn next_epoch(&self) -> SpaceId {
-        self.services.next_epoch()
+    pub(crate) fn next_space_id(&self) -> SpaceId {
+        self.services.next_space_id()
     }
 
-    pub(crate) fn numbers(&self) -> &TaskNumbers {
+    pub(crate) fn numbers(&self) -> &JobNumbers {
         &self.services.numbers
     }
 
@@ -435,15 +437,15 @@ impl MinerGroup {
     }
 
     /// Whether this is the connection of the group.
-    pub(crate) fn is_current(&self, connection: &Arc<Connection>) -> bool {
+    pub(crate) fn is_current(&self, connection: &Arc<SharedConnection>) -> bool {
         self.lock().is_current(connection)
     }
 
-    fn renew(&self, connection: &Connection) -> Option<Arc<MinerJob>> {
-        let mut facts = connection.facts();
-        let task = self.services.numbers.again(facts.newest.as_ref()?, Instant::now());
-        facts.newest = Some(task.clone());
-        Some(task)
+    fn renew(&self, connection: &SharedConnection) -> Option<Arc<MinerJob>> {
+        let mut pool_state = connection.pool_state();
+        let miner_job = self.services.numbers.reissue(pool_state.newest.as_ref()?, Instant::now());
+        pool_state.newest = Some(miner_job.clone());
+        Some(miner_job)
     }
 
     fn lock(&self) -> MutexGuard<'_, GroupState> {
@@ -453,7 +455,7 @@ impl MinerGroup {
 }
 
 impl GroupState {
-    fn is_current(&self, connection: &Arc<Connection>) -> bool {
+    fn is_current(&self, connection: &Arc<SharedConnection>) -> bool {
         self.connection.as_ref().is_some_and(|current| Arc::ptr_eq(current, connection))
     }
 }

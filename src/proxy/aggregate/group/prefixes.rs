@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::extranonce_space::Split;
+use super::extranonce_space::ExtranonceSplit;
 
 /// The capacity that is kept when many have left.
 const SPARE: usize = 64;
@@ -12,7 +12,7 @@ const SPARE: usize = 64;
 /// Numbers the tables.
 static TABLES: AtomicU64 = AtomicU64::new(0);
 
-/// A miner's part of the pool's extranonce2. It exists once, and is returned by [`Slots::release`].
+/// A miner's part of the pool's extranonce2. It exists once, and is returned by [`PrefixTable::release`].
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Prefix {
     table: u64,
@@ -22,7 +22,7 @@ pub struct Prefix {
 
 /// The prefixes of one connection to the pool. Its memory grows with those in use.
 #[derive(Debug)]
-pub struct Slots {
+pub struct PrefixTable {
     table: u64,
     width: usize,
     capacity: u64,
@@ -40,22 +40,22 @@ impl Prefix {
     }
 }
 
-impl Slots {
+impl PrefixTable {
     /// A table of free prefixes that begins with 1.
     #[cfg(test)]
-    pub fn new(split: Split) -> Slots {
-        Slots::beginning_at(split, 0)
+    pub fn new(split: ExtranonceSplit) -> PrefixTable {
+        PrefixTable::beginning_at(split, 0)
     }
 
     /// A table of free prefixes that begins elsewhere for each `number`. Some pools give every connection the
     /// same extranonce1, or none (wire reference, section 5.3, 21): with the same prefixes two connections
     /// would search the same space, should the coinbases be the same as well.
-    pub fn beginning_at(split: Split, number: u64) -> Slots {
+    pub fn beginning_at(split: ExtranonceSplit, number: u64) -> PrefixTable {
         let capacity = split.capacity();
         // Multiples of the golden ratio lie far apart, however many there are.
         let spread = u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let last = u64::try_from((spread * u128::from(capacity)) >> 64).unwrap_or(0);
-        Slots {
+        PrefixTable {
             table: TABLES.fetch_add(1, Ordering::Relaxed),
             width: split.prefix_width(),
             capacity,
@@ -82,7 +82,7 @@ impl Slots {
         }
     }
 
-    /// Retires the prefix of a miner that has left. It is free from the [`Slots::next_job`] on, because
+    /// Retires the prefix of a miner that has left. It is free from the [`PrefixTable::next_job`] on, because
     /// shares of the present job may be repeated until then. A prefix of another table has no effect.
     pub fn release(&mut self, prefix: &Prefix) {
         if prefix.table == self.table && self.used.contains(&prefix.number) {
@@ -121,18 +121,18 @@ mod tests {
     use super::*;
     use crate::stratum::Extranonce2Size;
 
-    fn slots(extranonce2: u8) -> Slots {
-        Slots::new(Split::of(Extranonce2Size::new(extranonce2).unwrap()).unwrap())
+    fn prefixes(extranonce2: u8) -> PrefixTable {
+        PrefixTable::new(ExtranonceSplit::of(Extranonce2Size::new(extranonce2).unwrap()).unwrap())
     }
 
     #[test]
     fn many_come_and_go_and_never_share() {
-        let mut slots = slots(6);
+        let mut prefixes = prefixes(6);
         let (mut holders, mut held) = (VecDeque::new(), HashSet::new());
         // What no one may get before the next job.
         let mut gone = HashSet::new();
         for miner in 0..70_000_u32 {
-            let prefix = slots.take().unwrap();
+            let prefix = prefixes.take().unwrap();
             assert_eq!(prefix.as_bytes().len(), 2);
             assert_ne!(prefix.as_bytes(), [0, 0]);
             assert!(held.insert(prefix.as_bytes().to_vec()) && !gone.contains(prefix.as_bytes()));
@@ -143,65 +143,67 @@ mod tests {
                 let prefix = holders.swap_remove_back(place).unwrap();
                 held.remove(prefix.as_bytes());
                 gone.insert(prefix.as_bytes().to_vec());
-                slots.release(&prefix);
+                prefixes.release(&prefix);
             }
             if miner % 5000 == 0 {
-                slots.next_job();
+                prefixes.next_job();
                 gone.clear();
             }
-            assert_eq!(slots.held(), held.len());
+            assert_eq!(prefixes.held(), held.len());
         }
     }
 
     #[test]
     fn five_thousand_at_once() {
-        let mut slots = slots(8);
-        let all: HashSet<_> = (0..5000).map(|_| slots.take().unwrap()).collect();
+        let mut prefixes = prefixes(8);
+        let all: HashSet<_> = (0..5000).map(|_| prefixes.take().unwrap()).collect();
         assert_eq!(all.len(), 5000);
         assert!(all.iter().all(|prefix| prefix.as_bytes().len() == 4));
     }
 
     #[test]
     fn what_is_exhausted_recovers_with_the_next_job() {
-        let mut slots = slots(5);
-        let mut all: Vec<_> = (0..255).map(|_| slots.take().unwrap()).collect();
-        assert!(slots.take().is_none());
+        let mut prefixes = prefixes(5);
+        let mut all: Vec<_> = (0..255).map(|_| prefixes.take().unwrap()).collect();
+        assert!(prefixes.take().is_none());
         let freed = all.swap_remove(41);
         let bytes = freed.as_bytes().to_vec();
-        slots.release(&freed);
-        assert!(slots.take().is_none());
-        slots.next_job();
-        assert_eq!(slots.take().unwrap().as_bytes(), bytes);
-        assert!(slots.take().is_none());
+        prefixes.release(&freed);
+        assert!(prefixes.take().is_none());
+        prefixes.next_job();
+        assert_eq!(prefixes.take().unwrap().as_bytes(), bytes);
+        assert!(prefixes.take().is_none());
     }
 
     #[test]
     fn a_freed_number_is_not_soon_used_again() {
-        let mut slots = slots(5);
-        let first = slots.take().unwrap();
+        let mut prefixes = prefixes(5);
+        let first = prefixes.take().unwrap();
         let bytes = first.as_bytes().to_vec();
-        slots.release(&first);
-        slots.next_job();
+        prefixes.release(&first);
+        prefixes.next_job();
         for _ in 0..254 {
-            assert_ne!(slots.take().unwrap().as_bytes(), bytes);
+            assert_ne!(prefixes.take().unwrap().as_bytes(), bytes);
         }
-        assert_eq!(slots.take().unwrap().as_bytes(), bytes);
+        assert_eq!(prefixes.take().unwrap().as_bytes(), bytes);
     }
 
     #[test]
     fn memory_is_that_of_the_prefixes_in_use() {
-        let mut slots = slots(12);
+        let mut prefixes = prefixes(12);
         for _ in 0..10_000 {
-            let prefix = slots.take().unwrap();
-            slots.release(&prefix);
-            slots.next_job();
+            let prefix = prefixes.take().unwrap();
+            prefixes.release(&prefix);
+            prefixes.next_job();
         }
-        assert!(slots.used.is_empty() && slots.used.capacity() < 100 && slots.retired.capacity() < 100);
+        assert!(
+            prefixes.used.is_empty() && prefixes.used.capacity() < 100 && prefixes.retired.capacity() < 100
+        );
     }
 
     #[test]
     fn a_prefix_of_another_table_frees_nothing() {
-        let (mut old, mut new) = (slots(5), slots(5));
+        let (mut old, mut new) = (prefixes(5), prefixes(5));
         let stranger = old.take().unwrap();
         let _holder = new.take().unwrap();
         new.release(&stranger);
@@ -212,9 +214,10 @@ mod tests {
     #[test]
     fn connections_begin_far_apart() {
         for (extranonce2, room) in [(8_u8, 1 << 24), (6, 400), (5, 1), (32, u64::MAX / 200)] {
-            let split = Split::of(Extranonce2Size::new(extranonce2).unwrap()).unwrap();
-            let mut begun: Vec<u64> =
-                (1..=64).map(|number| Slots::beginning_at(split, number).take().unwrap().number).collect();
+            let split = ExtranonceSplit::of(Extranonce2Size::new(extranonce2).unwrap()).unwrap();
+            let mut begun: Vec<u64> = (1..=64)
+                .map(|number| PrefixTable::beginning_at(split, number).take().unwrap().number)
+                .collect();
             begun.sort_unstable();
             assert!(begun.windows(2).all(|pair| pair[1] - pair[0] >= room), "{begun:?}");
             assert!(begun.iter().all(|number| (1..=split.capacity()).contains(number)));
@@ -223,9 +226,9 @@ mod tests {
 
     #[test]
     fn a_wide_prefix_has_its_number_at_the_end() {
-        let mut slots = slots(32);
+        let mut prefixes = prefixes(32);
         let mut expected = vec![0; 24];
         expected[23] = 1;
-        assert_eq!(slots.take().unwrap().as_bytes(), expected);
+        assert_eq!(prefixes.take().unwrap().as_bytes(), expected);
     }
 }

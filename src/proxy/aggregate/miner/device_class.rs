@@ -5,16 +5,16 @@ use std::time::Duration;
 use crate::stratum::Difficulty;
 
 /// The lowest difficulty that any miner gets.
-const LEAST: f64 = 1e-6;
+const MIN_DIFFICULTY: f64 = 1e-6;
 /// The factor by which a suggestion may be above or below the usual start.
-const SUGGESTED: f64 = 1000.0;
+const MAX_SUGGESTION_FACTOR: f64 = 1000.0;
 /// The highest suggestion that is followed for an unknown miner, which may be a whole farm: 300 TH/s find
 /// such a share in 15 s, and the farm's own shares lead on from there.
-const HIGHEST: f64 = 1e6;
+const MAX_SUGGESTION: f64 = 1e6;
 /// An unknown miner that finds nothing for this long at difficulty 1 has less than 10 MH/s, or pauses.
 const LONG_SILENCE: Duration = Duration::from_secs(600);
 /// The work after which a silent miner is taken to pause: a miner of 10 MH/s takes a day for it.
-const STRONG: f64 = 200.0;
+const MIN_PROVEN_WORK: f64 = 200.0;
 
 /// Checked in this order: a NerdQAxe is no NerdMiner, whatever its name begins with.
 const ASICS: [&str; 14] = [
@@ -78,9 +78,10 @@ impl DeviceClass {
             DeviceClass::Processor => 0.05,
             DeviceClass::Unknown => 1.0,
         };
-        let highest = if self == DeviceClass::Unknown { HIGHEST } else { usual * SUGGESTED };
-        let bounded =
-            usable(suggested).map(|value| value.clamp(usual / SUGGESTED, highest).max(self.least()));
+        let highest =
+            if self == DeviceClass::Unknown { MAX_SUGGESTION } else { usual * MAX_SUGGESTION_FACTOR };
+        let bounded = usable(suggested)
+            .map(|value| value.clamp(usual / MAX_SUGGESTION_FACTOR, highest).max(self.least()));
         Difficulty::new(bounded.unwrap_or(usual)).unwrap_or(Difficulty::ONE)
     }
 
@@ -89,20 +90,21 @@ impl DeviceClass {
     pub fn floor(self, suggested: Option<f64>) -> f64 {
         match (self, usable(suggested)) {
             (DeviceClass::Asic, _) => 1.0,
-            (DeviceClass::Unknown, Some(value)) if value < 1.0 => LEAST,
+            (DeviceClass::Unknown, Some(value)) if value < 1.0 => MIN_DIFFICULTY,
             (DeviceClass::Unknown, _) => 1.0,
-            (DeviceClass::Nerd | DeviceClass::Processor, _) => LEAST,
+            (DeviceClass::Nerd | DeviceClass::Processor, _) => MIN_DIFFICULTY,
         }
     }
 
     /// The floor from now on, when it falls: an unknown miner that finds nothing at difficulty 1 may be a
     /// small one. `silence`: since its last share; `work`: the sum of the difficulties of all shares.
     pub fn lower_floor(self, silence: Duration, work: f64) -> Option<f64> {
-        (self == DeviceClass::Unknown && silence >= LONG_SILENCE && work < STRONG).then_some(LEAST)
+        (self == DeviceClass::Unknown && silence >= LONG_SILENCE && work < MIN_PROVEN_WORK)
+            .then_some(MIN_DIFFICULTY)
     }
 
     fn least(self) -> f64 {
-        if self == DeviceClass::Asic { 1.0 } else { LEAST }
+        if self == DeviceClass::Asic { 1.0 } else { MIN_DIFFICULTY }
     }
 }
 

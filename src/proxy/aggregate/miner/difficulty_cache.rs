@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::stratum::Difficulty;
 
 /// Caps the machines that are remembered; each takes about 200 bytes.
-const MOST: usize = 10_000;
+const MAX_MACHINES: usize = 10_000;
 
 /// A machine: its address and its user agent. Two alike share an entry, which is a first guess only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -40,7 +40,7 @@ impl DifficultyCache {
             entries.order.remove(&before);
         }
         entries.order.insert(number, machine);
-        if entries.order.len() > MOST {
+        if entries.order.len() > MAX_MACHINES {
             if let Some((_, oldest)) = entries.order.pop_first() {
                 entries.difficulties.remove(&oldest);
             }
@@ -67,12 +67,12 @@ mod tests {
         let remember = |agent: &str| memory.remember([127, 0, 0, 1].into(), agent, Difficulty::ONE);
         let knows = |agent: &str| memory.recall([127, 0, 0, 1].into(), agent).is_some();
         remember("busy");
-        (1..MOST).for_each(|number| remember(&number.to_string()));
+        (1..MAX_MACHINES).for_each(|number| remember(&number.to_string()));
         // There is no room left when it leaves for the second time, and another one for the first.
         remember("busy");
         remember("new");
         assert!(knows("busy") && knows("new") && !knows("1") && knows("2"));
         let entries = memory.lock();
-        assert_eq!((entries.order.len(), entries.difficulties.len()), (MOST, MOST));
+        assert_eq!((entries.order.len(), entries.difficulties.len()), (MAX_MACHINES, MAX_MACHINES));
     }
 }

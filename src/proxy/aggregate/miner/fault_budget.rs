@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 /// Caps the faults at once: a Bitaxe behind a slow line may send some seconds of stale shares.
-const MOST: f64 = 100.0;
+const MAX_FAULTS: f64 = 100.0;
 /// The faults that are forgiven in a second.
 const REFILL: f64 = 1.0;
 
@@ -18,18 +18,18 @@ pub(crate) struct FaultBudget {
 
 impl FaultBudget {
     pub(crate) fn new(now: Instant) -> FaultBudget {
-        FaultBudget { left: MOST, at: now }
+        FaultBudget { left: MAX_FAULTS, at: now }
     }
 
     /// Makes up for a fault by a good share: a miner that sends more good ones than bad ones is never closed.
     pub(crate) fn earn(&mut self) {
-        self.left = (self.left + 1.0).min(MOST);
+        self.left = (self.left + 1.0).min(MAX_FAULTS);
     }
 
     /// Counts a fault. `false` when it was one too many.
     pub(crate) fn spend(&mut self, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.left = (self.left + passed * REFILL).min(MOST) - 1.0;
+        self.left = (self.left + passed * REFILL).min(MAX_FAULTS) - 1.0;
         self.at = now;
         self.left >= 0.0
     }

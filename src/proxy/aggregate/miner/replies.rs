@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 /// Caps the requests of one miner that wait for the pool; a NerdMiner keeps 32 itself.
-const MOST_WAITING: usize = 512;
+const MAX_WAITING_REPLIES: usize = 512;
 
 /// The place of a reply among the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ enum QueuedReply {
     Open(Box<str>),
     Known(String),
     /// The answer to a subscribe of this id. Its search space may change before it is sent.
-    Seat {
+    Subscribe {
         id: Box<str>,
         line: String,
     },
@@ -37,7 +37,7 @@ enum QueuedReply {
 pub(crate) struct Ready {
     pub(crate) lines: String,
     /// An answer to subscribe is among them.
-    pub(crate) tells_seat: bool,
+    pub(crate) answers_subscribe: bool,
 }
 
 impl OrderedReplies {
@@ -52,7 +52,7 @@ impl OrderedReplies {
 
     /// Whether no more requests should be read before some are answered.
     pub(crate) fn is_full(&self) -> bool {
-        self.queue.len() >= MOST_WAITING
+        self.queue.len() >= MAX_WAITING_REPLIES
     }
 
     /// Replies at once. Returns the lines that may be sent now, which are none while an earlier reply waits.
@@ -65,23 +65,23 @@ impl OrderedReplies {
     }
 
     /// Replies to a subscribe, as [`OrderedReplies::answer`] does.
-    pub(crate) fn tell_seat(&mut self, id: &str, line: String) -> Ready {
-        self.queue.push_back(QueuedReply::Seat { id: id.into(), line });
+    pub(crate) fn answer_subscribe(&mut self, id: &str, line: String) -> Ready {
+        self.queue.push_back(QueuedReply::Subscribe { id: id.into(), line });
         self.ready()
     }
 
     /// Renders the answers to subscribe that were not sent yet again, because the search space has changed.
-    pub(crate) fn change_seat(&mut self, render: impl Fn(&str) -> String) {
+    pub(crate) fn change_lease(&mut self, render: impl Fn(&str) -> String) {
         for answer in &mut self.queue {
-            if let QueuedReply::Seat { id, line } = answer {
+            if let QueuedReply::Subscribe { id, line } = answer {
                 *line = render(id);
             }
         }
     }
 
     /// Fills a reserved place, once. Returns what may be sent now.
-    pub(crate) fn complete(&mut self, place: ReplySlot, line: String) -> Ready {
-        let index = place.0.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+    pub(crate) fn complete(&mut self, slot: ReplySlot, line: String) -> Ready {
+        let index = slot.0.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
         if let Some(open @ QueuedReply::Open(_)) = index.and_then(|index| self.queue.get_mut(index)) {
             *open = QueuedReply::Known(line);
         }
@@ -116,9 +116,9 @@ impl OrderedReplies {
         while !matches!(self.queue.front(), None | Some(QueuedReply::Open(_))) {
             match self.queue.pop_front() {
                 Some(QueuedReply::Known(line)) => ready.lines.push_str(&line),
-                Some(QueuedReply::Seat { line, .. }) => {
+                Some(QueuedReply::Subscribe { line, .. }) => {
                     ready.lines.push_str(&line);
-                    ready.tells_seat = true;
+                    ready.answers_subscribe = true;
                 }
                 Some(QueuedReply::Open(_)) | None => {}
             }
@@ -134,50 +134,50 @@ mod tests {
 
     #[test]
     fn nothing_overtakes_what_waits_for_the_pool() {
-        let mut answers = OrderedReplies::default();
-        assert_eq!(answers.answer("a".into()), "a");
-        let (one, two) = (answers.reserve("1").unwrap(), answers.reserve("2").unwrap());
-        assert_eq!(answers.answer("b".into()), "");
-        assert_eq!(answers.complete(two, "2".into()).lines, "");
-        assert_eq!(answers.waiting(), 1);
-        assert_eq!(answers.complete(one, "1".into()).lines, "12b");
-        assert_eq!(answers.answer("c".into()), "c");
-        assert_eq!(answers.complete(two, "again".into()).lines, "", "one request, one answer");
+        let mut replies = OrderedReplies::default();
+        assert_eq!(replies.answer("a".into()), "a");
+        let (one, two) = (replies.reserve("1").unwrap(), replies.reserve("2").unwrap());
+        assert_eq!(replies.answer("b".into()), "");
+        assert_eq!(replies.complete(two, "2".into()).lines, "");
+        assert_eq!(replies.waiting(), 1);
+        assert_eq!(replies.complete(one, "1".into()).lines, "12b");
+        assert_eq!(replies.answer("c".into()), "c");
+        assert_eq!(replies.complete(two, "again".into()).lines, "", "one request, one answer");
     }
 
     #[test]
     fn what_waits_is_bounded() {
-        let mut answers = OrderedReplies::default();
-        let places: Vec<_> = std::iter::from_fn(|| answers.reserve("1")).collect();
-        assert_eq!(places.len(), MOST_WAITING);
-        assert!(answers.is_full());
-        for place in places.iter().rev().take(MOST_WAITING - 1) {
-            assert_eq!(answers.complete(*place, "x".into()).lines, "");
+        let mut replies = OrderedReplies::default();
+        let places: Vec<_> = std::iter::from_fn(|| replies.reserve("1")).collect();
+        assert_eq!(places.len(), MAX_WAITING_REPLIES);
+        assert!(replies.is_full());
+        for slot in places.iter().rev().take(MAX_WAITING_REPLIES - 1) {
+            assert_eq!(replies.complete(*slot, "x".into()).lines, "");
         }
-        assert_eq!(answers.complete(places[0], "x".into()).lines.len(), MOST_WAITING);
-        assert!(answers.reserve("1").is_some());
+        assert_eq!(replies.complete(places[0], "x".into()).lines.len(), MAX_WAITING_REPLIES);
+        assert!(replies.reserve("1").is_some());
     }
 
     #[test]
     fn an_answer_to_subscribe_is_of_the_seat_that_there_is_when_it_leaves() {
-        let mut answers = OrderedReplies::default();
-        let at_once = answers.tell_seat("1", "old".into());
-        assert_eq!(at_once, Ready { lines: "old".into(), tells_seat: true });
-        let place = answers.reserve("2").unwrap();
-        assert_eq!(answers.tell_seat("3", "old".into()), Ready::default());
-        answers.change_seat(|id| format!("new {id}"));
-        let ready = answers.complete(place, "2 ".into());
-        assert_eq!(ready, Ready { lines: "2 new 3".into(), tells_seat: true });
+        let mut replies = OrderedReplies::default();
+        let at_once = replies.answer_subscribe("1", "old".into());
+        assert_eq!(at_once, Ready { lines: "old".into(), answers_subscribe: true });
+        let slot = replies.reserve("2").unwrap();
+        assert_eq!(replies.answer_subscribe("3", "old".into()), Ready::default());
+        replies.change_lease(|id| format!("new {id}"));
+        let ready = replies.complete(slot, "2 ".into());
+        assert_eq!(ready, Ready { lines: "2 new 3".into(), answers_subscribe: true });
     }
 
     #[test]
     fn what_is_given_up_is_answered_once() {
-        let mut answers = OrderedReplies::default();
-        let (one, _two) = (answers.reserve("1").unwrap(), answers.reserve("2").unwrap());
-        answers.answer("b".into());
-        assert_eq!(answers.give_up(|id| format!("no {id} ")).lines, "no 1 no 2 b");
-        assert_eq!(answers.complete(one, "late".into()).lines, "");
-        assert!(answers.reserve("3").is_none());
-        assert_eq!(answers.answer("c".into()), "c");
+        let mut replies = OrderedReplies::default();
+        let (one, _two) = (replies.reserve("1").unwrap(), replies.reserve("2").unwrap());
+        replies.answer("b".into());
+        assert_eq!(replies.give_up(|id| format!("no {id} ")).lines, "no 1 no 2 b");
+        assert_eq!(replies.complete(one, "late".into()).lines, "");
+        assert!(replies.reserve("3").is_none());
+        assert_eq!(replies.answer("c".into()), "c");
     }
 }

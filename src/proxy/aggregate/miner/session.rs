@@ -11,7 +11,7 @@ use crate::net::options::is_timeout;
 use crate::net::{Received, Stamp, Stream, StreamReader};
 use crate::proxy::aggregate::AggregateServices;
 use crate::proxy::{
-    FirstBytes, IncomingConnection, LogTopic, OnTimeout, Patient, Watch, first_bytes, linger, say,
+    FirstBytes, IncomingConnection, LogTopic, OnTimeout, TimedWatch, Watch, first_bytes, linger, log_peer,
 };
 use crate::stratum::LineReader;
 use crate::tap::{Conversation, Direction, TapEvent};
@@ -26,17 +26,17 @@ const BUFFER: usize = 8 * 1024;
 ///
 /// # Errors
 /// When the system has no room for another thread; the connection is closed then.
-pub(crate) fn start(services: &Arc<AggregateServices>, visitor: IncomingConnection) -> std::io::Result<()> {
+pub(crate) fn start(services: &Arc<AggregateServices>, incoming: IncomingConnection) -> std::io::Result<()> {
     let id = services.next_session();
-    let conversation = Arc::new(Conversation::with_miner(id, visitor.peer(), Stamp::now()));
+    let conversation = Arc::new(Conversation::with_miner(id, incoming.peer(), Stamp::now()));
     let tap = Tap::new(services.to_analyzer.clone(), conversation.clone(), Direction::Down);
     let miner =
         Arc::new(ConnectedMiner::new(conversation, tap, services.vardiff.load_full(), services.limits));
     services.registry.add(miner.clone());
     announce(&services.to_analyzer, &miner.conversation, TapEvent::Opened);
-    let presence = MinerGuard { services: services.clone(), miner, admission: Mutex::new(None) };
+    let guard = MinerGuard { services: services.clone(), miner, admission: Mutex::new(None) };
     spawn(format!("{id}-up"), SESSION_STACK, move || {
-        run(&presence, visitor);
+        run(&guard, incoming);
         Ok::<(), Stopped>(())
     })?;
     Ok(())
@@ -53,31 +53,31 @@ impl Drop for MinerGuard {
     fn drop(&mut self) {
         let MinerGuard { services, miner, .. } = self;
         miner.close();
-        services.hub.part(miner);
+        services.router.remove(miner);
         services.remember(miner);
         announce(&services.to_analyzer, &miner.conversation, TapEvent::Closed);
         if miner.outbox.is_overrun() {
             let text = "closed: it does not read what it is sent";
-            say(&services.reception, miner.address(), LogTopic::Quiet, &text);
+            log_peer(&services.listener_context, miner.address(), LogTopic::Idle, &text);
         }
         if miner.conversation.down.has_begun() {
             let lasted = miner.accepted_at.elapsed().as_secs();
             let text = format!("session {} ended after {lasted} s", miner.id());
-            say(&services.reception, miner.address(), LogTopic::Ended, &text);
+            log_peer(&services.listener_context, miner.address(), LogTopic::Ended, &text);
         }
         services.registry.remove(miner.id());
     }
 }
 
-fn run(presence: &MinerGuard, visitor: IncomingConnection) {
-    let Some(stream) = arrive(presence, visitor) else { return };
-    let miner = presence.miner.clone();
+fn run(guard: &MinerGuard, incoming: IncomingConnection) {
+    let Some(stream) = establish_miner(guard, incoming) else { return };
+    let miner = guard.miner.clone();
     miner.outbox.open(stream.clone());
     if miner.is_leaving() {
         stream.stop_reading();
     }
     let (sending, woken) = (miner.clone(), stream.clone());
-    let quiet = presence.services.limits.remind_after;
+    let quiet = guard.services.limits.remind_after;
     let thread = spawn(format!("{}-down", miner.id()), SESSION_STACK, move || {
         if let Err(error) = sending.outbox.run(quiet, |why| sending.wake(why)) {
             log::debug!("session {}: {error}", sending.id());
@@ -88,16 +88,16 @@ fn run(presence: &MinerGuard, visitor: IncomingConnection) {
     });
     if let Err(error) = thread {
         let text = format!("can't start a session: {}", describe(&error));
-        say(&presence.services.reception, miner.address(), LogTopic::NoThread, &text);
+        log_peer(&guard.services.listener_context, miner.address(), LogTopic::NoThread, &text);
         return;
     }
     let mut session = AggregateSession {
-        presence,
+        guard,
         reader: StreamReader::new(stream),
         buffer: vec![0; BUFFER],
         lines: LineReader::default(),
-        tap: Tap::new(presence.services.to_analyzer.clone(), miner.conversation.clone(), Direction::Up),
-        requests: MinerRequests::new(presence.services.clone(), miner.clone()),
+        tap: Tap::new(guard.services.to_analyzer.clone(), miner.conversation.clone(), Direction::Up),
+        requests: MinerRequests::new(guard.services.clone(), miner.clone()),
         heard: Instant::now(),
         free_at: Stamp::default(),
         timeout: None,
@@ -108,23 +108,23 @@ fn run(presence: &MinerGuard, visitor: IncomingConnection) {
     if ending == RequestsEnd::Polite {
         // The pool's answers are still to come, too: some miners close their sending half after the last
         // request.
-        let services = &presence.services;
-        miner.outbox.wait_over(services.config.analysis.share_timeout + services.limits.write);
+        let services = &guard.services;
+        miner.outbox.wait_over(services.config.analysis.share_timeout + services.limits.write_timeout);
     }
     linger(&mut session.reader);
 }
 
-fn arrive(presence: &MinerGuard, mut visitor: IncomingConnection) -> Option<Arc<Stream>> {
-    let (reception, miner) = (&presence.services.reception, &presence.miner);
-    let deadline = reception.arrival_deadline(miner.accepted_at);
-    miner.conversation.announce(visitor.introduce(reception, deadline)?);
-    let admission = visitor.admit(reception)?;
-    *presence.admission.lock().unwrap_or_else(PoisonError::into_inner) = Some(admission);
-    Some(Arc::new(visitor.establish(reception, deadline)?))
+fn establish_miner(guard: &MinerGuard, mut incoming: IncomingConnection) -> Option<Arc<Stream>> {
+    let (listener_context, miner) = (&guard.services.listener_context, &guard.miner);
+    let deadline = listener_context.handshake_deadline(miner.accepted_at);
+    miner.conversation.announce(incoming.introduce(listener_context, deadline)?);
+    let admission = incoming.admit(listener_context)?;
+    *guard.admission.lock().unwrap_or_else(PoisonError::into_inner) = Some(admission);
+    Some(Arc::new(incoming.establish(listener_context, deadline)?))
 }
 
 struct AggregateSession<'a> {
-    presence: &'a MinerGuard,
+    guard: &'a MinerGuard,
     reader: StreamReader,
     buffer: Vec<u8>,
     lines: LineReader,
@@ -151,7 +151,7 @@ impl AggregateSession<'_> {
         let Some(mut received) = self.first() else { return RequestsEnd::Broken };
         loop {
             match self.take(received) {
-                Flow::GoOn => {}
+                Flow::Continue => {}
                 Flow::Leave => return RequestsEnd::Polite,
                 Flow::Ban => {
                     self.ban("closed: little else than bad shares or nonsense", Abuse::BadShares);
@@ -167,7 +167,7 @@ impl AggregateSession<'_> {
                     return RequestsEnd::Broken;
                 }
                 match self.reader.recv(&mut self.buffer) {
-                    Ok(received) if self.presence.miner.is_too_late(received.readable_at) => {
+                    Ok(received) if self.guard.miner.is_too_late(received.readable_at) => {
                         return RequestsEnd::Polite;
                     }
                     Ok(received) if received.length > 0 => break received,
@@ -185,13 +185,14 @@ impl AggregateSession<'_> {
 
     fn first(&mut self) -> Option<Received> {
         let miner = self.address();
-        let mut watch = FirstWordLimit { presence: self.presence };
+        let mut watch = FirstWordLimit { guard: self.guard };
         let buffer = &mut self.buffer;
-        match first_bytes(&self.presence.services.reception, miner, &mut watch, &mut self.reader, buffer) {
+        match first_bytes(&self.guard.services.listener_context, miner, &mut watch, &mut self.reader, buffer)
+        {
             FirstBytes::Miner(received) => Some(received),
             FirstBytes::Finished | FirstBytes::Broken => None,
             FirstBytes::Refused => {
-                self.presence.miner.close();
+                self.guard.miner.close();
                 None
             }
         }
@@ -205,10 +206,10 @@ impl AggregateSession<'_> {
         // Before it is answered: the analyzer needs the request first.
         self.tap.forwarded(bytes, at, Stamp::now());
         let requests = &mut self.requests;
-        let mut then = Flow::GoOn;
-        requests.foresee(bytes);
+        let mut then = Flow::Continue;
+        requests.look_ahead(bytes);
         self.lines.read(bytes, |line| {
-            if then == Flow::GoOn {
+            if then == Flow::Continue {
                 then = requests.take(line, at);
             }
         });
@@ -217,15 +218,15 @@ impl AggregateSession<'_> {
     }
 
     fn ban(&self, why: &str, abuse: Abuse) {
-        let (reception, miner) = (&self.presence.services.reception, self.address());
-        say(reception, miner, LogTopic::Refused, &why);
-        reception.report_abuse(miner, abuse);
+        let (listener_context, miner) = (&self.guard.services.listener_context, self.address());
+        log_peer(listener_context, miner, LogTopic::Refused, &why);
+        listener_context.report_abuse(miner, abuse);
     }
 
     /// Sets the read timeout, if it has changed. It is set once for a miner that sends all the time. The end
     /// of the stream wakes the thread when the session ends.
     fn set_timeout(&mut self) -> std::io::Result<()> {
-        let timeout = self.time_to_wait();
+        let timeout = self.read_timeout();
         if self.timeout != Some(timeout) {
             self.reader.stream().set_read_timeout(timeout)?;
             self.timeout = Some(timeout);
@@ -234,20 +235,20 @@ impl AggregateSession<'_> {
     }
 
     /// The time that the miner's next bytes may take.
-    fn time_to_wait(&mut self) -> Option<Duration> {
-        let listen = &self.presence.services.config.listen;
+    fn read_timeout(&mut self) -> Option<Duration> {
+        let listen = &self.guard.services.config.listen;
         let idle = listen.idle_timeout;
         let opening = (!self.requests.is_authorized())
-            .then(|| listen.handshake_timeout.saturating_sub(self.presence.miner.accepted_at.elapsed()));
+            .then(|| listen.handshake_timeout.saturating_sub(self.guard.miner.accepted_at.elapsed()));
         // Zero would mean "no timeout".
         [idle, opening].into_iter().flatten().min().map(|left| left.max(Duration::from_millis(1)))
     }
 
     fn on_timeout(&mut self) -> OnTimeout {
-        let listen = &self.presence.services.config.listen;
+        let listen = &self.guard.services.config.listen;
         let is_authorized = self.requests.is_authorized();
         let quiet = match listen.idle_timeout {
-            _ if !is_authorized && self.presence.miner.accepted_at.elapsed() >= listen.handshake_timeout => {
+            _ if !is_authorized && self.guard.miner.accepted_at.elapsed() >= listen.handshake_timeout => {
                 "closed: it did not authorize within listen.handshake_timeout"
             }
             Some(limit) if self.heard.elapsed() >= limit => {
@@ -255,36 +256,36 @@ impl AggregateSession<'_> {
             }
             _ => return OnTimeout::Wait,
         };
-        say(&self.presence.services.reception, self.address(), LogTopic::Quiet, &quiet);
+        log_peer(&self.guard.services.listener_context, self.address(), LogTopic::Idle, &quiet);
         OnTimeout::End
     }
 
     fn address(&self) -> SocketAddr {
-        self.presence.miner.address()
+        self.guard.miner.address()
     }
 }
 
 /// Limits the time to the first bytes of a miner.
 struct FirstWordLimit<'a> {
-    presence: &'a MinerGuard,
+    guard: &'a MinerGuard,
 }
 
 impl Watch for FirstWordLimit<'_> {
     fn on_timeout(&mut self) -> OnTimeout {
-        let miner = &self.presence.miner;
-        if miner.accepted_at.elapsed() < self.presence.services.config.listen.handshake_timeout {
+        let miner = &self.guard.miner;
+        if miner.accepted_at.elapsed() < self.guard.services.config.listen.handshake_timeout {
             return OnTimeout::Wait;
         }
         let text = "closed: it did not authorize within listen.handshake_timeout";
-        say(&self.presence.services.reception, miner.address(), LogTopic::Quiet, &text);
+        log_peer(&self.guard.services.listener_context, miner.address(), LogTopic::Idle, &text);
         OnTimeout::End
     }
 }
 
-impl Patient for FirstWordLimit<'_> {
-    fn time_to_wait(&mut self) -> Option<Duration> {
-        let limit = self.presence.services.config.listen.handshake_timeout;
-        let left = limit.saturating_sub(self.presence.miner.accepted_at.elapsed());
+impl TimedWatch for FirstWordLimit<'_> {
+    fn read_timeout(&mut self) -> Option<Duration> {
+        let limit = self.guard.services.config.listen.handshake_timeout;
+        let left = limit.saturating_sub(self.guard.miner.accepted_at.elapsed());
         Some(left.max(Duration::from_millis(1)))
     }
 }

@@ -10,13 +10,13 @@ use crate::work::{BlockHash, RebuildError, RebuiltShare, Target};
 /// The job of a share, and the terms that it is judged by.
 #[derive(Debug)]
 pub(crate) struct ShareContext {
-    pub(crate) given: AssignedJob,
+    pub(crate) assigned: AssignedJob,
     /// The version bits that may be rolled.
     pub(crate) mask: Option<VersionMask>,
     /// The lower of what the miner was asked for with this job and is asked for now.
-    pub(crate) asked: Difficulty,
+    pub(crate) miner_difficulty: Difficulty,
     /// The lower of what the pool asked for with this job and asks for now.
-    pub(crate) pool: Difficulty,
+    pub(crate) pool_difficulty: Difficulty,
     /// The reason that the job is dead, if it is.
     pub(crate) stale: Option<Stale>,
 }
@@ -56,7 +56,7 @@ pub(crate) enum RejectKind {
     /// Its job is dead.
     Stale,
     /// It is below the miner's difficulty.
-    Low,
+    LowDifficulty,
     /// Its version has bits that the miner may not roll.
     Rolled,
     Other,
@@ -65,7 +65,7 @@ pub(crate) enum RejectKind {
 impl ShareContext {
     /// The job as the pool gave it. The id and time with which the miner has it do not matter.
     pub(crate) fn job(&self) -> &Notify {
-        self.given.task.job.notify()
+        self.assigned.miner_job.pool_job.notify()
     }
 }
 
@@ -73,12 +73,12 @@ impl ShareContext {
 pub(crate) fn judge(
     submit: &Submit,
     rebuilt: Result<RebuiltShare, RebuildError>,
-    terms: &ShareContext,
+    context: &ShareContext,
 ) -> ShareVerdict {
     let (share, fault) = match rebuilt {
         Ok(share) => (share, None),
         Err(error) => {
-            let refusal = StratumError::new(RefusalCode::Other, words(&error));
+            let refusal = StratumError::new(RefusalCode::Other, describe(&error));
             match error.share() {
                 // The length is right, so it is the version.
                 Some(share) => (share.clone(), Some(refusal)),
@@ -86,63 +86,63 @@ pub(crate) fn judge(
             }
         }
     };
-    let can_be_sent = terms.stale != Some(Stale::Gone);
+    let can_be_sent = context.stale != Some(Stale::Gone);
     // A block is sent whatever else is wrong with it (wire reference, section 3.7).
     if share.is_block && can_be_sent {
-        let is_faultless = fault.is_none() && fault_of(submit, terms).is_none();
-        let is_counted = matches!(by_difficulty(&share, terms), ShareVerdict::Count { .. });
-        let is_good_here = is_faultless && is_counted && is_every_share_a_block(terms);
+        let is_faultless = fault.is_none() && fault_of(submit, context).is_none();
+        let is_counted = matches!(by_difficulty(&share, context), ShareVerdict::Count { .. });
+        let is_good_here = is_faultless && is_counted && is_every_share_a_block(context);
         return ShareVerdict::Forward { hash: share.hash, is_block: true, is_good_here };
     }
     if let Some(refusal) = fault {
         return ShareVerdict::Refuse(refusal, RejectKind::Rolled);
     }
-    if let Some((refusal, fault)) = fault_of(submit, terms) {
+    if let Some((refusal, fault)) = fault_of(submit, context) {
         return ShareVerdict::Refuse(refusal, fault);
     }
-    by_difficulty(&share, terms)
+    by_difficulty(&share, context)
 }
 
 /// The rejection of a share whose extranonce2 has another length than the miner's.
 pub(crate) fn wrong_length(found: &Extranonce2, want: Extranonce2Size) -> ShareVerdict {
-    let words = words(&RebuildError::Extranonce2Length { found: found.clone(), want });
-    ShareVerdict::Refuse(StratumError::new(RefusalCode::Other, words), RejectKind::Other)
+    let describe = describe(&RebuildError::Extranonce2Length { found: found.clone(), want });
+    ShareVerdict::Refuse(StratumError::new(RefusalCode::Other, describe), RejectKind::Other)
 }
 
-fn by_difficulty(share: &RebuiltShare, terms: &ShareContext) -> ShareVerdict {
-    if share.meets(terms.pool) {
+fn by_difficulty(share: &RebuiltShare, context: &ShareContext) -> ShareVerdict {
+    if share.meets(context.pool_difficulty) {
         ShareVerdict::Forward { hash: share.hash, is_block: false, is_good_here: false }
-    } else if share.meets(terms.asked) {
+    } else if share.meets(context.miner_difficulty) {
         ShareVerdict::Count { hash: share.hash }
     } else {
         ShareVerdict::Refuse(
-            StratumError::new(RefusalCode::LowDifficulty, "Low difficulty share"),
-            RejectKind::Low,
+            StratumError::new(RefusalCode::LowDifficulty, "LowDifficulty difficulty share"),
+            RejectKind::LowDifficulty,
         )
     }
 }
 
 /// Whether the miner's difficulty is no easier than a block, as on regtest.
-fn is_every_share_a_block(terms: &ShareContext) -> bool {
-    let network = Target::from_nbits(terms.job().nbits);
-    network.is_ok_and(|network| network >= Target::from_difficulty(terms.asked))
+fn is_every_share_a_block(context: &ShareContext) -> bool {
+    let network = Target::from_nbits(context.job().nbits);
+    network.is_ok_and(|network| network >= Target::from_difficulty(context.miner_difficulty))
 }
 
-fn fault_of(submit: &Submit, terms: &ShareContext) -> Option<(StratumError, RejectKind)> {
-    let words = match terms.stale {
+fn fault_of(submit: &Submit, context: &ShareContext) -> Option<(StratumError, RejectKind)> {
+    let describe = match context.stale {
         Some(Stale::Cleaned) => "Stale share",
-        Some(Stale::Replaced) => "Stale share: the pool has given the job's id to another",
+        Some(Stale::Replaced) => "Stale share: the pool has assigned the job's id to another",
         Some(Stale::Gone) => "Stale share: the pool's connection is new",
         None => {
-            let is_odd = !submit.ntime.is_within(terms.job().ntime);
+            let is_odd = !submit.ntime.is_within(context.job().ntime);
             return is_odd
                 .then(|| (StratumError::new(RefusalCode::Other, "Ntime out of range"), RejectKind::Other));
         }
     };
-    Some((StratumError::new(RefusalCode::JobNotFound, words), RejectKind::Stale))
+    Some((StratumError::new(RefusalCode::JobNotFound, describe), RejectKind::Stale))
 }
 
-fn words(error: &RebuildError) -> String {
+fn describe(error: &RebuildError) -> String {
     match error {
         RebuildError::Extranonce2Length { found, want } => {
             format!("Extranonce2 has {} instead of {want}", count(found.as_bytes().len() as u64, "byte"))

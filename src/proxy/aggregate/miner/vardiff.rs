@@ -37,16 +37,16 @@ const UNLIKELY: f64 = 7.0;
 /// The same for any slice of them, because there are many to look at.
 const VERY_UNLIKELY: f64 = 12.0;
 /// The shares that give the rate to 6 %, which is within 20 % in 99.7 of 100 cases.
-const EXACT: f64 = 256.0;
+const EXACT_SHARES: f64 = 256.0;
 /// The moments with a share that give the rate to a fifth, which is enough for a rough step. It must be this
 /// far from right, which is then no accident in a million cases.
-const ROUGH: f64 = 24.0;
+const ROUGH_MOMENTS: f64 = 24.0;
 const ROUGHLY_TWICE: f64 = 2.0;
 const MOST_UNLIKELY: f64 = 14.0;
 /// The share of moments with a share above which the rate can't be estimated from them.
-const FULL: f64 = 0.8;
+const MAX_BUSY: f64 = 0.8;
 /// The shares for a step down of less than a half, to 8 %. The window may not have more.
-const EXACT_DOWN: f64 = 160.0;
+const EXACT_SHARES_DOWN: f64 = 160.0;
 /// The ratio of found to expected shares at which a deviation is small.
 const SMALL: std::ops::Range<f64> = 0.6..1.6;
 /// The shortest part of the target over which a rate is reckoned: a kept batch arrives in no time.
@@ -56,9 +56,9 @@ const FLOOD: f64 = 16.0;
 /// The first step in silence, and the further ones.
 const EASE: [f64; 2] = [16.0, 4096.0];
 /// The lowest difficulty: fractions go down to here.
-const LEAST: f64 = 1e-6;
+const MIN_DIFFICULTY: f64 = 1e-6;
 /// Shares are judged in batches, so that a flood costs little.
-const JUDGED_TOGETHER: u32 = 16;
+const SHARE_BATCH: u32 = 16;
 /// Caps the shares that a late share of a much higher difficulty counts for.
 const LATE: f64 = 2.0;
 
@@ -73,7 +73,7 @@ pub struct VardiffState {
     /// The difficulty that the miner would have without the cap.
     right: f64,
     /// The last estimate, kept until it is sent.
-    judged: Option<Estimate>,
+    estimate: Option<Estimate>,
     /// The present difficulty comes from silence, and there was no share at it yet.
     eased: bool,
     /// The present difficulty is young, and the next step is an exact one.
@@ -81,7 +81,7 @@ pub struct VardiffState {
     /// It starts over at a difficulty that was not sent yet: the shares so far show nothing about it.
     awaits_start: bool,
     window: ShareWindow,
-    unjudged: u32,
+    unevaluated: u32,
     work: f64,
 }
 
@@ -114,12 +114,12 @@ impl VardiffState {
             cap: f64::INFINITY,
             sent: start,
             right: start.value(),
-            judged: None,
+            estimate: None,
             eased: false,
             young: false,
             awaits_start: false,
             window: ShareWindow::new(settings.target, now),
-            unjudged: 0,
+            unevaluated: 0,
             work: 0.0,
         };
         if settings.enabled {
@@ -130,7 +130,7 @@ impl VardiffState {
     }
 
     /// Sets other bounds and another target, from the next estimate on.
-    pub fn change(&mut self, settings: &config::VardiffConfig) {
+    pub fn set_config(&mut self, settings: &config::VardiffConfig) {
         self.settings = settings.clone();
     }
 
@@ -147,23 +147,23 @@ impl VardiffState {
         self.work += worth.value();
         // A late share of an easier job does not end the silence.
         self.eased &= count < 0.999;
-        self.unjudged += 1;
-        if self.unjudged < JUDGED_TOGETHER { None } else { self.tick(now) }
+        self.unevaluated += 1;
+        if self.unevaluated < SHARE_BATCH { None } else { self.tick(now) }
     }
 
     /// The retarget that is wanted now. Called once a second, and before each job of the pool. A retarget
     /// stays wanted until it is sent, unless the miner falls silent.
     pub fn tick(&mut self, now: Instant) -> Option<Retarget> {
-        self.unjudged = 0;
-        self.window.turn(now);
+        self.unevaluated = 0;
+        self.window.advance(now);
         // This many shares would have shown that it is not right.
-        self.young &= self.window.whole().count < EXACT;
-        self.judged = if self.settings.enabled && !self.awaits_start { self.judge() } else { None };
-        let difficulty = self.within(self.judged.map_or(self.right, |judged| judged.right));
+        self.young &= self.window.whole().count < EXACT_SHARES;
+        self.estimate = if self.settings.enabled && !self.awaits_start { self.estimate() } else { None };
+        let difficulty = self.within(self.estimate.map_or(self.right, |estimate| estimate.right));
         if difficulty == self.sent {
             // A bound limits the difficulty. The miner's own one is known all the same.
-            if let Some(judged) = self.judged.take() {
-                self.settle(judged);
+            if let Some(estimate) = self.estimate.take() {
+                self.settle(estimate);
             }
             return None;
         }
@@ -182,7 +182,7 @@ impl VardiffState {
 
     /// Starts over at `start`, put within the bounds, as if nothing had been sent: it goes out as a retarget
     /// with the next job. `false`, and nothing changes, if that is the difficulty that was sent.
-    pub fn begin_again(&mut self, floor: f64, start: Difficulty, now: Instant) -> bool {
+    pub fn restart(&mut self, floor: f64, start: Difficulty, now: Instant) -> bool {
         let fresh = VardiffState::new(&self.settings, floor, start, now);
         let fresh =
             VardiffState { cap: self.cap, sent: self.sent, work: self.work, awaits_start: true, ..fresh };
@@ -205,8 +205,8 @@ impl VardiffState {
         if difficulty == self.sent {
             return;
         }
-        match self.judged.take() {
-            Some(judged) if self.within(judged.right) == difficulty => self.settle(judged),
+        match self.estimate.take() {
+            Some(estimate) if self.within(estimate.right) == difficulty => self.settle(estimate),
             // Changed by the cap alone.
             _ if self.within(self.right) == difficulty => {}
             _ => self.right = difficulty.value(),
@@ -218,7 +218,7 @@ impl VardiffState {
     /// Starts a new window, because the miner had no work until now: the time before shows nothing about it.
     pub fn resume(&mut self, now: Instant) {
         self.window = ShareWindow::new(self.settings.target, now);
-        self.unjudged = 0;
+        self.unevaluated = 0;
     }
 
     /// The time without a share at the present difficulty, as of the last call with a time.
@@ -231,24 +231,24 @@ impl VardiffState {
         self.work
     }
 
-    fn settle(&mut self, judged: Estimate) {
-        self.right = judged.right;
-        self.eased = judged.silent;
+    fn settle(&mut self, estimate: Estimate) {
+        self.right = estimate.right;
+        self.eased = estimate.silent;
         self.young = true;
     }
 
     /// The estimate from the shares, if they show that the difficulty is not right.
-    fn judge(&self) -> Option<Estimate> {
+    fn estimate(&self) -> Option<Estimate> {
         let silence =
             WindowSlice { count: 0.0, moments: (0.0, 0.0), seconds: self.window.silence(), whole: false };
         let (_, clearest) = self
             .window
-            .stretches()
+            .slices()
             .chain([silence])
-            .filter(|stretch| stretch.whole || stretch.seconds >= self.target() || stretch.count >= EXACT)
-            .map(|stretch| {
-                let bound = if stretch.whole { UNLIKELY } else { VERY_UNLIKELY };
-                (improbability(stretch.count, self.expected(stretch.seconds, self.right)) - bound, stretch)
+            .filter(|slice| slice.whole || slice.seconds >= self.target() || slice.count >= EXACT_SHARES)
+            .map(|slice| {
+                let bound = if slice.whole { UNLIKELY } else { VERY_UNLIKELY };
+                (improbability(slice.count, self.expected(slice.seconds, self.right)) - bound, slice)
             })
             .max_by(|(one, _), (other, _)| one.total_cmp(other))
             .filter(|(clear, _)| *clear >= 0.0)?;
@@ -264,7 +264,7 @@ impl VardiffState {
         &self,
         WindowSlice { moments: (busy, all), seconds, .. }: WindowSlice,
     ) -> Option<f64> {
-        if self.young || busy < ROUGH || busy > FULL * all {
+        if self.young || busy < ROUGH_MOMENTS || busy > MAX_BUSY * all {
             return None;
         }
         // The rate as the moments without a share show it.
@@ -276,8 +276,8 @@ impl VardiffState {
     }
 
     /// The right difficulty from an improbable slice. `None` when a better estimate is worth waiting for.
-    fn right_by(&self, stretch: WindowSlice) -> Option<f64> {
-        let WindowSlice { count, seconds, .. } = stretch;
+    fn right_by(&self, slice: WindowSlice) -> Option<f64> {
+        let WindowSlice { count, seconds, .. } = slice;
         let expected = self.expected(seconds, self.right);
         let ratio = count / expected;
         // A small deviation is checked until chance makes it large: three quarters of it, as a power, come
@@ -286,12 +286,12 @@ impl VardiffState {
         if count > expected {
             // Without time there is no rate, and a miner that has just fallen silent has another.
             let silent = self.window.silence() * count > UNLIKELY * seconds;
-            return (count >= EXACT && seconds > 0.0 && !silent).then_some(found);
+            return (count >= EXACT_SHARES && seconds > 0.0 && !silent).then_some(found);
         }
         if count < 0.5 {
             return Some(self.right / EASE[usize::from(self.eased)]);
         }
-        if count >= EXACT_DOWN {
+        if count >= EXACT_SHARES_DOWN {
             return Some(found);
         }
         // The low end of the likely range: the next step is one up, which is exact.
@@ -308,7 +308,7 @@ impl VardiffState {
     }
 
     fn least(&self) -> f64 {
-        self.settings.min.max(self.floor).max(LEAST)
+        self.settings.min.max(self.floor).max(MIN_DIFFICULTY)
     }
 
     /// The difficulty that may be sent for `right`. The cap is above everything, then the settings, then the

@@ -38,11 +38,11 @@ pub(crate) fn start(services: &Arc<AggregateServices>, stop: &Stop) -> io::Resul
 
 fn step(miner: &Arc<ConnectedMiner>) {
     // Silence shows nothing about a miner that has no work.
-    let has_pool = |link: &Arc<MinerGroup>| link.connection().is_some_and(|pool| !pool.is_over());
-    let Some(link) = miner.link().filter(has_pool) else { return };
-    let is_urgent = miner.desk().tick(Instant::now());
+    let has_pool = |group: &Arc<MinerGroup>| group.connection().is_some_and(|pool| !pool.is_over());
+    let Some(group) = miner.group().filter(has_pool) else { return };
+    let is_urgent = miner.work().tick(Instant::now());
     if is_urgent {
-        link.again(miner);
+        group.resend_job(miner);
     }
 }
 
@@ -66,7 +66,7 @@ mod tests {
     fn a_panic_over_one_is_not_the_others_end() {
         let (seen, failed) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
         let step = |number: &i32| {
-            assert_ne!(*number, 2, "on purpose");
+            assert_ne!(*number, 2, "on reason");
             seen.borrow_mut().push(*number);
         };
         each_alone(vec![1, 2, 3], step, |number| failed.borrow_mut().push(*number));

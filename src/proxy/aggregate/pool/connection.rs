@@ -12,7 +12,7 @@ use super::pending::{PendingRequest, PendingRequests, Requester};
 use crate::analyzer::{LOST, SILENT, TOO_MANY};
 use crate::config::{self, Secret};
 use crate::net::{Stamp, Stream};
-use crate::proxy::aggregate::group::extranonce_space::Split;
+use crate::proxy::aggregate::group::extranonce_space::ExtranonceSplit;
 use crate::proxy::aggregate::identity::PoolName;
 use crate::proxy::aggregate::jobs::{MinerJob, SpaceId};
 use crate::proxy::aggregate::limits::Limits;
@@ -34,7 +34,7 @@ const UNAUTHORIZED: u32 = 10;
 const LEAST_ROLLED_BITS: u32 = 2;
 
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct SharedConnection {
     pub(crate) upstream: UpstreamId,
     /// The pool's configuration, among it the user that it knows us by.
     pub(crate) configured: Arc<config::UpstreamConfig>,
@@ -45,7 +45,7 @@ pub(crate) struct Connection {
     /// Notified when the pool owes fewer answers.
     answered: Condvar,
     forwarded: Mutex<Forwarded>,
-    facts: Mutex<PoolState>,
+    pool_state: Mutex<PoolState>,
     /// The bits of the pool's present difficulty.
     difficulty: AtomicU64,
     /// The number of times that the pool has cleaned its jobs.
@@ -81,14 +81,14 @@ pub(crate) struct PoolState {
 /// The search space that the pool gave, and its split.
 #[derive(Debug, Clone)]
 pub(crate) struct ExtranonceSpace {
-    pub(crate) epoch: SpaceId,
+    pub(crate) space_id: SpaceId,
     pub(crate) extranonce1: Extranonce1,
-    pub(crate) split: Split,
+    pub(crate) split: ExtranonceSplit,
 }
 
 /// The pool's view of the name and the version bits of a share.
 #[derive(Debug)]
-pub(crate) struct AtPool {
+pub(crate) struct ShareAtPool {
     /// The name that the share goes out under.
     pub(crate) name: PoolName,
     /// The pool's refusal, if it does not know the miner's name: no one is credited.
@@ -106,17 +106,17 @@ pub(crate) enum SubmitError {
     Full(Requester),
 }
 
-impl Connection {
+impl SharedConnection {
     pub(crate) fn new(
         (upstream, configured): (UpstreamId, Arc<config::UpstreamConfig>),
         stream: Arc<Stream>,
         conversation: Arc<Conversation>,
         tap: Tap,
         limits: Limits,
-    ) -> Connection {
+    ) -> SharedConnection {
         let outbox = Outbox::new(tap, limits.of_pool());
         outbox.open(stream.clone());
-        Connection {
+        SharedConnection {
             upstream,
             configured,
             stream,
@@ -125,7 +125,7 @@ impl Connection {
             pending: Mutex::default(),
             answered: Condvar::new(),
             forwarded: Mutex::default(),
-            facts: Mutex::default(),
+            pool_state: Mutex::default(),
             difficulty: AtomicU64::new(Difficulty::ONE.value().to_bits()),
             generation: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
@@ -153,7 +153,7 @@ impl Connection {
         if configure {
             self.ask(PendingRequest::Configure, |id| configure_line(id, Some(LEAST_ROLLED_BITS)));
         } else {
-            self.facts().knows_mask = true;
+            self.pool_state().knows_mask = true;
         }
         let agent = concat!("sluice/", env!("CARGO_PKG_VERSION"));
         self.ask(PendingRequest::Subscribe, |id| subscribe_line(id, agent));
@@ -161,10 +161,10 @@ impl Connection {
 
     /// Authorizes a name, unless that was done within `again`.
     pub(crate) fn authorize(&self, name: &PoolName, password: &str, again: Duration) {
-        if self.facts().names.ask(name, again, Instant::now()) {
-            let asked = PendingRequest::Authorize { name: name.clone(), password: None, asker: None };
+        if self.pool_state().names.ask(name, again, Instant::now()) {
+            let request = PendingRequest::Authorize { name: name.clone(), password: None, requester: None };
             let login = Login::new(name.0.as_str(), password);
-            self.ask(asked, |id| login.authorize_line(id));
+            self.ask(request, |id| login.authorize_line(id));
         }
     }
 
@@ -176,29 +176,29 @@ impl Connection {
         &self,
         name: &PoolName,
         password: Option<Secret>,
-        asker: Requester,
+        requester: Requester,
     ) -> Result<(), Requester> {
-        self.facts().names.note(name, Instant::now());
+        self.pool_state().names.note(name, Instant::now());
         let login = Login::new(name.0.as_str(), password.as_ref().map_or("", Secret::expose));
-        let asked = PendingRequest::Authorize { name: name.clone(), password, asker: Some(asker) };
-        match self.ask(asked, |id| login.authorize_line(id)) {
-            Some(PendingRequest::Authorize { asker: Some(asker), .. }) => Err(asker),
+        let request = PendingRequest::Authorize { name: name.clone(), password, requester: Some(requester) };
+        match self.ask(request, |id| login.authorize_line(id)) {
+            Some(PendingRequest::Authorize { requester: Some(requester), .. }) => Err(requester),
             _ => Ok(()),
         }
     }
 
     /// The pool's refusal of this name, in its words, for the miner.
     pub(crate) fn refusal_of(&self, name: &PoolName) -> Option<StratumError> {
-        self.facts().refusal_of(name)
+        self.pool_state().refusal_of(name)
     }
 
     /// The pool's view of a share under this name.
-    pub(crate) fn at_pool(&self, name: PoolName) -> AtPool {
-        let facts = self.facts();
-        AtPool {
-            refusal: facts.refusal_of(&name),
-            mask: facts.knows_mask.then_some(facts.mask),
-            name: facts.names.voice(&name).clone(),
+    pub(crate) fn at_pool(&self, name: PoolName) -> ShareAtPool {
+        let pool_state = self.pool_state();
+        ShareAtPool {
+            refusal: pool_state.refusal_of(&name),
+            mask: pool_state.knows_mask.then_some(pool_state.mask),
+            name: pool_state.names.name_for_shares(&name).clone(),
         }
     }
 
@@ -209,13 +209,13 @@ impl Connection {
 
     /// Whether all shares are refused because of their names.
     pub(crate) fn credits_nobody(&self) -> bool {
-        self.facts().credits_nobody()
+        self.pool_state().credits_nobody()
     }
 
     /// The reason that no one is credited here, for people.
     pub(crate) fn refusal(&self) -> String {
-        let facts = self.facts();
-        let of_name = facts
+        let pool_state = self.pool_state();
+        let of_name = pool_state
             .names
             .first_refusal()
             .map(|(name, refusal)| format!("it refuses {name}: {}", refusal.reason));
@@ -224,35 +224,35 @@ impl Connection {
 
     /// Whether every name that was authorized was refused.
     pub(crate) fn refuses_everybody(&self) -> bool {
-        self.facts().names.are_all_refused()
+        self.pool_state().names.are_all_refused()
     }
 
     /// Whether it has accepted a miner, or may, and has given no job. It owes none to miners that it refuses.
     pub(crate) fn owes_work(&self) -> bool {
-        let facts = self.facts();
-        facts.newest.is_none() && facts.names.is_any_welcome()
+        let pool_state = self.pool_state();
+        pool_state.newest.is_none() && pool_state.names.has_unrefused()
     }
 
     /// Whether it has given a job.
     pub(crate) fn has_work(&self) -> bool {
-        self.facts().newest.is_some()
+        self.pool_state().newest.is_some()
     }
 
     /// A login that the pool has accepted here.
     pub(crate) fn login(&self) -> Option<Login> {
-        let facts = self.facts();
-        let (name, password) = facts.names.accepted()?;
+        let pool_state = self.pool_state();
+        let (name, password) = pool_state.names.accepted()?;
         Some(Login::new(name.0.clone(), password.unwrap_or(&self.configured.password).expose()))
     }
 
     /// Whether nothing more is to be expected of it: it has ended, or is about to be left.
     pub(crate) fn is_spent(&self) -> bool {
-        self.is_over() || self.facts().unusable.is_some()
+        self.is_over() || self.pool_state().unusable.is_some()
     }
 
     /// Whether it has not answered any authorize yet.
     pub(crate) fn owes_verdicts(&self) -> bool {
-        self.facts().names.are_all_open()
+        self.pool_state().names.are_all_pending()
     }
 
     /// Whether this share was sent before.
@@ -272,18 +272,18 @@ impl Connection {
     /// Gives the requester back, which must be answered in another way.
     pub(crate) fn submit(
         &self,
-        asker: Requester,
+        requester: Requester,
         params: &serde_json::Value,
         since: Stamp,
         deadline: Instant,
     ) -> Result<(), SubmitError> {
         if self.is_over() {
-            return Err(SubmitError::Over(asker));
+            return Err(SubmitError::Over(requester));
         }
-        let asked = PendingRequest::Submit { asker };
-        let id = match self.pending_with_room(deadline).ask(asked, Instant::now()) {
+        let request = PendingRequest::Submit { requester };
+        let id = match self.pending_with_room(deadline).ask(request, Instant::now()) {
             Ok(id) => id,
-            Err(PendingRequest::Submit { asker }) => return Err(SubmitError::Full(asker)),
+            Err(PendingRequest::Submit { requester }) => return Err(SubmitError::Full(requester)),
             // No other request was put in.
             Err(_) => return Ok(()),
         };
@@ -293,7 +293,7 @@ impl Connection {
         // The thread that ends the connection answers what waits. If that was before this request was noted,
         // it is done here.
         match self.pending().answered(id) {
-            Some((PendingRequest::Submit { asker }, _)) => Err(SubmitError::Over(asker)),
+            Some((PendingRequest::Submit { requester }, _)) => Err(SubmitError::Over(requester)),
             _ => Ok(()),
         }
     }
@@ -314,7 +314,7 @@ impl Connection {
     /// one was accepted, after `verdict`.
     pub(crate) fn expire(&self, share: Duration, verdict: Duration) {
         let now = Instant::now();
-        let verdict = if self.facts().names.has_voice() { verdict } else { share };
+        let verdict = if self.pool_state().names.has_accepted() { verdict } else { share };
         let (late, owes_verdict) = {
             let mut pending = self.pending();
             let owes_verdict = pending.owes_verdict(verdict, now);
@@ -322,10 +322,10 @@ impl Connection {
         };
         self.answered.notify_all();
         let (names, late): (Vec<_>, Vec<_>) =
-            late.into_iter().partition(|asked| matches!(asked, PendingRequest::Authorize { .. }));
-        if owes_verdict && self.facts().names.is_ignored() {
+            late.into_iter().partition(|request| matches!(request, PendingRequest::Authorize { .. }));
+        if owes_verdict && self.pool_state().names.note_unanswered() {
             // Miners that wait for a verdict are credited as the first one was.
-            names.into_iter().for_each(welcome);
+            names.into_iter().for_each(accept_unjudged);
         } else {
             give_up(names, &StratumError::new(RefusalCode::Other, SILENT));
         }
@@ -360,25 +360,25 @@ impl Connection {
 
     /// Notes that all jobs until now are dead.
     pub(crate) fn next_generation(&self) -> u64 {
-        self.forwarded().turn();
+        self.forwarded().rotate();
         self.generation.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    pub(crate) fn facts(&self) -> MutexGuard<'_, PoolState> {
+    pub(crate) fn pool_state(&self) -> MutexGuard<'_, PoolState> {
         // Each change is complete in itself.
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pool_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends a request. `None` when it was sent; else the request, which will not be answered.
-    fn ask(&self, asked: PendingRequest, line: impl FnOnce(u64) -> String) -> Option<PendingRequest> {
-        let id = match self.pending().ask(asked, Instant::now()) {
+    fn ask(&self, request: PendingRequest, line: impl FnOnce(u64) -> String) -> Option<PendingRequest> {
+        let id = match self.pending().ask(request, Instant::now()) {
             Ok(id) => id,
-            Err(asked) => return Some(asked),
+            Err(request) => return Some(request),
         };
         if self.outbox.send(line(id), Stamp::now()) {
             return None;
         }
-        self.pending().answered(id).map(|(asked, _)| asked)
+        self.pending().answered(id).map(|(request, _)| request)
     }
 
     fn pending_with_room(&self, deadline: Instant) -> MutexGuard<'_, PendingRequests> {
@@ -414,11 +414,11 @@ impl SubmitError {
     /// The miner's request, and the error that answers it.
     pub(crate) fn into_refusal(self) -> (Requester, StratumError) {
         match self {
-            SubmitError::Over(asker) => {
+            SubmitError::Over(requester) => {
                 let words = "Stale share: its connection to the pool is gone";
-                (asker, StratumError::new(RefusalCode::JobNotFound, words))
+                (requester, StratumError::new(RefusalCode::JobNotFound, words))
             }
-            SubmitError::Full(asker) => (asker, StratumError::new(RefusalCode::Other, TOO_MANY)),
+            SubmitError::Full(requester) => (requester, StratumError::new(RefusalCode::Other, TOO_MANY)),
         }
     }
 }
@@ -429,7 +429,7 @@ impl PoolState {
     }
 
     fn refusal_of(&self, name: &PoolName) -> Option<StratumError> {
-        match self.names.standing(name)? {
+        match self.names.status(name)? {
             NameStatus::Refused(refusal) => {
                 Some(StratumError::new(RefusalCode::Unauthorized, refusal.reason.clone()))
             }
@@ -438,9 +438,9 @@ impl PoolState {
     }
 
     /// Splits the search space that the pool gives.
-    pub(crate) fn divide(&mut self, epoch: SpaceId, extranonce1: Extranonce1, size: Extranonce2Size) {
-        match Split::of_space(&extranonce1, size) {
-            Ok(split) => self.space = Some(ExtranonceSpace { epoch, extranonce1, split }),
+    pub(crate) fn divide(&mut self, space_id: SpaceId, extranonce1: Extranonce1, size: Extranonce2Size) {
+        match ExtranonceSplit::of_space(&extranonce1, size) {
+            Ok(split) => self.space = Some(ExtranonceSpace { space_id, extranonce1, split }),
             Err(error) => self.unusable = Some(error.to_string()),
         }
     }
@@ -448,35 +448,36 @@ impl PoolState {
 
 /// Answers requests that the pool will not answer.
 pub(crate) fn give_up(open: Vec<PendingRequest>, refusal: &StratumError) {
-    for asked in open {
-        let is_authorize = matches!(asked, PendingRequest::Authorize { .. });
-        let (PendingRequest::Submit { asker } | PendingRequest::Authorize { asker: Some(asker), .. }) = asked
+    for request in open {
+        let is_authorize = matches!(request, PendingRequest::Authorize { .. });
+        let (PendingRequest::Submit { requester }
+        | PendingRequest::Authorize { requester: Some(requester), .. }) = request
         else {
             continue;
         };
-        tell(&asker, refused(&asker.id, refusal, Default::default()), Stamp::now());
+        complete_reply(&requester, refused(&requester.id, refusal, Default::default()), Stamp::now());
         if is_authorize {
             // The miner must not take its name for unknown: it authorizes again after a reconnect.
-            asker.miner.upgrade().iter().for_each(|miner| miner.dismiss());
+            requester.miner.upgrade().iter().for_each(|miner| miner.disconnect());
         }
     }
 }
 
 /// Accepts a miner on whose name the pool has no opinion.
-fn welcome(asked: PendingRequest) {
-    let PendingRequest::Authorize { asker: Some(asker), .. } = asked else { return };
-    tell(&asker, accepted(&asker.id), Stamp::now());
-    if let Some(miner) = asker.miner.upgrade() {
-        miner.desk().is_authorized = true;
-        if let Some(link) = miner.link() {
-            link.begin(&miner);
+fn accept_unjudged(request: PendingRequest) {
+    let PendingRequest::Authorize { requester: Some(requester), .. } = request else { return };
+    complete_reply(&requester, accepted(&requester.id), Stamp::now());
+    if let Some(miner) = requester.miner.upgrade() {
+        miner.work().is_authorized = true;
+        if let Some(group) = miner.group() {
+            group.send_current_job(&miner);
         }
     }
 }
 
 /// Passes an answer on, if its miner is still connected.
-pub(crate) fn tell(asker: &Requester, line: String, since: Stamp) {
-    if let Some(miner) = asker.miner.upgrade() {
-        miner.complete(asker.place, line, since);
+pub(crate) fn complete_reply(requester: &Requester, line: String, since: Stamp) {
+    if let Some(miner) = requester.miner.upgrade() {
+        miner.complete(requester.slot, line, since);
     }
 }

@@ -9,7 +9,7 @@ use crate::upstream::UpstreamId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Loss {
     /// Bad luck.
-    Single,
+    SingleName,
     /// One more, and the pool counts as failed.
     Repeated,
     /// The pool counts as failed.
@@ -41,7 +41,7 @@ impl DisconnectCounter {
                 Loss::TooMany
             }
             count if count + 1 == self.most => Loss::Repeated,
-            _ => Loss::Single,
+            _ => Loss::SingleName,
         }
     }
 }
@@ -54,25 +54,25 @@ mod tests {
 
     #[test]
     fn the_third_within_the_time_is_too_many_however_long_each_connection_lasted() {
-        let (mut losses, now) = (DisconnectCounter::new(WITHIN, 3), Instant::now());
+        let (mut disconnects, now) = (DisconnectCounter::new(WITHIN, 3), Instant::now());
         let (pool, other) = (UpstreamId(0), UpstreamId(1));
-        let mut lost = |upstream, second| losses.note(upstream, now + Duration::from_secs(second));
-        assert_eq!(lost(pool, 0), Loss::Single);
+        let mut lost = |upstream, second| disconnects.note(upstream, now + Duration::from_secs(second));
+        assert_eq!(lost(pool, 0), Loss::SingleName);
         assert_eq!(lost(pool, 100), Loss::Repeated);
-        assert_eq!(lost(other, 150), Loss::Single);
+        assert_eq!(lost(other, 150), Loss::SingleName);
         assert_eq!(lost(pool, 200), Loss::TooMany);
         // It has another chance when it is back.
-        assert_eq!(lost(pool, 210), Loss::Single);
+        assert_eq!(lost(pool, 210), Loss::SingleName);
         assert_eq!(lost(other, 220), Loss::Repeated);
     }
 
     #[test]
     fn what_is_long_ago_does_not_count() {
-        let (mut losses, now) = (DisconnectCounter::new(WITHIN, 3), Instant::now());
+        let (mut disconnects, now) = (DisconnectCounter::new(WITHIN, 3), Instant::now());
         for number in 0..10 {
-            let loss = losses.note(UpstreamId(0), now + number * WITHIN / 2);
+            let loss = disconnects.note(UpstreamId(0), now + number * WITHIN / 2);
             assert_ne!(loss, Loss::TooMany);
         }
-        assert!(losses.lost.len() < 3);
+        assert!(disconnects.lost.len() < 3);
     }
 }

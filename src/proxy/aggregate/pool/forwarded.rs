@@ -7,7 +7,7 @@ use crate::work::BlockHash;
 
 /// The fewest hashes kept, if there were so many since the last clean job: a hundred a second for ten
 /// minutes. The most are twice as many, which take 9 MB.
-const KEPT: usize = 65_536;
+const MIN_HASHES: usize = 65_536;
 
 /// The hashes of the shares that one connection to a pool was sent.
 #[derive(Debug, Default)]
@@ -23,8 +23,8 @@ impl Forwarded {
         if self.older.contains(&hash) {
             return false;
         }
-        if self.newer.len() >= KEPT {
-            self.turn();
+        if self.newer.len() >= MIN_HASHES {
+            self.rotate();
         }
         self.newer.insert(hash)
     }
@@ -39,7 +39,7 @@ impl Forwarded {
     }
 
     /// Notes that all jobs until now are dead, and with them their shares.
-    pub(crate) fn turn(&mut self) {
+    pub(crate) fn rotate(&mut self) {
         self.older = std::mem::take(&mut self.newer);
     }
 }
@@ -61,19 +61,19 @@ mod tests {
         assert!((0..5000).all(|number| !forwarded.note(hash(number))));
         forwarded.forget(&hash(7));
         assert!(!forwarded.knows(&hash(7)) && forwarded.note(hash(7)));
-        forwarded.turn();
+        forwarded.rotate();
         assert!(!forwarded.note(hash(4999)));
-        forwarded.turn();
+        forwarded.rotate();
         assert!(!forwarded.knows(&hash(4999)));
     }
 
     #[test]
     fn it_is_bounded() {
         let mut forwarded = Forwarded::default();
-        for number in 0..3 * KEPT + 1 {
+        for number in 0..3 * MIN_HASHES + 1 {
             assert!(forwarded.note(hash(number)));
         }
-        assert!(forwarded.newer.len() + forwarded.older.len() <= 2 * KEPT);
-        assert!(forwarded.knows(&hash(2 * KEPT)));
+        assert!(forwarded.newer.len() + forwarded.older.len() <= 2 * MIN_HASHES);
+        assert!(forwarded.knows(&hash(2 * MIN_HASHES)));
     }
 }

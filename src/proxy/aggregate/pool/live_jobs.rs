@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::proxy::aggregate::jobs::{MOST_BYTES, PoolJob, is_other_work};
+use crate::proxy::aggregate::jobs::{MAX_JOB_BYTES, PoolJob, is_other_work};
 use crate::stratum::{Notify, Ntime};
 
 /// Caps the jobs that are kept, as for each miner.
-const MOST: usize = 600;
+const MAX_JOBS: usize = 600;
 
 /// The jobs that are kept, the newest last.
 #[derive(Debug, Default)]
@@ -23,11 +23,11 @@ impl LiveJobs {
     /// return to the one before the last.
     pub(crate) fn latest_time_of(&self, work: &Notify) -> Option<Ntime> {
         let same = self.jobs.iter().filter(|job| !is_other_work(job.notify(), work));
-        same.map(|job| job.given_with()).max()
+        same.map(|job| job.latest_ntime()).max()
     }
 
     /// Keeps a job that shares may be for from now on. A job of the same id with other work is replaced.
-    pub(crate) fn keep(&mut self, job: &Arc<PoolJob>) {
+    pub(crate) fn manage(&mut self, job: &Arc<PoolJob>) {
         self.jobs.retain(|live| live.generation == job.generation);
         for live in &self.jobs {
             let (one, other) = (live.notify(), job.notify());
@@ -37,7 +37,7 @@ impl LiveJobs {
         }
         self.jobs.push_back(job.clone());
         self.bytes = self.jobs.iter().map(|job| job.bytes()).sum();
-        while self.jobs.len() > MOST || (self.bytes > MOST_BYTES && self.jobs.len() > 1) {
+        while self.jobs.len() > MAX_JOBS || (self.bytes > MAX_JOB_BYTES && self.jobs.len() > 1) {
             self.bytes -= self.jobs.pop_front().map_or(0, |job| job.bytes());
         }
     }
@@ -52,18 +52,23 @@ mod tests {
     fn what_is_kept_is_bounded_in_number_and_in_bytes() {
         let mut live = LiveJobs::default();
         for number in 0..1000 {
-            live.keep(&Arc::new(job_of(1, vec![1; 60], number)));
+            live.manage(&Arc::new(job_of(1, vec![1; 60], number)));
         }
-        assert_eq!(live.jobs.len(), MOST);
+        assert_eq!(live.jobs.len(), MAX_JOBS);
         for number in 0..1000 {
-            live.keep(&Arc::new(job_of(1, vec![1; 60_000], number)));
+            live.manage(&Arc::new(job_of(1, vec![1; 60_000], number)));
         }
-        assert!(live.bytes <= MOST_BYTES && live.jobs.len() > 200, "{} of {}", live.bytes, live.jobs.len());
+        assert!(
+            live.bytes <= MAX_JOB_BYTES && live.jobs.len() > 200,
+            "{} of {}",
+            live.bytes,
+            live.jobs.len()
+        );
         // However large it is, there is the newest.
-        live.keep(&Arc::new(job_of(1, vec![1; 2 * MOST_BYTES], 1000)));
+        live.manage(&Arc::new(job_of(1, vec![1; 2 * MAX_JOB_BYTES], 1000)));
         assert_eq!(live.jobs.len(), 1);
         // A clean one is alone.
-        live.keep(&Arc::new(job_of(2, vec![1; 60], 1001)));
+        live.manage(&Arc::new(job_of(2, vec![1; 60], 1001)));
         assert_eq!((live.jobs.len(), live.bytes), (1, live.jobs[0].bytes()));
     }
 }

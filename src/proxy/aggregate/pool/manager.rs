@@ -6,84 +6,84 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::avoided::AvoidedPools;
-use super::connect::{ConnectError, ConnectReason, authorize_all, is_futile, no_work, open};
-use super::connection::Connection;
+use super::connect::{ConnectError, ConnectReason, authorize_all, is_uncredited, no_work, open};
+use super::connection::SharedConnection;
 use super::disconnects::{DisconnectCounter, Loss};
 use super::no_configure::NoConfigurePools;
 use crate::proxy::aggregate::group::MinerGroup;
-use crate::upstream::{PoolConnection as Dialled, PoolFailure, PoolStatus, UpstreamId};
+use crate::upstream::{PoolConnection, PoolFailure, PoolStatus, UpstreamId};
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::thread::{SERVICE_STACK, spawn};
 
 /// The longest time between two checks.
-const LOOK: Duration = Duration::from_millis(250);
+const MAX_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// The time for answers that are on their way on a connection that is left.
-const DRAIN: Duration = Duration::from_secs(2);
+const MAX_DRAIN_TIME: Duration = Duration::from_secs(2);
 /// The time between two checks whether they have arrived.
-const DRAIN_LOOK: Duration = Duration::from_millis(10);
+const DRAIN_CHECK: Duration = Duration::from_millis(10);
 /// The pause before the loss that is one too many.
-const PAUSE: Duration = Duration::from_millis(300);
+const DISCONNECT_PAUSE: Duration = Duration::from_millis(300);
 /// The pause before a connection to a pool that credits no miner of the group.
 const AVOIDED_PAUSE: Duration = Duration::from_secs(1);
 /// The lost connections that make a pool count as failed.
-const MOST_LOSSES: usize = 3;
+const MAX_DISCONNECTS: usize = 3;
 /// The requests for a reconnection that make a pool count as failed.
-const MOST_REDIRECTIONS: usize = 6;
+const MAX_REDIRECTIONS: usize = 6;
 
 /// Runs the thread of a group.
 ///
 /// # Errors
 /// At the end of the program.
-pub(crate) fn keep(link: &Arc<MinerGroup>, stop: &Stop) -> Result<(), Stopped> {
+pub(crate) fn manage(group: &Arc<MinerGroup>, stop: &Stop) -> Result<(), Stopped> {
     // However this ends, no thread waits for it any longer.
-    let _closing = Closing(link);
-    let within = link.services().limits.losses_within;
-    let (losses, redirections) =
-        (DisconnectCounter::new(within, MOST_LOSSES), DisconnectCounter::new(within, MOST_REDIRECTIONS));
-    let (avoided, unconfigured) = (AvoidedPools::default(), NoConfigurePools::default());
-    let mut keeper = ConnectionManager {
-        link,
+    let _closing = CloseGuard(group);
+    let within = group.services().limits.disconnect_window;
+    let (disconnects, redirections) =
+        (DisconnectCounter::new(within, MAX_DISCONNECTS), DisconnectCounter::new(within, MAX_REDIRECTIONS));
+    let (avoided, no_configure) = (AvoidedPools::default(), NoConfigurePools::default());
+    let mut manager = ConnectionManager {
+        group,
         stop,
-        losses,
+        disconnects,
         redirections,
         avoided,
-        unconfigured,
+        no_configure,
         unproven: None,
         without_since: None,
-        obeyed: None,
+        redirected_at: None,
         ignored_until: None,
     };
-    keeper.run()
+    manager.run()
 }
 
-struct Closing<'a>(&'a MinerGroup);
+struct CloseGuard<'a>(&'a MinerGroup);
 
-impl Drop for Closing<'_> {
+impl Drop for CloseGuard<'_> {
     fn drop(&mut self) {
         // The end of the program is about to give the miners their answers on the present connection.
         if std::thread::panicking() && supervise::ends_program() {
-            self.0.stop_seating();
+            self.0.stop_leasing();
         } else {
-            self.0.close_down();
+            self.0.shut_down();
         }
     }
 }
 
 struct ConnectionManager<'a> {
-    link: &'a Arc<MinerGroup>,
+    group: &'a Arc<MinerGroup>,
     stop: &'a Stop,
-    losses: DisconnectCounter,
+    disconnects: DisconnectCounter,
     redirections: DisconnectCounter,
     avoided: AvoidedPools,
-    unconfigured: NoConfigurePools,
+    no_configure: NoConfigurePools,
     /// A better pool that had not shown that it works when the present one was lost: others are tried first.
     unproven: Option<UpstreamId>,
     /// Since when the miners have had no pool.
     without_since: Option<Instant>,
     /// When a reconnection was last made at a pool's request.
-    obeyed: Option<Instant>,
+    redirected_at: Option<Instant>,
     /// When such requests of the only pool, which has made too many, are followed again.
     ignored_until: Option<Instant>,
 }
@@ -102,22 +102,22 @@ impl ConnectionManager<'_> {
         while self.wait_for_miners()? {
             let Some(connection) = self.connect()? else { continue };
             self.without_since = None;
-            self.link.part_others();
-            self.link.adopt(&connection);
+            self.group.disconnect_others();
+            self.group.switch_to(&connection);
             // Also the names of miners that joined while it was made.
-            authorize_all(self.link, &connection);
+            authorize_all(self.group, &connection);
             let over = self.serve(connection)?;
-            self.link.abandon();
+            self.group.drop_connection();
             match over {
                 ServiceEnd::Idle => continue,
                 ServiceEnd::Left => {}
                 ServiceEnd::Lost(upstream) => {
-                    self.lost(upstream)?;
+                    self.note_lost(upstream)?;
                 }
             }
             self.without_since = Some(Instant::now());
             // The miners may reconnect in a wave, which is not their fault.
-            self.link.services().reception.gatekeeper.pool_failed(Instant::now());
+            self.group.services().listener_context.gatekeeper.pool_failed(Instant::now());
         }
         Ok(())
     }
@@ -126,27 +126,27 @@ impl ConnectionManager<'_> {
     fn wait_for_miners(&mut self) -> Result<bool, Stopped> {
         loop {
             supervise::beat();
-            let seen = self.link.moment();
+            let seen = self.group.change_count();
             self.stop.check()?;
-            if self.link.is_wanted() {
+            if self.group.is_wanted() {
                 return Ok(true);
             }
             self.without_since = None;
             // The first group stays, so that the next miner need not wait for a thread.
-            let is_spare = self.link.number > 1 || self.link.account().is_some();
-            let is_over = self.link.empty_for().is_some_and(|time| time > self.grace());
-            if is_spare && is_over && self.link.retire() {
+            let is_spare = self.group.number > 1 || self.group.account().is_some();
+            let is_over = self.group.empty_for().is_some_and(|time| time > self.grace());
+            if is_spare && is_over && self.group.retire() {
                 return Ok(false);
             }
-            self.link.wait(seen, LOOK);
+            self.group.wait_for_change(seen, MAX_CHECK_INTERVAL);
         }
     }
 
     /// A connection that miners can be moved to. Miners that have no pool for too long are disconnected:
     /// their own next pool may be better than none.
-    fn connect(&mut self) -> Result<Option<Arc<Connection>>, Stopped> {
+    fn connect(&mut self) -> Result<Option<Arc<SharedConnection>>, Stopped> {
         let since = *self.without_since.get_or_insert_with(Instant::now);
-        let deadline = since + self.link.services().config.failover.connect_deadline;
+        let deadline = since + self.group.services().config.failover.connect_deadline;
         let dialled = self.dial(deadline)?;
         let was_reached = dialled.is_some();
         let connection = match dialled {
@@ -154,20 +154,20 @@ impl ConnectionManager<'_> {
             None => None,
         };
         if connection.is_none() && Instant::now() >= deadline {
-            self.link.let_go("no pool could be reached");
+            self.group.disconnect_all("no pool could be reached");
             self.without_since = None;
         } else if !was_reached {
             // Before the deadline this happens only for reasons of this program, such as no more file
             // descriptors.
-            self.stop.sleep(PAUSE)?;
+            self.stop.sleep(DISCONNECT_PAUSE)?;
         }
         Ok(connection)
     }
 
-    fn dial(&mut self, deadline: Instant) -> Result<Option<Dialled>, Stopped> {
+    fn dial(&mut self, deadline: Instant) -> Result<Option<PoolConnection>, Stopped> {
         let mut avoided = self.avoided();
         avoided.extend(self.unproven.take());
-        let upstreams = &self.link.services().upstreams;
+        let upstreams = &self.group.services().upstreams;
         let mut dialled = None;
         if !avoided.is_empty() {
             dialled = upstreams.connect(&avoided, deadline).ok();
@@ -188,32 +188,32 @@ impl ConnectionManager<'_> {
     /// Opens a connection, and records what is wrong with the pool if that fails.
     fn open(
         &mut self,
-        dialled: Dialled,
+        dialled: PoolConnection,
         deadline: Option<Instant>,
-        instead_of: Option<&Connection>,
-        present: Option<&Connection>,
-    ) -> Result<Option<Arc<Connection>>, Stopped> {
+        instead_of: Option<&SharedConnection>,
+        present: Option<&SharedConnection>,
+    ) -> Result<Option<Arc<SharedConnection>>, Stopped> {
         let upstream = dialled.upstream;
-        let configure = !self.unconfigured.is_due(upstream);
+        let configure = !self.no_configure.is_due(upstream);
         // Miners that have a pool that works need not take one that does not.
         let has_choice = instead_of.is_some() || self.has_other(upstream);
-        let purpose = ConnectReason { deadline, has_choice, instead_of, present, configure };
-        match open(self.link, dialled, purpose, self.stop)? {
+        let reason = ConnectReason { deadline, has_choice, instead_of, present, configure };
+        match open(self.group, dialled, reason, self.stop)? {
             Ok(connection) => {
-                self.unconfigured.answered(upstream, configure);
+                self.no_configure.answered(upstream, configure);
                 return Ok(Some(connection));
             }
             Err(ConnectError::Blocked) => {}
-            Err(ConnectError::Overtaken) => self.unproven = Some(upstream),
-            Err(ConnectError::KnowsNobody) => self.avoid(upstream),
+            Err(ConnectError::Superseded) => self.unproven = Some(upstream),
+            Err(ConnectError::CreditsNobody) => self.avoid(upstream),
             // Miners that wait for it have nothing to lose by another try.
-            Err(useless @ (ConnectError::Closed | ConnectError::Wordless)) if deadline.is_some() => {
-                if matches!(useless, ConnectError::Wordless) {
-                    self.unconfigured.wordless(upstream);
+            Err(useless @ (ConnectError::Closed | ConnectError::ClosedUnanswered)) if deadline.is_some() => {
+                if matches!(useless, ConnectError::ClosedUnanswered) {
+                    self.no_configure.closed_unanswered(upstream);
                 }
-                self.lost(upstream)?;
+                self.note_lost(upstream)?;
             }
-            Err(ConnectError::Closed | ConnectError::Wordless) => {
+            Err(ConnectError::Closed | ConnectError::ClosedUnanswered) => {
                 self.failed(upstream, PoolFailure::ClosedUnanswered)
             }
             Err(ConnectError::Failed(failure)) => self.failed(upstream, failure),
@@ -223,17 +223,17 @@ impl ConnectionManager<'_> {
 
     /// Manages the connection until it is lost or no miner needs it any more. A better one replaces it
     /// meanwhile.
-    fn serve(&mut self, mut connection: Arc<Connection>) -> Result<ServiceEnd, Stopped> {
-        let services = self.link.services().clone();
-        let patience = services.config.failover.connect_deadline;
-        let is_past = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= patience);
-        let patience_for_work = patience.max(services.config.failover.first_job_timeout);
-        let is_idle =
-            |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= patience_for_work);
-        let (mut without_work, mut futile, mut not_before, mut is_noted) = (None, None, None, false);
+    fn serve(&mut self, mut connection: Arc<SharedConnection>) -> Result<ServiceEnd, Stopped> {
+        let services = self.group.services().clone();
+        let max_wait = services.config.failover.connect_deadline;
+        let is_past = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= max_wait);
+        let max_work_wait = max_wait.max(services.config.failover.first_job_timeout);
+        let is_idle = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= max_work_wait);
+        let (mut without_work, mut uncredited_since, mut switch_after, mut is_noted) =
+            (None, None, None, false);
         loop {
             supervise::beat();
-            let seen = self.link.moment();
+            let seen = self.group.change_count();
             self.stop.check()?;
             let upstream = connection.upstream;
             if services.upstreams.standing(upstream) == PoolStatus::Blocked {
@@ -255,25 +255,25 @@ impl ConnectionManager<'_> {
             }
             if is_idle(without_work) {
                 // The pool may give work later, to miners that come then.
-                self.link.let_go("the pool gives no work");
+                self.group.disconnect_all("the pool gives no work");
                 without_work = None;
             }
-            let is_futile = is_futile(self.link, &connection);
-            if is_futile && self.has_other(upstream) {
+            let is_uncredited = is_uncredited(self.group, &connection);
+            if is_uncredited && self.has_other(upstream) {
                 self.avoid(upstream);
                 connection.end();
                 return Ok(ServiceEnd::Left);
             }
-            futile = is_futile.then(|| futile.unwrap_or_else(Instant::now));
-            if is_past(futile) {
+            uncredited_since = is_uncredited.then(|| uncredited_since.unwrap_or_else(Instant::now));
+            if is_past(uncredited_since) {
                 // No miner of the group is credited here: their own next pool may be better.
                 log::warn!("pool {upstream} {}: {}", services.upstreams.name(upstream), connection.refusal());
-                self.link.let_go("the pool credits none of them");
+                self.group.disconnect_all("the pool credits none of them");
                 self.avoid(upstream);
                 connection.end();
                 return Ok(ServiceEnd::Left);
             }
-            if self.link.rest(self.grace()) {
+            if self.group.drop_if_idle(self.grace()) {
                 log::info!("pool {upstream}: nobody mines; closed");
                 connection.end();
                 return Ok(ServiceEnd::Idle);
@@ -288,7 +288,7 @@ impl ConnectionManager<'_> {
                     return Ok(ServiceEnd::Left);
                 }
                 if loss == Loss::TooMany {
-                    let pause = services.limits.losses_within;
+                    let pause = services.limits.disconnect_window;
                     self.ignored_until = Some(Instant::now() + pause);
                     log::warn!(
                         "pool {upstream} {}: it asks us to connect again and again; there is no other pool, so \
@@ -303,110 +303,114 @@ impl ConnectionManager<'_> {
                 let better = services.upstreams.better_than(upstream, stable, &self.avoided());
                 better.map(|(better, _)| (better, None))
             };
-            if let Some((to, port)) = next.filter(|_| not_before.is_none_or(|at| Instant::now() >= at)) {
-                if let Some(next) = self.go_over(to, port, &connection)? {
-                    (connection, without_work, futile, is_noted) = (next, None, None, false);
+            if let Some((to, port)) = next.filter(|_| switch_after.is_none_or(|at| Instant::now() >= at)) {
+                if let Some(next) = self.switch_over(to, port, &connection)? {
+                    (connection, without_work, uncredited_since, is_noted) = (next, None, None, false);
                     continue;
                 }
                 // Perhaps the cause is in this program, and will not be gone at once.
-                not_before = Some(Instant::now() + LOOK);
+                switch_after = Some(Instant::now() + MAX_CHECK_INTERVAL);
             }
-            self.link.wait(seen, LOOK);
+            self.group.wait_for_change(seen, MAX_CHECK_INTERVAL);
         }
     }
 
     /// The port for a reconnection that the pool wants now, `Some(None)` for the configured one. `None` if it
     /// wants none, or has had one just before.
-    fn take_redirection(&mut self, connection: &Connection) -> Option<Option<u16>> {
-        let pause = self.link.services().limits.obey_again;
-        let is_obeyed = self.obeyed.is_none_or(|at| at.elapsed() >= pause);
-        let is_ignored = self.ignored_until.is_some_and(|until| Instant::now() < until);
+    fn take_redirection(&mut self, connection: &SharedConnection) -> Option<Option<u16>> {
+        let pause = self.group.services().limits.redirect_interval;
+        let is_obeyed = self.redirected_at.is_none_or(|at| at.elapsed() >= pause);
+        let note_unanswered = self.ignored_until.is_some_and(|until| Instant::now() < until);
         let is_due = |(at, _): &mut (Instant, Option<u16>)| is_obeyed && *at <= Instant::now();
-        let (_, port) = connection.facts().redirection.take_if(is_due).filter(|_| !is_ignored)?;
-        self.obeyed = Some(Instant::now());
+        let (_, port) = connection.pool_state().redirection.take_if(is_due).filter(|_| !note_unanswered)?;
+        self.redirected_at = Some(Instant::now());
         Some(port)
     }
 
     /// The failure for which a live connection can't be kept.
-    fn failure_of(&mut self, connection: &Connection, without_work: Option<Instant>) -> Option<PoolFailure> {
-        let unusable = connection.facts().unusable.clone();
+    fn failure_of(
+        &mut self,
+        connection: &SharedConnection,
+        without_work: Option<Instant>,
+    ) -> Option<PoolFailure> {
+        let unusable = connection.pool_state().unusable.clone();
         if let Some(why) = unusable {
             return Some(PoolFailure::Refused(why));
         }
-        let patience = self.link.services().config.failover.first_job_timeout;
-        let is_idle = without_work.is_some_and(|since| since.elapsed() >= patience);
-        (is_idle && self.has_other(connection.upstream)).then(|| no_work(self.link, connection))
+        let max_wait = self.group.services().config.failover.first_job_timeout;
+        let is_idle = without_work.is_some_and(|since| since.elapsed() >= max_wait);
+        (is_idle && self.has_other(connection.upstream)).then(|| no_work(self.group, connection))
     }
 
     /// Switches to another pool, or to another connection to this one. Make before break: the miners move
     /// when the new connection has answered and given a job.
-    fn go_over(
+    fn switch_over(
         &mut self,
         to: UpstreamId,
         port: Option<u16>,
-        from: &Arc<Connection>,
-    ) -> Result<Option<Arc<Connection>>, Stopped> {
+        from: &Arc<SharedConnection>,
+    ) -> Result<Option<Arc<SharedConnection>>, Stopped> {
         // For a new connection to the same pool the end of the former one is no bad sign.
         let other = Some(&**from).filter(|from| from.upstream != to);
-        let Some(dialled) = self.dial_beside(to, port, other)? else { return Ok(None) };
+        let Some(dialled) = self.dial_meanwhile(to, port, other)? else { return Ok(None) };
         let Some(next) = self.open(dialled, None, other, Some(from))? else { return Ok(None) };
-        log::info!("over to pool {to} {}", self.link.services().upstreams.name(to));
+        log::info!("over to pool {to} {}", self.group.services().upstreams.name(to));
         // Before they are moved: nothing of theirs goes out on this connection.
-        self.link.part_others();
-        self.link.adopt(&next);
-        authorize_all(self.link, &next);
+        self.group.disconnect_others();
+        self.group.switch_to(&next);
+        authorize_all(self.group, &next);
         drain(self.stop, from, &next);
         Ok(Some(next))
     }
 
     /// Dials while the miners stay as they are. If their connection ends, this gives up, because that is more
     /// urgent.
-    fn dial_beside(
+    fn dial_meanwhile(
         &mut self,
         to: UpstreamId,
         port: Option<u16>,
-        present: Option<&Connection>,
-    ) -> Result<Option<Dialled>, Stopped> {
-        let (link, (tell, told)) = (self.link.clone(), crossbeam_channel::bounded(1));
-        let deadline = Instant::now() + self.link.services().config.failover.connect_deadline;
-        let dialling = spawn(format!("dial-{}", self.link.number), SERVICE_STACK, move || {
+        present: Option<&SharedConnection>,
+    ) -> Result<Option<PoolConnection>, Stopped> {
+        let (group, (tell, told)) = (self.group.clone(), crossbeam_channel::bounded(1));
+        let deadline = Instant::now() + self.group.services().config.failover.connect_deadline;
+        let dialling = spawn(format!("dial-{}", self.group.number), SERVICE_STACK, move || {
             // The thread that waits for this may have given up.
-            let upstreams = &link.services().upstreams;
+            let upstreams = &group.services().upstreams;
             let dialled = match port {
                 Some(port) => upstreams.connect_to_port(to, port, deadline),
                 None => upstreams.connect_to(to, deadline),
             };
             let _ = tell.send(dialled.ok());
-            link.news();
+            group.wake_waiters();
             Ok::<(), Stopped>(())
         });
         if let Err(error) = dialling {
             log::error!("no thread for another connection to a pool: {}", describe(&error));
         }
         loop {
-            let seen = self.link.moment();
+            let seen = self.group.change_count();
             self.stop.check()?;
             match told.try_recv() {
                 Ok(dialled) => return Ok(dialled),
                 Err(crossbeam_channel::TryRecvError::Disconnected) => return Ok(None),
                 Err(crossbeam_channel::TryRecvError::Empty) => {}
             }
-            if present.is_some_and(Connection::is_spent) {
+            if present.is_some_and(SharedConnection::is_spent) {
                 self.unproven = Some(to);
                 return Ok(None);
             }
-            self.link.wait(seen, LOOK);
+            self.group.wait_for_change(seen, MAX_CHECK_INTERVAL);
         }
     }
 
     /// Notes that a connection ended. One is bad luck; the next is to the same pool.
-    fn lost(&mut self, upstream: UpstreamId) -> Result<Loss, Stopped> {
-        let loss = self.losses.note(upstream, Instant::now());
+    fn note_lost(&mut self, upstream: UpstreamId) -> Result<Loss, Stopped> {
+        let loss = self.disconnects.note(upstream, Instant::now());
         match loss {
-            Loss::Single => {}
-            Loss::Repeated => self.stop.sleep(PAUSE)?,
+            Loss::SingleName => {}
+            Loss::Repeated => self.stop.sleep(DISCONNECT_PAUSE)?,
             Loss::TooMany => {
-                self.unconfigured.begin_anew();
+                self.no_configure.reset();
                 self.failed(upstream, PoolFailure::Refused("its connections end again and again".to_owned()));
             }
         }
@@ -414,45 +418,45 @@ impl ConnectionManager<'_> {
     }
 
     fn avoid(&mut self, upstream: UpstreamId) {
-        let name = self.link.services().upstreams.name(upstream);
-        log::warn!("pool {upstream} {name}: it credits nobody of link {}; left", self.link.number);
-        self.avoided.add(upstream, self.link.names_at(upstream), Instant::now());
+        let name = self.group.services().upstreams.name(upstream);
+        log::warn!("pool {upstream} {name}: it credits nobody of group {}; left", self.group.number);
+        self.avoided.add(upstream, self.group.names_at(upstream), Instant::now());
     }
 
     fn avoided(&mut self) -> Vec<UpstreamId> {
-        self.avoided.now(|upstream| self.link.names_at(upstream), Instant::now())
+        self.avoided.now(|upstream| self.group.names_at(upstream), Instant::now())
     }
 
     /// Records a failure that this group has seen. If other groups work with the pool, the names of this one
     /// are to blame.
     fn failed(&mut self, upstream: UpstreamId, failure: PoolFailure) {
-        if self.link.is_used_by_others(upstream) {
-            log::warn!("pool {upstream}: {failure}; left by link {} alone", self.link.number);
-            self.avoided.add(upstream, self.link.names_at(upstream), Instant::now());
+        if self.group.is_used_by_others(upstream) {
+            log::warn!("pool {upstream}: {failure}; left by group {} alone", self.group.number);
+            self.avoided.add(upstream, self.group.names_at(upstream), Instant::now());
         } else {
-            self.link.services().upstreams.mark_failed(upstream, failure);
+            self.group.services().upstreams.mark_failed(upstream, failure);
         }
     }
 
     /// Whether another pool is up and may credit the miners.
     fn has_other(&mut self, than: UpstreamId) -> bool {
         let avoided = self.avoided();
-        let upstreams = &self.link.services().upstreams;
+        let upstreams = &self.group.services().upstreams;
         let others = upstreams.order().into_iter().filter(|other| *other != than && !avoided.contains(other));
         others.into_iter().any(|other| upstreams.is_up(other))
     }
 
     fn grace(&self) -> Duration {
-        self.link.services().config.aggregate.grace
+        self.group.services().config.aggregate.grace
     }
 }
 
 /// Ends a connection when the answers that are on their way have arrived, or will not any more. If miners are
 /// with the next one already, its end ends the waiting, too.
-fn drain(stop: &Stop, from: &Connection, next: &Connection) {
-    let deadline = Instant::now() + DRAIN;
+fn drain(stop: &Stop, from: &SharedConnection, next: &SharedConnection) {
+    let deadline = Instant::now() + MAX_DRAIN_TIME;
     while !from.is_over() && !next.is_over() && Instant::now() < deadline {
-        if stop.sleep(DRAIN_LOOK).is_err() {
+        if stop.sleep(DRAIN_CHECK).is_err() {
             break;
         }
     }

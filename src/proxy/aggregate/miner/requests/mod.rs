@@ -19,14 +19,14 @@ use crate::net::Stamp;
 use crate::proxy::aggregate::AggregateServices;
 use crate::proxy::aggregate::identity::{Account, MinerName, NameFault, WorkerName};
 use crate::proxy::aggregate::pool::pending::Requester;
-use crate::proxy::{LogTopic, say};
+use crate::proxy::{LogTopic, log_peer};
 use crate::stratum::{
     Envelope, RefusalCode, StratumError, accepted, elements, first_name, refused, result, shortened,
 };
 use crate::util::token_bucket::TokenBucket;
 
 /// Caps the names of one connection; farm proxies authorize many.
-const MOST_NAMES: usize = 1024;
+const MAX_NAMES: usize = 1024;
 /// The names that are authorized at once, and those per second after that.
 const NAMES_AT_ONCE: f64 = 64.0;
 const NAMES_PER_SECOND: f64 = 20.0;
@@ -35,14 +35,14 @@ const NAMES_PER_SECOND: f64 = 20.0;
 const REQUESTS_AT_ONCE: f64 = 2048.0;
 const REQUESTS_PER_SECOND: f64 = 20.0;
 /// The time between two checks, while waiting, whether the miner is leaving.
-const LOOK: Duration = Duration::from_millis(50);
+const LEAVE_CHECK: Duration = Duration::from_millis(50);
 /// Caps a request's id, in bytes. It is kept with the reply; an honest one has 20.
-const MOST_ID: usize = 1024;
+const MAX_ID: usize = 1024;
 
 /// Whether the session continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
-    GoOn,
+    Continue,
     /// It ends when everything was sent.
     Leave,
     /// The miner sent too much that no honest miner sends.
@@ -90,15 +90,15 @@ impl MinerRequests {
 
     /// Whether the miner has authorized.
     pub(crate) fn is_authorized(&mut self) -> bool {
-        self.is_authorized = self.is_authorized || self.miner.desk().is_authorized;
+        self.is_authorized = self.is_authorized || self.miner.work().is_authorized;
         self.is_authorized
     }
 
     /// Looks for an authorize in new bytes: a miner that sends it in one burst with the subscribe gets the
     /// right search space at once.
-    pub(crate) fn foresee(&mut self, bytes: &[u8]) {
+    pub(crate) fn look_ahead(&mut self, bytes: &[u8]) {
         self.waited = None;
-        if self.account.is_some() || self.miner.desk().is_subscribed {
+        if self.account.is_some() || self.miner.work().is_subscribed {
             return;
         }
         let name = bytes.split(|byte| *byte == b'\n').find_map(|line| {
@@ -114,31 +114,31 @@ impl MinerRequests {
             return self.unanswered();
         }
         let miner = self.miner.clone();
-        let (mut desk, has_waited) = miner.desk_with_room();
+        let (mut work, has_waited) = miner.work_with_room();
         if has_waited {
             self.has_waited();
         }
         let at = self.since(at);
-        let refusals = std::mem::take(&mut desk.refusals);
+        let refusals = std::mem::take(&mut work.refusals);
         if (0..refusals).any(|_| self.fault() == Flow::Ban) {
             return Flow::Ban;
         }
         let is_leaving = miner.is_leaving();
         let message = Envelope::read(line);
         if let Some(share) = message.as_ref().ok().filter(|message| is_share(message)) {
-            let then = self.submit(share, (&miner, desk), at);
-            return if is_leaving { Flow::GoOn } else { then };
+            let then = self.submit(share, (&miner, work), at);
+            return if is_leaving { Flow::Continue } else { then };
         }
-        drop(desk);
+        drop(work);
         if is_leaving {
             // Its shares still have a value, other requests do not.
-            return Flow::GoOn;
+            return Flow::Continue;
         }
         let Ok(message) = message else {
             self.refuse("null", RefusalCode::Other, "Not a Stratum message", at);
             return self.fault();
         };
-        if message.id().len() > MOST_ID {
+        if message.id().len() > MAX_ID {
             self.refuse("null", RefusalCode::Other, "The id is too long", at);
             return self.fault();
         }
@@ -161,11 +161,11 @@ impl MinerRequests {
             "mining.configure" => self.configure(&message, at),
             "mining.subscribe" => self.subscribe(&message, at),
             "mining.authorize" => {
-                self.heed_password(&message);
+                self.take_password_wish(&message);
                 self.authorize(&message, at)
             }
             "mining.extranonce.subscribe" => {
-                self.miner.desk().wants_extranonce = true;
+                self.miner.work().wants_extranonce = true;
                 self.answer(accepted(message.id()), at)
             }
             "mining.ping" => self.answer(result(message.id(), "\"pong\""), at),
@@ -196,13 +196,13 @@ impl MinerRequests {
         self.miner.conversation.authorized.store(true, Ordering::Relaxed);
         let is_local = self.services.config.aggregate.local_authorize;
         let account = self.services.account(&name);
-        let is_bound = is_local || self.miner.desk().is_authorized;
+        let is_bound = is_local || self.miner.work().is_authorized;
         // The account with the pools that are listed now: others may have been listed since it authorized.
-        let own = self.miner.desk().workers.first().map(|worker| self.services.account(&worker.name));
+        let own = self.miner.work().workers.first().map(|worker| self.services.account(&worker.name));
         if is_bound && own.is_some_and(|own| own != account) {
             // All its work goes out on one connection to the pool.
             self.refuse(message.id(), RefusalCode::Unauthorized, "One account for each connection", at);
-            return Flow::GoOn;
+            return Flow::Continue;
         }
         let password = || params.get(1).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
         let password = (!is_local).then(|| Secret::new(shortened(&password().unwrap_or_default())));
@@ -214,7 +214,7 @@ impl MinerRequests {
         if is_new || !is_local {
             self.pace_names();
         }
-        self.services.hub.remember(self.miner.address().ip(), &account);
+        self.services.router.remember(self.miner.address().ip(), &account);
         self.account = Some(account.clone());
         if is_local {
             match self.known_refusal(&worker) {
@@ -223,15 +223,15 @@ impl MinerRequests {
                 None => self.miner.answer(accepted(message.id()), at),
             }
             if !self.join(&account) {
-                return self.come_again(&account);
+                return self.end_for_reconnect(&account);
             }
             self.taken_for = None;
-            self.miner.desk().is_authorized = true;
-            if let Some(link) = self.miner.link() {
-                link.authorize(&worker);
+            self.miner.work().is_authorized = true;
+            if let Some(group) = self.miner.group() {
+                group.authorize(&worker);
             }
-            self.begin();
-            return Flow::GoOn;
+            self.send_current_job();
+            return Flow::Continue;
         }
         self.authorize_at_pool(&worker, &account, message.id(), at)
     }
@@ -244,28 +244,28 @@ impl MinerRequests {
     /// Refuses a name for which no one could be credited, rather than accept it and never send a job.
     fn refuse_name(&mut self, name: &MinerName, fault: NameFault, id: &str, at: Stamp) -> Flow {
         let text = format!("authorize refused: {fault} (it is {:?}); set it in the miner", name.as_str());
-        say(&self.services.reception, self.miner.address(), LogTopic::Refused, &text);
+        log_peer(&self.services.listener_context, self.miner.address(), LogTopic::Refused, &text);
         self.refuse(id, RefusalCode::Unauthorized, &fault.to_string(), at);
         self.fault()
     }
 
     /// The pool's refusal of this name, if it has refused it.
     fn known_refusal(&self, worker: &WorkerName) -> Option<StratumError> {
-        let connection = self.miner.link()?.connection()?;
+        let connection = self.miner.group()?.connection()?;
         let name = self.services.naming.at_pool(&worker.name, &connection.configured.user);
         connection.refusal_of(&name)
     }
 
     /// Keeps a name, and returns whether it is new. `None` when there are too many.
     fn keep_name(&mut self, worker: &WorkerName, account: &Account) -> Option<bool> {
-        let mut desk = self.miner.desk();
-        let before = desk.workers.len();
-        desk.workers.retain(|old| old.name != worker.name && self.services.account(&old.name) == *account);
-        let is_new = desk.workers.len() == before;
-        if desk.workers.len() >= MOST_NAMES {
+        let mut work = self.miner.work();
+        let before = work.workers.len();
+        work.workers.retain(|old| old.name != worker.name && self.services.account(&old.name) == *account);
+        let is_new = work.workers.len() == before;
+        if work.workers.len() >= MAX_NAMES {
             return None;
         }
-        desk.workers.push(worker.clone());
+        work.workers.push(worker.clone());
         Some(is_new)
     }
 
@@ -274,77 +274,77 @@ impl MinerRequests {
     fn pace_names(&mut self) {
         let until = Instant::now() + self.names.take(Instant::now());
         while Instant::now() < until && !self.miner.is_leaving() {
-            std::thread::sleep(until.saturating_duration_since(Instant::now()).min(LOOK));
+            std::thread::sleep(until.saturating_duration_since(Instant::now()).min(LEAVE_CHECK));
         }
     }
 
     /// Moves the miner to a group of its own account's, now that the account is known. `false` if it can't
     /// get new extranonces and must reconnect; then it is right at once.
     fn join(&mut self, account: &Account) -> bool {
-        let Some(link) = self.miner.link() else { return true };
-        if account.0.is_empty() || link.claim(account) {
+        let Some(group) = self.miner.group() else { return true };
+        if account.0.is_empty() || group.claim(account) {
             return true;
         }
-        self.services.hub.part(&self.miner);
-        if !self.miner.desk().can_move() {
+        self.services.router.remove(&self.miner);
+        if !self.miner.work().can_move() {
             return false;
         }
         // Its first job comes with the search space.
-        self.miner.desk().is_authorized |= self.services.config.aggregate.local_authorize;
+        self.miner.work().is_authorized |= self.services.config.aggregate.local_authorize;
         let deadline = Instant::now() + self.services.config.failover.connect_deadline;
-        self.take_seat(Some(account), deadline).is_ok()
+        self.take_lease(Some(account), deadline).is_ok()
     }
 
     /// Ends the session of a miner that was taken for another's. It will be right after the reconnect, so
     /// that this is not its fault.
-    fn come_again(&mut self, account: &Account) -> Flow {
+    fn end_for_reconnect(&mut self, account: &Account) -> Flow {
         let address = self.miner.address().ip();
-        if self.services.hub.expect(address, account, self.taken_for.take()) {
-            self.services.reception.gatekeeper.pardon(address, Instant::now());
+        if self.services.router.expect_reconnect(address, account, self.taken_for.take()) {
+            self.services.listener_context.gatekeeper.pardon(address, Instant::now());
         }
         Flow::Leave
     }
 
     fn authorize_at_pool(&mut self, worker: &WorkerName, account: &Account, id: &str, at: Stamp) -> Flow {
-        if self.miner.link().is_none() {
+        if self.miner.group().is_none() {
             // It authorizes before it subscribes.
             let deadline = Instant::now() + self.services.config.failover.connect_deadline;
-            if let Err(why) = self.take_seat(Some(account), deadline) {
-                return self.no_seat(&why, id, at);
+            if let Err(why) = self.take_lease(Some(account), deadline) {
+                return self.refuse_lease(&why, id, at);
             }
         } else if !self.join(account) {
-            return self.come_again(account);
+            return self.end_for_reconnect(account);
         }
-        let Some(connection) = self.miner.link().and_then(|link| link.connection()) else {
+        let Some(connection) = self.miner.group().and_then(|group| group.connection()) else {
             self.refuse(id, RefusalCode::Other, "No pool", at);
             return Flow::Leave;
         };
         let pool_name = self.services.naming.at_pool(&worker.name, &connection.configured.user);
-        if connection.facts().names.vouches_for(&pool_name, worker.password.as_ref()) {
+        if connection.pool_state().names.would_accept(&pool_name, worker.password.as_ref()) {
             // The pool would answer the same again, or not at all (wire reference, section 2.2).
             self.answer(accepted(id), at);
-            self.miner.desk().is_authorized = true;
-            self.begin();
-            return Flow::GoOn;
+            self.miner.work().is_authorized = true;
+            self.send_current_job();
+            return Flow::Continue;
         }
-        let Some(place) = self.miner.reserve(id) else {
+        let Some(slot) = self.miner.reserve(id) else {
             self.refuse(id, RefusalCode::Other, "Too many requests wait for the pool", at);
             return Flow::Leave;
         };
-        let asker =
-            Requester { miner: Arc::downgrade(&self.miner), place, id: id.into(), is_good_here: false };
-        if let Err(asker) = connection.authorize_for(&pool_name, worker.password.clone(), asker) {
+        let requester =
+            Requester { miner: Arc::downgrade(&self.miner), slot, id: id.into(), is_good_here: false };
+        if let Err(requester) = connection.authorize_for(&pool_name, worker.password.clone(), requester) {
             let refusal = StratumError::new(RefusalCode::Other, LOST);
-            self.miner.complete(asker.place, refused(&asker.id, &refusal, Default::default()), at);
+            self.miner.complete(requester.slot, refused(&requester.id, &refusal, Default::default()), at);
             return Flow::Leave;
         }
-        Flow::GoOn
+        Flow::Continue
     }
 
     fn wrong_coin(&mut self, message: &Envelope<'_>, at: Stamp) -> Flow {
         self.refuse(message.id(), RefusalCode::Other, "This is a Bitcoin pool (Stratum V1)", at);
         let text = "closed: it is a miner for another coin";
-        say(&self.services.reception, self.miner.address(), LogTopic::Refused, &text);
+        log_peer(&self.services.listener_context, self.miner.address(), LogTopic::Refused, &text);
         Flow::Leave
     }
 
@@ -358,15 +358,15 @@ impl MinerRequests {
         self.waited.map_or(at, |waited| waited.max(at))
     }
 
-    fn begin(&self) {
-        if let Some(link) = self.miner.link() {
-            link.begin(&self.miner);
+    fn send_current_job(&self) {
+        if let Some(group) = self.miner.group() {
+            group.send_current_job(&self.miner);
         }
     }
 
     fn answer(&self, line: String, at: Stamp) -> Flow {
         self.miner.answer(line, at);
-        Flow::GoOn
+        Flow::Continue
     }
 
     fn refuse(&self, id: &str, code: RefusalCode, reason: &str, at: Stamp) {
@@ -375,17 +375,17 @@ impl MinerRequests {
 
     /// Handles a line that needs no reply. Very many are a fault all the same.
     fn unanswered(&mut self) -> Flow {
-        if self.requests.take_if_any(Instant::now()) { Flow::GoOn } else { self.fault() }
+        if self.requests.take_if_any(Instant::now()) { Flow::Continue } else { self.fault() }
     }
 
     fn fault(&mut self) -> Flow {
-        if self.budget.spend(Instant::now()) { Flow::GoOn } else { Flow::Ban }
+        if self.budget.spend(Instant::now()) { Flow::Continue } else { Flow::Ban }
     }
 }
 
 /// Whether a line is a share. One with an id that is too long is refused unread.
 fn is_share(message: &Envelope<'_>) -> bool {
     message.method().as_deref() == Some("mining.submit")
-        && message.id().len() <= MOST_ID
+        && message.id().len() <= MAX_ID
         && !message.is_answer()
 }

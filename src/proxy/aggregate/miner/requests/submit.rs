@@ -18,7 +18,7 @@ use crate::proxy::aggregate::miner::share_verdict::{
     RejectKind, ShareContext, ShareVerdict, Stale, judge, wrong_length,
 };
 use crate::proxy::aggregate::miner::work::MinerWork;
-use crate::proxy::aggregate::pool::connection::{AtPool, Connection};
+use crate::proxy::aggregate::pool::connection::{ShareAtPool, SharedConnection};
 use crate::proxy::aggregate::pool::pending::Requester;
 use crate::stratum::{Envelope, RefusalCode, StratumError, Submit, accepted, refused};
 use crate::tap::offer_hash;
@@ -30,7 +30,7 @@ struct SubmittedShare {
     context: ShareContext,
     /// The connection of its job, and what the pool has said about its name and version bits. `None` when the
     /// connection is gone.
-    pool: Option<(Arc<Connection>, AtPool)>,
+    pool: Option<(Arc<SharedConnection>, ShareAtPool)>,
     /// Whether the miner has authorized this name.
     is_named: bool,
 }
@@ -40,52 +40,52 @@ impl MinerRequests {
     pub(crate) fn submit(
         &mut self,
         message: &Envelope<'_>,
-        (miner, mut desk): (&ConnectedMiner, MutexGuard<'_, MinerWork>),
+        (miner, mut work): (&ConnectedMiner, MutexGuard<'_, MinerWork>),
         at: Stamp,
     ) -> Flow {
         let id = message.id();
-        let refuse = |desk: &mut MinerWork, refusal: &StratumError| {
-            miner.answer_in(desk, refused(id, refusal, Default::default()), at);
+        let refuse = |work: &mut MinerWork, refusal: &StratumError| {
+            miner.answer_in(work, refused(id, refusal, Default::default()), at);
         };
         let submit = match Submit::from_miner(message.params) {
             Ok(submit) => submit,
             Err(error) => {
-                refuse(&mut desk, &StratumError::new(RefusalCode::Other, error.to_string()));
+                refuse(&mut work, &StratumError::new(RefusalCode::Other, error.to_string()));
                 return self.fault();
             }
         };
-        let mut share = match self.look_up(submit, &desk) {
+        let mut share = match self.look_up(submit, &work) {
             Ok(share) => share,
             Err(refusal) => {
-                refuse(&mut desk, &refusal);
+                refuse(&mut work, &refusal);
                 // A share that was on its way when the pool changed is no one's fault.
                 let is_unknown = refusal.code == RefusalCode::JobNotFound;
-                let is_late = is_unknown && desk.may_be_late(Instant::now());
-                return if is_late { Flow::GoOn } else { self.fault() };
+                let is_late = is_unknown && work.may_be_late(Instant::now());
+                return if is_late { Flow::Continue } else { self.fault() };
             }
         };
-        let (hash, for_pool) = match self.judged(&mut share) {
+        let (hash, for_pool) = match self.judge_share(&mut share) {
             ShareVerdict::Forward { hash, is_block, is_good_here } => (hash, Some((is_block, is_good_here))),
             ShareVerdict::Count { hash } => (hash, None),
             ShareVerdict::Refuse(refusal, fault) => {
-                refuse(&mut desk, &refusal);
+                refuse(&mut work, &refusal);
                 // Without a pool there is nothing else that it could mine.
                 let is_excused = fault == RejectKind::Stale && share.pool.is_none()
-                    || desk.is_excused(fault, Instant::now());
-                let (asked_mask, narrowed_at) = (desk.asked_mask, desk.narrowed_at);
-                drop(desk);
+                    || work.is_excused(fault, Instant::now());
+                let (asked_mask, narrowed_at) = (work.asked_mask, work.narrowed_at);
+                drop(work);
                 let is_rolled = fault == RejectKind::Rolled;
                 let forgiven = is_rolled.then(|| self.forgive_rolled(asked_mask, narrowed_at)).flatten();
-                return forgiven.unwrap_or_else(|| if is_excused { Flow::GoOn } else { self.fault() });
+                return forgiven.unwrap_or_else(|| if is_excused { Flow::Continue } else { self.fault() });
             }
         };
         let is_block = for_pool.is_some_and(|(is_block, _)| is_block);
         // A block is sent under any name.
         if !share.is_named && !is_block {
-            refuse(&mut desk, &unauthorized());
+            refuse(&mut work, &unauthorized());
             return self.fault();
         }
-        let is_new = desk.is_new(hash);
+        let is_new = work.is_new(hash);
         let refused_name = share.pool.as_ref().and_then(|(_, at_pool)| at_pool.refusal.as_ref());
         let refused_name = refused_name.filter(|_| !is_block);
         // Noted before it is sent: the answer may be faster.
@@ -96,61 +96,62 @@ impl MinerRequests {
         });
         // A repeated share that the pool has not had, and wants now, still has a value.
         if was_sent || !is_new && for_pool.is_none() {
-            refuse(&mut desk, &StratumError::new(RefusalCode::Duplicate, "Duplicate share"));
+            refuse(&mut work, &StratumError::new(RefusalCode::Duplicate, "Duplicate share"));
             return self.fault();
         }
-        let is_urgent = is_new && desk.count(share.context.asked, Instant::now());
+        let is_urgent = is_new && work.count(share.context.miner_difficulty, Instant::now());
         match (&share.pool, for_pool) {
             // A share goes to the pool only when there is one.
             (Some((connection, at_pool)), Some((_, is_good_here))) if is_to_be_sent => {
                 let deadline = Instant::now() + self.services.config.analysis.share_timeout;
-                let (mut desk, place) = miner.reserve_until(desk, id, deadline);
-                let Some(place) = place else {
+                let (mut work, slot) = miner.reserve_until(work, id, deadline);
+                let Some(slot) = slot else {
                     connection.forget_forwarded(&hash);
-                    refuse(&mut desk, &StratumError::new(RefusalCode::Other, TOO_MANY));
+                    refuse(&mut work, &StratumError::new(RefusalCode::Other, TOO_MANY));
                     return self.credit(is_new, is_urgent);
                 };
-                drop(desk);
-                let asker =
-                    Requester { miner: Arc::downgrade(&self.miner), place, id: id.into(), is_good_here };
+                drop(work);
+                let requester =
+                    Requester { miner: Arc::downgrade(&self.miner), slot, id: id.into(), is_good_here };
                 let params = params_for_pool(&share, at_pool);
-                if let Err(unsent) = connection.submit(asker, &params, at, deadline) {
+                if let Err(unsent) = connection.submit(requester, &params, at, deadline) {
                     connection.forget_forwarded(&hash);
-                    let (asker, refusal) = unsent.into_refusal();
-                    miner.complete(asker.place, refused(&asker.id, &refusal, Default::default()), at);
+                    let (requester, refusal) = unsent.into_refusal();
+                    miner.complete(requester.slot, refused(&requester.id, &refusal, Default::default()), at);
                 }
             }
             _ => {
                 match refused_name {
                     // It is work all the same, and counts for the miner's difficulty.
-                    Some(refusal) => refuse(&mut desk, refusal),
-                    None => miner.answer_in(&mut desk, accepted(id), at),
+                    Some(refusal) => refuse(&mut work, refusal),
+                    None => miner.answer_in(&mut work, accepted(id), at),
                 }
-                drop(desk);
+                drop(work);
             }
         }
         self.credit(is_new, is_urgent)
     }
 
     /// The job of a share, and the terms that it is judged by.
-    fn look_up(&self, submit: Submit, desk: &MinerWork) -> Result<SubmittedShare, StratumError> {
-        if desk.seat.is_none() {
+    fn look_up(&self, submit: Submit, work: &MinerWork) -> Result<SubmittedShare, StratumError> {
+        if work.lease.is_none() {
             return Err(StratumError::new(RefusalCode::NotSubscribed, "Not subscribed"));
         }
         let name = self.services.naming.text(&submit.worker);
-        let is_named = desk.workers.iter().any(|worker| worker.name.as_str() == name);
-        let given = match desk.find(&submit.job_id).cloned() {
-            Some(given) if desk.is_authorized => given,
-            _ if !desk.is_authorized || !is_named => return Err(unauthorized()),
+        let is_named = work.workers.iter().any(|worker| worker.name.as_str() == name);
+        let assigned = match work.find(&submit.job_id).cloned() {
+            Some(assigned) if work.is_authorized => assigned,
+            _ if !work.is_authorized || !is_named => return Err(unauthorized()),
             _ => return Err(StratumError::new(RefusalCode::JobNotFound, "Job not found")),
         };
-        let name = match desk.workers.first() {
+        let name = match work.workers.first() {
             // A block under an unknown name is sent under the miner's own name.
             Some(first) if !is_named => self.services.naming.text(first.name.as_str()),
             _ => name,
         };
-        let asked = desk.difficulty().map_or(given.difficulty, |now| now.min(given.difficulty));
-        let job = &given.task.job;
+        let miner_difficulty =
+            work.difficulty().map_or(assigned.difficulty, |now| now.min(assigned.difficulty));
+        let job = &assigned.miner_job.pool_job;
         // Not the group's connection: one that was left for a better pool lives on for a moment.
         let pool = job.source.upgrade().filter(|one| !one.is_over()).map(|connection| {
             let name = self.services.naming.at_pool(&MinerName::new(name), &connection.configured.user);
@@ -166,27 +167,27 @@ impl MinerRequests {
             Some((_, at_pool)) => at_pool.mask.unwrap_or_else(|| self.services.likely_mask()),
             None => job.mask,
         };
-        let mask = mask_for(&submit, [desk.mask, given.mask, of_pool, job.mask]).or(of_pool);
+        let mask = mask_for(&submit, [work.mask, assigned.mask, of_pool, job.mask]).or(of_pool);
         let of_job = job.difficulty();
-        let asked_by_pool =
+        let pool_difficulty =
             pool.as_ref().map_or(of_job, |(connection, _)| connection.difficulty().min(of_job));
-        let context = ShareContext { given, mask, asked, pool: asked_by_pool, stale };
+        let context = ShareContext { assigned, mask, miner_difficulty, pool_difficulty, stale };
         Ok(SubmittedShare { submit, context, pool, is_named })
     }
 
     /// Hashes and judges a share. From then on it has the extranonce2 that the pool gets.
-    fn judged(&self, share: &mut SubmittedShare) -> ShareVerdict {
+    fn judge_share(&self, share: &mut SubmittedShare) -> ShareVerdict {
         let SubmittedShare { submit, context, .. } = share;
-        let (job, seat) = (&context.given.task.job, &context.given.seat);
-        if !submit.extranonce2.has_size(seat.extranonce2_size) {
+        let (job, lease) = (&context.assigned.miner_job.pool_job, &context.assigned.lease);
+        if !submit.extranonce2.has_size(lease.extranonce2_size) {
             // Never forwarded: at some pools a wrong length spoils the job for all miners.
-            return wrong_length(&submit.extranonce2, seat.extranonce2_size);
+            return wrong_length(&submit.extranonce2, lease.extranonce2_size);
         }
-        submit.extranonce2 = job.space.split.upstream_extranonce2(&seat.prefix, &submit.extranonce2);
+        submit.extranonce2 = job.space.split.upstream_extranonce2(&lease.prefix, &submit.extranonce2);
         let terms = ShareTerms {
             extranonce2_size: job.space.split.pool_size(),
             version_mask: context.mask,
-            difficulty: context.asked.min(context.pool),
+            difficulty: context.miner_difficulty.min(context.pool_difficulty),
         };
         let rebuilt = job.prepared.rebuild(submit, &terms);
         if let Some(RebuiltShare { header, hash, .. }) =
@@ -211,19 +212,19 @@ impl MinerRequests {
         if is_urgent {
             self.give_again();
         }
-        Flow::GoOn
+        Flow::Continue
     }
 
     /// Sends the current job, as other work and with another difficulty.
     pub(crate) fn give_again(&self) {
-        if let Some(link) = self.miner.link() {
-            link.again(&self.miner);
+        if let Some(group) = self.miner.group() {
+            group.resend_job(&self.miner);
         }
     }
 }
 
 /// The params of `mining.submit` as the pool gets them.
-fn params_for_pool(share: &SubmittedShare, at_pool: &AtPool) -> serde_json::Value {
+fn params_for_pool(share: &SubmittedShare, at_pool: &ShareAtPool) -> serde_json::Value {
     let SubmittedShare { submit, context, .. } = share;
     let job = context.job();
     let mut params = vec![

@@ -28,19 +28,19 @@ impl MinerRequests {
     /// The answer comes first: cgminer takes the next line for it.
     fn answer_wish(&self, wish: Option<Difficulty>, id: &str, at: Stamp) -> Flow {
         let then = self.answer(accepted(id), at);
-        self.heed(wish, WishSource::Suggested);
+        self.apply_wish(wish, WishSource::Suggested);
         then
     }
 
     /// Takes a wish from the password of `mining.authorize`.
-    pub(crate) fn heed_password(&mut self, message: &Envelope<'_>) {
+    pub(crate) fn take_password_wish(&mut self, message: &Envelope<'_>) {
         let params = message.params.and_then(|params| elements("params", params).ok()).unwrap_or_default();
         let password = params.get(1).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
-        self.heed(password.as_deref().and_then(in_password), WishSource::Password);
+        self.apply_wish(password.as_deref().and_then(in_password), WishSource::Password);
     }
 
-    fn heed(&self, wish: Option<Difficulty>, source: WishSource) {
-        let has_to_change = |wish| self.miner.desk().wish(wish, source, Instant::now());
+    fn apply_wish(&self, wish: Option<Difficulty>, source: WishSource) {
+        let has_to_change = |wish| self.miner.work().wish(wish, source, Instant::now());
         if wish.is_some_and(has_to_change) {
             self.give_again();
         }

@@ -77,7 +77,7 @@ impl Simulation {
 
     pub fn send(&mut self, wanted: Option<Retarget>) {
         let Some(Retarget { difficulty, .. }) = wanted else { return };
-        let silent = self.vardiff.judged.is_some_and(|judged| judged.silent);
+        let silent = self.vardiff.estimate.is_some_and(|estimate| estimate.silent);
         self.vardiff.sent(difficulty, self.at());
         self.steps += 1;
         self.eased += u32::from(silent);
