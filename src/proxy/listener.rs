@@ -99,7 +99,7 @@ impl OpenListener {
                     // A panic over one connection must not end the program.
                     let received = AssertUnwindSafe(|| receive(proxy, socket, peer, &self.port));
                     if let Err(panic) = catch_unwind(received) {
-                        let reason = format!("while it let {peer} in: {}", panic_text(panic.as_ref()));
+                        let reason = format!("while it accepted {peer}: {}", panic_text(panic.as_ref()));
                         log::error!("{}: the listener panicked {reason}", self.address);
                         supervise::note_restart(&reason);
                     }

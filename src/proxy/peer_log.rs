@@ -65,6 +65,6 @@ pub fn log_peer(listener_context: &ListenerContext, peer: SocketAddr, topic: Log
     match listener_context.log_limiter.allow(peer.ip().into(), topic.name(), Instant::now()) {
         None => {}
         Some(0) => log::log!(topic.level(), "{peer}: {text}"),
-        Some(more) => log::log!(topic.level(), "{peer}: {text} ({more} more like this were not written)"),
+        Some(more) => log::log!(topic.level(), "{peer}: {text} ({more} more like this not logged)"),
     }
 }

@@ -41,7 +41,7 @@ impl fmt::Display for ForeignProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             ForeignProtocol::Tls => {
-                "it speaks TLS to a plain port: set the miner to stratum+tcp, or give Sluice a listen.tls"
+                "it speaks TLS to a plain port: set the miner to stratum+tcp, or configure listen.tls"
             }
             ForeignProtocol::Http => "it sent an HTTP request to a Stratum port",
             ForeignProtocol::LikelyStratumV2 => {

@@ -93,7 +93,7 @@ impl UpstreamEntry {
         let is_it = |other: &&Arc<UpstreamEntry>| other.name == self.name && other.blocked().is_some();
         if let Some(blocked) = before.iter().find(is_it) {
             let why = blocked.blocked().clone();
-            log::warn!("pool {} {} stays out of rotation", self.id, self.name);
+            log::warn!("pool {} {} stays out of rotation until a person clears it", self.id, self.name);
             *self.blocked() = why;
         }
     }

@@ -45,7 +45,7 @@ impl fmt::Display for PoolFailure {
             PoolFailure::ClosedUnanswered => f.write_str("it closes connections without an answer"),
             PoolFailure::LostUnanswered(why) => write!(f, "its connections end without an answer: {why}"),
             PoolFailure::Refused(why) | PoolFailure::TurnsMinersAway(why) => f.write_str(why),
-            PoolFailure::Silent(time) => write!(f, "it has said nothing for {}", seconds(*time)),
+            PoolFailure::Silent(time) => write!(f, "it has sent nothing for {}", seconds(*time)),
             PoolFailure::NoWork(time) => {
                 write!(f, "it gives no work: it accepts miners and has sent no job for {}", seconds(*time))
             }

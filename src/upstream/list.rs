@@ -39,7 +39,9 @@ impl fmt::Display for RelistError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RelistError::Setup(why) => write!(f, "{why}"),
-            RelistError::TooMany => f.write_str("too many different upstreams for one run; start it again"),
+            RelistError::TooMany => {
+                f.write_str("too many different upstreams since the start; restart Sluice")
+            }
         }
     }
 }

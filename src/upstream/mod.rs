@@ -268,7 +268,10 @@ impl Upstreams {
         match upstream.dial_at(port, deadline) {
             Ok(stream) => Ok(PoolConnection { stream: Arc::new(stream), upstream: id }),
             Err(error) => {
-                log::warn!("pool {id} {}: it asks us to connect to port {port}: {error}", upstream.name);
+                log::warn!(
+                    "pool {id} {}: it asks Sluice to connect to port {port}, which fails: {error}",
+                    upstream.name
+                );
                 Err(NoUpstream::Unreachable)
             }
         }

@@ -151,7 +151,7 @@ impl Outbox {
         state.queue.push_back(LineBatch { bytes: kept(), since });
         if state.queued > self.limits.max_queued_bytes || state.queue.len() > self.limits.max_queued_lines() {
             state.is_overrun = true;
-            state.failure = Some(String::from("it does not read what it is sent, too much waits for it"));
+            state.failure = Some(String::from("it does not read what it is sent: too much is queued for it"));
             self.close_with(state);
             return false;
         }
@@ -417,7 +417,7 @@ mod tests {
         let (outbox, mut far) = plain(Limits::default());
         let outbox = Arc::new(outbox);
         let running = outbox.clone();
-        let thread = std::thread::spawn(move || running.run(Duration::ZERO, |_| panic!("on reason")));
+        let thread = std::thread::spawn(move || running.run(Duration::ZERO, |_| panic!("on purpose")));
         assert!(thread.join().is_err());
         outbox.wait_over(Duration::from_secs(20));
         outbox.wait_for_room();

@@ -101,7 +101,7 @@ fn move_back(
 ) -> Result<(), Stopped> {
     let miner = session.conversation.miner();
     log::info!(
-        "session {} of {miner} goes to pool {best} {}",
+        "session {} of {miner} closed, so that the miner reconnects to pool {best} {}",
         session.conversation.id,
         services.upstreams.name(best)
     );

@@ -46,7 +46,7 @@ const SUSPICION_INTERVAL: Duration = Duration::from_secs(60);
 const ANALYZER_DELAY: Duration = Duration::from_millis(250);
 
 /// The failure of a pool that rejects miners, as it is logged.
-const REFUSES: &str = "it refuses every miner that comes";
+const REFUSES: &str = "it refuses every miner";
 const ENDS_EARLY: &str = "it closes connections before it sends a job";
 
 /// Caps the logins of miners without work that probes get, the oldest miners' first.

@@ -366,7 +366,7 @@ impl PoolToMiner {
                 false => self.suspect(connection.upstream, PoolFailure::Silent(silence)),
             }
             let name = guard.services.upstreams.name(connection.upstream);
-            let what = if watch.silent { "has said nothing" } else { "is unreachable: no sign of life" };
+            let what = if watch.silent { "has sent nothing" } else { "is unreachable: no sign of life" };
             log_peer(
                 &guard.services.listener_context,
                 guard.session.conversation.miner(),

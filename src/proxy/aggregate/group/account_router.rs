@@ -149,7 +149,7 @@ impl AccountRouter {
             Ok(()) | Err(Stopped) => Ok::<(), Stopped>(()),
         });
         if let Err(error) = thread {
-            log::error!("no thread for another connection to the pool: {}", describe(&error));
+            log::error!("can't start a thread for another connection to the pool: {}", describe(&error));
             return Err(LeaseError::TooMany);
         }
         state.groups.push(group.clone());

@@ -147,8 +147,10 @@ impl MinerGroup {
         if !services.upstreams.is_listed_host(&reconnect) {
             let host = &reconnect.host;
             let peer = connection.conversation.miner();
-            let text =
-                format!("pool {} sends us to another host, {host:?}; not followed", connection.upstream);
+            let text = format!(
+                "pool {} asks Sluice to reconnect to another host, {host:?}, which is not configured; not followed",
+                connection.upstream
+            );
             return log_peer(&services.listener_context, peer, LogTopic::Pool, &text);
         }
         let is_new = {
@@ -162,7 +164,7 @@ impl MinerGroup {
             is_new
         };
         if is_new {
-            log::info!("pool {} asks us to connect again", connection.upstream);
+            log::info!("pool {} asks Sluice to reconnect", connection.upstream);
             self.wake_waiters();
         }
     }

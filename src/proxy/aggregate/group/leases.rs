@@ -105,10 +105,7 @@ impl MinerGroup {
         if leaving > 0 {
             // They reconnect in a wave, which is not their fault.
             self.services.listener_context.gatekeeper.pool_failed(Instant::now());
-            log::info!(
-                "{} can't be told of new extranonces and must reconnect",
-                count(leaving as u64, "miner")
-            );
+            log::info!("{} can't take new extranonces and must reconnect", count(leaving as u64, "miner"));
         }
     }
 }

@@ -154,12 +154,12 @@ impl AggregateSession<'_> {
                 Flow::Continue => {}
                 Flow::Leave => return RequestsEnd::Polite,
                 Flow::Ban => {
-                    self.ban("closed: little else than bad shares or nonsense", Abuse::BadShares);
+                    self.ban("closed: it sends little but bad shares or invalid requests", Abuse::BadShares);
                     return RequestsEnd::Broken;
                 }
             }
             if self.lines.too_long > 0 {
-                self.ban("closed: a line longer than any miner's", Abuse::Garbage);
+                self.ban("closed: it sent a line longer than any miner's", Abuse::Garbage);
                 return RequestsEnd::Broken;
             }
             received = loop {

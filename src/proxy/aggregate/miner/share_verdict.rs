@@ -116,7 +116,7 @@ fn by_difficulty(share: &RebuiltShare, context: &ShareContext) -> ShareVerdict {
         ShareVerdict::Count { hash: share.hash }
     } else {
         ShareVerdict::Refuse(
-            StratumError::new(RefusalCode::LowDifficulty, "LowDifficulty difficulty share"),
+            StratumError::new(RefusalCode::LowDifficulty, "Low difficulty share"),
             RejectKind::LowDifficulty,
         )
     }
@@ -131,7 +131,7 @@ fn is_every_share_a_block(context: &ShareContext) -> bool {
 fn fault_of(submit: &Submit, context: &ShareContext) -> Option<(StratumError, RejectKind)> {
     let describe = match context.stale {
         Some(Stale::Cleaned) => "Stale share",
-        Some(Stale::Replaced) => "Stale share: the pool has assigned the job's id to another",
+        Some(Stale::Replaced) => "Stale share: the pool has given the job's id to another",
         Some(Stale::Gone) => "Stale share: the pool's connection is new",
         None => {
             let is_odd = !submit.ntime.is_within(context.job().ntime);

@@ -27,7 +27,7 @@ pub(crate) fn start(services: &Arc<AggregateServices>, stop: &Stop) -> io::Resul
             supervise::beat();
             each_alone(services.registry.all(), step, |miner| {
                 // It reconnects, and starts over.
-                log::error!("session {}: its difficulty can't be looked after; closed", miner.id());
+                log::error!("session {} closed: adjusting its difficulty failed", miner.id());
                 miner.close();
             });
         }
@@ -66,7 +66,7 @@ mod tests {
     fn a_panic_over_one_is_not_the_others_end() {
         let (seen, failed) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
         let step = |number: &i32| {
-            assert_ne!(*number, 2, "on reason");
+            assert_ne!(*number, 2, "on purpose");
             seen.borrow_mut().push(*number);
         };
         each_alone(vec![1, 2, 3], step, |number| failed.borrow_mut().push(*number));

@@ -129,7 +129,7 @@ fn start_threads(group: &Arc<MinerGroup>, connection: &Arc<SharedConnection>) {
         })
     });
     if let Err(error) = threads {
-        log::error!("no thread for the pool's connection: {}", describe(&error));
+        log::error!("can't start a thread for the connection to the pool: {}", describe(&error));
         connection.end();
     }
 }

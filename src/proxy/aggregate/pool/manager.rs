@@ -13,6 +13,7 @@ use super::no_configure::NoConfigurePools;
 use crate::proxy::aggregate::group::MinerGroup;
 use crate::upstream::{PoolConnection, PoolFailure, PoolStatus, UpstreamId};
 use crate::util::os_error::describe;
+use crate::util::span::seconds;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::thread::{SERVICE_STACK, spawn};
@@ -274,7 +275,7 @@ impl ConnectionManager<'_> {
                 return Ok(ServiceEnd::Left);
             }
             if self.group.drop_if_idle(self.grace()) {
-                log::info!("pool {upstream}: nobody mines; closed");
+                log::info!("pool {upstream}: connection closed, because no miner is connected");
                 connection.end();
                 return Ok(ServiceEnd::Idle);
             }
@@ -282,7 +283,8 @@ impl ConnectionManager<'_> {
             let next = if let Some(port) = redirection {
                 let loss = self.redirections.note(upstream, Instant::now());
                 if loss == Loss::TooMany && self.has_other(upstream) {
-                    let failure = PoolFailure::Refused("it asks us to connect again and again".to_owned());
+                    let failure =
+                        PoolFailure::Refused("it asks Sluice to reconnect again and again".to_owned());
                     self.failed(upstream, failure);
                     connection.end();
                     return Ok(ServiceEnd::Left);
@@ -291,9 +293,10 @@ impl ConnectionManager<'_> {
                     let pause = services.limits.disconnect_window;
                     self.ignored_until = Some(Instant::now() + pause);
                     log::warn!(
-                        "pool {upstream} {}: it asks us to connect again and again; there is no other pool, so \
-                         that is ignored for {pause:?}",
-                        services.upstreams.name(upstream)
+                        "pool {upstream} {}: it asks Sluice to reconnect again and again; there is no other pool, so \
+                         that is ignored for {}",
+                        services.upstreams.name(upstream),
+                        seconds(pause)
                     );
                     continue;
                 }
@@ -354,7 +357,7 @@ impl ConnectionManager<'_> {
         let other = Some(&**from).filter(|from| from.upstream != to);
         let Some(dialled) = self.dial_meanwhile(to, port, other)? else { return Ok(None) };
         let Some(next) = self.open(dialled, None, other, Some(from))? else { return Ok(None) };
-        log::info!("over to pool {to} {}", self.group.services().upstreams.name(to));
+        log::info!("moving miners to pool {to} {}", self.group.services().upstreams.name(to));
         // Before they are moved: nothing of theirs goes out on this connection.
         self.group.disconnect_others();
         self.group.switch_to(&next);
@@ -385,7 +388,7 @@ impl ConnectionManager<'_> {
             Ok::<(), Stopped>(())
         });
         if let Err(error) = dialling {
-            log::error!("no thread for another connection to a pool: {}", describe(&error));
+            log::error!("can't start a thread for another connection to a pool: {}", describe(&error));
         }
         loop {
             let seen = self.group.change_count();
@@ -419,7 +422,10 @@ impl ConnectionManager<'_> {
 
     fn avoid(&mut self, upstream: UpstreamId) {
         let name = self.group.services().upstreams.name(upstream);
-        log::warn!("pool {upstream} {name}: it credits nobody of group {}; left", self.group.number);
+        log::warn!(
+            "pool {upstream} {name}: it credits no miner of group {}; the group leaves it",
+            self.group.number
+        );
         self.avoided.add(upstream, self.group.names_at(upstream), Instant::now());
     }
 
@@ -431,7 +437,10 @@ impl ConnectionManager<'_> {
     /// are to blame.
     fn failed(&mut self, upstream: UpstreamId, failure: PoolFailure) {
         if self.group.is_used_by_others(upstream) {
-            log::warn!("pool {upstream}: {failure}; left by group {} alone", self.group.number);
+            log::warn!(
+                "pool {upstream}: {failure}; only group {} leaves it, because others work with it",
+                self.group.number
+            );
             self.avoided.add(upstream, self.group.names_at(upstream), Instant::now());
         } else {
             self.group.services().upstreams.mark_failed(upstream, failure);

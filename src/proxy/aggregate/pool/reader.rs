@@ -352,7 +352,7 @@ impl PoolReader<'_> {
     /// full one (wire reference, section 2.9).
     fn unread(&self, clean: Option<bool>, why: &dyn Display) {
         let (services, upstream) = (self.group.services(), self.connection.upstream);
-        let text = format!("pool {upstream}: a job that can't be read: {why}");
+        let text = format!("pool {upstream} sent a job that can't be read: {why}");
         log_peer(&services.listener_context, self.connection.conversation.miner(), LogTopic::Pool, &text);
         if clean != Some(false) {
             self.connection.pool_state().unread_since.get_or_insert_with(Instant::now);

@@ -100,9 +100,7 @@ impl MinerRequests {
         let text = match why {
             LeaseError::NoPool => "no pool can be reached".to_owned(),
             LeaseError::Full => "the pool has no search space left".to_owned(),
-            LeaseError::TooMany => {
-                "too many accounts, each with a connection to the pool of its own".to_owned()
-            }
+            LeaseError::TooMany => "too many accounts: each needs a pool connection of its own".to_owned(),
             LeaseError::Unusable(why) => why.clone(),
         };
         log_peer(
