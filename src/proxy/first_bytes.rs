@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::ListenerContext;
 use super::linger::linger;
 use super::on_timeout::{OnTimeout, TimedWatch};
-use super::peer_log::{LogTopic, log_peer};
+use super::peer_log::LogTopic;
 use super::protocol_guess::{ForeignProtocol, ProtocolGuess, guess, guess_final};
 use crate::limits::Abuse;
 use crate::net::options::is_timeout;
@@ -87,7 +87,7 @@ fn refuse(listener_context: &ListenerContext, miner: SocketAddr, foreign: Foreig
             (LogTopic::StratumV2, Abuse::Garbage)
         }
     };
-    log_peer(listener_context, miner, topic, &format_args!("refused: {foreign}"));
+    listener_context.log_peer(miner, topic, &format_args!("refused: {foreign}"));
     listener_context.report_abuse(miner, abuse);
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::ListenerContext;
-use super::peer_log::{LogTopic, log_peer};
+use super::peer_log::LogTopic;
 use crate::limits::Admission;
 use crate::net::Stream;
 use crate::net::options::time_left;
@@ -28,8 +28,7 @@ pub enum TlsPort {
     Tls(TlsServer),
 }
 
-/// An accepted connection on its way to a miner's stream: [`IncomingConnection::introduce`], then
-/// [`IncomingConnection::admit`], then [`IncomingConnection::establish`]. Each step logs its own failure.
+/// An accepted connection on its way to a miner\'s stream.
 #[derive(Debug)]
 pub struct IncomingConnection {
     socket: TcpStream,
@@ -56,13 +55,28 @@ impl IncomingConnection {
         self.peer
     }
 
+    /// The miner's stream, after everything that comes before it. `announce` gets the miner's address, `keep` what
+    /// counts the connection against that address. Logs why, if there is no miner.
+    pub fn receive(
+        mut self,
+        listener_context: &ListenerContext,
+        accepted_at: Instant,
+        announce: impl FnOnce(SocketAddr),
+        keep: impl FnOnce(Admission),
+    ) -> Option<Arc<Stream>> {
+        let deadline = listener_context.handshake_deadline(accepted_at);
+        announce(self.introduce(listener_context, deadline)?);
+        keep(self.admit(listener_context)?);
+        self.establish(listener_context, deadline).map(Arc::new)
+    }
+
     /// The miner's address, read from the PROXY header if the peer has to send one.
-    pub fn introduce(&mut self, listener_context: &ListenerContext, deadline: Instant) -> Option<SocketAddr> {
+    fn introduce(&mut self, listener_context: &ListenerContext, deadline: Instant) -> Option<SocketAddr> {
         if self.admission.is_none() {
             match read_proxy_header(&self.socket, deadline) {
                 Ok(source) => self.miner = source.map_or(self.peer, canonical),
                 Err(error) => {
-                    log_peer(listener_context, self.peer, LogTopic::Handshake, &error);
+                    listener_context.log_peer(self.peer, LogTopic::Handshake, &error);
                     return None;
                 }
             }
@@ -72,30 +86,25 @@ impl IncomingConnection {
 
     /// Counts the connection against the miner's address for as long as the result is kept. `None` if it is
     /// refused.
-    pub fn admit(&mut self, listener_context: &ListenerContext) -> Option<Admission> {
+    fn admit(&mut self, listener_context: &ListenerContext) -> Option<Admission> {
         if let Some(admission) = self.admission.take() {
             return Some(admission);
         }
         match listener_context.gatekeeper.admit(self.miner.ip(), Instant::now()) {
             Ok(admission) => Some(admission),
             Err(refusal) => {
-                log_peer(
-                    listener_context,
-                    self.miner,
-                    LogTopic::Refused,
-                    &format_args!("refused: {refusal}"),
-                );
+                listener_context.log_peer(self.miner, LogTopic::Refused, &format_args!("refused: {refusal}"));
                 None
             }
         }
     }
 
     /// The miner's stream, after the handshake on a TLS port.
-    pub fn establish(self, listener_context: &ListenerContext, deadline: Instant) -> Option<Stream> {
+    fn establish(self, listener_context: &ListenerContext, deadline: Instant) -> Option<Stream> {
         match establish(self.socket, &self.port, deadline) {
             Ok(stream) => Some(stream),
             Err(error) => {
-                log_peer(listener_context, self.miner, LogTopic::Handshake, &error);
+                listener_context.log_peer(self.miner, LogTopic::Handshake, &error);
                 None
             }
         }

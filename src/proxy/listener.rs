@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use super::handshake::{IncomingConnection, TlsPort};
-use super::peer_log::{LogTopic, log_peer};
+use super::peer_log::LogTopic;
 use super::{ListenerContext, Proxy, StartError};
 use crate::config::{ListenConfig, ProxyProtocol};
 use crate::limits::{Admission, AdmissionError};
@@ -144,8 +144,7 @@ fn receive(proxy: &Arc<dyn Proxy>, socket: TcpStream, peer: SocketAddr, port: &A
             if let Err(error) =
                 proxy.clone().serve(IncomingConnection::new(socket, peer, port.clone(), admission))
             {
-                log_peer(
-                    listener_context,
+                listener_context.log_peer(
                     peer,
                     LogTopic::NoThread,
                     &format_args!("can't start a session: {}", describe(&error)),
@@ -153,7 +152,7 @@ fn receive(proxy: &Arc<dyn Proxy>, socket: TcpStream, peer: SocketAddr, port: &A
             }
         }
         Err(refusal) => {
-            log_peer(listener_context, peer, LogTopic::Refused, &format_args!("refused: {refusal}"))
+            listener_context.log_peer(peer, LogTopic::Refused, &format_args!("refused: {refusal}"))
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::peer_log::{LogTopic, log_peer};
+use super::peer_log::LogTopic;
 use crate::config::{ListenConfig, RateLimitConfig};
 use crate::limits::{Abuse, Gatekeeper, LogLimiter};
 use crate::util::span::seconds;
@@ -38,8 +38,7 @@ impl ListenerContext {
     /// Counts an abuse against a miner's address, and logs the ban if that leads to one.
     pub fn report_abuse(&self, miner: SocketAddr, abuse: Abuse) {
         if let Some(ban) = self.gatekeeper.report_abuse(miner.ip(), abuse, Instant::now()) {
-            log_peer(
-                self,
+            self.log_peer(
                 miner,
                 LogTopic::Banned,
                 &format_args!("banned for {}, because of {abuse}", seconds(ban)),

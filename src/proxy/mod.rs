@@ -34,7 +34,7 @@ pub(crate) use first_bytes::{FirstBytes, first_bytes};
 pub(crate) use handshake::IncomingConnection;
 pub(crate) use linger::linger;
 pub(crate) use listener_context::ListenerContext;
-pub(crate) use peer_log::{LogTopic, log_peer};
+pub(crate) use peer_log::LogTopic;
 pub(crate) use registry::{ProxySession, Registry};
 pub(crate) use server::start_upstreams;
 

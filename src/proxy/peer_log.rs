@@ -60,11 +60,13 @@ impl LogTopic {
     }
 }
 
-/// Logs one line about a peer, unless it has had one of this topic in the last seconds.
-pub fn log_peer(listener_context: &ListenerContext, peer: SocketAddr, topic: LogTopic, text: &dyn Display) {
-    match listener_context.log_limiter.allow(peer.ip().into(), topic.name(), Instant::now()) {
-        None => {}
-        Some(0) => log::log!(topic.level(), "{peer}: {text}"),
-        Some(more) => log::log!(topic.level(), "{peer}: {text} ({more} more like this not logged)"),
+impl ListenerContext {
+    /// Logs one line about a peer, unless it has had one of this topic in the last seconds.
+    pub fn log_peer(&self, peer: SocketAddr, topic: LogTopic, text: &dyn Display) {
+        match self.log_limiter.allow(peer.ip().into(), topic.name(), Instant::now()) {
+            None => {}
+            Some(0) => log::log!(topic.level(), "{peer}: {text}"),
+            Some(more) => log::log!(topic.level(), "{peer}: {text} ({more} more like this not logged)"),
+        }
     }
 }

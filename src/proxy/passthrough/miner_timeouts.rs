@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::session::SessionGuard;
 use crate::net::Stream;
-use crate::proxy::{LogTopic, OnTimeout, TimedWatch, Watch, log_peer};
+use crate::proxy::{LogTopic, OnTimeout, TimedWatch, Watch};
 use crate::util::span::seconds;
 
 /// Watches a miner's time limits.
@@ -49,12 +49,7 @@ impl<'a> MinerWatch<'a> {
 
     fn give_up(&self, why: &str, limit: Duration) -> OnTimeout {
         let text = format!("closed: it {why} ({})", seconds(limit));
-        log_peer(
-            &self.guard.services.listener_context,
-            self.guard.session.conversation.miner(),
-            LogTopic::Idle,
-            &text,
-        );
+        self.guard.log(LogTopic::Idle, &text);
         OnTimeout::End
     }
 }

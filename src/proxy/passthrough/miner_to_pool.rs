@@ -15,9 +15,7 @@ use super::session::{PassthroughSession, SessionGuard};
 use crate::config::ForwardPath;
 use crate::net::options::is_timeout;
 use crate::net::{Received, Stamp, Stream, StreamReader};
-use crate::proxy::{
-    FirstBytes, IncomingConnection, LogTopic, OnTimeout, Watch, first_bytes, linger, log_peer,
-};
+use crate::proxy::{FirstBytes, IncomingConnection, LogTopic, OnTimeout, Watch, first_bytes, linger};
 use crate::stratum::Login;
 use crate::tap::Tap;
 use crate::tap::{Conversation, Direction};
@@ -50,16 +48,11 @@ impl MinerToPool {
         if let Err(error) =
             spawn(format!("{}-down", session.conversation.id), SESSION_STACK, move || down.run())
         {
-            log_peer(
-                &guard.services.listener_context,
-                self.incoming.peer(),
-                LogTopic::NoThread,
-                &format_args!("can't start a session: {}", describe(&error)),
-            );
+            guard.log(LogTopic::NoThread, &format_args!("can't start a session: {}", describe(&error)));
             session.half_close.mark_ended(Direction::Down);
             return Ok(());
         }
-        let Some(miner) = self.establish_miner() else {
+        let Some(miner) = self.receive() else {
             session.close();
             return Ok(());
         };
@@ -82,13 +75,12 @@ impl MinerToPool {
     }
 
     /// Turns the incoming connection into the miner's stream.
-    fn establish_miner(self) -> Option<Arc<Stream>> {
-        let MinerToPool { guard, mut incoming } = self;
-        let (session, listener_context) = (&guard.session, &guard.services.listener_context);
-        let deadline = listener_context.handshake_deadline(session.accepted_at);
-        session.conversation.announce(incoming.introduce(listener_context, deadline)?);
-        guard.admit(incoming.admit(listener_context)?);
-        let stream = Arc::new(incoming.establish(listener_context, deadline)?);
+    fn receive(self) -> Option<Arc<Stream>> {
+        let MinerToPool { guard, incoming } = self;
+        let (session, context) = (&guard.session, &guard.services.listener_context);
+        let announce = |address| session.conversation.announce(address);
+        let stream =
+            incoming.receive(context, session.accepted_at, announce, |admission| guard.admit(admission))?;
         session.first_answer.miner_arrived(stream.clone());
         Some(stream)
     }

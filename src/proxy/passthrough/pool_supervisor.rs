@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::PassthroughServices;
 use super::session::PassthroughSession;
 use super::turned_away::{NextStep, TurnedAway, TurnedAwayCount};
-use crate::proxy::{LogTopic, log_peer};
+use crate::proxy::LogTopic;
 use crate::tap::WorkOwed;
 use crate::upstream::{PoolFailure, UpstreamId};
 use crate::util::stop::{Stop, Stopped};
@@ -279,7 +279,7 @@ impl PoolSupervisor<'_> {
             }
             let name = upstreams.name(id);
             let text = format!("closed: pool {id} {name} {why}; the miner can reconnect to another pool");
-            log_peer(listener_context, conversation.miner(), LogTopic::Pool, &text);
+            listener_context.log_peer(conversation.miner(), LogTopic::Pool, &text);
             session.close();
             supervise::beat();
             stop.sleep(CLOSE_GAP)?;

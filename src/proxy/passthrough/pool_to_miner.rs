@@ -13,7 +13,7 @@ use super::session::SessionGuard;
 use crate::config::ForwardPath;
 use crate::net::options::{is_dead, is_timeout};
 use crate::net::{Received, Stamp, Stream, StreamReader};
-use crate::proxy::{LogTopic, OnTimeout, Watch, linger, log_peer};
+use crate::proxy::{LogTopic, OnTimeout, Watch, linger};
 use crate::tap::Tap;
 use crate::tap::{Direction, SessionClock};
 use crate::upstream::{PoolConnection, PoolFailure, UpstreamId};
@@ -143,12 +143,7 @@ impl PoolToMiner {
                 // The miner does not wait for a pool any more.
                 Err(_) if services.upstreams.stop().is_stopped() || session.is_closing() => return None,
                 Err(error) => {
-                    log_peer(
-                        &services.listener_context,
-                        session.conversation.miner(),
-                        LogTopic::Pool,
-                        &format_args!("closed: {error}"),
-                    );
+                    guard.log(LogTopic::Pool, &format_args!("closed: {error}"));
                     return None;
                 }
             };
@@ -317,12 +312,7 @@ impl PoolToMiner {
         let (services, conversation) = (&self.guard.services, &self.guard.session.conversation);
         let (id, upstream) = (conversation.id, connection.upstream);
         let name = services.upstreams.name(upstream);
-        log_peer(
-            &services.listener_context,
-            conversation.miner(),
-            LogTopic::Began,
-            &format_args!("session {id} with pool {upstream} {name}"),
-        );
+        self.guard.log(LogTopic::Began, &format_args!("session {id} with pool {upstream} {name}"));
     }
 
     /// The time since the pool's last bytes, `most` at most.
@@ -367,9 +357,7 @@ impl PoolToMiner {
             }
             let name = guard.services.upstreams.name(connection.upstream);
             let what = if watch.silent { "has sent nothing" } else { "is unreachable: no sign of life" };
-            log_peer(
-                &guard.services.listener_context,
-                guard.session.conversation.miner(),
+            guard.log(
                 LogTopic::Pool,
                 &format_args!("closed: pool {} {name} {what} for {}", connection.upstream, seconds(silence)),
             );

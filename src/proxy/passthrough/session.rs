@@ -1,9 +1,10 @@
 //! One miner's session: its state, and what ends it. Its two threads are [`super::miner_to_pool`] and
 //! [`super::pool_to_miner`].
 
+use std::fmt::Display;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::PassthroughServices;
@@ -12,7 +13,7 @@ use super::half_close::HalfClose;
 use super::miner_to_pool::MinerToPool;
 use crate::limits::{Abuse, Admission};
 use crate::net::Stamp;
-use crate::proxy::{IncomingConnection, LogTopic, log_peer};
+use crate::proxy::{IncomingConnection, LogTopic};
 use crate::tap::announce;
 use crate::tap::{Conversation, Direction, SessionId, TapEvent};
 use crate::util::plural::count;
@@ -47,7 +48,7 @@ pub(super) struct SessionGuard {
     pub(super) session: Arc<PassthroughSession>,
     pub(super) services: Arc<PassthroughServices>,
     /// Set when the miner's address is known.
-    admission: Mutex<Option<Admission>>,
+    admission: OnceLock<Admission>,
 }
 
 /// Starts a session for an accepted connection.
@@ -70,7 +71,7 @@ pub(super) fn start(services: &Arc<PassthroughServices>, incoming: IncomingConne
     });
     services.registry.add(session.clone());
     announce(&services.to_analyzer, &session.conversation, TapEvent::Opened);
-    let guard = SessionGuard { session, services: services.clone(), admission: Mutex::new(None) };
+    let guard = SessionGuard { session, services: services.clone(), admission: OnceLock::new() };
     // From here on dropping the guard takes the session out of the registry again.
     let upward = MinerToPool::new(Arc::new(guard), incoming);
     spawn(format!("{id}-up"), SESSION_STACK, move || upward.run())?;
@@ -190,7 +191,12 @@ impl PassthroughSession {
 impl SessionGuard {
     /// Keeps the miner's address counted for as long as the session lasts.
     pub(super) fn admit(&self, admission: Admission) {
-        *self.admission.lock().unwrap_or_else(PoisonError::into_inner) = Some(admission);
+        let _ = self.admission.set(admission);
+    }
+
+    /// Logs a line about the miner.
+    pub(super) fn log(&self, topic: LogTopic, text: &dyn Display) {
+        self.services.listener_context.log_peer(self.session.conversation.miner(), topic, text);
     }
 }
 
@@ -213,7 +219,7 @@ impl Drop for SessionGuard {
                 count(up, "byte"),
                 count(down, "byte")
             );
-            log_peer(&self.services.listener_context, conversation.miner(), LogTopic::Ended, &text);
+            self.log(LogTopic::Ended, &text);
         }
         if !self.session.is_served() && conversation.down.has_begun() {
             self.services.unserved.add(self.session.clone(), Instant::now());

@@ -13,7 +13,6 @@ use crate::proxy::aggregate::jobs::MinerJob;
 use crate::proxy::aggregate::pool::connection::SharedConnection;
 use crate::proxy::aggregate::pool::names::NameStatus;
 use crate::proxy::aggregate::pool::pending::Requester;
-use crate::proxy::{LogTopic, log_peer};
 use crate::stratum::{Difficulty, Reconnect, StratumError, VersionMask};
 
 /// Caps the lines that are passed on. Longer ones would fill the queue of every miner that does not take them
@@ -42,7 +41,7 @@ impl MinerGroup {
     ) {
         if let NameStatus::Refused(refusal) = status {
             let text = format!("pool {} refuses {:?}: {refusal}", connection.upstream, name.0);
-            log_peer(&self.services.listener_context, connection.conversation.miner(), LogTopic::Pool, &text);
+            connection.log(&self.services.listener_context, &text);
         }
         self.wake_waiters();
     }
@@ -146,12 +145,11 @@ impl MinerGroup {
         let services = &self.services;
         if !services.upstreams.is_listed_host(&reconnect) {
             let host = &reconnect.host;
-            let peer = connection.conversation.miner();
             let text = format!(
                 "pool {} asks Sluice to reconnect to another host, {host:?}, which is not configured; not followed",
                 connection.upstream
             );
-            return log_peer(&services.listener_context, peer, LogTopic::Pool, &text);
+            return connection.log(&services.listener_context, &text);
         }
         let is_new = {
             let mut pool_state = connection.pool_state();

@@ -1,7 +1,8 @@
 //! A miner's session: its two threads, from the accepted connection to the end.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::ConnectedMiner;
@@ -11,7 +12,7 @@ use crate::net::options::is_timeout;
 use crate::net::{Received, Stamp, Stream, StreamReader};
 use crate::proxy::aggregate::AggregateServices;
 use crate::proxy::{
-    FirstBytes, IncomingConnection, LogTopic, OnTimeout, TimedWatch, Watch, first_bytes, linger, log_peer,
+    FirstBytes, IncomingConnection, LogTopic, OnTimeout, TimedWatch, Watch, first_bytes, linger,
 };
 use crate::stratum::LineReader;
 use crate::tap::{Conversation, Direction, TapEvent};
@@ -34,7 +35,7 @@ pub(crate) fn start(services: &Arc<AggregateServices>, incoming: IncomingConnect
         Arc::new(ConnectedMiner::new(conversation, tap, services.vardiff.load_full(), services.limits));
     services.registry.add(miner.clone());
     announce(&services.to_analyzer, &miner.conversation, TapEvent::Opened);
-    let guard = MinerGuard { services: services.clone(), miner, admission: Mutex::new(None) };
+    let guard = MinerGuard { services: services.clone(), miner, admission: OnceLock::new() };
     spawn(format!("{id}-up"), SESSION_STACK, move || {
         run(&guard, incoming);
         Ok::<(), Stopped>(())
@@ -46,31 +47,38 @@ pub(crate) fn start(services: &Arc<AggregateServices>, incoming: IncomingConnect
 struct MinerGuard {
     services: Arc<AggregateServices>,
     miner: Arc<ConnectedMiner>,
-    admission: Mutex<Option<Admission>>,
+    admission: OnceLock<Admission>,
+}
+
+impl MinerGuard {
+    /// Logs a line about the miner.
+    fn log(&self, topic: LogTopic, text: &dyn Display) {
+        self.services.listener_context.log_peer(self.miner.address(), topic, text);
+    }
 }
 
 impl Drop for MinerGuard {
     fn drop(&mut self) {
-        let MinerGuard { services, miner, .. } = self;
+        let MinerGuard { services, miner, .. } = &*self;
         miner.close();
         services.router.remove(miner);
         services.remember(miner);
         announce(&services.to_analyzer, &miner.conversation, TapEvent::Closed);
         if miner.outbox.is_overrun() {
             let text = "closed: it does not read what it is sent";
-            log_peer(&services.listener_context, miner.address(), LogTopic::Idle, &text);
+            self.log(LogTopic::Idle, &text);
         }
         if miner.conversation.down.has_begun() {
             let lasted = miner.accepted_at.elapsed().as_secs();
             let text = format!("session {} ended after {lasted} s", miner.id());
-            log_peer(&services.listener_context, miner.address(), LogTopic::Ended, &text);
+            self.log(LogTopic::Ended, &text);
         }
         services.registry.remove(miner.id());
     }
 }
 
 fn run(guard: &MinerGuard, incoming: IncomingConnection) {
-    let Some(stream) = establish_miner(guard, incoming) else { return };
+    let Some(stream) = receive(guard, incoming) else { return };
     let miner = guard.miner.clone();
     miner.outbox.open(stream.clone());
     if miner.is_leaving() {
@@ -88,7 +96,7 @@ fn run(guard: &MinerGuard, incoming: IncomingConnection) {
     });
     if let Err(error) = thread {
         let text = format!("can't start a session: {}", describe(&error));
-        log_peer(&guard.services.listener_context, miner.address(), LogTopic::NoThread, &text);
+        guard.log(LogTopic::NoThread, &text);
         return;
     }
     let mut session = AggregateSession {
@@ -114,13 +122,12 @@ fn run(guard: &MinerGuard, incoming: IncomingConnection) {
     linger(&mut session.reader);
 }
 
-fn establish_miner(guard: &MinerGuard, mut incoming: IncomingConnection) -> Option<Arc<Stream>> {
-    let (listener_context, miner) = (&guard.services.listener_context, &guard.miner);
-    let deadline = listener_context.handshake_deadline(miner.accepted_at);
-    miner.conversation.announce(incoming.introduce(listener_context, deadline)?);
-    let admission = incoming.admit(listener_context)?;
-    *guard.admission.lock().unwrap_or_else(PoisonError::into_inner) = Some(admission);
-    Some(Arc::new(incoming.establish(listener_context, deadline)?))
+fn receive(guard: &MinerGuard, incoming: IncomingConnection) -> Option<Arc<Stream>> {
+    let (context, miner) = (&guard.services.listener_context, &guard.miner);
+    let announce = |address| miner.conversation.announce(address);
+    incoming.receive(context, miner.accepted_at, announce, |admission| {
+        let _ = guard.admission.set(admission);
+    })
 }
 
 struct AggregateSession<'a> {
@@ -219,7 +226,7 @@ impl AggregateSession<'_> {
 
     fn ban(&self, why: &str, abuse: Abuse) {
         let (listener_context, miner) = (&self.guard.services.listener_context, self.address());
-        log_peer(listener_context, miner, LogTopic::Refused, &why);
+        listener_context.log_peer(miner, LogTopic::Refused, &why);
         listener_context.report_abuse(miner, abuse);
     }
 
@@ -256,7 +263,7 @@ impl AggregateSession<'_> {
             }
             _ => return OnTimeout::Wait,
         };
-        log_peer(&self.guard.services.listener_context, self.address(), LogTopic::Idle, &quiet);
+        self.guard.log(LogTopic::Idle, &quiet);
         OnTimeout::End
     }
 
@@ -277,7 +284,7 @@ impl Watch for FirstWordLimit<'_> {
             return OnTimeout::Wait;
         }
         let text = "closed: it did not authorize within listen.handshake_timeout";
-        log_peer(&self.guard.services.listener_context, miner.address(), LogTopic::Idle, &text);
+        self.guard.log(LogTopic::Idle, &text);
         OnTimeout::End
     }
 }

@@ -1,6 +1,7 @@
 //! One connection to a pool: its state, its open requests, and the lines that are sent to it.
 //! [`super::reader`] reads it.
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use crate::proxy::aggregate::identity::PoolName;
 use crate::proxy::aggregate::jobs::{MinerJob, SpaceId};
 use crate::proxy::aggregate::limits::Limits;
 use crate::proxy::aggregate::outbox::Outbox;
+use crate::proxy::{ListenerContext, LogTopic};
 use crate::stratum::{
     Difficulty, Extranonce1, Extranonce2Size, Login, RefusalCode, StratumError, VersionMask, accepted,
     configure_line, refused, request_line, subscribe_line,
@@ -296,6 +298,11 @@ impl SharedConnection {
             Some((PendingRequest::Submit { requester }, _)) => Err(SubmitError::Over(requester)),
             _ => Ok(()),
         }
+    }
+
+    /// Logs a line about the pool.
+    pub(crate) fn log(&self, listener_context: &ListenerContext, text: &dyn Display) {
+        listener_context.log_peer(self.conversation.miner(), LogTopic::Pool, text);
     }
 
     /// Answers a request of the pool's.

@@ -12,7 +12,6 @@ use crate::net::options::{is_dead, is_timeout};
 use crate::net::{Stamp, StreamReader};
 use crate::proxy::aggregate::group::{JobChange, MinerGroup};
 use crate::proxy::aggregate::jobs::PoolJob;
-use crate::proxy::{LogTopic, log_peer};
 use crate::stratum::LineReader;
 use crate::stratum::{
     ConfigureAnswer, Difficulty, Envelope, Notify, RefusalCode, ResponseVerdict, StratumError,
@@ -353,7 +352,7 @@ impl PoolReader<'_> {
     fn unread(&self, clean: Option<bool>, why: &dyn Display) {
         let (services, upstream) = (self.group.services(), self.connection.upstream);
         let text = format!("pool {upstream} sent a job that can't be read: {why}");
-        log_peer(&services.listener_context, self.connection.conversation.miner(), LogTopic::Pool, &text);
+        self.connection.log(&services.listener_context, &text);
         if clean != Some(false) {
             self.connection.pool_state().unread_since.get_or_insert_with(Instant::now);
         }

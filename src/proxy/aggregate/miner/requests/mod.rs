@@ -7,6 +7,7 @@ mod subscribe;
 mod suggest;
 mod version_rolling;
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -16,10 +17,10 @@ use super::fault_budget::FaultBudget;
 use crate::analyzer::LOST;
 use crate::config::Secret;
 use crate::net::Stamp;
+use crate::proxy::LogTopic;
 use crate::proxy::aggregate::AggregateServices;
 use crate::proxy::aggregate::identity::{Account, MinerName, NameFault, WorkerName};
 use crate::proxy::aggregate::pool::pending::Requester;
-use crate::proxy::{LogTopic, log_peer};
 use crate::stratum::{
     Envelope, RefusalCode, StratumError, accepted, elements, first_name, refused, result, shortened,
 };
@@ -244,7 +245,7 @@ impl MinerRequests {
     /// Refuses a name for which no one could be credited, rather than accept it and never send a job.
     fn refuse_name(&mut self, name: &MinerName, fault: NameFault, id: &str, at: Stamp) -> Flow {
         let text = format!("authorize refused: {fault} (it is {:?}); set it in the miner", name.as_str());
-        log_peer(&self.services.listener_context, self.miner.address(), LogTopic::Refused, &text);
+        self.log(LogTopic::Refused, &text);
         self.refuse(id, RefusalCode::Unauthorized, &fault.to_string(), at);
         self.fault()
     }
@@ -344,7 +345,7 @@ impl MinerRequests {
     fn wrong_coin(&mut self, message: &Envelope<'_>, at: Stamp) -> Flow {
         self.refuse(message.id(), RefusalCode::Other, "This is a Bitcoin pool (Stratum V1)", at);
         let text = "closed: it is a miner for another coin";
-        log_peer(&self.services.listener_context, self.miner.address(), LogTopic::Refused, &text);
+        self.log(LogTopic::Refused, &text);
         Flow::Leave
     }
 
@@ -371,6 +372,11 @@ impl MinerRequests {
 
     fn refuse(&self, id: &str, code: RefusalCode, reason: &str, at: Stamp) {
         self.miner.answer(refused(id, &StratumError::new(code, reason), Default::default()), at);
+    }
+
+    /// Logs a line about the miner.
+    fn log(&self, topic: LogTopic, text: &dyn Display) {
+        self.services.listener_context.log_peer(self.miner.address(), topic, text);
     }
 
     /// Handles a line that needs no reply. Very many are a fault all the same.

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::{Flow, MinerRequests};
 use crate::net::Stamp;
+use crate::proxy::LogTopic;
 use crate::proxy::aggregate::group::LeaseError;
 use crate::proxy::aggregate::identity::Account;
-use crate::proxy::{LogTopic, log_peer};
 use crate::stratum::{
     ConfigureAnswer, ConfigureRequest, Envelope, RefusalCode, first_text, result, shortened,
 };
@@ -103,12 +103,7 @@ impl MinerRequests {
             LeaseError::TooMany => "too many accounts: each needs a pool connection of its own".to_owned(),
             LeaseError::Unusable(why) => why.clone(),
         };
-        log_peer(
-            &self.services.listener_context,
-            self.miner.address(),
-            LogTopic::Pool,
-            &format_args!("closed: {text}"),
-        );
+        self.log(LogTopic::Pool, &format_args!("closed: {text}"));
         if *why != LeaseError::NoPool {
             self.refuse(id, RefusalCode::Other, &text, at);
         }

@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use super::MinerRequests;
-use crate::proxy::{LogTopic, log_peer};
+use crate::proxy::LogTopic;
 use crate::stratum::{Submit, Version, VersionBits, VersionMask};
 
 impl MinerRequests {
@@ -25,12 +25,12 @@ impl MinerRequests {
         if asked.is_none() {
             let text = "its shares are refused: it rolls version bits that the pool does not allow, and has not \
                         sent mining.configure, by which it would learn that";
-            log_peer(&self.services.listener_context, self.miner.address(), LogTopic::Pool, &text);
+            self.log(LogTopic::Pool, &text);
         }
         let since = narrowed_at?;
         if since.elapsed() >= self.services.limits.mask_grace && !self.miner.is_leaving() {
             let text = "closed: it goes on rolling version bits that the pool does not allow any more";
-            log_peer(&self.services.listener_context, self.miner.address(), LogTopic::Pool, &text);
+            self.log(LogTopic::Pool, &text);
             self.miner.disconnect();
         }
         Some(super::Flow::Continue)
