@@ -4,10 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ListenerContext;
-use super::linger::linger;
-use super::on_timeout::{OnTimeout, TimedWatch};
 use super::peer_log::LogTopic;
 use super::protocol_guess::{ForeignProtocol, ProtocolGuess, guess, guess_final};
+use super::read_watch::{OnTimeout, TimedWatch, linger};
 use crate::limits::Abuse;
 use crate::net::options::is_timeout;
 use crate::net::{Received, Stamp, StreamReader};

@@ -11,31 +11,27 @@ mod drain;
 pub mod enforcement;
 mod first_bytes;
 mod handshake;
-mod linger;
 mod listener;
 mod listener_context;
 mod mode;
-mod on_timeout;
 pub mod passthrough;
 mod peer_log;
 mod protocol_guess;
+mod read_watch;
 mod registry;
 mod server;
-mod start_error;
 mod stats;
 
 pub use mode::{PoolUsage, Proxy};
-pub use server::ProxyServer;
-pub use start_error::StartError;
+pub use server::{ProxyServer, StartError};
 pub use stats::{ProxyStats, UpstreamState, Volume};
 
 pub(crate) use drain::drain;
 pub(crate) use first_bytes::{FirstBytes, first_bytes};
 pub(crate) use handshake::IncomingConnection;
-pub(crate) use linger::linger;
 pub(crate) use listener_context::ListenerContext;
 pub(crate) use peer_log::LogTopic;
 pub(crate) use registry::{ProxySession, Registry};
 pub(crate) use server::start_upstreams;
 
-pub(crate) use on_timeout::{OnTimeout, TimedWatch, Watch};
+pub(crate) use read_watch::{OnTimeout, TimedWatch, Watch, linger};

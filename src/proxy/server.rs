@@ -1,13 +1,17 @@
 //! The listeners that miners connect to, and the mode behind them.
 
+use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::listener::{Acceptor, OpenListener, open_all};
-use super::{ListenerContext, Proxy, StartError};
+use super::{ListenerContext, Proxy};
 use crate::config::{Config, ListenConfig};
-use crate::upstream::Upstreams;
+use crate::net::tls::TlsError;
+use crate::upstream::{SetupError, Upstreams};
+use crate::util::os_error::describe;
 use crate::util::stop::Stop;
 
 /// A proxy with its listeners.
@@ -67,6 +71,28 @@ impl ProxyServer {
         self.proxy.drain();
     }
 }
+
+/// The reason that a mode could not start.
+#[derive(Debug)]
+pub enum StartError {
+    Listen(io::Error),
+    Tls(Box<TlsError>),
+    Upstream(SetupError),
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Listen(why) => f.write_str(&describe(why)),
+            StartError::Tls(why) => write!(f, "listen.tls: {why}"),
+            StartError::Upstream(why) => write!(f, "{why}"),
+            StartError::Thread(why) => write!(f, "can't start a thread: {}", describe(why)),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
 
 /// Sets up the access control of the listeners and the pools, which both modes need. `own`: the addresses
 /// that Sluice itself listens on, which are no pools.

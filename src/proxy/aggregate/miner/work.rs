@@ -61,7 +61,7 @@ pub(crate) struct AssignedJob {
 }
 
 /// The state of one miner.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct MinerWork {
     /// Replies that can't be sent yet.
     pub(crate) replies: OrderedReplies,
@@ -107,31 +107,7 @@ pub(crate) struct MinerWork {
 
 impl MinerWork {
     pub(crate) fn new(settings: Arc<config::VardiffConfig>) -> MinerWork {
-        MinerWork {
-            replies: OrderedReplies::default(),
-            settings,
-            user_agent: String::new(),
-            wish: None,
-            wants_extranonce: false,
-            asked_mask: None,
-            mask: None,
-            pool_mask: None,
-            narrowed_at: None,
-            lease: None,
-            moved_at: None,
-            is_subscribed: false,
-            starts_over: false,
-            workers: Vec::new(),
-            is_authorized: false,
-            refusals: 0,
-            assigned: VecDeque::new(),
-            assigned_bytes: 0,
-            vardiff: None,
-            remembered: None,
-            hashes: RecentHashes::default(),
-            cleaned_at: None,
-            raised_at: None,
-        }
+        MinerWork { settings, ..MinerWork::default() }
     }
 
     /// Sets other bounds, and another target.
