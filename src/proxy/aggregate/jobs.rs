@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use super::pool::connection::{ExtranonceSpace, SharedConnection};
+use super::group::extranonce_space::ExtranonceSpace;
+use super::pool::connection::SharedConnection;
 use crate::net::Stamp;
 use crate::stratum::{Difficulty, JobId, Notify, Ntime, VersionMask};
 use crate::work::PreparedJob;

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::prefixes::Prefix;
+use crate::proxy::aggregate::jobs::SpaceId;
 use crate::stratum::{Extranonce1, Extranonce2, Extranonce2Size, FieldError};
 use crate::util::plural::count;
 
@@ -12,6 +13,14 @@ use crate::util::plural::count;
 pub struct ExtranonceSplit {
     pool: Extranonce2Size,
     miner: Extranonce2Size,
+}
+
+/// The search space that the pool gave, and its split.
+#[derive(Debug, Clone)]
+pub(crate) struct ExtranonceSpace {
+    pub(crate) space_id: SpaceId,
+    pub(crate) extranonce1: Extranonce1,
+    pub(crate) split: ExtranonceSplit,
 }
 
 /// The reason that the pool's search space can't be split.
@@ -90,6 +99,14 @@ impl ExtranonceSplit {
     /// The extranonce2 that the pool gets for a share of the miner with `prefix`.
     pub fn upstream_extranonce2(self, prefix: &Prefix, miner: &Extranonce2) -> Extranonce2 {
         Extranonce2::from_bytes([prefix.as_bytes(), miner.as_bytes()].concat())
+    }
+}
+
+impl ExtranonceSpace {
+    /// Whether the pool gave it with these.
+    pub(crate) fn is(&self, extranonce1: &Extranonce1, size: Extranonce2Size) -> bool {
+        let bytes = self.split.prefix_width() + self.split.miner_size().bytes();
+        self.extranonce1 == *extranonce1 && bytes == size.bytes()
     }
 }
 

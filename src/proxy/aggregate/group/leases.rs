@@ -6,12 +6,13 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::super::miner::{ConnectedMiner, MoveOutcome};
+use super::extranonce_space::ExtranonceSpace;
 use super::prefixes::PrefixTable;
 use super::{GroupState, LeaseError, MinerGroup, UNUSABLE_TIME};
 use crate::net::Stamp;
 use crate::proxy::aggregate::jobs::SpaceId;
 use crate::proxy::aggregate::miner::work::ExtranonceLease;
-use crate::proxy::aggregate::pool::connection::{ExtranonceSpace, SharedConnection};
+use crate::proxy::aggregate::pool::connection::SharedConnection;
 use crate::upstream::UpstreamId;
 use crate::util::plural::count;
 
@@ -134,11 +135,7 @@ impl GroupState {
     ) -> Result<MoveOutcome, LeaseError> {
         let (space, newest, mask) = {
             let pool_state = connection.pool_state();
-            (
-                pool_state.space.clone(),
-                pool_state.newest.clone(),
-                pool_state.knows_mask.then_some(pool_state.mask),
-            )
+            (pool_state.space.clone(), pool_state.newest.clone(), pool_state.known_mask())
         };
         let Some(space) = space else { return Err(LeaseError::NoPool) };
         let is_to_be_told = {

@@ -6,9 +6,10 @@ pub(crate) mod account_router;
 mod broadcast;
 pub(crate) mod extranonce_space;
 mod leases;
+mod names;
 pub(crate) mod prefixes;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 
 use super::AggregateServices;
-use super::identity::{Account, PoolName, WorkerName};
+use super::identity::Account;
 use super::jobs::{JobNumbers, MinerJob, SpaceId};
 use super::miner::ConnectedMiner;
 use super::pool::connection::SharedConnection;
@@ -29,8 +30,6 @@ use crate::upstream::UpstreamId;
 use crate::util::plural::count;
 use prefixes::PrefixTable;
 
-/// Caps the refused names that are authorized again at one check.
-const MAX_NAME_RETRIES: usize = 8;
 /// The time for which a pool that can't be used is not tried again for a miner.
 const UNUSABLE_TIME: Duration = Duration::from_secs(10);
 
@@ -118,9 +117,7 @@ impl MinerGroup {
 
     /// The version bits that the pool lets miners roll. `None` while the pool has not said.
     pub(crate) fn known_mask(&self) -> Option<Option<VersionMask>> {
-        let connection = self.connection()?;
-        let pool_state = connection.pool_state();
-        pool_state.knows_mask.then_some(pool_state.mask)
+        self.connection()?.pool_state().known_mask()
     }
 
     /// Whether this group may mine for the account. The group belongs to the account from then on.
@@ -163,49 +160,6 @@ impl MinerGroup {
         if let Some(miner_job) = other.or_else(|| self.renew(&connection)) {
             miner.send_job(&miner_job, &connection, Stamp::now());
         }
-    }
-
-    /// Authorizes a miner's name at the pool.
-    pub(crate) fn authorize(&self, worker: &WorkerName) {
-        if let Some(connection) = self.connection() {
-            self.authorize_on(&connection, worker);
-        }
-    }
-
-    pub(crate) fn authorize_on(&self, connection: &SharedConnection, worker: &WorkerName) {
-        let pool_name = self.name_at_pool(connection, worker);
-        if pool_name.0.is_empty() {
-            return;
-        }
-        if connection.pool_state().names.is_full() {
-            let used: HashSet<PoolName> =
-                self.workers().iter().map(|worker| self.name_at_pool(connection, worker)).collect();
-            connection.pool_state().names.retain(|name| used.contains(name));
-        }
-        let password = worker.password.as_ref().unwrap_or(&connection.configured.password);
-        connection.authorize(&pool_name, password.expose(), self.services.limits.authorize_retry);
-    }
-
-    /// Authorizes refused names again: the pool may have been unable to check them for a moment.
-    pub(crate) fn retry_refused_names(&self, connection: &SharedConnection) {
-        if !self.services.config.aggregate.local_authorize {
-            // The miners have to reconnect with the right password.
-            return;
-        }
-        let again = self.services.limits.authorize_retry;
-        let refused = connection.pool_state().names.refused_since(again, Instant::now());
-        if refused.is_empty() {
-            return;
-        }
-        let used: HashSet<PoolName> =
-            self.workers().iter().map(|worker| self.name_at_pool(connection, worker)).collect();
-        for name in refused.into_iter().filter(|name| used.contains(name)).take(MAX_NAME_RETRIES) {
-            connection.authorize(&name, connection.configured.password.expose(), again);
-        }
-    }
-
-    fn name_at_pool(&self, connection: &SharedConnection, worker: &WorkerName) -> PoolName {
-        self.services.naming.at_pool(&worker.name, &connection.configured.user)
     }
 
     /// Drops the connection if there has been no miner for `grace`. `true` if it did.
@@ -274,13 +228,6 @@ impl MinerGroup {
         (own, miners)
     }
 
-    /// The names that a new connection is to carry, without those of miners that are about to leave.
-    pub(crate) fn own_workers(&self) -> Vec<WorkerName> {
-        let (own, miners) = self.owner_and_miners();
-        let its = miners.into_iter().filter(|(account, _)| Some(account) == own.as_ref());
-        its.flat_map(|(_, miner)| miner.work().workers.clone()).collect()
-    }
-
     /// Disconnects all miners, because there is no pool for them for this reason.
     pub(crate) fn disconnect_all(&self, why: &str) {
         let miners = self.miners();
@@ -342,18 +289,6 @@ impl MinerGroup {
         self.lock().miners.values().cloned().collect()
     }
 
-    /// The authorized names of all miners. A new connection authorizes them all.
-    pub(crate) fn workers(&self) -> Vec<WorkerName> {
-        self.miners().iter().flat_map(|miner| miner.work().workers.clone()).collect()
-    }
-
-    /// The names of all miners at this pool.
-    pub(crate) fn names_at(&self, upstream: UpstreamId) -> BTreeSet<String> {
-        let configured = self.services.upstreams.configured(upstream);
-        let name = |worker: &WorkerName| self.services.naming.at_pool(&worker.name, &configured.user).0;
-        self.workers().iter().map(name).collect()
-    }
-
     /// Whether miners of other groups work with this pool.
     pub(crate) fn is_used_by_others(&self, upstream: UpstreamId) -> bool {
         let works = |connection: Arc<SharedConnection>| {
@@ -370,10 +305,7 @@ impl MinerGroup {
 
     /// Makes this the present connection. Miners that are here move over, or must reconnect.
     pub(crate) fn switch_to(&self, connection: &Arc<SharedConnection>) {
-        let known_mask = {
-            let pool_state = connection.pool_state();
-            pool_state.knows_mask.then_some(pool_state.mask)
-        };
+        let known_mask = connection.pool_state().known_mask();
         known_mask.into_iter().for_each(|mask| self.services.remember_mask(mask));
         let mut state = self.lock();
         state.unusable.remove(&connection.upstream);

@@ -7,30 +7,23 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::forwarded::Forwarded;
-use super::live_jobs::LiveJobs;
-use super::names::{NameStatus, PoolNames};
 use super::pending::{PendingRequest, PendingRequests, Requester};
+use super::state::PoolState;
 use crate::analyzer::{LOST, SILENT, TOO_MANY};
 use crate::config::{self, Secret};
 use crate::net::{Stamp, Stream};
-use crate::proxy::aggregate::group::extranonce_space::ExtranonceSplit;
 use crate::proxy::aggregate::identity::PoolName;
-use crate::proxy::aggregate::jobs::{MinerJob, SpaceId};
 use crate::proxy::aggregate::limits::Limits;
 use crate::proxy::aggregate::outbox::Outbox;
 use crate::proxy::{ListenerContext, LogTopic};
 use crate::stratum::{
-    Difficulty, Extranonce1, Extranonce2Size, Login, RefusalCode, StratumError, VersionMask, accepted,
-    configure_line, refused, request_line, subscribe_line,
+    Difficulty, Login, RefusalCode, StratumError, accepted, configure_line, refused, request_line,
+    subscribe_line,
 };
 use crate::tap::Conversation;
 use crate::tap::Tap;
 use crate::upstream::UpstreamId;
 use crate::work::BlockHash;
-
-/// The refusals of every name in a row, without an accepted share, after which the pool takes work and
-/// credits nobody (wire reference, section 5.3, 26).
-const UNAUTHORIZED: u32 = 10;
 
 /// The fewest version bits that are worth rolling, as sent in `mining.configure`.
 const LEAST_ROLLED_BITS: u32 = 2;
@@ -53,50 +46,6 @@ pub(crate) struct SharedConnection {
     /// The number of times that the pool has cleaned its jobs.
     generation: AtomicU64,
     is_over: AtomicBool,
-}
-
-/// The state of a connection, as the pool has set it.
-#[derive(Debug, Default)]
-pub(crate) struct PoolState {
-    pub(crate) space: Option<ExtranonceSpace>,
-    /// The search space of a `mining.set_extranonce`, in effect from the next job on (wire reference, section
-    /// 2.6).
-    pub(crate) next_space: Option<(Extranonce1, Extranonce2Size)>,
-    /// A job that came before the search space was known.
-    pub(crate) early_job: Option<Box<[u8]>>,
-    /// The reason that the connection can't be used, such as an extranonce2 that can't be split.
-    pub(crate) unusable: Option<String>,
-    pub(crate) mask: Option<VersionMask>,
-    /// It has answered `mining.configure`, or set the mask in another way.
-    pub(crate) knows_mask: bool,
-    pub(crate) newest: Option<Arc<MinerJob>>,
-    pub(crate) live: LiveJobs,
-    /// Since when there has been an unreadable job that may have ended those before it.
-    pub(crate) unread_since: Option<Instant>,
-    /// When the pool wants a reconnection, and at which port if not at the configured one.
-    pub(crate) redirection: Option<(Instant, Option<u16>)>,
-    pub(crate) names: PoolNames,
-    /// Refusals for an unknown worker since the last accepted share.
-    pub(crate) unauthorized: u32,
-}
-
-/// The search space that the pool gave, and its split.
-#[derive(Debug, Clone)]
-pub(crate) struct ExtranonceSpace {
-    pub(crate) space_id: SpaceId,
-    pub(crate) extranonce1: Extranonce1,
-    pub(crate) split: ExtranonceSplit,
-}
-
-/// The pool's view of the name and the version bits of a share.
-#[derive(Debug)]
-pub(crate) struct ShareAtPool {
-    /// The name that the share goes out under.
-    pub(crate) name: PoolName,
-    /// The pool's refusal, if it does not know the miner's name: no one is credited.
-    pub(crate) refusal: Option<StratumError>,
-    /// The version bits that miners may roll; `None` while the pool has not said.
-    pub(crate) mask: Option<Option<VersionMask>>,
 }
 
 /// The reason that a share could not be forwarded.
@@ -186,21 +135,6 @@ impl SharedConnection {
         match self.ask(request, |id| login.authorize_line(id)) {
             Some(PendingRequest::Authorize { requester: Some(requester), .. }) => Err(requester),
             _ => Ok(()),
-        }
-    }
-
-    /// The pool's refusal of this name, in its words, for the miner.
-    pub(crate) fn refusal_of(&self, name: &PoolName) -> Option<StratumError> {
-        self.pool_state().refusal_of(name)
-    }
-
-    /// The pool's view of a share under this name.
-    pub(crate) fn at_pool(&self, name: PoolName) -> ShareAtPool {
-        let pool_state = self.pool_state();
-        ShareAtPool {
-            refusal: pool_state.refusal_of(&name),
-            mask: pool_state.knows_mask.then_some(pool_state.mask),
-            name: pool_state.names.name_for_shares(&name).clone(),
         }
     }
 
@@ -409,14 +343,6 @@ impl SharedConnection {
     }
 }
 
-impl ExtranonceSpace {
-    /// Whether the pool gave it with these.
-    pub(crate) fn is(&self, extranonce1: &Extranonce1, size: Extranonce2Size) -> bool {
-        let bytes = self.split.prefix_width() + self.split.miner_size().bytes();
-        self.extranonce1 == *extranonce1 && bytes == size.bytes()
-    }
-}
-
 impl SubmitError {
     /// The miner's request, and the error that answers it.
     pub(crate) fn into_refusal(self) -> (Requester, StratumError) {
@@ -426,29 +352,6 @@ impl SubmitError {
                 (requester, StratumError::new(RefusalCode::JobNotFound, words))
             }
             SubmitError::Full(requester) => (requester, StratumError::new(RefusalCode::Other, TOO_MANY)),
-        }
-    }
-}
-
-impl PoolState {
-    pub(crate) fn credits_nobody(&self) -> bool {
-        self.unauthorized >= UNAUTHORIZED
-    }
-
-    fn refusal_of(&self, name: &PoolName) -> Option<StratumError> {
-        match self.names.status(name)? {
-            NameStatus::Refused(refusal) => {
-                Some(StratumError::new(RefusalCode::Unauthorized, refusal.reason.clone()))
-            }
-            NameStatus::Asked | NameStatus::Accepted => None,
-        }
-    }
-
-    /// Splits the search space that the pool gives.
-    pub(crate) fn divide(&mut self, space_id: SpaceId, extranonce1: Extranonce1, size: Extranonce2Size) {
-        match ExtranonceSplit::of_space(&extranonce1, size) {
-            Ok(split) => self.space = Some(ExtranonceSpace { space_id, extranonce1, split }),
-            Err(error) => self.unusable = Some(error.to_string()),
         }
     }
 }

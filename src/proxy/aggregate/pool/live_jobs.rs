@@ -27,7 +27,7 @@ impl LiveJobs {
     }
 
     /// Keeps a job that shares may be for from now on. A job of the same id with other work is replaced.
-    pub(crate) fn manage(&mut self, job: &Arc<PoolJob>) {
+    pub(crate) fn keep(&mut self, job: &Arc<PoolJob>) {
         self.jobs.retain(|live| live.generation == job.generation);
         for live in &self.jobs {
             let (one, other) = (live.notify(), job.notify());
@@ -52,11 +52,11 @@ mod tests {
     fn what_is_kept_is_bounded_in_number_and_in_bytes() {
         let mut live = LiveJobs::default();
         for number in 0..1000 {
-            live.manage(&Arc::new(job_of(1, vec![1; 60], number)));
+            live.keep(&Arc::new(job_of(1, vec![1; 60], number)));
         }
         assert_eq!(live.jobs.len(), MAX_JOBS);
         for number in 0..1000 {
-            live.manage(&Arc::new(job_of(1, vec![1; 60_000], number)));
+            live.keep(&Arc::new(job_of(1, vec![1; 60_000], number)));
         }
         assert!(
             live.bytes <= MAX_JOB_BYTES && live.jobs.len() > 200,
@@ -65,10 +65,10 @@ mod tests {
             live.jobs.len()
         );
         // However large it is, there is the newest.
-        live.manage(&Arc::new(job_of(1, vec![1; 2 * MAX_JOB_BYTES], 1000)));
+        live.keep(&Arc::new(job_of(1, vec![1; 2 * MAX_JOB_BYTES], 1000)));
         assert_eq!(live.jobs.len(), 1);
         // A clean one is alone.
-        live.manage(&Arc::new(job_of(2, vec![1; 60], 1001)));
+        live.keep(&Arc::new(job_of(2, vec![1; 60], 1001)));
         assert_eq!((live.jobs.len(), live.bytes), (1, live.jobs[0].bytes()));
     }
 }

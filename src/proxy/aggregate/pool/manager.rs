@@ -2,6 +2,8 @@
 //! to a better pool (the new connection works before the old one closes), and closes it when no miner needs
 //! it.
 
+mod switch_over;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,18 +14,12 @@ use super::disconnects::{DisconnectCounter, Loss};
 use super::no_configure::NoConfigurePools;
 use crate::proxy::aggregate::group::MinerGroup;
 use crate::upstream::{PoolConnection, PoolFailure, PoolStatus, UpstreamId};
-use crate::util::os_error::describe;
 use crate::util::span::seconds;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
-use crate::util::thread::{SERVICE_STACK, spawn};
 
 /// The longest time between two checks.
 const MAX_CHECK_INTERVAL: Duration = Duration::from_millis(250);
-/// The time for answers that are on their way on a connection that is left.
-const MAX_DRAIN_TIME: Duration = Duration::from_secs(2);
-/// The time between two checks whether they have arrived.
-const DRAIN_CHECK: Duration = Duration::from_millis(10);
 /// The pause before the loss that is one too many.
 const DISCONNECT_PAUSE: Duration = Duration::from_millis(300);
 /// The pause before a connection to a pool that credits no miner of the group.
@@ -345,67 +341,6 @@ impl ConnectionManager<'_> {
         (is_idle && self.has_other(connection.upstream)).then(|| no_work(self.group, connection))
     }
 
-    /// Switches to another pool, or to another connection to this one. Make before break: the miners move
-    /// when the new connection has answered and given a job.
-    fn switch_over(
-        &mut self,
-        to: UpstreamId,
-        port: Option<u16>,
-        from: &Arc<SharedConnection>,
-    ) -> Result<Option<Arc<SharedConnection>>, Stopped> {
-        // For a new connection to the same pool the end of the former one is no bad sign.
-        let other = Some(&**from).filter(|from| from.upstream != to);
-        let Some(dialled) = self.dial_meanwhile(to, port, other)? else { return Ok(None) };
-        let Some(next) = self.open(dialled, None, other, Some(from))? else { return Ok(None) };
-        log::info!("moving miners to pool {to} {}", self.group.services().upstreams.name(to));
-        // Before they are moved: nothing of theirs goes out on this connection.
-        self.group.disconnect_others();
-        self.group.switch_to(&next);
-        authorize_all(self.group, &next);
-        drain(self.stop, from, &next);
-        Ok(Some(next))
-    }
-
-    /// Dials while the miners stay as they are. If their connection ends, this gives up, because that is more
-    /// urgent.
-    fn dial_meanwhile(
-        &mut self,
-        to: UpstreamId,
-        port: Option<u16>,
-        present: Option<&SharedConnection>,
-    ) -> Result<Option<PoolConnection>, Stopped> {
-        let (group, (tell, told)) = (self.group.clone(), crossbeam_channel::bounded(1));
-        let deadline = Instant::now() + self.group.services().config.failover.connect_deadline;
-        let dialling = spawn(format!("dial-{}", self.group.number), SERVICE_STACK, move || {
-            // The thread that waits for this may have given up.
-            let upstreams = &group.services().upstreams;
-            let dialled = match port {
-                Some(port) => upstreams.connect_to_port(to, port, deadline),
-                None => upstreams.connect_to(to, deadline),
-            };
-            let _ = tell.send(dialled.ok());
-            group.wake_waiters();
-            Ok::<(), Stopped>(())
-        });
-        if let Err(error) = dialling {
-            log::error!("can't start a thread for another connection to a pool: {}", describe(&error));
-        }
-        loop {
-            let seen = self.group.change_count();
-            self.stop.check()?;
-            match told.try_recv() {
-                Ok(dialled) => return Ok(dialled),
-                Err(crossbeam_channel::TryRecvError::Disconnected) => return Ok(None),
-                Err(crossbeam_channel::TryRecvError::Empty) => {}
-            }
-            if present.is_some_and(SharedConnection::is_spent) {
-                self.unproven = Some(to);
-                return Ok(None);
-            }
-            self.group.wait_for_change(seen, MAX_CHECK_INTERVAL);
-        }
-    }
-
     /// Notes that a connection ended. One is bad luck; the next is to the same pool.
     fn note_lost(&mut self, upstream: UpstreamId) -> Result<Loss, Stopped> {
         let loss = self.disconnects.note(upstream, Instant::now());
@@ -458,16 +393,4 @@ impl ConnectionManager<'_> {
     fn grace(&self) -> Duration {
         self.group.services().config.aggregate.grace
     }
-}
-
-/// Ends a connection when the answers that are on their way have arrived, or will not any more. If miners are
-/// with the next one already, its end ends the waiting, too.
-fn drain(stop: &Stop, from: &SharedConnection, next: &SharedConnection) {
-    let deadline = Instant::now() + MAX_DRAIN_TIME;
-    while !from.is_over() && !next.is_over() && Instant::now() < deadline {
-        if stop.sleep(DRAIN_CHECK).is_err() {
-            break;
-        }
-    }
-    from.end();
 }

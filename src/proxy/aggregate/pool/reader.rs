@@ -337,7 +337,7 @@ impl PoolReader<'_> {
             let mask =
                 if pool_state.knows_mask { pool_state.mask } else { self.group.services().likely_mask() };
             let job = Arc::new(PoolJob::new((source, space), notify, difficulty, mask, generation, at));
-            pool_state.live.manage(&job);
+            pool_state.live.keep(&job);
             let miner_job = self.group.numbers().issue(job, clean || was_unread, before);
             pool_state.newest = Some(miner_job.clone());
             // Pools may repeat a job with only a new time, which jobs that are issued again have, too.

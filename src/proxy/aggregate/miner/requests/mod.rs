@@ -254,7 +254,7 @@ impl MinerRequests {
     fn known_refusal(&self, worker: &WorkerName) -> Option<StratumError> {
         let connection = self.miner.group()?.connection()?;
         let name = self.services.naming.at_pool(&worker.name, &connection.configured.user);
-        connection.refusal_of(&name)
+        connection.pool_state().refusal_of(&name)
     }
 
     /// Keeps a name, and returns whether it is new. `None` when there are too many.

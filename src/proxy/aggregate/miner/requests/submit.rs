@@ -18,8 +18,9 @@ use crate::proxy::aggregate::miner::share_verdict::{
     RejectKind, ShareContext, ShareVerdict, Stale, judge, wrong_length,
 };
 use crate::proxy::aggregate::miner::work::MinerWork;
-use crate::proxy::aggregate::pool::connection::{ShareAtPool, SharedConnection};
+use crate::proxy::aggregate::pool::connection::SharedConnection;
 use crate::proxy::aggregate::pool::pending::Requester;
+use crate::proxy::aggregate::pool::state::ShareAtPool;
 use crate::stratum::{Envelope, RefusalCode, StratumError, Submit, accepted, refused};
 use crate::tap::offer_hash;
 use crate::work::{HashedShare, RebuildError, RebuiltShare, ShareTerms};
@@ -155,7 +156,7 @@ impl MinerRequests {
         // Not the group's connection: one that was left for a better pool lives on for a moment.
         let pool = job.source.upgrade().filter(|one| !one.is_over()).map(|connection| {
             let name = self.services.naming.at_pool(&MinerName::new(name), &connection.configured.user);
-            let at_pool = connection.at_pool(name);
+            let at_pool = connection.pool_state().at_pool(&name);
             (connection, at_pool)
         });
         let stale = match &pool {
