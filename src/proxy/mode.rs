@@ -49,7 +49,7 @@ pub trait Proxy: fmt::Debug + Send + Sync + 'static {
     fn set_vardiff(&self, _: &config::VardiffConfig) {}
 
     /// Ends all sessions: no more is read from miners, shares in flight get their answers within a bounded
-    /// time, then the connections close. Nobody is accepted any more when this is called.
+    /// time, then the connections close. No connection is accepted any more when this is called.
     fn drain(&self);
 }
 

@@ -18,7 +18,7 @@ const TLS_HANDSHAKE: [u8; 2] = [0x16, 3];
 /// ElligatorSwift encoding: 64 bytes that look random. It sends nothing more before it has an answer.
 const V2_KEY_LENGTH: usize = 64;
 /// The fewest of these bytes with the highest bit set: 32 on average, and fewer than 8 once in 1e11.
-const V2_LEAST_HIGH_BYTES: usize = 8;
+const V2_MIN_HIGH_BYTES: usize = 8;
 /// Without encryption it begins with a frame of type SetupConnection: extension 0, message type 0, three
 /// bytes of length, a protocol number (0 is mining), and 2 as the least and the greatest version.
 const V2_SETUP: [u8; 3] = [0, 0, 0];
@@ -100,7 +100,7 @@ fn is_setup_connection(head: &[u8]) -> bool {
 /// Whether these are random bytes of just this length, which are no text in any encoding that JSON may have.
 fn looks_like_v2_key(head: &[u8]) -> bool {
     head.len() == V2_KEY_LENGTH
-        && head.iter().filter(|byte| !byte.is_ascii()).count() >= V2_LEAST_HIGH_BYTES
+        && head.iter().filter(|byte| !byte.is_ascii()).count() >= V2_MIN_HIGH_BYTES
         && std::str::from_utf8(head).is_err()
 }
 
@@ -130,14 +130,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stratum_is_known_by_its_first_byte() {
+    fn stratum_is_recognised_by_its_first_byte() {
         for head in [&b"{"[..], b"{\"id\":1}\n", b" {", b"\n", b"\xef\xbb\xbf{", b"\xef", b"hello", b"get "] {
             assert_eq!(guess(head), ProtocolGuess::Stratum, "{}", head.escape_ascii());
         }
     }
 
     #[test]
-    fn strangers_are_known() {
+    fn foreign_protocols_are_recognised() {
         for (head, foreign) in [
             (&b"\x16\x03\x01\x02\x00\x01"[..], ForeignProtocol::Tls),
             (b"GET / HTTP/1.1\r\n", ForeignProtocol::Http),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_undecided_is_forwarded() {
+    fn undecided_bytes_are_forwarded() {
         assert_eq!(guess(b"P"), ProtocolGuess::Undecided);
         assert_eq!(guess_final(b"P"), ProtocolGuess::Stratum);
         assert_eq!(guess_final(b"\r\n"), ProtocolGuess::Stratum);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stratum_v2_miner_is_told_apart() {
+    fn a_stratum_v2_miner_is_recognised() {
         for seed in 1..500 {
             let key = key(seed);
             assert_eq!(
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_of_another_kind_is_not_called_stratum_v2() {
+    fn other_garbage_is_not_taken_for_stratum_v2() {
         let key = key(7);
         for head in [
             &[&key[..], b"x"].concat()[..],

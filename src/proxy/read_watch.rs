@@ -8,9 +8,9 @@ use crate::net::StreamReader;
 use crate::net::options::time_left;
 
 /// The time for which a peer is read on.
-const LINGER: Duration = Duration::from_secs(2);
+const MAX_LINGER_TIME: Duration = Duration::from_secs(2);
 
-const LINGER_BUFFER: usize = 4096;
+const LINGER_BUFFER_SIZE: usize = 4096;
 
 /// The reaction to a read timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +44,8 @@ pub trait TimedWatch: Watch {
 /// Reads and discards until the peer closes, for a bounded time. With unread bytes in a closed socket the kernel
 /// would send a reset, which destroys what the peer has not read yet.
 pub fn linger(reader: &mut StreamReader) {
-    let mut buffer = vec![0; LINGER_BUFFER];
-    let deadline = Instant::now() + LINGER;
+    let mut buffer = vec![0; LINGER_BUFFER_SIZE];
+    let deadline = Instant::now() + MAX_LINGER_TIME;
     let stream = reader.stream().clone();
     while let Ok(left) = time_left(deadline) {
         if stream.set_read_timeout(Some(left)).is_err() {

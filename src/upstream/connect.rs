@@ -44,7 +44,7 @@ impl Upstreams {
     /// Connects to the most preferred upstream that is healthy and not among `tried`. If one fails, it is
     /// marked as failed, and the next is tried at once. If none is healthy, one that only gives no work is
     /// taken: it may have some soon. If there is none of these either, this waits for one to come back,
-    /// unless `tried` names any: whoever looks for a second pool has something else to do.
+    /// unless `tried` names any: a caller that looks for a second pool has something else to do.
     ///
     /// # Errors
     /// [`NoUpstream`] at the deadline and at the end of the program.

@@ -132,14 +132,14 @@ impl UpstreamEntry {
     pub(super) fn dial(&self, deadline: Instant) -> Result<Stream, DialError> {
         let stream = match self.spares.take() {
             Some(stream) => stream,
-            None => self.dial_anew(deadline)?,
+            None => self.dial_new(deadline)?,
         };
         self.reached.store(true, Ordering::Relaxed);
         Ok(stream)
     }
 
     /// Dials.
-    pub(super) fn dial_anew(&self, deadline: Instant) -> Result<Stream, DialError> {
+    pub(super) fn dial_new(&self, deadline: Instant) -> Result<Stream, DialError> {
         let stream = self.route.dial(deadline, &self.stop)?;
         if is_itself(&stream, &self.own_addresses) {
             return Err(DialError::Itself);

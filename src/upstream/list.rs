@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn who_stays_keeps_the_number() {
+    fn an_upstream_that_stays_keeps_its_number() {
         let first = UpstreamList::new(&list(&["a", "b"]));
         let second = first.relisted(&list(&["c", "b"])).unwrap();
         assert_eq!(order(&second), [2, 1]);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_run_can_be_told_of_is_bounded() {
+    fn the_upstreams_of_one_run_are_bounded() {
         let mut listing = UpstreamList::new(&list(&["a"]));
         for number in 0..MAX_UPSTREAMS - 1 {
             listing = listing.relisted(&list(&[&format!("pool-{number}")])).unwrap();

@@ -137,7 +137,7 @@ impl Upstreams {
         Ok(true)
     }
 
-    /// Which pools were added, removed and kept, and the order that holds now.
+    /// The pools that were added, removed and kept, and the present order, for the log.
     fn describe_relisting(&self, before: &[UpstreamId]) -> String {
         let order = self.order();
         let names = |ids: Vec<&UpstreamId>| {

@@ -130,7 +130,7 @@ fn probe(upstreams: &Upstreams, upstream: &UpstreamEntry, failed: &PoolFailure) 
     let failover = &upstreams.shared.failover;
     let owes_work = upstream.health().owes_work().is_some() || failed.is_about_work();
     let has_failed = upstream.health().up_since().is_none();
-    let stream = match upstream.dial_anew(deadline) {
+    let stream = match upstream.dial_new(deadline) {
         Ok(stream) => stream,
         Err(error) if error.is_local() => return ProbeResult::Nothing,
         Err(error) => return ProbeResult::Failed(PoolFailure::Dial(error.to_string())),

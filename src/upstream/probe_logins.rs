@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_working_pool_is_asked_as_the_one_that_it_gave_work_to() {
+    fn a_working_pool_is_probed_with_the_login_it_gave_work_to() {
         let mut logins = ProbeLogins::default();
         logins.may_get_work(login("a.1"));
         logins.got_work(login("b.1"));

@@ -15,7 +15,7 @@ use crate::util::supervise;
 /// The time between two checks whether the program ends.
 const STOP_CHECK: Duration = Duration::from_millis(200);
 /// Caps the time for sending a request, which is short: nothing else waits to be sent.
-const WRITE_LIMIT: Duration = Duration::from_secs(10);
+const MAX_WRITE_TIME: Duration = Duration::from_secs(10);
 /// Caps the bytes that are read before a job. A pool that sends more and no job is not waited for any longer.
 const MAX_READ: usize = 1 << 20;
 /// Caps a pool's line, in bytes, as aggregate mode does.
@@ -43,7 +43,7 @@ pub(super) fn ask_for_work(
     let mut client = subscribing_client();
     let asked = stream
         .set_read_timeout(Some(STOP_CHECK.min(limit)))
-        .and_then(|()| stream.set_write_timeout(Some(limit.min(WRITE_LIMIT))))
+        .and_then(|()| stream.set_write_timeout(Some(limit.min(MAX_WRITE_TIME))))
         .and_then(|()| stream.send_all(client.take_outgoing().as_bytes()));
     if let Err(error) = asked {
         return ProbeResult::Failed(unanswered(&error, limit));

@@ -101,7 +101,7 @@ fn keep_connected(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(),
             continue;
         }
         for _ in 0..upstream.spares.missing() {
-            match upstream.dial_anew(Instant::now() + MAX_DIAL_TIME) {
+            match upstream.dial_new(Instant::now() + MAX_DIAL_TIME) {
                 Ok(stream) => {
                     upstream.spares.stock().push_back(SpareConnection { stream, since: Instant::now() })
                 }

@@ -13,7 +13,7 @@ use crate::work::account_of_worker;
 pub(crate) struct MinerName {
     whole: String,
     account: Range<usize>,
-    /// Where the worker begins; the end when there is none.
+    /// The start of the worker's name, or the end when there is none.
     worker: usize,
 }
 
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn names_go_through_when_the_pool_is_to_judge_them() {
+    fn names_are_verbatim_when_the_pool_judges_them() {
         let text = "[aggregate]\nlocal_authorize = false\n[[upstream]]\nurl = \"stratum+tcp://a:1\"\n";
         let naming = Naming::new(&config::Config::parse(text, &Overrides::default()).unwrap());
         assert_eq!(naming.at_pool(&name("me.rig"), "x").0, "me.rig");

@@ -13,7 +13,7 @@ use crate::tap::Conversation;
 use crate::upstream::{UpstreamId, Upstreams};
 
 /// The time that shares in flight may take to be answered at the end of the program.
-const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+const MAX_DRAIN_TIME: Duration = Duration::from_secs(5);
 
 impl Proxy for AggregateServices {
     fn listener_context(&self) -> &ListenerContext {
@@ -75,7 +75,7 @@ impl Proxy for AggregateServices {
     }
 
     fn drain(&self) {
-        drain(&self.registry, DRAIN_LIMIT, self.to_analyzer.is_some(), || {
+        drain(&self.registry, MAX_DRAIN_TIME, self.to_analyzer.is_some(), || {
             self.stop.stop();
             for group in self.router.groups() {
                 if let Some(connection) = group.connection() {

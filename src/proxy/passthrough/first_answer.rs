@@ -26,7 +26,7 @@ struct FirstAnswerState {
     connection: Option<Arc<PoolConnection>>,
     /// When the connection was made.
     connected_at: Stamp,
-    kept: Vec<u8>,
+    kept_bytes: Vec<u8>,
     /// When the pool was first sent a request.
     requested_at: Option<Instant>,
     /// The miner has closed its sending direction.
@@ -101,11 +101,11 @@ impl FirstAnswer {
             (Phase::Settled, Some(connection)) => return Sent::Settled(connection.clone()),
             (Phase::Open, Some(connection)) => connection.clone(),
         };
-        if state.kept.len() + bytes.len() > MAX_KEPT_BYTES {
+        if state.kept_bytes.len() + bytes.len() > MAX_KEPT_BYTES {
             self.settle(&mut state);
             return Sent::Settled(connection);
         }
-        state.kept.extend_from_slice(bytes);
+        state.kept_bytes.extend_from_slice(bytes);
         // No pool answers half a line, or what a port scanner sends.
         if bytes.contains(&b'\n') {
             state.requested_at.get_or_insert_with(Instant::now);
@@ -138,7 +138,7 @@ impl FirstAnswer {
         if state.phase != Phase::Open {
             return false;
         }
-        if !state.kept.is_empty() && connection.stream.send_all(&state.kept).is_err() {
+        if !state.kept_bytes.is_empty() && connection.stream.send_all(&state.kept_bytes).is_err() {
             return false;
         }
         if state.finished {
@@ -210,7 +210,7 @@ impl FirstAnswer {
     fn settle(&self, state: &mut FirstAnswerState) {
         if state.phase == Phase::Open {
             state.phase = Phase::Settled;
-            state.kept = Vec::new();
+            state.kept_bytes = Vec::new();
         }
     }
 

@@ -12,7 +12,7 @@ const MAX_HALF_CLOSED_IDLE: Duration = Duration::from_secs(30);
 /// The same once a side has failed: only what is already on its way is waited for.
 const MAX_BROKEN_IDLE: Duration = Duration::from_secs(2);
 
-/// How one direction ended.
+/// The end of one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DirectionEnd {
     /// The source closed; the other direction may go on.

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_dropped_can_be_taken_again_and_no_more_than_there_is() {
+    fn dropped_grants_can_be_taken_again_and_the_budget_holds() {
         let budget = PipeBudget::of(5);
         let two = budget.take(2).unwrap();
         let _three = budget.take(3).unwrap();

@@ -213,17 +213,17 @@ impl PoolSupervisor<'_> {
         }
     }
 
-    /// A pool that answers nobody any more may be unreachable, which no socket shows for a while.
+    /// Notices a pool that answers no miner any more. It may be unreachable, which no socket shows for a while.
     fn check_answers(&mut self, id: UpstreamId, sessions: &[Arc<PassthroughSession>]) {
         let limit = self.unanswered_limit();
-        let heard = |session: &Arc<PassthroughSession>| {
+        let is_answering = |session: &Arc<PassthroughSession>| {
             session.conversation.down.silent_for().is_some_and(|silence| silence < limit)
         };
         let Some(pool) = self.pools.get_mut(&id) else { return };
         let may_suspect = pool.suspected_at.is_none_or(|at| at.elapsed() >= SUSPICION_INTERVAL);
         let stuck = sessions.iter().filter_map(|session| session.unanswered_for()).max();
         if let Some(silence) = stuck.filter(|time| may_suspect && *time >= limit) {
-            if !sessions.iter().any(heard) {
+            if !sessions.iter().any(is_answering) {
                 pool.suspected_at = Some(Instant::now());
                 self.services.upstreams.suspect(id, PoolFailure::Silent(silence));
             }
@@ -297,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pool_of_which_longer_silences_are_expected_may_be_silent_for_longer() {
+    fn a_longer_silence_timeout_allows_longer_silence() {
         let second = Duration::from_secs(1);
         for (silence_timeout, dead) in [(10, 70), (140, 70), (180, 90), (3600, 1800)] {
             assert_eq!(dead_silence(silence_timeout * second), dead * second);

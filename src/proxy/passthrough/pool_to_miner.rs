@@ -258,7 +258,7 @@ impl PoolToMiner {
     /// The pool fell silent in mid-session. If other sessions still get bytes from it, a probe decides.
     fn fell_silent(&self, upstream: UpstreamId, silence: Duration) {
         let (services, failure) = (&self.guard.services, PoolFailure::Silent(silence));
-        if services.registry.heard_from(upstream, silence) {
+        if services.registry.has_bytes_from(upstream, silence) {
             services.upstreams.suspect(upstream, failure);
         } else {
             services.upstreams.mark_failed(upstream, failure);

@@ -147,7 +147,7 @@ mod tests {
 
     /// A peer that reads nothing until the kernel gives it up, as it does with one whose packets are lost.
     #[test]
-    fn what_the_kernel_gives_up_is_no_read_timeout() {
+    fn a_connection_closed_by_the_kernel_is_no_read_timeout() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (_far, peer) = listener.accept().unwrap();

@@ -143,7 +143,7 @@ impl PassthroughSession {
         clock.accepted_ago().is_some() && clock.job_ago().is_none()
     }
 
-    /// How long ago the pool refused the miner, if it has not accepted it since. Not known without analysis.
+    /// The time since the pool refused the miner, if it has not accepted it since. Not known without analysis.
     pub(super) fn refused_ago(&self) -> Option<Duration> {
         let clock = &self.conversation.clock;
         clock.refused_ago().filter(|_| clock.accepted_ago().is_none())

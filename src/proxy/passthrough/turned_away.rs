@@ -19,7 +19,7 @@ const MAX_EARLY_ENDS: u32 = 3;
 /// The time after which earlier sessions show nothing about the pool any more.
 const RESET_AFTER: Duration = Duration::from_secs(600);
 
-/// How a session was turned away.
+/// The way in which a session was turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TurnedAway {
     /// The pool refused its subscribe or authorize.
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_refusals_and_three_early_ends_are_no_chance() {
+    fn two_refusals_or_three_early_ends_are_no_accident() {
         let (mut count, now) = (TurnedAwayCount::default(), Instant::now());
         assert_eq!(count.next(false), NextStep::Nothing);
         count.note(TurnedAway::Refused, now);

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_sent_away_comes_again_in_that_order() {
+    fn miners_are_expected_back_in_the_order_they_were_disconnected() {
         let (mut hints, here, now) = (AccountHints::default(), IpAddr::from([10, 0, 0, 1]), Instant::now());
         assert_eq!(hints.take(here, now), None);
         hints.remember(here, &account("last"));

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn every_size_is_divided_into_what_a_nerdminer_knows() {
+    fn every_size_leaves_miners_a_size_that_a_nerdminer_knows() {
         for (whole, prefix, miner) in [
             (3, 1, 2),
             (4, 2, 2),

@@ -47,7 +47,7 @@ impl MinerGroup {
                     return Err(LeaseError::Unusable(why));
                 }
                 match state.move_miner(miner, &connection, Stamp::now())? {
-                    MoveOutcome::Told => {
+                    MoveOutcome::Moved => {
                         state.miners.insert(miner.id(), miner.clone());
                         state.empty_since = None;
                         return Ok(());
@@ -97,7 +97,7 @@ impl MinerGroup {
             if is_here {
                 // It joined after the search space was known and before the first job.
                 newest.iter().for_each(|miner_job| miner.send_job(miner_job, connection, now));
-            } else if miner.is_leaving() || state.move_miner(miner, connection, now) != Ok(MoveOutcome::Told)
+            } else if miner.is_leaving() || state.move_miner(miner, connection, now) != Ok(MoveOutcome::Moved)
             {
                 leaving += 1;
                 miner.disconnect();
@@ -153,7 +153,7 @@ impl GroupState {
     fn take_lease(&mut self, space: &ExtranonceSpace) -> Result<ExtranonceLease, LeaseError> {
         let is_of = |(space_id, _): &(SpaceId, PrefixTable)| *space_id == space.space_id;
         if !self.prefixes.as_ref().is_some_and(is_of) {
-            self.prefixes = Some((space.space_id, PrefixTable::beginning_at(space.split, space.space_id.0)));
+            self.prefixes = Some((space.space_id, PrefixTable::starting_at(space.split, space.space_id.0)));
         }
         let prefix =
             self.prefixes.as_mut().and_then(|(_, prefixes)| prefixes.take()).ok_or(LeaseError::Full)?;

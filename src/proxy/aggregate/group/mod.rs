@@ -238,7 +238,7 @@ impl MinerGroup {
         miners.iter().for_each(|miner| miner.disconnect());
     }
 
-    /// Closes the group for good, for whatever reason.
+    /// Closes the group for good.
     pub(crate) fn shut_down(&self) {
         let mut state = self.lock();
         state.is_retired = true;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::extranonce_space::ExtranonceSplit;
 
 /// The capacity that is kept when many have left.
-const SPARE: usize = 64;
+const MIN_CAPACITY: usize = 64;
 
 /// Numbers the tables.
 static TABLES: AtomicU64 = AtomicU64::new(0);
@@ -44,13 +44,13 @@ impl PrefixTable {
     /// A table of free prefixes that begins with 1.
     #[cfg(test)]
     pub fn new(split: ExtranonceSplit) -> PrefixTable {
-        PrefixTable::beginning_at(split, 0)
+        PrefixTable::starting_at(split, 0)
     }
 
     /// A table of free prefixes that begins elsewhere for each `number`. Some pools give every connection the
     /// same extranonce1, or none (wire reference, section 5.3, 21): with the same prefixes two connections
     /// would search the same space, should the coinbases be the same as well.
-    pub fn beginning_at(split: ExtranonceSplit, number: u64) -> PrefixTable {
+    pub fn starting_at(split: ExtranonceSplit, number: u64) -> PrefixTable {
         let capacity = split.capacity();
         // Multiples of the golden ratio lie far apart, however many there are.
         let spread = u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -95,8 +95,8 @@ impl PrefixTable {
         for number in self.retired.drain() {
             self.used.remove(&number);
         }
-        self.retired.shrink_to(SPARE);
-        self.used.shrink_to(SPARE);
+        self.retired.shrink_to(MIN_CAPACITY);
+        self.used.shrink_to(MIN_CAPACITY);
     }
 
     /// The number of prefixes that miners hold, without the retired ones.
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_exhausted_recovers_with_the_next_job() {
+    fn a_full_table_recovers_with_the_next_job() {
         let mut prefixes = prefixes(5);
         let mut all: Vec<_> = (0..255).map(|_| prefixes.take().unwrap()).collect();
         assert!(prefixes.take().is_none());
@@ -216,7 +216,7 @@ mod tests {
         for (extranonce2, room) in [(8_u8, 1 << 24), (6, 400), (5, 1), (32, u64::MAX / 200)] {
             let split = ExtranonceSplit::of(Extranonce2Size::new(extranonce2).unwrap()).unwrap();
             let mut begun: Vec<u64> = (1..=64)
-                .map(|number| PrefixTable::beginning_at(split, number).take().unwrap().number)
+                .map(|number| PrefixTable::starting_at(split, number).take().unwrap().number)
                 .collect();
             begun.sort_unstable();
             assert!(begun.windows(2).all(|pair| pair[1] - pair[0] >= room), "{begun:?}");

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_was_not_here_for_longest_is_forgotten_first() {
+    fn the_machine_that_left_longest_ago_is_dropped_first() {
         let memory = DifficultyCache::default();
         let remember = |agent: &str| memory.remember([127, 0, 0, 1].into(), agent, Difficulty::ONE);
         let knows = |agent: &str| memory.recall([127, 0, 0, 1].into(), agent).is_some();

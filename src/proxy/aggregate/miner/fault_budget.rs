@@ -7,7 +7,7 @@ use std::time::Instant;
 /// Caps the faults at once: a Bitaxe behind a slow line may send some seconds of stale shares.
 const MAX_FAULTS: f64 = 100.0;
 /// The faults that are forgiven in a second.
-const REFILL: f64 = 1.0;
+const FAULTS_PER_SECOND: f64 = 1.0;
 
 /// The faults that are left.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl FaultBudget {
     /// Counts a fault. `false` when it was one too many.
     pub(crate) fn spend(&mut self, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.left = (self.left + passed * REFILL).min(MAX_FAULTS) - 1.0;
+        self.left = (self.left + passed * FAULTS_PER_SECOND).min(MAX_FAULTS) - 1.0;
         self.at = now;
         self.left >= 0.0
     }

@@ -69,7 +69,7 @@ pub(crate) struct ConnectedMiner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MoveOutcome {
     /// It goes on in the new search space.
-    Told,
+    Moved,
     /// It can't get new extranonces: it must reconnect.
     MustLeave,
 }
@@ -256,7 +256,7 @@ impl ConnectedMiner {
         work.replies.change_lease(|id| self.subscribe_line(id, &lease));
         work.lease = Some(lease);
         if !work.is_subscribed {
-            return Ok(MoveOutcome::Told);
+            return Ok(MoveOutcome::Moved);
         }
         work.moved_at = Some(Instant::now());
         if let Some((miner_job, connection)) = newest_job {
@@ -264,7 +264,7 @@ impl ConnectedMiner {
             lines.push_str(job.as_deref().unwrap_or_default());
         }
         self.send(lines, now);
-        Ok(MoveOutcome::Told)
+        Ok(MoveOutcome::Moved)
     }
 
     /// Applies the version bits that the pool allows from now on.

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_overtakes_what_waits_for_the_pool() {
+    fn replies_keep_the_order_of_their_requests() {
         let mut replies = OrderedReplies::default();
         assert_eq!(replies.answer("a".into()), "a");
         let (one, two) = (replies.reserve("1").unwrap(), replies.reserve("2").unwrap());
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_bounded() {
+    fn waiting_replies_are_bounded() {
         let mut replies = OrderedReplies::default();
         let places: Vec<_> = std::iter::from_fn(|| replies.reserve("1")).collect();
         assert_eq!(places.len(), MAX_WAITING_REPLIES);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_subscribe_is_of_the_seat_that_there_is_when_it_leaves() {
+    fn an_answer_to_subscribe_has_the_lease_of_the_moment_it_is_sent() {
         let mut replies = OrderedReplies::default();
         let at_once = replies.answer_subscribe("1", "old".into());
         assert_eq!(at_once, Ready { lines: "old".into(), answers_subscribe: true });
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_up_is_answered_once() {
+    fn replies_that_are_given_up_are_sent_once() {
         let mut replies = OrderedReplies::default();
         let (one, _two) = (replies.reserve("1").unwrap(), replies.reserve("2").unwrap());
         replies.answer("b".into());

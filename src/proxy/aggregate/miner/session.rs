@@ -106,7 +106,7 @@ fn run(guard: &MinerGuard, incoming: IncomingConnection) {
         lines: LineReader::default(),
         tap: Tap::new(guard.services.to_analyzer.clone(), miner.conversation.clone(), Direction::Up),
         requests: MinerRequests::new(guard.services.clone(), miner.clone()),
-        heard: Instant::now(),
+        last_received: Instant::now(),
         free_at: Stamp::default(),
         timeout: None,
     };
@@ -137,7 +137,7 @@ struct AggregateSession<'a> {
     lines: LineReader,
     tap: Tap,
     requests: MinerRequests,
-    heard: Instant,
+    last_received: Instant,
     /// When what was read before had been handled.
     free_at: Stamp,
     /// The socket's read timeout, as it was set last.
@@ -206,7 +206,7 @@ impl AggregateSession<'_> {
     }
 
     fn take(&mut self, received: Received) -> Flow {
-        self.heard = Instant::now();
+        self.last_received = Instant::now();
         let bytes = &self.buffer[..received.length];
         // A request that waited in the kernel behind earlier ones is handled after the replies to those.
         let at = received.readable_at.max(self.free_at);
@@ -258,7 +258,7 @@ impl AggregateSession<'_> {
             _ if !is_authorized && self.guard.miner.accepted_at.elapsed() >= listen.handshake_timeout => {
                 "closed: it did not authorize within listen.handshake_timeout"
             }
-            Some(limit) if self.heard.elapsed() >= limit => {
+            Some(limit) if self.last_received.elapsed() >= limit => {
                 "closed: it sent nothing for the whole of listen.idle_timeout"
             }
             _ => return OnTimeout::Wait,

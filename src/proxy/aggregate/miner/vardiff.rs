@@ -20,7 +20,7 @@
 //! - From any start to any right difficulty, both from 1e-4 to 1e6, at most three retargets lead to
 //!   ±20 %, where it stays for the rest of ten hours, in 99.6 of 100 runs; six do in the worst of 12,100.
 //!   This is without the steps in silence, at most five. With them it is three in 87 of 100 runs, and
-//!   eight in the worst: what is 10^10 times too high is told from 10^2 times only by trying.
+//!   eight in the worst: what is 10^10 times too high differs from 10^2 times only when it is tried.
 //! - A flood is raised every 256 shares, up to 4096-fold: two steps for 1 TH/s at 0.001.
 //!
 //! **What is not.** More than 256 kept shares at once are taken for a flood. A miner with twice its
@@ -33,34 +33,34 @@ use crate::config;
 use crate::stratum::Difficulty;
 
 /// The `G` from which all shares of a difficulty are no accident: one in a thousand.
-const UNLIKELY: f64 = 7.0;
+const MIN_CERTAINTY: f64 = 7.0;
 /// The same for any slice of them, because there are many to look at.
-const VERY_UNLIKELY: f64 = 12.0;
+const MIN_SLICE_CERTAINTY: f64 = 12.0;
 /// The shares that give the rate to 6 %, which is within 20 % in 99.7 of 100 cases.
 const EXACT_SHARES: f64 = 256.0;
 /// The moments with a share that give the rate to a fifth, which is enough for a rough step. It must be this
 /// far from right, which is then no accident in a million cases.
 const ROUGH_MOMENTS: f64 = 24.0;
-const ROUGHLY_TWICE: f64 = 2.0;
-const MOST_UNLIKELY: f64 = 14.0;
+const MIN_ROUGH_RATIO: f64 = 2.0;
+const MIN_ROUGH_CERTAINTY: f64 = 14.0;
 /// The share of moments with a share above which the rate can't be estimated from them.
 const MAX_BUSY: f64 = 0.8;
 /// The shares for a step down of less than a half, to 8 %. The window may not have more.
 const EXACT_SHARES_DOWN: f64 = 160.0;
 /// The ratio of found to expected shares at which a deviation is small.
-const SMALL: std::ops::Range<f64> = 0.6..1.6;
+const SMALL_DEVIATION: std::ops::Range<f64> = 0.6..1.6;
 /// The shortest part of the target over which a rate is reckoned: a kept batch arrives in no time.
-const SHORTEST: f64 = 1.0 / 16.0;
+const MIN_TARGET_PART: f64 = 1.0 / 16.0;
 /// The multiple of the wanted rate that cannot wait for the pool's next job.
-const FLOOD: f64 = 16.0;
+const FLOOD_RATE: f64 = 16.0;
 /// The first step in silence, and the further ones.
-const EASE: [f64; 2] = [16.0, 4096.0];
+const EASE_FACTORS: [f64; 2] = [16.0, 4096.0];
 /// The lowest difficulty: fractions go down to here.
 const MIN_DIFFICULTY: f64 = 1e-6;
 /// Shares are judged in batches, so that a flood costs little.
 const SHARE_BATCH: u32 = 16;
 /// Caps the shares that a late share of a much higher difficulty counts for.
-const LATE: f64 = 2.0;
+const MAX_LATE_SHARES: f64 = 2.0;
 
 /// Decides one miner's difficulty.
 #[derive(Debug, Clone)]
@@ -143,7 +143,7 @@ impl VardiffState {
     /// [`VardiffState::tick`] would.
     pub fn share(&mut self, worth: Difficulty, now: Instant) -> Option<Retarget> {
         let count = worth.value() / self.sent.value();
-        self.window.add(count.min(LATE), now);
+        self.window.add(count.min(MAX_LATE_SHARES), now);
         self.work += worth.value();
         // A late share of an easier job does not end the silence.
         self.eased &= count < 0.999;
@@ -168,7 +168,7 @@ impl VardiffState {
             return None;
         }
         let rate = self.window.whole();
-        let flood = rate.count > FLOOD * self.expected(rate.seconds, self.sent.value());
+        let flood = rate.count > FLOOD_RATE * self.expected(rate.seconds, self.sent.value());
         let urgent = self.sent.value() > self.cap || (difficulty > self.sent && flood);
         Some(Retarget { difficulty, urgent })
     }
@@ -247,7 +247,7 @@ impl VardiffState {
             .chain([silence])
             .filter(|slice| slice.whole || slice.seconds >= self.target() || slice.count >= EXACT_SHARES)
             .map(|slice| {
-                let bound = if slice.whole { UNLIKELY } else { VERY_UNLIKELY };
+                let bound = if slice.whole { MIN_CERTAINTY } else { MIN_SLICE_CERTAINTY };
                 (improbability(slice.count, self.expected(slice.seconds, self.right)) - bound, slice)
             })
             .max_by(|(one, _), (other, _)| one.total_cmp(other))
@@ -270,8 +270,9 @@ impl VardiffState {
         // The rate as the moments without a share show it.
         let count = -all * (1.0 - busy / all).ln();
         let expected = self.expected(seconds, self.right);
-        let is_clear = count > ROUGHLY_TWICE * expected && improbability(count, expected) >= MOST_UNLIKELY;
-        let silent = self.window.silence() * count > UNLIKELY * seconds;
+        let is_clear =
+            count > MIN_ROUGH_RATIO * expected && improbability(count, expected) >= MIN_ROUGH_CERTAINTY;
+        let silent = self.window.silence() * count > MIN_CERTAINTY * seconds;
         (is_clear && !silent).then(|| self.right * count / expected)
     }
 
@@ -282,14 +283,14 @@ impl VardiffState {
         let ratio = count / expected;
         // A small deviation is checked until chance makes it large: three quarters of it, as a power, come
         // nearer to the truth.
-        let found = self.right * if SMALL.contains(&ratio) { ratio.powf(0.75) } else { ratio };
+        let found = self.right * if SMALL_DEVIATION.contains(&ratio) { ratio.powf(0.75) } else { ratio };
         if count > expected {
             // Without time there is no rate, and a miner that has just fallen silent has another.
-            let silent = self.window.silence() * count > UNLIKELY * seconds;
+            let silent = self.window.silence() * count > MIN_CERTAINTY * seconds;
             return (count >= EXACT_SHARES && seconds > 0.0 && !silent).then_some(found);
         }
         if count < 0.5 {
-            return Some(self.right / EASE[usize::from(self.eased)]);
+            return Some(self.right / EASE_FACTORS[usize::from(self.eased)]);
         }
         if count >= EXACT_SHARES_DOWN {
             return Some(found);
@@ -300,7 +301,7 @@ impl VardiffState {
 
     /// The shares of the present difficulty that a miner finds in `seconds` for which `right` is right.
     fn expected(&self, seconds: f64, right: f64) -> f64 {
-        (seconds / self.target()).max(SHORTEST) * right / self.sent.value()
+        (seconds / self.target()).max(MIN_TARGET_PART) * right / self.sent.value()
     }
 
     fn target(&self) -> f64 {

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_over_one_is_not_the_others_end() {
+    fn a_panic_over_one_miner_does_not_end_the_others() {
         let (seen, failed) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
         let step = |number: &i32| {
             assert_ne!(*number, 2, "on purpose");

@@ -30,7 +30,7 @@ fn a_panic_of_its_thread_ends_the_connection_and_nobody_waits_for_it() {
 }
 
 #[test]
-fn who_makes_answers_waits_for_a_peer_that_does_not_read_them() {
+fn replies_wait_for_a_peer_that_does_not_read_them() {
     let limits = Limits { max_queued_bytes: 64 * 1024, ..Limits::default() };
     let (outbox, mut far) = plain(limits);
     let outbox = Arc::new(outbox);
@@ -71,7 +71,7 @@ fn overfed(limits: Limits, prepare: impl FnOnce(&TcpStream)) -> String {
 }
 
 #[test]
-fn who_ended_a_connection_and_why_is_known() {
+fn the_reason_that_this_end_closed_is_known() {
     let short = Limits { write_timeout: Duration::from_millis(50), ..Limits::default() };
     assert_eq!(overfed(short, |_| ()), "it has taken nothing that was sent for 0.1 s");
     let said = overfed(Limits::default(), |socket| {
@@ -131,7 +131,7 @@ fn full_tls(limits: Limits) -> (Arc<Outbox>, TcpStream) {
 }
 
 #[test]
-fn nobody_waits_while_a_peer_that_does_not_read_is_told_of_the_end() {
+fn no_sender_waits_while_a_connection_to_a_stuck_peer_is_closed() {
     let limits = Limits { write_timeout: Duration::from_millis(500), ..Limits::default() };
     // The kernel may make room after all, and the goodbye goes out at once: then it is tried again.
     for _ in 0..200 {

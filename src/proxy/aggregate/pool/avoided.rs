@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::upstream::UpstreamId;
 
 /// The time for which a pool that credits nobody is avoided.
-const AVOIDED: Duration = Duration::from_secs(600);
+const AVOID_TIME: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Default)]
 pub(crate) struct AvoidedPools {
@@ -36,7 +36,7 @@ impl AvoidedPools {
         now: Instant,
     ) -> Vec<UpstreamId> {
         self.pools.retain(|refusal| {
-            now.saturating_duration_since(refusal.since) < AVOIDED
+            now.saturating_duration_since(refusal.since) < AVOID_TIME
                 && names(refusal.upstream).is_subset(&refusal.names)
         });
         self.pools.iter().map(|refusal| refusal.upstream).collect()
@@ -52,13 +52,13 @@ mod tests {
     }
 
     #[test]
-    fn a_newcomer_or_time_gives_a_pool_another_chance() {
+    fn a_new_name_or_time_gives_a_pool_another_chance() {
         let (mut avoided, now, pool) = (AvoidedPools::default(), Instant::now(), UpstreamId(0));
         avoided.add(pool, names(&["a", "b"]), now);
         assert_eq!(avoided.now(|_| names(&["a"]), now), [pool]);
         assert_eq!(avoided.now(|_| names(&[]), now), [pool]);
         assert_eq!(avoided.now(|_| names(&["a", "c"]), now), []);
         avoided.add(pool, names(&["a"]), now);
-        assert_eq!(avoided.now(|_| names(&["a"]), now + AVOIDED), []);
+        assert_eq!(avoided.now(|_| names(&["a"]), now + AVOID_TIME), []);
     }
 }

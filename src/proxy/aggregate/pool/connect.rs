@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::connection::SharedConnection;
-use super::reader::{ConnectionEnd, listen};
+use super::reader::{ConnectionEnd, read};
 use crate::net::Stamp;
 use crate::proxy::aggregate::group::MinerGroup;
 use crate::tap::{Conversation, Direction, TapEvent};
@@ -118,13 +118,13 @@ fn start_connection(
 
 fn start_threads(group: &Arc<MinerGroup>, connection: &Arc<SharedConnection>) {
     let name = format!("pool-{}", group.number);
-    let (sending, receiving, heard) = (connection.clone(), connection.clone(), group.clone());
+    let (sending, receiving, reading_group) = (connection.clone(), connection.clone(), group.clone());
     let silence = group.services().config.failover.silence_timeout;
     let threads = spawn(format!("{name}-out"), SERVICE_STACK, move || sending.run_outbox()).and_then(|_| {
         spawn(name, SERVICE_STACK, move || {
-            let _ended = ReaderEndGuard { group: &heard, connection: &receiving };
-            let end = listen(&heard, &receiving, silence);
-            note_end(&heard, &receiving, &end);
+            let _ended = ReaderEndGuard { group: &reading_group, connection: &receiving };
+            let end = read(&reading_group, &receiving, silence);
+            note_end(&reading_group, &receiving, &end);
             Ok::<(), Stopped>(())
         })
     });

@@ -26,7 +26,7 @@ use crate::upstream::UpstreamId;
 use crate::work::BlockHash;
 
 /// The fewest version bits that are worth rolling, as sent in `mining.configure`.
-const LEAST_ROLLED_BITS: u32 = 2;
+const MIN_ROLLED_BITS: u32 = 2;
 
 #[derive(Debug)]
 pub(crate) struct SharedConnection {
@@ -102,7 +102,7 @@ impl SharedConnection {
     /// Sends `mining.configure`, if asked to, and `mining.subscribe`.
     pub(crate) fn open(&self, configure: bool) {
         if configure {
-            self.ask(PendingRequest::Configure, |id| configure_line(id, Some(LEAST_ROLLED_BITS)));
+            self.ask(PendingRequest::Configure, |id| configure_line(id, Some(MIN_ROLLED_BITS)));
         } else {
             self.pool_state().knows_mask = true;
         }

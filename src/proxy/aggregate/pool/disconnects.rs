@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_ago_does_not_count() {
+    fn old_disconnects_do_not_count() {
         let (mut disconnects, now) = (DisconnectCounter::new(WITHIN, 3), Instant::now());
         for number in 0..10 {
             let loss = disconnects.note(UpstreamId(0), now + number * WITHIN / 2);

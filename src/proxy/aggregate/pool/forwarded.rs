@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_bounded() {
+    fn forwarded_hashes_are_bounded() {
         let mut forwarded = Forwarded::default();
         for number in 0..3 * MIN_HASHES + 1 {
             assert!(forwarded.note(hash(number)));

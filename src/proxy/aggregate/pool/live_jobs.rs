@@ -49,7 +49,7 @@ mod tests {
     use crate::proxy::aggregate::jobs::tests::job_of;
 
     #[test]
-    fn what_is_kept_is_bounded_in_number_and_in_bytes() {
+    fn kept_jobs_are_bounded_in_number_and_in_bytes() {
         let mut live = LiveJobs::default();
         for number in 0..1000 {
             live.keep(&Arc::new(job_of(1, vec![1; 60], number)));

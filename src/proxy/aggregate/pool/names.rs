@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_refused_is_asked_about_again_in_a_while() {
+    fn a_refused_name_is_asked_about_again_later() {
         let (mut names, now) = (PoolNames::default(), Instant::now());
         assert!(names.ask(&name("a"), AGAIN, now) && !names.ask(&name("a"), AGAIN, now));
         names.record_verdict(&name("a"), refused(), None);

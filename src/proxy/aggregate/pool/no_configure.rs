@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pool_that_hangs_up_twice_is_taken_without_and_then_with_again() {
+    fn a_pool_that_hangs_up_twice_gets_no_configure_until_it_answers() {
         let (mut no_configure, pool) = (NoConfigurePools::default(), UpstreamId(0));
         no_configure.closed_unanswered(pool);
         assert!(!no_configure.is_due(pool));

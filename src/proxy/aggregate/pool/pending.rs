@@ -106,7 +106,7 @@ mod tests {
     use crate::proxy::aggregate::miner::replies::OrderedReplies;
 
     #[test]
-    fn what_is_late_is_given_up_but_for_the_opening() {
+    fn late_requests_expire_but_for_configure_and_subscribe() {
         let (mut pending, now) = (PendingRequests::default(), Instant::now());
         let (share, verdict) = (Duration::from_secs(60), Duration::from_secs(5));
         let configure = pending.ask(PendingRequest::Configure, now).unwrap();

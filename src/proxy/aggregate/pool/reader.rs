@@ -48,23 +48,23 @@ pub(crate) enum ConnectionEnd {
 }
 
 /// Reads until the end. The caller then ends the connection.
-pub(crate) fn listen(
+pub(crate) fn read(
     group: &Arc<MinerGroup>,
     connection: &Arc<SharedConnection>,
     silence: Duration,
 ) -> ConnectionEnd {
-    let mut listener = PoolReader {
+    let mut reader = PoolReader {
         group,
         connection,
         tap: Tap::new(group.to_analyzer(), connection.conversation.clone(), Direction::Down),
         lines: LineReader::up_to(MAX_LINE),
-        heard: Instant::now(),
+        last_received: Instant::now(),
         began: Instant::now(),
     };
-    let end = match listener.read(silence) {
+    let end = match reader.read(silence) {
         Ok(end) => end,
         Err(_) if connection.is_over() => ConnectionEnd::Ended,
-        Err(error) => ConnectionEnd::Failed(lost(&error, listener.heard.elapsed())),
+        Err(error) => ConnectionEnd::Failed(lost(&error, reader.last_received.elapsed())),
     };
     // The reading ends, too, when this end could not send. That is the reason then.
     match (end, connection.send_failure()) {
@@ -86,7 +86,7 @@ struct PoolReader<'a> {
     connection: &'a Arc<SharedConnection>,
     tap: Tap,
     lines: LineReader,
-    heard: Instant,
+    last_received: Instant,
     began: Instant,
 }
 
@@ -96,7 +96,7 @@ impl PoolReader<'_> {
         stream.set_read_timeout(Some(EXPIRY_CHECK.min(silence)))?;
         let mut reader = StreamReader::new(stream);
         let mut buffer = vec![0; BUFFER];
-        let mut looked = Instant::now();
+        let mut checked_at = Instant::now();
         loop {
             let received = match reader.recv(&mut buffer) {
                 Ok(received) if received.length == 0 => {
@@ -111,19 +111,19 @@ impl PoolReader<'_> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
                 Err(error) => return Err(error),
             };
-            if looked.elapsed() >= EXPIRY_CHECK {
+            if checked_at.elapsed() >= EXPIRY_CHECK {
                 let config = &self.group.services().config;
                 self.connection.expire(config.analysis.share_timeout, config.failover.answer_timeout);
                 self.group.retry_refused_names(self.connection);
                 self.miss_configure();
                 self.miss_job();
-                looked = Instant::now();
+                checked_at = Instant::now();
             }
             if let Some(received) = received {
                 let bytes = &buffer[..received.length];
                 let mut lines = std::mem::take(&mut self.lines);
                 lines.read(bytes, |line| {
-                    self.heard = Instant::now();
+                    self.last_received = Instant::now();
                     self.take(line, received.readable_at);
                 });
                 self.lines = lines;
@@ -132,7 +132,7 @@ impl PoolReader<'_> {
                     self.give_up("it sends a line of more than 1 MiB".to_owned());
                 }
             }
-            if self.heard.elapsed() >= silence {
+            if self.last_received.elapsed() >= silence {
                 return Ok(ConnectionEnd::Silent(silence));
             }
         }

@@ -12,7 +12,7 @@ use crate::stratum::{Extranonce1, Extranonce2Size, RefusalCode, StratumError, Ve
 
 /// The refusals of every name in a row, without an accepted share, after which the pool takes work and
 /// credits nobody (wire reference, section 5.3, 26).
-const UNAUTHORIZED: u32 = 10;
+const MAX_UNAUTHORIZED: u32 = 10;
 
 /// The state of a connection, as the pool has set it.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ pub(crate) struct ShareAtPool {
 
 impl PoolState {
     pub(crate) fn credits_nobody(&self) -> bool {
-        self.unauthorized >= UNAUTHORIZED
+        self.unauthorized >= MAX_UNAUTHORIZED
     }
 
     /// The pool's refusal of this name, in its words, for the miner.

@@ -29,12 +29,12 @@ use crate::util::token_bucket::TokenBucket;
 /// Caps the names of one connection; farm proxies authorize many.
 const MAX_NAMES: usize = 1024;
 /// The names that are authorized at once, and those per second after that.
-const NAMES_AT_ONCE: f64 = 64.0;
-const NAMES_PER_SECOND: f64 = 20.0;
+const MAX_NAMES_AT_ONCE: f64 = 64.0;
+const MAX_NAMES_PER_SECOND: f64 = 20.0;
 /// Lines other than shares that are handled at once, as of a farm proxy that authorizes 1,000 workers and
 /// sends a line for each, and those per second after that. A NerdMiner sends a line every 30 s.
-const REQUESTS_AT_ONCE: f64 = 2048.0;
-const REQUESTS_PER_SECOND: f64 = 20.0;
+const MAX_REQUESTS_AT_ONCE: f64 = 2048.0;
+const MAX_REQUESTS_PER_SECOND: f64 = 20.0;
 /// The time between two checks, while waiting, whether the miner is leaving.
 const LEAVE_CHECK: Duration = Duration::from_millis(50);
 /// Caps a request's id, in bytes. It is kept with the reply; an honest one has 20.
@@ -62,9 +62,9 @@ pub(crate) struct MinerRequests {
     /// The account of its names.
     account: Option<Account>,
     /// The account that it was taken for, of those that are expected at its address.
-    taken_for: Option<Account>,
+    guessed_account: Option<Account>,
     /// The account of an authorize in the same burst of bytes as the subscribe.
-    foreseen: Option<Account>,
+    account_ahead: Option<Account>,
     /// When a request of the last bytes stopped waiting for the pool. What came with it had to wait, too.
     waited: Option<Stamp>,
     /// The miner has authorized, and was not refused. Never taken back.
@@ -74,16 +74,16 @@ pub(crate) struct MinerRequests {
 impl MinerRequests {
     pub(crate) fn new(services: Arc<AggregateServices>, miner: Arc<ConnectedMiner>) -> MinerRequests {
         let now = Instant::now();
-        let names = TokenBucket::new(NAMES_AT_ONCE, NAMES_PER_SECOND, now);
+        let names = TokenBucket::new(MAX_NAMES_AT_ONCE, MAX_NAMES_PER_SECOND, now);
         MinerRequests {
             services,
             miner,
             budget: FaultBudget::new(now),
             names,
-            requests: TokenBucket::new(REQUESTS_AT_ONCE, REQUESTS_PER_SECOND, now),
+            requests: TokenBucket::new(MAX_REQUESTS_AT_ONCE, MAX_REQUESTS_PER_SECOND, now),
             account: None,
-            taken_for: None,
-            foreseen: None,
+            guessed_account: None,
+            account_ahead: None,
             waited: None,
             is_authorized: false,
         }
@@ -106,7 +106,7 @@ impl MinerRequests {
             let message = Envelope::read(line).ok()?;
             (message.method().as_deref() == Some("mining.authorize")).then(|| self.name_in(&message))
         });
-        self.foreseen = name.map(|name| self.services.account(&name));
+        self.account_ahead = name.map(|name| self.services.account(&name));
     }
 
     /// Handles a line.
@@ -226,7 +226,7 @@ impl MinerRequests {
             if !self.join(&account) {
                 return self.end_for_reconnect(&account);
             }
-            self.taken_for = None;
+            self.guessed_account = None;
             self.miner.work().is_authorized = true;
             if let Some(group) = self.miner.group() {
                 group.authorize(&worker);
@@ -300,7 +300,7 @@ impl MinerRequests {
     /// that this is not its fault.
     fn end_for_reconnect(&mut self, account: &Account) -> Flow {
         let address = self.miner.address().ip();
-        if self.services.router.expect_reconnect(address, account, self.taken_for.take()) {
+        if self.services.router.expect_reconnect(address, account, self.guessed_account.take()) {
             self.services.listener_context.gatekeeper.pardon(address, Instant::now());
         }
         Flow::Leave

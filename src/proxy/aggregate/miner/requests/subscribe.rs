@@ -58,7 +58,7 @@ impl MinerRequests {
             work.recall(known);
         }
         let deadline = Instant::now() + self.services.config.failover.connect_deadline;
-        let account = self.account.clone().or_else(|| self.foreseen.clone());
+        let account = self.account.clone().or_else(|| self.account_ahead.clone());
         let is_told_again = self.miner.work().is_subscribed;
         while !self.miner.answer_subscribe(message.id(), self.since(at)) {
             self.services.router.remove(&self.miner);
@@ -86,7 +86,8 @@ impl MinerRequests {
         // A miner without a name may join any group.
         let account = account.filter(|account| !account.0.is_empty());
         loop {
-            self.taken_for = self.services.router.lease(&self.services, &self.miner, account, deadline)?;
+            self.guessed_account =
+                self.services.router.lease(&self.services, &self.miner, account, deadline)?;
             let is_claimed = |account| self.miner.group().is_some_and(|group| group.claim(account));
             if account.is_none_or(is_claimed) {
                 return Ok(());
@@ -100,7 +101,9 @@ impl MinerRequests {
         let text = match why {
             LeaseError::NoPool => "no pool can be reached".to_owned(),
             LeaseError::Full => "the pool has no search space left".to_owned(),
-            LeaseError::TooMany => "too many accounts: each needs a pool connection of its own".to_owned(),
+            LeaseError::TooMany => {
+                "too many accounts, each with a connection to the pool of its own".to_owned()
+            }
             LeaseError::Unusable(why) => why.clone(),
         };
         self.log(LogTopic::Pool, &format_args!("closed: {text}"));

@@ -64,7 +64,7 @@ fn no_miner_is_given_more_than_the_pool_asks_for() {
 }
 
 #[test]
-fn another_pools_first_job_is_news_however_old_its_number() {
+fn another_pools_first_job_is_sent_however_low_its_number() {
     let (mut work, numbers, now) = (leased(), JobNumbers::default(), Instant::now());
     // The better pool had its job ready before the other one sent its last.
     let mut elsewhere = Arc::into_inner(job(1)).unwrap();
@@ -100,7 +100,7 @@ fn very_long_jobs_are_kept_for_as_long_as_there_is_room() {
 }
 
 #[test]
-fn what_is_late_is_excused_for_a_while() {
+fn late_shares_are_excused_for_a_while() {
     let (mut work, numbers, now) = (leased(), JobNumbers::default(), Instant::now());
     work.assign(&numbers.issue(job(1), true, None), Difficulty::ONE, now).unwrap();
     assert!(!work.is_excused(RejectKind::Stale, now), "nothing has died yet");
@@ -112,7 +112,7 @@ fn what_is_late_is_excused_for_a_while() {
 }
 
 #[test]
-fn who_had_no_pool_goes_on_where_it_was() {
+fn a_miner_without_a_pool_keeps_its_difficulty() {
     let (mut work, numbers, start) = (leased(), JobNumbers::default(), Instant::now());
     work.user_agent = "NerdMinerV2/V1.8.3".to_owned();
     work.assign(&numbers.issue(job(1), true, None), Difficulty::ONE, start).unwrap();
@@ -146,7 +146,7 @@ fn who_had_no_pool_goes_on_where_it_was() {
 }
 
 #[test]
-fn who_subscribes_again_is_told_everything_again_and_no_hash_counts_twice() {
+fn a_second_subscribe_repeats_difficulty_and_job_and_no_hash_counts_twice() {
     let (mut work, numbers, now) = (leased(), JobNumbers::default(), Instant::now());
     let first = numbers.issue(job(1), true, None);
     work.assign(&first, Difficulty::ONE, now).unwrap();

@@ -46,7 +46,7 @@ impl ConnectionManager<'_> {
         port: Option<u16>,
         present: Option<&SharedConnection>,
     ) -> Result<Option<PoolConnection>, Stopped> {
-        let (group, (tell, told)) = (self.group.clone(), crossbeam_channel::bounded(1));
+        let (group, (sender, receiver)) = (self.group.clone(), crossbeam_channel::bounded(1));
         let deadline = Instant::now() + self.group.services().config.failover.connect_deadline;
         let dialling = spawn(format!("dial-{}", self.group.number), SERVICE_STACK, move || {
             // The thread that waits for this may have given up.
@@ -55,7 +55,7 @@ impl ConnectionManager<'_> {
                 Some(port) => upstreams.connect_to_port(to, port, deadline),
                 None => upstreams.connect_to(to, deadline),
             };
-            let _ = tell.send(dialled.ok());
+            let _ = sender.send(dialled.ok());
             group.wake_waiters();
             Ok::<(), Stopped>(())
         });
@@ -65,7 +65,7 @@ impl ConnectionManager<'_> {
         loop {
             let seen = self.group.change_count();
             self.stop.check()?;
-            match told.try_recv() {
+            match receiver.try_recv() {
                 Ok(dialled) => return Ok(dialled),
                 Err(crossbeam_channel::TryRecvError::Disconnected) => return Ok(None),
                 Err(crossbeam_channel::TryRecvError::Empty) => {}
