@@ -2,11 +2,11 @@
 //!
 //! - [`miner`]: a connected miner: its two threads, its requests and replies, its difficulty and its jobs.
 //! - [`group`]: the miners that share a connection: which account and connection a miner belongs to, who has
-//! which part of the search space, and who gets what the pool sends.
+//!   which part of the search space, and who gets what the pool sends.
 //! - [`pool`]: one connection to a pool: connecting, reading, open requests, names, and the manager that
-//! replaces it.
+//!   replaces it.
 //! - `jobs`: jobs as the pool sent them and as miners have them. `outbox`: lines to one peer, sent now or
-//! queued.
+//!   queued.
 //! - `identity`: names of miners, and at the pool. `mode`: what the rest of the program sees.
 
 mod group;
